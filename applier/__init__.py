@@ -1,0 +1,1 @@
+"""The half of mountplan that talks to the kernel, and the only one."""

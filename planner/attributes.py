@@ -1,0 +1,121 @@
+"""Per-mount attributes: one table of the names a spec may use, what they set or clear, and what contradicts what.
+
+Names are those of mount(8); the bits are MOUNT_ATTR_* of linux/mount.h, which mount_setattr(2) takes. The words that
+clear an attribute (`rw`, `suid`, ...) are mount(8)'s too.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+RDONLY = 0x00000001
+NOSUID = 0x00000002
+NODEV = 0x00000004
+NOEXEC = 0x00000008
+ATIME_MASK = 0x00000070  # a field of its own, not bits: 0 is relatime
+NOATIME = 0x00000010
+STRICTATIME = 0x00000020
+NODIRATIME = 0x00000080
+IDMAP = 0x00100000
+NOSYMFOLLOW = 0x00200000
+
+
+class Change(NamedTuple):
+    """What mount_setattr(2) is asked for: attr_set and attr_clr."""
+
+    set: int = 0
+    clear: int = 0
+
+
+# name -> (bits set, bits cleared). Setting an atime mode always clears the whole field first, as the call demands.
+NAMES: dict[str, Change] = {
+    "ro": Change(RDONLY, 0),
+    "rw": Change(0, RDONLY),
+    "nosuid": Change(NOSUID, 0),
+    "suid": Change(0, NOSUID),
+    "nodev": Change(NODEV, 0),
+    "dev": Change(0, NODEV),
+    "noexec": Change(NOEXEC, 0),
+    "exec": Change(0, NOEXEC),
+    "nosymfollow": Change(NOSYMFOLLOW, 0),
+    "symfollow": Change(0, NOSYMFOLLOW),
+    "relatime": Change(0, ATIME_MASK),
+    "noatime": Change(NOATIME, ATIME_MASK),
+    "strictatime": Change(STRICTATIME, ATIME_MASK),
+    "nodiratime": Change(NODIRATIME, 0),
+    "diratime": Change(0, NODIRATIME),
+}
+
+# Names of which one list may hold one at most.
+EXCLUSIVE: tuple[frozenset[str], ...] = (
+    frozenset({"ro", "rw"}),
+    frozenset({"nosuid", "suid"}),
+    frozenset({"nodev", "dev"}),
+    frozenset({"noexec", "exec"}),
+    frozenset({"nosymfollow", "symfollow"}),
+    frozenset({"relatime", "noatime", "strictatime"}),
+    frozenset({"nodiratime", "diratime"}),
+)
+
+# How mountinfo writes a mount's attributes (fs/proc_namespace.c, show_mnt_opts); strictatime is the absence of both
+# noatime and relatime, and rw the absence of ro.
+_SHOWN: tuple[tuple[str, int], ...] = (
+    ("nosuid", NOSUID),
+    ("nodev", NODEV),
+    ("noexec", NOEXEC),
+    ("noatime", NOATIME),
+    ("nodiratime", NODIRATIME),
+    ("nosymfollow", NOSYMFOLLOW),
+    ("idmapped", IDMAP),
+)
+
+
+@lru_cache(maxsize=1024)
+def change(names: tuple[str, ...]) -> Change:
+    """The change that the names ask for together. Raises KeyError for an unknown name."""
+    bits_set = bits_clear = 0
+    for name in names:
+        one = NAMES[name]
+        bits_set |= one.set
+        bits_clear |= one.clear
+    return Change(bits_set, bits_clear)
+
+
+def contradiction(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The first names that exclude each other, in the order of the list; empty if there are none."""
+    for group in EXCLUSIVE:
+        clash = tuple(dict.fromkeys(name for name in names if name in group))
+        if len(clash) > 1:
+            return clash
+    return ()
+
+
+@lru_cache(maxsize=1024)
+def parse_shown(text: str) -> int:
+    """The attribute bits behind mountinfo's sixth field, such as `rw,nosuid,relatime`."""
+    shown = set(text.split(","))
+    bits = RDONLY if "ro" in shown else 0
+    if "relatime" not in shown and "noatime" not in shown:
+        bits |= STRICTATIME
+    for name, bit in _SHOWN:
+        if name in shown:
+            bits |= bit
+    return bits
+
+
+@lru_cache(maxsize=1024)
+def show(bits: int) -> str:
+    """Attribute bits as mountinfo writes them."""
+    words = ["ro" if bits & RDONLY else "rw"]
+    for name, bit in _SHOWN:
+        if bits & bit:
+            words.append(name)
+        if name == "nodiratime" and not bits & ATIME_MASK:
+            words.append("relatime")
+    return ",".join(words)
+
+
+def applied(bits: int, wanted: Change) -> int:
+    """What the kernel makes of `bits` when mount_setattr(2) is given `wanted`."""
+    return (bits & ~wanted.clear) | wanted.set

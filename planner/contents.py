@@ -1,0 +1,101 @@
+"""What will be inside a filesystem that the spec makes: declared files, the directories above them, mountpoints."""
+
+from __future__ import annotations
+
+import fnmatch
+
+from mountplan.planner.paths import TargetPath
+from mountplan.planner.steps import NodeKind
+from mountplan.planner.topology import Inside, Node
+
+# Filesystems that start empty and hold just what is put into them.
+OWN = frozenset({"tmpfs", "ramfs", "hugetlbfs"})
+# Filesystems that the kernel fills and in which nobody creates mountpoints.
+KERNEL = frozenset(
+    {
+        "proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2", "devtmpfs", "debugfs", "tracefs", "securityfs",
+        "configfs", "pstore", "efivarfs", "binfmt_misc", "fusectl", "nsfs", "selinuxfs", "smackfs", "rpc_pipefs",
+    }
+)  # fmt: skip
+# Of these there is one superblock for the machine or for a namespace of it, however often it is mounted.
+SINGLE = KERNEL - {"proc", "devpts", "cgroup", "nsfs"}
+
+
+def inside_of(fstype: str) -> Inside:
+    """What can be said about a new filesystem of this type."""
+    return "own" if fstype in OWN else "kernel" if fstype in KERNEL else "opaque"
+
+
+class Contents:
+    """The nodes of one filesystem, by path; a parent always comes before what is in it."""
+
+    __slots__ = ("inside", "nodes", "_links")
+
+    def __init__(self, inside: Inside) -> None:
+        self.inside = inside
+        self.nodes: dict[str, Node] = {}
+        self._links = False
+
+    def kind(self, path: str) -> NodeKind | None:
+        """The kind of what is known to be at `path`, or None."""
+        if path == "/":
+            return "directory"
+        node = self.nodes.get(path)
+        return node.kind if node else None
+
+    def add(self, node: Node) -> str:
+        """Put `node` in, with the directories above it. Returns what is wrong, "" if nothing is."""
+        if node.path == "/":
+            return "" if node.kind == "directory" else "is the root of the filesystem, which is a directory"
+        before = self.nodes.get(node.path)
+        if before is not None:
+            if before.declared and node.declared:
+                return f"is declared twice (also at {before.origin})"
+            if before.kind != node.kind:
+                return f"has to be a {node.kind}, but {before.origin} makes it a {before.kind}"
+            if node.declared:
+                self.nodes[node.path] = node
+            return ""
+        missing = []
+        for above in node.path.ancestors():
+            if above == "/":
+                break
+            there = self.nodes.get(above)
+            if there is None:
+                missing.append(above)
+                continue
+            if there.kind != "directory":
+                return f"lies below {above}, which {there.origin} makes a {there.kind}"
+            break
+        for above in reversed(missing):
+            self.nodes[above] = Node(path=above, kind="directory", declared=False, origin=node.origin)
+        self.nodes[node.path] = node
+        self._links = self._links or node.kind == "symlink"
+        return ""
+
+    def first_link(self, path: TargetPath) -> Node | None:
+        """The first symlink that a walk to `path` meets, counting its last component."""
+        if not self._links:
+            return None
+        for step in (*reversed(tuple(path.ancestors())), path):
+            node = self.nodes.get(step)
+            if node is not None and node.kind == "symlink":
+                return node
+        return None
+
+    def glob(self, root: TargetPath, pattern: str) -> list[TargetPath]:
+        """The known paths below `root` that match `pattern`, component by component."""
+        wanted = TargetPath(pattern).parts
+        found = []
+        for path in self.nodes:
+            here = TargetPath(path)
+            if here == root or not here.is_under(root):
+                continue
+            parts = TargetPath("/" + here.relative_to(root)).parts
+            if len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted)):
+                found.append(TargetPath("/" + "/".join(parts)))
+        return sorted(found)
+
+    def result(self) -> tuple[Node, ...]:
+        return tuple(self.nodes.values())
+

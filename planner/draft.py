@@ -1,0 +1,108 @@
+"""Mounts while they are being resolved: what the phases of planner/resolve.py hand to each other, and nobody else sees."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from mountplan.planner.contents import Contents
+from mountplan.planner.errors import Mistake, SpecRef
+from mountplan.planner.host import Host, HostPath
+from mountplan.planner.paths import ROOT, TargetPath
+from mountplan.planner.spec import Mount as SpecMount
+from mountplan.planner.steps import Handle, NodeKind
+from mountplan.planner.topology import Filesystem, LayerRef
+
+
+class Draft:
+    """One mount, filled in phase by phase: filesystem and root first, then parent and place, then the mountpoint."""
+
+    __slots__ = (
+        "children", "copied", "filesystem", "host", "index", "inherits", "key", "mountpoint", "name", "parent", "place", "root",
+        "source", "spec", "target", "words",
+    )  # fmt: skip
+
+    def __init__(self, index: int, key: str, name: Handle, spec: SpecMount) -> None:
+        self.index = index
+        self.key = key
+        self.name = name
+        self.spec = spec
+        self.target = TargetPath(spec.target)
+        self.filesystem: FilesystemDraft | None = None  # None: a mistake, told already, keeps it from being known
+        self.root = ROOT
+        self.host: HostPath | None = None
+        self.source: Draft | None = None  # the mount that this one is a bind of
+        self.parent: Draft | None = None
+        self.place = ROOT
+        self.children: dict[str, Draft] = {}  # place -> what is mounted there
+        self.mountpoint = "exists"
+        self.inherits = ""
+        self.copied = False  # brought by a recursive bind, not written in the spec
+        self.words = tuple(spec.attributes)
+
+    def kind(self) -> NodeKind | None:
+        """Whether the mount's root is a directory or what else; None if that cannot be known yet."""
+        if self.host is not None:
+            return self.host.kind
+        if self.root == "/":
+            return "directory"
+        return self.filesystem.contents.kind(self.root) if self.filesystem else None
+
+
+class FilesystemDraft:
+    """One superblock: the part that is fixed at once, its contents so far, and who uses it."""
+
+    __slots__ = ("contents", "fixed", "layers", "mounts", "needs_workbench", "upper", "work")
+
+    def __init__(self, fixed: Filesystem) -> None:
+        self.fixed = fixed
+        self.contents = Contents(fixed.inside)
+        self.mounts: list[Draft] = []
+        self.needs_workbench = False
+        self.layers: list[LayerRef] = []
+        self.upper: LayerRef | None = None
+        self.work: LayerRef | None = None
+
+
+class Mistakes:
+    """Collects what is wrong, so that all of it can be told at once."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self.found: list[Mistake] = []
+
+    def add(self, key: str, what: str, remedy: str) -> None:
+        self.found.append(Mistake(SpecRef(self._file, key), what, remedy))
+
+
+class Context:
+    """What all phases need: the drafts, the filesystems, the host, and where mistakes go."""
+
+    def __init__(self, file: str, host: Host) -> None:
+        self.host = host
+        self.mistakes = Mistakes(file)
+        self.drafts: list[Draft] = []
+        self.by_id: dict[str, Draft] = {}
+        self.filesystems: dict[Handle, FilesystemDraft] = {}
+
+    def find(self, name: str, key: str) -> Draft | None:
+        """The mount with id `name`; a mistake at `key` if there is none."""
+        draft = self.by_id.get(name)
+        if draft is None:
+            close = get_close_matches(name, self.by_id, n=1)
+            by_target = [d for d in self.drafts if d.spec.target == name and d.spec.id is None]
+            if close:
+                remedy = f'did you mean "{close[0]}" ({self.by_id[close[0]].key})?'
+            elif by_target:
+                remedy = f'give {by_target[0].key} an id = "..." and name that'
+            else:
+                remedy = f'give the mount that is meant an id = "{name}"'
+            self.mistakes.add(key, f'no mount has the id "{name}"', remedy)
+        return draft
+
+    def look(self, path: str, key: str, remedy: str) -> HostPath | None:
+        """What the host has at `path`; a mistake at `key` if there is nothing."""
+        try:
+            return self.host.look(path)
+        except LookupError as error:
+            self.mistakes.add(key, f'host path "{path}": {error.args[0]}', remedy)
+            return None

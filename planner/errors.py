@@ -1,0 +1,129 @@
+"""Places in a spec, and everything mountplan raises on purpose.
+
+    MountplanError
+    |-- SpecError          the spec is wrong; carries every mistake that was found       (exit status 2)
+    |-- PlanFileError      a plan.json is damaged, altered or of another format          (exit status 2)
+    |-- TableError         a mount table cannot be read                                  (exit status 2)
+    |-- PlanRefused        the spec is well written, but cannot come out as written      (exit status 1)
+    |-- StepRefused        the kernel said no to a step                                  (exit status 3)
+    `-- NotGranted         everything was carried out, but what stands there is different (exit status 3)
+
+Only the command line prints them or turns them into an exit status.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class SpecRef(NamedTuple):
+    """A place in a spec: the file as the user named it, the key path (`mount[3].bind`, counted from 0), the line.
+
+    `line` is counted from 1; 0 when it is not known, as for a spec that was built in Python.
+    """
+
+    file: str
+    key: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.key}" if self.key else place
+
+
+class Mistake(NamedTuple):
+    """One thing that is wrong with a spec: where, what, and how to mend it."""
+
+    ref: SpecRef
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.ref}: {self.what}" + (f"\n  remedy: {self.remedy}" if self.remedy else "")
+
+
+class MountplanError(Exception):
+    """The root of the family: `except MountplanError` catches what mountplan itself has to say, and no bug."""
+
+    exit_status = 3
+    code = "error"
+
+
+class SpecError(MountplanError):
+    """The spec is wrong. `mistakes` holds all that was found, in the order of the file."""
+
+    exit_status = 2
+    code = "spec"
+
+    def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
+        self.mistakes = mistakes
+        super().__init__("\n".join(str(mistake) for mistake in mistakes))
+
+
+class PlanFileError(MountplanError):
+    """A plan file cannot be used; says why."""
+
+    exit_status = 2
+    code = "plan-file"
+
+
+class TableError(MountplanError):
+    """A mount table cannot be read; says which line of it and why."""
+
+    exit_status = 2
+    code = "table"
+
+
+class PlanRefused(MountplanError):
+    """The spec contradicts itself or would come out differently; `reasons` are sentences that name the mounts."""
+
+    exit_status = 1
+    code = "plan-refused"
+
+    def __init__(self, reasons: tuple[str, ...]) -> None:
+        self.reasons = reasons
+        super().__init__("\n".join(reasons))
+
+
+class StepRefused(MountplanError):
+    """The kernel refused a step. Nothing of what was built is left, and the host was not touched."""
+
+    exit_status = 3
+    code = "step-refused"
+
+    def __init__(
+        self,
+        *,
+        number: int,
+        step: str,
+        origin: SpecRef,
+        syscall: str,
+        errno: int,
+        meaning: str,
+        remedy: str,
+        log: tuple[str, ...] = (),
+    ) -> None:
+        self.number = number
+        self.step = step
+        self.origin = origin
+        self.syscall = syscall
+        self.errno = errno
+        self.meaning = meaning
+        self.remedy = remedy
+        self.log = log
+        lines = [f"{origin}: step {number}, {step}: {syscall}: {meaning}"]
+        lines += [f"  the filesystem says: {line}" for line in log]
+        if remedy:
+            lines.append(f"  remedy: {remedy}")
+        super().__init__("\n".join(lines))
+
+
+class NotGranted(MountplanError):
+    """Every step was carried out, but the kernel's mount table is not what the spec says."""
+
+    exit_status = 3
+    code = "not-granted"
+
+    def __init__(self, differences: tuple[str, ...]) -> None:
+        self.differences = differences
+        super().__init__("\n".join(differences))

@@ -1,0 +1,63 @@
+"""What planning may ask about the machine: the port, and the values that come back.
+
+Planning is pure. Whatever it needs to know about the host it asks of a Host that the caller hands in: the real one is
+applier/facts.py; tests have one made of dictionaries.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, Protocol
+
+from mountplan.planner.paths import TargetPath
+from mountplan.planner.table import MountRow, MountTable
+
+PathKind = Literal["file", "directory", "symlink", "fifo", "char", "block", "socket"]
+
+
+class HostPath(NamedTuple):
+    """Something that exists on the host. `path` is canonical: absolute, all symlinks followed."""
+
+    path: str
+    kind: PathKind
+    mount: MountRow  # the topmost mount there: the one a walk to `path` ends on
+
+    @property
+    def inner(self) -> TargetPath:
+        """The path inside the filesystem, as mountinfo's root field would give it for a bind of this path."""
+        return TargetPath(self.mount.root).joined(TargetPath(self.path).relative_to(self.mount.mountpoint))
+
+
+class Host(Protocol):
+    """The machine, as far as planning asks."""
+
+    @property
+    def table(self) -> MountTable: ...
+
+    def look(self, path: str) -> HostPath:
+        """What is at the absolute `path`, symlinks followed. Raises LookupError with the reason in words."""
+        ...
+
+    def link(self, path: str) -> str | None:
+        """Where the symlink at `path` points, or None if there is no symlink; nothing is followed but its parents."""
+        ...
+
+    def glob(self, base: str, pattern: str) -> tuple[str, ...]:
+        """The paths below the canonical `base` that match `pattern`, relative to it, sorted; symlinks are not followed."""
+        ...
+
+
+class NoHost:
+    """A host of which nothing may be asked: for specs that name no host path, and to prove that they need none."""
+
+    @property
+    def table(self) -> MountTable:
+        return MountTable(())
+
+    def look(self, path: str) -> HostPath:
+        raise LookupError("host paths are not looked up here")
+
+    def link(self, path: str) -> str | None:
+        return None
+
+    def glob(self, base: str, pattern: str) -> tuple[str, ...]:
+        raise LookupError("host paths are not looked up here")

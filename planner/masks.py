@@ -1,0 +1,102 @@
+"""Masks: an empty, read-only file or directory of our own over each path that shall be hidden, keeping its type."""
+
+from __future__ import annotations
+
+from mountplan.planner.draft import Context, Draft, FilesystemDraft
+from mountplan.planner.host import HostPath
+from mountplan.planner.paths import TargetPath
+from mountplan.planner.spec import Mount as SpecMount
+from mountplan.planner.steps import NodeKind
+from mountplan.planner.topology import Filesystem, Node
+
+MASKS = "fs:@masks"
+_WORDS = ["ro", "nosuid", "nodev", "noexec"]
+
+
+def expand_masks(context: Context) -> None:
+    """Add one mount for each path that a mask hides. What is there is asked of the spec, or of the host."""
+    for draft in tuple(context.drafts):
+        hidden: set[str] = set()
+        for number, mask in enumerate(draft.spec.mask):
+            if draft.filesystem is None:
+                break
+            pattern = mask if isinstance(mask, str) else mask.path
+            optional = not isinstance(mask, str) and mask.optional
+            key = f"{draft.key}.mask[{number}]"
+            found = _matches(draft, pattern, key, context)
+            if found is None:
+                continue
+            if not found and not optional and not _is_glob(pattern):
+                context.mistakes.add(key, f'there is no "{pattern}" in {draft.name}',
+                                     f'correct the path, or write {{ path = "{pattern}", optional = true }}')  # fmt: skip
+            for path, kind in found:
+                if path not in hidden:
+                    hidden.add(path)
+                    _add(draft, path, kind, key, context)
+
+
+def _is_glob(pattern: str) -> bool:
+    return any(sign in pattern for sign in "*?[")
+
+
+def _add(draft: Draft, path: TargetPath, kind: NodeKind, key: str, context: Context) -> None:
+    filesystem = context.filesystems.get(MASKS)
+    if filesystem is None:
+        fixed = Filesystem(name=MASKS, fstype="tmpfs", inside="own", origin=key, source="mask",
+                           options=(("size", "4k"), ("mode", "0755"), ("ro", True)), seal=True)  # fmt: skip
+        filesystem = context.filesystems[MASKS] = FilesystemDraft(fixed)
+        filesystem.needs_workbench = True
+    what = "directory" if kind == "directory" else "file"
+    root = TargetPath(f"/{what}")
+    mode = 0o555 if what == "directory" else 0o444
+    if filesystem.contents.kind(root) is None:
+        filesystem.contents.add(Node(path=root, kind=what, declared=True, origin=key, mode=mode))
+    target = draft.target.joined(path)
+    spec = SpecMount.model_construct(target=target, attributes=_WORDS)
+    mask = Draft(draft.index, key, f"mask:{target}", spec)
+    mask.filesystem, mask.root, mask.parent = filesystem, root, draft
+    filesystem.mounts.append(mask)
+    context.drafts.append(mask)
+
+
+def _matches(draft: Draft, pattern: str, key: str, context: Context) -> list[tuple[TargetPath, NodeKind]] | None:
+    """What `pattern` matches in the mount; None (and a mistake) if that cannot be known before it is mounted."""
+    assert draft.filesystem is not None
+    inside = draft.filesystem.fixed.inside
+    if inside == "own":
+        contents = draft.filesystem.contents
+        paths = contents.glob(draft.root, pattern) if _is_glob(pattern) else [TargetPath(pattern)]
+        kinds = [(path, contents.kind(draft.root.joined(path))) for path in paths]
+        return [(path, kind) for path, kind in kinds if kind is not None]
+    base = draft.host.path if draft.host is not None else _on_host(draft, context)
+    if base is None:
+        context.mistakes.add(key, f"what is in a {draft.filesystem.fixed.fstype} is not known before it is mounted",
+                             "mask a path of a bind, of a tmpfs, or of a filesystem that the host has mounted too")  # fmt: skip
+        return None
+    found = []
+    for rest in context.host.glob(base, pattern) if _is_glob(pattern) else (pattern.lstrip("/"),):
+        there = _look(TargetPath(base).joined(rest), context)
+        if there is not None:
+            found.append((TargetPath("/").joined(rest), there.kind))
+    return found
+
+
+def _look(path: str, context: Context) -> HostPath | None:
+    try:
+        return context.host.look(path)
+    except LookupError:
+        return None
+
+
+def _on_host(draft: Draft, context: Context) -> str | None:
+    """Where the host has a filesystem of this type too, and so the same things in it: one that the kernel fills."""
+    assert draft.filesystem is not None
+    fixed = draft.filesystem.fixed
+    if fixed.inside != "kernel":
+        return None
+    for row in context.host.table.rows:
+        if row.fstype == fixed.fstype and row.root == "/":
+            there = _look(row.mountpoint, context)
+            if there is not None and there.mount == row:
+                return str(TargetPath(row.mountpoint).joined(draft.root))
+    return None

@@ -1,0 +1,71 @@
+"""The text of /proc/PID/mountinfo -> MountTable (proc_pid_mountinfo(5)). Pure, so that it can be fuzzed."""
+
+from __future__ import annotations
+
+import re
+
+from mountplan.planner.errors import TableError
+from mountplan.planner.table import MountRow, MountTable
+
+_OCTAL = re.compile(r"\\([0-7]{3})")
+
+
+def unescape(field: str) -> str:
+    r"""Undo the kernel's octal escapes (\040 \011 \012 \134, and \043 in a source)."""
+    if "\\" not in field:
+        return field
+    # The text is decoded with surrogateescape, one character a byte only for ASCII: an escape is always ASCII.
+    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), field)
+
+
+def parse_mountinfo(text: bytes) -> MountTable:
+    """Read one namespace's mount table, keeping the kernel's order.
+
+    Paths have octal escapes undone and undecodable bytes kept (surrogateescape). `mount_id` may be reused after an
+    unmount. Raises TableError with the line number; never returns half a table.
+    """
+    rows: list[MountRow] = []
+    lines = text.decode("utf-8", "surrogateescape").split("\n")
+    if lines.pop():
+        raise TableError(f"line {len(lines) + 1}: the text ends in the middle of a line")
+    append = rows.append
+    number = 0
+    try:
+        for number, line in enumerate(lines, 1):
+            head, _, tail = line.partition(" - ")
+            mount_id, parent_id, device, root, mountpoint, attributes, *optional = head.split(" ")
+            fstype, source, options = tail.split(" ", 2)
+            peer_group = master = propagate_from = 0
+            unbindable = False
+            for field in optional:
+                name, _, value = field.partition(":")
+                if name == "shared":
+                    peer_group = int(value)
+                elif name == "master":
+                    master = int(value)
+                elif name == "propagate_from":
+                    propagate_from = int(value)
+                elif name == "unbindable":
+                    unbindable = True
+            if "\\" in line:
+                root, mountpoint, source, options = map(unescape, (root, mountpoint, source, options))
+            append(
+                MountRow(
+                    int(mount_id),
+                    int(parent_id),
+                    device,
+                    root,
+                    mountpoint,
+                    attributes,
+                    peer_group,
+                    master,
+                    propagate_from,
+                    unbindable,
+                    fstype,
+                    source,
+                    options,
+                )
+            )
+    except ValueError as error:
+        raise TableError(f"line {number}: not a line of mountinfo ({error}): {lines[number - 1]!r}") from None
+    return MountTable(tuple(rows))

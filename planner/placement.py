@@ -1,0 +1,304 @@
+"""Where every mount stands: its parent, its place there, and how its mountpoint comes to be."""
+
+from __future__ import annotations
+
+from mountplan.planner.draft import Context, Draft
+from mountplan.planner.host import HostPath
+from mountplan.planner.paths import ROOT, TargetPath
+from mountplan.planner.spec import MountPath
+from mountplan.planner.topology import Node
+
+_MOST_LINKS = 40  # as many as the kernel follows in one walk (MAXSYMLINKS)
+
+
+def place_mounts(builds_root: bool, context: Context) -> None:
+    """Give every mount its parent and its place, as if they were mounted from the shallowest target to the deepest.
+
+    So the order of the spec matters for mounts on one target only: a later one goes on top.
+    """
+    root = _find_root(builds_root, context)
+    if root is None:
+        return
+    placed = {root}
+    waiting: dict[Draft, None] = {}
+    for draft in sorted(context.drafts, key=lambda one: (len(one.target.parts), one.index)):
+        while draft not in placed:
+            parent_id = draft.spec.parent
+            if parent_id is None or draft.parent is not None:  # a mask knows its parent already
+                _attach(draft, draft.parent, root, context)
+            else:
+                parent = context.find(parent_id, f"{draft.key}.parent")
+                if parent is not None and parent not in placed:
+                    if parent in waiting or parent is draft:
+                        context.mistakes.add(f"{draft.key}.parent", f"{draft.name} and {parent.name} stand on each other",
+                                             "one of them needs another parent")  # fmt: skip
+                        placed.add(draft)
+                        break
+                    waiting[draft] = None
+                    draft = parent
+                    continue
+                if parent is not None:
+                    _attach(draft, parent, root, context)
+            placed.add(draft)
+            if waiting:
+                draft = waiting.popitem()[0]
+
+
+def _find_root(builds_root: bool, context: Context) -> Draft | None:
+    if not builds_root:
+        return context.drafts[0]
+    for draft in context.drafts:
+        if draft.target == "/" and draft.spec.parent is None:
+            return draft
+    context.mistakes.add("root", "no mount has the target \"/\", so there is no new root",
+                         'add a [[mount]] with target = "/", or write root = "inherit"')  # fmt: skip
+    return None
+
+
+def _attach(draft: Draft, parent: Draft | None, root: Draft, context: Context) -> None:
+    """Find the place of `draft`: within `parent`, or, if that is None, where a walk to its target ends."""
+    for _ in range(_MOST_LINKS):
+        if parent is None:
+            where, place = _walk(root, draft.target)
+        elif draft.target.is_under(parent.target):
+            where, place = _top(parent, TargetPath("/").joined(draft.target.relative_to(parent.target)))
+        else:
+            context.mistakes.add(f"{draft.key}.target",
+                                 f'"{draft.target}" is not below "{parent.target}", where its parent {parent.name} stands',
+                                 "a target is read within its parent's path")  # fmt: skip
+            return
+        link = _link_on_the_way(where, place, context)
+        if link is None:
+            draft.parent, draft.place = where, place
+            where.children[place] = draft
+            return
+        at, points_to = link
+        link_path = TargetPath(draft.target.removesuffix(place) or "/").joined(at)
+        if draft.spec.on_symlink == "error":
+            context.mistakes.add(f"{draft.key}.target", f'"{link_path}" is a symlink to "{points_to}"',
+                                 'write the path it leads to, or on_symlink = "follow" (it never leaves the new root)')  # fmt: skip
+            return
+        rest = draft.target.relative_to(link_path)
+        draft.target = _followed(link_path, points_to).joined(rest)
+    context.mistakes.add(f"{draft.key}.target", f'"{draft.spec.target}" leads through more than {_MOST_LINKS} symlinks',
+                         "write the path that is meant")  # fmt: skip
+
+
+def _followed(link: TargetPath, points_to: str) -> TargetPath:
+    """Where the symlink at `link` leads, read beneath the new root: ".." stops at "/"."""
+    parts = [] if points_to.startswith("/") else list(link.parts[:-1])
+    for part in points_to.split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in ("", "."):
+            parts.append(part)
+    return TargetPath("/" + "/".join(parts))
+
+
+def _walk(root: Draft, target: TargetPath) -> tuple[Draft, TargetPath]:
+    """The topmost mount on the way to `target`, and what is left of the path within it."""
+    here, place = _top(root, ROOT)
+    rest = ""
+    for part in target.parts:
+        rest += "/" + part
+        child = here.children.get(rest)
+        if child is not None:
+            here, place = _top(child, ROOT)
+            rest = ""
+    return here, TargetPath(rest or "/")
+
+
+def _top(draft: Draft, place: TargetPath) -> tuple[Draft, TargetPath]:
+    """The place that a mount put on `place` of `draft` really gets: on top of what is mounted there already."""
+    while (child := draft.children.get(place)) is not None:
+        draft, place = child, ROOT
+    return draft, place
+
+
+def _link_on_the_way(where: Draft, place: TargetPath, context: Context) -> tuple[str, str] | None:
+    """The first symlink on the way to `place` of the mount `where`: (its path there, where it points)."""
+    if place == "/" or where.filesystem is None:
+        return None
+    if where.host is not None:
+        base = TargetPath(where.host.path)
+        for step in (*reversed(tuple(place.ancestors())), place):
+            points_to = context.host.link(base.joined(step)) if step != "/" else None
+            if points_to is not None:
+                return step, points_to
+        return None
+    node = where.filesystem.contents.first_link(where.root.joined(place))
+    if node is None:
+        return None
+    return "/" + node.path.relative_to(where.root), node.link
+
+
+def copy_bound_trees(context: Context) -> None:
+    """Write out what a recursive bind of a mount of the spec brings: private copies of all mounts below its source.
+
+    They are copies of what the spec declares, so a bind into itself brings no copy of itself. Unbindable mounts, and
+    what stands on them, are left out, as the kernel does.
+    """
+    for draft in tuple(context.drafts):
+        if not draft.spec.recursive or not isinstance(draft.spec.bind, MountPath) or draft.source is None:
+            continue
+        if draft.host is not None:
+            continue
+        below = TargetPath(draft.spec.bind.path)
+        pairs = [(draft, child, place) for place, child in _original_children(draft.source) if place.is_under(below)]
+        first = True
+        while pairs:
+            more = []
+            for parent, original, place in pairs:
+                if original is draft or original.spec.unbindable:
+                    continue
+                spot = ROOT.joined(place.relative_to(below)) if first else place
+                copy = _copy(original, draft, parent, spot)
+                where, copy.place = _top(parent, spot)
+                copy.parent = where
+                where.children[copy.place] = copy
+                context.drafts.append(copy)
+                more += [(copy, child, at) for at, child in _original_children(original)]
+            pairs, first = more, False
+
+
+def _original_children(draft: Draft) -> list[tuple[TargetPath, Draft]]:
+    return [(TargetPath(place), child) for place, child in draft.children.items() if not child.copied]
+
+
+def _copy(original: Draft, bind: Draft, parent: Draft, place: TargetPath) -> Draft:
+    changes = {"id": None, "file": [], "mask": [], "peer_group": None, "master": None, "parent": None}
+    copy = Draft(bind.index, bind.key, f"{bind.name}+{original.name}", original.spec.model_copy(update=changes))
+    copy.copied = True
+    copy.target = parent.target.joined(place)
+    copy.filesystem, copy.root, copy.host = original.filesystem, original.root, original.host
+    copy.source = original
+    copy.words = original.words + (bind.words if bind.spec.recursive_attributes else ())
+    if copy.filesystem is not None:
+        copy.filesystem.mounts.append(copy)
+    return copy
+
+
+def make_mountpoints(context: Context) -> None:
+    """Decide how each mountpoint comes to be, and put those into filesystems' contents that the spec makes."""
+    waiting = [draft for draft in context.drafts if draft.parent is not None and draft.filesystem is not None]
+    progress = True
+    while waiting and progress:
+        later = [draft for draft in waiting if not _mountpoint(draft, context)]
+        progress = len(later) < len(waiting)
+        waiting = later
+    for draft in waiting:
+        _nothing_provides(draft, context)
+    for draft in context.drafts:
+        if draft.source is not None and draft.parent is None and draft.host is None and draft.kind() is None:
+            _nothing_provides(draft, context)
+        _hidden_source(draft, context)
+    _missing_layers(context)
+
+
+def _nothing_provides(draft: Draft, context: Context) -> None:
+    if draft.source is None or draft.filesystem is None or draft.filesystem.fixed.inside != "own":
+        return
+    bind = draft.spec.bind
+    path = bind.path if isinstance(bind, MountPath) else draft.root
+    context.mistakes.add(f"{draft.key}.bind", f'nothing provides "{path}" in {draft.source.name}',
+                         f"declare it there: [[mount.file]] with path = \"{path}\" and directory = true (or content)")  # fmt: skip
+
+
+def _mountpoint(draft: Draft, context: Context) -> bool:
+    """False if the kind of the mount's root is not known yet but may be later."""
+    parent = draft.parent
+    assert parent is not None and draft.filesystem is not None
+    if parent.filesystem is None or draft.place == "/":
+        return _fits_root(draft, parent, context)
+    kind = draft.kind()
+    if kind is None and draft.filesystem.fixed.inside == "own":
+        return False
+    inside = parent.filesystem.fixed.inside
+    if parent.kind() not in ("directory", None):
+        context.mistakes.add(f"{draft.key}.target", f"its parent {parent.name} is a {parent.kind()}, not a directory",
+                             "mount it elsewhere")  # fmt: skip
+    elif parent.host is not None:
+        _mountpoint_on_host(draft, parent.host, parent, context)
+    elif inside in ("own", "opaque"):
+        if kind is None:
+            draft.mountpoint = "like"  # made just before it is attached, when its kind is seen
+            parent.filesystem.needs_workbench = True
+
+            return True
+        draft.mountpoint = "node"
+        path = parent.root.joined(draft.place)
+        node_kind = "directory" if kind == "directory" else "file"
+        there = parent.filesystem.contents.kind(path)
+        if there is not None and node_kind == "file" and there not in ("directory", "symlink"):
+            return True  # a device node, fifo or socket is as good a mountpoint for a file as a file is
+        problem = parent.filesystem.contents.add(Node(path=path, kind=node_kind, declared=False, origin=draft.key))
+        if problem:
+            context.mistakes.add(f"{draft.key}.target", f'mountpoint "{draft.target}" {problem}',
+                                 "a directory can be mounted on a directory only, a file on a file")  # fmt: skip
+    return True
+
+
+def _fits_root(draft: Draft, parent: Draft, context: Context) -> bool:
+    kind, below = draft.kind(), parent.kind()
+    if kind is None and draft.filesystem is not None and draft.filesystem.fixed.inside == "own":
+        return False
+    if None not in (kind, below) and (kind == "directory") != (below == "directory"):
+        context.mistakes.add(f"{draft.key}.target", f"a {kind} cannot be mounted on {parent.name}, which is a {below}",
+                             "a directory can be mounted on a directory only, a file on a file")  # fmt: skip
+    return True
+
+
+def _mountpoint_on_host(draft: Draft, base: HostPath, parent: Draft, context: Context) -> None:
+    path = TargetPath(base.path).joined(draft.place)
+    kind = draft.kind()
+    try:
+        found = context.host.look(path)
+    except LookupError as error:
+        if draft.spec.create:
+            draft.mountpoint = "create"
+            return
+        context.mistakes.add(f"{draft.key}.target", f'mountpoint "{path}" on the host: {error.args[0]}',
+                             "create it there, or write create = true to have it made on the host")  # fmt: skip
+        return
+    hidden = not parent.spec.recursive and found.mount != base.mount
+    if kind is not None and not hidden and (kind == "directory") != (found.kind == "directory"):
+        context.mistakes.add(f"{draft.key}.target", f'"{path}" on the host is a {found.kind}, and the mount is a {kind}',
+                             "a directory can be mounted on a directory only, a file on a file")  # fmt: skip
+
+
+def _hidden_source(draft: Draft, context: Context) -> None:
+    """A bind of a path below another mount shows what is under that mount, which is seldom what was meant."""
+    bind = draft.spec.bind
+    if not isinstance(bind, MountPath) or bind.hidden or draft.source is None or draft.copied:
+        return
+    path = TargetPath(bind.path)
+    for step in (path, *path.ancestors()):
+        cover = draft.source.children.get(step)
+        if cover is None or cover is draft or cover.copied:
+            continue
+        if step == path and draft.spec.recursive:
+            continue
+        rest = "/" + path.relative_to(step)
+        context.mistakes.add(
+            f"{draft.key}.bind",
+            f'"{bind.path}" in {draft.source.name} is hidden by {cover.name} ({cover.key})',
+            f'bind {{ mount = "{cover.spec.id or "ID of " + cover.key}", path = "{rest}" }} to get what is seen there, '
+            "or add hidden = true to get what is underneath",
+        )
+        return
+
+
+def _missing_layers(context: Context) -> None:
+    for filesystem in context.filesystems.values():
+        for number, layer in enumerate(filesystem.layers):
+            holder = context.filesystems.get(layer.filesystem)
+            if holder is None or holder.fixed.inside != "own" or layer.path == "/":
+                continue
+            kind = holder.contents.kind(layer.path)
+            if kind != "directory":
+                context.mistakes.add(
+                    f"{filesystem.fixed.origin}.layers[{number}]",
+                    f'"{layer.path}" in {layer.filesystem} is a {kind}' if kind else
+                    f'nothing provides "{layer.path}" in {layer.filesystem}',
+                    f'declare it there: [[mount.file]] with path = "{layer.path}" and directory = true',
+                )  # fmt: skip

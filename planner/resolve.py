@@ -1,0 +1,382 @@
+"""Spec -> Topology: names, superblocks, contents, the tree, sharing groups; each phase adds to what the one before found.
+
+All mistakes are collected and raised together.
+"""
+
+from __future__ import annotations
+
+from mountplan.planner.attributes import change, contradiction
+from mountplan.planner.contents import SINGLE, inside_of
+from mountplan.planner.draft import Context, Draft, FilesystemDraft
+from mountplan.planner.errors import SpecError
+from mountplan.planner.host import Host
+from mountplan.planner.masks import expand_masks
+from mountplan.planner.paths import ROOT, TargetPath
+from mountplan.planner.placement import copy_bound_trees, make_mountpoints, place_mounts
+from mountplan.planner.plan import RunSettings
+from mountplan.planner.sharing import find_groups
+from mountplan.planner.spec import FileEntry, MountPath, Spec
+from mountplan.planner.spec import Mount as SpecMount
+from mountplan.planner.topology import Filesystem, Group, LayerRef, Mount, Namespace, Node, Topology
+
+INHERITED = "@host"  # the name of the mount that an inherited root is; no id can begin with "@"
+
+
+def resolve(spec: Spec, host: Host) -> Topology:
+    """What `spec` means on `host`. Raises SpecError with every mistake that was found."""
+    context = Context(spec.file, host)
+    name_mounts(spec, context)
+    find_filesystems(context)
+    declare_files(context)
+    expand_masks(context)
+    place_mounts(spec.builds_root, context)
+    copy_bound_trees(context)
+    make_mountpoints(context)
+    groups = find_groups(spec, context)
+    if context.mistakes.found:
+        raise SpecError(tuple(context.mistakes.found))
+    return _freeze(spec, context, groups)
+
+
+def name_mounts(spec: Spec, context: Context) -> None:
+    """Give every mount a name: its id, or its target, with "#2" and so on where targets repeat."""
+    if not spec.builds_root:
+        root = SpecMount.model_construct(target="/", bind="/", recursive=True)
+        inherited = Draft(-1, "root", INHERITED, root)
+        inherited.inherits = "slave" if spec.propagation == "slave" else ""
+        context.drafts.append(inherited)
+    times: dict[str, int] = {}
+    for index, mount in enumerate(spec.mount):
+        key = f"mount[{index}]"
+        name = mount.id
+        if name is None:
+            count = times[mount.target] = times.get(mount.target, 0) + 1
+            name = mount.target if count == 1 else f"{mount.target}#{count}"
+        draft = Draft(index, key, name, mount)
+        context.drafts.append(draft)
+        if mount.id is not None:
+            first = context.by_id.setdefault(mount.id, draft)
+            if first is not draft:
+                context.mistakes.add(
+                    f"{key}.id", f'id "{mount.id}" is taken by {first.key}', "give each mount an id of its own"
+                )
+
+
+def find_filesystems(context: Context) -> None:
+    """Find the superblock and the root of every mount; what a mount is made from is settled before it."""
+    settled: dict[Draft, bool] = {}  # False while what it is made from is being settled
+    for first in context.drafts:
+        stack = [first]
+        while stack:
+            draft = stack[-1]
+            if settled.get(draft):
+                stack.pop()
+                continue
+            if draft in settled:
+                settled[draft] = True
+                _settle(draft, context)
+                stack.pop()
+                continue
+            settled[draft] = False
+            for key, reference in _sources(draft):
+                source = context.find(reference.mount, key)
+                if source is None:
+                    continue
+                if settled.get(source) is False:
+                    loop = stack[stack.index(source) :]
+                    sentence = ", ".join(
+                        f"{one.name} is made from {other.name}"
+                        for one, other in zip(loop, loop[1:] + [source], strict=True)
+                    )
+                    context.mistakes.add(key, f"mounts are made from each other in a circle: {sentence}",
+                                         "one of them must be a filesystem of its own (type = ...) or a host path")  # fmt: skip
+                elif source not in settled:
+                    stack.append(source)
+
+
+def _sources(draft: Draft) -> list[tuple[str, MountPath]]:
+    """The paths in other mounts that this one is made from, each with its key path."""
+    spec = draft.spec
+    if not spec.layers:
+        return [(f"{draft.key}.bind", spec.bind)] if isinstance(spec.bind, MountPath) else []
+    places = [(f"{draft.key}.layers[{n}]", layer) for n, layer in enumerate(spec.layers)]
+    places += [(f"{draft.key}.upper", spec.upper), (f"{draft.key}.work", spec.work)]  # type: ignore[list-item]
+    return [(key, place) for key, place in places if isinstance(place, MountPath)]
+
+
+def _settle(draft: Draft, context: Context) -> None:
+    spec, key, wrong = draft.spec, draft.key, context.mistakes.add
+    clash = contradiction(tuple(spec.attributes))
+    if clash:
+        wrong(f"{key}.attributes", f"{' and '.join(clash)} contradict each other", f"keep one of {', '.join(clash)}")
+    if spec.bind is not None:
+        _settle_bind(draft, context)
+        return
+    if spec.type is None:
+        wrong(key, "says neither what to mount (type) nor what to bind (bind)",
+              'add type = "tmpfs", or bind = "/host/path", or bind = { mount = "ID", path = "/in/it" }')  # fmt: skip
+        return
+    if spec.type in ("none", "bind"):
+        wrong(f"{key}.type", f'"{spec.type}" is no filesystem type', 'write bind = "/host/path" instead of a type')
+        return
+    if spec.recursive:
+        wrong(f"{key}.recursive", "only a bind can be recursive", "leave it out, or bind something")
+    if (spec.type == "overlay") != bool(spec.layers):
+        if spec.layers:
+            wrong(f"{key}.layers", f'only type = "overlay" has layers, not "{spec.type}"', 'write type = "overlay"')
+        else:
+            wrong(key, "an overlay needs layers", 'add layers = ["/top", "/below"], the topmost first')
+        return
+    if spec.upper is not None and spec.type != "overlay":
+        wrong(f"{key}.upper", f'only type = "overlay" has an upper layer, not "{spec.type}"', "leave it out")
+    if spec.type in SINGLE:
+        name = f"fs:{spec.type}"
+        if name in context.filesystems:
+            _join_filesystem(draft, context.filesystems[name])
+            if _options(draft, context) != context.filesystems[name].fixed.options:
+                wrong(f"{key}.options", f"there is one {spec.type} only, and another mount gives it other options",
+                      "give all mounts of it the same options")  # fmt: skip
+            return
+    else:
+        name = f"fs:{draft.name}"
+    options = _options(draft, context)
+    inside = inside_of(spec.type)
+    seal = inside == "own" and ("ro", True) in options
+    image = ""
+    if spec.image is not None:
+        found = context.look(spec.image, f"{key}.image", "name an image file that exists")
+        if found is not None:
+            image = found.path
+            if found.kind not in ("file", "block"):
+                wrong(f"{key}.image", f'"{spec.image}" is a {found.kind}', "name an image file")
+        inside = "opaque"
+    fixed = Filesystem(name=name, fstype=spec.type, inside=inside, origin=key, source=spec.source or spec.type,
+                       options=options, image=image, seal=seal)  # fmt: skip
+    filesystem = context.filesystems[name] = FilesystemDraft(fixed)
+    _join_filesystem(draft, filesystem)
+    if spec.layers:
+        _settle_layers(draft, filesystem, context)
+
+
+def _join_filesystem(draft: Draft, filesystem: FilesystemDraft) -> None:
+    draft.filesystem = filesystem
+    filesystem.mounts.append(draft)
+
+
+def _options(draft: Draft, context: Context) -> tuple[tuple[str, str | bool], ...]:
+    pairs: list[tuple[str, str | bool]] = []
+    for name, value in draft.spec.options.items():
+        place = f"{draft.key}.options.{name}"
+        if name in ("source", "lowerdir", "upperdir", "workdir", "lowerdir+"):
+            field = {"source": "source", "upperdir": "upper", "workdir": "work"}.get(name, "layers")
+            context.mistakes.add(place, f"{name} is not given as an option", f"write {field} = ... on the mount")
+        elif value is False:
+            context.mistakes.add(place, "false asks for nothing", "leave the option out, or name the one that undoes it")
+        elif isinstance(value, list):
+            pairs += [(name, one) for one in value]
+        else:
+            pairs.append((name, value if value is True else str(value)))
+    return tuple(pairs)
+
+
+def _settle_bind(draft: Draft, context: Context) -> None:
+    spec, key, wrong = draft.spec, draft.key, context.mistakes.add
+    for field in ("type", "image", "layers", "upper", "options", "source"):
+        if getattr(spec, field, None):
+            wrong(f"{key}.{field}", f"a bind has no {field}: it shows a filesystem that is mounted already",
+                  f"leave out {field}, or leave out bind")  # fmt: skip
+    if isinstance(spec.bind, MountPath):
+        source = context.by_id.get(spec.bind.mount)
+        if source is None or source.filesystem is None:
+            return
+        draft.source = source
+        draft.root = source.root.joined(spec.bind.path)
+        if source.host is not None:
+            _bind_host(draft, TargetPath(source.host.path).joined(spec.bind.path), f"{key}.bind", context)
+            if draft.host is not None and draft.host.mount != source.host.mount:
+                wrong(f"{key}.bind", f'the host has another mount at "{draft.host.path}"', "bind that host path itself")
+        else:
+            _join_filesystem(draft, source.filesystem)
+    elif spec.bind is not None:
+        _bind_host(draft, spec.bind, f"{key}.bind", context)
+
+
+def _bind_host(draft: Draft, path: str, key: str, context: Context) -> None:
+    found = context.look(path, key, "create it on the host first, or name a path that exists")
+    if found is None:
+        return
+    draft.host = found
+    draft.root = found.inner
+    name = f"host:{found.mount.device}"
+    filesystem = context.filesystems.get(name)
+    if filesystem is None:
+        fixed = Filesystem(name=name, fstype=found.mount.fstype, inside="host", origin=draft.key)
+        filesystem = context.filesystems[name] = FilesystemDraft(fixed)
+    _join_filesystem(draft, filesystem)
+
+
+def _settle_layers(draft: Draft, filesystem: FilesystemDraft, context: Context) -> None:
+    spec, key, wrong = draft.spec, draft.key, context.mistakes.add
+
+    def layer(value: str | MountPath, place: str, *, make: bool) -> LayerRef | None:
+        if isinstance(value, str):
+            found = context.look(value, place, "create the directory on the host first, or name one that exists")
+            if found is not None and found.kind != "directory":
+                wrong(place, f'"{value}" is a {found.kind}, not a directory', "name a directory")
+            return LayerRef("", TargetPath(found.path)) if found else None
+        source = context.by_id.get(value.mount)
+        if source is None or source.filesystem is None:
+            return None
+        if source.host is not None:
+            return layer(TargetPath(source.host.path).joined(value.path), place, make=make)
+        path = source.root.joined(value.path)
+        if make and source.filesystem.fixed.inside == "own":
+            problem = source.filesystem.contents.add(Node(path=path, kind="directory", declared=False, origin=place))
+            if problem:
+                wrong(place, f"{path} {problem}", "name another directory")
+        source.filesystem.needs_workbench = True
+        return LayerRef(source.filesystem.fixed.name, path)
+
+    for number, value in enumerate(spec.layers):
+        one = layer(value, f"{key}.layers[{number}]", make=False)
+        if one is not None:
+            filesystem.layers.append(one)
+    if len(spec.layers) > 500:
+        wrong(f"{key}.layers", f"{len(spec.layers)} layers; the kernel takes 500", "merge some of them")
+    if spec.upper is None:
+        if spec.work is not None:
+            wrong(f"{key}.work", "a work directory is of use only with an upper layer", "leave it out, or add upper")
+        return
+    work = spec.work
+    if work is None:
+        if not isinstance(spec.upper, MountPath) or spec.upper.path == "/":
+            wrong(f"{key}.upper", "an upper layer needs a work directory on the same mount",
+                  "add work = ..., an empty directory beside the upper one")  # fmt: skip
+            return
+        work = spec.upper.model_copy(update={"path": spec.upper.path + ".work"})
+    filesystem.upper = layer(spec.upper, f"{key}.upper", make=True)
+    filesystem.work = layer(work, f"{key}.work", make=True)
+    if filesystem.upper is None or filesystem.work is None:
+        return
+    upper, below = filesystem.upper, filesystem.work
+    if upper.filesystem != below.filesystem:
+        wrong(f"{key}.work", "the work directory is on another filesystem than the upper layer", "put both on one")
+    elif upper.path.is_under(below.path) or below.path.is_under(upper.path):
+        wrong(f"{key}.work", f"work directory {below.path} and upper layer {upper.path} lie in each other",
+              "give them two directories side by side")  # fmt: skip
+
+
+def declare_files(context: Context) -> None:
+    """Put every [[mount.file]] into the contents of the filesystem that it belongs to."""
+    for draft in context.drafts:
+        for number, entry in enumerate(draft.spec.file):
+            key = f"{draft.key}.file[{number}]"
+            if draft.filesystem is None:
+                continue
+            if draft.filesystem.fixed.inside == "host":
+                context.mistakes.add(key, "a file would be made in a filesystem of the host",
+                                     "make it there yourself, or put it into a tmpfs or overlay of the spec")  # fmt: skip
+                continue
+            if draft.filesystem.fixed.inside == "kernel":
+                context.mistakes.add(key, f"nothing can be created in a {draft.filesystem.fixed.fstype}", "leave it out")
+                continue
+            node = _node(draft, entry, key, context)
+            problem = draft.filesystem.contents.add(node)
+            if problem:
+                context.mistakes.add(f"{key}.path", f"{node.path} {problem}", "declare each path once, as one thing")
+
+
+def _node(draft: Draft, entry: FileEntry, key: str, context: Context) -> Node:
+    source = ""
+    if entry.source is not None:
+        found = context.look(entry.source, f"{key}.source", "name a file that exists on the host")
+        if found is not None:
+            source = found.path
+            if found.kind != "file":
+                context.mistakes.add(f"{key}.source", f'"{entry.source}" is a {found.kind}', "only files can be copied")
+    common = {
+        "path": draft.root.joined(entry.path),
+        "declared": True,
+        "origin": key,
+        "mode": -1 if entry.mode is None else int(entry.mode, 8),
+        "uid": -1 if entry.uid is None else entry.uid,
+        "gid": -1 if entry.gid is None else entry.gid,
+    }
+    if entry.symlink is not None:
+        return Node(kind="symlink", link=entry.symlink, **common)  # type: ignore[arg-type]
+    if entry.directory:
+        return Node(kind="directory", **common)  # type: ignore[arg-type]
+    if entry.fifo:
+        return Node(kind="fifo", **common)  # type: ignore[arg-type]
+    if entry.device is not None:
+        letter, major, minor = entry.device.split(":")
+        kind = "char" if letter == "c" else "block"
+        return Node(kind=kind, device=(int(major), int(minor)), **common)  # type: ignore[arg-type]
+    return Node(kind="file", content=entry.content or "", source=source, **common)  # type: ignore[arg-type]
+
+
+def _freeze(spec: Spec, context: Context, groups: tuple[Group, ...]) -> Topology:
+    mounts = tuple(_mount(draft) for draft in context.drafts)
+    in_group = {name for group in groups for name in group.members}
+    filesystems = []
+    spans: dict[str, TargetPath] = {}
+    for group in groups:
+        if group.master or not group.host:
+            spans.setdefault(group.filesystem, group.span)
+    for name, draft in context.filesystems.items():
+        fixed = draft.fixed
+        alone = (
+            len(draft.mounts) == 1
+            and draft.mounts[0].root == "/"
+            and draft.mounts[0].name not in in_group
+            and not draft.needs_workbench
+        )
+        filesystems.append(
+            Filesystem(
+                name=name, fstype=fixed.fstype, inside=fixed.inside, origin=fixed.origin, source=fixed.source,
+                options=fixed.options, image=fixed.image, layers=tuple(draft.layers), upper=draft.upper, work=draft.work,
+                nodes=draft.contents.result(), workbench=not alone, seal=fixed.seal, host_path=fixed.host_path,
+                host_root=fixed.host_root,
+            )
+        )  # fmt: skip
+    run = spec.run
+    return Topology(
+        name=spec.name or "", file=spec.file, lines=spec.lines(), filesystems=tuple(filesystems), groups=groups,
+        namespaces=(Namespace(name="", mounts=mounts),),
+        run=RunSettings(
+            command=tuple(run.command), environment=tuple(run.environment.items()),
+            clear_environment=run.clear_environment, cwd=run.cwd or "/", hostname=run.hostname or "",
+            unshare=tuple(dict.fromkeys(run.unshare)),
+            capabilities=None if run.capabilities is None else tuple(run.capabilities), no_new_privs=run.no_new_privs,
+        ),
+    )  # fmt: skip
+
+
+def _mount(draft: Draft) -> Mount:
+    spec = draft.spec
+    assert draft.filesystem is not None
+    return Mount(
+        name=draft.name,
+        index=draft.index,
+        origin=draft.key,
+        target=draft.target,
+        filesystem=draft.filesystem.fixed.name,
+        root=draft.root,
+        parent=draft.parent.name if draft.parent else None,
+        place=draft.place,
+        mountpoint=draft.mountpoint,  # type: ignore[arg-type]
+        host=draft.host,
+        recursive=spec.recursive and draft.host is not None,
+        inherits=draft.inherits,  # type: ignore[arg-type]
+        words=draft.words,
+        change=change(draft.words),
+        recursive_attributes=spec.recursive_attributes,
+        uids=tuple(spec.idmap.uids) if spec.idmap else (),
+        gids=tuple(spec.idmap.gids) if spec.idmap else (),
+        unbindable=spec.unbindable,
+        group=spec.peer_group or "",
+        master=spec.master or "",
+    )
+
+
+__all__ = ["INHERITED", "ROOT", "resolve"]

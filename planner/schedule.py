@@ -1,0 +1,323 @@
+"""Topology and Graph -> Plan: every step, in order, complete before the first system call.
+
+The road of a namespace: cut a copy of the host's tree off; make the yard and, in it, a workbench for each superblock
+and a seed for each sharing group; build the tree from its root down, all mounts private; let each mount join its group
+as soon as all that stands on it is attached; enter the new root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mountplan.planner.attributes import IDMAP
+from mountplan.planner.graph import Graph, group_of, seed_of
+from mountplan.planner.paths import TargetPath
+from mountplan.planner.plan import (
+    Edge,
+    Expected,
+    ExpectedFilesystem,
+    ExpectedGroup,
+    ExpectedMount,
+    ExpectedNamespace,
+    Plan,
+)
+from mountplan.planner.requirements import find_requirements
+from mountplan.planner.steps import (
+    YARD,
+    Attach,
+    AttachImage,
+    CloneHost,
+    CloneHostWorkbench,
+    CloneMount,
+    EnterRoot,
+    Handle,
+    JoinGroup,
+    Layer,
+    MakeFilesystem,
+    MakeMountpoint,
+    MakeNode,
+    MakeOverlay,
+    MakePrivate,
+    MakeSeed,
+    MakeYard,
+    Release,
+    SealFilesystem,
+    SetAttributes,
+    Step,
+    TakeHostGroup,
+    UnshareNamespace,
+)
+from mountplan.planner.topology import Filesystem, Group, LayerRef, Mount, Namespace, Node, Topology
+
+# A tree is built from its root down with one descriptor for each mount on the way, until it is deeper than this. From
+# there on the deepest branch is built first, by itself, and then moved: so a few descriptors do for any tree.
+DEPTH = 64
+
+
+def make_plan(topology: Topology, graph: Graph) -> Plan:
+    """The plan for `topology` in the order that `graph` found. The same topology gives the same plan."""
+    steps: list[Step] = []
+    for namespace in topology.namespaces:
+        steps += _Schedule(topology, graph, namespace).steps()
+    return Plan(
+        name=topology.name,
+        file=topology.file,
+        requirements=find_requirements(topology),
+        edges=graph.edges,
+        steps=tuple(steps),
+        expected=_expected(topology, graph),
+        run=topology.run,
+        lines=topology.lines,
+    )
+
+
+class _Schedule:
+    """The steps of one namespace."""
+
+    def __init__(self, topology: Topology, graph: Graph, namespace: Namespace) -> None:
+        self.topology = topology
+        self.namespace = namespace
+        self.rank = {handle: number for number, handle in enumerate(graph.order)}
+        self.filesystems = {one.name: one for one in topology.filesystems}
+        self.groups = {seed_of(group): group for group in topology.groups}
+        self.mounts = {mount.name: mount for mount in namespace.mounts}
+        self.children: dict[Handle, list[Mount]] = {mount.name: [] for mount in namespace.mounts}
+        for mount in namespace.mounts:
+            if mount.parent is not None:
+                self.children[mount.parent].append(mount)
+        for siblings in self.children.values():
+            siblings.sort(key=lambda one: self.rank[one.name])
+        self.order = graph.order
+        self.root = next(mount for mount in namespace.mounts if mount.parent is None)
+        self.top = self._top_of_root()
+        # pivot_root(2) wants the mount on which it puts the old root not to be shared: this one joins afterwards, from
+        # a seed that must outlive the yard.
+        self.late_seed = seed_of(group_of(self.top)) if group_of(self.top) else ""
+
+    def _top_of_root(self) -> Mount:
+        mount = self.root
+        while above := [child for child in self.children[mount.name] if child.place == "/"]:
+            mount = above[0]
+        return mount
+
+    def steps(self) -> Iterator[Step]:
+        root = self.root
+        yield UnshareNamespace(self.namespace.name, "")
+        if root.inherits:
+            assert root.host is not None
+            yield CloneHost(root.name, root.host.path, True, "slave", root.origin)
+        taken = [group for group in self.topology.groups if group.host is not None]
+        for group in taken:
+            if self._on_host_root(group):
+                yield self._take(group)
+        yield MakeYard("")
+        for group in taken:
+            if not self._on_host_root(group):
+                yield self._take(group)
+        yield MakePrivate("")
+        for handle in self.order:
+            if handle in self.filesystems:
+                yield from self._workbench(self.filesystems[handle])
+            elif handle in self.groups and self.groups[handle].host is None:
+                yield self._seed(self.groups[handle])
+        yield from self._tree()
+        for filesystem in self.topology.filesystems:
+            if filesystem.seal and filesystem.workbench:
+                yield SealFilesystem(filesystem.name, filesystem.origin)
+        yield EnterRoot(root.name, self.top.name, root.origin)
+        if self.late_seed:
+            yield JoinGroup(self.late_seed, self.top.name, self.top.origin)
+        for seed, group in self.groups.items():
+            if not self._parked(group):
+                yield Release(seed, group.origin)
+        if self.top is not root:
+            yield Release(self.top.name, self.top.origin)
+        yield Release(root.name, root.origin)
+
+    def _on_host_root(self, group: Group) -> bool:
+        """True if the group's host mount is the one at "/", which the yard makes private when it is put on it."""
+        return group.host is not None and group.host.mount.mountpoint == "/"
+
+    def _parked(self, group: Group) -> bool:
+        return seed_of(group) != self.late_seed and not self._on_host_root(group)
+
+    def _take(self, group: Group) -> Step:
+        assert group.host is not None
+        mount = group.host.mount
+        path = TargetPath(mount.mountpoint).joined(group.span.relative_to(mount.root))
+        return TakeHostGroup(seed_of(group), path, not group.members, self._parked(group), group.origin)
+
+    def _seed(self, group: Group) -> Step:
+        filesystem = self.filesystems[group.filesystem]
+        path = "" if filesystem.made else group.span.relative_to(filesystem.host_root)
+        master = seed_of(group.master) if group.master else ""
+        return MakeSeed(
+            seed_of(group), filesystem.name, path, master, group.shared, self._parked(group), group.origin
+        )  # fmt: skip
+
+    def _workbench(self, filesystem: Filesystem) -> Iterator[Step]:
+        if filesystem.made:
+            yield from self._create(filesystem, "")
+        else:
+            yield CloneHostWorkbench(filesystem.name, filesystem.host_path, filesystem.origin)
+
+    def _create(self, filesystem: Filesystem, mount: Handle) -> Iterator[Step]:
+        """Make a superblock, as workbench or as the mount `mount`, and all that shall be in it."""
+        name, origin = filesystem.name, filesystem.origin
+        options = tuple(pair for pair in filesystem.options if not (filesystem.seal and pair == ("ro", True)))
+        if filesystem.layers:
+            layers = tuple(_layer(one) for one in filesystem.layers)
+            upper = _layer(filesystem.upper) if filesystem.upper else None
+            work = _layer(filesystem.work) if filesystem.work else None
+            yield MakeOverlay(name, mount, filesystem.source, layers, upper, work, options, origin)
+        elif filesystem.image:
+            read_only = ("ro", True) in options
+            yield AttachImage(name, mount, filesystem.fstype, filesystem.image, read_only, options, origin)
+        else:
+            yield MakeFilesystem(name, mount, filesystem.fstype, filesystem.source, options, origin)
+        within = mount or name
+        for node in filesystem.nodes:
+            yield _make_node(within, node, careful=filesystem.inside != "own")
+
+    def _tree(self) -> Iterator[Step]:
+        """Build the tree: a mount, then all that stands on it, then its group; see DEPTH for deep ones."""
+        heights = self._heights()
+        slots: list[str] = []
+        slot_count = 0
+        staged: dict[Handle, str] = {}
+        work: list[tuple[str, Mount, Handle, str, Handle]] = [("begin", self.root, YARD, "root", "")]
+        while work:
+            what, mount, parent, path, branch = work.pop()
+            if what == "begin":
+                deepest = ""
+                if heights[mount.name] > DEPTH:
+                    deepest = max(self.children[mount.name], key=lambda one: heights[one.name]).name
+                    if not slots:
+                        slots.append(f"stage{slot_count}")
+                        slot_count += 1
+                    staged[deepest] = slots.pop()
+                work.append(("make", mount, parent, path, deepest))
+                if deepest:
+                    work.append(("begin", self.mounts[deepest], YARD, staged[deepest], ""))
+            elif what == "make":
+                yield from self._make(mount)
+                yield self._attach(mount, parent, path)
+                work.append(("end", mount, "", "", ""))
+                for child in reversed(self.children[mount.name]):
+                    do = "move" if child.name == branch else "begin"
+                    work.append((do, child, mount.name, child.place.relative_to("/"), ""))
+            elif what == "move":
+                yield self._attach(mount, parent, path)
+                yield Release(mount.name, mount.origin)
+                slots.append(staged.pop(mount.name))
+            else:
+                yield from self._finish(mount, keep=mount.name in staged)
+
+    def _heights(self) -> dict[Handle, int]:
+        heights: dict[Handle, int] = {}
+        for handle in reversed(self.order):
+            if handle in self.mounts:
+                heights[handle] = 1 + max((heights[child.name] for child in self.children[handle]), default=0)
+        return heights
+
+    def _make(self, mount: Mount) -> Iterator[Step]:
+        filesystem = self.filesystems[mount.filesystem]
+        name, origin = mount.name, mount.origin
+        if mount.host is not None:
+            if not mount.inherits:
+                yield CloneHost(name, mount.host.path, mount.recursive, "private", origin)
+        elif not filesystem.workbench:
+            yield from self._create(filesystem, name)
+        else:
+            careful = filesystem.inside != "own"
+            yield CloneMount(name, filesystem.name, mount.root.relative_to("/"), careful, origin)
+        for child in self.children[name]:
+            if child.mountpoint == "create":
+                kind = "directory" if child.host is None or child.host.kind == "directory" else "file"
+                node = Node(path=child.place, kind=kind, declared=False, origin=child.origin)  # type: ignore[arg-type]
+                yield _make_node(name, node, careful=True)
+        if mount.words or mount.unbindable or mount.uids:
+            words = [*mount.words, *(["unbindable"] if mount.unbindable else []), *(["idmap"] if mount.uids else [])]
+            yield SetAttributes(
+                name, mount.change.set, mount.change.clear, mount.recursive and mount.recursive_attributes,
+                mount.unbindable, mount.uids, mount.gids, ",".join(words), origin,
+            )  # fmt: skip
+        if mount.mountpoint == "like" and mount.parent is not None:
+            parent = self.mounts[mount.parent]
+            path = parent.root.joined(mount.place).relative_to("/")
+            yield MakeMountpoint(parent.filesystem, path, name, origin)
+
+    def _attach(self, mount: Mount, parent: Handle, path: str) -> Step:
+        below = self.mounts.get(parent)
+        ours = below is None or self.filesystems[below.filesystem].inside == "own"
+        tree = below is not None and below.recursive
+        return Attach(mount.name, parent, path, not ours and path != "", tree, mount.origin)
+
+    def _finish(self, mount: Mount, *, keep: bool) -> Iterator[Step]:
+        filesystem = self.filesystems[mount.filesystem]
+        if filesystem.seal and not filesystem.workbench:
+            yield SealFilesystem(mount.name, mount.origin)
+        group = group_of(mount)
+        if group and mount is not self.top:
+            yield JoinGroup(seed_of(group), mount.name, mount.origin)
+        if not keep and mount is not self.top and mount is not self.root:
+            yield Release(mount.name, mount.origin)
+
+
+def _layer(ref: LayerRef) -> Layer:
+    return Layer(ref.filesystem, ref.path.relative_to("/") if ref.filesystem else str(ref.path))
+
+
+def _make_node(within: Handle, node: Node, *, careful: bool) -> MakeNode:
+    return MakeNode(
+        within, node.path.relative_to("/"), node.kind, node.mode, node.uid, node.gid, node.content, node.source,
+        node.link, node.device, careful and not node.declared, careful, node.origin,
+    )  # fmt: skip
+
+
+def _expected(topology: Topology, graph: Graph) -> Expected:
+    masters = {group.name: group.master for group in topology.groups}
+    rank = {handle: number for number, handle in enumerate(graph.order)}
+    namespaces = tuple(
+        ExpectedNamespace(
+            namespace.name,
+            tuple(
+                _expected_mount(mount, masters) for mount in sorted(namespace.mounts, key=lambda one: rank[one.name])
+            ),
+        )
+        for namespace in topology.namespaces
+    )
+    filesystems = tuple(
+        ExpectedFilesystem(one.name, one.fstype, one.source, one.options, one.origin)
+        for one in topology.filesystems
+        if one.made
+    )
+    groups = tuple(
+        ExpectedGroup(group.name, group.master, group.host.path if group.host else "", group.origin)
+        for group in topology.groups
+        if group.shared
+    )
+    return Expected(namespaces, filesystems, groups)
+
+
+def _expected_mount(mount: Mount, masters: dict[str, str]) -> ExpectedMount:
+    return ExpectedMount(
+        name=mount.name,
+        parent=mount.parent or "",
+        place="" if mount.place == "/" else str(mount.place),
+        filesystem="" if mount.host is not None else mount.filesystem,
+        root=mount.host.path if mount.host is not None else str(mount.root),
+        recursive=mount.recursive,
+        recursive_attributes=mount.recursive_attributes,
+        set=mount.change.set | (IDMAP if mount.uids else 0),
+        clear=mount.change.clear,
+        idmapped=bool(mount.uids),
+        unbindable=mount.unbindable,
+        group=mount.group,
+        master=masters[mount.group] if mount.group else mount.master,
+        inherits=mount.inherits,
+        origin=mount.origin,
+    )
+
+
+__all__ = ["Edge", "make_plan"]

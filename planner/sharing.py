@@ -1,0 +1,211 @@
+"""Sharing groups: who is peer with whom, who receives from whom, and what each group's seed must contain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from difflib import get_close_matches
+
+from mountplan.planner.draft import Context, Draft
+from mountplan.planner.host import HostPath
+from mountplan.planner.paths import TargetPath, common_ancestor
+from mountplan.planner.spec import Spec
+from mountplan.planner.topology import Group
+
+
+class _GroupDraft:
+    __slots__ = ("filesystem", "host", "key", "master", "members", "name", "receivers", "shared", "span")
+
+    def __init__(self, name: str, key: str, *, shared: bool, master: str) -> None:
+        self.name = name
+        self.key = key
+        self.shared = shared
+        self.master = master
+        self.host: HostPath | None = None
+        self.filesystem = ""
+        self.span: TargetPath | None = None
+        self.members: list[Draft] = []
+        self.receivers: list[_GroupDraft] = []
+
+
+def find_groups(spec: Spec, context: Context) -> tuple[Group, ...]:
+    """The sharing groups, a master always before its slaves; () if a mistake keeps them from being known."""
+    groups = {
+        name: _GroupDraft(name, f"peer_group.{name}", shared=True, master=group.master or "")
+        for name, group in spec.peer_group.items()
+    }
+    _assign_members(groups, context)
+    ordered = _masters_first(groups, context)
+    if ordered is None:
+        return ()
+    for group in ordered:
+        _find_host(spec, group, context)
+    _find_spans(ordered, context)
+    for group in ordered:
+        if not group.filesystem:
+            context.mistakes.add(group.key, f'no mount is in peer group "{group.name}"',
+                                 "take it out, or name it in a mount's peer_group or master")  # fmt: skip
+        elif group.shared and not group.members and group.host is None:
+            context.mistakes.add(
+                group.key,
+                f'no mount is in peer group "{group.name}", so it would vanish and its slaves with it',
+                "put a mount into it, or name a host mount of it: host = ...",
+            )
+    _find_workbenches(ordered, context)
+    return tuple(
+        Group(
+            name=group.name,
+            origin=group.key,
+            shared=group.shared,
+            master=group.master,
+            host=group.host,
+            filesystem=group.filesystem,
+            span=group.span or TargetPath("/"),
+            members=tuple(draft.name for draft in group.members),
+        )
+        for group in ordered
+        if group.span is not None
+    )
+
+
+def _assign_members(groups: dict[str, _GroupDraft], context: Context) -> None:
+    for draft in context.drafts:
+        peer, master = draft.spec.peer_group, draft.spec.master
+        if peer is None and master is None:
+            continue
+        if draft.spec.unbindable:
+            context.mistakes.add(f"{draft.key}.unbindable", "an unbindable mount is private, and so in no group",
+                                 "leave out unbindable, or the group")  # fmt: skip
+        known = True
+        for field, name in (("peer_group", peer), ("master", master)):
+            if name is not None and name not in groups:
+                close = get_close_matches(name, groups, n=1)
+                remedy = f'did you mean "{close[0]}"?' if close else f"add a table [peer_group.{name}]"
+                context.mistakes.add(f"{draft.key}.{field}", f'there is no peer group "{name}"', remedy)
+                known = False
+        if not known:
+            continue
+        if peer is not None:
+            if master is not None and groups[peer].master != master:
+                context.mistakes.add(
+                    f"{draft.key}.master",
+                    f'{draft.name} is in peer group "{peer}", and all peers of a group have one master',
+                    f'write master = "{master}" in [peer_group.{peer}], and leave it out here',
+                )
+            groups[peer].members.append(draft)
+        elif master is not None:
+            # Slaves that are not shared need no group of their own, but they do need a seed to join from.
+            name = f"slaves of {master}"
+            if name not in groups:
+                groups[name] = _GroupDraft(name, draft.key, shared=False, master=master)
+            groups[name].members.append(draft)
+
+
+def _masters_first(groups: dict[str, _GroupDraft], context: Context) -> list[_GroupDraft] | None:
+    """The groups in master order; None (and a mistake) if a master is unknown or masters go in a circle."""
+    ordered: list[_GroupDraft] = []
+    state: dict[str, bool] = {}
+    good = True
+    for first in groups:
+        trail: list[str] = []
+        name = first
+        while name and name not in state:
+            state[name] = False
+            trail.append(name)
+            master = groups[name].master
+            if master and master not in groups:
+                close = get_close_matches(master, groups, n=1)
+                remedy = f'did you mean "{close[0]}"?' if close else f"add a table [peer_group.{master}]"
+                context.mistakes.add(f"{groups[name].key}.master", f'there is no peer group "{master}"', remedy)
+                good = False
+                break
+            name = master
+        if name in trail:
+            circle = trail[trail.index(name) :]
+            sentence = ", ".join(f'"{one}" receives from "{groups[one].master}"' for one in circle)
+            context.mistakes.add(f"{groups[name].key}.master", f"masters go in a circle: {sentence}",
+                                 "a group cannot receive from itself; take one master out")  # fmt: skip
+            good = False
+        for one in reversed(trail):
+            state[one] = True
+            ordered.append(groups[one])
+    for group in ordered if good else ():
+        if group.master:
+            groups[group.master].receivers.append(group)
+    return ordered if good else None
+
+
+def _find_host(spec: Spec, group: _GroupDraft, context: Context) -> None:
+    table = spec.peer_group.get(group.name)
+    if table is None or table.host is None:
+        return
+    place = f"{group.key}.host"
+    if table.master is not None:
+        context.mistakes.add(f"{group.key}.master", "a group of the host has the master that it has there",
+                             "leave out master, or host")  # fmt: skip
+    found = context.look(table.host, place, "name a path on the host that exists")
+    if found is None:
+        return
+    if found.mount.peer_group == 0:
+        kind = "a slave, but not shared itself" if found.mount.master else "private"
+        context.mistakes.add(place, f'no peer group is behind "{table.host}": the host\'s mount there '
+                             f"({found.mount.mountpoint}) is {kind}",
+                             f"make it shared on the host: mount --make-shared {found.mount.mountpoint}")  # fmt: skip
+        return
+    group.host = found
+    group.filesystem = f"host:{found.mount.device}"
+
+
+def _find_spans(ordered: list[_GroupDraft], context: Context) -> None:
+    """Find each group's filesystem and span: slaves before their masters, since a master's span contains theirs."""
+    for group in reversed(ordered):
+        parts = [(draft.filesystem.fixed.name, draft.root, draft.name) for draft in group.members if draft.filesystem]
+        parts += [(one.filesystem, one.span, f'group "{one.name}"') for one in group.receivers if one.span is not None]
+        first = parts[0][2] if parts else ""
+        if group.filesystem and parts and parts[0][0] != group.filesystem:
+            first = "the host's mount"
+        for filesystem, span, who in parts:
+            if group.filesystem and filesystem != group.filesystem:
+                context.mistakes.add(
+                    group.key,
+                    f'{first} and {who} cannot share events through "{group.name}": they are on different filesystems '
+                    f"({group.filesystem} and {filesystem})",
+                    "peers and slaves show one filesystem, so bind them from one mount",
+                )
+                break
+            group.filesystem = filesystem
+            group.span = span if group.span is None else common_ancestor(group.span, span)
+        if group.host is not None and group.span is not None and not group.span.is_under(group.host.mount.root):
+            context.mistakes.add(
+                f"{group.key}.host",
+                f'the host\'s mount at "{group.host.mount.mountpoint}" shows {group.host.mount.root} of its filesystem, '
+                f"but members of the group show {group.span}",
+                "name a host mount of that group that shows more, or bind the members from below it",
+            )
+
+
+def _find_workbenches(ordered: list[_GroupDraft], context: Context) -> None:
+    """For groups over a filesystem of the host: where on the host a mount shows all that their seeds must contain."""
+    spans: dict[str, TargetPath] = {}
+    for group in ordered:
+        if group.span is not None and group.filesystem.startswith("host:") and group.host is None:
+            span = spans.get(group.filesystem)
+            spans[group.filesystem] = group.span if span is None else common_ancestor(span, group.span)
+    for name, span in spans.items():
+        device = name.removeprefix("host:")
+        for row in sorted(context.host.table.rows, key=lambda row: len(row.root)):
+            if row.device != device or not span.is_under(row.root):
+                continue
+            path = TargetPath(row.mountpoint).joined(span.relative_to(row.root))
+            try:
+                found = context.host.look(path)
+            except LookupError:
+                continue
+            if found.mount == row and found.path == path:
+                draft = context.filesystems[name]
+                draft.fixed = replace(draft.fixed, host_path=str(path), host_root=span)
+                break
+        else:
+            fixed = context.filesystems[name].fixed
+            context.mistakes.add(fixed.origin, f"no mount on the host shows {span} of the filesystem {device}, "
+                                 "which the members of a group have in common",
+                                 "mount a wider part of that filesystem on the host first")  # fmt: skip

@@ -1,0 +1,67 @@
+"""MountTable: what stands in one mount namespace, observed or predicted."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class MountRow(NamedTuple):
+    """One mount, as one line of mountinfo gives it (proc_pid_mountinfo(5)), with escapes undone.
+
+    `mount_id` may be reused by the kernel after an unmount. `device` is "major:minor"; a predicted table writes
+    "=NAME" for a superblock that does not exist yet. `root` is the path inside the filesystem, `mountpoint` the path as
+    seen from the reader's root. `attributes` is mountinfo's sixth field, `options` its last one. A group id of 0 means none.
+    """
+
+    mount_id: int
+    parent_id: int
+    device: str
+    root: str
+    mountpoint: str
+    attributes: str
+    peer_group: int
+    master: int
+    propagate_from: int
+    unbindable: bool
+    fstype: str
+    source: str
+    options: str
+
+
+class MountTable(NamedTuple):
+    """The mounts of one namespace, in the order in which the kernel tells them: a parent may come after its child."""
+
+    rows: tuple[MountRow, ...]
+
+    def by_id(self) -> dict[int, MountRow]:
+        return {row.mount_id: row for row in self.rows}
+
+    def at(self) -> dict[tuple[int, str], MountRow]:
+        """(parent id, mountpoint) -> mount. The kernel never has two mounts on one place of one parent."""
+        return {(row.parent_id, row.mountpoint): row for row in self.rows}
+
+    def root(self) -> MountRow:
+        """The mount that is seen at "/" and whose parent is not in the table. Raises LookupError if there is none."""
+        ids = {row.mount_id for row in self.rows}
+        for row in self.rows:
+            if row.parent_id not in ids or row.parent_id == row.mount_id:
+                return row
+        raise LookupError("the table has no root mount")
+
+
+def path_walk(table: MountTable, path: str, at: dict[tuple[int, str], MountRow] | None = None) -> MountRow:
+    """The mount on which a walk to the absolute, canonical `path` ends: at each step the topmost mount there.
+
+    Costs one look-up a component. `at` is the index of `MountTable.at`, for callers that walk often.
+    """
+    at = table.at() if at is None else at
+    row = table.root()
+    while (above := at.get((row.mount_id, "/"))) is not None and above is not row:
+        row = above
+    end = 0
+    while end < len(path) and path != "/":
+        end = path.find("/", end + 1)
+        end = len(path) if end < 0 else end
+        while (above := at.get((row.mount_id, path[:end]))) is not None:
+            row = above
+    return row
