@@ -124,6 +124,6 @@ class NotGranted(MountplanError):
     exit_status = 3
     code = "not-granted"
 
-    def __init__(self, differences: tuple[str, ...]) -> None:
-        self.differences = differences
-        super().__init__("\n".join(differences))
+    def __init__(self, differences: tuple[NamedTuple, ...]) -> None:
+        self.differences = differences  # planner.compare.Difference
+        super().__init__("\n".join(map(str, differences)))

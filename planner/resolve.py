@@ -341,7 +341,7 @@ def _freeze(spec: Spec, context: Context, groups: tuple[Group, ...]) -> Topology
         )  # fmt: skip
     run = spec.run
     return Topology(
-        name=spec.name or "", file=spec.file, lines=spec.lines(), filesystems=tuple(filesystems), groups=groups,
+        name=spec.name or "", file=spec.file, lines=spec.places.headers(), filesystems=tuple(filesystems), groups=groups,
         namespaces=(Namespace(name="", mounts=mounts),),
         run=RunSettings(
             command=tuple(run.command), environment=tuple(run.environment.items()),

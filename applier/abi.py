@@ -1,0 +1,86 @@
+"""Numbers and flag values of the kernel's interface, each with its header. No calls are made here.
+
+Plain integers rather than enum.IntFlag: an IntFlag class costs a third of a millisecond to define, and the command
+line's start-up counts.
+"""
+
+from __future__ import annotations
+
+# asm/unistd.h: the calls of the new mount API have the same number on every architecture below.
+SYS_OPEN_TREE = 428
+SYS_MOVE_MOUNT = 429
+SYS_FSOPEN = 430
+SYS_FSCONFIG = 431
+SYS_FSMOUNT = 432
+SYS_FSPICK = 433
+SYS_CLOSE_RANGE = 436
+SYS_OPENAT2 = 437
+SYS_MOUNT_SETATTR = 442
+MACHINES = frozenset(
+    {
+        "x86_64", "aarch64", "armv7l", "armv8l", "i686", "i386", "ppc64le", "ppc64", "s390x", "riscv64", "loongarch64",
+    }
+)  # fmt: skip
+
+# linux/fcntl.h
+AT_FDCWD = -100
+AT_SYMLINK_NOFOLLOW = 0x100
+AT_NO_AUTOMOUNT = 0x800
+AT_EMPTY_PATH = 0x1000
+AT_RECURSIVE = 0x8000
+
+# linux/mount.h
+OPEN_TREE_CLONE = 1
+OPEN_TREE_CLOEXEC = 0o2000000
+MOVE_MOUNT_F_EMPTY_PATH = 0x04
+MOVE_MOUNT_T_EMPTY_PATH = 0x40
+MOVE_MOUNT_SET_GROUP = 0x100
+FSOPEN_CLOEXEC = 1
+FSMOUNT_CLOEXEC = 1
+FSPICK_CLOEXEC = 1
+FSPICK_EMPTY_PATH = 8
+FSCONFIG_SET_FLAG = 0
+FSCONFIG_SET_STRING = 1
+FSCONFIG_SET_FD = 5
+FSCONFIG_CMD_CREATE = 6
+FSCONFIG_CMD_RECONFIGURE = 7
+MOUNT_ATTR_IDMAP = 0x00100000
+MS_REC = 0x4000
+MS_UNBINDABLE = 1 << 17
+MS_PRIVATE = 1 << 18
+MS_SLAVE = 1 << 19
+MS_SHARED = 1 << 20
+MNT_DETACH = 2
+
+# linux/openat2.h
+RESOLVE_NO_XDEV = 0x01
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
+RESOLVE_BENEATH = 0x08
+RESOLVE_IN_ROOT = 0x10
+
+# linux/stat.h
+STATX_MNT_ID = 0x1000
+STATX_SIZE = 256
+STATX_MNT_ID_OFFSET = 144
+
+# linux/sched.h
+CLONE_NEWTIME = 0x00000080
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+# linux/prctl.h
+PR_SET_PDEATHSIG = 1
+PR_SET_NO_NEW_PRIVS = 38
+
+# linux/loop.h
+LOOP_CONFIGURE = 0x4C0A
+LOOP_CTL_GET_FREE = 0x4C82
+LO_FLAGS_READ_ONLY = 1
+LO_FLAGS_AUTOCLEAR = 4
+LOOP_CONFIG = "=II 5Q 4I 64s 64s 32s 2Q 8Q"  # struct loop_config with its struct loop_info64

@@ -1,0 +1,285 @@
+"""Carries a plan out, step by step, against a Kernel: the only place where handles become descriptors.
+
+A mount has a descriptor from the step that makes it to its Release. Workbenches and parked seeds stand in the yard and
+are opened again whenever they are needed; a few dozen descriptors of them are kept, so that a walk is seldom repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mountplan.applier import abi
+from mountplan.applier.kernel import Kernel
+from mountplan.applier.report import Reporter
+from mountplan.planner import steps as s
+from mountplan.planner.steps import YARD, Handle, Step
+
+_KEPT = 48  # descriptors of workbenches and seeds that are kept open
+_CHUNK = 512  # steps between two reports
+
+
+class StepFailed(Exception):
+    """Step `index` (from 0) raised `cause`, an OSError. Internal: namespaces.py makes StepRefused of it."""
+
+    def __init__(self, index: int, cause: OSError) -> None:
+        super().__init__(index, cause)
+        self.index = index
+        self.cause = cause
+
+
+def execute(steps: tuple[Step, ...], kernel: Kernel, reporter: Reporter) -> None:
+    """Carry out all steps; stops at the first that the kernel refuses (StepFailed). No descriptor is left open."""
+    execution = Execution(kernel)
+    handlers = execution.handlers()
+    try:
+        reporter.begin(len(steps))
+        done = 0
+        while done < len(steps):
+            chunk = steps[done : done + _CHUNK]
+            number = 0
+            try:
+                for number, step in enumerate(chunk):  # noqa: B007
+                    handlers[step[-1]](step)
+            except OSError as error:
+                raise StepFailed(done + number, error) from error
+            done += len(chunk)
+            reporter.step(done)
+        reporter.end()
+    finally:
+        execution.close()
+
+
+class Execution:
+    """The state of one execution: which handle has which descriptor."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.fds: dict[Handle, int] = {}
+        self.kept: dict[Handle, int] = {}  # in the order of their last use
+        self.idmaps: dict[tuple[Any, Any], int] = {}
+        self.parked: dict[Handle, str] = {}  # where in the yard a workbench or seed stands
+        self.staged: set[str] = set()
+        self.yard = -1
+        self.host = -1
+
+    def handlers(self) -> dict[str, Callable[[Any], None]]:
+        """The method for each kind of step: they have the same names."""
+        return {kind.__new__.__defaults__[-1]: getattr(self, kind.__new__.__defaults__[-1]) for kind in s.STEP_TYPES}  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        for fd in (*self.fds.values(), *self.kept.values(), *self.idmaps.values(), self.yard, self.host):
+            if fd >= 0:
+                self.kernel.close(fd)
+        self.fds, self.kept, self.idmaps, self.yard, self.host = {}, {}, {}, -1, -1
+
+    def descriptor(self, handle: Handle) -> int:
+        """The descriptor of a mount, a workbench or a seed."""
+        fd = self.fds.get(handle)
+        if fd is not None:
+            return fd
+        if handle == YARD:
+            return self.yard
+        fd = self.kept.pop(handle, -1)
+        if fd < 0:
+            if len(self.kept) >= _KEPT:
+                oldest = next(iter(self.kept))
+                self.kernel.close(self.kept.pop(oldest))
+            fd = self.kernel.open(self.yard, self.parked[handle], careful=False)
+        self.kept[handle] = fd
+        return fd
+
+    def park(self, handle: Handle, fd: int) -> None:
+        """Attach a detached workbench or seed in the yard, and keep its descriptor for as long as there is room."""
+        name = f"p{len(self.parked)}"
+        self.kernel.make_directory(self.yard, name)
+        self.kernel.attach(fd, self.yard, name)
+        self.parked[handle] = name
+        if len(self.kept) >= _KEPT:
+            self.kernel.close(fd)
+        else:
+            self.kept[handle] = fd
+
+    def place(self, filesystem: Handle, mount: Handle, fd: int) -> None:
+        """A new superblock's first mount: the mount of the tree itself, or a workbench."""
+        self.fds[mount or filesystem] = fd
+        if not mount:
+            self.park(filesystem, self.fds[filesystem])
+            del self.fds[filesystem]
+
+    def unshare_namespace(self, step: s.UnshareNamespace) -> None:
+        self.kernel.unshare_mounts()
+        self.host = self.kernel.host_root()
+
+    def take_host_group(self, step: s.TakeHostGroup) -> None:
+        where = self.kernel.open(self.host, step.path[1:], tree=True)
+        try:
+            fd = self.fds[step.seed] = self.kernel.clone(where, "")
+        finally:
+            self.kernel.close(where)
+        if step.slave:
+            self.kernel.set_attributes(fd, propagation=abi.MS_SLAVE)
+        if step.parked:
+            self.park(step.seed, fd)
+            del self.fds[step.seed]
+
+    def make_yard(self, step: s.MakeYard) -> None:
+        """Only the mount at "/" is made private here: the yard becomes its child, and must not reach its peers.
+
+        Unbindable, so that a recursive clone of the host's tree leaves it out.
+        """
+        self.kernel.make_private(recursive=False)
+        self.yard = self.kernel.new_filesystem("tmpfs", "mountplan", ())
+        self.kernel.set_attributes(self.yard, propagation=abi.MS_UNBINDABLE)
+        self.kernel.attach(self.yard, abi.AT_FDCWD, "/")
+
+    def make_private(self, step: s.MakePrivate) -> None:
+        self.kernel.make_private(recursive=True)
+
+    def make_filesystem(self, step: s.MakeFilesystem) -> None:
+        self.place(step.filesystem, step.mount, self.kernel.new_filesystem(step.fstype, step.source, step.options))
+
+    def attach_image(self, step: s.AttachImage) -> None:
+        image = self.kernel.open(self.host, step.image[1:], tree=True)
+        try:
+            fd = self.kernel.new_image(step.fstype, image, step.options, read_only=step.read_only)
+        finally:
+            self.kernel.close(image)
+        self.place(step.filesystem, step.mount, fd)
+
+    def make_overlay(self, step: s.MakeOverlay) -> None:
+        # All layers are open at once only here; the kernel takes 500 at most.
+        opened: list[int] = []
+
+        def layer(one: s.Layer) -> int:
+            if one.filesystem:
+                opened.append(self.kernel.open(self.descriptor(one.filesystem), one.path))
+            else:
+                opened.append(self.kernel.open(self.host, one.path[1:], tree=True))
+            return opened[-1]
+
+        try:
+            layers = tuple(map(layer, step.layers))
+            upper = layer(step.upper) if step.upper else None
+            work = layer(step.work) if step.work else None
+            fd = self.kernel.new_overlay(step.source, layers, upper, work, step.options)
+        finally:
+            for one in opened:
+                self.kernel.close(one)
+        self.place(step.filesystem, step.mount, fd)
+
+    def clone_host_workbench(self, step: s.CloneHostWorkbench) -> None:
+        where = self.kernel.open(self.host, step.path[1:], tree=True)
+        try:
+            fd = self.fds[step.filesystem] = self.kernel.clone(where, "")
+        finally:
+            self.kernel.close(where)
+        self.park(step.filesystem, fd)
+        del self.fds[step.filesystem]
+
+    def make_node(self, step: s.MakeNode) -> None:
+        within = self.descriptor(step.within)
+        if step.node == "directory" and step.mode < 0 and step.uid < 0 and step.gid < 0 and not step.careful:
+            self.kernel.make_directory(within, step.path)  # by far the most: mountpoints in filesystems of our own
+            return
+        source, parent, name = -1, within, step.path
+        opened: list[int] = []
+        try:
+            if step.source:
+                source = self.kernel.open(self.host, step.source[1:], tree=True)
+                opened.append(source)
+                source = self.kernel.open_file(source)
+                opened.append(source)
+            if step.careful and "/" in step.path:
+                above, _, name = step.path.rpartition("/")
+                parent = self.kernel.open(within, above, tree=step.within in self.fds)
+                opened.append(parent)
+            self.kernel.make_node(parent, name, step, source)
+        finally:
+            for fd in opened:
+                self.kernel.close(fd)
+
+    def make_mountpoint(self, step: s.MakeMountpoint) -> None:
+        kind = "directory" if self.kernel.is_directory(self.fds[step.like]) else "file"
+        node = s.MakeNode(
+            step.within, step.path, kind, -1, -1, -1, "", "", "", (0, 0), existing=True, careful=True, origin=step.origin
+        )  # type: ignore[arg-type]  # fmt: skip
+        above, slash, _ = step.path.rpartition("/")
+        parts = above.split("/") if slash else []
+        for depth in range(1, len(parts) + 1):
+            self.make_node(node._replace(path="/".join(parts[:depth]), node="directory"))
+        self.make_node(node)
+
+    def seal_filesystem(self, step: s.SealFilesystem) -> None:
+        self.kernel.make_read_only(self.descriptor(step.filesystem))
+
+    def make_seed(self, step: s.MakeSeed) -> None:
+        workbench = self.descriptor(step.filesystem)
+        fd = self.fds[step.seed] = self.kernel.clone(workbench, step.path)
+        if step.master:
+            self.kernel.join(self.descriptor(step.master), fd)
+            self.kernel.set_attributes(fd, propagation=abi.MS_SLAVE)
+        if step.shared:
+            self.kernel.set_attributes(fd, propagation=abi.MS_SHARED)
+        if step.parked:
+            self.park(step.seed, fd)
+            del self.fds[step.seed]
+
+    def clone_mount(self, step: s.CloneMount) -> None:
+        workbench = self.descriptor(step.filesystem)
+        if step.careful and step.path:
+            where = self.kernel.open(workbench, step.path)
+            try:
+                self.fds[step.mount] = self.kernel.clone(where, "")
+            finally:
+                self.kernel.close(where)
+        else:
+            self.fds[step.mount] = self.kernel.clone(workbench, step.path)
+
+    def clone_host(self, step: s.CloneHost) -> None:
+        where = self.kernel.open(self.host, step.path[1:], tree=True)
+        try:
+            fd = self.fds[step.mount] = self.kernel.clone(where, "", recursive=step.recursive)
+        finally:
+            self.kernel.close(where)
+        if step.propagation == "slave":
+            self.kernel.set_attributes(fd, propagation=abi.MS_SLAVE, recursive=True)
+
+    def set_attributes(self, step: s.SetAttributes) -> None:
+        userns = 0
+        if step.uids:
+            key = (step.uids, step.gids)
+            if key not in self.idmaps:
+                self.idmaps[key] = self.kernel.id_mapping(*key)
+            userns = self.idmaps[key]
+        self.kernel.set_attributes(
+            self.fds[step.mount],
+            set=step.set | (abi.MOUNT_ATTR_IDMAP if step.uids else 0),
+            clear=step.clear,
+            propagation=abi.MS_UNBINDABLE if step.unbindable else 0,
+            userns=userns,
+            recursive=step.recursive,
+        )
+
+    def attach(self, step: s.Attach) -> None:
+        parent = self.yard if step.parent == YARD else self.fds[step.parent]
+        if step.parent == YARD and step.path not in self.staged:
+            self.kernel.make_directory(parent, step.path)
+            self.staged.add(step.path)
+        if step.careful:
+            where = self.kernel.open(parent, step.path, tree=step.tree)
+            try:
+                self.kernel.attach(self.fds[step.mount], where, "")
+            finally:
+                self.kernel.close(where)
+        else:
+            self.kernel.attach(self.fds[step.mount], parent, step.path)
+
+    def join_group(self, step: s.JoinGroup) -> None:
+        self.kernel.join(self.descriptor(step.seed), self.fds[step.mount])
+
+    def enter_root(self, step: s.EnterRoot) -> None:
+        self.kernel.enter_root(self.fds[step.mount], self.fds[step.top])
+
+    def release(self, step: s.Release) -> None:
+        self.kernel.close(self.fds.pop(step.handle))

@@ -1,0 +1,58 @@
+"""The machine as planning asks for it: planner/host.py's port, with real look-ups."""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+
+from mountplan.applier.observe import observe
+from mountplan.planner.host import HostPath, PathKind
+from mountplan.planner.table import MountRow, MountTable, path_walk
+
+_KINDS: dict[int, PathKind] = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFCHR: "char",
+    stat.S_IFBLK: "block",
+    stat.S_IFSOCK: "socket",
+}
+
+
+class LiveHost:
+    """The host that this process runs on. Its mount table is read once, when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._table: MountTable | None = None
+        self._at: dict[tuple[int, str], MountRow] = {}
+        self._seen: dict[str, HostPath] = {}
+
+    @property
+    def table(self) -> MountTable:
+        if self._table is None:
+            self._table = observe()
+            self._at = self._table.at()
+        return self._table
+
+    def look(self, path: str) -> HostPath:
+        found = self._seen.get(path)
+        if found is None:
+            try:
+                canonical = os.path.realpath(path, strict=True)
+                mode = os.lstat(canonical).st_mode
+            except OSError as error:
+                raise LookupError((error.strerror or "cannot be looked up").lower()) from None
+            mount = path_walk(self.table, canonical, self._at)
+            found = self._seen[path] = HostPath(canonical, _KINDS[stat.S_IFMT(mode)], mount)
+        return found
+
+    def link(self, path: str) -> str | None:
+        try:
+            return os.readlink(path)
+        except OSError:
+            return None
+
+    def glob(self, base: str, pattern: str) -> tuple[str, ...]:
+        return tuple(sorted(glob.glob(pattern.lstrip("/"), root_dir=base, include_hidden=True)))

@@ -1,0 +1,261 @@
+"""The few verbs that carrying out a plan needs: `Kernel`, and `LinuxKernel`, which does them with real system calls.
+
+Descriptors belong to the caller. Paths are relative to a descriptor and have no leading slash; "" is what the descriptor
+itself is. `careful` walks follow no symlink and do not leave what is below the descriptor.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
+
+from mountplan.applier import abi, syscalls
+from mountplan.applier.refusal import KernelRefusal
+
+if TYPE_CHECKING:
+    from mountplan.planner.steps import MakeNode
+
+Options = tuple[tuple[str, str | bool], ...]
+
+_CLONE = abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_EMPTY_PATH | abi.AT_SYMLINK_NOFOLLOW
+_JOIN = abi.MOVE_MOUNT_SET_GROUP | abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH
+_CAREFUL = abi.RESOLVE_BENEATH | abi.RESOLVE_NO_SYMLINKS | abi.RESOLVE_NO_MAGICLINKS
+_TYPES = {
+    "char": stat.S_IFCHR,
+    "block": stat.S_IFBLK,
+    "socket": stat.S_IFSOCK,
+    "fifo": stat.S_IFIFO,
+    "file": stat.S_IFREG,
+    "directory": stat.S_IFDIR,
+    "symlink": stat.S_IFLNK,
+}
+
+
+class Kernel(Protocol):
+    """What execute needs. Every verb raises KernelRefusal or another OSError if the kernel says no."""
+
+    def unshare_mounts(self) -> None: ...
+    def make_private(self, *, recursive: bool) -> None: ...
+    def host_root(self) -> int: ...
+    def clone(self, dirfd: int, path: str, *, recursive: bool = False) -> int: ...
+    def open(self, dirfd: int, path: str, *, careful: bool = True, tree: bool = False) -> int: ...
+    def new_filesystem(self, fstype: str, source: str, options: Options) -> int: ...
+    def new_image(self, fstype: str, image: int, options: Options, *, read_only: bool) -> int: ...
+    def new_overlay(
+        self, source: str, layers: tuple[int, ...], upper: int | None, work: int | None, options: Options
+    ) -> int: ...
+    def make_read_only(self, mount: int) -> None: ...
+    def set_attributes(
+        self, mount: int, *, set: int = 0, clear: int = 0, propagation: int = 0, userns: int = 0, recursive: bool = False
+    ) -> None: ...
+    def id_mapping(self, uids: tuple[tuple[int, int, int], ...], gids: tuple[tuple[int, int, int], ...]) -> int: ...
+    def attach(self, mount: int, dirfd: int, path: str) -> None: ...
+    def join(self, seed: int, mount: int) -> None: ...
+    def make_directory(self, dirfd: int, path: str) -> None: ...
+    def make_node(self, dirfd: int, path: str, node: MakeNode, source: int) -> None: ...
+    def is_directory(self, fd: int) -> bool: ...
+    def open_file(self, fd: int) -> int: ...
+    def enter_root(self, root: int, top: int) -> None: ...
+    def close(self, fd: int) -> None: ...
+
+
+class LinuxKernel:
+    """The real one. Changes the calling process: its mount namespace, root, working directory and umask."""
+
+    def unshare_mounts(self) -> None:
+        """unshare(2) a mount namespace; a user without CAP_SYS_ADMIN gets a user namespace around it."""
+        syscalls.check_machine()
+        os.umask(0)
+        try:
+            syscalls.unshare(abi.CLONE_NEWNS)
+        except KernelRefusal as refusal:
+            if refusal.errno != errno.EPERM:
+                raise
+            uid, gid = os.geteuid(), os.getegid()
+            syscalls.unshare(abi.CLONE_NEWUSER | abi.CLONE_NEWNS)
+            for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+                with open(f"/proc/self/{name}", "w") as file:
+                    file.write(text)
+
+    def make_private(self, *, recursive: bool) -> None:
+        syscalls.mount(b"/", abi.MS_PRIVATE | (abi.MS_REC if recursive else 0))
+
+    def host_root(self) -> int:
+        return os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def clone(self, dirfd: int, path: str, *, recursive: bool = False) -> int:
+        return syscalls.open_tree(dirfd, os.fsencode(path), _CLONE | abi.AT_RECURSIVE if recursive else _CLONE)
+
+    def open(self, dirfd: int, path: str, *, careful: bool = True, tree: bool = False) -> int:
+        """An O_PATH descriptor; a careful walk crosses into another mount only if `tree` is set."""
+        if not careful:
+            return os.open(path or ".", os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=dirfd)
+        resolve = _CAREFUL if tree else _CAREFUL | abi.RESOLVE_NO_XDEV
+        return syscalls.openat2(dirfd, os.fsencode(path) or b".", os.O_PATH | os.O_NOFOLLOW, resolve)
+
+    def new_filesystem(self, fstype: str, source: str, options: Options) -> int:
+        context = syscalls.fsopen(fstype.encode())
+        try:
+            if source:
+                syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, b"source", os.fsencode(source), 0)
+            self._configure(context, options)
+            return self._create(context)
+        finally:
+            os.close(context)
+
+    def _configure(self, context: int, options: Options) -> None:
+        for key, value in options:
+            name = os.fsencode(key)
+            if value is True:
+                syscalls.fsconfig(context, abi.FSCONFIG_SET_FLAG, name, None, 0)
+            else:
+                syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, name, os.fsencode(str(value)), 0)
+
+    def _create(self, context: int) -> int:
+        syscalls.fsconfig(context, abi.FSCONFIG_CMD_CREATE, None, None, 0)
+        return syscalls.fsmount(context, 0)
+
+    def new_image(self, fstype: str, image: int, options: Options, *, read_only: bool) -> int:
+        from mountplan.applier.loop import loop_device
+
+        with loop_device(image, read_only=read_only) as device:
+            return self.new_filesystem(fstype, device, options)
+
+    def new_overlay(
+        self, source: str, layers: tuple[int, ...], upper: int | None, work: int | None, options: Options
+    ) -> int:
+        from mountplan.applier.overlay import configure_layers
+
+        context = syscalls.fsopen(b"overlay")
+        try:
+            syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, b"source", os.fsencode(source), 0)
+            configure_layers(context, layers, upper, work)
+            self._configure(context, options)
+            return self._create(context)
+        finally:
+            os.close(context)
+
+    def make_read_only(self, mount: int) -> None:
+        context = syscalls.fspick(mount)
+        try:
+            syscalls.fsconfig(context, abi.FSCONFIG_SET_FLAG, b"ro", None, 0)
+            syscalls.fsconfig(context, abi.FSCONFIG_CMD_RECONFIGURE, None, None, 0)
+        finally:
+            os.close(context)
+
+    def set_attributes(
+        self, mount: int, *, set: int = 0, clear: int = 0, propagation: int = 0, userns: int = 0, recursive: bool = False
+    ) -> None:
+        attr = _attr(set, clear, propagation, userns)
+        syscalls.mount_setattr(mount, abi.AT_RECURSIVE if recursive else 0, attr)
+
+    def id_mapping(self, uids: tuple[tuple[int, int, int], ...], gids: tuple[tuple[int, int, int], ...]) -> int:
+        from mountplan.applier.userns import id_mapping
+
+        return id_mapping(uids, gids)
+
+    def attach(self, mount: int, dirfd: int, path: str) -> None:
+        if path:
+            syscalls.move_mount(mount, dirfd, os.fsencode(path), abi.MOVE_MOUNT_F_EMPTY_PATH)
+        else:
+            syscalls.move_mount(mount, dirfd, b"", abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH)
+
+    def join(self, seed: int, mount: int) -> None:
+        syscalls.move_mount(seed, mount, b"", _JOIN)
+
+    def make_directory(self, dirfd: int, path: str) -> None:
+        os.mkdir(path, 0o755, dir_fd=dirfd)
+
+    def make_node(self, dirfd: int, path: str, node: MakeNode, source: int) -> None:
+        """Make what `node` says at `path` (one component, or several that are known to be directories)."""
+        kind, mode = node.node, node.mode
+        try:
+            if kind == "directory":
+                os.mkdir(path, 0o755 if mode < 0 else mode & 0o777, dir_fd=dirfd)
+            elif kind == "symlink":
+                os.symlink(node.link, path, dir_fd=dirfd)
+            elif kind == "file":
+                _make_file(dirfd, path, node, source)
+                return
+            else:
+                permissions = 0o644 if mode < 0 else mode & 0o777
+                os.mknod(path, _TYPES[kind] | permissions, os.makedev(*node.device), dir_fd=dirfd)
+        except OSError as error:
+            if not node.existing or not _is(dirfd, path, kind):
+                raise
+            if error.errno not in (errno.EEXIST, errno.EROFS):
+                raise
+            return
+        if node.uid >= 0 or node.gid >= 0:
+            os.chown(path, node.uid, node.gid, dir_fd=dirfd, follow_symlinks=False)
+        if mode > 0o777 or (mode >= 0 and kind != "symlink" and (node.uid >= 0 or node.gid >= 0)):
+            # The name was made by us just now, in a directory that nobody else has; chown(2) drops set-id bits.
+            os.chmod(path, mode, dir_fd=dirfd)
+
+    def open_file(self, fd: int) -> int:
+        """A readable descriptor of the file that an O_PATH descriptor stands for. Never blocks on a fifo."""
+        return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def is_directory(self, fd: int) -> bool:
+        return stat.S_ISDIR(os.stat(fd).st_mode)
+
+    def enter_root(self, root: int, top: int) -> None:
+        """pivot_root(2) onto `root`, then detach whatever lies on `top`: the yard first, then the old root.
+
+        How many mounts lie there depends on the host, which may have its own root covered; their ids tell.
+        """
+        os.fchdir(root)
+        syscalls.pivot_root(b".", b".")
+        wanted = syscalls.mount_id(top, b"")
+        for _ in range(1000):
+            if syscalls.mount_id(abi.AT_FDCWD, b"/..") == wanted:  # "/.." is the topmost mount on the root
+                return
+            syscalls.umount2(b"/..", abi.MNT_DETACH)
+        raise OSError("the old root did not go away")
+
+    def close(self, fd: int) -> None:
+        os.close(fd)
+
+
+@lru_cache(maxsize=256)
+def _attr(set: int, clear: int, propagation: int, userns: int) -> bytes:
+    return syscalls.mount_attr(set=set, clear=clear, propagation=propagation, userns=userns)
+
+
+def _is(dirfd: int, path: str, kind: str) -> bool:
+    """True if something of this kind is at `path` already."""
+    try:
+        return stat.S_IFMT(os.lstat(path, dir_fd=dirfd).st_mode) == _TYPES[kind]
+    except OSError:
+        return False
+
+
+def _make_file(dirfd: int, path: str, node: MakeNode, source: int) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags, 0o644 if node.mode < 0 else node.mode & 0o777, dir_fd=dirfd)
+    except OSError as error:
+        if node.existing and error.errno in (errno.EEXIST, errno.EROFS) and not _is(dirfd, path, "directory"):
+            return
+        raise
+    try:
+        if source >= 0:
+            while block := os.read(source, 1 << 20):
+                _write(fd, block)
+        elif node.content:
+            _write(fd, node.content.encode("utf-8", "surrogateescape"))
+        if node.uid >= 0 or node.gid >= 0:
+            os.fchown(fd, node.uid, node.gid)
+        if node.mode >= 0:
+            os.fchmod(fd, node.mode)
+    finally:
+        os.close(fd)
+
+
+def _write(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

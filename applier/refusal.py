@@ -1,0 +1,124 @@
+"""What the kernel's refusals mean, and what to do about them."""
+
+from __future__ import annotations
+
+import errno as E
+import os
+
+
+class KernelRefusal(OSError):
+    """One system call said no. `errno` is the kernel's; `log` is what a filesystem said on its fsopen descriptor."""
+
+    def __init__(self, number: int, syscall: str, log: tuple[str, ...] = ()) -> None:
+        super().__init__(number, os.strerror(number))
+        self.syscall = syscall
+        self.log = log
+
+
+# (kind of step, errno) -> (meaning, remedy). A kind of "" holds for every step. The words of errno(3) come with it.
+_MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
+    ("unshare_namespace", E.EPERM): (
+        "this user may create neither a mount namespace nor a user namespace",
+        "run it as root, or allow user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, "
+        "kernel.apparmor_restrict_unprivileged_userns)",
+    ),
+    ("unshare_namespace", E.ENOSPC): (
+        "the limit of namespaces is reached",
+        "raise sysctl user.max_mnt_namespaces or user.max_user_namespaces",
+    ),
+    ("make_filesystem", E.ENODEV): (
+        "this kernel does not know the filesystem type",
+        "check the spelling of type, or load the module (modprobe)",
+    ),
+    ("make_filesystem", E.EPERM): (
+        "this filesystem type may not be mounted by this user",
+        "run it as root; in a user namespace only tmpfs, proc, sysfs, devpts, mqueue, cgroup2, overlay and fuse can be",
+    ),
+    ("make_filesystem", E.EINVAL): ("the filesystem does not take an option or its value", "correct options"),
+    ("make_overlay", E.EINVAL): (
+        "the overlay does not take these layers or options",
+        "a layer may not be an upper or work directory of another overlay; upper and work need a filesystem with xattrs",
+    ),
+    ("attach_image", E.EINVAL): (
+        "the image does not hold a filesystem of this type, or does not take an option",
+        "check type and image (file IMAGE tells what it is)",
+    ),
+    ("attach_image", E.ENOENT): (
+        "there is no loop device",
+        "load the loop module (modprobe loop), or run where /dev/loop-control exists",
+    ),
+    ("clone_host", E.EINVAL): (
+        "the host's mount cannot be cloned: it is unbindable, or a mount below it is locked by a user namespace",
+        "write recursive = true, or make it bindable on the host",
+    ),
+    ("clone_host", E.ENOENT): ("the host path is no longer there", "create it, or plan again"),
+    ("clone_host", E.ELOOP): (
+        "a part of the host path has become a symlink since it was planned",
+        "plan again; if it happens again, something on the host is swapping paths",
+    ),
+    ("attach", E.ENOENT): (
+        "the mountpoint is not there",
+        "create it in the filesystem, write create = true on the mount, or correct target",
+    ),
+    ("attach", E.ELOOP): (
+        "a symlink is on the way to the mountpoint",
+        'write the path it leads to as the target, or on_symlink = "follow"',
+    ),
+    ("attach", E.ENOTDIR): (
+        "a directory can be mounted on a directory only, a file on a file",
+        "correct target or bind",
+    ),
+    ("attach", E.EXDEV): (
+        "another mount is on the way to the mountpoint",
+        "name that mount as parent, or bind without recursive",
+    ),
+    ("attach", E.ENOSPC): (
+        "the namespace would hold more mounts than the kernel allows",
+        "raise sysctl fs.mount-max, or mount less",
+    ),
+    ("make_node", E.EROFS): (
+        "the filesystem is read-only, so nothing can be created in it",
+        "create it there beforehand, or leave out ro",
+    ),
+    ("make_node", E.EPERM): (
+        "this user may not create it",
+        "run it as root (a user namespace cannot create device nodes)",
+    ),
+    ("make_node", E.ENOSPC): ("the filesystem is full", "raise its size"),
+    ("make_mountpoint", E.EROFS): (
+        "the filesystem is read-only, so the mountpoint cannot be created",
+        "create it there beforehand, or leave out ro",
+    ),
+    ("join_group", E.EINVAL): (
+        "the kernel does not let this mount join its sharing group",
+        "this kernel may be without MOVE_MOUNT_SET_GROUP (Linux 5.15)",
+    ),
+    ("set_attributes", E.EINVAL): (
+        "this filesystem does not take these attributes",
+        "an id-mapping needs a filesystem that allows it, and each mount can be mapped once only",
+    ),
+    ("set_attributes", E.EPERM): (
+        "an attribute that was locked by a more privileged namespace cannot be cleared",
+        "leave the attribute as the host has it",
+    ),
+    ("enter_root", E.EINVAL): (
+        "pivot_root does not work here: the root of this process is no mount, or it is the initial ramfs",
+        "run it outside of chroot, or mount a filesystem on / first",
+    ),
+    ("", E.ENOSYS): (
+        "this kernel, or a seccomp filter, does not have the call",
+        "use Linux 5.15 or newer, or allow the mount calls in the container's seccomp profile",
+    ),
+    ("", E.EPERM): ("this user may not do that", "run it as root"),
+    ("", E.EMFILE): ("too many open files", "raise the limit: ulimit -n"),
+    ("", E.ENFILE): ("too many open files on this machine", "raise sysctl fs.file-max"),
+    ("", E.ENOMEM): ("the kernel has no memory for it", "free memory, or raise the limit of the cgroup"),
+    ("", E.ENOSPC): ("no space is left, or a limit of the kernel is reached", "see sysctl fs.mount-max"),
+}
+
+
+def explain(kind: str, number: int) -> tuple[str, str]:
+    """(what `errno` means for a step of this kind, what to do); the errno's own words come first."""
+    meaning, remedy = _MEANINGS.get((kind, number)) or _MEANINGS.get(("", number)) or ("", "")
+    words = f"{os.strerror(number)} ({E.errorcode.get(number, number)})"
+    return (f"{words}: {meaning}" if meaning else words), remedy

@@ -1,0 +1,179 @@
+"""One thin function for each system call: the only file that loads libc.
+
+Descriptors and flags are ints, paths bytes. Every function raises KernelRefusal with the kernel's errno. A function
+that returns a descriptor gives it to the caller, close-on-exec.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from ctypes import c_char_p, c_int, c_long, c_size_t, c_uint, c_ulong, get_errno
+from typing import Any, NoReturn
+
+from mountplan.applier import abi
+from mountplan.applier.refusal import KernelRefusal
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _prototype(*arguments: Any) -> Any:
+    """syscall(2) with these argument types: a function object of its own, so that no declaration is shared."""
+    return ctypes.CFUNCTYPE(c_long, c_long, *arguments, use_errno=True)(("syscall", _libc))
+
+
+def _wrapped(name: str, *arguments: Any) -> Any:
+    """libc's wrapper of a call whose number differs between architectures."""
+    return ctypes.CFUNCTYPE(c_int, *arguments, use_errno=True)((name, _libc))
+
+
+_open_tree = _prototype(c_int, c_char_p, c_uint)
+_move_mount = _prototype(c_int, c_char_p, c_int, c_char_p, c_uint)
+_fsopen = _prototype(c_char_p, c_uint)
+_fsconfig = _prototype(c_int, c_uint, c_char_p, c_char_p, c_int)
+_fsmount = _prototype(c_int, c_uint, c_uint)
+_fspick = _prototype(c_int, c_char_p, c_uint)
+_openat2 = _prototype(c_int, c_char_p, c_char_p, c_size_t)
+_mount_setattr = _prototype(c_int, c_char_p, c_uint, c_char_p, c_size_t)
+_mount = _wrapped("mount", c_char_p, c_char_p, c_char_p, c_ulong, c_char_p)
+_umount2 = _wrapped("umount2", c_char_p, c_int)
+_pivot_root = _wrapped("pivot_root", c_char_p, c_char_p)
+_unshare = _wrapped("unshare", c_int)
+_setns = _wrapped("setns", c_int, c_int)
+_prctl = _wrapped("prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
+_statx = _wrapped("statx", c_int, c_char_p, c_int, c_uint, c_char_p)
+
+
+def _refuse(syscall: str, log: tuple[str, ...] = ()) -> NoReturn:
+    raise KernelRefusal(get_errno(), syscall, log)
+
+
+def check_machine() -> None:
+    """Raise OSError if the numbers in abi.py are not known to hold on this machine's architecture."""
+    machine = os.uname().machine
+    if machine not in abi.MACHINES:
+        raise OSError(f"cannot make system calls on {machine}: their numbers are not known to mountplan")
+
+
+def open_tree(dirfd: int, path: bytes, flags: int) -> int:
+    """open_tree(2), Linux 5.2: a descriptor for a mount, or with OPEN_TREE_CLONE for a detached copy of it."""
+    fd: int = _open_tree(abi.SYS_OPEN_TREE, dirfd, path, flags)
+    if fd < 0:
+        _refuse("open_tree")
+    return fd
+
+
+def move_mount(from_fd: int, to_fd: int, to_path: bytes, flags: int) -> None:
+    """move_mount(2), Linux 5.2, with the source always given by its descriptor."""
+    if _move_mount(abi.SYS_MOVE_MOUNT, from_fd, b"", to_fd, to_path, flags) < 0:
+        _refuse("move_mount(MOVE_MOUNT_SET_GROUP)" if flags & abi.MOVE_MOUNT_SET_GROUP else "move_mount")
+
+
+def fsopen(fstype: bytes) -> int:
+    """fsopen(2), Linux 5.2: a context in which a new superblock is configured."""
+    fd: int = _fsopen(abi.SYS_FSOPEN, fstype, abi.FSOPEN_CLOEXEC)
+    if fd < 0:
+        _refuse("fsopen")
+    return fd
+
+
+def fsconfig(context: int, command: int, key: bytes | None, value: bytes | None, aux: int) -> None:
+    """fsconfig(2), Linux 5.2: one option, or one command. What the filesystem says about a refusal comes with it."""
+    if _fsconfig(abi.SYS_FSCONFIG, context, command, key, value, aux) < 0:
+        number = get_errno()
+        raise KernelRefusal(number, f"fsconfig({key.decode(errors='replace')})" if key else "fsconfig", said_by(context))
+
+
+def said_by(context: int) -> tuple[str, ...]:
+    """The messages that wait in a filesystem context, without their kind ("e ", "w ", "i ")."""
+    lines = []
+    while True:
+        try:
+            line = os.read(context, 4096)
+        except OSError:
+            return tuple(lines)  # ENODATA: that was all
+        lines.append(line.decode(errors="replace").strip()[2:])
+
+
+def fsmount(context: int, attributes: int) -> int:
+    """fsmount(2), Linux 5.2: a detached mount of the superblock that the context has made."""
+    fd: int = _fsmount(abi.SYS_FSMOUNT, context, abi.FSMOUNT_CLOEXEC, attributes)
+    if fd < 0:
+        number = get_errno()
+        raise KernelRefusal(number, "fsmount", said_by(context))
+    return fd
+
+
+def fspick(mount: int) -> int:
+    """fspick(2), Linux 5.2: a context in which the superblock of a mount is reconfigured."""
+    fd: int = _fspick(abi.SYS_FSPICK, mount, b"", abi.FSPICK_EMPTY_PATH | abi.FSPICK_CLOEXEC)
+    if fd < 0:
+        _refuse("fspick")
+    return fd
+
+
+def openat2(dirfd: int, path: bytes, flags: int, resolve: int, mode: int = 0) -> int:
+    """openat2(2), Linux 5.6: an open whose walk obeys RESOLVE_* flags."""
+    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, mode, resolve)
+    fd: int = _openat2(abi.SYS_OPENAT2, dirfd, path, how, len(how))
+    if fd < 0:
+        _refuse("openat2")
+    return fd
+
+
+def mount_setattr(mount: int, flags: int, attr: bytes) -> None:
+    """mount_setattr(2), Linux 5.12. `attr` is a struct mount_attr as `mount_attr` packs it."""
+    if _mount_setattr(abi.SYS_MOUNT_SETATTR, mount, b"", flags | abi.AT_EMPTY_PATH, attr, 32) < 0:
+        _refuse("mount_setattr")
+
+
+def mount_attr(*, set: int = 0, clear: int = 0, propagation: int = 0, userns: int = 0) -> bytes:
+    """A struct mount_attr (linux/mount.h)."""
+    return struct.pack("=QQQQ", set, clear, propagation, userns)
+
+
+def mount(target: bytes, flags: int) -> None:
+    """mount(2), for changes of propagation only."""
+    if _mount(None, target, None, flags, None) < 0:
+        _refuse("mount")
+
+
+def umount2(target: bytes, flags: int) -> None:
+    """umount2(2)."""
+    if _umount2(target, flags) < 0:
+        _refuse("umount2")
+
+
+def pivot_root(new_root: bytes, put_old: bytes) -> None:
+    """pivot_root(2)."""
+    if _pivot_root(new_root, put_old) < 0:
+        _refuse("pivot_root")
+
+
+def unshare(flags: int) -> None:
+    """unshare(2)."""
+    if _unshare(flags) < 0:
+        _refuse("unshare")
+
+
+def setns(namespace: int, flags: int) -> None:
+    """setns(2) with the descriptor of a namespace file."""
+    if _setns(namespace, flags) < 0:
+        _refuse("setns")
+
+
+def prctl(option: int, value: int) -> None:
+    """prctl(2) with one argument."""
+    if _prctl(option, value, 0, 0, 0) < 0:
+        _refuse("prctl")
+
+
+def mount_id(dirfd: int, path: bytes) -> int:
+    """The id of the mount on which a walk to `path` ends (statx(2), STATX_MNT_ID, Linux 5.8); b"" is `dirfd` itself."""
+    buffer = ctypes.create_string_buffer(abi.STATX_SIZE)
+    flags = abi.AT_NO_AUTOMOUNT | (abi.AT_EMPTY_PATH if not path else 0)
+    if _statx(dirfd, path, flags, abi.STATX_MNT_ID, buffer) < 0:
+        _refuse("statx")
+    found: int = struct.unpack_from("=Q", buffer, abi.STATX_MNT_ID_OFFSET)[0]
+    return found

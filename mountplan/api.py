@@ -1,0 +1,149 @@
+"""The verbs of mountplan for programs: load, check, plan, predict, apply, run. The command line is written with them.
+
+Each imports what it needs when it is called: carrying a saved plan out needs neither pydantic nor networkx.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from mountplan.planner.errors import Mistake, NotGranted, SpecError
+from mountplan.planner.table import MountTable
+
+if TYPE_CHECKING:
+    from mountplan.applier.namespaces import Built
+    from mountplan.applier.report import Reporter
+    from mountplan.planner.compare import Drift
+    from mountplan.planner.host import Host
+    from mountplan.planner.plan import Plan
+    from mountplan.planner.spec import Spec
+
+
+class Applied(NamedTuple):
+    """What was built and verified: each namespace's name and its table as read back; how many steps, how long (s)."""
+
+    tables: tuple[tuple[str, MountTable], ...]
+    steps: int
+    seconds: float
+
+
+def _read(path: str) -> bytes:
+    if path == "-":
+        return sys.stdin.buffer.read()
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        from mountplan.planner.errors import SpecRef
+
+        what = f"cannot read it: {error.strerror}"
+        raise SpecError((Mistake(SpecRef(path, ""), what, "name a spec file that exists"),)) from None
+
+
+def load(path: str, data: bytes | None = None) -> Spec:
+    """The spec in the file `path` ("-" is standard input), or in `data`. Raises SpecError with all that is wrong."""
+    from mountplan.planner.spec import parse_spec
+
+    return parse_spec(_read(path) if data is None else data, path)
+
+
+def check(data: bytes, file: str, host: Host | None = None) -> tuple[Mistake, ...]:
+    """Every mistake in a spec, in the order of the file; () if there is none."""
+    from mountplan.planner.spec import parse_spec_leniently
+
+    spec, mistakes = parse_spec_leniently(data, file)
+    found = list(mistakes)
+    if spec is not None:
+        try:
+            plan(spec, host)
+        except SpecError as error:
+            known = {mistake.ref.key for mistake in mistakes}
+            found += [mistake for mistake in error.mistakes if mistake.ref.key not in known]
+    return tuple(sorted(found, key=lambda mistake: mistake.ref.line))
+
+
+def plan(spec: Spec, host: Host | None = None) -> Plan:
+    """The plan for `spec` on this machine, or on `host`. Raises SpecError or PlanRefused; touches nothing."""
+    from mountplan.planner.graph import find_order
+    from mountplan.planner.resolve import resolve
+    from mountplan.planner.schedule import make_plan
+
+    try:
+        topology = resolve(spec, host or _this_machine())
+    except SpecError as error:
+        raise SpecError(
+            tuple(mistake._replace(ref=spec.ref(mistake.ref.key)) for mistake in error.mistakes)
+        ) from None
+    return make_plan(topology, find_order(topology))
+
+
+def _this_machine() -> Host:
+    from mountplan.applier.facts import LiveHost
+
+    return LiveHost()
+
+
+def predict(plan: Plan) -> tuple[tuple[str, MountTable], ...]:
+    """The name and the predicted mount table of each namespace, with the host's mounts as they are now."""
+    from mountplan.applier.observe import observe
+    from mountplan.planner import predict as model
+
+    return tuple((one.namespace, one.table) for one in model.predict(plan, observe()))
+
+
+def load_plan(path: str) -> Plan:
+    """The plan in a plan file. Raises PlanFileError."""
+    from mountplan.planner.planfile import load_plan as read
+
+    return read(_read(path), path)
+
+
+def verify(plan: Plan, built: Built) -> tuple[tuple[tuple[str, MountTable], ...], Drift]:
+    """What stands in the namespaces that were built, and how it differs from the plan."""
+    from mountplan.planner.compare import compare
+    from mountplan.planner.mountinfo import parse_mountinfo
+    from mountplan.planner.predict import predict as predict_tables
+
+    predictions = predict_tables(plan, built.host)
+    table = parse_mountinfo(built.mountinfo())
+    return ((predictions[0].namespace, table),), compare(predictions, (table,))
+
+
+def _build_verified(plan: Plan, reporter: Reporter | None) -> tuple[Built, tuple[tuple[str, MountTable], ...]]:
+    from mountplan.applier.namespaces import build
+
+    built = build(plan, reporter)
+    try:
+        tables, drift = verify(plan, built)
+        if drift:
+            raise NotGranted(drift)
+    except BaseException:
+        built.close()
+        raise
+    return built, tables
+
+
+def apply(plan: Plan, reporter: Reporter | None = None) -> Applied:
+    """Build what `plan` says, read it back, compare, and let it go again. Raises StepRefused or NotGranted."""
+    from time import perf_counter
+
+    started = perf_counter()
+    built, tables = _build_verified(plan, reporter)
+    built.close()
+    return Applied(tables, len(plan.steps), perf_counter() - started)
+
+
+def run(plan: Plan, command: tuple[str, ...], reporter: Reporter | None = None) -> int:
+    """Build and verify `plan`, run `command` in it, and return its exit status (128 + n if signal n ended it)."""
+    from mountplan.applier.run import run_in
+
+    built, _ = _build_verified(plan, reporter)
+    with built:
+        return run_in(built, plan.run, command or plan.run.command)
+
+
+def shell() -> str:
+    """The user's shell, for commands that start one if none is named."""
+    return os.environ.get("SHELL") or "/bin/sh"

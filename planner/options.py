@@ -1,0 +1,69 @@
+"""Superblock options: what was asked for against what mountinfo shows, in the units that each filesystem shows."""
+
+from __future__ import annotations
+
+Pairs = tuple[tuple[str, str | bool], ...]
+
+_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+_SIZES = frozenset({"size", "nr_blocks"})
+_OCTAL = frozenset({"mode", "ptmxmode", "umask", "fmask", "dmask"})
+_NUMBERS = frozenset({"uid", "gid", "nr_inodes", "max"})
+
+# Filesystems whose show_options tells every option that is not its default, so that an absent one has its default.
+_DEFAULTS: dict[str, dict[str, str]] = {
+    "tmpfs": {"mode": "1777", "uid": "0", "gid": "0"},
+    "devpts": {"mode": "600", "ptmxmode": "000", "uid": "0", "gid": "0"},
+    "proc": {"hidepid": "off", "gid": "0", "subset": ""},
+}
+_SAME: dict[tuple[str, str], str] = {
+    ("hidepid", "0"): "off",
+    ("hidepid", "1"): "noaccess",
+    ("hidepid", "2"): "invisible",
+    ("hidepid", "4"): "ptraceable",
+}
+
+
+def _normal(name: str, value: str) -> str:
+    """A value in one form of the many in which it can be written; as it is if it is of no form known here."""
+    if (name, value) in _SAME:
+        return _SAME[name, value]
+    try:
+        if name in _SIZES or name == "nr_inodes":
+            text = value.lower()
+            factor = _UNITS.get(text[-1:], 1)
+            number = int(text.rstrip("kmgtp")) * factor
+            return str(-(-number // 4096) * 4096 if name == "size" else number)
+        if name in _OCTAL:
+            return oct(int(value, 8))
+        if name in _NUMBERS:
+            return str(int(value))
+    except ValueError:
+        pass
+    return value
+
+
+def differing_options(fstype: str, asked: Pairs, shown: str) -> list[tuple[str, str, str]]:
+    """(name, asked, shown) of every option that the kernel shows with another value than was asked for.
+
+    An option that a filesystem took and does not show cannot be read back; it counts as granted, since the filesystem
+    would have refused it. Where absence means the default (tmpfs, devpts, proc), it is held against that.
+    """
+    there: dict[str, list[str]] = {}
+    for part in shown.split(","):
+        name, _, value = part.partition("=")
+        there.setdefault(name, []).append(value)
+    defaults = _DEFAULTS.get(fstype, {})
+    differences = []
+    for name, value in asked:
+        if value is True:
+            opposite = {"ro": "rw", "rw": "ro"}.get(name)
+            if opposite in there:
+                differences.append((name, "set", opposite))
+        elif name in there:
+            if _normal(name, str(value)) not in [_normal(name, one) for one in there[name]]:
+                if value.endswith("%") or (name == "nr_inodes" and value == "0"):
+                    continue  # shown as an amount, or not at all
+                differences.append((name, str(value), ",".join(there[name])))
+        elif name in defaults and _normal(name, str(value)) != _normal(name, defaults[name]):
+            differences.append((name, str(value), f"the default ({defaults[name] or 'none'})"))
+    return differences
