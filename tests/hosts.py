@@ -1,0 +1,329 @@
+"""Throw-away hosts: run a function in a forked child whose mount namespace is its own and dies with it.
+
+What the function mounts, shares or breaks there reaches neither the test process nor the machine.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pickle
+import select
+import signal
+import stat
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Literal, NoReturn, Protocol, TypeVar
+
+import pytest
+
+Result = TypeVar("Result")
+Identity = Literal["best", "root", "userns", "nobody"]
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+NOBODY = 65534
+CLONE_NEWNS = 0x20000
+CLONE_NEWUSER = 0x10000000
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_PRIVATE = 1 << 18
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class HostTimeout(Exception):
+    """The function had not returned when its time was over; the child was killed."""
+
+
+class HostDied(Exception):
+    """The child ended without a word: killed by a signal, or by an exit that went past its caller."""
+
+
+class ChildTraceback(Exception):
+    """The traceback of the child as text; the cause of what run_in_child raises."""
+
+    def __str__(self) -> str:
+        return "\n" + str(self.args[0])
+
+
+def _checked(result: int, what: str) -> None:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def unshare(flags: int) -> None:
+    """unshare(2), which Python itself has only from 3.12 on."""
+    _checked(_libc.unshare(ctypes.c_int(flags)), "unshare")
+
+
+def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str = "") -> None:
+    """mount(2): for what a throw-away host shall look like; nothing here goes by the code under test."""
+    _checked(
+        _libc.mount(
+            os.fsencode(source), os.fsencode(target), fstype.encode(), ctypes.c_ulong(flags), os.fsencode(data) or None
+        ),
+        f"mount {target}",
+    )
+
+
+def umount(target: str, flags: int = 0) -> None:
+    _checked(_libc.umount2(os.fsencode(target), ctypes.c_int(flags)), f"umount {target}")
+
+
+def prctl(option: int, value: int) -> None:
+    _checked(_libc.prctl(ctypes.c_int(option), *(ctypes.c_ulong(number) for number in (value, 0, 0, 0))), "prctl")
+
+
+def become(uid: int) -> None:
+    """Give up root for good, and stay able to write our own /proc files (setuid makes a process undumpable)."""
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    prctl(PR_SET_DUMPABLE, 1)
+
+
+def enter_user_namespace(flags: int = 0) -> None:
+    """A new user namespace in which the caller is root. The caller must have a single thread."""
+    uid, gid = os.geteuid(), os.getegid()
+    unshare(CLONE_NEWUSER | flags)
+    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
+
+
+def enter_host(identity: Identity, reach: Iterable[Path] = ()) -> None:
+    """Leave the machine's mount namespace for a private copy of it.
+
+    "root" keeps the machine's root; "userns" is an ordinary user (root gives itself up first) who is root in a user
+    namespace of its own; "nobody" is an ordinary user in a copy that root has made; "best" is "root" if that works,
+    and "userns" otherwise. The two that are ordinary users can still get to Python, to the checkout and to `reach`.
+    """
+    try:
+        unshare(CLONE_NEWNS)
+    except PermissionError:
+        if identity in ("root", "nobody"):
+            raise
+        enter_user_namespace(CLONE_NEWNS)
+        identity = "best"  # we are an ordinary user already
+    mount("", "/", flags=MS_REC | MS_PRIVATE)
+    if identity in ("userns", "nobody"):
+        _open_the_way([Path(sys.base_prefix), Path(sys.prefix), CHECKOUT, *reach])
+        try:
+            become(NOBODY)
+        except OSError:
+            if identity == "nobody":
+                raise  # in "userns" we may be root of a user namespace that has one id only: an ordinary user as it is
+        if identity == "userns":
+            enter_user_namespace(CLONE_NEWNS)
+            mount("", "/", flags=MS_REC | MS_PRIVATE)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of credentials has cleared it
+
+
+def _open_the_way(paths: Iterable[Path]) -> None:
+    """Make `paths` reachable for an ordinary user: cover each closed directory above them with an open one.
+
+    Root's home is closed, and so are the temporary directories of pytest; Python and the tests may live in there.
+    """
+    closed: dict[Path, list[tuple[Path, int]]] = {}
+    for path in {path.resolve(): None for path in paths}:
+        for above in reversed(path.parents):
+            if not above.stat().st_mode & stat.S_IXOTH:
+                closed.setdefault(above, []).append((path, os.open(path, os.O_PATH | os.O_CLOEXEC)))
+                break
+    for above, places in closed.items():
+        mount("none", str(above), "tmpfs", data="mode=0755")
+        for path, descriptor in places:
+            path.mkdir(parents=True, exist_ok=True)
+            mount(f"/proc/self/fd/{descriptor}", str(path), flags=MS_BIND | MS_REC)
+            os.close(descriptor)
+
+
+class InHost(Protocol):
+    """The type of the fixture `in_host` and of run_in_host itself."""
+
+    def __call__(
+        self,
+        function: Callable[[], Result],
+        *,
+        identity: Identity = "best",
+        timeout: float = 60.0,
+        reach: Iterable[Path] = (),
+    ) -> Result: ...
+
+
+def run_in_host(
+    function: Callable[[], Result],
+    *,
+    identity: Identity = "best",
+    timeout: float = 60.0,
+    reach: Iterable[Path] = (),
+) -> Result:
+    """What `function` returns when it runs in a throw-away host of its own, or what it raises.
+
+    The function is inherited by fork, so a closure or a lambda will do; its result must be picklable. An exception
+    keeps its type and has the child's traceback as its cause. `timeout` is in seconds.
+    `reach` are directories that an ordinary user must get to, such as pytest's tmp_path; their own mode still counts.
+    """
+
+    def inside() -> Result:
+        enter_host(identity, reach)
+        return function()
+
+    return run_in_child(inside, timeout=timeout)
+
+
+def run_in_child(function: Callable[[], Result], *, timeout: float = 60.0) -> Result:
+    """What `function` returns when it runs in a forked child, or what it raises.
+
+    The child leads a session of its own. All of that session's process group is killed, and the child reaped, before
+    this returns or raises.
+    """
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    parent = os.getpid()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        _child(function, writer, parent)
+    try:
+        os.close(writer)
+        message = _receive(child, reader, time.monotonic() + timeout)
+    finally:
+        os.close(reader)
+        status = _end(child)
+    if message is None:
+        raise HostTimeout(f"not done after {timeout:g} seconds")
+    if not message:
+        raise HostDied(_epitaph(status))
+    succeeded, value, text = _unpack(message)
+    if succeeded:
+        result: Result = value
+        return result
+    assert isinstance(value, BaseException)
+    raise value from ChildTraceback(text)
+
+
+def _child(function: Callable[[], Any], writer: int, parent: int) -> NoReturn:
+    """The child's whole life. It never returns into the test runner, whose stack it has inherited."""
+    try:
+        os.setsid()
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        # The test runner's handlers are about the test runner; SIGCHLD must be the default for waitpid to work.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        try:
+            message = pickle.dumps((True, function(), ""))
+        except BaseException as error:
+            message = _pack_error(error)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        _send(writer, message)
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(1)
+
+
+def _send(writer: int, message: bytes) -> None:
+    rest = memoryview(len(message).to_bytes(8, "big") + message)
+    while rest:
+        rest = rest[os.write(writer, rest) :]
+
+
+def _receive(child: int, reader: int, deadline: float) -> bytes | None:
+    """The child's message; b"" if it died before it had said everything; None if the deadline came first.
+
+    Does not wait for the end of the pipe: a process that the child has left behind may hold it open for ever.
+    """
+    data = bytearray()
+    pidfd = os.pidfd_open(child)
+    try:
+        poll = select.poll()
+        poll.register(reader, select.POLLIN)
+        poll.register(pidfd, select.POLLIN)
+        while (left := deadline - time.monotonic()) > 0:
+            ready = {fd for fd, _ in poll.poll(left * 1000)}
+            if reader in ready:
+                chunk = os.read(reader, 1 << 16)
+                data += chunk
+                if not chunk:
+                    poll.unregister(reader)
+            elif pidfd in ready:
+                return b""
+            if _whole(data) is not None:
+                select.select([pidfd], [], [], 5)  # let it end by itself: coverage writes its data on the way out
+                return _whole(data)
+        return None
+    finally:
+        os.close(pidfd)
+
+
+def _whole(data: bytearray) -> bytes | None:
+    """The message, once it is complete: eight bytes that tell its length go before it."""
+    return bytes(data[8:]) if len(data) >= 8 and len(data) - 8 >= int.from_bytes(data[:8], "big") else None
+
+
+def _end(child: int) -> int:
+    """Kill the child and its process group, reap it, and return its wait status."""
+    for kill, pid in ((os.killpg, child), (os.kill, child)):
+        try:
+            kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    return os.waitpid(child, 0)[1]
+
+
+def _epitaph(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        return f"killed by {signal.Signals(os.WTERMSIG(status)).name}"
+    return f"ended with status {os.WEXITSTATUS(status)} before it had a result"
+
+
+def _pack_error(error: BaseException) -> bytes:
+    """The exception as bytes. Its notes and attributes come along as far as they can be pickled."""
+    text = "".join(traceback.format_exception(error))
+    # pytest says that these are of module "builtins", where pickle does not find them.
+    if isinstance(error, pytest.skip.Exception | pytest.fail.Exception):
+        return pickle.dumps((False, (isinstance(error, pytest.skip.Exception), error.msg), text))
+    state = {}
+    for name, value in vars(error).items():
+        try:
+            pickle.loads(pickle.dumps(value))
+        except Exception:
+            continue
+        state[name] = value
+    try:
+        pickle.loads(pickle.dumps((type(error), error.args)))
+    except Exception:
+        return pickle.dumps((False, RuntimeError(f"{type(error).__qualname__}: {error}"), text))
+    system = (error.errno, error.strerror, error.filename) if isinstance(error, OSError) else None
+    return pickle.dumps((False, (type(error), error.args, state, system), text))
+
+
+def _unpack(message: bytes) -> tuple[bool, Any, str]:
+    succeeded, value, text = pickle.loads(message)
+    if not succeeded and isinstance(value, tuple) and len(value) == 2:
+        skipped, words = value
+        value = pytest.skip.Exception(words) if skipped else pytest.fail.Exception(words, pytrace=False)
+    elif not succeeded and isinstance(value, tuple):
+        kind, args, state, system = value
+        # Not kind(*args): the constructor of an exception of ours takes other arguments than `args` has.
+        error = kind.__new__(kind, *args)
+        error.args = args
+        error.__dict__.update(state)
+        if system is not None:
+            error.errno, error.strerror = system[:2]
+            if system[2] is not None:  # not unconditionally: None would be printed as the name of a file
+                error.filename = system[2]
+        value = error
+    return succeeded, value, text

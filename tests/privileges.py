@@ -1,0 +1,148 @@
+"""What this machine lets the tests do, found out by trying; never from a version, a uid or a capability set."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import functools
+import os
+import shutil
+import stat
+import struct
+from collections.abc import Callable
+
+import pytest
+
+from tests.hosts import enter_host, mount, run_in_child
+
+FSOPEN = 430
+MOVE_MOUNT = 429
+LOOP_CTL_GET_FREE = 0x4C82
+LOOP_CONFIGURE = 0x4C0A
+LO_FLAGS_AUTOCLEAR = 4
+
+
+@functools.cache
+def missing(name: str) -> str:
+    """Why the tests cannot have `name`; "" if they can. Tried once a process, in a child.
+
+    - "root": mounting in a private copy of the mount namespace, without a user namespace
+    - "userns": the same as an ordinary user who is root in a user namespace
+    - "nobody": giving root up for an ordinary user after such mounting
+    - "mountns": "root" or "userns", which is all that a throw-away host takes
+    - "device-nodes": mknod of a character device, which works
+    - "loop": a loop device for a file of ours
+    - "set-group": MOVE_MOUNT_SET_GROUP (Linux 5.15)
+    - "fs:TYPE": a filesystem type that the kernel knows or can load (who may mount it is for "root" or "userns" to say)
+    - anything else: the name of a program
+    """
+    if name in _PROBES:
+        return _try(_PROBES[name])
+    if name.startswith("fs:"):
+        return _try(functools.partial(_open_filesystem, name.removeprefix("fs:")))
+    path = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+    return "" if shutil.which(name, path=path) else f"there is no program {name} here"
+
+
+def require(*names: str) -> None:
+    """Skip the running test unless the machine has all of `names`; fail it if the machine is supposed to have them.
+
+    It is supposed to when MOUNTPLAN_REQUIRE_KERNEL is set to anything but 0, as it is where the project is built.
+    """
+    reasons = [f"needs {name}: {reason}" for name in names if (reason := missing(name))]
+    if reasons:
+        if os.environ.get("MOUNTPLAN_REQUIRE_KERNEL", "0") not in ("", "0"):
+            pytest.fail("; ".join(reasons) + " (and MOUNTPLAN_REQUIRE_KERNEL is set)", pytrace=False)
+        pytest.skip("; ".join(reasons))
+
+
+def _try(probe: Callable[[], None]) -> str:
+    try:
+        run_in_child(probe, timeout=30)
+    except Exception as error:
+        return str(error) or type(error).__name__
+    return ""
+
+
+def _mount_as_root() -> None:
+    enter_host("root")
+    mount("none", "/", "tmpfs")
+
+
+def _mount_as_user() -> None:
+    enter_host("userns")
+    mount("none", "/", "tmpfs")
+
+
+def _mount_and_become_nobody() -> None:
+    enter_host("nobody")
+
+
+def _mount_somehow() -> None:
+    enter_host("best")
+    mount("none", "/", "tmpfs")
+
+
+def _make_device_node() -> None:
+    enter_host("best")
+    mount("none", "/tmp", "tmpfs")
+    os.mknod("/tmp/null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    with open("/tmp/null", "w") as file:  # in a user namespace mknod of a whiteout may work, opening never does
+        file.write("x")
+
+
+def _configure_loop() -> None:
+    control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
+    backing = os.memfd_create("loop-probe")
+    os.truncate(backing, 1 << 20)
+    # Another process can take the number between the two calls.
+    for _ in range(20):
+        number = fcntl.ioctl(control, LOOP_CTL_GET_FREE)
+        device = os.open(f"/dev/loop{number}", os.O_RDWR | os.O_CLOEXEC)
+        config = bytearray(304)  # struct loop_config: fd, block size, then struct loop_info64
+        struct.pack_into("=II", config, 0, backing, 0)
+        struct.pack_into("=I", config, 8 + 52, LO_FLAGS_AUTOCLEAR)
+        try:
+            fcntl.ioctl(device, LOOP_CONFIGURE, config)
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+        finally:
+            os.close(device)
+    raise OSError(errno.EBUSY, "every free loop device is taken by somebody else first")
+
+
+def _syscall(number: int, what: str, *args: object) -> int:
+    libc = ctypes.CDLL(None, use_errno=True)
+    result = int(libc.syscall(ctypes.c_long(number), *args))
+    if result < 0:
+        raise OSError(ctypes.get_errno(), f"{what}: {os.strerror(ctypes.get_errno())}")
+    return result
+
+
+def _open_filesystem(fstype: str) -> None:
+    enter_host("best")
+    _syscall(FSOPEN, f"fsopen of {fstype}", fstype.encode(), ctypes.c_uint(0))
+
+
+def _join_group() -> None:
+    enter_host("best")
+    mount("none", "/tmp", "tmpfs")
+    os.mkdir("/tmp/copy")
+    mount("/tmp", "/tmp/copy", flags=0x1000)
+    mount("", "/tmp", flags=1 << 20)
+    here = ctypes.c_int(-100)
+    _syscall(MOVE_MOUNT, "MOVE_MOUNT_SET_GROUP", here, b"/tmp", here, b"/tmp/copy", ctypes.c_uint(0x100))
+
+
+_PROBES = {
+    "root": _mount_as_root,
+    "userns": _mount_as_user,
+    "nobody": _mount_and_become_nobody,
+    "mountns": _mount_somehow,
+    "device-nodes": _make_device_node,
+    "loop": _configure_loop,
+    "set-group": _join_group,
+}
