@@ -1,0 +1,77 @@
+# `make demo` and `make test` do everything from a fresh checkout: the first run makes .venv, later ones reuse it.
+# Another interpreter: make clean; make test PYTHON=python3.12
+
+PYTHON ?= python3
+# Arguments for pytest, as in: make test TESTS="tests/planner -x"
+TESTS ?= -n auto
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench coverage clean
+
+help:
+	@echo 'make demo      apply specs/hello.toml and show the tree'
+	@echo 'make test      run the tests on the real kernel'
+	@echo 'make check     ruff, mypy, pyright, import contracts'
+	@echo 'make bench     time every phase; takes minutes'
+	@echo 'make coverage  run the tests and list the lines that none of them reached'
+	@echo 'make clean     remove .venv and all that was built or cached'
+
+demo: $(VENV)/installed
+	$(BIN)/mountplan plan specs/hello.toml
+	$(BIN)/mountplan apply specs/hello.toml
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest $(TESTS)
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+bench: $(VENV)/installed-dev
+	$(BIN)/python bench/run.py
+
+coverage: $(VENV)/installed-dev
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --show-missing --skip-covered
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* .hypothesis .import_linter_cache
+	rm -rf .mypy_cache .pytest_cache .ruff_cache bench/floor bench/out
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# The files `created`, `installed` and `installed-dev` say that a step is done, so that it is not done again.
+$(VENV)/created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo 'mountplan needs Python 3.11 or later, and "$(PYTHON)" is not that;' >&2; \
+	    echo 'name another interpreter: make PYTHON=python3.12' >&2; exit 1; }
+	@# Debian has venv without ensurepip: the half that matters is a package of its own.
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    package=$$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
+	    if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	        echo "installing $$package, without which $(PYTHON) cannot make a virtual environment"; \
+	        export DEBIAN_FRONTEND=noninteractive; \
+	        apt-get -qq update && apt-get -qq install -y --no-install-recommends "$$package" </dev/null; \
+	    else \
+	        echo "$(PYTHON) cannot make a virtual environment without ensurepip; on Debian and Ubuntu:" >&2; \
+	        echo "    sudo apt-get install $$package" >&2; \
+	        echo 'then run make again' >&2; exit 1; \
+	    fi; }
+	@rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/installed: $(VENV)/created pyproject.toml
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(PIP) --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,109 @@
+"""What holds the layout together: two links in the checkout, one table in pyproject.toml, and a light start."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.hosts import CHECKOUT
+
+HALVES = ("planner", "applier")
+# All that `mountplan apply plan.json` needs. Each of these modules may load none of the heavy ones.
+LIGHT = ("attributes", "compare", "errors", "mountinfo", "paths", "plan", "planfile", "predict", "steps", "table")
+HEAVY = {"dataclasses", "networkx", "pydantic", "rich", "shtab", "tomli", "tomli_w"}
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_each_link_leads_to_its_folder(half: str) -> None:
+    """As a plain directory it would be a second copy; without it, tools see half a package."""
+    link = CHECKOUT / "mountplan" / half
+    assert Path("..", half) == link.readlink()
+    assert (CHECKOUT / half).samefile(link)
+
+
+def test_the_table_in_pyproject_names_every_package() -> None:
+    """setuptools is told each package by name: a new folder that is not listed would be missing in the wheel only."""
+    with open(CHECKOUT / "pyproject.toml", "rb") as file:
+        table = tomllib.load(file)["tool"]["setuptools"]
+    found = {
+        str(init.parent.relative_to(CHECKOUT))
+        for half in ("mountplan", *HALVES)
+        for init in (CHECKOUT / half).rglob("__init__.py")
+        if not init.is_relative_to(CHECKOUT / "mountplan/planner")
+        and not init.is_relative_to(CHECKOUT / "mountplan/applier")
+    }
+    assert found <= set(table["package-dir"].values())
+    assert set(table["packages"]) == set(table["package-dir"])
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
+    """A wheel built from a copy of the checkout, so that no build/ of an earlier day gets into it."""
+    pytest.importorskip("setuptools", "77", "needs setuptools, to build a wheel without the network")
+    copy = tmp_path_factory.mktemp("wheel") / "checkout"
+    copy.mkdir()
+    for name in ("mountplan", *HALVES):
+        shutil.copytree(CHECKOUT / name, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "LICENSE", "README.md"):
+        if (CHECKOUT / name).exists():
+            shutil.copy(CHECKOUT / name, copy)
+    build = "from setuptools.build_meta import build_wheel; import sys; print(build_wheel(sys.argv[1]))"
+    done = subprocess.run([sys.executable, "-c", build, str(copy)], cwd=copy, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(copy / done.stdout.splitlines()[-1]) as archive:
+        yield archive
+
+
+def test_the_wheel_has_one_top_level_name(wheel: zipfile.ZipFile) -> None:
+    """`planner` and `applier` are names that anybody might use; in site-packages they would collide."""
+    tops = {name.partition("/")[0] for name in wheel.namelist()}
+    assert {"mountplan"} == {top for top in tops if not top.endswith(".dist-info")}
+
+
+def test_the_wheel_has_every_module_of_the_checkout(wheel: zipfile.ZipFile) -> None:
+    for top in ("mountplan", *HALVES):
+        prefix = "" if top == "mountplan" else "mountplan/"
+        expected = {prefix + str(module.relative_to(CHECKOUT)) for module in _modules(CHECKOUT / top)}
+        assert set() == expected - set(wheel.namelist())
+    assert "mountplan/py.typed" in wheel.namelist()
+
+
+def _modules(folder: Path) -> Iterator[Path]:
+    """The modules of packages, which have an __init__.py; os.walk does not follow the links."""
+    for where, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not os.path.islink(os.path.join(where, name))]
+        if "__init__.py" in files:
+            yield from (Path(where, name) for name in files if name.endswith(".py"))
+
+
+def test_the_wheel_has_the_command(wheel: zipfile.ZipFile) -> None:
+    (entry_points,) = (name for name in wheel.namelist() if name.endswith("/entry_points.txt"))
+    assert "mountplan = mountplan.__main__:main" in wheel.read(entry_points).decode()
+
+
+def _light_modules() -> list[str]:
+    names = [f"mountplan.planner.{name}" for name in LIGHT if (CHECKOUT / "planner" / f"{name}.py").exists()]
+    names += [f"mountplan.applier.{path.stem}" for path in sorted((CHECKOUT / "applier").glob("[!_]*.py"))]
+    return names
+
+
+@pytest.mark.parametrize("name", _light_modules())
+def test_what_applies_a_plan_file_starts_light(name: str) -> None:
+    """pydantic, networkx and rich each take longer to load than most plans take to apply; dataclasses 20 ms."""
+    script = f"import json, sys; import {name}; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); {script}"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert set() == HEAVY & set(json.loads(done.stdout))
