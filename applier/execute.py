@@ -57,7 +57,6 @@ class Execution:
         self.kernel = kernel
         self.fds: dict[Handle, int] = {}
         self.kept: dict[Handle, int] = {}  # in the order of their last use
-        self.idmaps: dict[tuple[Any, Any], int] = {}
         self.parked: dict[Handle, str] = {}  # where in the yard a workbench or seed stands
         self.staged: set[str] = set()
         self.yard = -1
@@ -68,10 +67,10 @@ class Execution:
         return {kind.__new__.__defaults__[-1]: getattr(self, kind.__new__.__defaults__[-1]) for kind in s.STEP_TYPES}  # type: ignore[attr-defined]
 
     def close(self) -> None:
-        for fd in (*self.fds.values(), *self.kept.values(), *self.idmaps.values(), self.yard, self.host):
+        for fd in (*self.fds.values(), *self.kept.values(), self.yard, self.host):
             if fd >= 0:
                 self.kernel.close(fd)
-        self.fds, self.kept, self.idmaps, self.yard, self.host = {}, {}, {}, -1, -1
+        self.fds, self.kept, self.yard, self.host = {}, {}, -1, -1
 
     def descriptor(self, handle: Handle) -> int:
         """The descriptor of a mount, a workbench or a seed."""
@@ -136,6 +135,9 @@ class Execution:
     def make_private(self, step: s.MakePrivate) -> None:
         self.kernel.make_private(recursive=True)
 
+    def make_id_map(self, step: s.MakeIdMap) -> None:
+        self.fds[step.id_map] = self.kernel.id_mapping(step.uids, step.gids)
+
     def make_filesystem(self, step: s.MakeFilesystem) -> None:
         self.place(step.filesystem, step.mount, self.kernel.new_filesystem(step.fstype, step.source, step.options))
 
@@ -148,25 +150,27 @@ class Execution:
         self.place(step.filesystem, step.mount, fd)
 
     def make_overlay(self, step: s.MakeOverlay) -> None:
-        # All layers are open at once only here; the kernel takes 500 at most.
-        opened: list[int] = []
-
-        def layer(one: s.Layer) -> int:
-            if one.filesystem:
-                opened.append(self.kernel.open(self.descriptor(one.filesystem), one.path))
-            else:
-                opened.append(self.kernel.open(self.host, one.path[1:], tree=True))
-            return opened[-1]
-
+        overlay = self.kernel.new_overlay(step.source, step.options)
         try:
-            layers = tuple(map(layer, step.layers))
-            upper = layer(step.upper) if step.upper else None
-            work = layer(step.work) if step.work else None
-            fd = self.kernel.new_overlay(step.source, layers, upper, work, step.options)
+            for layer in step.layers:
+                self._add_layer(overlay, "lowerdir+", layer)
+            if step.upper is not None and step.work is not None:
+                self._add_layer(overlay, "upperdir", step.upper)
+                self._add_layer(overlay, "workdir", step.work)
+            fd = self.kernel.mount_overlay(overlay)
         finally:
-            for one in opened:
-                self.kernel.close(one)
+            self.kernel.close(overlay)
         self.place(step.filesystem, step.mount, fd)
+
+    def _add_layer(self, overlay: int, key: str, layer: s.Layer) -> None:
+        if layer.filesystem:
+            directory = self.kernel.open(self.descriptor(layer.filesystem), layer.path)
+        else:
+            directory = self.kernel.open(self.host, layer.path[1:], tree=True)
+        try:
+            self.kernel.add_layer(overlay, key, directory)
+        finally:
+            self.kernel.close(directory)
 
     def clone_host_workbench(self, step: s.CloneHostWorkbench) -> None:
         where = self.kernel.open(self.host, step.path[1:], tree=True)
@@ -246,18 +250,12 @@ class Execution:
             self.kernel.set_attributes(fd, propagation=abi.MS_SLAVE, recursive=True)
 
     def set_attributes(self, step: s.SetAttributes) -> None:
-        userns = 0
-        if step.uids:
-            key = (step.uids, step.gids)
-            if key not in self.idmaps:
-                self.idmaps[key] = self.kernel.id_mapping(*key)
-            userns = self.idmaps[key]
         self.kernel.set_attributes(
             self.fds[step.mount],
-            set=step.set | (abi.MOUNT_ATTR_IDMAP if step.uids else 0),
+            set=step.set | (abi.MOUNT_ATTR_IDMAP if step.id_map else 0),
             clear=step.clear,
             propagation=abi.MS_UNBINDABLE if step.unbindable else 0,
-            userns=userns,
+            userns=self.fds[step.id_map] if step.id_map else 0,
             recursive=step.recursive,
         )
 

@@ -44,9 +44,9 @@ class Kernel(Protocol):
     def open(self, dirfd: int, path: str, *, careful: bool = True, tree: bool = False) -> int: ...
     def new_filesystem(self, fstype: str, source: str, options: Options) -> int: ...
     def new_image(self, fstype: str, image: int, options: Options, *, read_only: bool) -> int: ...
-    def new_overlay(
-        self, source: str, layers: tuple[int, ...], upper: int | None, work: int | None, options: Options
-    ) -> int: ...
+    def new_overlay(self, source: str, options: Options) -> int: ...
+    def add_layer(self, overlay: int, key: str, directory: int) -> None: ...
+    def mount_overlay(self, overlay: int) -> int: ...
     def make_read_only(self, mount: int) -> None: ...
     def set_attributes(
         self, mount: int, *, set: int = 0, clear: int = 0, propagation: int = 0, userns: int = 0, recursive: bool = False
@@ -79,6 +79,7 @@ class LinuxKernel:
             for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
                 with open(f"/proc/self/{name}", "w") as file:
                     file.write(text)
+        _make_bindable()
 
     def make_private(self, *, recursive: bool) -> None:
         syscalls.mount(b"/", abi.MS_PRIVATE | (abi.MS_REC if recursive else 0))
@@ -124,19 +125,24 @@ class LinuxKernel:
         with loop_device(image, read_only=read_only) as device:
             return self.new_filesystem(fstype, device, options)
 
-    def new_overlay(
-        self, source: str, layers: tuple[int, ...], upper: int | None, work: int | None, options: Options
-    ) -> int:
-        from mountplan.applier.overlay import configure_layers
-
+    def new_overlay(self, source: str, options: Options) -> int:
+        """A context for an overlay; it gets its directories one by one, so that few descriptors are open at once."""
         context = syscalls.fsopen(b"overlay")
         try:
             syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, b"source", os.fsencode(source), 0)
-            configure_layers(context, layers, upper, work)
             self._configure(context, options)
-            return self._create(context)
-        finally:
+        except BaseException:
             os.close(context)
+            raise
+        return context
+
+    def add_layer(self, overlay: int, key: str, directory: int) -> None:
+        from mountplan.applier.overlay import add_layer
+
+        add_layer(overlay, key, directory)
+
+    def mount_overlay(self, overlay: int) -> int:
+        return self._create(overlay)
 
     def make_read_only(self, mount: int) -> None:
         context = syscalls.fspick(mount)
@@ -218,6 +224,23 @@ class LinuxKernel:
 
     def close(self, fd: int) -> None:
         os.close(fd)
+
+
+def _make_bindable() -> None:
+    """Make what is unbindable in our copy of the host's tree private, so that a recursive clone has all that is there.
+
+    On newer kernels (seen on 6.18, not yet on 6.12) unshare(2) does so by itself.
+    """
+    with open("/proc/self/mountinfo", "rb") as file:
+        text = file.read()
+    if b" unbindable" not in text:
+        return
+    from mountplan.planner.mountinfo import parse_mountinfo
+
+    for row in parse_mountinfo(text).rows:
+        path = os.fsencode(row.mountpoint)
+        if row.unbindable and syscalls.mount_id(abi.AT_FDCWD, path) == row.mount_id:
+            syscalls.mount(path, abi.MS_PRIVATE)
 
 
 @lru_cache(maxsize=256)

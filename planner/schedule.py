@@ -34,6 +34,7 @@ from mountplan.planner.steps import (
     JoinGroup,
     Layer,
     MakeFilesystem,
+    MakeIdMap,
     MakeMountpoint,
     MakeNode,
     MakeOverlay,
@@ -47,7 +48,7 @@ from mountplan.planner.steps import (
     TakeHostGroup,
     UnshareNamespace,
 )
-from mountplan.planner.topology import Filesystem, Group, LayerRef, Mount, Namespace, Node, Topology
+from mountplan.planner.topology import Filesystem, Group, IdLines, LayerRef, Mount, Namespace, Node, Topology
 
 # A tree is built from its root down with one descriptor for each mount on the way, until it is deeper than this. From
 # there on the deepest branch is built first, by itself, and then moved: so a few descriptors do for any tree.
@@ -88,6 +89,10 @@ class _Schedule:
         for siblings in self.children.values():
             siblings.sort(key=lambda one: self.rank[one.name])
         self.order = graph.order
+        self.id_maps: dict[tuple[IdLines, IdLines], Handle] = {}
+        for mount in namespace.mounts:
+            if mount.uids:
+                self.id_maps.setdefault((mount.uids, mount.gids), f"idmap:{mount.name}")
         self.root = next(mount for mount in namespace.mounts if mount.parent is None)
         self.top = self._top_of_root()
         # pivot_root(2) wants the mount on which it puts the old root not to be shared: this one joins afterwards, from
@@ -110,6 +115,8 @@ class _Schedule:
         for group in taken:
             if self._on_host_root(group):
                 yield self._take(group)
+        for (uids, gids), name in self.id_maps.items():
+            yield MakeIdMap(name, uids, gids, self.mounts[name.removeprefix("idmap:")].origin)
         yield MakeYard("")
         for group in taken:
             if not self._on_host_root(group):
@@ -130,6 +137,8 @@ class _Schedule:
         for seed, group in self.groups.items():
             if not self._parked(group):
                 yield Release(seed, group.origin)
+        for name in self.id_maps.values():
+            yield Release(name, self.mounts[name.removeprefix("idmap:")].origin)
         if self.top is not root:
             yield Release(self.top.name, self.top.origin)
         yield Release(root.name, root.origin)
@@ -236,16 +245,23 @@ class _Schedule:
                 kind = "directory" if child.host is None or child.host.kind == "directory" else "file"
                 node = Node(path=child.place, kind=kind, declared=False, origin=child.origin)  # type: ignore[arg-type]
                 yield _make_node(name, node, careful=True)
-        if mount.words or mount.unbindable or mount.uids:
-            words = [*mount.words, *(["unbindable"] if mount.unbindable else []), *(["idmap"] if mount.uids else [])]
-            yield SetAttributes(
-                name, mount.change.set, mount.change.clear, mount.recursive and mount.recursive_attributes,
-                mount.unbindable, mount.uids, mount.gids, ",".join(words), origin,
-            )  # fmt: skip
+        yield from self._attributes(mount)
         if mount.mountpoint == "like" and mount.parent is not None:
             parent = self.mounts[mount.parent]
             path = parent.root.joined(mount.place).relative_to("/")
             yield MakeMountpoint(parent.filesystem, path, name, origin)
+
+    def _attributes(self, mount: Mount) -> Iterator[Step]:
+        recursive = mount.recursive and mount.recursive_attributes
+        together = mount.unbindable and not recursive  # what a recursive bind brings does not become unbindable
+        if mount.words or mount.uids or together:
+            words = [*mount.words, *(["unbindable"] if together else []), *(["idmap"] if mount.uids else [])]
+            yield SetAttributes(
+                mount.name, mount.change.set, mount.change.clear, recursive, together, mount.uids, mount.gids,
+                ",".join(words), mount.origin,
+            )  # fmt: skip
+        if mount.unbindable and not together:
+            yield SetAttributes(mount.name, 0, 0, False, True, (), (), "unbindable", mount.origin)
 
     def _attach(self, mount: Mount, parent: Handle, path: str) -> Step:
         below = self.mounts.get(parent)

@@ -67,6 +67,23 @@ class MakePrivate(NamedTuple):
         return "make every inherited mount private"
 
 
+class MakeIdMap(NamedTuple):
+    """A user namespace that exists for its id-mapping only; held until its Release.
+
+    `uids` and `gids` are lines of (first id in the filesystem, first id seen, count). Must come before MakeYard: the
+    kernel creates no user namespace for a process whose "/" is covered, since it looks like a chroot (EPERM).
+    """
+
+    id_map: Handle
+    uids: tuple[tuple[int, int, int], ...]
+    gids: tuple[tuple[int, int, int], ...]
+    origin: str
+    kind: Literal["make_id_map"] = "make_id_map"
+
+    def describe(self) -> str:
+        return f"make id-mapping {self.id_map}"
+
+
 class MakeFilesystem(NamedTuple):
     """A new superblock (fsopen, fsconfig, fsmount), as workbench in the yard or, if `mount` is named, as that mount.
 
@@ -251,18 +268,14 @@ class CloneHost(NamedTuple):
 
 
 class SetAttributes(NamedTuple):
-    """mount_setattr(2) on a mount that is still detached: bits to set and clear, unbindable, id-mapping.
-
-    `uids` and `gids` are lines of (first id in the filesystem, first id seen, count).
-    """
+    """mount_setattr(2) on a mount that is still detached: bits to set and clear, unbindable, id-mapping ("" for none)."""
 
     mount: Handle
     set: int
     clear: int
     recursive: bool
     unbindable: bool
-    uids: tuple[tuple[int, int, int], ...]
-    gids: tuple[tuple[int, int, int], ...]
+    id_map: Handle
     words: str  # the attributes as the spec has them, for people
     origin: str
     kind: Literal["set_attributes"] = "set_attributes"
@@ -329,6 +342,7 @@ Step: TypeAlias = (
     | TakeHostGroup
     | MakeYard
     | MakePrivate
+    | MakeIdMap
     | MakeFilesystem
     | AttachImage
     | MakeOverlay
@@ -351,6 +365,7 @@ STEP_TYPES: tuple[type[Step], ...] = (
     TakeHostGroup,
     MakeYard,
     MakePrivate,
+    MakeIdMap,
     MakeFilesystem,
     AttachImage,
     MakeOverlay,
