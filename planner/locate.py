@@ -1,16 +1,236 @@
-"""Where in a TOML text a key path stands: for error messages, so asked rarely and answered lazily."""
+"""Where in a TOML text a key path stands. The parser does not tell, and error messages and plans need it.
+
+The text is taken to be valid TOML 1.0 or 1.1: a parser has accepted it before. On anything else the answers are vague,
+but the work still ends. Reading is linear. One pass finds the headers and skips what lies between them; the keys of a
+table are looked for when somebody asks for one of them.
+"""
 
 from __future__ import annotations
 
+import re
+from functools import cached_property, lru_cache
+
+# The parts of the grammar that matter here. No two alternatives can begin alike, so that no match ever goes back.
+_BASIC = r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"'
+_LITERAL = r"'[^'\n]*'"
+_LONG_BASIC = r'"""[^"\\]*(?:(?:\\.|"{1,2}(?!"))[^"\\]*)*"{3,5}'
+_LONG_LITERAL = r"'''[^']*(?:'{1,2}(?!')[^']*)*'{3,5}"
+_KEY = rf"(?:[A-Za-z0-9_-]+|{_BASIC}|{_LITERAL})"
+_DOTTED = rf"{_KEY}(?:[ \t]*\.[ \t]*{_KEY})*"
+_REST = r"[ \t]*(?:\#[^\n]*)?\n"
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_ONE_KEY = re.compile(_KEY, re.DOTALL)
+_KEY_VALUE = re.compile(rf"[ \t]*({_DOTTED})[ \t]*=[ \t]*", re.DOTALL)
+_SCALAR = re.compile(rf"{_LONG_BASIC}|{_LONG_LITERAL}|{_BASIC}|{_LITERAL}|[^,\]}}\#\n]+", re.DOTALL)
+_GAP = re.compile(r"(?:[ \t\n,]+|\#[^\n]*)*")
+_BLANK = re.compile(r"(?:[ \t\n]+|\#[^\n]*)*")
+
+
+def _lines_pattern(value: str) -> re.Pattern[str]:
+    """As many lines as possible that are a statement each, then a header if there is one.
+
+    A line is a statement if its value cannot go on in the next line: a scalar, or what `value` matches. Only bare keys,
+    which all but a few are; everything else is left to the careful reader.
+    """
+    return re.compile(
+        rf"""
+        (?: [A-Za-z0-9_.\- \t]+ = [ \t]* (?: (?! [ \t\[{{] | \"{{3}} | '{{3}} ) [^\n]* \n | {value} )
+          | {_REST}
+        )*
+        ( [ \t]* \[ (\[?) [ \t]* ({_DOTTED}) [ \t]* \]\]? {_REST} )?
+        """,
+        re.DOTALL | re.VERBOSE,
+    )
+
+
+# An array or inline table that nothing is nested in and that ends in this line, which is sure only where there are no
+# strings over several lines. To make sure of that in each line takes half of the time, so the whole text is asked.
+_FLAT = rf"[\[{{] [^\[\]{{}}\#\\\n]* [\]}}] {_REST}"
+_LINES = _lines_pattern(_FLAT)
+_LINES_AND_LONG_STRINGS = _lines_pattern(rf"(?! [^\n]* (?: \"{{3}} | '{{3}} ) ) {_FLAT}")
+
+# No parser takes such a text; and here the key paths alone would be as long as the square of it.
+_DEEPEST = 1000
+
+_PATH_PART = re.compile(r'\.?(?:"(?:[^"\\]|\\.)*"|[^.\[\]"]+)|\[\d+\]')
+
+
+def key_path(*parts: str | int) -> str:
+    """A key path in words: `mount[3].bind`. A part that TOML would want quoted is quoted: `peer_group."a b"`."""
+    path = ""
+    for part in parts:
+        path = f"{path}[{part}]" if isinstance(part, int) else _below(path, part)
+    return path
+
+
+@lru_cache(maxsize=4096)
+def _quoted(key: str) -> str:
+    if _BARE_KEY.fullmatch(key):
+        return key
+    escaped = "".join(
+        f"\\{char}" if char in '"\\' else char if char.isprintable() else f"\\u{ord(char):04x}" for char in key
+    )
+    return f'"{escaped}"'
+
+
+def _below(path: str, key: str) -> str:
+    return f"{path}.{_quoted(key)}" if path else _quoted(key)
+
+
+@lru_cache(maxsize=4096)
+def _keys(dotted: str) -> tuple[str, ...]:
+    """The parts of a key as the text has it: `a."b.c"` is a and b.c."""
+    return tuple(_unquoted(match[0]) for match in _ONE_KEY.finditer(dotted))
+
+
+def _unquoted(key: str) -> str:
+    if key[0] == "'" or (key[0] == '"' and "\\" not in key):
+        return key[1:-1]
+    if key[0] == '"':
+        import tomli
+
+        return str(tomli.loads(f"key = {key}")["key"])
+    return key
+
 
 class Places:
-    """The places of a TOML text (rough for now)."""
+    """The lines of a TOML text's tables, keys and array elements, counted from 1."""
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        text = text.replace("\r\n", "\n")
+        self._text = text if text.endswith("\n") else text + "\n"
+        self._lines: dict[str, int] = {}
 
     def line(self, key: str) -> int:
-        return 0
+        """The line of `key`, or of the nearest thing around it that has one; line 1 is the line of the whole text."""
+        bodies = self._bodies
+        prefixes = [key[: match.end()] for match in _PATH_PART.finditer(key)]
+        for prefix in ("", *prefixes):
+            body = bodies.pop(prefix, None)
+            if body is not None:
+                self._read_body(prefix, *body)
+        return next((self._lines[prefix] for prefix in reversed(prefixes) if prefix in self._lines), 1)
 
     def headers(self) -> tuple[tuple[str, int], ...]:
-        return ()
+        """Every table header's key path and line, in the order of the text: `mount[0]`, `mount[0].file[0]`, `run`."""
+        return self._sections[0]
+
+    @property
+    def _bodies(self) -> dict[str, tuple[int, int, int]]:
+        """The tables that were not read yet: key path -> start and end of what is below the header, first line."""
+        return self._sections[1]
+
+    @cached_property
+    def _sections(self) -> tuple[tuple[tuple[str, int], ...], dict[str, tuple[int, int, int]]]:
+        text = self._text
+        headers: list[tuple[str, int]] = []
+        bodies: dict[str, tuple[int, int, int]] = {}
+        lengths: dict[str, int] = {}  # of the arrays of tables, so far
+        key, start, first = "", 0, 1
+        position, line = 0, 1
+        pattern = _LINES_AND_LONG_STRINGS if '"""' in text or "'''" in text else _LINES
+        match_lines, count = pattern.match, text.count
+        while position < len(text):
+            match = match_lines(text, position)
+            assert match is not None  # it can match nothing at all
+            begin, end = match.span(1)
+            if begin < 0:
+                line += count("\n", position, match.end())
+                position, line = self._read_statement(match.end(), line, key)
+                if position < 0:
+                    break
+                continue
+            line += count("\n", position, begin)
+            bodies[key] = (start, begin, first)
+            key = self._open_table(match[3], match[2] != "", line, lengths)
+            headers.append((key, line))
+            line += 1
+            position = start = end
+            first = line
+        bodies[key] = (start, len(text), first)
+        return tuple(headers), bodies
+
+    def _open_table(self, name: str, is_array: bool, line: int, lengths: dict[str, int]) -> str:
+        """Note the line of a header and of the tables that it implies; returns its path, counting it in `lengths`."""
+        lines = self._lines
+        *parents, name = _keys(name)
+        key = ""
+        for parent in parents:
+            key = _below(key, parent)
+            lines.setdefault(key, line)
+            if key in lengths:
+                key = f"{key}[{lengths[key] - 1}]"
+        key = _below(key, name)
+        lines.setdefault(key, line)
+        if is_array:
+            index = lengths.get(key, 0)
+            lengths[key] = index + 1
+            key = f"{key}[{index}]"
+            lines[key] = line
+        return key
+
+    def _read_body(self, table: str, position: int, end: int, line: int) -> None:
+        while 0 <= position < end:
+            position, line = self._read_statement(position, line, table)
+
+    def _read_statement(self, position: int, line: int, table: str) -> tuple[int, int]:
+        """Note the keys of the next statement; returns where it ends and the line there, or -1 if there is none."""
+        text = self._text
+        blank = _BLANK.match(text, position)
+        assert blank is not None
+        line += text.count("\n", position, blank.end())
+        match = _KEY_VALUE.match(text, blank.end())
+        if match is None:
+            return -1, line
+        return self._read_value(match.end(), line, self._note(table, match[1], line))
+
+    def _note(self, table: str, dotted: str, line: int) -> str:
+        """Note the line of a key, and of the tables that its dots make; returns its path."""
+        path = table
+        for key in _keys(dotted):
+            path = _below(path, key)
+            self._lines.setdefault(path, line)
+        return path
+
+    def _read_value(self, position: int, line: int, path: str) -> tuple[int, int]:
+        """Note what lies inside of the value at `position`; returns where it ends and the line there, or -1."""
+        text, count = self._text, self._text.count
+        open_ones: list[tuple[str, int]] = []  # arrays with the index of their next element, inline tables with -1
+        while True:
+            if text[position] in "[{":
+                if len(open_ones) > _DEEPEST:
+                    return -1, line
+                open_ones.append((path, 0 if text[position] == "[" else -1))
+                position += 1
+            else:
+                scalar = _SCALAR.match(text, position)
+                if scalar is None:
+                    return -1, line
+                line += count("\n", position, scalar.end())
+                position = scalar.end()
+            while open_ones:
+                gap = _GAP.match(text, position)
+                assert gap is not None
+                line += count("\n", position, gap.end())
+                position = gap.end()
+                if position == len(text):
+                    return -1, line
+                if text[position] in "]}":
+                    open_ones.pop()
+                    position += 1
+                    continue
+                outer, index = open_ones[-1]
+                if index < 0:
+                    match = _KEY_VALUE.match(text, position)
+                    if match is None:
+                        return -1, line
+                    path = self._note(outer, match[1], line)
+                    position = match.end()
+                else:
+                    path = f"{outer}[{index}]"
+                    open_ones[-1] = (outer, index + 1)
+                    self._lines.setdefault(path, line)
+                break
+            else:
+                return position, line
