@@ -138,7 +138,10 @@ def _below(
     rows: _Rows,
     below: dict[int, list[MountRow]],
 ) -> None:
-    """The copies of all that the host has mounted below a recursive clone's source; unbindable sub-trees stay behind."""
+    """The copies of all that the host has mounted below a recursive clone's source.
+
+    What is unbindable there comes along: in the namespace of our own it no longer is when the clone is taken.
+    """
     waiting = [(number, child) for child in below.get(source.mount_id, ()) if child.mountpoint != "/" or True]
     first = True
     while waiting:
@@ -146,14 +149,14 @@ def _below(
         for parent_id, row in waiting:
             if first and not (TargetPath(row.mountpoint).is_under(mount.root) and row.mountpoint != source.mountpoint):
                 continue
-            if row.unbindable or row.mount_id == source.mount_id:
+            if row.mount_id == source.mount_id:
                 continue
             copy = len(rows.rows) + 1
             where = TargetPath(mountpoint).joined(TargetPath(row.mountpoint).relative_to(mount.root))
             bits = applied(parse_shown(row.attributes), change)
             rows.add(
                 row._replace(mount_id=copy, parent_id=parent_id, mountpoint=where, attributes=show(bits), peer_group=0,
-                             master=_received(row) if mount.inherits else 0, propagate_from=0),
+                             master=_received(row) if mount.inherits else 0, propagate_from=0, unbindable=False),
                 mount.origin, f"{mount.name}+{row.mountpoint}",
             )  # fmt: skip
             later += [(copy, child) for child in below.get(row.mount_id, ())]

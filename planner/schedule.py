@@ -257,11 +257,11 @@ class _Schedule:
         if mount.words or mount.uids or together:
             words = [*mount.words, *(["unbindable"] if together else []), *(["idmap"] if mount.uids else [])]
             yield SetAttributes(
-                mount.name, mount.change.set, mount.change.clear, recursive, together, mount.uids, mount.gids,
-                ",".join(words), mount.origin,
+                mount.name, mount.change.set, mount.change.clear, recursive, together,
+                self.id_maps[mount.uids, mount.gids] if mount.uids else "", ",".join(words), mount.origin,
             )  # fmt: skip
         if mount.unbindable and not together:
-            yield SetAttributes(mount.name, 0, 0, False, True, (), (), "unbindable", mount.origin)
+            yield SetAttributes(mount.name, 0, 0, False, True, "", "unbindable", mount.origin)
 
     def _attach(self, mount: Mount, parent: Handle, path: str) -> Step:
         below = self.mounts.get(parent)
