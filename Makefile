@@ -58,7 +58,7 @@ $(VENV)/created:
 	    if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	        echo "installing $$package, without which $(PYTHON) cannot make a virtual environment"; \
 	        export DEBIAN_FRONTEND=noninteractive; \
-	        apt-get -qq update && apt-get -qq install -y --no-install-recommends "$$package" </dev/null; \
+	        apt-get -qq update && apt-get -qq install -y --no-install-recommends "$$package" </dev/null >/dev/null; \
 	    else \
 	        echo "$(PYTHON) cannot make a virtual environment without ensurepip; on Debian and Ubuntu:" >&2; \
 	        echo "    sudo apt-get install $$package" >&2; \
