@@ -1,0 +1,245 @@
+"""A plan file gives back the plan that was written, or says what is wrong with it and what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import mountplan
+from mountplan.planner.errors import PlanFileError
+from mountplan.planner.plan import Plan
+from mountplan.planner.planfile import dump_plan, load_plan
+from mountplan.planner.steps import STEP_TYPES, Step
+from tests.planner.plans import shop, wide
+
+# What can stand in a field: text that came from bytes, whether or not they were UTF-8.
+TEXT = st.binary(max_size=12).map(os.fsdecode) | st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+
+
+def values(annotation: Any) -> st.SearchStrategy[Any]:
+    """Values of an annotated type, NamedTuples and all below them included."""
+    origin = get_origin(annotation)
+    if annotation == Step:
+        return st.one_of([values(cls) for cls in STEP_TYPES])
+    if origin is tuple:
+        parts = get_args(annotation)
+        if parts[-1] is Ellipsis:
+            return st.lists(values(parts[0]), max_size=3).map(tuple)
+        return st.tuples(*map(values, parts))
+    if origin is Literal:
+        return st.sampled_from(get_args(annotation))
+    if origin in (Union, UnionType):
+        return st.one_of([values(part) for part in get_args(annotation)])
+    if hasattr(annotation, "_fields"):
+        return st.builds(annotation, **{name: values(hint) for name, hint in get_type_hints(annotation).items()})
+    simple: dict[Any, st.SearchStrategy[Any]] = {
+        str: TEXT,
+        int: st.integers(-(2**63), 2**64 - 1),
+        bool: st.booleans(),
+        NoneType: st.none(),
+    }
+    return simple[annotation]
+
+
+def types(value: Any) -> Any:
+    """A value's type and that of all it holds: equality alone does not tell a Layer from a tuple, nor 1 from True."""
+    return (type(value), [types(part) for part in value]) if isinstance(value, tuple) else type(value)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(values(Plan))
+def test_what_is_loaded_is_what_was_dumped(plan: Plan) -> None:
+    again = load_plan(dump_plan(plan).encode(), "x.json")
+    assert plan == again
+    assert types(plan) == types(again)
+    assert dump_plan(plan) == dump_plan(again)
+
+
+@pytest.mark.parametrize("plan", [shop(), wide(3)], ids=lambda plan: plan.name)
+def test_a_plan_dumps_to_the_same_bytes_again(plan: Plan) -> None:
+    text = dump_plan(plan)
+    assert text == dump_plan(load_plan(text, "x.json"))
+    assert text.endswith("}\n")
+
+
+def test_every_step_has_its_own_line() -> None:
+    """So that `diff` on two plans shows the steps that differ."""
+    lines = dump_plan(shop()).splitlines()
+    first = lines.index('"steps": [') + 1
+    assert len(shop().steps) == lines[first:].index("],")
+    assert '{"kind": "attach", "mount": "/usr", "parent": "/", "path": "usr", "origin": "mount[1]"},' in lines
+
+
+def test_the_head_names_format_version_and_digest() -> None:
+    head = json.loads(dump_plan(shop()))
+    assert ["format", "mountplan", "digest"] == list(head)[:3]
+    assert mountplan.__version__ == head["mountplan"]
+    assert head["digest"].startswith("sha256:")
+
+
+def test_formatting_and_key_order_are_free() -> None:
+    """A plan that went through jq or an editor is still the same plan."""
+    document = json.loads(dump_plan(shop()))
+    assert shop() == load_plan(json.dumps(document, indent=3, sort_keys=True), "x.json")
+    assert shop() == load_plan(json.dumps(document, ensure_ascii=False).encode(), "x.json")
+
+
+def test_bytes_that_are_not_utf8_survive() -> None:
+    plan = shop()._replace(file=os.fsdecode(b"caf\xe9 \xf0\x9f\x9a\xaa\xff.toml"))
+    assert plan == load_plan(dump_plan(plan).encode("ascii"), "x.json")
+
+
+def refusal(text: str | bytes) -> str:
+    with pytest.raises(PlanFileError) as caught:
+        load_plan(text, "x.json")
+    message = str(caught.value)
+    assert message.startswith("x.json")
+    assert message.endswith("remedy: make it again with `mountplan plan SPEC -o FILE`")
+    return message
+
+
+def edited(change: Any) -> str:
+    document = json.loads(dump_plan(shop()))
+    change(document)
+    return json.dumps(document)
+
+
+def test_an_edit_is_noticed() -> None:
+    """Of two mounts, another one would become read-only: well formed, but not what was planned."""
+    text = dump_plan(shop()).replace('"mount": "/usr", "set"', '"mount": "/opt", "set"')
+    assert "altered" in refusal(text)
+    assert "altered" in refusal(text.encode())
+
+
+def test_a_wrong_digest_is_noticed() -> None:
+    assert "altered" in refusal(edited(lambda document: document.update(digest="sha256:" + 64 * "0")))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "it is empty"),
+        (" \n", "it is empty"),
+        (b"\xff\xfe{}", "it is not UTF-8"),
+        ("[mount]\n", "it is not JSON"),
+        ("[]", "not a plan"),
+        ("null", "not a plan"),
+        ('{"mounts": []}', "not a plan"),
+        ('{"format": 1}', "its format is a number"),
+        ('{"format": "mountplan-plan/1"}', "it has no digest"),
+        ('{"format": "mountplan-plan/1", "digest": 3}', "it has no digest"),
+        ('{"format": ' + "9" * 5000 + "}", "JSON that no plan holds"),
+        ('{"format": ' + "[" * 100_000, "JSON that no plan holds"),
+    ],
+)
+def test_what_is_no_plan_is_told_apart(text: str | bytes, reason: str) -> None:
+    assert reason in refusal(text)
+
+
+def test_a_plan_of_a_later_format_names_both_versions() -> None:
+    text = edited(lambda document: document.update(format="mountplan-plan/9", mountplan="7.0"))
+    assert "its format is mountplan-plan/9, written by mountplan 7.0; mountplan" in refusal(text)
+    assert "reads mountplan-plan/1" in refusal(text)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "reason"),
+    [
+        (["steps", 0, "kind"], "explode", "steps[0].kind: is missing, or not a kind of step"),
+        (["steps", 0, "kind"], ["x"], "steps[0].kind: must be a string"),
+        (["steps", 0], "x", 'steps[0]: must be an object, not "x"'),
+        (["steps"], {}, "steps: must be a list, not an object"),
+        (["steps", 17, "mount"], 5, "steps[17].mount: must be a string, not a number"),
+        (["steps", 17, "careful"], 1, "steps[17].careful: must be true or false, not a number"),
+        (["steps", 16, "set"], True, "steps[16].set: must be a number, not true"),
+        (["steps", 16, "set"], 1.5, "steps[16].set: must be a number, not a number with a fraction"),
+        (["steps", 16, "set"], 2**64, "steps[16].set: is a number out of range"),
+        (["steps", 16, "colour"], "red", "steps[16].colour: is not known to this version"),
+        (["steps", 6, "node"], "door", 'steps[6].node: must be one of "file", "directory"'),
+        (["steps", 6, "device"], [1], "steps[6].device: must be a list of 2, not a list of 1"),
+        (["steps", 6, "device"], [1, "x"], 'steps[6].device[1]: must be a number, not "x"'),
+        (["steps", 11, "options", 0], ["size"], "steps[11].options[0]: must be a list of 2"),
+        (["steps", 11, "options", 0, 1], None, "steps[11].options[0][1]: must be a string or true or false, not null"),
+        (["edges", 0, "kind"], "luck", "edges[0].kind: must be one of"),
+        (["expected", "namespaces", 0, "mounts", 1, "set"], "ro", "expected.namespaces[0].mounts[1].set: must be a"),
+        (["lines", 0], ["mount[0]", True], "lines[0][1]: must be a number, not true"),
+        (["run", "capabilities"], "all", 'run.capabilities: must be a list or null, not "all"'),
+        (["sauce"], 1, "sauce: is not known"),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_place(place: list[Any], value: Any, reason: str) -> None:
+    def change(document: Any) -> None:
+        for key in place[:-1]:
+            document = document[key]
+        document[place[-1]] = value
+
+    assert reason in refusal(edited(change))
+
+
+def test_a_field_that_has_no_zero_must_be_there() -> None:
+    assert "steps[6].device: is missing" in refusal(edited(lambda document: document["steps"][6].pop("device")))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_no_damage_gets_past_or_raises_anything_else(data: st.DataObject) -> None:
+    """Cut, flipped, swapped or doubled bytes: the plan is the one that was written, or a PlanFileError."""
+    text = bytearray(dump_plan(shop()).encode())
+    at = data.draw(st.integers(0, len(text) - 1))
+    kind = data.draw(st.sampled_from(["cut", "flip", "double", "drop"]))
+    if kind == "cut":
+        del text[at:]
+    elif kind == "flip":
+        text[at] ^= data.draw(st.integers(1, 255))
+    elif kind == "double":
+        text[at:at] = text[at : at + data.draw(st.integers(1, 40))]
+    else:
+        del text[at : at + data.draw(st.integers(1, 40))]
+    try:
+        # What is outside of the digest: the version that wrote it, and white space.
+        assert shop() == load_plan(bytes(text), "x.json")
+    except PlanFileError:
+        pass
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_any_json_in_any_place_is_a_plan_file_error_at_worst(data: st.DataObject) -> None:
+    anything = st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+        max_leaves=6,
+    )
+    document = json.loads(dump_plan(shop()))
+    place = document
+    while data.draw(st.booleans()) or place is document:
+        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+        if not keys:
+            break
+        key = data.draw(st.sampled_from(keys))
+        if not isinstance(place[key], dict | list) or data.draw(st.booleans()):
+            place[key] = data.draw(anything)
+            break
+        place = place[key]
+    try:
+        load_plan(json.dumps(document), "x.json")
+    except PlanFileError:
+        pass
+
+
+def test_loading_a_plan_needs_nothing_heavy() -> None:
+    """Start-up counts: what `apply plan.json` imports is on its way to every program that is run in a namespace."""
+    code = (
+        "import sys, mountplan.planner.planfile\n"
+        "print(*{'pydantic', 'networkx', 'rich', 'dataclasses', 'argparse', 'tomllib', 'tomli'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "\n" == done.stdout
