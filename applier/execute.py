@@ -58,6 +58,7 @@ class Execution:
         self.fds: dict[Handle, int] = {}
         self.kept: dict[Handle, int] = {}  # in the order of their last use
         self.parked: dict[Handle, str] = {}  # where in the yard a workbench or seed stands
+        self.early: list[Handle] = []  # seeds that wait for the yard to be parked in it
         self.staged: set[str] = set()
         self.yard = -1
         self.host = -1
@@ -119,21 +120,19 @@ class Execution:
         if step.slave:
             self.kernel.set_attributes(fd, propagation=abi.MS_SLAVE)
         if step.parked:
-            self.park(step.seed, fd)
-            del self.fds[step.seed]
+            self.early.append(step.seed)
 
     def make_yard(self, step: s.MakeYard) -> None:
-        """Only the mount at "/" is made private here: the yard becomes its child, and must not reach its peers.
-
-        Unbindable, so that a recursive clone of the host's tree leaves it out.
-        """
-        self.kernel.make_private(recursive=False)
+        """Unbindable, so that a recursive clone of the host's tree leaves it out."""
         self.yard = self.kernel.new_filesystem("tmpfs", "mountplan", ())
         self.kernel.set_attributes(self.yard, propagation=abi.MS_UNBINDABLE)
         self.kernel.attach(self.yard, abi.AT_FDCWD, "/")
+        for seed in self.early:
+            self.park(seed, self.fds[seed])
+            del self.fds[seed]
 
     def make_private(self, step: s.MakePrivate) -> None:
-        self.kernel.make_private(recursive=True)
+        self.kernel.make_private()
 
     def make_id_map(self, step: s.MakeIdMap) -> None:
         self.fds[step.id_map] = self.kernel.id_mapping(step.uids, step.gids)

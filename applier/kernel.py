@@ -38,7 +38,7 @@ class Kernel(Protocol):
     """What execute needs. Every verb raises KernelRefusal or another OSError if the kernel says no."""
 
     def unshare_mounts(self) -> None: ...
-    def make_private(self, *, recursive: bool) -> None: ...
+    def make_private(self) -> None: ...
     def host_root(self) -> int: ...
     def clone(self, dirfd: int, path: str, *, recursive: bool = False) -> int: ...
     def open(self, dirfd: int, path: str, *, careful: bool = True, tree: bool = False) -> int: ...
@@ -81,8 +81,8 @@ class LinuxKernel:
                     file.write(text)
         _make_bindable()
 
-    def make_private(self, *, recursive: bool) -> None:
-        syscalls.mount(b"/", abi.MS_PRIVATE | (abi.MS_REC if recursive else 0))
+    def make_private(self) -> None:
+        syscalls.mount(b"/", abi.MS_PRIVATE | abi.MS_REC)
 
     def host_root(self) -> int:
         return os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

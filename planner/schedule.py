@@ -111,17 +111,13 @@ class _Schedule:
         if root.inherits:
             assert root.host is not None
             yield CloneHost(root.name, root.host.path, True, "slave", root.origin)
-        taken = [group for group in self.topology.groups if group.host is not None]
-        for group in taken:
-            if self._on_host_root(group):
+        for group in self.topology.groups:
+            if group.host is not None:
                 yield self._take(group)
         for (uids, gids), name in self.id_maps.items():
             yield MakeIdMap(name, uids, gids, self.mounts[name.removeprefix("idmap:")].origin)
-        yield MakeYard("")
-        for group in taken:
-            if not self._on_host_root(group):
-                yield self._take(group)
         yield MakePrivate("")
+        yield MakeYard("")
         for handle in self.order:
             if handle in self.filesystems:
                 yield from self._workbench(self.filesystems[handle])
@@ -143,12 +139,8 @@ class _Schedule:
             yield Release(self.top.name, self.top.origin)
         yield Release(root.name, root.origin)
 
-    def _on_host_root(self, group: Group) -> bool:
-        """True if the group's host mount is the one at "/", which the yard makes private when it is put on it."""
-        return group.host is not None and group.host.mount.mountpoint == "/"
-
     def _parked(self, group: Group) -> bool:
-        return seed_of(group) != self.late_seed and not self._on_host_root(group)
+        return seed_of(group) != self.late_seed
 
     def _take(self, group: Group) -> Step:
         assert group.host is not None

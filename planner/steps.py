@@ -32,7 +32,8 @@ class UnshareNamespace(NamedTuple):
 class TakeHostGroup(NamedTuple):
     """A seed in the sharing group of the host mount at `path`: its clone is a peer of it, or, if `slave`, its slave.
 
-    Must come before MakePrivate. `path` is canonical; the clone's root is that directory.
+    Must come before MakePrivate. `path` is canonical; the clone's root is that directory. A `parked` one is held by a
+    descriptor until MakeYard, which comes later.
     """
 
     seed: Handle
@@ -48,7 +49,10 @@ class TakeHostGroup(NamedTuple):
 
 
 class MakeYard(NamedTuple):
-    """A private tmpfs on top of "/", where no path walk comes by: the place for workbenches and seeds."""
+    """A private tmpfs on top of "/", where no path walk comes by: the place for workbenches and seeds.
+
+    Must come after MakePrivate, which would make the seeds in it private as well.
+    """
 
     origin: str
     kind: Literal["make_yard"] = "make_yard"
