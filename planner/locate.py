@@ -64,6 +64,11 @@ def key_path(*parts: str | int) -> str:
     return path
 
 
+def prefixes(path: str) -> list[str]:
+    """A key path and all that it lies in, the outermost first: `mount[3].bind` lies in `mount[3]`, that in `mount`."""
+    return [path[: match.end()] for match in _PATH_PART.finditer(path)]
+
+
 @lru_cache(maxsize=4096)
 def _quoted(key: str) -> str:
     if _BARE_KEY.fullmatch(key):
@@ -105,12 +110,12 @@ class Places:
     def line(self, key: str) -> int:
         """The line of `key`, or of the nearest thing around it that has one; line 1 is the line of the whole text."""
         bodies = self._bodies
-        prefixes = [key[: match.end()] for match in _PATH_PART.finditer(key)]
-        for prefix in ("", *prefixes):
+        known = prefixes(key)
+        for prefix in ("", *known):
             body = bodies.pop(prefix, None)
             if body is not None:
                 self._read_body(prefix, *body)
-        return next((self._lines[prefix] for prefix in reversed(prefixes) if prefix in self._lines), 1)
+        return next((self._lines[prefix] for prefix in reversed(known) if prefix in self._lines), 1)
 
     def headers(self) -> tuple[tuple[str, int], ...]:
         """Every table header's key path and line, in the order of the text: `mount[0]`, `mount[0].file[0]`, `run`."""

@@ -1,214 +1,600 @@
 """The language: TOML text -> Spec. The only module that knows pydantic.
 
-The models say what may be written and of which type; what the words mean together is planner/topology.py's business.
+The models say what may be written where, planner/values.py what a single value may be, planner/wording.py puts what is
+wrong into words. What the words of a spec mean together is planner/resolve.py's business.
 """
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
-import tomli
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
-from mountplan.planner.attributes import NAMES
+from mountplan.planner import values
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
-from mountplan.planner.locate import Places
+from mountplan.planner.locate import Places, key_path, prefixes
 from mountplan.planner.paths import TargetPath
+from mountplan.planner.reading import MINIMAL, read_toml
+from mountplan.planner.salvage import Salvage
+from mountplan.planner.wording import TAG, Finding, findings
+
+FORMAT = 1
+
+_ESCAPED = {
+    "type": "object",
+    "description": r"A text with bytes that are not UTF-8: each is a backslash and three octal digits.",
+    "properties": {"escaped": {"type": "string"}},
+    "required": ["escaped"],
+    "additionalProperties": False,
+}
 
 
-def _path(text: str) -> str:
-    return TargetPath.parse(text)
+def _text(**keywords: Any) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [{"type": "string", **keywords}, _ESCAPED]})
 
 
-def _plain(text: str) -> str:
-    if "\0" in text or "\n" in text:
-        raise ValueError("contains a NUL or newline character")
-    return text
+_ABSOLUTE = _text(pattern="^/")
+_OPTION = {
+    "anyOf": [{"type": ["string", "integer", "boolean"]}, {"type": "array", "items": {"type": "string"}}, _ESCAPED]
+}
+_ID_LINE = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 3, "maxItems": 3}
+_ID = {"type": "integer", "minimum": 0, "exclusiveMaximum": values.MAX_ID}
 
-
-def _inner(text: str) -> str:
-    """A path inside a mount: "incoming/README" and "/incoming/README" mean the same."""
-    return TargetPath.parse("/" + text.lstrip("/"))
-
-
-def _mode(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            number = int(value, 8)
-        except ValueError:
-            raise ValueError(f"is not an octal mode: {value!r}") from None
-        if not 0 <= number <= 0o7777:
-            raise ValueError(f"is out of range: {value!r} (0000 to 7777)")
-        return value
-    raise ValueError('must be an octal string such as "0755"')
-
-
-def _attribute(name: str) -> str:
-    if name not in NAMES:
-        raise ValueError(f"unknown attribute {name!r}")
-    return name
-
-
-AbsolutePath = Annotated[str, AfterValidator(_path)]
-InnerPath = Annotated[str, AfterValidator(_inner)]
-Word = Annotated[str, AfterValidator(_plain), Field(min_length=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=100)]
-Mode = Annotated[str, BeforeValidator(_mode)]
-Attribute = Annotated[str, AfterValidator(_attribute)]
-OptionValue = bool | int | str | list[str]
-IdLine = tuple[
-    Annotated[int, Field(ge=0, lt=2**32)], Annotated[int, Field(ge=0, lt=2**32)], Annotated[int, Field(ge=1, lt=2**32)]
+AbsolutePath = Annotated[TargetPath, PlainValidator(values.absolute_path), _ABSOLUTE]
+InnerPath = Annotated[TargetPath, PlainValidator(values.inner_path), _text(minLength=1)]
+Word = Annotated[str, PlainValidator(values.word), _text(minLength=1)]
+Content = Annotated[str, PlainValidator(values.content), _text()]
+Argument = Annotated[str, PlainValidator(values.argument), _text()]
+Name = Annotated[
+    str,
+    PlainValidator(values.name),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]*$", "maxLength": 100}),
+]
+Reference = Annotated[str, PlainValidator(values.reference), WithJsonSchema({"type": "string"})]
+FilesystemType = Annotated[
+    str, PlainValidator(values.filesystem_type), WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$"})
+]
+Mode = Annotated[str, PlainValidator(values.mode), WithJsonSchema({"type": "string", "pattern": "^0?[0-7]{1,4}$"})]
+Device = Annotated[
+    str, PlainValidator(values.device), WithJsonSchema({"type": "string", "pattern": r"^[cb]:\d{1,7}:\d{1,7}$"})
+]
+Attribute = Annotated[
+    str, PlainValidator(values.attribute), WithJsonSchema({"type": "string", "enum": list(values.NAMES)})
+]
+OptionName = Annotated[str, PlainValidator(values.option_name), WithJsonSchema({"type": "string", "minLength": 1})]
+OptionValue = Annotated[bool | int | str | list[str], PlainValidator(values.option_value), WithJsonSchema(_OPTION)]
+Owner = Annotated[int, PlainValidator(values.owner), WithJsonSchema(_ID)]
+IdLine = Annotated[tuple[int, int, int], PlainValidator(values.id_line), WithJsonSchema(_ID_LINE)]
+Variable = Annotated[str, PlainValidator(values.variable), WithJsonSchema({"type": "string", "pattern": "^[^=]+$"})]
+Hostname = Annotated[str, PlainValidator(values.hostname), _text(minLength=1)]
+Capability = Annotated[
+    str, PlainValidator(values.capability), WithJsonSchema({"type": "string", "pattern": "^CAP_[A-Z_]+$"})
 ]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    # Strict: `recursive = 1` and `uid = true` are slips, not abbreviations.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    CALLED: ClassVar[str]  # what messages call this table
+    HINTS: ClassVar[dict[str, str]] = {}  # keys that people may try, and what to write instead
 
 
 class MountPath(_Table):
     """A path in the filesystem of another mount of the spec, counted from that mount's root."""
 
-    mount: str
-    path: InnerPath = "/"
-    hidden: bool = False  # the path lies below another mount of the spec, and that is meant
+    CALLED = "a path in another mount"
+    HINTS = {"id": "write mount = ...", "source": "write path = ..."}
+
+    mount: Reference = Field(description="The id of that mount.", examples=["data"])
+    path: InnerPath = Field(
+        default=TargetPath("/"), description="The path, counted from the root of that mount.", examples=["/incoming"]
+    )
+    hidden: bool = Field(
+        default=False,
+        description="The path lies below another mount of the spec, and what is covered there is meant.",
+        examples=[True],
+    )
+    deleted: bool = Field(
+        default=False,
+        description="The path is removed once it is mounted, so that a file is shown that has no name any more.",
+        examples=[True],
+    )
 
 
 class Mask(_Table):
-    """A path, or a glob, to hide; `optional` lets it be absent."""
+    """A path, or a glob, to hide."""
 
-    path: InnerPath
-    optional: bool = False
+    CALLED = "a mask"
+
+    path: InnerPath = Field(description="What to hide: a path inside the mount, or a glob.", examples=["/proc/kcore"])
+    optional: bool = Field(default=False, description="It is no mistake if nothing is there.", examples=[True])
 
 
 class IdMap(_Table):
-    """Lines of [first id in the filesystem, first id as seen through the mount, count]."""
+    """Owners seen through the mount differ from those in the filesystem."""
 
-    uids: list[IdLine] = Field(min_length=1, max_length=340)
-    gids: list[IdLine] = Field(min_length=1, max_length=340)
+    CALLED = "idmap"
+    HINTS = {"uid": "write uids = [[...]]", "gid": "write gids = [[...]]"}
+
+    uids: list[IdLine] = Field(
+        min_length=1,
+        max_length=340,
+        description="Lines of [first user id in the filesystem, first one seen through the mount, count].",
+        examples=[[[0, 100000, 65536]]],
+    )
+    gids: list[IdLine] = Field(
+        min_length=1,
+        max_length=340,
+        description="Lines of [first group id in the filesystem, first one seen through the mount, count].",
+        examples=[[[0, 100000, 65536]]],
+    )
+
+    @model_validator(mode="after")
+    def _lines_must_not_overlap(self) -> IdMap:
+        for field, lines in (("uids", self.uids), ("gids", self.gids)):
+            clash = values.overlap(lines) if len(lines) > 1 else ""
+            if clash:
+                raise values.Unfit(f"{field}: {clash}", "map each id once")
+        return self
 
 
 class FileEntry(_Table):
-    """Something that shall exist inside a filesystem that the spec makes."""
+    """Something that shall exist in the filesystem of a mount; a file, unless symlink, directory, ... say otherwise."""
 
-    path: InnerPath
-    content: str | None = None
-    source: AbsolutePath | None = None
-    symlink: Word | None = None
-    directory: bool = False
-    fifo: bool = False
-    device: Annotated[str, Field(pattern=r"^[cb]:\d{1,7}:\d{1,7}$")] | None = None
-    mode: Mode | None = None
-    uid: Annotated[int, Field(ge=0, lt=2**32 - 1)] | None = None
-    gid: Annotated[int, Field(ge=0, lt=2**32 - 1)] | None = None
+    CALLED = "[[mount.file]]"
+    HINTS = {
+        "type": "write directory = true, fifo = true, symlink = ..., or device = ...; without these it is a file",
+        "target": "write path = ... for where it is, symlink = ... for what a symlink points to",
+        "name": "write path = ...",
+        "text": "write content = ...",
+        "owner": "write uid = ... and gid = ..., as numbers",
+        "user": "write uid = ..., as a number",
+        "group": "write gid = ..., as a number",
+        "dir": "write directory = true",
+        "link": "write symlink = ...",
+        "permissions": 'write mode = "0644"',
+    }
+    KINDS: ClassVar[tuple[str, ...]] = ("content", "source", "symlink", "directory", "fifo", "device")
+
+    path: InnerPath = Field(
+        description="Where it is, counted from the root of the mount; missing directories are made.",
+        examples=["etc/motd"],
+    )
+    content: Content | None = Field(default=None, description="What is in the file.", examples=["hello\n"])
+    source: AbsolutePath | None = Field(
+        default=None, description="A file of the host whose content is copied.", examples=["/etc/hosts"]
+    )
+    symlink: Word | None = Field(
+        default=None, description="Make a symlink, which points to this.", examples=["usr/bin"]
+    )
+    directory: bool = Field(default=False, description="Make a directory.", examples=[True])
+    fifo: bool = Field(default=False, description="Make a named pipe.", examples=[True])
+    device: Device | None = Field(
+        default=None,
+        description="Make a device node: c or b (character or block), major and minor number.",
+        examples=["c:1:3"],
+    )
+    mode: Mode | None = Field(default=None, description="Permissions, as octal digits in a string.", examples=["0644"])
+    uid: Owner | None = Field(default=None, description="The number of the user who owns it.", examples=[1000])
+    gid: Owner | None = Field(default=None, description="The number of the group that owns it.", examples=[1000])
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> FileEntry:
+        if len(self.model_fields_set) > 2:
+            kinds = [kind for kind in self.KINDS if getattr(self, kind) not in (None, False)]
+            if len(kinds) > 1:
+                raise values.Unfit(
+                    f"is said to be several things at once: {', '.join(kinds)}",
+                    "keep one of them; none is an empty file",
+                )
+            if kinds == ["symlink"] and self.mode is not None:
+                raise values.Unfit("a symlink has no mode of its own", "leave mode out")
+        return self
+
+
+def _path_or_table(value: object) -> str:
+    return TAG + "table" if isinstance(value, BaseModel) or (type(value) is dict and "escaped" not in value) else TAG
+
+
+Place = Annotated[
+    Annotated[TargetPath, PlainValidator(values.place), _ABSOLUTE, Tag(TAG)] | Annotated[MountPath, Tag(TAG + "table")],
+    Discriminator(_path_or_table),
+]
+Hidden = Annotated[
+    Annotated[TargetPath, PlainValidator(values.mask_path), _text(minLength=1), Tag(TAG)]
+    | Annotated[Mask, Tag(TAG + "table")],
+    Discriminator(_path_or_table),
+]
 
 
 class Mount(_Table):
     """One mount of the tree."""
 
-    target: AbsolutePath
-    id: Name | None = None
-    parent: str | None = None
-    type: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=64)] | None = None
-    source: Word | None = None
-    options: dict[Word, OptionValue] = {}
-    image: AbsolutePath | None = None
-    layers: list[AbsolutePath | MountPath] = []
-    upper: AbsolutePath | MountPath | None = None
-    work: AbsolutePath | MountPath | None = None
-    bind: AbsolutePath | MountPath | None = None
-    recursive: bool = False
-    create: bool = False
-    on_symlink: Literal["error", "follow"] = "error"
-    attributes: list[Attribute] = []
-    recursive_attributes: bool = True
-    idmap: IdMap | None = None
-    peer_group: str | None = None
-    master: str | None = None
-    unbindable: bool = False
-    mask: list[InnerPath | Mask] = []
-    file: list[FileEntry] = []
+    CALLED = "[[mount]]"
+    HINTS = {
+        "fstype": "write type = ...",
+        "filesystem": "write type = ...",
+        "src": 'write bind = "/host/path" for a bind, source = "NAME" for the name that the kernel shows',
+        "from": 'write bind = "/host/path" for a bind, source = "NAME" for the name that the kernel shows',
+        "what": 'write bind = "/host/path" for a bind, source = "NAME" for the name that the kernel shows',
+        "device": 'write image = "/path" for a filesystem in a file, source = "NAME" for what the kernel shows',
+        "path": "write target = ...",
+        "dest": "write target = ...",
+        "destination": "write target = ...",
+        "mountpoint": "write target = ...",
+        "where": "write target = ...",
+        "name": "write id = ... to name a mount",
+        "flags": 'write attributes = ["ro", ...]',
+        "ro": 'write attributes = ["ro"]',
+        "readonly": 'write attributes = ["ro"]',
+        "read_only": 'write attributes = ["ro"]',
+        "rbind": 'write bind = "/host/path" and recursive = true',
+        "shared": 'write peer_group = "NAME"',
+        "group": 'write peer_group = "NAME"',
+        "slave": 'write master = "NAME"',
+        "private": "leave it out: a mount without peer_group and master is private",
+        "propagation": 'write peer_group = "NAME" (shared), master = "NAME" (slave), or neither (private)',
+        "lower": 'write layers = ["/top", "/below"]',
+        "lowerdir": 'write layers = ["/top", "/below"]',
+        "upperdir": "write upper = ...",
+        "workdir": "write work = ...",
+        "size": 'it belongs to the filesystem: write options = { size = "16m" }',
+        "mode": 'it belongs to the filesystem: write options = { mode = "0755" }',
+        "files": "write [[mount.file]] below the mount",
+        "uids": "write idmap = { uids = ..., gids = ... }",
+        "gids": "write idmap = { uids = ..., gids = ... }",
+    }
+
+    target: AbsolutePath = Field(description="Where it is mounted.", examples=["/srv/data"])
+    id: Name | None = Field(default=None, description="A name by which others can refer to it.", examples=["data"])
+    parent: Reference | None = Field(
+        default=None,
+        description="The id of the mount that it is mounted on, if that is covered; target is then read within it.",
+        examples=["below"],
+    )
+    type: FilesystemType | None = Field(
+        default=None, description="Make a filesystem of this type; /proc/filesystems has the list.", examples=["tmpfs"]
+    )
+    source: Word | None = Field(
+        default=None, description="The name that the kernel shows as the filesystem's source.", examples=["scratch"]
+    )
+    options: dict[OptionName, OptionValue] = Field(
+        default={},
+        description="Options of the filesystem (the superblock); true for an option without a value.",
+        examples=[{"size": "16m"}],
+    )
+    image: AbsolutePath | None = Field(
+        default=None, description="A file of the host that holds the filesystem.", examples=["/srv/root.ext4"]
+    )
+    layers: list[Place] = Field(
+        default=[],
+        description="The read-only layers of an overlay, the topmost first.",
+        examples=[["/srv/top", "/srv/base"]],
+    )
+    upper: Place | None = Field(
+        default=None, description="The directory of an overlay that takes the changes.", examples=["/srv/changes/upper"]
+    )
+    work: Place | None = Field(
+        default=None,
+        description="An empty directory on the same mount as upper, which the overlay works in.",
+        examples=["/srv/changes/work"],
+    )
+    bind: Place | None = Field(
+        default=None,
+        description="Show what is at this path of the host, or at a path in another mount.",
+        examples=["/srv/data"],
+    )
+    recursive: bool = Field(
+        default=False, description="Bind what is mounted below the bound path as well.", examples=[True]
+    )
+    create: bool = Field(
+        default=False,
+        description="If the mountpoint is in a filesystem of the host and missing, make it there.",
+        examples=[True],
+    )
+    on_symlink: Literal["error", "follow"] = Field(
+        default="error",
+        description="What a symlink on the way to the target is: a mistake, or followed within the new tree.",
+        examples=["follow"],
+    )
+    attributes: list[Attribute] = Field(
+        default=[],
+        description="What is set or cleared on this mount, as mount(8) names it.",
+        examples=[["ro", "nosuid"]],
+    )
+    recursive_attributes: bool = Field(
+        default=True, description="The attributes go for what a recursive bind brings along as well.", examples=[False]
+    )
+    idmap: IdMap | None = Field(
+        default=None,
+        description="Owners seen through this mount differ from those in the filesystem.",
+        examples=[{"uids": [[0, 100000, 65536]], "gids": [[0, 100000, 65536]]}],
+    )
+    peer_group: Reference | None = Field(
+        default=None, description="Shared: events travel between all mounts with this peer group.", examples=["data"]
+    )
+    master: Reference | None = Field(
+        default=None,
+        description="Slave: events come in from this peer group. Those of peer_group's master need not be repeated.",
+        examples=["feed"],
+    )
+    unbindable: bool = Field(default=False, description="Private, and nobody can bind it.", examples=[True])
+    mask: list[Hidden] = Field(
+        default=[],
+        description="Paths inside this mount that are hidden behind something empty.",
+        examples=[["proc/kcore"]],
+    )
+    unsupported: Word | None = Field(
+        default=None,
+        description="Why this mount cannot be built: it is left out, with all that stands on it. Captures write it.",
+        examples=["a filesystem that only its own program can mount"],
+    )
+    file: list[FileEntry] = Field(
+        default=[],
+        description="What shall exist in the filesystem of this mount.",
+        examples=[[{"path": "etc/motd", "content": "hello\n"}]],
+    )
 
 
 class PeerGroup(_Table):
-    """A sharing group: `master` is another group whose events this one receives; `host` makes it the host's own group."""
+    """A sharing group of mounts; members name it by peer_group, those that only receive by master."""
 
-    master: str | None = None
-    host: AbsolutePath | None = None
+    CALLED = "[peer_group.NAME]"
+    HINTS = {
+        "members": 'write peer_group = "NAME" on each member',
+        "mounts": 'write peer_group = "NAME" on each member',
+        "slave": 'write master = "NAME" on the group that receives',
+        "path": 'write host = "/host/path" for the group of a host mount',
+    }
+
+    master: Reference | None = Field(
+        default=None, description="Another group, whose events the members of this one also receive.", examples=["feed"]
+    )
+    host: AbsolutePath | None = Field(
+        default=None,
+        description="The group is the host's own: the one which the host mount at this path is in.",
+        examples=["/srv/feed"],
+    )
+
+
+class Namespace(_Table):
+    """One of several mount namespaces; ids and peer groups are shared by the whole spec."""
+
+    CALLED = "[[namespace]]"
+    HINTS = {"id": "write name = ..."}
+
+    name: Name = Field(description="What it is called.", examples=["web"])
+    root: Literal["inherit", "new"] | None = Field(
+        default=None, description="A copy of the host's tree, or a root of its own (a mount on /).", examples=["new"]
+    )
+    propagation: Literal["private", "slave"] = Field(
+        default="private", description="What the mounts of an inherited root are.", examples=["slave"]
+    )
+    mount: list[Mount] = Field(
+        default=[],
+        description="Its mounts, in any order but for several on one target: later ones are on top.",
+        examples=[[{"target": "/", "type": "tmpfs"}]],
+    )
 
 
 class Run(_Table):
     """How `mountplan run` starts its command."""
 
-    command: list[str] = []
-    environment: dict[Annotated[str, Field(pattern=r"^[^=\x00]+$")], str] = {}
-    clear_environment: bool = False
-    cwd: AbsolutePath | None = None
-    hostname: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    unshare: list[Literal["user", "pid", "net", "ipc", "uts", "cgroup", "time"]] = []
-    capabilities: list[Annotated[str, Field(pattern=r"^CAP_[A-Z_]+$")]] | None = None
-    no_new_privs: bool = True
+    CALLED = "[run]"
+    HINTS = {
+        "cmd": "write command = [...]",
+        "args": "write command = [...], the program first",
+        "env": "write [run.environment]",
+        "workdir": "write cwd = ...",
+        "namespaces": 'write unshare = ["pid", ...]',
+        "caps": 'write capabilities = ["CAP_...", ...]',
+    }
+
+    command: list[Argument] = Field(
+        default=[], description="The program and its arguments.", examples=[["python3", "-c", "print('hi')"]]
+    )
+    environment: dict[Variable, Argument] = Field(
+        default={}, description="Environment variables to set.", examples=[{"LANG": "C.UTF-8"}]
+    )
+    clear_environment: bool = Field(
+        default=False, description="Start from an empty environment, not from the caller's.", examples=[True]
+    )
+    cwd: AbsolutePath | None = Field(
+        default=None, description="The directory to start in; / if missing.", examples=["/srv"]
+    )
+    hostname: Hostname | None = Field(
+        default=None, description="The host name to set (needs unshare uts).", examples=["shop"]
+    )
+    unshare: list[Literal["user", "pid", "net", "ipc", "uts", "cgroup", "time"]] = Field(
+        default=[], description="Namespaces of its own besides the mount namespace.", examples=[["pid", "ipc", "uts"]]
+    )
+    capabilities: list[Capability] | None = Field(
+        default=None,
+        description="The capabilities to keep; all others are dropped.",
+        examples=[["CAP_NET_BIND_SERVICE"]],
+    )
+    no_new_privs: bool = Field(
+        default=True, description="Programs with set-user-id or file capabilities gain nothing.", examples=[False]
+    )
 
 
 class Spec(_Table):
-    """A whole spec, as written. `file` is the name the user gave it; errors quote it."""
+    """A mount tree and its sharing, as written. Two specs are equal if they say the same, wherever they are from."""
 
-    format: Literal[1]
-    name: Name | None = None
-    root: Literal["inherit", "new"] | None = None
-    propagation: Literal["private", "slave"] = "private"
-    peer_group: dict[Name, PeerGroup] = {}
-    mount: list[Mount] = []
-    run: Run = Run()
+    CALLED = "a spec"
+    HINTS = {
+        "version": "write format = 1",
+        "peer": "write [peer_group.NAME]",
+        "command": "write it below [run]",
+        "environment": "write it below [run]",
+        "hostname": "write it below [run]",
+    }
+
+    format: Literal[1] = Field(description="The version of the language.", examples=[FORMAT])
+    name: Name | None = Field(default=None, description="What the tree is called.", examples=["shop"])
+    root: Literal["inherit", "new"] | None = Field(
+        default=None,
+        description="A copy of the host's tree, or a root of its own; without it, a mount on / makes a new root.",
+        examples=["inherit"],
+    )
+    propagation: Literal["private", "slave"] = Field(
+        default="private", description="What the mounts of an inherited root are.", examples=["slave"]
+    )
+    peer_group: dict[Name, PeerGroup] = Field(
+        default={},
+        description="The sharing groups with a master, or of the host.",
+        examples=[{"feed": {"host": "/srv/feed"}}],
+    )
+    mount: list[Mount] = Field(
+        default=[],
+        description="The mounts, in any order but for several on one target: later ones are on top.",
+        examples=[[{"target": "/mnt", "type": "tmpfs"}]],
+    )
+    namespace: list[Namespace] = Field(
+        default=[], description="Several namespaces, each with its mounts.", examples=[[{"name": "web"}]]
+    )
+    run: Run = Field(
+        default_factory=Run, description="How `mountplan run` starts its command.", examples=[{"command": ["sh"]}]
+    )
 
     _file: str = "spec"
-    _text: str = ""
+    _places: Places | None = None
+    _damaged: frozenset[str] = frozenset()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Spec) and self.__dict__ == other.__dict__
+
+    __hash__ = None  # type: ignore[assignment]
 
     @property
     def file(self) -> str:
         """The name the user gave the spec; errors quote it."""
         return self._file
 
-    @cached_property
+    @property
     def places(self) -> Places:
-        return Places(self._text)
+        """Where in the text things are; the places of an empty text if the spec was made in Python."""
+        return self._places or Places("")
 
     def ref(self, key: str) -> SpecRef:
         """The place of `key`, such as `mount[3].bind`, in this spec."""
-        return SpecRef(self._file, key, self.places.line(key) if self._text else 0)
-
-    @cached_property
-    def builds_root(self) -> bool:
-        """True if the spec makes a root of its own, False if it adds to a copy of the host's tree."""
-        return self.root == "new" or (self.root is None and any(mount.target == "/" for mount in self.mount))
+        return SpecRef(self._file, key, self._places.line(key) if self._places else 0)
 
 
 def parse_spec(data: bytes, file: str = "spec") -> Spec:
-    """Read a spec. Raises SpecError with every mistake found."""
+    """Read a spec. Raises SpecError with every mistake found, in the order of the file."""
     spec, mistakes = parse_spec_leniently(data, file)
     if spec is None or mistakes:
         raise SpecError(mistakes)
     return spec
 
 
-def build_spec(value: dict[str, object], file: str = "spec") -> Spec:
-    """A spec made in Python. Raises SpecError with every mistake found."""
-    try:
-        spec = Spec.model_validate(value)
-    except ValidationError as error:
-        raise SpecError(tuple(Mistake(SpecRef(file, str(e["loc"])), e["msg"], "") for e in error.errors())) from None
-    spec._file = file
+def build_spec(value: Mapping[str, object], file: str = "spec") -> Spec:
+    """A spec made in Python, of what TOML would give. Raises SpecError with every mistake found."""
+    spec, mistakes = _read(dict(value), file, None)
+    if spec is None or mistakes:
+        raise SpecError(mistakes)
     return spec
 
 
 def parse_spec_leniently(data: bytes, file: str = "spec") -> tuple[Spec | None, tuple[Mistake, ...]]:
-    """What can be made of a faulty spec, so that what it means can be checked too, and the mistakes found so far."""
+    """The mistakes of a spec, and what is left of it without them, so that its meaning can be checked as well.
+
+    What is left is for finding more mistakes, not for use; hand what was found to `all_mistakes`. Mounts and files keep
+    their index: one that had to be given up altogether is still there, with a target that stands for the true one. The
+    spec is None if nothing can be said about the rest: not TOML, another format, no mounts.
+    """
+    raw, text, mistake = read_toml(data, file)
+    if mistake is not None:
+        return None, (mistake,)
+    return _read(raw, file, Places(text))
+
+
+def all_mistakes(spec: Spec, found: tuple[Mistake, ...], more: tuple[Mistake, ...]) -> tuple[Mistake, ...]:
+    """What parse_spec_leniently found and what was found in `spec` later, in the order of the file, with lines.
+
+    Left out is what was found later in a mount or group that is not as its author wrote it: a mount without type is no
+    second mistake if it is the type that could not be read.
+    """
+    true = [
+        Mistake(spec.ref(ref.key), what, remedy)
+        for ref, what, remedy in more
+        if spec._damaged.isdisjoint(prefixes(ref.key))
+    ]
+    return tuple(sorted((*found, *true), key=lambda mistake: mistake.ref.line))
+
+
+def _read(raw: dict[str, Any], file: str, places: Places | None) -> tuple[Spec | None, tuple[Mistake, ...]]:
     try:
-        text = data.decode()
-        spec = build_spec(tomli.loads(text), file)
-    except SpecError as error:
-        return None, error.mistakes
-    except ValueError as error:
-        return None, (Mistake(SpecRef(file, ""), str(error), ""),)
-    spec._text = text
-    return spec, ()
+        if type(raw.get("format")) is int:  # True is equal to 1
+            spec = Spec.model_validate(raw)
+            if spec.mount or spec.namespace:
+                spec._file, spec._places = file, places
+                return spec, ()
+    except ValidationError:
+        pass
+    return _salvage(raw, file, places)
+
+
+def _beginning(raw: dict[str, Any]) -> tuple[list[Finding], bool]:
+    """Is it a spec at all, and of a format that is known here? `raw` gets a right one if it has none."""
+    if not raw:
+        return [Finding((), "the spec is empty", f"write what is to be mounted, for example:\n{MINIMAL}")], False
+    found = []
+    given = raw.get("format")
+    if given is None:
+        found.append(Finding(("format",), "is missing", f"write format = {FORMAT} at the beginning", "missing"))
+    elif type(given) is not int:
+        found.append(Finding(("format",), f"is {values.described(given)}", f"write format = {FORMAT}, a number"))
+    elif given != FORMAT:
+        return [
+            Finding(
+                ("format",),
+                f"format {given} is not known here",
+                f"use a version of mountplan that reads it, or write format = {FORMAT} and what belongs to that",
+            )
+        ], False
+    raw["format"] = FORMAT
+    tables = ("mount", "namespace")
+    if not any(table in raw or values.suggestion(key, tables) == table for key in raw for table in tables):
+        found.append(Finding((), "the spec has no mount", f"add what is to be mounted, for example:\n{MINIMAL}"))
+    return found, True
+
+
+def _salvage(raw: dict[str, Any], file: str, places: Places | None) -> tuple[Spec | None, tuple[Mistake, ...]]:
+    """Collect the mistakes; take out what they are about and look again, until nothing is wrong with what is left."""
+    salvage = Salvage(raw)
+    found, known = _beginning(salvage.rest)
+    spec = None
+    while known:
+        try:
+            spec = Spec.model_validate(salvage.rest)
+            break
+        except ValidationError as error:
+            new = findings(error.errors(include_url=False), Spec)
+            found += new
+            if not salvage.take_out(new, Spec):
+                break
+    if spec is not None and not spec.mount and not spec.namespace:
+        spec = None
+    if spec is not None:
+        spec._file, spec._places, spec._damaged = file, places, salvage.damaged
+    found.sort(key=lambda finding: salvage.position(finding.path))
+    mistakes = []
+    for path, what, remedy, _ in found:
+        key = key_path(*path)
+        mistakes.append(Mistake(SpecRef(file, key, places.line(key) if places else 0), what, remedy))
+    mistakes.sort(key=lambda mistake: mistake.ref.line)
+    return spec, tuple(mistakes)

@@ -1,0 +1,86 @@
+"""Bytes -> what the TOML says, or the one mistake that keeps it from being read at all."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import Any
+
+import tomli
+
+from mountplan.planner.errors import Mistake, SpecRef
+from mountplan.planner.values import shown
+
+MINIMAL = """\
+format = 1
+
+[[mount]]
+target = "/mnt"
+type = "tmpfs"
+"""
+
+_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+# What the parser says -> what to do about it; the first that fits.
+_ADVICE = (
+    (r"Cannot (overwrite|mutate)", "this key or table is there already: each may occur once; remove one of them"),
+    (r"Cannot declare", "this table is there already: write [[...]], in double brackets, to begin another of its kind"),
+    (r"Unescaped '\\'", "double each backslash, or quote the text with ' instead of \""),
+    (r"Invalid value", 'texts need quotes: key = "text"; true and false are written small'),
+    (
+        r"Expected '=' after a key",
+        'write key = "text"; a key with anything but letters, digits, "_" and "-" needs quotes',
+    ),
+    (r"Unclosed array", "close the list with ] and separate what is in it by commas"),
+    (r"Unclosed inline table", "close the table with } and separate what is in it by commas"),
+    (r"Unterminated|Illegal character|Found invalid character", "close the text with the quote it began with"),
+    (r"after a statement", "write one key = value a line"),
+    (r"Exceeds the limit|digits", "no number in a spec has so many digits"),
+    (r"nested|recursion|too many parts|more than the allowed", "nothing in a spec is nested as deep as this"),
+)
+
+
+def read_toml(data: bytes, file: str) -> tuple[dict[str, Any], str, Mistake | None]:
+    """What the TOML says, its text, and the mistake, if it cannot be read."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        return {}, "", _not_utf8(data, file, error)
+    if text.startswith("\ufeff"):
+        return {}, "", Mistake(SpecRef(file, "", 1), "begins with a byte order mark", "save it as UTF-8 without one")
+    try:
+        return tomli.loads(text), text, None
+    except RecursionError as error:
+        return {}, text, _not_toml(text, file, str(error) or "nested too deep")
+    except ValueError as error:
+        return {}, text, _not_toml(text, file, str(error))
+
+
+def _not_utf8(data: bytes, file: str, error: UnicodeDecodeError) -> Mistake:
+    offset = error.start
+    line = data.count(b"\n", 0, offset) + 1
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return Mistake(SpecRef(file, "", 1), "is not UTF-8, but seems to be UTF-16", "save it as UTF-8")
+    return Mistake(
+        SpecRef(file, "", line),
+        f"is not UTF-8: byte 0x{data[offset]:02x} at offset {offset}",
+        f"save the file as UTF-8; a path with such a byte is written {{ escaped = '...\\{data[offset]:03o}...' }}",
+    )
+
+
+def _not_toml(text: str, file: str, message: str) -> Mistake:
+    match = _PLACE.search(message)
+    reason = message[: match.start()] if match else message
+    lines = text.replace("\r\n", "\n").split("\n")
+    line, where = 0, ""
+    if match and match[1]:
+        line, where = int(match[1]), f", column {match[2]}"
+    elif match:
+        line, where = len(lines) - (len(lines) > 1 and not lines[-1]), ", at the end of the file"
+    remedy = next((advice for pattern, advice in _ADVICE if re.search(pattern, reason)), "correct this line")
+    quoted = lines[line - 1].strip() if 0 < line <= len(lines) else ""
+    return Mistake(
+        SpecRef(file, "", line),
+        f"is not TOML: {reason}{where}" + (f", in {shown(quoted)}" if quoted else ""),
+        remedy,
+    )

@@ -1,0 +1,137 @@
+"""A spec with its mistakes taken out, so that what is left can be checked for more of them."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import Any
+
+from mountplan.planner.locate import key_path
+from mountplan.planner.values import Unfit, absolute_path
+from mountplan.planner.wording import Finding, Path, owners
+
+# Tables that are worth keeping without the key that is wrong, each with the key that it cannot be without.
+_KEPT = {"Spec": "format", "Mount": "target", "FileEntry": "path", "Namespace": "name", "PeerGroup": "", "Run": ""}
+
+# Keys of a mount without which all else that is said about it still holds.
+_HARMLESS = frozenset({"attributes", "recursive_attributes", "options", "mask", "idmap", "unbindable"})
+
+
+class Salvage:
+    """What is left of a raw spec. Lists keep their length, so that every index stays that of the text."""
+
+    def __init__(self, raw: dict[str, Any]) -> None:
+        self._original = raw
+        self._order: dict[int, dict[Any, int]] = {}
+        self._damaged: set[str] = set()
+        self.rest: dict[str, Any] = _copied(raw, 8)
+
+    @property
+    def damaged(self) -> frozenset[str]:
+        """The key paths of the mounts, files and groups that are not as their author wrote them."""
+        return frozenset(self._damaged)
+
+    def position(self, path: Path) -> tuple[int, ...]:
+        """Sorts key paths in the order in which the original has them; what is missing there comes first."""
+        node: Any = self._original
+        found = []
+        for part in path:
+            if isinstance(node, dict):
+                order = self._order.get(id(node))
+                if order is None:
+                    order = self._order[id(node)] = {key: number for number, key in enumerate(node)}
+                found.append(order.get(part, -1))
+                node = node.get(part)
+            elif isinstance(node, list) and isinstance(part, int) and part < len(node):
+                found.append(part)
+                node = node[part]
+            else:
+                break
+        return tuple(found)
+
+    def take_out(self, found: list[Finding], model: Any) -> bool:
+        """Take out what is wrong, as little as possible. False if nothing could be taken out any more."""
+        changed = False
+        for finding in found:
+            changed |= self._take_out(finding, model)
+        return changed
+
+    def _take_out(self, finding: Finding, model: Any) -> bool:
+        path = finding.path
+        chain = owners(model, path)
+        cut = len(path) if finding.kind == "unknown" else 0
+        item = 0
+        harmless = False
+        for number, (part, (owner, field)) in enumerate(zip(path, chain, strict=True), 1):
+            kept = owner is not None and owner.__name__ in _KEPT
+            element = owner is None and field is not None and getattr(field.table, "__name__", "") in _KEPT
+            entry = owner is None and field is not None and field.is_dict and not isinstance(part, int)
+            if kept or element or (entry and number == len(path)):
+                cut = max(cut, number)
+            if element or (kept and part == "run"):
+                item, harmless = number, False
+            if kept and owner.__name__ == "Mount":
+                harmless = part in _HARMLESS and finding.kind != "unknown"
+        if item and not harmless:
+            self._damaged.add(key_path(*path[:item]))
+        if not cut:
+            return False
+        node: Any = self.rest
+        for part in path[: cut - 1]:
+            if isinstance(node, dict):
+                node = node.get(part)
+            elif isinstance(node, list) and isinstance(part, int) and part < len(node):
+                node = node[part]
+            else:
+                return False  # it went with what is around it
+        return self._replace(node, path[:cut], chain[cut - 1][0], chain[cut - 1][1], finding)
+
+    def _replace(self, node: Any, path: Path, owner: Any, field: Any, finding: Finding) -> bool:
+        last = path[-1]
+        if isinstance(last, int):
+            table, needed = field.table.__name__, _KEPT[field.table.__name__]
+            old = node[last] if isinstance(node[last], dict) else {}
+            node[last] = {needed: old[needed] if needed in old else self._stand_in(table, path, node, None)}
+            return True
+        if not isinstance(node, dict):
+            return False
+        if owner is not None and finding.kind != "unknown" and _KEPT.get(owner.__name__) == last:
+            node[last] = self._stand_in(owner.__name__, path[:-1], self._list_at(path[:-2]), node.get(last))
+            return True
+        if finding.kind == "value" and owner is None and field is not None and field.name == "peer_group":
+            node[last] = {}
+            return True
+        return node.pop(last, self) is not self
+
+    def _list_at(self, path: Path) -> Any:
+        node: Any = self.rest
+        for part in path:
+            node = node[part]
+        return node
+
+    def _stand_in(self, table: str, path: Path, siblings: Any, old: object) -> object:
+        """Something for what a table needs and does not have, or has in a form that is of no use."""
+        if table == "Spec":
+            return 1
+        if table == "Namespace":
+            return f"namespace-{path[-1]}"
+        if isinstance(old, str):
+            try:
+                return absolute_path(posixpath.normpath("/" + old.lstrip("/")))
+            except Unfit:
+                pass
+        if (
+            table == "Mount"
+            and path[-1] == 0
+            and not any(isinstance(one, dict) and one.get("target") == "/" for one in siblings)
+        ):
+            return "/"  # most specs begin with their root; were it missing, all the others would seem to be wrong
+        return f"/(not known: {key_path(*path)})"
+
+
+def _copied(value: Any, depth: int) -> Any:
+    """A copy of the tables and lists down to `depth`, which is deeper than anything is taken out."""
+    if depth and isinstance(value, dict):
+        return {key: _copied(inner, depth - 1) for key, inner in value.items()}
+    if depth and isinstance(value, list):
+        return [_copied(inner, depth - 1) for inner in value]
+    return value

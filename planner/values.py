@@ -1,0 +1,432 @@
+r"""What the values of a spec may be: one function each, from what TOML gives to what the models hold.
+
+Every function takes anything at all and raises Unfit, in words for the person who wrote it, for what it does not want.
+
+TOML is UTF-8, paths on Linux are bytes. So wherever a spec wants a path or a text, it may have a table with one string:
+`{ escaped = '/srv/caf\351' }`. In it a backslash and three octal digits are one byte, as in /proc/self/mountinfo and
+fstab(5), and `\134` is the backslash; no other backslash may be in it. Inside the program such bytes are what
+os.fsdecode() makes of them (surrogate escapes).
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable
+from datetime import date, datetime, time
+from difflib import get_close_matches
+from functools import lru_cache
+from itertools import pairwise
+
+from mountplan.planner.attributes import NAMES
+from mountplan.planner.paths import TargetPath
+
+MAX_ID = 2**32 - 1  # (uid_t)-1 itself means "no user"
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_FSTYPE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_MODE = re.compile(r"0?[0-7]{1,4}")
+_DEVICE = re.compile(r"([cb]):(\d{1,7}):(\d{1,7})")
+_OCTAL = re.compile(r"\\([0-3][0-7]{2})")
+
+# Words of mount(8) and fstab that people may take for attributes, and what to write instead.
+_NO_ATTRIBUTES = {
+    "bind": 'write bind = "/host/path" on the mount',
+    "rbind": 'write bind = "/host/path" and recursive = true on the mount',
+    "recursive": "write recursive = true on the mount",
+    "defaults": "leave it out: a mount has the defaults anyway",
+    "shared": 'write peer_group = "NAME" on the mount',
+    "slave": 'write master = "NAME" on the mount',
+    "private": "leave it out: a mount without peer_group and master is private",
+    "unbindable": "write unbindable = true on the mount",
+    "remount": "leave it out: every mount gets its attributes when it is made",
+    "loop": 'write image = "/path/of/the/image" on the mount',
+    "sync": "it belongs to the filesystem: write options = { sync = true }",
+}
+
+
+class Unfit(ValueError):
+    """A value that cannot be used: what is wrong with it, and what to do. The place is known only further out."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        self.what = what
+        self.remedy = remedy
+        super().__init__(f"{what}; {remedy}")
+
+
+def shown(value: object) -> str:
+    """A value as an error message quotes it: in TOML's way, and short."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        short = value if len(value) <= 60 else f"{value[:40]}...{value[-17:]}"
+        return '"' + "".join(_printable(char) for char in short) + '"'
+    if isinstance(value, list | tuple):
+        inner = ", ".join(shown(one) if isinstance(one, str | int) else "..." for one in value[:4])
+        return f"[{inner}, ...]" if len(value) > 4 else f"[{inner}]"
+    if isinstance(value, dict):
+        keys = [f"{key} = ..." for key in list(value)[:4]] + (["..."] if len(value) > 4 else [])
+        return f"{{ {', '.join(keys)} }}" if keys else "{}"
+    text = str(value) if isinstance(value, date | time) else repr(value)
+    return text if len(text) <= 60 else f"{text[:40]}...{text[-17:]}"
+
+
+def _printable(char: str) -> str:
+    return f"\\{char}" if char in '"\\' else char if char.isprintable() else repr(char)[1:-1]
+
+
+def described(value: object) -> str:
+    """A value with the kind of thing that it is, for `X is ..., not ...`."""
+    match value:
+        case bool():
+            kind = ""
+        case str():
+            kind = "the string "
+        case int() | float():
+            kind = "the number "
+        case datetime():
+            kind = "the date and time "
+        case date():
+            kind = "the date "
+        case time():
+            kind = "the time "
+        case list() | tuple():
+            kind = "the list "
+        case dict():
+            kind = "the table "
+        case None:
+            return "None"
+        case _:
+            return f"a Python {type(value).__name__}"
+    return kind + shown(value)
+
+
+def suggestion(word: object, known: Iterable[str]) -> str:
+    """The known word that was probably meant; "" if none is close."""
+    close = get_close_matches(word.lower(), known, n=1, cutoff=0.6) if isinstance(word, str) else []
+    return close[0] if close else ""
+
+
+def either(words: Iterable[str]) -> str:
+    """`a, b or c`."""
+    *most, last = words
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+# -- bytes ------------------------------------------------------------------------------------------------------------
+
+
+def escape(text: str) -> str | dict[str, str]:
+    """`text` as a spec can hold it: itself, or `{ escaped = ... }` if there are bytes in it that are not UTF-8."""
+    data = text.encode("utf-8", "surrogateescape")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        pass
+    parts = []
+    for char in data.decode("utf-8", "surrogateescape"):
+        if char == "\\" or "\udc80" <= char <= "\udcff" or char < " ":
+            parts.append(f"\\{ord(char) & 0xFF:03o}")
+        else:
+            parts.append(char)
+    return {"escaped": "".join(parts)}
+
+
+def _unescape(value: object, wanted: str) -> str:
+    """The text behind `{ escaped = ... }`, or `value` itself if it is a string; anything else is not what is wanted."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, dict) or "escaped" not in value:
+        raise Unfit(f"is {described(value)}", f"write {wanted}")
+    text = value["escaped"]
+    if len(value) > 1 or not isinstance(text, str):
+        raise Unfit(f"is {described(value)}", f"write {wanted}, or {{ escaped = '...' }} with nothing else in it")
+    rest = _OCTAL.sub("", text)
+    if "\\" in rest:
+        wrong = rest[rest.index("\\") :][:4]
+        raise Unfit(
+            f"has {shown(wrong)[1:-1].replace(chr(92) * 2, chr(92))} in an escaped text",
+            r"write a byte as a backslash and three octal digits (\000 to \377), and a backslash as \134; "
+            "quote the TOML string with ' or double its backslashes",
+        )
+    data = b"".join(
+        bytes((int(part, 8),)) if number % 2 else part.encode("utf-8", "surrogateescape")
+        for number, part in enumerate(_OCTAL.split(text))
+    )
+    return data.decode("utf-8", "surrogateescape")
+
+
+# -- paths ------------------------------------------------------------------------------------------------------------
+
+A_PATH = 'an absolute path, such as "/srv/data"'
+A_HOST_PATH = 'a host path "/srv/data", or { mount = "ID", path = "/in/it" }'
+AN_INNER_PATH = 'a path inside the mount, such as "etc/hosts"'
+A_MASK = 'a path inside the mount, such as "proc/kcore", or { path = "proc/kcore", optional = true }'
+
+
+def absolute_path(value: object) -> TargetPath:
+    return _path(value, A_PATH)
+
+
+def place(value: object) -> TargetPath:
+    """An absolute path where a path inside another mount could stand as well."""
+    return _path(value, A_HOST_PATH)
+
+
+def inner_path(value: object) -> TargetPath:
+    """A path inside a mount: "incoming/README" and "/incoming/README" mean the same."""
+    return _inner_path(value, AN_INNER_PATH)
+
+
+def mask_path(value: object) -> TargetPath:
+    return _inner_path(value, A_MASK)
+
+
+def _path(value: object, wanted: str) -> TargetPath:
+    text = value if type(value) is str else _unescape(value, wanted)
+    try:
+        return TargetPath.parse(text)
+    except ValueError:
+        raise _unfit_path(text, wanted) from None
+
+
+def _inner_path(value: object, wanted: str) -> TargetPath:
+    text = value if type(value) is str else _unescape(value, wanted)
+    try:
+        if text:
+            return TargetPath.parse(text if text[0] == "/" else f"/{text}")
+    except ValueError:
+        pass
+    raise _unfit_path(text, wanted)
+
+
+def _unfit_path(text: str, wanted: str) -> Unfit:
+    if not text:
+        return Unfit("is empty", f"write {wanted}")
+    if "\0" in text or "\n" in text:
+        what = "a NUL character" if "\0" in text else "a newline"
+        return Unfit(f"{shown(text)} contains {what}", f"write {wanted}; neither NUL nor newline can be in it")
+    parts = text.split("/")
+    if ".." in parts:
+        meant = shown(posixpath.normpath(f"/{text.lstrip('/')}"))
+        return Unfit(
+            f"{shown(text)} contains '..', which depends on symlinks", f"write the path that is meant: {meant}?"
+        )
+    if parts[0].startswith("~"):
+        return Unfit(f"{shown(text)} is not absolute: '~' is not replaced", f"write {wanted}")
+    if parts[0].startswith("$"):
+        return Unfit(f"{shown(text)} is not absolute: variables are not replaced", f"write {wanted}")
+    meant = shown(posixpath.normpath(f"/{text}"))
+    return Unfit(f"{shown(text)} is not absolute", f"write the whole path from '/' on: {meant}?")
+
+
+# -- texts ------------------------------------------------------------------------------------------------------------
+
+
+def content(value: object) -> str:
+    """Any text; in an escaped one any bytes."""
+    return _unescape(value, 'a string, such as "hello\\n"')
+
+
+def argument(value: object) -> str:
+    """A text that can be handed to a program."""
+    text = _unescape(value, 'a string, such as "--verbose"')
+    if "\0" in text:
+        raise Unfit(f"{shown(text)} contains a NUL character", "leave it out: no program can be given one")
+    return text
+
+
+def word(value: object) -> str:
+    """A text in one line that is not empty."""
+    text = _unescape(value, 'a string, such as "tmpfs"')
+    if not text:
+        raise Unfit("is empty", "write a text, or leave the key out")
+    if "\0" in text or "\n" in text:
+        what = "a NUL character" if "\0" in text else "a newline"
+        raise Unfit(f"{shown(text)} contains {what}", "leave it out")
+    return text
+
+
+def name(value: object) -> str:
+    if isinstance(value, str) and _NAME.fullmatch(value):
+        return value
+    if not isinstance(value, str):
+        raise Unfit(f"is {described(value)}", 'write a name, such as "data"')
+    if len(value) > 100:
+        raise Unfit(f"{shown(value)} is {len(value)} characters long", "choose a name of at most 100 characters")
+    meant = re.sub(r"[^A-Za-z0-9_.-]+", "-", value).strip("-.")
+    raise Unfit(
+        f"{shown(value)} is no name" if value else "is empty",
+        "use letters, digits, '_', '-' and '.', and no '-' or '.' first" + (f': "{meant}"?' if meant else ""),
+    )
+
+
+def reference(value: object) -> str:
+    """The name of something else in the spec. Whether there is one of that name is found out later."""
+    if not isinstance(value, str):
+        raise Unfit(f"is {described(value)}", 'write the name as a string, such as "data"')
+    return value
+
+
+def filesystem_type(value: object) -> str:
+    if isinstance(value, str) and _FSTYPE.fullmatch(value):
+        return value
+    raise Unfit(
+        f"{shown(value)} is no filesystem type" if isinstance(value, str) else f"is {described(value)}",
+        'write one that /proc/filesystems has, such as "tmpfs"',
+    )
+
+
+@lru_cache(maxsize=1024)
+def _no_attribute(text: str) -> Unfit:
+    if text in _NO_ATTRIBUTES:
+        return Unfit(f"{shown(text)} is no attribute of a mount", _NO_ATTRIBUTES[text])
+    if "," in text:
+        return Unfit(f"{shown(text)} is several attributes in one string",
+                     "write each by itself: " + ", ".join(f'"{part.strip()}"' for part in text.split(",")))  # fmt: skip
+    key, equals, rest = text.partition("=")
+    if equals:
+        option = f"{key.strip()} = {shown(rest.strip())}"
+        return Unfit(f"{shown(text)} is no attribute of a mount",
+                     f"it belongs to the filesystem: write options = {{ {option} }}")  # fmt: skip
+    close = suggestion(text, NAMES)
+    remedy = f'did you mean "{close}"?' if close else f"write one of {', '.join(NAMES)}"
+    return Unfit(f"{shown(text)} is no attribute of a mount", remedy)
+
+
+def attribute(value: object) -> str:
+    if isinstance(value, str):
+        if value in NAMES:
+            return value
+        raise _no_attribute(value)
+    raise Unfit(f"is {described(value)}", 'write attributes as strings: attributes = ["ro", "nosuid"]')
+
+
+def mode(value: object) -> str:
+    if isinstance(value, str) and _MODE.fullmatch(value) and int(value, 8) <= 0o7777:
+        return value
+    if isinstance(value, str) and re.fullmatch("[ugoa]*[-+=][rwxXst]+.*", value):
+        raise Unfit(f"{shown(value)} is a symbolic mode", 'write it as octal digits in a string, such as "0755"')
+    raise Unfit(
+        f"{shown(value)} is no file mode" if isinstance(value, str) else f"is {described(value)}",
+        'write it as octal digits in a string, "0000" to "7777", such as "0755"',
+    )
+
+
+def device(value: object) -> str:
+    """`c:1:3`: character or block, major and minor number."""
+    match = _DEVICE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise Unfit(
+            f"{shown(value)} is no device" if isinstance(value, str) else f"is {described(value)}",
+            'write "c" or "b" (character or block), major and minor number: "c:1:3" is /dev/null',
+        )
+    if int(match[2]) >= 1 << 12 or int(match[3]) >= 1 << 20:
+        raise Unfit(f"{shown(value)} is out of range", "the major number ends at 4095, the minor number at 1048575")
+    return match[0]
+
+
+def option_name(value: object) -> str:
+    text = word(value)
+    if "=" in text:
+        key, _, rest = text.partition("=")
+        raise Unfit(f"option {shown(text)} has its value in its name", f"write {key} = {shown(rest)}")
+    return _short(text, "the name of an option")
+
+
+def option_value(value: object) -> bool | int | str | list[str]:
+    """A superblock option: a string or number, true for a flag, a list of strings for an option given several times."""
+    if isinstance(value, bool | int):
+        return value
+    if isinstance(value, list):
+        if not value:
+            raise Unfit("is an empty list", "leave the option out")
+        return [_option_text(one) for one in value]
+    return _option_text(value)
+
+
+def _option_text(value: object) -> str:
+    if isinstance(value, float):
+        raise Unfit(f"is {described(value)}", f'write it as the filesystem wants it, in a string: "{value}"')
+    text = _unescape(value, 'a string, a whole number, true for a flag, or a list of strings, such as size = "16m"')
+    if "\0" in text:
+        raise Unfit(f"{shown(text)} contains a NUL character", "leave it out")
+    return _short(text, "an option")
+
+
+def _short(text: str, what: str) -> str:
+    if len(text) > 60 and len(text.encode("utf-8", "surrogateescape")) > 255:
+        raise Unfit(f"{shown(text)} is longer than 255 bytes", f"shorten it: fsconfig(2) takes no more for {what}")
+    return text
+
+
+# -- numbers ----------------------------------------------------------------------------------------------------------
+
+
+def owner(value: object) -> int:
+    """A user or group id."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_ID:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise Unfit(f"{value} is out of range", f"write a number from 0 to {MAX_ID - 1}")
+    by_name = isinstance(value, str) and not value.isdecimal()
+    why = "write its number: names may mean another one inside" if by_name else "write a whole number, such as 1000"
+    raise Unfit(f"is {described(value)}", why)
+
+
+def id_line(value: object) -> tuple[int, int, int]:
+    """[first id in the filesystem, first id seen through the mount, count]."""
+    if (
+        not isinstance(value, list | tuple)
+        or len(value) != 3
+        or not all(isinstance(one, int) and not isinstance(one, bool) for one in value)
+    ):
+        raise Unfit(
+            f"is {described(value)}",
+            "write three whole numbers: [first id in the filesystem, first id seen through the mount, count]",
+        )
+    inside, outside, count = value
+    if count < 1:
+        raise Unfit(f"{shown(value)} maps no id at all", "the third number is the count: at least 1")
+    if min(inside, outside) < 0 or max(inside, outside) + count > MAX_ID:
+        raise Unfit(f"{shown(value)} goes beyond the ids that there are", f"they go from 0 to {MAX_ID - 1}")
+    return inside, outside, count
+
+
+def overlap(lines: Iterable[tuple[int, int, int]]) -> str:
+    """Two lines of an id-mapping that speak about the same id, in words; "" if there are none."""
+    ordered = list(lines)
+    for column, side in enumerate(("in the filesystem", "seen through the mount")):
+        by_first = sorted(ordered, key=lambda line: line[column])
+        for one, other in pairwise(by_first):
+            if one[column] + one[2] > other[column]:
+                return f"{list(one)} and {list(other)} both map id {other[column]} {side}"
+    return ""
+
+
+# -- running ----------------------------------------------------------------------------------------------------------
+
+
+def variable(value: object) -> str:
+    """The name of an environment variable."""
+    text = argument(value)
+    if not text or "=" in text:
+        raise Unfit(f"{shown(text)} cannot name an environment variable", "a name is not empty and has no '=' in it")
+    return text
+
+
+def hostname(value: object) -> str:
+    text = word(value)
+    if len(text.encode("utf-8", "surrogateescape")) > 64:
+        raise Unfit(f"{shown(text)} is longer than 64 bytes", "shorten it: sethostname(2) takes no more")
+    return text
+
+
+def capability(value: object) -> str:
+    if isinstance(value, str) and re.fullmatch(r"CAP_[A-Z_]+", value):
+        return value
+    if not isinstance(value, str):
+        raise Unfit(f"is {described(value)}", 'write its name, such as "CAP_NET_BIND_SERVICE"')
+    meant = re.sub(r"^(CAP_)?", "CAP_", value.strip().upper().replace("-", "_"))
+    remedy = "write its name as capabilities(7) has it"
+    raise Unfit(f"{shown(value)} is no capability", remedy + (f": {meant}?" if meant != "CAP_" else ""))
