@@ -62,16 +62,17 @@ class Execution:
         self.staged: set[str] = set()
         self.yard = -1
         self.host = -1
+        self.first: tuple[int, int, int] | None = None  # of the first of several namespaces: its file, "/" and yard
 
     def handlers(self) -> dict[str, Callable[[Any], None]]:
         """The method for each kind of step: they have the same names."""
         return {kind.__new__.__defaults__[-1]: getattr(self, kind.__new__.__defaults__[-1]) for kind in s.STEP_TYPES}  # type: ignore[attr-defined]
 
     def close(self) -> None:
-        for fd in (*self.fds.values(), *self.kept.values(), self.yard, self.host):
+        for fd in {*self.fds.values(), *self.kept.values(), *(self.first or ()), self.yard, self.host}:
             if fd >= 0:
                 self.kernel.close(fd)
-        self.fds, self.kept, self.yard, self.host = {}, {}, -1, -1
+        self.fds, self.kept, self.first, self.yard, self.host = {}, {}, None, -1, -1
 
     def descriptor(self, handle: Handle) -> int:
         """The descriptor of a mount, a workbench or a seed."""
@@ -110,6 +111,26 @@ class Execution:
     def unshare_namespace(self, step: s.UnshareNamespace) -> None:
         self.kernel.unshare_mounts()
         self.host = self.kernel.host_root()
+
+    def open_namespace(self, step: s.OpenNamespace) -> None:
+        """Go back to the first namespace, where all workbenches and seeds are, and copy it unless it is the last one."""
+        while self.kept:
+            self.kernel.close(self.kept.popitem()[1])
+        if self.first is None:
+            self.first = (self.kernel.hold_namespace(), self.host, self.yard)
+        else:
+            if self.host != self.first[1]:
+                self.kernel.close(self.host)
+                self.kernel.close(self.yard)
+            self.host, self.yard = self.first[1:]
+            self.kernel.return_to(self.first[0], self.host)
+        if step.copy:
+            self.kernel.copy_namespace()
+            self.host = self.kernel.host_root()
+            self.yard = self.kernel.open_yard()
+
+    def close_namespace(self, step: s.CloseNamespace) -> None:
+        self.kernel.finish_namespace(step.namespace)
 
     def take_host_group(self, step: s.TakeHostGroup) -> None:
         where = self.kernel.open(self.host, step.path[1:], tree=True)
@@ -213,6 +234,9 @@ class Execution:
             self.make_node(node._replace(path="/".join(parts[:depth]), node="directory"))
         self.make_node(node)
 
+    def remove_node(self, step: s.RemoveNode) -> None:
+        self.kernel.remove(self.descriptor(step.within), step.path)
+
     def seal_filesystem(self, step: s.SealFilesystem) -> None:
         self.kernel.make_read_only(self.descriptor(step.filesystem))
 
@@ -276,7 +300,36 @@ class Execution:
         self.kernel.join(self.descriptor(step.seed), self.fds[step.mount])
 
     def enter_root(self, step: s.EnterRoot) -> None:
-        self.kernel.enter_root(self.fds[step.mount], self.fds[step.top])
+        root = base = self.fds[step.mount]
+        if step.keep:
+            base = self._keep_below(root, step.keep)
+        try:
+            self.kernel.enter_root(base, root, self.fds[step.top])
+        finally:
+            if base != root:
+                self.kernel.close(base)
+
+    def _keep_below(self, root: int, seeds: tuple[Handle, ...]) -> int:
+        """Put the new root on top of a tmpfs that holds peers of the seeds; the caller closes its descriptor."""
+        base = self.kernel.new_filesystem("tmpfs", "mountplan", (("size", "4k"), ("mode", "0000")))
+        try:
+            place = f"base{len(self.staged)}"
+            self.kernel.make_directory(self.yard, place)
+            self.staged.add(place)
+            for number, seed in enumerate(seeds):
+                self.kernel.make_directory(base, str(number))
+            self.kernel.attach(base, self.yard, place)
+            for number, seed in enumerate(seeds):
+                peer = self.kernel.clone(self.descriptor(seed), "")
+                try:
+                    self.kernel.attach(peer, base, str(number))
+                finally:
+                    self.kernel.close(peer)
+            self.kernel.attach(root, base, "")
+        except BaseException:
+            self.kernel.close(base)
+            raise
+        return base
 
     def release(self, step: s.Release) -> None:
         self.kernel.close(self.fds.pop(step.handle))

@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from mountplan.applier import abi, syscalls
 from mountplan.applier.refusal import KernelRefusal
@@ -58,17 +58,39 @@ class Kernel(Protocol):
     def make_node(self, dirfd: int, path: str, node: MakeNode, source: int) -> None: ...
     def is_directory(self, fd: int) -> bool: ...
     def open_file(self, fd: int) -> int: ...
-    def enter_root(self, root: int, top: int) -> None: ...
+    def enter_root(self, base: int, root: int, top: int) -> None: ...
+    def remove(self, dirfd: int, path: str) -> None: ...
+    def hold_namespace(self) -> int: ...
+    def return_to(self, namespace: int, root: int) -> None: ...
+    def copy_namespace(self) -> None: ...
+    def open_yard(self) -> int: ...
+    def finish_namespace(self, name: str) -> None: ...
     def close(self, fd: int) -> None: ...
+
+
+class FinishedNamespace(NamedTuple):
+    """A namespace that is built: its name, a descriptor of its namespace file, and one of its mountinfo.
+
+    That file shows the namespace and the root which its opener had, as they are whenever it is read.
+    """
+
+    name: str
+    fd: int
+    mountinfo: int
 
 
 class LinuxKernel:
     """The real one. Changes the calling process: its mount namespace, root, working directory and umask."""
 
+    def __init__(self) -> None:
+        self.finished: list[FinishedNamespace] = []
+        self._proc = -1
+
     def unshare_mounts(self) -> None:
         """unshare(2) a mount namespace; a user without CAP_SYS_ADMIN gets a user namespace around it."""
         syscalls.check_machine()
         os.umask(0)
+        self._proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)  # it is gone once the root is new
         try:
             syscalls.unshare(abi.CLONE_NEWNS)
         except KernelRefusal as refusal:
@@ -76,9 +98,9 @@ class LinuxKernel:
                 raise
             uid, gid = os.geteuid(), os.getegid()
             syscalls.unshare(abi.CLONE_NEWUSER | abi.CLONE_NEWNS)
-            for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
-                with open(f"/proc/self/{name}", "w") as file:
-                    file.write(text)
+            from mountplan.applier.userns import map_own_ids
+
+            map_own_ids(uid, gid)
         _make_bindable()
 
     def make_private(self) -> None:
@@ -208,19 +230,55 @@ class LinuxKernel:
     def is_directory(self, fd: int) -> bool:
         return stat.S_ISDIR(os.stat(fd).st_mode)
 
-    def enter_root(self, root: int, top: int) -> None:
-        """pivot_root(2) onto `root`, then detach whatever lies on `top`: the yard first, then the old root.
+    def enter_root(self, base: int, root: int, top: int) -> None:
+        """pivot_root(2) onto `base`, then detach whatever lies on `top`: the yard first, then the old root.
 
-        How many mounts lie there depends on the host, which may have its own root covered; their ids tell.
+        How many mounts lie there depends on the host, which may have its own root covered; their ids tell. `root`
+        becomes the root of this process; it is `base`, or stands on it.
         """
-        os.fchdir(root)
+        os.fchdir(base)
         syscalls.pivot_root(b".", b".")
         wanted = syscalls.mount_id(top, b"")
         for _ in range(1000):
             if syscalls.mount_id(abi.AT_FDCWD, b"/..") == wanted:  # "/.." is the topmost mount on the root
+                if root != base:
+                    self._change_root(root)
                 return
             syscalls.umount2(b"/..", abi.MNT_DETACH)
-        raise OSError("the old root did not go away")
+        raise OSError(errno.EBUSY, "the old root did not go away")
+
+    def _change_root(self, root: int) -> None:
+        os.fchdir(root)
+        os.chroot(".")
+
+    def remove(self, dirfd: int, path: str) -> None:
+        """Remove what is at `path`, with all that is in it."""
+        if _is(dirfd, path, "directory"):
+            import shutil
+
+            shutil.rmtree(path, dir_fd=dirfd)
+        else:
+            os.unlink(path, dir_fd=dirfd)
+
+    def hold_namespace(self) -> int:
+        """A descriptor of the mount namespace that this process is in."""
+        return os.open("self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
+
+    def return_to(self, namespace: int, root: int) -> None:
+        """Enter a mount namespace that was held, with `root` as this process's root again (setns(2) takes the topmost)."""
+        syscalls.setns(namespace, abi.CLONE_NEWNS)
+        self._change_root(root)
+
+    def copy_namespace(self) -> None:
+        syscalls.unshare(abi.CLONE_NEWNS)
+
+    def open_yard(self) -> int:
+        return os.open("/..", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def finish_namespace(self, name: str) -> None:
+        """Hold the namespace, and a view of its mount table from this process's root, until the process ends."""
+        mountinfo = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
+        self.finished.append(FinishedNamespace(name, self.hold_namespace(), mountinfo))
 
     def close(self, fd: int) -> None:
         os.close(fd)

@@ -103,12 +103,11 @@ def load_plan(path: str) -> Plan:
 def verify(plan: Plan, built: Built) -> tuple[tuple[tuple[str, MountTable], ...], Drift]:
     """What stands in the namespaces that were built, and how it differs from the plan."""
     from mountplan.planner.compare import compare
-    from mountplan.planner.mountinfo import parse_mountinfo
     from mountplan.planner.predict import predict as predict_tables
 
     predictions = predict_tables(plan, built.host)
-    table = parse_mountinfo(built.mountinfo())
-    return ((predictions[0].namespace, table),), compare(predictions, (table,))
+    tables = tuple((held.name, held.table) for held in built.namespaces)
+    return tables, compare(predictions, tuple(table for _, table in tables))
 
 
 def _build_verified(plan: Plan, reporter: Reporter | None) -> tuple[Built, tuple[tuple[str, MountTable], ...]]:

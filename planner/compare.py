@@ -71,7 +71,7 @@ class Comparison:
     def _compare(self, row: MountRow, there: MountRow, origin: str, wanted: Prediction) -> None:
         if row.fstype != there.fstype:
             self._differ(row, "filesystem", row.fstype, there.fstype, origin)
-        if row.root != there.root and row.root != there.root.removesuffix("//deleted"):
+        if row.root != there.root:
             self._differ(row, "root", row.root, there.root, origin)
         if row.attributes != there.attributes and parse_shown(row.attributes) != parse_shown(there.attributes):
             self._differ(row, "attributes", row.attributes, there.attributes, origin)

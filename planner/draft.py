@@ -13,15 +13,27 @@ from mountplan.planner.steps import Handle, NodeKind
 from mountplan.planner.topology import Filesystem, LayerRef
 
 
+class Space:
+    """One mount namespace: `prefix` sets the names of its mounts apart if there are several; `key` is its key path."""
+
+    def __init__(self, name: str, prefix: str, key: str, *, builds_root: bool) -> None:
+        self.name = name
+        self.prefix = prefix
+        self.key = key
+        self.builds_root = builds_root
+        self.drafts: list[Draft] = []
+
+
 class Draft:
     """One mount, filled in phase by phase: filesystem and root first, then parent and place, then the mountpoint."""
 
     __slots__ = (
         "children", "copied", "filesystem", "host", "index", "inherits", "key", "mountpoint", "name", "parent", "place", "root",
-        "source", "spec", "target", "words",
+        "source", "space", "spec", "target", "words",
     )  # fmt: skip
 
-    def __init__(self, index: int, key: str, name: Handle, spec: SpecMount) -> None:
+    def __init__(self, space: Space, index: int, key: str, name: Handle, spec: SpecMount) -> None:
+        self.space = space
         self.index = index
         self.key = key
         self.name = name
@@ -80,9 +92,14 @@ class Context:
     def __init__(self, file: str, host: Host) -> None:
         self.host = host
         self.mistakes = Mistakes(file)
-        self.drafts: list[Draft] = []
+        self.spaces: list[Space] = []
+        self.drafts: list[Draft] = []  # of all namespaces
         self.by_id: dict[str, Draft] = {}
         self.filesystems: dict[Handle, FilesystemDraft] = {}
+
+    def add(self, draft: Draft) -> None:
+        self.drafts.append(draft)
+        draft.space.drafts.append(draft)
 
     def find(self, name: str, key: str) -> Draft | None:
         """The mount with id `name`; a mistake at `key` if there is none."""

@@ -53,10 +53,10 @@ def _add(draft: Draft, path: TargetPath, kind: NodeKind, key: str, context: Cont
         filesystem.contents.add(Node(path=root, kind=what, declared=True, origin=key, mode=mode))
     target = draft.target.joined(path)
     spec = SpecMount.model_construct(target=target, attributes=_WORDS)
-    mask = Draft(draft.index, key, f"mask:{target}", spec)
+    mask = Draft(draft.space, draft.index, key, f"mask:{target}", spec)
     mask.filesystem, mask.root, mask.parent = filesystem, root, draft
     filesystem.mounts.append(mask)
-    context.drafts.append(mask)
+    context.add(mask)
 
 
 def _matches(draft: Draft, pattern: str, key: str, context: Context) -> list[tuple[TargetPath, NodeKind]] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mountplan.planner.draft import Context, Draft
+from mountplan.planner.draft import Context, Draft, Space
 from mountplan.planner.host import HostPath
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.spec import MountPath
@@ -11,23 +11,27 @@ from mountplan.planner.topology import Node
 _MOST_LINKS = 40  # as many as the kernel follows in one walk (MAXSYMLINKS)
 
 
-def place_mounts(builds_root: bool, context: Context) -> None:
-    """Give every mount its parent and its place, as if they were mounted from the shallowest target to the deepest.
+def place_mounts(space: Space, context: Context) -> None:
+    """Give every mount of a namespace its parent and its place, as if they were mounted from the shallowest target to the deepest.
 
     So the order of the spec matters for mounts on one target only: a later one goes on top.
     """
-    root = _find_root(builds_root, context)
+    root = _find_root(space, context)
     if root is None:
         return
     placed = {root}
     waiting: dict[Draft, None] = {}
-    for draft in sorted(context.drafts, key=lambda one: (len(one.target.parts), one.index)):
+    for draft in sorted(space.drafts, key=lambda one: (len(one.target.parts), one.index)):
         while draft not in placed:
             parent_id = draft.spec.parent
             if parent_id is None or draft.parent is not None:  # a mask knows its parent already
                 _attach(draft, draft.parent, root, context)
             else:
                 parent = context.find(parent_id, f"{draft.key}.parent")
+                if parent is not None and parent.space is not space:
+                    context.mistakes.add(f"{draft.key}.parent", f"{parent.name} is in another namespace",
+                                         "name a mount of the same namespace as parent")  # fmt: skip
+                    parent = None
                 if parent is not None and parent not in placed:
                     if parent in waiting or parent is draft:
                         context.mistakes.add(f"{draft.key}.parent", f"{draft.name} and {parent.name} stand on each other",
@@ -44,13 +48,13 @@ def place_mounts(builds_root: bool, context: Context) -> None:
                 draft = waiting.popitem()[0]
 
 
-def _find_root(builds_root: bool, context: Context) -> Draft | None:
-    if not builds_root:
-        return context.drafts[0]
-    for draft in context.drafts:
+def _find_root(space: Space, context: Context) -> Draft | None:
+    if not space.builds_root:
+        return space.drafts[0]
+    for draft in space.drafts:
         if draft.target == "/" and draft.spec.parent is None:
             return draft
-    context.mistakes.add("root", "no mount has the target \"/\", so there is no new root",
+    context.mistakes.add(f"{space.key}.root" if space.key else "root", "no mount has the target \"/\", so there is no new root",
                          'add a [[mount]] with target = "/", or write root = "inherit"')  # fmt: skip
     return None
 
@@ -132,6 +136,34 @@ def _link_on_the_way(where: Draft, place: TargetPath, context: Context) -> tuple
     return "/" + node.path.relative_to(where.root), node.link
 
 
+def leave_out_unsupported(context: Context) -> None:
+    """Take out what the spec says cannot be built, and all that stands on it."""
+    gone: dict[Draft, None] = {}
+    for draft in context.drafts:
+        if draft.spec.unsupported is None:
+            continue
+        if draft.parent is not None:
+            draft.parent.children.pop(draft.place, None)
+        elif draft.target == "/":
+            context.mistakes.add(f"{draft.key}.unsupported", "the root of the namespace cannot be left out",
+                                 "say how it can be built")  # fmt: skip
+        waiting = [draft]
+        while waiting:
+            one = waiting.pop()
+            gone[one] = None
+            waiting += one.children.values()
+    if not gone:
+        return
+    for space in context.spaces:
+        space.drafts = [draft for draft in space.drafts if draft not in gone]
+    context.drafts = [draft for draft in context.drafts if draft not in gone]
+    for filesystem in context.filesystems.values():
+        filesystem.mounts = [draft for draft in filesystem.mounts if draft not in gone]
+    for name in [name for name, filesystem in context.filesystems.items() if not filesystem.mounts]:
+        if not context.filesystems[name].needs_workbench:
+            del context.filesystems[name]
+
+
 def copy_bound_trees(context: Context) -> None:
     """Write out what a recursive bind of a mount of the spec brings: private copies of all mounts below its source.
 
@@ -156,7 +188,7 @@ def copy_bound_trees(context: Context) -> None:
                 where, copy.place = _top(parent, spot)
                 copy.parent = where
                 where.children[copy.place] = copy
-                context.drafts.append(copy)
+                context.add(copy)
                 more += [(copy, child, at) for at, child in _original_children(original)]
             pairs, first = more, False
 
@@ -167,7 +199,7 @@ def _original_children(draft: Draft) -> list[tuple[TargetPath, Draft]]:
 
 def _copy(original: Draft, bind: Draft, parent: Draft, place: TargetPath) -> Draft:
     changes = {"id": None, "file": [], "mask": [], "peer_group": None, "master": None, "parent": None}
-    copy = Draft(bind.index, bind.key, f"{bind.name}+{original.name}", original.spec.model_copy(update=changes))
+    copy = Draft(bind.space, bind.index, bind.key, f"{bind.name}+{original.name}", original.spec.model_copy(update=changes))
     copy.copied = True
     copy.target = parent.target.joined(place)
     copy.filesystem, copy.root, copy.host = original.filesystem, original.root, original.host
@@ -271,6 +303,8 @@ def _hidden_source(draft: Draft, context: Context) -> None:
     bind = draft.spec.bind
     if not isinstance(bind, MountPath) or bind.hidden or draft.source is None or draft.copied:
         return
+    if draft.source.space is not draft.space:
+        return  # in another namespace nothing is hidden from this one
     path = TargetPath(bind.path)
     for step in (path, *path.ancestors()):
         cover = draft.source.children.get(step)

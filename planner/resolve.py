@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from mountplan.planner.attributes import change, contradiction
 from mountplan.planner.contents import SINGLE, inside_of
-from mountplan.planner.draft import Context, Draft, FilesystemDraft
+from mountplan.planner.draft import Context, Draft, FilesystemDraft, Space
 from mountplan.planner.errors import SpecError
 from mountplan.planner.host import Host
 from mountplan.planner.masks import expand_masks
 from mountplan.planner.paths import ROOT, TargetPath
-from mountplan.planner.placement import copy_bound_trees, make_mountpoints, place_mounts
+from mountplan.planner.placement import copy_bound_trees, leave_out_unsupported, make_mountpoints, place_mounts
 from mountplan.planner.plan import RunSettings
 from mountplan.planner.sharing import find_groups
 from mountplan.planner.spec import FileEntry, MountPath, Spec
 from mountplan.planner.spec import Mount as SpecMount
+from mountplan.planner.spec import Namespace as SpecNamespace
 from mountplan.planner.topology import Filesystem, Group, LayerRef, Mount, Namespace, Node, Topology
 
 INHERITED = "@host"  # the name of the mount that an inherited root is; no id can begin with "@"
@@ -29,7 +30,9 @@ def resolve(spec: Spec, host: Host) -> Topology:
     find_filesystems(context)
     declare_files(context)
     expand_masks(context)
-    place_mounts(spec.builds_root, context)
+    for space in context.spaces:
+        place_mounts(space, context)
+    leave_out_unsupported(context)
     copy_bound_trees(context)
     make_mountpoints(context)
     groups = find_groups(spec, context)
@@ -40,20 +43,44 @@ def resolve(spec: Spec, host: Host) -> Topology:
 
 def name_mounts(spec: Spec, context: Context) -> None:
     """Give every mount a name: its id, or its target, with "#2" and so on where targets repeat."""
-    if not spec.builds_root:
+    if spec.namespace and spec.mount:
+        context.mistakes.add("namespace", "there are mounts both in namespaces and outside of them",
+                             "put each [[mount]] into a namespace: [[namespace.mount]]")  # fmt: skip
+    if not spec.namespace:
+        _name_space(Space("", "", "", builds_root=_builds_root(spec)), spec.mount, spec.propagation, context)
+        return
+    names: set[str] = set()
+    for number, one in enumerate(spec.namespace):
+        key = f"namespace[{number}]"
+        if one.name in names:
+            context.mistakes.add(f"{key}.name", f'there are two namespaces "{one.name}"', "give each a name of its own")
+        names.add(one.name)
+        space = Space(one.name, f"{one.name}:", key, builds_root=_builds_root(one))
+        _name_space(space, one.mount, one.propagation, context)
+
+
+def _builds_root(one: Spec | SpecNamespace) -> bool:
+    """True if there is to be a new root, False if the mounts are added to a copy of the host's tree."""
+    return one.root == "new" or (one.root is None and any(mount.target == "/" for mount in one.mount))
+
+
+def _name_space(space: Space, mounts: list[SpecMount], propagation: str, context: Context) -> None:
+    context.spaces.append(space)
+    base = f"{space.key}." if space.key else ""
+    if not space.builds_root:
         root = SpecMount.model_construct(target="/", bind="/", recursive=True)
-        inherited = Draft(-1, "root", INHERITED, root)
-        inherited.inherits = "slave" if spec.propagation == "slave" else ""
-        context.drafts.append(inherited)
+        inherited = Draft(space, -1, f"{base}root", INHERITED + space.name, root)
+        inherited.inherits = "slave" if propagation == "slave" else ""
+        context.add(inherited)
     times: dict[str, int] = {}
-    for index, mount in enumerate(spec.mount):
-        key = f"mount[{index}]"
+    for index, mount in enumerate(mounts):
+        key = f"{base}mount[{index}]"
         name = mount.id
         if name is None:
             count = times[mount.target] = times.get(mount.target, 0) + 1
-            name = mount.target if count == 1 else f"{mount.target}#{count}"
-        draft = Draft(index, key, name, mount)
-        context.drafts.append(draft)
+            name = space.prefix + (mount.target if count == 1 else f"{mount.target}#{count}")
+        draft = Draft(space, index, key, name, mount)
+        context.add(draft)
         if mount.id is not None:
             first = context.by_id.setdefault(mount.id, draft)
             if first is not draft:
@@ -106,6 +133,8 @@ def _sources(draft: Draft) -> list[tuple[str, MountPath]]:
 
 def _settle(draft: Draft, context: Context) -> None:
     spec, key, wrong = draft.spec, draft.key, context.mistakes.add
+    if spec.unsupported is not None:
+        return
     clash = contradiction(tuple(spec.attributes))
     if clash:
         wrong(f"{key}.attributes", f"{' and '.join(clash)} contradict each other", f"keep one of {', '.join(clash)}")
@@ -316,7 +345,6 @@ def _node(draft: Draft, entry: FileEntry, key: str, context: Context) -> Node:
 
 
 def _freeze(spec: Spec, context: Context, groups: tuple[Group, ...]) -> Topology:
-    mounts = tuple(_mount(draft) for draft in context.drafts)
     in_group = {name for group in groups for name in group.members}
     filesystems = []
     spans: dict[str, TargetPath] = {}
@@ -342,7 +370,7 @@ def _freeze(spec: Spec, context: Context, groups: tuple[Group, ...]) -> Topology
     run = spec.run
     return Topology(
         name=spec.name or "", file=spec.file, lines=spec.places.headers(), filesystems=tuple(filesystems), groups=groups,
-        namespaces=(Namespace(name="", mounts=mounts),),
+        namespaces=tuple(Namespace(space.name, tuple(map(_mount, space.drafts))) for space in context.spaces),
         run=RunSettings(
             command=tuple(run.command), environment=tuple(run.environment.items()),
             clear_environment=run.clear_environment, cwd=run.cwd or "/", hostname=run.hostname or "",
@@ -374,6 +402,7 @@ def _mount(draft: Draft) -> Mount:
         uids=tuple(spec.idmap.uids) if spec.idmap else (),
         gids=tuple(spec.idmap.gids) if spec.idmap else (),
         unbindable=spec.unbindable,
+        deleted=isinstance(spec.bind, MountPath) and spec.bind.deleted,
         group=spec.peer_group or "",
         master=spec.master or "",
     )

@@ -29,6 +29,7 @@ from mountplan.planner.steps import (
     CloneHost,
     CloneHostWorkbench,
     CloneMount,
+    CloseNamespace,
     EnterRoot,
     Handle,
     JoinGroup,
@@ -41,7 +42,9 @@ from mountplan.planner.steps import (
     MakePrivate,
     MakeSeed,
     MakeYard,
+    OpenNamespace,
     Release,
+    RemoveNode,
     SealFilesystem,
     SetAttributes,
     Step,
@@ -57,15 +60,12 @@ DEPTH = 64
 
 def make_plan(topology: Topology, graph: Graph) -> Plan:
     """The plan for `topology` in the order that `graph` found. The same topology gives the same plan."""
-    steps: list[Step] = []
-    for namespace in topology.namespaces:
-        steps += _Schedule(topology, graph, namespace).steps()
     return Plan(
         name=topology.name,
         file=topology.file,
         requirements=find_requirements(topology),
         edges=graph.edges,
-        steps=tuple(steps),
+        steps=tuple(_Schedule(topology, graph).steps()),
         expected=_expected(topology, graph),
         run=topology.run,
         lines=topology.lines,
@@ -73,44 +73,44 @@ def make_plan(topology: Topology, graph: Graph) -> Plan:
 
 
 class _Schedule:
-    """The steps of one namespace."""
+    """The steps of all namespaces: what they have in common first, then one after the other."""
 
-    def __init__(self, topology: Topology, graph: Graph, namespace: Namespace) -> None:
+    def __init__(self, topology: Topology, graph: Graph) -> None:
         self.topology = topology
-        self.namespace = namespace
-        self.rank = {handle: number for number, handle in enumerate(graph.order)}
+        self.order = graph.order
+        rank = {handle: number for number, handle in enumerate(graph.order)}
         self.filesystems = {one.name: one for one in topology.filesystems}
         self.groups = {seed_of(group): group for group in topology.groups}
-        self.mounts = {mount.name: mount for mount in namespace.mounts}
-        self.children: dict[Handle, list[Mount]] = {mount.name: [] for mount in namespace.mounts}
-        for mount in namespace.mounts:
+        mounts = [mount for namespace in topology.namespaces for mount in namespace.mounts]
+        self.mounts = {mount.name: mount for mount in mounts}
+        self.children: dict[Handle, list[Mount]] = {mount.name: [] for mount in mounts}
+        self.id_maps: dict[tuple[IdLines, IdLines], Handle] = {}
+        for mount in mounts:
             if mount.parent is not None:
                 self.children[mount.parent].append(mount)
-        for siblings in self.children.values():
-            siblings.sort(key=lambda one: self.rank[one.name])
-        self.order = graph.order
-        self.id_maps: dict[tuple[IdLines, IdLines], Handle] = {}
-        for mount in namespace.mounts:
             if mount.uids:
                 self.id_maps.setdefault((mount.uids, mount.gids), f"idmap:{mount.name}")
-        self.root = next(mount for mount in namespace.mounts if mount.parent is None)
-        self.top = self._top_of_root()
-        # pivot_root(2) wants the mount on which it puts the old root not to be shared: this one joins afterwards, from
-        # a seed that must outlive the yard.
-        self.late_seed = seed_of(group_of(self.top)) if group_of(self.top) else ""
+        for siblings in self.children.values():
+            siblings.sort(key=lambda one: rank[one.name])
+        self.roots = [next(one for one in space.mounts if one.parent is None) for space in topology.namespaces]
+        # pivot_root(2) wants the mount on which it puts the old root not to be shared: these join afterwards, from
+        # seeds that must outlive the yard.
+        self.tops = {self._top(root) for root in self.roots}
+        self.late = {seed_of(group_of(self.mounts[name])) for name in self.tops if group_of(self.mounts[name])}
 
-    def _top_of_root(self) -> Mount:
-        mount = self.root
+    def _top(self, root: Mount) -> Handle:
+        """The topmost mount on a namespace's "/"."""
+        mount = root
         while above := [child for child in self.children[mount.name] if child.place == "/"]:
             mount = above[0]
-        return mount
+        return mount.name
 
     def steps(self) -> Iterator[Step]:
-        root = self.root
-        yield UnshareNamespace(self.namespace.name, "")
-        if root.inherits:
-            assert root.host is not None
-            yield CloneHost(root.name, root.host.path, True, "slave", root.origin)
+        yield UnshareNamespace("", "")
+        for root in self.roots:
+            if root.inherits:
+                assert root.host is not None
+                yield CloneHost(root.name, root.host.path, True, "slave", root.origin)
         for group in self.topology.groups:
             if group.host is not None:
                 yield self._take(group)
@@ -123,24 +123,52 @@ class _Schedule:
                 yield from self._workbench(self.filesystems[handle])
             elif handle in self.groups and self.groups[handle].host is None:
                 yield self._seed(self.groups[handle])
-        yield from self._tree()
-        for filesystem in self.topology.filesystems:
-            if filesystem.seal and filesystem.workbench:
-                yield SealFilesystem(filesystem.name, filesystem.origin)
-        yield EnterRoot(root.name, self.top.name, root.origin)
-        if self.late_seed:
-            yield JoinGroup(self.late_seed, self.top.name, self.top.origin)
+        last = self.topology.namespaces[-1]
+        for namespace, root in zip(self.topology.namespaces, self.roots, strict=True):
+            if len(self.roots) > 1:
+                yield OpenNamespace(namespace.name, namespace is not last, "")
+            yield from self._tree(root)
+            if namespace is last:
+                yield from self._finish_filesystems()
+            yield from self._enter(root, namespace)
+            yield CloseNamespace(namespace.name, "")
         for seed, group in self.groups.items():
             if not self._parked(group):
                 yield Release(seed, group.origin)
         for name in self.id_maps.values():
             yield Release(name, self.mounts[name.removeprefix("idmap:")].origin)
-        if self.top is not root:
-            yield Release(self.top.name, self.top.origin)
+
+    def _finish_filesystems(self) -> Iterator[Step]:
+        """Nothing will be cloned or created any more: remove what shall have no name, seal what shall be read-only."""
+        removed = {(one.filesystem, one.root): one for one in self.mounts.values() if one.deleted}
+        for (filesystem, path), mount in removed.items():
+            yield RemoveNode(filesystem, path.relative_to("/"), mount.origin)
+        for one in self.topology.filesystems:
+            if one.seal and one.workbench:
+                yield SealFilesystem(one.name, one.origin)
+
+    def _enter(self, root: Mount, namespace: Namespace) -> Iterator[Step]:
+        top = self.mounts[self._top(root)]
+        yield EnterRoot(root.name, top.name, self._orphans(namespace), root.origin)
+        if group_of(top):
+            yield JoinGroup(seed_of(group_of(top)), top.name, top.origin)
+        if top is not root:
+            yield Release(top.name, top.origin)
         yield Release(root.name, root.origin)
 
+    def _orphans(self, namespace: Namespace) -> tuple[Handle, ...]:
+        """The seeds of groups without a member from which mounts of this namespace receive, directly or not."""
+        received: dict[str, None] = {}
+        for mount in namespace.mounts:
+            name = group_of(mount)
+            while name and name not in received:
+                received[name] = None
+                name = self.groups[seed_of(name)].master
+        groups = (self.groups[seed_of(name)] for name in received)
+        return tuple(seed_of(one) for one in groups if one.shared and not one.members and one.host is None)
+
     def _parked(self, group: Group) -> bool:
-        return seed_of(group) != self.late_seed
+        return seed_of(group) not in self.late
 
     def _take(self, group: Group) -> Step:
         assert group.host is not None
@@ -180,13 +208,13 @@ class _Schedule:
         for node in filesystem.nodes:
             yield _make_node(within, node, careful=filesystem.inside != "own")
 
-    def _tree(self) -> Iterator[Step]:
+    def _tree(self, root: Mount) -> Iterator[Step]:
         """Build the tree: a mount, then all that stands on it, then its group; see DEPTH for deep ones."""
         heights = self._heights()
         slots: list[str] = []
         slot_count = 0
         staged: dict[Handle, str] = {}
-        work: list[tuple[str, Mount, Handle, str, Handle]] = [("begin", self.root, YARD, "root", "")]
+        work: list[tuple[str, Mount, Handle, str, Handle]] = [("begin", root, YARD, "root", "")]
         while work:
             what, mount, parent, path, branch = work.pop()
             if what == "begin":
@@ -266,9 +294,9 @@ class _Schedule:
         if filesystem.seal and not filesystem.workbench:
             yield SealFilesystem(mount.name, mount.origin)
         group = group_of(mount)
-        if group and mount is not self.top:
+        if group and mount.name not in self.tops:
             yield JoinGroup(seed_of(group), mount.name, mount.origin)
-        if not keep and mount is not self.top and mount is not self.root:
+        if not keep and mount.name not in self.tops and mount.parent is not None:
             yield Release(mount.name, mount.origin)
 
 
@@ -314,7 +342,7 @@ def _expected_mount(mount: Mount, masters: dict[str, str]) -> ExpectedMount:
         parent=mount.parent or "",
         place="" if mount.place == "/" else str(mount.place),
         filesystem="" if mount.host is not None else mount.filesystem,
-        root=mount.host.path if mount.host is not None else str(mount.root),
+        root=mount.host.path if mount.host is not None else mount.root + ("//deleted" if mount.deleted else ""),
         recursive=mount.recursive,
         recursive_attributes=mount.recursive_attributes,
         set=mount.change.set | (IDMAP if mount.uids else 0),

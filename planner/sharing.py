@@ -44,12 +44,6 @@ def find_groups(spec: Spec, context: Context) -> tuple[Group, ...]:
         if not group.filesystem:
             context.mistakes.add(group.key, f'no mount is in peer group "{group.name}"',
                                  "take it out, or name it in a mount's peer_group or master")  # fmt: skip
-        elif group.shared and not group.members and group.host is None:
-            context.mistakes.add(
-                group.key,
-                f'no mount is in peer group "{group.name}", so it would vanish and its slaves with it',
-                "put a mount into it, or name a host mount of it: host = ...",
-            )
     _find_workbenches(ordered, context)
     return tuple(
         Group(

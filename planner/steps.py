@@ -29,6 +29,29 @@ class UnshareNamespace(NamedTuple):
         return "unshare a mount namespace"
 
 
+class OpenNamespace(NamedTuple):
+    """Go on in another namespace: a copy of the first one with its yard, or, for the last, that first one itself."""
+
+    namespace: str
+    copy: bool
+    origin: str
+    kind: Literal["open_namespace"] = "open_namespace"
+
+    def describe(self) -> str:
+        return f"open namespace {self.namespace}" + (": a copy of the first, with its yard" if self.copy else "")
+
+
+class CloseNamespace(NamedTuple):
+    """The namespace is finished: hold it, and a view of its mount table, which is read when all of them are."""
+
+    namespace: str
+    origin: str
+    kind: Literal["close_namespace"] = "close_namespace"
+
+    def describe(self) -> str:
+        return f"hold namespace {self.namespace}, to read it back".replace(" ,", ",")
+
+
 class TakeHostGroup(NamedTuple):
     """A seed in the sharing group of the host mount at `path`: its clone is a peer of it, or, if `slave`, its slave.
 
@@ -207,6 +230,18 @@ class MakeMountpoint(NamedTuple):
         return f"make mountpoint {self.within}:/{self.path} for {self.like}"
 
 
+class RemoveNode(NamedTuple):
+    """Remove `path` from a workbench, with all that is in it: what is mounted from there lives on without a name."""
+
+    within: Handle
+    path: str
+    origin: str
+    kind: Literal["remove_node"] = "remove_node"
+
+    def describe(self) -> str:
+        return f"remove {self.within}:/{self.path}"
+
+
 class SealFilesystem(NamedTuple):
     """Make a superblock read-only, now that everything is in it (fspick, fsconfig ro, FSCONFIG_CMD_RECONFIGURE)."""
 
@@ -319,15 +354,21 @@ class JoinGroup(NamedTuple):
 
 
 class EnterRoot(NamedTuple):
-    """pivot_root(2) into `mount`, then detach the host's tree and the yard with it."""
+    """pivot_root(2) into `mount`, then detach the host's tree and the yard with it.
+
+    `keep` are seeds whose groups have no member in the tree, but slaves: they are put on a tmpfs that lies below the
+    root, where nobody sees it, and so live as long as the namespace.
+    """
 
     mount: Handle
     top: Handle  # the topmost mount on the new "/": what is seen there once the old root is gone
+    keep: tuple[Handle, ...]
     origin: str
     kind: Literal["enter_root"] = "enter_root"
 
     def describe(self) -> str:
-        return f"pivot_root into {self.mount}, detach the old root and the yard"
+        keep = f", keep {', '.join(self.keep)} below it" if self.keep else ""
+        return f"pivot_root into {self.mount}{keep}, detach the old root and the yard"
 
 
 class Release(NamedTuple):
@@ -343,6 +384,8 @@ class Release(NamedTuple):
 
 Step: TypeAlias = (
     UnshareNamespace
+    | OpenNamespace
+    | CloseNamespace
     | TakeHostGroup
     | MakeYard
     | MakePrivate
@@ -353,6 +396,7 @@ Step: TypeAlias = (
     | CloneHostWorkbench
     | MakeNode
     | MakeMountpoint
+    | RemoveNode
     | SealFilesystem
     | MakeSeed
     | CloneMount
@@ -366,6 +410,8 @@ Step: TypeAlias = (
 
 STEP_TYPES: tuple[type[Step], ...] = (
     UnshareNamespace,
+    OpenNamespace,
+    CloseNamespace,
     TakeHostGroup,
     MakeYard,
     MakePrivate,
@@ -376,6 +422,7 @@ STEP_TYPES: tuple[type[Step], ...] = (
     CloneHostWorkbench,
     MakeNode,
     MakeMountpoint,
+    RemoveNode,
     SealFilesystem,
     MakeSeed,
     CloneMount,

@@ -108,6 +108,7 @@ class Mount:
     uids: IdLines
     gids: IdLines
     unbindable: bool
+    deleted: bool
     group: str
     master: str
 
@@ -115,6 +116,8 @@ class Mount:
 @dataclass(frozen=True, slots=True)
 class Group:
     """One sharing group: a peer group, or the slaves of `master` that are in no peer group (`shared` is False).
+
+    A peer group of the plan's own without `members` lives on for those who receive from it: its seed is kept.
 
     `host` is set for a group of the host's own. `span` is the path in `filesystem` that contains the roots of all its
     members and of all that receive from it: what its seed's root must contain.
