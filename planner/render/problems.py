@@ -1,0 +1,132 @@
+"""Errors and drift -> text for people, and values for JSON."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from mountplan.planner.errors import (
+    Mistake,
+    MountplanError,
+    NotGranted,
+    PlanRefused,
+    SpecError,
+    SpecRef,
+    StepRefused,
+)
+from mountplan.planner.plan import Plan
+from mountplan.planner.render.words import count, visible_lines
+
+_REMEDY = "\n  remedy: "
+_MOST_DIFFERENCES = 40
+
+
+class DifferenceLike(Protocol):
+    """planner.compare.Difference, of which nothing but the fields is needed."""
+
+    @property
+    def mount(self) -> str: ...
+    @property
+    def prop(self) -> str: ...
+    @property
+    def wanted(self) -> str: ...
+    @property
+    def found(self) -> str: ...
+    @property
+    def origin(self) -> str: ...
+    @property
+    def remedy(self) -> str: ...
+
+
+def error_text(error: MountplanError, plan: Plan | None = None) -> str:
+    """What went wrong, where, and what to do; several lines, the last without an end. `plan` ties drift to its spec."""
+    if isinstance(error, SpecError):
+        return mistakes_text(error.mistakes)
+    if isinstance(error, PlanRefused):
+        return visible_lines("\n".join(f"cannot be built as it is written: {reason}" for reason in error.reasons))
+    if isinstance(error, NotGranted):
+        differences = _differences(error)
+        head = f"built, but what stands there is not what was asked for ({count(len(differences), 'difference')}):"
+        return f"{head}\n{drift_text(differences, plan)}"
+    if isinstance(error, StepRefused):
+        return visible_lines(f"{error}\n  nothing of it is left, and the host is as it was")
+    return visible_lines(str(error))
+
+
+def mistakes_text(mistakes: Iterable[Mistake]) -> str:
+    """One mistake a paragraph: `file:line: key: what`, and the remedy."""
+    return visible_lines("\n".join(map(str, mistakes)))
+
+
+def drift_text(differences: Iterable[DifferenceLike], plan: Plan | None = None) -> str:
+    """Every difference with its place in the spec: what was wanted, what was found, what to do."""
+    lines = []
+    for number, one in enumerate(differences):
+        if number == _MOST_DIFFERENCES:
+            lines.append("... and more (--json has them all)")
+            break
+        place = f"{_ref(one.origin, plan)}: " if one.origin else ""
+        wanted, found = one.wanted or "nothing", one.found or "nothing"
+        lines.append(f"{place}{one.mount}: {one.prop}: wanted {wanted}, found {found}")
+        if one.remedy:
+            lines.append(f"  remedy: {one.remedy}")
+    return visible_lines("\n".join(lines))
+
+
+def error_data(error: MountplanError, plan: Plan | None = None) -> dict[str, Any]:
+    """An error as values for JSON: always `code`, `exit_status`, `message`, `remedy`, and what its kind has besides."""
+    message, _, remedy = str(error).partition(_REMEDY)
+    data: dict[str, Any] = {"code": error.code, "exit_status": error.exit_status}
+    if isinstance(error, SpecError):
+        message, remedy = count(len(error.mistakes), "mistake") + " in the spec", ""
+        data["mistakes"] = [mistake_data(mistake) for mistake in error.mistakes]
+    elif isinstance(error, PlanRefused):
+        data["reasons"] = list(error.reasons)
+    elif isinstance(error, NotGranted):
+        differences = _differences(error)
+        message, remedy = f"not granted: {count(len(differences), 'difference')}", ""
+        data["differences"] = drift_data(differences, plan)
+    elif isinstance(error, StepRefused):
+        message, remedy = f"step {error.number}, {error.step}: {error.syscall}: {error.meaning}", error.remedy
+        data |= {
+            "number": error.number,
+            "step": error.step,
+            "origin": ref_data(error.origin),
+            "syscall": error.syscall,
+            "errno": error.errno,
+            "errno_name": errno.errorcode.get(error.errno, ""),
+            "meaning": error.meaning,
+            "log": list(error.log),
+        }
+    return data | {"message": message, "remedy": remedy}
+
+
+def mistake_data(mistake: Mistake) -> dict[str, Any]:
+    return {**ref_data(mistake.ref), "what": mistake.what, "remedy": mistake.remedy}
+
+
+def drift_data(differences: Iterable[DifferenceLike], plan: Plan | None = None) -> list[dict[str, Any]]:
+    return [
+        {
+            "mount": one.mount,
+            "property": one.prop,
+            "wanted": one.wanted,
+            "found": one.found,
+            "origin": ref_data(_ref(one.origin, plan)),
+            "remedy": one.remedy,
+        }
+        for one in differences
+    ]
+
+
+def ref_data(ref: SpecRef) -> dict[str, Any]:
+    return {"file": ref.file, "line": ref.line, "key": ref.key}
+
+
+def _ref(origin: str, plan: Plan | None) -> SpecRef:
+    return plan.ref(origin) if plan else SpecRef("spec", origin)
+
+
+def _differences(error: NotGranted) -> tuple[DifferenceLike, ...]:
+    return error.differences  # type: ignore[return-value]

@@ -1,0 +1,109 @@
+"""How single things are put into words: paths that may hold anything, counts, attributes, sharing."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from mountplan.planner.attributes import ATIME_MASK, IDMAP, NAMES
+from mountplan.planner.plan import ExpectedMount
+
+# Control characters, what is left of bytes that are not UTF-8, and characters that turn the writing direction or end a
+# line: a path may hold them all, and none of them may reach a terminal.
+_HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    r"""`text` with every harmful character written as \xNN or \uNNNN."""
+    return _HARMFUL.sub(_escaped, text)
+
+
+def visible_lines(text: str) -> str:
+    """As `visible`, but line ends stay."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if 0xDC80 <= code <= 0xDCFF:  # a surrogate escape: the byte that it stands for
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def width(text: str) -> int:
+    """How many columns of a terminal `text` takes."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns(char) for char in text)
+
+
+@lru_cache(maxsize=4096)
+def _columns(char: str) -> int:
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def padded(text: str, columns: int) -> str:
+    """`text` filled up with spaces; longer text stays whole."""
+    return text + " " * (columns - width(text))
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """`1 mount`, `12,345 mounts`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def listed(items: list[str], most: int = 6) -> str:
+    """Items with commas; what is beyond `most` is only counted."""
+    if len(items) <= most + 1:
+        return ", ".join(items)
+    return ", ".join(items[:most]) + f" and {len(items) - most:,} more"
+
+
+def options_text(options: tuple[tuple[str, str | bool], ...]) -> str:
+    """Superblock options as mount(8) writes them."""
+    return visible(",".join(key if value is True else f"{key}={value}" for key, value in options))
+
+
+@lru_cache(maxsize=1024)
+def attribute_words(set_bits: int, clear_bits: int) -> str:
+    """The names that ask for these bits, as a spec would have them: `ro,nosuid`."""
+    words = []
+    for name, change in NAMES.items():
+        if change.clear & ATIME_MASK:
+            if clear_bits & ATIME_MASK and set_bits & ATIME_MASK == change.set:
+                words.append(name)
+        elif change.set & set_bits or change.clear & clear_bits:
+            words.append(name)
+    if set_bits & IDMAP:
+        words.append("idmapped")
+    return ",".join(words)
+
+
+def sharing_words(mount: ExpectedMount) -> str:
+    """A mount's sharing in the kernel's words; "" for private."""
+    words = []
+    if mount.group:
+        words.append(f"shared:{mount.group}")
+    if mount.master:
+        words.append(f"master:{mount.master}")
+    if mount.unbindable:
+        words.append("unbindable")
+    return " ".join(words)
+
+
+def columns(rows: list[tuple[str, ...]], caps: tuple[int, ...]) -> list[str]:
+    """Rows as lines of aligned columns. A column is as wide as its widest cell within its cap; the last has no cap."""
+    widths = [0] * len(caps)
+    for row in rows:
+        for at, cap in enumerate(caps):
+            size = width(row[at])
+            if widths[at] < size <= cap:
+                widths[at] = size
+    lines = []
+    for row in rows:
+        parts = [padded(row[at], widths[at]) + "  " if widths[at] else row[at] for at in range(len(caps))]
+        lines.append(("".join(parts) + "".join(row[len(caps) :])).rstrip())
+    return lines
