@@ -8,7 +8,7 @@ import stat
 
 from mountplan.applier.observe import observe
 from mountplan.planner.host import HostPath, PathKind
-from mountplan.planner.table import MountRow, MountTable, path_walk
+from mountplan.planner.table import MountTable, Walks
 
 _KINDS: dict[int, PathKind] = {
     stat.S_IFREG: "file",
@@ -26,14 +26,13 @@ class LiveHost:
 
     def __init__(self) -> None:
         self._table: MountTable | None = None
-        self._at: dict[tuple[int, str], MountRow] = {}
+        self._walks: Walks | None = None
         self._seen: dict[str, HostPath] = {}
 
     @property
     def table(self) -> MountTable:
         if self._table is None:
             self._table = observe()
-            self._at = self._table.at()
         return self._table
 
     def look(self, path: str) -> HostPath:
@@ -44,7 +43,9 @@ class LiveHost:
                 mode = os.lstat(canonical).st_mode
             except OSError as error:
                 raise LookupError((error.strerror or "cannot be looked up").lower()) from None
-            mount = path_walk(self.table, canonical, self._at)
+            if self._walks is None:
+                self._walks = Walks(self.table)
+            mount = self._walks.end_of(canonical)
             found = self._seen[path] = HostPath(canonical, _KINDS[stat.S_IFMT(mode)], mount)
         return found
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from mountplan.planner.attributes import Change, applied, parse_shown, show
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import ExpectedMount, ExpectedNamespace, Plan
-from mountplan.planner.table import MountRow, MountTable, path_walk
+from mountplan.planner.table import MountRow, MountTable, Walks
 
 HOST_GROUPS = 1 << 40  # numbers above stand for the group of that number minus this on the host
 
@@ -28,7 +28,7 @@ class Prediction(NamedTuple):
 
 def predict(plan: Plan, host: MountTable) -> tuple[Prediction, ...]:
     """The tables of all namespaces of the plan, with the host's mounts taken from `host`. Ids are positions, from 1 on."""
-    at = host.at()
+    walks = Walks(host)
     below: dict[int, list[MountRow]] = {}
     for row in host.rows:
         below.setdefault(row.parent_id, []).append(row)
@@ -36,17 +36,17 @@ def predict(plan: Plan, host: MountTable) -> tuple[Prediction, ...]:
     for group in plan.expected.groups:
         groups[group.name] = len(groups)
         if group.host:
-            groups[group.name] = HOST_GROUPS + path_walk(host, group.host, at).peer_group
+            groups[group.name] = HOST_GROUPS + walks.end_of(group.host).peer_group
     masters = {group.name: groups.get(group.master, 0) for group in plan.expected.groups}
     for group in plan.expected.groups:
-        if group.host and (master := path_walk(host, group.host, at).master):
+        if group.host and (master := walks.end_of(group.host).master):
             masters[group.name] = HOST_GROUPS + master
     filesystems = {one.name: one for one in plan.expected.filesystems}
     options = {f"={one.name}": one.options for one in plan.expected.filesystems}
     found = []
     for namespace in plan.expected.namespaces:
         rows = _Rows()
-        _predict(namespace, rows, filesystems, groups, masters, host, at, below)
+        _predict(namespace, rows, filesystems, groups, masters, walks, below)
         found.append(
             Prediction(namespace.name, MountTable(tuple(rows.rows)), tuple(rows.origins), tuple(rows.names), options)
         )
@@ -73,8 +73,7 @@ def _predict(
     filesystems: dict,
     groups: dict[str, int],
     masters: dict[str, int],
-    host: MountTable,
-    at: dict[tuple[int, str], MountRow],
+    walks: Walks,
     below: dict[int, list[MountRow]],
 ) -> None:
     numbers: dict[str, int] = {}
@@ -91,7 +90,7 @@ def _predict(
                            0, mount.unbindable, filesystem.fstype, filesystem.source, "")  # fmt: skip
             rows.add(row, mount.origin, mount.name)
             continue
-        source = path_walk(host, mount.root, at)
+        source = walks.end_of(mount.root)
         root = TargetPath(source.root).joined(TargetPath(mount.root).relative_to(source.mountpoint))
         change = Change(mount.set, mount.clear)
         bits = applied(parse_shown(source.attributes), change)
@@ -142,14 +141,12 @@ def _below(
 
     What is unbindable there comes along: in the namespace of our own it no longer is when the clone is taken.
     """
-    waiting = [(number, child) for child in below.get(source.mount_id, ()) if child.mountpoint != "/" or True]
+    waiting = [(number, child) for child in below.get(source.mount_id, ()) if child is not source]
     first = True
     while waiting:
         later: list[tuple[int, MountRow]] = []
         for parent_id, row in waiting:
-            if first and not (TargetPath(row.mountpoint).is_under(mount.root) and row.mountpoint != source.mountpoint):
-                continue
-            if row.mount_id == source.mount_id:
+            if first and not TargetPath(row.mountpoint).is_under(mount.root):
                 continue
             copy = len(rows.rows) + 1
             where = TargetPath(mountpoint).joined(TargetPath(row.mountpoint).relative_to(mount.root))

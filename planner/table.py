@@ -49,19 +49,28 @@ class MountTable(NamedTuple):
         raise LookupError("the table has no root mount")
 
 
-def path_walk(table: MountTable, path: str, at: dict[tuple[int, str], MountRow] | None = None) -> MountRow:
-    """The mount on which a walk to the absolute, canonical `path` ends: at each step the topmost mount there.
+class Walks:
+    """Path walks in one table: its index is made once, a walk then costs one look-up a component."""
 
-    Costs one look-up a component. `at` is the index of `MountTable.at`, for callers that walk often.
-    """
-    at = table.at() if at is None else at
-    row = table.root()
-    while (above := at.get((row.mount_id, "/"))) is not None and above is not row:
-        row = above
-    end = 0
-    while end < len(path) and path != "/":
-        end = path.find("/", end + 1)
-        end = len(path) if end < 0 else end
-        while (above := at.get((row.mount_id, path[:end]))) is not None:
-            row = above
-    return row
+    __slots__ = ("_at", "_root")
+
+    def __init__(self, table: MountTable) -> None:
+        self._at = table.at()
+        self._root = table.root() if table.rows else None
+
+    def end_of(self, path: str) -> MountRow:
+        """The mount on which a walk to the absolute, canonical `path` ends: at each step the topmost mount there.
+
+        A walk begins on the reader's root itself, even if another mount covers that. Raises LookupError for an empty table.
+        """
+        row = self._root
+        if row is None:
+            raise LookupError("the mount table is empty")
+        at = self._at
+        end = 0
+        while end < len(path) and path != "/":
+            end = path.find("/", end + 1)
+            end = len(path) if end < 0 else end
+            while (above := at.get((row.mount_id, path[:end]))) is not None:
+                row = above
+        return row
