@@ -66,7 +66,7 @@ class Execution:
 
     def handlers(self) -> dict[str, Callable[[Any], None]]:
         """The method for each kind of step: they have the same names."""
-        return {kind.__new__.__defaults__[-1]: getattr(self, kind.__new__.__defaults__[-1]) for kind in s.STEP_TYPES}  # type: ignore[attr-defined]
+        return {kind: getattr(self, kind) for kind in s.STEP_KINDS}
 
     def close(self) -> None:
         for fd in {*self.fds.values(), *self.kept.values(), *(self.first or ()), self.yard, self.host}:
@@ -113,7 +113,7 @@ class Execution:
         self.host = self.kernel.host_root()
 
     def open_namespace(self, step: s.OpenNamespace) -> None:
-        """Go back to the first namespace, where all workbenches and seeds are, and copy it unless it is the last one."""
+        """Go back to the first namespace, with its workbenches and seeds; copy it unless this is the last."""
         while self.kept:
             self.kernel.close(self.kept.popitem()[1])
         if self.first is None:
@@ -224,10 +224,22 @@ class Execution:
                 self.kernel.close(fd)
 
     def make_mountpoint(self, step: s.MakeMountpoint) -> None:
-        kind = "directory" if self.kernel.is_directory(self.fds[step.like]) else "file"
+        kind: s.NodeKind = "directory" if self.kernel.is_directory(self.fds[step.like]) else "file"
         node = s.MakeNode(
-            step.within, step.path, kind, -1, -1, -1, "", "", "", (0, 0), existing=True, careful=True, origin=step.origin
-        )  # type: ignore[arg-type]  # fmt: skip
+            step.within,
+            step.path,
+            kind,
+            -1,
+            -1,
+            -1,
+            "",
+            "",
+            "",
+            (0, 0),
+            existing=True,
+            careful=True,
+            origin=step.origin,
+        )
         above, slash, _ = step.path.rpartition("/")
         parts = above.split("/") if slash else []
         for depth in range(1, len(parts) + 1):
@@ -316,7 +328,7 @@ class Execution:
             place = f"base{len(self.staged)}"
             self.kernel.make_directory(self.yard, place)
             self.staged.add(place)
-            for number, seed in enumerate(seeds):
+            for number in range(len(seeds)):
                 self.kernel.make_directory(base, str(number))
             self.kernel.attach(base, self.yard, place)
             for number, seed in enumerate(seeds):

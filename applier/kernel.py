@@ -1,7 +1,7 @@
 """The few verbs that carrying out a plan needs: `Kernel`, and `LinuxKernel`, which does them with real system calls.
 
-Descriptors belong to the caller. Paths are relative to a descriptor and have no leading slash; "" is what the descriptor
-itself is. `careful` walks follow no symlink and do not leave what is below the descriptor.
+Descriptors belong to the caller. Paths are relative to a descriptor and have no leading slash; "" is what the
+descriptor itself is. `careful` walks follow no symlink and do not leave what is below the descriptor.
 """
 
 from __future__ import annotations
@@ -49,7 +49,14 @@ class Kernel(Protocol):
     def mount_overlay(self, overlay: int) -> int: ...
     def make_read_only(self, mount: int) -> None: ...
     def set_attributes(
-        self, mount: int, *, set: int = 0, clear: int = 0, propagation: int = 0, userns: int = 0, recursive: bool = False
+        self,
+        mount: int,
+        *,
+        set: int = 0,
+        clear: int = 0,
+        propagation: int = 0,
+        userns: int = 0,
+        recursive: bool = False,
     ) -> None: ...
     def id_mapping(self, uids: tuple[tuple[int, int, int], ...], gids: tuple[tuple[int, int, int], ...]) -> int: ...
     def attach(self, mount: int, dirfd: int, path: str) -> None: ...
@@ -175,7 +182,14 @@ class LinuxKernel:
             os.close(context)
 
     def set_attributes(
-        self, mount: int, *, set: int = 0, clear: int = 0, propagation: int = 0, userns: int = 0, recursive: bool = False
+        self,
+        mount: int,
+        *,
+        set: int = 0,
+        clear: int = 0,
+        propagation: int = 0,
+        userns: int = 0,
+        recursive: bool = False,
     ) -> None:
         attr = _attr(set, clear, propagation, userns)
         syscalls.mount_setattr(mount, abi.AT_RECURSIVE if recursive else 0, attr)
@@ -265,7 +279,9 @@ class LinuxKernel:
         return os.open("self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
 
     def return_to(self, namespace: int, root: int) -> None:
-        """Enter a mount namespace that was held, with `root` as this process's root again (setns(2) takes the topmost)."""
+        """Enter a mount namespace that was held, with `root` as this process's root again (setns(2) takes the
+        topmost).
+        """
         syscalls.setns(namespace, abi.CLONE_NEWNS)
         self._change_root(root)
 

@@ -17,8 +17,8 @@ from mountplan.applier.refusal import KernelRefusal
 def loop_device(image: int, *, read_only: bool) -> Iterator[str]:
     """Lend the path of a loop device over the file `image` (any descriptor of it).
 
-    The device frees itself once nothing has it open or mounted any more: after the `with` block if it was not mounted in
-    it, or when this process dies. Raises KernelRefusal.
+    The device frees itself once nothing has it open or mounted any more: after the `with` block if it was not mounted
+    in it, or when this process dies. Raises KernelRefusal.
     """
     backing = os.open(f"/proc/self/fd/{image}", (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC)
     try:

@@ -15,16 +15,37 @@ class KernelRefusal(OSError):
         self.log = log
 
 
+_ALLOW_USERNS = (
+    "run it as root, or allow user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, "
+    "kernel.apparmor_restrict_unprivileged_userns)"
+)
+
 # (kind of step, errno) -> (meaning, remedy). A kind of "" holds for every step. The words of errno(3) come with it.
 _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     ("unshare_namespace", E.EPERM): (
         "this user may create neither a mount namespace nor a user namespace",
-        "run it as root, or allow user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, "
-        "kernel.apparmor_restrict_unprivileged_userns)",
+        _ALLOW_USERNS,
     ),
     ("unshare_namespace", E.ENOSPC): (
         "the limit of namespaces is reached",
         "raise sysctl user.max_mnt_namespaces or user.max_user_namespaces",
+    ),
+    ("isolate", E.EPERM): (
+        "this user may not do that, not even in a user namespace",
+        _ALLOW_USERNS,
+    ),
+    ("isolate", E.ENOSPC): ("the limit of namespaces is reached", "raise sysctl user.max_*_namespaces"),
+    ("isolate", E.EINVAL): (
+        "this kernel is built without that kind of namespace",
+        "leave it out of run.unshare",
+    ),
+    ("enter", E.EINVAL): (
+        "a process with several threads cannot enter a user or mount namespace",
+        "call it from a process that has one thread",
+    ),
+    ("fork", E.EAGAIN): (
+        "no more processes are allowed",
+        "raise the limit: ulimit -u, or pids.max of the cgroup",
     ),
     ("make_filesystem", E.ENODEV): (
         "this kernel does not know the filesystem type",
@@ -37,7 +58,7 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     ("make_filesystem", E.EINVAL): ("the filesystem does not take an option or its value", "correct options"),
     ("make_overlay", E.EINVAL): (
         "the overlay does not take these layers or options",
-        "a layer may not be an upper or work directory of another overlay; upper and work need a filesystem with xattrs",
+        "a layer may not be an upper or work directory of another overlay; upper and work need a filesystem with xattr",
     ),
     ("attach_image", E.EINVAL): (
         "the image does not hold a filesystem of this type, or does not take an option",

@@ -25,7 +25,7 @@ Drift = tuple[Difference, ...]  # empty: what stands there is what was wanted
 
 
 class Comparison:
-    """Compares one or several namespaces. New devices and groups are equal up to renaming, the same way in all of them."""
+    """Compares one or several namespaces. New devices and groups are equal up to one renaming for all of them."""
 
     def __init__(self) -> None:
         self._differences: list[Difference] = []
@@ -123,7 +123,7 @@ class Comparison:
                 continue
             parent = by_id.get(row.parent_id)
             if parent is not None and parent.master:
-                continue  # its parent is a slave: somebody outside mounted it meanwhile, and that is what a slave is for
+                continue  # its parent is a slave: somebody outside mounted it meanwhile, as slaves are for
             self._differences.append(Difference(row.mountpoint, "mount", "none", row.fstype, "", ""))
 
 
@@ -133,5 +133,3 @@ def compare(predictions: tuple[Prediction, ...], tables: tuple[MountTable, ...])
     for wanted, found in zip(predictions, tables, strict=True):
         comparison.add(wanted, found)
     return comparison.drift()
-
-

@@ -98,4 +98,3 @@ class Contents:
 
     def result(self) -> tuple[Node, ...]:
         return tuple(self.nodes.values())
-

@@ -1,4 +1,6 @@
-"""Mounts while they are being resolved: what the phases of planner/resolve.py hand to each other, and nobody else sees."""
+"""Mounts while they are being resolved: what the phases of planner/resolve.py hand to each other, and nobody else
+sees.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +30,24 @@ class Draft:
     """One mount, filled in phase by phase: filesystem and root first, then parent and place, then the mountpoint."""
 
     __slots__ = (
-        "children", "copied", "filesystem", "host", "index", "inherits", "key", "mountpoint", "name", "parent", "place", "root",
-        "source", "space", "spec", "target", "words",
-    )  # fmt: skip
+        "children",
+        "copied",
+        "filesystem",
+        "host",
+        "index",
+        "inherits",
+        "key",
+        "mountpoint",
+        "name",
+        "parent",
+        "place",
+        "root",
+        "source",
+        "space",
+        "spec",
+        "target",
+        "words",
+    )
 
     def __init__(self, space: Space, index: int, key: str, name: Handle, spec: SpecMount) -> None:
         self.space = space

@@ -6,7 +6,9 @@
     |-- TableError         a mount table cannot be read                                  (exit status 2)
     |-- PlanRefused        the spec is well written, but cannot come out as written      (exit status 1)
     |-- StepRefused        the kernel said no to a step                                  (exit status 3)
-    `-- NotGranted         everything was carried out, but what stands there is different (exit status 3)
+    |-- NotGranted         everything was carried out, but what stands there is different (exit status 3)
+    |-- NamespaceRefused   the kernel would not give a process or a namespace to build in  (exit status 3)
+    `-- CommandNotStarted  the namespace stands, but the command cannot run in it (exit status 126, 127, else 3)
 
 Only the command line prints them or turns them into an exit status.
 """
@@ -127,3 +129,28 @@ class NotGranted(MountplanError):
     def __init__(self, differences: tuple[NamedTuple, ...]) -> None:
         self.differences = differences  # planner.compare.Difference
         super().__init__("\n".join(map(str, differences)))
+
+
+class NamespaceRefused(MountplanError):
+    """The kernel refused what is needed before the first step: a process, a pipe, a namespace, an id-mapping."""
+
+    exit_status = 3
+    code = "namespace-refused"
+
+    def __init__(self, what: str, meaning: str, remedy: str = "") -> None:
+        self.what = what
+        self.meaning = meaning
+        self.remedy = remedy
+        super().__init__(f"{what}: {meaning}" + (f"\n  remedy: {remedy}" if remedy else ""))
+
+
+class CommandNotStarted(MountplanError):
+    """The command of `run` did not start. The exit status is a shell's: 127 not found, 126 not executable; else 3."""
+
+    code = "command-not-started"
+
+    def __init__(self, what: str, remedy: str = "", exit_status: int = 3) -> None:
+        self.what = what
+        self.remedy = remedy
+        self.exit_status = exit_status
+        super().__init__(what + (f"\n  remedy: {remedy}" if remedy else ""))

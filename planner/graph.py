@@ -97,8 +97,8 @@ def _edges(topology: Topology) -> Iterable[Edge]:
                 upper = (own.upper,) if own.upper else ()
                 for name in dict.fromkeys(layer.filesystem for layer in (*own.layers, *upper) if layer.filesystem):
                     yield Edge(name, mount.name, "layer")
-            if group := group_of(mount):
-                yield Edge(seed_of(group), mount.name, "group")
+            if joined := group_of(mount):
+                yield Edge(seed_of(joined), mount.name, "group")
         for mount in namespace.mounts:
             if mount.parent is not None and mount.place != "/":
                 siblings = children[mount.parent]

@@ -42,7 +42,9 @@ class Host(Protocol):
         ...
 
     def glob(self, base: str, pattern: str) -> tuple[str, ...]:
-        """The paths below the canonical `base` that match `pattern`, relative to it, sorted; symlinks are not followed."""
+        """The paths below the canonical `base` that match `pattern`, relative to it, sorted; symlinks are not
+        followed.
+        """
         ...
 
 

@@ -27,8 +27,11 @@ def expand_masks(context: Context) -> None:
             if found is None:
                 continue
             if not found and not optional and not _is_glob(pattern):
-                context.mistakes.add(key, f'there is no "{pattern}" in {draft.name}',
-                                     f'correct the path, or write {{ path = "{pattern}", optional = true }}')  # fmt: skip
+                context.mistakes.add(
+                    key,
+                    f'there is no "{pattern}" in {draft.name}',
+                    f'correct the path, or write {{ path = "{pattern}", optional = true }}',
+                )
             for path, kind in found:
                 if path not in hidden:
                     hidden.add(path)
@@ -42,11 +45,18 @@ def _is_glob(pattern: str) -> bool:
 def _add(draft: Draft, path: TargetPath, kind: NodeKind, key: str, context: Context) -> None:
     filesystem = context.filesystems.get(MASKS)
     if filesystem is None:
-        fixed = Filesystem(name=MASKS, fstype="tmpfs", inside="own", origin=key, source="mask",
-                           options=(("size", "4k"), ("mode", "0755"), ("ro", True)), seal=True)  # fmt: skip
+        fixed = Filesystem(
+            name=MASKS,
+            fstype="tmpfs",
+            inside="own",
+            origin=key,
+            source="mask",
+            options=(("size", "4k"), ("mode", "0755"), ("ro", True)),
+            seal=True,
+        )
         filesystem = context.filesystems[MASKS] = FilesystemDraft(fixed)
         filesystem.needs_workbench = True
-    what = "directory" if kind == "directory" else "file"
+    what: NodeKind = "directory" if kind == "directory" else "file"
     root = TargetPath(f"/{what}")
     mode = 0o555 if what == "directory" else 0o444
     if filesystem.contents.kind(root) is None:
@@ -70,8 +80,11 @@ def _matches(draft: Draft, pattern: str, key: str, context: Context) -> list[tup
         return [(path, kind) for path, kind in kinds if kind is not None]
     base = draft.host.path if draft.host is not None else _on_host(draft, context)
     if base is None:
-        context.mistakes.add(key, f"what is in a {draft.filesystem.fixed.fstype} is not known before it is mounted",
-                             "mask a path of a bind, of a tmpfs, or of a filesystem that the host has mounted too")  # fmt: skip
+        context.mistakes.add(
+            key,
+            f"what is in a {draft.filesystem.fixed.fstype} is not known before it is mounted",
+            "mask a path of a bind, of a tmpfs, or of a filesystem that the host has mounted too",
+        )
         return None
     found = []
     for rest in context.host.glob(base, pattern) if _is_glob(pattern) else (pattern.lstrip("/"),):

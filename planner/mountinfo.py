@@ -31,7 +31,7 @@ def parse_mountinfo(text: bytes) -> MountTable:
     append = rows.append
     number = 0
     try:
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(lines, 1):  # noqa: B007 (told if a line is odd)
             head, _, tail = line.partition(" - ")
             mount_id, parent_id, device, root, mountpoint, attributes, *optional = head.split(" ")
             fstype, source, options = tail.split(" ", 2)

@@ -55,15 +55,15 @@ def differing_options(fstype: str, asked: Pairs, shown: str) -> list[tuple[str, 
     defaults = _DEFAULTS.get(fstype, {})
     differences = []
     for name, value in asked:
-        if value is True:
+        if isinstance(value, bool):
             opposite = {"ro": "rw", "rw": "ro"}.get(name)
             if opposite in there:
                 differences.append((name, "set", opposite))
         elif name in there:
-            if _normal(name, str(value)) not in [_normal(name, one) for one in there[name]]:
+            if _normal(name, value) not in [_normal(name, one) for one in there[name]]:
                 if value.endswith("%") or (name == "nr_inodes" and value == "0"):
                     continue  # shown as an amount, or not at all
-                differences.append((name, str(value), ",".join(there[name])))
-        elif name in defaults and _normal(name, str(value)) != _normal(name, defaults[name]):
-            differences.append((name, str(value), f"the default ({defaults[name] or 'none'})"))
+                differences.append((name, value, ",".join(there[name])))
+        elif name in defaults and _normal(name, value) != _normal(name, defaults[name]):
+            differences.append((name, value, f"the default ({defaults[name] or 'none'})"))
     return differences

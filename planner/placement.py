@@ -6,13 +6,14 @@ from mountplan.planner.draft import Context, Draft, Space
 from mountplan.planner.host import HostPath
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.spec import MountPath
+from mountplan.planner.steps import NodeKind
 from mountplan.planner.topology import Node
 
 _MOST_LINKS = 40  # as many as the kernel follows in one walk (MAXSYMLINKS)
 
 
 def place_mounts(space: Space, context: Context) -> None:
-    """Give every mount of a namespace its parent and its place, as if they were mounted from the shallowest target to the deepest.
+    """Give every mount of a namespace its parent and its place, as if mounted from the shallowest to the deepest.
 
     So the order of the spec matters for mounts on one target only: a later one goes on top.
     """
@@ -29,13 +30,19 @@ def place_mounts(space: Space, context: Context) -> None:
             else:
                 parent = context.find(parent_id, f"{draft.key}.parent")
                 if parent is not None and parent.space is not space:
-                    context.mistakes.add(f"{draft.key}.parent", f"{parent.name} is in another namespace",
-                                         "name a mount of the same namespace as parent")  # fmt: skip
+                    context.mistakes.add(
+                        f"{draft.key}.parent",
+                        f"{parent.name} is in another namespace",
+                        "name a mount of the same namespace as parent",
+                    )
                     parent = None
                 if parent is not None and parent not in placed:
                     if parent in waiting or parent is draft:
-                        context.mistakes.add(f"{draft.key}.parent", f"{draft.name} and {parent.name} stand on each other",
-                                             "one of them needs another parent")  # fmt: skip
+                        context.mistakes.add(
+                            f"{draft.key}.parent",
+                            f"{draft.name} and {parent.name} stand on each other",
+                            "one of them needs another parent",
+                        )
                         placed.add(draft)
                         break
                     waiting[draft] = None
@@ -54,8 +61,11 @@ def _find_root(space: Space, context: Context) -> Draft | None:
     for draft in space.drafts:
         if draft.target == "/" and draft.spec.parent is None:
             return draft
-    context.mistakes.add(f"{space.key}.root" if space.key else "root", "no mount has the target \"/\", so there is no new root",
-                         'add a [[mount]] with target = "/", or write root = "inherit"')  # fmt: skip
+    context.mistakes.add(
+        f"{space.key}.root" if space.key else "root",
+        'no mount has the target "/", so there is no new root',
+        'add a [[mount]] with target = "/", or write root = "inherit"',
+    )
     return None
 
 
@@ -67,9 +77,11 @@ def _attach(draft: Draft, parent: Draft | None, root: Draft, context: Context) -
         elif draft.target.is_under(parent.target):
             where, place = _top(parent, TargetPath("/").joined(draft.target.relative_to(parent.target)))
         else:
-            context.mistakes.add(f"{draft.key}.target",
-                                 f'"{draft.target}" is not below "{parent.target}", where its parent {parent.name} stands',
-                                 "a target is read within its parent's path")  # fmt: skip
+            context.mistakes.add(
+                f"{draft.key}.target",
+                f'"{draft.target}" is not below "{parent.target}", where its parent {parent.name} stands',
+                "a target is read within its parent's path",
+            )
             return
         link = _link_on_the_way(where, place, context)
         if link is None:
@@ -79,13 +91,19 @@ def _attach(draft: Draft, parent: Draft | None, root: Draft, context: Context) -
         at, points_to = link
         link_path = TargetPath(draft.target.removesuffix(place) or "/").joined(at)
         if draft.spec.on_symlink == "error":
-            context.mistakes.add(f"{draft.key}.target", f'"{link_path}" is a symlink to "{points_to}"',
-                                 'write the path it leads to, or on_symlink = "follow" (it never leaves the new root)')  # fmt: skip
+            context.mistakes.add(
+                f"{draft.key}.target",
+                f'"{link_path}" is a symlink to "{points_to}"',
+                'write the path it leads to, or on_symlink = "follow" (it never leaves the new root)',
+            )
             return
         rest = draft.target.relative_to(link_path)
         draft.target = _followed(link_path, points_to).joined(rest)
-    context.mistakes.add(f"{draft.key}.target", f'"{draft.spec.target}" leads through more than {_MOST_LINKS} symlinks',
-                         "write the path that is meant")  # fmt: skip
+    context.mistakes.add(
+        f"{draft.key}.target",
+        f'"{draft.spec.target}" leads through more than {_MOST_LINKS} symlinks',
+        "write the path that is meant",
+    )
 
 
 def _followed(link: TargetPath, points_to: str) -> TargetPath:
@@ -101,13 +119,13 @@ def _followed(link: TargetPath, points_to: str) -> TargetPath:
 
 def _walk(root: Draft, target: TargetPath) -> tuple[Draft, TargetPath]:
     """The topmost mount on the way to `target`, and what is left of the path within it."""
-    here, place = _top(root, ROOT)
+    here, _ = _top(root, ROOT)
     rest = ""
     for part in target.parts:
         rest += "/" + part
         child = here.children.get(rest)
         if child is not None:
-            here, place = _top(child, ROOT)
+            here, _ = _top(child, ROOT)
             rest = ""
     return here, TargetPath(rest or "/")
 
@@ -145,8 +163,9 @@ def leave_out_unsupported(context: Context) -> None:
         if draft.parent is not None:
             draft.parent.children.pop(draft.place, None)
         elif draft.target == "/":
-            context.mistakes.add(f"{draft.key}.unsupported", "the root of the namespace cannot be left out",
-                                 "say how it can be built")  # fmt: skip
+            context.mistakes.add(
+                f"{draft.key}.unsupported", "the root of the namespace cannot be left out", "say how it can be built"
+            )
         waiting = [draft]
         while waiting:
             one = waiting.pop()
@@ -198,8 +217,17 @@ def _original_children(draft: Draft) -> list[tuple[TargetPath, Draft]]:
 
 
 def _copy(original: Draft, bind: Draft, parent: Draft, place: TargetPath) -> Draft:
-    changes = {"id": None, "file": [], "mask": [], "peer_group": None, "master": None, "parent": None}
-    copy = Draft(bind.space, bind.index, bind.key, f"{bind.name}+{original.name}", original.spec.model_copy(update=changes))
+    changes: dict[str, object] = {
+        "id": None,
+        "file": [],
+        "mask": [],
+        "peer_group": None,
+        "master": None,
+        "parent": None,
+    }
+    copy = Draft(
+        bind.space, bind.index, bind.key, f"{bind.name}+{original.name}", original.spec.model_copy(update=changes)
+    )
     copy.copied = True
     copy.target = parent.target.joined(place)
     copy.filesystem, copy.root, copy.host = original.filesystem, original.root, original.host
@@ -232,8 +260,11 @@ def _nothing_provides(draft: Draft, context: Context) -> None:
         return
     bind = draft.spec.bind
     path = bind.path if isinstance(bind, MountPath) else draft.root
-    context.mistakes.add(f"{draft.key}.bind", f'nothing provides "{path}" in {draft.source.name}',
-                         f"declare it there: [[mount.file]] with path = \"{path}\" and directory = true (or content)")  # fmt: skip
+    context.mistakes.add(
+        f"{draft.key}.bind",
+        f'nothing provides "{path}" in {draft.source.name}',
+        f'declare it there: [[mount.file]] with path = "{path}" and directory = true (or content)',
+    )
 
 
 def _mountpoint(draft: Draft, context: Context) -> bool:
@@ -247,8 +278,11 @@ def _mountpoint(draft: Draft, context: Context) -> bool:
         return False
     inside = parent.filesystem.fixed.inside
     if parent.kind() not in ("directory", None):
-        context.mistakes.add(f"{draft.key}.target", f"its parent {parent.name} is a {parent.kind()}, not a directory",
-                             "mount it elsewhere")  # fmt: skip
+        context.mistakes.add(
+            f"{draft.key}.target",
+            f"its parent {parent.name} is a {parent.kind()}, not a directory",
+            "mount it elsewhere",
+        )
     elif parent.host is not None:
         _mountpoint_on_host(draft, parent.host, parent, context)
     elif inside in ("own", "opaque"):
@@ -259,14 +293,17 @@ def _mountpoint(draft: Draft, context: Context) -> bool:
             return True
         draft.mountpoint = "node"
         path = parent.root.joined(draft.place)
-        node_kind = "directory" if kind == "directory" else "file"
+        node_kind: NodeKind = "directory" if kind == "directory" else "file"
         there = parent.filesystem.contents.kind(path)
         if there is not None and node_kind == "file" and there not in ("directory", "symlink"):
             return True  # a device node, fifo or socket is as good a mountpoint for a file as a file is
         problem = parent.filesystem.contents.add(Node(path=path, kind=node_kind, declared=False, origin=draft.key))
         if problem:
-            context.mistakes.add(f"{draft.key}.target", f'mountpoint "{draft.target}" {problem}',
-                                 "a directory can be mounted on a directory only, a file on a file")  # fmt: skip
+            context.mistakes.add(
+                f"{draft.key}.target",
+                f'mountpoint "{draft.target}" {problem}',
+                "a directory can be mounted on a directory only, a file on a file",
+            )
     return True
 
 
@@ -275,8 +312,11 @@ def _fits_root(draft: Draft, parent: Draft, context: Context) -> bool:
     if kind is None and draft.filesystem is not None and draft.filesystem.fixed.inside == "own":
         return False
     if None not in (kind, below) and (kind == "directory") != (below == "directory"):
-        context.mistakes.add(f"{draft.key}.target", f"a {kind} cannot be mounted on {parent.name}, which is a {below}",
-                             "a directory can be mounted on a directory only, a file on a file")  # fmt: skip
+        context.mistakes.add(
+            f"{draft.key}.target",
+            f"a {kind} cannot be mounted on {parent.name}, which is a {below}",
+            "a directory can be mounted on a directory only, a file on a file",
+        )
     return True
 
 
@@ -289,13 +329,19 @@ def _mountpoint_on_host(draft: Draft, base: HostPath, parent: Draft, context: Co
         if draft.spec.create:
             draft.mountpoint = "create"
             return
-        context.mistakes.add(f"{draft.key}.target", f'mountpoint "{path}" on the host: {error.args[0]}',
-                             "create it there, or write create = true to have it made on the host")  # fmt: skip
+        context.mistakes.add(
+            f"{draft.key}.target",
+            f'mountpoint "{path}" on the host: {error.args[0]}',
+            "create it there, or write create = true to have it made on the host",
+        )
         return
     hidden = not parent.spec.recursive and found.mount != base.mount
     if kind is not None and not hidden and (kind == "directory") != (found.kind == "directory"):
-        context.mistakes.add(f"{draft.key}.target", f'"{path}" on the host is a {found.kind}, and the mount is a {kind}',
-                             "a directory can be mounted on a directory only, a file on a file")  # fmt: skip
+        context.mistakes.add(
+            f"{draft.key}.target",
+            f'"{path}" on the host is a {found.kind}, and the mount is a {kind}',
+            "a directory can be mounted on a directory only, a file on a file",
+        )
 
 
 def _hidden_source(draft: Draft, context: Context) -> None:
@@ -332,7 +378,8 @@ def _missing_layers(context: Context) -> None:
             if kind != "directory":
                 context.mistakes.add(
                     f"{filesystem.fixed.origin}.layers[{number}]",
-                    f'"{layer.path}" in {layer.filesystem} is a {kind}' if kind else
-                    f'nothing provides "{layer.path}" in {layer.filesystem}',
+                    f'"{layer.path}" in {layer.filesystem} is a {kind}'
+                    if kind
+                    else f'nothing provides "{layer.path}" in {layer.filesystem}',
                     f'declare it there: [[mount.file]] with path = "{layer.path}" and directory = true',
-                )  # fmt: skip
+                )

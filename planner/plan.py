@@ -72,7 +72,9 @@ class ExpectedFilesystem(NamedTuple):
 
 
 class ExpectedGroup(NamedTuple):
-    """One sharing group. `host` is the canonical host path whose mount's group it is, "" for a group of the plan's own."""
+    """One sharing group. `host` is the canonical host path whose mount's group it is, "" for a group of the plan's
+    own.
+    """
 
     name: str
     master: str

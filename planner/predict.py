@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from mountplan.planner.attributes import Change, applied, parse_shown, show
 from mountplan.planner.paths import TargetPath
-from mountplan.planner.plan import ExpectedMount, ExpectedNamespace, Plan
+from mountplan.planner.plan import ExpectedFilesystem, ExpectedMount, ExpectedNamespace, Plan
 from mountplan.planner.table import MountRow, MountTable, Walks
 
 HOST_GROUPS = 1 << 40  # numbers above stand for the group of that number minus this on the host
@@ -27,7 +27,9 @@ class Prediction(NamedTuple):
 
 
 def predict(plan: Plan, host: MountTable) -> tuple[Prediction, ...]:
-    """The tables of all namespaces of the plan, with the host's mounts taken from `host`. Ids are positions, from 1 on."""
+    """The tables of all namespaces of the plan, with the host's mounts taken from `host`. Ids are positions, from 1
+    on.
+    """
     walks = Walks(host)
     below: dict[int, list[MountRow]] = {}
     for row in host.rows:
@@ -70,7 +72,7 @@ class _Rows:
 def _predict(
     namespace: ExpectedNamespace,
     rows: _Rows,
-    filesystems: dict,
+    filesystems: dict[str, ExpectedFilesystem],
     groups: dict[str, int],
     masters: dict[str, int],
     walks: Walks,

@@ -1,4 +1,4 @@
-"""Spec -> Topology: names, superblocks, contents, the tree, sharing groups; each phase adds to what the one before found.
+"""Spec -> Topology: names, superblocks, contents, the tree, sharing groups; each phase adds to what is found.
 
 All mistakes are collected and raised together.
 """
@@ -44,8 +44,11 @@ def resolve(spec: Spec, host: Host) -> Topology:
 def name_mounts(spec: Spec, context: Context) -> None:
     """Give every mount a name: its id, or its target, with "#2" and so on where targets repeat."""
     if spec.namespace and spec.mount:
-        context.mistakes.add("namespace", "there are mounts both in namespaces and outside of them",
-                             "put each [[mount]] into a namespace: [[namespace.mount]]")  # fmt: skip
+        context.mistakes.add(
+            "namespace",
+            "there are mounts both in namespaces and outside of them",
+            "put each [[mount]] into a namespace: [[namespace.mount]]",
+        )
     if not spec.namespace:
         _name_space(Space("", "", "", builds_root=_builds_root(spec)), spec.mount, spec.propagation, context)
         return
@@ -113,10 +116,13 @@ def find_filesystems(context: Context) -> None:
                     loop = stack[stack.index(source) :]
                     sentence = ", ".join(
                         f"{one.name} is made from {other.name}"
-                        for one, other in zip(loop, loop[1:] + [source], strict=True)
+                        for one, other in zip(loop, [*loop[1:], source], strict=True)
                     )
-                    context.mistakes.add(key, f"mounts are made from each other in a circle: {sentence}",
-                                         "one of them must be a filesystem of its own (type = ...) or a host path")  # fmt: skip
+                    context.mistakes.add(
+                        key,
+                        f"mounts are made from each other in a circle: {sentence}",
+                        "one of them must be a filesystem of its own (type = ...) or a host path",
+                    )
                 elif source not in settled:
                     stack.append(source)
 
@@ -142,8 +148,11 @@ def _settle(draft: Draft, context: Context) -> None:
         _settle_bind(draft, context)
         return
     if spec.type is None:
-        wrong(key, "says neither what to mount (type) nor what to bind (bind)",
-              'add type = "tmpfs", or bind = "/host/path", or bind = { mount = "ID", path = "/in/it" }')  # fmt: skip
+        wrong(
+            key,
+            "says neither what to mount (type) nor what to bind (bind)",
+            'add type = "tmpfs", or bind = "/host/path", or bind = { mount = "ID", path = "/in/it" }',
+        )
         return
     if spec.type in ("none", "bind"):
         wrong(f"{key}.type", f'"{spec.type}" is no filesystem type', 'write bind = "/host/path" instead of a type')
@@ -163,8 +172,11 @@ def _settle(draft: Draft, context: Context) -> None:
         if name in context.filesystems:
             _join_filesystem(draft, context.filesystems[name])
             if _options(draft, context) != context.filesystems[name].fixed.options:
-                wrong(f"{key}.options", f"there is one {spec.type} only, and another mount gives it other options",
-                      "give all mounts of it the same options")  # fmt: skip
+                wrong(
+                    f"{key}.options",
+                    f"there is one {spec.type} only, and another mount gives it other options",
+                    "give all mounts of it the same options",
+                )
             return
     else:
         name = f"fs:{draft.name}"
@@ -179,8 +191,16 @@ def _settle(draft: Draft, context: Context) -> None:
             if found.kind not in ("file", "block"):
                 wrong(f"{key}.image", f'"{spec.image}" is a {found.kind}', "name an image file")
         inside = "opaque"
-    fixed = Filesystem(name=name, fstype=spec.type, inside=inside, origin=key, source=spec.source or spec.type,
-                       options=options, image=image, seal=seal)  # fmt: skip
+    fixed = Filesystem(
+        name=name,
+        fstype=spec.type,
+        inside=inside,
+        origin=key,
+        source=spec.source or spec.type,
+        options=options,
+        image=image,
+        seal=seal,
+    )
     filesystem = context.filesystems[name] = FilesystemDraft(fixed)
     _join_filesystem(draft, filesystem)
     if spec.layers:
@@ -200,7 +220,9 @@ def _options(draft: Draft, context: Context) -> tuple[tuple[str, str | bool], ..
             field = {"source": "source", "upperdir": "upper", "workdir": "work"}.get(name, "layers")
             context.mistakes.add(place, f"{name} is not given as an option", f"write {field} = ... on the mount")
         elif value is False:
-            context.mistakes.add(place, "false asks for nothing", "leave the option out, or name the one that undoes it")
+            context.mistakes.add(
+                place, "false asks for nothing", "leave the option out, or name the one that undoes it"
+            )
         elif isinstance(value, list):
             pairs += [(name, one) for one in value]
         else:
@@ -212,8 +234,11 @@ def _settle_bind(draft: Draft, context: Context) -> None:
     spec, key, wrong = draft.spec, draft.key, context.mistakes.add
     for field in ("type", "image", "layers", "upper", "options", "source"):
         if getattr(spec, field, None):
-            wrong(f"{key}.{field}", f"a bind has no {field}: it shows a filesystem that is mounted already",
-                  f"leave out {field}, or leave out bind")  # fmt: skip
+            wrong(
+                f"{key}.{field}",
+                f"a bind has no {field}: it shows a filesystem that is mounted already",
+                f"leave out {field}, or leave out bind",
+            )
     if isinstance(spec.bind, MountPath):
         source = context.by_id.get(spec.bind.mount)
         if source is None or source.filesystem is None:
@@ -279,8 +304,11 @@ def _settle_layers(draft: Draft, filesystem: FilesystemDraft, context: Context) 
     work = spec.work
     if work is None:
         if not isinstance(spec.upper, MountPath) or spec.upper.path == "/":
-            wrong(f"{key}.upper", "an upper layer needs a work directory on the same mount",
-                  "add work = ..., an empty directory beside the upper one")  # fmt: skip
+            wrong(
+                f"{key}.upper",
+                "an upper layer needs a work directory on the same mount",
+                "add work = ..., an empty directory beside the upper one",
+            )
             return
         work = spec.upper.model_copy(update={"path": spec.upper.path + ".work"})
     filesystem.upper = layer(spec.upper, f"{key}.upper", make=True)
@@ -291,8 +319,11 @@ def _settle_layers(draft: Draft, filesystem: FilesystemDraft, context: Context) 
     if upper.filesystem != below.filesystem:
         wrong(f"{key}.work", "the work directory is on another filesystem than the upper layer", "put both on one")
     elif upper.path.is_under(below.path) or below.path.is_under(upper.path):
-        wrong(f"{key}.work", f"work directory {below.path} and upper layer {upper.path} lie in each other",
-              "give them two directories side by side")  # fmt: skip
+        wrong(
+            f"{key}.work",
+            f"work directory {below.path} and upper layer {upper.path} lie in each other",
+            "give them two directories side by side",
+        )
 
 
 def declare_files(context: Context) -> None:
@@ -303,11 +334,16 @@ def declare_files(context: Context) -> None:
             if draft.filesystem is None:
                 continue
             if draft.filesystem.fixed.inside == "host":
-                context.mistakes.add(key, "a file would be made in a filesystem of the host",
-                                     "make it there yourself, or put it into a tmpfs or overlay of the spec")  # fmt: skip
+                context.mistakes.add(
+                    key,
+                    "a file would be made in a filesystem of the host",
+                    "make it there yourself, or put it into a tmpfs or overlay of the spec",
+                )
                 continue
             if draft.filesystem.fixed.inside == "kernel":
-                context.mistakes.add(key, f"nothing can be created in a {draft.filesystem.fixed.fstype}", "leave it out")
+                context.mistakes.add(
+                    key, f"nothing can be created in a {draft.filesystem.fixed.fstype}", "leave it out"
+                )
                 continue
             node = _node(draft, entry, key, context)
             problem = draft.filesystem.contents.add(node)
@@ -361,23 +397,42 @@ def _freeze(spec: Spec, context: Context, groups: tuple[Group, ...]) -> Topology
         )
         filesystems.append(
             Filesystem(
-                name=name, fstype=fixed.fstype, inside=fixed.inside, origin=fixed.origin, source=fixed.source,
-                options=fixed.options, image=fixed.image, layers=tuple(draft.layers), upper=draft.upper, work=draft.work,
-                nodes=draft.contents.result(), workbench=not alone, seal=fixed.seal, host_path=fixed.host_path,
+                name=name,
+                fstype=fixed.fstype,
+                inside=fixed.inside,
+                origin=fixed.origin,
+                source=fixed.source,
+                options=fixed.options,
+                image=fixed.image,
+                layers=tuple(draft.layers),
+                upper=draft.upper,
+                work=draft.work,
+                nodes=draft.contents.result(),
+                workbench=not alone,
+                seal=fixed.seal,
+                host_path=fixed.host_path,
                 host_root=fixed.host_root,
             )
-        )  # fmt: skip
+        )
     run = spec.run
     return Topology(
-        name=spec.name or "", file=spec.file, lines=spec.places.headers(), filesystems=tuple(filesystems), groups=groups,
+        name=spec.name or "",
+        file=spec.file,
+        lines=spec.places.headers(),
+        filesystems=tuple(filesystems),
+        groups=groups,
         namespaces=tuple(Namespace(space.name, tuple(map(_mount, space.drafts))) for space in context.spaces),
         run=RunSettings(
-            command=tuple(run.command), environment=tuple(run.environment.items()),
-            clear_environment=run.clear_environment, cwd=run.cwd or "/", hostname=run.hostname or "",
+            command=tuple(run.command),
+            environment=tuple(run.environment.items()),
+            clear_environment=run.clear_environment,
+            cwd=run.cwd or "/",
+            hostname=run.hostname or "",
             unshare=tuple(dict.fromkeys(run.unshare)),
-            capabilities=None if run.capabilities is None else tuple(run.capabilities), no_new_privs=run.no_new_privs,
+            capabilities=None if run.capabilities is None else tuple(run.capabilities),
+            no_new_privs=run.no_new_privs,
         ),
-    )  # fmt: skip
+    )
 
 
 def _mount(draft: Draft) -> Mount:

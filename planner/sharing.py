@@ -42,8 +42,11 @@ def find_groups(spec: Spec, context: Context) -> tuple[Group, ...]:
     _find_spans(ordered, context)
     for group in ordered:
         if not group.filesystem:
-            context.mistakes.add(group.key, f'no mount is in peer group "{group.name}"',
-                                 "take it out, or name it in a mount's peer_group or master")  # fmt: skip
+            context.mistakes.add(
+                group.key,
+                f'no mount is in peer group "{group.name}"',
+                "take it out, or name it in a mount's peer_group or master",
+            )
     _find_workbenches(ordered, context)
     return tuple(
         Group(
@@ -67,8 +70,11 @@ def _assign_members(groups: dict[str, _GroupDraft], context: Context) -> None:
         if peer is None and master is None:
             continue
         if draft.spec.unbindable:
-            context.mistakes.add(f"{draft.key}.unbindable", "an unbindable mount is private, and so in no group",
-                                 "leave out unbindable, or the group")  # fmt: skip
+            context.mistakes.add(
+                f"{draft.key}.unbindable",
+                "an unbindable mount is private, and so in no group",
+                "leave out unbindable, or the group",
+            )
         known = True
         for field, name in (("peer_group", peer), ("master", master)):
             if name is not None and name not in groups:
@@ -116,8 +122,11 @@ def _masters_first(groups: dict[str, _GroupDraft], context: Context) -> list[_Gr
         if name in trail:
             circle = trail[trail.index(name) :]
             sentence = ", ".join(f'"{one}" receives from "{groups[one].master}"' for one in circle)
-            context.mistakes.add(f"{groups[name].key}.master", f"masters go in a circle: {sentence}",
-                                 "a group cannot receive from itself; take one master out")  # fmt: skip
+            context.mistakes.add(
+                f"{groups[name].key}.master",
+                f"masters go in a circle: {sentence}",
+                "a group cannot receive from itself; take one master out",
+            )
             good = False
         for one in reversed(trail):
             state[one] = True
@@ -134,16 +143,19 @@ def _find_host(spec: Spec, group: _GroupDraft, context: Context) -> None:
         return
     place = f"{group.key}.host"
     if table.master is not None:
-        context.mistakes.add(f"{group.key}.master", "a group of the host has the master that it has there",
-                             "leave out master, or host")  # fmt: skip
+        context.mistakes.add(
+            f"{group.key}.master", "a group of the host has the master that it has there", "leave out master, or host"
+        )
     found = context.look(table.host, place, "name a path on the host that exists")
     if found is None:
         return
     if found.mount.peer_group == 0:
         kind = "a slave, but not shared itself" if found.mount.master else "private"
-        context.mistakes.add(place, f'no peer group is behind "{table.host}": the host\'s mount there '
-                             f"({found.mount.mountpoint}) is {kind}",
-                             f"make it shared on the host: mount --make-shared {found.mount.mountpoint}")  # fmt: skip
+        context.mistakes.add(
+            place,
+            f'no peer group is behind "{table.host}": the host\'s mount there ({found.mount.mountpoint}) is {kind}',
+            f"make it shared on the host: mount --make-shared {found.mount.mountpoint}",
+        )
         return
     group.host = found
     group.filesystem = f"host:{found.mount.device}"
@@ -171,8 +183,8 @@ def _find_spans(ordered: list[_GroupDraft], context: Context) -> None:
         if group.host is not None and group.span is not None and not group.span.is_under(group.host.mount.root):
             context.mistakes.add(
                 f"{group.key}.host",
-                f'the host\'s mount at "{group.host.mount.mountpoint}" shows {group.host.mount.root} of its filesystem, '
-                f"but members of the group show {group.span}",
+                f'the host\'s mount at "{group.host.mount.mountpoint}" shows {group.host.mount.root} '
+                f"of its filesystem, but members of the group show {group.span}",
                 "name a host mount of that group that shows more, or bind the members from below it",
             )
 
@@ -200,6 +212,9 @@ def _find_workbenches(ordered: list[_GroupDraft], context: Context) -> None:
                 break
         else:
             fixed = context.filesystems[name].fixed
-            context.mistakes.add(fixed.origin, f"no mount on the host shows {span} of the filesystem {device}, "
-                                 "which the members of a group have in common",
-                                 "mount a wider part of that filesystem on the host first")  # fmt: skip
+            context.mistakes.add(
+                fixed.origin,
+                f"no mount on the host shows {span} of the filesystem {device}, "
+                "which the members of a group have in common",
+                "mount a wider part of that filesystem on the host first",
+            )

@@ -194,7 +194,8 @@ class MakeNode(NamedTuple):
     `content` is what a file gets, as text in which bytes that are not UTF-8 are surrogate escapes; `source` a host
     file to copy instead; `link` where a symlink points. `device` is (major, minor). `mode`, `uid` and `gid` of -1 leave
     what the creation gives (0755 for a directory, 0644 for a file, the builder's ids). `existing` accepts a node of
-    the same type that is there already. `careful` walks the path without following a symlink: the contents are not ours.
+    the same type that is there already. `careful` walks the path without following a symlink: the contents are not
+    ours.
     """
 
     within: Handle
@@ -218,7 +219,9 @@ class MakeNode(NamedTuple):
 
 
 class MakeMountpoint(NamedTuple):
-    """Make sure that `path` exists, as a file or directory just as the root of `like` is one (a mount not yet attached)."""
+    """Make sure that `path` exists, as a file or directory just as the root of `like` is one (a mount not yet
+    attached).
+    """
 
     within: Handle
     path: str
@@ -307,7 +310,9 @@ class CloneHost(NamedTuple):
 
 
 class SetAttributes(NamedTuple):
-    """mount_setattr(2) on a mount that is still detached: bits to set and clear, unbindable, id-mapping ("" for none)."""
+    """mount_setattr(2) on a mount that is still detached: bits to set and clear, unbindable, id-mapping ("" for
+    none).
+    """
 
     mount: Handle
     set: int
@@ -326,7 +331,8 @@ class SetAttributes(NamedTuple):
 class Attach(NamedTuple):
     """Attach `mount` at `path` (relative, "" for its root) of `parent`; moves it if it stands elsewhere already.
 
-    `careful` walks the path without following symlinks; `tree` lets the walk cross mounts that a recursive clone brought.
+    `careful` walks the path without following symlinks; `tree` lets the walk cross mounts that a recursive clone
+    brought.
     """
 
     mount: Handle
@@ -433,3 +439,5 @@ STEP_TYPES: tuple[type[Step], ...] = (
     EnterRoot,
     Release,
 )
+
+STEP_KINDS: tuple[str, ...] = tuple(step._field_defaults["kind"] for step in STEP_TYPES)

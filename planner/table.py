@@ -10,7 +10,8 @@ class MountRow(NamedTuple):
 
     `mount_id` may be reused by the kernel after an unmount. `device` is "major:minor"; a predicted table writes
     "=NAME" for a superblock that does not exist yet. `root` is the path inside the filesystem, `mountpoint` the path as
-    seen from the reader's root. `attributes` is mountinfo's sixth field, `options` its last one. A group id of 0 means none.
+    seen from the reader's root. `attributes` is mountinfo's sixth field, `options` its last one. A group id of 0
+    means none.
     """
 
     mount_id: int
@@ -61,7 +62,8 @@ class Walks:
     def end_of(self, path: str) -> MountRow:
         """The mount on which a walk to the absolute, canonical `path` ends: at each step the topmost mount there.
 
-        A walk begins on the reader's root itself, even if another mount covers that. Raises LookupError for an empty table.
+        A walk begins on the reader's root itself, even if another mount covers that. Raises LookupError for an empty
+        table.
         """
         row = self._root
         if row is None:
