@@ -76,7 +76,32 @@ CLONE_NEWNET = 0x40000000
 
 # linux/prctl.h
 PR_SET_PDEATHSIG = 1
+PR_CAPBSET_READ = 23
+PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_RAISE = 2
+PR_CAP_AMBIENT_CLEAR_ALL = 4
+
+# linux/capability.h
+CAPABILITY_VERSION_3 = 0x20080522
+CAP_SETGID = 6
+CAP_SETUID = 7
+
+# linux/close_range.h
+CLOSE_RANGE_CLOEXEC = 4
+LAST_FD = 0xFFFFFFFF
+
+# asm-generic/siginfo.h, linux/signalfd.h
+SI_KERNEL = 0x80
+SIGNALFD_SIGINFO = "=IiiI 112x"  # signo, errno, code, pid; the rest of its 128 bytes is not used here
+
+# linux/sockios.h, linux/if.h, linux/socket.h
+SIOCSIFFLAGS = 0x8914
+IFF_UP = 1
+AF_UNIX = 1
+SOCK_DGRAM = 2
+SOCK_CLOEXEC = 0o2000000
 
 # linux/loop.h
 LOOP_CONFIGURE = 0x4C0A

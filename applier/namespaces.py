@@ -1,109 +1,219 @@
-"""Builds a plan in a child process, and holds the namespace it made until somebody has taken it over.
+"""Builds a plan in a child process, and holds the namespaces it made until somebody has taken them over.
 
-The child unshares, carries the steps out and then waits. A build that fails is never handed to anybody: the child ends,
-and the kernel frees all that was made. The child dies with its parent (PR_SET_PDEATHSIG), so that holds for a SIGKILL too.
+A build that fails is never handed to anybody: the child (holder.py) ends, and the kernel frees all that was made. The
+child dies with its parent (PR_SET_PDEATHSIG), so that holds for a SIGKILL too.
 """
 
 from __future__ import annotations
 
-import gc
+import marshal
 import os
 import signal
-import struct
-import traceback
 from types import TracebackType
-from typing import NoReturn
+from typing import NamedTuple
 
-from mountplan.applier import abi, syscalls
-from mountplan.applier.execute import StepFailed, execute
-from mountplan.applier.kernel import LinuxKernel
+from mountplan.applier import channel
+from mountplan.applier.channel import Sender
+from mountplan.applier.command import Start
+from mountplan.applier.holder import hold
 from mountplan.applier.refusal import explain
 from mountplan.applier.report import Reporter
-from mountplan.planner.errors import StepRefused
+from mountplan.planner.errors import CommandNotStarted, NamespaceRefused, StepRefused
 from mountplan.planner.mountinfo import parse_mountinfo
 from mountplan.planner.plan import Plan
 from mountplan.planner.table import MountTable
 
-_HEADER = struct.Struct("=cI")  # what a message is, and how long
-_PROGRESS, _HOST, _REFUSED, _CRASHED, _DONE = b"p", b"h", b"r", b"c", b"d"
+
+class Held(NamedTuple):
+    """One finished namespace: its name, the holder's descriptor of it, and its table as read when it was finished."""
+
+    name: str
+    fd: int
+    table: MountTable
 
 
 class Built:
-    """A namespace that stands, held by a waiting child process. Use it in a `with` block: leaving it lets go."""
+    """Namespaces that stand, held by a waiting process. Use it in a `with` block: leaving it lets go.
 
-    def __init__(self, pid: int, leash: int, host: MountTable) -> None:
-        self.pid = pid
-        self.host = host  # the host's table as the namespace copied it, before anything was changed
+    `pid` is the process that holds them, and `child` the one that is a child of ours: the same, or, with a pid
+    namespace of its own, the one that watches over process 1 from outside. `kinds` are those that were asked for
+    besides the mount namespace; the user namespace that an ordinary user gets is not among them.
+    """
+
+    def __init__(self, child: int, leash: int, answer: int, kinds: tuple[str, ...]) -> None:
+        self.pid = self.child = child
+        self.kinds = kinds
+        self.namespaces: tuple[Held, ...] = ()  # in the order of the plan
+        self.host = MountTable(())  # the host's table as the namespace copied it, before anything was changed
+        self.answer = answer  # what the holder says: after start(), nothing but why it did not
+        self.pidfd = -1
         self._leash = leash
+        self._ignored_children = False
 
-    def mountinfo(self) -> bytes:
-        """The text of the namespace's mount table, as seen from its root."""
-        with open(f"/proc/{self.pid}/mountinfo", "rb") as file:
-            return file.read()
+    def held(self, name: str = "") -> Held:
+        """The mount namespace `name`, or the first."""
+        return next(one for one in self.namespaces if name in ("", one.name))
+
+    def open_mounts(self, name: str = "") -> int:
+        """A descriptor of the mount namespace `name`, or of the first; it keeps the namespace alive."""
+        return os.open(f"/proc/{self.pid}/fd/{self.held(name).fd}", os.O_RDONLY | os.O_CLOEXEC)
 
     def open_namespace(self, kind: str) -> int:
-        """A descriptor of the child's namespace file ("mnt", "user"); it keeps the namespace alive."""
+        """A descriptor of one of the holder's other namespace files ("user", "pid", ...)."""
         return os.open(f"/proc/{self.pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
 
+    def tell(self, kind: bytes, payload: bytes = b"") -> None:
+        """Send the holder a message."""
+        Sender(self._leash).send(kind, payload)
+
+    def start(self, start: Start, namespace: str = "", *, tell_stops: bool = False) -> None:
+        """Have the holder become the command (or, as process 1, start it). Once that is done, `answer` ends.
+
+        With `tell_stops`, `child` stops when the command has stopped.
+        """
+        values = (tell_stops, self.held(namespace).fd, *start)
+        self.tell(channel.RUN, marshal.dumps(values))
+
+    def not_started(self) -> CommandNotStarted | None:
+        """After start(): None if the command runs, else what is wrong. Waits for the one or the other."""
+        kind, payload = channel.receive(self.answer)
+        if kind == channel.NOT_STARTED:
+            return CommandNotStarted(*marshal.loads(payload))
+        if kind == channel.CRASHED:
+            raise _crashed(payload)
+        return None
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the holder: to the command, or to process 1, which passes it on."""
+        try:
+            signal.pidfd_send_signal(self.pidfd, number)
+        except ProcessLookupError:
+            pass
+
     def close(self) -> None:
-        """End the child. The namespace lives on where somebody else is in it or holds a descriptor of it."""
-        if self._leash >= 0:
-            os.close(self._leash)
-            self._leash = -1
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
+        """End the holder. A namespace lives on where somebody else is in it or holds a descriptor of it."""
+        if self.child:
+            if self.pidfd >= 0:
+                self.send_signal(signal.SIGKILL)
+            else:
+                os.kill(self.child, signal.SIGKILL)
+            os.waitpid(self.child, 0)
+            self.ended()
+
+    def ended(self) -> None:
+        """The child has been waited for: close what is left."""
+        self.child = 0
+        for fd in {self._leash, self.answer, self.pidfd} - {-1}:
+            os.close(fd)
+        self._leash = self.answer = self.pidfd = -1
+        if self._ignored_children:
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+            self._ignored_children = False
 
     def __enter__(self) -> Built:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.close()
 
 
-def build(plan: Plan, reporter: Reporter | None = None) -> Built:
-    """Carry `plan` out in a child process with a mount namespace of its own. Raises StepRefused.
+def build(plan: Plan, reporter: Reporter | None = None, kinds: tuple[str, ...] = ()) -> Built:
+    """Carry `plan` out in a child process with mount namespaces of its own. Raises StepRefused or NamespaceRefused.
 
-    A user without CAP_SYS_ADMIN gets a user namespace around it. What stands there is not verified yet.
+    `kinds` are the other namespaces that the child unshares first (RunSettings.unshare): what a proc or sysfs mount
+    shows depends on them. A user without CAP_SYS_ADMIN gets a user namespace around it. What stands there is not
+    verified yet.
     """
-    reporter = reporter or Reporter()
-    answer, say = os.pipe()
-    leash_end, leash = os.pipe()
-    parent = os.getpid()
-    child = os.fork()
+    built = _fork(plan, kinds)
+    try:
+        _listen(plan, built, reporter or Reporter())
+        if built.pidfd < 0:
+            built.pidfd = os.pidfd_open(built.child)
+    except BaseException:
+        built.close()
+        raise
+    return built
+
+
+def _fork(plan: Plan, kinds: tuple[str, ...]) -> Built:
+    pipes: list[int] = []
+    ignored_children = _heed_children()
+    try:
+        pipes += channel.pipe()
+        pipes += channel.pipe()
+        parent = os.getpid()
+        child = os.fork()
+    except OSError as error:
+        for fd in pipes:
+            os.close(fd)
+        meaning, remedy = explain("fork", error.errno or 0)
+        raise NamespaceRefused("cannot start the building process", meaning, remedy) from None
+    answer, say, leash_end, leash = pipes
     if child == 0:
-        _child(plan, parent, say, leash_end)
+        os.close(answer)
+        os.close(leash)
+        hold(plan, kinds, parent, say, leash_end, frozenset((signal.SIGCHLD,) if ignored_children else ()))
     os.close(say)
     os.close(leash_end)
-    try:
-        host = _listen(plan, child, answer, reporter)
-    except BaseException:
-        os.close(leash)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        raise
-    finally:
-        os.close(answer)
-    return Built(child, leash, host)
+    built = Built(child, leash, answer, kinds)
+    built._ignored_children = ignored_children
+    return built
 
 
-def _listen(plan: Plan, child: int, answer: int, reporter: Reporter) -> MountTable:
+def _heed_children() -> bool:
+    """If SIGCHLD is ignored, which exec hands down, the status of a child is lost: stop that, and return True."""
+    if signal.getsignal(signal.SIGCHLD) is not signal.SIG_IGN:
+        return False
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    return True
+
+
+def _listen(plan: Plan, built: Built, reporter: Reporter) -> None:
     reporter.begin(len(plan.steps))
-    host = MountTable(())
+    namespaces: list[Held] = []
     while True:
-        kind, payload = _receive(answer)
-        if kind == _PROGRESS:
+        kind, payload = channel.receive(built.answer)
+        if kind == channel.PROGRESS:
             reporter.step(int(payload))
-        elif kind == _HOST:
-            host = parse_mountinfo(payload)
-        elif kind == _DONE:
+        elif kind == channel.HOST:
+            built.host = parse_mountinfo(payload)
+        elif kind == channel.FINISHED:
+            name, fd, text = payload.split(b"\0", 2)
+            namespaces.append(Held(name.decode(), int(fd), parse_mountinfo(text)))
+        elif kind == channel.DONE:
+            built.namespaces = tuple(namespaces)
             reporter.end()
-            return host
-        elif kind == _REFUSED:
+            return
+        elif kind == channel.MAP:
+            _map_ids(built)
+        elif kind == channel.PID:
+            built.pid = int(payload)
+            built.pidfd = os.pidfd_open(built.pid)
+        elif kind == channel.REFUSED:
             raise _refused(plan, payload)
-        elif kind == _CRASHED:
-            raise RuntimeError(f"the building process failed, which is a bug in mountplan:\n{payload.decode()}")
+        elif kind == channel.NO_NAMESPACE:
+            what, number, syscall = payload.decode().split("\0")
+            meaning, remedy = explain("isolate", int(number))
+            raise NamespaceRefused(f"cannot make {what}: {syscall}", meaning, remedy)
+        elif kind == channel.CRASHED:
+            raise _crashed(payload)
         else:
-            raise RuntimeError(f"the building process {child} was ended by somebody else")
+            raise RuntimeError(f"the building process {built.child} was ended by somebody else")
+
+
+def _map_ids(built: Built) -> None:
+    from mountplan.applier.userns import map_all_ids
+
+    try:
+        map_all_ids(built.child)
+    except OSError as error:
+        meaning, remedy = explain("isolate", error.errno or 0)
+        raise NamespaceRefused("cannot make an id-mapping for the user namespace", meaning, remedy) from None
+    built.tell(channel.MAPPED)
+
+
+def _crashed(payload: bytes) -> RuntimeError:
+    return RuntimeError(f"the building process failed, which is a bug in mountplan:\n{payload.decode()}")
 
 
 def _refused(plan: Plan, payload: bytes) -> StepRefused:
@@ -120,70 +230,3 @@ def _refused(plan: Plan, payload: bytes) -> StepRefused:
         remedy=remedy,
         log=tuple(log),
     )
-
-
-def _receive(answer: int) -> tuple[bytes, bytes]:
-    header = _read(answer, _HEADER.size)
-    if len(header) < _HEADER.size:
-        return b"", b""
-    kind, length = _HEADER.unpack(header)
-    return kind, _read(answer, length)
-
-
-def _read(fd: int, length: int) -> bytes:
-    data = b""
-    while len(data) < length:
-        block = os.read(fd, length - len(data))
-        if not block:
-            break
-        data += block
-    return data
-
-
-class _Sender(Reporter):
-    """The child's side of the pipe."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-
-    def send(self, kind: bytes, payload: bytes = b"") -> None:
-        view = memoryview(_HEADER.pack(kind, len(payload)) + payload)
-        while view:
-            view = view[os.write(self._fd, view) :]
-
-    def step(self, done: int) -> None:
-        self.send(_PROGRESS, str(done).encode())
-
-
-def _child(plan: Plan, parent: int, say: int, leash_end: int) -> NoReturn:
-    """The building process. Never returns, and never runs anything of the parent's on its way out."""
-    status = 1
-    try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and ends us
-        syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-        gc.disable()  # the process is short-lived, and its steps make many small objects
-        sender = _Sender(say)
-        try:
-            with open("/proc/self/mountinfo", "rb") as file:
-                sender.send(_HOST, file.read())
-            execute(plan.steps, LinuxKernel(), sender)
-        except StepFailed as failed:
-            cause = failed.cause
-            syscall = getattr(cause, "syscall", "") or cause.strerror or "a system call"
-            log = getattr(cause, "log", ())
-            words = (str(failed.index), str(cause.errno or 0), syscall, *log)
-            sender.send(_REFUSED, "\0".join(words).encode("utf-8", "surrogateescape"))
-            os._exit(1)
-        sender.send(_DONE)
-        os.close(say)
-        os.read(leash_end, 1)  # until the parent lets go
-        status = 0
-    except BaseException:
-        try:
-            _Sender(say).send(_CRASHED, traceback.format_exc().encode())
-        except OSError:
-            pass
-    finally:
-        os._exit(status)

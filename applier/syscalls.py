@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+from collections.abc import Iterable
 from ctypes import c_char_p, c_int, c_long, c_size_t, c_uint, c_ulong, get_errno
 from typing import Any, NoReturn
 
@@ -36,6 +37,7 @@ _fsmount = _prototype(c_int, c_uint, c_uint)
 _fspick = _prototype(c_int, c_char_p, c_uint)
 _openat2 = _prototype(c_int, c_char_p, c_char_p, c_size_t)
 _mount_setattr = _prototype(c_int, c_char_p, c_uint, c_char_p, c_size_t)
+_close_range = _prototype(c_uint, c_uint, c_uint)
 _mount = _wrapped("mount", c_char_p, c_char_p, c_char_p, c_ulong, c_char_p)
 _umount2 = _wrapped("umount2", c_char_p, c_int)
 _pivot_root = _wrapped("pivot_root", c_char_p, c_char_p)
@@ -43,6 +45,11 @@ _unshare = _wrapped("unshare", c_int)
 _setns = _wrapped("setns", c_int, c_int)
 _prctl = _wrapped("prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
 _statx = _wrapped("statx", c_int, c_char_p, c_int, c_uint, c_char_p)
+_signalfd = _wrapped("signalfd", c_int, c_char_p, c_int)
+_capget = _wrapped("capget", c_char_p, c_char_p)
+_capset = _wrapped("capset", c_char_p, c_char_p)
+_sethostname = _wrapped("sethostname", c_char_p, c_size_t)
+_socket = _wrapped("socket", c_int, c_int, c_int)
 
 
 def _refuse(syscall: str, log: tuple[str, ...] = ()) -> NoReturn:
@@ -82,12 +89,14 @@ def fsconfig(context: int, command: int, key: bytes | None, value: bytes | None,
     """fsconfig(2), Linux 5.2: one option, or one command. What the filesystem says about a refusal comes with it."""
     if _fsconfig(abi.SYS_FSCONFIG, context, command, key, value, aux) < 0:
         number = get_errno()
-        raise KernelRefusal(number, f"fsconfig({key.decode(errors='replace')})" if key else "fsconfig", said_by(context))
+        raise KernelRefusal(
+            number, f"fsconfig({key.decode(errors='replace')})" if key else "fsconfig", said_by(context)
+        )
 
 
 def said_by(context: int) -> tuple[str, ...]:
     """The messages that wait in a filesystem context, without their kind ("e ", "w ", "i ")."""
-    lines = []
+    lines: list[str] = []
     while True:
         try:
             line = os.read(context, 4096)
@@ -163,10 +172,62 @@ def setns(namespace: int, flags: int) -> None:
         _refuse("setns")
 
 
-def prctl(option: int, value: int) -> None:
-    """prctl(2) with one argument."""
-    if _prctl(option, value, 0, 0, 0) < 0:
+def prctl(option: int, value: int, second: int = 0) -> int:
+    """prctl(2) with one argument, or two."""
+    result: int = _prctl(option, value, second, 0, 0)
+    if result < 0:
         _refuse("prctl")
+    return result
+
+
+def close_range(first: int, last: int, flags: int = 0) -> None:
+    """close_range(2), Linux 5.9: close descriptors, or with CLOSE_RANGE_CLOEXEC (5.11) have exec close them."""
+    if _close_range(abi.SYS_CLOSE_RANGE, first, last, flags) < 0:
+        _refuse("close_range")
+
+
+def signalfd(numbers: Iterable[int]) -> int:
+    """signalfd(2): a descriptor from which these signals are read; the caller has blocked them."""
+    bits = 8 * struct.calcsize("@L")  # a sigset_t is made of longs, the lowest signals in the first
+    mask = sum(1 << number - 1 for number in set(numbers))
+    words = (mask >> shift & ((1 << bits) - 1) for shift in range(0, 1024, bits))
+    fd: int = _signalfd(-1, struct.pack(f"@{1024 // bits}L", *words), os.O_CLOEXEC | os.O_NONBLOCK)
+    if fd < 0:
+        _refuse("signalfd")
+    return fd
+
+
+def capget() -> tuple[int, int, int]:
+    """capget(2): the caller's effective, permitted and inheritable capabilities, as bit masks."""
+    data = ctypes.create_string_buffer(24)
+    if _capget(struct.pack("=Ii", abi.CAPABILITY_VERSION_3, 0), data) < 0:
+        _refuse("capget")
+    low = struct.unpack_from("=III", data)
+    high = struct.unpack_from("=III", data, 12)
+    effective, permitted, inheritable = (a | b << 32 for a, b in zip(low, high, strict=True))
+    return effective, permitted, inheritable
+
+
+def capset(effective: int, permitted: int, inheritable: int) -> None:
+    """capset(2) for the calling thread."""
+    sets = (effective, permitted, inheritable)
+    data = struct.pack("=6I", *(one & 0xFFFFFFFF for one in sets), *(one >> 32 for one in sets))
+    if _capset(struct.pack("=Ii", abi.CAPABILITY_VERSION_3, 0), data) < 0:
+        _refuse("capset")
+
+
+def sethostname(name: bytes) -> None:
+    """sethostname(2), for the caller's uts namespace."""
+    if _sethostname(name, len(name)) < 0:
+        _refuse("sethostname")
+
+
+def local_socket() -> int:
+    """socket(2): a local datagram socket, for ioctls that want some socket. Spares an import of `socket`."""
+    fd: int = _socket(abi.AF_UNIX, abi.SOCK_DGRAM | abi.SOCK_CLOEXEC, 0)
+    if fd < 0:
+        _refuse("socket")
+    return fd
 
 
 def mount_id(dirfd: int, path: bytes) -> int:

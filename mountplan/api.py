@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from mountplan.planner.errors import Mistake, NotGranted, SpecError
 from mountplan.planner.table import MountTable
@@ -73,9 +73,7 @@ def plan(spec: Spec, host: Host | None = None) -> Plan:
     try:
         topology = resolve(spec, host or _this_machine())
     except SpecError as error:
-        raise SpecError(
-            tuple(mistake._replace(ref=spec.ref(mistake.ref.key)) for mistake in error.mistakes)
-        ) from None
+        raise SpecError(tuple(mistake._replace(ref=spec.ref(mistake.ref.key)) for mistake in error.mistakes)) from None
     return make_plan(topology, find_order(topology))
 
 
@@ -113,7 +111,7 @@ def verify(plan: Plan, built: Built) -> tuple[tuple[tuple[str, MountTable], ...]
 def _build_verified(plan: Plan, reporter: Reporter | None) -> tuple[Built, tuple[tuple[str, MountTable], ...]]:
     from mountplan.applier.namespaces import build
 
-    built = build(plan, reporter)
+    built = build(plan, reporter, plan.run.unshare)
     try:
         tables, drift = verify(plan, built)
         if drift:
@@ -134,13 +132,47 @@ def apply(plan: Plan, reporter: Reporter | None = None) -> Applied:
     return Applied(tables, len(plan.steps), perf_counter() - started)
 
 
-def run(plan: Plan, command: tuple[str, ...], reporter: Reporter | None = None) -> int:
-    """Build and verify `plan`, run `command` in it, and return its exit status (128 + n if signal n ended it)."""
-    from mountplan.applier.run import run_in
+def run(
+    plan: Plan,
+    command: tuple[str, ...] = (),
+    reporter: Reporter | None = None,
+    *,
+    namespace: str = "",
+    status_fd: int | None = None,
+) -> int:
+    """Build and verify `plan`, run `command` in it, and return its exit status (128 + n if signal n ended it).
 
+    Without `command`, the spec's is run. What happens to signals: applier/run.py, run_in. Raises CommandNotStarted.
+    """
+    from mountplan.applier.run import check_settings, run_in
+
+    command = command or plan.run.command
+    check_settings(plan.run, command)
     built, _ = _build_verified(plan, reporter)
     with built:
-        return run_in(built, plan.run, command or plan.run.command)
+        return run_in(built, plan.run, command, namespace=namespace, status_fd=status_fd)
+
+
+def execute(
+    plan: Plan,
+    command: tuple[str, ...] = (),
+    reporter: Reporter | None = None,
+    *,
+    namespace: str = "",
+    status_fd: int | None = None,
+) -> NoReturn:
+    """Build and verify `plan`, and end as `command`: for a process that is there for nothing else.
+
+    Where a new pid namespace or `status_fd` takes a process that waits, it raises SystemExit with the command's status.
+    Raises CommandNotStarted, maybe inside the new root, where nothing can be imported any more: print it, and exit.
+    """
+    from mountplan.applier.run import check_settings, exec_in
+
+    command = command or plan.run.command
+    check_settings(plan.run, command)
+    built, _ = _build_verified(plan, reporter)
+    with built:
+        exec_in(built, plan.run, command, namespace=namespace, status_fd=status_fd)
 
 
 def shell() -> str:

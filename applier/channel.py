@@ -1,0 +1,79 @@
+"""Messages between the process that wants a namespace and the one that builds and holds it, over two pipes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+
+from mountplan.applier.report import Reporter
+
+_HEADER = struct.Struct("=cI")  # what a message is, and how long
+
+# What the holder says.
+PID, MAP, PROGRESS, HOST, FINISHED, DONE = (bytes([c]) for c in b"imphfd")
+REFUSED, NO_NAMESPACE, CRASHED, NOT_STARTED = (bytes([c]) for c in b"rncx")
+# What it is told: the map is written, and run this command. The end of the pipe means: let go.
+MAPPED, RUN = (bytes([c]) for c in b"MR")
+
+
+class Sender(Reporter):
+    """The writing end of a pipe."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def send(self, kind: bytes, payload: bytes = b"") -> None:
+        view = memoryview(_HEADER.pack(kind, len(payload)) + payload)
+        while view:
+            view = view[os.write(self._fd, view) :]
+
+    def step(self, done: int) -> None:
+        self.send(PROGRESS, str(done).encode())
+
+
+def receive(fd: int) -> tuple[bytes, bytes]:
+    """The next message: (kind, payload); the kind is b"" if the other side has gone."""
+    header = _read(fd, _HEADER.size)
+    if len(header) < _HEADER.size:
+        return b"", b""
+    kind, length = _HEADER.unpack(header)
+    return kind, _read(fd, length)
+
+
+def _read(fd: int, length: int) -> bytes:
+    data = b""
+    while len(data) < length:
+        block = os.read(fd, length - len(data))
+        if not block:
+            break
+        data += block
+    return data
+
+
+def pipe() -> tuple[int, int]:
+    """os.pipe(), but never 0, 1 or 2, which may be closed: they are the command's."""
+    ends = os.pipe()
+    if min(ends) > 2:
+        return ends
+    try:
+        return _above(ends[0]), _above(ends[1])
+    finally:
+        for fd in ends:
+            os.close(fd)
+
+
+def _above(fd: int) -> int:
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+
+
+def close_all_but(*kept: int) -> None:
+    """Close every descriptor but these; stdin, stdout and stderr as well."""
+    from mountplan.applier import abi, syscalls
+
+    first = 0
+    for fd in sorted(kept):
+        if fd > first:
+            syscalls.close_range(first, fd - 1)
+        first = fd + 1
+    syscalls.close_range(first, abi.LAST_FD)

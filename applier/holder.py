@@ -1,0 +1,136 @@
+"""The child process of a build: unshares, carries the steps out, and holds the namespaces until it hears what is next.
+
+That is a command, which it then becomes, or to let go. Whatever it may need is imported before it builds: afterwards
+its root is another one, where Python's files may not be.
+"""
+
+from __future__ import annotations
+
+import gc
+import marshal
+import os
+import signal
+from typing import NoReturn
+
+from mountplan.applier import abi, channel, syscalls
+from mountplan.applier.channel import Sender
+from mountplan.applier.command import Inherited, Start, become
+from mountplan.applier.execute import StepFailed, execute
+from mountplan.applier.init import serve, watch
+from mountplan.applier.kernel import LinuxKernel
+from mountplan.planner.errors import CommandNotStarted
+from mountplan.planner.plan import Plan
+
+
+def hold(
+    plan: Plan, kinds: tuple[str, ...], parent: int, say: int, leash: int, ignored: frozenset[int] = frozenset()
+) -> NoReturn:
+    """The whole life of the child. Never returns, and never runs anything of the parent's on its way out.
+
+    `kinds` are the namespaces to unshare besides the mount namespace; `ignored` are signals that the parent ignored.
+    """
+    try:
+        inherited = Inherited.take(ignored)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and ends us
+        syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        gc.disable()  # the process is short-lived, and its steps make many small objects
+        sender = Sender(say)
+        stops = _isolate(kinds, sender, leash) if kinds else -1
+        if not _build(plan, sender):
+            os._exit(1)
+        _await_orders(sender, inherited, leash, stops, init="pid" in kinds)
+    except BaseException as error:
+        try:
+            Sender(say).send(channel.CRASHED, _traceback(error).encode(errors="replace"))
+        except OSError:
+            pass
+    finally:
+        os._exit(1)
+
+
+def _isolate(kinds: tuple[str, ...], sender: Sender, leash: int) -> int:
+    """Unshare `kinds`. If there is a pid namespace among them, its process 1 returns, with the pipe for watch()."""
+    from mountplan.applier import isolation
+
+    try:
+        isolation.isolate(kinds, sender, leash)
+        if "pid" not in kinds:
+            return -1
+        stopped, stops = channel.pipe()
+        outside = os.getpid()
+        child = os.fork()
+    except isolation.IsolationFailed as failed:
+        _refuse_namespace(sender, failed.what, failed.cause)
+    except OSError as error:
+        _refuse_namespace(sender, "process 1 of the pid namespace", error)
+    if child:
+        watch(child, stopped)
+    os.close(stopped)
+    syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
+    # /proc is still the host's: it knows our parent, and us, by the pids that the host knows.
+    with open("/proc/self/stat", "rb") as file:
+        if int(file.read().rpartition(b")")[2].split()[1]) != outside:
+            os._exit(1)
+    sender.send(channel.PID, os.readlink("/proc/self").encode())
+    return stops
+
+
+def _refuse_namespace(sender: Sender, what: str, cause: OSError) -> NoReturn:
+    syscall = getattr(cause, "syscall", "") or "a system call"
+    sender.send(channel.NO_NAMESPACE, "\0".join((what, str(cause.errno or 0), syscall)).encode())
+    os._exit(1)
+
+
+def _build(plan: Plan, sender: Sender) -> bool:
+    kernel = LinuxKernel()
+    try:
+        with open("/proc/self/mountinfo", "rb") as file:
+            sender.send(channel.HOST, file.read())
+        execute(plan.steps, kernel, sender)
+    except StepFailed as failed:
+        cause = failed.cause
+        syscall = getattr(cause, "syscall", "") or cause.strerror or "a system call"
+        log = getattr(cause, "log", ())
+        words = (str(failed.index), str(cause.errno or 0), syscall, *log)
+        sender.send(channel.REFUSED, "\0".join(words).encode("utf-8", "surrogateescape"))
+        return False
+    for one in kernel.finished:
+        with open(one.mountinfo, "rb") as file:  # read only now, when all of them stand
+            sender.send(channel.FINISHED, b"%s\0%d\0%s" % (one.name.encode(), one.fd, file.read()))
+    sender.send(channel.DONE)
+    return True
+
+
+def _await_orders(sender: Sender, inherited: Inherited, leash: int, stops: int, *, init: bool) -> None:
+    """Wait until the parent lets go, or names a command and the mount namespace for it."""
+    kind, payload = channel.receive(leash)
+    if kind != channel.RUN:
+        return
+    tell_stops, namespace, *values = marshal.loads(payload)
+    start = Start(*values)
+    try:
+        if init:
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # from now on none may be lost
+            child = os.fork()
+            if child:
+                serve(child, stops if tell_stops else -1, leash)
+        # Also if we are in it: our root may be covered by other mounts on "/", and this takes the topmost.
+        syscalls.setns(namespace, abi.CLONE_NEWNS)
+        become(start, inherited)
+    except CommandNotStarted as error:
+        sender.send(channel.NOT_STARTED, marshal.dumps((error.what, error.remedy, error.exit_status)))
+    except OSError as error:
+        sender.send(channel.NOT_STARTED, marshal.dumps((f"cannot start {start.command[0]!r}: {error}", "", 3)))
+
+
+def _traceback(error: BaseException) -> str:
+    """A traceback without source lines: the module `traceback` costs start-up time, and reads files that are gone."""
+    lines = []
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        lines.append(f"  {code.co_filename}:{trace.tb_lineno}: in {code.co_name}")
+        trace = trace.tb_next
+    return "\n".join((*lines, f"{type(error).__name__}: {error}"))

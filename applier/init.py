@@ -1,0 +1,68 @@
+"""Process 1 of a new pid namespace, and the process outside that watches over it.
+
+The one that builds is process 1, since a `proc` mount shows the pid namespace of whoever mounts it. The command is its
+child: process 1 is deaf to every signal that it does not handle, and must reap what others leave behind. When it ends,
+the kernel kills all that is left.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from typing import NoReturn
+
+from mountplan.applier.channel import close_all_but
+from mountplan.applier.signals import FORWARDABLE, Signals
+
+
+def exit_status(wait_status: int) -> int:
+    """What a shell makes of a wait status: 128 + n if signal n ended the process."""
+    code = os.waitstatus_to_exitcode(wait_status)
+    return code if code >= 0 else 128 - code
+
+
+def watch(init: int, stops: int) -> NoReturn:
+    """Outside: stop when the command has stopped, so that a shell sees it; end as process 1 ends."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    close_all_but(stops)
+    while os.read(stops, 1):
+        os.kill(os.getpid(), signal.SIGSTOP)
+    _, status = os.waitpid(init, 0)
+    os._exit(exit_status(status))
+
+
+def serve(command: int, stops: int, leash: int) -> NoReturn:
+    """Process 1: forward signals to `command`, reap, and end with its status, or when the leash is let go.
+
+    A byte in `stops` tells that the command has stopped; -1 if nobody wants to know. All signals are blocked already.
+    """
+    with Signals((*FORWARDABLE, signal.SIGCHLD)) as signals:
+        close_all_but(*({stops, leash, signals.fd} - {-1}))
+        poll = select.poll()
+        poll.register(signals.fd, select.POLLIN)
+        poll.register(leash, select.POLLIN)
+        while True:
+            ready = {fd for fd, _ in poll.poll()}
+            if leash in ready:
+                os._exit(1)
+            for caught in signals.read():
+                if caught.is_for_the_command:
+                    os.kill(command, caught.number)
+            _reap(command, stops)
+
+
+def _reap(command: int, stops: int) -> None:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        if pid != command:
+            continue
+        if not os.WIFSTOPPED(status):
+            os._exit(exit_status(status))
+        if stops >= 0:
+            os.write(stops, b"s")

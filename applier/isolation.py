@@ -1,0 +1,98 @@
+"""The namespaces besides the mount namespace, unshared before anything is built.
+
+The order matters: what `proc`, `sysfs`, `mqueue` and `cgroup2` show is fixed when they are mounted, by the namespaces
+of the process that mounts them; and a namespace belongs to the user namespace in which it was made.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+from collections.abc import Callable
+
+from mountplan.applier import abi, syscalls
+from mountplan.applier.channel import MAP, MAPPED, Sender, receive
+from mountplan.applier.refusal import KernelRefusal
+from mountplan.applier.userns import map_own_ids, may_map_all_ids
+
+FLAGS = {
+    "user": abi.CLONE_NEWUSER,
+    "pid": abi.CLONE_NEWPID,
+    "net": abi.CLONE_NEWNET,
+    "ipc": abi.CLONE_NEWIPC,
+    "uts": abi.CLONE_NEWUTS,
+    "cgroup": abi.CLONE_NEWCGROUP,
+    "time": abi.CLONE_NEWTIME,
+}
+
+
+class IsolationFailed(Exception):
+    """`what` could not be had, for `cause`. Internal: namespaces.py makes NamespaceRefused of it."""
+
+    def __init__(self, what: str, cause: OSError) -> None:
+        super().__init__(what, cause)
+        self.what = what
+        self.cause = cause
+
+
+def isolate(kinds: tuple[str, ...], sender: Sender, leash: int) -> None:
+    """Unshare `kinds`; "pid" takes effect in the next child only. Raises IsolationFailed.
+
+    Whoever may not unshare them gets a user namespace around them, as for the mount namespace.
+    """
+    if "user" in kinds:
+        _unshare_user(sender, leash)
+    for kind in FLAGS:
+        if kind == "user" or kind not in kinds:
+            continue
+        try:
+            syscalls.unshare(FLAGS[kind])
+        except KernelRefusal as refusal:
+            if refusal.errno != errno.EPERM or "user" in kinds:
+                raise IsolationFailed(f"a {kind} namespace", refusal) from None
+            return isolate(("user", *kinds), sender, leash)  # this was the first: it is all or none of them
+    if "net" in kinds:
+        _do("the loopback interface of the net namespace", _raise_loopback)
+    if "time" in kinds:
+        _do("a time namespace", _enter_own_time)
+    return None
+
+
+def _do(what: str, action: Callable[[], None]) -> None:
+    try:
+        action()
+    except OSError as error:
+        raise IsolationFailed(what, error) from None
+
+
+def _unshare_user(sender: Sender, leash: int) -> None:
+    """A user namespace. Root keeps all its ids; anybody else becomes root, and has no other id."""
+    uid, gid = os.geteuid(), os.getegid()
+    everything = may_map_all_ids()
+    _do("a user namespace", lambda: syscalls.unshare(abi.CLONE_NEWUSER))
+    if not everything:
+        _do("an id-mapping for the user namespace", lambda: map_own_ids(uid, gid))
+        return
+    sender.send(MAP)  # it takes a process outside to map ids that are not our own
+    if receive(leash)[0] != MAPPED:
+        os._exit(1)
+
+
+def _raise_loopback() -> None:
+    """A new net namespace has its loopback interface down, and then not even 127.0.0.1 works."""
+    fd = syscalls.local_socket()
+    try:
+        fcntl.ioctl(fd, abi.SIOCSIFFLAGS, struct.pack("=16sH14x", b"lo", abi.IFF_UP))
+    finally:
+        os.close(fd)
+
+
+def _enter_own_time() -> None:
+    """unshare(2) gives a time namespace to children only, and the caller may become the command itself."""
+    fd = os.open("/proc/self/ns/time_for_children", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscalls.setns(fd, abi.CLONE_NEWTIME)
+    finally:
+        os.close(fd)

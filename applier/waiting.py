@@ -1,0 +1,170 @@
+"""The process that waits for a command: forwards signals, takes part in job control, tells how it ended."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+
+from mountplan.applier.command import Start
+from mountplan.applier.init import exit_status
+from mountplan.applier.namespaces import Built
+from mountplan.applier.signals import FORWARDABLE, STOPPING, Signals
+from mountplan.planner.errors import CommandNotStarted
+
+_GRACE = 1000  # ms that a command has to end by itself once an exception ends the waiting
+
+
+def wait_for(built: Built, start: Start, namespace: str, status_fd: int | None, *, whole: bool) -> int:
+    """Have the holder start the command, and wait for it: its exit status. Raises CommandNotStarted.
+
+    `whole` says that this process is there for nothing else: then it stops when the command is stopped, as a shell's
+    job does, and all signals are the command's. Otherwise those that this process handles are its own.
+    """
+    told = _Told(status_fd, built)
+    tell_stops = whole and _has_terminal()
+    with _signals(whole, tell_stops) as signals:
+        built.start(start, namespace, tell_stops=tell_stops)
+        try:
+            status = _Waiting(built, signals, told, tell_stops).wait()
+        except BaseException:
+            _give_up(built)
+            raise
+    told.ended(status)
+    return status
+
+
+def _signals(whole: bool, tell_stops: bool) -> Signals:
+    numbers: set[int] = set()
+    if whole or _is_main_thread():
+        for number in FORWARDABLE if tell_stops else FORWARDABLE - STOPPING:
+            action = signal.getsignal(number)
+            # None is a handler that is not Python's: whoever installed it wants these signals.
+            if action is signal.SIG_DFL or (whole and action is signal.default_int_handler):
+                numbers.add(number)
+    if tell_stops:
+        numbers.add(signal.SIGCHLD)
+    return Signals(numbers)
+
+
+def _is_main_thread() -> bool:
+    threading = sys.modules.get("threading")
+    return threading is None or threading.current_thread() is threading.main_thread()
+
+
+def _has_terminal() -> bool:
+    """True if there is somebody who could continue us once we have stopped."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
+class _Waiting:
+    """One wait: for the start to succeed or fail, for signals, and for the end."""
+
+    def __init__(self, built: Built, signals: Signals, told: _Told, tell_stops: bool) -> None:
+        self.built = built
+        self.signals = signals
+        self.told = told
+        self.tell_stops = tell_stops
+        self.answered = False
+        self.refusal: CommandNotStarted | None = None
+
+    def wait(self) -> int:
+        answer = self.built.answer
+        poll = select.poll()
+        pidfd = os.pidfd_open(self.built.child)
+        try:
+            for fd in (answer, self.signals.fd, pidfd):
+                poll.register(fd, select.POLLIN)
+            while True:
+                ready = {fd for fd, _ in poll.poll()}
+                if not self.answered and ready & {answer, pidfd}:
+                    poll.unregister(answer)
+                    self._hear_answer()
+                if self.signals.fd in ready:
+                    self._pass_on()
+                if pidfd in ready:
+                    return self._end()
+        finally:
+            os.close(pidfd)
+
+    def _hear_answer(self) -> None:
+        self.answered = True
+        self.refusal = self.built.not_started()
+        if self.refusal is None:
+            self.told.started()
+
+    def _pass_on(self) -> None:
+        for caught in self.signals.read():
+            if caught.is_for_the_command:
+                self.built.send_signal(caught.number)
+            elif caught.number == signal.SIGCHLD:
+                self._stop_too()
+
+    def _stop_too(self) -> None:
+        """If the command has stopped, so do we; when somebody continues us, the command goes on."""
+        try:
+            stopped = os.waitid(os.P_PID, self.built.child, os.WSTOPPED | os.WNOHANG)
+        except ChildProcessError:
+            return
+        if stopped is not None:
+            os.kill(os.getpid(), signal.SIGSTOP)
+            os.kill(self.built.child, signal.SIGCONT)
+            self.built.send_signal(signal.SIGCONT)
+
+    def _end(self) -> int:
+        _, wait_status = os.waitpid(self.built.child, 0)
+        self.built.ended()
+        if self.refusal is not None:
+            raise self.refusal
+        return exit_status(wait_status)
+
+
+def _give_up(built: Built) -> None:
+    """An exception ends the waiting. What the terminal sent us, the command has got too: let it end, then kill it."""
+    if not built.child:
+        return
+    pidfd = os.pidfd_open(built.child)
+    try:
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        poll.poll(_GRACE)
+    finally:
+        os.close(pidfd)
+        built.close()
+
+
+class _Told:
+    """Lines of JSON for whoever asked to be told, as bubblewrap writes them."""
+
+    def __init__(self, fd: int | None, built: Built) -> None:
+        self._fd = fd
+        self._started = ""
+        if fd is None:
+            return
+        try:
+            os.fstat(fd)
+        except OSError as error:
+            raise CommandNotStarted(f"cannot write status to descriptor {fd}: {error.strerror}", "open it", 2) from None
+        # Looked up now: when the command runs, it may have ended.
+        values = [f'"child-pid": {built.pid}', f'"mnt-namespace": {os.stat(f"/proc/{built.pid}/ns/mnt").st_ino}']
+        values += [f'"{kind}-namespace": {os.stat(f"/proc/{built.pid}/ns/{kind}").st_ino}' for kind in built.kinds]
+        self._started = "{" + ", ".join(values) + "}\n"
+
+    def started(self) -> None:
+        self._say(self._started)
+
+    def ended(self, status: int) -> None:
+        self._say(f'{{"exit-code": {status}}}\n')
+
+    def _say(self, line: str) -> None:
+        if self._fd is None:
+            return
+        try:
+            os.write(self._fd, line.encode())
+        except OSError:
+            pass  # nobody listens any more; the command matters more
