@@ -1,0 +1,73 @@
+"""The command line: arguments, printing, exit statuses. Nothing else in mountplan prints.
+
+Start-up counts, as `mountplan run` stands before every program that is started with it: so this module imports next to
+nothing, and each command imports what it needs when it is called.
+
+Exit statuses: 0 done; 1 a difference, or a plan was refused; 2 wrong usage or a wrong spec; 3 the kernel said no;
+70 a bug in mountplan; 130 interrupted; 141 nobody reads the output any more. `run` ends as its command does.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import mountplan
+
+INTERRUPTED = 130  # 128 + SIGINT, as a shell tells it
+NO_READER = 141  # 128 + SIGPIPE
+BUG = 70  # EX_SOFTWARE of sysexits.h
+
+START = """\
+mountplan: write down the mount tree and the sharing you want; get it built in order, and verified.
+
+To begin with:
+  mountplan check SPEC               is the spec all right?
+  mountplan plan SPEC                what would be built, in which order, and why
+  mountplan run SPEC -- COMMAND      build it, and run a command in it
+
+`mountplan --help` lists all commands, `mountplan COMMAND --help` tells about one of them.
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Carry out one command line; returns the exit status. Raises nothing, and leaves no traceback."""
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        try:
+            return _main(arguments)
+        finally:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _drop_output()
+        return NO_READER
+
+
+def _main(arguments: list[str]) -> int:
+    if arguments in (["--version"], ["-V"]):  # without argparse: scripts ask this often
+        sys.stdout.write(f"mountplan {mountplan.__version__}\n")
+        return 0
+    if not arguments:
+        sys.stdout.write(START)
+        return 0
+    from mountplan.cli.frame import carry_out
+
+    return carry_out(arguments)
+
+
+def _drop_output() -> None:
+    """Whoever read our output has gone: say nothing more, not even at exit, when Python flushes what is left."""
+    import os
+
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except BrokenPipeError:
+                os.dup2(nowhere, stream.fileno())
+            except (OSError, ValueError):
+                pass
+    finally:
+        os.close(nowhere)

@@ -1,0 +1,77 @@
+"""The same text in colours, for terminals. The only module beside progress.py that imports rich."""
+
+from __future__ import annotations
+
+import os
+from typing import TextIO
+
+from rich.console import Console
+from rich.highlighter import RegexHighlighter
+from rich.text import Text
+from rich.theme import Theme
+
+_THEME = Theme(
+    {
+        "plan.heading": "bold",
+        "plan.section": "bold blue",
+        "plan.tree": "dim",
+        "plan.number": "dim cyan",
+        "plan.reason": "dim",
+        "plan.folded": "dim italic",
+        "plan.shared": "magenta",
+        "plan.master": "yellow",
+        "plan.unbindable": "red",
+        "plan.hidden": "dim italic",
+        "plan.readonly": "green",
+        "plan.error": "bold red",
+        "plan.place": "bold",
+        "plan.remedy": "green",
+        "plan.flow": "yellow",
+    }
+)
+# Beyond this many characters highlighting takes longer than anybody looks at what goes by.
+_MOST = 400_000
+
+
+class PlanHighlighter(RegexHighlighter):
+    """Colours what a look at a plan, a mount table or an error searches for. It never changes a character."""
+
+    base_style = "plan."
+    highlights = [
+        r"(?m)^(?P<heading>\S.*)$",
+        r"(?m)^  (?P<section>(Cut off from the host|Workbenches and seeds|The tree, from its root down|Enter it).*)$",
+        r"(?m)^ *(?P<tree>[│├└─|`][│├└─|` -]*)",
+        r"(?m)^ {4}(?P<number> *\d+)  .*?\S(?P<reason>  +\S.*)?$",
+        r"(?m)(?P<folded>\.\.\. .*)$",
+        r"(?P<shared>\bshared:\S+)",
+        r"(?P<master>\bmaster:\S+)",
+        r"(?P<unbindable>\bunbindable\b)",
+        r"(?P<hidden>\b(hidden|covered) by \S+)",
+        r"(?m)(?<=[\s,])(?P<readonly>ro)(?=[\s,]|$)",
+        r"(?m)(?P<flow>\b(arrive in|cross both ways).*)$",
+        r"(?m)^(?P<error>mountplan:)",
+        r"(?m)^(?P<place>\S+:\d+:)",
+        r"(?m)^  (?P<remedy>remedy:)",
+    ]
+
+
+def write_colored(stream: TextIO, text: str) -> None:
+    """Write `text` with colours. Without its escape sequences the output is `text`, byte for byte."""
+    if len(text) > _MOST:
+        stream.write(text)
+        return
+    console = Console(
+        file=stream,
+        force_terminal=True,
+        # What asked for colours, --color or the terminal, has been asked before: no second opinion here.
+        no_color=False,
+        color_system="auto" if stream.isatty() and os.environ.get("TERM") not in (None, "dumb") else "standard",
+        theme=_THEME,
+        markup=False,
+        emoji=False,
+        soft_wrap=True,
+        legacy_windows=False,
+    )
+    colored = Text(text, end="")
+    PlanHighlighter().highlight(colored)
+    console.print(colored, end="", soft_wrap=True)

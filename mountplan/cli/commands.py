@@ -1,0 +1,57 @@
+"""Which function carries out which command; its module is imported when it is called."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TypeAlias
+
+from mountplan.cli.output import Output
+
+Command: TypeAlias = Callable[[argparse.Namespace, Output], int]
+
+
+def _check(args: argparse.Namespace, output: Output) -> int:
+    from mountplan.cli.planning import check
+
+    return check(args, output)
+
+
+def _plan(args: argparse.Namespace, output: Output) -> int:
+    from mountplan.cli.planning import plan
+
+    return plan(args, output)
+
+
+def _apply(args: argparse.Namespace, output: Output) -> int:
+    from mountplan.cli.applying import apply
+
+    return apply(args, output)
+
+
+def _run(args: argparse.Namespace, output: Output) -> int:
+    from mountplan.cli.applying import run
+
+    return run(args, output)
+
+
+def _schema(args: argparse.Namespace, output: Output) -> int:
+    from mountplan.cli.editors import schema
+
+    return schema(args, output)
+
+
+def _completion(args: argparse.Namespace, output: Output) -> int:
+    from mountplan.cli.editors import completion
+
+    return completion(args, output)
+
+
+COMMANDS: dict[str, Command] = {
+    "check": _check,
+    "plan": _plan,
+    "apply": _apply,
+    "run": _run,
+    "schema": _schema,
+    "completion": _completion,
+}

@@ -1,0 +1,105 @@
+"""From a command line to an exit status: parse, call the command, tell errors the way the user wants them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Any
+
+from mountplan.cli.output import Output
+from mountplan.cli.parser import UsageError, make_parser
+from mountplan.planner.errors import MountplanError
+
+
+def carry_out(argv: list[str]) -> int:
+    """Parse and carry out one command line that is not empty."""
+    before, after = _split(argv)
+    try:
+        args = make_parser().parse_args(before)
+        args.after = after
+    except UsageError as error:
+        # The arguments could not be read, so what was asked of the output is looked for by hand.
+        output = Output(as_json="--json" in before, color="never" if "--color=never" in before else "auto")
+        return _tell_usage(error, output)
+    except SystemExit as request:  # --help and --version have printed what they were asked for
+        return int(request.code or 0)
+    output = Output(
+        as_json=getattr(args, "json", False),
+        color=getattr(args, "color", "auto"),
+        quiet=getattr(args, "quiet", False),
+        stdout_is_taken=args.command == "run",
+    )
+    return _guarded(args, output)
+
+
+def _split(argv: list[str]) -> tuple[list[str], tuple[str, ...] | None]:
+    """What stands before the first "--", and what stands after it (None if there is none): the command to run."""
+    if argv[0] == "help":
+        argv = [*argv[1:2], "--help"]
+    if "--" not in argv:
+        return argv, None
+    at = argv.index("--")
+    return argv[:at], tuple(argv[at + 1 :])
+
+
+def _guarded(args: argparse.Namespace, output: Output) -> int:
+    from mountplan.cli.commands import COMMANDS
+
+    try:
+        if args.after is not None and args.command != "run":
+            raise UsageError(f"{args.command} takes no command after --", args.command)
+        return COMMANDS[args.command](args, output)
+    except UsageError as error:
+        return _tell_usage(error, output)
+    except MountplanError as error:
+        return tell(error, args, output)
+    except (KeyboardInterrupt, BrokenPipeError):
+        raise
+    except Exception as error:
+        if os.environ.get("MOUNTPLAN_DEBUG"):
+            raise
+        return _tell_bug(error, output)
+
+
+def tell(error: MountplanError, args: argparse.Namespace, output: Output) -> int:
+    """Report an error of mountplan's own; `args.made`, if a command has set it, is the plan that it is about."""
+    from mountplan.planner.errors import SpecError
+    from mountplan.planner.render.problems import error_data, error_text
+    from mountplan.planner.render.words import count
+
+    plan = getattr(args, "made", None)
+    text = error_text(error, plan)
+    if isinstance(error, SpecError):  # each mistake begins with its place, where editors look for it
+        if len(error.mistakes) > 1:
+            text += f"\nmountplan: {count(len(error.mistakes), 'mistake')}; nothing was touched"
+    else:
+        text = f"mountplan: {text}"
+    output.error(text + "\n", error_data(error, plan))
+    return error.exit_status
+
+
+def _tell_usage(error: UsageError, output: Output) -> int:
+    remedy = f"see `mountplan {error.command} --help`" if error.command else "see `mountplan --help`"
+    data: dict[str, Any] = {"code": "usage", "exit_status": 2, "message": error.message, "remedy": remedy}
+    from mountplan.planner.render.words import visible_lines
+
+    output.error(visible_lines(f"mountplan: {error.message}\n  remedy: {remedy}\n"), data)
+    return 2
+
+
+def _tell_bug(error: Exception, output: Output) -> int:
+    """A traceback would tell a user nothing; a developer sets MOUNTPLAN_DEBUG."""
+    from mountplan.cli import BUG
+    from mountplan.planner.render.words import visible_lines
+
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" ({os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno})" if trace else ""
+    message = f"this is a bug in mountplan: {type(error).__name__}: {error}{place}"
+    remedy = "report it with the spec; MOUNTPLAN_DEBUG=1 in the environment shows where it comes from"
+    data: dict[str, Any] = {"code": "bug", "exit_status": BUG, "message": message, "remedy": remedy}
+    sys.stdout.flush()
+    output.error(visible_lines(f"mountplan: {message}\n  remedy: {remedy}\n"), data)
+    return BUG

@@ -1,0 +1,87 @@
+"""Where the command line prints: plain text, or the same text in colours, or JSON; and errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, Literal, TextIO
+
+Color = Literal["auto", "always", "never"]
+
+# For terminals and files whose encoding has no box characters.
+_ASCII = str.maketrans({"├": "|", "└": "`", "│": "|", "─": "-"})
+
+
+class Output:
+    """One command's way to talk. With `as_json`, standard output has exactly one JSON document, be it result or error.
+
+    `run` hands its standard output to a command: with `stdout_is_taken`, errors as JSON go to standard error instead.
+    """
+
+    def __init__(
+        self, *, as_json: bool = False, color: Color = "auto", quiet: bool = False, stdout_is_taken: bool = False
+    ) -> None:
+        self.as_json = as_json
+        self.color = color
+        self.quiet = quiet
+        self.stdout_is_taken = stdout_is_taken
+        for stream in (sys.stdout, sys.stderr):
+            reconfigure = getattr(stream, "reconfigure", None)
+            if reconfigure is not None:  # whatever a path holds and the locale lacks: never an exception
+                reconfigure(errors="backslashreplace")
+
+    def result(self, text: str) -> None:
+        """What the command was called for."""
+        self._write(sys.stdout, text)
+
+    def raw(self, text: str) -> None:
+        """A result that another program reads: no colours, not a character changed."""
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    def data(self, value: Any) -> None:
+        """The same as JSON."""
+        self._write_json(sys.stdout, value)
+
+    def note(self, text: str) -> None:
+        """Something beside the result: what was saved, what to do next."""
+        if not self.quiet and not self.as_json:
+            self._write(sys.stderr, text)
+
+    def error(self, text: str, data: dict[str, Any]) -> None:
+        """What went wrong, in one of the two ways."""
+        if self.as_json:
+            self._write_json(sys.stderr if self.stdout_is_taken else sys.stdout, {"error": data})
+        else:
+            sys.stdout.flush()
+            self._write(sys.stderr, text)
+
+    def wants_color(self, stream: TextIO) -> bool:
+        """`--color` decides; otherwise a terminal that can, and no NO_COLOR in the environment."""
+        if self.color != "auto":
+            return self.color == "always"
+        return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        text = _fitting(text, stream)
+        if self.wants_color(stream):
+            from mountplan.cli.colors import write_colored
+
+            write_colored(stream, text)
+        else:
+            stream.write(text)
+        stream.flush()
+
+    def _write_json(self, stream: TextIO, value: Any) -> None:
+        import json
+
+        stream.write(json.dumps(value, indent=2) + "\n")  # ASCII: the same in every locale
+        stream.flush()
+
+
+def _fitting(text: str, stream: TextIO) -> str:
+    try:
+        "├".encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return text.translate(_ASCII)
+    return text

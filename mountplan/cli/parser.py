@@ -1,0 +1,187 @@
+"""The arguments of every command, and their help."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, NoReturn
+
+import mountplan
+
+SPEC_OR_PLAN = "a spec (TOML), a saved plan (NAME.json), or - for standard input"
+
+DESCRIPTION = """\
+Write down the mount tree and the sharing you want; mountplan works out an order
+in which nothing propagates by accident, builds it in a mount namespace of its
+own, and proves that what stands there is what you wrote.
+"""
+
+EPILOG = """\
+examples:
+  mountplan check shop.toml
+  mountplan plan shop.toml
+  mountplan run shop.toml -- sh
+
+exit status:
+  0 done; 1 a difference, or a plan was refused; 2 wrong usage or a wrong spec;
+  3 the kernel said no. `run` ends with the status of its command.
+
+With --json, standard output has one JSON document: the result, or an object
+with the one key "error". Only `run`, whose standard output is its command's,
+tells errors on standard error. Without --json, all errors go there.
+"""
+
+
+class UsageError(Exception):
+    """The command line is wrong. `command` is the command whose help tells more, "" for that of mountplan itself."""
+
+    def __init__(self, message: str, command: str = "") -> None:
+        self.message = message
+        self.command = command
+        super().__init__(message)
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises UsageError instead of printing and exiting, and finds out what was meant."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, self.prog.removeprefix("mountplan").strip())
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        from difflib import get_close_matches
+
+        near = get_close_matches(str(value), [str(choice) for choice in action.choices], n=1)
+        option = "/".join(action.option_strings)
+        what = f"value of {option}:" if option else action.dest
+        known = ", ".join(map(str, action.choices))
+        hint = f"did you mean {near[0]}?" if near else f"there are: {known}"
+        self.error(f"unknown {what} {value!r}; {hint}")
+
+
+def make_parser() -> Parser:
+    """The whole command line. Only commands that exist are in it."""
+    parser = Parser(
+        prog="mountplan", description=DESCRIPTION, epilog=EPILOG, parents=[_common()], usage="mountplan COMMAND ..."
+    )
+    parser.add_argument("-V", "--version", action="version", version=f"mountplan {mountplan.__version__}")
+    parser._positionals.title = "commands"  # there are no other positional arguments, and they shall come first
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", prog="mountplan", required=True)
+    for add in (_check, _plan, _apply, _run, _schema, _completion):
+        add(commands)
+    return parser
+
+
+def _common() -> argparse.ArgumentParser:
+    """What every command takes. A default would undo what was said before the command, so there is none."""
+    common = argparse.ArgumentParser(add_help=False)
+    group = common.add_argument_group("output")
+    group.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON document")
+    group.add_argument(
+        "--color",
+        choices=("auto", "always", "never"),
+        default=argparse.SUPPRESS,
+        help="when to use colours (auto: on a terminal, unless NO_COLOR is set)",
+    )
+    group.add_argument(
+        "-q", "--quiet", action="store_true", default=argparse.SUPPRESS, help="print nothing but results and errors"
+    )
+    return common
+
+
+def _command(commands: Any, name: str, short: str, description: str, examples: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=short, description=description, epilog=f"examples:\n{examples}", parents=[_common()]
+    )
+    return parser
+
+
+def _check(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "check",
+        "tell all mistakes of a spec at once",
+        "Tell all mistakes of one or several specs at once, each with file, line, key\n"
+        "and remedy. The host paths that a spec names are looked up; nothing is built.\n"
+        "Exit status 2 if there is a mistake.",
+        "  mountplan check shop.toml\n  mountplan check --json specs/*.toml",
+    )
+    parser.add_argument("specs", nargs="+", metavar="SPEC", help=SPEC_OR_PLAN)
+
+
+def _plan(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "plan",
+        "preview what would be built, in which order, and why",
+        "Show the tree with its sharing, the steps and why they are in this order, the\n"
+        "mount table to come, and what kernel and privileges it needs. Nothing is built.",
+        "  mountplan plan shop.toml\n"
+        "  mountplan plan shop.toml --why 12         why step 12 is where it is\n"
+        "  mountplan plan shop.toml --why /srv/data  the same for all steps of a mount\n"
+        "  mountplan plan shop.toml -o plan.json     save it, for `mountplan apply plan.json`\n"
+        "  mountplan plan shop.toml --format dot | dot -Tsvg > shop.svg",
+    )
+    parser.add_argument("spec", metavar="SPEC", help=SPEC_OR_PLAN)
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="save the plan; as JSON, unless --format or the name (.txt, .dot, .mmd) says otherwise",
+    )
+    parser.add_argument("--format", choices=("text", "json", "dot", "mermaid"), help="what to print (text)")
+    parser.add_argument("--why", metavar="STEP", help="explain one step: its number, or a mountpoint, id or key path")
+    parser.add_argument("--all", action="store_true", help="fold nothing: every mount and every step")
+
+
+def _apply(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "apply",
+        "build it, and verify what stands there",
+        "Build the mount tree in a namespace of its own, read it back from the kernel,\n"
+        "and compare it with the spec. The namespace is let go afterwards; to do\n"
+        "something in it, use `mountplan run`.",
+        "  mountplan apply shop.toml\n  mountplan apply plan.json\n  mountplan apply --json shop.toml | jq .namespaces",
+    )
+    parser.add_argument("spec", metavar="SPEC", help=SPEC_OR_PLAN)
+    parser.add_argument("--all", action="store_true", help="fold nothing: show every mount")
+
+
+def _run(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "run",
+        "build it for one command, and forget it",
+        "Build and verify the mount tree, run a command in it, and let it go again. The\n"
+        "exit status is the command's (128 + n if signal n ended it). Without a command:\n"
+        "the spec's [run] command, or your shell.",
+        "  mountplan run shop.toml -- ls -l /srv\n  mountplan run plan.json -- env\n  mountplan run shop.toml",
+    )
+    parser.usage = "mountplan run [options] SPEC [-- COMMAND...]"
+    parser.add_argument("spec", metavar="SPEC", help=SPEC_OR_PLAN)
+    parser.add_argument("extra", nargs="*", help=argparse.SUPPRESS)  # to say that a "--" is missing
+
+
+def _schema(commands: Any) -> None:
+    _command(
+        commands,
+        "schema",
+        "print the JSON Schema of specs, for editors",
+        "Print the JSON Schema of the language in which specs are written. Editors\ncomplete and check specs with it.",
+        "  mountplan schema > mountplan.schema.json",
+    )
+
+
+def _completion(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "completion",
+        "print a completion script for a shell",
+        "Print a script that lets a shell complete mountplan's commands and options.",
+        '  eval "$(mountplan completion bash)"\n  mountplan completion zsh > ~/.zfunc/_mountplan',
+    )
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="the shell")

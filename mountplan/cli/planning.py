@@ -1,0 +1,133 @@
+"""check and plan: everything that can be said before anything is touched."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from mountplan import api
+from mountplan.cli.output import Output
+from mountplan.cli.parser import UsageError
+from mountplan.cli.sources import is_plan, plan_from, read
+from mountplan.planner.errors import Mistake, MountplanError, PlanFileError, SpecError, SpecRef
+from mountplan.planner.plan import Plan
+from mountplan.planner.render.problems import mistake_data, mistakes_text
+from mountplan.planner.render.words import count, visible
+
+_SUFFIXES = {".txt": "text", ".json": "json", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid"}
+
+
+def check(args: argparse.Namespace, output: Output) -> int:
+    """All mistakes of all specs; exit status 2 if there is one, 1 if a spec is well written but cannot be planned."""
+    found = [(name, *_mistakes(name)) for name in args.specs]
+    status = max(status for _, _, status in found)
+    if output.as_json:
+        specs = [
+            {"file": name, "ok": not mistakes, "mistakes": [mistake_data(one) for one in mistakes]}
+            for name, mistakes, _ in found
+        ]
+        output.data({"ok": status == 0, "specs": specs})
+        return status
+    for name, mistakes, _ in found:
+        if mistakes:
+            output.error(mistakes_text(mistakes) + "\n", {})
+        elif not output.quiet:
+            output.result(f"{visible(name)}: no mistakes\n")
+    total = sum(len(mistakes) for _, mistakes, _ in found)
+    if total and not output.quiet:
+        wrong = sum(1 for _, mistakes, _ in found if mistakes)
+        where = f" in {wrong} of {len(found)} files" if len(found) > 1 else ""
+        output.note(f"mountplan: {count(total, 'mistake')}{where}\n")
+    return status
+
+
+def _mistakes(name: str) -> tuple[tuple[Mistake, ...], int]:
+    try:
+        file, data = read(name)
+        if is_plan(file, data):
+            from mountplan.planner.planfile import load_plan
+
+            load_plan(data, file)
+            return (), 0
+        mistakes = api.check(data, file)
+        return mistakes, 2 if mistakes else 0
+    except SpecError as error:
+        return error.mistakes, error.exit_status
+    except PlanFileError as error:
+        what, _, remedy = str(error).removeprefix(f"{name}: ").partition("\n  remedy: ")
+        return (Mistake(SpecRef(name, ""), what, remedy),), error.exit_status
+    except MountplanError as error:
+        return (Mistake(SpecRef(name, ""), str(error), ""),), error.exit_status
+
+
+def plan(args: argparse.Namespace, output: Output) -> int:
+    """The preview, in one of its formats, and the plan as a file."""
+    made = args.made = plan_from(args.spec)
+    if args.why is not None:
+        return _why(made, args.why, output)
+    if args.output is None:
+        _print(made, args.format or ("json" if output.as_json else "text"), args, output)
+        return 0
+    form = args.format or _format_of(args.output)
+    text = _rendered(made, form, everything=args.all)
+    _save(args.output, text)
+    if output.as_json:
+        output.data({"saved": args.output, "format": form, "steps": len(made.steps)})
+        return 0
+    if not args.format and not output.quiet:
+        output.result(_rendered(made, "text", everything=args.all) + "\n")
+    then = f"; carry it out with: mountplan apply {visible(args.output)}" if form == "json" else ""
+    output.note(f"Saved to {visible(args.output)}{then}\n")
+    return 0
+
+
+def _print(made: Plan, form: str, args: argparse.Namespace, output: Output) -> None:
+    text = _rendered(made, form, everything=args.all)
+    if form == "text":
+        output.result(text)
+    else:
+        output.raw(text)
+
+
+def _rendered(made: Plan, form: str, *, everything: bool) -> str:
+    if form == "json":
+        from mountplan.planner.planfile import dump_plan
+
+        return dump_plan(made)
+    if form == "dot":
+        from mountplan.planner.render.dot import plan_dot
+
+        return plan_dot(made)
+    if form == "mermaid":
+        from mountplan.planner.render.mermaid import plan_mermaid
+
+        return plan_mermaid(made)
+    from mountplan.planner.render.text import plan_text
+
+    return plan_text(made, api.predict(made), everything=everything)
+
+
+def _format_of(name: str) -> str:
+    return next((form for suffix, form in _SUFFIXES.items() if name.endswith(suffix)), "json")
+
+
+def _save(name: str, text: str) -> None:
+    try:
+        with open(name, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(f"cannot write {name}: {error.strerror}", "plan") from None
+
+
+def _why(made: Plan, wanted: str, output: Output) -> int:
+    from mountplan.planner.render.why import why_data, why_text
+
+    try:
+        if output.as_json:
+            data: list[dict[str, Any]] = why_data(made, wanted)
+            output.data({"steps": data})
+        else:
+            output.result(why_text(made, wanted))
+    except LookupError as error:
+        raise UsageError(f"--why: {error.args[0]}", "plan") from None
+    return 0

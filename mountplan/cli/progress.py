@@ -1,0 +1,87 @@
+"""A progress bar on the terminal, for work that takes more than a second."""
+
+from __future__ import annotations
+
+import sys
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from mountplan.applier.report import Reporter
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+PATIENCE = 1.0  # seconds before there is a bar
+
+
+class Bar(Reporter):
+    """Listens to the applier. Nothing is imported or drawn before the work has taken longer than PATIENCE.
+
+    The bar is drawn when a step is told, not by a thread: the applier forks, and a fork keeps no threads. It is removed
+    at the end, and by leaving the `with` block whatever happens.
+    """
+
+    def __init__(self, title: str, *, color: bool) -> None:
+        self._title = title
+        self._color = color
+        self._total = 0
+        self._begun = 0.0
+        self._progress: Progress | None = None
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+
+    def begin(self, total: int) -> None:
+        self._total = total
+        self._begun = monotonic()
+
+    def step(self, done: int) -> None:
+        if self._progress is None:
+            if monotonic() - self._begun < PATIENCE:
+                return
+            self._progress = self._draw()
+        self._progress.update(self._progress.task_ids[0], completed=done)
+        self._progress.refresh()
+
+    def end(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def _draw(self) -> Progress:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True, no_color=not self._color),
+            transient=True,
+            auto_refresh=False,
+        )
+        progress.add_task(self._title, total=self._total)
+        progress.start()
+        return progress
+
+
+def reporter_for(title: str, *, quiet: bool, color: bool) -> Bar | _Silent:
+    """A bar if somebody is there to see it: standard error is a terminal."""
+    if quiet or not sys.stderr.isatty():
+        return _Silent()
+    return Bar(title, color=color)
+
+
+class _Silent(Reporter):
+    def __enter__(self) -> _Silent:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass

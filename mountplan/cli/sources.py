@@ -1,0 +1,42 @@
+"""What a command line may name: a spec, a saved plan, or standard input with either."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from mountplan import api
+from mountplan.planner.errors import Mistake, SpecError, SpecRef
+
+if TYPE_CHECKING:
+    from mountplan.planner.plan import Plan
+
+STDIN = "<stdin>"
+
+
+def is_plan(name: str, data: bytes) -> bool:
+    """A saved plan: by its name, or, on standard input, by its first character, which no spec begins with."""
+    return name.endswith(".json") if name != STDIN else data.lstrip()[:1] == b"{"
+
+
+def read(name: str) -> tuple[str, bytes]:
+    """The name that errors shall use, and the contents. Raises SpecError if there is no such file."""
+    if name == "-":
+        return STDIN, sys.stdin.buffer.read()
+    try:
+        with open(name, "rb") as file:
+            return name, file.read()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        mistake = Mistake(SpecRef(name, ""), f"cannot read it: {reason}", "name a spec, a saved plan, or - for stdin")
+        raise SpecError((mistake,)) from None
+
+
+def plan_from(name: str) -> Plan:
+    """The plan that is saved in a file, or that a spec comes to. A saved plan loads neither pydantic nor networkx."""
+    file, data = read(name)
+    if is_plan(file, data):
+        from mountplan.planner.planfile import load_plan
+
+        return load_plan(data, file)
+    return api.plan(api.load(file, data))
