@@ -1,0 +1,36 @@
+"""Where kernels differ: the one place that knows about versions.
+
+The model follows Linux 6.18, with which it is compared call by call. What older kernels do otherwise, where a mount
+table can show it, is a field here. A field says which change of the kernel made the difference. The values for older
+kernels are from their sources; no test has compared them with such a kernel yet.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Rules(NamedTuple):
+    """How one kernel behaves where kernels differ. The values that stand here are those of 6.18."""
+
+    # A mount that leaves its peer group becomes a slave of the next peer (6.17). Before, of the next peer that has the
+    # same root, and only if there is none of the next one (fs/pnode.c, do_make_slave).
+    slave_prefers_same_root: bool = False
+    # All mounts that go at once leave the propagation graph together, so that none is for a moment the master of
+    # another one (6.17, bulk_make_private). Before, they left one after the other.
+    leave_together: bool = True
+    # Trees that were never attached can be cloned and mounted upon (6.15).
+    detached_sources: bool = True
+    # A copy of an unbindable mount, as a new namespace has it, is not unbindable (6.17, where the mark moved from
+    # mnt_flags to mnt_t_flags, and clone_mnt did not follow). Before, it is.
+    unbindable_is_copied: bool = False
+
+
+RULES_6_18 = Rules()
+RULES_6_12 = Rules(
+    slave_prefers_same_root=True,
+    leave_together=False,
+    detached_sources=False,
+    unbindable_is_copied=True,
+)
+RULES_6_1 = RULES_6_12

@@ -1,0 +1,69 @@
+"""How a path becomes a place, as path_resolution(7) has it, symbolic links aside: the model has none."""
+
+from __future__ import annotations
+
+import errno
+
+from mountplan.planner.propagation.objects import Mount, Node, Place, Process
+from mountplan.planner.propagation.refused import WouldRefuse
+
+
+def into_mounts(mount: Mount, node: Node) -> Place:
+    """The place, or what is mounted there, and upon that, and so on."""
+    while (child := mount.above.get(node)) is not None:
+        mount, node = child, child.root
+    return mount, node
+
+
+def walk(process: Process, path: str, start: Place | None = None, *, directory: bool = False) -> Place:
+    """Where `path` leads. What begins with a slash starts at the process's root, anything else at `start`.
+
+    The start itself is not followed to what is mounted upon it. Raises ENOENT and ENOTDIR as the kernel does.
+    """
+    if path.startswith("/"):
+        mount, node = process.root
+    elif not path:
+        raise WouldRefuse(errno.ENOENT, "the path is empty")
+    else:
+        mount, node = start or process.cwd
+    names = [name for name in path.split("/") if name and name != "."]
+    for name in names:
+        if not node.is_directory:
+            raise WouldRefuse(errno.ENOTDIR, f"{node.path} is not a directory")
+        if name == "..":
+            mount, node = _up(process, mount, node)
+            continue
+        child = node.superblock.find(node, name)
+        if child is None:
+            raise WouldRefuse(errno.ENOENT, f"there is no {name} in {node.path}")
+        mount, node = into_mounts(mount, child)
+    if not node.is_directory and (directory or path.endswith(("/", "/."))):
+        raise WouldRefuse(errno.ENOTDIR, f"{path} is not a directory")
+    return mount, node
+
+
+def _up(process: Process, mount: Mount, node: Node) -> Place:
+    """`..`: never above the process's root, nor out of the highest mount; then on to what is mounted there."""
+    if (mount, node) == process.root:
+        return into_mounts(mount, node)
+    if node is mount.root:
+        above = mount
+        while above.parent is not None:
+            place = above.parent, above.mountpoint
+            if place == process.root:
+                return into_mounts(mount, node)
+            above = above.parent
+            if place[1] is not above.root:
+                mount, node = place
+                break
+        else:
+            return into_mounts(mount, node)
+    assert node.parent is not None
+    return into_mounts(mount, node.parent)
+
+
+def is_reachable(mount: Mount, node: Node, root: Place) -> bool:
+    """Whether a walk from `root` could come to the place, mounts in between or not (is_path_reachable)."""
+    while mount is not root[0] and mount.parent is not None:
+        node, mount = mount.mountpoint, mount.parent
+    return mount is root[0] and node.is_within(root[1])

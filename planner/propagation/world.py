@@ -1,0 +1,574 @@
+"""World: the state of some mount namespaces, and the system calls that change it.
+
+Each method is one call as one process makes it, with paths as that process sees them or with descriptors (Handle). It
+does what the kernel does or raises WouldRefuse with the kernel's errno; the checks come in the kernel's order, since
+that order decides which errno it is. Every call says in its docstring which function of fs/namespace.c it follows.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+
+from mountplan.planner.attributes import ATIME_MASK, IDMAP, NODIRATIME, RDONLY, Change, applied
+from mountplan.planner.propagation.attaching import attach_tree, lock_tree
+from mountplan.planner.propagation.checks import (
+    check_beneath,
+    check_frozen,
+    has_locked_children,
+    is_detached_root,
+    is_own_detached,
+)
+from mountplan.planner.propagation.copying import clone_mount, copy_tree
+from mountplan.planner.propagation.objects import (
+    Handle,
+    Mount,
+    Namespace,
+    Node,
+    Numbers,
+    Place,
+    Process,
+    Superblock,
+    UserNamespace,
+    attach,
+    detach,
+)
+from mountplan.planner.propagation.refused import WouldRefuse, invalid
+from mountplan.planner.propagation.rules import RULES_6_18, Rules
+from mountplan.planner.propagation.sharing import (
+    Kind,
+    add_slave_behind,
+    change_kind,
+    invent_groups,
+    join_ring,
+    set_shared,
+)
+from mountplan.planner.propagation.tables import table_of
+from mountplan.planner.propagation.unmounting import is_busy, unmount_tree
+from mountplan.planner.propagation.walking import into_mounts, is_reachable, walk
+from mountplan.planner.table import MountTable
+
+MOUNT_MAX = 100_000  # fs.mount-max as kernels come
+
+Where = str | Handle  # a path as the process sees it, or a descriptor
+
+
+class World:
+    """Some mount namespaces with all that is in them. Use `boot` to begin, then the calls."""
+
+    def __init__(self, rules: Rules = RULES_6_18, mount_max: int = MOUNT_MAX) -> None:
+        self.rules = rules
+        self.mount_max = mount_max
+        self.numbers = Numbers()
+        self.namespaces: list[Namespace] = []
+        self.processes: list[Process] = []
+        self.superblocks: list[Superblock] = []
+        self.initial_user = UserNamespace("initial")
+
+    # --- the beginning
+
+    def superblock(self, fstype: str, *, device: str = "", options: str = "", complete: bool = True) -> Superblock:
+        """A new instance of a filesystem, mounted nowhere yet."""
+        superblock = Superblock(
+            f"{fstype}-{len(self.superblocks) + 1}", fstype, device=device, options=options, complete=complete
+        )
+        self.superblocks.append(superblock)
+        return superblock
+
+    def boot(self, name: str, root: Superblock, source: str = "none", attributes: int = 0) -> Process:
+        """A namespace with one private mount of `root`, and a process in it.
+
+        As on a real machine, that mount hangs on another one that nobody can see, so that pivot_root can be made.
+        """
+        rootfs = Superblock("rootfs", "rootfs")
+        namespace = Namespace(name, self.initial_user)
+        self.namespaces.append(namespace)
+        bottom = Mount(self.numbers.next_mount(), rootfs.root, "none")
+        mount = Mount(self.numbers.next_mount(), root.root, source)
+        mount.attributes = attributes
+        for one in (bottom, mount):
+            one.namespace = namespace
+            namespace.mounts[one] = None
+        namespace.root = bottom
+        attach(mount, bottom, rootfs.root)
+        return self.add_process(name, namespace, (mount, mount.root), self.initial_user)
+
+    def add_process(self, name: str, namespace: Namespace, root: Place, user: UserNamespace) -> Process:
+        process = Process(name, namespace, root, user)
+        root[0].users += 2  # as its root and as its working directory
+        self.processes.append(process)
+        return process
+
+    def table(self, process: Process) -> MountTable:
+        """What the process reads from /proc/self/mountinfo."""
+        return table_of(process.namespace, process.root)
+
+    # --- the classic calls
+
+    def mount_new(
+        self,
+        process: Process,
+        fstype: str,
+        source: str,
+        target: str,
+        *,
+        attributes: int = 0,
+        options: str = "",
+        read_only: bool = False,
+        fill: Callable[[Superblock], None] | None = None,
+        superblock: Superblock | None = None,
+    ) -> Mount:
+        """mount(2) of a filesystem: a new instance, or `superblock` (do_new_mount, do_add_mount).
+
+        EBUSY if the same filesystem is already mounted there. `fill` puts directories into a new instance.
+        """
+        place = walk(process, target)
+        self._may_mount(process)
+        if superblock is None:
+            superblock = self.superblock(fstype, options=options)
+            superblock.owner = process.user
+            superblock.read_only = read_only
+            if fill is not None:
+                fill(superblock)
+        mount = self._new_mount(superblock, source, attributes)
+        parent, node = self._lock_target(place)
+        self._check_own(process, parent)
+        if parent.superblock is superblock and parent.root is node:
+            raise WouldRefuse(errno.EBUSY, "the same filesystem is already mounted there")
+        self._graft(process, mount, parent, node)
+        return mount
+
+    def bind(self, process: Process, source: str, target: str, *, recursive: bool = False) -> Mount:
+        """mount --bind and --rbind (do_loopback)."""
+        place = walk(process, target)
+        self._may_mount(process)
+        old = walk(process, source)
+        parent, node = self._lock_target(place)
+        self._check_own(process, parent)
+        mount = self._copy_for(process, old, recursive)
+        try:
+            self._graft(process, mount, parent, node)
+        except WouldRefuse:
+            unmount_tree(mount, self.rules, lazy=False)
+            raise
+        return mount
+
+    def move(self, process: Process, source: str, target: str) -> None:
+        """mount --move (do_move_mount_old)."""
+        place = walk(process, target)
+        self._may_mount(process)
+        old = walk(process, source)
+        self._move(process, old, place, beneath=False)
+
+    def change_type(self, process: Process, target: Where, kind: Kind, *, recursive: bool = False) -> None:
+        """mount --make-KIND and --make-rKIND (do_change_type)."""
+        mount, node = self._at(process, target)
+        self._may_mount(process)
+        if node is not mount.root:
+            raise invalid("it is not a mount point")
+        namespace = mount.namespace
+        if namespace is None:
+            raise invalid("the mount has been unmounted")
+        if not process.user.rules_over(namespace.owner):
+            raise WouldRefuse(errno.EPERM, "the mount is in a namespace of a more privileged user")
+        mounts = mount.tree() if recursive else [mount]
+        if kind == "shared":
+            invent_groups(mounts, self.numbers)
+        for one in mounts:
+            change_kind(one, kind, self.rules)
+
+    def remount_bind(self, process: Process, target: Where, attributes: int, *, keep_times: bool = True) -> None:
+        """mount -o remount,bind,...: replaces the attributes of one mount (do_reconfigure_mnt).
+
+        With `keep_times`, which is so unless the flags say something about access times, those stay as they are.
+        """
+        mount, node = self._at(process, target)
+        self._may_mount(process)
+        if keep_times:
+            kept = ATIME_MASK | NODIRATIME
+            attributes = (attributes & ~kept) | (mount.attributes & kept)
+        self._check_own(process, mount)
+        if node is not mount.root:
+            raise invalid("it is not a mount point")
+        check_frozen(mount, attributes)
+        mount.attributes = attributes | (mount.attributes & IDMAP)
+
+    def remount(self, process: Process, target: Where, attributes: int, *, keep_times: bool = True) -> None:
+        """mount -o remount,...: the filesystem becomes read-only or writable, and so does this mount (do_remount)."""
+        self.remount_bind(process, target, attributes, keep_times=keep_times)
+        mount, _ = self._at(process, target)
+        owner = mount.superblock.owner or self.initial_user
+        if not process.user.rules_over(owner):
+            raise WouldRefuse(errno.EPERM, "the filesystem belongs to a more privileged user")
+        mount.superblock.read_only = bool(attributes & RDONLY)
+
+    def umount(self, process: Process, target: str, *, lazy: bool = False) -> None:
+        """umount(2), with `lazy` as MNT_DETACH (can_umount, do_umount).
+
+        Unlike other calls it goes from the process's root on to what covers that (LOOKUP_MOUNTPOINT).
+        """
+        mount, node = into_mounts(*walk(process, target))
+        self._may_mount(process)
+        if node is not mount.root:
+            raise invalid("it is not a mount point")
+        self._check_own(process, mount)
+        if mount.locked:
+            raise invalid("the mount is locked, as part of what a more privileged user has mounted")
+        if mount is process.root[0] and not lazy:
+            # "Unmounting" one's own root makes the filesystem read-only instead.
+            if not process.user.rules_over(mount.superblock.owner or self.initial_user):
+                raise WouldRefuse(errno.EPERM, "the filesystem belongs to a more privileged user")
+            mount.superblock.read_only = True
+            return
+        if mount.parent is None:
+            raise invalid("it is the lowest mount of the namespace")
+        if not lazy and is_busy(mount):
+            raise WouldRefuse(errno.EBUSY, "something is mounted in it, or it or a counterpart is in use")
+        unmount_tree(mount, self.rules, propagate=True, lazy=lazy)
+
+    def pivot_root(self, process: Process, new_root: str, put_old: str) -> None:
+        """pivot_root(2). Processes whose root or working directory is the old root get the new one."""
+        new = walk(process, new_root, directory=True)
+        old = walk(process, put_old, directory=True)
+        self._may_mount(process)
+        old_mount, old_node = self._lock_target(old)
+        new_mount, new_node = new
+        root_mount, root_node = process.root
+        # A mount without a parent counts as its own.
+        for mount in (old_mount, new_mount.parent or new_mount, root_mount.parent or root_mount):
+            if mount.shared:
+                raise invalid("the parent of the old or the new root, or what the old root is put upon, is shared")
+        self._check_own(process, root_mount)
+        self._check_own(process, new_mount)
+        if new_mount.locked:
+            raise invalid("the new root is locked")
+        if new_mount is root_mount or old_mount is root_mount:
+            raise WouldRefuse(errno.EBUSY, "the new root, or the place for the old one, is on the current root mount")
+        if root_node is not root_mount.root:
+            raise invalid("the current root is not a mount point")
+        if root_mount.parent is None:
+            raise invalid("the current root is the lowest mount of the namespace")
+        if new_node is not new_mount.root:
+            raise invalid("the new root is not a mount point")
+        if new_mount.parent is None:
+            raise invalid("the new root is the lowest mount of the namespace")
+        if not is_reachable(old_mount, old_node, new):
+            raise invalid("the place for the old root is not below the new one")
+        if not is_reachable(new_mount, new_node, process.root):
+            raise invalid("the new root is not below the current one")
+        detach(new_mount)
+        if root_mount.locked:
+            new_mount.locked = True
+            root_mount.locked = False
+        parent, mountpoint = root_mount.parent, root_mount.mountpoint
+        detach(root_mount)
+        attach(new_mount, parent, mountpoint)
+        attach(root_mount, old_mount, old_node)
+        before = (root_mount, root_node)
+        for one in self.processes:
+            if one.root == before:
+                one.root = self._use(one.root, new)
+            if one.cwd == before:
+                one.cwd = self._use(one.cwd, new)
+
+    # --- namespaces and processes
+
+    def fork(self, process: Process, name: str) -> Process:
+        """A child with the same namespace, root and working directory."""
+        child = self.add_process(name, process.namespace, process.root, process.user)
+        child.cwd = self._use(child.cwd, process.cwd)
+        return child
+
+    def unshare(self, process: Process, name: str, *, user: bool = False) -> Namespace:
+        """unshare(CLONE_NEWNS), with `user` also CLONE_NEWUSER (copy_mnt_ns).
+
+        Copies of all mounts, each a peer of the original where that is shared. In a namespace of another user they are
+        slaves instead, they may not be taken apart, and what restricts them stays.
+        """
+        if user:
+            bottom = process.namespace.root
+            assert bottom is not None
+            if process.root != into_mounts(bottom, bottom.root):
+                # Whoever is confined to a part of the tree must not get the power to leave it (current_chrooted).
+                raise WouldRefuse(errno.EPERM, "the caller's root is not the root of the mount namespace")
+            process.user = UserNamespace(name, process.user)
+        elif not process.user.rules_over(process.namespace.owner):
+            raise WouldRefuse(errno.EPERM, "CAP_SYS_ADMIN is needed")
+        old = process.namespace
+        foreign = process.user is not old.owner
+        assert old.root is not None
+        top = copy_tree(old.root, old.root.root, self.numbers, self.rules, slave=foreign, unbindable=True)
+        if foreign:
+            lock_tree(top)
+        namespace = Namespace(name, process.user)
+        namespace.root = top
+        copies = top.tree()
+        for mount in copies:
+            mount.namespace = namespace
+            namespace.mounts[mount] = None
+        self.namespaces.append(namespace)
+        originals = iter(old.root.tree())
+        copy_of = {}
+        for mount in copies:
+            original = next(originals)
+            while original.root is not mount.root:  # a namespace file, which has not been copied
+                original = next(originals)
+            copy_of[original] = mount
+        if process.root[0] in copy_of:
+            process.root = self._use(process.root, (copy_of[process.root[0]], process.root[1]))
+        if process.cwd[0] in copy_of:
+            process.cwd = self._use(process.cwd, (copy_of[process.cwd[0]], process.cwd[1]))
+        process.namespace = namespace
+        self._drop_if_empty(old)
+        return namespace
+
+    def exit(self, process: Process) -> None:
+        """The process ends; a namespace that nobody is in any more goes with it (put_mnt_ns)."""
+        process.root[0].users -= 1
+        process.cwd[0].users -= 1
+        self.processes.remove(process)
+        self._drop_if_empty(process.namespace)
+
+    def chroot(self, process: Process, path: str) -> None:
+        """chroot(2) and chdir(2) to the same place."""
+        place = walk(process, path, directory=True)
+        process.root = self._use(process.root, place)
+        process.cwd = self._use(process.cwd, place)
+
+    def mkdir(self, process: Process, path: str, *, directory: bool = True, parents: bool = False) -> None:
+        """mkdir(2), or with directory=False a new empty file. With `parents`, as mkdir -p."""
+        names = [name for name in path.split("/") if name]
+        if parents:
+            for count in range(1, len(names)):
+                above = "/" * path.startswith("/") + "/".join(names[:count])
+                try:
+                    walk(process, above, directory=True)
+                except WouldRefuse as refusal:
+                    if refusal.errno != errno.ENOENT:
+                        raise
+                    self.mkdir(process, above)
+        head, _, name = path.rstrip("/").rpartition("/")
+        mount, node = walk(process, head or ("/" if path.startswith("/") else "."), directory=True)
+        superblock = node.superblock
+        if not name or name in node.children:
+            if parents or not directory:
+                return
+            raise WouldRefuse(errno.EEXIST, f"{path} is there already")
+        if superblock.read_only or mount.attributes & RDONLY:
+            raise WouldRefuse(errno.EROFS, "the filesystem is read-only there")
+        node.children[name] = Node(superblock, node, name, directory)
+
+    # --- the calls with descriptors
+
+    def fsmount(self, process: Process, superblock: Superblock, source: str = "none", attributes: int = 0) -> Handle:
+        """fsopen(2) to fsmount(2): a detached mount of a new filesystem."""
+        self._may_mount(process)
+        mount = self._new_mount(superblock, source, attributes)
+        return self._detached(process, mount, mount.root, None)
+
+    def open_tree(self, process: Process, path: Where, *, clone: bool = False, recursive: bool = False) -> Handle:
+        """open_tree(2): a descriptor on a place, or with `clone` on a detached copy (open_detached_copy)."""
+        if clone:
+            self._may_mount(process)
+        place = self._at(process, path)
+        if not clone:
+            place[0].users += 1
+            return Handle(place)
+        origin = place[0].namespace
+        if origin is not None and origin.anonymous:
+            origin = origin.origin
+        mount = self._copy_for(process, place, recursive)
+        return self._detached(process, mount, place[1], origin)
+
+    def close(self, handle: Handle) -> None:
+        """close(2). A detached tree that was not attached meanwhile goes (dissolve_on_fput)."""
+        handle.open = False
+        mount = handle.place[0]
+        mount.users -= 1
+        if handle.detached and mount.namespace is not None and mount.namespace.anonymous and mount.parent is None:
+            unmount_tree(mount, self.rules, connected=True)
+
+    def move_mount(self, process: Process, source: Where, target: Where, *, beneath: bool = False) -> None:
+        """move_mount(2); with `beneath` as MOVE_MOUNT_BENEATH (Linux 6.5): below what is topmost at the target."""
+        self._may_mount(process)
+        place = self._at(process, target)
+        old = self._at(process, source)
+        self._move(process, old, place, beneath=beneath)
+
+    def set_group(self, process: Process, source: Where, target: Where) -> None:
+        """move_mount(2) with MOVE_MOUNT_SET_GROUP (Linux 5.15): the target takes over peer group and master.
+
+        An unbindable target is let in, and is not unbindable any more once it is shared (do_set_group).
+        """
+        self._may_mount(process)
+        to, to_node = self._at(process, target)
+        other, other_node = self._at(process, source)
+        for mount in (other, to):
+            if mount.namespace is None:
+                raise invalid("one of the mounts has been unmounted")
+            if not process.user.rules_over(mount.namespace.owner):
+                raise WouldRefuse(errno.EPERM, "one of the mounts is in a namespace of a more privileged user")
+        if other_node is not other.root or to_node is not to.root:
+            raise invalid("one of the two is not a mount point")
+        if other.superblock is not to.superblock:
+            raise invalid("the mounts are of different filesystems")
+        if not to.root.is_within(other.root):
+            raise invalid("the root of the first does not contain the root of the second")
+        if has_locked_children(other, to.root):
+            raise invalid("a locked mount lies below the second's root in the first")
+        if to.shared or to.master is not None:
+            raise invalid("the second is not private")
+        if not other.shared and other.master is None:
+            raise invalid("the first is private")
+        if other.master is not None:
+            add_slave_behind(to, other)
+        if other.shared:
+            to.group = other.group
+            join_ring(to, other)
+            set_shared(to)
+
+    def set_attributes(
+        self, process: Process, target: Where, change: Change, *, kind: Kind | None = None, recursive: bool = False
+    ) -> None:
+        """mount_setattr(2): on all mounts of the tree or on none (do_mount_setattr)."""
+        self._may_mount(process)
+        if not change.set and not change.clear and kind is None:
+            return
+        if change.set & ATIME_MASK and change.clear & ATIME_MASK != ATIME_MASK:
+            raise invalid("an access time mode is set without clearing the others")
+        mount, node = self._at(process, target)
+        if node is not mount.root:
+            raise invalid("it is not a mount point")
+        if not (is_detached_root(mount) or mount.namespace is process.namespace):
+            raise invalid("the mount is in another namespace, or inside a detached tree")
+        mounts = mount.tree() if recursive else [mount]
+        for one in mounts:
+            check_frozen(one, applied(one.attributes, change))
+            if change.set & IDMAP:
+                if one.attributes & IDMAP:
+                    raise WouldRefuse(errno.EPERM, "the mount is id-mapped already")
+                if one.namespace is None or not one.namespace.anonymous:
+                    raise invalid("only a mount that was never attached can be id-mapped")
+        if kind == "shared":
+            invent_groups(mounts, self.numbers)
+        for one in mounts:
+            one.attributes = applied(one.attributes, change)
+            if kind is not None:
+                change_kind(one, kind, self.rules)
+
+    # --- what the calls share
+
+    def _at(self, process: Process, where: Where) -> Place:
+        return where.place if isinstance(where, Handle) else walk(process, where)
+
+    def _may_mount(self, process: Process) -> None:
+        if not process.user.rules_over(process.namespace.owner):
+            raise WouldRefuse(errno.EPERM, "CAP_SYS_ADMIN over the mount namespace is needed")
+
+    def _check_own(self, process: Process, mount: Mount) -> None:
+        if mount.namespace is not process.namespace:
+            raise invalid("the mount is not in the caller's namespace")
+
+    def _lock_target(self, place: Place) -> Place:
+        """The mount and the mountpoint that something would be mounted on: whatever is topmost there (lock_mount)."""
+        if place[0].namespace is None:
+            raise WouldRefuse(errno.ENOENT, "the mount has been unmounted")
+        return into_mounts(*place)
+
+    def _new_mount(self, superblock: Superblock, source: str, attributes: int) -> Mount:
+        mount = Mount(self.numbers.next_mount(), superblock.root, source)
+        mount.attributes = attributes
+        return mount
+
+    def _copy_for(self, process: Process, place: Place, recursive: bool) -> Mount:
+        """What a bind or a clone copies (__do_loopback)."""
+        mount, node = place
+        if mount.unbindable:
+            raise invalid("the source is unbindable")
+        if mount.namespace is not process.namespace and not node.superblock.namespace_files:
+            if mount.namespace is None:
+                raise invalid("the source has been unmounted")
+            if not is_own_detached(process, mount) or not self.rules.detached_sources:
+                raise invalid("the source is not in the caller's namespace")
+        if not recursive:
+            if has_locked_children(mount, node):
+                raise invalid("a locked mount lies below the source; copy recursively")
+            return clone_mount(mount, node, self.numbers, self.rules)
+        return copy_tree(mount, node, self.numbers, self.rules, namespace_files=True)
+
+    def _graft(self, process: Process, mount: Mount, parent: Mount, node: Node) -> None:
+        if node.is_directory != mount.root.is_directory:
+            raise WouldRefuse(errno.ENOTDIR, "one of the two is a directory and the other is not")
+        self._attach(process, mount, parent, node)
+
+    def _attach(self, process: Process, mount: Mount, parent: Mount, node: Node) -> None:
+        attach_tree(
+            mount,
+            parent,
+            node,
+            self.numbers,
+            self.rules,
+            owner=process.namespace.owner,
+            mount_max=self.mount_max,
+        )
+
+    def _move(self, process: Process, old: Place, place: Place, *, beneath: bool) -> None:
+        """do_move_mount, with can_move_mount_beneath."""
+        mount, node = old
+        if node is not mount.root:
+            raise invalid("the source is not a mount point")
+        if place[1].is_directory != node.is_directory:
+            raise invalid("one of the two is a directory and the other is not")
+        if beneath and place[1] is not place[0].root:
+            raise invalid("the target is not a mount point")
+        if place[0].namespace is None:
+            raise WouldRefuse(errno.ENOENT, "the target's mount has been unmounted")
+        parent, mountpoint = into_mounts(*place)
+        over = parent
+        if beneath:
+            if over.parent is None:
+                raise invalid("nothing can be mounted beneath the lowest mount of a namespace")
+            parent, mountpoint = over.parent, over.mountpoint
+        if mount.namespace is process.namespace:
+            if mount.parent is None or mount.locked:
+                raise invalid("the source is locked, or the lowest mount of the namespace")
+            self._check_own(process, parent)
+            if mount.parent.shared:
+                raise invalid("the parent of the source is shared")
+        else:
+            if not is_detached_root(mount):
+                raise invalid("the source is neither in the caller's namespace nor the root of a detached tree")
+            if mount.namespace is parent.namespace:
+                raise invalid("the target is in the tree that is moved")
+            if parent.namespace is not process.namespace and not (
+                is_own_detached(process, parent) and self.rules.detached_sources
+            ):
+                raise invalid("the target is not in the caller's namespace")
+        if beneath:
+            check_beneath(process, mount, over, parent, mountpoint)
+        if parent.shared and any(one.unbindable for one in mount.tree()):
+            raise invalid("an unbindable mount cannot be moved below a shared one")
+        if parent.has_ancestor(mount):
+            raise WouldRefuse(errno.ELOOP, "the target is in the tree that is moved")
+        self._attach(process, mount, parent, mountpoint)
+
+    def _detached(self, process: Process, mount: Mount, node: Node, origin: Namespace | None) -> Handle:
+        namespace = Namespace("", process.namespace.owner, anonymous=True, origin=origin)
+        namespace.root = mount
+        for one in mount.tree():
+            one.namespace = namespace
+            namespace.mounts[one] = None
+        mount.users += 1
+        return Handle((mount, node), detached=True)
+
+    def _use(self, before: Place, now: Place) -> Place:
+        before[0].users -= 1
+        now[0].users += 1
+        return now
+
+    def _drop_if_empty(self, namespace: Namespace) -> None:
+        if any(process.namespace is namespace for process in self.processes):
+            return
+        self.namespaces.remove(namespace)
+        assert namespace.root is not None
+        unmount_tree(namespace.root, self.rules)

@@ -1,0 +1,294 @@
+"""The differential test: one sequence of calls made in the model and on the kernel, compared after every call.
+
+A sequence is a list of calls, each a tuple: the number of the session (a process in a mount namespace of its own) that
+makes it, its name, its arguments. Paths and descriptors are the same on both sides. What is compared: the errno; and
+for every session its mount table, row by row in the kernel's order, with ids of mounts, groups and devices up to
+renaming. model_chooser.py makes random sequences, model_fuzz.py tries many of them.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from mountplan.planner.attributes import NODEV, NOEXEC, NOSUID, RDONLY, Change
+from mountplan.planner.propagation import Handle, Process, Superblock, World, WouldRefuse
+from tests.kernel import model_machine
+from tests.kernel.model_layout import DIRECTORIES, FILES
+from tests.kernel.model_machine import Machine
+
+Call = tuple[Any, ...]
+
+
+class Difference(NamedTuple):
+    """Where model and kernel part: after which call of the sequence, and how."""
+
+    calls: tuple[Call, ...]
+    what: str
+
+    def __str__(self) -> str:
+        return "\n".join([self.what, "after:", *(f"    {call!r}," for call in self.calls)])
+
+
+def fill(superblock: Superblock) -> None:
+    for path in DIRECTORIES:
+        superblock.make(path)
+    for path in FILES:
+        superblock.make(path, directory=False)
+
+
+class Model:
+    """The model's side: the same calls as Machine, with the same names."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        root = self.world.superblock("tmpfs")
+        fill(root)
+        self.sessions: dict[int, Process] = {0: self.world.boot("0", root)}
+        self.handles: dict[int, Handle] = {}
+        self.current = self.sessions[0]
+
+    def go(self, number: int) -> None:
+        self.current = self.sessions[number]
+
+    def new(self, target: str, source: str, flags: int) -> None:
+        self.world.mount_new(self.current, "tmpfs", source, target, attributes=_bits(flags), fill=fill)
+
+    def bind(self, source: str, target: str, recursive: bool) -> None:
+        self.world.bind(self.current, source, target, recursive=recursive)
+
+    def move(self, source: str, target: str) -> None:
+        self.world.move(self.current, source, target)
+
+    def change(self, target: str, kind: Any, recursive: bool) -> None:
+        self.world.change_type(self.current, target, kind, recursive=recursive)
+
+    def change_handle(self, handle: int, kind: Any, recursive: bool) -> None:
+        if not self.handles[handle].place[1].is_directory:
+            raise WouldRefuse(errno.ENOTDIR, "the machine goes there by fchdir(2)")
+        self.world.change_type(self.current, self.handles[handle], kind, recursive=recursive)
+
+    def remount(self, target: str, flags: int) -> None:
+        self.world.remount_bind(self.current, target, _bits(flags))
+
+    def umount(self, target: str, lazy: bool) -> None:
+        self.world.umount(self.current, target, lazy=lazy)
+
+    def pivot(self, new: str, old: str) -> None:
+        self.world.pivot_root(self.current, new, old)
+
+    def clone(self, number: int) -> None:
+        child = self.world.fork(self.current, str(number))
+        self.world.unshare(child, str(number))
+        self.sessions[number] = self.current = child
+
+    def clone_user(self, number: int) -> None:
+        child = self.world.fork(self.current, str(number))
+        try:
+            self.world.unshare(child, str(number), user=True)
+        except WouldRefuse:
+            self.world.exit(child)
+            raise
+        child.user = self.world.initial_user  # it is the machine's root that goes on there
+        self.sessions[number] = child
+
+    def leave(self, number: int) -> None:
+        self.world.exit(self.sessions.pop(number))
+
+    def open(self, handle: int, path: str, clone: bool, recursive: bool) -> None:
+        self.handles[handle] = self.world.open_tree(self.current, path, clone=clone, recursive=recursive)
+
+    def clone_handle(self, handle: int, source: int, recursive: bool) -> None:
+        self.handles[handle] = self.world.open_tree(self.current, self.handles[source], clone=True, recursive=recursive)
+
+    def fsmount(self, handle: int, attributes: int) -> None:
+        superblock = self.world.superblock("tmpfs")
+        fill(superblock)
+        self.handles[handle] = self.world.fsmount(self.current, superblock, attributes=attributes)
+
+    def close_handle(self, handle: int) -> None:
+        self.world.close(self.handles.pop(handle))
+
+    def move_mount(self, source: int | str, target: int | str, extra: int) -> None:
+        if extra & model_machine.MOVE_MOUNT_SET_GROUP:
+            self.world.set_group(self.current, self._where(source), self._where(target))
+        else:
+            beneath = bool(extra & model_machine.MOVE_MOUNT_BENEATH)
+            self.world.move_mount(self.current, self._where(source), self._where(target), beneath=beneath)
+
+    def set_attributes(self, where: int | str, bits: int, clear: int, kind: Any, recursive: bool) -> None:
+        self.world.set_attributes(self.current, self._where(where), Change(bits, clear), kind=kind, recursive=recursive)
+
+    def _where(self, where: int | str) -> Handle | str:
+        return where if isinstance(where, str) else self.handles[where]
+
+
+def _bits(flags: int) -> int:
+    """MS_* -> planner.attributes' bits: the two agree where the test goes."""
+    return flags & (RDONLY | NOSUID | NODEV | NOEXEC)
+
+
+# --- one sequence
+
+
+class Run:
+    """One sequence, under way on both sides."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.model = Model()
+        self.calls: list[Call] = []
+        self.results: Counter[tuple[str, int]] = Counter()  # how often each call had each errno
+        machine.begin()
+
+    def end(self) -> None:
+        self.machine.end()
+
+    def possible(self, call: Call) -> bool:
+        """Whether the sessions and descriptors that a call names are there: after one was left out they may not be."""
+        number, name, *arguments = call
+        model = self.model
+        if number not in model.sessions:
+            return False
+        if name == "leave":
+            return arguments[0] in model.sessions and len(model.sessions) > 1
+        if name in ("clone", "clone_user"):
+            return arguments[0] not in model.sessions
+        if name in ("close_handle", "change_handle"):
+            return arguments[0] in model.handles
+        if name == "clone_handle":
+            return arguments[1] in model.handles and arguments[0] not in model.handles
+        if name in ("open", "fsmount"):
+            return arguments[0] not in model.handles
+        if name == "move_mount":
+            return all(isinstance(one, str) or one in model.handles for one in arguments[:2])
+        if name == "set_attributes":
+            return isinstance(arguments[0], str) or arguments[0] in model.handles
+        return True
+
+    def make(self, call: Call) -> Difference | None:
+        """Make one call on both sides and compare; None if they agree."""
+        number, name, *arguments = call
+        self.calls.append(call)
+        self.model.go(number)
+        self.machine.go(number)
+        why = ""
+        try:
+            getattr(self.model, name)(*arguments)
+            expected = 0
+        except WouldRefuse as refusal:
+            expected = refusal.errno
+            why = f" ({refusal.why})"
+        found = getattr(self.machine, name)(*arguments)
+        self.results[name, found] += 1
+        if expected != found:
+            return self._differ(f"the model says {error_name(expected)}{why}, the kernel {error_name(found)}")
+        return self._compare_tables()
+
+    def _differ(self, what: str) -> Difference:
+        return Difference(tuple(self.calls), what)
+
+    def _compare_tables(self) -> Difference | None:
+        groups: dict[int, int] = {0: 0}
+        groups_back: dict[int, int] = {0: 0}
+        devices: dict[str, str] = {}
+        devices_back: dict[str, str] = {}
+        for number, process in self.model.sessions.items():
+            expected = self.model.world.table(process).rows
+            found = self.machine.table(number)
+            same = len(expected) == len(found)
+            ids: dict[int, int] = {}
+            for one, other in zip(expected, found, strict=False):
+                # A parent that cannot be seen from the root is in nobody's table.
+                ids[one.mount_id] = other.mount_id
+            if same:
+                for one, other in zip(expected, found, strict=True):
+                    if not (
+                        one.mountpoint == other.mountpoint
+                        and one.root == other.root
+                        and one.attributes == other.attributes
+                        and one.unbindable == other.unbindable
+                        and one.fstype == other.fstype
+                        and one.source == other.source
+                        and ids.get(one.parent_id, other.parent_id) == other.parent_id
+                        and groups.setdefault(one.peer_group, other.peer_group) == other.peer_group
+                        and groups_back.setdefault(other.peer_group, one.peer_group) == one.peer_group
+                        and groups.setdefault(one.master, other.master) == other.master
+                        and groups_back.setdefault(other.master, one.master) == one.master
+                        and groups.setdefault(one.propagate_from, other.propagate_from) == other.propagate_from
+                        and groups_back.setdefault(other.propagate_from, one.propagate_from) == one.propagate_from
+                        and devices.setdefault(one.device, other.device) == other.device
+                        and devices_back.setdefault(other.device, one.device) == one.device
+                        and one.options[:2] == other.options[:2]
+                    ):
+                        same = False
+                        break
+            if not same:
+                text = "\n".join(
+                    [f"session {number}: the model has", *_lines(expected), "the kernel has", *_lines(found)]
+                )
+                return self._differ(text)
+        return None
+
+
+def error_name(number: int) -> str:
+    return errno.errorcode.get(number, str(number)) if number else "success"
+
+
+def _lines(rows: Any) -> Iterator[str]:
+    """Rows in short, with small numbers instead of ids."""
+    ids: dict[int, int] = {}
+    groups: dict[int, int] = {}
+    devices: dict[str, int] = {}
+    for row in rows:
+        ids.setdefault(row.mount_id, len(ids) + 1)
+    for row in rows:
+        parts = [f"  {ids[row.mount_id]:2} on {ids.get(row.parent_id, 0):2} {row.mountpoint:14}"]
+        parts.append(f"fs{devices.setdefault(row.device, len(devices) + 1)}:{row.root:8} {row.attributes:12}")
+        for word, group in (("shared", row.peer_group), ("master", row.master), ("from", row.propagate_from)):
+            if group:
+                parts.append(f"{word}:{groups.setdefault(group, len(groups) + 1)}")
+        if row.unbindable:
+            parts.append("unbindable")
+        yield " ".join(parts)
+
+
+def replay(machine: Machine, calls: tuple[Call, ...]) -> Difference | None:
+    """Make the calls again, leaving out what is not possible; the first difference, or None."""
+    run = Run(machine)
+    try:
+        for call in calls:
+            if run.possible(call) and (difference := run.make(call)) is not None:
+                return difference
+    finally:
+        run.end()
+    return None
+
+
+def shorten(machine: Machine, difference: Difference) -> Difference:
+    """The same difference, or another one, after as few calls as can be: leaves out ever smaller pieces."""
+    size = max(len(difference.calls) // 2, 1)
+    while True:
+        begin = 0
+        while begin < len(difference.calls):
+            calls = difference.calls
+            shorter = replay(machine, calls[:begin] + calls[begin + size :])
+            if shorter is not None and len(shorter.calls) < len(calls):
+                difference = shorter
+            else:
+                begin += size
+        if size == 1:
+            break
+        size //= 2
+    # Once more, until nothing at all can be left out.
+    again = True
+    while again:
+        again = False
+        for begin in range(len(difference.calls)):
+            shorter = replay(machine, difference.calls[:begin] + difference.calls[begin + 1 :])
+            if shorter is not None and len(shorter.calls) < len(difference.calls):
+                difference, again = shorter, True
+                break
+    return difference

@@ -1,0 +1,109 @@
+"""The model of propagation says what the kernel does: on random sequences of calls, and where they once differed."""
+
+from __future__ import annotations
+
+import os
+import platform
+
+import pytest
+
+from tests.kernel.model_driver import Call, replay
+from tests.kernel.model_fuzz import in_children, search
+from tests.kernel.model_machine import Machine
+
+SEQUENCES = int(os.environ.get("MOUNTPLAN_SEQUENCES", "2000"))
+JOBS = 4  # the kernel makes each of them wait often: two cores have room for more than two
+
+pytestmark = pytest.mark.needs_kernel("root")
+
+
+@pytest.fixture(autouse=True)
+def a_kernel_whose_rules_the_model_has() -> None:
+    """Older kernels unmount by other rules (see planner/propagation/rules.py), newer ones may."""
+    version = tuple(int(number) for number in platform.release().split("-")[0].split(".")[:2])
+    if not (6, 17) <= version < (6, 19):
+        pytest.skip(f"the model has the rules of Linux 6.17 and 6.18, and this is {platform.release()}")
+
+
+def test_random_sequences_of_calls_do_the_same_in_the_model_and_on_the_kernel() -> None:
+    """After every call the errno is the same, and the mount tables of all namespaces are equal up to renaming."""
+    outcomes = in_children([lambda job=job: search(range(1 + job, 1 + SEQUENCES, JOBS)) for job in range(JOBS)])  # type: ignore[misc]
+    assert [] == [str(found) for outcome in outcomes for found in outcome.found]
+    assert SEQUENCES == sum(outcome.sequences for outcome in outcomes)
+
+
+def agree(*calls: Call) -> None:
+    """Model and kernel agree after each of the calls."""
+
+    def compare() -> str:
+        machine = Machine()
+        difference = replay(machine, calls)
+        machine.close()
+        return str(difference or "")
+
+    assert [""] == in_children([compare])
+
+
+SET_GROUP, BENEATH = 0x100, 0x200
+
+
+def test_unmounting_the_root_takes_what_covers_it() -> None:
+    """umount(2) goes on from the process's root to the mount on top of it; every other call stays below."""
+    agree((0, "bind", "/a/x", "/", True), (0, "umount", "/", True))
+
+
+def test_a_source_that_is_no_mount_is_refused_before_the_target_is_looked_at() -> None:
+    """EINVAL, although the target has been unmounted, which by itself would be ENOENT."""
+    agree((0, "umount", "/", True), (0, "move", "/b", "/a/x"))
+
+
+def test_a_new_namespace_forgets_that_a_mount_was_unbindable() -> None:
+    """Since 6.17 clone_mnt does not copy the mark. Every other copy of an unbindable mount is refused anyway."""
+    agree((0, "bind", "/a/y", "/b", True), (0, "change", "/b", "unbindable", False), (0, "clone", 7))
+
+
+def test_an_unbindable_mount_may_join_a_group_and_is_not_unbindable_then() -> None:
+    agree(
+        (0, "bind", "/b", "/a", False),
+        (0, "change", "/", "shared", False),
+        (0, "change", "/a", "unbindable", False),
+        (0, "move_mount", "/", "/a", SET_GROUP),
+    )
+
+
+def test_an_unbindable_mount_that_joins_as_a_slave_stays_unbindable() -> None:
+    agree(
+        (0, "change", "/", "shared", False),
+        (0, "clone", 1),
+        (1, "change", "/", "slave", False),
+        (1, "bind", "/b", "/a", False),
+        (1, "change", "/a", "unbindable", False),
+        (1, "move_mount", "/", "/a", SET_GROUP),
+    )
+
+
+def test_a_process_whose_root_is_covered_cannot_make_a_user_namespace() -> None:
+    """EPERM: the kernel takes it for a process in a chroot."""
+    agree((0, "bind", "/a", "/", False), (0, "clone_user", 2))
+    agree((0, "umount", "/", True), (0, "clone_user", 8))
+
+
+def test_a_mount_that_arrives_beneath_a_locked_one_does_not_take_over_the_lock() -> None:
+    agree(
+        (0, "new", "/a", "t2", 4),
+        (0, "change", "/", "shared", True),
+        (0, "clone_user", 7),
+        (0, "fsmount", 15, 16),
+        (0, "move_mount", 15, "/a", BENEATH),
+        (7, "umount", "/a", False),
+    )
+    agree(
+        (0, "open", 2, "/b", True, True),
+        (0, "new", "/a/x", "t3", 0),
+        (0, "change", "/a/x", "shared", False),
+        (0, "bind", "/a/y", "/a/x/a/y", False),
+        (0, "clone_user", 7),
+        (0, "move_mount", 2, "/a/x/a/y", BENEATH),
+        (0, "clone", 10),
+        (10, "umount", "/a/x", True),
+    )
