@@ -20,6 +20,8 @@ from mountplan.planner.spec import Mount as SpecMount
 from mountplan.planner.spec import Namespace as SpecNamespace
 from mountplan.planner.topology import Filesystem, Group, LayerRef, Mount, Namespace, Node, Topology
 
+# What says something about a mount in the tree, and nothing about the filesystem behind it.
+_OF_PLACED = ("parent", "recursive", "create", "attributes", "idmap", "peer_group", "master", "unbindable", "mask")
 INHERITED = "@host"  # the name of the mount that an inherited root is; no id can begin with "@"
 
 
@@ -35,6 +37,7 @@ def resolve(spec: Spec, host: Host) -> Topology:
     leave_out_unsupported(context)
     copy_bound_trees(context)
     make_mountpoints(context)
+    _find_unused(context)
     groups = find_groups(spec, context)
     if context.mistakes.found:
         raise SpecError(tuple(context.mistakes.found))
@@ -79,9 +82,17 @@ def _name_space(space: Space, mounts: list[SpecMount], propagation: str, context
     for index, mount in enumerate(mounts):
         key = f"{base}mount[{index}]"
         name = mount.id
-        if name is None:
-            count = times[mount.target] = times.get(mount.target, 0) + 1
-            name = space.prefix + (mount.target if count == 1 else f"{mount.target}#{count}")
+        if name is None and mount.target is None:
+            context.mistakes.add(
+                key,
+                "has neither a target nor an id, so nothing can show it",
+                'add target = "/path", or an id = "..." for other mounts to bind from',
+            )
+            name = key
+        elif name is None:
+            target = str(mount.target)
+            count = times[target] = times.get(target, 0) + 1
+            name = space.prefix + (target if count == 1 else f"{target}#{count}")
         draft = Draft(space, index, key, name, mount)
         context.add(draft)
         if mount.id is not None:
@@ -144,6 +155,14 @@ def _settle(draft: Draft, context: Context) -> None:
     clash = contradiction(tuple(spec.attributes))
     if clash:
         wrong(f"{key}.attributes", f"{' and '.join(clash)} contradict each other", f"keep one of {', '.join(clash)}")
+    if not draft.placed:
+        for field in _OF_PLACED:
+            if getattr(spec, field):
+                wrong(
+                    f"{key}.{field}",
+                    f"{field} is of no use without a target: this mount stands nowhere",
+                    "add target = ..., or write it on the mounts that bind from here",
+                )
     if spec.bind is not None:
         _settle_bind(draft, context)
         return
@@ -210,6 +229,8 @@ def _settle(draft: Draft, context: Context) -> None:
 def _join_filesystem(draft: Draft, filesystem: FilesystemDraft) -> None:
     draft.filesystem = filesystem
     filesystem.mounts.append(draft)
+    if not draft.placed:
+        filesystem.needs_workbench = True
 
 
 def _options(draft: Draft, context: Context) -> tuple[tuple[str, str | bool], ...]:
@@ -380,6 +401,26 @@ def _node(draft: Draft, entry: FileEntry, key: str, context: Context) -> Node:
     return Node(kind="file", content=entry.content or "", source=source, **common)  # type: ignore[arg-type]
 
 
+def _find_unused(context: Context) -> None:
+    """A mount without a target is there for others; if there are none, it was forgotten, or its target was."""
+    layers = {
+        layer.filesystem
+        for one in context.filesystems.values()
+        for layer in (*one.layers, one.upper, one.work)
+        if layer is not None
+    }
+    for draft in context.drafts:
+        filesystem = draft.filesystem
+        if draft.placed or filesystem is None or filesystem.fixed.name in layers:
+            continue
+        if not any(one.placed for one in filesystem.mounts):
+            context.mistakes.add(
+                draft.key,
+                f"{draft.name} has no target, and nothing is made from it",
+                "add target = ..., or bind from it, or leave it out",
+            )
+
+
 def _freeze(spec: Spec, context: Context, groups: tuple[Group, ...]) -> Topology:
     in_group = {name for group in groups for name in group.members}
     filesystems = []
@@ -421,12 +462,15 @@ def _freeze(spec: Spec, context: Context, groups: tuple[Group, ...]) -> Topology
         lines=spec.places.headers(),
         filesystems=tuple(filesystems),
         groups=groups,
-        namespaces=tuple(Namespace(space.name, tuple(map(_mount, space.drafts))) for space in context.spaces),
+        namespaces=tuple(
+            Namespace(space.name, tuple(_mount(draft) for draft in space.drafts if draft.placed))
+            for space in context.spaces
+        ),
         run=RunSettings(
             command=tuple(run.command),
             environment=tuple(run.environment.items()),
             clear_environment=run.clear_environment,
-            cwd=run.cwd or "/",
+            cwd=str(run.cwd or "/"),
             hostname=run.hostname or "",
             unshare=tuple(dict.fromkeys(run.unshare)),
             capabilities=None if run.capabilities is None else tuple(run.capabilities),
