@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from mountplan.planner.attributes import show
 from mountplan.planner.propagation.objects import Mount, Namespace, Node, Place
 from mountplan.planner.propagation.walking import is_reachable
@@ -12,8 +14,10 @@ def table_of(namespace: Namespace, root: Place) -> MountTable:
     """The mounts that can be reached from `root`, in the order of their ids (show_mountinfo in fs/proc_namespace.c)."""
     rows = []
     where: dict[Mount, str | None] = {}
-    for mount in sorted(namespace.mounts, key=_number):
-        path = _where(mount, root, where)
+    for mount in sorted(namespace.mounts, key=attrgetter("number")):
+        if mount not in where:
+            _where(mount, root, where)
+        path = where[mount]
         if path is None:
             continue
         superblock = mount.root.superblock
@@ -45,37 +49,29 @@ def table_of(namespace: Namespace, root: Place) -> MountTable:
     return MountTable(tuple(rows))
 
 
-def _number(mount: Mount) -> int:
-    return mount.number
-
-
-def _where(mount: Mount, root: Place, known: dict[Mount, str | None]) -> str | None:
-    """The path of a mount as seen from `root`, "" for the root itself; None if it cannot be seen from there."""
-    if mount in known:
-        return known[mount]
+def _where(mount: Mount, root: Place, known: dict[Mount, str | None]) -> None:
+    """Find the path of a mount as seen from `root`, "" for the root itself; None if it cannot be seen from there."""
     chain = []
-    one = mount
-    above: str | None
-    while True:
-        if one in known:
-            above = known[one]
-            break
-        if one is root[0]:
-            above = known[one] = "" if one.root is root[1] else None
-            break
-        if one.parent is None:
-            above = known[one] = None
-            break
+    one: Mount | None = mount
+    while one is not None and one not in known:
         chain.append(one)
         one = one.parent
+    top, start = root
     for one in reversed(chain):
-        assert one.parent is not None
-        if one.parent is root[0]:
-            above = relative(one.mountpoint, root[1]) if one.mountpoint.is_within(root[1]) else None
-        elif above is not None:
-            above += relative(one.mountpoint, one.parent.root)
-        known[one] = above
-    return known[mount]
+        parent = one.parent
+        place = one.mountpoint
+        path: str | None
+        if one is top:
+            path = "" if one.root is start else None
+        elif parent is top:
+            path = relative(place, start) if place.is_within(start) else None
+        elif parent is None or (above := known[parent]) is None:
+            path = None
+        elif place is parent.root:
+            path = above
+        else:
+            path = above + relative(place, parent.root)
+        known[one] = path
 
 
 def relative(node: Node, top: Node) -> str:

@@ -18,7 +18,7 @@ from mountplan.planner.propagation import Process, WouldRefuse
 from mountplan.planner.propagation.walking import walk
 from mountplan.planner.table import MountRow
 from tests.kernel import model_machine
-from tests.kernel.model_driver import Call, Model
+from tests.kernel.model_driver import Call, Model, Run
 from tests.kernel.model_layout import DIRECTORIES, FILES
 
 KINDS = ("shared", "shared", "shared", "slave", "slave", "private", "unbindable")
@@ -80,12 +80,13 @@ class Chooser:
         self.weights = [weights[name] * self.random.choice((0.3, 1, 1, 2)) for name in chosen]
         self.flags_often = self.random.random() < 0.2
 
-    def call(self, model: Model) -> Call:
+    def call(self, run: Run) -> Call:
+        model = run.model
         if self.prelude:
             return self.prelude.pop(0)
         session = self.random.choice(list(model.sessions))
         self.process = model.sessions[session]
-        rows = model.world.table(self.process).rows
+        rows = run.tables[session]
         crowded = sum(len(one.mounts) for one in model.world.namespaces) > MAX_MOUNTS
         while True:
             (name,) = self.random.choices(self.names, self.weights)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from mountplan.planner.attributes import NODEV, NOEXEC, NOSUID, RDONLY, Change
 from mountplan.planner.propagation import Handle, Process, Superblock, World, WouldRefuse
+from mountplan.planner.table import MountRow
 from tests.kernel import model_machine
 from tests.kernel.model_layout import DIRECTORIES, FILES
 from tests.kernel.model_machine import Machine
@@ -139,6 +140,7 @@ class Run:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.model = Model()
+        self.tables: dict[int, tuple[MountRow, ...]] = {0: self.model.world.table(self.model.current).rows}
         self.calls: list[Call] = []
         self.results: Counter[tuple[str, int]] = Counter()  # how often each call had each errno
         machine.begin()
@@ -191,12 +193,13 @@ class Run:
         return Difference(tuple(self.calls), what)
 
     def _compare_tables(self) -> Difference | None:
+        self.tables = {}
         groups: dict[int, int] = {0: 0}
         groups_back: dict[int, int] = {0: 0}
         devices: dict[str, str] = {}
         devices_back: dict[str, str] = {}
         for number, process in self.model.sessions.items():
-            expected = self.model.world.table(process).rows
+            expected = self.tables[number] = self.model.world.table(process).rows
             found = self.machine.table(number)
             same = len(expected) == len(found)
             ids: dict[int, int] = {}

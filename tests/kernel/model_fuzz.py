@@ -27,7 +27,7 @@ def try_seed(
     run = Run(machine)
     try:
         for _ in range(chooser.length):
-            difference = run.make(chooser.call(run.model))
+            difference = run.make(chooser.call(run))
             if difference is not None:
                 return difference, run.results
     finally:
