@@ -17,6 +17,7 @@ from mountplan.planner.steps import YARD, Handle, Step
 
 _KEPT = 48  # descriptors of workbenches and seeds that are kept open
 _CHUNK = 512  # steps between two reports
+_EMPTY_FILE = s.MakeNode("", "", "file", -1, -1, -1, "", "", "", (0, 0), False, False, "")
 
 
 class StepFailed(Exception):
@@ -90,10 +91,16 @@ class Execution:
         self.kept[handle] = fd
         return fd
 
-    def park(self, handle: Handle, fd: int) -> None:
-        """Attach a detached workbench or seed in the yard, and keep its descriptor for as long as there is room."""
+    def park(self, handle: Handle, fd: int, *, own: bool = False) -> None:
+        """Attach a detached workbench or seed in the yard, and keep its descriptor for as long as there is room.
+
+        The root of one that is not of our `own` filesystems may be a file.
+        """
         name = f"p{len(self.parked)}"
-        self.kernel.make_directory(self.yard, name)
+        if own:
+            self.kernel.make_directory(self.yard, name)
+        else:
+            self._make_place(self.yard, name, fd)
         self.kernel.attach(fd, self.yard, name)
         self.parked[handle] = name
         if len(self.kept) >= _KEPT:
@@ -101,11 +108,18 @@ class Execution:
         else:
             self.kept[handle] = fd
 
+    def _make_place(self, within: int, name: str, mount: int) -> None:
+        """A directory or a file, as the root of `mount` is one."""
+        if self.kernel.is_directory(mount):
+            self.kernel.make_directory(within, name)
+        else:
+            self.kernel.make_node(within, name, _EMPTY_FILE, -1)
+
     def place(self, filesystem: Handle, mount: Handle, fd: int) -> None:
         """A new superblock's first mount: the mount of the tree itself, or a workbench."""
         self.fds[mount or filesystem] = fd
         if not mount:
-            self.park(filesystem, self.fds[filesystem])
+            self.park(filesystem, self.fds[filesystem], own=True)
             del self.fds[filesystem]
 
     def unshare_namespace(self, step: s.UnshareNamespace) -> None:
@@ -328,12 +342,11 @@ class Execution:
             place = f"base{len(self.staged)}"
             self.kernel.make_directory(self.yard, place)
             self.staged.add(place)
-            for number in range(len(seeds)):
-                self.kernel.make_directory(base, str(number))
             self.kernel.attach(base, self.yard, place)
             for number, seed in enumerate(seeds):
                 peer = self.kernel.clone(self.descriptor(seed), "")
                 try:
+                    self._make_place(base, str(number), peer)
                     self.kernel.attach(peer, base, str(number))
                 finally:
                     self.kernel.close(peer)

@@ -124,7 +124,7 @@ class LinuxKernel:
         if not careful:
             return os.open(path or ".", os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=dirfd)
         resolve = _CAREFUL if tree else _CAREFUL | abi.RESOLVE_NO_XDEV
-        return syscalls.openat2(dirfd, os.fsencode(path) or b".", os.O_PATH | os.O_NOFOLLOW, resolve)
+        return syscalls.openat2(dirfd, os.fsencode(path) or b".", os.O_PATH, resolve)
 
     def new_filesystem(self, fstype: str, source: str, options: Options) -> int:
         context = syscalls.fsopen(fstype.encode())

@@ -82,6 +82,12 @@ def change(names: tuple[str, ...]) -> Change:
     return Change(bits_set, bits_clear)
 
 
+def overridden(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    """The names that come out when `second` is wished for after `first`, and so wins where they contradict each other."""
+    gone = frozenset().union(*(group for group in EXCLUSIVE if not group.isdisjoint(second)))
+    return tuple(name for name in first if name not in gone) + second
+
+
 def contradiction(names: tuple[str, ...]) -> tuple[str, ...]:
     """The first names that exclude each other, in the order of the list; empty if there are none."""
     for group in EXCLUSIVE:

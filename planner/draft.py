@@ -41,6 +41,7 @@ class Draft:
         "name",
         "parent",
         "place",
+        "placed",
         "root",
         "source",
         "space",
@@ -55,7 +56,8 @@ class Draft:
         self.key = key
         self.name = name
         self.spec = spec
-        self.target = TargetPath(spec.target)
+        self.placed = spec.target is not None  # otherwise it stands nowhere, and others are made from it
+        self.target = TargetPath(spec.target or "/")
         self.filesystem: FilesystemDraft | None = None  # None: a mistake, told already, keeps it from being known
         self.root = ROOT
         self.host: HostPath | None = None

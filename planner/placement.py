@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mountplan.planner.attributes import overridden
 from mountplan.planner.draft import Context, Draft, Space
 from mountplan.planner.host import HostPath
 from mountplan.planner.paths import ROOT, TargetPath
@@ -22,7 +23,7 @@ def place_mounts(space: Space, context: Context) -> None:
         return
     placed = {root}
     waiting: dict[Draft, None] = {}
-    for draft in sorted(space.drafts, key=lambda one: (len(one.target.parts), one.index)):
+    for draft in sorted((one for one in space.drafts if one.placed), key=lambda one: (len(one.target.parts), one.index)):
         while draft not in placed:
             parent_id = draft.spec.parent
             if parent_id is None or draft.parent is not None:  # a mask knows its parent already
@@ -34,6 +35,13 @@ def place_mounts(space: Space, context: Context) -> None:
                         f"{draft.key}.parent",
                         f"{parent.name} is in another namespace",
                         "name a mount of the same namespace as parent",
+                    )
+                    parent = None
+                if parent is not None and not parent.placed:
+                    context.mistakes.add(
+                        f"{draft.key}.parent",
+                        f"{parent.name} has no target, so nothing can stand on it",
+                        "give it a target, or name another parent",
                     )
                     parent = None
                 if parent is not None and parent not in placed:
@@ -59,7 +67,7 @@ def _find_root(space: Space, context: Context) -> Draft | None:
     if not space.builds_root:
         return space.drafts[0]
     for draft in space.drafts:
-        if draft.target == "/" and draft.spec.parent is None:
+        if draft.placed and draft.target == "/" and draft.spec.parent is None:
             return draft
     context.mistakes.add(
         f"{space.key}.root" if space.key else "root",
@@ -162,7 +170,7 @@ def leave_out_unsupported(context: Context) -> None:
             continue
         if draft.parent is not None:
             draft.parent.children.pop(draft.place, None)
-        elif draft.target == "/":
+        elif draft.placed and draft.target == "/":
             context.mistakes.add(
                 f"{draft.key}.unsupported", "the root of the namespace cannot be left out", "say how it can be built"
             )
@@ -232,7 +240,7 @@ def _copy(original: Draft, bind: Draft, parent: Draft, place: TargetPath) -> Dra
     copy.target = parent.target.joined(place)
     copy.filesystem, copy.root, copy.host = original.filesystem, original.root, original.host
     copy.source = original
-    copy.words = original.words + (bind.words if bind.spec.recursive_attributes else ())
+    copy.words = overridden(original.words, bind.words) if bind.spec.recursive_attributes else original.words
     if copy.filesystem is not None:
         copy.filesystem.mounts.append(copy)
     return copy
