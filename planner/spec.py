@@ -220,7 +220,7 @@ Hidden = Annotated[
 
 
 class Mount(_Table):
-    """One mount of the tree."""
+    """One mount of the tree; without a target, a filesystem that stands nowhere and is there to be bound from."""
 
     CALLED = "[[mount]]"
     HINTS = {
@@ -257,7 +257,11 @@ class Mount(_Table):
         "gids": "write idmap = { uids = ..., gids = ... }",
     }
 
-    target: AbsolutePath = Field(description="Where it is mounted.", examples=["/srv/data"])
+    target: AbsolutePath | None = Field(
+        default=None,
+        description="Where it is mounted. Without it, the mount stands nowhere: others bind from it, or have layers in it.",
+        examples=["/srv/data"],
+    )
     id: Name | None = Field(default=None, description="A name by which others can refer to it.", examples=["data"])
     parent: Reference | None = Field(
         default=None,
