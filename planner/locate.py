@@ -158,21 +158,18 @@ class Places:
 
     def _open_table(self, name: str, is_array: bool, line: int, lengths: dict[str, int]) -> str:
         """Note the line of a header and of the tables that it implies; returns its path, counting it in `lengths`."""
-        lines = self._lines
         *parents, name = _keys(name)
         key = ""
         for parent in parents:
-            key = _below(key, parent)
-            lines.setdefault(key, line)
+            key = self._note(key, parent, line)
             if key in lengths:
                 key = f"{key}[{lengths[key] - 1}]"
-        key = _below(key, name)
-        lines.setdefault(key, line)
+        key = self._note(key, name, line)
         if is_array:
             index = lengths.get(key, 0)
             lengths[key] = index + 1
             key = f"{key}[{index}]"
-            lines[key] = line
+            self._lines[key] = line
         return key
 
     def _read_body(self, table: str, position: int, end: int, line: int) -> None:
@@ -188,14 +185,19 @@ class Places:
         match = _KEY_VALUE.match(text, blank.end())
         if match is None:
             return -1, line
-        return self._read_value(match.end(), line, self._note(table, match[1], line))
+        return self._read_value(match.end(), line, self._note_all(table, match[1], line))
 
-    def _note(self, table: str, dotted: str, line: int) -> str:
+    def _note_all(self, table: str, dotted: str, line: int) -> str:
         """Note the line of a key, and of the tables that its dots make; returns its path."""
-        path = table
         for key in _keys(dotted):
-            path = _below(path, key)
-            self._lines.setdefault(path, line)
+            table = self._note(table, key, line)
+        return table
+
+    def _note(self, table: str, key: str, line: int) -> str:
+        path = _below(table, key)
+        self._lines.setdefault(path, line)
+        if path[-1] == '"':  # for those who ask for it without quotes
+            self._lines.setdefault(f"{table}.{key}" if table else key, line)
         return path
 
     def _read_value(self, position: int, line: int, path: str) -> tuple[int, int]:
@@ -230,7 +232,7 @@ class Places:
                     match = _KEY_VALUE.match(text, position)
                     if match is None:
                         return -1, line
-                    path = self._note(outer, match[1], line)
+                    path = self._note_all(outer, match[1], line)
                     position = match.end()
                 else:
                     path = f"{outer}[{index}]"

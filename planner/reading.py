@@ -9,14 +9,15 @@ from typing import Any
 import tomli
 
 from mountplan.planner.errors import Mistake, SpecRef
-from mountplan.planner.values import shown
+from mountplan.planner.values import shorter
 
-MINIMAL = """\
-format = 1
+# The shortest spec there is, as errors show it.
+EXAMPLE = """\
+    format = 1
 
-[[mount]]
-target = "/mnt"
-type = "tmpfs"
+    [[mount]]
+    target = "/mnt"
+    type = "tmpfs"\
 """
 
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
@@ -33,7 +34,9 @@ _ADVICE = (
     ),
     (r"Unclosed array", "close the list with ] and separate what is in it by commas"),
     (r"Unclosed inline table", "close the table with } and separate what is in it by commas"),
-    (r"Unterminated|Illegal character|Found invalid character", "close the text with the quote it began with"),
+    (r"Unterminated|Illegal character '.n'", "close the text with the quote it began with"),
+    (r"Illegal character|Found invalid character", 'write such a character as "\\uXXXX", with its number'),
+    (r"Invalid statement", "write key = value, or [table], or [[table]], or # and a comment"),
     (r"after a statement", "write one key = value a line"),
     (r"Exceeds the limit|digits", "no number in a spec has so many digits"),
     (r"nested|recursion|too many parts|more than the allowed", "nothing in a spec is nested as deep as this"),
@@ -70,17 +73,17 @@ def _not_utf8(data: bytes, file: str, error: UnicodeDecodeError) -> Mistake:
 
 def _not_toml(text: str, file: str, message: str) -> Mistake:
     match = _PLACE.search(message)
-    reason = message[: match.start()] if match else message
+    reason = (message[: match.start()] if match else message).partition(":")[0]
     lines = text.replace("\r\n", "\n").split("\n")
     line, where = 0, ""
     if match and match[1]:
         line, where = int(match[1]), f", column {match[2]}"
     elif match:
-        line, where = len(lines) - (len(lines) > 1 and not lines[-1]), ", at the end of the file"
+        line = len(lines) - (len(lines) > 1 and not lines[-1])
     remedy = next((advice for pattern, advice in _ADVICE if re.search(pattern, reason)), "correct this line")
-    quoted = lines[line - 1].strip() if 0 < line <= len(lines) else ""
+    quoted = shorter(lines[line - 1].strip(" \t")) if 0 < line <= len(lines) else ""
     return Mistake(
         SpecRef(file, "", line),
-        f"is not TOML: {reason}{where}" + (f", in {shown(quoted)}" if quoted else ""),
+        f"is not TOML: {reason}{where}" + (f", in: {quoted}" if quoted else ""),
         remedy,
     )

@@ -12,8 +12,11 @@ from mountplan.planner.wording import Finding, Path, owners
 # Tables that are worth keeping without the key that is wrong, each with the key that it cannot be without.
 _KEPT = {"Spec": "format", "Mount": "target", "FileEntry": "path", "Namespace": "name", "PeerGroup": "", "Run": ""}
 
-# Keys of a mount without which all else that is said about it still holds.
-_HARMLESS = frozenset({"attributes", "recursive_attributes", "options", "mask", "idmap", "unbindable"})
+# Keys without which all else that is said about a mount, or about the mounts of a namespace, still holds.
+_HARMLESS = {
+    "Mount": frozenset({"attributes", "recursive_attributes", "options", "mask", "idmap", "unbindable"}),
+    "Namespace": frozenset({"name", "propagation"}),
+}
 
 
 class Salvage:
@@ -69,10 +72,11 @@ class Salvage:
                 cut = max(cut, number)
             if element or (kept and part == "run"):
                 item, harmless = number, False
-            if kept and owner.__name__ == "Mount":
-                harmless = part in _HARMLESS and finding.kind != "unknown"
+            if kept and owner.__name__ in _HARMLESS:
+                harmless = part in _HARMLESS[owner.__name__]
         if item and not harmless:
-            self._damaged.add(key_path(*path[:item]))
+            # The second is what it is called by those who do not know how to quote a key.
+            self._damaged |= {key_path(*path[:item]), _plainly(path[:item])}
         if not cut:
             return False
         node: Any = self.rest
@@ -126,6 +130,10 @@ class Salvage:
         ):
             return "/"  # most specs begin with their root; were it missing, all the others would seem to be wrong
         return f"/(not known: {key_path(*path)})"
+
+
+def _plainly(path: Path) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
 
 
 def _copied(value: Any, depth: int) -> Any:

@@ -6,16 +6,14 @@ wrong into words. What the words of a spec mean together is planner/resolve.py's
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
-    Discriminator,
     Field,
     PlainValidator,
-    Tag,
     ValidationError,
     WithJsonSchema,
     model_validator,
@@ -24,10 +22,10 @@ from pydantic import (
 from mountplan.planner import values
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
 from mountplan.planner.locate import Places, key_path, prefixes
-from mountplan.planner.paths import TargetPath
-from mountplan.planner.reading import MINIMAL, read_toml
+from mountplan.planner.paths import ROOT, TargetPath
+from mountplan.planner.reading import EXAMPLE, read_toml
 from mountplan.planner.salvage import Salvage
-from mountplan.planner.wording import TAG, Finding, findings
+from mountplan.planner.wording import Finding, findings
 
 FORMAT = 1
 
@@ -99,7 +97,10 @@ class MountPath(_Table):
 
     mount: Reference = Field(description="The id of that mount.", examples=["data"])
     path: InnerPath = Field(
-        default=TargetPath("/"), description="The path, counted from the root of that mount.", examples=["/incoming"]
+        default_factory=lambda: ROOT,
+        description="The path, counted from the root of that mount.",
+        examples=["/incoming"],
+        json_schema_extra={"default": "/"},
     )
     hidden: bool = Field(
         default=False,
@@ -204,19 +205,28 @@ class FileEntry(_Table):
         return self
 
 
-def _path_or_table(value: object) -> str:
-    return TAG + "table" if isinstance(value, BaseModel) or (type(value) is dict and "escaped" not in value) else TAG
+# A string, or a table of a model. Not a union of pydantic's: what that has to say about a value that fits none of its
+# alternatives is one complaint for each of them, and it takes longer to say yes.
+def _place(value: object) -> TargetPath | MountPath:
+    if type(value) is dict and "escaped" not in value:
+        return MountPath.model_validate(value)
+    return value if isinstance(value, MountPath) else values.place(value)
+
+
+def _hidden(value: object) -> TargetPath | Mask:
+    if type(value) is dict and "escaped" not in value:
+        return Mask.model_validate(value)
+    return value if isinstance(value, Mask) else values.mask_path(value)
+
+
+def _or_table(text: dict[str, Any], model: type[BaseModel]) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [text, _ESCAPED, model.model_json_schema()]})
 
 
 Place = Annotated[
-    Annotated[TargetPath, PlainValidator(values.place), _ABSOLUTE, Tag(TAG)] | Annotated[MountPath, Tag(TAG + "table")],
-    Discriminator(_path_or_table),
+    TargetPath | MountPath, PlainValidator(_place), _or_table({"type": "string", "pattern": "^/"}, MountPath)
 ]
-Hidden = Annotated[
-    Annotated[TargetPath, PlainValidator(values.mask_path), _text(minLength=1), Tag(TAG)]
-    | Annotated[Mask, Tag(TAG + "table")],
-    Discriminator(_path_or_table),
-]
+Hidden = Annotated[TargetPath | Mask, PlainValidator(_hidden), _or_table({"type": "string", "minLength": 1}, Mask)]
 
 
 class Mount(_Table):
@@ -259,7 +269,7 @@ class Mount(_Table):
 
     target: AbsolutePath | None = Field(
         default=None,
-        description="Where it is mounted. Without it, the mount stands nowhere: others bind from it, or have layers in it.",
+        description="Where it is mounted. Without it the mount stands nowhere, and others are made from it.",
         examples=["/srv/data"],
     )
     id: Name | None = Field(default=None, description="A name by which others can refer to it.", examples=["data"])
@@ -275,7 +285,7 @@ class Mount(_Table):
         default=None, description="The name that the kernel shows as the filesystem's source.", examples=["scratch"]
     )
     options: dict[OptionName, OptionValue] = Field(
-        default={},
+        default_factory=dict,
         description="Options of the filesystem (the superblock); true for an option without a value.",
         examples=[{"size": "16m"}],
     )
@@ -283,7 +293,7 @@ class Mount(_Table):
         default=None, description="A file of the host that holds the filesystem.", examples=["/srv/root.ext4"]
     )
     layers: list[Place] = Field(
-        default=[],
+        default_factory=list,
         description="The read-only layers of an overlay, the topmost first.",
         examples=[["/srv/top", "/srv/base"]],
     )
@@ -314,7 +324,7 @@ class Mount(_Table):
         examples=["follow"],
     )
     attributes: list[Attribute] = Field(
-        default=[],
+        default_factory=list,
         description="What is set or cleared on this mount, as mount(8) names it.",
         examples=[["ro", "nosuid"]],
     )
@@ -336,7 +346,7 @@ class Mount(_Table):
     )
     unbindable: bool = Field(default=False, description="Private, and nobody can bind it.", examples=[True])
     mask: list[Hidden] = Field(
-        default=[],
+        default_factory=list,
         description="Paths inside this mount that are hidden behind something empty.",
         examples=[["proc/kcore"]],
     )
@@ -346,7 +356,7 @@ class Mount(_Table):
         examples=["a filesystem that only its own program can mount"],
     )
     file: list[FileEntry] = Field(
-        default=[],
+        default_factory=list,
         description="What shall exist in the filesystem of this mount.",
         examples=[[{"path": "etc/motd", "content": "hello\n"}]],
     )
@@ -387,7 +397,7 @@ class Namespace(_Table):
         default="private", description="What the mounts of an inherited root are.", examples=["slave"]
     )
     mount: list[Mount] = Field(
-        default=[],
+        default_factory=list,
         description="Its mounts, in any order but for several on one target: later ones are on top.",
         examples=[[{"target": "/", "type": "tmpfs"}]],
     )
@@ -407,10 +417,10 @@ class Run(_Table):
     }
 
     command: list[Argument] = Field(
-        default=[], description="The program and its arguments.", examples=[["python3", "-c", "print('hi')"]]
+        default_factory=list, description="The program and its arguments.", examples=[["python3", "-c", "print('hi')"]]
     )
     environment: dict[Variable, Argument] = Field(
-        default={}, description="Environment variables to set.", examples=[{"LANG": "C.UTF-8"}]
+        default_factory=dict, description="Environment variables to set.", examples=[{"LANG": "C.UTF-8"}]
     )
     clear_environment: bool = Field(
         default=False, description="Start from an empty environment, not from the caller's.", examples=[True]
@@ -422,7 +432,9 @@ class Run(_Table):
         default=None, description="The host name to set (needs unshare uts).", examples=["shop"]
     )
     unshare: list[Literal["user", "pid", "net", "ipc", "uts", "cgroup", "time"]] = Field(
-        default=[], description="Namespaces of its own besides the mount namespace.", examples=[["pid", "ipc", "uts"]]
+        default_factory=list,
+        description="Namespaces of its own besides the mount namespace.",
+        examples=[["pid", "ipc", "uts"]],
     )
     capabilities: list[Capability] | None = Field(
         default=None,
@@ -457,17 +469,17 @@ class Spec(_Table):
         default="private", description="What the mounts of an inherited root are.", examples=["slave"]
     )
     peer_group: dict[Name, PeerGroup] = Field(
-        default={},
+        default_factory=dict,
         description="The sharing groups with a master, or of the host.",
         examples=[{"feed": {"host": "/srv/feed"}}],
     )
     mount: list[Mount] = Field(
-        default=[],
+        default_factory=list,
         description="The mounts, in any order but for several on one target: later ones are on top.",
         examples=[[{"target": "/mnt", "type": "tmpfs"}]],
     )
     namespace: list[Namespace] = Field(
-        default=[], description="Several namespaces, each with its mounts.", examples=[[{"name": "web"}]]
+        default_factory=list, description="Several namespaces, each with its mounts.", examples=[[{"name": "web"}]]
     )
     run: Run = Field(
         default_factory=Run, description="How `mountplan run` starts its command.", examples=[{"command": ["sh"]}]
@@ -507,10 +519,26 @@ def parse_spec(data: bytes, file: str = "spec") -> Spec:
 
 def build_spec(value: Mapping[str, object], file: str = "spec") -> Spec:
     """A spec made in Python, of what TOML would give. Raises SpecError with every mistake found."""
-    spec, mistakes = _read(dict(value), file, None)
+    mistakes = tuple(Mistake(SpecRef(file, key_path(*path)), *rest) for path, *rest in _odd_keys(value, ()))
+    spec = None
+    if not mistakes:
+        spec, mistakes = _read(dict(value), file, None)
     if spec is None or mistakes:
         raise SpecError(mistakes)
     return spec
+
+
+def _odd_keys(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+    """TOML has strings for keys, Python has anything; and a key that is no string has no key path."""
+    if isinstance(value, Mapping) and len(path) < 8:
+        for key, inner in value.items():
+            if isinstance(key, str):
+                yield from _odd_keys(inner, (*path, key))
+            else:
+                yield path, f"has a key that is {values.described(key)}", "use strings for keys"
+    elif isinstance(value, list) and len(path) < 8:
+        for index, inner in enumerate(value):
+            yield from _odd_keys(inner, (*path, index))
 
 
 def parse_spec_leniently(data: bytes, file: str = "spec") -> tuple[Spec | None, tuple[Mistake, ...]]:
@@ -555,7 +583,7 @@ def _read(raw: dict[str, Any], file: str, places: Places | None) -> tuple[Spec |
 def _beginning(raw: dict[str, Any]) -> tuple[list[Finding], bool]:
     """Is it a spec at all, and of a format that is known here? `raw` gets a right one if it has none."""
     if not raw:
-        return [Finding((), "the spec is empty", f"write what is to be mounted, for example:\n{MINIMAL}")], False
+        return [Finding((), "the spec is empty", f"write what is to be mounted, for example:\n{EXAMPLE}")], False
     found = []
     given = raw.get("format")
     if given is None:
@@ -573,7 +601,7 @@ def _beginning(raw: dict[str, Any]) -> tuple[list[Finding], bool]:
     raw["format"] = FORMAT
     tables = ("mount", "namespace")
     if not any(table in raw or values.suggestion(key, tables) == table for key in raw for table in tables):
-        found.append(Finding((), "the spec has no mount", f"add what is to be mounted, for example:\n{MINIMAL}"))
+        found.append(Finding((), "the spec has no mount", f"add what is to be mounted, for example:\n{EXAMPLE}"))
     return found, True
 
 

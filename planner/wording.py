@@ -11,9 +11,6 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 from mountplan.planner.attributes import NAMES
 from mountplan.planner.values import Unfit, described, either, shown, suggestion
 
-# Begins the parts of a place that name an alternative of a union, and no key. No key of a TOML file is likely to.
-TAG = "\0"
-
 Path = tuple[str | int, ...]
 
 
@@ -103,11 +100,7 @@ def findings(errors: Sequence[Mapping[str, Any]], model: Any) -> list[Finding]:
 
 def _finding(error: Mapping[str, Any], model: Any) -> Finding:
     about_key = error["loc"][-1:] == ("[key]",)
-    path: Path = tuple(
-        part
-        for part in (error["loc"][:-1] if about_key else error["loc"])
-        if isinstance(part, int) or not part.startswith(TAG)
-    )
+    path: Path = error["loc"][:-1] if about_key else error["loc"]
     owner, field = owners(model, path)[-1] if path else (model, None)
     kind, value = error["type"], error["input"]
     reason = error.get("ctx", {}).get("error")
@@ -126,7 +119,8 @@ def _finding(error: Mapping[str, Any], model: Any) -> Finding:
     if kind == "literal_error":
         close = suggestion(value, field.choices)
         one_of = either(shown(choice) for choice in field.choices)
-        return Finding(path, f"is {described(value)}", f"did you mean {shown(close)}?" if close else f"write {one_of}")
+        what = f"{shown(value)} is not known here" if isinstance(value, str) else f"is {described(value)}"
+        return Finding(path, what, f"did you mean {shown(close)}?" if close else f"write {one_of}")
     if kind == "list_type":
         return Finding(path, f"is {described(value)}, not a list", _list(field, path, value))
     if kind in ("dict_type", "model_type", "model_attributes_type"):
