@@ -41,7 +41,7 @@ def find_groups(spec: Spec, context: Context) -> tuple[Group, ...]:
         _find_host(spec, group, context)
     _find_spans(ordered, context)
     for group in ordered:
-        if not group.filesystem:
+        if not group.members and not group.receivers:
             context.mistakes.add(
                 group.key,
                 f'no mount is in peer group "{group.name}"',
