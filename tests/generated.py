@@ -66,8 +66,8 @@ class _Generator:
         draw = self.draw
         if number == 0 and not self.inherit:
             target = "/"
-        elif rarely(draw, 4) and self.mounts:
-            target = draw(st.sampled_from(self.mounts))["target"]  # a stack
+        elif rarely(draw, 4) and self.standing():
+            target = draw(st.sampled_from(self.standing()))["target"]  # a stack
         else:
             target = self.inherit + draw(paths(0 if rarely(draw) else 1))
             target = target if len(target) == 1 else target.rstrip("/")
@@ -87,8 +87,10 @@ class _Generator:
         else:
             self.host_bind(mount, what)
         mount["attributes"] = draw(attribute_lists())
-        if rarely(draw) and number > 1:
-            parent = draw(st.sampled_from(self.mounts))
+        if what == "tmpfs" and number and rarely(draw):
+            return {key: mount[key] for key in mount if key not in ("target", "attributes")}
+        if rarely(draw) and self.standing():
+            parent = draw(st.sampled_from(self.standing()))
             mount["parent"] = parent["id"]
             if not (mount["target"] + "/").startswith(parent["target"].rstrip("/") + "/"):
                 mount["target"] = parent["target"].rstrip("/") + draw(paths(1, 2))
@@ -97,6 +99,9 @@ class _Generator:
         if rarely(draw, 12):
             mount["recursive_attributes"] = False
         return mount
+
+    def standing(self) -> list[Table]:
+        return [mount for mount in self.mounts if "target" in mount]
 
     def tmpfs(self, number: int, mount: Table) -> None:
         mount |= {"type": "tmpfs", "source": f"fs{number}"}
@@ -153,6 +158,8 @@ class _Generator:
         of: dict[str, list[str]] = {}
         for mount, superblock in zip(self.mounts, self.superblocks, strict=True):
             names = of.setdefault(superblock, [])
+            if "target" not in mount:
+                continue
             fate = draw(st.sampled_from(["private", "private", "new", "old", "old", "slave", "unbindable"]))
             if fate == "unbindable":
                 mount["unbindable"] = True

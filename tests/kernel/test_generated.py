@@ -93,11 +93,15 @@ def lay_out(host: Path) -> None:
 def wanted_rows(value: Table) -> Counter[tuple[str, str, str, int, bool]]:
     """What the mounts of a spec without host binds and recursive binds must look like, read from the spec alone."""
     rows: Counter[tuple[str, str, str, int, bool]] = Counter()
-    for one in value["mount"]:
+    for one in standing(value):
         source, root = superblock(value, one)
         bits = change(tuple(one["attributes"])).set
         rows[one["target"], source, root, bits, one.get("unbindable", False)] += 1
     return rows
+
+
+def standing(value: Table) -> list[Table]:
+    return [one for one in value["mount"] if "target" in one]
 
 
 def superblock(value: Table, one: Table) -> tuple[str, str]:
@@ -119,7 +123,7 @@ def check_sharing(value: Table, table: MountTable) -> None:
     """Each group of the spec has a number of its own in the kernel, and its members and slaves have that number."""
     groups = value.get("peer_group", {})
     wanted: dict[str, list[tuple[object, ...]]] = {}
-    for one in value["mount"]:
+    for one in standing(value):
         group = one.get("peer_group", "")
         master = groups[group].get("master", "") if group else one.get("master", "")
         wanted.setdefault(f"{one['target']} {superblock(value, one)}", []).append((group, master))
