@@ -17,8 +17,9 @@ from mountplan.planner.render.words import count, visible
 from mountplan.planner.table import MountTable
 
 _VERIFIED = """\
-Verified: every namespace was read back from the kernel and compared with the spec (tree, filesystems, roots,
-attributes, superblock options, peer groups, masters, unbindable): no difference.
+Verified: it was read back from the kernel and compared with the spec: the tree,
+filesystems and their options, roots, attributes, peer groups and masters are as
+written.
 """
 
 
@@ -42,9 +43,7 @@ def _applied_text(made: Plan, applied: api.Applied, args: argparse.Namespace) ->
     counts = f"{count(mounts, 'mount')}, {count(applied.steps, 'step')}, {applied.seconds:.2f} s"
     tables = table_text(made, applied.tables, everything=args.all)
     then = (
-        f"It is let go again; to work in it: mountplan run {visible(args.spec)} -- COMMAND\n"
-        if args.spec != "-"
-        else ""
+        f"It is gone again; to work in it: mountplan run {visible(args.spec)} -- COMMAND\n" if args.spec != "-" else ""
     )
     return f"Built {name}: {counts}\n\n{tables}\n{_VERIFIED}{then}"
 

@@ -34,11 +34,11 @@ _MOST = 400_000
 
 
 class PlanHighlighter(RegexHighlighter):
-    """Colours what a look at a plan, a mount table or an error searches for. It never changes a character."""
+    """Colours what a look at a plan or a mount table searches for. It never changes a character."""
 
     base_style = "plan."
     highlights = [
-        r"(?m)^(?P<heading>\S.*)$",
+        r"(?m)^(?P<heading>(Plan|Tree|Sharing|Steps,|Step \d|Mount table|Needs|TARGET|Built)\b.*)$",
         r"(?m)^  (?P<section>(Cut off from the host|Workbenches and seeds|The tree, from its root down|Enter it).*)$",
         r"(?m)^ *(?P<tree>[│├└─|`][│├└─|` -]*)",
         r"(?m)^ {4}(?P<number> *\d+)  .*?\S(?P<reason>  +\S.*)?$",
@@ -48,14 +48,22 @@ class PlanHighlighter(RegexHighlighter):
         r"(?P<unbindable>\bunbindable\b)",
         r"(?P<hidden>\b(hidden|covered) by \S+)",
         r"(?m)(?<=[\s,])(?P<readonly>ro)(?=[\s,]|$)",
-        r"(?m)(?P<flow>\b(arrive in|cross both ways).*)$",
+        r"(?m)(?P<flow>\b(arrive in|arrive below|cross both ways).*)$",
+    ]
+
+
+class ErrorHighlighter(RegexHighlighter):
+    """Colours where an error is and what to do about it."""
+
+    base_style = "plan."
+    highlights = [
         r"(?m)^(?P<error>mountplan:)",
-        r"(?m)^(?P<place>\S+:\d+:)",
+        r"(?m)^(?P<place>\S+?:\d+:)",
         r"(?m)^  (?P<remedy>remedy:)",
     ]
 
 
-def write_colored(stream: TextIO, text: str) -> None:
+def write_colored(stream: TextIO, text: str, *, is_error: bool) -> None:
     """Write `text` with colours. Without its escape sequences the output is `text`, byte for byte."""
     if len(text) > _MOST:
         stream.write(text)
@@ -73,5 +81,5 @@ def write_colored(stream: TextIO, text: str) -> None:
         legacy_windows=False,
     )
     colored = Text(text, end="")
-    PlanHighlighter().highlight(colored)
+    (ErrorHighlighter() if is_error else PlanHighlighter()).highlight(colored)
     console.print(colored, end="", soft_wrap=True)

@@ -11,10 +11,9 @@ from mountplan.cli.parser import make_parser
 
 def schema(args: argparse.Namespace, output: Output) -> int:
     """The JSON Schema of the language."""
-    from mountplan.planner.spec import Spec
+    from mountplan.planner.schema import json_schema
 
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    output.data(head | Spec.model_json_schema())
+    output.data(json_schema())
     return 0
 
 

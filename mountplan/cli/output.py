@@ -67,7 +67,7 @@ class Output:
         if self.wants_color(stream):
             from mountplan.cli.colors import write_colored
 
-            write_colored(stream, text)
+            write_colored(stream, text, is_error=stream is sys.stderr)
         else:
             stream.write(text)
         stream.flush()

@@ -160,10 +160,10 @@ class PlanIndex:
         return words
 
     def sharing(self, mount: ExpectedMount) -> str:
-        """`shared:data master:feed`, with a mark on groups that are the host's; "" for private."""
+        """`shared:data master:feed`; "" for private."""
         words = sharing_words(mount)
         if mount.inherits:
-            words = f"{words} below: slaves of the host's".strip()
+            words = f"{words} sub-mounts: slaves of the host's".strip()
         return visible(words)
 
     def marks(self, mount: ExpectedMount) -> str:
@@ -172,7 +172,8 @@ class PlanIndex:
         if mount.name in self.hidden_by:
             marks.append(f"hidden by {self.called(self.hidden_by[mount.name])}")
         elif mount.name in self.covered_by:
-            marks.append(f"covered by {self.called(self.covered_by[mount.name])}")
+            cover = self.covered_by[mount.name]  # drawn right below: a name that is only a path says nothing new
+            marks.append("covered" if cover.startswith("/") else f"covered by {self.called(cover)}")
         return ", ".join(marks)
 
     def called(self, handle: Handle) -> str:

@@ -25,7 +25,7 @@ class Branch(NamedTuple, Generic[Item]):
 def outline(
     roots: Sequence[Item], children: Callable[[Item], Sequence[Item]], *, fold: bool, most: int = 400
 ) -> Iterator[Branch[Item]]:
-    """Walk the tree, each item before its children. `fold` cuts long lists of siblings, and the whole to `most` lines."""
+    """Walk the tree, each item before its children. `fold` cuts long lists of siblings, and all to `most` lines."""
     sizes = _sizes(roots, children) if fold else {}
     work: list[tuple[Item, int, str, str, int]] = []  # item, depth, prefix of its line, prefix of its children, folded
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mountplan.planner.plan import EdgeKind
-from mountplan.planner.render.index import PlanIndex
+from mountplan.planner.render.index import MASKS, PlanIndex
 from mountplan.planner.render.words import visible
 from mountplan.planner.steps import (
     YARD,
@@ -170,6 +170,8 @@ def _why_cloned(step: CloneMount | MakeSeed, index: PlanIndex) -> str:
 
 
 def _why_made(step: MakeNode, index: PlanIndex) -> str:
+    if step.within == MASKS:
+        return "what a masked path shows"
     if ".file[" in step.origin:
         return f"declared: {visible(step.origin)}"
     owner = index.owner(step.origin)

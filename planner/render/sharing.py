@@ -80,7 +80,7 @@ def _border(index: PlanIndex, members: _Members) -> list[str]:
         if inner:
             lines.append(f"mounts made on the host below {host} arrive in {listed(inner)}; none leaves")
     if members.inheriting:
-        lines.append(f"mounts made on the host arrive below {listed(members.inheriting)}; none leaves")
+        lines.append(f"mounts made where the host is shared arrive below {listed(members.inheriting)}; none leaves")
     if not lines:
         nothing = "Nothing crosses the border to the host."
         return [nothing] if index.groups else [f"Every mount is private: nothing propagates. {nothing}"]

@@ -89,7 +89,7 @@ def _phase(step: Step, phase: int) -> int:
 
 
 def _fold(items: list[_Item]) -> list[list[_Item] | str]:
-    """Where the same kinds of steps come again and again, keep the first two rounds and the last; a line for the rest."""
+    """Where the same kinds of steps come again and again, keep two rounds and the last; a line for the rest."""
     kinds = [item.step.kind for item in items]
     total = len(kinds)
     best_period, best_span = [0] * total, [0] * total

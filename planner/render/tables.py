@@ -15,7 +15,10 @@ HEADER = ("TARGET", "SOURCE", "FSTYPE", "ATTRIBUTES", "SHARING", "OPTIONS")
 
 
 def table_lines(table: MountTable, names: Mapping[int, str], *, fold: bool) -> list[str]:
-    """The mounts as a tree. `names` gives words for group ids; without one, the number is shown."""
+    """The mounts as a tree. `names` gives words for group ids; without one, the number is shown.
+
+    With `fold`, long lists are cut, and superblock options left out: lines that a terminal breaks are no table.
+    """
     by_id = table.by_id()
     children: dict[int, list[MountRow]] = {row.mount_id: [] for row in table.rows}
     roots = []
@@ -27,14 +30,15 @@ def table_lines(table: MountTable, names: Mapping[int, str], *, fold: bool) -> l
     for siblings in (roots, *children.values()):
         if len(siblings) > 1:
             siblings.sort(key=lambda row: TargetPath(row.mountpoint).parts)
-    rows: list[tuple[str, ...]] = [HEADER]
+    shown = len(HEADER) - 1 if fold else len(HEADER)
+    rows: list[tuple[str, ...]] = [HEADER[:shown]]
     folded: dict[int, str] = {}
     for branch in outline(roots, lambda row: children[row.mount_id], fold=fold, most=200):
         if branch.folded:
             folded[len(rows)] = f"{branch.prefix}... {count(branch.folded, 'more mount')} (--all shows them)"
             continue
-        rows.append(_cells(branch.prefix, branch.item, names))
-    lines = columns(rows, (36, 24, 10, 28, 28))
+        rows.append(_cells(branch.prefix, branch.item, names)[:shown])
+    lines = columns(rows, (36, 24, 10, 28, 28)[: shown - 1])
     for at in sorted(folded, reverse=True):
         lines.insert(at, folded[at])
     return lines

@@ -55,7 +55,7 @@ def find_steps(plan: Plan, index: PlanIndex, wanted: str) -> list[int]:
     found = [
         number
         for number, step in enumerate(plan.steps, 1)
-        if step.kind != "release" and (subject(step) in handles or step.origin == wanted)
+        if wanted and step.kind != "release" and (subject(step) in handles or step.origin == wanted)
     ]
     if not found:
         raise LookupError(f"no step is about {wanted!r}{_near(wanted, index)}")
@@ -171,7 +171,7 @@ def _told(answer: Answer) -> str:
         lines.append("  It comes after")
         for link in answer.chain:
             indent = "    " + "  " * min(link.depth, 12)
-            lines.append(f"{indent}step {link.number} ({visible(link.step)}): {visible(link.reason)}")
+            lines += [f"{indent}step {link.number}: {visible(link.step)}", f"{indent}    {visible(link.reason)}"]
         if answer.cut:
             lines.append(f"    ... and {count(answer.cut, 'more step')}")
     if answer.waiting:

@@ -137,7 +137,7 @@ def shop() -> Plan:
         attributes("/opt", NODEV, "nodev", "mount[8]"),
         Attach("/opt", "/", "opt", False, False, "mount[8]"),
         Release("/opt", "mount[8]"),
-        EnterRoot("/", "/", "mount[0]"),
+        EnterRoot("/", "/", (), "mount[0]"),
         Release("/", "mount[0]"),
     )  # fmt: skip
     return Plan(
@@ -226,7 +226,7 @@ def wide(count: int) -> Plan:
         MakePrivate(""),
         MakeFilesystem("fs:/", "/", "tmpfs", "tmpfs", (), "mount[0]"),
         Attach("/", YARD, "root", False, False, "mount[0]"),
-        MakeFilesystem("fs:data", "", "tmpfs", "tmpfs", (), "mount[0]"),
+        MakeFilesystem("fs:data", "", "tmpfs", "tmpfs", (), "mount[1]"),
     ]
     mounts = [mount("/", "", "", fs="fs:/", origin="mount[0]")]
     edges = []
@@ -241,8 +241,11 @@ def wide(count: int) -> Plan:
         ]
         edges += [Edge("/", name, "parent"), Edge("fs:data", name, "workbench")]
         mounts.append(mount(name, fs="fs:data", set=RDONLY, origin=origin))
-    steps += [EnterRoot("/", "/", "mount[0]"), Release("/", "mount[0]")]
-    filesystems = tuple(ExpectedFilesystem(name, "tmpfs", "tmpfs", (), "mount[0]") for name in ("fs:/", "fs:data"))
+    steps += [EnterRoot("/", "/", (), "mount[0]"), Release("/", "mount[0]")]
+    filesystems = (
+        ExpectedFilesystem("fs:/", "tmpfs", "tmpfs", (), "mount[0]"),
+        ExpectedFilesystem("fs:data", "tmpfs", "tmpfs", (), "mount[1]"),
+    )
     return Plan(
         name="wide",
         file="wide.toml",
