@@ -9,7 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from mountplan.planner.errors import Mistake, NotGranted, SpecError
+from mountplan.planner.errors import Mistake, NotGranted, PlanRefused, SpecError
 from mountplan.planner.table import MountTable
 
 if TYPE_CHECKING:
@@ -51,17 +51,19 @@ def load(path: str, data: bytes | None = None) -> Spec:
 
 def check(data: bytes, file: str, host: Host | None = None) -> tuple[Mistake, ...]:
     """Every mistake in a spec, in the order of the file; () if there is none."""
-    from mountplan.planner.spec import parse_spec_leniently
+    from mountplan.planner.spec import all_mistakes, parse_spec_leniently
 
     spec, mistakes = parse_spec_leniently(data, file)
-    found = list(mistakes)
-    if spec is not None:
-        try:
-            plan(spec, host)
-        except SpecError as error:
-            known = {mistake.ref.key for mistake in mistakes}
-            found += [mistake for mistake in error.mistakes if mistake.ref.key not in known]
-    return tuple(sorted(found, key=lambda mistake: mistake.ref.line))
+    if spec is None:
+        return mistakes
+    try:
+        plan(spec, host)
+    except SpecError as error:
+        return all_mistakes(spec, mistakes, error.mistakes)
+    except PlanRefused:
+        if not mistakes:
+            raise
+    return mistakes
 
 
 def plan(spec: Spec, host: Host | None = None) -> Plan:

@@ -29,7 +29,7 @@ from mountplan.planner.wording import Finding, findings
 
 FORMAT = 1
 
-_ESCAPED = {
+ESCAPED = {
     "type": "object",
     "description": r"A text with bytes that are not UTF-8: each is a backslash and three octal digits.",
     "properties": {"escaped": {"type": "string"}},
@@ -39,12 +39,12 @@ _ESCAPED = {
 
 
 def _text(**keywords: Any) -> WithJsonSchema:
-    return WithJsonSchema({"anyOf": [{"type": "string", **keywords}, _ESCAPED]})
+    return WithJsonSchema({"anyOf": [{"type": "string", **keywords}, ESCAPED]})
 
 
 _ABSOLUTE = _text(pattern="^/")
 _OPTION = {
-    "anyOf": [{"type": ["string", "integer", "boolean"]}, {"type": "array", "items": {"type": "string"}}, _ESCAPED]
+    "anyOf": [{"type": ["string", "integer", "boolean"]}, {"type": "array", "items": {"type": "string"}}, ESCAPED]
 }
 _ID_LINE = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 3, "maxItems": 3}
 _ID = {"type": "integer", "minimum": 0, "exclusiveMaximum": values.MAX_ID}
@@ -220,7 +220,7 @@ def _hidden(value: object) -> TargetPath | Mask:
 
 
 def _or_table(text: dict[str, Any], model: type[BaseModel]) -> WithJsonSchema:
-    return WithJsonSchema({"anyOf": [text, _ESCAPED, model.model_json_schema()]})
+    return WithJsonSchema({"anyOf": [text, ESCAPED, {"table": model.__name__}]})  # planner/schema.py puts it in
 
 
 Place = Annotated[
