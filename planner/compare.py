@@ -85,7 +85,7 @@ class Comparison:
             self._differ(row, "master", *self._shown(row.master, there.master), origin)
         if row.device[0] == "=" and row.device not in self._options_seen:
             self._options_seen.add(row.device)
-            if row.source != there.source:
+            if row.source and row.source != there.source:  # an image's is a loop device, whichever was free
                 self._differ(row, "source", row.source, there.source, origin)
             for name, asked, shown in differing_options(row.fstype, wanted.options[row.device], there.options):
                 self._differ(row, f"option {name}", asked, shown, origin)

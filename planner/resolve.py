@@ -209,13 +209,15 @@ def _settle(draft: Draft, context: Context) -> None:
             image = found.path
             if found.kind not in ("file", "block"):
                 wrong(f"{key}.image", f'"{spec.image}" is a {found.kind}', "name an image file")
+        if spec.source is not None:
+            wrong(f"{key}.source", "the source of an image is the loop device that it is behind", "leave it out")
         inside = "opaque"
     fixed = Filesystem(
         name=name,
         fstype=spec.type,
         inside=inside,
         origin=key,
-        source=spec.source or spec.type,
+        source="" if spec.image is not None else spec.source or spec.type,
         options=options,
         image=image,
         seal=seal,
