@@ -58,6 +58,11 @@ class Built:
         """A descriptor of the mount namespace `name`, or of the first; it keeps the namespace alive."""
         return os.open(f"/proc/{self.pid}/fd/{self.held(name).fd}", os.O_RDONLY | os.O_CLOEXEC)
 
+    def mountinfo(self) -> bytes:
+        """The mount table, as it is now, of the namespace that the holder is in: the last of the plan."""
+        with open(f"/proc/{self.pid}/mountinfo", "rb") as file:
+            return file.read()
+
     def open_namespace(self, kind: str) -> int:
         """A descriptor of one of the holder's other namespace files ("user", "pid", ...)."""
         return os.open(f"/proc/{self.pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)

@@ -1,0 +1,98 @@
+"""Commands in trees: run one as a user would, and look at how it ended and what it printed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, NamedTuple, NoReturn
+
+from mountplan import api
+from mountplan.planner.errors import MountplanError
+from mountplan.planner.plan import Plan
+from tests.trees import plan_of
+
+How = Literal["run", "execute"]
+
+
+class Outcome(NamedTuple):
+    """How a process ended: its exit status, or -n if signal n ended it, and what it wrote."""
+
+    status: int
+    out: str
+    err: str
+
+
+def programs(run: str = "", mounts: str = "") -> str:
+    """A spec whose root holds this machine's programs, its /proc and a /tmp; `run` goes into its [run]."""
+    text = f'name = "programs"\n[run]\n{run}\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\noptions = {{ mode = "0755" }}\n'
+    binds = ["/usr"]
+    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
+        path = Path("/", name)
+        if path.is_symlink():
+            text += f'[[mount.file]]\npath = "{name}"\nsymlink = "{path.readlink()}"\n'
+        elif path.is_dir():
+            binds.append(str(path))
+    for bind in binds:
+        text += f'[[mount]]\ntarget = "{bind}"\nbind = "{bind}"\nrecursive = true\n'
+    text += '[[mount]]\ntarget = "/tmp"\ntype = "tmpfs"\noptions = { mode = "1777" }\n'
+    if 'type = "proc"' not in mounts:
+        text += '[[mount]]\ntarget = "/proc"\nbind = "/proc"\nrecursive = true\n'
+    return text + mounts
+
+
+PROC = '[[mount]]\ntarget = "/proc"\ntype = "proc"\n'
+
+
+def outcome(
+    spec: str,
+    *command: str,
+    how: How = "run",
+    prepare: Callable[[], object] = lambda: None,
+    status_fd: int | None = None,
+) -> Outcome:
+    """Run `command` in `spec` from a process of its own, in which `prepare` is called first. Errors are written to stderr."""
+    plan = plan_of(spec)
+    files = [os.memfd_create(name) for name in ("out", "err")]
+    child = os.fork()
+    if child == 0:
+        os.dup2(files[0], 1)
+        os.dup2(files[1], 2)
+        become(plan, command, how, prepare, status_fd)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    texts = []
+    for fd in files:
+        os.lseek(fd, 0, os.SEEK_SET)
+        with open(fd, errors="surrogateescape") as file:
+            texts.append(file.read())
+    return Outcome(status, *texts)
+
+
+def become(
+    plan: Plan,
+    command: tuple[str, ...],
+    how: How = "run",
+    prepare: Callable[[], object] = lambda: None,
+    status_fd: int | None = None,
+) -> NoReturn:
+    """What a command line would do, for a process that was forked for it: it never returns."""
+    status = 99
+    try:
+        prepare()
+        if how == "execute":
+            api.execute(plan, command, status_fd=status_fd)
+        status = api.run(plan, command, status_fd=status_fd)
+    except MountplanError as error:
+        os.write(2, f"{error}\n".encode())
+        status = error.exit_status
+    except SystemExit as end:
+        assert isinstance(end.code, int)
+        status = end.code
+    except BaseException:
+        os.write(2, traceback.format_exc().encode())
+    finally:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        os._exit(status)
