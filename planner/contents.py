@@ -19,6 +19,17 @@ KERNEL = frozenset(
 )  # fmt: skip
 # Of these there is one superblock for the machine or for a namespace of it, however often it is mounted.
 SINGLE = KERNEL - {"proc", "devpts", "cgroup", "nsfs"}
+# Mount flags of cgroup2 (cgroup2_fs_parameters in kernel/cgroup/cgroup.c), as mountinfo shows them.
+CGROUP2_FLAGS = frozenset(
+    {
+        "nsdelegate",
+        "favordynmods",
+        "memory_localevents",
+        "memory_recursiveprot",
+        "memory_hugetlb_accounting",
+        "pids_localevents",
+    }
+)
 
 
 def inside_of(fstype: str) -> Inside:

@@ -6,7 +6,7 @@ All mistakes are collected and raised together.
 from __future__ import annotations
 
 from mountplan.planner.attributes import change, contradiction
-from mountplan.planner.contents import SINGLE, inside_of
+from mountplan.planner.contents import CGROUP2_FLAGS, SINGLE, inside_of
 from mountplan.planner.draft import Context, Draft, FilesystemDraft, Space
 from mountplan.planner.errors import SpecError
 from mountplan.planner.host import Host
@@ -190,7 +190,7 @@ def _settle(draft: Draft, context: Context) -> None:
         name = f"fs:{spec.type}"
         if name in context.filesystems:
             _join_filesystem(draft, context.filesystems[name])
-            if _options(draft, context) != context.filesystems[name].fixed.options:
+            if _options(draft, context) + _kept_flags(spec.type, context) != context.filesystems[name].fixed.options:
                 wrong(
                     f"{key}.options",
                     f"there is one {spec.type} only, and another mount gives it other options",
@@ -199,7 +199,7 @@ def _settle(draft: Draft, context: Context) -> None:
             return
     else:
         name = f"fs:{draft.name}"
-    options = _options(draft, context)
+    options = _options(draft, context) + _kept_flags(spec.type, context)
     inside = inside_of(spec.type)
     seal = inside == "own" and ("ro", True) in options
     image = ""
@@ -251,6 +251,16 @@ def _options(draft: Draft, context: Context) -> tuple[tuple[str, str | bool], ..
         else:
             pairs.append((name, value if value is True else str(value)))
     return tuple(pairs)
+
+
+def _kept_flags(fstype: str, context: Context) -> tuple[tuple[str, bool], ...]:
+    """The flags that the host's cgroup2 has: the machine has one, which takes on those of whoever mounts it last."""
+    if fstype != "cgroup2":
+        return ()
+    for row in context.host.table.rows:
+        if row.fstype == fstype:
+            return tuple((name, True) for name in row.options.split(",") if name in CGROUP2_FLAGS)
+    return ()
 
 
 def _settle_bind(draft: Draft, context: Context) -> None:
