@@ -1,4 +1,4 @@
-"""Specs by chance, for hypothesis: few names, so that mounts meet; mostly good, so that most of them come to be built."""
+"""Specs by chance, for hypothesis: few names, so that mounts meet; mostly good, so that most of them are built."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ class _Generator:
                 mount["peer_group"] = draw(st.sampled_from(names))
             elif fate in ("new", "old"):
                 name = mount["peer_group"] = f"g{len(groups)}"
-                groups[name] = {"master": draw(st.sampled_from(names))} if names and draw(st.booleans()) else {}
+                groups[name] = {"master": draw(st.sampled_from(names))} if names and rarely(draw, 2) else {}
                 names.append(name)
         if groups and rarely(draw, 20):  # a circle, or a master on another superblock
             first = next(iter(groups))
@@ -187,5 +187,5 @@ class _Generator:
 
 @st.composite
 def specs(draw: DrawFn, host: str = "", inherit: str = "") -> Table:
-    """A spec as a value. `host` is a directory laid out for it, "" for none; `inherit` one to mount below, "" for a new root."""
+    """A spec as a value. `host` is a directory laid out for it; below `inherit` a copy of the host's tree is mounted on."""
     return _Generator(draw, host, inherit).spec()

@@ -36,7 +36,7 @@ SETTINGS = settings(
 
 
 def try_out(value: Table) -> MountTable | None:
-    """The table that stands when the spec is built, None if it is refused. api.apply raises if anything is different."""
+    """The table that stands when the spec is built, None if it is refused. api.apply raises if anything differs."""
     try:
         plan = api.plan(build_spec(value))
     except SpecError as error:

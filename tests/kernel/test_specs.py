@@ -143,10 +143,12 @@ def test_the_container_has_an_overlay_as_root_and_files_of_its_own_over_it(in_ho
 
 @pytest.mark.needs_kernel("root", "device-nodes", "fs:overlay")
 def test_the_container_hides_paths_of_proc_and_makes_others_read_only(in_host: InHost) -> None:
-    hidden = [path for path in ("/proc/acpi", "/proc/keys", "/proc/timer_list", "/sys/firmware") if os.path.exists(path)]
+    candidates = ("/proc/acpi", "/proc/keys", "/proc/timer_list", "/sys/firmware")
+    hidden = [path for path in candidates if os.path.exists(path)]
 
     def look() -> tuple[list[object], list[int]]:
-        contents = [os.listdir(path) if os.path.isdir(path) else Path(path).read_bytes() for path in hidden]
+        contents: list[object] = []
+        contents += [os.listdir(path) if os.path.isdir(path) else Path(path).read_bytes() for path in hidden]
         refused = []
         for path in ("/proc/sys/kernel/hostname", "/proc/irq/default_smp_affinity", "/sys/kernel/profiling"):
             try:
@@ -186,17 +188,19 @@ def test_what_the_host_mounts_in_the_feed_arrives_and_what_is_mounted_inside_doe
 
 def sharing(table: MountTable, top: str) -> list[tuple[str, str, bool, int, int]]:
     """(mountpoint, root, read-only, group, master) of each mount below `top`, with groups numbered as they occur."""
-    rows = [(row.mountpoint[len(top) :] or "/", row) for row in table.rows if (row.mountpoint + "/").startswith(top + "/")]
     numbers = {0: 0}
     shape = []
-    for mountpoint, row in sorted(rows):
+    for row in sorted(table.rows, key=lambda row: row.mountpoint):
+        if not (row.mountpoint + "/").startswith(top + "/"):
+            continue
+        mountpoint = row.mountpoint[len(top) :] or "/"
         group, master = (numbers.setdefault(number, len(numbers)) for number in (row.peer_group, row.master))
         shape.append((mountpoint, row.root, row.attributes.startswith("ro"), group, master))
     return shape
 
 
 def mount_it_the_classic_way(top: str) -> None:
-    """The topology of complex-sharing.toml with mount(2): by propagating, and then changing what has been propagated."""
+    """The topology of complex-sharing.toml with mount(2): by propagating, and then changing what came of that."""
     sorts = ("private", "shared", "slave", "slave-shared")
 
     def change(path: str, *flags: int) -> None:
