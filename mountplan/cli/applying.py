@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mountplan import api
 from mountplan.cli.output import Output
 from mountplan.cli.parser import UsageError
 from mountplan.cli.progress import reporter_for
 from mountplan.cli.sources import plan_from
-from mountplan.planner.plan import Plan
-from mountplan.planner.render.tables import group_names, sharing_of, table_text
-from mountplan.planner.render.words import count, visible
-from mountplan.planner.table import MountTable
+
+if TYPE_CHECKING:
+    from mountplan.planner.plan import Plan
+    from mountplan.planner.table import MountTable
 
 _VERIFIED = """\
 Verified: it was read back from the kernel and compared with the spec: the tree,
@@ -25,8 +25,7 @@ written.
 
 def apply(args: argparse.Namespace, output: Output) -> int:
     """Build, verify, show what stood there."""
-    made: Plan = plan_from(args.spec)
-    args.made = made
+    made = args.made = plan_from(args.spec)
     with reporter_for("building", quiet=output.quiet, color=output.wants_color(sys.stderr)) as reporter:
         applied = api.apply(made, reporter)
     if output.as_json:
@@ -38,6 +37,9 @@ def apply(args: argparse.Namespace, output: Output) -> int:
 
 
 def _applied_text(made: Plan, applied: api.Applied, args: argparse.Namespace) -> str:
+    from mountplan.planner.render.tables import table_text
+    from mountplan.planner.render.words import count, visible
+
     mounts = sum(len(table.rows) for _, table in applied.tables)
     name = f'"{visible(made.name)}"' if made.name else visible(made.file)
     counts = f"{count(mounts, 'mount')}, {count(applied.steps, 'step')}, {applied.seconds:.2f} s"
@@ -49,6 +51,8 @@ def _applied_text(made: Plan, applied: api.Applied, args: argparse.Namespace) ->
 
 
 def _applied_data(made: Plan, applied: api.Applied) -> dict[str, Any]:
+    from mountplan.planner.render.tables import group_names
+
     namespaces = []
     for name, table in applied.tables:
         names = group_names(made, name, table)
@@ -64,6 +68,8 @@ def _applied_data(made: Plan, applied: api.Applied) -> dict[str, Any]:
 
 
 def _rows(table: MountTable, names: dict[int, str]) -> list[dict[str, Any]]:
+    from mountplan.planner.render.tables import sharing_of
+
     return [row._asdict() | {"sharing": sharing_of(row, names) or "private"} for row in table.rows]
 
 
@@ -74,8 +80,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
         raise UsageError(f"write -- before the command: mountplan run {args.spec} -- {words}", "run")
     if args.after == ():
         raise UsageError("there is no command after --", "run")
-    made: Plan = plan_from(args.spec)
-    args.made = made
+    made = args.made = plan_from(args.spec)
     command: tuple[str, ...] = args.after or made.run.command or (api.shell(),)
     with reporter_for("building", quiet=output.quiet, color=output.wants_color(sys.stderr)) as reporter:
         return api.run(made, command, reporter)

@@ -35,6 +35,12 @@ def _run(args: argparse.Namespace, output: Output) -> int:
     return run(args, output)
 
 
+def _doctor(args: argparse.Namespace, output: Output) -> int:
+    from mountplan.cli.doctor import doctor
+
+    return doctor(args, output)
+
+
 def _schema(args: argparse.Namespace, output: Output) -> int:
     from mountplan.cli.editors import schema
 
@@ -52,6 +58,7 @@ COMMANDS: dict[str, Command] = {
     "plan": _plan,
     "apply": _apply,
     "run": _run,
+    "doctor": _doctor,
     "schema": _schema,
     "completion": _completion,
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from functools import cache
 from typing import Any, NoReturn
 
 import mountplan
@@ -40,11 +42,28 @@ class UsageError(Exception):
         super().__init__(message)
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """argparse makes a formatter for each argument, and imports shutil to find out how wide the terminal is."""
+
+    def __init__(self, prog: str, **options: Any) -> None:
+        options.setdefault("width", _columns())
+        super().__init__(prog, **options)
+
+
+@cache
+def _columns() -> int:
+    try:
+        columns = int(os.environ.get("COLUMNS", "")) or os.get_terminal_size().columns
+    except (OSError, ValueError):
+        columns = 80
+    return max(40, min(columns, 100) - 2)
+
+
 class Parser(argparse.ArgumentParser):
     """Raises UsageError instead of printing and exiting, and finds out what was meant."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+        super().__init__(formatter_class=_Help, allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, self.prog.removeprefix("mountplan").strip())
@@ -70,7 +89,7 @@ def make_parser() -> Parser:
     parser.add_argument("-V", "--version", action="version", version=f"mountplan {mountplan.__version__}")
     parser._positionals.title = "commands"  # there are no other positional arguments, and they shall come first
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", prog="mountplan", required=True)
-    for add in (_check, _plan, _apply, _run, _schema, _completion):
+    for add in (_check, _plan, _apply, _run, _doctor, _schema, _completion):
         add(commands)
     return parser
 
@@ -164,6 +183,17 @@ def _run(commands: Any) -> None:
     parser.usage = "mountplan run [options] SPEC [-- COMMAND...]"
     parser.add_argument("spec", metavar="SPEC", help=SPEC_OR_PLAN)
     parser.add_argument("extra", nargs="*", help=argparse.SUPPRESS)  # to say that a "--" is missing
+
+
+def _doctor(commands: Any) -> None:
+    _command(
+        commands,
+        "doctor",
+        "tell what this kernel and this user can do",
+        "Try each feature that mountplan can use, in a process that is thrown away, and\ntell what is missing and what"
+        " to do about it. Exit status 1 if anything is.",
+        "  mountplan doctor\n  mountplan doctor --json | jq '.features[] | select(.works | not)'",
+    )
 
 
 def _schema(commands: Any) -> None:
