@@ -14,6 +14,7 @@ from mountplan.planner.table import MountTable
 
 if TYPE_CHECKING:
     from mountplan.applier.namespaces import Built
+    from mountplan.applier.probe import Finding
     from mountplan.applier.report import Reporter
     from mountplan.planner.compare import Drift
     from mountplan.planner.host import Host
@@ -91,6 +92,13 @@ def predict(plan: Plan) -> tuple[tuple[str, MountTable], ...]:
     from mountplan.planner import predict as model
 
     return tuple((one.namespace, one.table) for one in model.predict(plan, observe()))
+
+
+def probe() -> tuple[Finding, ...]:
+    """What this kernel and this user can do, each tried in a process that is thrown away."""
+    from mountplan.applier.probe import probe as attempt
+
+    return attempt()
 
 
 def load_plan(path: str) -> Plan:

@@ -1,0 +1,245 @@
+"""What this kernel and this user can do, found out by trying, in a child process that is thrown away.
+
+Never by version: features are backported, and a seccomp filter or a container takes away what the kernel has.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from mountplan.applier import abi, syscalls
+from mountplan.applier.kernel import LinuxKernel
+from mountplan.applier.refusal import KernelRefusal
+
+
+class Finding(NamedTuple):
+    """One feature: whether it works, what it is for, and if it does not what the kernel said and what to do."""
+
+    feature: str
+    works: bool
+    said: str
+    what: str
+    remedy: str
+
+
+class Feature(NamedTuple):
+    """How one feature is tried: `attempt` runs in the child, in a namespace with a yard, and raises OSError."""
+
+    what: str
+    remedy: str
+    attempt: Callable[[LinuxKernel, int], None]
+
+
+_ENDED = "the process that tried it was ended"
+_AS_ROOT = "run it as root"
+_NAMESPACES = (
+    "allow user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, "
+    "kernel.apparmor_restrict_unprivileged_userns), or run it as root"
+)
+
+
+def probe(features: Iterable[str] | None = None) -> tuple[Finding, ...]:
+    """Try `features` (names as in `Requirement.feature`), or all of them, in the order of the list.
+
+    Costs one process and a few dozen system calls. Raises OSError only if not even a process can be had.
+    """
+    names = tuple(KNOWN if features is None else features)
+    answer, say = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(answer)
+        _child(names, say)
+    os.close(say)
+    try:
+        with os.fdopen(answer, "rb") as file:
+            said = dict(json.loads(line) for line in file)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    findings = []
+    for name in names:
+        feature = feature_of(name)
+        words = said.get(name, _ENDED)
+        findings.append(Finding(name, not words, words, feature.what, "" if not words else feature.remedy))
+    return tuple(findings)
+
+
+def missing(features: Iterable[str]) -> tuple[Finding, ...]:
+    """Those of `features` that do not work."""
+    return tuple(finding for finding in probe(features) if not finding.works)
+
+
+def feature_of(name: str) -> Feature:
+    """The feature of this name; "filesystem:TYPE" stands for any filesystem type."""
+    kind, _, fstype = name.partition(":")
+    if kind == "filesystem":
+        return Feature(
+            f"mounting a new {fstype}",
+            f"load the module (modprobe {fstype}); a user namespace may mount but few types",
+            lambda kernel, yard: _filesystem(kernel, fstype),
+        )
+    return FEATURES[name]
+
+
+def _child(names: tuple[str, ...], say: int) -> None:
+    """Try everything, one line of JSON each: [name, "" or what the kernel said]."""
+    try:
+        syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
+        # These need a process whose "/" no yard covers, and must not change the one in which the rest is tried.
+        early = {name: _forked(name) for name in names if name in _APART}
+        kernel, yard, refused = LinuxKernel(), -1, ""
+        try:
+            kernel.unshare_mounts()
+            kernel.make_private()
+            yard = kernel.new_filesystem("tmpfs", "mountplan", ())
+            kernel.attach(yard, abi.AT_FDCWD, "/")
+        except OSError as error:
+            refused = _words(error)
+        for name in names:
+            said = early[name] if name in early else refused or _tried(name, kernel, yard)
+            os.write(say, json.dumps([name, said]).encode() + b"\n")
+    finally:
+        os._exit(0)
+
+
+def _tried(name: str, kernel: LinuxKernel, yard: int) -> str:
+    try:
+        feature_of(name).attempt(kernel, yard)
+    except OSError as error:
+        return _words(error)
+    return ""
+
+
+def _forked(name: str) -> str:
+    answer, say = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(say, f".{_tried(name, LinuxKernel(), -1)}".encode())
+        finally:
+            os._exit(0)
+    os.close(say)
+    with os.fdopen(answer, "rb") as file:
+        said = file.read().decode()
+    os.waitpid(child, 0)
+    return said[1:] if said else _ENDED
+
+
+def _words(error: OSError) -> str:
+    call = f"{error.syscall}: " if isinstance(error, KernelRefusal) else ""
+    said = f" ({'; '.join(error.log)})" if isinstance(error, KernelRefusal) and error.log else ""
+    return f"{call}{error.strerror or error}{said}"
+
+
+def _filesystem(kernel: LinuxKernel, fstype: str) -> None:
+    """fsopen(2) knows the type; those that take no device are mounted as well, which shows whether this user may."""
+    context = syscalls.fsopen(fstype.encode())
+    os.close(context)
+    if fstype in ("tmpfs", "ramfs", "proc", "sysfs", "devpts", "mqueue", "cgroup2"):
+        os.close(kernel.new_filesystem(fstype, fstype, ()))
+
+
+def _mount_api(kernel: LinuxKernel, yard: int) -> None:
+    mount = kernel.new_filesystem("tmpfs", "probe", ())
+    kernel.set_attributes(mount, set=1)
+    os.close(mount)
+    os.close(kernel.clone(yard, ""))
+
+
+def _set_group(kernel: LinuxKernel, yard: int) -> None:
+    seed, mount = kernel.clone(yard, ""), kernel.clone(yard, "")
+    kernel.set_attributes(seed, propagation=abi.MS_SHARED)
+    kernel.join(seed, mount)
+
+
+def _idmap(kernel: LinuxKernel, yard: int) -> None:
+    kernel.unshare_mounts()
+    mount = kernel.new_filesystem("tmpfs", "probe", ())
+    lines = ((0, 0, 1),)
+    kernel.set_attributes(mount, set=abi.MOUNT_ATTR_IDMAP, userns=kernel.id_mapping(lines, lines))
+
+
+def _overlay_layers(kernel: LinuxKernel, yard: int) -> None:
+    kernel.make_directory(yard, "probe")
+    layer = kernel.open(yard, "probe")
+    context = kernel.new_overlay("probe", ())
+    kernel.add_layer(context, "lowerdir+", layer)
+    kernel.add_layer(context, "lowerdir+", layer)
+
+
+def _loop(kernel: LinuxKernel, yard: int) -> None:
+    os.close(os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC))
+
+
+def _mknod(kernel: LinuxKernel, yard: int) -> None:
+    os.mknod("null", 0o20600, os.makedev(1, 3), dir_fd=yard)
+
+
+def _careful_walk(kernel: LinuxKernel, yard: int) -> None:
+    os.close(kernel.open(yard, ""))
+
+
+def _root_of_the_host(kernel: LinuxKernel, yard: int) -> None:
+    syscalls.unshare(abi.CLONE_NEWNS)
+
+
+def _unshare(flags: int) -> Callable[[LinuxKernel, int], None]:
+    def attempt(kernel: LinuxKernel, yard: int) -> None:
+        try:
+            syscalls.unshare(flags)
+        except KernelRefusal as refusal:
+            if refusal.errno != errno.EPERM:
+                raise
+            syscalls.unshare(flags | abi.CLONE_NEWUSER)  # as building does for an ordinary user
+
+    return attempt
+
+
+FEATURES: dict[str, Feature] = {
+    "mount_namespace": Feature(
+        "a mount namespace of its own", _NAMESPACES, lambda kernel, yard: kernel.unshare_mounts()
+    ),
+    "user_namespace": Feature("user namespaces: working without root", _NAMESPACES, _unshare(abi.CLONE_NEWUSER)),
+    "host_peer": Feature("being a peer in a group of the host's", _AS_ROOT, _root_of_the_host),
+    "new_mount_api": Feature("building with detached mounts", "use Linux 5.12 or newer", _mount_api),
+    "set_group": Feature("sharing: MOVE_MOUNT_SET_GROUP", "use Linux 5.15 or newer", _set_group),
+    "openat2": Feature(
+        "walking paths that cannot leave the tree", "use Linux 5.6 or newer, or allow openat2 in seccomp", _careful_walk
+    ),
+    "idmap": Feature(
+        "id-mapped mounts (tried on a tmpfs)", "run it as root, on Linux 6.3 or newer; ext4 and xfs need 5.12", _idmap
+    ),
+    "overlay_layers": Feature("overlays of any number of layers", "use Linux 6.8 or newer", _overlay_layers),
+    "loop": Feature("image files through loop devices", "run it as root, and load the module: modprobe loop", _loop),
+    "mknod": Feature("device nodes", "run it as root, or bind the host's device files", _mknod),
+    "pid_namespace": Feature("run: a pid namespace", _NAMESPACES, _unshare(abi.CLONE_NEWPID)),
+    "net_namespace": Feature("run: a net namespace", _NAMESPACES, _unshare(abi.CLONE_NEWNET)),
+    "ipc_namespace": Feature("run: an ipc namespace", _NAMESPACES, _unshare(abi.CLONE_NEWIPC)),
+    "uts_namespace": Feature("run: a uts namespace", _NAMESPACES, _unshare(abi.CLONE_NEWUTS)),
+    "cgroup_namespace": Feature("run: a cgroup namespace", _NAMESPACES, _unshare(abi.CLONE_NEWCGROUP)),
+    "time_namespace": Feature("run: a time namespace", _NAMESPACES, _unshare(abi.CLONE_NEWTIME)),
+}
+_TYPES = (
+    "tmpfs",
+    "proc",
+    "sysfs",
+    "devpts",
+    "mqueue",
+    "cgroup2",
+    "overlay",
+    "ext4",
+    "xfs",
+    "erofs",
+    "squashfs",
+    "btrfs",
+)
+KNOWN: tuple[str, ...] = (*FEATURES, *(f"filesystem:{fstype}" for fstype in _TYPES))
+_APART = frozenset(
+    {"mount_namespace", "user_namespace", "host_peer", "idmap"}
+    | {name for name in FEATURES if name.endswith("_namespace")}
+)

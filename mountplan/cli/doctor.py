@@ -1,0 +1,43 @@
+"""doctor: what this kernel and this user can do, found out by trying."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from mountplan import api
+from mountplan.cli.output import Output
+from mountplan.planner.render.words import count
+
+
+def doctor(args: argparse.Namespace, output: Output) -> int:
+    """A line for each feature, with the remedy for what is missing; exit status 1 if anything is."""
+    findings = api.probe()
+    lacking = [finding for finding in findings if not finding.works]
+    system = os.uname()
+    if output.as_json:
+        output.data(
+            {
+                "kernel": system.release,
+                "machine": system.machine,
+                "uid": os.geteuid(),
+                "features": [finding._asdict() for finding in findings],
+            }
+        )
+        return 1 if lacking else 0
+    width = max(len(finding.what) for finding in findings)
+    lines = [
+        f"Linux {system.release} on {system.machine}, as user {os.geteuid()}; each tried, in a process thrown away",
+        "",
+    ]
+    for finding in findings:
+        if finding.works:
+            if not output.quiet:
+                lines.append(f"  ok       {finding.what}")
+        else:
+            lines.append(f"  missing  {finding.what:{width}}  {finding.said}")
+            lines.append(f"           remedy: {finding.remedy}")
+    lines.append("")
+    lines.append("Everything works." if not lacking else f"{count(len(lacking), 'feature')} missing; the rest works.")
+    output.result("\n".join(lines) + "\n")
+    return 1 if lacking else 0

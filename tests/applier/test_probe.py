@@ -1,0 +1,76 @@
+"""What the probe finds on the real kernel."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mountplan.__main__ import main
+from mountplan.applier import probe
+from mountplan.planner.requirements import find_requirements
+from tests.hosts import InHost
+
+
+@pytest.mark.needs_kernel("root", "set-group")
+def test_root_can_share_and_make_device_nodes() -> None:
+    """The two things that most specs stand and fall with are found, not assumed."""
+    found = {finding.feature: finding.works for finding in probe.probe(("set_group", "mknod", "mount_namespace"))}
+    assert {"set_group": True, "mknod": True, "mount_namespace": True} == found
+
+
+@pytest.mark.needs_kernel("nobody", "userns")
+def test_an_ordinary_user_is_told_what_is_missing_and_why(in_host: InHost) -> None:
+    """The kernel's own words and a remedy come with each feature that does not work."""
+    findings = in_host(lambda: probe.probe(("mount_namespace", "mknod")), identity="nobody")
+    by_name = {finding.feature: finding for finding in findings}
+    assert by_name["mount_namespace"].works
+    assert not by_name["mknod"].works
+    assert "Operation not permitted" == by_name["mknod"].said
+    assert "root" in by_name["mknod"].remedy
+
+
+def test_a_filesystem_that_does_not_exist_is_missing() -> None:
+    """A probe that cannot fail would prove nothing."""
+    (finding,) = probe.probe(("filesystem:nosuchfs",))
+    assert not finding.works
+    assert "No such device" in finding.said
+
+
+def test_an_attempt_that_breaks_counts_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was not seen to work does not work."""
+
+    def broken(*_: object) -> None:
+        raise ValueError
+
+    monkeypatch.setitem(probe.FEATURES, "set_group", probe.FEATURES["set_group"]._replace(attempt=broken))
+    monkeypatch.setitem(probe.FEATURES, "idmap", probe.FEATURES["idmap"]._replace(attempt=broken))
+    assert ["set_group", "idmap"] == [finding.feature for finding in probe.missing(("set_group", "idmap"))]
+
+
+def test_every_requirement_of_a_plan_is_a_feature_that_can_be_tried() -> None:
+    """A plan says what it needs in the probe's words."""
+    named = [
+        word for word in Path(find_requirements.__code__.co_filename).read_text().split('"') if word.isidentifier()
+    ]
+    features = {
+        "mount_namespace",
+        "new_mount_api",
+        "set_group",
+        "host_peer",
+        "idmap",
+        "overlay_layers",
+        "loop",
+        "mknod",
+    }
+    assert features <= set(named)
+    assert features <= set(probe.FEATURES)
+
+
+def test_doctor_tells_the_same_to_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    """The exit status says whether anything is missing."""
+    status = main(["doctor", "--json"])
+    features = json.loads(capsys.readouterr().out)["features"]
+    assert list(probe.KNOWN) == [feature["feature"] for feature in features]
+    assert (1 if not all(feature["works"] for feature in features) else 0) == status
