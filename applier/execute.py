@@ -41,7 +41,7 @@ def execute(steps: tuple[Step, ...], kernel: Kernel, reporter: Reporter) -> None
             number = 0
             try:
                 for number, step in enumerate(chunk):  # noqa: B007
-                    handlers[step[-1]](step)
+                    handlers[type(step)](step)
             except OSError as error:
                 raise StepFailed(done + number, error) from error
             done += len(chunk)
@@ -57,46 +57,43 @@ class Execution:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.fds: dict[Handle, int] = {}
-        self.kept: dict[Handle, int] = {}  # in the order of their last use
         self.parked: dict[Handle, str] = {}  # where in the yard a workbench or seed stands
+        self.kept: list[Handle] = []  # those of the parked that are open, the longest open first
         self.early: list[Handle] = []  # seeds that wait for the yard to be parked in it
         self.staged: set[str] = set()
         self.yard = -1
         self.host = -1
         self.first: tuple[int, int, int] | None = None  # of the first of several namespaces: its file, "/" and yard
 
-    def handlers(self) -> dict[str, Callable[[Any], None]]:
-        """The method for each kind of step: they have the same names."""
-        return {kind: getattr(self, kind) for kind in s.STEP_KINDS}
+    def handlers(self) -> dict[type[Step], Callable[[Any], None]]:
+        """The method for each type of step: it is named as the step's kind."""
+        return {step: getattr(self, kind) for step, kind in zip(s.STEP_TYPES, s.STEP_KINDS, strict=True)}
 
     def close(self) -> None:
-        for fd in {*self.fds.values(), *self.kept.values(), *(self.first or ()), self.yard, self.host}:
+        for fd in {*self.fds.values(), *(self.first or ()), self.yard, self.host}:
             if fd >= 0:
                 self.kernel.close(fd)
-        self.fds, self.kept, self.first, self.yard, self.host = {}, {}, None, -1, -1
+        self.fds, self.kept, self.first, self.yard, self.host = {}, [], None, -1, -1
 
     def descriptor(self, handle: Handle) -> int:
         """The descriptor of a mount, a workbench or a seed."""
         fd = self.fds.get(handle)
-        if fd is not None:
-            return fd
-        if handle == YARD:
-            return self.yard
-        fd = self.kept.pop(handle, -1)
-        if fd < 0:
-            if len(self.kept) >= _KEPT:
-                oldest = next(iter(self.kept))
-                self.kernel.close(self.kept.pop(oldest))
-            fd = self.kernel.open(self.yard, self.parked[handle], careful=False)
-        self.kept[handle] = fd
+        return self._reopen(handle) if fd is None else fd
+
+    def _reopen(self, handle: Handle) -> int:
+        """Open something parked once more; what has been open for longest gives way to it."""
+        if len(self.kept) >= _KEPT:
+            self.kernel.close(self.fds.pop(self.kept.pop(0)))
+        fd = self.fds[handle] = self.kernel.open(self.yard, self.parked[handle], careful=False)
+        self.kept.append(handle)
         return fd
 
-    def park(self, handle: Handle, fd: int, *, own: bool = False) -> None:
-        """Attach a detached workbench or seed in the yard, and keep its descriptor for as long as there is room.
+    def park(self, handle: Handle, *, own: bool = False) -> None:
+        """Attach a detached workbench or seed in the yard, and keep its descriptor if there is room.
 
         The root of one that is not of our `own` filesystems may be a file.
         """
-        name = f"p{len(self.parked)}"
+        fd, name = self.fds[handle], f"p{len(self.parked)}"
         if own:
             self.kernel.make_directory(self.yard, name)
         else:
@@ -104,9 +101,9 @@ class Execution:
         self.kernel.attach(fd, self.yard, name)
         self.parked[handle] = name
         if len(self.kept) >= _KEPT:
-            self.kernel.close(fd)
+            self.kernel.close(self.fds.pop(handle))
         else:
-            self.kept[handle] = fd
+            self.kept.append(handle)
 
     def _make_place(self, within: int, name: str, mount: int) -> None:
         """A directory or a file, as the root of `mount` is one."""
@@ -119,8 +116,7 @@ class Execution:
         """A new superblock's first mount: the mount of the tree itself, or a workbench."""
         self.fds[mount or filesystem] = fd
         if not mount:
-            self.park(filesystem, self.fds[filesystem], own=True)
-            del self.fds[filesystem]
+            self.park(filesystem, own=True)
 
     def unshare_namespace(self, step: s.UnshareNamespace) -> None:
         self.kernel.unshare_mounts()
@@ -129,7 +125,7 @@ class Execution:
     def open_namespace(self, step: s.OpenNamespace) -> None:
         """Go back to the first namespace, with its workbenches and seeds; copy it unless this is the last."""
         while self.kept:
-            self.kernel.close(self.kept.popitem()[1])
+            self.kernel.close(self.fds.pop(self.kept.pop()))
         if self.first is None:
             self.first = (self.kernel.hold_namespace(), self.host, self.yard)
         else:
@@ -163,8 +159,7 @@ class Execution:
         self.kernel.set_attributes(self.yard, propagation=abi.MS_UNBINDABLE)
         self.kernel.attach(self.yard, abi.AT_FDCWD, "/")
         for seed in self.early:
-            self.park(seed, self.fds[seed])
-            del self.fds[seed]
+            self.park(seed)
 
     def make_private(self, step: s.MakePrivate) -> None:
         self.kernel.make_private()
@@ -209,28 +204,28 @@ class Execution:
     def clone_host_workbench(self, step: s.CloneHostWorkbench) -> None:
         where = self.kernel.open(self.host, step.path[1:], tree=True)
         try:
-            fd = self.fds[step.filesystem] = self.kernel.clone(where, "")
+            self.fds[step.filesystem] = self.kernel.clone(where, "")
         finally:
             self.kernel.close(where)
-        self.park(step.filesystem, fd)
-        del self.fds[step.filesystem]
+        self.park(step.filesystem)
 
     def make_node(self, step: s.MakeNode) -> None:
-        within = self.descriptor(step.within)
-        if step.node == "directory" and step.mode < 0 and step.uid < 0 and step.gid < 0 and not step.careful:
-            self.kernel.make_directory(within, step.path)  # by far the most: mountpoints in filesystems of our own
+        handle, path, node, mode, uid, gid, _, copied, _, _, _, careful, _, _ = step
+        within = self.descriptor(handle)
+        if node == "directory" and mode < 0 and uid < 0 and gid < 0 and not careful:
+            self.kernel.make_directory(within, path)  # by far the most: mountpoints in filesystems of our own
             return
-        source, parent, name = -1, within, step.path
+        source, parent, name = -1, within, path
         opened: list[int] = []
         try:
-            if step.source:
-                source = self.kernel.open(self.host, step.source[1:], tree=True)
+            if copied:
+                source = self.kernel.open(self.host, copied[1:], tree=True)
                 opened.append(source)
                 source = self.kernel.open_file(source)
                 opened.append(source)
-            if step.careful and "/" in step.path:
-                above, _, name = step.path.rpartition("/")
-                parent = self.kernel.open(within, above, tree=step.within in self.fds)
+            if careful and "/" in path:
+                above, _, name = path.rpartition("/")
+                parent = self.kernel.open(within, above, tree=handle not in self.parked)
                 opened.append(parent)
             self.kernel.make_node(parent, name, step, source)
         finally:
@@ -275,24 +270,25 @@ class Execution:
         if step.shared:
             self.kernel.set_attributes(fd, propagation=abi.MS_SHARED)
         if step.parked:
-            self.park(step.seed, fd)
-            del self.fds[step.seed]
+            self.park(step.seed)
 
     def clone_mount(self, step: s.CloneMount) -> None:
-        workbench = self.descriptor(step.filesystem)
-        if step.careful and step.path:
-            where = self.kernel.open(workbench, step.path)
+        mount, filesystem, path, careful, _, _ = step
+        workbench = self.descriptor(filesystem)
+        if careful and path:
+            where = self.kernel.open(workbench, path)
             try:
-                self.fds[step.mount] = self.kernel.clone(where, "")
+                self.fds[mount] = self.kernel.clone(where, "")
             finally:
                 self.kernel.close(where)
         else:
-            self.fds[step.mount] = self.kernel.clone(workbench, step.path)
+            self.fds[mount] = self.kernel.clone(workbench, path)
 
     def clone_host(self, step: s.CloneHost) -> None:
         where = self.kernel.open(self.host, step.path[1:], tree=True)
         try:
-            fd = self.fds[step.mount] = self.kernel.clone(where, "", recursive=step.recursive)
+            fd = self.kernel.clone_tree(where) if step.recursive else self.kernel.clone(where, "")
+            self.fds[step.mount] = fd
         finally:
             self.kernel.close(where)
         if step.propagation == "slave":
@@ -309,18 +305,19 @@ class Execution:
         )
 
     def attach(self, step: s.Attach) -> None:
-        parent = self.yard if step.parent == YARD else self.fds[step.parent]
-        if step.parent == YARD and step.path not in self.staged:
-            self.kernel.make_directory(parent, step.path)
-            self.staged.add(step.path)
-        if step.careful:
-            where = self.kernel.open(parent, step.path, tree=step.tree)
+        mount, below, path, careful, tree, _, _ = step
+        parent = self.yard if below == YARD else self.fds[below]
+        if below == YARD and path not in self.staged:
+            self.kernel.make_directory(parent, path)
+            self.staged.add(path)
+        if careful:
+            where = self.kernel.open(parent, path, tree=tree)
             try:
-                self.kernel.attach(self.fds[step.mount], where, "")
+                self.kernel.attach(self.fds[mount], where, "")
             finally:
                 self.kernel.close(where)
         else:
-            self.kernel.attach(self.fds[step.mount], parent, step.path)
+            self.kernel.attach(self.fds[mount], parent, path)
 
     def join_group(self, step: s.JoinGroup) -> None:
         self.kernel.join(self.descriptor(step.seed), self.fds[step.mount])

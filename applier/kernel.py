@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -23,6 +24,7 @@ Options = tuple[tuple[str, str | bool], ...]
 _CLONE = abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_EMPTY_PATH | abi.AT_SYMLINK_NOFOLLOW
 _JOIN = abi.MOVE_MOUNT_SET_GROUP | abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH
 _CAREFUL = abi.RESOLVE_BENEATH | abi.RESOLVE_NO_SYMLINKS | abi.RESOLVE_NO_MAGICLINKS
+_ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()  # os.fsencode asks for them each time
 _TYPES = {
     "char": stat.S_IFCHR,
     "block": stat.S_IFBLK,
@@ -40,7 +42,8 @@ class Kernel(Protocol):
     def unshare_mounts(self) -> None: ...
     def make_private(self) -> None: ...
     def host_root(self) -> int: ...
-    def clone(self, dirfd: int, path: str, *, recursive: bool = False) -> int: ...
+    def clone(self, dirfd: int, path: str) -> int: ...
+    def clone_tree(self, dirfd: int) -> int: ...
     def open(self, dirfd: int, path: str, *, careful: bool = True, tree: bool = False) -> int: ...
     def new_filesystem(self, fstype: str, source: str, options: Options) -> int: ...
     def new_image(self, fstype: str, image: int, options: Options, *, read_only: bool) -> int: ...
@@ -116,8 +119,12 @@ class LinuxKernel:
     def host_root(self) -> int:
         return os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
-    def clone(self, dirfd: int, path: str, *, recursive: bool = False) -> int:
-        return syscalls.open_tree(dirfd, os.fsencode(path), _CLONE | abi.AT_RECURSIVE if recursive else _CLONE)
+    def clone(self, dirfd: int, path: str) -> int:
+        return syscalls.open_tree(dirfd, path.encode(_ENCODING, _ERRORS), _CLONE)
+
+    def clone_tree(self, dirfd: int) -> int:
+        """A clone of the mount at `dirfd` and of all that is mounted below it."""
+        return syscalls.open_tree(dirfd, b"", _CLONE | abi.AT_RECURSIVE)
 
     def open(self, dirfd: int, path: str, *, careful: bool = True, tree: bool = False) -> int:
         """An O_PATH descriptor; a careful walk crosses into another mount only if `tree` is set."""
@@ -201,7 +208,7 @@ class LinuxKernel:
 
     def attach(self, mount: int, dirfd: int, path: str) -> None:
         if path:
-            syscalls.move_mount(mount, dirfd, os.fsencode(path), abi.MOVE_MOUNT_F_EMPTY_PATH)
+            syscalls.move_mount(mount, dirfd, path.encode(_ENCODING, _ERRORS), abi.MOVE_MOUNT_F_EMPTY_PATH)
         else:
             syscalls.move_mount(mount, dirfd, b"", abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH)
 
