@@ -106,6 +106,7 @@ class Places:
         text = text.replace("\r\n", "\n")
         self._text = text if text.endswith("\n") else text + "\n"
         self._lines: dict[str, int] = {}
+        self._unquoted: dict[str, int] = {}
 
     def line(self, key: str) -> int:
         """The line of `key`, or of the nearest thing around it that has one; line 1 is the line of the whole text."""
@@ -115,7 +116,8 @@ class Places:
             body = bodies.pop(prefix, None)
             if body is not None:
                 self._read_body(prefix, *body)
-        return next((self._lines[prefix] for prefix in reversed(known) if prefix in self._lines), 1)
+        lines = (self._lines.get(prefix) or self._unquoted.get(prefix) for prefix in reversed(known))
+        return next((line for line in lines if line), 1)
 
     def headers(self) -> tuple[tuple[str, int], ...]:
         """Every table header's key path and line, in the order of the text: `mount[0]`, `mount[0].file[0]`, `run`."""
@@ -158,13 +160,17 @@ class Places:
 
     def _open_table(self, name: str, is_array: bool, line: int, lengths: dict[str, int]) -> str:
         """Note the line of a header and of the tables that it implies; returns its path, counting it in `lengths`."""
-        *parents, name = _keys(name)
-        key = ""
-        for parent in parents:
-            key = self._note(key, parent, line)
-            if key in lengths:
-                key = f"{key}[{lengths[key] - 1}]"
-        key = self._note(key, name, line)
+        if name.isidentifier() and name.isascii():
+            key = name
+            self._lines.setdefault(key, line)
+        else:
+            *parents, name = _keys(name)
+            key = ""
+            for parent in parents:
+                key = self._note(key, parent, line)
+                if key in lengths:
+                    key = f"{key}[{lengths[key] - 1}]"
+            key = self._note(key, name, line)
         if is_array:
             index = lengths.get(key, 0)
             lengths[key] = index + 1
@@ -197,7 +203,7 @@ class Places:
         path = _below(table, key)
         self._lines.setdefault(path, line)
         if path[-1] == '"':  # for those who ask for it without quotes
-            self._lines.setdefault(f"{table}.{key}" if table else key, line)
+            self._unquoted.setdefault(f"{table}.{key}" if table else key, line)
         return path
 
     def _read_value(self, position: int, line: int, path: str) -> tuple[int, int]:

@@ -12,11 +12,9 @@ Nothing here is written per step: the fields and their types come from the Named
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from json.encoder import encode_basestring_ascii as _quote
 from operator import itemgetter
@@ -24,6 +22,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, NoReturn, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 import mountplan
+from mountplan.planner.collector import no_collector
 from mountplan.planner.errors import PlanFileError
 from mountplan.planner.plan import Expected, ExpectedNamespace, Plan
 from mountplan.planner.steps import STEP_TYPES, Step
@@ -38,10 +37,16 @@ _LEAST, _MOST = -(2**63), 2**64 - 1
 
 def dump_plan(plan: Plan) -> str:
     """The plan as JSON text, ending in a newline; the same bytes for the same plan and version of mountplan."""
-    with _no_collector():
+    with no_collector():
         body = _body(plan)
     head = {"format": FORMAT, "mountplan": mountplan.__version__, "digest": _digest(body.encode())}
     return "{\n" + "".join(f'"{key}": {_quote(value)},\n' for key, value in head.items()) + body
+
+
+def digest_of(plan: Plan) -> str:
+    """The digest of what a plan does: its name, the spec's file, and the lines in it do not count."""
+    with no_collector():
+        return _digest(_body(plan._replace(name="", file="", lines=())).encode())
 
 
 def load_plan(text: bytes | str, file: str) -> Plan:
@@ -50,7 +55,7 @@ def load_plan(text: bytes | str, file: str) -> Plan:
     Formatting and the order of keys are free, contents are not. Raises PlanFileError for whatever is not a whole,
     unaltered plan of this format.
     """
-    with _no_collector():
+    with no_collector():
         document = _parse(text, file)
         _check_format(document, file)
         try:
@@ -434,15 +439,3 @@ def _digest(body: bytes | memoryview) -> str:
 
 def _refuse(file: str, what: str) -> NoReturn:
     raise PlanFileError(f"{file}: cannot use this plan: {what}\n  remedy: {REMEDY}")
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Hundreds of thousands of small tuples are made here, none in a cycle; looking for cycles doubles the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()

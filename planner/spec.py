@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from mountplan.planner import values
+from mountplan.planner.collector import no_collector
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
 from mountplan.planner.locate import Places, key_path, prefixes
 from mountplan.planner.paths import ROOT, TargetPath
@@ -548,10 +549,11 @@ def parse_spec_leniently(data: bytes, file: str = "spec") -> tuple[Spec | None, 
     their index: one that had to be given up altogether is still there, with a target that stands for the true one. The
     spec is None if nothing can be said about the rest: not TOML, another format, no mounts.
     """
-    raw, text, mistake = read_toml(data, file)
-    if mistake is not None:
-        return None, (mistake,)
-    return _read(raw, file, Places(text))
+    with no_collector():
+        raw, text, mistake = read_toml(data, file)
+        if mistake is not None:
+            return None, (mistake,)
+        return _read(raw, file, Places(text))
 
 
 def all_mistakes(spec: Spec, found: tuple[Mistake, ...], more: tuple[Mistake, ...]) -> tuple[Mistake, ...]:

@@ -61,7 +61,7 @@ def shown(value: object) -> str:
     if isinstance(value, str):
         return f'"{shorter(value.replace(chr(92), chr(92) * 2).replace(chr(34), chr(92) + chr(34)))}"'
     if isinstance(value, list | tuple):
-        inner = [shown(one) if isinstance(one, str | int) else _outline(one) for one in value[:4]]
+        inner = [_outline(one) if isinstance(one, list | dict) else shown(one) for one in value[:4]]
         return f"[{', '.join(inner + ['...'] * (len(value) > 4))}]"
     if isinstance(value, dict):
         return _outline(value)
@@ -269,7 +269,7 @@ def argument(value: object) -> str:
 
 def word(value: object) -> str:
     """A text in one line that is not empty."""
-    text = _unescape(value, 'a string, such as "tmpfs"')
+    text = _unescape(value, "a text, in quotes")
     if not text:
         raise Unfit("is empty", "write a text, or leave the key out")
     if "\0" in text or "\n" in text:
