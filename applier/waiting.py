@@ -23,14 +23,18 @@ def wait_for(built: Built, start: Start, namespace: str, status_fd: int | None, 
     job does, and all signals are the command's. Otherwise those that this process handles are its own.
     """
     told = _Told(status_fd, built)
-    tell_stops = whole and _has_terminal()
+    terminal = _Terminal() if whole else None
+    tell_stops = terminal is not None and terminal.fd >= 0  # else there is nobody who would continue us
     with _signals(whole, tell_stops) as signals:
         built.start(start, namespace, tell_stops=tell_stops)
         try:
-            status = _Waiting(built, signals, told, tell_stops).wait()
+            status = _Waiting(built, signals, told).wait()
         except BaseException:
             _give_up(built)
             raise
+        finally:
+            if terminal is not None:
+                terminal.take_back()
     told.ended(status)
     return status
 
@@ -53,23 +57,40 @@ def _is_main_thread() -> bool:
     return threading is None or threading.current_thread() is threading.main_thread()
 
 
-def _has_terminal() -> bool:
-    """True if there is somebody who could continue us once we have stopped."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
-    except OSError:
-        return False
-    return True
+class _Terminal:
+    """The controlling terminal, if there is one (`fd` is -1 otherwise).
+
+    A shell in a pid namespace takes it for its own process group, and cannot give it back: ours has no number there.
+    """
+
+    def __init__(self) -> None:
+        self._was_ours = False
+        try:
+            self.fd = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
+            self._was_ours = os.tcgetpgrp(self.fd) == os.getpgrp()
+        except OSError:
+            self.fd = -1
+
+    def take_back(self) -> None:
+        """Be in the foreground again if we were. Call it with SIGTTOU blocked, which would stop us otherwise."""
+        if self.fd < 0:
+            return
+        try:
+            if self._was_ours and os.tcgetpgrp(self.fd) != os.getpgrp():
+                os.tcsetpgrp(self.fd, os.getpgrp())
+        except OSError:
+            pass  # it has hung up
+        os.close(self.fd)
+        self.fd = -1
 
 
 class _Waiting:
     """One wait: for the start to succeed or fail, for signals, and for the end."""
 
-    def __init__(self, built: Built, signals: Signals, told: _Told, tell_stops: bool) -> None:
+    def __init__(self, built: Built, signals: Signals, told: _Told) -> None:
         self.built = built
         self.signals = signals
         self.told = told
-        self.tell_stops = tell_stops
         self.answered = False
         self.refusal: CommandNotStarted | None = None
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple, NoReturn
 
+import mountplan.applier.run  # a child that may open no more files can import nothing  # noqa: F401
 from mountplan import api
 from mountplan.planner.errors import MountplanError
 from mountplan.planner.plan import Plan
@@ -53,7 +56,7 @@ def outcome(
     prepare: Callable[[], object] = lambda: None,
     status_fd: int | None = None,
 ) -> Outcome:
-    """Run `command` in `spec` from a process of its own, in which `prepare` is called first. Errors are written to stderr."""
+    """Run `command` in `spec` from a process of its own, in which `prepare` is called first. Errors go to stderr."""
     plan = plan_of(spec)
     files = [os.memfd_create(name) for name in ("out", "err")]
     child = os.fork()
@@ -68,6 +71,49 @@ def outcome(
         with open(fd, errors="surrogateescape") as file:
             texts.append(file.read())
     return Outcome(status, *texts)
+
+
+class Running:
+    """A command that runs in `spec`, in a process of its own; what it writes comes through a pipe."""
+
+    def __init__(
+        self,
+        spec: str,
+        *command: str,
+        how: How = "run",
+        prepare: Callable[[], object] = lambda: None,
+        status_fd: int | None = None,
+    ) -> None:
+        plan = plan_of(spec)
+        self._out, writer = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self._out)
+            os.dup2(writer, 1)
+            os.dup2(writer, 2)
+            os.close(writer)
+            become(plan, command, how, prepare, status_fd)
+        os.close(writer)
+        self._text = ""
+
+    def read_until(self, words: str, timeout: float = 20) -> str:
+        """What was written so far, once `words` are in it; "" waits for the end: until nobody can write any more."""
+        deadline = time.monotonic() + timeout
+        while not words or words not in self._text:
+            ready, _, _ = select.select([self._out], [], [], max(0, deadline - time.monotonic()))
+            assert ready, f"still nothing but {self._text!r} after {timeout} s"
+            block = os.read(self._out, 4096).decode()
+            if not block:
+                assert not words, f"it ended and wrote {self._text!r}"
+                break
+            self._text += block
+        return self._text
+
+    def end(self) -> tuple[int, str]:
+        """Wait for the end: the exit status, or -n for signal n, and all that was written."""
+        text = self.read_until("")
+        os.close(self._out)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]), text
 
 
 def become(
