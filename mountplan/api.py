@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mountplan.planner.host import Host
     from mountplan.planner.plan import Plan
     from mountplan.planner.spec import Spec
+    from mountplan.tree import Tree
 
 
 class Applied(NamedTuple):
@@ -140,6 +141,14 @@ def apply(plan: Plan, reporter: Reporter | None = None) -> Applied:
     built, tables = _build_verified(plan, reporter)
     built.close()
     return Applied(tables, len(plan.steps), perf_counter() - started)
+
+
+def build(plan: Plan, reporter: Reporter | None = None) -> Tree:
+    """Build and verify `plan`, for a program to use: a Tree, which vanishes when its `with` block is left."""
+    from mountplan.tree import Tree
+
+    built, _ = _build_verified(plan, reporter)
+    return Tree(plan, built)
 
 
 def run(

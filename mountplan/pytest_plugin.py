@@ -1,0 +1,120 @@
+"""pytest fixtures: any mount topology in one line, and a watch over the host's mount table.
+
+    def test_events_reach_the_peer(mountplan):
+        tree = mountplan("specs/disjoint-group.toml")
+        assert tree.run(["ls", "/peers"]).stdout == "a\\nbb\\nc\\n"
+
+Loaded by pytest wherever mountplan is installed, so nothing else is imported until a fixture is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+if TYPE_CHECKING:
+    from mountplan.planner.plan import Plan
+    from mountplan.planner.spec import Spec
+    from mountplan.tree import Tree
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("mountplan", "mount trees (mountplan)")
+    group.addoption(
+        "--mountplan-require",
+        action="store_true",
+        help="fail, do not skip, a test whose mount tree this kernel or user cannot build",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "mountplan(spec): the spec that mountplan() builds in this test, a file or TOML text"
+    )
+
+
+@pytest.fixture
+def mountplan(request: pytest.FixtureRequest) -> Iterator[Mountplan]:
+    """A function that builds a spec and returns a Tree: run commands or functions in it, look at it, compare it."""
+    builder = Mountplan(request)
+    try:
+        yield builder
+    finally:
+        builder.close()
+
+
+@pytest.fixture
+def mountplan_host_unchanged() -> Iterator[None]:
+    """Fails a test after which the mount table of this process's namespace is not what it was, byte for byte."""
+    before = Path("/proc/self/mountinfo").read_bytes()
+    yield
+    after = Path("/proc/self/mountinfo").read_bytes()
+    if before != after:
+        gone = sorted(set(before.splitlines()) - set(after.splitlines()))
+        new = sorted(set(after.splitlines()) - set(before.splitlines()))
+        lines = [
+            *(f"- {line.decode(errors='replace')}" for line in gone),
+            *(f"+ {line.decode(errors='replace')}" for line in new),
+        ]
+        pytest.fail("the test changed the host's mount table:\n" + "\n".join(lines), pytrace=False)
+
+
+class Mountplan:
+    """Builds specs for one test, and takes all down after it."""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self._request = request
+        self._trees: list[Tree] = []
+
+    def __call__(self, spec: str | Path | dict[str, Any] | Spec | None = None) -> Tree:
+        """Build `spec`: a file (relative to the test's own, or to pytest's root), TOML text, a dict, or a Spec.
+
+        Without one, the spec of the test's mark `mountplan` is built. Skips the test, with the reason, if this kernel
+        or user lacks what the spec needs; fails it under --mountplan-require.
+        """
+        from mountplan import api
+
+        plan = api.plan(self._spec(spec))
+        self._require(plan)
+        tree = api.build(plan)
+        self._trees.append(tree)
+        return tree
+
+    def close(self) -> None:
+        while self._trees:
+            self._trees.pop().close()
+
+    def _spec(self, spec: str | Path | dict[str, Any] | Spec | None) -> Spec:
+        from mountplan import api
+        from mountplan.planner.spec import build_spec
+
+        if spec is None:
+            mark = self._request.node.get_closest_marker("mountplan")
+            if mark is None or len(mark.args) != 1:
+                raise pytest.UsageError('name a spec: mountplan("x.toml"), or @pytest.mark.mountplan("x.toml")')
+            return self._spec(mark.args[0])
+        if isinstance(spec, dict):
+            return build_spec(spec, self._request.node.name)
+        if isinstance(spec, str) and "\n" in spec:
+            return api.load(self._request.node.name, spec.encode())
+        if not isinstance(spec, (str, Path)):
+            return spec
+        beside = self._request.path.parent / spec
+        return api.load(str(beside if beside.exists() else self._request.config.rootpath / spec))
+
+    def _require(self, plan: Plan) -> None:
+        from mountplan.applier.probe import missing
+
+        lacking = missing(requirement.feature for requirement in plan.requirements)
+        if lacking:
+            self._unavailable(
+                "; ".join(f"{one.what} does not work here: {one.said} (remedy: {one.remedy})" for one in lacking)
+            )
+
+    def _unavailable(self, reason: str) -> NoReturn:
+        if self._request.config.getoption("--mountplan-require"):
+            pytest.fail(f"mountplan: {reason}", pytrace=False)
+        pytest.skip(f"mountplan: {reason}")

@@ -1,0 +1,176 @@
+"""Tree: built and verified namespaces in the hands of a program, for as long as a `with` block lasts."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mountplan.applier import abi, syscalls
+
+if TYPE_CHECKING:
+    from mountplan.applier.namespaces import Built
+    from mountplan.planner.compare import Drift
+    from mountplan.planner.plan import Plan
+    from mountplan.planner.table import MountTable
+
+Result = TypeVar("Result")
+
+
+class RemoteTraceback(Exception):
+    """The traceback of an exception that a function raised inside a tree: the cause of what `call` raises."""
+
+    def __str__(self) -> str:
+        return "\n" + str(self.args[0])
+
+
+class Tree:
+    """Namespaces that stand as their plan says. They vanish when the tree is closed and nobody is in them any more."""
+
+    def __init__(self, plan: Plan, built: Built) -> None:
+        self.plan = plan
+        self._built = built
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The namespaces' names, in the order of the spec; ("",) for a spec with one that has no name."""
+        return tuple(held.name for held in self._built.namespaces)
+
+    @property
+    def root(self) -> Path:
+        """The root of the (last) namespace, as a path from outside. Symlinks in it lead where they lead out here."""
+        return Path(f"/proc/{self._built.pid}/root")
+
+    def namespace(self, name: str = "") -> Path:
+        """The namespace file of a namespace (the first without a name), for setns(2), nsenter(1) and the like."""
+        return Path(f"/proc/{self._built.pid}/fd/{self._built.held(name).fd}")
+
+    def run(
+        self, command: Sequence[str], *, namespace: str = "", check: bool = False, input: bytes | str | None = None,
+        text: bool = True, timeout: float | None = None, env: Mapping[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[Any]:  # fmt: skip
+        """Run a command in a namespace, from its "/", and return what subprocess.run does, with its output captured."""
+        enter = self._entrance(namespace)
+        try:
+            return subprocess.run(
+                command, preexec_fn=enter.enter, capture_output=True, check=check, input=input, text=text,
+                timeout=timeout, env=env,
+            )  # fmt: skip
+        finally:
+            enter.close()
+
+    def call(self, function: Callable[..., Result], *arguments: Any, namespace: str = "") -> Result:
+        """Call a function in a namespace, in a forked child; return its result, or raise its exception, by pickle.
+
+        What the function needs must be imported beforehand: Python's files need not exist in there.
+        """
+        enter = self._entrance(namespace)
+        answer, say = os.pipe()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.close(answer)
+                payload = _outcome(enter, function, arguments)
+                with os.fdopen(say, "wb") as file:
+                    file.write(payload)
+            finally:
+                os._exit(0)
+        os.close(say)
+        enter.close()
+        try:
+            with os.fdopen(answer, "rb") as file:
+                payload = file.read()
+        except BaseException:
+            os.kill(child, signal.SIGKILL)
+            raise
+        finally:
+            _, status = os.waitpid(child, 0)
+        if not payload:
+            raise RuntimeError(f"the process in which {function} was called ended without a word (status {status})")
+        good, value, trace = pickle.loads(payload)
+        if good:
+            return value  # type: ignore[no-any-return]
+        raise value from RemoteTraceback(trace)
+
+    def observe(self, namespace: str = "") -> MountTable:
+        """What stands in a namespace now. Of what covers "/" there, only the topmost is seen (setns(2) leads there)."""
+        from mountplan.planner.mountinfo import parse_mountinfo
+
+        if self._built.held(namespace) is self._built.namespaces[-1]:
+            return parse_mountinfo(self._built.mountinfo())
+        proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return parse_mountinfo(self.call(_mountinfo, proc, namespace=namespace))
+        finally:
+            os.close(proc)
+
+    def drift(self) -> Drift:
+        """How what stands there now differs from the plan; empty if it does not."""
+        from mountplan.planner.compare import compare
+        from mountplan.planner.predict import predict
+
+        predictions = predict(self.plan, self._built.host)
+        return compare(predictions, tuple(self.observe(name) for name in self.names))
+
+    def close(self) -> None:
+        self._built.close()
+
+    def __enter__(self) -> Tree:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
+
+    def _entrance(self, namespace: str) -> _Entrance:
+        return _Entrance(self._built, namespace)
+
+
+class _Entrance:
+    """Descriptors of the namespaces that a child has to enter; the user namespace first, if it is not ours."""
+
+    def __init__(self, built: Built, namespace: str) -> None:
+        kinds = [kind for kind in ("user", "ipc", "uts", "net", "cgroup") if _differs(built, kind)]
+        self._fds = [built.open_namespace(kind) for kind in kinds]
+        self._fds.append(built.open_mounts(namespace))
+
+    def enter(self) -> None:
+        for fd in self._fds:
+            syscalls.setns(fd, 0)
+        os.chdir("/")
+
+    def close(self) -> None:
+        for fd in self._fds:
+            os.close(fd)
+
+
+def _differs(built: Built, kind: str) -> bool:
+    ours, theirs = os.stat(f"/proc/self/ns/{kind}"), os.stat(f"/proc/{built.pid}/ns/{kind}")
+    return ours.st_ino != theirs.st_ino
+
+
+def _mountinfo(proc: int) -> bytes:
+    fd = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
+    with open(fd, "rb") as file:
+        return file.read()
+
+
+def _outcome(enter: _Entrance, function: Callable[..., Any], arguments: tuple[Any, ...]) -> bytes:
+    try:
+        syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
+        enter.enter()
+        return pickle.dumps((True, function(*arguments), ""))
+    except BaseException as error:
+        trace = traceback.format_exc()
+        try:
+            return pickle.dumps((False, error, trace))
+        except Exception:  # an exception that cannot be pickled still tells what it is
+            return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}"), trace))
