@@ -50,8 +50,8 @@ def differing_options(fstype: str, asked: Pairs, shown: str) -> list[tuple[str, 
     """
     there: dict[str, list[str]] = {}
     for part in shown.split(","):
-        name, _, value = part.partition("=")
-        there.setdefault(name, []).append(value)
+        name, _, text = part.partition("=")
+        there.setdefault(name, []).append(text)
     defaults = _DEFAULTS.get(fstype, {})
     differences = []
     for name, value in asked:
