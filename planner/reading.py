@@ -27,6 +27,7 @@ _ADVICE = (
     (r"Cannot (overwrite|mutate)", "this key or table is there already: each may occur once; remove one of them"),
     (r"Cannot declare", "this table is there already: write [[...]], in double brackets, to begin another of its kind"),
     (r"Unescaped '\\'", "double each backslash, or quote the text with ' instead of \""),
+    (r"not closed", "close a list with ], a table with }, and a text with the quote it began with"),
     (r"Invalid value", 'texts need quotes: key = "text"; true and false are written small'),
     (
         r"Expected '=' after a key",
@@ -80,6 +81,8 @@ def _not_toml(text: str, file: str, message: str) -> Mistake:
         line, where = int(match[1]), f", column {match[2]}"
     elif match:
         line = len(lines) - (len(lines) > 1 and not lines[-1])
+    if reason == "Invalid value" and match and not match[1]:
+        reason = "the last value is missing or not closed"
     remedy = next((advice for pattern, advice in _ADVICE if re.search(pattern, reason)), "correct this line")
     quoted = shorter(lines[line - 1].strip(" \t")) if 0 < line <= len(lines) else ""
     return Mistake(

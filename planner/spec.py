@@ -87,14 +87,12 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     CALLED: ClassVar[str]  # what messages call this table
-    HINTS: ClassVar[dict[str, str]] = {}  # keys that people may try, and what to write instead
 
 
 class MountPath(_Table):
     """A path in the filesystem of another mount of the spec, counted from that mount's root."""
 
     CALLED = "a path in another mount"
-    HINTS = {"id": "write mount = ...", "source": "write path = ..."}
 
     mount: Reference = Field(description="The id of that mount.", examples=["data"])
     path: InnerPath = Field(
@@ -128,7 +126,6 @@ class IdMap(_Table):
     """Owners seen through the mount differ from those in the filesystem."""
 
     CALLED = "idmap"
-    HINTS = {"uid": "write uids = [[...]]", "gid": "write gids = [[...]]"}
 
     uids: list[IdLine] = Field(
         min_length=1,
@@ -156,18 +153,6 @@ class FileEntry(_Table):
     """Something that shall exist in the filesystem of a mount; a file, unless symlink, directory, ... say otherwise."""
 
     CALLED = "[[mount.file]]"
-    HINTS = {
-        "type": "write directory = true, fifo = true, symlink = ..., or device = ...; without these it is a file",
-        "target": "write path = ... for where it is, symlink = ... for what a symlink points to",
-        "name": "write path = ...",
-        "text": "write content = ...",
-        "owner": "write uid = ... and gid = ..., as numbers",
-        "user": "write uid = ..., as a number",
-        "group": "write gid = ..., as a number",
-        "dir": "write directory = true",
-        "link": "write symlink = ...",
-        "permissions": 'write mode = "0644"',
-    }
     KINDS: ClassVar[tuple[str, ...]] = ("content", "source", "symlink", "directory", "fifo", "device")
 
     path: InnerPath = Field(
@@ -234,39 +219,6 @@ class Mount(_Table):
     """One mount of the tree; without a target, a filesystem that stands nowhere and is there to be bound from."""
 
     CALLED = "[[mount]]"
-    HINTS = {
-        "fstype": "write type = ...",
-        "filesystem": "write type = ...",
-        "src": 'write bind = "/host/path" for a bind, source = "NAME" for the name that the kernel shows',
-        "from": 'write bind = "/host/path" for a bind, source = "NAME" for the name that the kernel shows',
-        "what": 'write bind = "/host/path" for a bind, source = "NAME" for the name that the kernel shows',
-        "device": 'write image = "/path" for a filesystem in a file, source = "NAME" for what the kernel shows',
-        "path": "write target = ...",
-        "dest": "write target = ...",
-        "destination": "write target = ...",
-        "mountpoint": "write target = ...",
-        "where": "write target = ...",
-        "name": "write id = ... to name a mount",
-        "flags": 'write attributes = ["ro", ...]',
-        "ro": 'write attributes = ["ro"]',
-        "readonly": 'write attributes = ["ro"]',
-        "read_only": 'write attributes = ["ro"]',
-        "rbind": 'write bind = "/host/path" and recursive = true',
-        "shared": 'write peer_group = "NAME"',
-        "group": 'write peer_group = "NAME"',
-        "slave": 'write master = "NAME"',
-        "private": "leave it out: a mount without peer_group and master is private",
-        "propagation": 'write peer_group = "NAME" (shared), master = "NAME" (slave), or neither (private)',
-        "lower": 'write layers = ["/top", "/below"]',
-        "lowerdir": 'write layers = ["/top", "/below"]',
-        "upperdir": "write upper = ...",
-        "workdir": "write work = ...",
-        "size": 'it belongs to the filesystem: write options = { size = "16m" }',
-        "mode": 'it belongs to the filesystem: write options = { mode = "0755" }',
-        "files": "write [[mount.file]] below the mount",
-        "uids": "write idmap = { uids = ..., gids = ... }",
-        "gids": "write idmap = { uids = ..., gids = ... }",
-    }
 
     target: AbsolutePath | None = Field(
         default=None,
@@ -367,12 +319,6 @@ class PeerGroup(_Table):
     """A sharing group of mounts; members name it by peer_group, those that only receive by master."""
 
     CALLED = "[peer_group.NAME]"
-    HINTS = {
-        "members": 'write peer_group = "NAME" on each member',
-        "mounts": 'write peer_group = "NAME" on each member',
-        "slave": 'write master = "NAME" on the group that receives',
-        "path": 'write host = "/host/path" for the group of a host mount',
-    }
 
     master: Reference | None = Field(
         default=None, description="Another group, whose events the members of this one also receive.", examples=["feed"]
@@ -388,7 +334,6 @@ class Namespace(_Table):
     """One of several mount namespaces; ids and peer groups are shared by the whole spec."""
 
     CALLED = "[[namespace]]"
-    HINTS = {"id": "write name = ..."}
 
     name: Name = Field(description="What it is called.", examples=["web"])
     root: Literal["inherit", "new"] | None = Field(
@@ -408,14 +353,6 @@ class Run(_Table):
     """How `mountplan run` starts its command."""
 
     CALLED = "[run]"
-    HINTS = {
-        "cmd": "write command = [...]",
-        "args": "write command = [...], the program first",
-        "env": "write [run.environment]",
-        "workdir": "write cwd = ...",
-        "namespaces": 'write unshare = ["pid", ...]',
-        "caps": 'write capabilities = ["CAP_...", ...]',
-    }
 
     command: list[Argument] = Field(
         default_factory=list, description="The program and its arguments.", examples=[["python3", "-c", "print('hi')"]]
@@ -451,13 +388,6 @@ class Spec(_Table):
     """A mount tree and its sharing, as written. Two specs are equal if they say the same, wherever they are from."""
 
     CALLED = "a spec"
-    HINTS = {
-        "version": "write format = 1",
-        "peer": "write [peer_group.NAME]",
-        "command": "write it below [run]",
-        "environment": "write it below [run]",
-        "hostname": "write it below [run]",
-    }
 
     format: Literal[1] = Field(description="The version of the language.", examples=[FORMAT])
     name: Name | None = Field(default=None, description="What the tree is called.", examples=["shop"])

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from mountplan.planner.attributes import NAMES
+from mountplan.planner.hints import HINTS
 from mountplan.planner.values import Unfit, described, either, shown, suggestion
 
 Path = tuple[str | int, ...]
@@ -138,13 +139,14 @@ def _finding(error: Mapping[str, Any], model: Any) -> Finding:
 @lru_cache(maxsize=1024)
 def _unknown(key: str, owner: Any) -> str:
     known = list(owner.model_fields)
-    if key in owner.HINTS:
-        return str(owner.HINTS[key])
+    hints = HINTS.get(owner.__name__, {})
+    if key in hints:
+        return hints[key]
     close = suggestion(key.replace("-", "_"), known)
     if close:
         return f'did you mean "{close}"?'
-    if key.lower() in owner.HINTS:
-        return str(owner.HINTS[key.lower()])
+    if key.lower() in hints:
+        return hints[key.lower()]
     return f"leave it out; {owner.CALLED} may have {', '.join(known)}"
 
 

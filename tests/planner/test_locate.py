@@ -8,7 +8,7 @@ import tomli
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mountplan.planner.locate import Places, key_path
+from mountplan.planner.locate import Places, key_path, prefixes
 
 # What could be taken for something else by a reader that goes line by line.
 TRICKY = [
@@ -285,3 +285,7 @@ def test_an_index_in_a_key_path_is_a_number_and_a_key_is_quoted_if_toml_would_qu
 def test_newlines_in_inline_tables_are_read_as_toml_1_1_has_them() -> None:
     places = Places("a = {\n  b = 1, # one\n  c = [ {\n d = 2 } ],\n}\ne = 3\n")
     assert [1, 2, 3, 3, 4, 6] == [places.line(key) for key in ("a", "a.b", "a.c", "a.c[0]", "a.c[0].d", "e")]
+
+
+def test_prefixes_are_what_a_key_lies_in() -> None:
+    assert ["mount", "mount[3]", "mount[3].options", 'mount[3].options."a.b"'] == prefixes('mount[3].options."a.b"')

@@ -1,0 +1,52 @@
+"""Example specs with things in them changed at random: what people write by mistake, and what nobody would."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import tomli
+from hypothesis import strategies as st
+
+from mountplan.planner.spec import FileEntry, IdMap, Mask, Mount, MountPath, Namespace, PeerGroup, Run, Spec
+
+SPECS = sorted((Path(__file__).parents[2] / "specs").glob("*.toml"))
+MODELS = (FileEntry, IdMap, Mask, Mount, MountPath, Namespace, PeerGroup, Run, Spec)
+
+ODD_VALUES: list[Any] = [
+    1, -1, 2**70, 1.5, True, "", "x", "/a", "../y", "a\nb", "slave", "é", [], {}, [1], [[1, 2, 3]], ["ro"], [{}],
+    {"a": 1}, [{"path": 1}], {"mount": "no", "path": "q"}, {"escaped": "/x\\351"}, {"escaped": 3},
+    datetime.date(2020, 1, 1),
+]  # fmt: skip
+ODD_KEYS = sorted({name for model in MODELS for name in model.model_fields} | {"foo", "taget", "a b", "", "é"})
+
+
+def inner_of(value: Any, kind: type) -> list[Any]:
+    inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    return [value] * isinstance(value, kind) + [found for one in inner for found in inner_of(one, kind)]
+
+
+def spoilt(random: Random) -> dict[str, Any]:
+    """An example spec with a few things in it changed at random."""
+    spec: dict[str, Any] = tomli.loads(random.choice(SPECS).read_text())
+    for _ in range(random.randint(1, 6)):
+        table = random.choice(inner_of(spec, dict))
+        value = copy.deepcopy(random.choice(ODD_VALUES))
+        choice = random.randrange(5)
+        if choice == 0 and table:
+            table[random.choice(list(table))] = value
+        elif choice == 1 and table:
+            del table[random.choice(list(table))]
+        elif choice == 2 and (lists := [one for one in inner_of(spec, list) if one]):
+            one = random.choice(lists)
+            one[random.randrange(len(one))] = value
+        else:
+            table[random.choice(ODD_KEYS)] = value
+    return spec
+
+
+# From a seed, not draw by draw: one change more or less is no simpler, and the spec is shown as it is.
+spoilt_specs = st.randoms(use_true_random=True).map(spoilt)

@@ -1,0 +1,75 @@
+"""The JSON Schema: what editors are told is what is accepted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import tomli
+from hypothesis import given, settings
+
+from mountplan.planner.errors import SpecError
+from mountplan.planner.schema import json_schema
+from mountplan.planner.spec import Spec, build_spec
+from tests.planner.spoilt import MODELS, SPECS, spoilt_specs
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_every_example_fits_the_schema(path: Path) -> None:
+    jsonschema.Draft202012Validator(json_schema()).validate(tomli.loads(path.read_text()))
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_every_key_has_a_description_and_examples_that_are_accepted(model: type[Spec]) -> None:
+    """Editors show them, and so do mistakes: `add target = "/srv/data"`."""
+    needed = {
+        name: info.examples[0] for name, info in model.model_fields.items() if info.examples and info.is_required()
+    }
+    for name, info in model.model_fields.items():
+        assert info.description, name
+        assert info.examples, name
+        for example in info.examples:
+            model.model_validate(needed | {name: example})
+
+
+def test_every_key_of_the_schema_has_a_title() -> None:
+    schema = json_schema()
+    for table in (schema, *schema["$defs"].values()):
+        for name, key in table["properties"].items():
+            assert "title" in key or "$ref" in key or name == "escaped", name
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"format": 2, "mount": []},
+        {"format": 1},
+        {"format": 1, "mount": [{"target": "relative"}]},
+        {"format": 1, "mount": [{"target": "/", "recusive": True}]},
+        {"format": 1, "mount": [{"target": "/", "bind": {"path": "/x"}}]},
+        {"format": 1, "mount": [{"target": "/", "attributes": ["nope"]}]},
+        {"format": 1, "mount": [{"target": "/"}], "peer_group": {"a b": {}}},
+    ],
+    ids=str,
+)
+def test_an_editor_sees_what_is_wrong_in_one_place(spec: dict[str, Any]) -> None:
+    assert not jsonschema.Draft202012Validator(json_schema()).is_valid(spec)
+    with pytest.raises(SpecError):
+        build_spec(spec)
+
+
+@settings(max_examples=100)
+@given(spoilt_specs)
+def test_what_is_a_spec_fits_the_schema(raw: dict[str, Any]) -> None:
+    """An editor must not underline what mountplan accepts."""
+    try:
+        build_spec(raw)
+    except SpecError:
+        return
+    jsonschema.Draft202012Validator(json_schema()).validate(raw)
