@@ -53,6 +53,7 @@ _ID = {"type": "integer", "minimum": 0, "exclusiveMaximum": values.MAX_ID}
 AbsolutePath = Annotated[TargetPath, PlainValidator(values.absolute_path), _ABSOLUTE]
 InnerPath = Annotated[TargetPath, PlainValidator(values.inner_path), _text(minLength=1)]
 Word = Annotated[str, PlainValidator(values.word), _text(minLength=1)]
+Source = Annotated[str, PlainValidator(values.source), _text(minLength=1)]
 Content = Annotated[str, PlainValidator(values.content), _text()]
 Argument = Annotated[str, PlainValidator(values.argument), _text()]
 Name = Annotated[
@@ -234,7 +235,7 @@ class Mount(_Table):
     type: FilesystemType | None = Field(
         default=None, description="Make a filesystem of this type; /proc/filesystems has the list.", examples=["tmpfs"]
     )
-    source: Word | None = Field(
+    source: Source | None = Field(
         default=None, description="The name that the kernel shows as the filesystem's source.", examples=["scratch"]
     )
     options: dict[OptionName, OptionValue] = Field(

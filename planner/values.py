@@ -283,6 +283,10 @@ def _is_short_word(text: str) -> bool:
     return len(text) <= 64 and text.isidentifier() and text.isascii()
 
 
+def source(value: object) -> str:
+    return _short(word(value), "a source")
+
+
 def name(value: object) -> str:
     if isinstance(value, str) and (_is_short_word(value) or _NAME.fullmatch(value)):
         return value

@@ -162,6 +162,7 @@ def test_every_example_is_a_spec(path: Path) -> None:
         ("options = { size = 1979-05-27 }", "is the date 1979-05-27", None),
         ("options = { lower = [1] }", "is the number 1", None),
         (f'options = {{ size = "{"1" * 256}" }}', f'"{"1" * 40}...{"1" * 17}" is longer than 255 bytes', None),
+        (f'source = "{"x" * 256}"', f'"{"x" * 40}...{"x" * 17}" is longer than 255 bytes', None),
         ('options = { "size=1m" = true }', 'option "size=1m" has its value in its name', 'write size = "1m"'),
         ('on_symlink = "folow"', '"folow" is not known here', 'did you mean "follow"?'),
         ('on_symlink = "never"', '"never" is not known here', 'write "error" or "follow"'),
