@@ -16,6 +16,8 @@ SYS_FSPICK = 433
 SYS_CLOSE_RANGE = 436
 SYS_OPENAT2 = 437
 SYS_MOUNT_SETATTR = 442
+SYS_STATMOUNT = 457
+SYS_LISTMOUNT = 458
 MACHINES = frozenset(
     {
         "x86_64", "aarch64", "armv7l", "armv8l", "i686", "i386", "ppc64le", "ppc64", "s390x", "riscv64", "loongarch64",
@@ -28,6 +30,7 @@ AT_SYMLINK_NOFOLLOW = 0x100
 AT_NO_AUTOMOUNT = 0x800
 AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
+RENAME_EXCHANGE = 2
 
 # linux/mount.h
 OPEN_TREE_CLONE = 1
@@ -44,13 +47,50 @@ FSCONFIG_SET_STRING = 1
 FSCONFIG_SET_FD = 5
 FSCONFIG_CMD_CREATE = 6
 FSCONFIG_CMD_RECONFIGURE = 7
+MOUNT_ATTR_NOSUID = 0x2
+MOUNT_ATTR_NODEV = 0x4
+MOUNT_ATTR_NOEXEC = 0x8
 MOUNT_ATTR_IDMAP = 0x00100000
+MS_REMOUNT = 32
+MS_NOSYMFOLLOW = 256
+MS_NOATIME = 1024
+MS_NODIRATIME = 2048
+MS_BIND = 0x1000
+MS_MOVE = 0x2000
+MS_RELATIME = 1 << 21
+MS_STRICTATIME = 1 << 24
 MS_REC = 0x4000
 MS_UNBINDABLE = 1 << 17
 MS_PRIVATE = 1 << 18
 MS_SLAVE = 1 << 19
 MS_SHARED = 1 << 20
 MNT_DETACH = 2
+UMOUNT_NOFOLLOW = 8
+
+LSMT_ROOT = 0xFFFFFFFFFFFFFFFF
+MNT_ID_REQ = "=IIQQQ"  # struct mnt_id_req: size, 0, mnt_id, param, mnt_ns_id
+STATMOUNT_SB_BASIC = 0x01
+STATMOUNT_MNT_BASIC = 0x02
+STATMOUNT_PROPAGATE_FROM = 0x04
+STATMOUNT_MNT_ROOT = 0x08
+STATMOUNT_MNT_POINT = 0x10
+STATMOUNT_FS_TYPE = 0x20
+STATMOUNT_MNT_OPTS = 0x80
+STATMOUNT_FS_SUBTYPE = 0x100
+STATMOUNT_SB_SOURCE = 0x200
+STATMOUNT_MNT_UIDMAP = 0x2000
+STATMOUNT_MNT_GIDMAP = 0x4000
+# struct statmount: size, mnt_opts, mask, sb_dev_major, sb_dev_minor, sb_magic, sb_flags, fs_type, mnt_id, mnt_parent_id,
+# mnt_id_old, mnt_parent_id_old, mnt_attr, mnt_propagation, mnt_peer_group, mnt_master, propagate_from, mnt_root,
+# mnt_point, mnt_ns_id, fs_subtype, sb_source, opt_num, opt_array, opt_sec_num, opt_sec_array, supported_mask,
+# mnt_uidmap_num, mnt_uidmap, mnt_gidmap_num, mnt_gidmap; the texts begin at STATMOUNT_TEXTS.
+STATMOUNT = "=IIQIIQIIQQIIQQQQQIIQIIIIIIQIIII"
+STATMOUNT_TEXTS = 512
+SB_RDONLY = 0x01
+SB_SYNCHRONOUS = 0x10
+SB_MANDLOCK = 0x40
+SB_DIRSYNC = 0x80
+SB_LAZYTIME = 0x2000000
 
 # linux/openat2.h
 RESOLVE_NO_XDEV = 0x01
@@ -60,9 +100,11 @@ RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 
 # linux/stat.h
+STATX_TYPE_MODE = 0x3
 STATX_MNT_ID = 0x1000
 STATX_SIZE = 256
 STATX_MNT_ID_OFFSET = 144
+STATX_ATTR_MOUNT_ROOT = 0x2000
 
 # linux/sched.h
 CLONE_NEWTIME = 0x00000080
@@ -73,6 +115,11 @@ CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
+
+# linux/nsfs.h
+NS_GET_USERNS = 0xB701
+NS_GET_NSTYPE = 0xB703
+NS_GET_MNTNS_ID = 0x8008B705
 
 # linux/prctl.h
 PR_SET_PDEATHSIG = 1

@@ -43,6 +43,7 @@ _signalfd = _wrapped("signalfd", c_int, c_char_p, c_int)
 _capget = _wrapped("capget", c_char_p, c_char_p)
 _capset = _wrapped("capset", c_char_p, c_char_p)
 _sethostname = _wrapped("sethostname", c_char_p, c_size_t)
+_renameat2 = _wrapped("renameat2", c_int, c_char_p, c_int, c_char_p, c_uint)
 _socket = _wrapped("socket", c_int, c_int, c_int)
 
 
@@ -142,6 +143,12 @@ def mount(target: bytes, flags: int) -> None:
         _refuse("mount")
 
 
+def mount_classic(source: bytes | None, target: bytes, fstype: bytes | None, flags: int, data: bytes | None) -> None:
+    """mount(2) with all its arguments: for what is to be done the classic way, as scripts do it."""
+    if _mount(source, target, fstype, flags, data) < 0:
+        _refuse("mount")
+
+
 def umount2(target: bytes, flags: int) -> None:
     """umount2(2)."""
     if _umount2(target, flags) < 0:
@@ -216,12 +223,54 @@ def sethostname(name: bytes) -> None:
         _refuse("sethostname")
 
 
+def exchange(dirfd: int, first: bytes, second: bytes) -> None:
+    """renameat2(2) with RENAME_EXCHANGE: two names in one directory change places, at once."""
+    if _renameat2(dirfd, first, dirfd, second, abi.RENAME_EXCHANGE) < 0:
+        _refuse("renameat2")
+
+
 def local_socket() -> int:
     """socket(2): a local datagram socket, for ioctls that want some socket. Spares an import of `socket`."""
     fd: int = _socket(abi.AF_UNIX, abi.SOCK_DGRAM | abi.SOCK_CLOEXEC, 0)
     if fd < 0:
         _refuse("socket")
     return fd
+
+
+def statmount(mount: int, namespace: int, mask: int, buffer: bytearray) -> None:
+    """statmount(2), Linux 6.8: what is known of the mount with a unique id, written into `buffer` (abi.STATMOUNT).
+
+    `namespace` is the id of a mount namespace (Linux 6.11), 0 for our own. Raises EOVERFLOW if the buffer is too small.
+    """
+    request = struct.pack(abi.MNT_ID_REQ, 32, 0, mount, mask, namespace)
+    view = (ctypes.c_char * len(buffer)).from_buffer(buffer)
+    if _syscall(abi.SYS_STATMOUNT, request, view, c_size_t(len(buffer)), 0) < 0:
+        _refuse("statmount")
+
+
+def listmount(mount: int, namespace: int, last: int, count: int) -> tuple[int, ...]:
+    """listmount(2), Linux 6.8: up to `count` unique ids of mounts below one, in their order, after the id `last`."""
+    request = struct.pack(abi.MNT_ID_REQ, 32, 0, mount, last, namespace)
+    buffer = ctypes.create_string_buffer(8 * count)
+    found: int = _syscall(abi.SYS_LISTMOUNT, request, buffer, c_size_t(count), 0)
+    if found < 0:
+        _refuse("listmount")
+    return struct.unpack_from(f"={found}Q", buffer)
+
+
+def stat_root(path: bytes) -> tuple[int, int, int, int, bool]:
+    """statx(2) of what a walk to `path` ends on, itself no symlink: (mount id, mode, major and minor of a device node,
+    whether it is the root of its mount).
+    """
+    buffer = ctypes.create_string_buffer(abi.STATX_SIZE)
+    flags = abi.AT_NO_AUTOMOUNT | abi.AT_SYMLINK_NOFOLLOW
+    if _statx(abi.AT_FDCWD, path, flags, abi.STATX_MNT_ID | abi.STATX_TYPE_MODE, buffer) < 0:
+        _refuse("statx")
+    attributes: int = struct.unpack_from("=Q", buffer, 8)[0]
+    mode: int = struct.unpack_from("=H", buffer, 28)[0]
+    major, minor = struct.unpack_from("=II", buffer, 128)
+    mount: int = struct.unpack_from("=Q", buffer, abi.STATX_MNT_ID_OFFSET)[0]
+    return mount, mode, major, minor, bool(attributes & abi.STATX_ATTR_MOUNT_ROOT)
 
 
 def mount_id(dirfd: int, path: bytes) -> int:
