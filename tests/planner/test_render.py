@@ -88,7 +88,9 @@ def test_all_shows_every_mount_and_every_step() -> None:
 
 
 @pytest.mark.parametrize(
-    "render", [plan_text, lambda plan: plan_text(plan, everything=True), plan_dot, plan_mermaid], ids=str
+    "render",
+    [plan_text, lambda plan: plan_text(plan, everything=True), plan_dot, plan_mermaid],
+    ids=["text", "everything", "dot", "mermaid"],
 )
 def test_rendering_is_linear(render: Callable[[Plan], str]) -> None:
     """Four times the mounts take about four times as long; sixteen times would be the square."""
