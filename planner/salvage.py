@@ -7,10 +7,10 @@ from typing import Any
 
 from mountplan.planner.locate import key_path
 from mountplan.planner.values import Unfit, absolute_path
-from mountplan.planner.wording import Finding, Path, owners
+from mountplan.planner.wording import Field, Finding, Path, owners
 
 # Tables that are worth keeping without the key that is wrong, each with the key that it cannot be without.
-_KEPT = {"Spec": "format", "Mount": "target", "FileEntry": "path", "Namespace": "name", "PeerGroup": "", "Run": ""}
+_KEPT = {"Spec": "", "Mount": "target", "FileEntry": "path", "Namespace": "name", "PeerGroup": "", "Run": ""}
 
 # Keys without which all else that is said about a mount, or about the mounts of a namespace, still holds.
 _HARMLESS = {
@@ -61,61 +61,64 @@ class Salvage:
     def _take_out(self, finding: Finding, model: Any) -> bool:
         path = finding.path
         chain = owners(model, path)
-        cut = len(path) if finding.kind == "unknown" else 0
-        item = 0
-        harmless = False
+        cut = len(path) if finding.kind == "unknown" else 0  # how much of the path leads to what is taken out
+        item, harmless = 0, False  # how much of it leads to the mount, file or group that it is in
         for number, (part, (owner, field)) in enumerate(zip(path, chain, strict=True), 1):
-            kept = owner is not None and owner.__name__ in _KEPT
-            element = owner is None and field is not None and getattr(field.table, "__name__", "") in _KEPT
-            entry = owner is None and field is not None and field.is_dict and not isinstance(part, int)
-            if kept or element or (entry and number == len(path)):
+            table = owner.__name__ if owner is not None else ""
+            is_element = owner is None and field is not None and getattr(field.table, "__name__", "") in _KEPT
+            is_entry = owner is None and field is not None and field.is_dict and number == len(path)
+            if table in _KEPT or is_element or is_entry:
                 cut = max(cut, number)
-            if element or (kept and part == "run"):
+            if is_element or (table == "Spec" and part == "run"):
                 item, harmless = number, False
-            if kept and owner.__name__ in _HARMLESS:
-                harmless = part in _HARMLESS[owner.__name__]
+            if table in _HARMLESS:
+                harmless = part in _HARMLESS[table]
         if item and not harmless:
             # The second is what it is called by those who do not know how to quote a key.
             self._damaged |= {key_path(*path[:item]), _plainly(path[:item])}
         if not cut:
             return False
+        owner, field = chain[cut - 1]
+        return self._replace(self._at(path[: cut - 1]), path[:cut], owner.__name__ if owner else "", field, finding)
+
+    def _replace(self, node: Any, path: Path, table: str, field: Field | None, finding: Finding) -> bool:
+        """Take out the last part of `path`, in `node`: a key of a `table`, an element, or a key of a free table.
+
+        `node` is None if it went with what is around it.
+        """
+        last = path[-1]
+        if isinstance(last, int):
+            if not isinstance(node, list) or last >= len(node) or field is None:
+                return False
+            element = field.table.__name__
+            needed = _KEPT[element]
+            old = node[last] if isinstance(node[last], dict) else {}
+            node[last] = {needed: old[needed] if needed in old else self._stand_in(element, path, node, None)}
+            return True
+        if not isinstance(node, dict):
+            return False
+        if finding.kind != "unknown" and _KEPT.get(table) == last:
+            node[last] = self._stand_in(table, path[:-1], self._at(path[:-2]), node.get(last))
+            return True
+        if finding.kind == "value" and not table and field is not None and field.name == "peer_group":
+            node[last] = {}  # the group itself is not in doubt
+            return True
+        return node.pop(last, self) is not self
+
+    def _at(self, path: Path) -> Any:
+        """What is left at `path`; None if there is nothing any more."""
         node: Any = self.rest
-        for part in path[: cut - 1]:
+        for part in path:
             if isinstance(node, dict):
                 node = node.get(part)
             elif isinstance(node, list) and isinstance(part, int) and part < len(node):
                 node = node[part]
             else:
-                return False  # it went with what is around it
-        return self._replace(node, path[:cut], chain[cut - 1][0], chain[cut - 1][1], finding)
-
-    def _replace(self, node: Any, path: Path, owner: Any, field: Any, finding: Finding) -> bool:
-        last = path[-1]
-        if isinstance(last, int):
-            table, needed = field.table.__name__, _KEPT[field.table.__name__]
-            old = node[last] if isinstance(node[last], dict) else {}
-            node[last] = {needed: old[needed] if needed in old else self._stand_in(table, path, node, None)}
-            return True
-        if not isinstance(node, dict):
-            return False
-        if owner is not None and finding.kind != "unknown" and _KEPT.get(owner.__name__) == last:
-            node[last] = self._stand_in(owner.__name__, path[:-1], self._list_at(path[:-2]), node.get(last))
-            return True
-        if finding.kind == "value" and owner is None and field is not None and field.name == "peer_group":
-            node[last] = {}
-            return True
-        return node.pop(last, self) is not self
-
-    def _list_at(self, path: Path) -> Any:
-        node: Any = self.rest
-        for part in path:
-            node = node[part]
+                return None
         return node
 
     def _stand_in(self, table: str, path: Path, siblings: Any, old: object) -> object:
         """Something for what a table needs and does not have, or has in a form that is of no use."""
-        if table == "Spec":
-            return 1
         if table == "Namespace":
             return f"namespace-{path[-1]}"
         if isinstance(old, str):
