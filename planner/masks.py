@@ -33,7 +33,9 @@ def expand_masks(context: Context) -> None:
                     f'correct the path, or write {{ path = "{pattern}", optional = true }}',
                 )
             for path, kind in found:
-                if path not in hidden:
+                if kind == "symlink":
+                    context.mistakes.add(key, f'"{path}" in {draft.name} is a symlink', "mask what it leads to")
+                elif path not in hidden:
                     hidden.add(path)
                     _add(draft, path, kind, key, context)
 
@@ -88,9 +90,12 @@ def _matches(draft: Draft, pattern: str, key: str, context: Context) -> list[tup
         return None
     found = []
     for rest in context.host.glob(base, pattern) if _is_glob(pattern) else (pattern.lstrip("/"),):
-        there = _look(TargetPath(base).joined(rest), context)
+        path = TargetPath(base).joined(rest)
+        there = _look(path, context)
         if there is not None:
-            found.append((TargetPath("/").joined(rest), there.kind))
+            # Through a symlink, what is found on the host need not be what is found in the new tree.
+            kind: NodeKind = there.kind if there.path == path else "symlink"
+            found.append((TargetPath("/").joined(rest), kind))
     return found
 
 

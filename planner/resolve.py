@@ -423,7 +423,7 @@ def _find_unused(context: Context) -> None:
     }
     for draft in context.drafts:
         filesystem = draft.filesystem
-        if draft.placed or filesystem is None or filesystem.fixed.name in layers:
+        if draft.placed or draft.spec.id is None or filesystem is None or filesystem.fixed.name in layers:
             continue
         if not any(one.placed for one in filesystem.mounts):
             context.mistakes.add(

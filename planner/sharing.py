@@ -107,7 +107,7 @@ def _masters_first(groups: dict[str, _GroupDraft], context: Context) -> list[_Gr
     good = True
     for first in groups:
         trail: list[str] = []
-        name = first
+        name, known = first, True
         while name and name not in state:
             state[name] = False
             trail.append(name)
@@ -116,10 +116,10 @@ def _masters_first(groups: dict[str, _GroupDraft], context: Context) -> list[_Gr
                 close = get_close_matches(master, groups, n=1)
                 remedy = f'did you mean "{close[0]}"?' if close else f"add a table [peer_group.{master}]"
                 context.mistakes.add(f"{groups[name].key}.master", f'there is no peer group "{master}"', remedy)
-                good = False
+                known = good = False
                 break
             name = master
-        if name in trail:
+        if known and name in trail:
             circle = trail[trail.index(name) :]
             sentence = ", ".join(f'"{one}" receives from "{groups[one].master}"' for one in circle)
             context.mistakes.add(

@@ -187,5 +187,5 @@ class _Generator:
 
 @st.composite
 def specs(draw: DrawFn, host: str = "", inherit: str = "") -> Table:
-    """A spec as a value. `host` is a directory laid out for it; below `inherit` a copy of the host's tree is mounted on."""
+    """A spec as a value, with binds of what is laid out at `host`, if any; with `inherit`, mounted below that on a copy."""
     return _Generator(draw, host, inherit).spec()

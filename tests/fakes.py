@@ -1,0 +1,243 @@
+"""A host made of dictionaries, and a kernel that only keeps books: for what the real ones do not show on demand."""
+
+from __future__ import annotations
+
+import errno as E
+import fnmatch
+import os
+from collections.abc import Mapping
+from typing import cast
+
+from mountplan.applier.refusal import KernelRefusal
+from mountplan.planner.host import HostPath, PathKind
+from mountplan.planner.paths import ROOT, TargetPath
+from mountplan.planner.steps import MakeNode
+from mountplan.planner.table import MountRow, MountTable, Walks
+
+Options = tuple[tuple[str, str | bool], ...]
+Lines = tuple[tuple[int, int, int], ...]
+
+
+def host_mount(
+    number: int,
+    parent: int,
+    mountpoint: str,
+    *,
+    device: str = "",
+    root: str = "/",
+    shared: int = 0,
+    master: int = 0,
+    unbindable: bool = False,
+    attributes: str = "rw,relatime",
+    fstype: str = "ext4",
+    options: str = "rw",
+) -> MountRow:
+    return MountRow(
+        number,
+        parent,
+        device or f"8:{number}",
+        root,
+        mountpoint,
+        attributes,
+        shared,
+        master,
+        0,
+        unbindable,
+        fstype,
+        fstype,
+        options,
+    )
+
+
+class FakeHost:
+    """planner/host.py's Host: `paths` maps what exists to its kind, or to "-> TARGET" for a symlink."""
+
+    def __init__(self, paths: Mapping[str, str] | None = None, mounts: tuple[MountRow, ...] = ()) -> None:
+        self._table = MountTable((host_mount(1, 0, "/"), *mounts))
+        self._walks = Walks(self._table)
+        self._paths = {"/": "directory", **{row.mountpoint: "directory" for row in mounts}, **(paths or {})}
+        for path in tuple(self._paths):
+            for above in TargetPath(path).ancestors():
+                self._paths.setdefault(above, "directory")
+
+    @property
+    def table(self) -> MountTable:
+        return self._table
+
+    def look(self, path: str) -> HostPath:
+        canonical = self._canonical(path)
+        kind = self._paths.get(canonical)
+        if kind is None:
+            raise LookupError("no such file or directory")
+        return HostPath(canonical, cast(PathKind, kind), self._walks.end_of(canonical))
+
+    def link(self, path: str) -> str | None:
+        kind = self._paths.get(path, "")
+        return kind[3:] if kind.startswith("-> ") else None
+
+    def glob(self, base: str, pattern: str) -> tuple[str, ...]:
+        wanted = TargetPath.parse(f"/{pattern.lstrip('/')}").parts
+        found = []
+        for path in map(TargetPath, self._paths):
+            if path != base and path.is_under(base):
+                parts = path.relative_to(base).split("/")
+                if len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted)):
+                    found.append("/".join(parts))
+        return tuple(sorted(found))
+
+    def _canonical(self, path: str) -> TargetPath:
+        here = ROOT
+        todo = list(reversed(TargetPath.parse(path).parts))
+        for _ in range(200):
+            if not todo:
+                return here
+            part = todo.pop()
+            if part == "..":
+                here = next(here.ancestors(), ROOT)
+                continue
+            link = self.link(here.joined(part))
+            if link is None:
+                here = here.joined(part)
+            else:
+                todo += [one for one in reversed(link.split("/")) if one not in ("", ".")]
+                here = ROOT if link.startswith("/") else here
+        raise LookupError("too many levels of symbolic links")
+
+
+class FakeKernel:
+    """applier/kernel.py's Kernel, obeying it: it hands out numbers for descriptors and knows which are open.
+
+    `calls` are the verbs in order. Call number `refuse_at` (from 0), or the verb `refuse`, is answered with `errno`.
+    A descriptor that is used but not open, or closed twice, is an AssertionError.
+    """
+
+    def __init__(
+        self, *, refuse_at: int = -1, refuse: str = "", errno: int = E.EIO, files: tuple[str, ...] = ()
+    ) -> None:
+        self.calls: list[str] = []
+        self.open_descriptors: dict[int, str] = {}
+        self.most_open = 0
+        self._refuse_at = refuse_at
+        self._refuse = refuse
+        self._errno = errno
+        self._files = files  # names of descriptors that stand for files
+        self._next = 100
+
+    def _call(self, verb: str, *details: object, fds: tuple[int, ...] = ()) -> None:
+        for fd in fds:
+            assert fd in self.open_descriptors or fd == -100, f"{verb} uses descriptor {fd}, which is not open"
+        self.calls.append(" ".join((verb, *map(str, details))))
+        if len(self.calls) - 1 == self._refuse_at or verb == self._refuse:
+            raise KernelRefusal(self._errno, verb)
+
+    def _opened(self, what: str) -> int:
+        self._next += 1
+        self.open_descriptors[self._next] = what
+        self.most_open = max(self.most_open, len(self.open_descriptors))
+        return self._next
+
+    def _named(self, fd: int) -> str:
+        return self.open_descriptors.get(fd, "cwd")
+
+    def unshare_mounts(self) -> None:
+        self._call("unshare_mounts")
+
+    def make_private(self) -> None:
+        self._call("make_private")
+
+    def host_root(self) -> int:
+        self._call("host_root")
+        return self._opened("host")
+
+    def clone(self, dirfd: int, path: str, *, recursive: bool = False) -> int:
+        self._call("clone", self._named(dirfd), path, fds=(dirfd,))
+        return self._opened(f"clone of {os.path.join(self._named(dirfd), path)}")
+
+    def open(self, dirfd: int, path: str, *, careful: bool = True, tree: bool = False) -> int:
+        self._call("open", self._named(dirfd), path, fds=(dirfd,))
+        return self._opened(f"{self._named(dirfd)}/{path}")
+
+    def new_filesystem(self, fstype: str, source: str, options: Options) -> int:
+        self._call("new_filesystem", fstype, source)
+        return self._opened(f"new {fstype} {source}")
+
+    def new_image(self, fstype: str, image: int, options: Options, *, read_only: bool) -> int:
+        self._call("new_image", fstype, fds=(image,))
+        return self._opened(f"image {fstype}")
+
+    def new_overlay(self, source: str, options: Options) -> int:
+        self._call("new_overlay", source)
+        return self._opened("overlay context")
+
+    def add_layer(self, overlay: int, key: str, directory: int) -> None:
+        self._call("add_layer", key, self._named(directory), fds=(overlay, directory))
+
+    def mount_overlay(self, overlay: int) -> int:
+        self._call("mount_overlay", fds=(overlay,))
+        return self._opened("overlay")
+
+    def make_read_only(self, mount: int) -> None:
+        self._call("make_read_only", self._named(mount), fds=(mount,))
+
+    def set_attributes(
+        self,
+        mount: int,
+        *,
+        set: int = 0,
+        clear: int = 0,
+        propagation: int = 0,
+        userns: int = 0,
+        recursive: bool = False,
+    ) -> None:
+        self._call("set_attributes", self._named(mount), fds=(mount, *((userns,) if userns else ())))
+
+    def id_mapping(self, uids: Lines, gids: Lines) -> int:
+        self._call("id_mapping")
+        return self._opened("id mapping")
+
+    def attach(self, mount: int, dirfd: int, path: str) -> None:
+        self._call("attach", self._named(mount), "->", self._named(dirfd), path, fds=(mount, dirfd))
+
+    def join(self, seed: int, mount: int) -> None:
+        self._call("join", self._named(seed), self._named(mount), fds=(seed, mount))
+
+    def make_directory(self, dirfd: int, path: str) -> None:
+        self._call("make_directory", self._named(dirfd), path, fds=(dirfd,))
+
+    def make_node(self, dirfd: int, path: str, node: MakeNode, source: int) -> None:
+        self._call("make_node", self._named(dirfd), path, fds=(dirfd, *((source,) if source >= 0 else ())))
+
+    def is_directory(self, fd: int) -> bool:
+        self._call("is_directory", self._named(fd), fds=(fd,))
+        return not any(name in self._named(fd) for name in self._files)
+
+    def open_file(self, fd: int) -> int:
+        self._call("open_file", self._named(fd), fds=(fd,))
+        return self._opened(f"file {self._named(fd)}")
+
+    def enter_root(self, base: int, root: int, top: int) -> None:
+        self._call("enter_root", fds=(base, root, top))
+
+    def remove(self, dirfd: int, path: str) -> None:
+        self._call("remove", self._named(dirfd), path, fds=(dirfd,))
+
+    def hold_namespace(self) -> int:
+        self._call("hold_namespace")
+        return self._opened("namespace")
+
+    def return_to(self, namespace: int, root: int) -> None:
+        self._call("return_to", fds=(namespace, root))
+
+    def copy_namespace(self) -> None:
+        self._call("copy_namespace")
+
+    def open_yard(self) -> int:
+        self._call("open_yard")
+        return self._opened("yard")
+
+    def finish_namespace(self, name: str) -> None:
+        self._call("finish_namespace", name)
+
+    def close(self, fd: int) -> None:
+        assert fd in self.open_descriptors, f"descriptor {fd} is closed, and was not open"
+        del self.open_descriptors[fd]
