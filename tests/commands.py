@@ -142,3 +142,9 @@ def become(
         if sys.stdout is not None:
             sys.stdout.flush()
         os._exit(status)
+
+
+if __name__ == "__main__":  # python -m tests.commands HOW SPECFILE COMMAND...: for tests that need a shell around it
+    _, way, path, *words = sys.argv
+    assert way in ("run", "execute")
+    become(plan_of(Path(path).read_text()), tuple(words), way)

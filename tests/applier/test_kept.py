@@ -1,0 +1,610 @@
+"""Kept namespaces, root's: what is on the host while they are kept, and what is not when they are gone."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from mountplan import api, keeping
+from mountplan.applier import kept as names
+from mountplan.applier.kept import NewName
+from mountplan.planner.errors import KeepRefused, NameTaken, NotKept, StepRefused
+from mountplan.planner.planfile import dump_plan
+from tests.commands import programs
+from tests.hosts import CLONE_NEWNS, MS_BIND, MS_REC, InHost, mount, run_in_child, unshare
+from tests.keptnames import OTHER, SPEC, TWO, on_run, survives, table
+from tests.trees import MS_SHARED, MS_SLAVE, plan_of
+
+pytestmark = pytest.mark.needs_kernel("root", "set-group")
+
+STORE = Path("/run/mountplan")
+
+
+@pytest.fixture(params=[False, True], ids=["private-run", "shared-run"])
+def on_root_host(request: pytest.FixtureRequest, in_host: InHost) -> Callable[..., object]:
+    """Run a function on a throw-away host as root, once with a private and once with a shared /run."""
+    return lambda function, **options: in_host(on_run(function, shared=request.param), identity="root", **options)
+
+
+def inode(path: str | Path) -> int:
+    return os.stat(path).st_ino
+
+
+def enter(name: str, *command: str, namespace: str = "") -> tuple[int, str]:
+    """(exit status, output) of `command` in kept namespaces."""
+    output = os.memfd_create("out")
+    child = os.fork()
+    if child == 0:
+        try:
+            os.dup2(output, 1)
+            keeping.enter(name, namespace, command)
+        except BaseException as error:
+            os.write(1, f"{type(error).__name__}: {error}".encode())
+        finally:
+            os._exit(99)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os.lseek(output, 0, os.SEEK_SET)
+    with open(output) as file:
+        return status, file.read()
+
+
+def nsenter(name: str, *command: str) -> str:
+    """What a command prints in the mount namespace behind a file, entered without mountplan."""
+    done = subprocess.run(["nsenter", f"--mount={STORE}/{name}", *command], capture_output=True, text=True)
+    assert "" == done.stderr
+    return done.stdout
+
+
+def test_keeping_adds_the_store_and_the_namespace_file_to_the_hosts_table_and_nothing_else(
+    on_root_host: Callable[..., object],
+) -> None:
+    def script() -> None:
+        before = table().splitlines()
+        kept = keeping.keep(plan_of(SPEC)).kept
+        new = [line.split(" ") for line in table().splitlines() if line not in before]
+        assert ["/run/mountplan", "/run/mountplan/shop/mnt"] == [fields[4] for fields in new]
+        assert "unbindable" == new[0][6]
+        assert ["-", "nsfs"] == new[1][6:8], "private"
+        assert inode(STORE / "shop" / "mnt") == kept.mounts[0].inode
+        assert 0o40700 == os.stat(STORE).st_mode
+
+    on_root_host(script)
+
+
+@pytest.mark.needs_kernel("nsenter")
+def test_the_namespace_file_is_good_for_other_programs(in_host: InHost) -> None:
+    def script() -> list[str]:
+        keeping.keep(plan_of(programs()), "tools")
+        return nsenter("tools/mnt", "/usr/bin/find", "/tmp", "/usr", "-maxdepth", "0").split()
+
+    assert ["/tmp", "/usr"] == in_host(on_run(script), identity="root")
+
+
+def test_a_namespace_outlives_the_process_that_kept_it(in_host: InHost) -> None:
+    def script() -> str:
+        run_in_child(lambda: keeping.keep(plan_of(SPEC)).outcome)
+        return keeping.look_up("shop").health
+
+    assert "healthy" == in_host(on_run(script), identity="root")
+
+
+def test_enter_becomes_the_command_inside(in_host: InHost) -> None:
+    """No process of mountplan's is left around it, and it has no descriptor but 0, 1 and 2."""
+
+    def script() -> None:
+        keeping.keep(plan_of(programs('environment = { COLOR = "red" }\ncwd = "/tmp"')))
+        shell = "echo $PPID; readlink /proc/self/ns/mnt; echo $COLOR; pwd; cd /proc/$$/fd; echo *"
+        status, output = enter("programs", "sh", "-c", shell)
+        mine, where, color, cwd, descriptors = output.splitlines()
+        assert 0 == status
+        assert str(os.getpid()) == mine
+        assert f"mnt:[{keeping.look_up('programs').kept.mounts[0].inode}]" == where
+        assert ("red", "/tmp") == (color, cwd)
+        assert "0 1 2" == descriptors
+
+    in_host(on_run(script), identity="root")
+
+
+def test_the_exit_status_of_enter_is_the_commands(in_host: InHost) -> None:
+    def script() -> list[int]:
+        keeping.keep(plan_of(programs()))
+        return [enter("programs", "sh", "-c", "exit 7")[0], enter("programs", "nonesuch")[0]]
+
+    assert [7, 99] == in_host(on_run(script), identity="root")
+
+
+def test_what_is_done_inside_is_there_for_the_next_who_enters(in_host: InHost) -> None:
+    def script() -> tuple[int, str]:
+        keeping.keep(plan_of(programs()))
+        enter("programs", "sh", "-c", "echo hello > /tmp/word")
+        return enter("programs", "cat", "/tmp/word")
+
+    assert (0, "hello\n") == in_host(on_run(script), identity="root")
+
+
+def test_several_namespaces_are_kept_each_in_its_file(in_host: InHost) -> None:
+    def script() -> list[list[str]]:
+        keeping.keep(plan_of(TWO))
+        found = keeping.look_up("pair")
+        assert "healthy" == found.health
+        with pytest.raises(NotKept, match="it has: left, right"):
+            keeping.enter("pair", "middle", ("true",))
+        files = sorted(name for name in os.listdir(STORE / "pair") if name[0] != ".")
+        return [files, [name for name, _ in found.tables]]
+
+    assert [["left", "right"], ["left", "right"]] == in_host(on_run(script), identity="root")
+
+
+def test_namespaces_of_other_kinds_are_kept_and_entered_as_well(in_host: InHost) -> None:
+    run = 'unshare = ["uts", "net", "ipc", "cgroup", "user", "time"]\nhostname = "inside"'
+
+    def script() -> None:
+        keeping.keep(plan_of(programs(run)))
+        kinds = [one.kind for one in keeping.look_up("programs").kept.namespaces]
+        assert ["mnt", "user", "cgroup", "ipc", "net", "time", "uts"] == sorted(
+            kinds, key=lambda kind: (kind not in ("mnt", "user"), kind)
+        )
+        status, output = enter(
+            "programs", "sh", "-c", "uname -n; for k in net uts ipc user time; do readlink /proc/self/ns/$k; done"
+        )
+        host, *inside = output.splitlines()
+        assert (0, "inside") == (status, host)
+        for line in inside:
+            assert line != os.readlink(f"/proc/self/ns/{line.partition(':')[0]}")
+        assert os.uname().nodename != "inside"
+
+    in_host(on_run(script), identity="root")
+
+
+def test_a_pid_namespace_cannot_be_kept_and_nothing_is_built_for_it(in_host: InHost) -> None:
+    def script() -> None:
+        with pytest.raises(KeepRefused, match="ends with its first process"):
+            keeping.keep(plan_of(programs('unshare = ["pid"]')))
+
+    in_host(on_run(script), identity="root")
+
+
+# ---- applying again -------------------------------------------------------------------------------------------------
+
+
+def test_the_same_spec_again_stands_already_and_is_verified(in_host: InHost) -> None:
+    def script() -> list[object]:
+        first = keeping.keep(plan_of(SPEC))
+        again = keeping.keep(plan_of("# a comment moves every line\n" + SPEC))
+        return [first.outcome, again.outcome, first.kept == again.kept, len(again.tables[0][1].rows)]
+
+    assert ["kept", "stands", True, 2] == in_host(on_run(script), identity="root")
+
+
+def inside(name: str, action: Callable[[], object]) -> None:
+    """Do something in a kept namespace, as an administrator might."""
+
+    def go() -> None:
+        from mountplan.applier import syscalls
+
+        with names.opened(name) as found, found.entrances(found.namespace()) as fds:
+            for fd in fds:
+                syscalls.setns(fd, 0)
+        action()
+
+    run_in_child(go)
+
+
+def test_what_has_changed_since_it_was_kept_is_told(in_host: InHost) -> None:
+    def script() -> list[object]:
+        keeping.keep(plan_of(SPEC))
+        inside("shop", lambda: mount("", "/srv", flags=32 | MS_BIND | 1))
+        with pytest.raises(NameTaken, match="not what it was made to be") as caught:
+            keeping.keep(plan_of(SPEC))
+        (difference,) = caught.value.differences
+        return [keeping.look_up("shop").health, *difference[:4], difference[4]]
+
+    health, mountpoint, prop, wanted, found, origin = in_host(on_run(script), identity="root")
+    assert ["drifted", "/srv", "attributes", "mount[1]"] == [health, mountpoint, prop, origin]
+    assert ("rw", "ro") == (wanted.split(",")[0], found.split(",")[0])
+
+
+def test_what_arrives_from_the_host_as_it_should_is_no_drift(in_host: InHost) -> None:
+    """A slave of a host group is there to receive."""
+    spec = SPEC + '[peer_group.feed]\nhost = "/mnt"\n[[mount]]\ntarget = "/feed"\nbind = "/mnt"\nmaster = "feed"\n'
+
+    def script() -> tuple[str, int | None]:
+        mount("feed", "/mnt", "tmpfs")
+        mount("", "/mnt", flags=MS_SHARED)
+        os.mkdir("/mnt/news")
+        keeping.keep(plan_of(spec))
+        mount("news", "/mnt/news", "tmpfs")
+        found = keeping.look_up("shop")
+        subprocess.run(["umount", "-R", "/mnt"], check=True)
+        return found.health, found.mounts
+
+    assert ("healthy", 4) == in_host(on_run(script), identity="root")
+
+
+def test_changes_below_a_covered_root_are_seen_as_far_as_one_who_enters_sees_them(in_host: InHost) -> None:
+    spec = (
+        SPEC
+        + '[[mount]]\ntarget = "/"\ntype = "tmpfs"\nid = "cover"\n[[mount]]\ntarget = "/top"\ntype = "tmpfs"\nparent = "cover"\n'
+    )
+
+    def script() -> list[str]:
+        keeping.keep(plan_of(spec))
+        before = keeping.look_up("shop").health
+        inside("shop", lambda: mount("", "/top", flags=MS_SHARED))
+        found = keeping.look_up("shop")
+        return [before, found.health, *[one.mount for one in found.drift]]
+
+    assert ["healthy", "drifted", "/top"] == in_host(on_run(script), identity="root")
+
+
+def test_a_changed_spec_is_refused_and_the_differences_are_told(in_host: InHost) -> None:
+    def script() -> list[tuple[str, ...]]:
+        keeping.keep(plan_of(SPEC))
+        with pytest.raises(NameTaken, match="--replace") as caught:
+            keeping.keep(plan_of(OTHER))
+        assert "healthy" == keeping.look_up("shop").health
+        return [difference[:4] for difference in caught.value.differences]
+
+    differences = in_host(on_run(script), identity="root")
+    assert [("/opt", "mount", "tmpfs on the mount at /", "no mount"), ("/srv", "mount", "none", "tmpfs")] == differences
+
+
+def test_a_change_that_shows_in_no_mount_is_told_by_the_steps(in_host: InHost) -> None:
+    first, second = (f'{SPEC}[[mount.file]]\npath = "{word}"\ncontent = "x"\n' for word in ("one", "two"))
+
+    def script() -> list[tuple[str, ...]]:
+        keeping.keep(plan_of(first))
+        with pytest.raises(NameTaken) as caught:
+            keeping.keep(plan_of(second))
+        return [difference[1:4] for difference in caught.value.differences]
+
+    (prop, wanted, absent), (_, missing, found) = in_host(on_run(script), identity="root")
+    assert ("step", "no such step", "no such step") == (prop, absent, missing)
+    assert "two" in wanted
+    assert "one" in found
+
+
+def test_replace_puts_the_new_build_in_the_place_of_the_old_at_once(in_host: InHost) -> None:
+    """Who is in the old one stays there; its file is gone from the host, and with the last process so is the namespace."""
+
+    def script() -> list[object]:
+        first = keeping.keep(plan_of(SPEC)).kept
+        again = keeping.keep(plan_of(OTHER), replace=True)
+        found = keeping.look_up("shop")
+        lines = [line for line in table().splitlines() if " /run/mountplan/" in line]
+        same = first.mounts[0].inode == inode(STORE / "shop" / "mnt")
+        return [again.outcome, found.health, found.kept == again.kept, same, len(lines), os.listdir(STORE)]
+
+    *values, listed = in_host(on_run(script), identity="root")
+    assert ["replaced", "healthy", True, False, 1] == values
+    assert [".owner", "shop"] == sorted(listed)
+
+
+def test_a_replacement_that_cannot_be_built_leaves_what_stands(in_host: InHost) -> None:
+    broken = SPEC + '[[mount]]\ntarget = "/bad"\ntype = "tmpfs"\noptions = { nonesuch = true }\n'
+
+    def script() -> bool:
+        first = keeping.keep(plan_of(SPEC)).kept
+        with pytest.raises(StepRefused):
+            keeping.keep(plan_of(broken), replace=True)
+        found = keeping.look_up("shop")
+        return found.kept == first and found.health == "healthy"
+
+    assert in_host(on_run(script), identity="root")
+
+
+# ---- two at the same time -------------------------------------------------------------------------------------------
+
+
+def new_name(text: str, replaces: str = "") -> NewName:
+    plan = plan_of(text)
+    state = keeping.state_for(plan, plan.name)
+    return NewName(state, replaces, dump_plan(plan).encode())
+
+
+def test_of_two_applies_of_one_name_at_the_same_time_one_wins_and_the_other_says_so(in_host: InHost) -> None:
+    """Both have built, and neither has found the name taken before."""
+
+    def contend(start: int, said: int) -> None:
+        plan = plan_of(SPEC)
+        with keeping.build_keepable(plan, None)[0] as built:
+            os.read(start, 1)
+            try:
+                names.keep(new_name(SPEC), built)
+                os.write(said, b"won ")
+            except NameTaken as error:
+                assert "another mountplan has kept something under that name meanwhile" in str(error)
+                os.write(said, b"lost ")
+
+    def script() -> list[list[bytes]]:
+        outcomes = []
+        for _ in range(5):
+            start, begin = os.pipe()
+            hear, said = os.pipe()
+            children = [os.fork() or _leave(lambda: contend(start, said)) for _ in range(2)]
+            os.write(begin, b"xx")
+            for child in children:
+                os.waitpid(child, 0)
+            outcomes.append(sorted(os.read(hear, 100).split()))
+            assert "healthy" == keeping.look_up("shop").health
+            keeping.remove(("shop",))
+            for fd in (start, begin, hear, said):
+                os.close(fd)
+        return outcomes
+
+    assert [[b"lost", b"won"]] * 5 == in_host(on_run(script), identity="root")
+
+
+def _leave(action: Callable[[], object]) -> int:
+    status = 1
+    try:
+        action()
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def test_many_names_come_and_go_at_the_same_time(in_host: InHost) -> None:
+    """The store is made by whoever is first and goes with whoever is last, again and again."""
+
+    def come_and_go(name: str) -> None:
+        for _ in range(5):
+            keeping.keep(plan_of(SPEC), name)
+            assert "healthy" == keeping.look_up(name).health
+            assert () == keeping.remove((name,))
+
+    def script() -> list[int]:
+        children = [os.fork() or _leave(lambda name=name: come_and_go(name)) for name in ("a", "b", "c", "d")]  # type: ignore[misc]
+        return [os.waitpid(child, 0)[1] for child in children]
+
+    assert [0] * 4 == in_host(on_run(script), identity="root", timeout=120)
+
+
+# ---- crashes --------------------------------------------------------------------------------------------------------
+
+
+def test_whatever_moment_a_process_is_killed_at_the_next_command_finds_a_name_whole_or_not_at_all(
+    on_root_host: Callable[..., object],
+) -> None:
+    def script() -> int:
+        plan = plan_of(SPEC)
+        new = new_name(SPEC)
+        with keeping.build_keepable(plan, None)[0] as built:
+            for number in range(2000):
+                done = survives(lambda: names.keep(new, built), number)
+                notes = names.tidy()
+                assert () == notes
+                assert names.names() in ((), ("shop",))
+                if names.names():
+                    assert "healthy" == keeping.look_up("shop").health
+                    assert () == keeping.remove(("shop",))
+                assert not STORE.is_mount()
+                if done:
+                    return number
+        raise AssertionError("it never ended")
+
+    assert on_root_host(script, timeout=240) > 50
+
+
+def test_whatever_moment_a_replacement_is_killed_at_the_old_stands_or_the_new(in_host: InHost) -> None:
+    def script() -> set[str]:
+        winners = set()
+        plans = [plan_of(SPEC), plan_of(OTHER)]
+        with keeping.build_keepable(plans[0], None)[0] as old, keeping.build_keepable(plans[1], None)[0] as new:
+            for number in range(2000):
+                before = names.keep(new_name(SPEC), old)
+                replacement = new_name(OTHER, before.id)
+                done = survives(lambda: names.keep(replacement, new), number)
+                names.tidy()
+                found = keeping.look_up("shop")
+                assert "healthy" == found.health
+                winners.add("old" if found.kept.id == before.id else "new")
+                lines = [line for line in table().splitlines() if " /run/mountplan/" in line]
+                assert 1 == len(lines)
+                keeping.remove(("shop",))
+                if done:
+                    return winners
+        raise AssertionError("it never ended")
+
+    assert {"old", "new"} == in_host(on_run(script), identity="root", timeout=240)
+
+
+def test_whatever_moment_a_removal_is_killed_at_the_next_command_completes_it_or_it_has_not_begun(
+    on_root_host: Callable[..., object],
+) -> None:
+    def script() -> int:
+        new = new_name(SPEC)
+        with keeping.build_keepable(plan_of(SPEC), None)[0] as built:
+            for number in range(2000):
+                names.keep(new, built)
+                done = survives(lambda: names.remove("shop"), number)
+                names.tidy()
+                if names.names():
+                    assert "healthy" == keeping.look_up("shop").health
+                    keeping.remove(("shop",))
+                assert not STORE.is_mount()
+                if done:
+                    return number
+        raise AssertionError("it never ended")
+
+    assert on_root_host(script, timeout=240) > 20
+
+
+def test_a_directory_without_a_state_and_one_whose_files_are_not_mounted_are_cleaned(in_host: InHost) -> None:
+    def script() -> tuple[tuple[str, ...], tuple[str, ...]]:
+        keeping.keep(plan_of(SPEC))
+        keeping.keep(plan_of(OTHER), "other")
+        keeping.keep(plan_of(OTHER), "third")
+        (STORE / "half").mkdir()
+        (STORE / "third" / ".state.json").write_text('{"format": "mountpl')
+        subprocess.run(["umount", STORE / "other" / "mnt"], check=True)
+        return names.tidy(), names.names()
+
+    notes, left = in_host(on_run(script), identity="root")
+    assert ("shop",) == left
+    assert ["half", "other", "third"] == [note.split(" ")[0] for note in notes]
+    assert "its file is no longer mounted" in notes[1]
+
+
+def test_what_another_version_of_mountplan_has_kept_is_left_alone(in_host: InHost) -> None:
+    def script() -> tuple[str, ...]:
+        keeping.keep(plan_of(SPEC))
+        state = STORE / "shop" / ".state.json"
+        text = state.read_text()
+        state.write_text(text.replace("mountplan-kept/1", "mountplan-kept/2"))
+        assert () == names.tidy()
+        with pytest.raises(KeepRefused, match="another version|written by version"):
+            keeping.keep(plan_of(SPEC))
+        left = names.names()
+        state.write_text(text)
+        return left
+
+    assert ("shop",) == in_host(on_run(script), identity="root")
+
+
+# ---- what else may be on the way ------------------------------------------------------------------------------------
+
+
+class Peers(NamedTuple):
+    kept: int
+    gone: int
+
+
+def test_where_run_is_shared_its_peers_and_slaves_have_an_empty_copy_of_the_store_until_it_goes(
+    in_host: InHost,
+) -> None:
+    """The kernel puts it there. What is kept is mounted when the store is private, and so nowhere else."""
+
+    def script() -> list[int]:
+        mount("", "/run", flags=MS_SHARED)
+        mount("/run", "/mnt", flags=MS_BIND)
+        before = table()
+        ready, go, hear = os.pipe(), os.pipe(), os.pipe()
+
+        def watch() -> None:
+            unshare(CLONE_NEWNS)
+            mount("", "/", flags=MS_REC | MS_SLAVE)
+            os.write(ready[1], b"x")
+            for _ in range(2):
+                os.read(go[0], 1)
+                os.write(hear[1], b"%d " % table().count("/mountplan"))
+
+        child = os.fork() or _leave(watch)
+        os.read(ready[0], 1)
+        keeping.keep(plan_of(SPEC))
+        here = [table().count(f" {place}/mountplan") for place in ("/run", "/mnt")]
+        os.write(go[1], b"x")
+        there = int(os.read(hear[0], 10))
+        keeping.remove(("shop",))
+        os.write(go[1], b"x")
+        gone = int(os.read(hear[0], 10))
+        os.waitpid(child, 0)
+        assert before == table()
+        subprocess.run(["umount", "/mnt"], check=True)
+        return [*here, there, gone]
+
+    assert [2, 1, 2, 0] == in_host(on_run(script), identity="root")
+
+
+def test_a_copy_of_the_mount_namespace_neither_uses_the_copied_store_nor_harms_the_original(in_host: InHost) -> None:
+    """In the copy, namespace files are not mounted, which looks like what a crash leaves; and unlinking a file takes away
+    what is mounted on it in every other namespace.
+    """
+
+    def script() -> list[object]:
+        keeping.keep(plan_of(SPEC))
+
+        def in_copy() -> list[object]:
+            unshare(CLONE_NEWNS)
+            seen = (STORE / "shop").is_dir()
+            empty = keeping.kept()
+            keeping.keep(plan_of(OTHER))
+            own = keeping.look_up("shop").health
+            keeping.remove(("shop",))
+            return [seen, empty, own, (STORE / "shop").is_dir()]
+
+        return [run_in_child(in_copy), keeping.look_up("shop").health]
+
+    assert [[True, (), "healthy", True], "healthy"] == in_host(on_run(script), identity="root")
+
+
+def test_a_symlink_in_the_place_of_the_store_is_not_followed(in_host: InHost) -> None:
+    def script() -> None:
+        os.symlink("/tmp", STORE)
+        with pytest.raises(KeepRefused, match="symlink"):
+            keeping.keep(plan_of(SPEC))
+        os.unlink(STORE)
+
+    in_host(on_run(script), identity="root")
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "a/b", "/", "../x", ".hidden", "-x", "a b", "a\n", "x" * 101, "\0"])
+def test_a_name_that_is_no_plain_file_name_is_refused(name: str, in_host: InHost) -> None:
+    def script() -> list[int]:
+        plan = plan_of(SPEC)._replace(name="")
+        statuses = []
+        for action in (lambda: keeping.keep(plan, name), lambda: names.remove(name), lambda: keeping.look_up(name)):
+            with pytest.raises(KeepRefused) as caught:
+                action()
+            statuses.append(caught.value.exit_status)
+        return statuses
+
+    assert [2, 2, 2] == in_host(on_run(script), identity="root")
+
+
+def test_a_saved_plan_cannot_bring_a_namespace_whose_name_is_a_path(in_host: InHost) -> None:
+    """Plans come from files, and need not have gone through the checks of a spec."""
+
+    def script() -> None:
+        plan = plan_of(TWO)
+        with keeping.build_keepable(plan, None)[0] as built:
+            built.namespaces = (built.namespaces[0]._replace(name="../../evil"), built.namespaces[1])
+            with pytest.raises(KeepRefused, match="no name"):
+                names.keep(new_name(TWO), built)
+
+    in_host(on_run(script), identity="root")
+
+
+def test_a_process_without_a_place_for_it_learns_so_before_anything_is_built(in_host: InHost) -> None:
+    def script() -> None:
+        os.rmdir("/run") if not os.listdir("/run") and not os.path.ismount("/run") else None
+        os.environ.pop("XDG_RUNTIME_DIR", None)
+        with pytest.raises(KeepRefused, match="nothing is kept|no place|cannot keep") as caught:
+            keeping.keep(plan_of(SPEC))
+        assert errno.ENOENT
+        assert "remedy" in str(caught.value)
+
+    in_host(script, identity="nobody")
+
+
+def test_all_names_are_listed_with_their_mounts_and_health(in_host: InHost) -> None:
+    def script() -> list[tuple[object, ...]]:
+        for name, text in (("b", SPEC), ("a", OTHER)):
+            keeping.keep(plan_of(text), name)
+        return [(one.kept.name, one.health, one.mounts, 0 <= one.age < 60) for one in keeping.kept()]
+
+    assert [("a", "healthy", 2, True), ("b", "healthy", 2, True)] == in_host(on_run(script), identity="root")
+
+
+def test_removing_tells_which_names_there_are_not_and_removes_the_others(in_host: InHost) -> None:
+    def script() -> tuple[list[str], tuple[str, ...]]:
+        keeping.keep(plan_of(SPEC))
+        errors = keeping.remove(("nonesuch", "shop"))
+        return [type(error).__name__ for error in errors], names.names()
+
+    assert (["NotKept"], ()) == in_host(on_run(script), identity="root")
+
+
+def test_apply_without_keeping_is_still_there(in_host: InHost) -> None:
+    def script() -> int:
+        applied = api.apply(plan_of(SPEC))
+        assert () == names.names()
+        return len(applied.tables)
+
+    assert 1 == in_host(on_run(script), identity="root")
