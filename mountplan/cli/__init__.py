@@ -18,14 +18,15 @@ NO_READER = 141  # 128 + SIGPIPE
 BUG = 70  # EX_SOFTWARE of sysexits.h
 
 START = """\
-mountplan: write down the mount tree and the sharing you want; get it built in order, and verified.
+mountplan: write down the mount tree and the sharing you want; get it built in
+order, and verified.
 
 To begin with:
-  mountplan check SPEC               is the spec all right?
-  mountplan plan SPEC                what would be built, in which order, and why
-  mountplan run SPEC -- COMMAND      build it, and run a command in it
+  mountplan check SPEC             is the spec all right?
+  mountplan plan SPEC              what would be built, in which order, and why
+  mountplan run SPEC -- COMMAND    build it, and run a command in it
 
-`mountplan --help` lists all commands, `mountplan COMMAND --help` tells about one of them.
+`mountplan --help` lists all commands, `mountplan COMMAND --help` explains one.
 """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from functools import cache
 from typing import Any, NoReturn
 
@@ -67,6 +68,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, self.prog.removeprefix("mountplan").strip())
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """As argparse's, but a reader that has gone is not passed over in silence."""
+        (file or sys.stderr).write(message)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is None or value in action.choices:
@@ -141,7 +146,7 @@ def _plan(commands: Any) -> None:
         "  mountplan plan shop.toml\n"
         "  mountplan plan shop.toml --why 12         why step 12 is where it is\n"
         "  mountplan plan shop.toml --why /srv/data  the same for all steps of a mount\n"
-        "  mountplan plan shop.toml -o plan.json     save it, for `mountplan apply plan.json`\n"
+        "  mountplan plan shop.toml -o plan.json     save it, for `mountplan apply`\n"
         "  mountplan plan shop.toml --format dot | dot -Tsvg > shop.svg",
     )
     parser.add_argument("spec", metavar="SPEC", help=SPEC_OR_PLAN)

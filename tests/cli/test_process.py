@@ -1,0 +1,241 @@
+"""The command line as a process: terminals, pipes, signals, locales, and what it loads."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mountplan.cli import progress
+from mountplan.cli.output import Output
+from mountplan.planner.planfile import dump_plan
+from tests.planner.plans import shop, wide
+
+MOUNTPLAN = [sys.executable, "-m", "mountplan"]
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "shop.json"
+    path.write_text(dump_plan(shop()))
+    return path
+
+
+def environment(**more: str) -> dict[str, str]:
+    ours = {"NO_COLOR", "TERM", "COLUMNS", "LC_ALL", "PYTHONUNBUFFERED"}
+    kept = {name: value for name, value in os.environ.items() if name not in ours}
+    return kept | {"TERM": "xterm-256color"} | more
+
+
+def on_terminal(*words: str | Path, **more: str) -> bytes:
+    """What a command prints when its standard output and error are a terminal."""
+    ours, theirs = pty.openpty()
+    try:
+        child = subprocess.Popen([*MOUNTPLAN, *map(str, words)], stdout=theirs, stderr=theirs, env=environment(**more))
+        os.close(theirs)
+        return b"".join(_until_closed(ours))
+    finally:
+        os.close(ours)
+        child.wait(timeout=30)
+
+
+def _until_closed(fd: int) -> Iterator[bytes]:
+    while select.select([fd], [], [], 30)[0]:
+        try:
+            yield os.read(fd, 65536)
+        except OSError:  # EIO: nobody has the other side open any more
+            return
+
+
+def test_a_terminal_gets_colours_and_a_pipe_gets_none(saved: Path) -> None:
+    assert b"\x1b[" in on_terminal("plan", saved)
+    piped = subprocess.run([*MOUNTPLAN, "plan", saved], capture_output=True, env=environment(), check=True)
+    assert b"\x1b" not in piped.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "more"),
+    [([], {"NO_COLOR": "1"}), (["--color=never"], {}), ([], {"TERM": "dumb"})],
+    ids=["NO_COLOR", "--color=never", "dumb"],
+)
+def test_colours_can_be_turned_off(saved: Path, words: list[str], more: dict[str, str]) -> None:
+    assert b"\x1b" not in on_terminal("plan", saved, *words, **more)
+
+
+def test_asking_for_colours_beats_the_environment(saved: Path) -> None:
+    """Whoever types --color=always means it; NO_COLOR is for those who say nothing."""
+    command = [*MOUNTPLAN, "plan", str(saved), "--color=always"]
+    assert b"\x1b[" in subprocess.run(command, capture_output=True, env=environment(NO_COLOR="1"), check=True).stdout
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
+    path = tmp_path / "wide.json"
+    path.write_text(dump_plan(wide(3000)))
+    child = subprocess.Popen(
+        [*MOUNTPLAN, "plan", "--all", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+    )
+    assert child.stdout is not None
+    assert child.stderr is not None
+    child.stdout.readline()
+    child.stdout.close()
+    assert b"" == child.stderr.read()
+    child.stderr.close()
+    assert 141 == child.wait(timeout=30)
+
+
+@pytest.mark.parametrize("words", [["--version"], [], ["--help"], ["plan", "--help"]], ids=" ".join)
+def test_even_a_reader_that_was_never_there(words: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [*MOUNTPLAN, *words], stdout=writer, stderr=subprocess.PIPE, env=environment(), check=False
+        )
+    finally:
+        os.close(writer)
+    assert (141, b"") == (done.returncode, done.stderr)
+
+
+def test_an_interrupt_while_it_waits_for_its_input_ends_quietly() -> None:
+    child = subprocess.Popen(
+        [*MOUNTPLAN, "check", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=environment(),
+    )  # fmt: skip
+    try:
+        waiting = Path(f"/proc/{child.pid}/wchan")
+        deadline = time.monotonic() + 20
+        while "pipe" not in waiting.read_text() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=20)
+    finally:
+        child.kill()
+        child.wait()
+    assert (130, b"", b"") == (child.returncode, out, err)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_any_path_can_be_printed_in_any_locale(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "nasty.json"
+    path.write_text(dump_plan(shop()._replace(name="日本", file=os.fsdecode(b"caf\xe9"))))
+    done = subprocess.run(
+        [*MOUNTPLAN, "plan", path], capture_output=True, env=environment(PYTHONIOENCODING=encoding), check=True
+    )
+    assert b"" == done.stderr
+    text = done.stdout.decode(encoding)
+    assert r"of caf\xe9" in text
+    assert ('Plan "日本"' if encoding == "utf-8" else r'Plan "\u65e5\u672c"') in text
+    assert ("├─/opt" if encoding == "utf-8" else "|-/opt") in text
+
+
+def test_a_file_name_that_is_not_utf8_is_told() -> None:
+    name = os.fsdecode(b"caf\xe9.toml")
+    done = subprocess.run([*MOUNTPLAN, "check", name], capture_output=True, env=environment(), check=False)
+    assert 2 == done.returncode
+    assert rb"caf\xe9.toml: cannot read it: No such file" in done.stderr
+
+
+def loaded(*words: str) -> set[str]:
+    """The modules that a command line loads."""
+    code = "import sys; from mountplan.cli import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, env=environment())
+    assert 0 == done.returncode, done.stderr
+    return set(done.stderr.split())
+
+
+def test_what_start_up_loads() -> None:
+    """Every program that is run with `mountplan run` pays for this."""
+    quick = loaded("--version")
+    assert not {"argparse", "json", "mountplan.planner"} & quick
+    assert not {"argparse", "json", "mountplan.planner"} & loaded()
+
+
+def test_a_saved_plan_needs_neither_the_language_nor_the_graph(saved: Path) -> None:
+    heavy = {"pydantic", "networkx", "rich", "dataclasses", "tomli", "tomllib", "shtab", "tomli_w"}
+    for words in (["plan"], ["check"], ["plan", "--why", "3"], ["plan", "--json"]):
+        assert not heavy & loaded(*words, str(saved))
+
+
+def test_colours_are_what_loads_rich(saved: Path) -> None:
+    assert "rich" in loaded("plan", str(saved), "--color=always")
+
+
+def test_the_completion_script_is_bash() -> None:
+    script = subprocess.run([*MOUNTPLAN, "completion", "bash"], capture_output=True, check=True).stdout
+    code = script + b"\nCOMP_WORDS=(mountplan pl); COMP_CWORD=1; _shtab_mountplan; echo ${COMPREPLY[@]}\n"
+    done = subprocess.run(["bash", "--norc"], input=code, capture_output=True, check=True)
+    assert b"plan\n" == done.stdout
+
+
+# ---- the progress bar -----------------------------------------------------------------------------------------------
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Puts a terminal in the place of standard error. A fixture cannot: pytest puts its own there before the test."""
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    return stream
+
+
+def test_short_work_draws_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = terminal(monkeypatch)
+    with progress.reporter_for("building", quiet=False, color=True) as reporter:
+        reporter.begin(1000)
+        for done in range(0, 1000, 100):
+            reporter.step(done)
+        reporter.end()
+    assert "" == screen.getvalue()
+
+
+def test_long_work_draws_a_bar_and_takes_it_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = terminal(monkeypatch)
+    monkeypatch.setattr(progress, "PATIENCE", -1.0)
+    with progress.reporter_for("building", quiet=False, color=True) as reporter:
+        reporter.begin(1000)
+        reporter.step(500)
+        assert "building" in screen.getvalue()
+        assert "500/1000" in screen.getvalue()
+        reporter.end()
+    assert screen.getvalue().endswith("\r\x1b[1A\x1b[2K")  # the line that the bar was on is empty again
+
+
+def test_the_bar_is_gone_when_the_work_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = terminal(monkeypatch)
+    monkeypatch.setattr(progress, "PATIENCE", -1.0)
+    bar = progress.Bar("building", color=False)
+    bar.begin(10)
+    bar.step(5)
+    with pytest.raises(RuntimeError), bar:
+        raise RuntimeError
+    assert "\x1b[?25h" in screen.getvalue()  # the cursor is back
+    bar.end()
+
+
+def test_nobody_looking_means_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal(monkeypatch)
+    assert not isinstance(progress.reporter_for("x", quiet=True, color=True), progress.Bar)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    assert not isinstance(progress.reporter_for("x", quiet=False, color=True), progress.Bar)
+
+
+def test_a_stream_that_cannot_be_reconfigured_is_good_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs that call main() may have put any text stream there."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    Output().result("├─/\n")
+    assert stream.getvalue() in ("├─/\n", "|-/\n")
