@@ -149,9 +149,13 @@ class FakeKernel:
         self._call("host_root")
         return self._opened("host")
 
-    def clone(self, dirfd: int, path: str, *, recursive: bool = False) -> int:
+    def clone(self, dirfd: int, path: str) -> int:
         self._call("clone", self._named(dirfd), path, fds=(dirfd,))
         return self._opened(f"clone of {os.path.join(self._named(dirfd), path)}")
+
+    def clone_tree(self, dirfd: int) -> int:
+        self._call("clone_tree", self._named(dirfd), fds=(dirfd,))
+        return self._opened(f"tree of {self._named(dirfd)}")
 
     def open(self, dirfd: int, path: str, *, careful: bool = True, tree: bool = False) -> int:
         self._call("open", self._named(dirfd), path, fds=(dirfd,))

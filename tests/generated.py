@@ -38,7 +38,10 @@ def rarely(draw: DrawFn, chance: int = 8) -> bool:
 
 
 class _Generator:
-    """One spec in the making. A superblock is known by the number of the mount that makes it, or by its host path."""
+    """One spec in the making; with `inherit`, a directory of the host, one that adds to a copy of the host's tree.
+
+    A superblock is known by the source that its mount has in the spec, or as "host".
+    """
 
     def __init__(self, draw: DrawFn, host: str, inherit: str) -> None:
         self.draw = draw
@@ -187,5 +190,5 @@ class _Generator:
 
 @st.composite
 def specs(draw: DrawFn, host: str = "", inherit: str = "") -> Table:
-    """A spec as a value, with binds of what is laid out at `host`, if any; with `inherit`, mounted below that on a copy."""
+    """A spec as a value: binds are of what is laid out at `host`, if that is given; see _Generator for `inherit`."""
     return _Generator(draw, host, inherit).spec()
