@@ -58,6 +58,8 @@ EXCLUSIVE: tuple[frozenset[str], ...] = (
     frozenset({"nodiratime", "diratime"}),
 )
 
+_RIVALS = {name: group for group in EXCLUSIVE for name in group}
+
 # How mountinfo writes a mount's attributes (fs/proc_namespace.c, show_mnt_opts); strictatime is the absence of both
 # noatime and relatime, and rw the absence of ro.
 _SHOWN: tuple[tuple[str, int], ...] = (
@@ -90,6 +92,8 @@ def overridden(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ..
 
 def contradiction(names: tuple[str, ...]) -> tuple[str, ...]:
     """The first names that exclude each other, in the order of the list; empty if there are none."""
+    if len({_RIVALS[name] for name in names}) == len(set(names)):
+        return ()
     for group in EXCLUSIVE:
         clash = tuple(dict.fromkeys(name for name in names if name in group))
         if len(clash) > 1:

@@ -68,18 +68,17 @@ class Contents:
                 self.nodes[node.path] = node
             return ""
         missing = []
-        for above in node.path.ancestors():
-            if above == "/":
-                break
+        above = node.path.rpartition("/")[0]
+        while above:
             there = self.nodes.get(above)
-            if there is None:
-                missing.append(above)
-                continue
-            if there.kind != "directory":
-                return f"lies below {above}, which {there.origin} makes a {there.kind}"
-            break
-        for above in reversed(missing):
-            self.nodes[above] = Node(path=above, kind="directory", declared=False, origin=node.origin)
+            if there is not None:
+                if there.kind != "directory":
+                    return f"lies below {above}, which {there.origin} makes a {there.kind}"
+                break
+            missing.append(TargetPath(above))
+            above = above.rpartition("/")[0]
+        for path in reversed(missing):
+            self.nodes[path] = Node(path=path, kind="directory", declared=False, origin=node.origin)
         self.nodes[node.path] = node
         self._links = self._links or node.kind == "symlink"
         return ""

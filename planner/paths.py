@@ -32,6 +32,11 @@ class TargetPath(str):
     def parts(self) -> tuple[str, ...]:
         return () if self == "/" else tuple(self[1:].split("/"))
 
+    @property
+    def depth(self) -> int:
+        """How many components it has."""
+        return 0 if self == "/" else self.count("/")
+
     def is_under(self, other: str) -> bool:
         """True if `other` is this path or one of its ancestors."""
         return self == other or other == "/" or self.startswith(other + "/")
@@ -44,6 +49,8 @@ class TargetPath(str):
 
     def joined(self, rest: str) -> TargetPath:
         """This path with `rest` (normalised, with or without a leading slash) below it."""
+        if self == "/" and type(rest) is TargetPath:
+            return rest
         rest = rest.strip("/")
         if not rest:
             return self
@@ -65,6 +72,8 @@ ROOT = TargetPath("/")
 
 def common_ancestor(first: str, second: str) -> TargetPath:
     """The deepest path that contains both."""
+    if first == second:
+        return TargetPath(first)
     shared = []
     for one, two in zip(TargetPath(first).parts, TargetPath(second).parts, strict=False):
         if one != two:

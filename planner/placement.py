@@ -23,7 +23,7 @@ def place_mounts(space: Space, context: Context) -> None:
         return
     placed = {root}
     waiting: dict[Draft, None] = {}
-    for draft in sorted((one for one in space.drafts if one.placed), key=lambda one: (len(one.target.parts), one.index)):
+    for draft in sorted((one for one in space.drafts if one.placed), key=lambda one: (one.target.depth, one.index)):
         while draft not in placed:
             parent_id = draft.spec.parent
             if parent_id is None or draft.parent is not None:  # a mask knows its parent already
@@ -355,7 +355,9 @@ def _mountpoint_on_host(draft: Draft, base: HostPath, parent: Draft, context: Co
 def _hidden_source(draft: Draft, context: Context) -> None:
     """A bind of a path below another mount shows what is under that mount, which is seldom what was meant."""
     bind = draft.spec.bind
-    if not isinstance(bind, MountPath) or bind.hidden or draft.source is None or draft.copied:
+    if draft.source is None or not draft.source.children or draft.copied:
+        return
+    if not isinstance(bind, MountPath) or bind.hidden:
         return
     if draft.source.space is not draft.space:
         return  # in another namespace nothing is hidden from this one

@@ -22,6 +22,7 @@ from mountplan.planner.topology import Filesystem, Group, LayerRef, Mount, Names
 
 # What says something about a mount in the tree, and nothing about the filesystem behind it.
 _OF_PLACED = ("parent", "recursive", "create", "attributes", "idmap", "peer_group", "master", "unbindable", "mask")
+_OF_FILESYSTEM = ("type", "image", "layers", "upper", "options", "source")  # what a bind takes as it finds it
 INHERITED = "@host"  # the name of the mount that an inherited root is; no id can begin with "@"
 
 
@@ -110,32 +111,33 @@ def find_filesystems(context: Context) -> None:
         stack = [first]
         while stack:
             draft = stack[-1]
-            if settled.get(draft):
+            if draft not in settled:
+                settled[draft] = False
+                _push_sources(draft, stack, settled, context)
+            if stack[-1] is draft:  # all that it is made from is settled
                 stack.pop()
-                continue
-            if draft in settled:
-                settled[draft] = True
-                _settle(draft, context)
-                stack.pop()
-                continue
-            settled[draft] = False
-            for key, reference in _sources(draft):
-                source = context.find(reference.mount, key)
-                if source is None:
-                    continue
-                if settled.get(source) is False:
-                    loop = stack[stack.index(source) :]
-                    sentence = ", ".join(
-                        f"{one.name} is made from {other.name}"
-                        for one, other in zip(loop, [*loop[1:], source], strict=True)
-                    )
-                    context.mistakes.add(
-                        key,
-                        f"mounts are made from each other in a circle: {sentence}",
-                        "one of them must be a filesystem of its own (type = ...) or a host path",
-                    )
-                elif source not in settled:
-                    stack.append(source)
+                if not settled[draft]:
+                    settled[draft] = True
+                    _settle(draft, context)
+
+
+def _push_sources(draft: Draft, stack: list[Draft], settled: dict[Draft, bool], context: Context) -> None:
+    for key, reference in _sources(draft):
+        source = context.find(reference.mount, key)
+        if source is None:
+            continue
+        if source not in settled:
+            stack.append(source)
+        elif not settled[source]:
+            loop = stack[stack.index(source) :]
+            sentence = ", ".join(
+                f"{one.name} is made from {other.name}" for one, other in zip(loop, [*loop[1:], source], strict=True)
+            )
+            context.mistakes.add(
+                key,
+                f"mounts are made from each other in a circle: {sentence}",
+                "one of them must be a filesystem of its own (type = ...) or a host path",
+            )
 
 
 def _sources(draft: Draft) -> list[tuple[str, MountPath]]:
@@ -152,7 +154,7 @@ def _settle(draft: Draft, context: Context) -> None:
     spec, key, wrong = draft.spec, draft.key, context.mistakes.add
     if spec.unsupported is not None:
         return
-    clash = contradiction(tuple(spec.attributes))
+    clash = contradiction(draft.words)
     if clash:
         wrong(f"{key}.attributes", f"{' and '.join(clash)} contradict each other", f"keep one of {', '.join(clash)}")
     if not draft.placed:
@@ -265,13 +267,14 @@ def _kept_flags(fstype: str, context: Context) -> tuple[tuple[str, bool], ...]:
 
 def _settle_bind(draft: Draft, context: Context) -> None:
     spec, key, wrong = draft.spec, draft.key, context.mistakes.add
-    for field in ("type", "image", "layers", "upper", "options", "source"):
-        if getattr(spec, field, None):
-            wrong(
-                f"{key}.{field}",
-                f"a bind has no {field}: it shows a filesystem that is mounted already",
-                f"leave out {field}, or leave out bind",
-            )
+    if not spec.model_fields_set.isdisjoint(_OF_FILESYSTEM):
+        for field in _OF_FILESYSTEM:
+            if getattr(spec, field, None):
+                wrong(
+                    f"{key}.{field}",
+                    f"a bind has no {field}: it shows a filesystem that is mounted already",
+                    f"leave out {field}, or leave out bind",
+                )
     if isinstance(spec.bind, MountPath):
         source = context.by_id.get(spec.bind.mount)
         if source is None or source.filesystem is None:
@@ -496,7 +499,6 @@ def _mount(draft: Draft) -> Mount:
     assert draft.filesystem is not None
     return Mount(
         name=draft.name,
-        index=draft.index,
         origin=draft.key,
         target=draft.target,
         filesystem=draft.filesystem.fixed.name,

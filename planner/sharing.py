@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from difflib import get_close_matches
 
 from mountplan.planner.draft import Context, Draft
@@ -208,7 +207,7 @@ def _find_workbenches(ordered: list[_GroupDraft], context: Context) -> None:
                 continue
             if found.mount == row and found.path == path:
                 draft = context.filesystems[name]
-                draft.fixed = replace(draft.fixed, host_path=str(path), host_root=span)
+                draft.fixed = draft.fixed._replace(host_path=str(path), host_root=span)
                 break
         else:
             fixed = context.filesystems[name].fixed

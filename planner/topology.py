@@ -6,7 +6,7 @@ planner/resolve.py makes it. Nothing here knows in which order things will be do
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mountplan.planner.attributes import Change
 from mountplan.planner.host import HostPath
@@ -24,8 +24,7 @@ IdLines = tuple[tuple[int, int, int], ...]
 Inside = Literal["own", "kernel", "opaque", "host"]
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """Something that must exist in a filesystem at `path`. `declared` ones are the spec's, the others mountpoints."""
 
     path: TargetPath
@@ -41,16 +40,14 @@ class Node:
     device: tuple[int, int] = (0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class LayerRef:
+class LayerRef(NamedTuple):
     """A directory of an overlay: `path` in the filesystem `filesystem`, or on the host if that is ""."""
 
     filesystem: Handle
     path: TargetPath
 
 
-@dataclass(frozen=True, slots=True)
-class Filesystem:
+class Filesystem(NamedTuple):
     """One superblock.
 
     `made` filesystems are created by the plan, the others are the host's. `workbench` says whether mounts are cloned
@@ -79,8 +76,7 @@ class Filesystem:
         return self.inside != "host"
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(NamedTuple):
     """One mount of the finished tree.
 
     `root` is the path in `filesystem` that is mounted; `host` is set if that is a path of the host. `parent` is None
@@ -91,7 +87,6 @@ class Mount:
     """
 
     name: Handle
-    index: int
     origin: str
     target: TargetPath
     filesystem: Handle
