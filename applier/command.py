@@ -106,7 +106,7 @@ def _execute(start: Start) -> NoReturn:
     if there is not None:
         _refuse(*there)
     raise CommandNotStarted(
-        f"cannot run {name!r}: no such program inside the new root (looked for in PATH={path})",
+        f"cannot run {name!r}: no such program inside the new root (looked for in PATH={path!r})",
         "bind the directory that holds it, or correct PATH in run.environment",
         NOT_FOUND,
     )

@@ -26,7 +26,7 @@ from mountplan.planner.plan import RunSettings
 
 def check_settings(settings: RunSettings, command: tuple[str, ...]) -> None:
     """Raise CommandNotStarted for what cannot work, whatever is built. Costs nothing, so ask before building."""
-    from mountplan.applier.capabilities import known
+    from mountplan.planner.capabilities import NAMES
 
     if not command:
         raise CommandNotStarted("there is no command to run", "name one after --, or write run.command in the spec", 2)
@@ -37,7 +37,7 @@ def check_settings(settings: RunSettings, command: tuple[str, ...]) -> None:
             2,
         )
     for name in settings.capabilities or ():
-        if not known(name):
+        if name not in NAMES:
             what = f"cannot keep capability {name}: there is none of that name"
             raise CommandNotStarted(what, "correct run.capabilities", 2)
 

@@ -5,7 +5,10 @@ All mistakes are collected and raised together.
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 from mountplan.planner.attributes import change, contradiction
+from mountplan.planner.capabilities import NAMES as CAPABILITIES
 from mountplan.planner.contents import CGROUP2_FLAGS, SINGLE, inside_of
 from mountplan.planner.draft import Context, Draft, FilesystemDraft, Space
 from mountplan.planner.errors import SpecError
@@ -40,9 +43,25 @@ def resolve(spec: Spec, host: Host) -> Topology:
     make_mountpoints(context)
     _find_unused(context)
     groups = find_groups(spec, context)
+    _check_run(spec, context)
     if context.mistakes.found:
         raise SpecError(tuple(context.mistakes.found))
     return _freeze(spec, context, groups)
+
+
+def _check_run(spec: Spec, context: Context) -> None:
+    run = spec.run
+    if run.hostname and "uts" not in run.unshare:
+        context.mistakes.add(
+            "run.hostname",
+            f'the host name "{run.hostname}" would be set for the whole machine',
+            'add "uts" to unshare',
+        )
+    for number, name in enumerate(run.capabilities or ()):
+        if name not in CAPABILITIES:
+            meant = get_close_matches(name, CAPABILITIES, 1)
+            remedy = f"did you mean {meant[0]}?" if meant else "capabilities(7) lists them"
+            context.mistakes.add(f"run.capabilities[{number}]", f"there is no capability {name}", remedy)
 
 
 def name_mounts(spec: Spec, context: Context) -> None:
@@ -409,6 +428,8 @@ def _node(draft: Draft, entry: FileEntry, key: str, context: Context) -> Node:
         return Node(kind="directory", **common)  # type: ignore[arg-type]
     if entry.fifo:
         return Node(kind="fifo", **common)  # type: ignore[arg-type]
+    if entry.socket:
+        return Node(kind="socket", **common)  # type: ignore[arg-type]
     if entry.device is not None:
         letter, major, minor = entry.device.split(":")
         kind = "char" if letter == "c" else "block"

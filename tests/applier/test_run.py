@@ -10,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from mountplan.applier.run import check_settings
+from mountplan.planner.errors import CommandNotStarted, SpecError
+from mountplan.planner.plan import RunSettings
 from tests.commands import PROC, How, Outcome, outcome, programs
 from tests.hosts import Identity, InHost
+from tests.trees import plan_of
 
 pytestmark = pytest.mark.needs_kernel("set-group")
 
@@ -63,7 +67,7 @@ def test_a_command_that_does_not_exist_is_127_and_named(way: Callable[..., Outco
     assert (127, "") == ended[:2]
     assert "cannot run 'nonesuch'" in ended.err
     assert "inside the new root" in ended.err
-    assert "PATH=/usr/bin:/opt" in ended.err
+    assert "PATH='/usr/bin:/opt'" in ended.err
 
 
 def test_a_path_that_exists_on_the_host_only_is_127(way: Callable[..., Outcome]) -> None:
@@ -251,17 +255,25 @@ def test_no_capability_at_all(way: Callable[..., Outcome]) -> None:
     assert [0, 0, 0, 0, 0] == [int(status[name], 16) for name in SETS]
 
 
-def test_a_capability_that_there_is_not_is_an_error_before_anything_is_built(in_host: InHost) -> None:
-    ended = in_host(partial(outcome, programs('capabilities = ["CAP_FLY"]'), "true"))
-    assert 2 == ended.status
-    assert "CAP_FLY" in ended.err
+def test_a_capability_that_there_is_not_is_a_mistake_in_the_spec() -> None:
+    with pytest.raises(SpecError, match=r"run.capabilities\[1\]: there is no capability CAP_KIL\n.*CAP_KILL"):
+        plan_of(programs('capabilities = ["CAP_CHOWN", "CAP_KIL"]'))
+
+
+def test_a_plan_with_settings_that_cannot_work_is_refused_before_anything_is_built() -> None:
+    """A plan file may be written by another program."""
+    for settings in (RunSettings(hostname="box"), RunSettings(capabilities=("CAP_FLY",))):
+        with pytest.raises(CommandNotStarted) as caught:
+            check_settings(settings, ("true",))
+        assert 2 == caught.value.exit_status
 
 
 def test_a_capability_that_the_caller_does_not_have_is_an_error(way: Callable[..., Outcome]) -> None:
     """A wish that is silently not granted would be worse."""
 
     def give_up() -> None:
-        from mountplan.applier.capabilities import NAMES, keep_capabilities
+        from mountplan.applier.capabilities import keep_capabilities
+        from mountplan.planner.capabilities import NAMES
 
         wanted = ["CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_SETPCAP", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_MKNOD"]
         keep_capabilities(tuple(name for name in NAMES if name in wanted))

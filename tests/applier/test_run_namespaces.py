@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from mountplan.planner.errors import SpecError
 from tests.commands import PROC, Outcome, outcome, programs
 from tests.hosts import Identity, InHost
+from tests.trees import plan_of
 
 pytestmark = pytest.mark.needs_kernel("set-group")
 
@@ -85,13 +87,12 @@ def test_the_host_name_is_set_in_the_new_uts_namespace_only(way: Callable[..., O
     assert before == os.uname().nodename
 
 
-def test_a_host_name_without_a_uts_namespace_is_refused(way: Callable[..., Outcome]) -> None:
+def test_a_host_name_without_a_uts_namespace_is_a_mistake_in_the_spec() -> None:
     """It would be the machine's."""
-    before = os.uname().nodename
-    ended = way("true", kinds=("ipc",), run='hostname = "box"')
-    assert ended.status in (1, 2)
-    assert "uts" in ended.err
-    assert before == os.uname().nodename
+    with pytest.raises(
+        SpecError, match=r'run.hostname: the host name "box" would be set for the whole machine\n.*"uts"'
+    ):
+        plan_of(programs('hostname = "box"\nunshare = ["ipc"]'))
 
 
 def test_a_new_net_namespace_has_its_loopback_up_and_nothing_else(way: Callable[..., Outcome]) -> None:
