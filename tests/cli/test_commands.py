@@ -172,7 +172,7 @@ def test_help_lists_the_commands_that_exist(run: Command) -> None:
     assert list(COMMANDS) == listed
 
 
-@pytest.mark.parametrize("command", ["check", "plan", "apply", "run", "schema", "completion"])
+@pytest.mark.parametrize("command", ["check", "plan", "apply", "run", "doctor", "schema", "completion"])
 def test_every_command_has_help_with_examples_and_fits_80_columns(run: Command, command: str) -> None:
     ended = run(command, "--help")
     assert (0, "") == (ended.status, ended.err)
