@@ -224,8 +224,8 @@ class Mount:
 
     def tree(self) -> list[Mount]:
         """This mount and all below it, parents before children, children in the order in which they came (next_mnt)."""
-        found = []
-        waiting = [self]
+        found: list[Mount] = []
+        waiting: list[Mount] = [self]
         while waiting:
             mount = waiting.pop()
             found.append(mount)

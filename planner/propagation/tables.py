@@ -34,7 +34,7 @@ def table_of(namespace: Namespace, root: Place) -> MountTable:
                 mount.number,
                 mount.parent.number if mount.parent is not None else mount.number,
                 superblock.device,
-                mount.root.path,
+                mount.root.path[1:] if superblock.namespace_files else mount.root.path,
                 path or "/",
                 show(mount.attributes),
                 mount.group,
@@ -51,18 +51,17 @@ def table_of(namespace: Namespace, root: Place) -> MountTable:
 
 def _where(mount: Mount, root: Place, known: dict[Mount, str | None]) -> None:
     """Find the path of a mount as seen from `root`, "" for the root itself; None if it cannot be seen from there."""
-    chain = []
+    chain: list[Mount] = []
     one: Mount | None = mount
     while one is not None and one not in known:
         chain.append(one)
         one = one.parent
     top, start = root
-    for one in reversed(chain):
-        parent = one.parent
-        place = one.mountpoint
+    for link in reversed(chain):
+        parent, place = link.parent, link.mountpoint
         path: str | None
-        if one is top:
-            path = "" if one.root is start else None
+        if link is top:
+            path = "" if link.root is start else None
         elif parent is top:
             path = relative(place, start) if place.is_within(start) else None
         elif parent is None or (above := known[parent]) is None:
@@ -71,7 +70,18 @@ def _where(mount: Mount, root: Place, known: dict[Mount, str | None]) -> None:
             path = above
         else:
             path = above + relative(place, parent.root)
-        known[one] = path
+        known[link] = path
+
+
+def path_of(place: Place, root: Place) -> str | None:
+    """The path of a place as seen from `root`, as getcwd(2) gives it; None if it cannot be seen from there."""
+    mount, node = place
+    if mount is root[0]:
+        return relative(node, root[1]) or "/" if node.is_within(root[1]) else None
+    where: dict[Mount, str | None] = {}
+    _where(mount, root, where)
+    above = where[mount]
+    return None if above is None else above + relative(node, mount.root) or "/"
 
 
 def relative(node: Node, top: Node) -> str:

@@ -329,6 +329,23 @@ class World:
         self.processes.remove(process)
         self._drop_if_empty(process.namespace)
 
+    def setns(self, process: Process, other: Process) -> None:
+        """setns(2) into the mount namespace of `other`: its topmost root becomes root and directory (mntns_install)."""
+        namespace = other.namespace
+        if not process.user.rules_over(namespace.owner):
+            raise WouldRefuse(errno.EPERM, "the namespace belongs to a more privileged user")
+        bottom = namespace.root
+        assert bottom is not None
+        place = into_mounts(bottom, bottom.root)
+        process.root = self._use(process.root, place)
+        process.cwd = self._use(process.cwd, place)
+        before, process.namespace = process.namespace, namespace
+        self._drop_if_empty(before)
+
+    def chdir(self, process: Process, path: str) -> None:
+        """chdir(2)."""
+        process.cwd = self._use(process.cwd, walk(process, path, directory=True))
+
     def chroot(self, process: Process, path: str) -> None:
         """chroot(2) and chdir(2) to the same place."""
         place = walk(process, path, directory=True)

@@ -10,6 +10,7 @@ import os
 import pickle
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
@@ -84,7 +85,7 @@ def in_children(work: list[Callable[[], Result]]) -> list[Result]:
                     pickle.dump(piece(), pipe)
                 status = 0
             except BaseException:
-                sys.excepthook(*sys.exc_info())
+                traceback.print_exc()
             finally:
                 os._exit(status)
         os.close(write)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import platform
 
 import pytest
 
 from tests.kernel.model_driver import Call, replay
 from tests.kernel.model_fuzz import in_children, search
 from tests.kernel.model_machine import Machine
+from tests.propagation import require_rules
 
 SEQUENCES = int(os.environ.get("MOUNTPLAN_SEQUENCES", "2000"))
 JOBS = 4  # the kernel makes each of them wait often: two cores have room for more than two
@@ -19,10 +19,7 @@ pytestmark = pytest.mark.needs_kernel("root")
 
 @pytest.fixture(autouse=True)
 def a_kernel_whose_rules_the_model_has() -> None:
-    """Older kernels unmount by other rules (see planner/propagation/rules.py), newer ones may."""
-    version = tuple(int(number) for number in platform.release().split("-")[0].split(".")[:2])
-    if not (6, 17) <= version < (6, 19):
-        pytest.skip(f"the model has the rules of Linux 6.17 and 6.18, and this is {platform.release()}")
+    require_rules()
 
 
 def test_random_sequences_of_calls_do_the_same_in_the_model_and_on_the_kernel() -> None:
