@@ -102,9 +102,10 @@ def _edges(topology: Topology) -> Iterable[Edge]:
         for mount in namespace.mounts:
             if mount.parent is not None and mount.place != "/":
                 siblings = children[mount.parent]
-                if len(siblings) > 1:
-                    for above in mount.place.ancestors():
-                        cover = siblings.get(above)
-                        if cover is not None:  # the nearest one is enough: that one has an edge to the next
-                            yield Edge(mount.name, cover, "deeper_first")
-                            break
+                above: str = mount.place if len(siblings) > 1 else "/"
+                while above != "/":
+                    above = above.rpartition("/")[0] or "/"
+                    cover = siblings.get(above)
+                    if cover is not None:  # the nearest one is enough: that one has an edge to the next
+                        yield Edge(mount.name, cover, "deeper_first")
+                        break

@@ -43,9 +43,11 @@ class TargetPath(str):
 
     def relative_to(self, other: str) -> str:
         """The rest of this path below `other`, without a leading slash; "" if they are equal."""
+        if other == "/":
+            return self[1:]
         if not self.is_under(other):
             raise ValueError(f"{self} is not under {other}")
-        return str(self[1:]) if other == "/" else str(self[len(other) + 1 :])
+        return self[len(other) + 1 :]
 
     def joined(self, rest: str) -> TargetPath:
         """This path with `rest` (normalised, with or without a leading slash) below it."""
