@@ -89,6 +89,10 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         "a directory can be mounted on a directory only, a file on a file",
         "correct target or bind",
     ),
+    ("attach", E.EINVAL): (
+        "it cannot be mounted there: a directory can be mounted on a directory only, a file on a file",
+        "correct target or bind",
+    ),
     ("attach", E.EXDEV): (
         "another mount is on the way to the mountpoint",
         "name that mount as parent, or bind without recursive",
