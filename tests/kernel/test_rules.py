@@ -37,8 +37,10 @@ REFUSED = {
         "ENOENT",
     ),
     "full filesystem": (
-        f'{ROOT}[[mount]]\ntarget = "/a"\ntype = "tmpfs"\noptions = {{ size = "4k" }}\n'
-        + f'[[mount.file]]\npath = "big"\ncontent = "{"x" * 9000}"',
+        (
+            f'{ROOT}[[mount]]\ntarget = "/a"\ntype = "tmpfs"\noptions = {{ size = "4k" }}\n'
+            f'[[mount.file]]\npath = "big"\ncontent = "{"x" * 9000}"'
+        ),
         "ENOSPC",
     ),
     "wrong kind of mountpoint": (
