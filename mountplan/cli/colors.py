@@ -38,7 +38,7 @@ class PlanHighlighter(RegexHighlighter):
 
     base_style = "plan."
     highlights = [
-        r"(?m)^(?P<heading>(Plan|Tree|Sharing|Steps,|Step \d+|Mount table|Needs|TARGET|Built)\b.*)$",
+        r"(?m)^(?P<heading>(Plan|Tree|Sharing|Steps,|Step \d+|Mount table|Needs|TARGET|Built|Namespace)\b.*)$",
         r"(?m)^  (?P<section>(Cut off from the host|Workbenches and seeds|The tree, from its root down|Enter it).*)$",
         r"(?m)^ *(?P<tree>[│├└─|`][│├└─|` -]*)",
         r"(?m)^ {4}(?P<number> *\d+)  .*?\S(?P<reason>  +\S.*)?$",

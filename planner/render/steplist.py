@@ -10,6 +10,8 @@ from mountplan.planner.render.words import columns, count, visible
 from mountplan.planner.steps import OpenNamespace, Step, UnshareNamespace
 
 _LONGEST_CYCLE = 12  # a mount takes fewer steps than this
+# Nothing is folded in a plan that a few screens hold.
+_FEW_STEPS = 160
 _FEWEST_REPEATS = 4
 _FEWEST_STEPS = 18
 _MOST_LINES = 160
@@ -39,12 +41,13 @@ def step_lines(index: PlanIndex, *, everything: bool) -> list[str]:
     rows: list[tuple[str, ...]] = []
     notes: dict[int, str] = {}
     releases = 0
+    everything_fits = sum(1 for step in index.plan.steps if step.kind != "release") <= _FEW_STEPS
     for title, steps in _phases(index.plan.steps):
         shown = steps if everything else [item for item in steps if item.step.kind != "release"]
         releases += len(steps) - len(shown)
         notes[len(rows)] = f"  {title}"
         rows.append(())
-        for part in [shown] if everything else _cut(_fold(shown)):
+        for part in [shown] if everything or everything_fits else _cut(_fold(shown)):
             if isinstance(part, str):
                 notes[len(rows)] = f"    {part}"
                 rows.append(())

@@ -120,6 +120,6 @@ def table_text(plan: Plan, tables: tuple[tuple[str, MountTable], ...], *, everyt
     lines: list[str] = []
     for namespace, table in tables:
         if len(tables) > 1:
-            lines.append(f"namespace {visible(namespace)}")
+            lines += ["", f"Namespace {visible(namespace)}"] if lines else [f"Namespace {visible(namespace)}"]
         lines += table_lines(table, group_names(plan, namespace, table), fold=not everything)
     return visible_lines("\n".join(lines)) + "\n"

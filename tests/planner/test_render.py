@@ -80,6 +80,11 @@ def test_the_preview_of_a_thousand_mounts_fits_on_two_screens() -> None:
     assert len(text.splitlines()) < 60
 
 
+def test_a_plan_that_a_few_screens_hold_is_not_folded() -> None:
+    """Ten mounts alike are easier to read than a line that says so."""
+    assert "more" not in plan_text(wide(11))
+
+
 def test_all_shows_every_mount_and_every_step() -> None:
     text = plan_text(wide(300), everything=True)
     assert "more" not in text
