@@ -16,10 +16,8 @@ from typing import NoReturn
 
 from mountplan.applier import abi, syscalls
 from mountplan.applier.command import Start, become
-from mountplan.applier.isolation import FLAGS
 from mountplan.applier.namespaces import Built
 from mountplan.applier.refusal import KernelRefusal, explain
-from mountplan.applier.waiting import wait_for
 from mountplan.planner.errors import CommandNotStarted, NamespaceRefused
 from mountplan.planner.plan import RunSettings
 
@@ -56,6 +54,8 @@ def run_in(
     an exception (KeyboardInterrupt), the command has a moment to end before it is killed. `status_fd` gets a line of
     JSON when the command runs (child-pid) and when it has ended (exit-code). Uses `built` up. Raises CommandNotStarted.
     """
+    from mountplan.applier.waiting import wait_for
+
     start = _start(built, settings, command)
     return wait_for(built, start, namespace, status_fd, whole=False)
 
@@ -75,6 +75,8 @@ def exec_in(
     """
     start = _start(built, settings, command)
     if "pid" in built.kinds or status_fd is not None:
+        from mountplan.applier.waiting import wait_for
+
         status = wait_for(built, start, namespace, status_fd, whole=True)
         raise SystemExit(status)
     _enter(built, namespace)
@@ -96,7 +98,11 @@ def _start(built: Built, settings: RunSettings, command: tuple[str, ...]) -> Sta
 
 def _enter(built: Built, namespace: str) -> None:
     """Enter all the namespaces of the holder, and let it go."""
-    flags = sum(FLAGS[kind] for kind in built.kinds if kind != "user")
+    flags = 0
+    if built.kinds:
+        from mountplan.applier.isolation import FLAGS
+
+        flags = sum(FLAGS[kind] for kind in built.kinds if kind != "user")
     if os.stat("/proc/self/ns/user").st_ino != os.stat(f"/proc/{built.pid}/ns/user").st_ino:
         flags |= abi.CLONE_NEWUSER
     for stream in (sys.stdout, sys.stderr):
