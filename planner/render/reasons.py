@@ -27,7 +27,7 @@ METHOD: dict[str, tuple[str, str]] = {
         "All is built in a namespace of its own; if anything fails, the kernel frees it and the host never knew.",
     ),
     "take_host_group": (
-        "while the host's sharing is in reach",
+        "while the host is in reach",
         "The inherited copy of the host's mounts is still in the host's groups; making it private ends that.",
     ),
     "make_id_map": (
@@ -35,30 +35,30 @@ METHOD: dict[str, tuple[str, str]] = {
         "The kernel lets no process make a user namespace whose root is covered, and the yard covers it.",
     ),
     "make_yard": (
-        "the place for workbenches and seeds",
+        "for workbenches and seeds",
         "Workbenches and seeds are mounts too, and must stand somewhere that no path of the tree reaches.",
     ),
     "make_private": (
-        "from here on nothing reaches the host",
+        "the host is out of reach now",
         "What is attached below a shared mount is copied to all its peers: so nothing is attached before this.",
     ),
     "make_filesystem": ("", "A superblock must exist before anything can be mounted from it."),
     "attach_image": ("", "A superblock must exist before anything can be mounted from it."),
     "make_overlay": ("", "The layers of an overlay are fixed when it is made: so what it is made of comes first."),
     "clone_host_workbench": (
-        "clones are taken from it, not from the tree",
+        "clones are taken from it",
         "Taking a clone walks all children of its source; a workbench has none, and so each clone costs the same.",
     ),
     "make_node": ("", "Files and mountpoints are made before anything is mounted that could hide or protect them."),
     "make_mountpoint": ("", "A mount needs something to be mounted on, of the same type as its root."),
-    "remove_node": ("what is mounted from it lives on", "A mount lives on when the name of its root is gone."),
+    "remove_node": ("what is mounted lives on", "A mount lives on when the name of its root is gone."),
     "open_namespace": (
-        "seeds are within reach there too",
+        "the seeds are at hand there",
         "A mount can join a group from a seed in another namespace: groups may reach over several of them.",
     ),
     "close_namespace": ("it is finished", "What was built is read back, to be compared with what the spec says."),
     "seal_filesystem": (
-        "all that shall be in it is in it",
+        "it is filled",
         "A filesystem that is read-only from the start could not be filled.",
     ),
     "make_seed": (
@@ -68,7 +68,7 @@ METHOD: dict[str, tuple[str, str]] = {
     "clone_mount": ("", "Each mount of the tree is a clone of a path in a workbench."),
     "clone_host": ("detached and private", "The host's own mount stays as it is; the tree gets a clone of it."),
     "set_attributes": (
-        "before it is attached: never seen without",
+        "before it is attached",
         "A mount has all its attributes before it is attached, so there is no moment at which it lacks one.",
     ),
     "attach": ("", "Everything is attached while it is private, so nothing propagates."),
@@ -132,7 +132,7 @@ def short_reason(step: Step, index: PlanIndex) -> str:
     if isinstance(step, MakeFilesystem | MakeOverlay):
         return _why_filesystem(step, index)
     if isinstance(step, CloneHost) and step.propagation == "slave":
-        return "before the copies are made private"
+        return "before they are private"
     return METHOD.get(step.kind, ("", ""))[0]
 
 
@@ -143,7 +143,7 @@ def _after(handle: Handle, index: PlanIndex, verb: str) -> str:
 
 def _why_attached(step: Attach, index: PlanIndex) -> str:
     if step.parent == YARD:
-        return "the root, which all else stands on" if step.path == "root" else "built by itself, moved when whole"
+        return "all else stands on it" if step.path == "root" else "built by itself, moved when whole"
     below = [edge.before for edge in index.before.get(step.mount, []) if edge.kind == "deeper_first"]
     if below:
         first = max(below, key=index.stands)
@@ -189,5 +189,5 @@ def _why_filesystem(step: MakeFilesystem | MakeOverlay, index: PlanIndex) -> str
         if layers:
             return f"its layers exist since {layers[0][2]}"
     if step.mount:
-        return "mounted once: needs no workbench"
-    return "a workbench: all its mounts are clones of it"
+        return "mounted once: no workbench"
+    return "a workbench, to clone from"
