@@ -80,10 +80,10 @@ STATMOUNT_FS_SUBTYPE = 0x100
 STATMOUNT_SB_SOURCE = 0x200
 STATMOUNT_MNT_UIDMAP = 0x2000
 STATMOUNT_MNT_GIDMAP = 0x4000
-# struct statmount: size, mnt_opts, mask, sb_dev_major, sb_dev_minor, sb_magic, sb_flags, fs_type, mnt_id, mnt_parent_id,
-# mnt_id_old, mnt_parent_id_old, mnt_attr, mnt_propagation, mnt_peer_group, mnt_master, propagate_from, mnt_root,
-# mnt_point, mnt_ns_id, fs_subtype, sb_source, opt_num, opt_array, opt_sec_num, opt_sec_array, supported_mask,
-# mnt_uidmap_num, mnt_uidmap, mnt_gidmap_num, mnt_gidmap; the texts begin at STATMOUNT_TEXTS.
+# struct statmount: size, mnt_opts, mask, sb_dev_major, sb_dev_minor, sb_magic, sb_flags, fs_type, mnt_id,
+# mnt_parent_id, mnt_id_old, mnt_parent_id_old, mnt_attr, mnt_propagation, mnt_peer_group, mnt_master, propagate_from,
+# mnt_root, mnt_point, mnt_ns_id, fs_subtype, sb_source, opt_num, opt_array, opt_sec_num, opt_sec_array,
+# supported_mask, mnt_uidmap_num, mnt_uidmap, mnt_gidmap_num, mnt_gidmap; the texts begin at STATMOUNT_TEXTS.
 STATMOUNT = "=IIQIIQIIQQIIQQQQQIIQIIIIIIQIIII"
 STATMOUNT_TEXTS = 512
 SB_RDONLY = 0x01

@@ -16,7 +16,6 @@ from mountplan.applier import abi, channel, syscalls
 from mountplan.applier.channel import Sender
 from mountplan.applier.command import Inherited, Start, become
 from mountplan.applier.execute import StepFailed, execute
-from mountplan.applier.init import serve, watch
 from mountplan.applier.kernel import LinuxKernel
 from mountplan.planner.errors import CommandNotStarted
 from mountplan.planner.plan import Plan
@@ -53,6 +52,7 @@ def hold(
 def _isolate(kinds: tuple[str, ...], sender: Sender, leash: int) -> int:
     """Unshare `kinds`. If there is a pid namespace among them, its process 1 returns, with the pipe for watch()."""
     from mountplan.applier import isolation
+    from mountplan.applier.init import watch
 
     try:
         isolation.isolate(kinds, sender, leash)
@@ -98,7 +98,7 @@ def _build(plan: Plan, sender: Sender) -> bool:
         return False
     for one in kernel.finished:
         with open(one.mountinfo, "rb") as file:  # read only now, when all of them stand
-            sender.send(channel.FINISHED, b"%s\0%d\0%s" % (one.name.encode(), one.fd, file.read()))
+            sender.send(channel.FINISHED, b"%s\0%d\0%d\0%s" % (one.name.encode(), one.fd, one.root, file.read()))
     sender.send(channel.DONE)
     return True
 
@@ -112,6 +112,8 @@ def _await_orders(sender: Sender, inherited: Inherited, leash: int, stops: int, 
     start = Start(*values)
     try:
         if init:
+            from mountplan.applier.init import serve  # _isolate() has imported it
+
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # from now on none may be lost
             child = os.fork()
             if child:

@@ -79,13 +79,14 @@ class Kernel(Protocol):
 
 
 class FinishedNamespace(NamedTuple):
-    """A namespace that is built: its name, a descriptor of its namespace file, and one of its mountinfo.
+    """A namespace that is built: its name, a descriptor of its namespace file, one of its root, one of its mountinfo.
 
     That file shows the namespace and the root which its opener had, as they are whenever it is read.
     """
 
     name: str
     fd: int
+    root: int
     mountinfo: int
 
 
@@ -301,7 +302,7 @@ class LinuxKernel:
     def finish_namespace(self, name: str) -> None:
         """Hold the namespace, and a view of its mount table from this process's root, until the process ends."""
         mountinfo = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
-        self.finished.append(FinishedNamespace(name, self.hold_namespace(), mountinfo))
+        self.finished.append(FinishedNamespace(name, self.hold_namespace(), self.host_root(), mountinfo))
 
     def close(self, fd: int) -> None:
         os.close(fd)

@@ -25,10 +25,13 @@ from mountplan.planner.table import MountTable
 
 
 class Held(NamedTuple):
-    """One finished namespace: its name, the holder's descriptor of it, and its table as read when it was finished."""
+    """One finished namespace: its name, its table as read when it was finished, and the holder's descriptors: of the
+    namespace and of the root of its tree, which others may cover by now.
+    """
 
     name: str
     fd: int
+    root: int
     table: MountTable
 
 
@@ -183,8 +186,8 @@ def _listen(plan: Plan, built: Built, reporter: Reporter) -> None:
         elif kind == channel.HOST:
             built.host = parse_mountinfo(payload)
         elif kind == channel.FINISHED:
-            name, fd, text = payload.split(b"\0", 2)
-            namespaces.append(Held(name.decode(), int(fd), parse_mountinfo(text)))
+            name, fd, root, text = payload.split(b"\0", 3)
+            namespaces.append(Held(name.decode(), int(fd), int(root), parse_mountinfo(text)))
         elif kind == channel.DONE:
             built.namespaces = tuple(namespaces)
             reporter.end()

@@ -258,13 +258,14 @@ def listmount(mount: int, namespace: int, last: int, count: int) -> tuple[int, .
     return struct.unpack_from(f"={found}Q", buffer)
 
 
-def stat_root(path: bytes) -> tuple[int, int, int, int, bool]:
-    """statx(2) of what a walk to `path` ends on, itself no symlink: (mount id, mode, major and minor of a device node,
-    whether it is the root of its mount).
+def stat_root(dirfd: int, path: bytes) -> tuple[int, int, int, int, bool]:
+    """statx(2) of what a walk to `path` ends on, no symlink followed there; b"" is `dirfd` itself.
+
+    Returns mount id, mode, major and minor number of a device node, and whether it is the root of its mount.
     """
     buffer = ctypes.create_string_buffer(abi.STATX_SIZE)
-    flags = abi.AT_NO_AUTOMOUNT | abi.AT_SYMLINK_NOFOLLOW
-    if _statx(abi.AT_FDCWD, path, flags, abi.STATX_MNT_ID | abi.STATX_TYPE_MODE, buffer) < 0:
+    flags = abi.AT_NO_AUTOMOUNT | abi.AT_SYMLINK_NOFOLLOW | (abi.AT_EMPTY_PATH if not path else 0)
+    if _statx(dirfd, path, flags, abi.STATX_MNT_ID | abi.STATX_TYPE_MODE, buffer) < 0:
         _refuse("statx")
     attributes: int = struct.unpack_from("=Q", buffer, 8)[0]
     mode: int = struct.unpack_from("=H", buffer, 28)[0]

@@ -154,7 +154,7 @@ class FileEntry(_Table):
     """Something that shall exist in the filesystem of a mount; a file, unless symlink, directory, ... say otherwise."""
 
     CALLED = "[[mount.file]]"
-    KINDS: ClassVar[tuple[str, ...]] = ("content", "source", "symlink", "directory", "fifo", "device")
+    KINDS: ClassVar[tuple[str, ...]] = ("content", "source", "symlink", "directory", "fifo", "socket", "device")
 
     path: InnerPath = Field(
         description="Where it is, counted from the root of the mount; missing directories are made.",
@@ -169,6 +169,7 @@ class FileEntry(_Table):
     )
     directory: bool = Field(default=False, description="Make a directory.", examples=[True])
     fifo: bool = Field(default=False, description="Make a named pipe.", examples=[True])
+    socket: bool = Field(default=False, description="Make a socket, which nobody listens on.", examples=[True])
     device: Device | None = Field(
         default=None,
         description="Make a device node: c or b (character or block), major and minor number.",
