@@ -55,6 +55,7 @@ def outcome(
     how: How = "run",
     prepare: Callable[[], object] = lambda: None,
     status_fd: int | None = None,
+    namespace: str = "",
 ) -> Outcome:
     """Run `command` in `spec` from a process of its own, in which `prepare` is called first. Errors go to stderr."""
     plan = plan_of(spec)
@@ -63,7 +64,7 @@ def outcome(
     if child == 0:
         os.dup2(files[0], 1)
         os.dup2(files[1], 2)
-        become(plan, command, how, prepare, status_fd)
+        become(plan, command, how, prepare, status_fd, namespace)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     texts = []
     for fd in files:
@@ -122,14 +123,15 @@ def become(
     how: How = "run",
     prepare: Callable[[], object] = lambda: None,
     status_fd: int | None = None,
+    namespace: str = "",
 ) -> NoReturn:
     """What a command line would do, for a process that was forked for it: it never returns."""
     status = 99
     try:
         prepare()
         if how == "execute":
-            api.execute(plan, command, status_fd=status_fd)
-        status = api.run(plan, command, status_fd=status_fd)
+            api.execute(plan, command, status_fd=status_fd, namespace=namespace)
+        status = api.run(plan, command, status_fd=status_fd, namespace=namespace)
     except MountplanError as error:
         os.write(2, f"{error}\n".encode())
         status = error.exit_status

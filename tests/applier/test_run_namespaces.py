@@ -75,6 +75,12 @@ def test_all_of_them_together(
     assert not {here(kind) for kind in KINDS} & set(ended.out.split())
 
 
+@pytest.mark.needs_kernel("userns")
+def test_root_of_a_user_namespace_gets_another_one_with_the_same_ids(way: Callable[..., Outcome]) -> None:
+    ended = way("cat", "/proc/self/uid_map", "/proc/self/setgroups", kinds=("user", "pid"), identity="userns")
+    assert ["0", "0", "1", "deny"] == ended.out.split(), ended.err
+
+
 def test_what_is_not_named_stays_the_callers(way: Callable[..., Outcome]) -> None:
     others = [kind for kind in KINDS if kind not in ("uts", "user")]
     ended = way("readlink", *(f"/proc/self/ns/{kind}" for kind in others), kinds=("uts",))

@@ -149,6 +149,21 @@ def test_a_command_that_does_not_start_raises_and_leaves_nothing(kind: str, in_h
     assert (127, 0) == in_host(script)
 
 
+@every_way
+@pytest.mark.parametrize("name", ["", "first", "second"])
+def test_the_command_runs_in_the_mount_namespace_that_is_named(name: str, how: How, kind: str, in_host: InHost) -> None:
+    """Or in the first."""
+    text = '[run]\nunshare = ["pid"]\n' if kind else ""
+    for space in ("first", "second"):
+        text += f'[[namespace]]\nname = "{space}"\n'
+        for tree in programs(mounts=PROC).split("[[mount]]")[1:]:
+            text += "[[namespace.mount]]" + tree.replace("[[mount.file]]", "[[namespace.mount.file]]")
+        text += f'[[namespace.mount]]\ntarget = "/{space}"\ntype = "tmpfs"\n'
+
+    ended = in_host(partial(outcome, text, "ls", "/", how=how, namespace=name))
+    assert {name or "first"} == {"first", "second"} & set(ended.out.split()), ended.err
+
+
 def told(how: How, kind: str, *command: str) -> tuple[Outcome, list[dict[str, int]]]:
     fd = os.memfd_create("status")
     ended = outcome(spec_for(kind), *command, how=how, status_fd=fd)
