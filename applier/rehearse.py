@@ -37,6 +37,7 @@ from mountplan.planner.actions import (
     Unshare,
 )
 from mountplan.planner.attributes import ATIME_MASK, NOATIME, NODIRATIME, NOSYMFOLLOW, STRICTATIME
+from mountplan.planner.errors import NamespaceRefused
 from mountplan.planner.mountinfo import parse_mountinfo
 from mountplan.planner.table import MountTable
 
@@ -57,14 +58,13 @@ class Look(NamedTuple):
     process: int
 
 
-class CannotRehearse(Exception):
-    """No throw-away namespace can be made here; says why."""
-
-
 def rehearse(
     calls: tuple[tuple[int, Action], ...], looks: tuple[Look, ...]
 ) -> tuple[tuple[int, ...], tuple[MountTable, ...]]:
-    """Make the calls (process, action) in order; the errno of each (0: done), and the tables that were asked for."""
+    """Make the calls (process, action) in order; the errno of each (0: done), and the tables that were asked for.
+
+    Raises NamespaceRefused if no throw-away namespace can be made here.
+    """
     count = 1 + max([1, *(action.child for _, action in calls if isinstance(action, Fork))])
     pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(count)]
     ours, theirs = [one for one, _ in pairs], [other for _, other in pairs]
@@ -91,7 +91,7 @@ def _direct(
 ) -> tuple[tuple[int, ...], tuple[MountTable, ...]]:
     ready = sockets[1].recv(1 << 16)
     if ready != b"ready":
-        raise CannotRehearse(ready.decode(errors="replace") or "the process that was to make a namespace has died")
+        raise _refused(ready.decode(errors="replace") or "the process that was to make it has died")
     results: list[int] = []
     tables: list[MountTable] = []
     pids = {1: _ask(sockets[1], _PID)}
@@ -108,12 +108,16 @@ def _direct(
     return tuple(results), tuple(tables)
 
 
+def _refused(why: str) -> NamespaceRefused:
+    return NamespaceRefused("the throw-away namespace for the comparison", why, "run mountplan as root")
+
+
 def _ask(connection: socket.socket, sort: int, *values: Any) -> int:
     """Send a request; the number that comes back."""
     connection.send(marshal.dumps((sort, *values)))
     answer = connection.recv(8)
     if not answer:
-        raise CannotRehearse("a process of the script has died")
+        raise _refused("a process of the script has died")
     return int.from_bytes(answer, "little")
 
 
@@ -148,7 +152,7 @@ def _first(sockets: list[socket.socket]) -> None:
         proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
         _make_empty_root()
     except OSError as error:
-        sockets[1].send(f"no mount namespace can be made here: {error}".encode())
+        sockets[1].send((error.strerror or str(error)).encode())
         return
     sockets[1].send(b"ready")
     _Actor(1, sockets, proc).obey()

@@ -102,7 +102,8 @@ def simulate(text: str, file: str = "SCRIPT", stage: Stage | None = None) -> Sim
     shell = _Shell(stage)
     shell.run_text(text, 1)
     if shell.mistakes:
-        raise SpecError(tuple(dict.fromkeys(error.mistake(file) for error in shell.mistakes)))
+        mistakes = sorted(shell.mistakes, key=lambda error: error.line)
+        raise SpecError(tuple(dict.fromkeys(error.mistake(file) for error in mistakes)))
     shell.look_at_all()
     return Simulation(tuple(shell.done), tuple(shell.seen))
 

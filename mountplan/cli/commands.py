@@ -35,6 +35,18 @@ def _run(args: argparse.Namespace, output: Output) -> int:
     return run(args, output)
 
 
+def _explain(args: argparse.Namespace, output: Output) -> int:
+    from mountplan.cli.explain import explain
+
+    return explain(args, output)
+
+
+def _simulate(args: argparse.Namespace, output: Output) -> int:
+    from mountplan.cli.simulate import simulate
+
+    return simulate(args, output)
+
+
 def _doctor(args: argparse.Namespace, output: Output) -> int:
     from mountplan.cli.doctor import doctor
 
@@ -58,6 +70,8 @@ COMMANDS: dict[str, Command] = {
     "plan": _plan,
     "apply": _apply,
     "run": _run,
+    "explain": _explain,
+    "simulate": _simulate,
     "doctor": _doctor,
     "schema": _schema,
     "completion": _completion,

@@ -94,7 +94,7 @@ def make_parser() -> Parser:
     parser.add_argument("-V", "--version", action="version", version=f"mountplan {mountplan.__version__}")
     parser._positionals.title = "commands"  # there are no other positional arguments, and they shall come first
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", prog="mountplan", required=True)
-    for add in (_check, _plan, _apply, _run, _doctor, _schema, _completion):
+    for add in (_check, _plan, _apply, _run, _explain, _simulate, _doctor, _schema, _completion):
         add(commands)
     return parser
 
@@ -199,6 +199,53 @@ def _doctor(commands: Any) -> None:
         " to do about it. Exit status 1 if anything is.",
         "  mountplan doctor\n  mountplan doctor --json | jq '.features[] | select(.works | not)'",
     )
+
+
+def _explain(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "explain",
+        "tell who receives mounts from whom, and what one would do",
+        "Tell who receives mount events from whom: peer groups, masters, chains of them,\n"
+        "in the namespace and across its border. Or what a mount or an unmount at a path\n"
+        "would do everywhere, with the reasons. Nothing is mounted.",
+        "  mountplan explain shop.toml\n"
+        "  mountplan explain 1234                     the namespace of process 1234\n"
+        "  mountplan explain 1234 --mount /srv/feed   where a mount there would appear\n"
+        "  mountplan explain 1234 --unmount /srv      what would vanish with it, and where\n"
+        "  mountplan explain 1234 --why /srv/feed     how it can have come there",
+    )
+    parser.add_argument("what", metavar="SPEC|PID", help=f"{SPEC_OR_PLAN}; or the number of a process")
+    question = parser.add_mutually_exclusive_group()
+    question.add_argument("--mount", metavar="PATH", help="where a mount at PATH would appear")
+    question.add_argument("--unmount", metavar="PATH", help="what an unmount of PATH would take away")
+    question.add_argument("--why", metavar="MOUNT", help="how the mount at this path can have come there")
+
+
+def _simulate(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "simulate",
+        "run a script of mount commands in a model of the kernel",
+        "Carry out the lines of a shell script (mount, umount, unshare -m, nsenter, mkdir,\n"
+        "pivot_root, ...) in a model of the kernel's rules, and show what stands there\n"
+        "then, as findmnt would, with peers and masters. Needs no privileges, touches\n"
+        "nothing. A command that fails is told with its errno, and the script goes on.",
+        "  mountplan simulate build-root.sh\n"
+        "  mountplan simulate build-root.sh --compare-kernel   the same for real, to compare\n"
+        "  echo 'mount --rbind / /mnt' | mountplan simulate - --from 1234",
+    )
+    parser.add_argument("script", metavar="SCRIPT", help="a shell script, or - for standard input")
+    parser.add_argument(
+        "--from",
+        dest="start",
+        metavar="SPEC|PID",
+        help="begin with what a spec would build, or with what a process sees, not with an empty tmpfs",
+    )
+    parser.add_argument(
+        "--compare-kernel", action="store_true", help="carry it out for real in a throw-away namespace as well"
+    )
+    parser.add_argument("--all", action="store_true", help="fold nothing: show every mount")
 
 
 def _schema(commands: Any) -> None:

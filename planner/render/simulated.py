@@ -70,6 +70,13 @@ def sharing_lines(looks: tuple[Seen, ...], names: dict[int, str]) -> list[str]:
     return lines
 
 
+def errno_difference(done: Done, found: int) -> str:
+    """Where the kernel has given another errno."""
+    wanted = errno_words(done.errno) if done.errno else "works"
+    got = errno_words(found) if found else "works"
+    return f"line {done.line}: {done.action.describe()}: {wanted} in the model, {got} on the kernel"
+
+
 def difference_text(differences: list[str], compared: int) -> str:
     """What `--compare-kernel` has found."""
     if not differences:

@@ -1,0 +1,48 @@
+"""explain: who receives events from whom, and what a mount or an unmount somewhere would do everywhere."""
+
+from __future__ import annotations
+
+import argparse
+
+from mountplan.cli.output import Output
+from mountplan.cli.parser import UsageError
+from mountplan.cli.worlds import tables_of
+
+
+def explain(args: argparse.Namespace, output: Output) -> int:
+    """Exit status 0, also where the answer is that the event would be refused."""
+    from mountplan.planner.explain import Explainer
+    from mountplan.planner.render.explained import (
+        answer_data,
+        answer_text,
+        groups_data,
+        groups_text,
+        origin_data,
+        origin_text,
+    )
+
+    tables = tables_of(args.what)
+    here = tables[0][0]
+    explainer = Explainer(tables, here)
+    for path in (args.mount, args.unmount, args.why):
+        if path is not None and not path.startswith("/"):
+            raise UsageError(f"{path} is not absolute; write it as the namespace sees it", "explain")
+    if args.mount is not None or args.unmount is not None:
+        answer = explainer.mount(args.mount) if args.mount is not None else explainer.unmount(args.unmount)
+        if output.as_json:
+            output.data(answer_data(answer))
+        else:
+            output.result(answer_text(answer, here))
+    elif args.why is not None:
+        origin = explainer.why(args.why)
+        if output.as_json:
+            output.data(origin_data(origin))
+        else:
+            output.result(origin_text(origin, here))
+    else:
+        groups = explainer.groups()
+        if output.as_json:
+            output.data({"namespace": here, "groups": groups_data(groups)})
+        else:
+            output.result(groups_text(groups, here))
+    return 0

@@ -1,0 +1,65 @@
+"""simulate: a script of mount commands in the model, and, to compare, for real in a throw-away namespace."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from mountplan.cli.output import Output
+from mountplan.cli.parser import UsageError
+from mountplan.cli.sources import read
+
+if TYPE_CHECKING:
+    from mountplan.planner.actions import Stage
+    from mountplan.planner.simulate import Simulation
+
+
+def simulate(args: argparse.Namespace, output: Output) -> int:
+    """Exit status 1 if the kernel does otherwise; a command that fails, as it would in a shell, makes no difference."""
+    from mountplan.planner.render.simulated import difference_text, simulation_data, simulation_text
+    from mountplan.planner.simulate import simulate as carry_out
+
+    if args.start is not None and args.compare_kernel:
+        raise UsageError("--compare-kernel begins with an empty namespace, so --from does not go with it", "simulate")
+    name, data = read(args.script)
+    text = data.decode("utf-8", "surrogateescape")
+    simulation = carry_out(text, name, _stage(args.start) if args.start is not None else None)
+    differences = compare_with_kernel(simulation) if args.compare_kernel else None
+    if output.as_json:
+        output.data(simulation_data(simulation, differences))
+    else:
+        output.result(simulation_text(simulation, everything=args.all))
+        if differences is not None:
+            output.result("\n" + difference_text(differences, len(simulation.done)))
+    return 1 if differences else 0
+
+
+def _stage(start: str) -> Stage:
+    from mountplan.cli.worlds import tables_of
+    from mountplan.planner.actions import Stage
+    from mountplan.planner.propagation.seen import world_of
+
+    seen = world_of(tables_of(start))
+    return Stage(seen.world, {1: seen.processes[0]})
+
+
+def compare_with_kernel(simulation: Simulation) -> list[str]:
+    """Where the kernel does otherwise than the model, in words. Raises NamespaceRefused if it cannot be tried here."""
+    from mountplan.applier.rehearse import Look, rehearse
+    from mountplan.planner.renaming import Renaming
+    from mountplan.planner.render.simulated import errno_difference
+
+    calls = tuple((one.process, one.action) for one in simulation.done)
+    looks = tuple(Look(one.after, one.process) for one in simulation.seen)
+    results, tables = rehearse(calls, looks)
+    differences = [
+        errno_difference(done, found)
+        for done, found in zip(simulation.done, results, strict=True)
+        if done.errno != found
+    ]
+    renaming: dict[int, Renaming] = {}  # one for each moment: ids are given to others later
+    for look, table in zip(simulation.seen, tables, strict=True):
+        place = f"line {look.line}: process {look.process}" if look.line else f"at the end: process {look.process}"
+        names = renaming.setdefault(look.after, Renaming())
+        differences += [f"{place}: {one}" for one in names.differences(look.table, table)]
+    return differences
