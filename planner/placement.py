@@ -21,13 +21,14 @@ def place_mounts(space: Space, context: Context) -> None:
     root = _find_root(space, context)
     if root is None:
         return
+    tree = _Tree(root)
     placed = {root}
     waiting: dict[Draft, None] = {}
     for draft in sorted((one for one in space.drafts if one.placed), key=lambda one: (one.target.depth, one.index)):
         while draft not in placed:
             parent_id = draft.spec.parent
             if parent_id is None or draft.parent is not None:  # a mask knows its parent already
-                _attach(draft, draft.parent, root, context)
+                _attach(draft, draft.parent, tree, context)
             else:
                 parent = context.find(parent_id, f"{draft.key}.parent")
                 if parent is not None and parent.space is not space:
@@ -57,7 +58,7 @@ def place_mounts(space: Space, context: Context) -> None:
                     draft = parent
                     continue
                 if parent is not None:
-                    _attach(draft, parent, root, context)
+                    _attach(draft, parent, tree, context)
             placed.add(draft)
             if waiting:
                 draft = waiting.popitem()[0]
@@ -77,13 +78,67 @@ def _find_root(space: Space, context: Context) -> Draft | None:
     return None
 
 
-def _attach(draft: Draft, parent: Draft | None, root: Draft, context: Context) -> None:
+class _Tree:
+    """The mounts of a namespace that are placed so far; it remembers what it found, so that no walk is a long one."""
+
+    def __init__(self, root: Draft) -> None:
+        self._root = root
+        self._passed: dict[str, Draft] = {"/": root}  # target -> a mount there that every walk to it comes by
+        self._has_others = False  # mounts that a walk may come by and that are not in _passed
+        self._highest: dict[Draft, Draft] = {}  # the highest that is known of a stack, by the lowest
+
+    def walk(self, target: TargetPath) -> tuple[Draft, TargetPath]:
+        """The topmost mount on the way to `target`, and what is left of the path within it."""
+        start: str = target
+        while start not in self._passed:
+            start = start.rpartition("/")[0] or "/"
+        here = self._top(self._passed[start])
+        if start == target:
+            return here, ROOT
+        rest = target if start == "/" else target[len(start) :]
+        if not self._has_others:
+            return here, TargetPath(rest)
+        left = ""
+        for part in rest[1:].split("/"):
+            left += "/" + part
+            child = here.children.get(left)
+            if child is not None:
+                here = self._top(child)
+                left = ""
+        return here, TargetPath(left or "/")
+
+    def spot(self, parent: Draft, place: TargetPath) -> tuple[Draft, TargetPath]:
+        """Where a mount on `place` of `parent` really gets: on top of what is mounted there already."""
+        child = parent.children.get(place)
+        return (parent, place) if child is None else (self._top(child), ROOT)
+
+    def _top(self, draft: Draft) -> Draft:
+        top = self._highest.get(draft, draft)
+        while (above := top.children.get(ROOT)) is not None:
+            top = self._highest.get(above, above)
+        if top is not draft:
+            self._highest[draft] = top
+        return top
+
+    def add(self, draft: Draft, parent: Draft, place: TargetPath, *, walked: bool) -> None:
+        """`draft` stands on `place` of `parent`; `walked` if that is where the walk to its target has ended."""
+        draft.parent, draft.place = parent, place
+        parent.children[place] = draft
+        if walked and draft.target == draft.spec.target:
+            self._passed[draft.target] = draft
+            return
+        self._has_others = True
+        if walked:  # A symlink led it elsewhere, perhaps between the root and what is placed: walks end earlier now.
+            self._passed = {"/": self._root}
+
+
+def _attach(draft: Draft, parent: Draft | None, tree: _Tree, context: Context) -> None:
     """Find the place of `draft`: within `parent`, or, if that is None, where a walk to its target ends."""
     for _ in range(_MOST_LINKS):
         if parent is None:
-            where, place = _walk(root, draft.target)
+            where, place = tree.walk(draft.target)
         elif draft.target.is_under(parent.target):
-            where, place = _top(parent, TargetPath("/").joined(draft.target.relative_to(parent.target)))
+            where, place = tree.spot(parent, ROOT.joined(draft.target.relative_to(parent.target)))
         else:
             context.mistakes.add(
                 f"{draft.key}.target",
@@ -93,8 +148,7 @@ def _attach(draft: Draft, parent: Draft | None, root: Draft, context: Context) -
             return
         link = _link_on_the_way(where, place, context)
         if link is None:
-            draft.parent, draft.place = where, place
-            where.children[place] = draft
+            tree.add(draft, where, place, walked=parent is None)
             return
         at, points_to = link
         link_path = TargetPath(draft.target.removesuffix(place) or "/").joined(at)
@@ -123,19 +177,6 @@ def _followed(link: TargetPath, points_to: str) -> TargetPath:
         elif part not in ("", "."):
             parts.append(part)
     return TargetPath("/" + "/".join(parts))
-
-
-def _walk(root: Draft, target: TargetPath) -> tuple[Draft, TargetPath]:
-    """The topmost mount on the way to `target`, and what is left of the path within it."""
-    here, _ = _top(root, ROOT)
-    rest = ""
-    for part in target.parts:
-        rest += "/" + part
-        child = here.children.get(rest)
-        if child is not None:
-            here, _ = _top(child, ROOT)
-            rest = ""
-    return here, TargetPath(rest or "/")
 
 
 def _top(draft: Draft, place: TargetPath) -> tuple[Draft, TargetPath]:
