@@ -68,7 +68,7 @@ class TakeHostGroup(NamedTuple):
 
     def describe(self) -> str:
         how = "slave" if self.slave else "peer"
-        return f"take seed {self.seed}: a {how} of the host's mount at {self.path}"
+        return f"take {self.seed}: a {how} of the host's mount at {self.path}"
 
 
 class MakeYard(NamedTuple):
@@ -171,8 +171,9 @@ class MakeOverlay(NamedTuple):
     kind: Literal["make_overlay"] = "make_overlay"
 
     def describe(self) -> str:
-        return f"new overlay {self.mount or self.filesystem} of {len(self.layers)} layer(s)" + (
-            f" below {self.upper}" if self.upper else ", read-only"
+        return (
+            f"new overlay {self.mount or self.filesystem} of {len(self.layers)} layer{'s' * (len(self.layers) > 1)}"
+            + (f" below {self.upper}" if self.upper else ", read-only")
         )
 
 
@@ -273,7 +274,7 @@ class MakeSeed(NamedTuple):
 
     def describe(self) -> str:
         how = "shared" if self.shared else "not shared"
-        return f"make seed {self.seed}: {how}" + (f", slave of {self.master}" if self.master else "")
+        return f"make {self.seed}: {how}" + (f", slave of {self.master}" if self.master else "")
 
 
 class CloneMount(NamedTuple):

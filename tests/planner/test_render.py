@@ -250,7 +250,7 @@ def test_why_takes_a_mountpoint_and_a_key_path(wanted: str) -> None:
 def test_why_takes_an_id_and_means_mount_filesystem_and_seed() -> None:
     text = why_text(shop(), "data")
     assert "Step 6 of 49: new tmpfs fs:data" in text
-    assert "Step 9 of 49: make seed seed:data" in text
+    assert "Step 9 of 49: make seed:data" in text
     assert "Step 21 of 49: attach data" in text
 
 
