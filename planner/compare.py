@@ -104,7 +104,11 @@ class Comparison:
             return wanted - HOST_GROUPS == found
         if wanted == 0 or found == 0:
             return wanted == found
-        return self._groups.setdefault(wanted, found) == found and self._groups_back.setdefault(found, wanted) == wanted
+        if wanted in self._groups or found in self._groups_back:
+            return self._groups.get(wanted) == found
+        self._groups[wanted] = found
+        self._groups_back[found] = wanted
+        return True
 
     def _shown(self, wanted: int, found: int) -> tuple[str, str]:
         if wanted >= HOST_GROUPS:

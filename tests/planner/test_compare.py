@@ -1,0 +1,199 @@
+"""A predicted and an observed table: every difference, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from mountplan.planner.compare import compare
+from mountplan.planner.options import differing_options
+from mountplan.planner.predict import HOST_GROUPS, Prediction
+from mountplan.planner.table import MountRow, MountTable
+
+
+def row(number: int, parent: int, mountpoint: str, **changes: object) -> MountRow:
+    plain = MountRow(number, parent, "0:50", "/", mountpoint, "rw,relatime", 0, 0, 0, False, "tmpfs", "tmpfs", "rw")
+    return plain._replace(**changes)  # type: ignore[arg-type]
+
+
+def wanted(*rows: MountRow) -> Prediction:
+    """A prediction; the device of each row is "=NAME", as a new one is written."""
+    return Prediction(
+        "",
+        MountTable(rows),
+        tuple(f"mount[{number}]" for number in range(len(rows))),
+        tuple(one.mountpoint for one in rows),
+        {one.device: () for one in rows},
+    )
+
+
+def drift(predicted: Prediction, *rows: MountRow) -> list[tuple[str, str, str, str]]:
+    """(mount, property, wanted, found) of every difference."""
+    return [difference[:4] for difference in compare((predicted,), (MountTable(rows),))]
+
+
+ROOT = row(1, 0, "/", device="=fs:/")
+FOUND = row(70, 45, "/")
+
+
+def test_ids_devices_and_groups_may_be_whatever_they_are_if_the_same_are_equal() -> None:
+    predicted = wanted(
+        ROOT, row(2, 1, "/a", device="=fs:a", peer_group=1), row(3, 1, "/b", device="=fs:a", peer_group=1, master=2)
+    )
+    assert [] == drift(
+        predicted,
+        FOUND,
+        row(72, 70, "/b", device="0:51", peer_group=33, master=44),
+        row(71, 70, "/a", device="0:51", peer_group=33),
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"root": "/x"}, ("root", "/", "/x")),
+        ({"attributes": "ro,relatime"}, ("attributes", "rw,relatime", "ro,relatime")),
+        ({"attributes": "rw"}, ("attributes", "rw,relatime", "rw")),
+        ({"unbindable": True}, ("unbindable", "False", "True")),
+        ({"fstype": "ramfs"}, ("filesystem", "tmpfs", "ramfs")),
+        ({"source": "other"}, ("source", "tmpfs", "other")),
+        ({"peer_group": 9}, ("peer group", "none", "9")),
+        ({"master": 9}, ("master", "none", "9")),
+    ],
+)
+def test_a_property_that_is_different_is_named_with_both_values(
+    change: dict[str, object], difference: tuple[str, str, str]
+) -> None:
+    predicted = wanted(ROOT, row(2, 1, "/a", device="=fs:a"))
+    assert [("/a", *difference)] == drift(predicted, FOUND, row(71, 70, "/a", device="0:51", **change))
+
+
+def test_attributes_in_another_order_are_the_same() -> None:
+    predicted = wanted(row(1, 0, "/", device="=d", attributes="ro,nosuid,relatime,nosymfollow"))
+    assert [] == drift(predicted, row(70, 45, "/", attributes="ro,nosymfollow,relatime,nosuid"))
+
+
+def test_a_root_that_was_removed_is_not_what_was_wanted_unless_that_was_wanted() -> None:
+    there, gone = (row(70, 45, "/", root=root) for root in ("/a", "/a//deleted"))
+    plain, removed = (wanted(row(1, 0, "/", device="=d", root=root)) for root in ("/a", "/a//deleted"))
+    assert [] == drift(plain, there) == drift(removed, gone)
+    assert [("/", "root", "/a", "/a//deleted")] == drift(plain, gone)
+
+
+def test_a_missing_mount_is_told_once_and_not_what_would_stand_on_it() -> None:
+    predicted = wanted(ROOT, row(2, 1, "/a", device="=fs:a"), row(3, 2, "/a/b", device="=fs:b"))
+    assert [("/a", "mount", "tmpfs on the mount at /", "no mount")] == drift(predicted, FOUND)
+
+
+def test_a_mount_that_is_not_in_the_plan_is_a_difference() -> None:
+    assert [("/x", "mount", "none", "tmpfs")] == drift(wanted(ROOT), FOUND, row(71, 70, "/x", device="0:51"))
+
+
+def test_what_arrived_on_a_slave_meanwhile_is_none() -> None:
+    """The host may mount something at any time, and to receive that is what a slave is for."""
+    predicted = wanted(ROOT, row(2, 1, "/a", device="=fs:a", master=HOST_GROUPS + 7))
+    assert [] == drift(
+        predicted,
+        FOUND,
+        row(71, 70, "/a", device="0:51", master=7),
+        row(72, 71, "/a/new", device="0:52"),
+    )
+
+
+def test_stacked_mounts_are_told_apart_by_their_parents() -> None:
+    predicted = wanted(ROOT, row(2, 1, "/a", device="=fs:a"), row(3, 2, "/a", device="=fs:b", attributes="ro,relatime"))
+    under = row(71, 70, "/a", device="0:51")
+    above = row(72, 71, "/a", device="0:52", attributes="ro,relatime")
+    assert [] == drift(predicted, FOUND, above, under)
+    swapped = drift(predicted, FOUND, under._replace(parent_id=72), above._replace(parent_id=70))
+    assert ["attributes", "attributes"] == [one[1] for one in swapped]
+
+
+def test_two_filesystems_that_turn_out_to_be_one_are_a_difference_and_so_is_one_that_is_two() -> None:
+    two = wanted(ROOT, row(2, 1, "/a", device="=fs:a"), row(3, 1, "/b", device="=fs:b"))
+    one = wanted(ROOT, row(2, 1, "/a", device="=fs:a"), row(3, 1, "/b", device="=fs:a"))
+    same = (FOUND, row(71, 70, "/a", device="0:51"), row(72, 70, "/b", device="0:51"))
+    split = (FOUND, row(71, 70, "/a", device="0:51"), row(72, 70, "/b", device="0:52"))
+    assert [("/b", "superblock", "one of its own", "the same as fs:a (0:51)")] == drift(two, *same)
+    assert [("/b", "superblock", "fs:a (0:51)", "0:52")] == drift(one, *split)
+    assert [] == drift(two, *split) == drift(one, *same)
+
+
+def test_a_host_filesystem_is_told_by_its_device() -> None:
+    predicted = wanted(ROOT, row(2, 1, "/a", device="8:1"))
+    assert [("/a", "device", "8:1", "8:2")] == drift(predicted, FOUND, row(71, 70, "/a", device="8:2"))
+
+
+def test_two_groups_that_turn_out_to_be_one_are_a_difference_and_so_is_one_that_is_two() -> None:
+    def table(first: int, second: int) -> tuple[MountRow, ...]:
+        return FOUND, *(
+            row(70 + number, 70, f"/{name}", device="0:51", peer_group=group)
+            for number, name, group in ((1, "a", first), (2, "b", second))
+        )
+
+    def predicted(first: int, second: int) -> Prediction:
+        return wanted(
+            ROOT,
+            *(
+                row(number, 1, f"/{name}", device="=fs:a", peer_group=group)
+                for number, name, group in ((2, "a", first), (3, "b", second))
+            ),
+        )
+
+    assert [] == drift(predicted(1, 2), *table(8, 9)) == drift(predicted(1, 1), *table(8, 8))
+    assert [("/b", "peer group", "one of its own", "8")] == drift(predicted(1, 2), *table(8, 8))
+    assert [("/b", "peer group", "8", "9")] == drift(predicted(1, 1), *table(8, 9))
+
+
+def test_a_group_of_the_host_is_that_very_group() -> None:
+    predicted = wanted(row(1, 0, "/", device="=d", peer_group=HOST_GROUPS + 7))
+    assert [] == drift(predicted, row(70, 45, "/", peer_group=7))
+    assert [("/", "peer group", "7", "8")] == drift(predicted, row(70, 45, "/", peer_group=8))
+
+
+def test_a_difference_names_the_part_of_the_spec() -> None:
+    predicted = wanted(ROOT, row(2, 1, "/a", device="=fs:a"))
+    (difference,) = compare((predicted,), (MountTable((FOUND,)),))
+    assert "mount[1]" == difference.origin
+
+
+def test_an_empty_table_is_a_difference_and_no_crash() -> None:
+    assert [("/", "mount", "a root", "nothing")] == drift(wanted(ROOT))
+
+
+@pytest.mark.parametrize(
+    ("fstype", "asked", "shown"),
+    [
+        ("tmpfs", ("size", "1m"), "rw,size=1024k"),
+        ("tmpfs", ("size", "5000"), "rw,size=8k"),
+        ("tmpfs", ("size", "50%"), "rw,size=12334524k"),
+        ("tmpfs", ("mode", "0755"), "rw,mode=755"),
+        ("tmpfs", ("mode", "1777"), "rw"),
+        ("tmpfs", ("uid", "0"), "rw"),
+        ("tmpfs", ("nr_inodes", "2k"), "rw,nr_inodes=2048"),
+        ("tmpfs", ("ro", True), "ro"),
+        ("devpts", ("ptmxmode", "0666"), "rw,mode=600,ptmxmode=666"),
+        ("proc", ("hidepid", "2"), "rw,hidepid=invisible"),
+        ("ext4", ("data", "ordered"), "rw,relatime"),
+    ],
+)
+def test_an_option_that_is_shown_in_another_form_was_granted(
+    fstype: str, asked: tuple[str, str | bool], shown: str
+) -> None:
+    assert [] == differing_options(fstype, (asked,), shown)
+
+
+@pytest.mark.parametrize(
+    ("fstype", "asked", "shown", "found"),
+    [
+        ("tmpfs", ("size", "1m"), "rw,size=2048k", "2048k"),
+        ("tmpfs", ("mode", "0700"), "rw", "the default (1777)"),
+        ("tmpfs", ("ro", True), "rw", "rw"),
+        ("proc", ("hidepid", "2"), "rw", "the default (off)"),
+        ("devpts", ("gid", "5"), "rw,mode=600,ptmxmode=000", "the default (0)"),
+    ],
+)
+def test_an_option_that_was_silently_not_granted_is_a_difference(
+    fstype: str, asked: tuple[str, str | bool], shown: str, found: str
+) -> None:
+    wish = "set" if asked[1] is True else asked[1]
+    assert [(asked[0], wish, found)] == differing_options(fstype, (asked,), shown)
