@@ -136,7 +136,7 @@ class _Builder:
                 placed[mount.group] = mount
 
     def _stand_in_for_outside(self, first: dict[int, Mount]) -> None:
-        """A mount outside of all tables for each master that no table shows, with its own master where that is known."""
+        """A mount outside of all tables for each master that no table shows, and its own master where known."""
         missing: dict[int, tuple[Mount, int]] = {}
         for row, mount in self.rows:
             group = self._group(row.master)
