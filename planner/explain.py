@@ -74,6 +74,7 @@ class Explainer:
         self.subject = names.index(subject) if subject else 0
         self.numbers: dict[int, int] = {}
         self._start()
+        self.groups()  # gives all groups their numbers, the same for every question
 
     def _start(self) -> None:
         """A World as the tables have it. An event changes it, so each has one of its own."""

@@ -223,7 +223,7 @@ class World:
         if mount.parent is None:
             raise invalid("it is the lowest mount of the namespace")
         if not lazy and is_busy(mount):
-            raise WouldRefuse(errno.EBUSY, "something is mounted in it, or it or a counterpart is in use")
+            raise WouldRefuse(errno.EBUSY, "it, or a counterpart, is in use or has a mount in it")
         unmount_tree(mount, self.rules, propagate=True, lazy=lazy)
 
     def pivot_root(self, process: Process, new_root: str, put_old: str) -> None:

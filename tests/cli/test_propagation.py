@@ -1,0 +1,234 @@
+"""simulate and explain as a user calls them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from mountplan.cli import main
+from tests.hosts import CLONE_NEWNS, InHost, mount, unshare
+from tests.propagation import require_rules
+
+TRAP = """\
+mkdir -p /mnt /tmp && mount -t tmpfs disk /mnt
+mkdir /mnt/a; mount --make-shared /mnt
+mount --bind /mnt /tmp
+mount -t tmpfs sd0 "/tmp/a"
+umount /nowhere || umount /mnt
+"""
+
+
+def written(directory: Path, text: str) -> str:
+    path = directory / "script.sh"
+    path.write_text(text)
+    return str(path)
+
+
+def test_simulate_prints_the_table_the_groups_and_what_failed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert 0 == main(["simulate", written(tmp_path, TRAP)])
+    out, err = capsys.readouterr()
+    assert "" == err
+    assert (
+        """\
+line 5: cannot unmount /nowhere: ENOENT (No such file or directory): there is no nowhere in /
+line 5: cannot unmount /mnt: EBUSY (Device or resource busy): it, or a counterpart, is in use or has a mount in it
+
+TARGET      SOURCE  FSTYPE  ATTRIBUTES   SHARING
+/           none    tmpfs   rw,relatime  private
+├─/mnt      disk    tmpfs   rw,relatime  shared:1
+│ └─/mnt/a  sd0     tmpfs   rw,relatime  shared:2
+└─/tmp      disk    tmpfs   rw,relatime  shared:1
+  └─/tmp/a  sd0     tmpfs   rw,relatime  shared:2
+
+peer group 1: /mnt, /tmp
+peer group 2: /tmp/a, /mnt/a
+"""
+        == out
+    )
+
+
+def test_simulate_tells_the_same_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["simulate", "--json", written(tmp_path, TRAP)])
+    data = json.loads(capsys.readouterr().out)
+    assert [None] * 7 + ["ENOENT", "EBUSY"] == [one["errno"] for one in data["calls"]]
+    assert ["/", "/mnt", "/tmp", "/tmp/a", "/mnt/a"] == [one["mountpoint"] for one in data["namespaces"][0]["mounts"]]
+
+
+def test_findmnt_in_the_script_shows_how_it_is_at_that_moment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert 0 == main(["simulate", written(tmp_path, "mkdir /a\nmount -t tmpfs x /a\nfindmnt\numount /a\n")])
+    looks = capsys.readouterr().out.split("\n\n")
+    assert looks[0].startswith("line 3: what process 1 sees")
+    assert "/a" in looks[0]
+    assert "/a" not in looks[1]
+
+
+def test_all_lines_that_are_not_followed_are_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = written(
+        tmp_path,
+        """\
+mount -a
+mount /dev/sda1 /mnt
+mount -t tmpfs x /$y
+ls | wc
+echo $(date) > /dev/null
+for i in 1 2; do mount --bind / /$i; done
+mount --frobnicate a b
+rm -r /
+mount --bind "a
+""",
+    )
+    assert 2 == main(["simulate", name])
+    err = capsys.readouterr().err
+    lines = [line.removeprefix(f"{name}:") for line in err.splitlines() if line.startswith(name)]
+    assert [
+        "1: mount: option -a not recognized",
+        "2: mount: the type of the filesystem is missing",
+        "3: $y has no value",
+        "4: a pipe is not followed",
+        "5: a substitution is not followed",
+        "6: `for` is not followed",
+        "6: `do` is not followed",
+        "6: `done` is not followed",
+        "7: mount: option --frobnicate not recognized",
+        "8: rm is not followed",
+        '9: the quote " has no end',
+    ] == lines
+
+
+@pytest.mark.needs_kernel("root")
+def test_the_kernel_is_compared_call_by_call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    require_rules()
+    assert 0 == main(["simulate", "--compare-kernel", written(tmp_path, TRAP)])
+    assert "The kernel did the same, call by call (9 calls).\n" == capsys.readouterr().out.split("\n\n")[-1]
+
+
+@pytest.mark.needs_kernel("root")
+def test_a_wrong_model_is_found_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A comparison that always says "the same" would be worth nothing."""
+    from mountplan.planner.propagation import World
+
+    monkeypatch.setattr(World, "change_type", lambda *arguments, **options: None)
+    assert 1 == main(["simulate", "--compare-kernel", written(tmp_path, TRAP)])
+    out = capsys.readouterr().out
+    assert "The kernel does otherwise:" in out
+    assert "at the end: process 1: mounts at /, /mnt, /tmp, /tmp/a, /mnt/a instead of mounts at /, /tmp, /tmp/a" in out
+
+
+def test_comparing_goes_with_an_empty_beginning_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = written(tmp_path, "mkdir /a\n")
+    assert 2 == main(["simulate", "--compare-kernel", "--from", str(os.getpid()), name])
+    assert "--compare-kernel begins with an empty namespace" in capsys.readouterr().err
+
+
+SPEC = """\
+format = 1
+name = "shop"
+[peer_group.data]
+[[mount]]
+target = "/"
+type = "tmpfs"
+[[mount]]
+id = "data"
+target = "/data"
+type = "tmpfs"
+peer_group = "data"
+[[mount]]
+target = "/copy"
+bind = { mount = "data" }
+peer_group = "data"
+[[mount]]
+target = "/replica"
+bind = { mount = "data" }
+master = "data"
+"""
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> str:
+    path = tmp_path / "shop.toml"
+    path.write_text(SPEC)
+    return str(path)
+
+
+def test_a_script_can_begin_with_what_a_spec_builds(
+    tmp_path: Path, spec: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert 0 == main(["simulate", "--from", spec, written(tmp_path, "mount -t tmpfs new /data/x\n")])
+    out = capsys.readouterr().out
+    lines = [line.lstrip("├─└│ ").split() for line in out.splitlines()]
+    shown = {words[0]: words[-1] for words in lines if "tmpfs" in words}
+    assert {"/copy/x": "shared:2", "/data/x": "shared:2", "/replica/x": "master:2"}.items() <= shown.items()
+
+
+def test_explain_tells_the_sharing_of_a_spec(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["explain", spec])
+    assert """\
+Peer group 1: /copy, /data
+  what is mounted or unmounted in one of them is so in all
+  sends to its slaves: /replica
+/replica is a slave of group 1: it receives, and nothing leaves it
+
+Into shop from elsewhere: nothing
+Out of shop: nothing
+""" == capsys.readouterr().out.replace("/data, /copy", "/copy, /data")
+
+
+def test_explain_answers_what_a_mount_would_do(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["explain", spec, "--mount", "/data/x", "--json"])
+    data = json.loads(capsys.readouterr().out)
+    assert {"/data/x", "/copy/x", "/replica/x"} == {one["path"] for one in data["effects"]}
+
+
+def test_explain_wants_a_path_as_the_namespace_sees_it(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 2 == main(["explain", spec, "--mount", "data"])
+    assert "data is not absolute" in capsys.readouterr().err
+
+
+def test_explain_names_a_process_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert 2 == main(["explain", "4194305"])
+    assert "4194305" in capsys.readouterr().err
+
+
+@pytest.mark.needs_kernel("root")
+def test_a_live_namespace_is_explained_with_those_around_it(in_host: InHost) -> None:
+    """A child in a namespace of its own is a slave of ours: explained from us, it is where our mounts go."""
+
+    def look() -> tuple[str, str]:
+        mount("feed", "/tmp", "tmpfs")
+        os.mkdir("/tmp/x")
+        mount("", "/tmp", flags=1 << 20)
+        ready, is_ready = os.pipe()
+        go, may_go = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(may_go)
+            unshare(CLONE_NEWNS)
+            mount("", "/tmp", flags=1 << 19)
+            os.write(is_ready, b"x")
+            os.read(go, 1)
+            os._exit(0)
+        os.read(ready, 1)
+        texts = []
+        for words in (["explain", str(os.getpid()), "--mount", "/tmp/x"], ["explain", str(child)]):
+            text = io.StringIO()
+            with contextlib.redirect_stdout(text):
+                main(words)
+            texts.append(text.getvalue().replace(str(child), "CHILD"))
+        os.close(may_go)
+        os.waitpid(child, 0)
+        return texts[0], texts[1]
+
+    answer, groups = in_host(look, identity="root")
+    assert "/tmp/x in process CHILD" in answer
+    assert "/tmp is a slave of group 1: it receives, and nothing leaves it" in groups

@@ -1,0 +1,160 @@
+"""What explain answers, asked of tables that scripts have come to."""
+
+from __future__ import annotations
+
+import pytest
+
+from mountplan.planner.explain import Answer, Explainer, Group
+from mountplan.planner.render.explained import answer_text, groups_text, origin_text
+from mountplan.planner.simulate import simulate
+from mountplan.planner.table import MountTable
+
+FEED = """\
+mkdir -p /srv/feed /copy
+mount -t tmpfs f /srv/feed
+mkdir -p /srv/feed/x
+mount --make-shared /srv/feed
+unshare -m --propagation slave sleep 9 &
+mount --bind /srv/feed /copy
+mount --make-slave /copy
+mount --make-shared /copy
+"""
+
+
+def tables(script: str) -> tuple[tuple[str, MountTable], ...]:
+    names = ("host", "inside", "deeper")
+    return tuple(zip(names, (one.table for one in simulate(script).final), strict=False))
+
+
+def effects(answer: Answer) -> list[str]:
+    return [f"{one.spot.namespace}:{one.spot.path} {one.what}" for one in answer.effects]
+
+
+def group_of(groups: tuple[Group, ...], path: str) -> Group:
+    return next(group for group in groups if group.members[0].path == path)
+
+
+def test_a_group_knows_its_members_and_what_is_above_and_below_it() -> None:
+    groups = Explainer(tables(FEED)).groups()
+    feed = group_of(groups, "/srv/feed")
+    assert [("host", "/srv/feed")] == [spot[:2] for spot in feed.members]
+    assert [("host", "/copy"), ("inside", "/srv/feed")] == sorted(spot[:2] for spot in feed.below)
+    assert (feed.number,) == group_of(groups, "/copy").above
+
+
+def test_what_crosses_the_border_is_said_in_one_line_each_way() -> None:
+    """Seen from inside, events come in and none goes out."""
+    text = groups_text(Explainer(tables(FEED), "inside").groups(), "inside")
+    assert "/srv/feed is a slave of group 1: it receives, and nothing leaves it" in text
+    assert "Into inside from elsewhere: host -> /srv/feed" in text
+    assert "Out of inside: nothing" in text
+
+
+def test_a_namespace_that_shares_nothing_says_so() -> None:
+    text = groups_text(Explainer(tables("mkdir /a\nmount -t tmpfs a /a\n")).groups(), "host")
+    assert "Nothing in host is shared, and nothing in it is a slave: no event comes in, and none goes out.\n" == text
+
+
+def test_a_mount_appears_everywhere_its_parent_propagates_to_with_the_reasons() -> None:
+    answer = Explainer(tables(FEED)).mount("/srv/feed/x")
+    assert ["host:/srv/feed/x appears", "host:/copy/x appears", "inside:/srv/feed/x appears"] == sorted(
+        effects(answer), key=["host:/srv/feed/x appears", "host:/copy/x appears", "inside:/srv/feed/x appears"].index
+    )
+    chains = {one.spot[:2]: one.chain for one in answer.effects}
+    assert ("it is the place itself",) == chains["host", "/srv/feed/x"]
+    assert ("/srv/feed is in peer group 1", "/srv/feed in inside is a slave of group 1") == chains[
+        "inside", "/srv/feed/x"
+    ]
+
+
+def test_a_mount_in_a_slave_stays_where_it_is() -> None:
+    assert ["inside:/srv/feed/x appears"] == effects(Explainer(tables(FEED), "inside").mount("/srv/feed/x"))
+
+
+def test_a_question_changes_nothing() -> None:
+    explainer = Explainer(tables(FEED))
+    groups = explainer.groups()
+    first = explainer.mount("/srv/feed/x")
+    assert first == explainer.mount("/srv/feed/x")
+    explainer._start()
+    assert groups == explainer.groups()
+
+
+def test_what_is_mounted_there_already_comes_to_lie_on_top() -> None:
+    script = FEED + "nsenter -t $! -m mount -t tmpfs own /srv/feed/x\n"
+    answer = Explainer(tables(script)).mount("/srv/feed/x")
+    assert "inside:/srv/feed/x appears below" in effects(answer)
+
+
+UNDER = FEED + "mount -t tmpfs late /srv/feed/x\nmkdir /srv/feed/x/in\n"
+
+
+def test_an_unmount_takes_the_counterparts() -> None:
+    answer = Explainer(tables(UNDER)).unmount("/srv/feed/x")
+    assert {
+        "host:/srv/feed/x vanishes",
+        "host:/copy/x vanishes",
+        "inside:/srv/feed/x vanishes",
+    } == set(effects(answer))
+    assert "" == answer.refused
+
+
+def test_an_unmount_in_a_slave_takes_only_what_is_there() -> None:
+    assert ["inside:/srv/feed/x vanishes"] == effects(Explainer(tables(UNDER), "inside").unmount("/srv/feed/x"))
+
+
+def test_a_busy_mount_is_explained_as_a_lazy_unmount() -> None:
+    answer = Explainer(tables(UNDER + "mount -t tmpfs more /srv/feed/x/in\n")).unmount("/srv/feed/x")
+    assert answer.refused.startswith("EBUSY")
+    assert 1 == next(one.with_it for one in answer.effects if one.spot[:2] == ("host", "/srv/feed/x"))
+
+
+def test_what_covers_a_mount_that_goes_sinks_to_where_that_was() -> None:
+    script = FEED + "nsenter -t $! -m mount -t tmpfs own /srv/feed/x\nmount -t tmpfs late /srv/feed/x\n"
+    answer = Explainer(tables(script)).unmount("/srv/feed/x")
+    assert "inside:/srv/feed/x sinks" in effects(answer)
+
+
+def test_what_the_kernel_would_refuse_is_refused_with_its_errno() -> None:
+    answer = Explainer(tables(FEED)).unmount("/srv/feed/x")
+    assert () == answer.effects
+    assert answer.refused.startswith("EINVAL")
+    assert "an unmount of /srv/feed/x would be refused: EINVAL" in answer_text(answer, "host")
+
+
+@pytest.mark.parametrize(
+    ("subject", "path", "reason"),
+    [
+        ("host", "/srv/feed/x", "it was mounted here, and went on from here to /srv/feed/x in inside"),
+        ("host", "/copy/x", "it came from /srv/feed/x, which is older and its master"),
+        ("inside", "/srv/feed/x", "it came from /srv/feed/x in host, which is older and its master"),
+        ("inside", "/", "it is the root of the namespace"),
+        ("host", "/srv/feed", "it was mounted here: its parent is private, so nothing can have come by propagation"),
+        ("host", "/srv", "/srv is no mount point: it is a directory of the mount at /"),
+    ],
+)
+def test_how_a_mount_came_is_told_by_ids_and_groups(subject: str, path: str, reason: str) -> None:
+    text = origin_text(Explainer(tables(UNDER), subject).why(path), subject)
+    assert reason in text
+
+
+def test_a_master_that_no_table_shows_is_called_outside() -> None:
+    """Only the inner namespace is known: that it receives is known all the same, and from where is not."""
+    inside = tables(FEED)[1:]
+    text = groups_text(Explainer(inside).groups(), "inside")
+    assert "Into inside from elsewhere: outside -> /srv/feed" in text
+    assert "Peer group 1: a mount outside of what is known here" in text
+
+
+def test_a_chain_of_masters_is_told_link_by_link() -> None:
+    script = (
+        FEED
+        + "nsenter -t $! -m mount --make-shared /srv/feed\nnsenter -t $! -m unshare -m --propagation slave sleep 9 &\n"
+    )
+    answer = Explainer(tables(script)).mount("/srv/feed/x")
+    chain = next(one.chain for one in answer.effects if one.spot.namespace == "deeper")
+    assert (
+        "/srv/feed is in peer group 1",
+        "group 3 is a slave of group 1",
+        "/srv/feed in deeper is a slave of group 3",
+    ) == chain
