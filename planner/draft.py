@@ -4,7 +4,9 @@ sees.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from difflib import get_close_matches
+from functools import cached_property
 
 from mountplan.planner.contents import Contents
 from mountplan.planner.errors import Mistake, SpecRef
@@ -13,6 +15,8 @@ from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.spec import Mount as SpecMount
 from mountplan.planner.steps import Handle, NodeKind
 from mountplan.planner.topology import Filesystem, LayerRef
+
+_MOST_LIKENED = 10_000
 
 
 class Space:
@@ -115,6 +119,7 @@ class Context:
         self.drafts: list[Draft] = []  # of all namespaces
         self.by_id: dict[str, Draft] = {}
         self.filesystems: dict[Handle, FilesystemDraft] = {}
+        self._likened = 0
 
     def add(self, draft: Draft) -> None:
         self.drafts.append(draft)
@@ -124,16 +129,29 @@ class Context:
         """The mount with id `name`; a mistake at `key` if there is none."""
         draft = self.by_id.get(name)
         if draft is None:
-            close = get_close_matches(name, self.by_id, n=1)
-            by_target = [d for d in self.drafts if d.spec.target == name and d.spec.id is None]
+            close = self.closest(name, self.by_id)
             if close:
-                remedy = f'did you mean "{close[0]}" ({self.by_id[close[0]].key})?'
-            elif by_target:
-                remedy = f'give {by_target[0].key} an id = "..." and name that'
+                remedy = f'did you mean "{close}" ({self.by_id[close].key})?'
+            elif name in self._nameless:
+                remedy = f'give {self._nameless[name].key} an id = "..." and name that'
             else:
                 remedy = f'give the mount that is meant an id = "{name}"'
             self.mistakes.add(key, f'no mount has the id "{name}"', remedy)
         return draft
+
+    @cached_property
+    def _nameless(self) -> dict[str, Draft]:
+        """The mounts without an id, by their target, of several on one the first."""
+        return {draft.target: draft for draft in reversed(self.drafts) if draft.spec.id is None and draft.placed}
+
+    def closest(self, name: str, names: Collection[str]) -> str:
+        """The one of `names` that `name` was perhaps meant to be, or "".
+
+        To liken two names takes 30 microseconds, so where there are many, only the first mistakes get an answer.
+        """
+        self._likened += len(names)
+        close = get_close_matches(name, names, n=1) if self._likened < _MOST_LIKENED else []
+        return close[0] if close else ""
 
     def look(self, path: str, key: str, remedy: str) -> HostPath | None:
         """What the host has at `path`; a mistake at `key` if there is nothing."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 from mountplan.planner.draft import Context, Draft
 from mountplan.planner.host import HostPath
 from mountplan.planner.paths import TargetPath, common_ancestor
@@ -77,8 +75,8 @@ def _assign_members(groups: dict[str, _GroupDraft], context: Context) -> None:
         known = True
         for field, name in (("peer_group", peer), ("master", master)):
             if name is not None and name not in groups:
-                close = get_close_matches(name, groups, n=1)
-                remedy = f'did you mean "{close[0]}"?' if close else f"add a table [peer_group.{name}]"
+                close = context.closest(name, groups)
+                remedy = f'did you mean "{close}"?' if close else f"add a table [peer_group.{name}]"
                 context.mistakes.add(f"{draft.key}.{field}", f'there is no peer group "{name}"', remedy)
                 known = False
         if not known:
@@ -112,8 +110,8 @@ def _masters_first(groups: dict[str, _GroupDraft], context: Context) -> list[_Gr
             trail.append(name)
             master = groups[name].master
             if master and master not in groups:
-                close = get_close_matches(master, groups, n=1)
-                remedy = f'did you mean "{close[0]}"?' if close else f"add a table [peer_group.{master}]"
+                close = context.closest(master, groups)
+                remedy = f'did you mean "{close}"?' if close else f"add a table [peer_group.{master}]"
                 context.mistakes.add(f"{groups[name].key}.master", f'there is no peer group "{master}"', remedy)
                 known = good = False
                 break
