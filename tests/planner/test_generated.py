@@ -1,0 +1,140 @@
+"""Whatever spec comes up: what holds for every plan, without a kernel. tests/kernel/test_generated.py builds them."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, given, settings
+
+from mountplan import api
+from mountplan.applier.execute import execute
+from mountplan.applier.report import Reporter
+from mountplan.planner import steps as s
+from mountplan.planner.errors import PlanRefused, SpecError
+from mountplan.planner.paths import TargetPath
+from mountplan.planner.plan import Plan
+from mountplan.planner.planfile import dump_plan, load_plan
+from mountplan.planner.spec import build_spec
+from tests.fakes import FakeHost, FakeKernel, host_mount
+from tests.generated import NAMES, Table, specs
+
+SETTINGS = settings(
+    max_examples=int(os.environ.get("MOUNTPLAN_EXAMPLES", "100")),
+    deadline=None,
+    derandomize="MOUNTPLAN_EXAMPLES" not in os.environ,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def host() -> FakeHost:
+    """A host with the places that tests/generated.py binds from."""
+    places = ("", "/wide", "/wide/a/b", "/wide/b", "/shared", "/shared/c", "/slave", "/slave/c", "/stack", "/ro")
+    paths = {
+        f"/h{place}/{one}/{two}/{three}": "directory"
+        for place in places
+        for one in NAMES
+        for two in NAMES
+        for three in NAMES
+    }
+    paths |= {f"/h{place}/f": "file" for place in places}
+    return FakeHost(
+        paths,
+        (
+            host_mount(2, 1, "/h"),
+            host_mount(3, 2, "/h/wide/a/b", attributes="rw,noexec,relatime"),
+            host_mount(4, 2, "/h/wide/b", unbindable=True),
+            host_mount(5, 2, "/h/shared", shared=1),
+            host_mount(6, 5, "/h/shared/c", shared=2),
+            host_mount(7, 2, "/h/slave", device="8:5", master=1),
+            host_mount(8, 7, "/h/slave/c", device="8:6", master=2),
+            host_mount(9, 2, "/h/stack"),
+            host_mount(10, 9, "/h/stack"),
+            host_mount(11, 2, "/h/ro", attributes="ro,relatime"),
+        ),
+    )
+
+
+def plan_of(value: Table) -> Plan | None:
+    """The plan, or None for a spec that is refused: with places, reasons and remedies."""
+    try:
+        return api.plan(build_spec(value), host())
+    except SpecError as error:
+        assert error.mistakes
+        assert all(mistake.ref.key and mistake.what and mistake.remedy for mistake in error.mistakes)
+    except PlanRefused as error:
+        assert error.reasons
+    return None
+
+
+@SETTINGS
+@given(specs(host="/h"))
+def test_a_plan_is_the_same_every_time_and_after_a_visit_to_its_file(value: Table) -> None:
+    plan = plan_of(value)
+    if plan is not None:
+        text = dump_plan(plan)
+        assert text == dump_plan(plan_of(value) or plan)
+        assert plan == load_plan(text.encode(), "plan.json")
+
+
+@SETTINGS
+@given(specs(host="/h"))
+def test_a_plan_uses_what_it_has_made_and_lets_go_of_all_of_it(value: Table) -> None:
+    """FakeKernel knows which descriptors are open, and would not take another."""
+    plan = plan_of(value)
+    if plan is not None:
+        kernel = FakeKernel()
+        execute(plan.steps, kernel, Reporter())
+        assert {} == kernel.open_descriptors
+
+
+@SETTINGS
+@given(specs(host="/h", inherit="/h/wide"))
+def test_attributes_come_before_attaching_and_joining_comes_after_all_that_stands_on_a_mount(value: Table) -> None:
+    plan = plan_of(value)
+    attached: dict[str, int] = {}
+    joined: set[str] = set()
+    for number, step in enumerate(plan.steps if plan else ()):
+        if isinstance(step, s.SetAttributes):
+            assert step.mount not in attached, step
+        elif isinstance(step, s.Attach):
+            assert step.parent not in joined, step
+            assert step.mount not in joined, step
+            attached[step.mount] = number
+        elif isinstance(step, s.JoinGroup):
+            assert step.mount in attached, step
+            joined.add(step.mount)
+
+
+@SETTINGS
+@given(specs(host="/h"))
+def test_no_mount_is_attached_below_a_place_of_its_parent_that_is_covered_already(value: Table) -> None:
+    plan = plan_of(value)
+    covered: dict[str, list[TargetPath]] = {}
+    for step in plan.steps if plan else ():
+        if isinstance(step, s.Attach) and step.parent != s.YARD:
+            place = TargetPath("/" + step.path)
+            for other in covered.get(step.parent, []):
+                assert not place.is_under(other), step
+            covered.setdefault(step.parent, []).append(place)
+
+
+@SETTINGS
+@given(specs(host="/h", inherit="/h/wide"))
+def test_every_mount_of_the_spec_is_expected_where_it_says(value: Table) -> None:
+    plan = plan_of(value)
+    if plan is None:
+        return
+    expected = {mount.name: mount for mount in plan.expected.namespaces[0].mounts}
+    for one in value["mount"]:
+        if "target" not in one:
+            continue
+        place = expected[one["id"]]
+        assert (one.get("unbindable", False), one.get("peer_group", "")) == (place.unbindable, place.group)
+        path = TargetPath("/")
+        chain = [place]
+        while chain[-1].parent:
+            chain.append(expected[chain[-1].parent])
+        for mount in reversed(chain):
+            path = path.joined(mount.place)
+        assert one["target"] == path
