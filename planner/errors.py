@@ -8,7 +8,10 @@
     |-- StepRefused        the kernel said no to a step                                  (exit status 3)
     |-- NotGranted         everything was carried out, but what stands there is different (exit status 3)
     |-- NamespaceRefused   the kernel would not give a process or a namespace to build in  (exit status 3)
-    `-- CommandNotStarted  the namespace stands, but the command cannot run in it (exit status 126, 127, else 3)
+    |-- CommandNotStarted  the namespace stands, but the command cannot run in it (exit status 126, 127, else 3)
+    |-- NotKept            no namespaces are kept under that name                     (exit status 2)
+    |-- NameTaken          something else is kept under that name                     (exit status 1)
+    `-- KeepRefused        namespaces cannot be kept, or got at, where they are kept  (exit status 3, a bad name 2)
 
 Only the command line prints them or turns them into an exit status.
 """
@@ -148,6 +151,43 @@ class CommandNotStarted(MountplanError):
     """The command of `run` did not start. The exit status is a shell's: 127 not found, 126 not executable; else 3."""
 
     code = "command-not-started"
+
+    def __init__(self, what: str, remedy: str = "", exit_status: int = 3) -> None:
+        self.what = what
+        self.remedy = remedy
+        self.exit_status = exit_status
+        super().__init__(what + (f"\n  remedy: {remedy}" if remedy else ""))
+
+
+class NotKept(MountplanError):
+    """No namespaces are kept under a name, or none of that name are among them."""
+
+    exit_status = 2
+    code = "not-kept"
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        self.what = what
+        self.remedy = remedy
+        super().__init__(what + (f"\n  remedy: {remedy}" if remedy else ""))
+
+
+class NameTaken(MountplanError):
+    """What is kept under a name is from another spec, no longer what it was, or somebody else's work meanwhile."""
+
+    exit_status = 1
+    code = "name-taken"
+
+    def __init__(self, what: str, remedy: str = "", differences: tuple[NamedTuple, ...] = ()) -> None:
+        self.what = what
+        self.remedy = remedy
+        self.differences = differences  # planner.compare.Difference
+        super().__init__(what + (f"\n  remedy: {remedy}" if remedy else ""))
+
+
+class KeepRefused(MountplanError):
+    """The place where namespaces are kept cannot be used, or the kernel would not have them kept there."""
+
+    code = "keep-refused"
 
     def __init__(self, what: str, remedy: str = "", exit_status: int = 3) -> None:
         self.what = what

@@ -1,0 +1,188 @@
+"""The process that keeps namespaces for a user who cannot mount their files anywhere: it holds descriptors of them.
+
+It is a child of nobody, small, and does nothing. What tells it from another process that has got its pid later is when
+it began; a descriptor of its directory in /proc, once that has been compared, stands for this process and no other.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import select
+import signal
+import sys
+from typing import NoReturn
+
+from mountplan.applier import abi, syscalls
+from mountplan.applier.channel import pipe
+from mountplan.applier.keptstate import Keeper
+from mountplan.planner.errors import KeepRefused
+
+_LEASH = 3  # the keeper's descriptor that tells whether it is to stay; the namespaces follow it
+FIRST = _LEASH + 1
+_PATIENCE = 10_000  # ms for a killed process to be gone
+
+# It waits for one byte. Without it, the pipe ends with the process that wanted something kept, and so does this one.
+_PROGRAM = f"""\
+import os, signal
+with open("/proc/self/comm", "w") as file:
+    file.write("mountplan-keep")
+if os.read({_LEASH}, 1):
+    os.close({_LEASH})
+    while True:
+        signal.pause()
+"""
+
+
+def start_keeper(namespaces: tuple[int, ...], title: str) -> tuple[Keeper, int]:
+    """Start a process that holds `namespaces` as its descriptors FIRST, FIRST + 1, ...; and its leash.
+
+    It ends with the leash, unless release() has been called. The caller owns the leash. Raises KeepRefused.
+    """
+    program = sys.executable
+    if not program:
+        raise KeepRefused("cannot keep namespaces: sys.executable does not tell where Python is", "set it")
+    told, tell = pipe()
+    leash_end, leash = pipe()
+    try:
+        child = os.fork()
+        if child == 0:
+            _daemonize(tell, (leash_end, *namespaces), program, title)
+        os.close(tell)
+        tell = -1
+        pid = int(os.read(told, 20) or b"0")
+        try:
+            os.waitpid(child, 0)
+        except ChildProcessError:
+            pass  # this process ignores SIGCHLD
+        keeper = _describe(pid) if pid else None
+        if keeper is None:
+            raise KeepRefused("cannot start a process that keeps the namespaces", "look for limits: ulimit -u")
+        return keeper, leash
+    except BaseException as error:
+        os.close(leash)
+        if isinstance(error, OSError):
+            raise KeepRefused(f"cannot start a process that keeps the namespaces: {error.strerror}") from None
+        raise
+    finally:
+        for fd in {told, tell, leash_end} - {-1}:
+            os.close(fd)
+
+
+def release(leash: int) -> None:
+    """From now on the keeper stays by itself. Closes the leash."""
+    try:
+        os.write(leash, b"k")
+    finally:
+        os.close(leash)
+
+
+def _daemonize(tell: int, fds: tuple[int, ...], program: str, title: str) -> NoReturn:
+    """In a child: become the father of a process that has no other, and nothing of ours but `fds`, from _LEASH on."""
+    try:
+        os.setsid()
+        child = os.fork()
+        if child:
+            os.write(tell, b"%d" % child)
+            os._exit(0)
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD):
+            signal.signal(name, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.chdir("/")
+        os.umask(0o077)
+        above = _LEASH + len(fds)
+        held = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, above) for fd in fds]
+        for number, fd in enumerate(held, _LEASH):
+            os.dup2(fd, number)
+        null = os.open("/dev/null", os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(null, number)
+        syscalls.close_range(above, abi.LAST_FD, abi.CLOSE_RANGE_CLOEXEC)
+        os.execve(program, [program, "-I", "-S", "-c", _PROGRAM, title], {})
+    finally:
+        os._exit(1)
+
+
+def _describe(pid: int) -> Keeper | None:
+    try:
+        process = _open_process(pid)
+    except OSError:
+        return None
+    try:
+        start = _start_of(process)
+    finally:
+        os.close(process)
+    return None if start is None else Keeper(pid, start, *_surroundings())
+
+
+def _surroundings() -> tuple[str, int, int]:
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        boot = file.read().strip()
+    times = os.stat("/proc/self/ns/time").st_ino if os.path.exists("/proc/self/ns/time") else 0
+    return boot, os.stat("/proc/self/ns/pid").st_ino, times
+
+
+def _open_process(pid: int) -> int:
+    return os.open(f"/proc/{pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _start_of(process: int) -> int | None:
+    """When the process of a /proc directory began; None if it has ended."""
+    try:
+        fd = os.open("stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=process)
+    except OSError:
+        return None
+    try:
+        text = os.read(fd, 4096)
+    except ProcessLookupError:
+        return None
+    finally:
+        os.close(fd)
+    fields = text.rpartition(b")")[2].split()
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def open_keeper(keeper: Keeper) -> int | None:
+    """A descriptor of the keeper's directory in /proc, which is that process's for ever; None if it has ended.
+
+    Raises KeepRefused if its pid cannot be understood here.
+    """
+    boot, pids, times = _surroundings()
+    if boot != keeper.boot:
+        return None
+    if (pids, times) != (keeper.pids, keeper.times):
+        what = f"process {keeper.pid}, which keeps the namespaces, is in another pid or time namespace"
+        raise KeepRefused(what, "run mountplan where the namespaces were kept")
+    try:
+        process = _open_process(keeper.pid)
+    except OSError:
+        return None
+    if _start_of(process) == keeper.start:
+        return process
+    os.close(process)
+    return None
+
+
+def end_keeper(keeper: Keeper) -> None:
+    """Kill the keeper, if it is still the same process, and wait until it is gone."""
+    try:
+        pidfd = os.pidfd_open(keeper.pid)
+    except ProcessLookupError:
+        return
+    try:
+        # Compared after the pidfd was opened: if the process that is meant is alive now, the pidfd is of it.
+        process = open_keeper(keeper)
+        if process is None:
+            return
+        os.close(process)
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        if not poll.poll(_PATIENCE):
+            raise KeepRefused(f"process {keeper.pid}, which keeps the namespaces, does not end")
+    except OSError as error:
+        if error.errno != errno.ESRCH:
+            raise
+    finally:
+        os.close(pidfd)

@@ -1,0 +1,379 @@
+"""Namespaces kept by name: keep, look up, list, open, remove.
+
+Root's are kept by mounting their files (nsfs) in the store, an ordinary user's by a process that holds them
+(keeper.py). Beside them is what is needed later: the state, the plan, the host's mount table that the plan met, and
+each namespace's table as it was when it was kept.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
+
+from mountplan.applier import abi, syscalls
+from mountplan.applier.inspect import Whole
+from mountplan.applier.keeper import FIRST, end_keeper, open_keeper, release, start_keeper
+from mountplan.applier.keptstate import (
+    Kept,
+    KeptNamespace,
+    check_name,
+    dump_state,
+    dump_table,
+    file_of,
+    load_state,
+    load_table,
+)
+from mountplan.applier.namespaces import Built
+from mountplan.applier.store import Store, find_place, reading, writing
+from mountplan.applier.subjects import Subject
+from mountplan.applier.younger import is_younger
+from mountplan.planner.errors import KeepRefused, NameTaken, NotKept
+from mountplan.planner.table import MountTable
+
+_STATE, _PLAN, _HOST, _SEEN = ".state.json", ".plan.json", ".host.json", ".seen-"
+_SEE = "`mountplan ls` shows what is"
+
+
+class Opened:
+    """A kept name that cannot go away or be replaced while it is looked at; a context manager lends it (opened())."""
+
+    def __init__(self, kept: Kept, directory: int, process: int | None) -> None:
+        self.kept = kept
+        self._directory = directory
+        self._process = process  # the keeper's directory in /proc
+
+    def namespace(self, name: str = "") -> KeptNamespace:
+        """The mount namespace `name`, or the first. Raises NotKept."""
+        for one in self.kept.mounts:
+            if name in ("", one.name):
+                return one
+        names = ", ".join(one.name for one in self.kept.mounts if one.name)
+        what = f"{self.kept.name} has no mount namespace {name!r}"
+        raise NotKept(what, f"it has: {names}" if names else f"it has a single one: leave out /{name}")
+
+    def open(self, one: KeptNamespace) -> int:
+        """A descriptor of a namespace. Raises NotKept if it is gone."""
+        base = self._directory if self._process is None else self._process
+        try:
+            # The keeper's are links of /proc to the namespace itself, which is what they must be followed to.
+            flags = os.O_RDONLY | os.O_CLOEXEC | (os.O_NOFOLLOW if self._process is None else 0)
+            fd = os.open(one.source, flags, dir_fd=base)
+        except OSError as error:
+            raise _gone(self.kept, one, error.strerror or "") from None
+        if os.fstat(fd).st_ino != one.inode:
+            os.close(fd)
+            raise _gone(self.kept, one, "its file is no longer mounted")
+        return fd
+
+    @contextmanager
+    def entrances(self, one: KeptNamespace) -> Iterator[list[int]]:
+        """Lend descriptors of all namespaces to enter, in this order: what gives the rights first, `one` last."""
+        with ExitStack() as stack:
+            others = [other for other in self.kept.namespaces if other.kind not in ("mnt", "pid")]
+            fds = []
+            for other in (*sorted(others, key=lambda other: other.kind != "user"), one):
+                fds.append(self.open(other))
+                stack.callback(os.close, fds[-1])
+            yield fds
+
+    def look(self, one: KeptNamespace) -> Whole:
+        """All mounts of a mount namespace as they are now. Raises TableError."""
+        label = f"{self.kept.name}/{one.name}" if one.name else self.kept.name
+        with Subject(one.name, label, self.open(one), 0) as subject:
+            return subject.read()
+
+    def seen(self, one: KeptNamespace) -> MountTable:
+        """What look() gave when it was kept."""
+        return load_table(self._read(_SEEN + file_of("mnt", one.name)))
+
+    def plan_text(self) -> bytes:
+        """The plan, as planner/planfile.py wrote it."""
+        return self._read(_PLAN)
+
+    def host(self) -> MountTable:
+        """The host's mount table as the plan met it."""
+        return load_table(self._read(_HOST))
+
+    def _read(self, file: str) -> bytes:
+        return _read(self._directory, file)
+
+
+class NewName(NamedTuple):
+    """What is to be kept, but for the namespaces themselves. `replaces` is the id of what has the name now, "" for
+    nothing: if that has changed, somebody else has won.
+    """
+
+    state: Kept
+    replaces: str
+    plan: bytes
+
+
+def can_keep(built: Built) -> bool:
+    """False if the kernel would not mount the files of these namespaces here; see giving_younger() for others."""
+    if not find_place().is_mount:
+        return True
+    for held in built.namespaces:
+        fd = built.open_mounts(held.name)
+        try:
+            if not is_younger(fd):
+                return False
+        finally:
+            os.close(fd)
+    return True
+
+
+def keep(new: NewName, built: Built) -> Kept:
+    """Keep the namespaces of `built`, which have been verified. The caller still lets `built` go.
+
+    Raises NameTaken if something else has got the name meanwhile, and KeepRefused.
+    """
+    name = check_name(new.state.name)
+    kinds = [kind for kind in built.kinds if kind != "user"]
+    if _has_user_namespace(built):
+        kinds.insert(0, "user")
+    if "pid" in kinds:
+        what = f"cannot keep {name}: a pid namespace ends with its first process, and so with this command"
+        raise KeepRefused(what, 'use `mountplan run`, or leave "pid" out of run.unshare')
+    with ExitStack() as stack, _writing(create=True) as store:
+        assert store is not None
+        current = _state_in(store, name)
+        if (current.id if current else "") != new.replaces:
+            what = f"{name}: another mountplan has " + ("kept something under that name" if current else "removed it")
+            raise NameTaken(f"{what} meanwhile; nothing was changed", "look at it, and try again")
+        wanted = [("mnt", held.name, built.open_mounts(held.name)) for held in built.namespaces]
+        wanted += [(kind, "", built.open_namespace(kind)) for kind in kinds]
+        for _, _, fd in wanted:
+            stack.callback(os.close, fd)
+        seen = {held: Subject(held, name, fd, 0).read().table for kind, held, fd in wanted if kind == "mnt"}
+        with store.coming(name) as directory:
+            _write(directory, _PLAN, new.plan)
+            _write(directory, _HOST, dump_table(built.host))
+            for held, table in seen.items():
+                _write(directory, _SEEN + file_of("mnt", held), dump_table(table))
+            kept = _hold(store, directory, new.state, wanted)
+        return kept  # noqa: RET504 - not before the block has ended
+
+
+def _has_user_namespace(built: Built) -> bool:
+    return os.stat(f"/proc/{built.pid}/ns/user").st_ino != os.stat("/proc/self/ns/user").st_ino
+
+
+def _hold(store: Store, directory: int, state: Kept, wanted: list[tuple[str, str, int]]) -> Kept:
+    """Have the namespaces outlive this process, and write the state: the last file, and whole."""
+    if store.place.is_mount:
+        namespaces = []
+        for kind, name, fd in wanted:
+            file = file_of(kind, name)
+            _pin(fd, directory, file)
+            namespaces.append(KeptNamespace(kind, name, os.fstat(fd).st_ino, file))
+        kept = state._replace(namespaces=tuple(namespaces), keeper=None)
+        _write(directory, _STATE, dump_state(kept))
+        return kept
+    keeper, leash = start_keeper(tuple(fd for _, _, fd in wanted), f"{store.place.path}/{state.name}")
+    try:
+        kept = state._replace(
+            namespaces=tuple(
+                KeptNamespace(kind, name, os.fstat(fd).st_ino, f"fd/{number}")
+                for number, (kind, name, fd) in enumerate(wanted, FIRST)
+            ),
+            keeper=keeper,
+        )
+        # The state first: once the keeper stays by itself, whoever finds this directory must be able to end it.
+        _write(directory, _STATE, dump_state(kept))
+    except BaseException:
+        os.close(leash)
+        raise
+    release(leash)
+    return kept
+
+
+def _pin(namespace: int, directory: int, file: str) -> None:
+    """Mount a namespace on a new file."""
+    os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0, dir_fd=directory))
+    flags = abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_EMPTY_PATH
+    tree = syscalls.open_tree(namespace, b"", flags)
+    try:
+        where = os.open(file, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        try:
+            syscalls.move_mount(tree, where, b"", abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH)
+        finally:
+            os.close(where)
+    finally:
+        os.close(tree)
+
+
+def find(name: str) -> Kept | None:
+    """What is kept under a name, or None. Does not look whether it is still there."""
+    check_name(name)
+    with reading() as store:
+        return _state_in(store, name) if store is not None else None
+
+
+def plan_text(name: str) -> bytes:
+    """The plan of what is kept under a name. Raises NotKept."""
+    check_name(name)
+    with reading() as store:
+        directory = store.open(name) if store is not None else None
+        if directory is None:
+            raise NotKept(f"nothing is kept under the name {name!r}", _SEE)
+        try:
+            return _read(directory, _PLAN)
+        finally:
+            os.close(directory)
+
+
+def path_of(kept: Kept, one: KeptNamespace) -> str:
+    """Where other programs find the file of a namespace."""
+    if kept.keeper is not None:
+        return f"/proc/{kept.keeper.pid}/{one.source}"
+    return f"{find_place().path}/{kept.name}/{one.source}"
+
+
+def names() -> tuple[str, ...]:
+    """All names, sorted."""
+    with reading() as store:
+        return tuple(store.names()) if store is not None else ()
+
+
+@contextmanager
+def opened(name: str) -> Iterator[Opened]:
+    """Lend what is kept under a name. Raises NotKept."""
+    check_name(name)
+    with ExitStack() as stack:
+        store = stack.enter_context(reading())
+        directory = store.open(name) if store is not None else None
+        if directory is None:
+            raise NotKept(f"nothing is kept under the name {name!r}", _SEE)
+        stack.callback(os.close, directory)
+        try:
+            kept = load_state(_read(directory, _STATE))
+        except (OSError, ValueError):
+            raise NotKept(f"nothing is kept under the name {name!r} any more", _SEE) from None
+        process = None
+        if kept.keeper is not None:
+            process = open_keeper(kept.keeper)
+            if process is None:
+                raise NotKept(
+                    f"{name}: the process that kept the namespaces, {kept.keeper.pid}, has ended, and they with it",
+                    f"`mountplan apply {kept.spec}` makes them anew",
+                )
+            stack.callback(os.close, process)
+        yield Opened(kept, directory, process)
+
+
+def remove(name: str) -> None:
+    """Let a name go, and with it its namespaces, unless somebody is still in them. Raises NotKept."""
+    check_name(name)
+    with _writing(create=False) as store:
+        if store is None or name not in store.names():
+            raise NotKept(f"nothing is kept under the name {name!r}", _SEE)
+        store.drop(name)
+
+
+def tidy() -> tuple[str, ...]:
+    """Remove what crashes have left, and names whose namespaces are gone; says what it was, one line each."""
+    with reading() as store:
+        if store is None or not (store.has_leftovers() or any(_is_dead(store, name) for name in store.names())):
+            return ()
+    notes = []
+    with _writing(create=False) as store:
+        if store is None:
+            return ()
+        for name in store.names():
+            if reason := _is_dead(store, name):
+                store.drop(name)
+                notes.append(f"{name} is forgotten: {reason}")
+    return tuple(notes)
+
+
+def _is_dead(store: Store, name: str) -> str:
+    """Why nothing is left of a name; "" if it is alive, or cannot be judged from here."""
+    try:
+        with opened(name) as found:
+            for one in found.kept.namespaces:
+                os.close(found.open(one))
+    except NotKept as error:
+        return error.what
+    except KeepRefused:
+        pass
+    return ""
+
+
+@contextmanager
+def _writing(*, create: bool) -> Iterator[Store | None]:
+    """store.writing(), with what a crash has left gone before, and what the block has put aside gone after it."""
+    try:
+        with writing(create=create) as store:
+            if store is None:
+                yield None
+                return
+            discard = _unmount_or_end if store.place.is_mount else _end
+            store.sweep(discard)
+            try:
+                yield store
+            finally:
+                store.sweep(discard)
+    except OSError as error:
+        syscall = getattr(error, "syscall", "") or error.filename or "a system call"
+        raise KeepRefused(f"cannot keep or remove namespaces: {syscall}: {error.strerror}") from None
+
+
+def _unmount_or_end(directory: int, file: str) -> None:
+    _end(directory, file)
+    while True:
+        try:
+            syscalls.umount2(f"/proc/self/fd/{directory}/{file}".encode(), abi.MNT_DETACH | abi.UMOUNT_NOFOLLOW)
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                return  # nothing is mounted there (any more)
+            raise
+
+
+def _end(directory: int, file: str) -> None:
+    """End the keeper that a state tells of. One without a state has ended by itself: it was never released."""
+    if file != _STATE:
+        return
+    try:
+        keeper = load_state(_read(directory, file)).keeper
+    except (OSError, ValueError):
+        return
+    if keeper is not None:
+        end_keeper(keeper)
+
+
+def _state_in(store: Store, name: str) -> Kept | None:
+    directory = store.open(name)
+    if directory is None:
+        return None
+    try:
+        return load_state(_read(directory, _STATE))
+    except (OSError, ValueError):
+        return None
+    finally:
+        os.close(directory)
+
+
+def _gone(kept: Kept, one: KeptNamespace, why: str) -> NotKept:
+    what = f"{kept.name}: its {one.kind} namespace{one.name and ' '}{one.name} is gone: {why}"
+    return NotKept(what, f"`mountplan apply {kept.spec}` makes it anew")
+
+
+def _write(directory: int, file: str, data: bytes) -> None:
+    fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+    finally:
+        os.close(fd)
+
+
+def _read(directory: int, file: str) -> bytes:
+    fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        return b"".join(iter(lambda: os.read(fd, 1 << 20), b""))
+    finally:
+        os.close(fd)

@@ -1,0 +1,128 @@
+"""What is written down about kept namespaces: a JSON file beside them, complete from the moment it can be seen."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NamedTuple
+
+from mountplan.planner.errors import KeepRefused
+from mountplan.planner.plan import RunSettings
+from mountplan.planner.table import MountRow, MountTable
+
+FORMAT = "mountplan-kept/1"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+
+
+class KeptNamespace(NamedTuple):
+    """One namespace. `name` is the spec's, of a mount namespace ("" if the spec has one only).
+
+    `source` is where its file is: in the name's directory, or if there is a keeper, below its directory in /proc.
+    """
+
+    kind: str  # as in /proc/PID/ns: mnt, user, net, ...
+    name: str
+    inode: int
+    source: str
+
+
+class Keeper(NamedTuple):
+    """The process that holds the namespaces. `start` is when it began, in clock ticks after boot: pids are used again.
+
+    `pids` and `times` are the inodes of the namespaces in which `pid` and `start` mean this.
+    """
+
+    pid: int
+    start: int
+    boot: str
+    pids: int
+    times: int
+
+
+class Kept(NamedTuple):
+    """Namespaces that are kept under a name.
+
+    `id` is another one for every build. `created` is in UTC; `since` says the same as seconds after boot, which no
+    change of the clock touches. `spec` is the absolute path of the spec, `digest` that of the plan without its places.
+    """
+
+    name: str
+    id: str
+    spec: str
+    digest: str
+    created: str
+    since: float
+    made_by: str
+    namespaces: tuple[KeptNamespace, ...]
+    keeper: Keeper | None
+    run: RunSettings
+
+    @property
+    def mounts(self) -> tuple[KeptNamespace, ...]:
+        """The mount namespaces, in the order of the spec."""
+        return tuple(one for one in self.namespaces if one.kind == "mnt")
+
+
+def check_name(name: str) -> str:
+    """`name`, if it can be one: it becomes a file. Raises KeepRefused."""
+    if _NAME.fullmatch(name):
+        return name
+    what = f"{name!r} is no name to keep namespaces under" if name else "there is no name to keep the namespaces under"
+    remedy = "a name has letters, digits, '_', '-' and '.', no '-' or '.' first, and at most 100 characters"
+    if not name:
+        remedy = 'write name = "..." at the top of the spec, or give one with --name'
+    raise KeepRefused(what, remedy, 2)
+
+
+def file_of(kind: str, name: str) -> str:
+    """The file of a namespace in its name's directory. Those of other kinds than mnt are hidden, so as not to clash."""
+    if kind != "mnt":
+        return f".{kind}"
+    return check_name(name) if name else "mnt"
+
+
+def dump_state(kept: Kept) -> bytes:
+    """As JSON."""
+    values = kept._asdict() | {
+        "namespaces": [one._asdict() for one in kept.namespaces],
+        "keeper": kept.keeper and kept.keeper._asdict(),
+        "run": kept.run._asdict(),
+    }
+    return json.dumps({"format": FORMAT, **values}, indent=1).encode() + b"\n"
+
+
+def load_state(text: bytes) -> Kept:
+    """What dump_state wrote. Raises KeepRefused if another version of mountplan did, and ValueError for anything else:
+    what a crash has left may be anything.
+    """
+    try:
+        values: dict[str, Any] = json.loads(text)
+        form = values.pop("format")
+        if form != FORMAT and str(form).startswith("mountplan-kept/"):
+            what = f"it was written by version {values.get('made_by')} of mountplan, which this one does not understand"
+            raise KeepRefused(what, "use that version")
+        if form != FORMAT:
+            raise ValueError("it is no state of mountplan's")
+        run = {name: _frozen(value) for name, value in values["run"].items()}
+        values |= {
+            "namespaces": tuple(KeptNamespace(**one) for one in values["namespaces"]),
+            "keeper": Keeper(**values["keeper"]) if values["keeper"] else None,
+            "run": RunSettings(**run),
+        }
+        return Kept(**values)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from None
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(one) for one in value) if isinstance(value, list) else value
+
+
+def dump_table(table: MountTable) -> bytes:
+    """A mount table as JSON, one row a line."""
+    return b"[" + b",\n".join(json.dumps(row).encode() for row in table.rows) + b"]\n"
+
+
+def load_table(text: bytes) -> MountTable:
+    """What dump_table wrote."""
+    return MountTable(tuple(MountRow(*row) for row in json.loads(text)))

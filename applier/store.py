@@ -1,0 +1,382 @@
+"""Where kept namespaces have their names: a directory with one directory for each name.
+
+Root's is a private, unbindable tmpfs on /run/mountplan, made when the first name is kept and gone with the last. An
+ordinary user's is the directory `mountplan` in the runtime directory, which is there from the first name to the last.
+
+Names are written under a lock on the directory itself (flock(2)), and in one rename each: whoever reads sees a name
+whole or not at all. What begins with ".new-" or ".old-" is on its way in or out; found under the lock, it is what a
+crash has left. The lock is held for milliseconds, never while something is built.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic, sleep
+from typing import NamedTuple
+
+from mountplan.applier import abi, syscalls
+from mountplan.planner.errors import KeepRefused
+
+RUN = "/run"
+_OWNER = ".owner"
+_COMING, _GOING = ".new-", ".old-"
+_PATIENCE = 30.0  # seconds to wait for the lock
+_TRIES = 100
+
+Discard = Callable[[int, str], None]
+
+
+class Place(NamedTuple):
+    """The path of a store, and whether it is a mount of our own, in which namespace files can be mounted."""
+
+    path: str
+    is_mount: bool
+
+
+def find_place() -> Place:
+    """Where this user's names are. Raises KeepRefused if there is no place for them."""
+    if _may_mount():
+        try:
+            if os.stat(RUN).st_uid == os.geteuid():
+                return Place(f"{RUN}/mountplan", True)
+        except OSError as error:
+            if os.geteuid() == 0 and "XDG_RUNTIME_DIR" not in os.environ:
+                raise KeepRefused(f"cannot keep namespaces: {RUN}: {error.strerror}", f"create {RUN}") from None
+    return Place(f"{_runtime_directory()}/mountplan", False)
+
+
+def _may_mount() -> bool:
+    """True if this process may change its mount namespace; in a user namespace of its own it may not always."""
+    try:
+        os.close(syscalls.fsopen(b"tmpfs"))
+    except OSError:
+        return False
+    return True
+
+
+def _runtime_directory() -> str:
+    path = os.environ.get("XDG_RUNTIME_DIR", "")
+    origin = "XDG_RUNTIME_DIR"
+    if not path:
+        path = origin = f"/run/user/{os.geteuid()}"
+    remedy = "set XDG_RUNTIME_DIR to a directory of yours that nobody else can write to, or run it as root"
+    what = f"there is no place to keep namespaces in: {origin}"
+    if not os.path.isabs(path):
+        raise KeepRefused(f"{what} is {path!r}, which is no absolute path", remedy)
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise KeepRefused(f"{what}: {error.strerror}", remedy) from None
+    if not stat.S_ISDIR(found.st_mode):
+        raise KeepRefused(f"{what}: {path} is no directory", remedy)
+    if found.st_uid != os.geteuid():
+        raise KeepRefused(f"{what}: {path} belongs to user {found.st_uid}", remedy)
+    if found.st_mode & 0o022:
+        raise KeepRefused(f"{what}: others may write to {path}", remedy)
+    return path
+
+
+class Store:
+    """An open store. `fd` is its directory."""
+
+    def __init__(self, place: Place, fd: int) -> None:
+        self.place = place
+        self.fd = fd
+
+    def names(self) -> list[str]:
+        """The names in it, sorted."""
+        return sorted(name for name in os.listdir(self.fd) if name[0] != ".")
+
+    def open(self, name: str) -> int | None:
+        """A descriptor of the directory of a name, or None if there is no such name."""
+        try:
+            return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd)
+        except FileNotFoundError:
+            return None
+
+    @contextmanager
+    def coming(self, name: str) -> Iterator[int]:
+        """Lend a new directory that becomes `name` when the block has ended. Only under the lock.
+
+        What had the name before changes places with it at the same moment, and goes. If the block raises, nothing
+        has changed; what is in the new directory then is for the next sweep().
+        """
+        new = _COMING + name
+        os.mkdir(new, 0o700, dir_fd=self.fd)
+        directory = os.open(new, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd)
+        try:
+            yield directory
+        finally:
+            os.close(directory)
+        if self._has(name):
+            syscalls.exchange(self.fd, os.fsencode(new), os.fsencode(name))
+        else:
+            os.rename(new, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+
+    def drop(self, name: str) -> None:
+        """Let a name be gone at once; sweep() does the rest. Only under the lock."""
+        os.rename(name, _GOING + name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+
+    def sweep(self, discard: Discard) -> list[str]:
+        """Remove what is on its way in or out with `discard(directory, file)` for each file. Only under the lock.
+
+        The names of what it was.
+        """
+        swept = []
+        for name in sorted(os.listdir(self.fd)):
+            if not name.startswith((_COMING, _GOING)):
+                continue
+            directory = self.open(name)
+            if directory is not None:
+                try:
+                    for file in sorted(os.listdir(directory), key=_last_first):
+                        discard(directory, file)
+                        os.unlink(file, dir_fd=directory)
+                finally:
+                    os.close(directory)
+                os.rmdir(name, dir_fd=self.fd)
+                swept.append(name[len(_COMING) :])
+        return swept
+
+    def has_leftovers(self) -> bool:
+        names = os.listdir(self.fd)
+        return any(name.startswith((_COMING, _GOING)) for name in names) or not any(name[0] != "." for name in names)
+
+    def _has(self, name: str) -> bool:
+        try:
+            os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+def _last_first(file: str) -> tuple[bool, str]:
+    """The state is removed last: it tells what else there is to be ended."""
+    return file.startswith("."), file
+
+
+@contextmanager
+def reading() -> Iterator[Store | None]:
+    """Lend this user's store, or None if nothing is kept. What a crash left in it may still be there."""
+    place = find_place()
+    fd = _open_ours(place)
+    if fd is None:
+        yield None
+        return
+    try:
+        yield Store(place, fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def writing(*, create: bool) -> Iterator[Store | None]:
+    """Lend this user's store with its lock held; without `create`, None if there is none.
+
+    A store that is empty at the end of the block goes away, also if the block raises. Raises KeepRefused.
+    """
+    place = find_place()
+    store = _lock_one(place, create=create)
+    if store is None:
+        yield None
+        return
+    try:
+        yield store
+    finally:
+        try:
+            if not any(name[0] != "." or name.startswith((_COMING, _GOING)) for name in os.listdir(store.fd)):
+                _remove(store)
+        finally:
+            store.close()
+
+
+def _lock_one(place: Place, *, create: bool) -> Store | None:
+    """The store, locked, and still the one that is in its place."""
+    for _ in range(_TRIES):
+        fd = _open_ours(place)
+        if fd is None:
+            if not create:
+                _remove_directory(place)
+                return None
+            _make(place)
+            continue
+        try:
+            _lock(fd, place)
+            if _is_in_place(fd, place):
+                if place.is_mount:
+                    # If whoever made it was killed between the two calls, and /run is shared, so is the store.
+                    syscalls.mount_setattr(fd, 0, syscalls.mount_attr(propagation=abi.MS_UNBINDABLE))
+                store = Store(place, fd)
+                fd = -1
+                return store
+        finally:
+            if fd >= 0:
+                os.close(fd)
+    raise KeepRefused(f"{place.path}: it is replaced again and again", "look for who else mounts there")
+
+
+def _lock(fd: int, place: Place) -> None:
+    deadline = monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if monotonic() > deadline:
+                what = f"{place.path}: another process has had it locked for {_PATIENCE:.0f} seconds"
+                raise KeepRefused(what, f"find out who it is (fuser -v {place.path}), and end it") from None
+        sleep(0.005)
+
+
+def _open_top(place: Place) -> int | None:
+    """A descriptor of the directory that is at the path now, or None. No symlink is followed, in root's place."""
+    resolve = abi.RESOLVE_NO_SYMLINKS if place.is_mount else 0
+    try:
+        return syscalls.openat2(abi.AT_FDCWD, os.fsencode(place.path), _DIRECTORY, resolve)
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            return None
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise KeepRefused(f"{place.path}: it is no directory, or a symlink leads there", "remove it") from None
+        raise KeepRefused(f"{place.path}: {error.strerror}") from None
+
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+
+
+def _open_ours(place: Place) -> int | None:
+    fd = _open_top(place)
+    if fd is None:
+        return None
+    ours = False
+    try:
+        ours = _is_ours(fd, place)
+    finally:
+        if not ours:
+            os.close(fd)
+    return fd if ours else None
+
+
+def _is_ours(fd: int, place: Place) -> bool:
+    """False for what is no store, and for a copy of a store that has come with a copy of its mount namespace.
+
+    Such a copy shows the files of another namespace's store without what is mounted on them: they look like what a
+    crash has left, and to remove one of them would take the mount from the store itself.
+    """
+    if not place.is_mount:
+        found = os.fstat(fd)
+        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            raise KeepRefused(f"{place.path}: it belongs to somebody else, or others may read it", "remove it")
+        return True
+    try:
+        owner = os.open(_OWNER, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+    except OSError:
+        return False
+    try:
+        return os.read(owner, 100) == _identity(fd)
+    finally:
+        os.close(owner)
+
+
+def _identity(mount: int) -> bytes:
+    """What tells a store's mount from copies of it: copies have another id, and are mostly in another namespace."""
+    return b"%d %d\n" % (os.stat("/proc/self/ns/mnt").st_ino, syscalls.mount_id(mount, b""))
+
+
+def _is_in_place(fd: int, place: Place) -> bool:
+    top = _open_top(place)
+    if top is None:
+        return False
+    try:
+        return _same(fd, top)
+    finally:
+        os.close(top)
+
+
+def _same(one: int, other: int) -> bool:
+    ids = [syscalls.mount_id(fd, b"") for fd in (one, other)]
+    return os.path.samestat(os.fstat(one), os.fstat(other)) and ids[0] == ids[1]
+
+
+def _make(place: Place) -> None:
+    """Make the store, unless somebody else is faster."""
+    try:
+        os.mkdir(place.path, 0o700)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise KeepRefused(f"cannot keep namespaces: {place.path}: {error.strerror}") from None
+    if not place.is_mount:
+        return
+    below = _open_top(place)
+    if below is None:
+        return
+    try:
+        _lock(below, place)
+        top = _open_top(place)
+        if top is None:
+            return
+        try:
+            if _same(below, top) and not _is_ours(top, place):
+                _mount_on(below)
+        finally:
+            os.close(top)
+    finally:
+        os.close(below)
+
+
+def _mount_on(directory: int) -> None:
+    """A tmpfs of our own on a directory, which is locked.
+
+    It cannot be unbindable from the start: where /run is shared, the kernel mounts no such thing there. There it also
+    puts a copy upon each peer and slave of /run, and makes ours a peer of those; the second call takes ours out again,
+    before anything is in it. The copies are told from a store by its owner, and go when it goes.
+    """
+    try:
+        context = syscalls.fsopen(b"tmpfs")
+        try:
+            syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, b"source", b"mountplan", 0)
+            syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, b"mode", b"0700", 0)
+            syscalls.fsconfig(context, abi.FSCONFIG_CMD_CREATE, None, None, 0)
+            mount = syscalls.fsmount(context, abi.MOUNT_ATTR_NOSUID | abi.MOUNT_ATTR_NODEV | abi.MOUNT_ATTR_NOEXEC)
+        finally:
+            os.close(context)
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            owner = os.open(_OWNER, flags, 0o600, dir_fd=mount)
+            try:
+                os.write(owner, _identity(mount))
+            finally:
+                os.close(owner)
+            syscalls.move_mount(mount, directory, b"", abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH)
+            syscalls.mount_setattr(mount, 0, syscalls.mount_attr(propagation=abi.MS_UNBINDABLE))
+        finally:
+            os.close(mount)
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            return  # somebody has removed the directory meanwhile
+        syscall = getattr(error, "syscall", "open")
+        raise KeepRefused(f"cannot mount a tmpfs on {RUN}/mountplan: {syscall}: {error.strerror}") from None
+
+
+def _remove(store: Store) -> None:
+    """Let an empty store go. Only under its lock."""
+    if store.place.is_mount:
+        # Lazily, since we have it open ourselves; others that have will find that it is no longer in its place.
+        syscalls.umount2(b"/proc/self/fd/%d" % store.fd, abi.MNT_DETACH)
+    _remove_directory(store.place)
+
+
+def _remove_directory(place: Place) -> None:
+    try:
+        os.rmdir(place.path)
+    except OSError:
+        pass  # not there, not empty, or somebody is just mounting there
