@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mountplan.applier.namespaces import Built
     from mountplan.applier.probe import Finding
     from mountplan.applier.report import Reporter
+    from mountplan.keeping import Keeping, Standing
     from mountplan.planner.compare import Drift
     from mountplan.planner.host import Host
     from mountplan.planner.plan import Plan
@@ -192,6 +193,49 @@ def execute(
     built, _ = _build_verified(plan, reporter)
     with built:
         exec_in(built, plan.run, command, namespace=namespace, status_fd=status_fd)
+
+
+def keep(plan: Plan, name: str | None = None, *, replace: bool = False, reporter: Reporter | None = None) -> Keeping:
+    """Build and verify `plan`, and keep it under `name`, or the spec's; if it stands there already, verify that.
+
+    With `replace`, the new build takes the place of what has the name at one moment, once it is verified. Raises
+    NameTaken if something else has the name, or what has it has changed; KeepRefused if nothing can be kept here.
+    """
+    from mountplan import keeping
+
+    return keeping.keep(plan, name, replace=replace, reporter=reporter)
+
+
+def kept() -> tuple[Standing, ...]:
+    """All that is kept, by name, each with its mounts as they are now and how they differ from what they were."""
+    from mountplan import keeping
+
+    return keeping.kept()
+
+
+def look_up(name: str) -> Standing:
+    """What is kept under a name, and how it is. Raises NotKept."""
+    from mountplan import keeping
+
+    return keeping.look_up(name)
+
+
+def enter(name: str, namespace: str = "", command: tuple[str, ...] = ()) -> NoReturn:
+    """End as `command`, or the user's shell, in the namespaces that are kept under a name: as the spec's [run] says.
+
+    Raises NotKept; or CommandNotStarted, maybe inside the new root, where nothing can be imported any more: print it,
+    and exit.
+    """
+    from mountplan import keeping
+
+    keeping.enter(name, namespace, command)
+
+
+def remove(name: str) -> None:
+    """Let what is kept under a name go; who is still in there stays. Raises NotKept."""
+    from mountplan.applier import kept
+
+    kept.remove(name)
 
 
 def shell() -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import pytest
 
@@ -17,7 +17,7 @@ from mountplan.applier.kept import NewName
 from mountplan.planner.errors import KeepRefused, NameTaken, NotKept, StepRefused
 from mountplan.planner.planfile import dump_plan
 from tests.commands import programs
-from tests.hosts import CLONE_NEWNS, MS_BIND, MS_REC, InHost, mount, run_in_child, unshare
+from tests.hosts import CLONE_NEWNS, MS_BIND, MS_REC, InHost, mount, run_in_child, umount, unshare
 from tests.keptnames import OTHER, SPEC, TWO, on_run, survives, table
 from tests.trees import MS_SHARED, MS_SLAVE, plan_of
 
@@ -27,7 +27,7 @@ STORE = Path("/run/mountplan")
 
 
 @pytest.fixture(params=[False, True], ids=["private-run", "shared-run"])
-def on_root_host(request: pytest.FixtureRequest, in_host: InHost) -> Callable[..., object]:
+def on_root_host(request: pytest.FixtureRequest, in_host: InHost) -> Callable[..., Any]:
     """Run a function on a throw-away host as root, once with a private and once with a shared /run."""
     return lambda function, **options: in_host(on_run(function, shared=request.param), identity="root", **options)
 
@@ -62,7 +62,7 @@ def nsenter(name: str, *command: str) -> str:
 
 
 def test_keeping_adds_the_store_and_the_namespace_file_to_the_hosts_table_and_nothing_else(
-    on_root_host: Callable[..., object],
+    on_root_host: Callable[..., Any],
 ) -> None:
     def script() -> None:
         before = table().splitlines()
@@ -99,14 +99,15 @@ def test_enter_becomes_the_command_inside(in_host: InHost) -> None:
 
     def script() -> None:
         keeping.keep(plan_of(programs('environment = { COLOR = "red" }\ncwd = "/tmp"')))
-        shell = "echo $PPID; readlink /proc/self/ns/mnt; echo $COLOR; pwd; cd /proc/$$/fd; echo *"
+        descriptors = "for n in $(seq 0 99); do [ -e /proc/$$/fd/$n ] && echo -n $n; done; true"
+        shell = f"echo $PPID; readlink /proc/self/ns/mnt; echo $COLOR; pwd; {descriptors}"
         status, output = enter("programs", "sh", "-c", shell)
-        mine, where, color, cwd, descriptors = output.splitlines()
+        mine, where, color, cwd, numbers = output.splitlines()
         assert 0 == status
         assert str(os.getpid()) == mine
         assert f"mnt:[{keeping.look_up('programs').kept.mounts[0].inode}]" == where
         assert ("red", "/tmp") == (color, cwd)
-        assert "0 1 2" == descriptors
+        assert "012" == numbers
 
     in_host(on_run(script), identity="root")
 
@@ -197,7 +198,7 @@ def inside(name: str, action: Callable[[], object]) -> None:
 
 
 def test_what_has_changed_since_it_was_kept_is_told(in_host: InHost) -> None:
-    def script() -> list[object]:
+    def script() -> list[Any]:
         keeping.keep(plan_of(SPEC))
         inside("shop", lambda: mount("", "/srv", flags=32 | MS_BIND | 1))
         with pytest.raises(NameTaken, match="not what it was made to be") as caught:
@@ -221,7 +222,8 @@ def test_what_arrives_from_the_host_as_it_should_is_no_drift(in_host: InHost) ->
         keeping.keep(plan_of(spec))
         mount("news", "/mnt/news", "tmpfs")
         found = keeping.look_up("shop")
-        subprocess.run(["umount", "-R", "/mnt"], check=True)
+        umount("/mnt/news")
+        umount("/mnt")
         return found.health, found.mounts
 
     assert ("healthy", 4) == in_host(on_run(script), identity="root")
@@ -230,7 +232,8 @@ def test_what_arrives_from_the_host_as_it_should_is_no_drift(in_host: InHost) ->
 def test_changes_below_a_covered_root_are_seen_as_far_as_one_who_enters_sees_them(in_host: InHost) -> None:
     spec = (
         SPEC
-        + '[[mount]]\ntarget = "/"\ntype = "tmpfs"\nid = "cover"\n[[mount]]\ntarget = "/top"\ntype = "tmpfs"\nparent = "cover"\n'
+        + '[[mount]]\ntarget = "/"\ntype = "tmpfs"\nid = "cover"\n'
+        + '[[mount]]\ntarget = "/top"\ntype = "tmpfs"\nparent = "cover"\n'
     )
 
     def script() -> list[str]:
@@ -271,9 +274,9 @@ def test_a_change_that_shows_in_no_mount_is_told_by_the_steps(in_host: InHost) -
 
 
 def test_replace_puts_the_new_build_in_the_place_of_the_old_at_once(in_host: InHost) -> None:
-    """Who is in the old one stays there; its file is gone from the host, and with the last process so is the namespace."""
+    """Who is in the old one stays there; the namespace goes with the last of them."""
 
-    def script() -> list[object]:
+    def script() -> list[Any]:
         first = keeping.keep(plan_of(SPEC)).kept
         again = keeping.keep(plan_of(OTHER), replace=True)
         found = keeping.look_up("shop")
@@ -327,7 +330,7 @@ def test_of_two_applies_of_one_name_at_the_same_time_one_wins_and_the_other_says
         for _ in range(5):
             start, begin = os.pipe()
             hear, said = os.pipe()
-            children = [os.fork() or _leave(lambda: contend(start, said)) for _ in range(2)]
+            children = [os.fork() or _leave(partial(contend, start, said)) for _ in range(2)]
             os.write(begin, b"xx")
             for child in children:
                 os.waitpid(child, 0)
@@ -360,7 +363,7 @@ def test_many_names_come_and_go_at_the_same_time(in_host: InHost) -> None:
             assert () == keeping.remove((name,))
 
     def script() -> list[int]:
-        children = [os.fork() or _leave(lambda name=name: come_and_go(name)) for name in ("a", "b", "c", "d")]  # type: ignore[misc]
+        children = [os.fork() or _leave(partial(come_and_go, name)) for name in ("a", "b", "c", "d")]
         return [os.waitpid(child, 0)[1] for child in children]
 
     assert [0] * 4 == in_host(on_run(script), identity="root", timeout=120)
@@ -370,7 +373,7 @@ def test_many_names_come_and_go_at_the_same_time(in_host: InHost) -> None:
 
 
 def test_whatever_moment_a_process_is_killed_at_the_next_command_finds_a_name_whole_or_not_at_all(
-    on_root_host: Callable[..., object],
+    on_root_host: Callable[..., Any],
 ) -> None:
     def script() -> int:
         plan = plan_of(SPEC)
@@ -400,7 +403,7 @@ def test_whatever_moment_a_replacement_is_killed_at_the_old_stands_or_the_new(in
             for number in range(2000):
                 before = names.keep(new_name(SPEC), old)
                 replacement = new_name(OTHER, before.id)
-                done = survives(lambda: names.keep(replacement, new), number)
+                done = survives(partial(names.keep, replacement, new), number)
                 names.tidy()
                 found = keeping.look_up("shop")
                 assert "healthy" == found.health
@@ -416,7 +419,7 @@ def test_whatever_moment_a_replacement_is_killed_at_the_old_stands_or_the_new(in
 
 
 def test_whatever_moment_a_removal_is_killed_at_the_next_command_completes_it_or_it_has_not_begun(
-    on_root_host: Callable[..., object],
+    on_root_host: Callable[..., Any],
 ) -> None:
     def script() -> int:
         new = new_name(SPEC)
@@ -443,7 +446,7 @@ def test_a_directory_without_a_state_and_one_whose_files_are_not_mounted_are_cle
         keeping.keep(plan_of(OTHER), "third")
         (STORE / "half").mkdir()
         (STORE / "third" / ".state.json").write_text('{"format": "mountpl')
-        subprocess.run(["umount", STORE / "other" / "mnt"], check=True)
+        umount(str(STORE / "other" / "mnt"))
         return names.tidy(), names.names()
 
     notes, left = in_host(on_run(script), identity="root")
@@ -459,7 +462,7 @@ def test_what_another_version_of_mountplan_has_kept_is_left_alone(in_host: InHos
         text = state.read_text()
         state.write_text(text.replace("mountplan-kept/1", "mountplan-kept/2"))
         assert () == names.tidy()
-        with pytest.raises(KeepRefused, match="another version|written by version"):
+        with pytest.raises(KeepRefused, match="it was written by version"):
             keeping.keep(plan_of(SPEC))
         left = names.names()
         state.write_text(text)
@@ -471,18 +474,12 @@ def test_what_another_version_of_mountplan_has_kept_is_left_alone(in_host: InHos
 # ---- what else may be on the way ------------------------------------------------------------------------------------
 
 
-class Peers(NamedTuple):
-    kept: int
-    gone: int
-
-
 def test_where_run_is_shared_its_peers_and_slaves_have_an_empty_copy_of_the_store_until_it_goes(
     in_host: InHost,
 ) -> None:
     """The kernel puts it there. What is kept is mounted when the store is private, and so nowhere else."""
 
     def script() -> list[int]:
-        mount("", "/run", flags=MS_SHARED)
         mount("/run", "/mnt", flags=MS_BIND)
         before = table()
         ready, go, hear = os.pipe(), os.pipe(), os.pipe()
@@ -506,14 +503,14 @@ def test_where_run_is_shared_its_peers_and_slaves_have_an_empty_copy_of_the_stor
         gone = int(os.read(hear[0], 10))
         os.waitpid(child, 0)
         assert before == table()
-        subprocess.run(["umount", "/mnt"], check=True)
+        umount("/mnt")
         return [*here, there, gone]
 
-    assert [2, 1, 2, 0] == in_host(on_run(script), identity="root")
+    assert [2, 1, 2, 0] == in_host(on_run(script, shared=True), identity="root")
 
 
 def test_a_copy_of_the_mount_namespace_neither_uses_the_copied_store_nor_harms_the_original(in_host: InHost) -> None:
-    """In the copy, namespace files are not mounted, which looks like what a crash leaves; and unlinking a file takes away
+    """In the copy no namespace file is mounted, which looks like what a crash leaves; and to unlink a file takes away
     what is mounted on it in every other namespace.
     """
 
@@ -573,11 +570,9 @@ def test_a_saved_plan_cannot_bring_a_namespace_whose_name_is_a_path(in_host: InH
 
 def test_a_process_without_a_place_for_it_learns_so_before_anything_is_built(in_host: InHost) -> None:
     def script() -> None:
-        os.rmdir("/run") if not os.listdir("/run") and not os.path.ismount("/run") else None
         os.environ.pop("XDG_RUNTIME_DIR", None)
-        with pytest.raises(KeepRefused, match="nothing is kept|no place|cannot keep") as caught:
+        with pytest.raises(KeepRefused, match="there is no place") as caught:
             keeping.keep(plan_of(SPEC))
-        assert errno.ENOENT
         assert "remedy" in str(caught.value)
 
     in_host(script, identity="nobody")

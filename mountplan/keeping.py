@@ -1,0 +1,250 @@
+"""apply as it is meant to be lived with: keeps what it built under a name, and knows whether it still stands."""
+
+from __future__ import annotations
+
+import os
+from time import CLOCK_BOOTTIME, clock_gettime, gmtime, perf_counter, strftime
+from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
+
+import mountplan
+from mountplan import api
+from mountplan.applier import kept as keeping
+from mountplan.applier.keptstate import Kept, check_name
+from mountplan.planner.compare import Difference, Drift, compare
+from mountplan.planner.errors import KeepRefused, MountplanError, NameTaken, NotKept, TableError
+from mountplan.planner.planfile import digest_of, dump_plan, load_plan
+from mountplan.planner.predict import predict
+from mountplan.planner.table import MountRow, MountTable
+
+if TYPE_CHECKING:
+    from mountplan.applier.inspect import Whole
+    from mountplan.applier.kept import Opened
+    from mountplan.applier.namespaces import Built
+    from mountplan.applier.report import Reporter
+    from mountplan.planner.plan import Plan
+
+Tables = tuple[tuple[str, MountTable], ...]
+
+
+class Keeping(NamedTuple):
+    """What apply has come to. If it "stands" already, nothing was built: then there were no steps."""
+
+    kept: Kept
+    outcome: Literal["kept", "replaced", "stands"]
+    tables: Tables
+    steps: int
+    seconds: float
+
+
+class Standing(NamedTuple):
+    """One kept name, and how it is. `mounts` is how many mounts there are in all, None if that cannot be seen.
+
+    `problem` says why it cannot be judged; then `drift` is empty and means nothing. `age` is in seconds.
+    """
+
+    kept: Kept
+    tables: Tables
+    drift: Drift
+    problem: str
+    age: float
+
+    @property
+    def health(self) -> Literal["healthy", "drifted", "unknown"]:
+        return "unknown" if self.problem else "drifted" if self.drift else "healthy"
+
+    @property
+    def mounts(self) -> int | None:
+        return None if self.problem else sum(len(table.rows) for _, table in self.tables)
+
+
+def check_can_keep(plan: Plan, name: str | None = None) -> str:
+    """The name that `plan` would be kept under. Raises KeepRefused for what cannot be kept, however it is built."""
+    name = check_name(plan.name if name is None else name)
+    if "pid" in plan.run.unshare:
+        what = f"cannot keep {name}: a pid namespace ends with its first process"
+        raise KeepRefused(what, 'use `mountplan run`, or leave "pid" out of run.unshare', 2)
+    return name
+
+
+def keep(plan: Plan, name: str | None = None, *, replace: bool = False, reporter: Reporter | None = None) -> Keeping:
+    """Build `plan`, verify it, and keep it under `name`, or the spec's. If it stands there already, verify that.
+
+    With `replace`, a new build takes the place of whatever has the name, once it is verified, and at one moment.
+    Raises NameTaken if something else, or something that has changed, has the name.
+    """
+    started = perf_counter()
+    name = check_can_keep(plan, name)
+    keeping.tidy()
+    before = keeping.find(name)
+    digest = digest_of(plan)
+    if before is not None and not replace:
+        return Keeping(before, "stands", _check_standing(plan, digest, before), 0, perf_counter() - started)
+    built, tables = build_keepable(plan, reporter)
+    with built:
+        replaces = before.id if before is not None else ""
+        kept = keeping.keep(keeping.NewName(state_for(plan, name), replaces, dump_plan(plan).encode()), built)
+    outcome: Literal["kept", "replaced"] = "replaced" if before is not None else "kept"
+    return Keeping(kept, outcome, tables, len(plan.steps), perf_counter() - started)
+
+
+def state_for(plan: Plan, name: str) -> Kept:
+    """What is known about a name before its namespaces are kept."""
+    return Kept(
+        name=name,
+        id=os.urandom(8).hex(),
+        spec=os.path.abspath(plan.file) if os.path.exists(plan.file) else plan.file,
+        digest=digest_of(plan),
+        created=strftime("%Y-%m-%dT%H:%M:%SZ", gmtime()),
+        since=clock_gettime(CLOCK_BOOTTIME),
+        made_by=mountplan.__version__,
+        namespaces=(),
+        keeper=None,
+        run=plan.run,
+    )
+
+
+def build_keepable(plan: Plan, reporter: Reporter | None) -> tuple[Built, Tables]:
+    """Build and verify, such that it can be kept."""
+    built, tables = api._build_verified(plan, reporter)
+    if keeping.can_keep(built):
+        return built, tables
+    built.close()
+    from mountplan.applier.younger import giving_younger
+
+    with giving_younger():
+        return api._build_verified(plan, reporter)
+
+
+def _check_standing(plan: Plan, digest: str, before: Kept) -> Tables:
+    """The tables of what has the name, if that is what `plan` says. Raises NameTaken."""
+    remedy = f"`mountplan apply --replace` puts a new build in its place; `mountplan rm {before.name}` removes it"
+    with keeping.opened(before.name) as found:
+        if before.digest != digest:
+            what = f"{before.name} stands already, and was made from another spec, or from this one as it was before"
+            raise NameTaken(what, remedy, _changes(plan, found))
+        standing = _look(found)
+    if standing.drift:
+        raise NameTaken(f"{before.name} stands already, but is not what it was made to be", remedy, standing.drift)
+    if standing.problem:
+        raise NameTaken(f"{before.name} stands already, but cannot be verified: {standing.problem}", remedy)
+    return standing.tables
+
+
+def _changes(plan: Plan, found: Opened) -> Drift:
+    """How what stands there differs from what `plan` would make; if not in its mounts, then in the steps."""
+    tables = tuple(found.look(one).table for one in found.kept.mounts)
+    here = tuple(one.name for one in found.kept.mounts)
+    wanted = tuple(one.name for one in plan.expected.namespaces)
+    if here != wanted:
+        return (Difference("", "namespaces", ", ".join(wanted), ", ".join(here), "", ""),)
+    drift = compare(predict(plan, found.host()), tables)
+    if drift:
+        return drift
+    before = load_plan(found.plan_text(), f"the plan of {found.kept.name}")
+    old = [step.describe() for step in before.steps]
+    new = [step.describe() for step in plan.steps]
+    changed = [Difference("", "step", one, "no such step", "", "") for one in new if one not in set(old)]
+    changed += [Difference("", "step", "no such step", one, "", "") for one in old if one not in set(new)]
+    if before.run != plan.run:
+        pairs = zip(plan.run._fields, plan.run, before.run, strict=True)
+        changed += [
+            Difference("", f"run.{field}", str(now), str(then), "", "") for field, now, then in pairs if now != then
+        ]
+    return tuple(changed)
+
+
+def plan_of(name: str) -> Plan:
+    """The plan that was carried out for a kept name. Raises NotKept."""
+    return load_plan(keeping.plan_text(name), f"the plan of {name}")
+
+
+def kept() -> tuple[Standing, ...]:
+    """All that is kept, by name, each looked at. What a crash has left is gone then."""
+    keeping.tidy()
+    found = []
+    for name in keeping.names():
+        try:
+            found.append(look_up(name))
+        except NotKept:
+            continue  # removed at this moment
+    return tuple(found)
+
+
+def look_up(name: str) -> Standing:
+    """What is kept under a name, and how it is. Raises NotKept."""
+    try:
+        with keeping.opened(name) as found:
+            return _look(found)
+    except KeepRefused as error:
+        state = keeping.find(name)
+        if state is None:
+            raise
+        return Standing(state, (), (), error.what, clock_gettime(CLOCK_BOOTTIME) - state.since)
+
+
+def _look(found: Opened) -> Standing:
+    age = clock_gettime(CLOCK_BOOTTIME) - found.kept.since
+    try:
+        wholes = [found.look(one) for one in found.kept.mounts]
+    except TableError as error:
+        return Standing(found.kept, (), (), str(error), age)
+    tables = tuple((one.name, whole.table) for one, whole in zip(found.kept.mounts, wholes, strict=True))
+    seen = tuple(found.seen(one) for one in found.kept.mounts)
+    drift = () if tuple(table for _, table in tables) == seen else _drift(found, wholes, seen)
+    return Standing(found.kept, tables, drift, "", age)
+
+
+def _drift(found: Opened, now: list[Whole], seen: tuple[MountTable, ...]) -> Drift:
+    """How what stands there differs from the plan.
+
+    Before Linux 6.11 nobody outside sees what lies under another mount on "/". Then what is seen is held against what
+    was seen when it was kept, and was verified.
+    """
+    if not all(whole.complete for whole in now):
+        return tuple(one for whole, before in zip(now, seen, strict=True) for one in _changed(before, whole.table))
+    plan = load_plan(found.plan_text(), f"the plan of {found.kept.name}")
+    return compare(predict(plan, found.host()), tuple(whole.table for whole in now))
+
+
+def _changed(before: MountTable, now: MountTable) -> list[Difference]:
+    old, new = before.by_id(), now.by_id()
+    found = []
+    for number, row in old.items():
+        there = new.get(number)
+        if there is None:
+            found.append(Difference(row.mountpoint, "mount", row.fstype, "no mount", "", ""))
+            continue
+        for field, was, is_ in zip(MountRow._fields, row, there, strict=True):
+            if was != is_:
+                found.append(Difference(row.mountpoint, field.replace("_", " "), str(was), str(is_), "", ""))
+    for number, row in new.items():
+        parent = new.get(row.parent_id)
+        if number not in old and not (parent is not None and (parent.master or parent.mount_id not in old)):
+            found.append(Difference(row.mountpoint, "mount", "none", row.fstype, "", ""))
+    return found
+
+
+def enter(name: str, namespace: str = "", command: tuple[str, ...] = ()) -> NoReturn:
+    """Turn this process into `command`, or the user's shell, in kept namespaces.
+
+    Raises NotKept; or CommandNotStarted, when this process may be inside already: print it, and exit.
+    """
+    from mountplan.applier.entering import enter as go
+
+    with keeping.opened(name) as found:
+        go(found, namespace, command or (api.shell(),))
+    raise AssertionError("a with block may swallow an exception; this one does not")
+
+
+tidy, names, path_of = keeping.tidy, keeping.names, keeping.path_of
+
+
+def remove(names: tuple[str, ...]) -> tuple[MountplanError, ...]:
+    """Let names go, with their namespaces. All that can be removed are; the errors of those that cannot."""
+    errors = []
+    for name in names:
+        try:
+            keeping.remove(name)
+        except MountplanError as error:
+            errors.append(error)
+    return tuple(errors)

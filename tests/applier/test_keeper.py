@@ -1,0 +1,284 @@
+"""Kept namespaces, an ordinary user's: a process holds them, and is never taken for another."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mountplan import keeping
+from mountplan.applier import kept as names
+from mountplan.applier.keptstate import load_state
+from mountplan.planner.errors import KeepRefused, NameTaken, NotKept
+from mountplan.planner.planfile import dump_plan
+from tests.hosts import InHost, mount, run_in_child
+from tests.keptnames import OTHER, SPEC, TWO, in_runtime_directory, keepers, survives, table, wait_for_no_keeper
+from tests.trees import plan_of
+
+pytestmark = pytest.mark.needs_kernel("set-group", "userns")
+
+
+@pytest.fixture(params=["nobody", "userns"])
+def as_user(request: pytest.FixtureRequest, in_host: InHost) -> Callable[..., Any]:
+    """Run a function as an ordinary user, and as the root of a user namespace that /run does not belong to."""
+    return lambda function, **options: in_host(in_runtime_directory(function), identity=request.param, **options)
+
+
+@pytest.fixture
+def as_nobody(in_host: InHost) -> Callable[..., Any]:
+    return lambda function, **options: in_host(in_runtime_directory(function), identity="nobody", **options)
+
+
+def directory() -> Path:
+    return Path(os.environ["XDG_RUNTIME_DIR"])
+
+
+def new_name(text: str, replaces: str = "") -> names.NewName:
+    plan = plan_of(text)
+    return names.NewName(keeping.state_for(plan, plan.name), replaces, dump_plan(plan).encode())
+
+
+def test_namespaces_outlive_the_process_that_kept_them_in_one_small_process_of_nobodys(
+    as_user: Callable[..., Any],
+) -> None:
+    def script() -> None:
+        before = table()
+        kept = run_in_child(lambda: keeping.keep(plan_of(SPEC)).kept)
+        assert kept.keeper is not None
+        assert [kept.keeper.pid] == keepers(str(directory()))
+        assert before == table()
+        assert "healthy" == keeping.look_up("shop").health
+        wait_for_name(kept.keeper.pid)
+        held = os.listdir(f"/proc/{kept.keeper.pid}/fd")
+        assert {"0", "1", "2"} | {one.source[3:] for one in kept.namespaces} == set(held)
+        assert {"/dev/null"} == {os.readlink(f"/proc/{kept.keeper.pid}/fd/{fd}") for fd in (0, 1, 2)}
+        assert kept.keeper.pid == os.getsid(kept.keeper.pid) or os.getsid(kept.keeper.pid) != os.getsid(0)
+
+    as_user(script)
+
+
+def wait_for_name(pid: int) -> None:
+    """The keeper has let go of what it needed to start when it calls itself by its name and has lost its leash."""
+    for _ in range(200):
+        if "3" not in os.listdir(f"/proc/{pid}/fd") and Path(f"/proc/{pid}/comm").read_text() == "mountplan-keep\n":
+            return
+        time.sleep(0.05)
+    raise AssertionError("the keeper does not start")
+
+
+def test_a_name_has_the_same_life_as_roots(as_user: Callable[..., Any]) -> None:
+    def script() -> list[Any]:
+        first = keeping.keep(plan_of(SPEC))
+        again = keeping.keep(plan_of(SPEC))
+        with pytest.raises(NameTaken):
+            keeping.keep(plan_of(OTHER))
+        new = keeping.keep(plan_of(OTHER), replace=True)
+        assert first.kept.keeper is not None
+        assert first.kept.keeper.pid not in keepers(str(directory()))
+        found = [(one.kept.name, one.health, one.mounts) for one in keeping.kept()]
+        return [first.outcome, again.outcome, new.outcome, found]
+
+    assert ["kept", "stands", "replaced", [("shop", "healthy", 2)]] == as_user(script)
+
+
+def test_enter_goes_into_the_user_namespace_and_the_mount_namespace(as_user: Callable[..., Any]) -> None:
+    def script() -> None:
+        kept = keeping.keep(plan_of(SPEC)).kept
+
+        def inside() -> list[Any]:
+            from mountplan.applier import syscalls
+
+            with names.opened("shop") as found, found.entrances(found.namespace()) as fds:
+                for fd in fds:
+                    syscalls.setns(fd, 0)
+            return [os.geteuid(), sorted(os.listdir("/"))]
+
+        assert [0, ["srv"]] == run_in_child(inside)
+        kinds = {one.kind for one in kept.namespaces}
+        assert "mnt" in kinds
+
+    as_user(script)
+
+
+def test_several_namespaces_are_held_by_one_process(as_nobody: Callable[..., Any]) -> None:
+    def script() -> list[Any]:
+        kept = keeping.keep(plan_of(TWO)).kept
+        return [[one.name for one in kept.mounts], len(keepers(str(directory()))), keeping.look_up("pair").health]
+
+    assert [["left", "right"], 1, "healthy"] == as_nobody(script)
+
+
+@pytest.mark.parametrize("changed", ["start", "boot"])
+def test_a_process_that_has_got_the_keepers_pid_is_not_taken_for_it(
+    changed: str, as_nobody: Callable[..., Any]
+) -> None:
+    """Nor is it killed when the name is removed."""
+
+    def script() -> None:
+        kept = keeping.keep(plan_of(SPEC)).kept
+        assert kept.keeper is not None
+        state = directory() / "mountplan" / "shop" / ".state.json"
+        values = json.loads(state.read_text())
+        values["keeper"][changed] = {"start": 1, "boot": "another"}[changed]
+        state.write_text(json.dumps(values))
+        with pytest.raises(NotKept, match="has ended, and they with it"):
+            keeping.look_up("shop")
+        (note,) = names.tidy()
+        assert "shop is forgotten" in note
+        assert [kept.keeper.pid] == keepers(str(directory()))
+        os.kill(kept.keeper.pid, signal.SIGKILL)
+
+    as_nobody(script)
+
+
+def test_a_keeper_in_another_pid_namespace_is_neither_judged_nor_forgotten(as_nobody: Callable[..., Any]) -> None:
+    def script() -> None:
+        keeping.keep(plan_of(SPEC))
+        state = directory() / "mountplan" / "shop" / ".state.json"
+        text = state.read_text()
+        values = json.loads(text)
+        values["keeper"]["pids"] = 1
+        state.write_text(json.dumps(values))
+        assert () == names.tidy()
+        found = keeping.look_up("shop")
+        assert ("unknown", None) == (found.health, found.mounts)
+        assert "another pid or time namespace" in found.problem
+        state.write_text(text)
+
+    as_nobody(script)
+
+
+def test_a_name_whose_keeper_was_killed_is_forgotten_and_can_be_kept_again(as_nobody: Callable[..., Any]) -> None:
+    def script() -> tuple[int, str]:
+        kept = keeping.keep(plan_of(SPEC)).kept
+        assert kept.keeper is not None
+        os.kill(kept.keeper.pid, signal.SIGKILL)
+        wait_for_no_keeper(str(directory()))
+        left = len(keeping.kept())
+        return left, keeping.keep(plan_of(SPEC)).outcome
+
+    assert (0, "kept") == as_nobody(script)
+
+
+def test_whatever_moment_a_process_is_killed_at_no_keeper_is_left_without_a_name(as_nobody: Callable[..., Any]) -> None:
+    def script() -> int:
+        new = new_name(SPEC)
+        with keeping.build_keepable(plan_of(SPEC), None)[0] as built:
+            for number in range(2000):
+                done = survives(lambda: names.keep(new, built), number)
+                names.tidy()
+                if names.names():
+                    found = keeping.look_up("shop")
+                    assert "healthy" == found.health
+                    assert found.kept.keeper is not None
+                    assert [found.kept.keeper.pid] == keepers(str(directory()))
+                    keeping.remove(("shop",))
+                wait_for_no_keeper(str(directory()))
+                if done:
+                    return number
+        raise AssertionError("it never ended")
+
+    assert as_nobody(script, timeout=240) > 20
+
+
+def test_whatever_moment_a_replacement_or_a_removal_is_killed_at_one_keeper_is_left_or_none(
+    as_nobody: Callable[..., Any],
+) -> None:
+    def script() -> set[int]:
+        counts = set()
+        with keeping.build_keepable(plan_of(SPEC), None)[0] as built:
+            for action in ("replace", "remove"):
+                for number in range(2000):
+                    before = names.keep(new_name(SPEC), built)
+                    again = partial(names.keep, new_name(SPEC, before.id), built)
+                    done = survives(again if action == "replace" else partial(names.remove, "shop"), number)
+                    names.tidy()
+                    counts.add(len(names.names()))
+                    wait_for_keepers(len(names.names()))
+                    for one in keeping.kept():
+                        assert "healthy" == one.health
+                    keeping.remove(names.names())
+                    if done:
+                        break
+        return counts
+
+    assert {0, 1} == as_nobody(script, timeout=240)
+
+
+def wait_for_keepers(number: int) -> None:
+    for _ in range(200):
+        if len(keepers(str(directory()))) == number:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{len(keepers(str(directory())))} keepers, not {number}")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda: os.environ.pop("XDG_RUNTIME_DIR"), r"/run/user/65534: No such file"),
+        (lambda: os.environ.update(XDG_RUNTIME_DIR="/nonesuch"), r"XDG_RUNTIME_DIR: No such file"),
+        (lambda: os.environ.update(XDG_RUNTIME_DIR="run"), r"XDG_RUNTIME_DIR is 'run', which is no absolute path"),
+        (lambda: os.environ.update(XDG_RUNTIME_DIR="/"), r"XDG_RUNTIME_DIR: / belongs to user 0"),
+        (lambda: os.chmod(os.environ["XDG_RUNTIME_DIR"], 0o777), r"others may write to"),
+    ],
+    ids=["unset", "missing", "relative", "root's", "open"],
+)
+def test_without_a_runtime_directory_of_ones_own_the_error_says_what_to_do_before_anything_is_built(
+    spoil: Callable[[], object], words: str, as_nobody: Callable[..., Any]
+) -> None:
+    def script() -> None:
+        plan = plan_of(SPEC)
+        kept_environment = os.environ["XDG_RUNTIME_DIR"]
+        spoil()
+        try:
+            with pytest.raises(KeepRefused, match=words) as caught:
+                keeping.keep(plan)
+        finally:
+            os.environ["XDG_RUNTIME_DIR"] = kept_environment
+            os.chmod(kept_environment, 0o700)
+        assert "remedy: set XDG_RUNTIME_DIR" in str(caught.value)
+
+    as_nobody(script)
+
+
+def test_a_full_runtime_directory_is_an_error_and_leaves_nothing(in_host: InHost) -> None:
+    """Neither a keeper nor a file; what was kept before stays."""
+
+    def script() -> list[Any]:
+        mount("small", "/tmp", "tmpfs", data="size=64k,mode=0700")
+        os.environ["XDG_RUNTIME_DIR"] = "/tmp"
+        keeping.keep(plan_of(SPEC), "first")
+        with open("/tmp/filler", "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"x" * 4096)
+            except OSError:
+                pass
+        with pytest.raises(KeepRefused, match="No space left"):
+            keeping.keep(plan_of(SPEC), "second")
+        wait_for_keepers(1)
+        found = [(one.kept.name, one.health) for one in keeping.kept()]
+        files = sorted(os.listdir("/tmp/mountplan"))
+        keeping.remove(("first",))
+        return [found, files, os.listdir("/tmp")]
+
+    assert [[("first", "healthy")], ["first"], ["filler"]] == in_host(script, identity="userns")
+
+
+def test_the_state_is_the_users_alone(as_nobody: Callable[..., Any]) -> None:
+    def script() -> list[int]:
+        keeping.keep(plan_of(SPEC))
+        store = directory() / "mountplan"
+        paths = [store, store / "shop", *sorted((store / "shop").iterdir())]
+        assert "shop" == load_state((store / "shop" / ".state.json").read_bytes()).name
+        return [path.stat().st_mode & 0o077 for path in paths]
+
+    assert {0} == set(as_nobody(script))

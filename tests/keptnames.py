@@ -1,0 +1,151 @@
+"""Throw-away hosts with a /run, or a runtime directory, of their own, in which namespaces can be kept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from mountplan import keeping
+from mountplan.applier import kept as names
+from tests.hosts import mount
+from tests.trees import MS_SHARED, ROOT
+
+Result = TypeVar("Result")
+
+SPEC = f'name = "shop"\n{ROOT}[[mount]]\ntarget = "/srv"\ntype = "tmpfs"\n'
+OTHER = SPEC.replace("/srv", "/opt")
+TWO = """
+name = "pair"
+[peer_group.feed]
+[[namespace]]
+name = "left"
+[[namespace.mount]]
+target = "/"
+type = "tmpfs"
+id = "root"
+[[namespace.mount]]
+target = "/feed"
+type = "tmpfs"
+id = "feed"
+peer_group = "feed"
+[[namespace]]
+name = "right"
+[[namespace.mount]]
+target = "/"
+type = "tmpfs"
+[[namespace.mount]]
+target = "/feed"
+bind = { mount = "feed" }
+peer_group = "feed"
+"""
+
+
+def on_run(function: Callable[[], Result], *, shared: bool = False) -> Callable[[], Result]:
+    """`function`, on a host with a fresh /run; all that it keeps there must be gone again when it returns."""
+
+    def script() -> Result:
+        mount("run", "/run", "tmpfs", data="mode=0755")
+        if shared:
+            mount("", "/run", flags=MS_SHARED)
+        before = table()
+        result = function()
+        keeping.remove(names.names())
+        assert before == table(), "the host's mount table has changed"
+        assert [] == os.listdir("/run")
+        return result
+
+    return script
+
+
+def in_runtime_directory(function: Callable[[], Result]) -> Callable[[], Result]:
+    """`function`, for an ordinary user with a fresh runtime directory; nothing of what it keeps may be left."""
+
+    def script() -> Result:
+        before = table()
+        directory = tempfile.mkdtemp(prefix="mountplan-test-")
+        os.environ["XDG_RUNTIME_DIR"] = directory
+        try:
+            result = function()
+            keeping.remove(names.names())
+            assert before == table(), "the host's mount table has changed"
+            assert [] == os.listdir(directory)
+            wait_for_no_keeper(directory)
+            return result
+        finally:
+            for pid in keepers(directory):
+                os.kill(pid, signal.SIGKILL)
+            shutil.rmtree(directory)
+
+    return script
+
+
+def table() -> str:
+    return Path("/proc/self/mountinfo").read_text()
+
+
+def keepers(directory: str) -> list[int]:
+    """The processes that keep namespaces whose names are in a runtime directory."""
+    found = []
+    for entry in os.listdir("/proc"):
+        try:
+            if entry.isdigit() and f"\0{directory}/".encode() in Path("/proc", entry, "cmdline").read_bytes():
+                found.append(int(entry))
+        except OSError:
+            pass
+    return found
+
+
+def wait_for_no_keeper(directory: str) -> None:
+    """One that was killed is gone at once; one that nobody told to stay goes when it has started."""
+    for _ in range(200):
+        if not keepers(directory):
+            return
+        time.sleep(0.05)
+    raise AssertionError("a keeper is left")
+
+
+@contextmanager
+def killed_at(number: int) -> Iterator[None]:
+    """In this block, die by SIGKILL just before the call number `number` (from 0) of a function of os."""
+    left = number
+    me = os.getpid()
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal left
+        if event == "c_call" and getattr(argument, "__module__", "") == "posix":
+            if left == 0 and os.getpid() == me:
+                os.kill(me, signal.SIGKILL)
+            left -= 1
+
+    sys.setprofile(count)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+
+
+def survives(action: Callable[[], object], number: int) -> bool:
+    """Run `action` in a child that is killed before its call `number`; True if it had ended by then."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            with killed_at(number):
+                action()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in (0, -signal.SIGKILL), status
+    return status == 0
