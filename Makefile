@@ -21,7 +21,7 @@ help:
 
 demo: $(VENV)/installed
 	$(BIN)/mountplan plan specs/hello.toml
-	$(BIN)/mountplan apply specs/hello.toml
+	$(BIN)/mountplan apply --forget specs/hello.toml
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest $(TESTS)

@@ -4,7 +4,7 @@ Start-up counts, as `mountplan run` stands before every program that is started 
 nothing, and each command imports what it needs when it is called.
 
 Exit statuses: 0 done; 1 a difference, or a plan was refused; 2 wrong usage or a wrong spec; 3 the kernel said no;
-70 a bug in mountplan; 130 interrupted; 141 nobody reads the output any more. `run` ends as its command does.
+70 a bug in mountplan; 130 interrupted; 141 nobody reads the output any more. `run` and `enter` end as their command.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from mountplan.cli.progress import reporter_for
 from mountplan.cli.sources import plan_from
 
 if TYPE_CHECKING:
+    from mountplan import keeping
     from mountplan.planner.plan import Plan
     from mountplan.planner.table import MountTable
 
@@ -24,16 +25,50 @@ written.
 
 
 def apply(args: argparse.Namespace, output: Output) -> int:
-    """Build, verify, show what stood there."""
+    """Build, verify, keep, show what stands there."""
     made = args.made = plan_from(args.spec)
+    if not args.forget:
+        return _keep(made, args, output)
+    if args.name is not None or args.replace:
+        raise UsageError("--forget keeps nothing: leave out --name and --replace", "apply")
     with reporter_for("building", quiet=output.quiet, color=output.wants_color(sys.stderr)) as reporter:
         applied = api.apply(made, reporter)
     if output.as_json:
-        output.data(_applied_data(made, applied))
+        output.data(_applied_data(made, applied) | {"outcome": "forgotten", "kept": None})
         return 0
     if not output.quiet:
         output.result(_applied_text(made, applied, args))
     return 0
+
+
+def _keep(made: Plan, args: argparse.Namespace, output: Output) -> int:
+    from mountplan import keeping
+    from mountplan.cli.living import kept_data, tidy
+
+    keeping.check_can_keep(made, args.name)
+    tidy(output)
+    with reporter_for("building", quiet=output.quiet, color=output.wants_color(sys.stderr)) as reporter:
+        done = keeping.keep(made, args.name, replace=args.replace, reporter=reporter)
+    if output.as_json:
+        output.data(_applied_data(made, done) | {"outcome": done.outcome, "kept": kept_data(done.kept)})
+    elif not output.quiet:
+        output.result(_kept_text(made, done, args))
+    return 0
+
+
+def _kept_text(made: Plan, done: keeping.Keeping, args: argparse.Namespace) -> str:
+    from mountplan.planner.render.tables import table_text
+    from mountplan.planner.render.words import count, visible
+
+    mounts = count(sum(len(table.rows) for _, table in done.tables), "mount")
+    name = visible(done.kept.name)
+    then = f"Enter it: mountplan enter {name}\n"
+    if done.outcome == "stands":
+        return f'"{name}" stands already, and was verified again: {mounts}\n{then}'
+    what = "Built and kept" if done.outcome == "kept" else "Built anew, and put in the place of"
+    counts = f"{mounts}, {count(done.steps, 'step')}, {done.seconds:.2f} s"
+    tables = table_text(made, done.tables, everything=args.all)
+    return f'{what} "{name}": {counts}\n\n{tables}\n{_VERIFIED}{then}'
 
 
 def _applied_text(made: Plan, applied: api.Applied, args: argparse.Namespace) -> str:
@@ -50,21 +85,22 @@ def _applied_text(made: Plan, applied: api.Applied, args: argparse.Namespace) ->
     return f"Built {name}: {counts}\n\n{tables}\n{_VERIFIED}{then}"
 
 
-def _applied_data(made: Plan, applied: api.Applied) -> dict[str, Any]:
-    from mountplan.planner.render.tables import group_names
-
-    namespaces = []
-    for name, table in applied.tables:
-        names = group_names(made, name, table)
-        namespaces.append({"name": name, "mounts": _rows(table, names)})
+def _applied_data(made: Plan, applied: api.Applied | keeping.Keeping) -> dict[str, Any]:
     return {
         "name": made.name,
         "file": made.file,
         "verified": True,
         "steps": applied.steps,
         "seconds": round(applied.seconds, 6),
-        "namespaces": namespaces,
+        "namespaces": tables_data(made, applied.tables),
     }
+
+
+def tables_data(made: Plan, tables: keeping.Tables) -> list[dict[str, Any]]:
+    """The mounts of each namespace as values for JSON, with the names of the plan's groups."""
+    from mountplan.planner.render.tables import group_names
+
+    return [{"name": name, "mounts": _rows(table, group_names(made, name, table))} for name, table in tables]
 
 
 def _rows(table: MountTable, names: dict[int, str]) -> list[dict[str, Any]]:

@@ -65,11 +65,39 @@ def _completion(args: argparse.Namespace, output: Output) -> int:
     return completion(args, output)
 
 
+def _enter(args: argparse.Namespace, output: Output) -> int:
+    from mountplan.cli.living import enter
+
+    return enter(args, output)
+
+
+def _ls(args: argparse.Namespace, output: Output) -> int:
+    from mountplan.cli.living import ls
+
+    return ls(args, output)
+
+
+def _show(args: argparse.Namespace, output: Output) -> int:
+    from mountplan.cli.living import show
+
+    return show(args, output)
+
+
+def _rm(args: argparse.Namespace, output: Output) -> int:
+    from mountplan.cli.living import rm
+
+    return rm(args, output)
+
+
 COMMANDS: dict[str, Command] = {
     "check": _check,
     "plan": _plan,
     "apply": _apply,
     "run": _run,
+    "enter": _enter,
+    "ls": _ls,
+    "show": _show,
+    "rm": _rm,
     "explain": _explain,
     "simulate": _simulate,
     "doctor": _doctor,

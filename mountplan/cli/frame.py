@@ -11,6 +11,8 @@ from mountplan.cli.output import Output
 from mountplan.cli.parser import UsageError, make_parser
 from mountplan.planner.errors import MountplanError
 
+WITH_COMMAND = ("run", "enter")  # these take a command after "--", and standard output is that command's
+
 
 def carry_out(argv: list[str]) -> int:
     """Parse and carry out one command line that is not empty."""
@@ -28,7 +30,7 @@ def carry_out(argv: list[str]) -> int:
         as_json=getattr(args, "json", False),
         color=getattr(args, "color", "auto"),
         quiet=getattr(args, "quiet", False),
-        stdout_is_taken=args.command == "run",
+        stdout_is_taken=args.command in WITH_COMMAND,
     )
     return _guarded(args, output)
 
@@ -47,7 +49,7 @@ def _guarded(args: argparse.Namespace, output: Output) -> int:
     from mountplan.cli.commands import COMMANDS
 
     try:
-        if args.after is not None and args.command != "run":
+        if args.after is not None and args.command not in WITH_COMMAND:
             raise UsageError(f"{args.command} takes no command after --", args.command)
         return COMMANDS[args.command](args, output)
     except UsageError as error:

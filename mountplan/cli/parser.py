@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, NoReturn
 
 import mountplan
+from mountplan.cli.living_parser import add_living
 
 SPEC_OR_PLAN = "a spec (TOML), a saved plan (NAME.json), or - for standard input"
 
@@ -23,14 +24,15 @@ examples:
   mountplan check shop.toml
   mountplan plan shop.toml
   mountplan run shop.toml -- sh
+  mountplan apply shop.toml && mountplan enter shop
 
 exit status:
   0 done; 1 a difference, or a plan was refused; 2 wrong usage or a wrong spec;
-  3 the kernel said no. `run` ends with the status of its command.
+  3 the kernel said no. `run` and `enter` end with the status of their command.
 
 With --json, standard output has one JSON document: the result, or an object
-with the one key "error". Only `run`, whose standard output is its command's,
-tells errors on standard error. Without --json, all errors go there.
+with the one key "error". Only `run` and `enter`, whose standard output is their
+command's, tell errors on standard error. Without --json, all errors go there.
 """
 
 
@@ -94,7 +96,7 @@ def make_parser() -> Parser:
     parser.add_argument("-V", "--version", action="version", version=f"mountplan {mountplan.__version__}")
     parser._positionals.title = "commands"  # there are no other positional arguments, and they shall come first
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", prog="mountplan", required=True)
-    for add in (_check, _plan, _apply, _run, _explain, _simulate, _doctor, _schema, _completion):
+    for add in (_check, _plan, _apply, _run, _living, _explain, _simulate, _doctor, _schema, _completion):
         add(commands)
     return parser
 
@@ -165,13 +167,21 @@ def _apply(commands: Any) -> None:
     parser = _command(
         commands,
         "apply",
-        "build it, and verify what stands there",
+        "build it, verify what stands there, and keep it under its name",
         "Build the mount tree in a namespace of its own, read it back from the kernel,\n"
-        "and compare it with the spec. The namespace is let go afterwards; to do\n"
-        "something in it, use `mountplan run`.",
-        "  mountplan apply shop.toml\n  mountplan apply plan.json\n  mountplan apply --json shop.toml | jq .namespaces",
+        "compare it with the spec, and keep it: `mountplan enter NAME` goes there, `ls`\n"
+        "lists what is kept, `rm` lets it go. If the name stands already, that is\n"
+        "verified, and nothing is built. Exit status 1 if it is no longer what it was\n"
+        "made to be, or if the spec has changed.",
+        "  mountplan apply shop.toml\n"
+        "  mountplan apply shop.toml --replace    build anew, verify, and then swap\n"
+        "  mountplan apply shop.toml --forget     build, verify, and let it go again\n"
+        "  mountplan apply --json plan.json | jq .namespaces",
     )
     parser.add_argument("spec", metavar="SPEC", help=SPEC_OR_PLAN)
+    parser.add_argument("--name", metavar="NAME", help="the name to keep it under (the spec's)")
+    parser.add_argument("--replace", action="store_true", help="swap a new, verified build in for what has the name")
+    parser.add_argument("--forget", action="store_true", help="keep nothing")
     parser.add_argument("--all", action="store_true", help="fold nothing: show every mount")
 
 
@@ -246,6 +256,10 @@ def _simulate(commands: Any) -> None:
         "--compare-kernel", action="store_true", help="carry it out for real in a throw-away namespace as well"
     )
     parser.add_argument("--all", action="store_true", help="fold nothing: show every mount")
+
+
+def _living(commands: Any) -> None:
+    add_living(commands, _command)
 
 
 def _schema(commands: Any) -> None:

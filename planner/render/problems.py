@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from mountplan.planner.errors import (
     Mistake,
     MountplanError,
+    NameTaken,
     NotGranted,
     PlanRefused,
     SpecError,
@@ -49,6 +50,9 @@ def error_text(error: MountplanError, plan: Plan | None = None) -> str:
         differences = _differences(error)
         head = f"built, but what stands there is not what was asked for ({count(len(differences), 'difference')}):"
         return f"{head}\n{drift_text(differences, plan)}"
+    if isinstance(error, NameTaken) and error.differences:
+        lines = [error.what + ":", drift_text(_differences(error), plan), f"  remedy: {error.remedy}"]
+        return visible_lines("\n".join(lines))
     if isinstance(error, StepRefused):
         return visible_lines(f"{error}\n  nothing of it is left, and the host is as it was")
     return visible_lines(str(error))
@@ -68,7 +72,8 @@ def drift_text(differences: Iterable[DifferenceLike], plan: Plan | None = None) 
             break
         place = f"{_ref(one.origin, plan)}: " if one.origin else ""
         wanted, found = one.wanted or "nothing", one.found or "nothing"
-        lines.append(f"{place}{one.mount}: {one.prop}: wanted {wanted}, found {found}")
+        mount = f"{one.mount}: " if one.mount else ""
+        lines.append(f"{place}{mount}{one.prop}: wanted {wanted}, found {found}")
         if one.remedy:
             lines.append(f"  remedy: {one.remedy}")
     return visible_lines("\n".join(lines))
@@ -87,6 +92,9 @@ def error_data(error: MountplanError, plan: Plan | None = None) -> dict[str, Any
         differences = _differences(error)
         message, remedy = f"not granted: {count(len(differences), 'difference')}", ""
         data["differences"] = drift_data(differences, plan)
+    elif isinstance(error, NameTaken):
+        message, remedy = error.what, error.remedy
+        data["differences"] = drift_data(_differences(error), plan)
     elif isinstance(error, StepRefused):
         message, remedy = f"step {error.number}, {error.step}: {error.syscall}: {error.meaning}", error.remedy
         data |= {
@@ -128,5 +136,5 @@ def _ref(origin: str, plan: Plan | None) -> SpecRef:
     return plan.ref(origin) if plan else SpecRef("spec", origin)
 
 
-def _differences(error: NotGranted) -> tuple[DifferenceLike, ...]:
+def _differences(error: NotGranted | NameTaken) -> tuple[DifferenceLike, ...]:
     return error.differences  # type: ignore[return-value]

@@ -18,6 +18,7 @@ import mountplan
 from mountplan import api
 from mountplan.applier.report import Reporter
 from mountplan.cli import main
+from mountplan.cli.commands import COMMANDS
 from mountplan.planner.errors import (
     CommandNotStarted,
     Mistake,
@@ -166,13 +167,14 @@ def test_version(run: Command, option: str) -> None:
 
 
 def test_help_lists_the_commands_that_exist(run: Command) -> None:
-    from mountplan.cli.commands import COMMANDS
-
     listed = re.findall(r"^    (\w+) ", run("--help").out, re.M)
     assert list(COMMANDS) == listed
 
 
-@pytest.mark.parametrize("command", ["check", "plan", "apply", "run", "doctor", "schema", "completion"])
+@pytest.mark.parametrize(
+    "command",
+    ["check", "plan", "apply", "run", "enter", "ls", "show", "rm", "doctor", "schema", "completion"],
+)
 def test_every_command_has_help_with_examples_and_fits_80_columns(run: Command, command: str) -> None:
     ended = run(command, "--help")
     assert (0, "") == (ended.status, ended.err)
@@ -391,7 +393,7 @@ def test_a_damaged_plan_file_is_told_with_a_remedy(run: Command, saved: Path) ->
 def test_apply_shows_what_stood_there_with_the_names_of_the_spec(
     run: Command, saved: Path, applying: list[Plan]
 ) -> None:
-    ended = run("apply", saved)
+    ended = run("apply", "--forget", saved)
     assert (0, "") == (ended.status, ended.err)
     assert [shop()] == applying
     assert ended.out.startswith('Built "shop": 2 mounts, 49 steps, 0.25 s\n')
@@ -401,12 +403,12 @@ def test_apply_shows_what_stood_there_with_the_names_of_the_spec(
 
 
 def test_apply_quietly_prints_nothing(run: Command, saved: Path, applying: list[Plan]) -> None:
-    assert Ended(0, "", "") == run("apply", "-q", saved)
+    assert Ended(0, "", "") == run("apply", "--forget", "-q", saved)
     assert [shop()] == applying
 
 
 def test_apply_as_json(run: Command, saved: Path, applying: list[Plan]) -> None:
-    document = run("apply", "--json", saved).json()
+    document = run("apply", "--forget", "--json", saved).json()
     assert {
         "name": "shop",
         "file": "shop.toml",
@@ -438,10 +440,10 @@ def test_a_refusal_is_told_on_standard_error_and_by_the_exit_status(
     run: Command, saved: Path, monkeypatch: pytest.MonkeyPatch, error: MountplanError, status: int, message: str
 ) -> None:
     refuse(monkeypatch, "apply", error)
-    ended = run("apply", saved)
+    ended = run("apply", "--forget", saved)
     assert (status, "") == (ended.status, ended.out)
     assert ended.err.startswith(f"mountplan: {message}")
-    as_json = run("apply", "--json", saved)
+    as_json = run("apply", "--forget", "--json", saved)
     assert (status, "") == (as_json.status, as_json.err)
     assert {"code": error.code, "exit_status": status}.items() <= as_json.json()["error"].items()
 
@@ -495,19 +497,19 @@ def test_completion_knows_the_commands(run: Command, shell: str) -> None:
 
 def test_a_bug_is_told_without_a_traceback(run: Command, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse(monkeypatch, "apply", ZeroDivisionError("by \x1b nought"))
-    ended = run("apply", saved)
+    ended = run("apply", "--forget", saved)
     assert (70, "") == (ended.status, ended.out)
     assert r"this is a bug in mountplan: ZeroDivisionError: by \x1b nought (test_commands.py:" in ended.err
     assert "Traceback" not in ended.err
-    assert "bug" == run("apply", "--json", saved).json()["error"]["code"]
+    assert "bug" == run("apply", "--forget", "--json", saved).json()["error"]["code"]
     monkeypatch.setenv("MOUNTPLAN_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
-        main(["apply", str(saved)])
+        main(["apply", "--forget", str(saved)])
 
 
 def test_an_interrupt_ends_quietly(run: Command, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse(monkeypatch, "apply", KeyboardInterrupt())
-    assert Ended(130, "", "") == run("apply", saved)
+    assert Ended(130, "", "") == run("apply", "--forget", saved)
 
 
 def test_no_error_text_reaches_the_terminal_as_it_is(run: Command, spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -523,7 +525,9 @@ def test_no_error_text_reaches_the_terminal_as_it_is(run: Command, spec: Path, m
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
-@pytest.mark.parametrize("words", [["plan"], ["plan", "--all"], ["plan", "--why", "30"], ["apply"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [["plan"], ["plan", "--all"], ["plan", "--why", "30"], ["apply", "--forget"]], ids=" ".join
+)
 def test_colours_change_no_character(run: Command, saved: Path, applying: list[Plan], words: list[str]) -> None:
     plain = run(*words, saved)
     colored = run("--color", "always", *words, saved)

@@ -1,0 +1,168 @@
+"""enter, ls, show and rm: living with what `apply` keeps."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from mountplan import keeping
+from mountplan.cli.output import Output
+from mountplan.cli.parser import UsageError
+from mountplan.planner.errors import CommandNotStarted
+from mountplan.planner.render.problems import drift_data, drift_text
+from mountplan.planner.render.words import columns, count, listed, visible
+
+if TYPE_CHECKING:
+    from mountplan.applier.keptstate import Kept
+    from mountplan.keeping import Standing
+    from mountplan.planner.errors import MountplanError
+    from mountplan.planner.plan import Plan
+
+
+def tidy(output: Output) -> None:
+    """Clean up after crashes, and say what was forgotten."""
+    for note in keeping.tidy():
+        output.note(f"mountplan: {visible(note)}\n")
+
+
+def enter(args: argparse.Namespace, output: Output) -> NoReturn:
+    """Become the command, inside."""
+    if args.extra:
+        words = " ".join(args.extra)
+        raise UsageError(f"write -- before the command: mountplan enter {args.name} -- {words}", "enter")
+    if args.after == ():
+        raise UsageError("there is no command after --", "enter")
+    name, slash, namespace = args.name.partition("/")
+    if slash and not namespace:
+        raise UsageError("there is no namespace after the slash", "enter")
+    tidy(output)
+    try:
+        keeping.enter(name, namespace, args.after or ())
+    except CommandNotStarted:
+        # We may be inside already, where nothing can be imported: error_text has been, rich has not.
+        output.color = "never"
+        raise
+
+
+def ls(args: argparse.Namespace, output: Output) -> int:
+    """A line for each name."""
+    tidy(output)
+    found = keeping.kept()
+    if output.as_json:
+        output.data([_data(one) for one in found])
+        return 0
+    if not found:
+        output.note("Nothing is kept; `mountplan apply SPEC` keeps what it builds.\n")
+        return 0
+    rows: list[tuple[str, ...]] = [("NAME", "NAMESPACES", "MOUNTS", "AGE", "HEALTH")]
+    for one in found:
+        names = listed([namespace.name for namespace in one.kept.mounts if namespace.name], 4) or "-"
+        mounts = "?" if one.mounts is None else f"{one.mounts:,}"
+        rows.append((visible(one.kept.name), visible(names), mounts, _age(one.age), one.health))
+    output.result("\n".join(columns(rows, (40, 40, 10, 10))) + "\n")
+    for one in found:
+        if one.problem:
+            output.note(f"mountplan: {visible(one.kept.name)}: {visible(one.problem)}\n")
+    return 0
+
+
+def show(args: argparse.Namespace, output: Output) -> int:
+    """All about one name."""
+    from mountplan.planner.render.tables import table_text
+
+    tidy(output)
+    one = keeping.look_up(args.name)
+    plan = keeping.plan_of(args.name)
+    if output.as_json:
+        output.data(_data(one, plan) | {"differences": drift_data(one.drift, plan)})
+        return 0
+    name = visible(one.kept.name)
+    lines = [
+        f"{name}: {one.health}",
+        f"  from     {visible(one.kept.spec)}",
+        f"  kept     {one.kept.created}, {_age(one.age)} ago, by mountplan {visible(one.kept.made_by)}",
+    ]
+    if one.kept.keeper is not None:
+        lines.append(f"  held by  process {one.kept.keeper.pid}")
+    for namespace in one.kept.namespaces:
+        label = f"{namespace.kind} {namespace.name}".rstrip()
+        lines.append(f"  file     {visible(keeping.path_of(one.kept, namespace))}  ({visible(label)})")
+    text = "\n".join(lines) + "\n"
+    if one.problem:
+        text += f"\nIt cannot be judged: {visible(one.problem)}\n"
+    if one.drift:
+        text += f"\nChanged since it was kept ({count(len(one.drift), 'difference')}):\n{drift_text(one.drift, plan)}\n"
+    if one.tables:
+        text += "\n" + table_text(plan, one.tables, everything=args.all)
+    output.result(text)
+    return 0
+
+
+def rm(args: argparse.Namespace, output: Output) -> int:
+    """Let names go; all that can go do, and the first that cannot gives the exit status."""
+    if args.all and args.names:
+        raise UsageError("name what is to be removed, or --all, not both", "rm")
+    if not args.all and not args.names:
+        raise UsageError("name what is to be removed, or say --all", "rm")
+    tidy(output)
+    names = keeping.names() if args.all else tuple(dict.fromkeys(args.names))
+    removed: list[str] = []
+    problems: list[MountplanError] = []
+    for name in names:
+        errors = keeping.remove((name,))
+        problems += errors
+        if not errors:
+            removed.append(name)
+            if not output.quiet and not output.as_json:
+                output.result(f"Removed {visible(name)}\n")
+    if output.as_json:
+        from mountplan.planner.render.problems import error_data
+
+        output.data({"removed": removed, "errors": [error_data(error) for error in problems]})
+    else:
+        for error in problems:
+            output.error("".join(f"{line}\n" for line in f"mountplan: {error}".split("\n")), {})
+    if args.all and not names:
+        output.note("Nothing is kept.\n")
+    return problems[0].exit_status if problems else 0
+
+
+def kept_data(kept: Kept) -> dict[str, Any]:
+    """What is kept, without a look at it, as values for JSON."""
+    return {
+        "name": kept.name,
+        "spec": kept.spec,
+        "digest": kept.digest,
+        "created": kept.created,
+        "made_by": kept.made_by,
+        "keeper": kept.keeper.pid if kept.keeper else None,
+        "namespaces": [
+            {"kind": one.kind, "name": one.name, "inode": one.inode, "file": keeping.path_of(kept, one)}
+            for one in kept.namespaces
+        ],
+    }
+
+
+def _data(one: Standing, plan: Plan | None = None) -> dict[str, Any]:
+    data = kept_data(one.kept) | {
+        "age": round(one.age, 3),
+        "mounts": one.mounts,
+        "health": one.health,
+        "problem": one.problem,
+    }
+    if plan is not None:
+        from mountplan.cli.applying import tables_data
+
+        data["tables"] = tables_data(plan, one.tables)
+    return data
+
+
+def _age(seconds: float) -> str:
+    """Roughly: two units at most."""
+    minutes, rest = divmod(max(0, int(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    for amounts in (((days, "d"), (hours, "h")), ((hours, "h"), (minutes, "m")), ((minutes, "m"), (rest, "s"))):
+        if amounts[0][0]:
+            return " ".join(f"{number}{unit}" for number, unit in amounts if number)
+    return f"{rest}s"

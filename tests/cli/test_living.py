@@ -1,0 +1,264 @@
+"""apply, enter, ls, show and rm, as a user would type them, on throw-away hosts."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.commands import programs
+from tests.hosts import CHECKOUT, InHost
+from tests.keptnames import SPEC, in_runtime_directory, on_run
+
+pytestmark = pytest.mark.needs_kernel("set-group")
+
+
+class Ended(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def mountplan(*words: str, stdin: str = "") -> Ended:
+    done = subprocess.run(
+        [sys.executable, "-m", "mountplan", *words],
+        capture_output=True,
+        text=True,
+        input=stdin,
+        cwd="/",
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT), "SHELL": "/bin/sh"},
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def spec(text: str = SPEC, name: str = "spec.toml") -> str:
+    """A spec in a file, in a place that the throw-away host has for itself."""
+    path = Path("/tmp", f"mountplan-{os.getpid()}-{name}")
+    path.write_text("format = 1\n" + text)
+    return str(path)
+
+
+@pytest.fixture(
+    params=[pytest.param("root", marks=pytest.mark.needs_kernel("root")), pytest.param("nobody")],
+)
+def on_host(request: pytest.FixtureRequest, in_host: InHost) -> Callable[..., Any]:
+    """Run a function as root with a /run of its own, and as an ordinary user with a runtime directory."""
+    around = on_run if request.param == "root" else in_runtime_directory
+
+    def run(function: Callable[[], object]) -> Any:
+        def script() -> object:
+            try:
+                return function()
+            finally:
+                for path in Path("/tmp").glob(f"mountplan-{os.getpid()}-*"):
+                    path.unlink()
+
+        return in_host(around(script), identity=request.param)
+
+    return run
+
+
+def test_apply_keeps_under_the_specs_name_and_says_how_to_enter(on_host: Callable[..., Any]) -> None:
+    def script() -> tuple[Ended, Ended]:
+        path = spec()
+        return mountplan("apply", path), mountplan("apply", path)
+
+    first, again = on_host(script)
+    assert (0, "") == (first.status, first.err)
+    assert re.match(r'Built and kept "shop": 2 mounts, \d+ steps, ', first.out)
+    assert first.out.endswith("Enter it: mountplan enter shop\n")
+    assert (
+        Ended(0, '"shop" stands already, and was verified again: 2 mounts\nEnter it: mountplan enter shop\n', "")
+        == again
+    )
+
+
+def test_apply_as_json_tells_where_the_namespace_files_are(on_host: Callable[..., Any]) -> None:
+    def script() -> tuple[Any, bool]:
+        data = mountplan("apply", "--json", "--name", "other", spec()).json()
+        file = data["kept"]["namespaces"][0]
+        return data, os.stat(file["file"]).st_ino == file["inode"]
+
+    data, exists = on_host(script)
+    assert exists
+    assert ("kept", "other", True) == (data["outcome"], data["kept"]["name"], data["verified"])
+    assert ["/", "/srv"] == [row["mountpoint"] for row in data["namespaces"][0]["mounts"]]
+
+
+def test_without_a_name_apply_says_how_to_give_one_and_forget_needs_none(on_host: Callable[..., Any]) -> None:
+    def script() -> tuple[Ended, Ended, Ended]:
+        path = spec(SPEC.replace('name = "shop"', ""))
+        return mountplan("apply", path), mountplan("apply", "--forget", path), mountplan("ls")
+
+    refused, forgotten, listed = on_host(script)
+    assert (2, "") == (refused.status, refused.out)
+    assert "there is no name to keep the namespaces under" in refused.err
+    assert "--name" in refused.err
+    assert (0, "") == (forgotten.status, forgotten.err)
+    assert "It is gone again" in forgotten.out
+    assert (0, "") == (listed.status, listed.out)
+    assert "Nothing is kept" in listed.err
+
+
+def test_a_changed_spec_is_told_with_its_places_and_replaced_when_asked(on_host: Callable[..., Any]) -> None:
+    def script() -> list[Ended]:
+        mountplan("apply", spec())
+        path = spec(SPEC.replace('target = "/srv"', 'target = "/srv"\nattributes = ["ro"]'))
+        return [mountplan("apply", path), mountplan("apply", "--json", path), mountplan("apply", "--replace", path)]
+
+    refused, as_json, replaced = on_host(script)
+    assert (1, "") == (refused.status, refused.out)
+    assert "shop stands already, and was made from another spec" in refused.err
+    assert re.search(
+        r"spec\.toml:\d+: mount\[1\]: /srv: attributes: wanted ro,relatime, found rw,relatime$", refused.err, re.M
+    )
+    assert "remedy: `mountplan apply --replace`" in refused.err
+    error = as_json.json()["error"]
+    assert ("name-taken", "attributes") == (error["code"], error["differences"][0]["property"])
+    assert 0 == replaced.status
+    assert 'Built anew, and put in the place of "shop"' in replaced.out
+
+
+def test_enter_runs_the_command_inside_and_ends_as_it_does(on_host: Callable[..., Any]) -> None:
+    def script() -> list[Ended]:
+        mountplan("apply", spec(programs(mounts='[[mount]]\ntarget = "/mark"\ntype = "tmpfs"\n')))
+        return [
+            mountplan("enter", "programs", "--", "sh", "-c", "ls -d /mark; exit 7"),
+            mountplan("enter", "programs", stdin="echo in the shell; exit 3"),
+            mountplan("enter", "programs", "--", "nonesuch"),
+            mountplan("enter", "--json", "programs", "--", "nonesuch"),
+            mountplan("enter", "--color", "always", "programs", "--", "/tmp"),
+            mountplan("enter", "nonesuch"),
+            mountplan("enter", "programs/left"),
+        ]
+
+    command, shell, missing, as_json, directory, unknown, namespace = on_host(script)
+    assert Ended(7, "/mark\n", "") == command
+    assert Ended(3, "in the shell\n", "") == shell
+    assert (127, "") == (missing.status, missing.out)
+    assert "cannot run 'nonesuch'" in missing.err
+    assert 127 == json.loads(as_json.err)["error"]["exit_status"]
+    assert 126 == directory.status
+    assert "it is a directory" in directory.err
+    assert (2, "mountplan: nothing is kept under the name 'nonesuch'\n  remedy: `mountplan ls` shows what is\n") == (
+        unknown.status,
+        unknown.err,
+    )
+    assert "it has a single one: leave out /left" in namespace.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["enter", "x", "ls"], "write -- before the command: mountplan enter x -- ls"),
+        (["enter", "x", "--"], "there is no command after --"),
+        (["enter", "x/"], "there is no namespace after the slash"),
+        (["rm"], "name what is to be removed, or say --all"),
+        (["rm", "--all", "x"], "name what is to be removed, or --all, not both"),
+        (["apply", "--forget", "--replace", "SPEC"], "--forget keeps nothing: leave out --name and --replace"),
+        (["ls", "x"], "unrecognized arguments: x"),
+    ],
+)
+def test_wrong_usage_is_told_with_a_way_out(words: list[str], message: str, in_host: InHost) -> None:
+    def script() -> Ended:
+        os.environ["XDG_RUNTIME_DIR"] = "/nonesuch"
+        return mountplan(*(spec() if word == "SPEC" else word for word in words))
+
+    ended = in_host(on_tmp(script))
+    assert (2, "") == (ended.status, ended.out)
+    assert ended.err.startswith(f"mountplan: {message}\n  remedy: ")
+
+
+def on_tmp(script: Callable[[], Ended]) -> Callable[[], Ended]:
+    from tests.hosts import mount
+
+    def on_fresh_tmp() -> Ended:
+        mount("tmp", "/tmp", "tmpfs")
+        return script()
+
+    return on_fresh_tmp
+
+
+def test_ls_tells_names_namespaces_mounts_age_and_health(on_host: Callable[..., Any]) -> None:
+    def script() -> tuple[Ended, Any]:
+        mountplan("apply", spec())
+        mountplan("apply", spec(programs(), "programs.toml"))
+        return mountplan("ls"), mountplan("ls", "--json").json()
+
+    listed, data = on_host(script)
+    assert (0, "") == (listed.status, listed.err)
+    header, *lines = listed.out.splitlines()
+    assert ["NAME", "NAMESPACES", "MOUNTS", "AGE", "HEALTH"] == header.split()
+    assert [["programs", "-"], ["shop", "-"]] == [line.split()[:2] for line in lines]
+    assert {"healthy"} == {line.split()[-1] for line in lines}
+    assert ["programs", "shop"] == [one["name"] for one in data]
+    assert {"health", "age", "mounts", "namespaces", "spec", "created", "keeper", "problem"} <= data[0].keys()
+    assert 2 == data[1]["mounts"]
+
+
+def test_show_tells_all_about_a_name_and_what_has_changed(on_host: Callable[..., Any]) -> None:
+    def script() -> list[Ended]:
+        mountplan("apply", spec(programs(mounts='[[mount]]\ntarget = "/mark"\ntype = "tmpfs"\n')))
+        before = mountplan("show", "programs")
+        # As whoever is root in there; an ordinary user is in a user namespace of his own.
+        mountplan("enter", "programs", "--", "mount", "-o", "remount,bind,ro", "/mark")
+        return [before, mountplan("show", "programs"), mountplan("show", "--json", "programs"), mountplan("ls")]
+
+    before, after, as_json, listed = on_host(script)
+    assert (0, "") == (before.status, before.err)
+    assert before.out.startswith("programs: healthy\n  from     /tmp/mountplan-")
+    assert re.search(r"^  file     /\S+  \(mnt\)$", before.out, re.M)
+    assert re.search(r"^├─/mark +tmpfs +tmpfs +rw,relatime +private$", before.out, re.M)
+    assert after.out.startswith("programs: drifted\n")
+    assert re.search(
+        r"^/tmp/\S+:\d+: mount\[\d+\]: /mark: attributes: wanted rw,relatime, found ro,relatime$", after.out, re.M
+    )
+    data = as_json.json()
+    assert ("drifted", "/mark") == (data["health"], data["differences"][0]["mount"])
+    assert "/mark" in [row["mountpoint"] for row in data["tables"][0]["mounts"]]
+    assert "drifted" == listed.out.split()[-1]
+
+
+def test_rm_lets_go_what_it_can_and_tells_what_it_cannot(on_host: Callable[..., Any]) -> None:
+    def script() -> list[Ended]:
+        for name in ("a", "b", "c", "d"):
+            mountplan("apply", "--name", name, spec())
+        return [
+            mountplan("rm", "a", "nonesuch", "b"),
+            mountplan("rm", "--json", "c", "../x"),
+            mountplan("rm", "--all"),
+            mountplan("rm", "--all"),
+        ]
+
+    some, as_json, rest, none = on_host(script)
+    assert (2, "Removed a\nRemoved b\n") == (some.status, some.out)
+    assert some.err.startswith("mountplan: nothing is kept under the name 'nonesuch'\n")
+    assert 2 == as_json.status
+    assert ["c"] == as_json.json()["removed"]
+    assert "no name to keep namespaces under" in as_json.json()["errors"][0]["message"]
+    assert Ended(0, "Removed d\n", "") == rest
+    assert Ended(0, "", "Nothing is kept.\n") == none
+
+
+def test_what_a_crash_has_left_is_told_when_it_is_cleaned(on_host: Callable[..., Any]) -> None:
+    def script() -> list[Ended]:
+        mountplan("apply", spec())
+        store = Path(os.environ["XDG_RUNTIME_DIR"] if os.geteuid() else "/run", "mountplan")
+        (store / "half").mkdir()
+        return [mountplan("ls"), mountplan("ls")]
+
+    first, again = on_host(script)
+    assert "mountplan: half is forgotten: " in first.err
+    assert first.out.split()[-5:-3] == ["shop", "-"]
+    assert "" == again.err
