@@ -97,22 +97,24 @@ def test_the_same_spec_gives_the_same_plan_byte_for_byte_in_every_process(in_hos
 
 @pytest.mark.needs_kernel("root", "device-nodes")
 def test_python_runs_in_the_sandbox_and_cannot_change_the_machine(in_host: InHost) -> None:
-    def use(built: Tree) -> list[str]:
-        def run(*command: str) -> str:
-            environment = {"PATH": "/usr/local/bin:/usr/bin:/usr/sbin"}
-            done = subprocess.run(command, capture_output=True, text=True, env=environment)
-            return done.stdout.strip() or done.stderr.strip()
+    def run(*command: str) -> tuple[str, str, int]:
+        arguments = [sys.executable, "-m", "mountplan", "run", path_of("sandbox.toml"), "--", *command]
+        done = subprocess.run(arguments, capture_output=True, text=True, cwd=CHECKOUT)
+        return done.stdout, done.stderr, done.returncode
 
+    def script() -> list[tuple[str, str, int]]:
         return [
-            built.inside(lambda: run("/usr/bin/python3", "-c", 'print("hi")')),
-            built.inside(lambda: run("/bin/sh", "-c", "echo x > /dev/null && echo y > /tmp/y && cat /tmp/y")),
-            built.inside(lambda: run("/bin/sh", "-c", "touch /usr/new /etc/new")),
+            run("python3", "-c", 'print("hi")'),
+            run("sh", "-c", "echo x > /dev/null && echo y > /tmp/y && cat /tmp/y && echo /proc/[0-9]*"),
+            run("sh", "-c", "touch /usr/new /etc/new; exit 7"),
         ]
 
-    hi, written, refused = in_host(lend("sandbox.toml", use), identity="root")
-    assert "hi" == hi
-    assert "y" == written
-    assert 2 == refused.count("Read-only file system")
+    hi, inside, refused = in_host(script, identity="root")
+    assert ("hi\n", "", 0) == hi
+    assert "y" == inside[0].split()[0]
+    assert inside[0].split()[1:] in (["/proc/1", "/proc/2"], ["/proc/1"]), "nothing else runs in there"
+    assert 2 == refused[1].count("Read-only file system")
+    assert 7 == refused[2]
 
 
 @pytest.mark.needs_kernel("root", "device-nodes", "fs:overlay")
