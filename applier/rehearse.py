@@ -168,11 +168,34 @@ def _make_empty_root() -> None:
         syscalls.unshare(abi.CLONE_NEWUSER | abi.CLONE_NEWNS)
         map_own_ids(uid, gid)
     syscalls.mount(b"/", abi.MS_REC | abi.MS_PRIVATE)
-    syscalls.mount_classic(b"none", b"/proc", b"tmpfs", 0, b"mode=755")
-    os.chdir("/proc")
-    syscalls.pivot_root(b".", b".")
-    syscalls.umount2(b".", abi.MNT_DETACH)
-    os.chdir("/")
+    try:
+        _protect_bottom()
+    except KernelRefusal:
+        # In a user namespace the mounts are locked together; but then the bottom is somebody else's, and protected so.
+        syscalls.mount_classic(b"none", b"/proc", b"tmpfs", 0, b"mode=755")
+        os.chdir("/proc")
+        syscalls.pivot_root(b".", b".")
+        syscalls.umount2(b".", abi.MNT_DETACH)
+        os.chdir("/")
+        return
+    syscalls.mount_classic(b"none", b"/", b"tmpfs", 0, b"mode=755")
+    os.chdir("/..")  # what covers the root
+    os.chroot(".")
+
+
+def _protect_bottom() -> None:
+    """Take all mounts away but the lowest, and go there; it cannot be written by way of this namespace any more.
+
+    The lowest mount is the machine's own initial file system, of which there is only one, and nobody can get rid of it.
+    A script that unmounts its root and enters its namespace again comes there, and might leave directories behind.
+    """
+    namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscalls.umount2(b"/", abi.MNT_DETACH)
+        syscalls.setns(namespace, abi.CLONE_NEWNS)
+    finally:
+        os.close(namespace)
+    syscalls.mount_classic(None, b"/", None, abi.MS_REMOUNT | abi.MS_BIND | abi.MS_RDONLY, None)
 
 
 class _Actor:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 
-from mountplan.planner.attributes import ATIME_MASK, IDMAP, NODIRATIME, RDONLY, Change, applied
+from mountplan.planner.attributes import ATIME_MASK, IDMAP, NODIRATIME, RDONLY, STRICTATIME, Change, applied
 from mountplan.planner.propagation.attaching import attach_tree, lock_tree
 from mountplan.planner.propagation.checks import (
     check_beneath,
@@ -78,12 +78,14 @@ class World:
     def boot(self, name: str, root: Superblock, source: str = "none", attributes: int = 0) -> Process:
         """A namespace with one private mount of `root`, and a process in it.
 
-        As on a real machine, that mount hangs on another one that nobody can see, so that pivot_root can be made.
+        As on a real machine, that mount hangs on another one that nobody can see, so that pivot_root can be made. Who
+        unmounts the root and enters the namespace again finds that one empty and read-only.
         """
         rootfs = Superblock("rootfs", "rootfs")
         namespace = Namespace(name, self.initial_user)
         self.namespaces.append(namespace)
-        bottom = Mount(self.numbers.next_mount(), rootfs.root, "none")
+        bottom = Mount(self.numbers.next_mount(), rootfs.root, "rootfs")
+        bottom.attributes = RDONLY | STRICTATIME
         mount = Mount(self.numbers.next_mount(), root.root, source)
         mount.attributes = attributes
         for one in (bottom, mount):

@@ -9,6 +9,7 @@ import pytest
 from tests.kernel.model_driver import Call, replay
 from tests.kernel.model_fuzz import in_children, search
 from tests.kernel.model_machine import Machine
+from tests.kernel.model_processes import Sequence, differences
 from tests.propagation import require_rules
 
 SEQUENCES = int(os.environ.get("MOUNTPLAN_SEQUENCES", "2000"))
@@ -27,6 +28,16 @@ def test_random_sequences_of_calls_do_the_same_in_the_model_and_on_the_kernel() 
     outcomes = in_children([lambda job=job: search(range(1 + job, 1 + SEQUENCES, JOBS)) for job in range(JOBS)])  # type: ignore[misc]
     assert [] == [str(found) for outcome in outcomes for found in outcome.found]
     assert SEQUENCES == sum(outcome.sequences for outcome in outcomes)
+
+
+def test_real_processes_may_do_the_same_in_the_model_and_on_the_kernel() -> None:
+    """Several processes, each with its root and directory, some of them root of a user namespace only."""
+
+    def compare(job: int) -> list[str]:
+        seeds = range(1 + job, 1 + SEQUENCES // 10, JOBS)
+        return [f"seed {seed}: {told}" for seed in seeds if (told := differences(Sequence(seed)))]
+
+    assert [[]] * JOBS == in_children([lambda job=job: compare(job) for job in range(JOBS)])  # type: ignore[misc]
 
 
 def agree(*calls: Call) -> None:
