@@ -28,7 +28,7 @@ def parse_mountinfo(text: bytes) -> MountTable:
     lines = text.decode("utf-8", "surrogateescape").split("\n")
     if lines.pop():
         raise TableError(f"line {len(lines) + 1}: the text ends in the middle of a line")
-    append = rows.append
+    append, new_row = rows.append, tuple.__new__  # MountRow() itself takes as long as all the rest
     number = 0
     try:
         for number, line in enumerate(lines, 1):  # noqa: B007 (told if a line is odd)
@@ -49,23 +49,22 @@ def parse_mountinfo(text: bytes) -> MountTable:
                     unbindable = True
             if "\\" in line:
                 root, mountpoint, source, options = map(unescape, (root, mountpoint, source, options))
-            append(
-                MountRow(
-                    int(mount_id),
-                    int(parent_id),
-                    device,
-                    root,
-                    mountpoint,
-                    attributes,
-                    peer_group,
-                    master,
-                    propagate_from,
-                    unbindable,
-                    fstype,
-                    source,
-                    options,
-                )
+            fields = (
+                int(mount_id),
+                int(parent_id),
+                device,
+                root,
+                mountpoint,
+                attributes,
+                peer_group,
+                master,
+                propagate_from,
+                unbindable,
+                fstype,
+                source,
+                options,
             )
+            append(new_row(MountRow, fields))
     except ValueError as error:
         raise TableError(f"line {number}: not a line of mountinfo ({error}): {lines[number - 1]!r}") from None
     return MountTable(tuple(rows))

@@ -48,6 +48,8 @@ def differing_options(fstype: str, asked: Pairs, shown: str) -> list[tuple[str, 
     An option that a filesystem took and does not show cannot be read back; it counts as granted, since the filesystem
     would have refused it. Where absence means the default (tmpfs, devpts, proc), it is held against that.
     """
+    if not asked:
+        return []
     there: dict[str, list[str]] = {}
     for part in shown.split(","):
         name, _, text = part.partition("=")

@@ -86,10 +86,9 @@ def _predict(
         group = groups[mount.group]
         master = masters[mount.group] if mount.group else groups[mount.master]
         if mount.filesystem:
-            filesystem = filesystems[mount.filesystem]
-            bits = applied(0, Change(mount.set, mount.clear))
-            row = MountRow(number, parent_id, f"={mount.filesystem}", mount.root, mountpoint, show(bits), group, master,
-                           0, mount.unbindable, filesystem.fstype, filesystem.source, "")  # fmt: skip
+            _, fstype, shown, _, _ = filesystems[mount.filesystem]
+            row = MountRow(number, parent_id, f"={mount.filesystem}", mount.root, mountpoint, show(mount.set), group,
+                           master, 0, mount.unbindable, fstype, shown, "")  # fmt: skip
             rows.add(row, mount.origin, mount.name)
             continue
         source = walks.end_of(mount.root)
@@ -121,10 +120,10 @@ def _place(
     if not mount.parent:
         return 0, "/"
     parent = rows.rows[numbers[mount.parent] - 1]
-    mountpoint = TargetPath(parent.mountpoint).joined(mount.place)
+    mountpoint = mount.place if parent.mountpoint == "/" and mount.place else parent.mountpoint + mount.place
     tree = trees.get(mount.parent)
     if tree:
-        for step in (*reversed(tuple(mountpoint.ancestors())), mountpoint):
+        for step in (*reversed(tuple(TargetPath(mountpoint).ancestors())), mountpoint):
             while (above := tree.get((parent.mount_id, step))) is not None:
                 parent = above
     return parent.mount_id, mountpoint
