@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import select
+
 from mountplan.planner.errors import TableError
 from mountplan.planner.mountinfo import parse_mountinfo
 from mountplan.planner.table import MountTable
@@ -12,18 +14,20 @@ _TRIES = 20
 def observe(pid: int | str = "self") -> MountTable:
     """The mount table of a process's namespace, as seen from its root.
 
-    The kernel hands a long table out in pieces, between which it may change, so it is read until two readings agree.
+    The kernel hands a long table out in pieces, between which it may change. It tells those who poll (POLLPRI, see
+    proc_pid_mounts(5)), so the table is read until nothing has been mounted or unmounted meanwhile.
     Raises TableError if the process is not there or not ours, or if the table never keeps still.
     """
     path = f"/proc/{pid}/mountinfo"
-    before = b""
     try:
-        for _ in range(_TRIES):
-            with open(path, "rb") as file:
+        with open(path, "rb", buffering=0) as file:
+            changes = select.poll()
+            changes.register(file, select.POLLPRI)
+            for _ in range(_TRIES):
                 text = file.read()
-            if text == before:
-                return parse_mountinfo(text)
-            before = text
+                if not changes.poll(0):
+                    return parse_mountinfo(text)
+                file.seek(0)
     except OSError as error:
         raise TableError(f"{path}: cannot read the mount table: {error.strerror}") from None
     raise TableError(f"{path}: the mount table changed during each of {_TRIES} readings")
