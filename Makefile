@@ -4,18 +4,21 @@
 PYTHON ?= python3
 # Arguments for pytest, as in: make test TESTS="tests/planner -x"
 TESTS ?= -n auto
+# How many random sequences `make fuzz-model` tries.
+N ?= 100000
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench coverage clean
+.PHONY: help demo test check bench fuzz-model coverage clean
 
 help:
 	@echo 'make demo      apply specs/hello.toml and show the tree'
 	@echo 'make test      run the tests on the real kernel'
 	@echo 'make check     ruff, mypy, pyright, import contracts'
 	@echo 'make bench     time every phase; takes minutes'
+	@echo 'make fuzz-model N=100000  compare the model of propagation with the kernel on random calls'
 	@echo 'make coverage  run the tests and list the lines that none of them reached'
 	@echo 'make clean     remove .venv and all that was built or cached'
 
@@ -35,6 +38,11 @@ check: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python bench/run.py
+
+# Other sequences every time; the seeds are printed. Differences are shown as the shortest sequences that have them.
+fuzz-model: $(VENV)/installed-dev
+	$(BIN)/python -m tests.kernel.model_fuzz --sequences $(N) --jobs 4
+	$(BIN)/python -m tests.kernel.model_processes --sequences $$(( $(N) / 50 ))
 
 coverage: $(VENV)/installed-dev
 	$(BIN)/coverage erase

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import pickle
+import random
 import sys
 import time
 import traceback
@@ -108,7 +109,7 @@ def in_children(work: list[Callable[[], Result]]) -> list[Result]:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Compare the model with the kernel on random sequences of calls.")
     parser.add_argument("--sequences", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=1, help="the first one; the others follow it")
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 40), help="the first one; others follow it")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--only", help="names of calls, with commas between")
     parser.add_argument("--stop-after", type=int, default=3, help="differences, in each job")
@@ -116,6 +117,8 @@ def main() -> int:
     arguments = parser.parse_args()
     only = frozenset(arguments.only.split(",")) if arguments.only else None
     write = sys.stdout.write
+    write(f"seeds {arguments.seed} to {arguments.seed + arguments.sequences - 1}\n")
+    sys.stdout.flush()
     begin = time.monotonic()
     seeds = [
         range(arguments.seed + job, arguments.seed + arguments.sequences, arguments.jobs)

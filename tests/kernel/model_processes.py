@@ -180,8 +180,9 @@ def _name(number: int) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Compare the model with the kernel, with real processes.")
     parser.add_argument("--sequences", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 40))
     arguments = parser.parse_args()
+    sys.stdout.write(f"seeds {arguments.seed} to {arguments.seed + arguments.sequences - 1}\n")
     found = 0
     for seed in range(arguments.seed, arguments.seed + arguments.sequences):
         sequence = Sequence(seed)
