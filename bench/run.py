@@ -99,7 +99,7 @@ def _read(fd: int) -> bytes:
 
 
 def measure(kind: str, count: int, runs: int, program: Path, tape: Path) -> dict[str, float]:
-    """Medians over the runs, microseconds a mount; `floor`, `ratio` (execute to floor, pair by pair), `memory` in MB."""
+    """Medians over the runs, in us a mount; `floor`; `ratio` of execute to floor, pair by pair; `memory` in MB."""
     data = spec(kind, count)
     write_tape(api.plan(api.load("bench.toml", data)), tape)
     one_road(data)  # a warm-up, not counted
