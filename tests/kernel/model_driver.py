@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from mountplan.planner.attributes import NODEV, NOEXEC, NOSUID, RDONLY, Change
@@ -141,6 +141,7 @@ class Run:
         self.machine = machine
         self.model = Model()
         self.tables: dict[int, tuple[MountRow, ...]] = {0: self.model.world.table(self.model.current).rows}
+        self.texts: dict[int, bytes] = {}
         self.calls: list[Call] = []
         self.results: Counter[tuple[str, int]] = Counter()  # how often each call had each errno
         machine.begin()
@@ -193,47 +194,58 @@ class Run:
         return Difference(tuple(self.calls), what)
 
     def _compare_tables(self) -> Difference | None:
-        self.tables = {}
-        groups: dict[int, int] = {0: 0}
-        groups_back: dict[int, int] = {0: 0}
-        devices: dict[str, str] = {}
-        devices_back: dict[str, str] = {}
-        for number, process in self.model.sessions.items():
-            expected = self.tables[number] = self.model.world.table(process).rows
-            found = self.machine.table(number)
-            same = len(expected) == len(found)
-            ids: dict[int, int] = {}
-            for one, other in zip(expected, found, strict=False):
-                # A parent that cannot be seen from the root is in nobody's table.
-                ids[one.mount_id] = other.mount_id
-            if same:
-                for one, other in zip(expected, found, strict=True):
-                    if not (
-                        one.mountpoint == other.mountpoint
-                        and one.root == other.root
-                        and one.attributes == other.attributes
-                        and one.unbindable == other.unbindable
-                        and one.fstype == other.fstype
-                        and one.source == other.source
-                        and ids.get(one.parent_id, other.parent_id) == other.parent_id
-                        and groups.setdefault(one.peer_group, other.peer_group) == other.peer_group
-                        and groups_back.setdefault(other.peer_group, one.peer_group) == one.peer_group
-                        and groups.setdefault(one.master, other.master) == other.master
-                        and groups_back.setdefault(other.master, one.master) == one.master
-                        and groups.setdefault(one.propagate_from, other.propagate_from) == other.propagate_from
-                        and groups_back.setdefault(other.propagate_from, one.propagate_from) == one.propagate_from
-                        and devices.setdefault(one.device, other.device) == other.device
-                        and devices_back.setdefault(other.device, one.device) == one.device
-                        and one.options[:2] == other.options[:2]
-                    ):
-                        same = False
-                        break
-            if not same:
-                text = "\n".join(
-                    [f"session {number}: the model has", *_lines(expected), "the kernel has", *_lines(found)]
-                )
-                return self._differ(text)
+        world = self.model.world
+        tables = {number: world.table(process).rows for number, process in self.model.sessions.items()}
+        texts = {number: self.machine.text(number) for number in tables}
+        if texts == self.texts and tables == self.tables:
+            return None  # as after the call before
+        self.tables, self.texts = tables, texts
+        comparison = Comparison()
+        for number, expected in tables.items():
+            found = self.machine.rows(texts[number])
+            if not comparison.equal(expected, found):
+                heads = f"session {number}: the model has", "the kernel has"
+                return self._differ("\n".join([heads[0], *_lines(expected), heads[1], *_lines(found)]))
         return None
+
+
+class Comparison:
+    """Are tables equal, with groups and devices renamed in the same way in all of them?"""
+
+    def __init__(self) -> None:
+        self.groups: dict[int, int] = {0: 0}
+        self.groups_back: dict[int, int] = {0: 0}
+        self.devices: dict[str, str] = {}
+        self.devices_back: dict[str, str] = {}
+
+    def equal(self, expected: Sequence[MountRow], found: Sequence[MountRow]) -> bool:
+        if len(expected) != len(found):
+            return False
+        ids = {one.mount_id: other.mount_id for one, other in zip(expected, found, strict=True)}
+        there = set(ids.values())
+        groups, groups_back, devices, devices_back = self.groups, self.groups_back, self.devices, self.devices_back
+        for one, other in zip(expected, found, strict=True):
+            if not (
+                one.mountpoint == other.mountpoint
+                and one.root == other.root
+                and one.attributes == other.attributes
+                and one.unbindable == other.unbindable
+                and one.fstype == other.fstype
+                and one.source == other.source
+                # A parent that cannot be seen from the root is in nobody's table.
+                and ids.get(one.parent_id, 0) == (other.parent_id if other.parent_id in there else 0)
+                and groups.setdefault(one.peer_group, other.peer_group) == other.peer_group
+                and groups_back.setdefault(other.peer_group, one.peer_group) == one.peer_group
+                and groups.setdefault(one.master, other.master) == other.master
+                and groups_back.setdefault(other.master, one.master) == one.master
+                and groups.setdefault(one.propagate_from, other.propagate_from) == other.propagate_from
+                and groups_back.setdefault(other.propagate_from, one.propagate_from) == one.propagate_from
+                and devices.setdefault(one.device, other.device) == other.device
+                and devices_back.setdefault(other.device, one.device) == one.device
+                and one.options[:2] == other.options[:2]
+            ):
+                return False
+        return True
 
 
 def error_name(number: int) -> str:

@@ -124,7 +124,8 @@ class Machine:
             self._enter(self.sessions[number])
             self.current = number
 
-    def table(self, number: int) -> list[MountRow]:
+    def text(self, number: int) -> bytes:
+        """The mount table of a session as the kernel gives it."""
         self.go(number)
         fd = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.proc)
         try:
@@ -133,6 +134,10 @@ class Machine:
                 text += piece
         finally:
             os.close(fd)
+        return text
+
+    def rows(self, text: bytes) -> list[MountRow]:
+        """Such a text, read; most of its lines have been read before."""
         parsed = self.parsed
         if len(parsed) > 200_000:
             parsed.clear()
