@@ -9,6 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
+from mountplan.collector import without_collector
 from mountplan.planner.errors import Mistake, NotGranted, PlanRefused, SpecError
 from mountplan.planner.table import MountTable
 
@@ -45,6 +46,7 @@ def _read(path: str) -> bytes:
         raise SpecError((Mistake(SpecRef(path, ""), what, "name a spec file that exists"),)) from None
 
 
+@without_collector
 def load(path: str, data: bytes | None = None) -> Spec:
     """The spec in the file `path` ("-" is standard input), or in `data`. Raises SpecError with all that is wrong."""
     from mountplan.planner.spec import parse_spec
@@ -52,6 +54,7 @@ def load(path: str, data: bytes | None = None) -> Spec:
     return parse_spec(_read(path) if data is None else data, path)
 
 
+@without_collector
 def check(data: bytes, file: str, host: Host | None = None) -> tuple[Mistake, ...]:
     """Every mistake in a spec, in the order of the file; () if there is none."""
     from mountplan.planner.spec import all_mistakes, parse_spec_leniently
@@ -69,6 +72,7 @@ def check(data: bytes, file: str, host: Host | None = None) -> tuple[Mistake, ..
     return mistakes
 
 
+@without_collector
 def plan(spec: Spec, host: Host | None = None) -> Plan:
     """The plan for `spec` on this machine, or on `host`. Raises SpecError or PlanRefused; touches nothing."""
     from mountplan.planner.graph import find_order
@@ -88,6 +92,7 @@ def _this_machine() -> Host:
     return LiveHost()
 
 
+@without_collector
 def predict(plan: Plan) -> tuple[tuple[str, MountTable], ...]:
     """The name and the predicted mount table of each namespace, with the host's mounts as they are now."""
     from mountplan.applier.observe import observe
@@ -103,6 +108,7 @@ def probe() -> tuple[Finding, ...]:
     return attempt()
 
 
+@without_collector
 def load_plan(path: str) -> Plan:
     """The plan in a plan file. Raises PlanFileError."""
     from mountplan.planner.planfile import load_plan as read
@@ -110,6 +116,7 @@ def load_plan(path: str) -> Plan:
     return read(_read(path), path)
 
 
+@without_collector
 def verify(plan: Plan, built: Built) -> tuple[tuple[tuple[str, MountTable], ...], Drift]:
     """What stands in the namespaces that were built, and how it differs from the plan."""
     from mountplan.planner.compare import compare
