@@ -50,6 +50,25 @@ class Terminal:
         before, _, self.seen = self.seen.partition(words)
         return before + words
 
+    def expect_stopped(self, name: str, timeout: float = 20) -> None:
+        """Wait until the program `name` has stopped.
+
+        A program that calls run() stops when its command does, but not after it; until that has got the signal too,
+        it still reads what is typed.
+        """
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            for path in Path("/proc").glob("[0-9]*/stat"):
+                try:
+                    words, _, rest = path.read_text().rpartition(") ")
+                except OSError:
+                    continue
+                state, _, _, session = rest.split()[:4]
+                if state == "T" and int(session) == self.shell and words.endswith(f"({name}"):
+                    return
+            time.sleep(0.02)
+        pytest.fail(f"{name} does not stop")
+
     def hang_up(self) -> None:
         """Close the window."""
         if self.master >= 0:
@@ -151,6 +170,7 @@ def test_ctrl_z_stops_it_and_fg_continues_it(how: How, kind: str, in_host: InHos
             screen.expect("one\n")
             screen.type(CTRL_Z)
             assert "Stopped" in screen.expect(PROMPT)
+            screen.expect_stopped("cat")
             assert "Stopped" in screen.do("jobs")
             screen.type("fg\n")
             screen.expect("cat\n")
