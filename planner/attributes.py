@@ -85,7 +85,7 @@ def change(names: tuple[str, ...]) -> Change:
 
 
 def overridden(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
-    """The names that come out when `second` is wished for after `first`, and so wins where they contradict each other."""
+    """The names that come out when `second` is wished for after `first`, and so wins where the two contradict."""
     gone = frozenset().union(*(group for group in EXCLUSIVE if not group.isdisjoint(second)))
     return tuple(name for name in first if name not in gone) + second
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mountplan.planner.attributes import overridden
 from mountplan.planner.draft import Context, Draft, Space
 from mountplan.planner.host import HostPath
+from mountplan.planner.overlays import check_layers
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.spec import MountPath
 from mountplan.planner.steps import NodeKind
@@ -301,7 +302,7 @@ def make_mountpoints(context: Context) -> None:
         if draft.source is not None and draft.parent is None and draft.host is None and draft.kind() is None:
             _nothing_provides(draft, context)
         _hidden_source(draft, context)
-    _missing_layers(context)
+    check_layers(context)
 
 
 def _nothing_provides(draft: Draft, context: Context) -> None:
@@ -417,20 +418,3 @@ def _hidden_source(draft: Draft, context: Context) -> None:
             "or add hidden = true to get what is underneath",
         )
         return
-
-
-def _missing_layers(context: Context) -> None:
-    for filesystem in context.filesystems.values():
-        for number, layer in enumerate(filesystem.layers):
-            holder = context.filesystems.get(layer.filesystem)
-            if holder is None or holder.fixed.inside != "own" or layer.path == "/":
-                continue
-            kind = holder.contents.kind(layer.path)
-            if kind != "directory":
-                context.mistakes.add(
-                    f"{filesystem.fixed.origin}.layers[{number}]",
-                    f'"{layer.path}" in {layer.filesystem} is a {kind}'
-                    if kind
-                    else f'nothing provides "{layer.path}" in {layer.filesystem}',
-                    f'declare it there: [[mount.file]] with path = "{layer.path}" and directory = true',
-                )

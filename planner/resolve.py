@@ -14,6 +14,7 @@ from mountplan.planner.draft import Context, Draft, FilesystemDraft, Space
 from mountplan.planner.errors import SpecError
 from mountplan.planner.host import Host
 from mountplan.planner.masks import expand_masks
+from mountplan.planner.overlays import settle_layers
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.placement import copy_bound_trees, leave_out_unsupported, make_mountpoints, place_mounts
 from mountplan.planner.plan import RunSettings
@@ -21,7 +22,7 @@ from mountplan.planner.sharing import find_groups
 from mountplan.planner.spec import FileEntry, MountPath, Spec
 from mountplan.planner.spec import Mount as SpecMount
 from mountplan.planner.spec import Namespace as SpecNamespace
-from mountplan.planner.topology import Filesystem, Group, LayerRef, Mount, Namespace, Node, Topology
+from mountplan.planner.topology import Filesystem, Group, Mount, Namespace, Node, Topology
 
 # What says something about a mount in the tree, and nothing about the filesystem behind it.
 _OF_PLACED = ("parent", "recursive", "create", "attributes", "idmap", "peer_group", "master", "unbindable", "mask")
@@ -246,7 +247,7 @@ def _settle(draft: Draft, context: Context) -> None:
     filesystem = context.filesystems[name] = FilesystemDraft(fixed)
     _join_filesystem(draft, filesystem)
     if spec.layers:
-        _settle_layers(draft, filesystem, context)
+        settle_layers(draft, filesystem, context)
 
 
 def _join_filesystem(draft: Draft, filesystem: FilesystemDraft) -> None:
@@ -322,63 +323,6 @@ def _bind_host(draft: Draft, path: str, key: str, context: Context) -> None:
         fixed = Filesystem(name=name, fstype=found.mount.fstype, inside="host", origin=draft.key)
         filesystem = context.filesystems[name] = FilesystemDraft(fixed)
     _join_filesystem(draft, filesystem)
-
-
-def _settle_layers(draft: Draft, filesystem: FilesystemDraft, context: Context) -> None:
-    spec, key, wrong = draft.spec, draft.key, context.mistakes.add
-
-    def layer(value: str | MountPath, place: str, *, make: bool) -> LayerRef | None:
-        if isinstance(value, str):
-            found = context.look(value, place, "create the directory on the host first, or name one that exists")
-            if found is not None and found.kind != "directory":
-                wrong(place, f'"{value}" is a {found.kind}, not a directory', "name a directory")
-            return LayerRef("", TargetPath(found.path)) if found else None
-        source = context.by_id.get(value.mount)
-        if source is None or source.filesystem is None:
-            return None
-        if source.host is not None:
-            return layer(TargetPath(source.host.path).joined(value.path), place, make=make)
-        path = source.root.joined(value.path)
-        if make and source.filesystem.fixed.inside == "own":
-            problem = source.filesystem.contents.add(Node(path=path, kind="directory", declared=False, origin=place))
-            if problem:
-                wrong(place, f"{path} {problem}", "name another directory")
-        source.filesystem.needs_workbench = True
-        return LayerRef(source.filesystem.fixed.name, path)
-
-    for number, value in enumerate(spec.layers):
-        one = layer(value, f"{key}.layers[{number}]", make=False)
-        if one is not None:
-            filesystem.layers.append(one)
-    if len(spec.layers) > 500:
-        wrong(f"{key}.layers", f"{len(spec.layers)} layers; the kernel takes 500", "merge some of them")
-    if spec.upper is None:
-        if spec.work is not None:
-            wrong(f"{key}.work", "a work directory is of use only with an upper layer", "leave it out, or add upper")
-        return
-    work = spec.work
-    if work is None:
-        if not isinstance(spec.upper, MountPath) or spec.upper.path == "/":
-            wrong(
-                f"{key}.upper",
-                "an upper layer needs a work directory on the same mount",
-                "add work = ..., an empty directory beside the upper one",
-            )
-            return
-        work = spec.upper.model_copy(update={"path": spec.upper.path + ".work"})
-    filesystem.upper = layer(spec.upper, f"{key}.upper", make=True)
-    filesystem.work = layer(work, f"{key}.work", make=True)
-    if filesystem.upper is None or filesystem.work is None:
-        return
-    upper, below = filesystem.upper, filesystem.work
-    if upper.filesystem != below.filesystem:
-        wrong(f"{key}.work", "the work directory is on another filesystem than the upper layer", "put both on one")
-    elif upper.path.is_under(below.path) or below.path.is_under(upper.path):
-        wrong(
-            f"{key}.work",
-            f"work directory {below.path} and upper layer {upper.path} lie in each other",
-            "give them two directories side by side",
-        )
 
 
 def declare_files(context: Context) -> None:

@@ -52,7 +52,8 @@ def test_clones_wait_for_their_workbench_slaves_for_their_master_members_for_the
 
 
 def test_an_overlay_waits_for_the_filesystems_of_its_layers() -> None:
-    text = ROOT + '[[mount]]\nid = "o"\ntarget = "/o"\ntype = "overlay"\nlayers = [{ mount = "root", path = "/" }]\n'
+    layers = '[{ mount = "root", path = "/" }, "/"]'
+    text = ROOT + f'[[mount]]\nid = "o"\ntarget = "/o"\ntype = "overlay"\nlayers = {layers}\n'
     assert "fs:root holds a layer of overlay o, and must not change once that is mounted" in reasons(text)
 
 

@@ -14,12 +14,16 @@ type = "tmpfs"
 id = "root"
 """
 
+UPPER = 'upper = { mount = "root", path = "/up" }\n'
+
 HOST = FakeHost(
     {
         "/data/dir/sub": "directory",
         "/data/file": "file",
         "/data/link": "-> dir",
         "/data/fifo": "fifo",
+        "/data/w": "directory",
+        **{f"/data/l{number}": "directory" for number in range(501)},
         "/other": "directory",
         "/img": "file",
     },
@@ -218,7 +222,7 @@ def one(name: str, text: str, key: str, what: str, remedy: str) -> object:
         ),
         one(
             "a layer that the host does not have",
-            ROOT + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/missing"]',
+            ROOT + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/missing", "/other"]',
             "mount[1].layers[0]",
             'host path "/missing": no such file or directory',
             "create the directory on the host first, or name one that exists",
@@ -234,7 +238,7 @@ def one(name: str, text: str, key: str, what: str, remedy: str) -> object:
             "a layer that nothing makes",
             ROOT
             + tmpfs("/s", 'id = "s"')
-            + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = [{ mount = "s", path = "/base" }]',
+            + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = [{ mount = "s", path = "/base" }, "/other"]',
             "mount[2].layers[0]",
             'nothing provides "/base" in fs:s',
             'declare it there: [[mount.file]] with path = "/base" and directory = true',
@@ -243,21 +247,21 @@ def one(name: str, text: str, key: str, what: str, remedy: str) -> object:
             "a layer that the spec makes a file",
             ROOT
             + tmpfs("/s", 'id = "s"\n[[mount.file]]\npath = "base"')
-            + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = [{ mount = "s", path = "/base" }]',
+            + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = [{ mount = "s", path = "/base" }, "/other"]',
             "mount[2].layers[0]",
             '"/base" in fs:s is a file',
             'declare it there: [[mount.file]] with path = "/base" and directory = true',
         ),
         one(
             "more layers than the kernel takes",
-            ROOT + f'[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = {["/data/dir"] * 501}',
+            ROOT + f'[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = {[f"/data/l{n}" for n in range(501)]}',
             "mount[1].layers",
             "501 layers; the kernel takes 500",
             "merge some of them",
         ),
         one(
             "work without upper",
-            ROOT + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/data/dir"]\nwork = "/other"',
+            ROOT + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/data/dir", "/other"]\nwork = "/data/w"',
             "mount[1].work",
             "a work directory is of use only with an upper layer",
             "leave it out, or add upper",
@@ -285,8 +289,48 @@ def one(name: str, text: str, key: str, what: str, remedy: str) -> object:
             + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/data/dir"]\n'
             + 'upper = { mount = "root", path = "/up" }\nwork = { mount = "root", path = "/up/work" }',
             "mount[1].work",
-            "work directory /up/work and upper layer /up lie in each other",
-            "give them two directories side by side",
+            "/up/work lies in /up, which is mount[1].upper",
+            "directories of an overlay lie side by side",
+        ),
+        one(
+            "an overlay of one layer",
+            ROOT + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/data/dir"]',
+            "mount[1].layers",
+            "one layer alone makes no overlay",
+            "add a second layer, or upper = ...; or bind that directory, read-only",
+        ),
+        one(
+            "one directory as two layers",
+            ROOT + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/data/dir", "/other", "/data/link"]',
+            "mount[1].layers[2]",
+            "/data/dir is mount[1].layers[0] as well",
+            "an overlay can have each directory once only",
+        ),
+        one(
+            "a layer inside another",
+            ROOT + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/data/dir/sub", "/data/dir"]',
+            "mount[1].layers[0]",
+            "/data/dir/sub lies in /data/dir, which is mount[1].layers[1]",
+            "directories of an overlay lie side by side",
+        ),
+        one(
+            "two overlays with one upper layer",
+            ROOT
+            + ('[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/data/dir"]\n' + UPPER) * 2
+            + 'work = { mount = "root", path = "/work2" }',
+            "mount[2].upper",
+            "/up is taken by mount[1].upper already",
+            "give each overlay directories of its own",
+        ),
+        one(
+            "a layer that is another overlay's upper one",
+            ROOT
+            + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/data/dir"]\n'
+            + UPPER
+            + '[[mount]]\ntarget = "/b"\ntype = "overlay"\nlayers = ["/data/dir", { mount = "root", path = "/up" }]\n',
+            "mount[2].layers[1]",
+            "/up changes: it is mount[1].upper as well",
+            "take a directory that nobody changes",
         ),
         one(
             "an upper layer below a file",
