@@ -10,30 +10,63 @@ from mountplan.applier import syscalls
 from mountplan.applier.command import Start, become
 from mountplan.applier.kept import Opened
 from mountplan.applier.refusal import KernelRefusal, explain
-from mountplan.applier.run import check_settings
+from mountplan.applier.run import start_as
 from mountplan.planner.errors import NamespaceRefused
 
 
 def enter(found: Opened, namespace: str, command: tuple[str, ...]) -> NoReturn:
-    """Become `command` in the mount namespace `namespace`, or the first, as the spec's [run] says.
+    """End as `command` in the mount namespace `namespace`, or the first, started as the spec's [run] says.
 
-    The caller must be the only thread. Raises CommandNotStarted, and then this process is inside already, where nothing
-    can be imported any more: say why, and exit.
+    With a pid namespace it takes a child to be in it: then this process waits, and exits with its status. The caller
+    must be the only thread. Raises CommandNotStarted, and then this process may be inside already, where nothing can be
+    imported any more: say why, and exit.
     """
-    settings = found.kept.run
-    check_settings(settings, command)
-    environment = {} if settings.clear_environment else dict(os.environ)
-    environment["PWD"] = settings.cwd
-    environment.update(settings.environment)
-    start = Start(command, environment, settings.cwd, settings.hostname, settings.capabilities, settings.no_new_privs)
+    start = start_as(found.kept.run, command)
     with found.entrances(found.namespace(namespace)) as fds:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
-        try:
-            for fd in fds:
-                syscalls.setns(fd, 0)
-        except KernelRefusal as refusal:
-            meaning, remedy = explain("enter", refusal.errno or 0)
-            raise NamespaceRefused(f"cannot enter {found.kept.name}: setns", meaning, remedy) from None
+        if any(one.kind == "pid" for one in found.kept.namespaces):
+            *others, mounts = fds
+            _enter(found.kept.name, others)
+            _start_child(start, mounts)
+        _enter(found.kept.name, fds)
         become(start)
+    raise AssertionError("it returns from no branch")
+
+
+def _enter(name: str, namespaces: list[int]) -> None:
+    try:
+        for fd in namespaces:
+            syscalls.setns(fd, 0)
+    except KernelRefusal as refusal:
+        meaning, remedy = explain("enter", refusal.errno or 0)
+        raise NamespaceRefused(f"cannot enter {name}: setns", meaning, remedy) from None
+
+
+def _start_child(start: Start, mounts: int) -> NoReturn:
+    """A child becomes the command, in the pid namespace that was entered for children; exit as it does."""
+    from mountplan.applier import channel
+    from mountplan.applier.command import Inherited
+    from mountplan.applier.holder import await_orders
+    from mountplan.applier.namespaces import Built, Held
+    from mountplan.applier.waiting import wait_for
+    from mountplan.planner.table import MountTable
+
+    answer, say = channel.pipe()
+    leash_end, leash = channel.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(answer)
+            os.close(leash)
+            inherited = Inherited.take(frozenset())
+            await_orders(channel.Sender(say), inherited, leash_end, -1, init=False)
+        finally:
+            os._exit(1)
+    os.close(say)
+    os.close(leash_end)
+    built = Built(child, leash, answer, ())
+    built.pidfd = os.pidfd_open(child)
+    built.namespaces = (Held("", mounts, -1, MountTable(())),)
+    raise SystemExit(wait_for(built, start, "", None, whole=True))

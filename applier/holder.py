@@ -39,7 +39,7 @@ def hold(
         stops = _isolate(kinds, sender, leash) if kinds else -1
         if not _build(plan, sender):
             os._exit(1)
-        _await_orders(sender, inherited, leash, stops, init="pid" in kinds)
+        await_orders(sender, inherited, leash, stops, init="pid" in kinds)
     except BaseException as error:
         try:
             Sender(say).send(channel.CRASHED, _traceback(error).encode(errors="replace"))
@@ -103,9 +103,16 @@ def _build(plan: Plan, sender: Sender) -> bool:
     return True
 
 
-def _await_orders(sender: Sender, inherited: Inherited, leash: int, stops: int, *, init: bool) -> None:
-    """Wait until the parent lets go, or names a command and the mount namespace for it."""
+def await_orders(sender: Sender, inherited: Inherited, leash: int, stops: int, *, init: bool) -> None:
+    """Wait until the parent lets go, or names a command and the mount namespace for it.
+
+    Process 1 of a pid namespace may be told to stay, whatever becomes of the parent.
+    """
     kind, payload = channel.receive(leash)
+    if kind == channel.STAY and init:
+        from mountplan.applier.init import stay  # _isolate() has imported it
+
+        stay(sender, leash, marshal.loads(payload))
     if kind != channel.RUN:
         return
     tell_stops, namespace, *values = marshal.loads(payload)

@@ -12,7 +12,8 @@ import select
 import signal
 from typing import NoReturn
 
-from mountplan.applier.channel import close_all_but
+from mountplan.applier import abi, channel, syscalls
+from mountplan.applier.channel import Sender, close_all_but
 from mountplan.applier.signals import FORWARDABLE, Signals
 
 
@@ -50,6 +51,31 @@ def serve(command: int, stops: int, leash: int) -> NoReturn:
                 if caught.is_for_the_command:
                     os.kill(command, caught.number)
             _reap(command, stops)
+
+
+def stay(sender: Sender, leash: int, held: list[int]) -> NoReturn:
+    """Process 1 of namespaces that are kept: reap, until somebody kills it; hold the descriptors `held` meanwhile.
+
+    Until it is told to outlive its parent, it ends when the leash is let go.
+    """
+    syscalls.prctl(abi.PR_SET_PDEATHSIG, 0)  # the parent, watch(), ends before
+    os.setsid()
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    with Signals((signal.SIGCHLD,)) as signals:
+        sender.send(channel.STAYING)
+        close_all_but(leash, signals.fd, *held)
+        poll = select.poll()
+        poll.register(signals.fd, select.POLLIN)
+        poll.register(leash, select.POLLIN)
+        while True:
+            ready = {fd for fd, _ in poll.poll()}
+            if leash in ready:
+                if channel.receive(leash)[0] != channel.RELEASE:
+                    os._exit(1)
+                poll.unregister(leash)
+                os.close(leash)
+            signals.read()
+            _reap(0, -1)
 
 
 def _reap(command: int, stops: int) -> None:

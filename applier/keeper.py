@@ -56,10 +56,9 @@ def start_keeper(namespaces: tuple[int, ...], title: str) -> tuple[Keeper, int]:
             os.waitpid(child, 0)
         except ChildProcessError:
             pass  # this process ignores SIGCHLD
-        keeper = _describe(pid) if pid else None
-        if keeper is None:
+        if not pid:
             raise KeepRefused("cannot start a process that keeps the namespaces", "look for limits: ulimit -u")
-        return keeper, leash
+        return describe(pid), leash
     except BaseException as error:
         os.close(leash)
         if isinstance(error, OSError):
@@ -104,16 +103,19 @@ def _daemonize(tell: int, fds: tuple[int, ...], program: str, title: str) -> NoR
         os._exit(1)
 
 
-def _describe(pid: int) -> Keeper | None:
+def describe(pid: int) -> Keeper:
+    """A process that keeps namespaces, such that it is not taken for another later. Raises KeepRefused."""
     try:
         process = _open_process(pid)
+        try:
+            start = _start_of(process)
+        finally:
+            os.close(process)
     except OSError:
-        return None
-    try:
-        start = _start_of(process)
-    finally:
-        os.close(process)
-    return None if start is None else Keeper(pid, start, *_surroundings())
+        start = None
+    if start is None:
+        raise KeepRefused(f"process {pid}, which shall keep the namespaces, was ended by somebody else", "try again")
+    return Keeper(pid, start, *_surroundings())
 
 
 def _surroundings() -> tuple[str, int, int]:

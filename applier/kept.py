@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from mountplan.applier import abi, syscalls
 from mountplan.applier.inspect import Whole
-from mountplan.applier.keeper import FIRST, end_keeper, open_keeper, release, start_keeper
+from mountplan.applier.keeper import FIRST, describe, end_keeper, open_keeper, release, start_keeper
 from mountplan.applier.keptstate import (
     Kept,
     KeptNamespace,
@@ -56,10 +56,11 @@ class Opened:
 
     def open(self, one: KeptNamespace) -> int:
         """A descriptor of a namespace. Raises NotKept if it is gone."""
-        base = self._directory if self._process is None else self._process
+        base, flags = self._directory, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        if self._process is not None and "/" in one.source:
+            # A link of /proc to the namespace itself, which is what it must be followed to.
+            base, flags = self._process, os.O_RDONLY | os.O_CLOEXEC
         try:
-            # The keeper's are links of /proc to the namespace itself, which is what they must be followed to.
-            flags = os.O_RDONLY | os.O_CLOEXEC | (os.O_NOFOLLOW if self._process is None else 0)
             fd = os.open(one.source, flags, dir_fd=base)
         except OSError as error:
             raise _gone(self.kept, one, error.strerror or "") from None
@@ -70,9 +71,12 @@ class Opened:
 
     @contextmanager
     def entrances(self, one: KeptNamespace) -> Iterator[list[int]]:
-        """Lend descriptors of all namespaces to enter, in this order: what gives the rights first, `one` last."""
+        """Lend descriptors of all namespaces to enter, in this order: what gives the rights first, `one` last.
+
+        Of a pid namespace it takes a child to be in it.
+        """
         with ExitStack() as stack:
-            others = [other for other in self.kept.namespaces if other.kind not in ("mnt", "pid")]
+            others = [other for other in self.kept.namespaces if other.kind != "mnt"]
             fds = []
             for other in (*sorted(others, key=lambda other: other.kind != "user"), one):
                 fds.append(self.open(other))
@@ -134,9 +138,6 @@ def keep(new: NewName, built: Built) -> Kept:
     kinds = [kind for kind in built.kinds if kind != "user"]
     if _has_user_namespace(built):
         kinds.insert(0, "user")
-    if "pid" in kinds:
-        what = f"cannot keep {name}: a pid namespace ends with its first process, and so with this command"
-        raise KeepRefused(what, 'use `mountplan run`, or leave "pid" out of run.unshare')
     with ExitStack() as stack, _writing(create=True) as store:
         assert store is not None
         current = _state_in(store, name)
@@ -153,7 +154,7 @@ def keep(new: NewName, built: Built) -> Kept:
             _write(directory, _HOST, dump_table(built.host))
             for held, table in seen.items():
                 _write(directory, _SEEN + file_of("mnt", held), dump_table(table))
-            kept = _hold(store, directory, new.state, wanted)
+            kept = _hold(store, directory, new.state, wanted, built)
         return kept  # noqa: RET504 - not before the block has ended
 
 
@@ -161,33 +162,43 @@ def _has_user_namespace(built: Built) -> bool:
     return os.stat(f"/proc/{built.pid}/ns/user").st_ino != os.stat("/proc/self/ns/user").st_ino
 
 
-def _hold(store: Store, directory: int, state: Kept, wanted: list[tuple[str, str, int]]) -> Kept:
-    """Have the namespaces outlive this process, and write the state: the last file, and whole."""
+def _hold(store: Store, directory: int, state: Kept, wanted: list[tuple[str, str, int]], built: Built) -> Kept:
+    """Have the namespaces outlive this process, and write the state: the last file, and whole.
+
+    A process that stays is released only then: whoever finds this directory must be able to end it.
+    """
+    sources = []
     if store.place.is_mount:
-        namespaces = []
         for kind, name, fd in wanted:
-            file = file_of(kind, name)
-            _pin(fd, directory, file)
-            namespaces.append(KeptNamespace(kind, name, os.fstat(fd).st_ino, file))
-        kept = state._replace(namespaces=tuple(namespaces), keeper=None)
-        _write(directory, _STATE, dump_state(kept))
-        return kept
-    keeper, leash = start_keeper(tuple(fd for _, _, fd in wanted), f"{store.place.path}/{state.name}")
-    try:
-        kept = state._replace(
-            namespaces=tuple(
-                KeptNamespace(kind, name, os.fstat(fd).st_ino, f"fd/{number}")
-                for number, (kind, name, fd) in enumerate(wanted, FIRST)
-            ),
-            keeper=keeper,
-        )
-        # The state first: once the keeper stays by itself, whoever finds this directory must be able to end it.
-        _write(directory, _STATE, dump_state(kept))
-    except BaseException:
-        os.close(leash)
-        raise
-    release(leash)
-    return kept
+            sources.append(file_of(kind, name))
+            _pin(fd, directory, sources[-1])
+    elif "pid" in built.kinds:
+        sources = [f"fd/{built.held(name).fd}" if kind == "mnt" else f"ns/{kind}" for kind, name, _ in wanted]
+    else:
+        sources = [f"fd/{number}" for number in range(FIRST, FIRST + len(wanted))]
+    namespaces = tuple(
+        KeptNamespace(kind, name, os.fstat(fd).st_ino, source)
+        for (kind, name, fd), source in zip(wanted, sources, strict=True)
+    )
+    state = state._replace(namespaces=namespaces)
+    if "pid" in built.kinds:
+        # The pid namespace lives as long as its process 1, which is there already.
+        built.stay(tuple(one.fd for one in built.namespaces))
+        state = state._replace(keeper=describe(built.pid))
+        _write(directory, _STATE, dump_state(state))
+        built.release()
+    elif store.place.is_mount:
+        _write(directory, _STATE, dump_state(state))
+    else:
+        keeper, leash = start_keeper(tuple(fd for _, _, fd in wanted), f"{store.place.path}/{state.name}")
+        try:
+            state = state._replace(keeper=keeper)
+            _write(directory, _STATE, dump_state(state))
+        except BaseException:
+            os.close(leash)
+            raise
+        release(leash)
+    return state
 
 
 def _pin(namespace: int, directory: int, file: str) -> None:
@@ -227,7 +238,7 @@ def plan_text(name: str) -> bytes:
 
 def path_of(kept: Kept, one: KeptNamespace) -> str:
     """Where other programs find the file of a namespace."""
-    if kept.keeper is not None:
+    if kept.keeper is not None and "/" in one.source:
         return f"/proc/{kept.keeper.pid}/{one.source}"
     return f"{find_place().path}/{kept.name}/{one.source}"
 

@@ -91,6 +91,22 @@ class Built:
             raise _crashed(payload)
         return None
 
+    def stay(self, held: tuple[int, ...]) -> None:
+        """Have process 1 of a pid namespace get ready to outlive us, with these descriptors of its own."""
+        self.tell(channel.STAY, marshal.dumps(list(held)))
+        kind, payload = channel.receive(self.answer)
+        if kind == channel.CRASHED:
+            raise _crashed(payload)
+        if kind != channel.STAYING:
+            raise RuntimeError(f"process 1, {self.pid}, was ended by somebody else")
+
+    def release(self) -> None:
+        """After stay(): let process 1 go its own way, and only end who watches over it."""
+        self.tell(channel.RELEASE)
+        os.kill(self.child, signal.SIGKILL)
+        os.waitpid(self.child, 0)
+        self.ended()
+
     def send_signal(self, number: int) -> None:
         """Send a signal to the holder: to the command, or to process 1, which passes it on."""
         try:

@@ -84,10 +84,15 @@ def exec_in(
 
 
 def _start(built: Built, settings: RunSettings, command: tuple[str, ...]) -> Start:
-    check_settings(settings, command)
     missing = set(settings.unshare) - set(built.kinds)
     if missing:
         raise ValueError(f"the namespaces must be built with kinds={settings.unshare!r}, not {built.kinds!r}")
+    return start_as(settings, command)
+
+
+def start_as(settings: RunSettings, command: tuple[str, ...]) -> Start:
+    """How `command` is to be started, as a spec's [run] says. Raises CommandNotStarted for what cannot work."""
+    check_settings(settings, command)
     environment = {} if settings.clear_environment else dict(os.environ)
     environment["PWD"] = settings.cwd
     environment.update(settings.environment)

@@ -57,13 +57,9 @@ class Standing(NamedTuple):
         return None if self.problem else sum(len(table.rows) for _, table in self.tables)
 
 
-def check_can_keep(plan: Plan, name: str | None = None) -> str:
-    """The name that `plan` would be kept under. Raises KeepRefused for what cannot be kept, however it is built."""
-    name = check_name(plan.name if name is None else name)
-    if "pid" in plan.run.unshare:
-        what = f"cannot keep {name}: a pid namespace ends with its first process"
-        raise KeepRefused(what, 'use `mountplan run`, or leave "pid" out of run.unshare', 2)
-    return name
+def name_for(plan: Plan, name: str | None = None) -> str:
+    """The name that `plan` would be kept under. Raises KeepRefused if there is none."""
+    return check_name(plan.name if name is None else name)
 
 
 def keep(plan: Plan, name: str | None = None, *, replace: bool = False, reporter: Reporter | None = None) -> Keeping:
@@ -73,7 +69,7 @@ def keep(plan: Plan, name: str | None = None, *, replace: bool = False, reporter
     Raises NameTaken if something else, or something that has changed, has the name.
     """
     started = perf_counter()
-    name = check_can_keep(plan, name)
+    name = name_for(plan, name)
     keeping.tidy()
     before = keeping.find(name)
     digest = digest_of(plan)

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from mountplan import keeping
 from mountplan.applier import kept as names
+from mountplan.planner.errors import MountplanError
 from tests.hosts import mount
 from tests.trees import MS_SHARED, ROOT
 
@@ -149,3 +150,27 @@ def survives(action: Callable[[], object], number: int) -> bool:
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert status in (0, -signal.SIGKILL), status
     return status == 0
+
+
+def enter(name: str, *command: str, namespace: str = "") -> tuple[int, str]:
+    """(exit status, output) of `command` in kept namespaces, as from the command line."""
+    output = os.memfd_create("out")
+    child = os.fork()
+    if child == 0:
+        status = 98
+        try:
+            os.dup2(output, 1)
+            keeping.enter(name, namespace, command)
+        except SystemExit as end:
+            status = int(end.code or 0)
+        except MountplanError as error:
+            os.write(1, f"{error}".encode())
+            status = error.exit_status
+        except BaseException as error:
+            os.write(1, f"{type(error).__name__}: {error}".encode())
+        finally:
+            os._exit(status)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os.lseek(output, 0, os.SEEK_SET)
+    with open(output) as file:
+        return status, file.read()

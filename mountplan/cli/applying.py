@@ -45,7 +45,7 @@ def _keep(made: Plan, args: argparse.Namespace, output: Output) -> int:
     from mountplan import keeping
     from mountplan.cli.living import kept_data, tidy
 
-    keeping.check_can_keep(made, args.name)
+    keeping.name_for(made, args.name)
     tidy(output)
     with reporter_for("building", quiet=output.quiet, color=output.wants_color(sys.stderr)) as reporter:
         done = keeping.keep(made, args.name, replace=args.replace, reporter=reporter)

@@ -48,8 +48,9 @@ def add_living(commands: Any, command: NewCommand) -> None:
         commands,
         "rm",
         "let kept namespaces go",
-        "Let the namespaces of these names go. Who is still in one stays there; the\n"
-        "kernel frees it when the last has left.",
+        "Let the namespaces of these names go. Who is still in one stays there, and the\n"
+        "kernel frees it when the last has left; but all processes of a pid namespace\n"
+        "end with it.",
         "  mountplan rm shop\n  mountplan rm --all",
     )
     parser.usage = "mountplan rm [options] NAME... | --all"

@@ -15,11 +15,24 @@ import pytest
 
 from mountplan import keeping
 from mountplan.applier import kept as names
-from mountplan.applier.keptstate import load_state
+from mountplan.applier.keptstate import Kept, load_state
 from mountplan.planner.errors import KeepRefused, NameTaken, NotKept
 from mountplan.planner.planfile import dump_plan
+from tests.commands import PROC, programs
 from tests.hosts import InHost, mount, run_in_child
-from tests.keptnames import OTHER, SPEC, TWO, in_runtime_directory, keepers, survives, table, wait_for_no_keeper
+from tests.keptnames import (
+    OTHER,
+    SPEC,
+    TWO,
+    enter,
+    in_runtime_directory,
+    keepers,
+    killed_at,
+    on_run,
+    survives,
+    table,
+    wait_for_no_keeper,
+)
 from tests.trees import plan_of
 
 pytestmark = pytest.mark.needs_kernel("set-group", "userns")
@@ -52,6 +65,7 @@ def test_namespaces_outlive_the_process_that_kept_them_in_one_small_process_of_n
         before = table()
         kept = run_in_child(lambda: keeping.keep(plan_of(SPEC)).kept)
         assert kept.keeper is not None
+        wait_for_keepers(1)
         assert [kept.keeper.pid] == keepers(str(directory()))
         assert before == table()
         assert "healthy" == keeping.look_up("shop").health
@@ -110,6 +124,7 @@ def test_enter_goes_into_the_user_namespace_and_the_mount_namespace(as_user: Cal
 def test_several_namespaces_are_held_by_one_process(as_nobody: Callable[..., Any]) -> None:
     def script() -> list[Any]:
         kept = keeping.keep(plan_of(TWO)).kept
+        wait_for_keepers(1)
         return [[one.name for one in kept.mounts], len(keepers(str(directory()))), keeping.look_up("pair").health]
 
     assert [["left", "right"], 1, "healthy"] == as_nobody(script)
@@ -132,6 +147,7 @@ def test_a_process_that_has_got_the_keepers_pid_is_not_taken_for_it(
             keeping.look_up("shop")
         (note,) = names.tidy()
         assert "shop is forgotten" in note
+        wait_for_keepers(1)
         assert [kept.keeper.pid] == keepers(str(directory()))
         os.kill(kept.keeper.pid, signal.SIGKILL)
 
@@ -177,8 +193,7 @@ def test_whatever_moment_a_process_is_killed_at_no_keeper_is_left_without_a_name
                 if names.names():
                     found = keeping.look_up("shop")
                     assert "healthy" == found.health
-                    assert found.kept.keeper is not None
-                    assert [found.kept.keeper.pid] == keepers(str(directory()))
+                    wait_for_keepers(1)
                     keeping.remove(("shop",))
                 wait_for_no_keeper(str(directory()))
                 if done:
@@ -254,7 +269,8 @@ def test_a_full_runtime_directory_is_an_error_and_leaves_nothing(in_host: InHost
 
     def script() -> list[Any]:
         mount("small", "/tmp", "tmpfs", data="size=64k,mode=0700")
-        os.environ["XDG_RUNTIME_DIR"] = "/tmp"
+        os.mkdir(f"/tmp/{os.getpid()}", 0o700)
+        os.environ["XDG_RUNTIME_DIR"] = f"/tmp/{os.getpid()}"
         keeping.keep(plan_of(SPEC), "first")
         with open("/tmp/filler", "wb", buffering=0) as file:
             try:
@@ -266,11 +282,11 @@ def test_a_full_runtime_directory_is_an_error_and_leaves_nothing(in_host: InHost
             keeping.keep(plan_of(SPEC), "second")
         wait_for_keepers(1)
         found = [(one.kept.name, one.health) for one in keeping.kept()]
-        files = sorted(os.listdir("/tmp/mountplan"))
+        files = sorted(os.listdir(directory() / "mountplan"))
         keeping.remove(("first",))
-        return [found, files, os.listdir("/tmp")]
+        return [found, files, os.listdir(directory())]
 
-    assert [[("first", "healthy")], ["first"], ["filler"]] == in_host(script, identity="userns")
+    assert [[("first", "healthy")], ["first"], []] == in_host(script, identity="userns")
 
 
 def test_the_state_is_the_users_alone(as_nobody: Callable[..., Any]) -> None:
@@ -282,3 +298,112 @@ def test_the_state_is_the_users_alone(as_nobody: Callable[..., Any]) -> None:
         return [path.stat().st_mode & 0o077 for path in paths]
 
     assert {0} == set(as_nobody(script))
+
+
+# ---- with a pid namespace -------------------------------------------------------------------------------------------
+
+PID = partial(programs, 'unshare = ["pid"]', PROC)
+
+
+@pytest.fixture(params=["root", "nobody"])
+def on_host(request: pytest.FixtureRequest, in_host: InHost) -> Callable[..., Any]:
+    around = on_run if request.param == "root" else in_runtime_directory
+    return lambda function, **options: in_host(around(function), identity=request.param, **options)
+
+
+def all_processes_in(pid_namespace: int) -> list[int]:
+    found = []
+    for entry in os.listdir("/proc"):
+        try:
+            if entry.isdigit() and os.stat(f"/proc/{entry}/ns/pid").st_ino == pid_namespace:
+                found.append(int(entry))
+        except OSError:
+            pass
+    return sorted(found)
+
+
+def processes_in(pid_namespace: int) -> list[int]:
+    """Those that have not ended; when process 1 of it is reaped is the business of the machine's."""
+    return [pid for pid in all_processes_in(pid_namespace) if not has_ended(pid)]
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def pid_namespace_of(kept: Kept) -> int:
+    (inode,) = [one.inode for one in kept.namespaces if one.kind == "pid"]
+    return inode
+
+
+@pytest.mark.needs_kernel("root")
+def test_a_pid_namespace_is_kept_with_its_process_1(on_host: Callable[..., Any]) -> None:
+    """Without it the kernel would let nobody in. It has no descriptor of anything but the mount namespaces, reaps what
+    is left to it, and ends with the name.
+    """
+
+    def script() -> None:
+        kept = run_in_child(lambda: keeping.keep(plan_of(PID())).kept)
+        assert kept.keeper is not None
+        assert [kept.keeper.pid] == processes_in(pid_namespace_of(kept))
+        links = [os.readlink(f"/proc/{kept.keeper.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{kept.keeper.pid}/fd")]
+        assert ["anon_inode:[signalfd]", f"mnt:[{kept.mounts[0].inode}]"] == sorted(links)
+        assert os.getsid(kept.keeper.pid) == kept.keeper.pid
+        status, output = enter("programs", "sh", "-c", "(sleep 0.1 &) ; echo $PPID; echo /proc/[0-9]*; exit 5")
+        assert (5, ["0", "/proc/1"]) == (status, output.split()[:2])
+        assert "healthy" == keeping.look_up("programs").health
+        for _ in range(100):
+            if [kept.keeper.pid] == all_processes_in(pid_namespace_of(kept)):
+                break
+            time.sleep(0.05)
+        assert [kept.keeper.pid] == all_processes_in(pid_namespace_of(kept)), "nobody has reaped the orphan"
+        keeping.remove(("programs",))
+        assert [] == processes_in(pid_namespace_of(kept))
+
+    on_host(script)
+
+
+def test_a_command_entered_into_a_pid_namespace_ends_as_it_would_elsewhere(on_host: Callable[..., Any]) -> None:
+    def script() -> list[int]:
+        keeping.keep(plan_of(PID()))
+        return [
+            enter("programs", "sh", "-c", "kill -TERM $$")[0],
+            enter("programs", "nonesuch")[0],
+            enter("programs", "true")[0],
+        ]
+
+    assert [128 + signal.SIGTERM, 127, 0] == on_host(script)
+
+
+def test_process_1_ends_if_whoever_keeps_it_is_killed_before_the_name_is_there(on_host: Callable[..., Any]) -> None:
+    def script() -> None:
+        plan = plan_of(PID())
+
+        def build_and_keep(number: int) -> None:
+            with keeping.build_keepable(plan, None)[0] as built:
+                os.write(tell, b"%d\n" % os.stat(f"/proc/{built.pid}/ns/pid").st_ino)
+                with killed_at(number):
+                    names.keep(names.NewName(keeping.state_for(plan, "x"), "", dump_plan(plan).encode()), built)
+
+        hear, tell = os.pipe()
+        for number in range(0, 200, 7):
+            done = survives(partial(build_and_keep, number), 10**9)
+            inode = int(os.read(hear, 100))
+            names.tidy()
+            left = 1 if names.names() else 0
+            for _ in range(200):
+                if len(processes_in(inode)) == left:
+                    break
+                time.sleep(0.02)
+            assert left == len(processes_in(inode))
+            if left:
+                assert "healthy" == keeping.look_up("x").health
+                keeping.remove(("x",))
+            if done:
+                return
+        raise AssertionError("it never ended")
+
+    on_host(script, timeout=240)
