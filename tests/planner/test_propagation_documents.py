@@ -330,6 +330,13 @@ def test_7_replicating_a_shared_tree_in_itself_grows_with_every_step(carry_out: 
     assert mounts == len(carry_out(rbinds(count)).mounts)
 
 
+def test_7_the_fifth_replica_would_pass_the_limit_of_mounts_and_nothing_of_it_is_left(carry_out: Carry) -> None:
+    """42 * 43 = 1806; the next would be over three million, and fs.mount-max is 100,000."""
+    outcome = carry_out(rbinds(5))
+    assert 1806 == len(outcome.mounts)
+    assert ["13: ENOSPC"] == outcome.refused
+
+
 def test_7_an_unbindable_directory_keeps_the_replicas_from_multiplying(carry_out: Carry) -> None:
     outcome = carry_out(
         """\

@@ -1,0 +1,97 @@
+"""Rules of the model that a script does not show, or that take another kernel."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from mountplan.planner.propagation import RULES_6_12, RULES_6_18, Process, Rules, Superblock, World, WouldRefuse
+from mountplan.planner.propagation.seen import world_of
+from mountplan.planner.renaming import Renaming
+
+
+def numbered(superblock: Superblock) -> None:
+    for number in range(9):
+        superblock.make(f"/{number}")
+
+
+def peers(world: World, count: int) -> Process:
+    """A shared tmpfs at /0 with peers at /1 and so on."""
+    root = world.superblock("tmpfs")
+    numbered(root)
+    process = world.boot("test", root)
+    world.mount_new(process, "tmpfs", "m", "/0", fill=numbered)
+    world.change_type(process, "/0", "shared")
+    for number in range(1, count):
+        world.bind(process, "/0", f"/{number}")
+    return process
+
+
+def test_a_mount_that_propagation_takes_over_the_limit_leaves_nothing_behind() -> None:
+    """ENOSPC: neither copies nor groups of them; and where the limit allows it, it goes."""
+    world = World(mount_max=10)  # root and what lies below it, four peers
+    process = peers(world, 4)
+    before = world.table(process)
+    world.mount_new(process, "tmpfs", "fits", "/0/1")
+    world.umount(process, "/0/1")
+    assert before == world.table(process)
+    world.mount_max = 9
+    with pytest.raises(WouldRefuse) as refusal:
+        world.mount_new(process, "tmpfs", "late", "/0/1")
+    assert errno.ENOSPC == refusal.value.errno
+    assert before == world.table(process)
+    assert 4 == len(list(process.root[0].topmost().above[process.root[1].superblock.make("/0")].peers()))
+    world.mount_max = 10
+    world.mount_new(process, "tmpfs", "late", "/0/1")
+    assert len(before.rows) + 4 == len(world.table(process).rows)
+
+
+def test_a_refused_call_changes_nothing() -> None:
+    world = World()
+    process = peers(world, 3)
+    before = world.table(process)
+    for call in (
+        lambda: world.bind(process, "/0", "/missing"),
+        lambda: world.move(process, "/0", "/0/1"),
+        lambda: world.umount(process, "/5"),
+        lambda: world.pivot_root(process, "/0", "/0"),
+        lambda: world.set_group(process, "/0", "/1"),
+    ):
+        with pytest.raises(WouldRefuse):
+            call()
+    assert before == world.table(process)
+
+
+@pytest.mark.parametrize(("rules", "expected"), [(RULES_6_18, "/0"), (RULES_6_12, "/1")], ids=["6.18", "6.12"])
+def test_before_6_17_a_slave_prefers_a_master_that_shows_the_same(rules: Rules, expected: str) -> None:
+    """/1 and /2 show a directory of what /0 shows. /2 becomes a slave: of the next peer, or of the one like itself."""
+    world = World(rules)
+    process = peers(world, 1)
+    world.bind(process, "/0/3", "/2")
+    world.bind(process, "/0/3", "/1")
+    world.change_type(process, "/2", "slave")
+    paths = {row.mount_id: row.mountpoint for row in world.table(process).rows}
+    slave = next(mount for mount in process.namespace.mounts if paths.get(mount.number) == "/2")
+    assert slave.master is not None
+    assert expected == paths[slave.master.number]
+
+
+def test_before_6_17_a_new_namespace_keeps_unbindable_mounts_unbindable() -> None:
+    for rules, kept in ((RULES_6_12, True), (RULES_6_18, False)):
+        world = World(rules)
+        process = peers(world, 1)
+        world.change_type(process, "/0", "unbindable")
+        child = world.fork(process, "child")
+        world.unshare(child, "child")
+        assert kept is world.table(child).rows[1].unbindable
+
+
+def test_a_table_that_became_a_world_is_read_off_it_the_same() -> None:
+    world = World()
+    process = peers(world, 3)
+    world.change_type(process, "/2", "slave")
+    world.mount_new(process, "tmpfs", "t", "/0/1")
+    table = world.table(process)
+    seen = world_of((("again", table),))
+    assert [] == Renaming().differences(table, seen.world.table(seen.processes[0]))
