@@ -43,21 +43,29 @@ class _Generator:
     A superblock is known by the source that its mount has in the spec, or as "host".
     """
 
-    def __init__(self, draw: DrawFn, host: str, inherit: str) -> None:
+    def __init__(self, draw: DrawFn, host: str, inherit: str, *, rich: bool) -> None:
         self.draw = draw
         self.host = host
         self.inherit = inherit
+        self.rich = rich
+        self.begin = 0  # where the namespace begins that is in the making
         self.mounts: list[Table] = []
         self.superblocks: list[str] = []
         self.roots: list[str] = []
         self.kinds: list[str] = []
 
     def spec(self) -> Table:
-        count = self.draw(st.integers(1, 9))
-        for number in range(count):
-            self.mounts.append(self.mount(number))
+        spec: Table = {"format": 1}
+        if self.rich and not self.inherit and rarely(self.draw, 3):
+            spec["namespace"] = []
+            for name in ("one", "two"):
+                self.begin = len(self.mounts)
+                self.add_mounts(5)
+                spec["namespace"].append({"name": name, "mount": self.mounts[self.begin :]})
+        else:
+            self.add_mounts(9)
+            spec["mount"] = self.mounts
         groups = self.groups()
-        spec: Table = {"format": 1, "mount": self.mounts}
         if groups:
             spec["peer_group"] = groups
         if self.inherit:
@@ -65,9 +73,13 @@ class _Generator:
             spec["propagation"] = self.draw(st.sampled_from(["private", "slave"]))
         return spec
 
+    def add_mounts(self, most: int) -> None:
+        for _ in range(self.draw(st.integers(1, most))):
+            self.mounts.append(self.mount(len(self.mounts)))
+
     def mount(self, number: int) -> Table:
         draw = self.draw
-        if number == 0 and not self.inherit:
+        if number == self.begin and not self.inherit:
             target = "/"
         elif rarely(draw, 4) and self.standing():
             target = draw(st.sampled_from(self.standing()))["target"]  # a stack
@@ -76,22 +88,31 @@ class _Generator:
             target = target if len(target) == 1 else target.rstrip("/")
         mount: Table = {"id": f"m{number}", "target": target}
         choices = ["tmpfs", "tmpfs"]
-        if number:
+        if number > self.begin:
             choices += ["bind", "bind", "recursive"]
+        if self.rich:
+            choices += ["overlay", "proc"]
         if self.host:
             choices += ["host", "host", "host file", "host recursive"]
         what = draw(st.sampled_from(choices))
-        if number == 0 and what == "host file":
+        if (number == self.begin and what in ("host file", "proc")) or (what == "overlay" and not self.makers()):
             what = "tmpfs"
         if what == "tmpfs":
             self.tmpfs(number, mount)
+        elif what == "overlay":
+            self.overlay(number, mount)
+        elif what == "proc":
+            mount |= {"type": "proc", "source": f"proc{number}"}
+            self.remember(mount["source"], "/", "directory")
         elif what in ("bind", "recursive"):
             self.bind(mount, recursive=what == "recursive")
         else:
             self.host_bind(mount, what)
         mount["attributes"] = draw(attribute_lists())
-        if what == "tmpfs" and number and rarely(draw):
-            return {key: mount[key] for key in mount if key not in ("target", "attributes")}
+        if self.rich:
+            self.enrich(mount)
+        if what == "tmpfs" and number > self.begin and rarely(draw):
+            return {key: mount[key] for key in mount if key not in ("target", "attributes", "mask", "idmap")}
         if rarely(draw) and self.standing():
             parent = draw(st.sampled_from(self.standing()))
             mount["parent"] = parent["id"]
@@ -104,7 +125,55 @@ class _Generator:
         return mount
 
     def standing(self) -> list[Table]:
-        return [mount for mount in self.mounts if "target" in mount]
+        """The mounts of the namespace in the making that others can be mounted on."""
+        return [mount for mount in self.mounts[self.begin :] if "target" in mount]
+
+    def makers(self) -> list[Table]:
+        return [mount for mount in self.mounts if mount.get("type") == "tmpfs"]
+
+    def remember(self, superblock: str, root: str, kind: str) -> None:
+        self.superblocks.append(superblock)
+        self.roots.append(root)
+        self.kinds.append(kind)
+
+    def declare(self, maker: Table, path: str, entry: Table) -> Table:
+        """What is declared at `path` of a filesystem: `entry`, or what was there before."""
+        files = maker.setdefault("file", [])
+        known = next((one for one in files if one["path"] == path), None)
+        if known is None:
+            known = {"path": path, **entry}
+            files.append(known)
+        return known
+
+    def overlay(self, number: int, mount: Table) -> None:
+        draw = self.draw
+        layers = []
+        upper = rarely(draw, 2)
+        for _ in range(2 - upper if not rarely(draw) else 3):
+            maker = draw(st.sampled_from(self.makers()))
+            path = draw(paths(1, 2))
+            self.declare(maker, path, {"directory": True})
+            layers.append({"mount": maker["id"], "path": path})
+        mount |= {"type": "overlay", "source": f"overlay{number}", "layers": layers}
+        if upper:
+            maker = draw(st.sampled_from(self.makers()))
+            mount["upper"] = {"mount": maker["id"], "path": f"/upper{number}"}
+        self.remember(mount["source"], "/", "directory")
+
+    def enrich(self, mount: Table) -> None:
+        """Masks, symlinks and id-mappings."""
+        draw = self.draw
+        if rarely(draw, 6) and self.superblocks[-1].startswith("fs"):
+            patterns = st.sampled_from(["a", "b", "a/b", "*", "*/*", "[ab]"])
+            mount["mask"] = [{"path": path, "optional": True} for path in draw(st.lists(patterns, max_size=2))]
+        if rarely(draw, 6) and mount.get("type") == "tmpfs":
+            mount["idmap"] = {"uids": [[0, 1000, 5]], "gids": [[0, 1000, 5]]}
+        if rarely(draw, 4) and self.makers():
+            link = draw(st.sampled_from(["a", "/b", "../c", "b/c", "link"]))
+            self.declare(draw(st.sampled_from(self.makers())), "/link", {"symlink": link})
+        if rarely(draw, 4) and mount["target"] != "/":
+            mount["on_symlink"] = "follow"
+            mount["target"] = draw(st.sampled_from(["/link", "/a/link", mount["target"]])) + draw(paths(1, 1))
 
     def tmpfs(self, number: int, mount: Table) -> None:
         mount |= {"type": "tmpfs", "source": f"fs{number}"}
@@ -112,15 +181,13 @@ class _Generator:
             mount["options"] = self.draw(
                 st.sampled_from([{"size": "64k"}, {"mode": "0711"}, {"ro": True}, {"nr_inodes": "50"}, {"size": "50%"}])
             )
-        self.superblocks.append(mount["source"])
-        self.roots.append("/")
-        self.kinds.append("directory")
+        self.remember(mount["source"], "/", "directory")
 
     def bind(self, mount: Table, *, recursive: bool) -> None:
         draw = self.draw
         at = draw(st.integers(0, len(self.mounts) - 1))
         source = self.mounts[at]
-        path = draw(paths(0, 2))
+        path = draw(paths(0, 2)) if self.superblocks[at][:2] in ("fs", "ho") else "/"  # the others' insides are unknown
         mount["bind"] = {"mount": source["id"], "path": path}
         if not rarely(draw, 5):
             mount["bind"]["hidden"] = True
@@ -132,16 +199,9 @@ class _Generator:
             kind = self.kinds[at]
         elif self.superblocks[at].startswith("fs") and not rarely(draw, 12):
             maker = next(one for one in self.mounts if one.get("source") == self.superblocks[at])
-            files = maker.setdefault("file", [])
-            known = next((one for one in files if one["path"] == root), None)
-            if known is None:
-                file = rarely(draw, 4)
-                known = {"path": root, "content": "x"} if file else {"path": root, "directory": True}
-                files.append(known)
+            known = self.declare(maker, root, {"content": "x"} if rarely(draw, 4) else {"directory": True})
             kind = "directory" if "directory" in known else "file"
-        self.superblocks.append(self.superblocks[at])
-        self.roots.append(root)
-        self.kinds.append(kind)
+        self.remember(self.superblocks[at], root, kind)
 
     def host_bind(self, mount: Table, what: str) -> None:
         path = self.draw(st.sampled_from(HOST_FILES if what == "host file" else HOST_DIRECTORIES))
@@ -150,9 +210,7 @@ class _Generator:
             mount["recursive"] = True
         elif not rarely(self.draw, 4):
             mount["recursive"] = False
-        self.superblocks.append("host")
-        self.roots.append(path)
-        self.kinds.append("file" if what == "host file" else "directory")
+        self.remember("host", path, "file" if what == "host file" else "directory")
 
     def groups(self) -> Table:
         """Groups over the mounts of one superblock each, and masters among the groups of that superblock."""
@@ -189,6 +247,9 @@ class _Generator:
 
 
 @st.composite
-def specs(draw: DrawFn, host: str = "", inherit: str = "") -> Table:
-    """A spec as a value: binds are of what is laid out at `host`, if that is given; see _Generator for `inherit`."""
-    return _Generator(draw, host, inherit).spec()
+def specs(draw: DrawFn, host: str = "", inherit: str = "", *, rich: bool = False) -> Table:
+    """A spec as a value: binds are of what is laid out at `host`, if that is given; see _Generator for `inherit`.
+
+    The `rich` have overlays, proc, masks, id-mappings, symlinks, and sometimes two namespaces.
+    """
+    return _Generator(draw, host, inherit, rich=rich).spec()

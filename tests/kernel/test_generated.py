@@ -173,6 +173,16 @@ def test_a_generated_spec_without_host_paths_is_refused_with_places_or_stands_as
     run()
 
 
+@pytest.mark.needs_kernel("root", "set-group", "fs:overlay")
+def test_a_generated_spec_with_something_of_everything_is_refused_with_places_or_stands_as_written() -> None:
+    @SETTINGS
+    @given(specs(rich=True))
+    def run(value: Table) -> None:
+        try_out(value)
+
+    run()
+
+
 @pytest.mark.needs_kernel("root", "set-group")
 def test_a_generated_spec_over_host_directories_is_refused_with_places_or_stands_as_written(
     in_host: InHost, tmp_path: Path

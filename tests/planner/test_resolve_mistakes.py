@@ -383,6 +383,15 @@ def one(name: str, text: str, key: str, what: str, remedy: str) -> object:
             "or add hidden = true to get what is underneath",
         ),
         one(
+            "a source that the spec masks",
+            ROOT
+            + tmpfs("/d", 'id = "d"\nmask = ["in"]\n[[mount.file]]\npath = "in/x"')
+            + bind("/a", '{ mount = "d", path = "/in/x" }'),
+            "mount[2].bind",
+            '"/in/x" in d is hidden by a mask (mount[1].mask[0])',
+            "add hidden = true to show in another place what is masked in this one",
+        ),
+        one(
             "a path in a host bind on which the host has another mount",
             ROOT + bind("/d", '"/srv"', 'id = "d"') + bind("/a", '{ mount = "d", path = "/shared" }'),
             "mount[2].bind",
