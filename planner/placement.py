@@ -411,13 +411,14 @@ def _hidden_source(draft: Draft, context: Context) -> None:
         if step == path and draft.spec.recursive:
             continue
         rest = "/" + path.relative_to(step)
-        mask = cover.name.startswith("mask:")
-        context.mistakes.add(
-            f"{draft.key}.bind",
-            f'"{bind.path}" in {draft.source.name} is hidden by {"a mask" if mask else cover.name} ({cover.key})',
-            "add hidden = true to show in another place what is masked in this one"
-            if mask
-            else f'bind {{ mount = "{cover.spec.id or "ID of " + cover.key}", path = "{rest}" }} to get what is seen there, '
-            "or add hidden = true to get what is underneath",
-        )
+        if cover.name.startswith("mask:"):
+            name, remedy = "a mask", "add hidden = true to show in another place what is masked in this one"
+        else:
+            name = cover.name
+            remedy = (
+                f'bind {{ mount = "{cover.spec.id or "ID of " + cover.key}", path = "{rest}" }} '
+                "to get what is seen there, or add hidden = true to get what is underneath"
+            )
+        what = f'"{bind.path}" in {draft.source.name} is hidden by {name} ({cover.key})'
+        context.mistakes.add(f"{draft.key}.bind", what, remedy)
         return
