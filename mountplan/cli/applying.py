@@ -11,6 +11,8 @@ from mountplan.cli.output import Output
 from mountplan.cli.parser import UsageError
 from mountplan.cli.progress import reporter_for
 from mountplan.cli.sources import plan_from
+from mountplan.planner.errors import CommandNotStarted
+from mountplan.planner.render.words import visible
 
 if TYPE_CHECKING:
     from mountplan import keeping
@@ -110,13 +112,29 @@ def _rows(table: MountTable, names: dict[int, str]) -> list[dict[str, Any]]:
 
 
 def run(args: argparse.Namespace, output: Output) -> int:
-    """Build, verify, run a command in it; the status is the command's."""
+    """Build, verify, and end as a command in it; the status is the command's."""
     if args.extra:
         words = " ".join(args.extra)
         raise UsageError(f"write -- before the command: mountplan run {args.spec} -- {words}", "run")
     if args.after == ():
         raise UsageError("there is no command after --", "run")
     made = args.made = plan_from(args.spec)
+    names = [namespace.name for namespace in made.expected.namespaces]
+    if args.namespace and args.namespace not in names:
+        known = f"there are: {', '.join(map(visible, names))}" if names != [""] else "the spec has one, without a name"
+        raise UsageError(f"no namespace is called {visible(args.namespace)!r}; {known}", "run")
     command: tuple[str, ...] = args.after or made.run.command or (api.shell(),)
+    if output.as_json:  # loaded now: this process may be inside the new root when it has something to tell
+        import json  # noqa: F401
+
+        import mountplan.planner.render.problems  # noqa: F401
     with reporter_for("building", quiet=output.quiet, color=output.wants_color(sys.stderr)) as reporter:
-        return api.run(made, command, reporter)
+        try:
+            api.execute(made, command, reporter, namespace=args.namespace, status_fd=args.json_status_fd)
+        except CommandNotStarted as error:
+            if output.as_json:
+                raise
+            sys.stderr.write(f"mountplan: {error}\n")
+            return error.exit_status
+        except SystemExit as ended:  # a process had to wait for the command
+            return int(ended.code or 0)

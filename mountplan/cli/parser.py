@@ -197,6 +197,13 @@ def _run(commands: Any) -> None:
     )
     parser.usage = "mountplan run [options] SPEC [-- COMMAND...]"
     parser.add_argument("spec", metavar="SPEC", help=SPEC_OR_PLAN)
+    parser.add_argument("--namespace", metavar="NAME", default="", help="which of several namespaces (the first)")
+    parser.add_argument(
+        "--json-status-fd",
+        metavar="FD",
+        type=int,
+        help="write a line of JSON there when the command runs (child-pid) and when it has ended (exit-code)",
+    )
     parser.add_argument("extra", nargs="*", help=argparse.SUPPRESS)  # to say that a "--" is missing
 
 

@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import pytest
 
@@ -136,11 +136,11 @@ def running(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """Stands in for the kernel; holds the commands that were run. Every one of them ends with status 7."""
     seen: list[tuple[str, ...]] = []
 
-    def run(plan: Plan, command: tuple[str, ...], reporter: Reporter | None = None) -> int:
+    def execute(plan: Plan, command: tuple[str, ...], reporter: Reporter | None = None, **_: object) -> NoReturn:
         seen.append(command)
-        return 7
+        raise SystemExit(7)
 
-    monkeypatch.setattr(api, "run", run)
+    monkeypatch.setattr(api, "execute", execute)
     return seen
 
 
@@ -450,7 +450,7 @@ def test_a_refusal_is_told_on_standard_error_and_by_the_exit_status(
 
 def test_errors_of_run_as_json_go_to_standard_error(run: Command, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Standard output is the command's."""
-    refuse(monkeypatch, "run", REFUSALS[1][0])
+    refuse(monkeypatch, "execute", REFUSALS[1][0])
     ended = run("run", "--json", saved, "--", "ls")
     assert (3, "") == (ended.status, ended.out)
     assert "EPERM" == json.loads(ended.err)["error"]["errno_name"]
@@ -462,6 +462,13 @@ def test_errors_of_run_as_json_go_to_standard_error(run: Command, saved: Path, m
 def test_run_ends_as_its_command_does(run: Command, saved: Path, running: list[tuple[str, ...]]) -> None:
     assert Ended(7, "", "") == run("run", saved, "--", "ls", "-l", "--", "--json")
     assert [("ls", "-l", "--", "--json")] == running
+
+
+def test_a_namespace_that_the_spec_does_not_have_is_a_usage_error(run: Command, saved: Path) -> None:
+    """Told before anything is built."""
+    ended = run("run", "--namespace", "nosuch", saved, "--", "ls")
+    assert (2, "") == (ended.status, ended.out)
+    assert "no namespace is called 'nosuch'" in ended.err
 
 
 def test_without_a_command_run_takes_the_one_of_the_spec_or_a_shell(
