@@ -1,0 +1,195 @@
+"""All mounts of live namespaces, wherever they are seen from -> MountTables.
+
+mountinfo shows what a process can reach from its root. statmount(2) and listmount(2) tell of all mounts of a namespace
+(Linux 6.11 for other namespaces than our own), so they say whether anything is missing, and what.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import struct
+from collections.abc import Callable
+from typing import NamedTuple
+
+from mountplan.applier import abi, syscalls
+from mountplan.applier.refusal import KernelRefusal
+from mountplan.planner.attributes import show
+from mountplan.planner.errors import TableError
+from mountplan.planner.mountinfo import parse_mountinfo
+from mountplan.planner.table import MountRow, MountTable
+
+IdLines = tuple[tuple[int, int, int], ...]
+
+_TRIES = 20
+_MANY = 20000  # ids that listmount(2) is asked for in one call
+_ALL = (
+    abi.STATMOUNT_SB_BASIC
+    | abi.STATMOUNT_MNT_BASIC
+    | abi.STATMOUNT_MNT_ROOT
+    | abi.STATMOUNT_MNT_POINT
+    | abi.STATMOUNT_FS_TYPE
+    | abi.STATMOUNT_MNT_OPTS
+    | abi.STATMOUNT_FS_SUBTYPE
+    | abi.STATMOUNT_SB_SOURCE
+)
+_NEEDED = abi.STATMOUNT_SB_BASIC | abi.STATMOUNT_MNT_BASIC | abi.STATMOUNT_MNT_ROOT | abi.STATMOUNT_FS_TYPE
+_MAPS = abi.STATMOUNT_MNT_UIDMAP | abi.STATMOUNT_MNT_GIDMAP
+_STATMOUNT = struct.Struct(abi.STATMOUNT)
+_SB_WORDS = (
+    (abi.SB_SYNCHRONOUS, ",sync"), (abi.SB_DIRSYNC, ",dirsync"), (abi.SB_MANDLOCK, ",mand"),
+    (abi.SB_LAZYTIME, ",lazytime"),
+)  # fmt: skip
+
+
+class Whole(NamedTuple):
+    """One namespace: all of its mounts as far as they can be seen; the id-mapping of each mount that has one, by its id.
+
+    `complete` is False if the kernel could not say whether there are more mounts than the reader's root shows.
+    """
+
+    table: MountTable
+    idmaps: dict[int, tuple[IdLines, IdLines]]
+    complete: bool
+
+
+def read_whole(namespace: int, mountinfo: Callable[[], bytes]) -> Whole:
+    """Read the namespace behind the descriptor `namespace`. `mountinfo` reads it as seen from some root inside.
+
+    Both are read until two readings agree. Raises TableError if the namespace never keeps still.
+    """
+    before: tuple[bytes, tuple[int, ...] | None] | None = None
+    for _ in range(_TRIES):
+        now = (mountinfo(), _all_ids(namespace))
+        if now == before:
+            break
+        before = now
+    else:
+        raise TableError(f"the mount table changed during each of {_TRIES} readings")
+    text, ids = now
+    table = parse_mountinfo(text)
+    if ids is None:
+        return Whole(table, {}, complete=False)
+    mounts = Mounts(namespace_id(namespace))
+    if len(ids) != len(table.rows):
+        table = mounts.table(ids, table)
+    idmaps = {}
+    if b"idmapped" in text or any("idmapped" in row.attributes for row in table.rows):
+        idmaps = mounts.idmaps(ids)
+    return Whole(table, idmaps, complete=True)
+
+
+def namespace_id(namespace: int) -> int:
+    """The 64-bit id of a mount namespace, by a descriptor of it (ioctl_nsfs(2), Linux 6.11)."""
+    buffer = bytearray(8)
+    fcntl.ioctl(namespace, abi.NS_GET_MNTNS_ID, buffer)
+    found: int = struct.unpack("=Q", buffer)[0]
+    return found
+
+
+def _all_ids(namespace: int) -> tuple[int, ...] | None:
+    """The unique ids of all mounts of a namespace but the one that all others stand on; None if they cannot be had."""
+    try:
+        number = namespace_id(namespace)
+        (first,) = syscalls.listmount(abi.LSMT_ROOT, number, 0, 1)
+        base = Mounts(number).base(first)
+        found: list[int] = []
+        while True:
+            more = syscalls.listmount(base, number, found[-1] if found else 0, _MANY)
+            found += more
+            if len(more) < _MANY:
+                return tuple(found)
+    except (OSError, ValueError):
+        return None
+
+
+class Mounts:
+    """statmount(2) on the mounts of one namespace."""
+
+    def __init__(self, number: int) -> None:
+        self._namespace = number
+        self._buffer = bytearray(8192)
+
+    def _stat(self, mount: int, mask: int) -> tuple[int, ...]:
+        while True:
+            try:
+                syscalls.statmount(mount, self._namespace, mask, self._buffer)
+                return _STATMOUNT.unpack_from(self._buffer)
+            except KernelRefusal as refusal:
+                if refusal.errno != errno.EOVERFLOW or len(self._buffer) > 1 << 24:
+                    raise
+                self._buffer = bytearray(4 * len(self._buffer))
+
+    def _text(self, offset: int) -> str:
+        begin = abi.STATMOUNT_TEXTS + offset
+        return self._buffer[begin : self._buffer.index(0, begin)].decode("utf-8", "surrogateescape")
+
+    def base(self, mount: int) -> int:
+        """The mount that all mounts of the namespace stand on in the end."""
+        while True:
+            _, _, _, _, _, _, _, _, own, parent, *_ = self._stat(mount, abi.STATMOUNT_MNT_BASIC)
+            if own == parent:
+                return own
+            mount = parent
+
+    def table(self, ids: tuple[int, ...], seen: MountTable) -> MountTable:
+        """All mounts; `seen` tells of some of them where they get their events from, which only who is inside can see."""
+        received = {row.mount_id: row.propagate_from for row in seen.rows if row.propagate_from}
+        rows = []
+        for number in ids:
+            try:
+                rows.append(self._row(number, received))
+            except KernelRefusal as refusal:
+                if refusal.errno != errno.ENOENT:
+                    raise TableError(f"cannot read mount {number}: {refusal.strerror}") from None
+        return MountTable(tuple(rows))
+
+    def _row(self, number: int, received: dict[int, int]) -> MountRow:
+        (
+            _, opts, mask, major, minor, _, sb_flags, fstype, _, _, mount_id, parent_id, attributes, propagation, group,
+            master, _, root, point, _, subtype, source, *_,
+        ) = self._stat(number, _ALL)  # fmt: skip
+        text = self._text
+        name = text(fstype) if mask & abi.STATMOUNT_FS_TYPE else "none"
+        if mask & abi.STATMOUNT_FS_SUBTYPE:
+            name = f"{name}.{text(subtype)}"
+        options = "ro" if sb_flags & abi.SB_RDONLY else "rw"
+        for bit, word in _SB_WORDS:
+            if sb_flags & bit:
+                options += word
+        if mask & abi.STATMOUNT_MNT_OPTS and (more := text(opts)):
+            options = f"{options},{more}"
+        return MountRow(
+            mount_id=mount_id,
+            parent_id=parent_id,
+            device=f"{major}:{minor}",
+            root=text(root) if mask & abi.STATMOUNT_MNT_ROOT else "/",
+            mountpoint=text(point) if mask & abi.STATMOUNT_MNT_POINT else "",
+            attributes=show(attributes),
+            peer_group=group if propagation & abi.MS_SHARED else 0,
+            master=master if propagation & abi.MS_SLAVE else 0,
+            propagate_from=received.get(mount_id, 0),
+            unbindable=bool(propagation & abi.MS_UNBINDABLE),
+            fstype=name,
+            source=text(source) if mask & abi.STATMOUNT_SB_SOURCE else "none",
+            options=options,
+        )
+
+    def idmaps(self, ids: tuple[int, ...]) -> dict[int, tuple[IdLines, IdLines]]:
+        """The id-mappings of id-mapped mounts (Linux 6.15), by the id that mountinfo has."""
+        found = {}
+        for number in ids:
+            values = self._stat(number, abi.STATMOUNT_MNT_BASIC | _MAPS)
+            uid_count, uids, gid_count, gids = values[-4:]
+            if values[2] & _MAPS and (uid_count or gid_count):
+                found[values[10]] = (self._lines(uid_count, uids), self._lines(gid_count, gids))
+        return found
+
+    def _lines(self, count: int, offset: int) -> IdLines:
+        lines = []
+        for _ in range(count):
+            text = self._text(offset)
+            offset += len(text) + 1
+            first, seen, length = map(int, text.split())
+            lines.append((first, seen, length))
+        return tuple(lines)

@@ -1,0 +1,156 @@
+"""Live mount namespaces that something is asked about: by a process in them, or by a namespace file."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from mountplan.applier import abi, syscalls
+from mountplan.applier.inspect import Whole, read_whole
+from mountplan.applier.inside import in_child
+from mountplan.planner.errors import TableError
+
+if TYPE_CHECKING:
+    from mountplan.applier.namespaces import Built
+
+
+class Subject:
+    """One mount namespace, held by a descriptor. Use it in a `with` block.
+
+    `pid` is a process in it, from whose root it is seen; 0 if it is known by its file only. Then it is seen from the
+    directory behind the descriptor `root`, or, if that is -1, from the topmost mount on its root, as setns(2) enters it.
+    """
+
+    def __init__(self, name: str, label: str, fd: int, pid: int = 0, root: int = -1) -> None:
+        self.name = name
+        self.label = label  # what the user called it, for errors
+        self.fd = fd
+        self.pid = pid
+        self._root = root
+
+    def root(self) -> int:
+        """A descriptor of its own of the root that it is seen from, -1 if there is none."""
+        try:
+            if self._root >= 0:
+                return os.dup(self._root)
+            if self.pid:
+                return os.open(f"/proc/{self.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            pass  # the process has ended: then from the topmost mount
+        return -1
+
+    def read(self) -> Whole:
+        """All of its mounts. Raises TableError."""
+        try:
+            return read_whole(self.fd, self.mountinfo)
+        except TableError as error:
+            raise TableError(f"{self.label}: {error}") from None
+
+    def mountinfo(self) -> bytes:
+        """The text of mountinfo. Raises TableError if the process has ended, or is in another namespace by now."""
+        if not self.pid:
+            return self._from_inside()
+        try:
+            with open(f"/proc/{self.pid}/mountinfo", "rb") as file:
+                text = file.read()
+            same = os.path.samestat(os.stat(f"/proc/{self.pid}/ns/mnt"), os.fstat(self.fd))
+        except OSError as error:
+            raise TableError(_why(error, self.pid)) from None
+        if not same:
+            raise TableError(f"process {self.pid} went to another mount namespace while it was read")
+        return text
+
+    def _from_inside(self) -> bytes:
+        proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+
+            def look() -> bytes:
+                enter(self.fd)
+                if self._root >= 0:
+                    os.fchdir(self._root)
+                    os.chroot(".")
+                fd = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
+                with open(fd, "rb") as file:
+                    return file.read()
+
+            return in_child(look)
+        except OSError as error:
+            raise TableError(f"cannot enter the namespace: {(error.strerror or str(error)).lower()}") from None
+        finally:
+            os.close(proc)
+
+    def close(self) -> None:
+        for fd in {self.fd, self._root} - {-1}:
+            os.close(fd)
+        self.fd = self._root = -1
+
+    def __enter__(self) -> Subject:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
+
+
+def of_process(pid: int, name: str = "") -> Subject:
+    """The mount namespace that a process is in. Raises TableError if there is no such process or it is not ours to see."""
+    label = f"process {pid}"
+    try:
+        fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise TableError(_why(error, pid)) from None
+    return Subject(name, label, fd, pid)
+
+
+def of_file(path: str, name: str = "") -> Subject:
+    """The mount namespace behind a namespace file (/proc/PID/ns/mnt, or where one is kept). Raises TableError."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise TableError(f"{path}: cannot open it: {(error.strerror or '').lower()}") from None
+    try:
+        kind = fcntl.ioctl(fd, abi.NS_GET_NSTYPE)
+    except OSError:
+        os.close(fd)
+        raise TableError(f"{path}: is no namespace file; name one such as /proc/PID/ns/mnt") from None
+    if kind != abi.CLONE_NEWNS:
+        os.close(fd)
+        raise TableError(f"{path}: is the file of another kind of namespace; name that of a mount namespace")
+    return Subject(name, path, fd, 0)
+
+
+def of_built(built: Built) -> list[Subject]:
+    """The namespaces of a build, from the roots of their trees. The caller closes them."""
+    found = []
+    for held in built.namespaces:
+        fds = f"/proc/{built.pid}/fd"
+        root = os.open(f"{fds}/{held.root}", os.O_PATH | os.O_CLOEXEC)
+        fd = os.open(f"{fds}/{held.fd}", os.O_RDONLY | os.O_CLOEXEC)
+        found.append(Subject(held.name, f"namespace {held.name}".rstrip(), fd, root=root))
+    return found
+
+
+def enter(namespace: int) -> None:
+    """Enter a mount namespace, by way of the user namespace that owns it if it takes that. Raises OSError."""
+    owner = -1
+    try:
+        owner = fcntl.ioctl(namespace, abi.NS_GET_USERNS)
+        if not os.path.samestat(os.fstat(owner), os.stat("/proc/self/ns/user")):
+            syscalls.setns(owner, abi.CLONE_NEWUSER)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EINVAL):
+            raise
+    finally:
+        if owner >= 0:
+            os.close(owner)
+    syscalls.setns(namespace, abi.CLONE_NEWNS)
+
+
+def _why(error: OSError, pid: int) -> str:
+    if error.errno in (errno.ENOENT, errno.ESRCH):
+        return f"process {pid}: there is no such process (any more)"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"process {pid}: it belongs to another user, or is protected; run mountplan as root"
+    return f"process {pid}: cannot read its mounts: {(error.strerror or str(error)).lower()}"
