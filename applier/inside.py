@@ -1,4 +1,4 @@
-"""Run a function in a forked child, and have what it returns: for looks into namespaces that this process stays out of."""
+"""Run a function in a forked child, and have what it returns: for looks into namespaces we stay out of."""
 
 from __future__ import annotations
 

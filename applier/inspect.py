@@ -43,7 +43,7 @@ _SB_WORDS = (
 
 
 class Whole(NamedTuple):
-    """One namespace: all of its mounts as far as they can be seen; the id-mapping of each mount that has one, by its id.
+    """One namespace: all its mounts as far as they can be seen; the id-mapping of each mount that has one, by its id.
 
     `complete` is False if the kernel could not say whether there are more mounts than the reader's root shows.
     """
@@ -133,7 +133,7 @@ class Mounts:
             mount = parent
 
     def table(self, ids: tuple[int, ...], seen: MountTable) -> MountTable:
-        """All mounts; `seen` tells of some of them where they get their events from, which only who is inside can see."""
+        """All mounts; `seen` tells of some where they get their events from, which only who is inside can see."""
         received = {row.mount_id: row.propagate_from for row in seen.rows if row.propagate_from}
         rows = []
         for number in ids:

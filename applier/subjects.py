@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from mountplan.applier import abi, syscalls
-from mountplan.applier.inspect import Whole, read_whole
 from mountplan.applier.inside import in_child
+from mountplan.applier.inspect import Whole, read_whole
 from mountplan.planner.errors import TableError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class Subject:
     """One mount namespace, held by a descriptor. Use it in a `with` block.
 
     `pid` is a process in it, from whose root it is seen; 0 if it is known by its file only. Then it is seen from the
-    directory behind the descriptor `root`, or, if that is -1, from the topmost mount on its root, as setns(2) enters it.
+    directory behind the descriptor `root`, or, if that is -1, from the topmost mount on its root, as setns(2) does.
     """
 
     def __init__(self, name: str, label: str, fd: int, pid: int = 0, root: int = -1) -> None:
@@ -95,7 +95,7 @@ class Subject:
 
 
 def of_process(pid: int, name: str = "") -> Subject:
-    """The mount namespace that a process is in. Raises TableError if there is no such process or it is not ours to see."""
+    """The mount namespace that a process is in. Raises TableError if there is none, or it is not ours to see."""
     label = f"process {pid}"
     try:
         fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)

@@ -82,8 +82,12 @@ def _matches(draft: Draft, pattern: str, key: str, context: Context) -> list[tup
     if inside == "own":
         contents = draft.filesystem.contents
         paths = contents.glob(draft.root, pattern) if _is_glob(pattern) else [TargetPath(pattern)]
-        kinds = [(path, contents.kind(draft.root.joined(path))) for path in paths]
-        return [(path, kind) for path, kind in kinds if kind is not None]
+        known: list[tuple[TargetPath, NodeKind]] = []
+        for path in paths:
+            kind = contents.kind(draft.root.joined(path))
+            if kind is not None:
+                known.append((path, kind))
+        return known
     base = draft.host.path if draft.host is not None else _on_host(draft, context)
     if base is None:
         context.mistakes.add(

@@ -23,7 +23,7 @@ SETTINGS = settings(
     deadline=None,
     derandomize="MOUNTPLAN_EXAMPLES" not in os.environ,
     database=None,
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=[*HealthCheck.__members__.values()],
 )
 
 
