@@ -84,9 +84,9 @@ def _matches(draft: Draft, pattern: str, key: str, context: Context) -> list[tup
         paths = contents.glob(draft.root, pattern) if _is_glob(pattern) else [TargetPath(pattern)]
         known: list[tuple[TargetPath, NodeKind]] = []
         for path in paths:
-            kind = contents.kind(draft.root.joined(path))
-            if kind is not None:
-                known.append((path, kind))
+            what = contents.kind(draft.root.joined(path))
+            if what is not None:
+                known.append((path, what))
         return known
     base = draft.host.path if draft.host is not None else _on_host(draft, context)
     if base is None:
