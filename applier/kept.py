@@ -11,10 +11,9 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mountplan.applier import abi, syscalls
-from mountplan.applier.inspect import Whole
 from mountplan.applier.keeper import FIRST, describe, end_keeper, open_keeper, release, start_keeper
 from mountplan.applier.keptstate import (
     Kept,
@@ -26,12 +25,13 @@ from mountplan.applier.keptstate import (
     load_state,
     load_table,
 )
-from mountplan.applier.namespaces import Built
 from mountplan.applier.store import Store, find_place, reading, writing
-from mountplan.applier.subjects import Subject
-from mountplan.applier.younger import is_younger
-from mountplan.planner.errors import KeepRefused, NameTaken, NotKept
+from mountplan.planner.errors import KeepRefused, NameTaken, NotKept, TableError
 from mountplan.planner.table import MountTable
+
+if TYPE_CHECKING:
+    from mountplan.applier.inspect import Whole
+    from mountplan.applier.namespaces import Built
 
 _STATE, _PLAN, _HOST, _SEEN = ".state.json", ".plan.json", ".host.json", ".seen-"
 _SEE = "`mountplan ls` shows what is"
@@ -86,8 +86,11 @@ class Opened:
     def look(self, one: KeptNamespace) -> Whole:
         """All mounts of a mount namespace as they are now. Raises TableError."""
         label = f"{self.kept.name}/{one.name}" if one.name else self.kept.name
-        with Subject(one.name, label, self.open(one), 0) as subject:
-            return subject.read()
+        fd = self.open(one)
+        try:
+            return _look(label, fd)
+        finally:
+            os.close(fd)
 
     def seen(self, one: KeptNamespace) -> MountTable:
         """What look() gave when it was kept."""
@@ -117,6 +120,8 @@ class NewName(NamedTuple):
 
 def can_keep(built: Built) -> bool:
     """False if the kernel would not mount the files of these namespaces here; see giving_younger() for others."""
+    from mountplan.applier.younger import is_younger
+
     if not find_place().is_mount:
         return True
     for held in built.namespaces:
@@ -148,7 +153,7 @@ def keep(new: NewName, built: Built) -> Kept:
         wanted += [(kind, "", built.open_namespace(kind)) for kind in kinds]
         for _, _, fd in wanted:
             stack.callback(os.close, fd)
-        seen = {held: Subject(held, name, fd, 0).read().table for kind, held, fd in wanted if kind == "mnt"}
+        seen = {held: _look(name, fd).table for kind, held, fd in wanted if kind == "mnt"}
         with store.coming(name) as directory:
             _write(directory, _PLAN, new.plan)
             _write(directory, _HOST, dump_table(built.host))
@@ -156,6 +161,17 @@ def keep(new: NewName, built: Built) -> Kept:
                 _write(directory, _SEEN + file_of("mnt", held), dump_table(table))
             kept = _hold(store, directory, new.state, wanted, built)
         return kept  # noqa: RET504 - not before the block has ended
+
+
+def _look(label: str, namespace: int) -> Whole:
+    """All mounts of the mount namespace behind a descriptor. Raises TableError."""
+    from mountplan.applier.inside import ChildFailed
+    from mountplan.applier.subjects import Subject
+
+    try:
+        return Subject("", label, namespace, 0).read()
+    except ChildFailed as error:
+        raise TableError(f"{label}: {error}") from None
 
 
 def _has_user_namespace(built: Built) -> bool:

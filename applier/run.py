@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from mountplan.applier import abi, syscalls
 from mountplan.applier.command import Start, become
-from mountplan.applier.namespaces import Built
 from mountplan.applier.refusal import KernelRefusal, explain
 from mountplan.planner.errors import CommandNotStarted, NamespaceRefused
 from mountplan.planner.plan import RunSettings
+
+if TYPE_CHECKING:
+    from mountplan.applier.namespaces import Built
 
 
 def check_settings(settings: RunSettings, command: tuple[str, ...]) -> None:

@@ -233,9 +233,12 @@ def enter(name: str, namespace: str = "", command: tuple[str, ...] = ()) -> NoRe
     Raises NotKept; or CommandNotStarted, maybe inside the new root, where nothing can be imported any more: print it,
     and exit.
     """
-    from mountplan import keeping
+    from mountplan.applier.entering import enter as go
+    from mountplan.applier.kept import opened
 
-    keeping.enter(name, namespace, command)
+    with opened(name) as found:
+        go(found, namespace, command or (shell(),))
+    raise AssertionError("it does not return")
 
 
 def remove(name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from time import CLOCK_BOOTTIME, clock_gettime, gmtime, perf_counter, strftime
-from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import mountplan
 from mountplan import api
@@ -218,18 +218,6 @@ def _changed(before: MountTable, now: MountTable) -> list[Difference]:
         if number not in old and not (parent is not None and (parent.master or parent.mount_id not in old)):
             found.append(Difference(row.mountpoint, "mount", "none", row.fstype, "", ""))
     return found
-
-
-def enter(name: str, namespace: str = "", command: tuple[str, ...] = ()) -> NoReturn:
-    """Turn this process into `command`, or the user's shell, in kept namespaces.
-
-    Raises NotKept; or CommandNotStarted, when this process may be inside already: print it, and exit.
-    """
-    from mountplan.applier.entering import enter as go
-
-    with keeping.opened(name) as found:
-        go(found, namespace, command or (api.shell(),))
-    raise AssertionError("a with block may swallow an exception; this one does not")
 
 
 tidy, names, path_of = keeping.tidy, keeping.names, keeping.path_of

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from mountplan import keeping
+from mountplan import api, keeping
 from mountplan.applier import kept as names
 from mountplan.planner.errors import MountplanError
 from tests.hosts import mount
@@ -160,7 +160,7 @@ def enter(name: str, *command: str, namespace: str = "") -> tuple[int, str]:
         status = 98
         try:
             os.dup2(output, 1)
-            keeping.enter(name, namespace, command)
+            api.enter(name, namespace, command)
         except SystemExit as end:
             status = int(end.code or 0)
         except MountplanError as error:

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any, NoReturn
+import sys
+from typing import TYPE_CHECKING, Any
 
-from mountplan import keeping
+from mountplan import api
+from mountplan.applier import kept as names
 from mountplan.cli.output import Output
 from mountplan.cli.parser import UsageError
-from mountplan.planner.errors import CommandNotStarted
-from mountplan.planner.render.problems import drift_data, drift_text
-from mountplan.planner.render.words import columns, count, listed, visible
+from mountplan.planner.errors import CommandNotStarted, MountplanError
 
 if TYPE_CHECKING:
     from mountplan.applier.keptstate import Kept
     from mountplan.keeping import Standing
-    from mountplan.planner.errors import MountplanError
     from mountplan.planner.plan import Plan
 
 
 def tidy(output: Output) -> None:
     """Clean up after crashes, and say what was forgotten."""
-    for note in keeping.tidy():
+    for note in names.tidy():
+        from mountplan.planner.render.words import visible
+
         output.note(f"mountplan: {visible(note)}\n")
 
 
-def enter(args: argparse.Namespace, output: Output) -> NoReturn:
-    """Become the command, inside."""
+def enter(args: argparse.Namespace, output: Output) -> int:
+    """Become the command, inside. Returns only if there is none such."""
     if args.extra:
         words = " ".join(args.extra)
         raise UsageError(f"write -- before the command: mountplan enter {args.name} -- {words}", "enter")
@@ -37,15 +38,28 @@ def enter(args: argparse.Namespace, output: Output) -> NoReturn:
         raise UsageError("there is no namespace after the slash", "enter")
     tidy(output)
     try:
-        keeping.enter(name, namespace, args.after or ())
-    except CommandNotStarted:
-        # We may be inside already, where nothing can be imported: error_text has been, rich has not.
-        output.color = "never"
-        raise
+        api.enter(name, namespace, args.after or ())
+    except CommandNotStarted as error:
+        return _tell_inside(error, output)
+
+
+def _tell_inside(error: CommandNotStarted, output: Output) -> int:
+    """We may be inside already, where nothing can be imported any more: so without frame.tell, and what that takes."""
+    if output.as_json:
+        data = {"code": error.code, "exit_status": error.exit_status, "message": error.what, "remedy": error.remedy}
+        output.error("", data)  # json has been imported, to read the state
+    else:
+        text = f"mountplan: {error}\n"
+        sys.stderr.write("".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text))
+        sys.stderr.flush()
+    return error.exit_status
 
 
 def ls(args: argparse.Namespace, output: Output) -> int:
     """A line for each name."""
+    from mountplan import keeping
+    from mountplan.planner.render.words import columns, listed, visible
+
     tidy(output)
     found = keeping.kept()
     if output.as_json:
@@ -56,9 +70,9 @@ def ls(args: argparse.Namespace, output: Output) -> int:
         return 0
     rows: list[tuple[str, ...]] = [("NAME", "NAMESPACES", "MOUNTS", "AGE", "HEALTH")]
     for one in found:
-        names = listed([namespace.name for namespace in one.kept.mounts if namespace.name], 4) or "-"
+        spaces = listed([namespace.name for namespace in one.kept.mounts if namespace.name], 4) or "-"
         mounts = "?" if one.mounts is None else f"{one.mounts:,}"
-        rows.append((visible(one.kept.name), visible(names), mounts, _age(one.age), one.health))
+        rows.append((visible(one.kept.name), visible(spaces), mounts, _age(one.age), one.health))
     output.result("\n".join(columns(rows, (40, 40, 10, 10))) + "\n")
     for one in found:
         if one.problem:
@@ -68,7 +82,10 @@ def ls(args: argparse.Namespace, output: Output) -> int:
 
 def show(args: argparse.Namespace, output: Output) -> int:
     """All about one name."""
+    from mountplan import keeping
+    from mountplan.planner.render.problems import drift_data, drift_text
     from mountplan.planner.render.tables import table_text
+    from mountplan.planner.render.words import count, visible
 
     tidy(output)
     one = keeping.look_up(args.name)
@@ -86,7 +103,7 @@ def show(args: argparse.Namespace, output: Output) -> int:
         lines.append(f"  held by  process {one.kept.keeper.pid}")
     for namespace in one.kept.namespaces:
         label = f"{namespace.kind} {namespace.name}".rstrip()
-        lines.append(f"  file     {visible(keeping.path_of(one.kept, namespace))}  ({visible(label)})")
+        lines.append(f"  file     {visible(names.path_of(one.kept, namespace))}  ({visible(label)})")
     text = "\n".join(lines) + "\n"
     if one.problem:
         text += f"\nIt cannot be judged: {visible(one.problem)}\n"
@@ -100,29 +117,33 @@ def show(args: argparse.Namespace, output: Output) -> int:
 
 def rm(args: argparse.Namespace, output: Output) -> int:
     """Let names go; all that can go do, and the first that cannot gives the exit status."""
+    from mountplan.planner.render.words import visible, visible_lines
+
     if args.all and args.names:
         raise UsageError("name what is to be removed, or --all, not both", "rm")
     if not args.all and not args.names:
         raise UsageError("name what is to be removed, or say --all", "rm")
     tidy(output)
-    names = keeping.names() if args.all else tuple(dict.fromkeys(args.names))
+    wanted = names.names() if args.all else tuple(dict.fromkeys(args.names))
     removed: list[str] = []
     problems: list[MountplanError] = []
-    for name in names:
-        errors = keeping.remove((name,))
-        problems += errors
-        if not errors:
-            removed.append(name)
-            if not output.quiet and not output.as_json:
-                output.result(f"Removed {visible(name)}\n")
+    for name in wanted:
+        try:
+            names.remove(name)
+        except MountplanError as problem:
+            problems.append(problem)
+            continue
+        removed.append(name)
+        if not output.quiet and not output.as_json:
+            output.result(f"Removed {visible(name)}\n")
     if output.as_json:
         from mountplan.planner.render.problems import error_data
 
         output.data({"removed": removed, "errors": [error_data(error) for error in problems]})
     else:
         for error in problems:
-            output.error("".join(f"{line}\n" for line in f"mountplan: {error}".split("\n")), {})
-    if args.all and not names:
+            output.error(visible_lines(f"mountplan: {error}\n"), {})
+    if args.all and not wanted:
         output.note("Nothing is kept.\n")
     return problems[0].exit_status if problems else 0
 
@@ -137,7 +158,7 @@ def kept_data(kept: Kept) -> dict[str, Any]:
         "made_by": kept.made_by,
         "keeper": kept.keeper.pid if kept.keeper else None,
         "namespaces": [
-            {"kind": one.kind, "name": one.name, "inode": one.inode, "file": keeping.path_of(kept, one)}
+            {"kind": one.kind, "name": one.name, "inode": one.inode, "file": names.path_of(kept, one)}
             for one in kept.namespaces
         ],
     }

@@ -117,7 +117,7 @@ def test_several_namespaces_are_kept_each_in_its_file(in_host: InHost) -> None:
         found = keeping.look_up("pair")
         assert "healthy" == found.health
         with pytest.raises(NotKept, match="it has: left, right"):
-            keeping.enter("pair", "middle", ("true",))
+            api.enter("pair", "middle", ("true",))
         files = sorted(name for name in os.listdir(STORE / "pair") if name[0] != ".")
         return [files, [name for name, _ in found.tables]]
 
