@@ -19,11 +19,11 @@ from tests.fakes import FakeHost, FakeKernel, host_mount
 from tests.generated import NAMES, Table, specs
 
 SETTINGS = settings(
-    max_examples=int(os.environ.get("MOUNTPLAN_EXAMPLES", "100")),
+    max_examples=int(os.environ.get("MOUNTPLAN_EXAMPLES", "50")),
     deadline=None,
     derandomize="MOUNTPLAN_EXAMPLES" not in os.environ,
     database=None,
-    suppress_health_check=[*HealthCheck.__members__.values()],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )
 
 
