@@ -65,7 +65,7 @@ def unshare(flags: int) -> None:
 def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str = "") -> None:
     """mount(2): for what a throw-away host shall look like; nothing here goes by the code under test.
 
-    A new filesystem that covers the checkout (in /tmp, say) shows it again, since what is tested is imported from there.
+    A new filesystem that covers the checkout (in /tmp, say) shows it again: what is tested is imported from there.
     """
     covers = bool(fstype) and CHECKOUT.is_relative_to(target) and target != "/"
     checkout = os.open(CHECKOUT, os.O_PATH | os.O_CLOEXEC) if covers else -1
