@@ -133,7 +133,7 @@ def table_of(kind: str, results: dict[int, dict[str, float]]) -> list[str]:
     lines += ["", f"At {sizes[-1]:,}: " + "; ".join((
         _held("execute", last["ratio"], FLOOR_BUDGET, "x the floor"),
         _held("load to plan", planning, PLANNING_BUDGET, "us a mount"),
-        _held("observe to compare", reading, READING_BUDGET, "us a mount"),
+        _held("observe, predict and compare", reading, READING_BUDGET, "us a mount"),
     )) + ".", ""]  # fmt: skip
     return lines
 
