@@ -12,6 +12,7 @@ from typing import Any
 from mountplan.applier import abi
 from mountplan.applier.kernel import Kernel
 from mountplan.applier.report import Reporter
+from mountplan.planner import seedbase
 from mountplan.planner import steps as s
 from mountplan.planner.steps import YARD, Handle, Step
 
@@ -61,6 +62,7 @@ class Execution:
         self.kept: list[Handle] = []  # those of the parked that are open, the longest open first
         self.early: list[Handle] = []  # seeds that wait for the yard to be parked in it
         self.staged: set[str] = set()
+        self.base = -1
         self.yard = -1
         self.host = -1
         self.first: tuple[int, int, int] | None = None  # of the first of several namespaces: its file, "/" and yard
@@ -70,10 +72,10 @@ class Execution:
         return {step: getattr(self, kind) for step, kind in zip(s.STEP_TYPES, s.STEP_KINDS, strict=True)}
 
     def close(self) -> None:
-        for fd in {*self.fds.values(), *(self.first or ()), self.yard, self.host}:
+        for fd in {*self.fds.values(), *(self.first or ()), self.yard, self.host, self.base}:
             if fd >= 0:
                 self.kernel.close(fd)
-        self.fds, self.kept, self.first, self.yard, self.host = {}, [], None, -1, -1
+        self.fds, self.kept, self.first, self.yard, self.host, self.base = {}, [], None, -1, -1, -1
 
     def descriptor(self, handle: Handle) -> int:
         """The descriptor of a mount, a workbench or a seed."""
@@ -307,9 +309,8 @@ class Execution:
     def attach(self, step: s.Attach) -> None:
         mount, below, path, careful, tree, _, _ = step
         parent = self.yard if below == YARD else self.fds[below]
-        if below == YARD and path not in self.staged:
-            self.kernel.make_directory(parent, path)
-            self.staged.add(path)
+        if below == YARD:
+            self._stage(path)
         if careful:
             where = self.kernel.open(parent, path, tree=tree)
             try:
@@ -319,39 +320,34 @@ class Execution:
         else:
             self.kernel.attach(self.fds[mount], parent, path)
 
+    def _stage(self, name: str) -> None:
+        """Make sure that the yard has a directory for something that is built there."""
+        if name not in self.staged:
+            self.kernel.make_directory(self.yard, name)
+            self.staged.add(name)
+
     def join_group(self, step: s.JoinGroup) -> None:
         self.kernel.join(self.descriptor(step.seed), self.fds[step.mount])
 
-    def enter_root(self, step: s.EnterRoot) -> None:
-        root = base = self.fds[step.mount]
-        if step.keep:
-            base = self._keep_below(root, step.keep)
-        try:
-            self.kernel.enter_root(base, root, self.fds[step.top])
-        finally:
-            if base != root:
-                self.kernel.close(base)
+    def make_base(self, step: s.MakeBase) -> None:
+        """The base goes where the root will be staged, so that the root is attached upon it."""
+        base = self.base = self.kernel.new_filesystem("tmpfs", seedbase.SOURCE, seedbase.OPTIONS)
+        self._stage("root")
+        self.kernel.attach(base, self.yard, "root")
+        for number, seed in enumerate(step.keep):
+            peer = self.kernel.clone(self.descriptor(seed), "")
+            try:
+                self._make_place(base, str(number), peer)
+                self.kernel.attach(peer, base, str(number))
+            finally:
+                self.kernel.close(peer)
 
-    def _keep_below(self, root: int, seeds: tuple[Handle, ...]) -> int:
-        """Put the new root on top of a tmpfs that holds peers of the seeds; the caller closes its descriptor."""
-        base = self.kernel.new_filesystem("tmpfs", "mountplan", (("size", "4k"), ("mode", "0000")))
-        try:
-            place = f"base{len(self.staged)}"
-            self.kernel.make_directory(self.yard, place)
-            self.staged.add(place)
-            self.kernel.attach(base, self.yard, place)
-            for number, seed in enumerate(seeds):
-                peer = self.kernel.clone(self.descriptor(seed), "")
-                try:
-                    self._make_place(base, str(number), peer)
-                    self.kernel.attach(peer, base, str(number))
-                finally:
-                    self.kernel.close(peer)
-            self.kernel.attach(root, base, "")
-        except BaseException:
-            self.kernel.close(base)
-            raise
-        return base
+    def enter_root(self, step: s.EnterRoot) -> None:
+        root = self.fds[step.mount]
+        self.kernel.enter_root(self.base if step.based else root, root, self.fds[step.top])
+        if step.based:
+            self.kernel.close(self.base)
+            self.base = -1
 
     def release(self, step: s.Release) -> None:
         self.kernel.close(self.fds.pop(step.handle))

@@ -256,17 +256,26 @@ class LinuxKernel:
         """pivot_root(2) onto `base`, then detach whatever lies on `top`: the yard first, then the old root.
 
         How many mounts lie there depends on the host, which may have its own root covered; their ids tell. `root`
-        becomes the root of this process; it is `base`, or stands on it.
+        becomes the root of this process; it is `base`, or stands on it. Then the old root is put into a directory of
+        `base`, since the kernel puts nothing on a directory that has been removed, as `top` may be.
         """
         os.fchdir(base)
-        syscalls.pivot_root(b".", b".")
-        wanted = syscalls.mount_id(top, b"")
+        if root == base:
+            syscalls.pivot_root(b".", b".")
+            self._detach(b"/..", syscalls.mount_id(top, b""))  # "/.." is the topmost mount on the root
+            return
+        os.mkdir("old")
+        syscalls.pivot_root(b".", b"old")
+        self._detach(b"old", syscalls.mount_id(base, b""))
+        os.rmdir("old")
+        self._change_root(root)
+
+    def _detach(self, path: bytes, wanted: int) -> None:
+        """Unmount what lies at `path`, one mount after the other, until the mount `wanted` is seen there."""
         for _ in range(1000):
-            if syscalls.mount_id(abi.AT_FDCWD, b"/..") == wanted:  # "/.." is the topmost mount on the root
-                if root != base:
-                    self._change_root(root)
+            if syscalls.mount_id(abi.AT_FDCWD, path) == wanted:
                 return
-            syscalls.umount2(b"/..", abi.MNT_DETACH)
+            syscalls.umount2(path, abi.MNT_DETACH)
         raise OSError(errno.EBUSY, "the old root did not go away")
 
     def _change_root(self, root: int) -> None:

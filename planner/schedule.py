@@ -34,6 +34,7 @@ from mountplan.planner.steps import (
     Handle,
     JoinGroup,
     Layer,
+    MakeBase,
     MakeFilesystem,
     MakeIdMap,
     MakeMountpoint,
@@ -127,6 +128,8 @@ class _Schedule:
         for namespace, root in zip(self.topology.namespaces, self.roots, strict=True):
             if len(self.roots) > 1:
                 yield OpenNamespace(namespace.name, namespace is not last, "")
+            if self._is_based(root, namespace):
+                yield MakeBase(namespace.name, self._orphans(namespace), root.origin)
             yield from self._tree(root)
             if namespace is last:
                 yield from self._finish_filesystems()
@@ -149,12 +152,17 @@ class _Schedule:
 
     def _enter(self, root: Mount, namespace: Namespace) -> Iterator[Step]:
         top = self.mounts[self._top(root)]
-        yield EnterRoot(root.name, top.name, self._orphans(namespace), root.origin)
+        yield EnterRoot(root.name, top.name, self._is_based(root, namespace), root.origin)
         if group_of(top):
             yield JoinGroup(seed_of(group_of(top)), top.name, top.origin)
         if top is not root:
             yield Release(top.name, top.origin)
         yield Release(root.name, root.origin)
+
+    def _is_based(self, root: Mount, namespace: Namespace) -> bool:
+        """True if something must lie below the root; a directory that is removed cannot be entered by itself."""
+        top = self.mounts[self._top(root)]
+        return root.deleted or top.deleted or bool(self._orphans(namespace))
 
     def _orphans(self, namespace: Namespace) -> tuple[Handle, ...]:
         """The seeds of groups without a member from which mounts of this namespace receive, directly or not."""

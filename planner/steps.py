@@ -360,22 +360,33 @@ class JoinGroup(NamedTuple):
         return f"join {self.mount} to {self.seed}"
 
 
-class EnterRoot(NamedTuple):
-    """pivot_root(2) into `mount`, then detach the host's tree and the yard with it.
+class MakeBase(NamedTuple):
+    """A tmpfs on which the root of a namespace's tree is attached, so that it lies below that, where nobody sees it.
 
-    `keep` are seeds whose groups have no member in the tree, but slaves: they are put on a tmpfs that lies below the
-    root, where nobody sees it, and so live as long as the namespace.
+    It holds peers of the seeds `keep`, whose groups have no member in the tree, but slaves: so they live as long as the
+    namespace. See planner/seedbase.py.
     """
+
+    namespace: str
+    keep: tuple[Handle, ...]
+    origin: str
+    kind: Literal["make_base"] = "make_base"
+
+    def describe(self) -> str:
+        return "make a base below the new root" + (f" for {', '.join(self.keep)}" if self.keep else "")
+
+
+class EnterRoot(NamedTuple):
+    """pivot_root(2) into `mount`, or, if `based`, into its base; then detach the host's tree and the yard with it."""
 
     mount: Handle
     top: Handle  # the topmost mount on the new "/": what is seen there once the old root is gone
-    keep: tuple[Handle, ...]
+    based: bool
     origin: str
     kind: Literal["enter_root"] = "enter_root"
 
     def describe(self) -> str:
-        keep = f", keep {', '.join(self.keep)} below it" if self.keep else ""
-        return f"pivot_root into {self.mount}{keep}, detach the old root and the yard"
+        return f"pivot_root into {self.mount}, detach the old root and the yard"
 
 
 class Release(NamedTuple):
@@ -411,6 +422,7 @@ Step: TypeAlias = (
     | SetAttributes
     | Attach
     | JoinGroup
+    | MakeBase
     | EnterRoot
     | Release
 )
@@ -437,6 +449,7 @@ STEP_TYPES: tuple[type[Step], ...] = (
     SetAttributes,
     Attach,
     JoinGroup,
+    MakeBase,
     EnterRoot,
     Release,
 )

@@ -73,6 +73,10 @@ METHOD: dict[str, tuple[str, str]] = {
     ),
     "attach": ("", "Everything is attached while it is private, so nothing propagates."),
     "join_group": ("", "A mount joins its group when all that stands on it is attached: joining copies nothing."),
+    "make_base": (
+        "before the root, which goes upon it",
+        "What keeps groups alive that nobody in the tree is in must live as long as the tree, and be seen by nobody.",
+    ),
     "enter_root": (
         "the tree is complete",
         "The new root is entered when the tree stands; the host's tree and the yard are detached with the old one.",

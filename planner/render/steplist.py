@@ -25,6 +25,7 @@ _PHASE_OF = {
     "make_yard": _CUT_OFF,
     "make_private": _CUT_OFF,
     "open_namespace": _BUILD,
+    "make_base": _BUILD,
     "clone_mount": _BUILD,
     "attach": _BUILD,
     "enter_root": _ENTER,

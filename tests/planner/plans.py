@@ -137,7 +137,7 @@ def shop() -> Plan:
         attributes("/opt", NODEV, "nodev", "mount[8]"),
         Attach("/opt", "/", "opt", False, False, "mount[8]"),
         Release("/opt", "mount[8]"),
-        EnterRoot("/", "/", (), "mount[0]"),
+        EnterRoot("/", "/", False, "mount[0]"),
         Release("/", "mount[0]"),
     )  # fmt: skip
     return Plan(
@@ -241,7 +241,7 @@ def wide(count: int) -> Plan:
         ]
         edges += [Edge("/", name, "parent"), Edge("fs:data", name, "workbench")]
         mounts.append(mount(name, fs="fs:data", set=RDONLY, origin=origin))
-    steps += [EnterRoot("/", "/", (), "mount[0]"), Release("/", "mount[0]")]
+    steps += [EnterRoot("/", "/", False, "mount[0]"), Release("/", "mount[0]")]
     filesystems = (
         ExpectedFilesystem("fs:/", "tmpfs", "tmpfs", (), "mount[0]"),
         ExpectedFilesystem("fs:data", "tmpfs", "tmpfs", (), "mount[1]"),
