@@ -6,6 +6,7 @@ import os
 from typing import NamedTuple
 
 from mountplan.applier.observe import observe
+from mountplan.applier.subjects import command_of
 from mountplan.planner.errors import TableError
 from mountplan.planner.table import MountTable
 
@@ -28,13 +29,13 @@ def every_namespace(first: int | None = None) -> tuple[Inhabited, ...]:
     if first is not None:
         table = observe(first)
         known.add(_namespace(first))
-        found.append(Inhabited(first, _command(first), table))
+        found.append(Inhabited(first, command_of(first), table))
     for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdecimal()):
         namespace = _namespace(pid)
         if not namespace or namespace in known:
             continue
         try:
-            found.append(Inhabited(pid, _command(pid), observe(pid)))
+            found.append(Inhabited(pid, command_of(pid), observe(pid)))
         except TableError:
             continue
         known.add(namespace)
@@ -44,13 +45,5 @@ def every_namespace(first: int | None = None) -> tuple[Inhabited, ...]:
 def _namespace(pid: int) -> str:
     try:
         return os.readlink(f"/proc/{pid}/ns/mnt")
-    except OSError:
-        return ""
-
-
-def _command(pid: int) -> str:
-    try:
-        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="surrogateescape") as file:
-            return file.read().rstrip("\n")
     except OSError:
         return ""

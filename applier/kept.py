@@ -32,6 +32,7 @@ from mountplan.planner.table import MountTable
 if TYPE_CHECKING:
     from mountplan.applier.inspect import Whole
     from mountplan.applier.namespaces import Built
+    from mountplan.applier.subjects import Subject
 
 _STATE, _PLAN, _HOST, _SEEN = ".state.json", ".plan.json", ".host.json", ".seen-"
 _SEE = "`mountplan ls` shows what is"
@@ -106,6 +107,15 @@ class Opened:
 
     def _read(self, file: str) -> bytes:
         return _read(self._directory, file)
+
+
+def subjects(name: str) -> list[Subject]:
+    """The mount namespaces kept under a name, for somebody to look at; the caller closes them. Raises NotKept."""
+    from mountplan.applier.subjects import Subject
+
+    with opened(name) as found:
+        mounts = found.kept.mounts
+        return [Subject(one.name or name, f"{name}/{one.name}".rstrip("/"), found.open(one)) for one in mounts]
 
 
 class NewName(NamedTuple):

@@ -101,7 +101,55 @@ def of_process(pid: int, name: str = "") -> Subject:
         fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise TableError(_why(error, pid)) from None
-    return Subject(name, label, fd, pid)
+    return Subject(name or command_of(pid), label, fd, pid)
+
+
+def of_tree(pid: int) -> list[Subject]:
+    """The mount namespaces that a process and its descendants are in, each once; the caller closes them.
+
+    Raises TableError if the process itself cannot be looked at; descendants that end meanwhile are left out.
+    """
+    found = [of_process(pid)]
+    children: dict[int, list[int]] = {}
+    for number in sorted(int(name) for name in os.listdir("/proc") if name.isdecimal()):
+        children.setdefault(_parent_of(number), []).append(number)
+    known = {os.fstat(found[0].fd).st_ino}
+    waiting = children.get(pid, [])
+    while waiting:
+        number = waiting.pop(0)
+        waiting += children.get(number, ())
+        try:
+            one = of_process(number)
+        except TableError:
+            if os.path.exists(f"/proc/{number}"):
+                for subject in found:
+                    subject.close()
+                raise
+            continue
+        inode = os.fstat(one.fd).st_ino
+        if inode in known:
+            one.close()
+            continue
+        known.add(inode)
+        found.append(one)
+    return found
+
+
+def _parent_of(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[1])
+    except (OSError, IndexError):
+        return 0
+
+
+def command_of(pid: int) -> str:
+    """The name of the program that a process runs, "" if it cannot be told."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="surrogateescape") as file:
+            return file.read().rstrip("\n")
+    except OSError:
+        return ""
 
 
 def of_file(path: str, name: str = "") -> Subject:
@@ -109,7 +157,9 @@ def of_file(path: str, name: str = "") -> Subject:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise TableError(f"{path}: cannot open it: {(error.strerror or '').lower()}") from None
+        raise TableError(
+            f"{path}: cannot open it: {(error.strerror or '').lower()}; name a file such as /proc/PID/ns/mnt"
+        ) from None
     try:
         kind = fcntl.ioctl(fd, abi.NS_GET_NSTYPE)
     except OSError:
@@ -118,7 +168,7 @@ def of_file(path: str, name: str = "") -> Subject:
     if kind != abi.CLONE_NEWNS:
         os.close(fd)
         raise TableError(f"{path}: is the file of another kind of namespace; name that of a mount namespace")
-    return Subject(name, path, fd, 0)
+    return Subject(name or os.path.basename(path), path, fd, 0)
 
 
 def of_built(built: Built) -> list[Subject]:

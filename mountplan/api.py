@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mountplan.applier.namespaces import Built
     from mountplan.applier.probe import Finding
     from mountplan.applier.report import Reporter
+    from mountplan.capturing import Capture
     from mountplan.keeping import Keeping, Standing
     from mountplan.planner.compare import Drift
     from mountplan.planner.host import Host
@@ -246,6 +247,22 @@ def remove(name: str) -> None:
     from mountplan.applier import kept
 
     kept.remove(name)
+
+
+@without_collector
+def capture(*what: int | str, name: str = "") -> Capture:
+    """The spec of what stands in live mount namespaces, with its text and cautions; `name` is what to call it.
+
+    Each of `what` is a process, or as text a namespace file if there is a "/" in it, or a kept name. Raises TableError
+    or NotKept.
+    """
+    from mountplan.capturing import Wanted, capture_subjects, opened
+
+    wanted = [
+        Wanted("pid", str(one)) if isinstance(one, int) else Wanted("ns" if "/" in one else "kept", one) for one in what
+    ]
+    with opened(wanted) as subjects:
+        return capture_subjects(subjects, name)
 
 
 def shell() -> str:

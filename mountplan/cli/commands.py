@@ -89,6 +89,12 @@ def _rm(args: argparse.Namespace, output: Output) -> int:
     return rm(args, output)
 
 
+def _capture(args: argparse.Namespace, output: Output) -> int:
+    from mountplan.cli.capture import capture
+
+    return capture(args, output)
+
+
 COMMANDS: dict[str, Command] = {
     "check": _check,
     "plan": _plan,
@@ -98,6 +104,7 @@ COMMANDS: dict[str, Command] = {
     "ls": _ls,
     "show": _show,
     "rm": _rm,
+    "capture": _capture,
     "explain": _explain,
     "simulate": _simulate,
     "doctor": _doctor,

@@ -173,7 +173,7 @@ def test_help_lists_the_commands_that_exist(run: Command) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["check", "plan", "apply", "run", "enter", "ls", "show", "rm", "doctor", "schema", "completion"],
+    ["check", "plan", "apply", "run", "enter", "ls", "show", "rm", "capture", "doctor", "schema", "completion"],
 )
 def test_every_command_has_help_with_examples_and_fits_80_columns(run: Command, command: str) -> None:
     ended = run(command, "--help")

@@ -1,0 +1,206 @@
+"""What the roots of mounts are, files or directories, even of those that other mounts cover.
+
+A walk to a mountpoint ends on the topmost mount there; whether that is the one that was meant, its id tells. What lies
+below others is laid open in a private copy of the namespace, which nobody else sees: there the covers are unmounted.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from mountplan.applier import abi, syscalls
+from mountplan.applier.inside import in_child
+from mountplan.applier.subjects import Subject, enter
+from mountplan.planner.capture.words import Root
+from mountplan.planner.mountinfo import parse_mountinfo
+from mountplan.planner.mounttree import MountTree
+from mountplan.planner.steps import NodeKind
+from mountplan.planner.table import MountTable
+
+_KINDS: dict[int, NodeKind] = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFCHR: "char",
+    stat.S_IFBLK: "block",
+    stat.S_IFSOCK: "socket",
+}
+
+_Seen = tuple[int, int, int, str] | None  # mode, major and minor, link
+_Answer = list[_Seen]
+
+
+class LiveFacts:
+    """planner/capture.py's port, with real look-ups."""
+
+    def __init__(self, subjects: Sequence[Subject], tables: Sequence[MountTable]) -> None:
+        self._subjects = subjects
+        self._tables = tables
+
+    def roots(self, wanted: Sequence[tuple[int, int]]) -> list[Root | None]:
+        by_space: dict[int, list[int]] = {}
+        for number, (space, _) in enumerate(wanted):
+            by_space.setdefault(space, []).append(number)
+        found: list[Root | None] = [None] * len(wanted)
+        for space, numbers in by_space.items():
+            mounts = [wanted[number][1] for number in numbers]
+            answer = look(self._subjects[space], self._tables[space], mounts)
+            for number, one in zip(numbers, answer, strict=True):
+                if one is not None:
+                    found[number] = Root(_KINDS[stat.S_IFMT(one[0])], one[1:3], one[3])
+        return found
+
+
+def look(subject: Subject, table: MountTable, mounts: Sequence[int]) -> _Answer:
+    """What the roots of these mounts (by id) are; None for what cannot be seen."""
+    tree = MountTree(table)
+    indices = {row.mount_id: index for index, row in enumerate(tree.rows)}
+    paths = {mount: _path(tree, 0, indices[mount]) for mount in mounts if mount in indices}
+    proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    root = subject.root()
+    try:
+
+        def visible() -> _Answer:
+            enter(subject.fd)
+            return [_stat(paths.get(mount, b""), mount) for mount in mounts]
+
+        def covered() -> _Answer:
+            enter(subject.fd)
+            if root >= 0 and _is_root(root, tree.rows[0].mount_id):
+                os.fchdir(root)
+                os.chroot(".")
+            return _lay_open(proc, tree, [indices.get(mount, -1) for mount in missing])
+
+        try:
+            found = in_child(visible)
+        except OSError:
+            return [None] * len(mounts)
+        missing = [mount for mount, one in zip(mounts, found, strict=True) if one is None]
+        if missing:
+            try:
+                more = dict(zip(missing, in_child(covered), strict=True))
+            except OSError:
+                more = {}
+            found = [one or more.get(mount) for mount, one in zip(mounts, found, strict=True)]
+        return found
+    finally:
+        os.close(proc)
+        if root >= 0:
+            os.close(root)
+
+
+def _path(tree: MountTree, start: int, index: int) -> bytes:
+    """A path that leads from a root that is mount `start` to another mount, if nothing covers that.
+
+    A walk begins on the root itself; what is mounted upon that is reached by "/..", which is its topmost mount.
+    """
+    path = os.fsencode(tree.rows[index].mountpoint)
+    while index > start and tree.rows[index].mountpoint != "/":
+        index = tree.parents[index]
+    return b"/.." + path if index > start else path
+
+
+def _is_root(fd: int, mount: int) -> bool:
+    try:
+        found = syscalls.stat_root(fd, b"")
+    except OSError:
+        return False
+    return found[0] == mount and found[4]
+
+
+def _stat(path: bytes, mount: int) -> _Seen:
+    try:
+        found, mode, major, minor, is_root = syscalls.stat_root(abi.AT_FDCWD, path)
+        if found != mount or not is_root:
+            return None
+        return mode, major, minor, os.fsdecode(os.readlink(path)) if stat.S_ISLNK(mode) else ""
+    except OSError:
+        return None
+
+
+def _lay_open(proc: int, tree: MountTree, indices: list[int]) -> _Answer:
+    """Look at mounts (by index) that are covered, in a copy of the namespace from which the covers are taken away."""
+    start = {row.mount_id: index for index, row in enumerate(tree.rows)}[syscalls.mount_id(abi.AT_FDCWD, b"/")]
+    syscalls.unshare(abi.CLONE_NEWNS)
+    copy = os.open("self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
+    wanted = sorted(index for index in indices if index >= 0)
+    done: dict[int, _Seen] = {}
+    gone: set[int] = set()
+    while True:
+        end = tree.end_of(start)
+        _uncover(proc, tree, start, [index for index in wanted if start <= index < end], done, gone)
+        below = tree.parents[start]
+        if all(start <= index < end for index in wanted) or below < 0 or tree.rows[below].peer_group:
+            return [done.get(index) for index in indices]
+        # Our root is itself a cover; what it stands on has no peers elsewhere that would lose theirs with it.
+        syscalls.umount2(b"/", abi.MNT_DETACH)
+        gone.update(range(start, end))
+        syscalls.setns(copy, abi.CLONE_NEWNS)
+        start = below
+
+
+def _uncover(proc: int, tree: MountTree, start: int, wanted: list[int], done: dict[int, _Seen], gone: set[int]) -> None:
+    """Look at mounts that stand on mount `start`, which is our root in the copy; enters them in `done`."""
+    syscalls.mount(b"/", abi.MS_REC | abi.MS_PRIVATE)
+    copy = _own_tree(proc)
+    if any(row.peer_group or row.master for row in copy.rows):
+        raise OSError("the copy is not private")  # an unmount would be seen elsewhere
+    same = _same_places(tree, start, copy)
+    for index in wanted:
+        stack = [index]
+        while stack:
+            one = stack[-1]
+            if one in done or one in gone:
+                stack.pop()
+                continue
+            first = _first_needed(tree, one, wanted, done, gone)
+            if first is not None:  # it would go with a cover
+                stack.append(first)
+                continue
+            for cover in _stacks(tree, one):
+                if cover not in gone and cover in same:
+                    syscalls.umount2(_path(tree, start, cover), abi.MNT_DETACH | abi.UMOUNT_NOFOLLOW)
+                    gone.update(range(cover, tree.end_of(cover)))
+            stack.pop()
+            done[one] = _stat(_path(tree, start, one), same[one]) if one in same else None
+
+
+def _stacks(tree: MountTree, index: int) -> Iterable[int]:
+    """The covers of a mount, each after what is stacked on it, so that a walk to the mountpoint ends on it."""
+    for cover in tree.covers(index):
+        stack = [cover]
+        while (above := tree.below[stack[-1]].get("/")) is not None:
+            stack.append(above)
+        yield from reversed(stack)
+
+
+def _first_needed(tree: MountTree, index: int, wanted: list[int], done: dict[int, Any], gone: set[int]) -> int | None:
+    """A mount of interest that would go if the covers of mount `index` were taken away."""
+    for cover in tree.covers(index):
+        if cover not in gone:
+            for one in wanted[bisect_left(wanted, cover) : bisect_left(wanted, tree.end_of(cover))]:
+                if one not in done and one not in gone:
+                    return one
+    return None
+
+
+def _own_tree(proc: int) -> MountTree:
+    fd = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
+    with open(fd, "rb") as file:
+        return MountTree(parse_mountinfo(file.read()))
+
+
+def _same_places(tree: MountTree, start: int, copy: MountTree) -> dict[int, int]:
+    """Index of a mount in the tree -> the id of its copy, for all that stands on `start`, the root of the copy."""
+    places = {(copy.parents[index], copy.places[index]): index for index in range(len(copy.rows))}
+    same = {start: 0}
+    for index in range(start + 1, tree.end_of(start)):
+        there = places.get((same.get(tree.parents[index], -2), tree.places[index]))
+        if there is not None:
+            same[index] = there
+    return {index: copy.rows[there].mount_id for index, there in same.items()}

@@ -1,0 +1,83 @@
+"""Superblock options as mountinfo shows them -> options that can be given again in a spec."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from mountplan.planner.capture.words import Options
+from mountplan.planner.mountinfo import unescape
+
+# Shown for every superblock of the type, and what a new one has anyway.
+_DEFAULTS: dict[str, frozenset[tuple[str, str]]] = {
+    "devpts": frozenset({("mode", "600"), ("ptmxmode", "000")}),
+}
+# What the kernel shows and would not take, or what belongs to the machine and not to the mount.
+_NOT_GIVEN: dict[str, frozenset[str]] = {
+    "overlay": frozenset({"lowerdir", "lowerdir+", "datadir+", "upperdir", "workdir"}),
+    "hugetlbfs": frozenset(),
+}
+_KILOBYTES = frozenset({"size"})
+
+
+class Shown(NamedTuple):
+    """Superblock options taken apart: pairs of name and value, in the kernel's order; True for a flag."""
+
+    read_only: bool
+    pairs: tuple[tuple[str, str | bool], ...]
+
+    def values(self, name: str) -> list[str]:
+        return [value for key, value in self.pairs if key == name and isinstance(value, str)]
+
+
+@lru_cache(maxsize=4096)
+def parse_options(text: str) -> Shown:
+    """Take mountinfo's last field apart; its escapes are undone here, since a comma in a value is written as one."""
+    read_only = False
+    pairs: list[tuple[str, str | bool]] = []
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        if not equals and name in ("rw", "ro"):
+            read_only = name == "ro"
+        elif part:
+            pairs.append((unescape(name), unescape(value) if equals else True))
+    return Shown(read_only, tuple(pairs))
+
+
+@lru_cache(maxsize=4096)
+def given_again(fstype: str, text: str) -> Options:
+    """The options to write for a new superblock that is to show `text`."""
+    shown = parse_options(text)
+    defaults = _DEFAULTS.get(fstype, frozenset())
+    leave_out = _NOT_GIVEN.get(fstype, frozenset())
+    found: dict[str, str | bool | tuple[str, ...]] = {}
+    for name, value in shown.pairs:
+        if name in leave_out or (name, value) in defaults:
+            continue
+        if isinstance(value, str):
+            value = _shorter_size(value) if name in _KILOBYTES else value
+            value = f"0{value}" if name == "mode" and value.isdigit() and not value.startswith("0") else value
+            before = found.get(name)
+            if before is None:
+                found[name] = value
+            elif isinstance(before, tuple):
+                found[name] = (*before, value)
+            else:
+                found[name] = (str(before), value)
+        else:
+            found[name] = value
+    if shown.read_only:
+        found["ro"] = True
+    return tuple(found.items())
+
+
+def _shorter_size(value: str) -> str:
+    """`1048576k` -> `1g`: what a person would have written."""
+    if not (value.endswith("k") and value[:-1].isdecimal()):
+        return value
+    number, units = int(value[:-1]), "kmgt"
+    unit = 0
+    while number and number % 1024 == 0 and unit < len(units) - 1:
+        number //= 1024
+        unit += 1
+    return f"{number}{units[unit]}"

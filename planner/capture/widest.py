@@ -1,0 +1,67 @@
+"""Where on the host a part of a filesystem can be seen."""
+
+from __future__ import annotations
+
+from mountplan.planner.table import MountRow, MountTable, Walks
+
+
+class HostMounts:
+    """The host's mounts by device and root; only those that a path walk ends on are of use."""
+
+    def __init__(self, table: MountTable) -> None:
+        self.table = table
+        self.devices = frozenset(row.device for row in table.rows)
+        self._walks = Walks(table)
+        self._by_root: dict[tuple[str, str], list[MountRow]] = {}
+        self._groups: dict[int, dict[str, list[MountRow]]] = {}
+        self._found: dict[tuple[str, str], tuple[str, MountRow] | None] = {}
+        for row in table.rows:
+            self._by_root.setdefault((row.device, row.root), []).append(row)
+            if row.peer_group:
+                self._groups.setdefault(row.peer_group, {}).setdefault(row.root, []).append(row)
+
+    def showing(self, device: str, root: str) -> tuple[str, MountRow] | None:
+        """A host path that shows `root` of the filesystem, and the mount it is on: the widest that does. Else None."""
+        key = (device, root)
+        if key not in self._found:
+            self._found[key] = self._show(device, root)
+        return self._found[key]
+
+    def _show(self, device: str, root: str) -> tuple[str, MountRow] | None:
+        for wide in _from_the_top(root):
+            for row in self._by_root.get((device, wide), ()):
+                path = _joined(row.mountpoint, root if wide == "/" else root[len(wide) :])
+                if self._walks.end_of(path).mount_id == row.mount_id:
+                    return path, row
+        return None
+
+    def has_group(self, number: int) -> bool:
+        return number in self._groups
+
+    def in_group(self, number: int, root: str) -> MountRow | None:
+        """The widest host mount of a peer group that shows `root`, and that a walk to its mountpoint ends on."""
+        by_root = self._groups.get(number, {})
+        for wide in _from_the_top(root):
+            for row in by_root.get(wide, ()):
+                if self._walks.end_of(row.mountpoint).mount_id == row.mount_id:
+                    return row
+        return None
+
+
+def _from_the_top(path: str) -> list[str]:
+    """`/a/b` -> `/`, `/a`, `/a/b`."""
+    if path == "/" or not path.startswith("/"):
+        return [path]
+    found = ["/"]
+    end = path.find("/", 1)
+    while end > 0:
+        found.append(path[:end])
+        end = path.find("/", end + 1)
+    found.append(path)
+    return found
+
+
+def _joined(base: str, rest: str) -> str:
+    if rest in ("", "/"):
+        return base
+    return rest if base == "/" else base + rest

@@ -1,0 +1,170 @@
+"""A capture -> the text of a spec, as a person would write it: one table a mount, defaults left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from mountplan.planner.capture.words import (
+    Captured,
+    CapturedFile,
+    CapturedGroup,
+    CapturedMount,
+    IdLines,
+    Options,
+    Place,
+)
+from mountplan.planner.values import escape
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_PLAIN = re.compile(r'[^"\\\x00-\x1f\x7f\ud800-\udfff]*')
+_ESCAPES = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
+
+
+def write_spec(captured: Captured, heading: Iterable[str] = ()) -> str:
+    """The spec as TOML. `heading` are lines of comment for its beginning. The same capture gives the same text."""
+    out = [f"# {_comment(line)}".rstrip() for line in heading]
+    if out:
+        out.append("")
+    out.append("format = 1")
+    if captured.name:
+        out.append(f"name = {_text(captured.name)}")
+    for group in captured.groups:
+        _write_group(group, out)
+    several = len(captured.namespaces) > 1
+    for namespace in captured.namespaces:
+        if several:
+            out += ["", "[[namespace]]", f"name = {_text(namespace.name)}"]
+        prefix = "namespace." if several else ""
+        for mount in namespace.mounts:
+            _write_mount(mount, prefix, out)
+    if captured.unshare:
+        out += ["", "[run]", f"unshare = {_array(captured.unshare)}"]
+    out.append("")
+    return "\n".join(out)
+
+
+def _write_group(group: CapturedGroup, out: list[str]) -> None:
+    out += ["", f"[peer_group.{_key(group.name)}]"]
+    if group.master:
+        out.append(f"master = {_text(group.master)}")
+    if group.host:
+        out.append(f"host = {_text(group.host)}")
+
+
+def _write_mount(mount: CapturedMount, prefix: str, out: list[str]) -> None:
+    out += ["", f"[[{prefix}mount]]"]
+    if mount.id:
+        out.append(f"id = {_text(mount.id)}")
+    if mount.target:
+        out.append(f"target = {_text(mount.target)}")
+    if mount.parent:
+        out.append(f"parent = {_text(mount.parent)}")
+    if mount.unsupported:
+        out.append(f"unsupported = {_text(mount.unsupported)}")
+    if mount.type:
+        out.append(f"type = {_text(mount.type)}")
+        if mount.source is not None:
+            out.append(f"source = {_text(mount.source)}")
+        if mount.options:
+            out.append(f"options = {_options(mount.options)}")
+        _write_made_from(mount, out)
+    if mount.bind is not None:
+        out.append(f"bind = {_place(mount.bind)}")
+    if mount.attributes:
+        out.append(f"attributes = {_array(mount.attributes)}")
+    if mount.uids or mount.gids:
+        out.append(f"idmap = {{ uids = {_lines(mount.uids)}, gids = {_lines(mount.gids)} }}")
+    if mount.on_symlink:
+        out.append(f"on_symlink = {_text(mount.on_symlink)}")
+    if mount.peer_group:
+        out.append(f"peer_group = {_text(mount.peer_group)}")
+    if mount.master:
+        out.append(f"master = {_text(mount.master)}")
+    if mount.unbindable:
+        out.append("unbindable = true")
+    for file in mount.files:
+        _write_file(file, prefix, out)
+
+
+def _write_made_from(mount: CapturedMount, out: list[str]) -> None:
+    if mount.image:
+        out.append(f"image = {_text(mount.image)}")
+    if mount.contents:
+        out.append(f"contents = {_text(mount.contents)}")
+    if mount.layers:
+        layers = [_place(layer) for layer in mount.layers]
+        if len(layers) > 1:
+            out += ["layers = [", *(f"  {layer}," for layer in layers), "]"]
+        else:
+            out.append(f"layers = [{layers[0]}]")
+    if mount.upper is not None:
+        out.append(f"upper = {_place(mount.upper)}")
+    if mount.work is not None:
+        out.append(f"work = {_place(mount.work)}")
+
+
+def _write_file(file: CapturedFile, prefix: str, out: list[str]) -> None:
+    out += [f"[[{prefix}mount.file]]", f"path = {_text(file.path.lstrip('/'))}"]
+    if file.kind in ("directory", "fifo", "socket"):
+        out.append(f"{file.kind} = true")
+    elif file.kind in ("char", "block"):
+        out.append(f'device = "{file.kind[0]}:{file.device[0]}:{file.device[1]}"')
+    elif file.kind == "symlink":
+        out.append(f"symlink = {_text(file.link)}")
+
+
+def _place(place: Place) -> str:
+    if not place.mount:
+        return _text(place.path)
+    words = [f"mount = {_text(place.mount)}"]
+    if place.path != "/":
+        words.append(f"path = {_text(place.path)}")
+    words += [f"{word} = true" for word, is_set in (("hidden", place.hidden), ("deleted", place.deleted)) if is_set]
+    return f"{{ {', '.join(words)} }}"
+
+
+def _options(options: Options) -> str:
+    words = []
+    for name, value in options:
+        if isinstance(value, tuple):
+            text = _array(value)
+        else:
+            text = "true" if value is True else _text(str(value))
+        words.append(f"{_key(name)} = {text}")
+    return f"{{ {', '.join(words)} }}"
+
+
+def _lines(lines: IdLines) -> str:
+    return f"[{', '.join(str(list(line)) for line in lines)}]"
+
+
+def _array(words: Iterable[str]) -> str:
+    return f"[{', '.join(map(_text, words))}]"
+
+
+def _key(key: str) -> str:
+    return key if _BARE.fullmatch(key) else _text(key)
+
+
+def _text(text: str) -> str:
+    if _PLAIN.fullmatch(text):
+        return f'"{text}"'
+    stored = escape(text)
+    if isinstance(stored, dict):
+        return f"{{ escaped = {_quoted(stored['escaped'])} }}"
+    return _quoted(stored)
+
+
+def _quoted(text: str) -> str:
+    if "'" not in text and "\\" in text and all(char >= " " and char != "\x7f" for char in text):
+        return f"'{text}'"
+    return '"' + "".join(_ESCAPES.get(char) or _escaped(char) for char in text) + '"'
+
+
+def _escaped(char: str) -> str:
+    return f"\\u{ord(char):04x}" if char < " " or char == "\x7f" else char
+
+
+def _comment(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)

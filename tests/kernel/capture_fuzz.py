@@ -1,0 +1,196 @@
+"""Capture states made by chance, build them again, and capture that: nothing may have changed. Shows what fails as a
+short list of acts:
+
+python -m tests.kernel.capture_fuzz --states 10000 --jobs 2 [--seed 1]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from difflib import unified_diff
+from typing import NamedTuple
+
+from mountplan import api
+from mountplan.applier.inspect import Whole
+from mountplan.applier.namespaces import build
+from mountplan.applier.subjects import Subject, of_built, of_process
+from mountplan.capturing import capture_subjects
+from mountplan.planner.attributes import parse_shown
+from mountplan.planner.errors import MountplanError
+from mountplan.planner.mounttree import MountTree
+from mountplan.planner.seedbase import without_base
+from tests.hosts import enter_host
+from tests.kernel.model_fuzz import in_children
+from tests.kernel.states import Act, Running, State, chance_state, running
+
+NAMES = ("one", "two", "three")
+
+
+def round_trip(state: State) -> str:
+    """What is wrong with capturing this state and building it again; "" if nothing is."""
+    with running(state) as alive:
+        return compare_again(alive)
+
+
+def compare_again(alive: Running) -> str:
+    """Capture what is alive, build that, and say in what it differs; "" if in nothing."""
+    with _subjects(alive) as subjects:
+        first = capture_subjects(subjects, "state")
+        before = [subject.read() for subject in subjects]
+        unsupported = [str(one) for one in first.cautions]
+        if unsupported:
+            return "cautions:\n" + "\n".join(unsupported) + "\n" + first.text
+        try:
+            mistakes = api.check(first.text.encode(), "captured.toml")
+            if mistakes:
+                return "\n".join(map(str, mistakes)) + "\n" + first.text
+            with build(api.plan(api.load("captured.toml", first.text.encode()))) as built:
+                drift = api.verify(api.plan(api.load("captured.toml", first.text.encode())), built)[1]
+                if drift:
+                    return "\n".join(map(str, drift)) + "\n" + first.text
+                with ExitStack() as stack:
+                    again = [stack.enter_context(subject) for subject in of_built(built)]
+                    second = capture_subjects(again, "state")
+                    after = [subject.read() for subject in again]
+        except MountplanError as error:
+            return f"{error}\n{first.text}"
+    difference = _differences(before, after)
+    if first.text != second.text:
+        difference += list(unified_diff(first.text.splitlines(), second.text.splitlines(), "captured", "again", n=9))
+    return "\n".join(difference) and "\n".join([*difference, first.text])
+
+
+@contextmanager
+def _subjects(alive: Running) -> Iterator[list[Subject]]:
+    with ExitStack() as stack:
+        several = len(alive.pids) > 1
+        names = NAMES if several else ("",)
+        yield [stack.enter_context(of_process(pid, name)) for pid, name in zip(alive.pids, names, strict=False)]
+
+
+def _differences(before: list[Whole], after: list[Whole]) -> list[str]:
+    """Every mount of the one against the same of the other; ids, groups and devices are equal up to one renaming."""
+    found = []
+    same: dict[tuple[str, object], object] = {}
+    back: dict[tuple[str, object], object] = {}
+
+    def match(kind: str, one: object, other: object) -> None:
+        if same.setdefault((kind, one), other) != other or back.setdefault((kind, other), one) != one:
+            found.append(
+                f"{where}: {kind} {one}, which was {same[kind, one]}, is {other}, which was for {back[kind, other]}"
+            )
+
+    for number, (old, new) in enumerate(zip(before, after, strict=True)):
+        trees = [MountTree(without_base(whole.table)[0]) for whole in (old, new)]
+        where = f"namespace {number}"
+        for index, (row, other) in enumerate(zip(trees[0].rows, trees[1].rows, strict=False)):
+            where = f"namespace {number}, {row.mountpoint}"
+            if trees[0].parents[index] != trees[1].parents[index] or trees[0].places[index] != trees[1].places[index]:
+                found.append(f"{where}: stands elsewhere")
+            for field in ("root", "mountpoint", "unbindable", "fstype", "source", "options"):
+                if getattr(row, field) != getattr(other, field):
+                    found.append(f"{where}: {field} {getattr(row, field)!r} is {getattr(other, field)!r}")
+            if parse_shown(row.attributes) != parse_shown(other.attributes):
+                found.append(f"{where}: {row.attributes} is {other.attributes}")
+            match("device", row.device, other.device)
+            match("group", row.peer_group, other.peer_group)
+            match("group", row.master, other.master)
+            match("group", row.propagate_from, other.propagate_from)
+            if old.idmaps.get(row.mount_id) != new.idmaps.get(other.mount_id):
+                found.append(f"{where}: another id-mapping")
+        if len(trees[0].rows) != len(trees[1].rows):
+            found.append(f"namespace {number}: {len(trees[0].rows)} mounts are {len(trees[1].rows)}")
+    return found
+
+
+class Failure(NamedTuple):
+    seed: int
+    state: State
+    what: str
+
+
+def attempt(state: State) -> str:
+    """round_trip, with a bug as one more thing that can be wrong."""
+    try:
+        return round_trip(state)
+    except Exception:
+        return traceback.format_exc()
+
+
+def _kind(what: str) -> str:
+    """Roughly what is wrong, so that a state does not become another failure while it is made smaller."""
+    return what.split("\n")[-2][:30] if what.startswith("Traceback") else ""
+
+
+def shorten(state: State, what: str) -> tuple[State, str]:
+    """The state without all that does not matter for what is wrong with it."""
+    size = max(1, len(state) // 2)
+    while True:
+        start = 1
+        while start < len(state):
+            fewer = [*state[:start], *state[start + size :]]
+            said = attempt(fewer)
+            if said and _kind(said) == _kind(what):
+                state, what = fewer, said
+            else:
+                start += size
+        if size == 1:
+            return state, what
+        size //= 2
+
+
+def search(seeds: range, *, stop_after: int = 5) -> tuple[int, int, list[Failure]]:
+    """Try all seeds in this process, which moves to a namespace of its own. (states, mounts, failures)"""
+    enter_host("root")
+    found: list[Failure] = []
+    states = 0
+    for seed in seeds:
+        states += 1
+        state = chance_state(seed)
+        what = attempt(state)
+        if what:
+            found.append(Failure(seed, *shorten(state, what)))
+            if len(found) >= stop_after:
+                break
+    return states, 0, found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Capture states made by chance, and build them again.")
+    parser.add_argument("--states", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 40), help="the first one; others follow it")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--stop-after", type=int, default=5, help="failures, in each job")
+    arguments = parser.parse_args()
+    write = sys.stdout.write
+    write(f"seeds {arguments.seed} to {arguments.seed + arguments.states - 1}\n")
+    sys.stdout.flush()
+    begin = time.monotonic()
+    end = arguments.seed + arguments.states
+    parts = [range(arguments.seed + job, end, arguments.jobs) for job in range(arguments.jobs)]
+    outcomes = in_children(
+        [lambda part=part: search(part, stop_after=arguments.stop_after) for part in parts]  # type: ignore[misc]
+    )
+    found = [failure for _, _, failures in outcomes for failure in failures]
+    for failure in sorted(found):
+        write(f"seed {failure.seed}:\n{show(failure.state)}\n{failure.what}\n\n")
+    states = sum(count for count, _, _ in outcomes)
+    write(f"{states} states, {len(found)} failures, {time.monotonic() - begin:.0f} s\n")
+    return 1 if found else 0
+
+
+def show(state: State) -> str:
+    return "".join(f"    {act!r},\n" for act in state)
+
+
+__all__ = ["Act", "attempt", "round_trip", "search", "shorten"]
+
+if __name__ == "__main__":
+    sys.exit(main())

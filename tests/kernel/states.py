@@ -1,0 +1,383 @@
+"""Mount states by chance, made with the classic calls only: mount(2), umount2(2), unshare(2), pivot_root(2).
+
+A state is a list of acts, so that a failing one can be made smaller; an act that the kernel refuses is passed over.
+Each namespace has a process of its own, which acts when it is told to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import marshal
+import os
+import random
+import signal
+import socket
+from collections.abc import Iterator
+from typing import Any, NamedTuple, NoReturn
+
+from tests.hosts import CLONE_NEWNS, MS_BIND, MS_PRIVATE, MS_REC, mount, prctl, umount, unshare
+
+MS_RDONLY = 1
+MS_NOSUID = 2
+MS_NODEV = 4
+MS_NOEXEC = 8
+MS_REMOUNT = 32
+MS_NOSYMFOLLOW = 256
+MS_NOATIME = 1024
+MS_NODIRATIME = 2048
+MS_MOVE = 8192
+MS_UNBINDABLE = 1 << 17
+MS_SLAVE = 1 << 19
+MS_SHARED = 1 << 20
+MS_STRICTATIME = 1 << 24
+MNT_DETACH = 2
+PR_SET_PDEATHSIG = 1
+
+MOST_NAMESPACES = 3
+_libc = ctypes.CDLL(None, use_errno=True)
+
+FLAGS = (MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_NOSYMFOLLOW, MS_NOATIME, MS_NODIRATIME, MS_STRICTATIME)
+KINDS = {"shared": MS_SHARED, "slave": MS_SLAVE, "private": MS_PRIVATE, "unbindable": MS_UNBINDABLE}
+OPTIONS = ("", "", "", "size=1m", "mode=0755", "size=64k,mode=0700", "nr_inodes=100", "uid=7,gid=8", "size=12345")
+SKELETON = ("a", "b", "c", "a/a", "a/b", "b/a", "a/a/a", "b/a/c")
+FILES = ("f", "g", "a/f", "b/a/f")
+
+
+class Act(NamedTuple):
+    """One thing that the process of namespace `space` does."""
+
+    space: int
+    do: str
+    arguments: tuple[Any, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Act({self.space}, {self.do!r}, {self.arguments!r})"
+
+
+State = list[Act]
+
+
+def chance_state(seed: int, length: int | None = None) -> State:
+    """The state with this number. Mostly small."""
+    return _Chance(random.Random(seed)).state(length)
+
+
+class _Chance:
+    """Chooses acts; it remembers roughly what is mounted where, so that most of them come to something."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.mounted: list[list[str]] = [["/"]]  # by namespace
+        self.count = 0
+
+    def state(self, length: int | None) -> State:
+        rng = self.rng
+        if length is None:
+            length = rng.choice((1, 2, 3, 4, 6, 8, 10, 12, 16, 24, 40))
+        acts = [Act(0, "begin", (rng.random() < 0.1,))]
+        if rng.random() < 0.4:
+            acts.append(Act(0, "make", ("/", "shared", False)))
+        acts += [self.act() for _ in range(length)]
+        if len(self.mounted) > 1 and self.chance(0.4):
+            acts.append(Act(rng.randrange(len(self.mounted)), "leave out"))
+        return acts
+
+    def chance(self, probability: float) -> bool:
+        return self.rng.random() < probability
+
+    def path(self) -> str:
+        if self.chance(0.1):
+            return "/" + "/".join(self.rng.choices("abc", k=self.rng.randint(1, 4)))
+        return "/" + self.rng.choice(SKELETON)
+
+    def mountpoint(self, space: int, most_likely: float = 0.9) -> str:
+        """Probably one at which something is mounted."""
+        return self.rng.choice(self.mounted[space]) if self.chance(most_likely) else self.path()
+
+    def target(self, space: int) -> str:
+        """Where something is to be mounted: anywhere, below a mount, or upon one."""
+        if self.chance(0.03):
+            return "/"
+        if self.chance(0.3):
+            below = self.mountpoint(space)
+            return below if self.chance(0.4) else below.rstrip("/") + self.path()
+        return self.path()
+
+    def file(self) -> str:
+        return "/" + self.rng.choice(FILES)
+
+    def act(self) -> Act:
+        rng = self.rng
+        self.count += 1
+        space = rng.randrange(len(self.mounted))
+        what = rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
+        if what == "unshare":
+            if len(self.mounted) < MOST_NAMESPACES:
+                self.mounted.append(list(self.mounted[space]))
+                return Act(space, "unshare", (self.chance(0.4),))
+            what = "make"
+        mounted = self.mounted[space]
+        arguments: tuple[Any, ...]
+        if what == "tmpfs":
+            flags = rng.choice(FLAGS) if self.chance(0.15) else 0
+            name = rng.choice(("tmpfs", f"t{self.count}", "none", "with space"))
+            arguments = (self.target(space), name, rng.choice(OPTIONS), flags)
+            mounted.append(arguments[0])
+        elif what in ("bind", "rbind"):
+            source = self.mountpoint(space, 0.5)
+            if self.chance(0.3):
+                source = source.rstrip("/") + self.path()
+            arguments = (source, self.target(space))
+            mounted.append(arguments[1])
+        elif what == "bind file":
+            below = self.mountpoint(space).rstrip("/") if self.chance(0.4) else ""
+            arguments = (self.file(), below + self.file())
+            mounted.append(arguments[1])
+        elif what == "move":
+            arguments = (self.mountpoint(space), self.target(space))
+            mounted.append(arguments[1])
+        elif what == "make":
+            kind = rng.choice(("shared", "shared", "shared", "slave", "slave", "slave", "private", "unbindable"))
+            arguments = (self.mountpoint(space), kind, self.chance(0.3))
+        elif what == "remount":
+            arguments = (self.mountpoint(space), sum(rng.sample(FLAGS, rng.randint(0, 3))))
+        elif what == "umount":
+            path = self.mountpoint(space)
+            arguments = (path if path != "/" else self.path(), self.chance(0.7))  # without "/" nothing would be left
+        elif what == "kernel":
+            fstype = rng.choice(("proc", "proc", "devpts", "mqueue", "sysfs", "ramfs", "cgroup2"))
+            arguments = (fstype, self.target(space))
+            mounted.append(arguments[1])
+        elif what == "remove":
+            if self.chance(0.5):
+                below = self.mountpoint(space).rstrip("/")
+                arguments = (below + (self.path() if self.chance(0.5) else self.file()),)
+            else:
+                arguments = (self.path() if self.chance(0.5) else self.file(),)
+        elif what == "special":
+            kind = rng.choice(("fifo", "socket", "device", "file"))
+            arguments = (kind, self.path() + f"/s{self.count}", self.file())
+        elif what == "pivot":
+            arguments = (self.mountpoint(space),)
+        else:  # "top"
+            arguments = ("/",)
+        return Act(space, what, arguments)
+
+
+_WEIGHTS = {
+    "tmpfs": 20, "bind": 18, "rbind": 6, "bind file": 7, "move": 4, "make": 28, "remount": 5, "umount": 8, "kernel": 3,
+    "unshare": 6, "remove": 3, "special": 2, "pivot": 1, "top": 1,
+}  # fmt: skip
+
+
+class Actor:
+    """What the process of one namespace can do."""
+
+    def begin(self, inherit: bool) -> None:
+        """A root of its own, or (rarely) a copy of the host's tree, in which everything happens below /mnt."""
+        unshare(CLONE_NEWNS)
+        mount("", "/", flags=MS_REC | MS_PRIVATE)
+        mount("base", "/mnt", "tmpfs", data="mode=0755")
+        self.populate("/mnt")
+        os.chdir("/mnt")
+        self.base = "/mnt" if inherit else ""
+        if not inherit:
+            self.pivot("/mnt", "")
+
+    def populate(self, path: str) -> None:
+        for name in SKELETON:
+            os.mkdir(f"{path}/{name}")
+        for name in FILES:
+            os.close(os.open(f"{path}/{name}", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
+
+    def at(self, path: str) -> str:
+        return self.base + path if path != "/" else self.base or "/"
+
+    def tmpfs(self, path: str, source: str, options: str, flags: int) -> None:
+        mount(source, self.at(path), "tmpfs", flags, options)
+        with contextlib.suppress(OSError):
+            self.populate(self.at(path))
+
+    def kernel(self, fstype: str, path: str) -> None:
+        mount(fstype, self.at(path), fstype)
+
+    def bind(self, source: str, target: str) -> None:
+        mount(self.at(source), self.at(target), flags=MS_BIND)
+
+    def rbind(self, source: str, target: str) -> None:
+        mount(self.at(source), self.at(target), flags=MS_BIND | MS_REC)
+
+    bind_file = bind
+
+    def move(self, source: str, target: str) -> None:
+        mount(self.at(source), self.at(target), flags=MS_MOVE)
+
+    def make(self, path: str, kind: str, recursive: bool) -> None:
+        mount("", self.at(path), flags=KINDS[kind] | (MS_REC if recursive else 0))
+
+    def remount(self, path: str, flags: int) -> None:
+        mount("", self.at(path), flags=MS_REMOUNT | MS_BIND | flags)
+
+    def umount(self, path: str, lazy: bool) -> None:
+        umount(self.at(path), MNT_DETACH if lazy else 0)
+
+    def remove(self, path: str) -> None:
+        """Remove something in one namespace that may be mounted, or mounted upon, in another one."""
+        try:
+            os.unlink(self.at(path))
+        except IsADirectoryError:
+            for name in FILES:
+                with contextlib.suppress(OSError):
+                    os.unlink(self.at(f"{path}/{name.rpartition('/')[2]}"))
+            for name in SKELETON:
+                with contextlib.suppress(OSError):
+                    os.rmdir(self.at(f"{path}/{name}"))
+            os.rmdir(self.at(path))
+
+    def special(self, kind: str, path: str, target: str) -> None:
+        """Something that is neither file nor directory, and a bind of it."""
+        name = self.at(path)
+        if kind == "fifo":
+            os.mkfifo(name)
+        elif kind == "socket":
+            os.mknod(name, 0o140644)
+        elif kind == "device":
+            os.mknod(name, 0o020644, os.makedev(1, 3))
+        else:
+            os.close(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
+        mount(name, self.at(target), flags=MS_BIND)
+
+    def pivot(self, path: str, base: str | None = None) -> None:
+        os.chdir(self.at(path) if base is None else path)
+        if _libc.pivot_root(b".", b".") < 0:
+            raise OSError(ctypes.get_errno(), "pivot_root")
+        umount(".", MNT_DETACH)
+        os.chdir("/")
+        self.base = ""
+
+    def top(self, _: str) -> None:
+        """Go on in what is mounted upon the root; what is below is no longer seen."""
+        if self.base:
+            return
+        os.chdir("/..")
+        os.chroot(".")
+
+    def unshare(self, slave: bool) -> None:
+        """What a new namespace begins with; the fork has been made."""
+        unshare(CLONE_NEWNS)
+        if slave:
+            with contextlib.suppress(OSError):  # the root may have been unmounted
+                mount("", "/", flags=MS_REC | MS_SLAVE)
+
+
+class _Namespace(NamedTuple):
+    pid: int
+    talk: socket.socket
+
+
+class Running:
+    """The processes of a state: one a namespace, waiting. `pids` are in the order of the namespaces."""
+
+    def __init__(self) -> None:
+        self.spaces: list[_Namespace] = []
+
+        self.left_out: set[int] = set()
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the namespaces that are to be captured; there are others that live on unseen."""
+        return [space.pid for number, space in enumerate(self.spaces) if number not in self.left_out]
+
+    def carry_out(self, act: Act) -> bool:
+        """False if the kernel refused it, or the namespace is not there."""
+        if act.do == "begin":
+            self._first(act)
+            return True
+        if act.space >= len(self.spaces):
+            return False
+        if act.do == "leave out":
+            self.left_out = {act.space} if len(self.spaces) > 1 else set()
+            return True
+        talk = self.spaces[act.space].talk
+        talk.send(marshal.dumps((act.do.replace(" ", "_"), act.arguments)))
+        if act.do != "unshare":
+            return bool(marshal.loads(talk.recv(100)))
+        message, descriptors, _, _ = socket.recv_fds(talk, 100, 1)
+        self.spaces.append(_Namespace(marshal.loads(message), socket.socket(fileno=descriptors[0])))
+        return True
+
+    def _first(self, act: Act) -> None:
+        ours, theirs = socket.socketpair()
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            _live(theirs, Actor(), parent, act.arguments)
+        theirs.close()
+        self.spaces.append(_Namespace(pid, ours))
+        assert marshal.loads(ours.recv(100))
+
+    def close(self) -> None:
+        for space in self.spaces:
+            os.kill(space.pid, signal.SIGKILL)
+        for space in self.spaces:
+            space.talk.close()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.spaces[0].pid, 0)
+
+
+def _live(talk: socket.socket, actor: Actor, parent: int, begin: tuple[Any, ...] | None) -> NoReturn:
+    """The life of a namespace's process. It is started by the first one's parent, or forked from another one's."""
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        if begin is not None:
+            actor.begin(*begin)
+            talk.send(marshal.dumps(True))
+        while data := talk.recv(1000):
+            do, arguments = marshal.loads(data)
+            if do == "unshare":
+                _fork(talk, actor, arguments)
+                continue
+            try:
+                getattr(actor, do)(*arguments)
+                talk.send(marshal.dumps(True))
+            except OSError:
+                talk.send(marshal.dumps(False))
+    finally:
+        os._exit(1)
+
+
+def _fork(talk: socket.socket, actor: Actor, arguments: tuple[Any, ...]) -> None:
+    parent = os.getpid()
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        talk.close()
+        ours.close()
+        try:
+            actor.unshare(*arguments)
+            theirs.send(marshal.dumps(True))
+        except OSError:
+            os._exit(1)
+        _live(theirs, actor, parent, None)
+    theirs.close()
+    assert marshal.loads(ours.recv(100))
+    socket.send_fds(talk, [marshal.dumps(pid)], [ours.fileno()])
+    ours.close()
+
+
+@contextlib.contextmanager
+def running(state: State) -> Iterator[Running]:
+    """The state, alive."""
+    alive = Running()
+    try:
+        for act in state:
+            alive.carry_out(act)
+        yield alive
+    finally:
+        alive.close()
