@@ -234,6 +234,13 @@ class Execution:
             for fd in opened:
                 self.kernel.close(fd)
 
+    def copy_contents(self, step: s.CopyContents) -> None:
+        source = self.kernel.open(self.host, step.source[1:], tree=True)
+        try:
+            self.kernel.copy_tree(source, self.descriptor(step.within))
+        finally:
+            self.kernel.close(source)
+
     def make_mountpoint(self, step: s.MakeMountpoint) -> None:
         kind: s.NodeKind = "directory" if self.kernel.is_directory(self.fds[step.like]) else "file"
         node = s.MakeNode(

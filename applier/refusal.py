@@ -101,6 +101,21 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         "the namespace would hold more mounts than the kernel allows",
         "raise sysctl fs.mount-max, or mount less",
     ),
+    ("copy_contents", E.ENOENT): ("the directory of contents is no longer there", "create it, or plan again"),
+    ("copy_contents", E.EPERM): (
+        "this user may not create it as it is",
+        "run it as root (a user namespace has no device nodes, and only owners that it maps), or take it out",
+    ),
+    ("copy_contents", E.EINVAL): (
+        "an owner has no number in this user namespace",
+        "run it as root, or let the files belong to the user who runs it",
+    ),
+    ("copy_contents", E.ENOTSUP): (
+        "the filesystem has no such extended attributes",
+        "remove them from the directory of contents (tmpfs has user.* since Linux 6.6)",
+    ),
+    ("copy_contents", E.ENOSPC): ("the filesystem is full", "raise its size and nr_inodes"),
+    ("copy_contents", E.EMFILE): ("the tree is too deep to be copied", "raise the hard limit: ulimit -Hn"),
     ("make_node", E.EROFS): (
         "the filesystem is read-only, so nothing can be created in it",
         "create it there beforehand, or leave out ro",

@@ -10,6 +10,8 @@ from mountplan.planner.topology import Inside, Node
 
 # Filesystems that start empty and hold just what is put into them.
 OWN = frozenset({"tmpfs", "ramfs", "hugetlbfs"})
+# Those that take any file; in a hugetlbfs nothing can be written.
+FILLABLE = OWN - {"hugetlbfs"}
 # Filesystems that the kernel fills and in which nobody creates mountpoints.
 KERNEL = frozenset(
     {

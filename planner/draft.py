@@ -14,7 +14,7 @@ from mountplan.planner.host import Host, HostPath
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.spec import Mount as SpecMount
 from mountplan.planner.steps import Handle, NodeKind
-from mountplan.planner.topology import Filesystem, LayerRef
+from mountplan.planner.topology import Filesystem, LayerRef, Node
 
 _MOST_LIKENED = 10_000
 
@@ -113,6 +113,7 @@ class Context:
     """What all phases need: the drafts, the filesystems, the host, and where mistakes go."""
 
     def __init__(self, file: str, host: Host) -> None:
+        self.file = file
         self.host = host
         self.mistakes = Mistakes(file)
         self.spaces: list[Space] = []
@@ -152,6 +153,26 @@ class Context:
         self._likened += len(names)
         close = get_close_matches(name, names, n=1) if self._likened < _MOST_LIKENED else []
         return close[0] if close else ""
+
+    def learn(self, filesystem: FilesystemDraft, path: TargetPath) -> None:
+        """If the directory that `filesystem` is filled with has something at `path`, let its contents know."""
+        fixed = filesystem.fixed
+        if not fixed.contents or filesystem.contents.kind(path) is not None:
+            return
+        where = TargetPath(fixed.contents).joined(path)
+        origin = f"{fixed.origin}.contents"
+        points_to = self.host.link(where)
+        if points_to is not None:
+            node = Node(path=path, kind="symlink", declared=False, origin=origin, link=points_to)
+        else:
+            try:
+                found = self.host.look(where)
+            except LookupError:
+                return
+            if found.path != where:  # a symlink is on the way
+                return
+            node = Node(path=path, kind=found.kind, declared=False, origin=origin)
+        filesystem.contents.add(node)
 
     def look(self, path: str, key: str, remedy: str) -> HostPath | None:
         """What the host has at `path`; a mistake at `key` if there is nothing."""

@@ -34,7 +34,9 @@ class Host(Protocol):
     def table(self) -> MountTable: ...
 
     def look(self, path: str) -> HostPath:
-        """What is at the absolute `path`, symlinks followed. Raises LookupError with the reason in words."""
+        """What is at `path`, absolute or from where mountplan was started, symlinks followed. Raises LookupError with
+        the reason in words.
+        """
         ...
 
     def link(self, path: str) -> str | None:

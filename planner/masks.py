@@ -78,9 +78,13 @@ def _add(draft: Draft, path: TargetPath, kind: NodeKind, key: str, blank: SpecMo
 def _matches(draft: Draft, pattern: str, key: str, context: Context) -> list[tuple[TargetPath, NodeKind]] | None:
     """What `pattern` matches in the mount; None (and a mistake) if that cannot be known before it is mounted."""
     assert draft.filesystem is not None
-    inside = draft.filesystem.fixed.inside
-    if inside == "own":
+    if draft.filesystem.fixed.known:
         contents = draft.filesystem.contents
+        stored = draft.filesystem.fixed.contents
+        if stored:
+            below = TargetPath(stored).joined(draft.root)
+            for rest in context.host.glob(below, pattern) if _is_glob(pattern) else (pattern,):
+                context.learn(draft.filesystem, draft.root.joined(rest))
         paths = contents.glob(draft.root, pattern) if _is_glob(pattern) else [TargetPath(pattern)]
         known: list[tuple[TargetPath, NodeKind]] = []
         for path in paths:

@@ -26,7 +26,8 @@ def settle_layers(draft: Draft, filesystem: FilesystemDraft, context: Context) -
         if source.host is not None:
             return layer(TargetPath(source.host.path).joined(value.path), place, make=make)
         path = source.root.joined(value.path)
-        if make and source.filesystem.fixed.inside == "own":
+        context.learn(source.filesystem, path)
+        if make and source.filesystem.fixed.known:
             problem = source.filesystem.contents.add(Node(path=path, kind="directory", declared=False, origin=place))
             if problem:
                 wrong(place, f"{path} {problem}", "name another directory")
@@ -126,7 +127,7 @@ def _spot(ref: LayerRef, context: Context) -> tuple[str, str]:
 
 def _is_there(key: str, layer: LayerRef, context: Context) -> None:
     holder = context.filesystems.get(layer.filesystem)
-    if holder is None or holder.fixed.inside != "own" or layer.path == "/":
+    if holder is None or not holder.fixed.known or layer.path == "/":
         return
     kind = holder.contents.kind(layer.path)
     if kind != "directory":

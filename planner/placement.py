@@ -198,7 +198,10 @@ def _link_on_the_way(where: Draft, place: TargetPath, context: Context) -> tuple
             if points_to is not None:
                 return step, points_to
         return None
-    node = where.filesystem.contents.first_link(where.root.joined(place))
+    path = where.root.joined(place)
+    for step in (*path.ancestors(), path) if where.filesystem.fixed.contents else ():
+        context.learn(where.filesystem, step)
+    node = where.filesystem.contents.first_link(path)
     if node is None:
         return None
     return "/" + node.path.relative_to(where.root), node.link
@@ -306,7 +309,7 @@ def make_mountpoints(context: Context) -> None:
 
 
 def _nothing_provides(draft: Draft, context: Context) -> None:
-    if draft.source is None or draft.filesystem is None or draft.filesystem.fixed.inside != "own":
+    if draft.source is None or draft.filesystem is None or not draft.filesystem.fixed.known:
         return
     bind = draft.spec.bind
     path = bind.path if isinstance(bind, MountPath) else draft.root
@@ -324,7 +327,7 @@ def _mountpoint(draft: Draft, context: Context) -> bool:
     if parent.filesystem is None or draft.place == "/":
         return _fits_root(draft, parent, context)
     kind = draft.kind()
-    if kind is None and draft.filesystem.fixed.inside == "own":
+    if kind is None and draft.filesystem.fixed.known:
         return False
     inside = parent.filesystem.fixed.inside
     if parent.kind() not in ("directory", None):
@@ -344,6 +347,7 @@ def _mountpoint(draft: Draft, context: Context) -> bool:
         draft.mountpoint = "node"
         path = parent.root.joined(draft.place)
         node_kind: NodeKind = "directory" if kind == "directory" else "file"
+        context.learn(parent.filesystem, path)
         there = parent.filesystem.contents.kind(path)
         if there is not None and node_kind == "file" and there not in ("directory", "symlink"):
             return True  # a device node, fifo or socket is as good a mountpoint for a file as a file is
@@ -359,7 +363,7 @@ def _mountpoint(draft: Draft, context: Context) -> bool:
 
 def _fits_root(draft: Draft, parent: Draft, context: Context) -> bool:
     kind, below = draft.kind(), parent.kind()
-    if kind is None and draft.filesystem is not None and draft.filesystem.fixed.inside == "own":
+    if kind is None and draft.filesystem is not None and draft.filesystem.fixed.known:
         return False
     if None not in (kind, below) and (kind == "directory") != (below == "directory"):
         context.mistakes.add(

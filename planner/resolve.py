@@ -5,11 +5,12 @@ All mistakes are collected and raised together.
 
 from __future__ import annotations
 
+import posixpath
 from difflib import get_close_matches
 
 from mountplan.planner.attributes import change, contradiction
 from mountplan.planner.capabilities import NAMES as CAPABILITIES
-from mountplan.planner.contents import CGROUP2_FLAGS, SINGLE, inside_of
+from mountplan.planner.contents import CGROUP2_FLAGS, FILLABLE, SINGLE, inside_of
 from mountplan.planner.draft import Context, Draft, FilesystemDraft, Space
 from mountplan.planner.errors import SpecError
 from mountplan.planner.host import Host
@@ -23,10 +24,11 @@ from mountplan.planner.spec import FileEntry, MountPath, Spec
 from mountplan.planner.spec import Mount as SpecMount
 from mountplan.planner.spec import Namespace as SpecNamespace
 from mountplan.planner.topology import Filesystem, Group, Mount, Namespace, Node, Topology
+from mountplan.planner.values import either
 
 # What says something about a mount in the tree, and nothing about the filesystem behind it.
 _OF_PLACED = ("parent", "recursive", "create", "attributes", "idmap", "peer_group", "master", "unbindable", "mask")
-_OF_FILESYSTEM = ("type", "image", "layers", "upper", "options", "source")  # what a bind takes as it finds it
+_OF_FILESYSTEM = ("type", "image", "contents", "layers", "upper", "options", "source")  # a bind takes it as it finds it
 INHERITED = "@host"  # the name of the mount that an inherited root is; no id can begin with "@"
 
 
@@ -234,6 +236,9 @@ def _settle(draft: Draft, context: Context) -> None:
         if spec.source is not None:
             wrong(f"{key}.source", "the source of an image is the loop device that it is behind", "leave it out")
         inside = "opaque"
+    contents = _find_contents(draft, context) if spec.contents is not None else ""
+    if contents:
+        inside = "opaque"
     fixed = Filesystem(
         name=name,
         fstype=spec.type,
@@ -242,12 +247,34 @@ def _settle(draft: Draft, context: Context) -> None:
         source="" if spec.image is not None else spec.source or spec.type,
         options=options,
         image=image,
+        contents=contents,
         seal=seal,
     )
     filesystem = context.filesystems[name] = FilesystemDraft(fixed)
     _join_filesystem(draft, filesystem)
     if spec.layers:
         settle_layers(draft, filesystem, context)
+
+
+def _find_contents(draft: Draft, context: Context) -> str:
+    """The directory that a new filesystem is filled with, as the host knows it; "" if that is a mistake."""
+    path, key, wrong = draft.spec.contents or "", f"{draft.key}.contents", context.mistakes.add
+    if draft.spec.type not in FILLABLE:
+        wrong(
+            key,
+            f"a {draft.spec.type} is not filled by the spec",
+            f"leave it out, or mount a {either(sorted(FILLABLE))}",
+        )
+        return ""
+    # A spec's file is as its user named it, so this is relative to where mountplan was started.
+    found = context.look(
+        posixpath.join(posixpath.dirname(context.file), path),
+        key,
+        "name a directory that exists; a relative path counts from the directory of the spec",
+    )
+    if found is not None and found.kind != "directory":
+        wrong(key, f'"{path}" is a {found.kind}, not a directory', "name a directory")
+    return found.path if found is not None and found.kind == "directory" else ""
 
 
 def _join_filesystem(draft: Draft, filesystem: FilesystemDraft) -> None:
@@ -307,6 +334,7 @@ def _settle_bind(draft: Draft, context: Context) -> None:
                 wrong(f"{key}.bind", f'the host has another mount at "{draft.host.path}"', "bind that host path itself")
         else:
             _join_filesystem(draft, source.filesystem)
+            context.learn(source.filesystem, draft.root)
     elif spec.bind is not None:
         _bind_host(draft, spec.bind, f"{key}.bind", context)
 
@@ -345,6 +373,15 @@ def declare_files(context: Context) -> None:
                 )
                 continue
             node = _node(draft, entry, key, context)
+            context.learn(draft.filesystem, node.path)
+            there = draft.filesystem.contents.nodes.get(node.path)
+            if there is not None and there.origin.endswith(".contents"):
+                context.mistakes.add(
+                    f"{key}.path",
+                    f"{node.path} is in the directory {draft.filesystem.fixed.contents} already",
+                    "take it out there, or leave it out here",
+                )
+                continue
             problem = draft.filesystem.contents.add(node)
             if problem:
                 context.mistakes.add(f"{key}.path", f"{node.path} {problem}", "declare each path once, as one thing")
@@ -425,6 +462,7 @@ def _freeze(spec: Spec, context: Context, groups: tuple[Group, ...]) -> Topology
                 source=fixed.source,
                 options=fixed.options,
                 image=fixed.image,
+                contents=fixed.contents,
                 layers=tuple(draft.layers),
                 upper=draft.upper,
                 work=draft.work,

@@ -30,6 +30,7 @@ from mountplan.planner.steps import (
     CloneHostWorkbench,
     CloneMount,
     CloseNamespace,
+    CopyContents,
     EnterRoot,
     Handle,
     JoinGroup,
@@ -213,7 +214,11 @@ class _Schedule:
         else:
             yield MakeFilesystem(name, mount, filesystem.fstype, filesystem.source, options, origin)
         within = mount or name
+        if filesystem.contents:
+            yield CopyContents(within, filesystem.contents, origin)
         for node in filesystem.nodes:
+            if node.origin == f"{origin}.contents":  # it is there now
+                continue
             yield _make_node(within, node, careful=filesystem.inside != "own")
 
     def _tree(self, root: Mount) -> Iterator[Step]:

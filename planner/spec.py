@@ -51,6 +51,7 @@ _ID_LINE = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minIte
 _ID = {"type": "integer", "minimum": 0, "exclusiveMaximum": values.MAX_ID}
 
 AbsolutePath = Annotated[TargetPath, PlainValidator(values.absolute_path), _ABSOLUTE]
+LocalPath = Annotated[str, PlainValidator(values.local_path), _text(minLength=1)]
 InnerPath = Annotated[TargetPath, PlainValidator(values.inner_path), _text(minLength=1)]
 Word = Annotated[str, PlainValidator(values.word), _text(minLength=1)]
 Source = Annotated[str, PlainValidator(values.source), _text(minLength=1)]
@@ -243,6 +244,12 @@ class Mount(_Table):
         default_factory=dict,
         description="Options of the filesystem (the superblock); true for an option without a value.",
         examples=[{"size": "16m"}],
+    )
+    contents: LocalPath | None = Field(
+        default=None,
+        description="A directory whose tree is copied into the new filesystem, with owners, modes, times and all else; "
+        "a relative path counts from the directory of the spec.",
+        examples=["shop.contents/1"],
     )
     image: AbsolutePath | None = Field(
         default=None, description="A file of the host that holds the filesystem.", examples=["/srv/root.ext4"]

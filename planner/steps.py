@@ -219,6 +219,18 @@ class MakeNode(NamedTuple):
         return f"make {what} {self.within}:/{self.path}"
 
 
+class CopyContents(NamedTuple):
+    """Copy all that is in the host's directory `source` (canonical) into a new filesystem, and make its root alike."""
+
+    within: Handle
+    source: str
+    origin: str
+    kind: Literal["copy_contents"] = "copy_contents"
+
+    def describe(self) -> str:
+        return f"copy {self.source} into {self.within}"
+
+
 class MakeMountpoint(NamedTuple):
     """Make sure that `path` exists, as a file or directory just as the root of `like` is one (a mount not yet
     attached).
@@ -412,6 +424,7 @@ Step: TypeAlias = (
     | AttachImage
     | MakeOverlay
     | CloneHostWorkbench
+    | CopyContents
     | MakeNode
     | MakeMountpoint
     | RemoveNode
@@ -439,6 +452,7 @@ STEP_TYPES: tuple[type[Step], ...] = (
     AttachImage,
     MakeOverlay,
     CloneHostWorkbench,
+    CopyContents,
     MakeNode,
     MakeMountpoint,
     RemoveNode,

@@ -52,7 +52,8 @@ class Filesystem(NamedTuple):
 
     `made` filesystems are created by the plan, the others are the host's. `workbench` says whether mounts are cloned
     from a workbench in the yard; otherwise its one mount is the filesystem's own. `seal` makes it read-only when all
-    nodes are in it, since the spec's options say `ro`. `host_path` is where the host has the part that is needed.
+    nodes are in it, since the spec's options say `ro`. `contents` is a directory of the host that it is filled with
+    first, which makes it opaque. `host_path` is where the host has the part that is needed.
     """
 
     name: Handle
@@ -62,6 +63,7 @@ class Filesystem(NamedTuple):
     source: str = ""
     options: tuple[tuple[str, str | bool], ...] = ()
     image: str = ""
+    contents: str = ""
     layers: tuple[LayerRef, ...] = ()
     upper: LayerRef | None = None
     work: LayerRef | None = None
@@ -70,6 +72,11 @@ class Filesystem(NamedTuple):
     seal: bool = False
     host_path: str = ""
     host_root: TargetPath = ROOT
+
+    @property
+    def known(self) -> bool:
+        """True if all that will be in it is known before it is made."""
+        return self.inside == "own" or bool(self.contents)
 
     @property
     def made(self) -> bool:

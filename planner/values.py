@@ -198,6 +198,12 @@ def inner_path(value: object) -> TargetPath:
     return _inner_path(value, AN_INNER_PATH)
 
 
+def local_path(value: object) -> str:
+    """A path that may be relative: to the directory that the spec is in."""
+    text = word(value)
+    return TargetPath.parse(text) if text[0] == "/" and "/.." not in text else posixpath.normpath(text)
+
+
 def mask_path(value: object) -> TargetPath:
     return _inner_path(value, A_MASK)
 

@@ -65,7 +65,7 @@ class FakeHost:
         return self._table
 
     def look(self, path: str) -> HostPath:
-        canonical = self._canonical(path)
+        canonical = self._canonical(path if path.startswith("/") else f"/{path}")  # it is started from "/"
         kind = self._paths.get(canonical)
         if kind is None:
             raise LookupError("no such file or directory")
@@ -210,6 +210,9 @@ class FakeKernel:
 
     def make_node(self, dirfd: int, path: str, node: MakeNode, source: int) -> None:
         self._call("make_node", self._named(dirfd), path, fds=(dirfd, *((source,) if source >= 0 else ())))
+
+    def copy_tree(self, source: int, target: int) -> None:
+        self._call("copy_tree", self._named(source), "->", self._named(target), fds=(source, target))
 
     def is_directory(self, fd: int) -> bool:
         self._call("is_directory", self._named(fd), fds=(fd,))

@@ -49,6 +49,10 @@ METHOD: dict[str, tuple[str, str]] = {
         "clones are taken from it",
         "Taking a clone walks all children of its source; a workbench has none, and so each clone costs the same.",
     ),
+    "copy_contents": (
+        "before anything is made in it",
+        "What is copied is there first, so that only what is missing must be made: mountpoints, and declared files.",
+    ),
     "make_node": ("", "Files and mountpoints are made before anything is mounted that could hide or protect them."),
     "make_mountpoint": ("", "A mount needs something to be mounted on, of the same type as its root."),
     "remove_node": ("what is mounted lives on", "A mount lives on when the name of its root is gone."),

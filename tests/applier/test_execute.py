@@ -52,6 +52,7 @@ master = "deep"
 [[namespace.mount]]
 id = "store"
 type = "tmpfs"
+contents = "/data/dir"
 options = { ro = true }
 [[namespace.mount.file]]
 path = "base"

@@ -176,6 +176,63 @@ def one(name: str, text: str, key: str, what: str, remedy: str) -> object:
             "there is one mqueue only, and another mount gives it other options",
             "give all mounts of it the same options",
         ),
+        # -- contents
+        one(
+            "contents that are not there",
+            ROOT + tmpfs("/a", 'contents = "missing"'),
+            "mount[1].contents",
+            'host path "missing": no such file or directory',
+            "name a directory that exists; a relative path counts from the directory of the spec",
+        ),
+        one(
+            "contents that are a file",
+            ROOT + tmpfs("/a", 'contents = "data/file"'),
+            "mount[1].contents",
+            '"data/file" is a file, not a directory',
+            "name a directory",
+        ),
+        one(
+            "contents of something that the kernel fills",
+            ROOT + '[[mount]]\ntarget = "/a"\ntype = "proc"\ncontents = "/data/dir"',
+            "mount[1].contents",
+            "a proc is not filled by the spec",
+            "leave it out, or mount a ramfs or tmpfs",
+        ),
+        one(
+            "contents of a bind",
+            ROOT + bind("/a", '"/data/dir"', 'contents = "/data/dir"'),
+            "mount[1].contents",
+            "a bind has no contents: it shows a filesystem that is mounted already",
+            "leave out contents, or leave out bind",
+        ),
+        one(
+            "a file that is in the contents as well",
+            ROOT + tmpfs("/a", 'contents = "/data"\n[[mount.file]]\npath = "dir/sub"\ndirectory = true'),
+            "mount[1].file[0].path",
+            "/dir/sub is in the directory /data already",
+            "take it out there, or leave it out here",
+        ),
+        one(
+            "a path that the contents do not have",
+            ROOT + tmpfs("/a", 'contents = "/data"\nid = "a"') + bind("/b", '{ mount = "a", path = "/nothing" }'),
+            "mount[2].bind",
+            'nothing provides "/nothing" in a',
+            'declare it there: [[mount.file]] with path = "/nothing" and directory = true (or content)',
+        ),
+        one(
+            "a mountpoint that the contents make something else",
+            ROOT + tmpfs("/a", 'contents = "/data"') + tmpfs("/a/file"),
+            "mount[2].target",
+            'mountpoint "/a/file" has to be a directory, but mount[1].contents makes it a file',
+            "a directory can be mounted on a directory only, a file on a file",
+        ),
+        one(
+            "a symlink in the contents on the way to a target",
+            ROOT + tmpfs("/a", 'contents = "/data"') + tmpfs("/a/link/sub"),
+            "mount[2].target",
+            '"/a/link" is a symlink to "dir"',
+            'write the path it leads to, or on_symlink = "follow" (it never leaves the new root)',
+        ),
         # -- images
         one(
             "an image that is not there",

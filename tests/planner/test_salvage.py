@@ -141,7 +141,7 @@ def test_later_mistakes_get_their_lines_and_those_in_damaged_groups_are_left_out
     ]
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(spoilt_specs)
 def test_whatever_is_in_a_spec_its_mistakes_have_places_words_and_remedies(raw: dict[str, Any]) -> None:
     """No traceback, nothing of the machinery's own language, no place that is not in the text."""
