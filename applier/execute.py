@@ -7,6 +7,7 @@ are opened again whenever they are needed; a few dozen descriptors of them are k
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import length_hint
 from typing import Any
 
 from mountplan.applier import abi
@@ -38,14 +39,13 @@ def execute(steps: tuple[Step, ...], kernel: Kernel, reporter: Reporter) -> None
         reporter.begin(len(steps))
         done = 0
         while done < len(steps):
-            chunk = steps[done : done + _CHUNK]
-            number = 0
+            chunk = iter(steps[done : done + _CHUNK])
+            done = min(done + _CHUNK, len(steps))
             try:
-                for number, step in enumerate(chunk):  # noqa: B007
+                for step in chunk:
                     handlers[type(step)](step)
             except OSError as error:
-                raise StepFailed(done + number, error) from error
-            done += len(chunk)
+                raise StepFailed(done - length_hint(chunk) - 1, error) from error
             reporter.step(done)
         reporter.end()
     finally:

@@ -139,7 +139,8 @@ class LinuxKernel:
         context = syscalls.fsopen(fstype.encode())
         try:
             if source:
-                syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, b"source", os.fsencode(source), 0)
+                encoded = source.encode(_ENCODING, _ERRORS)
+                syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, b"source", encoded, 0)
             self._configure(context, options)
             return self._create(context)
         finally:
@@ -320,8 +321,7 @@ class LinuxKernel:
         mountinfo = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
         self.finished.append(FinishedNamespace(name, self.hold_namespace(), self.host_root(), mountinfo))
 
-    def close(self, fd: int) -> None:
-        os.close(fd)
+    close = staticmethod(os.close)
 
 
 def _make_bindable() -> None:

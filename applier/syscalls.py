@@ -10,26 +10,32 @@ import ctypes
 import os
 import struct
 from collections.abc import Iterable
-from ctypes import c_char_p, c_int, c_size_t, c_uint, c_ulong, get_errno
+from ctypes import c_char_p, c_int, c_size_t, c_uint, c_ulong
 from typing import Any, NoReturn
 
 from mountplan.applier import abi
 from mountplan.applier.refusal import KernelRefusal
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_libc = ctypes.CDLL(None)
+_libc_with_lock = ctypes.PyDLL(None)
 
 # syscall(2), for the calls that not every libc wraps. Nearly all the time between two of them goes into ctypes, so it
 # has little to do: no argument types are declared, so an int is passed as a C int, which libffi widens to a register,
-# and bytes as a pointer; and PyDLL keeps the interpreter's lock, as whoever builds has no second thread. That makes
-# 0.25 microseconds a call instead of 1.0. Only a size_t must be one, see below.
-_syscall = ctypes.PyDLL(None, use_errno=True)["syscall"]
+# and bytes as a pointer; and PyDLL keeps the interpreter's lock, as whoever builds has no second thread. Only a size_t
+# must be one, see below.
+_syscall = _libc_with_lock["syscall"]
 _SIZE_OF_ATTR = c_size_t(32)  # struct mount_attr
 _SIZE_OF_HOW = c_size_t(24)  # struct open_how
+
+# Where the thread's errno is, as errno.h says in glibc and musl. To have ctypes keep it (use_errno) would take a third
+# of the time of each call, and only a call that fails changes it: it can be read when the result tells of a refusal.
+_errno_location = _libc_with_lock["__errno_location"]
+_errno_location.restype = ctypes.POINTER(c_int)
 
 
 def _wrapped(name: str, *arguments: Any) -> Any:
     """libc's wrapper of a call whose number differs between architectures."""
-    return ctypes.CFUNCTYPE(c_int, *arguments, use_errno=True)((name, _libc))
+    return ctypes.CFUNCTYPE(c_int, *arguments)((name, _libc))
 
 
 _mount = _wrapped("mount", c_char_p, c_char_p, c_char_p, c_ulong, c_char_p)
@@ -47,8 +53,14 @@ _renameat2 = _wrapped("renameat2", c_int, c_char_p, c_int, c_char_p, c_uint)
 _socket = _wrapped("socket", c_int, c_int, c_int)
 
 
-def _refuse(syscall: str, log: tuple[str, ...] = ()) -> NoReturn:
-    raise KernelRefusal(get_errno(), syscall, log)
+def _errno() -> int:
+    """Why the call failed that was the last one: ask before anything else is done."""
+    number: int = _errno_location()[0]
+    return number
+
+
+def _refuse(syscall: str) -> NoReturn:
+    raise KernelRefusal(_errno(), syscall)
 
 
 def check_machine() -> None:
@@ -83,7 +95,7 @@ def fsopen(fstype: bytes) -> int:
 def fsconfig(context: int, command: int, key: bytes | None, value: bytes | None, aux: int) -> None:
     """fsconfig(2), Linux 5.2: one option, or one command. What the filesystem says about a refusal comes with it."""
     if _syscall(abi.SYS_FSCONFIG, context, command, key, value, aux) < 0:
-        number = get_errno()
+        number = _errno()
         raise KernelRefusal(
             number, f"fsconfig({key.decode(errors='replace')})" if key else "fsconfig", said_by(context)
         )
@@ -104,7 +116,7 @@ def fsmount(context: int, attributes: int) -> int:
     """fsmount(2), Linux 5.2: a detached mount of the superblock that the context has made."""
     fd: int = _syscall(abi.SYS_FSMOUNT, context, abi.FSMOUNT_CLOEXEC, attributes)
     if fd < 0:
-        number = get_errno()
+        number = _errno()
         raise KernelRefusal(number, "fsmount", said_by(context))
     return fd
 
