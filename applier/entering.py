@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from mountplan.applier import syscalls
 from mountplan.applier.command import Start, become
@@ -13,14 +13,19 @@ from mountplan.applier.refusal import KernelRefusal, explain
 from mountplan.applier.run import start_as
 from mountplan.planner.errors import NamespaceRefused
 
+if TYPE_CHECKING:
+    from mountplan.applier.keptstate import Kept
+    from mountplan.applier.userns import Rootless
 
-def enter(found: Opened, namespace: str, command: tuple[str, ...]) -> NoReturn:
+
+def enter(found: Opened, namespace: str, command: tuple[str, ...], rootless: Rootless = "auto") -> NoReturn:
     """End as `command` in the mount namespace `namespace`, or the first, started as the spec's [run] says.
 
     With a pid namespace it takes a child to be in it: then this process waits, and exits with its status. The caller
     must be the only thread. Raises CommandNotStarted, and then this process may be inside already, where nothing can be
     imported any more: say why, and exit.
     """
+    _check(found.kept, rootless)
     start = start_as(found.kept.run, command)
     with found.entrances(found.namespace(namespace)) as fds:
         for stream in (sys.stdout, sys.stderr):
@@ -33,6 +38,15 @@ def enter(found: Opened, namespace: str, command: tuple[str, ...]) -> NoReturn:
         _enter(found.kept.name, fds)
         become(start)
     raise AssertionError("it returns from no branch")
+
+
+def _check(kept: Kept, rootless: Rootless) -> None:
+    """What is entered has a user namespace of its own or not: that was settled when it was built."""
+    has_user_namespace = any(one.kind == "user" for one in kept.namespaces)
+    if rootless == ("never" if has_user_namespace else "always"):
+        what = "in a user namespace" if has_user_namespace else "without a user namespace of its own"
+        remedy = f"leave out --rootless {rootless}, or build it anew: mountplan apply --rootless {rootless} --replace"
+        raise NamespaceRefused(f"cannot enter {kept.name}", f"it was built {what}", remedy)
 
 
 def _enter(name: str, namespaces: list[int]) -> None:

@@ -10,7 +10,7 @@ import gc
 import marshal
 import os
 import signal
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from mountplan.applier import abi, channel, syscalls
 from mountplan.applier.channel import Sender
@@ -20,9 +20,18 @@ from mountplan.applier.kernel import LinuxKernel
 from mountplan.planner.errors import CommandNotStarted
 from mountplan.planner.plan import Plan
 
+if TYPE_CHECKING:
+    from mountplan.applier.userns import Rootless
+
 
 def hold(
-    plan: Plan, kinds: tuple[str, ...], parent: int, say: int, leash: int, ignored: frozenset[int] = frozenset()
+    plan: Plan,
+    kinds: tuple[str, ...],
+    rootless: Rootless,
+    parent: int,
+    say: int,
+    leash: int,
+    ignored: frozenset[int] = frozenset(),
 ) -> NoReturn:
     """The whole life of the child. Never returns, and never runs anything of the parent's on its way out.
 
@@ -36,8 +45,10 @@ def hold(
             os._exit(1)
         gc.disable()  # the process is short-lived, and its steps make many small objects
         sender = Sender(say)
-        stops = _isolate(kinds, sender, leash) if kinds else -1
-        if not _build(plan, sender):
+        if rootless == "always" and "user" not in kinds:
+            kinds = ("user", *kinds)
+        stops = _isolate(kinds, sender, leash, rootless) if kinds else -1
+        if not _build(plan, sender, leash, rootless):
             os._exit(1)
         await_orders(sender, inherited, leash, stops, init="pid" in kinds)
     except BaseException as error:
@@ -49,13 +60,13 @@ def hold(
         os._exit(1)
 
 
-def _isolate(kinds: tuple[str, ...], sender: Sender, leash: int) -> int:
+def _isolate(kinds: tuple[str, ...], sender: Sender, leash: int, rootless: Rootless) -> int:
     """Unshare `kinds`. If there is a pid namespace among them, its process 1 returns, with the pipe for watch()."""
     from mountplan.applier import isolation
     from mountplan.applier.init import watch
 
     try:
-        isolation.isolate(kinds, sender, leash)
+        isolation.isolate(kinds, sender, leash, rootless)
         if "pid" not in kinds:
             return -1
         stopped, stops = channel.pipe()
@@ -83,8 +94,13 @@ def _refuse_namespace(sender: Sender, what: str, cause: OSError) -> NoReturn:
     os._exit(1)
 
 
-def _build(plan: Plan, sender: Sender) -> bool:
-    kernel = LinuxKernel()
+def _build(plan: Plan, sender: Sender, leash: int, rootless: Rootless) -> bool:
+    def enter_user_namespace() -> None:
+        from mountplan.applier.isolation import unshare_user
+
+        unshare_user(sender, leash)
+
+    kernel = LinuxKernel(enter_user_namespace if rootless == "auto" else None)
     try:
         with open("/proc/self/mountinfo", "rb") as file:
             sender.send(channel.HOST, file.read())

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from mountplan.applier import abi, syscalls
 from mountplan.applier.channel import MAP, MAPPED, Sender, receive
 from mountplan.applier.refusal import KernelRefusal
-from mountplan.applier.userns import map_own_ids, may_map_all_ids
+from mountplan.applier.userns import Rootless
 
 FLAGS = {
     "user": abi.CLONE_NEWUSER,
@@ -37,20 +37,20 @@ class IsolationFailed(Exception):
         self.cause = cause
 
 
-def isolate(kinds: tuple[str, ...], sender: Sender, leash: int) -> None:
+def isolate(kinds: tuple[str, ...], sender: Sender, leash: int, rootless: Rootless = "auto") -> None:
     """Unshare `kinds`; "pid" takes effect in the next child only. Raises IsolationFailed.
 
-    Whoever may not unshare them gets a user namespace around them, as for the mount namespace.
+    Whoever may not unshare them gets a user namespace around them, as for the mount namespace; "user" asks for it.
     """
     if "user" in kinds:
-        _unshare_user(sender, leash)
+        _do("a user namespace", lambda: unshare_user(sender, leash))
     for kind in FLAGS:
         if kind == "user" or kind not in kinds:
             continue
         try:
             syscalls.unshare(FLAGS[kind])
         except KernelRefusal as refusal:
-            if refusal.errno != errno.EPERM or "user" in kinds:
+            if refusal.errno != errno.EPERM or "user" in kinds or rootless == "never":
                 raise IsolationFailed(f"a {kind} namespace", refusal) from None
             return isolate(("user", *kinds), sender, leash)  # this was the first: it is all or none of them
     if "net" in kinds:
@@ -67,15 +67,11 @@ def _do(what: str, action: Callable[[], None]) -> None:
         raise IsolationFailed(what, error) from None
 
 
-def _unshare_user(sender: Sender, leash: int) -> None:
-    """A user namespace. Root keeps all its ids; anybody else becomes root, and has no other id."""
-    uid, gid = os.geteuid(), os.getegid()
-    everything = may_map_all_ids()
-    _do("a user namespace", lambda: syscalls.unshare(abi.CLONE_NEWUSER))
-    if not everything:
-        _do("an id-mapping for the user namespace", lambda: map_own_ids(uid, gid))
-        return
-    sender.send(MAP)  # it takes a process outside to map ids that are not our own
+def unshare_user(sender: Sender, leash: int) -> None:
+    """Be in a user namespace, with the ids that the process outside maps: a process cannot map more than its own."""
+    syscalls.unshare(abi.CLONE_NEWUSER)
+    # Not our own idea of our pid: in a pid namespace of its own, it differs from the one that /proc has.
+    sender.send(MAP, os.readlink("/proc/self").encode())
     if receive(leash)[0] != MAPPED:
         os._exit(1)
 

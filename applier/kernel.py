@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 import sys
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -94,25 +95,23 @@ class FinishedNamespace(NamedTuple):
 class LinuxKernel:
     """The real one. Changes the calling process: its mount namespace, root, working directory and umask."""
 
-    def __init__(self) -> None:
+    def __init__(self, enter_user_namespace: Callable[[], None] | None = None) -> None:
         self.finished: list[FinishedNamespace] = []
+        self.enter_user_namespace = enter_user_namespace
         self._proc = -1
 
     def unshare_mounts(self) -> None:
-        """unshare(2) a mount namespace; a user without CAP_SYS_ADMIN gets a user namespace around it."""
+        """unshare(2) a mount namespace. Without the right to it, in a user namespace, if there is a way into one."""
         syscalls.check_machine()
         os.umask(0)
         self._proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)  # it is gone once the root is new
         try:
             syscalls.unshare(abi.CLONE_NEWNS)
         except KernelRefusal as refusal:
-            if refusal.errno != errno.EPERM:
+            if refusal.errno != errno.EPERM or self.enter_user_namespace is None:
                 raise
-            uid, gid = os.geteuid(), os.getegid()
-            syscalls.unshare(abi.CLONE_NEWUSER | abi.CLONE_NEWNS)
-            from mountplan.applier.userns import map_own_ids
-
-            map_own_ids(uid, gid)
+            self.enter_user_namespace()
+            syscalls.unshare(abi.CLONE_NEWNS)
         _make_bindable()
 
     def make_private(self) -> None:

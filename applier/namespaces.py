@@ -6,11 +6,12 @@ child dies with its parent (PR_SET_PDEATHSIG), so that holds for a SIGKILL too.
 
 from __future__ import annotations
 
+import errno
 import marshal
 import os
 import signal
 from types import TracebackType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mountplan.applier import channel
 from mountplan.applier.channel import Sender
@@ -22,6 +23,11 @@ from mountplan.planner.errors import CommandNotStarted, NamespaceRefused, StepRe
 from mountplan.planner.mountinfo import parse_mountinfo
 from mountplan.planner.plan import Plan
 from mountplan.planner.table import MountTable
+
+if TYPE_CHECKING:
+    from mountplan.applier.userns import Rootless
+
+NEVER = "run it as root, or without --rootless never"
 
 
 class Held(NamedTuple):
@@ -141,16 +147,18 @@ class Built:
         self.close()
 
 
-def build(plan: Plan, reporter: Reporter | None = None, kinds: tuple[str, ...] = ()) -> Built:
+def build(
+    plan: Plan, reporter: Reporter | None = None, kinds: tuple[str, ...] = (), rootless: Rootless = "auto"
+) -> Built:
     """Carry `plan` out in a child process with mount namespaces of its own. Raises StepRefused or NamespaceRefused.
 
     `kinds` are the other namespaces that the child unshares first (RunSettings.unshare): what a proc or sysfs mount
-    shows depends on them. A user without CAP_SYS_ADMIN gets a user namespace around it. What stands there is not
-    verified yet.
+    shows depends on them. A user without CAP_SYS_ADMIN gets a user namespace around it, unless `rootless` says never.
+    What stands there is not verified yet.
     """
-    built = _fork(plan, kinds)
+    built = _fork(plan, kinds, rootless)
     try:
-        _listen(plan, built, reporter or Reporter())
+        _listen(plan, built, reporter or Reporter(), rootless)
         if built.pidfd < 0:
             built.pidfd = os.pidfd_open(built.child)
     except BaseException:
@@ -159,7 +167,7 @@ def build(plan: Plan, reporter: Reporter | None = None, kinds: tuple[str, ...] =
     return built
 
 
-def _fork(plan: Plan, kinds: tuple[str, ...]) -> Built:
+def _fork(plan: Plan, kinds: tuple[str, ...], rootless: Rootless) -> Built:
     pipes: list[int] = []
     ignored_children = _heed_children()
     try:
@@ -176,7 +184,8 @@ def _fork(plan: Plan, kinds: tuple[str, ...]) -> Built:
     if child == 0:
         os.close(answer)
         os.close(leash)
-        hold(plan, kinds, parent, say, leash_end, frozenset((signal.SIGCHLD,) if ignored_children else ()))
+        ignored = frozenset((signal.SIGCHLD,) if ignored_children else ())
+        hold(plan, kinds, rootless, parent, say, leash_end, ignored)
     os.close(say)
     os.close(leash_end)
     built = Built(child, leash, answer, kinds)
@@ -192,7 +201,7 @@ def _heed_children() -> bool:
     return True
 
 
-def _listen(plan: Plan, built: Built, reporter: Reporter) -> None:
+def _listen(plan: Plan, built: Built, reporter: Reporter, rootless: Rootless) -> None:
     reporter.begin(len(plan.steps))
     namespaces: list[Held] = []
     while True:
@@ -209,15 +218,17 @@ def _listen(plan: Plan, built: Built, reporter: Reporter) -> None:
             reporter.end()
             return
         elif kind == channel.MAP:
-            _map_ids(built)
+            _map_ids(built, int(payload), reporter)
         elif kind == channel.PID:
             built.pid = int(payload)
             built.pidfd = os.pidfd_open(built.pid)
         elif kind == channel.REFUSED:
-            raise _refused(plan, payload)
+            raise _refused(plan, payload, rootless)
         elif kind == channel.NO_NAMESPACE:
             what, number, syscall = payload.decode().split("\0")
             meaning, remedy = explain("isolate", int(number))
+            if rootless == "never" and int(number) == errno.EPERM:
+                meaning, remedy = "this user may not do that", NEVER
             raise NamespaceRefused(f"cannot make {what}: {syscall}", meaning, remedy)
         elif kind == channel.CRASHED:
             raise _crashed(payload)
@@ -225,14 +236,17 @@ def _listen(plan: Plan, built: Built, reporter: Reporter) -> None:
             raise RuntimeError(f"the building process {built.child} was ended by somebody else")
 
 
-def _map_ids(built: Built) -> None:
-    from mountplan.applier.userns import map_all_ids
+def _map_ids(built: Built, pid: int, reporter: Reporter) -> None:
+    """Map the ids of the user namespace that the child has made; it waits for that. `pid` is the child in /proc."""
+    from mountplan.applier.userns import map_ids
 
     try:
-        map_all_ids(built.child)
+        why = map_ids(pid)
     except OSError as error:
         meaning, remedy = explain("isolate", error.errno or 0)
         raise NamespaceRefused("cannot make an id-mapping for the user namespace", meaning, remedy) from None
+    if why:
+        reporter.notice(f"only your own user and group exist in there: {why}")
     built.tell(channel.MAPPED)
 
 
@@ -240,10 +254,12 @@ def _crashed(payload: bytes) -> RuntimeError:
     return RuntimeError(f"the building process failed, which is a bug in mountplan:\n{payload.decode()}")
 
 
-def _refused(plan: Plan, payload: bytes) -> StepRefused:
+def _refused(plan: Plan, payload: bytes, rootless: Rootless) -> StepRefused:
     index, number, syscall, *log = payload.decode("utf-8", "surrogateescape").split("\0")
     step = plan.steps[int(index)]
     meaning, remedy = explain(step.kind, int(number))
+    if rootless == "never" and step.kind == "unshare_namespace" and int(number) == errno.EPERM:
+        meaning, remedy = "this user may not create a mount namespace", NEVER
     return StepRefused(
         number=int(index) + 1,
         step=step.describe(),

@@ -6,6 +6,7 @@ Never by version: features are backported, and a seccomp filter or a container t
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from typing import NamedTuple
 from mountplan.applier import abi, syscalls
 from mountplan.applier.kernel import LinuxKernel
 from mountplan.applier.refusal import KernelRefusal
+from mountplan.applier.userns import Rootless, enter_alone, map_ids, mapped_ids, new_namespace
 
 
 class Finding(NamedTuple):
@@ -43,9 +45,10 @@ _NAMESPACES = (
 )
 
 
-def probe(features: Iterable[str] | None = None) -> tuple[Finding, ...]:
+def probe(features: Iterable[str] | None = None, rootless: Rootless = "auto") -> tuple[Finding, ...]:
     """Try `features` (names as in `Requirement.feature`), or all of them, in the order of the list.
 
+    They are tried as building would have them: in a user namespace if it takes one, or as `rootless` says.
     Costs one process and a few dozen system calls. Raises OSError only if not even a process can be had.
     """
     names = tuple(KNOWN if features is None else features)
@@ -53,7 +56,7 @@ def probe(features: Iterable[str] | None = None) -> tuple[Finding, ...]:
     child = os.fork()
     if child == 0:
         os.close(answer)
-        _child(names, say)
+        _child(names, rootless, say)
     os.close(say)
     try:
         with os.fdopen(answer, "rb") as file:
@@ -69,9 +72,9 @@ def probe(features: Iterable[str] | None = None) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
-def missing(features: Iterable[str]) -> tuple[Finding, ...]:
+def missing(features: Iterable[str], rootless: Rootless = "auto") -> tuple[Finding, ...]:
     """Those of `features` that do not work."""
-    return tuple(finding for finding in probe(features) if not finding.works)
+    return tuple(finding for finding in probe(features, rootless) if not finding.works)
 
 
 def feature_of(name: str) -> Feature:
@@ -86,14 +89,17 @@ def feature_of(name: str) -> Feature:
     return FEATURES[name]
 
 
-def _child(names: tuple[str, ...], say: int) -> None:
+def _child(names: tuple[str, ...], rootless: Rootless, say: int) -> None:
     """Try everything, one line of JSON each: [name, "" or what the kernel said]."""
     try:
         syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
-        # These need a process whose "/" no yard covers, and must not change the one in which the rest is tried.
-        early = {name: _forked(name) for name in names if name in _APART}
-        kernel, yard, refused = LinuxKernel(), -1, ""
+        kernel, yard, refused = LinuxKernel(enter_alone if rootless == "auto" else None), -1, ""
+        early: dict[str, str] = {}
         try:
+            if rootless == "always":
+                enter_alone()
+            # These need a process whose "/" no yard covers, and must not change the one in which the rest is tried.
+            early = {name: _forked(name, kernel) for name in names if name in _APART}
             kernel.unshare_mounts()
             kernel.make_private()
             yard = kernel.new_filesystem("tmpfs", "mountplan", ())
@@ -115,12 +121,12 @@ def _tried(name: str, kernel: LinuxKernel, yard: int) -> str:
     return ""
 
 
-def _forked(name: str) -> str:
+def _forked(name: str, kernel: LinuxKernel) -> str:
     answer, say = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            os.write(say, f".{_tried(name, LinuxKernel(), -1)}".encode())
+            os.write(say, f".{_tried(name, kernel, -1)}".encode())
         finally:
             os._exit(0)
     os.close(say)
@@ -185,7 +191,19 @@ def _careful_walk(kernel: LinuxKernel, yard: int) -> None:
 
 
 def _root_of_the_host(kernel: LinuxKernel, yard: int) -> None:
+    """A copy of the host's mounts has peers of them if the host's mount namespace belongs to our user namespace."""
+    namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    owner = fcntl.ioctl(namespace, abi.NS_GET_USERNS)  # EPERM: it is none that we may know
+    if not os.path.samestat(os.fstat(owner), os.stat("/proc/self/ns/user")):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
     syscalls.unshare(abi.CLONE_NEWNS)
+
+
+def _id_ranges(kernel: LinuxKernel, yard: int) -> None:
+    with new_namespace() as pid:
+        why = map_ids(pid)
+        if why or min(mapped_ids(str(pid))) == 1:
+            raise OSError(errno.EPERM, why or "/etc/subuid and /etc/subgid have no ranges for this user")
 
 
 def _unshare(flags: int) -> Callable[[LinuxKernel, int], None]:
@@ -193,9 +211,10 @@ def _unshare(flags: int) -> Callable[[LinuxKernel, int], None]:
         try:
             syscalls.unshare(flags)
         except KernelRefusal as refusal:
-            if refusal.errno != errno.EPERM:
+            if refusal.errno != errno.EPERM or kernel.enter_user_namespace is None:
                 raise
-            syscalls.unshare(flags | abi.CLONE_NEWUSER)  # as building does for an ordinary user
+            kernel.enter_user_namespace()
+            syscalls.unshare(flags)
 
     return attempt
 
@@ -205,6 +224,12 @@ FEATURES: dict[str, Feature] = {
         "a mount namespace of its own", _NAMESPACES, lambda kernel, yard: kernel.unshare_mounts()
     ),
     "user_namespace": Feature("user namespaces: working without root", _NAMESPACES, _unshare(abi.CLONE_NEWUSER)),
+    "id_ranges": Feature(
+        "more than one user and group without root",
+        "install newuidmap and newgidmap (package uidmap, or shadow-utils), and give the user ranges: "
+        "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER",
+        _id_ranges,
+    ),
     "host_peer": Feature("being a peer in a group of the host's", _AS_ROOT, _root_of_the_host),
     "new_mount_api": Feature("building with detached mounts", "use Linux 5.12 or newer", _mount_api),
     "set_group": Feature("sharing: MOVE_MOUNT_SET_GROUP", "use Linux 5.15 or newer", _set_group),
@@ -240,6 +265,6 @@ _TYPES = (
 )
 KNOWN: tuple[str, ...] = (*FEATURES, *(f"filesystem:{fstype}" for fstype in _TYPES))
 _APART = frozenset(
-    {"mount_namespace", "user_namespace", "host_peer", "idmap"}
+    {"mount_namespace", "user_namespace", "id_ranges", "host_peer", "idmap"}
     | {name for name in FEATURES if name.endswith("_namespace")}
 )

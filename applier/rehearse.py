@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from mountplan.applier import abi, syscalls
 from mountplan.applier.refusal import KernelRefusal
+from mountplan.applier.userns import enter_alone
 from mountplan.planner.actions import (
     Action,
     BindMount,
@@ -159,14 +160,11 @@ def _first(sockets: list[socket.socket]) -> None:
 
 
 def _make_empty_root() -> None:
-    uid, gid = os.geteuid(), os.getegid()
     try:
         syscalls.unshare(abi.CLONE_NEWNS)
     except KernelRefusal:
-        from mountplan.applier.userns import map_own_ids
-
-        syscalls.unshare(abi.CLONE_NEWUSER | abi.CLONE_NEWNS)
-        map_own_ids(uid, gid)
+        enter_alone()
+        syscalls.unshare(abi.CLONE_NEWNS)
     syscalls.mount(b"/", abi.MS_REC | abi.MS_PRIVATE)
     try:
         _protect_bottom()

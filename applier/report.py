@@ -14,3 +14,6 @@ class Reporter:
 
     def end(self) -> None:
         """All of them are."""
+
+    def notice(self, text: str) -> None:
+        """Something that the user should know of, though nothing has failed."""

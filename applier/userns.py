@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, TypeAlias
 
 from mountplan.applier import abi, syscalls
+
+# Whether to build in a user namespace: if it takes one, in any case, or not even then.
+Rootless: TypeAlias = Literal["auto", "always", "never"]
 
 
 def id_mapping(uids: tuple[tuple[int, int, int], ...], gids: tuple[tuple[int, int, int], ...]) -> int:
     """A descriptor of a user namespace with these maps: lines of (id in the filesystem, id seen, count).
 
-    A namespace needs a process to be made in; it is ended before this returns. Raises OSError.
+    Raises OSError.
     """
+    with new_namespace() as pid:
+        for name, lines in (("uid_map", uids), ("gid_map", gids)):
+            _write(f"/proc/{pid}/{name}", "".join(f"{a} {b} {count}\n" for a, b, count in lines))
+        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+
+
+@contextmanager
+def new_namespace() -> Iterator[int]:
+    """Lend a user namespace without a map: the pid, in /proc, of a process that waits in it. Raises OSError."""
     ready, is_ready = os.pipe()
     child = os.fork()
     if child == 0:
@@ -31,32 +46,79 @@ def id_mapping(uids: tuple[tuple[int, int, int], ...], gids: tuple[tuple[int, in
         answer = int(os.read(ready, 16) or b"-4")  # EINTR: somebody has killed it
         if answer < 0:
             raise OSError(-answer, os.strerror(-answer))
-        for name, lines in (("uid_map", uids), ("gid_map", gids)):
-            _write(f"/proc/{answer}/{name}", "".join(f"{a} {b} {count}\n" for a, b, count in lines))
-        return os.open(f"/proc/{answer}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        yield answer
     finally:
         os.close(ready)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
 
 
-def map_own_ids(uid: int, gid: int) -> None:
-    """Be root in the user namespace that this process has just made; `uid` and `gid` are what it was outside.
+def enter_alone() -> None:
+    """Be root in a new user namespace, in which there is nobody else: that much every user may do by itself.
 
-    That much every user may do, for one id only, and only with setgroups(2) given up. Raises OSError.
+    setgroups(2) is given up for it. Raises OSError.
     """
-    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
-        _write(f"/proc/self/{name}", text)
+    uid, gid = os.geteuid(), os.getegid()
+    syscalls.unshare(abi.CLONE_NEWUSER)
+    _map_one("/proc/self", uid, gid)
 
 
-def may_map_all_ids() -> bool:
+def _map_one(process: str, uid: int | None, gid: int | None) -> None:
+    if uid is not None:
+        _write(f"{process}/uid_map", f"0 {uid} 1")
+    if gid is not None:
+        _write(f"{process}/setgroups", "deny")
+        _write(f"{process}/gid_map", f"0 {gid} 1")
+
+
+def map_ids(pid: int) -> str:
+    """Give the user namespace that `pid`, a child of ours that waits, has made the ids that we can give it.
+
+    Those are all that we have ourselves, under their own numbers, if we may do that; otherwise our own id as 0, and the
+    ranges that /etc/subuid and /etc/subgid have for us from 1 on. If such ranges cannot be had, our own id alone is
+    mapped; then this returns why. Raises OSError.
+    """
+    if _may_map_all_ids():
+        _map_all_ids(pid)
+        return ""
+    from mountplan.applier import subids
+
+    uid, gid = os.geteuid(), os.getegid()
+    uids, gids = subids.ranges_of(uid, subids.UIDS), subids.ranges_of(uid, subids.GIDS)
+    if not uids and not gids:
+        _map_one(f"/proc/{pid}", uid, gid)
+        return ""
+    if not uids or not gids:
+        lacking = subids.UIDS.ranges if gids else subids.GIDS.ranges
+        _map_one(f"/proc/{pid}", uid, gid)
+        return f"{lacking} has no range for this user"
+    # The groups first: what maps a single group of ours must still be able to give setgroups(2) up.
+    why = subids.map_ranges(pid, gid, gids, subids.GIDS)
+    if why:
+        _map_one(f"/proc/{pid}", uid, gid)
+        return why
+    why = subids.map_ranges(pid, uid, uids, subids.UIDS)
+    if why:
+        _map_one(f"/proc/{pid}", uid, None)
+    return why
+
+
+def mapped_ids(process: str = "self") -> tuple[int, int]:
+    """How many user ids and group ids the user namespace of a process has."""
+    counts = []
+    for name in ("uid_map", "gid_map"):
+        with open(f"/proc/{process}/{name}") as file:
+            counts.append(sum(int(line.split()[2]) for line in file))
+    return counts[0], counts[1]
+
+
+def _may_map_all_ids() -> bool:
     """True if this process could give a user namespace all the ids that it has itself."""
     needed = 1 << abi.CAP_SETUID | 1 << abi.CAP_SETGID
     return syscalls.capget()[0] & needed == needed
 
 
-def map_all_ids(pid: int) -> None:
-    """Give the user namespace of `pid`, a child of ours, every id of ours under its own number. Raises OSError."""
+def _map_all_ids(pid: int) -> None:
     for name in ("uid_map", "gid_map"):
         with open(f"/proc/self/{name}") as file:
             lines = [line.split() for line in file]

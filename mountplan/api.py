@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mountplan.applier.namespaces import Built
     from mountplan.applier.probe import Finding
     from mountplan.applier.report import Reporter
+    from mountplan.applier.userns import Rootless
     from mountplan.capturing import Capture
     from mountplan.keeping import Keeping, Standing
     from mountplan.planner.compare import Drift
@@ -102,11 +103,11 @@ def predict(plan: Plan) -> tuple[tuple[str, MountTable], ...]:
     return tuple((one.namespace, one.table) for one in model.predict(plan, observe()))
 
 
-def probe() -> tuple[Finding, ...]:
+def probe(*, rootless: Rootless = "auto") -> tuple[Finding, ...]:
     """What this kernel and this user can do, each tried in a process that is thrown away."""
     from mountplan.applier.probe import probe as attempt
 
-    return attempt()
+    return attempt(rootless=rootless)
 
 
 @without_collector
@@ -128,10 +129,12 @@ def verify(plan: Plan, built: Built) -> tuple[tuple[tuple[str, MountTable], ...]
     return tables, compare(predictions, tuple(table for _, table in tables))
 
 
-def _build_verified(plan: Plan, reporter: Reporter | None) -> tuple[Built, tuple[tuple[str, MountTable], ...]]:
+def _build_verified(
+    plan: Plan, reporter: Reporter | None, rootless: Rootless = "auto"
+) -> tuple[Built, tuple[tuple[str, MountTable], ...]]:
     from mountplan.applier.namespaces import build
 
-    built = build(plan, reporter, plan.run.unshare)
+    built = build(plan, reporter, plan.run.unshare, rootless)
     try:
         tables, drift = verify(plan, built)
         if drift:
@@ -142,21 +145,25 @@ def _build_verified(plan: Plan, reporter: Reporter | None) -> tuple[Built, tuple
     return built, tables
 
 
-def apply(plan: Plan, reporter: Reporter | None = None) -> Applied:
-    """Build what `plan` says, read it back, compare, and let it go again. Raises StepRefused or NotGranted."""
+def apply(plan: Plan, reporter: Reporter | None = None, *, rootless: Rootless = "auto") -> Applied:
+    """Build what `plan` says, read it back, compare, and let it go again. Raises StepRefused or NotGranted.
+
+    `rootless` is whether to do it in a user namespace, here and wherever else something is built: if it takes one
+    ("auto"), "always", or "never".
+    """
     from time import perf_counter
 
     started = perf_counter()
-    built, tables = _build_verified(plan, reporter)
+    built, tables = _build_verified(plan, reporter, rootless)
     built.close()
     return Applied(tables, len(plan.steps), perf_counter() - started)
 
 
-def build(plan: Plan, reporter: Reporter | None = None) -> Tree:
+def build(plan: Plan, reporter: Reporter | None = None, *, rootless: Rootless = "auto") -> Tree:
     """Build and verify `plan`, for a program to use: a Tree, which vanishes when its `with` block is left."""
     from mountplan.tree import Tree
 
-    built, _ = _build_verified(plan, reporter)
+    built, _ = _build_verified(plan, reporter, rootless)
     return Tree(plan, built)
 
 
@@ -167,6 +174,7 @@ def run(
     *,
     namespace: str = "",
     status_fd: int | None = None,
+    rootless: Rootless = "auto",
 ) -> int:
     """Build and verify `plan`, run `command` in it, and return its exit status (128 + n if signal n ended it).
 
@@ -176,7 +184,7 @@ def run(
 
     command = command or plan.run.command
     check_settings(plan.run, command)
-    built, _ = _build_verified(plan, reporter)
+    built, _ = _build_verified(plan, reporter, rootless)
     with built:
         return run_in(built, plan.run, command, namespace=namespace, status_fd=status_fd)
 
@@ -188,6 +196,7 @@ def execute(
     *,
     namespace: str = "",
     status_fd: int | None = None,
+    rootless: Rootless = "auto",
 ) -> NoReturn:
     """Build and verify `plan`, and end as `command`: for a process that is there for nothing else.
 
@@ -198,12 +207,19 @@ def execute(
 
     command = command or plan.run.command
     check_settings(plan.run, command)
-    built, _ = _build_verified(plan, reporter)
+    built, _ = _build_verified(plan, reporter, rootless)
     with built:
         exec_in(built, plan.run, command, namespace=namespace, status_fd=status_fd)
 
 
-def keep(plan: Plan, name: str | None = None, *, replace: bool = False, reporter: Reporter | None = None) -> Keeping:
+def keep(
+    plan: Plan,
+    name: str | None = None,
+    *,
+    replace: bool = False,
+    reporter: Reporter | None = None,
+    rootless: Rootless = "auto",
+) -> Keeping:
     """Build and verify `plan`, and keep it under `name`, or the spec's; if it stands there already, verify that.
 
     With `replace`, the new build takes the place of what has the name at one moment, once it is verified. Raises
@@ -211,7 +227,7 @@ def keep(plan: Plan, name: str | None = None, *, replace: bool = False, reporter
     """
     from mountplan import keeping
 
-    return keeping.keep(plan, name, replace=replace, reporter=reporter)
+    return keeping.keep(plan, name, replace=replace, reporter=reporter, rootless=rootless)
 
 
 def kept() -> tuple[Standing, ...]:
@@ -228,7 +244,7 @@ def look_up(name: str) -> Standing:
     return keeping.look_up(name)
 
 
-def enter(name: str, namespace: str = "", command: tuple[str, ...] = ()) -> NoReturn:
+def enter(name: str, namespace: str = "", command: tuple[str, ...] = (), *, rootless: Rootless = "auto") -> NoReturn:
     """End as `command`, or the user's shell, in the namespaces that are kept under a name: as the spec's [run] says.
 
     Raises NotKept; or CommandNotStarted, maybe inside the new root, where nothing can be imported any more: print it,
@@ -238,7 +254,7 @@ def enter(name: str, namespace: str = "", command: tuple[str, ...] = ()) -> NoRe
     from mountplan.applier.kept import opened
 
     with opened(name) as found:
-        go(found, namespace, command or (shell(),))
+        go(found, namespace, command or (shell(),), rootless)
     raise AssertionError("it does not return")
 
 

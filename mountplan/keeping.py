@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mountplan.applier.kept import Opened
     from mountplan.applier.namespaces import Built
     from mountplan.applier.report import Reporter
+    from mountplan.applier.userns import Rootless
     from mountplan.planner.plan import Plan
 
 Tables = tuple[tuple[str, MountTable], ...]
@@ -62,7 +63,14 @@ def name_for(plan: Plan, name: str | None = None) -> str:
     return check_name(plan.name if name is None else name)
 
 
-def keep(plan: Plan, name: str | None = None, *, replace: bool = False, reporter: Reporter | None = None) -> Keeping:
+def keep(
+    plan: Plan,
+    name: str | None = None,
+    *,
+    replace: bool = False,
+    reporter: Reporter | None = None,
+    rootless: Rootless = "auto",
+) -> Keeping:
     """Build `plan`, verify it, and keep it under `name`, or the spec's. If it stands there already, verify that.
 
     With `replace`, a new build takes the place of whatever has the name, once it is verified, and at one moment.
@@ -75,7 +83,7 @@ def keep(plan: Plan, name: str | None = None, *, replace: bool = False, reporter
     digest = digest_of(plan)
     if before is not None and not replace:
         return Keeping(before, "stands", _check_standing(plan, digest, before), 0, perf_counter() - started)
-    built, tables = build_keepable(plan, reporter)
+    built, tables = build_keepable(plan, reporter, rootless)
     with built:
         replaces = before.id if before is not None else ""
         kept = keeping.keep(keeping.NewName(state_for(plan, name), replaces, dump_plan(plan).encode()), built)
@@ -99,16 +107,16 @@ def state_for(plan: Plan, name: str) -> Kept:
     )
 
 
-def build_keepable(plan: Plan, reporter: Reporter | None) -> tuple[Built, Tables]:
+def build_keepable(plan: Plan, reporter: Reporter | None, rootless: Rootless = "auto") -> tuple[Built, Tables]:
     """Build and verify, such that it can be kept."""
-    built, tables = api._build_verified(plan, reporter)
+    built, tables = api._build_verified(plan, reporter, rootless)
     if keeping.can_keep(built):
         return built, tables
     built.close()
     from mountplan.applier.younger import giving_younger
 
     with giving_younger():
-        return api._build_verified(plan, reporter)
+        return api._build_verified(plan, reporter, rootless)
 
 
 def _check_standing(plan: Plan, digest: str, before: Kept) -> Tables:

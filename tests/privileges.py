@@ -8,13 +8,16 @@ import fcntl
 import functools
 import os
 import shutil
+import signal
 import stat
 import struct
+import subprocess
+import time
 from collections.abc import Callable
 
 import pytest
 
-from tests.hosts import enter_host, mount, run_in_child
+from tests.hosts import CLONE_NEWUSER, FIRST_ID, NOBODY, enter_host, give_ranges, mount, run_in_child, unshare
 
 FSOPEN = 430
 MOVE_MOUNT = 429
@@ -30,6 +33,7 @@ def missing(name: str) -> str:
     - "root": mounting in a private copy of the mount namespace, without a user namespace
     - "userns": the same as an ordinary user who is root in a user namespace
     - "nobody": giving root up for an ordinary user after such mounting
+    - "id-ranges": an ordinary user with ranges of ids, which newuidmap and newgidmap map
     - "mountns": "root" or "userns", which is all that a throw-away host takes
     - "device-nodes": mknod of a character device, which works
     - "loop": a loop device for a file of ours
@@ -137,7 +141,30 @@ def _join_group() -> None:
     _syscall(MOVE_MOUNT, "MOVE_MOUNT_SET_GROUP", here, b"/tmp", here, b"/tmp/copy", ctypes.c_uint(0x100))
 
 
+def _map_ranges() -> None:
+    for program in ("newuidmap", "newgidmap"):
+        if not shutil.which(program):
+            raise FileNotFoundError(f"there is no program {program} here (package uidmap)")
+    enter_host("root")
+    give_ranges()
+    enter_host("nobody")
+    child = os.fork()
+    if child == 0:
+        unshare(CLONE_NEWUSER)
+        signal.pause()
+    try:
+        while os.readlink(f"/proc/{child}/ns/user") == os.readlink("/proc/self/ns/user"):
+            time.sleep(0.01)
+        map_of_both = ["0", str(NOBODY), "1", "1", str(FIRST_ID), "65536"]
+        subprocess.run(["newgidmap", str(child), *map_of_both], check=True)
+        subprocess.run(["newuidmap", str(child), *map_of_both], check=True)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
 _PROBES = {
+    "id-ranges": _map_ranges,
     "root": _mount_as_root,
     "userns": _mount_as_user,
     "nobody": _mount_and_become_nobody,

@@ -33,8 +33,8 @@ def apply(args: argparse.Namespace, output: Output) -> int:
         return _keep(made, args, output)
     if args.name is not None or args.replace:
         raise UsageError("--forget keeps nothing: leave out --name and --replace", "apply")
-    with reporter_for("building", quiet=output.quiet, color=output.wants_color(sys.stderr)) as reporter:
-        applied = api.apply(made, reporter)
+    with reporter_for("building", output) as reporter:
+        applied = api.apply(made, reporter, rootless=args.rootless)
     if output.as_json:
         output.data(_applied_data(made, applied) | {"outcome": "forgotten", "kept": None})
         return 0
@@ -49,8 +49,8 @@ def _keep(made: Plan, args: argparse.Namespace, output: Output) -> int:
 
     keeping.name_for(made, args.name)
     tidy(output)
-    with reporter_for("building", quiet=output.quiet, color=output.wants_color(sys.stderr)) as reporter:
-        done = keeping.keep(made, args.name, replace=args.replace, reporter=reporter)
+    with reporter_for("building", output) as reporter:
+        done = keeping.keep(made, args.name, replace=args.replace, reporter=reporter, rootless=args.rootless)
     if output.as_json:
         output.data(_applied_data(made, done) | {"outcome": done.outcome, "kept": kept_data(done.kept)})
     elif not output.quiet:
@@ -128,9 +128,16 @@ def run(args: argparse.Namespace, output: Output) -> int:
         import json  # noqa: F401
 
         import mountplan.planner.render.problems  # noqa: F401
-    with reporter_for("building", quiet=output.quiet, color=output.wants_color(sys.stderr)) as reporter:
+    with reporter_for("building", output) as reporter:
         try:
-            api.execute(made, command, reporter, namespace=args.namespace, status_fd=args.json_status_fd)
+            api.execute(
+                made,
+                command,
+                reporter,
+                namespace=args.namespace,
+                status_fd=args.json_status_fd,
+                rootless=args.rootless,
+            )
         except CommandNotStarted as error:
             if output.as_json:
                 raise

@@ -12,7 +12,7 @@ from mountplan.planner.render.words import count
 
 def doctor(args: argparse.Namespace, output: Output) -> int:
     """A line for each feature, with the remedy for what is missing; exit status 1 if anything is."""
-    findings = api.probe()
+    findings = api.probe(rootless=args.rootless)
     lacking = [finding for finding in findings if not finding.works]
     system = os.uname()
     if output.as_json:

@@ -38,7 +38,7 @@ def enter(args: argparse.Namespace, output: Output) -> int:
         raise UsageError("there is no namespace after the slash", "enter")
     tidy(output)
     try:
-        api.enter(name, namespace, args.after or ())
+        api.enter(name, namespace, args.after or (), rootless=args.rootless)
     except CommandNotStarted as error:
         return _tell_inside(error, output)
 

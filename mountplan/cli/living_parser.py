@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 NewCommand: TypeAlias = Callable[[Any, str, str, str, str], argparse.ArgumentParser]
 
 
-def add_living(commands: Any, command: NewCommand) -> None:
-    """Add them; `command` is parser.py's way to begin one."""
+def add_living(commands: Any, command: NewCommand, add_rootless: Callable[[argparse.ArgumentParser], None]) -> None:
+    """Add them; `command` is parser.py's way to begin one, and `add_rootless` adds an option that others have too."""
     parser = command(
         commands,
         "enter",
@@ -23,6 +23,7 @@ def add_living(commands: Any, command: NewCommand) -> None:
     )
     parser.usage = "mountplan enter [options] NAME[/NAMESPACE] [-- COMMAND...]"
     parser.add_argument("name", metavar="NAME", help="a kept name, and maybe one of its mount namespaces")
+    add_rootless(parser)
     parser.add_argument("extra", nargs="*", help=argparse.SUPPRESS)  # to say that a "--" is missing
     command(
         commands,

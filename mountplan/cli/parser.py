@@ -119,6 +119,16 @@ def _common() -> argparse.ArgumentParser:
     return common
 
 
+def _rootless(parser: argparse.ArgumentParser) -> None:
+    """For every command that builds, enters or tries something."""
+    parser.add_argument(
+        "--rootless",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="whether to use a user namespace (auto: unless it works without one)",
+    )
+
+
 def _command(commands: Any, name: str, short: str, description: str, examples: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=short, description=description, epilog=f"examples:\n{examples}", parents=[_common()]
@@ -137,6 +147,7 @@ def _check(commands: Any) -> None:
         "  mountplan check shop.toml\n  mountplan check --json specs/*.toml",
     )
     parser.add_argument("specs", nargs="+", metavar="SPEC", help=SPEC_OR_PLAN)
+    _rootless(parser)
 
 
 def _plan(commands: Any) -> None:
@@ -162,6 +173,7 @@ def _plan(commands: Any) -> None:
     parser.add_argument("--format", choices=("text", "json", "dot", "mermaid"), help="what to print (text)")
     parser.add_argument("--why", metavar="STEP", help="explain one step: its number, or a mountpoint, id or key path")
     parser.add_argument("--all", action="store_true", help="fold nothing: every mount and every step")
+    _rootless(parser)
 
 
 def _apply(commands: Any) -> None:
@@ -183,6 +195,7 @@ def _apply(commands: Any) -> None:
     parser.add_argument("--name", metavar="NAME", help="the name to keep it under (the spec's)")
     parser.add_argument("--replace", action="store_true", help="swap a new, verified build in for what has the name")
     parser.add_argument("--forget", action="store_true", help="keep nothing")
+    _rootless(parser)
     parser.add_argument("--all", action="store_true", help="fold nothing: show every mount")
 
 
@@ -199,6 +212,7 @@ def _run(commands: Any) -> None:
     parser.usage = "mountplan run [options] SPEC [-- COMMAND...]"
     parser.add_argument("spec", metavar="SPEC", help=SPEC_OR_PLAN)
     parser.add_argument("--namespace", metavar="NAME", default="", help="which of several namespaces (the first)")
+    _rootless(parser)
     parser.add_argument(
         "--json-status-fd",
         metavar="FD",
@@ -209,14 +223,17 @@ def _run(commands: Any) -> None:
 
 
 def _doctor(commands: Any) -> None:
-    _command(
+    parser = _command(
         commands,
         "doctor",
         "tell what this kernel and this user can do",
         "Try each feature that mountplan can use, in a process that is thrown away, and\ntell what is missing and what"
         " to do about it. Exit status 1 if anything is.",
-        "  mountplan doctor\n  mountplan doctor --json | jq '.features[] | select(.works | not)'",
+        "  mountplan doctor\n"
+        "  mountplan doctor --rootless always    what an ordinary user could do here\n"
+        "  mountplan doctor --json | jq '.features[] | select(.works | not)'",
     )
+    _rootless(parser)
 
 
 def _explain(commands: Any) -> None:
@@ -267,7 +284,7 @@ def _simulate(commands: Any) -> None:
 
 
 def _living(commands: Any) -> None:
-    add_living(commands, _command)
+    add_living(commands, _command, _rootless)
 
 
 def _capture(commands: Any) -> None:

@@ -12,6 +12,8 @@ from mountplan.applier.report import Reporter
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from mountplan.cli.output import Output
+
 PATIENCE = 1.0  # seconds before there is a bar
 
 
@@ -22,9 +24,9 @@ class Bar(Reporter):
     at the end, and by leaving the `with` block whatever happens.
     """
 
-    def __init__(self, title: str, *, color: bool) -> None:
+    def __init__(self, title: str, output: Output) -> None:
         self._title = title
-        self._color = color
+        self._output = output
         self._total = 0
         self._begun = 0.0
         self._progress: Progress | None = None
@@ -54,6 +56,9 @@ class Bar(Reporter):
             self._progress.stop()
             self._progress = None
 
+    def notice(self, text: str) -> None:
+        self._output.note(f"mountplan: {text}\n")
+
     def _draw(self) -> Progress:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -63,7 +68,7 @@ class Bar(Reporter):
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True, no_color=not self._color),
+            console=Console(stderr=True, no_color=not self._output.wants_color(sys.stderr)),
             transient=True,
             auto_refresh=False,
         )
@@ -72,14 +77,20 @@ class Bar(Reporter):
         return progress
 
 
-def reporter_for(title: str, *, quiet: bool, color: bool) -> Bar | _Silent:
+def reporter_for(title: str, output: Output) -> Bar | _Silent:
     """A bar if somebody is there to see it: standard error is a terminal."""
-    if quiet or not sys.stderr.isatty():
-        return _Silent()
-    return Bar(title, color=color)
+    if output.quiet or not sys.stderr.isatty():
+        return _Silent(output)
+    return Bar(title, output)
 
 
 class _Silent(Reporter):
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    def notice(self, text: str) -> None:
+        self._output.note(f"mountplan: {text}\n")
+
     def __enter__(self) -> _Silent:
         return self
 

@@ -194,7 +194,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 def test_short_work_draws_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = terminal(monkeypatch)
-    with progress.reporter_for("building", quiet=False, color=True) as reporter:
+    with progress.reporter_for("building", Output(color="always")) as reporter:
         reporter.begin(1000)
         for done in range(0, 1000, 100):
             reporter.step(done)
@@ -205,7 +205,7 @@ def test_short_work_draws_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_long_work_draws_a_bar_and_takes_it_away(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = terminal(monkeypatch)
     monkeypatch.setattr(progress, "PATIENCE", -1.0)
-    with progress.reporter_for("building", quiet=False, color=True) as reporter:
+    with progress.reporter_for("building", Output(color="always")) as reporter:
         reporter.begin(1000)
         reporter.step(500)
         assert "building" in screen.getvalue()
@@ -217,7 +217,7 @@ def test_long_work_draws_a_bar_and_takes_it_away(monkeypatch: pytest.MonkeyPatch
 def test_the_bar_is_gone_when_the_work_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = terminal(monkeypatch)
     monkeypatch.setattr(progress, "PATIENCE", -1.0)
-    bar = progress.Bar("building", color=False)
+    bar = progress.Bar("building", Output(color="never"))
     bar.begin(10)
     bar.step(5)
     with pytest.raises(RuntimeError), bar:
@@ -228,9 +228,9 @@ def test_the_bar_is_gone_when_the_work_fails(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_nobody_looking_means_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal(monkeypatch)
-    assert not isinstance(progress.reporter_for("x", quiet=True, color=True), progress.Bar)
+    assert not isinstance(progress.reporter_for("x", Output(quiet=True)), progress.Bar)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    assert not isinstance(progress.reporter_for("x", quiet=False, color=True), progress.Bar)
+    assert not isinstance(progress.reporter_for("x", Output(color="always")), progress.Bar)
 
 
 def test_a_stream_that_cannot_be_reconfigured_is_good_enough(monkeypatch: pytest.MonkeyPatch) -> None:
