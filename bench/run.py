@@ -2,10 +2,15 @@
 
     python bench/run.py [--runs N] [--write]      (as root; takes minutes)
 
-Prints microseconds a mount: the median over the runs, the factor from 1,000 to 10,000 mounts (10 is linear; above 13
-is a defect and marked "!"), and the peak memory of a process that walked the whole road. Runs of Python and of C take
-turns, so that a machine whose speed drifts treats both alike. Nothing outlives a run: each builds in a process of its
-own. --write puts the tables into bench/RESULTS.md.
+Prints microseconds a mount, by the clock and of CPU time (user and system): the median over the runs, the factor from
+1,000 to 10,000 mounts (10 is linear; above 13 is a defect and marked "!"), and the peak memory of a process that
+walked the whole road. On a machine that does nothing else both times are the same; on a busy one CPU time is the one to
+look at. Runs of Python and of C take turns, so that a machine whose speed drifts treats both alike, and execute and
+floor are compared pair by pair.
+
+Each run is a process of its own, forked from one that has imported everything and planned nothing: memory that somebody
+else has used and freed before would have to be copied page by page when the fork writes to it. Nothing outlives a run.
+--write puts the tables into bench/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -22,7 +27,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -42,37 +47,53 @@ from mountplan.planner.schedule import make_plan
 from specs import KINDS, spec
 
 SIZES = (100, 1_000, 10_000)
-PHASES = ("load", "resolve", "order", "plan", "execute", "observe", "predict", "compare")
+PLANNING = ("load", "resolve", "order", "plan")
+READING = ("observe", "predict", "compare")
+PHASES = (*PLANNING, "execute", *READING)
 FACTOR = 13.0
 FLOOR_BUDGET = 1.35
 PLANNING_BUDGET = 100.0  # microseconds a mount, load to plan, at 10,000
 READING_BUDGET = 10.0  # microseconds a mount, observe to compare
 
 
-def one_road(data: bytes) -> dict[str, float]:
-    """Walk the road once in a child process: seconds for each phase, and `memory`, the child's peak in MB."""
+class Times(NamedTuple):
+    """Seconds by the clock, and of CPU time; figures are microseconds a mount."""
+
+    clock: float
+    cpu: float
+
+
+class Road(NamedTuple):
+    """One walk down the road: the time of each phase, and the peak memory of its process in MB."""
+
+    phases: dict[str, Times]
+    memory: float
+
+
+def in_child(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What `function` returns, called in a forked process, of which nothing remains."""
     answer, say = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             with os.fdopen(say, "wb") as file:
-                pickle.dump(_road(data), file)
+                pickle.dump(function(*arguments), file)
         finally:
             os._exit(0)
     os.close(say)
     with os.fdopen(answer, "rb") as file:
-        result: dict[str, float] = pickle.load(file)
+        result = pickle.load(file)
     os.waitpid(child, 0)
     return result
 
 
-def _road(data: bytes) -> dict[str, float]:
-    times: dict[str, float] = {}
+def walk_road(data: bytes) -> Road:
+    times: dict[str, Times] = {}
 
     def timed(phase: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        begin = time.perf_counter()
+        clock, cpu = time.perf_counter(), time.process_time()
         result = function(*arguments)
-        times[phase] = time.perf_counter() - begin
+        times[phase] = Times(time.perf_counter() - clock, time.process_time() - cpu)
         return result
 
     gc.disable()  # as the command line does
@@ -89,8 +110,7 @@ def _road(data: bytes) -> dict[str, float]:
     drift = timed("compare", compare, predictions, (table,))
     if drift:
         raise SystemExit(f"what was built is not what was asked for: {drift[0]}")
-    times["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return times
+    return Road(times, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def _read(fd: int) -> bytes:
@@ -98,49 +118,73 @@ def _read(fd: int) -> bytes:
         return file.read()
 
 
-def measure(kind: str, count: int, runs: int, program: Path, tape: Path) -> dict[str, float]:
-    """Medians over the runs, in us a mount; `floor`; `ratio` of execute to floor, pair by pair; `memory` in MB."""
-    data = spec(kind, count)
+def plan_tape(data: bytes, tape: Path) -> None:
     write_tape(api.plan(api.load("bench.toml", data)), tape)
-    one_road(data)  # a warm-up, not counted
-    roads, floors = [], []
+
+
+class Figures(NamedTuple):
+    """Medians over the runs: microseconds a mount by phase, `floor` among them; execute / floor; memory in MB."""
+
+    times: dict[str, Times]
+    ratio: Times
+    memory: float
+
+
+def measure(kind: str, count: int, runs: int, program: Path, tape: Path) -> Figures:
+    data = spec(kind, count)
+    in_child(plan_tape, data, tape)
+    in_child(walk_road, data)  # a warm-up, not counted
+    roads: list[Road] = []
     for _ in range(runs):
-        roads.append(one_road(data))
-        floors.append(run_floor(program, tape)[0] / 1e9)
-    figures = {phase: median(road[phase] for road in roads) / count * 1e6 for phase in PHASES}
-    figures["floor"] = median(floors) / count * 1e6
-    figures["ratio"] = median(road["execute"] / floor for road, floor in zip(roads, floors, strict=True))
-    figures["memory"] = median(road["memory"] for road in roads)
-    return figures
+        road = in_child(walk_road, data)
+        road.phases["floor"] = Times(*(nanoseconds / 1e9 for nanoseconds in run_floor(program, tape)))
+        roads.append(road)
+    times = {phase: _median([road.phases[phase] for road in roads], 1e6 / count) for phase in (*PHASES, "floor")}
+    pairs = [(road.phases["execute"], road.phases["floor"]) for road in roads]
+    ratio = _median([Times(*(one / other for one, other in zip(*pair, strict=True))) for pair in pairs])
+    return Figures(times, ratio, median(road.memory for road in roads))
 
 
-def table_of(kind: str, results: dict[int, dict[str, float]]) -> list[str]:
-    """One kind of mount as a Markdown table, with the budgets that it keeps or breaks."""
+def _median(times: list[Times], factor: float = 1.0) -> Times:
+    return Times(*(factor * median(values) for values in zip(*times, strict=True)))
+
+
+def table_of(kind: str, results: dict[int, Figures]) -> list[str]:
+    """One kind of mount as a Markdown table, with the budgets that it keeps or breaks; "clock/CPU" in each cell."""
     sizes = sorted(results)
-    lines = [f"### {KINDS[kind]}", "", "| us a mount | " + " | ".join(f"{size:,}" for size in sizes) + " | factor |",
-             "|---|" + "---:|" * (len(sizes) + 1)]  # fmt: skip
+    lines = [f"### {KINDS[kind]}", "", "| us a mount, clock / CPU | " + " | ".join(f"{size:,}" for size in sizes)
+             + " | factor |", "|---|" + "---:|" * (len(sizes) + 1)]  # fmt: skip
     for row in (*PHASES, "floor"):
-        cells = [f"{results[size][row]:.1f}" for size in sizes]
-        factor = 10 * results[10_000][row] / results[1_000][row] if {1_000, 10_000} <= results.keys() else 0.0
-        mark = " !" if factor > FACTOR else ""
+        cells = [_cell(results[size].times[row], ".1f") for size in sizes]
+        factor = ""
+        if {1_000, 10_000} <= results.keys():
+            few, many = results[1_000].times[row], results[10_000].times[row]
+            growth = Times(*(10 * more / less for less, more in zip(few, many, strict=True)))
+            factor = _cell(growth, ".1f") + (" !" if min(growth) > FACTOR else "")
         name = "execute in C (floor)" if row == "floor" else row
-        lines.append(f"| {name} | {' | '.join(cells)} | {factor:.1f}{mark} |")
-    lines.append("| execute / floor | " + " | ".join(f"{results[size]['ratio']:.2f}" for size in sizes) + " | |")
-    lines.append("| peak memory, MB | " + " | ".join(f"{results[size]['memory']:.0f}" for size in sizes) + " | |")
+        lines.append(f"| {name} | {' | '.join(cells)} | {factor} |")
+    lines.append("| execute / floor | " + " | ".join(_cell(results[size].ratio, ".2f") for size in sizes) + " | |")
+    lines.append("| peak memory, MB | " + " | ".join(f"{results[size].memory:.0f}" for size in sizes) + " | |")
     last = results[sizes[-1]]
-    planning = sum(last[phase] for phase in ("load", "resolve", "order", "plan"))
-    reading = sum(last[phase] for phase in ("observe", "predict", "compare"))
-    lines += ["", f"At {sizes[-1]:,}: " + "; ".join((
-        _held("execute", last["ratio"], FLOOR_BUDGET, "x the floor"),
-        _held("load to plan", planning, PLANNING_BUDGET, "us a mount"),
-        _held("observe, predict and compare", reading, READING_BUDGET, "us a mount"),
-    )) + ".", ""]  # fmt: skip
+    lines += ["", f"At {sizes[-1]:,}:", "",
+              _held("execute", last.ratio, FLOOR_BUDGET, "x the floor"),
+              _held("load to plan", _sum(last, PLANNING), PLANNING_BUDGET, "us a mount"),
+              _held("observe, predict and compare", _sum(last, READING), READING_BUDGET, "us a mount"), ""]  # fmt: skip
     return lines
 
 
-def _held(what: str, value: float, budget: float, unit: str) -> str:
-    verdict = "within" if value <= budget else "OVER"
-    return f"{what} {value:.2f} {unit} ({verdict} {budget:g})"
+def _sum(figures: Figures, phases: tuple[str, ...]) -> Times:
+    return Times(*(sum(values) for values in zip(*(figures.times[phase] for phase in phases), strict=True)))
+
+
+def _cell(times: Times, form: str) -> str:
+    return f"{times.clock:{form}} / {times.cpu:{form}}"
+
+
+def _held(what: str, value: Times, budget: float, unit: str) -> str:
+    verdicts = ["within" if one <= budget else "OVER" for one in value]
+    by_clock, by_cpu = (f"{one:.2f} ({verdict})" for one, verdict in zip(value, verdicts, strict=True))
+    return f"- {what}, at most {budget:g} {unit}: {by_clock} by the clock, {by_cpu} of CPU time"
 
 
 def main() -> None:
@@ -158,7 +202,7 @@ def main() -> None:
             (
                 f"Measured by `make bench` on {time.strftime('%Y-%m-%d')}:",
                 f"Linux {system.release.split('-')[0]}, {system.machine}, {os.cpu_count()} CPUs,",
-                f"Python {platform.python_version()}; medians of {args.runs} runs, wall time.",
+                f"Python {platform.python_version()}, load {os.getloadavg()[2]:.1f}; medians of {args.runs} runs.",
             )
         ),
         "",
