@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mountplan.applier.userns import Rootless
     from mountplan.capturing import Capture
     from mountplan.keeping import Keeping, Standing
-    from mountplan.planner.compare import Drift
+    from mountplan.planner.difference import Drift
     from mountplan.planner.host import Host
     from mountplan.planner.plan import Plan
     from mountplan.planner.spec import Spec
@@ -121,12 +121,12 @@ def load_plan(path: str) -> Plan:
 @without_collector
 def verify(plan: Plan, built: Built) -> tuple[tuple[tuple[str, MountTable], ...], Drift]:
     """What stands in the namespaces that were built, and how it differs from the plan."""
-    from mountplan.planner.compare import compare
+    from mountplan.planner.compare import compare, group_names
     from mountplan.planner.predict import predict as predict_tables
 
     predictions = predict_tables(plan, built.host)
     tables = tuple((held.name, held.table) for held in built.namespaces)
-    return tables, compare(predictions, tuple(table for _, table in tables))
+    return tables, compare(predictions, tuple(table for _, table in tables), built.host, group_names(plan))
 
 
 def _build_verified(

@@ -10,11 +10,13 @@ import mountplan
 from mountplan import api
 from mountplan.applier import kept as keeping
 from mountplan.applier.keptstate import Kept, check_name
-from mountplan.planner.compare import Difference, Drift, compare
+from mountplan.planner.compare import differences, machine_of, views_of
+from mountplan.planner.difference import Difference, Drift
 from mountplan.planner.errors import KeepRefused, MountplanError, NameTaken, NotKept, TableError
 from mountplan.planner.planfile import digest_of, dump_plan, load_plan
 from mountplan.planner.predict import predict
-from mountplan.planner.table import MountRow, MountTable
+from mountplan.planner.table import MountTable
+from mountplan.planner.view import View
 
 if TYPE_CHECKING:
     from mountplan.applier.inspect import Whole
@@ -136,12 +138,7 @@ def _check_standing(plan: Plan, digest: str, before: Kept) -> Tables:
 
 def _changes(plan: Plan, found: Opened) -> Drift:
     """How what stands there differs from what `plan` would make; if not in its mounts, then in the steps."""
-    tables = tuple(found.look(one).table for one in found.kept.mounts)
-    here = tuple(one.name for one in found.kept.mounts)
-    wanted = tuple(one.name for one in plan.expected.namespaces)
-    if here != wanted:
-        return (Difference("", "namespaces", ", ".join(wanted), ", ".join(here), "", ""),)
-    drift = compare(predict(plan, found.host()), tables)
+    drift = _against(plan, found, [found.look(one) for one in found.kept.mounts])
     if drift:
         return drift
     before = load_plan(found.plan_text(), f"the plan of {found.kept.name}")
@@ -204,28 +201,22 @@ def _drift(found: Opened, now: list[Whole], seen: tuple[MountTable, ...]) -> Dri
     Before Linux 6.11 nobody outside sees what lies under another mount on "/". Then what is seen is held against what
     was seen when it was kept, and was verified.
     """
+    names = tuple(one.name for one in found.kept.mounts)
     if not all(whole.complete for whole in now):
-        return tuple(one for whole, before in zip(now, seen, strict=True) for one in _changed(before, whole.table))
-    plan = load_plan(found.plan_text(), f"the plan of {found.kept.name}")
-    return compare(predict(plan, found.host()), tuple(whole.table for whole in now))
+        before = tuple(View(name, table) for name, table in zip(names, seen, strict=True))
+        after = tuple(View(name, whole.table) for name, whole in zip(names, now, strict=True))
+        return differences(before, after, machine_of(found.host()), arrivals=True)
+    return _against(load_plan(found.plan_text(), f"the plan of {found.kept.name}"), found, now)
 
 
-def _changed(before: MountTable, now: MountTable) -> list[Difference]:
-    old, new = before.by_id(), now.by_id()
-    found = []
-    for number, row in old.items():
-        there = new.get(number)
-        if there is None:
-            found.append(Difference(row.mountpoint, "mount", row.fstype, "no mount", "", ""))
-            continue
-        for field, was, is_ in zip(MountRow._fields, row, there, strict=True):
-            if was != is_:
-                found.append(Difference(row.mountpoint, field.replace("_", " "), str(was), str(is_), "", ""))
-    for number, row in new.items():
-        parent = new.get(row.parent_id)
-        if number not in old and not (parent is not None and (parent.master or parent.mount_id not in old)):
-            found.append(Difference(row.mountpoint, "mount", "none", row.fstype, "", ""))
-    return found
+def _against(plan: Plan, found: Opened, now: list[Whole]) -> Drift:
+    """How what stands under a name differs from what a plan says, with the host as it was when the name was made."""
+    views = tuple(
+        View(one.name, whole.table, idmaps=whole.idmaps if whole.complete else None)
+        for one, whole in zip(found.kept.mounts, now, strict=True)
+    )
+    host = found.host()
+    return differences(views_of(plan, predict(plan, host)), views, machine_of(host), arrivals=True)
 
 
 tidy, names, path_of = keeping.tidy, keeping.names, keeping.path_of

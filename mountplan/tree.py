@@ -17,7 +17,7 @@ from mountplan.applier import abi, syscalls
 
 if TYPE_CHECKING:
     from mountplan.applier.namespaces import Built
-    from mountplan.planner.compare import Drift
+    from mountplan.planner.difference import Drift
     from mountplan.planner.plan import Plan
     from mountplan.planner.table import MountTable
 

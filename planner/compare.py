@@ -1,139 +1,268 @@
-"""A predicted and an observed MountTable -> Drift: every difference, tied back to the spec."""
+"""Two lists of mount tables -> Drift: every difference, tied back to the spec.
+
+Ids of mounts, groups and devices may be others on the other side, if they are so consistently; all else must be equal.
+If everything is as it should be, one walk through the tables says so. Only otherwise the mounts are matched
+(planner/matching.py), and what is different about them is put into words (planner/telling.py).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from mountplan.planner.attributes import parse_shown
+from mountplan.planner.difference import Difference, Drift
 from mountplan.planner.options import differing_options
+from mountplan.planner.plan import Plan
 from mountplan.planner.predict import HOST_GROUPS, Prediction
-from mountplan.planner.table import MountRow, MountTable
+from mountplan.planner.renaming import Renaming, Sense
+from mountplan.planner.steps import MakeIdMap, SetAttributes
+from mountplan.planner.table import MountTable
+from mountplan.planner.telling import Telling
+from mountplan.planner.view import IdMap, View
+
+# Which instance of these a mount shows follows from the namespaces of whoever mounted it, not from the mount.
+_BY_NAMESPACE = frozenset(
+    {"proc", "sysfs", "mqueue", "cgroup", "cgroup2", "securityfs", "debugfs", "tracefs", "configfs", "pstore",
+     "fusectl", "binfmt_misc", "efivarfs", "selinuxfs", "nfsd", "rpc_pipefs"}
+)  # fmt: skip
+
+_place = itemgetter(1, 4)  # of a row: (parent_id, mountpoint)
 
 
-class Difference(NamedTuple):
-    """One property of one mount: what was wanted, what is there. `mount` is its mountpoint."""
+class Machine(NamedTuple):
+    """Numbers that mean the same to both sides, since both are on this machine: those of its own mounts."""
 
-    mount: str
-    prop: str
-    wanted: str
-    found: str
-    origin: str
-    remedy: str
+    groups: frozenset[int] = frozenset()
+    devices: frozenset[str] = frozenset()
 
 
-Drift = tuple[Difference, ...]  # empty: what stands there is what was wanted
+def machine_of(host: MountTable) -> Machine:
+    """The machine whose mounts, as seen from outside of both sides, are these."""
+    return Machine(*_numbers((View("", host),)))
 
 
-class Comparison:
-    """Compares one or several namespaces. New devices and groups are equal up to one renaming for all of them."""
+def compare(
+    predictions: Sequence[Prediction],
+    tables: Sequence[MountTable],
+    host: MountTable | None = None,
+    groups: Mapping[int, str] | None = None,
+) -> Drift:
+    """What was predicted against what was observed on the same machine, namespace by namespace, in the same order.
 
-    def __init__(self) -> None:
-        self._differences: list[Difference] = []
-        self._devices: dict[str, str] = {}
-        self._devices_back: dict[str, str] = {}
+    With the `host`'s table, a group that should be new and is one of the host's is a difference. `groups` has names for
+    the predicted groups (group_names). What arrived in a slave meanwhile is no difference: a slave is there for that.
+    """
+    wanted = tuple(View(one.namespace, one.table, one.origins, one.options, None, groups or {}) for one in predictions)
+    found = tuple(View(one.namespace, table) for one, table in zip(predictions, tables, strict=True))
+    machine = Machine() if host is None else machine_of(host)
+    return differences(wanted, found, machine, arrivals=True)
+
+
+def views_of(plan: Plan, predictions: Sequence[Prediction]) -> tuple[View, ...]:
+    """Predictions with all that the plan says beyond the tables: names of groups, and id-mappings."""
+    groups = group_names(plan)
+    maps = {step.id_map: (step.uids, step.gids) for step in plan.steps if isinstance(step, MakeIdMap)}
+    mapped: dict[str, tuple[IdMap, bool]] = {}
+    for step in plan.steps if maps else ():
+        if isinstance(step, SetAttributes) and step.id_map:
+            mapped[step.mount] = (maps[step.id_map], step.recursive)
+    views = []
+    for one in predictions:
+        idmaps = {}
+        for row, name in zip(one.table.rows, one.names, strict=True) if mapped else ():
+            top, brought, _ = name.partition("+")  # planner/predict.py names so what a recursive clone brought
+            if top in mapped and (mapped[top][1] or not brought):
+                idmaps[row.mount_id] = mapped[top][0]
+        views.append(View(one.namespace, one.table, one.origins, one.options, idmaps, groups))
+    return tuple(views)
+
+
+def group_names(plan: Plan) -> dict[int, str]:
+    """What the plan calls the groups that planner/predict.py numbers in their order."""
+    return {number: one.name for number, one in enumerate(plan.expected.groups, 1)}
+
+
+def differences(
+    wanted: Sequence[View], found: Sequence[View], machine: Machine | None, *, arrivals: bool = False
+) -> Drift:
+    """How `found` differs from `wanted`; of each side, all is predicted, or all is observed.
+
+    `machine` is None unless both sides are of one live machine; then ids of groups and devices may have any other name,
+    otherwise only those of which nobody else knows. With `arrivals`, what is found below a slave may have come there.
+    Namespaces go by their names, if both sides have the same ones, else by their order.
+    """
+    pairs, drift = _by_name(wanted, found)
+    if not pairs:
+        return drift
+    wanted, found = zip(*pairs, strict=True)
+    groups, devices = _senses(wanted, found, machine)
+    walk = _Walk(groups, devices)
+    if all(walk.same(one, other) for one, other in pairs):
+        return drift
+    telling = Telling(
+        Renaming(0, *groups, exclusive=True), Renaming("", *devices, exclusive=False), pairs, arrivals=arrivals
+    )
+    return drift + telling.drift()
+
+
+def _by_name(wanted: Sequence[View], found: Sequence[View]) -> tuple[list[tuple[View, View]], Drift]:
+    names, others = [one.namespace for one in wanted], [one.namespace for one in found]
+    by_name = {one.namespace: one for one in found}
+    if len(set(names) | set(others)) == len(names) == len(others):
+        return [(one, by_name[one.namespace]) for one in wanted], ()
+    if len(names) == len(others):
+        return list(zip(wanted, found, strict=True)), ()
+    ours, theirs = (", ".join(filter(None, some)) or f"{len(some)} without a name" for some in (names, others))
+    drift = (Difference("", "namespaces", ours, theirs, "", ""),)
+    both = [(one, by_name[one.namespace]) for one in wanted if one.namespace in by_name]
+    return (both if len(set(names)) == len(names) and len(by_name) == len(others) else []), drift
+
+
+def _numbers(views: Sequence[View]) -> tuple[frozenset[int], frozenset[str]]:
+    """The groups, and the devices that tell which filesystem it is."""
+    groups: set[int] = set()
+    devices: set[str] = set()
+    for view in views:
+        for row in view.table.rows:
+            groups.update(row[6:9])
+        devices.update(row[2] for row in view.table.rows if row[10] not in _BY_NAMESPACE)
+    return frozenset(groups - {0}), frozenset(devices)
+
+
+def _senses(
+    wanted: Sequence[View], found: Sequence[View], machine: Machine | None
+) -> tuple[tuple[Sense[int], Sense[int]], tuple[Sense[str], Sense[str]]]:
+    """What the ids of both sides mean: of groups, and of devices."""
+    predicted, also = wanted[0].asked is not None, found[0].asked is not None
+    if machine is None:
+        return (_NO_GROUPS, _NO_GROUPS), (_NO_DEVICES, _NO_DEVICES)
+    known, devices = machine.groups, frozenset[str]()
+    if not predicted and not also:  # what both have is one and the same, known elsewhere or not
+        ours, theirs = _numbers(wanted), _numbers(found)
+        known |= ours[0] & theirs[0]
+        devices = machine.devices | (ours[1] & theirs[1])
+    groups = Sense[int](lambda one: one, lambda one: one if one in known else None)
+    plain = Sense[str](lambda one: one, lambda one: one if one in devices else None)
+    return (
+        (_PREDICTED_GROUPS if predicted else groups, _PREDICTED_GROUPS if also else groups),
+        (_PREDICTED_DEVICES if predicted else plain, _PREDICTED_DEVICES if also else plain),
+    )
+
+
+def _host_group(number: int) -> int | None:
+    return number - HOST_GROUPS if number >= HOST_GROUPS else None
+
+
+def _host_device(device: str) -> str | None:
+    return None if device[0] == "=" else device
+
+
+_PREDICTED_GROUPS = Sense(_host_group, _host_group)
+_PREDICTED_DEVICES = Sense(_host_device, _host_device)
+_NO_GROUPS = Sense[int](lambda one: one, lambda one: None)
+_NO_DEVICES = Sense[str](lambda one: one, lambda one: None)
+
+
+class _Walk:
+    """Finds out, as fast as it goes, that there is no difference at all; it never says so wrongly.
+
+    A mount is known by its parent and its place on that, which no other mount has: so there is only one way in which
+    two tables can be equal, and only one in which the ids can correspond.
+    """
+
+    def __init__(self, groups: tuple[Sense[int], Sense[int]], devices: tuple[Sense[str], Sense[str]]) -> None:
+        self._senses = groups, devices
         self._groups: dict[int, int] = {0: 0}
-        self._groups_back: dict[int, int] = {0: 0}
-        self._options_seen: set[str] = set()
+        self._devices: dict[str, str] = {}
+        self._groups_back: set[int] = {0}
+        self._devices_back: set[str] = set()
 
-    def drift(self) -> Drift:
-        return tuple(self._differences)
-
-    def add(self, wanted: Prediction, found: MountTable) -> None:
-        """Compare one namespace; costs a few look-ups a mount."""
-        by_place = {(row.parent_id, row.mountpoint): row for row in found.rows}
-        pairs: dict[int, MountRow] = {}  # predicted id -> observed mount
-        matched: set[int] = set()
+    def same(self, wanted: View, found: View) -> bool:
+        """Are these two equal, given that all before them are? False also means that it is not worth the trouble."""
+        rows, there = wanted.table.rows, found.table.rows
+        if len(rows) != len(there) or found.asked is not None:
+            return False
+        asked = wanted.asked
+        groups, devices = self._groups, self._devices
+        places = dict(zip(map(_place, there), there, strict=True))
+        if len(places) != len(there):
+            return False
         try:
-            root = found.root()
+            pairs = {wanted.table.root().parent_id: found.table.root().parent_id}
+            for (
+                number,
+                parent,
+                device,
+                root,
+                place,
+                attributes,
+                peer,
+                master,
+                origin,
+                unbindable,
+                fstype,
+                source,
+                options,
+            ) in rows:
+                (
+                    other, _, its_device, its_root, _, its_attributes, its_peer, its_master, its_origin, its_unbindable,
+                    its_fstype, its_source, its_options,
+                ) = places[pairs[parent], place]  # fmt: skip
+                pairs[number] = other
+                if fstype != its_fstype or root != its_root or unbindable != its_unbindable:
+                    return False
+                if attributes != its_attributes and parse_shown(attributes) != parse_shown(its_attributes):
+                    return False
+                if device not in devices:
+                    if not self._new_device(device, its_device):
+                        return False
+                    if asked is not None and device in asked:
+                        if source and source != its_source:
+                            return False
+                        if differing_options(fstype, asked[device], its_options):
+                            return False
+                elif devices[device] != its_device:
+                    return False
+                if (peer or its_peer) and groups.get(peer) != its_peer and not self._new_group(peer, its_peer):
+                    return False
+                if (
+                    (master or its_master)
+                    and groups.get(master) != its_master
+                    and not self._new_group(master, its_master)
+                ):
+                    return False
+                if asked is None:
+                    if source != its_source or options != its_options:
+                        return False
+                    if (
+                        origin != its_origin
+                        and groups.get(origin) != its_origin
+                        and not self._new_group(origin, its_origin)
+                    ):
+                        return False
         except LookupError:
-            self._differences.append(Difference("/", "mount", "a root", "nothing", "", ""))
-            return
-        for row, origin in zip(wanted.table.rows, wanted.origins, strict=True):
-            if row.parent_id == 0:
-                there: MountRow | None = root
-            else:
-                parent = pairs.get(row.parent_id)
-                if parent is None:
-                    continue  # its parent is missing, and that has been said
-                there = by_place.get((parent.mount_id, row.mountpoint))
-            if there is None:
-                where = wanted.table.rows[row.parent_id - 1].mountpoint
-                self._differences.append(
-                    Difference(row.mountpoint, "mount", f"{row.fstype} on the mount at {where}", "no mount", origin, "")
-                )
-                continue
-            pairs[row.mount_id] = there
-            matched.add(there.mount_id)
-            self._compare(row, there, origin, wanted)
-        if len(matched) != len(found.rows):
-            self._unexpected(found, matched)
+            return False
+        if wanted.idmaps is None or found.idmaps is None:
+            return True
+        return {pairs[number]: idmap for number, idmap in wanted.idmaps.items()} == found.idmaps
 
-    def _compare(self, row: MountRow, there: MountRow, origin: str, wanted: Prediction) -> None:
-        if row.fstype != there.fstype:
-            self._differ(row, "filesystem", row.fstype, there.fstype, origin)
-        if row.root != there.root:
-            self._differ(row, "root", row.root, there.root, origin)
-        if row.attributes != there.attributes and parse_shown(row.attributes) != parse_shown(there.attributes):
-            self._differ(row, "attributes", row.attributes, there.attributes, origin)
-        if row.unbindable != there.unbindable:
-            self._differ(row, "unbindable", str(row.unbindable), str(there.unbindable), origin)
-        if row.device != there.device or row.device[0] == "=":
-            self._same_device(row, there, origin)
-        if (row.peer_group or there.peer_group) and not self._same_group(row.peer_group, there.peer_group):
-            self._differ(row, "peer group", *self._shown(row.peer_group, there.peer_group), origin)
-        if (row.master or there.master) and not self._same_group(row.master, there.master):
-            self._differ(row, "master", *self._shown(row.master, there.master), origin)
-        if row.device[0] == "=" and row.device not in self._options_seen:
-            self._options_seen.add(row.device)
-            if row.source and row.source != there.source:  # an image's is a loop device, whichever was free
-                self._differ(row, "source", row.source, there.source, origin)
-            for name, asked, shown in differing_options(row.fstype, wanted.options[row.device], there.options):
-                self._differ(row, f"option {name}", asked, shown, origin)
+    def _new_device(self, wanted: str, found: str) -> bool:
+        ours, theirs = self._senses[1]
+        self._devices[wanted] = found
+        if ours.certain(wanted) is not None or theirs.certain(found) is not None:
+            return ours.number(wanted) == theirs.number(found)
+        fresh = found not in self._devices_back
+        self._devices_back.add(found)
+        return fresh
 
-    def _same_device(self, row: MountRow, there: MountRow, origin: str) -> None:
-        if row.device[0] != "=":
-            self._differ(row, "device", row.device, there.device, origin)
-        elif self._devices.setdefault(row.device, there.device) != there.device:
-            self._differ(row, "superblock", f"{row.device[1:]} ({self._devices[row.device]})", there.device, origin)
-        elif self._devices_back.setdefault(there.device, row.device) != row.device:
-            other = self._devices_back[there.device]
-            self._differ(row, "superblock", "one of its own", f"the same as {other[1:]} ({there.device})", origin)
-
-    def _same_group(self, wanted: int, found: int) -> bool:
-        if wanted >= HOST_GROUPS:
-            return wanted - HOST_GROUPS == found
-        if wanted == 0 or found == 0:
-            return wanted == found
+    def _new_group(self, wanted: int, found: int) -> bool:
         if wanted in self._groups or found in self._groups_back:
-            return self._groups.get(wanted) == found
+            return False
         self._groups[wanted] = found
-        self._groups_back[found] = wanted
+        self._groups_back.add(found)
+        ours, theirs = self._senses[0]
+        if ours.certain(wanted) is not None or theirs.certain(found) is not None:
+            return ours.number(wanted) == theirs.number(found)
         return True
-
-    def _shown(self, wanted: int, found: int) -> tuple[str, str]:
-        if wanted >= HOST_GROUPS:
-            known = str(wanted - HOST_GROUPS)
-        else:
-            known = "none" if wanted == 0 else str(self._groups.get(wanted, "one of its own"))
-        return known, str(found or "none")
-
-    def _differ(self, row: MountRow, prop: str, wanted: str, found: str, origin: str) -> None:
-        self._differences.append(Difference(row.mountpoint, prop, wanted, found, origin, ""))
-
-    def _unexpected(self, found: MountTable, matched: set[int]) -> None:
-        by_id = found.by_id()
-        for row in found.rows:
-            if row.mount_id in matched:
-                continue
-            parent = by_id.get(row.parent_id)
-            if parent is not None and parent.master:
-                continue  # its parent is a slave: somebody outside mounted it meanwhile, as slaves are for
-            self._differences.append(Difference(row.mountpoint, "mount", "none", row.fstype, "", ""))
-
-
-def compare(predictions: tuple[Prediction, ...], tables: tuple[MountTable, ...]) -> Drift:
-    """All differences between what was predicted and what was observed, namespace by namespace, in the same order."""
-    comparison = Comparison()
-    for wanted, found in zip(predictions, tables, strict=True):
-        comparison.add(wanted, found)
-    return comparison.drift()

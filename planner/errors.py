@@ -130,7 +130,7 @@ class NotGranted(MountplanError):
     code = "not-granted"
 
     def __init__(self, differences: tuple[NamedTuple, ...]) -> None:
-        self.differences = differences  # planner.compare.Difference
+        self.differences = differences  # planner.difference.Difference
         super().__init__("\n".join(map(str, differences)))
 
 
@@ -180,7 +180,7 @@ class NameTaken(MountplanError):
     def __init__(self, what: str, remedy: str = "", differences: tuple[NamedTuple, ...] = ()) -> None:
         self.what = what
         self.remedy = remedy
-        self.differences = differences  # planner.compare.Difference
+        self.differences = differences  # planner.difference.Difference
         super().__init__(what + (f"\n  remedy: {remedy}" if remedy else ""))
 
 

@@ -50,10 +50,7 @@ def differing_options(fstype: str, asked: Pairs, shown: str) -> list[tuple[str, 
     """
     if not asked:
         return []
-    there: dict[str, list[str]] = {}
-    for part in shown.split(","):
-        name, _, text = part.partition("=")
-        there.setdefault(name, []).append(text)
+    there = _shown(shown)
     defaults = _DEFAULTS.get(fstype, {})
     differences = []
     for name, value in asked:
@@ -69,3 +66,49 @@ def differing_options(fstype: str, asked: Pairs, shown: str) -> list[tuple[str, 
         elif name in defaults and _normal(name, value) != _normal(name, defaults[name]):
             differences.append((name, value, f"the default ({defaults[name] or 'none'})"))
     return differences
+
+
+def differing_asked(fstype: str, asked: Pairs, other: Pairs) -> list[tuple[str, str, str]]:
+    """(name, asked, other) of every option that two specs do not ask for alike; in whatever form they write it."""
+    defaults = _DEFAULTS.get(fstype, {})
+    ours, theirs = dict(asked), dict(other)
+    differences = []
+    for name in dict.fromkeys((*ours, *theirs)):
+        one, two = (side.get(name, defaults.get(name)) for side in (ours, theirs))
+        if one != two and not (
+            isinstance(one, str) and isinstance(two, str) and _normal(name, one) == _normal(name, two)
+        ):
+            differences.append((name, _wish(one), _wish(two)))
+    return differences
+
+
+def _wish(value: str | bool | None) -> str:
+    return "not asked for" if value is None else "set" if value is True else "not set" if value is False else value
+
+
+def differing_shown(fstype: str, shown: str, other: str) -> list[tuple[str, str, str]]:
+    """(name, shown, other) of every option that two superblocks show differently; their order does not count."""
+    if shown == other:
+        return []
+    defaults = _DEFAULTS.get(fstype, {})
+    ours, theirs = _shown(shown), _shown(other)
+    differences = []
+    for name in dict.fromkeys((*ours, *theirs)):
+        one, two = ours.get(name), theirs.get(name)
+        if one == two or (name == "rw" and "ro" in {*ours, *theirs}):
+            continue
+        if name == "ro":
+            differences.append((name, "ro" if one else "rw", "ro" if two else "rw"))
+            continue
+        default = f"the default ({defaults[name] or 'none'})" if name in defaults else "not set"
+        ours_words, theirs_words = (",".join(some) or "set" if some else default for some in (one, two))
+        differences.append((name, ours_words, theirs_words))
+    return differences
+
+
+def _shown(text: str) -> dict[str, list[str]]:
+    there: dict[str, list[str]] = {}
+    for part in text.split(","):
+        name, _, value = part.partition("=")
+        there.setdefault(name, []).append(value)
+    return there

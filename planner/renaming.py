@@ -1,55 +1,69 @@
-"""Are mount tables equal, if ids of mounts, groups and devices may have other names?"""
+"""Which id of the one side is which of the other: ids of groups and devices, consistently over all namespaces."""
 
 from __future__ import annotations
 
-from mountplan.planner.table import MountRow, MountTable
+from collections.abc import Callable
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
-Field = str
-_PLAIN: tuple[Field, ...] = ("mountpoint", "root", "attributes", "unbindable", "fstype", "source")
-_NAMED: tuple[tuple[Field, str], ...] = (
-    ("peer_group", "group"),
-    ("master", "group"),
-    ("propagate_from", "group"),
-    ("device", "device"),
-)
+Id = TypeVar("Id", int, str)
+Number: TypeAlias = Callable[[Id], Id | None]
 
 
-class Renaming:
-    """Compares tables one after the other; what has been paired once stays paired."""
+class Sense(NamedTuple, Generic[Id]):
+    """What the ids of one side mean.
 
-    def __init__(self) -> None:
-        self._there: dict[tuple[str, object], object] = {("group", 0): 0}
-        self._back: dict[tuple[str, object], object] = {("group", 0): 0}
+    `number` is the kernel's number of an id, None for one of what is still to be made. `certain` is the same, but None
+    also where the number says nothing to the other side: then the id may be any.
+    """
 
-    def differences(self, wanted: MountTable, found: MountTable) -> list[str]:
-        """What is different, in words; both tables in the kernel's order, which is that of their making."""
-        if len(wanted.rows) != len(found.rows):
-            return [f"{_places(found)} instead of {_places(wanted)}"]
-        ids = dict(zip((row.mount_id for row in wanted.rows), (row.mount_id for row in found.rows), strict=True))
-        told = []
-        for one, other in zip(wanted.rows, found.rows, strict=True):
-            if ids.get(one.parent_id, other.parent_id) != other.parent_id:
-                told.append(f"{other.mountpoint}: it hangs on another mount")
-            told += self._row(one, other)
-        return told
-
-    def _row(self, one: MountRow, other: MountRow) -> list[str]:
-        told = []
-        for field in _PLAIN:
-            wanted, found = getattr(one, field), getattr(other, field)
-            if wanted != found:
-                told.append(f"{other.mountpoint}: {field} is {found} instead of {wanted}")
-        for field, sort in _NAMED:
-            wanted, found = getattr(one, field), getattr(other, field)
-            if (
-                self._there.setdefault((sort, wanted), found) != found
-                or self._back.setdefault((sort, found), wanted) != wanted
-            ):
-                told.append(f"{other.mountpoint}: {field} is another one ({found} for {wanted})")
-        if one.options.split(",")[0] != other.options.split(",")[0]:
-            told.append(f"{other.mountpoint}: the filesystem is {other.options.split(',')[0]}")
-        return told
+    number: Number[Id]
+    certain: Number[Id]
 
 
-def _places(table: MountTable) -> str:
-    return f"mounts at {', '.join(row.mountpoint for row in table.rows) or 'no place'}"
+class Renaming(Generic[Id]):
+    """Pairs ids of two sides, one to one. First all ids meet their counterparts, then they are paired by majority.
+
+    The majority counts: if one mount of a hundred is in another group, that one is different, not the ninety-nine.
+    `none` is no id, and only equal to itself. With `exclusive`, what an id certainly is is nothing else as well.
+    """
+
+    def __init__(self, none: Id, wanted: Sense[Id], found: Sense[Id], *, exclusive: bool) -> None:
+        self._none: Id = none
+        self._wanted: Sense[Id] = wanted
+        self._found: Sense[Id] = found
+        self._exclusive = exclusive
+        self._met: dict[tuple[Id, Id], int] = {}
+        self._certain: set[Id] = set()
+        self.there: dict[Id, Id] = {}
+        self.back: dict[Id, Id] = {}
+
+    def meet(self, wanted: Id, found: Id) -> None:
+        """Two mounts that are each other's counterparts have these ids."""
+        if wanted != self._none and found != self._none:
+            self._met[wanted, found] = self._met.get((wanted, found), 0) + 1
+
+    def settle(self) -> None:
+        """Pair what has met, most meetings first; of equals, what met first."""
+        for wanted, found in self._met:
+            if self._same_number(wanted, found):
+                self._certain.add(found)
+        for (wanted, found), _ in sorted(self._met.items(), key=lambda one: -one[1]):
+            if wanted in self.there or found in self.back or (self._exclusive and found in self._certain):
+                continue
+            if self._wanted.certain(wanted) is None and self._found.certain(found) is None:
+                self.there[wanted] = found
+                self.back[found] = wanted
+
+    def same(self, wanted: Id, found: Id) -> bool:
+        """Are these one and the same? To be asked when all is settled."""
+        if self._none in (wanted, found):
+            return wanted == found
+        known = self._same_number(wanted, found)
+        return self.there.get(wanted) == found if known is None else known
+
+    def _same_number(self, wanted: Id, found: Id) -> bool | None:
+        """None if the numbers say nothing."""
+        if self._wanted.certain(wanted) is None and self._found.certain(found) is None:
+            return None
+        number = self._wanted.number(wanted)
+        return number is not None and number == self._found.number(found)

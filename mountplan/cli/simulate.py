@@ -46,8 +46,7 @@ def _stage(start: str) -> Stage:
 def compare_with_kernel(simulation: Simulation) -> list[str]:
     """Where the kernel does otherwise than the model, in words. Raises NamespaceRefused if it cannot be tried here."""
     from mountplan.applier.rehearse import Look, rehearse
-    from mountplan.planner.renaming import Renaming
-    from mountplan.planner.render.simulated import errno_difference
+    from mountplan.planner.render.simulated import Sight, errno_difference, table_differences
 
     calls = tuple((one.process, one.action) for one in simulation.done)
     looks = tuple(Look(one.after, one.process) for one in simulation.seen)
@@ -57,9 +56,10 @@ def compare_with_kernel(simulation: Simulation) -> list[str]:
         for done, found in zip(simulation.done, results, strict=True)
         if done.errno != found
     ]
-    renaming: dict[int, Renaming] = {}  # one for each moment: ids are given to others later
+    moments: dict[int, list[Sight]] = {}  # ids are given to others later
     for look, table in zip(simulation.seen, tables, strict=True):
         place = f"line {look.line}: process {look.process}" if look.line else f"at the end: process {look.process}"
-        names = renaming.setdefault(look.after, Renaming())
-        differences += [f"{place}: {one}" for one in names.differences(look.table, table)]
+        moments.setdefault(look.after, []).append(Sight(place, look.table, table))
+    for seen in moments.values():
+        differences += table_differences(seen)
     return differences

@@ -24,7 +24,7 @@ _MOST_DIFFERENCES = 40
 
 
 class DifferenceLike(Protocol):
-    """planner.compare.Difference, of which nothing but the fields is needed."""
+    """planner.difference.Difference, of which nothing but the fields is needed."""
 
     @property
     def mount(self) -> str: ...

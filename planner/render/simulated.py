@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
+from mountplan.planner.compare import differences
 from mountplan.planner.render.tables import table_lines
 from mountplan.planner.render.words import count, listed, visible, visible_lines
 from mountplan.planner.simulate import Done, Seen, Simulation, errno_words
 from mountplan.planner.table import MountTable
+from mountplan.planner.view import View
 
 
 def simulation_text(simulation: Simulation, *, everything: bool = False) -> str:
@@ -75,6 +78,31 @@ def errno_difference(done: Done, found: int) -> str:
     wanted = errno_words(done.errno) if done.errno else "works"
     got = errno_words(found) if found else "works"
     return f"line {done.line}: {done.action.describe()}: {wanted} in the model, {got} on the kernel"
+
+
+class Sight(NamedTuple):
+    """What a process sees: in the model, and on the kernel."""
+
+    process: str  # in words
+    wanted: MountTable
+    found: MountTable
+
+
+def table_differences(moment: Sequence[Sight]) -> list[str]:
+    """What all processes see at one moment, in words where it is different. Of options, the model knows `ro` only."""
+    drift = differences(
+        tuple(View(one.process, _without_options(one.wanted)) for one in moment),
+        tuple(View(one.process, _without_options(one.found)) for one in moment),
+        None,
+    )
+    return [
+        f"{one.namespace or moment[0].process}: {one.mount}: {one.prop} is {one.found} instead of {one.wanted}"
+        for one in drift
+    ]
+
+
+def _without_options(table: MountTable) -> MountTable:
+    return MountTable(tuple(row._replace(options=row.options.partition(",")[0]) for row in table.rows))
 
 
 def difference_text(differences: list[str], compared: int) -> str:

@@ -46,7 +46,7 @@ from mountplan.planner.attributes import (
 from mountplan.planner.propagation import World, WouldRefuse
 from mountplan.planner.propagation.sharing import Kind
 from mountplan.planner.propagation.tables import path_of
-from mountplan.planner.renaming import Renaming
+from mountplan.planner.render.simulated import Sight, table_differences
 from mountplan.planner.simulate import empty_world
 from mountplan.planner.table import MountTable
 
@@ -157,20 +157,27 @@ def differences(sequence: Sequence) -> list[str]:
     calls = tuple((number, action) for number, action, _ in sequence.made)
     results, tables = rehearse(calls, tuple(look for look, _ in sequence.tables))
     told: list[str] = []
-    names: dict[int, Renaming] = {}
     later = iter(zip(sequence.tables, tables, strict=True))
     pending = next(later, None)
     for count, ((number, action, expected), found) in enumerate(zip(sequence.made, results, strict=True), 1):
         if expected != found:
             told.append(f"{count}: process {number}: {action}: {_name(expected)} in the model, kernel {_name(found)}")
+        moment: list[Sight] = []
         while pending is not None and pending[0][0].after == count:
             (look, wanted), table = pending
-            renaming = names.setdefault(count, Renaming())
-            told += [f"{count}: process {look.process} sees {one}" for one in renaming.differences(wanted, table)]
+            moment.append(Sight(f"{count}: process {look.process} sees", wanted, table))
+            if _disorder(wanted, table):
+                told.append(f"{count}: process {look.process} sees another order")
             pending = next(later, None)
+        told += table_differences(moment)
         if told:
             break
     return told
+
+
+def _disorder(wanted: MountTable, found: MountTable) -> bool:
+    """Is the kernel's order, which is that of their making, another one?"""
+    return [row.mountpoint for row in wanted.rows] != [row.mountpoint for row in found.rows]
 
 
 def _name(number: int) -> str:

@@ -53,10 +53,10 @@ def test_ids_devices_and_groups_may_be_whatever_they_are_if_the_same_are_equal()
         ({"root": "/x"}, ("root", "/", "/x")),
         ({"attributes": "ro,relatime"}, ("attributes", "rw,relatime", "ro,relatime")),
         ({"attributes": "rw"}, ("attributes", "rw,relatime", "rw")),
-        ({"unbindable": True}, ("unbindable", "False", "True")),
+        ({"unbindable": True}, ("unbindable", "no", "yes")),
         ({"fstype": "ramfs"}, ("filesystem", "tmpfs", "ramfs")),
         ({"source": "other"}, ("source", "tmpfs", "other")),
-        ({"peer_group": 9}, ("peer group", "none", "9")),
+        ({"peer_group": 9}, ("peer group", "none", "9, alone")),
         ({"master": 9}, ("master", "none", "9")),
     ],
 )
@@ -81,11 +81,13 @@ def test_a_root_that_was_removed_is_not_what_was_wanted_unless_that_was_wanted()
 
 def test_a_missing_mount_is_told_once_and_not_what_would_stand_on_it() -> None:
     predicted = wanted(ROOT, row(2, 1, "/a", device="=fs:a"), row(3, 2, "/a/b", device="=fs:b"))
-    assert [("/a", "mount", "tmpfs on the mount at /", "no mount")] == drift(predicted, FOUND)
+    assert [("/a", "mount", "tmpfs on tmpfs at /, and 1 more upon it", "no mount")] == drift(predicted, FOUND)
 
 
 def test_a_mount_that_is_not_in_the_plan_is_a_difference() -> None:
-    assert [("/x", "mount", "none", "tmpfs")] == drift(wanted(ROOT), FOUND, row(71, 70, "/x", device="0:51"))
+    assert [("/x", "mount", "none", "tmpfs on tmpfs at /")] == drift(
+        wanted(ROOT), FOUND, row(71, 70, "/x", device="0:51")
+    )
 
 
 def test_what_arrived_on_a_slave_meanwhile_is_none() -> None:
@@ -105,7 +107,7 @@ def test_stacked_mounts_are_told_apart_by_their_parents() -> None:
     above = row(72, 71, "/a", device="0:52", attributes="ro,relatime")
     assert [] == drift(predicted, FOUND, above, under)
     swapped = drift(predicted, FOUND, under._replace(parent_id=72), above._replace(parent_id=70))
-    assert ["attributes", "attributes"] == [one[1] for one in swapped]
+    assert [("/a", "parent", "tmpfs at /", "tmpfs at /a"), ("/a", "parent", "tmpfs at /a", "tmpfs at /")] == swapped
 
 
 def test_two_filesystems_that_turn_out_to_be_one_are_a_difference_and_so_is_one_that_is_two() -> None:
@@ -113,14 +115,14 @@ def test_two_filesystems_that_turn_out_to_be_one_are_a_difference_and_so_is_one_
     one = wanted(ROOT, row(2, 1, "/a", device="=fs:a"), row(3, 1, "/b", device="=fs:a"))
     same = (FOUND, row(71, 70, "/a", device="0:51"), row(72, 70, "/b", device="0:51"))
     split = (FOUND, row(71, 70, "/a", device="0:51"), row(72, 70, "/b", device="0:52"))
-    assert [("/b", "superblock", "one of its own", "the same as fs:a (0:51)")] == drift(two, *same)
-    assert [("/b", "superblock", "fs:a (0:51)", "0:52")] == drift(one, *split)
+    assert [("/b", "superblock", "fs:b", "0:51, with /a")] == drift(two, *same)
+    assert [("/b", "superblock", "fs:a, with /a", "0:52")] == drift(one, *split)
     assert [] == drift(two, *split) == drift(one, *same)
 
 
 def test_a_host_filesystem_is_told_by_its_device() -> None:
     predicted = wanted(ROOT, row(2, 1, "/a", device="8:1"))
-    assert [("/a", "device", "8:1", "8:2")] == drift(predicted, FOUND, row(71, 70, "/a", device="8:2"))
+    assert [("/a", "superblock", "8:1", "8:2")] == drift(predicted, FOUND, row(71, 70, "/a", device="8:2"))
 
 
 def test_two_groups_that_turn_out_to_be_one_are_a_difference_and_so_is_one_that_is_two() -> None:
@@ -140,14 +142,14 @@ def test_two_groups_that_turn_out_to_be_one_are_a_difference_and_so_is_one_that_
         )
 
     assert [] == drift(predicted(1, 2), *table(8, 9)) == drift(predicted(1, 1), *table(8, 8))
-    assert [("/b", "peer group", "one of its own", "8")] == drift(predicted(1, 2), *table(8, 8))
-    assert [("/b", "peer group", "8", "9")] == drift(predicted(1, 1), *table(8, 9))
+    assert [("/b", "peer group", "a new one, alone", "8, with /a")] == drift(predicted(1, 2), *table(8, 8))
+    assert [("/b", "peer group", "a new one, with /a", "9, alone")] == drift(predicted(1, 1), *table(8, 9))
 
 
 def test_a_group_of_the_host_is_that_very_group() -> None:
     predicted = wanted(row(1, 0, "/", device="=d", peer_group=HOST_GROUPS + 7))
     assert [] == drift(predicted, row(70, 45, "/", peer_group=7))
-    assert [("/", "peer group", "7", "8")] == drift(predicted, row(70, 45, "/", peer_group=8))
+    assert [("/", "peer group", "7 of the host, alone", "8, alone")] == drift(predicted, row(70, 45, "/", peer_group=8))
 
 
 def test_a_difference_names_the_part_of_the_spec() -> None:
@@ -157,7 +159,7 @@ def test_a_difference_names_the_part_of_the_spec() -> None:
 
 
 def test_an_empty_table_is_a_difference_and_no_crash() -> None:
-    assert [("/", "mount", "a root", "nothing")] == drift(wanted(ROOT))
+    assert [("/", "mount", "tmpfs", "no mount")] == drift(wanted(ROOT))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from mountplan.planner.propagation import RULES_6_12, RULES_6_18, Process, Rules, Superblock, World, WouldRefuse
 from mountplan.planner.propagation.seen import world_of
-from mountplan.planner.renaming import Renaming
+from mountplan.planner.render.simulated import Sight, table_differences
 
 
 def numbered(superblock: Superblock) -> None:
@@ -94,4 +94,4 @@ def test_a_table_that_became_a_world_is_read_off_it_the_same() -> None:
     world.mount_new(process, "tmpfs", "t", "/0/1")
     table = world.table(process)
     seen = world_of((("again", table),))
-    assert [] == Renaming().differences(table, seen.world.table(seen.processes[0]))
+    assert [] == table_differences([Sight("it", table, seen.world.table(seen.processes[0]))])

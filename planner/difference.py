@@ -1,0 +1,27 @@
+"""Difference and Drift: what a comparison comes to."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+
+class Difference(NamedTuple):
+    """One property of one mount: what was wanted, what is there.
+
+    `mount` is its mountpoint, "" if it is about the whole. `layer` says which, if several stand there: "2 of 3",
+    counted from below. `origin` is the part of the spec that it is from, `found_origin` that of the other side, if that
+    is a spec as well. `namespace` is "" if there is only one.
+    """
+
+    mount: str
+    prop: str
+    wanted: str
+    found: str
+    origin: str
+    remedy: str
+    namespace: str = ""
+    layer: str = ""
+    found_origin: str = ""
+
+
+Drift: TypeAlias = tuple[Difference, ...]  # empty: what is there is what was wanted

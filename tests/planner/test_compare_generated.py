@@ -1,0 +1,153 @@
+"""Comparing tables made by chance: what is equal but for its ids is the same, and nothing else is."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mountplan.planner.compare import Machine, differences
+from mountplan.planner.difference import Drift
+from mountplan.planner.table import MountRow, MountTable
+from mountplan.planner.view import View
+
+NAMES = ("a", "b", "c")
+Dice = random.Random
+seeds = st.integers(0, 2**32)
+
+
+def some_table(dice: Dice, most: int = 12) -> MountTable:
+    """A tree with stacks, covers and few names, so that mounts meet."""
+    rows: list[MountRow] = []
+    places: set[tuple[int, str]] = set()
+    for number in range(1, dice.randint(2, most)):
+        parent = dice.choice(rows) if rows else None
+        mountpoint = "/"
+        if parent is not None:
+            depth = dice.choice((0, 1, 1, 1, 2))
+            mountpoint = parent.mountpoint.rstrip("/") + "".join(f"/{dice.choice(NAMES)}" for _ in range(depth)) or "/"
+        if ((parent.mount_id if parent else 0), mountpoint) in places:
+            continue
+        places.add((parent.mount_id if parent else 0, mountpoint))
+        rows.append(
+            MountRow(
+                number, parent.mount_id if parent else 0, f"0:{dice.randint(50, 55)}", dice.choice(("/", "/", "/x")),
+                mountpoint, dice.choice(("rw,relatime", "ro,relatime")), dice.choice((0, 0, 1, 2, 3)),
+                dice.choice((0, 0, 0, 7, 8)), 0, False, "tmpfs", "tmpfs", "rw",
+            )
+        )  # fmt: skip
+    return MountTable(tuple(rows))
+
+
+def renamed(table: MountTable, dice: Dice) -> MountTable:
+    """Other ids throughout, and another order."""
+
+    def names(ids: set[int]) -> dict[int, int]:
+        new = [number + 1000 for number in ids]
+        dice.shuffle(new)
+        return {0: 0} | dict(zip(ids - {0}, new, strict=False))
+
+    ids = names({row.mount_id for row in table.rows})
+    groups = names({number for row in table.rows for number in row[6:9]})
+    devices = names({int(row.device[2:]) for row in table.rows})
+    rows = [
+        row._replace(
+            mount_id=ids[row.mount_id],
+            parent_id=ids[row.parent_id],
+            device=f"0:{devices[int(row.device[2:])]}",
+            peer_group=groups[row.peer_group],
+            master=groups[row.master],
+        )
+        for row in table.rows
+    ]
+    dice.shuffle(rows)
+    return MountTable(tuple(rows))
+
+
+def drift(wanted: MountTable, found: MountTable, machine: Machine | None = None) -> Drift:
+    return differences((View("", wanted),), (View("", found),), machine)
+
+
+@settings(max_examples=150, deadline=None)
+@given(seeds)
+def test_what_is_equal_but_for_its_ids_is_the_same_and_matched_mount_by_mount(seed: int) -> None:
+    dice = Dice(seed)
+    table = some_table(dice)
+    assert () == drift(table, renamed(table, dice))
+
+
+def _change(field: str, *values: object) -> Callable[[MountTable, Dice], MountTable]:
+    def change(table: MountTable, dice: Dice) -> MountTable:
+        rows = list(table.rows)
+        at = dice.randrange(len(rows))
+        value = dice.choice([value for value in values if value != getattr(rows[at], field)])
+        rows[at] = rows[at]._replace(**{field: value})  # type: ignore[arg-type]
+        return MountTable(tuple(rows))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("prop", "change"),
+    [
+        ("root", _change("root", "/y")),
+        ("attributes", _change("attributes", "rw,noatime")),
+        ("unbindable", _change("unbindable", True)),
+        ("filesystem", _change("fstype", "ramfs")),
+        ("peer group", _change("peer_group", 30)),
+        ("master", _change("master", 30)),
+        ("superblock", _change("device", "0:30")),
+    ],
+)
+@settings(max_examples=40, deadline=None)
+@given(seed=seeds)
+def test_one_changed_property_is_all_the_difference_wherever_it_is(
+    seed: int, prop: str, change: Callable[[MountTable, Dice], MountTable]
+) -> None:
+    """A new id may have taken the whole place of an old one: then it is a renaming, and no difference at all."""
+    dice = Dice(seed)
+    table = some_table(dice)
+    told = drift(table, renamed(change(table, dice), dice))
+    assert {prop} >= {one.prop for one in told}
+    assert len(told) == 1 or (not told and prop in ("peer group", "master", "superblock"))
+
+
+@settings(max_examples=100, deadline=None)
+@given(seeds)
+def test_a_mount_put_below_others_is_one_difference_and_so_is_one_taken_away(seed: int) -> None:
+    """What stands above it is found again, and is the same."""
+    dice = Dice(seed)
+    table = some_table(dice)
+    above = dice.choice(table.rows)
+    new = above._replace(
+        mount_id=500, device="0:99", root="/put/below", fstype="ramfs", peer_group=0, master=0,
+        attributes="rw,nosuid,relatime",
+    )  # fmt: skip
+    rows = [row._replace(parent_id=500) if row is above else row for row in table.rows]
+    put = MountTable((*rows, new))
+    for wanted, found in ((table, put), (put, table)):
+        told = drift(wanted, renamed(found, dice))
+        assert [(above.mountpoint, "mount")] == [one[:2] for one in told]
+
+
+@settings(max_examples=100, deadline=None)
+@given(seeds)
+def test_a_leaf_taken_away_is_the_one_difference(seed: int) -> None:
+    dice = Dice(seed)
+    table = some_table(dice)
+    parents = {row.parent_id for row in table.rows}
+    leaf = dice.choice([row for row in table.rows if row.mount_id not in parents])
+    rest = MountTable(tuple(row for row in table.rows if row is not leaf))
+    for wanted, found in ((table, rest), (rest, table)):
+        assert [(leaf.mountpoint, "mount")] == [one[:2] for one in drift(wanted, renamed(found, dice))]
+
+
+@settings(max_examples=100, deadline=None)
+@given(seeds, seeds)
+def test_a_comparison_the_other_way_round_finds_a_difference_as_well_or_none(one: int, other: int) -> None:
+    first, second = some_table(Dice(one), 5), some_table(Dice(other), 5)
+    there, back = drift(first, second), drift(second, first)
+    assert bool(there) == bool(back)
