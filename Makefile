@@ -4,6 +4,8 @@
 PYTHON ?= python3
 # Arguments for pytest, as in: make test TESTS="tests/planner -x"
 TESTS ?= -n auto
+# Arguments for make test-kernels, as in: make test-kernels KERNELS="--kernel 6.1 --suite specs"
+KERNELS ?=
 # How many random sequences `make fuzz-model` tries.
 N ?= 100000
 
@@ -11,11 +13,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench fuzz-model coverage clean
+.PHONY: help demo test test-kernels check bench fuzz-model coverage clean
 
 help:
 	@echo 'make demo      apply specs/hello.toml and show the tree'
 	@echo 'make test      run the tests on the real kernel'
+	@echo 'make test-kernels  boot Linux 6.1 and 6.12 by emulation and run the tests there; takes hours, and 1 GB in build/'
 	@echo 'make check     ruff, mypy, pyright, import contracts'
 	@echo 'make bench     time every phase; takes minutes'
 	@echo 'make fuzz-model N=100000  compare the model of propagation with the kernel on random calls'
@@ -28,6 +31,10 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest $(TESTS)
+
+# Debian's kernels, unpacked into build/kernels; qemu and virtme-ng are fetched too if they are missing. docs/kernels.md
+test-kernels: $(VENV)/installed-dev
+	$(BIN)/python -m tests.kernels $(KERNELS)
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check

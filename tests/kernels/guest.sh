@@ -1,0 +1,39 @@
+#!/bin/bash
+# In the booted kernel: guest.sh OUT CHECKOUT SUITE...; each SUITE is a name, and OUT/SUITE.sh what it runs.
+# Leaves OUT/booted (the kernel's version) and for each suite its output and its exit status in OUT.
+#
+# The tests get a root file system of their own: the machine's as it is outside, with all changes kept in memory. The way
+# in which virtme-ng lays it out, with /usr, /etc and so on as mounts, is not what the tests' hosts look like.
+set -eu
+out=$1 checkout=$2
+shift 2
+uname -r >"$out/booted"
+exec >"$out/guest.log" 2>&1
+set -x
+
+mkdir -p /run/kernels
+mount -t tmpfs -o mode=0755 kernels /run/kernels
+mkdir /run/kernels/{upper,work,root}
+modprobe overlay || true
+mount -t overlay -o "lowerdir=/,upperdir=/run/kernels/upper,workdir=/run/kernels/work" root /run/kernels/root
+cd /run/kernels/root
+for directory in proc sys dev run; do
+    mount --rbind "/$directory" "$directory"
+done
+mount -t tmpfs -o mode=0755 modules lib/modules 2>/dev/null || mkdir -p lib/modules
+ln -s "$(readlink -f "/lib/modules/$(uname -r)")" lib/modules/
+mkdir -p ".$out"
+mount --bind "$out" ".$out"
+mkdir -p tmp/old && pivot_root . tmp/old
+umount -l /tmp/old
+for module in loop ext4 xfs btrfs erofs squashfs fuse; do
+    modprobe "$module" || true
+done
+
+cd "$checkout"
+export PYTHONPATH=$checkout PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis
+for suite; do
+    status=0
+    bash "$out/$suite.sh" >"$out/$suite.log" 2>&1 || status=$?
+    echo "$status" >"$out/$suite.status"
+done
