@@ -7,7 +7,7 @@ import os
 import stat
 
 from mountplan.applier.observe import observe
-from mountplan.planner.host import HostPath, PathKind
+from mountplan.planner.host import MOUNT_MAX, HostPath, PathKind
 from mountplan.planner.table import MountTable, Walks
 
 _KINDS: dict[int, PathKind] = {
@@ -34,6 +34,14 @@ class LiveHost:
         if self._table is None:
             self._table = observe()
         return self._table
+
+    @property
+    def mount_max(self) -> int:
+        try:
+            with open("/proc/sys/fs/mount-max", "rb") as file:
+                return int(file.read())
+        except (OSError, ValueError):  # no /proc, or a masked one
+            return MOUNT_MAX
 
     def look(self, path: str) -> HostPath:
         found = self._seen.get(path)

@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from mountplan.applier.userns import Rootless
     from mountplan.capturing import Capture
     from mountplan.keeping import Keeping, Standing
+    from mountplan.planner.classic import Classic
     from mountplan.planner.difference import Drift
+    from mountplan.planner.foresight import Foresight
     from mountplan.planner.host import Host
     from mountplan.planner.plan import Plan
     from mountplan.planner.spec import Spec
+    from mountplan.planner.trial import Trial
     from mountplan.tree import Tree
 
 
@@ -65,7 +68,7 @@ def check(data: bytes, file: str, host: Host | None = None) -> tuple[Mistake, ..
     if spec is None:
         return mistakes
     try:
-        plan(spec, host)
+        foresee(plan(spec, host), host)
     except SpecError as error:
         return all_mistakes(spec, mistakes, error.mistakes)
     except PlanRefused:
@@ -101,6 +104,53 @@ def predict(plan: Plan) -> tuple[tuple[str, MountTable], ...]:
     from mountplan.planner import predict as model
 
     return tuple((one.namespace, one.table) for one in model.predict(plan, observe()))
+
+
+@without_collector
+def foresee(plan: Plan, host: Host | None = None, *, max_mounts: int | None = None) -> Foresight:
+    """What `plan` comes to when it is carried out in the model, on this machine or on `host`.
+
+    Raises PlanRefused if that is not what the spec says, or if it takes more mounts than fs.mount-max or `max_mounts`.
+    """
+    from mountplan.planner.foresight import foresee as look_ahead
+
+    host = host or _this_machine()
+    return look_ahead(plan, host.table, host.mount_max, max_mounts)
+
+
+@without_collector
+def carry_out_in_model(plan: Plan, steps: int, host: Host | None = None) -> Trial:
+    """The state of the model after the first `steps` steps of `plan`. Raises PlanRefused if it does not get so far."""
+    from mountplan.planner.foresight import refused_step
+    from mountplan.planner.trial import Trial
+
+    host = host or _this_machine()
+    trial = Trial(plan.steps, host.table, host.mount_max)
+    trial.run(steps)
+    if trial.refusal is not None:
+        raise PlanRefused((refused_step(plan, trial.refusal),))
+    return trial
+
+
+@without_collector
+def classic(plan: Plan, host: Host | None = None) -> Classic:
+    """What the same tree would come to, were it mounted in the order of the file: what propagation adds and spoils."""
+    from mountplan.planner.classic import classic_way
+    from mountplan.planner.predict import predict as predict_tables
+
+    table = (host or _this_machine()).table
+    return classic_way(plan, predict_tables(plan, table), table)
+
+
+def check_mount_count(plan: Plan, max_mounts: int | None = None) -> None:
+    """Raises PlanRefused if building `plan` takes more mounts at once than fs.mount-max or `max_mounts` allows.
+
+    Much cheaper than foresee(), which does that as well.
+    """
+    from mountplan.planner.mountcount import check_mount_count as check_count
+
+    host = _this_machine()
+    check_count(plan, host.table, host.mount_max, max_mounts)
 
 
 def probe(*, rootless: Rootless = "auto") -> tuple[Finding, ...]:

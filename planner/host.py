@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, Protocol
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.table import MountRow, MountTable
 
+MOUNT_MAX = 100_000  # fs.mount-max as kernels come
 PathKind = Literal["file", "directory", "symlink", "fifo", "char", "block", "socket"]
 
 
@@ -32,6 +33,11 @@ class Host(Protocol):
 
     @property
     def table(self) -> MountTable: ...
+
+    @property
+    def mount_max(self) -> int:
+        """sysctl fs.mount-max: how many mounts a namespace may have."""
+        ...
 
     def look(self, path: str) -> HostPath:
         """What is at `path`, absolute or from where mountplan was started, symlinks followed. Raises LookupError with
@@ -56,6 +62,10 @@ class NoHost:
     @property
     def table(self) -> MountTable:
         return MountTable(())
+
+    @property
+    def mount_max(self) -> int:
+        return MOUNT_MAX
 
     def look(self, path: str) -> HostPath:
         raise LookupError("host paths are not looked up here")

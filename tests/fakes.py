@@ -64,6 +64,10 @@ class FakeHost:
     def table(self) -> MountTable:
         return self._table
 
+    @property
+    def mount_max(self) -> int:
+        return 100_000
+
     def look(self, path: str) -> HostPath:
         canonical = self._canonical(path if path.startswith("/") else f"/{path}")  # it is started from "/"
         kind = self._paths.get(canonical)

@@ -33,6 +33,7 @@ def apply(args: argparse.Namespace, output: Output) -> int:
         return _keep(made, args, output)
     if args.name is not None or args.replace:
         raise UsageError("--forget keeps nothing: leave out --name and --replace", "apply")
+    api.check_mount_count(made, args.max_mounts)
     with reporter_for("building", output) as reporter:
         applied = api.apply(made, reporter, rootless=args.rootless)
     if output.as_json:
@@ -48,6 +49,7 @@ def _keep(made: Plan, args: argparse.Namespace, output: Output) -> int:
     from mountplan.cli.living import kept_data, tidy
 
     keeping.name_for(made, args.name)
+    api.check_mount_count(made, args.max_mounts)
     tidy(output)
     with reporter_for("building", output) as reporter:
         done = keeping.keep(made, args.name, replace=args.replace, reporter=reporter, rootless=args.rootless)
@@ -123,6 +125,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     if args.namespace and args.namespace not in names:
         known = f"there are: {', '.join(map(visible, names))}" if names != [""] else "the spec has one, without a name"
         raise UsageError(f"no namespace is called {visible(args.namespace)!r}; {known}", "run")
+    api.check_mount_count(made, args.max_mounts)
     command: tuple[str, ...] = args.after or made.run.command or (api.shell(),)
     if output.as_json:  # loaded now: this process may be inside the new root when it has something to tell
         import json  # noqa: F401

@@ -156,10 +156,14 @@ def _plan(commands: Any) -> None:
         "plan",
         "preview what would be built, in which order, and why",
         "Show the tree with its sharing, the steps and why they are in this order, the\n"
-        "mount table to come, and what kernel and privileges it needs. Nothing is built.",
+        "mount table to come, and what kernel and privileges it needs. Nothing is built:\n"
+        "the steps are carried out in a model of the kernel. Exit status 1 if the tree\n"
+        "would not come out as it is written, and why.",
         "  mountplan plan shop.toml\n"
         "  mountplan plan shop.toml --why 12         why step 12 is where it is\n"
         "  mountplan plan shop.toml --why /srv/data  the same for all steps of a mount\n"
+        "  mountplan plan shop.toml --after 12       what stands there after step 12\n"
+        "  mountplan plan shop.toml --classic        what mount commands would make of it\n"
         "  mountplan plan shop.toml -o plan.json     save it, for `mountplan apply`\n"
         "  mountplan plan shop.toml --format dot | dot -Tsvg > shop.svg",
     )
@@ -171,9 +175,26 @@ def _plan(commands: Any) -> None:
         help="save the plan; as JSON, unless --format or the name (.txt, .dot, .mmd) says otherwise",
     )
     parser.add_argument("--format", choices=("text", "json", "dot", "mermaid"), help="what to print (text)")
-    parser.add_argument("--why", metavar="STEP", help="explain one step: its number, or a mountpoint, id or key path")
+    question = parser.add_mutually_exclusive_group()
+    question.add_argument("--why", metavar="STEP", help="explain one step: its number, or a mountpoint, id or key path")
+    question.add_argument(
+        "--after", dest="after_step", metavar="N", type=int, help="what stands there after step N (0: before the first)"
+    )
+    question.add_argument(
+        "--classic", action="store_true", help="what would come of it, mounted in the order of the file with mount(8)"
+    )
+    _max_mounts(parser)
     parser.add_argument("--all", action="store_true", help="fold nothing: every mount and every step")
     _rootless(parser)
+
+
+def _max_mounts(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--max-mounts",
+        metavar="N",
+        type=int,
+        help="refuse a plan that takes more mounts than N at once, the copy of the host's tree included (fs.mount-max)",
+    )
 
 
 def _apply(commands: Any) -> None:
@@ -196,6 +217,7 @@ def _apply(commands: Any) -> None:
     parser.add_argument("--replace", action="store_true", help="swap a new, verified build in for what has the name")
     parser.add_argument("--forget", action="store_true", help="keep nothing")
     _rootless(parser)
+    _max_mounts(parser)
     parser.add_argument("--all", action="store_true", help="fold nothing: show every mount")
 
 
@@ -213,6 +235,7 @@ def _run(commands: Any) -> None:
     parser.add_argument("spec", metavar="SPEC", help=SPEC_OR_PLAN)
     parser.add_argument("--namespace", metavar="NAME", default="", help="which of several namespaces (the first)")
     _rootless(parser)
+    _max_mounts(parser)
     parser.add_argument(
         "--json-status-fd",
         metavar="FD",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mountplan import api
 from mountplan.cli.output import Output
@@ -13,6 +13,9 @@ from mountplan.planner.errors import Mistake, MountplanError, PlanFileError, Spe
 from mountplan.planner.plan import Plan
 from mountplan.planner.render.problems import mistake_data, mistakes_text
 from mountplan.planner.render.words import count, visible
+
+if TYPE_CHECKING:
+    from mountplan.planner.foresight import Foresight
 
 _SUFFIXES = {".txt": "text", ".json": "json", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid"}
 
@@ -47,7 +50,7 @@ def _mistakes(name: str) -> tuple[tuple[Mistake, ...], int]:
         if is_plan(file, data):
             from mountplan.planner.planfile import load_plan
 
-            load_plan(data, file)
+            api.foresee(load_plan(data, file))
             return (), 0
         mistakes = api.check(data, file)
         return mistakes, 2 if mistakes else 0
@@ -63,33 +66,38 @@ def _mistakes(name: str) -> tuple[tuple[Mistake, ...], int]:
 def plan(args: argparse.Namespace, output: Output) -> int:
     """The preview, in one of its formats, and the plan as a file."""
     made = args.made = plan_from(args.spec)
+    if args.after_step is not None or args.classic:
+        if args.output or args.format:
+            raise UsageError("--after and --classic print an answer: leave out -o and --format", "plan")
+        return _classic(made, args, output) if args.classic else _after(made, args.after_step, args, output)
+    foreseen = api.foresee(made, max_mounts=args.max_mounts)
     if args.why is not None:
         return _why(made, args.why, output)
     if args.output is None:
-        _print(made, args.format or ("json" if output.as_json else "text"), args, output)
+        _print(made, foreseen, args.format or ("json" if output.as_json else "text"), args, output)
         return 0
     form = args.format or _format_of(args.output)
-    text = _rendered(made, form, everything=args.all)
+    text = _rendered(made, foreseen, form, everything=args.all)
     _save(args.output, text)
     if output.as_json:
         output.data({"saved": args.output, "format": form, "steps": len(made.steps)})
         return 0
     if not args.format and not output.quiet:
-        output.result(_rendered(made, "text", everything=args.all) + "\n")
+        output.result(_rendered(made, foreseen, "text", everything=args.all) + "\n")
     then = f"; carry it out with: mountplan apply {visible(args.output)}" if form == "json" else ""
     output.note(f"Saved to {visible(args.output)}{then}\n")
     return 0
 
 
-def _print(made: Plan, form: str, args: argparse.Namespace, output: Output) -> None:
-    text = _rendered(made, form, everything=args.all)
+def _print(made: Plan, foreseen: Foresight, form: str, args: argparse.Namespace, output: Output) -> None:
+    text = _rendered(made, foreseen, form, everything=args.all)
     if form == "text":
         output.result(text)
     else:
         output.raw(text)
 
 
-def _rendered(made: Plan, form: str, *, everything: bool) -> str:
+def _rendered(made: Plan, foreseen: Foresight, form: str, *, everything: bool) -> str:
     if form == "json":
         from mountplan.planner.planfile import dump_plan
 
@@ -104,7 +112,7 @@ def _rendered(made: Plan, form: str, *, everything: bool) -> str:
         return plan_mermaid(made)
     from mountplan.planner.render.text import plan_text
 
-    return plan_text(made, api.predict(made), everything=everything)
+    return plan_text(made, foreseen.tables, api.classic(made), everything=everything)
 
 
 def _format_of(name: str) -> str:
@@ -130,4 +138,28 @@ def _why(made: Plan, wanted: str, output: Output) -> int:
             output.result(why_text(made, wanted))
     except LookupError as error:
         raise UsageError(f"--why: {error.args[0]}", "plan") from None
+    return 0
+
+
+def _after(made: Plan, number: int, args: argparse.Namespace, output: Output) -> int:
+    from mountplan.planner.render.foreseen import after_data, after_text
+
+    if not 0 <= number <= len(made.steps):
+        raise UsageError(f"--after: there is no step {number}; the plan has steps 1 to {len(made.steps)}", "plan")
+    trial = api.carry_out_in_model(made, number)
+    if output.as_json:
+        output.data(after_data(made, trial))
+    else:
+        output.result(after_text(made, trial, everything=args.all))
+    return 0
+
+
+def _classic(made: Plan, args: argparse.Namespace, output: Output) -> int:
+    from mountplan.planner.render.foreseen import classic_data, classic_text
+
+    classic = api.classic(made)
+    if output.as_json:
+        output.data(classic_data(classic))
+    else:
+        output.result(classic_text(classic, everything=args.all))
     return 0

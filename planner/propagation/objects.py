@@ -11,9 +11,13 @@ from collections.abc import Iterator
 
 
 class Node:
-    """A file or directory of a superblock (the kernel's dentry): the same one for every mount that shows it."""
+    """A file or directory of a superblock (the kernel's dentry): the same one for every mount that shows it.
 
-    __slots__ = ("children", "depth", "is_directory", "name", "parent", "path", "superblock")
+    One that has been `removed` has no name any more, but what was mounted from there, or is open there, still has it.
+    `mounted` are the mounts that hang on it, in whichever namespace.
+    """
+
+    __slots__ = ("children", "depth", "is_directory", "mounted", "name", "parent", "path", "removed", "superblock")
 
     def __init__(self, superblock: Superblock, parent: Node | None, name: str, is_directory: bool = True) -> None:
         self.superblock = superblock
@@ -21,6 +25,8 @@ class Node:
         self.name = name
         self.is_directory = is_directory
         self.children: dict[str, Node] = {}
+        self.mounted: dict[Mount, None] = {}
+        self.removed = False
         if parent is None:
             self.depth = 0
             self.path = "/"
@@ -35,6 +41,26 @@ class Node:
             assert node is not None
             node = node.parent
         return node is top
+
+    def shown(self) -> str:
+        """The path as mountinfo has it for the root of a mount (seq_dentry)."""
+        path = self.path[1:] if self.superblock.namespace_files else self.path
+        return f"{path}//deleted" if self.removed else path
+
+    def remove(self) -> None:
+        """Take the name away, and the names of all that is in it."""
+        assert self.parent is not None
+        self.parent.children.pop(self.name, None)
+        going = [self]
+        while going:
+            node = going.pop()
+            node.removed = True
+            going += node.children.values()
+            node.children = {}
+
+    def differs_in_kind(self, other: Node) -> bool:
+        """Whether one is a directory and the other is not, as far as that is known."""
+        return self.is_directory != other.is_directory and self.superblock.complete and other.superblock.complete
 
     def __repr__(self) -> str:
         return f"<{self.superblock.name}:{self.path}>"
@@ -333,6 +359,7 @@ def make_visible(mount: Mount) -> None:
         parent.cover = mount
     parent.above[mount.mountpoint] = mount
     parent.children[mount] = None
+    mount.mountpoint.mounted[mount] = None
 
 
 def detach(mount: Mount) -> None:
@@ -344,6 +371,7 @@ def detach(mount: Mount) -> None:
     parent.children.pop(mount, None)
     if parent.above.get(mount.mountpoint) is mount:  # another one may have been slid into its place
         del parent.above[mount.mountpoint]
+    mount.mountpoint.mounted.pop(mount, None)
     mount.parent = None
     mount.mountpoint = mount.root
 

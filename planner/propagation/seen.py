@@ -21,11 +21,15 @@ OUTSIDE = "outside"
 
 
 class Seen(NamedTuple):
-    """A World, and for each table the process that sees it, and which mount each row has become."""
+    """A World, and for each table the process that sees it, and which mount each row has become.
+
+    `groups` has the World's number for each group of the tables.
+    """
 
     world: World
     processes: tuple[Process, ...]
     mounts: tuple[dict[int, Mount], ...]
+    groups: dict[int, int]
 
 
 def world_of(tables: tuple[tuple[str, MountTable], ...], world: World | None = None) -> Seen:
@@ -37,7 +41,7 @@ def world_of(tables: tuple[tuple[str, MountTable], ...], world: World | None = N
     for name, table in tables:
         builder.add(name, table)
     builder.share()
-    return Seen(builder.world, tuple(builder.processes), tuple(builder.mounts))
+    return Seen(builder.world, tuple(builder.processes), tuple(builder.mounts), builder.groups)
 
 
 class _Builder:
@@ -48,6 +52,7 @@ class _Builder:
         self.superblocks: dict[str, Superblock] = {}
         self.rows: list[tuple[MountRow, Mount]] = []
         self.groups: dict[int, int] = {0: 0}
+        self.removed: dict[tuple[Superblock, str], Node] = {}
 
     def add(self, name: str, table: MountTable) -> None:
         by_id = table.by_id()
@@ -85,7 +90,7 @@ class _Builder:
             superblock.read_only = state == "ro"
             self.superblocks[row.device] = superblock
             self.world.superblocks.append(superblock)
-        mount = Mount(self.world.numbers.next_mount(), superblock.make(row.root), row.source)
+        mount = Mount(self.world.numbers.next_mount(), self._root(superblock, row.root), row.source)
         mount.attributes = parse_shown(row.attributes)
         mount.unbindable = row.unbindable
         if row.peer_group:
@@ -93,6 +98,18 @@ class _Builder:
             mount.shared = True
         self.rows.append((row, mount))
         return mount
+
+    def _root(self, superblock: Superblock, shown: str) -> Node:
+        """The node that mountinfo shows as `shown`; one that was removed has a path that may be another's by now."""
+        path = shown.removesuffix("//deleted")
+        if path == shown:
+            return superblock.make(path)
+        node = self.removed.get((superblock, path))
+        if node is None:
+            above, _, name = path.rpartition("/")
+            node = self.removed[superblock, path] = Node(superblock, superblock.make(above), name)
+            node.removed = True
+        return node
 
     def _group(self, number: int) -> int:
         if number not in self.groups:

@@ -34,7 +34,7 @@ def table_of(namespace: Namespace, root: Place) -> MountTable:
                 mount.number,
                 mount.parent.number if mount.parent is not None else mount.number,
                 superblock.device,
-                mount.root.path[1:] if superblock.namespace_files else mount.root.path,
+                mount.root.shown(),
                 path or "/",
                 show(mount.attributes),
                 mount.group,

@@ -8,15 +8,21 @@ may stay, and sinks down) and "non-revealing" (a locked mount goes only together
 
 from __future__ import annotations
 
-from mountplan.planner.propagation.objects import Mount, detach, reattach
+from mountplan.planner.propagation.objects import Mount, Place, detach, reattach
 from mountplan.planner.propagation.rules import Rules
 from mountplan.planner.propagation.sharing import following, following_past, make_private_together, receivers
 
 
 def unmount_tree(
-    top: Mount, rules: Rules, *, propagate: bool = False, lazy: bool = True, connected: bool = False
-) -> list[Mount]:
-    """Unmount `top` and all below it; with `propagate`, also their counterparts everywhere. Gives all that went.
+    top: Mount,
+    rules: Rules,
+    *,
+    propagate: bool = False,
+    lazy: bool = True,
+    connected: bool = False,
+    further: list[tuple[Mount, Place]] | None = None,
+) -> None:
+    """Unmount `top` and all below it; with `propagate`, also their counterparts everywhere: `further` gets those.
 
     A lazy unmount leaves a locked mount, and with `connected` every mount, hanging below its parent, if that goes too.
     """
@@ -30,7 +36,10 @@ def unmount_tree(
         if mount.parent is not None:
             mount.parent.children.pop(mount, None)
     if propagate:
-        going += _propagated(going)
+        counterparts = _propagated(going)
+        if further is not None:
+            further += [(mount, (mount.parent, mount.mountpoint)) for mount in counterparts if mount.parent is not None]
+        going += counterparts
     make_private_together(going, rules)
     for mount in going:
         mount.namespace = None
@@ -41,7 +50,6 @@ def unmount_tree(
             parent.children[mount] = None
         else:
             detach(mount)
-    return going
 
 
 def is_busy(mount: Mount, own_users: int = 0) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from typing import NamedTuple
 
 from mountplan.planner.attributes import ATIME_MASK, IDMAP, NODIRATIME, RDONLY, STRICTATIME, Change, applied
 from mountplan.planner.propagation.attaching import attach_tree, lock_tree
@@ -53,6 +54,18 @@ MOUNT_MAX = 100_000  # fs.mount-max as kernels come
 Where = str | Handle  # a path as the process sees it, or a descriptor
 
 
+class Spread(NamedTuple):
+    """What propagation has done beyond what a call asked for: `mount` came to `place`, or went from there.
+
+    The call itself was made in `origin`; it and the mount of `place` are peers, or the one is above the other.
+    """
+
+    origin: Mount
+    mount: Mount
+    place: Place
+    came: bool
+
+
 class World:
     """Some mount namespaces with all that is in them. Use `boot` to begin, then the calls."""
 
@@ -63,6 +76,7 @@ class World:
         self.namespaces: list[Namespace] = []
         self.processes: list[Process] = []
         self.superblocks: list[Superblock] = []
+        self.spread: list[Spread] = []  # all of it, in the order in which it came about
         self.initial_user = UserNamespace("initial")
 
     # --- the beginning
@@ -226,7 +240,10 @@ class World:
             raise invalid("it is the lowest mount of the namespace")
         if not lazy and is_busy(mount):
             raise WouldRefuse(errno.EBUSY, "it, or a counterpart, is in use or has a mount in it")
-        unmount_tree(mount, self.rules, propagate=True, lazy=lazy)
+        parent = mount.parent
+        further: list[tuple[Mount, Place]] = []
+        unmount_tree(mount, self.rules, propagate=True, lazy=lazy, further=further)
+        self.spread += [Spread(parent, other, place, False) for other, place in further]
 
     def pivot_root(self, process: Process, new_root: str, put_old: str) -> None:
         """pivot_root(2). Processes whose root or working directory is the old root get the new one."""
@@ -344,13 +361,13 @@ class World:
         before, process.namespace = process.namespace, namespace
         self._drop_if_empty(before)
 
-    def chdir(self, process: Process, path: str) -> None:
-        """chdir(2)."""
-        process.cwd = self._use(process.cwd, walk(process, path, directory=True))
+    def chdir(self, process: Process, path: Where) -> None:
+        """chdir(2), or fchdir(2)."""
+        process.cwd = self._use(process.cwd, self._directory(process, path))
 
-    def chroot(self, process: Process, path: str) -> None:
+    def chroot(self, process: Process, path: Where) -> None:
         """chroot(2) and chdir(2) to the same place."""
-        place = walk(process, path, directory=True)
+        place = self._directory(process, path)
         process.root = self._use(process.root, place)
         process.cwd = self._use(process.cwd, place)
 
@@ -480,6 +497,9 @@ class World:
     def _at(self, process: Process, where: Where) -> Place:
         return where.place if isinstance(where, Handle) else walk(process, where)
 
+    def _directory(self, process: Process, where: Where) -> Place:
+        return where.place if isinstance(where, Handle) else walk(process, where, directory=True)
+
     def _may_mount(self, process: Process) -> None:
         if not process.user.rules_over(process.namespace.owner):
             raise WouldRefuse(errno.EPERM, "CAP_SYS_ADMIN over the mount namespace is needed")
@@ -516,27 +536,23 @@ class World:
         return copy_tree(mount, node, self.numbers, self.rules, namespace_files=True)
 
     def _graft(self, process: Process, mount: Mount, parent: Mount, node: Node) -> None:
-        if node.is_directory != mount.root.is_directory:
+        if node.differs_in_kind(mount.root):
             raise WouldRefuse(errno.ENOTDIR, "one of the two is a directory and the other is not")
         self._attach(process, mount, parent, node)
 
     def _attach(self, process: Process, mount: Mount, parent: Mount, node: Node) -> None:
-        attach_tree(
-            mount,
-            parent,
-            node,
-            self.numbers,
-            self.rules,
-            owner=process.namespace.owner,
-            mount_max=self.mount_max,
-        )
+        owner = process.namespace.owner
+        made = attach_tree(mount, parent, node, self.numbers, self.rules, owner=owner, mount_max=self.mount_max)
+        for copy in made[:-1]:
+            assert copy.parent is not None
+            self.spread.append(Spread(parent, copy, (copy.parent, copy.mountpoint), True))
 
     def _move(self, process: Process, old: Place, place: Place, *, beneath: bool) -> None:
         """do_move_mount, with can_move_mount_beneath."""
         mount, node = old
         if node is not mount.root:
             raise invalid("the source is not a mount point")
-        if place[1].is_directory != node.is_directory:
+        if node.differs_in_kind(place[1]):
             raise invalid("one of the two is a directory and the other is not")
         if beneath and place[1] is not place[0].root:
             raise invalid("the target is not a mount point")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from mountplan.planner.plan import Plan
 from mountplan.planner.render.index import PlanIndex
 from mountplan.planner.render.sharing import sharing_lines
@@ -11,11 +13,14 @@ from mountplan.planner.render.tree import tree_lines
 from mountplan.planner.render.words import columns, count, visible
 from mountplan.planner.table import MountTable
 
+if TYPE_CHECKING:
+    from mountplan.planner.classic import Classic
+
 Tables = tuple[tuple[str, MountTable], ...]
 
 
-def plan_text(plan: Plan, tables: Tables = (), *, everything: bool = False) -> str:
-    """Title, tree, sharing, steps, predicted tables (if the caller has them) and requirements.
+def plan_text(plan: Plan, tables: Tables = (), classic: Classic | None = None, *, everything: bool = False) -> str:
+    """Title, tree, sharing, steps, predicted tables and the classic way (if the caller has them) and requirements.
 
     With `everything`, nothing is folded; otherwise what repeats is told once, and a plan of ten thousand mounts fits
     on a few screens. The time it takes is linear in the plan.
@@ -34,6 +39,10 @@ def plan_text(plan: Plan, tables: Tables = (), *, everything: bool = False) -> s
     for name, table in tables:
         heading = f"Mount table to come in {visible(name)}" if several else "Mount table to come"
         blocks.append([heading, *_indented(table_lines(table, group_names(plan, name, table), fold=fold))])
+    if classic is not None:
+        from mountplan.planner.render.foreseen import CLASSIC, classic_line
+
+        blocks.append([CLASSIC, classic_line(classic)])
     if plan.requirements:
         blocks.append(["Needs", *_indented(requirement_lines(plan))])
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"

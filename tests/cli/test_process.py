@@ -18,15 +18,15 @@ import pytest
 from mountplan.cli import progress
 from mountplan.cli.output import Output
 from mountplan.planner.planfile import dump_plan
-from tests.planner.plans import shop, wide
+from tests.planner.plans import wide
 
 MOUNTPLAN = [sys.executable, "-m", "mountplan"]
 
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    path = tmp_path / "shop.json"
-    path.write_text(dump_plan(shop()))
+    path = tmp_path / "wide.json"
+    path.write_text(dump_plan(wide(3)))
     return path
 
 
@@ -126,7 +126,7 @@ def test_an_interrupt_while_it_waits_for_its_input_ends_quietly() -> None:
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_any_path_can_be_printed_in_any_locale(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "nasty.json"
-    path.write_text(dump_plan(shop()._replace(name="日本", file=os.fsdecode(b"caf\xe9"))))
+    path.write_text(dump_plan(wide(3)._replace(name="日本", file=os.fsdecode(b"caf\xe9"))))
     done = subprocess.run(
         [*MOUNTPLAN, "plan", path], capture_output=True, env=environment(PYTHONIOENCODING=encoding), check=True
     )
@@ -134,7 +134,7 @@ def test_any_path_can_be_printed_in_any_locale(tmp_path: Path, encoding: str) ->
     text = done.stdout.decode(encoding)
     assert r"of caf\xe9" in text
     assert ('Plan "日本"' if encoding == "utf-8" else r'Plan "\u65e5\u672c"') in text
-    assert ("├─/opt" if encoding == "utf-8" else "|-/opt") in text
+    assert ("├─/m/00001" if encoding == "utf-8" else "|-/m/00001") in text
 
 
 def test_a_file_name_that_is_not_utf8_is_told() -> None:

@@ -20,6 +20,7 @@ from mountplan.planner.steps import (
     CloneHost,
     CloneHostWorkbench,
     CloneMount,
+    CloseNamespace,
     EnterRoot,
     JoinGroup,
     Layer,
@@ -222,8 +223,8 @@ def wide(count: int) -> Plan:
     """`count` binds of one tmpfs below the root, each with a node, attributes, an attach and a release."""
     steps: list[Step] = [
         UnshareNamespace("", ""),
-        MakeYard(""),
         MakePrivate(""),
+        MakeYard(""),
         MakeFilesystem("fs:/", "/", "tmpfs", "tmpfs", (), "mount[0]"),
         Attach("/", YARD, "root", False, False, "mount[0]"),
         MakeFilesystem("fs:data", "", "tmpfs", "tmpfs", (), "mount[1]"),
@@ -241,7 +242,7 @@ def wide(count: int) -> Plan:
         ]
         edges += [Edge("/", name, "parent"), Edge("fs:data", name, "workbench")]
         mounts.append(mount(name, fs="fs:data", set=RDONLY, origin=origin))
-    steps += [EnterRoot("/", "/", False, "mount[0]"), Release("/", "mount[0]")]
+    steps += [EnterRoot("/", "/", False, "mount[0]"), Release("/", "mount[0]"), CloseNamespace("", "")]
     filesystems = (
         ExpectedFilesystem("fs:/", "tmpfs", "tmpfs", (), "mount[0]"),
         ExpectedFilesystem("fs:data", "tmpfs", "tmpfs", (), "mount[1]"),

@@ -10,11 +10,15 @@ from mountplan import api
 from mountplan.applier.execute import execute
 from mountplan.applier.report import Reporter
 from mountplan.planner import steps as s
+from mountplan.planner.compare import compare
 from mountplan.planner.errors import PlanRefused, SpecError
+from mountplan.planner.mountcount import most_mounts
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import Plan
 from mountplan.planner.planfile import dump_plan, load_plan
+from mountplan.planner.predict import predict
 from mountplan.planner.spec import build_spec
+from mountplan.planner.trial import Trial
 from tests.fakes import FakeHost, FakeKernel, host_mount
 from tests.generated import NAMES, Table, specs
 
@@ -104,6 +108,19 @@ def test_attributes_come_before_attaching_and_joining_comes_after_all_that_stand
         elif isinstance(step, s.JoinGroup):
             assert step.mount in attached, step
             joined.add(step.mount)
+
+
+@SETTINGS
+@given(specs(host="/h", inherit="/h/wide"))
+def test_every_plan_comes_out_in_the_model_and_propagates_nothing(value: Table) -> None:
+    """It takes no more mounts at once than are counted beforehand."""
+    plan = plan_of(value)
+    if plan is not None:
+        trial = Trial(plan.steps, host().table)
+        trial.run()
+        assert (None, []) == (trial.refusal, trial.events)
+        assert () == compare(predict(plan, host().table), trial.tables())
+        assert most_mounts(plan.steps, host().table) == trial.peak
 
 
 @SETTINGS
