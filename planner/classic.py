@@ -21,7 +21,7 @@ from mountplan.planner.propagation.seen import world_of
 from mountplan.planner.propagation.sharing import Kind
 from mountplan.planner.propagation.tables import path_of, table_of
 from mountplan.planner.propagation.walking import walk
-from mountplan.planner.steps import MakeNode
+from mountplan.planner.steps import CopyContents, MakeNode
 from mountplan.planner.table import MountTable
 from mountplan.planner.trial import new_superblock
 
@@ -107,7 +107,7 @@ class _Attempt:
     def mount_all(self) -> None:
         every = [mount for namespace in self.plan.expected.namespaces for mount in namespace.mounts]
         for step in self.plan.steps:
-            if isinstance(step, MakeNode):
+            if isinstance(step, MakeNode | CopyContents):
                 self._fill(step)
         for mount in sorted(every, key=_place_in_file):
             space = self.spaces[self.space_of[mount.name]]
@@ -124,10 +124,14 @@ class _Attempt:
                 self.came |= dict.fromkeys(one.mount.tree() if one.came else ())
             self.world.spread.clear()
 
-    def _fill(self, step: MakeNode) -> None:
+    def _fill(self, step: MakeNode | CopyContents) -> None:
         """What the spec puts into its filesystems is there from the beginning."""
         name = step.within if step.within in self.makers else f"fs:{step.within}"
-        if name in self.makers:
+        if name not in self.makers:
+            return
+        if isinstance(step, CopyContents):
+            self._superblock(name).complete = False
+        else:
             self._superblock(name).make(f"/{step.path}", directory=step.node == "directory")
 
     def _mount(self, mount: ExpectedMount, space: _Space) -> None:

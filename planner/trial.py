@@ -234,6 +234,10 @@ class Trial:
     def _make_node(self, step: s.MakeNode) -> None:
         self._make(step.within, step.path, directory=step.node == "directory")
 
+    def _copy_contents(self, step: s.CopyContents) -> None:
+        """What is copied is not known: whatever is asked for is there from now on."""
+        self._at(step.within).place[0].superblock.complete = False
+
     def _make_mountpoint(self, step: s.MakeMountpoint) -> None:
         self._make(step.within, step.path, directory=self._handles[step.like].place[1].is_directory)
 

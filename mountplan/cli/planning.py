@@ -66,10 +66,12 @@ def _mistakes(name: str) -> tuple[tuple[Mistake, ...], int]:
 def plan(args: argparse.Namespace, output: Output) -> int:
     """The preview, in one of its formats, and the plan as a file."""
     made = args.made = plan_from(args.spec)
-    if args.after_step is not None or args.classic:
-        if args.output or args.format:
-            raise UsageError("--after and --classic print an answer: leave out -o and --format", "plan")
-        return _classic(made, args, output) if args.classic else _after(made, args.after_step, args, output)
+    if (args.classic or args.after_step is not None) and (args.output or args.format):
+        raise UsageError("--after and --classic print an answer: leave out -o and --format", "plan")
+    if args.classic:
+        return _classic(made, args, output)
+    if args.after_step is not None:
+        return _after(made, args.after_step, args, output)
     foreseen = api.foresee(made, max_mounts=args.max_mounts)
     if args.why is not None:
         return _why(made, args.why, output)

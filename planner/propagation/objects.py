@@ -51,7 +51,7 @@ class Node:
         """Take the name away, and the names of all that is in it."""
         assert self.parent is not None
         self.parent.children.pop(self.name, None)
-        going = [self]
+        going: list[Node] = [self]
         while going:
             node = going.pop()
             node.removed = True

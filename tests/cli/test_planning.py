@@ -44,7 +44,8 @@ class Run:
 
     def __call__(self, *words: str | Path) -> Ended:
         status = main([str(word) for word in words])
-        return Ended(status, *self.capsys.readouterr())
+        captured = self.capsys.readouterr()
+        return Ended(status, captured.out, captured.err)
 
 
 @pytest.fixture

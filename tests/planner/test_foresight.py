@@ -10,7 +10,16 @@ from mountplan.planner.foresight import foresee
 from mountplan.planner.mountcount import most_mounts
 from mountplan.planner.plan import Plan
 from mountplan.planner.spec import parse_spec
-from mountplan.planner.steps import Attach, JoinGroup, MakePrivate, OpenNamespace, Release, RemoveNode, SetAttributes
+from mountplan.planner.steps import (
+    Attach,
+    JoinGroup,
+    MakePrivate,
+    OpenNamespace,
+    Release,
+    RemoveNode,
+    SetAttributes,
+    Step,
+)
 from mountplan.planner.trial import Trial
 from tests.fakes import FakeHost, host_mount
 
@@ -114,10 +123,11 @@ def joined_too_early() -> Plan:
     steps = list(plan.steps)
     attach = next(one for one in steps if type(one) is Attach and one.mount == "/data/in")
     releases = [one for one in steps if type(one) is Release and one.handle in ("data", "/data/in")]
-    for one in (attach, *releases):
+    moved: list[Step] = [attach, *releases]
+    for one in moved:
         steps.remove(one)
     after = max(at for at, one in enumerate(steps) if type(one) is JoinGroup)
-    steps[after + 1 : after + 1] = [attach, *releases]
+    steps[after + 1 : after + 1] = moved
     return plan._replace(steps=tuple(steps))
 
 
