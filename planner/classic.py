@@ -12,7 +12,8 @@ import re
 from typing import NamedTuple
 
 from mountplan.planner.attributes import IDMAP, Change
-from mountplan.planner.compare import Difference, compare
+from mountplan.planner.compare import compare
+from mountplan.planner.difference import Difference
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import ExpectedMount, ExpectedNamespace, Plan
 from mountplan.planner.predict import Prediction

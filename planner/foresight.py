@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mountplan.planner.compare import Difference, compare
+from mountplan.planner.compare import compare, group_names
+from mountplan.planner.difference import Difference
 from mountplan.planner.errors import PlanRefused
 from mountplan.planner.mountcount import Peak, check_mount_count
 from mountplan.planner.plan import Plan
@@ -36,7 +37,7 @@ def foresee(plan: Plan, host: MountTable, mount_max: int, max_mounts: int | None
         reasons.append(refused_step(plan, trial.refusal))
         raise PlanRefused(_some(reasons))
     predictions = predict(plan, host)
-    reasons += [_different(plan, one) for one in compare(predictions, trial.tables())]
+    reasons += [_different(plan, one) for one in compare(predictions, trial.tables(), host, group_names(plan))]
     if reasons:
         raise PlanRefused(_some(reasons))
     return Foresight(tuple((one.namespace, one.table) for one in predictions), peak)

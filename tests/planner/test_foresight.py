@@ -141,9 +141,8 @@ def test_what_propagates_is_told_with_its_step_its_group_and_its_place() -> None
     assert f"{head}, and so is what shows /peer:/in: a copy appears there" == in_peer
     assert gone.endswith("what is mounted at data:/in vanishes with it: that is in peer group data")
     assert ["/peer:/in"] == [one for words in others for one in ("/peer:/in",) if one in words]
-    assert "test.toml:15: mount[3]: /data/in: mount: wanted tmpfs on the mount at /data, and it would be no mount" == (
-        missing
-    )
+    assert missing.startswith("test.toml:15: mount[3]: /data/in: mount: wanted tmpfs")
+    assert missing.endswith(", and it would be no mount")
 
 
 def test_what_would_reach_the_host_is_told_as_such() -> None:
