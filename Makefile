@@ -6,14 +6,14 @@ PYTHON ?= python3
 TESTS ?= -n auto
 # Arguments for make test-kernels, as in: make test-kernels KERNELS="--kernel 6.1 --suite specs"
 KERNELS ?=
-# How many random sequences `make fuzz-model` tries.
+# How many random states `make fuzz` tries, and sequences `make fuzz-model`.
 N ?= 100000
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kernels check bench fuzz-model coverage clean
+.PHONY: help demo test test-kernels check bench fuzz fuzz-model coverage clean
 
 help:
 	@echo 'make demo      apply specs/hello.toml and show the tree'
@@ -21,6 +21,7 @@ help:
 	@echo 'make test-kernels  boot Linux 6.1 and 6.12 by emulation and run the tests there; takes hours, and 1 GB in build/'
 	@echo 'make check     ruff, mypy, pyright, import contracts'
 	@echo 'make bench     time every phase; takes minutes'
+	@echo 'make fuzz N=10000          capture random states, build them again, and compare'
 	@echo 'make fuzz-model N=100000  compare the model of propagation with the kernel on random calls'
 	@echo 'make coverage  run the tests and list the lines that none of them reached'
 	@echo 'make clean     remove .venv and all that was built or cached'
@@ -45,6 +46,10 @@ check: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python bench/run.py
+
+# Other states every time; the seeds are printed, and failing states as the shortest list of acts that fails.
+fuzz: $(VENV)/installed-dev
+	$(BIN)/python -m tests.kernel.capture_fuzz --states $(N)
 
 # Other sequences every time; the seeds are printed. Differences are shown as the shortest sequences that have them.
 fuzz-model: $(VENV)/installed-dev

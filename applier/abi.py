@@ -29,7 +29,9 @@ AT_FDCWD = -100
 AT_SYMLINK_NOFOLLOW = 0x100
 AT_NO_AUTOMOUNT = 0x800
 AT_EMPTY_PATH = 0x1000
+AT_HANDLE_FID = 0x200  # for name_to_handle_at(2) only, Linux 6.6
 AT_RECURSIVE = 0x8000
+MAX_HANDLE_SZ = 128  # linux/exportfs.h
 RENAME_EXCHANGE = 2
 
 # linux/mount.h

@@ -13,7 +13,7 @@ from typing import Any
 from mountplan.applier import abi
 from mountplan.applier.kernel import Kernel
 from mountplan.applier.report import Reporter
-from mountplan.planner import seedbase
+from mountplan.planner import layerpath, seedbase
 from mountplan.planner import steps as s
 from mountplan.planner.steps import YARD, Handle, Step
 
@@ -97,6 +97,7 @@ class Execution:
         """
         fd, name = self.fds[handle], f"p{len(self.parked)}"
         if own:
+            name = layerpath.directory_of(self.kernel.device(fd), name)
             self.kernel.make_directory(self.yard, name)
         else:
             self._make_place(self.yard, name, fd)

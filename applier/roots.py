@@ -14,10 +14,11 @@ from typing import Any
 
 from mountplan.applier import abi, syscalls
 from mountplan.applier.inside import in_child
+from mountplan.applier.layers import find_layers
 from mountplan.applier.subjects import Subject, enter
-from mountplan.planner.capture.words import Root
+from mountplan.planner.capture.words import Layer, Overlay, Root
 from mountplan.planner.mountinfo import parse_mountinfo
-from mountplan.planner.mounttree import MountTree
+from mountplan.planner.mounttree import MountTree, path_to
 from mountplan.planner.steps import NodeKind
 from mountplan.planner.table import MountTable
 
@@ -36,11 +37,15 @@ _Answer = list[_Seen]
 
 
 class LiveFacts:
-    """planner/capture.py's port, with real look-ups."""
+    """the port of planner/capture/mounts.py, with real look-ups."""
 
-    def __init__(self, subjects: Sequence[Subject], tables: Sequence[MountTable]) -> None:
+    def __init__(self, subjects: Sequence[Subject], tables: Sequence[MountTable], host: MountTable) -> None:
         self._subjects = subjects
         self._tables = tables
+        self._host = host
+
+    def layers(self, wanted: Sequence[Overlay]) -> list[tuple[Layer, ...] | None]:
+        return find_layers(self._subjects, self._tables, self._host, wanted)
 
     def roots(self, wanted: Sequence[tuple[int, int]]) -> list[Root | None]:
         by_space: dict[int, list[int]] = {}
@@ -60,7 +65,7 @@ def look(subject: Subject, table: MountTable, mounts: Sequence[int]) -> _Answer:
     """What the roots of these mounts (by id) are; None for what cannot be seen."""
     tree = MountTree(table)
     indices = {row.mount_id: index for index, row in enumerate(tree.rows)}
-    paths = {mount: _path(tree, 0, indices[mount]) for mount in mounts if mount in indices}
+    paths = {mount: os.fsencode(path_to(tree, 0, indices[mount])) for mount in mounts if mount in indices}
     proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     root = subject.root()
     try:
@@ -92,17 +97,6 @@ def look(subject: Subject, table: MountTable, mounts: Sequence[int]) -> _Answer:
         os.close(proc)
         if root >= 0:
             os.close(root)
-
-
-def _path(tree: MountTree, start: int, index: int) -> bytes:
-    """A path that leads from a root that is mount `start` to another mount, if nothing covers that.
-
-    A walk begins on the root itself; what is mounted upon that is reached by "/..", which is its topmost mount.
-    """
-    path = os.fsencode(tree.rows[index].mountpoint)
-    while index > start and tree.rows[index].mountpoint != "/":
-        index = tree.parents[index]
-    return b"/.." + path if index > start else path
 
 
 def _is_root(fd: int, mount: int) -> bool:
@@ -164,10 +158,10 @@ def _uncover(proc: int, tree: MountTree, start: int, wanted: list[int], done: di
                 continue
             for cover in _stacks(tree, one):
                 if cover not in gone and cover in same:
-                    syscalls.umount2(_path(tree, start, cover), abi.MNT_DETACH | abi.UMOUNT_NOFOLLOW)
+                    syscalls.umount2(os.fsencode(path_to(tree, start, cover)), abi.MNT_DETACH | abi.UMOUNT_NOFOLLOW)
                     gone.update(range(cover, tree.end_of(cover)))
             stack.pop()
-            done[one] = _stat(_path(tree, start, one), same[one]) if one in same else None
+            done[one] = _stat(os.fsencode(path_to(tree, start, one)), same[one]) if one in same else None
 
 
 def _stacks(tree: MountTree, index: int) -> Iterable[int]:

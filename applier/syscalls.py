@@ -51,6 +51,7 @@ _capset = _wrapped("capset", c_char_p, c_char_p)
 _sethostname = _wrapped("sethostname", c_char_p, c_size_t)
 _renameat2 = _wrapped("renameat2", c_int, c_char_p, c_int, c_char_p, c_uint)
 _socket = _wrapped("socket", c_int, c_int, c_int)
+_name_to_handle_at = _wrapped("name_to_handle_at", c_int, c_char_p, c_char_p, c_char_p, c_int)
 
 
 def _errno() -> int:
@@ -284,6 +285,19 @@ def stat_root(dirfd: int, path: bytes) -> tuple[int, int, int, int, bool]:
     major, minor = struct.unpack_from("=II", buffer, 128)
     mount: int = struct.unpack_from("=Q", buffer, abi.STATX_MNT_ID_OFFSET)[0]
     return mount, mode, major, minor, bool(attributes & abi.STATX_ATTR_MOUNT_ROOT)
+
+
+def file_handle(fd: int) -> tuple[int, bytes]:
+    """name_to_handle_at(2): (type, bytes) of the handle by which the filesystem itself knows what `fd` is.
+
+    With AT_HANDLE_FID, Linux 6.6: a handle to compare, which need not serve to open the file.
+    """
+    buffer = ctypes.create_string_buffer(struct.pack("=Ii", abi.MAX_HANDLE_SZ, 0), 8 + abi.MAX_HANDLE_SZ)
+    mount = ctypes.create_string_buffer(8)
+    if _name_to_handle_at(fd, b"", buffer, mount, abi.AT_EMPTY_PATH | abi.AT_HANDLE_FID) < 0:
+        _refuse("name_to_handle_at")
+    size, kind = struct.unpack_from("=Ii", buffer)
+    return kind, buffer.raw[8 : 8 + size]
 
 
 def mount_id(dirfd: int, path: bytes) -> int:

@@ -75,7 +75,6 @@ def capture_subjects(subjects: Sequence[Subject], name: str = "") -> Capture:
         if not whole.complete:
             where = label if len(subjects) > 1 else ""
             cautions.append(Caution(where, "what its root does not show is missing: that takes Linux 6.11"))
-    captured = capture(lives, host, LiveFacts(subjects, tables), name=name or lives[0].name)
+    captured = capture(lives, host, LiveFacts(subjects, tables, host), name=name or lives[0].name)
     cautions += captured.cautions
-    heading = ["Written by `mountplan capture`.", *(f"Caution: {caution}" for caution in cautions)]
-    return Capture(write_spec(captured, heading), tuple(cautions), captured)
+    return Capture(write_spec(captured, ["Written by `mountplan capture`."]), tuple(cautions), captured)

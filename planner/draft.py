@@ -119,6 +119,7 @@ class Context:
         self.spaces: list[Space] = []
         self.drafts: list[Draft] = []  # of all namespaces
         self.by_id: dict[str, Draft] = {}
+        self.left_out: list[Draft] = []  # what the spec says cannot be built, and what stands on it
         self.filesystems: dict[Handle, FilesystemDraft] = {}
         self._likened = 0
 

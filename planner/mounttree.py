@@ -123,3 +123,37 @@ def _root_of(table: MountTable) -> MountRow:
 def _by_components(placed: tuple[MountRow, int, str]) -> str:
     """A key by which "/a/b" comes before "/a-b"."""
     return placed[2].replace("/", "\0")
+
+
+def walk(tree: MountTree, path: str, *, without: str = "", from_top: bool = False) -> tuple[int, str]:
+    """(index of the mount, path within it) on which a walk to `path` ends.
+
+    It passes over mounts of the device `without`, as if they were not there. It begins on the root of the tree, or,
+    with `from_top`, on what is mounted upon that.
+    """
+    index, place = 0, ""
+
+    def top(index: int) -> int:
+        while (above := tree.below[index].get("/")) is not None and tree.rows[above].device != without:
+            index = above
+        return index
+
+    if from_top:
+        index = top(index)
+    for part in path.strip("/").split("/"):
+        place += f"/{part}" if part else ""
+        child = tree.below[index].get(place) if place else None
+        if child is not None and tree.rows[child].device != without:
+            index, place = top(child), ""
+    return index, place or "/"
+
+
+def path_to(tree: MountTree, start: int, index: int) -> str:
+    """A path that leads from a root that is mount `start` to another mount, if nothing covers that.
+
+    A walk begins on the root itself; what is mounted upon that is reached by "/..", which is its topmost mount.
+    """
+    path = tree.rows[index].mountpoint
+    while index > start and tree.rows[index].mountpoint != "/":
+        index = tree.parents[index]
+    return f"/..{path}" if index > start else path

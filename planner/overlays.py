@@ -100,11 +100,15 @@ def check_layers(context: Context) -> None:
         for (superblock, path), key in spots.items():
             for above in TargetPath(path).ancestors():
                 other = spots.get((superblock, above), "")
-                if other:
+                if other and not (_changes(key) and not _changes(other)):  # changes may be kept within a lower layer
                     context.mistakes.add(
                         key, f"{path} lies in {above}, which is {other}", "directories of an overlay lie side by side"
                     )
                     break
+
+
+def _changes(key: str) -> bool:
+    return key.endswith((".upper", ".work"))
 
 
 def _directories(filesystem: FilesystemDraft) -> list[tuple[str, LayerRef]]:

@@ -226,6 +226,7 @@ def leave_out_unsupported(context: Context) -> None:
             waiting += one.children.values()
     if not gone:
         return
+    context.left_out += gone
     for space in context.spaces:
         space.drafts = [draft for draft in space.drafts if draft not in gone]
     context.drafts = [draft for draft in context.drafts if draft not in gone]

@@ -37,8 +37,9 @@ def find_groups(spec: Spec, context: Context) -> tuple[Group, ...]:
     for group in ordered:
         _find_host(spec, group, context)
     _find_spans(ordered, context)
+    missed = _of_left_out(groups, context)
     for group in ordered:
-        if not group.members and not group.receivers:
+        if not group.members and not group.receivers and group.name not in missed:
             context.mistakes.add(
                 group.key,
                 f'no mount is in peer group "{group.name}"',
@@ -59,6 +60,17 @@ def find_groups(spec: Spec, context: Context) -> tuple[Group, ...]:
         for group in ordered
         if group.span is not None
     )
+
+
+def _of_left_out(groups: dict[str, _GroupDraft], context: Context) -> set[str]:
+    """The groups that mounts would be in, or receive from, if they were not left out."""
+    found: set[str] = set()
+    for draft in context.left_out:
+        name = draft.spec.peer_group or draft.spec.master or ""
+        while name in groups and name not in found:
+            found.add(name)
+            name = groups[name].master
+    return found
 
 
 def _assign_members(groups: dict[str, _GroupDraft], context: Context) -> None:

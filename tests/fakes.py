@@ -218,6 +218,10 @@ class FakeKernel:
     def copy_tree(self, source: int, target: int) -> None:
         self._call("copy_tree", self._named(source), "->", self._named(target), fds=(source, target))
 
+    def device(self, fd: int) -> int:
+        self._call("device", self._named(fd), fds=(fd,))
+        return 42
+
     def is_directory(self, fd: int) -> bool:
         self._call("is_directory", self._named(fd), fds=(fd,))
         return not any(name in self._named(fd) for name in self._files)

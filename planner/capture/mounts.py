@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from mountplan.planner.attributes import ATIME_MASK, NAMES, parse_shown
 from mountplan.planner.capture.groups import Sharing, find_sharing
+from mountplan.planner.capture.overlays import Directories, shown_directories
 from mountplan.planner.capture.regiven import given_again
 from mountplan.planner.capture.widest import HostMounts
 from mountplan.planner.capture.words import (
@@ -20,12 +21,16 @@ from mountplan.planner.capture.words import (
     CapturedNamespace,
     Caution,
     IdLines,
+    Layer,
+    Overlay,
     Place,
     Root,
 )
 from mountplan.planner.contents import OWN
+from mountplan.planner.layerpath import layer_of
 from mountplan.planner.mounttree import MountTree, hiders
 from mountplan.planner.naming import Names
+from mountplan.planner.paths import TargetPath
 from mountplan.planner.table import MountRow, MountTable
 
 DELETED = "//deleted"
@@ -42,6 +47,10 @@ _BITS = tuple(
     )
 )  # fmt: skip
 _ATIME = {NAMES[word].set & ATIME_MASK: word for word in ("relatime", "noatime", "strictatime")}
+
+
+_Mount = tuple[int, int]  # number of the namespace, index in its tree
+_Place = tuple[str, str]  # device, path in its filesystem
 
 
 class Live(NamedTuple):
@@ -63,11 +72,15 @@ class Facts(Protocol):
         """What the roots of these mounts are: (number of the namespace, mount id); None where that cannot be seen."""
         ...
 
+    def layers(self, wanted: Sequence[Overlay]) -> list[tuple[Layer, ...] | None]:
+        """The directories that overlays are made of; None if they are no longer where the paths lead."""
+        ...
+
 
 class _Superblock:
     """One filesystem, by its device: which mounts show it, and how a spec comes by it."""
 
-    __slots__ = ("device", "files", "fstype", "how", "maker", "maker_id", "mounts", "reason")
+    __slots__ = ("device", "directories", "files", "fstype", "how", "layers", "maker", "maker_id", "mounts", "reason")
 
     def __init__(self, device: str, fstype: str) -> None:
         self.device = device
@@ -78,6 +91,15 @@ class _Superblock:
         self.maker: tuple[int, int] | None = None  # the mount that makes it; None: a mount that stands nowhere
         self.maker_id = ""
         self.files: dict[str, CapturedFile] = {}
+        self.directories: Directories | None = None  # of an overlay, as it shows them
+        self.layers: tuple[Layer, ...] = ()  # the same, in the same order, as they are now
+
+    def give_up(self, reason: str) -> None:
+        self.how, self.reason, self.maker, self.layers = "unsupported", reason, None, ()
+
+    def is_source(self, layers: set[str]) -> bool:
+        """True if something else is made from it; `layers` are the devices that overlays are made from."""
+        return len(self.mounts) > 1 or self.device in layers
 
 
 class _Capture:
@@ -107,6 +129,7 @@ class _Capture:
                 superblock.mounts.append((space, index))
         for superblock in self.superblocks.values():
             self._settle(superblock)
+        self._settle_overlays()
         seeds = [seed for live in self.lives for seed in live.seeds]
         self.sharing = find_sharing(self.trees, self.host, self.superblocks_of_host(), seeds)
         for mount, reason in self.sharing.refused.items():
@@ -128,7 +151,7 @@ class _Capture:
             if superblock.fstype not in FRESH or all(self._is_shown(mount) for mount in superblock.mounts):
                 return
             # The host has it, but so covered that nobody can take it from there: a new one has to do.
-        if superblock.fstype not in FRESH:
+        if superblock.fstype not in FRESH and superblock.fstype != "overlay":
             superblock.how = "unsupported"
             superblock.reason = _why_not(superblock.fstype)
             return
@@ -139,31 +162,109 @@ class _Capture:
         row = self.row(mount)
         return self.host.showing(row.device, row.root) is not None
 
+    def _settle_overlays(self) -> None:
+        """Find the directories that overlays are made of, and give up those that cannot be made again."""
+        overlays = [one for one in self.superblocks.values() if one.fstype == "overlay" and one.how == "made"]
+        asked: list[tuple[_Superblock, Overlay]] = []
+        for superblock in overlays:
+            space, index = superblock.mounts[0]
+            row = self.trees[space].rows[index]
+            directories = shown_directories(row.options)
+            if isinstance(directories, str):
+                superblock.give_up(directories)
+                continue
+            superblock.directories = directories
+            layers = [layer_of(path) for path in directories.paths]
+            if all(layer is not None and layer[0] in self.superblocks for layer in layers):
+                superblock.layers = tuple(Layer(*layer) for layer in layers if layer is not None)
+            else:
+                asked.append((superblock, Overlay(row.device, space, row.mount_id, directories.paths)))
+        found = self.facts.layers([overlay for _, overlay in asked]) if asked else []
+        for (superblock, overlay), layers_found in zip(asked, found, strict=True):
+            if layers_found is None:
+                superblock.give_up(f"its layers are no longer where it shows them: {', '.join(overlay.paths)}")
+            else:
+                superblock.layers = layers_found
+        uses: dict[Layer, int] = {}
+        for superblock in overlays:
+            for layer in set(superblock.layers):
+                uses[layer] = uses.get(layer, 0) + 1
+        unsettled = True
+        while unsettled:
+            unsettled = False
+            for superblock in overlays:
+                if superblock.how == "made" and (reason := self._why_no_overlay(superblock, uses)):
+                    superblock.give_up(reason)
+                    unsettled = True  # it may be a layer of another one
+
+    def _why_no_overlay(self, superblock: _Superblock, uses: dict[Layer, int]) -> str:
+        directories = superblock.directories
+        assert directories is not None
+        for path, layer in zip(directories.paths, superblock.layers, strict=True):
+            if self._place_of(layer) is None:
+                return f"its layer {path} is in a filesystem that is not captured, nor on the host"
+            if uses[layer] > 1 and path in (directories.upper, directories.work):
+                return f"its directory {path} changes, and another overlay is made of it as well"
+        return ""
+
+    def _place_of(self, layer: Layer) -> Place | None:
+        superblock = self.superblocks.get(layer.device)
+        if superblock is not None and superblock.how == "made":
+            return Place(superblock.maker_id, layer.path)
+        found = self.host.showing(layer.device, layer.path)
+        return Place("", found[0]) if found is not None else None
+
     def _find_files(self) -> None:
-        """Find out what must be in the filesystems that are made: the roots of binds."""
-        wanted: dict[tuple[str, str], tuple[int, int]] = {}
+        """Find out what must be in the filesystems that are made: roots of binds, layers, what is mounted upon."""
+        wanted: dict[_Place, list[_Mount]] = {}  # path in a filesystem -> mounts that tell its kind
         for superblock in self.superblocks.values():
-            if superblock.how == "made" and superblock.fstype in OWN and len(superblock.mounts) > 0:
+            if superblock.how != "made":
+                continue
+            if superblock.fstype in OWN or superblock.layers:
                 for space, index in superblock.mounts:
                     row = self.trees[space].rows[index]
                     if row.root != "/":
-                        wanted.setdefault((row.device, row.root), (space, index))
-        asked = [(space, self.trees[space].rows[index].mount_id) for space, index in wanted.values()]
-        for (device, root), mount, found in zip(wanted, wanted.values(), self.facts.roots(asked), strict=True):
-            if found is None:
-                row = self.row(mount)
+                        _note(wanted, (row.device, row.root), (space, index))
+            for layer in superblock.layers[2 if superblock.directories and superblock.directories.upper else 0 :]:
+                self._need(layer.device, layer.path, Root("directory"))
+        for superblock in self.superblocks.values():
+            if superblock.how == "made" and superblock.layers:
+                for space, index in superblock.mounts:
+                    tree = self.trees[space]
+                    for place, child in tree.below[index].items():
+                        if place != "/":
+                            path = TargetPath(tree.rows[index].root.removesuffix(DELETED)).joined(place)
+                            _note(wanted, (superblock.device, path), (space, child))
+        asked = [(space, self.row((space, index)).mount_id) for mounts in wanted.values() for space, index in mounts]
+        answers = iter(self.facts.roots(asked))
+        for (device, root), mounts in wanted.items():
+            seen = [one for one in [next(answers) for _ in mounts] if one is not None]
+            row = self.row(mounts[0])
+            if not seen and not any(self.trees[space].below[index].keys() - {"/"} for space, index in mounts):
                 self.cautions.append(
-                    Caution(self.where(mount[0], row.mountpoint), "cannot see what it shows, taken for a directory")
+                    Caution(self.where(mounts[0][0], row.mountpoint), "cannot see what it shows, taken for a directory")
                 )
-                found = Root("directory")
-            path = root.removesuffix(DELETED)
-            self.superblocks[device].files[path] = CapturedFile(path, found.kind, found.device, found.link)
+            found = seen[0] if seen else Root("directory")
+            if (row.device, row.root) != (device, root) and found.kind != "directory":
+                found = Root("file")  # what it is mounted upon
+            self._need(device, root.removesuffix(DELETED), found)
+
+    def _need(self, device: str, path: str, what: Root) -> None:
+        """Something must be at `path` of a filesystem. In an overlay it gets there by the layer that is its top."""
+        superblock = self.superblocks.get(device)
+        while superblock is not None and superblock.layers:
+            layer = superblock.layers[0]
+            path = TargetPath(layer.path).joined(path)
+            superblock = self.superblocks.get(layer.device)
+        if superblock is not None and superblock.how == "made" and superblock.fstype in OWN and path != "/":
+            superblock.files.setdefault(path, CapturedFile(path, what.kind, what.device, what.link))
 
     def _name(self) -> None:
         """Give ids to the mounts that others refer to."""
         needed: set[tuple[int, int]] = set()
+        sources = {layer.device for one in self.superblocks.values() if one.how == "made" for layer in one.layers}
         for superblock in self.superblocks.values():
-            if superblock.how == "made" and superblock.maker is not None and len(superblock.mounts) > 1:
+            if superblock.how == "made" and superblock.maker is not None and superblock.is_source(sources):
                 needed.add(superblock.maker)
         for space, tree in enumerate(self.trees):
             needed |= {(space, tree.parents[index]) for index, reached in enumerate(tree.reached) if not reached}
@@ -181,7 +282,7 @@ class _Capture:
                 space, index = superblock.mounts[0]
                 path = self.trees[space].rows[index].mountpoint
                 superblock.maker_id = names.take(f"{path}/whole-{path.rpartition('/')[2]}")
-            elif len(superblock.mounts) > 1:
+            elif superblock.is_source(sources):
                 superblock.maker_id = self.ids[superblock.maker]
 
     def _namespace(self, space: int) -> CapturedNamespace:
@@ -196,11 +297,20 @@ class _Capture:
 
     def _whole(self, superblock: _Superblock, row: MountRow) -> CapturedMount:
         """A filesystem of which nobody shows the whole: it is made, and stands nowhere."""
-        files = tuple(sorted(superblock.files.values()))
-        return _EMPTY._replace(
-            id=superblock.maker_id, type=row.fstype, source=_source(row),
-            options=given_again(row.fstype, row.options), files=files,
+        return self._made(_EMPTY._replace(id=superblock.maker_id), superblock, row)
+
+    def _made(self, words: CapturedMount, superblock: _Superblock, row: MountRow) -> CapturedMount:
+        """A mount that makes its filesystem."""
+        words = words._replace(
+            type=row.fstype, source=_source(row), options=given_again(row.fstype, row.options),
+            files=tuple(sorted(superblock.files.values())),
         )  # fmt: skip
+        if superblock.directories is None:
+            return words
+        places = tuple(place for layer in superblock.layers if (place := self._place_of(layer)) is not None)
+        if superblock.directories.upper:
+            return words._replace(layers=places[2:], upper=places[0], work=places[1])
+        return words._replace(layers=places)
 
     def _mount(self, space: int, index: int, row: MountRow, superblock: _Superblock) -> CapturedMount:
         tree = self.trees[space]
@@ -216,9 +326,7 @@ class _Capture:
         )  # fmt: skip
         if superblock.how == "made":
             if superblock.maker == mount:
-                files = tuple(sorted(superblock.files.values()))
-                options = given_again(row.fstype, row.options)
-                words = words._replace(type=row.fstype, source=_source(row), options=options, files=files)
+                words = self._made(words, superblock, row)
             else:
                 words = words._replace(bind=self._inner(superblock, mount, row))
         elif superblock.how == "host":
@@ -255,6 +363,13 @@ _EMPTY = CapturedMount(
     bind=None, attributes=(), uids=(), gids=(), peer_group="", master="", unbindable=False, on_symlink="", contents="",
     files=(), unsupported="",
 )  # fmt: skip
+
+
+def _note(wanted: dict[_Place, list[_Mount]], place: _Place, mount: _Mount) -> None:
+    """One mount in each namespace will do: what is hidden in one may be seen in another."""
+    known = wanted.setdefault(place, [])
+    if mount[0] not in [space for space, _ in known]:
+        known.append(mount)
 
 
 def _source(row: MountRow) -> str | None:

@@ -11,11 +11,11 @@ from mountplan.planner.mountinfo import unescape
 # Shown for every superblock of the type, and what a new one has anyway.
 _DEFAULTS: dict[str, frozenset[tuple[str, str]]] = {
     "devpts": frozenset({("mode", "600"), ("ptmxmode", "000")}),
+    "overlay": frozenset({("uuid", "on")}),  # a new upper directory gets one
 }
 # What the kernel shows and would not take, or what belongs to the machine and not to the mount.
 _NOT_GIVEN: dict[str, frozenset[str]] = {
     "overlay": frozenset({"lowerdir", "lowerdir+", "datadir+", "upperdir", "workdir"}),
-    "hugetlbfs": frozenset(),
 }
 _KILOBYTES = frozenset({"size"})
 
@@ -50,6 +50,9 @@ def given_again(fstype: str, text: str) -> Options:
     shown = parse_options(text)
     defaults = _DEFAULTS.get(fstype, frozenset())
     leave_out = _NOT_GIVEN.get(fstype, frozenset())
+    read_only = shown.read_only
+    if fstype == "overlay" and not shown.values("upperdir"):
+        leave_out, read_only = leave_out | {"redirect_dir"}, False  # it is read-only anyhow, and redirects nothing
     found: dict[str, str | bool | tuple[str, ...]] = {}
     for name, value in shown.pairs:
         if name in leave_out or (name, value) in defaults:
@@ -66,7 +69,7 @@ def given_again(fstype: str, text: str) -> Options:
                 found[name] = (str(before), value)
         else:
             found[name] = value
-    if shown.read_only:
+    if read_only:
         found["ro"] = True
     return tuple(found.items())
 

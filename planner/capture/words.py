@@ -27,6 +27,23 @@ class Place(NamedTuple):
     deleted: bool = False
 
 
+class Layer(NamedTuple):
+    """A directory of an overlay: its filesystem, by device, and its path in there."""
+
+    device: str
+    path: str
+
+
+class Overlay(NamedTuple):
+    """An overlay that is mounted: where, and the paths of its layers; first of that which its root is taken from."""
+
+    device: str
+
+    space: int
+    mount: int
+    paths: tuple[str, ...]
+
+
 class CapturedFile(NamedTuple):
     """Something that must be in a filesystem, so that it can be bound or mounted upon."""
 

@@ -41,6 +41,9 @@ FLAGS = (MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_NOSYMFOLLOW, MS_NOATIME, 
 KINDS = {"shared": MS_SHARED, "slave": MS_SLAVE, "private": MS_PRIVATE, "unbindable": MS_UNBINDABLE}
 OPTIONS = ("", "", "", "size=1m", "mode=0755", "size=64k,mode=0700", "nr_inodes=100", "uid=7,gid=8", "size=12345")
 SKELETON = ("a", "b", "c", "a/a", "a/b", "b/a", "a/a/a", "b/a/c")
+# Nothing is mounted there: what an overlay shows of its layers is just where they were when it was mounted.
+LAYERS = ("/layers/a", "/layers/b", "/layers/c")
+CHANGES = "/layers/changes"
 FILES = ("f", "g", "a/f", "b/a/f")
 
 
@@ -149,6 +152,11 @@ class _Chance:
             fstype = rng.choice(("proc", "proc", "devpts", "mqueue", "sysfs", "ramfs", "cgroup2"))
             arguments = (fstype, self.target(space))
             mounted.append(arguments[1])
+        elif what == "overlay":
+            lower = tuple(rng.sample(LAYERS, rng.randint(1, 3)))
+            upper = CHANGES if self.chance(0.6) or len(lower) == 1 else ""
+            arguments = (self.target(space), lower, upper)
+            mounted.append(arguments[0])
         elif what == "remove":
             if self.chance(0.5):
                 below = self.mountpoint(space).rstrip("/")
@@ -167,7 +175,7 @@ class _Chance:
 
 _WEIGHTS = {
     "tmpfs": 20, "bind": 18, "rbind": 6, "bind file": 7, "move": 4, "make": 28, "remount": 5, "umount": 8, "kernel": 3,
-    "unshare": 6, "remove": 3, "special": 2, "pivot": 1, "top": 1,
+    "overlay": 3, "unshare": 6, "remove": 3, "special": 2, "pivot": 1, "top": 1,
 }  # fmt: skip
 
 
@@ -180,6 +188,8 @@ class Actor:
         mount("", "/", flags=MS_REC | MS_PRIVATE)
         mount("base", "/mnt", "tmpfs", data="mode=0755")
         self.populate("/mnt")
+        for name in ("/layers", *LAYERS, CHANGES):
+            os.mkdir(f"/mnt{name}")
         os.chdir("/mnt")
         self.base = "/mnt" if inherit else ""
         if not inherit:
@@ -201,6 +211,18 @@ class Actor:
 
     def kernel(self, fstype: str, path: str) -> None:
         mount(fstype, self.at(path), fstype)
+
+    def overlay(self, path: str, lower: tuple[str, ...], upper: str) -> None:
+        """With directories of its own for changes, in `upper`."""
+        options = "lowerdir=" + ":".join(map(self.at, lower))
+        if upper:
+            own = f"{self.at(upper)}/o{len(os.listdir(self.at(upper)))}"
+            for name in ("", "/upper", "/work"):
+                os.mkdir(own + name)
+            options += f",upperdir={own}/upper,workdir={own}/work"
+        mount("overlay", self.at(path), "overlay", data=options)
+        with contextlib.suppress(OSError):
+            os.mkdir(self.at(path) + "/a")
 
     def bind(self, source: str, target: str) -> None:
         mount(self.at(source), self.at(target), flags=MS_BIND)

@@ -1,0 +1,168 @@
+"""capture -> build -> capture: the same bytes, and nothing that a mount table tells has changed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from mountplan import api
+from mountplan.capturing import Capture
+from mountplan.planner.capture.words import CapturedMount, Place
+from tests.hosts import CLONE_NEWNS, MS_BIND, MS_REC, InHost, mount, unshare
+from tests.kernel.capture_fuzz import attempt, shorten, show
+from tests.kernel.states import MS_SHARED, MS_SLAVE, Act, State, chance_state
+
+pytestmark = pytest.mark.needs_kernel("set-group", "root")
+
+STATES = 300
+CHUNK = 25
+
+
+@pytest.mark.parametrize("first", range(0, STATES, CHUNK))
+def test_states_made_by_chance_come_back(in_host: InHost, first: int) -> None:
+    """`make fuzz N=10000` tries others."""
+
+    def host() -> str:
+        for seed in range(first, first + CHUNK):
+            state = chance_state(seed)
+            if what := attempt(state):
+                state, what = shorten(state, what)
+                return f"seed {seed}:\n{show(state)}{what}"
+        return ""
+
+    assert "" == in_host(host, identity="root", timeout=300)
+
+
+def comes_back(*acts: Act) -> Callable[[], str]:
+    return lambda: attempt([Act(0, "begin", (False,)), *acts])
+
+
+TRIED: dict[str, State] = {
+    "an overlay covers its own layer": [Act(0, "overlay", ("/layers/a", ("/layers/b", "/layers/a"), ""))],
+    "an overlay covers the directory that its changes are in": [
+        Act(0, "overlay", ("/layers", ("/layers/b",), "/layers/changes"))
+    ],
+    "changes are kept within a lower layer": [Act(0, "overlay", ("/c", ("/layers/changes",), "/layers/changes"))],
+    "a file is mounted upon in an overlay, and bound from it": [
+        Act(0, "overlay", ("/c", ("/a", "/b"), "")),
+        Act(0, "bind file", ("/c/f", "/c/a/f")),
+        Act(0, "bind", ("/c/a", "/b")),
+    ],
+    "what is shared lies below the root of the process, where nobody sees whether it is a file": [
+        Act(0, "make", ("/", "shared", False)),
+        Act(0, "tmpfs", ("/", "cover", "", 0)),
+        Act(0, "bind file", ("/b/a/f", "/g")),
+        Act(0, "top", ("/",)),
+    ],
+    "a file that is covered in one namespace is seen in the other": [
+        Act(0, "make", ("/", "shared", False)),
+        Act(0, "unshare", (False,)),
+        Act(0, "tmpfs", ("/", "tmpfs", "", 0)),
+        Act(1, "bind file", ("/a/f", "/g")),
+        Act(0, "top", ("/",)),
+    ],
+    "a slave whose master nobody is in any more": [
+        Act(0, "tmpfs", ("/a", "tmpfs", "", 0)),
+        Act(0, "make", ("/a", "shared", False)),
+        Act(0, "unshare", (True,)),
+        Act(0, "leave out"),
+    ],
+    "mounts of one name": [Act(0, "tmpfs", ("/a/a", f"t{n}", "", 0)) for n in range(3)]
+    + [Act(0, "bind", ("/a/a/a/a", "/a"))],
+}
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_a_state_that_was_once_captured_wrongly_comes_back(in_host: InHost, name: str) -> None:
+    assert "" == in_host(comes_back(*TRIED[name]), identity="root")
+
+
+@contextmanager
+def held(function: Callable[[], object]) -> Iterator[int]:
+    """A process with a mount namespace of its own, slave of the host's, in which `function` has been called."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            unshare(CLONE_NEWNS)
+            mount("", "/", flags=MS_REC | MS_SLAVE)
+            function()
+            os.write(writer, b".")
+            signal.pause()
+        finally:
+            os._exit(1)
+    os.close(writer)
+    try:
+        assert b"." == os.read(reader, 1)
+        yield child
+    finally:
+        os.close(reader)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def captured(function: Callable[[], object]) -> Capture:
+    """What is captured of such a process, and can be built."""
+    with held(function) as pid:
+        capture = api.capture(pid, name="state")
+    api.apply(api.plan(api.load("captured.toml", capture.text.encode())))
+    return capture
+
+
+def at(capture: Capture, target: str) -> CapturedMount:
+    """The last mount with this target."""
+    return [one for one in capture.captured.namespaces[0].mounts if one.target == target][-1]
+
+
+def test_what_the_host_has_mounted_is_bound_from_there(in_host: InHost) -> None:
+    def host() -> Capture:
+        mount("none", "/srv", "tmpfs")
+        os.makedirs("/srv/data/in")
+        return captured(lambda: mount("/srv/data", "/mnt", flags=MS_BIND))
+
+    capture = in_host(host, identity="root")
+    assert Place("", "/srv") == at(capture, "/srv").bind
+    assert Place("", "/srv/data") == at(capture, "/mnt").bind
+
+
+def test_a_slave_of_a_group_of_the_host_names_a_host_mount_of_it(in_host: InHost) -> None:
+    def host() -> Capture:
+        mount("none", "/srv", "tmpfs")
+        mount("", "/srv", flags=MS_SHARED)
+        return captured(lambda: None)
+
+    capture = in_host(host, identity="root")
+    groups = {group.name: group for group in capture.captured.groups}
+    assert "/srv" == groups[at(capture, "/srv").master].host
+
+
+def test_what_cannot_be_rebuilt_is_left_out_with_the_reason_and_with_what_stands_on_it(in_host: InHost) -> None:
+    """Its group goes with it."""
+
+    def namespace_file() -> None:
+        mount("own", "/mnt", "tmpfs")
+        open("/mnt/net", "x").close()
+        mount("/proc/self/ns/uts", "/mnt/net", flags=MS_BIND)
+        mount("", "/mnt/net", flags=MS_SHARED)
+
+    capture = in_host(lambda: captured(namespace_file), identity="root")
+    assert "it keeps a namespace alive, which no mount on the host shows" == at(capture, "/mnt/net").unsupported
+    assert ["/mnt/net"] == [one.where for one in capture.cautions]
+    assert "" == at(capture, "/mnt").unsupported
+
+
+def test_a_file_that_was_removed_after_it_was_bound_is_removed_again(in_host: InHost) -> None:
+    def removed() -> None:
+        mount("own", "/mnt", "tmpfs")
+        for name in ("/mnt/gone", "/mnt/here"):
+            open(name, "x").close()
+        mount("/mnt/gone", "/mnt/here", flags=MS_BIND)
+        os.unlink("/mnt/gone")
+
+    bind = at(in_host(lambda: captured(removed), identity="root"), "/mnt/here").bind
+    assert bind is not None
+    assert ("/gone", True) == (bind.path, bind.deleted)
