@@ -43,8 +43,8 @@ def predict(plan: Plan, host: MountTable) -> tuple[Prediction, ...]:
     for group in plan.expected.groups:
         if group.host and (master := walks.end_of(group.host).master):
             masters[group.name] = HOST_GROUPS + master
-    filesystems = {one.name: one for one in plan.expected.filesystems}
-    options = {f"={one.name}": one.options for one in plan.expected.filesystems}
+    filesystems = {one.name: (f"={one.name}", one) for one in plan.expected.filesystems}
+    options = {device: one.options for device, one in filesystems.values()}
     found = []
     for namespace in plan.expected.namespaces:
         rows = _Rows()
@@ -72,7 +72,7 @@ class _Rows:
 def _predict(
     namespace: ExpectedNamespace,
     rows: _Rows,
-    filesystems: dict[str, ExpectedFilesystem],
+    filesystems: dict[str, tuple[str, ExpectedFilesystem]],  # with the name of the device
     groups: dict[str, int],
     masters: dict[str, int],
     walks: Walks,
@@ -86,10 +86,10 @@ def _predict(
         group = groups[mount.group]
         master = masters[mount.group] if mount.group else groups[mount.master]
         if mount.filesystem:
-            _, fstype, shown, _, _ = filesystems[mount.filesystem]
-            row = MountRow(number, parent_id, f"={mount.filesystem}", mount.root, mountpoint, show(mount.set), group,
-                           master, 0, mount.unbindable, fstype, shown, "")  # fmt: skip
-            rows.add(row, mount.origin, mount.name)
+            device, made = filesystems[mount.filesystem]
+            fields = (number, parent_id, device, mount.root, mountpoint, show(mount.set), group, master, 0,
+                      mount.unbindable, made.fstype, made.source, "")  # fmt: skip
+            rows.add(tuple.__new__(MountRow, fields), mount.origin, mount.name)  # MountRow() itself takes much longer
             continue
         source = walks.end_of(mount.root)
         root = TargetPath(source.root).joined(TargetPath(mount.root).relative_to(source.mountpoint))
@@ -120,12 +120,13 @@ def _place(
     if not mount.parent:
         return 0, "/"
     parent = rows.rows[numbers[mount.parent] - 1]
-    mountpoint = mount.place if parent.mountpoint == "/" and mount.place else parent.mountpoint + mount.place
-    tree = trees.get(mount.parent)
+    above, place = parent.mountpoint, mount.place
+    mountpoint = place if above == "/" and place else above + place
+    tree = trees.get(mount.parent) if trees else None
     if tree:
         for step in (*reversed(tuple(TargetPath(mountpoint).ancestors())), mountpoint):
-            while (above := tree.get((parent.mount_id, step))) is not None:
-                parent = above
+            while (higher := tree.get((parent.mount_id, step))) is not None:
+                parent = higher
     return parent.mount_id, mountpoint
 
 
