@@ -16,7 +16,7 @@ from mountplan.applier import abi, syscalls
 from mountplan.applier.refusal import KernelRefusal
 from mountplan.planner.attributes import show
 from mountplan.planner.errors import TableError
-from mountplan.planner.mountinfo import parse_mountinfo
+from mountplan.planner.mountinfo import parse_mountinfo, unescape
 from mountplan.planner.table import MountRow, MountTable
 
 IdLines = tuple[tuple[int, int, int], ...]
@@ -158,7 +158,7 @@ class Mounts:
             if sb_flags & bit:
                 options += word
         if mask & abi.STATMOUNT_MNT_OPTS and (more := text(opts)):
-            options = f"{options},{more}"
+            options = f"{options},{unescape(more)}"  # the one text that statmount(2) hands out escaped
         return MountRow(
             mount_id=mount_id,
             parent_id=parent_id,

@@ -171,6 +171,21 @@ def of_file(path: str, name: str = "") -> Subject:
     return Subject(name or os.path.basename(path), path, fd, 0)
 
 
+def is_namespace_file(path: str) -> bool:
+    """Is it the file of a namespace, of whatever kind?"""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.ioctl(fd, abi.NS_GET_NSTYPE)
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+
+
 def of_built(built: Built) -> list[Subject]:
     """The namespaces of a build, from the roots of their trees. The caller closes them."""
     found = []

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mountplan.applier.report import Reporter
     from mountplan.applier.userns import Rootless
     from mountplan.capturing import Capture
+    from mountplan.comparing import Compared
     from mountplan.keeping import Keeping, Standing
     from mountplan.planner.classic import Classic
     from mountplan.planner.difference import Drift
@@ -169,7 +170,7 @@ def load_plan(path: str) -> Plan:
 
 
 @without_collector
-def verify(plan: Plan, built: Built) -> tuple[tuple[tuple[str, MountTable], ...], Drift]:
+def read_back(plan: Plan, built: Built) -> tuple[tuple[tuple[str, MountTable], ...], Drift]:
     """What stands in the namespaces that were built, and how it differs from the plan."""
     from mountplan.planner.compare import compare, group_names
     from mountplan.planner.predict import predict as predict_tables
@@ -186,7 +187,7 @@ def _build_verified(
 
     built = build(plan, reporter, plan.run.unshare, rootless)
     try:
-        tables, drift = verify(plan, built)
+        tables, drift = read_back(plan, built)
         if drift:
             raise NotGranted(drift)
     except BaseException:
@@ -329,6 +330,28 @@ def capture(*what: int | str, name: str = "") -> Capture:
     ]
     with opened(wanted) as subjects:
         return capture_subjects(subjects, name)
+
+
+@without_collector
+def diff(first: str, second: str) -> Compared:
+    """How two sides differ; `first` and `second` are what `mountplan diff` takes: `shop.toml`, `pid:12,pid:34`, ...
+
+    Raises SubjectError, and whatever stands in the way of reading them.
+    """
+    from mountplan import comparing
+
+    return comparing.diff(first, second)
+
+
+@without_collector
+def verify(spec: str, subject: str = "") -> Compared:
+    """How what stands there differs from what a spec says; without `subject`, what is kept under the spec's name.
+
+    `subject` is a kept name, or what else `diff` takes that is live. Raises as `diff` does.
+    """
+    from mountplan import comparing
+
+    return comparing.verify(spec, subject)
 
 
 def shell() -> str:

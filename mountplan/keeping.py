@@ -17,6 +17,7 @@ from mountplan.planner.planfile import digest_of, dump_plan, load_plan
 from mountplan.planner.predict import predict
 from mountplan.planner.table import MountTable
 from mountplan.planner.view import View
+from mountplan.sides import view_of
 
 if TYPE_CHECKING:
     from mountplan.applier.inspect import Whole
@@ -211,10 +212,7 @@ def _drift(found: Opened, now: list[Whole], seen: tuple[MountTable, ...]) -> Dri
 
 def _against(plan: Plan, found: Opened, now: list[Whole]) -> Drift:
     """How what stands under a name differs from what a plan says, with the host as it was when the name was made."""
-    views = tuple(
-        View(one.name, whole.table, idmaps=whole.idmaps if whole.complete else None)
-        for one, whole in zip(found.kept.mounts, now, strict=True)
-    )
+    views = tuple(view_of(one.name, whole) for one, whole in zip(found.kept.mounts, now, strict=True))
     host = found.host()
     return differences(views_of(plan, predict(plan, host)), views, machine_of(host), arrivals=True)
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mountplan.planner.difference import Drift
     from mountplan.planner.plan import Plan
     from mountplan.planner.table import MountTable
+    from mountplan.planner.view import View
 
 Result = TypeVar("Result")
 
@@ -115,11 +117,26 @@ class Tree:
 
     def drift(self) -> Drift:
         """How what stands there now differs from the plan; empty if it does not."""
-        from mountplan.planner.compare import compare
+        from mountplan.planner.compare import compare, group_names
         from mountplan.planner.predict import predict
 
-        predictions = predict(self.plan, self._built.host)
-        return compare(predictions, tuple(self.observe(name) for name in self.names))
+        host = self._built.host
+        tables = tuple(self.observe(name) for name in self.names)
+        return compare(predict(self.plan, host), tables, host, group_names(self.plan))
+
+    def diff(self, other: Tree) -> Drift:
+        """How what stands in `other` differs from what stands here: all mounts of all namespaces, as they are now."""
+        from mountplan.planner.compare import differences, machine_of
+
+        return differences(self._views(), other._views(), machine_of(self._built.host))
+
+    def _views(self) -> tuple[View, ...]:
+        from mountplan.applier.subjects import of_built
+        from mountplan.sides import view_of
+
+        with ExitStack() as stack:
+            subjects = [stack.enter_context(subject) for subject in of_built(self._built)]
+            return tuple(view_of(subject.name, subject.read()) for subject in subjects)
 
     def close(self) -> None:
         self._built.close()

@@ -4,6 +4,7 @@
     |-- SpecError          the spec is wrong; carries every mistake that was found       (exit status 2)
     |-- PlanFileError      a plan.json is damaged, altered or of another format          (exit status 2)
     |-- TableError         a mount table cannot be read                                  (exit status 2)
+    |-- SubjectError       nobody can tell what is to be looked at                     (exit status 2)
     |-- PlanRefused        the spec is well written, but cannot come out as written      (exit status 1)
     |-- StepRefused        the kernel said no to a step                                  (exit status 3)
     |-- NotGranted         everything was carried out, but what stands there is different (exit status 3)
@@ -77,6 +78,18 @@ class TableError(MountplanError):
 
     exit_status = 2
     code = "table"
+
+
+class SubjectError(MountplanError):
+    """A command line names something to look at that is not there, or that could be several things."""
+
+    exit_status = 2
+    code = "subject"
+
+    def __init__(self, what: str, remedy: str) -> None:
+        self.what = what
+        self.remedy = remedy
+        super().__init__(f"{what}\n  remedy: {remedy}")
 
 
 class PlanRefused(MountplanError):

@@ -42,7 +42,7 @@ def parse_mountinfo(text: bytes) -> MountTable:
             told = tails.get(tail)
             if told is None:
                 fstype, source, options = tail.split(" ", 2)
-                told = tails[tail] = (fstype, unescape(source), unescape(options))
+                told = tails[tail] = (unescape(fstype), unescape(source), unescape(options))
             fstype, source, options = told
             peer_group = master = propagate_from = 0
             unbindable = False

@@ -6,6 +6,7 @@ makes plans, planner/planfile.py reads and writes them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from mountplan.planner.errors import SpecRef
@@ -132,8 +133,16 @@ class Plan(NamedTuple):
 
     def ref(self, origin: str) -> SpecRef:
         """The place in the spec that `origin` names; a part of a mount is at the mount's line if it has none itself."""
+        return self.refs()(origin)
+
+    def refs(self) -> Callable[[str], SpecRef]:
+        """ref(), for who asks often."""
         lines = dict(self.lines)
-        key = origin
-        while key and key not in lines:
-            key = key.rpartition(".")[0]
-        return SpecRef(self.file, origin, lines.get(key, 0))
+
+        def ref(origin: str) -> SpecRef:
+            key = origin
+            while key and key not in lines:
+                key = key.rpartition(".")[0]
+            return SpecRef(self.file, origin, lines.get(key, 0))
+
+        return ref

@@ -95,6 +95,18 @@ def _capture(args: argparse.Namespace, output: Output) -> int:
     return capture(args, output)
 
 
+def _diff(args: argparse.Namespace, output: Output) -> int:
+    from mountplan.cli.comparing import diff
+
+    return diff(args, output)
+
+
+def _verify(args: argparse.Namespace, output: Output) -> int:
+    from mountplan.cli.comparing import verify
+
+    return verify(args, output)
+
+
 COMMANDS: dict[str, Command] = {
     "check": _check,
     "plan": _plan,
@@ -105,6 +117,8 @@ COMMANDS: dict[str, Command] = {
     "show": _show,
     "rm": _rm,
     "capture": _capture,
+    "diff": _diff,
+    "verify": _verify,
     "explain": _explain,
     "simulate": _simulate,
     "doctor": _doctor,

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import mountplan
 from mountplan.cli.capture_parser import add_capture
+from mountplan.cli.comparing_parser import add_comparing
 from mountplan.cli.living_parser import add_living
 
 SPEC_OR_PLAN = "a spec (TOML), a saved plan (NAME.json), or - for standard input"
@@ -97,7 +98,9 @@ def make_parser() -> Parser:
     parser.add_argument("-V", "--version", action="version", version=f"mountplan {mountplan.__version__}")
     parser._positionals.title = "commands"  # there are no other positional arguments, and they shall come first
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", prog="mountplan", required=True)
-    for add in (_check, _plan, _apply, _run, _living, _capture, _explain, _simulate, _doctor, _schema, _completion):
+    for add in (_check, _plan, _apply, _run, _living, _capture, _comparing):
+        add(commands)
+    for add in (_explain, _simulate, _doctor, _schema, _completion):
         add(commands)
     return parser
 
@@ -312,6 +315,10 @@ def _living(commands: Any) -> None:
 
 def _capture(commands: Any) -> None:
     add_capture(commands, _command)
+
+
+def _comparing(commands: Any) -> None:
+    add_comparing(commands, _command)
 
 
 def _schema(commands: Any) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from typing import Any
 
+from mountplan.planner.difference import Difference
 from mountplan.planner.errors import (
     Mistake,
     MountplanError,
@@ -17,27 +18,11 @@ from mountplan.planner.errors import (
     StepRefused,
 )
 from mountplan.planner.plan import Plan
+from mountplan.planner.render.differences import mount_words
 from mountplan.planner.render.words import count, visible_lines
 
 _REMEDY = "\n  remedy: "
 _MOST_DIFFERENCES = 40
-
-
-class DifferenceLike(Protocol):
-    """planner.difference.Difference, of which nothing but the fields is needed."""
-
-    @property
-    def mount(self) -> str: ...
-    @property
-    def prop(self) -> str: ...
-    @property
-    def wanted(self) -> str: ...
-    @property
-    def found(self) -> str: ...
-    @property
-    def origin(self) -> str: ...
-    @property
-    def remedy(self) -> str: ...
 
 
 def error_text(error: MountplanError, plan: Plan | None = None) -> str:
@@ -63,16 +48,17 @@ def mistakes_text(mistakes: Iterable[Mistake]) -> str:
     return visible_lines("\n".join(map(str, mistakes)))
 
 
-def drift_text(differences: Iterable[DifferenceLike], plan: Plan | None = None) -> str:
+def drift_text(differences: Iterable[Difference], plan: Plan | None = None) -> str:
     """Every difference with its place in the spec: what was wanted, what was found, what to do."""
     lines = []
+    ref = _refs(plan)
     for number, one in enumerate(differences):
         if number == _MOST_DIFFERENCES:
             lines.append("... and more (--json has them all)")
             break
-        place = f"{_ref(one.origin, plan)}: " if one.origin else ""
+        place = f"{ref(one.origin)}: " if one.origin else ""
         wanted, found = one.wanted or "nothing", one.found or "nothing"
-        mount = f"{one.mount}: " if one.mount else ""
+        mount = f"{mount_words(one)}: " if one.mount else ""
         lines.append(f"{place}{mount}{one.prop}: wanted {wanted}, found {found}")
         if one.remedy:
             lines.append(f"  remedy: {one.remedy}")
@@ -114,14 +100,21 @@ def mistake_data(mistake: Mistake) -> dict[str, Any]:
     return {**ref_data(mistake.ref), "what": mistake.what, "remedy": mistake.remedy}
 
 
-def drift_data(differences: Iterable[DifferenceLike], plan: Plan | None = None) -> list[dict[str, Any]]:
+def drift_data(
+    differences: Iterable[Difference], plan: Plan | None = None, found_plan: Plan | None = None
+) -> list[dict[str, Any]]:
+    """Differences as values for JSON. `found_plan` is for where the other side is from a spec as well."""
+    ref, found_ref = _refs(plan), _refs(found_plan)
     return [
         {
+            "namespace": one.namespace,
             "mount": one.mount,
+            "layer": one.layer,
             "property": one.prop,
             "wanted": one.wanted,
             "found": one.found,
-            "origin": ref_data(_ref(one.origin, plan)),
+            "origin": ref_data(ref(one.origin)),
+            "found_origin": ref_data(found_ref(one.found_origin)) if one.found_origin else None,
             "remedy": one.remedy,
         }
         for one in differences
@@ -132,9 +125,9 @@ def ref_data(ref: SpecRef) -> dict[str, Any]:
     return {"file": ref.file, "line": ref.line, "key": ref.key}
 
 
-def _ref(origin: str, plan: Plan | None) -> SpecRef:
-    return plan.ref(origin) if plan else SpecRef("spec", origin)
+def _refs(plan: Plan | None) -> Callable[[str], SpecRef]:
+    return plan.refs() if plan else lambda origin: SpecRef("spec", origin)
 
 
-def _differences(error: NotGranted | NameTaken) -> tuple[DifferenceLike, ...]:
+def _differences(error: NotGranted | NameTaken) -> tuple[Difference, ...]:
     return error.differences  # type: ignore[return-value]

@@ -57,7 +57,7 @@ def compare_again(alive: Running) -> str:
             if mistakes:
                 return "\n".join(map(str, mistakes)) + "\n" + first.text
             with build(api.plan(api.load("captured.toml", first.text.encode()))) as built:
-                drift = api.verify(api.plan(api.load("captured.toml", first.text.encode())), built)[1]
+                drift = api.read_back(api.plan(api.load("captured.toml", first.text.encode())), built)[1]
                 if drift:
                     return "\n".join(map(str, drift)) + "\n" + first.text
                 with ExitStack() as stack:

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mountplan.planner.attributes import NAMES, NODEV, NOSUID, RDONLY, change
+from mountplan.planner.difference import Difference
 from mountplan.planner.errors import (
     Mistake,
     MountplanError,
@@ -385,12 +386,11 @@ def test_a_refused_step_tells_the_step_the_call_the_filesystem_and_the_remedy() 
     assert ["overlay: no lowerdir"] == data["log"]
 
 
-class Difference(tuple[str, ...]):
-    mount, prop, wanted, found, origin, remedy = "/usr", "attributes", "ro", "", "mount[1]", "ask the kernel"
+DIFFERENCE = Difference("/usr", "attributes", "ro", "", "mount[1]", "ask the kernel")
 
 
 def test_drift_is_told_with_its_place_in_the_spec() -> None:
-    error = NotGranted((Difference(),))  # type: ignore[arg-type]
+    error = NotGranted((DIFFERENCE,))
     text = error_text(error, shop())
     assert "1 difference" in text
     assert "shop.toml:15: mount[1]: /usr: attributes: wanted ro, found nothing\n  remedy: ask the kernel" in text
@@ -404,7 +404,7 @@ def test_drift_is_told_with_its_place_in_the_spec() -> None:
 
 
 def test_much_drift_is_cut() -> None:
-    error = NotGranted((Difference(),) * 500)  # type: ignore[arg-type]
+    error = NotGranted((DIFFERENCE,) * 500)
     assert len(error_text(error).splitlines()) < 100
     assert 500 == len(error_data(error)["differences"])
 

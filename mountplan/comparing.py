@@ -1,0 +1,62 @@
+"""diff and verify from end to end: two arguments -> what is different about what they name."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mountplan.planner.compare import differences, machine_of
+from mountplan.planner.difference import Drift
+from mountplan.planner.errors import SubjectError
+from mountplan.sides import Side, kept_side, plan_of, predicted, read_side, recognise
+
+_OR_DIFF = "or compare the two with `mountplan diff`"
+
+
+class Compared(NamedTuple):
+    """Both sides, and how the second differs from the first."""
+
+    first: Side
+    second: Side
+    drift: Drift
+
+
+def diff(first: str, second: str) -> Compared:
+    """Compare any two of spec, plan, kept name, process, namespace file and mountinfo file."""
+    from mountplan.applier.observe import observe
+
+    one, other = read_side(first), read_side(second)
+    machine = machine_of(observe()) if one.of_machine and other.of_machine else None
+    return Compared(one, other, differences(one.views, other.views, machine))
+
+
+def verify(spec: str, subject: str = "") -> Compared:
+    """Does what stands there match a spec, or a saved plan? Without `subject`, what is kept under the spec's name.
+
+    What arrived in a slave meanwhile is no difference. What is kept is held against what the spec makes of the host as
+    it was when the name was made.
+    """
+    from mountplan.applier import kept
+    from mountplan.applier.observe import observe
+
+    wanted = recognise(spec)
+    if wanted.kind not in ("spec", "plan"):
+        raise SubjectError(f"{spec}: is neither a spec nor a plan", f"say spec:FILE or plan:FILE, {_OR_DIFF}")
+    plan = plan_of(wanted)
+    if not subject and not plan.name:
+        raise SubjectError(f"{spec}: the spec has no name", "say what to verify: a kept name, or a process")
+    found = recognise(subject) if "," not in subject and subject else None
+    if (subject and found is None) or (found is not None and found.kind != "name"):
+        side = read_side(subject)
+        host = observe()
+    else:
+        name = found.value if found else plan.name
+        side = kept_side(name)
+        with kept.opened(name.partition("/")[0]) as standing:
+            host = standing.host()
+    if side.plan is not None:
+        raise SubjectError(f"{subject}: does not stand anywhere", f"name what is kept, or a process, {_OR_DIFF}")
+    first = predicted(spec, plan, host)
+    if found is not None and found.kind == "name" and "/" in found.value:  # one namespace of several
+        first = first._replace(views=tuple(one for one in first.views if one.namespace == side.views[0].namespace))
+    machine = machine_of(host) if side.of_machine else None
+    return Compared(first, side, differences(first.views, side.views, machine, arrivals=True))
