@@ -3,14 +3,15 @@
     python bench/run.py [--runs N] [--write]      (as root; takes minutes)
 
 Prints microseconds a mount, by the clock and of CPU time (user and system): the median over the runs, the factor from
-1,000 to 10,000 mounts (10 is linear; above 13 is a defect and marked "!"), and the peak memory of a process that
-walked the whole road. On a machine that does nothing else both times are the same; on a busy one CPU time is the one to
-look at. Runs of Python and of C take turns, so that a machine whose speed drifts treats both alike, and execute and
-floor are compared pair by pair.
+1,000 to 10,000 mounts (10 is linear; above 13 is a defect and marked "!"), and the peak memory of a process that walked
+the whole road. On a machine that does nothing else both times are the same; on a busy one CPU time is the one to look
+at. Runs of Python and of C take turns, so that a machine whose speed drifts treats both alike, and execute and floor
+are compared pair by pair.
 
-Each run is a process of its own, forked from one that has imported everything and planned nothing: memory that somebody
-else has used and freed before would have to be copied page by page when the fork writes to it. Nothing outlives a run.
---write puts the tables into bench/RESULTS.md.
+It asks for a real-time priority, so that other processes do not take turns with what is measured, C and Python alike;
+what they do to caches and memory still shows. Each run is a process of its own, forked from one that has imported
+everything and planned nothing: memory that somebody else has used and freed before would have to be copied page by page
+when the fork writes to it. Nothing outlives a run. --write puts the tables into bench/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import resource
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -71,20 +73,24 @@ class Road(NamedTuple):
 
 
 def in_child(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What `function` returns, called in a forked process, of which nothing remains."""
+    """What `function` returns, called in a forked process, of which nothing remains. SystemExit if it raises."""
     answer, say = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             with os.fdopen(say, "wb") as file:
                 pickle.dump(function(*arguments), file)
-        finally:
             os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
     os.close(say)
     with os.fdopen(answer, "rb") as file:
-        result = pickle.load(file)
-    os.waitpid(child, 0)
-    return result
+        result = file.read()
+    if os.waitpid(child, 0)[1]:
+        raise SystemExit("a run failed")
+    return pickle.loads(result)
 
 
 def walk_road(data: bytes) -> Road:
@@ -187,6 +193,15 @@ def _held(what: str, value: Times, budget: float, unit: str) -> str:
     return f"- {what}, at most {budget:g} {unit}: {by_clock} by the clock, {by_cpu} of CPU time"
 
 
+def take_priority() -> bool:
+    """Run before all normal processes, and so does what is forked; False if that is not allowed."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except OSError:
+        return False
+    return True
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time every phase, and execute against the same calls in C.")
     parser.add_argument("--runs", type=int, default=7, help="counted runs of each tree (7)")
@@ -194,7 +209,8 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="*", type=int, default=list(SIZES), help="numbers of mounts")
     parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md")
     args = parser.parse_args()
-    system = os.uname()
+    system, load = os.uname(), os.getloadavg()[1]
+    priority = "real-time" if take_priority() else "normal"
     lines = [
         "# Figures",
         "",
@@ -202,7 +218,8 @@ def main() -> None:
             (
                 f"Measured by `make bench` on {time.strftime('%Y-%m-%d')}:",
                 f"Linux {system.release.split('-')[0]}, {system.machine}, {os.cpu_count()} CPUs,",
-                f"Python {platform.python_version()}, load {os.getloadavg()[2]:.1f}; medians of {args.runs} runs.",
+                f"Python {platform.python_version()}; medians of {args.runs} runs",
+                f"with {priority} priority, beside a load of {load:.1f}.",
             )
         ),
         "",
