@@ -126,12 +126,15 @@ def either(words: Iterable[str]) -> str:
 
 
 def escape(text: str) -> str | dict[str, str]:
-    """`text` as a spec can hold it: itself, or `{ escaped = ... }` if there are bytes in it that are not UTF-8."""
+    """`text` as a spec can hold it: itself, or `{ escaped = ... }` if there are bytes in it that are not UTF-8, or a
+    newline, which a path seldom has on purpose.
+    """
     data = text.encode("utf-8", "surrogateescape")
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        pass
+    if "\n" not in text:
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            pass
     parts = []
     for char in data.decode("utf-8", "surrogateescape"):
         if char == "\\" or "\udc80" <= char <= "\udcff" or char < " ":
@@ -220,6 +223,7 @@ def _path(value: object, wanted: str) -> TargetPath:
         and value[-1] != "/"
     ):
         return TargetPath(value)
+    _in_one_line(value, wanted)
     text = _unescape(value, wanted)
     try:
         return TargetPath.parse(text)
@@ -228,21 +232,32 @@ def _path(value: object, wanted: str) -> TargetPath:
 
 
 def _inner_path(value: object, wanted: str) -> TargetPath:
+    _in_one_line(value, wanted)
     text = _unescape(value, wanted)
-    if text[:1] == "/" or not text:
-        return _path(text, wanted)
     try:
+        if text[:1] == "/":
+            return TargetPath.parse(text)
+        if not text:
+            raise ValueError
         return TargetPath.parse(f"/{text}")
     except ValueError:
         raise _unfit_path(text, wanted) from None
 
 
+def _in_one_line(value: object, wanted: str) -> None:
+    """A newline in a plain string is a slip; who means one says so."""
+    if isinstance(value, str) and "\n" in value:
+        raise Unfit(
+            f"{shown(value)} contains a newline",
+            rf"write {wanted}; or {{ escaped = '...' }}, with \012 for the newline",
+        )
+
+
 def _unfit_path(text: str, wanted: str) -> Unfit:
     if not text:
         return Unfit("is empty", f"write {wanted}")
-    if "\0" in text or "\n" in text:
-        what = "a NUL character" if "\0" in text else "a newline"
-        return Unfit(f"{shown(text)} contains {what}", f"write {wanted}; neither NUL nor newline can be in it")
+    if "\0" in text:
+        return Unfit(f"{shown(text)} contains a NUL character", f"write {wanted}; there can be none in it")
     parts = text.split("/")
     if ".." in parts:
         meant = shown(posixpath.normpath(f"/{text.lstrip('/')}"))
@@ -275,12 +290,12 @@ def argument(value: object) -> str:
 
 def word(value: object) -> str:
     """A text in one line that is not empty."""
+    _in_one_line(value, "a text in one line")
     text = _unescape(value, "a text, in quotes")
     if not text:
         raise Unfit("is empty", "write a text, or leave the key out")
-    if "\0" in text or "\n" in text:
-        what = "a NUL character" if "\0" in text else "a newline"
-        raise Unfit(f"{shown(text)} contains {what}", "leave it out")
+    if "\0" in text:
+        raise Unfit(f"{shown(text)} contains a NUL character", "leave it out")
     return text
 
 

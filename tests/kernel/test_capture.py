@@ -166,3 +166,17 @@ def test_a_file_that_was_removed_after_it_was_bound_is_removed_again(in_host: In
     bind = at(in_host(lambda: captured(removed), identity="root"), "/mnt/here").bind
     assert bind is not None
     assert ("/gone", True) == (bind.path, bind.deleted)
+
+
+def test_paths_and_sources_may_have_every_byte_but_nul(in_host: InHost) -> None:
+    odd = [bytes((number,)) for number in range(1, 256) if number != ord("/")]
+    names = [b"/mnt/x" + b"".join(odd[start : start + 127]) for start in (0, 127)] + ["/mnt/\u00fcn\u00ef".encode()]
+
+    def mounts() -> None:
+        mount("own", "/mnt", "tmpfs")
+        for name in names:
+            os.mkdir(name)
+            mount("x,=y z#\n\\\udce9", os.fsdecode(name), "tmpfs")
+
+    capture = in_host(lambda: captured(mounts), identity="root")
+    assert {os.fsdecode(name) for name in names} <= {one.target for one in capture.captured.namespaces[0].mounts}

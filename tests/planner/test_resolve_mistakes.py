@@ -828,14 +828,14 @@ def one(name: str, text: str, key: str, what: str, remedy: str) -> object:
             ROOT + tmpfs("/a\\u0000b"),
             "mount[1].target",
             '"/a\\x00b" contains a NUL character',
-            'write an absolute path, such as "/srv/data"; neither NUL nor newline can be in it',
+            'write an absolute path, such as "/srv/data"; there can be none in it',
         ),
         one(
             "a path with a newline",
             ROOT + tmpfs("/a\\nb"),
             "mount[1].target",
             '"/a\\nb" contains a newline',
-            'write an absolute path, such as "/srv/data"; neither NUL nor newline can be in it',
+            "write an absolute path, such as \"/srv/data\"; or { escaped = '...' }, with \\012 for the newline",
         ),
     ],
 )
