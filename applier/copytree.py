@@ -10,7 +10,8 @@ import errno
 import os
 import resource
 import stat
-from collections.abc import Callable, Container
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from mountplan.applier.refusal import KernelRefusal
@@ -28,19 +29,26 @@ _ACL = "system.posix_acl_"
 _LONGEST = 4000  # bytes of a path that one call takes (PATH_MAX)
 
 
-def copy_tree(source: int, target: int, refused: Refused, leave_out: Container[str] = ()) -> None:
-    """Make the empty directory `target` what the directory `source` is. Both are descriptors, of any kind.
+def copy_tree(source: int, target: int, refused: Refused) -> None:
+    """Make the empty directory `target` what the directory `source` is. Both are descriptors, of any kind."""
+    with _many_files():
+        _Copy(target, refused).tree(source)
 
-    `leave_out` are paths below the source, without a leading slash, that are not copied. For a moment the process may
-    have as many files open as its hard limit lets it: two for each level of the tree.
-    """
+
+def copy_into(source: int, directory: int, name: str, refused: Refused) -> None:
+    """Make a copy of `source`, which may be anything, in a directory."""
+    with _many_files():
+        _Copy(directory, refused).one(source, name)
+
+
+@contextmanager
+def _many_files() -> Iterator[None]:
+    """For a while, let this process have as many files open as it may: a copy takes two for each level of the tree."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    copy = _Copy(target, refused, leave_out)
     try:
-        copy.run(source)
+        yield
     finally:
-        copy.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
@@ -60,40 +68,57 @@ class _Level(NamedTuple):
 
 
 class _Copy:
-    def __init__(self, target: int, refused: Refused, leave_out: Container[str]) -> None:
+    def __init__(self, target: int, refused: Refused) -> None:
         self._top = target
         self._refused = refused
-        self._leave_out = leave_out
         self._levels: list[_Level] = []
         self._links: dict[tuple[int, int], str] = {}  # device and inode of what has several names -> the first
 
-    def close(self) -> None:
-        for level in self._levels:
-            os.close(level.source)
-            os.close(level.target)
+    def tree(self, source: int) -> None:
+        self._enter("", source, self._top, ".")
+        self._go_on()
 
-    def run(self, source: int) -> None:
-        self._enter("", source, ".", self._top, ".")
-        while self._levels:
-            level = self._levels[-1]
-            if level.names:
-                name = level.names.pop()
-                path = f"{level.path}/{name}" if level.path else name
-                if path not in self._leave_out:
-                    self._copy(path, name, level)
-                continue
-            # Times are set when nothing more is put in, and default ACLs would go to what is.
-            self._dress(level.path, level.source, level.target, level.status)
-            self._levels.pop()
-            os.close(level.source)
-            os.close(level.target)
+    def one(self, source: int, name: str) -> None:
+        self._copy(name, source, name, self._top)
+        self._go_on()
 
-    def _enter(self, path: str, source: int, source_name: str, target: int, target_name: str) -> None:
-        """Go into a directory, by names below two descriptors."""
+    def _go_on(self) -> None:
+        """Copy all that is left in the directories which were entered, and in those below."""
+        try:
+            while self._levels:
+                level = self._levels[-1]
+                if level.names:
+                    self._next(level)
+                    continue
+                # Times are set when nothing more is put in, and default ACLs would go to what is.
+                self._dress(level.path, level.source, level.target, level.status)
+                self._levels.pop()
+                os.close(level.source)
+                os.close(level.target)
+        finally:
+            for level in self._levels:
+                os.close(level.source)
+                os.close(level.target)
+
+    def _next(self, level: _Level) -> None:
+        name = level.names.pop()
+        path = f"{level.path}/{name}" if level.path else name
+        try:
+            source = os.open(name, _NODE, dir_fd=level.source)
+        except OSError as error:
+            self._refused(path, "cannot look at it", error)
+            return
+        try:
+            self._copy(path, source, name, level.target)
+        finally:
+            os.close(source)
+
+    def _enter(self, path: str, source: int, directory: int, name: str) -> None:
+        """Go into a directory, whose copy is there by now under this name."""
         opened: list[int] = []
         try:
-            opened.append(os.open(source_name, _DIRECTORY, dir_fd=source))
-            opened.append(os.open(target_name, _DIRECTORY, dir_fd=target))
+            opened.append(os.open(".", _DIRECTORY, dir_fd=source))
+            opened.append(os.open(name, _DIRECTORY, dir_fd=directory))
             names = sorted(os.listdir(opened[0]), reverse=True)
             self._levels.append(_Level(path, opened[0], opened[1], os.fstat(opened[0]), names))
         except OSError as error:
@@ -101,32 +126,24 @@ class _Copy:
                 os.close(fd)
             self._refused(path, "cannot read the directory", error)
 
-    def _copy(self, path: str, name: str, level: _Level) -> None:
-        try:
-            source = os.open(name, _NODE, dir_fd=level.source)
-        except OSError as error:
-            self._refused(path, "cannot look at it", error)
+    def _copy(self, path: str, source: int, name: str, directory: int) -> None:
+        status = os.fstat(source)
+        if stat.S_ISDIR(status.st_mode):
+            self._directory(path, source, name, directory)
+            return
+        key = (status.st_dev, status.st_ino)
+        if status.st_nlink > 1 and key in self._links:
+            self._link(path, self._links[key], name, directory)
+            return
+        target = self._make(path, source, status, name, directory)
+        if target < 0:
             return
         try:
-            status = os.fstat(source)
-            if stat.S_ISDIR(status.st_mode):
-                self._directory(path, source, name, level.target)
-                return
-            key = (status.st_dev, status.st_ino)
-            if status.st_nlink > 1 and key in self._links:
-                self._link(path, self._links[key], name, level.target)
-                return
-            target = self._make(path, source, status, name, level.target)
-            if target < 0:
-                return
-            try:
-                self._dress(path, source, target, status)
-            finally:
-                os.close(target)
-            if status.st_nlink > 1:
-                self._links[key] = path
+            self._dress(path, source, target, status)
         finally:
-            os.close(source)
+            os.close(target)
+        if status.st_nlink > 1:
+            self._links[key] = path
 
     def _directory(self, path: str, source: int, name: str, directory: int) -> None:
         try:
@@ -134,7 +151,7 @@ class _Copy:
         except OSError as error:
             self._refused(path, "cannot make the directory", error)
             return
-        self._enter(path, source, ".", directory, name)
+        self._enter(path, source, directory, name)
 
     def _link(self, path: str, first: str, name: str, directory: int) -> None:
         opened = -1

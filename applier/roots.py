@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mountplan.applier import abi, syscalls
@@ -33,7 +33,9 @@ _KINDS: dict[int, NodeKind] = {
 }
 
 _Seen = tuple[int, int, int, str] | None  # mode, major and minor, link
-_Answer = list[_Seen]
+# From a path, the id that the mount there must have, and the id that it is known by: in a copy of the namespace, they
+# differ. None if another mount is there.
+See = Callable[[bytes, int, int], Any]
 
 
 class LiveFacts:
@@ -54,15 +56,15 @@ class LiveFacts:
         found: list[Root | None] = [None] * len(wanted)
         for space, numbers in by_space.items():
             mounts = [wanted[number][1] for number in numbers]
-            answer = look(self._subjects[space], self._tables[space], mounts)
+            answer = look(self._subjects[space], self._tables[space], mounts, _stat)
             for number, one in zip(numbers, answer, strict=True):
                 if one is not None:
                     found[number] = Root(_KINDS[stat.S_IFMT(one[0])], one[1:3], one[3])
         return found
 
 
-def look(subject: Subject, table: MountTable, mounts: Sequence[int]) -> _Answer:
-    """What the roots of these mounts (by id) are; None for what cannot be seen."""
+def look(subject: Subject, table: MountTable, mounts: Sequence[int], see: See) -> list[Any]:
+    """What `see` says of the roots of these mounts (by id), in a child process; None for what cannot be seen."""
     tree = MountTree(table)
     indices = {row.mount_id: index for index, row in enumerate(tree.rows)}
     paths = {mount: os.fsencode(path_to(tree, 0, indices[mount])) for mount in mounts if mount in indices}
@@ -70,16 +72,16 @@ def look(subject: Subject, table: MountTable, mounts: Sequence[int]) -> _Answer:
     root = subject.root()
     try:
 
-        def visible() -> _Answer:
+        def visible() -> list[Any]:
             enter(subject.fd)
-            return [_stat(paths.get(mount, b""), mount) for mount in mounts]
+            return [see(paths.get(mount, b""), mount, mount) for mount in mounts]
 
-        def covered() -> _Answer:
+        def covered() -> list[Any]:
             enter(subject.fd)
             if root >= 0 and _is_root(root, tree.rows[0].mount_id):
                 os.fchdir(root)
                 os.chroot(".")
-            return _lay_open(proc, tree, [indices.get(mount, -1) for mount in missing])
+            return _lay_open(proc, tree, [indices.get(mount, -1) for mount in missing], see)
 
         try:
             found = in_child(visible)
@@ -107,7 +109,7 @@ def _is_root(fd: int, mount: int) -> bool:
     return found[0] == mount and found[4]
 
 
-def _stat(path: bytes, mount: int) -> _Seen:
+def _stat(path: bytes, mount: int, _: int) -> _Seen:
     try:
         found, mode, major, minor, is_root = syscalls.stat_root(abi.AT_FDCWD, path)
         if found != mount or not is_root:
@@ -117,17 +119,17 @@ def _stat(path: bytes, mount: int) -> _Seen:
         return None
 
 
-def _lay_open(proc: int, tree: MountTree, indices: list[int]) -> _Answer:
+def _lay_open(proc: int, tree: MountTree, indices: list[int], see: See) -> list[Any]:
     """Look at mounts (by index) that are covered, in a copy of the namespace from which the covers are taken away."""
     start = {row.mount_id: index for index, row in enumerate(tree.rows)}[syscalls.mount_id(abi.AT_FDCWD, b"/")]
     syscalls.unshare(abi.CLONE_NEWNS)
     copy = os.open("self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
     wanted = sorted(index for index in indices if index >= 0)
-    done: dict[int, _Seen] = {}
+    done: dict[int, Any] = {}
     gone: set[int] = set()
     while True:
         end = tree.end_of(start)
-        _uncover(proc, tree, start, [index for index in wanted if start <= index < end], done, gone)
+        _uncover(proc, tree, start, [index for index in wanted if start <= index < end], done, gone, see)
         below = tree.parents[start]
         if all(start <= index < end for index in wanted) or below < 0 or tree.rows[below].peer_group:
             return [done.get(index) for index in indices]
@@ -138,7 +140,9 @@ def _lay_open(proc: int, tree: MountTree, indices: list[int]) -> _Answer:
         start = below
 
 
-def _uncover(proc: int, tree: MountTree, start: int, wanted: list[int], done: dict[int, _Seen], gone: set[int]) -> None:
+def _uncover(
+    proc: int, tree: MountTree, start: int, wanted: list[int], done: dict[int, Any], gone: set[int], see: See
+) -> None:
     """Look at mounts that stand on mount `start`, which is our root in the copy; enters them in `done`."""
     syscalls.mount(b"/", abi.MS_REC | abi.MS_PRIVATE)
     copy = _own_tree(proc)
@@ -161,7 +165,10 @@ def _uncover(proc: int, tree: MountTree, start: int, wanted: list[int], done: di
                     syscalls.umount2(os.fsencode(path_to(tree, start, cover)), abi.MNT_DETACH | abi.UMOUNT_NOFOLLOW)
                     gone.update(range(cover, tree.end_of(cover)))
             stack.pop()
-            done[one] = _stat(os.fsencode(path_to(tree, start, one)), same[one]) if one in same else None
+            if one in same:
+                done[one] = see(os.fsencode(path_to(tree, start, one)), same[one], tree.rows[one].mount_id)
+            else:
+                done[one] = None
 
 
 def _stacks(tree: MountTree, index: int) -> Iterable[int]:

@@ -11,11 +11,14 @@ from mountplan.applier import kept
 from mountplan.applier.observe import observe
 from mountplan.applier.roots import LiveFacts
 from mountplan.applier.subjects import Subject, of_file, of_process, of_tree
+from mountplan.planner.capture.contents import find_fillings, with_contents
 from mountplan.planner.capture.mounts import Live, capture
 from mountplan.planner.capture.words import Captured, Caution
 from mountplan.planner.capture.writing import write_spec
+from mountplan.planner.mounttree import MountTree
 from mountplan.planner.naming import Names
 from mountplan.planner.seedbase import without_base
+from mountplan.planner.table import MountTable
 
 
 class Wanted(NamedTuple):
@@ -59,8 +62,19 @@ def _open(kind: str, value: str) -> list[Subject]:
     return kept.subjects(value)
 
 
-def capture_subjects(subjects: Sequence[Subject], name: str = "") -> Capture:
-    """What stands in these namespaces, as a spec named `name`, or as the first of them. Raises TableError."""
+class Folder(NamedTuple):
+    """A directory to be made for the files of captured filesystems, and what the spec calls it."""
+
+    path: str
+    shown: str
+
+
+def capture_subjects(subjects: Sequence[Subject], name: str = "", contents: Folder | None = None) -> Capture:
+    """What stands in these namespaces, as a spec named `name`, or as the first of them.
+
+    With `contents`, the files of tmpfs and ramfs are taken into that. Raises TableError; OSError if the directory
+    cannot be made.
+    """
     host = observe()
     names = Names()
     lives = []
@@ -76,5 +90,26 @@ def capture_subjects(subjects: Sequence[Subject], name: str = "") -> Capture:
             where = label if len(subjects) > 1 else ""
             cautions.append(Caution(where, "what its root does not show is missing: that takes Linux 6.11"))
     captured = capture(lives, host, LiveFacts(subjects, tables, host), name=name or lives[0].name)
+    if contents is not None:
+        captured, more = _take_contents(captured, subjects, tables, contents)
+        cautions += more
     cautions += captured.cautions
     return Capture(write_spec(captured, ["Written by `mountplan capture`."]), tuple(cautions), captured)
+
+
+def _take_contents(
+    captured: Captured, subjects: Sequence[Subject], tables: Sequence[MountTable], folder: Folder
+) -> tuple[Captured, list[Caution]]:
+    """Store the files of all filesystems that can have some, and have the spec fill those from there."""
+    from mountplan.applier.storing import store
+
+    stored = store(find_fillings(captured, [MountTree(table) for table in tables]), subjects, tables, folder.path)
+    cautions = []
+    for one in stored:
+        space = captured.namespaces[one.filling.space].name
+        where = f"{space}:{one.filling.target}" if len(subjects) > 1 else one.filling.target
+        cautions += [Caution(where, f"contents: {what}") for what in one.told]
+        if one.untold:
+            cautions.append(Caution(where, f"contents: as much for {one.untold} more"))
+    there = [(one.filling, f"{folder.shown}/{one.filling.name}", one.there) for one in stored if one.is_there]
+    return with_contents(captured, there), cautions

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 
-from mountplan.capturing import Capture, Wanted, capture_subjects, opened
+from mountplan.capturing import Capture, Folder, Wanted, capture_subjects, opened
 from mountplan.cli.output import Output
 from mountplan.cli.parser import UsageError
 from mountplan.planner.render.words import count, visible
@@ -22,8 +24,17 @@ def capture(args: argparse.Namespace, output: Output) -> int:
             checked_name(args.name)
         except Unfit as error:
             raise UsageError(f"--name: {error}", "capture") from None
+    folder = _folder(args)
     with opened(wanted) as subjects:
-        found = capture_subjects(subjects, args.name or "")
+        try:
+            found = capture_subjects(subjects, args.name or "", folder)
+        except OSError as error:
+            if folder is None or error.filename != folder.path:
+                raise
+            what = "is there already" if error.errno == errno.EEXIST else f"cannot be made: {error.strerror}"
+            raise UsageError(
+                f"--contents: {folder.path} {what}; name a directory that is not there", "capture"
+            ) from None
     if args.output is not None:
         _save(args.output, found.text)
     if output.as_json:
@@ -39,6 +50,20 @@ def capture(args: argparse.Namespace, output: Output) -> int:
             f"Saved {mounts} to {visible(args.output)}; look at it with: mountplan plan {visible(args.output)}\n"
         )
     return 0
+
+
+def _folder(args: argparse.Namespace) -> Folder | None:
+    """Where --contents has them: beside the spec, if it does not say."""
+    if args.contents is None:
+        return None
+    path = args.contents
+    if not path:
+        if args.output is None:
+            raise UsageError("--contents: name a directory (--contents=DIR), or save the spec with -o", "capture")
+        path = f"{args.output.removesuffix('.toml')}.contents"
+    if args.output is None:
+        return Folder(path, os.path.abspath(path))
+    return Folder(path, os.path.relpath(path, os.path.dirname(args.output) or "."))
 
 
 def _save(name: str, text: str) -> None:

@@ -53,4 +53,8 @@ def add_capture(commands: Any, command: NewCommand) -> None:
     )
     parser.add_argument("--ns", metavar="FILE", action=_Append, help="the one behind a namespace file")
     parser.add_argument("-o", "--output", metavar="FILE", help="save the spec there (standard output)")
+    parser.add_argument(
+        "--contents", metavar="DIR", nargs="?", const="",
+        help="take the files of tmpfs and ramfs into a new directory (beside the spec: FILE.contents)",
+    )  # fmt: skip
     parser.add_argument("--name", metavar="NAME", help="the spec's name (that of the program, file or kept name)")

@@ -29,10 +29,10 @@ def target(tmp_path: Path) -> Path:
     return tmp_path / "target"
 
 
-def copy(source: Path, target: Path, refused: Refused = refuse, leave_out: frozenset[str] = frozenset()) -> None:
+def copy(source: Path, target: Path, refused: Refused = refuse) -> None:
     opened = [os.open(path, os.O_PATH | os.O_CLOEXEC) for path in (source, target)]
     try:
-        copy_tree(opened[0], opened[1], refused, leave_out)
+        copy_tree(opened[0], opened[1], refused)
     finally:
         for fd in opened:
             os.close(fd)
@@ -74,14 +74,6 @@ def below(here: int) -> int:
     fd = os.open(NAME, os.O_PATH, dir_fd=here)
     os.close(here)
     return fd
-
-
-def test_what_is_left_out_is_left_out_with_all_that_is_in_it(source: Path, target: Path) -> None:
-    (source / "a" / "b").mkdir(parents=True)
-    (source / "a" / "b" / "c").touch()
-    (source / "b").touch()
-    copy(source, target, leave_out=frozenset({"a/b"}))
-    assert {".", "a", "b"} == set(portrait(target))
 
 
 @pytest.mark.needs_kernel("nobody")

@@ -1,0 +1,168 @@
+"""capture --contents: the files of filesystems that only live in memory come along, whatever covers them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mountplan import api
+from mountplan.applier.subjects import of_built, of_process
+from mountplan.capturing import Capture, Folder, capture_subjects
+from tests.hosts import InHost, mount
+from tests.kernel.states import Act, Running, running
+from tests.portrait import Portrait, make_menagerie, portrait
+from tests.trees import Tree, tree
+
+pytestmark = pytest.mark.needs_kernel("set-group", "root", "device-nodes")
+
+BEGIN = Act(0, "begin", (False,))
+
+
+@contextmanager
+def alive(folder: Path) -> Iterator[tuple[Running, Path]]:
+    """A namespace with a process in it, and a path by which its root can be reached; `folder` becomes a tmpfs."""
+    mount("t", str(folder), "tmpfs")  # whose blocks are counted as the captured are
+    with running([BEGIN]) as one:
+        yield one, Path(f"/proc/{one.pids[0]}/root")
+
+
+def taken(one: Running, folder: Path, name: str = "first") -> Capture:
+    with of_process(one.pids[0]) as subject:
+        return capture_subjects([subject], "state", Folder(str(folder / name), str(folder / "first")))
+
+
+@contextmanager
+def again(capture: Capture) -> Iterator[Tree]:
+    """The captured state, built."""
+    with tree(api.plan(api.load("captured.toml", capture.text.encode()))) as built:
+        yield built
+
+
+def test_all_that_a_filesystem_can_hold_is_there_again_and_is_captured_alike(tmp_path: Path, in_host: InHost) -> None:
+    def script() -> dict[str, Any]:
+        with alive(tmp_path) as (one, root):
+            one.carry_out(Act(0, "tmpfs", ("/a", "feed", "", 0)))
+            make_menagerie(root / "a")
+            first = taken(one, tmp_path)
+            with again(first) as built, ExitStack() as stack:
+                subjects = [stack.enter_context(subject) for subject in of_built(built.built)]
+                second = capture_subjects(subjects, "state", Folder(f"{tmp_path}/second", f"{tmp_path}/first"))
+                return {
+                    "there": portrait(root / "a"),
+                    "stored": portrait(tmp_path / "first/a"),
+                    "here": built.inside(lambda: portrait("/a")),
+                    "texts": (first.text, second.text),
+                    "cautions": first.cautions,
+                }
+
+    found = in_host(script, identity="root")
+    assert found["there"] == found["here"]
+    assert found["there"] == found["stored"]
+    assert found["texts"][0] == found["texts"][1]
+    assert () == found["cautions"]
+
+
+def test_what_other_mounts_cover_is_taken_as_well(tmp_path: Path, in_host: InHost) -> None:
+    """Files below a mountpoint, in a file that is one, and in a filesystem that another one is upon."""
+
+    def script() -> tuple[dict[str, Portrait], list[str]]:
+        with alive(tmp_path) as (one, root):
+            (root / "b/a/f").write_text("below a directory")
+            (root / "f").write_text("below a file")
+            one.carry_out(Act(0, "bind file", ("/g", "/f")))
+            one.carry_out(Act(0, "tmpfs", ("/b", "low", "", 0)))
+            (root / "b/low").write_text("low")
+            one.carry_out(Act(0, "tmpfs", ("/b", "high", "", 0)))
+            (root / "b/high").write_text("high")
+            with again(taken(one, tmp_path)) as built:
+                return portrait(tmp_path / "first"), built.inside(lambda: os.listdir("/b"))
+
+    stored, on_top = in_host(script, identity="root")
+    assert {"root/b/a/f", "root/f", "b/low"} <= set(stored)
+    assert ["b-2/high"] == [path for path in stored if path.endswith("/high")]
+    assert "high" in on_top
+    assert "low" not in on_top
+
+
+def test_a_file_that_has_lost_its_name_keeps_what_is_in_it(tmp_path: Path, in_host: InHost) -> None:
+    def script() -> tuple[str, list[str]]:
+        with alive(tmp_path) as (one, root):
+            (root / "a/f").write_text("gone")
+            one.carry_out(Act(0, "bind file", ("/a/f", "/g")))
+            os.unlink(root / "a/f")
+            with again(taken(one, tmp_path)) as built:
+                return built.inside(lambda: (Path("/g").read_text(), os.listdir("/a")))
+
+    text, names = in_host(script, identity="root")
+    assert "gone" == text
+    assert "f" not in names
+
+
+def test_what_the_spec_makes_by_itself_is_not_stored(tmp_path: Path, in_host: InHost) -> None:
+    """A filesystem that holds mountpoints and nothing else needs no directory; neither does an empty one."""
+
+    def script() -> tuple[str, list[str]]:
+        with alive(tmp_path) as (one, root):
+            one.carry_out(Act(0, "tmpfs", ("/a", "feed", "mode=0700", 0)))
+            for name in ("a/a", "a/b/a", "a/c"):
+                shutil.rmtree(root / name)
+            for name in ("a/f", "a/g"):
+                os.chmod(root / name, 0o644)
+            one.carry_out(Act(0, "tmpfs", ("/a/b", "empty", "", 0)))
+            one.carry_out(Act(0, "bind file", ("/a/f", "/a/g")))
+            for path in (root / "a/b").iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            one.carry_out(Act(0, "pivot", ("/a",)))
+            return taken(one, tmp_path).text, os.listdir(tmp_path)
+
+    text, names = in_host(script, identity="root")
+    assert "contents" not in text
+    assert [] == names
+
+
+def test_a_directory_that_is_there_already_is_left_alone(tmp_path: Path, in_host: InHost) -> None:
+    def script() -> str:
+        with alive(tmp_path) as (one, _):
+            (tmp_path / "first").mkdir()
+            (tmp_path / "first/mine").touch()
+            with pytest.raises(FileExistsError):
+                taken(one, tmp_path)
+            return " ".join(os.listdir(tmp_path / "first"))
+
+    assert "mine" == in_host(script, identity="root")
+
+
+def test_to_look_does_not_change_when_a_file_was_last_read(tmp_path: Path, in_host: InHost) -> None:
+    def script() -> tuple[int, int]:
+        with alive(tmp_path) as (one, root):
+            (root / "a/f").write_text("x")
+            os.utime(root / "a/f", ns=(5, 7))
+            taken(one, tmp_path)
+            return os.stat(root / "a/f").st_atime_ns, os.stat(tmp_path / "first/root/a/f").st_atime_ns
+
+    assert (5, 5) == in_host(script, identity="root")
+
+
+def test_what_cannot_be_stored_is_told_and_the_rest_is(tmp_path: Path, in_host: InHost) -> None:
+    """As where no device nodes can be made: here, where extended attributes of their kind cannot be stored."""
+
+    def script() -> tuple[list[str], str, int]:
+        with alive(tmp_path) as (one, root):
+            (root / "a/f").write_text("x")
+            os.chmod(root / "a/f", 0o640)
+            os.setxattr(root / "a/f", "user.note", b"kept")
+            mount("r", str(tmp_path), "ramfs")
+            capture = taken(one, tmp_path)
+            stored = tmp_path / "first/root/a/f"
+            return [str(one) for one in capture.cautions], stored.read_text(), stat.S_IMODE(stored.stat().st_mode)
+
+    told, text, mode = in_host(script, identity="root")
+    assert ["/: contents: /a/f: cannot give it the extended attribute user.note: operation not supported"] == told
+    assert ("x", 0o640) == (text, mode)
