@@ -13,7 +13,7 @@ from mountplan.applier import abi, syscalls
 from mountplan.applier.copytree import copy_into, copy_tree
 from mountplan.applier.roots import look
 from mountplan.applier.subjects import Subject
-from mountplan.planner.capture.contents import Filling, View
+from mountplan.planner.capture.words import Filling, View
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.table import MountTable
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
 
-from mountplan.planner.capture.words import Captured, CapturedMount
+from mountplan.planner.capture.words import Captured, CapturedMount, Filling, View
 from mountplan.planner.contents import FILLABLE
 from mountplan.planner.mounttree import MountTree
 from mountplan.planner.naming import Names
@@ -13,31 +12,6 @@ from mountplan.planner.paths import TargetPath
 
 _DELETED = "//deleted"
 _TMPFS_MODE, _RAMFS_MODE = 0o1777, 0o755
-
-
-class View(NamedTuple):
-    """A part of a filesystem, at `path` of it, that is seen through a mount (by id) of namespace `space`."""
-
-    path: str
-    space: int
-    mount: int
-
-
-class Filling(NamedTuple):
-    """A filesystem that the spec makes: the mount that does, as its number in its namespace, and where that stands.
-
-    `views` together show all of it that can be seen. `files` are paths of it that the spec declares, `made` those and
-    the ones that it makes for mounts to stand on. `root` is what the options make its root: mode, user and group.
-    """
-
-    name: str
-    space: int
-    number: int
-    target: str
-    views: tuple[View, ...]
-    files: tuple[str, ...]
-    made: frozenset[str]
-    root: tuple[int, int, int]
 
 
 def find_fillings(captured: Captured, trees: Sequence[MountTree]) -> list[Filling]:

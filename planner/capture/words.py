@@ -117,3 +117,28 @@ class Captured(NamedTuple):
     namespaces: tuple[CapturedNamespace, ...]
     unshare: tuple[str, ...]
     cautions: tuple[Caution, ...]
+
+
+class View(NamedTuple):
+    """A part of a filesystem, at `path` of it, that is seen through a mount (by id) of namespace `space`."""
+
+    path: str
+    space: int
+    mount: int
+
+
+class Filling(NamedTuple):
+    """A filesystem that the spec makes: the mount that does, as its number in its namespace, and where that stands.
+
+    `views` together show all of it that can be seen. `files` are paths of it that the spec declares, `made` those and
+    the ones that it makes for mounts to stand on. `root` is what the options make its root: mode, user and group.
+    """
+
+    name: str
+    space: int
+    number: int
+    target: str
+    views: tuple[View, ...]
+    files: tuple[str, ...]
+    made: frozenset[str]
+    root: tuple[int, int, int]
