@@ -40,8 +40,10 @@ from mountplan.applier.execute import execute
 from mountplan.applier.facts import LiveHost
 from mountplan.applier.kernel import LinuxKernel
 from mountplan.applier.report import Reporter
-from mountplan.planner.compare import compare
+from mountplan.planner.compare import compare, group_names
+from mountplan.planner.foresight import foresee
 from mountplan.planner.graph import find_order
+from mountplan.planner.mountcount import check_mount_count
 from mountplan.planner.mountinfo import parse_mountinfo
 from mountplan.planner.predict import predict
 from mountplan.planner.resolve import resolve
@@ -51,7 +53,7 @@ from specs import KINDS, spec
 SIZES = (100, 1_000, 10_000)
 PLANNING = ("load", "resolve", "order", "plan")
 READING = ("observe", "predict", "compare")
-PHASES = (*PLANNING, "execute", *READING)
+PHASES = (*PLANNING, "count", "execute", *READING, "foresee")
 FACTOR = 13.0
 FLOOR_BUDGET = 1.35
 PLANNING_BUDGET = 100.0  # microseconds a mount, load to plan, at 10,000
@@ -109,14 +111,17 @@ def walk_road(data: bytes) -> Road:
     topology = timed("resolve", resolve, parsed, host)
     graph = timed("order", find_order, topology)
     plan = timed("plan", make_plan, topology, graph)
+    timed("count", check_mount_count, plan, before, host.mount_max, None)
     kernel = LinuxKernel()
     timed("execute", execute, plan.steps, kernel, Reporter())
     table = timed("observe", lambda: parse_mountinfo(_read(kernel.finished[0].mountinfo)))
     predictions = timed("predict", predict, plan, before)
-    drift = timed("compare", compare, predictions, (table,))
+    drift = timed("compare", compare, predictions, (table,), before, group_names(plan))
     if drift:
         raise SystemExit(f"what was built is not what was asked for: {drift[0]}")
-    return Road(times, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    timed("foresee", foresee, plan, before, host.mount_max, None)  # for `plan` and `check`; nothing is built after it
+    return Road(times, memory)
 
 
 def _read(fd: int) -> bytes:
