@@ -1,49 +1,89 @@
-"""All mount namespaces that processes are in, as far as this user may see them."""
+"""All mount namespaces that processes are in, or that are kept, as far as this user may see them."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import NamedTuple
 
+from mountplan.applier import kept
 from mountplan.applier.observe import observe
-from mountplan.applier.subjects import command_of
-from mountplan.planner.errors import TableError
+from mountplan.applier.subjects import Subject, command_of
+from mountplan.planner.errors import MountplanError, TableError
+from mountplan.planner.seedbase import without_base
 from mountplan.planner.table import MountTable
+
+HOST = "host"
 
 
 class Inhabited(NamedTuple):
-    """A namespace, known by the process in it with the lowest pid: its pid, its command, and what it sees."""
+    """A namespace: what it is called, its number (of its file's inode), and what is seen in it."""
 
-    pid: int
-    command: str
+    name: str
+    inode: int
     table: MountTable
 
 
-def every_namespace(first: int | None = None) -> tuple[Inhabited, ...]:
-    """The namespaces of all processes, each once; that of `first` before all others, and seen as that process sees it.
+def of_process(pid: int) -> Inhabited:
+    """The namespace of a process, as that sees it. Raises TableError."""
+    table = observe(pid)
+    inode = _namespace(pid)
+    return Inhabited(HOST if inode == _namespace(1) else f"process {pid} ({command_of(pid)})", inode, table)
 
-    What may not be read, and what ends meanwhile, is left out; but TableError if it is `first`.
-    """
-    found: list[Inhabited] = []
-    known: set[str] = set()
-    if first is not None:
-        table = observe(first)
-        known.add(_namespace(first))
-        found.append(Inhabited(first, command_of(first), table))
-    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdecimal()):
-        namespace = _namespace(pid)
-        if not namespace or namespace in known:
-            continue
-        try:
-            found.append(Inhabited(pid, command_of(pid), observe(pid)))
-        except TableError:
-            continue
-        known.add(namespace)
+
+def of_kept(name: str) -> tuple[Inhabited, ...]:
+    """The namespaces that are kept under a name, each from the root of its tree. Raises NotKept or TableError."""
+    found = []
+    subjects = kept.subjects(name)
+    try:
+        for subject in subjects:
+            table, _ = without_base(subject.read().table)
+            found.append(Inhabited(subject.label, os.fstat(subject.fd).st_ino, table))
+    finally:
+        _close(subjects)
     return tuple(found)
 
 
-def _namespace(pid: int) -> str:
+def everyone_else(known: set[int]) -> Iterator[Inhabited]:
+    """All other namespaces than those with the numbers `known`, each once: kept ones, then by the lowest pid in them.
+
+    What may not be read, and what ends meanwhile, is left out.
+    """
+    known = set(known)
+    for name in _kept_names():
+        try:
+            found = of_kept(name)
+        except (MountplanError, OSError):
+            continue
+        for one in found:
+            if one.inode not in known:
+                known.add(one.inode)
+                yield one
+    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdecimal()):
+        inode = _namespace(pid)
+        if not inode or inode in known:
+            continue
+        known.add(inode)
+        try:
+            yield of_process(pid)
+        except TableError:
+            known.discard(inode)
+
+
+def _kept_names() -> tuple[str, ...]:
     try:
-        return os.readlink(f"/proc/{pid}/ns/mnt")
+        return kept.names()
+    except MountplanError:
+        return ()
+
+
+def _close(subjects: list[Subject]) -> None:
+    for subject in subjects:
+        subject.close()
+
+
+def _namespace(pid: int) -> int:
+    try:
+        return os.stat(f"/proc/{pid}/ns/mnt").st_ino
     except OSError:
-        return ""
+        return 0

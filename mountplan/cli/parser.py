@@ -271,12 +271,14 @@ def _explain(commands: Any) -> None:
         "in the namespace and across its border. Or what a mount or an unmount at a path\n"
         "would do everywhere, with the reasons. Nothing is mounted.",
         "  mountplan explain shop.toml\n"
+        "  mountplan explain shop                     what is kept as shop\n"
         "  mountplan explain 1234                     the namespace of process 1234\n"
         "  mountplan explain 1234 --mount /srv/feed   where a mount there would appear\n"
         "  mountplan explain 1234 --unmount /srv      what would vanish with it, and where\n"
         "  mountplan explain 1234 --why /srv/feed     how it can have come there",
     )
-    parser.add_argument("what", metavar="SPEC|PID", help=f"{SPEC_OR_PLAN}; or the number of a process")
+    what = f"{SPEC_OR_PLAN}; a kept name, or NAME/NAMESPACE; or the number of a process"
+    parser.add_argument("what", metavar="SPEC|NAME|PID", help=what)
     question = parser.add_mutually_exclusive_group()
     question.add_argument("--mount", metavar="PATH", help="where a mount at PATH would appear")
     question.add_argument("--unmount", metavar="PATH", help="what an unmount of PATH would take away")
@@ -300,8 +302,8 @@ def _simulate(commands: Any) -> None:
     parser.add_argument(
         "--from",
         dest="start",
-        metavar="SPEC|PID",
-        help="begin with what a spec would build, or with what a process sees, not with an empty tmpfs",
+        metavar="SPEC|NAME|PID",
+        help="begin with what a spec would build, what is kept, or what a process sees, not with an empty tmpfs",
     )
     parser.add_argument(
         "--compare-kernel", action="store_true", help="carry it out for real in a throw-away namespace as well"

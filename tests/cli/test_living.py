@@ -15,7 +15,7 @@ import pytest
 
 from tests.commands import programs
 from tests.hosts import CHECKOUT, InHost
-from tests.keptnames import SPEC, in_runtime_directory, on_run
+from tests.keptnames import SPEC, TWO, in_runtime_directory, on_run
 
 pytestmark = pytest.mark.needs_kernel("set-group")
 
@@ -262,3 +262,27 @@ def test_what_a_crash_has_left_is_told_when_it_is_cleaned(on_host: Callable[...,
     assert "mountplan: half is forgotten: " in first.err
     assert first.out.split()[-5:-3] == ["shop", "-"]
     assert "" == again.err
+
+
+def test_what_is_kept_is_explained_and_simulated_with_all_its_namespaces(on_host: Callable[..., Any]) -> None:
+    """A name stands for what it keeps; NAME/NAMESPACE asks from another one's point of view."""
+
+    def script() -> list[Ended]:
+        mountplan("apply", spec(TWO))
+        return [
+            mountplan("explain", "pair", "--mount", "/feed/x"),
+            mountplan("explain", "pair/right"),
+            mountplan("simulate", "-", "--from", "pair", stdin="mkdir /feed/x\nmount -t tmpfs new /feed/x\n"),
+            mountplan("explain", "pair/middle"),
+            mountplan("explain", "nobody"),
+        ]
+
+    effects, groups, simulated, no_namespace, no_name = on_host(script)
+    assert "/feed/x in pair/right appears" in effects.out
+    assert groups.out.startswith("Peer group 1: /feed, /feed in pair/left\n")
+    assert "└─/feed/x" in simulated.out
+    assert (2, "mountplan: no namespace 'middle' is kept as pair\n  remedy: there are: pair/left, pair/right\n") == (
+        no_namespace.status,
+        no_namespace.err,
+    )
+    assert "remedy: name a spec, a saved plan, a kept name" in no_name.err
