@@ -207,6 +207,13 @@ def take_priority() -> bool:
     return True
 
 
+READING_HELP = """\
+Each cell has the time by the clock and the CPU time. They differ where the process waited: for others on a busy machine,
+or for the kernel, which unmounts only when no CPU looks at the mount any more. `execute / floor` is the median of the
+runs' ratios, not the ratio of the medians above it. `count` is what `apply` does before it builds, to see whether the
+mounts are too many, and `foresee` what `plan` and `check` do, which try the plan in the model."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time every phase, and execute against the same calls in C.")
     parser.add_argument("--runs", type=int, default=7, help="counted runs of each tree (7)")
@@ -227,6 +234,8 @@ def main() -> None:
                 f"with {priority} priority, beside a load of {load:.1f}.",
             )
         ),
+        "",
+        READING_HELP,
         "",
     ]
     print("\n".join(lines))
