@@ -209,9 +209,9 @@ def take_priority() -> bool:
 
 READING_HELP = """\
 Each cell has the time by the clock and the CPU time. They differ where the process waited: for others on a busy
-machine, or for the kernel, which unmounts only when no CPU looks at the mount any more. `execute / floor` is the median of the
-runs' ratios, not the ratio of the medians above it. `count` is what `apply` does before it builds, to see whether the
-mounts are too many, and `foresee` what `plan` and `check` do, which try the plan in the model."""
+machine, or for the kernel, which unmounts only when no CPU looks at the mount any more. `execute / floor` is the
+median of the runs' ratios, not the ratio of the medians above it. `count` is what `apply` does before it builds, to
+see whether the mounts are too many, and `foresee` what `plan` and `check` do, which try the plan in the model."""
 
 
 def main() -> None:

@@ -141,7 +141,9 @@ def test_a_mount_that_nobody_asked_for_is_an_error() -> None:
     less = namespace._replace(mounts=namespace.mounts[:1])
     with pytest.raises(NotGranted) as caught:
         api.apply(plan._replace(expected=plan.expected._replace(namespaces=(less,))))
-    assert [("/a", "mount", "none", "tmpfs")] == [tuple(difference[:4]) for difference in caught.value.differences]
+    assert [("/a", "mount", "none", "tmpfs on tmpfs at /")] == [
+        tuple(difference[:4]) for difference in caught.value.differences
+    ]
 
 
 @pytest.mark.needs_kernel("root")
