@@ -18,6 +18,7 @@ from mountplan.applier import abi, syscalls
 from mountplan.applier.refusal import KernelRefusal
 
 if TYPE_CHECKING:
+    from mountplan.applier.overlay import CollectedLayers
     from mountplan.planner.steps import MakeNode
 
 Options = tuple[tuple[str, str | bool], ...]
@@ -100,6 +101,8 @@ class LinuxKernel:
         self.finished: list[FinishedNamespace] = []
         self.enter_user_namespace = enter_user_namespace
         self._proc = -1
+        self._single_layers: bool | None = None  # whether overlays take their layers one by one; None: not tried yet
+        self._collected: dict[int, CollectedLayers] = {}  # the overlays under way that do not
 
     def unshare_mounts(self) -> None:
         """unshare(2) a mount namespace. Without the right to it, in a user namespace, if there is a way into one."""
@@ -166,6 +169,10 @@ class LinuxKernel:
 
     def new_overlay(self, source: str, options: Options) -> int:
         """A context for an overlay; it gets its directories one by one, so that few descriptors are open at once."""
+        from mountplan.applier.overlay import CollectedLayers, takes_single_layers
+
+        if self._single_layers is None:
+            self._single_layers = takes_single_layers()
         context = syscalls.fsopen(b"overlay")
         try:
             syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, b"source", os.fsencode(source), 0)
@@ -173,15 +180,28 @@ class LinuxKernel:
         except BaseException:
             os.close(context)
             raise
+        if not self._single_layers:
+            self._collected[context] = CollectedLayers()
         return context
 
     def add_layer(self, overlay: int, key: str, directory: int) -> None:
         from mountplan.applier.overlay import add_layer
 
-        add_layer(overlay, key, directory)
+        if overlay in self._collected:
+            self._collected[overlay].add(key, directory)
+        else:
+            add_layer(overlay, key, directory)
 
     def mount_overlay(self, overlay: int) -> int:
-        return self._create(overlay)
+        if overlay not in self._collected:
+            return self._create(overlay)
+        before = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self._collected[overlay].configure(overlay, self._proc)
+            return self._create(overlay)
+        finally:
+            os.fchdir(before)
+            os.close(before)
 
     def make_read_only(self, mount: int) -> None:
         context = syscalls.fspick(mount)

@@ -164,6 +164,15 @@ def _set_group(kernel: LinuxKernel, yard: int) -> None:
 
 
 def _idmap(kernel: LinuxKernel, yard: int) -> None:
+    """Tried on a tmpfs. That a tmpfs cannot be mapped (EINVAL, before 6.3) says nothing of other filesystems."""
+    try:
+        _idmap_tmpfs(kernel, yard)
+    except KernelRefusal as refusal:
+        if refusal.errno != errno.EINVAL:
+            raise
+
+
+def _idmap_tmpfs(kernel: LinuxKernel, yard: int) -> None:
     kernel.unshare_mounts()
     mount = kernel.new_filesystem("tmpfs", "probe", ())
     lines = ((0, 0, 1),)
@@ -171,11 +180,22 @@ def _idmap(kernel: LinuxKernel, yard: int) -> None:
 
 
 def _overlay_layers(kernel: LinuxKernel, yard: int) -> None:
-    kernel.make_directory(yard, "probe")
-    layer = kernel.open(yard, "probe")
-    context = kernel.new_overlay("probe", ())
-    kernel.add_layer(context, "lowerdir+", layer)
-    kernel.add_layer(context, "lowerdir+", layer)
+    from mountplan.applier.overlay import takes_single_layers
+
+    if not takes_single_layers():
+        raise OSError(errno.EINVAL, "no lowerdir+")
+
+
+def _foreign_mounts(kernel: LinuxKernel, yard: int) -> None:
+    from mountplan.applier.inspect import namespace_id
+
+    namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        number = namespace_id(namespace)
+    finally:
+        os.close(namespace)
+    (mount,) = syscalls.listmount(abi.LSMT_ROOT, number, 0, 1)
+    syscalls.statmount(mount, number, abi.STATMOUNT_MNT_BASIC, bytearray(1024))
 
 
 def _loop(kernel: LinuxKernel, yard: int) -> None:
@@ -236,10 +256,18 @@ FEATURES: dict[str, Feature] = {
     "openat2": Feature(
         "walking paths that cannot leave the tree", "use Linux 5.6 or newer, or allow openat2 in seccomp", _careful_walk
     ),
-    "idmap": Feature(
-        "id-mapped mounts (tried on a tmpfs)", "run it as root, on Linux 6.3 or newer; ext4 and xfs need 5.12", _idmap
+    "idmap": Feature("id-mapped mounts", "run it as root, on Linux 5.12 or newer", _idmap),
+    "idmap_tmpfs": Feature("id-mapped mounts of tmpfs", "run it as root, on Linux 6.3 or newer", _idmap_tmpfs),
+    "overlay_layers": Feature(
+        "overlays of more than 60 layers (fewer work without)",
+        "use Linux 6.8 or newer, or fewer layers",
+        _overlay_layers,
     ),
-    "overlay_layers": Feature("overlays of any number of layers", "use Linux 6.8 or newer", _overlay_layers),
+    "foreign_mounts": Feature(
+        "capture, diff, verify: mounts that no process sees from its root",
+        "use Linux 6.11 or newer, or allow statmount and listmount in seccomp; without, such mounts are left out",
+        _foreign_mounts,
+    ),
     "loop": Feature("image files through loop devices", "run it as root, and load the module: modprobe loop", _loop),
     "mknod": Feature("device nodes", "run it as root, or bind the host's device files", _mknod),
     "pid_namespace": Feature("run: a pid namespace", _NAMESPACES, _unshare(abi.CLONE_NEWPID)),
@@ -265,6 +293,6 @@ _TYPES = (
 )
 KNOWN: tuple[str, ...] = (*FEATURES, *(f"filesystem:{fstype}" for fstype in _TYPES))
 _APART = frozenset(
-    {"mount_namespace", "user_namespace", "id_ranges", "host_peer", "idmap"}
+    {"mount_namespace", "user_namespace", "id_ranges", "host_peer", "idmap", "idmap_tmpfs"}
     | {name for name in FEATURES if name.endswith("_namespace")}
 )

@@ -60,6 +60,10 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         "the overlay does not take these layers or options",
         "a layer may not be an upper or work directory of another overlay; upper and work need a filesystem with xattr",
     ),
+    ("make_overlay", E.E2BIG): (
+        "this kernel takes all layers in one string of 255 bytes",
+        "use fewer layers (60 always fit), or Linux 6.8 or newer",
+    ),
     ("attach_image", E.EINVAL): (
         "the image does not hold a filesystem of this type, or does not take an option",
         "check type and image (file IMAGE tells what it is)",
@@ -157,8 +161,10 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
 }
 
 
-def explain(kind: str, number: int) -> tuple[str, str]:
+def explain(kind: str, number: int, syscall: str = "") -> tuple[str, str]:
     """(what `errno` means for a step of this kind, what to do); the errno's own words come first."""
-    meaning, remedy = _MEANINGS.get((kind, number)) or _MEANINGS.get(("", number)) or ("", "")
+    # The kernel itself lets everybody make this call; it is older seccomp profiles that answer so.
+    known = E.ENOSYS if syscall == "openat2" and number == E.EPERM else number
+    meaning, remedy = _MEANINGS.get((kind, known)) or _MEANINGS.get(("", known)) or ("", "")
     words = f"{os.strerror(number)} ({E.errorcode.get(number, number)})"
     return (f"{words}: {meaning}" if meaning else words), remedy

@@ -89,7 +89,31 @@ def plan(spec: Spec, host: Host | None = None) -> Plan:
         topology = resolve(spec, host or _this_machine())
     except SpecError as error:
         raise SpecError(tuple(mistake._replace(ref=spec.ref(mistake.ref.key)) for mistake in error.mistakes)) from None
-    return make_plan(topology, find_order(topology))
+    plan = make_plan(topology, find_order(topology))
+    if host is None:
+        _refuse_what_the_kernel_lacks(plan)
+    return plan
+
+
+def _refuse_what_the_kernel_lacks(plan: Plan) -> None:
+    """Say so before anything is touched; only of features that kernels of today may lack, as trying takes a process.
+
+    What an ordinary user cannot do is told when it is tried: a plan may be made by one user for another.
+    """
+    needed = {one.feature: one for one in plan.requirements if one.feature in ("idmap_tmpfs", "overlay_layers")}
+    if not needed or os.geteuid() != 0:
+        return
+    from mountplan.applier.probe import missing
+
+    lacking = missing(needed)
+    if lacking:
+        raise PlanRefused(
+            tuple(
+                f"{needed[one.feature].reason}: this kernel does not have {needed[one.feature].what}: {one.said}\n"
+                f"  remedy: {one.remedy}"
+                for one in lacking
+            )
+        )
 
 
 def _this_machine() -> Host:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from mountplan.planner.plan import Requirement
 from mountplan.planner.topology import Topology
 
+# Up to so many layers of an overlay fit into one option whatever their descriptors' numbers (applier/overlay.py).
+FEW_LAYERS = 60
+
 
 def find_requirements(topology: Topology) -> tuple[Requirement, ...]:
     """One entry a feature, with the first place that needs it. Features are named as applier/probe.py names them."""
@@ -24,14 +27,17 @@ def find_requirements(topology: Topology) -> tuple[Requirement, ...]:
         need("set_group", "MOVE_MOUNT_SET_GROUP (Linux 5.15)", f"sharing: {group.name}")
         if group.host is not None and group.members:
             need("host_peer", "CAP_SYS_ADMIN on the host (no user namespace)", f"{group.name} is joined as a peer")
+    made = {one.name: one.fstype for one in topology.filesystems if one.made}
     for mount in mounts:
-        if mount.uids:
+        if mount.uids and made.get(mount.filesystem) == "tmpfs":
+            need("idmap_tmpfs", "id-mapped mounts of tmpfs (Linux 6.3)", mount.name)
+        elif mount.uids:
             need("idmap", "id-mapped mounts (Linux 5.12; the filesystem must allow it)", mount.name)
     for filesystem in topology.filesystems:
         if not filesystem.made:
             continue
         need(f"filesystem:{filesystem.fstype}", f"filesystem type {filesystem.fstype}", filesystem.name)
-        if filesystem.layers:
+        if len(filesystem.layers) > FEW_LAYERS:
             need("overlay_layers", "overlay layers one by one, lowerdir+ (Linux 6.8)", filesystem.name)
         if filesystem.image:
             need("loop", "a loop device (/dev/loop-control)", filesystem.name)

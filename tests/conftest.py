@@ -12,8 +12,14 @@ import pytest
 
 from tests.hosts import Identity, InHost, Result, run_in_host
 from tests.privileges import require
+from tests.without import calls_of, do_without
 
 NEEDED_FOR: dict[Identity, str] = {"best": "mountns", "root": "root", "userns": "userns", "nobody": "nobody"}
+
+
+def pytest_configure() -> None:
+    """Run all tests as on a host that lacks some system calls: MOUNTPLAN_WITHOUT=statmount,listmount=EPERM."""
+    do_without(calls_of(os.environ.get("MOUNTPLAN_WITHOUT", "")))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

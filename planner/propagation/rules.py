@@ -7,6 +7,7 @@ kernels are from their sources; no test has compared them with such a kernel yet
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 
@@ -24,6 +25,8 @@ class Rules(NamedTuple):
     # A copy of an unbindable mount, as a new namespace has it, is not unbindable (6.17, where the mark moved from
     # mnt_flags to mnt_t_flags, and clone_mnt did not follow). Before, it is.
     unbindable_is_copied: bool = False
+    # MOVE_MOUNT_BENEATH (6.5). Before, the flag is unknown.
+    beneath: bool = True
 
 
 RULES_6_18 = Rules()
@@ -33,4 +36,12 @@ RULES_6_12 = Rules(
     detached_sources=False,
     unbindable_is_copied=True,
 )
-RULES_6_1 = RULES_6_12
+RULES_6_1 = RULES_6_12._replace(beneath=False)
+
+
+def rules_of(release: str) -> Rules:
+    """The rules of a kernel by its release, as uname(2) has it: the nearest version that the model knows."""
+    version = tuple(int(number) for number in re.findall(r"\d+", release)[:2])
+    if version >= (6, 17):
+        return RULES_6_18
+    return RULES_6_12 if version >= (6, 5) else RULES_6_1

@@ -426,6 +426,8 @@ class World:
 
     def move_mount(self, process: Process, source: Where, target: Where, *, beneath: bool = False) -> None:
         """move_mount(2); with `beneath` as MOVE_MOUNT_BENEATH (Linux 6.5): below what is topmost at the target."""
+        if beneath and not self.rules.beneath:
+            raise invalid("this kernel does not know MOVE_MOUNT_BENEATH")
         self._may_mount(process)
         place = self._at(process, target)
         old = self._at(process, source)

@@ -1,0 +1,118 @@
+"""Older interfaces without an older kernel: what a seccomp filter takes away is done without, or refused by name.
+
+The whole suite can be run so: MOUNTPLAN_WITHOUT=statmount,listmount=EPERM pytest tests/kernel (tests/without.py).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mountplan import api
+from mountplan.applier.probe import probe
+from mountplan.planner.errors import PlanRefused, StepRefused
+from tests.hosts import CHECKOUT, InHost
+from tests.kernel.capture_fuzz import compare_again
+from tests.kernel.states import chance_state, running
+from tests.trees import plan_of, tree
+from tests.without import calls_of, do_without
+
+SPECS = ("complex-sharing", "overlay", "hidden")
+YOUNG = ("statmount", "listmount", "open_tree_attr")
+TAKEN = [
+    *(f"{name}={number}" for name in YOUNG for number in ("ENOSYS", "EPERM")),
+    *(",".join(f"{name}={number}" for name in YOUNG) for number in ("ENOSYS", "EPERM")),
+]
+ROOT = '[[mount]]\ntarget = "/"\ntype = "tmpfs"\nid = "root"\n'
+
+pytestmark = pytest.mark.needs_kernel("root", "set-group")
+
+
+def overlay_of(count: int) -> str:
+    """A spec with an overlay of so many layers, whose upper directory has a name that mount(8) would take apart."""
+    layers = "".join(
+        f'[[mount.file]]\npath = "layers/{number}/f{number}"\ncontent = "{number}"\n'
+        f'[[mount.file]]\npath = "layers/{number}/top"\ncontent = "{number}"\n'
+        for number in range(count)
+    )
+    lower = ", ".join(f'{{ mount = "root", path = "/layers/{number}" }}' for number in range(count))
+    return f"""{ROOT}{layers}
+        [[mount.file]]
+        path = "up:per,/x"
+        directory = true
+        [[mount]]
+        target = "/merged"
+        type = "overlay"
+        layers = [{lower}]
+        upper = {{ mount = "root", path = "/up:per,/x" }}
+        """
+
+
+@pytest.mark.parametrize("taken", TAKEN)
+def test_young_calls_are_done_without(taken: str, in_host: InHost) -> None:
+    """Trees are built and verified all the same. A capture is the same as well, or says what it could not see."""
+
+    def script() -> list[str]:
+        do_without(calls_of(taken))
+        for name in SPECS:
+            api.apply(api.plan(api.load(str(CHECKOUT / f"specs/{name}.toml"))))
+        told = []
+        for seed in (1, 2, 3):
+            with running(chance_state(seed)) as alive:
+                told.append(compare_again(alive))
+        return [one for one in told if one and "that takes Linux 6.11" not in one]
+
+    assert [] == in_host(script)
+
+
+@pytest.mark.parametrize("call", ["openat2=EPERM", "openat2", "mount_setattr", "open_tree", "fsopen"])
+def test_a_call_that_nothing_can_replace_is_named_and_the_host_is_left_alone(call: str, in_host: InHost) -> None:
+    """Walking without openat2(2) would follow whatever somebody puts in the way, so nothing takes its place."""
+
+    def script() -> tuple[str, bool]:
+        do_without(calls_of(call))
+        before = Path("/proc/self/mountinfo").read_bytes()
+        with pytest.raises(StepRefused) as caught:
+            api.apply(api.plan(api.load(str(CHECKOUT / "specs/container.toml"))))
+        return str(caught.value), before == Path("/proc/self/mountinfo").read_bytes()
+
+    told, same = in_host(script)
+    assert call.partition("=")[0] in told
+    assert "seccomp" in told
+    assert same
+
+
+def test_what_a_filter_takes_away_the_probe_does_not_find(in_host: InHost) -> None:
+    """doctor goes by what happens, so a filter is no different from an old kernel."""
+
+    def script() -> list[str]:
+        do_without(calls_of("openat2=EPERM,listmount"))
+        return [one.feature for one in probe(("openat2", "foreign_mounts", "set_group")) if not one.works]
+
+    assert ["openat2", "foreign_mounts"] == in_host(script)
+
+
+def test_without_lowerdir_plus_an_overlay_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux before 6.8: all layers in one string, by the numbers of their descriptors."""
+    spec = overlay_of(60)
+    monkeypatch.setattr("mountplan.applier.overlay.takes_single_layers", lambda: False)
+    with tree(spec) as built:
+
+        def look() -> tuple[list[str], str, str]:
+            Path("/merged/new").write_text("")
+            names = sorted(path.name for path in Path("/merged").iterdir())
+            return names, Path("/merged/top").read_text(), Path("/").joinpath("up:per,/x/new").read_text()
+
+        assert (sorted(["new", "top", *(f"f{number}" for number in range(60))]), "0", "") == built.inside(look)
+
+
+def test_more_layers_than_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to 60 always fit. More are refused when they are planned, or, with a plan from elsewhere, when built."""
+    assert "overlay_layers" not in [one.feature for one in plan_of(overlay_of(60)).requirements]
+    plan = plan_of(overlay_of(129))
+    monkeypatch.setattr("mountplan.applier.overlay.takes_single_layers", lambda: False)
+    with pytest.raises(PlanRefused, match=r"fs:/merged: this kernel does not have overlay layers .*\(Linux 6\.8\)"):
+        plan_of(overlay_of(61))
+    with pytest.raises(StepRefused, match=r"use fewer layers \(60 always fit\), or Linux 6\.8"):
+        api.apply(plan)
