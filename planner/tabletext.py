@@ -16,9 +16,9 @@ _HEAD = (
     ("mount id", re.compile(rb"[0-9]{1,19}")),
     ("parent id", re.compile(rb"[0-9]{1,19}")),
     ("device", re.compile(rb"[0-9]{1,10}:[0-9]{1,10}")),
-    ("root", re.compile(rb"\S+")),
-    ("mountpoint", re.compile(rb"\S+")),
-    ("attributes", re.compile(rb"r[ow](,[^,\s]+)*")),
+    ("root", re.compile(rb"[^ ]+")),
+    ("mountpoint", re.compile(rb"[^ ]+")),
+    ("attributes", re.compile(rb"r[ow](,[^, ]+)*")),
 )
 _NUMBERED = re.compile(rb"(shared|master|propagate_from):[0-9]{1,10}")
 _TAIL = ("filesystem type", "source", "superblock options")
