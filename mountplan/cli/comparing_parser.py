@@ -7,11 +7,11 @@ from typing import Any
 from mountplan.cli.living_parser import NewCommand
 
 _SIDES = """\
-A side is a spec (NAME.toml), a saved plan (NAME.json), a kept name, the number of a
-process, a namespace file, or a file with the text of /proc/PID/mountinfo. Where it
-could be two of these, say which: spec:FILE, plan:FILE, name:NAME, pid:N, ns:FILE,
-mountinfo:FILE. Processes, namespace files and mountinfo files with commas between
-them are several namespaces of one side."""
+A side is a spec (NAME.toml), a saved plan (NAME.json), a kept name, the number
+of a process, a namespace file, or a file with the text of /proc/PID/mountinfo.
+If it could be two of these, say which: spec:FILE, plan:FILE, name:NAME, pid:N,
+ns:FILE, mountinfo:FILE. Processes, namespace files and mountinfo files with
+commas between them are several namespaces of one side."""
 
 
 def add_comparing(commands: Any, command: NewCommand) -> None:
@@ -37,9 +37,9 @@ def add_comparing(commands: Any, command: NewCommand) -> None:
         commands,
         "verify",
         "tell whether what stands there still is what a spec says",
-        "Compare what a spec says with what is kept under a name, or with the namespace of\n"
-        "a process. Mounts that have arrived in a slave are no difference. Exit status 0\n"
-        "if it matches, 1 if not, 2 if that cannot be told.",
+        "Compare what a spec says with what is kept under a name, or with the namespace\n"
+        "of a process. Mounts that have arrived in a slave are no difference. Exit status\n"
+        "0 if it matches, 1 if not, 2 if that cannot be told.",
         "  mountplan verify shop.toml                 what is kept under the spec's name\n"
         "  mountplan verify shop.toml shop2\n"
         "  mountplan verify shop.toml 1234\n"
