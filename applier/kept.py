@@ -115,7 +115,10 @@ def subjects(name: str) -> list[Subject]:
 
     with opened(name) as found:
         mounts = found.kept.mounts
-        return [Subject(one.name or name, f"{name}/{one.name}".rstrip("/"), found.open(one)) for one in mounts]
+        kinds = tuple(one.kind for one in found.kept.namespaces if one.kind in ("pid", "ipc", "net", "cgroup"))
+        return [
+            Subject(one.name or name, f"{name}/{one.name}".rstrip("/"), found.open(one), kinds=kinds) for one in mounts
+        ]
 
 
 class NewName(NamedTuple):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from mountplan.applier import syscalls
 from mountplan.applier.inside import in_child
-from mountplan.applier.subjects import Subject, enter
+from mountplan.applier.subjects import Subject, enter, open_proc
 from mountplan.planner.capture.words import Layer, Overlay
 from mountplan.planner.mounttree import MountTree, path_to, walk
 from mountplan.planner.paths import TargetPath
@@ -29,7 +29,7 @@ def find_layers(
     subjects: Sequence[Subject], tables: Sequence[MountTable], host: MountTable, wanted: Sequence[Overlay]
 ) -> list[tuple[Layer, ...] | None]:
     """The directories that overlays are made of; None if they are no longer where the paths lead."""
-    proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    proc = open_proc()
     try:
         trees = [MountTree(table) for table in tables]
         roots = _handles_of_roots(subjects, trees, wanted)

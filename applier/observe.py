@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import select
 
 from mountplan.planner.errors import TableError
 from mountplan.planner.mountinfo import parse_mountinfo
 from mountplan.planner.table import MountTable
 
+NO_PROC = "mounts are read from /proc, which is not mounted here; mount it: mount -t proc proc /proc"
 _TRIES = 20
 
 
@@ -29,5 +31,7 @@ def observe(pid: int | str = "self") -> MountTable:
                     return parse_mountinfo(text)
                 file.seek(0)
     except OSError as error:
+        if not os.path.exists("/proc/self"):
+            raise TableError(NO_PROC) from None
         raise TableError(f"{path}: cannot read the mount table: {error.strerror}") from None
     raise TableError(f"{path}: the mount table changed during each of {_TRIES} readings")

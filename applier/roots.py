@@ -15,7 +15,7 @@ from typing import Any
 from mountplan.applier import abi, syscalls
 from mountplan.applier.inside import in_child
 from mountplan.applier.layers import find_layers
-from mountplan.applier.subjects import Subject, enter
+from mountplan.applier.subjects import Subject, enter, open_proc
 from mountplan.planner.capture.words import Layer, Overlay, Root
 from mountplan.planner.mountinfo import parse_mountinfo
 from mountplan.planner.mounttree import MountTree, path_to
@@ -39,12 +39,20 @@ See = Callable[[bytes, int, int], Any]
 
 
 class LiveFacts:
-    """the port of planner/capture/mounts.py, with real look-ups."""
+    """The port of planner/capture/mounts.py, with real look-ups."""
 
     def __init__(self, subjects: Sequence[Subject], tables: Sequence[MountTable], host: MountTable) -> None:
         self._subjects = subjects
         self._tables = tables
         self._host = host
+
+    def image(self, device: str) -> str:
+        try:
+            with open(f"/sys/block/{os.path.basename(device)}/loop/backing_file", "rb") as file:
+                path = os.fsdecode(file.read().removesuffix(b"\n"))
+        except OSError:
+            return ""
+        return path if os.path.isfile(path) else ""
 
     def layers(self, wanted: Sequence[Overlay]) -> list[tuple[Layer, ...] | None]:
         return find_layers(self._subjects, self._tables, self._host, wanted)
@@ -68,7 +76,7 @@ def look(subject: Subject, table: MountTable, mounts: Sequence[int], see: See) -
     tree = MountTree(table)
     indices = {row.mount_id: index for index, row in enumerate(tree.rows)}
     paths = {mount: os.fsencode(path_to(tree, 0, indices[mount])) for mount in mounts if mount in indices}
-    proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    proc = open_proc()
     root = subject.root()
     try:
 

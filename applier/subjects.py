@@ -11,10 +11,22 @@ from typing import TYPE_CHECKING
 from mountplan.applier import abi, syscalls
 from mountplan.applier.inside import in_child
 from mountplan.applier.inspect import Whole, read_whole
+from mountplan.applier.observe import NO_PROC
 from mountplan.planner.errors import TableError
 
 if TYPE_CHECKING:
     from mountplan.applier.namespaces import Built
+
+
+_KINDS = ("pid", "ipc", "net", "cgroup")  # of the namespaces on which it depends what some filesystems show
+
+
+def open_proc() -> int:
+    """A descriptor of /proc, to use where it is out of reach. Raises TableError."""
+    try:
+        return os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        raise TableError(NO_PROC) from None
 
 
 class Subject:
@@ -22,9 +34,13 @@ class Subject:
 
     `pid` is a process in it, from whose root it is seen; 0 if it is known by its file only. Then it is seen from the
     directory behind the descriptor `root`, or, if that is -1, from the topmost mount on its root, as setns(2) does.
+    `kinds` are the kinds of other namespaces in which whoever lives there is not in ours.
     """
 
-    def __init__(self, name: str, label: str, fd: int, pid: int = 0, root: int = -1) -> None:
+    def __init__(
+        self, name: str, label: str, fd: int, pid: int = 0, root: int = -1, kinds: tuple[str, ...] = ()
+    ) -> None:
+        self.kinds = kinds
         self.name = name
         self.label = label  # what the user called it, for errors
         self.fd = fd
@@ -64,7 +80,7 @@ class Subject:
         return text
 
     def _from_inside(self) -> bytes:
-        proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        proc = open_proc()
         try:
 
             def look() -> bytes:
@@ -101,7 +117,15 @@ def of_process(pid: int, name: str = "") -> Subject:
         fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise TableError(_why(error, pid)) from None
-    return Subject(name or command_of(pid), label, fd, pid)
+    kinds = tuple(kind for kind in _KINDS if _differs(pid, kind))
+    return Subject(name or command_of(pid), label, fd, pid, kinds=kinds)
+
+
+def _differs(pid: int, kind: str) -> bool:
+    try:
+        return not os.path.samestat(os.stat(f"/proc/{pid}/ns/{kind}"), os.stat(f"/proc/self/ns/{kind}"))
+    except OSError:
+        return False
 
 
 def of_tree(pid: int) -> list[Subject]:
@@ -193,7 +217,8 @@ def of_built(built: Built) -> list[Subject]:
         fds = f"/proc/{built.pid}/fd"
         root = os.open(f"{fds}/{held.root}", os.O_PATH | os.O_CLOEXEC)
         fd = os.open(f"{fds}/{held.fd}", os.O_RDONLY | os.O_CLOEXEC)
-        found.append(Subject(held.name, f"namespace {held.name}".rstrip(), fd, root=root))
+        kinds = tuple(kind for kind in _KINDS if kind in built.kinds)
+        found.append(Subject(held.name, f"namespace {held.name}".rstrip(), fd, root=root, kinds=kinds))
     return found
 
 
@@ -214,6 +239,8 @@ def enter(namespace: int) -> None:
 
 
 def _why(error: OSError, pid: int) -> str:
+    if not os.path.exists("/proc/self"):
+        return NO_PROC
     if error.errno in (errno.ENOENT, errno.ESRCH):
         return f"process {pid}: there is no such process (any more)"
     if error.errno in (errno.EACCES, errno.EPERM):

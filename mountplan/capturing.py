@@ -89,7 +89,8 @@ def capture_subjects(subjects: Sequence[Subject], name: str = "", contents: Fold
         if not whole.complete:
             where = label if len(subjects) > 1 else ""
             cautions.append(Caution(where, "what its root does not show is missing: that takes Linux 6.11"))
-    captured = capture(lives, host, LiveFacts(subjects, tables, host), name=name or lives[0].name)
+    facts = LiveFacts(subjects, tables, host)
+    captured = capture(lives, host, facts, name=name or lives[0].name, unshare=subjects[0].kinds)
     if contents is not None:
         captured, more = _take_contents(captured, subjects, tables, contents)
         cautions += more

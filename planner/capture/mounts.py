@@ -6,13 +6,14 @@ the tree (planner/mounttree.py), and names are made of paths.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from mountplan.planner.attributes import ATIME_MASK, NAMES, parse_shown
 from mountplan.planner.capture.groups import Sharing, find_sharing
 from mountplan.planner.capture.overlays import Directories, shown_directories
-from mountplan.planner.capture.regiven import given_again
+from mountplan.planner.capture.regiven import given_again, parse_options
 from mountplan.planner.capture.widest import HostMounts
 from mountplan.planner.capture.words import (
     Captured,
@@ -26,7 +27,7 @@ from mountplan.planner.capture.words import (
     Place,
     Root,
 )
-from mountplan.planner.contents import OWN
+from mountplan.planner.contents import OWN, SINGLE
 from mountplan.planner.layerpath import layer_of
 from mountplan.planner.mounttree import MountTree, hiders
 from mountplan.planner.naming import Names
@@ -36,7 +37,14 @@ from mountplan.planner.table import MountRow, MountTable
 DELETED = "//deleted"
 
 # Filesystems of which a new instance is as good as the captured one.
-FRESH = OWN | {"proc", "sysfs", "devpts", "mqueue", "cgroup2", "bpf"}
+FRESH = OWN | SINGLE | {"proc", "devpts", "bpf"}
+
+# Of these there is one for each namespace of another kind.
+_OF_NAMESPACE = {"pid": "proc", "ipc": "mqueue", "net": "sysfs", "cgroup": "cgroup2"}
+
+_LOOP = re.compile(r"/dev/loop\d+")
+_IMAGE = "it is in the image {}, which is mounted already, and would be damaged if it were mounted twice for writing"
+_PROCESS = re.compile(r"/\d+(/|$)")
 
 # The attributes that a spec sets and clears: bit -> (word that sets it, word that clears it).
 _BITS = tuple(
@@ -72,6 +80,10 @@ class Facts(Protocol):
         """What the roots of these mounts are: (number of the namespace, mount id); None where that cannot be seen."""
         ...
 
+    def image(self, device: str) -> str:
+        """The file on the host that is behind a loop device; "" if there is none."""
+        ...
+
     def layers(self, wanted: Sequence[Overlay]) -> list[tuple[Layer, ...] | None]:
         """The directories that overlays are made of; None if they are no longer where the paths lead."""
         ...
@@ -80,7 +92,9 @@ class Facts(Protocol):
 class _Superblock:
     """One filesystem, by its device: which mounts show it, and how a spec comes by it."""
 
-    __slots__ = ("device", "directories", "files", "fstype", "how", "layers", "maker", "maker_id", "mounts", "reason")
+    __slots__ = (
+        "device", "directories", "files", "fstype", "how", "image", "layers", "maker", "maker_id", "mounts", "reason"
+    )  # fmt: skip
 
     def __init__(self, device: str, fstype: str) -> None:
         self.device = device
@@ -93,6 +107,7 @@ class _Superblock:
         self.files: dict[str, CapturedFile] = {}
         self.directories: Directories | None = None  # of an overlay, as it shows them
         self.layers: tuple[Layer, ...] = ()  # the same, in the same order, as they are now
+        self.image = ""  # the file that it is in, if that is behind a loop device
 
     def give_up(self, reason: str) -> None:
         self.how, self.reason, self.maker, self.layers = "unsupported", reason, None, ()
@@ -137,7 +152,9 @@ class _Capture:
         self._find_files()
         self._name()
         spaces = tuple(self._namespace(space) for space in range(len(self.lives)))
-        return Captured(name, self.sharing.groups, spaces, unshare, tuple(self.cautions))
+        made = {one.fstype for one in self.superblocks.values() if one.how == "made"}
+        needed = tuple(kind for kind in unshare if _OF_NAMESPACE.get(kind) in made)
+        return Captured(name, self.sharing.groups, spaces, needed, tuple(self.cautions))
 
     def row(self, mount: tuple[int, int]) -> MountRow:
         return self.trees[mount[0]].rows[mount[1]]
@@ -152,9 +169,12 @@ class _Capture:
                 return
             # The host has it, but so covered that nobody can take it from there: a new one has to do.
         if superblock.fstype not in FRESH and superblock.fstype != "overlay":
-            superblock.how = "unsupported"
-            superblock.reason = _why_not(superblock.fstype)
-            return
+            row = self.row(superblock.mounts[0])
+            image = self.facts.image(row.source) if _LOOP.fullmatch(row.source) else ""
+            if not image or not _is_read_only(row):
+                superblock.give_up(_IMAGE.format(image) if image else _why_not(superblock.fstype))
+                return
+            superblock.image = image
         superblock.how = "made"
         superblock.maker = next((one for one in superblock.mounts if self.row(one).root == "/"), None)
 
@@ -305,6 +325,8 @@ class _Capture:
             type=row.fstype, source=_source(row), options=given_again(row.fstype, row.options),
             files=tuple(sorted(superblock.files.values())),
         )  # fmt: skip
+        if superblock.image:
+            return words._replace(image=superblock.image, source=None)
         if superblock.directories is None:
             return words
         places = tuple(place for layer in superblock.layers if (place := self._place_of(layer)) is not None)
@@ -327,6 +349,8 @@ class _Capture:
         if superblock.how == "made":
             if superblock.maker == mount:
                 words = self._made(words, superblock, row)
+            elif row.fstype == "proc" and _PROCESS.match(row.root):
+                words = self._unsupported(words, space, row, f"it shows {row.root} of a proc: a process that was there")
             else:
                 words = words._replace(bind=self._inner(superblock, mount, row))
         elif superblock.how == "host":
@@ -372,6 +396,10 @@ def _note(wanted: dict[_Place, list[_Mount]], place: _Place, mount: _Mount) -> N
         known.append(mount)
 
 
+def _is_read_only(row: MountRow) -> bool:
+    return row.fstype in ("squashfs", "erofs", "cramfs", "romfs") or parse_options(row.options).read_only
+
+
 def _source(row: MountRow) -> str | None:
     return None if row.source == row.fstype else row.source
 
@@ -399,5 +427,8 @@ def _why_not(fstype: str) -> str:
 def capture(
     namespaces: Sequence[Live], host: MountTable, facts: Facts, *, name: str = "", unshare: tuple[str, ...] = ()
 ) -> Captured:
-    """The words of a spec for these namespaces. Never fails on one odd mount: that is left out, with the reason."""
+    """The words of a spec for these namespaces. Never fails on one odd mount: that is left out, with the reason.
+
+    `unshare` are the kinds of the other namespaces that the processes had for themselves.
+    """
     return _Capture(namespaces, host, facts).captured(name, unshare)

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from mountplan.planner.capture.words import Options
+from mountplan.planner.contents import SINGLE
 from mountplan.planner.mountinfo import unescape
 
 # Shown for every superblock of the type, and what a new one has anyway.
@@ -18,6 +19,10 @@ _NOT_GIVEN: dict[str, frozenset[str]] = {
     "overlay": frozenset({"lowerdir", "lowerdir+", "datadir+", "upperdir", "workdir"}),
 }
 _KILOBYTES = frozenset({"size"})
+
+
+# What security modules add, and nobody gives.
+_SHOWN_ONLY = frozenset({"seclabel"})
 
 
 class Shown(NamedTuple):
@@ -49,13 +54,15 @@ def given_again(fstype: str, text: str) -> Options:
     """The options to write for a new superblock that is to show `text`."""
     shown = parse_options(text)
     defaults = _DEFAULTS.get(fstype, frozenset())
+    if fstype in SINGLE and fstype != "cgroup2":
+        return ()  # whoever mounted it first has chosen them
     leave_out = _NOT_GIVEN.get(fstype, frozenset())
     read_only = shown.read_only
     if fstype == "overlay" and not shown.values("upperdir"):
         leave_out, read_only = leave_out | {"redirect_dir"}, False  # it is read-only anyhow, and redirects nothing
     found: dict[str, str | bool | tuple[str, ...]] = {}
     for name, value in shown.pairs:
-        if name in leave_out or (name, value) in defaults:
+        if name in leave_out or name in _SHOWN_ONLY or (name, value) in defaults:
             continue
         if isinstance(value, str):
             value = _shorter_size(value) if name in _KILOBYTES else value

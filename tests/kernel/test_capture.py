@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from mountplan import api
-from mountplan.capturing import Capture
+from mountplan.applier.inspect import read_whole
+from mountplan.applier.namespaces import build
+from mountplan.applier.subjects import of_built, of_process, of_tree
+from mountplan.capturing import Capture, capture_subjects
 from mountplan.planner.capture.words import CapturedMount, Place
-from tests.hosts import CLONE_NEWNS, MS_BIND, MS_REC, InHost, mount, unshare
+from mountplan.planner.errors import TableError
+from tests.hosts import CLONE_NEWNS, MS_BIND, MS_REC, InHost, mount, umount, unshare
 from tests.kernel.capture_fuzz import attempt, shorten, show
-from tests.kernel.states import MS_SHARED, MS_SLAVE, Act, State, chance_state
+from tests.kernel.states import MNT_DETACH, MS_SHARED, MS_SLAVE, Act, State, chance_state, running
 
 pytestmark = pytest.mark.needs_kernel("set-group", "root")
 
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWPID = 0x20000000
 STATES = 300
 CHUNK = 25
 
@@ -180,3 +188,108 @@ def test_paths_and_sources_may_have_every_byte_but_nul(in_host: InHost) -> None:
 
     capture = in_host(lambda: captured(mounts), identity="root")
     assert {os.fsdecode(name) for name in names} <= {one.target for one in capture.captured.namespaces[0].mounts}
+
+
+@pytest.mark.needs_kernel("loop", "fs:erofs", "mkfs.erofs")
+def test_a_read_only_image_is_taken_from_its_file(in_host: InHost, tmp_path: Path) -> None:
+    image = tmp_path / "image.erofs"
+    (tmp_path / "tree" / "etc").mkdir(parents=True)
+    subprocess.run(["mkfs.erofs", image, tmp_path / "tree"], check=True, capture_output=True)
+
+    def mounted() -> None:
+        subprocess.run(["mount", "-t", "erofs", "-o", "loop,ro", image, "/mnt"], check=True)
+        mount("/mnt/etc", "/srv", flags=MS_BIND)
+
+    capture = in_host(lambda: captured(mounted), identity="root")
+    assert (str(image), "erofs") == (at(capture, "/mnt").image, at(capture, "/mnt").type)
+    assert "" == at(capture, "/srv").unsupported
+
+
+def test_the_other_namespaces_on_which_a_filesystem_depends_are_unshared_too(in_host: InHost) -> None:
+    """A new proc shows the pid namespace in which it is mounted."""
+
+    def own_processes() -> None:
+        unshare(CLONE_NEWPID | CLONE_NEWIPC)
+        if os.fork() == 0:
+            mount("proc", "/mnt", "proc")
+            os._exit(0)
+        os.wait()
+
+    def host() -> tuple[Capture, Capture]:
+        with held(own_processes) as pid:
+            assert pid
+            inner = next(subject for subject in of_tree(pid))
+            with inner:
+                first = capture_subjects([inner], "state")
+        with build(api.plan(api.load("captured.toml", first.text.encode())), kinds=first.captured.unshare) as built:
+            again = of_built(built)
+            second = capture_subjects(again, "state")
+            for subject in again:
+                subject.close()
+        return first, second
+
+    first, second = in_host(host, identity="root")
+    assert first.text == second.text
+    assert "proc" == at(first, "/mnt").type
+
+
+def test_an_id_mapped_mount_comes_back_with_its_map(in_host: InHost) -> None:
+    spec = """format = 1
+name = "state"
+
+[[mount]]
+id = "root"
+target = "/"
+type = "tmpfs"
+
+[[mount]]
+target = "/a"
+bind = { mount = "root", path = "/d" }
+idmap = { uids = [[0, 1000, 10], [20, 2000, 1]], gids = [[0, 5000, 7]] }
+[[mount.file]]
+path = "x"
+"""
+
+    def host() -> str:
+        with build(api.plan(api.load("idmap.toml", spec.encode()))) as built:
+            (subject,) = of_built(built)
+            with subject:
+                return capture_subjects([subject], "state").text
+
+    text = in_host(host, identity="root")
+    assert "idmap = { uids = [[0, 1000, 10], [20, 2000, 1]], gids = [[0, 5000, 7]] }" in text
+
+
+def test_without_proc_the_error_says_how_to_get_one(in_host: InHost) -> None:
+    def host() -> None:
+        umount("/proc", MNT_DETACH)
+        api.capture(os.getpid())
+
+    with pytest.raises(TableError, match="mount -t proc proc /proc"):
+        in_host(host, identity="root")
+
+
+def test_a_process_that_ends_while_it_is_read_is_told(in_host: InHost) -> None:
+    def host() -> None:
+        with running([Act(0, "begin", (False,))]) as alive:
+            subject = of_process(alive.pids[0])
+        with subject:
+            subject.read()
+
+    with pytest.raises(TableError, match="there is no such process"):
+        in_host(host, identity="root")
+
+
+def test_a_table_that_never_keeps_still_is_given_up(in_host: InHost) -> None:
+    texts = (f"1 0 0:{number} / / rw - tmpfs none rw\n".encode() for number in range(1000))
+    with open("/proc/self/ns/mnt") as namespace, pytest.raises(TableError, match="changed during each of 20 readings"):
+        read_whole(namespace.fileno(), lambda: next(texts))
+
+
+def test_a_table_that_changes_once_is_read_until_it_keeps_still() -> None:
+    texts = iter([b"1 0 0:1 / / rw - tmpfs old rw\n", *[b"1 0 0:1 / / rw - tmpfs new rw\n"] * 5])
+    reader, writer = os.pipe()  # no namespace, so nothing but the texts counts
+    table = read_whole(reader, lambda: next(texts)).table
+    os.close(reader)
+    os.close(writer)
+    assert ["new"] == [row.source for row in table.rows]
