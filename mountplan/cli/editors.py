@@ -36,5 +36,5 @@ def _complete_files(parser: argparse.ArgumentParser, how: Any) -> None:
         if isinstance(action, argparse._SubParsersAction):
             for below in action.choices.values():
                 _complete_files(below, how)
-        elif action.dest in ("spec", "specs", "output"):
+        elif action.dest in ("spec", "specs", "output", "ns"):
             action.complete = how  # type: ignore[attr-defined]
