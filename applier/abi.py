@@ -120,6 +120,7 @@ CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
 # linux/nsfs.h
+USER_NS_INIT_INO = 0xEFFFFFFD  # of the machine's first user namespace, ever since they have inodes (Linux 3.8)
 NS_GET_USERNS = 0xB701
 NS_GET_NSTYPE = 0xB703
 NS_GET_MNTNS_ID = 0x8008B705
@@ -137,6 +138,7 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 CAPABILITY_VERSION_3 = 0x20080522
 CAP_SETGID = 6
 CAP_SETUID = 7
+CAP_SYS_ADMIN = 21
 
 # linux/close_range.h
 CLOSE_RANGE_CLOEXEC = 4

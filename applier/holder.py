@@ -32,10 +32,13 @@ def hold(
     say: int,
     leash: int,
     ignored: frozenset[int] = frozenset(),
+    *,
+    only_try: bool = False,
 ) -> NoReturn:
     """The whole life of the child. Never returns, and never runs anything of the parent's on its way out.
 
     `kinds` are the namespaces to unshare besides the mount namespace; `ignored` are signals that the parent ignored.
+    With `only_try`, nothing is carried out: it is only told what would be refused in a user namespace.
     """
     try:
         inherited = Inherited.take(ignored)
@@ -48,7 +51,7 @@ def hold(
         if rootless == "always" and "user" not in kinds:
             kinds = ("user", *kinds)
         stops = _isolate(kinds, sender, leash, rootless) if kinds else -1
-        if not _build(plan, sender, leash, rootless):
+        if not _build(plan, sender, leash, rootless, only_try):
             os._exit(1)
         await_orders(sender, inherited, leash, stops, init="pid" in kinds)
     except BaseException as error:
@@ -94,16 +97,43 @@ def _refuse_namespace(sender: Sender, what: str, cause: OSError) -> NoReturn:
     os._exit(1)
 
 
-def _build(plan: Plan, sender: Sender, leash: int, rootless: Rootless) -> bool:
-    def enter_user_namespace() -> None:
+def is_nested() -> bool:
+    """True if this process is in a user namespace that is not the machine's first: the kernel allows less there."""
+    return os.stat("/proc/self/ns/user").st_ino != abi.USER_NS_INIT_INO
+
+
+class _Kernel(LinuxKernel):
+    """Tries, in a user namespace, what may be refused there, before the second step is carried out."""
+
+    def __init__(self, plan: Plan, sender: Sender, leash: int, rootless: Rootless) -> None:
+        super().__init__(self._enter if rootless == "auto" else None)
+        self._plan, self._sender, self._leash = plan, sender, leash
+
+    def _enter(self) -> None:
         from mountplan.applier.isolation import unshare_user
 
-        unshare_user(sender, leash)
+        unshare_user(self._sender, self._leash)
 
-    kernel = LinuxKernel(enter_user_namespace if rootless == "auto" else None)
+    def unshare_mounts(self) -> None:
+        super().unshare_mounts()
+        if not is_nested():
+            return
+        from mountplan.applier.trial import try_out
+
+        if refusals := try_out(self._plan.steps, self):
+            self._sender.send(channel.TRIED, marshal.dumps([tuple(one) for one in refusals]))
+            os._exit(1)
+
+
+def _build(plan: Plan, sender: Sender, leash: int, rootless: Rootless, only_try: bool) -> bool:
+    kernel = _Kernel(plan, sender, leash, rootless)
     try:
         with open("/proc/self/mountinfo", "rb") as file:
             sender.send(channel.HOST, file.read())
+        if only_try:
+            execute(plan.steps[:1], kernel, sender)
+            sender.send(channel.TRIED, marshal.dumps([]))
+            return False
         execute(plan.steps, kernel, sender)
     except StepFailed as failed:
         cause = failed.cause

@@ -13,13 +13,13 @@ import signal
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
-from mountplan.applier import channel
+from mountplan.applier import abi, channel, syscalls
 from mountplan.applier.channel import Sender
 from mountplan.applier.command import Start
-from mountplan.applier.holder import hold
+from mountplan.applier.holder import hold, is_nested
 from mountplan.applier.refusal import explain
 from mountplan.applier.report import Reporter
-from mountplan.planner.errors import CommandNotStarted, NamespaceRefused, StepRefused
+from mountplan.planner.errors import CommandNotStarted, NamespaceRefused, NotAllowed, StepRefused
 from mountplan.planner.mountinfo import parse_mountinfo
 from mountplan.planner.plan import Plan
 from mountplan.planner.table import MountTable
@@ -71,6 +71,17 @@ class Built:
         """The mount table, as it is now, of the namespace that the holder is in: the last of the plan."""
         with open(f"/proc/{self.pid}/mountinfo", "rb") as file:
             return file.read()
+
+    def read_table(self, text: bytes) -> MountTable:
+        """A mount table, the ids in its options (tmpfs, devpts) as they are inside; the kernel tells the machine's."""
+        table = parse_mountinfo(text)
+        if b"id=" not in text or os.stat(f"/proc/{self.pid}/ns/user").st_ino == abi.USER_NS_INIT_INO:
+            return table
+        from mountplan.applier.userns import initial_ids
+        from mountplan.planner.options import with_ids_inside
+
+        ids = initial_ids(self.pid)
+        return MountTable(tuple(row._replace(options=with_ids_inside(row.options, *ids)) for row in table.rows))
 
     def open_namespace(self, kind: str) -> int:
         """A descriptor of one of the holder's other namespace files ("user", "pid", ...)."""
@@ -150,7 +161,9 @@ class Built:
 def build(
     plan: Plan, reporter: Reporter | None = None, kinds: tuple[str, ...] = (), rootless: Rootless = "auto"
 ) -> Built:
-    """Carry `plan` out in a child process with mount namespaces of its own. Raises StepRefused or NamespaceRefused.
+    """Carry `plan` out in a child process with mount namespaces of its own.
+
+    Raises NamespaceRefused, StepRefused, or NotAllowed before the first step has changed anything.
 
     `kinds` are the other namespaces that the child unshares first (RunSettings.unshare): what a proc or sysfs mount
     shows depends on them. A user without CAP_SYS_ADMIN gets a user namespace around it, unless `rootless` says never.
@@ -167,7 +180,26 @@ def build(
     return built
 
 
-def _fork(plan: Plan, kinds: tuple[str, ...], rootless: Rootless) -> Built:
+def try_out(plan: Plan, rootless: Rootless = "auto") -> None:
+    """Raise NotAllowed if the kernel would refuse something of `plan` in the user namespace that it would be built in.
+
+    Nothing is carried out. Raises NamespaceRefused or StepRefused if there is not even a namespace to try it in.
+    """
+    kinds = plan.run.unshare
+    if rootless != "always" and "user" not in kinds and not is_nested() and (rootless == "never" or _may_do_all()):
+        return  # it would not be built in one
+    built = _fork(plan, kinds, rootless, only_try=True)
+    try:
+        _listen(plan, built, Reporter(), rootless)
+    finally:
+        built.close()
+
+
+def _may_do_all() -> bool:
+    return bool(syscalls.capget()[0] & 1 << abi.CAP_SYS_ADMIN)
+
+
+def _fork(plan: Plan, kinds: tuple[str, ...], rootless: Rootless, *, only_try: bool = False) -> Built:
     pipes: list[int] = []
     ignored_children = _heed_children()
     try:
@@ -185,7 +217,7 @@ def _fork(plan: Plan, kinds: tuple[str, ...], rootless: Rootless) -> Built:
         os.close(answer)
         os.close(leash)
         ignored = frozenset((signal.SIGCHLD,) if ignored_children else ())
-        hold(plan, kinds, rootless, parent, say, leash_end, ignored)
+        hold(plan, kinds, rootless, parent, say, leash_end, ignored, only_try=only_try)
     os.close(say)
     os.close(leash_end)
     built = Built(child, leash, answer, kinds)
@@ -212,7 +244,7 @@ def _listen(plan: Plan, built: Built, reporter: Reporter, rootless: Rootless) ->
             built.host = parse_mountinfo(payload)
         elif kind == channel.FINISHED:
             name, fd, root, text = payload.split(b"\0", 3)
-            namespaces.append(Held(name.decode(), int(fd), int(root), parse_mountinfo(text)))
+            namespaces.append(Held(name.decode(), int(fd), int(root), built.read_table(text)))
         elif kind == channel.DONE:
             built.namespaces = tuple(namespaces)
             reporter.end()
@@ -222,6 +254,9 @@ def _listen(plan: Plan, built: Built, reporter: Reporter, rootless: Rootless) ->
         elif kind == channel.PID:
             built.pid = int(payload)
             built.pidfd = os.pidfd_open(built.pid)
+        elif kind == channel.TRIED:
+            _tell_trial(plan, payload)
+            return
         elif kind == channel.REFUSED:
             raise _refused(plan, payload, rootless)
         elif kind == channel.NO_NAMESPACE:
@@ -248,6 +283,17 @@ def _map_ids(built: Built, pid: int, reporter: Reporter) -> None:
     if why:
         reporter.notice(f"only your own user and group exist in there: {why}")
     built.tell(channel.MAPPED)
+
+
+def _tell_trial(plan: Plan, payload: bytes) -> None:
+    """Raise NotAllowed if the trial has come to anything."""
+    refusals = marshal.loads(payload)
+    if refusals:
+        from mountplan.applier.notallowed import mistake_of
+        from mountplan.applier.trial import Refusal
+
+        mistakes = [mistake_of(Refusal(*one), plan) for one in refusals]
+        raise NotAllowed(tuple(sorted(mistakes, key=lambda one: one.ref.line)))
 
 
 def _crashed(payload: bytes) -> RuntimeError:

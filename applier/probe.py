@@ -14,8 +14,12 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from mountplan.applier import abi, syscalls
+from mountplan.applier.holder import is_nested
+from mountplan.applier.inside import in_child
+from mountplan.applier.isolation import FLAGS, SHOWN_BY
 from mountplan.applier.kernel import LinuxKernel
 from mountplan.applier.refusal import KernelRefusal
+from mountplan.applier.trial import IN_MEMORY, ask_for
 from mountplan.applier.userns import Rootless, enter_alone, map_ids, mapped_ids, new_namespace
 
 
@@ -81,8 +85,9 @@ def feature_of(name: str) -> Feature:
     """The feature of this name; "filesystem:TYPE" stands for any filesystem type."""
     kind, _, fstype = name.partition(":")
     if kind == "filesystem":
+        takes = f" (without root, with a {SHOWN_BY[fstype]} namespace)" if fstype in SHOWN_BY else ""
         return Feature(
-            f"mounting a new {fstype}",
+            f"mounting a new {fstype}{takes}",
             f"load the module (modprobe {fstype}); a user namespace may mount but few types",
             lambda kernel, yard: _filesystem(kernel, fstype),
         )
@@ -143,11 +148,45 @@ def _words(error: OSError) -> str:
 
 
 def _filesystem(kernel: LinuxKernel, fstype: str) -> None:
-    """fsopen(2) knows the type; those that take no device are mounted as well, which shows whether this user may."""
-    context = syscalls.fsopen(fstype.encode())
-    os.close(context)
-    if fstype in ("tmpfs", "ramfs", "proc", "sysfs", "devpts", "mqueue", "cgroup2"):
-        os.close(kernel.new_filesystem(fstype, fstype, ()))
+    """fsopen(2) knows the type; those that take no device are mounted as well, which shows whether this user may.
+
+    Of others, a user namespace can be asked without harm. What shows a namespace may be mounted in a user namespace if
+    that other one was made there.
+    """
+    try:
+        context = syscalls.fsopen(fstype.encode())
+        os.close(context)
+        if fstype in IN_MEMORY:
+            os.close(kernel.new_filesystem(fstype, fstype, ()))
+        elif is_nested():
+            ask_for(fstype)
+    except KernelRefusal as refusal:
+        if refusal.errno != errno.EPERM or fstype not in SHOWN_BY:
+            raise
+        _in_own_namespace(SHOWN_BY[fstype], lambda: os.close(kernel.new_filesystem(fstype, fstype, ())))
+
+
+def _in_own_namespace(kind: str, attempt: Callable[[], None]) -> None:
+    def inside() -> None:
+        syscalls.unshare(FLAGS[kind])
+        if kind != "pid":
+            return attempt()
+        child = os.fork()  # a pid namespace is for children
+        if child == 0:
+            number = errno.ECHILD
+            try:
+                attempt()
+                number = 0
+            except OSError as error:
+                number = error.errno or number
+            finally:
+                os._exit(number)
+        number = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if number:
+            raise OSError(number, os.strerror(number))
+        return None
+
+    in_child(inside)
 
 
 def _mount_api(kernel: LinuxKernel, yard: int) -> None:

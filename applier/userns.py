@@ -13,6 +13,8 @@ from mountplan.applier import abi, syscalls
 # Whether to build in a user namespace: if it takes one, in any case, or not even then.
 Rootless: TypeAlias = Literal["auto", "always", "never"]
 
+IdMap: TypeAlias = tuple[tuple[int, int, int], ...]
+
 
 def id_mapping(uids: tuple[tuple[int, int, int], ...], gids: tuple[tuple[int, int, int], ...]) -> int:
     """A descriptor of a user namespace with these maps: lines of (id in the filesystem, id seen, count).
@@ -105,11 +107,33 @@ def map_ids(pid: int) -> str:
 
 def mapped_ids(process: str = "self") -> tuple[int, int]:
     """How many user ids and group ids the user namespace of a process has."""
-    counts = []
+    uids, gids = (sum(line[2] for line in _map_of(process, name)) for name in ("uid_map", "gid_map"))
+    return uids, gids
+
+
+def initial_ids(pid: int) -> tuple[IdMap, IdMap]:
+    """The user and group ids of the namespace of `pid`: lines of (id there, id in the machine's first one, count).
+
+    That is exact if our own namespace is the first one, or made by it, which is all that the kernel tells.
+    """
+    found = []
     for name in ("uid_map", "gid_map"):
-        with open(f"/proc/{process}/{name}") as file:
-            counts.append(sum(int(line.split()[2]) for line in file))
-    return counts[0], counts[1]
+        lines = _map_of(str(pid), name)
+        if not os.path.samefile(f"/proc/{pid}/ns/user", "/proc/self/ns/user"):
+            ours = _map_of("self", name)
+            lines = tuple(
+                (inside, first + outside - begin, min(count, begin + length - outside))
+                for inside, outside, count in lines
+                for begin, first, length in ours
+                if begin <= outside < begin + length
+            )
+        found.append(lines)
+    return found[0], found[1]
+
+
+def _map_of(process: str, name: str) -> IdMap:
+    with open(f"/proc/{process}/{name}") as file:
+        return tuple((int(a), int(b), int(count)) for a, b, count in map(str.split, file))
 
 
 def _may_map_all_ids() -> bool:
@@ -120,9 +144,8 @@ def _may_map_all_ids() -> bool:
 
 def _map_all_ids(pid: int) -> None:
     for name in ("uid_map", "gid_map"):
-        with open(f"/proc/self/{name}") as file:
-            lines = [line.split() for line in file]
-        _write(f"/proc/{pid}/{name}", "".join(f"{inside} {inside} {count}\n" for inside, _, count in lines))
+        lines = (f"{inside} {inside} {count}\n" for inside, _, count in _map_of("self", name))
+        _write(f"/proc/{pid}/{name}", "".join(lines))
 
 
 def _write(path: str, text: str) -> None:

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from mountplan.collector import without_collector
-from mountplan.planner.errors import Mistake, NotGranted, PlanRefused, SpecError
+from mountplan.planner.errors import Mistake, NotAllowed, NotGranted, PlanRefused, SpecError
 from mountplan.planner.table import MountTable
 
 if TYPE_CHECKING:
@@ -61,21 +61,42 @@ def load(path: str, data: bytes | None = None) -> Spec:
 
 
 @without_collector
-def check(data: bytes, file: str, host: Host | None = None) -> tuple[Mistake, ...]:
-    """Every mistake in a spec, in the order of the file; () if there is none."""
+def check(data: bytes, file: str, host: Host | None = None, *, rootless: Rootless | None = None) -> tuple[Mistake, ...]:
+    """Every mistake in a spec, in the order of the file; () if there is none.
+
+    With `rootless`, a spec without mistakes is tried as well: see try_out, and what that raises.
+    """
     from mountplan.planner.spec import all_mistakes, parse_spec_leniently
 
     spec, mistakes = parse_spec_leniently(data, file)
     if spec is None:
         return mistakes
     try:
-        foresee(plan(spec, host), host)
+        made = plan(spec, host)
+        foresee(made, host)
     except SpecError as error:
         return all_mistakes(spec, mistakes, error.mistakes)
     except PlanRefused:
         if not mistakes:
             raise
+        return mistakes
+    if rootless is not None and not mistakes:
+        try:
+            try_out(made, rootless=rootless)
+        except NotAllowed as error:
+            raise NotAllowed(tuple(one._replace(ref=spec.ref(one.ref.key)) for one in error.mistakes)) from None
     return mistakes
+
+
+def try_out(plan: Plan, *, rootless: Rootless = "auto") -> None:
+    """Raise NotAllowed with all that the kernel would refuse of `plan` in a user namespace, if it takes one.
+
+    Everything is tried, on things that are thrown away; nothing is built. Raises NamespaceRefused or StepRefused if
+    there is nothing to try it in.
+    """
+    from mountplan.applier.namespaces import try_out as attempt
+
+    attempt(plan, rootless)
 
 
 @without_collector

@@ -106,13 +106,19 @@ class Mountplan:
         return api.load(str(beside if beside.exists() else self._request.config.rootpath / spec))
 
     def _require(self, plan: Plan) -> None:
+        from mountplan import api
         from mountplan.applier.probe import missing
+        from mountplan.planner.errors import NotAllowed
 
         lacking = missing(requirement.feature for requirement in plan.requirements)
         if lacking:
             self._unavailable(
                 "; ".join(f"{one.what} does not work here: {one.said} (remedy: {one.remedy})" for one in lacking)
             )
+        try:
+            api.try_out(plan)
+        except NotAllowed as error:
+            self._unavailable(str(error))
 
     def _unavailable(self, reason: str) -> NoReturn:
         if self._request.config.getoption("--mountplan-require"):

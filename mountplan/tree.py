@@ -105,13 +105,11 @@ class Tree:
 
     def observe(self, namespace: str = "") -> MountTable:
         """What stands in a namespace now. Of what covers "/" there, only the topmost is seen (setns(2) leads there)."""
-        from mountplan.planner.mountinfo import parse_mountinfo
-
         if self._built.held(namespace) is self._built.namespaces[-1]:
-            return parse_mountinfo(self._built.mountinfo())
+            return self._built.read_table(self._built.mountinfo())
         proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            return parse_mountinfo(self.call(_mountinfo, proc, namespace=namespace))
+            return self._built.read_table(self.call(_mountinfo, proc, namespace=namespace))
         finally:
             os.close(proc)
 

@@ -6,6 +6,7 @@
     |-- TableError         a mount table cannot be read                                  (exit status 2)
     |-- SubjectError       nobody can tell what is to be looked at                     (exit status 2)
     |-- PlanRefused        the spec is well written, but cannot come out as written      (exit status 1)
+    |-- NotAllowed         the kernel would say no to some of it; nothing was carried out (exit status 3)
     |-- StepRefused        the kernel said no to a step                                  (exit status 3)
     |-- NotGranted         everything was carried out, but what stands there is different (exit status 3)
     |-- NamespaceRefused   the kernel would not give a process or a namespace to build in  (exit status 3)
@@ -101,6 +102,19 @@ class PlanRefused(MountplanError):
     def __init__(self, reasons: tuple[str, ...]) -> None:
         self.reasons = reasons
         super().__init__("\n".join(reasons))
+
+
+class NotAllowed(MountplanError):
+    """The kernel would not have it: not from this user, or not in a user namespace. `mistakes` holds all that was
+    found by trying, in the order of the steps. Nothing was carried out.
+    """
+
+    exit_status = 3
+    code = "not-allowed"
+
+    def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
+        self.mistakes = mistakes
+        super().__init__("\n".join(str(mistake) for mistake in mistakes))
 
 
 class StepRefused(MountplanError):

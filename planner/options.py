@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 Pairs = tuple[tuple[str, str | bool], ...]
+IdMap = tuple[tuple[int, int, int], ...]
 
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 _SIZES = frozenset({"size", "nr_blocks"})
@@ -40,6 +41,23 @@ def _normal(name: str, value: str) -> str:
     except ValueError:
         pass
     return value
+
+
+def with_ids_inside(options: str, uids: IdMap, gids: IdMap) -> str:
+    """Options as mountinfo shows them, but with ids as a user namespace has them, not the machine's first one.
+
+    `uids` and `gids` are lines of (id there, id in the first one, count). An id that it does not have stays as it is.
+    """
+    return ",".join(_with_id_inside(part, uids if part.startswith("uid=") else gids) for part in options.split(","))
+
+
+def _with_id_inside(option: str, ids: IdMap) -> str:
+    name, _, text = option.partition("=")
+    if name in ("uid", "gid") and text.isdecimal():
+        for inside, outside, count in ids:
+            if outside <= int(text) < outside + count:
+                return f"{name}={int(text) - outside + inside}"
+    return option
 
 
 def differing_options(fstype: str, asked: Pairs, shown: str) -> list[tuple[str, str, str]]:

@@ -135,6 +135,13 @@ def enter_host(identity: Identity, reach: Iterable[Path] = ()) -> None:
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of credentials has cleared it
 
 
+def leave_root() -> None:
+    """Become an ordinary user, for root of a throw-away host: everything stays mounted and shared as it is."""
+    _open_the_way([Path(sys.base_prefix), Path(sys.prefix), CHECKOUT])
+    become(NOBODY)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of credentials has cleared it
+
+
 def give_ranges(line: str = f"{NOBODY}:{FIRST_ID}:65536") -> None:
     """Have /etc/subuid and /etc/subgid say this and nothing else. For root of a throw-away host."""
     mount("none", "/mnt", "tmpfs", data="mode=0755")

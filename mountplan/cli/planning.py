@@ -9,20 +9,32 @@ from mountplan import api
 from mountplan.cli.output import Output
 from mountplan.cli.parser import UsageError
 from mountplan.cli.sources import is_plan, plan_from, read
-from mountplan.planner.errors import Mistake, MountplanError, PlanFileError, SpecError, SpecRef
+from mountplan.planner.errors import (
+    Mistake,
+    MountplanError,
+    NamespaceRefused,
+    NotAllowed,
+    PlanFileError,
+    SpecError,
+    SpecRef,
+    StepRefused,
+)
 from mountplan.planner.plan import Plan
 from mountplan.planner.render.problems import mistake_data, mistakes_text
-from mountplan.planner.render.words import count, visible
+from mountplan.planner.render.words import count, visible, visible_lines
 
 if TYPE_CHECKING:
+    from mountplan.applier.userns import Rootless
     from mountplan.planner.foresight import Foresight
 
 _SUFFIXES = {".txt": "text", ".json": "json", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid"}
 
 
 def check(args: argparse.Namespace, output: Output) -> int:
-    """All mistakes of all specs; exit status 2 if there is one, 1 if a spec is well written but cannot be planned."""
-    found = [(name, *_mistakes(name)) for name in args.specs]
+    """All mistakes of all specs; exit status 2 if there is one, 1 if a spec is well written but cannot be planned,
+    3 if the kernel would not have it.
+    """
+    found = [(name, *_mistakes(name, args.rootless, output)) for name in args.specs]
     status = max(status for _, _, status in found)
     if output.as_json:
         specs = [
@@ -44,23 +56,33 @@ def check(args: argparse.Namespace, output: Output) -> int:
     return status
 
 
-def _mistakes(name: str) -> tuple[tuple[Mistake, ...], int]:
+def _mistakes(name: str, rootless: Rootless, output: Output) -> tuple[tuple[Mistake, ...], int]:
     try:
         file, data = read(name)
         if is_plan(file, data):
             from mountplan.planner.planfile import load_plan
 
-            api.foresee(load_plan(data, file))
+            made = load_plan(data, file)
+            api.foresee(made)
+            api.try_out(made, rootless=rootless)
             return (), 0
-        mistakes = api.check(data, file)
+        mistakes = api.check(data, file, rootless=rootless)
         return mistakes, 2 if mistakes else 0
-    except SpecError as error:
+    except (SpecError, NotAllowed) as error:
         return error.mistakes, error.exit_status
+    except (NamespaceRefused, StepRefused) as error:
+        _tell_untried(error, output)
+        return (), 0
     except PlanFileError as error:
         what, _, remedy = str(error).removeprefix(f"{name}: ").partition("\n  remedy: ")
         return (Mistake(SpecRef(name, ""), what, remedy),), error.exit_status
     except MountplanError as error:
         return (Mistake(SpecRef(name, ""), str(error), ""),), error.exit_status
+
+
+def _tell_untried(error: MountplanError, output: Output) -> None:
+    """A spec may be meant for another machine, so this is no mistake of it."""
+    output.note(f"mountplan: whether the kernel allows it cannot be tried here: {visible_lines(str(error))}\n")
 
 
 def plan(args: argparse.Namespace, output: Output) -> int:
@@ -73,6 +95,10 @@ def plan(args: argparse.Namespace, output: Output) -> int:
     if args.after_step is not None:
         return _after(made, args.after_step, args, output)
     foreseen = api.foresee(made, max_mounts=args.max_mounts)
+    try:
+        api.try_out(made, rootless=args.rootless)
+    except (NamespaceRefused, StepRefused) as error:
+        _tell_untried(error, output)
     if args.why is not None:
         return _why(made, args.why, output)
     if args.output is None:

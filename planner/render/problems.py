@@ -11,6 +11,7 @@ from mountplan.planner.errors import (
     Mistake,
     MountplanError,
     NameTaken,
+    NotAllowed,
     NotGranted,
     PlanRefused,
     SpecError,
@@ -27,7 +28,7 @@ _MOST_DIFFERENCES = 40
 
 def error_text(error: MountplanError, plan: Plan | None = None) -> str:
     """What went wrong, where, and what to do; several lines, the last without an end. `plan` ties drift to its spec."""
-    if isinstance(error, SpecError):
+    if isinstance(error, (SpecError, NotAllowed)):
         return mistakes_text(error.mistakes)
     if isinstance(error, PlanRefused):
         return visible_lines("\n".join(f"cannot be built as it is written: {reason}" for reason in error.reasons))
@@ -71,6 +72,9 @@ def error_data(error: MountplanError, plan: Plan | None = None) -> dict[str, Any
     data: dict[str, Any] = {"code": error.code, "exit_status": error.exit_status}
     if isinstance(error, SpecError):
         message, remedy = count(len(error.mistakes), "mistake") + " in the spec", ""
+        data["mistakes"] = [mistake_data(mistake) for mistake in error.mistakes]
+    elif isinstance(error, NotAllowed):
+        message, remedy = f"not allowed here: {count(len(error.mistakes), 'thing')} in the spec", ""
         data["mistakes"] = [mistake_data(mistake) for mistake in error.mistakes]
     elif isinstance(error, PlanRefused):
         data["reasons"] = list(error.reasons)

@@ -15,9 +15,9 @@ from mountplan.applier import probe, subids
 from mountplan.applier.report import Reporter
 from mountplan.planner.errors import NamespaceRefused, StepRefused
 from tests.commands import PROC, outcome, programs
-from tests.hosts import FIRST_ID, NOBODY, InHost, enter_host, give_ranges
+from tests.hosts import FIRST_ID, NOBODY, InHost, give_ranges, leave_root, mount
 from tests.keptnames import SPEC, enter, in_runtime_directory
-from tests.trees import plan_of, tree
+from tests.trees import MS_SHARED, plan_of, tree
 
 Result = TypeVar("Result")
 Maps = tuple[list[list[str]], list[list[str]]]  # of user ids and of group ids
@@ -33,7 +33,7 @@ def with_ranges(in_host: InHost, function: Callable[[], Result], ranges: str = R
 
     def script() -> Result:
         give_ranges(ranges)
-        enter_host("nobody")
+        leave_root()
         return function()
 
     return in_host(script, identity="root")
@@ -208,3 +208,46 @@ def test_enter_says_when_a_name_is_not_as_the_option_wants_it(in_host: InHost) -
         return str(refused.value)
 
     assert "--rootless never" in in_host(in_runtime_directory(script), identity="nobody")
+
+
+@pytest.mark.needs_kernel("nobody", "set-group")
+@pytest.mark.parametrize("ranges", [False, True])
+def test_an_ordinary_user_receives_from_a_group_of_the_hosts(in_host: InHost, ranges: bool) -> None:
+    """The mounts that a user namespace begins with are slaves of the host's, which can be masters of groups of ours."""
+    spec = (
+        'name = "feeds"\n[peer_group.feed]\nhost = "/srv"\n[peer_group.ours]\nmaster = "feed"\n'
+        '[[mount]]\ntarget = "/"\ntype = "tmpfs"\n'
+        '[[mount]]\ntarget = "/slave"\nbind = "/srv"\nmaster = "feed"\n'
+        '[[mount]]\ntarget = "/a"\nbind = "/srv/a"\npeer_group = "ours"\n'
+        '[[mount]]\ntarget = "/b"\nbind = "/srv"\npeer_group = "ours"\n'
+    )
+
+    def user(tell: int, listen: int) -> list[str]:
+        leave_root()
+        with tree(spec) as built:
+            os.write(tell, b".")
+            os.read(listen, 1)
+            return [path for path in built.mountpoints() if path.endswith("/new")]
+
+    def script() -> list[str]:
+        give_ranges(RANGES if ranges else "")
+        mount("none", "/srv", "tmpfs")
+        mount("", "/srv", flags=MS_SHARED)
+        os.makedirs("/srv/a/new")
+        (built, tell), (listen, mounted) = os.pipe(), os.pipe()
+        table, say = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.write(say, " ".join(user(tell, listen)).encode())
+            finally:
+                os._exit(0)
+        os.close(say)
+        os.close(tell)
+        assert b"." == os.read(built, 1)
+        mount("none", "/srv/a/new", "tmpfs")
+        os.write(mounted, b".")
+        os.waitpid(child, 0)
+        return os.read(table, 1000).decode().split()
+
+    assert ["/a/new", "/b/a/new", "/slave/a/new"] == in_host(script, identity="root")
