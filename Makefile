@@ -13,12 +13,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kernels check bench fuzz fuzz-model coverage clean
+.PHONY: help demo test test-kernels test-without check bench fuzz fuzz-model coverage clean
 
 help:
 	@echo 'make demo      apply specs/hello.toml and show the tree'
 	@echo 'make test      run the tests on the real kernel'
 	@echo 'make test-kernels  boot Linux 6.1 and 6.12 by emulation and run the tests there; takes hours, and 1 GB in build/'
+	@echo 'make test-without  run the tests of the kernel without its young system calls'
 	@echo 'make check     ruff, mypy, pyright, import contracts'
 	@echo 'make bench     time every phase; takes minutes'
 	@echo 'make fuzz N=10000          capture random states, build them again, and compare'
@@ -36,6 +37,15 @@ test: $(VENV)/installed-dev
 # Debian's kernels, unpacked into build/kernels; qemu and virtme-ng are fetched too if they are missing. docs/kernels.md
 test-kernels: $(VENV)/installed-dev
 	$(BIN)/python -m tests.kernels $(KERNELS)
+
+# The tests of the real kernel without its young calls, as behind an old seccomp profile: one by one, and without all.
+WITHOUT := statmount listmount open_tree_attr statmount=EPERM listmount=EPERM open_tree_attr=EPERM
+WITHOUT += statmount,listmount,open_tree_attr statmount=EPERM,listmount=EPERM,open_tree_attr=EPERM
+test-without: $(VENV)/installed-dev
+	@for calls in $(WITHOUT); do \
+	    echo "without $$calls"; \
+	    MOUNTPLAN_WITHOUT=$$calls $(BIN)/python -m pytest -q -n auto tests/kernel tests/applier || exit; \
+	done
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check

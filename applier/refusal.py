@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno as E
 import os
 
+from mountplan.applier.abi import MACHINES
+
 
 class KernelRefusal(OSError):
     """One system call said no. `errno` is the kernel's; `log` is what a filesystem said on its fsopen descriptor."""
@@ -29,6 +31,10 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     ("unshare_namespace", E.ENOSPC): (
         "the limit of namespaces is reached",
         "raise sysctl user.max_mnt_namespaces or user.max_user_namespaces",
+    ),
+    ("unshare_namespace", E.ENOSYS): (
+        "mountplan does not know the numbers of this machine's system calls",
+        f"run it on one of {', '.join(sorted(MACHINES))}",
     ),
     ("isolate", E.EPERM): (
         "this user may not do that, not even in a user namespace",

@@ -7,6 +7,7 @@ that returns a descriptor gives it to the caller, close-on-exec.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 from collections.abc import Iterable
@@ -65,10 +66,10 @@ def _refuse(syscall: str) -> NoReturn:
 
 
 def check_machine() -> None:
-    """Raise OSError if the numbers in abi.py are not known to hold on this machine's architecture."""
+    """Raise KernelRefusal (ENOSYS) if the numbers in abi.py are not known to hold on this machine's architecture."""
     machine = os.uname().machine
     if machine not in abi.MACHINES:
-        raise OSError(f"cannot make system calls on {machine}: their numbers are not known to mountplan")
+        raise KernelRefusal(errno.ENOSYS, f"syscall on {machine}")
 
 
 def open_tree(dirfd: int, path: bytes, flags: int) -> int:

@@ -21,6 +21,10 @@ from tests.hosts import CLONE_NEWUSER, FIRST_ID, NOBODY, enter_host, give_ranges
 
 FSOPEN = 430
 MOVE_MOUNT = 429
+STATMOUNT = 457
+LISTMOUNT = 458
+LSMT_ROOT = 0xFFFFFFFFFFFFFFFF
+NS_GET_MNTNS_ID = 0x8008B705
 LOOP_CTL_GET_FREE = 0x4C82
 LOOP_CONFIGURE = 0x4C0A
 LO_FLAGS_AUTOCLEAR = 4
@@ -38,6 +42,7 @@ def missing(name: str) -> str:
     - "device-nodes": mknod of a character device, which works
     - "loop": a loop device for a file of ours
     - "set-group": MOVE_MOUNT_SET_GROUP (Linux 5.15)
+    - "foreign-mounts": listmount(2) and statmount(2) of other mount namespaces (Linux 6.11)
     - "fs:TYPE": a filesystem type that the kernel knows or can load (who may mount it is for "root" or "userns" to say)
     - anything else: the name of a program
     """
@@ -163,6 +168,18 @@ def _map_ranges() -> None:
         os.waitpid(child, 0)
 
 
+def _list_mounts() -> None:
+    namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    number = bytearray(8)
+    fcntl.ioctl(namespace, NS_GET_MNTNS_ID, number)
+    everything = struct.pack("=IIQQQ", 32, 0, LSMT_ROOT, 0, struct.unpack("=Q", number)[0])
+    found = ctypes.create_string_buffer(512)
+    _syscall(LISTMOUNT, "listmount", everything, found, ctypes.c_size_t(1), ctypes.c_uint(0))
+    (mount,) = struct.unpack_from("=Q", found)
+    one = struct.pack("=IIQQQ", 32, 0, mount, 2, struct.unpack("=Q", number)[0])
+    _syscall(STATMOUNT, "statmount", one, found, ctypes.c_size_t(512), ctypes.c_uint(0))
+
+
 _PROBES = {
     "id-ranges": _map_ranges,
     "root": _mount_as_root,
@@ -172,4 +189,5 @@ _PROBES = {
     "device-nodes": _make_device_node,
     "loop": _configure_loop,
     "set-group": _join_group,
+    "foreign-mounts": _list_mounts,
 }

@@ -171,6 +171,7 @@ def inside(name: str, action: Callable[[], object]) -> None:
     run_in_child(go)
 
 
+@pytest.mark.needs_kernel("foreign-mounts")
 def test_what_has_changed_since_it_was_kept_is_told(in_host: InHost) -> None:
     def script() -> list[Any]:
         keeping.keep(plan_of(SPEC))

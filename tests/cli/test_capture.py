@@ -61,6 +61,7 @@ def test_processes_become_the_namespaces_of_one_spec_in_the_given_order(in_host:
         assert () == api.check(data["spec"].encode(), "captured.toml")
 
 
+@pytest.mark.needs_kernel("foreign-mounts")
 def test_a_tree_of_processes_is_captured_with_every_namespace_in_it(in_host: InHost) -> None:
     def host() -> Ended:
         with running(FEED) as alive:
