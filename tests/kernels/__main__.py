@@ -10,6 +10,7 @@ build/kernels/VERSION/out.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -74,7 +75,7 @@ def main() -> int:
             good = False
             continue
         results = {suite: read_result(out, suite) for suite in suites}
-        say(table((out / "booted").read_text().strip(), results))
+        say(table((out / "booted").read_text().strip(), results) + lacking(out))
         good = good and not any(result.failed for result in results.values())
     return 0 if good else 1
 
@@ -139,7 +140,9 @@ def boot(root: Path, suites: list[str], arguments: str, cpus: int, hours: float)
         line = SUITES[suite].format(out=out, suite=suite, arguments=arguments, jobs=cpus)
         (out / f"{suite}.sh").write_text(f"exec {sys.executable} {line}\n")
     (kernel,) = root.glob("boot/vmlinuz-*")
-    inside = " ".join(["bash", str(Path(__file__).with_name("guest.sh")), str(out), str(CHECKOUT), *suites])
+    inside = " ".join(
+        ["bash", str(Path(__file__).with_name("guest.sh")), str(out), str(CHECKOUT), sys.executable, *suites]
+    )
     command: list[str | Path] = [BUILD / "venv/bin/vng", "--run", kernel, "--disable-kvm", "--memory", "3G"]
     command += [
         "--cpus",
@@ -213,6 +216,15 @@ def table(version: str, results: dict[str, Counts]) -> str:
         lines += ["", *(f"- {suite}: skipped {count}: {reason}" for reason, count in result.skipped.items())]
         lines += [f"- {suite}: FAILED {name}" for name in result.failed]
     return "\n".join(lines) + "\n"
+
+
+def lacking(out: Path) -> str:
+    """What `mountplan doctor` found missing, in a line."""
+    try:
+        features = json.loads((out / "doctor.json").read_text())["features"]
+    except (OSError, ValueError, KeyError):
+        return "\n- doctor: FAILED\n"
+    return f"\n- doctor: missing: {', '.join(one['feature'] for one in features if not one['works']) or 'nothing'}\n"
 
 
 if __name__ == "__main__":

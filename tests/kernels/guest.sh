@@ -1,12 +1,12 @@
 #!/bin/bash
-# In the booted kernel: guest.sh OUT CHECKOUT SUITE...; each SUITE is a name, and OUT/SUITE.sh what it runs.
-# Leaves OUT/booted (the kernel's version) and for each suite its output and its exit status in OUT.
+# In the booted kernel: guest.sh OUT CHECKOUT PYTHON SUITE...; each SUITE is a name, and OUT/SUITE.sh what it runs.
+# Leaves OUT/booted (the kernel's version), OUT/doctor.json, and for each suite its output and its exit status in OUT.
 #
 # The tests get a root file system of their own: the machine's as it is outside, with all changes kept in memory. The way
 # in which virtme-ng lays it out, with /usr, /etc and so on as mounts, is not what the tests' hosts look like.
 set -eu
-out=$1 checkout=$2
-shift 2
+out=$1 checkout=$2 python=$3
+shift 3
 uname -r >"$out/booted"
 exec >"$out/guest.log" 2>&1
 set -x
@@ -33,6 +33,7 @@ done
 cd "$checkout"
 export PYTHONPATH=$checkout PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis
 export MOUNTPLAN_EXAMPLES=5 # generated specs take a minute each here
+"$python" -m mountplan doctor --json >"$out/doctor.json" || true
 for suite; do
     status=0
     bash "$out/$suite.sh" >"$out/$suite.log" 2>&1 || status=$?
