@@ -21,10 +21,17 @@ from tests.hosts import CLONE_NEWUSER, FIRST_ID, NOBODY, enter_host, give_ranges
 
 FSOPEN = 430
 MOVE_MOUNT = 429
+FSCONFIG = 431
+FSMOUNT = 432
+MOUNT_SETATTR = 442
 STATMOUNT = 457
 LISTMOUNT = 458
 LSMT_ROOT = 0xFFFFFFFFFFFFFFFF
 NS_GET_MNTNS_ID = 0x8008B705
+STATMOUNT_SUPPORTED_MASK = 0x1000
+STATMOUNT_MNT_UIDMAP = 0x2000
+MOUNT_ATTR_IDMAP = 0x100000
+AT_EMPTY_PATH = 0x1000
 LOOP_CTL_GET_FREE = 0x4C82
 LOOP_CONFIGURE = 0x4C0A
 LO_FLAGS_AUTOCLEAR = 4
@@ -43,6 +50,8 @@ def missing(name: str) -> str:
     - "loop": a loop device for a file of ours
     - "set-group": MOVE_MOUNT_SET_GROUP (Linux 5.15)
     - "foreign-mounts": listmount(2) and statmount(2) of other mount namespaces (Linux 6.11)
+    - "told-id-maps": statmount(2) that tells id-mappings (Linux 6.15), and that it does
+    - "idmap-tmpfs": id-mapped mounts of tmpfs (Linux 6.3)
     - "fs:TYPE": a filesystem type that the kernel knows or can load (who may mount it is for "root" or "userns" to say)
     - anything else: the name of a program
     """
@@ -169,6 +178,39 @@ def _map_ranges() -> None:
 
 
 def _list_mounts() -> None:
+    _stat_mount(2)
+
+
+def _tell_id_maps() -> None:
+    answer = _stat_mount(STATMOUNT_SUPPORTED_MASK)
+    if not struct.unpack_from("=Q", answer, 144)[0] & STATMOUNT_MNT_UIDMAP:
+        raise OSError("statmount does not tell id-mappings")
+
+
+def _map_tmpfs() -> None:
+    enter_host("root")
+    ready = os.pipe()
+    child = os.fork()
+    if child == 0:
+        unshare(CLONE_NEWUSER)
+        os.write(ready[1], b".")
+        signal.pause()
+    os.read(ready[0], 1)
+    for name in ("uid_map", "gid_map"):
+        with open(f"/proc/{child}/{name}", "w") as file:
+            file.write("0 1000 1")
+    namespace = os.open(f"/proc/{child}/ns/user", os.O_RDONLY)
+    os.kill(child, signal.SIGKILL)
+    context = _syscall(FSOPEN, "fsopen", b"tmpfs", ctypes.c_uint(0))
+    _syscall(FSCONFIG, "fsconfig", ctypes.c_int(context), ctypes.c_uint(6), None, None, ctypes.c_int(0))
+    tmpfs = _syscall(FSMOUNT, "fsmount", ctypes.c_int(context), ctypes.c_uint(0), ctypes.c_uint(0))
+    attr = struct.pack("=QQQQ", MOUNT_ATTR_IDMAP, 0, 0, namespace)
+    flags, size = ctypes.c_uint(AT_EMPTY_PATH), ctypes.c_size_t(len(attr))
+    _syscall(MOUNT_SETATTR, "an id-mapped tmpfs", ctypes.c_int(tmpfs), b"", flags, attr, size)
+
+
+def _stat_mount(mask: int) -> bytes:
+    """What statmount(2) says of some mount, when its namespace is named."""
     namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     number = bytearray(8)
     fcntl.ioctl(namespace, NS_GET_MNTNS_ID, number)
@@ -176,8 +218,9 @@ def _list_mounts() -> None:
     found = ctypes.create_string_buffer(512)
     _syscall(LISTMOUNT, "listmount", everything, found, ctypes.c_size_t(1), ctypes.c_uint(0))
     (mount,) = struct.unpack_from("=Q", found)
-    one = struct.pack("=IIQQQ", 32, 0, mount, 2, struct.unpack("=Q", number)[0])
+    one = struct.pack("=IIQQQ", 32, 0, mount, mask, struct.unpack("=Q", number)[0])
     _syscall(STATMOUNT, "statmount", one, found, ctypes.c_size_t(512), ctypes.c_uint(0))
+    return found.raw
 
 
 _PROBES = {
@@ -190,4 +233,6 @@ _PROBES = {
     "loop": _configure_loop,
     "set-group": _join_group,
     "foreign-mounts": _list_mounts,
+    "told-id-maps": _tell_id_maps,
+    "idmap-tmpfs": _map_tmpfs,
 }

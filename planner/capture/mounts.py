@@ -340,6 +340,9 @@ class _Capture:
         parent = "" if tree.reached[index] else self.ids[space, tree.parents[index]]
         group, master = self.sharing.group_of.get(mount, ""), self.sharing.master_of.get(mount, "")
         uids, gids = self.lives[space].idmaps.get(row.mount_id, ((), ())) if "idmapped" in row.attributes else ((), ())
+        if "idmapped" in row.attributes and not (uids or gids):
+            what = "its id-mapping cannot be read, which takes Linux 6.15; it is rebuilt without"
+            self.cautions.append(Caution(self.where(space, row.mountpoint), what))
         unsupported = self.sharing.refused.get(mount, "")
         base = 0
         words = _EMPTY._replace(

@@ -194,7 +194,7 @@ def test_process_1_keeps_no_descriptor_of_the_callers(way: Callable[..., Outcome
     assert not {"0", "1", "2", "40"} & set(names), ended.out
 
 
-@pytest.mark.needs_kernel("root")
+@pytest.mark.needs_kernel("root", "idmap-tmpfs")
 def test_an_id_mapping_is_made_in_a_pid_namespace_too(way: Callable[..., Outcome]) -> None:
     """/proc is the host's when it is made, and knows processes by other numbers."""
     mapped = '[[mount]]\ntarget = "/mapped"\nbind = { mount = "t", path = "/" }\n'

@@ -233,6 +233,7 @@ def test_the_other_namespaces_on_which_a_filesystem_depends_are_unshared_too(in_
     assert "proc" == at(first, "/mnt").type
 
 
+@pytest.mark.needs_kernel("told-id-maps")
 def test_an_id_mapped_mount_comes_back_with_its_map(in_host: InHost) -> None:
     spec = """format = 1
 name = "state"

@@ -141,7 +141,7 @@ def test_a_device_node_does_not_open_on_a_nodev_mount() -> None:
         assert [0, errno.EACCES] == built.inside(look)
 
 
-@pytest.mark.needs_kernel("root")
+@pytest.mark.needs_kernel("root", "idmap-tmpfs")
 def test_an_id_mapping_shows_other_owners_and_writes_as_them() -> None:
     """A file of uid 0 is seen as uid 1000's; what uid 1000 makes through the mapping is uid 0's on the filesystem."""
     spec = f"""{ROOT}
@@ -182,7 +182,7 @@ def test_an_id_mapping_shows_other_owners_and_writes_as_them() -> None:
         assert "rw,relatime,idmapped" == built.at("/mapped").attributes
 
 
-@pytest.mark.needs_kernel("root")
+@pytest.mark.needs_kernel("root", "idmap-tmpfs")
 def test_two_mounts_of_one_filesystem_have_two_id_mappings() -> None:
     idmap = "[mount.idmap]\nuids = [[0, {0}, 10]]\ngids = [[0, {0}, 10]]\n"
     spec = ROOT + '[[mount]]\nid = "one"\ntarget = "/plain"\ntype = "tmpfs"\n'

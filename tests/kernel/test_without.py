@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from mountplan import api
+from mountplan.applier.namespaces import build
 from mountplan.applier.probe import probe
+from mountplan.applier.subjects import of_built
+from mountplan.capturing import capture_subjects
 from mountplan.planner.errors import PlanRefused, StepRefused
 from tests.hosts import CHECKOUT, InHost
 from tests.kernel.capture_fuzz import compare_again
@@ -64,6 +67,22 @@ def test_young_calls_are_done_without(taken: str, in_host: InHost) -> None:
         return told
 
     assert ["", "", ""] == in_host(script)
+
+
+@pytest.mark.needs_kernel("idmap-tmpfs")
+def test_a_capture_says_so_if_it_cannot_tell_an_id_mapping(in_host: InHost) -> None:
+    """Only statmount(2) has it, from Linux 6.15 on; the mount would silently have other owners."""
+
+    def script() -> list[str]:
+        do_without(calls_of("statmount"))
+        with build(plan_of(ROOT + "[mount.idmap]\nuids = [[0, 1000, 1]]\ngids = [[0, 1000, 1]]\n")) as built:
+            (subject,) = of_built(built)
+            with subject:
+                return [str(caution) for caution in capture_subjects([subject], "state").cautions]
+
+    assert ["/: its id-mapping cannot be read, which takes Linux 6.15; it is rebuilt without"] == [
+        told for told in in_host(script) if "id-mapping" in told
+    ]
 
 
 @pytest.mark.parametrize("call", ["openat2=EPERM", "openat2", "mount_setattr", "open_tree", "fsopen"])
