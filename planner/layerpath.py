@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 
+_AMONG = re.compile(r"(?<=[=:])/[a-z0-9]+-on-(\d+)-(\d+)(?=[/:,]|$)")
 _SHOWN = re.compile(r"/[a-z0-9]+-on-(\d+)-(\d+)(/.*)?", re.DOTALL)
 
 
@@ -21,3 +23,13 @@ def layer_of(shown: str) -> tuple[str, str] | None:
     """(device, path in its filesystem) of a layer, if the shown path is such a one."""
     match = _SHOWN.fullmatch(shown)
     return (f"{match[1]}:{match[2]}", match[3] or "/") if match else None
+
+
+def devices_among(options: str) -> list[str]:
+    """The devices of all layers that an overlay's options name so, in their order."""
+    return [f"{match[1]}:{match[2]}" for match in _AMONG.finditer(options)]
+
+
+def with_devices(options: str, name: Callable[[str], str]) -> str:
+    """An overlay's options with the names of such directories replaced by what `name` makes of their devices."""
+    return _AMONG.sub(lambda match: f"/{name(f'{match[1]}:{match[2]}')}", options)

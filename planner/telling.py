@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from mountplan.planner.attributes import parse_shown
 from mountplan.planner.difference import Difference, Drift
+from mountplan.planner.layerpath import devices_among, with_devices
 from mountplan.planner.matching import OUTSIDE, Forest, Match, match
 from mountplan.planner.options import differing_asked, differing_options, differing_shown
 from mountplan.planner.predict import HOST_GROUPS
@@ -47,6 +48,9 @@ class Telling:
         for at, other in found.pairs.items():
             row, there = found.first.rows[at], found.second.rows[other]
             self._devices.meet(row.device, there.device)
+            if row.fstype == there.fstype == "overlay":
+                for device, its in zip(devices_among(row.options), devices_among(there.options), strict=False):
+                    self._devices.meet(device, its)
             self._groups.meet(row.peer_group, there.peer_group)
             self._groups.meet(row.master, there.master)
             self._groups.meet(row.propagate_from, there.propagate_from)
@@ -120,9 +124,16 @@ class Telling:
         elif also is not None:
             options = [(name, shown, wish) for name, wish, shown in differing_options(row.fstype, also, row.options)]
         else:
-            options = differing_shown(row.fstype, row.options, there.options)
+            options = self._shown_options(row, there)
         for name, one, other in options:
             yield f"option {name}", one, other
+
+    def _shown_options(self, row: MountRow, there: MountRow) -> list[tuple[str, str, str]]:
+        ours, theirs = row.options, there.options
+        if row.fstype == "overlay":  # its layers' directories are named after devices, which may be others there
+            ours = with_devices(ours, lambda device: device)
+            theirs = with_devices(theirs, lambda device: self._devices.back.get(device, device))
+        return differing_shown(row.fstype, ours, theirs)
 
     def _sharing(self, row: MountRow, there: MountRow, *, from_known: bool) -> Found:
         for prop, number, other in (

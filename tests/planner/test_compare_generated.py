@@ -151,3 +151,20 @@ def test_a_comparison_the_other_way_round_finds_a_difference_as_well_or_none(one
     first, second = some_table(Dice(one), 5), some_table(Dice(other), 5)
     there, back = drift(first, second), drift(second, first)
     assert bool(there) == bool(back)
+
+
+def test_the_layers_of_an_overlay_may_be_on_other_devices_but_in_no_other_places() -> None:
+    """mountplan names the directories of layers after their devices (planner/layerpath.py)."""
+
+    def table(device: str, options: str) -> MountTable:
+        row = MountRow(1, 0, device, "/", "/", "rw", 0, 0, 0, False, "overlay", "overlay", f"rw,{options}")
+        return MountTable((row,))
+
+    wanted = table("0:60", "lowerdir+=/p0-on-0-56/a,lowerdir+=/p1-on-0-57/b,upperdir=/p1-on-0-57/up")
+    same = table("0:70", "lowerdir+=/p0-on-0-72/a,lowerdir+=/p1-on-0-71/b,upperdir=/p1-on-0-71/up")
+    assert () == drift(wanted, same)
+    for one in ("a,lowerdir+=/p1-on-0-71/x", "a,lowerdir+=/p0-on-0-72/b", "x,lowerdir+=/p1-on-0-71/b"):
+        (told,) = drift(wanted, table("0:70", f"lowerdir+=/p0-on-0-72/{one},upperdir=/p1-on-0-71/up"))
+        assert "option lowerdir+" == told.prop
+    old = table("0:60", "lowerdir=/p0-on-0-56/a:/p1-on-0-57")
+    assert () == drift(old, table("0:60", "lowerdir=/p0-on-0-66/a:/p1-on-0-67"))
