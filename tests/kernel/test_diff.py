@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from mountplan import api
+from mountplan.applier import inspect
+from mountplan.planner.mountinfo import parse_mountinfo
+from mountplan.planner.table import MountRow
 from mountplan.tree import Tree
-from tests.hosts import MS_BIND, MS_PRIVATE, mount, umount
+from tests.hosts import MS_BIND, MS_PRIVATE, InHost, mount, umount
 from tests.trees import plan_of
 
 pytestmark = pytest.mark.needs_kernel("mountns", "set-group")
@@ -167,3 +172,38 @@ def test_one_change_is_told_as_what_it_is(first: Tree, second: Tree, change: str
     do, expected = CHANGES[change]
     second.call(do)
     assert [("left", *one) for one in expected] == told(first, second)
+
+
+@pytest.mark.needs_kernel("root", "fs:overlay")
+def test_both_ways_of_reading_tell_the_same_whatever_bytes_a_path_has(in_host: InHost, tmp_path: Path) -> None:
+    """mountinfo escapes spaces, tabs, newlines and backslashes; statmount(2) hands paths out as they are."""
+
+    def script() -> list[tuple[MountRow, MountRow]] | None:
+        os.chdir(tmp_path)
+        mount("base", ".", "tmpfs")
+        os.chdir(tmp_path)
+        odd = [bytes([byte]) for byte in range(1, 256) if byte != ord("/")]
+        names = [b"x" + b"".join(odd[at : at + 64]) for at in range(0, len(odd), 64)]
+        names += [rb"\040", b"a - b", b"x//deleted"]
+        for name in names:
+            os.makedirs(name)
+            mount(os.fsdecode(name), os.fsdecode(name), "tmpfs")
+            os.makedirs(name + b"/in")
+            mount(os.fsdecode(name + b"/in"), os.fsdecode(name + b"/in"), flags=MS_BIND)
+        for directory in ("low er", "low\\er", "over"):
+            os.mkdir(directory)
+        mount("o v", "over", "overlay", data=r"lowerdir=low er:low\\er")
+        with open("/proc/self/ns/mnt") as namespace:
+            ids = inspect._all_ids(namespace.fileno())
+            if ids is None:
+                return None
+            seen = parse_mountinfo(Path("/proc/self/mountinfo").read_bytes())
+            whole = inspect.Mounts(inspect.namespace_id(namespace.fileno())).table(ids, seen)
+        by_id = whole.by_id()
+        return [(row, by_id[row.mount_id]) for row in seen.rows if row.mountpoint.startswith(str(tmp_path))]
+
+    found = in_host(script, identity="root")
+    if found is None:
+        pytest.skip("this kernel does not tell of all mounts of a namespace")
+    assert len(found) >= 16
+    assert [one for one, _ in found] == [other for _, other in found]
