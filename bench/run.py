@@ -5,8 +5,8 @@
 Prints microseconds a mount, by the clock and of CPU time (user and system): the median over the runs, the factor from
 1,000 to 10,000 mounts (10 is linear; above 13 is a defect and marked "!"), and the peak memory of a process that walked
 the whole road. On a machine that does nothing else both times are the same; on a busy one CPU time is the one to look
-at. Runs of Python and of C take turns, so that a machine whose speed drifts treats both alike, and execute and floor
-are compared pair by pair.
+at. Runs of Python and of C, and of all sizes, take turns, so that a machine whose speed drifts treats them alike, and
+execute and floor are compared pair by pair.
 
 It asks for a real-time priority, so that other processes do not take turns with what is measured, C and Python alike;
 what they do to caches and memory still shows. Each run is a process of its own, forked from one that has imported
@@ -141,15 +141,24 @@ class Figures(NamedTuple):
     memory: float
 
 
-def measure(kind: str, count: int, runs: int, program: Path, tape: Path) -> Figures:
-    data = spec(kind, count)
-    in_child(plan_tape, data, tape)
-    in_child(walk_road, data)  # a warm-up, not counted
-    roads: list[Road] = []
-    for _ in range(runs):
-        road = in_child(walk_road, data)
-        road.phases["floor"] = Times(*(nanoseconds / 1e9 for nanoseconds in run_floor(program, tape)))
-        roads.append(road)
+def measure(kind: str, sizes: list[int], runs: int, program: Path, folder: Path) -> dict[int, Figures]:
+    """The figures of each size. They take turns: else the factor would tell how the machine's speed has changed."""
+    data = {size: spec(kind, size) for size in sizes}
+    tapes = {size: folder / f"tape-{size}" for size in sizes}
+    roads: dict[int, list[Road]] = {size: [] for size in sizes}
+    for size in sizes:
+        in_child(plan_tape, data[size], tapes[size])
+    for run in range(runs + 1):
+        for size in sizes:
+            road = in_child(walk_road, data[size])
+            if run == 0:
+                continue  # a warm-up, not counted
+            road.phases["floor"] = Times(*(nanoseconds / 1e9 for nanoseconds in run_floor(program, tapes[size])))
+            roads[size].append(road)
+    return {size: _figures(size, roads[size]) for size in sizes}
+
+
+def _figures(count: int, roads: list[Road]) -> Figures:
     times = {phase: _median([road.phases[phase] for road in roads], 1e6 / count) for phase in (*PHASES, "floor")}
     pairs = [(road.phases["execute"], road.phases["floor"]) for road in roads]
     ratio = _median([Times(*(one / other for one, other in zip(*pair, strict=True))) for pair in pairs])
@@ -240,10 +249,9 @@ def main() -> None:
     ]
     print("\n".join(lines))
     with tempfile.TemporaryDirectory() as folder:
-        program, tape = compile_floor(Path(folder)), Path(folder, "tape")
+        program = compile_floor(Path(folder))
         for kind in args.kinds:
-            results = {size: measure(kind, size, args.runs, program, tape) for size in args.sizes}
-            table = table_of(kind, results)
+            table = table_of(kind, measure(kind, args.sizes, args.runs, program, Path(folder)))
             print("\n".join(table), flush=True)
             lines += table
     if args.write:
