@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mountplan.planner.draft import Context, Draft
+from functools import reduce
+
+from mountplan.planner.draft import Context, Draft, FilesystemDraft
 from mountplan.planner.host import HostPath
 from mountplan.planner.paths import TargetPath, common_ancestor
 from mountplan.planner.spec import Spec
@@ -199,31 +201,54 @@ def _find_spans(ordered: list[_GroupDraft], context: Context) -> None:
 
 
 def _find_workbenches(ordered: list[_GroupDraft], context: Context) -> None:
-    """For groups over a filesystem of the host: where on the host a mount shows all that their seeds must contain."""
-    spans: dict[str, TargetPath] = {}
+    """For groups over a filesystem of the host: where on the host a mount shows all that their seeds must contain.
+
+    One place for all groups of a filesystem, if there is one. Otherwise one for each family, since a seed is made from
+    that of its master: the groups below one that has no master, or a host's.
+    """
+    families: dict[str, dict[str, list[_GroupDraft]]] = {}  # by filesystem, then by the first of the family
+    first_of: dict[str, str] = {}
     for group in ordered:
         if group.span is not None and group.filesystem.startswith("host:") and group.host is None:
-            span = spans.get(group.filesystem)
-            spans[group.filesystem] = group.span if span is None else common_ancestor(span, group.span)
-    for name, span in spans.items():
-        device = name.removeprefix("host:")
-        for row in sorted(context.host.table.rows, key=lambda row: len(row.root)):
-            if row.device != device or not span.is_under(row.root):
-                continue
-            path = TargetPath(row.mountpoint).joined(span.relative_to(row.root))
-            try:
-                found = context.host.look(path)
-            except LookupError:
-                continue
-            if found.mount == row and found.path == path:
-                draft = context.filesystems[name]
-                draft.fixed = draft.fixed._replace(host_path=str(path), host_root=span)
-                break
-        else:
-            fixed = context.filesystems[name].fixed
-            context.mistakes.add(
-                fixed.origin,
-                f"no mount on the host shows {span} of the filesystem {device}, "
-                "which the members of a group have in common",
-                "mount a wider part of that filesystem on the host first",
-            )
+            first = first_of[group.name] = first_of.get(group.master, group.name)
+            families.setdefault(group.filesystem, {}).setdefault(first, []).append(group)
+    for name, by_first in families.items():
+        draft = context.filesystems[name]
+        groups = [group for family in by_first.values() for group in family]
+        if _found_workbench(draft, groups, context):
+            continue
+        for number, family in enumerate(by_first.values()):
+            if number:
+                draft = FilesystemDraft(draft.fixed._replace(name=f"{name}#{number + 1}", origin=family[0].key))
+                context.filesystems[draft.fixed.name] = draft
+            if not _found_workbench(draft, family, context):
+                context.mistakes.add(
+                    draft.fixed.origin,
+                    f"no mount on the host shows {_span(family)} of the filesystem {name.removeprefix('host:')}, "
+                    "which the members of a group have in common",
+                    "mount a wider part of that filesystem on the host first",
+                )
+            for group in family:
+                group.filesystem = draft.fixed.name
+
+
+def _span(groups: list[_GroupDraft]) -> TargetPath:
+    spans = [group.span for group in groups if group.span is not None]
+    return reduce(common_ancestor, spans, spans[0])
+
+
+def _found_workbench(draft: FilesystemDraft, groups: list[_GroupDraft], context: Context) -> bool:
+    """Have the workbench of a host's filesystem made where a host mount shows what is common to these groups."""
+    device, span = groups[0].filesystem.removeprefix("host:"), _span(groups)
+    for row in sorted(context.host.table.rows, key=lambda row: len(row.root)):
+        if row.device != device or not span.is_under(row.root):
+            continue
+        path = TargetPath(row.mountpoint).joined(span.relative_to(row.root))
+        try:
+            found = context.host.look(path)
+        except LookupError:
+            continue
+        if found.mount == row and found.path == path:
+            draft.fixed = draft.fixed._replace(host_path=str(path), host_root=span)
+            return True
+    return False
