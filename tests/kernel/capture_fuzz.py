@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from difflib import unified_diff
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from mountplan import api
 from mountplan.applier.inspect import Whole
@@ -28,11 +28,18 @@ from mountplan.planner.mounttree import MountTree
 from mountplan.planner.seedbase import without_base
 from tests.hosts import enter_host
 from tests.kernel.model_fuzz import in_children
-from tests.kernel.states import Act, Running, State, chance_state, running
+from tests.kernel.states import Act, State, chance_state, running
 
 # What a capture cannot see says so, and is not compared; the second is all that kernels before 6.11 can do.
 UNSEEN = ("cannot see what it shows", "what its root does not show is missing")
 NAMES = ("one", "two", "three")
+
+
+class Inhabited(Protocol):
+    """Namespaces with a process in each."""
+
+    @property
+    def pids(self) -> list[int]: ...
 
 
 def round_trip(state: State) -> str:
@@ -41,7 +48,7 @@ def round_trip(state: State) -> str:
         return compare_again(alive)
 
 
-def compare_again(alive: Running) -> str:
+def compare_again(alive: Inhabited) -> str:
     """Capture what is alive, build that, and say in what it differs; "" if in nothing."""
     with _subjects(alive) as subjects:
         first = capture_subjects(subjects, "state")
@@ -75,7 +82,7 @@ def compare_again(alive: Running) -> str:
 
 
 @contextmanager
-def _subjects(alive: Running) -> Iterator[list[Subject]]:
+def _subjects(alive: Inhabited) -> Iterator[list[Subject]]:
     with ExitStack() as stack:
         several = len(alive.pids) > 1
         names = NAMES if several else ("",)
