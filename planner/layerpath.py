@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 
 _AMONG = re.compile(r"(?<=[=:])/[a-z0-9]+-on-(\d+)-(\d+)(?=[/:,]|$)")
+_OF_DEVICE = re.compile(r"/(?:\d+:\d+|[a-z0-9]+-on-\d+-\d+)(?:/.*)?", re.DOTALL)
 _SHOWN = re.compile(r"/[a-z0-9]+-on-(\d+)-(\d+)(/.*)?", re.DOTALL)
 
 
@@ -23,6 +24,11 @@ def layer_of(shown: str) -> tuple[str, str] | None:
     """(device, path in its filesystem) of a layer, if the shown path is such a one."""
     match = _SHOWN.fullmatch(shown)
     return (f"{match[1]}:{match[2]}", match[3] or "/") if match else None
+
+
+def has_device(shown: str) -> bool:
+    """True if a layer's path tells of its device, in either form, and not of a place in a tree."""
+    return _OF_DEVICE.fullmatch(shown) is not None
 
 
 def devices_among(options: str) -> list[str]:

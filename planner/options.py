@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mountplan.planner.layerpath import has_device
+
 Pairs = tuple[tuple[str, str | bool], ...]
 IdMap = tuple[tuple[int, int, int], ...]
 
@@ -110,6 +112,8 @@ def differing_shown(fstype: str, shown: str, other: str) -> list[tuple[str, str,
         return []
     defaults = _DEFAULTS.get(fstype, {})
     ours, theirs = _shown(shown), _shown(other)
+    if fstype == "overlay":
+        _match_layers(ours, theirs)
     differences = []
     for name in dict.fromkeys((*ours, *theirs)):
         one, two = ours.get(name), theirs.get(name)
@@ -122,6 +126,22 @@ def differing_shown(fstype: str, shown: str, other: str) -> list[tuple[str, str,
         ours_words, theirs_words = (",".join(some) or "set" if some else default for some in (one, two))
         differences.append((name, ours_words, theirs_words))
     return differences
+
+
+def _match_layers(ours: dict[str, list[str]], theirs: dict[str, list[str]]) -> None:
+    """Write the layers of two overlays in one way. A path in a tree and a place by device cannot be told apart."""
+    for side in (ours, theirs):
+        if side.get("uuid") == ["on"]:
+            del side["uuid"]  # what a new upper directory gets, unless it was used before
+        if "lowerdir" in side:
+            side["lowerdir+"] = [path for value in side.pop("lowerdir") for path in value.split(":")]
+    for name in ("lowerdir+", "upperdir", "workdir"):
+        one, two = ours.get(name, []), theirs.get(name, [])
+        if len(one) == len(two) and all(
+            path == other or has_device(path) != has_device(other) for path, other in zip(one, two, strict=True)
+        ):
+            ours.pop(name, None)
+            theirs.pop(name, None)
 
 
 def _shown(text: str) -> dict[str, list[str]]:

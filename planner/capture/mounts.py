@@ -167,7 +167,11 @@ class _Capture:
             superblock.how = "host"
             if superblock.fstype not in FRESH or all(self._is_shown(mount) for mount in superblock.mounts):
                 return
-            # The host has it, but so covered that nobody can take it from there: a new one has to do.
+            if superblock.fstype in FRESH and superblock.fstype not in SINGLE:
+                space, index = superblock.mounts[0]
+                where = self.where(space, self.trees[space].rows[index].mountpoint)
+                what = "the host has it so covered that it cannot be taken from there; a new one stands in for it"
+                self.cautions.append(Caution(where, what))
         if superblock.fstype not in FRESH and superblock.fstype != "overlay":
             row = self.row(superblock.mounts[0])
             image = self.facts.image(row.source) if _LOOP.fullmatch(row.source) else ""

@@ -22,16 +22,15 @@ from mountplan.applier.inspect import Whole
 from mountplan.applier.namespaces import build
 from mountplan.applier.subjects import Subject, of_built, of_process
 from mountplan.capturing import capture_subjects
-from mountplan.planner.attributes import parse_shown
+from mountplan.planner.compare import differences
 from mountplan.planner.errors import MountplanError
-from mountplan.planner.mounttree import MountTree
-from mountplan.planner.seedbase import without_base
+from mountplan.sides import view_of
 from tests.hosts import enter_host
 from tests.kernel.model_fuzz import in_children
 from tests.kernel.states import Act, State, chance_state, running
 
 # What a capture cannot see says so, and is not compared; the second is all that kernels before 6.11 can do.
-UNSEEN = ("cannot see what it shows", "what its root does not show is missing")
+UNSEEN = ("cannot see what it shows", "stands in for it", "what its root does not show is missing")
 NAMES = ("one", "two", "three")
 
 
@@ -90,38 +89,9 @@ def _subjects(alive: Inhabited) -> Iterator[list[Subject]]:
 
 
 def _differences(before: list[Whole], after: list[Whole]) -> list[str]:
-    """Every mount of the one against the same of the other; ids, groups and devices are equal up to one renaming."""
-    found = []
-    same: dict[tuple[str, object], object] = {}
-    back: dict[tuple[str, object], object] = {}
-
-    def match(kind: str, one: object, other: object) -> None:
-        if same.setdefault((kind, one), other) != other or back.setdefault((kind, other), one) != one:
-            found.append(
-                f"{where}: {kind} {one}, which was {same[kind, one]}, is {other}, which was for {back[kind, other]}"
-            )
-
-    for number, (old, new) in enumerate(zip(before, after, strict=True)):
-        trees = [MountTree(without_base(whole.table)[0]) for whole in (old, new)]
-        where = f"namespace {number}"
-        for index, (row, other) in enumerate(zip(trees[0].rows, trees[1].rows, strict=False)):
-            where = f"namespace {number}, {row.mountpoint}"
-            if trees[0].parents[index] != trees[1].parents[index] or trees[0].places[index] != trees[1].places[index]:
-                found.append(f"{where}: stands elsewhere")
-            for field in ("root", "mountpoint", "unbindable", "fstype", "source", "options"):
-                if getattr(row, field) != getattr(other, field) and (row.fstype, field) != ("overlay", "options"):
-                    found.append(f"{where}: {field} {getattr(row, field)!r} is {getattr(other, field)!r}")
-            if parse_shown(row.attributes) != parse_shown(other.attributes):
-                found.append(f"{where}: {row.attributes} is {other.attributes}")
-            match("device", row.device, other.device)
-            match("group", row.peer_group, other.peer_group)
-            match("group", row.master, other.master)
-            match("group", row.propagate_from, other.propagate_from)
-            if old.idmaps.get(row.mount_id) != new.idmaps.get(other.mount_id):
-                found.append(f"{where}: another id-mapping")
-        if len(trees[0].rows) != len(trees[1].rows):
-            found.append(f"namespace {number}: {len(trees[0].rows)} mounts are {len(trees[1].rows)}")
-    return found
+    """What `mountplan diff` tells of the two."""
+    views = [[view_of(str(number), whole) for number, whole in enumerate(wholes)] for wholes in (before, after)]
+    return [str(one) for one in differences(views[0], views[1], None)]
 
 
 class Failure(NamedTuple):

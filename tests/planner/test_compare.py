@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mountplan.planner.compare import compare
-from mountplan.planner.options import differing_options
+from mountplan.planner.options import differing_options, differing_shown
 from mountplan.planner.predict import HOST_GROUPS, Prediction
 from mountplan.planner.table import MountRow, MountTable
 
@@ -199,3 +199,12 @@ def test_an_option_that_was_silently_not_granted_is_a_difference(
 ) -> None:
     wish = "set" if asked[1] is True else asked[1]
     assert [(asked[0], wish, found)] == differing_options(fstype, (asked,), shown)
+
+
+def test_layers_that_a_build_had_in_its_yard_are_compared_by_their_number_only() -> None:
+    """The kernel shows the paths at which they were when the overlay was made; the yard's are gone."""
+    live = "rw,lowerdir=/a:/b,upperdir=/u,workdir=/w,uuid=on"
+    built = "rw,lowerdir+=/p0-on-0-42/a,lowerdir+=/b,upperdir=/p1-on-0-43/u,workdir=/p1-on-0-43/w"
+    assert [] == differing_shown("overlay", live, built)
+    assert ["lowerdir+"] == [one[0] for one in differing_shown("overlay", live, built.replace("lowerdir+=/b,", ""))]
+    assert ["upperdir"] == [one[0] for one in differing_shown("overlay", live, live.replace("/u,", "/x,"))]
