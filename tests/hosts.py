@@ -25,6 +25,7 @@ Identity = Literal["best", "root", "userns", "nobody"]
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 NOBODY = 65534
+PATIENCE = float(os.environ.get("MOUNTPLAN_PATIENCE", "1"))  # how many times as long as usual a test may take
 FIRST_ID = 200_000  # of the range that give_ranges() gives
 CLONE_NEWNS = 0x20000
 CLONE_NEWUSER = 0x10000000
@@ -219,7 +220,7 @@ def run_in_child(function: Callable[[], Result], *, timeout: float = 60.0) -> Re
         _child(function, writer, parent)
     try:
         os.close(writer)
-        message = _receive(child, reader, time.monotonic() + timeout)
+        message = _receive(child, reader, time.monotonic() + timeout * PATIENCE)
     finally:
         os.close(reader)
         status = _end(child)

@@ -36,8 +36,8 @@ TESTS = "tests/kernel tests/applier --ignore=tests/kernel/test_specs.py --ignore
 SUITES = {
     "tests": PYTEST.replace("{paths}", TESTS),
     "specs": PYTEST.replace("{paths}", "tests/kernel/test_specs.py"),
-    "capture": "-m tests.kernel.capture_fuzz --states 100 --seed 1 --jobs {jobs} --stop-after 100",
-    "model": "-m tests.kernel.model_fuzz --sequences 300 --seed 1 --jobs {jobs} --stop-after 300",
+    "capture": "-m tests.kernel.capture_fuzz --states 100 --seed 1 --jobs {jobs} --stop-after 12",
+    "model": "-m tests.kernel.model_fuzz --sequences 300 --seed 1 --jobs {jobs} --stop-after 12",
 }
 COUNTED = re.compile(r"^(\d+) (?:states|sequences),.*?(\d+) (?:failures|differences)", re.MULTILINE)
 

@@ -33,6 +33,7 @@ done
 cd "$checkout"
 export PYTHONPATH=$checkout PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis
 export MOUNTPLAN_EXAMPLES=5 # generated specs take a minute each here
+export MOUNTPLAN_PATIENCE=20
 "$python" -m mountplan doctor --json >"$out/doctor.json" || true
 for suite; do
     status=0
