@@ -145,6 +145,7 @@ class Run:
         rules = rules_of(os.uname().release)
         self.exact = rules == RULES_6_18
         self.model = Model(rules)
+        self.over = False  # True: nothing can be compared any more
         self.tables: dict[int, tuple[MountRow, ...]] = {0: self.model.world.table(self.model.current).rows}
         self.texts: dict[int, bytes] = {}
         self.calls: list[Call] = []
@@ -209,6 +210,12 @@ class Run:
         for number, expected in tables.items():
             found: Sequence[MountRow] = self.machine.rows(texts[number])
             if not self.exact:
+                # Before 6.17 what is tucked below a copy may come to lie beside another mount on the same place, where
+                # walks find either of them. The model does not know of such trees.
+                places = {(row.parent_id, row.mountpoint) for row in found}
+                if len(places) < len(found):
+                    self.over = True
+                    return None
                 expected, found = _by_path(expected), _by_path(found)
             if not comparison.equal(expected, found):
                 heads = f"session {number}: the model has", "the kernel has"
@@ -295,6 +302,8 @@ def replay(machine: Machine, calls: tuple[Call, ...]) -> Difference | None:
         for call in calls:
             if run.possible(call) and (difference := run.make(call)) is not None:
                 return difference
+            if run.over:
+                break
     finally:
         run.end()
     return None

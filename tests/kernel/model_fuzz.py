@@ -32,6 +32,8 @@ def try_seed(
             difference = run.make(chooser.call(run))
             if difference is not None:
                 return difference, run.results
+            if run.over:
+                break
     finally:
         run.end()
     return None, run.results
