@@ -52,6 +52,7 @@ def missing(name: str) -> str:
     - "foreign-mounts": listmount(2) and statmount(2) of other mount namespaces (Linux 6.11)
     - "told-id-maps": statmount(2) that tells id-mappings (Linux 6.15), and that it does
     - "idmap-tmpfs": id-mapped mounts of tmpfs (Linux 6.3)
+    - "lowerdir+": overlays that take their layers one by one (Linux 6.8)
     - "fs:TYPE": a filesystem type that the kernel knows or can load (who may mount it is for "root" or "userns" to say)
     - anything else: the name of a program
     """
@@ -209,6 +210,17 @@ def _map_tmpfs() -> None:
     _syscall(MOUNT_SETATTR, "an id-mapped tmpfs", ctypes.c_int(tmpfs), b"", flags, attr, size)
 
 
+def _add_layer() -> None:
+    enter_host("best")
+    overlay = _syscall(FSOPEN, "fsopen", b"overlay", ctypes.c_uint(0))
+    try:
+        _syscall(FSCONFIG, "lowerdir+", ctypes.c_int(overlay), ctypes.c_uint(1), b"lowerdir+", b"/", ctypes.c_int(0))
+        _syscall(FSCONFIG, "lowerdir+", ctypes.c_int(overlay), ctypes.c_uint(1), b"lowerdir+", b"/-", ctypes.c_int(0))
+    except FileNotFoundError:
+        return  # it has been looked for
+    raise OSError("lowerdir+ takes anything: this kernel looks at options when the overlay is made")
+
+
 def _stat_mount(mask: int) -> bytes:
     """What statmount(2) says of some mount, when its namespace is named."""
     namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
@@ -235,4 +247,5 @@ _PROBES = {
     "foreign-mounts": _list_mounts,
     "told-id-maps": _tell_id_maps,
     "idmap-tmpfs": _map_tmpfs,
+    "lowerdir+": _add_layer,
 }

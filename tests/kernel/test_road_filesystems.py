@@ -104,7 +104,7 @@ def test_the_work_directory_of_an_overlay_is_made_beside_the_upper_one() -> None
         built.inside(lambda: Path("/merged/new").touch())
 
 
-@pytest.mark.needs_kernel("fs:overlay")
+@pytest.mark.needs_kernel("fs:overlay", "lowerdir+")
 def test_an_overlay_of_500_layers_in_a_mount_of_the_spec() -> None:
     count = 500
     files = "".join(f'[[mount.file]]\npath = "l{n}/f{n}"\ncontent = "{n}"\n' for n in range(count))

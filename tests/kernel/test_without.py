@@ -126,6 +126,7 @@ def test_without_lowerdir_plus_an_overlay_is_the_same(monkeypatch: pytest.Monkey
         assert (sorted(["new", "top", *(f"f{number}" for number in range(60))]), "0", "") == built.inside(look)
 
 
+@pytest.mark.needs_kernel("lowerdir+")
 def test_more_layers_than_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Up to 60 always fit. More are refused when they are planned, or, with a plan from elsewhere, when built."""
     assert "overlay_layers" not in [one.feature for one in plan_of(overlay_of(60)).requirements]
