@@ -33,6 +33,7 @@ from mountplan.planner.actions import (
     MoveMount,
     PivotRoot,
     Remount,
+    RemoveDirectory,
     SetAttributes,
     Unmount,
     Unshare,
@@ -139,7 +140,7 @@ _CLASSES: dict[str, Callable[..., Action]] = {
     one.__name__: one
     for one in (
         BindMount, ChangeDirectory, ChangeKind, ChangeRoot, End, Enter, Fork, MakeDirectory, MakeFile, MountNew,
-        MoveMount, PivotRoot, Remount, SetAttributes, Unmount, Unshare,
+        MoveMount, PivotRoot, RemoveDirectory, Remount, SetAttributes, Unmount, Unshare,
     )
 }  # fmt: skip
 
@@ -270,6 +271,8 @@ class _Actor:
                     os.mkdir(action.path)
             case MakeFile():
                 os.close(os.open(action.path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
+            case RemoveDirectory():
+                os.rmdir(action.path)
             case ChangeDirectory():
                 os.chdir(action.path)
             case ChangeRoot():

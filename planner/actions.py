@@ -103,6 +103,13 @@ class MakeFile(NamedTuple):
         return f"make the file {self.path}"
 
 
+class RemoveDirectory(NamedTuple):
+    path: str
+
+    def describe(self) -> str:
+        return f"remove the directory {self.path}"
+
+
 class ChangeDirectory(NamedTuple):
     path: str
 
@@ -156,6 +163,7 @@ Action = (
     | PivotRoot
     | MakeDirectory
     | MakeFile
+    | RemoveDirectory
     | ChangeDirectory
     | ChangeRoot
     | Fork
@@ -206,6 +214,8 @@ class Stage:
                 world.mkdir(process, action.path, parents=action.parents)
             case MakeFile():
                 world.mkdir(process, action.path, directory=False)
+            case RemoveDirectory():
+                world.remove(process, action.path)
             case ChangeDirectory():
                 world.chdir(process, action.path)
             case ChangeRoot():

@@ -27,6 +27,7 @@ from mountplan.planner.actions import (
     MoveMount,
     PivotRoot,
     Remount,
+    RemoveDirectory,
     SetAttributes,
     Stage,
     Unmount,
@@ -205,6 +206,7 @@ class _Shell:
             "mount": self._mount,
             "umount": self._umount,
             "mkdir": self._mkdir,
+            "rmdir": self._rmdir,
             "touch": self._touch,
             "pivot_root": self._pivot_root,
             "cd": self._cd,
@@ -327,6 +329,10 @@ class _Shell:
         parents, paths = read_mkdir(arguments)
         made = [self._make(MakeDirectory(path, parents)) for path in paths]  # all of them, whether one fails or not
         return all(made)
+
+    def _rmdir(self, arguments: list[str]) -> bool:
+        removed = [self._make(RemoveDirectory(path)) for path in arguments]
+        return all(removed)
 
     def _touch(self, arguments: list[str]) -> bool:
         made = [self._make(MakeFile(path)) for path in arguments]

@@ -291,7 +291,7 @@ def _simulate(commands: Any) -> None:
         "simulate",
         "run a script of mount commands in a model of the kernel",
         "Carry out the lines of a shell script (mount, umount, unshare -m, nsenter, mkdir,\n"
-        "pivot_root, ...) in a model of the kernel's rules, and show what stands there\n"
+        "rmdir, pivot_root, ...) in a model of the kernel's rules, and show what stands there\n"
         "then, as findmnt would, with peers and masters. Needs no privileges, touches\n"
         "nothing. A command that fails is told with its errno, and the script goes on.",
         "  mountplan simulate build-root.sh\n"

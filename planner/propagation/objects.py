@@ -49,14 +49,31 @@ class Node:
 
     def remove(self) -> None:
         """Take the name away, and the names of all that is in it."""
-        assert self.parent is not None
-        self.parent.children.pop(self.name, None)
+        self._leave()
         going: list[Node] = [self]
         while going:
             node = going.pop()
             node.removed = True
             going += node.children.values()
             node.children = {}
+
+    def rename(self, parent: Node, name: str) -> None:
+        """Give it another name, maybe in another directory; what has that name must be gone by then (d_move)."""
+        self._leave()
+        self.parent, self.name = parent, name
+        parent.children[name] = self
+        moved: list[Node] = [self]
+        for node in moved:  # grows while it is walked
+            above = node.parent
+            assert above is not None
+            node.depth = above.depth + 1
+            node.path = f"/{node.name}" if above.parent is None else f"{above.path}/{node.name}"
+            moved += node.children.values()
+
+    def _leave(self) -> None:
+        assert self.parent is not None
+        if self.parent.children.get(self.name) is self:
+            del self.parent.children[self.name]
 
     def differs_in_kind(self, other: Node) -> bool:
         """Whether one is a directory and the other is not, as far as that is known."""

@@ -68,6 +68,8 @@ def _where(mount: Mount, root: Place, known: dict[Mount, str | None]) -> None:
             path = None
         elif place is parent.root:
             path = above
+        elif not place.is_within(parent.root):  # renamed to a place that the parent does not show
+            path = None
         else:
             path = above + relative(place, parent.root)
         known[link] = path

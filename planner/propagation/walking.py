@@ -59,6 +59,8 @@ def _up(process: Process, mount: Mount, node: Node) -> Place:
         else:
             return into_mounts(mount, node)
     assert node.parent is not None
+    if not node.parent.is_within(mount.root):  # renamed to a place that the mount does not show (path_connected)
+        raise WouldRefuse(errno.ENOENT, "the way up leads out of the mount")
     return into_mounts(mount, node.parent)
 
 

@@ -261,6 +261,8 @@ class World:
         self._check_own(process, new_mount)
         if new_mount.locked:
             raise invalid("the new root is locked")
+        if new_node.removed:
+            raise WouldRefuse(errno.ENOENT, "the new root has been removed")
         if new_mount is root_mount or old_mount is root_mount:
             raise WouldRefuse(errno.EBUSY, "the new root, or the place for the old one, is on the current root mount")
         if root_node is not root_mount.root:
@@ -394,6 +396,57 @@ class World:
             raise WouldRefuse(errno.EROFS, "the filesystem is read-only there")
         node.children[name] = Node(superblock, node, name, directory)
 
+    def remove(self, process: Process, path: str, *, directory: bool = True) -> None:
+        """rmdir(2), or with directory=False unlink(2). EBUSY if something is mounted there in the caller's namespace.
+
+        What is mounted there in other namespaces is unmounted, without propagation (vfs_rmdir, vfs_unlink; Linux 3.18).
+        """
+        _, above, name = self._parent_of(process, path, directory=directory)
+        node = above.superblock.find(above, name)
+        if node is None:
+            raise WouldRefuse(errno.ENOENT, f"there is no {name} in {above.path}")
+        self._check_kind(node, directory=directory)
+        self._check_no_mountpoint(process, node)
+        if node.children:
+            raise WouldRefuse(errno.ENOTEMPTY, f"{path} is not empty")
+        node.remove()
+        self._detach_mounts(node)
+
+    def rename(self, process: Process, old: str, new: str) -> None:
+        """rename(2). What is mounted at `old` in other namespaces moves along; what is mounted at `new` goes there."""
+        places = []
+        for path in (old, new):
+            head, _, name = path.rpartition("/")
+            places.append((*walk(process, head or ("/" if path.startswith("/") else "."), directory=True), name))
+        (mount, above, name), (other, new_above, new_name) = places
+        if mount is not other:
+            raise WouldRefuse(errno.EXDEV, "the two are not in the same mount")
+        for one in (name, new_name):
+            if one in ("", ".", ".."):
+                raise WouldRefuse(errno.EBUSY, "the root, . and .. cannot be renamed")
+        self._check_writable(mount)
+        node = above.superblock.find(above, name)
+        if node is None:
+            raise WouldRefuse(errno.ENOENT, f"there is no {name} in {above.path}")
+        target = new_above.children.get(new_name)
+        if new_above.is_within(node):
+            raise invalid("the target is in the directory that is renamed")
+        if target is not None and above.is_within(target):
+            raise WouldRefuse(errno.ENOTEMPTY, f"{new} is not empty")
+        if node is target:
+            return
+        if target is not None:
+            self._check_kind(target, directory=node.is_directory)
+            self._check_no_mountpoint(process, node)
+            self._check_no_mountpoint(process, target)
+            if target.children:
+                raise WouldRefuse(errno.ENOTEMPTY, f"{new} is not empty")
+            target.remove()
+            self._detach_mounts(target)
+        else:
+            self._check_no_mountpoint(process, node)
+        node.rename(new_above, new_name)
+
     # --- the calls with descriptors
 
     def fsmount(self, process: Process, superblock: Superblock, source: str = "none", attributes: int = 0) -> Handle:
@@ -496,6 +549,44 @@ class World:
 
     # --- what the calls share
 
+    def _parent_of(self, process: Process, path: str, *, directory: bool) -> tuple[Mount, Node, str]:
+        """The directory in which the last part of `path` is to be removed, and that part."""
+        head, _, name = path.rpartition("/")
+        mount, above = walk(process, head or ("/" if path.startswith("/") else "."), directory=True)
+        if name in ("", ".", ".."):
+            if not directory:
+                raise WouldRefuse(errno.EISDIR, "it is a directory")
+            number = {"": errno.EBUSY, ".": errno.EINVAL, "..": errno.ENOTEMPTY}[name]
+            raise WouldRefuse(number, "the root, . and .. cannot be removed")
+        self._check_writable(mount)
+        return mount, above, name
+
+    def _check_writable(self, mount: Mount) -> None:
+        if mount.superblock.read_only or mount.attributes & RDONLY:
+            raise WouldRefuse(errno.EROFS, "the filesystem is read-only there")
+
+    def _check_kind(self, node: Node, *, directory: bool) -> None:
+        """may_delete."""
+        if node.is_directory != directory:
+            if node.is_directory:
+                raise WouldRefuse(errno.EISDIR, f"{node.path} is a directory")
+            raise WouldRefuse(errno.ENOTDIR, f"{node.path} is not a directory")
+
+    def _check_no_mountpoint(self, process: Process, node: Node) -> None:
+        """EBUSY, but only if it is one in the caller's own namespace (is_local_mountpoint)."""
+        if any(mount.namespace is process.namespace for mount in node.mounted):
+            raise WouldRefuse(errno.EBUSY, f"something is mounted on {node.path} in the caller's namespace")
+
+    def _detach_mounts(self, node: Node) -> None:
+        """What is mounted on a node that has gone goes as well, wherever that is (__detach_mounts)."""
+        for mount in list(reversed(node.mounted)):
+            if mount not in node.mounted:
+                continue
+            if mount.namespace is None:
+                detach(mount)
+            else:
+                unmount_tree(mount, self.rules, connected=True)
+
     def _at(self, process: Process, where: Where) -> Place:
         return where.place if isinstance(where, Handle) else walk(process, where)
 
@@ -514,7 +605,10 @@ class World:
         """The mount and the mountpoint that something would be mounted on: whatever is topmost there (lock_mount)."""
         if place[0].namespace is None:
             raise WouldRefuse(errno.ENOENT, "the mount has been unmounted")
-        return into_mounts(*place)
+        found = into_mounts(*place)
+        if found[1].removed:
+            raise WouldRefuse(errno.ENOENT, "the mount point has been removed")
+        return found
 
     def _new_mount(self, superblock: Superblock, source: str, attributes: int) -> Mount:
         mount = Mount(self.numbers.next_mount(), superblock.root, source)
@@ -558,9 +652,7 @@ class World:
             raise invalid("one of the two is a directory and the other is not")
         if beneath and place[1] is not place[0].root:
             raise invalid("the target is not a mount point")
-        if place[0].namespace is None:
-            raise WouldRefuse(errno.ENOENT, "the target's mount has been unmounted")
-        parent, mountpoint = into_mounts(*place)
+        parent, mountpoint = self._lock_target(place)
         over = parent
         if beneath:
             if over.parent is None:

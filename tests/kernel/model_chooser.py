@@ -73,10 +73,17 @@ class Chooser:
             "set_group": 7,
             "beneath": 5,
             "set_attributes": 6,
+            "mkdir": 2,
+            "rmdir": 4,
+            "unlink": 1,
+            "rename": 3,
         }
         # Each sequence has its own favourites: one that rarely unmounts grows, one that shares much propagates much.
         chosen = [name for name in weights if only is None or name in only]
         self.names = chosen
+        if self.random.random() < 0.6:  # most sequences keep the directories that many mounts meet in
+            for name in ("mkdir", "rmdir", "unlink", "rename"):
+                weights[name] = 0
         self.weights = [weights[name] * self.random.choice((0.3, 1, 1, 2)) for name in chosen]
         self.flags_often = self.random.random() < 0.2
 
@@ -157,6 +164,13 @@ class Chooser:
             case "beneath":
                 source = choose(handles) if handles and likely() < 0.6 else mount()
                 return (session, "move_mount", source, mount(), model_machine.MOVE_MOUNT_BENEATH)
+            case "mkdir" | "rmdir" | "unlink":
+                row = choose(rows) if rows else None
+                inner = choose((*DIRECTORIES, *FILES)) if name == "unlink" else choose(DIRECTORIES)
+                found = (row.mountpoint.rstrip("/") if row is not None else "") + inner
+                return (session, name, found) if name == "mkdir" else (session, "remove", found, name == "rmdir")
+            case "rename":
+                return (session, "rename", path(), path() + choose(("", "/n")))
             case "set_attributes":
                 where = choose(handles) if handles and likely() < 0.4 else mount()
                 bits = self.attributes()

@@ -83,6 +83,15 @@ class Model:
     def pivot(self, new: str, old: str) -> None:
         self.world.pivot_root(self.current, new, old)
 
+    def mkdir(self, path: str) -> None:
+        self.world.mkdir(self.current, path)
+
+    def remove(self, path: str, directory: bool) -> None:
+        self.world.remove(self.current, path, directory=directory)
+
+    def rename(self, old: str, new: str) -> None:
+        self.world.rename(self.current, old, new)
+
     def clone(self, number: int) -> None:
         child = self.world.fork(self.current, str(number))
         self.world.unshare(child, str(number))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from mountplan.planner.mountinfo import parse_mountinfo
@@ -87,6 +88,7 @@ class Machine:
         self.sessions: dict[int, Session] = {}
         self.handles: dict[int, int] = {}
         self.current = -1
+        self.changed = False  # directories were made, removed or renamed, maybe in the filesystem that stays
         self.parsed: dict[bytes, MountRow] = {}
 
     def close(self) -> None:
@@ -109,6 +111,10 @@ class Machine:
             os.close(session.root)
         self.sessions = {}
         self.current = -1
+        if self.changed:
+            empty(self.base.root)
+            fill(self.base.root)
+            self.changed = False
 
     def _session(self) -> Session:
         namespace = os.open("self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.proc)
@@ -201,6 +207,23 @@ class Machine:
         session = self.sessions[self.current]
         os.close(session.root)
         self.sessions[self.current] = Session(session.namespace, os.open("/", O_PATH))
+        return 0
+
+    def mkdir(self, path: str) -> int:
+        return self._changing(lambda: os.mkdir(path))
+
+    def remove(self, path: str, directory: bool) -> int:
+        return self._changing(lambda: os.rmdir(path) if directory else os.unlink(path))
+
+    def rename(self, old: str, new: str) -> int:
+        return self._changing(lambda: os.rename(old, new))
+
+    def _changing(self, change: Callable[[], None]) -> int:
+        try:
+            change()
+        except OSError as error:
+            return error.errno or 0
+        self.changed = True
         return 0
 
     def clone(self, number: int) -> int:
@@ -300,6 +323,16 @@ class Machine:
             flags |= AT_EMPTY_PATH
             result = _mount_setattr(SYS_MOUNT_SETATTR, self.handles[where], b"", flags, packed, 32)
         return ctypes.get_errno() if result < 0 else 0
+
+
+def empty(directory: int) -> None:
+    """Remove all that is in the filesystem with this root."""
+    for path, directories, files, fd in os.fwalk(".", topdown=False, dir_fd=directory):
+        del path
+        for name in files:
+            os.unlink(name, dir_fd=fd)
+        for name in directories:
+            os.rmdir(name, dir_fd=fd)
 
 
 def fill(directory: int) -> None:

@@ -115,3 +115,33 @@ def test_a_mount_that_arrives_beneath_a_locked_one_does_not_take_over_the_lock()
         (0, "clone", 10),
         (10, "umount", "/a/x", True),
     )
+
+
+def test_what_hangs_on_a_directory_goes_when_that_is_removed_in_another_namespace() -> None:
+    """With all that is in it, and without propagating; in its own namespace the directory is busy."""
+    agree(
+        (0, "new", "/b/x", "t1", 0),
+        (0, "new", "/b/x/a", "t2", 0),
+        (0, "remove", "/b/x", True),
+        (0, "clone", 1),
+        (1, "umount", "/b/x", True),
+        (1, "remove", "/b/x", True),
+        (0, "mkdir", "/b/x"),
+    )
+
+
+def test_a_mount_of_a_removed_directory_can_be_attached_nowhere() -> None:
+    """ENOENT: the kernel prepares for mounts that would come to lie on top of it."""
+    agree((0, "open", 2, "/b/x", True, False), (0, "remove", "/b/x", True), (0, "move_mount", 2, "/a/x", 0))
+    agree(
+        (0, "clone", 2), (2, "bind", "/b/x", "/b", False), (0, "remove", "/b/x", True), (2, "bind", "/b", "/a/x", False)
+    )
+
+
+def test_a_mount_whose_directory_is_renamed_out_of_what_its_parent_shows_is_not_seen_any_more() -> None:
+    agree(
+        (0, "clone", 2),
+        (2, "bind", "/b", "/a/x/z", False),
+        (2, "bind", "/a/x/z", "/a/x/z/x", False),
+        (0, "rename", "/b/x", "/a/y"),
+    )

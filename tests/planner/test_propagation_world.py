@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 
 import pytest
 
-from mountplan.planner.propagation import RULES_6_12, RULES_6_18, Process, Rules, Superblock, World, WouldRefuse
+from mountplan.planner.propagation import (
+    RULES_6_1,
+    RULES_6_12,
+    RULES_6_18,
+    Process,
+    Rules,
+    Superblock,
+    World,
+    WouldRefuse,
+)
 from mountplan.planner.propagation.seen import world_of
 from mountplan.planner.render.simulated import Sight, table_differences
 
@@ -85,6 +95,16 @@ def test_before_6_17_a_new_namespace_keeps_unbindable_mounts_unbindable() -> Non
         child = world.fork(process, "child")
         world.unshare(child, "child")
         assert kept is world.table(child).rows[1].unbindable
+
+
+def test_before_6_5_nothing_could_be_mounted_beneath() -> None:
+    for rules, refused in ((RULES_6_1, True), (RULES_6_12, False)):
+        world = World(rules)
+        process = peers(world, 1)
+        handle = world.fsmount(process, world.superblock("tmpfs"))
+        with pytest.raises(WouldRefuse) if refused else contextlib.nullcontext():
+            world.move_mount(process, handle, "/0", beneath=True)
+        assert (not refused) is (handle.place[0].parent is not None)
 
 
 def test_a_table_that_became_a_world_is_read_off_it_the_same() -> None:
