@@ -11,6 +11,7 @@ from mountplan.applier import kept
 from mountplan.applier.observe import observe
 from mountplan.applier.roots import LiveFacts
 from mountplan.applier.subjects import Subject, of_file, of_process, of_tree
+from mountplan.collector import without_collector
 from mountplan.planner.capture.contents import find_fillings, with_contents
 from mountplan.planner.capture.mounts import Live, capture
 from mountplan.planner.capture.words import Captured, Caution
@@ -69,6 +70,7 @@ class Folder(NamedTuple):
     shown: str
 
 
+@without_collector
 def capture_subjects(subjects: Sequence[Subject], name: str = "", contents: Folder | None = None) -> Capture:
     """What stands in these namespaces, as a spec named `name`, or as the first of them.
 
