@@ -25,7 +25,8 @@
 /* The numbers of the new mount API are the same everywhere; older headers lack some of them. */
 enum { NR_OPEN_TREE = 428, NR_MOVE_MOUNT = 429, NR_FSOPEN = 430, NR_FSCONFIG = 431, NR_FSMOUNT = 432, NR_MOUNT_SETATTR = 442 };
 
-enum op { UNSHARE, UMASK, MOUNT, OPEN, OPEN_TREE, FSOPEN, FSCONFIG, FSMOUNT, SETATTR, MOVE_MOUNT, MKDIR, CLOSE, PIVOT };
+enum op { UNSHARE, UMASK, MOUNT, OPEN, OPEN_TREE, FSOPEN, FSCONFIG, FSMOUNT, SETATTR, MOVE_MOUNT, MKDIR, CLOSE, PIVOT,
+          SETNS, CHROOT };
 
 /* One call. `made` and `fd` and `to` are numbers on the tape, which stand for descriptors; -1 is none, -100 AT_FDCWD. */
 struct call {
@@ -96,6 +97,10 @@ static long make(const struct call *call)
 		return close(real(call->fd));
 	case PIVOT:
 		return pivot(real(call->fd), real(call->to));
+	case SETNS:
+		return setns(real(call->fd), call->flags);
+	case CHROOT:
+		return fchdir(real(call->fd)) < 0 ? -1 : chroot(".");
 	}
 	return errno = ENOSYS, -1;
 }

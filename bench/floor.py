@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _CALL = struct.Struct("=4iI2H4Q")  # struct call of floor.c
 _OPS = ("unshare", "umask", "mount", "open", "open_tree", "fsopen", "fsconfig", "fsmount", "setattr", "move_mount",
-        "mkdir", "close", "pivot")  # enum op of floor.c  # fmt: skip
+        "mkdir", "close", "pivot", "setns", "chroot")  # enum op of floor.c  # fmt: skip
 _OP = {name: number for number, name in enumerate(_OPS)}
 _NOTHING = (0, 0, 0, 0)
 _CLONE = abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_EMPTY_PATH | abi.AT_SYMLINK_NOFOLLOW
@@ -127,6 +127,19 @@ class Tape:
     def enter_root(self, base: int, root: int, top: int) -> None:
         assert root == base
         self._write("pivot", root, to=top)
+
+    def hold_namespace(self) -> int:
+        return self._write("open", self._proc, b"self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, makes=True)
+
+    def return_to(self, namespace: int, root: int) -> None:
+        self._write("setns", namespace, flags=abi.CLONE_NEWNS)
+        self._write("chroot", root)
+
+    def copy_namespace(self) -> None:
+        self._write("unshare", flags=abi.CLONE_NEWNS)
+
+    def open_yard(self) -> int:
+        return self._write("open", abi.AT_FDCWD, b"/..", _O_PATH | os.O_DIRECTORY, makes=True)
 
     def finish_namespace(self, name: str) -> None:
         for path in (b"self/mountinfo", b"self/ns/mnt"):
