@@ -373,6 +373,8 @@ def capture(*what: int | str, name: str = "") -> Capture:
     wanted = [
         Wanted("pid", str(one)) if isinstance(one, int) else Wanted("ns" if "/" in one else "kept", one) for one in what
     ]
+    if not wanted:
+        raise TypeError("capture() takes at least one process, namespace file or kept name")
     with opened(wanted) as subjects:
         return capture_subjects(subjects, name)
 
