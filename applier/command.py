@@ -6,11 +6,12 @@ import errno
 import os
 import signal
 import stat
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from mountplan.applier import abi, syscalls
 from mountplan.applier.capabilities import keep_capabilities
 from mountplan.planner.errors import CommandNotStarted
+from mountplan.planner.record import NamedTuple
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # what shells exit with
 _GO_ON = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ESTALE, errno.ENODEV, errno.ETIMEDOUT)  # as execvp(3) does

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import stat
 
@@ -64,4 +63,6 @@ class LiveHost:
             return None
 
     def glob(self, base: str, pattern: str) -> tuple[str, ...]:
-        return tuple(sorted(glob.glob(pattern.lstrip("/"), root_dir=base, include_hidden=True)))
+        from glob import glob
+
+        return tuple(sorted(glob(pattern.lstrip("/"), root_dir=base, include_hidden=True)))

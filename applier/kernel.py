@@ -12,10 +12,11 @@ import stat
 import sys
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mountplan.applier import abi, syscalls
 from mountplan.applier.refusal import KernelRefusal
+from mountplan.planner.record import NamedTuple
 
 if TYPE_CHECKING:
     from mountplan.applier.overlay import CollectedLayers

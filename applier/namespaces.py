@@ -11,7 +11,7 @@ import marshal
 import os
 import signal
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from mountplan.applier import abi, channel, syscalls
 from mountplan.applier.channel import Sender
@@ -22,6 +22,7 @@ from mountplan.applier.report import Reporter
 from mountplan.planner.errors import CommandNotStarted, NamespaceRefused, NotAllowed, StepRefused
 from mountplan.planner.mountinfo import parse_mountinfo
 from mountplan.planner.plan import Plan
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.table import MountTable
 
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from mountplan.collector import without_collector
 from mountplan.planner.errors import Mistake, NotAllowed, NotGranted, PlanRefused, SpecError
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.table import MountTable
 
 if TYPE_CHECKING:
@@ -102,18 +103,24 @@ def try_out(plan: Plan, *, rootless: Rootless = "auto") -> None:
 @without_collector
 def plan(spec: Spec, host: Host | None = None) -> Plan:
     """The plan for `spec` on this machine, or on `host`. Raises SpecError or PlanRefused; touches nothing."""
+    if host is None:
+        return plan_on_this_machine(spec, _this_machine())
     from mountplan.planner.graph import find_order
     from mountplan.planner.resolve import resolve
     from mountplan.planner.schedule import make_plan
 
     try:
-        topology = resolve(spec, host or _this_machine())
+        topology = resolve(spec, host)
     except SpecError as error:
         raise SpecError(tuple(mistake._replace(ref=spec.ref(mistake.ref.key)) for mistake in error.mistakes)) from None
-    plan = make_plan(topology, find_order(topology))
-    if host is None:
-        _refuse_what_the_kernel_lacks(plan)
-    return plan
+    return make_plan(topology, find_order(topology))
+
+
+def plan_on_this_machine(spec: Spec, host: Host) -> Plan:
+    """The plan for `spec` on `host`, which is this machine, maybe with somebody listening."""
+    made = plan(spec, host)
+    _refuse_what_the_kernel_lacks(made)
+    return made
 
 
 def _refuse_what_the_kernel_lacks(plan: Plan) -> None:

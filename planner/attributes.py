@@ -7,7 +7,8 @@ clear an attribute (`rw`, `suid`, ...) are mount(8)'s too.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+
+from mountplan.planner.record import NamedTuple
 
 RDONLY = 0x00000001
 NOSUID = 0x00000002

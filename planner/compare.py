@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
-from typing import NamedTuple
 
 from mountplan.planner.attributes import parse_shown
 from mountplan.planner.difference import Difference, Drift
 from mountplan.planner.options import differing_options
 from mountplan.planner.plan import Plan
 from mountplan.planner.predict import HOST_GROUPS, Prediction
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.renaming import Renaming, Sense
 from mountplan.planner.steps import MakeIdMap, SetAttributes
 from mountplan.planner.table import MountTable

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
+
+from mountplan.planner.record import NamedTuple
 
 
 class Difference(NamedTuple):

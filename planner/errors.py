@@ -20,7 +20,7 @@ Only the command line prints them or turns them into an exit status.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from mountplan.planner.record import NamedTuple
 
 
 class SpecRef(NamedTuple):

@@ -6,9 +6,10 @@ applier/facts.py; tests have one made of dictionaries.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 from mountplan.planner.paths import TargetPath
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.table import MountRow, MountTable
 
 MOUNT_MAX = 100_000  # fs.mount-max as kernels come

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Container, Hashable
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from mountplan.planner.attributes import parse_shown
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.table import MountTable
 
 OUTSIDE = -1  # the parent of mounts that have none in their table

@@ -6,11 +6,10 @@ with all workbenches and seeds, and the whole tree. A plan propagates nothing, s
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from mountplan.planner.errors import PlanRefused
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import Plan
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.steps import (
     Attach,
     AttachImage,

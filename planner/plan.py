@@ -7,9 +7,10 @@ makes plans, planner/planfile.py reads and writes them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from mountplan.planner.errors import SpecRef
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.steps import Handle, Step
 
 EdgeKind = Literal["parent", "deeper_first", "workbench", "layer", "source", "master", "group", "stack"]

@@ -12,7 +12,6 @@ Nothing here is written per step: the fields and their types come from the Named
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 from collections.abc import Callable
@@ -20,12 +19,14 @@ from functools import cache
 from json.encoder import encode_basestring_ascii as _quote
 from operator import itemgetter
 from types import NoneType, UnionType
-from typing import Any, Literal, NamedTuple, NoReturn, TypeAlias, Union, get_args, get_origin
+from typing import Any, Literal, NoReturn, TypeAlias, Union, get_args, get_origin
 
 import mountplan
 from mountplan.planner.collector import no_collector
+from mountplan.planner.digest import sha256_hex
 from mountplan.planner.errors import PlanFileError
 from mountplan.planner.plan import Expected, ExpectedNamespace, Plan
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.steps import STEP_TYPES, Step
 
 FORMAT = "mountplan-plan/1"
@@ -454,7 +455,7 @@ def _unaltered(text: bytes | str, digest: str) -> bool:
 
 
 def _digest(body: bytes | memoryview) -> str:
-    return "sha256:" + hashlib.sha256(body).hexdigest()
+    return "sha256:" + sha256_hex(body)
 
 
 def _refuse(file: str, what: str) -> NoReturn:

@@ -6,11 +6,10 @@ for nothing but who is equal to whom. What is the host's (devices, external grou
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from mountplan.planner.attributes import Change, applied, parse_shown, show
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import ExpectedFilesystem, ExpectedMount, ExpectedNamespace, Plan
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.table import MountRow, MountTable, Walks
 
 HOST_GROUPS = 1 << 40  # numbers above stand for the group of that number minus this on the host

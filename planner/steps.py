@@ -9,7 +9,9 @@ mount of the finished tree and is held by a descriptor from the step that makes 
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
+
+from mountplan.planner.record import NamedTuple
 
 Handle: TypeAlias = str
 YARD: Handle = "@yard"  # a name that no spec can give: ids are letters, digits, "-", "_", "." and "/"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from mountplan.planner.record import NamedTuple
 
 
 class MountRow(NamedTuple):

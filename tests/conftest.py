@@ -14,6 +14,8 @@ from tests.hosts import Identity, InHost, Result, run_in_host
 from tests.privileges import require
 from tests.without import calls_of, do_without
 
+os.environ["XDG_CACHE_HOME"] = "/proc/none"  # no plan is kept from one test to the next, nor in the user's cache
+
 NEEDED_FOR: dict[Identity, str] = {"best": "mountns", "root": "root", "userns": "userns", "nobody": "nobody"}
 
 

@@ -28,7 +28,7 @@ written.
 
 def apply(args: argparse.Namespace, output: Output) -> int:
     """Build, verify, keep, show what stands there."""
-    made = args.made = plan_from(args.spec)
+    made = args.made = plan_from(args.spec, cache=not args.no_cache)
     if not args.forget:
         return _keep(made, args, output)
     if args.name is not None or args.replace:
@@ -120,7 +120,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
         raise UsageError(f"write -- before the command: mountplan run {args.spec} -- {words}", "run")
     if args.after == ():
         raise UsageError("there is no command after --", "run")
-    made = args.made = plan_from(args.spec)
+    made = args.made = plan_from(args.spec, cache=not args.no_cache)
     names = [namespace.name for namespace in made.expected.namespaces]
     if args.namespace and args.namespace not in names:
         known = f"there are: {', '.join(map(visible, names))}" if names != [""] else "the spec has one, without a name"

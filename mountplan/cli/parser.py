@@ -132,6 +132,12 @@ def _rootless(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _no_cache(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-cache", action="store_true", help="plan anew, and do not keep the plan ($XDG_CACHE_HOME/mountplan)"
+    )
+
+
 def _command(commands: Any, name: str, short: str, description: str, examples: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=short, description=description, epilog=f"examples:\n{examples}", parents=[_common()]
@@ -219,6 +225,7 @@ def _apply(commands: Any) -> None:
     parser.add_argument("--name", metavar="NAME", help="the name to keep it under (the spec's)")
     parser.add_argument("--replace", action="store_true", help="swap a new, verified build in for what has the name")
     parser.add_argument("--forget", action="store_true", help="keep nothing")
+    _no_cache(parser)
     _rootless(parser)
     _max_mounts(parser)
     parser.add_argument("--all", action="store_true", help="fold nothing: show every mount")
@@ -236,6 +243,7 @@ def _run(commands: Any) -> None:
     )
     parser.usage = "mountplan run [options] SPEC [-- COMMAND...]"
     parser.add_argument("spec", metavar="SPEC", help=SPEC_OR_PLAN)
+    _no_cache(parser)
     parser.add_argument("--namespace", metavar="NAME", default="", help="which of several namespaces (the first)")
     _rootless(parser)
     _max_mounts(parser)

@@ -32,11 +32,18 @@ def read(name: str) -> tuple[str, bytes]:
         raise SpecError((mistake,)) from None
 
 
-def plan_from(name: str) -> Plan:
-    """The plan that is saved in a file, or that a spec comes to. A saved plan loads neither pydantic nor networkx."""
+def plan_from(name: str, *, cache: bool = False) -> Plan:
+    """The plan that is saved in a file, or that a spec comes to: one kept from the last time, if `cache` allows that.
+
+    A saved plan, and one that was kept, loads neither pydantic nor networkx.
+    """
     file, data = read(name)
     if is_plan(file, data):
         from mountplan.planner.planfile import load_plan
 
         return load_plan(data, file)
+    if cache:
+        from mountplan.plancache import plan_of
+
+        return plan_of(data, file)
     return api.plan(api.load(file, data))

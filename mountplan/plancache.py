@@ -1,0 +1,226 @@
+"""Plans of specs, kept from one `run` or `apply` to the next, so that the second time costs what a saved plan costs.
+
+A plan depends on the spec, on the version of mountplan, and on what planning asked about the host. The first two are
+in the name of an entry; the questions are in it, with their answers, and are asked again before it is used. What is
+tried of the kernel and the user is no part of a plan: building tries it each time.
+
+Nothing here fails a command: what cannot be read, is damaged, or may have been written by somebody else is not used,
+and what cannot be written is not kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import time
+from typing import Any
+
+import mountplan
+from mountplan.planner.digest import sha256_hex
+from mountplan.planner.errors import PlanFileError
+from mountplan.planner.host import Host, HostPath
+from mountplan.planner.plan import Plan
+from mountplan.planner.planfile import dump_plan, load_plan
+from mountplan.planner.table import MountTable
+
+FORMAT = b"mountplan-cached/1"
+MOST_ENTRIES, MOST_BYTES, LARGEST = 64, 32 << 20, 8 << 20
+_ENTRY, _COMING = "plan-", ".new-"
+_ABANDONED = 3600.0  # seconds after which nobody writes to a file any more
+
+Question = list[Any]  # the name of a question to the host, its arguments, and last the answer, as JSON has them
+
+
+def plan_of(data: bytes, file: str) -> Plan:
+    """The plan of a spec on this machine: the kept one if it still holds, else a new one. Raises as api.plan does."""
+    key = _key(data, file)
+    plan = _kept(key, file)
+    if plan is None:
+        from mountplan import api
+
+        host = AskedHost(_this_machine())
+        plan = api.plan_on_this_machine(api.load(file, data), host)
+        _keep(key, host.questions, plan)
+    return plan
+
+
+def _this_machine() -> Host:
+    from mountplan.applier.facts import LiveHost
+
+    return LiveHost()
+
+
+class AskedHost:
+    """A host that writes down what it is asked, and what it answers."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.questions: list[Question] = []
+
+    @property
+    def table(self) -> MountTable:
+        self._ask("table")
+        return self._host.table
+
+    @property
+    def mount_max(self) -> int:
+        self._ask("mount_max")
+        return self._host.mount_max
+
+    def look(self, path: str) -> HostPath:
+        self._ask("look", path)
+        return self._host.look(path)
+
+    def link(self, path: str) -> str | None:
+        self._ask("link", path)
+        return self._host.link(path)
+
+    def glob(self, base: str, pattern: str) -> tuple[str, ...]:
+        self._ask("glob", base, pattern)
+        return self._host.glob(base, pattern)
+
+    def _ask(self, name: str, *arguments: str) -> None:
+        self.questions.append([name, *arguments, answer(self._host, name, *arguments)])
+
+
+def answer(host: Host, name: str, *arguments: str) -> Any:
+    """What `host` answers, as a value that JSON keeps. The ids of mounts are left out: no plan has them."""
+    if name == "table":
+        return sha256_hex(repr(host.table.rows).encode("utf-8", "surrogateescape"))
+    if name == "mount_max":
+        return host.mount_max
+    if name == "link":
+        return host.link(*arguments)
+    if name == "glob":
+        return list(host.glob(*arguments))
+    try:
+        found = host.look(*arguments)
+    except LookupError as error:
+        return {"error": str(error)}
+    return [found.path, found.kind, list(found.mount[2:])]
+
+
+def _key(data: bytes, file: str) -> str:
+    """What a plan depends on besides the host: the spec, what errors call it, and who plans."""
+    from mountplan import planner
+
+    folder = os.path.dirname(planner.__file__ or "")
+    with os.scandir(folder) as entries:
+        files = sorted((one.name, *one.stat()[6:9:2]) for one in entries if one.name.endswith(".py"))
+    system = os.uname()
+    parts = (mountplan.__version__, files, system.release, system.version, os.geteuid(), file, sha256_hex(data))
+    return sha256_hex(repr(parts).encode("utf-8", "surrogateescape"))
+
+
+def _kept(key: str, file: str) -> Plan | None:
+    try:
+        with _folder(create=False) as folder:
+            fd = os.open(_ENTRY + key, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+            with open(fd, "rb") as entry:
+                found = os.fstat(fd)
+                if not stat.S_ISREG(found.st_mode) or not _is_ours(found) or found.st_size > LARGEST:
+                    return None
+                text = entry.read()
+                head, _, rest = text.partition(b"\n")
+                if head != FORMAT + b" " + sha256_hex(rest).encode():
+                    return None
+                questions, _, plan = rest.partition(b"\n")
+                host = _this_machine()
+                for name, *arguments, before in json.loads(questions):
+                    if answer(host, name, *arguments) != before:
+                        return None
+                made = load_plan(plan, file)
+                os.utime(fd)  # the ones not used for longest go first
+                return made
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, PlanFileError):
+        return None
+
+
+def _keep(key: str, questions: list[Question], plan: Plan) -> None:
+    try:
+        rest = json.dumps(questions).encode() + b"\n" + dump_plan(plan).encode()
+        text = FORMAT + b" " + sha256_hex(rest).encode() + b"\n" + rest
+        if len(text) > LARGEST:
+            return
+        with _folder(create=True) as folder:
+            _write(folder, _ENTRY + key, text)
+            _remove_oldest(folder)
+    except OSError:
+        pass
+
+
+@contextmanager
+def _folder(*, create: bool) -> Iterator[int]:
+    """Lend the directory of entries. Raises OSError if there is none that nobody but this user can write to."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):  # the specification wants a relative path passed over
+        base = os.path.join(os.environ.get("HOME", ""), ".cache")
+    if not os.path.isabs(base):
+        raise FileNotFoundError(base)
+    if create and not os.path.lexists(base):
+        os.mkdir(base, 0o700)
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    above = os.open(base, flags)
+    try:
+        if os.fstat(above).st_uid != os.geteuid():  # as under sudo: nothing of root's is left in a user's home
+            raise PermissionError(base)
+        if create:
+            try:
+                os.mkdir("mountplan", 0o700, dir_fd=above)
+            except FileExistsError:
+                pass
+        folder = os.open("mountplan", flags | os.O_NOFOLLOW, dir_fd=above)
+    finally:
+        os.close(above)
+    try:
+        if not _is_ours(os.fstat(folder)):
+            raise PermissionError(base)
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    return found.st_uid == os.geteuid() and not found.st_mode & 0o022
+
+
+def _write(folder: int, name: str, text: bytes) -> None:
+    """In one rename: whoever reads sees all of it or nothing."""
+    coming = f"{_COMING}{os.getpid()}-{os.urandom(4).hex()}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(coming, flags, 0o600, dir_fd=folder)
+    try:
+        with open(fd, "wb") as file:
+            file.write(text)
+        os.rename(coming, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        os.unlink(coming, dir_fd=folder)
+        raise
+
+
+def _remove_oldest(folder: int) -> None:
+    """Keep within the bounds, and remove what somebody who was killed had begun to write."""
+    entries: list[tuple[float, int, str]] = []
+    for name in os.listdir(folder):
+        try:
+            found = os.lstat(name, dir_fd=folder)
+            if name.startswith(_ENTRY):
+                entries.append((found.st_mtime, found.st_size, name))
+            elif name.startswith(_COMING) and found.st_mtime < time() - _ABANDONED:
+                os.unlink(name, dir_fd=folder)
+        except FileNotFoundError:
+            pass  # another mountplan does the same
+    size = sum(one[1] for one in entries)
+    number = len(entries)
+    for _, bytes_of_it, name in sorted(entries):
+        if number <= MOST_ENTRIES and size <= MOST_BYTES:
+            return
+        try:
+            os.unlink(name, dir_fd=folder)
+        except FileNotFoundError:
+            pass
+        number -= 1
+        size -= bytes_of_it

@@ -1,0 +1,80 @@
+"""NamedTuple, as typing has it, in a tenth of the time: start-up counts, and most of it went into making such classes.
+
+typing compiles every annotation, and a constructor for every class. Here annotations stay the texts that they are,
+and a constructor is compiled when it is first called, which for most of them never happens: who reads a saved plan
+makes its steps without.
+"""
+
+from __future__ import annotations
+
+from _collections import _tuplegetter  # type: ignore[import-not-found, unused-ignore]
+from collections.abc import Iterable
+from sys import intern
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class _Maker(type):
+    """Makes a subclass of tuple of each class that is derived from NamedTuple."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> type:
+        fields = tuple(map(intern, namespace["__annotations__"]))
+        defaults = {field: namespace[field] for field in fields if field in namespace}
+        if tuple(defaults) != fields[len(fields) - len(defaults) :]:
+            raise TypeError(f"{name}: a field without a default follows one that has one")
+        made = {
+            "__slots__": (),
+            "_fields": fields,
+            "_field_defaults": defaults,
+            "__match_args__": fields,
+            "__new__": _new,
+            "_make": classmethod(_make),
+            "_replace": _replace,
+            "_asdict": _asdict,
+            "__repr__": _repr,
+            "__getnewargs__": tuple,
+        }
+        made |= namespace
+        made |= {field: _tuplegetter(number, field) for number, field in enumerate(fields)}
+        return type.__new__(type, name, (tuple,), made)
+
+
+def _new(cls: Any, *values: Any, **named: Any) -> Any:
+    """The first time: make the constructor, put it into its place, call it."""
+    names = ", ".join(cls._fields)
+    new = eval(f"lambda _cls, {names}: _new(_cls, ({names},))", {"_new": tuple.__new__, "__builtins__": {}})
+    new.__name__ = new.__qualname__ = "__new__"
+    new.__defaults__ = tuple(cls._field_defaults.values()) or None
+    cls.__new__ = new
+    return new(cls, *values, **named)
+
+
+def _make(cls: Any, values: Iterable[Any]) -> Any:
+    record = tuple.__new__(cls, values)
+    if len(record) != len(cls._fields):
+        raise TypeError(f"Expected {len(cls._fields)} arguments, got {len(record)}")
+    return record
+
+
+def _replace(self: Any, /, **changes: Any) -> Any:
+    record = self._make(map(changes.pop, self._fields, self))
+    if changes:
+        raise ValueError(f"Got unexpected field names: {list(changes)!r}")
+    return record
+
+
+def _asdict(self: Any) -> dict[str, Any]:
+    return dict(zip(self._fields, self, strict=True))
+
+
+def _repr(self: Any) -> str:
+    values = ", ".join(f"{name}={value!r}" for name, value in zip(self._fields, self, strict=True))
+    return f"{self.__class__.__name__}({values})"
+
+
+if TYPE_CHECKING:
+    from typing import NamedTuple as NamedTuple
+else:
+    NamedTuple = type.__new__(_Maker, "NamedTuple", (), {"__module__": __name__})

@@ -1,0 +1,189 @@
+"""Plans that are kept from one run to the next: used only if they still hold, and nobody else can have written them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mountplan import api, plancache
+from mountplan.planner.errors import SpecError
+from tests.hosts import InHost, mount
+from tests.trees import ROOT
+
+SPEC = f'format = 1\nname = "x"\n{ROOT}[[mount]]\ntarget = "/b"\nbind = "HOME/link"\nmask = ["s*"]\n'
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of its own, and beside it what SPEC binds."""
+    (tmp_path / "cache").mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    (tmp_path / "first/secret").touch()
+    (tmp_path / "link").symlink_to("first")
+    return tmp_path
+
+
+def entries(home: Path) -> list[Path]:
+    return sorted((home / "cache/mountplan").iterdir())
+
+
+def is_planned(home: Path, file: str = "x.toml") -> bool:
+    """True if the plan is made anew, False if the kept one is taken; it is the right one in any case."""
+    data = SPEC.replace("HOME", str(home)).encode()
+    made: list[object] = []
+    loading, api.load = api.load, lambda *arguments: made.append(arguments) or loading(*arguments)  # type: ignore[func-returns-value]
+    try:
+        plan = plancache.plan_of(data, file)
+    finally:
+        api.load = loading
+    assert api.plan(api.load(file, data)) == plan
+    return bool(made)
+
+
+def test_a_plan_is_made_once(home: Path) -> None:
+    assert [True, False, False] == [is_planned(home) for _ in range(3)]
+    assert is_planned(home, "other.toml")  # errors name the file
+    assert [False, False] == [is_planned(home), is_planned(home, "other.toml")]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda home: ((home / "link").unlink(), (home / "link").symlink_to("second")),
+        lambda home: (home / "first/s2").touch(),
+        lambda home: (home / "first/secret").unlink(),
+        lambda home: ((home / "first/secret").unlink(), (home / "first/secret").mkdir()),
+    ],
+)
+def test_a_change_of_what_planning_asked_about_makes_it_anew(home: Path, change: Callable[[Path], object]) -> None:
+    """The kept questions are asked again."""
+    is_planned(home)
+    change(home)
+    assert [True, False] == [is_planned(home), is_planned(home)]
+
+
+def test_a_path_that_is_gone_is_a_mistake_again(home: Path) -> None:
+    is_planned(home)
+    shutil.rmtree(home / "first")
+    with pytest.raises(SpecError):
+        plancache.plan_of(SPEC.replace("HOME", str(home)).encode(), "x.toml")
+
+
+def test_another_mount_there_makes_it_anew(home: Path, in_host: InHost) -> None:
+    def script() -> list[bool]:
+        found = [is_planned(home), is_planned(home)]
+        mount("none", str(home / "first"), "tmpfs")
+        return [*found, is_planned(home)]
+
+    assert [True, False, True] == in_host(script, identity="best")
+
+
+def _flip(entry: Path) -> None:
+    data = bytearray(entry.read_bytes())
+    data[len(data) * 2 // 3] ^= 1
+    entry.write_bytes(data)
+
+
+def _link(entry: Path) -> None:
+    entry.rename(entry.parent.parent / "elsewhere")
+    entry.symlink_to(entry.parent.parent / "elsewhere")
+
+
+def _link_folder(entry: Path) -> None:
+    entry.parent.rename(entry.parent.parent / "elsewhere")
+    entry.parent.symlink_to("elsewhere")
+
+
+def _fifo(entry: Path) -> None:
+    entry.unlink()
+    os.mkfifo(entry)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        _flip,
+        _link,
+        _link_folder,
+        _fifo,
+        lambda entry: entry.write_bytes(b""),
+        lambda entry: entry.write_bytes(entry.read_bytes()[:-1]),
+        lambda entry: entry.chmod(0o620),
+        lambda entry: entry.chmod(0o602),
+        lambda entry: entry.parent.chmod(0o770),
+        lambda entry: entry.parent.chmod(0o1777),
+        pytest.param(lambda entry: os.chown(entry, 65534, 65534), marks=pytest.mark.needs_kernel("root")),
+        pytest.param(lambda entry: os.chown(entry.parent, 65534, 65534), marks=pytest.mark.needs_kernel("root")),
+        pytest.param(lambda entry: os.chown(entry.parent.parent, 65534, 65534), marks=pytest.mark.needs_kernel("root")),
+    ],
+)  # fmt: skip
+def test_what_is_damaged_or_may_be_somebody_elses_is_not_used(home: Path, spoil: Callable[[Path], object]) -> None:
+    """A plan is carried out with all the rights of who runs it."""
+    is_planned(home)
+    (entry,) = entries(home)
+    spoil(entry)
+    assert is_planned(home)
+
+
+@pytest.mark.parametrize("place", ["/proc/none", "/dev/null", "", "relative"])
+def test_without_a_place_for_it_plans_are_made_each_time(
+    home: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """And no command fails because of that."""
+    monkeypatch.setenv("XDG_CACHE_HOME", place)
+    monkeypatch.delenv("HOME")
+    assert [True, True] == [is_planned(home), is_planned(home)]
+
+
+def test_a_full_disk_leaves_nothing_behind(home: Path, in_host: InHost) -> None:
+    def script() -> tuple[list[bool], list[Path]]:
+        mount("none", str(home / "cache"), "tmpfs", data="size=4k")
+        (home / "cache/fill").write_bytes(b"x" * 4096)
+        return [is_planned(home), is_planned(home)], entries(home)
+
+    assert ([True, True], []) == in_host(script, identity="best")
+
+
+def test_the_cache_is_bounded_and_the_oldest_go_first(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is used stays; what was begun and never finished goes too."""
+    monkeypatch.setattr(plancache, "MOST_ENTRIES", 3)
+    for number in range(3):
+        is_planned(home, f"{number}.toml")
+    old = {entry: number for number, entry in enumerate(sorted(entries(home), key=lambda one: one.stat().st_mtime_ns))}
+    for entry, number in old.items():
+        os.utime(entry, (number, number))
+    (home / "cache/mountplan/.new-1-x").touch()
+    os.utime(home / "cache/mountplan/.new-1-x", (0, 0))
+    assert not is_planned(home, "0.toml")  # now the youngest
+    is_planned(home, "3.toml")
+    assert 3 == len(entries(home))
+    assert [False, True] == [is_planned(home, "0.toml"), is_planned(home, "1.toml")]
+    monkeypatch.setattr(plancache, "MOST_BYTES", 1)
+    is_planned(home, "4.toml")
+    assert [] == entries(home)
+
+
+@pytest.mark.needs_kernel("mountns")
+def test_the_second_time_neither_pydantic_nor_networkx_is_loaded(home: Path) -> None:
+    """Which is what the cache is there for; --no-cache neither reads nor writes it."""
+    script = (
+        "import sys; from mountplan.__main__ import main; status = main(sys.argv[1:]); "
+        "print(status, [name for name in ('pydantic', 'networkx', 'tomli', 'dataclasses') if name in sys.modules])"
+    )
+
+    def loaded(*options: str) -> str:
+        words = [sys.executable, "-c", script, "apply", "--forget", "--quiet", *options, "specs/hello.toml"]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+    assert "pydantic" in loaded("--no-cache")
+    assert not (home / "cache/mountplan").exists()
+    assert "pydantic" in loaded()
+    assert "0 []\n" == loaded()
