@@ -190,9 +190,10 @@ def _look(found: Opened) -> Standing:
         wholes = [found.look(one) for one in found.kept.mounts]
     except TableError as error:
         return Standing(found.kept, (), (), str(error), age)
-    tables = tuple((one.name, whole.table) for one, whole in zip(found.kept.mounts, wholes, strict=True))
+    views = [view_of(one.name, whole) for one, whole in zip(found.kept.mounts, wholes, strict=True)]
+    tables = tuple((view.namespace, view.table) for view in views)
     seen = tuple(found.seen(one) for one in found.kept.mounts)
-    drift = () if tuple(table for _, table in tables) == seen else _drift(found, wholes, seen)
+    drift = () if tuple(whole.table for whole in wholes) == seen else _drift(found, wholes, seen)
     return Standing(found.kept, tables, drift, "", age)
 
 

@@ -185,27 +185,17 @@ class _Walk:
         if len(rows) != len(there) or found.asked is not None:
             return False
         asked = wanted.asked
-        groups, devices = self._groups, self._devices
+        devices = self._devices
         places = dict(zip(map(_place, there), there, strict=True))
         if len(places) != len(there):
             return False
         try:
             pairs = {wanted.table.root().parent_id: found.table.root().parent_id}
-            for (
-                number,
-                parent,
-                device,
-                root,
-                place,
-                attributes,
-                peer,
-                master,
-                origin,
-                unbindable,
-                fstype,
-                source,
-                options,
-            ) in rows:
+            for row in rows:
+                (
+                    number, parent, device, root, place, attributes, peer, master, origin, unbindable, fstype, source,
+                    options,
+                ) = row  # fmt: skip
                 (
                     other, _, its_device, its_root, _, its_attributes, its_peer, its_master, its_origin, its_unbindable,
                     its_fstype, its_source, its_options,
@@ -225,22 +215,14 @@ class _Walk:
                             return False
                 elif devices[device] != its_device:
                     return False
-                if (peer or its_peer) and groups.get(peer) != its_peer and not self._new_group(peer, its_peer):
+                if (peer or its_peer) and self._other_group(peer, its_peer):
                     return False
-                if (
-                    (master or its_master)
-                    and groups.get(master) != its_master
-                    and not self._new_group(master, its_master)
-                ):
+                if (master or its_master) and self._other_group(master, its_master):
                     return False
                 if asked is None:
                     if source != its_source or options != its_options:
                         return False
-                    if (
-                        origin != its_origin
-                        and groups.get(origin) != its_origin
-                        and not self._new_group(origin, its_origin)
-                    ):
+                    if (origin or its_origin) and self._other_group(origin, its_origin):
                         return False
         except LookupError:
             return False
@@ -257,12 +239,13 @@ class _Walk:
         self._devices_back.add(found)
         return fresh
 
-    def _new_group(self, wanted: int, found: int) -> bool:
-        if wanted in self._groups or found in self._groups_back:
-            return False
+    def _other_group(self, wanted: int, found: int) -> bool:
+        known = self._groups.get(wanted)
+        if known is not None or found in self._groups_back:
+            return known != found
         self._groups[wanted] = found
         self._groups_back.add(found)
         ours, theirs = self._senses[0]
         if ours.certain(wanted) is not None or theirs.certain(found) is not None:
-            return ours.number(wanted) == theirs.number(found)
-        return True
+            return ours.number(wanted) != theirs.number(found)
+        return False

@@ -152,7 +152,7 @@ class Telling:
         """`data, with /a, /b`: what it is called, and who else is in it."""
         if not number:
             return "none"
-        view = self._spaces[0][0 if wanted else 1].view
+        view = self._spaces[0][0 if wanted else 1].view  # all views of a side know the same names
         name = view.groups.get(number)
         if not name and not wanted:
             name = self._spaces[0][0].view.groups.get(self._groups.back.get(number, 0))

@@ -48,6 +48,8 @@ class PlanHighlighter(RegexHighlighter):
         r"(?P<unbindable>\bunbindable\b)",
         r"(?P<hidden>\b(hidden|covered) by \S+)",
         r"(?m)(?<=[\s,])(?P<readonly>ro)(?=[\s,]|$)",
+        r"(?m)^    [a-z_+ -]+: +(?P<error>[^\n]*?) (?P<flow>->) (?P<readonly>.*)$",
+        r"(?m)^    mount: (?P<flow>only in [^:\n]+:)",
         r"(?m)(?P<flow>\b(arrive in|arrive below|cross both ways).*)$",
     ]
 

@@ -117,7 +117,7 @@ def drift_data(
             "property": one.prop,
             "wanted": one.wanted,
             "found": one.found,
-            "origin": ref_data(ref(one.origin)),
+            "origin": ref_data(ref(one.origin)) if plan or one.origin else None,
             "found_origin": ref_data(found_ref(one.found_origin)) if one.found_origin else None,
             "remedy": one.remedy,
         }

@@ -15,9 +15,11 @@ import pytest
 from mountplan import api, keeping
 from mountplan.applier.syscalls import setns
 from mountplan.cli import main
+from mountplan.planner.difference import Drift
 from tests.cli.test_living import Ended, mountplan, spec
-from tests.hosts import InHost, run_in_child, umount
+from tests.hosts import MS_PRIVATE, InHost, mount, run_in_child, umount
 from tests.keptnames import SPEC, on_run
+from tests.trees import plan_of
 
 TABLE = """\
 22 1 0:20 / / rw,relatime - tmpfs tmpfs rw
@@ -149,6 +151,45 @@ def test_verify_knows_whether_a_kept_name_and_a_process_are_what_the_spec_says(i
     assert re.fullmatch(r"shop stands as /tmp/\S+ says: 2 mounts\n", before.out)
     assert 1 == after.status
     assert re.search(r"\n/srv  \(/tmp/\S+: mount\[1\]\)\n    mount: only in the spec: tmpfs on tmpfs at /\n", after.out)
+
+
+MEMBERLESS = """
+name = "ghost"
+[peer_group.feed]
+[[mount]]
+target = "/"
+type = "tmpfs"
+[[mount]]
+id = "d"
+target = "/d"
+type = "tmpfs"
+[[mount]]
+target = "/slave"
+bind = { mount = "d", path = "/" }
+master = "feed"
+"""
+
+
+@pytest.mark.needs_kernel("root", "set-group")
+def test_what_keeps_a_group_without_members_alive_is_no_part_of_the_tree(in_host: InHost) -> None:
+    """It lies below the root, where a look at the whole namespace finds it."""
+
+    def script() -> tuple[int | None, list[tuple[str, ...]], Drift]:
+        api.keep(plan_of(MEMBERLESS))
+        found = api.look_up("ghost").kept
+        place = keeping.path_of(found, found.namespaces[0])
+
+        def leave() -> None:
+            with open(place) as namespace:
+                setns(namespace.fileno(), 0)
+            mount("", "/slave", flags=MS_PRIVATE)
+
+        same = api.diff("name:ghost", f"ns:{place}").drift
+        run_in_child(leave)
+        standing = api.look_up("ghost")
+        return standing.mounts, [one[:4] for one in standing.drift], same
+
+    assert (3, [("/slave", "master", "feed", "none")], ()) == in_host(on_run(script), identity="root")
 
 
 def test_what_stands_nowhere_cannot_be_verified(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
