@@ -190,9 +190,8 @@ def measured(name: str, prepare: Callable[[int], Callable[[], object]], size: in
 
 def main() -> None:
     print("# Figures of the model\n")
-    print(
-        f"Measured by `python bench/model.py` on Linux {platform.release().split('-')[0]}, Python {platform.python_version()};"
-    )
+    release = platform.release().split("-")[0]
+    print(f"Measured by `python bench/model.py` on Linux {release}, Python {platform.python_version()};")
     print(f"CPU time, medians of {ROUNDS} runs. A plan may take 100 us a step.\n")
     print("| microseconds a mount | 1,000 | 10,000 | growth |")
     print("|---|---:|---:|---:|")

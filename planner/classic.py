@@ -17,14 +17,13 @@ from mountplan.planner.difference import Difference
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import ExpectedMount, ExpectedNamespace, Plan
 from mountplan.planner.predict import Prediction
-from mountplan.planner.propagation import Handle, Mount, Process, Superblock, World, WouldRefuse
-from mountplan.planner.propagation.seen import world_of
+from mountplan.planner.propagation import Handle, Mount, Process, Superblock, WouldRefuse
 from mountplan.planner.propagation.sharing import Kind
 from mountplan.planner.propagation.tables import path_of, table_of
 from mountplan.planner.propagation.walking import walk
 from mountplan.planner.steps import CopyContents, MakeNode
 from mountplan.planner.table import MountTable
-from mountplan.planner.trial import new_superblock
+from mountplan.planner.trial import host_world, new_superblock
 
 _NEW_ROOT = "/newroot"
 
@@ -64,7 +63,7 @@ class _Attempt:
         self.plan = plan
         self.wanted = sum(len(namespace.mounts) for namespace in plan.expected.namespaces)
         self.most = len(host.rows) + 1000 + 10 * self.wanted
-        seen = world_of((("host", host),), World(mount_max=self.most))
+        seen = host_world(host, self.most)
         self.world = seen.world
         self.host = seen.processes[0]
         self.masters = {group.name: group.master for group in plan.expected.groups}

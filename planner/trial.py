@@ -15,7 +15,7 @@ from mountplan.planner.attributes import IDMAP, Change
 from mountplan.planner.mountcount import Peak
 from mountplan.planner.propagation import Handle, Mount, Process, Superblock, World, WouldRefuse
 from mountplan.planner.propagation.objects import Node, Place
-from mountplan.planner.propagation.seen import world_of
+from mountplan.planner.propagation.seen import Seen, world_of
 from mountplan.planner.propagation.sharing import Kind
 from mountplan.planner.propagation.tables import path_of, table_of
 from mountplan.planner.propagation.walking import into_mounts, walk
@@ -53,7 +53,7 @@ class Trial:
         self.refusal: Refusal | None = None
         self.peak = Peak(0, 0)
         self.finished: list[tuple[str, Process]] = []
-        seen = world_of((("host", host if host.rows else _BARE),), World(mount_max=mount_max))
+        seen = host_world(host, mount_max)
         self.world = seen.world
         self.host = seen.processes[0]
         self.builder = self.world.fork(self.host, "builder")
@@ -377,6 +377,18 @@ class Trial:
 
 def _joined(node: Node, path: str) -> str:
     return f"/{path}" if node.parent is None else f"{node.path}/{path}"
+
+
+def host_world(host: MountTable, mount_max: int) -> Seen:
+    """A World with the host's namespace. Whoever is in a chroot sees several roots; then only the first one counts."""
+    table = host if host.rows else _BARE
+    known = {table.root().mount_id}
+    before = 0
+    while len(known) > before:  # a parent may come after its child, so one look may not be enough
+        before = len(known)
+        known |= {row.mount_id for row in table.rows if row.parent_id in known}
+    rows = tuple(row for row in table.rows if row.mount_id in known)
+    return world_of((("host", MountTable(rows)),), World(mount_max=mount_max))
 
 
 def new_superblock(

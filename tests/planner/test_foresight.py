@@ -20,6 +20,7 @@ from mountplan.planner.steps import (
     SetAttributes,
     Step,
 )
+from mountplan.planner.table import MountTable
 from mountplan.planner.trial import Trial
 from tests.fakes import FakeHost, host_mount
 
@@ -206,3 +207,11 @@ def test_the_state_after_a_step_has_what_is_attached_and_what_is_not_yet() -> No
     trial.run()
     assert ["/", "/data", "/data/in", "/peer"] == sorted(row.mountpoint for row in trial.table().rows)
     assert "data" in trial.names().values()
+
+
+def test_a_host_that_is_seen_from_a_chroot_is_no_obstacle() -> None:
+    """Its table has no mount for the root, and so several roots; or nothing is known of the host at all."""
+    plan = plan_of(SHARED)
+    lost = host_mount(90, 80, "/lost"), host_mount(92, 91, "/lost/in/it"), host_mount(91, 90, "/lost/in")
+    foresee(plan, MountTable((*HOST.table.rows, *lost)), 1000)
+    foresee(plan, MountTable(()), 1000)
