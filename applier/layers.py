@@ -7,12 +7,13 @@ kernel tells: the file handle of an overlay's root holds that of the layer which
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from mountplan.applier import syscalls
 from mountplan.applier.inside import in_child
 from mountplan.applier.subjects import Subject, enter, open_proc
 from mountplan.planner.capture.words import Layer, Overlay
+from mountplan.planner.layerpath import layer_of
 from mountplan.planner.mounttree import MountTree, path_to, walk
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.table import MountTable
@@ -35,8 +36,9 @@ def find_layers(
         roots = _handles_of_roots(subjects, trees, wanted)
         every = [path for overlay in wanted for path in overlay.paths]
         every += [_without_first(path) for path in every]
+        known = {path: (Layer(*layer), None) for path in every if (layer := layer_of(path))}
         views = [*zip(subjects, tables, strict=True), (None, host)]
-        seen = [_look(proc, subject, table, every) for subject, table in views]
+        seen = [_look(proc, subject, table, every) | known for subject, table in views]
     finally:
         os.close(proc)
     found: list[tuple[Layer, ...] | None] = []
@@ -45,9 +47,8 @@ def find_layers(
         order = [seen[view] for view in (overlay.space, *others, -1)]
         attempts = [[view.get(path) for path in overlay.paths] for view in order]
         own = seen[overlay.space]
-        attempts.append(
-            [_beneath(trees[overlay.space], path, overlay.device) or own.get(path) for path in overlay.paths]
-        )
+        tree = trees[overlay.space]
+        attempts.append([_beneath(tree, path, overlay.device, known) or own.get(path) for path in overlay.paths])
         attempts.append([_first(order, path) for path in overlay.paths])
         if handle is not None:  # bubblewrap has the host's tree at /oldroot while it mounts
             attempts.append([seen[-1].get(_without_first(path)) for path in overlay.paths])
@@ -56,8 +57,10 @@ def find_layers(
     return found
 
 
-def _beneath(tree: MountTree, path: str, device: str) -> _Directory | None:
+def _beneath(tree: MountTree, path: str, device: str, known: Collection[str]) -> _Directory | None:
     """What lies at `path` beneath the overlay itself, or on a covered root; None if a walk would find it as well."""
+    if path in known:
+        return None
     here = walk(tree, path, without=device)
     if here == walk(tree, path, from_top=True):
         return None

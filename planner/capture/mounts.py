@@ -220,6 +220,16 @@ class _Capture:
                 if superblock.how == "made" and (reason := self._why_no_overlay(superblock, uses)):
                     superblock.give_up(reason)
                     unsettled = True  # it may be a layer of another one
+        for superblock in overlays:
+            if not (superblock.layers and superblock.directories and superblock.directories.upper):
+                continue
+            upper = superblock.layers[0]
+            below = self.superblocks.get(upper.device)
+            found_there = self.host.showing(upper.device, upper.path)
+            if found_there is not None and (below is None or below.how != "made"):
+                space, index = superblock.mounts[0]
+                what = f"its changes go to the host's {found_there[0]}; do not build it while this one is still mounted"
+                self.cautions.append(Caution(self.where(space, self.trees[space].rows[index].mountpoint), what))
 
     def _why_no_overlay(self, superblock: _Superblock, uses: dict[Layer, int]) -> str:
         directories = superblock.directories

@@ -294,3 +294,34 @@ def test_a_table_that_changes_once_is_read_until_it_keeps_still() -> None:
     os.close(reader)
     os.close(writer)
     assert ["new"] == [row.source for row in table.rows]
+
+
+def test_layers_of_the_host_and_of_the_spec_are_found_again_in_one_overlay(in_host: InHost) -> None:
+    """What was built shows the latter by their device."""
+    spec = """format = 1
+name = "state"
+
+[[mount]]
+id = "root"
+target = "/"
+type = "tmpfs"
+[[mount.file]]
+path = "more"
+directory = true
+
+[[mount]]
+target = "/usr"
+type = "overlay"
+layers = ["/usr", { mount = "root", path = "/more" }]
+upper = { mount = "root", path = "/changes" }
+"""
+
+    def host() -> Capture:
+        with build(api.plan(api.load("layers.toml", spec.encode()))) as built:
+            (subject,) = of_built(built)
+            with subject:
+                return capture_subjects([subject], "state")
+
+    one = at(in_host(host, identity="root"), "/usr")
+    assert (Place("", "/usr"), Place("root", "/more")) == one.layers
+    assert Place("root", "/changes") == one.upper
