@@ -126,8 +126,8 @@ def _directory(top: int, filling: Filling) -> int:
     if (uid, gid) != (os.fstat(fd).st_uid, os.fstat(fd).st_gid):
         try:
             os.fchown(fd, uid, gid)
-        except PermissionError:
-            pass  # what is copied into it tells the same, and that it could not be done
+        except OSError:
+            pass  # what is copied into it belongs to the same, and tells that it could not be done
     return fd
 
 

@@ -369,21 +369,22 @@ def remove(name: str) -> None:
 
 
 @without_collector
-def capture(*what: int | str, name: str = "") -> Capture:
+def capture(*what: int | str, name: str = "", contents: str | None = None) -> Capture:
     """The spec of what stands in live mount namespaces, with its text and cautions; `name` is what to call it.
 
-    Each of `what` is a process, or as text a namespace file if there is a "/" in it, or a kept name. Raises TableError
-    or NotKept.
+    Each of `what` is a process, or as text a namespace file if there is a "/" in it, or a kept name. `contents` is a
+    directory to be made for the files of tmpfs and ramfs. Raises TableError or NotKept; FileExistsError.
     """
-    from mountplan.capturing import Wanted, capture_subjects, opened
+    from mountplan.capturing import Folder, Wanted, capture_subjects, opened
 
     wanted = [
         Wanted("pid", str(one)) if isinstance(one, int) else Wanted("ns" if "/" in one else "kept", one) for one in what
     ]
     if not wanted:
         raise TypeError("capture() takes at least one process, namespace file or kept name")
+    folder = Folder(contents, os.path.abspath(contents)) if contents is not None else None
     with opened(wanted) as subjects:
-        return capture_subjects(subjects, name)
+        return capture_subjects(subjects, name, folder)
 
 
 @without_collector

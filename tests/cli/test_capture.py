@@ -125,3 +125,48 @@ def test_a_file_that_is_no_mount_namespace_is_told(path: str, what: str) -> None
     ended = capture("--ns", path)
     assert (2, "") == (ended.status, ended.out)
     assert f"mountplan: {path}: {what}" in ended.err
+
+
+def with_a_file(*words: str) -> Ended:
+    """Capture FEED, of which the one filesystem has a file that a spec would not make."""
+    with running(FEED) as alive:
+        Path(f"/proc/{alive.pids[0]}/root/a/a/note").write_text("kept")
+        return capture("--pid", str(alive.pids[0]), *words)
+
+
+def test_the_files_are_taken_into_a_directory_beside_the_spec(in_host: InHost, tmp_path: Path) -> None:
+    """The spec names it by a path of its own, so that both can go elsewhere together."""
+
+    def host() -> tuple[Ended, str, str]:
+        ended = with_a_file("--contents", "-o", f"{tmp_path}/it.toml")
+        os.rename(tmp_path, f"{tmp_path}-moved")
+        try:
+            with api.build(api.plan(api.load(f"{tmp_path}-moved/it.toml"))) as built:
+                return ended, Path(f"{tmp_path}-moved/it.toml").read_text(), (built.root / "a/a/note").read_text()
+        finally:
+            os.rename(f"{tmp_path}-moved", tmp_path)
+
+    ended, text, note = in_host(host, identity="root")
+    assert 0 == ended.status, ended.err
+    assert 'contents = "it.contents/a"' in text
+    assert "kept" == note
+    assert 0o700 == (tmp_path / "it.contents").stat().st_mode & 0o777
+
+
+def test_without_a_spec_file_the_directory_has_to_be_named(in_host: InHost, tmp_path: Path) -> None:
+    def host() -> tuple[Ended, Ended]:
+        return with_a_file("--contents"), with_a_file(f"--contents={tmp_path}/files")
+
+    nameless, named = in_host(host, identity="root")
+    assert 2 == nameless.status
+    assert "--contents: name a directory (--contents=DIR), or save the spec with -o" in nameless.err
+    assert f'contents = "{tmp_path}/files/a"' in named.out
+
+
+def test_a_directory_that_is_there_is_never_written_into(in_host: InHost, tmp_path: Path) -> None:
+    (tmp_path / "it.contents").mkdir()
+    ended = in_host(lambda: with_a_file("--contents", "-o", f"{tmp_path}/it.toml"), identity="root")
+    assert 2 == ended.status
+    assert f"{tmp_path}/it.contents is there already; name a directory that is not there" in ended.err
+    assert ["it.contents"] == os.listdir(tmp_path)
+    assert [] == os.listdir(tmp_path / "it.contents")

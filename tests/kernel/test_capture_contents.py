@@ -166,3 +166,22 @@ def test_what_cannot_be_stored_is_told_and_the_rest_is(tmp_path: Path, in_host: 
     told, text, mode = in_host(script, identity="root")
     assert ["/: contents: /a/f: cannot give it the extended attribute user.note: operation not supported"] == told
     assert ("x", 0o640) == (text, mode)
+
+
+@pytest.mark.needs_kernel("userns")
+def test_root_in_a_user_namespace_takes_the_files_there(tmp_path: Path, in_host: InHost) -> None:
+    """Covered ones too: what may be unmounted in a copy of the namespace is theirs."""
+
+    def script() -> tuple[tuple[str, ...], dict[str, Portrait]]:
+        with alive(tmp_path) as (one, root):
+            (root / "a/f").write_text("below")
+            os.setxattr(root / "a/f", "user.note", b"kept")
+            os.mkfifo(root / "a/fifo")
+            one.carry_out(Act(0, "tmpfs", ("/a", "cover", "", 0)))
+            return tuple(map(str, taken(one, tmp_path).cautions)), portrait(tmp_path / "first/root")
+
+    os.chmod(tmp_path, 0o755)
+    cautions, stored = in_host(script, identity="userns", reach=(tmp_path,))
+    assert () == cautions
+    assert stat.S_ISFIFO(stored["a/fifo"].mode)
+    assert (("user.note", b"kept"),) == stored["a/f"].attributes
