@@ -164,7 +164,8 @@ def rebuilt(pid: int, folder: Path) -> dict[str, Any]:
 
 
 def assert_same(found: dict[str, Any]) -> None:
-    assert [] == found["cautions"]
+    # Where the host's own /dev/pts or /dev/shm is covered by another, what has both gets a new one for the lower.
+    assert [] == [one for one in found["cautions"] if not one.endswith("a new one stands in for it")]
     assert found["first"] == found["second"]
     assert [] == found["differences"]
 
