@@ -1,4 +1,4 @@
-"""The verbs of mountplan for programs: load, check, plan, predict, apply, run, capture, diff, verify, ... The command line is written with them.
+"""The verbs of mountplan for programs: load, check, plan, apply, run, capture, diff, ... The command line uses them.
 
 Each imports what it needs when it is called: carrying a saved plan out needs neither pydantic nor networkx.
 """
