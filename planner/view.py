@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from mountplan.planner.options import Pairs
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.table import MountTable
 
 IdLines: TypeAlias = tuple[tuple[int, int, int], ...]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
 from mountplan import api
 from mountplan.cli.output import Output
-from mountplan.cli.parser import UsageError
 from mountplan.cli.progress import reporter_for
 from mountplan.cli.sources import plan_from
+from mountplan.cli.usage import UsageError
 from mountplan.planner.errors import CommandNotStarted
-from mountplan.planner.render.words import visible
 
 if TYPE_CHECKING:
+    import argparse
+
     from mountplan import keeping
     from mountplan.planner.plan import Plan
     from mountplan.planner.table import MountTable
@@ -123,6 +123,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
     made = args.made = plan_from(args.spec, cache=not args.no_cache)
     names = [namespace.name for namespace in made.expected.namespaces]
     if args.namespace and args.namespace not in names:
+        from mountplan.planner.render.words import visible
+
         known = f"there are: {', '.join(map(visible, names))}" if names != [""] else "the spec has one, without a name"
         raise UsageError(f"no namespace is called {visible(args.namespace)!r}; {known}", "run")
     api.check_mount_count(made, args.max_mounts)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
-from typing import TypeAlias
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+    from typing import TypeAlias
 
-from mountplan.cli.output import Output
+    from mountplan.cli.output import Output
 
-Command: TypeAlias = Callable[[argparse.Namespace, Output], int]
+    Command: TypeAlias = Callable[[argparse.Namespace, Output], int]
 
 
 def _check(args: argparse.Namespace, output: Output) -> int:

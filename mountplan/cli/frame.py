@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from typing import Any
 
+from mountplan.cli import quick
 from mountplan.cli.output import Output
-from mountplan.cli.parser import UsageError, make_parser
+from mountplan.cli.usage import UsageError
 from mountplan.planner.errors import MountplanError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
 
 WITH_COMMAND = ("run", "enter")  # these take a command after "--", and standard output is that command's
 
@@ -18,7 +22,7 @@ def carry_out(argv: list[str]) -> int:
     """Parse and carry out one command line that is not empty."""
     before, after = _split(argv)
     try:
-        args = make_parser().parse_args(before)
+        args = quick.parse(before) or _parse(before)
         args.after = after
     except UsageError as error:
         # The arguments could not be read, so what was asked of the output is looked for by hand.
@@ -33,6 +37,12 @@ def carry_out(argv: list[str]) -> int:
         stdout_is_taken=args.command in WITH_COMMAND,
     )
     return _guarded(args, output)
+
+
+def _parse(words: list[str]) -> argparse.Namespace:
+    from mountplan.cli.parser import make_parser
+
+    return make_parser().parse_args(words)
 
 
 def _split(argv: list[str]) -> tuple[list[str], tuple[str, ...] | None]:

@@ -12,6 +12,7 @@ import mountplan
 from mountplan.cli.capture_parser import add_capture
 from mountplan.cli.comparing_parser import add_comparing
 from mountplan.cli.living_parser import add_living
+from mountplan.cli.usage import UsageError as UsageError
 
 SPEC_OR_PLAN = "a spec (TOML), a saved plan (NAME.json), or - for standard input"
 
@@ -36,15 +37,6 @@ With --json, standard output has one JSON document: the result, or an object
 with the one key "error". Only `run` and `enter`, whose standard output is their
 command's, tell errors on standard error. Without --json, all errors go there.
 """
-
-
-class UsageError(Exception):
-    """The command line is wrong. `command` is the command whose help tells more, "" for that of mountplan itself."""
-
-    def __init__(self, message: str, command: str = "") -> None:
-        self.message = message
-        self.command = command
-        super().__init__(message)
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):

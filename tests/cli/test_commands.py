@@ -17,8 +17,9 @@ import pytest
 import mountplan
 from mountplan import api
 from mountplan.applier.report import Reporter
-from mountplan.cli import main
+from mountplan.cli import main, quick
 from mountplan.cli.commands import COMMANDS
+from mountplan.cli.parser import make_parser
 from mountplan.planner.errors import (
     CommandNotStarted,
     Mistake,
@@ -569,3 +570,15 @@ def test_a_name_that_looks_like_markup_is_no_markup(run: Command, tmp_path: Path
     path = tmp_path / "m.json"
     path.write_text(dump_plan(shop()._replace(name="[bold]x[/bold] :smile: [link=http://a]")))
     assert "[bold]x[/bold] :smile: [link=http://a]" in ESCAPES.sub("", run("plan", path, "--color=always").out)
+
+
+@pytest.mark.parametrize("name", ["x.toml", "-", "./plan.json"])
+def test_the_quick_way_to_run_gives_the_arguments_that_the_parser_gives(name: str) -> None:
+    """Two ways to read one command line must not come to differ."""
+    quickly = quick.parse(["run", name])
+    assert vars(make_parser().parse_args(["run", name])) == vars(quickly)
+
+
+@pytest.mark.parametrize("words", [["run"], ["run", "--json"], ["run", "x", "y"], ["apply", "x"], ["run", "-q", "x"]])
+def test_whatever_is_not_plain_is_left_to_the_parser(words: list[str]) -> None:
+    assert quick.parse(words) is None
