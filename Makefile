@@ -56,6 +56,7 @@ check: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python bench/run.py
+	$(BIN)/python bench/startup.py
 	$(BIN)/python bench/capture.py
 
 # Other states every time; the seeds are printed, and failing states as the shortest list of acts that fails.
