@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import struct
+from time import monotonic
 
 from mountplan.applier.report import Reporter
 
@@ -17,33 +19,54 @@ REFUSED, NO_NAMESPACE, CRASHED, NOT_STARTED, STAYING, TRIED = (bytes([c]) for c 
 MAPPED, RUN, STAY, RELEASE = (bytes([c]) for c in b"MRSL")
 
 
-class Sender(Reporter):
-    """The writing end of a pipe."""
+class TimedOut(Exception):
+    """The deadline came before the message."""
 
-    def __init__(self, fd: int) -> None:
+
+class Sender(Reporter):
+    """The writing end of a pipe; what foreign() is told is counted in memory that both sides share."""
+
+    def __init__(self, fd: int, counter: memoryview | None = None) -> None:
         self._fd = fd
+        self._counter = counter
 
     def send(self, kind: bytes, payload: bytes = b"") -> None:
         view = memoryview(_HEADER.pack(kind, len(payload)) + payload)
         while view:
             view = view[os.write(self._fd, view) :]
 
+    def foreign(self) -> None:
+        if self._counter is not None:
+            self._counter[0] += 1
+
     def step(self, done: int) -> None:
         self.send(PROGRESS, str(done).encode())
 
 
-def receive(fd: int) -> tuple[bytes, bytes]:
-    """The next message: (kind, payload); the kind is b"" if the other side has gone."""
-    header = _read(fd, _HEADER.size)
+def receive(fd: int, deadline: float | None = None) -> tuple[bytes, bytes]:
+    """The next message: (kind, payload); the kind is b"" if the other side has gone.
+
+    Raises TimedOut if that has not come by the `deadline`, a time of time.monotonic().
+    """
+    header = _read(fd, _HEADER.size, deadline)
     if len(header) < _HEADER.size:
         return b"", b""
     kind, length = _HEADER.unpack(header)
-    return kind, _read(fd, length)
+    return kind, _read(fd, length, deadline)
 
 
-def _read(fd: int, length: int) -> bytes:
+def wait_readable(fd: int, deadline: float) -> bool:
+    """Wait for something to read, or for the end, of a pipe or a pidfd; False if the deadline comes first."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(max(0.0, deadline - monotonic()) * 1000))
+
+
+def _read(fd: int, length: int, deadline: float | None) -> bytes:
     data = b""
     while len(data) < length:
+        if deadline is not None and not wait_readable(fd, deadline):
+            raise TimedOut
         block = os.read(fd, length - len(data))
         if not block:
             break

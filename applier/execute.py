@@ -22,6 +22,22 @@ _CHUNK = 512  # steps between two reports
 _EMPTY_FILE = s.MakeNode("", "", "file", -1, -1, -1, "", "", "", (0, 0), False, False, "")
 
 
+_FOREIGN = frozenset(
+    (s.TakeHostGroup, s.MakeFilesystem, s.AttachImage, s.MakeOverlay, s.CloneHostWorkbench, s.CloneHost,
+     s.CopyContents, s.MakeMountpoint, s.RemoveNode, s.SealFilesystem, s.EnterRoot)
+)  # fmt: skip
+
+
+def is_foreign(step: Step) -> bool:
+    """True if a step works on filesystems that are not the plan's own: they may be slow, or never answer.
+
+    Each such step says so to the reporter before it begins; the others, which are by far the most, have no time for it.
+    """
+    if isinstance(step, (s.MakeNode, s.CloneMount, s.Attach)):
+        return step.careful or (isinstance(step, s.MakeNode) and bool(step.source))
+    return type(step) in _FOREIGN
+
+
 class StepFailed(Exception):
     """Step `index` (from 0) raised `cause`, an OSError. Internal: namespaces.py makes StepRefused of it."""
 
@@ -33,7 +49,7 @@ class StepFailed(Exception):
 
 def execute(steps: tuple[Step, ...], kernel: Kernel, reporter: Reporter) -> None:
     """Carry out all steps; stops at the first that the kernel refuses (StepFailed). No descriptor is left open."""
-    execution = Execution(kernel)
+    execution = Execution(kernel, reporter)
     handlers = execution.handlers()
     try:
         reporter.begin(len(steps))
@@ -55,8 +71,9 @@ def execute(steps: tuple[Step, ...], kernel: Kernel, reporter: Reporter) -> None
 class Execution:
     """The state of one execution: which handle has which descriptor."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, reporter: Reporter) -> None:
         self.kernel = kernel
+        self.foreign = reporter.foreign
         self.fds: dict[Handle, int] = {}
         self.parked: dict[Handle, str] = {}  # where in the yard a workbench or seed stands
         self.kept: list[Handle] = []  # those of the parked that are open, the longest open first
@@ -69,7 +86,16 @@ class Execution:
 
     def handlers(self) -> dict[type[Step], Callable[[Any], None]]:
         """The method for each type of step: it is named as the step's kind."""
-        return {step: getattr(self, kind) for step, kind in zip(s.STEP_TYPES, s.STEP_KINDS, strict=True)}
+        methods = {step: getattr(self, kind) for step, kind in zip(s.STEP_TYPES, s.STEP_KINDS, strict=True)}
+        methods.update({step: self._told(methods[step]) for step in _FOREIGN})
+        return methods
+
+    def _told(self, method: Callable[[Any], None]) -> Callable[[Any], None]:
+        def handle(step: Any) -> None:
+            self.foreign()
+            method(step)
+
+        return handle
 
     def close(self) -> None:
         for fd in {*self.fds.values(), *(self.first or ()), self.yard, self.host, self.base}:
@@ -218,6 +244,13 @@ class Execution:
         if node == "directory" and mode < 0 and uid < 0 and gid < 0 and not careful:
             self.kernel.make_directory(within, path)  # by far the most: mountpoints in filesystems of our own
             return
+        if careful or copied:
+            self.foreign()
+        self._make_node(step)
+
+    def _make_node(self, step: s.MakeNode) -> None:
+        handle, path, _, _, _, _, _, copied, _, _, _, careful, _, _ = step
+        within = self.descriptor(handle)
         source, parent, name = -1, within, path
         opened: list[int] = []
         try:
@@ -262,8 +295,8 @@ class Execution:
         above, slash, _ = step.path.rpartition("/")
         parts = above.split("/") if slash else []
         for depth in range(1, len(parts) + 1):
-            self.make_node(node._replace(path="/".join(parts[:depth]), node="directory"))
-        self.make_node(node)
+            self._make_node(node._replace(path="/".join(parts[:depth]), node="directory"))
+        self._make_node(node)
 
     def remove_node(self, step: s.RemoveNode) -> None:
         self.kernel.remove(self.descriptor(step.within), step.path)
@@ -285,6 +318,8 @@ class Execution:
     def clone_mount(self, step: s.CloneMount) -> None:
         mount, filesystem, path, careful, _, _ = step
         workbench = self.descriptor(filesystem)
+        if careful:
+            self.foreign()
         if careful and path:
             where = self.kernel.open(workbench, path)
             try:
@@ -320,6 +355,7 @@ class Execution:
         if below == YARD:
             self._stage(path)
         if careful:
+            self.foreign()
             where = self.kernel.open(parent, path, tree=tree)
             try:
                 self.kernel.attach(self.fds[mount], where, "")

@@ -6,6 +6,7 @@ its root is another one, where Python's files may not be.
 
 from __future__ import annotations
 
+import errno
 import gc
 import marshal
 import os
@@ -17,6 +18,7 @@ from mountplan.applier.channel import Sender
 from mountplan.applier.command import Inherited, Start, become
 from mountplan.applier.execute import StepFailed, execute
 from mountplan.applier.kernel import LinuxKernel
+from mountplan.applier.refusal import call_of
 from mountplan.planner.errors import CommandNotStarted
 from mountplan.planner.plan import Plan
 
@@ -29,25 +31,28 @@ def hold(
     kinds: tuple[str, ...],
     rootless: Rootless,
     parent: int,
-    say: int,
+    sender: Sender,
     leash: int,
+    foreign: tuple[int, ...] = (),
     ignored: frozenset[int] = frozenset(),
     *,
     only_try: bool = False,
 ) -> NoReturn:
     """The whole life of the child. Never returns, and never runs anything of the parent's on its way out.
 
-    `kinds` are the namespaces to unshare besides the mount namespace; `ignored` are signals that the parent ignored.
+    `kinds` are the namespaces to unshare besides the mount namespace; `foreign` are descriptors of the parent's, to be
+    closed; `ignored` are signals that the parent ignored.
     With `only_try`, nothing is carried out: it is only told what would be refused in a user namespace.
     """
     try:
+        for fd in foreign:
+            os.close(fd)
         inherited = Inherited.take(ignored)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and ends us
         syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
         gc.disable()  # the process is short-lived, and its steps make many small objects
-        sender = Sender(say)
         if rootless == "always" and "user" not in kinds:
             kinds = ("user", *kinds)
         stops = _isolate(kinds, sender, leash, rootless) if kinds else -1
@@ -56,7 +61,9 @@ def hold(
         await_orders(sender, inherited, leash, stops, init="pid" in kinds)
     except BaseException as error:
         try:
-            Sender(say).send(channel.CRASHED, _traceback(error).encode(errors="replace"))
+            if isinstance(error, OSError) and error.errno != errno.EBADF:
+                _refuse_namespace(sender, "cannot get the building process going", error)
+            sender.send(channel.CRASHED, _traceback(error).encode(errors="replace"))
         except OSError:
             pass
     finally:
@@ -76,9 +83,9 @@ def _isolate(kinds: tuple[str, ...], sender: Sender, leash: int, rootless: Rootl
         outside = os.getpid()
         child = os.fork()
     except isolation.IsolationFailed as failed:
-        _refuse_namespace(sender, failed.what, failed.cause)
+        _refuse_namespace(sender, f"cannot make {failed.what}", failed.cause)
     except OSError as error:
-        _refuse_namespace(sender, "process 1 of the pid namespace", error)
+        _refuse_namespace(sender, "cannot make process 1 of the pid namespace", error)
     if child:
         watch(child, stopped)
     os.close(stopped)
@@ -92,8 +99,7 @@ def _isolate(kinds: tuple[str, ...], sender: Sender, leash: int, rootless: Rootl
 
 
 def _refuse_namespace(sender: Sender, what: str, cause: OSError) -> NoReturn:
-    syscall = getattr(cause, "syscall", "") or "a system call"
-    sender.send(channel.NO_NAMESPACE, "\0".join((what, str(cause.errno or 0), syscall)).encode())
+    sender.send(channel.NO_NAMESPACE, "\0".join((what, str(cause.errno or 0), call_of(cause))).encode())
     os._exit(1)
 
 
@@ -137,9 +143,8 @@ def _build(plan: Plan, sender: Sender, leash: int, rootless: Rootless, only_try:
         execute(plan.steps, kernel, sender)
     except StepFailed as failed:
         cause = failed.cause
-        syscall = getattr(cause, "syscall", "") or cause.strerror or "a system call"
         log = getattr(cause, "log", ())
-        words = (str(failed.index), str(cause.errno or 0), syscall, *log)
+        words = (str(failed.index), str(cause.errno or 0), getattr(cause, "syscall", ""), *log)
         sender.send(channel.REFUSED, "\0".join(words).encode("utf-8", "surrogateescape"))
         return False
     for one in kernel.finished:

@@ -26,16 +26,15 @@ def in_child(function: Callable[[], Result]) -> Result:
     parent = os.getpid()
     child = os.fork()
     if child == 0:
-        os.close(reading)
-        _work(function, writing, parent)
-    os.close(writing)
+        _work(function, reading, writing, parent)
     try:
+        os.close(writing)
         with open(reading, "rb") as file:
             data = file.read()
     finally:
         os.waitpid(child, 0)
     if not data:
-        raise ChildFailed("a child process that looked into a namespace was killed")
+        raise ChildFailed("the process that looked into the namespace was killed")
     kind, value = marshal.loads(data)
     if kind == "returned":
         result: Result = value
@@ -45,13 +44,14 @@ def in_child(function: Callable[[], Result]) -> Result:
     raise ChildFailed(value)
 
 
-def _work(function: Callable[[], Any], writing: int, parent: int) -> NoReturn:
+def _work(function: Callable[[], Any], reading: int, writing: int, parent: int) -> NoReturn:
     try:
+        os.close(reading)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
         try:
+            syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:
+                os._exit(1)
             answer = ("returned", function())
             data = marshal.dumps(answer)
         except OSError as error:

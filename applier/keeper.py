@@ -17,6 +17,7 @@ from typing import NoReturn
 from mountplan.applier import abi, syscalls
 from mountplan.applier.channel import pipe
 from mountplan.applier.keptstate import Keeper
+from mountplan.applier.refusal import explain
 from mountplan.planner.errors import KeepRefused
 
 _LEASH = 3  # the keeper's descriptor that tells whether it is to stay; the namespaces follow it
@@ -62,7 +63,9 @@ def start_keeper(namespaces: tuple[int, ...], title: str) -> tuple[Keeper, int]:
     except BaseException as error:
         os.close(leash)
         if isinstance(error, OSError):
-            raise KeepRefused(f"cannot start a process that keeps the namespaces: {error.strerror}") from None
+            what = "cannot start a process that keeps the namespaces"
+            meaning, remedy = explain("fork", error.errno or 0)
+            raise KeepRefused(f"{what}: {meaning}", remedy) from None
         raise
     finally:
         for fd in {told, tell, leash_end} - {-1}:

@@ -25,6 +25,7 @@ from mountplan.applier.keptstate import (
     load_state,
     load_table,
 )
+from mountplan.applier.refusal import call_of, explain
 from mountplan.applier.store import Store, find_place, reading, writing
 from mountplan.planner.errors import KeepRefused, NameTaken, NotKept, TableError
 from mountplan.planner.table import MountTable
@@ -165,8 +166,11 @@ def keep(new: NewName, built: Built) -> Kept:
         wanted = [("mnt", held.name, built.open_mounts(held.name)) for held in built.namespaces]
         wanted += [(kind, "", built.open_namespace(kind)) for kind in kinds]
         for _, _, fd in wanted:
-            stack.callback(os.close, fd)
-        seen = {held: _look(name, fd).table for kind, held, fd in wanted if kind == "mnt"}
+            stack.callback(syscalls.close, fd)
+        try:
+            seen = {held: _look(name, fd).table for kind, held, fd in wanted if kind == "mnt"}
+        except TableError as error:
+            raise KeepRefused(f"cannot keep namespaces that cannot be looked at: {error}", "try again") from None
         with store.coming(name) as directory:
             _write(directory, _PLAN, new.plan)
             _write(directory, _HOST, dump_table(built.host))
@@ -352,13 +356,21 @@ def _writing(*, create: bool) -> Iterator[Store | None]:
                 return
             discard = _unmount_or_end if store.place.is_mount else _end
             store.sweep(discard)
+            done = False
             try:
                 yield store
+                done = True
             finally:
-                store.sweep(discard)
+                try:
+                    store.sweep(discard)
+                except (OSError, KeepRefused):
+                    if done and not create:
+                        raise  # what was to go has not gone
+                    # Otherwise the next command does it: what was to be said is more important.
     except OSError as error:
-        syscall = getattr(error, "syscall", "") or error.filename or "a system call"
-        raise KeepRefused(f"cannot keep or remove namespaces: {syscall}: {error.strerror}") from None
+        call = call_of(error)
+        meaning, remedy = explain("keep", error.errno or 0)
+        raise KeepRefused(f"cannot keep or remove namespaces: {call}{call and ': '}{meaning}", remedy) from None
 
 
 def _unmount_or_end(directory: int, file: str) -> None:

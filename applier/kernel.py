@@ -345,7 +345,7 @@ class LinuxKernel:
         mountinfo = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
         self.finished.append(FinishedNamespace(name, self.hold_namespace(), self.host_root(), mountinfo))
 
-    close = staticmethod(os.close)
+    close = staticmethod(syscalls.close)
 
 
 def _make_bindable() -> None:

@@ -10,15 +10,18 @@ import errno
 import marshal
 import os
 import signal
+from itertools import islice
+from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from mountplan.applier import abi, channel, syscalls
-from mountplan.applier.channel import Sender
+from mountplan.applier.channel import Sender, TimedOut
 from mountplan.applier.command import Start
+from mountplan.applier.execute import is_foreign
 from mountplan.applier.holder import hold, is_nested
-from mountplan.applier.refusal import explain
-from mountplan.applier.report import Reporter
+from mountplan.applier.refusal import explain, refused
+from mountplan.applier.report import TIMEOUT, Reporter
 from mountplan.planner.errors import CommandNotStarted, NamespaceRefused, NotAllowed, StepRefused
 from mountplan.planner.mountinfo import parse_mountinfo
 from mountplan.planner.plan import Plan
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from mountplan.applier.userns import Rootless
 
 NEVER = "run it as root, or without --rootless never"
+
+_PATIENCE = 2.0  # seconds for a killed process to be gone
 
 
 class Held(NamedTuple):
@@ -59,6 +64,7 @@ class Built:
         self.pidfd = -1
         self._leash = leash
         self._ignored_children = False
+        self.left = 0  # a process that could not be ended: the kernel does not let it go yet
 
     def held(self, name: str = "") -> Held:
         """The mount namespace `name`, or the first."""
@@ -116,7 +122,7 @@ class Built:
         if kind == channel.CRASHED:
             raise _crashed(payload)
         if kind != channel.STAYING:
-            raise RuntimeError(f"process 1, {self.pid}, was ended by somebody else")
+            raise _was_killed(self)
 
     def release(self) -> None:
         """After stay(): let process 1 go its own way, and only end who watches over it."""
@@ -135,18 +141,32 @@ class Built:
     def close(self) -> None:
         """End the holder. A namespace lives on where somebody else is in it or holds a descriptor of it."""
         if self.child:
-            if self.pidfd >= 0:
-                self.send_signal(signal.SIGKILL)
-            else:
-                os.kill(self.child, signal.SIGKILL)
-            os.waitpid(self.child, 0)
+            try:
+                if self.pidfd >= 0:
+                    self.send_signal(signal.SIGKILL)
+                else:
+                    os.kill(self.child, signal.SIGKILL)
+                if self._ends():
+                    os.waitpid(self.child, 0)
+                else:
+                    self.left = self.child
+            except OSError:
+                pass  # it ends by itself, with its leash
             self.ended()
+
+    def _ends(self) -> bool:
+        """Wait for the killed child; False if it hangs in the kernel, which may take for ever."""
+        pidfd = os.pidfd_open(self.child)
+        try:
+            return channel.wait_readable(pidfd, monotonic() + _PATIENCE)
+        finally:
+            os.close(pidfd)
 
     def ended(self) -> None:
         """The child has been waited for: close what is left."""
         self.child = 0
         for fd in {self._leash, self.answer, self.pidfd} - {-1}:
-            os.close(fd)
+            syscalls.close(fd)
         self._leash = self.answer = self.pidfd = -1
         if self._ignored_children:
             signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -160,7 +180,11 @@ class Built:
 
 
 def build(
-    plan: Plan, reporter: Reporter | None = None, kinds: tuple[str, ...] = (), rootless: Rootless = "auto"
+    plan: Plan,
+    reporter: Reporter | None = None,
+    kinds: tuple[str, ...] = (),
+    rootless: Rootless = "auto",
+    timeout: float | None = TIMEOUT,
 ) -> Built:
     """Carry `plan` out in a child process with mount namespaces of its own.
 
@@ -168,15 +192,23 @@ def build(
 
     `kinds` are the other namespaces that the child unshares first (RunSettings.unshare): what a proc or sysfs mount
     shows depends on them. A user without CAP_SYS_ADMIN gets a user namespace around it, unless `rootless` says never.
-    What stands there is not verified yet.
+    What stands there is not verified yet. A build that has not come to an end after `timeout` seconds is ended; None
+    waits for ever.
     """
-    built = _fork(plan, kinds, rootless)
+    from mmap import mmap
+
+    counter = memoryview(mmap(-1, 8)).cast("Q")  # shared with the child
+    built = _fork(plan, kinds, rootless, counter)
     try:
-        _listen(plan, built, reporter or Reporter(), rootless)
+        _listen(plan, built, reporter or Reporter(), rootless, None if timeout is None else monotonic() + timeout)
         if built.pidfd < 0:
             built.pidfd = os.pidfd_open(built.child)
-    except BaseException:
+    except BaseException as error:
         built.close()
+        if isinstance(error, OSError):
+            raise refused("cannot talk with the building process", error) from None
+        if isinstance(error, TimedOut) and timeout is not None:
+            raise _hangs(plan, built, counter[0], timeout) from None
         raise
     return built
 
@@ -189,9 +221,13 @@ def try_out(plan: Plan, rootless: Rootless = "auto") -> None:
     kinds = plan.run.unshare
     if rootless != "always" and "user" not in kinds and not is_nested() and (rootless == "never" or _may_do_all()):
         return  # it would not be built in one
-    built = _fork(plan, kinds, rootless, only_try=True)
+    built = _fork(plan, kinds, rootless, None, only_try=True)
     try:
-        _listen(plan, built, Reporter(), rootless)
+        _listen(plan, built, Reporter(), rootless, monotonic() + TIMEOUT)
+    except OSError as error:
+        raise refused("cannot try it out", error) from None
+    except TimedOut:
+        raise _hangs(plan, built, 0, TIMEOUT) from None
     finally:
         built.close()
 
@@ -200,7 +236,9 @@ def _may_do_all() -> bool:
     return bool(syscalls.capget()[0] & 1 << abi.CAP_SYS_ADMIN)
 
 
-def _fork(plan: Plan, kinds: tuple[str, ...], rootless: Rootless, *, only_try: bool = False) -> Built:
+def _fork(
+    plan: Plan, kinds: tuple[str, ...], rootless: Rootless, counter: memoryview | None, *, only_try: bool = False
+) -> Built:
     pipes: list[int] = []
     ignored_children = _heed_children()
     try:
@@ -211,18 +249,17 @@ def _fork(plan: Plan, kinds: tuple[str, ...], rootless: Rootless, *, only_try: b
     except OSError as error:
         for fd in pipes:
             os.close(fd)
-        meaning, remedy = explain("fork", error.errno or 0)
-        raise NamespaceRefused("cannot start the building process", meaning, remedy) from None
+        raise refused("cannot start the building process", error, "fork") from None
     answer, say, leash_end, leash = pipes
     if child == 0:
-        os.close(answer)
-        os.close(leash)
         ignored = frozenset((signal.SIGCHLD,) if ignored_children else ())
-        hold(plan, kinds, rootless, parent, say, leash_end, ignored, only_try=only_try)
-    os.close(say)
-    os.close(leash_end)
+        hold(
+            plan, kinds, rootless, parent, Sender(say, counter), leash_end, (answer, leash), ignored, only_try=only_try
+        )
     built = Built(child, leash, answer, kinds)
     built._ignored_children = ignored_children
+    syscalls.close(say)
+    syscalls.close(leash_end)
     return built
 
 
@@ -234,11 +271,11 @@ def _heed_children() -> bool:
     return True
 
 
-def _listen(plan: Plan, built: Built, reporter: Reporter, rootless: Rootless) -> None:
+def _listen(plan: Plan, built: Built, reporter: Reporter, rootless: Rootless, deadline: float | None) -> None:
     reporter.begin(len(plan.steps))
     namespaces: list[Held] = []
     while True:
-        kind, payload = channel.receive(built.answer)
+        kind, payload = channel.receive(built.answer, deadline)
         if kind == channel.PROGRESS:
             reporter.step(int(payload))
         elif kind == channel.HOST:
@@ -265,11 +302,11 @@ def _listen(plan: Plan, built: Built, reporter: Reporter, rootless: Rootless) ->
             meaning, remedy = explain("isolate", int(number))
             if rootless == "never" and int(number) == errno.EPERM:
                 meaning, remedy = "this user may not do that", NEVER
-            raise NamespaceRefused(f"cannot make {what}: {syscall}", meaning, remedy)
+            raise NamespaceRefused(f"{what}: {syscall}" if syscall else what, meaning, remedy)
         elif kind == channel.CRASHED:
             raise _crashed(payload)
         else:
-            raise RuntimeError(f"the building process {built.child} was ended by somebody else")
+            raise _was_killed(built)
 
 
 def _map_ids(built: Built, pid: int, reporter: Reporter) -> None:
@@ -279,8 +316,7 @@ def _map_ids(built: Built, pid: int, reporter: Reporter) -> None:
     try:
         why = map_ids(pid)
     except OSError as error:
-        meaning, remedy = explain("isolate", error.errno or 0)
-        raise NamespaceRefused("cannot make an id-mapping for the user namespace", meaning, remedy) from None
+        raise refused("cannot make an id-mapping for the user namespace", error, "isolate") from None
     if why:
         reporter.notice(f"only your own user and group exist in there: {why}")
     built.tell(channel.MAPPED)
@@ -295,6 +331,33 @@ def _tell_trial(plan: Plan, payload: bytes) -> None:
 
         mistakes = [mistake_of(Refusal(*one), plan) for one in refusals]
         raise NotAllowed(tuple(sorted(mistakes, key=lambda one: one.ref.line)))
+
+
+def _hangs(plan: Plan, built: Built, count: int, timeout: float) -> StepRefused | NamespaceRefused:
+    """What to raise if a build is not done in time; `count` is how many foreign steps have begun."""
+    meaning = f"not done {timeout:g} seconds after the start"
+    if built.left:
+        meaning += f"; process {built.left} hangs in the kernel, and ends when that lets it go"
+    foreign = (number for number, step in enumerate(plan.steps) if is_foreign(step))
+    number = next(islice(foreign, count - 1, None), -1) if count else -1
+    if number < 0:
+        remedy = "look for what keeps the machine busy; --timeout SECONDS gives it more time"
+        return NamespaceRefused("cannot build", meaning, remedy)
+    step = plan.steps[number]
+    return StepRefused(
+        number=number + 1,
+        step=step.describe(),
+        origin=plan.ref(step.origin),
+        syscall="",
+        errno=errno.ETIMEDOUT,
+        meaning=meaning,
+        remedy="look for the filesystem, server or device that does not answer; --timeout SECONDS gives it more time",
+    )
+
+
+def _was_killed(built: Built) -> NamespaceRefused:
+    what = f"cannot build: somebody has killed the building process, {built.child}"
+    return NamespaceRefused(what, "maybe the kernel, for want of memory", "look into its log (dmesg), and try again")
 
 
 def _crashed(payload: bytes) -> RuntimeError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 
+from mountplan.applier.refusal import explain
 from mountplan.planner.errors import TableError
 from mountplan.planner.mountinfo import parse_mountinfo
 from mountplan.planner.table import MountTable
@@ -33,5 +34,6 @@ def observe(pid: int | str = "self") -> MountTable:
     except OSError as error:
         if not os.path.exists("/proc/self"):
             raise TableError(NO_PROC) from None
-        raise TableError(f"{path}: cannot read the mount table: {error.strerror}") from None
+        meaning, remedy = explain("", error.errno or 0)
+        raise TableError(f"{path}: cannot read the mount table: {meaning}\n  remedy: {remedy}") from None
     raise TableError(f"{path}: the mount table changed during each of {_TRIES} readings")

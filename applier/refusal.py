@@ -6,6 +6,7 @@ import errno as E
 import os
 
 from mountplan.applier.abi import MACHINES
+from mountplan.planner.errors import NamespaceRefused
 
 
 class KernelRefusal(OSError):
@@ -155,6 +156,9 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         "pivot_root does not work here: the root of this process is no mount, or it is the initial ramfs",
         "run it outside of chroot, or mount a filesystem on / first",
     ),
+    ("keep", E.ENOSPC): ("no space is left there", "make room: `mountplan ls` shows what is kept, df(1) what is full"),
+    ("keep", E.EDQUOT): ("the quota there is used up", "make room"),
+    ("keep", E.EROFS): ("it is read-only there", "mount /run for writing"),
     ("", E.ENOSYS): (
         "this kernel, or a seccomp filter, does not have the call",
         "use Linux 5.15 or newer, or allow the mount calls in the container's seccomp profile",
@@ -164,13 +168,28 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     ("", E.ENFILE): ("too many open files on this machine", "raise sysctl fs.file-max"),
     ("", E.ENOMEM): ("the kernel has no memory for it", "free memory, or raise the limit of the cgroup"),
     ("", E.ENOSPC): ("no space is left, or a limit of the kernel is reached", "see sysctl fs.mount-max"),
+    ("", E.EINTR): ("a signal came in between", "try again"),
+    ("", E.EAGAIN): ("it cannot be had at this moment", "try again"),
 }
+_OTHERWISE = ("", "`mountplan doctor` tells what works here")
 
 
 def explain(kind: str, number: int, syscall: str = "") -> tuple[str, str]:
     """(what `errno` means for a step of this kind, what to do); the errno's own words come first."""
     # The kernel itself lets everybody make this call; it is older seccomp profiles that answer so.
     known = E.ENOSYS if syscall == "openat2" and number == E.EPERM else number
-    meaning, remedy = _MEANINGS.get((kind, known)) or _MEANINGS.get(("", known)) or ("", "")
+    meaning, remedy = _MEANINGS.get((kind, known)) or _MEANINGS.get(("", known)) or _OTHERWISE
     words = f"{os.strerror(number)} ({E.errorcode.get(number, number)})"
     return (f"{words}: {meaning}" if meaning else words), remedy
+
+
+def call_of(error: OSError) -> str:
+    """The name of the system call that has failed, or what it was about, or ""."""
+    name: str = getattr(error, "syscall", "") or (error.filename if isinstance(error.filename, str) else "")
+    return name
+
+
+def refused(what: str, error: OSError, kind: str = "") -> NamespaceRefused:
+    """What to raise if `what` ("cannot ...") failed with `error`; `kind` as for explain()."""
+    call = call_of(error)
+    return NamespaceRefused(f"{what}: {call}" if call else what, *explain(kind, error.errno or 0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+TIMEOUT = 60.0  # seconds that a build may take, unless somebody says otherwise
+
 
 class Reporter:
     """Override what you want to hear."""
@@ -11,6 +13,9 @@ class Reporter:
 
     def step(self, done: int) -> None:
         """`done` of them are; told every few hundred steps."""
+
+    def foreign(self) -> None:
+        """A step begins that works on filesystems of others, and may have to wait for them: execute.py, is_foreign."""
 
     def end(self) -> None:
         """All of them are."""

@@ -20,6 +20,7 @@ from time import monotonic, sleep
 from typing import NamedTuple
 
 from mountplan.applier import abi, syscalls
+from mountplan.applier.refusal import call_of, explain
 from mountplan.planner.errors import KeepRefused
 
 RUN = "/run"
@@ -155,7 +156,7 @@ class Store:
         return True
 
     def close(self) -> None:
-        os.close(self.fd)
+        syscalls.close(self.fd)
 
 
 def _last_first(file: str) -> tuple[bool, str]:
@@ -194,6 +195,8 @@ def writing(*, create: bool) -> Iterator[Store | None]:
         try:
             if not any(name[0] != "." or name.startswith((_COMING, _GOING)) for name in os.listdir(store.fd)):
                 _remove(store)
+        except OSError:
+            pass  # whoever comes next does it
         finally:
             store.close()
 
@@ -246,7 +249,12 @@ def _open_top(place: Place) -> int | None:
             return None
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
             raise KeepRefused(f"{place.path}: it is no directory, or a symlink leads there", "remove it") from None
-        raise KeepRefused(f"{place.path}: {error.strerror}") from None
+        raise _refused(place.path, error) from None
+
+
+def _refused(what: str, error: OSError) -> KeepRefused:
+    meaning, remedy = explain("keep", error.errno or 0)
+    return KeepRefused(f"{what}: {meaning}", remedy)
 
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -313,7 +321,7 @@ def _make(place: Place) -> None:
     except FileExistsError:
         pass
     except OSError as error:
-        raise KeepRefused(f"cannot keep namespaces: {place.path}: {error.strerror}") from None
+        raise _refused(f"cannot keep namespaces: {place.path}", error) from None
     if not place.is_mount:
         return
     below = _open_top(place)
@@ -363,8 +371,7 @@ def _mount_on(directory: int) -> None:
     except OSError as error:
         if error.errno == errno.ENOENT:
             return  # somebody has removed the directory meanwhile
-        syscall = getattr(error, "syscall", "open")
-        raise KeepRefused(f"cannot mount a tmpfs on {RUN}/mountplan: {syscall}: {error.strerror}") from None
+        raise _refused(f"cannot mount a tmpfs on {RUN}/mountplan: {call_of(error) or 'open'}", error) from None
 
 
 def _remove(store: Store) -> None:

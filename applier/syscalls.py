@@ -65,6 +65,12 @@ def _refuse(syscall: str) -> NoReturn:
     raise KernelRefusal(_errno(), syscall)
 
 
+def _refuse_unless_interrupted(syscall: str) -> None:
+    """For calls that have done nothing if they answer EINTR: the caller repeats them, as Python does with its own."""
+    if _errno() != errno.EINTR:
+        _refuse(syscall)
+
+
 def check_machine() -> None:
     """Raise KernelRefusal (ENOSYS) if the numbers in abi.py are not known to hold on this machine's architecture."""
     machine = os.uname().machine
@@ -74,30 +80,33 @@ def check_machine() -> None:
 
 def open_tree(dirfd: int, path: bytes, flags: int) -> int:
     """open_tree(2), Linux 5.2: a descriptor for a mount, or with OPEN_TREE_CLONE for a detached copy of it."""
-    fd: int = _syscall(abi.SYS_OPEN_TREE, dirfd, path, flags)
-    if fd < 0:
-        _refuse("open_tree")
+    fd: int
+    while (fd := _syscall(abi.SYS_OPEN_TREE, dirfd, path, flags)) < 0:
+        _refuse_unless_interrupted("open_tree")
     return fd
 
 
 def move_mount(from_fd: int, to_fd: int, to_path: bytes, flags: int) -> None:
     """move_mount(2), Linux 5.2, with the source always given by its descriptor."""
-    if _syscall(abi.SYS_MOVE_MOUNT, from_fd, b"", to_fd, to_path, flags) < 0:
-        _refuse("move_mount(MOVE_MOUNT_SET_GROUP)" if flags & abi.MOVE_MOUNT_SET_GROUP else "move_mount")
+    while _syscall(abi.SYS_MOVE_MOUNT, from_fd, b"", to_fd, to_path, flags) < 0:
+        joins = flags & abi.MOVE_MOUNT_SET_GROUP
+        _refuse_unless_interrupted("move_mount(MOVE_MOUNT_SET_GROUP)" if joins else "move_mount")
 
 
 def fsopen(fstype: bytes) -> int:
     """fsopen(2), Linux 5.2: a context in which a new superblock is configured."""
-    fd: int = _syscall(abi.SYS_FSOPEN, fstype, abi.FSOPEN_CLOEXEC)
-    if fd < 0:
-        _refuse("fsopen")
+    fd: int
+    while (fd := _syscall(abi.SYS_FSOPEN, fstype, abi.FSOPEN_CLOEXEC)) < 0:
+        _refuse_unless_interrupted("fsopen")
     return fd
 
 
 def fsconfig(context: int, command: int, key: bytes | None, value: bytes | None, aux: int) -> None:
     """fsconfig(2), Linux 5.2: one option, or one command. What the filesystem says about a refusal comes with it."""
-    if _syscall(abi.SYS_FSCONFIG, context, command, key, value, aux) < 0:
+    while _syscall(abi.SYS_FSCONFIG, context, command, key, value, aux) < 0:
         number = _errno()
+        if number == errno.EINTR and key:  # a command, which has no key, may have been carried out in part
+            continue
         raise KernelRefusal(
             number, f"fsconfig({key.decode(errors='replace')})" if key else "fsconfig", said_by(context)
         )
@@ -116,34 +125,34 @@ def said_by(context: int) -> tuple[str, ...]:
 
 def fsmount(context: int, attributes: int) -> int:
     """fsmount(2), Linux 5.2: a detached mount of the superblock that the context has made."""
-    fd: int = _syscall(abi.SYS_FSMOUNT, context, abi.FSMOUNT_CLOEXEC, attributes)
-    if fd < 0:
-        number = _errno()
-        raise KernelRefusal(number, "fsmount", said_by(context))
+    fd: int
+    while (fd := _syscall(abi.SYS_FSMOUNT, context, abi.FSMOUNT_CLOEXEC, attributes)) < 0:
+        if (number := _errno()) != errno.EINTR:
+            raise KernelRefusal(number, "fsmount", said_by(context))
     return fd
 
 
 def fspick(mount: int) -> int:
     """fspick(2), Linux 5.2: a context in which the superblock of a mount is reconfigured."""
-    fd: int = _syscall(abi.SYS_FSPICK, mount, b"", abi.FSPICK_EMPTY_PATH | abi.FSPICK_CLOEXEC)
-    if fd < 0:
-        _refuse("fspick")
+    fd: int
+    while (fd := _syscall(abi.SYS_FSPICK, mount, b"", abi.FSPICK_EMPTY_PATH | abi.FSPICK_CLOEXEC)) < 0:
+        _refuse_unless_interrupted("fspick")
     return fd
 
 
 def openat2(dirfd: int, path: bytes, flags: int, resolve: int, mode: int = 0) -> int:
     """openat2(2), Linux 5.6: an open whose walk obeys RESOLVE_* flags."""
     how = struct.pack("=QQQ", flags | os.O_CLOEXEC, mode, resolve)
-    fd: int = _syscall(abi.SYS_OPENAT2, dirfd, path, how, _SIZE_OF_HOW)
-    if fd < 0:
-        _refuse("openat2")
+    fd: int
+    while (fd := _syscall(abi.SYS_OPENAT2, dirfd, path, how, _SIZE_OF_HOW)) < 0:
+        _refuse_unless_interrupted("openat2")
     return fd
 
 
 def mount_setattr(mount: int, flags: int, attr: bytes) -> None:
     """mount_setattr(2), Linux 5.12. `attr` is a struct mount_attr as `mount_attr` packs it."""
-    if _syscall(abi.SYS_MOUNT_SETATTR, mount, b"", flags | abi.AT_EMPTY_PATH, attr, _SIZE_OF_ATTR) < 0:
-        _refuse("mount_setattr")
+    while _syscall(abi.SYS_MOUNT_SETATTR, mount, b"", flags | abi.AT_EMPTY_PATH, attr, _SIZE_OF_ATTR) < 0:
+        _refuse_unless_interrupted("mount_setattr")
 
 
 def mount_attr(*, set: int = 0, clear: int = 0, propagation: int = 0, userns: int = 0) -> bytes:
@@ -161,6 +170,15 @@ def mount_classic(source: bytes | None, target: bytes, fstype: bytes | None, fla
     """mount(2) with all its arguments: for what is to be done the classic way, as scripts do it."""
     if _mount(source, target, fstype, flags, data) < 0:
         _refuse("mount")
+
+
+def close(fd: int) -> None:
+    """close(2) of a descriptor to which nothing was written: it is closed whatever the kernel answers."""
+    try:
+        os.close(fd)
+    except OSError as error:
+        if error.errno == errno.EBADF:
+            raise
 
 
 def umount2(target: bytes, flags: int) -> None:

@@ -31,10 +31,13 @@ def id_mapping(uids: tuple[tuple[int, int, int], ...], gids: tuple[tuple[int, in
 def new_namespace() -> Iterator[int]:
     """Lend a user namespace without a map: the pid, in /proc, of a process that waits in it. Raises OSError."""
     ready, is_ready = os.pipe()
+    parent = os.getpid()
     child = os.fork()
     if child == 0:
         try:
             syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:
+                os._exit(1)
             syscalls.unshare(abi.CLONE_NEWUSER)
             # Not our own idea of our pid: in a pid namespace of its own, it differs from the one that /proc has.
             os.write(is_ready, os.readlink("/proc/self").encode())

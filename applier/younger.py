@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mountplan.applier import abi, syscalls
-from mountplan.applier.inside import in_child
+from mountplan.applier.inside import ChildFailed, in_child
 from mountplan.applier.inspect import namespace_id
 
 
@@ -57,5 +57,5 @@ def _gives_younger(cpu: int) -> bool:
 
     try:
         return in_child(attempt)
-    except OSError:
+    except (OSError, ChildFailed):
         return False

@@ -9,6 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
+from mountplan.applier.report import TIMEOUT
 from mountplan.collector import without_collector
 from mountplan.planner.errors import Mistake, NotAllowed, NotGranted, PlanRefused, SpecError
 from mountplan.planner.record import NamedTuple
@@ -233,11 +234,11 @@ def read_back(plan: Plan, built: Built) -> tuple[tuple[tuple[str, MountTable], .
 
 
 def _build_verified(
-    plan: Plan, reporter: Reporter | None, rootless: Rootless = "auto"
+    plan: Plan, reporter: Reporter | None, rootless: Rootless = "auto", timeout: float | None = TIMEOUT
 ) -> tuple[Built, tuple[tuple[str, MountTable], ...]]:
     from mountplan.applier.namespaces import build
 
-    built = build(plan, reporter, plan.run.unshare, rootless)
+    built = build(plan, reporter, plan.run.unshare, rootless, timeout)
     try:
         tables, drift = read_back(plan, built)
         if drift:
@@ -248,25 +249,29 @@ def _build_verified(
     return built, tables
 
 
-def apply(plan: Plan, reporter: Reporter | None = None, *, rootless: Rootless = "auto") -> Applied:
+def apply(
+    plan: Plan, reporter: Reporter | None = None, *, rootless: Rootless = "auto", timeout: float | None = TIMEOUT
+) -> Applied:
     """Build what `plan` says, read it back, compare, and let it go again. Raises StepRefused or NotGranted.
 
     `rootless` is whether to do it in a user namespace, here and wherever else something is built: if it takes one
-    ("auto"), "always", or "never".
+    ("auto"), "always", or "never". A build that is not done after `timeout` seconds is refused; None waits for ever.
     """
     from time import perf_counter
 
     started = perf_counter()
-    built, tables = _build_verified(plan, reporter, rootless)
+    built, tables = _build_verified(plan, reporter, rootless, timeout)
     built.close()
     return Applied(tables, len(plan.steps), perf_counter() - started)
 
 
-def build(plan: Plan, reporter: Reporter | None = None, *, rootless: Rootless = "auto") -> Tree:
+def build(
+    plan: Plan, reporter: Reporter | None = None, *, rootless: Rootless = "auto", timeout: float | None = TIMEOUT
+) -> Tree:
     """Build and verify `plan`, for a program to use: a Tree, which vanishes when its `with` block is left."""
     from mountplan.tree import Tree
 
-    built, _ = _build_verified(plan, reporter, rootless)
+    built, _ = _build_verified(plan, reporter, rootless, timeout)
     return Tree(plan, built)
 
 
@@ -278,6 +283,7 @@ def run(
     namespace: str = "",
     status_fd: int | None = None,
     rootless: Rootless = "auto",
+    timeout: float | None = TIMEOUT,
 ) -> int:
     """Build and verify `plan`, run `command` in it, and return its exit status (128 + n if signal n ended it).
 
@@ -287,7 +293,7 @@ def run(
 
     command = command or plan.run.command
     check_settings(plan.run, command)
-    built, _ = _build_verified(plan, reporter, rootless)
+    built, _ = _build_verified(plan, reporter, rootless, timeout)
     with built:
         return run_in(built, plan.run, command, namespace=namespace, status_fd=status_fd)
 
@@ -300,6 +306,7 @@ def execute(
     namespace: str = "",
     status_fd: int | None = None,
     rootless: Rootless = "auto",
+    timeout: float | None = TIMEOUT,
 ) -> NoReturn:
     """Build and verify `plan`, and end as `command`: for a process that is there for nothing else.
 
@@ -310,7 +317,7 @@ def execute(
 
     command = command or plan.run.command
     check_settings(plan.run, command)
-    built, _ = _build_verified(plan, reporter, rootless)
+    built, _ = _build_verified(plan, reporter, rootless, timeout)
     with built:
         exec_in(built, plan.run, command, namespace=namespace, status_fd=status_fd)
 
@@ -322,6 +329,7 @@ def keep(
     replace: bool = False,
     reporter: Reporter | None = None,
     rootless: Rootless = "auto",
+    timeout: float | None = TIMEOUT,
 ) -> Keeping:
     """Build and verify `plan`, and keep it under `name`, or the spec's; if it stands there already, verify that.
 
@@ -330,7 +338,7 @@ def keep(
     """
     from mountplan import keeping
 
-    return keeping.keep(plan, name, replace=replace, reporter=reporter, rootless=rootless)
+    return keeping.keep(plan, name, replace=replace, reporter=reporter, rootless=rootless, timeout=timeout)
 
 
 def kept() -> tuple[Standing, ...]:

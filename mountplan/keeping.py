@@ -10,6 +10,7 @@ import mountplan
 from mountplan import api
 from mountplan.applier import kept as keeping
 from mountplan.applier.keptstate import Kept, check_name
+from mountplan.applier.report import TIMEOUT
 from mountplan.planner.compare import differences, machine_of, views_of
 from mountplan.planner.difference import Difference, Drift
 from mountplan.planner.errors import KeepRefused, MountplanError, NameTaken, NotKept, TableError
@@ -73,6 +74,7 @@ def keep(
     replace: bool = False,
     reporter: Reporter | None = None,
     rootless: Rootless = "auto",
+    timeout: float | None = TIMEOUT,
 ) -> Keeping:
     """Build `plan`, verify it, and keep it under `name`, or the spec's. If it stands there already, verify that.
 
@@ -86,7 +88,7 @@ def keep(
     digest = digest_of(plan)
     if before is not None and not replace:
         return Keeping(before, "stands", _check_standing(plan, digest, before), 0, perf_counter() - started)
-    built, tables = build_keepable(plan, reporter, rootless)
+    built, tables = build_keepable(plan, reporter, rootless, timeout)
     with built:
         replaces = before.id if before is not None else ""
         kept = keeping.keep(keeping.NewName(state_for(plan, name), replaces, dump_plan(plan).encode()), built)
@@ -110,16 +112,18 @@ def state_for(plan: Plan, name: str) -> Kept:
     )
 
 
-def build_keepable(plan: Plan, reporter: Reporter | None, rootless: Rootless = "auto") -> tuple[Built, Tables]:
+def build_keepable(
+    plan: Plan, reporter: Reporter | None, rootless: Rootless = "auto", timeout: float | None = TIMEOUT
+) -> tuple[Built, Tables]:
     """Build and verify, such that it can be kept."""
-    built, tables = api._build_verified(plan, reporter, rootless)
+    built, tables = api._build_verified(plan, reporter, rootless, timeout)
     if keeping.can_keep(built):
         return built, tables
     built.close()
     from mountplan.applier.younger import giving_younger
 
     with giving_younger():
-        return api._build_verified(plan, reporter, rootless)
+        return api._build_verified(plan, reporter, rootless, timeout)
 
 
 def _check_standing(plan: Plan, digest: str, before: Kept) -> Tables:

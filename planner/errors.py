@@ -143,7 +143,7 @@ class StepRefused(MountplanError):
         self.meaning = meaning
         self.remedy = remedy
         self.log = log
-        lines = [f"{origin}: step {number}, {step}: {syscall}: {meaning}"]
+        lines = [f"{origin}: step {number}, {step}: {syscall}{syscall and ': '}{meaning}"]
         lines += [f"  the filesystem says: {line}" for line in log]
         if remedy:
             lines.append(f"  remedy: {remedy}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mountplan.planner.attributes import IDMAP
+from mountplan.planner.attributes import IDMAP, RDONLY
 from mountplan.planner.graph import Graph, group_of, seed_of
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import (
@@ -273,11 +273,15 @@ class _Schedule:
         else:
             careful = filesystem.inside != "own"
             yield CloneMount(name, filesystem.name, mount.root.relative_to("/"), careful, origin)
-        for child in self.children[name]:
-            if child.mountpoint == "create":
-                kind = "directory" if child.host is None or child.host.kind == "directory" else "file"
-                node = Node(path=child.place, kind=kind, declared=False, origin=child.origin)  # type: ignore[arg-type]
-                yield _make_node(name, node, careful=True)
+        created = [child for child in self.children[name] if child.mountpoint == "create"]
+        if created and mount.change.clear & ~mount.change.set & RDONLY:
+            # What the host has mounted read-only, and the tree has not: nothing could be created in it otherwise.
+            recursive = mount.recursive and mount.recursive_attributes
+            yield SetAttributes(name, 0, RDONLY, recursive, False, "", "rw", origin)
+        for child in created:
+            kind = "directory" if child.host is None or child.host.kind == "directory" else "file"
+            node = Node(path=child.place, kind=kind, declared=False, origin=child.origin)  # type: ignore[arg-type]
+            yield _make_node(name, node, careful=True)
         yield from self._attributes(mount)
         if mount.mountpoint == "like" and mount.parent is not None:
             parent = self.mounts[mount.parent]

@@ -151,6 +151,13 @@ def give_ranges(line: str = f"{NOBODY}:{FIRST_ID}:65536") -> None:
         mount("/mnt/ranges", file, flags=MS_BIND)
 
 
+def become_nobody() -> None:
+    """On a throw-away host of root's: go on as an ordinary user, who can get to Python and to the checkout."""
+    _open_the_way([Path(sys.base_prefix), Path(sys.prefix), CHECKOUT])
+    become(NOBODY)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _open_the_way(paths: Iterable[Path]) -> None:
     """Make `paths` reachable for an ordinary user: cover each closed directory above them with an open one.
 

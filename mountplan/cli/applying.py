@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mountplan import api
 from mountplan.cli.output import Output
+from mountplan.cli.patience import Patience
 from mountplan.cli.progress import reporter_for
 from mountplan.cli.sources import plan_from
 from mountplan.cli.usage import UsageError
@@ -28,14 +29,15 @@ written.
 
 def apply(args: argparse.Namespace, output: Output) -> int:
     """Build, verify, keep, show what stands there."""
-    made = args.made = plan_from(args.spec, cache=not args.no_cache)
+    with Patience(args.timeout):
+        made = args.made = plan_from(args.spec, cache=not args.no_cache)
     if not args.forget:
         return _keep(made, args, output)
     if args.name is not None or args.replace:
         raise UsageError("--forget keeps nothing: leave out --name and --replace", "apply")
     api.check_mount_count(made, args.max_mounts)
     with reporter_for("building", output) as reporter:
-        applied = api.apply(made, reporter, rootless=args.rootless)
+        applied = api.apply(made, reporter, rootless=args.rootless, timeout=args.timeout or None)
     if output.as_json:
         output.data(_applied_data(made, applied) | {"outcome": "forgotten", "kept": None})
         return 0
@@ -47,12 +49,20 @@ def apply(args: argparse.Namespace, output: Output) -> int:
 def _keep(made: Plan, args: argparse.Namespace, output: Output) -> int:
     from mountplan import keeping
     from mountplan.cli.living import kept_data, tidy
+    from mountplan.planner.render import tables  # noqa: F401 - now: what is kept shall not be followed by a failure
 
     keeping.name_for(made, args.name)
     api.check_mount_count(made, args.max_mounts)
     tidy(output)
     with reporter_for("building", output) as reporter:
-        done = keeping.keep(made, args.name, replace=args.replace, reporter=reporter, rootless=args.rootless)
+        done = keeping.keep(
+            made,
+            args.name,
+            replace=args.replace,
+            reporter=reporter,
+            rootless=args.rootless,
+            timeout=args.timeout or None,
+        )
     if output.as_json:
         output.data(_applied_data(made, done) | {"outcome": done.outcome, "kept": kept_data(done.kept)})
     elif not output.quiet:
@@ -120,7 +130,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
         raise UsageError(f"write -- before the command: mountplan run {args.spec} -- {words}", "run")
     if args.after == ():
         raise UsageError("there is no command after --", "run")
-    made = args.made = plan_from(args.spec, cache=not args.no_cache)
+    with Patience(args.timeout):
+        made = args.made = plan_from(args.spec, cache=not args.no_cache)
     names = [namespace.name for namespace in made.expected.namespaces]
     if args.namespace and args.namespace not in names:
         from mountplan.planner.render.words import visible
@@ -142,6 +153,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
                 namespace=args.namespace,
                 status_fd=args.json_status_fd,
                 rootless=args.rootless,
+                timeout=args.timeout or None,
             )
         except CommandNotStarted as error:
             if output.as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -71,7 +72,18 @@ def _guarded(args: argparse.Namespace, output: Output) -> int:
     except Exception as error:
         if os.environ.get("MOUNTPLAN_DEBUG"):
             raise
+        if isinstance(error, (OSError, MemoryError)) and getattr(error, "errno", 0) not in (errno.EBADF, errno.EFAULT):
+            return tell(_refusal(error), args, output)
         return _tell_bug(error, output)
+
+
+def _refusal(error: OSError | MemoryError) -> MountplanError:
+    """What the system refuses in places where nothing better is known of it."""
+    from mountplan.applier.refusal import refused
+
+    if isinstance(error, MemoryError):
+        error = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+    return refused("the system does not let mountplan go on", error)
 
 
 def tell(error: MountplanError, args: argparse.Namespace, output: Output) -> int:

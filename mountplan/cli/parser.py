@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, NoReturn
 
 import mountplan
+from mountplan.applier.report import TIMEOUT
 from mountplan.cli.capture_parser import add_capture
 from mountplan.cli.comparing_parser import add_comparing
 from mountplan.cli.living_parser import add_living
@@ -130,6 +131,27 @@ def _no_cache(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1e9:
+        raise ValueError
+    return value
+
+
+_seconds.__name__ = "number of seconds"  # what argparse says was wanted
+
+
+def _timeout(parser: argparse.ArgumentParser) -> None:
+    """For every command that builds."""
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        default=TIMEOUT,
+        help=f"give up if it is not built by then; 0 waits for ever ({TIMEOUT:g})",
+    )
+
+
 def _command(commands: Any, name: str, short: str, description: str, examples: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=short, description=description, epilog=f"examples:\n{examples}", parents=[_common()]
@@ -218,6 +240,7 @@ def _apply(commands: Any) -> None:
     parser.add_argument("--replace", action="store_true", help="swap a new, verified build in for what has the name")
     parser.add_argument("--forget", action="store_true", help="keep nothing")
     _no_cache(parser)
+    _timeout(parser)
     _rootless(parser)
     _max_mounts(parser)
     parser.add_argument("--all", action="store_true", help="fold nothing: show every mount")
@@ -237,6 +260,7 @@ def _run(commands: Any) -> None:
     parser.add_argument("spec", metavar="SPEC", help=SPEC_OR_PLAN)
     _no_cache(parser)
     parser.add_argument("--namespace", metavar="NAME", default="", help="which of several namespaces (the first)")
+    _timeout(parser)
     _rootless(parser)
     _max_mounts(parser)
     parser.add_argument(

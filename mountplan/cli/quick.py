@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mountplan.applier.report import TIMEOUT
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
@@ -13,6 +15,7 @@ DEFAULTS: dict[str, Any] = {
     "no_cache": False,
     "rootless": "auto",
     "max_mounts": None,
+    "timeout": TIMEOUT,
     "namespace": "",
     "json_status_fd": None,
     "extra": [],

@@ -86,7 +86,8 @@ def error_data(error: MountplanError, plan: Plan | None = None) -> dict[str, Any
         message, remedy = error.what, error.remedy
         data["differences"] = drift_data(_differences(error), plan)
     elif isinstance(error, StepRefused):
-        message, remedy = f"step {error.number}, {error.step}: {error.syscall}: {error.meaning}", error.remedy
+        call = f"{error.syscall}: " if error.syscall else ""
+        message, remedy = f"step {error.number}, {error.step}: {call}{error.meaning}", error.remedy
         data |= {
             "number": error.number,
             "step": error.step,

@@ -285,6 +285,28 @@ def test_a_mountpoint_in_a_host_directory_is_made_only_on_request(tmp_path: Path
     assert (tmp_path / "new").is_dir()
 
 
+def test_a_mountpoint_is_made_in_what_the_host_has_read_only_and_the_spec_writable(in_host: InHost) -> None:
+    """Nothing can be created through a read-only mount, so it must not be one any more by then."""
+    spec = f"""{ROOT}
+    [[mount]]
+    target = "/dir"
+    bind = "/mnt"
+    attributes = ["rw"]
+    [[mount]]
+    target = "/dir/new"
+    type = "tmpfs"
+    create = true
+    """
+
+    def script() -> list[str]:
+        mount("host", "/mnt", "tmpfs")
+        mount("", "/mnt", flags=MS_REMOUNT | MS_BIND | MS_RDONLY)
+        with tree(spec) as built:
+            return built.mountpoints()
+
+    assert ["/", "/dir", "/dir/new"] == in_host(script)
+
+
 def test_a_mountpoint_for_a_file_is_made_as_a_file(tmp_path: Path) -> None:
     (tmp_path / "words").write_text("words")
     (tmp_path / "dir").mkdir()

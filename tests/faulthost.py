@@ -1,0 +1,245 @@
+"""A throw-away host for experiments with faults, and what must hold after each of them: nothing is left.
+
+A Lab is such a host with a plan and a command line that carries it out. Its attempt() does so with one fault, and fails
+unless the fault was told as it should be, no process is left, the next apply works, and mount table, files and loop
+devices are as before.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import signal
+import stat
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import NamedTuple
+
+from mountplan import keeping
+from mountplan.applier import execute
+from mountplan.applier import kept as names
+from mountplan.cli import main
+from mountplan.planner import steps
+from mountplan.planner.errors import NotKept
+from mountplan.planner.plan import Plan
+from mountplan.planner.planfile import dump_plan
+from tests.commands import programs
+from tests.faults import Call, Experiment, Fault, Result, mark
+from tests.hosts import CHECKOUT, mount
+from tests.trees import MS_SHARED, plan_of
+
+PLAN = "/mnt/plan.json"
+IMAGE = f"/mnt/img-{os.getpid()}"  # loop devices are the whole machine's: other tests have other images
+ERRNOS = (errno.EPERM, errno.ENOMEM, errno.ENOSPC, errno.EINTR, errno.EMFILE)
+
+# Calls that have done nothing if they answer EINTR: they are made again. Those of Python's own are (PEP 475).
+REPEATED = frozenset(
+    ("open_tree", "move_mount", "fsopen", "fsmount", "fspick", "openat2", "mount_setattr", "openat", "read", "write",
+     "wait4", "poll", "flock")
+)  # fmt: skip
+
+# A little of all, in somewhat more than thirty steps.
+SPEC = programs(
+    mounts="""
+[peer_group.feed]
+host = "/mnt/shared"
+[peer_group.data]
+[[mount]]
+id = "data"
+target = "/data"
+type = "tmpfs"
+peer_group = "data"
+[[mount.file]]
+path = "in/README"
+content = "hello"
+[[mount]]
+target = "/replica"
+bind = { mount = "data", path = "/in" }
+attributes = ["ro"]
+master = "data"
+[[mount]]
+target = "/feed"
+bind = "/mnt/shared"
+master = "feed"
+"""
+)
+
+
+class State(NamedTuple):
+    """What must be as before: the mount table, the files, loop devices over images of ours."""
+
+    table: str
+    files: tuple[str, ...]
+    loops: tuple[str, ...]
+
+    @classmethod
+    def take(cls) -> State:
+        files = tuple(sorted(line for top in ("/mnt", "/run", "/tmp") for line in _files(top)))
+        return cls(Path("/proc/self/mountinfo").read_text(), files, tuple(sorted(_loops())))
+
+    def compared_with(self, now: State) -> str:
+        """What is other than it was; "" if nothing is."""
+        old = [*self.table.splitlines(), *self.files, *self.loops]
+        new = [*now.table.splitlines(), *now.files, *now.loops]
+        lines = [f"- {line}" for line in old if line not in new] + [f"+ {line}" for line in new if line not in old]
+        return "\n".join(lines)
+
+
+def _files(top: str) -> Iterator[str]:
+    for directory, subdirectories, files in os.walk(top):
+        subdirectories[:] = [name for name in subdirectories if not CHECKOUT.is_relative_to(Path(directory, name))]
+        for name in (*subdirectories, *files):
+            path = os.path.join(directory, name)
+            found = os.lstat(path)
+            size = "" if stat.S_ISDIR(found.st_mode) else f" {found.st_size}"
+            yield f"{path} {found.st_mode:o}{size}"
+
+
+def _loops() -> Iterator[str]:
+    for device in Path("/sys/block").glob("loop*"):
+        try:
+            image = (device / "loop/backing_file").read_text().strip()
+        except OSError:
+            continue
+        if image == IMAGE:
+            yield image
+
+
+def furnish(image: bool = False) -> None:
+    """A host of one's own: fresh /mnt, /run and /tmp, and in /mnt what specs here bind and are peers of."""
+    mount("tmp", "/tmp", "tmpfs", data="mode=1777")
+    mount("run", "/run", "tmpfs", data="mode=0755")
+    mount("mnt", "/mnt", "tmpfs", data="mode=0755")
+    for name in ("shared", "one", "data", "data/dir", "data/dir/sub", "run"):
+        os.mkdir(f"/mnt/{name}")
+    Path("/mnt/data/file").write_text("file")
+    for name in ("shared", "one"):
+        mount(name, f"/mnt/{name}", "tmpfs")
+        mount("", f"/mnt/{name}", flags=MS_SHARED)
+    if image:
+        os.makedirs("/mnt/content/unknown")
+        with open(IMAGE, "wb") as file:
+            file.truncate(1 << 20)
+        subprocess.run(["mkfs.ext4", "-q", "-d", "/mnt/content", IMAGE], check=True, stderr=subprocess.DEVNULL)
+
+
+class Lab:
+    """See the module. `arguments` are those of the command line, with PLAN for the plan."""
+
+    def __init__(self, text: str, *arguments: str) -> None:
+        os.environ["LANGUAGE"] = "C"  # or argparse looks for translations whenever it is used
+        self.plan: Plan = plan_of(text)
+        self.arguments = arguments
+        path = os.environ.get("XDG_RUNTIME_DIR", "/mnt")
+        self.file = f"{path}/plan.json"
+        Path(self.file).write_text(dump_plan(self.plan))
+        _quietly(lambda: self._main("apply", "--forget", self.file))  # imports all, which is nothing to test
+        _quietly(self._apply_and_remove)
+        self.before = State.take()
+        self.calls = self._record()
+
+    def _main(self, *arguments: str) -> int:
+        return main([self.file if one == PLAN else one for one in arguments])
+
+    def _apply_and_remove(self) -> int:
+        status = self._main("apply", self.file)
+        return status or self._main("rm", self.plan.name)
+
+    def _record(self) -> tuple[Call, ...]:
+        """All calls that are made if nothing goes wrong, each with the step that it belongs to."""
+
+        def action() -> int:
+            with _StepsMarked():
+                return self._main(*self.arguments)
+
+        experiment = Experiment(action, Fault())
+        assert 0 == experiment.result.status, experiment.result.err
+        self._remove()
+        experiment.wait()
+        return experiment.result.calls
+
+    def _remove(self) -> None:
+        keeping.remove(names.names())
+
+    def attempt(self, fault: Fault) -> None:
+        """Carry the command line out with a fault; AssertionError, with what was done, unless all is as it must be."""
+        experiment = Experiment(lambda: self._main(*self.arguments), fault)
+        result = experiment.result
+        try:
+            self._judge(fault, result)
+            self._remove()
+            experiment.wait()
+            assert 0 == _quietly(self._apply_and_remove), "the next apply does not work"
+            left = self.before.compared_with(State.take())
+            assert not left, left
+        except Exception as error:
+            raise AssertionError(f"{fault}: {error!r}\n{result.status}: {result.err}") from error
+
+    def _judge(self, fault: Fault, result: Result) -> None:
+        call, kept = fault.at, names.names()
+        if result.status == 0 or (fault.kill and result.status == -signal.SIGKILL):
+            if not fault.kill and self.arguments == ("apply", PLAN):
+                assert kept
+            try:
+                assert not kept or "healthy" == self._health(1 if fault.kill else 100)
+            except NotKept:
+                assert fault.kill, "its keeper has gone"
+            return
+        assert "Traceback" not in result.err
+        assert "bug" not in result.err
+        assert "remedy: " in result.err
+        if "cannot read" in result.err:
+            assert 2 == result.status
+            return
+        assert result.status in ((3, 126, 127) if "run" in self.arguments else (3,))
+        assert not kept or "does not let mountplan go on" in result.err  # its output could not be written any more
+        if call is None or fault.kill:
+            return
+        assert not (fault.errno == errno.EINTR and call.name in REPEATED), "it was not made again"
+        if call.step >= 0 and "nothing was touched" not in result.err:  # which what was tried before says
+            step = self.plan.steps[call.step]
+            assert f"{self.plan.ref(step.origin)}: step {call.step + 1}, " in result.err
+
+    def _health(self, patience: int) -> str:
+        """A keeper that has just begun cannot be looked at by an ordinary user, for a moment."""
+        for _ in range(patience):
+            try:
+                return keeping.look_up(self.plan.name).health
+            except NotKept:
+                time.sleep(0.05)
+        return keeping.look_up(self.plan.name).health
+
+
+class _StepsMarked:
+    """In this block, the supervisor is told which step begins, and which is the last to have ended."""
+
+    def __enter__(self) -> None:
+        self._handlers = handlers = execute.Execution.handlers
+
+        def marking(execution: execute.Execution) -> dict[type[steps.Step], Callable[[object], None]]:
+            number = iter(range(1 << 30))
+
+            def marked(handler: Callable[[object], None]) -> Callable[[object], None]:
+                def handle(step: object) -> None:
+                    mark(next(number))
+                    handler(step)
+                    mark(-1)
+
+                return handle
+
+            return {kind: marked(handler) for kind, handler in handlers(execution).items()}
+
+        execute.Execution.handlers = marking  # type: ignore[assignment, method-assign]
+
+    def __exit__(self, *_: object) -> None:
+        execute.Execution.handlers = self._handlers  # type: ignore[method-assign]
+
+
+def _quietly(action: Callable[[], int]) -> int:
+    """The exit status of an action that prints nothing."""
+    with redirect_stdout(io.StringIO()):
+        return action()
