@@ -34,7 +34,7 @@ class _Maker(type):
             "_replace": _replace,
             "_asdict": _asdict,
             "__repr__": _repr,
-            "__getnewargs__": tuple,
+            "__getnewargs__": _values,
         }
         made |= namespace
         made |= {field: _tuplegetter(number, field) for number, field in enumerate(fields)}
@@ -67,6 +67,11 @@ def _replace(self: Any, /, **changes: Any) -> Any:
 
 def _asdict(self: Any) -> dict[str, Any]:
     return dict(zip(self._fields, self, strict=True))
+
+
+def _values(self: Any) -> tuple[Any, ...]:
+    """For copy and pickle. (`tuple` itself would not do: only functions become methods.)"""
+    return tuple(self)
 
 
 def _repr(self: Any) -> str:
