@@ -11,15 +11,20 @@ from mountplan.applier import kept
 from mountplan.applier.observe import observe
 from mountplan.applier.roots import LiveFacts
 from mountplan.applier.subjects import Subject, of_file, of_process, of_tree
+from mountplan.applier.userns import initial_ids
 from mountplan.collector import without_collector
 from mountplan.planner.capture.contents import find_fillings, with_contents
 from mountplan.planner.capture.mounts import Live, capture
 from mountplan.planner.capture.words import Captured, Caution
 from mountplan.planner.capture.writing import write_spec
+from mountplan.planner.errors import TableError
 from mountplan.planner.mounttree import MountTree
 from mountplan.planner.naming import Names
+from mountplan.planner.options import with_ids_inside
 from mountplan.planner.seedbase import without_base
 from mountplan.planner.table import MountTable
+
+_ALL_IDS = ((0, 0, 2**32 - 1),)  # the id-map of the machine's first user namespace
 
 
 class Wanted(NamedTuple):
@@ -84,7 +89,7 @@ def capture_subjects(subjects: Sequence[Subject], name: str = "", contents: Fold
     cautions = []
     for subject in subjects:
         whole = subject.read()
-        table, seeds = without_base(whole.table)
+        table, seeds = without_base(_as_seen_here(whole.table, subject))
         tables.append(table)
         label = names.take(subject.name)
         lives.append(Live(label, table, whole.idmaps, seeds))
@@ -116,3 +121,18 @@ def _take_contents(
             cautions.append(Caution(where, f"contents: as much for {one.untold} more"))
     there = [(one.filling, f"{folder.shown}/{one.filling.name}", one.there) for one in stored if one.is_there]
     return with_contents(captured, there), cautions
+
+
+def _as_seen_here(table: MountTable, subject: Subject) -> MountTable:
+    """The table with owners by the numbers that they will have where a spec of it is built.
+
+    The kernel shows those of the machine's first user namespace, which is where root builds. An ordinary user builds in
+    a namespace of their own, as the captured one probably is.
+    """
+    try:
+        uids, gids = initial_ids(subject.pid if os.geteuid() != 0 and subject.pid else os.getpid())
+    except OSError:
+        raise TableError(f"{subject.label}: it ended while it was looked at") from None
+    if uids == gids == _ALL_IDS:
+        return table
+    return MountTable(tuple(row._replace(options=with_ids_inside(row.options, uids, gids)) for row in table.rows))

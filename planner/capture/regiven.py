@@ -11,6 +11,7 @@ from mountplan.planner.mountinfo import unescape
 
 # Shown for every superblock of the type, and what a new one has anyway.
 _DEFAULTS: dict[str, frozenset[tuple[str, str]]] = {
+    "tmpfs": frozenset({("uid", "0"), ("gid", "0")}),
     "devpts": frozenset({("mode", "600"), ("ptmxmode", "000")}),
     "overlay": frozenset({("uuid", "on")}),  # a new upper directory gets one
 }

@@ -15,7 +15,7 @@ import pytest
 from mountplan import api
 from mountplan.applier.subjects import of_built, of_process
 from mountplan.capturing import Capture, Folder, capture_subjects
-from tests.hosts import InHost, mount
+from tests.hosts import InHost, mount, umount
 from tests.kernel.states import Act, Running, running
 from tests.portrait import Portrait, make_menagerie, portrait
 from tests.trees import Tree, tree
@@ -169,19 +169,27 @@ def test_what_cannot_be_stored_is_told_and_the_rest_is(tmp_path: Path, in_host: 
 
 
 @pytest.mark.needs_kernel("userns")
-def test_root_in_a_user_namespace_takes_the_files_there(tmp_path: Path, in_host: InHost) -> None:
+def test_root_in_a_user_namespace_takes_the_files_there_and_builds_them_again(tmp_path: Path, in_host: InHost) -> None:
     """Covered ones too: what may be unmounted in a copy of the namespace is theirs."""
 
-    def script() -> tuple[tuple[str, ...], dict[str, Portrait]]:
+    def script() -> tuple[tuple[str, ...], dict[str, Portrait], dict[str, Portrait]]:
         with alive(tmp_path) as (one, root):
             (root / "a/f").write_text("below")
             os.setxattr(root / "a/f", "user.note", b"kept")
             os.mkfifo(root / "a/fifo")
             one.carry_out(Act(0, "tmpfs", ("/a", "cover", "", 0)))
-            return tuple(map(str, taken(one, tmp_path).cautions)), portrait(tmp_path / "first/root")
+            capture = taken(one, tmp_path)
+            with again(capture) as built:
+                here = built.inside(uncovered)
+            return tuple(map(str, capture.cautions)), portrait(tmp_path / "first/root"), here
+
+    def uncovered() -> dict[str, Portrait]:
+        umount("/a")
+        return portrait("/")
 
     os.chmod(tmp_path, 0o755)
-    cautions, stored = in_host(script, identity="userns", reach=(tmp_path,))
+    cautions, stored, here = in_host(script, identity="userns", reach=(tmp_path,))
     assert () == cautions
     assert stat.S_ISFIFO(stored["a/fifo"].mode)
     assert (("user.note", b"kept"),) == stored["a/f"].attributes
+    assert stored == here
