@@ -230,7 +230,19 @@ def read_back(plan: Plan, built: Built) -> tuple[tuple[tuple[str, MountTable], .
 
     predictions = predict_tables(plan, built.host)
     tables = tuple((held.name, held.table) for held in built.namespaces)
-    return tables, compare(predictions, tuple(table for _, table in tables), built.host, group_names(plan))
+    found, names = tuple(table for _, table in tables), group_names(plan)
+    drift = compare(predictions, found, built.host, names)
+    if drift:
+        drift = compare(predictions, found, _without_ended_groups(built.host), names)
+    return tables, drift
+
+
+def _without_ended_groups(host: MountTable) -> MountTable:
+    """`host` without peer groups that are no longer there: their numbers may be those of groups of ours by now."""
+    from mountplan.applier.observe import observe
+
+    alive = {row.peer_group for row in observe().rows}
+    return MountTable(tuple(row if row.peer_group in alive else row._replace(peer_group=0) for row in host.rows))
 
 
 def _build_verified(

@@ -140,4 +140,4 @@ def test_a_change_of_the_clock_does_not_matter(in_host: InHost, monkeypatch: pyt
     """Deadlines go by the clock that nobody can set: here the other one jumps by a day whenever it is asked."""
     jumps = iter(range(10**6))
     monkeypatch.setattr(time, "time", lambda: 86400.0 * next(jumps) * (-1) ** next(jumps))
-    assert 1 == len(in_host(lambda: api.apply(plan_of(ROOT), timeout=30).tables, identity="root"))
+    assert 1 == in_host(lambda: len(api.apply(plan_of(ROOT), timeout=30).tables), identity="root")

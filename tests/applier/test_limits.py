@@ -45,39 +45,35 @@ def meanwhile(disturb: Callable[[int], None]) -> Iterator[None]:
 def test_mount_max_reached_half_way_is_told_and_leaves_nothing(in_host: InHost) -> None:
     """The host's copy in the namespace counts: it is filled up to less than the plan needs, by doubling a tree."""
 
-    def script() -> StepRefused:
+    def script() -> tuple[int, str, int]:
         limit = int(Path("/proc/sys/fs/mount-max").read_text())
         if limit > 200_000:
             pytest.skip(f"fs.mount-max is {limit}, which takes too long to reach")
         furnish()
         plan = plan_of(TWENTY)
-        mount("fill", "/mnt/one", "tmpfs")
+        os.mkdir("/mnt/fill")
+        mount("fill", "/mnt/fill", "tmpfs")
         room = limit - len(Path("/proc/self/mountinfo").read_text().splitlines()) - 15
-        size = 1  # of the tree at /mnt/one
-        for number in range(100):
-            if room < size:
-                break
-            os.mkdir(f"/mnt/one/{number}")
-            mount("/mnt/one", f"/mnt/one/{number}", flags=MS_BIND | MS_REC)
-            room -= size
-            size *= 2
-        for number in range(100, 130):
-            step = 1 << (room.bit_length() - 1) if room > 0 else 0
-            if not step:
-                break
-            depth = step.bit_length() - 1
-            os.mkdir(f"/mnt/one/{number}")
-            source = "/mnt/one" if depth == 0 else f"/mnt/one/{depth - 1}"
-            mount(source, f"/mnt/one/{number}", flags=MS_BIND | (MS_REC if depth else 0))
-            room -= step if depth == 0 else 1 << (depth - 1)
+        doublings = 0
+        while room >= 1 << doublings:  # /mnt/fill/N gets a tree of 2 to the Nth mounts
+            os.mkdir(f"/mnt/fill/{doublings}")
+            mount("/mnt/fill", f"/mnt/fill/{doublings}", flags=MS_BIND | MS_REC)
+            room -= 1 << doublings
+            doublings += 1
+        for number in reversed(range(doublings)):
+            if room >= 1 << number:
+                os.mkdir(f"/mnt/fill/rest{number}")
+                mount(f"/mnt/fill/{number}", f"/mnt/fill/rest{number}", flags=MS_BIND | MS_REC)
+                room -= 1 << number
+        assert room == 0
         with pytest.raises(StepRefused) as caught:
             api.apply(plan)
-        return caught.value
+        return caught.value.errno, caught.value.remedy, caught.value.number
 
-    refused = in_host(script, identity="root", timeout=120)
-    assert errno.ENOSPC == refused.errno
-    assert "fs.mount-max" in refused.remedy
-    assert refused.number > 5
+    number, remedy, step = in_host(script, identity="root", timeout=120)
+    assert errno.ENOSPC == number
+    assert "fs.mount-max" in remedy
+    assert step > 5
 
 
 @pytest.mark.parametrize("options", ["nr_inodes=1", "size=4k,nr_inodes=2"])
