@@ -49,10 +49,10 @@ def attach_tree(
 
     `source` either hangs somewhere, and is moved, or hangs nowhere. `owner` is the user namespace that owns the
     caller's mount namespace; copies that arrive in a namespace of another owner are locked there. ENOSPC if a namespace
-    would have more than `mount_max` mounts, ENOENT if the root of `source` has been removed, on which nothing could be
-    mounted; nothing has changed then.
+    would have more than `mount_max` mounts, ENOENT if what covers the root of `source`, or that itself, has been
+    removed, so that nothing could come to lie upon it; nothing has changed then.
     """
-    if source.root.removed:
+    if source.topmost().root.removed:
         raise WouldRefuse(errno.ENOENT, "the directory that it shows has been removed")
     moving = source.parent is not None
     namespace = parent.namespace

@@ -392,8 +392,8 @@ class World:
             if parents or not directory:
                 return
             raise WouldRefuse(errno.EEXIST, f"{path} is there already")
-        if superblock.read_only or mount.attributes & RDONLY:
-            raise WouldRefuse(errno.EROFS, "the filesystem is read-only there")
+        self._check_writable(mount)
+        self._check_not_removed(node)
         node.children[name] = Node(superblock, node, name, directory)
 
     def remove(self, process: Process, path: str, *, directory: bool = True) -> None:
@@ -606,9 +606,12 @@ class World:
         if place[0].namespace is None:
             raise WouldRefuse(errno.ENOENT, "the mount has been unmounted")
         found = into_mounts(*place)
-        if found[1].removed:
-            raise WouldRefuse(errno.ENOENT, "the mount point has been removed")
+        self._check_not_removed(found[1])
         return found
+
+    def _check_not_removed(self, node: Node) -> None:
+        if node.removed:
+            raise WouldRefuse(errno.ENOENT, f"{node.path} has been removed")
 
     def _new_mount(self, superblock: Superblock, source: str, attributes: int) -> Mount:
         mount = Mount(self.numbers.next_mount(), superblock.root, source)
@@ -652,12 +655,15 @@ class World:
             raise invalid("one of the two is a directory and the other is not")
         if beneath and place[1] is not place[0].root:
             raise invalid("the target is not a mount point")
-        parent, mountpoint = self._lock_target(place)
+        if place[0].namespace is None:
+            raise WouldRefuse(errno.ENOENT, "the target's mount has been unmounted")
+        parent, mountpoint = into_mounts(*place)
         over = parent
         if beneath:
             if over.parent is None:
                 raise invalid("nothing can be mounted beneath the lowest mount of a namespace")
             parent, mountpoint = over.parent, over.mountpoint
+        self._check_not_removed(mountpoint)
         if mount.namespace is process.namespace:
             if mount.parent is None or mount.locked:
                 raise invalid("the source is locked, or the lowest mount of the namespace")

@@ -145,3 +145,28 @@ def test_a_mount_whose_directory_is_renamed_out_of_what_its_parent_shows_is_not_
         (2, "bind", "/a/x/z", "/a/x/z/x", False),
         (0, "rename", "/b/x", "/a/y"),
     )
+
+
+def test_of_a_tree_it_is_the_mount_on_top_whose_directory_must_be_there() -> None:
+    agree(
+        (0, "clone", 2),
+        (2, "bind", "/a/y", "/", False),
+        (2, "open", 6, "/", True, True),
+        (0, "remove", "/a/y", True),
+        (2, "move_mount", 6, "/b", 0),
+    )
+
+
+def test_beneath_a_mount_of_a_removed_directory_others_can_be_mounted() -> None:
+    """What counts is the directory that it hangs on."""
+    agree(
+        (0, "clone", 2),
+        (2, "bind", "/b/x", "/a/x", False),
+        (0, "remove", "/b/x", True),
+        (2, "open", 5, "/b", True, False),
+        (2, "move_mount", 5, "/a/x", BENEATH),
+    )
+
+
+def test_in_a_removed_directory_nothing_can_be_made() -> None:
+    agree((0, "bind", "/b/x", "/a", False), (0, "remove", "/b/x", True), (0, "mkdir", "/a/y"))
