@@ -5,6 +5,9 @@ from __future__ import annotations
 import copy
 import pickle
 
+import pytest
+
+from mountplan.planner.errors import SpecRef
 from mountplan.planner.table import MountRow
 
 
@@ -13,3 +16,22 @@ def test_a_record_comes_whole_through_pickle_and_copy() -> None:
     row = MountRow(1, 0, "0:1", "/", "/", "rw", 0, 0, 0, False, "tmpfs", "tmpfs", "rw")
     for other in (pickle.loads(pickle.dumps(row)), copy.copy(row), copy.deepcopy(row)):
         assert (MountRow, row) == (type(other), other)
+
+
+def test_fields_defaults_and_changes_are_as_in_typing() -> None:
+    assert ("file", "key", "line") == SpecRef._fields == SpecRef.__match_args__
+    assert {"line": 0} == SpecRef._field_defaults
+    assert SpecRef("f", "k", 0) == SpecRef("f", key="k") == SpecRef._make(("f", "k", 0))
+    assert "SpecRef(file='f', key='k', line=0)" == repr(SpecRef("f", "k"))
+    assert {"file": "f", "key": "k", "line": 0} == SpecRef("f", "k")._asdict()
+    assert 4 == SpecRef("f", "k")._replace(line=4).line
+
+
+def test_wrong_arguments_are_refused() -> None:
+    for arguments in ((), ("f",), ("f", "k", 1, 2)):
+        with pytest.raises(TypeError):
+            SpecRef(*arguments)
+    with pytest.raises(ValueError, match="nonsense"):
+        SpecRef("f", "k")._replace(nonsense=1)  # type: ignore[call-arg]
+    with pytest.raises(AttributeError):
+        SpecRef("f", "k").line = 1  # type: ignore[misc]
