@@ -5,13 +5,16 @@ The whole suite can be run so: MOUNTPLAN_WITHOUT=statmount,listmount=EPERM pytes
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
 from mountplan import api
+from mountplan.applier import abi, syscalls
 from mountplan.applier.namespaces import build
 from mountplan.applier.probe import probe
+from mountplan.applier.refusal import KernelRefusal
 from mountplan.applier.subjects import of_built
 from mountplan.capturing import capture_subjects
 from mountplan.planner.errors import PlanRefused, StepRefused
@@ -124,6 +127,22 @@ def test_without_lowerdir_plus_an_overlay_is_the_same(monkeypatch: pytest.Monkey
             return names, Path("/merged/top").read_text(), Path("/").joinpath("up:per,/x/new").read_text()
 
         assert (sorted(["new", "top", *(f"f{number}" for number in range(60))]), "0", "") == built.inside(look)
+
+
+@pytest.mark.needs_kernel("lowerdir+")
+@pytest.mark.parametrize("number", [errno.EBADF, errno.EINVAL])
+def test_layers_are_named_by_paths_where_descriptors_are_refused(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux before 6.13: 6.12 does not take an O_PATH descriptor for one at all (EBADF)."""
+    fsconfig = syscalls.fsconfig
+
+    def before_6_13(context: int, command: int, key: bytes | None, value: bytes | None, aux: int) -> None:
+        if command == abi.FSCONFIG_SET_FD:
+            raise KernelRefusal(number, "fsconfig")
+        fsconfig(context, command, key, value, aux)
+
+    monkeypatch.setattr(syscalls, "fsconfig", before_6_13)
+    with tree(overlay_of(2)) as built:
+        assert "0" == built.inside(lambda: Path("/merged/top").read_text())
 
 
 @pytest.mark.needs_kernel("lowerdir+")
