@@ -16,6 +16,7 @@ from mountplan.applier import kept as names
 from mountplan.planner.errors import KeepRefused, StepRefused
 from tests.faulthost import SPEC, State, furnish
 from tests.hosts import InHost, mount, umount
+from tests.load import apply_in_parallel
 from tests.trees import MS_BIND, MS_REC, MS_SHARED, ROOT, plan_of
 
 pytestmark = pytest.mark.needs_kernel("root", "set-group")
@@ -124,3 +125,8 @@ def test_mounts_that_come_and_go_on_the_host_meanwhile_do_not_matter(in_host: In
         assert not before.compared_with(State.take())
 
     in_host(script, identity="root", timeout=120)
+
+
+def test_many_applies_at_once_are_all_correct_and_leave_nothing(in_host: InHost) -> None:
+    """bench/load.py does this with 200."""
+    assert in_host(lambda: apply_in_parallel(12), identity="root", timeout=300) > 0
