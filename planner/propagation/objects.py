@@ -44,8 +44,14 @@ class Node:
 
     def shown(self) -> str:
         """The path as mountinfo has it for the root of a mount (seq_dentry)."""
-        path = self.path[1:] if self.superblock.namespace_files else self.path
-        return f"{path}//deleted" if self.removed else path
+        if self.removed:  # its parent may have been renamed since
+            names = [self.name]
+            above = self.parent
+            while above is not None and above.parent is not None:
+                names.append(above.name)
+                above = above.parent
+            return f"/{'/'.join(reversed(names))}//deleted"
+        return self.path[1:] if self.superblock.namespace_files else self.path
 
     def remove(self) -> None:
         """Take the name away, and the names of all that is in it."""

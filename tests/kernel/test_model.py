@@ -170,3 +170,7 @@ def test_beneath_a_mount_of_a_removed_directory_others_can_be_mounted() -> None:
 
 def test_in_a_removed_directory_nothing_can_be_made() -> None:
     agree((0, "bind", "/b/x", "/a", False), (0, "remove", "/b/x", True), (0, "mkdir", "/a/y"))
+
+
+def test_a_removed_directory_is_shown_where_its_parent_is_by_now() -> None:
+    agree((0, "clone", 2), (0, "bind", "/b/x", "/a/x", False), (2, "remove", "/b/x", True), (2, "rename", "/b", "/n"))
