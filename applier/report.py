@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-TIMEOUT = 60.0  # seconds that a build may take, unless somebody says otherwise
+TIMEOUT = 300.0  # seconds that a build may take, unless somebody says otherwise
 
 
 class Reporter:
