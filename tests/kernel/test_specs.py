@@ -13,7 +13,7 @@ import pytest
 
 from mountplan import api
 from mountplan.planner.table import MountTable
-from tests.hosts import CHECKOUT, MS_BIND, MS_PRIVATE, InHost, mount
+from tests.hosts import CHECKOUT, MS_BIND, MS_PRIVATE, Identity, InHost, mount
 from tests.trees import MS_RDONLY, MS_REMOUNT, MS_SHARED, MS_SLAVE, Tree, tree
 
 Result = TypeVar("Result")
@@ -101,8 +101,9 @@ def test_the_same_spec_gives_the_same_plan_byte_for_byte_in_every_process(in_hos
     assert first == second
 
 
-@pytest.mark.needs_kernel("root", "device-nodes")
-def test_python_runs_in_the_sandbox_and_cannot_change_the_machine(in_host: InHost) -> None:
+@pytest.mark.needs_kernel("root")
+@pytest.mark.parametrize("identity", ["root", "nobody"])
+def test_python_runs_in_the_sandbox_and_cannot_change_the_machine(in_host: InHost, identity: Identity) -> None:
     def run(*command: str) -> tuple[str, str, int]:
         arguments = [sys.executable, "-m", "mountplan", "run", path_of("sandbox.toml"), "--", *command]
         done = subprocess.run(arguments, capture_output=True, text=True, cwd=CHECKOUT)
@@ -115,7 +116,7 @@ def test_python_runs_in_the_sandbox_and_cannot_change_the_machine(in_host: InHos
             run("sh", "-c", "touch /usr/new /etc/new; exit 7"),
         ]
 
-    hi, inside, refused = in_host(script, identity="root")
+    hi, inside, refused = in_host(script, identity=identity)
     assert ("hi\n", "", 0) == hi
     assert "y" == inside[0].split()[0]
     assert inside[0].split()[1:] in (["/proc/1", "/proc/2"], ["/proc/1"]), "nothing else runs in there"
