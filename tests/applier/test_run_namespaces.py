@@ -188,7 +188,9 @@ def test_process_1_keeps_no_descriptor_of_the_callers(way: Callable[..., Outcome
     def leak() -> None:
         os.dup2(0, 40, inheritable=True)
 
-    ended = way("ls", "-l", "/proc/1/fd", kinds=("pid",), prepare=leak)
+    # It closes them when the command has been started: that is waited for.
+    look = "for i in $(seq 100); do test -e /proc/1/fd/40 || break; sleep 0.1; done; ls -l /proc/1/fd"
+    ended = way("sh", "-c", look, kinds=("pid",), prepare=leak)
     assert 0 == ended.status
     names = [line.split()[8] for line in ended.out.splitlines()[1:]]
     assert not {"0", "1", "2", "40"} & set(names), ended.out

@@ -133,7 +133,7 @@ def applying(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
     """Stands in for the kernel; holds the plans that were applied."""
     seen: list[Plan] = []
 
-    def apply(plan: Plan, reporter: Reporter | None = None, *, rootless: str = "auto") -> api.Applied:
+    def apply(plan: Plan, reporter: Reporter | None = None, **_: object) -> api.Applied:
         seen.append(plan)
         return applied(plan)
 
