@@ -52,11 +52,13 @@ def start_keeper(namespaces: tuple[int, ...], title: str) -> tuple[Keeper, int]:
             _daemonize(tell, (leash_end, *namespaces), program, title)
         os.close(tell)
         tell = -1
-        pid = int(os.read(told, 20) or b"0")
+        pid, number = _heard(told)
         try:
             os.waitpid(child, 0)
         except ChildProcessError:
             pass  # this process ignores SIGCHLD
+        if number:
+            raise OSError(number, "cannot become the process that keeps")
         if not pid:
             raise KeepRefused("cannot start a process that keeps the namespaces", "look for limits: ulimit -u")
         return describe(pid), leash
@@ -72,6 +74,15 @@ def start_keeper(namespaces: tuple[int, ...], title: str) -> tuple[Keeper, int]:
             os.close(fd)
 
 
+def _heard(told: int) -> tuple[int, int]:
+    """The keeper's pid, once it runs its program or has failed to, and the errno with which it failed; 0 for none."""
+    text = b""
+    while more := os.read(told, 100):
+        text += more
+    words = {word[:1]: int(word[1:]) for word in text.split()}
+    return words.get(b"p", 0), words.get(b"e", 0)
+
+
 def release(leash: int) -> None:
     """From now on the keeper stays by itself. Closes the leash."""
     try:
@@ -81,12 +92,15 @@ def release(leash: int) -> None:
 
 
 def _daemonize(tell: int, fds: tuple[int, ...], program: str, title: str) -> NoReturn:
-    """In a child: become the father of a process that has no other, and nothing of ours but `fds`, from _LEASH on."""
+    """In a child: become the father of a process that has no other, and nothing of ours but `fds`, from _LEASH on.
+
+    `tell` gets the pid and, if it comes to nothing, the errno; it is closed when the program runs.
+    """
     try:
         os.setsid()
         child = os.fork()
         if child:
-            os.write(tell, b"%d" % child)
+            os.write(tell, b"p%d " % child)
             os._exit(0)
         for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD):
             signal.signal(name, signal.SIG_DFL)
@@ -94,6 +108,7 @@ def _daemonize(tell: int, fds: tuple[int, ...], program: str, title: str) -> NoR
         os.chdir("/")
         os.umask(0o077)
         above = _LEASH + len(fds)
+        tell = fcntl.fcntl(tell, fcntl.F_DUPFD_CLOEXEC, above)
         held = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, above) for fd in fds]
         for number, fd in enumerate(held, _LEASH):
             os.dup2(fd, number)
@@ -102,6 +117,8 @@ def _daemonize(tell: int, fds: tuple[int, ...], program: str, title: str) -> NoR
             os.dup2(null, number)
         syscalls.close_range(above, abi.LAST_FD, abi.CLOSE_RANGE_CLOEXEC)
         os.execve(program, [program, "-I", "-S", "-c", _PROGRAM, title], {})
+    except OSError as error:
+        os.write(tell, b"e%d " % (error.errno or errno.EIO))
     finally:
         os._exit(1)
 
