@@ -26,7 +26,7 @@ from mountplan.planner.errors import KeepRefused
 RUN = "/run"
 _OWNER = ".owner"
 _COMING, _GOING = ".new-", ".old-"
-_PATIENCE = 30.0  # seconds to wait for the lock
+_PATIENCE = 300.0  # seconds to wait for the lock: it is free soon, but many may want it at once
 _TRIES = 100
 
 Discard = Callable[[int, str], None]
@@ -228,15 +228,17 @@ def _lock_one(place: Place, *, create: bool) -> Store | None:
 
 def _lock(fd: int, place: Place) -> None:
     deadline = monotonic() + _PATIENCE
+    pause = 0.002
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
             if monotonic() > deadline:
-                what = f"{place.path}: another process has had it locked for {_PATIENCE:.0f} seconds"
+                what = f"{place.path}: other processes have had it locked for {_PATIENCE:.0f} seconds"
                 raise KeepRefused(what, f"find out who it is (fuser -v {place.path}), and end it") from None
-        sleep(0.005)
+        sleep(pause)
+        pause = min(2 * pause, 0.1)  # hundreds that look all the time would leave no time to whoever has it
 
 
 def _open_top(place: Place) -> int | None:
