@@ -119,7 +119,6 @@ def test_sigkill_at_any_step_leaves_nothing(
     assert in_host(who(SPEC, command, work), identity="root", timeout=3000) > 20
 
 
-@pytest.mark.skipif(not ALL, reason="takes long: make faults")
 @pytest.mark.parametrize("share", SHARES)
 @pytest.mark.parametrize(("who", "command"), REFUSED)
 def test_any_call_may_be_refused(
@@ -138,7 +137,6 @@ def test_any_call_may_be_refused(
     assert in_host(who(SPEC, command, work), identity="root", timeout=3000) > 20
 
 
-@pytest.mark.skipif(not ALL, reason="takes long: make faults")
 @pytest.mark.needs_kernel("loop", "mkfs.ext4", "fs:ext4", "fs:overlay")
 @pytest.mark.parametrize("share", SHARES)
 def test_every_kind_of_step_may_be_killed_and_refused(share: int, in_host: InHost) -> None:
@@ -157,7 +155,6 @@ def test_every_kind_of_step_may_be_killed_and_refused(share: int, in_host: InHos
     assert in_host(as_root(everything(), "forget", work, image=True), identity="root", timeout=3000) > 20
 
 
-@pytest.mark.skipif(not ALL, reason="takes long: make faults")
 def test_a_call_that_a_signal_interrupts_is_made_again(in_host: InHost) -> None:
     """Where it has done nothing so far: a stopped and continued build goes on."""
 
