@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,8 @@ def test_fields_defaults_and_changes_are_as_in_typing() -> None:
 
 
 def test_wrong_arguments_are_refused() -> None:
-    for arguments in ((), ("f",), ("f", "k", 1, 2)):
+    wrong: tuple[tuple[Any, ...], ...] = ((), ("f",), ("f", "k", 1, 2))
+    for arguments in wrong:
         with pytest.raises(TypeError):
             SpecRef(*arguments)
     with pytest.raises(ValueError, match="nonsense"):
