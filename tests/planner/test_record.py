@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-from typing import Any
-
 import pytest
 
 from mountplan.planner.errors import SpecRef
@@ -29,10 +27,9 @@ def test_fields_defaults_and_changes_are_as_in_typing() -> None:
 
 
 def test_wrong_arguments_are_refused() -> None:
-    wrong: tuple[tuple[Any, ...], ...] = ((), ("f",), ("f", "k", 1, 2))
-    for arguments in wrong:
+    for arguments in ((), ("f",), ("f", "k", 1, 2)):
         with pytest.raises(TypeError):
-            SpecRef(*arguments)
+            SpecRef(*arguments)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="nonsense"):
         SpecRef("f", "k")._replace(nonsense=1)  # type: ignore[call-arg]
     with pytest.raises(AttributeError):
