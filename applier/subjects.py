@@ -242,7 +242,7 @@ def _why(error: OSError, pid: int) -> str:
     if not os.path.exists("/proc/self"):
         return NO_PROC
     if error.errno in (errno.ENOENT, errno.ESRCH):
-        return f"process {pid}: there is no such process (any more)"
+        return f"process {pid}: there is no such process (any more); `lsns -t mnt` lists those that there are"
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"process {pid}: it belongs to another user, or is protected; run mountplan as root"
     return f"process {pid}: cannot read its mounts: {(error.strerror or str(error)).lower()}"
