@@ -13,9 +13,10 @@ set -x
 
 mkdir -p /run/kernels
 mount -t tmpfs -o mode=0755 kernels /run/kernels
-mkdir /run/kernels/{upper,work,root}
+mkdir /run/kernels/{machine,upper,work,root}
 modprobe overlay || true
-mount -t overlay -o "lowerdir=/,upperdir=/run/kernels/upper,workdir=/run/kernels/work" root /run/kernels/root
+mount -t 9p -o ro,trans=virtio,version=9p2000.L,access=any,msize=512000,cache=loose again /run/kernels/machine
+mount -t overlay -o "lowerdir=/run/kernels/machine,upperdir=/run/kernels/upper,workdir=/run/kernels/work" root /run/kernels/root
 cd /run/kernels/root
 for directory in proc sys dev run; do
     mount --rbind "/$directory" "$directory"
