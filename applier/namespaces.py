@@ -162,6 +162,11 @@ class Built:
         finally:
             os.close(pidfd)
 
+    def drop_leash(self) -> None:
+        """Have the child end once it waits for us."""
+        syscalls.close(self._leash)
+        self._leash = -1
+
     def ended(self) -> None:
         """The child has been waited for: close what is left."""
         self.child = 0
@@ -274,6 +279,7 @@ def _heed_children() -> bool:
 def _listen(plan: Plan, built: Built, reporter: Reporter, rootless: Rootless, deadline: float | None) -> None:
     reporter.begin(len(plan.steps))
     namespaces: list[Held] = []
+    unmapped: NamespaceRefused | None = None
     while True:
         kind, payload = channel.receive(built.answer, deadline)
         if kind == channel.PROGRESS:
@@ -288,7 +294,12 @@ def _listen(plan: Plan, built: Built, reporter: Reporter, rootless: Rootless, de
             reporter.end()
             return
         elif kind == channel.MAP:
-            _map_ids(built, int(payload), reporter)
+            try:
+                _map_ids(built, int(payload), reporter)
+            except OSError as error:
+                # If the child has failed before its ids were mapped, what it says is why; if it waits, it ends.
+                unmapped = refused("cannot make an id-mapping for the user namespace", error, "isolate")
+                built.drop_leash()
         elif kind == channel.PID:
             built.pid = int(payload)
             built.pidfd = os.pidfd_open(built.pid)
@@ -306,17 +317,17 @@ def _listen(plan: Plan, built: Built, reporter: Reporter, rootless: Rootless, de
         elif kind == channel.CRASHED:
             raise _crashed(payload)
         else:
-            raise _was_killed(built)
+            raise unmapped or _was_killed(built)
 
 
 def _map_ids(built: Built, pid: int, reporter: Reporter) -> None:
-    """Map the ids of the user namespace that the child has made; it waits for that. `pid` is the child in /proc."""
+    """Map the ids of the user namespace that the child has made; it waits for that. `pid` is the child in /proc.
+
+    Raises OSError, also if the child does not wait any more.
+    """
     from mountplan.applier.userns import map_ids
 
-    try:
-        why = map_ids(pid)
-    except OSError as error:
-        raise refused("cannot make an id-mapping for the user namespace", error, "isolate") from None
+    why = map_ids(pid)
     if why:
         reporter.notice(f"only your own user and group exist in there: {why}")
     built.tell(channel.MAPPED)

@@ -169,17 +169,25 @@ class Namespace:
     """A mount namespace; with `anonymous`, the nameless one in which a detached tree lives as long as its descriptor.
 
     `origin` is the namespace from which a detached tree was cloned; None means from none, as fsmount(2) makes it.
+    Mounts in one that does not `pass_on` count as new: their slaves receive nothing through them.
     """
 
-    __slots__ = ("anonymous", "mounts", "name", "origin", "owner", "pending", "root")
+    __slots__ = ("anonymous", "mounts", "name", "origin", "owner", "pass_on", "pending", "root")
 
     def __init__(
-        self, name: str, owner: UserNamespace, *, anonymous: bool = False, origin: Namespace | None = None
+        self,
+        name: str,
+        owner: UserNamespace,
+        *,
+        anonymous: bool = False,
+        origin: Namespace | None = None,
+        pass_on: bool = True,
     ) -> None:
         self.name = name
         self.owner = owner
         self.anonymous = anonymous
         self.origin = origin
+        self.pass_on = pass_on
         self.root: Mount | None = None
         self.mounts: dict[Mount, None] = {}
         self.pending = 0  # mounts counted against the limit, but not in `mounts` yet
@@ -261,8 +269,8 @@ class Mount:
 
     @property
     def is_new(self) -> bool:
-        """Copied just now, and in no namespace yet."""
-        return self.namespace is None
+        """Copied just now, and in no namespace yet; or in one that counts as none."""
+        return self.namespace is None or not self.namespace.pass_on
 
     @property
     def is_namespace_file(self) -> bool:

@@ -8,6 +8,7 @@ may stay, and sinks down) and "non-revealing" (a locked mount goes only together
 
 from __future__ import annotations
 
+from mountplan.planner.propagation import shifting
 from mountplan.planner.propagation.objects import Mount, Place, detach, reattach
 from mountplan.planner.propagation.rules import Rules
 from mountplan.planner.propagation.sharing import following, following_past, make_private_together, receivers
@@ -36,7 +37,7 @@ def unmount_tree(
         if mount.parent is not None:
             mount.parent.children.pop(mount, None)
     if propagate:
-        counterparts = _propagated(going)
+        counterparts = _propagated(going) if rules.covers_stay_in_place else shifting.propagated(going)
         if further is not None:
             further += [(mount, (mount.parent, mount.mountpoint)) for mount in counterparts if mount.parent is not None]
         going += counterparts

@@ -688,7 +688,9 @@ class World:
         self._attach(process, mount, parent, mountpoint)
 
     def _detached(self, process: Process, mount: Mount, node: Node, origin: Namespace | None) -> Handle:
-        namespace = Namespace("", process.namespace.owner, anonymous=True, origin=origin)
+        namespace = Namespace(
+            "", process.namespace.owner, anonymous=True, origin=origin, pass_on=self.rules.detached_pass_on
+        )
         namespace.root = mount
         for one in mount.tree():
             one.namespace = namespace

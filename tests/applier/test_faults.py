@@ -95,10 +95,10 @@ def as_nobody(text: str, command: Command, work: Callable[[Lab], int]) -> Callab
 KILLED: list[tuple[Callable[..., Callable[[], int]], Command, Victim]] = [
     (as_root, "apply", "caller"), (as_root, "apply", "main"), (as_root, "run", "main"),
 ]  # fmt: skip
-REFUSED: list[tuple[Callable[..., Callable[[], int]], Command]] = [(as_root, "apply")]
+REFUSED: list[tuple[Callable[..., Callable[[], int]], Command]] = [(as_root, "apply"), (as_nobody, "run")]
 if ALL:
     KILLED += [(as_root, "run", "caller"), (as_nobody, "apply", "caller"), (as_nobody, "apply", "main")]
-    REFUSED += [(as_root, "run"), (as_nobody, "apply"), (as_nobody, "run")]
+    REFUSED += [(as_root, "run"), (as_nobody, "apply")]
 
 
 @pytest.mark.parametrize("share", SHARES)

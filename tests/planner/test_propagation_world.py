@@ -97,6 +97,33 @@ def test_before_6_17_a_new_namespace_keeps_unbindable_mounts_unbindable() -> Non
         assert kept is world.table(child).rows[1].unbindable
 
 
+def test_before_6_17_the_slaves_of_a_detached_mount_received_nothing() -> None:
+    """What holds a group is a tree that nobody has attached: /1 is its slave, /2 its peer."""
+    for rules, received in ((RULES_6_12, False), (RULES_6_18, True)):
+        world = World(rules)
+        process = peers(world, 2)
+        world.change_type(process, "/1", "slave")
+        world.bind(process, "/0", "/2")
+        world.open_tree(process, "/0", clone=True)
+        world.change_type(process, "/0", "private")  # the next peer gets the slave
+        world.mount_new(process, "tmpfs", "new", "/2/3")
+        assert received is ("/1/3" in [row.mountpoint for row in world.table(process).rows])
+
+
+def test_before_6_17_a_cover_slid_down_to_where_the_lowest_mount_below_it_had_stood() -> None:
+    """In the slave /1, something local covers a mount in a mount; then both are unmounted where they come from."""
+    for rules, expected in ((RULES_6_12, ["/1/2 local"]), (RULES_6_18, ["/1/2 outer", "/1/2/3 local"])):
+        world = World(rules)
+        process = peers(world, 2)
+        world.change_type(process, "/1", "slave")
+        world.mount_new(process, "tmpfs", "outer", "/0/2", fill=numbered)
+        world.mount_new(process, "tmpfs", "inner", "/0/2/3")
+        world.mount_new(process, "tmpfs", "local", "/1/2/3")
+        world.umount(process, "/0/2", lazy=True)
+        found = [f"{row.mountpoint} {row.source}" for row in world.table(process).rows]
+        assert expected == [line for line in found if line.startswith("/1/")]
+
+
 def test_before_6_5_nothing_could_be_mounted_beneath() -> None:
     for rules, refused in ((RULES_6_1, True), (RULES_6_12, False)):
         world = World(rules)
