@@ -301,8 +301,11 @@ def _listen(plan: Plan, built: Built, reporter: Reporter, rootless: Rootless, de
                 unmapped = refused("cannot make an id-mapping for the user namespace", error, "isolate")
                 built.drop_leash()
         elif kind == channel.PID:
-            built.pid = int(payload)
-            built.pidfd = os.pidfd_open(built.pid)
+            try:
+                built.pidfd = os.pidfd_open(int(payload))
+                built.pid = int(payload)
+            except ProcessLookupError:
+                pass  # it has ended already, and has said why
         elif kind == channel.TRIED:
             _tell_trial(plan, payload)
             return

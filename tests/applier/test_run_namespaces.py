@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from functools import partial
@@ -9,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from mountplan.planner.errors import SpecError
+from mountplan import api
+from mountplan.applier.report import Reporter
+from mountplan.planner.errors import SpecError, StepRefused
 from tests.commands import PROC, Outcome, outcome, programs
 from tests.hosts import Identity, InHost
 from tests.trees import plan_of
+from tests.without import do_without
 
 pytestmark = pytest.mark.needs_kernel("set-group")
 
@@ -221,3 +225,23 @@ def test_a_namespace_that_cannot_be_had_is_told_by_name(in_host: InHost) -> None
     assert 3 == ended.status
     assert "cannot make a net namespace" in ended.err
     assert "user.max_" in ended.err
+
+
+class Late(Reporter):
+    """One who listens only when the building process has ended."""
+
+    def begin(self, total: int) -> None:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+
+
+def test_what_process_1_says_is_heard_even_if_it_is_gone_by_then(in_host: InHost) -> None:
+    """On a busy machine it may have failed, and its pid be free again, before anybody has read its messages."""
+
+    def script() -> str:
+        plan = plan_of(programs('unshare = ["pid"]', PROC))
+        do_without({"move_mount": errno.EPERM})
+        with pytest.raises(StepRefused) as caught:
+            api.apply(plan, Late())
+        return caught.value.syscall
+
+    assert "move_mount" == in_host(script)
