@@ -76,6 +76,7 @@ class Execution:
         self.foreign = reporter.foreign
         self.fds: dict[Handle, int] = {}
         self.parked: dict[Handle, str] = {}  # where in the yard a workbench or seed stands
+        self.in_memory: set[Handle] = set()  # new filesystems in which nobody else can change anything
         self.kept: list[Handle] = []  # those of the parked that are open, the longest open first
         self.early: list[Handle] = []  # seeds that wait for the yard to be parked in it
         self.staged: set[str] = set()
@@ -197,6 +198,8 @@ class Execution:
         self.fds[step.id_map] = self.kernel.id_mapping(step.uids, step.gids)
 
     def make_filesystem(self, step: s.MakeFilesystem) -> None:
+        if step.fstype in ("tmpfs", "ramfs"):
+            self.in_memory.add(step.filesystem)
         self.place(step.filesystem, step.mount, self.kernel.new_filesystem(step.fstype, step.source, step.options))
 
     def attach_image(self, step: s.AttachImage) -> None:
@@ -221,12 +224,15 @@ class Execution:
         self.place(step.filesystem, step.mount, fd)
 
     def _add_layer(self, overlay: int, key: str, layer: s.Layer) -> None:
+        name = ""
         if layer.filesystem:
             directory = self.kernel.open(self.descriptor(layer.filesystem), layer.path)
+            if layer.filesystem in self.in_memory:
+                name = f"{self.parked[layer.filesystem]}/{layer.path}".rstrip("/")
         else:
             directory = self.kernel.open(self.host, layer.path[1:], tree=True)
         try:
-            self.kernel.add_layer(overlay, key, directory)
+            self.kernel.add_layer(overlay, key, directory, name)
         finally:
             self.kernel.close(directory)
 

@@ -51,7 +51,7 @@ class Kernel(Protocol):
     def new_filesystem(self, fstype: str, source: str, options: Options) -> int: ...
     def new_image(self, fstype: str, image: int, options: Options, *, read_only: bool) -> int: ...
     def new_overlay(self, source: str, options: Options) -> int: ...
-    def add_layer(self, overlay: int, key: str, directory: int) -> None: ...
+    def add_layer(self, overlay: int, key: str, directory: int, name: str) -> None: ...
     def mount_overlay(self, overlay: int) -> int: ...
     def make_read_only(self, mount: int) -> None: ...
     def set_attributes(
@@ -185,24 +185,21 @@ class LinuxKernel:
             self._collected[context] = CollectedLayers()
         return context
 
-    def add_layer(self, overlay: int, key: str, directory: int) -> None:
+    def add_layer(self, overlay: int, key: str, directory: int, name: str) -> None:
+        """Add a directory to a context. `name` is its path in the yard if nobody else can change what that leads to."""
         from mountplan.applier.overlay import add_layer
 
         if overlay in self._collected:
-            self._collected[overlay].add(key, directory)
+            self._collected[overlay].add(key, directory, name)
         else:
-            add_layer(overlay, key, directory)
+            add_layer(overlay, key, directory, name)
 
     def mount_overlay(self, overlay: int) -> int:
-        if overlay not in self._collected:
+        collected = self._collected.pop(overlay, None)
+        if collected is None:
             return self._create(overlay)
-        before = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            self._collected[overlay].configure(overlay, self._proc)
+        with collected.configured(overlay, self._proc):
             return self._create(overlay)
-        finally:
-            os.fchdir(before)
-            os.close(before)
 
     def make_read_only(self, mount: int) -> None:
         context = syscalls.fspick(mount)

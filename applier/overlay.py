@@ -1,15 +1,19 @@
 """The layers of an overlay: one by one where the kernel can (lowerdir+, Linux 6.8), otherwise as one string.
 
-A layer is an O_PATH descriptor, and the kernel gets just that. It takes descriptors since 6.13. Before, it gets a path
-through /proc that leads to the same descriptor, so nothing else can be found at it. Kernels without lowerdir+ want all
-paths in one string of less than 256 bytes, so there the paths are as short as can be: the descriptors' numbers, walked
-from /proc/self/fd.
+A layer is an O_PATH descriptor, and the kernel gets just that. It takes descriptors since 6.13, and then shows the path
+that they had. Before, it takes paths, and shows what it was given. A layer in a filesystem of ours in memory, in which
+nobody else can put anything in the way, is named as it would be shown; so a capture can tell what it is. Any other gets
+a path through /proc that leads to the same descriptor, so nothing else can be found at it. Kernels without lowerdir+
+want all paths in one string of less than 256 bytes. Where the names are too long for that, there are numbers of
+descriptors instead, walked from /proc/self/fd.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from mountplan.applier import abi, syscalls
 from mountplan.applier.refusal import KernelRefusal
@@ -17,16 +21,46 @@ from mountplan.applier.refusal import KernelRefusal
 _LONGEST = 255  # bytes of a value that fsconfig(2) takes
 
 
-def add_layer(context: int, key: str, directory: int) -> None:
-    """Give an overlay's fsopen context one directory (`lowerdir+`, `upperdir` or `workdir`) by its descriptor."""
+def add_layer(context: int, key: str, directory: int, name: str) -> None:
+    """Give an overlay's fsopen context one directory (`lowerdir+`, `upperdir` or `workdir`) by its descriptor.
+
+    `name` is its path in the yard if it may be told by that, or "".
+    """
     try:
         syscalls.fsconfig(context, abi.FSCONFIG_SET_FD, key.encode(), None, directory)
     except KernelRefusal as refusal:
         # EBADF: before 6.13 an O_PATH descriptor is none for this call; EINVAL: the key does not take descriptors.
         if refusal.errno not in (errno.EBADF, errno.EINVAL):
             raise
-        path = b"/proc/self/fd/%d" % directory
-        syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, key.encode(), path, 0)
+        if _can_be_told(name):
+            with _rooted_in_yard():
+                syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, key.encode(), b"/" + os.fsencode(name), 0)
+        else:
+            path = b"/proc/self/fd/%d" % directory
+            syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, key.encode(), path, 0)
+
+
+def _can_be_told(name: str) -> bool:
+    """Not if it would have to be escaped, which kernels do not do alike."""
+    return bool(name) and not any(character in name for character in ":,\\")
+
+
+@contextmanager
+def _rooted_in_yard() -> Iterator[None]:
+    """In this block, absolute paths begin in the yard, which is the topmost mount on the root; the cwd stays."""
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.chdir("/..")
+        os.chroot(".")
+        os.fchdir(here)
+        yield
+    finally:
+        os.fchdir(root)
+        os.chroot(".")
+        os.fchdir(here)
+        os.close(root)
+        os.close(here)
 
 
 def takes_single_layers() -> bool:
@@ -49,29 +83,44 @@ class CollectedLayers:
     """The layers of one overlay for a kernel without lowerdir+, held until the overlay is made."""
 
     def __init__(self) -> None:
-        self._layers: dict[str, list[int]] = {}
+        self._layers: dict[str, list[tuple[int, str]]] = {}
 
-    def add(self, key: str, directory: int) -> None:
-        self._layers.setdefault(key.rstrip("+"), []).append(os.dup(directory))
+    def add(self, key: str, directory: int, name: str) -> None:
+        self._layers.setdefault(key.rstrip("+"), []).append((os.dup(directory), name))
 
-    def configure(self, context: int, proc: int) -> None:
-        """Give them to the context, and go to /proc/self/fd (`proc` is /proc) for the walks when it is created.
+    @contextmanager
+    def configured(self, context: int, proc: int) -> Iterator[None]:
+        """Give them to the context. In this block, in which it is to be created, their paths lead to them.
 
-        Raises KernelRefusal, with E2BIG if they are too many for one string.
+        `proc` is /proc. Raises KernelRefusal, with E2BIG if they are too many for one string.
         """
         numbers = os.open("self/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=proc)
+        before = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fchdir(numbers)
+            with _rooted_in_yard():
+                for key, layers in self._layers.items():
+                    value = _joined(layers, by_name=True)
+                    if len(value) > _LONGEST:
+                        value = _joined(layers, by_name=False)
+                    if len(value) > _LONGEST:
+                        raise KernelRefusal(errno.E2BIG, f"fsconfig({key})")
+                    syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, key.encode(), value, 0)
+                yield
         finally:
+            os.fchdir(before)
+            os.close(before)
             os.close(numbers)
-        for key, directories in self._layers.items():
-            value = b":".join(b"%d" % directory for directory in directories)
-            if len(value) > _LONGEST:
-                raise KernelRefusal(errno.E2BIG, f"fsconfig({key})")
-            syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, key.encode(), value, 0)
+            self._close()
 
-    def close(self) -> None:
-        for directories in self._layers.values():
-            for directory in directories:
+    def _close(self) -> None:
+        for layers in self._layers.values():
+            for directory, _ in layers:
                 os.close(directory)
         self._layers = {}
+
+
+def _joined(layers: list[tuple[int, str]], *, by_name: bool) -> bytes:
+    return b":".join(
+        b"/" + os.fsencode(name) if by_name and _can_be_told(name) else b"%d" % directory for directory, name in layers
+    )

@@ -17,7 +17,9 @@ from mountplan.applier.probe import probe
 from mountplan.applier.refusal import KernelRefusal
 from mountplan.applier.subjects import of_built
 from mountplan.capturing import capture_subjects
+from mountplan.planner.capture.overlays import shown_directories
 from mountplan.planner.errors import PlanRefused, StepRefused
+from mountplan.planner.layerpath import layer_of
 from tests.hosts import CHECKOUT, InHost
 from tests.kernel.capture_fuzz import compare_again
 from tests.kernel.states import chance_state, running
@@ -143,6 +145,42 @@ def test_layers_are_named_by_paths_where_descriptors_are_refused(number: int, mo
     monkeypatch.setattr(syscalls, "fsconfig", before_6_13)
     with tree(overlay_of(2)) as built:
         assert "0" == built.inside(lambda: Path("/merged/top").read_text())
+
+
+SHOWN = """
+[[mount]]
+id = "layers"
+target = "/l"
+type = "tmpfs"
+file = [{ path = "a", directory = true }, { path = "b c", directory = true }]
+[[mount]]
+target = "/merged"
+type = "overlay"
+layers = [{ mount = "layers", path = "/a" }, { mount = "layers", path = "/b c" }]
+upper = { mount = "layers", path = "/up" }
+"""
+
+
+@pytest.mark.parametrize("kernel", ["6.1", "6.12", "this"])
+def test_an_overlay_shows_where_its_layers_in_the_tree_are(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the way in which a kernel takes them; a capture knows by that what they are."""
+    fsconfig = syscalls.fsconfig
+
+    def older(context: int, command: int, key: bytes | None, value: bytes | None, aux: int) -> None:
+        if command == abi.FSCONFIG_SET_FD:
+            raise KernelRefusal(errno.EBADF, "fsconfig")
+        fsconfig(context, command, key, value, aux)
+
+    if kernel != "this":
+        monkeypatch.setattr(syscalls, "fsconfig", older)
+    if kernel == "6.1":
+        monkeypatch.setattr("mountplan.applier.overlay.takes_single_layers", lambda: False)
+    with tree(ROOT + SHOWN) as built:
+        (row,) = [row for row in built.table.rows if row.fstype == "overlay"]
+        (layers,) = [row for row in built.table.rows if row.mountpoint == "/l"]
+    shown = shown_directories(row.options)
+    assert not isinstance(shown, str)
+    assert [(layers.device, path) for path in ("/up", "/up.work", "/a", "/b c")] == list(map(layer_of, shown.paths))
 
 
 @pytest.mark.needs_kernel("lowerdir+")
