@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from mountplan.applier import abi, syscalls
 from mountplan.applier.capabilities import keep_capabilities
+from mountplan.applier.refusal import call_of, explain
 from mountplan.planner.errors import CommandNotStarted
 from mountplan.planner.record import NamedTuple
 
@@ -62,8 +63,9 @@ def become(start: Start, inherited: Inherited | None = None) -> NoReturn:
         syscalls.close_range(3, abi.LAST_FD, abi.CLOSE_RANGE_CLOEXEC)
         _restore_signals(inherited)
     except OSError as error:
-        syscall = getattr(error, "syscall", "a system call")
-        raise CommandNotStarted(f"cannot prepare {start.command[0]!r}: {syscall}: {error.strerror}") from None
+        meaning, remedy = explain("", error.errno or 0)
+        syscall = call_of(error) or "a system call"
+        raise CommandNotStarted(f"cannot prepare {start.command[0]!r}: {syscall}: {meaning}", remedy) from None
     _execute(start)
 
 
@@ -125,7 +127,7 @@ def _try(path: str, start: Start) -> int:
 
 def _refuse(path: str, number: int) -> NoReturn:
     """Raise what an exec of `path` that failed with `number` means."""
-    what, remedy, status = f"{os.strerror(number)} (inside the new root)", "", NOT_EXECUTABLE
+    (what, remedy), status = explain("", number), NOT_EXECUTABLE
     try:
         mode = os.stat(path).st_mode
     except OSError:
