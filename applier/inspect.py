@@ -17,6 +17,7 @@ from mountplan.applier.refusal import KernelRefusal
 from mountplan.planner.attributes import show
 from mountplan.planner.errors import TableError
 from mountplan.planner.mountinfo import parse_mountinfo, unescape
+from mountplan.planner.seedbase import UNTOLD
 from mountplan.planner.table import MountRow, MountTable
 
 IdLines = tuple[tuple[int, int, int], ...]
@@ -133,23 +134,25 @@ class Mounts:
             mount = parent
 
     def table(self, ids: tuple[int, ...], seen: MountTable) -> MountTable:
-        """All mounts; `seen` tells of some where they get their events from, which only who is inside can see."""
-        received = {row.mount_id: row.propagate_from for row in seen.rows if row.propagate_from}
+        """All mounts. `seen` has those that who is inside can see, and of them more than statmount(2) tells: where they
+        get their events from and, before Linux 6.13, their sources.
+        """
+        known = seen.by_id()
         rows = []
         for number in ids:
             try:
-                rows.append(self._row(number, received))
+                rows.append(self._row(number, known))
             except KernelRefusal as refusal:
                 if refusal.errno != errno.ENOENT:
                     raise TableError(f"cannot read mount {number}: {refusal.strerror}") from None
         return MountTable(tuple(rows))
 
-    def _row(self, number: int, received: dict[int, int]) -> MountRow:
+    def _row(self, number: int, known: dict[int, MountRow]) -> MountRow:
         (
             _, opts, mask, major, minor, _, sb_flags, fstype, _, _, mount_id, parent_id, attributes, propagation, group,
             master, _, root, point, _, subtype, source, *_,
         ) = self._stat(number, _ALL)  # fmt: skip
-        text = self._text
+        text, seen = self._text, known.get(mount_id)
         name = text(fstype) if mask & abi.STATMOUNT_FS_TYPE else "none"
         if mask & abi.STATMOUNT_FS_SUBTYPE:
             name = f"{name}.{text(subtype)}"
@@ -168,10 +171,10 @@ class Mounts:
             attributes=show(attributes),
             peer_group=group if propagation & abi.MS_SHARED else 0,
             master=master if propagation & abi.MS_SLAVE else 0,
-            propagate_from=received.get(mount_id, 0),
+            propagate_from=seen.propagate_from if seen else 0,
             unbindable=bool(propagation & abi.MS_UNBINDABLE),
             fstype=name,
-            source=text(source) if mask & abi.STATMOUNT_SB_SOURCE else "none",
+            source=seen.source if seen else text(source) if mask & abi.STATMOUNT_SB_SOURCE else UNTOLD,
             options=options,
         )
 

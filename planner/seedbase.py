@@ -9,6 +9,7 @@ from __future__ import annotations
 from mountplan.planner.table import MountRow, MountTable
 
 SOURCE = "mountplan"
+UNTOLD = "none"  # what mountinfo shows for no source; statmount(2) tells none at all before Linux 6.13
 OPTIONS: tuple[tuple[str, str | bool], ...] = (("size", "4k"), ("mode", "0000"))
 _SHOWN = frozenset({"size=4k", "mode=000"})
 
@@ -19,7 +20,7 @@ def without_base(table: MountTable) -> tuple[MountTable, tuple[MountRow, ...]]:
         base = table.root()
     except LookupError:
         return table, ()
-    if base.fstype != "tmpfs" or base.source != SOURCE or not _SHOWN.issubset(base.options.split(",")):
+    if base.fstype != "tmpfs" or base.source not in (SOURCE, UNTOLD) or not _SHOWN.issubset(base.options.split(",")):
         return table, ()
     on_it = [row for row in table.rows if row.parent_id == base.mount_id and row is not base]
     seeds = tuple(row for row in on_it if row.mountpoint[1:].isdecimal())

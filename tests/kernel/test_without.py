@@ -22,7 +22,7 @@ from mountplan.planner.errors import PlanRefused, StepRefused
 from mountplan.planner.layerpath import layer_of
 from tests.hosts import CHECKOUT, InHost
 from tests.kernel.capture_fuzz import compare_again
-from tests.kernel.states import chance_state, running
+from tests.kernel.states import Act, chance_state, running
 from tests.trees import plan_of, tree
 from tests.without import calls_of, do_without
 
@@ -32,6 +32,11 @@ TAKEN = [
     *(f"{name}={number}" for name in YOUNG for number in ("ENOSYS", "EPERM")),
     *(",".join(f"{name}={number}" for name in YOUNG) for number in ("ENOSYS", "EPERM")),
 ]
+# A slave whose master has no mount in what is captured.
+MASTER_LEFT_OUT = [
+    Act(0, "begin", (False,)), Act(0, "make", ("/", "shared", False)), Act(0, "unshare", (False,)),
+    Act(1, "make", ("/", "slave", True)), Act(0, "leave out", ()),
+]  # fmt: skip
 ROOT = '[[mount]]\ntarget = "/"\ntype = "tmpfs"\nid = "root"\n'
 
 pytestmark = pytest.mark.needs_kernel("root", "set-group")
@@ -72,6 +77,22 @@ def test_young_calls_are_done_without(taken: str, in_host: InHost) -> None:
         return told
 
     assert ["", "", ""] == in_host(script)
+
+
+@pytest.mark.needs_kernel("foreign-mounts")
+def test_a_capture_knows_mountplans_own_base_where_no_sources_are_told(in_host: InHost) -> None:
+    """statmount(2) tells them from Linux 6.13 on, and the base is what only statmount(2) shows."""
+    statmount = syscalls.statmount
+
+    def before_6_13(mount: int, namespace: int, mask: int, buffer: bytearray) -> None:
+        statmount(mount, namespace, mask & ~abi.STATMOUNT_SB_SOURCE, buffer)
+
+    def script() -> str:
+        syscalls.statmount = before_6_13
+        with running(MASTER_LEFT_OUT) as alive:
+            return compare_again(alive)
+
+    assert "" == in_host(script)
 
 
 @pytest.mark.needs_kernel("idmap-tmpfs")
