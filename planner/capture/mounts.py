@@ -375,6 +375,10 @@ class _Capture:
             if found is None:
                 unsupported = f"nothing on the host shows {row.root} of its filesystem ({row.fstype})"
                 words = self._unsupported(words, space, row, unsupported)
+            elif row.source != found[1].source and not (group or master) and row.fstype in SINGLE and row.root == "/":
+                # A bind would have the source that the host's mount has; of these, a new mount shows the same.
+                options = given_again(row.fstype, row.options)
+                words = words._replace(type=row.fstype, source=_source(row), options=options)
             else:
                 path, host_row = found
                 base = parse_shown(host_row.attributes)

@@ -20,9 +20,9 @@ class Rules(NamedTuple):
     # All mounts that go at once leave the propagation graph together, so that none is for a moment the master of
     # another one (6.17, bulk_make_private). Before, they left one after the other.
     leave_together: bool = True
-    # An unmount takes a counterpart only if nothing but a cover of its root is left hanging in the air (6.17, the rewrite
-    # of propagate_umount). Before, a counterpart went as soon as all that was mounted in it was another's counterpart,
-    # and what had covered one of those slid down to wherever its parents had stood.
+    # An unmount takes a counterpart only if nothing comes to another path by that (6.17, where propagate_umount was
+    # rewritten). Before, a counterpart went as soon as all that was mounted in it was another's counterpart, and what had covered
+    # one of those slid down to wherever its parents had stood.
     covers_stay_in_place: bool = True
     # Slaves of a mount in a tree that was never attached receive from its peers through it (6.17, where the nameless
     # namespace of such a tree ceased to count as none in IS_MNT_NEW). Before, they received nothing.

@@ -1,8 +1,8 @@
-"""What else goes when mounts are unmounted, on kernels before 6.17 (propagate_umount in fs/pnode.c, Linux 4.13 to 6.16).
+"""What else goes when mounts are unmounted, before Linux 6.17 (propagate_umount in fs/pnode.c, 4.13 to 6.16).
 
-Counterparts go one by one as they are met, and with each its parent, if that is a counterpart as well and nothing stands
-in it that stays. What had covered the root of one that goes slides down to where the lowest of them stood, even if it
-was mounted inside another one and so comes to another path: that is what Linux 6.17 mended.
+Counterparts go one by one as they are met, and with each its parent, if that is a counterpart as well and nothing that
+stays is mounted in it. What had covered the root of one that goes slides down to where the lowest of them stood, even
+if it was mounted inside another one and so comes to another path: that is what Linux 6.17 mended.
 """
 
 from __future__ import annotations
@@ -113,7 +113,4 @@ class _Round:
 
 def _last(mount: Mount) -> Mount | None:
     """The last of its slaves (last_slave): a walk that goes on from there has passed the others."""
-    last = None
-    for last in mount.slaves():
-        pass
-    return last
+    return next(reversed(list(mount.slaves())), None)

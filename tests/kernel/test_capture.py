@@ -137,6 +137,19 @@ def test_what_the_host_has_mounted_is_bound_from_there(in_host: InHost) -> None:
     assert Place("", "/srv/data") == at(capture, "/mnt").bind
 
 
+def test_what_there_is_only_one_of_is_mounted_anew_if_its_source_is_called_otherwise(in_host: InHost) -> None:
+    """A bind of the host's sysfs would have the source of that; a new mount shows the same and has its own."""
+
+    def host() -> tuple[Capture, str]:
+        capture = captured(lambda: mount("mine", "/mnt", "sysfs"))
+        ((_, table),) = api.apply(api.plan(api.load("captured.toml", capture.text.encode()))).tables
+        return capture, next(row.source for row in table.rows if row.mountpoint == "/mnt")
+
+    capture, source = in_host(host, identity="root")
+    assert ("sysfs", "mine") == (at(capture, "/mnt").type, source)
+    assert Place("", "/sys") == at(capture, "/sys").bind
+
+
 def test_a_slave_of_a_group_of_the_host_names_a_host_mount_of_it(in_host: InHost) -> None:
     def host() -> Capture:
         mount("none", "/srv", "tmpfs")

@@ -30,8 +30,8 @@ PROGRAMS = {"qemu-system-x86_64": "qemu-system-x86", "depmod": "kmod", "file": "
 VIRTME = "virtme-ng==1.42"
 # Without these, emulation is ten times slower: every system call would flush the emulated TLB, every page be cleared.
 FASTER = ("mitigations=off", "init_on_alloc=0")
-# This machine's root once more, for guest.sh to mount with a cache. The way virtme-ng mounts it, each look at a file asks
-# the machine, and Python takes a second to start.
+# This machine's root once more, for guest.sh to mount with a cache. The way virtme-ng mounts it, each look at a file
+# asks the machine, and Python takes a second to start.
 ROOT_AGAIN = (
     "-fsdev local,id=again,path=/,security_model=none,readonly=on,multidevs=remap "
     "-device virtio-9p-pci,fsdev=again,mount_tag=again"
