@@ -21,8 +21,8 @@ class Rules(NamedTuple):
     # another one (6.17, bulk_make_private). Before, they left one after the other.
     leave_together: bool = True
     # An unmount takes a counterpart only if nothing comes to another path by that (6.17, where propagate_umount was
-    # rewritten). Before, a counterpart went as soon as all that was mounted in it was another's counterpart, and what had covered
-    # one of those slid down to wherever its parents had stood.
+    # rewritten). Before, a counterpart went as soon as all that was mounted in it was another's counterpart, and what
+    # had covered one of those slid down to wherever its parents had stood.
     covers_stay_in_place: bool = True
     # Slaves of a mount in a tree that was never attached receive from its peers through it (6.17, where the nameless
     # namespace of such a tree ceased to count as none in IS_MNT_NEW). Before, they received nothing.
