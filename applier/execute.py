@@ -2,6 +2,7 @@
 
 A mount has a descriptor from the step that makes it to its Release. Workbenches and parked seeds stand in the yard and
 are opened again whenever they are needed; a few dozen descriptors of them are kept, so that a walk is seldom repeated.
+Only the seeds of the host's groups are all open for a while: they are taken before there is a yard.
 """
 
 from __future__ import annotations
@@ -182,6 +183,8 @@ class Execution:
             self.kernel.set_attributes(fd, propagation=abi.MS_SLAVE)
         if step.parked:
             self.early.append(step.seed)
+            if len(self.early) == _KEPT:
+                self.kernel.lift_limit()
 
     def make_yard(self, step: s.MakeYard) -> None:
         """Unbindable, so that a recursive clone of the host's tree leaves it out."""
@@ -190,6 +193,8 @@ class Execution:
         self.kernel.attach(self.yard, abi.AT_FDCWD, "/")
         for seed in self.early:
             self.park(seed)
+        if len(self.early) >= _KEPT:
+            self.kernel.restore_limit()
 
     def make_private(self, step: s.MakePrivate) -> None:
         self.kernel.make_private()

@@ -79,6 +79,8 @@ class Kernel(Protocol):
     def return_to(self, namespace: int, root: int) -> None: ...
     def copy_namespace(self) -> None: ...
     def open_yard(self) -> int: ...
+    def lift_limit(self) -> None: ...
+    def restore_limit(self) -> None: ...
     def finish_namespace(self, name: str) -> None: ...
     def close(self, fd: int) -> None: ...
 
@@ -102,6 +104,7 @@ class LinuxKernel:
         self.finished: list[FinishedNamespace] = []
         self.enter_user_namespace = enter_user_namespace
         self._proc = -1
+        self._limit = (0, 0)  # of open files, as it was before lift_limit()
         self._single_layers: bool | None = None  # whether overlays take their layers one by one; None: not tried yet
         self._collected: dict[int, CollectedLayers] = {}  # the overlays under way that do not
 
@@ -336,6 +339,19 @@ class LinuxKernel:
 
     def open_yard(self) -> int:
         return os.open("/..", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def lift_limit(self) -> None:
+        """Let this process have as many files open as it may, until restore_limit()."""
+        import resource
+
+        soft, hard = self._limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft != hard:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+    def restore_limit(self) -> None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_NOFILE, self._limit)
 
     def finish_namespace(self, name: str) -> None:
         """Hold the namespace, and a view of its mount table from this process's root, until the process ends."""

@@ -250,6 +250,12 @@ class FakeKernel:
         self._call("open_yard")
         return self._opened("yard")
 
+    def lift_limit(self) -> None:
+        self._call("lift_limit")
+
+    def restore_limit(self) -> None:
+        self._call("restore_limit")
+
     def finish_namespace(self, name: str) -> None:
         self._call("finish_namespace", name)
 

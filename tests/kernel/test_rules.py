@@ -17,12 +17,13 @@ from pathlib import Path
 import pytest
 
 from mountplan import api
+from mountplan.applier.namespaces import build
 from mountplan.planner import steps as s
 from mountplan.planner.errors import MountplanError, NotGranted, StepRefused
 from mountplan.planner.plan import Plan
 from mountplan.planner.planfile import dump_plan, load_plan
-from tests.hosts import CHECKOUT, InHost, run_in_child
-from tests.trees import ROOT, plan_of, tree
+from tests.hosts import CHECKOUT, InHost, mount, run_in_child
+from tests.trees import MS_SHARED, ROOT, plan_of, tree
 
 pytestmark = pytest.mark.needs_kernel("mountns")
 
@@ -250,6 +251,26 @@ def test_a_build_works_with_256_descriptors() -> None:
         return len(api.apply(big_plan()).tables[0][1].rows)
 
     assert 1501 == run_in_child(script)
+
+
+def test_a_build_with_more_groups_of_the_hosts_than_files_may_be_open(in_host: InHost) -> None:
+    """A seed of each is taken before there is a place to put them. The limit is the caller's again afterwards."""
+
+    def script() -> tuple[int, tuple[int, int]]:
+        mount("none", "/mnt", "tmpfs")
+        spec = ROOT
+        for number in range(300):
+            os.mkdir(f"/mnt/{number}")
+            mount("none", f"/mnt/{number}", "tmpfs")
+            mount("", f"/mnt/{number}", flags=MS_SHARED)
+            spec += f'[peer_group.g{number}]\nhost = "/mnt/{number}"\n'
+            spec += f'[[mount]]\ntarget = "/{number}"\nbind = "/mnt/{number}"\nmaster = "g{number}"\n'
+        plan = plan_of(spec)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, 4096))
+        with build(plan) as built:
+            return len(built.held().table.rows), resource.prlimit(built.pid, resource.RLIMIT_NOFILE)
+
+    assert (301, (256, 4096)) == in_host(script)
 
 
 def give_up_all_capabilities() -> None:
