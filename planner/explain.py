@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from mountplan.planner.propagation import Mount, Process, World, WouldRefuse
+from mountplan.planner.propagation import RULES_6_18, Mount, Process, Rules, World, WouldRefuse
 from mountplan.planner.propagation.objects import Namespace
 from mountplan.planner.propagation.seen import OUTSIDE, Seen, world_of
 from mountplan.planner.propagation.sharing import receivers
@@ -68,8 +68,9 @@ class Origin(NamedTuple):
 class Explainer:
     """Asks about the namespaces in `tables`; the first one, or `subject`, is where paths are looked up."""
 
-    def __init__(self, tables: Tables, subject: str = "") -> None:
+    def __init__(self, tables: Tables, subject: str = "", rules: Rules = RULES_6_18) -> None:
         self.tables = tables
+        self.rules = rules
         names = [name for name, _ in tables]
         self.subject = names.index(subject) if subject else 0
         self.numbers: dict[int, int] = {}
@@ -78,7 +79,7 @@ class Explainer:
 
     def _start(self) -> None:
         """A World as the tables have it. An event changes it, so each has one of its own."""
-        self.seen: Seen = world_of(self.tables)
+        self.seen: Seen = world_of(self.tables, World(self.rules))
         self.ids = {mount: number for made in self.seen.mounts for number, mount in made.items()}
         self.views = {process.namespace: process for process in self.seen.processes}
 

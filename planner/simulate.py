@@ -44,7 +44,7 @@ from mountplan.planner.mountwords import (
     read_umount,
     read_unshare,
 )
-from mountplan.planner.propagation import World, WouldRefuse
+from mountplan.planner.propagation import RULES_6_18, Rules, World, WouldRefuse
 from mountplan.planner.propagation.tables import path_of
 from mountplan.planner.script import ScriptError, Simple, Variable, Word, parse_script
 from mountplan.planner.table import MountRow, MountTable
@@ -90,9 +90,9 @@ class Simulation(NamedTuple):
         return tuple(one for one in self.seen if not one.line)
 
 
-def empty_world() -> Stage:
+def empty_world(rules: Rules = RULES_6_18) -> Stage:
     """Where a script starts if nothing else is said: a namespace whose root is one private, empty tmpfs."""
-    world = World()
+    world = World(rules)
     root = world.superblock("tmpfs")
     return Stage(world, {1: world.boot("1", root)})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from functools import cache
 from typing import Any, NoReturn
@@ -123,6 +124,22 @@ def _rootless(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="whether to use a user namespace (auto: unless it works without one)",
     )
+
+
+def _kernel(parser: argparse.ArgumentParser) -> None:
+    """For every command that asks the model of propagation what would happen."""
+    parser.add_argument(
+        "--kernel",
+        type=_version,
+        metavar="VERSION",
+        help="what another kernel would do, as in 6.1: before 6.17 some things were otherwise (docs/kernels.md)",
+    )
+
+
+def _version(text: str) -> str:
+    if not re.match(r"\d+\.\d+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no version of Linux; write it as in 6.1 or 6.12.48-1-amd64")
+    return text
 
 
 def _no_cache(parser: argparse.ArgumentParser) -> None:
@@ -307,6 +324,7 @@ def _explain(commands: Any) -> None:
     question.add_argument("--mount", metavar="PATH", help="where a mount at PATH would appear")
     question.add_argument("--unmount", metavar="PATH", help="what an unmount of PATH would take away")
     question.add_argument("--why", metavar="MOUNT", help="how the mount at this path can have come there")
+    _kernel(parser)
 
 
 def _simulate(commands: Any) -> None:
@@ -332,6 +350,7 @@ def _simulate(commands: Any) -> None:
     parser.add_argument(
         "--compare-kernel", action="store_true", help="carry it out for real in a throw-away namespace as well"
     )
+    _kernel(parser)
     parser.add_argument("--all", action="store_true", help="fold nothing: show every mount")
 
 

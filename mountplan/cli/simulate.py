@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from mountplan.cli.output import Output
 from mountplan.cli.parser import UsageError
 from mountplan.cli.sources import read
+from mountplan.cli.worlds import rules_for, tables_of
 
 if TYPE_CHECKING:
     from mountplan.planner.actions import Stage
+    from mountplan.planner.propagation import Rules
     from mountplan.planner.simulate import Simulation
 
 
@@ -21,9 +23,11 @@ def simulate(args: argparse.Namespace, output: Output) -> int:
 
     if args.start is not None and args.compare_kernel:
         raise UsageError("--compare-kernel begins with an empty namespace, so --from does not go with it", "simulate")
+    if args.kernel is not None and args.compare_kernel:
+        raise UsageError("--compare-kernel compares with the kernel at hand; leave out --kernel", "simulate")
     name, data = read(args.script)
     text = data.decode("utf-8", "surrogateescape")
-    simulation = carry_out(text, name, _stage(args.start) if args.start is not None else None)
+    simulation = carry_out(text, name, _stage(args.start, rules_for(args.kernel)))
     differences = compare_with_kernel(simulation) if args.compare_kernel else None
     if output.as_json:
         output.data(simulation_data(simulation, differences))
@@ -34,12 +38,15 @@ def simulate(args: argparse.Namespace, output: Output) -> int:
     return 1 if differences else 0
 
 
-def _stage(start: str) -> Stage:
-    from mountplan.cli.worlds import tables_of
+def _stage(start: str | None, rules: Rules) -> Stage:
     from mountplan.planner.actions import Stage
+    from mountplan.planner.propagation import World
     from mountplan.planner.propagation.seen import world_of
+    from mountplan.planner.simulate import empty_world
 
-    seen = world_of(tables_of(start))
+    if start is None:
+        return empty_world(rules)
+    seen = world_of(tables_of(start), World(rules))
     return Stage(seen.world, {1: seen.processes[0]})
 
 

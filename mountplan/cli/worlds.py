@@ -1,5 +1,5 @@
 """What `explain` and `simulate --from` may name -> the tables of all namespaces: a spec, a saved plan, a kept name, or
-a process.
+a process. And as which kernel the model answers.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from mountplan.planner.table import MountRow, MountTable
 
 if TYPE_CHECKING:
     from mountplan.applier.everyone import Inhabited
+    from mountplan.planner.propagation import Rules
 
 Tables = tuple[tuple[str, MountTable], ...]
 
@@ -32,6 +33,13 @@ def tables_of(what: str) -> Tables:
         return (*_of_plan(what), *_tables((ours, *everyone_else({ours.inode}))))
     asked = (of_process(int(what)),) if what.isdecimal() else _of_kept(what)
     return (*((one.name, one.table) for one in asked), *_tables(everyone_else({one.inode for one in asked})))
+
+
+def rules_for(version: str | None) -> Rules:
+    """The model's rules for a kernel that the user names, otherwise for the one at hand."""
+    from mountplan.planner.propagation import rules_of
+
+    return rules_of(version or os.uname().release)
 
 
 def _of_kept(what: str) -> tuple[Inhabited, ...]:

@@ -125,6 +125,41 @@ def test_a_wrong_model_is_found_out(
     assert "at the end: process 1: /mnt: mount is tmpfs on tmpfs at /, and 1 more upon it instead of none" in out
 
 
+SLIDING = """\
+mkdir -p /up /down
+mount -t tmpfs up /up
+mkdir /up/a
+mount --make-shared /up
+mount --bind /up /down
+mount --make-slave /down
+mount -t tmpfs outer /up/a
+mkdir /up/a/b
+mount -t tmpfs inner /up/a/b
+mount -t tmpfs local /down/a/b
+umount -l /up/a
+"""
+
+
+@pytest.mark.parametrize(("version", "expected"), [("6.12", {"/down/a"}), ("6.18.2-generic", {"/down/a", "/down/a/b"})])
+def test_another_kernel_can_be_asked_for(
+    version: str, expected: set[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before Linux 6.17, what covered a mount that goes slid down as far as anything below it went."""
+    assert 0 == main(["simulate", "--kernel", version, "--json", written(tmp_path, SLIDING)])
+    (final,) = json.loads(capsys.readouterr().out)["namespaces"]
+    assert expected == {row["mountpoint"] for row in final["mounts"] if row["mountpoint"].startswith("/down/")}
+
+
+def test_what_is_no_kernel_and_what_is_another_one_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = written(tmp_path, "mkdir /a\n")
+    for arguments, told in (
+        (["--kernel", "noble"], "'noble' is no version of Linux; write it as in 6.1"),
+        (["--kernel", "6.1", "--compare-kernel"], "compares with the kernel at hand"),
+    ):
+        assert 2 == main(["simulate", *arguments, name])
+        assert told in capsys.readouterr().err
+
+
 def test_comparing_goes_with_an_empty_beginning_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = written(tmp_path, "mkdir /a\n")
     assert 2 == main(["simulate", "--compare-kernel", "--from", str(os.getpid()), name])
