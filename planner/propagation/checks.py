@@ -20,6 +20,12 @@ def check_frozen(mount: Mount, attributes: int) -> None:
         raise WouldRefuse(errno.EPERM, "an attribute is locked, as a more privileged user has set it")
 
 
+def check_not_removed(node: Node) -> None:
+    """ENOENT if it has no name any more: nothing can be mounted on it or made in it (cant_mount, IS_DEADDIR)."""
+    if node.removed:
+        raise WouldRefuse(errno.ENOENT, f"{node.path} has been removed")
+
+
 def has_locked_children(mount: Mount, node: Node) -> bool:
     """Whether a copy from `node` on would show what a locked mount hides (has_locked_children)."""
     return any(child.locked and child.mountpoint.is_within(node) for child in mount.children)

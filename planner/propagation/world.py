@@ -12,10 +12,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from mountplan.planner.attributes import ATIME_MASK, IDMAP, NODIRATIME, RDONLY, STRICTATIME, Change, applied
+from mountplan.planner.propagation import files
 from mountplan.planner.propagation.attaching import attach_tree, lock_tree
 from mountplan.planner.propagation.checks import (
     check_beneath,
     check_frozen,
+    check_not_removed,
     has_locked_children,
     is_detached_root,
     is_own_detached,
@@ -373,79 +375,19 @@ class World:
         process.root = self._use(process.root, place)
         process.cwd = self._use(process.cwd, place)
 
+    # --- names in filesystems
+
     def mkdir(self, process: Process, path: str, *, directory: bool = True, parents: bool = False) -> None:
         """mkdir(2), or with directory=False a new empty file. With `parents`, as mkdir -p."""
-        names = [name for name in path.split("/") if name]
-        if parents:
-            for count in range(1, len(names)):
-                above = "/" * path.startswith("/") + "/".join(names[:count])
-                try:
-                    walk(process, above, directory=True)
-                except WouldRefuse as refusal:
-                    if refusal.errno != errno.ENOENT:
-                        raise
-                    self.mkdir(process, above)
-        head, _, name = path.rstrip("/").rpartition("/")
-        mount, node = walk(process, head or ("/" if path.startswith("/") else "."), directory=True)
-        superblock = node.superblock
-        if not name or name in node.children:
-            if parents or not directory:
-                return
-            raise WouldRefuse(errno.EEXIST, f"{path} is there already")
-        self._check_writable(mount)
-        self._check_not_removed(node)
-        node.children[name] = Node(superblock, node, name, directory)
+        files.make(process, path, directory=directory, parents=parents)
 
     def remove(self, process: Process, path: str, *, directory: bool = True) -> None:
-        """rmdir(2), or with directory=False unlink(2). EBUSY if something is mounted there in the caller's namespace.
-
-        What is mounted there in other namespaces is unmounted, without propagation (vfs_rmdir, vfs_unlink; Linux 3.18).
-        """
-        _, above, name = self._parent_of(process, path, directory=directory)
-        node = above.superblock.find(above, name)
-        if node is None:
-            raise WouldRefuse(errno.ENOENT, f"there is no {name} in {above.path}")
-        self._check_kind(node, directory=directory)
-        self._check_no_mountpoint(process, node)
-        if node.children:
-            raise WouldRefuse(errno.ENOTEMPTY, f"{path} is not empty")
-        node.remove()
-        self._detach_mounts(node)
+        """rmdir(2), or with directory=False unlink(2)."""
+        files.remove(process, path, self.rules, directory=directory)
 
     def rename(self, process: Process, old: str, new: str) -> None:
-        """rename(2). What is mounted at `old` in other namespaces moves along; what is mounted at `new` goes there."""
-        places = []
-        for path in (old, new):
-            head, _, name = path.rpartition("/")
-            places.append((*walk(process, head or ("/" if path.startswith("/") else "."), directory=True), name))
-        (mount, above, name), (other, new_above, new_name) = places
-        if mount is not other:
-            raise WouldRefuse(errno.EXDEV, "the two are not in the same mount")
-        for one in (name, new_name):
-            if one in ("", ".", ".."):
-                raise WouldRefuse(errno.EBUSY, "the root, . and .. cannot be renamed")
-        self._check_writable(mount)
-        node = above.superblock.find(above, name)
-        if node is None:
-            raise WouldRefuse(errno.ENOENT, f"there is no {name} in {above.path}")
-        target = new_above.children.get(new_name)
-        if new_above.is_within(node):
-            raise invalid("the target is in the directory that is renamed")
-        if target is not None and above.is_within(target):
-            raise WouldRefuse(errno.ENOTEMPTY, f"{new} is not empty")
-        if node is target:
-            return
-        if target is not None:
-            self._check_kind(target, directory=node.is_directory)
-            self._check_no_mountpoint(process, node)
-            self._check_no_mountpoint(process, target)
-            if target.children:
-                raise WouldRefuse(errno.ENOTEMPTY, f"{new} is not empty")
-            target.remove()
-            self._detach_mounts(target)
-        else:
-            self._check_no_mountpoint(process, node)
-        node.rename(new_above, new_name)
+        """rename(2)."""
+        files.rename(process, old, new, self.rules)
 
     # --- the calls with descriptors
 
@@ -549,44 +491,6 @@ class World:
 
     # --- what the calls share
 
-    def _parent_of(self, process: Process, path: str, *, directory: bool) -> tuple[Mount, Node, str]:
-        """The directory in which the last part of `path` is to be removed, and that part."""
-        head, _, name = path.rpartition("/")
-        mount, above = walk(process, head or ("/" if path.startswith("/") else "."), directory=True)
-        if name in ("", ".", ".."):
-            if not directory:
-                raise WouldRefuse(errno.EISDIR, "it is a directory")
-            number = {"": errno.EBUSY, ".": errno.EINVAL, "..": errno.ENOTEMPTY}[name]
-            raise WouldRefuse(number, "the root, . and .. cannot be removed")
-        self._check_writable(mount)
-        return mount, above, name
-
-    def _check_writable(self, mount: Mount) -> None:
-        if mount.superblock.read_only or mount.attributes & RDONLY:
-            raise WouldRefuse(errno.EROFS, "the filesystem is read-only there")
-
-    def _check_kind(self, node: Node, *, directory: bool) -> None:
-        """may_delete."""
-        if node.is_directory != directory:
-            if node.is_directory:
-                raise WouldRefuse(errno.EISDIR, f"{node.path} is a directory")
-            raise WouldRefuse(errno.ENOTDIR, f"{node.path} is not a directory")
-
-    def _check_no_mountpoint(self, process: Process, node: Node) -> None:
-        """EBUSY, but only if it is one in the caller's own namespace (is_local_mountpoint)."""
-        if any(mount.namespace is process.namespace for mount in node.mounted):
-            raise WouldRefuse(errno.EBUSY, f"something is mounted on {node.path} in the caller's namespace")
-
-    def _detach_mounts(self, node: Node) -> None:
-        """What is mounted on a node that has gone goes as well, wherever that is (__detach_mounts)."""
-        for mount in list(reversed(node.mounted)):
-            if mount not in node.mounted:
-                continue
-            if mount.namespace is None:
-                detach(mount)
-            else:
-                unmount_tree(mount, self.rules, connected=True)
-
     def _at(self, process: Process, where: Where) -> Place:
         return where.place if isinstance(where, Handle) else walk(process, where)
 
@@ -606,12 +510,8 @@ class World:
         if place[0].namespace is None:
             raise WouldRefuse(errno.ENOENT, "the mount has been unmounted")
         found = into_mounts(*place)
-        self._check_not_removed(found[1])
+        check_not_removed(found[1])
         return found
-
-    def _check_not_removed(self, node: Node) -> None:
-        if node.removed:
-            raise WouldRefuse(errno.ENOENT, f"{node.path} has been removed")
 
     def _new_mount(self, superblock: Superblock, source: str, attributes: int) -> Mount:
         mount = Mount(self.numbers.next_mount(), superblock.root, source)
@@ -663,7 +563,7 @@ class World:
             if over.parent is None:
                 raise invalid("nothing can be mounted beneath the lowest mount of a namespace")
             parent, mountpoint = over.parent, over.mountpoint
-        self._check_not_removed(mountpoint)
+        check_not_removed(mountpoint)
         if mount.namespace is process.namespace:
             if mount.parent is None or mount.locked:
                 raise invalid("the source is locked, or the lowest mount of the namespace")
