@@ -123,9 +123,7 @@ def _commit(copy: Mount, owner: UserNamespace) -> None:
         lock_tree(copy)
     there = parent.above.get(copy.mountpoint)
     if copy.namespace is None:
-        for mount in copy.tree():
-            mount.namespace = namespace
-            namespace.mounts[mount] = None
+        namespace.add(copy.tree())
         namespace.pending = 0
     make_visible(copy)
     if there is not None:

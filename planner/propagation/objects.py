@@ -7,7 +7,7 @@ order decides which mount becomes whose master, and which copy is made first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 
 class Node:
@@ -191,6 +191,12 @@ class Namespace:
         self.root: Mount | None = None
         self.mounts: dict[Mount, None] = {}
         self.pending = 0  # mounts counted against the limit, but not in `mounts` yet
+
+    def add(self, mounts: Iterable[Mount]) -> None:
+        """The mounts, which are in no other, are in this one from now on (mnt_add_to_ns)."""
+        for mount in mounts:
+            mount.namespace = self
+            self.mounts[mount] = None
 
     def __repr__(self) -> str:
         return f"<namespace {self.name}>"

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from mountplan.planner.attributes import parse_shown
 from mountplan.planner.errors import TableError
 from mountplan.planner.paths import TargetPath
-from mountplan.planner.propagation.objects import Mount, Namespace, Node, Process, Superblock, attach
+from mountplan.planner.propagation.namespaces import first_namespace
+from mountplan.planner.propagation.objects import Mount, Node, Process, Superblock, attach
 from mountplan.planner.propagation.sharing import add_slave_behind, add_slave_first, join_ring
 from mountplan.planner.propagation.world import World
 from mountplan.planner.table import MountRow, MountTable
@@ -56,27 +57,22 @@ class _Builder:
 
     def add(self, name: str, table: MountTable) -> None:
         by_id = table.by_id()
-        namespace = Namespace(name, self.world.initial_user)
         made: dict[int, Mount] = {}
         roots = [row for row in table.rows if row.parent_id not in by_id or row.parent_id == row.mount_id]
         if len(roots) != 1:
             raise TableError(f"{name}: the table has {len(roots)} roots, so it cannot be understood")
-        rootfs = Superblock("rootfs", "rootfs")
-        bottom = Mount(self.world.numbers.next_mount(), rootfs.root, "rootfs")
+        namespace, bottom = first_namespace(name, self.world.initial_user, self.world.numbers)
         for row in sorted(table.rows, key=lambda row: row.mount_id):
             made[row.mount_id] = self._mount(row)
-        for row in _parents_first(table, roots[0]):
+        rows = _parents_first(table, roots[0])
+        namespace.add(made[row.mount_id] for row in rows)
+        for row in rows:
             mount = made[row.mount_id]
-            mount.namespace = namespace
-            namespace.mounts[mount] = None
             if row is roots[0]:
-                attach(mount, bottom, rootfs.root)
+                attach(mount, bottom, bottom.root)
                 continue
             parent, parent_row = made[row.parent_id], by_id[row.parent_id]
             attach(mount, parent, self._mountpoint(row, parent_row, parent))
-        bottom.namespace = namespace
-        namespace.mounts[bottom] = None
-        namespace.root = bottom
         self.world.namespaces.append(namespace)
         root = made[roots[0].mount_id]
         self.processes.append(self.world.add_process(name, namespace, (root, root.root), self.world.initial_user))
@@ -161,21 +157,15 @@ class _Builder:
                 missing[group] = mount, row.propagate_from
         if not missing:
             return
-        outside = Namespace(OUTSIDE, self.world.initial_user)
+        outside, bottom = first_namespace(OUTSIDE, self.world.initial_user, self.world.numbers)
         self.world.namespaces.append(outside)
-        rootfs = Superblock("rootfs", "rootfs")
-        bottom = Mount(self.world.numbers.next_mount(), rootfs.root, "rootfs")
-        bottom.namespace = outside
-        outside.mounts[bottom] = None
-        outside.root = bottom
         for group, (slave, _) in missing.items():
             mount = Mount(self.world.numbers.next_mount(), slave.superblock.root, slave.source)
             mount.attributes = slave.attributes
             mount.group = group
             mount.shared = True
-            mount.namespace = outside
-            outside.mounts[mount] = None
-            attach(mount, bottom, rootfs.make(f"/{group}"))
+            outside.add([mount])
+            attach(mount, bottom, bottom.superblock.make(f"/{group}"))
             first[group] = mount
         for group, (_, above) in missing.items():
             if above and first.get(self._group(above)) is not None:

@@ -11,9 +11,9 @@ import errno
 from collections.abc import Callable
 from typing import NamedTuple
 
-from mountplan.planner.attributes import ATIME_MASK, IDMAP, NODIRATIME, RDONLY, STRICTATIME, Change, applied
+from mountplan.planner.attributes import ATIME_MASK, IDMAP, NODIRATIME, RDONLY, Change, applied
 from mountplan.planner.propagation import files
-from mountplan.planner.propagation.attaching import attach_tree, lock_tree
+from mountplan.planner.propagation.attaching import attach_tree
 from mountplan.planner.propagation.checks import (
     check_beneath,
     check_frozen,
@@ -23,6 +23,7 @@ from mountplan.planner.propagation.checks import (
     is_own_detached,
 )
 from mountplan.planner.propagation.copying import clone_mount, copy_tree
+from mountplan.planner.propagation.namespaces import copy_namespace, detached_namespace, first_namespace
 from mountplan.planner.propagation.objects import (
     Handle,
     Mount,
@@ -94,21 +95,13 @@ class World:
     def boot(self, name: str, root: Superblock, source: str = "none", attributes: int = 0) -> Process:
         """A namespace with one private mount of `root`, and a process in it.
 
-        As on a real machine, that mount hangs on another one that nobody can see, so that pivot_root can be made. Who
-        unmounts the root and enters the namespace again finds that one empty and read-only.
+        Who unmounts the root and enters the namespace again finds the namespace's lowest mount.
         """
-        rootfs = Superblock("rootfs", "rootfs")
-        namespace = Namespace(name, self.initial_user)
+        namespace, bottom = first_namespace(name, self.initial_user, self.numbers)
         self.namespaces.append(namespace)
-        bottom = Mount(self.numbers.next_mount(), rootfs.root, "rootfs")
-        bottom.attributes = RDONLY | STRICTATIME
-        mount = Mount(self.numbers.next_mount(), root.root, source)
-        mount.attributes = attributes
-        for one in (bottom, mount):
-            one.namespace = namespace
-            namespace.mounts[one] = None
-        namespace.root = bottom
-        attach(mount, bottom, rootfs.root)
+        mount = self._new_mount(root, source, attributes)
+        namespace.add([mount])
+        attach(mount, bottom, bottom.root)
         return self.add_process(name, namespace, (mount, mount.root), self.initial_user)
 
     def add_process(self, name: str, namespace: Namespace, root: Place, user: UserNamespace) -> Process:
@@ -318,25 +311,8 @@ class World:
         elif not process.user.rules_over(process.namespace.owner):
             raise WouldRefuse(errno.EPERM, "CAP_SYS_ADMIN is needed")
         old = process.namespace
-        foreign = process.user is not old.owner
-        assert old.root is not None
-        top = copy_tree(old.root, old.root.root, self.numbers, self.rules, slave=foreign, unbindable=True)
-        if foreign:
-            lock_tree(top)
-        namespace = Namespace(name, process.user)
-        namespace.root = top
-        copies = top.tree()
-        for mount in copies:
-            mount.namespace = namespace
-            namespace.mounts[mount] = None
+        namespace, copy_of = copy_namespace(old, name, process.user, self.numbers, self.rules)
         self.namespaces.append(namespace)
-        originals = iter(old.root.tree())
-        copy_of = {}
-        for mount in copies:
-            original = next(originals)
-            while original.root is not mount.root:  # a namespace file, which has not been copied
-                original = next(originals)
-            copy_of[original] = mount
         if process.root[0] in copy_of:
             process.root = self._use(process.root, (copy_of[process.root[0]], process.root[1]))
         if process.cwd[0] in copy_of:
@@ -588,13 +564,7 @@ class World:
         self._attach(process, mount, parent, mountpoint)
 
     def _detached(self, process: Process, mount: Mount, node: Node, origin: Namespace | None) -> Handle:
-        namespace = Namespace(
-            "", process.namespace.owner, anonymous=True, origin=origin, pass_on=self.rules.detached_pass_on
-        )
-        namespace.root = mount
-        for one in mount.tree():
-            one.namespace = namespace
-            namespace.mounts[one] = None
+        detached_namespace(mount, process.namespace.owner, origin, self.rules)
         mount.users += 1
         return Handle((mount, node), detached=True)
 
