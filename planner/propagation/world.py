@@ -17,10 +17,15 @@ from mountplan.planner.propagation.attaching import attach_tree
 from mountplan.planner.propagation.checks import (
     check_beneath,
     check_frozen,
+    check_may_mount,
+    check_move,
     check_not_removed,
+    check_own,
+    check_pivot,
     has_locked_children,
     is_detached_root,
     is_own_detached,
+    lock_target,
 )
 from mountplan.planner.propagation.copying import clone_mount, copy_tree
 from mountplan.planner.propagation.namespaces import copy_namespace, detached_namespace, first_namespace
@@ -49,7 +54,7 @@ from mountplan.planner.propagation.sharing import (
 )
 from mountplan.planner.propagation.tables import table_of
 from mountplan.planner.propagation.unmounting import is_busy, unmount_tree
-from mountplan.planner.propagation.walking import into_mounts, is_reachable, walk
+from mountplan.planner.propagation.walking import into_mounts, walk
 from mountplan.planner.table import MountTable
 
 MOUNT_MAX = 100_000  # fs.mount-max as kernels come
@@ -134,7 +139,7 @@ class World:
         EBUSY if the same filesystem is already mounted there. `fill` puts directories into a new instance.
         """
         place = walk(process, target)
-        self._may_mount(process)
+        check_may_mount(process)
         if superblock is None:
             superblock = self.superblock(fstype, options=options)
             superblock.owner = process.user
@@ -142,8 +147,8 @@ class World:
             if fill is not None:
                 fill(superblock)
         mount = self._new_mount(superblock, source, attributes)
-        parent, node = self._lock_target(place)
-        self._check_own(process, parent)
+        parent, node = lock_target(place)
+        check_own(process, parent)
         if parent.superblock is superblock and parent.root is node:
             raise WouldRefuse(errno.EBUSY, "the same filesystem is already mounted there")
         self._graft(process, mount, parent, node)
@@ -152,10 +157,10 @@ class World:
     def bind(self, process: Process, source: str, target: str, *, recursive: bool = False) -> Mount:
         """mount --bind and --rbind (do_loopback)."""
         place = walk(process, target)
-        self._may_mount(process)
+        check_may_mount(process)
         old = walk(process, source)
-        parent, node = self._lock_target(place)
-        self._check_own(process, parent)
+        parent, node = lock_target(place)
+        check_own(process, parent)
         mount = self._copy_for(process, old, recursive)
         try:
             self._graft(process, mount, parent, node)
@@ -167,14 +172,14 @@ class World:
     def move(self, process: Process, source: str, target: str) -> None:
         """mount --move (do_move_mount_old)."""
         place = walk(process, target)
-        self._may_mount(process)
+        check_may_mount(process)
         old = walk(process, source)
         self._move(process, old, place, beneath=False)
 
     def change_type(self, process: Process, target: Where, kind: Kind, *, recursive: bool = False) -> None:
         """mount --make-KIND and --make-rKIND (do_change_type)."""
         mount, node = self._at(process, target)
-        self._may_mount(process)
+        check_may_mount(process)
         if node is not mount.root:
             raise invalid("it is not a mount point")
         namespace = mount.namespace
@@ -194,11 +199,11 @@ class World:
         With `keep_times`, which is so unless the flags say something about access times, those stay as they are.
         """
         mount, node = self._at(process, target)
-        self._may_mount(process)
+        check_may_mount(process)
         if keep_times:
             kept = ATIME_MASK | NODIRATIME
             attributes = (attributes & ~kept) | (mount.attributes & kept)
-        self._check_own(process, mount)
+        check_own(process, mount)
         if node is not mount.root:
             raise invalid("it is not a mount point")
         check_frozen(mount, attributes)
@@ -219,10 +224,10 @@ class World:
         Unlike other calls it goes from the process's root on to what covers that (LOOKUP_MOUNTPOINT).
         """
         mount, node = into_mounts(*walk(process, target))
-        self._may_mount(process)
+        check_may_mount(process)
         if node is not mount.root:
             raise invalid("it is not a mount point")
-        self._check_own(process, mount)
+        check_own(process, mount)
         if mount.locked:
             raise invalid("the mount is locked, as part of what a more privileged user has mounted")
         if mount is process.root[0] and not lazy:
@@ -244,43 +249,20 @@ class World:
         """pivot_root(2). Processes whose root or working directory is the old root get the new one."""
         new = walk(process, new_root, directory=True)
         old = walk(process, put_old, directory=True)
-        self._may_mount(process)
-        old_mount, old_node = self._lock_target(old)
-        new_mount, new_node = new
-        root_mount, root_node = process.root
-        # A mount without a parent counts as its own.
-        for mount in (old_mount, new_mount.parent or new_mount, root_mount.parent or root_mount):
-            if mount.shared:
-                raise invalid("the parent of the old or the new root, or what the old root is put upon, is shared")
-        self._check_own(process, root_mount)
-        self._check_own(process, new_mount)
-        if new_mount.locked:
-            raise invalid("the new root is locked")
-        if new_node.removed:
-            raise WouldRefuse(errno.ENOENT, "the new root has been removed")
-        if new_mount is root_mount or old_mount is root_mount:
-            raise WouldRefuse(errno.EBUSY, "the new root, or the place for the old one, is on the current root mount")
-        if root_node is not root_mount.root:
-            raise invalid("the current root is not a mount point")
-        if root_mount.parent is None:
-            raise invalid("the current root is the lowest mount of the namespace")
-        if new_node is not new_mount.root:
-            raise invalid("the new root is not a mount point")
-        if new_mount.parent is None:
-            raise invalid("the new root is the lowest mount of the namespace")
-        if not is_reachable(old_mount, old_node, new):
-            raise invalid("the place for the old root is not below the new one")
-        if not is_reachable(new_mount, new_node, process.root):
-            raise invalid("the new root is not below the current one")
+        check_may_mount(process)
+        old = lock_target(old)
+        check_pivot(process, new, old)
+        new_mount, before = new[0], process.root
+        root_mount = before[0]
         detach(new_mount)
         if root_mount.locked:
             new_mount.locked = True
             root_mount.locked = False
         parent, mountpoint = root_mount.parent, root_mount.mountpoint
+        assert parent is not None
         detach(root_mount)
         attach(new_mount, parent, mountpoint)
-        attach(root_mount, old_mount, old_node)
-        before = (root_mount, root_node)
+        attach(root_mount, *old)
         for one in self.processes:
             if one.root == before:
                 one.root = self._use(one.root, new)
@@ -369,14 +351,14 @@ class World:
 
     def fsmount(self, process: Process, superblock: Superblock, source: str = "none", attributes: int = 0) -> Handle:
         """fsopen(2) to fsmount(2): a detached mount of a new filesystem."""
-        self._may_mount(process)
+        check_may_mount(process)
         mount = self._new_mount(superblock, source, attributes)
         return self._detached(process, mount, mount.root, None)
 
     def open_tree(self, process: Process, path: Where, *, clone: bool = False, recursive: bool = False) -> Handle:
         """open_tree(2): a descriptor on a place, or with `clone` on a detached copy (open_detached_copy)."""
         if clone:
-            self._may_mount(process)
+            check_may_mount(process)
         place = self._at(process, path)
         if not clone:
             place[0].users += 1
@@ -399,7 +381,7 @@ class World:
         """move_mount(2); with `beneath` as MOVE_MOUNT_BENEATH (Linux 6.5): below what is topmost at the target."""
         if beneath and not self.rules.beneath:
             raise invalid("this kernel does not know MOVE_MOUNT_BENEATH")
-        self._may_mount(process)
+        check_may_mount(process)
         place = self._at(process, target)
         old = self._at(process, source)
         self._move(process, old, place, beneath=beneath)
@@ -409,7 +391,7 @@ class World:
 
         An unbindable target is let in, and is not unbindable any more once it is shared (do_set_group).
         """
-        self._may_mount(process)
+        check_may_mount(process)
         to, to_node = self._at(process, target)
         other, other_node = self._at(process, source)
         for mount in (other, to):
@@ -440,7 +422,7 @@ class World:
         self, process: Process, target: Where, change: Change, *, kind: Kind | None = None, recursive: bool = False
     ) -> None:
         """mount_setattr(2): on all mounts of the tree or on none (do_mount_setattr)."""
-        self._may_mount(process)
+        check_may_mount(process)
         if not change.set and not change.clear and kind is None:
             return
         if change.set & ATIME_MASK and change.clear & ATIME_MASK != ATIME_MASK:
@@ -472,22 +454,6 @@ class World:
 
     def _directory(self, process: Process, where: Where) -> Place:
         return where.place if isinstance(where, Handle) else walk(process, where, directory=True)
-
-    def _may_mount(self, process: Process) -> None:
-        if not process.user.rules_over(process.namespace.owner):
-            raise WouldRefuse(errno.EPERM, "CAP_SYS_ADMIN over the mount namespace is needed")
-
-    def _check_own(self, process: Process, mount: Mount) -> None:
-        if mount.namespace is not process.namespace:
-            raise invalid("the mount is not in the caller's namespace")
-
-    def _lock_target(self, place: Place) -> Place:
-        """The mount and the mountpoint that something would be mounted on: whatever is topmost there (lock_mount)."""
-        if place[0].namespace is None:
-            raise WouldRefuse(errno.ENOENT, "the mount has been unmounted")
-        found = into_mounts(*place)
-        check_not_removed(found[1])
-        return found
 
     def _new_mount(self, superblock: Superblock, source: str, attributes: int) -> Mount:
         mount = Mount(self.numbers.next_mount(), superblock.root, source)
@@ -523,7 +489,7 @@ class World:
             self.spread.append(Spread(parent, copy, (copy.parent, copy.mountpoint), True))
 
     def _move(self, process: Process, old: Place, place: Place, *, beneath: bool) -> None:
-        """do_move_mount, with can_move_mount_beneath."""
+        """do_move_mount."""
         mount, node = old
         if node is not mount.root:
             raise invalid("the source is not a mount point")
@@ -540,21 +506,7 @@ class World:
                 raise invalid("nothing can be mounted beneath the lowest mount of a namespace")
             parent, mountpoint = over.parent, over.mountpoint
         check_not_removed(mountpoint)
-        if mount.namespace is process.namespace:
-            if mount.parent is None or mount.locked:
-                raise invalid("the source is locked, or the lowest mount of the namespace")
-            self._check_own(process, parent)
-            if mount.parent.shared:
-                raise invalid("the parent of the source is shared")
-        else:
-            if not is_detached_root(mount):
-                raise invalid("the source is neither in the caller's namespace nor the root of a detached tree")
-            if mount.namespace is parent.namespace:
-                raise invalid("the target is in the tree that is moved")
-            if parent.namespace is not process.namespace and not (
-                is_own_detached(process, parent) and self.rules.detached_sources
-            ):
-                raise invalid("the target is not in the caller's namespace")
+        check_move(process, mount, parent, self.rules)
         if beneath:
             check_beneath(process, mount, over, parent, mountpoint)
         if parent.shared and any(one.unbindable for one in mount.tree()):
