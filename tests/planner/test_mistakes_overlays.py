@@ -1,0 +1,160 @@
+"""Mistakes about overlays: their layers, upper and work directories."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.planner.mistakes import ROOT, mistakes, one, tmpfs
+
+UPPER = 'upper = { mount = "root", path = "/up" }\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "what", "remedy"),
+    [
+        one(
+            "an overlay without layers",
+            ROOT + '[[mount]]\ntarget = "/a"\ntype = "overlay"',
+            "mount[1]",
+            "an overlay needs layers",
+            'add layers = ["/top", "/below"], the topmost first',
+        ),
+        one(
+            "layers of something else",
+            ROOT + tmpfs("/a", 'layers = ["/data/dir"]'),
+            "mount[1].layers",
+            'only type = "overlay" has layers, not "tmpfs"',
+            'write type = "overlay"',
+        ),
+        one(
+            "an upper layer of something else",
+            ROOT + tmpfs("/a", 'upper = "/data/dir"'),
+            "mount[1].upper",
+            'only type = "overlay" has an upper layer, not "tmpfs"',
+            "leave it out",
+        ),
+        one(
+            "a layer that the host does not have",
+            ROOT + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/missing", "/other"]',
+            "mount[1].layers[0]",
+            'host path "/missing": no such file or directory',
+            "create the directory on the host first, or name one that exists",
+        ),
+        one(
+            "a layer that is a file",
+            ROOT + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/data/dir", "/data/file"]',
+            "mount[1].layers[1]",
+            '"/data/file" is a file, not a directory',
+            "name a directory",
+        ),
+        one(
+            "a layer that nothing makes",
+            ROOT
+            + tmpfs("/s", 'id = "s"')
+            + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = [{ mount = "s", path = "/base" }, "/other"]',
+            "mount[2].layers[0]",
+            'nothing provides "/base" in fs:s',
+            'declare it there: [[mount.file]] with path = "/base" and directory = true',
+        ),
+        one(
+            "a layer that the spec makes a file",
+            ROOT
+            + tmpfs("/s", 'id = "s"\n[[mount.file]]\npath = "base"')
+            + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = [{ mount = "s", path = "/base" }, "/other"]',
+            "mount[2].layers[0]",
+            '"/base" in fs:s is a file',
+            'declare it there: [[mount.file]] with path = "/base" and directory = true',
+        ),
+        one(
+            "more layers than the kernel takes",
+            ROOT + f'[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = {[f"/data/l{n}" for n in range(501)]}',
+            "mount[1].layers",
+            "501 layers; the kernel takes 500",
+            "merge some of them",
+        ),
+        one(
+            "work without upper",
+            ROOT + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/data/dir", "/other"]\nwork = "/data/w"',
+            "mount[1].work",
+            "a work directory is of use only with an upper layer",
+            "leave it out, or add upper",
+        ),
+        one(
+            "upper on the host without work",
+            ROOT + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/data/dir"]\nupper = "/other"',
+            "mount[1].upper",
+            "an upper layer needs a work directory on the same mount",
+            "add work = ..., an empty directory beside the upper one",
+        ),
+        one(
+            "work on another filesystem than upper",
+            ROOT
+            + tmpfs("/s", 'id = "s"')
+            + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/data/dir"]\n'
+            + 'upper = { mount = "s", path = "/up" }\nwork = { mount = "root", path = "/work" }',
+            "mount[2].work",
+            "the work directory is on another filesystem than the upper layer",
+            "put both on one",
+        ),
+        one(
+            "work inside upper",
+            ROOT
+            + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/data/dir"]\n'
+            + 'upper = { mount = "root", path = "/up" }\nwork = { mount = "root", path = "/up/work" }',
+            "mount[1].work",
+            "/up/work lies in /up, which is mount[1].upper",
+            "directories of an overlay lie side by side",
+        ),
+        one(
+            "an overlay of one layer",
+            ROOT + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/data/dir"]',
+            "mount[1].layers",
+            "one layer alone makes no overlay",
+            "add a second layer, or upper = ...; or bind that directory, read-only",
+        ),
+        one(
+            "one directory as two layers",
+            ROOT + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/data/dir", "/other", "/data/link"]',
+            "mount[1].layers[2]",
+            "/data/dir is mount[1].layers[0] as well",
+            "an overlay can have each directory once only",
+        ),
+        one(
+            "a layer inside another",
+            ROOT + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/data/dir/sub", "/data/dir"]',
+            "mount[1].layers[0]",
+            "/data/dir/sub lies in /data/dir, which is mount[1].layers[1]",
+            "directories of an overlay lie side by side",
+        ),
+        one(
+            "two overlays with one upper layer",
+            ROOT
+            + ('[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/data/dir"]\n' + UPPER) * 2
+            + 'work = { mount = "root", path = "/work2" }',
+            "mount[2].upper",
+            "/up is taken by mount[1].upper already",
+            "give each overlay directories of its own",
+        ),
+        one(
+            "a layer that is another overlay's upper one",
+            ROOT
+            + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/data/dir"]\n'
+            + UPPER
+            + '[[mount]]\ntarget = "/b"\ntype = "overlay"\nlayers = ["/data/dir", { mount = "root", path = "/up" }]\n',
+            "mount[2].layers[1]",
+            "/up changes: it is mount[1].upper as well",
+            "take a directory that nobody changes",
+        ),
+        one(
+            "an upper layer below a file",
+            ROOT
+            + '[[mount.file]]\npath = "f"\n[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/data/dir"]\n'
+            + 'upper = { mount = "root", path = "/f" }\nwork = { mount = "root", path = "/work" }',
+            "mount[0].file[0].path",
+            "/f has to be a file, but mount[1].upper makes it a directory",
+            "declare each path once, as one thing",
+        ),
+    ],
+)
+def test_a_wrong_overlay_is_told_with_its_place_and_a_remedy(text: str, key: str, what: str, remedy: str) -> None:
+    assert [(key, what, remedy)] == mistakes(text)
