@@ -16,7 +16,7 @@ from mountplan.planner.errors import SpecError
 from mountplan.planner.host import Host
 from mountplan.planner.masks import expand_masks
 from mountplan.planner.overlays import settle_layers
-from mountplan.planner.paths import ROOT, TargetPath
+from mountplan.planner.paths import TargetPath
 from mountplan.planner.placement import copy_bound_trees, leave_out_unsupported, make_mountpoints, place_mounts
 from mountplan.planner.plan import RunSettings
 from mountplan.planner.sharing import find_groups
@@ -173,6 +173,7 @@ def _sources(draft: Draft) -> list[tuple[str, MountPath]]:
 
 
 def _settle(draft: Draft, context: Context) -> None:
+    """Find what one mount is of: what it binds, or a filesystem of its own."""
     spec, key, wrong = draft.spec, draft.key, context.mistakes.add
     if spec.unsupported is not None:
         return
@@ -202,53 +203,44 @@ def _settle(draft: Draft, context: Context) -> None:
         return
     if spec.recursive:
         wrong(f"{key}.recursive", "only a bind can be recursive", "leave it out, or bind something")
-    if (spec.type == "overlay") != bool(spec.layers):
+    _settle_filesystem(draft, spec.type, context)
+
+
+def _settle_filesystem(draft: Draft, fstype: str, context: Context) -> None:
+    """Give a mount that is no bind its filesystem: a new one, or the one of that type that there is already."""
+    spec, key, wrong = draft.spec, draft.key, context.mistakes.add
+    if (fstype == "overlay") != bool(spec.layers):
         if spec.layers:
-            wrong(f"{key}.layers", f'only type = "overlay" has layers, not "{spec.type}"', 'write type = "overlay"')
+            wrong(f"{key}.layers", f'only type = "overlay" has layers, not "{fstype}"', 'write type = "overlay"')
         else:
             wrong(key, "an overlay needs layers", 'add layers = ["/top", "/below"], the topmost first')
         return
-    if spec.upper is not None and spec.type != "overlay":
-        wrong(f"{key}.upper", f'only type = "overlay" has an upper layer, not "{spec.type}"', "leave it out")
-    if spec.type in SINGLE:
-        name = f"fs:{spec.type}"
-        if name in context.filesystems:
-            _join_filesystem(draft, context.filesystems[name])
-            if _options(draft, context) + _kept_flags(spec.type, context) != context.filesystems[name].fixed.options:
-                wrong(
-                    f"{key}.options",
-                    f"there is one {spec.type} only, and another mount gives it other options",
-                    "give all mounts of it the same options",
-                )
-            return
-    else:
-        name = f"fs:{draft.name}"
-    options = _options(draft, context) + _kept_flags(spec.type, context)
-    inside = inside_of(spec.type)
-    seal = inside == "own" and ("ro", True) in options
-    image = ""
-    if spec.image is not None:
-        found = context.look(spec.image, f"{key}.image", "name an image file that exists")
-        if found is not None:
-            image = found.path
-            if found.kind not in ("file", "block"):
-                wrong(f"{key}.image", f'"{spec.image}" is a {found.kind}', "name an image file")
-        if spec.source is not None:
-            wrong(f"{key}.source", "the source of an image is the loop device that it is behind", "leave it out")
-        inside = "opaque"
-    contents = _find_contents(draft, context) if spec.contents is not None else ""
-    if contents:
-        inside = "opaque"
+    if spec.upper is not None and fstype != "overlay":
+        wrong(f"{key}.upper", f'only type = "overlay" has an upper layer, not "{fstype}"', "leave it out")
+    options = _options(draft, context) + _kept_flags(fstype, context)
+    name = f"fs:{fstype}" if fstype in SINGLE else f"fs:{draft.name}"
+    if fstype in SINGLE and name in context.filesystems:
+        _join_filesystem(draft, context.filesystems[name])
+        if options != context.filesystems[name].fixed.options:
+            wrong(
+                f"{key}.options",
+                f"there is one {fstype} only, and another mount gives it other options",
+                "give all mounts of it the same options",
+            )
+        return
+    inside = inside_of(fstype)
+    image = _find_image(draft, spec.image, context) if spec.image is not None else ""
+    contents = _find_contents(draft, spec.contents, context) if spec.contents is not None else ""
     fixed = Filesystem(
         name=name,
-        fstype=spec.type,
-        inside=inside,
+        fstype=fstype,
+        inside="opaque" if spec.image is not None or contents else inside,
         origin=key,
-        source="" if spec.image is not None else spec.source or spec.type,
+        source="" if spec.image is not None else spec.source or fstype,
         options=options,
         image=image,
         contents=contents,
-        seal=seal,
+        seal=inside == "own" and ("ro", True) in options,
     )
     filesystem = context.filesystems[name] = FilesystemDraft(fixed)
     _join_filesystem(draft, filesystem)
@@ -256,9 +248,20 @@ def _settle(draft: Draft, context: Context) -> None:
         settle_layers(draft, filesystem, context)
 
 
-def _find_contents(draft: Draft, context: Context) -> str:
+def _find_image(draft: Draft, path: str, context: Context) -> str:
+    """The file that a filesystem is in, as the host knows it; "" if it is not there."""
+    key, wrong = draft.key, context.mistakes.add
+    found = context.look(path, f"{key}.image", "name an image file that exists")
+    if found is not None and found.kind not in ("file", "block"):
+        wrong(f"{key}.image", f'"{path}" is a {found.kind}', "name an image file")
+    if draft.spec.source is not None:
+        wrong(f"{key}.source", "the source of an image is the loop device that it is behind", "leave it out")
+    return found.path if found is not None else ""
+
+
+def _find_contents(draft: Draft, path: str, context: Context) -> str:
     """The directory that a new filesystem is filled with, as the host knows it; "" if that is a mistake."""
-    path, key, wrong = draft.spec.contents or "", f"{draft.key}.contents", context.mistakes.add
+    key, wrong = f"{draft.key}.contents", context.mistakes.add
     if draft.spec.type not in FILLABLE:
         wrong(
             key,
@@ -440,45 +443,12 @@ def _find_unused(context: Context) -> None:
 
 def _freeze(spec: Spec, context: Context, groups: tuple[Group, ...]) -> Topology:
     in_group = {name for group in groups for name in group.members}
-    filesystems = []
-    spans: dict[str, TargetPath] = {}
-    for group in groups:
-        if group.master or not group.host:
-            spans.setdefault(group.filesystem, group.span)
-    for name, draft in context.filesystems.items():
-        fixed = draft.fixed
-        alone = (
-            len(draft.mounts) == 1
-            and draft.mounts[0].root == "/"
-            and draft.mounts[0].name not in in_group
-            and not draft.needs_workbench
-        )
-        filesystems.append(
-            Filesystem(
-                name=name,
-                fstype=fixed.fstype,
-                inside=fixed.inside,
-                origin=fixed.origin,
-                source=fixed.source,
-                options=fixed.options,
-                image=fixed.image,
-                contents=fixed.contents,
-                layers=tuple(draft.layers),
-                upper=draft.upper,
-                work=draft.work,
-                nodes=draft.contents.result(),
-                workbench=not alone,
-                seal=fixed.seal,
-                host_path=fixed.host_path,
-                host_root=fixed.host_root,
-            )
-        )
     run = spec.run
     return Topology(
         name=spec.name or "",
         file=spec.file,
         lines=spec.places.headers(),
-        filesystems=tuple(filesystems),
+        filesystems=tuple(_filesystem(draft, in_group) for draft in context.filesystems.values()),
         groups=groups,
         namespaces=tuple(
             Namespace(space.name, tuple(_mount(draft) for draft in space.drafts if draft.placed))
@@ -494,6 +464,35 @@ def _freeze(spec: Spec, context: Context, groups: tuple[Group, ...]) -> Topology
             capabilities=None if run.capabilities is None else tuple(run.capabilities),
             no_new_privs=run.no_new_privs,
         ),
+    )
+
+
+def _filesystem(draft: FilesystemDraft, in_group: set[str]) -> Filesystem:
+    """`in_group` are the names of mounts that are made from a seed, and so from a workbench."""
+    fixed = draft.fixed
+    alone = (
+        len(draft.mounts) == 1
+        and draft.mounts[0].root == "/"
+        and draft.mounts[0].name not in in_group
+        and not draft.needs_workbench
+    )
+    return Filesystem(
+        name=fixed.name,
+        fstype=fixed.fstype,
+        inside=fixed.inside,
+        origin=fixed.origin,
+        source=fixed.source,
+        options=fixed.options,
+        image=fixed.image,
+        contents=fixed.contents,
+        layers=tuple(draft.layers),
+        upper=draft.upper,
+        work=draft.work,
+        nodes=draft.contents.result(),
+        workbench=not alone,
+        seal=fixed.seal,
+        host_path=fixed.host_path,
+        host_root=fixed.host_root,
     )
 
 
@@ -522,6 +521,3 @@ def _mount(draft: Draft) -> Mount:
         group=spec.peer_group or "",
         master=spec.master or "",
     )
-
-
-__all__ = ["INHERITED", "ROOT", "resolve"]
