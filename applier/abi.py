@@ -81,6 +81,7 @@ STATMOUNT_FS_TYPE = 0x20
 STATMOUNT_MNT_OPTS = 0x80
 STATMOUNT_FS_SUBTYPE = 0x100
 STATMOUNT_SB_SOURCE = 0x200
+STATMOUNT_SUPPORTED_MASK = 0x1000
 STATMOUNT_MNT_UIDMAP = 0x2000
 STATMOUNT_MNT_GIDMAP = 0x4000
 # struct statmount: size, mnt_opts, mask, sb_dev_major, sb_dev_minor, sb_magic, sb_flags, fs_type, mnt_id,

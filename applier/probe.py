@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import signal
+import struct
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -225,7 +226,26 @@ def _overlay_layers(kernel: LinuxKernel, yard: int) -> None:
         raise OSError(errno.EINVAL, "no lowerdir+")
 
 
+def _overlay_descriptors(kernel: LinuxKernel, yard: int) -> None:
+    context = syscalls.fsopen(b"overlay")
+    try:
+        syscalls.fsconfig(context, abi.FSCONFIG_SET_FD, b"lowerdir+", None, yard)
+    finally:
+        os.close(context)
+
+
 def _foreign_mounts(kernel: LinuxKernel, yard: int) -> None:
+    _stat_some_mount(abi.STATMOUNT_MNT_BASIC)
+
+
+def _told_idmaps(kernel: LinuxKernel, yard: int) -> None:
+    supported, *_ = _stat_some_mount(abi.STATMOUNT_SUPPORTED_MASK)[-5:]
+    if not supported & abi.STATMOUNT_MNT_UIDMAP:
+        raise OSError(errno.EOPNOTSUPP, "statmount does not tell them")
+
+
+def _stat_some_mount(mask: int) -> tuple[int, ...]:
+    """What statmount(2) tells of some mount, when its namespace is named."""
     from mountplan.applier.inspect import namespace_id
 
     namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
@@ -234,7 +254,9 @@ def _foreign_mounts(kernel: LinuxKernel, yard: int) -> None:
     finally:
         os.close(namespace)
     (mount,) = syscalls.listmount(abi.LSMT_ROOT, number, 0, 1)
-    syscalls.statmount(mount, number, abi.STATMOUNT_MNT_BASIC, bytearray(1024))
+    buffer = bytearray(1024)
+    syscalls.statmount(mount, number, mask, buffer)
+    return struct.unpack_from(abi.STATMOUNT, buffer)
 
 
 def _loop(kernel: LinuxKernel, yard: int) -> None:
@@ -302,10 +324,20 @@ FEATURES: dict[str, Feature] = {
         "use Linux 6.8 or newer, or fewer layers",
         _overlay_layers,
     ),
+    "overlay_descriptors": Feature(
+        "capture: which of the host's directories an overlay was built of",
+        "use Linux 6.13 or newer; without, an overlay of the host's directories is captured as unsupported",
+        _overlay_descriptors,
+    ),
     "foreign_mounts": Feature(
         "capture, diff, verify: mounts that no process sees from its root",
         "use Linux 6.11 or newer, or allow statmount and listmount in seccomp; without, such mounts are left out",
         _foreign_mounts,
+    ),
+    "told_idmaps": Feature(
+        "capture: id-mappings of mounts",
+        "use Linux 6.15 or newer; without, such mounts are captured without their mapping",
+        _told_idmaps,
     ),
     "loop": Feature("image files through loop devices", "run it as root, and load the module: modprobe loop", _loop),
     "mknod": Feature("device nodes", "run it as root, or bind the host's device files", _mknod),
