@@ -135,24 +135,27 @@ class Mounts:
 
     def table(self, ids: tuple[int, ...], seen: MountTable) -> MountTable:
         """All mounts. `seen` has those that who is inside can see, and of them more than statmount(2) tells: where they
-        get their events from and, before Linux 6.13, their sources.
+        get their events from and, before Linux 6.13, their sources. A mount whose source nothing tells has that of one
+        of the same filesystem, as a bind would have.
         """
         known = seen.by_id()
+        sources = {row.device: row.source for row in seen.rows}
         rows = []
         for number in ids:
             try:
-                rows.append(self._row(number, known))
+                rows.append(self._row(number, known, sources))
             except KernelRefusal as refusal:
                 if refusal.errno != errno.ENOENT:
                     raise TableError(f"cannot read mount {number}: {refusal.strerror}") from None
         return MountTable(tuple(rows))
 
-    def _row(self, number: int, known: dict[int, MountRow]) -> MountRow:
+    def _row(self, number: int, known: dict[int, MountRow], sources: dict[str, str]) -> MountRow:
         (
             _, opts, mask, major, minor, _, sb_flags, fstype, _, _, mount_id, parent_id, attributes, propagation, group,
             master, _, root, point, _, subtype, source, *_,
         ) = self._stat(number, _ALL)  # fmt: skip
-        text, seen = self._text, known.get(mount_id)
+        text, seen, device = self._text, known.get(mount_id), f"{major}:{minor}"
+        untold = seen.source if seen else sources.get(device, UNTOLD)
         name = text(fstype) if mask & abi.STATMOUNT_FS_TYPE else "none"
         if mask & abi.STATMOUNT_FS_SUBTYPE:
             name = f"{name}.{text(subtype)}"
@@ -165,7 +168,7 @@ class Mounts:
         return MountRow(
             mount_id=mount_id,
             parent_id=parent_id,
-            device=f"{major}:{minor}",
+            device=device,
             root=text(root) if mask & abi.STATMOUNT_MNT_ROOT else "/",
             mountpoint=text(point) if mask & abi.STATMOUNT_MNT_POINT else "",
             attributes=show(attributes),
@@ -174,7 +177,7 @@ class Mounts:
             propagate_from=seen.propagate_from if seen else 0,
             unbindable=bool(propagation & abi.MS_UNBINDABLE),
             fstype=name,
-            source=seen.source if seen else text(source) if mask & abi.STATMOUNT_SB_SOURCE else UNTOLD,
+            source=untold if seen or not mask & abi.STATMOUNT_SB_SOURCE else text(source),
             options=options,
         )
 

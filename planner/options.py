@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from mountplan.planner.layerpath import has_device
 
 Pairs = tuple[tuple[str, str | bool], ...]
 IdMap = tuple[tuple[int, int, int], ...]
 
+_BETWEEN_LAYERS = re.compile(r":(?=/)")
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 _SIZES = frozenset({"size", "nr_blocks"})
 _OCTAL = frozenset({"mode", "ptmxmode", "umask", "fmask", "dmask"})
@@ -134,7 +137,8 @@ def _match_layers(ours: dict[str, list[str]], theirs: dict[str, list[str]]) -> N
         if side.get("uuid") == ["on"]:
             del side["uuid"]  # what a new upper directory gets, unless it was used before
         if "lowerdir" in side:
-            side["lowerdir+"] = [path for value in side.pop("lowerdir") for path in value.split(":")]
+            # Not every colon stands between two: in a place by device there is one as well.
+            side["lowerdir+"] = [path for value in side.pop("lowerdir") for path in _BETWEEN_LAYERS.split(value)]
     for name in ("lowerdir+", "upperdir", "workdir"):
         one, two = ours.get(name, []), theirs.get(name, [])
         if len(one) == len(two) and all(

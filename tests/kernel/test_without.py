@@ -22,7 +22,7 @@ from mountplan.planner.errors import PlanRefused, StepRefused
 from mountplan.planner.layerpath import layer_of
 from tests.hosts import CHECKOUT, InHost
 from tests.kernel.capture_fuzz import compare_again
-from tests.kernel.states import Act, chance_state, running
+from tests.kernel.states import Act, State, chance_state, running
 from tests.trees import plan_of, tree
 from tests.without import calls_of, do_without
 
@@ -37,6 +37,7 @@ MASTER_LEFT_OUT = [
     Act(0, "begin", (False,)), Act(0, "make", ("/", "shared", False)), Act(0, "unshare", (False,)),
     Act(1, "make", ("/", "slave", True)), Act(0, "leave out", ()),
 ]  # fmt: skip
+COVERED_ROOT = [Act(0, "begin", (False,)), Act(0, "rbind", ("/a/b", "/")), Act(0, "top", ("/",))]
 ROOT = '[[mount]]\ntarget = "/"\ntype = "tmpfs"\nid = "root"\n'
 
 pytestmark = pytest.mark.needs_kernel("root", "set-group")
@@ -80,8 +81,9 @@ def test_young_calls_are_done_without(taken: str, in_host: InHost) -> None:
 
 
 @pytest.mark.needs_kernel("foreign-mounts")
-def test_a_capture_knows_mountplans_own_base_where_no_sources_are_told(in_host: InHost) -> None:
-    """statmount(2) tells them from Linux 6.13 on, and the base is what only statmount(2) shows."""
+@pytest.mark.parametrize("state", [MASTER_LEFT_OUT, COVERED_ROOT], ids=["mountplan's own base", "a covered root"])
+def test_a_capture_does_without_the_sources_of_what_nobody_sees(state: State, in_host: InHost) -> None:
+    """statmount(2) tells them from Linux 6.13 on. mountplan's own base is known without."""
     statmount = syscalls.statmount
 
     def before_6_13(mount: int, namespace: int, mask: int, buffer: bytearray) -> None:
@@ -89,7 +91,7 @@ def test_a_capture_knows_mountplans_own_base_where_no_sources_are_told(in_host: 
 
     def script() -> str:
         syscalls.statmount = before_6_13
-        with running(MASTER_LEFT_OUT) as alive:
+        with running(state) as alive:
             return compare_again(alive)
 
     assert "" == in_host(script)

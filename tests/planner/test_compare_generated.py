@@ -168,6 +168,8 @@ def test_the_layers_of_an_overlay_may_be_on_other_devices_but_in_no_other_places
         assert "option lowerdir+" == told.prop
     old = table("0:60", "lowerdir=/p0-on-0-56/a:/p1-on-0-57")
     assert () == drift(old, table("0:60", "lowerdir=/p0-on-0-66/a:/p1-on-0-67"))
+    assert () == drift(table("0:60", "lowerdir=/a:/b"), old)
+    assert drift(table("0:60", "lowerdir=/a:/b:/c"), old)
 
 
 @settings(max_examples=150, deadline=None)
