@@ -53,6 +53,8 @@ def missing(name: str) -> str:
     - "told-id-maps": statmount(2) that tells id-mappings (Linux 6.15), and that it does
     - "idmap-tmpfs": id-mapped mounts of tmpfs (Linux 6.3)
     - "lowerdir+": overlays that take their layers one by one (Linux 6.8)
+    - "layer-descriptors": overlays that take O_PATH descriptors as layers, and show their paths (Linux 6.13)
+    - "tmpfs-xattrs": extended attributes user.* in a tmpfs (Linux 6.6)
     - "fs:TYPE": a filesystem type that the kernel knows or can load (who may mount it is for "root" or "userns" to say)
     - anything else: the name of a program
     """
@@ -221,6 +223,19 @@ def _add_layer() -> None:
     raise OSError("lowerdir+ takes anything: this kernel looks at options when the overlay is made")
 
 
+def _add_descriptor() -> None:
+    enter_host("best")
+    overlay = _syscall(FSOPEN, "fsopen", b"overlay", ctypes.c_uint(0))
+    layer = os.open("/", os.O_PATH | os.O_CLOEXEC)
+    _syscall(FSCONFIG, "lowerdir+", ctypes.c_int(overlay), ctypes.c_uint(5), b"lowerdir+", None, ctypes.c_int(layer))
+
+
+def _set_attribute() -> None:
+    enter_host("best")
+    mount("none", "/tmp", "tmpfs")
+    os.setxattr("/tmp", "user.probe", b"x")
+
+
 def _stat_mount(mask: int) -> bytes:
     """What statmount(2) says of some mount, when its namespace is named."""
     namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
@@ -248,4 +263,6 @@ _PROBES = {
     "told-id-maps": _tell_id_maps,
     "idmap-tmpfs": _map_tmpfs,
     "lowerdir+": _add_layer,
+    "layer-descriptors": _add_descriptor,
+    "tmpfs-xattrs": _set_attribute,
 }

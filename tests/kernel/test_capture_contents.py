@@ -45,6 +45,7 @@ def again(capture: Capture) -> Iterator[Tree]:
         yield built
 
 
+@pytest.mark.needs_kernel("tmpfs-xattrs")
 def test_all_that_a_filesystem_can_hold_is_there_again_and_is_captured_alike(tmp_path: Path, in_host: InHost) -> None:
     def script() -> dict[str, Any]:
         with alive(tmp_path) as (one, root):
@@ -150,6 +151,7 @@ def test_to_look_does_not_change_when_a_file_was_last_read(tmp_path: Path, in_ho
     assert (5, 5) == in_host(script, identity="root")
 
 
+@pytest.mark.needs_kernel("tmpfs-xattrs")
 def test_what_cannot_be_stored_is_told_and_the_rest_is(tmp_path: Path, in_host: InHost) -> None:
     """As where no device nodes can be made: here, where extended attributes of their kind cannot be stored."""
 
@@ -168,7 +170,7 @@ def test_what_cannot_be_stored_is_told_and_the_rest_is(tmp_path: Path, in_host: 
     assert ("x", 0o640) == (text, mode)
 
 
-@pytest.mark.needs_kernel("userns")
+@pytest.mark.needs_kernel("userns", "tmpfs-xattrs")
 def test_root_in_a_user_namespace_takes_the_files_there_and_builds_them_again(tmp_path: Path, in_host: InHost) -> None:
     """Covered ones too: what may be unmounted in a copy of the namespace is theirs."""
 

@@ -248,7 +248,7 @@ def test_nosymfollow_stays(in_host: InHost) -> None:
     assert "" == restored(in_host, build)
 
 
-@pytest.mark.needs_kernel("userns")
+@pytest.mark.needs_kernel("userns", "idmap-tmpfs", "told-id-maps")
 def test_an_id_mapping_stays(in_host: InHost) -> None:
     spec = f"""{ROOT}
     [[mount]]

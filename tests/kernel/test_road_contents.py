@@ -33,7 +33,7 @@ def filled(source: Path, more: str = "") -> str:
     return f'{ROOT}{TMPFS}contents = "{source}"\n{more}'
 
 
-@pytest.mark.needs_kernel("root", "device-nodes")
+@pytest.mark.needs_kernel("root", "device-nodes", "tmpfs-xattrs")
 @pytest.mark.parametrize("kind", ["mount", "workbench", "read-only"])
 def test_everything_in_it_comes_along_as_it_is(kind: str, tmp_path: Path, in_host: InHost) -> None:
     """Whether the filesystem is the mount's own, or a workbench is cloned, or it is sealed afterwards."""

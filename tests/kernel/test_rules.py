@@ -27,7 +27,11 @@ from tests.trees import MS_SHARED, ROOT, plan_of, tree
 
 pytestmark = pytest.mark.needs_kernel("mountns")
 
-SPECS = sorted(path.name for path in (CHECKOUT / "specs").glob("*.toml") if path.name != "feed.toml")
+SPECS = [
+    pytest.param(name, marks=[pytest.mark.needs_kernel("idmap-tmpfs")] if name == "idmap.toml" else [])
+    for name in sorted(path.name for path in (CHECKOUT / "specs").glob("*.toml"))
+    if name != "feed.toml"
+]
 
 # Specs that the kernel refuses, each in another way: (spec, errno).
 REFUSED = {

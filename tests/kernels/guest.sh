@@ -15,6 +15,10 @@ mkdir -p /run/kernels
 mount -t tmpfs -o mode=0755 kernels /run/kernels
 mkdir /run/kernels/{machine,upper,work,root}
 modprobe overlay || true
+# Below what is mounted there, these are empty: the machine's own /proc, say, is not for the tests to see.
+mkdir /run/kernels/upper/{proc,sys,dev,run}
+"$python" -IS -c 'import os, sys; [os.setxattr(one, "trusted.overlay.opaque", b"y") for one in sys.argv[1:]]' \
+    /run/kernels/upper/{proc,sys,dev,run}
 mount -t 9p -o ro,trans=virtio,version=9p2000.L,access=any,msize=512000,cache=loose again /run/kernels/machine
 mount -t overlay -o "lowerdir=/run/kernels/machine,upperdir=/run/kernels/upper,workdir=/run/kernels/work" root /run/kernels/root
 cd /run/kernels/root
@@ -27,6 +31,7 @@ mkdir -p ".$out"
 mount --bind "$out" ".$out"
 mkdir -p tmp/old && pivot_root . tmp/old
 umount -l /tmp/old
+mount -t tmpfs -o mode=1777 pytest /var/tmp # an overlay cannot keep its changes in another one
 for module in loop ext4 xfs btrfs erofs squashfs fuse; do
     modprobe "$module" || true
 done
@@ -34,7 +39,7 @@ done
 cd "$checkout"
 export PYTHONPATH=$checkout PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis
 export MOUNTPLAN_EXAMPLES=5 # generated specs take a minute each here
-export MOUNTPLAN_PATIENCE=20
+export MOUNTPLAN_PATIENCE=20 PYTEST_DEBUG_TEMPROOT=/var/tmp
 "$python" -m mountplan doctor --json >"$out/doctor.json" || true
 for suite; do
     status=0
