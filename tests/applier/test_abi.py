@@ -50,6 +50,6 @@ def test_an_unknown_machine_is_an_error_that_names_it(monkeypatch: pytest.Monkey
 
 
 def test_openat2_gets_only_flags_that_it_has_always_had() -> None:
-    """It came with these in Linux 5.6; RESOLVE_CACHED is younger (5.12). What a filter takes is all of it or nothing."""
+    """It came with these in Linux 5.6; RESOLVE_CACHED is younger (5.12). A filter takes all of the call or nothing."""
     ours = {name for name in vars(abi) if name.startswith("RESOLVE_")}
     assert {"RESOLVE_" + name for name in ("NO_XDEV", "NO_MAGICLINKS", "NO_SYMLINKS", "BENEATH", "IN_ROOT")} >= ours
