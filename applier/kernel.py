@@ -185,7 +185,7 @@ class LinuxKernel:
             os.close(context)
             raise
         if not self._single_layers:
-            self._collected[context] = CollectedLayers()
+            self._collected[context] = CollectedLayers(self._proc)
         return context
 
     def add_layer(self, overlay: int, key: str, directory: int, name: str) -> None:
@@ -195,13 +195,13 @@ class LinuxKernel:
         if overlay in self._collected:
             self._collected[overlay].add(key, directory, name)
         else:
-            add_layer(overlay, key, directory, name)
+            add_layer(overlay, key, directory, name, self._proc)
 
     def mount_overlay(self, overlay: int) -> int:
         collected = self._collected.pop(overlay, None)
         if collected is None:
             return self._create(overlay)
-        with collected.configured(overlay, self._proc):
+        with collected.configured(overlay):
             return self._create(overlay)
 
     def make_read_only(self, mount: int) -> None:

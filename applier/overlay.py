@@ -1,11 +1,14 @@
 """The layers of an overlay: one by one where the kernel can (lowerdir+, Linux 6.8), otherwise as one string.
 
 A layer is an O_PATH descriptor, and the kernel gets just that. It takes descriptors since 6.13, and then shows the path
-that they had. Before, it takes paths, and shows what it was given. A layer in a filesystem of ours in memory, in which
-nobody else can put anything in the way, is named as it would be shown; so a capture can tell what it is. Any other gets
-a path through /proc that leads to the same descriptor, so nothing else can be found at it. Kernels without lowerdir+
-want all paths in one string of less than 256 bytes. Where the names are too long for that, there are numbers of
-descriptors instead, walked from /proc/self/fd.
+that they had. Before, it takes paths, and shows what it was given, and a capture can tell only by that what an overlay
+is made of. So a layer is named by a path in the yard, which begins with its device (planner/layerpath.py): in memory
+that we have filled, where nobody else can put anything in the way, it lies there anyway; of any other layer a clone is
+attached there. Upper and work directory, which have to be on one mount, and what cannot be cloned, get a path through
+/proc that leads to the same descriptor, so nothing else can be found at it.
+
+Kernels without lowerdir+ want all paths in one string of less than 256 bytes. Where the names are too long for that,
+there are numbers of descriptors instead, walked from /proc/self/fd.
 """
 
 from __future__ import annotations
@@ -14,17 +17,22 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 
 from mountplan.applier import abi, syscalls
 from mountplan.applier.refusal import KernelRefusal
+from mountplan.planner.layerpath import directory_of
+from mountplan.planner.mountinfo import parse_mountinfo
+from mountplan.planner.paths import TargetPath
 
+_numbers = count()  # a place of its own for each clone
 _LONGEST = 255  # bytes of a value that fsconfig(2) takes
 
 
-def add_layer(context: int, key: str, directory: int, name: str) -> None:
+def add_layer(context: int, key: str, directory: int, name: str, proc: int) -> None:
     """Give an overlay's fsopen context one directory (`lowerdir+`, `upperdir` or `workdir`) by its descriptor.
 
-    `name` is its path in the yard if it may be told by that, or "".
+    `name` is its path in the yard if it may be told by that, or ""; `proc` is /proc.
     """
     try:
         syscalls.fsconfig(context, abi.FSCONFIG_SET_FD, key.encode(), None, directory)
@@ -32,12 +40,37 @@ def add_layer(context: int, key: str, directory: int, name: str) -> None:
         # EBADF: before 6.13 an O_PATH descriptor is none for this call; EINVAL: the key does not take descriptors.
         if refusal.errno not in (errno.EBADF, errno.EINVAL):
             raise
+        name = name or _clone_in_yard(key, directory, proc)
         if _can_be_told(name):
             with _rooted_in_yard():
                 syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, key.encode(), b"/" + os.fsencode(name), 0)
         else:
             path = b"/proc/self/fd/%d" % directory
             syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, key.encode(), path, 0)
+
+
+def _clone_in_yard(key: str, directory: int, proc: int) -> str:
+    """Attach a clone of a lower layer where its name in the yard says what it is; "" if that cannot be."""
+    if key != "lowerdir+":
+        return ""
+    with open(os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), "rb") as file:
+        row = parse_mountinfo(file.read()).by_id().get(syscalls.mount_id(directory, b""))
+    path = os.readlink(f"self/fd/{directory}", dir_fd=proc)
+    if row is None or not TargetPath(path).is_under(row.mountpoint):
+        return ""
+    major, minor = map(int, row.device.split(":"))
+    top = directory_of(os.makedev(major, minor), f"l{next(_numbers)}")
+    name = top + TargetPath(row.root).joined(TargetPath(path).relative_to(row.mountpoint))
+    try:
+        clone = syscalls.open_tree(directory, b"", abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_EMPTY_PATH)
+    except KernelRefusal:  # a user namespace may not take it off what is mounted below it
+        return ""
+    try:
+        os.makedirs(f"/../{name}", mode=0o755)
+        syscalls.move_mount(clone, abi.AT_FDCWD, b"/../" + os.fsencode(name), abi.MOVE_MOUNT_F_EMPTY_PATH)
+    finally:
+        os.close(clone)
+    return name
 
 
 def _can_be_told(name: str) -> bool:
@@ -80,21 +113,23 @@ def takes_single_layers() -> bool:
 
 
 class CollectedLayers:
-    """The layers of one overlay for a kernel without lowerdir+, held until the overlay is made."""
+    """The layers of one overlay for a kernel without lowerdir+, held until the overlay is made. `proc` is /proc."""
 
-    def __init__(self) -> None:
+    def __init__(self, proc: int) -> None:
+        self._proc = proc
         self._layers: dict[str, list[tuple[int, str]]] = {}
 
     def add(self, key: str, directory: int, name: str) -> None:
+        name = name or _clone_in_yard(key, directory, self._proc)
         self._layers.setdefault(key.rstrip("+"), []).append((os.dup(directory), name))
 
     @contextmanager
-    def configured(self, context: int, proc: int) -> Iterator[None]:
+    def configured(self, context: int) -> Iterator[None]:
         """Give them to the context. In this block, in which it is to be created, their paths lead to them.
 
-        `proc` is /proc. Raises KernelRefusal, with E2BIG if they are too many for one string.
+        Raises KernelRefusal, with E2BIG if they are too many for one string.
         """
-        numbers = os.open("self/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=proc)
+        numbers = os.open("self/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._proc)
         before = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fchdir(numbers)

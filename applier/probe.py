@@ -325,8 +325,8 @@ FEATURES: dict[str, Feature] = {
         _overlay_layers,
     ),
     "overlay_descriptors": Feature(
-        "capture: which of the host's directories an overlay was built of",
-        "use Linux 6.13 or newer; without, an overlay of the host's directories is captured as unsupported",
+        "capture: overlays that keep their changes in the host's directories",
+        "use Linux 6.13 or newer; without, such an overlay is captured as unsupported if mountplan has built it",
         _overlay_descriptors,
     ),
     "foreign_mounts": Feature(

@@ -309,7 +309,6 @@ def test_a_table_that_changes_once_is_read_until_it_keeps_still() -> None:
     assert ["new"] == [row.source for row in table.rows]
 
 
-@pytest.mark.needs_kernel("layer-descriptors")
 def test_layers_of_the_host_and_of_the_spec_are_found_again_in_one_overlay(in_host: InHost) -> None:
     """What was built shows the latter by their device."""
     spec = """format = 1

@@ -6,6 +6,7 @@ The whole suite can be run so: MOUNTPLAN_WITHOUT=statmount,listmount=EPERM pytes
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,9 @@ from mountplan.applier.probe import probe
 from mountplan.applier.refusal import KernelRefusal
 from mountplan.applier.subjects import of_built
 from mountplan.capturing import capture_subjects
-from mountplan.planner.capture.overlays import shown_directories
+from mountplan.planner.capture.words import Place
 from mountplan.planner.errors import PlanRefused, StepRefused
-from mountplan.planner.layerpath import layer_of
-from tests.hosts import CHECKOUT, InHost
+from tests.hosts import CHECKOUT, InHost, mount
 from tests.kernel.capture_fuzz import compare_again
 from tests.kernel.states import Act, State, chance_state, running
 from tests.trees import plan_of, tree
@@ -180,14 +180,16 @@ file = [{ path = "a", directory = true }, { path = "b c", directory = true }]
 [[mount]]
 target = "/merged"
 type = "overlay"
-layers = [{ mount = "layers", path = "/a" }, { mount = "layers", path = "/b c" }]
+layers = [{ mount = "layers", path = "/a" }, "/srv/one/two", { mount = "layers", path = "/b c" }]
 upper = { mount = "layers", path = "/up" }
 """
 
 
 @pytest.mark.parametrize("kernel", ["6.1", "6.12", "this"])
-def test_an_overlay_shows_where_its_layers_in_the_tree_are(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the way in which a kernel takes them; a capture knows by that what they are."""
+def test_a_capture_finds_the_layers_of_an_overlay(
+    kernel: str, in_host: InHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the way in which a kernel takes them: it shows where they are, or where they were in the yard."""
     fsconfig = syscalls.fsconfig
 
     def older(context: int, command: int, key: bytes | None, value: bytes | None, aux: int) -> None:
@@ -199,12 +201,20 @@ def test_an_overlay_shows_where_its_layers_in_the_tree_are(kernel: str, monkeypa
         monkeypatch.setattr(syscalls, "fsconfig", older)
     if kernel == "6.1":
         monkeypatch.setattr("mountplan.applier.overlay.takes_single_layers", lambda: False)
-    with tree(ROOT + SHOWN) as built:
-        (row,) = [row for row in built.table.rows if row.fstype == "overlay"]
-        (layers,) = [row for row in built.table.rows if row.mountpoint == "/l"]
-    shown = shown_directories(row.options)
-    assert not isinstance(shown, str)
-    assert [(layers.device, path) for path in ("/up", "/up.work", "/a", "/b c")] == list(map(layer_of, shown.paths))
+
+    def script() -> tuple[object, ...]:
+        mount("srv", "/srv", "tmpfs")
+        os.makedirs("/srv/one/two")
+        Path("/srv/one/two/from-host").write_text("")
+        with build(plan_of(ROOT + SHOWN)) as built:
+            (subject,) = of_built(built)
+            with subject:
+                found = capture_subjects([subject], "state").captured.namespaces[0].mounts
+        overlay = next(one for one in found if one.type == "overlay")
+        return overlay.unsupported, overlay.layers, overlay.upper
+
+    layers = (Place("l", "/a"), Place("", "/srv/one/two"), Place("l", "/b c"))
+    assert ("", layers, Place("l", "/up")) == in_host(script)
 
 
 @pytest.mark.needs_kernel("lowerdir+")
