@@ -111,6 +111,7 @@ def _loops() -> Iterator[str]:
 
 def furnish(image: bool = False) -> None:
     """A host of one's own: fresh /mnt, /run and /tmp, and in /mnt what specs here bind and are peers of."""
+    os.environ.pop("XDG_RUNTIME_DIR", None)  # it is in /run, which is another one now
     mount("tmp", "/tmp", "tmpfs", data="mode=1777")
     mount("run", "/run", "tmpfs", data="mode=0755")
     mount("mnt", "/mnt", "tmpfs", data="mode=0755")
