@@ -22,8 +22,8 @@ def enter(found: Opened, namespace: str, command: tuple[str, ...], rootless: Roo
     """End as `command` in the mount namespace `namespace`, or the first, started as the spec's [run] says.
 
     With a pid namespace it takes a child to be in it: then this process waits, and exits with its status. The caller
-    must be the only thread. Raises CommandNotStarted, and then this process may be inside already, where nothing can be
-    imported any more: say why, and exit.
+    must be the only thread; it is hidden from then on from those who live in there. Raises CommandNotStarted, and then
+    this process may be inside already, where nothing can be imported any more: say why, and exit.
     """
     _check(found.kept, rootless)
     start = start_as(found.kept.run, command)
@@ -51,6 +51,7 @@ def _check(kept: Kept, rootless: Rootless) -> None:
 
 def _enter(name: str, namespaces: list[int]) -> None:
     try:
+        syscalls.hide()
         for fd in namespaces:
             syscalls.setns(fd, 0)
     except KernelRefusal as refusal:

@@ -223,8 +223,12 @@ def of_built(built: Built) -> list[Subject]:
 
 
 def enter(namespace: int) -> None:
-    """Enter a mount namespace, by way of the user namespace that owns it if it takes that. Raises OSError."""
+    """Enter a mount namespace, by way of the user namespace that owns it if it takes that. Raises OSError.
+
+    The process stays hidden from those in there. It is to be one that ends soon.
+    """
     owner = -1
+    syscalls.hide()
     try:
         owner = fcntl.ioctl(namespace, abi.NS_GET_USERNS)
         if not os.path.samestat(os.fstat(owner), os.stat("/proc/self/ns/user")):

@@ -213,6 +213,15 @@ def prctl(option: int, value: int, second: int = 0) -> int:
     return result
 
 
+def hide() -> None:
+    """Keep others out of this process until it execs: PR_SET_DUMPABLE of prctl(2).
+
+    Whoever lives in a namespace that it enters, and has all capabilities there, could otherwise trace it, and get by
+    /proc/PID/root, cwd and fd to what it still has of the outside (ptrace(2), "Ptrace access mode checking").
+    """
+    prctl(abi.PR_SET_DUMPABLE, 0)
+
+
 def close_range(first: int, last: int, flags: int = 0) -> None:
     """close_range(2), Linux 5.9: close descriptors, or with CLOSE_RANGE_CLOEXEC (5.11) have exec close them."""
     if _syscall(abi.SYS_CLOSE_RANGE, first, last, flags) < 0:

@@ -1,0 +1,150 @@
+"""What must not reach a command, nor be reached by it: descriptors, directories and processes of the outside.
+
+A command that has one directory of the host has all of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mountplan import api, keeping
+from mountplan.applier import holder, subjects, syscalls
+from mountplan.applier import kept as names
+from tests.commands import PROC, programs
+from tests.hosts import InHost
+from tests.keptnames import in_runtime_directory
+from tests.trees import plan_of
+
+pytestmark = pytest.mark.needs_kernel("set-group", "nobody", "userns")
+
+PID = programs('unshare = ["pid"]', PROC)
+LINKS = ("root", "cwd", "exe", "fd/0", "ns/mnt")
+
+
+@pytest.fixture
+def as_nobody(in_host: InHost) -> Callable[..., Any]:
+    return lambda function, **options: in_host(in_runtime_directory(function), identity="nobody", **options)
+
+
+class Resident:
+    """Somebody who lives in kept namespaces, as their root: looks at what there is of all other processes in /proc."""
+
+    def __init__(self, name: str) -> None:
+        start, self._start = os.pipe()
+        self._answer, answer = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                os.close(self._start)
+                with names.opened(name) as found, found.entrances(found.namespace()) as fds:
+                    for fd in fds:
+                        syscalls.setns(fd, 0)
+                if os.fork() == 0:
+                    os.read(start, 1)
+                    os.write(answer, json.dumps(within_reach()).encode())
+                    os._exit(0)
+                os.wait()
+            finally:
+                os._exit(0)
+        os.close(start)
+        os.close(answer)
+
+    def look(self) -> dict[str, list[str]]:
+        """By pid, what can be had of it."""
+        os.write(self._start, b".")
+        with open(self._answer) as file:
+            found: dict[str, list[str]] = json.loads(file.read())
+        os.close(self._start)
+        os.waitpid(self.pid, 0)
+        return found
+
+
+def within_reach() -> dict[str, list[str]]:
+    others = [name for name in os.listdir("/proc") if name.isdigit() and name != str(os.getpid())]
+    return {pid: [link for link in LINKS if os.path.exists(f"/proc/{pid}/{link}")] for pid in others}
+
+
+class Paused:
+    """Stands in for a function: the first process that calls it tells its pid, and goes on when it is told to."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self._begun, self._begin = os.pipe()
+        self._go, self._tell = os.pipe()
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        os.write(self._begin, b"%d" % os.getpid())
+        os.read(self._go, 1)
+        return self.function(*arguments, **options)
+
+    def wait(self) -> str:
+        return os.read(self._begun, 20).decode()
+
+    def go_on(self) -> None:
+        os.write(self._tell, b".")
+
+
+def test_who_enters_cannot_be_looked_into_by_those_inside(
+    as_nobody: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it is in their pid namespace and their user namespace, it still has the root and files of the outside."""
+
+    def script() -> tuple[dict[str, list[str]], int]:
+        keeping.keep(plan_of(PID))
+        paused = Paused(holder.await_orders)
+        monkeypatch.setattr(holder, "await_orders", paused)
+        resident = Resident("programs")
+        newcomer = os.fork()
+        if newcomer == 0:
+            status = 99
+            try:
+                api.enter("programs", "", ("true",))
+            except SystemExit as end:
+                status = int(end.code or 0)
+            finally:
+                os._exit(status)
+        paused.wait()
+        found = resident.look()
+        paused.go_on()
+        return found, os.waitstatus_to_exitcode(os.waitpid(newcomer, 0)[1])
+
+    found, status = as_nobody(script)
+    assert 0 == status
+    init, newcomer = sorted(found, key=int)
+    assert "root" in found[init], "nobody inside can look at anything"
+    assert [] == found[newcomer]
+
+
+def test_who_looks_at_mounts_cannot_be_looked_into_by_those_inside(
+    as_nobody: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`ls` enters as well, with all that it has open. Where the host's /proc is bound, those inside see it."""
+
+    def script() -> list[str]:
+        keeping.keep(plan_of(programs()))
+        enter = subjects.enter
+        paused = Paused(lambda: None)
+
+        def enter_and_pause(namespace: int) -> None:
+            enter(namespace)
+            paused()
+
+        monkeypatch.setattr(subjects, "enter", enter_and_pause)
+        resident = Resident("programs")
+        onlooker = os.fork()
+        if onlooker == 0:
+            keeping.look_up("programs")
+            os._exit(0)
+        pid = paused.wait()
+        found = resident.look()
+        os.kill(onlooker, signal.SIGKILL)
+        os.waitpid(onlooker, 0)
+        return found[pid]
+
+    assert [] == as_nobody(script)
