@@ -18,7 +18,7 @@ from mountplan.applier.channel import Sender
 from mountplan.applier.command import Inherited, Start, become
 from mountplan.applier.execute import StepFailed, execute
 from mountplan.applier.kernel import LinuxKernel
-from mountplan.applier.refusal import call_of
+from mountplan.applier.refusal import call_of, explain
 from mountplan.planner.errors import CommandNotStarted
 from mountplan.planner.plan import Plan
 
@@ -173,16 +173,22 @@ def await_orders(sender: Sender, inherited: Inherited, leash: int, stops: int, *
             from mountplan.applier.init import serve  # _isolate() has imported it
 
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # from now on none may be lost
+            syscalls.hide()  # process 1 has the caller's environment, and for a moment its files: not the command's
+            let_go, letting_go = channel.pipe()
             child = os.fork()
             if child:
-                serve(child, stops if tell_stops else -1, leash)
+                os.close(let_go)
+                serve(child, stops if tell_stops else -1, leash, letting_go)
+            os.close(letting_go)
+            os.read(let_go, 1)  # until process 1 has closed all that it does not need
         # Also if we are in it: our root may be covered by other mounts on "/", and this takes the topmost.
         syscalls.setns(namespace, abi.CLONE_NEWNS)
         become(start, inherited)
     except CommandNotStarted as error:
         sender.send(channel.NOT_STARTED, marshal.dumps((error.what, error.remedy, error.exit_status)))
     except OSError as error:
-        sender.send(channel.NOT_STARTED, marshal.dumps((f"cannot start {start.command[0]!r}: {error}", "", 3)))
+        meaning, remedy = explain("", error.errno or 0)
+        sender.send(channel.NOT_STARTED, marshal.dumps((f"cannot start {start.command[0]!r}: {meaning}", remedy, 3)))
 
 
 def _traceback(error: BaseException) -> str:

@@ -33,13 +33,15 @@ def watch(init: int, stops: int) -> NoReturn:
     os._exit(exit_status(status))
 
 
-def serve(command: int, stops: int, leash: int) -> NoReturn:
+def serve(command: int, stops: int, leash: int, waiting: int) -> NoReturn:
     """Process 1: forward signals to `command`, reap, and end with its status, or when the leash is let go.
 
-    A byte in `stops` tells that the command has stopped; -1 if nobody wants to know. All signals are blocked already.
+    A byte in `stops` tells that the command has stopped; -1 if nobody wants to know. `waiting` is closed when no
+    descriptor is left that is not needed here. All signals are blocked already.
     """
     with Signals((*FORWARDABLE, signal.SIGCHLD)) as signals:
-        close_all_but(*({stops, leash, signals.fd} - {-1}))
+        close_all_but(*({stops, leash, signals.fd, waiting} - {-1}))
+        os.close(waiting)
         poll = select.poll()
         poll.register(signals.fd, select.POLLIN)
         poll.register(leash, select.POLLIN)

@@ -8,15 +8,17 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from mountplan import api, keeping
-from mountplan.applier import holder, subjects, syscalls
+from mountplan.applier import channel, holder, init, subjects, syscalls
 from mountplan.applier import kept as names
-from tests.commands import PROC, programs
+from tests.commands import PROC, How, outcome, programs
 from tests.hosts import InHost
 from tests.keptnames import in_runtime_directory
 from tests.trees import plan_of
@@ -116,8 +118,8 @@ def test_who_enters_cannot_be_looked_into_by_those_inside(
 
     found, status = as_nobody(script)
     assert 0 == status
-    init, newcomer = sorted(found, key=int)
-    assert "root" in found[init], "nobody inside can look at anything"
+    first, newcomer = sorted(found, key=int)
+    assert "root" in found[first], "nobody inside can look at anything"
     assert [] == found[newcomer]
 
 
@@ -148,3 +150,33 @@ def test_who_looks_at_mounts_cannot_be_looked_into_by_those_inside(
         return found[pid]
 
     assert [] == as_nobody(script)
+
+
+@pytest.mark.needs_kernel("root")
+@pytest.mark.parametrize("how", ["execute", "run"])
+def test_process_1_has_let_go_of_the_callers_files_when_the_command_begins(
+    how: How, in_host: InHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipe that it held open would never end for whoever reads it, and a directory leads out. Here it is slow."""
+    close_all_but = channel.close_all_but
+
+    def take_your_time(*kept: int) -> None:
+        time.sleep(0.3)
+        close_all_but(*kept)
+
+    def leak() -> None:
+        os.dup2(os.open("/etc", os.O_RDONLY), 40, inheritable=True)
+
+    monkeypatch.setattr(init, "close_all_but", take_your_time)
+    ended = in_host(partial(outcome, PID, "ls", "-l", "/proc/1/fd", how=how, prepare=leak), identity="root")
+    numbers = {int(line.split()[8]) for line in ended.out.splitlines()[1:]}
+    assert numbers, ended.err
+    assert not {0, 1, 2, 40} & numbers, ended.out
+
+
+@pytest.mark.parametrize("how", ["execute", "run"])
+def test_process_1_cannot_be_looked_into_from_a_user_namespace(how: How, in_host: InHost) -> None:
+    """Its program is the host's Python, and its environment is the caller's, with whatever secrets are in there."""
+    look = "cat /proc/1/environ; for link in root cwd exe fd/0; do readlink /proc/1/$link; done; true"
+    spec = programs('unshare = ["pid"]\nclear_environment = true\nenvironment = { PATH = "/usr/bin:/bin" }', PROC)
+    assert "" == in_host(partial(outcome, spec, "sh", "-c", look, how=how), identity="nobody").out
