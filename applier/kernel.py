@@ -275,8 +275,11 @@ class LinuxKernel:
         copy_tree(source, target, refuse)
 
     def open_file(self, fd: int) -> int:
-        """A readable descriptor of the file that an O_PATH descriptor stands for. Never blocks on a fifo."""
-        return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        """A readable descriptor of the file that an O_PATH descriptor stands for.
+
+        What has become anything but a file since it was planned is not opened: a device may act upon that.
+        """
+        return syscalls.open_again(fd, os.O_RDONLY, stat.S_IFREG)
 
     def is_directory(self, fd: int) -> bool:
         return stat.S_ISDIR(os.stat(fd).st_mode)

@@ -5,22 +5,23 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mountplan.applier import abi
+from mountplan.applier import abi, syscalls
 from mountplan.applier.refusal import KernelRefusal
 
 
 @contextmanager
 def loop_device(image: int, *, read_only: bool) -> Iterator[str]:
-    """Lend the path of a loop device over the file `image` (any descriptor of it).
+    """Lend the path of a loop device over the file, or block device, `image` (any descriptor of it).
 
     The device frees itself once nothing has it open or mounted any more: after the `with` block if it was not mounted
     in it, or when this process dies. Raises KernelRefusal.
     """
-    backing = os.open(f"/proc/self/fd/{image}", (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC)
+    backing = syscalls.open_again(image, os.O_RDONLY if read_only else os.O_RDWR, stat.S_IFREG, stat.S_IFBLK)
     try:
         path, device = _bound(backing, read_only)
     finally:

@@ -84,10 +84,6 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         "write recursive = true, or make it bindable on the host",
     ),
     ("clone_host", E.ENOENT): ("the host path is no longer there", "create it, or plan again"),
-    ("clone_host", E.ELOOP): (
-        "a part of the host path has become a symlink since it was planned",
-        "plan again; if it happens again, something on the host is swapping paths",
-    ),
     ("attach", E.ENOENT): (
         "the mountpoint is not there",
         "create it in the filesystem, write create = true on the mount, or correct target",
@@ -164,6 +160,14 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         "use Linux 5.15 or newer, or allow the mount calls in the container's seccomp profile",
     ),
     ("", E.EPERM): ("this user may not do that", "run it as root"),
+    ("", E.EMEDIUMTYPE): (
+        "it was a file when it was planned, and is none any more",
+        "make it a file again, or plan again; if it happens again, something on the host is swapping paths",
+    ),
+    ("", E.ELOOP): (
+        "a part of the path has become a symlink since it was planned",
+        "plan again; if it happens again, something on the host is swapping paths",
+    ),
     ("", E.EMFILE): ("too many open files", "raise the limit: ulimit -n"),
     ("", E.ENFILE): ("too many open files on this machine", "raise sysctl fs.file-max"),
     ("", E.ENOMEM): ("the kernel has no memory for it", "free memory, or raise the limit of the cgroup"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import stat
 import struct
 from collections.abc import Iterable
 from ctypes import c_char_p, c_int, c_size_t, c_uint, c_ulong
@@ -170,6 +171,15 @@ def mount_classic(source: bytes | None, target: bytes, fstype: bytes | None, fla
     """mount(2) with all its arguments: for what is to be done the classic way, as scripts do it."""
     if _mount(source, target, fstype, flags, data) < 0:
         _refuse("mount")
+
+
+def open_again(fd: int, flags: int, *kinds: int) -> int:
+    """open(2) what an O_PATH descriptor stands for, if it is of one of these kinds (stat.S_IFREG, ...): to open a
+    device may do something, to open a fifo may take for ever. Raises KernelRefusal with EMEDIUMTYPE otherwise.
+    """
+    if stat.S_IFMT(os.fstat(fd).st_mode) not in kinds:
+        raise KernelRefusal(errno.EMEDIUMTYPE, "open")
+    return os.open(f"/proc/self/fd/{fd}", flags | os.O_CLOEXEC)
 
 
 def close(fd: int) -> None:

@@ -1,18 +1,25 @@
-"""Paths whose parts are swapped for symlinks while a plan is carried out: what is outside of them is never reached."""
+"""What is swapped before or while a plan is carried out: paths for symlinks, files for what only looks like them.
+
+What is outside is never reached, and nothing is opened that was no file when it was planned.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
+from collections.abc import Callable
 from mmap import mmap
 from pathlib import Path
 
 import pytest
 
+from mountplan import api
 from mountplan.applier import syscalls
-from mountplan.planner.errors import MountplanError
+from mountplan.planner.errors import MountplanError, StepRefused
 from tests.applier.test_limits import meanwhile
 from tests.faulthost import furnish
-from tests.hosts import InHost
+from tests.hosts import InHost, mount
 from tests.trees import ROOT, plan_of, tree
 
 pytestmark = pytest.mark.needs_kernel("root")
@@ -83,3 +90,74 @@ def test_a_target_that_is_swapped_for_a_symlink_never_escapes(in_host: InHost) -
     came_out, was_refused = in_host(lambda: swapped(spec), identity="root", timeout=120)
     assert came_out > 0
     assert was_refused > 0
+
+
+def device(path: str) -> None:
+    os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 5))
+
+
+PRETENDERS: dict[str, tuple[Callable[[str], None], str]] = {
+    "fifo": (os.mkfifo, "EMEDIUMTYPE"),
+    "device": (device, "EMEDIUMTYPE"),
+    "directory": (os.mkdir, "EMEDIUMTYPE"),
+    "link": (lambda path: os.symlink("/proc/self/environ", path), "ELOOP"),
+}
+SOURCES = {
+    "file": '[[mount.file]]\npath = "copy"\nsource = "/mnt/thing"\n',
+    "image": '[[mount]]\ntarget = "/x"\ntype = "ext4"\nimage = "/mnt/thing"\noptions = { ro = true }\n',
+}
+
+
+@pytest.mark.parametrize("kind", PRETENDERS)
+@pytest.mark.parametrize("source", SOURCES)
+def test_what_was_a_file_when_it_was_planned_is_not_opened_as_anything_else(
+    source: str, kind: str, in_host: InHost
+) -> None:
+    """A fifo would block, a device may do something when it is opened, and a link leads elsewhere."""
+    pretend, number = PRETENDERS[kind]
+
+    def script() -> tuple[str, str]:
+        mount("none", "/mnt", "tmpfs")
+        Path("/mnt/thing").write_text("a file")
+        plan = plan_of(ROOT + SOURCES[source])
+        os.unlink("/mnt/thing")
+        pretend("/mnt/thing")
+        with pytest.raises(StepRefused) as caught:
+            api.apply(plan, timeout=10)
+        return errno.errorcode[caught.value.errno], caught.value.remedy
+
+    found, remedy = in_host(script, identity="root")
+    assert number == found
+    assert "plan again" in remedy
+
+
+def test_a_bind_whose_source_has_become_a_link_into_proc_is_refused(in_host: InHost) -> None:
+    """As a /dev/null that is a link to /proc/sysrq-trigger by the time it is bound."""
+
+    def script() -> str:
+        mount("none", "/mnt", "tmpfs")
+        os.mknod("/mnt/null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+        plan = plan_of(f'{ROOT}[[mount]]\ntarget = "/null"\nbind = "/mnt/null"\n')
+        os.unlink("/mnt/null")
+        os.symlink("/proc/sysrq-trigger", "/mnt/null")
+        with pytest.raises(StepRefused) as caught:
+            api.apply(plan)
+        return errno.errorcode[caught.value.errno]
+
+    assert "ELOOP" == in_host(script, identity="root")
+
+
+def test_what_masks_a_path_is_not_taken_from_the_host(in_host: InHost) -> None:
+    """Whatever stands there for /dev/null: a file and a directory are hidden by empty ones of the build's own."""
+
+    def script() -> tuple[str, list[str], set[str]]:
+        mount("none", "/dev", "tmpfs")
+        os.symlink("/proc/version", "/dev/null")
+        mount("none", "/mnt", "tmpfs")
+        Path("/mnt/secret").write_text("secret")
+        Path("/mnt/keys/one").mkdir(parents=True)
+        with tree(f'{ROOT}[[mount]]\ntarget = "/x"\nbind = "/mnt"\nmask = ["secret", "keys"]\n') as built:
+            seen = built.inside(lambda: (Path("/x/secret").read_text(), os.listdir("/x/keys")))
+            return *seen, {built.at(path).fstype for path in ("/x/secret", "/x/keys")}
+
+    assert ("", [], {"tmpfs"}) == in_host(script, identity="root")
