@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from mountplan.applier import abi, syscalls
@@ -46,12 +46,14 @@ _SB_WORDS = (
 class Whole(NamedTuple):
     """One namespace: all its mounts as far as they can be seen; the id-mapping of each mount that has one, by its id.
 
-    `complete` is False if the kernel could not say whether there are more mounts than the reader's root shows.
+    `complete` is False if the kernel could not say whether there are more mounts than the reader's root shows. `unique`
+    are the ids of all mounts that no other mount ever gets, where the kernel tells them.
     """
 
     table: MountTable
     idmaps: dict[int, tuple[IdLines, IdLines]]
     complete: bool
+    unique: tuple[int, ...] = ()
 
 
 def read_whole(namespace: int, mountinfo: Callable[[], bytes]) -> Whole:
@@ -77,7 +79,7 @@ def read_whole(namespace: int, mountinfo: Callable[[], bytes]) -> Whole:
     idmaps = {}
     if b"idmapped" in text or any("idmapped" in row.attributes for row in table.rows):
         idmaps = mounts.idmaps(ids)
-    return Whole(table, idmaps, complete=True)
+    return Whole(table, idmaps, complete=True, unique=ids)
 
 
 def namespace_id(namespace: int) -> int:
@@ -104,6 +106,21 @@ def _all_ids(namespace: int) -> tuple[int, ...] | None:
         return None
 
 
+def ids_in_mountinfo(namespace: int, unique: Iterable[int]) -> frozenset[int]:
+    """The ids that mountinfo has for mounts with these unique ids, of the namespace behind a descriptor.
+
+    What has gone meanwhile is left out.
+    """
+    mounts = Mounts(namespace_id(namespace))
+    found = set()
+    for number in unique:
+        try:
+            found.add(mounts.id_in_mountinfo(number))
+        except KernelRefusal:
+            pass
+    return frozenset(found)
+
+
 class Mounts:
     """statmount(2) on the mounts of one namespace."""
 
@@ -124,6 +141,9 @@ class Mounts:
     def _text(self, offset: int) -> str:
         begin = abi.STATMOUNT_TEXTS + offset
         return self._buffer[begin : self._buffer.index(0, begin)].decode("utf-8", "surrogateescape")
+
+    def id_in_mountinfo(self, mount: int) -> int:
+        return self._stat(mount, abi.STATMOUNT_MNT_BASIC)[10]
 
     def base(self, mount: int) -> int:
         """The mount that all mounts of the namespace stand on in the end."""

@@ -19,9 +19,11 @@ from mountplan.applier.keptstate import (
     Kept,
     KeptNamespace,
     check_name,
+    dump_ids,
     dump_state,
     dump_table,
     file_of,
+    load_ids,
     load_state,
     load_table,
 )
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from mountplan.applier.namespaces import Built
     from mountplan.applier.subjects import Subject
 
-_STATE, _PLAN, _HOST, _SEEN = ".state.json", ".plan.json", ".host.json", ".seen-"
+_STATE, _PLAN, _HOST, _SEEN, _IDS = ".state.json", ".plan.json", ".host.json", ".seen-", ".ids-"
 _SEE = "`mountplan ls` shows what is"
 
 
@@ -97,6 +99,30 @@ class Opened:
     def seen(self, one: KeptNamespace) -> MountTable:
         """What look() gave when it was kept."""
         return load_table(self._read(_SEEN + file_of("mnt", one.name)))
+
+    def mounted_since(self, one: KeptNamespace, now: Whole) -> frozenset[int]:
+        """The ids, in `now`, of mounts that have come since it was kept; empty if none of those from then is gone.
+
+        Where the kernel does not tell unique ids (before Linux 6.11), a mount that has got the id of one that is gone
+        is taken for that.
+        """
+        try:
+            before = load_ids(self._read(_IDS + file_of("mnt", one.name)))
+        except FileNotFoundError:  # kept by an earlier version
+            before = frozenset()
+        if before and now.unique:
+            from mountplan.applier.inspect import ids_in_mountinfo
+
+            fresh = frozenset(now.unique) - before
+            if not fresh or before <= frozenset(now.unique):
+                return frozenset()
+            fd = self.open(one)
+            try:
+                return ids_in_mountinfo(fd, fresh)
+            finally:
+                os.close(fd)
+        before, after = (frozenset(row.mount_id for row in table.rows) for table in (self.seen(one), now.table))
+        return frozenset() if before <= after else after - before
 
     def plan_text(self) -> bytes:
         """The plan, as planner/planfile.py wrote it."""
@@ -168,14 +194,15 @@ def keep(new: NewName, built: Built) -> Kept:
         for _, _, fd in wanted:
             stack.callback(syscalls.close, fd)
         try:
-            seen = {held: _look(name, fd).table for kind, held, fd in wanted if kind == "mnt"}
+            seen = {held: _look(name, fd) for kind, held, fd in wanted if kind == "mnt"}
         except TableError as error:
             raise KeepRefused(f"cannot keep namespaces that cannot be looked at: {error}", "try again") from None
         with store.coming(name) as directory:
             _write(directory, _PLAN, new.plan)
             _write(directory, _HOST, dump_table(built.host))
-            for held, table in seen.items():
-                _write(directory, _SEEN + file_of("mnt", held), dump_table(table))
+            for held, whole in seen.items():
+                _write(directory, _SEEN + file_of("mnt", held), dump_table(whole.table))
+                _write(directory, _IDS + file_of("mnt", held), dump_ids(whole.unique))
             kept = _hold(store, directory, new.state, wanted, built)
         return kept  # noqa: RET504 - not before the block has ended
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from mountplan.planner.errors import KeepRefused
@@ -126,3 +127,13 @@ def dump_table(table: MountTable) -> bytes:
 def load_table(text: bytes) -> MountTable:
     """What dump_table wrote."""
     return MountTable(tuple(MountRow(*row) for row in json.loads(text)))
+
+
+def dump_ids(ids: Iterable[int]) -> bytes:
+    """Unique ids of mounts as JSON."""
+    return json.dumps(sorted(ids)).encode() + b"\n"
+
+
+def load_ids(text: bytes) -> frozenset[int]:
+    """What dump_ids wrote."""
+    return frozenset(map(int, json.loads(text)))

@@ -198,6 +198,8 @@ def _look(found: Opened) -> Standing:
     tables = tuple((view.namespace, view.table) for view in views)
     seen = tuple(found.seen(one) for one in found.kept.mounts)
     drift = () if tuple(whole.table for whole in wholes) == seen else _drift(found, wholes, seen)
+    told = {(one.namespace, one.mount) for one in drift}
+    drift += tuple(one for one in _mounted_again(found, wholes) if (one.namespace, one.mount) not in told)
     return Standing(found.kept, tables, drift, "", age)
 
 
@@ -213,6 +215,29 @@ def _drift(found: Opened, now: list[Whole], seen: tuple[MountTable, ...]) -> Dri
         after = tuple(View(name, whole.table) for name, whole in zip(names, now, strict=True))
         return differences(before, after, machine_of(found.host()), arrivals=True)
     return _against(load_plan(found.plan_text(), f"the plan of {found.kept.name}"), found, now)
+
+
+def _mounted_again(found: Opened, wholes: list[Whole]) -> Drift:
+    """Mounts of the spec that were unmounted and mounted again: they look as before, and what was in them is gone.
+
+    What the host mounts again where it is to be received is its own business.
+    """
+    since = [found.mounted_since(one, whole) for one, whole in zip(found.kept.mounts, wholes, strict=True)]
+    if not any(since):
+        return ()
+    plan = load_plan(found.plan_text(), f"the plan of {found.kept.name}")
+    wanted = {
+        (view.namespace, row.mountpoint)
+        for view in views_of(plan, predict(plan, found.host()))
+        for row in view.table.rows
+    }
+    what, remedy = "another one, mounted since", "look for who does that inside; apply --replace builds it anew"
+    return tuple(
+        Difference(row.mountpoint, "mount", "the one that was kept", what, "", remedy, one.name)
+        for one, whole, ids in zip(found.kept.mounts, wholes, since, strict=True)
+        for row in whole.table.rows
+        if row.mount_id in ids and (one.name, row.mountpoint) in wanted
+    )
 
 
 def _against(plan: Plan, found: Opened, now: list[Whole]) -> Drift:

@@ -186,6 +186,31 @@ def test_what_has_changed_since_it_was_kept_is_told(in_host: InHost) -> None:
     assert ("rw", "ro") == (wanted.split(",")[0], found.split(",")[0])
 
 
+@pytest.mark.needs_kernel("foreign-mounts")
+def test_a_mount_that_was_mounted_again_is_told_even_if_it_looks_the_same(in_host: InHost) -> None:
+    """Ids in mountinfo are used again, and so are device numbers; what was in it is gone all the same."""
+
+    def again() -> None:
+        umount("/srv")
+        mount("tmpfs", "/srv", "tmpfs")
+
+    def looked_at() -> list[str]:
+        rows = keeping.look_up("shop").tables[0][1].rows
+        return [str(row._replace(mount_id=0)) for row in rows]
+
+    def script() -> None:
+        keeping.keep(plan_of(SPEC))
+        before = looked_at()
+        inside("shop", again)
+        assert before == looked_at()
+        found = keeping.look_up("shop")
+        assert ("drifted", ["/srv"]) == (found.health, [one.mount for one in found.drift])
+        with pytest.raises(NameTaken, match="not what it was made to be"):
+            keeping.keep(plan_of(SPEC))
+
+    in_host(on_run(script), identity="root")
+
+
 def test_what_arrives_from_the_host_as_it_should_is_no_drift(in_host: InHost) -> None:
     """A slave of a host group is there to receive."""
     spec = SPEC + '[peer_group.feed]\nhost = "/mnt"\n[[mount]]\ntarget = "/feed"\nbind = "/mnt"\nmaster = "feed"\n'
@@ -197,6 +222,9 @@ def test_what_arrives_from_the_host_as_it_should_is_no_drift(in_host: InHost) ->
         keeping.keep(plan_of(spec))
         mount("news", "/mnt/news", "tmpfs")
         found = keeping.look_up("shop")
+        umount("/mnt/news")
+        mount("news", "/mnt/news", "tmpfs")
+        assert "healthy" == keeping.look_up("shop").health
         umount("/mnt/news")
         umount("/mnt")
         return found.health, found.mounts
