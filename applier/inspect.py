@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from mountplan.applier import abi, syscalls
+from mountplan.applier.observe import NEVER_STILL, TRIES
 from mountplan.applier.refusal import KernelRefusal
 from mountplan.planner.attributes import show
 from mountplan.planner.errors import TableError
@@ -22,7 +23,6 @@ from mountplan.planner.table import MountRow, MountTable
 
 IdLines = tuple[tuple[int, int, int], ...]
 
-_TRIES = 20
 _MANY = 20000  # ids that listmount(2) is asked for in one call
 _ALL = (
     abi.STATMOUNT_SB_BASIC
@@ -59,26 +59,34 @@ class Whole(NamedTuple):
 def read_whole(namespace: int, mountinfo: Callable[[], bytes]) -> Whole:
     """Read the namespace behind the descriptor `namespace`. `mountinfo` reads it as seen from some root inside.
 
-    Both are read until two readings agree. Raises TableError if the namespace never keeps still.
+    Both are read until nothing has changed while all of it was asked for. Raises TableError if that never happens.
     """
-    before: tuple[bytes, tuple[int, ...] | None] | None = None
-    for _ in range(_TRIES):
+    before = (mountinfo(), _all_ids(namespace))
+    for _ in range(TRIES):
+        whole = _whole(namespace, *before)
         now = (mountinfo(), _all_ids(namespace))
-        if now == before:
-            break
+        if whole is not None and now == before:
+            return whole
         before = now
-    else:
-        raise TableError(f"the mount table changed during each of {_TRIES} readings")
-    text, ids = now
+    raise TableError(NEVER_STILL.format(TRIES))
+
+
+def _whole(namespace: int, text: bytes, ids: tuple[int, ...] | None) -> Whole | None:
+    """What a reading comes to, with the rest asked for each mount; None if one of them has gone meanwhile."""
     table = parse_mountinfo(text)
     if ids is None:
         return Whole(table, {}, complete=False)
     mounts = Mounts(namespace_id(namespace))
-    if len(ids) != len(table.rows):
-        table = mounts.table(ids, table)
     idmaps = {}
-    if b"idmapped" in text or any("idmapped" in row.attributes for row in table.rows):
-        idmaps = mounts.idmaps(ids)
+    try:
+        if len(ids) != len(table.rows):
+            table = mounts.table(ids, table)
+        if b"idmapped" in text or any("idmapped" in row.attributes for row in table.rows):
+            idmaps = mounts.idmaps(ids)
+    except KernelRefusal as refusal:
+        if refusal.errno != errno.ENOENT:
+            raise TableError(f"cannot read the mounts one by one: {refusal.strerror}") from None
+        return None
     return Whole(table, idmaps, complete=True, unique=ids)
 
 
@@ -160,14 +168,7 @@ class Mounts:
         """
         known = seen.by_id()
         sources = {row.device: row.source for row in seen.rows}
-        rows = []
-        for number in ids:
-            try:
-                rows.append(self._row(number, known, sources))
-            except KernelRefusal as refusal:
-                if refusal.errno != errno.ENOENT:
-                    raise TableError(f"cannot read mount {number}: {refusal.strerror}") from None
-        return MountTable(tuple(rows))
+        return MountTable(tuple(self._row(number, known, sources) for number in ids))
 
     def _row(self, number: int, known: dict[int, MountRow], sources: dict[str, str]) -> MountRow:
         (

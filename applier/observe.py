@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import select
 
@@ -11,7 +12,8 @@ from mountplan.planner.mountinfo import parse_mountinfo
 from mountplan.planner.table import MountTable
 
 NO_PROC = "mounts are read from /proc, which is not mounted here; mount it: mount -t proc proc /proc"
-_TRIES = 20
+NEVER_STILL = "the mount table changed during each of {} readings"
+TRIES = 20
 
 
 def observe(pid: int | str = "self") -> MountTable:
@@ -24,16 +26,24 @@ def observe(pid: int | str = "self") -> MountTable:
     path = f"/proc/{pid}/mountinfo"
     try:
         with open(path, "rb", buffering=0) as file:
-            changes = select.poll()
-            changes.register(file, select.POLLPRI)
-            for _ in range(_TRIES):
-                text = file.read()
-                if not changes.poll(0):
-                    return parse_mountinfo(text)
-                file.seek(0)
+            text = read_still(file)
+            if text is not None:
+                return parse_mountinfo(text)
     except OSError as error:
         if not os.path.exists("/proc/self"):
             raise TableError(NO_PROC) from None
         meaning, remedy = explain("", error.errno or 0)
         raise TableError(f"{path}: cannot read the mount table: {meaning}\n  remedy: {remedy}") from None
-    raise TableError(f"{path}: the mount table changed during each of {_TRIES} readings")
+    raise TableError(f"{path}: {NEVER_STILL.format(TRIES)}")
+
+
+def read_still(file: io.FileIO) -> bytes | None:
+    """The text of an open mountinfo, in which nothing has changed while it was read; None if it never keeps still."""
+    changes = select.poll()
+    changes.register(file, select.POLLPRI)
+    for _ in range(TRIES):
+        text = file.read()
+        if not changes.poll(0):
+            return text
+        file.seek(0)
+    return None

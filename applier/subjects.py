@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mountplan.applier import abi, syscalls
 from mountplan.applier.inside import in_child
 from mountplan.applier.inspect import Whole, read_whole
-from mountplan.applier.observe import NO_PROC
+from mountplan.applier.observe import NEVER_STILL, NO_PROC, TRIES, read_still
 from mountplan.planner.errors import TableError
 
 if TYPE_CHECKING:
@@ -70,29 +70,29 @@ class Subject:
         if not self.pid:
             return self._from_inside()
         try:
-            with open(f"/proc/{self.pid}/mountinfo", "rb") as file:
-                text = file.read()
+            with open(f"/proc/{self.pid}/mountinfo", "rb", buffering=0) as file:
+                text = read_still(file)
             same = os.path.samestat(os.stat(f"/proc/{self.pid}/ns/mnt"), os.fstat(self.fd))
         except OSError as error:
             raise TableError(_why(error, self.pid)) from None
         if not same:
             raise TableError(f"process {self.pid} went to another mount namespace while it was read")
-        return text
+        return _still(text)
 
     def _from_inside(self) -> bytes:
         proc = open_proc()
         try:
 
-            def look() -> bytes:
+            def look() -> bytes | None:
                 enter(self.fd)
                 if self._root >= 0:
                     os.fchdir(self._root)
                     os.chroot(".")
                 fd = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
-                with open(fd, "rb") as file:
-                    return file.read()
+                with open(fd, "rb", buffering=0) as file:
+                    return read_still(file)
 
-            return in_child(look)
+            return _still(in_child(look))
         except OSError as error:
             raise TableError(f"cannot enter the namespace: {(error.strerror or str(error)).lower()}") from None
         finally:
@@ -240,6 +240,12 @@ def enter(namespace: int) -> None:
         if owner >= 0:
             os.close(owner)
     syscalls.setns(namespace, abi.CLONE_NEWNS)
+
+
+def _still(text: bytes | None) -> bytes:
+    if text is None:
+        raise TableError(NEVER_STILL.format(TRIES))
+    return text
 
 
 def _why(error: OSError, pid: int) -> str:
