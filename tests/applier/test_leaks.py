@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -20,7 +20,7 @@ from mountplan.applier import channel, holder, init, subjects, syscalls
 from mountplan.applier import kept as names
 from tests.commands import PROC, How, outcome, programs
 from tests.hosts import InHost
-from tests.keptnames import in_runtime_directory
+from tests.keptnames import enter, in_runtime_directory, on_run
 from tests.trees import plan_of
 
 pytestmark = pytest.mark.needs_kernel("set-group", "nobody", "userns")
@@ -180,3 +180,36 @@ def test_process_1_cannot_be_looked_into_from_a_user_namespace(how: How, in_host
     look = "cat /proc/1/environ; for link in root cwd exe fd/0; do readlink /proc/1/$link; done; true"
     spec = programs('unshare = ["pid"]\nclear_environment = true\nenvironment = { PATH = "/usr/bin:/bin" }', PROC)
     assert "" == in_host(partial(outcome, spec, "sh", "-c", look, how=how), identity="nobody").out
+
+
+LINKS_LEAD = """
+for n in $(seq 0 99); do [ -e /proc/$$/fd/$n ] && found="$found $n"; done; echo $found
+for path in /proc/self/cwd/ /proc/self/root/ / /proc/self/exe /usr/bin/stat; do stat -L -c %d:%i $path; done
+"""
+
+
+@pytest.mark.needs_kernel("root")
+@pytest.mark.parametrize("pid", [False, True], ids=["", "pid"])
+@pytest.mark.parametrize("how", ["execute", "run", "enter"])
+def test_whatever_the_caller_has_open_a_command_has_three_files_and_is_inside(
+    how: str, pid: bool, in_host: InHost
+) -> None:
+    """With a directory of the host as its working directory, or among its files, it would be out with one `cd ..`."""
+
+    def leak() -> None:
+        os.chdir("/etc")
+        for number in (3, 9, 63):
+            os.dup2(os.open("/etc", os.O_RDONLY), number, inheritable=True)
+
+    def script() -> str:
+        spec = PID if pid else programs()
+        if how != "enter":
+            return outcome(spec, "sh", "-c", LINKS_LEAD, how=cast(How, how), prepare=leak).out
+        keeping.keep(plan_of(spec))
+        leak()
+        return enter("programs", "sh", "-c", LINKS_LEAD)[1]
+
+    numbers, cwd, root, there, exe, stat = in_host(on_run(script), identity="root").splitlines()
+    assert "0 1 2" == numbers
+    assert (there, there) == (cwd, root)
+    assert stat == exe
