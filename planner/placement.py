@@ -31,21 +31,7 @@ def place_mounts(space: Space, context: Context) -> None:
             if parent_id is None or draft.parent is not None:  # a mask knows its parent already
                 _attach(draft, draft.parent, tree, context)
             else:
-                parent = context.find(parent_id, f"{draft.key}.parent")
-                if parent is not None and parent.space is not space:
-                    context.mistakes.add(
-                        f"{draft.key}.parent",
-                        f"{parent.name} is in another namespace",
-                        "name a mount of the same namespace as parent",
-                    )
-                    parent = None
-                if parent is not None and not parent.placed:
-                    context.mistakes.add(
-                        f"{draft.key}.parent",
-                        f"{parent.name} has no target, so nothing can stand on it",
-                        "give it a target, or name another parent",
-                    )
-                    parent = None
+                parent = _named_parent(draft, parent_id, context)
                 if parent is not None and parent not in placed:
                     if parent in waiting or parent is draft:
                         context.mistakes.add(
@@ -63,6 +49,25 @@ def place_mounts(space: Space, context: Context) -> None:
             placed.add(draft)
             if waiting:
                 draft = waiting.popitem()[0]
+
+
+def _named_parent(draft: Draft, parent_id: str, context: Context) -> Draft | None:
+    """The mount on which `draft` says that it stands; None if that is a mistake."""
+    key, wrong = f"{draft.key}.parent", context.mistakes.add
+    parent = context.find(parent_id, key)
+    if parent is None:
+        return None
+    if parent.space is not draft.space:
+        wrong(key, f"{parent.name} is in another namespace", "name a mount of the same namespace as parent")
+        return None
+    if not parent.placed:
+        wrong(
+            key,
+            f"{parent.name} has no target, so nothing can stand on it",
+            "give it a target, or name another parent",
+        )
+        return None
+    return parent
 
 
 def _find_root(space: Space, context: Context) -> Draft | None:
