@@ -189,6 +189,23 @@ class _Capture:
     def _settle_overlays(self) -> None:
         """Find the directories that overlays are made of, and give up those that cannot be made again."""
         overlays = [one for one in self.superblocks.values() if one.fstype == "overlay" and one.how == "made"]
+        self._find_layers(overlays)
+        uses: dict[Layer, int] = {}
+        for superblock in overlays:
+            for layer in set(superblock.layers):
+                uses[layer] = uses.get(layer, 0) + 1
+        unsettled = True
+        while unsettled:
+            unsettled = False
+            for superblock in overlays:
+                if superblock.how == "made" and (reason := self._why_no_overlay(superblock, uses)):
+                    superblock.give_up(reason)
+                    unsettled = True  # it may be a layer of another one
+        for superblock in overlays:
+            self._caution_of_changes(superblock)
+
+    def _find_layers(self, overlays: list[_Superblock]) -> None:
+        """Where the directories are that each overlay shows in its options, as far as that can be told."""
         asked: list[tuple[_Superblock, Overlay]] = []
         for superblock in overlays:
             space, index = superblock.mounts[0]
@@ -209,27 +226,18 @@ class _Capture:
                 superblock.give_up(f"its layers are no longer where it shows them: {', '.join(overlay.paths)}")
             else:
                 superblock.layers = layers_found
-        uses: dict[Layer, int] = {}
-        for superblock in overlays:
-            for layer in set(superblock.layers):
-                uses[layer] = uses.get(layer, 0) + 1
-        unsettled = True
-        while unsettled:
-            unsettled = False
-            for superblock in overlays:
-                if superblock.how == "made" and (reason := self._why_no_overlay(superblock, uses)):
-                    superblock.give_up(reason)
-                    unsettled = True  # it may be a layer of another one
-        for superblock in overlays:
-            if not (superblock.layers and superblock.directories and superblock.directories.upper):
-                continue
-            upper = superblock.layers[0]
-            below = self.superblocks.get(upper.device)
-            found_there = self.host.showing(upper.device, upper.path)
-            if found_there is not None and (below is None or below.how != "made"):
-                space, index = superblock.mounts[0]
-                what = f"its changes go to the host's {found_there[0]}; do not build it while this one is still mounted"
-                self.cautions.append(Caution(self.where(space, self.trees[space].rows[index].mountpoint), what))
+
+    def _caution_of_changes(self, superblock: _Superblock) -> None:
+        """Warn if the upper layer is the host's: what two mounted overlays on one do is undefined (overlayfs.rst)."""
+        if not (superblock.layers and superblock.directories and superblock.directories.upper):
+            return
+        upper = superblock.layers[0]
+        below = self.superblocks.get(upper.device)
+        found = self.host.showing(upper.device, upper.path)
+        if found is not None and (below is None or below.how != "made"):
+            space, index = superblock.mounts[0]
+            what = f"its changes go to the host's {found[0]}; do not build it while this one is still mounted"
+            self.cautions.append(Caution(self.where(space, self.trees[space].rows[index].mountpoint), what))
 
     def _why_no_overlay(self, superblock: _Superblock, uses: dict[Layer, int]) -> str:
         directories = superblock.directories
