@@ -30,7 +30,8 @@ from mountplan.planner.planfile import dump_plan
 from tests.commands import programs
 from tests.faults import Call, Experiment, Fault, Result, mark
 from tests.hosts import CHECKOUT, mount
-from tests.trees import MS_SHARED, plan_of
+from tests.mountflags import MS_SHARED
+from tests.trees import plan_of
 
 PLAN = "/mnt/plan.json"
 IMAGE = f"/mnt/img-{os.getpid()}"  # loop devices are the whole machine's: other tests have other images

@@ -20,6 +20,8 @@ from typing import Any, Literal, NoReturn, Protocol, TypeVar
 
 import pytest
 
+from tests.mountflags import MS_BIND, MS_PRIVATE, MS_REC
+
 Result = TypeVar("Result")
 Identity = Literal["best", "root", "userns", "nobody"]
 
@@ -29,9 +31,6 @@ PATIENCE = float(os.environ.get("MOUNTPLAN_PATIENCE", "1"))  # how many times as
 FIRST_ID = 200_000  # of the range that give_ranges() gives
 CLONE_NEWNS = 0x20000
 CLONE_NEWUSER = 0x10000000
-MS_BIND = 0x1000
-MS_REC = 0x4000
-MS_PRIVATE = 1 << 18
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 

@@ -18,7 +18,8 @@ from mountplan import api, keeping
 from mountplan.applier import kept as names
 from mountplan.planner.errors import MountplanError
 from tests.hosts import mount
-from tests.trees import MS_SHARED, ROOT
+from tests.mountflags import MS_SHARED
+from tests.trees import ROOT
 
 Result = TypeVar("Result")
 

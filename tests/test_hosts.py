@@ -14,9 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.hosts import CHECKOUT, ChildTraceback, HostDied, HostTimeout, Identity, InHost, mount, run_in_child
-
-MS_REC = 0x4000
-MS_SHARED = 1 << 20
+from tests.mountflags import MS_REC, MS_SHARED
 
 
 def test_a_result_comes_back_from_the_child() -> None:

@@ -17,9 +17,10 @@ from mountplan.applier.kept import NewName
 from mountplan.planner.errors import KeepRefused, NameTaken, NotKept, StepRefused
 from mountplan.planner.planfile import dump_plan
 from tests.commands import programs
-from tests.hosts import CLONE_NEWNS, MS_BIND, MS_REC, InHost, mount, run_in_child, umount, unshare
+from tests.hosts import CLONE_NEWNS, InHost, mount, run_in_child, umount, unshare
 from tests.keptnames import OTHER, SPEC, TWO, enter, on_run, survives, table
-from tests.trees import MS_SHARED, MS_SLAVE, plan_of
+from tests.mountflags import MS_BIND, MS_REC, MS_SHARED, MS_SLAVE
+from tests.trees import plan_of
 
 pytestmark = pytest.mark.needs_kernel("root", "set-group")
 

@@ -17,7 +17,8 @@ from mountplan.planner.errors import KeepRefused, StepRefused
 from tests.faulthost import SPEC, State, furnish
 from tests.hosts import InHost, mount, umount
 from tests.load import apply_in_parallel
-from tests.trees import MS_BIND, MS_REC, MS_SHARED, ROOT, plan_of
+from tests.mountflags import MS_BIND, MS_REC, MS_SHARED
+from tests.trees import ROOT, plan_of
 
 pytestmark = pytest.mark.needs_kernel("root", "set-group")
 TWENTY = ROOT + "".join(f'[[mount]]\ntarget = "/m{number}"\ntype = "tmpfs"\n' for number in range(20))

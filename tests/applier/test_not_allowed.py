@@ -14,7 +14,7 @@ from mountplan import api
 from mountplan.planner.errors import Mistake, NotAllowed
 from mountplan.planner.plan import RunSettings
 from tests.hosts import InHost, give_ranges, leave_root, mount
-from tests.trees import MS_NODEV, MS_NOSUID, MS_RDONLY, MS_SHARED
+from tests.mountflags import MS_NODEV, MS_NOSUID, MS_RDONLY, MS_SHARED
 
 Result = TypeVar("Result")
 

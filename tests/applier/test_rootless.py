@@ -17,7 +17,8 @@ from mountplan.planner.errors import NamespaceRefused, StepRefused
 from tests.commands import PROC, outcome, programs
 from tests.hosts import FIRST_ID, NOBODY, InHost, give_ranges, leave_root, mount
 from tests.keptnames import SPEC, enter, in_runtime_directory
-from tests.trees import MS_SHARED, plan_of, tree
+from tests.mountflags import MS_SHARED
+from tests.trees import plan_of, tree
 
 Result = TypeVar("Result")
 Maps = tuple[list[list[str]], list[list[str]]]  # of user ids and of group ids

@@ -17,8 +17,9 @@ from mountplan.applier.syscalls import setns
 from mountplan.cli import main
 from mountplan.planner.difference import Drift
 from tests.cli.test_living import Ended, mountplan, spec
-from tests.hosts import MS_PRIVATE, InHost, mount, run_in_child, umount
+from tests.hosts import InHost, mount, run_in_child, umount
 from tests.keptnames import SPEC, on_run
+from tests.mountflags import MS_PRIVATE
 from tests.trees import plan_of
 
 TABLE = """\

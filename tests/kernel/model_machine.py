@@ -16,15 +16,13 @@ from typing import Any, NamedTuple
 from mountplan.planner.mountinfo import parse_mountinfo
 from mountplan.planner.table import MountRow
 from tests.kernel.model_layout import DIRECTORIES, FILES
+from tests.mountflags import MNT_DETACH, MS_BIND, MS_MOVE, MS_REC, MS_REMOUNT
 
 AT_FDCWD = -100
 AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
 CLONE_NEWNS = 0x20000
 CLONE_NEWUSER = 0x10000000
-MNT_DETACH = 2
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
-MS_BIND, MS_MOVE, MS_REC = 0x1000, 0x2000, 0x4000
 KINDS = {"unbindable": 1 << 17, "private": 1 << 18, "slave": 1 << 19, "shared": 1 << 20}
 OPEN_TREE_CLONE = 1
 MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH = 0x04, 0x40

@@ -16,22 +16,27 @@ import socket
 from collections.abc import Iterator
 from typing import Any, NamedTuple, NoReturn
 
-from tests.hosts import CLONE_NEWNS, MS_BIND, MS_PRIVATE, MS_REC, mount, prctl, umount, unshare
+from tests.hosts import CLONE_NEWNS, mount, prctl, umount, unshare
+from tests.mountflags import (
+    MNT_DETACH,
+    MS_BIND,
+    MS_MOVE,
+    MS_NOATIME,
+    MS_NODEV,
+    MS_NODIRATIME,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_NOSYMFOLLOW,
+    MS_PRIVATE,
+    MS_RDONLY,
+    MS_REC,
+    MS_REMOUNT,
+    MS_SHARED,
+    MS_SLAVE,
+    MS_STRICTATIME,
+    MS_UNBINDABLE,
+)
 
-MS_RDONLY = 1
-MS_NOSUID = 2
-MS_NODEV = 4
-MS_NOEXEC = 8
-MS_REMOUNT = 32
-MS_NOSYMFOLLOW = 256
-MS_NOATIME = 1024
-MS_NODIRATIME = 2048
-MS_MOVE = 8192
-MS_UNBINDABLE = 1 << 17
-MS_SLAVE = 1 << 19
-MS_SHARED = 1 << 20
-MS_STRICTATIME = 1 << 24
-MNT_DETACH = 2
 PR_SET_PDEATHSIG = 1
 
 MOST_NAMESPACES = 3

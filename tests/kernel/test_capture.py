@@ -18,9 +18,10 @@ from mountplan.applier.subjects import of_built, of_process, of_tree
 from mountplan.capturing import Capture, capture_subjects
 from mountplan.planner.capture.words import CapturedMount, Place
 from mountplan.planner.errors import TableError
-from tests.hosts import CLONE_NEWNS, MS_BIND, MS_REC, InHost, mount, umount, unshare
+from tests.hosts import CLONE_NEWNS, InHost, mount, umount, unshare
 from tests.kernel.capture_fuzz import attempt, shorten, show
-from tests.kernel.states import MNT_DETACH, MS_SHARED, MS_SLAVE, Act, State, chance_state, running
+from tests.kernel.states import Act, State, chance_state, running
+from tests.mountflags import MNT_DETACH, MS_BIND, MS_REC, MS_SHARED, MS_SLAVE
 
 pytestmark = pytest.mark.needs_kernel("set-group", "root")
 

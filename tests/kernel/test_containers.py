@@ -17,13 +17,13 @@ from mountplan import api
 from mountplan.applier.subjects import of_built, of_process, of_tree
 from mountplan.capturing import Folder, capture_subjects
 from tests.hosts import InHost, mount, umount
+from tests.mountflags import MNT_DETACH
 from tests.portrait import portrait
 from tests.privileges import missing
 from tests.trees import tree
 
 pytestmark = pytest.mark.needs_kernel("set-group", "root")
 
-MNT_DETACH = 2
 PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 LINKS = [name for name in ("bin", "lib", "lib64", "sbin") if os.path.islink(f"/{name}")]
 Runtime = Literal["crun", "runc"]

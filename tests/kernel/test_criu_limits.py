@@ -13,9 +13,20 @@ from typing import NamedTuple
 import pytest
 
 from mountplan.applier import abi, syscalls
-from tests.hosts import MS_BIND, MS_PRIVATE, MS_REC, InHost, enter_user_namespace, mount, prctl, umount, unshare
+from tests.hosts import InHost, enter_user_namespace, mount, prctl, umount, unshare
 from tests.kernel.capture_fuzz import compare_again
-from tests.kernel.states import MNT_DETACH, MS_MOVE, MS_NOSYMFOLLOW, MS_RDONLY, MS_REMOUNT, MS_SHARED, MS_SLAVE
+from tests.mountflags import (
+    MNT_DETACH,
+    MS_BIND,
+    MS_MOVE,
+    MS_NOSYMFOLLOW,
+    MS_PRIVATE,
+    MS_RDONLY,
+    MS_REC,
+    MS_REMOUNT,
+    MS_SHARED,
+    MS_SLAVE,
+)
 from tests.trees import ROOT, tree
 
 pytestmark = pytest.mark.needs_kernel("set-group", "root")

@@ -14,13 +14,12 @@ from mountplan.applier import inspect
 from mountplan.planner.mountinfo import parse_mountinfo
 from mountplan.planner.table import MountRow
 from mountplan.tree import Tree
-from tests.hosts import MS_BIND, MS_PRIVATE, InHost, mount, umount
+from tests.hosts import InHost, mount, umount
+from tests.mountflags import MS_BIND, MS_MOVE, MS_PRIVATE, MS_RDONLY, MS_REMOUNT, MS_SHARED, MS_SLAVE, MS_UNBINDABLE
 from tests.trees import plan_of
 
 pytestmark = pytest.mark.needs_kernel("mountns", "set-group")
 
-MS_RDONLY, MS_REMOUNT, MS_UNBINDABLE, MS_SLAVE, MS_SHARED = 1, 32, 1 << 17, 1 << 19, 1 << 20
-MS_MOVE = 0x2000
 
 SPEC = """
 name = "pair"

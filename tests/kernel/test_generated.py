@@ -17,14 +17,8 @@ from mountplan.planner.errors import PlanRefused, SpecError, StepRefused
 from mountplan.planner.spec import build_spec
 from mountplan.planner.table import MountRow, MountTable
 from tests.generated import NAMES, Table, specs
-from tests.hosts import MS_BIND, MS_PRIVATE, InHost, mount
-
-MS_SHARED = 1 << 20
-MS_SLAVE = 1 << 19
-MS_UNBINDABLE = 1 << 17
-MS_RDONLY = 1
-MS_REMOUNT = 32
-MS_NOEXEC = 8
+from tests.hosts import InHost, mount
+from tests.mountflags import MS_BIND, MS_NOEXEC, MS_PRIVATE, MS_RDONLY, MS_REMOUNT, MS_SHARED, MS_SLAVE, MS_UNBINDABLE
 
 EXAMPLES = int(os.environ.get("MOUNTPLAN_EXAMPLES", "50"))
 SETTINGS = settings(

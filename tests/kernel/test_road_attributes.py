@@ -9,15 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts import MS_BIND, InHost, mount
-from tests.trees import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT, ROOT, tree
+from tests.hosts import InHost, mount
+from tests.mountflags import (
+    MS_BIND,
+    MS_NOATIME,
+    MS_NODEV,
+    MS_NODIRATIME,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_NOSYMFOLLOW,
+    MS_RDONLY,
+    MS_REMOUNT,
+    MS_STRICTATIME,
+)
+from tests.trees import ROOT, tree
 
 pytestmark = pytest.mark.needs_kernel("mountns")
-
-MS_NOATIME = 1024
-MS_NODIRATIME = 2048
-MS_STRICTATIME = 1 << 24
-MS_NOSYMFOLLOW = 256
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from mountplan.planner.errors import StepRefused
-from tests.hosts import MS_BIND, InHost, mount
-from tests.trees import MS_NOEXEC, MS_RDONLY, MS_REMOUNT, MS_UNBINDABLE, ROOT, plan_of, tree
+from tests.hosts import InHost, mount
+from tests.mountflags import MS_BIND, MS_NOEXEC, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SHARED, MS_UNBINDABLE
+from tests.trees import ROOT, plan_of, tree
 
 pytestmark = pytest.mark.needs_kernel("mountns")
 
@@ -168,7 +169,6 @@ def test_a_recursive_bind_of_a_host_directory_brings_its_sub_mounts(
 def test_what_a_recursive_bind_brings_is_private_even_if_it_is_shared_on_the_host(
     in_host: InHost, tmp_path: Path
 ) -> None:
-    from tests.trees import MS_REC, MS_SHARED
 
     def script() -> set[int]:
         host_tree(tmp_path)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.hosts import InHost, mount
-from tests.trees import MS_REC, MS_SHARED, ROOT, tree
+from tests.mountflags import MS_REC, MS_SHARED
+from tests.trees import ROOT, tree
 
 pytestmark = pytest.mark.needs_kernel("mountns")
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts import MS_BIND, InHost, mount
-from tests.trees import MS_SHARED, MS_SLAVE, ROOT, Tree, tree
+from tests.hosts import InHost, mount
+from tests.mountflags import MS_BIND, MS_SHARED, MS_SLAVE
+from tests.trees import ROOT, Tree, tree
 
 pytestmark = pytest.mark.needs_kernel("mountns", "set-group")
 

@@ -23,7 +23,8 @@ from mountplan.planner.errors import MountplanError, NotGranted, StepRefused
 from mountplan.planner.plan import Plan
 from mountplan.planner.planfile import dump_plan, load_plan
 from tests.hosts import CHECKOUT, InHost, mount, run_in_child
-from tests.trees import MS_SHARED, ROOT, plan_of, tree
+from tests.mountflags import MS_SHARED
+from tests.trees import ROOT, plan_of, tree
 
 pytestmark = pytest.mark.needs_kernel("mountns")
 

@@ -13,8 +13,9 @@ import pytest
 
 from mountplan import api
 from mountplan.planner.table import MountTable
-from tests.hosts import CHECKOUT, MS_BIND, MS_PRIVATE, Identity, InHost, mount
-from tests.trees import MS_RDONLY, MS_REMOUNT, MS_SHARED, MS_SLAVE, Tree, tree
+from tests.hosts import CHECKOUT, Identity, InHost, mount
+from tests.mountflags import MS_BIND, MS_PRIVATE, MS_RDONLY, MS_REMOUNT, MS_SHARED, MS_SLAVE
+from tests.trees import Tree, tree
 
 Result = TypeVar("Result")
 
