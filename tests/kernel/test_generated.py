@@ -178,8 +178,9 @@ def test_a_generated_spec_with_something_of_everything_is_refused_with_places_or
 
 
 @pytest.mark.needs_kernel("root", "set-group")
+@pytest.mark.parametrize("inherit", ["", "/wide"], ids=["its own root", "an inherited root"])
 def test_a_generated_spec_over_host_directories_is_refused_with_places_or_stands_as_written(
-    in_host: InHost, tmp_path: Path
+    inherit: str, in_host: InHost, tmp_path: Path
 ) -> None:
     """The host has shared, slave, unbindable, read-only, stacked and nested mounts there."""
     host = tmp_path / "host"
@@ -190,29 +191,7 @@ def test_a_generated_spec_over_host_directories_is_refused_with_places_or_stands
         before = Path("/proc/self/mountinfo").read_bytes()
 
         @SETTINGS
-        @given(specs(host=str(host)))
-        def run(value: Table) -> None:
-            try_out(value)
-            assert before == Path("/proc/self/mountinfo").read_bytes()
-
-        run()
-
-    in_host(script, identity="root", timeout=3600)
-
-
-@pytest.mark.needs_kernel("root", "set-group")
-def test_a_generated_spec_that_inherits_the_root_is_refused_with_places_or_stands_as_written(
-    in_host: InHost, tmp_path: Path
-) -> None:
-    host = tmp_path / "host"
-    host.mkdir()
-
-    def script() -> None:
-        lay_out(host)
-        before = Path("/proc/self/mountinfo").read_bytes()
-
-        @SETTINGS
-        @given(specs(host=str(host), inherit=f"{host}/wide"))
+        @given(specs(host=str(host), inherit=inherit and f"{host}{inherit}"))
         def run(value: Table) -> None:
             try_out(value)
             assert before == Path("/proc/self/mountinfo").read_bytes()
