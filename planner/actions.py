@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mountplan.planner.attributes import Change
+from mountplan.planner.attributes import RDONLY, Change
 from mountplan.planner.propagation import Process, Superblock, World
 from mountplan.planner.propagation.sharing import Kind
 
@@ -192,7 +192,7 @@ class Stage:
                     action.target,
                     attributes=action.attributes,
                     options=action.options,
-                    read_only=bool(action.attributes & 1),
+                    read_only=bool(action.attributes & RDONLY),
                     superblock=self._one_for_all(action.fstype),
                 )
             case BindMount():

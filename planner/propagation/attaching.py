@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 
+from mountplan.planner.attributes import ATIME_MASK, NODEV, NODIRATIME, NOEXEC, NOSUID, RDONLY
 from mountplan.planner.propagation.copying import copy_tree
 from mountplan.planner.propagation.objects import (
     Mount,
@@ -31,8 +32,8 @@ from mountplan.planner.propagation.sharing import (
 from mountplan.planner.propagation.unmounting import unmount_tree
 
 # MNT_LOCK_*: a less privileged user namespace may not take these away, nor change how access times are kept.
-_FROZEN_IF_SET = 0x1 | 0x2 | 0x4 | 0x8  # RDONLY, NOSUID, NODEV, NOEXEC
-FROZEN_TIMES = 0x10 | 0x20 | 0x40 | 0x80  # the access time field and NODIRATIME
+_FROZEN_IF_SET = RDONLY | NOSUID | NODEV | NOEXEC
+FROZEN_TIMES = ATIME_MASK | NODIRATIME
 
 
 def attach_tree(
