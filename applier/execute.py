@@ -29,6 +29,23 @@ _FOREIGN = frozenset(
 )  # fmt: skip
 
 
+# What a step needs, of what is not loaded at the start.
+_MODULES: dict[type[Step], str] = {
+    s.TakeHostGroup: "resource",
+    s.CopyContents: "mountplan.applier.copytree",
+    s.AttachImage: "mountplan.applier.loop",
+    s.MakeOverlay: "mountplan.applier.overlay",
+    s.MakeIdMap: "mountplan.applier.userns",
+    s.RemoveNode: "shutil",
+}
+
+
+def load_what_is_needed(steps: tuple[Step, ...]) -> None:
+    """Import it before anything is built: later, a file that cannot be read would look like a bug."""
+    for kind in set(map(type, steps)) & _MODULES.keys():
+        __import__(_MODULES[kind])
+
+
 def is_foreign(step: Step) -> bool:
     """True if a step works on filesystems that are not the plan's own: they may be slow, or never answer.
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from mountplan.applier import abi, channel, syscalls
 from mountplan.applier.channel import Sender, TimedOut
 from mountplan.applier.command import Start
-from mountplan.applier.execute import is_foreign
+from mountplan.applier.execute import is_foreign, load_what_is_needed
 from mountplan.applier.holder import hold, is_nested
 from mountplan.applier.refusal import explain, refused
 from mountplan.applier.report import TIMEOUT, Reporter
@@ -244,6 +244,7 @@ def _may_do_all() -> bool:
 def _fork(
     plan: Plan, kinds: tuple[str, ...], rootless: Rootless, counter: memoryview | None, *, only_try: bool = False
 ) -> Built:
+    load_what_is_needed(plan.steps)
     pipes: list[int] = []
     ignored_children = _heed_children()
     try:

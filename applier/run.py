@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 from mountplan.applier import abi, syscalls
 from mountplan.applier.command import Start, become
 from mountplan.applier.refusal import KernelRefusal, explain
-from mountplan.planner.errors import CommandNotStarted, NamespaceRefused
+from mountplan.planner.errors import CommandNotStarted
 from mountplan.planner.plan import RunSettings
 
 if TYPE_CHECKING:
@@ -124,5 +124,6 @@ def _enter(built: Built, namespace: str) -> None:
     except OSError as error:
         meaning, remedy = explain("enter", error.errno or 0)
         syscall = error.syscall if isinstance(error, KernelRefusal) else "open"
-        raise NamespaceRefused(f"cannot enter the namespaces that were built: {syscall}", meaning, remedy) from None
+        # Not NamespaceRefused: in the new root, nothing could be imported to tell of it.
+        raise CommandNotStarted(f"cannot enter the namespaces that were built: {syscall}: {meaning}", remedy) from None
     built.close()

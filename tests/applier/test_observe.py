@@ -19,7 +19,8 @@ from mountplan.applier.subjects import Subject, of_file, of_process
 from mountplan.planner.errors import TableError
 from mountplan.planner.table import MountTable
 from tests.applier.test_limits import meanwhile
-from tests.hosts import MS_BIND, MS_REC, InHost, mount, umount
+from tests.hosts import InHost, mount, umount
+from tests.mountflags import MS_BIND, MS_REC
 
 pytestmark = pytest.mark.needs_kernel("mountns")
 

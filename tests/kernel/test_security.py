@@ -31,8 +31,9 @@ from mountplan.planner.values import escape
 from tests.applier.test_limits import meanwhile
 from tests.commands import programs
 from tests.faulthost import SPEC, State, furnish
-from tests.hosts import CHECKOUT, MS_BIND, MS_REC, InHost, leave_root, mount
-from tests.trees import MS_NODEV, MS_NOSUID, MS_RDONLY, MS_SHARED, ROOT, plan_of, tree
+from tests.hosts import CHECKOUT, InHost, leave_root, mount
+from tests.mountflags import MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REC, MS_SHARED
+from tests.trees import ROOT, plan_of, tree
 
 pytestmark = pytest.mark.needs_kernel("root", "set-group")
 
