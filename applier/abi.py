@@ -159,6 +159,8 @@ SOCK_CLOEXEC = 0o2000000
 
 # linux/loop.h
 LOOP_CONFIGURE = 0x4C0A
+LOOP_GET_STATUS64 = 0x4C05
+LOOP_INFO64_SIZE = 232  # struct loop_info64, which begins with the device and the inode of the backing file
 LOOP_CTL_GET_FREE = 0x4C82
 LO_FLAGS_READ_ONLY = 1
 LO_FLAGS_AUTOCLEAR = 4

@@ -18,8 +18,7 @@ from mountplan.applier.refusal import KernelRefusal
 from mountplan.planner.attributes import show
 from mountplan.planner.errors import TableError
 from mountplan.planner.mountinfo import parse_mountinfo, unescape
-from mountplan.planner.seedbase import UNTOLD
-from mountplan.planner.table import MountRow, MountTable
+from mountplan.planner.table import UNTOLD, MountRow, MountTable
 
 IdLines = tuple[tuple[int, int, int], ...]
 

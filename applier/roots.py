@@ -6,8 +6,10 @@ below others is laid open in a private copy of the namespace, which nobody else 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
+import struct
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -19,6 +21,7 @@ from mountplan.applier.subjects import Subject, enter, open_proc
 from mountplan.planner.capture.words import Layer, Overlay, Root
 from mountplan.planner.mountinfo import parse_mountinfo
 from mountplan.planner.mounttree import MountTree, path_to
+from mountplan.planner.paths import TargetPath
 from mountplan.planner.steps import NodeKind
 from mountplan.planner.table import MountTable
 
@@ -47,12 +50,29 @@ class LiveFacts:
         self._host = host
 
     def image(self, device: str) -> str:
+        """See Facts. Whether a path leads to the file the loop device tells, by its inode.
+
+        Of a file that was opened through a mount which is gone since, sysfs shows the path within that mount only.
+        """
+        buffer = bytearray(abi.LOOP_INFO64_SIZE)
         try:
             with open(f"/sys/block/{os.path.basename(device)}/loop/backing_file", "rb") as file:
-                path = os.fsdecode(file.read().removesuffix(b"\n"))
+                shown = os.fsdecode(file.read().removesuffix(b"\n"))
+            with open(device, "rb") as loop:
+                fcntl.ioctl(loop, abi.LOOP_GET_STATUS64, buffer)
         except OSError:
             return ""
-        return path if os.path.isfile(path) else ""
+        of_device, inode = struct.unpack_from("=QQ", buffer)
+        name = f"{os.major(of_device)}:{os.minor(of_device)}"
+        mountpoints = [TargetPath(row.mountpoint) for row in self._host.rows if row.device == name]
+        for path in (shown, *(mountpoint.joined(shown) for mountpoint in mountpoints)):
+            try:
+                found = os.stat(path)
+            except OSError:
+                continue
+            if stat.S_ISREG(found.st_mode) and (found.st_dev, found.st_ino) == (of_device, inode):
+                return path
+        return ""
 
     def layers(self, wanted: Sequence[Overlay]) -> list[tuple[Layer, ...] | None]:
         return find_layers(self._subjects, self._tables, self._host, wanted)

@@ -6,10 +6,9 @@ there if the root's own directory has been removed, which pivot_root(2) would no
 
 from __future__ import annotations
 
-from mountplan.planner.table import MountRow, MountTable
+from mountplan.planner.table import UNTOLD, MountRow, MountTable
 
 SOURCE = "mountplan"
-UNTOLD = "none"  # what mountinfo shows for no source; statmount(2) tells none at all before Linux 6.13
 OPTIONS: tuple[tuple[str, str | bool], ...] = (("size", "4k"), ("mode", "0000"))
 _SHOWN = frozenset({"size=4k", "mode=000"})
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from mountplan.planner.record import NamedTuple
 
+# The source of a mount of which the kernel tells none: one that only statmount(2) shows, before Linux 6.13.
+UNTOLD = "?"
+
 
 class MountRow(NamedTuple):
     """One mount, as one line of mountinfo gives it (proc_pid_mountinfo(5)), with escapes undone.

@@ -12,7 +12,7 @@ from mountplan.planner.matching import OUTSIDE, Forest, Match, match
 from mountplan.planner.options import differing_asked, differing_options, differing_shown
 from mountplan.planner.predict import HOST_GROUPS
 from mountplan.planner.renaming import Renaming
-from mountplan.planner.table import MountRow
+from mountplan.planner.table import UNTOLD, MountRow
 from mountplan.planner.view import IdMap, View
 
 _MOST_NAMED = 3  # fellow members of a group that are named
@@ -115,7 +115,8 @@ class Telling:
         if (wanted.asked is not None and asked is None) or (found.asked is not None and also is None):
             return  # the host's own: one and the same, or one that is not known well enough
         # That of an image is a loop device, whichever was free: a prediction has none.
-        if row.source != there.source and (row.source or asked is None) and (there.source or also is None):
+        as_wished = (not row.source and asked is not None) or (not there.source and also is not None)
+        if row.source != there.source and not as_wished and UNTOLD not in (row.source, there.source):
             yield "source", row.source, there.source
         if asked is not None and also is not None:
             options = differing_asked(row.fstype, asked, also)

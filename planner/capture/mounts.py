@@ -32,7 +32,7 @@ from mountplan.planner.layerpath import layer_of
 from mountplan.planner.mounttree import MountTree, hiders
 from mountplan.planner.naming import Names
 from mountplan.planner.paths import TargetPath
-from mountplan.planner.table import MountRow, MountTable
+from mountplan.planner.table import UNTOLD, MountRow, MountTable
 
 DELETED = "//deleted"
 
@@ -342,7 +342,10 @@ class _Capture:
         return self._made(_EMPTY._replace(id=superblock.maker_id), superblock, row)
 
     def _made(self, words: CapturedMount, superblock: _Superblock, row: MountRow) -> CapturedMount:
-        """A mount that makes its filesystem."""
+        """A mount that makes its filesystem. If its own source is not told, that of a bind of it is the same."""
+        if row.source == UNTOLD:
+            told = (source for mount in superblock.mounts if (source := self.row(mount).source) != UNTOLD)
+            row = row._replace(source=next(told, UNTOLD))
         words = words._replace(
             type=row.fstype, source=_source(row), options=given_again(row.fstype, row.options),
             files=tuple(sorted(superblock.files.values())),
@@ -383,7 +386,7 @@ class _Capture:
             if found is None:
                 unsupported = f"nothing on the host shows {row.root} of its filesystem ({row.fstype})"
                 words = self._unsupported(words, space, row, unsupported)
-            elif row.source != found[1].source and not (group or master) and row.fstype in SINGLE and row.root == "/":
+            elif self._is_called_otherwise(row, found[1]) and not (group or master):
                 # A bind would have the source that the host's mount has; of these, a new mount shows the same.
                 options = given_again(row.fstype, row.options)
                 words = words._replace(type=row.fstype, source=_source(row), options=options)
@@ -394,6 +397,11 @@ class _Capture:
         else:
             words = self._unsupported(words, space, row, superblock.reason)
         return words._replace(attributes=_attributes(row.attributes, base))
+
+    @staticmethod
+    def _is_called_otherwise(row: MountRow, host_row: MountRow) -> bool:
+        """Whether it has another source than the host's mount of something of which there is only one."""
+        return row.fstype in SINGLE and row.root == "/" and row.source not in (host_row.source, UNTOLD)
 
     def _inner(self, superblock: _Superblock, mount: tuple[int, int], row: MountRow) -> Place:
         path = row.root.removesuffix(DELETED)
@@ -430,7 +438,7 @@ def _is_read_only(row: MountRow) -> bool:
 
 
 def _source(row: MountRow) -> str | None:
-    return None if row.source == row.fstype else row.source
+    return None if row.source in (row.fstype, UNTOLD) else row.source
 
 
 def _attributes(shown: str, base: int) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from mountplan.planner.errors import Mistake, NotAllowed
 from mountplan.planner.plan import RunSettings
 from tests.hosts import InHost, give_ranges, leave_root, mount
 from tests.mountflags import MS_NODEV, MS_NOSUID, MS_RDONLY, MS_SHARED
+from tests.privileges import missing
 
 Result = TypeVar("Result")
 
@@ -74,6 +75,7 @@ ALONE = {
 }  # fmt: skip
 TOO_HIGH = CHOWN.replace("7", "70000")
 # What the remedies say, and what else works.
+MAPPED_TMPFS = '[[mount]]\ntarget = "/x"\ntype = "tmpfs"\nidmap = { uids = [[0, 0, 1]], gids = [[0, 0, 1]] }\n'
 ALLOWED = [
     PROC + OWN_PIDS,
     PROC.replace("proc", "sysfs") + OWN_PIDS.replace("pid", "net"),
@@ -83,7 +85,7 @@ ALLOWED = [
     LOCKED + 'attributes = ["nosuid", "ro", "noexec"]\n',
     FEED + 'master = "feed"\n',
     HEAD + ROOT + '[[mount.file]]\npath = "null"\n[[mount]]\ntarget = "/null"\nbind = "/dev/null"\n',
-    HEAD + ROOT + '[[mount]]\ntarget = "/x"\ntype = "tmpfs"\nidmap = { uids = [[0, 0, 1]], gids = [[0, 0, 1]] }\n',
+    *([] if missing("idmap-tmpfs") else [HEAD + ROOT + MAPPED_TMPFS]),
 ]
 
 

@@ -219,6 +219,26 @@ def test_a_read_only_image_is_taken_from_its_file(in_host: InHost, tmp_path: Pat
     assert "" == at(capture, "/srv").unsupported
 
 
+@pytest.mark.needs_kernel("loop", "fs:erofs", "mkfs.erofs")
+def test_an_image_on_a_mount_that_is_gone_is_not_mistaken_for_another_file(in_host: InHost) -> None:
+    """Of what was opened there, sysfs shows the path within that mount; here it leads to a decoy."""
+
+    def host() -> tuple[str, str]:
+        for directory in ("/mnt", "/srv"):
+            mount("none", directory, "tmpfs")
+        os.makedirs("/mnt/srv/tree/etc")
+        subprocess.run(["mkfs.erofs", "/mnt/srv/image", "/mnt/srv/tree"], check=True, capture_output=True)
+        Path("/srv/image").write_text("decoy")
+        spec = '[[mount]]\ntarget = "/"\ntype = "erofs"\nimage = "/mnt/srv/image"\noptions = { ro = true }\n'
+        with build(api.plan(api.load("image.toml", f"format = 1\n{spec}".encode()))) as built:
+            (subject,) = of_built(built)
+            with subject:
+                shown = capture_subjects([subject], "state")
+                return at(shown, "/").image, at(shown, "/").unsupported
+
+    assert ("/mnt/srv/image", "") == in_host(host, identity="root")
+
+
 def test_the_other_namespaces_on_which_a_filesystem_depends_are_unshared_too(in_host: InHost) -> None:
     """A new proc shows the pid namespace in which it is mounted."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import struct
 import subprocess
 import time
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from mountplan.planner.errors import StepRefused
 from tests.hosts import InHost
 from tests.trees import ROOT, plan_of, tree
 
+LOOP_GET_STATUS64 = 0x4C05
 pytestmark = pytest.mark.needs_kernel("mountns")
 
 LAYERS = """
@@ -272,14 +275,17 @@ def make_image(fstype: str, directory: Path, needs_kernel: Callable[..., None]) 
 
 
 def loop_devices(image: Path) -> list[str]:
-    """The loop devices that an image is behind."""
+    """The loop devices that an image is behind; by its inode, for sysfs shows paths in mounts that are gone."""
     found = []
-    for file in Path("/sys/block").glob("loop*/loop/backing_file"):
+    for directory in Path("/sys/block").glob("loop*/loop"):
+        status = bytearray(232)  # struct loop_info64
         try:
-            if file.read_text().strip() == str(image):
-                found.append(file.parts[3])
+            with open(f"/dev/{directory.parts[3]}", "rb") as device:
+                fcntl.ioctl(device, LOOP_GET_STATUS64, status)
         except OSError:
-            pass  # it has just been freed
+            continue  # it has just been freed
+        if struct.unpack_from("=QQ", status) == (image.stat().st_dev, image.stat().st_ino):
+            found.append(directory.parts[3])
     return found
 
 

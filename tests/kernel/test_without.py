@@ -38,6 +38,11 @@ MASTER_LEFT_OUT = [
     Act(1, "make", ("/", "slave", True)), Act(0, "leave out", ()),
 ]  # fmt: skip
 COVERED_ROOT = [Act(0, "begin", (False,)), Act(0, "rbind", ("/a/b", "/")), Act(0, "top", ("/",))]
+# What is below in one namespace is to be seen in the other.
+SEEN_ELSEWHERE = [
+    Act(0, "begin", (False,)), Act(0, "make", ("/", "shared", False)), Act(0, "unshare", (False,)),
+    Act(0, "tmpfs", ("/", "tmpfs", "", 0)), Act(0, "top", ("/",)),
+]  # fmt: skip
 ROOT = '[[mount]]\ntarget = "/"\ntype = "tmpfs"\nid = "root"\n'
 
 pytestmark = pytest.mark.needs_kernel("root", "set-group")
@@ -81,7 +86,11 @@ def test_young_calls_are_done_without(taken: str, in_host: InHost) -> None:
 
 
 @pytest.mark.needs_kernel("foreign-mounts")
-@pytest.mark.parametrize("state", [MASTER_LEFT_OUT, COVERED_ROOT], ids=["mountplan's own base", "a covered root"])
+@pytest.mark.parametrize(
+    "state",
+    [MASTER_LEFT_OUT, COVERED_ROOT, SEEN_ELSEWHERE],
+    ids=["mountplan's own base", "a covered root", "seen in another namespace"],
+)
 def test_a_capture_does_without_the_sources_of_what_nobody_sees(state: State, in_host: InHost) -> None:
     """statmount(2) tells them from Linux 6.13 on. mountplan's own base is known without."""
     statmount = syscalls.statmount

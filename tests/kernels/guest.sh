@@ -22,9 +22,10 @@ mkdir /run/kernels/upper/{proc,sys,dev,run}
 mount -t 9p -o ro,trans=virtio,version=9p2000.L,access=any,msize=512000,cache=loose again /run/kernels/machine
 mount -t overlay -o "lowerdir=/run/kernels/machine,upperdir=/run/kernels/upper,workdir=/run/kernels/work" root /run/kernels/root
 cd /run/kernels/root
-for directory in proc sys dev run; do
+for directory in proc sys dev; do
     mount --rbind "/$directory" "$directory"
 done
+mount -t tmpfs -o mode=0755 run run
 mount -t tmpfs -o mode=0755 modules lib/modules 2>/dev/null || mkdir -p lib/modules
 ln -s "$(readlink -f "/lib/modules/$(uname -r)")" lib/modules/
 mkdir -p ".$out"
@@ -32,6 +33,7 @@ mount --bind "$out" ".$out"
 mkdir -p tmp/old && pivot_root . tmp/old
 umount -l /tmp/old
 mount -t tmpfs -o mode=1777 pytest /var/tmp # an overlay cannot keep its changes in another one
+unset XDG_RUNTIME_DIR
 for module in loop ext4 xfs btrfs erofs squashfs fuse; do
     modprobe "$module" || true
 done
