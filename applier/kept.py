@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from mountplan.applier.inspect import Whole
     from mountplan.applier.namespaces import Built
     from mountplan.applier.subjects import Subject
+    from mountplan.applier.userns import IdMap
 
 _STATE, _PLAN, _HOST, _SEEN, _IDS = ".state.json", ".plan.json", ".host.json", ".seen-", ".ids-"
 _SEE = "`mountplan ls` shows what is"
@@ -93,6 +94,16 @@ class Opened:
         fd = self.open(one)
         try:
             return _look(label, fd)
+        finally:
+            os.close(fd)
+
+    def ids(self, one: KeptNamespace) -> tuple[IdMap, IdMap] | None:
+        """The ids of the user namespace that it was built in (View.ids)."""
+        from mountplan.applier.subjects import ids_inside
+
+        fd = self.open(one)
+        try:
+            return ids_inside(fd)
         finally:
             os.close(fd)
 

@@ -12,6 +12,7 @@ from mountplan.applier import abi, syscalls
 from mountplan.applier.inside import in_child
 from mountplan.applier.inspect import Whole, read_whole
 from mountplan.applier.observe import NEVER_STILL, NO_PROC, TRIES, read_still
+from mountplan.applier.userns import IdMap, ids_of
 from mountplan.planner.errors import TableError
 
 if TYPE_CHECKING:
@@ -246,6 +247,20 @@ def _still(text: bytes | None) -> bytes:
     if text is None:
         raise TableError(NEVER_STILL.format(TRIES))
     return text
+
+
+def ids_inside(namespace: int) -> tuple[IdMap, IdMap] | None:
+    """The ids of the user namespace that owns a mount namespace (View.ids); None also if it is not ours to ask."""
+    try:
+        owner = fcntl.ioctl(namespace, abi.NS_GET_USERNS)
+    except OSError:
+        return None
+    try:
+        return ids_of(owner)
+    except OSError:
+        return None
+    finally:
+        os.close(owner)
 
 
 def _why(error: OSError, pid: int) -> str:

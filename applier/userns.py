@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, TypeAlias
 
 from mountplan.applier import abi, syscalls
@@ -27,18 +27,42 @@ def id_mapping(uids: tuple[tuple[int, int, int], ...], gids: tuple[tuple[int, in
         return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
 
 
-@contextmanager
-def new_namespace() -> Iterator[int]:
+def new_namespace() -> AbstractContextManager[int]:
     """Lend a user namespace without a map: the pid, in /proc, of a process that waits in it. Raises OSError."""
+    return _waiting(lambda: syscalls.unshare(abi.CLONE_NEWUSER))
+
+
+def ids_of(namespace: int) -> tuple[IdMap, IdMap] | None:
+    """The ids of the user namespace behind a descriptor, as initial_ids() has them; None if they are the machine's.
+
+    A map is read by way of a process that is in there, and there may be none: one of ours enters it. Raises OSError.
+    """
+    there = os.fstat(namespace)
+    if there.st_ino == abi.USER_NS_INIT_INO:
+        return None
+    if os.path.samestat(there, os.stat("/proc/self/ns/user")):
+        return initial_ids("self")
+    with _waiting(lambda: _go_hidden(namespace)) as pid:
+        return _below_ours(pid, "uid_map"), _below_ours(pid, "gid_map")
+
+
+def _go_hidden(namespace: int) -> None:
+    syscalls.hide()  # from those who live in there
+    syscalls.setns(namespace, abi.CLONE_NEWUSER)
+
+
+@contextmanager
+def _waiting(enter: Callable[[], None]) -> Iterator[int]:
+    """Lend the pid, in /proc, of a process that has done `enter` and waits. Raises OSError."""
     ready, is_ready = os.pipe()
     parent = os.getpid()
     child = os.fork()
     if child == 0:
         try:
-            syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
+            enter()
+            syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)  # not before: a change of credentials may clear it
             if os.getppid() != parent:
                 os._exit(1)
-            syscalls.unshare(abi.CLONE_NEWUSER)
             # Not our own idea of our pid: in a pid namespace of its own, it differs from the one that /proc has.
             os.write(is_ready, os.readlink("/proc/self").encode())
             signal.pause()
@@ -114,24 +138,25 @@ def mapped_ids(process: str = "self") -> tuple[int, int]:
     return uids, gids
 
 
-def initial_ids(pid: int) -> tuple[IdMap, IdMap]:
+def initial_ids(pid: int | Literal["self"]) -> tuple[IdMap, IdMap]:
     """The user and group ids of the namespace of `pid`: lines of (id there, id in the machine's first one, count).
 
     That is exact if our own namespace is the first one, or made by it, which is all that the kernel tells.
     """
-    found = []
-    for name in ("uid_map", "gid_map"):
-        lines = _map_of(str(pid), name)
-        if not os.path.samefile(f"/proc/{pid}/ns/user", "/proc/self/ns/user"):
-            ours = _map_of("self", name)
-            lines = tuple(
-                (inside, first + outside - begin, min(count, begin + length - outside))
-                for inside, outside, count in lines
-                for begin, first, length in ours
-                if begin <= outside < begin + length
-            )
-        found.append(lines)
-    return found[0], found[1]
+    ours = os.path.samefile(f"/proc/{pid}/ns/user", "/proc/self/ns/user")
+    uids, gids = (_map_of(str(pid), name) if ours else _below_ours(pid, name) for name in ("uid_map", "gid_map"))
+    return uids, gids
+
+
+def _below_ours(pid: int | Literal["self"], name: str) -> IdMap:
+    """A map of the namespace of `pid`, which is another than ours."""
+    ours = _map_of("self", name)
+    return tuple(
+        (inside, first + outside - begin, min(count, begin + length - outside))
+        for inside, outside, count in _map_of(str(pid), name)
+        for begin, first, length in ours
+        if begin <= outside < begin + length
+    )
 
 
 def _map_of(process: str, name: str) -> IdMap:

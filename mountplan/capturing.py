@@ -10,14 +10,13 @@ from typing import NamedTuple
 from mountplan.applier import kept
 from mountplan.applier.observe import observe
 from mountplan.applier.roots import LiveFacts
-from mountplan.applier.subjects import Subject, of_file, of_process, of_tree
+from mountplan.applier.subjects import Subject, ids_inside, of_file, of_process, of_tree
 from mountplan.applier.userns import initial_ids
 from mountplan.collector import without_collector
 from mountplan.planner.capture.contents import find_fillings, with_contents
 from mountplan.planner.capture.mounts import Live, capture
 from mountplan.planner.capture.words import Captured, Caution
 from mountplan.planner.capture.writing import write_spec
-from mountplan.planner.errors import TableError
 from mountplan.planner.mounttree import MountTree
 from mountplan.planner.naming import Names
 from mountplan.planner.options import with_ids_inside
@@ -129,10 +128,7 @@ def _as_seen_here(table: MountTable, subject: Subject) -> MountTable:
     The kernel shows those of the machine's first user namespace, which is where root builds. An ordinary user builds in
     a namespace of their own, as the captured one probably is.
     """
-    try:
-        uids, gids = initial_ids(subject.pid if os.geteuid() != 0 and subject.pid else os.getpid())
-    except OSError:
-        raise TableError(f"{subject.label}: it ended while it was looked at") from None
+    uids, gids = (ids_inside(subject.fd) if os.geteuid() != 0 else None) or initial_ids("self")
     if uids == gids == _ALL_IDS:
         return table
     return MountTable(tuple(row._replace(options=with_ids_inside(row.options, uids, gids)) for row in table.rows))

@@ -242,7 +242,9 @@ def _mounted_again(found: Opened, wholes: list[Whole]) -> Drift:
 
 def _against(plan: Plan, found: Opened, now: list[Whole]) -> Drift:
     """How what stands under a name differs from what a plan says, with the host as it was when the name was made."""
-    views = tuple(view_of(one.name, whole) for one, whole in zip(found.kept.mounts, now, strict=True))
+    views = tuple(
+        view_of(one.name, whole)._replace(ids=found.ids(one)) for one, whole in zip(found.kept.mounts, now, strict=True)
+    )
     host = found.host()
     return differences(views_of(plan, predict(plan, host)), views, machine_of(host), arrivals=True)
 

@@ -210,12 +210,13 @@ def _live(part: Named) -> tuple[View, bool]:
 def _view(subject: Subject) -> tuple[View, bool]:
     """All mounts of a live namespace, and whether these are all."""
     from mountplan.applier.inside import ChildFailed
+    from mountplan.applier.subjects import ids_inside
 
     try:
         whole = subject.read()
     except ChildFailed as error:
         raise TableError(f"{subject.label}: {error}") from None
-    return view_of("", whole), whole.complete
+    return view_of("", whole)._replace(ids=ids_inside(subject.fd)), whole.complete
 
 
 def view_of(namespace: str, whole: Whole) -> View:

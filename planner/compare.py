@@ -96,6 +96,8 @@ def differences(
     pairs, drift = _by_name(wanted, found)
     if not pairs:
         return drift
+    if (wanted[0].asked is None) != (found[0].asked is None):
+        pairs = [(one.inside(), other.inside()) for one, other in pairs]
     wanted, found = zip(*pairs, strict=True)
     groups, devices = _senses(wanted, found, machine)
     walk = _Walk(groups, devices)

@@ -6,14 +6,15 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import pytest
 
-from mountplan import api, keeping
+from mountplan import api, comparing, keeping
 from mountplan.applier import probe, subids
 from mountplan.applier.report import Reporter
-from mountplan.planner.errors import NamespaceRefused, StepRefused
+from mountplan.planner.difference import Drift
+from mountplan.planner.errors import NamespaceRefused, NameTaken, StepRefused
 from tests.commands import PROC, outcome, programs
 from tests.hosts import FIRST_ID, NOBODY, InHost, give_ranges, leave_root, mount
 from tests.keptnames import SPEC, enter, in_runtime_directory
@@ -252,3 +253,38 @@ def test_an_ordinary_user_receives_from_a_group_of_the_hosts(in_host: InHost, ra
         return os.read(table, 1000).decode().split()
 
     assert ["/a/new", "/b/a/new", "/slave/a/new"] == in_host(script, identity="root")
+
+
+@pytest.mark.needs_kernel("nobody", "id-ranges")
+@pytest.mark.parametrize("number", [0, 1, 1000])
+def test_owners_in_options_are_compared_and_captured_as_they_are_inside(in_host: InHost, number: int) -> None:
+    """The kernel shows the machine's ids, whoever asks, and a spec gives those that are there where it is built."""
+    owner = f"uid = {number}, gid = {number}"
+    text = (
+        f'format = 1\nname = "owned"\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\noptions = {{ {owner} }}\n'
+        f'[[mount]]\ntarget = "/pts"\ntype = "devpts"\noptions = {{ {owner} }}\n'
+    )
+
+    def script() -> list[object]:
+        spec = Path(os.environ["XDG_RUNTIME_DIR"]).with_suffix(".toml")
+        spec.write_text(text)
+        changed = api.plan(api.load(str(spec), text.replace("/pts", "/pty").encode()))
+        try:
+            kept = keeping.keep(api.plan(api.load(str(spec)))).kept
+            assert kept.keeper is not None
+            file = f"/proc/{kept.keeper.pid}/{kept.mounts[0].source}"
+            with tree(text.partition("\n")[2]) as built:
+                sides = ("", f"pid:{built.built.pid}", f"ns:{file}")
+                found: list[object] = [comparing.verify(str(spec), side).drift for side in sides]
+            found.append(comparing.diff("name:owned", str(spec)).drift)
+            with pytest.raises(NameTaken) as caught:
+                keeping.keep(changed)
+            found.append([(one.mount, one.prop) for one in cast(Drift, caught.value.differences)])
+            captured = api.load("captured.toml", api.capture("owned").text.encode())
+            with tree(api.plan(captured)):
+                return found
+        finally:
+            spec.unlink()
+
+    moved = [("/pty", "mount"), ("/pts", "mount")]
+    assert [(), (), (), (), moved] == with_ranges(in_host, in_runtime_directory(script))
