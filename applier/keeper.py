@@ -18,10 +18,13 @@ from mountplan.applier import abi, syscalls
 from mountplan.applier.channel import pipe
 from mountplan.applier.keptstate import Keeper
 from mountplan.applier.refusal import explain
+from mountplan.applier.uptime import added
 from mountplan.planner.errors import KeepRefused
 
 _LEASH = 3  # the keeper's descriptor that tells whether it is to stay; the namespaces follow it
 FIRST = _LEASH + 1
+ELSEWHERE = "run mountplan where the namespaces were kept"
+_SAME_START = 2  # clock ticks: with what a time namespace adds, a start is rounded once more
 _PATIENCE = 10_000  # ms for a killed process to be gone
 
 # It waits for one byte. Without it, the pipe ends with the process that wanted something kept, and so does this one.
@@ -138,11 +141,10 @@ def describe(pid: int) -> Keeper:
     return Keeper(pid, start, *_surroundings())
 
 
-def _surroundings() -> tuple[str, int, int]:
+def _surroundings() -> tuple[str, int]:
     with open("/proc/sys/kernel/random/boot_id") as file:
         boot = file.read().strip()
-    times = os.stat("/proc/self/ns/time").st_ino if os.path.exists("/proc/self/ns/time") else 0
-    return boot, os.stat("/proc/self/ns/pid").st_ino, times
+    return boot, os.stat("/proc/self/ns/pid").st_ino
 
 
 def _open_process(pid: int) -> int:
@@ -150,10 +152,10 @@ def _open_process(pid: int) -> int:
 
 
 def _start_of(process: int) -> int | None:
-    """When the process of a /proc directory began; None if it has ended."""
+    """When the process of a /proc directory began, as _SAME_START compares it; None if it has ended. Raises OSError."""
     try:
         fd = os.open("stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=process)
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return None
     try:
         text = os.read(fd, 4096)
@@ -162,7 +164,27 @@ def _start_of(process: int) -> int | None:
     finally:
         os.close(fd)
     fields = text.rpartition(b")")[2].split()
-    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+    if fields[0] in (b"Z", b"X"):
+        return None
+    tick = 10**9 / os.sysconf("SC_CLK_TCK")
+    nanoseconds = int(fields[19]) * tick
+    if nanoseconds >= 1 << 63:
+        nanoseconds -= 1 << 64  # before our time namespace's clock began: a negative number, shown as an unsigned one
+    return round((nanoseconds - added() * 1e9) / tick)
+
+
+def check_reach(keeper: Keeper | None) -> None:
+    """Raise KeepRefused if a keeper can neither be judged nor ended from here."""
+    if keeper is not None:
+        _is_of_this_boot(keeper)
+
+
+def _is_of_this_boot(keeper: Keeper) -> bool:
+    boot, pids = _surroundings()
+    if boot == keeper.boot and pids != keeper.pids:
+        what = f"process {keeper.pid}, which keeps the namespaces, is in another pid namespace"
+        raise KeepRefused(what, ELSEWHERE)
+    return boot == keeper.boot
 
 
 def open_keeper(keeper: Keeper) -> int | None:
@@ -170,24 +192,29 @@ def open_keeper(keeper: Keeper) -> int | None:
 
     Raises KeepRefused if its pid cannot be understood here.
     """
-    boot, pids, times = _surroundings()
-    if boot != keeper.boot:
+    if not _is_of_this_boot(keeper):
         return None
-    if (pids, times) != (keeper.pids, keeper.times):
-        what = f"process {keeper.pid}, which keeps the namespaces, is in another pid or time namespace"
-        raise KeepRefused(what, "run mountplan where the namespaces were kept")
+    process = -1
     try:
         process = _open_process(keeper.pid)
-    except OSError:
-        return None
-    if _start_of(process) == keeper.start:
-        return process
-    os.close(process)
+        start = _start_of(process)
+        if start is not None and abs(start - keeper.start) <= _SAME_START:
+            found, process = process, -1
+            return found
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        what = f"cannot look at process {keeper.pid}, which keeps the namespaces: {(error.strerror or '').lower()}"
+        raise KeepRefused(what, ELSEWHERE) from None
+    finally:
+        if process >= 0:
+            os.close(process)
     return None
 
 
 def end_keeper(keeper: Keeper) -> None:
-    """Kill the keeper, if it is still the same process, and wait until it is gone."""
+    """Kill the keeper, if it is still the same process, and wait until it is gone. Raises KeepRefused."""
+    check_reach(keeper)
     try:
         pidfd = os.pidfd_open(keeper.pid)
     except ProcessLookupError:

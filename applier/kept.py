@@ -14,7 +14,16 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from mountplan.applier import abi, syscalls
-from mountplan.applier.keeper import FIRST, describe, end_keeper, open_keeper, release, start_keeper
+from mountplan.applier.keeper import (
+    ELSEWHERE,
+    FIRST,
+    check_reach,
+    describe,
+    end_keeper,
+    open_keeper,
+    release,
+    start_keeper,
+)
 from mountplan.applier.keptstate import (
     Kept,
     KeptNamespace,
@@ -39,6 +48,7 @@ if TYPE_CHECKING:
     from mountplan.applier.userns import IdMap
 
 _STATE, _PLAN, _HOST, _SEEN, _IDS = ".state.json", ".plan.json", ".host.json", ".seen-", ".ids-"
+_NOT_THERE = (errno.ENOENT, errno.ESRCH, errno.ENOTDIR, errno.ELOOP)
 _SEE = "`mountplan ls` shows what is"
 
 
@@ -60,7 +70,7 @@ class Opened:
         raise NotKept(what, f"it has: {names}" if names else f"it has a single one: leave out /{name}")
 
     def open(self, one: KeptNamespace) -> int:
-        """A descriptor of a namespace. Raises NotKept if it is gone."""
+        """A descriptor of a namespace. Raises NotKept if it is gone, and KeepRefused if that cannot be told."""
         base, flags = self._directory, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
         if self._process is not None and "/" in one.source:
             # A link of /proc to the namespace itself, which is what it must be followed to.
@@ -68,7 +78,12 @@ class Opened:
         try:
             fd = os.open(one.source, flags, dir_fd=base)
         except OSError as error:
-            raise _gone(self.kept, one, error.strerror or "") from None
+            if error.errno in _NOT_THERE:
+                raise _gone(self.kept, one, error.strerror or "") from None
+            # Such as EACCES, for a process in a user namespace that was made since.
+            which = f"{one.kind} namespace{one.name and ' '}{one.name} of {self.kept.name}"
+            why = (error.strerror or "").lower()
+            raise KeepRefused(f"the {which} cannot be opened from here: {why}", ELSEWHERE) from None
         if os.fstat(fd).st_ino != one.inode:
             os.close(fd)
             raise _gone(self.kept, one, "its file is no longer mounted")
@@ -200,6 +215,7 @@ def keep(new: NewName, built: Built) -> Kept:
         if (current.id if current else "") != new.replaces:
             what = f"{name}: another mountplan has " + ("kept something under that name" if current else "removed it")
             raise NameTaken(f"{what} meanwhile; nothing was changed", "look at it, and try again")
+        _check_reach(store, name)
         wanted = [("mnt", held.name, built.open_mounts(held.name)) for held in built.namespaces]
         wanted += [(kind, "", built.open_namespace(kind)) for kind in kinds]
         for _, _, fd in wanted:
@@ -332,8 +348,10 @@ def opened(name: str) -> Iterator[Opened]:
         stack.callback(os.close, directory)
         try:
             kept = load_state(_read(directory, _STATE))
-        except (OSError, ValueError):
+        except (FileNotFoundError, ValueError):
             raise NotKept(f"nothing is kept under the name {name!r} any more", _SEE) from None
+        except OSError as error:
+            raise KeepRefused(f"{name}: cannot read what is known of it: {(error.strerror or '').lower()}") from None
         process = None
         if kept.keeper is not None:
             process = open_keeper(kept.keeper)
@@ -347,11 +365,12 @@ def opened(name: str) -> Iterator[Opened]:
 
 
 def remove(name: str) -> None:
-    """Let a name go, and with it its namespaces, unless somebody is still in them. Raises NotKept."""
+    """Let a name go, and with it its namespaces, unless somebody is still in them. Raises NotKept or KeepRefused."""
     check_name(name)
     with _writing(create=False) as store:
         if store is None or name not in store.names():
             raise NotKept(f"nothing is kept under the name {name!r}", _SEE)
+        _check_reach(store, name)
         store.drop(name)
 
 
@@ -444,6 +463,13 @@ def _state_in(store: Store, name: str) -> Kept | None:
         return None
     finally:
         os.close(directory)
+
+
+def _check_reach(store: Store, name: str) -> None:
+    """Raise KeepRefused if the process that keeps a name could not be ended: then the name must stay."""
+    state = _state_in(store, name)
+    if state is not None:
+        check_reach(state.keeper)
 
 
 def _gone(kept: Kept, one: KeptNamespace, why: str) -> NotKept:

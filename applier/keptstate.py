@@ -30,14 +30,13 @@ class KeptNamespace(NamedTuple):
 class Keeper(NamedTuple):
     """The process that holds the namespaces. `start` is when it began, in clock ticks after boot: pids are used again.
 
-    `pids` and `times` are the inodes of the namespaces in which `pid` and `start` mean this.
+    `pids` is the inode of the pid namespace in which `pid` means this.
     """
 
     pid: int
     start: int
     boot: str
     pids: int
-    times: int
 
 
 class Kept(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from time import CLOCK_BOOTTIME, clock_gettime, gmtime, perf_counter, strftime
+from time import gmtime, perf_counter, strftime
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import mountplan
@@ -11,6 +11,7 @@ from mountplan import api
 from mountplan.applier import kept as keeping
 from mountplan.applier.keptstate import Kept, check_name
 from mountplan.applier.report import TIMEOUT
+from mountplan.applier.uptime import uptime
 from mountplan.planner.compare import differences, machine_of, views_of
 from mountplan.planner.difference import Difference, Drift
 from mountplan.planner.errors import KeepRefused, MountplanError, NameTaken, NotKept, TableError
@@ -104,7 +105,7 @@ def state_for(plan: Plan, name: str) -> Kept:
         spec=os.path.abspath(plan.file) if os.path.exists(plan.file) else plan.file,
         digest=digest_of(plan),
         created=strftime("%Y-%m-%dT%H:%M:%SZ", gmtime()),
-        since=clock_gettime(CLOCK_BOOTTIME),
+        since=uptime(),
         made_by=mountplan.__version__,
         namespaces=(),
         keeper=None,
@@ -185,11 +186,11 @@ def look_up(name: str) -> Standing:
         state = keeping.find(name)
         if state is None:
             raise
-        return Standing(state, (), (), error.what, clock_gettime(CLOCK_BOOTTIME) - state.since)
+        return Standing(state, (), (), error.what, uptime() - state.since)
 
 
 def _look(found: Opened) -> Standing:
-    age = clock_gettime(CLOCK_BOOTTIME) - found.kept.since
+    age = uptime() - found.kept.since
     try:
         wholes = [found.look(one) for one in found.kept.mounts]
     except TableError as error:

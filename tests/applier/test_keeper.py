@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 from mountplan import keeping
+from mountplan.applier import abi
 from mountplan.applier import kept as names
 from mountplan.applier.keptstate import Kept, load_state
 from mountplan.planner.errors import KeepRefused, NameTaken, NotKept
 from mountplan.planner.planfile import dump_plan
 from tests.commands import PROC, programs
-from tests.hosts import InHost, mount, run_in_child
+from tests.hosts import InHost, enter_user_namespace, mount, run_in_child, unshare
 from tests.keptnames import (
     OTHER,
     SPEC,
@@ -155,6 +156,8 @@ def test_a_process_that_has_got_the_keepers_pid_is_not_taken_for_it(
 
 
 def test_a_keeper_in_another_pid_namespace_is_neither_judged_nor_forgotten(as_nobody: Callable[..., Any]) -> None:
+    """Nor is its name let go: nobody would find that process any more."""
+
     def script() -> None:
         keeping.keep(plan_of(SPEC))
         state = directory() / "mountplan" / "shop" / ".state.json"
@@ -165,10 +168,62 @@ def test_a_keeper_in_another_pid_namespace_is_neither_judged_nor_forgotten(as_no
         assert () == names.tidy()
         found = keeping.look_up("shop")
         assert ("unknown", None) == (found.health, found.mounts)
-        assert "another pid or time namespace" in found.problem
+        assert "another pid namespace" in found.problem
+        for end in (lambda: names.remove("shop"), lambda: keeping.keep(plan_of(OTHER), replace=True)):
+            with pytest.raises(KeepRefused, match="another pid namespace"):
+                end()
+            assert ["shop"] == os.listdir(directory() / "mountplan")
+            wait_for_keepers(1)
         state.write_text(text)
 
     as_nobody(script)
+
+
+def test_from_inside_a_user_namespace_a_name_is_neither_judged_nor_forgotten(as_nobody: Callable[..., Any]) -> None:
+    """Who is in there may not look at the descriptors of a process outside, not even with the same user id."""
+
+    def apart() -> list[Any]:
+        enter_user_namespace()
+        found = [(one.kept.name, one.health, one.problem) for one in keeping.kept()]
+        with pytest.raises(KeepRefused, match="cannot be opened from here: permission denied"):
+            names.subjects("shop")
+        return found
+
+    def script() -> list[Any]:
+        keeping.keep(plan_of(SPEC))
+        return [run_in_child(apart), keeping.look_up("shop").health]
+
+    problem = "the mnt namespace of shop cannot be opened from here: permission denied"
+    assert [[("shop", "unknown", problem)], "healthy"] == as_nobody(script)
+
+
+def with_clock_at(seconds: float, function: Callable[[], Any]) -> Any:
+    """What `function` returns in a time namespace in which the machine has booted so long ago."""
+
+    def apart() -> Any:
+        unshare(abi.CLONE_NEWTIME)
+        offset = int((seconds - time.clock_gettime(time.CLOCK_BOOTTIME)) * 1e9)
+        Path("/proc/self/timens_offsets").write_text(f"boottime {offset // 10**9} {offset % 10**9}")
+        return run_in_child(function)  # who unshares stays where it is
+
+    return run_in_child(apart)
+
+
+@pytest.mark.parametrize("seconds", [0.01, 1e7], ids=["just now", "long ago"])
+def test_a_keeper_is_the_same_process_in_a_time_namespace(seconds: float, in_host: InHost) -> None:
+    """When it began is another number there, unless what the namespace adds is taken off; and so is a name's age."""
+
+    def state() -> list[Any]:
+        return [(one.kept.name, one.health, 0 <= one.age < 1000) for one in keeping.kept()]
+
+    def script() -> list[Any]:
+        keeping.keep(plan_of(SPEC), "outside")
+        time.sleep(0.05)
+        with_clock_at(seconds, lambda: keeping.keep(plan_of(SPEC), "inside") and None)
+        return [state(), with_clock_at(seconds, state), state()]
+
+    healthy = [("inside", "healthy", True), ("outside", "healthy", True)]
+    assert [healthy] * 3 == in_host(in_runtime_directory(script), identity="userns")
 
 
 def test_a_name_whose_keeper_was_killed_is_forgotten_and_can_be_kept_again(as_nobody: Callable[..., Any]) -> None:
@@ -389,7 +444,7 @@ def test_process_1_ends_if_whoever_keeps_it_is_killed_before_the_name_is_there(o
                     names.keep(names.NewName(keeping.state_for(plan, "x"), "", dump_plan(plan).encode()), built)
 
         hear, tell = os.pipe()
-        for number in range(0, 200, 7):
+        for number in range(0, 400, 7):
             done = survives(partial(build_and_keep, number), 10**9)
             inode = int(os.read(hear, 100))
             names.tidy()
