@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from mountplan.applier.observe import observe
 from mountplan.planner.host import MOUNT_MAX, HostPath, PathKind
@@ -18,6 +20,24 @@ _KINDS: dict[int, PathKind] = {
     stat.S_IFBLK: "block",
     stat.S_IFSOCK: "socket",
 }
+
+
+_asked: list[str] = []
+
+
+@contextmanager
+def asking(what: str) -> Iterator[None]:
+    """In this block, waited_for() is `what`: somebody else may have to answer before it is left."""
+    _asked.append(what)
+    try:
+        yield
+    finally:
+        _asked.pop()
+
+
+def waited_for() -> str:
+    """What planning is waiting for at this moment, in words; "" if it only waits for the machine to do its work."""
+    return _asked[-1] if _asked else ""
 
 
 class LiveHost:
@@ -46,8 +66,9 @@ class LiveHost:
         found = self._seen.get(path)
         if found is None:
             try:
-                canonical = os.path.realpath(path, strict=True)
-                mode = os.lstat(canonical).st_mode
+                with asking(f"the host path {path!r}"):
+                    canonical = os.path.realpath(path, strict=True)
+                    mode = os.lstat(canonical).st_mode
             except OSError as error:
                 raise LookupError((error.strerror or "cannot be looked up").lower()) from None
             if self._walks is None:
@@ -58,11 +79,13 @@ class LiveHost:
 
     def link(self, path: str) -> str | None:
         try:
-            return os.readlink(path)
+            with asking(f"the host path {path!r}"):
+                return os.readlink(path)
         except OSError:
             return None
 
     def glob(self, base: str, pattern: str) -> tuple[str, ...]:
         from glob import glob
 
-        return tuple(sorted(glob(pattern.lstrip("/"), root_dir=base, include_hidden=True)))
+        with asking(f"the host path {base!r}"):
+            return tuple(sorted(glob(pattern.lstrip("/"), root_dir=base, include_hidden=True)))

@@ -6,6 +6,8 @@ import _thread  # threading would cost start-up time
 import os
 import sys
 
+from mountplan.applier import facts
+
 
 class Patience:
     """If its `with` block is not left in time, this process ends with an error, exit status 3; 0 waits for ever.
@@ -36,9 +38,12 @@ class Patience:
 
     def _watch(self) -> None:
         if not self._left.acquire(timeout=self._seconds):
+            waited_for = facts.waited_for()
             sys.stderr.write(
-                f"mountplan: cannot plan: not done after {self._seconds:g} seconds: a host path does not answer\n"
-                "  remedy: look for the filesystem or server behind it; --timeout SECONDS gives it more time\n"
+                f"mountplan: cannot plan: not done after {self._seconds:g} seconds"
+                f"{waited_for and '; it waits for '}{waited_for}\n"
+                f"  remedy: look for {waited_for and 'what is behind that, or for '}what keeps the machine busy;"
+                " --timeout SECONDS gives it more time\n"
             )
             sys.stderr.flush()
             os._exit(3)

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from mountplan import api
+from mountplan.applier.facts import asking
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
 
 if TYPE_CHECKING:
@@ -22,9 +23,10 @@ def is_plan(name: str, data: bytes) -> bool:
 def read(name: str) -> tuple[str, bytes]:
     """The name that errors shall use, and the contents. Raises SpecError if there is no such file."""
     if name == "-":
-        return STDIN, sys.stdin.buffer.read()
+        with asking("standard input"):
+            return STDIN, sys.stdin.buffer.read()
     try:
-        with open(name, "rb") as file:
+        with asking(f"the file {name!r}"), open(name, "rb") as file:
             return name, file.read()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)

@@ -6,16 +6,20 @@ import errno
 import fcntl
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from mountplan import api
 from mountplan.applier.execute import execute, is_foreign
+from mountplan.applier.facts import asking
 from mountplan.applier.report import Reporter
 from mountplan.cli import main
+from mountplan.cli.patience import Patience
 from mountplan.planner.errors import StepRefused
 from mountplan.planner.planfile import dump_plan
 from tests.applier.test_execute import deep, everything
@@ -106,8 +110,6 @@ def test_a_host_path_that_does_not_answer_ends_planning_and_building(in_host: In
             status = 99
             try:
                 os.dup2(out, 2)
-                import sys
-
                 sys.stderr = os.fdopen(2, "w")
                 status = main(list(arguments))
                 sys.stderr.flush()
@@ -124,7 +126,8 @@ def test_a_host_path_that_does_not_answer_ends_planning_and_building(in_host: In
         device = mute_filesystem("/mnt/mute")
         table = Path("/proc/self/mountinfo").read_text()
         status, said = run("apply", "--timeout", "0.5", "/mnt/spec.toml")
-        assert (3, True) == (status, "cannot plan: not done after 0.5 seconds" in said), said
+        words = "cannot plan: not done after 0.5 seconds; it waits for the host path '/mnt/mute/sub'\n"
+        assert (3, True) == (status, words in said), said
         status, said = run("run", "--timeout", "0.5", "/mnt/plan.json", "--", "true")
         assert (3, True) == (status, "clone /dir from the host's /mnt/mute/sub: " in said), said
         assert "mount[1]: step " in said
@@ -133,6 +136,30 @@ def test_a_host_path_that_does_not_answer_ends_planning_and_building(in_host: In
         os.close(device)
 
     in_host(script, identity="root")
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [("", "0.1 seconds\n  remedy: look for"), ("standard input", "0.1 seconds; it waits for standard")],
+)
+def test_planning_that_takes_too_long_blames_what_it_waits_for_and_nothing_else(what: str, words: str) -> None:
+    """The machine may merely be busy, or the spec a large one."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.dup2(writer, 2)
+            sys.stderr = os.fdopen(2, "w")
+            with Patience(0.1), asking(what) if what else nullcontext():
+                time.sleep(60)
+        finally:
+            os._exit(99)
+    os.close(writer)
+    with open(reader) as file:
+        said = file.read()
+    assert 3 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert words in said
+    assert "host path" not in said
 
 
 @pytest.mark.needs_kernel("root")
