@@ -33,6 +33,8 @@ To begin with:
 def main(argv: list[str] | None = None) -> int:
     """Carry out one command line; returns the exit status. Raises nothing, and leaves no traceback."""
     arguments = sys.argv[1:] if argv is None else argv
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        _open_missing()
     try:
         try:
             return _main(arguments)
@@ -43,6 +45,10 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         _drop_output()
         return NO_READER
+    except OSError as error:  # of the output: what else the system refuses has been told
+        _drop_output()
+        sys.stderr.write(f"mountplan: cannot write the output: {(error.strerror or str(error)).lower()}\n")
+        return 3
 
 
 def _main(arguments: list[str]) -> int:
@@ -57,8 +63,20 @@ def _main(arguments: list[str]) -> int:
     return carry_out(arguments)
 
 
+def _open_missing() -> None:
+    """Whoever has started us has closed some of 0, 1 and 2: have /dev/null there, before a file of ours is."""
+    import os
+
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
 def _drop_output() -> None:
-    """Whoever read our output has gone: say nothing more, not even at exit, when Python flushes what is left."""
+    """Nobody takes our output: say nothing more there, not even at exit, when Python flushes what is left."""
     import os
 
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -66,9 +84,9 @@ def _drop_output() -> None:
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()
-            except BrokenPipeError:
+            except OSError:
                 os.dup2(nowhere, stream.fileno())
-            except (OSError, ValueError):
+            except ValueError:
                 pass
     finally:
         os.close(nowhere)

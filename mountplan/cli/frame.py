@@ -7,7 +7,7 @@ import os
 import sys
 
 from mountplan.cli import quick
-from mountplan.cli.output import Output
+from mountplan.cli.output import Output, OutputFailed
 from mountplan.cli.usage import UsageError
 from mountplan.planner.errors import MountplanError
 
@@ -67,7 +67,7 @@ def _guarded(args: argparse.Namespace, output: Output) -> int:
         return _tell_usage(error, output)
     except MountplanError as error:
         return tell(error, args, output)
-    except (KeyboardInterrupt, BrokenPipeError):
+    except (KeyboardInterrupt, BrokenPipeError, OutputFailed):
         raise
     except Exception as error:
         if os.environ.get("MOUNTPLAN_DEBUG"):

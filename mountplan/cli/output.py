@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, Literal, TextIO
 
 Color = Literal["auto", "always", "never"]
+
+
+class OutputFailed(OSError):
+    """What the system said when it was to take our output."""
+
 
 # For terminals and files whose encoding has no box characters.
 _ASCII = str.maketrans({"├": "|", "└": "`", "│": "|", "─": "-"})
@@ -36,8 +42,7 @@ class Output:
 
     def raw(self, text: str) -> None:
         """A result that another program reads: no colours, not a character changed."""
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        _put(sys.stdout, lambda: sys.stdout.write(text))
 
     def data(self, value: Any) -> None:
         """The same as JSON."""
@@ -67,16 +72,25 @@ class Output:
         if self.wants_color(stream):
             from mountplan.cli.colors import write_colored
 
-            write_colored(stream, text, is_error=stream is sys.stderr)
+            _put(stream, lambda: write_colored(stream, text, is_error=stream is sys.stderr))
         else:
-            stream.write(text)
-        stream.flush()
+            _put(stream, lambda: stream.write(text))
 
     def _write_json(self, stream: TextIO, value: Any) -> None:
         import json
 
-        stream.write(json.dumps(value, indent=2) + "\n")  # ASCII: the same in every locale
+        text = json.dumps(value, indent=2) + "\n"  # ASCII: the same in every locale
+        _put(stream, lambda: stream.write(text))
+
+
+def _put(stream: TextIO, write: Callable[[], object]) -> None:
+    try:
+        write()
         stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputFailed(error.errno, error.strerror) from None
 
 
 def _fitting(text: str, stream: TextIO) -> str:

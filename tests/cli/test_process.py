@@ -239,3 +239,23 @@ def test_a_stream_that_cannot_be_reconfigured_is_good_enough(monkeypatch: pytest
     monkeypatch.setattr(sys, "stdout", stream)
     Output().result("├─/\n")
     assert stream.getvalue() in ("├─/\n", "|-/\n")
+
+
+@pytest.mark.parametrize("words", [["plan"], ["plan", "--json"], ["schema"], ["--help"], ["--version"]])
+def test_output_that_nothing_takes_is_told_as_that(words: list[str], saved: Path) -> None:
+    """It is no limit of mounts that is reached, and no traceback's business."""
+    command = [*MOUNTPLAN, *words, *([str(saved)] if "plan" in words else [])]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment())
+    assert (3, "mountplan: cannot write the output: no space left on device\n") == (done.returncode, done.stderr)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("words", "status"), [("plan {}", 0), ("check -", 2), ("nonesuch", 2), ("--help", 0)])
+def test_standard_files_may_be_closed(words: str, status: int, closed: str, saved: Path) -> None:
+    """Nothing is said there, and no file that is opened instead gets to hear it."""
+    command = f"{' '.join(MOUNTPLAN)} {words.format(saved)} </dev/null {closed}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=environment())
+    assert (status, False) == (done.returncode, "Traceback" in done.stderr)
+    if status == 2 and "2>&-" not in closed:
+        assert done.stderr
