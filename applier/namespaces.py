@@ -20,7 +20,7 @@ from mountplan.applier.channel import Sender, TimedOut
 from mountplan.applier.command import Start
 from mountplan.applier.execute import is_foreign, load_what_is_needed
 from mountplan.applier.holder import hold, is_nested
-from mountplan.applier.refusal import explain, refused
+from mountplan.applier.refusal import NEVER, explain, refused
 from mountplan.applier.report import TIMEOUT, Reporter
 from mountplan.planner.errors import CommandNotStarted, NamespaceRefused, NotAllowed, StepRefused
 from mountplan.planner.mountinfo import parse_mountinfo
@@ -30,8 +30,6 @@ from mountplan.planner.table import MountTable
 
 if TYPE_CHECKING:
     from mountplan.applier.userns import Rootless
-
-NEVER = "run it as root, or without --rootless never"
 
 _PATIENCE = 2.0  # seconds for a killed process to be gone
 

@@ -19,7 +19,7 @@ from mountplan.applier.holder import is_nested
 from mountplan.applier.inside import in_child
 from mountplan.applier.isolation import FLAGS, SHOWN_BY
 from mountplan.applier.kernel import LinuxKernel
-from mountplan.applier.refusal import KernelRefusal
+from mountplan.applier.refusal import NEVER, KernelRefusal, explain
 from mountplan.applier.trial import IN_MEMORY, ask_for
 from mountplan.applier.userns import Rootless, enter_alone, map_ids, mapped_ids, new_namespace
 
@@ -43,6 +43,7 @@ class Feature(NamedTuple):
 
 
 _ENDED = "the process that tried it was ended"
+_NOTHING = ""  # the name under which the child tells that there is nowhere to try anything
 _AS_ROOT = "run it as root"
 _NAMESPACES = (
     "allow user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, "
@@ -73,8 +74,20 @@ def probe(features: Iterable[str] | None = None, rootless: Rootless = "auto") ->
     for name in names:
         feature = feature_of(name)
         words = said.get(name, _ENDED)
-        findings.append(Finding(name, not words, words, feature.what, "" if not words else feature.remedy))
+        remedy = _remedy(name, words, said.get(_NOTHING, ""), rootless) if words else ""
+        findings.append(Finding(name, not words, words, feature.what, remedy))
     return tuple(findings)
+
+
+def _remedy(name: str, words: str, nothing: str, rootless: Rootless) -> str:
+    """What helps if a feature was refused with `words`; `nothing` are those with which there was nowhere to try it."""
+    if words.endswith(os.strerror(errno.ENOSPC)):
+        return explain("isolate", errno.ENOSPC)[1]  # nothing else that is tried has a limit
+    if words == nothing:
+        return NEVER if rootless == "never" else _NAMESPACES
+    if name.startswith("filesystem:") and words.endswith(os.strerror(errno.EPERM)):
+        return f"{_AS_ROOT}: a user namespace may mount but few types"
+    return feature_of(name).remedy
 
 
 def missing(features: Iterable[str], rootless: Rootless = "auto") -> tuple[Finding, ...]:
@@ -86,10 +99,11 @@ def feature_of(name: str) -> Feature:
     """The feature of this name; "filesystem:TYPE" stands for any filesystem type."""
     kind, _, fstype = name.partition(":")
     if kind == "filesystem":
-        takes = f" (without root, with a {SHOWN_BY[fstype]} namespace)" if fstype in SHOWN_BY else ""
+        kind = SHOWN_BY.get(fstype, "")
+        takes = f" (without root, with {'an' if kind == 'ipc' else 'a'} {kind} namespace)" if kind else ""
         return Feature(
             f"mounting a new {fstype}{takes}",
-            f"load the module (modprobe {fstype}); a user namespace may mount but few types",
+            f"load the module (modprobe {fstype})",
             lambda kernel, yard: _filesystem(kernel, fstype),
         )
     return FEATURES[name]
@@ -112,6 +126,7 @@ def _child(names: tuple[str, ...], rootless: Rootless, say: int) -> None:
             kernel.attach(yard, abi.AT_FDCWD, "/")
         except OSError as error:
             refused = _words(error)
+            os.write(say, json.dumps([_NOTHING, refused]).encode() + b"\n")
         for name in names:
             said = early[name] if name in early else refused or _tried(name, kernel, yard)
             os.write(say, json.dumps([name, said]).encode() + b"\n")

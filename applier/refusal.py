@@ -23,6 +23,8 @@ _ALLOW_USERNS = (
     "kernel.apparmor_restrict_unprivileged_userns)"
 )
 
+NEVER = "run it as root, or without --rootless never"
+
 # (kind of step, errno) -> (meaning, remedy). A kind of "" holds for every step. The words of errno(3) come with it.
 _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     ("unshare_namespace", E.EPERM): (

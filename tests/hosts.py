@@ -11,6 +11,7 @@ import pickle
 import select
 import signal
 import stat
+import struct
 import sys
 import time
 import traceback
@@ -140,6 +141,11 @@ def leave_root() -> None:
     _open_the_way([Path(sys.base_prefix), Path(sys.prefix), CHECKOUT])
     become(NOBODY)
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of credentials has cleared it
+
+
+def give_up_all_capabilities() -> None:
+    header = struct.pack("Ii", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
+    _checked(_libc.capset(header, bytes(24)), "capset")
 
 
 def give_ranges(line: str = f"{NOBODY}:{FIRST_ID}:65536") -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from mountplan.__main__ import main
 from mountplan.applier import probe
+from mountplan.applier.userns import Rootless
 from mountplan.planner.requirements import find_requirements
-from tests.hosts import InHost
+from tests.hosts import InHost, enter_user_namespace, give_up_all_capabilities
 
 
 @pytest.mark.needs_kernel("root", "set-group")
@@ -29,6 +30,26 @@ def test_an_ordinary_user_is_told_what_is_missing_and_why(in_host: InHost) -> No
     assert not by_name["mknod"].works
     assert "Operation not permitted" == by_name["mknod"].said
     assert "root" in by_name["mknod"].remedy
+
+
+@pytest.mark.needs_kernel("nobody", "userns")
+def test_the_remedy_is_for_what_the_kernel_said(in_host: InHost) -> None:
+    """No module and no younger kernel helps where user namespaces are what is missing, or allow no more."""
+
+    def remedies(rootless: Rootless = "auto") -> list[str]:
+        return [one.remedy for one in probe.probe(("set_group", "filesystem:ext4", "filesystem:nonesuch"), rootless)]
+
+    def without_namespaces() -> list[str]:
+        enter_user_namespace()
+        Path("/proc/sys/user/max_user_namespaces").write_text("0")
+        give_up_all_capabilities()
+        return remedies()
+
+    limit = "raise sysctl user.max_*_namespaces"
+    assert [limit] * 3 == in_host(without_namespaces, identity="nobody")
+    assert ["run it as root, or without --rootless never"] * 3 == in_host(lambda: remedies("never"), identity="nobody")
+    few = "run it as root: a user namespace may mount but few types"
+    assert ["", few, "load the module (modprobe nonesuch)"] == in_host(remedies, identity="nobody")
 
 
 def test_a_filesystem_that_does_not_exist_is_missing() -> None:

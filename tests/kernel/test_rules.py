@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import resource
 import signal
-import struct
 import subprocess
 import sys
 import time
@@ -22,7 +20,7 @@ from mountplan.planner import steps as s
 from mountplan.planner.errors import MountplanError, NotGranted, StepRefused
 from mountplan.planner.plan import Plan
 from mountplan.planner.planfile import dump_plan, load_plan
-from tests.hosts import CHECKOUT, InHost, mount, run_in_child
+from tests.hosts import CHECKOUT, InHost, give_up_all_capabilities, mount, run_in_child
 from tests.mountflags import MS_SHARED
 from tests.trees import ROOT, plan_of, tree
 
@@ -276,12 +274,6 @@ def test_a_build_with_more_groups_of_the_hosts_than_files_may_be_open(in_host: I
             return len(built.held().table.rows), resource.prlimit(built.pid, resource.RLIMIT_NOFILE)
 
     assert (301, (256, 4096)) == in_host(script)
-
-
-def give_up_all_capabilities() -> None:
-    header = struct.pack("Ii", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
-    if ctypes.CDLL(None, use_errno=True).capset(header, bytes(24)) < 0:
-        raise OSError(ctypes.get_errno(), "capset")
 
 
 def test_an_ordinary_user_without_user_namespaces_is_told_so(in_host: InHost) -> None:
