@@ -386,7 +386,7 @@ def tidy() -> tuple[str, ...]:
         for name in store.names():
             if reason := _is_dead(store, name):
                 store.drop(name)
-                notes.append(f"{name} is forgotten: {reason}")
+                notes.append(f"{name} is forgotten: {reason.removeprefix(f'{name}: ')}")
     return tuple(notes)
 
 

@@ -24,7 +24,7 @@ def add_living(commands: Any, command: NewCommand, add_rootless: Callable[[argpa
     parser.usage = "mountplan enter [options] NAME[/NAMESPACE] [-- COMMAND...]"
     parser.add_argument("name", metavar="NAME", help="a kept name, and maybe one of its mount namespaces")
     add_rootless(parser)
-    parser.add_argument("extra", nargs="*", help=argparse.SUPPRESS)  # to say that a "--" is missing
+    parser.add_argument("extra", nargs="*", default=[], help=argparse.SUPPRESS)  # to say that a "--" is missing
     command(
         commands,
         "ls",

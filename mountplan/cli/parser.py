@@ -286,7 +286,7 @@ def _run(commands: Any) -> None:
         type=int,
         help="write a line of JSON there when the command runs (child-pid) and when it has ended (exit-code)",
     )
-    parser.add_argument("extra", nargs="*", help=argparse.SUPPRESS)  # to say that a "--" is missing
+    parser.add_argument("extra", nargs="*", default=[], help=argparse.SUPPRESS)  # to say that a "--" is missing
 
 
 def _doctor(commands: Any) -> None:

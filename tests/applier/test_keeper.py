@@ -147,7 +147,7 @@ def test_a_process_that_has_got_the_keepers_pid_is_not_taken_for_it(
         with pytest.raises(NotKept, match="has ended, and they with it"):
             keeping.look_up("shop")
         (note,) = names.tidy()
-        assert "shop is forgotten" in note
+        assert note.startswith("shop is forgotten: the process that kept")
         wait_for_keepers(1)
         assert [kept.keeper.pid] == keepers(str(directory()))
         os.kill(kept.keeper.pid, signal.SIGKILL)
