@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import select
@@ -32,6 +33,8 @@ def observe(pid: int | str = "self") -> MountTable:
     except OSError as error:
         if not os.path.exists("/proc/self"):
             raise TableError(NO_PROC) from None
+        if isinstance(pid, int):
+            raise TableError(why_not(error, pid)) from None
         meaning, remedy = explain("", error.errno or 0)
         raise TableError(f"{path}: cannot read the mount table: {meaning}\n  remedy: {remedy}") from None
     raise TableError(f"{path}: {NEVER_STILL.format(TRIES)}")
@@ -47,3 +50,16 @@ def read_still(file: io.FileIO) -> bytes | None:
             return text
         file.seek(0)
     return None
+
+
+def why_not(error: OSError, pid: int) -> str:
+    """In words, why the mounts of a process cannot be read."""
+    if not os.path.exists("/proc/self"):
+        return NO_PROC
+    if error.errno in (errno.ENOENT, errno.ESRCH):
+        return f"process {pid}: there is no such process (any more); `lsns -t mnt` lists those that there are"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        if os.geteuid() == 0:
+            return f"process {pid}: it is protected: it may do what this process may not, or a security module says so"
+        return f"process {pid}: it belongs to another user, or is protected; run mountplan as root"
+    return f"process {pid}: cannot read its mounts: {(error.strerror or str(error)).lower()}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mountplan.applier import abi, syscalls
 from mountplan.applier.inside import in_child
 from mountplan.applier.inspect import Whole, read_whole
-from mountplan.applier.observe import NEVER_STILL, NO_PROC, TRIES, read_still
+from mountplan.applier.observe import NEVER_STILL, NO_PROC, TRIES, read_still, why_not
 from mountplan.applier.userns import IdMap, ids_of
 from mountplan.planner.errors import TableError
 
@@ -75,7 +75,7 @@ class Subject:
                 text = read_still(file)
             same = os.path.samestat(os.stat(f"/proc/{self.pid}/ns/mnt"), os.fstat(self.fd))
         except OSError as error:
-            raise TableError(_why(error, self.pid)) from None
+            raise TableError(why_not(error, self.pid)) from None
         if not same:
             raise TableError(f"process {self.pid} went to another mount namespace while it was read")
         return _still(text)
@@ -117,7 +117,7 @@ def of_process(pid: int, name: str = "") -> Subject:
     try:
         fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise TableError(_why(error, pid)) from None
+        raise TableError(why_not(error, pid)) from None
     kinds = tuple(kind for kind in _KINDS if _differs(pid, kind))
     return Subject(name or command_of(pid), label, fd, pid, kinds=kinds)
 
@@ -261,13 +261,3 @@ def ids_inside(namespace: int) -> tuple[IdMap, IdMap] | None:
         return None
     finally:
         os.close(owner)
-
-
-def _why(error: OSError, pid: int) -> str:
-    if not os.path.exists("/proc/self"):
-        return NO_PROC
-    if error.errno in (errno.ENOENT, errno.ESRCH):
-        return f"process {pid}: there is no such process (any more); `lsns -t mnt` lists those that there are"
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return f"process {pid}: it belongs to another user, or is protected; run mountplan as root"
-    return f"process {pid}: cannot read its mounts: {(error.strerror or str(error)).lower()}"

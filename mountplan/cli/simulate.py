@@ -25,7 +25,7 @@ def simulate(args: argparse.Namespace, output: Output) -> int:
         raise UsageError("--compare-kernel begins with an empty namespace, so --from does not go with it", "simulate")
     if args.kernel is not None and args.compare_kernel:
         raise UsageError("--compare-kernel compares with the kernel at hand; leave out --kernel", "simulate")
-    name, data = read(args.script)
+    name, data = read(args.script, "a shell script")
     text = data.decode("utf-8", "surrogateescape")
     simulation = carry_out(text, name, _stage(args.start, rules_for(args.kernel)))
     differences = compare_with_kernel(simulation) if args.compare_kernel else None

@@ -20,7 +20,7 @@ def is_plan(name: str, data: bytes) -> bool:
     return name.endswith(".json") if name != STDIN else data.lstrip()[:1] == b"{"
 
 
-def read(name: str) -> tuple[str, bytes]:
+def read(name: str, what: str = "a spec, a saved plan") -> tuple[str, bytes]:
     """The name that errors shall use, and the contents. Raises SpecError if there is no such file."""
     if name == "-":
         with asking("standard input"):
@@ -30,7 +30,7 @@ def read(name: str) -> tuple[str, bytes]:
             return name, file.read()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        mistake = Mistake(SpecRef(name, ""), f"cannot read it: {reason}", "name a spec, a saved plan, or - for stdin")
+        mistake = Mistake(SpecRef(name, ""), f"cannot read it: {reason}", f"name {what}, or - for stdin")
         raise SpecError((mistake,)) from None
 
 

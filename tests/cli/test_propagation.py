@@ -71,6 +71,11 @@ def test_findmnt_in_the_script_shows_how_it_is_at_that_moment(
     assert "/a" not in looks[1]
 
 
+def test_a_script_that_is_not_there_is_missed_as_a_script(capsys: pytest.CaptureFixture[str]) -> None:
+    assert 2 == main(["simulate", "/nonesuch.sh"])
+    assert "remedy: name a shell script, or - for stdin\n" in capsys.readouterr().err
+
+
 def test_all_lines_that_are_not_followed_are_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = written(
         tmp_path,
@@ -232,7 +237,7 @@ def test_explain_wants_a_path_as_the_namespace_sees_it(spec: str, capsys: pytest
 
 def test_explain_names_a_process_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert 2 == main(["explain", "4194305"])
-    assert "4194305" in capsys.readouterr().err
+    assert "process 4194305: there is no such process" in capsys.readouterr().err
 
 
 @pytest.mark.needs_kernel("root")
