@@ -92,8 +92,11 @@ def _isolate(kinds: tuple[str, ...], sender: Sender, leash: int, rootless: Rootl
     syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
     # /proc is still the host's: it knows our parent, and us, by the pids that the host knows.
     with open("/proc/self/stat", "rb") as file:
-        if int(file.read().rpartition(b")")[2].split()[1]) != outside:
-            os._exit(1)
+        fields = file.read().rpartition(b")")[2].split()
+    if int(fields[1]) != outside:
+        os._exit(1)
+    # Process 1 may stay, where those inside read its /proc/1/environ, which is the caller's. Python has a copy.
+    syscalls.wipe(int(fields[47]), int(fields[48]))
     sender.send(channel.PID, os.readlink("/proc/self").encode())
     return stops
 

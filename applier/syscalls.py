@@ -338,6 +338,11 @@ def file_handle(fd: int) -> tuple[int, bytes]:
     return kind, buffer.raw[8 : 8 + size]
 
 
+def wipe(start: int, end: int) -> None:
+    """Overwrite memory of this process with zeros: addresses as /proc/PID/stat has them (env_start, env_end)."""
+    ctypes.memset(start, 0, end - start)
+
+
 def mount_id(dirfd: int, path: bytes) -> int:
     """The id of the mount on which a walk to `path` ends (statx(2), STATX_MNT_ID, Linux 5.8); b"" is `dirfd` itself."""
     buffer = ctypes.create_string_buffer(abi.STATX_SIZE)

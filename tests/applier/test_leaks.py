@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -19,7 +21,7 @@ from mountplan import api, keeping
 from mountplan.applier import channel, holder, init, subjects, syscalls
 from mountplan.applier import kept as names
 from tests.commands import PROC, How, outcome, programs
-from tests.hosts import InHost
+from tests.hosts import CHECKOUT, InHost
 from tests.keptnames import enter, in_runtime_directory, on_run
 from tests.trees import plan_of
 
@@ -172,6 +174,21 @@ def test_process_1_has_let_go_of_the_callers_files_when_the_command_begins(
     numbers = {int(line.split()[8]) for line in ended.out.splitlines()[1:]}
     assert numbers, ended.err
     assert not {0, 1, 2, 40} & numbers, ended.out
+
+
+def test_process_1_that_stays_has_nothing_of_the_callers_environment(as_nobody: Callable[..., Any]) -> None:
+    """Whoever enters by other means needs to look at it, so those inside can as well."""
+
+    def mountplan(*arguments: str, text: str = "") -> str:
+        environment = {**os.environ, "SECRET": "hunter2", "PYTHONPATH": str(CHECKOUT)}
+        command = [sys.executable, "-m", "mountplan", *arguments]
+        return subprocess.run(command, input=text, check=True, env=environment, capture_output=True, text=True).stdout
+
+    def script() -> str:
+        mountplan("apply", "-", text="format = 1\n" + PID)
+        return mountplan("enter", "programs", "--", "cat", "/proc/1/environ").strip("\0")
+
+    assert "" == as_nobody(script)
 
 
 @pytest.mark.parametrize("how", ["execute", "run"])
