@@ -255,8 +255,9 @@ def _child(function: Callable[[], Any], writer: int, parent: int) -> NoReturn:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
-        # The test runner's handlers are about the test runner; SIGCHLD must be the default for waitpid to work.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+        # The test runner's handlers are about the test runner, and so is what nohup(1) has it ignore; SIGCHLD must be
+        # the default for waitpid to work.
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         try:
             message = pickle.dumps((True, function(), ""))
