@@ -395,7 +395,9 @@ def _mountpoint_on_host(draft: Draft, base: HostPath, parent: Draft, context: Co
             "create it there, or write create = true to have it made on the host",
         )
         return
-    hidden = not parent.spec.recursive and found.mount != base.mount
+    # A bind that is not recursive shows what the host's mounts cover; that of a mount's own place is known: its kind.
+    covered = found.mount.parent_id == base.mount.mount_id and found.mount.mountpoint == path
+    hidden = not parent.spec.recursive and found.mount != base.mount and not covered
     if kind is not None and not hidden and (kind == "directory") != (found.kind == "directory"):
         context.mistakes.add(
             f"{draft.key}.target",

@@ -176,6 +176,13 @@ def test_a_wrong_source_is_told_with_its_place_and_a_remedy(text: str, key: str,
             '"/data/file" on the host is a file, and the mount is a directory',
             "a directory can be mounted on a directory only, a file on a file",
         ),
+        one(
+            "a file on what a mount of the host covers, which is what that mount is",
+            ROOT + bind("/d", '"/srv"') + bind("/d/shared", '"/data/file"'),
+            "mount[2].target",
+            '"/srv/shared" on the host is a directory, and the mount is a file',
+            "a directory can be mounted on a directory only, a file on a file",
+        ),
     ],
 )
 def test_a_wrong_target_is_told_with_its_place_and_a_remedy(text: str, key: str, what: str, remedy: str) -> None:
