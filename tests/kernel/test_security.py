@@ -15,7 +15,7 @@ import select
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -242,24 +242,31 @@ def test_nothing_is_created_by_a_path(command: str, in_host: InHost) -> None:
 def clean(_: int) -> None:
     """Remove what can be removed of /tmp and /run, as tmpfiles(8) does: without going into other filesystems."""
     for top in ("/tmp", "/run"):
-        device = os.lstat(top).st_dev
-        for directory, subdirectories, files in os.walk(top):
-            subdirectories[:] = [name for name in subdirectories if _device(f"{directory}/{name}") == device]
-            for name in files:
-                Path(directory, name).unlink(missing_ok=True)
-        for directory, subdirectories, _files in os.walk(top, topdown=False):
-            for name in subdirectories:
-                try:
-                    os.rmdir(f"{directory}/{name}")
-                except OSError:
-                    pass
+        directory = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            _clean(directory, os.fstat(directory).st_dev)
+        finally:
+            os.close(directory)
 
 
-def _device(path: str) -> int:
-    try:
-        return os.lstat(path).st_dev
-    except OSError:
-        return -1
+def _clean(directory: int, device: int) -> None:
+    for entry in os.listdir(directory):
+        try:
+            below = os.open(entry, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            with suppress(OSError):
+                os.unlink(entry, dir_fd=directory)
+            continue
+        try:
+            # Asked of what is open: by its path it may be another one by now, a store that was just mounted there.
+            if os.fstat(below).st_dev == device:
+                _clean(below, device)
+        finally:
+            os.close(below)
+        with suppress(OSError):
+            os.rmdir(entry, dir_fd=directory)
 
 
 def test_a_cleaner_that_is_at_work_meanwhile_does_not_matter(in_host: InHost) -> None:
