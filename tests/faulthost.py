@@ -199,7 +199,7 @@ class Lab:
             assert "cannot read" in result.err  # the plan, or a file that it is told by
             return
         assert result.status in ((3, 126, 127) if "run" in self.arguments else (3,))
-        assert not kept or "does not let mountplan go on" in result.err  # its output could not be written any more
+        assert not kept or "cannot write the output" in result.err or "does not let mountplan go on" in result.err
         if call is None or fault.kill:
             return
         assert not (fault.errno == errno.EINTR and call.name in REPEATED), "it was not made again"

@@ -17,6 +17,8 @@ INTERRUPTED = 130  # 128 + SIGINT, as a shell tells it
 NO_READER = 141  # 128 + SIGPIPE
 BUG = 70  # EX_SOFTWARE of sysexits.h
 
+_WRITABLE = "  remedy: send it to where it can be written; `mountplan ls` tells what is kept, whatever was to be said of it"
+
 START = """\
 mountplan: write down the mount tree and the sharing you want; get it built in
 order, and verified.
@@ -47,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
         return NO_READER
     except OSError as error:  # of the output: what else the system refuses has been told
         _drop_output()
-        sys.stderr.write(f"mountplan: cannot write the output: {(error.strerror or str(error)).lower()}\n")
+        sys.stderr.write(f"mountplan: cannot write the output: {(error.strerror or str(error)).lower()}\n{_WRITABLE}\n")
         return 3
 
 
