@@ -27,7 +27,7 @@ RUN = "/run"
 _OWNER = ".owner"
 _COMING, _GOING = ".new-", ".old-"
 _PATIENCE = 300.0  # seconds to wait for the lock: it is free soon, but many may want it at once
-_TRIES = 100
+_TRIES = 10_000  # to get hold of a store: others let theirs go meanwhile, and cleaners take one that is just made
 
 Discard = Callable[[int, str], None]
 

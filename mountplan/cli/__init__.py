@@ -17,7 +17,9 @@ INTERRUPTED = 130  # 128 + SIGINT, as a shell tells it
 NO_READER = 141  # 128 + SIGPIPE
 BUG = 70  # EX_SOFTWARE of sysexits.h
 
-_WRITABLE = "  remedy: send it to where it can be written; `mountplan ls` tells what is kept, whatever was to be said of it"
+_WRITABLE = (
+    "  remedy: send it to where it can be written; `mountplan ls` tells what is kept, whatever was to be said of it"
+)
 
 START = """\
 mountplan: write down the mount tree and the sharing you want; get it built in
