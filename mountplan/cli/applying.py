@@ -76,13 +76,27 @@ def _kept_text(made: Plan, done: keeping.Keeping, args: argparse.Namespace) -> s
 
     mounts = count(sum(len(table.rows) for _, table in done.tables), "mount")
     name = visible(done.kept.name)
-    then = f"Enter it: mountplan enter {name}\n"
+    then = f"Enter it: mountplan enter {name}\n" if _has_programs(made) else f"Look at it: mountplan show {name}\n"
     if done.outcome == "stands":
         return f'"{name}" stands already, and was verified again: {mounts}\n{then}'
     what = "Built and kept" if done.outcome == "kept" else "Built anew, and put in the place of"
     counts = f"{mounts}, {count(done.steps, 'step')}, {done.seconds:.2f} s"
     tables = table_text(made, done.tables, everything=args.all)
     return f'{what} "{name}": {counts}\n\n{tables}\n{_VERIFIED}{then}'
+
+
+def _has_programs(made: Plan) -> bool:
+    """False if all is new and comes from nowhere: then there is no shell in it, and to enter it is bound to fail."""
+    from mountplan.planner import steps
+
+    sources = (steps.AttachImage, steps.MakeOverlay, steps.CloneHost, steps.CloneHostWorkbench, steps.CopyContents)
+    empty = ("tmpfs", "ramfs", "proc", "sysfs", "devpts", "mqueue")
+    return any(
+        isinstance(step, sources)
+        or (isinstance(step, steps.MakeFilesystem) and step.fstype not in empty)
+        or (isinstance(step, steps.MakeNode) and step.source)
+        for step in made.steps
+    )
 
 
 def _applied_text(made: Plan, applied: api.Applied, args: argparse.Namespace) -> str:

@@ -69,7 +69,7 @@ def on_host(request: pytest.FixtureRequest, in_host: InHost) -> Callable[..., An
     return run
 
 
-def test_apply_keeps_under_the_specs_name_and_says_how_to_enter(on_host: Callable[..., Any]) -> None:
+def test_apply_keeps_under_the_specs_name_and_says_how_to_look_at_it(on_host: Callable[..., Any]) -> None:
     def script() -> tuple[Ended, Ended]:
         path = spec()
         return mountplan("apply", path), mountplan("apply", path)
@@ -77,11 +77,18 @@ def test_apply_keeps_under_the_specs_name_and_says_how_to_enter(on_host: Callabl
     first, again = on_host(script)
     assert (0, "") == (first.status, first.err)
     assert re.match(r'Built and kept "shop": 2 mounts, \d+ steps, ', first.out)
-    assert first.out.endswith("Enter it: mountplan enter shop\n")
+    assert first.out.endswith("Look at it: mountplan show shop\n")
     assert (
-        Ended(0, '"shop" stands already, and was verified again: 2 mounts\nEnter it: mountplan enter shop\n', "")
+        Ended(0, '"shop" stands already, and was verified again: 2 mounts\nLook at it: mountplan show shop\n', "")
         == again
     )
+
+
+def test_apply_says_how_to_enter_what_may_have_a_shell(on_host: Callable[..., Any]) -> None:
+    def script() -> Ended:
+        return mountplan("apply", spec(SPEC + '[[mount]]\ntarget = "/usr"\nbind = "/usr"\n'))
+
+    assert on_host(script).out.endswith("Enter it: mountplan enter shop\n")
 
 
 def test_apply_as_json_tells_where_the_namespace_files_are(on_host: Callable[..., Any]) -> None:
