@@ -1,10 +1,10 @@
 """Boot older kernels by emulation and run there what touches the kernel:
 
-python -m tests.kernels [--kernel 6.1 --kernel 6.12] [--suite specs] [--pytest "-k overlay"]
+python -m tests.kernels [--kernel 6.1 --kernel 6.12] [--image bzImage] [--suite specs] [--pytest "-k overlay"]
 
-A kernel is the newest of its series that the configured Debian archive has. It is unpacked into build/kernels, never
-installed, and shares this machine's file system, of which it changes nothing. Every output is kept in
-build/kernels/VERSION/out.
+A kernel is the newest of its series that the configured Debian archive has, unpacked into build/kernels and never
+installed; or an image of your own. It shares this machine's file system, of which it changes nothing. Every output is
+kept in build/kernels/VERSION/out, or build/kernels/IMAGE/out.
 """
 
 from __future__ import annotations
@@ -70,6 +70,13 @@ class Counts(NamedTuple):
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.kernels", description="Run the tests on older kernels.")
     parser.add_argument("--kernel", action="append", metavar="SERIES", help=f"6.1, say; otherwise {', '.join(SERIES)}")
+    parser.add_argument(
+        "--image",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help="a kernel of your own that needs no modules: 9p over virtio, overlay and the filesystems are built in",
+    )
     parser.add_argument("--suite", action="append", choices=SUITES, help="only this one; can be given several times")
     parser.add_argument("--pytest", default="", metavar="ARGUMENTS", help='for the suites of tests, as in "-k overlay"')
     parser.add_argument("--cpus", type=int, default=1, help="of the emulated machine; one is fastest if they are few")
@@ -79,12 +86,13 @@ def main() -> int:
     install_programs()
     suites = arguments.suite or list(SUITES)
     good = True
-    for series in arguments.kernel or SERIES:
+    wanted = [*(arguments.kernel or ([] if arguments.image else SERIES)), *(arguments.image or [])]
+    for one in wanted:
         try:
-            root = fetch(series)
-            out = boot(root, suites, arguments.pytest, arguments.cpus, arguments.hours)
+            image, out = find(one)
+            boot(image, out, suites, arguments.pytest, arguments.cpus, arguments.hours)
         except (Cannot, subprocess.CalledProcessError) as error:
-            say(f"\n## Linux {series}\n\nFAILED: {error}\n")
+            say(f"\n## Linux {one}\n\nFAILED: {error}\n")
             good = False
             continue
         results = {suite: read_result(out, suite) for suite in suites}
@@ -117,9 +125,23 @@ def install_programs() -> None:
         run(BUILD / "venv/bin/pip", "--quiet", "--disable-pip-version-check", "install", VIRTME)
 
 
+def find(wanted: str | Path) -> tuple[Path, Path]:
+    """The image of a series, fetched if need be, or the one at a path; and the folder for what its tests leave."""
+    if isinstance(wanted, Path):
+        if not wanted.is_file():
+            raise Cannot(f"{wanted}: there is no such file")
+        return wanted.resolve(), BUILD / wanted.name / "out"
+    root = fetch(wanted)
+    (image,) = root.glob("boot/vmlinuz-*")
+    return image, root / "out"
+
+
 def fetch(series: str) -> Path:
     """The folder with the newest kernel of this series, downloaded and unpacked unless it is there already."""
     name = newest(series, run("apt-cache", "pkgnames", f"linux-image-{series}.").split())
+    if name is None and os.geteuid() == 0:  # a machine may have never asked what its archive has
+        run("apt-get", "-qq", "update")
+        name = newest(series, run("apt-cache", "pkgnames", f"linux-image-{series}.").split())
     if name is None:
         raise Cannot(f"the configured archive has no linux-image-{series}.*-amd64 (after apt-get update)")
     root = BUILD / name.removeprefix("linux-image-")
@@ -144,15 +166,13 @@ def newest(series: str, names: Iterable[str]) -> str | None:
     return max(found, key=lambda name: [int(number) for number in re.findall(r"\d+", name)], default=None)
 
 
-def boot(root: Path, suites: list[str], arguments: str, cpus: int, hours: float) -> Path:
-    """Run the suites on this kernel; returns the folder with what they left. Raises Cannot if it did not boot."""
-    out = root / "out"
+def boot(kernel: Path, out: Path, suites: list[str], arguments: str, cpus: int, hours: float) -> None:
+    """Run the suites on this kernel; what they leave is in `out`. Raises Cannot if it did not boot."""
     shutil.rmtree(out, ignore_errors=True)
-    out.mkdir()
+    out.mkdir(parents=True)
     for suite in suites:
         line = SUITES[suite].format(out=out, suite=suite, arguments=arguments, jobs=cpus)
         (out / f"{suite}.sh").write_text(f"exec {sys.executable} {line}\n")
-    (kernel,) = root.glob("boot/vmlinuz-*")
     inside = " ".join(
         ["bash", str(Path(__file__).with_name("guest.sh")), str(out), str(CHECKOUT), sys.executable, *suites]
     )
@@ -169,7 +189,7 @@ def boot(root: Path, suites: list[str], arguments: str, cpus: int, hours: float)
         inside,
     ]
     environment = {**os.environ, "PATH": f"{BUILD / 'venv/bin'}:{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"}
-    say(f"booting {root.name}\n")
+    say(f"booting {kernel.name}\n")
     begin = time.monotonic()
     with open(out / "console.log", "wb") as console:
         process = subprocess.Popen(
@@ -185,9 +205,8 @@ def boot(root: Path, suites: list[str], arguments: str, cpus: int, hours: float)
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
     if not (out / "booted").exists():
-        raise Cannot(f"{root.name} did not boot; see {out / 'console.log'}")
+        raise Cannot(f"{kernel.name} did not boot; see {out / 'console.log'}")
     say(f"ended after {time.monotonic() - begin:.0f} s\n")
-    return out
 
 
 def read_result(out: Path, suite: str) -> Counts:
