@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import PROC, How, programs
-from tests.hosts import CHECKOUT, InHost, mount
+from tests.hosts import CHECKOUT, PATIENCE, InHost, mount
 
 pytestmark = pytest.mark.needs_kernel("set-group", "bash")
 
@@ -42,7 +42,7 @@ class Terminal:
 
     def expect(self, words: str, timeout: float = 20) -> str:
         """Everything up to `words`, which must come; what comes after them is for the next call."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         while words not in self.seen:
             ready, _, _ = select.select([self.master], [], [], max(0.0, deadline - time.monotonic()))
             assert ready, f"{words!r} does not come: {self.seen!r}"
@@ -56,7 +56,7 @@ class Terminal:
         A program that calls run() stops when its command does, but not after it; until that has got the signal too,
         it still reads what is typed.
         """
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         while time.monotonic() < deadline:
             for path in Path("/proc").glob("[0-9]*/stat"):
                 try:
@@ -218,7 +218,7 @@ def test_a_command_that_ignores_ctrl_z_is_not_stopped_behind_its_back(how: How, 
 def test_a_job_in_the_background_stops_when_it_reads(how: How, kind: str, in_host: InHost) -> None:
     def use(screen: Terminal, run: str) -> None:
         screen.do(f"{run} cat &")
-        for _ in range(100):
+        for _ in range(int(100 * PATIENCE)):
             if "Stopped" in screen.do("jobs"):
                 break
             time.sleep(0.1)
@@ -239,13 +239,13 @@ def test_a_shell_inside_has_job_control(how: How, kind: str, in_host: InHost) ->
     def use(screen: Terminal, run: str) -> None:
         screen.type(f"{run} bash --norc --noprofile --noediting -i\n")
         assert "job control" not in screen.expect(INNER)  # "no job control in this shell", it would say
-        screen.type("sleep 100\n")
-        time.sleep(0.3)
+        screen.type("sh -c 'echo ready; exec sleep 100'\n")
+        screen.expect("ready\n")
         screen.type(CTRL_Z)
         assert "Stopped" in screen.expect(INNER)
         screen.type("fg\n")
-        screen.expect("sleep 100\n")
-        time.sleep(0.3)
+        screen.expect("sleep 100'\n")
+        time.sleep(0.3 * PATIENCE)  # the shell tells what it continues before it gives it the terminal
         screen.type(CTRL_C)
         screen.expect(INNER)
         screen.type("echo inner=$?\n")
