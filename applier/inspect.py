@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from mountplan.applier import abi, syscalls
-from mountplan.applier.observe import NEVER_STILL, TRIES
+from mountplan.applier.observe import NEVER_STILL, tries
 from mountplan.applier.refusal import KernelRefusal
 from mountplan.planner.attributes import show
 from mountplan.planner.errors import TableError
@@ -61,13 +61,13 @@ def read_whole(namespace: int, mountinfo: Callable[[], bytes]) -> Whole:
     Both are read until nothing has changed while all of it was asked for. Raises TableError if that never happens.
     """
     before = (mountinfo(), _all_ids(namespace))
-    for _ in range(TRIES):
+    for _ in tries():
         whole = _whole(namespace, *before)
         now = (mountinfo(), _all_ids(namespace))
         if whole is not None and now == before:
             return whole
         before = now
-    raise TableError(NEVER_STILL.format(TRIES))
+    raise TableError(NEVER_STILL)
 
 
 def _whole(namespace: int, text: bytes, ids: tuple[int, ...] | None) -> Whole | None:

@@ -6,6 +6,9 @@ import errno
 import io
 import os
 import select
+from collections.abc import Iterator
+from itertools import count
+from time import monotonic
 
 from mountplan.applier.refusal import explain
 from mountplan.planner.errors import TableError
@@ -13,8 +16,21 @@ from mountplan.planner.mountinfo import parse_mountinfo
 from mountplan.planner.table import MountTable
 
 NO_PROC = "mounts are read from /proc, which is not mounted here; mount it: mount -t proc proc /proc"
-NEVER_STILL = "the mount table changed during each of {} readings"
-TRIES = 20
+NEVER_STILL = "the mount table changed during each reading, for seconds"
+_TRIES, _SECONDS = 20, 2.0  # read that often at least, and for that long
+
+
+def tries() -> Iterator[None]:
+    """Once for each time that something may be read that others change meanwhile, until it is time to give up.
+
+    Where mounts come and go in a tight loop, a short table may change during hundreds of readings; of a long one, few
+    take their time.
+    """
+    deadline = monotonic() + _SECONDS
+    for number in count():
+        if number >= _TRIES and monotonic() > deadline:
+            return
+        yield
 
 
 def observe(pid: int | str = "self") -> MountTable:
@@ -37,14 +53,14 @@ def observe(pid: int | str = "self") -> MountTable:
             raise TableError(why_not(error, pid)) from None
         meaning, remedy = explain("", error.errno or 0)
         raise TableError(f"{path}: cannot read the mount table: {meaning}\n  remedy: {remedy}") from None
-    raise TableError(f"{path}: {NEVER_STILL.format(TRIES)}")
+    raise TableError(f"{path}: {NEVER_STILL}")
 
 
 def read_still(file: io.FileIO) -> bytes | None:
     """The text of an open mountinfo, in which nothing has changed while it was read; None if it never keeps still."""
     changes = select.poll()
     changes.register(file, select.POLLPRI)
-    for _ in range(TRIES):
+    for _ in tries():
         text = file.read()
         if not changes.poll(0):
             return text

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mountplan.applier import abi, syscalls
 from mountplan.applier.inside import in_child
 from mountplan.applier.inspect import Whole, read_whole
-from mountplan.applier.observe import NEVER_STILL, NO_PROC, TRIES, read_still, why_not
+from mountplan.applier.observe import NEVER_STILL, NO_PROC, read_still, why_not
 from mountplan.applier.userns import IdMap, ids_of
 from mountplan.planner.errors import TableError
 
@@ -245,7 +245,7 @@ def enter(namespace: int) -> None:
 
 def _still(text: bytes | None) -> bytes:
     if text is None:
-        raise TableError(NEVER_STILL.format(TRIES))
+        raise TableError(NEVER_STILL)
     return text
 
 
