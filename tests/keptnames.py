@@ -16,12 +16,16 @@ from typing import TypeVar
 
 from mountplan import api, keeping
 from mountplan.applier import kept as names
+from mountplan.applier.kept import NewName
 from mountplan.planner.errors import MountplanError
+from mountplan.planner.planfile import dump_plan
 from tests.hosts import mount
 from tests.mountflags import MS_SHARED
-from tests.trees import ROOT
+from tests.trees import ROOT, plan_of
 
 Result = TypeVar("Result")
+
+STORE = Path("/run/mountplan")
 
 SPEC = f'name = "shop"\n{ROOT}[[mount]]\ntarget = "/srv"\ntype = "tmpfs"\n'
 OTHER = SPEC.replace("/srv", "/opt")
@@ -49,6 +53,13 @@ target = "/feed"
 bind = { mount = "feed" }
 peer_group = "feed"
 """
+
+
+def new_name(text: str, replaces: str = "") -> NewName:
+    """What is to be kept of a spec's text; `replaces` is the id of what has the name already."""
+    plan = plan_of(text)
+    state = keeping.state_for(plan, plan.name)
+    return NewName(state, replaces, dump_plan(plan).encode())
 
 
 def on_run(function: Callable[[], Result], *, shared: bool = False) -> Callable[[], Result]:
@@ -88,6 +99,16 @@ def in_runtime_directory(function: Callable[[], Result]) -> Callable[[], Result]
             shutil.rmtree(directory)
 
     return script
+
+
+def leave(action: Callable[[], object]) -> int:
+    """End a forked child after `action`, with status 0 if that raised nothing: os.fork() or leave(...)."""
+    status = 1
+    try:
+        action()
+        status = 0
+    finally:
+        os._exit(status)
 
 
 def table() -> str:
