@@ -43,10 +43,11 @@ test-kernels: $(VENV)/installed-dev
 WITHOUT := statmount listmount open_tree_attr statmount=EPERM listmount=EPERM open_tree_attr=EPERM
 WITHOUT += statmount,listmount,open_tree_attr statmount=EPERM,listmount=EPERM,open_tree_attr=EPERM
 test-without: $(VENV)/installed-dev
-	@for calls in $(WITHOUT); do \
+	@failed=; for calls in $(WITHOUT); do \
 	    echo "without $$calls"; \
-	    MOUNTPLAN_WITHOUT=$$calls $(BIN)/python -m pytest -q -n auto tests/kernel tests/applier || exit; \
-	done
+	    MOUNTPLAN_WITHOUT=$$calls $(BIN)/python -m pytest -q -n auto tests/kernel tests/applier || failed="$$failed $$calls"; \
+	done; \
+	if [ "$$failed" ]; then echo "tests failed without:$$failed" >&2; exit 1; fi
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check

@@ -38,6 +38,11 @@ def taken(one: Running, folder: Path, name: str = "first") -> Capture:
         return capture_subjects([subject], "state", Folder(str(folder / name), str(folder / "first")))
 
 
+def said(capture: Capture) -> list[str]:
+    """Its cautions but the one that each capture has on kernels that do not tell of mounts nobody sees."""
+    return [str(one) for one in capture.cautions if "what its root does not show is missing" not in one.what]
+
+
 @contextmanager
 def again(capture: Capture) -> Iterator[Tree]:
     """The captured state, built."""
@@ -60,14 +65,14 @@ def test_all_that_a_filesystem_can_hold_is_there_again_and_is_captured_alike(tmp
                     "stored": portrait(tmp_path / "first/a"),
                     "here": built.inside(lambda: portrait("/a")),
                     "texts": (first.text, second.text),
-                    "cautions": first.cautions,
+                    "cautions": said(first),
                 }
 
     found = in_host(script, identity="root")
     assert found["there"] == found["here"]
     assert found["there"] == found["stored"]
     assert found["texts"][0] == found["texts"][1]
-    assert () == found["cautions"]
+    assert [] == found["cautions"]
 
 
 def test_what_other_mounts_cover_is_taken_as_well(tmp_path: Path, in_host: InHost) -> None:
@@ -163,7 +168,7 @@ def test_what_cannot_be_stored_is_told_and_the_rest_is(tmp_path: Path, in_host: 
             mount("r", str(tmp_path), "ramfs")
             capture = taken(one, tmp_path)
             stored = tmp_path / "first/root/a/f"
-            return [str(one) for one in capture.cautions], stored.read_text(), stat.S_IMODE(stored.stat().st_mode)
+            return said(capture), stored.read_text(), stat.S_IMODE(stored.stat().st_mode)
 
     told, text, mode = in_host(script, identity="root")
     assert ["/: contents: /a/f: cannot give it the extended attribute user.note: operation not supported"] == told
@@ -174,7 +179,7 @@ def test_what_cannot_be_stored_is_told_and_the_rest_is(tmp_path: Path, in_host: 
 def test_root_in_a_user_namespace_takes_the_files_there_and_builds_them_again(tmp_path: Path, in_host: InHost) -> None:
     """Covered ones too: what may be unmounted in a copy of the namespace is theirs."""
 
-    def script() -> tuple[tuple[str, ...], dict[str, Portrait], dict[str, Portrait]]:
+    def script() -> tuple[list[str], dict[str, Portrait], dict[str, Portrait]]:
         with alive(tmp_path) as (one, root):
             (root / "a/f").write_text("below")
             os.setxattr(root / "a/f", "user.note", b"kept")
@@ -183,7 +188,7 @@ def test_root_in_a_user_namespace_takes_the_files_there_and_builds_them_again(tm
             capture = taken(one, tmp_path)
             with again(capture) as built:
                 here = built.inside(uncovered)
-            return tuple(map(str, capture.cautions)), portrait(tmp_path / "first/root"), here
+            return said(capture), portrait(tmp_path / "first/root"), here
 
     def uncovered() -> dict[str, Portrait]:
         umount("/a")
@@ -191,7 +196,7 @@ def test_root_in_a_user_namespace_takes_the_files_there_and_builds_them_again(tm
 
     os.chmod(tmp_path, 0o755)
     cautions, stored, here = in_host(script, identity="userns", reach=(tmp_path,))
-    assert () == cautions
+    assert [] == cautions
     assert stat.S_ISFIFO(stored["a/fifo"].mode)
     assert (("user.note", b"kept"),) == stored["a/f"].attributes
     assert stored == here
