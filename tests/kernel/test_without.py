@@ -139,6 +139,23 @@ def test_a_call_that_nothing_can_replace_is_named_and_the_host_is_left_alone(cal
     assert same
 
 
+def test_sharing_is_refused_when_planned_on_a_kernel_that_does_not_know_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux 5.12 to 5.14 answer EINVAL for the flag. What shares nothing is planned there."""
+    move_mount = syscalls.move_mount
+
+    def before_5_15(from_fd: int, to_fd: int, to_path: bytes, flags: int) -> None:
+        if flags & abi.MOVE_MOUNT_SET_GROUP:
+            raise KernelRefusal(errno.EINVAL, "move_mount(MOVE_MOUNT_SET_GROUP)")
+        move_mount(from_fd, to_fd, to_path, flags)
+
+    monkeypatch.setattr(syscalls, "move_mount", before_5_15)
+    plan_of(ROOT)
+    with pytest.raises(PlanRefused) as caught:
+        plan_of(f'[peer_group.one]\n{ROOT}peer_group = "one"\n')
+    assert "one: this kernel does not have MOVE_MOUNT_SET_GROUP (Linux 5.15)" in str(caught.value)
+    assert "remedy: use Linux 5.15 or newer" in str(caught.value)
+
+
 def test_what_a_filter_takes_away_the_probe_does_not_find(in_host: InHost) -> None:
     """doctor goes by what happens, so a filter is no different from an old kernel."""
 
