@@ -38,7 +38,7 @@ def table_lines(table: MountTable, names: Mapping[int, str], *, fold: bool) -> l
             folded[len(rows)] = f"{branch.prefix}... {count(branch.folded, 'more mount')} (--all shows them)"
             continue
         rows.append(_cells(branch.prefix, branch.item, names)[:shown])
-    lines = columns(rows, (36, 24, 10, 28, 28)[: shown - 1])
+    lines = columns(rows, (36, 24, 10, 32, 28)[: shown - 1])
     for at in sorted(folded, reverse=True):
         lines.insert(at, folded[at])
     return lines
