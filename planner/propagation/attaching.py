@@ -89,7 +89,7 @@ def attach_tree(
     set_place(source, parent, mountpoint)
     copies.append(source)
     for copy in reversed(copies):
-        _commit(copy, owner)
+        _commit(copy, owner, rules)
     return copies
 
 
@@ -114,13 +114,14 @@ def lock_tree(top: Mount) -> None:
             mount.locked = True
 
 
-def _commit(copy: Mount, owner: UserNamespace) -> None:
+def _commit(copy: Mount, owner: UserNamespace, rules: Rules) -> None:
     """Let a tree appear at its place; what was mounted there before comes to lie on top of it ("tucked")."""
     parent = copy.parent
     assert parent is not None
     namespace = parent.namespace
     assert namespace is not None
-    if namespace.owner is not owner:
+    foreign = namespace.owner is not owner
+    if foreign:
         lock_tree(copy)
     there = parent.above.get(copy.mountpoint)
     if copy.namespace is None:
@@ -130,6 +131,8 @@ def _commit(copy: Mount, owner: UserNamespace) -> None:
     if there is not None:
         top = copy.topmost()
         reattach(there, top, top.root)
+        if foreign and rules.covers_are_locked:
+            lock_tree(copy)
 
 
 def _copy_to_receivers(

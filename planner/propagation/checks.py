@@ -24,6 +24,14 @@ def check_own(process: Process, mount: Mount) -> None:
         raise invalid("the mount is not in the caller's namespace")
 
 
+def check_may_change(process: Process, mount: Mount) -> None:
+    """EINVAL if the mount is in no namespace, EPERM if in one of a more privileged user (may_change_propagation)."""
+    if mount.namespace is None:
+        raise invalid("the mount has been unmounted")
+    if not process.user.rules_over(mount.namespace.owner):
+        raise WouldRefuse(errno.EPERM, "the mount is in a namespace of a more privileged user")
+
+
 def lock_target(place: Place) -> Place:
     """The mount and the mountpoint that something would be mounted on: whatever is topmost there (lock_mount)."""
     if place[0].namespace is None:

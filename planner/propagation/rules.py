@@ -2,7 +2,7 @@
 
 The model follows Linux 6.18, with which it is compared call by call. What older kernels do otherwise, where a mount
 table can show it, is a field here. A field says which change of the kernel made the difference. The values for older
-kernels are from their sources, and compared call by call with 6.1 and 6.12 (docs/kernels.md).
+kernels are from their sources, and compared call by call with 5.15, 6.1 and 6.12 (docs/kernels.md).
 """
 
 from __future__ import annotations
@@ -34,6 +34,12 @@ class Rules(NamedTuple):
     unbindable_is_copied: bool = False
     # MOVE_MOUNT_BENEATH (6.5). Before, the flag is unknown.
     beneath: bool = True
+    # Whoever changes the sharing of a mount is asked whether it is mounted, and whether its namespace is theirs (6.16,
+    # do_change_type, which older kernels were given as well). Before, nothing was asked.
+    changes_are_checked: bool = True
+    # What a copy slides beneath in the namespace of a less privileged user is locked along with it (until 6.16,
+    # attach_recursive_mnt; the fix was given to older kernels as well).
+    covers_are_locked: bool = False
 
 
 RULES_6_18 = Rules()
@@ -48,9 +54,23 @@ RULES_6_12 = Rules(
 RULES_6_1 = RULES_6_12._replace(beneath=False)
 
 
+# Since which release a stable series has what 6.16 has: changes_are_checked, and no covers_are_locked. From Debian's
+# changelogs for 6.1 and 6.12; the others are the releases of the same weeks.
+_GIVEN = {(5, 15): (186, 187), (6, 1): (142, 143), (6, 6): (94, 96), (6, 12): (34, 36), (6, 15): (3, 5)}
+
+
 def rules_of(release: str) -> Rules:
-    """The rules of a kernel by its release, as uname(2) has it: the nearest version that the model knows."""
-    version = tuple(int(number) for number in re.findall(r"\d+", release)[:2])
+    """The rules of a kernel by its release, as uname(2) has it: the nearest version that the model knows.
+
+    What a stable series was given late counts as given, unless the release says that it is an earlier one: 6.1.100 is,
+    but 6.1 may be any, and so may be 6.1.0-56-amd64, as distributions count in their own way.
+    """
+    major, minor, point = (*(int(number) for number in re.findall(r"\d+", release.partition("-")[0])[:3]), 0, 0, 0)[:3]
+    version = (major, minor)
     if version >= (6, 17):
         return RULES_6_18
-    return RULES_6_12 if version >= (6, 5) else RULES_6_1
+    rules = RULES_6_12 if version >= (6, 5) else RULES_6_1
+    if version >= (6, 16) or not point:
+        return rules
+    checked, unlocked = _GIVEN.get(version, (point + 1, point + 1))
+    return rules._replace(changes_are_checked=point >= checked, covers_are_locked=point < unlocked)

@@ -17,6 +17,7 @@ from mountplan.planner.propagation.attaching import attach_tree
 from mountplan.planner.propagation.checks import (
     check_beneath,
     check_frozen,
+    check_may_change,
     check_may_mount,
     check_move,
     check_not_removed,
@@ -182,11 +183,8 @@ class World:
         check_may_mount(process)
         if node is not mount.root:
             raise invalid("it is not a mount point")
-        namespace = mount.namespace
-        if namespace is None:
-            raise invalid("the mount has been unmounted")
-        if not process.user.rules_over(namespace.owner):
-            raise WouldRefuse(errno.EPERM, "the mount is in a namespace of a more privileged user")
+        if self.rules.changes_are_checked:
+            check_may_change(process, mount)
         mounts = mount.tree() if recursive else [mount]
         if kind == "shared":
             invent_groups(mounts, self.numbers)
@@ -395,10 +393,7 @@ class World:
         to, to_node = self._at(process, target)
         other, other_node = self._at(process, source)
         for mount in (other, to):
-            if mount.namespace is None:
-                raise invalid("one of the mounts has been unmounted")
-            if not process.user.rules_over(mount.namespace.owner):
-                raise WouldRefuse(errno.EPERM, "one of the mounts is in a namespace of a more privileged user")
+            check_may_change(process, mount)
         if other_node is not other.root or to_node is not to.root:
             raise invalid("one of the two is not a mount point")
         if other.superblock is not to.superblock:

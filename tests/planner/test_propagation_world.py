@@ -16,6 +16,7 @@ from mountplan.planner.propagation import (
     Superblock,
     World,
     WouldRefuse,
+    rules_of,
 )
 from mountplan.planner.propagation.seen import world_of
 from mountplan.planner.render.simulated import Sight, table_differences
@@ -142,3 +143,48 @@ def test_a_table_that_became_a_world_is_read_off_it_the_same() -> None:
     table = world.table(process)
     seen = world_of((("again", table),))
     assert [] == table_differences([Sight("it", table, seen.world.table(seen.processes[0]))])
+
+
+def test_before_6_16_the_sharing_of_a_mount_could_be_changed_that_was_unmounted() -> None:
+    for release, allowed in (("5.15.85", True), ("5.15.186", False)):
+        world = World(rules_of(release))
+        process = peers(world, 1)
+        handle = world.open_tree(process, "/0")
+        world.umount(process, "/0", lazy=True)
+        with contextlib.nullcontext() if allowed else pytest.raises(WouldRefuse):
+            world.change_type(process, handle, "private")
+
+
+def test_before_6_16_what_something_slid_beneath_was_locked_in_a_user_namespace() -> None:
+    """/0 is covered there by a mount of its own; what is mounted outside comes to lie below that."""
+    for release, locked in (("6.12.30", True), ("6.12.36", False)):
+        world = World(rules_of(release))
+        process = peers(world, 1)
+        inside = world.fork(process, "inside")
+        world.unshare(inside, "inside", user=True)
+        world.mount_new(inside, "tmpfs", "own", "/0/1")
+        world.mount_new(process, "tmpfs", "outer", "/0/1")
+        with pytest.raises(WouldRefuse, match="locked") if locked else contextlib.nullcontext():
+            world.umount(inside, "/0/1")
+
+
+@pytest.mark.parametrize(
+    ("release", "rules"),
+    [
+        ("6.18.44", RULES_6_18),
+        ("7.0", RULES_6_18),
+        ("6.16.1", RULES_6_12),
+        ("6.12", RULES_6_12),
+        ("6.12.117+deb12-amd64", RULES_6_12),
+        ("6.8.0-51-generic", RULES_6_12),
+        ("6.1.0-56-amd64", RULES_6_1),
+        ("5.14.0-503.11.1.el9_5.x86_64", RULES_6_1),
+        ("5.15.187", RULES_6_1),
+        ("5.15.186", RULES_6_1._replace(covers_are_locked=True)),
+        ("5.15.85-custom", RULES_6_1._replace(changes_are_checked=False, covers_are_locked=True)),
+        ("6.11.4", RULES_6_12._replace(changes_are_checked=False, covers_are_locked=True)),
+    ],
+)
+def test_the_rules_of_a_release(release: str, rules: Rules) -> None:
+    """What a stable series was given late counts as given where a distribution counts in its own way."""
+    assert rules == rules_of(release)
