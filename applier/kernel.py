@@ -377,8 +377,11 @@ def _make_bindable() -> None:
 
     for row in parse_mountinfo(text).rows:
         path = os.fsencode(row.mountpoint)
-        if row.unbindable and syscalls.mount_id(abi.AT_FDCWD, path) == row.mount_id:
-            syscalls.mount(path, abi.MS_PRIVATE)
+        try:
+            if row.unbindable and syscalls.mount_id(abi.AT_FDCWD, path) == row.mount_id:
+                syscalls.mount(path, abi.MS_PRIVATE)
+        except OSError:
+            pass  # covered, where we may not go, or gone since it was read: then no clone would show it anyway
 
 
 @lru_cache(maxsize=256)

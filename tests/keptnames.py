@@ -103,12 +103,13 @@ def in_runtime_directory(function: Callable[[], Result]) -> Callable[[], Result]
 
 def leave(action: Callable[[], object]) -> int:
     """End a forked child after `action`, with status 0 if that raised nothing: os.fork() or leave(...)."""
-    status = 1
     try:
         action()
-        status = 0
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
     finally:
-        os._exit(status)
+        os._exit(1)
 
 
 def table() -> str:

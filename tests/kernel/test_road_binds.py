@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from mountplan import api
+from mountplan.applier import kernel
+from mountplan.applier.observe import observe
 from mountplan.planner.errors import StepRefused
 from tests.hosts import InHost, mount
 from tests.mountflags import MS_BIND, MS_NOEXEC, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SHARED, MS_UNBINDABLE
@@ -254,6 +257,27 @@ def test_an_unbindable_mount_is_left_out_of_a_recursive_bind_with_all_that_stand
     """
     with tree(spec) as built:
         assert ["/", "/copy", "/one", "/one/two", "/one/two/three"] == built.mountpoints()
+
+
+@pytest.mark.needs_kernel("root")
+def test_an_unbindable_mount_of_the_host_that_is_out_of_reach_is_no_obstacle(in_host: InHost) -> None:
+    """Before 6.17 a new namespace keeps them so, and each is made private by its path; one may be covered, or go."""
+
+    def script() -> list[tuple[str, bool]]:
+        mount("none", "/mnt", "tmpfs")
+        for path in ("/mnt/seen", "/mnt/covered"):
+            os.mkdir(path)
+            mount("none", path, "tmpfs")
+            os.mkdir(f"{path}/below")
+            mount("this", f"{path}/below", "tmpfs")
+            mount("", f"{path}/below", flags=MS_UNBINDABLE)
+        mount("none", "/mnt/covered", "tmpfs")
+        plan = plan_of(f'{ROOT}[[mount]]\ntarget = "/usr"\nbind = "/usr"\n')
+        api.apply(plan)
+        kernel._make_bindable()
+        return [(row.mountpoint, row.unbindable) for row in observe().rows if row.source == "this"]
+
+    assert [("/mnt/seen/below", False), ("/mnt/covered/below", True)] == in_host(script, identity="root")
 
 
 def test_a_recursive_bind_of_the_root_into_itself_does_not_bring_itself() -> None:
