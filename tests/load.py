@@ -11,6 +11,7 @@ from pathlib import Path
 from mountplan import keeping
 from mountplan.applier import kept as names
 from tests.faulthost import State, furnish
+from tests.hosts import PATIENCE
 from tests.trees import ROOT
 
 
@@ -30,7 +31,7 @@ def apply_in_parallel(count: int) -> float:
         Path(f"/mnt/spec{number}.toml").write_text(spec_of(number))
     before = State.take()
     started = time.monotonic()
-    command = [sys.executable, "-m", "mountplan", "apply", "--quiet"]
+    command = [sys.executable, "-m", "mountplan", "apply", "--quiet", "--timeout", str(300 * PATIENCE)]
     running = [
         subprocess.Popen([*command, f"/mnt/spec{number}.toml"], env={**os.environ, "XDG_CACHE_HOME": "/nonexistent"})
         for number in range(count)
