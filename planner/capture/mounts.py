@@ -386,7 +386,7 @@ class _Capture:
             if found is None:
                 unsupported = f"nothing on the host shows {row.root} of its filesystem ({row.fstype})"
                 words = self._unsupported(words, space, row, unsupported)
-            elif self._is_called_otherwise(row, found[1]) and not (group or master):
+            elif self._is_called_otherwise(row, found[1]) and not master and (not group or self._is_alone(group)):
                 # A bind would have the source that the host's mount has; of these, a new mount shows the same.
                 options = given_again(row.fstype, row.options)
                 words = words._replace(type=row.fstype, source=_source(row), options=options)
@@ -402,6 +402,13 @@ class _Capture:
     def _is_called_otherwise(row: MountRow, host_row: MountRow) -> bool:
         """Whether it has another source than the host's mount of something of which there is only one."""
         return row.fstype in SINGLE and row.root == "/" and row.source not in (host_row.source, UNTOLD)
+
+    def _is_alone(self, group: str) -> bool:
+        """Whether a group has one member, and neither masters nor slaves: all of them would be of one filesystem."""
+        sharing = self.sharing
+        others = [*sharing.group_of.values(), *sharing.master_of.values(), *(one.master for one in sharing.groups)]
+        own = next(one for one in sharing.groups if one.name == group)
+        return others.count(group) == 1 and not own.master and not own.host
 
     def _inner(self, superblock: _Superblock, mount: tuple[int, int], row: MountRow) -> Place:
         path = row.root.removesuffix(DELETED)

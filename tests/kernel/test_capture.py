@@ -22,7 +22,7 @@ from mountplan.planner.errors import TableError
 from tests.hosts import CLONE_NEWNS, InHost, mount, umount, unshare
 from tests.kernel.capture_fuzz import attempt, shorten, show
 from tests.kernel.states import Act, State, chance_state, running
-from tests.mountflags import MNT_DETACH, MS_BIND, MS_REC, MS_SHARED, MS_SLAVE
+from tests.mountflags import MNT_DETACH, MS_BIND, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE
 
 pytestmark = pytest.mark.needs_kernel("set-group", "root")
 
@@ -139,11 +139,18 @@ def test_what_the_host_has_mounted_is_bound_from_there(in_host: InHost) -> None:
     assert Place("", "/srv/data") == at(capture, "/mnt").bind
 
 
-def test_what_there_is_only_one_of_is_mounted_anew_if_its_source_is_called_otherwise(in_host: InHost) -> None:
+@pytest.mark.parametrize("sharing", [MS_PRIVATE, MS_SHARED], ids=["private", "shared"])
+def test_what_there_is_only_one_of_is_mounted_anew_if_its_source_is_called_otherwise(
+    sharing: int, in_host: InHost
+) -> None:
     """A bind of the host's sysfs would have the source of that; a new mount shows the same and has its own."""
 
     def host() -> tuple[Capture, str]:
-        capture = captured(lambda: mount("mine", "/mnt", "sysfs"))
+        def change() -> None:
+            mount("mine", "/mnt", "sysfs")
+            mount("", "/mnt", flags=sharing)
+
+        capture = captured(change)
         ((_, table),) = api.apply(api.plan(api.load("captured.toml", capture.text.encode()))).tables
         return capture, next(row.source for row in table.rows if row.mountpoint == "/mnt")
 
