@@ -105,9 +105,13 @@ def test_a_host_name_without_a_uts_namespace_is_a_mistake_in_the_spec() -> None:
         plan_of(programs('hostname = "box"\nunshare = ["ipc"]'))
 
 
+# What the kernel puts into each new net namespace if the module is there (net.core.fb_tunnels_only_for_init_net).
+FALLBACKS = {"sit0", "tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6tnl0", "ip6gre0", "ip6_vti0"}
+
+
 def test_a_new_net_namespace_has_its_loopback_up_and_nothing_else(way: Callable[..., Outcome]) -> None:
     devices = way("cat", "/proc/net/dev", kinds=("net",)).out.splitlines()
-    assert ["lo"] == [line.split(":")[0].strip() for line in devices if ":" in line]
+    assert {"lo"} == {line.split(":")[0].strip() for line in devices if ":" in line} - FALLBACKS
     assert "127.0.0.1" in way("cat", "/proc/net/fib_trie", kinds=("net",)).out
 
 
@@ -120,7 +124,7 @@ def test_sysfs_shows_the_new_net_namespace(
         needs_kernel("nobody", "userns")
     sysfs = '[[mount]]\ntarget = "/sys"\ntype = "sysfs"\n'
     ended = way("ls", "/sys/class/net", kinds=("net",), mounts=sysfs, identity=identity)
-    assert Outcome(0, "lo\n", "") == ended
+    assert (0, {"lo"}, "") == (ended.status, set(ended.out.split()) - FALLBACKS, ended.err)
 
 
 def test_mqueue_shows_the_new_ipc_namespace(way: Callable[..., Outcome]) -> None:
