@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -38,6 +39,21 @@ def asking(what: str) -> Iterator[None]:
 def waited_for() -> str:
     """What planning is waiting for at this moment, in words; "" if it only waits for the machine to do its work."""
     return _asked[-1] if _asked else ""
+
+
+def knows_set_group() -> bool:
+    """False if this kernel says that it has no MOVE_MOUNT_SET_GROUP: one call, of no effect, as it names no mounts.
+
+    Who may not mount at all is answered EPERM before the flag is looked at, and learns it when something is built.
+    """
+    from mountplan.applier import abi, syscalls
+
+    flags = abi.MOVE_MOUNT_SET_GROUP | abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH
+    try:
+        syscalls.move_mount(-1, -1, b"", flags)
+    except OSError as error:
+        return error.errno != errno.EINVAL  # EBADF if it does
+    return True
 
 
 class LiveHost:

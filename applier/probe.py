@@ -95,19 +95,6 @@ def missing(features: Iterable[str], rootless: Rootless = "auto") -> tuple[Findi
     return tuple(finding for finding in probe(features, rootless) if not finding.works)
 
 
-def knows_set_group() -> bool:
-    """False if this kernel says that it has no MOVE_MOUNT_SET_GROUP: one call, of no effect, as it names no mounts.
-
-    Who may not mount at all is answered EPERM before the flag is looked at, and learns it when something is built.
-    """
-    flags = abi.MOVE_MOUNT_SET_GROUP | abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH
-    try:
-        syscalls.move_mount(-1, -1, b"", flags)
-    except OSError as error:
-        return error.errno != errno.EINVAL  # EBADF if it does
-    return True
-
-
 def feature_of(name: str) -> Feature:
     """The feature of this name; "filesystem:TYPE" stands for any filesystem type."""
     kind, _, fstype = name.partition(":")

@@ -129,15 +129,17 @@ def _refuse_what_the_kernel_lacks(plan: Plan) -> None:
 
     What an ordinary user cannot do is told when it is tried: a plan may be made by one user for another.
     """
+    from mountplan.applier.facts import knows_set_group
+
     young = ("idmap_tmpfs", "overlay_layers", "set_group")
     needed = {one.feature: one for one in plan.requirements if one.feature in young}
-    if not needed:
-        return
-    from mountplan.applier.probe import knows_set_group, missing
-
     if "set_group" in needed and knows_set_group():
         del needed["set_group"]  # as nearly everywhere, and asked without a process
-    lacking = missing(needed) if needed and os.geteuid() == 0 else ()
+    if not needed or os.geteuid() != 0:
+        return
+    from mountplan.applier.probe import missing
+
+    lacking = missing(needed)
     if lacking:
         raise PlanRefused(
             tuple(
