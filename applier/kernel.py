@@ -364,6 +364,9 @@ class LinuxKernel:
     close = staticmethod(syscalls.close)
 
 
+_OUT_OF_REACH = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EINVAL)
+
+
 def _make_bindable() -> None:
     """Make what is unbindable in our copy of the host's tree private, so that a recursive clone has all that is there.
 
@@ -380,8 +383,10 @@ def _make_bindable() -> None:
         try:
             if row.unbindable and syscalls.mount_id(abi.AT_FDCWD, path) == row.mount_id:
                 syscalls.mount(path, abi.MS_PRIVATE)
-        except OSError:
-            pass  # covered, where we may not go, or gone since it was read: then no clone would show it anyway
+        except OSError as error:
+            # Covered, where we may not go, or gone since it was read. If a clone should have it, reading back tells.
+            if error.errno not in _OUT_OF_REACH:
+                raise
 
 
 @lru_cache(maxsize=256)
