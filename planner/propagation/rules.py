@@ -8,6 +8,7 @@ kernels are from their sources, and compared call by call with 5.15, 6.1 and 6.1
 from __future__ import annotations
 
 import re
+from math import inf
 from typing import NamedTuple
 
 
@@ -57,6 +58,7 @@ RULES_6_1 = RULES_6_12._replace(beneath=False)
 # Since which release a stable series has what 6.16 has: changes_are_checked, and no covers_are_locked. From Debian's
 # changelogs for 6.1 and 6.12; the others are the releases of the same weeks.
 _GIVEN = {(5, 15): (186, 187), (6, 1): (142, 143), (6, 6): (94, 96), (6, 12): (34, 36), (6, 15): (3, 5)}
+_NEVER = (inf, inf)
 
 
 def rules_of(release: str) -> Rules:
@@ -72,5 +74,5 @@ def rules_of(release: str) -> Rules:
     rules = RULES_6_12 if version >= (6, 5) else RULES_6_1
     if version >= (6, 16) or not point:
         return rules
-    checked, unlocked = _GIVEN.get(version, (point + 1, point + 1))
+    checked, unlocked = _GIVEN.get(version, _NEVER)
     return rules._replace(changes_are_checked=point >= checked, covers_are_locked=point < unlocked)
