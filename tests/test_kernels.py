@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.kernels.__main__ import newest, read_result
+import pytest
+
+from tests.kernels.__main__ import BUILD, Cannot, find, newest, read_result
 
 NAMES = (
     "linux-image-6.1.0-9-amd64",
@@ -23,6 +25,14 @@ def test_the_newest_plain_kernel_of_a_series_is_taken() -> None:
     assert "linux-image-6.1.0-56-amd64" == newest("6.1", NAMES)
     assert "linux-image-6.12.117+deb12-amd64" == newest("6.12", NAMES)
     assert newest("5.15", NAMES) is None
+
+
+def test_an_image_of_ones_own_is_taken_as_it_is(tmp_path: Path) -> None:
+    image = tmp_path / "bzImage"
+    with pytest.raises(Cannot, match=f"{image}: there is no such file"):
+        find(image)
+    image.touch()
+    assert (image, BUILD / "bzImage/out") == find(image)
 
 
 def test_results_are_counted(tmp_path: Path) -> None:
