@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from heapq import heapify, heappop, heappush
+
 from mountplan.planner.attributes import overridden
 from mountplan.planner.draft import Context, Draft, Space
 from mountplan.planner.host import HostPath
@@ -17,38 +19,85 @@ _MOST_LINKS = 40  # as many as the kernel follows in one walk (MAXSYMLINKS)
 def place_mounts(space: Space, context: Context) -> None:
     """Give every mount of a namespace its parent and its place, as if mounted from the shallowest to the deepest.
 
-    So the order of the spec matters for mounts on one target only: a later one goes on top.
+    So the order of the spec matters for mounts on one target only: a later one goes on top. A way that a symlink leads
+    deeper waits until all that is less deep stands, since that may cover where it leads.
     """
     root = _find_root(space, context)
     if root is None:
         return
     tree = _Tree(root)
-    placed = {root}
-    waiting: dict[Draft, None] = {}
-    for draft in sorted((one for one in space.drafts if one.placed), key=lambda one: (one.target.depth, one.index)):
-        while draft not in placed:
-            parent_id = draft.spec.parent
-            if parent_id is None or draft.parent is not None:  # a mask knows its parent already
-                _attach(draft, draft.parent, tree, context)
-            else:
-                parent = _named_parent(draft, parent_id, context)
+    placed: set[Draft] = set()
+    behind: dict[Draft, list[tuple[int, int, Draft]]] = {}  # those that wait for a mount which they name as parent
+    links: dict[Draft, int] = {}  # how many were followed for a mount
+    heap = [(_least_depth(one), one.index, one) for one in space.drafts if one.placed]
+    heapify(heap)
+    while heap:
+        depth, index, draft = heappop(heap)
+        parent = draft.parent  # a mask knows it already
+        if draft is not root:
+            if parent is None and draft.spec.parent is not None:
+                parent = _named_parent(draft, draft.spec.parent, context)
                 if parent is not None and parent not in placed:
-                    if parent in waiting or parent is draft:
-                        context.mistakes.add(
-                            f"{draft.key}.parent",
-                            f"{draft.name} and {parent.name} stand on each other",
-                            "one of them needs another parent",
-                        )
-                        placed.add(draft)
-                        break
-                    waiting[draft] = None
-                    draft = parent
+                    behind.setdefault(parent, []).append((depth, index, draft))
                     continue
-                if parent is not None:
-                    _attach(draft, parent, tree, context)
-            placed.add(draft)
-            if waiting:
-                draft = waiting.popitem()[0]
+                deeper = 0 if parent is None else _attach(draft, parent, tree, context, depth, links)
+            else:
+                deeper = _attach(draft, parent, tree, context, depth, links)
+            if deeper:
+                heappush(heap, (deeper, index, draft))
+                continue
+        placed.add(draft)
+        for one in behind.pop(draft, ()):
+            heappush(heap, one)
+    _tell_circles(behind, context)
+    if links and not context.mistakes.found:
+        _check_ways(space, tree, links, context)
+
+
+def _tell_circles(behind: dict[Draft, list[tuple[int, int, Draft]]], context: Context) -> None:
+    """What still waits for its parent stands on itself, by a detour, or on something that does."""
+    on = {draft: parent for parent, waiting in behind.items() for _, _, draft in waiting}
+    seen: set[Draft] = set()
+    for draft in sorted(on, key=lambda one: one.index):
+        chain: set[Draft] = set()
+        while draft not in seen:
+            seen.add(draft)
+            chain.add(draft)
+            if on[draft] in chain:
+                context.mistakes.add(
+                    f"{draft.key}.parent",
+                    f"{draft.name} and {on[draft].name} stand on each other",
+                    "one of them needs another parent",
+                )
+            draft = on[draft]
+
+
+def _least_depth(draft: Draft) -> int:
+    """The depth to which the tree must stand before a walk to `draft` is worth a try."""
+    follows = draft.spec.on_symlink == "follow" and draft.spec.parent is None and draft.parent is None
+    return 1 if follows else draft.target.depth
+
+
+def _check_ways(space: Space, tree: _Tree, links: dict[Draft, int], context: Context) -> None:
+    """Where symlinks are followed, one mount may come to cover the way to another that had its place before.
+
+    Then what a walk finds in the finished tree is not what was settled, and no order of the two is the right one.
+    """
+    for draft in space.drafts:
+        if not draft.placed or draft.spec.parent is not None or draft.parent is None:
+            continue
+        where, _ = tree.walk(draft.target)
+        stack = where
+        while stack is not draft and stack.parent is not None and stack.place == ROOT:
+            stack = stack.parent
+        if stack is draft:
+            continue
+        led = ", to which a symlink leads," if where in links else ""
+        context.mistakes.add(
+            f"{draft.key}.target",
+            f'the way to "{draft.target}" is covered by {where.name}{led} so it is not clear which of them comes first',
+            "write the targets as the paths that the symlinks lead to, or name the parent on which it stands",
+        )
 
 
 def _named_parent(draft: Draft, parent_id: str, context: Context) -> Draft | None:
@@ -138,9 +187,15 @@ class _Tree:
             self._passed = {"/": self._root}
 
 
-def _attach(draft: Draft, parent: Draft | None, tree: _Tree, context: Context) -> None:
-    """Find the place of `draft`: within `parent`, or, if that is None, where a walk to its target ends."""
-    for _ in range(_MOST_LINKS):
+def _attach(
+    draft: Draft, parent: Draft | None, tree: _Tree, context: Context, depth: int, links: dict[Draft, int]
+) -> int:
+    """Find the place of `draft`: within `parent`, or, if that is None, where a walk to its target ends.
+
+    All that is less deep than `depth` stands. 0 if the place is found, or told to be a mistake; otherwise how deep the
+    walk goes, so that others come first.
+    """
+    while links.get(draft, 0) < _MOST_LINKS:
         if parent is None:
             where, place = tree.walk(draft.target)
         elif draft.target.is_under(parent.target):
@@ -151,27 +206,33 @@ def _attach(draft: Draft, parent: Draft | None, tree: _Tree, context: Context) -
                 f'"{draft.target}" is not below "{parent.target}", where its parent {parent.name} stands',
                 "a target is read within its parent's path",
             )
-            return
+            return 0
         link = _link_on_the_way(where, place, context)
+        link_path = draft.target
+        if link is not None:
+            at, points_to = link
+            link_path = TargetPath(draft.target.removesuffix(place) or "/").joined(at)
+        if parent is None and link_path.depth > depth:
+            return depth + 1  # not at once as deep as that: what stands by then may have a symlink further up
         if link is None:
             tree.add(draft, where, place, walked=parent is None)
-            return
-        at, points_to = link
-        link_path = TargetPath(draft.target.removesuffix(place) or "/").joined(at)
+            return 0
         if draft.spec.on_symlink == "error":
             context.mistakes.add(
                 f"{draft.key}.target",
                 f'"{link_path}" is a symlink to "{points_to}"',
                 'write the path it leads to, or on_symlink = "follow" (it never leaves the new root)',
             )
-            return
+            return 0
         rest = draft.target.relative_to(link_path)
         draft.target = _followed(link_path, points_to).joined(rest)
+        links[draft] = links.get(draft, 0) + 1
     context.mistakes.add(
         f"{draft.key}.target",
         f'"{draft.spec.target}" leads through more than {_MOST_LINKS} symlinks',
         "write the path that is meant",
     )
+    return 0
 
 
 def _followed(link: TargetPath, points_to: str) -> TargetPath:
