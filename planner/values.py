@@ -19,6 +19,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from mountplan.planner.attributes import NAMES
+from mountplan.planner.characters import visible
 from mountplan.planner.paths import TargetPath
 
 MAX_ID = 2**32 - 1  # (uid_t)-1 itself means "no user"
@@ -71,8 +72,7 @@ def shown(value: object) -> str:
 
 def shorter(text: str) -> str:
     """`text` in one line of moderate length, with nothing in it that a terminal would act upon."""
-    short = text if len(text) <= 60 else f"{text[:40]}...{text[-17:]}"
-    return short if short.isprintable() else "".join(char if char.isprintable() else repr(char)[1:-1] for char in short)
+    return visible(text if len(text) <= 60 else f"{text[:40]}...{text[-17:]}")
 
 
 def _outline(value: object) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from mountplan.planner.attributes import NAMES
+from mountplan.planner.characters import toml_key, toml_string
 from mountplan.planner.hints import HINTS
 from mountplan.planner.values import Unfit, described, either, shown, suggestion
 
@@ -42,10 +42,12 @@ class Field(NamedTuple):
 def toml(value: object) -> str:
     """A value as TOML writes it in one line."""
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {toml(inner)}" for key, inner in value.items()) + " }"
+        return "{ " + ", ".join(f"{toml_key(key)} = {toml(inner)}" for key, inner in value.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(toml(inner) for inner in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return toml_string(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _types(annotation: object) -> list[object]:
