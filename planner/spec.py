@@ -513,7 +513,7 @@ def _read(raw: dict[str, Any], file: str, places: Places | None) -> tuple[Spec |
     try:
         if type(raw.get("format")) is int:  # True is equal to 1
             spec = Spec.model_validate(raw)
-            if spec.mount or spec.namespace:
+            if _has_tree(spec):
                 spec._file, spec._places = file, places
                 return spec, ()
     except ValidationError:
@@ -541,9 +541,17 @@ def _beginning(raw: dict[str, Any]) -> tuple[list[Finding], bool]:
         ], False
     raw["format"] = FORMAT
     tables = ("mount", "namespace")
-    if not any(table in raw or values.suggestion(key, tables) == table for key in raw for table in tables):
-        found.append(Finding((), "the spec has no mount", f"add what is to be mounted, for example:\n{EXAMPLE}"))
+    # A table that is there, or a key that no spec has and that is one of them misspelt, is told about by itself.
+    meant = [key for key in raw if key not in Spec.model_fields and values.suggestion(key, tables)]
+    if not (meant or any(raw.get(table) for table in tables) or raw.get("root") is not None):
+        place = next(((table,) for table in tables if raw.get(table) == []), ())
+        found.append(Finding(place, "the spec has no mount", f"add what is to be mounted, for example:\n{EXAMPLE}"))
     return found, True
+
+
+def _has_tree(spec: Spec) -> bool:
+    """Is there anything to build? A root that is said to be the host's, or a new one, is a tree without any mount."""
+    return bool(spec.mount or spec.namespace or spec.root is not None)
 
 
 def _salvage(raw: dict[str, Any], file: str, places: Places | None) -> tuple[Spec | None, tuple[Mistake, ...]]:
@@ -560,7 +568,7 @@ def _salvage(raw: dict[str, Any], file: str, places: Places | None) -> tuple[Spe
             found += new
             if not salvage.take_out(new, Spec):
                 break
-    if spec is not None and not spec.mount and not spec.namespace:
+    if spec is not None and not _has_tree(spec):
         spec = None
     if spec is not None:
         spec._file, spec._places, spec._damaged = file, places, salvage.damaged
