@@ -54,6 +54,7 @@ AbsolutePath = Annotated[TargetPath, PlainValidator(values.absolute_path), _ABSO
 LocalPath = Annotated[str, PlainValidator(values.local_path), _text(minLength=1)]
 InnerPath = Annotated[TargetPath, PlainValidator(values.inner_path), _text(minLength=1)]
 Word = Annotated[str, PlainValidator(values.word), _text(minLength=1)]
+Link = Annotated[str, PlainValidator(values.link), _text(minLength=1)]
 Source = Annotated[str, PlainValidator(values.source), _text(minLength=1)]
 Content = Annotated[str, PlainValidator(values.content), _text()]
 Argument = Annotated[str, PlainValidator(values.argument), _text()]
@@ -165,7 +166,7 @@ class FileEntry(_Table):
     source: AbsolutePath | None = Field(
         default=None, description="A file of the host whose content is copied.", examples=["/etc/hosts"]
     )
-    symlink: Word | None = Field(
+    symlink: Link | None = Field(
         default=None, description="Make a symlink, which points to this.", examples=["usr/bin"]
     )
     directory: bool = Field(default=False, description="Make a directory.", examples=[True])
