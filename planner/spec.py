@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from mountplan.planner import values
+from mountplan.planner.capabilities import NAMES as CAPABILITIES
 from mountplan.planner.collector import no_collector
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
 from mountplan.planner.locate import Places, key_path, prefixes
@@ -81,7 +82,7 @@ IdLine = Annotated[tuple[int, int, int], PlainValidator(values.id_line), WithJso
 Variable = Annotated[str, PlainValidator(values.variable), WithJsonSchema({"type": "string", "pattern": "^[^=]+$"})]
 Hostname = Annotated[str, PlainValidator(values.hostname), _text(minLength=1)]
 Capability = Annotated[
-    str, PlainValidator(values.capability), WithJsonSchema({"type": "string", "pattern": "^CAP_[A-Z_]+$"})
+    str, PlainValidator(values.capability), WithJsonSchema({"type": "string", "enum": list(CAPABILITIES)})
 ]
 
 
