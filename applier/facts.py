@@ -65,10 +65,15 @@ def _registered() -> frozenset[str]:
         return frozenset()
 
 
+def _modules_alias() -> str:
+    """The file of kmod that tells which module has what the kernel asks for."""
+    return f"/lib/modules/{os.uname().release}/modules.alias"
+
+
 def _has_module(fstype: str) -> bool:
     """Is there a module as the kernel would ask for it? False says nothing: a container may have no modules."""
     try:
-        with open(f"/lib/modules/{os.uname().release}/modules.alias", "rb") as file:
+        with open(_modules_alias(), "rb") as file:
             return f"\nalias fs-{fstype} ".encode() in file.read()
     except OSError:
         return False
