@@ -8,7 +8,7 @@ from mountplan.planner.contents import KERNEL
 from mountplan.planner.draft import Context, Draft
 from mountplan.planner.fstabwords import instead_of_option
 from mountplan.planner.options import OCTAL
-from mountplan.planner.values import shown
+from mountplan.planner.values import octal_meant, shown
 
 Options = tuple[tuple[str, str | bool], ...]
 
@@ -33,7 +33,7 @@ def check_type(draft: Draft, fstype: str, context: Context) -> bool:
     """False, and a mistake, if the kernel has no filesystem of this type. That it cannot be known is no mistake."""
     if fstype in _ALWAYS or context.host.knows_filesystem(fstype) is not False:
         return True
-    close = context.closest(fstype, _KNOWN)
+    close = context.closest(fstype, _KNOWN) if fstype not in _KNOWN else ""
     context.mistakes.add(
         f"{draft.key}.type",
         f'this kernel has no filesystem "{fstype}"',
@@ -94,7 +94,7 @@ def options_of(draft: Draft, context: Context) -> Options:
                 name,
                 context,
                 f"{value} is a number",
-                f'write octal digits in a string: {name} = "{_octal(value)}"',
+                f'write octal digits in a string: {name} = "{octal_meant(value) or "0755"}"',
             )
         elif isinstance(value, list):
             pairs += [(name, one) for one in value]
@@ -105,9 +105,3 @@ def options_of(draft: Draft, context: Context) -> Options:
 
 def _wrong(draft: Draft, name: str, context: Context, what: str, remedy: str) -> None:
     context.mistakes.add(f"{draft.key}.options.{name}", what, remedy)
-
-
-def _octal(value: int) -> str:
-    """What was meant: 755 without quotes, or 0o755, which TOML makes 493."""
-    text = str(value)
-    return f"0{text}" if len(text) == 3 and max(text) < "8" else f"{value:04o}"

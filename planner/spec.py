@@ -544,7 +544,8 @@ def _beginning(raw: dict[str, Any]) -> tuple[list[Finding], bool]:
     raw["format"] = FORMAT
     tables = ("mount", "namespace")
     # A table that is there, or a key that no spec has and that is one of them misspelt, is told about by itself.
-    meant = [key for key in raw if key not in Spec.model_fields and values.suggestion(key, tables)]
+    fields = Spec.model_fields
+    meant = [key for key in raw if key not in fields and values.suggestion(key, fields) in tables]
     if not (meant or any(raw.get(table) for table in tables) or raw.get("root") is not None):
         place = next(((table,) for table in tables if raw.get(table) == []), ())
         found.append(Finding(place, "the spec has no mount", f"add what is to be mounted, for example:\n{EXAMPLE}"))

@@ -33,6 +33,7 @@ MAX_ID = 2**32 - 1  # (uid_t)-1 itself means "no user"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _FSTYPE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MODE = re.compile(r"0?[0-7]{1,4}")
+_LIKELY_MODE = re.compile(r"[0-7][04567]{3}")
 _DEVICE = re.compile(r"([cb]):(\d{1,7}):(\d{1,7})")
 _OCTAL = re.compile(r"\\([0-3][0-7]{2})")
 
@@ -260,6 +261,8 @@ def _in_one_line(value: object, wanted: str) -> None:
 def _unfit_path(text: str, wanted: str) -> Unfit:
     if not text:
         return Unfit("is empty", f"write {wanted}")
+    if wanted in (A_PATH, A_HOST_PATH) and text.partition("/")[0] in (".", ".."):
+        return Unfit(f"{shown(text)} is not absolute", "write the whole path from '/' on: nothing is relative here")
     if "\0" in text:
         return Unfit(f"{shown(text)} contains a NUL character", f"write {wanted}; there can be none in it")
     parts = text.split("/")
@@ -272,8 +275,6 @@ def _unfit_path(text: str, wanted: str) -> Unfit:
         return Unfit(f"{shown(text)} is not absolute: '~' is not replaced", f"write {wanted}")
     if parts[0].startswith("$"):
         return Unfit(f"{shown(text)} is not absolute: variables are not replaced", f"write {wanted}")
-    if parts[0] == ".":
-        return Unfit(f"{shown(text)} is not absolute", "write the whole path from '/' on: nothing is relative here")
     meant = shown(posixpath.normpath(f"/{text}"))
     return Unfit(f"{shown(text)} is not absolute", f"write the whole path from '/' on: {meant}?")
 
@@ -386,10 +387,19 @@ def mode(value: object) -> str:
         return value
     if isinstance(value, str) and re.fullmatch("[ugoa]*[-+=][rwxXst]+.*", value):
         raise Unfit(f"{shown(value)} is a symbolic mode", 'write it as octal digits in a string, such as "0755"')
+    such_as = octal_meant(value) if type(value) is int else ""
     raise Unfit(
         f"{shown(value)} is no file mode" if isinstance(value, str) else f"is {described(value)}",
-        'write it as octal digits in a string, "0000" to "7777", such as "0755"',
+        f'write it as octal digits in a string, "0000" to "7777", such as "{such_as or "0755"}"',
     )
+
+
+def octal_meant(number: int) -> str:
+    """The mode that somebody meant who wrote a number: 755 is one without quotes, 493 is what TOML makes of 0o755.
+
+    Taken for one is what has digits as modes have them: who may write or execute may read as well. "" if neither has.
+    """
+    return next((text for text in (f"{number:04}", f"{number:04o}") if _LIKELY_MODE.fullmatch(text)), "")
 
 
 def device(value: object) -> str:

@@ -73,6 +73,13 @@ def made(words: str) -> str:
             'write bind = "/usr" instead of a type',
         ),
         one(
+            "a path that leads out of where nobody knows",
+            made('bind = "../x"'),
+            "mount[1].bind",
+            '"../x" is not absolute',
+            "write the whole path from '/' on: nothing is relative here",
+        ),
+        one(
             "a relative bind that may be an id",
             made('bind = "root"'),
             "mount[1].bind",
@@ -132,7 +139,17 @@ def test_what_may_be_an_option_is_none_of_those_words(option: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "number", "meant"), [("755", 755, "0755"), ("0o755", 493, "0755"), ("0o1777", 1023, "1777")]
+    ("mode", "number", "meant"),
+    [
+        ("755", 755, "0755"),
+        ("0o755", 493, "0755"),
+        ("0o644", 420, "0644"),
+        ("0o777", 511, "0777"),
+        ("444", 444, "0444"),
+        ("0o1777", 1023, "1777"),
+        ("0", 0, "0000"),
+        ("-1", -1, "0755"),
+    ],
 )
 def test_a_mode_that_is_a_number_is_told_as_toml_has_no_octal_texts(mode: str, number: int, meant: str) -> None:
     """0o1777 would reach the kernel as 1023, which is a mode as well."""
@@ -168,6 +185,7 @@ def test_options_of_a_bind_that_are_attributes_are_told_so() -> None:
     ("fstype", "remedy"),
     [
         ("btrsf", 'did you mean "btrfs"?'),
+        ("nfs", "/proc/filesystems lists those that it has; a module may be missing"),
         ("qq", "/proc/filesystems lists those that it has; a module may be missing"),
     ],
 )
