@@ -10,6 +10,7 @@ import errno
 import os
 import resource
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -26,6 +27,7 @@ _SET_ID = stat.S_ISUID | stat.S_ISGID
 # Labels by which the machine protects its own files: it gives new files those that they should have.
 _LABELS = ("security.selinux", "security.SMACK64", "security.ima", "security.evm", "security.apparmor")
 _ACL = "system.posix_acl_"
+_BLOCK = 1 << 20  # bytes that are read at once
 _LONGEST = 4000  # bytes of a path that one call takes (PATH_MAX)
 
 
@@ -252,9 +254,14 @@ def _make_file(source: int, status: os.stat_result, name: str, directory: int) -
 
 
 def _copy_data(source: int, target: int, size: int) -> None:
-    """The first `size` bytes, but for the holes in them."""
-    if size:
-        os.ftruncate(target, size)
+    """What is in a file whose size is told as `size`, but for its holes. What is appended meanwhile is left out.
+
+    Files of /proc and /sys are said to have no size, or that of a page: what there is to be read is what is in them.
+    """
+    if not size:
+        _read_on(source, target)
+        return
+    os.ftruncate(target, size)
     at = 0
     while at < size:
         try:
@@ -266,10 +273,28 @@ def _copy_data(source: int, target: int, size: int) -> None:
         end = min(os.lseek(source, at, os.SEEK_HOLE), size)
         os.lseek(target, at, os.SEEK_SET)
         while at < end:
-            sent = os.sendfile(target, source, at, end - at)
-            if not sent:  # somebody has cut it meanwhile
+            try:
+                sent = os.sendfile(target, source, at, end - at)
+            except OSError as error:
+                if error.errno != errno.EINVAL:  # of files of /proc that can only be read
+                    raise
+                os.lseek(source, at, os.SEEK_SET)
+                sent = _read_on(source, target, end - at)
+            if not sent:  # it is shorter than was told, or somebody has cut it meanwhile
+                os.ftruncate(target, at)
                 return
             at += sent
+
+
+def _read_on(source: int, target: int, most: int = sys.maxsize) -> int:
+    """Copy by read(2) and write(2) from where both are, up to `most` bytes; how many there were."""
+    done = 0
+    while done < most and (block := os.read(source, min(_BLOCK, most - done))):
+        done += len(block)
+        view = memoryview(block)
+        while view:
+            view = view[os.write(target, view) :]
+    return done
 
 
 def _open_far(directory: int, path: str) -> tuple[int, str]:

@@ -56,6 +56,40 @@ def knows_set_group() -> bool:
     return True
 
 
+def _registered() -> frozenset[str]:
+    """The filesystem types that the kernel has at this moment; none if there is no /proc."""
+    try:
+        with open("/proc/filesystems", "rb") as file:
+            return frozenset(line.split()[-1].decode() for line in file if line.strip())
+    except OSError:
+        return frozenset()
+
+
+def _modules_alias() -> str:
+    """The file of kmod that tells which module has what the kernel asks for."""
+    return f"/lib/modules/{os.uname().release}/modules.alias"
+
+
+def _has_module(fstype: str) -> bool:
+    """Is there a module as the kernel would ask for it? False says nothing: a container may have no modules."""
+    try:
+        with open(_modules_alias(), "rb") as file:
+            return f"\nalias fs-{fstype} ".encode() in file.read()
+    except OSError:
+        return False
+
+
+def _loads_modules() -> bool:
+    """False if it is sure that this kernel loads no modules of its own accord."""
+    try:
+        with open("/proc/sys/kernel/modprobe", "rb") as file:
+            return bool(file.read().strip())
+    except FileNotFoundError:
+        return not os.path.exists("/proc/sys/kernel/ostype")  # then there is no /proc to tell it
+    except OSError:
+        return True
+
+
 class LiveHost:
     """The host that this process runs on. Its mount table is read once, when it is first asked for."""
 
@@ -63,6 +97,7 @@ class LiveHost:
         self._table: MountTable | None = None
         self._walks: Walks | None = None
         self._seen: dict[str, HostPath] = {}
+        self._filesystems: frozenset[str] | None = None
 
     @property
     def table(self) -> MountTable:
@@ -77,6 +112,27 @@ class LiveHost:
                 return int(file.read())
         except (OSError, ValueError):  # no /proc, or a masked one
             return MOUNT_MAX
+
+    @property
+    def argument_max(self) -> int:
+        return 32 * os.sysconf("SC_PAGE_SIZE")  # MAX_ARG_STRLEN in linux/binfmts.h
+
+    def knows_filesystem(self, fstype: str) -> bool | None:
+        """Without loading anything, if that can be helped: a module that could be is as good as one that is."""
+        name = fstype.partition(".")[0]  # "fuse.sshfs" is a fuse
+        if self._filesystems is None:
+            self._filesystems = _registered()
+        if name in self._filesystems or _has_module(name):
+            return True
+        if self._filesystems and not _loads_modules():
+            return False
+        from mountplan.applier import syscalls
+
+        try:
+            os.close(syscalls.fsopen(fstype.encode()))
+        except OSError as error:
+            return False if error.errno == errno.ENODEV else None
+        return True
 
     def look(self, path: str) -> HostPath:
         found = self._seen.get(path)

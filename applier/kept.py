@@ -316,11 +316,19 @@ def plan_text(name: str) -> bytes:
     with reading() as store:
         directory = store.open(name) if store is not None else None
         if directory is None:
-            raise NotKept(f"nothing is kept under the name {name!r}", _SEE)
+            raise _nothing(name, store)
         try:
             return _read(directory, _PLAN)
         finally:
             os.close(directory)
+
+
+def _nothing(name: str, store: Store | None) -> NotKept:
+    """The error for a name that nothing is kept under; the name that was perhaps meant is the remedy."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, store.names(), 1) if store is not None else []
+    return NotKept(f"nothing is kept under the name {name!r}", f"did you mean {close[0]!r}? {_SEE}" if close else _SEE)
 
 
 def path_of(kept: Kept, one: KeptNamespace) -> str:
@@ -344,7 +352,7 @@ def opened(name: str) -> Iterator[Opened]:
         store = stack.enter_context(reading())
         directory = store.open(name) if store is not None else None
         if directory is None:
-            raise NotKept(f"nothing is kept under the name {name!r}", _SEE)
+            raise _nothing(name, store)
         stack.callback(os.close, directory)
         try:
             kept = load_state(_read(directory, _STATE))
@@ -369,7 +377,7 @@ def remove(name: str) -> None:
     check_name(name)
     with _writing(create=False) as store:
         if store is None or name not in store.names():
-            raise NotKept(f"nothing is kept under the name {name!r}", _SEE)
+            raise _nothing(name, store)
         _check_reach(store, name)
         store.drop(name)
 

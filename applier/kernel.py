@@ -277,9 +277,10 @@ class LinuxKernel:
     def open_file(self, fd: int) -> int:
         """A readable descriptor of the file that an O_PATH descriptor stands for.
 
-        What has become anything but a file since it was planned is not opened: a device may act upon that.
+        What has become anything but a file since it was planned is not opened: a device may act upon that. Files of
+        /proc that have nothing to say would have to be waited for: to read them fails instead.
         """
-        return syscalls.open_again(fd, os.O_RDONLY, stat.S_IFREG)
+        return syscalls.open_again(fd, os.O_RDONLY | os.O_NONBLOCK, stat.S_IFREG)
 
     def is_directory(self, fd: int) -> bool:
         return stat.S_ISDIR(os.stat(fd).st_mode)

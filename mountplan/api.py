@@ -6,7 +6,6 @@ Each imports what it needs when it is called: carrying a saved plan out needs ne
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from mountplan.applier.report import TIMEOUT
@@ -42,11 +41,10 @@ class Applied(NamedTuple):
 
 
 def _read(path: str) -> bytes:
-    if path == "-":
-        return sys.stdin.buffer.read()
+    from mountplan.inputs import read_input
+
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return read_input(path)
     except OSError as error:
         from mountplan.planner.errors import SpecRef
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from mountplan.planner.compare import differences, machine_of
 from mountplan.planner.difference import Drift
 from mountplan.planner.errors import SubjectError
-from mountplan.sides import Side, kept_side, plan_of, predicted, read_side, recognise
+from mountplan.sides import Side, kept_side, plan_of, predicted, read_side, recognise, refuse_one_stream_twice
 
 _OR_DIFF = "or compare the two with `mountplan diff`"
 
@@ -24,6 +24,7 @@ def diff(first: str, second: str) -> Compared:
     """Compare any two of spec, plan, kept name, process, namespace file and mountinfo file."""
     from mountplan.applier.observe import observe
 
+    refuse_one_stream_twice(first, second)
     one, other = read_side(first), read_side(second)
     machine = machine_of(observe()) if one.of_machine and other.of_machine else None
     return Compared(one, other, differences(one.views, other.views, machine))
@@ -38,6 +39,7 @@ def verify(spec: str, subject: str = "") -> Compared:
     from mountplan.applier import kept
     from mountplan.applier.observe import observe
 
+    refuse_one_stream_twice(spec, subject)
     wanted = recognise(spec)
     if wanted.kind not in ("spec", "plan"):
         raise SubjectError(f"{spec}: is neither a spec nor a plan", f"say spec:FILE or plan:FILE, {_OR_DIFF}")
@@ -46,7 +48,7 @@ def verify(spec: str, subject: str = "") -> Compared:
         raise SubjectError(f"{spec}: the spec has no name", "say what to verify: a kept name, or a process")
     found = recognise(subject) if "," not in subject and subject else None
     if (subject and found is None) or (found is not None and found.kind != "name"):
-        side = read_side(subject)
+        side = read_side(subject, found)
         host = observe()
     else:
         name = found.value if found else plan.name

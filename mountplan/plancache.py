@@ -70,6 +70,15 @@ class AskedHost:
         self._ask("mount_max")
         return self._host.mount_max
 
+    @property
+    def argument_max(self) -> int:
+        self._ask("argument_max")
+        return self._host.argument_max
+
+    def knows_filesystem(self, fstype: str) -> bool | None:
+        self._ask("knows_filesystem", fstype)
+        return self._host.knows_filesystem(fstype)
+
     def look(self, path: str) -> HostPath:
         self._ask("look", path)
         return self._host.look(path)
@@ -92,6 +101,10 @@ def answer(host: Host, name: str, *arguments: str) -> Any:
         return sha256_hex(repr(host.table.rows).encode("utf-8", "surrogateescape"))
     if name == "mount_max":
         return host.mount_max
+    if name == "argument_max":
+        return host.argument_max
+    if name == "knows_filesystem":
+        return host.knows_filesystem(*arguments)
     if name == "link":
         return host.link(*arguments)
     if name == "glob":

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
+from mountplan import inputs
+from mountplan.inputs import label_of, looks_like_plan, read_input
 from mountplan.planner.errors import KeepRefused, NotKept, SubjectError, TableError
 from mountplan.planner.seedbase import without_base
 from mountplan.planner.view import View
@@ -29,10 +30,17 @@ _PREFIXES = "say which: spec:FILE, plan:FILE, name:NAME, pid:N, ns:FILE or mount
 
 
 class Named(NamedTuple):
-    """What an argument, or a part of it, names: one of KINDS, and the value."""
+    """What an argument, or a part of it, names: one of KINDS, and the value. `data` is what is in the file, where that
+    had to be read to find out; it may have come through a pipe.
+    """
 
     kind: str
     value: str
+    data: bytes | None = None
+
+    def contents(self) -> bytes:
+        """What is in the file. Raises SubjectError if it cannot be read."""
+        return _read(self.value) if self.data is None else self.data
 
 
 class Side(NamedTuple):
@@ -53,19 +61,22 @@ class Side(NamedTuple):
         return sum(len(view.table.rows) for view in self.views)
 
 
-def read_side(argument: str) -> Side:
-    """What an argument names, as it is now. Raises SubjectError, and what reading it raises."""
-    parts = [recognise(part) for part in _NEXT.split(argument)]
+def read_side(argument: str, recognised: Named | None = None) -> Side:
+    """What an argument names, as it is now. Raises SubjectError, and what reading it raises.
+
+    `recognised` is what recognise() has said of it, if it was asked: a pipe would be found empty the next time.
+    """
+    parts = [recognised] if recognised else [recognise(part) for part in _NEXT.split(argument)]
     kinds = {part.kind for part in parts}
     if len(parts) > 1 and not kinds <= {"pid", "ns", "mountinfo"}:
         what = f"{argument}: only processes, namespace files and mountinfo files make one side together"
         raise SubjectError(what, "a spec, a plan or a kept name has its namespaces within itself")
-    kind, value = parts[0]
+    kind, value, _ = parts[0]
     if kind in ("spec", "plan"):
-        return _planned(kind, value)
+        return _planned(parts[0])
     if kind == "name":
         return kept_side(value)
-    views = [_mountinfo(part.value) if part.kind == "mountinfo" else _live(part) for part in parts]
+    views = [_mountinfo(part) if part.kind == "mountinfo" else _live(part) for part in parts]
     names = [str(number) for number in range(1, len(views) + 1)] if len(views) > 1 else [""]
     return Side(
         " and ".join(_label(part) for part in parts),
@@ -93,7 +104,7 @@ def recognise(argument: str) -> Named:
     if _is_kept(argument):
         found.append(Named("name", argument))
     if argument == "-" or os.path.exists(argument):
-        found.append(Named(_kind_of_file(argument), argument))
+        found.append(_of_file(argument))
     if len(found) > 1:
         words = " or ".join(f"{one.kind}:{one.value}" for one in found)
         raise SubjectError(f"{argument!r} may be several things", f"say which: {words}")
@@ -115,34 +126,33 @@ def _is_kept(argument: str) -> bool:
         return False
 
 
-def _kind_of_file(path: str) -> str:
+def _of_file(path: str) -> Named:
     """By its name, and where that says nothing, by its contents."""
     from mountplan.applier.subjects import is_namespace_file
     from mountplan.planner.tabletext import looks_like_mountinfo
 
     if path.endswith((".toml", ".json")):
-        return "spec" if path.endswith(".toml") else "plan"
+        return Named("spec" if path.endswith(".toml") else "plan", path)
     if path != "-" and is_namespace_file(path):
-        return "ns"
+        return Named("ns", path)
     if os.path.isdir(path):
         raise SubjectError(f"{path}: is a directory", _PREFIXES)
     data = _read(path)
     if looks_like_mountinfo(data):
-        return "mountinfo"
-    return "plan" if data.lstrip()[:1] == b"{" else "spec"
+        return Named("mountinfo", path, data)
+    return Named("plan" if looks_like_plan(path, data) else "spec", path, data)
 
 
-_stdin: list[bytes] = []  # standard input can be read once only
+def refuse_one_stream_twice(*arguments: str) -> None:
+    """Raise SubjectError if two arguments, or two parts of one, are the same pipe."""
+    parts = [part for argument in arguments for part in _NEXT.split(argument)]
+    bare = [prefixed[2] if (prefixed := _PREFIX.fullmatch(part)) else part for part in parts]
+    inputs.refuse_one_stream_twice(bare)
 
 
 def _read(path: str) -> bytes:
-    if path == "-":
-        if not _stdin:
-            _stdin.append(sys.stdin.buffer.read())
-        return _stdin[0]
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return read_input(path)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise SubjectError(
@@ -151,16 +161,14 @@ def _read(path: str) -> bytes:
 
 
 def _label(part: Named) -> str:
-    if part.kind == "pid":
-        return f"process {part.value}"
-    return "<stdin>" if part.value == "-" else part.value
+    return f"process {part.value}" if part.kind == "pid" else label_of(part.value)
 
 
-def _planned(kind: str, path: str) -> Side:
+def _planned(named: Named) -> Side:
     """What a spec or a plan would build here, with the host as it is now."""
     from mountplan.applier.observe import observe
 
-    return predicted(_label(Named(kind, path)), plan_of(Named(kind, path)), observe())
+    return predicted(_label(named), plan_of(named), observe())
 
 
 def predicted(label: str, plan: Plan, host: MountTable) -> Side:
@@ -176,7 +184,7 @@ def plan_of(named: Named) -> Plan:
     from mountplan import api
     from mountplan.planner.planfile import load_plan
 
-    data, label = _read(named.value), _label(named)
+    data, label = named.contents(), _label(named)
     return load_plan(data, label) if named.kind == "plan" else api.plan(api.load(label, data))
 
 
@@ -226,7 +234,7 @@ def view_of(namespace: str, whole: Whole) -> View:
     return View(namespace, table, idmaps=whole.idmaps if mapped <= whole.idmaps.keys() else None)
 
 
-def _mountinfo(path: str) -> tuple[View, bool]:
+def _mountinfo(named: Named) -> tuple[View, bool]:
     from mountplan.planner.tabletext import read_table
 
-    return View("", read_table(_read(path), _label(Named("mountinfo", path)))), True
+    return View("", read_table(named.contents(), _label(named))), True

@@ -57,12 +57,14 @@ class MountplanError(Exception):
 
 
 class SpecError(MountplanError):
-    """The spec is wrong. `mistakes` holds all that was found, in the order of the file."""
+    """The spec is wrong. `mistakes` holds all that was found, in the order of the file; there is at least one."""
 
     exit_status = 2
     code = "spec"
 
     def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
+        if not mistakes:
+            raise ValueError("a SpecError has at least one mistake: without, nobody is told what is wrong")
         self.mistakes = mistakes
         super().__init__("\n".join(str(mistake) for mistake in mistakes))
 

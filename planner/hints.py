@@ -74,3 +74,24 @@ HINTS: dict[str, dict[str, str]] = {
         "hostname": "write it below [run]",
     },
 }
+
+# What people may write for a word of a fixed list: by key, then by word. A near miss gets the word that is near.
+_MOUNT_NAMESPACE = "leave it out: there is always a mount namespace of its own"
+VALUE_HINTS: dict[str, dict[str, str]] = {
+    "unshare": {
+        "mnt": _MOUNT_NAMESPACE,
+        "mount": _MOUNT_NAMESPACE,
+        "ns": _MOUNT_NAMESPACE,
+        "network": 'write "net"',
+        "hostname": 'write "uts"',
+        "process": 'write "pid"',
+        "all": 'write all of them: unshare = ["user", "pid", "net", "ipc", "uts", "cgroup", "time"]',
+    },
+    "propagation": {
+        "rprivate": 'write "private": it goes for the whole tree',
+        "rslave": 'write "slave": it goes for the whole tree',
+        "shared": 'write "private" or "slave", and peer_group = "NAME" on the mounts that shall be shared',
+        "rshared": 'write "private" or "slave", and peer_group = "NAME" on the mounts that shall be shared',
+    },
+    "root": {"host": 'write "inherit"', "/": 'write "inherit", or "new"'},
+}

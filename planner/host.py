@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
+from mountplan.planner.limits import SURELY_TAKEN
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.table import MountRow, MountTable
@@ -40,6 +41,15 @@ class Host(Protocol):
         """sysctl fs.mount-max: how many mounts a namespace may have."""
         ...
 
+    @property
+    def argument_max(self) -> int:
+        """How many bytes an argument or a variable may have that execve(2) hands to a program, its NUL included."""
+        ...
+
+    def knows_filesystem(self, fstype: str) -> bool | None:
+        """Whether the kernel has this type of filesystem, or could load it; None if this user cannot find out."""
+        ...
+
     def look(self, path: str) -> HostPath:
         """What is at `path`, absolute or from where mountplan was started, symlinks followed. Raises LookupError with
         the reason in words.
@@ -67,6 +77,13 @@ class NoHost:
     @property
     def mount_max(self) -> int:
         return MOUNT_MAX
+
+    @property
+    def argument_max(self) -> int:
+        return SURELY_TAKEN
+
+    def knows_filesystem(self, fstype: str) -> bool | None:
+        return None
 
     def look(self, path: str) -> HostPath:
         raise LookupError("host paths are not looked up here")

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from functools import cached_property, lru_cache
 
+from mountplan.planner.characters import toml_key
+
 # The parts of the grammar that matter here. No two alternatives can begin alike, so that no match ever goes back.
 _BASIC = r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"'
 _LITERAL = r"'[^'\n]*'"
@@ -19,7 +21,6 @@ _KEY = rf"(?:[A-Za-z0-9_-]+|{_BASIC}|{_LITERAL})"
 _DOTTED = rf"{_KEY}(?:[ \t]*\.[ \t]*{_KEY})*"
 _REST = r"[ \t]*(?:\#[^\n]*)?\n"
 
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _ONE_KEY = re.compile(_KEY, re.DOTALL)
 _KEY_VALUE = re.compile(rf"[ \t]*({_DOTTED})[ \t]*=[ \t]*", re.DOTALL)
 _SCALAR = re.compile(rf"{_LONG_BASIC}|{_LONG_LITERAL}|{_BASIC}|{_LITERAL}|[^,\]}}\#\n]+", re.DOTALL)
@@ -71,12 +72,7 @@ def prefixes(path: str) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def _quoted(key: str) -> str:
-    if _BARE_KEY.fullmatch(key):
-        return key
-    escaped = "".join(
-        f"\\{char}" if char in '"\\' else char if char.isprintable() else f"\\u{ord(char):04x}" for char in key
-    )
-    return f'"{escaped}"'
+    return toml_key(key)
 
 
 def _below(path: str, key: str) -> str:

@@ -12,7 +12,7 @@ IdMap = tuple[tuple[int, int, int], ...]
 _BETWEEN_LAYERS = re.compile(r":(?=/)")
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 _SIZES = frozenset({"size", "nr_blocks"})
-_OCTAL = frozenset({"mode", "ptmxmode", "umask", "fmask", "dmask"})
+OCTAL = frozenset({"mode", "ptmxmode", "umask", "fmask", "dmask", "file_mode", "dir_mode"})
 _NUMBERS = frozenset({"uid", "gid", "nr_inodes", "max"})
 
 # Filesystems whose show_options tells every option that is not its default, so that an absent one has its default.
@@ -39,7 +39,7 @@ def _normal(name: str, value: str) -> str:
             factor = _UNITS.get(text[-1:], 1)
             number = int(text.rstrip("kmgtp")) * factor
             return str(-(-number // 4096) * 4096 if name == "size" else number)
-        if name in _OCTAL:
+        if name in OCTAL:
             return oct(int(value, 8))
         if name in _NUMBERS:
             return str(int(value))

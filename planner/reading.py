@@ -9,6 +9,7 @@ from typing import Any
 import tomli
 
 from mountplan.planner.errors import Mistake, SpecRef
+from mountplan.planner.toml10 import Newer, find_newer
 from mountplan.planner.values import shorter
 
 # The shortest spec there is, as errors show it.
@@ -44,6 +45,19 @@ _ADVICE = (
 )
 
 
+# Outside of strings as far as a line tells: a number such as 0755, and the key that it is for.
+_LEADING_ZERO = re.compile(
+    r"""^(?:[^"'#]|"[^"]*"|'[^']*')*?([A-Za-z0-9_-]+[ \t]*=[ \t]*|[\[,][ \t]*)(0[0-9]+)(?![0-9_.:eE-])"""
+)
+_HEADER = re.compile(r"[ \t]*\[\[[ \t]*([A-Za-z0-9_.-]+)[ \t]*\]\]")
+
+
+def _first_below(name: str, lines: list[str]) -> int:
+    """The first line that has a header of a table in `name`, as [[mount.file]] is in mount; 0 if there is none."""
+    inside = re.compile(rf"[ \t]*\[\[?[ \t]*{re.escape(name)}[ \t]*\.")
+    return next((number for number, line in enumerate(lines, 1) if inside.match(line)), 0)
+
+
 def read_toml(data: bytes, file: str) -> tuple[dict[str, Any], str, Mistake | None]:
     """What the TOML says, its text, and the mistake, if it cannot be read."""
     try:
@@ -53,11 +67,13 @@ def read_toml(data: bytes, file: str) -> tuple[dict[str, Any], str, Mistake | No
     if text.startswith("\ufeff"):
         return {}, "", Mistake(SpecRef(file, "", 1), "begins with a byte order mark", "save it as UTF-8 without one")
     try:
-        return tomli.loads(text), text, None
+        raw = tomli.loads(text)
     except RecursionError as error:
         return {}, text, _not_toml(text, file, str(error) or "nested too deep")
     except ValueError as error:
         return {}, text, _not_toml(text, file, str(error))
+    newer = find_newer(text)  # which the parser takes or not, according to its age
+    return raw, text, newer and _newer(newer, text, file)
 
 
 def _not_utf8(data: bytes, file: str, error: UnicodeDecodeError) -> Mistake:
@@ -72,10 +88,21 @@ def _not_utf8(data: bytes, file: str, error: UnicodeDecodeError) -> Mistake:
     )
 
 
+def _newer(newer: Newer, text: str, file: str) -> Mistake:
+    line = text.count("\n", 0, newer.offset) + 1
+    begin = text.rfind("\n", 0, newer.offset) + 1
+    quoted = shorter(text[begin:].partition("\n")[0].strip(" \t\r"))
+    what = f"is not TOML 1.0: {newer.what}, column {newer.offset - begin + 1}, in: {quoted}"
+    return Mistake(SpecRef(file, "", line), what, newer.remedy)
+
+
 def _not_toml(text: str, file: str, message: str) -> Mistake:
     match = _PLACE.search(message)
     reason = (message[: match.start()] if match else message).partition(":")[0]
     lines = text.replace("\r\n", "\n").split("\n")
+    newer = find_newer(text)
+    if newer is not None and (not match or not match[1] or text.count("\n", 0, newer.offset) < int(match[1])):
+        return _newer(newer, text, file)
     line, where = 0, ""
     if match and match[1]:
         line, where = int(match[1]), f", column {match[2]}"
@@ -83,6 +110,22 @@ def _not_toml(text: str, file: str, message: str) -> Mistake:
         line = len(lines) - (len(lines) > 1 and not lines[-1])
     if reason == "Invalid value" and match and not match[1]:
         reason = "the last value is missing or not closed"
+    zeros = _LEADING_ZERO.search(lines[line - 1]) if 0 < line <= len(lines) else None
+    if zeros is not None:
+        key, number = zeros.groups()
+        return Mistake(
+            SpecRef(file, "", line),
+            f"is not TOML: the number {number} begins with 0",
+            f'write it in quotes: {key if "=" in key else ""}"{number}"',
+        )
+    header = _HEADER.match(lines[line - 1]) if reason.startswith("Cannot ") and 0 < line <= len(lines) else None
+    below = _first_below(header[1], lines[: line - 1]) if header is not None else 0
+    if header is not None and below:
+        return Mistake(
+            SpecRef(file, "", below),
+            f"{shorter(lines[below - 1].strip())} comes before the first [[{header[1]}]], on line {line}",
+            f"it belongs to the [[{header[1]}]] above it: move it below the one that is meant",
+        )
     remedy = next((advice for pattern, advice in _ADVICE if re.search(pattern, reason)), "correct this line")
     quoted = shorter(lines[line - 1].strip(" \t")) if 0 < line <= len(lines) else ""
     return Mistake(

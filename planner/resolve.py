@@ -6,15 +6,16 @@ All mistakes are collected and raised together.
 from __future__ import annotations
 
 import posixpath
-from difflib import get_close_matches
 
 from mountplan.planner.attributes import change, contradiction
-from mountplan.planner.capabilities import NAMES as CAPABILITIES
 from mountplan.planner.contents import CGROUP2_FLAGS, FILLABLE, SINGLE, inside_of
 from mountplan.planner.draft import Context, Draft, FilesystemDraft, Space
 from mountplan.planner.errors import SpecError
+from mountplan.planner.fstabwords import instead_of_options
 from mountplan.planner.host import Host
+from mountplan.planner.lengths import check_lengths, check_run_lengths
 from mountplan.planner.masks import expand_masks
+from mountplan.planner.newfilesystem import check_device, check_type, options_of
 from mountplan.planner.overlays import settle_layers
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.placement import copy_bound_trees, leave_out_unsupported, make_mountpoints, place_mounts
@@ -24,7 +25,7 @@ from mountplan.planner.spec import FileEntry, MountPath, Spec
 from mountplan.planner.spec import Mount as SpecMount
 from mountplan.planner.spec import Namespace as SpecNamespace
 from mountplan.planner.topology import Filesystem, Group, Mount, Namespace, Node, Topology
-from mountplan.planner.values import either
+from mountplan.planner.values import either, shown
 
 # What says something about a mount in the tree, and nothing about the filesystem behind it.
 _OF_PLACED = ("parent", "recursive", "create", "attributes", "idmap", "peer_group", "master", "unbindable", "mask")
@@ -44,6 +45,7 @@ def resolve(spec: Spec, host: Host) -> Topology:
     leave_out_unsupported(context)
     copy_bound_trees(context)
     make_mountpoints(context)
+    check_lengths(context)
     _find_unused(context)
     groups = find_groups(spec, context)
     _check_run(spec, context)
@@ -54,17 +56,13 @@ def resolve(spec: Spec, host: Host) -> Topology:
 
 def _check_run(spec: Spec, context: Context) -> None:
     run = spec.run
+    check_run_lengths(run, context)
     if run.hostname and "uts" not in run.unshare:
         context.mistakes.add(
             "run.hostname",
             f'the host name "{run.hostname}" would be set for the whole machine',
             'add "uts" to unshare',
         )
-    for number, name in enumerate(run.capabilities or ()):
-        if name not in CAPABILITIES:
-            meant = get_close_matches(name, CAPABILITIES, 1)
-            remedy = f"did you mean {meant[0]}?" if meant else "capabilities(7) lists them"
-            context.mistakes.add(f"run.capabilities[{number}]", f"there is no capability {name}", remedy)
 
 
 def name_mounts(spec: Spec, context: Context) -> None:
@@ -148,6 +146,13 @@ def _push_sources(draft: Draft, stack: list[Draft], settled: dict[Draft, bool], 
         source = context.find(reference.mount, key)
         if source is None:
             continue
+        if source.spec.unsupported is not None:
+            context.mistakes.add(
+                key,
+                f"{source.name} is left out ({source.key}.unsupported), so nothing can be made from it",
+                'leave this one out as well: unsupported = "..."; or make it from something else',
+            )
+            continue
         if source not in settled:
             stack.append(source)
         elif not settled[source]:
@@ -165,6 +170,8 @@ def _push_sources(draft: Draft, stack: list[Draft], settled: dict[Draft, bool], 
 def _sources(draft: Draft) -> list[tuple[str, MountPath]]:
     """The paths in other mounts that this one is made from, each with its key path."""
     spec = draft.spec
+    if spec.unsupported is not None:
+        return []
     if not spec.layers:
         return [(f"{draft.key}.bind", spec.bind)] if isinstance(spec.bind, MountPath) else []
     places = [(f"{draft.key}.layers[{n}]", layer) for n, layer in enumerate(spec.layers)]
@@ -191,6 +198,14 @@ def _settle(draft: Draft, context: Context) -> None:
     if spec.bind is not None:
         _settle_bind(draft, context)
         return
+    path = spec.source if (spec.source or "").startswith("/") else None  # as fstab and mount(8) name what is bound
+    if spec.type is None and path is not None:
+        wrong(
+            f"{key}.source",
+            f"{shown(path)} is only what a filesystem is called, and there is none (type)",
+            f"write bind = {shown(path)} to show what is there",
+        )
+        return
     if spec.type is None:
         wrong(
             key,
@@ -199,7 +214,8 @@ def _settle(draft: Draft, context: Context) -> None:
         )
         return
     if spec.type in ("none", "bind"):
-        wrong(f"{key}.type", f'"{spec.type}" is no filesystem type', 'write bind = "/host/path" instead of a type')
+        bind = shown(path or "/host/path")
+        wrong(f"{key}.type", f'"{spec.type}" is no filesystem type', f"write bind = {bind} instead of a type")
         return
     if spec.recursive:
         wrong(f"{key}.recursive", "only a bind can be recursive", "leave it out, or bind something")
@@ -217,7 +233,10 @@ def _settle_filesystem(draft: Draft, fstype: str, context: Context) -> None:
         return
     if spec.upper is not None and fstype != "overlay":
         wrong(f"{key}.upper", f'only type = "overlay" has an upper layer, not "{fstype}"', "leave it out")
-    options = _options(draft, context) + _kept_flags(fstype, context)
+    if not check_type(draft, fstype, context):
+        return
+    check_device(draft, fstype, context)
+    options = options_of(draft, context) + _kept_flags(fstype, context)
     name = f"fs:{fstype}" if fstype in SINGLE else f"fs:{draft.name}"
     if fstype in SINGLE and name in context.filesystems:
         _join_filesystem(draft, context.filesystems[name])
@@ -287,24 +306,6 @@ def _join_filesystem(draft: Draft, filesystem: FilesystemDraft) -> None:
         filesystem.needs_workbench = True
 
 
-def _options(draft: Draft, context: Context) -> tuple[tuple[str, str | bool], ...]:
-    pairs: list[tuple[str, str | bool]] = []
-    for name, value in draft.spec.options.items():
-        place = f"{draft.key}.options.{name}"
-        if name in ("source", "lowerdir", "upperdir", "workdir", "lowerdir+"):
-            field = {"source": "source", "upperdir": "upper", "workdir": "work"}.get(name, "layers")
-            context.mistakes.add(place, f"{name} is not given as an option", f"write {field} = ... on the mount")
-        elif value is False:
-            context.mistakes.add(
-                place, "false asks for nothing", "leave the option out, or name the one that undoes it"
-            )
-        elif isinstance(value, list):
-            pairs += [(name, one) for one in value]
-        else:
-            pairs.append((name, value if value is True else str(value)))
-    return tuple(pairs)
-
-
 def _kept_flags(fstype: str, context: Context) -> tuple[tuple[str, bool], ...]:
     """The flags that the host's cgroup2 has: the machine has one, which takes on those of whoever mounts it last."""
     if fstype != "cgroup2":
@@ -323,7 +324,8 @@ def _settle_bind(draft: Draft, context: Context) -> None:
                 wrong(
                     f"{key}.{field}",
                     f"a bind has no {field}: it shows a filesystem that is mounted already",
-                    f"leave out {field}, or leave out bind",
+                    (field == "options" and instead_of_options(spec.options))
+                    or f"leave out {field}, or leave out bind",
                 )
     if isinstance(spec.bind, MountPath):
         source = context.by_id.get(spec.bind.mount)

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from mountplan.planner import values
+from mountplan.planner.capabilities import NAMES as CAPABILITIES
 from mountplan.planner.collector import no_collector
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
 from mountplan.planner.locate import Places, key_path, prefixes
@@ -54,6 +55,7 @@ AbsolutePath = Annotated[TargetPath, PlainValidator(values.absolute_path), _ABSO
 LocalPath = Annotated[str, PlainValidator(values.local_path), _text(minLength=1)]
 InnerPath = Annotated[TargetPath, PlainValidator(values.inner_path), _text(minLength=1)]
 Word = Annotated[str, PlainValidator(values.word), _text(minLength=1)]
+Link = Annotated[str, PlainValidator(values.link), _text(minLength=1)]
 Source = Annotated[str, PlainValidator(values.source), _text(minLength=1)]
 Content = Annotated[str, PlainValidator(values.content), _text()]
 Argument = Annotated[str, PlainValidator(values.argument), _text()]
@@ -80,7 +82,7 @@ IdLine = Annotated[tuple[int, int, int], PlainValidator(values.id_line), WithJso
 Variable = Annotated[str, PlainValidator(values.variable), WithJsonSchema({"type": "string", "pattern": "^[^=]+$"})]
 Hostname = Annotated[str, PlainValidator(values.hostname), _text(minLength=1)]
 Capability = Annotated[
-    str, PlainValidator(values.capability), WithJsonSchema({"type": "string", "pattern": "^CAP_[A-Z_]+$"})
+    str, PlainValidator(values.capability), WithJsonSchema({"type": "string", "enum": list(CAPABILITIES)})
 ]
 
 
@@ -165,7 +167,7 @@ class FileEntry(_Table):
     source: AbsolutePath | None = Field(
         default=None, description="A file of the host whose content is copied.", examples=["/etc/hosts"]
     )
-    symlink: Word | None = Field(
+    symlink: Link | None = Field(
         default=None, description="Make a symlink, which points to this.", examples=["usr/bin"]
     )
     directory: bool = Field(default=False, description="Make a directory.", examples=[True])
@@ -513,7 +515,7 @@ def _read(raw: dict[str, Any], file: str, places: Places | None) -> tuple[Spec |
     try:
         if type(raw.get("format")) is int:  # True is equal to 1
             spec = Spec.model_validate(raw)
-            if spec.mount or spec.namespace:
+            if _has_tree(spec):
                 spec._file, spec._places = file, places
                 return spec, ()
     except ValidationError:
@@ -541,9 +543,18 @@ def _beginning(raw: dict[str, Any]) -> tuple[list[Finding], bool]:
         ], False
     raw["format"] = FORMAT
     tables = ("mount", "namespace")
-    if not any(table in raw or values.suggestion(key, tables) == table for key in raw for table in tables):
-        found.append(Finding((), "the spec has no mount", f"add what is to be mounted, for example:\n{EXAMPLE}"))
+    # A table that is there, or a key that no spec has and that is one of them misspelt, is told about by itself.
+    fields = Spec.model_fields
+    meant = [key for key in raw if key not in fields and values.suggestion(key, fields) in tables]
+    if not (meant or any(raw.get(table) for table in tables) or raw.get("root") is not None):
+        place = next(((table,) for table in tables if raw.get(table) == []), ())
+        found.append(Finding(place, "the spec has no mount", f"add what is to be mounted, for example:\n{EXAMPLE}"))
     return found, True
+
+
+def _has_tree(spec: Spec) -> bool:
+    """Is there anything to build? A root that is said to be the host's, or a new one, is a tree without any mount."""
+    return bool(spec.mount or spec.namespace or spec.root is not None)
 
 
 def _salvage(raw: dict[str, Any], file: str, places: Places | None) -> tuple[Spec | None, tuple[Mistake, ...]]:
@@ -560,7 +571,7 @@ def _salvage(raw: dict[str, Any], file: str, places: Places | None) -> tuple[Spe
             found += new
             if not salvage.take_out(new, Spec):
                 break
-    if spec is not None and not spec.mount and not spec.namespace:
+    if spec is not None and not _has_tree(spec):
         spec = None
     if spec is not None:
         spec._file, spec._places, spec._damaged = file, places, salvage.damaged

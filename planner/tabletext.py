@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from mountplan.planner.characters import visible
 from mountplan.planner.errors import TableError
 from mountplan.planner.mountinfo import parse_mountinfo
 from mountplan.planner.table import MountTable
@@ -82,7 +83,7 @@ def _wrong(line: bytes) -> str:
 
 def _shown(field: bytes) -> str:
     text = field.decode("utf-8", "surrogateescape")
-    return repr(text if len(text) <= 80 else f"{text[:80]}...")
+    return f"'{visible(text if len(text) <= 80 else text[:80] + '...')}'"
 
 
 def _check_tree(table: MountTable, file: str) -> None:

@@ -17,32 +17,25 @@ from datetime import date, datetime, time
 from difflib import get_close_matches
 from functools import lru_cache
 from itertools import pairwise
+from typing import TypeVar
 
+from mountplan.planner import limits
 from mountplan.planner.attributes import NAMES
+from mountplan.planner.capabilities import NAMES as CAPABILITIES
+from mountplan.planner.characters import visible
+from mountplan.planner.fstabwords import instead_of_attribute
 from mountplan.planner.paths import TargetPath
+
+Path = TypeVar("Path", bound=str)
 
 MAX_ID = 2**32 - 1  # (uid_t)-1 itself means "no user"
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _FSTYPE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MODE = re.compile(r"0?[0-7]{1,4}")
+_LIKELY_MODE = re.compile(r"[0-7][04567]{3}")
 _DEVICE = re.compile(r"([cb]):(\d{1,7}):(\d{1,7})")
 _OCTAL = re.compile(r"\\([0-3][0-7]{2})")
-
-# Words of mount(8) and fstab that people may take for attributes, and what to write instead.
-_NO_ATTRIBUTES = {
-    "bind": 'write bind = "/host/path" on the mount',
-    "rbind": 'write bind = "/host/path" and recursive = true on the mount',
-    "recursive": "write recursive = true on the mount",
-    "defaults": "leave it out: a mount has the defaults anyway",
-    "shared": 'write peer_group = "NAME" on the mount',
-    "slave": 'write master = "NAME" on the mount',
-    "private": "leave it out: a mount without peer_group and master is private",
-    "unbindable": "write unbindable = true on the mount",
-    "remount": "leave it out: every mount gets its attributes when it is made",
-    "loop": 'write image = "/path/of/the/image" on the mount',
-    "sync": "it belongs to the filesystem: write options = { sync = true }",
-}
 
 
 class Unfit(ValueError):
@@ -71,8 +64,7 @@ def shown(value: object) -> str:
 
 def shorter(text: str) -> str:
     """`text` in one line of moderate length, with nothing in it that a terminal would act upon."""
-    short = text if len(text) <= 60 else f"{text[:40]}...{text[-17:]}"
-    return short if short.isprintable() else "".join(char if char.isprintable() else repr(char)[1:-1] for char in short)
+    return visible(text if len(text) <= 60 else f"{text[:40]}...{text[-17:]}")
 
 
 def _outline(value: object) -> str:
@@ -193,6 +185,11 @@ def absolute_path(value: object) -> TargetPath:
 
 def place(value: object) -> TargetPath:
     """An absolute path where a path inside another mount could stand as well."""
+    if isinstance(value, str) and _NAME.fullmatch(value):  # perhaps the id of a mount, and no path of the host
+        raise Unfit(
+            f"{shown(value)} is not absolute",
+            f"write the whole path from '/' on; or {{ mount = {shown(value)} }} for the mount with that id",
+        )
     return _path(value, A_HOST_PATH)
 
 
@@ -204,7 +201,7 @@ def inner_path(value: object) -> TargetPath:
 def local_path(value: object) -> str:
     """A path that may be relative: to the directory that the spec is in."""
     text = word(value)
-    return TargetPath.parse(text) if text[0] == "/" and "/.." not in text else posixpath.normpath(text)
+    return _within_limits(TargetPath.parse(text) if text[0] == "/" and "/.." not in text else posixpath.normpath(text))
 
 
 def mask_path(value: object) -> TargetPath:
@@ -216,6 +213,7 @@ def _path(value: object, wanted: str) -> TargetPath:
     if (
         type(value) is str
         and value[:1] == "/"
+        and len(value) <= limits.NAME
         and value.isascii()
         and value.isprintable()
         and "//" not in value
@@ -226,22 +224,29 @@ def _path(value: object, wanted: str) -> TargetPath:
     _in_one_line(value, wanted)
     text = _unescape(value, wanted)
     try:
-        return TargetPath.parse(text)
+        path = TargetPath.parse(text)
     except ValueError:
         raise _unfit_path(text, wanted) from None
+    return _within_limits(path)
+
+
+def _within_limits(path: Path) -> Path:
+    wrong = limits.path_too_long(path)
+    if wrong is not None:
+        raise Unfit(f"{shown(path)} {wrong.what}", wrong.remedy)
+    return path
 
 
 def _inner_path(value: object, wanted: str) -> TargetPath:
     _in_one_line(value, wanted)
     text = _unescape(value, wanted)
     try:
-        if text[:1] == "/":
-            return TargetPath.parse(text)
         if not text:
             raise ValueError
-        return TargetPath.parse(f"/{text}")
+        path = TargetPath.parse(text if text[0] == "/" else f"/{text}")
     except ValueError:
         raise _unfit_path(text, wanted) from None
+    return _within_limits(path)
 
 
 def _in_one_line(value: object, wanted: str) -> None:
@@ -256,6 +261,8 @@ def _in_one_line(value: object, wanted: str) -> None:
 def _unfit_path(text: str, wanted: str) -> Unfit:
     if not text:
         return Unfit("is empty", f"write {wanted}")
+    if wanted in (A_PATH, A_HOST_PATH) and text.partition("/")[0] in (".", ".."):
+        return Unfit(f"{shown(text)} is not absolute", "write the whole path from '/' on: nothing is relative here")
     if "\0" in text:
         return Unfit(f"{shown(text)} contains a NUL character", f"write {wanted}; there can be none in it")
     parts = text.split("/")
@@ -296,6 +303,17 @@ def word(value: object) -> str:
         raise Unfit("is empty", "write a text, or leave the key out")
     if "\0" in text:
         raise Unfit(f"{shown(text)} contains a NUL character", "leave it out")
+    return text
+
+
+def link(value: object) -> str:
+    """What a symlink points to: any text; whether something is there makes no difference."""
+    text = word(value)
+    if limits.size(text) > limits.SYMLINK:
+        raise Unfit(
+            f"{shown(text)} is {limits.size(text):,} bytes long",
+            f"shorten it: symlink(2) takes no more than {limits.SYMLINK} bytes",
+        )
     return text
 
 
@@ -340,8 +358,9 @@ def filesystem_type(value: object) -> str:
 
 @lru_cache(maxsize=1024)
 def _no_attribute(text: str) -> Unfit:
-    if text in _NO_ATTRIBUTES:
-        return Unfit(f"{shown(text)} is no attribute of a mount", _NO_ATTRIBUTES[text])
+    instead = instead_of_attribute(text)
+    if instead:
+        return Unfit(f"{shown(text)} is no attribute of a mount", instead)
     if "," in text:
         return Unfit(f"{shown(text)} is several attributes in one string",
                      "write each by itself: " + ", ".join(f'"{part.strip()}"' for part in text.split(",")))  # fmt: skip
@@ -368,10 +387,19 @@ def mode(value: object) -> str:
         return value
     if isinstance(value, str) and re.fullmatch("[ugoa]*[-+=][rwxXst]+.*", value):
         raise Unfit(f"{shown(value)} is a symbolic mode", 'write it as octal digits in a string, such as "0755"')
+    such_as = octal_meant(value) if type(value) is int else ""
     raise Unfit(
         f"{shown(value)} is no file mode" if isinstance(value, str) else f"is {described(value)}",
-        'write it as octal digits in a string, "0000" to "7777", such as "0755"',
+        f'write it as octal digits in a string, "0000" to "7777", such as "{such_as or "0755"}"',
     )
+
+
+def octal_meant(number: int) -> str:
+    """The mode that somebody meant who wrote a number: 755 is one without quotes, 493 is what TOML makes of 0o755.
+
+    Taken for one is what has digits as modes have them: who may write or execute may read as well. "" if neither has.
+    """
+    return next((text for text in (f"{number:04}", f"{number:04o}") if _LIKELY_MODE.fullmatch(text)), "")
 
 
 def device(value: object) -> str:
@@ -397,7 +425,10 @@ def option_name(value: object) -> str:
 
 def option_value(value: object) -> bool | int | str | list[str]:
     """A superblock option: a string or number, true for a flag, a list of strings for an option given several times."""
-    if isinstance(value, bool | int):
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        _short(str(value), "an option")
         return value
     if isinstance(value, list):
         if not value:
@@ -416,8 +447,10 @@ def _option_text(value: object) -> str:
 
 
 def _short(text: str, what: str) -> str:
-    if len(text) > 60 and len(text.encode("utf-8", "surrogateescape")) > 255:
-        raise Unfit(f"{shown(text)} is longer than 255 bytes", f"shorten it: fsconfig(2) takes no more for {what}")
+    if limits.size(text) > limits.OPTION:
+        raise Unfit(
+            f"{shown(text)} is longer than {limits.OPTION} bytes", f"shorten it: fsconfig(2) takes no more for {what}"
+        )
     return text
 
 
@@ -478,16 +511,21 @@ def variable(value: object) -> str:
 
 def hostname(value: object) -> str:
     text = word(value)
-    if len(text.encode("utf-8", "surrogateescape")) > 64:
-        raise Unfit(f"{shown(text)} is longer than 64 bytes", "shorten it: sethostname(2) takes no more")
+    if limits.size(text) > limits.HOSTNAME:
+        raise Unfit(f"{shown(text)} is longer than {limits.HOSTNAME} bytes", "shorten it: sethostname(2) takes no more")
     return text
 
 
 def capability(value: object) -> str:
-    if isinstance(value, str) and re.fullmatch(r"CAP_[A-Z_]+", value):
-        return value
     if not isinstance(value, str):
         raise Unfit(f"is {described(value)}", 'write its name, such as "CAP_NET_BIND_SERVICE"')
+    if value in CAPABILITIES:
+        return value
     meant = re.sub(r"^(CAP_)?", "CAP_", value.strip().upper().replace("-", "_"))
-    remedy = "write its name as capabilities(7) has it"
-    raise Unfit(f"{shown(value)} is no capability", remedy + (f": {meant}?" if meant != "CAP_" else ""))
+    if meant in CAPABILITIES:
+        raise Unfit(f"{shown(value)} is no capability", f"write its name as capabilities(7) has it: {meant}?")
+    longer = [name for name in CAPABILITIES if name.startswith(meant)]
+    close = get_close_matches(meant[4:], [name[4:] for name in CAPABILITIES], 1)  # they all begin alike
+    near = longer[0] if len(longer) == 1 else f"CAP_{close[0]}" if close else ""
+    remedy = f"did you mean {near}?" if near else "capabilities(7) lists them"
+    raise Unfit(f"there is no capability {shown(value)}", remedy)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from mountplan.planner.attributes import NAMES
-from mountplan.planner.hints import HINTS
+from mountplan.planner.characters import toml_key, toml_string
+from mountplan.planner.fstabwords import instead_of_option
+from mountplan.planner.hints import HINTS, VALUE_HINTS
 from mountplan.planner.values import Unfit, described, either, shown, suggestion
 
 Path = tuple[str | int, ...]
@@ -42,10 +43,12 @@ class Field(NamedTuple):
 def toml(value: object) -> str:
     """A value as TOML writes it in one line."""
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {toml(inner)}" for key, inner in value.items()) + " }"
+        return "{ " + ", ".join(f"{toml_key(key)} = {toml(inner)}" for key, inner in value.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(toml(inner) for inner in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return toml_string(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _types(annotation: object) -> list[object]:
@@ -118,6 +121,8 @@ def _finding(error: Mapping[str, Any], model: Any) -> Finding:
     if kind == "bool_type":
         return Finding(path, f"is {described(value)}, not true or false", _flag(field.name, value))
     if kind == "literal_error":
+        if isinstance(value, str) and value in VALUE_HINTS.get(field.name, {}):
+            return Finding(path, f"{shown(value)} is not known here", VALUE_HINTS[field.name][value])
         close = suggestion(value, field.choices)
         one_of = either(shown(choice) for choice in field.choices)
         what = f"{shown(value)} is not known here" if isinstance(value, str) else f"is {described(value)}"
@@ -182,14 +187,31 @@ def _table(field: Field, path: Path, value: object) -> str:
         return f"write a table for each group: [{_header(path) if len(path) > 1 else 'peer_group.NAME'}]"
     if isinstance(value, list) and value and isinstance(value[0], dict) and name in ("run", "idmap", "options"):
         return f"write [{_header(path)}], in single brackets"
+    if name == "options" and isinstance(value, list) and all(isinstance(one, str) for one in value):
+        value = ",".join(value)
     if name == "options" and isinstance(value, str):
-        parts = [part.strip().partition("=") for part in value.split(",") if part.strip()]
-        attributes = [key for key, equals, _ in parts if key in NAMES and not equals]
-        options = {key: rest if equals else True for key, equals, rest in parts if key not in attributes}
-        both = [f"options = {toml(options)}"] * bool(options) + [f"attributes = {toml(attributes)}"] * bool(attributes)
-        return f"write {' and '.join(both)}" if both else "leave it out"
+        return _options(value)
     if name == "environment" and isinstance(value, list) and all(isinstance(one, str) and "=" in one for one in value):
         return f"write environment = {toml(dict(one.split('=', 1) for one in value))}"
     if name == "run":
         return 'write [run], and below it command = ["sh"]'
     return f"write a table: {field.line}"
+
+
+def _options(text: str) -> str:
+    """Options as mount(8) and fstab take them: some are the filesystem's, some the mount's, and some mean nothing."""
+    parts = [part.strip().partition("=") for part in text.split(",") if part.strip()]
+    attributes = [key for key, equals, _ in parts if key in NAMES and not equals]
+    options: dict[str, str | bool] = {}
+    others = []
+    for key, equals, rest in parts:
+        if key in attributes:
+            continue
+        instead = instead_of_option(key, rest if equals else True)
+        if instead:
+            others.append(f"{key}: {instead}")
+        else:
+            options[key] = rest if equals else True
+    wanted = [f"options = {toml(options)}"] * bool(options) + [f"attributes = {toml(attributes)}"] * bool(attributes)
+    told = [f"write {' and '.join(wanted)}"] * bool(wanted) + others
+    return "; ".join(told) or "leave it out"

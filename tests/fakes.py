@@ -10,6 +10,7 @@ from typing import cast
 
 from mountplan.applier.refusal import KernelRefusal
 from mountplan.planner.host import HostPath, PathKind
+from mountplan.planner.limits import SURELY_TAKEN
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.steps import MakeNode
 from mountplan.planner.table import MountRow, MountTable, Walks
@@ -55,6 +56,7 @@ class FakeHost:
     def __init__(self, paths: Mapping[str, str] | None = None, mounts: tuple[MountRow, ...] = ()) -> None:
         self._table = MountTable((host_mount(1, 0, "/"), *mounts))
         self._walks = Walks(self._table)
+        self.unknown_filesystems: frozenset[str] = frozenset()
         self._paths = {"/": "directory", **{row.mountpoint: "directory" for row in mounts}, **(paths or {})}
         for path in tuple(self._paths):
             for above in TargetPath(path).ancestors():
@@ -67,6 +69,13 @@ class FakeHost:
     @property
     def mount_max(self) -> int:
         return 100_000
+
+    @property
+    def argument_max(self) -> int:
+        return SURELY_TAKEN
+
+    def knows_filesystem(self, fstype: str) -> bool | None:
+        return fstype not in self.unknown_filesystems
 
     def look(self, path: str) -> HostPath:
         canonical = self._canonical(path if path.startswith("/") else f"/{path}")  # it is started from "/"

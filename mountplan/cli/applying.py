@@ -11,6 +11,7 @@ from mountplan.cli.patience import Patience
 from mountplan.cli.progress import reporter_for
 from mountplan.cli.sources import plan_from
 from mountplan.cli.usage import UsageError
+from mountplan.planner.characters import visible_lines
 from mountplan.planner.errors import CommandNotStarted
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
         except CommandNotStarted as error:
             if output.as_json:
                 raise
-            sys.stderr.write(f"mountplan: {error}\n")
+            sys.stderr.write(visible_lines(f"mountplan: {error}\n"))
             return error.exit_status
         except SystemExit as ended:  # a process had to wait for the command
             return int(ended.code or 0)

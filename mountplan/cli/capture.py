@@ -35,20 +35,19 @@ def capture(args: argparse.Namespace, output: Output) -> int:
             raise UsageError(
                 f"--contents: {folder.path} {what}; name a directory that is not there", "capture"
             ) from None
-    if args.output is not None:
-        _save(args.output, found.text)
+    saved = args.output if args.output != "-" else None  # "-" is standard output, where it goes anyway
+    if saved is not None:
+        _save(saved, found.text)
     if output.as_json:
-        output.data(_data(found, args.output))
+        output.data(_data(found, saved))
         return 0
-    if args.output is None:
+    if saved is None:
         output.raw(found.text)
     for caution in found.cautions:
         output.note(f"mountplan: caution: {visible(str(caution))}\n")
-    if args.output is not None:
+    if saved is not None:
         mounts = count(sum(len(space.mounts) for space in found.captured.namespaces), "mount")
-        output.note(
-            f"Saved {mounts} to {visible(args.output)}; look at it with: mountplan plan {visible(args.output)}\n"
-        )
+        output.note(f"Saved {mounts} to {visible(saved)}; look at it with: mountplan plan {visible(saved)}\n")
     return 0
 
 

@@ -93,7 +93,7 @@ def tell(error: MountplanError, args: argparse.Namespace, output: Output) -> int
     from mountplan.planner.render.words import count
 
     plan = getattr(args, "made", None)
-    text = error_text(error, plan)
+    text = error_text(error, plan, everything=getattr(args, "all", False))
     if isinstance(error, (SpecError, NotAllowed)):  # each mistake begins with its place, where editors look for it
         if len(error.mistakes) > 1:
             text += f"\nmountplan: {count(len(error.mistakes), 'mistake')}; nothing was touched"

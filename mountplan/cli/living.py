@@ -10,6 +10,7 @@ from mountplan import api
 from mountplan.applier import kept as names
 from mountplan.cli.output import Output
 from mountplan.cli.parser import UsageError
+from mountplan.planner.characters import visible_lines
 from mountplan.planner.errors import CommandNotStarted, MountplanError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _tell_inside(error: CommandNotStarted, output: Output) -> int:
         output.error("", data)  # json has been imported, to read the state
     else:
         text = f"mountplan: {error}\n"
-        sys.stderr.write("".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text))
+        sys.stderr.write(visible_lines(text))
         sys.stderr.flush()
     return error.exit_status
 
@@ -117,7 +118,7 @@ def show(args: argparse.Namespace, output: Output) -> int:
 
 def rm(args: argparse.Namespace, output: Output) -> int:
     """Let names go; all that can go do, and the first that cannot gives the exit status."""
-    from mountplan.planner.render.words import visible, visible_lines
+    from mountplan.planner.render.words import visible
 
     if args.all and args.names:
         raise UsageError("name what is to be removed, or --all, not both", "rm")

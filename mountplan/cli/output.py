@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, Literal, TextIO
 
+from mountplan.planner.characters import visible_lines
+
 Color = Literal["auto", "always", "never"]
 
 
@@ -68,7 +70,7 @@ class Output:
         return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
     def _write(self, stream: TextIO, text: str) -> None:
-        text = _fitting(text, stream)
+        text = _fitting(visible_lines(text), stream)  # whoever wrote it: nothing harmful comes by here
         if self.wants_color(stream):
             from mountplan.cli.colors import write_colored
 
@@ -79,7 +81,7 @@ class Output:
     def _write_json(self, stream: TextIO, value: Any) -> None:
         import json
 
-        text = json.dumps(value, indent=2) + "\n"  # ASCII: the same in every locale
+        text = json.dumps(value, indent=2).replace("\x7f", "\\u007f") + "\n"  # ASCII: the same in every locale
         _put(stream, lambda: stream.write(text))
 
 

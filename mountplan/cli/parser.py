@@ -187,6 +187,7 @@ def _check(commands: Any) -> None:
         "  mountplan check shop.toml\n  mountplan check --json specs/*.toml",
     )
     parser.add_argument("specs", nargs="+", metavar="SPEC", help=SPEC_OR_PLAN)
+    parser.add_argument("--all", action="store_true", help="fold nothing: tell each of many mistakes of one kind")
     _rootless(parser)
 
 

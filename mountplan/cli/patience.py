@@ -7,6 +7,7 @@ import os
 import sys
 
 from mountplan.applier import facts
+from mountplan.planner.characters import visible
 
 
 class Patience:
@@ -38,7 +39,7 @@ class Patience:
 
     def _watch(self) -> None:
         if not self._left.acquire(timeout=self._seconds):
-            waited_for = facts.waited_for()
+            waited_for = visible(facts.waited_for())
             sys.stderr.write(
                 f"mountplan: cannot plan: not done after {self._seconds:g} seconds"
                 f"{waited_for and '; it waits for '}{waited_for}\n"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from mountplan import api
 from mountplan.cli.output import Output
 from mountplan.cli.parser import UsageError
-from mountplan.cli.sources import is_plan, plan_from, read
+from mountplan.cli.sources import plan_from, read
+from mountplan.inputs import looks_like_plan, refuse_one_stream_twice
 from mountplan.planner.errors import (
     Mistake,
     MountplanError,
@@ -34,6 +35,7 @@ def check(args: argparse.Namespace, output: Output) -> int:
     """All mistakes of all specs; exit status 2 if there is one, 1 if a spec is well written but cannot be planned,
     3 if the kernel would not have it.
     """
+    refuse_one_stream_twice(args.specs)
     found = [(name, *_mistakes(name, args.rootless, output)) for name in args.specs]
     status = max(status for _, _, status in found)
     if output.as_json:
@@ -45,7 +47,7 @@ def check(args: argparse.Namespace, output: Output) -> int:
         return status
     for name, mistakes, _ in found:
         if mistakes:
-            output.error(mistakes_text(mistakes) + "\n", {})
+            output.error(mistakes_text(mistakes, everything=args.all) + "\n", {})
         elif not output.quiet:
             output.result(f"{visible(name)}: no mistakes\n")
     total = sum(len(mistakes) for _, mistakes, _ in found)
@@ -59,7 +61,7 @@ def check(args: argparse.Namespace, output: Output) -> int:
 def _mistakes(name: str, rootless: Rootless, output: Output) -> tuple[tuple[Mistake, ...], int]:
     try:
         file, data = read(name)
-        if is_plan(file, data):
+        if looks_like_plan(file, data):
             from mountplan.planner.planfile import load_plan
 
             made = load_plan(data, file)
@@ -101,8 +103,9 @@ def plan(args: argparse.Namespace, output: Output) -> int:
         _tell_untried(error, output)
     if args.why is not None:
         return _why(made, args.why, output)
-    if args.output is None:
-        _print(made, foreseen, args.format or ("json" if output.as_json else "text"), args, output)
+    if args.output in (None, "-"):  # with "-", what would be saved goes to standard output
+        form = args.format or ("json" if output.as_json or args.output == "-" else "text")
+        _print(made, foreseen, form, args, output)
         return 0
     form = args.format or _format_of(args.output)
     text = _rendered(made, foreseen, form, everything=args.all)

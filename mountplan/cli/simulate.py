@@ -9,6 +9,7 @@ from mountplan.cli.output import Output
 from mountplan.cli.parser import UsageError
 from mountplan.cli.sources import read
 from mountplan.cli.worlds import rules_for, tables_of
+from mountplan.inputs import refuse_one_stream_twice
 
 if TYPE_CHECKING:
     from mountplan.planner.actions import Stage
@@ -25,6 +26,7 @@ def simulate(args: argparse.Namespace, output: Output) -> int:
         raise UsageError("--compare-kernel begins with an empty namespace, so --from does not go with it", "simulate")
     if args.kernel is not None and args.compare_kernel:
         raise UsageError("--compare-kernel compares with the kernel at hand; leave out --kernel", "simulate")
+    refuse_one_stream_twice([args.script, *([args.start] if args.start is not None else [])])
     name, data = read(args.script, "a shell script")
     text = data.decode("utf-8", "surrogateescape")
     simulation = carry_out(text, name, _stage(args.start, rules_for(args.kernel)))

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from mountplan import api
 from mountplan.applier.facts import asking
+from mountplan.inputs import label_of, looks_like_plan, read_input
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
 
 if TYPE_CHECKING:
     from mountplan.planner.plan import Plan
 
-STDIN = "<stdin>"
-
-
-def is_plan(name: str, data: bytes) -> bool:
-    """A saved plan: by its name, or, on standard input, by its first character, which no spec begins with."""
-    return name.endswith(".json") if name != STDIN else data.lstrip()[:1] == b"{"
-
 
 def read(name: str, what: str = "a spec, a saved plan") -> tuple[str, bytes]:
     """The name that errors shall use, and the contents. Raises SpecError if there is no such file."""
-    if name == "-":
-        with asking("standard input"):
-            return STDIN, sys.stdin.buffer.read()
     try:
-        with asking(f"the file {name!r}"), open(name, "rb") as file:
-            return name, file.read()
+        with asking("standard input" if name == "-" else f"the file {name!r}"):
+            return label_of(name), read_input(name)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         mistake = Mistake(SpecRef(name, ""), f"cannot read it: {reason}", f"name {what}, or - for stdin")
@@ -40,7 +30,7 @@ def plan_from(name: str, *, cache: bool = False) -> Plan:
     A saved plan, and one that was kept, loads neither pydantic nor networkx.
     """
     file, data = read(name)
-    if is_plan(file, data):
+    if looks_like_plan(file, data):
         from mountplan.planner.planfile import load_plan
 
         return load_plan(data, file)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from mountplan.planner.capture.words import (
@@ -14,16 +13,13 @@ from mountplan.planner.capture.words import (
     Options,
     Place,
 )
+from mountplan.planner.characters import is_plain, toml_key, toml_string, visible
 from mountplan.planner.values import escape
-
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
-_PLAIN = re.compile(r'[^"\\\x00-\x1f\x7f\ud800-\udfff]*')
-_ESCAPES = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
 
 
 def write_spec(captured: Captured, heading: Iterable[str] = ()) -> str:
     """The spec as TOML. `heading` are lines of comment for its beginning. The same capture gives the same text."""
-    out = [f"# {_comment(line)}".rstrip() for line in heading]
+    out = [f"# {visible(line)}".rstrip() for line in heading]
     if out:
         out.append("")
     out.append("format = 1")
@@ -45,7 +41,7 @@ def write_spec(captured: Captured, heading: Iterable[str] = ()) -> str:
 
 
 def _write_group(group: CapturedGroup, out: list[str]) -> None:
-    out += ["", f"[peer_group.{_key(group.name)}]"]
+    out += ["", f"[peer_group.{toml_key(group.name)}]"]
     if group.master:
         out.append(f"master = {_text(group.master)}")
     if group.host:
@@ -131,7 +127,7 @@ def _options(options: Options) -> str:
             text = _array(value)
         else:
             text = "true" if value is True else _text(str(value))
-        words.append(f"{_key(name)} = {text}")
+        words.append(f"{toml_key(name)} = {text}")
     return f"{{ {', '.join(words)} }}"
 
 
@@ -143,28 +139,12 @@ def _array(words: Iterable[str]) -> str:
     return f"[{', '.join(map(_text, words))}]"
 
 
-def _key(key: str) -> str:
-    return key if _BARE.fullmatch(key) else _text(key)
-
-
 def _text(text: str) -> str:
-    if _PLAIN.fullmatch(text):
-        return f'"{text}"'
     stored = escape(text)
-    if isinstance(stored, dict):
-        return f"{{ escaped = {_quoted(stored['escaped'])} }}"
-    return _quoted(stored)
+    return _quoted(stored) if isinstance(stored, str) else f"{{ escaped = {_quoted(stored['escaped'])} }}"
 
 
 def _quoted(text: str) -> str:
-    if "'" not in text and "\\" in text and all(char >= " " and char != "\x7f" for char in text):
+    if "\\" in text and "'" not in text and is_plain(text):
         return f"'{text}'"
-    return '"' + "".join(_ESCAPES.get(char) or _escaped(char) for char in text) + '"'
-
-
-def _escaped(char: str) -> str:
-    return f"\\u{ord(char):04x}" if char < " " or char == "\x7f" else char
-
-
-def _comment(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text)
+    return toml_string(text)

@@ -55,7 +55,7 @@ def picture_of(plan: Plan) -> Picture:
         for mount in namespace.mounts:
             words = " ".join(filter(None, (index.attributes(mount), "unbindable" if mount.unbindable else "")))
             text = (visible(index.where[mount.name]), index.what(mount), words, index.marks(mount))
-            boxes.append(Box(keys[mount.name], tuple(filter(None, text))))
+            boxes.append(Box(keys[mount.name], tuple(map(visible, filter(None, text)))))
             if mount.parent in keys:
                 lines.append(Line(keys[mount.parent], keys[mount.name], "mounted"))
             if mount.group in group_keys:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mountplan.planner.difference import Difference
@@ -20,16 +21,19 @@ from mountplan.planner.errors import (
 )
 from mountplan.planner.plan import Plan
 from mountplan.planner.render.differences import mount_words
-from mountplan.planner.render.words import count, visible_lines
+from mountplan.planner.render.words import count, listed, visible_lines
 
 _REMEDY = "\n  remedy: "
 _MOST_DIFFERENCES = 40
+_MOST_OF_A_KIND = 12  # mistakes that are all told
+_FIRST_OF_A_KIND, _MOST_PLACES = 3, 8
+_VARIABLE = re.compile(r'"(?:[^"\\]|\\.)*"|[0-9][0-9,]*')
 
 
-def error_text(error: MountplanError, plan: Plan | None = None) -> str:
+def error_text(error: MountplanError, plan: Plan | None = None, *, everything: bool = False) -> str:
     """What went wrong, where, and what to do; several lines, the last without an end. `plan` ties drift to its spec."""
     if isinstance(error, (SpecError, NotAllowed)):
-        return mistakes_text(error.mistakes)
+        return mistakes_text(error.mistakes, everything=everything)
     if isinstance(error, PlanRefused):
         return visible_lines("\n".join(f"cannot be built as it is written: {reason}" for reason in error.reasons))
     if isinstance(error, NotGranted):
@@ -44,9 +48,38 @@ def error_text(error: MountplanError, plan: Plan | None = None) -> str:
     return visible_lines(str(error))
 
 
-def mistakes_text(mistakes: Iterable[Mistake]) -> str:
-    """One mistake a paragraph: `file:line: key: what`, and the remedy."""
-    return visible_lines("\n".join(map(str, mistakes)))
+def mistakes_text(mistakes: Sequence[Mistake], *, everything: bool = False) -> str:
+    """One mistake a paragraph: `file:line: key: what`, and the remedy. Of many of one kind the first are told, and
+    where the others are, unless `everything` is wanted.
+    """
+    if everything or len(mistakes) <= _MOST_OF_A_KIND:
+        return visible_lines("\n".join(map(str, mistakes)))
+    kinds: dict[tuple[str, str, str], list[Mistake]] = {}
+    for mistake in mistakes:
+        kinds.setdefault(_kind(mistake), []).append(mistake)
+    lines = []
+    told = dict.fromkeys(kinds, 0)
+    for mistake in mistakes:
+        kind = _kind(mistake)
+        alike = kinds[kind]
+        told[kind] += 1
+        if len(alike) <= _MOST_OF_A_KIND or told[kind] <= _FIRST_OF_A_KIND:
+            lines.append(str(mistake))
+        elif told[kind] == _FIRST_OF_A_KIND + 1:
+            rest = alike[_FIRST_OF_A_KIND:]
+            known = dict.fromkeys(str(one.ref.line) for one in rest if one.ref.line)
+            places = listed(list(known), _MOST_PLACES)
+            lines.append(
+                f"{mistake.ref.file}: {kind[1]}: {len(rest):,} more of this kind"
+                + (f", on lines {places}" if places else "")
+                + "\n  remedy: as above; `mountplan check --all` tells each"
+            )
+    return visible_lines("\n".join(lines))
+
+
+def _kind(mistake: Mistake) -> tuple[str, str, str]:
+    """What a mistake has in common with others of its kind: all but the numbers, and what is quoted in it."""
+    return mistake.ref.file, _VARIABLE.sub("*", mistake.ref.key), _VARIABLE.sub("...", mistake.what)
 
 
 def drift_text(differences: Iterable[Difference], plan: Plan | None = None) -> str:

@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from functools import lru_cache
 
 from mountplan.planner.attributes import ATIME_MASK, IDMAP, NAMES
+from mountplan.planner.characters import visible as visible
+from mountplan.planner.characters import visible_lines as visible_lines
 from mountplan.planner.plan import ExpectedMount
-
-# Control characters, what is left of bytes that are not UTF-8, and characters that turn the writing direction or end a
-# line: a path may hold them all, and none of them may reach a terminal.
-_HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def visible(text: str) -> str:
-    r"""`text` with every harmful character written as \xNN or \uNNNN."""
-    return _HARMFUL.sub(_escaped, text)
-
-
-def visible_lines(text: str) -> str:
-    """As `visible`, but line ends stay."""
-    return "\n".join(map(visible, text.split("\n")))
-
-
-def _escaped(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    if 0xDC80 <= code <= 0xDCFF:  # a surrogate escape: the byte that it stands for
-        code -= 0xDC00
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def width(text: str) -> int:

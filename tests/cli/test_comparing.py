@@ -99,7 +99,6 @@ def test_a_cut_table_is_an_error_with_its_line(tmp_path: Path, capsys: pytest.Ca
 def test_standard_input_may_hold_a_table(
     tables: tuple[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mountplan.sides._stdin", [])
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TABLE.encode())))
     assert 0 == main(["diff", tables[0], "-"])
 

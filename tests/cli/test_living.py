@@ -148,9 +148,10 @@ def test_enter_runs_the_command_inside_and_ends_as_it_does(on_host: Callable[...
             mountplan("enter", "--color", "always", "programs", "--", "/tmp"),
             mountplan("enter", "nonesuch"),
             mountplan("enter", "programs/left"),
+            mountplan("show", "progrmas"),
         ]
 
-    command, shell, missing, as_json, directory, unknown, namespace = on_host(script)
+    command, shell, missing, as_json, directory, unknown, namespace, misspelt = on_host(script)
     assert Ended(7, "/mark\n", "") == command
     assert Ended(3, "in the shell\n", "") == shell
     assert (127, "") == (missing.status, missing.out)
@@ -163,6 +164,7 @@ def test_enter_runs_the_command_inside_and_ends_as_it_does(on_host: Callable[...
         unknown.err,
     )
     assert "it has a single one: leave out /left" in namespace.err
+    assert "remedy: did you mean 'programs'? `mountplan ls` shows what is\n" in misspelt.err
 
 
 @pytest.mark.parametrize(

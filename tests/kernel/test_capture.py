@@ -18,6 +18,7 @@ from mountplan.applier.namespaces import build
 from mountplan.applier.subjects import of_built, of_process, of_tree
 from mountplan.capturing import Capture, capture_subjects
 from mountplan.planner.capture.words import CapturedMount, Place
+from mountplan.planner.characters import is_plain
 from mountplan.planner.errors import TableError
 from tests.hosts import CLONE_NEWNS, InHost, mount, umount, unshare
 from tests.kernel.capture_fuzz import attempt, shorten, show
@@ -157,6 +158,20 @@ def test_what_there_is_only_one_of_is_mounted_anew_if_its_source_is_called_other
     capture, source = in_host(host, identity="root")
     assert ("sysfs", "mine") == (at(capture, "/mnt").type, source)
     assert Place("", "/sys") == at(capture, "/sys").bind
+
+
+def test_a_hostile_name_is_written_as_escapes_and_comes_back(in_host: InHost) -> None:
+    """Who reads the spec sees what is in it, and so does the kernel."""
+    evil = "\u009b31mA\u202eevil\u2066\u200b\u2028"
+
+    def host() -> Capture:
+        mount("none", "/srv", "tmpfs")
+        os.mkdir(f"/srv/{evil}")
+        return captured(lambda: mount(evil, f"/srv/{evil}", "tmpfs"))
+
+    capture = in_host(host, identity="root")
+    assert evil == at(capture, f"/srv/{evil}").source
+    assert all(map(is_plain, capture.text.split("\n")))
 
 
 def test_a_slave_of_a_group_of_the_host_names_a_host_mount_of_it(in_host: InHost) -> None:

@@ -12,6 +12,7 @@ import pytest
 from mountplan import api
 from mountplan.planner.errors import StepRefused
 from tests.hosts import NOBODY, InHost, mount
+from tests.mountflags import MS_BIND
 from tests.portrait import make_menagerie, portrait
 from tests.trees import ROOT, plan_of, tree
 
@@ -165,3 +166,47 @@ def test_the_layers_of_an_overlay_may_be_in_it(source: Path) -> None:
     """
     with tree(filled(source, more)) as built:
         assert "hello" == built.inside(lambda: Path("/over/motd").read_text())
+
+
+@pytest.mark.needs_kernel("root")
+@pytest.mark.parametrize(
+    ("directory", "name"),
+    [("/proc/sys/kernel/random", "boot_id"), ("/sys/class/net/lo", "mtu"), ("/proc/self", "limits")],
+)
+def test_files_whose_size_is_told_wrongly_are_read_to_their_end(
+    directory: str, name: str, tmp_path: Path, in_host: InHost
+) -> None:
+    """Those of /proc are said to be empty, those of /sys to fill a page. A copy has what reading them gives."""
+
+    def script() -> tuple[bytes, bytes]:
+        (tmp_path / "source").mkdir()
+        (tmp_path / "source" / name).touch()
+        mount(f"{directory}/{name}", str(tmp_path / "source" / name), flags=MS_BIND)
+        with tree(filled(tmp_path / "source")) as built:
+            return Path(directory, name).read_bytes(), built.inside(lambda: Path("/data", name).read_bytes())
+
+    wanted, found = in_host(script, identity="root")
+    assert wanted
+    assert wanted == found
+
+
+@pytest.mark.needs_kernel("root")
+def test_a_file_that_would_have_to_be_waited_for_is_refused_by_name(tmp_path: Path, in_host: InHost) -> None:
+    """Nobody knows when the kernel has its next message."""
+
+    def script() -> list[str]:
+        (tmp_path / "kmsg").touch()
+        mount("/proc/kmsg", str(tmp_path / "kmsg"), flags=MS_BIND)
+        told = []
+        for text in (
+            filled(tmp_path),
+            f'{ROOT}[[mount.file]]\npath = "kmsg"\nsource = "/proc/kmsg"\n',
+        ):
+            with pytest.raises(StepRefused) as caught, tree(text):
+                pass
+            told.append(str(caught.value))
+        return told
+
+    for text in in_host(script, identity="root", timeout=30):
+        assert "/kmsg" in text
+        assert "Resource temporarily unavailable" in text

@@ -121,3 +121,28 @@ def test_a_name_may_hold_anything_but_a_slash_and_a_newline() -> None:
     spec = files(f'path = "{name}/x"') + f'[[mount]]\ntarget = "/{name}/mounted here"\ntype = "tmpfs"'
     with tree(spec) as built:
         assert "/sp ace\ttab\\back#hash é/mounted here" == built.mountpoints()[-1]
+
+
+def test_what_is_just_short_enough_for_check_is_so_for_the_kernel() -> None:
+    """Limits that were too low would refuse what can be built, and too high ones end a build in the middle."""
+    path, name, link = "d/" * 2046 + "xx", "n" * 255, "l" * 4095
+    mount = f'[[mount]]\ntarget = "/{"m/" * 2046}xx"\ntype = "tmpfs"\nsource = "{"s" * 255}"\n'
+    text = files(f'path = "{path}"', f'path = "{name}"', f'path = "link"\nsymlink = "{link}"') + mount
+    with tree(text) as built:
+        found = built.inside(lambda: (os.path.exists(f"/{name}"), os.readlink("/link"), _walk("d", "xx")))
+        assert (True, link, True) == found
+        assert ["s" * 255] == [row.source for row in built.table.rows if row.mountpoint.startswith("/m/")]
+
+
+def _walk(directory: str, last: str) -> bool:
+    """Go down from / as far as there are directories of this name; is the last one there?"""
+    os.chdir("/")
+    while os.path.isdir(directory):
+        os.chdir(directory)
+    return os.path.exists(last)
+
+
+@pytest.mark.parametrize("source", ["/proc/version", "/sys/class/net/lo/mtu"])
+def test_a_file_of_the_kernel_is_copied_as_it_is_read(source: str) -> None:
+    with tree(files(f'path = "copy"\nsource = "{source}"')) as built:
+        assert Path(source).read_bytes() == built.inside(lambda: Path("/copy").read_bytes())

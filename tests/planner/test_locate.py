@@ -279,7 +279,7 @@ def test_a_key_that_needs_quotes_is_found_by_its_quoted_path() -> None:
 
 
 def test_an_index_in_a_key_path_is_a_number_and_a_key_is_quoted_if_toml_would_quote_it() -> None:
-    assert 'mount[3]."a.b"."c\\"\\u000a".d' == key_path("mount", 3, "a.b", 'c"\n', "d")
+    assert 'mount[3]."a.b"."c\\"\\n".d' == key_path("mount", 3, "a.b", 'c"\n', "d")
 
 
 def test_newlines_in_inline_tables_are_read_as_toml_1_1_has_them() -> None:

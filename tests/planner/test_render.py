@@ -143,7 +143,7 @@ def test_a_name_never_reaches_the_terminal_as_it_is() -> None:
     for text in (plan_text(plan), plan_dot(plan), plan_mermaid(plan)):
         assert not set(text) & {"\x1b", "\u202e", "\x07", "\r", "\udcff"}
         text.encode("utf-8")
-    assert r"/a\x1b[31m\x0a\u202eb\xff" in plan_text(plan)
+    assert r"/a\x1b[31m\n\u202eb\xff" in plan_text(plan)
 
 
 # ---- tree and sharing -----------------------------------------------------------------------------------------------

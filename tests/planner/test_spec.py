@@ -262,12 +262,19 @@ def test_a_mount_in_the_wrong_brackets_is_told_so(wrong: str) -> None:
 # -- not even a spec --------------------------------------------------------------------------------------------------
 
 
+# Valid keys that a spec cannot do with alone. Some look like misspelt others.
+LONELY = (b'name = "x"\n', b"[run]\n", b"[peer_group.x]\n", b"[peer_group]\n", b'propagation = "slave"\n')
+
+
 @pytest.mark.parametrize(
     ("text", "line", "what", "remedy"),
     [
         (b"", 1, "the spec is empty", 'target = "/mnt"'),
         (b"# later\n", 1, "the spec is empty", "[[mount]]"),
         (b"format = 1\n", 1, "the spec has no mount", "[[mount]]"),
+        *((b"format = 1\n" + line, 1, "the spec has no mount", "[[mount]]") for line in LONELY),
+        (b"format = 1\n\nmount = []\n", 3, "the spec has no mount", "[[mount]]"),
+        (b"format = 1\n\nnamespace = []\n", 3, "the spec has no mount", "[[mount]]"),
         (
             b"\nformat = 2\n[[filesystem]]\n",
             2,
@@ -280,6 +287,24 @@ def test_a_mount_in_the_wrong_brackets_is_told_so(wrong: str) -> None:
         (b"\n\nformat = one\n", 3, "is not TOML: Invalid value, column 10, in: format = one", "texts need quotes"),
         (b"a = 1\na = 2\n", 2, "is not TOML: Cannot overwrite a value, column 6, in: a = 2", "each may occur once"),
         (b'a = "x\n', 1, "is not TOML: Illegal character '\\n', column 7, in: a = \"x", "close the text"),
+        (
+            b"a = [1, 0755]\n",
+            1,
+            "is not TOML: the number 0755 begins with 0",
+            'write it in quotes: "0755"',
+        ),
+        (
+            b"\n[[mount.file]]\npath = 'x'\noptions = { mode = 0755 }\n",
+            4,
+            "is not TOML: the number 0755 begins with 0",
+            'write it in quotes: mode = "0755"',
+        ),
+        (
+            b"format = 1\n[[mount.file]]\npath = 'x'\n[[mount]]\ntarget = '/'\n",
+            2,
+            "[[mount.file]] comes before the first [[mount]], on line 4",
+            "it belongs to the [[mount]] above it: move it below the one that is meant",
+        ),
         (b"\na = [1,\n", 2, "is not TOML: the last value is missing or not closed, in: a = [1,", "close a list"),
         (b"a\nb = \x1b[31m\n", 1, "is not TOML: Expected '=' after a key in a key/value pair, column 2, in: a", None),
         (b'a = 1\nb = "caf\xe9"\n', 2, "is not UTF-8: byte 0xe9 at offset 14", r"{ escaped = '...\351...' }"),
@@ -296,6 +321,18 @@ def test_what_is_no_spec_at_all_is_one_mistake_with_a_place(
     assert line == mistake.ref.line
     assert what in (None, mistake.what)
     assert (remedy or "") in mistake.remedy
+
+
+def test_a_spec_that_says_what_its_root_is_needs_no_mount() -> None:
+    """A copy of the host's tree is a tree. That a new root takes a mount on "/" is told when it is resolved."""
+    assert "inherit" == parse_spec(b'format = 1\nroot = "inherit"\n').root
+    assert "new" == parse_spec(b'format = 1\nroot = "new"\n').root
+
+
+def test_an_error_about_a_spec_has_a_mistake_in_it() -> None:
+    """It would be told as one empty line."""
+    with pytest.raises(ValueError, match="at least one mistake"):
+        SpecError(())
 
 
 # -- bytes that are not UTF-8 -----------------------------------------------------------------------------------------

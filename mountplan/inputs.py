@@ -1,0 +1,58 @@
+"""Files that a command line names, each read once: what comes through a pipe cannot be read again."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterable
+
+from mountplan.planner.errors import SubjectError
+
+STDIN = "<stdin>"
+
+
+def label_of(path: str) -> str:
+    """What errors and results call the file `path`; "-" is standard input."""
+    return STDIN if path == "-" else path
+
+
+def read_input(path: str) -> bytes:
+    """All that is in a file, or comes from standard input. Raises OSError, or ValueError for what is no path at all."""
+    if path == "-":
+        return sys.stdin.buffer.read()
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def looks_like_plan(path: str, data: bytes) -> bool:
+    """Is it a saved plan? By its name, and where that says nothing, by its first character: no spec begins so."""
+    if path.endswith((".json", ".toml")):
+        return path.endswith(".json")
+    return data.lstrip()[:1] == b"{"
+
+
+def refuse_one_stream_twice(paths: Iterable[str]) -> None:
+    """Raise SubjectError if two of `paths` are one pipe, or standard input: the second would be found empty."""
+    streams: dict[object, str] = {}
+    for path in paths:
+        stream = _stream(path)
+        if stream is None:
+            continue
+        if stream in streams:
+            both = f"{streams[stream]} and {path}" if streams[stream] != path else f"{path} and {path}"
+            raise SubjectError(
+                f"{both} are one stream, which can be read once only", "save it in a file, and name that twice"
+            )
+        streams[stream] = path
+
+
+def _stream(path: str) -> object:
+    """What sets a stream apart from others; None for a file, which can be read as often as one likes."""
+    try:
+        found = os.fstat(sys.stdin.fileno()) if path == "-" else os.stat(path)
+    except (OSError, ValueError):  # no such file, which is told by who reads it; or no descriptor is behind stdin
+        return path if path == "-" else None
+    if path != "-" and (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+        return None
+    return found.st_dev, found.st_ino

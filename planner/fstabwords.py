@@ -1,0 +1,102 @@
+"""Words that mount(8) and fstab(5) take and no filesystem does: what to write in a spec instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mountplan.planner.attributes import NAMES
+from mountplan.planner.characters import toml_string
+
+_PRIVATE = "leave it out: a mount without peer_group and master is private"
+_AT_BOOT = "leave it out: a spec is carried out when you say so"
+_WHO = "leave it out: who may mount is the kernel's decision"
+_LOOP = 'set the loop device up with losetup(8), and write source = "/dev/loopN" on the mount'
+
+# What stands for itself wherever it is written, in options as well as in attributes.
+_WORDS = {
+    "auto": _AT_BOOT,
+    "noauto": _AT_BOOT,
+    "nofail": "leave it out: what cannot be built is an error",
+    "_netdev": _AT_BOOT,
+    "user": _WHO,
+    "nouser": _WHO,
+    "users": _WHO,
+    "nousers": _WHO,
+    "owner": _WHO,
+    "noowner": _WHO,
+    "group": _WHO,
+    "nogroup": _WHO,
+    "defaults": "leave it out: a mount has the defaults anyway",
+    "bind": 'write bind = "/host/path" on the mount',
+    "rbind": 'write bind = "/host/path" and recursive = true on the mount',
+    "move": "leave it out: write each mount where it shall be",
+    "remount": "leave it out: every mount gets its attributes when it is made",
+    "loop": 'write image = "/path/of/the/image" on the mount',
+    "offset": _LOOP,
+    "sizelimit": _LOOP,
+    "shared": 'write peer_group = "NAME" on the mount',
+    "rshared": 'write peer_group = "NAME" on each mount',
+    "slave": 'write master = "NAME" on the mount',
+    "rslave": 'write master = "NAME" on each mount',
+    "private": _PRIVATE,
+    "rprivate": _PRIVATE,
+    "unbindable": "write unbindable = true on the mount",
+    "runbindable": "write unbindable = true on each mount",
+    "comment": "write it behind a #",
+    "helper": "leave it out: no helper program is called",
+    "uhelper": "leave it out: no helper program is called",
+}
+_COMMENTS = {
+    "x-mount.mkdir": "leave it out: mountpoints are made by themselves, and with create = true on the host",
+    "x-mount.idmap": "write idmap = { uids = ..., gids = ... } on the mount",
+    "x-mount.subdir": "give the mount an id and no target, and bind a path of it",
+    "x-mount.owner": "write [[mount.file]] with the path, uid and mode",
+    "x-mount.group": "write [[mount.file]] with the path, gid and mode",
+    "x-mount.mode": "write [[mount.file]] with the path and mode",
+}
+# Options of every filesystem (vfs_parse_sb_flag in fs/fs_context.c), which are no attributes of a mount.
+_FLAGS = frozenset({"sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand"})
+_READ_ONLY = frozenset({"ro", "rw"})  # both: the superblock's, and the mount's
+
+
+def instead_of_option(name: str, value: object) -> str:
+    """What to write instead of an option that is none; "" if it may be one. cifs has a `user=`: only flags are told."""
+    if value is True:
+        if name in NAMES and name not in _READ_ONLY:
+            return f'it belongs to the mount: write attributes = ["{name}"]'
+        if name in _WORDS:
+            return _WORDS[name]
+    elif name in ("loop", "offset", "sizelimit", "comment"):
+        return _WORDS[name]
+    elif name in _READ_ONLY:
+        wishes = str(value).split(",")
+        if "vfs" in wishes or "recursive" in wishes:
+            return f'write attributes = ["{name}"] on the mount'
+        return f"write {name} = true"
+    return _instead_of_comment(name)
+
+
+def instead_of_options(options: Mapping[str, object]) -> str:
+    """What to write instead of all the options of a mount that has no filesystem of its own; "" if that is not sure."""
+    attributes = [name for name, value in options.items() if value is True and name in NAMES]
+    if len(attributes) < len(options):
+        return ""
+    return f"they belong to the mount: write attributes = [{', '.join(map(toml_string, attributes))}]"
+
+
+def instead_of_attribute(word: str) -> str:
+    """What to write instead of an attribute that is none; "" if nothing is known of it."""
+    if word in _FLAGS:
+        return f"it belongs to the filesystem: write options = {{ {word} = true }}"
+    if word == "recursive":
+        return "write recursive = true on the mount"
+    return _WORDS.get(word) or _instead_of_comment(word)
+
+
+def _instead_of_comment(word: str) -> str:
+    name = word.partition("=")[0].lower()
+    if not name.startswith("x-"):
+        return ""
+    return _COMMENTS.get(
+        name, "leave it out: it means something to programs that read fstab, and nothing to the kernel"
+    )

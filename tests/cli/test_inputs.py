@@ -1,0 +1,117 @@
+"""What comes through a pipe works wherever a file does: a stream is read once."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from mountplan.cli import main
+
+SPEC = 'format = 1\nname = "x"\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n'
+
+
+@contextmanager
+def pipe(data: bytes) -> Iterator[str]:
+    """The name of a pipe with this in it, as a shell's <(...) gives one."""
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb"), os.fdopen(writer, "wb") as file:
+        file.write(data)
+        file.close()
+        yield f"/dev/fd/{reader}"
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> str:
+    (tmp_path / "x.toml").write_text(SPEC)
+    return str(tmp_path / "x.toml")
+
+
+@pytest.fixture
+def saved(spec: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> bytes:
+    path = tmp_path / "x.json"
+    assert 0 == main(["plan", "-q", spec, "-o", str(path)])
+    capsys.readouterr()
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("command", ["check", "plan", "explain"])
+def test_a_spec_and_a_plan_come_through_a_pipe(command: str, saved: bytes) -> None:
+    for data in (SPEC.encode(), saved):
+        with pipe(data) as name:
+            assert 0 == main([command, name])
+
+
+def test_both_sides_of_a_comparison_come_through_pipes(spec: str, saved: bytes) -> None:
+    table = Path("/proc/self/mountinfo").read_bytes()
+    for first, second in ((SPEC.encode(), saved), (saved, SPEC.encode()), (table, table)):
+        with pipe(first) as one, pipe(second) as other:
+            assert 0 == main(["diff", one, other])
+    with pipe(table) as name:
+        assert 1 == main(["verify", spec, name])
+
+
+def test_a_script_comes_through_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    with pipe(b"mount -t tmpfs x /mnt\n") as name:
+        assert 0 == main(["simulate", name])
+    assert "/mnt" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["check", "{}", "{}"], ["diff", "{}", "{}"], ["verify", "{}", "{}"], ["simulate", "{}", "--from", "{}"],
+     ["diff", "mountinfo:{},mountinfo:{}", "1"]],
+)  # fmt: skip
+def test_one_pipe_given_twice_is_an_error(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The second time there would be nothing in it."""
+    with pipe(SPEC.encode()) as name:
+        assert 2 == main([word.replace("{}", name) for word in words])
+    assert f"{name} and {name} are one stream, which can be read once only" in capsys.readouterr().err
+
+
+def test_standard_input_may_be_named_in_several_ways_and_once(
+    spec: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, status in ((["diff", "-", spec], 0), (["diff", spec, "-"], 0), (["check", "-", "-"], 2)):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(SPEC.encode())))
+        assert status == main(words)
+    with ExitStack() as stack:
+        name = stack.enter_context(pipe(SPEC.encode()))
+        monkeypatch.setattr(sys, "stdin", stack.enter_context(open(name)))
+        assert 2 == main(["diff", "-", name])
+    assert f"- and {name} are one stream" in capsys.readouterr().err
+
+
+def test_a_file_may_be_named_twice(spec: str) -> None:
+    assert 0 == main(["diff", spec, spec])
+
+
+def test_what_is_saved_goes_to_standard_output_if_it_is_called_dash(
+    spec: str, saved: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert 0 == main(["plan", spec, "-o", "-"])
+    assert saved.decode() == capsys.readouterr().out
+
+
+def test_nothing_harmful_is_printed_whoever_wrote_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In messages, previews and pictures alike."""
+    evil = "\\u009b31mA\\u202eb\\u200b\\u2028\\U000E0041\\u007f"
+    path = tmp_path / "evil\u202e.toml"
+    path.write_text(
+        SPEC + f'[[mount]]\ntarget = "/{evil}"\ntype = "tmpfs"\nsource = "{evil}"\n[run]\ncwd = "/{evil}"\n'
+    )
+    for form in ("text", "dot", "mermaid", "json"):
+        assert 0 == main(["plan", "--format", form, str(path)])
+    with path.open("a") as file:
+        file.write(f'"{evil}" = 1\n')
+    assert 2 == main(["check", str(path)])
+    assert 2 == main(["check", "--json", str(path)])
+    captured = capsys.readouterr()
+    text = captured.out + captured.err
+    assert [] == [char for char in "\x9b\u202e\u200b\u2028\U000e0041" if char in text]
+    assert "\\u202e" in text
