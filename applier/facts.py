@@ -93,6 +93,16 @@ class LiveHost:
             found = self._seen[path] = HostPath(canonical, _KINDS[stat.S_IFMT(mode)], mount)
         return found
 
+    def identity(self, path: str) -> str:
+        try:
+            with asking(f"the host path {path!r}"):
+                found = os.stat(path)
+        except OSError:
+            return ""
+        if stat.S_ISBLK(found.st_mode):
+            return f"block {os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
+        return f"{os.major(found.st_dev)}:{os.minor(found.st_dev)} {found.st_ino}"
+
     def link(self, path: str) -> str | None:
         try:
             with asking(f"the host path {path!r}"):

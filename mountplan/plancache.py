@@ -74,6 +74,10 @@ class AskedHost:
         self._ask("look", path)
         return self._host.look(path)
 
+    def identity(self, path: str) -> str:
+        self._ask("identity", path)
+        return self._host.identity(path)
+
     def link(self, path: str) -> str | None:
         self._ask("link", path)
         return self._host.link(path)
@@ -92,6 +96,8 @@ def answer(host: Host, name: str, *arguments: str) -> Any:
         return sha256_hex(repr(host.table.rows).encode("utf-8", "surrogateescape"))
     if name == "mount_max":
         return host.mount_max
+    if name == "identity":
+        return host.identity(*arguments)
     if name == "link":
         return host.link(*arguments)
     if name == "glob":

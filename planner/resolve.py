@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from mountplan.planner.attributes import change, contradiction
 from mountplan.planner.capabilities import NAMES as CAPABILITIES
 from mountplan.planner.contents import CGROUP2_FLAGS, FILLABLE, SINGLE, inside_of
+from mountplan.planner.devices import check_devices
 from mountplan.planner.draft import Context, Draft, FilesystemDraft, Space
 from mountplan.planner.errors import SpecError
 from mountplan.planner.host import Host
@@ -42,6 +43,7 @@ def resolve(spec: Spec, host: Host) -> Topology:
     for space in context.spaces:
         place_mounts(space, context)
     leave_out_unsupported(context)
+    check_devices(context)
     copy_bound_trees(context)
     make_mountpoints(context)
     _find_unused(context)

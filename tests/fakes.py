@@ -75,6 +75,9 @@ class FakeHost:
             raise LookupError("no such file or directory")
         return HostPath(canonical, cast(PathKind, kind), self._walks.end_of(canonical))
 
+    def identity(self, path: str) -> str:
+        return path  # no two of its paths are one file
+
     def link(self, path: str) -> str | None:
         kind = self._paths.get(path, "")
         return kind[3:] if kind.startswith("-> ") else None
