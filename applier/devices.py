@@ -9,8 +9,8 @@ from itertools import count
 
 from mountplan.applier import abi, syscalls
 from mountplan.applier.refusal import KernelRefusal, Occupied
+from mountplan.planner.attachments import Attachment, other_options, seen
 from mountplan.planner.mountinfo import parse_mountinfo
-from mountplan.planner.options import unproven_options
 
 _numbers = count()
 
@@ -68,11 +68,6 @@ def why_not_alike(mount: int, options: tuple[tuple[str, str | bool], ...], proc:
     here = next((row.mountpoint for row in rows.values() if row.device == own.device), "")
     if here:
         return Occupied(f'it is mounted already, at "{here}"', "bind from there, or unmount it there")
-    unproven = unproven_options(own.fstype, options, own.options)
-    if unproven:
-        asked = ", ".join(f"{name} = {value}" if isinstance(value, str) else name for name, value in unproven)
-        return Occupied(
-            f"it is mounted already, with the options {own.options}; whether it has these as well is not shown: {asked}",
-            "leave them out, as all mounts of a filesystem have the same ones, or unmount it where it is mounted",
-        )
-    return None
+    device = Attachment(own.source, own.device, writable=True, whole=True)
+    problem, remedy = other_options(seen(device, own, "elsewhere"), own.fstype, options)
+    return Occupied(problem, remedy) if problem else None

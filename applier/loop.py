@@ -17,7 +17,7 @@ from typing import NamedTuple
 from mountplan.applier import abi, syscalls
 from mountplan.applier.lingering import settled
 from mountplan.applier.refusal import KernelRefusal, Occupied
-from mountplan.planner.attachments import Attachment, Decision, decide, with_places
+from mountplan.planner.attachments import Attachment, Decision, decide, decide_below, with_places
 from mountplan.planner.table import MountTable
 
 
@@ -70,15 +70,16 @@ def _shared(image: os.stat_result, table: Callable[[], MountTable], read_only: b
         decision = settled(lambda: decision_about(image, table, read_only=read_only), lambda one: not one.problem)
         if decision.problem:
             raise Occupied(f"the image is in use: {decision.problem}", decision.remedy)
-        if not decision.share:
+        if decision.share is None:
             return "", -1
+        path = decision.share.device
         try:
-            device = os.open(decision.share, os.O_RDONLY | os.O_CLOEXEC)
+            device = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise KernelRefusal(error.errno or 0, f"open({decision.share})") from None
+            raise KernelRefusal(error.errno or 0, f"open({path})") from None
         # Now that it is open it does not free itself any more. It may have done so before, and be over another file.
-        if _attachment(device, decision.share, image) is not None:
-            return decision.share, device
+        if _attachment(device, path, image) is not None:
+            return path, device
         os.close(device)
 
 
@@ -150,14 +151,12 @@ def _claim(image: int, read_only: bool, table: Callable[[], MountTable], number:
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise
-        one = Attachment("the device", f"{os.major(number)}:{os.minor(number)}", writable=True, whole=True)
-        (one,) = with_places((one,), table())
-        decision = decide((one,), read_only=read_only)
-        if decision.problem or decision.share:
-            raise Occupied(
-                f"the block device is in use: {decision.problem or 'mounted elsewhere, or a part of another device'}",
-                decision.remedy or "`lsblk` and `findmnt -A` tell who has it",
-            ) from None
+        one = Attachment(
+            os.readlink(f"/proc/self/fd/{image}"), f"{os.major(number)}:{os.minor(number)}", writable=True, whole=True
+        )
+        decision = decide_below(*with_places((one,), table()), read_only=read_only)
+        if decision.problem:
+            raise Occupied(f"the image is in use: {decision.problem}", decision.remedy) from None
     return 0 if read_only else os.O_EXCL
 
 

@@ -76,7 +76,7 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     ("make_filesystem", E.EINVAL): ("the filesystem does not take an option or its value", "correct options"),
     ("make_filesystem", E.EBUSY): (
         "the device is in use, and not as this mount would use it",
-        "`lsblk` and `findmnt -A` tell who has it: what is mounted for writing cannot be mounted with ro, nor what is LVM's",
+        "`lsblk` and `findmnt -A` tell who has it; what is mounted for writing cannot be mounted with ro as well",
     ),
     ("make_overlay", E.EBUSY): (
         "another overlay has its upper or work directory",

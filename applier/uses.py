@@ -11,7 +11,7 @@ from mountplan.applier.lingering import settled
 from mountplan.applier.loop import attached_to
 from mountplan.applier.observe import observe
 from mountplan.applier.overlay import is_in_use
-from mountplan.planner.attachments import Attachment, Decision, decide, mount_of, state_of, with_places
+from mountplan.planner.attachments import Attachment, Decision, decide, decide_below, mount_of, seen, with_places
 from mountplan.planner.table import MountRow, MountTable
 
 
@@ -35,16 +35,13 @@ class LiveUses:
             found = os.stat(path)
         except OSError:
             return Decision()
-        return settled(
-            lambda: decide(self._placed(self._attached(found)), read_only=read_only), lambda one: not one.problem
-        )
+        return settled(lambda: self._decision(path, found, read_only), lambda one: not one.problem)
 
-    def _attached(self, found: os.stat_result) -> tuple[Attachment, ...]:
+    def _decision(self, path: str, found: os.stat_result, read_only: bool) -> Decision:
         attached = attached_to(found)
-        if attached or not stat.S_ISBLK(found.st_mode):
-            return attached
-        one = self._mounted("the device itself", found.st_rdev)
-        return (one,) if one is not None else ()
+        if not attached and (one := self.device(path)) is not None:
+            return decide_below(one, read_only=read_only)
+        return decide(self._placed(attached), read_only=read_only)
 
     def device(self, path: str) -> Attachment | None:
         try:
@@ -64,7 +61,7 @@ class LiveUses:
 
     def _found_elsewhere(self, one: Attachment) -> Attachment:
         who, row = self._first(lambda table: mount_of(one, table))
-        return one if row is None else one._replace(state=state_of(row), where=f'{who} has it at "{row.mountpoint}"')
+        return one if row is None else seen(one, row, f'{who} has it at "{row.mountpoint}"')
 
     def _first(self, look: Callable[[MountTable], MountRow | None]) -> tuple[str, MountRow | None]:
         for who, table in self._elsewhere:
@@ -91,9 +88,9 @@ class LiveUses:
 
         row = names_it(self._here)
         if row is not None:
-            return f'at "{row.mountpoint}", by its name'
+            return f'the one at "{row.mountpoint}"'
         who, row = self._first(names_it)
-        return f'of {who} at "{row.mountpoint}", by its name' if row is not None else ""
+        return f'that of {who} at "{row.mountpoint}"' if row is not None else ""
 
 
 def _words(name: str) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from mountplan.planner.errors import Mistake
+from mountplan.planner.options import Pairs, unproven_options
 from mountplan.planner.plan import Plan
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.steps import AttachImage, MakeFilesystem, MakeOverlay
@@ -24,15 +25,15 @@ from mountplan.planner.table import MountRow, MountTable
 READ_ONLY_TYPES = frozenset({"squashfs", "erofs", "cramfs", "romfs"})
 
 
-TAKEN_LAYER = "give each overlay directories of its own, or end the other one first"
+TAKEN_LAYER = "give each overlay directories of its own, or end the other one first (umount, mountplan rm)"
 
 
 class Attachment(NamedTuple):
     """One way in which an image or a block device is in use: by a loop device over it, or by a mount of it.
 
     `writable` and `whole` (from its first byte to its last) are about `device`. `state` is "rw" or "ro" if a superblock
-    of it is known, and says whether that is written to; `where` tells in words who has that. `here` is its mountpoint
-    in the namespace of whoever asks, if there is one.
+    of it is known, and says whether that is written to; `options` are its own, as mountinfo shows them, and `where`
+    tells in words who has it. `here` is its mountpoint in the namespace of whoever asks, if there is one.
     """
 
     device: str
@@ -40,6 +41,7 @@ class Attachment(NamedTuple):
     writable: bool
     whole: bool
     state: str = ""
+    options: str = ""
     where: str = ""
     here: str = ""
 
@@ -55,7 +57,7 @@ class Attachment(NamedTuple):
 class Decision(NamedTuple):
     """What to do about an image: a loop device of its own, or the one to `share`, or nothing because of `problem`."""
 
-    share: str = ""
+    share: Attachment | None = None
     problem: str = ""
     remedy: str = ""
 
@@ -68,8 +70,8 @@ def decide(attached: Iterable[Attachment], *, read_only: bool) -> Decision:
     for one in others:
         problem, remedy = _problem(one, read_only, len(others))
         if problem:
-            return Decision("", problem, remedy)
-    return Decision(others[0].device) if others else Decision()
+            return Decision(None, problem, remedy)
+    return Decision(others[0]) if others else Decision()
 
 
 def _problem(one: Attachment, read_only: bool, count: int) -> tuple[str, str]:
@@ -87,6 +89,16 @@ def _problem(one: Attachment, read_only: bool, count: int) -> tuple[str, str]:
     if count > 1:
         return f"it is attached more than once already ({one}, for one)", "let it go there first: losetup -d, or umount"
     return "", ""
+
+
+def decide_below(one: Attachment, *, read_only: bool) -> Decision:
+    """The same for a block device that is to be the image of a loop device, and that something else has for itself."""
+    if read_only and one.state == "ro":
+        return Decision()
+    if one.here:
+        return Decision(None, f"it is mounted itself already ({one})", _take_part(one, read_only))
+    who = f"it is mounted itself already ({one})" if one.where else "it is mounted itself, or a part of something else"
+    return Decision(None, who, "write source = ... instead of image = ..., or let it go there: `lsblk` tells more")
 
 
 def _take_part(one: Attachment, read_only: bool) -> str:
@@ -107,9 +119,13 @@ def with_places(attached: Iterable[Attachment], table: MountTable) -> tuple[Atta
 
 
 def _with_place(one: Attachment, row: MountRow | None) -> Attachment:
-    if row is None:
-        return one
-    return one._replace(state=state_of(row), where=f'at "{row.mountpoint}"', here=row.mountpoint)
+    return one if row is None else seen(one, row, f'at "{row.mountpoint}"')._replace(here=row.mountpoint)
+
+
+def seen(one: Attachment, row: MountRow, where: str) -> Attachment:
+    """The same, with what a mount of it tells; `where` that is, in words."""
+    state = "ro" if "ro" in row.options.split(",") or row.fstype in READ_ONLY_TYPES else "rw"
+    return one._replace(state=state, options=row.options, where=where)
 
 
 def mount_of(one: Attachment, table: MountTable) -> MountRow | None:
@@ -121,11 +137,6 @@ def mount_of(one: Attachment, table: MountTable) -> MountRow | None:
         row for row in table.rows if row.device == one.number or (row.fstype == "btrfs" and row.source == one.device)
     ]
     return min(found, key=lambda row: row.root != "/", default=None)
-
-
-def state_of(row: MountRow) -> str:
-    """ "ro" or "rw": of the superblock, which may be written to through another mount of it."""
-    return "ro" if "ro" in row.options.split(",") or row.fstype in READ_ONLY_TYPES else "rw"
 
 
 class Uses(Protocol):
@@ -140,8 +151,8 @@ class Uses(Protocol):
         ...
 
     def layer(self, path: str) -> str | None:
-        """Who has the directory as upper or work directory of an overlay, in words, "" if that is not known; None if
-        nobody has it.
+        """Which overlay has the directory as its upper or work directory, in words, "" if that is not known; None if
+        none has it.
         """
         ...
 
@@ -165,30 +176,46 @@ def _obstacles(plan: Plan, uses: Uses) -> Iterator[tuple[str, str, str, str]]:
     for step in plan.steps:
         if isinstance(step, AttachImage):
             decision = uses.image(step.image, read_only=step.read_only)
-            if decision.problem:
-                yield f"{step.origin}.image", f'"{step.image}" is in use', decision.problem, decision.remedy
+            problem, remedy = decision.problem, decision.remedy
+            if decision.share is not None:
+                problem, remedy = other_options(decision.share, step.fstype, step.options)
+            if problem:
+                yield f"{step.origin}.image", f'"{step.image}" is in use', problem, remedy
         elif isinstance(step, MakeFilesystem) and step.source.startswith("/"):
-            problem, remedy = _device_in_use(uses.device(step.source), ("ro", True) in step.options)
+            problem, remedy = _device_in_use(uses.device(step.source), step)
             if problem:
                 yield f"{step.origin}.source", f'"{step.source}" is in use', problem, remedy
         elif isinstance(step, MakeOverlay):
             for name, layer in (("upper", step.upper), ("work", step.work)):
                 who = uses.layer(layer.path) if layer is not None and not layer.filesystem else None
                 if layer is not None and who is not None:
-                    problem = f"another overlay has it{who and ' '}{who}"
+                    problem = f"another overlay has it{who and ', by its name '}{who}"
                     yield f"{step.origin}.{name}", f'"{layer.path}" is in use', problem, TAKEN_LAYER
 
 
-def _device_in_use(one: Attachment | None, read_only: bool) -> tuple[str, str]:
+def _device_in_use(one: Attachment | None, step: MakeFilesystem) -> tuple[str, str]:
     if one is None:
         return "", ""
+    read_only = ("ro", True) in step.options
     if one.here:
         return f"it is mounted already ({one})", _take_part(one, read_only)
     if read_only and one.state == "rw":
         return _written(one)
-    if not read_only and one.state == "ro":
+    if not read_only and one.state == "ro" and step.fstype not in READ_ONLY_TYPES:
         return (
             f"it is mounted with ro already ({one}), and this mount would write to it",
             "write options = { ro = true }, or unmount it there",
         )
-    return "", ""
+    return other_options(one, step.fstype, step.options)
+
+
+def other_options(one: Attachment, fstype: str, asked: Pairs) -> tuple[str, str]:
+    """The problem and the remedy, if the superblock that would be shared does not show what is asked for."""
+    unproven = unproven_options(fstype, asked, one.options) if one.options else ()
+    if not unproven:
+        return "", ""
+    words = ", ".join(f"{name} = {value}" if isinstance(value, str) else name for name, value in unproven)
+    return (
+        f"it is mounted already ({one}) with the options {one.options}, and does not show these: {words}",
+        "leave them out, since all mounts of it have the same ones, or unmount it there",
+    )

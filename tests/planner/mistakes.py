@@ -47,6 +47,10 @@ def tmpfs(target: str, words: str = "") -> str:
     return f'[[mount]]\ntarget = "{target}"\ntype = "tmpfs"\n{words}\n'
 
 
+def image(target: str, words: str = "") -> str:
+    return f'[[mount]]\ntarget = "{target}"\ntype = "ext4"\nimage = "/img"\n{words}\n'
+
+
 def bind(target: str, source: str, words: str = "") -> str:
     return f'[[mount]]\ntarget = "{target}"\nbind = {source}\n{words}\n'
 
