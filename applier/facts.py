@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mountplan.applier.observe import observe
-from mountplan.planner.host import MOUNT_MAX, HostPath, PathKind
+from mountplan.planner.host import BLOCK, MOUNT_MAX, HostPath, PathKind
 from mountplan.planner.table import MountTable, Walks
 
 _KINDS: dict[int, PathKind] = {
@@ -100,7 +100,7 @@ class LiveHost:
         except OSError:
             return ""
         if stat.S_ISBLK(found.st_mode):
-            return f"block {os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
+            return f"{BLOCK}{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
         return f"{os.major(found.st_dev)}:{os.minor(found.st_dev)} {found.st_ino}"
 
     def link(self, path: str) -> str | None:

@@ -28,6 +28,11 @@ READ_ONLY_TYPES = frozenset({"squashfs", "erofs", "cramfs", "romfs"})
 TAKEN_LAYER = "give each overlay directories of its own, or end the other one first (umount, mountplan rm)"
 
 
+def only_reads(fstype: str, options: Pairs) -> bool:
+    """True if a filesystem with these options never writes to its device, so that this may be opened read-only."""
+    return ("ro", True) in options or fstype in READ_ONLY_TYPES
+
+
 class Attachment(NamedTuple):
     """One way in which an image or a block device is in use: by a loop device over it, or by a mount of it.
 

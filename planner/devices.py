@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from mountplan.planner.attachments import READ_ONLY_TYPES
+from mountplan.planner.attachments import only_reads
 from mountplan.planner.draft import Context, FilesystemDraft
+from mountplan.planner.host import BLOCK
 from mountplan.planner.topology import Filesystem
 
 
@@ -18,9 +19,9 @@ def check_devices(context: Context) -> None:
     written: set[str] = set()
     for filesystem, path in users:
         identity = context.host.identity(path)
-        if not identity:
-            continue
-        reads = bool(filesystem.fixed.image) and _only_reads(filesystem.fixed)
+        if not identity or not (filesystem.fixed.image or identity.startswith(BLOCK)):
+            continue  # what a source names need not be a file: that of a network filesystem is not
+        reads = bool(filesystem.fixed.image) and only_reads(filesystem.fixed.fstype, filesystem.fixed.options)
         if identity not in first:
             first[identity] = filesystem
         elif not reads or identity in written:
@@ -36,10 +37,6 @@ def _path(fixed: Filesystem) -> str:
     return fixed.source if fixed.inside == "opaque" and not fixed.layers and fixed.source.startswith("/") else ""
 
 
-def _only_reads(fixed: Filesystem) -> bool:
-    return ("ro", True) in fixed.options or fixed.fstype in READ_ONLY_TYPES
-
-
 def _tell(filesystem: FilesystemDraft, path: str, other: FilesystemDraft, context: Context) -> None:
     field = "image" if filesystem.fixed.image else "source"
     mount = other.mounts[0].spec.id if other.mounts else None
@@ -48,5 +45,5 @@ def _tell(filesystem: FilesystemDraft, path: str, other: FilesystemDraft, contex
         remedy += f", with an id on {other.fixed.origin}"
     if filesystem.fixed.image and other.fixed.image:
         remedy += ", or options = { ro = true } on each of them"
-    what = f'"{path}" is what {other.fixed.origin} mounts already; both would be damaged'
+    what = f'"{path}" is what {other.fixed.origin} mounts already; what is written to can be mounted once only'
     context.mistakes.add(f"{filesystem.fixed.origin}.{field}", what, remedy)

@@ -13,6 +13,7 @@ from mountplan.planner.record import NamedTuple
 from mountplan.planner.table import MountRow, MountTable
 
 MOUNT_MAX = 100_000  # fs.mount-max as kernels come
+BLOCK = "block "  # how the identity of a block device begins
 PathKind = Literal["file", "directory", "symlink", "fifo", "char", "block", "socket"]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from mountplan.applier.refusal import KernelRefusal
-from mountplan.planner.host import HostPath, PathKind
+from mountplan.planner.host import BLOCK, HostPath, PathKind
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.steps import MakeNode
 from mountplan.planner.table import MountRow, MountTable, Walks
@@ -76,7 +76,9 @@ class FakeHost:
         return HostPath(canonical, cast(PathKind, kind), self._walks.end_of(canonical))
 
     def identity(self, path: str) -> str:
-        return path  # no two of its paths are one file
+        """No two of its paths are one file."""
+        kind = self._paths.get(path, "")
+        return f"{BLOCK}{path}" if kind == "block" else path if kind else ""
 
     def link(self, path: str) -> str | None:
         kind = self._paths.get(path, "")

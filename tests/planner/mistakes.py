@@ -24,6 +24,7 @@ HOST = FakeHost(
         **{f"/data/l{number}": "directory" for number in range(501)},
         "/other": "directory",
         "/img": "file",
+        "/dev/vdb": "block",
     },
     (
         host_mount(2, 1, "/srv/shared", shared=7),
