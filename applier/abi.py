@@ -49,6 +49,7 @@ FSCONFIG_SET_STRING = 1
 FSCONFIG_SET_FD = 5
 FSCONFIG_CMD_CREATE = 6
 FSCONFIG_CMD_RECONFIGURE = 7
+FSCONFIG_CMD_CREATE_EXCL = 8  # Linux 6.6
 MOUNT_ATTR_NOSUID = 0x2
 MOUNT_ATTR_NODEV = 0x4
 MOUNT_ATTR_NOEXEC = 0x8
@@ -161,7 +162,10 @@ SOCK_CLOEXEC = 0o2000000
 # linux/loop.h
 LOOP_CONFIGURE = 0x4C0A
 LOOP_GET_STATUS64 = 0x4C05
-LOOP_INFO64_SIZE = 232  # struct loop_info64, which begins with the device and the inode of the backing file
+LOOP_INFO64_SIZE = 232
+# How struct loop_info64 begins: device, inode and, of a block device, its number (rdev) of the backing file; offset,
+# size limit (0 if none), number of the loop device, two fields of no use any more, flags.
+LOOP_INFO64 = "=5Q 4I"
 LOOP_CTL_GET_FREE = 0x4C82
 LO_FLAGS_READ_ONLY = 1
 LO_FLAGS_AUTOCLEAR = 4

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mountplan.applier.observe import observe
-from mountplan.planner.host import MOUNT_MAX, HostPath, PathKind
+from mountplan.planner.host import BLOCK, MOUNT_MAX, HostPath, PathKind
 from mountplan.planner.table import MountTable, Walks
 
 _KINDS: dict[int, PathKind] = {
@@ -148,6 +148,16 @@ class LiveHost:
             mount = self._walks.end_of(canonical)
             found = self._seen[path] = HostPath(canonical, _KINDS[stat.S_IFMT(mode)], mount)
         return found
+
+    def identity(self, path: str) -> str:
+        try:
+            with asking(f"the host path {path!r}"):
+                found = os.stat(path)
+        except OSError:
+            return ""
+        if stat.S_ISBLK(found.st_mode):
+            return f"{BLOCK}{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
+        return f"{os.major(found.st_dev)}:{os.minor(found.st_dev)} {found.st_ino}"
 
     def link(self, path: str) -> str | None:
         try:

@@ -18,7 +18,7 @@ from mountplan.applier.channel import Sender
 from mountplan.applier.command import Inherited, Start, become
 from mountplan.applier.execute import StepFailed, execute
 from mountplan.applier.kernel import LinuxKernel
-from mountplan.applier.refusal import call_of, explain
+from mountplan.applier.refusal import Occupied, call_of, explain
 from mountplan.planner.errors import CommandNotStarted
 from mountplan.planner.plan import Plan
 
@@ -147,7 +147,8 @@ def _build(plan: Plan, sender: Sender, leash: int, rootless: Rootless, only_try:
     except StepFailed as failed:
         cause = failed.cause
         log = getattr(cause, "log", ())
-        words = (str(failed.index), str(cause.errno or 0), getattr(cause, "syscall", ""), *log)
+        told = (cause.meaning, cause.remedy) if isinstance(cause, Occupied) else ("", "")
+        words = (str(failed.index), str(cause.errno or 0), getattr(cause, "syscall", ""), *told, *log)
         sender.send(channel.REFUSED, "\0".join(words).encode("utf-8", "surrogateescape"))
         return False
     for one in kernel.finished:

@@ -10,13 +10,16 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from mountplan.applier import abi, syscalls
-from mountplan.applier.refusal import KernelRefusal
+from mountplan.applier.refusal import KernelRefusal, Occupied
+from mountplan.planner.mountinfo import parse_mountinfo
 from mountplan.planner.record import NamedTuple
+from mountplan.planner.table import MountTable
 
 if TYPE_CHECKING:
     from mountplan.applier.overlay import CollectedLayers
@@ -107,6 +110,7 @@ class LinuxKernel:
         self._limit = (0, 0)  # of open files, as it was before lift_limit()
         self._single_layers: bool | None = None  # whether overlays take their layers one by one; None: not tried yet
         self._collected: dict[int, CollectedLayers] = {}  # the overlays under way that do not
+        self._locked: list[int] = []  # upper directories of the overlay under way
 
     def unshare_mounts(self) -> None:
         """unshare(2) a mount namespace. Without the right to it, in a user namespace, if there is a way into one."""
@@ -143,15 +147,53 @@ class LinuxKernel:
         return syscalls.openat2(dirfd, os.fsencode(path) or b".", os.O_PATH, resolve)
 
     def new_filesystem(self, fstype: str, source: str, options: Options) -> int:
+        if source.startswith("/"):
+            from mountplan.applier.devices import is_block_device
+
+            if is_block_device(source):
+                return self._on_device(fstype, source, options)
+        with self._context(fstype, source, options) as context:
+            return self._create(context)
+
+    @contextmanager
+    def _context(self, fstype: str, source: str, options: Options) -> Iterator[int]:
         context = syscalls.fsopen(fstype.encode())
         try:
             if source:
                 encoded = source.encode(_ENCODING, _ERRORS)
                 syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, b"source", encoded, 0)
             self._configure(context, options)
-            return self._create(context)
+            yield context
         finally:
             os.close(context)
+
+    def _on_device(self, fstype: str, device: str, options: Options) -> int:
+        """The filesystem on a block device. If it is mounted elsewhere, the superblock is the same.
+
+        The kernel does not look at our options then. Raises Occupied unless they are those that it has.
+        """
+        from mountplan.applier.devices import create_alone, why_not_alike
+        from mountplan.applier.lingering import settled
+
+        def attempt() -> int | Occupied:
+            with self._context(fstype, device, options) as context:
+                if create_alone(context, device):
+                    return syscalls.fsmount(context, 0)
+            with self._context(fstype, device, options) as context:
+                shown = self._create(context)
+            try:
+                problem = why_not_alike(shown, options, self._proc)
+            finally:
+                os.close(shown)
+            if problem is not None:
+                return problem
+            with self._context(fstype, device, options) as context:
+                return self._create(context)
+
+        found = settled(attempt, lambda one: isinstance(one, int))
+        if isinstance(found, Occupied):
+            raise found
+        return found
 
     def _configure(self, context: int, options: Options) -> None:
         for key, value in options:
@@ -168,8 +210,17 @@ class LinuxKernel:
     def new_image(self, fstype: str, image: int, options: Options, *, read_only: bool) -> int:
         from mountplan.applier.loop import loop_device
 
-        with loop_device(image, read_only=read_only) as device:
-            return self.new_filesystem(fstype, device, options)
+        if read_only and ("ro", True) not in options:
+            options = (*options, ("ro", True))  # the kernel does not mount a read-only device without it
+        with loop_device(image, read_only=read_only, table=self._table) as device:
+            if device.shared:
+                return self._on_device(fstype, device.path, options)
+            with self._context(fstype, device.path, options) as context:
+                return self._create(context)
+
+    def _table(self) -> MountTable:
+        with open(os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc), "rb") as file:
+            return parse_mountinfo(file.read())
 
     def new_overlay(self, source: str, options: Options) -> int:
         """A context for an overlay; it gets its directories one by one, so that few descriptors are open at once."""
@@ -192,17 +243,35 @@ class LinuxKernel:
         """Add a directory to a context. `name` is its path in the yard if nobody else can change what that leads to."""
         from mountplan.applier.overlay import add_layer
 
+        if key in ("upperdir", "workdir") and not name:
+            self._claim_layer(key, directory)
         if overlay in self._collected:
             self._collected[overlay].add(key, directory, name)
         else:
             add_layer(overlay, key, directory, name, self._proc)
 
+    def _claim_layer(self, key: str, directory: int) -> None:
+        """Raise Occupied if another overlay has the directory, and keep other builds from asking until ours is made."""
+        from mountplan.applier.lingering import settled
+        from mountplan.applier.overlay import is_in_use, locked
+        from mountplan.planner.attachments import TAKEN_LAYER
+
+        if key == "upperdir":
+            self._locked.append(locked(directory))
+        if settled(lambda: is_in_use(directory), lambda used: not used):
+            path = os.readlink(f"self/fd/{directory}", dir_fd=self._proc)
+            raise Occupied(f'another overlay has "{path}" as its upper or work directory', TAKEN_LAYER)
+
     def mount_overlay(self, overlay: int) -> int:
         collected = self._collected.pop(overlay, None)
-        if collected is None:
-            return self._create(overlay)
-        with collected.configured(overlay):
-            return self._create(overlay)
+        try:
+            if collected is None:
+                return self._create(overlay)
+            with collected.configured(overlay):
+                return self._create(overlay)
+        finally:
+            while self._locked:
+                os.close(self._locked.pop())
 
     def make_read_only(self, mount: int) -> None:
         context = syscalls.fspick(mount)
@@ -377,7 +446,6 @@ def _make_bindable() -> None:
         text = file.read()
     if b" unbindable" not in text:
         return
-    from mountplan.planner.mountinfo import parse_mountinfo
 
     for row in parse_mountinfo(text).rows:
         path = os.fsencode(row.mountpoint)

@@ -378,9 +378,10 @@ def _crashed(payload: bytes) -> RuntimeError:
 
 
 def _refused(plan: Plan, payload: bytes, rootless: Rootless) -> StepRefused:
-    index, number, syscall, *log = payload.decode("utf-8", "surrogateescape").split("\0")
+    index, number, syscall, meaning, remedy, *log = payload.decode("utf-8", "surrogateescape").split("\0")
     step = plan.steps[int(index)]
-    meaning, remedy = explain(step.kind, int(number), syscall)
+    if not meaning:
+        meaning, remedy = explain(step.kind, int(number), syscall)
     if rootless == "never" and step.kind == "unshare_namespace" and int(number) == errno.EPERM:
         meaning, remedy = "this user may not create a mount namespace", NEVER
     return StepRefused(

@@ -14,7 +14,9 @@ there are numbers of descriptors instead, walked from /proc/self/fd.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -94,6 +96,38 @@ def _rooted_in_yard() -> Iterator[None]:
         os.fchdir(here)
         os.close(root)
         os.close(here)
+
+
+def is_in_use(directory: int) -> bool:
+    """True if a directory is the upper or work directory of an overlay, in whichever namespace; nothing is changed.
+
+    The kernel marks both in memory (ovl_inuse_trylock in fs/overlayfs/util.c), and with index=on it answers EBUSY where
+    it meets the mark. So an overlay is asked for with the directory as its upper one. Should that be free, the kernel
+    gets to the work directory, which may not be the same (EINVAL), before it has written anything. It tells its log.
+    False if this user may have no overlay.
+    """
+    path = b"/proc/self/fd/%d" % directory
+    try:
+        context = syscalls.fsopen(b"overlay")
+    except KernelRefusal:
+        return False
+    try:
+        for key in (b"lowerdir", b"upperdir", b"workdir"):
+            syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, key, path, 0)
+        syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, b"index", b"on", 0)
+        syscalls.fsconfig(context, abi.FSCONFIG_CMD_CREATE, None, None, 0)
+    except KernelRefusal as refusal:
+        return refusal.errno == errno.EBUSY
+    finally:
+        os.close(context)
+    return False
+
+
+def locked(directory: int) -> int:
+    """A descriptor with which a directory is locked (flock(2)), against other builds of ours, until it is closed."""
+    fd = syscalls.open_again(directory, os.O_RDONLY, stat.S_IFDIR)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    return fd
 
 
 def takes_single_layers() -> bool:

@@ -18,6 +18,15 @@ class KernelRefusal(OSError):
         self.log = log
 
 
+class Occupied(KernelRefusal):
+    """We say no, since the kernel would not: what a step is to have for itself is in use. Both texts are for people."""
+
+    def __init__(self, meaning: str, remedy: str) -> None:
+        super().__init__(E.EBUSY, "")
+        self.meaning = meaning
+        self.remedy = remedy
+
+
 _ALLOW_USERNS = (
     "run it as root, or allow user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, "
     "kernel.apparmor_restrict_unprivileged_userns)"
@@ -65,6 +74,14 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         "run it as root; in a user namespace only tmpfs, proc, sysfs, devpts, mqueue, cgroup2, overlay and fuse can be",
     ),
     ("make_filesystem", E.EINVAL): ("the filesystem does not take an option or its value", "correct options"),
+    ("make_filesystem", E.EBUSY): (
+        "the device is in use, and not as this mount would use it",
+        "`lsblk` and `findmnt -A` tell who has it; what is mounted for writing cannot be mounted with ro as well",
+    ),
+    ("make_overlay", E.EBUSY): (
+        "another overlay has its upper or work directory",
+        "give each overlay directories of its own, or end the other one first",
+    ),
     ("make_overlay", E.EINVAL): (
         "the overlay does not take these layers or options",
         "a layer may not be an upper or work directory of another overlay; upper and work need a filesystem with xattr",
@@ -76,6 +93,10 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     ("attach_image", E.EINVAL): (
         "the image does not hold a filesystem of this type, or does not take an option",
         "check type and image (file IMAGE tells what it is)",
+    ),
+    ("attach_image", E.EBUSY): (
+        "the image is in use, and not as this mount would use it",
+        "where it is mounted without ro, it cannot be mounted with it: `losetup -a` and `findmnt -A` tell who has it",
     ),
     ("attach_image", E.ENOENT): (
         "there is no loop device",

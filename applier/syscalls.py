@@ -113,6 +113,21 @@ def fsconfig(context: int, command: int, key: bytes | None, value: bytes | None,
         )
 
 
+def create_exclusively(context: int) -> bool:
+    """fsconfig(2) with FSCONFIG_CMD_CREATE_EXCL, Linux 6.6: make the superblock, if it is surely a new one.
+
+    False if that cannot be asked of this kernel or filesystem; then nothing has happened, and FSCONFIG_CMD_CREATE may
+    follow. Raises KernelRefusal with EBUSY where there is such a superblock already: the context is of no use then.
+    """
+    try:
+        fsconfig(context, abi.FSCONFIG_CMD_CREATE_EXCL, None, None, 0)
+    except KernelRefusal as refusal:
+        if refusal.errno == errno.EOPNOTSUPP:  # before 6.6, and of filesystems that parse their options at the end
+            return False
+        raise
+    return True
+
+
 def said_by(context: int) -> tuple[str, ...]:
     """The messages that wait in a filesystem context, without their kind ("e ", "w ", "i ")."""
     lines: list[str] = []

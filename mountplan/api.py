@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from mountplan.applier.report import TIMEOUT
 from mountplan.collector import without_collector
-from mountplan.planner.errors import Mistake, NotAllowed, NotGranted, PlanRefused, SpecError
+from mountplan.planner.errors import InUse, Mistake, NotAllowed, NotGranted, PlanRefused, SpecError
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.table import MountTable
 
@@ -66,26 +66,34 @@ def check(data: bytes, file: str, host: Host | None = None, *, rootless: Rootles
 
     With `rootless`, a spec without mistakes is tried as well: see try_out, and what that raises.
     """
+    return check_and_plan(data, file, host, rootless=rootless)[1]
+
+
+@without_collector
+def check_and_plan(
+    data: bytes, file: str, host: Host | None = None, *, rootless: Rootless | None = None
+) -> tuple[Plan | None, tuple[Mistake, ...]]:
+    """check(), for those who go on with the plan: None if there are mistakes."""
     from mountplan.planner.spec import all_mistakes, parse_spec_leniently
 
     spec, mistakes = parse_spec_leniently(data, file)
     if spec is None:
-        return mistakes
+        return None, mistakes
     try:
         made = plan(spec, host)
         foresee(made, host)
     except SpecError as error:
-        return all_mistakes(spec, mistakes, error.mistakes)
+        return None, all_mistakes(spec, mistakes, error.mistakes)
     except PlanRefused:
         if not mistakes:
             raise
-        return mistakes
+        return None, mistakes
     if rootless is not None and not mistakes:
         try:
             try_out(made, rootless=rootless)
         except NotAllowed as error:
             raise NotAllowed(tuple(one._replace(ref=spec.ref(one.ref.key)) for one in error.mistakes)) from None
-    return mistakes
+    return None if mistakes else made, mistakes
 
 
 def try_out(plan: Plan, *, rootless: Rootless = "auto") -> None:
@@ -199,6 +207,21 @@ def classic(plan: Plan, host: Host | None = None) -> Classic:
     return classic_way(plan, predict_tables(plan, table), table)
 
 
+def in_use(plan: Plan) -> tuple[Mistake, ...]:
+    """What `plan` needs for itself (images, block devices, overlays' directories) and others have at this moment.
+
+    Each with who has it, and what to do; () if nothing stands in the way, as far as this user may know.
+    """
+    from mountplan.planner.attachments import asks_of_others
+
+    if not asks_of_others(plan):
+        return ()
+    from mountplan.applier.uses import LiveUses
+    from mountplan.planner.attachments import obstacles
+
+    return obstacles(plan, LiveUses())
+
+
 def check_mount_count(plan: Plan, max_mounts: int | None = None) -> None:
     """Raises PlanRefused if building `plan` takes more mounts at once than fs.mount-max or `max_mounts` allows.
 
@@ -253,6 +276,9 @@ def _build_verified(
 ) -> tuple[Built, tuple[tuple[str, MountTable], ...]]:
     from mountplan.applier.namespaces import build
 
+    others = in_use(plan)
+    if others:
+        raise InUse(others)
     built = build(plan, reporter, plan.run.unshare, rootless, timeout)
     try:
         tables, drift = read_back(plan, built)

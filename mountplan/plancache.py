@@ -83,6 +83,10 @@ class AskedHost:
         self._ask("look", path)
         return self._host.look(path)
 
+    def identity(self, path: str) -> str:
+        self._ask("identity", path)
+        return self._host.identity(path)
+
     def link(self, path: str) -> str | None:
         self._ask("link", path)
         return self._host.link(path)
@@ -105,6 +109,8 @@ def answer(host: Host, name: str, *arguments: str) -> Any:
         return host.argument_max
     if name == "knows_filesystem":
         return host.knows_filesystem(*arguments)
+    if name == "identity":
+        return host.identity(*arguments)
     if name == "link":
         return host.link(*arguments)
     if name == "glob":

@@ -7,6 +7,7 @@
     |-- SubjectError       nobody can tell what is to be looked at                     (exit status 2)
     |-- PlanRefused        the spec is well written, but cannot come out as written      (exit status 1)
     |-- NotAllowed         the kernel would say no to some of it; nothing was carried out (exit status 3)
+    |-- InUse              others have what a plan needs for itself; nothing was touched (exit status 3)
     |-- StepRefused        the kernel said no to a step                                  (exit status 3)
     |-- NotGranted         everything was carried out, but what stands there is different (exit status 3)
     |-- NamespaceRefused   the kernel would not give a process or a namespace to build in  (exit status 3)
@@ -113,6 +114,20 @@ class NotAllowed(MountplanError):
 
     exit_status = 3
     code = "not-allowed"
+
+    def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
+        self.mistakes = mistakes
+        super().__init__("\n".join(str(mistake) for mistake in mistakes))
+
+
+class InUse(MountplanError):
+    """An image, a block device or an overlay's directory is in use, in a way that does not go with the plan.
+
+    `mistakes` says of each who has it, in the order of the steps. Nothing was carried out.
+    """
+
+    exit_status = 3
+    code = "in-use"
 
     def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
         self.mistakes = mistakes

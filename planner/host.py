@@ -14,6 +14,7 @@ from mountplan.planner.record import NamedTuple
 from mountplan.planner.table import MountRow, MountTable
 
 MOUNT_MAX = 100_000  # fs.mount-max as kernels come
+BLOCK = "block "  # how the identity of a block device begins
 PathKind = Literal["file", "directory", "symlink", "fifo", "char", "block", "socket"]
 
 
@@ -56,6 +57,12 @@ class Host(Protocol):
         """
         ...
 
+    def identity(self, path: str) -> str:
+        """What tells whether two canonical paths lead to one file, or to one device: hard links do, and device nodes
+        with the same number. "" if there is nothing.
+        """
+        ...
+
     def link(self, path: str) -> str | None:
         """Where the symlink at `path` points, or None if there is no symlink; nothing is followed but its parents."""
         ...
@@ -87,6 +94,9 @@ class NoHost:
 
     def look(self, path: str) -> HostPath:
         raise LookupError("host paths are not looked up here")
+
+    def identity(self, path: str) -> str:
+        return ""
 
     def link(self, path: str) -> str | None:
         return None

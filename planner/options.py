@@ -91,6 +91,16 @@ def differing_options(fstype: str, asked: Pairs, shown: str) -> list[tuple[str, 
     return differences
 
 
+def unproven_options(fstype: str, asked: Pairs, shown: str) -> Pairs:
+    """The options of `asked` that a superblock does not show: it may have them, or not.
+
+    For one that was there before it was asked for them; a new one has refused them, or has them.
+    """
+    there = _shown(shown)
+    differing = {name for name, _, _ in differing_options(fstype, asked, shown)}
+    return tuple((name, value) for name, value in asked if name in differing or name not in there)
+
+
 def differing_asked(fstype: str, asked: Pairs, other: Pairs) -> list[tuple[str, str, str]]:
     """(name, asked, other) of every option that two specs do not ask for alike; in whatever form they write it."""
     defaults = _DEFAULTS.get(fstype, {})

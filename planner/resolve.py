@@ -9,6 +9,7 @@ import posixpath
 
 from mountplan.planner.attributes import change, contradiction
 from mountplan.planner.contents import CGROUP2_FLAGS, FILLABLE, SINGLE, inside_of
+from mountplan.planner.devices import check_devices
 from mountplan.planner.draft import Context, Draft, FilesystemDraft, Space
 from mountplan.planner.errors import SpecError
 from mountplan.planner.fstabwords import instead_of_options
@@ -43,6 +44,7 @@ def resolve(spec: Spec, host: Host) -> Topology:
     for space in context.spaces:
         place_mounts(space, context)
     leave_out_unsupported(context)
+    check_devices(context)
     copy_bound_trees(context)
     make_mountpoints(context)
     check_lengths(context)

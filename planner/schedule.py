@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mountplan.planner.attachments import only_reads
 from mountplan.planner.attributes import IDMAP, RDONLY
 from mountplan.planner.graph import Graph, group_of, seed_of
 from mountplan.planner.paths import TargetPath
@@ -209,7 +210,7 @@ class _Schedule:
             work = _layer(filesystem.work) if filesystem.work else None
             yield MakeOverlay(name, mount, filesystem.source, layers, upper, work, options, origin)
         elif filesystem.image:
-            read_only = ("ro", True) in options
+            read_only = only_reads(filesystem.fstype, options)
             yield AttachImage(name, mount, filesystem.fstype, filesystem.image, read_only, options, origin)
         else:
             yield MakeFilesystem(name, mount, filesystem.fstype, filesystem.source, options, origin)

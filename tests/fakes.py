@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from mountplan.applier.refusal import KernelRefusal
-from mountplan.planner.host import HostPath, PathKind
+from mountplan.planner.host import BLOCK, HostPath, PathKind
 from mountplan.planner.limits import SURELY_TAKEN
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.steps import MakeNode
@@ -83,6 +83,11 @@ class FakeHost:
         if kind is None:
             raise LookupError("no such file or directory")
         return HostPath(canonical, cast(PathKind, kind), self._walks.end_of(canonical))
+
+    def identity(self, path: str) -> str:
+        """No two of its paths are one file."""
+        kind = self._paths.get(path, "")
+        return f"{BLOCK}{path}" if kind == "block" else path if kind else ""
 
     def link(self, path: str) -> str | None:
         kind = self._paths.get(path, "")

@@ -88,13 +88,14 @@ def _refusal(error: OSError | MemoryError) -> MountplanError:
 
 def tell(error: MountplanError, args: argparse.Namespace, output: Output) -> int:
     """Report an error of mountplan's own; `args.made`, if a command has set it, is the plan that it is about."""
-    from mountplan.planner.errors import NotAllowed, SpecError
+    from mountplan.planner.errors import InUse, NotAllowed, SpecError
     from mountplan.planner.render.problems import error_data, error_text
     from mountplan.planner.render.words import count
 
     plan = getattr(args, "made", None)
     text = error_text(error, plan, everything=getattr(args, "all", False))
-    if isinstance(error, (SpecError, NotAllowed)):  # each mistake begins with its place, where editors look for it
+    # Each mistake begins with its place, where editors look for it.
+    if isinstance(error, (SpecError, NotAllowed, InUse)):
         if len(error.mistakes) > 1:
             text += f"\nmountplan: {count(len(error.mistakes), 'mistake')}; nothing was touched"
         if isinstance(error, NotAllowed) and args.command == "plan":

@@ -67,8 +67,11 @@ def _mistakes(name: str, rootless: Rootless, output: Output) -> tuple[tuple[Mist
             made = load_plan(data, file)
             api.foresee(made)
             api.try_out(made, rootless=rootless)
+            _tell_in_use(made, output)
             return (), 0
-        mistakes = api.check(data, file, rootless=rootless)
+        planned, mistakes = api.check_and_plan(data, file, rootless=rootless)
+        if planned is not None:
+            _tell_in_use(planned, output)
         return mistakes, 2 if mistakes else 0
     except (SpecError, NotAllowed) as error:
         return error.mistakes, error.exit_status
@@ -87,6 +90,12 @@ def _tell_untried(error: MountplanError, output: Output) -> None:
     output.note(f"mountplan: whether the kernel allows it cannot be tried here: {visible_lines(str(error))}\n")
 
 
+def _tell_in_use(made: Plan, output: Output) -> None:
+    """It may be free when it is wanted, and what stands already from this spec has it now; so this is no mistake."""
+    for one in api.in_use(made):
+        output.note(f"mountplan: could not be built at this moment: {visible_lines(str(one))}\n")
+
+
 def plan(args: argparse.Namespace, output: Output) -> int:
     """The preview, in one of its formats, and the plan as a file."""
     made = args.made = plan_from(args.spec)
@@ -101,6 +110,7 @@ def plan(args: argparse.Namespace, output: Output) -> int:
         api.try_out(made, rootless=args.rootless)
     except (NamespaceRefused, StepRefused) as error:
         _tell_untried(error, output)
+    _tell_in_use(made, output)
     if args.why is not None:
         return _why(made, args.why, output)
     if args.output in (None, "-"):  # with "-", what would be saved goes to standard output

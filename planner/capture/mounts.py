@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from mountplan.planner.attachments import READ_ONLY_TYPES
 from mountplan.planner.attributes import ATIME_MASK, NAMES, parse_shown
 from mountplan.planner.capture.groups import Sharing, find_sharing
 from mountplan.planner.capture.overlays import Directories, shown_directories
@@ -441,7 +442,7 @@ def _note(wanted: dict[_Place, list[_Mount]], place: _Place, mount: _Mount) -> N
 
 
 def _is_read_only(row: MountRow) -> bool:
-    return row.fstype in ("squashfs", "erofs", "cramfs", "romfs") or parse_options(row.options).read_only
+    return row.fstype in READ_ONLY_TYPES or parse_options(row.options).read_only
 
 
 def _source(row: MountRow) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from mountplan.planner.difference import Difference
 from mountplan.planner.errors import (
+    InUse,
     Mistake,
     MountplanError,
     NameTaken,
@@ -32,7 +33,7 @@ _VARIABLE = re.compile(r'"(?:[^"\\]|\\.)*"|[0-9][0-9,]*')
 
 def error_text(error: MountplanError, plan: Plan | None = None, *, everything: bool = False) -> str:
     """What went wrong, where, and what to do; several lines, the last without an end. `plan` ties drift to its spec."""
-    if isinstance(error, (SpecError, NotAllowed)):
+    if isinstance(error, (SpecError, NotAllowed, InUse)):
         return mistakes_text(error.mistakes, everything=everything)
     if isinstance(error, PlanRefused):
         return visible_lines("\n".join(f"cannot be built as it is written: {reason}" for reason in error.reasons))
@@ -108,6 +109,9 @@ def error_data(error: MountplanError, plan: Plan | None = None) -> dict[str, Any
         data["mistakes"] = [mistake_data(mistake) for mistake in error.mistakes]
     elif isinstance(error, NotAllowed):
         message, remedy = f"not allowed here: {count(len(error.mistakes), 'thing')} in the spec", ""
+        data["mistakes"] = [mistake_data(mistake) for mistake in error.mistakes]
+    elif isinstance(error, InUse):
+        message, remedy = f"in use: {count(len(error.mistakes), 'thing')} that the spec needs for itself", ""
         data["mistakes"] = [mistake_data(mistake) for mistake in error.mistakes]
     elif isinstance(error, PlanRefused):
         data["reasons"] = list(error.reasons)

@@ -268,7 +268,7 @@ def test_check_takes_saved_plans_too(run: Command, saved: Path) -> None:
 def test_a_well_written_spec_that_cannot_be_planned_is_a_refusal(
     run: Command, spec: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refuse(monkeypatch, "check", PlanRefused(("a must precede itself",)))
+    refuse(monkeypatch, "check_and_plan", PlanRefused(("a must precede itself",)))
     ended = run("check", spec)
     assert (1, "") == (ended.status, ended.out)
     assert f"{spec}: a must precede itself" in ended.err

@@ -24,6 +24,7 @@ HOST = FakeHost(
         **{f"/data/l{number}": "directory" for number in range(501)},
         "/other": "directory",
         "/img": "file",
+        "/dev/vdb": "block",
     },
     (
         host_mount(2, 1, "/srv/shared", shared=7),
@@ -45,6 +46,10 @@ def mistakes(text: str) -> list[tuple[str, str, str]]:
 
 def tmpfs(target: str, words: str = "") -> str:
     return f'[[mount]]\ntarget = "{target}"\ntype = "tmpfs"\n{words}\n'
+
+
+def image(target: str, words: str = "") -> str:
+    return f'[[mount]]\ntarget = "{target}"\ntype = "ext4"\nimage = "/img"\n{words}\n'
 
 
 def bind(target: str, source: str, words: str = "") -> str:

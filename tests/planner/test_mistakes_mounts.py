@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.planner.mistakes import ROOT, bind, mistakes, one, tmpfs
+from tests.planner.mistakes import ROOT, bind, image, mistakes, one, tmpfs
+
+VDB = 'source = "/dev/vdb"'
 
 
 @pytest.mark.parametrize(
@@ -230,7 +232,43 @@ def test_wrong_contents_are_told_with_their_place_and_a_remedy(text: str, key: s
             "the source of an image is the loop device that it is behind",
             "leave it out",
         ),
+        one(
+            "an image that is written to, twice",
+            ROOT + image("/a", 'id = "a"') + image("/b"),
+            "mount[2].image",
+            '"/img" is what mount[1] mounts already; what is written to can be mounted once only',
+            'write bind = { mount = "a", path = "/" }, or options = { ro = true } on each of them',
+        ),
+        one(
+            "an image that is written to beside who reads it",
+            ROOT + image("/a", "options = { ro = true }") + image("/b"),
+            "mount[2].image",
+            '"/img" is what mount[1] mounts already; what is written to can be mounted once only',
+            'write bind = { mount = "ID", path = "/" }, with an id on mount[1], '
+            "or options = { ro = true } on each of them",
+        ),
+        one(
+            "a device twice",
+            ROOT
+            + (image("/a") + image("/b", "options = { ro = true }")).replace('image = "/img', 'source = "/dev/vdb'),
+            "mount[2].source",
+            '"/dev/vdb" is what mount[1] mounts already; what is written to can be mounted once only',
+            'write bind = { mount = "ID", path = "/" }, with an id on mount[1]',
+        ),
     ],
 )
 def test_a_wrong_image_is_told_with_its_place_and_a_remedy(text: str, key: str, what: str, remedy: str) -> None:
     assert [(key, what, remedy)] == mistakes(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        image("/a", "options = { ro = true }") + image("/b", "options = { ro = true }"),
+        image("/a").replace("ext4", "squashfs") + image("/b").replace("ext4", "squashfs"),
+        tmpfs("/a", 'source = "/dev/vdb"') + tmpfs("/b", 'source = "/dev/vdb"'),  # a name, and no device
+        (image("/a") + image("/b")).replace("image", "source").replace("ext4", "9p"),  # and no file
+    ],
+)
+def test_what_nobody_writes_to_may_be_mounted_twice(text: str) -> None:
+    assert [] == mistakes(ROOT + text)
