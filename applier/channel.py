@@ -27,13 +27,13 @@ class Sender(Reporter):
     """The writing end of a pipe; what foreign() is told is counted in memory that both sides share."""
 
     def __init__(self, fd: int, counter: memoryview | None = None) -> None:
-        self._fd = fd
+        self.fd = fd
         self._counter = counter
 
     def send(self, kind: bytes, payload: bytes = b"") -> None:
-        view = memoryview(_HEADER.pack(kind, len(payload)) + payload)
+        view = memoryview(packed(kind, payload))
         while view:
-            view = view[os.write(self._fd, view) :]
+            view = view[os.write(self.fd, view) :]
 
     def foreign(self) -> None:
         if self._counter is not None:
@@ -41,6 +41,11 @@ class Sender(Reporter):
 
     def step(self, done: int) -> None:
         self.send(PROGRESS, str(done).encode())
+
+
+def packed(kind: bytes, payload: bytes = b"") -> bytes:
+    """A message as it goes through the pipe."""
+    return _HEADER.pack(kind, len(payload)) + payload
 
 
 def receive(fd: int, deadline: float | None = None) -> tuple[bytes, bytes]:

@@ -6,16 +6,27 @@ import errno
 import os
 import signal
 import stat
+from collections.abc import Callable
 from typing import NoReturn
 
 from mountplan.applier import abi, syscalls
 from mountplan.applier.capabilities import keep_capabilities
 from mountplan.applier.refusal import call_of, explain
+from mountplan.applier.trampoline import Attempt, Failure, File, Script
 from mountplan.planner.errors import CommandNotStarted
 from mountplan.planner.record import NamedTuple
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # what shells exit with
 _GO_ON = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ESTALE, errno.ENODEV, errno.ETIMEDOUT)  # as execvp(3) does
+# What execve(2) may answer once it has found the path: by itself, or by a filesystem that others provide.
+_ANSWERS = (
+    *_GO_ON,
+    errno.E2BIG, errno.EAGAIN, errno.EBADMSG, errno.EBUSY, errno.ECONNREFUSED, errno.EFAULT, errno.EHOSTDOWN,
+    errno.EHOSTUNREACH, errno.EINTR, errno.EINVAL, errno.EIO, errno.EISDIR, errno.EKEYREJECTED, errno.ELIBBAD,
+    errno.ELOOP, errno.EMFILE, errno.ENAMETOOLONG, errno.ENETUNREACH, errno.ENFILE, errno.ENODATA, errno.ENOEXEC,
+    errno.ENOKEY, errno.ENOMEM, errno.ENOSPC, errno.ENOSYS, errno.ENOTCONN, errno.ENXIO, errno.EOPNOTSUPP,
+    errno.EOVERFLOW, errno.EPERM, errno.EREMOTEIO, errno.EROFS, errno.ETXTBSY, errno.EUCLEAN,
+)  # fmt: skip
 _RESET_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)  # which Python ignores from its start on
 
 
@@ -47,12 +58,32 @@ class Inherited(NamedTuple):
         return cls(os.umask(0), mask, ignored | ignored_before)
 
 
-def become(start: Start, inherited: Inherited | None = None) -> NoReturn:
+def in_words(error: CommandNotStarted) -> bytes:
+    """What is written to standard error, as far as nobody wants it otherwise."""
+    return f"mountplan: {error}\n".encode(errors="backslashreplace")
+
+
+class Report(NamedTuple):
+    """Where it is told why a command does not run, if only its execution shows that, and in which bytes.
+
+    By then no Python is left in the process, so all that could come is put into bytes beforehand.
+    """
+
+    fd: int = 2
+    text: Callable[[CommandNotStarted], bytes] = in_words
+
+
+STDERR = Report()
+
+
+def become(start: Start, inherited: Inherited | None = None, report: Report = STDERR) -> NoReturn:
     """Turn into the command. Raises CommandNotStarted; by then the process has changed for good.
 
+    What the kernel refuses only when it executes what was found is told to `report`; the process then ends.
     Descriptors other than 0, 1 and 2 are closed by exec itself, so that a refusal can still be told through one.
     """
     try:
+        file = File()  # before any capability is given up
         if start.hostname:
             syscalls.sethostname(os.fsencode(start.hostname))
         _change_directory(start)
@@ -66,7 +97,7 @@ def become(start: Start, inherited: Inherited | None = None) -> NoReturn:
         meaning, remedy = explain("", error.errno or 0)
         syscall = call_of(error) or "a system call"
         raise CommandNotStarted(f"cannot prepare {start.command[0]!r}: {syscall}: {meaning}", remedy) from None
-    _execute(start)
+    execute(file, start.command, start.environment, report)
 
 
 def _change_directory(start: Start) -> None:
@@ -93,40 +124,99 @@ def _restore_signals(inherited: Inherited | None) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, inherited.mask)
 
 
-def _execute(start: Start) -> NoReturn:
-    name = start.command[0]
+def execute(file: File, command: tuple[str, ...], environment: dict[str, str], report: Report) -> NoReturn:
+    """Execute a command, found as execvp(3) does, by way of the trampoline. Raises CommandNotStarted if there is none."""
+    name = command[0]
+    try:
+        paths, noted = _find(name, environment)
+    except ValueError as error:
+        raise _not_an_argument(name, error) from None
+    single = "/" in name
+    attempts = [_attempt(path, report.text, single=single) for path in paths]
+    itself = CommandNotStarted(
+        f"cannot run {name!r}: it, or its interpreter or loader, is /proc/self/exe",
+        "name a program of the new root",
+        NOT_EXECUTABLE,
+    )
+    script = Script(attempts, _failure(noted, report.text, final=True) if noted else None, in_words(itself))
+    try:
+        file.execute(script, command, environment, report.fd)
+    except OSError as error:
+        number = error.errno or errno.EINVAL
+        if number in (errno.E2BIG, errno.ENOMEM, errno.EAGAIN):  # of the arguments, or the process
+            raise refusal(paths[0], number) from None
+        what = f"cannot run {paths[0]!r}: the file in memory that is to start it cannot be executed"
+        meaning, remedy = explain("", number)
+        if number in (errno.EACCES, errno.EPERM):
+            remedy = "a security module (SELinux, fapolicyd) may be in the way: allow mountplan to execute a memfd"
+        raise CommandNotStarted(f"{what}: {meaning}", remedy) from None
+    except ValueError as error:
+        raise _not_an_argument(paths[0], error) from None
+
+
+def _not_an_argument(path: str, error: ValueError) -> CommandNotStarted:
+    return CommandNotStarted(f"cannot run {path!r}: {error} in an argument or the environment")
+
+
+def _find(name: str, environment: dict[str, str]) -> tuple[list[str], CommandNotStarted | None]:
+    """The paths that are worth an attempt, in their order, and what is to be told if all come to nothing: None for
+    what the first comes to. Raises CommandNotStarted if there is not one.
+    """
     if "/" in name:
-        _refuse(name, _try(name, start))
-    path = start.environment.get("PATH", os.defpath)
-    there: tuple[str, int] | None = None  # the first that exists but cannot be run; a later one may do
+        number = _missing(name)
+        if number:
+            raise refusal(name, number)
+        return [name], None
+    path = environment.get("PATH", os.defpath)
+    found: list[str] = []
+    noted: CommandNotStarted | None = None  # of the first that exists but cannot be run; a later one may do
     for directory in path.split(os.pathsep):
         candidate = os.path.join(directory or ".", name)
-        number = _try(candidate, start)
-        if number not in _GO_ON:
-            _refuse(candidate, number)
-        if there is None and os.path.lexists(candidate) and not os.path.isdir(candidate):
-            there = candidate, number
-    if there is not None:
-        _refuse(*there)
-    raise CommandNotStarted(
+        number = _missing(candidate)
+        if not number:
+            found.append(candidate)
+        elif number not in _GO_ON:
+            if found:  # the search ends here, if it comes here
+                found.append(candidate)
+                break
+            raise refusal(candidate, number)
+        elif noted is None and not found and os.path.lexists(candidate) and not os.path.isdir(candidate):
+            noted = refusal(candidate, number)
+    if found:
+        return found, noted
+    raise noted or CommandNotStarted(
         f"cannot run {name!r}: no such program inside the new root (looked for in PATH={path!r})",
         "bind the directory that holds it, or correct PATH in run.environment",
         NOT_FOUND,
     )
 
 
-def _try(path: str, start: Start) -> int:
-    """The errno of an attempt that failed; one that succeeds does not return."""
+def _missing(path: str) -> int:
+    """Why there is no file at `path` to execute: the errno of the walk, or that for a directory; 0 if there is one."""
     try:
-        os.execve(path, start.command, start.environment)
+        return errno.EACCES if stat.S_ISDIR(os.stat(path).st_mode) else 0
     except OSError as error:
         return error.errno or errno.EINVAL
-    except ValueError as error:
-        raise CommandNotStarted(f"cannot run {path!r}: {error} in an argument or the environment") from None
 
 
-def _refuse(path: str, number: int) -> NoReturn:
-    """Raise what an exec of `path` that failed with `number` means."""
+def _attempt(path: str, text: Callable[[CommandNotStarted], bytes], *, single: bool) -> Attempt:
+    failures = {
+        number: _failure(refusal(path, number), text, final=single or number not in _GO_ON) for number in _ANSWERS
+    }
+    unknown = CommandNotStarted(
+        f"cannot run {path!r}: the kernel refuses it, with an error that execve(2) does not have",
+        "look at the filesystem that it is on",
+        NOT_EXECUTABLE,
+    )
+    return Attempt(os.fsencode(path), {0: _failure(unknown, text, final=True)} | failures)
+
+
+def _failure(error: CommandNotStarted, text: Callable[[CommandNotStarted], bytes], *, final: bool) -> Failure:
+    return Failure(text(error), error.exit_status, final)
+
+
+def refusal(path: str, number: int) -> CommandNotStarted:
+    """What an exec of `path` that failed with `number` means."""
     (what, remedy), status = explain("", number), NOT_EXECUTABLE
     try:
         mode = os.stat(path).st_mode
@@ -148,4 +238,4 @@ def _refuse(path: str, number: int) -> NoReturn:
         what = "it is not executable (inside the new root)"
     elif number == errno.ENOEXEC:
         what = "it is neither a program for this machine nor a script that begins with #!"
-    raise CommandNotStarted(f"cannot run {path!r}: {what}", remedy, status)
+    return CommandNotStarted(f"cannot run {path!r}: {what}", remedy, status, number)

@@ -108,7 +108,8 @@ class Built:
         """After start(): None if the command runs, else what is wrong. Waits for the one or the other."""
         kind, payload = channel.receive(self.answer)
         if kind == channel.NOT_STARTED:
-            return CommandNotStarted(*marshal.loads(payload))
+            status, number, what, remedy = payload.decode("utf-8", "surrogateescape").split("\0")
+            return CommandNotStarted(what, remedy, int(status), int(number))
         if kind == channel.CRASHED:
             raise _crashed(payload)
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import signal
@@ -10,11 +11,16 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mountplan.applier import abi, syscalls
+from mountplan.applier.channel import pipe
+from mountplan.applier.command import Report, execute
+from mountplan.applier.trampoline import File
+from mountplan.planner.errors import CommandNotStarted
 
 if TYPE_CHECKING:
     from mountplan.applier.namespaces import Built
@@ -60,18 +66,34 @@ class Tree:
     ) -> subprocess.CompletedProcess[Any]:  # fmt: skip
         """Run a command in a namespace, from its "/", and return what subprocess.run does, with its output captured."""
         enter = self._entrance(namespace)
+        failed, say = pipe()
+        words = [command] if isinstance(command, (str, bytes, os.PathLike)) else command
+        environment = {
+            os.fsdecode(name): os.fsdecode(value) for name, value in (os.environ if env is None else env).items()
+        }
+        start = partial(_become, enter, tuple(map(os.fsdecode, words)), environment, Report(say, _errno))
         try:
-            return subprocess.run(
-                command, preexec_fn=enter.enter, capture_output=True, check=check, input=input, text=text,
-                timeout=timeout, env=env,
+            done = subprocess.run(
+                words, preexec_fn=start, capture_output=True, input=input, text=text, timeout=timeout, env=env,
             )  # fmt: skip
+            os.close(say)
+            say = -1
+            number = int(os.read(failed, 16) or b"0")
         finally:
             enter.close()
+            for fd in {failed, say} - {-1}:
+                os.close(fd)
+        if number:
+            raise OSError(number, os.strerror(number), os.fsdecode(words[0]))
+        if check:
+            done.check_returncode()
+        return done
 
     def call(self, function: Callable[..., Result], *arguments: Any, namespace: str = "") -> Result:
         """Call a function in a namespace, in a forked child; return its result, or raise its exception, by pickle.
 
-        What the function needs must be imported beforehand: Python's files need not exist in there.
+        What the function needs must be imported beforehand: Python's files need not exist in there. So that nobody who
+        lives in there gets hold of that child, it is undumpable (prctl(2)): what belongs to it in /proc is root's.
         """
         enter = self._entrance(namespace)
         answer, say = os.pipe()
@@ -158,6 +180,7 @@ class _Entrance:
         self._fds.append(built.open_mounts(namespace))
 
     def enter(self) -> None:
+        syscalls.hide()
         for fd in self._fds:
             syscalls.setns(fd, 0)
         os.chdir("/")
@@ -165,6 +188,22 @@ class _Entrance:
     def close(self) -> None:
         for fd in self._fds:
             os.close(fd)
+
+
+def _become(enter: _Entrance, command: tuple[str, ...], environment: dict[str, str], report: Report) -> None:
+    """In the child of subprocess: enter and turn into `command`, as that would do."""
+    enter.enter()
+    file = File()
+    syscalls.close_range(3, abi.LAST_FD, abi.CLOSE_RANGE_CLOEXEC)
+    try:
+        execute(file, command, environment, report)
+    except CommandNotStarted as error:
+        os.write(report.fd, report.text(error))
+        os._exit(error.exit_status)
+
+
+def _errno(error: CommandNotStarted) -> bytes:
+    return b"%d" % (error.number or errno.EINVAL)
 
 
 def _differs(built: Built, kind: str) -> bool:
