@@ -125,7 +125,7 @@ def _restore_signals(inherited: Inherited | None) -> None:
 
 
 def execute(file: File, command: tuple[str, ...], environment: dict[str, str], report: Report) -> NoReturn:
-    """Execute a command, found as execvp(3) does, by way of the trampoline. Raises CommandNotStarted if there is none."""
+    """Execute a command, found as by execvp(3), by way of the trampoline. Raises CommandNotStarted if there is none."""
     name = command[0]
     try:
         paths, noted = _find(name, environment)
@@ -188,6 +188,7 @@ def _find(name: str, environment: dict[str, str]) -> tuple[list[str], CommandNot
         f"cannot run {name!r}: no such program inside the new root (looked for in PATH={path!r})",
         "bind the directory that holds it, or correct PATH in run.environment",
         NOT_FOUND,
+        errno.ENOENT,
     )
 
 

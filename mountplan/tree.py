@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import pickle
 import signal
@@ -71,20 +70,21 @@ class Tree:
         environment = {
             os.fsdecode(name): os.fsdecode(value) for name, value in (os.environ if env is None else env).items()
         }
-        start = partial(_become, enter, tuple(map(os.fsdecode, words)), environment, Report(say, _errno))
+        start = partial(_become, enter, tuple(map(os.fsdecode, words)), environment, Report(say, _text))
         try:
             done = subprocess.run(
                 words, preexec_fn=start, capture_output=True, input=input, text=text, timeout=timeout, env=env,
             )  # fmt: skip
             os.close(say)
             say = -1
-            number = int(os.read(failed, 16) or b"0")
+            with open(failed, "rb", closefd=False) as file:
+                refusal = file.read()
         finally:
             enter.close()
             for fd in {failed, say} - {-1}:
                 os.close(fd)
-        if number:
-            raise OSError(number, os.strerror(number), os.fsdecode(words[0]))
+        if refusal:
+            raise _refused(refusal, os.fsdecode(words[0]))
         if check:
             done.check_returncode()
         return done
@@ -202,8 +202,16 @@ def _become(enter: _Entrance, command: tuple[str, ...], environment: dict[str, s
         os._exit(error.exit_status)
 
 
-def _errno(error: CommandNotStarted) -> bytes:
-    return b"%d" % (error.number or errno.EINVAL)
+def _text(error: CommandNotStarted) -> bytes:
+    return f"{error.number}\0{error.what}\0{error.remedy}".encode("utf-8", "surrogateescape")
+
+
+def _refused(text: bytes, program: str) -> OSError | CommandNotStarted:
+    """What subprocess would raise for the program, or what else has gone wrong."""
+    number, what, remedy = text.decode("utf-8", "surrogateescape").split("\0")
+    if int(number):
+        return OSError(int(number), os.strerror(int(number)), program)
+    return CommandNotStarted(what, remedy)
 
 
 def _differs(built: Built, kind: str) -> bool:

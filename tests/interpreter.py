@@ -19,6 +19,7 @@ from typing import NoReturn
 
 from mountplan import api
 from mountplan.applier.trampoline import File, Script
+from mountplan.planner.errors import CommandNotStarted
 from tests.commands import PROC, Outcome, outcome, programs
 from tests.hosts import CHECKOUT, run_in_child
 from tests.keptnames import in_runtime_directory, on_run
@@ -81,7 +82,10 @@ def ended(way: str, text: str, command: tuple[str, ...]) -> Outcome:
         return outcome(text, *command, how=how, prepare=_hold)
     if how == "tree":
         with api.build(plan_of(text)) as tree:
-            done = tree.run(command)
+            try:
+                done = tree.run(command)
+            except (FileNotFoundError, CommandNotStarted):  # a script's interpreter that is no file
+                return Outcome(126, "", "")
             return Outcome(done.returncode, done.stdout, done.stderr)
     pipe = os.pipe()
     child = os.fork()
@@ -101,6 +105,8 @@ def _enter(command: tuple[str, ...]) -> NoReturn:
         api.enter("programs", command=command)
     except SystemExit as end:
         os._exit(int(end.code or 0))
+    except CommandNotStarted as error:
+        os._exit(error.exit_status)
     finally:
         os._exit(99)
 
@@ -146,7 +152,7 @@ def _execute_plainly(
 
 def main(way: str, folder: str) -> None:
     if os.environ[PLAIN]:
-        File.execute = _execute_plainly  # type: ignore
+        File.execute = _execute_plainly  # type: ignore[assignment, method-assign]
     work: Callable[[], dict[str, Outcome]] = lambda: _all(way, Path(folder))  # noqa: E731
     if way.startswith("enter"):
         work = on_run(work) if os.geteuid() == 0 else in_runtime_directory(work)
