@@ -262,11 +262,12 @@ def _forbid_memfds() -> None:
 
 
 def in_pid_namespace(function: Callable[[], None]) -> None:
-    """Call a function as process 1 of a new pid namespace; it must end well."""
+    """Call a function as process 1 of a new pid namespace, with its own /proc; it must end well."""
     unshare(CLONE_NEWPID)
     child = os.fork()
     if child == 0:
         try:
+            mount("proc", "/proc", "proc")
             function()
             os._exit(0)
         except BaseException:
