@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from mountplan.applier import abi, channel, syscalls
 from mountplan.applier.channel import Sender
-from mountplan.applier.command import Inherited, Report, Start, become
+from mountplan.applier.command import Found, Inherited, Report, Start, become
 from mountplan.applier.execute import StepFailed, execute
 from mountplan.applier.kernel import LinuxKernel
 from mountplan.applier.refusal import call_of, explain
@@ -186,22 +186,20 @@ def await_orders(sender: Sender, inherited: Inherited, leash: int, stops: int, *
             os.read(let_go, 1)  # until process 1 has closed all that it does not need
         # Also if we are in it: our root may be covered by other mounts on "/", and this takes the topmost.
         syscalls.setns(namespace, abi.CLONE_NEWNS)
-        become(start, inherited, Report(sender.fd, _not_started))
+        become(start, inherited, Report._make((sender.fd, _not_executed)))
     except CommandNotStarted as error:
-        sender.send(*_message(error))
+        words = (str(error.exit_status), str(error.number), error.what, error.remedy)
+        sender.send(channel.NOT_STARTED, "\0".join(words).encode("utf-8", "surrogateescape"))
     except OSError as error:
         meaning, remedy = explain("", error.errno or 0)
-        sender.send(*_message(CommandNotStarted(f"cannot start {start.command[0]!r}: {meaning}", remedy)))
+        words = ("3", "0", f"cannot start {start.command[0]!r}: {meaning}", remedy)
+        sender.send(channel.NOT_STARTED, "\0".join(words).encode("utf-8", "surrogateescape"))
 
 
-def _not_started(error: CommandNotStarted) -> bytes:
-    return channel.packed(*_message(error))
-
-
-def _message(error: CommandNotStarted) -> tuple[bytes, bytes]:
-    """As plain text: who lives in there could get at the pipe in the moment before the command is executed."""
-    words = (str(error.exit_status), str(error.number), error.what, error.remedy)
-    return channel.NOT_STARTED, "\0".join(words).encode("utf-8", "surrogateescape")
+def _not_executed(found: Found, number: int) -> bytes:
+    """Numbers and a path, as somebody inside could get at this pipe in the moment before the command is executed."""
+    words = (str(number), str(found.mode), str(int(found.noexec)), found.path)
+    return channel.packed(channel.NOT_EXECUTED, "\0".join(words).encode("utf-8", "surrogateescape"))
 
 
 def _traceback(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from mountplan.applier import abi, channel, syscalls
 from mountplan.applier.channel import Sender, TimedOut
-from mountplan.applier.command import Start
+from mountplan.applier.command import Found, Start, refusal
 from mountplan.applier.execute import is_foreign, load_what_is_needed
 from mountplan.applier.holder import hold, is_nested
 from mountplan.applier.refusal import NEVER, explain, refused
@@ -110,6 +110,9 @@ class Built:
         if kind == channel.NOT_STARTED:
             status, number, what, remedy = payload.decode("utf-8", "surrogateescape").split("\0")
             return CommandNotStarted(what, remedy, int(status), int(number))
+        if kind == channel.NOT_EXECUTED:
+            number, mode, noexec, path = payload.decode("utf-8", "surrogateescape").split("\0")
+            return refusal(Found(path, int(mode), noexec == "1", 0), int(number))
         if kind == channel.CRASHED:
             raise _crashed(payload)
         return None

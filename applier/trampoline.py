@@ -17,7 +17,6 @@ import fcntl
 import os
 import struct
 import sys
-from array import array
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
@@ -71,31 +70,35 @@ def image(machine: str, script: Script, report: int) -> bytes:
     """The ELF file that carries `script` out. `report` is the descriptor that it tells failures to."""
     code = bytes.fromhex(IMAGES[machine]).ljust(SIZE, b"\0")
     wide, order = code[4] == 2, "<" if code[5] == 1 else ">"
-    data = bytearray(code + bytes(20))
+    words = struct.Struct(f"{order}3I")
+    parts, end = [code, b""], SIZE + 20  # the words in the second place come last
 
-    def add(text: bytes) -> int:
-        """Append it where a word may begin; its offset."""
-        data.extend(bytes(-len(data) % 4))
-        data.extend(text)
-        return len(data) - len(text)
+    def add(data: bytes) -> int:
+        """Append it, padded to a word; its offset."""
+        nonlocal end
+        offset = end
+        data += bytes(-len(data) % 4)
+        parts.append(data)
+        end += len(data)
+        return offset
 
     def add_failure(failure: Failure) -> int:
-        return add(struct.pack(f"{order}3I", failure.final, failure.status, len(failure.text)) + failure.text)
+        return add(words.pack(failure.final, failure.status, len(failure.text)) + failure.text)
 
     following = 0
     for attempt in reversed(script.attempts):
-        offsets = array("I", [add_failure(attempt.failures[0])]) * _ERRNOS
+        offsets = [add_failure(attempt.failures[0])] * _ERRNOS
         for number, failure in attempt.failures.items():
-            offsets[number] = add_failure(failure)
-        if order != ("<" if sys.byteorder == "little" else ">"):
-            offsets.byteswap()
+            if number:
+                offsets[number] = add_failure(failure)
         path = add(attempt.path + b"\0")
-        following = add(struct.pack(f"{order}2I", path, following) + offsets.tobytes())
+        following = add(struct.pack(f"{order}{2 + _ERRNOS}I", path, following, *offsets))
     noted = add_failure(script.noted) if script.noted else 0
     itself = add(script.itself)
-    struct.pack_into(f"{order}5I", data, SIZE, report, following, noted, itself, len(script.itself))
+    parts[1] = struct.pack(f"{order}5I", report, following, noted, itself, len(script.itself))
+    data = bytearray(b"".join(parts))
     # p_filesz and p_memsz of the first program header
-    struct.pack_into(f"{order}2Q" if wide else f"{order}2I", data, 96 if wide else 68, len(data), len(data))
+    struct.pack_into(f"{order}2Q" if wide else f"{order}2I", data, 96 if wide else 68, end, end)
     return bytes(data)
 
 

@@ -336,14 +336,14 @@ def execute(
     What the kernel refuses when no Python is left here that could raise it, is written to standard error as `tell`
     says (it is asked beforehand, of all that could come), and the exit status is the exception's.
     """
-    from mountplan.applier.command import STDERR
+    from mountplan.applier.command import in_words, to_stderr
     from mountplan.applier.run import check_settings, exec_in
 
     command = command or plan.run.command
     check_settings(plan.run, command)
     built, _ = _build_verified(plan, reporter, rootless, timeout)
     with built:
-        report = STDERR._replace(text=tell) if tell else STDERR
+        report = to_stderr(tell or in_words)
         exec_in(built, plan.run, command, namespace=namespace, status_fd=status_fd, report=report)
 
 
@@ -393,12 +393,12 @@ def enter(
     Raises NotKept; or CommandNotStarted, maybe inside the new root, where nothing can be imported any more: print it,
     and exit. `tell` is as for execute().
     """
-    from mountplan.applier.command import STDERR
+    from mountplan.applier.command import in_words, to_stderr
     from mountplan.applier.entering import enter as go
     from mountplan.applier.kept import opened
 
     with opened(name) as found:
-        go(found, namespace, command or (shell(),), rootless, STDERR._replace(text=tell) if tell else STDERR)
+        go(found, namespace, command or (shell(),), rootless, to_stderr(tell or in_words))
     raise AssertionError("it does not return")
 
 

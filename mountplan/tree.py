@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mountplan.applier import abi, syscalls
 from mountplan.applier.channel import pipe
-from mountplan.applier.command import Report, execute
+from mountplan.applier.command import Found, Report, execute
 from mountplan.applier.trampoline import File
 from mountplan.planner.errors import CommandNotStarted
 
@@ -70,7 +70,7 @@ class Tree:
         environment = {
             os.fsdecode(name): os.fsdecode(value) for name, value in (os.environ if env is None else env).items()
         }
-        start = partial(_become, enter, tuple(map(os.fsdecode, words)), environment, Report(say, _text))
+        start = partial(_become, enter, tuple(map(os.fsdecode, words)), environment, Report(say, _number))
         try:
             done = subprocess.run(
                 words, preexec_fn=start, capture_output=True, input=input, text=text, timeout=timeout, env=env,
@@ -198,12 +198,12 @@ def _become(enter: _Entrance, command: tuple[str, ...], environment: dict[str, s
     try:
         execute(file, command, environment, report)
     except CommandNotStarted as error:
-        os.write(report.fd, report.text(error))
+        os.write(report.fd, f"{error.number}\0{error.what}\0{error.remedy}".encode("utf-8", "surrogateescape"))
         os._exit(error.exit_status)
 
 
-def _text(error: CommandNotStarted) -> bytes:
-    return f"{error.number}\0{error.what}\0{error.remedy}".encode("utf-8", "surrogateescape")
+def _number(_: Found, number: int) -> bytes:
+    return b"%d\0the kernel refuses the command\0" % number
 
 
 def _refused(text: bytes, program: str) -> OSError | CommandNotStarted:
