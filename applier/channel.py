@@ -14,9 +14,11 @@ _HEADER = struct.Struct("=cI")  # what a message is, and how long
 
 # What the holder says.
 PID, MAP, PROGRESS, HOST, FINISHED, DONE = (bytes([c]) for c in b"imphfd")
-REFUSED, NO_NAMESPACE, CRASHED, NOT_STARTED, NOT_EXECUTED, STAYING, TRIED = (bytes([c]) for c in b"rncxest")
-# What it is told: the map is written; run this command; get ready to outlive us, and do. The end of the pipe: let go.
-MAPPED, RUN, STAY, RELEASE = (bytes([c]) for c in b"MRSL")
+REFUSED, NO_NAMESPACE, CRASHED, NOT_STARTED, NOT_EXECUTED = (bytes([c]) for c in b"rncxe")
+STAYING, TRIED, HIDDEN = (bytes([c]) for c in b"sto")
+# What it is told: the map is written; run this command; get ready to outlive us, and do; hide from those inside. The
+# end of the pipe: let go.
+MAPPED, RUN, STAY, RELEASE, HIDE = (bytes([c]) for c in b"MRSLH")
 
 
 class TimedOut(Exception):

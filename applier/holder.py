@@ -163,6 +163,10 @@ def await_orders(sender: Sender, inherited: Inherited, leash: int, stops: int, *
     Process 1 of a pid namespace may be told to stay, whatever becomes of the parent.
     """
     kind, payload = channel.receive(leash)
+    if kind == channel.HIDE:
+        syscalls.hide()
+        sender.send(channel.HIDDEN)
+        kind, payload = channel.receive(leash)
     if kind == channel.STAY and init:
         from mountplan.applier.init import stay  # _isolate() has imported it
 

@@ -50,7 +50,8 @@ class Attempt(NamedTuple):
 
 
 class Script(NamedTuple):
-    """All that the trampoline may do. If no failure is final, it tells `noted`, or else the first one.
+    """All that the trampoline may do; without attempts, that is to wait for ever. If no failure is final, it tells
+    `noted`, or else the first one.
 
     `itself` is written to standard error if the command turns out to be the trampoline.
     """
@@ -126,14 +127,26 @@ class File:
         A ValueError tells of an argument that no process can be given.
         """
         copy = _copy(report)
-        executable = -1
         try:
-            executable = self._close(image(code_for(os.uname().machine), script, copy))
-            os.set_inheritable(copy, True)
+            self._execute(script, arguments, environment, copy)
+        finally:
+            os.close(copy)
+
+    def wait(self, title: str, held: Sequence[int]) -> NoReturn:
+        """Turn into a process that does nothing for ever and has nothing but the descriptors `held`. Raises OSError."""
+        for fd in held:
+            os.set_inheritable(fd, True)
+        self._execute(Script._make(((), None, b"")), (title,), {}, held[0])
+
+    def _execute(
+        self, script: Script, arguments: Sequence[str], environment: Mapping[str, str], report: int
+    ) -> NoReturn:
+        executable = self._close(image(code_for(os.uname().machine), script, report))
+        try:
+            os.set_inheritable(report, True)
             os.execve(executable, arguments, environment)
         finally:
-            for fd in {copy, executable} - {-1}:
-                os.close(fd)
+            os.close(executable)
         raise AssertionError("execve returns only to raise")
 
     def _close(self, data: bytes) -> int:

@@ -292,6 +292,11 @@ def build(
     from mountplan.tree import Tree
 
     built, _ = _build_verified(plan, reporter, rootless, timeout)
+    try:
+        built.hide()
+    except BaseException:
+        built.close()
+        raise
     return Tree(plan, built)
 
 

@@ -53,11 +53,11 @@ class Tree:
     @property
     def root(self) -> Path:
         """The root of the (last) namespace, as a path from outside. Symlinks in it lead where they lead out here."""
-        return Path(f"/proc/{self._built.pid}/root")
+        return Path(self._built.path_of_root())
 
     def namespace(self, name: str = "") -> Path:
         """The namespace file of a namespace (the first without a name), for setns(2), nsenter(1) and the like."""
-        return Path(f"/proc/{self._built.pid}/fd/{self._built.held(name).fd}")
+        return Path(self._built.path_of(name))
 
     def run(
         self, command: Sequence[str], *, namespace: str = "", check: bool = False, input: bytes | str | None = None,
@@ -175,7 +175,9 @@ class _Entrance:
     """Descriptors of the namespaces that a child has to enter; the user namespace first, if it is not ours."""
 
     def __init__(self, built: Built, namespace: str) -> None:
-        kinds = [kind for kind in ("user", "ipc", "uts", "net", "cgroup") if _differs(built, kind)]
+        from mountplan.applier.namespaces import VISITED
+
+        kinds = [kind for kind in VISITED if built.has_own(kind)]
         self._fds = [built.open_namespace(kind) for kind in kinds]
         self._fds.append(built.open_mounts(namespace))
 
@@ -212,11 +214,6 @@ def _refused(text: bytes, program: str) -> OSError | CommandNotStarted:
     if int(number):
         return OSError(int(number), os.strerror(int(number)), program)
     return CommandNotStarted(what, remedy)
-
-
-def _differs(built: Built, kind: str) -> bool:
-    ours, theirs = os.stat(f"/proc/self/ns/{kind}"), os.stat(f"/proc/{built.pid}/ns/{kind}")
-    return ours.st_ino != theirs.st_ino
 
 
 def _mountinfo(proc: int) -> bytes:

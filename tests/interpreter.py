@@ -59,7 +59,7 @@ def spec(folder: Path, way: str) -> str:
         "script": f'mode = "0755"\ncontent = """#!/proc/self/exe\n{_CODE}\n"""',
         "linked": f'mode = "0755"\ncontent = """#!/tmp/ln\n{_CODE}\n"""',
         "loaded": f'mode = "0755"\nsource = "{folder}/loaded"',
-        "descriptor": 'mode = "0755"\ncontent = "#!/proc/self/fd/9\\n"',  # of Python, see _hold
+        "descriptor": f'mode = "0755"\ncontent = """#!/proc/self/fd/9\n{_CODE}\n"""',  # of Python, see _hold
     }
     mounts += "".join(f'[[mount.file]]\npath = "{name}"\n{what}\n' for name, what in files.items())
     if not sys.base_prefix.startswith("/usr"):

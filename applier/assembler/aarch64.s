@@ -20,6 +20,7 @@
         tbnz x0, #63, itself
         ldr w24, [x19, #NOTED]
         ldr w25, [x19, #FIRST]
+        cbz w25, wait
 attempt:
         add x25, x25, x19
         ldr w0, [x25, #ATTEMPT_PATH]    // execve(path, argv, envp)
@@ -63,4 +64,17 @@ itself:
 exit:
         mov x8, #94                     // exit_group(status)
         svc #0
+wait:
+        mov x0, #4                      // prctl(PR_SET_DUMPABLE, 0)
+        mov x1, #0
+        mov x8, #167
+        svc #0
+again:
+        mov x0, #0                      // ppoll(NULL, 0, NULL, NULL)
+        mov x1, #0
+        mov x2, #0
+        mov x3, #0
+        mov x8, #73
+        svc #0
+        b again
         .org SIZE

@@ -22,6 +22,8 @@
         blt itself
         ldr r10, [r8, #NOTED]
         ldr r4, [r8, #FIRST]
+        cmp r4, #0
+        beq wait
 attempt:
         add r4, r4, r8
         ldr r0, [r4, #ATTEMPT_PATH]     @ execve(path, argv, envp)
@@ -67,4 +69,17 @@ itself:
 exit:
         mov r7, #248                    @ exit_group(status)
         svc #0
+wait:
+        mov r0, #4                      @ prctl(PR_SET_DUMPABLE, 0)
+        mov r1, #0
+        mov r7, #172
+        svc #0
+again:
+        mov r0, #0                      @ ppoll(NULL, 0, NULL, NULL)
+        mov r1, #0
+        mov r2, #0
+        mov r3, #0
+        mov r7, #336
+        svc #0
+        b again
         .org SIZE

@@ -19,6 +19,8 @@ here:
         js itself
         movl NOTED(%esi), %ebp
         movl FIRST(%esi), %edi
+        testl %edi, %edi
+        je wait
 attempt:
         addl %esi, %edi
         movl ATTEMPT_PATH(%edi), %ebx   # execve(path, argv, envp)
@@ -66,4 +68,17 @@ itself:
 exit:
         movl $252, %eax                 # exit_group(status)
         int $0x80
+wait:
+        movl $172, %eax                 # prctl(PR_SET_DUMPABLE, 0)
+        movl $4, %ebx
+        xorl %ecx, %ecx
+        int $0x80
+again:
+        movl $309, %eax                 # ppoll(NULL, 0, NULL, NULL)
+        xorl %ebx, %ebx
+        xorl %ecx, %ecx
+        xorl %edx, %edx
+        xorl %esi, %esi
+        int $0x80
+        jmp again
         .org SIZE

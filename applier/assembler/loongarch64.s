@@ -21,6 +21,7 @@
         blt $a0, $zero, itself
         ld.wu $s5, $s3, NOTED
         ld.wu $s6, $s3, FIRST
+        beq $s6, $zero, wait
 attempt:
         add.d $s6, $s6, $s3
         ld.wu $a0, $s6, ATTEMPT_PATH    # execve(path, argv, envp)
@@ -68,4 +69,17 @@ itself:
 exit:
         ori $a7, $zero, 94              # exit_group(status)
         syscall 0
+wait:
+        ori $a0, $zero, 4               # prctl(PR_SET_DUMPABLE, 0)
+        move $a1, $zero
+        ori $a7, $zero, 167
+        syscall 0
+again:
+        move $a0, $zero                 # ppoll(NULL, 0, NULL, NULL)
+        move $a1, $zero
+        move $a2, $zero
+        move $a3, $zero
+        ori $a7, $zero, 73
+        syscall 0
+        b again
         .org SIZE

@@ -23,6 +23,7 @@
         bltz a0, itself
         lwu s5, NOTED(s3)
         lwu s6, FIRST(s3)
+        beqz s6, wait
 attempt:
         add s6, s6, s3
         lwu a0, ATTEMPT_PATH(s6)        # execve(path, argv, envp)
@@ -70,4 +71,17 @@ itself:
 exit:
         li a7, 94                       # exit_group(status)
         ecall
+wait:
+        li a0, 4                        # prctl(PR_SET_DUMPABLE, 0)
+        li a1, 0
+        li a7, 167
+        ecall
+again:
+        li a0, 0                        # ppoll(NULL, 0, NULL, NULL)
+        li a1, 0
+        li a2, 0
+        li a3, 0
+        li a7, 73
+        ecall
+        j again
         .org SIZE
