@@ -120,7 +120,7 @@ class File:
             os.fchmod(self._fd, 0o555)  # whatever the umask is
 
     def execute(
-        self, script: Script, arguments: Sequence[str], environment: Mapping[str, str], report: int
+        self, script: Script, arguments: tuple[str, ...], environment: Mapping[str, str], report: int
     ) -> NoReturn:
         """Turn into the trampoline, whose `report` goes to a copy of that descriptor. Raises OSError.
 
@@ -139,7 +139,7 @@ class File:
         self._execute(Script._make(((), None, b"")), (title,), {}, held[0])
 
     def _execute(
-        self, script: Script, arguments: Sequence[str], environment: Mapping[str, str], report: int
+        self, script: Script, arguments: tuple[str, ...], environment: Mapping[str, str], report: int
     ) -> NoReturn:
         executable = self._close(image(code_for(os.uname().machine), script, report))
         try:
