@@ -77,10 +77,9 @@ def _hold() -> None:
 
 def ended(way: str, text: str, command: tuple[str, ...]) -> Outcome:
     """How a command ends when it is started in this way."""
-    how, _, _ = way.partition("-")
-    if how == "run" or how == "execute":
-        return outcome(text, *command, how=how, prepare=_hold)
-    if how == "tree":
+    if way.startswith(("run", "execute")):
+        return outcome(text, *command, how="run" if way.startswith("run") else "execute", prepare=_hold)
+    if way == "tree":
         with api.build(plan_of(text)) as tree:
             try:
                 done = tree.run(command)

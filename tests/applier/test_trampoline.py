@@ -13,7 +13,7 @@ import pytest
 
 from mountplan import api
 from mountplan.applier import abi, trampoline
-from mountplan.applier.machinecode import IMAGES
+from mountplan.applier.machinecode import IMAGES, SIZE
 from mountplan.applier.trampoline import Attempt, Failure, Script
 from tests.assembling import MODULE, TARGETS, assemble, missing, module_text
 from tests.commands import Outcome, outcome, programs
@@ -49,7 +49,7 @@ def test_the_machine_code_is_what_the_assembler_makes_of_the_source(machine: str
     """ELF header included, byte for byte."""
     if program := missing(machine):
         pytest.skip(f"there is no {program} here")
-    assert bytes.fromhex(IMAGES[machine]).ljust(trampoline.SIZE, b"\0") == assemble(machine)
+    assert bytes.fromhex(IMAGES[machine]).ljust(SIZE, b"\0") == assemble(machine)
 
 
 def test_the_module_is_as_it_is_generated() -> None:
