@@ -14,9 +14,11 @@ _HEADER = struct.Struct("=cI")  # what a message is, and how long
 
 # What the holder says.
 PID, MAP, PROGRESS, HOST, FINISHED, DONE = (bytes([c]) for c in b"imphfd")
-REFUSED, NO_NAMESPACE, CRASHED, NOT_STARTED, STAYING, TRIED = (bytes([c]) for c in b"rncxst")
-# What it is told: the map is written; run this command; get ready to outlive us, and do. The end of the pipe: let go.
-MAPPED, RUN, STAY, RELEASE = (bytes([c]) for c in b"MRSL")
+REFUSED, NO_NAMESPACE, CRASHED, NOT_STARTED, NOT_EXECUTED = (bytes([c]) for c in b"rncxe")
+STAYING, TRIED, HIDDEN = (bytes([c]) for c in b"sto")
+# What it is told: the map is written; run this command; get ready to outlive us, and do; hide from those inside. The
+# end of the pipe: let go.
+MAPPED, RUN, STAY, RELEASE, HIDE = (bytes([c]) for c in b"MRSLH")
 
 
 class TimedOut(Exception):
@@ -27,13 +29,13 @@ class Sender(Reporter):
     """The writing end of a pipe; what foreign() is told is counted in memory that both sides share."""
 
     def __init__(self, fd: int, counter: memoryview | None = None) -> None:
-        self._fd = fd
+        self.fd = fd
         self._counter = counter
 
     def send(self, kind: bytes, payload: bytes = b"") -> None:
-        view = memoryview(_HEADER.pack(kind, len(payload)) + payload)
+        view = memoryview(packed(kind, payload))
         while view:
-            view = view[os.write(self._fd, view) :]
+            view = view[os.write(self.fd, view) :]
 
     def foreign(self) -> None:
         if self._counter is not None:
@@ -41,6 +43,11 @@ class Sender(Reporter):
 
     def step(self, done: int) -> None:
         self.send(PROGRESS, str(done).encode())
+
+
+def packed(kind: bytes, payload: bytes = b"") -> bytes:
+    """A message as it goes through the pipe."""
+    return _HEADER.pack(kind, len(payload)) + payload
 
 
 def receive(fd: int, deadline: float | None = None) -> tuple[bytes, bytes]:

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from mountplan.applier import syscalls
-from mountplan.applier.command import Start, become
+from mountplan.applier.command import STDERR, Report, Start, become
 from mountplan.applier.kept import Opened
 from mountplan.applier.refusal import KernelRefusal, explain
 from mountplan.applier.run import start_as
@@ -18,12 +18,19 @@ if TYPE_CHECKING:
     from mountplan.applier.userns import Rootless
 
 
-def enter(found: Opened, namespace: str, command: tuple[str, ...], rootless: Rootless = "auto") -> NoReturn:
+def enter(
+    found: Opened,
+    namespace: str,
+    command: tuple[str, ...],
+    rootless: Rootless = "auto",
+    report: Report = STDERR,
+) -> NoReturn:
     """End as `command` in the mount namespace `namespace`, or the first, started as the spec's [run] says.
 
     With a pid namespace it takes a child to be in it: then this process waits, and exits with its status. The caller
     must be the only thread; it is hidden from then on from those who live in there. Raises CommandNotStarted, and then
-    this process may be inside already, where nothing can be imported any more: say why, and exit.
+    this process may be inside already, where nothing can be imported any more: say why, and exit. What the kernel
+    refuses at the last moment is told to `report`, if it is this process that turns into the command.
     """
     _check(found.kept, rootless)
     start = start_as(found.kept.run, command)
@@ -36,7 +43,7 @@ def enter(found: Opened, namespace: str, command: tuple[str, ...], rootless: Roo
             _enter(found.kept.name, others)
             _start_child(start, mounts)
         _enter(found.kept.name, fds)
-        become(start)
+        become(start, report=report)
     raise AssertionError("it returns from no branch")
 
 

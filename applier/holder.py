@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from mountplan.applier import abi, channel, syscalls
 from mountplan.applier.channel import Sender
-from mountplan.applier.command import Inherited, Start, become
+from mountplan.applier.command import Found, Inherited, Report, Start, become
 from mountplan.applier.execute import StepFailed, execute
 from mountplan.applier.kernel import LinuxKernel
 from mountplan.applier.refusal import Occupied, call_of, explain
@@ -164,6 +164,10 @@ def await_orders(sender: Sender, inherited: Inherited, leash: int, stops: int, *
     Process 1 of a pid namespace may be told to stay, whatever becomes of the parent.
     """
     kind, payload = channel.receive(leash)
+    if kind == channel.HIDE:
+        syscalls.hide()
+        sender.send(channel.HIDDEN)
+        kind, payload = channel.receive(leash)
     if kind == channel.STAY and init:
         from mountplan.applier.init import stay  # _isolate() has imported it
 
@@ -173,11 +177,11 @@ def await_orders(sender: Sender, inherited: Inherited, leash: int, stops: int, *
     tell_stops, namespace, *values = marshal.loads(payload)
     start = Start(*values)
     try:
+        syscalls.hide()  # process 1 has the caller's environment, and for a moment its files: not the command's
         if init:
             from mountplan.applier.init import serve  # _isolate() has imported it
 
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # from now on none may be lost
-            syscalls.hide()  # process 1 has the caller's environment, and for a moment its files: not the command's
             let_go, letting_go = channel.pipe()
             child = os.fork()
             if child:
@@ -187,12 +191,20 @@ def await_orders(sender: Sender, inherited: Inherited, leash: int, stops: int, *
             os.read(let_go, 1)  # until process 1 has closed all that it does not need
         # Also if we are in it: our root may be covered by other mounts on "/", and this takes the topmost.
         syscalls.setns(namespace, abi.CLONE_NEWNS)
-        become(start, inherited)
+        become(start, inherited, Report._make((sender.fd, _not_executed)))
     except CommandNotStarted as error:
-        sender.send(channel.NOT_STARTED, marshal.dumps((error.what, error.remedy, error.exit_status)))
+        words = (str(error.exit_status), str(error.number), error.what, error.remedy)
+        sender.send(channel.NOT_STARTED, "\0".join(words).encode("utf-8", "surrogateescape"))
     except OSError as error:
         meaning, remedy = explain("", error.errno or 0)
-        sender.send(channel.NOT_STARTED, marshal.dumps((f"cannot start {start.command[0]!r}: {meaning}", remedy, 3)))
+        words = ("3", "0", f"cannot start {start.command[0]!r}: {meaning}", remedy)
+        sender.send(channel.NOT_STARTED, "\0".join(words).encode("utf-8", "surrogateescape"))
+
+
+def _not_executed(found: Found, number: int) -> bytes:
+    """Numbers and a path, as somebody inside could get at this pipe in the moment before the command is executed."""
+    words = (str(number), str(found.mode), str(int(found.noexec)), found.path)
+    return channel.packed(channel.NOT_EXECUTED, "\0".join(words).encode("utf-8", "surrogateescape"))
 
 
 def _traceback(error: BaseException) -> str:

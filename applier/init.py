@@ -15,6 +15,7 @@ from typing import NoReturn
 from mountplan.applier import abi, channel, syscalls
 from mountplan.applier.channel import Sender, close_all_but
 from mountplan.applier.signals import FORWARDABLE, Signals
+from mountplan.applier.trampoline import File
 
 
 def exit_status(wait_status: int) -> int:
@@ -56,28 +57,23 @@ def serve(command: int, stops: int, leash: int, waiting: int) -> NoReturn:
 
 
 def stay(sender: Sender, leash: int, held: list[int]) -> NoReturn:
-    """Process 1 of namespaces that are kept: reap, until somebody kills it; hold the descriptors `held` meanwhile.
+    """Process 1 of namespaces that are kept: until somebody kills it, reap, and hold the descriptors `held`.
 
-    Until it is told to outlive its parent, it ends when the leash is let go.
+    Until it is told to outlive its parent, it ends when the leash is let go. Then it turns into a program that does
+    nothing: those who come to live in there find no Python of the host as their process 1.
     """
     syscalls.prctl(abi.PR_SET_PDEATHSIG, 0)  # the parent, watch(), ends before
     os.setsid()
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    with Signals((signal.SIGCHLD,)) as signals:
-        sender.send(channel.STAYING)
-        close_all_but(leash, signals.fd, *held)
-        poll = select.poll()
-        poll.register(signals.fd, select.POLLIN)
-        poll.register(leash, select.POLLIN)
-        while True:
-            ready = {fd for fd, _ in poll.poll()}
-            if leash in ready:
-                if channel.receive(leash)[0] != channel.RELEASE:
-                    os._exit(1)
-                poll.unregister(leash)
-                os.close(leash)
-            signals.read()
-            _reap(0, -1)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that the kernel reaps, whatever this process does
+    file = File()
+    syscalls.close_range(3, abi.LAST_FD, abi.CLOSE_RANGE_CLOEXEC)
+    for fd in (0, 1, 2):
+        syscalls.close(fd)
+    sender.send(channel.STAYING)
+    if channel.receive(leash)[0] != channel.RELEASE:
+        os._exit(1)
+    file.wait("mountplan-init", held)
 
 
 def _reap(command: int, stops: int) -> None:

@@ -7,6 +7,7 @@ child dies with its parent (PR_SET_PDEATHSIG), so that holds for a SIGKILL too.
 from __future__ import annotations
 
 import errno
+import fcntl
 import marshal
 import os
 import signal
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from mountplan.applier import abi, channel, syscalls
 from mountplan.applier.channel import Sender, TimedOut
-from mountplan.applier.command import Start
+from mountplan.applier.command import Found, Start, refusal
 from mountplan.applier.execute import is_foreign, load_what_is_needed
 from mountplan.applier.holder import hold, is_nested
 from mountplan.applier.refusal import NEVER, explain, refused
@@ -29,8 +30,10 @@ from mountplan.planner.record import NamedTuple
 from mountplan.planner.table import MountTable
 
 if TYPE_CHECKING:
-    from mountplan.applier.userns import Rootless
+    from mountplan.applier.userns import IdMap, Rootless
 
+# The namespaces besides the mount namespace that a process may enter itself, in this order; others take a child.
+VISITED = ("user", "ipc", "uts", "net", "cgroup")
 _PATIENCE = 2.0  # seconds for a killed process to be gone
 
 
@@ -61,6 +64,8 @@ class Built:
         self.answer = answer  # what the holder says: after start(), nothing but why it did not
         self.pidfd = -1
         self._leash = leash
+        self._opened: dict[str, int] = {}  # by hide(): path below the holder's directory in /proc -> descriptor
+        self._initial_ids: tuple[IdMap, IdMap] | None = None
         self._ignored_children = False
         self.left = 0  # a process that could not be ended: the kernel does not let it go yet
 
@@ -70,7 +75,62 @@ class Built:
 
     def open_mounts(self, name: str = "") -> int:
         """A descriptor of the mount namespace `name`, or of the first; it keeps the namespace alive."""
-        return os.open(f"/proc/{self.pid}/fd/{self.held(name).fd}", os.O_RDONLY | os.O_CLOEXEC)
+        return self._open(f"fd/{self.held(name).fd}")
+
+    def open_root(self, name: str = "") -> int:
+        """A descriptor (O_PATH) of the root of the tree in the mount namespace `name`, or in the first."""
+        return self._open(f"fd/{self.held(name).root}", os.O_PATH)
+
+    def path_of(self, name: str = "") -> str:
+        """The namespace file of the mount namespace `name`, or of the first."""
+        return self._path(f"fd/{self.held(name).fd}")
+
+    def path_of_root(self) -> str:
+        """The root of the tree in the namespace that the holder is in: the last of the plan."""
+        return self._path("root")
+
+    def hide(self) -> None:
+        """Have the holder be undumpable from now on: nobody in its namespaces gets hold of it by /proc or ptrace(2).
+
+        Nor does an ordinary user outside, so what this object can be asked for is opened before.
+        """
+        kinds = dict.fromkeys((*VISITED, *self.kinds))
+        for one in (*(f"ns/{kind}" for kind in kinds), *(f"fd/{held.fd}" for held in self.namespaces)):
+            self._opened[one] = self._open(one)
+        for one in ("root", *(f"fd/{held.root}" for held in self.namespaces)):
+            self._opened[one] = self._open(one, os.O_PATH)
+        if self._is_in_user_namespace():
+            self._ids_of_holder()
+        self.tell(channel.HIDE)
+        kind, payload = channel.receive(self.answer)
+        if kind == channel.CRASHED:
+            raise _crashed(payload)
+        if kind != channel.HIDDEN:
+            raise _was_killed(self)
+
+    def _open(self, path: str, flags: int = os.O_RDONLY) -> int:
+        if path in self._opened:
+            return fcntl.fcntl(self._opened[path], fcntl.F_DUPFD_CLOEXEC, 3)
+        return os.open(f"/proc/{self.pid}/{path}", flags | os.O_CLOEXEC)
+
+    def _path(self, path: str) -> str:
+        if path in self._opened:
+            return f"/proc/{os.getpid()}/fd/{self._opened[path]}"
+        return f"/proc/{self.pid}/{path}"
+
+    def has_own(self, kind: str) -> bool:
+        """True if the holder is in another namespace of this kind ("user", "net", ...) than the calling process."""
+        return not os.path.samefile(self._path(f"ns/{kind}"), f"/proc/self/ns/{kind}")
+
+    def _is_in_user_namespace(self) -> bool:
+        return os.stat(self._path("ns/user")).st_ino != abi.USER_NS_INIT_INO
+
+    def _ids_of_holder(self) -> tuple[IdMap, IdMap]:
+        from mountplan.applier.userns import initial_ids
+
+        if self._initial_ids is None:
+            self._initial_ids = initial_ids(self.pid)
+        return self._initial_ids
 
     def mountinfo(self) -> bytes:
         """The mount table, as it is now, of the namespace that the holder is in: the last of the plan."""
@@ -80,17 +140,16 @@ class Built:
     def read_table(self, text: bytes) -> MountTable:
         """A mount table, the ids in its options (tmpfs, devpts) as they are inside; the kernel tells the machine's."""
         table = parse_mountinfo(text)
-        if b"id=" not in text or os.stat(f"/proc/{self.pid}/ns/user").st_ino == abi.USER_NS_INIT_INO:
+        if b"id=" not in text or not self._is_in_user_namespace():
             return table
-        from mountplan.applier.userns import initial_ids
         from mountplan.planner.options import with_ids_inside
 
-        ids = initial_ids(self.pid)
+        ids = self._ids_of_holder()
         return MountTable(tuple(row._replace(options=with_ids_inside(row.options, *ids)) for row in table.rows))
 
     def open_namespace(self, kind: str) -> int:
         """A descriptor of one of the holder's other namespace files ("user", "pid", ...)."""
-        return os.open(f"/proc/{self.pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+        return self._open(f"ns/{kind}")
 
     def tell(self, kind: bytes, payload: bytes = b"") -> None:
         """Send the holder a message."""
@@ -108,7 +167,11 @@ class Built:
         """After start(): None if the command runs, else what is wrong. Waits for the one or the other."""
         kind, payload = channel.receive(self.answer)
         if kind == channel.NOT_STARTED:
-            return CommandNotStarted(*marshal.loads(payload))
+            status, number, what, remedy = payload.decode("utf-8", "surrogateescape").split("\0")
+            return CommandNotStarted(what, remedy, int(status), int(number))
+        if kind == channel.NOT_EXECUTED:
+            number, mode, noexec, path = payload.decode("utf-8", "surrogateescape").split("\0")
+            return refusal(Found(path, int(mode), noexec == "1", 0), int(number))
         if kind == channel.CRASHED:
             raise _crashed(payload)
         return None
@@ -125,6 +188,13 @@ class Built:
     def release(self) -> None:
         """After stay(): let process 1 go its own way, and only end who watches over it."""
         self.tell(channel.RELEASE)
+        kind, payload = channel.receive(self.answer)  # which ends when it has become what it stays
+        if kind == channel.CRASHED:
+            raise _crashed(payload)
+        if kind == channel.NO_NAMESPACE:
+            raise _no_namespace(payload)
+        if channel.wait_readable(self.pidfd, monotonic()):
+            raise _was_killed(self)
         os.kill(self.child, signal.SIGKILL)
         os.waitpid(self.child, 0)
         self.ended()
@@ -171,6 +241,8 @@ class Built:
         for fd in {self._leash, self.answer, self.pidfd} - {-1}:
             syscalls.close(fd)
         self._leash = self.answer = self.pidfd = -1
+        while self._opened:
+            os.close(self._opened.popitem()[1])
         if self._ignored_children:
             signal.signal(signal.SIGCHLD, signal.SIG_IGN)
             self._ignored_children = False
@@ -311,11 +383,7 @@ def _listen(plan: Plan, built: Built, reporter: Reporter, rootless: Rootless, de
         elif kind == channel.REFUSED:
             raise _refused(plan, payload, rootless)
         elif kind == channel.NO_NAMESPACE:
-            what, number, syscall = payload.decode().split("\0")
-            meaning, remedy = explain("isolate", int(number))
-            if rootless == "never" and int(number) == errno.EPERM:
-                meaning, remedy = "this user may not do that", NEVER
-            raise NamespaceRefused(f"{what}: {syscall}" if syscall else what, meaning, remedy)
+            raise _no_namespace(payload, rootless)
         elif kind == channel.CRASHED:
             raise _crashed(payload)
         else:
@@ -371,6 +439,14 @@ def _hangs(plan: Plan, built: Built, count: int, timeout: float) -> StepRefused 
 def _was_killed(built: Built) -> NamespaceRefused:
     what = f"cannot build: somebody has killed the building process, {built.child}"
     return NamespaceRefused(what, "maybe the kernel, for want of memory", "look into its log (dmesg), and try again")
+
+
+def _no_namespace(payload: bytes, rootless: Rootless = "auto") -> NamespaceRefused:
+    what, number, syscall = payload.decode().split("\0")
+    meaning, remedy = explain("isolate", int(number))
+    if rootless == "never" and int(number) == errno.EPERM:
+        meaning, remedy = "this user may not do that", NEVER
+    return NamespaceRefused(f"{what}: {syscall}" if syscall else what, meaning, remedy)
 
 
 def _crashed(payload: bytes) -> RuntimeError:

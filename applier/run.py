@@ -15,7 +15,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from mountplan.applier import abi, syscalls
-from mountplan.applier.command import Start, become
+from mountplan.applier.command import STDERR, Report, Start, become
 from mountplan.applier.refusal import KernelRefusal, explain
 from mountplan.planner.errors import CommandNotStarted
 from mountplan.planner.plan import RunSettings
@@ -69,11 +69,13 @@ def exec_in(
     *,
     namespace: str = "",
     status_fd: int | None = None,
+    report: Report = STDERR,
 ) -> NoReturn:
     """End as `command`: turn into it, or wait for it and exit with its status. Signals are the command's either way.
 
     The caller must be the only thread. Raises CommandNotStarted, and then this process may be inside the new root
-    already, where nothing can be imported any more: say why, and exit.
+    already, where nothing can be imported any more: say why, and exit. If it turns into the command, what the kernel
+    refuses at the last moment is told to `report` instead.
     """
     start = _start(built, settings, command)
     if "pid" in built.kinds or status_fd is not None:
@@ -82,7 +84,7 @@ def exec_in(
         status = wait_for(built, start, namespace, status_fd, whole=True)
         raise SystemExit(status)
     _enter(built, namespace)
-    become(start)
+    become(start, report=report)
 
 
 def _start(built: Built, settings: RunSettings, command: tuple[str, ...]) -> Start:
@@ -117,6 +119,7 @@ def _enter(built: Built, namespace: str) -> None:
             stream.flush()
     try:
         mounts = built.open_mounts(namespace)
+        syscalls.hide()
         if flags:
             syscalls.setns(built.pidfd, flags)
         syscalls.setns(mounts, abi.CLONE_NEWNS)  # makes the topmost mount on its "/" our root and working directory

@@ -215,9 +215,7 @@ def of_built(built: Built) -> list[Subject]:
     """The namespaces of a build, from the roots of their trees. The caller closes them."""
     found = []
     for held in built.namespaces:
-        fds = f"/proc/{built.pid}/fd"
-        root = os.open(f"{fds}/{held.root}", os.O_PATH | os.O_CLOEXEC)
-        fd = os.open(f"{fds}/{held.fd}", os.O_RDONLY | os.O_CLOEXEC)
+        root, fd = built.open_root(held.name), built.open_mounts(held.name)
         kinds = tuple(kind for kind in _KINDS if kind in built.kinds)
         found.append(Subject(held.name, f"namespace {held.name}".rstrip(), fd, root=root, kinds=kinds))
     return found

@@ -15,6 +15,8 @@ from mountplan.planner.record import NamedTuple
 from mountplan.planner.table import MountTable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mountplan.applier.namespaces import Built
     from mountplan.applier.probe import Finding
     from mountplan.applier.report import Reporter
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from mountplan.keeping import Keeping, Standing
     from mountplan.planner.classic import Classic
     from mountplan.planner.difference import Drift
+    from mountplan.planner.errors import CommandNotStarted
     from mountplan.planner.foresight import Foresight
     from mountplan.planner.host import Host
     from mountplan.planner.plan import Plan
@@ -313,6 +316,11 @@ def build(
     from mountplan.tree import Tree
 
     built, _ = _build_verified(plan, reporter, rootless, timeout)
+    try:
+        built.hide()
+    except BaseException:
+        built.close()
+        raise
     return Tree(plan, built)
 
 
@@ -348,19 +356,24 @@ def execute(
     status_fd: int | None = None,
     rootless: Rootless = "auto",
     timeout: float | None = TIMEOUT,
+    tell: Callable[[CommandNotStarted], bytes] | None = None,
 ) -> NoReturn:
     """Build and verify `plan`, and end as `command`: for a process that is there for nothing else.
 
     Where a new pid namespace or `status_fd` takes a process that waits, it raises SystemExit with the command's status.
     Raises CommandNotStarted, maybe inside the new root, where nothing can be imported any more: print it, and exit.
+    What the kernel refuses when no Python is left here that could raise it, is written to standard error as `tell`
+    says (it is asked beforehand, of all that could come), and the exit status is the exception's.
     """
+    from mountplan.applier.command import in_words, to_stderr
     from mountplan.applier.run import check_settings, exec_in
 
     command = command or plan.run.command
     check_settings(plan.run, command)
     built, _ = _build_verified(plan, reporter, rootless, timeout)
     with built:
-        exec_in(built, plan.run, command, namespace=namespace, status_fd=status_fd)
+        report = to_stderr(tell or in_words)
+        exec_in(built, plan.run, command, namespace=namespace, status_fd=status_fd, report=report)
 
 
 def keep(
@@ -396,17 +409,25 @@ def look_up(name: str) -> Standing:
     return keeping.look_up(name)
 
 
-def enter(name: str, namespace: str = "", command: tuple[str, ...] = (), *, rootless: Rootless = "auto") -> NoReturn:
+def enter(
+    name: str,
+    namespace: str = "",
+    command: tuple[str, ...] = (),
+    *,
+    rootless: Rootless = "auto",
+    tell: Callable[[CommandNotStarted], bytes] | None = None,
+) -> NoReturn:
     """End as `command`, or the user's shell, in the namespaces that are kept under a name: as the spec's [run] says.
 
     Raises NotKept; or CommandNotStarted, maybe inside the new root, where nothing can be imported any more: print it,
-    and exit.
+    and exit. `tell` is as for execute().
     """
+    from mountplan.applier.command import in_words, to_stderr
     from mountplan.applier.entering import enter as go
     from mountplan.applier.kept import opened
 
     with opened(name) as found:
-        go(found, namespace, command or (shell(),), rootless)
+        go(found, namespace, command or (shell(),), rootless, to_stderr(tell or in_words))
     raise AssertionError("it does not return")
 
 

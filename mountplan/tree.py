@@ -10,11 +10,16 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mountplan.applier import abi, syscalls
+from mountplan.applier.channel import pipe
+from mountplan.applier.command import Found, Report, execute
+from mountplan.applier.trampoline import File
+from mountplan.planner.errors import CommandNotStarted
 
 if TYPE_CHECKING:
     from mountplan.applier.namespaces import Built
@@ -48,11 +53,11 @@ class Tree:
     @property
     def root(self) -> Path:
         """The root of the (last) namespace, as a path from outside. Symlinks in it lead where they lead out here."""
-        return Path(f"/proc/{self._built.pid}/root")
+        return Path(self._built.path_of_root())
 
     def namespace(self, name: str = "") -> Path:
         """The namespace file of a namespace (the first without a name), for setns(2), nsenter(1) and the like."""
-        return Path(f"/proc/{self._built.pid}/fd/{self._built.held(name).fd}")
+        return Path(self._built.path_of(name))
 
     def run(
         self, command: Sequence[str], *, namespace: str = "", check: bool = False, input: bytes | str | None = None,
@@ -60,18 +65,35 @@ class Tree:
     ) -> subprocess.CompletedProcess[Any]:  # fmt: skip
         """Run a command in a namespace, from its "/", and return what subprocess.run does, with its output captured."""
         enter = self._entrance(namespace)
+        failed, say = pipe()
+        words = [command] if isinstance(command, (str, bytes, os.PathLike)) else command
+        environment = {
+            os.fsdecode(name): os.fsdecode(value) for name, value in (os.environ if env is None else env).items()
+        }
+        start = partial(_become, enter, tuple(map(os.fsdecode, words)), environment, Report(say, _number))
         try:
-            return subprocess.run(
-                command, preexec_fn=enter.enter, capture_output=True, check=check, input=input, text=text,
-                timeout=timeout, env=env,
+            done = subprocess.run(
+                words, preexec_fn=start, capture_output=True, input=input, text=text, timeout=timeout, env=env,
             )  # fmt: skip
+            os.close(say)
+            say = -1
+            with open(failed, "rb", closefd=False) as file:
+                refusal = file.read()
         finally:
             enter.close()
+            for fd in {failed, say} - {-1}:
+                os.close(fd)
+        if refusal:
+            raise _refused(refusal, os.fsdecode(words[0]))
+        if check:
+            done.check_returncode()
+        return done
 
     def call(self, function: Callable[..., Result], *arguments: Any, namespace: str = "") -> Result:
         """Call a function in a namespace, in a forked child; return its result, or raise its exception, by pickle.
 
-        What the function needs must be imported beforehand: Python's files need not exist in there.
+        What the function needs must be imported beforehand: Python's files need not exist in there. So that nobody who
+        lives in there gets hold of that child, it is undumpable (prctl(2)): what belongs to it in /proc is root's.
         """
         enter = self._entrance(namespace)
         answer, say = os.pipe()
@@ -153,11 +175,14 @@ class _Entrance:
     """Descriptors of the namespaces that a child has to enter; the user namespace first, if it is not ours."""
 
     def __init__(self, built: Built, namespace: str) -> None:
-        kinds = [kind for kind in ("user", "ipc", "uts", "net", "cgroup") if _differs(built, kind)]
+        from mountplan.applier.namespaces import VISITED
+
+        kinds = [kind for kind in VISITED if built.has_own(kind)]
         self._fds = [built.open_namespace(kind) for kind in kinds]
         self._fds.append(built.open_mounts(namespace))
 
     def enter(self) -> None:
+        syscalls.hide()
         for fd in self._fds:
             syscalls.setns(fd, 0)
         os.chdir("/")
@@ -167,9 +192,28 @@ class _Entrance:
             os.close(fd)
 
 
-def _differs(built: Built, kind: str) -> bool:
-    ours, theirs = os.stat(f"/proc/self/ns/{kind}"), os.stat(f"/proc/{built.pid}/ns/{kind}")
-    return ours.st_ino != theirs.st_ino
+def _become(enter: _Entrance, command: tuple[str, ...], environment: dict[str, str], report: Report) -> None:
+    """In the child of subprocess: enter and turn into `command`, as that would do."""
+    enter.enter()
+    file = File()
+    syscalls.close_range(3, abi.LAST_FD, abi.CLOSE_RANGE_CLOEXEC)
+    try:
+        execute(file, command, environment, report)
+    except CommandNotStarted as error:
+        os.write(report.fd, f"{error.number}\0{error.what}\0{error.remedy}".encode("utf-8", "surrogateescape"))
+        os._exit(error.exit_status)
+
+
+def _number(_: Found, number: int) -> bytes:
+    return b"%d\0the kernel refuses the command\0" % number
+
+
+def _refused(text: bytes, program: str) -> OSError | CommandNotStarted:
+    """What subprocess would raise for the program, or what else has gone wrong."""
+    number, what, remedy = text.decode("utf-8", "surrogateescape").split("\0")
+    if int(number):
+        return OSError(int(number), os.strerror(int(number)), program)
+    return CommandNotStarted(what, remedy)
 
 
 def _mountinfo(proc: int) -> bytes:

@@ -192,14 +192,18 @@ class NamespaceRefused(MountplanError):
 
 
 class CommandNotStarted(MountplanError):
-    """The command of `run` did not start. The exit status is a shell's: 127 not found, 126 not executable; else 3."""
+    """The command of `run` did not start. The exit status is a shell's: 127 not found, 126 not executable; else 3.
+
+    `number` is the errno with which execve(2) failed, 0 if it did not come to that.
+    """
 
     code = "command-not-started"
 
-    def __init__(self, what: str, remedy: str = "", exit_status: int = 3) -> None:
+    def __init__(self, what: str, remedy: str = "", exit_status: int = 3, number: int = 0) -> None:
         self.what = what
         self.remedy = remedy
         self.exit_status = exit_status
+        self.number = number
         super().__init__(what + (f"\n  remedy: {remedy}" if remedy else ""))
 
 

@@ -32,6 +32,7 @@ PATIENCE = float(os.environ.get("MOUNTPLAN_PATIENCE", "1"))  # how many times as
 FIRST_ID = 200_000  # of the range that give_ranges() gives
 CLONE_NEWNS = 0x20000
 CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 

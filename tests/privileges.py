@@ -13,11 +13,23 @@ import stat
 import struct
 import subprocess
 import time
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.hosts import CLONE_NEWUSER, FIRST_ID, NOBODY, enter_host, give_ranges, mount, run_in_child, unshare
+from tests.hosts import (
+    CLONE_NEWPID,
+    CLONE_NEWUSER,
+    FIRST_ID,
+    NOBODY,
+    enter_host,
+    give_ranges,
+    mount,
+    run_in_child,
+    unshare,
+)
 
 FSOPEN = 430
 MOVE_MOUNT = 429
@@ -54,6 +66,7 @@ def missing(name: str) -> str:
     - "idmap-tmpfs": id-mapped mounts of tmpfs (Linux 6.3)
     - "lowerdir+": overlays that take their layers one by one (Linux 6.8)
     - "layer-descriptors": overlays that take O_PATH descriptors as layers, and show their paths (Linux 6.13)
+    - "memfd-noexec": a pid namespace in which no memfd can be executed (Linux 6.3)
     - "tmpfs-xattrs": extended attributes user.* in a tmpfs (Linux 6.6)
     - "fs:TYPE": a filesystem type that the kernel knows or can load (who may mount it is for "root" or "userns" to say)
     - anything else: the name of a program
@@ -236,6 +249,34 @@ def _set_attribute() -> None:
     os.setxattr("/tmp", "user.probe", b"x")
 
 
+def forbid_memfds() -> None:
+    """From now on the caller's pid namespace, which must be one of its own, gets no memfd that can be executed."""
+    Path("/proc/sys/vm/memfd_noexec").write_text("2")
+
+
+def _forbid_memfds() -> None:
+    enter_host("root")
+    before = Path("/proc/sys/vm/memfd_noexec").read_text()
+    in_pid_namespace(forbid_memfds)
+    assert before == Path("/proc/sys/vm/memfd_noexec").read_text()
+
+
+def in_pid_namespace(function: Callable[[], None]) -> None:
+    """Call a function as process 1 of a new pid namespace, with its own /proc; it must end well."""
+    unshare(CLONE_NEWPID)
+    child = os.fork()
+    if child == 0:
+        try:
+            mount("proc", "/proc", "proc")
+            function()
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    assert 0 == os.waitpid(child, 0)[1], "what it raised is on standard error"
+
+
 def _stat_mount(mask: int) -> bytes:
     """What statmount(2) says of some mount, when its namespace is named."""
     namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
@@ -259,6 +300,7 @@ _PROBES = {
     "device-nodes": _make_device_node,
     "loop": _configure_loop,
     "set-group": _join_group,
+    "memfd-noexec": _forbid_memfds,
     "foreign-mounts": _list_mounts,
     "told-id-maps": _tell_id_maps,
     "idmap-tmpfs": _map_tmpfs,

@@ -16,6 +16,7 @@ from mountplan.planner.errors import CommandNotStarted
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from mountplan import keeping
     from mountplan.planner.plan import Plan
@@ -155,10 +156,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
         raise UsageError(f"no namespace is called {visible(args.namespace)!r}; {known}", "run")
     api.check_mount_count(made, args.max_mounts)
     command: tuple[str, ...] = args.after or made.run.command or (api.shell(),)
-    if output.as_json:  # loaded now: this process may be inside the new root when it has something to tell
-        import json  # noqa: F401
-
-        import mountplan.planner.render.problems  # noqa: F401
+    tell = _telling_json(made, output) if output.as_json else None
     with reporter_for("building", output) as reporter:
         try:
             api.execute(
@@ -169,6 +167,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
                 status_fd=args.json_status_fd,
                 rootless=args.rootless,
                 timeout=args.timeout or None,
+                tell=tell,
             )
         except CommandNotStarted as error:
             if output.as_json:
@@ -177,3 +176,12 @@ def run(args: argparse.Namespace, output: Output) -> int:
             return error.exit_status
         except SystemExit as ended:  # a process had to wait for the command
             return int(ended.code or 0)
+
+
+def _telling_json(made: Plan, output: Output) -> Callable[[CommandNotStarted], bytes]:
+    """How to tell an error as JSON. What that takes is loaded now: it is asked inside the new root."""
+    import json  # noqa: F401
+
+    from mountplan.planner.render.problems import error_data
+
+    return lambda error: output.json_of_error(error_data(error, made))

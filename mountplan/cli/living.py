@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mountplan import api
@@ -39,21 +40,19 @@ def enter(args: argparse.Namespace, output: Output) -> int:
         raise UsageError("there is no namespace after the slash", "enter")
     tidy(output)
     try:
-        api.enter(name, namespace, args.after or (), rootless=args.rootless)
+        api.enter(name, namespace, args.after or (), rootless=args.rootless, tell=partial(_told_inside, output))
     except CommandNotStarted as error:
-        return _tell_inside(error, output)
+        sys.stderr.write(_told_inside(output, error).decode())
+        sys.stderr.flush()
+        return error.exit_status
 
 
-def _tell_inside(error: CommandNotStarted, output: Output) -> int:
+def _told_inside(output: Output, error: CommandNotStarted) -> bytes:
     """We may be inside already, where nothing can be imported any more: so without frame.tell, and what that takes."""
     if output.as_json:
         data = {"code": error.code, "exit_status": error.exit_status, "message": error.what, "remedy": error.remedy}
-        output.error("", data)  # json has been imported, to read the state
-    else:
-        text = f"mountplan: {error}\n"
-        sys.stderr.write(visible_lines(text))
-        sys.stderr.flush()
-    return error.exit_status
+        return output.json_of_error(data)  # json has been imported, to read the state
+    return visible_lines(f"mountplan: {error}\n").encode(errors="backslashreplace")
 
 
 def ls(args: argparse.Namespace, output: Output) -> int:

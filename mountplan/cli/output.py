@@ -63,6 +63,11 @@ class Output:
             sys.stdout.flush()
             self._write(sys.stderr, text)
 
+    @staticmethod
+    def json_of_error(data: dict[str, Any]) -> bytes:
+        """What `error` prints as JSON, for those who print it when no Python is left."""
+        return _json({"error": data}).encode()
+
     def wants_color(self, stream: TextIO) -> bool:
         """`--color` decides; otherwise a terminal that can, and no NO_COLOR in the environment."""
         if self.color != "auto":
@@ -79,10 +84,14 @@ class Output:
             _put(stream, lambda: stream.write(text))
 
     def _write_json(self, stream: TextIO, value: Any) -> None:
-        import json
-
-        text = json.dumps(value, indent=2).replace("\x7f", "\\u007f") + "\n"  # ASCII: the same in every locale
+        text = _json(value)
         _put(stream, lambda: stream.write(text))
+
+
+def _json(value: Any) -> str:
+    import json
+
+    return json.dumps(value, indent=2).replace("\x7f", "\\u007f") + "\n"  # ASCII: the same in every locale
 
 
 def _put(stream: TextIO, write: Callable[[], object]) -> None:
