@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from mountplan.applier import abi, syscalls
 from mountplan.applier.refusal import KernelRefusal
+from mountplan.planner.fstypes import of
 from mountplan.planner.record import NamedTuple
 
 if TYPE_CHECKING:
@@ -143,13 +144,22 @@ class LinuxKernel:
         return syscalls.openat2(dirfd, os.fsencode(path) or b".", os.O_PATH, resolve)
 
     def new_filesystem(self, fstype: str, source: str, options: Options) -> int:
+        """One more mount of it, if the machine has one only: that keeps its options, or KernelRefusal (EBUSY)."""
+        of_machine = of(fstype).instances == "machine"
+        if of_machine:
+            from mountplan.applier.instances import leaving, setting_no_flags
+
+            options = leaving(fstype, options)
         context = syscalls.fsopen(fstype.encode())
         try:
             if source:
                 encoded = source.encode(_ENCODING, _ERRORS)
                 syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, b"source", encoded, 0)
             self._configure(context, options)
-            return self._create(context)
+            if not of_machine:
+                return self._create(context)
+            with setting_no_flags(fstype):
+                return self._create(context)
         finally:
             os.close(context)
 

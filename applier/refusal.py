@@ -7,6 +7,7 @@ import os
 
 from mountplan.applier.abi import MACHINES
 from mountplan.planner.errors import NamespaceRefused
+from mountplan.planner.fstypes import ROWS
 
 
 class KernelRefusal(OSError):
@@ -62,7 +63,11 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     ),
     ("make_filesystem", E.EPERM): (
         "this filesystem type may not be mounted by this user",
-        "run it as root; in a user namespace only tmpfs, proc, sysfs, devpts, mqueue, cgroup2, overlay and fuse can be",
+        f"run it as root; in a user namespace only {', '.join(one.name for one in ROWS if one.in_userns)} can be",
+    ),
+    ("make_filesystem", E.EBUSY): (
+        "it is there already, and others have it as well",
+        "leave out options, or give it these options on the host first",
     ),
     ("make_filesystem", E.EINVAL): ("the filesystem does not take an option or its value", "correct options"),
     ("make_overlay", E.EINVAL): (

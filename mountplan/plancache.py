@@ -78,6 +78,10 @@ class AskedHost:
         self._ask("link", path)
         return self._host.link(path)
 
+    def instance(self, fstype: str) -> str | None:
+        self._ask("instance", fstype)
+        return self._host.instance(fstype)
+
     def glob(self, base: str, pattern: str) -> tuple[str, ...]:
         self._ask("glob", base, pattern)
         return self._host.glob(base, pattern)
@@ -92,6 +96,8 @@ def answer(host: Host, name: str, *arguments: str) -> Any:
         return sha256_hex(repr(host.table.rows).encode("utf-8", "surrogateescape"))
     if name == "mount_max":
         return host.mount_max
+    if name == "instance":
+        return host.instance(*arguments)
     if name == "link":
         return host.link(*arguments)
     if name == "glob":
