@@ -53,8 +53,11 @@ def try_out(steps: tuple[s.Step, ...], kernel: LinuxKernel) -> tuple[Refusal, ..
 def ask_for(fstype: str) -> None:
     """Raise OSError if this user may not mount the type at all, where that is a user namespace.
 
-    The kernel asks who may before it looks at options, and without any it gets no further than that.
+    The kernel asks who may before it looks at options, and without any it gets no further than that. What a user
+    namespace has one of is not asked for: it would get one by that, and keep it.
     """
+    if of(fstype).instances == "user":
+        return
     context = syscalls.fsopen(fstype.encode())
     try:
         syscalls.fsconfig(context, abi.FSCONFIG_CMD_CREATE, None, None, 0)

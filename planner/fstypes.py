@@ -10,6 +10,7 @@ from mountplan.planner.record import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Literal
 
     # What is in a new one: nothing, what the kernel puts there and nobody else can, or that is not known.
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     # What shares one superblock, however often it is mounted: the mounts of a machine, of a namespace of another kind,
     # of a set of options (a hierarchy of cgroup); "mount" if each is new, "unknown" if it follows from a device.
     Instances = Literal["mount", "machine", "net", "ipc", "user", "hierarchy", "unknown"]
-
-LAYERED, TMPFS = "overlay", "tmpfs"
 
 
 class FilesystemType(NamedTuple):
@@ -28,7 +27,7 @@ class FilesystemType(NamedTuple):
     `shows` is the kind of namespace whose state it shows: that of the process which mounts it. A user namespace may
     mount those that are `in_userns`, and of these the ones that show a namespace only if it has made that too; `bare`
     ones in addition only where a mount of the type is visible with nothing mounted over its parts. `usual` is where
-    the host has it.
+    the host has one that can be bound instead.
 
     `defaults` are options as they are shown, or not shown, if nobody asks: one that is absent has that value.
     `source` is what the kernel shows whatever was given, as far as it does so. `asked_for` are those that a machine is
@@ -46,7 +45,7 @@ class FilesystemType(NamedTuple):
     renewed: bool = False
     read_only: bool = False
     usual: str = ""
-    defaults: dict[str, str] = {}
+    defaults: Mapping[str, str] = {}
     source: str = ""
     asked_for: bool = False
 
@@ -57,11 +56,11 @@ class FilesystemType(NamedTuple):
 
     @property
     def may_be_tried(self) -> bool:
-        """True if one can be mounted and thrown away, with nothing left: not of the machine's only one.
+        """True if one can be mounted without options and thrown away, with nothing left of it anywhere.
 
-        Unless it is tried in a namespace of the kind that it shows, made for that: from there the kernel sets nothing.
+        Of what the machine has one of, that is cgroup2 only: applier/instances.py mounts it so that nothing is set.
         """
-        return self.in_memory and (self.instances != "machine" or bool(self.shows))
+        return self.in_memory and (self.instances in ("mount", "net", "ipc") or self.shows == "cgroup")
 
 
 def _row(name: str, begins: Begins, instances: Instances, **known: object) -> FilesystemType:
@@ -88,7 +87,7 @@ ROWS: tuple[FilesystemType, ...] = (
     _of_kernel("proc", "mount", shows="pid", in_userns=True, bare=True, usual="/proc",
                defaults={"hidepid": "off", "gid": "0", "subset": ""}, asked_for=True),
     _of_kernel("sysfs", "net", shows="net", in_userns=True, bare=True, usual="/sys", asked_for=True),
-    _of_kernel("devpts", "mount", in_userns=True, usual="/dev/pts",
+    _of_kernel("devpts", "mount", in_userns=True,
                defaults={"mode": "600", "ptmxmode": "000", **_OWNER}, asked_for=True),
     _of_kernel("mqueue", "ipc", shows="ipc", in_userns=True, usual="/dev/mqueue", asked_for=True),
     # Its flags are set anew by each mount from the first cgroup namespace, and by none from another.
@@ -105,19 +104,20 @@ ROWS: tuple[FilesystemType, ...] = (
     _row("bpf", "unknown", "mount", in_memory=True, renewed=True),
     # Two of a set of controllers are one; a new one is a new hierarchy, or none can be had.
     _row("cgroup", "filled", "hierarchy", shows="cgroup"),
-    _of_kernel("devtmpfs", usual="/dev"),
-    _of_kernel("debugfs", usual="/sys/kernel/debug", defaults={"mode": "700", **_OWNER}),
-    _of_kernel("tracefs", usual="/sys/kernel/tracing", defaults={"mode": "700", **_OWNER}),
-    _of_kernel("securityfs", usual="/sys/kernel/security"),
-    _of_kernel("configfs", usual="/sys/kernel/config"),
-    _of_kernel("pstore", usual="/sys/fs/pstore", source="none"),  # it takes "source" for an option of its own, unread
-    _of_kernel("efivarfs", usual="/sys/firmware/efi/efivars", defaults=_OWNER),
-    _of_kernel("binfmt_misc", "user", in_userns=True, usual="/proc/sys/fs/binfmt_misc"),
-    _of_kernel("fusectl", usual="/sys/fs/fuse/connections"),
-    _of_kernel("selinuxfs", usual="/sys/fs/selinux"),
-    _of_kernel("smackfs", usual="/sys/fs/smackfs"),
+    _of_kernel("devtmpfs"),
+    _of_kernel("debugfs", defaults={"mode": "700", **_OWNER}),
+    _of_kernel("tracefs", defaults={"mode": "700", **_OWNER}),
+    _of_kernel("securityfs"),
+    _of_kernel("configfs"),
+    _of_kernel("pstore", source="none"),  # it takes "source" for an option of its own, unread
+    _of_kernel("efivarfs", defaults=_OWNER),
+    # In a user namespace that has none since Linux 6.7, the first mount makes one: the handlers from outside end there.
+    _of_kernel("binfmt_misc", "user", in_userns=True),
+    _of_kernel("fusectl"),
+    _of_kernel("selinuxfs"),
+    _of_kernel("smackfs"),
     _of_kernel("rpc_pipefs", "net", shows="net"),
-    _of_kernel("nfsd", "net", shows="net", usual="/proc/fs/nfsd"),
+    _of_kernel("nfsd", "net", shows="net"),
     _row("nsfs", "filled", "unknown"),  # nobody mounts one: the files of namespaces are in it
 )  # fmt: skip
 
