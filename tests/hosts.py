@@ -15,7 +15,8 @@ import struct
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Protocol, TypeVar
 
@@ -98,6 +99,29 @@ def options_of_machine(fstype: str) -> str:
         for words in (line.split() for line in lines if f" - {fstype} " in line):
             return ",".join(option for option in words[-1].split(",") if option not in ("rw", "seclabel"))
     return ""
+
+
+@contextmanager
+def machine_has(fstype: str, options: str, place: str) -> Iterator[None]:
+    """The machine's one superblock of a type has these options, and stands on `place` of this throw-away host.
+
+    What it had before comes back. For tests that are marked `alone`.
+    """
+    before = options_of_machine(fstype) or "rw"
+    if fstype != "cgroup2":  # what is not given is not shown any more, and stays as it is
+        mount("x", place, fstype)
+        root = os.stat(place)
+        umount(place)
+        before = f"uid={root.st_uid},gid={root.st_gid},mode={stat.S_IMODE(root.st_mode):o}"
+        options = f"uid=0,{options}"
+    mount("x", place, fstype, data=options)
+    try:
+        yield
+    finally:
+        while os.path.ismount(place):
+            umount(place)
+        mount("x", place, fstype, data=before)
+        umount(place)
 
 
 def umount(target: str, flags: int = 0) -> None:

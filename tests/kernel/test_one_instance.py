@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from mountplan.applier.namespaces import build
 from mountplan.planner.errors import StepRefused
 from mountplan.planner.spec import parse_spec
 from tests.fakes import FakeHost, host_mount
-from tests.hosts import InHost, Result, mount, options_of_machine, run_in_child, umount, unshare
+from tests.hosts import InHost, Result, machine_has, mount, options_of_machine, run_in_child, umount, unshare
 from tests.trees import ROOT, tree
 
 FIRST_CGROUP_NAMESPACE = 0xEFFFFFFB
@@ -31,32 +30,13 @@ pytestmark = [pytest.mark.needs_kernel("root"), pytest.mark.alone]
 each = pytest.mark.parametrize("fstype", OPTIONS)
 
 
-@contextmanager
-def machine_has(fstype: str, options: str) -> Iterator[None]:
-    """The machine's instance has these options, and stands on PLACE of this host; what it had before comes back."""
-    before = options_of_machine(fstype)
-    mount("x", PLACE, fstype)
-    root = os.stat(PLACE)
-    umount(PLACE)
-    if fstype != "cgroup2":  # they keep what is not given
-        before = f"uid={root.st_uid},gid={root.st_gid},mode={root.st_mode & 0o7777:o}"
-    mount("x", PLACE, fstype, data=options)
-    try:
-        yield
-    finally:
-        while os.path.ismount(PLACE):
-            umount(PLACE)
-        mount("x", PLACE, fstype, data=before or "rw")
-        umount(PLACE)
-
-
 def in_host_with(in_host: InHost, fstype: str, function: Callable[[], Result]) -> tuple[str, Result, str, str, int]:
     """What the machine's instance shows before `function` and what after it, with the mode of its root after it."""
     if fstype == "cgroup2" and os.stat("/proc/self/ns/cgroup").st_ino != FIRST_CGROUP_NAMESPACE:
         pytest.skip("the options of cgroup2 can be set from the machine's first cgroup namespace only")
 
     def inside() -> tuple[str, Result, str, str, int]:
-        with machine_has(fstype, OPTIONS[fstype]):
+        with machine_has(fstype, OPTIONS[fstype], PLACE):
             before = options_of_machine(fstype)
             result = function()
             return OPTIONS[fstype], result, before, options_of_machine(fstype), os.stat(PLACE).st_mode & 0o777
