@@ -123,6 +123,7 @@ CLONE_NEWNET = 0x40000000
 
 # linux/nsfs.h
 USER_NS_INIT_INO = 0xEFFFFFFD  # of the machine's first user namespace, ever since they have inodes (Linux 3.8)
+CGROUP_NS_INIT_INO = 0xEFFFFFFB  # of the first cgroup namespace (Linux 4.6)
 TIME_NS_INIT_INO = 0xEFFFFFFA  # of the first time namespace (Linux 5.6)
 NS_GET_USERNS = 0xB701
 NS_GET_NSTYPE = 0xB703

@@ -16,6 +16,7 @@ from mountplan.applier.kernel import Kernel
 from mountplan.applier.report import Reporter
 from mountplan.planner import layerpath, seedbase
 from mountplan.planner import steps as s
+from mountplan.planner.fstypes import of
 from mountplan.planner.steps import YARD, Handle, Step
 
 _KEPT = 48  # descriptors of workbenches and seeds that are kept open
@@ -44,6 +45,9 @@ def load_what_is_needed(steps: tuple[Step, ...]) -> None:
     """Import it before anything is built: later, a file that cannot be read would look like a bug."""
     for kind in set(map(type, steps)) & _MODULES.keys():
         __import__(_MODULES[kind])
+    types = {step.fstype for step in steps if type(step) is s.MakeFilesystem}
+    if any(of(fstype).instances == "machine" for fstype in types):
+        __import__("mountplan.applier.instances")
 
 
 def is_foreign(step: Step) -> bool:
@@ -220,7 +224,7 @@ class Execution:
         self.fds[step.id_map] = self.kernel.id_mapping(step.uids, step.gids)
 
     def make_filesystem(self, step: s.MakeFilesystem) -> None:
-        if step.fstype in ("tmpfs", "ramfs"):
+        if of(step.fstype).takes_files:
             self.in_memory.add(step.filesystem)
         self.place(step.filesystem, step.mount, self.kernel.new_filesystem(step.fstype, step.source, step.options))
 

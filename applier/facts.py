@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mountplan.applier.observe import observe
+from mountplan.planner.fstypes import of
 from mountplan.planner.host import BLOCK, MOUNT_MAX, HostPath, PathKind
+from mountplan.planner.instances import shown
 from mountplan.planner.table import MountTable, Walks
 
 _KINDS: dict[int, PathKind] = {
@@ -165,6 +167,14 @@ class LiveHost:
                 return os.readlink(path)
         except OSError:
             return None
+
+    def instance(self, fstype: str) -> str | None:
+        there = shown(self.table.rows, fstype)
+        if there is None and of(fstype).instances == "machine":
+            from mountplan.applier.instances import shown_here
+
+            there = shown_here(fstype)
+        return there
 
     def glob(self, base: str, pattern: str) -> tuple[str, ...]:
         from glob import glob

@@ -27,9 +27,6 @@ FLAGS = {
     "time": abi.CLONE_NEWTIME,
 }
 
-# What shows namespaces: whoever has made the namespace may mount it. Type -> the kind of namespace that it shows.
-SHOWN_BY = {"proc": "pid", "sysfs": "net", "mqueue": "ipc", "cgroup2": "cgroup"}
-
 
 class IsolationFailed(Exception):
     """`what` could not be had, for `cause`. Internal: namespaces.py makes NamespaceRefused of it."""

@@ -39,6 +39,7 @@ from mountplan.applier.keptstate import (
 from mountplan.applier.refusal import call_of, explain
 from mountplan.applier.store import Store, find_place, reading, writing
 from mountplan.planner.errors import KeepRefused, NameTaken, NotKept, TableError
+from mountplan.planner.fstypes import SHOWN_KINDS
 from mountplan.planner.table import MountTable
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def subjects(name: str) -> list[Subject]:
 
     with opened(name) as found:
         mounts = found.kept.mounts
-        kinds = tuple(one.kind for one in found.kept.namespaces if one.kind in ("pid", "ipc", "net", "cgroup"))
+        kinds = tuple(one.kind for one in found.kept.namespaces if one.kind in SHOWN_KINDS)
         return [
             Subject(one.name or name, f"{name}/{one.name}".rstrip("/"), found.open(one), kinds=kinds) for one in mounts
         ]

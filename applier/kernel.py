@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from mountplan.applier import abi, syscalls
 from mountplan.applier.refusal import KernelRefusal, Occupied
+from mountplan.planner.fstypes import of
 from mountplan.planner.mountinfo import parse_mountinfo
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.table import MountTable
@@ -147,12 +148,18 @@ class LinuxKernel:
         return syscalls.openat2(dirfd, os.fsencode(path) or b".", os.O_PATH, resolve)
 
     def new_filesystem(self, fstype: str, source: str, options: Options) -> int:
+        """One more mount of it, if the machine has one only: that keeps its options, or KernelRefusal (EBUSY)."""
         if source.startswith("/"):
             from mountplan.applier.devices import is_block_device
 
             if is_block_device(source):
                 return self._on_device(fstype, source, options)
-        with self._context(fstype, source, options) as context:
+        if of(fstype).instances != "machine":
+            with self._context(fstype, source, options) as context:
+                return self._create(context)
+        from mountplan.applier.instances import leaving, setting_no_flags
+
+        with self._context(fstype, source, leaving(fstype, options)) as context, setting_no_flags(fstype):
             return self._create(context)
 
     @contextmanager

@@ -6,10 +6,10 @@ import errno as E
 import os
 from typing import Any
 
-from mountplan.applier.isolation import SHOWN_BY
 from mountplan.applier.refusal import explain
 from mountplan.applier.trial import Refusal
 from mountplan.planner.errors import Mistake, SpecRef
+from mountplan.planner.fstypes import of
 from mountplan.planner.plan import Plan
 
 
@@ -74,14 +74,14 @@ def _words(refusal: Refusal, step: Any, unshared: tuple[str, ...]) -> tuple[str,
 
 def _filesystem(refusal: Refusal, step: Any, unshared: tuple[str, ...]) -> tuple[str, str, str]:
     fstype = getattr(step, "fstype", "overlay")
-    kind = SHOWN_BY.get(fstype)
-    if kind is None:
+    kind = of(fstype).shows
+    if not kind or not of(fstype).in_userns:
         what = f"{fstype} cannot be mounted in a user namespace"
         return "type", what, "run it as root, or mount it as root and bind it from there"
     if kind not in unshared:
         what = f"in a user namespace, {fstype} can be mounted only with a {kind} namespace of its own"
         return "type", what, f'add "{kind}" to run.unshare, {_bind_of(fstype)}'
-    if fstype in ("proc", "sysfs"):
+    if of(fstype).bare:
         what = (
             f"in a user namespace, {fstype} can be mounted only where all of it is seen already: "
             "here something is mounted over parts of it, as in a container"
@@ -91,8 +91,7 @@ def _filesystem(refusal: Refusal, step: Any, unshared: tuple[str, ...]) -> tuple
 
 
 def _bind_of(fstype: str) -> str:
-    path = {"proc": "/proc", "sysfs": "/sys", "mqueue": "/dev/mqueue", "cgroup2": "/sys/fs/cgroup"}[fstype]
-    return f'or show the host\'s: bind = "{path}", recursive = true'
+    return f'or show the host\'s: bind = "{of(fstype).usual}", recursive = true'
 
 
 def _owner(refusal: Refusal, step: Any) -> tuple[str, str, str]:

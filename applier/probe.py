@@ -17,11 +17,12 @@ from typing import NamedTuple
 from mountplan.applier import abi, syscalls
 from mountplan.applier.holder import is_nested
 from mountplan.applier.inside import in_child
-from mountplan.applier.isolation import FLAGS, SHOWN_BY
+from mountplan.applier.isolation import FLAGS
 from mountplan.applier.kernel import LinuxKernel
 from mountplan.applier.refusal import NEVER, KernelRefusal, explain
-from mountplan.applier.trial import IN_MEMORY, ask_for
+from mountplan.applier.trial import ask_for
 from mountplan.applier.userns import Rootless, enter_alone, map_ids, mapped_ids, new_namespace
+from mountplan.planner.fstypes import ROWS, of
 
 
 class Finding(NamedTuple):
@@ -99,7 +100,7 @@ def feature_of(name: str) -> Feature:
     """The feature of this name; "filesystem:TYPE" stands for any filesystem type."""
     kind, _, fstype = name.partition(":")
     if kind == "filesystem":
-        kind = SHOWN_BY.get(fstype, "")
+        kind = of(fstype).shows if of(fstype).in_userns else ""
         takes = f" (without root, with {'an' if kind == 'ipc' else 'a'} {kind} namespace)" if kind else ""
         return Feature(
             f"mounting a new {fstype}{takes}",
@@ -172,14 +173,14 @@ def _filesystem(kernel: LinuxKernel, fstype: str) -> None:
     try:
         context = syscalls.fsopen(fstype.encode())
         os.close(context)
-        if fstype in IN_MEMORY:
+        if of(fstype).may_be_tried:
             os.close(kernel.new_filesystem(fstype, fstype, ()))
         elif is_nested():
             ask_for(fstype)
     except KernelRefusal as refusal:
-        if refusal.errno != errno.EPERM or fstype not in SHOWN_BY:
+        if refusal.errno != errno.EPERM or not of(fstype).shows:
             raise
-        _in_own_namespace(SHOWN_BY[fstype], lambda: os.close(kernel.new_filesystem(fstype, fstype, ())))
+        _in_own_namespace(of(fstype).shows, lambda: os.close(kernel.new_filesystem(fstype, fstype, ())))
 
 
 def _in_own_namespace(kind: str, attempt: Callable[[], None]) -> None:
@@ -363,21 +364,7 @@ FEATURES: dict[str, Feature] = {
     "cgroup_namespace": Feature("run: a cgroup namespace", _NAMESPACES, _unshare(abi.CLONE_NEWCGROUP)),
     "time_namespace": Feature("run: a time namespace", _NAMESPACES, _unshare(abi.CLONE_NEWTIME)),
 }
-_TYPES = (
-    "tmpfs",
-    "proc",
-    "sysfs",
-    "devpts",
-    "mqueue",
-    "cgroup2",
-    "overlay",
-    "ext4",
-    "xfs",
-    "erofs",
-    "squashfs",
-    "btrfs",
-)
-KNOWN: tuple[str, ...] = (*FEATURES, *(f"filesystem:{fstype}" for fstype in _TYPES))
+KNOWN: tuple[str, ...] = (*FEATURES, *(f"filesystem:{one.name}" for one in ROWS if one.asked_for))
 _APART = frozenset(
     {"mount_namespace", "user_namespace", "id_ranges", "host_peer", "idmap", "idmap_tmpfs"}
     | {name for name in FEATURES if name.endswith("_namespace")}

@@ -7,6 +7,7 @@ import os
 
 from mountplan.applier.abi import MACHINES
 from mountplan.planner.errors import NamespaceRefused
+from mountplan.planner.fstypes import ROWS
 
 
 class KernelRefusal(OSError):
@@ -71,13 +72,14 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     ),
     ("make_filesystem", E.EPERM): (
         "this filesystem type may not be mounted by this user",
-        "run it as root; in a user namespace only tmpfs, proc, sysfs, devpts, mqueue, cgroup2, overlay and fuse can be",
+        f"run it as root; in a user namespace only {', '.join(one.name for one in ROWS if one.in_userns)} can be",
+    ),
+    ("make_filesystem", E.EBUSY): (
+        "others have this filesystem already, and not as this mount would have it",
+        "leave out options, or give it these options on the host first; of a device, `lsblk` and `findmnt -A` tell who "
+        "has it: what is mounted for writing cannot be mounted with ro as well",
     ),
     ("make_filesystem", E.EINVAL): ("the filesystem does not take an option or its value", "correct options"),
-    ("make_filesystem", E.EBUSY): (
-        "the device is in use, and not as this mount would use it",
-        "`lsblk` and `findmnt -A` tell who has it; what is mounted for writing cannot be mounted with ro as well",
-    ),
     ("make_overlay", E.EBUSY): (
         "another overlay has its upper or work directory",
         "give each overlay directories of its own, or end the other one first",

@@ -14,12 +14,10 @@ from mountplan.applier.inspect import Whole, read_whole
 from mountplan.applier.observe import NEVER_STILL, NO_PROC, read_still, why_not
 from mountplan.applier.userns import IdMap, ids_of
 from mountplan.planner.errors import TableError
+from mountplan.planner.fstypes import SHOWN_KINDS
 
 if TYPE_CHECKING:
     from mountplan.applier.namespaces import Built
-
-
-_KINDS = ("pid", "ipc", "net", "cgroup")  # of the namespaces on which it depends what some filesystems show
 
 
 def open_proc() -> int:
@@ -118,7 +116,7 @@ def of_process(pid: int, name: str = "") -> Subject:
         fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise TableError(why_not(error, pid)) from None
-    kinds = tuple(kind for kind in _KINDS if _differs(pid, kind))
+    kinds = tuple(kind for kind in SHOWN_KINDS if _differs(pid, kind))
     return Subject(name or command_of(pid), label, fd, pid, kinds=kinds)
 
 
@@ -216,7 +214,7 @@ def of_built(built: Built) -> list[Subject]:
     found = []
     for held in built.namespaces:
         root, fd = built.open_root(held.name), built.open_mounts(held.name)
-        kinds = tuple(kind for kind in _KINDS if kind in built.kinds)
+        kinds = tuple(kind for kind in SHOWN_KINDS if kind in built.kinds)
         found.append(Subject(held.name, f"namespace {held.name}".rstrip(), fd, root=root, kinds=kinds))
     return found
 

@@ -18,9 +18,8 @@ from mountplan.applier.kernel import LinuxKernel
 from mountplan.applier.refusal import KernelRefusal
 from mountplan.planner import steps as s
 from mountplan.planner.attributes import NAMES
+from mountplan.planner.fstypes import of
 
-# New ones of these are in memory and harm nobody, so they can be tried with their options.
-IN_MEMORY = frozenset({"tmpfs", "ramfs", "proc", "sysfs", "devpts", "mqueue", "cgroup2"})
 _ATIME = frozenset({"relatime", "noatime", "strictatime"})
 
 
@@ -54,8 +53,11 @@ def try_out(steps: tuple[s.Step, ...], kernel: LinuxKernel) -> tuple[Refusal, ..
 def ask_for(fstype: str) -> None:
     """Raise OSError if this user may not mount the type at all, where that is a user namespace.
 
-    The kernel asks who may before it looks at options, and without any it gets no further than that.
+    The kernel asks who may before it looks at options, and without any it gets no further than that. What a user
+    namespace has one of is not asked for: it would get one by that, and keep it.
     """
+    if of(fstype).instances == "user":
+        return
     context = syscalls.fsopen(fstype.encode())
     try:
         syscalls.fsconfig(context, abi.FSCONFIG_CMD_CREATE, None, None, 0)
@@ -126,7 +128,7 @@ class _Trial:
 
     def make_filesystem(self, step: s.MakeFilesystem) -> None:
         self.fresh[step.mount or step.filesystem] = step.fstype
-        if step.fstype in IN_MEMORY:
+        if of(step.fstype).may_be_tried:
             self.once("filesystem", self._mount, step.fstype)
             # Sizes and flags are not the user namespace's business; the ids of owners are.
             owners = [((key, value),) for key, value in step.options if key in ("uid", "gid")]
@@ -280,7 +282,7 @@ class _Trial:
                 self.once("locked", self._change, path, recursive, step.recursive, words)
             if id_map >= 0:
                 self.once("idmap", self._map, path, recursive, step.recursive, id_map, details=(path,))
-        elif id_map >= 0 and self.fresh.get(step.mount) in IN_MEMORY:
+        elif id_map >= 0 and of(self.fresh.get(step.mount, "")).may_be_tried:
             self.once("idmap-new", self._map_new, self.fresh[step.mount], id_map, details=(self.fresh[step.mount],))
 
     def _change(self, path: str, cloned: bool, recursive: bool, words: tuple[str, ...]) -> None:

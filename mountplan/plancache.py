@@ -91,6 +91,10 @@ class AskedHost:
         self._ask("link", path)
         return self._host.link(path)
 
+    def instance(self, fstype: str) -> str | None:
+        self._ask("instance", fstype)
+        return self._host.instance(fstype)
+
     def glob(self, base: str, pattern: str) -> tuple[str, ...]:
         self._ask("glob", base, pattern)
         return self._host.glob(base, pattern)
@@ -111,6 +115,8 @@ def answer(host: Host, name: str, *arguments: str) -> Any:
         return host.knows_filesystem(*arguments)
     if name == "identity":
         return host.identity(*arguments)
+    if name == "instance":
+        return host.instance(*arguments)
     if name == "link":
         return host.link(*arguments)
     if name == "glob":

@@ -8,11 +8,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mountplan.planner.attributes import RDONLY, Change
+from mountplan.planner.fstypes import of
 from mountplan.planner.propagation import Process, Superblock, World
 from mountplan.planner.propagation.sharing import Kind
-
-# Filesystems of which there is one for all: mounting them twice at one place is EBUSY.
-SINGLE = frozenset({"proc", "sysfs", "cgroup2", "cgroup", "securityfs", "debugfs", "tracefs", "devtmpfs", "bpf"})
 
 
 class MountNew(NamedTuple):
@@ -179,7 +177,7 @@ class Stage:
     def __init__(self, world: World, processes: dict[int, Process]) -> None:
         self.world = world
         self.processes = processes
-        self._single: dict[str, Superblock] = {}
+        self._single: dict[tuple[str, str], Superblock] = {}
 
     def perform(self, number: int, action: Action) -> None:
         world, process = self.world, self.processes[number]
@@ -193,7 +191,8 @@ class Stage:
                     attributes=action.attributes,
                     options=action.options,
                     read_only=bool(action.attributes & RDONLY),
-                    superblock=self._one_for_all(action.fstype),
+                    fill=_fill_by_kernel if of(action.fstype).begins == "filled" else None,
+                    superblock=self._one_for_all(action.fstype, action.options),
                 )
             case BindMount():
                 world.bind(process, action.source, action.target, recursive=action.recursive)
@@ -229,9 +228,17 @@ class Stage:
             case End():
                 world.exit(self.processes.pop(number))
 
-    def _one_for_all(self, fstype: str) -> Superblock | None:
-        if fstype not in SINGLE:
+    def _one_for_all(self, fstype: str, options: str) -> Superblock | None:
+        """The superblock that all mounts of a type show; None if a new mount has one of its own."""
+        kind = of(fstype)
+        if not kind.is_shared and kind.instances != "hierarchy":
             return None
-        if fstype not in self._single:
-            self._single[fstype] = self.world.superblock(fstype, complete=False)
-        return self._single[fstype]
+        key = (fstype, "" if kind.is_shared else options)
+        if key not in self._single:
+            self._single[key] = self.world.superblock(fstype, complete=False)
+        return self._single[key]
+
+
+def _fill_by_kernel(superblock: Superblock) -> None:
+    """What is in there is the kernel's business."""
+    superblock.complete = False

@@ -15,22 +15,19 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from mountplan.planner.errors import Mistake
+from mountplan.planner.fstypes import of
 from mountplan.planner.options import Pairs, unproven_options
 from mountplan.planner.plan import Plan
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.steps import AttachImage, MakeFilesystem, MakeOverlay
 from mountplan.planner.table import MountRow, MountTable
 
-# Filesystems that write to no device, whether or not they are mounted with `ro`.
-READ_ONLY_TYPES = frozenset({"squashfs", "erofs", "cramfs", "romfs"})
-
-
 TAKEN_LAYER = "give each overlay directories of its own, or end the other one first (umount, mountplan rm)"
 
 
 def only_reads(fstype: str, options: Pairs) -> bool:
     """True if a filesystem with these options never writes to its device, so that this may be opened read-only."""
-    return ("ro", True) in options or fstype in READ_ONLY_TYPES
+    return ("ro", True) in options or of(fstype).read_only
 
 
 class Attachment(NamedTuple):
@@ -129,7 +126,7 @@ def _with_place(one: Attachment, row: MountRow | None) -> Attachment:
 
 def seen(one: Attachment, row: MountRow, where: str) -> Attachment:
     """The same, with what a mount of it tells; `where` that is, in words."""
-    state = "ro" if "ro" in row.options.split(",") or row.fstype in READ_ONLY_TYPES else "rw"
+    state = "ro" if "ro" in row.options.split(",") or of(row.fstype).read_only else "rw"
     return one._replace(state=state, options=row.options, where=where)
 
 
@@ -206,7 +203,7 @@ def _device_in_use(one: Attachment | None, step: MakeFilesystem) -> tuple[str, s
         return f"it is mounted already ({one})", _take_part(one, read_only)
     if read_only and one.state == "rw":
         return _written(one)
-    if not read_only and one.state == "ro" and step.fstype not in READ_ONLY_TYPES:
+    if not read_only and one.state == "ro" and not of(step.fstype).read_only:
         return (
             f"it is mounted with ro already ({one}), and this mount would write to it",
             "write options = { ro = true }, or unmount it there",

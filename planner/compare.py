@@ -12,6 +12,7 @@ from operator import itemgetter
 
 from mountplan.planner.attributes import parse_shown
 from mountplan.planner.difference import Difference, Drift
+from mountplan.planner.fstypes import ROWS
 from mountplan.planner.options import differing_options
 from mountplan.planner.plan import Plan
 from mountplan.planner.predict import HOST_GROUPS, Prediction
@@ -23,10 +24,7 @@ from mountplan.planner.telling import Telling
 from mountplan.planner.view import IdMap, View
 
 # Which instance of these a mount shows follows from the namespaces of whoever mounted it, not from the mount.
-_BY_NAMESPACE = frozenset(
-    {"proc", "sysfs", "mqueue", "cgroup", "cgroup2", "securityfs", "debugfs", "tracefs", "configfs", "pstore",
-     "fusectl", "binfmt_misc", "efivarfs", "selinuxfs", "nfsd", "rpc_pipefs"}
-)  # fmt: skip
+_BY_NAMESPACE = frozenset(one.name for one in ROWS if one.shows or one.is_shared)
 
 _place = itemgetter(1, 4)  # of a row: (parent_id, mountpoint)
 

@@ -4,39 +4,19 @@ from __future__ import annotations
 
 import fnmatch
 
+from mountplan.planner.fstypes import of, where
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.steps import NodeKind
 from mountplan.planner.topology import Inside, Node
 
-# Filesystems that start empty and hold just what is put into them.
-OWN = frozenset({"tmpfs", "ramfs", "hugetlbfs"})
-# Those that take any file; in a hugetlbfs nothing can be written.
-FILLABLE = OWN - {"hugetlbfs"}
-# Filesystems that the kernel fills and in which nobody creates mountpoints.
-KERNEL = frozenset(
-    {
-        "proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2", "devtmpfs", "debugfs", "tracefs", "securityfs",
-        "configfs", "pstore", "efivarfs", "binfmt_misc", "fusectl", "nsfs", "selinuxfs", "smackfs", "rpc_pipefs",
-    }
-)  # fmt: skip
-# Of these there is one superblock for the machine or for a namespace of it, however often it is mounted.
-SINGLE = KERNEL - {"proc", "devpts", "cgroup", "nsfs"}
-# Mount flags of cgroup2 (cgroup2_fs_parameters in kernel/cgroup/cgroup.c), as mountinfo shows them.
-CGROUP2_FLAGS = frozenset(
-    {
-        "nsdelegate",
-        "favordynmods",
-        "memory_localevents",
-        "memory_recursiveprot",
-        "memory_hugetlb_accounting",
-        "pids_localevents",
-    }
-)
+# Those that take any file.
+FILLABLE = where(takes_files=True)
+_INSIDE: dict[str, Inside] = {"empty": "own", "filled": "kernel", "unknown": "opaque"}
 
 
 def inside_of(fstype: str) -> Inside:
     """What can be said about a new filesystem of this type."""
-    return "own" if fstype in OWN else "kernel" if fstype in KERNEL else "opaque"
+    return _INSIDE[of(fstype).begins]
 
 
 class Contents:

@@ -112,8 +112,9 @@ class Mistakes:
 class Context:
     """What all phases need: the drafts, the filesystems, the host, and where mistakes go."""
 
-    def __init__(self, file: str, host: Host) -> None:
+    def __init__(self, file: str, host: Host, unshared: frozenset[str] = frozenset()) -> None:
         self.file = file
+        self.unshared = unshared  # kinds of namespaces that are made for what is built
         self.host = host
         self.mistakes = Mistakes(file)
         self.spaces: list[Space] = []

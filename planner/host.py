@@ -67,6 +67,12 @@ class Host(Protocol):
         """Where the symlink at `path` points, or None if there is no symlink; nothing is followed but its parents."""
         ...
 
+    def instance(self, fstype: str) -> str | None:
+        """The options of the superblock that a mount of this type would share with others, as the kernel shows them;
+        None if it is mounted nowhere that can be seen, or if it is not clear which one it would be.
+        """
+        ...
+
     def glob(self, base: str, pattern: str) -> tuple[str, ...]:
         """The paths below the canonical `base` that match `pattern`, relative to it, sorted; symlinks are not
         followed.
@@ -99,6 +105,9 @@ class NoHost:
         return ""
 
     def link(self, path: str) -> str | None:
+        return None
+
+    def instance(self, fstype: str) -> str | None:
         return None
 
     def glob(self, base: str, pattern: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ options such as a filesystem takes?
 
 from __future__ import annotations
 
-from mountplan.planner.contents import KERNEL
+from mountplan.planner import fstypes
 from mountplan.planner.draft import Context, Draft
 from mountplan.planner.fstabwords import instead_of_option
 from mountplan.planner.options import OCTAL
@@ -14,17 +14,7 @@ Options = tuple[tuple[str, str | bool], ...]
 
 # Types that every kernel has on which a tree can be built: nobody is asked for them.
 _ALWAYS = frozenset({"tmpfs", "ramfs", "proc", "sysfs", "devpts"})
-# Types that are on a block device, and so in an image as well. This is the one place that has them.
-ON_DEVICE = frozenset(
-    {
-        "adfs", "affs", "befs", "bfs", "btrfs", "cramfs", "efs", "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs",
-        "gfs2", "hfs", "hfsplus", "hpfs", "iso9660", "jfs", "minix", "msdos", "nilfs2", "ntfs", "ntfs3", "ocfs2",
-        "omfs", "qnx4", "qnx6", "reiserfs", "romfs", "squashfs", "sysv", "udf", "ufs", "vfat", "xfs", "zonefs",
-    }
-)  # fmt: skip
-_KNOWN = sorted(
-    _ALWAYS | ON_DEVICE | KERNEL | {"9p", "bpf", "cifs", "fuse", "hugetlbfs", "nfs", "nfs4", "overlay", "virtiofs"}
-)
+_KNOWN = sorted(row.name for row in fstypes.ROWS)
 _TAGS = ("UUID", "LABEL", "PARTUUID", "PARTLABEL")  # by which mount(8) finds devices
 _FIELDS = {"source": "source", "upperdir": "upper", "workdir": "work", "lowerdir": "layers", "lowerdir+": "layers"}
 
@@ -45,7 +35,9 @@ def check_type(draft: Draft, fstype: str, context: Context) -> bool:
 def check_device(draft: Draft, fstype: str, context: Context) -> None:
     """What is on a block device needs one, by its path; what is in a file takes a loop device: `image`."""
     spec, wrong = draft.spec, context.mistakes.add
-    if fstype not in ON_DEVICE or spec.image is not None or "fsid" in spec.options:  # an erofs may be in a cache
+    if (
+        not fstypes.of(fstype).on_device or spec.image is not None or "fsid" in spec.options
+    ):  # an erofs may be in a cache
         return
     if spec.source is None:
         wrong(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from mountplan.planner.fstypes import of
 from mountplan.planner.layerpath import has_device
 
 Pairs = tuple[tuple[str, str | bool], ...]
@@ -15,12 +16,6 @@ _SIZES = frozenset({"size", "nr_blocks"})
 OCTAL = frozenset({"mode", "ptmxmode", "umask", "fmask", "dmask", "file_mode", "dir_mode"})
 _NUMBERS = frozenset({"uid", "gid", "nr_inodes", "max"})
 
-# Filesystems whose show_options tells every option that is not its default, so that an absent one has its default.
-_DEFAULTS: dict[str, dict[str, str]] = {
-    "tmpfs": {"mode": "1777", "uid": "0", "gid": "0"},
-    "devpts": {"mode": "600", "ptmxmode": "000", "uid": "0", "gid": "0"},
-    "proc": {"hidepid": "off", "gid": "0", "subset": ""},
-}
 _SAME: dict[tuple[str, str], str] = {
     ("hidepid", "0"): "off",
     ("hidepid", "1"): "noaccess",
@@ -74,7 +69,7 @@ def differing_options(fstype: str, asked: Pairs, shown: str) -> list[tuple[str, 
     if not asked:
         return []
     there = _shown(shown)
-    defaults = _DEFAULTS.get(fstype, {})
+    defaults = of(fstype).defaults
     differences = []
     for name, value in asked:
         if isinstance(value, bool):
@@ -101,9 +96,19 @@ def unproven_options(fstype: str, asked: Pairs, shown: str) -> Pairs:
     return tuple((name, value) for name, value in asked if name in differing or name not in there)
 
 
+def is_shown(fstype: str, name: str, value: str | bool, shown: str) -> bool:
+    """True if a superblock that shows `shown` has this option, in whatever form; one that is not shown is a default."""
+    there = _shown(shown)
+    if isinstance(value, bool):
+        return name in there
+    default = of(fstype).defaults.get(name)
+    values = there.get(name, [] if default is None else [default])
+    return _normal(name, value) in [_normal(name, one) for one in values]
+
+
 def differing_asked(fstype: str, asked: Pairs, other: Pairs) -> list[tuple[str, str, str]]:
     """(name, asked, other) of every option that two specs do not ask for alike; in whatever form they write it."""
-    defaults = _DEFAULTS.get(fstype, {})
+    defaults = of(fstype).defaults
     ours, theirs = dict(asked), dict(other)
     differences = []
     for name in dict.fromkeys((*ours, *theirs)):
@@ -123,7 +128,7 @@ def differing_shown(fstype: str, shown: str, other: str) -> list[tuple[str, str,
     """(name, shown, other) of every option that two superblocks show differently; their order does not count."""
     if shown == other:
         return []
-    defaults = _DEFAULTS.get(fstype, {})
+    defaults = of(fstype).defaults
     ours, theirs = _shown(shown), _shown(other)
     if fstype == "overlay":
         _match_layers(ours, theirs)

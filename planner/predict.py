@@ -7,10 +7,11 @@ for nothing but who is equal to whom. What is the host's (devices, external grou
 from __future__ import annotations
 
 from mountplan.planner.attributes import Change, applied, parse_shown, show
+from mountplan.planner.fstypes import of
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import ExpectedFilesystem, ExpectedMount, ExpectedNamespace, Plan
 from mountplan.planner.record import NamedTuple
-from mountplan.planner.table import MountRow, MountTable, Walks
+from mountplan.planner.table import UNTOLD, MountRow, MountTable, Walks
 
 HOST_GROUPS = 1 << 40  # numbers above stand for the group of that number minus this on the host
 
@@ -42,7 +43,7 @@ def predict(plan: Plan, host: MountTable) -> tuple[Prediction, ...]:
     for group in plan.expected.groups:
         if group.host and (master := walks.end_of(group.host).master):
             masters[group.name] = HOST_GROUPS + master
-    filesystems = {one.name: (f"={one.name}", one) for one in plan.expected.filesystems}
+    filesystems = {one.name: (f"={one.name}", _as_told(one)) for one in plan.expected.filesystems}
     options = {device: one.options for device, one in filesystems.values()}
     found = []
     for namespace in plan.expected.namespaces:
@@ -52,6 +53,10 @@ def predict(plan: Plan, host: MountTable) -> tuple[Prediction, ...]:
             Prediction(namespace.name, MountTable(tuple(rows.rows)), tuple(rows.origins), tuple(rows.names), options)
         )
     return tuple(found)
+
+
+def _as_told(made: ExpectedFilesystem) -> ExpectedFilesystem:
+    return made._replace(source=UNTOLD) if of(made.fstype).source else made
 
 
 class _Rows:

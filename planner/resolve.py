@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import posixpath
 
+from mountplan.planner import instances
 from mountplan.planner.attributes import change, contradiction
-from mountplan.planner.contents import CGROUP2_FLAGS, FILLABLE, SINGLE, inside_of
+from mountplan.planner.contents import FILLABLE, inside_of
 from mountplan.planner.devices import check_devices
 from mountplan.planner.draft import Context, Draft, FilesystemDraft, Space
 from mountplan.planner.errors import SpecError
 from mountplan.planner.fstabwords import instead_of_options
+from mountplan.planner.fstypes import of
 from mountplan.planner.host import Host
 from mountplan.planner.lengths import check_lengths, check_run_lengths
 from mountplan.planner.masks import expand_masks
 from mountplan.planner.newfilesystem import check_device, check_type, options_of
+from mountplan.planner.options import Pairs
 from mountplan.planner.overlays import settle_layers
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.placement import copy_bound_trees, leave_out_unsupported, make_mountpoints, place_mounts
@@ -36,7 +39,7 @@ INHERITED = "@host"  # the name of the mount that an inherited root is; no id ca
 
 def resolve(spec: Spec, host: Host) -> Topology:
     """What `spec` means on `host`. Raises SpecError with every mistake that was found."""
-    context = Context(spec.file, host)
+    context = Context(spec.file, host, frozenset(spec.run.unshare))
     name_mounts(spec, context)
     find_filesystems(context)
     declare_files(context)
@@ -238,9 +241,10 @@ def _settle_filesystem(draft: Draft, fstype: str, context: Context) -> None:
     if not check_type(draft, fstype, context):
         return
     check_device(draft, fstype, context)
-    options = options_of(draft, context) + _kept_flags(fstype, context)
-    name = f"fs:{fstype}" if fstype in SINGLE else f"fs:{draft.name}"
-    if fstype in SINGLE and name in context.filesystems:
+    options = options_of(draft, context)
+    is_one = of(fstype).is_shared
+    name = f"fs:{fstype}" if is_one else f"fs:{draft.name}"
+    if is_one and name in context.filesystems:
         _join_filesystem(draft, context.filesystems[name])
         if options != context.filesystems[name].fixed.options:
             wrong(
@@ -249,6 +253,7 @@ def _settle_filesystem(draft: Draft, fstype: str, context: Context) -> None:
                 "give all mounts of it the same options",
             )
         return
+    _check_shared(draft, options, context)
     inside = inside_of(fstype)
     image = _find_image(draft, spec.image, context) if spec.image is not None else ""
     contents = _find_contents(draft, spec.contents, context) if spec.contents is not None else ""
@@ -308,14 +313,26 @@ def _join_filesystem(draft: Draft, filesystem: FilesystemDraft) -> None:
         filesystem.needs_workbench = True
 
 
-def _kept_flags(fstype: str, context: Context) -> tuple[tuple[str, bool], ...]:
-    """The flags that the host's cgroup2 has: the machine has one, which takes on those of whoever mounts it last."""
-    if fstype != "cgroup2":
-        return ()
-    for row in context.host.table.rows:
-        if row.fstype == fstype:
-            return tuple((name, True) for name in row.options.split(",") if name in CGROUP2_FLAGS)
-    return ()
+def _check_shared(draft: Draft, options: Pairs, context: Context) -> None:
+    """What others have as well keeps the options that it has: a mount can ask only for those."""
+    fstype = draft.spec.type or ""
+    kind = of(fstype)
+    if not options or not kind.is_shared or kind.instances in context.unshared:
+        return
+    there = context.host.instance(fstype)
+    shared = f"there is one {fstype} {instances.place_of(fstype)}"
+    for name, value in options if there is None else instances.unlike(fstype, options, there):
+        asked = name if value is True else f"{name} = {value}"
+        if there is None:
+            what = f"{shared}: {asked} would be set on that, and what it has now is not known: none is mounted here"
+        else:
+            what = f"{shared}, which has {there}: {asked} would be set for all who show it"
+        remedy = 'write attributes = ["ro"]' if name == "ro" else "leave it out"
+        if kind.instances == "machine":
+            remedy += ", or give it to the host's first: mount -o remount"
+        else:
+            remedy += f', or add "{kind.instances}" to run.unshare: then it is a new one'
+        context.mistakes.add(f"{draft.key}.options.{name}", what, remedy)
 
 
 def _settle_bind(draft: Draft, context: Context) -> None:

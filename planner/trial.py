@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from mountplan.planner import seedbase
 from mountplan.planner import steps as s
 from mountplan.planner.attributes import IDMAP, Change
+from mountplan.planner.fstypes import of
 from mountplan.planner.mountcount import Peak
 from mountplan.planner.propagation import Handle, Mount, Process, Superblock, World, WouldRefuse
 from mountplan.planner.propagation.objects import Node, Place
@@ -23,7 +24,6 @@ from mountplan.planner.propagation.world import MOUNT_MAX, Spread
 from mountplan.planner.table import MountRow, MountTable
 
 # Filesystems that begin empty. Of all others it is not known what is in them.
-_EMPTY = frozenset({"tmpfs", "ramfs"})
 
 # A host of which nothing is known: its root, private.
 _BARE = MountTable((MountRow(1, 0, "0:1", "/", "/", "rw", 0, 0, 0, False, "rootfs", "rootfs", "rw"),))
@@ -396,6 +396,6 @@ def new_superblock(
 ) -> Superblock:
     """A filesystem of a plan's, with the device and the options that its predicted table has."""
     shown = ",".join(key if value is True else f"{key}={value}" for key, value in options if key != "ro")
-    superblock = world.superblock(fstype, device=f"={name}", options=shown, complete=fstype in _EMPTY)
+    superblock = world.superblock(fstype, device=f"={name}", options=shown, complete=of(fstype).begins == "empty")
     superblock.read_only = ("ro", True) in options
     return superblock

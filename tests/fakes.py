@@ -10,6 +10,7 @@ from typing import cast
 
 from mountplan.applier.refusal import KernelRefusal
 from mountplan.planner.host import BLOCK, HostPath, PathKind
+from mountplan.planner.instances import shown
 from mountplan.planner.limits import SURELY_TAKEN
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.steps import MakeNode
@@ -92,6 +93,9 @@ class FakeHost:
     def link(self, path: str) -> str | None:
         kind = self._paths.get(path, "")
         return kind[3:] if kind.startswith("-> ") else None
+
+    def instance(self, fstype: str) -> str | None:
+        return shown(self._table.rows, fstype)
 
     def glob(self, base: str, pattern: str) -> tuple[str, ...]:
         wanted = TargetPath.parse(f"/{pattern.lstrip('/')}").parts

@@ -15,7 +15,8 @@ import struct
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Protocol, TypeVar
 
@@ -69,7 +70,9 @@ def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str 
     """mount(2): for what a throw-away host shall look like; nothing here goes by the code under test.
 
     A new filesystem that covers the checkout (in /tmp, say) shows it again: what is tested is imported from there.
+    What the machine has one of keeps the options that it has, unless there is `data`.
     """
+    data = data or (options_of_machine(fstype) if fstype in ONE_A_MACHINE else "")
     covers = bool(fstype) and CHECKOUT.is_relative_to(target) and target != "/"
     checkout = os.open(CHECKOUT, os.O_PATH | os.O_CLOEXEC) if covers else -1
     _checked(
@@ -82,6 +85,44 @@ def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str 
         CHECKOUT.mkdir(parents=True)
         mount(f"/proc/self/fd/{checkout}", str(CHECKOUT), flags=MS_BIND)
         os.close(checkout)
+
+
+ONE_A_MACHINE = ("cgroup2", "debugfs", "tracefs")  # those whose options a mount without any takes away
+
+
+def options_of_machine(fstype: str) -> str:
+    """The options that the one superblock of a type shows in our mount table, or in that of process 1, but for "rw"."""
+    for pid in ("self", "1"):
+        try:
+            lines = Path(f"/proc/{pid}/mountinfo").read_text(errors="surrogateescape").splitlines()
+        except OSError:
+            continue
+        for words in (line.split() for line in lines if f" - {fstype} " in line):
+            return ",".join(option for option in words[-1].split(",") if option not in ("rw", "seclabel"))
+    return ""
+
+
+@contextmanager
+def machine_has(fstype: str, options: str, place: str) -> Iterator[None]:
+    """The machine's one superblock of a type has these options, and stands on `place` of this throw-away host.
+
+    What it had before comes back. For tests that are marked `alone`.
+    """
+    before = options_of_machine(fstype) or "rw"
+    if fstype != "cgroup2":  # what is not given is not shown any more, and stays as it is
+        mount("x", place, fstype)
+        root = os.stat(place)
+        umount(place)
+        before = f"uid={root.st_uid},gid={root.st_gid},mode={stat.S_IMODE(root.st_mode):o}"
+        options = f"uid=0,{options}"
+    mount("x", place, fstype, data=options)
+    try:
+        yield
+    finally:
+        while os.path.ismount(place):
+            umount(place)
+        mount("x", place, fstype, data=before)
+        umount(place)
 
 
 def umount(target: str, flags: int = 0) -> None:

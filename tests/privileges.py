@@ -148,7 +148,7 @@ def _configure_loop() -> None:
     raise OSError(errno.EBUSY, "every free loop device is taken by somebody else first")
 
 
-def _syscall(number: int, what: str, *args: object) -> int:
+def syscall(number: int, what: str, *args: object) -> int:
     libc = ctypes.CDLL(None, use_errno=True)
     result = int(libc.syscall(ctypes.c_long(number), *args))
     if result < 0:
@@ -158,7 +158,7 @@ def _syscall(number: int, what: str, *args: object) -> int:
 
 def _open_filesystem(fstype: str) -> None:
     enter_host("best")
-    _syscall(FSOPEN, f"fsopen of {fstype}", fstype.encode(), ctypes.c_uint(0))
+    syscall(FSOPEN, f"fsopen of {fstype}", fstype.encode(), ctypes.c_uint(0))
 
 
 def _join_group() -> None:
@@ -168,7 +168,7 @@ def _join_group() -> None:
     mount("/tmp", "/tmp/copy", flags=0x1000)
     mount("", "/tmp", flags=1 << 20)
     here = ctypes.c_int(-100)
-    _syscall(MOVE_MOUNT, "MOVE_MOUNT_SET_GROUP", here, b"/tmp", here, b"/tmp/copy", ctypes.c_uint(0x100))
+    syscall(MOVE_MOUNT, "MOVE_MOUNT_SET_GROUP", here, b"/tmp", here, b"/tmp/copy", ctypes.c_uint(0x100))
 
 
 def _map_ranges() -> None:
@@ -217,20 +217,20 @@ def _map_tmpfs() -> None:
             file.write("0 1000 1")
     namespace = os.open(f"/proc/{child}/ns/user", os.O_RDONLY)
     os.kill(child, signal.SIGKILL)
-    context = _syscall(FSOPEN, "fsopen", b"tmpfs", ctypes.c_uint(0))
-    _syscall(FSCONFIG, "fsconfig", ctypes.c_int(context), ctypes.c_uint(6), None, None, ctypes.c_int(0))
-    tmpfs = _syscall(FSMOUNT, "fsmount", ctypes.c_int(context), ctypes.c_uint(0), ctypes.c_uint(0))
+    context = syscall(FSOPEN, "fsopen", b"tmpfs", ctypes.c_uint(0))
+    syscall(FSCONFIG, "fsconfig", ctypes.c_int(context), ctypes.c_uint(6), None, None, ctypes.c_int(0))
+    tmpfs = syscall(FSMOUNT, "fsmount", ctypes.c_int(context), ctypes.c_uint(0), ctypes.c_uint(0))
     attr = struct.pack("=QQQQ", MOUNT_ATTR_IDMAP, 0, 0, namespace)
     flags, size = ctypes.c_uint(AT_EMPTY_PATH), ctypes.c_size_t(len(attr))
-    _syscall(MOUNT_SETATTR, "an id-mapped tmpfs", ctypes.c_int(tmpfs), b"", flags, attr, size)
+    syscall(MOUNT_SETATTR, "an id-mapped tmpfs", ctypes.c_int(tmpfs), b"", flags, attr, size)
 
 
 def _add_layer() -> None:
     enter_host("best")
-    overlay = _syscall(FSOPEN, "fsopen", b"overlay", ctypes.c_uint(0))
+    overlay = syscall(FSOPEN, "fsopen", b"overlay", ctypes.c_uint(0))
     try:
-        _syscall(FSCONFIG, "lowerdir+", ctypes.c_int(overlay), ctypes.c_uint(1), b"lowerdir+", b"/", ctypes.c_int(0))
-        _syscall(FSCONFIG, "lowerdir+", ctypes.c_int(overlay), ctypes.c_uint(1), b"lowerdir+", b"/-", ctypes.c_int(0))
+        syscall(FSCONFIG, "lowerdir+", ctypes.c_int(overlay), ctypes.c_uint(1), b"lowerdir+", b"/", ctypes.c_int(0))
+        syscall(FSCONFIG, "lowerdir+", ctypes.c_int(overlay), ctypes.c_uint(1), b"lowerdir+", b"/-", ctypes.c_int(0))
     except FileNotFoundError:
         return  # it has been looked for
     raise OSError("lowerdir+ takes anything: this kernel looks at options when the overlay is made")
@@ -238,9 +238,9 @@ def _add_layer() -> None:
 
 def _add_descriptor() -> None:
     enter_host("best")
-    overlay = _syscall(FSOPEN, "fsopen", b"overlay", ctypes.c_uint(0))
+    overlay = syscall(FSOPEN, "fsopen", b"overlay", ctypes.c_uint(0))
     layer = os.open("/", os.O_PATH | os.O_CLOEXEC)
-    _syscall(FSCONFIG, "lowerdir+", ctypes.c_int(overlay), ctypes.c_uint(5), b"lowerdir+", None, ctypes.c_int(layer))
+    syscall(FSCONFIG, "lowerdir+", ctypes.c_int(overlay), ctypes.c_uint(5), b"lowerdir+", None, ctypes.c_int(layer))
 
 
 def _set_attribute() -> None:
@@ -284,10 +284,10 @@ def _stat_mount(mask: int) -> bytes:
     fcntl.ioctl(namespace, NS_GET_MNTNS_ID, number)
     everything = struct.pack("=IIQQQ", 32, 0, LSMT_ROOT, 0, struct.unpack("=Q", number)[0])
     found = ctypes.create_string_buffer(512)
-    _syscall(LISTMOUNT, "listmount", everything, found, ctypes.c_size_t(1), ctypes.c_uint(0))
+    syscall(LISTMOUNT, "listmount", everything, found, ctypes.c_size_t(1), ctypes.c_uint(0))
     (mount,) = struct.unpack_from("=Q", found)
     one = struct.pack("=IIQQQ", 32, 0, mount, mask, struct.unpack("=Q", number)[0])
-    _syscall(STATMOUNT, "statmount", one, found, ctypes.c_size_t(512), ctypes.c_uint(0))
+    syscall(STATMOUNT, "statmount", one, found, ctypes.c_size_t(512), ctypes.c_uint(0))
     return found.raw
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from mountplan import api, plancache
 from mountplan.planner.errors import SpecError
-from tests.hosts import InHost, mount
+from tests.hosts import InHost, machine_has, mount, umount
 from tests.trees import ROOT
 
 SPEC = f'format = 1\nname = "x"\n{ROOT}[[mount]]\ntarget = "/b"\nbind = "HOME/link"\nmask = ["s*"]\n'
@@ -84,6 +84,24 @@ def test_another_mount_there_makes_it_anew(home: Path, in_host: InHost) -> None:
         return [*found, is_planned(home)]
 
     assert [True, False, True] == in_host(script, identity="best")
+
+
+@pytest.mark.alone
+@pytest.mark.needs_kernel("root", "fs:debugfs")
+def test_other_options_of_what_the_machine_has_one_of_make_it_anew(home: Path, in_host: InHost) -> None:
+    """The spec asks for those that it has; once it has others, that is a mistake."""
+    spec = f'format = 1\n{ROOT}[[mount]]\ntarget = "/d"\ntype = "debugfs"\noptions = {{ mode = "0711" }}\n'
+
+    def script() -> str:
+        with machine_has("debugfs", "gid=4,mode=0711", "/mnt"):
+            plancache.plan_of(spec.encode(), "x.toml")
+            umount("/mnt")
+            mount("x", "/mnt", "debugfs", data="gid=4,mode=0750")
+            with pytest.raises(SpecError) as refused:
+                plancache.plan_of(spec.encode(), "x.toml")
+            return str(refused.value)
+
+    assert "which has rw,gid=4,mode=750: mode = 0711 would be set" in in_host(script, identity="root")
 
 
 def _flip(entry: Path) -> None:

@@ -90,12 +90,12 @@ def _kept_text(made: Plan, done: keeping.Keeping, args: argparse.Namespace) -> s
 def _has_programs(made: Plan) -> bool:
     """False if all is new and comes from nowhere: then there is no shell in it, and to enter it is bound to fail."""
     from mountplan.planner import steps
+    from mountplan.planner.fstypes import of
 
     sources = (steps.AttachImage, steps.MakeOverlay, steps.CloneHost, steps.CloneHostWorkbench, steps.CopyContents)
-    empty = ("tmpfs", "ramfs", "proc", "sysfs", "devpts", "mqueue")
     return any(
         isinstance(step, sources)
-        or (isinstance(step, steps.MakeFilesystem) and step.fstype not in empty)
+        or (isinstance(step, steps.MakeFilesystem) and of(step.fstype).begins == "unknown")
         or (isinstance(step, steps.MakeNode) and step.source)
         for step in made.steps
     )

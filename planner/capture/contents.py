@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from mountplan.planner.capture.words import Captured, CapturedMount, Filling, View
-from mountplan.planner.contents import FILLABLE
+from mountplan.planner.fstypes import of
 from mountplan.planner.mounttree import MountTree
 from mountplan.planner.naming import Names
 from mountplan.planner.paths import TargetPath
 
 _DELETED = "//deleted"
-_TMPFS_MODE, _RAMFS_MODE = 0o1777, 0o755
 
 
 def find_fillings(captured: Captured, trees: Sequence[MountTree]) -> list[Filling]:
@@ -24,7 +23,7 @@ def find_fillings(captured: Captured, trees: Sequence[MountTree]) -> list[Fillin
     found = []
     for space, namespace in enumerate(captured.namespaces):
         for number, mount in enumerate(namespace.mounts):
-            if mount.type not in FILLABLE or mount.unsupported:
+            if not of(mount.type).takes_files or mount.unsupported:
                 continue
             # What stands nowhere comes just before the first mount that shows a part of it.
             index = next(one.row for one in namespace.mounts[number:] if one.row >= 0)
@@ -81,7 +80,5 @@ def _mountpoints(those: list[tuple[int, int]], trees: Sequence[MountTree]) -> fr
 
 def _root(mount: CapturedMount) -> tuple[int, int, int]:
     options = dict(mount.options)
-    mode = options.get("mode")
-    default = _TMPFS_MODE if mount.type == "tmpfs" else _RAMFS_MODE
-    uid, gid = (options.get(name, "0") for name in ("uid", "gid"))
-    return int(mode, 8) if isinstance(mode, str) else default, int(str(uid)), int(str(gid))
+    mode, uid, gid = (str(options.get(name, of(mount.type).defaults.get(name, "0"))) for name in ("mode", "uid", "gid"))
+    return int(mode, 8), int(uid), int(gid)

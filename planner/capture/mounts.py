@@ -10,7 +10,6 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from mountplan.planner.attachments import READ_ONLY_TYPES
 from mountplan.planner.attributes import ATIME_MASK, NAMES, parse_shown
 from mountplan.planner.capture.groups import Sharing, find_sharing
 from mountplan.planner.capture.overlays import Directories, shown_directories
@@ -28,7 +27,7 @@ from mountplan.planner.capture.words import (
     Place,
     Root,
 )
-from mountplan.planner.contents import OWN, SINGLE
+from mountplan.planner.fstypes import of
 from mountplan.planner.layerpath import layer_of
 from mountplan.planner.mounttree import MountTree, hiders
 from mountplan.planner.naming import Names
@@ -36,12 +35,6 @@ from mountplan.planner.paths import TargetPath
 from mountplan.planner.table import UNTOLD, MountRow, MountTable
 
 DELETED = "//deleted"
-
-# Filesystems of which a new instance is as good as the captured one.
-FRESH = OWN | SINGLE | {"proc", "devpts", "bpf"}
-
-# Of these there is one for each namespace of another kind.
-_OF_NAMESPACE = {"pid": "proc", "ipc": "mqueue", "net": "sysfs", "cgroup": "cgroup2"}
 
 _LOOP = re.compile(r"/dev/loop\d+")
 _IMAGE = "it is in the image {}, which is mounted already, and would be damaged if it were mounted twice for writing"
@@ -153,8 +146,8 @@ class _Capture:
         self._find_files()
         self._name()
         spaces = tuple(self._namespace(space) for space in range(len(self.lives)))
-        made = {one.fstype for one in self.superblocks.values() if one.how == "made"}
-        needed = tuple(kind for kind in unshare if _OF_NAMESPACE.get(kind) in made)
+        shown = {of(one.fstype).shows for one in self.superblocks.values() if one.how == "made"}
+        needed = tuple(kind for kind in unshare if kind in shown)
         return Captured(name, self.sharing.groups, spaces, needed, tuple(self.cautions))
 
     def row(self, mount: tuple[int, int]) -> MountRow:
@@ -164,16 +157,17 @@ class _Capture:
         return frozenset(one.device for one in self.superblocks.values() if one.how == "host")
 
     def _settle(self, superblock: _Superblock) -> None:
+        kind = of(superblock.fstype)
         if superblock.device in self.host.devices:
             superblock.how = "host"
-            if superblock.fstype not in FRESH or all(self._is_shown(mount) for mount in superblock.mounts):
+            if not kind.renewed or all(self._is_shown(mount) for mount in superblock.mounts):
                 return
-            if superblock.fstype in FRESH and superblock.fstype not in SINGLE:
+            if not kind.is_shared:
                 space, index = superblock.mounts[0]
                 where = self.where(space, self.trees[space].rows[index].mountpoint)
                 what = "the host has it so covered that it cannot be taken from there; a new one stands in for it"
                 self.cautions.append(Caution(where, what))
-        if superblock.fstype not in FRESH and superblock.fstype != "overlay":
+        if not kind.renewed and superblock.fstype != "overlay":
             row = self.row(superblock.mounts[0])
             image = self.facts.image(row.source) if _LOOP.fullmatch(row.source) else ""
             if not image or not _is_read_only(row):
@@ -263,7 +257,7 @@ class _Capture:
         for superblock in self.superblocks.values():
             if superblock.how != "made":
                 continue
-            if superblock.fstype in OWN or superblock.layers:
+            if of(superblock.fstype).begins == "empty" or superblock.layers:
                 for space, index in superblock.mounts:
                     row = self.trees[space].rows[index]
                     if row.root != "/":
@@ -299,7 +293,9 @@ class _Capture:
             layer = superblock.layers[0]
             path = TargetPath(layer.path).joined(path)
             superblock = self.superblocks.get(layer.device)
-        if superblock is not None and superblock.how == "made" and superblock.fstype in OWN and path != "/":
+        if superblock is None or superblock.how != "made" or path == "/":
+            return
+        if of(superblock.fstype).begins == "empty":
             superblock.files.setdefault(path, CapturedFile(path, what.kind, what.device, what.link))
 
     def _name(self) -> None:
@@ -402,7 +398,7 @@ class _Capture:
     @staticmethod
     def _is_called_otherwise(row: MountRow, host_row: MountRow) -> bool:
         """Whether it has another source than the host's mount of something of which there is only one."""
-        return row.fstype in SINGLE and row.root == "/" and row.source not in (host_row.source, UNTOLD)
+        return of(row.fstype).is_shared and row.root == "/" and row.source not in (host_row.source, UNTOLD)
 
     def _is_alone(self, group: str) -> bool:
         """Whether a group has one member, and neither masters nor slaves: all of them would be of one filesystem."""
@@ -442,11 +438,11 @@ def _note(wanted: dict[_Place, list[_Mount]], place: _Place, mount: _Mount) -> N
 
 
 def _is_read_only(row: MountRow) -> bool:
-    return row.fstype in READ_ONLY_TYPES or parse_options(row.options).read_only
+    return of(row.fstype).read_only or parse_options(row.options).read_only
 
 
 def _source(row: MountRow) -> str | None:
-    return None if row.source in (row.fstype, UNTOLD) else row.source
+    return None if row.source in (row.fstype, of(row.fstype).source or UNTOLD, UNTOLD) else row.source
 
 
 def _attributes(shown: str, base: int) -> tuple[str, ...]:

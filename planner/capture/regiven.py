@@ -6,19 +6,12 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from mountplan.planner.capture.words import Options
-from mountplan.planner.contents import SINGLE
+from mountplan.planner.fstypes import of
 from mountplan.planner.mountinfo import unescape
 
-# Shown for every superblock of the type, and what a new one has anyway.
-_DEFAULTS: dict[str, frozenset[tuple[str, str]]] = {
-    "tmpfs": frozenset({("uid", "0"), ("gid", "0")}),
-    "devpts": frozenset({("mode", "600"), ("ptmxmode", "000")}),
-    "overlay": frozenset({("uuid", "on")}),  # a new upper directory gets one
-}
-# What the kernel shows and would not take, or what belongs to the machine and not to the mount.
-_NOT_GIVEN: dict[str, frozenset[str]] = {
-    "overlay": frozenset({"lowerdir", "lowerdir+", "datadir+", "upperdir", "workdir"}),
-}
+# Of an overlay: what every new upper directory gets, and what belongs to the machine and not to the mount.
+_OVERLAY_DEFAULTS = {"uuid": "on"}
+_OF_LAYERS = frozenset({"lowerdir", "lowerdir+", "datadir+", "upperdir", "workdir"})
 _KILOBYTES = frozenset({"size"})
 
 
@@ -54,16 +47,17 @@ def parse_options(text: str) -> Shown:
 def given_again(fstype: str, text: str) -> Options:
     """The options to write for a new superblock that is to show `text`."""
     shown = parse_options(text)
-    defaults = _DEFAULTS.get(fstype, frozenset())
-    if fstype in SINGLE and fstype != "cgroup2":
+    kind = of(fstype)
+    if kind.is_shared:
         return ()  # whoever mounted it first has chosen them
-    leave_out = _NOT_GIVEN.get(fstype, frozenset())
-    read_only = shown.read_only
-    if fstype == "overlay" and not shown.values("upperdir"):
-        leave_out, read_only = leave_out | {"redirect_dir"}, False  # it is read-only anyhow, and redirects nothing
+    defaults, leave_out, read_only = kind.defaults, _SHOWN_ONLY, shown.read_only
+    if fstype == "overlay":
+        defaults, leave_out = _OVERLAY_DEFAULTS, leave_out | _OF_LAYERS
+        if not shown.values("upperdir"):
+            leave_out, read_only = leave_out | {"redirect_dir"}, False  # it is read-only anyhow, and redirects nothing
     found: dict[str, str | bool | tuple[str, ...]] = {}
     for name, value in shown.pairs:
-        if name in leave_out or name in _SHOWN_ONLY or (name, value) in defaults:
+        if name in leave_out or defaults.get(name) == value:
             continue
         if isinstance(value, str):
             value = _shorter_size(value) if name in _KILOBYTES else value

@@ -1,0 +1,144 @@
+"""What mountplan knows of filesystem types: one row for each that it knows more of than the name.
+
+Of any other type nothing is known, and nothing is assumed: `of` answers a row that says so. A test holds each row
+against the kernel at hand. A type with rules of its own is a row here, and its rules where they belong.
+"""
+
+from __future__ import annotations
+
+from mountplan.planner.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Literal
+
+    # What is in a new one: nothing, what the kernel puts there and nobody else can, or that is not known.
+    Begins = Literal["empty", "filled", "unknown"]
+    # What shares one superblock, however often it is mounted: the mounts of a machine, of a namespace of another kind,
+    # of a set of options (a hierarchy of cgroup); "mount" if each is new, "unknown" if it follows from a device.
+    Instances = Literal["mount", "machine", "net", "ipc", "user", "hierarchy", "unknown"]
+
+
+class FilesystemType(NamedTuple):
+    """`takes_files`: anybody can create files in it and write to them. `in_memory`: a mount of it needs no device,
+    program or option. `on_device`: it is on a block device, and so in an image as well. `renewed`: a new instance is as good as one that stands. `read_only`: nothing is ever written.
+
+    `shows` is the kind of namespace whose state it shows: that of the process which mounts it. A user namespace may
+    mount those that are `in_userns`, and of these the ones that show a namespace only if it has made that too; `bare`
+    ones in addition only where a mount of the type is visible with nothing mounted over its parts. `usual` is where
+    the host has one that can be bound instead.
+
+    `defaults` are options as they are shown, or not shown, if nobody asks: one that is absent has that value.
+    `source` is what the kernel shows whatever was given, as far as it does so. `asked_for` are those that a machine is
+    asked for if nobody says which (mountplan doctor).
+    """
+
+    name: str
+    begins: Begins = "unknown"
+    instances: Instances = "unknown"
+    shows: str = ""
+    in_memory: bool = False
+    on_device: bool = False
+    in_userns: bool = False
+    bare: bool = False
+    takes_files: bool = False
+    renewed: bool = False
+    read_only: bool = False
+    usual: str = ""
+    defaults: Mapping[str, str] = {}
+    source: str = ""
+    asked_for: bool = False
+
+    @property
+    def is_shared(self) -> bool:
+        """True if there is one superblock for all of a machine or of a namespace, whatever options a mount gives."""
+        return self.instances not in ("mount", "unknown", "hierarchy")
+
+    @property
+    def may_be_tried(self) -> bool:
+        """True if one can be mounted without options and thrown away, with nothing left of it anywhere.
+
+        Of what the machine has one of, that is cgroup2 only: applier/instances.py mounts it so that nothing is set.
+        """
+        return self.in_memory and (self.instances in ("mount", "net", "ipc") or self.shows == "cgroup")
+
+
+def _row(name: str, begins: Begins, instances: Instances, **known: object) -> FilesystemType:
+    return FilesystemType(name, begins, instances, **known)  # type: ignore[arg-type]
+
+
+def _of_kernel(name: str, instances: Instances = "machine", **known: object) -> FilesystemType:
+    """One that the kernel fills, and can fill again at any time."""
+    return _row(name, "filled", instances, **({"in_memory": True, "renewed": True} | known))
+
+
+def _on_device(name: str, **known: object) -> FilesystemType:
+    return _row(name, "unknown", "unknown", **({"on_device": True} | known))
+
+
+_OWNER = {"uid": "0", "gid": "0"}
+
+ROWS: tuple[FilesystemType, ...] = (
+    _row("tmpfs", "empty", "mount", in_memory=True, in_userns=True, takes_files=True, renewed=True,
+         defaults={"mode": "1777", **_OWNER}, asked_for=True),
+    _row("ramfs", "empty", "mount", in_memory=True, in_userns=True, takes_files=True, renewed=True,
+         defaults={"mode": "755"}),
+    _row("hugetlbfs", "empty", "mount", in_memory=True, renewed=True),  # files can be mapped there, not written
+    _of_kernel("proc", "mount", shows="pid", in_userns=True, bare=True, usual="/proc",
+               defaults={"hidepid": "off", "gid": "0", "subset": ""}, asked_for=True),
+    _of_kernel("sysfs", "net", shows="net", in_userns=True, bare=True, usual="/sys", asked_for=True),
+    _of_kernel("devpts", "mount", in_userns=True,
+               defaults={"mode": "600", "ptmxmode": "000", **_OWNER}, asked_for=True),
+    _of_kernel("mqueue", "ipc", shows="ipc", in_userns=True, usual="/dev/mqueue", asked_for=True),
+    # Its flags are set anew by each mount from the first cgroup namespace, and by none from another.
+    _of_kernel("cgroup2", shows="cgroup", in_userns=True, usual="/sys/fs/cgroup", asked_for=True),
+    _row("overlay", "unknown", "mount", in_userns=True, asked_for=True),
+    _on_device("ext4", asked_for=True),
+    _on_device("xfs", asked_for=True),
+    _on_device("erofs", read_only=True, asked_for=True),
+    _on_device("squashfs", read_only=True, asked_for=True),
+    _on_device("btrfs", asked_for=True),
+    _on_device("cramfs", read_only=True),
+    _on_device("romfs", read_only=True),
+    *(_on_device(name) for name in (
+        "adfs", "affs", "befs", "bfs", "efs", "exfat", "ext2", "ext3", "f2fs", "gfs2", "hfs", "hfsplus", "hpfs",
+        "iso9660", "jfs", "minix", "msdos", "nilfs2", "ntfs", "ntfs3", "ocfs2", "omfs", "qnx4", "qnx6", "reiserfs",
+        "sysv", "udf", "ufs", "vfat", "zonefs",
+    )),
+    *(_row(name, "unknown", "unknown") for name in ("9p", "cifs", "nfs", "nfs4", "virtiofs")),
+    _row("fuse", "unknown", "unknown", in_userns=True),
+    _row("bpf", "unknown", "mount", in_memory=True, renewed=True),
+    # Two of a set of controllers are one; a new one is a new hierarchy, or none can be had.
+    _row("cgroup", "filled", "hierarchy", shows="cgroup"),
+    _of_kernel("devtmpfs"),
+    _of_kernel("debugfs", defaults={"mode": "700", **_OWNER}),
+    _of_kernel("tracefs", defaults={"mode": "700", **_OWNER}),
+    _of_kernel("securityfs"),
+    _of_kernel("configfs"),
+    _of_kernel("pstore", source="none"),  # it takes "source" for an option of its own, unread
+    _of_kernel("efivarfs", defaults=_OWNER),
+    # In a user namespace that has none since Linux 6.7, the first mount makes one: the handlers from outside end there.
+    _of_kernel("binfmt_misc", "user", in_userns=True),
+    _of_kernel("fusectl"),
+    _of_kernel("selinuxfs"),
+    _of_kernel("smackfs"),
+    _of_kernel("rpc_pipefs", "net", shows="net"),
+    _of_kernel("nfsd", "net", shows="net"),
+    _row("nsfs", "filled", "unknown"),  # nobody mounts one: the files of namespaces are in it
+)  # fmt: skip
+
+_BY_NAME = {one.name: one for one in ROWS}
+
+# The kinds of namespaces that a mount shows, or shares its superblock with: what it is follows from who mounts it.
+SHOWN_KINDS: tuple[str, ...] = tuple(dict.fromkeys(one.shows for one in ROWS if one.shows))
+
+
+def of(name: str) -> FilesystemType:
+    """The row of a type; one that knows nothing but the name, if there is none."""
+    return _BY_NAME.get(name) or FilesystemType(name)
+
+
+def where(**wanted: object) -> frozenset[str]:
+    """The names of all types whose rows have these values: `where(takes_files=True)`."""
+    return frozenset(one.name for one in ROWS if all(getattr(one, key) == value for key, value in wanted.items()))

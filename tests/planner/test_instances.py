@@ -1,0 +1,91 @@
+"""Options of what others have as well: what check says of them, and how they are given again."""
+
+from __future__ import annotations
+
+import pytest
+
+from mountplan import api
+from mountplan.planner.instances import given_again, shown
+from tests.fakes import FakeHost, host_mount
+from tests.planner.mistakes import ROOT
+
+HOST = FakeHost(
+    {},
+    (
+        host_mount(2, 1, "/debug", fstype="debugfs", options="rw,gid=4,mode=750"),
+        host_mount(3, 1, "/sys", fstype="sysfs", options="rw"),
+        host_mount(4, 1, "/cgroup", fstype="cgroup2", options="rw,nsdelegate"),
+        host_mount(5, 1, "/a", fstype="tracefs", options="rw"),
+        host_mount(6, 1, "/b", fstype="tracefs", options="rw,mode=755"),
+        host_mount(7, 1, "/dev/mqueue", fstype="mqueue", options="ro"),
+    ),
+)
+NOT_KNOWN = "would be set on that, and what it has now is not known: none is mounted here"
+REMOUNT = "or give it to the host's first: mount -o remount"
+
+
+def mistakes(fstype: str, options: str, run: str = "") -> list[tuple[str, str, str]]:
+    text = f'format = 1\n{ROOT}[[mount]]\ntarget = "/one"\ntype = "{fstype}"\noptions = {{ {options} }}\n{run}'
+    found = api.check(text.encode(), "test.toml", HOST)
+    return [(one.ref.key.removeprefix("mount[1].options."), one.what, one.remedy) for one in found]
+
+
+@pytest.mark.parametrize(
+    ("fstype", "options", "run"),
+    [
+        ("debugfs", 'gid = 4, mode = "0750", uid = 0', ""),
+        ("debugfs", "rw = true", ""),
+        ("cgroup2", "nsdelegate = true", ""),
+        ("mqueue", "ro = true", ""),
+        ("sysfs", "ro = true", '[run]\nunshare = ["net"]'),
+        ("proc", 'hidepid = "2"', ""),
+        ("devpts", 'mode = "620"', ""),
+        ("tmpfs", "ro = true", ""),
+        ("ext9", "anything = true", ""),
+    ],
+)
+def test_options_that_the_one_instance_has_and_those_of_new_ones_are_no_mistake(
+    fstype: str, options: str, run: str
+) -> None:
+    assert [] == mistakes(fstype, options, run)
+
+
+def test_options_that_would_be_set_for_others_are_refused_one_by_one() -> None:
+    there = "there is one debugfs on the machine, which has rw,gid=4,mode=750"
+    assert [
+        ("mode", f"{there}: mode = 0755 would be set for all who show it", f"leave it out, {REMOUNT}"),
+        ("ro", f"{there}: ro would be set for all who show it", f'write attributes = ["ro"], {REMOUNT}'),
+    ] == mistakes("debugfs", 'gid = 4, mode = "0755", ro = true')
+
+
+def test_a_cgroup_namespace_has_no_cgroup2_of_its_own() -> None:
+    """The kernel would take the flags there, and set none."""
+    (mistake,) = mistakes("cgroup2", "favordynmods = true", '[run]\nunshare = ["cgroup"]')
+    assert "favordynmods" == mistake[0]
+
+
+def test_read_only_of_what_a_namespace_shares_is_told_with_both_ways_out() -> None:
+    assert [
+        (
+            "ro",
+            "there is one sysfs in a net namespace, which has rw: ro would be set for all who show it",
+            'write attributes = ["ro"], or add "net" to run.unshare: then it is a new one',
+        )
+    ] == mistakes("sysfs", "ro = true", '[run]\nunshare = ["ipc"]')
+
+
+@pytest.mark.parametrize("fstype", ["pstore", "tracefs"])
+def test_what_the_instance_has_is_called_unknown_where_no_mount_or_no_two_agree(fstype: str) -> None:
+    (mistake,) = mistakes(fstype, 'mode = "0755"')
+    assert f"there is one {fstype} on the machine: mode = 0755 {NOT_KNOWN}" == mistake[1]
+
+
+def test_all_that_is_shown_is_given_again_but_what_a_security_module_says() -> None:
+    text = 'rw,seclabel,rootcontext="system_u:object_r:x:s0:c1,c2",nsdelegate,mode=755'
+    assert (("nsdelegate", True), ("mode", "755")) == given_again(text)
+    assert (("ro", True),) == given_again("ro")
+
+
+def test_one_instance_shows_the_same_options_everywhere() -> None:
+    assert "rw,nsdelegate" == shown(HOST.table.rows, "cgroup2")
+    assert shown(HOST.table.rows, "tracefs") is None
