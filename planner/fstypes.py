@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 class FilesystemType(NamedTuple):
     """`takes_files`: anybody can create files in it and write to them. `in_memory`: a mount of it needs no device,
-    program or option. `on_device`: it is on a block device, and so in an image as well. `renewed`: a new instance is as good as one that stands. `read_only`: nothing is ever written.
+    program or option. `on_device`: it is on a block device, and so in an image as well. `renewed`: a new instance is as
+    good as one that stands. `read_only`: nothing is ever written.
 
     `shows` is the kind of namespace whose state it shows: that of the process which mounts it. A user namespace may
     mount those that are `in_userns`, and of these the ones that show a namespace only if it has made that too; `bare`
