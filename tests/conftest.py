@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import fcntl
 import gc
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -55,14 +57,18 @@ def in_host() -> InHost:
 
 
 @pytest.fixture(autouse=True)
-def host_untouched() -> Iterator[None]:
+def host_untouched(request: pytest.FixtureRequest) -> Iterator[None]:
     """The host's mount table is the same after a test as before, byte for byte.
 
-    Another program that mounts something in this moment fails the test as well; the difference tells.
+    Another program that mounts something in this moment fails the test as well; the difference tells. A test that is
+    marked `alone` gives the machine other options for a while, so no other test of this user runs beside it.
     """
-    before = _mount_table()
-    yield
-    after = _mount_table()
+    alone = request.node.get_closest_marker("alone") is not None
+    with open(Path(tempfile.gettempdir(), f"mountplan-tests-{os.getuid()}"), "wb") as turns:
+        fcntl.flock(turns, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        before = _mount_table()
+        yield
+        after = _mount_table()
     if before != after:
         difference = difflib.unified_diff(before.splitlines(), after.splitlines(), "before", "after", "", "", 0, "")
         pytest.fail("the host's mount table has changed:\n" + "\n".join(difference), pytrace=False)
