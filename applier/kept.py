@@ -215,7 +215,7 @@ def keep(new: NewName, built: Built) -> Kept:
         current = _state_in(store, name)
         if (current.id if current else "") != new.replaces:
             what = f"{name}: another mountplan has " + ("kept something under that name" if current else "removed it")
-            raise NameTaken(f"{what} meanwhile; nothing was changed", "look at it, and try again")
+            raise NameTaken(f"{what} meanwhile; what was built here is let go", "look at it, and try again")
         _check_reach(store, name)
         wanted = [("mnt", held.name, built.open_mounts(held.name)) for held in built.namespaces]
         wanted += [(kind, "", built.open_namespace(kind)) for kind in kinds]

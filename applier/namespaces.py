@@ -23,7 +23,14 @@ from mountplan.applier.execute import is_foreign, load_what_is_needed
 from mountplan.applier.holder import hold, is_nested
 from mountplan.applier.refusal import NEVER, explain, refused
 from mountplan.applier.report import TIMEOUT, Reporter
-from mountplan.planner.errors import CommandNotStarted, NamespaceRefused, NotAllowed, StepRefused
+from mountplan.planner.errors import (
+    Aftermath,
+    CommandNotStarted,
+    NamespaceRefused,
+    NotAllowed,
+    StepRefused,
+    TableError,
+)
 from mountplan.planner.mountinfo import parse_mountinfo
 from mountplan.planner.plan import Plan
 from mountplan.planner.record import NamedTuple
@@ -283,9 +290,27 @@ def build(
         if isinstance(error, OSError):
             raise refused("cannot talk with the building process", error) from None
         if isinstance(error, TimedOut) and timeout is not None:
-            raise _hangs(plan, built, counter[0], timeout) from None
+            hangs = _hangs(plan, built, counter[0], timeout)
+            if isinstance(hangs, StepRefused):
+                _look_after(hangs, plan, built)
+            raise hangs from None
+        if isinstance(error, StepRefused):
+            _look_after(error, plan, built)
         raise
     return built
+
+
+def _look_after(error: StepRefused, plan: Plan, built: Built) -> None:
+    """Find out what the host is after a build that was refused, and has been let go."""
+    from mountplan.applier.observe import observe
+    from mountplan.planner.hostchanges import host_changes, steps_on_host
+
+    try:
+        changes = host_changes(built.host, observe()) if built.host.rows else None
+    except TableError:
+        changes = None
+    left = tuple(f"step {number}, {step.describe()}" for number, step in steps_on_host(plan.steps[: error.number]))
+    error.aftermath = Aftermath(changes, left, built.left)
 
 
 def try_out(plan: Plan, rootless: Rootless = "auto") -> None:

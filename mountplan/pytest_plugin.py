@@ -48,18 +48,29 @@ def mountplan(request: pytest.FixtureRequest) -> Iterator[Mountplan]:
 
 @pytest.fixture
 def mountplan_host_unchanged() -> Iterator[None]:
-    """Fails a test after which the mount table of this process's namespace is not what it was, byte for byte."""
-    before = Path("/proc/self/mountinfo").read_bytes()
+    """Fails a test after which the mount table of this process's namespace is not what it was, byte for byte.
+
+    The table has the options of the superblocks that are mounted there as well, which are the whole machine's.
+    """
+    before = _mount_table()
     yield
-    after = Path("/proc/self/mountinfo").read_bytes()
+    after = _mount_table()
     if before != after:
-        gone = sorted(set(before.splitlines()) - set(after.splitlines()))
-        new = sorted(set(after.splitlines()) - set(before.splitlines()))
-        lines = [
-            *(f"- {line.decode(errors='replace')}" for line in gone),
-            *(f"+ {line.decode(errors='replace')}" for line in new),
-        ]
-        pytest.fail("the test changed the host's mount table:\n" + "\n".join(lines), pytrace=False)
+        gone = [f"- {line}" for line in before if line not in set(after)]
+        new = [f"+ {line}" for line in after if line not in set(before)]
+        lines = gone + new or ["the same mounts, in another order"]
+        what = "the host's mount table has changed, by this test or by another process meanwhile"
+        pytest.fail("\n".join((f"{what}:", *lines)), pytrace=False)
+
+
+def _mount_table() -> list[str]:
+    from mountplan.applier.observe import NEVER_STILL, read_still
+
+    with open("/proc/self/mountinfo", "rb", buffering=0) as file:
+        text = read_still(file)
+    if text is None:
+        pytest.fail(f"the host cannot be compared: {NEVER_STILL}", pytrace=False)
+    return text.decode(errors="backslashreplace").splitlines()
 
 
 class Mountplan:

@@ -39,6 +39,19 @@ class SpecRef(NamedTuple):
         return f"{place}: {self.key}" if self.key else place
 
 
+class Aftermath(NamedTuple):
+    """What is known once a build that was refused has been let go.
+
+    `changes` is how the host's mount table differs from what it was before, a line each: by this process or by another
+    one. None if it could not be read. `left` are the steps that may have left something on the host, and `holder` is
+    the process that still has what was built, as the kernel does not let it end; 0 if there is none.
+    """
+
+    changes: tuple[str, ...] | None
+    left: tuple[str, ...]
+    holder: int
+
+
 class Mistake(NamedTuple):
     """One thing that is wrong with a spec: where, what, and how to mend it."""
 
@@ -135,10 +148,13 @@ class InUse(MountplanError):
 
 
 class StepRefused(MountplanError):
-    """The kernel refused a step. Nothing of what was built is left, and the host was not touched."""
+    """The kernel refused a step. What was built up to it is let go, and nobody gets it; `aftermath` is what was then
+    found out about the host, None if nobody has looked.
+    """
 
     exit_status = 3
     code = "step-refused"
+    aftermath: Aftermath | None = None
 
     def __init__(
         self,

@@ -66,6 +66,11 @@ def unshare(flags: int) -> None:
     _checked(_libc.unshare(ctypes.c_int(flags)), "unshare")
 
 
+def setns(namespace: int) -> None:
+    """setns(2), which Python itself has only from 3.12 on; the descriptor tells the kind."""
+    _checked(_libc.setns(ctypes.c_int(namespace), ctypes.c_int(0)), "setns")
+
+
 def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str = "") -> None:
     """mount(2): for what a throw-away host shall look like; nothing here goes by the code under test.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from mountplan.pytest_plugin import Mountplan
+from tests.hosts import CHECKOUT, InHost
 
 pytest_plugins = ["pytester"]
 
@@ -127,28 +129,38 @@ def test_what_is_missing_skips_with_its_name_and_fails_if_required(pytester: pyt
     assert 1 == pytester.runpytest_inprocess("--mountplan-require").ret
 
 
-def test_a_changed_host_fails_the_test_and_names_the_mount(pytester: pytest.Pytester) -> None:
-    """The watch is of no use if it cannot bark."""
-    pytester.makepyfile(
+@pytest.mark.needs_kernel("mountns")
+def test_a_changed_host_fails_the_test_and_names_the_mount(in_host: InHost, tmp_path: Path) -> None:
+    """The watch is of no use if it cannot bark: at a mount, and at an option of a superblock."""
+    (tmp_path / "test_it.py").write_text(
         """
-        from pathlib import Path
+import pytest
+from tests.hosts import mount
+from tests.mountflags import MS_REMOUNT
 
-        class Changed:
-            reads = 0
+pytestmark = pytest.mark.usefixtures("mountplan_host_unchanged")
 
-            def read_bytes(self):
-                Changed.reads += 1
-                return b"one\\n" if Changed.reads == 1 else b"one\\ntwo\\n"
+def test_a_mount():
+    mount("added", "/mnt", "tmpfs", data="size=4k")
 
-        def test_it(monkeypatch, request):
-            import mountplan.pytest_plugin
-            monkeypatch.setattr(mountplan.pytest_plugin, "Path", lambda path: Changed())
-            request.getfixturevalue("mountplan_host_unchanged")
-        """
+def test_an_option():
+    mount("", "/mnt", flags=MS_REMOUNT, data="size=8k")
+
+def test_nothing():
+    pass
+"""
     )
-    result = pytester.runpytest_inprocess()
-    result.stdout.fnmatch_lines(["*+ two*"])
-    assert 1 == result.ret
+
+    def script() -> tuple[int, str]:
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+        ended = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(CHECKOUT)})
+        return ended.returncode, ended.stdout
+
+    status, out = in_host(script, reach=(tmp_path,))
+    assert 1 == status
+    assert "3 passed, 2 errors" in out
+    changes = [line[0] + line.rpartition(" ")[2] for line in out.splitlines() if line.startswith(("- ", "+ "))]
+    assert ["+rw,size=4k", "-rw,size=4k", "+rw,size=8k"] == changes
 
 
 def test_an_unused_plugin_imports_nothing_of_weight() -> None:

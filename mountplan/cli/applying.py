@@ -109,9 +109,9 @@ def _applied_text(made: Plan, applied: api.Applied, args: argparse.Namespace) ->
     name = f'"{visible(made.name)}"' if made.name else visible(made.file)
     counts = f"{count(mounts, 'mount')}, {count(applied.steps, 'step')}, {applied.seconds:.2f} s"
     tables = table_text(made, applied.tables, everything=args.all)
-    then = "It is gone again."
+    then = "It was let go again."
     if args.spec != "-" and _has_programs(made):
-        then = f"It is gone again; to work in it: mountplan run {visible(args.spec)} -- COMMAND"
+        then = f"It was let go again; to work in it: mountplan run {visible(args.spec)} -- COMMAND"
     return f"Built {name}: {counts}\n\n{tables}\n{_VERIFIED}{then}\n"
 
 

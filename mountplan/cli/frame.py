@@ -97,7 +97,7 @@ def tell(error: MountplanError, args: argparse.Namespace, output: Output) -> int
     # Each mistake begins with its place, where editors look for it.
     if isinstance(error, (SpecError, NotAllowed, InUse)):
         if len(error.mistakes) > 1:
-            text += f"\nmountplan: {count(len(error.mistakes), 'mistake')}; nothing was touched"
+            text += f"\nmountplan: {count(len(error.mistakes), 'mistake')}; nothing was built"
         if isinstance(error, NotAllowed) and args.command == "plan":
             text += "\nmountplan: to plan it for root, add --rootless never"
     else:

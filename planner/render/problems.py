@@ -24,6 +24,7 @@ from mountplan.planner.plan import Plan
 from mountplan.planner.render.differences import mount_words
 from mountplan.planner.render.words import count, listed, visible_lines
 
+_MOST_CHANGES = 10
 _REMEDY = "\n  remedy: "
 _MOST_DIFFERENCES = 40
 _MOST_OF_A_KIND = 12  # mistakes that are all told
@@ -45,7 +46,7 @@ def error_text(error: MountplanError, plan: Plan | None = None, *, everything: b
         lines = [error.what + ":", drift_text(_differences(error), plan), f"  remedy: {error.remedy}"]
         return visible_lines("\n".join(lines))
     if isinstance(error, StepRefused):
-        return visible_lines(f"{error}\n  nothing of it is left, and the host is as it was")
+        return visible_lines("\n  ".join((str(error), *_aftermath_lines(error))))
     return visible_lines(str(error))
 
 
@@ -134,6 +135,7 @@ def error_data(error: MountplanError, plan: Plan | None = None) -> dict[str, Any
             "errno_name": errno.errorcode.get(error.errno, ""),
             "meaning": error.meaning,
             "log": list(error.log),
+            "aftermath": error.aftermath._asdict() if error.aftermath is not None else None,
         }
     return data | {"message": message, "remedy": remedy}
 
@@ -173,3 +175,21 @@ def _refs(plan: Plan | None) -> Callable[[str], SpecRef]:
 
 def _differences(error: NotGranted | NameTaken) -> tuple[Difference, ...]:
     return error.differences  # type: ignore[return-value]
+
+
+def _aftermath_lines(error: StepRefused) -> list[str]:
+    """What has been found out about the host, and no more."""
+    aftermath = error.aftermath
+    if aftermath is None:
+        return []
+    built = f"process {aftermath.holder} still has what was built" if aftermath.holder else "what was built is let go"
+    if aftermath.changes is None:
+        lines = [f"{built}; the host's mount table could not be read again to compare it"]
+    elif aftermath.changes:
+        lines = [f"{built}; the host's mount table has changed meanwhile, by this or by another process:"]
+        lines += [f"  {line}" for line in aftermath.changes[:_MOST_CHANGES]]
+        if len(aftermath.changes) > _MOST_CHANGES:
+            lines.append("  ... and more (--json has them all)")
+    else:
+        lines = [f"{built}; the host's mount table is as it was, with all options of its filesystems"]
+    return lines + [f"what this step was to make may be left on the host: {step}" for step in aftermath.left]

@@ -389,7 +389,7 @@ def test_a_wrong_spec_tells_all_mistakes_and_how_many(run: Command, wrong: Path)
         assert (2, "") == (ended.status, ended.out)
         assert "mount[0].target" in ended.err
         assert "mount[1].bind" in ended.err
-        assert re.search(r"^mountplan: \d+ mistakes; nothing was touched$", ended.err, re.M)
+        assert re.search(r"^mountplan: \d+ mistakes; nothing was built$", ended.err, re.M)
 
 
 def test_a_damaged_plan_file_is_told_with_a_remedy(run: Command, saved: Path) -> None:

@@ -113,7 +113,7 @@ def test_without_a_name_apply_says_how_to_give_one_and_forget_needs_none(on_host
     assert "there is no name to keep the namespaces under" in refused.err
     assert "--name" in refused.err
     assert (0, "") == (forgotten.status, forgotten.err)
-    assert "It is gone again" in forgotten.out
+    assert "It was let go again" in forgotten.out
     assert (0, "") == (listed.status, listed.out)
     assert "Nothing is kept" in listed.err
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from mountplan.planner.attributes import NAMES, NODEV, NOSUID, RDONLY, change
 from mountplan.planner.difference import Difference
 from mountplan.planner.errors import (
+    Aftermath,
     Mistake,
     MountplanError,
     NotGranted,
@@ -384,6 +385,31 @@ def test_a_refused_step_tells_the_step_the_call_the_filesystem_and_the_remedy() 
     data = error_data(error)
     assert ("EINVAL", 22, 44) == (data["errno_name"], data["errno"], data["number"])
     assert ["overlay: no lowerdir"] == data["log"]
+
+
+def test_of_the_host_is_told_what_was_found_out_and_no_more() -> None:
+    """A reassurance that nobody has checked is worth nothing."""
+
+    def said(aftermath: Aftermath | None) -> list[str]:
+        error = StepRefused(number=1, step="s", origin=REF, syscall="c", errno=1, meaning="m", remedy="")
+        error.aftermath = aftermath
+        assert (aftermath._asdict() if aftermath else None) == error_data(error)["aftermath"]
+        return error_text(error).splitlines()[1:]
+
+    same = "the host's mount table is as it was, with all options of its filesystems"
+    assert [] == said(None)
+    assert [f"  what was built is let go; {same}"] == said(Aftermath((), (), 0))
+    assert [f"  process 7 still has what was built; {same}"] == said(Aftermath((), (), 7))
+    assert ["  what was built is let go; the host's mount table could not be read again to compare it"] == said(
+        Aftermath(None, (), 0)
+    )
+    many = tuple(f"/{number}: a mount has come: tmpfs" for number in range(11))
+    assert [
+        "  what was built is let go; the host's mount table has changed meanwhile, by this or by another process:",
+        *(f"    {line}" for line in many[:10]),
+        "    ... and more (--json has them all)",
+        "  what this step was to make may be left on the host: step 5, make directory @host:/x",
+    ] == said(Aftermath(many, ("step 5, make directory @host:/x",), 0))
 
 
 DIFFERENCE = Difference("/usr", "attributes", "ro", "", "mount[1]", "ask the kernel")
