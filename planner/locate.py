@@ -47,7 +47,7 @@ def _lines_pattern(value: str) -> re.Pattern[str]:
 
 # An array or inline table that nothing is nested in and that ends in this line, which is sure only where there are no
 # strings over several lines. To make sure of that in each line takes half of the time, so the whole text is asked.
-_FLAT = rf"[\[{{] [^\[\]{{}}\#\\\n]* [\]}}] {_REST}"
+_FLAT = rf"[\[{{] (?: [^\[\]{{}}\#\\\n\"']++ | \"[^\"\\\n]*+\" | '[^'\n]*+' )*+ [\]}}] {_REST}"
 _LINES = _lines_pattern(_FLAT)
 _LINES_AND_LONG_STRINGS = _lines_pattern(rf"(?! [^\n]* (?: \"{{3}} | '{{3}} ) ) {_FLAT}")
 

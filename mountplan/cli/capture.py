@@ -16,6 +16,7 @@ from mountplan.planner.values import name as checked_name
 
 def capture(args: argparse.Namespace, output: Output) -> int:
     """Exit status 0, also if something could not be captured: the spec says what, and why."""
+    saved = args.output if args.output != "-" else None  # "-" is standard output, where it goes anyway
     wanted = [Wanted(kind, value) for kind, value in args.wanted]
     if not wanted:
         raise UsageError("name what to capture: --pid N, --tree PID, --ns FILE, or a kept name", "capture")
@@ -24,7 +25,7 @@ def capture(args: argparse.Namespace, output: Output) -> int:
             checked_name(args.name)
         except Unfit as error:
             raise UsageError(f"--name: {error}", "capture") from None
-    folder = _folder(args)
+    folder = _folder(args.contents, saved)
     with opened(wanted) as subjects:
         try:
             found = capture_subjects(subjects, args.name or "", folder)
@@ -35,7 +36,6 @@ def capture(args: argparse.Namespace, output: Output) -> int:
             raise UsageError(
                 f"--contents: {folder.path} {what}; name a directory that is not there", "capture"
             ) from None
-    saved = args.output if args.output != "-" else None  # "-" is standard output, where it goes anyway
     if saved is not None:
         _save(saved, found.text)
     if output.as_json:
@@ -51,18 +51,16 @@ def capture(args: argparse.Namespace, output: Output) -> int:
     return 0
 
 
-def _folder(args: argparse.Namespace) -> Folder | None:
-    """Where --contents has them: beside the spec, if it does not say."""
-    if args.contents is None:
+def _folder(contents: str | None, saved: str | None) -> Folder | None:
+    """Where --contents has them: beside the file that the spec is saved in, if it does not say."""
+    if contents is None:
         return None
-    path = args.contents
-    if not path:
-        if args.output is None:
-            raise UsageError("--contents: name a directory (--contents=DIR), or save the spec with -o", "capture")
-        path = f"{args.output.removesuffix('.toml')}.contents"
-    if args.output is None:
-        return Folder(path, os.path.abspath(path))
-    return Folder(path, os.path.relpath(path, os.path.dirname(args.output) or "."))
+    if not contents and saved is None:
+        raise UsageError("--contents: name a directory (--contents=DIR), or save the spec with -o", "capture")
+    path = contents or f"{str(saved).removesuffix('.toml')}.contents"
+    return Folder(
+        path, os.path.abspath(path) if saved is None else os.path.relpath(path, os.path.dirname(saved) or ".")
+    )
 
 
 def _save(name: str, text: str) -> None:

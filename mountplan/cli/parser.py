@@ -213,7 +213,7 @@ def _plan(commands: Any) -> None:
         "-o",
         "--output",
         metavar="FILE",
-        help="save the plan; as JSON, unless --format or the name (.txt, .dot, .mmd) says otherwise",
+        help="save the plan (- for standard output); as JSON, unless --format or the name (.txt, .dot, .mmd) says so",
     )
     parser.add_argument("--format", choices=("text", "json", "dot", "mermaid"), help="what to print (text)")
     question = parser.add_mutually_exclusive_group()

@@ -289,3 +289,9 @@ def test_newlines_in_inline_tables_are_read_as_toml_1_1_has_them() -> None:
 
 def test_prefixes_are_what_a_key_lies_in() -> None:
     assert ["mount", "mount[3]", "mount[3].options", 'mount[3].options."a.b"'] == prefixes('mount[3].options."a.b"')
+
+
+def test_a_bracket_in_a_string_ends_no_list() -> None:
+    """What stood behind it looked like a comment, and all that followed was lost."""
+    places = Places('a = [ "}# no comment"\n, 1]\n[[mount]]\ntype = 2\n')
+    assert [1, 2, 3, 4] == [places.line(key) for key in ("a[0]", "a[1]", "mount[0]", "mount[0].type")]
