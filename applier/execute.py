@@ -44,6 +44,10 @@ def load_what_is_needed(steps: tuple[Step, ...]) -> None:
     """Import it before anything is built: later, a file that cannot be read would look like a bug."""
     for kind in set(map(type, steps)) & _MODULES.keys():
         __import__(_MODULES[kind])
+    if any(
+        type(step) is s.AttachImage or (type(step) is s.MakeFilesystem and step.source[:1] == "/") for step in steps
+    ):
+        __import__("mountplan.applier.devices")
 
 
 def is_foreign(step: Step) -> bool:
