@@ -8,9 +8,12 @@ import stat
 from itertools import count
 
 from mountplan.applier import abi, syscalls
+from mountplan.applier.lingering import settled
 from mountplan.applier.refusal import KernelRefusal, Occupied
 from mountplan.planner.attachments import Attachment, other_options, seen
 from mountplan.planner.mountinfo import parse_mountinfo
+
+__all__ = ["create_alone", "is_block_device", "settled", "why_not_alike"]
 
 _numbers = count()
 

@@ -48,6 +48,10 @@ def load_what_is_needed(steps: tuple[Step, ...]) -> None:
     types = {step.fstype for step in steps if type(step) is s.MakeFilesystem}
     if any(of(fstype).instances == "machine" for fstype in types):
         __import__("mountplan.applier.instances")
+    if any(
+        type(step) is s.AttachImage or (type(step) is s.MakeFilesystem and step.source[:1] == "/") for step in steps
+    ):
+        __import__("mountplan.applier.devices")
 
 
 def is_foreign(step: Step) -> bool:

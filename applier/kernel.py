@@ -111,7 +111,7 @@ class LinuxKernel:
         self._limit = (0, 0)  # of open files, as it was before lift_limit()
         self._single_layers: bool | None = None  # whether overlays take their layers one by one; None: not tried yet
         self._collected: dict[int, CollectedLayers] = {}  # the overlays under way that do not
-        self._locked: list[int] = []  # upper directories of the overlay under way
+        self._locked: list[int] = []  # the directories that the overlay under way will write to
 
     def unshare_mounts(self) -> None:
         """unshare(2) a mount namespace. Without the right to it, in a user namespace, if there is a way into one."""
@@ -179,8 +179,7 @@ class LinuxKernel:
 
         The kernel does not look at our options then. Raises Occupied unless they are those that it has.
         """
-        from mountplan.applier.devices import create_alone, why_not_alike
-        from mountplan.applier.lingering import settled
+        from mountplan.applier.devices import create_alone, settled, why_not_alike
 
         def attempt() -> int | Occupied:
             with self._context(fstype, device, options) as context:
@@ -248,26 +247,14 @@ class LinuxKernel:
 
     def add_layer(self, overlay: int, key: str, directory: int, name: str) -> None:
         """Add a directory to a context. `name` is its path in the yard if nobody else can change what that leads to."""
-        from mountplan.applier.overlay import add_layer
+        from mountplan.applier.overlay import add_layer, claim
 
         if key in ("upperdir", "workdir") and not name:
-            self._claim_layer(key, directory)
+            self._locked.append(claim(directory, self._proc))
         if overlay in self._collected:
             self._collected[overlay].add(key, directory, name)
         else:
             add_layer(overlay, key, directory, name, self._proc)
-
-    def _claim_layer(self, key: str, directory: int) -> None:
-        """Raise Occupied if another overlay has the directory, and keep other builds from asking until ours is made."""
-        from mountplan.applier.lingering import settled
-        from mountplan.applier.overlay import is_in_use, locked
-        from mountplan.planner.attachments import TAKEN_LAYER
-
-        if key == "upperdir":
-            self._locked.append(locked(directory))
-        if settled(lambda: is_in_use(directory), lambda used: not used):
-            path = os.readlink(f"self/fd/{directory}", dir_fd=self._proc)
-            raise Occupied(f'another overlay has "{path}" as its upper or work directory', TAKEN_LAYER)
 
     def mount_overlay(self, overlay: int) -> int:
         collected = self._collected.pop(overlay, None)

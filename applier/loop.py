@@ -78,7 +78,8 @@ def _shared(image: os.stat_result, table: Callable[[], MountTable], read_only: b
         except OSError as error:
             raise KernelRefusal(error.errno or 0, f"open({path})") from None
         # Now that it is open it does not free itself any more. It may have done so before, and be over another file.
-        if _attachment(device, path, image) is not None:
+        one = _attachment(device, path, image)
+        if one is not None and one[:4] == decision.share[:4]:
             return path, device
         os.close(device)
 

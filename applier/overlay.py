@@ -22,7 +22,9 @@ from contextlib import contextmanager
 from itertools import count
 
 from mountplan.applier import abi, syscalls
-from mountplan.applier.refusal import KernelRefusal
+from mountplan.applier.lingering import settled
+from mountplan.applier.refusal import KernelRefusal, Occupied
+from mountplan.planner.attachments import TAKEN_LAYER
 from mountplan.planner.layerpath import directory_of
 from mountplan.planner.mountinfo import parse_mountinfo
 from mountplan.planner.paths import TargetPath
@@ -123,11 +125,27 @@ def is_in_use(directory: int) -> bool:
     return False
 
 
-def locked(directory: int) -> int:
-    """A descriptor with which a directory is locked (flock(2)), against other builds of ours, until it is closed."""
+def claim(directory: int, proc: int) -> int:
+    """Raise Occupied if an overlay has the directory as its upper or work directory; `proc` is /proc.
+
+    Returns a descriptor with which it is locked (flock(2)) until that is closed: two builds that ask at the same moment
+    would both be told that it is free.
+    """
     fd = syscalls.open_again(directory, os.O_RDONLY, stat.S_IFDIR)
-    fcntl.flock(fd, fcntl.LOCK_EX)
+    # Nobody waits for the lock for ever: who wants two directories that others want the other way round would.
+    if not settled(lambda: _lock(fd), bool) or settled(lambda: is_in_use(directory), lambda used: not used):
+        path = os.readlink(f"self/fd/{directory}", dir_fd=proc)
+        os.close(fd)
+        raise Occupied(f'another overlay has "{path}" as its upper or work directory', TAKEN_LAYER)
     return fd
+
+
+def _lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def takes_single_layers() -> bool:
