@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,7 @@ def test_it_is_so_in_a_user_namespace_as_well(in_host: InHost) -> None:
 
 
 def test_names_of_ones_own_stop_no_copy_of_the_hosts_tree_nor_its_replacement(on_host: Callable[..., Any]) -> None:
-    def script() -> tuple[list[str], set[str]]:
+    def script() -> tuple[Sequence[str], set[str]]:
         keeping.keep(plan_of(SPEC))
         keeping.keep(plan_of(SPEC + '[run]\nunshare = ["net", "uts"]\n'), "more")
         text = f'name = "copy"\nroot = "inherit"\n{INHERITS}'
