@@ -156,6 +156,12 @@ LAST_FD = 0xFFFFFFFF
 SI_KERNEL = 0x80
 SIGNALFD_SIGINFO = "=IiiI 112x"  # signo, errno, code, pid; the rest of its 128 bytes is not used here
 
+# linux/inotify.h
+IN_DELETE_SELF = 0x400
+IN_MOVE_SELF = 0x800
+IN_UNMOUNT = 0x2000
+IN_DONT_FOLLOW = 0x02000000
+
 # linux/sockios.h, linux/if.h, linux/socket.h
 SIOCSIFFLAGS = 0x8914
 IFF_UP = 1

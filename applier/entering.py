@@ -40,6 +40,7 @@ def enter(
                 stream.flush()
         if any(one.kind == "pid" for one in found.kept.namespaces):
             *others, mounts = fds
+            found.let_go()
             _enter(found.kept.name, others)
             _start_child(start, mounts)
         _enter(found.kept.name, fds)

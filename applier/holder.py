@@ -171,7 +171,7 @@ def await_orders(sender: Sender, inherited: Inherited, leash: int, stops: int, *
     if kind == channel.STAY and init:
         from mountplan.applier.init import stay  # _isolate() has imported it
 
-        stay(sender, leash, marshal.loads(payload))
+        stay(sender, leash, *marshal.loads(payload))
     if kind != channel.RUN:
         return
     tell_stops, namespace, *values = marshal.loads(payload)

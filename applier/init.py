@@ -56,12 +56,17 @@ def serve(command: int, stops: int, leash: int, waiting: int) -> NoReturn:
             _reap(command, stops)
 
 
-def stay(sender: Sender, leash: int, held: list[int]) -> NoReturn:
-    """Process 1 of namespaces that are kept: until somebody kills it, reap, and hold the descriptors `held`.
+def stay(sender: Sender, leash: int, watch: int, *held: int) -> NoReturn:
+    """Process 1 of namespaces that are kept: until somebody kills it, or `watch` becomes readable, reap, and hold the
+    descriptors `held`.
 
     Until it is told to outlive its parent, it ends when the leash is let go. Then it turns into a program that does
-    nothing: those who come to live in there find no Python of the host as their process 1.
+    nothing: those who come to live in there find no Python of the host as their process 1. If it has nothing to hold,
+    the mount namespaces are kept by their files, and shall end with those: it must not be in one, nor keep what they
+    show, among which may be the very filesystem whose end it waits for.
     """
+    if not held:
+        _leave_mounts()
     syscalls.prctl(abi.PR_SET_PDEATHSIG, 0)  # the parent, watch(), ends before
     os.setsid()
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
@@ -73,7 +78,20 @@ def stay(sender: Sender, leash: int, held: list[int]) -> NoReturn:
     sender.send(channel.STAYING)
     if channel.receive(leash)[0] != channel.RELEASE:
         os._exit(1)
-    file.wait("mountplan-init", held)
+    file.wait("mountplan-init", watch, held)
+
+
+def _leave_mounts() -> None:
+    """Go into a mount namespace with nothing in it but an empty directory."""
+    syscalls.unshare(abi.CLONE_NEWNS)
+    syscalls.mount(b"/", abi.MS_REC | abi.MS_PRIVATE)
+    context = syscalls.fsopen(b"tmpfs")
+    syscalls.fsconfig(context, abi.FSCONFIG_CMD_CREATE, None, None, 0)
+    root = syscalls.fsmount(context, abi.MOUNT_ATTR_NOSUID | abi.MOUNT_ATTR_NODEV | abi.MOUNT_ATTR_NOEXEC)
+    syscalls.move_mount(root, abi.AT_FDCWD, b"/", abi.MOVE_MOUNT_F_EMPTY_PATH)
+    os.fchdir(root)
+    syscalls.pivot_root(b".", b".")
+    syscalls.umount2(b".", abi.MNT_DETACH)
 
 
 def _reap(command: int, stops: int) -> None:

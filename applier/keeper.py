@@ -1,6 +1,7 @@
 """The process that keeps namespaces for a user who cannot mount their files anywhere: it holds descriptors of them.
 
-It is a child of nobody, small, and does nothing. What tells it from another process that has got its pid later is when
+It is a child of nobody, small, and does nothing until the record of their name is gone (recordwatch.py), with which it
+ends. What tells it from another process that has got its pid later is when
 it began; a descriptor of its directory in /proc, once that has been compared, stands for this process and no other.
 """
 
@@ -12,47 +13,67 @@ import os
 import select
 import signal
 import sys
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from mountplan.applier import abi, syscalls
 from mountplan.applier.channel import pipe
 from mountplan.applier.keptstate import Keeper
+from mountplan.applier.recordwatch import new_watch, watch_record
 from mountplan.applier.refusal import explain
 from mountplan.applier.uptime import added
 from mountplan.planner.errors import KeepRefused
 
-_LEASH = 3  # the keeper's descriptor that tells whether it is to stay; the namespaces follow it
-FIRST = _LEASH + 1
+# The keeper's descriptors: what tells whether it is to stay, what tells when to end, and the namespaces.
+_LEASH, _WATCH = 3, 4
+FIRST = _WATCH + 1
 ELSEWHERE = "run mountplan where the namespaces were kept"
 _SAME_START = 2  # clock ticks: with what a time namespace adds, a start is rounded once more
 _PATIENCE = 10_000  # ms for a killed process to be gone
 
 # It waits for one byte. Without it, the pipe ends with the process that wanted something kept, and so does this one.
 _PROGRAM = f"""\
-import os, signal
+import os
 with open("/proc/self/comm", "w") as file:
     file.write("mountplan-keep")
 if os.read({_LEASH}, 1):
     os.close({_LEASH})
-    while True:
-        signal.pause()
+    os.read({_WATCH}, 4096)
 """
 
 
-def start_keeper(namespaces: tuple[int, ...], title: str) -> tuple[Keeper, int]:
-    """Start a process that holds `namespaces` as its descriptors FIRST, FIRST + 1, ...; and its leash.
+class Started(NamedTuple):
+    """A process that holds namespaces. It ends when its leash is closed, unless let_live() was called."""
 
-    It ends with the leash, unless release() has been called. The caller owns the leash. Raises KeepRefused.
-    """
+    keeper: Keeper
+    leash: int
+    watch: int
+
+    def let_live(self, directory: int, file: str) -> None:
+        """From now on it stays until that file is gone. Raises OSError if it is not there any more."""
+        try:
+            watch_record(self.watch, directory, file)
+            os.write(self.leash, b"k")
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let it end."""
+        os.close(self.leash)
+        os.close(self.watch)
+
+
+def start_keeper(namespaces: tuple[int, ...], title: str) -> Started:
+    """Start a process that holds `namespaces` as its descriptors FIRST, FIRST + 1, ... Raises KeepRefused."""
     program = sys.executable
     if not program:
         raise KeepRefused("cannot keep namespaces: sys.executable does not tell where Python is", "set it")
+    watch = new_watch()
     told, tell = pipe()
     leash_end, leash = pipe()
     try:
         child = os.fork()
         if child == 0:
-            _daemonize(tell, (leash_end, *namespaces), program, title)
+            _daemonize(tell, (leash_end, watch, *namespaces), program, title)
         os.close(tell)
         tell = -1
         pid, number = _heard(told)
@@ -64,9 +85,10 @@ def start_keeper(namespaces: tuple[int, ...], title: str) -> tuple[Keeper, int]:
             raise OSError(number, "cannot become the process that keeps")
         if not pid:
             raise KeepRefused("cannot start a process that keeps the namespaces", "look for limits: ulimit -u")
-        return describe(pid), leash
+        return Started(describe(pid), leash, watch)
     except BaseException as error:
         os.close(leash)
+        os.close(watch)
         if isinstance(error, OSError):
             what = "cannot start a process that keeps the namespaces"
             meaning, remedy = explain("fork", error.errno or 0)
@@ -84,14 +106,6 @@ def _heard(told: int) -> tuple[int, int]:
         text += more
     words = {word[:1]: int(word[1:]) for word in text.split()}
     return words.get(b"p", 0), words.get(b"e", 0)
-
-
-def release(leash: int) -> None:
-    """From now on the keeper stays by itself. Closes the leash."""
-    try:
-        os.write(leash, b"k")
-    finally:
-        os.close(leash)
 
 
 def _daemonize(tell: int, fds: tuple[int, ...], program: str, title: str) -> NoReturn:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,7 +22,6 @@ from mountplan.applier.keeper import (
     describe,
     end_keeper,
     open_keeper,
-    release,
     start_keeper,
 )
 from mountplan.applier.keptstate import (
@@ -36,8 +36,9 @@ from mountplan.applier.keptstate import (
     load_state,
     load_table,
 )
+from mountplan.applier.recordwatch import watch_record
 from mountplan.applier.refusal import call_of, explain
-from mountplan.applier.store import Store, find_place, reading, writing
+from mountplan.applier.store import ODD, READERS, Store, find_place, let_go, reading, writing
 from mountplan.planner.errors import KeepRefused, NameTaken, NotKept, TableError
 from mountplan.planner.fstypes import SHOWN_KINDS
 from mountplan.planner.table import MountTable
@@ -51,10 +52,11 @@ if TYPE_CHECKING:
 _STATE, _PLAN, _HOST, _SEEN, _IDS = ".state.json", ".plan.json", ".host.json", ".seen-", ".ids-"
 _NOT_THERE = (errno.ENOENT, errno.ESRCH, errno.ENOTDIR, errno.ELOOP)
 _SEE = "`mountplan ls` shows what is"
+_LARGEST = 1 << 30  # bytes of a file: of 100,000 mounts there are some 40 million
 
 
 class Opened:
-    """A kept name that cannot go away or be replaced while it is looked at; a context manager lends it (opened())."""
+    """A kept name, lent by a context manager (opened()): if it goes or is replaced, this stays until let_go()."""
 
     def __init__(self, kept: Kept, directory: int, process: int | None) -> None:
         self.kept = kept
@@ -70,9 +72,13 @@ class Opened:
         what = f"{self.kept.name} has no mount namespace {name!r}"
         raise NotKept(what, f"it has: {names}" if names else f"it has a single one: leave out /{name}")
 
+    def let_go(self) -> None:
+        """For who looks no more, and does not come back: opened() has no end then."""
+        let_go(self._directory)
+
     def open(self, one: KeptNamespace) -> int:
         """A descriptor of a namespace. Raises NotKept if it is gone, and KeepRefused if that cannot be told."""
-        base, flags = self._directory, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        base, flags = self._directory, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         if self._process is not None and "/" in one.source:
             # A link of /proc to the namespace itself, which is what it must be followed to.
             base, flags = self._process, os.O_RDONLY | os.O_CLOEXEC
@@ -85,7 +91,7 @@ class Opened:
             which = f"{one.kind} namespace{one.name and ' '}{one.name} of {self.kept.name}"
             why = (error.strerror or "").lower()
             raise KeepRefused(f"the {which} cannot be opened from here: {why}", ELSEWHERE) from None
-        if os.fstat(fd).st_ino != one.inode:
+        if not _is_namespace(fd, one.inode):
             os.close(fd)
             raise _gone(self.kept, one, "its file is no longer mounted")
         return fd
@@ -125,7 +131,7 @@ class Opened:
 
     def seen(self, one: KeptNamespace) -> MountTable:
         """What look() gave when it was kept."""
-        return load_table(self._read(_SEEN + file_of("mnt", one.name)))
+        return self._table(_SEEN + file_of("mnt", one.name))
 
     def mounted_since(self, one: KeptNamespace, now: Whole) -> frozenset[int]:
         """The ids, in `now`, of mounts that have come since it was kept; empty if none of those from then is gone.
@@ -133,10 +139,13 @@ class Opened:
         Where the kernel does not tell unique ids (before Linux 6.11), a mount that has got the id of one that is gone
         is taken for that.
         """
+        file = _IDS + file_of("mnt", one.name)
         try:
-            before = load_ids(self._read(_IDS + file_of("mnt", one.name)))
+            before = load_ids(_read(self._directory, file))
         except FileNotFoundError:  # kept by an earlier version
             before = frozenset()
+        except (OSError, ValueError) as error:
+            raise _unreadable(self.kept.name, file, error) from None
         if before and now.unique:
             from mountplan.applier.inspect import ids_in_mountinfo
 
@@ -157,10 +166,19 @@ class Opened:
 
     def host(self) -> MountTable:
         """The host's mount table as the plan met it."""
-        return load_table(self._read(_HOST))
+        return self._table(_HOST)
+
+    def _table(self, file: str) -> MountTable:
+        try:
+            return load_table(self._read(file))
+        except ValueError as error:
+            raise _unreadable(self.kept.name, file, error) from None
 
     def _read(self, file: str) -> bytes:
-        return _read(self._directory, file)
+        try:
+            return _read(self._directory, file)
+        except OSError as error:
+            raise _unreadable(self.kept.name, file, error) from None
 
 
 def subjects(name: str) -> list[Subject]:
@@ -210,8 +228,9 @@ def keep(new: NewName, built: Built) -> Kept:
     kinds = [kind for kind in built.kinds if kind != "user"]
     if _has_user_namespace(built):
         kinds.insert(0, "user")
-    with ExitStack() as stack, _writing(create=True) as store:
-        assert store is not None
+    with ExitStack() as stack, _writing(create=True) as changing:
+        assert changing is not None
+        store = changing.store
         current = _state_in(store, name)
         if (current.id if current else "") != new.replaces:
             what = f"{name}: another mountplan has " + ("kept something under that name" if current else "removed it")
@@ -271,21 +290,22 @@ def _hold(store: Store, directory: int, state: Kept, wanted: list[tuple[str, str
     state = state._replace(namespaces=namespaces)
     if "pid" in built.kinds:
         # The pid namespace lives as long as its process 1, which is there already.
-        built.stay(tuple(one.fd for one in built.namespaces))
+        built.stay(() if store.place.is_mount else tuple(one.fd for one in built.namespaces))
         state = state._replace(keeper=describe(built.pid))
         _write(directory, _STATE, dump_state(state))
+        watch_record(built.watch, directory, _STATE)
         built.release()
     elif store.place.is_mount:
         _write(directory, _STATE, dump_state(state))
     else:
-        keeper, leash = start_keeper(tuple(fd for _, _, fd in wanted), f"{store.place.path}/{state.name}")
+        started = start_keeper(tuple(fd for _, _, fd in wanted), f"{store.place.path}/{state.name}")
         try:
-            state = state._replace(keeper=keeper)
+            state = state._replace(keeper=started.keeper)
             _write(directory, _STATE, dump_state(state))
         except BaseException:
-            os.close(leash)
+            started.close()
             raise
-        release(leash)
+        started.let_live(directory, _STATE)
     return state
 
 
@@ -312,16 +332,26 @@ def find(name: str) -> Kept | None:
 
 
 def plan_text(name: str) -> bytes:
-    """The plan of what is kept under a name. Raises NotKept."""
-    check_name(name)
-    with reading() as store:
-        directory = store.open(name) if store is not None else None
-        if directory is None:
-            raise _nothing(name, store)
+    """The plan of what is kept under a name. Raises NotKept or KeepRefused."""
+    with _lent(name) as directory:
         try:
             return _read(directory, _PLAN)
-        finally:
-            os.close(directory)
+        except OSError as error:
+            raise _unreadable(name, _PLAN, error) from None
+
+
+@contextmanager
+def _lent(name: str) -> Iterator[int]:
+    """Lend the directory of a name. Raises NotKept or KeepRefused."""
+    check_name(name)
+    with reading() as store:
+        directory = store.lend(name) if store is not None else None
+        if directory is None:
+            raise _nothing(name, store)
+    try:
+        yield directory
+    finally:
+        os.close(directory)
 
 
 def _nothing(name: str, store: Store | None) -> NotKept:
@@ -345,22 +375,24 @@ def names() -> tuple[str, ...]:
         return tuple(store.names()) if store is not None else ()
 
 
+def odd() -> tuple[str, ...]:
+    """The paths of what is among the names and is none, sorted."""
+    with reading() as store:
+        return tuple(f"{store.place.path}/{entry}" for entry in store.odd()) if store is not None else ()
+
+
 @contextmanager
 def opened(name: str) -> Iterator[Opened]:
-    """Lend what is kept under a name. Raises NotKept."""
-    check_name(name)
+    """Lend what is kept under a name. Raises NotKept, or KeepRefused if that cannot be read."""
     with ExitStack() as stack:
-        store = stack.enter_context(reading())
-        directory = store.open(name) if store is not None else None
-        if directory is None:
-            raise _nothing(name, store)
-        stack.callback(os.close, directory)
+        directory = stack.enter_context(_lent(name))
         try:
-            kept = load_state(_read(directory, _STATE))
-        except (FileNotFoundError, ValueError):
-            raise NotKept(f"nothing is kept under the name {name!r} any more", _SEE) from None
+            kept = _state_of(directory, name)
+        except (FileNotFoundError, ValueError) as error:
+            why = "there is no record of it" if isinstance(error, OSError) else f"its record is none: {error}"
+            raise NotKept(f"nothing is kept under the name {name!r} any more: {why}", _SEE) from None
         except OSError as error:
-            raise KeepRefused(f"{name}: cannot read what is known of it: {(error.strerror or '').lower()}") from None
+            raise _unreadable(name, _STATE, error) from None
         process = None
         if kept.keeper is not None:
             process = open_keeper(kept.keeper)
@@ -376,11 +408,14 @@ def opened(name: str) -> Iterator[Opened]:
 def remove(name: str) -> None:
     """Let a name go, and with it its namespaces, unless somebody is still in them. Raises NotKept or KeepRefused."""
     check_name(name)
-    with _writing(create=False) as store:
-        if store is None or name not in store.names():
-            raise _nothing(name, store)
-        _check_reach(store, name)
-        store.drop(name)
+    with _writing(create=False) as changing:
+        if changing is None or name not in changing.store.names():
+            raise _nothing(name, changing.store if changing is not None else None)
+        if not changing.store.is_plain(name):
+            what = f"{changing.store.place.path}/{name}: there are directories in it, which mountplan has not made"
+            raise KeepRefused(what, ODD)
+        _check_reach(changing.store, name)
+        changing.drop(name)
 
 
 def tidy() -> tuple[str, ...]:
@@ -389,12 +424,12 @@ def tidy() -> tuple[str, ...]:
         if store is None or not (store.has_leftovers() or any(_is_dead(store, name) for name in store.names())):
             return ()
     notes = []
-    with _writing(create=False) as store:
-        if store is None:
+    with _writing(create=False) as changing:
+        if changing is None:
             return ()
-        for name in store.names():
-            if reason := _is_dead(store, name):
-                store.drop(name)
+        for name in changing.store.names():
+            if reason := _is_dead(changing.store, name):
+                changing.drop(name)
                 notes.append(f"{name} is forgotten: {reason.removeprefix(f'{name}: ')}")
     return tuple(notes)
 
@@ -402,19 +437,34 @@ def tidy() -> tuple[str, ...]:
 def _is_dead(store: Store, name: str) -> str:
     """Why nothing is left of a name; "" if it is alive, or cannot be judged from here."""
     try:
-        with opened(name) as found:
-            for one in found.kept.namespaces:
-                os.close(found.open(one))
-    except NotKept as error:
-        return error.what
-    except KeepRefused:
+        try:
+            with opened(name) as found:
+                for one in found.kept.namespaces:
+                    os.close(found.open(one))
+        except NotKept as error:
+            return error.what if store.is_plain(name) else ""
+    except (KeepRefused, OSError):
         pass
     return ""
 
 
+class Changing:
+    """A store that is written to, and what is on its way out."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.dropped: set[str] = set()
+
+    def drop(self, name: str) -> None:
+        self.dropped.add(self.store.drop(name))
+
+
 @contextmanager
-def _writing(*, create: bool) -> Iterator[Store | None]:
-    """store.writing(), with what a crash has left gone before, and what the block has put aside gone after it."""
+def _writing(*, create: bool) -> Iterator[Changing | None]:
+    """store.writing(), with what a crash has left gone before, and what the block has put aside gone after it.
+
+    Raises KeepRefused if what was dropped has not gone. Other things that stay stop nobody: the next command tries.
+    """
     try:
         with writing(create=create) as store:
             if store is None:
@@ -422,25 +472,24 @@ def _writing(*, create: bool) -> Iterator[Store | None]:
                 return
             discard = _unmount_or_end if store.place.is_mount else _end
             store.sweep(discard)
-            done = False
+            changing = Changing(store)
             try:
-                yield store
-                done = True
+                yield changing
             finally:
-                try:
-                    store.sweep(discard)
-                except (OSError, KeepRefused):
-                    if done and not create:
-                        raise  # what was to go has not gone
-                    # Otherwise the next command does it: what was to be said is more important.
+                left = store.sweep(discard, READERS)
+            for entry in changing.dropped & left.keys():
+                if isinstance(left[entry], BlockingIOError):
+                    what = "it is no name any more, but another process still looks at what was kept under it"
+                    raise KeepRefused(what, "the next command removes what is left of it")
+                raise left[entry]
     except OSError as error:
         call = call_of(error)
         meaning, remedy = explain("keep", error.errno or 0)
         raise KeepRefused(f"cannot keep or remove namespaces: {call}{call and ': '}{meaning}", remedy) from None
 
 
-def _unmount_or_end(directory: int, file: str) -> None:
-    _end(directory, file)
+def _unmount_or_end(name: str, directory: int, file: str) -> None:
+    _end(name, directory, file)
     while True:
         try:
             syscalls.umount2(f"/proc/self/fd/{directory}/{file}".encode(), abi.MNT_DETACH | abi.UMOUNT_NOFOLLOW)
@@ -450,35 +499,69 @@ def _unmount_or_end(directory: int, file: str) -> None:
             raise
 
 
-def _end(directory: int, file: str) -> None:
-    """End the keeper that a state tells of. One without a state has ended by itself: it was never released."""
+def _end(name: str, directory: int, file: str) -> None:
+    """End the keeper that the state of a name tells of.
+
+    One without a state ends by itself: it was never released, or sees that its record goes.
+    """
     if file != _STATE:
         return
     try:
-        keeper = load_state(_read(directory, file)).keeper
+        keeper = _state_of(directory, name).keeper
     except (OSError, ValueError):
         return
     if keeper is not None:
         end_keeper(keeper)
 
 
+def _state_of(directory: int, name: str) -> Kept:
+    """The state in the directory of a name. Raises OSError, KeepRefused for another version's, or ValueError."""
+    try:
+        state = load_state(_read(directory, _STATE))
+    except KeepRefused as error:
+        raise KeepRefused(f"{name}: {error.what}", error.remedy) from None
+    if state.name != name:  # as in a copy of the directory: who removes that must not end the other's keeper
+        raise ValueError(f"it is the state of {state.name!r}")
+    return state
+
+
 def _state_in(store: Store, name: str) -> Kept | None:
+    """Raises KeepRefused if there is something that cannot be read."""
     directory = store.open(name)
     if directory is None:
         return None
     try:
-        return load_state(_read(directory, _STATE))
-    except (OSError, ValueError):
+        return _state_of(directory, name)
+    except (FileNotFoundError, ValueError):
         return None
+    except OSError as error:
+        raise _unreadable(name, _STATE, error) from None
     finally:
         os.close(directory)
 
 
 def _check_reach(store: Store, name: str) -> None:
     """Raise KeepRefused if the process that keeps a name could not be ended: then the name must stay."""
-    state = _state_in(store, name)
-    if state is not None:
-        check_reach(state.keeper)
+    directory = store.open(name)
+    if directory is None:
+        return
+    try:
+        check_reach(_state_of(directory, name).keeper)
+    except (OSError, ValueError):
+        pass  # whoever it is sees that its record goes
+    finally:
+        os.close(directory)
+
+
+def _is_namespace(fd: int, inode: int) -> bool:
+    """True for the file of the namespace with this number: numbers of files elsewhere may be the same."""
+    found, own = os.fstat(fd), os.stat("/proc/self/ns/mnt")
+    return (found.st_dev, found.st_ino) == (own.st_dev, inode)
+
+
+def _unreadable(name: str, file: str, error: OSError | ValueError) -> KeepRefused:
+    why = (error.strerror or "").lower() if isinstance(error, OSError) else str(error)
+    return KeepRefused(f"{name}: cannot read its {file}: {why}", f"{ODD}: mountplan rm {name}")
 
 
 def _gone(kept: Kept, one: KeptNamespace, why: str) -> NotKept:
@@ -497,8 +580,16 @@ def _write(directory: int, file: str, data: bytes) -> None:
 
 
 def _read(directory: int, file: str) -> bytes:
-    fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    """All of a regular file of a bounded size; whatever else it may be is not waited for. Raises OSError."""
+    fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
     try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        if found.st_uid != os.geteuid():
+            raise OSError(errno.EPERM, f"it belongs to user {found.st_uid}")
+        if found.st_size > _LARGEST:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
         return b"".join(iter(lambda: os.read(fd, 1 << 20), b""))
     finally:
         os.close(fd)

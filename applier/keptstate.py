@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from math import isfinite
 from typing import Any, NamedTuple
 
 from mountplan.planner.errors import KeepRefused
@@ -13,6 +14,8 @@ from mountplan.planner.table import MountRow, MountTable
 
 FORMAT = "mountplan-kept/1"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_ROW = (int, int, str, str, str, str, int, int, int, bool, str, str, str)  # the types of a MountRow
+_SOURCE = re.compile(r"fd/[0-9]+|ns/[a-z]+|\.[a-z]+|[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
 class KeptNamespace(NamedTuple):
@@ -63,9 +66,14 @@ class Kept(NamedTuple):
         return tuple(one for one in self.namespaces if one.kind == "mnt")
 
 
+def is_name(text: str) -> bool:
+    """True if namespaces can be kept under it."""
+    return _NAME.fullmatch(text) is not None
+
+
 def check_name(name: str) -> str:
     """`name`, if it can be one: it becomes a file. Raises KeepRefused."""
-    if _NAME.fullmatch(name):
+    if is_name(name):
         return name
     what = f"{name!r} is no name to keep namespaces under" if name else "there is no name to keep the namespaces under"
     remedy = "a name has letters (a to z), digits, '_', '-' and '.', no '-' or '.' first, and at most 100 characters"
@@ -94,8 +102,8 @@ def dump_state(kept: Kept) -> bytes:
 
 
 def load_state(text: bytes) -> Kept:
-    """What dump_state wrote. Raises KeepRefused if another version of mountplan did, and ValueError for anything else:
-    what a crash has left may be anything.
+    """What dump_state wrote. Raises KeepRefused if another version of mountplan did, and ValueError for
+    anything else: what a crash has left may be anything.
     """
     try:
         values: dict[str, Any] = json.loads(text)
@@ -105,15 +113,42 @@ def load_state(text: bytes) -> Kept:
             raise KeepRefused(what, "use that version")
         if form != FORMAT:
             raise ValueError("it is no state of mountplan's")
-        run = {name: _frozen(value) for name, value in values["run"].items()}
+        run = {key: _frozen(value) for key, value in values["run"].items()}
         values |= {
             "namespaces": tuple(KeptNamespace(**one) for one in values["namespaces"]),
             "keeper": Keeper(**values["keeper"]) if values["keeper"] else None,
             "run": RunSettings(**run),
         }
-        return Kept(**values)
-    except (TypeError, KeyError, AttributeError) as error:
+        kept = Kept(**values)
+    except (TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from None
+    _check_types(kept)
+    return kept
+
+
+def _check_types(kept: Kept) -> None:
+    """Raise ValueError unless every value is of its type, and every source a place where dump_state may have it."""
+    run = kept.run
+    right = (
+        all(type(value) is str for value in (*kept[:5], kept.made_by))
+        and type(kept.since) in (int, float)
+        and isfinite(kept.since)
+        and (kept.keeper is None or (tuple(map(type, kept.keeper)) == (int, int, str, int) and kept.keeper.pid > 0))
+        and all(
+            tuple(map(type, one)) == (str, str, int, str) and _SOURCE.fullmatch(one.source) for one in kept.namespaces
+        )
+        and all(_is_texts(one) for one in (run.command, run.unshare, run.capabilities or ()))
+        and type(run.environment) is tuple
+        and all(_is_texts(one) and len(one) == 2 for one in run.environment)
+        and type(run.cwd) is type(run.hostname) is str
+        and type(run.clear_environment) is type(run.no_new_privs) is bool
+    )
+    if not right:
+        raise ValueError("some of its values are of the wrong type")
+
+
+def _is_texts(value: object) -> bool:
+    return type(value) is tuple and all(type(one) is str for one in value)
 
 
 def _frozen(value: Any) -> Any:
@@ -126,8 +161,11 @@ def dump_table(table: MountTable) -> bytes:
 
 
 def load_table(text: bytes) -> MountTable:
-    """What dump_table wrote."""
-    return MountTable(tuple(MountRow(*row) for row in json.loads(text)))
+    """What dump_table wrote. Raises ValueError."""
+    rows = _list(text)
+    if any(type(row) is not list or tuple(map(type, row)) != _ROW for row in rows):
+        raise ValueError("there is a row that is no mount")
+    return MountTable(tuple(map(MountRow._make, rows)))
 
 
 def dump_ids(ids: Iterable[int]) -> bytes:
@@ -136,5 +174,18 @@ def dump_ids(ids: Iterable[int]) -> bytes:
 
 
 def load_ids(text: bytes) -> frozenset[int]:
-    """What dump_ids wrote."""
-    return frozenset(map(int, json.loads(text)))
+    """What dump_ids wrote. Raises ValueError."""
+    ids = _list(text)
+    if any(type(one) is not int for one in ids):
+        raise ValueError("there is something that is no id")
+    return frozenset(ids)
+
+
+def _list(text: bytes) -> list[Any]:
+    try:
+        values = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(values, list):
+        raise ValueError("it is no list")
+    return values

@@ -70,6 +70,7 @@ class Built:
         self.host = MountTable(())  # the host's table as the namespace copied it, before anything was changed
         self.answer = answer  # what the holder says: after start(), nothing but why it did not
         self.pidfd = -1
+        self.watch = -1  # what process 1 of a pid namespace that may be kept ends with (recordwatch.py)
         self._leash = leash
         self._opened: dict[str, int] = {}  # by hide(): path below the holder's directory in /proc -> descriptor
         self._initial_ids: tuple[IdMap, IdMap] | None = None
@@ -184,8 +185,11 @@ class Built:
         return None
 
     def stay(self, held: tuple[int, ...]) -> None:
-        """Have process 1 of a pid namespace get ready to outlive us, with these descriptors of its own."""
-        self.tell(channel.STAY, marshal.dumps(list(held)))
+        """Have process 1 of a pid namespace get ready to outlive us, with these descriptors of its own.
+
+        Without any, it leaves the mount namespace that it has built. It ends when `watch` tells it to.
+        """
+        self.tell(channel.STAY, marshal.dumps((self.watch, *held)))
         kind, payload = channel.receive(self.answer)
         if kind == channel.CRASHED:
             raise _crashed(payload)
@@ -245,9 +249,9 @@ class Built:
     def ended(self) -> None:
         """The child has been waited for: close what is left."""
         self.child = 0
-        for fd in {self._leash, self.answer, self.pidfd} - {-1}:
+        for fd in {self._leash, self.answer, self.pidfd, self.watch} - {-1}:
             syscalls.close(fd)
-        self._leash = self.answer = self.pidfd = -1
+        self._leash = self.answer = self.pidfd = self.watch = -1
         while self._opened:
             os.close(self._opened.popitem()[1])
         if self._ignored_children:
@@ -267,6 +271,8 @@ def build(
     kinds: tuple[str, ...] = (),
     rootless: Rootless = "auto",
     timeout: float | None = TIMEOUT,
+    *,
+    to_keep: bool = False,
 ) -> Built:
     """Carry `plan` out in a child process with mount namespaces of its own.
 
@@ -275,12 +281,17 @@ def build(
     `kinds` are the other namespaces that the child unshares first (RunSettings.unshare): what a proc or sysfs mount
     shows depends on them. A user without CAP_SYS_ADMIN gets a user namespace around it, unless `rootless` says never.
     What stands there is not verified yet. A build that has not come to an end after `timeout` seconds is ended; None
-    waits for ever.
+    waits for ever. With `to_keep` they may be kept under a name; raises KeepRefused if not.
     """
     from mmap import mmap
 
     counter = memoryview(mmap(-1, 8)).cast("Q")  # shared with the child
-    built = _fork(plan, kinds, rootless, counter)
+    watch = -1
+    if to_keep and "pid" in kinds:
+        from mountplan.applier.recordwatch import new_watch
+
+        watch = new_watch()
+    built = _fork(plan, kinds, rootless, counter, watch)
     try:
         _listen(plan, built, reporter or Reporter(), rootless, None if timeout is None else monotonic() + timeout)
         if built.pidfd < 0:
@@ -337,8 +348,15 @@ def _may_do_all() -> bool:
 
 
 def _fork(
-    plan: Plan, kinds: tuple[str, ...], rootless: Rootless, counter: memoryview | None, *, only_try: bool = False
+    plan: Plan,
+    kinds: tuple[str, ...],
+    rootless: Rootless,
+    counter: memoryview | None,
+    watch: int = -1,
+    *,
+    only_try: bool = False,
 ) -> Built:
+    """`watch` becomes the Built's, and the child shares it."""
     load_what_is_needed(plan.steps)
     pipes: list[int] = []
     ignored_children = _heed_children()
@@ -348,7 +366,7 @@ def _fork(
         parent = os.getpid()
         child = os.fork()
     except OSError as error:
-        for fd in pipes:
+        for fd in (*pipes, *({watch} - {-1})):
             os.close(fd)
         raise refused("cannot start the building process", error, "fork") from None
     answer, say, leash_end, leash = pipes
@@ -358,6 +376,7 @@ def _fork(
             plan, kinds, rootless, parent, Sender(say, counter), leash_end, (answer, leash), ignored, only_try=only_try
         )
     built = Built(child, leash, answer, kinds)
+    built.watch = watch
     built._ignored_children = ignored_children
     syscalls.close(say)
     syscalls.close(leash_end)

@@ -76,7 +76,7 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     ),
     ("make_filesystem", E.EBUSY): (
         "others have this filesystem already, and not as this mount would have it",
-        "leave out options, or give the one that there is these options first; `findmnt -A` and `lsblk` tell who has it",
+        "leave out options, or give them to the one that there is first; `findmnt -A` and `lsblk` tell who has it",
     ),
     ("make_filesystem", E.EINVAL): ("the filesystem does not take an option or its value", "correct options"),
     ("make_overlay", E.EBUSY): (

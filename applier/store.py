@@ -1,11 +1,17 @@
 """Where kept namespaces have their names: a directory with one directory for each name.
 
-Root's is a private, unbindable tmpfs on /run/mountplan, made when the first name is kept and gone with the last. An
-ordinary user's is the directory `mountplan` in the runtime directory, which is there from the first name to the last.
+Root's is a private, unbindable tmpfs on /run/mountplan, made when the first name is kept and gone with the last. The
+directory that it is mounted on stays: other mount namespaces see it too, may have a store of their own there, and the
+kernel would take that away with the directory. An ordinary user's is the directory `mountplan` in the runtime
+directory, where nothing is mounted, and which is there from the first name to the last.
 
 Names are written under a lock on the directory itself (flock(2)), and in one rename each: whoever reads sees a name
 whole or not at all. What begins with ".new-" or ".old-" is on its way in or out; found under the lock, it is what a
 crash has left. The lock is held for milliseconds, never while something is built.
+
+Whoever reads a name holds a shared lock on the name's directory, and what is on its way out goes when nobody does.
+
+A directory is used if it is this user's and nobody else may change or lock it. What is odd in it is passed over.
 """
 
 from __future__ import annotations
@@ -20,6 +26,7 @@ from time import monotonic, sleep
 from typing import NamedTuple
 
 from mountplan.applier import abi, syscalls
+from mountplan.applier.keptstate import is_name
 from mountplan.applier.refusal import call_of, explain
 from mountplan.planner.errors import KeepRefused
 
@@ -27,9 +34,14 @@ RUN = "/run"
 _OWNER = ".owner"
 _COMING, _GOING = ".new-", ".old-"
 _PATIENCE = 300.0  # seconds to wait for the lock: it is free soon, but many may want it at once
+_SHORT_PATIENCE = 30.0  # for what hardly anybody wants: it takes one process to make a store
+READERS = 2.0  # seconds until those who look at a name that is on its way out are left to it
 _TRIES = 10_000  # to get hold of a store: others let theirs go meanwhile, and cleaners take one that is just made
 
-Discard = Callable[[int, str], None]
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+ODD = "look at it, and remove it"
+
+Discard = Callable[[str, int, str], None]
 
 
 class Place(NamedTuple):
@@ -43,7 +55,10 @@ def find_place() -> Place:
     """Where this user's names are. Raises KeepRefused if there is no place for them."""
     if _may_mount():
         try:
-            if os.stat(RUN).st_uid == os.geteuid():
+            run = os.stat(RUN)
+            if run.st_uid == os.geteuid():
+                if run.st_mode & 0o022 and not run.st_mode & stat.S_ISVTX:
+                    raise KeepRefused(f"cannot keep namespaces: others may replace what is in {RUN}", f"chmod +t {RUN}")
                 return Place(f"{RUN}/mountplan", True)
         except OSError as error:
             if os.geteuid() == 0 and "XDG_RUNTIME_DIR" not in os.environ:
@@ -91,14 +106,55 @@ class Store:
 
     def names(self) -> list[str]:
         """The names in it, sorted."""
-        return sorted(name for name in os.listdir(self.fd) if name[0] != ".")
+        return [entry for entry in self._visible() if is_name(entry) and self._is_directory(entry)]
+
+    def odd(self) -> list[str]:
+        """What is in it and is no name, sorted."""
+        names = set(self.names())
+        return [entry for entry in self._visible() if entry not in names or not self.is_plain(entry)]
+
+    def _visible(self) -> list[str]:
+        return sorted(entry for entry in os.listdir(self.fd) if entry[0] != ".")
+
+    def _is_directory(self, entry: str) -> bool:
+        try:
+            return stat.S_ISDIR(os.stat(entry, dir_fd=self.fd, follow_symlinks=False).st_mode)
+        except FileNotFoundError:
+            return False
 
     def open(self, name: str) -> int | None:
-        """A descriptor of the directory of a name, or None if there is no such name."""
+        """A descriptor of the directory of a name, or None if there is no such name. Raises KeepRefused."""
         try:
-            return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd)
+            fd = os.open(name, _DIRECTORY | os.O_CLOEXEC, dir_fd=self.fd)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            why = (error.strerror or "").lower()
+            if error.errno in (errno.ENOTDIR, errno.ELOOP):
+                why = "it is no directory"
+            raise KeepRefused(f"{self.place.path}/{name} cannot be read: {why}", ODD) from None
+        owner = os.fstat(fd).st_uid
+        if owner != os.geteuid():
+            os.close(fd)
+            raise KeepRefused(f"{self.place.path}/{name} belongs to user {owner}", ODD)
+        return fd
+
+    def lend(self, name: str) -> int | None:
+        """As open(), and what is in it stays, even if the name goes or is replaced, until let_go() or close(2)."""
+        for _ in range(_TRIES):
+            fd = self.open(name)
+            if fd is None:
+                return None
+            try:
+                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                found = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+                if os.path.samestat(os.fstat(fd), found):
+                    return fd
+            except (BlockingIOError, FileNotFoundError):
+                pass  # it is on its way out
+            os.close(fd)
+            sleep(0.002)
+        raise KeepRefused(f"{self.place.path}/{name}: it is replaced again and again", "look for who else does that")
 
     @contextmanager
     def coming(self, name: str) -> Iterator[int]:
@@ -107,9 +163,9 @@ class Store:
         What had the name before changes places with it at the same moment, and goes. If the block raises, nothing
         has changed; what is in the new directory then is for the next sweep().
         """
-        new = _COMING + name
+        new = _passing(_COMING, name)
         os.mkdir(new, 0o700, dir_fd=self.fd)
-        directory = os.open(new, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd)
+        directory = os.open(new, _DIRECTORY | os.O_CLOEXEC, dir_fd=self.fd)
         try:
             yield directory
         finally:
@@ -119,34 +175,65 @@ class Store:
         else:
             os.rename(new, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
 
-    def drop(self, name: str) -> None:
-        """Let a name be gone at once; sweep() does the rest. Only under the lock."""
-        os.rename(name, _GOING + name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+    def drop(self, name: str) -> str:
+        """Let a name be gone at once; sweep() does the rest. Only under the lock. Returns what it is called now."""
+        old = _passing(_GOING, name)
+        os.rename(name, old, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+        return old
 
-    def sweep(self, discard: Discard) -> list[str]:
-        """Remove what is on its way in or out with `discard(directory, file)` for each file. Only under the lock.
+    def sweep(self, discard: Discard, patience: float = 0.0) -> dict[str, OSError | KeepRefused]:
+        """Remove what is on its way in or out with `discard(name, directory, file)` for each file. Only under the lock.
 
-        The names of what it was.
+        What had to be left there, and why: with names that somebody looks at for longer than `patience` seconds, a
+        BlockingIOError.
         """
-        swept = []
-        for name in sorted(os.listdir(self.fd)):
-            if not name.startswith((_COMING, _GOING)):
-                continue
-            directory = self.open(name)
-            if directory is not None:
+        left: dict[str, OSError | KeepRefused] = {}
+        deadline = monotonic() + patience
+        for entry in sorted(os.listdir(self.fd)):
+            if entry.startswith((_COMING, _GOING)):
                 try:
-                    for file in sorted(os.listdir(directory), key=_last_first):
-                        discard(directory, file)
-                        os.unlink(file, dir_fd=directory)
-                finally:
-                    os.close(directory)
-                os.rmdir(name, dir_fd=self.fd)
-                swept.append(name[len(_COMING) :])
-        return swept
+                    self._clear(entry, discard, deadline)
+                except (OSError, KeepRefused) as error:
+                    left[entry] = error
+        return left
+
+    def _clear(self, entry: str, discard: Discard, deadline: float) -> None:
+        if not self._is_directory(entry):
+            os.unlink(entry, dir_fd=self.fd)
+            return
+        directory = self.open(entry)
+        if directory is None:
+            return
+        try:
+            _lock(directory, deadline - monotonic())
+            name = entry[len(_COMING) :].partition("~")[0]
+            for file in sorted(os.listdir(directory), key=_last_first):
+                discard(name, directory, file)
+                os.unlink(file, dir_fd=directory)
+        finally:
+            os.close(directory)
+        os.rmdir(entry, dir_fd=self.fd)
+
+    def is_plain(self, name: str) -> bool:
+        """False if there are directories in that of a name, which mountplan has not made, and so does not remove.
+
+        True for what cannot be read.
+        """
+        try:
+            directory = self.open(name)
+        except KeepRefused:
+            return True
+        if directory is None:
+            return True
+        try:
+            with os.scandir(directory) as entries:
+                return not any(one.is_dir(follow_symlinks=False) for one in entries)
+        finally:
+            os.close(directory)
 
     def has_leftovers(self) -> bool:
-        names = os.listdir(self.fd)
-        return any(name.startswith((_COMING, _GOING)) for name in names) or not any(name[0] != "." for name in names)
+        entries = os.listdir(self.fd)
+        return any(one.startswith((_COMING, _GOING)) for one in entries) or not any(one[0] != "." for one in entries)
 
     def _has(self, name: str) -> bool:
         try:
@@ -157,6 +244,16 @@ class Store:
 
     def close(self) -> None:
         syscalls.close(self.fd)
+
+
+def let_go(directory: int) -> None:
+    """Let what lend() gave be removed, though the descriptor of it may still be open, here or in a child."""
+    fcntl.flock(directory, fcntl.LOCK_UN)
+
+
+def _passing(kind: str, name: str) -> str:
+    """What a name is called on its way: another one each time, since something may have been left on the way."""
+    return f"{kind}{name}~{os.urandom(4).hex()}"
 
 
 def _last_first(file: str) -> tuple[bool, str]:
@@ -207,12 +304,11 @@ def _lock_one(place: Place, *, create: bool) -> Store | None:
         fd = _open_ours(place)
         if fd is None:
             if not create:
-                _remove_directory(place)
                 return None
             _make(place)
             continue
         try:
-            _lock(fd, place)
+            _lock_store(fd, place, _PATIENCE)
             if _is_in_place(fd, place):
                 if place.is_mount:
                     # If whoever made it was killed between the two calls, and /run is shared, so is the store.
@@ -226,17 +322,25 @@ def _lock_one(place: Place, *, create: bool) -> Store | None:
     raise KeepRefused(f"{place.path}: it is replaced again and again", "look for who else mounts there")
 
 
-def _lock(fd: int, place: Place) -> None:
-    deadline = monotonic() + _PATIENCE
+def _lock_store(fd: int, place: Place, patience: float) -> None:
+    try:
+        _lock(fd, patience)
+    except BlockingIOError:
+        what = f"{place.path}: other processes have had it locked for {patience:.0f} seconds"
+        raise KeepRefused(what, f"find out who it is (fuser -v {place.path}), and end it") from None
+
+
+def _lock(fd: int, patience: float) -> None:
+    """Lock for this process alone. Raises BlockingIOError if another has had it for `patience` seconds."""
+    deadline = monotonic() + patience
     pause = 0.002
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
-            if monotonic() > deadline:
-                what = f"{place.path}: other processes have had it locked for {_PATIENCE:.0f} seconds"
-                raise KeepRefused(what, f"find out who it is (fuser -v {place.path}), and end it") from None
+            if monotonic() >= deadline:
+                raise
         sleep(pause)
         pause = min(2 * pause, 0.1)  # hundreds that look all the time would leave no time to whoever has it
 
@@ -259,9 +363,6 @@ def _refused(what: str, error: OSError) -> KeepRefused:
     return KeepRefused(f"{what}: {meaning}", remedy)
 
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-
-
 def _open_ours(place: Place) -> int | None:
     fd = _open_top(place)
     if fd is None:
@@ -281,19 +382,28 @@ def _is_ours(fd: int, place: Place) -> bool:
     Such a copy shows the files of another namespace's store without what is mounted on them: they look like what a
     crash has left, and to remove one of them would take the mount from the store itself.
     """
+    _check_directory(fd, place)
     if not place.is_mount:
-        found = os.fstat(fd)
-        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            raise KeepRefused(f"{place.path}: it belongs to somebody else, or others may read it", "remove it")
         return True
     try:
-        owner = os.open(_OWNER, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+        owner = os.open(_OWNER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=fd)
     except OSError:
         return False
     try:
         return os.read(owner, 100) == _identity(fd)
+    except OSError:
+        return False
     finally:
         os.close(owner)
+
+
+def _check_directory(fd: int, place: Place) -> None:
+    """Raise KeepRefused for a directory that others have made, or may change; a user's must be closed to them."""
+    found = os.fstat(fd)
+    if found.st_uid != os.geteuid():
+        raise KeepRefused(f"{place.path}: it belongs to user {found.st_uid}", "remove it")
+    if found.st_mode & 0o022 or (not place.is_mount and found.st_mode & 0o077):
+        raise KeepRefused(f"{place.path}: others may {'write to' if found.st_mode & 0o022 else 'read'} it", "remove it")
 
 
 def _identity(mount: int) -> bytes:
@@ -330,7 +440,9 @@ def _make(place: Place) -> None:
     if below is None:
         return
     try:
-        _lock(below, place)
+        _check_directory(below, place)
+        os.fchmod(below, 0o700)  # who can open it can lock it, and for ever
+        _lock_store(below, place, _SHORT_PATIENCE)
         top = _open_top(place)
         if top is None:
             return
@@ -381,11 +493,8 @@ def _remove(store: Store) -> None:
     if store.place.is_mount:
         # Lazily, since we have it open ourselves; others that have will find that it is no longer in its place.
         syscalls.umount2(b"/proc/self/fd/%d" % store.fd, abi.MNT_DETACH)
-    _remove_directory(store.place)
-
-
-def _remove_directory(place: Place) -> None:
+        return  # the directory stays
     try:
-        os.rmdir(place.path)
+        os.rmdir(store.place.path)
     except OSError:
-        pass  # not there, not empty, or somebody is just mounting there
+        pass  # something has been put into it

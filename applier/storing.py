@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import shutil
+import signal
 import socket
 import stat
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from types import FrameType
 
 from mountplan.applier import abi, syscalls
 from mountplan.applier.copytree import copy_into, copy_tree
@@ -45,18 +50,84 @@ def store(
     """Make the directory `path`, which must not exist, with one directory in it for each filling that has something in
     it which a spec does not make by itself. Raises OSError if nothing can be stored there at all.
     """
-    os.mkdir(path, 0o700)
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+    # Whole or not at all: what a killed process leaves has another name, and goes when the same is wanted again.
+    above, name = os.path.split(os.path.abspath(path))
+    coming = os.path.join(above, f".{name}.mountplan-new")
     try:
-        top = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            return _store(fillings, subjects, tables, top)
-        finally:
-            os.close(top)
-            if not os.listdir(path):
-                os.rmdir(path)
-    except BaseException:
-        shutil.rmtree(path, ignore_errors=True)
+        top = _make_anew(coming)
+    except OSError as error:
+        error.filename = path
         raise
+    try:
+        with _removed_if_ended(coming):
+            stored = _store(fillings, subjects, tables, top)
+            if os.listdir(coming):
+                os.rename(coming, path)
+            else:
+                os.rmdir(coming)
+            return stored
+    except BaseException:
+        shutil.rmtree(coming, ignore_errors=True)
+        raise
+    finally:
+        os.close(top)
+
+
+def _make_anew(path: str) -> int:
+    """Make a directory, in the place of one that a killed process has left; a descriptor that has it locked."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        left = _locked(path)
+        try:
+            shutil.rmtree(path)
+        finally:
+            os.close(left)
+        os.mkdir(path, 0o700)
+    return _locked(path)
+
+
+def _locked(path: str) -> int:
+    """A descriptor of a directory of ours that no other process has locked. Raises OSError."""
+    fd = os.open(path, _DIRECTORY)
+    try:
+        if os.fstat(fd).st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), path)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise OSError(errno.EBUSY, "another process is storing files there", path) from None
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+@contextmanager
+def _removed_if_ended(path: str) -> Iterator[None]:
+    """In this block, a SIGTERM or SIGHUP that ends this process removes a directory before.
+
+    What is ignored (nohup), or handled by a program that uses this as a library, stays so.
+    """
+    here = os.getpid()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == here:  # and no child that has inherited this
+            shutil.rmtree(path, ignore_errors=True)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    is_main = threading.current_thread() is threading.main_thread()
+    numbers = [one for one in (signal.SIGTERM, signal.SIGHUP) if is_main and signal.getsignal(one) is signal.SIG_DFL]
+    try:
+        for one in numbers:
+            signal.signal(one, end)
+        yield
+    finally:
+        for one in numbers:
+            signal.signal(one, signal.SIG_DFL)
 
 
 def _store(

@@ -52,6 +52,8 @@ _capget = _wrapped("capget", c_char_p, c_char_p)
 _capset = _wrapped("capset", c_char_p, c_char_p)
 _sethostname = _wrapped("sethostname", c_char_p, c_size_t)
 _renameat2 = _wrapped("renameat2", c_int, c_char_p, c_int, c_char_p, c_uint)
+_inotify_init1 = _wrapped("inotify_init1", c_int)
+_inotify_add_watch = _wrapped("inotify_add_watch", c_int, c_char_p, c_uint)
 _socket = _wrapped("socket", c_int, c_int, c_int)
 _name_to_handle_at = _wrapped("name_to_handle_at", c_int, c_char_p, c_char_p, c_char_p, c_int)
 
@@ -293,6 +295,20 @@ def exchange(dirfd: int, first: bytes, second: bytes) -> None:
     """renameat2(2) with RENAME_EXCHANGE: two names in one directory change places, at once."""
     if _renameat2(dirfd, first, dirfd, second, abi.RENAME_EXCHANGE) < 0:
         _refuse("renameat2")
+
+
+def inotify_init() -> int:
+    """inotify_init1(2): a descriptor that tells of what happens to files, once inotify_add_watch() has named some."""
+    fd: int = _inotify_init1(os.O_CLOEXEC)
+    if fd < 0:
+        _refuse("inotify_init1")
+    return fd
+
+
+def inotify_add_watch(fd: int, path: bytes, mask: int) -> None:
+    """inotify_add_watch(2): have an inotify descriptor tell of the events in `mask` (IN_*) at a file."""
+    if _inotify_add_watch(fd, path, mask) < 0:
+        _refuse("inotify_add_watch")
 
 
 def local_socket() -> int:

@@ -50,8 +50,8 @@ class Attempt(NamedTuple):
 
 
 class Script(NamedTuple):
-    """All that the trampoline may do; without attempts, that is to wait for ever. If no failure is final, it tells
-    `noted`, or else the first one.
+    """All that the trampoline may do; without attempts, that is to wait until its report descriptor can be read. If no
+    failure is final, it tells `noted`, or else the first one.
 
     `itself` is written to standard error if the command turns out to be the trampoline.
     """
@@ -132,11 +132,14 @@ class File:
         finally:
             os.close(copy)
 
-    def wait(self, title: str, held: Sequence[int]) -> NoReturn:
-        """Turn into a process that does nothing for ever and has nothing but the descriptors `held`. Raises OSError."""
+    def wait(self, title: str, watch: int, held: Sequence[int]) -> NoReturn:
+        """Turn into a process that does nothing until `watch` can be read, and then ends. Raises OSError.
+
+        It has nothing but these descriptors.
+        """
         for fd in held:
             os.set_inheritable(fd, True)
-        self._execute(Script._make(((), None, b"")), (title,), {}, held[0])
+        self._execute(Script._make(((), None, b"")), (title,), {}, watch)
 
     def _execute(
         self, script: Script, arguments: tuple[str, ...], environment: Mapping[str, str], report: int

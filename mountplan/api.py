@@ -275,14 +275,19 @@ def _without_ended_groups(host: MountTable) -> MountTable:
 
 
 def _build_verified(
-    plan: Plan, reporter: Reporter | None, rootless: Rootless = "auto", timeout: float | None = TIMEOUT
+    plan: Plan,
+    reporter: Reporter | None,
+    rootless: Rootless = "auto",
+    timeout: float | None = TIMEOUT,
+    *,
+    to_keep: bool = False,
 ) -> tuple[Built, tuple[tuple[str, MountTable], ...]]:
     from mountplan.applier.namespaces import build
 
     others = in_use(plan)
     if others:
         raise InUse(others)
-    built = build(plan, reporter, plan.run.unshare, rootless, timeout)
+    built = build(plan, reporter, plan.run.unshare, rootless, timeout, to_keep=to_keep)
     try:
         tables, drift = read_back(plan, built)
         if drift:

@@ -88,7 +88,10 @@ def keep(
     before = keeping.find(name)
     digest = digest_of(plan)
     if before is not None and not replace:
-        return Keeping(before, "stands", _check_standing(plan, digest, before), 0, perf_counter() - started)
+        try:
+            return Keeping(before, "stands", _check_standing(plan, digest, before), 0, perf_counter() - started)
+        except NotKept:
+            before = None  # removed at this moment
     built, tables = build_keepable(plan, reporter, rootless, timeout)
     with built:
         replaces = before.id if before is not None else ""
@@ -117,14 +120,14 @@ def build_keepable(
     plan: Plan, reporter: Reporter | None, rootless: Rootless = "auto", timeout: float | None = TIMEOUT
 ) -> tuple[Built, Tables]:
     """Build and verify, such that it can be kept."""
-    built, tables = api._build_verified(plan, reporter, rootless, timeout)
+    built, tables = api._build_verified(plan, reporter, rootless, timeout, to_keep=True)
     if keeping.can_keep(built):
         return built, tables
     built.close()
     from mountplan.applier.younger import giving_younger
 
     with giving_younger():
-        return api._build_verified(plan, reporter, rootless, timeout)
+        return api._build_verified(plan, reporter, rootless, timeout, to_keep=True)
 
 
 def _check_standing(plan: Plan, digest: str, before: Kept) -> Tables:
@@ -165,15 +168,29 @@ def plan_of(name: str) -> Plan:
     return load_plan(keeping.plan_text(name), f"the plan of {name}")
 
 
+class Unreadable(NamedTuple):
+    """A name of which nothing is known but why."""
+
+    name: str
+    problem: str
+
+
 def kept() -> tuple[Standing, ...]:
-    """All that is kept, by name, each looked at. What a crash has left is gone then."""
+    """All that is kept, by name, each looked at; but for what cannot be read. What a crash has left is gone then."""
+    return tuple(one for one in listed() if isinstance(one, Standing))
+
+
+def listed() -> tuple[Standing | Unreadable, ...]:
+    """As kept(), with what cannot be read as well."""
     keeping.tidy()
-    found = []
+    found: list[Standing | Unreadable] = []
     for name in keeping.names():
         try:
             found.append(look_up(name))
         except NotKept:
             continue  # removed at this moment
+        except MountplanError as error:
+            found.append(Unreadable(name, str(error)))
     return tuple(found)
 
 

@@ -28,6 +28,7 @@ from mountplan.planner.table import MountTable
 
 FORMAT = b"mountplan-cached/1"
 MOST_ENTRIES, MOST_BYTES, LARGEST = 64, 32 << 20, 8 << 20
+_DIRECTORY = "mountplan-plans"  # not "mountplan": the user may have caches where names are kept
 _ENTRY, _COMING = "plan-", ".new-"
 _ABANDONED = 3600.0  # seconds after which nobody writes to a file any more
 
@@ -194,10 +195,10 @@ def _folder(*, create: bool) -> Iterator[int]:
             raise PermissionError(base)
         if create:
             try:
-                os.mkdir("mountplan", 0o700, dir_fd=above)
+                os.mkdir(_DIRECTORY, 0o700, dir_fd=above)
             except FileExistsError:
                 pass
-        folder = os.open("mountplan", flags | os.O_NOFOLLOW, dir_fd=above)
+        folder = os.open(_DIRECTORY, flags | os.O_NOFOLLOW, dir_fd=above)
     finally:
         os.close(above)
     try:

@@ -14,6 +14,7 @@ from mountplan.planner.host import Host, HostPath
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.spec import Mount as SpecMount
 from mountplan.planner.steps import Handle, NodeKind
+from mountplan.planner.table import left_behind
 from mountplan.planner.topology import Filesystem, LayerRef, Node
 
 _MOST_LIKENED = 10_000
@@ -179,7 +180,18 @@ class Context:
     def look(self, path: str, key: str, remedy: str) -> HostPath | None:
         """What the host has at `path`; a mistake at `key` if there is nothing."""
         try:
-            return self.host.look(path)
+            found = self.host.look(path)
         except LookupError as error:
             self.mistakes.add(key, f'host path "{path}": {error.args[0]}', remedy)
             return None
+        # Only a mount upon a file asks for the table: a plan that has seen the table holds until that changes.
+        upon_file = found.kind != "directory" and found.path == found.mount.mountpoint
+        if upon_file and found.mount.mount_id in self._left_behind:
+            what = "is the file of a mount namespace, or stands on one, which the kernel copies into no other one"
+            self.mistakes.add(key, f'host path "{path}" {what}', "name another path; nsenter(1) enters by that file")
+            return None
+        return found
+
+    @cached_property
+    def _left_behind(self) -> frozenset[int]:
+        return left_behind(self.host.table)

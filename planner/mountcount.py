@@ -25,7 +25,7 @@ from mountplan.planner.steps import (
     Step,
     TakeHostGroup,
 )
-from mountplan.planner.table import MountRow, MountTable, Walks
+from mountplan.planner.table import MountRow, MountTable, Walks, copied
 
 _COUNTED = frozenset(
     {
@@ -44,8 +44,8 @@ class Peak(NamedTuple):
 
 def most_mounts(steps: tuple[Step, ...], host: MountTable) -> Peak:
     """What carrying out `steps` on a host with that table comes to; costs a look at each step."""
-    # The lowest mount of a namespace is in no table. Files of mount namespaces stay behind when one is copied.
-    here = inherited = 1 + sum(1 for row in host.rows if row.fstype != "nsfs" or not row.root.startswith("mnt:["))
+    host = copied(host)
+    here = inherited = 1 + len(host.rows)  # the lowest mount of a namespace is in no table
     common = 0  # in the first of several namespaces, and so in each copy of it
     sizes: dict[Handle, int] = {}
     attached: set[Handle] = set()

@@ -11,7 +11,7 @@ from mountplan.planner.fstypes import of
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import ExpectedFilesystem, ExpectedMount, ExpectedNamespace, Plan
 from mountplan.planner.record import NamedTuple
-from mountplan.planner.table import UNTOLD, MountRow, MountTable, Walks
+from mountplan.planner.table import UNTOLD, MountRow, MountTable, Walks, copied
 
 HOST_GROUPS = 1 << 40  # numbers above stand for the group of that number minus this on the host
 
@@ -30,6 +30,7 @@ def predict(plan: Plan, host: MountTable) -> tuple[Prediction, ...]:
     """The tables of all namespaces of the plan, with the host's mounts taken from `host`. Ids are positions, from 1
     on.
     """
+    host = copied(host)
     walks = Walks(host)
     below: dict[int, list[MountRow]] = {}
     for row in host.rows:

@@ -53,6 +53,29 @@ class MountTable(NamedTuple):
         raise LookupError("the table has no root mount")
 
 
+def is_mount_namespace_file(row: MountRow) -> bool:
+    """True for a mount that keeps a mount namespace; files of other namespaces (`net:[...]`) have another root."""
+    return row.fstype == "nsfs" and row.root.startswith("mnt:[")
+
+
+def left_behind(table: MountTable) -> frozenset[int]:
+    """The ids of what a copy of this mount namespace would not have: the kernel copies the file of a mount namespace
+    into no other one (copy_tree in fs/namespace.c), and then nothing that stands on it either.
+    """
+    found = {row.mount_id for row in table.rows if is_mount_namespace_file(row)}
+    before = 0
+    while before < len(found):  # what stands on a file are files: seldom anything, and hardly ever more than one
+        before = len(found)
+        found |= {row.mount_id for row in table.rows if row.parent_id in found}
+    return frozenset(found)
+
+
+def copied(table: MountTable) -> MountTable:
+    """What a copy of this mount namespace has of its mounts."""
+    gone = left_behind(table)
+    return MountTable(tuple(row for row in table.rows if row.mount_id not in gone)) if gone else table
+
+
 class Walks:
     """Path walks in one table: its index is made once, a walk then costs one look-up a component."""
 

@@ -32,7 +32,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def entries(home: Path) -> list[Path]:
-    return sorted((home / "cache/mountplan").iterdir())
+    return sorted((home / "cache/mountplan-plans").iterdir())
 
 
 def is_planned(home: Path, file: str = "x.toml") -> bool:
@@ -178,8 +178,8 @@ def test_the_cache_is_bounded_and_the_oldest_go_first(home: Path, monkeypatch: p
     old = {entry: number for number, entry in enumerate(sorted(entries(home), key=lambda one: one.stat().st_mtime_ns))}
     for entry, number in old.items():
         os.utime(entry, (number, number))
-    (home / "cache/mountplan/.new-1-x").touch()
-    os.utime(home / "cache/mountplan/.new-1-x", (0, 0))
+    (home / "cache/mountplan-plans/.new-1-x").touch()
+    os.utime(home / "cache/mountplan-plans/.new-1-x", (0, 0))
     assert not is_planned(home, "0.toml")  # now the youngest
     is_planned(home, "3.toml")
     assert 3 == len(entries(home))
@@ -202,6 +202,6 @@ def test_the_second_time_neither_pydantic_nor_networkx_is_loaded(home: Path) -> 
         return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
     assert "pydantic" in loaded("--no-cache")
-    assert not (home / "cache/mountplan").exists()
+    assert not (home / "cache/mountplan-plans").exists()
     assert "pydantic" in loaded()
     assert "0 []\n" == loaded()

@@ -69,12 +69,11 @@ wait:
         mov x1, #0
         mov x8, #167
         svc #0
-again:
-        mov x0, #0                      // ppoll(NULL, 0, NULL, NULL)
-        mov x1, #0
-        mov x2, #0
-        mov x3, #0
-        mov x8, #73
+        mov w0, w23                     // read(report, below the stack, 64)
+        sub x1, sp, #256
+        mov x2, #64
+        mov x8, #63
         svc #0
-        b again
+        mov x0, #0
+        b exit
         .org SIZE

@@ -73,12 +73,11 @@ wait:
         movl $4, %ebx
         xorl %ecx, %ecx
         int $0x80
-again:
-        movl $309, %eax                 # ppoll(NULL, 0, NULL, NULL)
-        xorl %ebx, %ebx
-        xorl %ecx, %ecx
-        xorl %edx, %edx
-        xorl %esi, %esi
+        movl $3, %eax                   # read(report, below the stack, 64)
+        movl REPORT(%esi), %ebx
+        leal -256(%esp), %ecx
+        movl $64, %edx
         int $0x80
-        jmp again
+        xorl %ebx, %ebx
+        jmp exit
         .org SIZE

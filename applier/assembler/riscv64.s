@@ -76,12 +76,11 @@ wait:
         li a1, 0
         li a7, 167
         ecall
-again:
-        li a0, 0                        # ppoll(NULL, 0, NULL, NULL)
-        li a1, 0
-        li a2, 0
-        li a3, 0
-        li a7, 73
+        mv a0, s4                       # read(report, below the stack, 64)
+        addi a1, sp, -256
+        li a2, 64
+        li a7, 63
         ecall
-        j again
+        li a0, 0
+        j exit
         .org SIZE

@@ -5,8 +5,9 @@
 # they get hold of this program, and not of the host's Python. It tries one path after the other, with the arguments and
 # the environment that it has itself, and tells what it was given to tell for the errno that the kernel answered.
 #
-# Without an attempt it does nothing for ever: that is what process 1 of kept namespaces turns into, which shall be
-# nothing of the host's either. Then nobody gets hold of it but those who may trace all that is in there.
+# Without an attempt it does nothing until REPORT can be read, and ends: that is what process 1 of kept namespaces turns
+# into, which shall be nothing of the host's either. Then nobody gets hold of it but those who may trace all that is in
+# there.
 #
 # Its mark is the descriptor REPORT: open, when mountplan starts it, and closed when it comes to itself in such a way.
         .set BITS, 64
@@ -83,12 +84,11 @@ wait:
         movl $4, %edi
         xorl %esi, %esi
         syscall
-again:
-        movl $271, %eax                 # ppoll(NULL, 0, NULL, NULL)
-        xorl %edi, %edi
-        xorl %esi, %esi
-        xorl %edx, %edx
-        xorl %r10d, %r10d
+        xorl %eax, %eax                 # read(report, below the stack, 64)
+        movl %r14d, %edi
+        leaq -256(%rsp), %rsi
+        movl $64, %edx
         syscall
-        jmp again
+        xorl %edi, %edi
+        jmp exit
         .org SIZE

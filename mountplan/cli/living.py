@@ -16,7 +16,7 @@ from mountplan.planner.errors import CommandNotStarted, MountplanError
 
 if TYPE_CHECKING:
     from mountplan.applier.keptstate import Kept
-    from mountplan.keeping import Standing
+    from mountplan.keeping import Standing, Unreadable
     from mountplan.planner.plan import Plan
 
 
@@ -58,24 +58,31 @@ def _told_inside(output: Output, error: CommandNotStarted) -> bytes:
 def ls(args: argparse.Namespace, output: Output) -> int:
     """A line for each name."""
     from mountplan import keeping
-    from mountplan.planner.render.words import columns, listed, visible
+    from mountplan.planner.render.words import columns, listed, visible, visible_lines
 
     tidy(output)
-    found = keeping.kept()
+    found = keeping.listed()
     if output.as_json:
-        output.data([_data(one) for one in found])
+        output.data([_data(one) if isinstance(one, keeping.Standing) else _unknown(one) for one in found])
         return 0
+    for path in names.odd():
+        output.note(f"mountplan: {visible(path)}: this is no name; look at it, and remove it\n")
     if not found:
         output.note("Nothing is kept; `mountplan apply SPEC` keeps what it builds.\n")
         return 0
     rows: list[tuple[str, ...]] = [("NAME", "NAMESPACES", "MOUNTS", "AGE", "HEALTH")]
     for one in found:
+        if isinstance(one, keeping.Unreadable):
+            rows.append((visible(one.name), "-", "?", "?", "unknown"))
+            continue
         spaces = listed([namespace.name for namespace in one.kept.mounts if namespace.name], 4) or "-"
         mounts = "?" if one.mounts is None else f"{one.mounts:,}"
         rows.append((visible(one.kept.name), visible(spaces), mounts, _age(one.age), one.health))
     output.result("\n".join(columns(rows, (40, 40, 10, 10))) + "\n")
     for one in found:
-        if one.problem:
+        if isinstance(one, keeping.Unreadable):
+            output.note(f"mountplan: {visible_lines(one.problem)}\n")
+        elif one.problem:
             output.note(f"mountplan: {visible(one.kept.name)}: {visible(one.problem)}\n")
     return 0
 
@@ -161,6 +168,19 @@ def kept_data(kept: Kept) -> dict[str, Any]:
             {"kind": one.kind, "name": one.name, "inode": one.inode, "file": names.path_of(kept, one)}
             for one in kept.namespaces
         ],
+    }
+
+
+def _unknown(one: Unreadable) -> dict[str, Any]:
+    """What _data() has, of a name of which nothing can be read."""
+    data: dict[str, Any] = dict.fromkeys(("name", "spec", "digest", "created", "made_by", "keeper"))
+    return data | {
+        "name": one.name,
+        "namespaces": [],
+        "age": None,
+        "mounts": None,
+        "health": "unknown",
+        "problem": one.problem,
     }
 
 

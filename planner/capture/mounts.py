@@ -32,7 +32,7 @@ from mountplan.planner.layerpath import layer_of
 from mountplan.planner.mounttree import MountTree, hiders
 from mountplan.planner.naming import Names
 from mountplan.planner.paths import TargetPath
-from mountplan.planner.table import UNTOLD, MountRow, MountTable
+from mountplan.planner.table import UNTOLD, MountRow, MountTable, is_mount_namespace_file
 
 DELETED = "//deleted"
 
@@ -382,6 +382,8 @@ class _Capture:
             found = self.host.showing(row.device, row.root)
             if found is None:
                 unsupported = f"nothing on the host shows {row.root} of its filesystem ({row.fstype})"
+                if is_mount_namespace_file(row):
+                    unsupported = "the kernel copies the file of a mount namespace into no other one"
                 words = self._unsupported(words, space, row, unsupported)
             elif self._is_called_otherwise(row, found[1]) and not master and (not group or self._is_alone(group)):
                 # A bind would have the source that the host's mount has; of these, a new mount shows the same.

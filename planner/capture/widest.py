@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from mountplan.planner.table import MountRow, MountTable, Walks
+from mountplan.planner.table import MountRow, MountTable, Walks, copied
 
 
 class HostMounts:
     """The host's mounts by device and root; only those that a path walk ends on are of use."""
 
     def __init__(self, table: MountTable) -> None:
-        self.table = table
+        self.table = table = copied(table)  # what is built begins as a copy of the host's namespace
         self.devices = frozenset(row.device for row in table.rows)
         self._walks = Walks(table)
         self._by_root: dict[tuple[str, str], list[MountRow]] = {}

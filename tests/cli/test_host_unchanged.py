@@ -253,19 +253,6 @@ ROWS = (
     Row("rm -q --all"),
 )
 
-# Rows that fail until something is mended, and what that is. The test fails as well when one of them does no more.
-_NAMESPACE_FILES = "the kernel copies no file of a mount namespace into another one, and the prediction has it there"
-_ONE_INSTANCE = "options of a filesystem that the machine has once reach the machine's"
-KNOWN: dict[str, str] = {
-    "plan inherit.toml": _NAMESPACE_FILES,
-    "apply --forget inherit.toml": _NAMESPACE_FILES,
-    "apply --forget all.toml": _NAMESPACE_FILES,
-    "plan debugfs.toml": _ONE_INSTANCE,
-    "apply --forget debugfs.toml": _ONE_INSTANCE,
-    "doctor": "it mounts cgroup2 anew without the options that the machine's has",
-    "rm --all": "the last name to go removes a directory on which another namespace has its names",
-}
-
 
 def commands() -> set[str]:
     """All that the command line has."""

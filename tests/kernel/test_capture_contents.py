@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from mountplan import api
+from mountplan.applier import storing
 from mountplan.applier.subjects import of_built, of_process
 from mountplan.capturing import Capture, Folder, capture_subjects
 from tests.hosts import InHost, mount, umount
@@ -200,3 +203,40 @@ def test_root_in_a_user_namespace_takes_the_files_there_and_builds_them_again(tm
     assert stat.S_ISFIFO(stored["a/fifo"].mode)
     assert (("user.note", b"kept"),) == stored["a/f"].attributes
     assert stored == here
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_what_a_killed_capture_has_stored_is_gone_or_goes_with_the_next(
+    number: signal.Signals, tmp_path: Path, in_host: InHost
+) -> None:
+    """The directory itself is there whole or not at all."""
+
+    def half(*_: object) -> Any:
+        (tmp_path / ".first.mountplan-new/half").touch()
+        signal.pause()
+
+    def script() -> list[list[str]]:
+        with alive(tmp_path) as (one, root):
+            one.carry_out(Act(0, "tmpfs", ("/a", "feed", "", 0)))
+            (root / "a/file").write_text("x")
+            child = os.fork()
+            if child == 0:
+                try:
+                    storing._store = half  # type: ignore[assignment]
+                    taken(one, tmp_path)
+                finally:
+                    os._exit(1)
+            while not Path(tmp_path, ".first.mountplan-new/half").exists():
+                time.sleep(0.01)
+            with pytest.raises(OSError, match="another process"):
+                taken(one, tmp_path)
+            os.kill(child, number)
+            assert number == os.waitpid(child, 0)[1]
+            found = [os.listdir(tmp_path)]
+            taken(one, tmp_path)
+            return [*found, os.listdir(tmp_path), os.listdir(next(tmp_path.iterdir()))]
+
+    left = [".first.mountplan-new"] if number == signal.SIGKILL else []
+    first, second, third = in_host(script, identity="root")
+    assert (left, ["first"]) == (first, second)
+    assert "half" not in third
