@@ -50,6 +50,7 @@ from mountplan.planner.script import ScriptError, Simple, Variable, Word, parse_
 from mountplan.planner.table import MountRow, MountTable
 
 SHELLS = frozenset({"sh", "bash", "dash", "/bin/sh", "/bin/bash"})
+FIRST_PID = 1 << 22  # the kernel gives smaller ones only, so that no number in a script is taken for what $$ gave
 IGNORED = frozenset({"echo", "printf", "set", "true", ":", "sleep", "wait", "ls", "sync", "export", "pwd", "id"})
 
 
@@ -91,10 +92,13 @@ class Simulation(NamedTuple):
 
 
 def empty_world(rules: Rules = RULES_6_18) -> Stage:
-    """Where a script starts if nothing else is said: a namespace whose root is one private, empty tmpfs."""
+    """Where a script starts if nothing else is said: a namespace whose root is one private, empty tmpfs.
+
+    Below it lies another one, which cannot be unmounted, as applier/rehearse.py has it.
+    """
     world = World(rules)
-    root = world.superblock("tmpfs")
-    return Stage(world, {1: world.boot("1", root)})
+    below, root = world.superblock("tmpfs"), world.superblock("tmpfs")
+    return Stage(world, {1: world.boot("1", root, below=below)})
 
 
 def simulate(text: str, file: str = "SCRIPT", stage: Stage | None = None) -> Simulation:
@@ -177,11 +181,11 @@ class _Shell:
     def _value(self, name: str) -> str:
         match name:
             case "$":
-                return str(self.process)
+                return str(FIRST_PID + self.process)
             case "PPID":
-                return str(self.parents[self.process])
+                return str(FIRST_PID + self.parents[self.process])
             case "!":
-                return str(self.background)
+                return str(FIRST_PID + self.background)
             case "?":
                 return "0"
         if name not in self.variables:
@@ -360,9 +364,9 @@ class _Shell:
 
     def _nsenter(self, arguments: list[str], stays: bool) -> bool:
         words = read_nsenter(arguments)
-        if not words.target.isdecimal() or int(words.target) not in self.stage.processes:
-            raise Unusable(f"nsenter: there is no process {words.target}", "name it as $$, $PPID or $!")
-        other = int(words.target)
+        other = self._number(words.target)
+        if not other:
+            raise Unusable(f"nsenter: {words.target} is no process of this script", "name one as $$, $PPID or $!")
         return self._within(words.command, lambda: self._make(Enter(other)), stays)
 
     def _chroot(self, arguments: list[str], stays: bool) -> bool:
@@ -374,11 +378,17 @@ class _Shell:
         for word in arguments:
             if word.startswith("-"):
                 continue
-            if not word.isdecimal() or int(word) not in self.stage.processes or int(word) in self.stack:
+            number = self._number(word)
+            if not number or number in self.stack:
                 raise Unusable(f"kill: there is no process {word} beside this one", "name it as $!")
-            self.stack.append(int(word))
+            self.stack.append(number)
             self._leave()
         return True
+
+    def _number(self, word: str) -> int:
+        """Which of the script's processes has this pid; 0 if none has."""
+        number = int(word) - FIRST_PID if word.isdecimal() and word.isascii() else 0
+        return number if number in self.stage.processes else 0
 
     def _look(self, arguments: list[str]) -> bool:
         self._see(self.line, self.process)

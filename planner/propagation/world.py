@@ -98,17 +98,24 @@ class World:
         self.superblocks.append(superblock)
         return superblock
 
-    def boot(self, name: str, root: Superblock, source: str = "none", attributes: int = 0) -> Process:
+    def boot(
+        self, name: str, root: Superblock, source: str = "none", attributes: int = 0, *, below: Superblock | None = None
+    ) -> Process:
         """A namespace with one private mount of `root`, and a process in it.
 
-        Who unmounts the root and enters the namespace again finds the namespace's lowest mount.
+        Who unmounts the root and enters the namespace again finds a locked mount of `below`, or without that the
+        namespace's lowest mount.
         """
-        namespace, bottom = first_namespace(name, self.initial_user, self.numbers)
+        namespace, parent = first_namespace(name, self.initial_user, self.numbers)
         self.namespaces.append(namespace)
-        mount = self._new_mount(root, source, attributes)
-        namespace.add([mount])
-        attach(mount, bottom, bottom.root)
-        return self.add_process(name, namespace, (mount, mount.root), self.initial_user)
+        for superblock in (below, root):
+            if superblock is not None:
+                mount = self._new_mount(superblock, source, attributes)
+                namespace.add([mount])
+                attach(mount, parent, parent.root)
+                mount.locked = superblock is below
+                parent = mount
+        return self.add_process(name, namespace, (parent, parent.root), self.initial_user)
 
     def add_process(self, name: str, namespace: Namespace, root: Place, user: UserNamespace) -> Process:
         process = Process(name, namespace, root, user)
