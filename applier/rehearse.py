@@ -142,7 +142,10 @@ class _Troupe:
         other = self.links[action.other].pid if isinstance(action, Enter) else 0
         request = _ACTION, other, type(action).__name__, _plain(action)
         if isinstance(action, Fork):
-            ours, theirs = socket.socketpair()
+            try:
+                ours, theirs = socket.socketpair()
+            except OSError as error:
+                raise _refused(f"no further process: {os.strerror(error.errno or 0)}") from None
             with theirs:
                 result = int(self.ask(number, *request, pass_on=theirs.fileno()))
             if result:
@@ -371,10 +374,7 @@ class _Actor:
             case PivotRoot():
                 syscalls.pivot_root(os.fsencode(action.new), os.fsencode(action.old))
             case MakeDirectory():
-                if action.parents:
-                    os.makedirs(action.path, exist_ok=True)
-                else:
-                    os.mkdir(action.path)
+                _make_directory(action)
             case MakeFile():
                 os.close(os.open(action.path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
             case RemoveDirectory():
@@ -385,9 +385,9 @@ class _Actor:
                 os.chroot(action.path)
                 os.chdir("/")
             case Unshare():
-                self._unshare(action.user)
+                self._unshare(action)
             case Enter():
-                self._enter(other)
+                self._enter(other, user=action.user)
             case Fork() | End():
                 pass  # by those who call this
 
@@ -402,20 +402,42 @@ class _Actor:
         finally:
             os.close(fd)
 
-    def _unshare(self, user: bool) -> None:
-        if not user:
-            syscalls.unshare(abi.CLONE_NEWNS)
-            return
+    def _unshare(self, action: Unshare) -> None:
         uid, gid = os.geteuid(), os.getegid()
-        syscalls.unshare(abi.CLONE_NEWUSER | abi.CLONE_NEWNS)
-        _map_ids(self.proc, uid, gid)
+        kinds = (abi.CLONE_NEWUSER if action.user else 0) | (abi.CLONE_NEWNS if action.mount else 0)
+        syscalls.unshare(kinds)
+        if action.user:
+            _map_ids(self.proc, uid, gid)
 
-    def _enter(self, pid: int) -> None:
-        fd = os.open(f"{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.proc)
+    def _enter(self, pid: int, *, user: bool) -> None:
+        """As nsenter(1): all files are opened first, and the user namespace is passed over if one is in it already."""
+        kinds = [("mnt", abi.CLONE_NEWNS)]
+        theirs, ours = (os.stat(f"{one}/ns/user", dir_fd=self.proc) for one in (pid, "self"))
+        if user and not os.path.samestat(theirs, ours):
+            kinds.insert(0, ("user", abi.CLONE_NEWUSER))
+        opened = [
+            (os.open(f"{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.proc), kind) for name, kind in kinds
+        ]
         try:
-            syscalls.setns(fd, abi.CLONE_NEWNS)
+            for fd, kind in opened:
+                syscalls.setns(fd, kind)
         finally:
-            os.close(fd)
+            for fd, _ in opened:
+                os.close(fd)
+
+
+def _make_directory(action: MakeDirectory) -> None:
+    names = [name for name in action.path.split("/") if name]
+    for count in range(1, len(names)) if action.parents else ():
+        try:
+            os.mkdir("/" * action.path.startswith("/") + "/".join(names[:count]))
+        except FileExistsError:
+            pass
+    try:
+        os.mkdir(action.path)
+    except FileExistsError:
+        if not action.parents or not os.path.isdir(action.path):
+            raise
 
 
 def _refused_of(types: Iterable[str]) -> tuple[tuple[str, int], ...]:

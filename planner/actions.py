@@ -5,14 +5,21 @@ The same values are carried out in the model (`perform`) and, to compare, on the
 
 from __future__ import annotations
 
+import errno
 from typing import NamedTuple
 
 from mountplan.planner.attributes import RDONLY, Change
-from mountplan.planner.propagation import Process, Superblock, World
+from mountplan.planner.propagation import Process, Superblock, World, WouldRefuse
 from mountplan.planner.propagation.sharing import Kind
 
-# Filesystems of which there is one for all: mounting them twice at one place is EBUSY.
-SINGLE = frozenset({"proc", "sysfs", "cgroup2", "cgroup", "securityfs", "debugfs", "tracefs", "devtmpfs", "bpf"})
+# Filesystems of which there is one for all: mounting them twice at one place is EBUSY. (Some are one for each namespace
+# of another kind, but only into mount and user namespaces a script is followed.)
+SINGLE = frozenset(
+    {"sysfs", "cgroup2", "cgroup", "securityfs", "debugfs", "tracefs", "configfs", "pstore", "efivarfs", "fusectl",
+     "binfmt_misc", "mqueue", "devtmpfs", "selinuxfs", "smackfs", "rpc_pipefs", "nfsd"}
+)  # fmt: skip
+NEW_EACH_TIME = frozenset({"tmpfs", "ramfs", "hugetlbfs", "proc", "devpts", "bpf", "overlay"})
+BEGIN_EMPTY = frozenset({"tmpfs", "ramfs", "hugetlbfs"})  # what is in a new one of any other type is not known
 
 
 class MountNew(NamedTuple):
@@ -133,18 +140,21 @@ class Fork(NamedTuple):
 
 class Unshare(NamedTuple):
     user: bool = False
+    mount: bool = True
 
     def describe(self) -> str:
-        return "make a mount namespace" + (" and a user namespace" if self.user else "")
+        kinds = ["a mount namespace"] * self.mount + ["a user namespace"] * self.user
+        return "make " + " and ".join(kinds)
 
 
 class Enter(NamedTuple):
-    """Go into the mount namespace of another process."""
+    """Go into the mount namespace of another process; with `user`, into its user namespace before that."""
 
     other: int
+    user: bool = False
 
     def describe(self) -> str:
-        return f"enter the mount namespace of process {self.other}"
+        return f"enter the mount {'and user namespaces' if self.user else 'namespace'} of process {self.other}"
 
 
 class End(NamedTuple):
@@ -179,7 +189,7 @@ class Stage:
     def __init__(self, world: World, processes: dict[int, Process]) -> None:
         self.world = world
         self.processes = processes
-        self._single: dict[str, Superblock] = {}
+        self._known: dict[tuple[str, str], Superblock] = {}
 
     def perform(self, number: int, action: Action) -> None:
         world, process = self.world, self.processes[number]
@@ -193,7 +203,7 @@ class Stage:
                     attributes=action.attributes,
                     options=action.options,
                     read_only=bool(action.attributes & RDONLY),
-                    superblock=self._one_for_all(action.fstype),
+                    superblock=self._superblock(process, action),
                 )
             case BindMount():
                 world.bind(process, action.source, action.target, recursive=action.recursive)
@@ -223,15 +233,29 @@ class Stage:
             case Fork():
                 self.processes[action.child] = world.fork(process, str(action.child))
             case Unshare():
-                world.unshare(process, str(number), user=action.user)
+                world.unshare(process, str(number), user=action.user, mount=action.mount)
             case Enter():
-                world.setns(process, self.processes[action.other])
+                world.setns(process, self.processes[action.other], user=action.user)
             case End():
                 world.exit(self.processes.pop(number))
 
-    def _one_for_all(self, fstype: str) -> Superblock | None:
-        if fstype not in SINGLE:
+    def _superblock(self, process: Process, action: MountNew) -> Superblock | None:
+        """The instance that a mount of this type, from this source, shows; None if it makes a new and empty one.
+
+        What a device or a server has is one instance, however often it is mounted.
+        """
+        fstype = action.fstype
+        if fstype in BEGIN_EMPTY:
             return None
-        if fstype not in self._single:
-            self._single[fstype] = self.world.superblock(fstype, complete=False)
-        return self._single[fstype]
+        key = fstype, "" if fstype in SINGLE else action.source
+        known = None if fstype in NEW_EACH_TIME else self._known.get(key)
+        if known is not None:
+            if fstype not in SINGLE and known.read_only != bool(action.attributes & RDONLY):
+                raise WouldRefuse(errno.EBUSY, f"{action.source} is mounted already, and not as ro or rw as this says")
+            return known
+        made = self.world.superblock(fstype, options=action.options, complete=False)
+        if fstype not in SINGLE:
+            made.owner = process.user
+            made.read_only = bool(action.attributes & RDONLY)
+        self._known[key] = made
+        return made
