@@ -23,7 +23,7 @@ def explain(args: argparse.Namespace, output: Output) -> int:
 
     tables = tables_of(args.what)
     here = tables[0][0]
-    explainer = Explainer(tables, here, rules_for(args.kernel))
+    explainer = Explainer(tables, here, rules_for(args.kernel, output))
     for path in (args.mount, args.unmount, args.why):
         if path is not None and not path.startswith("/"):
             raise UsageError(f"{path} is not absolute; write it as the namespace sees it", "explain")

@@ -137,8 +137,12 @@ def _kernel(parser: argparse.ArgumentParser) -> None:
 
 
 def _version(text: str) -> str:
-    if not re.match(r"\d+\.\d+", text):
+    if not re.match(r"\d+\.\d+([-.+_~]|$)", text):
         raise argparse.ArgumentTypeError(f"{text!r} is no version of Linux; write it as in 6.1 or 6.12.48-1-amd64")
+    from mountplan.planner.propagation.rules import KNOWN, is_known
+
+    if not is_known(text):
+        raise argparse.ArgumentTypeError(f"it is not known what Linux {text} would do; known are {KNOWN}")
     return text
 
 

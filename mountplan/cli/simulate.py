@@ -29,7 +29,7 @@ def simulate(args: argparse.Namespace, output: Output) -> int:
         raise UsageError("--compare-kernel compares with the kernel at hand; leave out --kernel", "simulate")
     name, data = read(args.script, "a shell script")
     text = data.decode("utf-8", "surrogateescape")
-    simulation = carry_out(text, name, _stage(args.start, rules_for(args.kernel)))
+    simulation = carry_out(text, name, _stage(args.start, rules_for(args.kernel, output)))
     differences = compare_with_kernel(simulation, name) if args.compare_kernel else None
     if output.as_json:
         output.data(simulation_data(simulation, differences))

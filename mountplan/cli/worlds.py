@@ -15,6 +15,7 @@ from mountplan.planner.table import MountRow, MountTable
 
 if TYPE_CHECKING:
     from mountplan.applier.everyone import Inhabited
+    from mountplan.cli.output import Output
     from mountplan.planner.propagation import Rules
 
 Tables = tuple[tuple[str, MountTable], ...]
@@ -35,11 +36,14 @@ def tables_of(what: str) -> Tables:
     return (*((one.name, one.table) for one in asked), *_tables(everyone_else({one.inode for one in asked})))
 
 
-def rules_for(version: str | None) -> Rules:
-    """The model's rules for a kernel that the user names, otherwise for the one at hand."""
-    from mountplan.planner.propagation import rules_of
+def rules_for(version: str | None, output: Output) -> Rules:
+    """The model's rules for a kernel that the user names, otherwise for the one at hand: if need be, the nearest."""
+    from mountplan.planner.propagation import KNOWN, is_known, rules_of
 
-    return rules_of(version or os.uname().release)
+    release = version or os.uname().release
+    if not is_known(release):
+        output.note(f"Linux {release} is not known to the model, which answers as the nearest of {KNOWN} would.\n")
+    return rules_of(release)
 
 
 def _of_kept(what: str) -> tuple[Inhabited, ...]:

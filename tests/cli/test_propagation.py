@@ -159,6 +159,10 @@ def test_what_is_no_kernel_and_what_is_another_one_is_told(tmp_path: Path, capsy
     name = written(tmp_path, "mkdir /a\n")
     for arguments, told in (
         (["--kernel", "noble"], "'noble' is no version of Linux; write it as in 6.1"),
+        (["--kernel", "6.1noble"], "'6.1noble' is no version of Linux; write it as in 6.1"),
+        (["--kernel", "6.19"], "it is not known what Linux 6.19 would do; known are 5.15 to 6.18"),
+        (["--kernel", "5.20.1-generic"], "it is not known what Linux 5.20.1-generic would do"),
+        (["--kernel", "4.19"], "it is not known what Linux 4.19 would do"),
         (["--kernel", "6.1", "--compare-kernel"], "compares with the kernel at hand"),
     ):
         assert 2 == main(["simulate", *arguments, name])
