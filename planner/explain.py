@@ -6,11 +6,12 @@ answer. Every answer carries the chain that leads from the place where it is ask
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from mountplan.planner.propagation import RULES_6_18, Mount, Process, Rules, World, WouldRefuse
-from mountplan.planner.propagation.objects import Namespace
+from mountplan.planner.propagation.objects import Namespace, Node
 from mountplan.planner.propagation.seen import OUTSIDE, Seen, world_of
 from mountplan.planner.propagation.sharing import receivers
 from mountplan.planner.propagation.tables import path_of
@@ -63,6 +64,27 @@ class Origin(NamedTuple):
 
     spot: Spot
     reasons: tuple[str, ...]
+
+
+class _Ways:
+    """Each mount of a tree that goes has the same go from wherever its own parent sends events to."""
+
+    def __init__(self, top: Mount) -> None:
+        self.at: dict[Node, list[Mount]] = {}
+        for mount in top.tree():
+            self.at.setdefault(mount.mountpoint, []).append(mount)
+        self.reached: dict[Mount, frozenset[Mount]] = {}
+
+    def to(self, mount: Mount) -> Mount | None:
+        """The mount of the tree because of which `mount` goes; the topmost, if there are several."""
+        for one in self.at.get(mount.mountpoint, ()):
+            above = one.parent
+            assert above is not None
+            if above not in self.reached:
+                self.reached[above] = frozenset(receivers(above))
+            if mount.parent is above or mount.parent in self.reached[above]:
+                return one
+        return None
 
 
 class Explainer:
@@ -150,35 +172,71 @@ class Explainer:
         ]
         return Answer(event, tuple(effects))
 
-    def unmount(self, path: str) -> Answer:
+    def unmount(self, path: str, *, lazy: bool = False, recursive: bool = False) -> Answer:
         """What would vanish where, if the topmost mount at `path` in the subject were unmounted.
 
-        If it is in use, the answer is what a lazy unmount would do, and says so.
+        If it is in use, the answer is what a lazy unmount would do, and says so. With `recursive` as by umount -R: the
+        mounts below it go one by one, and it stops where one is in use.
         """
         self._start()
-        event = f"an unmount of {path}"
-        before = {one: (self.spot(one), one.parent, len(one.tree())) for one in self._everything()}
+        event = f"{'a lazy' if lazy else 'an'} unmount of {path}{' and all below it' if recursive else ''}"
         try:
-            target, _ = into_mounts(*walk(self.process, path))
-            parent = target.parent
-            refused = ""
-            try:
-                self.world.umount(self.process, path)
-            except WouldRefuse as refusal:
-                refused = f"{refusal}; a lazy unmount (umount -l) would be carried out, as told here"
-                self.world.umount(self.process, path, lazy=True)
+            target, node = into_mounts(*walk(self.process, path))
         except WouldRefuse as refusal:
             return Answer(event, (), str(refusal))
-        after = self._everything()
-        effects = []
-        assert parent is not None
-        for one, (spot, its_parent, size) in sorted(before.items(), key=lambda item: item[0].number):
-            if one not in after:
-                if its_parent is not None and its_parent in after:
-                    effects.append(Effect(spot, "vanishes", size - 1, self._chain_to(parent, its_parent)))
-            elif one.parent is not its_parent:
-                effects.append(Effect(spot, "sinks", 0, ("what it lay upon goes, and it stays where that was",)))
-        return Answer(event, tuple(effects), refused)
+        # It happens in a World of its own, as nothing tells of a mount that is gone from whom it has received.
+        after = world_of(self.tables, World(self.rules))
+        process = after.processes[self.subject]
+        refused = ""
+        if recursive and node is target.root:
+            refused = self._unmount_all(target, after.world, process, lazy)
+        else:
+            try:
+                after.world.umount(process, path, lazy=lazy)
+            except WouldRefuse as refusal:
+                refused = str(refusal)
+                if not lazy and refusal.errno == errno.EBUSY:
+                    refused += "; a lazy unmount (umount -l) would be carried out, as told here"
+                    after.world.umount(process, path, lazy=True)
+        return Answer(event, tuple(self._gone(target, after.world)), refused)
+
+    def _unmount_all(self, top: Mount, world: World, process: Process, lazy: bool) -> str:
+        """Children before their parents, each by its path; why it stops, if it does."""
+        for mount in reversed(top.tree()):
+            path = self.spot(mount).path
+            try:
+                world.umount(process, path, lazy=lazy)
+            except WouldRefuse as refusal:
+                return f"it stops at {path}: {refusal}"
+        return ""
+
+    def _gone(self, target: Mount, world: World) -> Iterator[Effect]:
+        """What is no longer in `world`, and what has another parent there, each with the way on which that came."""
+        left = {
+            mount.number: mount.parent.number if mount.parent is not None else 0
+            for namespace in world.namespaces
+            for mount in namespace.mounts
+        }
+        ways = _Ways(target)
+        for one in sorted(self._everything(), key=lambda one: one.number):
+            if one.parent is None:
+                continue
+            if one.number not in left:
+                if one.parent.number in left:
+                    going = sum(mount.number not in left for mount in one.tree())
+                    yield Effect(self.spot(one), "vanishes", going - 1, self._way(target, ways.to(one), one.parent))
+            elif left[one.number] != one.parent.number:
+                yield Effect(self.spot(one), "sinks", 0, ("what it lay upon goes, and it stays where that was",))
+
+    def _way(self, target: Mount, mount: Mount | None, receiver: Mount) -> tuple[str, ...]:
+        """How the unmount of `target` comes to `receiver`: by `mount`, which goes with it."""
+        if mount is None or mount.parent is None:
+            return ("it goes with what has gone",)
+        chain = self._chain_to(mount.parent, receiver)
+        if mount is target:
+            return chain
+        along = f"{self._called(mount)} goes with {self._called(target)}"
+        return (along,) if mount.parent is receiver else (along, *chain)
 
     # --- how it can have come
 

@@ -21,6 +21,8 @@ def explain(args: argparse.Namespace, output: Output) -> int:
         origin_text,
     )
 
+    if args.unmount is None and (args.lazy or args.recursive):
+        raise UsageError("--lazy and --recursive go with --unmount", "explain")
     tables = tables_of(args.what)
     here = tables[0][0]
     explainer = Explainer(tables, here, rules_for(args.kernel, output))
@@ -28,7 +30,10 @@ def explain(args: argparse.Namespace, output: Output) -> int:
         if path is not None and not path.startswith("/"):
             raise UsageError(f"{path} is not absolute; write it as the namespace sees it", "explain")
     if args.mount is not None or args.unmount is not None:
-        answer = explainer.mount(args.mount) if args.mount is not None else explainer.unmount(args.unmount)
+        if args.mount is not None:
+            answer = explainer.mount(args.mount)
+        else:
+            answer = explainer.unmount(args.unmount, lazy=args.lazy, recursive=args.recursive)
         if output.as_json:
             output.data(answer_data(answer))
         else:

@@ -328,6 +328,8 @@ def _explain(commands: Any) -> None:
     question.add_argument("--mount", metavar="PATH", help="where a mount at PATH would appear")
     question.add_argument("--unmount", metavar="PATH", help="what an unmount of PATH would take away")
     question.add_argument("--why", metavar="MOUNT", help="how the mount at this path can have come there")
+    parser.add_argument("-l", "--lazy", action="store_true", help="with --unmount: as umount -l")
+    parser.add_argument("-R", "--recursive", action="store_true", help="with --unmount: as umount -R")
     _kernel(parser)
 
 
