@@ -19,6 +19,7 @@ from mountplan.planner.propagation.walking import into_mounts, walk
 from mountplan.planner.table import MountTable
 
 Tables = tuple[tuple[str, MountTable], ...]
+Ages = dict[str, dict[int, int]]
 NEW = "new"
 
 
@@ -88,11 +89,16 @@ class _Ways:
 
 
 class Explainer:
-    """Asks about the namespaces in `tables`; the first one, or `subject`, is where paths are looked up."""
+    """Asks about the namespaces in `tables`; the first one, or `subject`, is where paths are looked up.
 
-    def __init__(self, tables: Tables, subject: str = "", rules: Rules = RULES_6_18) -> None:
+    `ages` has numbers for mounts, by namespace and id; those of younger mounts are greater. Ids themselves tell no age:
+    the kernel gives them to others later.
+    """
+
+    def __init__(self, tables: Tables, subject: str = "", rules: Rules = RULES_6_18, ages: Ages | None = None) -> None:
         self.tables = tables
         self.rules = rules
+        self.ages = ages or {}
         names = [name for name, _ in tables]
         self.subject = names.index(subject) if subject else 0
         self.numbers: dict[int, int] = {}
@@ -251,17 +257,7 @@ class Explainer:
         parent = mount.parent
         if parent is None or parent not in self.ids:
             return Origin(spot, ("it is the root of the namespace",))
-        reasons = []
-        for other in self._counterparts(mount, parent):
-            above = other.parent
-            assert above is not None
-            older = other.number < mount.number
-            kin = self._kinship(mount, other)
-            if parent in receivers(above) and older:
-                chain = "; ".join(self._chain_to(above, parent))
-                reasons.append(f"it came from {self._called(other)}, which is older{kin}: {chain}")
-            elif above in receivers(parent) and not older:
-                reasons.append(f"it was mounted here, and went on from here to {self._called(other)}{kin}")
+        reasons = self._events(mount, parent)
         if not reasons:
             if parent.master is not None or parent.group:
                 reasons.append(
@@ -272,6 +268,49 @@ class Explainer:
                 reasons.append("it was mounted here: its parent is private, so nothing can have come by propagation")
         reasons += self._clones(mount)
         return Origin(spot, tuple(reasons))
+
+    def _events(self, mount: Mount, parent: Mount) -> list[str]:
+        """Whence an event can have brought the mount, or where to one from here can have gone."""
+        sends = set(receivers(parent))
+        others = self._counterparts(mount, parent)
+        sources = [one for one in others if one.parent is not None and parent in receivers(one.parent)]
+        targets = [one for one in others if one.parent in sends]
+        came = [one for one in sources if one not in targets]  # events go one way, whatever the ages
+        reasons = []
+        age = self.age(mount)
+        if age and all(self.age(one) for one in sources):
+            first = min(sources, key=self.age, default=mount)
+            if self.age(first) < age:
+                return [self._came_from(first, mount, "older")]
+            reasons += [self._went_to(mount, one) for one in targets if not self.age(one) or self.age(one) > age]
+            if sources and not reasons:
+                reasons.append(f"it was mounted here: {self._called(first)} shows the same, but is younger")
+        elif came:
+            reasons += [self._came_from(one, mount, "") for one in came]
+        else:
+            for one in targets:
+                if one in sources:
+                    reasons.append(
+                        f"it is the same as {self._called(one)}{self._kinship(mount, one)}, and the parent of each"
+                        " receives from that of the other: which of the two was there first cannot be known"
+                    )
+                else:
+                    reasons.append(self._went_to(mount, one))
+        return reasons
+
+    def _came_from(self, other: Mount, mount: Mount, age: str) -> str:
+        assert other.parent is not None and mount.parent is not None
+        chain = "; ".join(self._chain_to(other.parent, mount.parent))
+        return f"it came from {self._called(other)}{self._kinship(mount, other, age)}: {chain}"
+
+    def _went_to(self, mount: Mount, other: Mount) -> str:
+        kin = self._kinship(mount, other)
+        return f"it was mounted here, and went on from here to {self._called(other)}{kin}"
+
+    def age(self, mount: Mount) -> int:
+        """Greater for a mount that is younger; 0 if that is not known."""
+        namespace = mount.namespace
+        return self.ages.get(namespace.name, {}).get(self.ids.get(mount, 0), 0) if namespace is not None else 0
 
     def _counterparts(self, mount: Mount, parent: Mount) -> list[Mount]:
         """Mounts of the same at the same place of a parent that exchanges events with this one's."""
@@ -288,12 +327,13 @@ class Explainer:
                 other = other.cover
         return sorted(found, key=lambda one: one.number)
 
-    def _kinship(self, mount: Mount, other: Mount) -> str:
+    def _kinship(self, mount: Mount, other: Mount, age: str = "") -> str:
+        words = [age] if age else []
         if mount.is_peer_of(other):
-            return f" and its peer (group {self.number(mount.group)})"
-        if any(one.is_peer_of(other) for one in self._above(mount)):
-            return " and its master"
-        return ""
+            words.append(f"its peer (group {self.number(mount.group)})")
+        elif any(one.is_peer_of(other) for one in self._above(mount)):
+            words.append("its master")
+        return f", which is {' and '.join(words)}" if words else ""
 
     def _clones(self, mount: Mount) -> list[str]:
         """The same mount at the same path of another namespace: the one may be a copy of the other."""

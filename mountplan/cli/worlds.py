@@ -5,8 +5,7 @@ a process. And as which kernel the model answers.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mountplan import api
 from mountplan.cli.sources import plan_from
@@ -21,19 +20,37 @@ if TYPE_CHECKING:
 Tables = tuple[tuple[str, MountTable], ...]
 
 
+class Known(NamedTuple):
+    """Namespaces that something is asked about, and how old their mounts are (see Inhabited), by namespace."""
+
+    tables: Tables
+    ages: dict[str, dict[int, int]]
+
+
 def tables_of(what: str) -> Tables:
     """(name, table) of each namespace; first those that were asked for, then what else there is around them.
 
     Whatever is a file or ends as one is a spec or a plan. Of a kept name with several namespaces, NAME/NAMESPACE comes
     first. Raises SpecError, PlanFileError, PlanRefused, NotKept, KeepRefused or TableError.
     """
+    return known_of(what, aged=False).tables
+
+
+def known_of(what: str, *, aged: bool) -> Known:
+    """The same; with `aged` the ages of mounts as well, as far as they are known."""
     from mountplan.applier.everyone import everyone_else, of_process
 
+    planned: Tables = ()
     if what == "-" or what.endswith((".toml", ".json")) or os.path.exists(what):
-        ours = of_process(os.getpid())
-        return (*_of_plan(what), *_tables((ours, *everyone_else({ours.inode}))))
-    asked = (of_process(int(what)),) if what.isdecimal() else _of_kept(what)
-    return (*((one.name, one.table) for one in asked), *_tables(everyone_else({one.inode for one in asked})))
+        planned = _of_plan(what)
+        asked: tuple[Inhabited, ...] = (of_process(os.getpid(), aged=aged),)
+    else:
+        asked = (of_process(int(what), aged=aged),) if what.isdecimal() else _of_kept(what, aged)
+    others = [one for one in everyone_else({one.inode for one in asked}, aged=aged) if _has_root(one.table)]
+    if planned:  # then ours is one of the others
+        others, asked = [*(one for one in asked if _has_root(one.table)), *others], ()
+    live = (*asked, *others)
+    return Known((*planned, *((one.name, one.table) for one in live)), {one.name: one.ages for one in live if one.ages})
 
 
 def rules_for(version: str | None, output: Output) -> Rules:
@@ -46,12 +63,12 @@ def rules_for(version: str | None, output: Output) -> Rules:
     return rules_of(release)
 
 
-def _of_kept(what: str) -> tuple[Inhabited, ...]:
+def _of_kept(what: str, aged: bool) -> tuple[Inhabited, ...]:
     from mountplan.applier.everyone import of_kept
 
     name, _, namespace = what.partition("/")
     try:
-        found = of_kept(name)
+        found = of_kept(name, aged=aged)
     except NotKept as error:
         remedy = "name a spec, a saved plan, a kept name (`mountplan ls` lists them) or a process"
         raise NotKept(error.what, remedy) from None
@@ -61,12 +78,8 @@ def _of_kept(what: str) -> tuple[Inhabited, ...]:
     return tuple(sorted(found, key=lambda one: one.name != what)) if namespace else found
 
 
-def _tables(others: Iterable[Inhabited]) -> list[tuple[str, MountTable]]:
-    """Those that can be understood: who is confined to a plain directory sees no root mount."""
-    return [(one.name, one.table) for one in others if _has_root(one.table)]
-
-
 def _has_root(table: MountTable) -> bool:
+    """Whether it can be understood: who is confined to a plain directory sees no root mount."""
     by_id = table.by_id()
     return 1 == sum(row.parent_id not in by_id or row.parent_id == row.mount_id for row in table.rows)
 

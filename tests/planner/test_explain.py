@@ -186,8 +186,19 @@ def test_what_the_kernel_would_refuse_is_refused_with_its_errno() -> None:
     ],
 )
 def test_how_a_mount_came_is_told_by_ids_and_groups(subject: str, path: str, reason: str) -> None:
-    text = origin_text(Explainer(tables(UNDER), subject).why(path), subject)
+    known = tables(UNDER)
+    ages = {name: {row.mount_id: row.mount_id for row in table.rows} for name, table in known}  # never reused there
+    text = origin_text(Explainer(known, subject, ages=ages).why(path), subject)
     assert reason in text
+
+
+def test_of_which_the_age_is_not_known_it_is_told_only_where_it_must_have_come_from() -> None:
+    """A slave sends nothing to its master; of two peers either may have been first."""
+    inside = Explainer(tables(UNDER), "inside").why("/srv/feed/x")
+    assert "it came from /srv/feed/x in host, which is its master: " in inside.reasons[0]
+    peers = tables(UNDER.replace("--make-slave", "--make-shared"))
+    (reason,) = Explainer(peers).why("/copy/x").reasons[:1]
+    assert "which of the two was there first cannot be known" in reason
 
 
 def test_a_master_that_no_table_shows_is_called_outside() -> None:
