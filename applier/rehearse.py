@@ -181,7 +181,9 @@ class _Troupe:
 
 
 def _wait(pidfd: int) -> None:
-    select.select([pidfd], [], [])
+    ended = select.poll()
+    ended.register(pidfd, select.POLLIN)
+    ended.poll()
     os.close(pidfd)
 
 

@@ -29,11 +29,12 @@ def explain(args: argparse.Namespace, output: Output) -> int:
     for path in (args.mount, args.unmount, args.why):
         if path is not None and not path.startswith("/"):
             raise UsageError(f"{path} is not absolute; write it as the namespace sees it", "explain")
-    if args.mount is not None or args.unmount is not None:
-        if args.mount is not None:
-            answer = explainer.mount(args.mount)
-        else:
-            answer = explainer.unmount(args.unmount, lazy=args.lazy, recursive=args.recursive)
+    answer = None
+    if args.mount is not None:
+        answer = explainer.mount(args.mount)
+    elif args.unmount is not None:
+        answer = explainer.unmount(args.unmount, lazy=args.lazy, recursive=args.recursive)
+    if answer is not None:
         if output.as_json:
             output.data(answer_data(answer))
         else:

@@ -97,5 +97,7 @@ def _check_types(simulation: Simulation, name: str) -> None:
 
 def _not_its_own(fstype: str, number: int) -> str:
     if number == errno.EPERM:
-        return f"{fstype} is not mounted to compare: its filesystem or device would be the machine's own"
+        return (
+            f"{fstype} is not mounted to compare: a user namespace may not, and without one it could be the machine's"
+        )
     return f"{fstype} cannot be mounted to compare: {os.strerror(number)}"
