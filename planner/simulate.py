@@ -57,6 +57,7 @@ from mountplan.planner.table import MountRow, MountTable
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "zsh"})
 FIRST_PID = 1 << 22  # the kernel gives smaller ones only, so that no number in a script is taken for what $$ gave
 LONGEST = 131_071  # bytes of one word, as long as an argument may be (MAX_ARG_STRLEN)
+_STAYING = frozenset({"sh", "dash", "ash"})  # with -c, they do not become what their last command is
 IGNORED = frozenset({"echo", "printf", "true", ":", "ls", "sync", "pwd", "id"})
 _PREFIXES = frozenset({"sudo", "command", "env"})
 _FAILED, _MOUNT_FAILED = 1, 32  # exit statuses: of most commands, and of mount(8) and umount(8)
@@ -195,13 +196,16 @@ class _Shell:
 
     # --- the shell
 
-    def run_text(self, text: str, first_line: int) -> int:
+    def run_text(self, text: str, first_line: int, *, ends: bool = False) -> int:
         commands, mistakes = parse_script(text, first_line)
         self.mistakes += mistakes
-        return self._run(commands)
+        return self._run(commands, ends=ends)
 
-    def _run(self, commands: tuple[Command, ...]) -> int:
-        """Carry commands out one after the other; the status of the last. Raises _Exit if the shell ends with one."""
+    def _run(self, commands: tuple[Command, ...], *, ends: bool) -> int:
+        """Carry commands out one after the other; the status of the last. Raises _Exit if the shell ends with one.
+
+        With `ends` nothing comes after them, and the shell becomes what the last one is: so it is in every subshell.
+        """
         base = len(self.stack)
         status = 0
         for at, command in enumerate(commands):
@@ -212,7 +216,8 @@ class _Shell:
             context, tested = self.context, self.context.tested
             try:
                 context.tested = tested or followed
-                status = self._one(command)
+                stays = ends and at + 1 == len(commands) and len(self.stack) == base
+                status = self._one(command, stays=stays)
                 if status and self.context.stops and not self.context.tested:
                     raise _Exit(status)
             except _Exit as end:
@@ -230,14 +235,17 @@ class _Shell:
             self.context.status = status
         return status
 
-    def _one(self, command: Command) -> int:
+    def _one(self, command: Command, *, stays: bool) -> int:
         try:
             if command.background:
                 with self._deeper():
                     return self._in_background(command)
-            if isinstance(command, Subshell):
-                return self._in_child(self.context.subshell, lambda: self._run(command.commands))
-            return self._simple(command)
+            if isinstance(command, Simple):
+                return self._simple(command, stays=stays)
+            if stays:
+                with self._deeper():
+                    return self._run(command.commands, ends=True)
+            return self._in_child(self.context.subshell, lambda: self._run(command.commands, ends=True))
         except Unusable as error:
             self.mistakes.append(ScriptError(command.line, error.what, error.remedy))
             return _FAILED
@@ -266,7 +274,7 @@ class _Shell:
         self.in_background += 1
         try:
             if isinstance(command, Subshell):
-                self._run(command.commands)
+                self._run(command.commands, ends=True)
             else:
                 self._simple(command, stays=True)
         except _Exit:
@@ -376,22 +384,22 @@ class _Shell:
             if name == "cat" and arguments == ["/proc/self/mountinfo"]:
                 return self._look(arguments)
             if name in SHELLS:
-                return self._new_shell(arguments, stays)
+                return self._new_shell(name, arguments, stays)
             if name in IGNORED:
                 return 0
             raise Unusable(f"{name} is not followed", "only what changes mounts, directories and namespaces is")
 
-    def _new_shell(self, arguments: list[str], stays: bool) -> int:
+    def _new_shell(self, name: str, arguments: list[str], stays: bool) -> int:
         letters, rest = _shell_options(arguments)
         if "c" not in letters:
-            return self._within(("sh", *arguments), lambda: 0, stays)
+            return self._within((name, *arguments), lambda: 0, stays)
         if not rest:
             raise Unusable("sh: there is nothing after -c", "give the commands as one word")
         line = self.line
 
         def run() -> int:
             self.context.stops = "e" in letters
-            return self.run_text(rest[0], line)
+            return self.run_text(rest[0], line, ends=name not in _STAYING)
 
         if not stays:
             return self._in_child(self.context.new_shell, run)

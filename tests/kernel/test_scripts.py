@@ -90,6 +90,10 @@ SHELL = [
     "sh -c 'mount -t tmpfs y $R/b; exit 5' & wait; mount -t tmpfs z $R/c",
     "false; (exit) || mount -t tmpfs z $R/c",
     "umount $R/b; test=$?; mount -t tmpfs y$test $R/c",
+    "(unshare -m sleep 1) & P=$!; sleep .3; nsenter -t $P -m mount -t tmpfs y $R/b; kill $P",
+    "(:; true && (unshare -m sleep 1)) & P=$!; sleep .3; nsenter -t $P -m mount -t tmpfs y $R/b; kill $P",
+    "sh -c 'unshare -m sleep 1' & P=$!; sleep .3; nsenter -t $P -m mount -t tmpfs y $R/b; kill $P",
+    "bash -c 'unshare -m sleep 1' & P=$!; sleep .3; nsenter -t $P -m mount -t tmpfs y $R/b; kill $P",
     'mount -t tmpfs "y\\\nz" $R/c',
 ]
 
