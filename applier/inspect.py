@@ -128,6 +128,23 @@ def ids_in_mountinfo(namespace: int, unique: Iterable[int]) -> frozenset[int]:
     return frozenset(found)
 
 
+def ages(namespace: int) -> dict[int, int]:
+    """For each mount of the namespace behind a descriptor: the id of mountinfo, and the unique one.
+
+    Unique ids only grow, machine-wide: the lesser is that of the older mount. Empty where they cannot be had.
+    """
+    found = {}
+    ids = _all_ids(namespace)
+    if ids:
+        mounts = Mounts(namespace_id(namespace))
+        for number in ids:
+            try:
+                found[mounts.id_in_mountinfo(number)] = number
+            except KernelRefusal:
+                pass  # it has gone meanwhile
+    return found
+
+
 class Mounts:
     """statmount(2) on the mounts of one namespace."""
 

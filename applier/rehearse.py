@@ -1,8 +1,15 @@
 """Carries out what a script was simulated to do, for real, in throw-away namespaces: is the model right?
 
-Every process of the script is a real one, forked from the one that forks it there. They share nothing with the host but
-/proc, of which each holds a descriptor to read its own mount table; the first one makes a namespace whose root is an
-empty tmpfs, and all of it goes when the last one ends.
+Every process of the script is a real one, forked from the one that forks it there. None of them can reach the machine:
+
+- They are in a user namespace of their own, so that the kernel itself keeps them from every superblock that they have
+  not made: options of superblocks are machine-wide, whatever namespace they are changed in.
+- In their mount namespace there is nothing of the machine's but its lowest mounts, below two empty tmpfs of their own.
+  The lower of these is locked where it is; a script that unmounts its root comes there, and no further.
+- Of the machine they hold a descriptor of /proc, to read their own mount tables, and the socket over which they are
+  told what to do.
+
+All of it goes when the last of them ends.
 """
 
 from __future__ import annotations
@@ -10,14 +17,15 @@ from __future__ import annotations
 import errno
 import marshal
 import os
+import select
 import signal
 import socket
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, NoReturn
 
 from mountplan.applier import abi, syscalls
 from mountplan.applier.refusal import KernelRefusal
-from mountplan.applier.userns import enter_alone
+from mountplan.applier.trial import ask_for
 from mountplan.planner.actions import (
     Action,
     BindMount,
@@ -50,7 +58,7 @@ _KINDS = {
     "unbindable": abi.MS_UNBINDABLE,
 }
 _SAME_BITS = 0xF  # ro, nosuid, nodev and noexec are the same bits in mount(2) and in mount_setattr(2)
-_TABLE, _ACTION, _PID = 0, 1, 2  # what a process is asked for
+_TABLE, _ACTION, _TYPES = 0, 1, 2  # what a process is asked for
 
 
 class Look(NamedTuple):
@@ -67,68 +75,142 @@ def rehearse(
 
     Raises NamespaceRefused if no throw-away namespace can be made here.
     """
-    count = 1 + max([1, *(action.child for _, action in calls if isinstance(action, Fork))])
-    pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(count)]
-    ours, theirs = [one for one, _ in pairs], [other for _, other in pairs]
-    child = os.fork()
-    if child == 0:
+    with _Troupe() as troupe:
+        results: list[int] = []
+        tables: list[MountTable] = []
+        waiting = iter(looks)
+        look = next(waiting, None)
+        for number in range(len(calls) + 1):
+            while look is not None and look.after == number:
+                tables.append(parse_mountinfo(troupe.ask(look.process, _TABLE)))
+                look = next(waiting, None)
+            if number < len(calls):
+                results.append(troupe.act(*calls[number]))
+        return tuple(results), tuple(tables)
+
+
+def refused_types(types: Iterable[str]) -> dict[str, int]:
+    """Those of the filesystem types that cannot be mounted there, with the errno: they are the machine's, or unknown.
+
+    Raises NamespaceRefused if no throw-away namespace can be made here.
+    """
+    with _Troupe() as troupe:
+        return dict(troupe.ask(1, _TYPES, tuple(types)))
+
+
+class _Link(NamedTuple):
+    """What there is of a process on this side; `ended` is a pidfd, and `pid` is as /proc has it."""
+
+    connection: socket.socket
+    ended: int
+    pid: int
+
+
+class _Troupe:
+    """The processes of a script, from this side. At the end of the `with` all of them have ended."""
+
+    def __init__(self) -> None:
+        self.links: dict[int, _Link] = {}
+        self.child = 0
+
+    def __enter__(self) -> _Troupe:
+        ours, theirs = socket.socketpair()
+        self.child = os.fork()
+        if self.child == 0:
+            try:
+                ours.close()
+                _first(theirs)
+            finally:
+                os._exit(1)
+        theirs.close()
         try:
-            for one in ours:
-                one.close()
-            _first(theirs)
-        finally:
-            os._exit(1)
-    try:
-        for other in theirs:
-            other.close()
-        return _direct(ours, calls, looks)
-    finally:
-        for one in ours:
-            one.close()  # the processes read the end of it, and end
-        os.waitpid(child, 0)
+            self._welcome(1, ours)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for link in self.links.values():
+            link.connection.close()  # the process reads the end of it, and ends
+        for link in self.links.values():
+            _wait(link.ended)
+        os.waitpid(self.child, 0)
+
+    def act(self, number: int, action: Action) -> int:
+        """Have a process make one call; the errno."""
+        other = self.links[action.other].pid if isinstance(action, Enter) else 0
+        request = _ACTION, other, type(action).__name__, _plain(action)
+        if isinstance(action, Fork):
+            try:
+                ours, theirs = socket.socketpair()
+            except OSError as error:
+                raise _refused(f"no further process: {os.strerror(error.errno or 0)}") from None
+            with theirs:
+                result = int(self.ask(number, *request, pass_on=theirs.fileno()))
+            if result:
+                ours.close()
+                raise _refused(f"no further process: {os.strerror(result)}")
+            self._welcome(action.child, ours)
+            return 0
+        result = int(self.ask(number, *request))
+        if isinstance(action, End):
+            link = self.links.pop(number)
+            link.connection.close()
+            _wait(link.ended)  # what it has as root or as directory is in use until then
+        return result
+
+    def ask(self, number: int, *request: Any, pass_on: int = -1) -> Any:
+        connection = self.links[number].connection
+        try:
+            _send(connection, request, pass_on)
+            return _receive(connection)[0]
+        except (EOFError, ConnectionError):
+            raise _refused("a process of the script has died") from None
+
+    def _welcome(self, number: int, connection: socket.socket) -> None:
+        """Hear from a new process. Raises NamespaceRefused with its reason if it could not begin."""
+        try:
+            (pid, why), ended = _receive(connection)
+        except EOFError:
+            pid, why, ended = 0, "the process that was to make it has died", -1
+        if not pid:
+            connection.close()
+            raise _refused(why)
+        self.links[number] = _Link(connection, ended, pid)
 
 
-def _direct(
-    sockets: list[socket.socket], calls: tuple[tuple[int, Action], ...], looks: tuple[Look, ...]
-) -> tuple[tuple[int, ...], tuple[MountTable, ...]]:
-    ready = sockets[1].recv(1 << 16)
-    if ready != b"ready":
-        raise _refused(ready.decode(errors="replace") or "the process that was to make it has died")
-    results: list[int] = []
-    tables: list[MountTable] = []
-    pids = {1: _ask(sockets[1], _PID)}
-    waiting = list(looks)
-    for number in range(len(calls) + 1):
-        while waiting and waiting[0].after == number:
-            tables.append(_table_of(sockets[waiting.pop(0).process]))
-        if number < len(calls):
-            process, action = calls[number]
-            other = pids[action.other] if isinstance(action, Enter) else 0
-            results.append(_ask(sockets[process], _ACTION, other, type(action).__name__, _plain(action)))
-            if isinstance(action, Fork):
-                pids[action.child] = _ask(sockets[action.child], _PID)
-    return tuple(results), tuple(tables)
+def _wait(pidfd: int) -> None:
+    ended = select.poll()
+    ended.register(pidfd, select.POLLIN)
+    ended.poll()
+    os.close(pidfd)
 
 
 def _refused(why: str) -> NamespaceRefused:
-    return NamespaceRefused("the throw-away namespace for the comparison", why, "run mountplan as root")
+    remedy = "allow user namespaces (`mountplan doctor` tells what is in the way), or compare on another machine"
+    return NamespaceRefused("the throw-away namespace for the comparison", why, remedy)
 
 
-def _ask(connection: socket.socket, sort: int, *values: Any) -> int:
-    """Send a request; the number that comes back."""
-    connection.send(marshal.dumps((sort, *values)))
-    answer = connection.recv(8)
-    if not answer:
-        raise _refused("a process of the script has died")
-    return int.from_bytes(answer, "little")
+def _send(connection: socket.socket, value: Any, descriptor: int = -1) -> None:
+    data = marshal.dumps(value)
+    socket.send_fds(connection, [len(data).to_bytes(8, "little")], [descriptor] if descriptor >= 0 else [])
+    connection.sendall(data)
 
 
-def _table_of(connection: socket.socket) -> MountTable:
-    size = _ask(connection, _TABLE)
-    text = b""
-    while len(text) < size:
-        text += connection.recv(1 << 16)
-    return parse_mountinfo(text)
+def _receive(connection: socket.socket) -> tuple[Any, int]:
+    """What the other side has sent, and the descriptor that came along, or -1. Raises EOFError."""
+    head, descriptors, _, _ = socket.recv_fds(connection, 8, 1, socket.MSG_CMSG_CLOEXEC)
+    if len(head) < 8:
+        raise EOFError
+    data = bytearray()
+    size = int.from_bytes(head, "little")
+    while len(data) < size:
+        piece = connection.recv(min(size - len(data), 1 << 20))
+        if not piece:
+            raise EOFError
+        data += piece
+    return marshal.loads(data), descriptors[0] if descriptors else -1
 
 
 def _plain(value: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -148,99 +230,128 @@ _CLASSES: dict[str, Callable[..., Action]] = {
 # --- in the processes
 
 
-def _first(sockets: list[socket.socket]) -> None:
+def _first(connection: socket.socket) -> NoReturn:
     """Process 1: make the empty namespace, then obey."""
     try:
         proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
+        _leave_the_machine(proc)
         _make_empty_root()
     except OSError as error:
-        sockets[1].send((error.strerror or str(error)).encode())
-        return
-    sockets[1].send(b"ready")
-    _Actor(1, sockets, proc).obey()
+        _send(connection, (0, error.strerror or str(error)))
+        os._exit(0)
+    _Actor(connection, proc).obey()
+
+
+def _leave_the_machine(proc: int) -> None:
+    """Be root of new user, mount and IPC namespaces. (mqueue is one for each IPC namespace.)"""
+    uid, gid = os.geteuid(), os.getegid()
+    kinds = abi.CLONE_NEWUSER | abi.CLONE_NEWNS | abi.CLONE_NEWIPC
+    try:
+        syscalls.unshare(kinds)
+    except KernelRefusal:
+        # Not from a chroot. Who may do so leaves it, in a mount namespace that is given up for the next one.
+        syscalls.unshare(abi.CLONE_NEWNS)
+        syscalls.mount(b"/", abi.MS_REC | abi.MS_PRIVATE)
+        namespace = os.open("self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
+        try:
+            syscalls.setns(namespace, abi.CLONE_NEWNS)
+        finally:
+            os.close(namespace)
+        syscalls.unshare(kinds)
+    _map_ids(proc, uid, gid)
+    syscalls.mount(b"/", abi.MS_REC | abi.MS_PRIVATE)
+
+
+def _map_ids(proc: int, uid: int, gid: int) -> None:
+    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+        fd = os.open(f"self/{name}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
+        try:
+            os.write(fd, text.encode())
+        finally:
+            os.close(fd)
 
 
 def _make_empty_root() -> None:
+    """Two tmpfs, one on the other, in the place of all that the machine has mounted."""
+    syscalls.mount_classic(b"none", b"/proc", b"tmpfs", 0, b"mode=755")
+    os.chdir("/proc")
+    syscalls.pivot_root(b".", b".")  # the lock of the old root goes over to the new one
+    syscalls.umount2(b".", abi.MNT_DETACH)
+    os.chdir("/")
     try:
-        syscalls.unshare(abi.CLONE_NEWNS)
-    except KernelRefusal:
-        enter_alone()
-        syscalls.unshare(abi.CLONE_NEWNS)
-    syscalls.mount(b"/", abi.MS_REC | abi.MS_PRIVATE)
-    try:
-        _protect_bottom()
-    except KernelRefusal:
-        # In a user namespace the mounts are locked together; but then the bottom is somebody else's, and protected so.
-        syscalls.mount_classic(b"none", b"/proc", b"tmpfs", 0, b"mode=755")
-        os.chdir("/proc")
-        syscalls.pivot_root(b".", b".")
-        syscalls.umount2(b".", abi.MNT_DETACH)
-        os.chdir("/")
-        return
+        syscalls.umount2(b"/", abi.MNT_DETACH)
+    except KernelRefusal as refusal:
+        if refusal.errno != errno.EINVAL:
+            raise
+    else:
+        raise OSError(errno.EPERM, "the kernel does not lock what covers the machine's root")
     syscalls.mount_classic(b"none", b"/", b"tmpfs", 0, b"mode=755")
     os.chdir("/..")  # what covers the root
     os.chroot(".")
 
 
-def _protect_bottom() -> None:
-    """Take all mounts away but the lowest, and go there; it cannot be written by way of this namespace any more.
-
-    The lowest mount is the machine's own initial file system, of which there is only one, and nobody can get rid of it.
-    A script that unmounts its root and enters its namespace again comes there, and might leave directories behind.
-    """
-    namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        syscalls.umount2(b"/", abi.MNT_DETACH)
-        syscalls.setns(namespace, abi.CLONE_NEWNS)
-    finally:
-        os.close(namespace)
-    syscalls.mount_classic(None, b"/", None, abi.MS_REMOUNT | abi.MS_BIND | abi.MS_RDONLY, None)
-
-
 class _Actor:
     """One process of the script."""
 
-    def __init__(self, number: int, sockets: list[socket.socket], proc: int) -> None:
-        self.number = number
-        self.sockets = sockets
+    def __init__(self, connection: socket.socket, proc: int) -> None:
+        self.connection = connection
         self.proc = proc
 
-    @property
-    def connection(self) -> socket.socket:
-        return self.sockets[self.number]
-
-    def obey(self) -> None:
+    def obey(self) -> NoReturn:
         """Do what comes over the socket until it ends."""
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-        while message := self.connection.recv(1 << 16):
-            sort, *values = marshal.loads(message)
+        self._introduce()
+        while True:
+            try:
+                (sort, *values), descriptor = _receive(self.connection)
+            except EOFError:
+                os._exit(0)
             if sort == _TABLE:
-                self._tell_table()
-            elif sort == _PID:
-                self._answer(int(os.readlink("self", dir_fd=self.proc)))
+                _send(self.connection, self._table())
+            elif sort == _TYPES:
+                _send(self.connection, _refused_of(values[0]))
+            elif values[1] == Fork.__name__:
+                self._fork(descriptor)
             else:
-                other, name, fields = values
-                action = _CLASSES[name](*fields)
-                result = 0
-                try:
-                    self._do(action, other)
-                except OSError as error:
-                    result = error.errno or errno.EIO
-                self._answer(result)
-                if isinstance(action, End):
-                    break
-        os._exit(0)
+                self._carry_out(*values)
 
-    def _answer(self, number: int) -> None:
-        self.connection.send(number.to_bytes(8, "little"))
+    def _introduce(self) -> None:
+        """Say one's pid, as /proc has it and as a descriptor."""
+        ended = os.pidfd_open(os.getpid())
+        _send(self.connection, (int(os.readlink("self", dir_fd=self.proc)), ""), ended)
+        os.close(ended)
 
-    def _tell_table(self) -> None:
+    def _table(self) -> bytes:
         fd = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.proc)
         with os.fdopen(fd, "rb") as file:
-            text = file.read()
-        self._answer(len(text))
-        for at in range(0, len(text), 1 << 15):
-            self.connection.send(text[at : at + (1 << 15)])
+            return file.read()
+
+    def _fork(self, descriptor: int) -> None:
+        """Become two; the new one goes on with the connection that was passed along."""
+        try:
+            child = os.fork()
+        except OSError as error:
+            os.close(descriptor)
+            _send(self.connection, error.errno or errno.EIO)
+            return
+        if child:
+            os.close(descriptor)
+            _send(self.connection, 0)
+            return
+        self.connection.close()
+        self.connection = socket.socket(fileno=descriptor)
+        self._introduce()
+
+    def _carry_out(self, other: int, name: str, fields: tuple[Any, ...]) -> None:
+        action = _CLASSES[name](*fields)
+        result = 0
+        try:
+            self._do(action, other)
+        except OSError as error:
+            result = error.errno or errno.EIO
+        _send(self.connection, result)
+        if isinstance(action, End):
+            os._exit(0)
 
     def _do(self, action: Action, other: int) -> None:
         match action:
@@ -265,10 +376,7 @@ class _Actor:
             case PivotRoot():
                 syscalls.pivot_root(os.fsencode(action.new), os.fsencode(action.old))
             case MakeDirectory():
-                if action.parents:
-                    os.makedirs(action.path, exist_ok=True)
-                else:
-                    os.mkdir(action.path)
+                _make_directory(action)
             case MakeFile():
                 os.close(os.open(action.path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
             case RemoveDirectory():
@@ -278,14 +386,12 @@ class _Actor:
             case ChangeRoot():
                 os.chroot(action.path)
                 os.chdir("/")
-            case Fork():
-                self._fork(action.child)
             case Unshare():
-                self._unshare(action.user)
+                self._unshare(action)
             case Enter():
-                self._enter(other)
-            case End():
-                pass
+                self._enter(other, user=action.user)
+            case Fork() | End():
+                pass  # by those who call this
 
     def _mount(self, source: str, target: str, flags: int) -> None:
         syscalls.mount_classic(os.fsencode(source) if source else None, os.fsencode(target), None, flags, None)
@@ -298,30 +404,52 @@ class _Actor:
         finally:
             os.close(fd)
 
-    def _fork(self, child: int) -> None:
-        if os.fork() == 0:
-            self.number = child
-            self.obey()
-
-    def _unshare(self, user: bool) -> None:
-        if not user:
-            syscalls.unshare(abi.CLONE_NEWNS)
-            return
+    def _unshare(self, action: Unshare) -> None:
         uid, gid = os.geteuid(), os.getegid()
-        syscalls.unshare(abi.CLONE_NEWUSER | abi.CLONE_NEWNS)
-        for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
-            fd = os.open(f"self/{name}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=self.proc)
-            try:
-                os.write(fd, text.encode())
-            finally:
+        kinds = (abi.CLONE_NEWUSER if action.user else 0) | (abi.CLONE_NEWNS if action.mount else 0)
+        syscalls.unshare(kinds)
+        if action.user:
+            _map_ids(self.proc, uid, gid)
+
+    def _enter(self, pid: int, *, user: bool) -> None:
+        """As nsenter(1): all files are opened first, and the user namespace is passed over if one is in it already."""
+        kinds = [("mnt", abi.CLONE_NEWNS)]
+        theirs, ours = (os.stat(f"{one}/ns/user", dir_fd=self.proc) for one in (pid, "self"))
+        if user and not os.path.samestat(theirs, ours):
+            kinds.insert(0, ("user", abi.CLONE_NEWUSER))
+        opened = [
+            (os.open(f"{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.proc), kind) for name, kind in kinds
+        ]
+        try:
+            for fd, kind in opened:
+                syscalls.setns(fd, kind)
+        finally:
+            for fd, _ in opened:
                 os.close(fd)
 
-    def _enter(self, pid: int) -> None:
-        fd = os.open(f"{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.proc)
+
+def _make_directory(action: MakeDirectory) -> None:
+    names = [name for name in action.path.split("/") if name]
+    for count in range(1, len(names)) if action.parents else ():
         try:
-            syscalls.setns(fd, abi.CLONE_NEWNS)
-        finally:
-            os.close(fd)
+            os.mkdir("/" * action.path.startswith("/") + "/".join(names[:count]))
+        except FileExistsError:
+            pass
+    try:
+        os.mkdir(action.path)
+    except FileExistsError:
+        if not action.parents or not os.path.isdir(action.path):
+            raise
+
+
+def _refused_of(types: Iterable[str]) -> tuple[tuple[str, int], ...]:
+    refused = []
+    for fstype in types:
+        try:
+            ask_for(fstype)
+        except OSError as error:
+            refused.append((fstype, error.errno or errno.EIO))
+    return tuple(refused)
 
 
 def _flags(attributes: int, *, named: bool) -> int:

@@ -5,11 +5,12 @@ The same values are carried out in the model (`perform`) and, to compare, on the
 
 from __future__ import annotations
 
+import errno
 from typing import NamedTuple
 
 from mountplan.planner.attributes import RDONLY, Change
 from mountplan.planner.fstypes import of
-from mountplan.planner.propagation import Process, Superblock, World
+from mountplan.planner.propagation import Process, Superblock, World, WouldRefuse
 from mountplan.planner.propagation.sharing import Kind
 
 
@@ -131,18 +132,21 @@ class Fork(NamedTuple):
 
 class Unshare(NamedTuple):
     user: bool = False
+    mount: bool = True
 
     def describe(self) -> str:
-        return "make a mount namespace" + (" and a user namespace" if self.user else "")
+        kinds = ["a mount namespace"] * self.mount + ["a user namespace"] * self.user
+        return "make " + " and ".join(kinds)
 
 
 class Enter(NamedTuple):
-    """Go into the mount namespace of another process."""
+    """Go into the mount namespace of another process; with `user`, into its user namespace before that."""
 
     other: int
+    user: bool = False
 
     def describe(self) -> str:
-        return f"enter the mount namespace of process {self.other}"
+        return f"enter the mount {'and user namespaces' if self.user else 'namespace'} of process {self.other}"
 
 
 class End(NamedTuple):
@@ -177,7 +181,7 @@ class Stage:
     def __init__(self, world: World, processes: dict[int, Process]) -> None:
         self.world = world
         self.processes = processes
-        self._single: dict[tuple[str, str], Superblock] = {}
+        self._known: dict[tuple[str, str], Superblock] = {}
 
     def perform(self, number: int, action: Action) -> None:
         world, process = self.world, self.processes[number]
@@ -191,8 +195,7 @@ class Stage:
                     attributes=action.attributes,
                     options=action.options,
                     read_only=bool(action.attributes & RDONLY),
-                    fill=_fill_by_kernel if of(action.fstype).begins == "filled" else None,
-                    superblock=self._one_for_all(action.fstype, action.options),
+                    superblock=self._superblock(process, action),
                 )
             case BindMount():
                 world.bind(process, action.source, action.target, recursive=action.recursive)
@@ -222,23 +225,30 @@ class Stage:
             case Fork():
                 self.processes[action.child] = world.fork(process, str(action.child))
             case Unshare():
-                world.unshare(process, str(number), user=action.user)
+                world.unshare(process, str(number), user=action.user, mount=action.mount)
             case Enter():
-                world.setns(process, self.processes[action.other])
+                world.setns(process, self.processes[action.other], user=action.user)
             case End():
                 world.exit(self.processes.pop(number))
 
-    def _one_for_all(self, fstype: str, options: str) -> Superblock | None:
-        """The superblock that all mounts of a type show; None if a new mount has one of its own."""
-        kind = of(fstype)
-        if not kind.is_shared and kind.instances != "hierarchy":
+    def _superblock(self, process: Process, action: MountNew) -> Superblock | None:
+        """The instance that a mount of this type, from this source, shows; None if it makes a new and empty one.
+
+        What a device or a server has is one instance, however often it is mounted.
+        """
+        kind = of(action.fstype)
+        if kind.begins == "empty":
             return None
-        key = (fstype, "" if kind.is_shared else options)
-        if key not in self._single:
-            self._single[key] = self.world.superblock(fstype, complete=False)
-        return self._single[key]
-
-
-def _fill_by_kernel(superblock: Superblock) -> None:
-    """What is in there is the kernel's business."""
-    superblock.complete = False
+        detail = action.options if kind.instances == "hierarchy" else action.source
+        key = action.fstype, "" if kind.is_shared else detail
+        known = None if kind.instances == "mount" else self._known.get(key)
+        if known is not None:
+            if not kind.is_shared and known.read_only != bool(action.attributes & RDONLY):
+                raise WouldRefuse(errno.EBUSY, f"{action.source} is mounted already, and not as ro or rw as this says")
+            return known
+        made = self.world.superblock(action.fstype, options=action.options, complete=False)
+        if not kind.is_shared:
+            made.owner = process.user
+            made.read_only = bool(action.attributes & RDONLY)
+        self._known[key] = made
+        return made

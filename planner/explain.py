@@ -6,11 +6,12 @@ answer. Every answer carries the chain that leads from the place where it is ask
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from mountplan.planner.propagation import RULES_6_18, Mount, Process, Rules, World, WouldRefuse
-from mountplan.planner.propagation.objects import Namespace
+from mountplan.planner.propagation.objects import Namespace, Node
 from mountplan.planner.propagation.seen import OUTSIDE, Seen, world_of
 from mountplan.planner.propagation.sharing import receivers
 from mountplan.planner.propagation.tables import path_of
@@ -18,6 +19,7 @@ from mountplan.planner.propagation.walking import into_mounts, walk
 from mountplan.planner.table import MountTable
 
 Tables = tuple[tuple[str, MountTable], ...]
+Ages = dict[str, dict[int, int]]
 NEW = "new"
 
 
@@ -65,12 +67,38 @@ class Origin(NamedTuple):
     reasons: tuple[str, ...]
 
 
-class Explainer:
-    """Asks about the namespaces in `tables`; the first one, or `subject`, is where paths are looked up."""
+class _Ways:
+    """Each mount of a tree that goes has the same go from wherever its own parent sends events to."""
 
-    def __init__(self, tables: Tables, subject: str = "", rules: Rules = RULES_6_18) -> None:
+    def __init__(self, top: Mount) -> None:
+        self.at: dict[Node, list[Mount]] = {}
+        for mount in top.tree():
+            self.at.setdefault(mount.mountpoint, []).append(mount)
+        self.reached: dict[Mount, frozenset[Mount]] = {}
+
+    def to(self, mount: Mount) -> Mount | None:
+        """The mount of the tree because of which `mount` goes; the topmost, if there are several."""
+        for one in self.at.get(mount.mountpoint, ()):
+            above = one.parent
+            assert above is not None
+            if above not in self.reached:
+                self.reached[above] = frozenset(receivers(above))
+            if mount.parent is above or mount.parent in self.reached[above]:
+                return one
+        return None
+
+
+class Explainer:
+    """Asks about the namespaces in `tables`; the first one, or `subject`, is where paths are looked up.
+
+    `ages` has numbers for mounts, by namespace and id; those of younger mounts are greater. Ids themselves tell no age:
+    the kernel gives them to others later.
+    """
+
+    def __init__(self, tables: Tables, subject: str = "", rules: Rules = RULES_6_18, ages: Ages | None = None) -> None:
         self.tables = tables
         self.rules = rules
+        self.ages = ages or {}
         names = [name for name, _ in tables]
         self.subject = names.index(subject) if subject else 0
         self.numbers: dict[int, int] = {}
@@ -150,35 +178,71 @@ class Explainer:
         ]
         return Answer(event, tuple(effects))
 
-    def unmount(self, path: str) -> Answer:
+    def unmount(self, path: str, *, lazy: bool = False, recursive: bool = False) -> Answer:
         """What would vanish where, if the topmost mount at `path` in the subject were unmounted.
 
-        If it is in use, the answer is what a lazy unmount would do, and says so.
+        If it is in use, the answer is what a lazy unmount would do, and says so. With `recursive` as by umount -R: the
+        mounts below it go one by one, and it stops where one is in use.
         """
         self._start()
-        event = f"an unmount of {path}"
-        before = {one: (self.spot(one), one.parent, len(one.tree())) for one in self._everything()}
+        event = f"{'a lazy' if lazy else 'an'} unmount of {path}{' and all below it' if recursive else ''}"
         try:
-            target, _ = into_mounts(*walk(self.process, path))
-            parent = target.parent
-            refused = ""
-            try:
-                self.world.umount(self.process, path)
-            except WouldRefuse as refusal:
-                refused = f"{refusal}; a lazy unmount (umount -l) would be carried out, as told here"
-                self.world.umount(self.process, path, lazy=True)
+            target, node = into_mounts(*walk(self.process, path))
         except WouldRefuse as refusal:
             return Answer(event, (), str(refusal))
-        after = self._everything()
-        effects = []
-        assert parent is not None
-        for one, (spot, its_parent, size) in sorted(before.items(), key=lambda item: item[0].number):
-            if one not in after:
-                if its_parent is not None and its_parent in after:
-                    effects.append(Effect(spot, "vanishes", size - 1, self._chain_to(parent, its_parent)))
-            elif one.parent is not its_parent:
-                effects.append(Effect(spot, "sinks", 0, ("what it lay upon goes, and it stays where that was",)))
-        return Answer(event, tuple(effects), refused)
+        # It happens in a World of its own, as nothing tells of a mount that is gone from whom it has received.
+        after = world_of(self.tables, World(self.rules))
+        process = after.processes[self.subject]
+        refused = ""
+        if recursive and node is target.root:
+            refused = self._unmount_all(target, after.world, process, lazy)
+        else:
+            try:
+                after.world.umount(process, path, lazy=lazy)
+            except WouldRefuse as refusal:
+                refused = str(refusal)
+                if not lazy and refusal.errno == errno.EBUSY:
+                    refused += "; a lazy unmount (umount -l) would be carried out, as told here"
+                    after.world.umount(process, path, lazy=True)
+        return Answer(event, tuple(self._gone(target, after.world)), refused)
+
+    def _unmount_all(self, top: Mount, world: World, process: Process, lazy: bool) -> str:
+        """Children before their parents, each by its path; why it stops, if it does."""
+        for mount in reversed(top.tree()):
+            path = self.spot(mount).path
+            try:
+                world.umount(process, path, lazy=lazy)
+            except WouldRefuse as refusal:
+                return f"it stops at {path}: {refusal}"
+        return ""
+
+    def _gone(self, target: Mount, world: World) -> Iterator[Effect]:
+        """What is no longer in `world`, and what has another parent there, each with the way on which that came."""
+        left = {
+            mount.number: mount.parent.number if mount.parent is not None else 0
+            for namespace in world.namespaces
+            for mount in namespace.mounts
+        }
+        ways = _Ways(target)
+        for one in sorted(self._everything(), key=lambda one: one.number):
+            if one.parent is None:
+                continue
+            if one.number not in left:
+                if one.parent.number in left:
+                    going = sum(mount.number not in left for mount in one.tree())
+                    yield Effect(self.spot(one), "vanishes", going - 1, self._way(target, ways.to(one), one.parent))
+            elif left[one.number] != one.parent.number:
+                yield Effect(self.spot(one), "sinks", 0, ("what it lay upon goes, and it stays where that was",))
+
+    def _way(self, target: Mount, mount: Mount | None, receiver: Mount) -> tuple[str, ...]:
+        """How the unmount of `target` comes to `receiver`: by `mount`, which goes with it."""
+        if mount is None or mount.parent is None:
+            return ("it goes with what has gone",)
+        chain = self._chain_to(mount.parent, receiver)
+        if mount is target:
+            return chain
+        along = f"{self._called(mount)} goes with {self._called(target)}"
+        return (along,) if mount.parent is receiver else (along, *chain)
 
     # --- how it can have come
 
@@ -193,17 +257,7 @@ class Explainer:
         parent = mount.parent
         if parent is None or parent not in self.ids:
             return Origin(spot, ("it is the root of the namespace",))
-        reasons = []
-        for other in self._counterparts(mount, parent):
-            above = other.parent
-            assert above is not None
-            older = other.number < mount.number
-            kin = self._kinship(mount, other)
-            if parent in receivers(above) and older:
-                chain = "; ".join(self._chain_to(above, parent))
-                reasons.append(f"it came from {self._called(other)}, which is older{kin}: {chain}")
-            elif above in receivers(parent) and not older:
-                reasons.append(f"it was mounted here, and went on from here to {self._called(other)}{kin}")
+        reasons = self._events(mount, parent)
         if not reasons:
             if parent.master is not None or parent.group:
                 reasons.append(
@@ -214,6 +268,49 @@ class Explainer:
                 reasons.append("it was mounted here: its parent is private, so nothing can have come by propagation")
         reasons += self._clones(mount)
         return Origin(spot, tuple(reasons))
+
+    def _events(self, mount: Mount, parent: Mount) -> list[str]:
+        """Whence an event can have brought the mount, or where to one from here can have gone."""
+        sends = set(receivers(parent))
+        others = self._counterparts(mount, parent)
+        sources = [one for one in others if one.parent is not None and parent in receivers(one.parent)]
+        targets = [one for one in others if one.parent in sends]
+        came = [one for one in sources if one not in targets]  # events go one way, whatever the ages
+        reasons = []
+        age = self.age(mount)
+        if age and all(self.age(one) for one in sources):
+            first = min(sources, key=self.age, default=mount)
+            if self.age(first) < age:
+                return [self._came_from(first, mount, "older")]
+            reasons += [self._went_to(mount, one) for one in targets if not self.age(one) or self.age(one) > age]
+            if sources and not reasons:
+                reasons.append(f"it was mounted here: {self._called(first)} shows the same, but is younger")
+        elif came:
+            reasons += [self._came_from(one, mount, "") for one in came]
+        else:
+            for one in targets:
+                if one in sources:
+                    reasons.append(
+                        f"it is the same as {self._called(one)}{self._kinship(mount, one)}, and the parent of each"
+                        " receives from that of the other: which of the two was there first cannot be known"
+                    )
+                else:
+                    reasons.append(self._went_to(mount, one))
+        return reasons
+
+    def _came_from(self, other: Mount, mount: Mount, age: str) -> str:
+        assert other.parent is not None and mount.parent is not None
+        chain = "; ".join(self._chain_to(other.parent, mount.parent))
+        return f"it came from {self._called(other)}{self._kinship(mount, other, age)}: {chain}"
+
+    def _went_to(self, mount: Mount, other: Mount) -> str:
+        kin = self._kinship(mount, other)
+        return f"it was mounted here, and went on from here to {self._called(other)}{kin}"
+
+    def age(self, mount: Mount) -> int:
+        """Greater for a mount that is younger; 0 if that is not known."""
+        namespace = mount.namespace
+        return self.ages.get(namespace.name, {}).get(self.ids.get(mount, 0), 0) if namespace is not None else 0
 
     def _counterparts(self, mount: Mount, parent: Mount) -> list[Mount]:
         """Mounts of the same at the same place of a parent that exchanges events with this one's."""
@@ -230,12 +327,13 @@ class Explainer:
                 other = other.cover
         return sorted(found, key=lambda one: one.number)
 
-    def _kinship(self, mount: Mount, other: Mount) -> str:
+    def _kinship(self, mount: Mount, other: Mount, age: str = "") -> str:
+        words = [age] if age else []
         if mount.is_peer_of(other):
-            return f" and its peer (group {self.number(mount.group)})"
-        if any(one.is_peer_of(other) for one in self._above(mount)):
-            return " and its master"
-        return ""
+            words.append(f"its peer (group {self.number(mount.group)})")
+        elif any(one.is_peer_of(other) for one in self._above(mount)):
+            words.append("its master")
+        return f", which is {' and '.join(words)}" if words else ""
 
     def _clones(self, mount: Mount) -> list[str]:
         """The same mount at the same path of another namespace: the one may be a copy of the other."""

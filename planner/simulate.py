@@ -1,16 +1,20 @@
 """A shell script of mount commands, carried out in the model: what it makes, what fails, and what stands there then.
 
-Follows a shell as far as such scripts need it: processes that start others in new namespaces, `&&` and `||`, variables,
-`$$`, `$!` and `$PPID`. Processes are numbered from 1, the first shell. A script does not stop at a command that fails.
+Follows a shell as far as such scripts need it: processes that start others in new namespaces, subshells, `sh -c`, what
+runs in the background, `exit`, `set -e`, `&&` and `||`, variables, `$$`, `$!` and `$PPID`. Processes are numbered from
+1, the first shell. After a shell that is started without a script (`unshare -m sh`) the lines go on in it, as if typed.
 """
 
 from __future__ import annotations
 
+import copy
 import errno
 import os
 import posixpath
-from collections.abc import Callable
-from typing import NamedTuple
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import ClassVar, NamedTuple
 
 from mountplan.planner.actions import (
     Action,
@@ -33,10 +37,11 @@ from mountplan.planner.actions import (
     Unmount,
     Unshare,
 )
-from mountplan.planner.attributes import parse_shown
+from mountplan.planner.attributes import NODEV, NOEXEC, NOSUID
 from mountplan.planner.errors import SpecError
 from mountplan.planner.mountwords import (
     MountWords,
+    UnshareWords,
     Unusable,
     read_mkdir,
     read_mount,
@@ -46,11 +51,16 @@ from mountplan.planner.mountwords import (
 )
 from mountplan.planner.propagation import RULES_6_18, Rules, World, WouldRefuse
 from mountplan.planner.propagation.tables import path_of
-from mountplan.planner.script import ScriptError, Simple, Variable, Word, parse_script
+from mountplan.planner.script import MOST_NESTED, Command, ScriptError, Simple, Subshell, Word, parse_script
 from mountplan.planner.table import MountRow, MountTable
 
-SHELLS = frozenset({"sh", "bash", "dash", "/bin/sh", "/bin/bash"})
-IGNORED = frozenset({"echo", "printf", "set", "true", ":", "sleep", "wait", "ls", "sync", "export", "pwd", "id"})
+SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "zsh"})
+FIRST_PID = 1 << 22  # the kernel gives smaller ones only, so that no number in a script is taken for what $$ gave
+LONGEST = 131_071  # bytes of one word, as long as an argument may be (MAX_ARG_STRLEN)
+_STAYING = frozenset({"sh", "dash", "ash"})  # with -c, they do not become what their last command is
+IGNORED = frozenset({"echo", "printf", "true", ":", "ls", "sync", "pwd", "id"})
+_PREFIXES = frozenset({"sudo", "command", "env"})
+_FAILED, _MOUNT_FAILED = 1, 32  # exit statuses: of most commands, and of mount(8) and umount(8)
 
 
 class Done(NamedTuple):
@@ -91,17 +101,23 @@ class Simulation(NamedTuple):
 
 
 def empty_world(rules: Rules = RULES_6_18) -> Stage:
-    """Where a script starts if nothing else is said: a namespace whose root is one private, empty tmpfs."""
+    """Where a script starts if nothing else is said: a namespace whose root is one private, empty tmpfs.
+
+    Below it lies another one, which cannot be unmounted, as applier/rehearse.py has it.
+    """
     world = World(rules)
-    root = world.superblock("tmpfs")
-    return Stage(world, {1: world.boot("1", root)})
+    below, root = world.superblock("tmpfs"), world.superblock("tmpfs")
+    return Stage(world, {1: world.boot("1", root, below=below)})
 
 
 def simulate(text: str, file: str = "SCRIPT", stage: Stage | None = None) -> Simulation:
     """Carry a script out. Raises SpecError with all lines that are not followed; nothing has been carried out then."""
     stage = empty_world() if stage is None else stage
     shell = _Shell(stage)
-    shell.run_text(text, 1)
+    try:
+        shell.run_text(text, 1)
+    except _Exit:
+        pass
     if shell.mistakes:
         mistakes = sorted(shell.mistakes, key=lambda error: error.line)
         raise SpecError(tuple(dict.fromkeys(error.mistake(file) for error in mistakes)))
@@ -109,84 +125,242 @@ def simulate(text: str, file: str = "SCRIPT", stage: Stage | None = None) -> Sim
     return Simulation(tuple(shell.done), tuple(shell.seen))
 
 
+class _Exit(Exception):
+    """The shell that is running ends."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+
+class _Asleep(Exception):
+    """What runs in the background stays as it is, from here to the end of the script."""
+
+
+class _Context:
+    """A shell: the process it is, what `$$` gives in it, and what it has been told."""
+
+    def __init__(self, process: int) -> None:
+        self.process = process
+        self.shell = process
+        self.variables: dict[str, str] = {}
+        self.exported: set[str] = set()
+        self.background = 0
+        self.status = 0
+        self.stops = False  # at the first command that fails (set -e)
+        self.tested = False  # unless `&&` or `||` asks for its status
+
+    def subshell(self, process: int) -> _Context:
+        """A copy that runs in another process; `$$` stays what it was."""
+        made = copy.copy(self)
+        made.process = process
+        made.variables, made.exported = dict(self.variables), set(self.exported)
+        return made
+
+    def new_shell(self, process: int) -> _Context:
+        """A shell that is started anew, and knows what is exported."""
+        made = _Context(process)
+        made.variables = {name: value for name, value in self.variables.items() if name in self.exported}
+        made.exported = set(self.exported)
+        return made
+
+    def going_on(self, process: int) -> _Context:
+        """A shell in which the script goes on; it shares what is known, as if the lines had been typed into both."""
+        made = copy.copy(self)
+        made.process = made.shell = process
+        return made
+
+
 class _Shell:
-    """All the shells of a script, one in the other: `processes` is the stack, the innermost last."""
+    """All the shells of a script, one in the other: `stack` has them, the innermost last."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self.stack = [1]
+        self.stack = [_Context(1)]
         self.parents = {1: 0}
         self.next = max(stage.processes) + 1
-        self.background = 0
-        self.variables: dict[str, str] = {}
         self.line = 0
-        self.ended = False
+        self.depth = 0
+        self.in_background = 0
+        self.went_on = False  # the last command was a shell without a script, in the process of its caller
         self.mistakes: list[ScriptError] = []
         self.done: list[Done] = []
         self.seen: list[Seen] = []
 
     @property
-    def process(self) -> int:
+    def context(self) -> _Context:
         return self.stack[-1]
+
+    @property
+    def process(self) -> int:
+        return self.context.process
 
     # --- the shell
 
-    def run_text(self, text: str, first_line: int) -> bool:
+    def run_text(self, text: str, first_line: int, *, ends: bool = False) -> int:
         commands, mistakes = parse_script(text, first_line)
         self.mistakes += mistakes
-        status = True
-        for command in commands:
-            if self.ended:
-                break
-            if (command.joint == "&&" and not status) or (command.joint == "||" and status):
+        return self._run(commands, ends=ends)
+
+    def _run(self, commands: tuple[Command, ...], *, ends: bool) -> int:
+        """Carry commands out one after the other; the status of the last. Raises _Exit if the shell ends with one.
+
+        With `ends` nothing comes after them, and the shell becomes what the last one is: so it is in every subshell.
+        """
+        base = len(self.stack)
+        status = 0
+        for at, command in enumerate(commands):
+            if (command.joint == "&&" and status) or (command.joint == "||" and not status):
                 continue
             self.line = command.line
-            status = self._simple(command)
+            followed = at + 1 < len(commands) and commands[at + 1].joint != ";"
+            context, tested = self.context, self.context.tested
+            try:
+                context.tested = tested or followed
+                stays = ends and at + 1 == len(commands) and len(self.stack) == base
+                status = self._one(command, stays=stays)
+                if status and self.context.stops and not self.context.tested:
+                    raise _Exit(status)
+            except _Exit as end:
+                if len(self.stack) == base:
+                    raise
+                status = end.status
+                self._leave()  # a shell that the script has gone on in
+            except _Asleep:
+                if at + 1 < len(commands):
+                    what = "what follows `sleep` in the background is not followed"
+                    self.mistakes.append(ScriptError(commands[at + 1].line, what, "let `sleep` be the last"))
+                raise
+            finally:
+                context.tested = tested
+            self.context.status = status
         return status
 
-    def _simple(self, command: Simple) -> bool:
+    def _one(self, command: Command, *, stays: bool) -> int:
         try:
-            words = [self._expanded(word) for word in command.words]
-            while words and self._assigns(words[0]):
-                name, _, value = words.pop(0).partition("=")
-                self.variables[name] = value
-            if not words:
-                return True
-            if not command.background:
-                return self._command(words)
-            child = self._fork()
-            self.stack.append(child)
-            self._command(words, stays=True)
-            self.background = child
-            if "sleep" in words:
-                self.stack.pop()
-            else:
-                self._leave()
-            return True
+            if command.background:
+                with self._deeper():
+                    return self._in_background(command)
+            if isinstance(command, Simple):
+                return self._simple(command, stays=stays)
+            if stays:
+                with self._deeper():
+                    return self._run(command.commands, ends=True)
+            return self._in_child(self.context.subshell, lambda: self._run(command.commands, ends=True))
         except Unusable as error:
             self.mistakes.append(ScriptError(command.line, error.what, error.remedy))
-            return False
+            return _FAILED
 
-    def _assigns(self, word: str) -> bool:
-        name, equals, _ = word.partition("=")
-        return bool(equals) and name.isidentifier()
+    def _simple(self, command: Simple, *, stays: bool = False) -> int:
+        """With `stays` the process that carries it out is not that of the shell, and may become what the command is."""
+        context = self.context
+        words = [field for word in command.words for field in self._fields(word)]
+        assigned = {name: self._assigned(name, word) for name, word in command.assignments}
+        before = dict(context.variables), set(context.exported)
+        context.variables.update(assigned)
+        if not words:
+            return 0
+        context.exported.update(assigned)
+        try:
+            return self._command(words, stays=stays)
+        finally:
+            if assigned:
+                context.variables, context.exported = before
 
-    def _expanded(self, word: Word) -> str:
-        return "".join(self._value(part.name) if isinstance(part, Variable) else part for part in word)
+    def _in_background(self, command: Command) -> int:
+        starter = self.context
+        depth = len(self.stack)
+        child = self._fork()
+        self.stack.append(starter.subshell(child))
+        self.in_background += 1
+        try:
+            if isinstance(command, Subshell):
+                self._run(command.commands, ends=True)
+            else:
+                self._simple(command, stays=True)
+        except _Exit:
+            pass
+        except _Asleep:
+            del self.stack[depth:]  # all that waits for it stays as well
+        finally:
+            self.in_background -= 1
+            self._leave_down_to(depth)
+        starter.background = child
+        return 0
+
+    def _in_child(self, context: Callable[[int], _Context], run: Callable[[], int]) -> int:
+        """Start a process, have it `run` in that context, and wait for it."""
+        depth = len(self.stack)
+        with self._deeper():
+            self.stack.append(context(self._fork()))
+            try:
+                status = run()
+            except _Exit as end:
+                status = end.status
+            except Unusable:
+                self._leave_down_to(depth)
+                raise
+        self._leave_down_to(depth)
+        return status
+
+    @contextmanager
+    def _deeper(self) -> Iterator[None]:
+        if self.depth >= MOST_NESTED:
+            raise Unusable(f"commands and shells are nested more than {MOST_NESTED} deep", "nest fewer")
+        self.depth += 1
+        try:
+            yield
+        finally:
+            self.depth -= 1
+
+    def _assigned(self, name: str, word: Word) -> str:
+        if name == "IFS":
+            raise Unusable("IFS is not followed", "write the words out")
+        text = ""
+        for part in word:
+            text = self._limited(text + (part if isinstance(part, str) else self._value(part.name)))
+        return text
+
+    def _fields(self, word: Word) -> list[str]:
+        """A word with its variables replaced; those without quotes are split, and leave nothing if they are empty."""
+        fields: list[str] = []
+        current: str | None = None
+        for part in word:
+            if isinstance(part, str) or part.quoted:
+                value = part if isinstance(part, str) else self._value(part.name)
+                current = self._limited((current or "") + value)
+                continue
+            value = self._value(part.name)
+            if set(value) & set("*?["):
+                raise Unusable(f"${part.name} has a pattern of file names in it", "put it in double quotes")
+            for piece in re.findall(r"[ \t\n]+|[^ \t\n]+", value):
+                if piece[0] not in " \t\n":
+                    current = self._limited((current or "") + piece)
+                elif current is not None:
+                    fields.append(current)
+                    current = None
+        if current is not None:
+            fields.append(current)
+        return fields
+
+    def _limited(self, text: str) -> str:
+        if len(text) > LONGEST:
+            raise Unusable(f"a word is longer than {LONGEST:,} characters", "no program can be given such a word")
+        return text
 
     def _value(self, name: str) -> str:
+        context = self.context
         match name:
             case "$":
-                return str(self.process)
+                return str(FIRST_PID + context.shell)
             case "PPID":
-                return str(self.parents[self.process])
+                return str(FIRST_PID + self.parents[context.shell])
             case "!":
-                return str(self.background)
+                return str(FIRST_PID + context.background)
             case "?":
-                return "0"
-        if name not in self.variables:
+                return str(context.status)
+        if name not in context.variables:
             raise Unusable(f"${name} has no value", f"set it before: {name}=...")
-        return self.variables[name]
+        return context.variables[name]
 
     def _fork(self) -> int:
         child = self.next
@@ -195,56 +369,59 @@ class _Shell:
         self._make(Fork(child))
         return child
 
-    def _command(self, words: list[str], *, stays: bool = False) -> bool:
-        """One command; with `stays` the process that carries it out is left behind, as `&` does with `sleep`."""
-        while words and words[0] in ("sudo", "exec", "command", "env"):
-            words = words[1:]
-        if not words:
-            return True
-        name, arguments = words[0].rpartition("/")[2], words[1:]
-        handlers: dict[str, Callable[[list[str]], bool]] = {
-            "mount": self._mount,
-            "umount": self._umount,
-            "mkdir": self._mkdir,
-            "rmdir": self._rmdir,
-            "touch": self._touch,
-            "pivot_root": self._pivot_root,
-            "cd": self._cd,
-            "findmnt": self._look,
-            "kill": self._kill,
-        }
-        if name in handlers:
-            return handlers[name](arguments)
-        if name == "cat" and arguments == ["/proc/self/mountinfo"]:
-            return self._look(arguments)
-        if name == "unshare":
-            return self._unshare(arguments, stays)
-        if name == "nsenter":
-            return self._nsenter(arguments, stays)
-        if name == "chroot":
-            return self._chroot(arguments, stays)
-        if name == "exit":
-            return self._exit()
-        if name in SHELLS and arguments[:1] == ["-c"] and len(arguments) > 1:
-            return self.run_text(arguments[1], self.line)
-        if name in IGNORED:
-            return True
-        raise Unusable(f"{name} is not followed", "only what changes mounts, directories and namespaces is")
+    def _command(self, words: list[str], *, stays: bool = False) -> int:
+        """One command; with `stays` the process that carries it out becomes what the command is."""
+        with self._deeper():
+            while words and words[0] in _PREFIXES:
+                words = words[1:]
+            if not words:
+                return 0
+            name, arguments = words[0].rpartition("/")[2], words[1:]
+            if name in self._changes:
+                return self._changes[name](self, arguments)
+            if name in self._starts:
+                return self._starts[name](self, arguments, stays)
+            if name == "cat" and arguments == ["/proc/self/mountinfo"]:
+                return self._look(arguments)
+            if name in SHELLS:
+                return self._new_shell(name, arguments, stays)
+            if name in IGNORED:
+                return 0
+            raise Unusable(f"{name} is not followed", "only what changes mounts, directories and namespaces is")
 
-    def _within(self, command: tuple[str, ...], prepare: Callable[[], bool], stays: bool) -> bool:
+    def _new_shell(self, name: str, arguments: list[str], stays: bool) -> int:
+        letters, rest = _shell_options(arguments)
+        if "c" not in letters:
+            return self._within((name, *arguments), lambda: 0, stays)
+        if not rest:
+            raise Unusable("sh: there is nothing after -c", "give the commands as one word")
+        line = self.line
+
+        def run() -> int:
+            self.context.stops = "e" in letters
+            return self.run_text(rest[0], line, ends=name not in _STAYING)
+
+        if not stays:
+            return self._in_child(self.context.new_shell, run)
+        self.stack[-1] = self.context.new_shell(self.process)
+        return run()
+
+    def _within(self, command: tuple[str, ...], prepare: Callable[[], int], stays: bool) -> int:
         """Start a process, let it `prepare` itself, and run a command in it; without one the script goes on in it."""
-        child = self.process if stays else self._fork()
-        if not stays:
-            self.stack.append(child)
-        goes_on = not command or (len(command) == 1 and command[0] in SHELLS)
-        if not prepare():
-            if not stays:
-                self._leave()
-            return False
-        if goes_on and not stays:
-            return True
-        status = self._command(list(command), stays=stays) if not goes_on else True
-        if not stays:
+        goes_on = not command or (
+            command[0].rpartition("/")[2] in SHELLS and "c" not in _shell_options(list(command[1:]))[0]
+        )
+        if stays:
+            status = prepare()
+            if not status and goes_on:
+                self.went_on = True
+                return 0
+            return status or self._command(list(command), stays=True)
+        if not goes_on:
+            return self._in_child(self.context.subshell, lambda: prepare() or self._command(list(command), stays=True))
+        self.stack.append(self.context.going_on(self._fork()))
+        status = prepare()
+        if status:
             self._leave()
         return status
 
@@ -252,142 +429,265 @@ class _Shell:
         self._make(End())
         self.stack.pop()
 
-    def _exit(self) -> bool:
-        if len(self.stack) > 1:
+    def _leave_down_to(self, depth: int) -> None:
+        while len(self.stack) > depth:
             self._leave()
-        else:
-            self.ended = True
-        return True
+
+    def _exit(self, arguments: list[str]) -> int:
+        if arguments and not arguments[0].isdecimal():
+            raise Unusable(f"exit: {arguments[0]} is no number", "give a status from 0 to 255")
+        raise _Exit(int(arguments[0]) % 256 if arguments else self.context.status)
+
+    def _exec(self, arguments: list[str], stays: bool) -> int:
+        """The command takes the place of the shell, which ends with it; unless it is a shell that goes on."""
+        if not arguments:
+            return 0
+        self.went_on = False
+        status = self._command(arguments, stays=True)
+        if self.went_on:
+            return status
+        raise _Exit(status)
+
+    def _set(self, arguments: list[str]) -> int:
+        words = iter(arguments)
+        for word in words:
+            if word in ("-o", "+o"):
+                option = next(words, "")
+                if option == "errexit":
+                    self.context.stops = word == "-o"
+                elif option not in ("nounset", "pipefail", "xtrace", "noglob"):
+                    raise Unusable(f"set {word} {option} is not followed", "leave it out")
+            elif word[:1] in ("-", "+") and word[1:] and not set(word[1:]) - set("euxfv"):
+                if "e" in word:
+                    self.context.stops = word[0] == "-"
+            else:
+                raise Unusable(f"set {word} is not followed", "leave it out")
+        return 0
+
+    def _export(self, arguments: list[str]) -> int:
+        for word in arguments:
+            name, equals, value = word.partition("=")
+            if not name.isidentifier():
+                raise Unusable(f"export {word} is not followed", "write export NAME=VALUE")
+            if equals:
+                self.context.variables[name] = value
+            self.context.exported.add(name)
+        return 0
+
+    def _unset(self, arguments: list[str]) -> int:
+        for name in arguments:
+            self.context.variables.pop(name, None)
+        return 0
+
+    def _false(self, arguments: list[str]) -> int:
+        return _FAILED
+
+    def _sleep(self, arguments: list[str]) -> int:
+        if self.in_background:
+            raise _Asleep
+        return 0
+
+    def _wait(self, arguments: list[str]) -> int:
+        """What this shell has in the background comes to its end; there, only `sleep` has taken time."""
+        asked = [self._number(word) for word in arguments]
+        for number in sorted(self.stage.processes):
+            if self.parents.get(number) == self.process and (not asked or number in asked):
+                self._end_tree(number)
+        return 0
+
+    def _end_tree(self, number: int) -> None:
+        """End a process, and before it those that it waits for."""
+        going = [number]
+        for one in going:  # grows while it is walked
+            going += [child for child in sorted(self.stage.processes) if self.parents.get(child) == one]
+        for one in reversed(going):
+            self._make(End(), one)
 
     # --- the commands
 
-    def _mount(self, arguments: list[str]) -> bool:
+    def _mount(self, arguments: list[str]) -> int:
         if all(one in ("-l", "--show-labels") for one in arguments):
             return self._look(arguments)
         words = read_mount(arguments)
         if words.make_target and not self._make(MakeDirectory(words.target, True)):
-            return False
-        return all(self._make(action) for action in self._mount_actions(words))
+            return _MOUNT_FAILED
+        return 0 if all(self._make(action) for action in self._mount_actions(words)) else _MOUNT_FAILED
 
     def _mount_actions(self, words: MountWords) -> list[Action]:
         actions: list[Action] = []
         match words.what:
             case "bind" | "rbind":
                 actions.append(BindMount(words.source, words.target, words.what == "rbind"))
-                if words.names:
-                    actions.append(Remount(words.target, words.attributes(), words.keeps_times(), True))
             case "move":
                 actions.append(MoveMount(words.source, words.target))
             case "remount":
-                if words.names or not words.recursive_names:
-                    before = 0 if words.source else self._shown_attributes(words.target)
-                    attributes = words.attributes(before)
-                    keeps = words.keeps_times()
-                    actions.append(Remount(words.target, attributes, keeps, words.bind))
+                if words.words or not words.recursive_names:
+                    target, before = words.target, frozenset[str]()
+                    if not words.source:  # only then mount(8) adds the options to those that are shown
+                        target, before = self._shown(target)
+                    flags = words.flags(before)
+                    actions.append(Remount(target, flags.attributes, flags.keep_times, words.bind))
+                    words = words._replace(target=target)
             case "":
-                actions.append(MountNew(words.fstype, words.source, words.target, words.attributes(), words.options))
+                attributes = words.flags().attributes
+                actions.append(MountNew(words.fstype, words.source, words.target, attributes, words.options))
         if words.recursive_names:
             actions.append(SetAttributes(words.target, words.recursive_change()))
         actions += [ChangeKind(words.target, kind, recursive) for kind, recursive in words.kinds]
+        if words.what in ("bind", "rbind"):
+            flags = words.flags()
+            if flags.change_a_bind:
+                actions.append(Remount(words.target, flags.attributes, flags.keep_times, True))
         return actions
 
-    def _shown_attributes(self, target: str) -> int:
-        """What mount(8) adds a remount's options to: those of the mount as the mount table has them."""
-        path = self._absolute(target)
-        shown = [row for row in self._rows() if row.mountpoint == path]
-        return parse_shown(shown[-1].attributes) if shown else 0
+    def _shown(self, target: str) -> tuple[str, frozenset[str]]:
+        """The mount that is meant, by mountpoint or by source, and its options as the mount table has them."""
+        row = self._row(target)
+        if row is None:
+            return target, frozenset()
+        names = set(row.attributes.split(","))
+        if row.options.partition(",")[0] == "ro":
+            names.add("ro")
+        return row.mountpoint, frozenset(names - {"rw"})
 
-    def _umount(self, arguments: list[str]) -> bool:
+    def _row(self, place: str) -> MountRow | None:
+        """What stands last in the mount table with this mountpoint, or else with this source."""
+        path = self._absolute(place)
+        rows = self._rows()
+        shown = [row for row in rows if row.mountpoint == path] or [row for row in rows if row.source == place]
+        return shown[-1] if shown else None
+
+    def _umount(self, arguments: list[str]) -> int:
         words = read_umount(arguments)
         good = True
         for target in words.targets:
             if words.recursive:
-                good &= self._umount_recursively(self._absolute(target), words.lazy)
+                good &= self._umount_recursively(target, words.lazy)
             else:
-                good &= self._make(Unmount(target, words.lazy))
-        return good
+                row = self._row(target)
+                path = row.mountpoint if row is not None and row.mountpoint != self._absolute(target) else target
+                good &= self._make(Unmount(path, words.lazy))
+        return 0 if good else _MOUNT_FAILED
 
-    def _umount_recursively(self, path: str, lazy: bool) -> bool:
+    def _umount_recursively(self, target: str, lazy: bool) -> bool:
         """Children first, the youngest of them first, each by its path, as umount(8) has it in the mount table."""
+        path = self._absolute(target)
         rows = self._rows()
-        tops = [row for row in rows if row.mountpoint == path]
-        if not tops:
-            return self._make(Unmount(path, lazy))
+        top = next((row for row in reversed(rows) if row.mountpoint == path), None)
+        if top is None:
+            return self._make(Unmount(target, lazy))
         children: dict[int, list[MountRow]] = {}
         for row in rows:
-            children.setdefault(row.parent_id, []).append(row)
+            if row.parent_id != row.mount_id:
+                children.setdefault(row.parent_id, []).append(row)
+        order = []
+        waiting = [top]
+        while waiting:  # parents before their children, and of those the oldest first: the reverse of what is wanted
+            row = waiting.pop()
+            order.append(row)
+            waiting += sorted(children.get(row.mount_id, ()), reverse=True)
+        return all(self._make(Unmount(row.mountpoint, lazy)) for row in reversed(order))
 
-        def down(row: MountRow) -> bool:
-            for child in sorted(children.get(row.mount_id, ()), reverse=True):
-                if child.mount_id != row.mount_id and not down(child):
-                    return False
-            return self._make(Unmount(row.mountpoint, lazy))
-
-        return down(tops[-1])
-
-    def _mkdir(self, arguments: list[str]) -> bool:
+    def _mkdir(self, arguments: list[str]) -> int:
         parents, paths = read_mkdir(arguments)
         made = [self._make(MakeDirectory(path, parents)) for path in paths]  # all of them, whether one fails or not
-        return all(made)
+        return 0 if all(made) else _FAILED
 
-    def _rmdir(self, arguments: list[str]) -> bool:
-        removed = [self._make(RemoveDirectory(path)) for path in arguments]
-        return all(removed)
+    def _rmdir(self, arguments: list[str]) -> int:
+        removed = [self._make(RemoveDirectory(path)) for path in _paths("rmdir", arguments)]
+        return 0 if all(removed) else _FAILED
 
-    def _touch(self, arguments: list[str]) -> bool:
-        made = [self._make(MakeFile(path)) for path in arguments]
-        return all(made)
+    def _touch(self, arguments: list[str]) -> int:
+        made = [self._make(MakeFile(path)) for path in _paths("touch", arguments)]
+        return 0 if all(made) else _FAILED
 
-    def _pivot_root(self, arguments: list[str]) -> bool:
+    def _pivot_root(self, arguments: list[str]) -> int:
         if len(arguments) != 2:
             raise Unusable("pivot_root takes two directories", "pivot_root NEW_ROOT PUT_OLD")
-        return self._make(PivotRoot(*arguments))
+        return 0 if self._make(PivotRoot(*arguments)) else _FAILED
 
-    def _cd(self, arguments: list[str]) -> bool:
-        return self._make(ChangeDirectory(arguments[0] if arguments else "/"))
+    def _cd(self, arguments: list[str]) -> int:
+        paths = _paths("cd", arguments)
+        return 0 if self._make(ChangeDirectory(paths[0] if paths else "/")) else _FAILED
 
-    def _unshare(self, arguments: list[str], stays: bool) -> bool:
+    def _unshare(self, arguments: list[str], stays: bool) -> int:
         words = read_unshare(arguments)
 
-        def prepare() -> bool:
-            if not words.mount:
-                return True
-            if not self._make(Unshare(words.user)):
-                return False
-            return words.propagation is None or self._make(ChangeKind("/", *words.propagation))
+        def prepare() -> int:
+            return 0 if all(self._make(action) for action in _unshare_actions(words)) else _FAILED
 
-        return self._within(words.command, prepare, stays)
+        def prepare_with_proc() -> int:
+            if status := prepare():
+                return status
+            if not words.root and words.propagation != ("private", True):
+                self._make(ChangeKind(words.proc, "private", True))
+            attributes = NOSUID | NODEV | NOEXEC
+            return 0 if self._make(MountNew("proc", "proc", words.proc, attributes)) else _FAILED
 
-    def _nsenter(self, arguments: list[str], stays: bool) -> bool:
+        return self._within(words.command, prepare_with_proc if words.proc else prepare, stays)
+
+    def _nsenter(self, arguments: list[str], stays: bool) -> int:
         words = read_nsenter(arguments)
-        if not words.target.isdecimal() or int(words.target) not in self.stage.processes:
-            raise Unusable(f"nsenter: there is no process {words.target}", "name it as $$, $PPID or $!")
-        other = int(words.target)
-        return self._within(words.command, lambda: self._make(Enter(other)), stays)
+        other = self._number(words.target)
+        if not other:
+            raise Unusable(f"nsenter: {words.target} is no process of this script", "name one as $$, $PPID or $!")
+        enter = Enter(other, words.user)
+        return self._within(words.command, lambda: 0 if self._make(enter) else _FAILED, stays)
 
-    def _chroot(self, arguments: list[str], stays: bool) -> bool:
-        if not arguments:
-            raise Unusable("chroot: there is no directory", "name it")
-        return self._within(tuple(arguments[1:]), lambda: self._make(ChangeRoot(arguments[0])), stays)
+    def _chroot(self, arguments: list[str], stays: bool) -> int:
+        if not arguments or arguments[0].startswith("-"):
+            raise Unusable("chroot: the first word must be a directory", "name it, and leave options out")
+        change = ChangeRoot(arguments[0])
+        return self._within(tuple(arguments[1:]), lambda: 0 if self._make(change) else _FAILED, stays)
 
-    def _kill(self, arguments: list[str]) -> bool:
+    def _kill(self, arguments: list[str]) -> int:
         for word in arguments:
             if word.startswith("-"):
                 continue
-            if not word.isdecimal() or int(word) not in self.stage.processes or int(word) in self.stack:
+            number = self._number(word)
+            if not number or number in [context.process for context in self.stack]:
                 raise Unusable(f"kill: there is no process {word} beside this one", "name it as $!")
-            self.stack.append(int(word))
-            self._leave()
-        return True
+            self._make(End(), number)
+        return 0
 
-    def _look(self, arguments: list[str]) -> bool:
+    def _number(self, word: str) -> int:
+        """Which of the script's processes has this pid; 0 if none has."""
+        number = int(word) - FIRST_PID if re.fullmatch("[0-9]{1,10}", word) else 0
+        return number if number in self.stage.processes else 0
+
+    def _look(self, arguments: list[str]) -> int:
         self._see(self.line, self.process)
-        return True
+        return 0
+
+    _changes: ClassVar[dict[str, Callable[[_Shell, list[str]], int]]] = {
+        "cd": _cd,
+        "exit": _exit,
+        "export": _export,
+        "false": _false,
+        "findmnt": _look,
+        "kill": _kill,
+        "mkdir": _mkdir,
+        "mount": _mount,
+        "pivot_root": _pivot_root,
+        "rmdir": _rmdir,
+        "set": _set,
+        "sleep": _sleep,
+        "touch": _touch,
+        "umount": _umount,
+        "unset": _unset,
+        "wait": _wait,
+    }
+    _starts: ClassVar[dict[str, Callable[[_Shell, list[str], bool], int]]] = {
+        "chroot": _chroot,
+        "exec": _exec,
+        "nsenter": _nsenter,
+        "unshare": _unshare,
+    }
 
     # --- what all of them need
 
-    def _make(self, action: Action) -> bool:
-        process = self.process
+    def _make(self, action: Action, process: int = 0) -> bool:
+        process = process or self.process
         try:
             self.stage.perform(process, action)
         except WouldRefuse as refusal:
@@ -416,6 +716,44 @@ class _Shell:
             if process.namespace not in known:
                 known.add(process.namespace)
                 self._see(0, number)
+
+
+def _shell_options(arguments: list[str]) -> tuple[str, list[str]]:
+    """The letters of a shell's options, and the words after them. Raises Unusable for a file of commands."""
+    letters = ""
+    rest = list(arguments)
+    while rest and rest[0][:1] == "-":
+        word = rest.pop(0)
+        if word in ("-", "--"):
+            break
+        if word not in ("--norc", "--noprofile", "--login"):
+            letters += word[1:]
+    if set(letters) - set("ceuxil"):
+        raise Unusable(f"sh: -{letters} is not followed", "use -c, -e, -u and -x only")
+    if rest and "c" not in letters:
+        raise Unusable(f"sh: {rest[0]} is not read", "write the commands of the file here")
+    return letters, rest
+
+
+def _unshare_actions(words: UnshareWords) -> Iterator[Action]:
+    if words.mount or words.user:
+        yield Unshare(words.user, words.mount)
+    if words.mount and words.propagation is not None:
+        yield ChangeKind("/", *words.propagation)
+    if words.root:
+        yield ChangeRoot(words.root)
+    if words.directory:
+        yield ChangeDirectory(words.directory)
+
+
+def _paths(program: str, arguments: list[str]) -> list[str]:
+    """The arguments of a program of which no options are followed."""
+    if arguments[:1] == ["--"]:
+        return arguments[1:]
+    for word in arguments:
+        if word.startswith("-"):
+            raise Unusable(f"{program}: {word} is not followed", "give paths only")
+    return arguments
 
 
 def errno_words(number: int) -> str:

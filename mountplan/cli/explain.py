@@ -6,7 +6,7 @@ import argparse
 
 from mountplan.cli.output import Output
 from mountplan.cli.parser import UsageError
-from mountplan.cli.worlds import rules_for, tables_of
+from mountplan.cli.worlds import known_of, rules_for
 
 
 def explain(args: argparse.Namespace, output: Output) -> int:
@@ -21,14 +21,20 @@ def explain(args: argparse.Namespace, output: Output) -> int:
         origin_text,
     )
 
-    tables = tables_of(args.what)
-    here = tables[0][0]
-    explainer = Explainer(tables, here, rules_for(args.kernel))
+    if args.unmount is None and (args.lazy or args.recursive):
+        raise UsageError("--lazy and --recursive go with --unmount", "explain")
+    known = known_of(args.what, aged=args.why is not None)
+    here = known.tables[0][0]
+    explainer = Explainer(known.tables, here, rules_for(args.kernel, output), known.ages)
     for path in (args.mount, args.unmount, args.why):
         if path is not None and not path.startswith("/"):
             raise UsageError(f"{path} is not absolute; write it as the namespace sees it", "explain")
-    if args.mount is not None or args.unmount is not None:
-        answer = explainer.mount(args.mount) if args.mount is not None else explainer.unmount(args.unmount)
+    answer = None
+    if args.mount is not None:
+        answer = explainer.mount(args.mount)
+    elif args.unmount is not None:
+        answer = explainer.unmount(args.unmount, lazy=args.lazy, recursive=args.recursive)
+    if answer is not None:
         if output.as_json:
             output.data(answer_data(answer))
         else:

@@ -137,8 +137,12 @@ def _kernel(parser: argparse.ArgumentParser) -> None:
 
 
 def _version(text: str) -> str:
-    if not re.match(r"\d+\.\d+", text):
+    if not re.match(r"\d+\.\d+([-.+_~]|$)", text):
         raise argparse.ArgumentTypeError(f"{text!r} is no version of Linux; write it as in 6.1 or 6.12.48-1-amd64")
+    from mountplan.planner.propagation.rules import KNOWN, is_known
+
+    if not is_known(text):
+        raise argparse.ArgumentTypeError(f"it is not known what Linux {text} would do; known are {KNOWN}")
     return text
 
 
@@ -325,6 +329,8 @@ def _explain(commands: Any) -> None:
     question.add_argument("--mount", metavar="PATH", help="where a mount at PATH would appear")
     question.add_argument("--unmount", metavar="PATH", help="what an unmount of PATH would take away")
     question.add_argument("--why", metavar="MOUNT", help="how the mount at this path can have come there")
+    parser.add_argument("-l", "--lazy", action="store_true", help="with --unmount: as umount -l")
+    parser.add_argument("-R", "--recursive", action="store_true", help="with --unmount: as umount -R")
     _kernel(parser)
 
 

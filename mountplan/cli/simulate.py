@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 from typing import TYPE_CHECKING
 
 from mountplan.cli.output import Output
@@ -29,8 +31,8 @@ def simulate(args: argparse.Namespace, output: Output) -> int:
     refuse_one_stream_twice([args.script, *([args.start] if args.start is not None else [])])
     name, data = read(args.script, "a shell script")
     text = data.decode("utf-8", "surrogateescape")
-    simulation = carry_out(text, name, _stage(args.start, rules_for(args.kernel)))
-    differences = compare_with_kernel(simulation) if args.compare_kernel else None
+    simulation = carry_out(text, name, _stage(args.start, rules_for(args.kernel, output)))
+    differences = compare_with_kernel(simulation, name) if args.compare_kernel else None
     if output.as_json:
         output.data(simulation_data(simulation, differences))
     else:
@@ -52,11 +54,15 @@ def _stage(start: str | None, rules: Rules) -> Stage:
     return Stage(seen.world, {1: seen.processes[0]})
 
 
-def compare_with_kernel(simulation: Simulation) -> list[str]:
-    """Where the kernel does otherwise than the model, in words. Raises NamespaceRefused if it cannot be tried here."""
+def compare_with_kernel(simulation: Simulation, name: str) -> list[str]:
+    """Where the kernel does otherwise than the model, in words.
+
+    Raises NamespaceRefused if it cannot be tried here, and SpecError if a line would reach for what is the machine's.
+    """
     from mountplan.applier.rehearse import Look, rehearse
     from mountplan.planner.render.simulated import Sight, errno_difference, table_differences
 
+    _check_types(simulation, name)
     calls = tuple((one.process, one.action) for one in simulation.done)
     looks = tuple(Look(one.after, one.process) for one in simulation.seen)
     results, tables = rehearse(calls, looks)
@@ -72,3 +78,28 @@ def compare_with_kernel(simulation: Simulation) -> list[str]:
     for seen in moments.values():
         differences += table_differences(seen)
     return differences
+
+
+def _check_types(simulation: Simulation, name: str) -> None:
+    """Raise SpecError for filesystems that cannot be the script's own, and so are not mounted for the comparison."""
+    from mountplan.applier.rehearse import refused_types
+    from mountplan.planner.actions import MountNew
+    from mountplan.planner.errors import Mistake, SpecError, SpecRef
+
+    wanted = dict.fromkeys((one.line, one.action.fstype) for one in simulation.done if isinstance(one.action, MountNew))
+    refused = refused_types(dict.fromkeys(fstype for _, fstype in wanted))
+    mistakes = tuple(
+        Mistake(SpecRef(name, "", line), _not_its_own(fstype, refused[fstype]), "compare with tmpfs in its place")
+        for line, fstype in wanted
+        if fstype in refused
+    )
+    if mistakes:
+        raise SpecError(mistakes)
+
+
+def _not_its_own(fstype: str, number: int) -> str:
+    if number == errno.EPERM:
+        return (
+            f"{fstype} is not mounted to compare: a user namespace may not, and without one it could be the machine's"
+        )
+    return f"{fstype} cannot be mounted to compare: {os.strerror(number)}"

@@ -5,8 +5,7 @@ a process. And as which kernel the model answers.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mountplan import api
 from mountplan.cli.sources import plan_from
@@ -15,9 +14,17 @@ from mountplan.planner.table import MountRow, MountTable
 
 if TYPE_CHECKING:
     from mountplan.applier.everyone import Inhabited
+    from mountplan.cli.output import Output
     from mountplan.planner.propagation import Rules
 
 Tables = tuple[tuple[str, MountTable], ...]
+
+
+class Known(NamedTuple):
+    """Namespaces that something is asked about, and how old their mounts are (see Inhabited), by namespace."""
+
+    tables: Tables
+    ages: dict[str, dict[int, int]]
 
 
 def tables_of(what: str) -> Tables:
@@ -26,28 +33,42 @@ def tables_of(what: str) -> Tables:
     Whatever is a file or ends as one is a spec or a plan. Of a kept name with several namespaces, NAME/NAMESPACE comes
     first. Raises SpecError, PlanFileError, PlanRefused, NotKept, KeepRefused or TableError.
     """
+    return known_of(what, aged=False).tables
+
+
+def known_of(what: str, *, aged: bool) -> Known:
+    """The same; with `aged` the ages of mounts as well, as far as they are known."""
     from mountplan.applier.everyone import everyone_else, of_process
 
+    planned: Tables = ()
     if what == "-" or what.endswith((".toml", ".json")) or os.path.exists(what):
-        ours = of_process(os.getpid())
-        return (*_of_plan(what), *_tables((ours, *everyone_else({ours.inode}))))
-    asked = (of_process(int(what)),) if what.isdecimal() else _of_kept(what)
-    return (*((one.name, one.table) for one in asked), *_tables(everyone_else({one.inode for one in asked})))
+        planned = _of_plan(what)
+        asked: tuple[Inhabited, ...] = (of_process(os.getpid(), aged=aged),)
+    else:
+        asked = (of_process(int(what), aged=aged),) if what.isdecimal() else _of_kept(what, aged)
+    others = [one for one in everyone_else({one.inode for one in asked}, aged=aged) if _has_root(one.table)]
+    if planned:  # then ours is one of the others
+        others, asked = [*(one for one in asked if _has_root(one.table)), *others], ()
+    live = (*asked, *others)
+    return Known((*planned, *((one.name, one.table) for one in live)), {one.name: one.ages for one in live if one.ages})
 
 
-def rules_for(version: str | None) -> Rules:
-    """The model's rules for a kernel that the user names, otherwise for the one at hand."""
-    from mountplan.planner.propagation import rules_of
+def rules_for(version: str | None, output: Output) -> Rules:
+    """The model's rules for a kernel that the user names, otherwise for the one at hand: if need be, the nearest."""
+    from mountplan.planner.propagation import KNOWN, is_known, rules_of
 
-    return rules_of(version or os.uname().release)
+    release = version or os.uname().release
+    if not is_known(release):
+        output.note(f"Linux {release} is not known to the model, which answers as the nearest of {KNOWN} would.\n")
+    return rules_of(release)
 
 
-def _of_kept(what: str) -> tuple[Inhabited, ...]:
+def _of_kept(what: str, aged: bool) -> tuple[Inhabited, ...]:
     from mountplan.applier.everyone import of_kept
 
     name, _, namespace = what.partition("/")
     try:
-        found = of_kept(name)
+        found = of_kept(name, aged=aged)
     except NotKept as error:
         remedy = "name a spec, a saved plan, a kept name (`mountplan ls` lists them) or a process"
         raise NotKept(error.what, remedy) from None
@@ -57,12 +78,8 @@ def _of_kept(what: str) -> tuple[Inhabited, ...]:
     return tuple(sorted(found, key=lambda one: one.name != what)) if namespace else found
 
 
-def _tables(others: Iterable[Inhabited]) -> list[tuple[str, MountTable]]:
-    """Those that can be understood: who is confined to a plain directory sees no root mount."""
-    return [(one.name, one.table) for one in others if _has_root(one.table)]
-
-
 def _has_root(table: MountTable) -> bool:
+    """Whether it can be understood: who is confined to a plain directory sees no root mount."""
     by_id = table.by_id()
     return 1 == sum(row.parent_id not in by_id or row.parent_id == row.mount_id for row in table.rows)
 

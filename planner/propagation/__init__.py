@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from mountplan.planner.propagation.objects import Handle, Mount, Namespace, Process, Superblock, UserNamespace
 from mountplan.planner.propagation.refused import WouldRefuse
-from mountplan.planner.propagation.rules import RULES_6_1, RULES_6_12, RULES_6_18, Rules, rules_of
+from mountplan.planner.propagation.rules import KNOWN, RULES_6_1, RULES_6_12, RULES_6_18, Rules, is_known, rules_of
 from mountplan.planner.propagation.world import World
 
 __all__ = [
+    "KNOWN",
     "RULES_6_1",
     "RULES_6_12",
     "RULES_6_18",
@@ -24,5 +25,6 @@ __all__ = [
     "UserNamespace",
     "World",
     "WouldRefuse",
+    "is_known",
     "rules_of",
 ]

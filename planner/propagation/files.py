@@ -13,7 +13,7 @@ from mountplan.planner.propagation.objects import Mount, Node, Process, detach
 from mountplan.planner.propagation.refused import WouldRefuse, invalid
 from mountplan.planner.propagation.rules import Rules
 from mountplan.planner.propagation.unmounting import unmount_tree
-from mountplan.planner.propagation.walking import walk
+from mountplan.planner.propagation.walking import check_length, check_name_length, walk
 
 
 def make(process: Process, path: str, *, directory: bool, parents: bool) -> None:
@@ -33,7 +33,7 @@ def make(process: Process, path: str, *, directory: bool, parents: bool) -> None
                 make(process, above, directory=True, parents=False)
     mount, node, name = _walk_to_last(process, path.rstrip("/") or path)
     if not name or name in node.children:
-        if parents or not directory:
+        if not directory or (parents and (not name or node.children[name].is_directory)):
             return
         raise WouldRefuse(errno.EEXIST, f"{path} is there already")
     _check_writable(mount)
@@ -104,7 +104,9 @@ def rename(process: Process, old: str, new: str, rules: Rules) -> None:
 def _walk_to_last(process: Process, path: str) -> tuple[Mount, Node, str]:
     """Where the directory of the last name of `path` is, and that name, which need not be there (filename_parentat)."""
     head, _, name = path.rpartition("/")
+    check_length(path)
     mount, node = walk(process, head or ("/" if path.startswith("/") else "."), directory=True)
+    check_name_length(name)
     return mount, node, name
 
 

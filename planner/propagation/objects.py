@@ -8,6 +8,7 @@ order decides which mount becomes whose master, and which copy is made first.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
 
 class Node:
@@ -229,6 +230,7 @@ class Mount:
         "namespace",
         "number",
         "parent",
+        "peak",
         "peer_before",
         "peer_next",
         "root",
@@ -268,6 +270,10 @@ class Mount:
         self.marked = False
         self.candidate = False
         self.users = 0
+        self.peak: tuple[int, Mount] = 0, self
+
+    # How often any mount has been detached. What is remembered of a stack holds until then: more may come on top of it.
+    detachings: ClassVar[int] = 0
 
     @property
     def superblock(self) -> Superblock:
@@ -307,9 +313,14 @@ class Mount:
 
     def topmost(self) -> Mount:
         """What covers what covers... this mount's root; itself, if nothing does."""
-        mount = self
+        if self.cover is None:
+            return self
+        detachings, mount = self.peak
+        if detachings != Mount.detachings:
+            mount = self
         while mount.cover is not None:
             mount = mount.cover
+        self.peak = Mount.detachings, mount
         return mount
 
     def peers(self) -> Iterator[Mount]:
@@ -403,6 +414,7 @@ def detach(mount: Mount) -> None:
     """Take a mount from its parent (umount_mnt)."""
     parent = mount.parent
     assert parent is not None
+    Mount.detachings += 1
     if parent.cover is mount:
         parent.cover = None
     parent.children.pop(mount, None)

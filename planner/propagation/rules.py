@@ -61,13 +61,28 @@ _GIVEN = {(5, 15): (186, 187), (6, 1): (142, 143), (6, 6): (94, 96), (6, 12): (3
 _NEVER = (inf, inf)
 
 
+_SERIES = (((5, 15), (5, 19)), ((6, 0), (6, 18)))  # first and last release of which it is known how they behave
+KNOWN = "5.15 to 6.18"
+
+
+def is_known(release: str) -> bool:
+    """Whether the release is one of `KNOWN`, so that what is said of it is no guess."""
+    version = _version(release)[:2]
+    return any(first <= version <= last for first, last in _SERIES)
+
+
+def _version(release: str) -> tuple[int, int, int]:
+    major, minor, point = (*(int(number) for number in re.findall(r"\d+", release.partition("-")[0])[:3]), 0, 0, 0)[:3]
+    return major, minor, point
+
+
 def rules_of(release: str) -> Rules:
     """The rules of a kernel by its release, as uname(2) has it: the nearest version that the model knows.
 
     What a stable series was given late counts as given, unless the release says that it is an earlier one: 6.1.100 is,
     but 6.1 may be any, and so may be 6.1.0-56-amd64, as distributions count in their own way.
     """
-    major, minor, point = (*(int(number) for number in re.findall(r"\d+", release.partition("-")[0])[:3]), 0, 0, 0)[:3]
+    major, minor, point = _version(release)
     version = (major, minor)
     if version >= (6, 17):
         return RULES_6_18

@@ -10,9 +10,27 @@ from mountplan.planner.propagation.refused import WouldRefuse
 
 def into_mounts(mount: Mount, node: Node) -> Place:
     """The place, or what is mounted there, and upon that, and so on."""
-    while (child := mount.above.get(node)) is not None:
-        mount, node = child, child.root
-    return mount, node
+    child = mount.above.get(node)
+    if child is None:
+        return mount, node
+    top = child.topmost()
+    return top, top.root
+
+
+_PATH_MAX, _NAME_MAX = 4096, 255  # bytes: of a path with the null byte behind it, of a name
+_SHORT = _NAME_MAX // 4  # characters of a name that is short enough in any case
+
+
+def check_length(path: str) -> None:
+    """ENAMETOOLONG for a path that no call takes (getname)."""
+    if len(path) >= _PATH_MAX // 4 and len(path.encode("utf-8", "surrogateescape")) >= _PATH_MAX:
+        raise WouldRefuse(errno.ENAMETOOLONG, f"the path is longer than {_PATH_MAX - 1} bytes")
+
+
+def check_name_length(name: str) -> None:
+    """ENAMETOOLONG for a name that filesystems do not take (simple_lookup)."""
+    if len(name.encode("utf-8", "surrogateescape")) > _NAME_MAX:
+        raise WouldRefuse(errno.ENAMETOOLONG, f"a name is longer than {_NAME_MAX} bytes")
 
 
 def walk(process: Process, path: str, start: Place | None = None, *, directory: bool = False) -> Place:
@@ -26,6 +44,7 @@ def walk(process: Process, path: str, start: Place | None = None, *, directory: 
         raise WouldRefuse(errno.ENOENT, "the path is empty")
     else:
         mount, node = start or process.cwd
+    check_length(path)
     names = [name for name in path.split("/") if name and name != "."]
     for name in names:
         if not node.is_directory:
@@ -33,6 +52,8 @@ def walk(process: Process, path: str, start: Place | None = None, *, directory: 
         if name == "..":
             mount, node = _up(process, mount, node)
             continue
+        if len(name) > _SHORT:
+            check_name_length(name)
         child = node.superblock.find(node, name)
         if child is None:
             raise WouldRefuse(errno.ENOENT, f"there is no {name} in {node.path}")

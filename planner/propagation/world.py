@@ -98,17 +98,24 @@ class World:
         self.superblocks.append(superblock)
         return superblock
 
-    def boot(self, name: str, root: Superblock, source: str = "none", attributes: int = 0) -> Process:
+    def boot(
+        self, name: str, root: Superblock, source: str = "none", attributes: int = 0, *, below: Superblock | None = None
+    ) -> Process:
         """A namespace with one private mount of `root`, and a process in it.
 
-        Who unmounts the root and enters the namespace again finds the namespace's lowest mount.
+        Who unmounts the root and enters the namespace again finds a locked mount of `below`, or without that the
+        namespace's lowest mount.
         """
-        namespace, bottom = first_namespace(name, self.initial_user, self.numbers)
+        namespace, parent = first_namespace(name, self.initial_user, self.numbers)
         self.namespaces.append(namespace)
-        mount = self._new_mount(root, source, attributes)
-        namespace.add([mount])
-        attach(mount, bottom, bottom.root)
-        return self.add_process(name, namespace, (mount, mount.root), self.initial_user)
+        for superblock in (below, root):
+            if superblock is not None:
+                mount = self._new_mount(superblock, source, attributes)
+                namespace.add([mount])
+                attach(mount, parent, parent.root)
+                mount.locked = superblock is below
+                parent = mount
+        return self.add_process(name, namespace, (parent, parent.root), self.initial_user)
 
     def add_process(self, name: str, namespace: Namespace, root: Place, user: UserNamespace) -> Process:
         process = Process(name, namespace, root, user)
@@ -196,6 +203,20 @@ class World:
 
         With `keep_times`, which is so unless the flags say something about access times, those stay as they are.
         """
+        mount, attributes = self._remounted(process, target, attributes, keep_times)
+        mount.attributes = attributes
+
+    def remount(self, process: Process, target: Where, attributes: int, *, keep_times: bool = True) -> None:
+        """mount -o remount,...: the filesystem becomes read-only or writable, and so does this mount (do_remount)."""
+        mount, attributes = self._remounted(process, target, attributes, keep_times)
+        owner = mount.superblock.owner or self.initial_user
+        if not process.user.rules_over(owner):
+            raise WouldRefuse(errno.EPERM, "the filesystem belongs to a more privileged user")
+        mount.superblock.read_only = bool(attributes & RDONLY)
+        mount.attributes = attributes
+
+    def _remounted(self, process: Process, target: Where, attributes: int, keep_times: bool) -> tuple[Mount, int]:
+        """The mount, and the attributes that a remount gives it; whether it may be done is asked before all else."""
         mount, node = self._at(process, target)
         check_may_mount(process)
         if keep_times:
@@ -205,16 +226,7 @@ class World:
         if node is not mount.root:
             raise invalid("it is not a mount point")
         check_frozen(mount, attributes)
-        mount.attributes = attributes | (mount.attributes & IDMAP)
-
-    def remount(self, process: Process, target: Where, attributes: int, *, keep_times: bool = True) -> None:
-        """mount -o remount,...: the filesystem becomes read-only or writable, and so does this mount (do_remount)."""
-        self.remount_bind(process, target, attributes, keep_times=keep_times)
-        mount, _ = self._at(process, target)
-        owner = mount.superblock.owner or self.initial_user
-        if not process.user.rules_over(owner):
-            raise WouldRefuse(errno.EPERM, "the filesystem belongs to a more privileged user")
-        mount.superblock.read_only = bool(attributes & RDONLY)
+        return mount, attributes | (mount.attributes & IDMAP)
 
     def umount(self, process: Process, target: str, *, lazy: bool = False) -> None:
         """umount(2), with `lazy` as MNT_DETACH (can_umount, do_umount).
@@ -275,8 +287,8 @@ class World:
         child.cwd = self._use(child.cwd, process.cwd)
         return child
 
-    def unshare(self, process: Process, name: str, *, user: bool = False) -> Namespace:
-        """unshare(CLONE_NEWNS), with `user` also CLONE_NEWUSER (copy_mnt_ns).
+    def unshare(self, process: Process, name: str, *, user: bool = False, mount: bool = True) -> None:
+        """unshare(CLONE_NEWNS), with `user` also CLONE_NEWUSER, or that alone (copy_mnt_ns).
 
         Copies of all mounts, each a peer of the original where that is shared. In a namespace of another user they are
         slaves instead, they may not be taken apart, and what restricts them stays.
@@ -288,8 +300,8 @@ class World:
                 # Whoever is confined to a part of the tree must not get the power to leave it (current_chrooted).
                 raise WouldRefuse(errno.EPERM, "the caller's root is not the root of the mount namespace")
             process.user = UserNamespace(name, process.user)
-        elif not process.user.rules_over(process.namespace.owner):
-            raise WouldRefuse(errno.EPERM, "CAP_SYS_ADMIN is needed")
+        if not mount:
+            return
         old = process.namespace
         namespace, copy_of = copy_namespace(old, name, process.user, self.numbers, self.rules)
         self.namespaces.append(namespace)
@@ -299,7 +311,6 @@ class World:
             process.cwd = self._use(process.cwd, (copy_of[process.cwd[0]], process.cwd[1]))
         process.namespace = namespace
         self._drop_if_empty(old)
-        return namespace
 
     def exit(self, process: Process) -> None:
         """The process ends; a namespace that nobody is in any more goes with it (put_mnt_ns)."""
@@ -308,9 +319,16 @@ class World:
         self.processes.remove(process)
         self._drop_if_empty(process.namespace)
 
-    def setns(self, process: Process, other: Process) -> None:
-        """setns(2) into the mount namespace of `other`: its topmost root becomes root and directory (mntns_install)."""
+    def setns(self, process: Process, other: Process, *, user: bool = False) -> None:
+        """setns(2) into the mount namespace of `other`: its topmost root becomes root and directory (mntns_install).
+
+        With `user` into its user namespace first, unless it is the caller's own, which nobody can enter again.
+        """
         namespace = other.namespace
+        if user and other.user is not process.user:
+            if not process.user.rules_over(other.user):
+                raise WouldRefuse(errno.EPERM, "the user namespace is that of a more privileged user")
+            process.user = other.user
         if not process.user.rules_over(namespace.owner):
             raise WouldRefuse(errno.EPERM, "the namespace belongs to a more privileged user")
         bottom = namespace.root

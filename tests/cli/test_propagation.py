@@ -6,12 +6,15 @@ import contextlib
 import io
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 
+from mountplan.applier.inspect import ages
 from mountplan.cli import main
 from tests.hosts import CLONE_NEWNS, InHost, mount, unshare
+from tests.mountflags import MS_SHARED, MS_SLAVE
 from tests.propagation import require_rules
 
 TRAP = """\
@@ -159,6 +162,10 @@ def test_what_is_no_kernel_and_what_is_another_one_is_told(tmp_path: Path, capsy
     name = written(tmp_path, "mkdir /a\n")
     for arguments, told in (
         (["--kernel", "noble"], "'noble' is no version of Linux; write it as in 6.1"),
+        (["--kernel", "6.1noble"], "'6.1noble' is no version of Linux; write it as in 6.1"),
+        (["--kernel", "6.19"], "it is not known what Linux 6.19 would do; known are 5.15 to 6.18"),
+        (["--kernel", "5.20.1-generic"], "it is not known what Linux 5.20.1-generic would do"),
+        (["--kernel", "4.19"], "it is not known what Linux 4.19 would do"),
         (["--kernel", "6.1", "--compare-kernel"], "compares with the kernel at hand"),
     ):
         assert 2 == main(["simulate", *arguments, name])
@@ -238,6 +245,50 @@ def test_explain_wants_a_path_as_the_namespace_sees_it(spec: str, capsys: pytest
 def test_explain_names_a_process_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert 2 == main(["explain", "4194305"])
     assert "process 4194305: there is no such process" in capsys.readouterr().err
+
+
+@pytest.mark.needs_kernel("root")
+def test_every_process_is_told_of_the_same_one_where_a_mount_was_made(in_host: InHost) -> None:
+    """Its age is known by ids that no other mount ever gets, not by the order in which tables are read."""
+
+    def look() -> list[str]:
+        if not ages(os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)):
+            pytest.skip("the kernel does not tell the ages of mounts (Linux 6.11)")
+        mount("feed", "/mnt", "tmpfs")
+        os.mkdir("/mnt/x")
+        mount("", "/mnt", flags=MS_SHARED)
+        ready, is_ready = os.pipe()
+        go, may_go = os.pipe()
+        children = []
+        for kind in (MS_SHARED, MS_SLAVE):
+            child = os.fork()
+            if child == 0:
+                os.close(may_go)
+                unshare(CLONE_NEWNS)
+                mount("", "/mnt", flags=kind)
+                os.write(is_ready, b"x")
+                os.read(go, 1)
+                os._exit(0)
+            os.read(ready, 1)
+            children.append(child)
+        mount("new", "/mnt/x", "tmpfs")
+        names = {os.getpid(): "FIRST", children[0]: "PEER", children[1]: "SLAVE"}
+        texts = []
+        for one in names:
+            text = io.StringIO()
+            with contextlib.redirect_stdout(text):
+                main(["explain", str(one), "--why", "/mnt/x"])
+            (_, reason, *_) = text.getvalue().split("\n")
+            texts.append(re.sub(r"process (\d+) \([^)]*\)", lambda match: names[int(match[1])], reason))
+        os.close(may_go)
+        for child in children:
+            os.waitpid(child, 0)
+        return texts
+
+    first, peer, slave = in_host(look, identity="root")
+    assert "it was mounted here, and went on from here to /mnt/x in PEER" in first
+    assert "it came from /mnt/x in FIRST, which is older and its peer" in peer
+    assert "it came from /mnt/x in FIRST, which is older and its master" in slave
 
 
 @pytest.mark.needs_kernel("root")

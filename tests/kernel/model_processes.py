@@ -103,9 +103,7 @@ class Sequence:
             case "change":
                 self.make(number, ChangeKind(self.path(number), choose(KINDS), self.random.random() < 0.3))
             case "umount":
-                path = self.path(number)
-                if path != "/":
-                    self.make(number, Unmount(path, self.random.random() < 0.4))
+                self.make(number, Unmount(self.path(number), self.random.random() < 0.4))
             case "move":
                 self.make(number, MoveMount(self.path(number), self.path(number)))
             case "remount":

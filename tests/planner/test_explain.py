@@ -8,6 +8,7 @@ from mountplan.planner.explain import Answer, Explainer, Group
 from mountplan.planner.render.explained import answer_text, groups_text, origin_text
 from mountplan.planner.simulate import simulate
 from mountplan.planner.table import MountTable
+from tests.kernel.model_processes import Sequence
 
 FEED = """\
 mkdir -p /srv/feed /copy
@@ -109,6 +110,57 @@ def test_a_busy_mount_is_explained_as_a_lazy_unmount() -> None:
     assert 1 == next(one.with_it for one in answer.effects if one.spot[:2] == ("host", "/srv/feed/x"))
 
 
+CHAINS = """\
+mkdir /a /b /c
+mount -t tmpfs a /a
+mkdir /a/c
+mount --make-shared /a
+mount -t tmpfs c /a/c
+mkdir /a/c/d
+mount --bind /a /b
+mount --rbind /a/c /b/c
+mount --make-private /
+"""
+
+
+def test_each_mount_of_the_tree_that_goes_takes_its_counterparts_along() -> None:
+    """/ sends nothing, so /a stays; but /b/c goes with /b, and /b is a peer of /a."""
+    answer = Explainer(tables(CHAINS)).unmount("/b", lazy=True)
+    assert "" == answer.refused
+    assert {
+        "/b": ("it is the place itself",),
+        "/a/c": ("/b/c goes with /b", "/b is in peer group 1", "/a is its peer"),
+    } == {one.spot.path: one.chain for one in answer.effects if one.what == "vanishes"}
+
+
+def test_a_recursive_unmount_takes_the_mounts_below_first() -> None:
+    """Each of them by itself: none is in use then, as /b is if it is to go alone."""
+    explainer = Explainer(tables(CHAINS))
+    answer = explainer.unmount("/b", recursive=True)
+    assert ("an unmount of /b and all below it", "") == (answer.event, answer.refused)
+    assert {"/a/c", "/b"} == {one.spot.path for one in answer.effects}
+    assert explainer.unmount("/b").refused.startswith("EBUSY")
+
+
+def test_every_unmount_of_every_tree_has_an_answer() -> None:
+    """Whatever goes has a way on which that came, in trees that were made by chance."""
+    elsewhere = 0
+    for seed in range(60):
+        stage = Sequence(seed).stage
+        processes = {process.namespace: process for process in stage.processes.values()}.values()
+        known = [(str(at), stage.world.table(process)) for at, process in enumerate(processes)]
+        known = [(name, table) for name, table in known if table.rows and table.rows[0].mountpoint == "/"]
+        if not known:
+            continue
+        explainer = Explainer(tuple(known))
+        for path in {row.mountpoint for row in known[0][1].rows}:
+            for lazy, recursive in ((False, False), (True, False), (False, True)):
+                effects = explainer.unmount(path, lazy=lazy, recursive=recursive).effects
+                assert all(one.chain and "it goes with what has gone" not in one.chain for one in effects)
+                elsewhere += len(effects) > 1
+    assert elsewhere > 100
+
+
 def test_what_covers_a_mount_that_goes_sinks_to_where_that_was() -> None:
     script = FEED + "nsenter -t $! -m mount -t tmpfs own /srv/feed/x\nmount -t tmpfs late /srv/feed/x\n"
     answer = Explainer(tables(script)).unmount("/srv/feed/x")
@@ -134,8 +186,19 @@ def test_what_the_kernel_would_refuse_is_refused_with_its_errno() -> None:
     ],
 )
 def test_how_a_mount_came_is_told_by_ids_and_groups(subject: str, path: str, reason: str) -> None:
-    text = origin_text(Explainer(tables(UNDER), subject).why(path), subject)
+    known = tables(UNDER)
+    ages = {name: {row.mount_id: row.mount_id for row in table.rows} for name, table in known}  # never reused there
+    text = origin_text(Explainer(known, subject, ages=ages).why(path), subject)
     assert reason in text
+
+
+def test_of_which_the_age_is_not_known_it_is_told_only_where_it_must_have_come_from() -> None:
+    """A slave sends nothing to its master; of two peers either may have been first."""
+    inside = Explainer(tables(UNDER), "inside").why("/srv/feed/x")
+    assert "it came from /srv/feed/x in host, which is its master: " in inside.reasons[0]
+    peers = tables(UNDER.replace("--make-slave", "--make-shared"))
+    (reason,) = Explainer(peers).why("/copy/x").reasons[:1]
+    assert "which of the two was there first cannot be known" in reason
 
 
 def test_a_master_that_no_table_shows_is_called_outside() -> None:

@@ -1,0 +1,178 @@
+"""Scripts mean in the model what they mean to the shell, mount(8), umount(8) and unshare(1): the same mounts come.
+
+The words are run by the real programs, below a directory; `simulate --compare-kernel` only repeats what was understood.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mountplan.planner.mountinfo import parse_mountinfo
+from mountplan.planner.simulate import simulate
+from mountplan.planner.table import MountRow
+from tests.hosts import InHost, mount
+from tests.propagation import require_rules
+
+pytestmark = pytest.mark.needs_kernel("root", "unshare")
+
+BEGIN = "mkdir $R/a $R/b $R/c\nmount -t tmpfs src $R/a\nmkdir $R/a/x\nmount -t tmpfs -o ro,nosuid sub $R/a/x\n"
+
+SOURCE_AND_TARGET = [
+    "mount --bind $R/a --target $R/b",
+    "mount --bind --target $R/b $R/a",
+    "mount -o bind --source $R/a $R/b",
+    "mount -o bind --target $R/b --source $R/a",
+    "mount --source=y --target=$R/b -t tmpfs",
+    "mount --target $R/b -t tmpfs y",
+    "mount -t tmpfs --source y $R/b",
+    "mount y $R/b -t tmpfs",
+    "mount -t tmpfs -- y $R/b",
+    "mount --make-shared --target $R/a",
+    "mount --target $R/a -o remount,ro",
+    "mount --source src -o remount,ro",
+    "mount -o remount,ro src",
+    "mount --move $R/a/x $R/b",
+    "cd $R/a; mount --bind x ../b",
+    "umount sub",
+    "cd $R/a; umount x",
+    "umount $R/b/../a/x",
+    "umount $R/c $R/a/x $R/a",
+]
+
+OPTIONS = [
+    f"mount -t tmpfs -o {options} y $R/c"
+    for options in (
+        "user", "users", "owner", "group", "user,exec", "exec,users", "owner,suid", "user,nouser", "rw,nosuid,suid",
+        "ro,rw", "rw,ro", "nosuid,defaults", "relatime,noatime,strictatime", "noatime,atime", "noatime,norelatime",
+        "strictatime,nostrictatime", "noatime,relatime", "nodiratime,diratime", "nodiratime", "nosymfollow,symfollow",
+        "nosuid,size=1m -o suid,noexec", "ro -w", "rw -r", "private,shared",
+        "nodev,noauto,nofail,x-y,_netdev,comment=z",
+        "sync,dirsync,lazytime,silent,loud,async",
+    )
+] + [
+    f"mount {bind} -o {options} $R/a $R/c"
+    for bind, options in (
+        ("--bind", "rw"), ("--bind", "ro"), ("--rbind", "ro"), ("-o bind", "ro,rw"), ("-o rbind", "bind"),
+        ("--bind", "nosuid,suid"), ("--bind", "user"), ("-o bind,user", "exec"), ("--bind", "owner"),
+        ("--bind", "strictatime"), ("--bind", "relatime"), ("--bind", "noatime,nodiratime"), ("--bind", "shared"),
+        ("--make-shared --bind", "ro"), ("-B", "noexec --make-private"), ("--bind", "lazytime"),
+    )
+] + [
+    f"mount -o remount,{options}"
+    for options in (
+        "rw $R/a/x", "noexec $R/a/x", "bind,rw $R/a/x", "bind $R/a/x", "nosuid sub $R/a/x", "bind,noexec foo $R/a/x",
+        "noatime $R/a/x", "user $R/a", "ro -w $R/a", "rw -r $R/a", "strictatime $R/a", "ro $R/c", "shared $R/a",
+        "ro --bind $R/a/x", "ro --rbind $R/a", "private --make-shared $R/a",
+    )
+]  # fmt: skip
+
+SHELL = [
+    "unshare -m sh -c 'mount -t tmpfs y $R/b; exit 0'\nmount -t tmpfs z $R/c",
+    "sh -c 'exit 0'\nmount -t tmpfs z $R/c",
+    "sh -c 'exit 3' || mount -t tmpfs z $R/c",
+    "(mount -t tmpfs y $R/b; exit 1) && mount -t tmpfs z $R/c",
+    "cd $R/c; (cd $R/b; mount -t tmpfs y .)\nmount -t tmpfs z .",
+    "x=b; (x=c; mount -t tmpfs y $R/$x); mount -t tmpfs z $R/$x",
+    "x=b sh -c 'mount -t tmpfs y $R/$x'; x=c; mount -t tmpfs z $R/$x",
+    "x=c; export x; sh -c 'x=b; mount -t tmpfs y $R/$x'; mount -t tmpfs z $R/$x",
+    "opts='-t tmpfs y'; none=''; mount $opts $none $R/b",
+    "o=' '; mount -t tmpfs \"$o\"y $R/b",
+    "set -e; umount $R/b || mount -t tmpfs y $R/b; umount $R/c; mount -t tmpfs z $R/c",
+    "sh -ec 'umount $R/b; mount -t tmpfs y $R/b'; mount -t tmpfs z $R/c",
+    "set -e; (false; mount -t tmpfs y $R/b) || true; false; mount -t tmpfs z $R/c",
+    "exec mount -t tmpfs y $R/b; mount -t tmpfs z $R/c",
+    "(exec mount -t tmpfs y $R/b; mount -t tmpfs x $R/b); mount -t tmpfs z $R/c",
+    "exit; mount -t tmpfs z $R/c",
+    "(mount -t tmpfs y $R/b; sleep 0) & wait; mount -t tmpfs z $R/c",
+    "sh -c 'mount -t tmpfs y $R/b; exit 5' & wait; mount -t tmpfs z $R/c",
+    "false; (exit) || mount -t tmpfs z $R/c",
+    "umount $R/b; test=$?; mount -t tmpfs y$test $R/c",
+    "(unshare -m sleep 1) & P=$!; sleep .3; nsenter -t $P -m mount -t tmpfs y $R/b; kill $P",
+    "(:; true && (unshare -m sleep 1)) & P=$!; sleep .3; nsenter -t $P -m mount -t tmpfs y $R/b; kill $P",
+    "sh -c 'unshare -m sleep 1' & P=$!; sleep .3; nsenter -t $P -m mount -t tmpfs y $R/b; kill $P",
+    "bash -c 'unshare -m sleep 1' & P=$!; sleep .3; nsenter -t $P -m mount -t tmpfs y $R/b; kill $P",
+    'mount -t tmpfs "y\\\nz" $R/c',
+]
+
+NAMESPACES = [
+    "mount --make-shared $R/a; unshare -Ur unshare -m --propagation unchanged mount -t tmpfs y $R/a/x",
+    "mount --make-shared $R/a; unshare -Urm --propagation unchanged mount -t tmpfs y $R/a/x",
+    "mount --make-shared $R/a; unshare -m --propagation unchanged mount -t tmpfs y $R/a/x",
+    "mount --make-shared $R/a; unshare -U umount $R/a/x",
+    "unshare -Urm mount -o remount,noexec $R/a",
+    "unshare --propagation slave mount -t tmpfs y $R/b",
+    "mount --make-shared $R/a; unshare -m -w $R/a --propagation unchanged umount x",
+    "mount --make-shared $R/a; unshare --mount --propagation=unchanged --fork --kill-child umount $R/a/x",
+]
+
+
+def shown(rows: tuple[MountRow, ...], source: str) -> list[str]:
+    """One line for each mount upon the one from `source`: path, source, root, attributes, state and sharing."""
+    base = next(row for row in rows if row.source == source)
+    root = base.mountpoint.rstrip("/")
+    by_id = {row.mount_id: row for row in rows}
+    groups: dict[int, int] = {}
+    lines = []
+    for row in rows:
+        above = row
+        while above is not base and above.parent_id in by_id:
+            above = by_id[above.parent_id]
+        if row is base or above is not base:
+            continue
+        group = groups.setdefault(row.peer_group, len(groups) + 1) if row.peer_group else 0
+        state = row.options.partition(",")[0]
+        path = row.mountpoint[len(root) :]
+        lines.append(f"{path} {row.fstype} {row.source}[{row.root}] {row.attributes} {state} shared:{group}")
+    return lines
+
+
+@pytest.mark.parametrize("line", SOURCE_AND_TARGET + OPTIONS + SHELL + NAMESPACES)
+def test_a_script_comes_to_the_same_mounts_as_the_real_programs(line: str, in_host: InHost) -> None:
+    require_rules()
+
+    def run() -> list[str]:
+        mount("none", "/run", "tmpfs", data="mode=755")  # mount(8) keeps notes there, of `user` for one
+        mount("base", "/mnt", "tmpfs", data="mode=755")
+        script = f"R=/mnt; export R\n{BEGIN}{line}\n"
+        subprocess.run(["sh", "-c", script], capture_output=True, timeout=20)
+        return shown(parse_mountinfo(Path("/proc/self/mountinfo").read_bytes()).rows, "base")
+
+    modelled = simulate(f"R=; export R\n{BEGIN}{line}\n").final[0].table.rows
+    assert in_host(run, identity="root") == shown(modelled, "none")
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("mount --bind --source $R/a $R/b", "mount: --bind and --source exclude each other"),
+        ("mount --bind -t tmpfs $R/a $R/b", "mount: --bind and -t exclude each other"),
+        ("mount --bind --rbind $R/a $R/b", "mount: --bind and --rbind exclude each other"),
+        ("mount -t tmpfs --source y --target $R/b z", "mount: there are 3 paths"),
+        ("mount -t tmpfs $R/b", "mount: /b alone would be looked up in /etc/fstab"),
+        ("mount -o shared $R/a", "mount: /a alone would be looked up in /etc/fstab"),
+        ("mount -t notmpfs y $R/b", "mount: the type of the filesystem is missing"),
+        ("mount --make-shared src $R/a", "mount: the type of the filesystem is missing"),
+        ("mount -t tmpfs -o X-mount.subdir=x y $R/b", "mount: X-mount.subdir is not followed"),
+        ("unshare --mount=$R/b true", "unshare: --mount=FILE is not followed"),
+        ("nsenter -mu -t $$ true", "nsenter: -mu names the file u"),
+        ("mkdir $R/{d,e}", "braces are not followed"),
+        ("mkdir $1", "$1 is not followed"),
+        ('mkdir "`pwd`/d"', "a command substitution is not followed"),
+        ("mkdir ~/d", "~ is not followed"),
+        ("p='*'; mkdir $p", "$p has a pattern of file names in it"),
+        ("sleep 9 & (sleep 9; mount -t tmpfs y $R/b) &", "what follows `sleep` in the background is not followed"),
+        ("f() (true)", "functions are not followed"),
+        ("sh file", "sh: file is not read"),
+        ("set -- a b", "set -- is not followed"),
+        ("cd -", "cd: - is not followed"),
+    ],
+)
+def test_what_is_wrong_or_not_followed_is_told_and_not_misread(line: str, told: str) -> None:
+    from mountplan.planner.errors import SpecError
+
+    with pytest.raises(SpecError) as error:
+        simulate(f"R=; export R\n{BEGIN}{line}\n")
+    assert [told] == [mistake.what for mistake in error.value.mistakes]

@@ -1,0 +1,101 @@
+"""simulate reads what filesystems share, and stops at a clear limit where a script is deep or large."""
+
+from __future__ import annotations
+
+import errno
+import time
+
+import pytest
+
+from mountplan.planner.errors import SpecError
+from mountplan.planner.simulate import simulate
+
+
+def mounts(script: str) -> list[str]:
+    return [f"{row.mountpoint} {row.attributes.split(',')[0]}" for row in simulate(script).final[0].table.rows[1:]]
+
+
+def refused(script: str) -> list[str]:
+    return [f"{one.line}: {one.why}" for one in simulate(script).failures]
+
+
+def test_a_device_is_one_filesystem_however_often_it_is_mounted() -> None:
+    script = (
+        "mkdir /a /b\nmount -t ext4 /dev/sda1 /a\nmkdir -p /a/x\nmount -t ext4 /dev/sda1 /b\nmount -o remount,ro /a\n"
+    )
+    one, other = simulate(script).final[0].table.rows[1:]
+    assert (one.device, "ro") == (other.device, other.options.split(",")[0])
+    assert ["4: /dev/sda1 is mounted already, and not as ro or rw as this says"] == refused(
+        script.replace("ext4 /dev/sda1 /b", "ext4 -o ro /dev/sda1 /b")
+    )
+
+
+@pytest.mark.parametrize(
+    ("fstype", "twice"),
+    [("mqueue", False), ("pstore", False), ("sysfs", False), ("bpf", True), ("proc", True), ("tmpfs", True)],
+)
+def test_what_is_one_instance_is_not_mounted_twice_at_one_place(fstype: str, twice: bool) -> None:
+    mounted = mounts(f"mkdir /a\nmount -t {fstype} x /a\nmount -t {fstype} x /a\n")
+    assert (2 if twice else 1) == len(mounted)
+
+
+@pytest.mark.parametrize(("fstype", "there"), [("ext4", True), ("overlay", True), ("tmpfs", False), ("ramfs", False)])
+def test_only_what_begins_empty_is_known_to_have_no_such_name(fstype: str, there: bool) -> None:
+    """What a filesystem on a device holds is not known: the name may be there."""
+    found = mounts(f"mkdir /a\nmount -t {fstype} /dev/sda1 /a\nmount --bind / /a/etc\n")
+    assert there is ("/a/etc rw" in found)
+
+
+def test_a_remount_that_is_refused_changes_nothing() -> None:
+    """The filesystem belongs to a more privileged user; the mount itself would have been changed first."""
+    script = "mkdir /b\nmount --bind /b /b\nunshare -Urm sh\nmount -o remount,ro /b\n"
+    simulation = simulate(script)
+    assert ["rw,relatime"] == [row.attributes for row in simulation.final[1].table.rows if row.mountpoint == "/b"]
+    assert ["4: the filesystem belongs to a more privileged user"] == refused(script)
+
+
+def test_a_shell_in_the_background_stays_where_it_sleeps() -> None:
+    """With all that waits for it; `wait` has it end."""
+    script = "mkdir /a\n(mount -t tmpfs x /a; unshare -m sh -c 'umount /a; sleep 9') &\n"
+    assert ["1", "2"] == [one.namespace for one in simulate(script).final]
+    assert ["1"] == [one.namespace for one in simulate(script + "wait\n").final]
+
+
+DEEP = {
+    "umount -R": "mkdir /a\nmount -t tmpfs x /a\nmkdir /a/b\n" + "mount -t tmpfs x /a/b\n" * 5000 + "umount -R /a\n",
+    "shells": "unshare -m sh\n" * 2000 + "mkdir /a\n",
+    "joints": "mkdir /a && " * 5000 + "mkdir /a\n",
+    "prefixes": "sudo " * 5000 + "mkdir /a\n",
+}
+
+
+@pytest.mark.parametrize("what", DEEP)
+def test_a_deep_or_long_script_is_answered_in_seconds(what: str) -> None:
+    begun = time.process_time()
+    simulation = simulate(DEEP[what])
+    assert 20 > time.process_time() - begun
+    assert ["/"] == [row.mountpoint for row in simulation.final[0].table.rows]
+
+
+def test_what_the_kernel_finds_too_long_is_refused() -> None:
+    """A name of 256 bytes, and a path of 4096."""
+    script = "".join(f"mkdir /{name}\n" for name in ("a" * 256, "a/" * 2048, "é" * 128, "é" * 127))
+    assert [errno.ENAMETOOLONG] * 3 == [one.errno for one in simulate(script).failures]
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("unshare -m " * 5000 + "true", "commands and shells are nested more than 64 deep"),
+        ("(" * 5000 + "true" + ")" * 5000, "subshells are nested more than 64 deep"),
+        ("(" * 40 + "unshare -m " * 40 + "true" + ")" * 40, "commands and shells are nested more than 64 deep"),
+        (f"mkdir /{'a' * 200_000}", "a word is longer than 131,071 characters"),
+        ("A=aa\n" + "A=$A$A\n" * 40, "a word is longer than 131,071 characters"),
+        ("A=aaaa\n" + "A=$A$A\n" * 12 + f"B={'$A' * 1000}", "a word is longer than 131,071 characters"),
+    ],
+    ids=["commands", "subshells", "both", "word", "doubled", "joined"],
+)
+def test_what_is_too_deep_or_too_long_is_told(script: str, told: str) -> None:
+    with pytest.raises(SpecError) as error:
+        simulate(script)
+    assert {told} == {mistake.what for mistake in error.value.mistakes}
