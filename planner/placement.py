@@ -13,6 +13,7 @@ from mountplan.planner.spec import MountPath
 from mountplan.planner.steps import NodeKind
 from mountplan.planner.topology import Node
 
+_Turn = tuple[int, tuple[int, int], Draft]
 _MOST_LINKS = 40  # as many as the kernel follows in one walk (MAXSYMLINKS)
 
 
@@ -27,24 +28,25 @@ def place_mounts(space: Space, context: Context) -> None:
         return
     tree = _Tree(root)
     placed: set[Draft] = set()
-    behind: dict[Draft, list[tuple[int, int, Draft]]] = {}  # those that wait for a mount which they name as parent
+    behind: dict[Draft, list[_Turn]] = {}  # those that wait for a mount which they name as parent
     links: dict[Draft, int] = {}  # how many were followed for a mount
-    heap = [(_least_depth(one), one.index, one) for one in space.drafts if one.placed]
+    # By depth, then in the order of the file; masks have no place of their own in that.
+    heap = [(_least_depth(one), (one.index, number), one) for number, one in enumerate(space.drafts) if one.placed]
     heapify(heap)
     while heap:
-        depth, index, draft = heappop(heap)
+        depth, turn, draft = heappop(heap)
         parent = draft.parent  # a mask knows it already
         if draft is not root:
             if parent is None and draft.spec.parent is not None:
                 parent = _named_parent(draft, draft.spec.parent, context)
                 if parent is not None and parent not in placed:
-                    behind.setdefault(parent, []).append((depth, index, draft))
+                    behind.setdefault(parent, []).append((depth, turn, draft))
                     continue
                 deeper = 0 if parent is None else _attach(draft, parent, tree, context, depth, links)
             else:
                 deeper = _attach(draft, parent, tree, context, depth, links)
             if deeper:
-                heappush(heap, (deeper, index, draft))
+                heappush(heap, (deeper, turn, draft))
                 continue
         placed.add(draft)
         for one in behind.pop(draft, ()):
@@ -54,7 +56,7 @@ def place_mounts(space: Space, context: Context) -> None:
         _check_ways(space, tree, links, context)
 
 
-def _tell_circles(behind: dict[Draft, list[tuple[int, int, Draft]]], context: Context) -> None:
+def _tell_circles(behind: dict[Draft, list[_Turn]], context: Context) -> None:
     """What still waits for its parent stands on itself, by a detour, or on something that does."""
     on = {draft: parent for parent, waiting in behind.items() for _, _, draft in waiting}
     seen: set[Draft] = set()
