@@ -75,7 +75,7 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         f"run it as root; in a user namespace only {', '.join(one.name for one in ROWS if one.in_userns)} can be",
     ),
     ("make_filesystem", E.EBUSY): (
-        "others have this filesystem already, and not as this mount would have it",
+        "it is in use already, and not as this mount would have it",
         "leave out options, or give them to the one that there is first; `findmnt -A` and `lsblk` tell who has it",
     ),
     ("make_filesystem", E.EINVAL): ("the filesystem does not take an option or its value", "correct options"),

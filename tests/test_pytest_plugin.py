@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mountplan.applier.probe import Finding
 from mountplan.pytest_plugin import Mountplan
 from tests.hosts import CHECKOUT, InHost
 
@@ -117,15 +118,19 @@ def test_the_same_spec_gives_the_same_topology_again(mountplan: Mountplan) -> No
     assert () == first.drift() == second.drift()
 
 
-def test_what_is_missing_skips_with_its_name_and_fails_if_required(pytester: pytest.Pytester) -> None:
+def test_what_is_missing_skips_with_its_name_and_fails_if_required(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A skip without a reason hides a machine on which nothing is tested."""
     pytester.makepyfile(
         """
         def test_it(mountplan):
-            mountplan('format = 1\\n[[mount]]\\ntarget = "/"\\ntype = "nosuchfs"\\n')
+            mountplan('format = 1\\n[[mount]]\\ntarget = "/"\\ntype = "tmpfs"\\n')
         """
     )
-    pytester.runpytest_inprocess("-rs").stdout.fnmatch_lines(["*mounting a new nosuchfs does not work here*"])
+    finding = Finding("filesystem:tmpfs", False, "fsopen: refused", "mounting a new tmpfs", "none")
+    monkeypatch.setattr("mountplan.applier.probe.missing", lambda features: (finding,))
+    pytester.runpytest_inprocess("-rs").stdout.fnmatch_lines(["*mounting a new tmpfs does not work here*"])
     assert 1 == pytester.runpytest_inprocess("--mountplan-require").ret
 
 
