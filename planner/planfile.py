@@ -26,11 +26,11 @@ from mountplan.planner.collector import no_collector
 from mountplan.planner.digest import sha256_hex
 from mountplan.planner.errors import PlanFileError
 from mountplan.planner.plan import Expected, ExpectedNamespace, Plan
+from mountplan.planner.planproof import REMEDY, prove
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.steps import STEP_TYPES, Step
 
 FORMAT = "mountplan-plan/1"
-REMEDY = "make it again with `mountplan plan SPEC -o FILE`"
 
 Json: TypeAlias = Any
 # Kernel interfaces take 64 bits at most; a larger number would be cut silently on its way into a system call.
@@ -52,10 +52,20 @@ def digest_of(plan: Plan) -> str:
 
 
 def load_plan(text: bytes | str, file: str) -> Plan:
-    """The plan that `text` holds; `file` is what errors call it.
+    """The plan that `text` holds, proven to be one that may be carried out; `file` is what errors call it.
 
-    Formatting and the order of keys are free, contents are not. Raises PlanFileError for whatever is not a whole,
-    unaltered plan of this format.
+    Raises PlanFileError for whatever is not a whole, unaltered plan of this format, and PlanRefused, with the step, for
+    one that does what no plan may do or does not come to what it says (planner/planproof.py).
+    """
+    plan = parse_plan(text, file)
+    prove(plan, file)
+    return plan
+
+
+def parse_plan(text: bytes | str, file: str) -> Plan:
+    """The plan that `text` holds, whatever it does: nothing but its form is judged.
+
+    Formatting and the order of keys are free, contents are not. Raises PlanFileError.
     """
     with no_collector():
         document = _parse(text, file)

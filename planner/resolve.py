@@ -10,9 +10,10 @@ from difflib import get_close_matches
 
 from mountplan.planner.attributes import change, contradiction
 from mountplan.planner.capabilities import NAMES as CAPABILITIES
-from mountplan.planner.contents import CGROUP2_FLAGS, FILLABLE, SINGLE, inside_of
+from mountplan.planner.contents import CGROUP2_FLAGS, inside_of
 from mountplan.planner.draft import Context, Draft, FilesystemDraft, Space
 from mountplan.planner.errors import SpecError
+from mountplan.planner.fstypes import FILLABLE, SINGLE
 from mountplan.planner.host import Host
 from mountplan.planner.masks import expand_masks
 from mountplan.planner.overlays import settle_layers

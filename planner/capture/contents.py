@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from mountplan.planner.capture.words import Captured, CapturedMount, Filling, View
-from mountplan.planner.contents import FILLABLE
+from mountplan.planner.fstypes import FILLABLE
 from mountplan.planner.mounttree import MountTree
 from mountplan.planner.naming import Names
 from mountplan.planner.paths import TargetPath

@@ -27,7 +27,7 @@ from mountplan.planner.capture.words import (
     Place,
     Root,
 )
-from mountplan.planner.contents import OWN, SINGLE
+from mountplan.planner.fstypes import OWN, SINGLE
 from mountplan.planner.layerpath import layer_of
 from mountplan.planner.mounttree import MountTree, hiders
 from mountplan.planner.naming import Names

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from mountplan.planner.capture.words import Options
-from mountplan.planner.contents import SINGLE
+from mountplan.planner.fstypes import SINGLE
 from mountplan.planner.mountinfo import unescape
 
 # Shown for every superblock of the type, and what a new one has anyway.
