@@ -55,7 +55,7 @@ def _check_removed(outcome: Outcome) -> None:
 def _check_filesystems(outcome: Outcome) -> None:
     promised: set[Handle] = set()
     for one in outcome.plan.expected.filesystems:
-        found = outcome.made.get(one.name)
+        found: Any = outcome.made.get(one.name)
         if found.__class__ is not Filesystem or found.inside == "host" or one.name in promised:
             refuse(f"it promises filesystem {one.name}, which its steps do not make")
         promised.add(one.name)
@@ -126,7 +126,8 @@ def _check_mounts(promised: tuple[ExpectedMount, ...], attached: list[Mount], ma
 
 def _is_so(edge: Edge, made: dict[Handle, Any]) -> bool:
     """Whether a reason that the plan gives for its order is one."""
-    before, after = made.get(edge.before), made.get(edge.after)
+    before: Any = made.get(edge.before)
+    after: Any = made.get(edge.after)
     kind = edge.kind
     if after.__class__ is Seed:
         if kind == "master":

@@ -19,7 +19,7 @@ from mountplan.planner.attributes import IDMAP
 from mountplan.planner.errors import PlanRefused
 from mountplan.planner.fstypes import FILLABLE, KERNEL, OWN, SINGLE
 from mountplan.planner.plan import Plan
-from mountplan.planner.planparts import ARTICLE, Filesystem, IdMap, Mount, Seed, is_removed
+from mountplan.planner.planparts import ARTICLE, NOTHING_IN_IT, Filesystem, IdMap, Mount, Seed
 from mountplan.planner.planpromise import Outcome, check_promise
 from mountplan.planner.planvalues import (
     BARE,
@@ -133,14 +133,14 @@ class _Proof:
         self.spaces = len(plan.expected.namespaces)
         self.space = -1  # the namespace that is open, or was last
         self.made: dict[Handle, Any] = {}
-        self.held: dict[Handle, None] = {}  # what has a descriptor: mounts, id-mappings, seeds that are not parked
+        self.held = 0  # how many mounts, id-mappings and seeds that are not parked are to be released
         self.single: set[str] = set()  # filesystem types of which there is one
         self.changing: set[tuple[str, str]] = set()  # upper and work directories
         self.yard: dict[str, Mount] = {}
         self.bases: list[tuple[Handle, ...] | None] = [None] * self.spaces  # what each namespace's base keeps
         self.attached: list[list[Mount]] = [[] for _ in range(self.spaces)]
-        self.fillable: dict[Handle, dict[str, str | None]] = {}  # what is in our own, where more may be made
-        self.created: list[tuple[Mount, str, str]] = []  # on the host: mount, path, origin
+        self.fillable: dict[Handle, Filesystem] = {}  # our own, while more may be made in them
+        self.created: list[tuple[Mount, str]] = []  # on the host
 
     def handlers(self) -> dict[type[Step], tuple[int, Callable[[Any], None]]]:
         """When each type of step may come, and the method that follows it, named as its kind."""
@@ -161,14 +161,11 @@ class _Proof:
 
     # --- handles
 
-    def _new(self, handle: Handle, what: Any, *, held: bool) -> None:
-        if handle in self.made:
-            refuse(f"{handle} is the name of {ARTICLE[type(self.made[handle])]} already")
-        if handle == "" or handle == YARD:
+    def _new(self, handle: Handle, what: Any) -> None:
+        if not handle or handle == YARD:
             refuse(f"{handle!r} cannot be a name")
-        self.made[handle] = what
-        if held:
-            self.held[handle] = None
+        if self.made.setdefault(handle, what) is not what:
+            refuse(f"{handle} is the name of {ARTICLE[type(self.made[handle])]} already")
 
     def _unknown(self, handle: Handle, wanted: type) -> NoReturn:
         found = self.made.get(handle)
@@ -179,14 +176,14 @@ class _Proof:
         refuse(f"{handle} is used after its release")
 
     def _mount(self, handle: Handle) -> Mount:
-        found = self.made.get(handle)
-        if found.__class__ is not Mount or handle not in self.held:
+        found: Any = self.made.get(handle)
+        if found.__class__ is not Mount or not found.held:
             self._unknown(handle, Mount)
         return found
 
     def _bench(self, handle: Handle) -> Filesystem:
         """A filesystem that stands in the yard."""
-        found = self.made.get(handle)
+        found: Any = self.made.get(handle)
         if found.__class__ is not Filesystem:
             self._unknown(handle, Filesystem)
         if not found.bench:
@@ -194,8 +191,8 @@ class _Proof:
         return found
 
     def _seed(self, handle: Handle) -> Seed:
-        found = self.made.get(handle)
-        if found.__class__ is not Seed or not (found.parked or handle in self.held):
+        found: Any = self.made.get(handle)
+        if found.__class__ is not Seed or not found.held:
             self._unknown(handle, Seed)
         return found
 
@@ -227,7 +224,7 @@ class _Proof:
         if step.namespace != (name := self.plan.expected.namespaces[self.space].name):
             refuse(f"the namespace that is open is {name or 'the one without a name'}")
         for mount in self.attached[self.space]:
-            if mount.name in self.held:
+            if mount.held:
                 refuse(f"{mount.name} is never released")
         self.phase = CLOSED
 
@@ -255,28 +252,27 @@ class _Proof:
             top = above
         if step.top != top.name:
             refuse(f"the topmost mount on the root is {top.name}")
-        if top.name not in self.held:
+        if not top.held:
             refuse(f"{step.top} is used after its release")
         if top.seed is not None:
             refuse(f"{top.name} is in a sharing group by now, and pivot_root(2) wants none there")
         if step.based != (self.bases[self.space] is not None):
             refuse("it is based if, and only if, there is a base")
-        if not step.based and (is_removed(root) or is_removed(top)):
+        if not step.based and (_is_removed(root) or _is_removed(top)):
             refuse("a root that is removed needs a base")
         self.phase = ENTERED
 
     # --- filesystems
 
     def _superblock(
-        self, handle: Handle, mount: Handle, fstype: str, source: str, options: Any, inside: str, origin: str
+        self, handle: Handle, mount: Handle, fstype: str, source: str, options: Any, inside: str
     ) -> Filesystem:
-        check_type(fstype)
+        if fstype not in OWN:
+            check_type(fstype)
         if options:
             check_options(options)
-        if not mount:
-            self._check_yard()
         filesystem = Filesystem(handle, fstype, source, options, inside, not mount)
-        self._new(handle, filesystem, held=False)
+        self._new(handle, filesystem)
         if fstype in SINGLE:
             if fstype in self.single:
                 refuse(f"there is one {fstype}, and the plan makes another one")
@@ -284,11 +280,14 @@ class _Proof:
         if mount:
             if self.phase != TREE:
                 refuse(f"it cannot come {_WORDS[self.phase]}")
-            made = Mount(mount, filesystem, "", "directory", origin)
+            made = Mount(mount, filesystem, "", "directory")
             made.alone = True
-            self._new(mount, made, held=True)
+            self._new(mount, made)
+            self.held += 1
+        else:
+            self._check_yard()
         if inside == "own":
-            self.fillable[mount or handle] = filesystem.nodes
+            self.fillable[mount or handle] = filesystem
         return filesystem
 
     def _check_yard(self) -> None:
@@ -297,23 +296,24 @@ class _Proof:
             refuse("it would stand in the yard of one namespace only")
 
     def _make_filesystem(self, step: s.MakeFilesystem) -> None:
-        handle, mount, fstype, source, options, origin, _ = step
+        handle, mount, fstype, source, options, _, _ = step
         if fstype == "overlay":
             refuse("an overlay is made by make_overlay")
-        if not source:
-            refuse("it has no source")
-        check_short(source)
+        if source != fstype:
+            if not source:
+                refuse("it has no source")
+            check_short(source)
         inside = "own" if fstype in OWN else "kernel" if fstype in KERNEL else "opaque"
-        self._superblock(handle, mount, fstype, source, options, inside, origin)
+        self._superblock(handle, mount, fstype, source, options, inside)
 
     def _attach_image(self, step: s.AttachImage) -> None:
-        handle, mount, fstype, image, read_only, options, origin, _ = step
+        handle, mount, fstype, image, read_only, options, _, _ = step
         if fstype in OWN or fstype in KERNEL or fstype == "overlay":
             refuse(f"a {fstype} is in no image")
         check_absolute(image)
         if read_only != (("ro", True) in options):
             refuse("it is read-only if, and only if, its options say ro")
-        self._superblock(handle, mount, fstype, "", options, "opaque", origin)
+        self._superblock(handle, mount, fstype, "", options, "opaque")
 
     def _make_overlay(self, step: s.MakeOverlay) -> None:
         if not step.source:
@@ -339,15 +339,13 @@ class _Proof:
             if layer in self.changing:
                 refuse(f"{layer} is taken by another overlay")
             self.changing.add(layer)
-        filesystem = self._superblock(
-            step.filesystem, step.mount, "overlay", step.source, step.options, "opaque", step.origin
-        )
+        filesystem = self._superblock(step.filesystem, step.mount, "overlay", step.source, step.options, "opaque")
         filesystem.layers = frozenset(one.filesystem for one in (*step.layers, *changing))
 
     def _clone_host_workbench(self, step: s.CloneHostWorkbench) -> None:
         check_absolute(step.path)
         self._check_yard()
-        self._new(step.filesystem, Filesystem(step.filesystem, "", "", (), "host", bench=True), held=False)
+        self._new(step.filesystem, Filesystem(step.filesystem, "", "", (), "host", bench=True))
 
     # --- what is in filesystems
 
@@ -356,9 +354,9 @@ class _Proof:
 
         A mount is so only until it is attached: afterwards a path may lead from it into another one.
         """
-        found = self.made.get(handle)
+        found: Any = self.made.get(handle)
         filesystem: Filesystem | None
-        if found.__class__ is Mount and handle in self.held:
+        if found.__class__ is Mount and found.held:
             if found.space >= 0:
                 refuse(f"{handle} is attached by now: the path may lead into another mount")
             if found.filesystem is not None and not found.alone:
@@ -375,9 +373,10 @@ class _Proof:
         return filesystem
 
     def _make_node(self, step: s.MakeNode) -> None:
-        handle, path, node, _, _, _, _, _, _, _, existing, careful, origin, _ = step
-        nodes = self.fillable.get(handle)
-        if nodes is not None and node == "directory" and step[3:12] == BARE:  # by far the most are mountpoints
+        handle, path, node, _, _, _, _, _, _, _, existing, careful, _, _ = step
+        own = self.fillable.get(handle)
+        if own is not None and node == "directory" and step[3:12] == BARE:  # by far the most are mountpoints
+            nodes = own.nodes
             above, slash, name = path.rpartition("/")
             if (
                 nodes.get(above) == "directory"
@@ -387,6 +386,8 @@ class _Proof:
                 and name[:1] not in ("", ".")
                 and "\0" not in name
             ):
+                if nodes is NOTHING_IN_IT:
+                    nodes = own.nodes = NOTHING_IN_IT.copy()
                 nodes[path] = node
                 return
         filesystem = self._writable(step, handle)
@@ -397,7 +398,7 @@ class _Proof:
         if filesystem is None:
             if node not in ("directory", "file") or step[3:10] != PLAIN or not existing or not careful:
                 refuse(f"{handle} is the host's: nothing but empty mountpoints may be made there")
-            self.created.append((self.made[handle], path, origin))
+            self.created.append((self.made[handle], path))
         elif filesystem.inside == "own":
             if careful or existing:
                 refuse(f"{handle} is the plan's own: nothing is there before")
@@ -413,6 +414,8 @@ class _Proof:
         if nodes.get(above) != "directory":
             what = nodes.get(above, "not there")
             refuse(f"{filesystem.name}:/{above} is {what}, so nothing can be made in it")
+        if nodes is NOTHING_IN_IT:
+            nodes = filesystem.nodes = NOTHING_IN_IT.copy()
         nodes[path] = kind
 
     def _copy_contents(self, step: s.CopyContents) -> None:
@@ -440,12 +443,12 @@ class _Proof:
         self._kind_of(filesystem, step.path)
         if is_among(filesystem.removed, step.path):
             refuse("it is removed already")
-        filesystem.removed[step.path] = None
+        filesystem.removed = {**filesystem.removed, step.path: None}
         self.phase = FINISHED
 
     def _seal_filesystem(self, step: s.SealFilesystem) -> None:
         found: Any = self.made.get(step.filesystem)
-        alone = found.__class__ is Mount and found.alone and step.filesystem in self.held
+        alone = found.__class__ is Mount and found.alone and found.held
         filesystem = found.filesystem if alone else self._bench(step.filesystem)
         if filesystem.fstype not in OWN:
             whose = "the host's" if filesystem.inside == "host" else f"a {filesystem.fstype}"
@@ -475,7 +478,8 @@ class _Proof:
         name = _group_name(step.seed)
         check_absolute(step.path)
         group, receives = ("", name) if step.slave else (name, "")
-        self._new(step.seed, Seed(step.seed, group, receives, None, step.parked, host=True), held=not step.parked)
+        self._new(step.seed, Seed(step.seed, group, receives, None, step.parked, host=True))
+        self.held += not step.parked
 
     def _make_seed(self, step: s.MakeSeed) -> None:
         name = _group_name(step.seed)
@@ -499,7 +503,8 @@ class _Proof:
             refuse("it is neither shared nor a slave")
         seed = Seed(step.seed, name if step.shared else "", receives, filesystem, step.parked, host=False)
         seed.master = master
-        self._new(step.seed, seed, held=not step.parked)
+        self._new(step.seed, seed)
+        self.held += not step.parked
 
     def _join_group(self, step: s.JoinGroup) -> None:
         seed, mount = self._seed(step.seed), self._mount(step.mount)
@@ -527,15 +532,23 @@ class _Proof:
                 check_as_in_a_spec(values.id_line, line)
             if clash := values.overlap(lines):
                 refuse(clash)
-        self._new(step.id_map, IdMap(), held=True)
+        self._new(step.id_map, IdMap())
+        self.held += 1
 
     def _clone_mount(self, step: s.CloneMount) -> None:
-        handle, bench, path, careful, origin, _ = step
+        handle, bench, path, careful, _, _ = step
         filesystem = self._bench(bench)
-        _check_made(filesystem)
+        if filesystem.inside == "own":
+            kind = filesystem.nodes.get(path)
+            if kind != "directory" and kind != "file":
+                kind = self._kind_of(filesystem, path)
+        else:
+            _check_made(filesystem)
+            kind = self._kind_of(filesystem, path)
         if careful != (filesystem.inside != "own"):
             refuse("the walk is careful if, and only if, it is not known what is there")
-        self._new(handle, Mount(handle, filesystem, path, self._kind_of(filesystem, path), origin), held=True)
+        self._new(handle, Mount(handle, filesystem, path, kind))
+        self.held += 1
 
     def _clone_host(self, step: s.CloneHost) -> None:
         check_absolute(step.path)
@@ -548,9 +561,10 @@ class _Proof:
             )
         if slave and not step.recursive:
             refuse("a slave of the host's is in a group, or comes with all below it")
-        mount = Mount(step.mount, None, step.path, None, step.origin)
+        mount = Mount(step.mount, None, step.path, None)
         mount.recursive, mount.inherits = step.recursive, slave
-        self._new(step.mount, mount, held=True)
+        self._new(step.mount, mount)
+        self.held += 1
 
     def _set_attributes(self, step: s.SetAttributes) -> None:
         handle, bits, clear, recursive, unbindable, id_map, words, _, _ = step
@@ -566,7 +580,8 @@ class _Proof:
                 refuse(f"{handle} is unbindable already")
             mount.unbindable = True
         if id_map:
-            if self.made.get(id_map).__class__ is not IdMap or id_map not in self.held:
+            ids: Any = self.made.get(id_map)
+            if ids.__class__ is not IdMap or not ids.held:
                 self._unknown(id_map, IdMap)
             if mount.idmapped:
                 refuse(f"{handle} is id-mapped already")
@@ -634,10 +649,10 @@ class _Proof:
             parent = parent.parent
 
     def _release(self, step: s.Release) -> None:
-        found = self.made.get(step.handle)
-        if step.handle not in self.held:
-            if found is None:
-                self._unknown(step.handle, Mount)
+        found: Any = self.made.get(step.handle)
+        if found is None:
+            self._unknown(step.handle, Mount)
+        if found.__class__ is Filesystem or not found.held or (found.__class__ is Seed and found.parked):
             refuse(f"{step.handle} is not held by a descriptor")
         if found.__class__ is Mount and found.parent is None:
             if found.space < 0:
@@ -646,7 +661,8 @@ class _Proof:
                 refuse(f"{step.handle} is still to be entered")
             if found.place != "root":
                 refuse(f"{step.handle} still stands in the yard")
-        del self.held[step.handle]
+        found.held = False
+        self.held -= 1
 
     # --- the whole
 
@@ -654,8 +670,10 @@ class _Proof:
         """That all is finished, and is what the plan says of itself."""
         if self.phase != CLOSED or self.space + 1 < self.spaces:
             refuse(f"it ends {_WORDS[self.phase]}: not all of what it promises is built")
-        for handle in self.held:
-            refuse(f"{handle} is never released")
+        if self.held:
+            for handle, found in self.made.items():
+                if found.__class__ is not Filesystem and found.held and not getattr(found, "parked", False):
+                    refuse(f"{handle} is never released")
         self._check_created()
         check_promise(Outcome(self.plan, self.made, self.attached, [kept or () for kept in self.bases]))
         check_names(self.plan)
@@ -663,17 +681,19 @@ class _Proof:
 
     def _check_created(self) -> None:
         """What is made on the host is mounted on, or is on the way to that."""
-        used: dict[Handle, dict[str, str]] = {}
-        for mount, path, origin in self.created:
+        used: dict[Handle, set[str]] = {}
+        for mount, path in self.created:
             if mount.name not in used:
-                places = used[mount.name] = {}
-                for place, child in mount.places.items():
-                    places.setdefault(place, child.origin)
-                    for end, letter in enumerate(place):
-                        if letter == "/":
-                            places.setdefault(place[:end], child.origin)
-            if used[mount.name].get(path) is None:
-                refuse(f"it makes {path} in {mount.name}, the host's, and mounts nothing there ({origin})")
+                used[mount.name] = set(mount.places)
+                for place in mount.places:
+                    used[mount.name].update(place[:end] for end, letter in enumerate(place) if letter == "/")
+            if path not in used[mount.name]:
+                refuse(f"it makes {path} in {mount.name}, the host's, and mounts nothing there")
+
+
+def _is_removed(mount: Mount) -> bool:
+    filesystem = mount.filesystem
+    return filesystem is not None and bool(filesystem.removed) and is_among(filesystem.removed, mount.root, itself=True)
 
 
 def _check_made(filesystem: Filesystem) -> None:

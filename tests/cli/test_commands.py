@@ -570,7 +570,7 @@ def test_what_programs_read_has_no_colours(run: Command, saved: Path) -> None:
 
 def test_a_name_that_looks_like_markup_is_no_markup(run: Command, tmp_path: Path, foreseen: None) -> None:
     path = tmp_path / "m.json"
-    path.write_text(dump_plan(shop()._replace(name="[bold]x[/bold] :smile: [link=http://a]")))
+    path.write_text(dump_plan(shop()._replace(file="[bold]x[/bold] :smile: [link=http://a]")))
     assert "[bold]x[/bold] :smile: [link=http://a]" in ESCAPES.sub("", run("plan", path, "--color=always").out)
 
 
