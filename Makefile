@@ -6,14 +6,14 @@ PYTHON ?= python3
 TESTS ?= -n auto
 # Arguments for make test-kernels, as in: make test-kernels KERNELS="--kernel 6.1 --suite specs"
 KERNELS ?=
-# How many random states `make fuzz` tries, and sequences `make fuzz-model`.
+# How many random states `make fuzz` tries, sequences `make fuzz-model`, and plans `make fuzz-plans`.
 N ?= 100000
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kernels test-without check bench fuzz faults fuzz-model agree coverage clean
+.PHONY: help demo test test-kernels test-without check bench fuzz faults fuzz-model fuzz-plans agree coverage clean
 
 help:
 	@echo 'make demo      apply specs/hello.toml and show the tree'
@@ -26,6 +26,7 @@ help:
 	@echo 'make faults    kill and refuse at every call of builds, with every errno; takes an hour'
 	@echo 'make fuzz-model N=100000  compare the model of propagation with the kernel on random calls'
 	@echo 'make agree N=10000  build random valid specs and hold them against a second reader of specs'
+	@echo 'make fuzz-plans N=10000    change saved plans by chance, and try to carry them out'
 	@echo 'make coverage  run the tests and list the lines that none of them reached'
 	@echo 'make clean     remove .venv and all that was built or cached'
 
@@ -70,6 +71,10 @@ fuzz: $(VENV)/installed-dev
 fuzz-model: $(VENV)/installed-dev
 	$(BIN)/python -m tests.kernel.model_fuzz --sequences $(N) --jobs 4
 	$(BIN)/python -m tests.kernel.model_processes --sequences $$(( $(N) / 50 ))
+
+# Other changes every time; the seeds are printed, and what fails is told with the change. The suite tries a sample.
+fuzz-plans: $(VENV)/installed-dev
+	$(BIN)/python -m tests.kernel.plan_fuzz --plans $(N)
 
 # The suite tries a sample of this.
 agree: $(VENV)/installed-dev

@@ -335,7 +335,16 @@ class Execution:
         self._make_node(node)
 
     def remove_node(self, step: s.RemoveNode) -> None:
-        self.kernel.remove(self.descriptor(step.within), step.path)
+        within = self.descriptor(step.within)
+        above, _, name = step.path.rpartition("/")
+        if not above:
+            self.kernel.remove(within, name)
+            return
+        parent = self.kernel.open(within, above)  # no symlink in an image leads out of it
+        try:
+            self.kernel.remove(parent, name)
+        finally:
+            self.kernel.close(parent)
 
     def seal_filesystem(self, step: s.SealFilesystem) -> None:
         self.kernel.make_read_only(self.descriptor(step.filesystem))

@@ -245,7 +245,7 @@ def probe(*, rootless: Rootless = "auto") -> tuple[Finding, ...]:
 
 @without_collector
 def load_plan(path: str) -> Plan:
-    """The plan in a plan file. Raises PlanFileError."""
+    """The plan in a plan file, proven to be one that may be carried out. Raises PlanFileError or PlanRefused."""
     from mountplan.planner.planfile import load_plan as read
 
     return read(_read(path), path)

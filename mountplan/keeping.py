@@ -14,7 +14,15 @@ from mountplan.applier.report import TIMEOUT
 from mountplan.applier.uptime import uptime
 from mountplan.planner.compare import differences, machine_of, views_of
 from mountplan.planner.difference import Difference, Drift
-from mountplan.planner.errors import KeepRefused, MountplanError, NameTaken, NotKept, TableError
+from mountplan.planner.errors import (
+    KeepRefused,
+    MountplanError,
+    NameTaken,
+    NotKept,
+    PlanFileError,
+    PlanRefused,
+    TableError,
+)
 from mountplan.planner.planfile import digest_of, dump_plan, load_plan
 from mountplan.planner.predict import predict
 from mountplan.planner.table import MountTable
@@ -199,11 +207,12 @@ def look_up(name: str) -> Standing:
     try:
         with keeping.opened(name) as found:
             return _look(found)
-    except KeepRefused as error:
+    except (KeepRefused, PlanFileError, PlanRefused) as error:  # its plan may be of an earlier version's format
         state = keeping.find(name)
         if state is None:
             raise
-        return Standing(state, (), (), error.what, uptime() - state.since)
+        problem = error.what if isinstance(error, KeepRefused) else str(error).partition("\n")[0]
+        return Standing(state, (), (), problem, uptime() - state.since)
 
 
 def _look(found: Opened) -> Standing:

@@ -20,7 +20,7 @@ from typing import Any
 
 import mountplan
 from mountplan.planner.digest import sha256_hex
-from mountplan.planner.errors import PlanFileError
+from mountplan.planner.errors import PlanFileError, PlanRefused
 from mountplan.planner.host import Host, HostPath
 from mountplan.planner.plan import Plan
 from mountplan.planner.planfile import dump_plan, load_plan
@@ -161,7 +161,7 @@ def _kept(key: str, file: str) -> Plan | None:
                 made = load_plan(plan, file)
                 os.utime(fd)  # the ones not used for longest go first
                 return made
-    except (OSError, ValueError, TypeError, AttributeError, LookupError, PlanFileError):
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, PlanFileError, PlanRefused):
         return None
 
 

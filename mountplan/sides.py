@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mountplan import inputs
 from mountplan.inputs import label_of, looks_like_plan, read_input
-from mountplan.planner.errors import KeepRefused, NotKept, SubjectError, TableError
+from mountplan.planner.errors import KeepRefused, NotKept, PlanRefused, SubjectError, TableError
 from mountplan.planner.seedbase import without_base
 from mountplan.planner.view import View
 
@@ -180,12 +180,19 @@ def predicted(label: str, plan: Plan, host: MountTable) -> Side:
 
 
 def plan_of(named: Named) -> Plan:
-    """The plan that a file holds, or that the spec in it comes to."""
+    """The plan that a file holds, or that the spec in it comes to.
+
+    Raises SubjectError for one that is refused: the exit status of PlanRefused is that of a difference.
+    """
     from mountplan import api
     from mountplan.planner.planfile import load_plan
 
     data, label = named.contents(), _label(named)
-    return load_plan(data, label) if named.kind == "plan" else api.plan(api.load(label, data))
+    try:
+        return load_plan(data, label) if named.kind == "plan" else api.plan(api.load(label, data))
+    except PlanRefused as error:
+        what, _, remedy = error.reasons[0].removeprefix(f"{label}: ").partition("\n  remedy: ")
+        raise SubjectError(f"{label}: cannot be compared: {what}", remedy or "`mountplan check` tells more") from None
 
 
 def kept_side(value: str) -> Side:

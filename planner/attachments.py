@@ -25,11 +25,6 @@ from mountplan.planner.table import MountRow, MountTable
 TAKEN_LAYER = "give each overlay directories of its own, or end the other one first (umount, mountplan rm)"
 
 
-def only_reads(fstype: str, options: Pairs) -> bool:
-    """True if a filesystem with these options never writes to its device, so that this may be opened read-only."""
-    return ("ro", True) in options or of(fstype).read_only
-
-
 class Attachment(NamedTuple):
     """One way in which an image or a block device is in use: by a loop device over it, or by a mount of it.
 

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 
-from mountplan.planner.fstypes import of, where
+from mountplan.planner.fstypes import where
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.steps import NodeKind
 from mountplan.planner.topology import Inside, Node
 
 # Those that take any file.
 FILLABLE = where(takes_files=True)
-_INSIDE: dict[str, Inside] = {"empty": "own", "filled": "kernel", "unknown": "opaque"}
-
-
-def inside_of(fstype: str) -> Inside:
-    """What can be said about a new filesystem of this type."""
-    return _INSIDE[of(fstype).begins]
 
 
 class Contents:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mountplan.planner.attachments import only_reads
 from mountplan.planner.draft import Context, FilesystemDraft
+from mountplan.planner.fstypes import only_reads
 from mountplan.planner.host import BLOCK
 from mountplan.planner.topology import Filesystem
 

@@ -5,7 +5,7 @@
     |-- PlanFileError      a plan.json is damaged, altered or of another format          (exit status 2)
     |-- TableError         a mount table cannot be read                                  (exit status 2)
     |-- SubjectError       nobody can tell what is to be looked at                     (exit status 2)
-    |-- PlanRefused        the spec is well written, but cannot come out as written      (exit status 1)
+    |-- PlanRefused        a spec or a plan file is well written, but cannot come out as written (exit status 1)
     |-- NotAllowed         the kernel would say no to some of it; nothing was carried out (exit status 3)
     |-- InUse              others have what a plan needs for itself; nothing was touched (exit status 3)
     |-- StepRefused        the kernel said no to a step                                  (exit status 3)
@@ -110,7 +110,10 @@ class SubjectError(MountplanError):
 
 
 class PlanRefused(MountplanError):
-    """The spec contradicts itself or would come out differently; `reasons` are sentences that name the mounts."""
+    """The spec contradicts itself or would come out differently, or a plan file does what no plan may do.
+
+    `reasons` are sentences that name the mounts, or the file and the step.
+    """
 
     exit_status = 1
     code = "plan-refused"

@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 
     # What is in a new one: nothing, what the kernel puts there and nobody else can, or that is not known.
     Begins = Literal["empty", "filled", "unknown"]
+    # What that means for a plan: all that will be in it is in the spec, nothing can be made in it, or something may be in it.
+    Inside = Literal["own", "kernel", "opaque"]
     # What shares one superblock, however often it is mounted: the mounts of a machine, of a namespace of another kind,
     # of a set of options (a hierarchy of cgroup); "mount" if each is new, "unknown" if it follows from a device.
     Instances = Literal["mount", "machine", "net", "ipc", "user", "hierarchy", "unknown"]
+
+
+_INSIDE: dict[str, Inside] = {"empty": "own", "filled": "kernel", "unknown": "opaque"}
 
 
 class FilesystemType(NamedTuple):
@@ -50,6 +55,11 @@ class FilesystemType(NamedTuple):
     defaults: Mapping[str, str] = {}
     source: str = ""
     asked_for: bool = False
+
+    @property
+    def inside(self) -> Inside:
+        """What can be said about the inside of a new one, before it is mounted."""
+        return _INSIDE[self.begins]
 
     @property
     def is_shared(self) -> bool:
@@ -143,3 +153,8 @@ def of(name: str) -> FilesystemType:
 def where(**wanted: object) -> frozenset[str]:
     """The names of all types whose rows have these values: `where(takes_files=True)`."""
     return frozenset(one.name for one in ROWS if all(getattr(one, key) == value for key, value in wanted.items()))
+
+
+def only_reads(fstype: str, options: tuple[tuple[str, str | bool], ...]) -> bool:
+    """True if a filesystem with these options never writes to its device, so that this may be opened read-only."""
+    return ("ro", True) in options or of(fstype).read_only

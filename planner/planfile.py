@@ -1,10 +1,15 @@
 """Plan <-> versioned JSON with a digest, so that a plan can be read, kept, compared and carried out later.
 
-The text has one step, one edge, one mount a line: `diff` on two plans shows which steps differ. The digest covers all
-that follows it, in the form in which `dump_plan` writes it. It tells damage and careless edits, nothing more: whoever
-can change the file can write a new digest as well.
+Steps, edges, mounts, filesystems, groups and lines are kept in columns: for each kind of step, and for each of the
+others, a field has one list with the values of all of them. A list of one value means that all have it; a field that is
+absent is empty, zero or false for all, as its type has it. Texts are numbers of `strings`, where each stands once: they
+are handles and paths, which come again and again. `order` has a letter for each step, which its kind says. Each
+column and each string has a line of its own, so `diff` shows what differs between two plans, but of steps only which
+values: the steps themselves are shown by `mountplan plan FILE`. With an object a step, a plan was four times as long,
+and took three times as long to read.
 
-A field that is absent is empty, zero, false or null, as its type has it: most are, and the text is half as long.
+The digest covers all that follows it, in the form in which `dump_plan` writes it. It tells damage and careless edits,
+nothing more: whoever can change the file can write a new digest as well.
 
 Nothing here is written per step: the fields and their types come from the NamedTuples, so a new kind of step in
 `STEP_TYPES` is read, written and checked without a change to this module.
@@ -16,8 +21,8 @@ import json
 import sys
 from collections.abc import Callable
 from functools import cache
+from itertools import repeat
 from json.encoder import encode_basestring_ascii as _quote
-from operator import itemgetter
 from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, TypeAlias, Union, get_args, get_origin
 
@@ -25,12 +30,23 @@ import mountplan
 from mountplan.planner.collector import no_collector
 from mountplan.planner.digest import sha256_hex
 from mountplan.planner.errors import PlanFileError
-from mountplan.planner.plan import Expected, ExpectedNamespace, Plan
+from mountplan.planner.plan import (
+    Edge,
+    Expected,
+    ExpectedFilesystem,
+    ExpectedGroup,
+    ExpectedMount,
+    ExpectedNamespace,
+    Plan,
+    Requirement,
+    RunSettings,
+)
+from mountplan.planner.planproof import prove
+from mountplan.planner.planvalues import REMEDY
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.steps import STEP_TYPES, Step
 
-FORMAT = "mountplan-plan/1"
-REMEDY = "make it again with `mountplan plan SPEC -o FILE`"
+FORMAT = "mountplan-plan/2"
 
 Json: TypeAlias = Any
 # Kernel interfaces take 64 bits at most; a larger number would be cut silently on its way into a system call.
@@ -52,16 +68,27 @@ def digest_of(plan: Plan) -> str:
 
 
 def load_plan(text: bytes | str, file: str) -> Plan:
-    """The plan that `text` holds; `file` is what errors call it.
+    """The plan that `text` holds, proven to be one that may be carried out; `file` is what errors call it.
 
-    Formatting and the order of keys are free, contents are not. Raises PlanFileError for whatever is not a whole,
-    unaltered plan of this format.
+    Raises PlanFileError for whatever is not a whole, unaltered plan of this format, and PlanRefused, with the step, for
+    one that does what no plan may do or does not come to what it says (planner/planproof.py).
+    """
+    plan = parse_plan(text, file)
+    with no_collector():
+        prove(plan, file)
+    return plan
+
+
+def parse_plan(text: bytes | str, file: str) -> Plan:
+    """The plan that `text` holds, whatever it does: nothing but its form is judged.
+
+    Formatting and the order of keys are free, contents are not. Raises PlanFileError.
     """
     with no_collector():
         document = _parse(text, file)
         _check_format(document, file)
         try:
-            plan: Plan = _reader(Plan)({key: document[key] for key in document if key not in _HEAD})
+            plan = _read_plan({key: document[key] for key in document if key not in _HEAD})
         except _Bad as bad:
             _refuse(file, f"{bad.place}: {bad.what}" if bad.place else bad.what)
         if not _unaltered(text, document["digest"]) and document["digest"] != _digest(_body(plan).encode()):
@@ -74,17 +101,64 @@ def load_plan(text: bytes | str, file: str) -> Plan:
 
 def _body(plan: Plan) -> str:
     """What the digest covers: everything behind the line that holds it."""
-    return _laid_out(plan).removeprefix("{\n") + "\n"
+    strings: dict[str, int] = {}
+    by_kind: dict[type, list[Step]] = {}
+    for step in plan.steps:
+        by_kind.setdefault(type(step), []).append(step)
+    letters = {cls: chr(ord("a") + number) for number, cls in enumerate(by_kind)}
+    steps = {"order": _quote("".join([letters[type(step)] for step in plan.steps]))}
+    for cls, alike in by_kind.items():
+        steps[_KIND_OF[cls]] = _columns(cls, alike, strings, {"letter": _quote(letters[cls])})
+    namespaces = [
+        _object({"name": _quote(one.name), "mounts": _counted(ExpectedMount, one.mounts, strings)})
+        for one in plan.expected.namespaces
+    ]
+    parts = {
+        "name": _quote(plan.name),
+        "file": _quote(plan.file),
+        "requirements": _encode(plan.requirements),
+        "run": _encode(plan.run),
+        "steps": _object(steps),
+        "edges": _counted(Edge, plan.edges, strings),
+        "namespaces": "[" + ",\n".join(namespaces) + "]",
+        "filesystems": _counted(ExpectedFilesystem, plan.expected.filesystems, strings),
+        "groups": _counted(ExpectedGroup, plan.expected.groups, strings),
+        "lines": _counted(_Line, plan.lines, strings),
+    }
+    parts["strings"] = "[\n" + ",\n".join(map(_quote, strings)) + "\n]" if strings else "[]"
+    return _object(parts).removeprefix("{\n") + "\n"
 
 
-def _laid_out(value: Any) -> str:
-    """A list of records gets a line for each of them, whatever it is nested in."""
-    if value.__class__ in _SPREAD:
-        parts = (f'"{name}": {_laid_out(part)}' for name, part in zip(value._fields, value, strict=True))
-        return "{\n" + ",\n".join(parts) + "\n}"
-    if value.__class__ is tuple and value and isinstance(value[0], tuple):
-        return "[\n" + ",\n".join(map(_laid_out, value)) + "\n]"
-    return _encode(value)
+def _object(parts: dict[str, str]) -> str:
+    """A JSON object with a line for each key; the values are JSON already."""
+    return "{\n" + ",\n".join([f'"{name}": {part}' for name, part in parts.items()]) + "\n}"
+
+
+def _counted(cls: Any, records: tuple[Any, ...], strings: dict[str, int]) -> str:
+    return _columns(cls, records, strings, {"count": str(len(records))})
+
+
+def _columns(cls: Any, records: Any, strings: dict[str, int], first: dict[str, str]) -> str:
+    """Records of one class as an object of columns. `strings` gets the texts that it does not have yet."""
+    parts = dict(first)
+    for (name, hint), zero, column in zip(
+        _hints(cls).items(), _zeros(cls).values(), zip(*records, strict=True), strict=bool(records)
+    ):
+        if name == "kind" and cls in _KIND_OF:
+            continue
+        values = column[:1] if column.count(column[0]) == len(column) else column
+        if len(values) == 1 and values[0] == zero:
+            continue
+        if _is_text(hint):
+            encoded = [str(strings.setdefault(value, len(strings))) for value in values]
+        else:
+            encoded = [_encode(value) for value in values]
+        parts[name] = "[" + ",".join(encoded) + "]"
+    return _object(parts)
+
+
+def _is_text(hint: Any) -> bool:
+    return hint is str or get_origin(hint) is Literal
 
 
 def _encode(value: Any) -> str:
@@ -100,50 +174,21 @@ class _Encoders(dict[type, Callable[[Any], str]]):
         return encode
 
 
-class _Shape(NamedTuple):
-    """How records of one class with the same fields empty are written: those fields, true and the kind are constant."""
+class _Line(NamedTuple):
+    """One entry of Plan.lines."""
 
-    template: str
-    pick: Callable[[Any], tuple[Any, ...]]
-    only_text: bool
+    origin: str
+    line: int
 
 
 def _record_encoder(cls: Any) -> Callable[[Any], str]:
-    shapes: dict[tuple[bool, ...], _Shape] = {}
+    zeros = _zeros(cls)
 
     def encode(value: Any) -> str:
-        filled = tuple(map(bool, value))
-        shape = shapes.get(filled)
-        if shape is None:
-            shape = shapes[filled] = _shape(cls, filled)
-        if shape.only_text:
-            return shape.template % tuple(map(_quote, shape.pick(value)))
-        return shape.template % tuple([_ENCODE[part.__class__](part) for part in shape.pick(value)])
+        pairs = zip(zeros.items(), value, strict=True)
+        return "{" + ", ".join([f'"{name}": {_encode(part)}' for (name, zero), part in pairs if part != zero]) + "}"
 
     return encode
-
-
-def _shape(cls: Any, filled: tuple[bool, ...]) -> _Shape:
-    hints = _hints(cls)
-    written = [f'"kind": "{_KIND_OF[cls]}"'] if cls in _KIND_OF else []  # first, as people read it first
-    picked = []
-    for place, (name, zero) in enumerate(_zeros(cls).items()):
-        if name == "kind" and cls in _KIND_OF:
-            continue
-        if filled[place] and hints[name] is bool:
-            written.append(f'"{name}": true')
-        elif filled[place] or zero is _NEVER:
-            written.append(f'"{name}": %s')
-            picked.append(place)
-    kinds = [hints[cls._fields[place]] for place in picked]
-    only_text = all(kind is str or get_origin(kind) is Literal for kind in kinds)
-    return _Shape("{" + ", ".join(written) + "}", _picker(picked), only_text)
-
-
-def _picker(places: list[int]) -> Callable[[Any], tuple[Any, ...]]:
-    if len(places) > 1:
-        return itemgetter(*places)
-    return itemgetter(slice(places[0], places[0] + 1) if places else slice(0, 0))
 
 
 @cache
@@ -183,7 +228,6 @@ def _zero(hint: Any) -> Any:
     return hint() if hint in (str, int, bool) else _NEVER
 
 
-_SPREAD = (Plan, Expected, ExpectedNamespace)
 _NEVER = object()  # the zero of a field that is always written
 _KIND_OF: dict[type, str] = {cls: cls._field_defaults["kind"] for cls in STEP_TYPES}
 _ENCODE: _Encoders = _Encoders(
@@ -225,8 +269,6 @@ def _reader(annotation: Any) -> Reader:
         return _list_reader(_reader(parts[0])) if parts[-1] is Ellipsis else _fixed_reader(parts)
     if origin is Literal:
         return _literal_reader(get_args(annotation))
-    if annotation == Step:
-        return _read_step
     if origin in (Union, UnionType):
         return _union_reader(get_args(annotation))
     if hasattr(annotation, "_fields"):
@@ -272,11 +314,8 @@ def _list_reader(read_one: Reader) -> Reader:
         if value.__class__ is not list:
             raise _Bad(f"must be a list, not {_told(value)}")
         try:
-            if read_one is _read_step:  # the longest list by far: one call less for each of them
-                readers = _STEP_READERS
-                return tuple([readers[part["kind"]](part) for part in value])
             return tuple([read_one(part) for part in value])
-        except (_Bad, LookupError, TypeError):
+        except _Bad:
             pass
         for number, part in enumerate(value):  # once more, to tell which one it was
             try:
@@ -311,98 +350,182 @@ def _fixed_reader(parts: tuple[Any, ...]) -> Reader:
     return read
 
 
-class _Form(NamedTuple):
-    """How to make a record from an object with certain keys and types of values.
-
-    `arrange` puts the values, followed by the zeros of all fields, into the order of the fields; `judge` are the fields
-    where a right type is not enough, `convert` those whose value becomes another one.
-    """
-
-    arrange: Callable[[tuple[Any, ...]], tuple[Any, ...]]
-    judge: tuple[tuple[int, Reader], ...]
-    convert: tuple[tuple[int, Reader], ...]
-
-
 def _record_reader(cls: Any) -> Reader:
-    """An object is judged by its keys and the types of its values; what a combination needs is found out once."""
-    zeros = tuple(_zeros(cls).values())
-    forms: dict[tuple[Any, ...], _Form] = {}
-    make = tuple.__new__
+    hints, zeros = _hints(cls), _zeros(cls)
 
     def read(value: Json) -> Any:
         if value.__class__ is not dict:
             raise _Bad(f"must be an object, not {_told(value)}")
-        key = (*value, *map(type, value.values()))
-        form = forms.get(key)
-        if form is None:
-            form = forms[key] = _form(cls, value)
-        record = form.arrange((*value.values(), *zeros))
-        at = 0
-        try:
-            for at, reader in form.judge:
-                reader(record[at])
-            if form.convert:
-                parts = list(record)
-                for at, reader in form.convert:
-                    parts[at] = reader(parts[at])
-                return make(cls, parts)
-        except _Bad as bad:
-            raise bad.below(cls._fields[at]) from None
-        return make(cls, record)
+        for name in value:
+            if name not in hints:
+                raise _Bad("is not known to this version of mountplan", name)
+        parts = []
+        for name, zero in zeros.items():
+            if name in value:
+                parts.append(_at(name, _reader(hints[name]), value[name]))
+            elif zero is _NEVER:
+                raise _Bad("is missing", name)
+            else:
+                parts.append(zero)
+        return tuple.__new__(cls, parts)
 
     return read
 
 
-def _form(cls: Any, value: dict[str, Json]) -> _Form:
-    hints = _hints(cls)
-    given = list(value)
-    for name in given:
-        if name not in hints:
-            raise _Bad("is not known to this version of mountplan", name)
-    places: list[int] = []
-    judge: list[tuple[int, Reader]] = []
-    convert: list[tuple[int, Reader]] = []
-    for at, (name, zero) in enumerate(_zeros(cls).items()):
-        if name not in value:
-            if zero is _NEVER:
-                raise _Bad("is missing", name)
-            places.append(len(given) + at)
-            continue
-        places.append(given.index(name))
-        reader = _reader(hints[name])
-        try:
-            reader(value[name])
-        except _Bad as bad:
-            raise bad.below(name) from None
-        if name == "kind" and cls in _KIND_OF:
-            continue  # the reader was chosen by it
-        if hints[name] is int or get_origin(hints[name]) is Literal:
-            judge.append((at, reader))
-        elif hints[name] not in (str, bool):
-            convert.append((at, reader))
-    return _Form(_picker(places), tuple(judge), tuple(convert))
+def _read_plan(document: dict[str, Json]) -> Plan:
+    left = dict(document)
+
+    def take(name: str, hint: Any) -> Any:
+        if name not in left:
+            raise _Bad("is missing", name)
+        return _at(name, _reader(hint), left.pop(name))
+
+    strings: tuple[str, ...] = take("strings", tuple[str, ...])
+
+    def counted(cls: Any) -> Reader:
+        return lambda value: _read_counted(cls, value, strings)
+
+    def take_records(name: str, cls: Any) -> tuple[Any, ...]:
+        return _at(name, counted(cls), left.pop(name, None))  # type: ignore[no-any-return]
+
+    plan = Plan(
+        name=take("name", str),
+        file=take("file", str),
+        requirements=take("requirements", tuple[Requirement, ...]),
+        edges=take_records("edges", Edge),
+        steps=_at("steps", lambda value: _read_steps(value, strings), left.pop("steps", None)),
+        expected=Expected(
+            _at("namespaces", _namespaces_reader(counted(ExpectedMount)), left.pop("namespaces", None)),
+            take_records("filesystems", ExpectedFilesystem),
+            take_records("groups", ExpectedGroup),
+        ),
+        run=take("run", RunSettings),
+        lines=tuple(map(tuple, take_records("lines", _Line))),
+    )
+    for name in left:
+        raise _Bad("is not known to this version of mountplan", name)
+    return plan
 
 
-def _read_step(value: Json) -> Any:
+def _at(name: str, read: Reader, value: Json) -> Any:
+    try:
+        return read(value)
+    except _Bad as bad:
+        raise bad.below(name) from None
+
+
+def _read_steps(value: Json, strings: tuple[str, ...]) -> tuple[Step, ...]:
     if value.__class__ is not dict:
         raise _Bad(f"must be an object, not {_told(value)}")
-    try:
-        reader = _STEP_READERS[value["kind"]]
-    except KeyError:
-        raise _Bad("is missing, or not a kind of step that this version of mountplan knows", "kind") from None
-    except TypeError:
-        raise _Bad("must be a string", "kind") from None
-    return reader(value)
+    order = value.get("order")
+    if order.__class__ is not str:
+        raise _Bad(f"must be a string, not {_told(order)}", "order")
+    following: dict[str, Callable[[], Step]] = {}
+    for kind, columns in value.items():
+        if kind == "order":
+            continue
+        if kind not in _KINDS:
+            raise _Bad("is not a kind of step that this version of mountplan knows", kind)
+        if columns.__class__ is not dict:
+            raise _Bad(f"must be an object, not {_told(columns)}", kind)
+        letter = columns.get("letter")
+        if letter.__class__ is not str or len(letter) != 1 or letter in following:
+            raise _Bad("must be a letter of its own", f"{kind}.letter")
+        fields = {name: columns[name] for name in columns if name != "letter"}
+        try:
+            steps = _read_columns(_KINDS[kind], fields, order.count(letter), strings)
+        except _Bad as bad:
+            raise bad.below(kind) from None
+        following[letter] = iter(steps).__next__
+    for letter in set(order) - following.keys():
+        raise _Bad(f"has steps of kind {_quote(letter)}, and there are none", "order")
+    return tuple([following[letter]() for letter in order])
 
 
-class _StepReaders(dict[str, Reader]):
-    def __missing__(self, kind: str) -> Reader:
-        reader = self[kind] = _reader(_KINDS[kind])
-        return reader
+def _namespaces_reader(read_mounts: Reader) -> Reader:
+    def read_one(value: Json) -> ExpectedNamespace:
+        if value.__class__ is not dict or set(value) != {"name", "mounts"}:
+            raise _Bad(f"must be an object with name and mounts, not {_told(value)}")
+        return ExpectedNamespace(_at("name", _reader(str), value["name"]), _at("mounts", read_mounts, value["mounts"]))
+
+    return _list_reader(read_one)
 
 
-_KINDS = {kind: cls for cls, kind in _KIND_OF.items()}
-_STEP_READERS = _StepReaders()
+def _read_counted(cls: Any, value: Json, strings: tuple[str, ...]) -> tuple[Any, ...]:
+    if value.__class__ is not dict:
+        raise _Bad(f"must be an object, not {_told(value)}")
+    count = value.get("count")
+    if count.__class__ is not int or not 0 <= count <= _MOST_RECORDS:
+        raise _Bad("must be how many there are", "count")
+    return _read_columns(cls, {name: value[name] for name in value if name != "count"}, count, strings)
+
+
+def _read_columns(cls: Any, value: Json, count: int, strings: tuple[str, ...]) -> tuple[Any, ...]:
+    """`count` records of one class, each column judged as a whole."""
+    if value.__class__ is not dict:
+        raise _Bad(f"must be an object, not {_told(value)}")
+    hints, columns, longest = _hints(cls), [], 1
+    for name in value:
+        if name not in hints or (name == "kind" and cls in _KIND_OF):
+            raise _Bad("is not known to this version of mountplan", name)
+    if value and not count:
+        raise _Bad("says something of none")
+    for name, zero in _zeros(cls).items():
+        if name not in value:
+            if zero is _NEVER and count:
+                raise _Bad("is missing", name)
+            columns.append(repeat(zero, count))
+            continue
+        column = value[name]
+        if column.__class__ is not list or len(column) not in (1, count):
+            raise _Bad(f"must be a list of 1 or {count}, not {_told(column)}", name)
+        longest = max(longest, len(column))
+        try:
+            read = _read_column(hints[name], column, strings)
+        except _Bad as bad:
+            raise bad.below(name) from None
+        columns.append(repeat(read[0], count) if len(column) == 1 else read)
+    if count > longest and count > _MOST_ALIKE:
+        raise _Bad(f"{count} of the same cannot be meant")
+    return tuple(map(tuple.__new__, repeat(cls), zip(*columns, strict=True)))
+
+
+def _read_column(hint: Any, column: list[Json], strings: tuple[str, ...]) -> Any:
+    kinds = set(map(type, column))
+    if _is_text(hint):
+        if kinds != {int} or min(column) < 0 or max(column) >= len(strings):
+            number = next(
+                at for at, one in enumerate(column) if one.__class__ is not int or not 0 <= one < len(strings)
+            )
+            raise _Bad(f"must be the number of a string, not {_shown(column[number])}", f"[{number}]")
+        texts = [strings[number] for number in column]
+        if hint is not str and not set(texts) <= set(get_args(hint)):
+            _judge_each(_reader(hint), texts)
+        return texts
+    if hint is bool and kinds == {bool}:
+        return column
+    if hint is int and kinds == {int} and _LEAST <= min(column) and max(column) <= _MOST:
+        return column
+    return _judge_each(_reader(hint), column)
+
+
+def _judge_each(reader: Reader, column: list[Json]) -> list[Any]:
+    found = []
+    for number, one in enumerate(column):
+        try:
+            found.append(reader(one))
+        except _Bad as bad:
+            raise bad.below(f"[{number}]") from None
+    return found
+
+
+def _shown(value: Json) -> str:
+    return str(value) if value.__class__ is int and abs(value) < 1 << 63 else _told(value)
+
+
+_KINDS: dict[str, Any] = {kind: cls for cls, kind in _KIND_OF.items()}
+# What a few bytes can ask for without saying more: a file may not take memory that is out of proportion to its length.
+_MOST_RECORDS, _MOST_ALIKE = 1 << 26, 1000
 _HEAD = ("format", "mountplan", "digest")
 _WORD: dict[Any, str] = {str: "a string", int: "a number", bool: "true or false", NoneType: "null", tuple: "a list"}
 

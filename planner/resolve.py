@@ -9,7 +9,7 @@ import posixpath
 
 from mountplan.planner import instances
 from mountplan.planner.attributes import change, contradiction
-from mountplan.planner.contents import FILLABLE, inside_of
+from mountplan.planner.contents import FILLABLE
 from mountplan.planner.devices import check_devices
 from mountplan.planner.draft import Context, Draft, FilesystemDraft, Space
 from mountplan.planner.errors import SpecError
@@ -254,7 +254,7 @@ def _settle_filesystem(draft: Draft, fstype: str, context: Context) -> None:
             )
         return
     _check_shared(draft, options, context)
-    inside = inside_of(fstype)
+    inside = of(fstype).inside
     image = _find_image(draft, spec.image, context) if spec.image is not None else ""
     contents = _find_contents(draft, spec.contents, context) if spec.contents is not None else ""
     fixed = Filesystem(

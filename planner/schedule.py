@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mountplan.planner.attachments import only_reads
 from mountplan.planner.attributes import IDMAP, RDONLY
+from mountplan.planner.fstypes import only_reads
 from mountplan.planner.graph import Graph, group_of, seed_of
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import (

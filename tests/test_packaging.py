@@ -18,7 +18,19 @@ from tests.hosts import CHECKOUT
 
 HALVES = ("planner", "applier")
 # All that `mountplan apply plan.json` needs. Each of these modules may load none of the heavy ones.
-LIGHT = ("attributes", "compare", "errors", "mountinfo", "paths", "plan", "planfile", "predict", "steps", "table")
+LIGHT = (
+    "attributes",
+    "compare",
+    "errors",
+    "mountinfo",
+    "paths",
+    "plan",
+    "planfile",
+    "planproof",
+    "predict",
+    "steps",
+    "table",
+)
 HEAVY = {"dataclasses", "networkx", "pydantic", "rich", "shtab", "tomli", "tomli_w"}
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from mountplan import api, plancache
+from mountplan.planner.digest import sha256_hex
 from mountplan.planner.errors import SpecError
+from mountplan.planner.planfile import dump_plan, parse_plan
 from tests.hosts import InHost, machine_has, mount, umount
 from tests.trees import ROOT
 
@@ -149,6 +151,18 @@ def test_what_is_damaged_or_may_be_somebody_elses_is_not_used(home: Path, spoil:
     (entry,) = entries(home)
     spoil(entry)
     assert is_planned(home)
+
+
+def test_a_kept_plan_is_proven_like_any_other(home: Path) -> None:
+    """With right digests: one that does what no plan may do is not carried out because it lies in the cache."""
+    is_planned(home)
+    (entry,) = entries(home)
+    questions, _, text = entry.read_bytes().partition(b"\n")[2].partition(b"\n")
+    plan = parse_plan(text, "x.toml")
+    altered = dump_plan(plan._replace(steps=plan.steps[1:])).encode()
+    rest = questions + b"\n" + altered
+    entry.write_bytes(plancache.FORMAT + b" " + sha256_hex(rest).encode() + b"\n" + rest)
+    assert [True, False] == [is_planned(home), is_planned(home)]
 
 
 @pytest.mark.parametrize("place", ["/proc/none", "/dev/null", "", "relative"])

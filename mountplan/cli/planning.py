@@ -15,7 +15,6 @@ from mountplan.planner.errors import (
     MountplanError,
     NamespaceRefused,
     NotAllowed,
-    PlanFileError,
     SpecError,
     SpecRef,
     StepRefused,
@@ -78,11 +77,9 @@ def _mistakes(name: str, rootless: Rootless, output: Output) -> tuple[tuple[Mist
     except (NamespaceRefused, StepRefused) as error:
         _tell_untried(error, output)
         return (), 0
-    except PlanFileError as error:
+    except MountplanError as error:
         what, _, remedy = str(error).removeprefix(f"{name}: ").partition("\n  remedy: ")
         return (Mistake(SpecRef(name, ""), what, remedy),), error.exit_status
-    except MountplanError as error:
-        return (Mistake(SpecRef(name, ""), str(error), ""),), error.exit_status
 
 
 def _tell_untried(error: MountplanError, output: Output) -> None:

@@ -370,11 +370,11 @@ def test_a_file_that_cannot_be_written_is_told(run: Command, spec: Path, tmp_pat
 
 
 def test_why_explains_a_step(run: Command, saved: Path) -> None:
-    ended = run("plan", saved, "--why", "33")
+    ended = run("plan", saved, "--why", "39")
     assert (0, "") == (ended.status, ended.err)
-    assert ended.out.startswith("Step 33 of 49: attach /srv/peer -> /:/srv/peer\n  written at shop.toml:25: mount[3]\n")
-    (answer,) = run("plan", saved, "--json", "--why", "33").json()["steps"]
-    assert 33 == answer["number"]
+    assert ended.out.startswith("Step 39 of 56: attach /srv/peer -> /:/srv/peer\n  written at shop.toml:25: mount[3]\n")
+    (answer,) = run("plan", saved, "--json", "--why", "39").json()["steps"]
+    assert 39 == answer["number"]
 
 
 def test_why_of_what_is_not_there_is_wrong_usage(run: Command, saved: Path) -> None:
@@ -410,7 +410,7 @@ def test_apply_shows_what_stood_there_with_the_names_of_the_spec(
     ended = run("apply", "--forget", saved)
     assert (0, "") == (ended.status, ended.err)
     assert [shop()] == applying
-    assert ended.out.startswith('Built "shop": 2 mounts, 49 steps, 0.25 s\n')
+    assert ended.out.startswith('Built "shop": 2 mounts, 56 steps, 0.25 s\n')
     assert re.search(r"^└─/srv/data +tmpfs +tmpfs +rw,relatime +shared:data$", ended.out, re.M)
     assert "Verified: it was read back from the kernel and compared" in ended.out
     assert f"mountplan run {saved} -- COMMAND" in ended.out
@@ -427,7 +427,7 @@ def test_apply_as_json(run: Command, saved: Path, applying: list[Plan]) -> None:
         "name": "shop",
         "file": "shop.toml",
         "verified": True,
-        "steps": 49,
+        "steps": 56,
         "seconds": 0.25,
     }.items() <= document.items()
     ((_, data),) = [namespace["mounts"] for namespace in document["namespaces"]]
@@ -570,7 +570,7 @@ def test_what_programs_read_has_no_colours(run: Command, saved: Path) -> None:
 
 def test_a_name_that_looks_like_markup_is_no_markup(run: Command, tmp_path: Path, foreseen: None) -> None:
     path = tmp_path / "m.json"
-    path.write_text(dump_plan(shop()._replace(name="[bold]x[/bold] :smile: [link=http://a]")))
+    path.write_text(dump_plan(shop()._replace(file="[bold]x[/bold] :smile: [link=http://a]")))
     assert "[bold]x[/bold] :smile: [link=http://a]" in ESCAPES.sub("", run("plan", path, "--color=always").out)
 
 

@@ -89,19 +89,25 @@ def shop() -> Plan:
     """A new root with a host bind, a peer group of two, slaves of it, an external master, an overlay and a stack."""
     steps: tuple[Step, ...] = (
         UnshareNamespace("", ""),
-        MakeYard(""),
         TakeHostGroup("seed:feed", "/srv/feed", True, True, "peer_group.feed"),
         MakePrivate(""),
+        MakeYard(""),
         CloneHostWorkbench("host:0:43", "/srv/feed", "mount[5]"),
         MakeFilesystem("fs:data", "", "tmpfs", "tmpfs", (), "mount[2]"),
         node("fs:data", "incoming", "mount[2].file[0]"),
         node("fs:data", "incoming/README", "mount[2].file[0]", "file", "hello\n"),
+        node("fs:data", "deep", "mount[6]"),
         MakeSeed("seed:data", "fs:data", "", "", True, True, "peer_group.data"),
         MakeSeed("seed:copies", "fs:data", "", "seed:data", True, True, "peer_group.copies"),
         MakeSeed("seed:slaves of feed", "host:0:43", "", "seed:feed", False, True, "mount[5]"),
         MakeFilesystem("fs:/", "/", "tmpfs", "tmpfs", (("size", "16m"), ("mode", "0755")), "mount[0]"),
         node("/", "usr", "mount[1]"),
         node("/", "srv", "mount[2]"),
+        node("/", "srv/data", "mount[2]"),
+        node("/", "srv/peer", "mount[3]"),
+        node("/", "srv/replica", "mount[4]"),
+        node("/", "feed", "mount[5]"),
+        node("/", "opt", "mount[8]"),
         Attach("/", YARD, "root", False, False, "mount[0]"),
         CloneHost("/usr", "/usr", True, "private", "mount[1]"),
         SetAttributes("/usr", RDONLY | NOSUID, 0, True, False, "", "ro,nosuid", "mount[1]"),
@@ -140,6 +146,7 @@ def shop() -> Plan:
         Release("/opt", "mount[8]"),
         EnterRoot("/", "/", False, "mount[0]"),
         Release("/", "mount[0]"),
+        CloseNamespace("", ""),
     )  # fmt: skip
     return Plan(
         name="shop",
@@ -225,16 +232,17 @@ def wide(count: int) -> Plan:
         UnshareNamespace("", ""),
         MakePrivate(""),
         MakeYard(""),
-        MakeFilesystem("fs:/", "/", "tmpfs", "tmpfs", (), "mount[0]"),
-        Attach("/", YARD, "root", False, False, "mount[0]"),
         MakeFilesystem("fs:data", "", "tmpfs", "tmpfs", (), "mount[1]"),
+        MakeFilesystem("fs:/", "/", "tmpfs", "tmpfs", (), "mount[0]"),
+        node("/", "m", "mount[1]"),
+        *(node("/", f"m/{number:05d}", f"mount[{number}]") for number in range(1, count + 1)),
+        Attach("/", YARD, "root", False, False, "mount[0]"),
     ]
     mounts = [mount("/", "", "", fs="fs:/", origin="mount[0]")]
     edges = []
     for number in range(1, count + 1):
         name, origin = f"/m/{number:05d}", f"mount[{number}]"
         steps += [
-            node("/", name[1:], origin),
             CloneMount(name, "fs:data", "", False, origin),
             attributes(name, RDONLY, "ro", origin),
             Attach(name, "/", name[1:], False, False, origin),

@@ -130,9 +130,9 @@ def test_the_same_plan_gives_the_same_text() -> None:
 
 def test_steps_that_repeat_in_no_rounds_are_cut_all_the_same() -> None:
     """Mounts that take turns without a period are not folded, but ten thousand lines are not printed either."""
-    steps = [step for step in shop().steps[11:] if step.kind in ("attach", "join_group", "clone_mount")]
+    steps = [step for step in shop().steps[12:] if step.kind in ("attach", "join_group", "clone_mount")]
     noise = random.Random(4).choices(steps, k=2000)
-    text = plan_text(shop()._replace(steps=(*shop().steps[:15], *noise)))
+    text = plan_text(shop()._replace(steps=(*shop().steps[:21], *noise)))
     assert "more step" in text
     assert len(text.splitlines()) < 260
 
@@ -239,21 +239,21 @@ def test_every_kind_of_step_has_a_reason() -> None:
 
 
 def test_why_tells_the_whole_chain_of_a_step() -> None:
-    golden("shop-why-30.txt", why_text(shop(), "30"))
+    golden("shop-why-36.txt", why_text(shop(), "36"))
 
 
 @pytest.mark.parametrize("wanted", ["/srv/peer", "mount[3]", "/srv//peer/"])
 def test_why_takes_a_mountpoint_and_a_key_path(wanted: str) -> None:
     text = why_text(shop(), wanted)
-    assert ["32", "33", "34"] == re.findall(r"^Step (\d+) of 49", text, re.M)
+    assert ["38", "39", "40"] == re.findall(r"^Step (\d+) of 56", text, re.M)[-3:]
     assert "written at shop.toml:25: mount[3]" in text
 
 
 def test_why_takes_an_id_and_means_mount_filesystem_and_seed() -> None:
     text = why_text(shop(), "data")
-    assert "Step 6 of 49: new tmpfs fs:data" in text
-    assert "Step 9 of 49: make seed:data" in text
-    assert "Step 21 of 49: attach data" in text
+    assert "Step 6 of 56: new tmpfs fs:data" in text
+    assert "Step 10 of 56: make seed:data" in text
+    assert "Step 27 of 56: attach data" in text
 
 
 def test_why_tells_which_deeper_mount_goes_first() -> None:
@@ -265,9 +265,9 @@ def test_why_tells_which_deeper_mount_goes_first() -> None:
     assert "covers /m/00001, attached in" in plan_text(plan)
 
 
-@pytest.mark.parametrize("wanted", ["0", "50", "9" * 30, "/srv/pear", "nothing like it", ""])
+@pytest.mark.parametrize("wanted", ["0", "57", "9" * 30, "/srv/pear", "nothing like it", ""])
 def test_why_of_an_unknown_step_helps_on(wanted: str) -> None:
-    with pytest.raises(LookupError, match=r"steps 1 to 49|did you mean '/srv/peer'|name a step number"):
+    with pytest.raises(LookupError, match=r"steps 1 to 56|did you mean '/srv/peer'|name a step number"):
         why_text(shop(), wanted)
 
 
@@ -279,10 +279,10 @@ def test_why_of_a_step_that_all_else_waits_for_stays_short() -> None:
 
 
 def test_why_as_data_is_json() -> None:
-    (answer,) = json.loads(json.dumps(why_data(shop(), "33")))
-    assert 33 == answer["number"]
+    (answer,) = json.loads(json.dumps(why_data(shop(), "39")))
+    assert 39 == answer["number"]
     assert {"file": "shop.toml", "key": "mount[3]", "line": 25} == answer["origin"]
-    assert {"depth": 0, "number": 15, "step": "attach / -> @yard:/root"}.items() <= answer["after"][2].items()
+    assert {"depth": 0, "number": 21, "step": "attach / -> @yard:/root"}.items() <= answer["after"][2].items()
 
 
 # ---- tables ---------------------------------------------------------------------------------------------------------

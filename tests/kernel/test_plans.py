@@ -1,0 +1,173 @@
+"""Saved plans that do something else than a plan may do, as somebody might write one: none of it happens."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mountplan import api
+from mountplan.planner import steps as s
+from mountplan.planner.errors import PlanRefused
+from mountplan.planner.plan import Plan
+from mountplan.planner.planfile import dump_plan
+from tests.hosts import CHECKOUT, InHost, mount
+from tests.kernel.model_fuzz import in_children
+from tests.kernel.plan_fuzz import search
+from tests.mountflags import MS_REC, MS_SHARED
+from tests.trees import ROOT, plan_of
+
+pytestmark = pytest.mark.needs_kernel("root", "set-group")
+
+SPEC = f'name = "altered"\n{ROOT}[[mount]]\nid = "e"\ntarget = "/e"\nbind = "/srv"\n'
+EVIL = s.MakeNode("e", "evil", "file", 0o4755, -1, -1, "x", "", "", (0, 0), False, False, "mount[1]")
+
+
+def without(plan: Plan, *kinds: type) -> list[s.Step]:
+    return [step for step in plan.steps if not isinstance(step, kinds)]
+
+
+def after(plan: Plan, kind: type, *more: s.Step) -> list[s.Step]:
+    at = 1 + next(number for number, one in enumerate(plan.steps) if isinstance(one, kind))
+    return [*plan.steps[:at], *more, *plan.steps[at:]]
+
+
+def in_workbench(plan: Plan, step: s.Step) -> list[s.Step]:
+    return after(plan, s.CloneHost, s.CloneHostWorkbench("h", "/srv", "mount[1]"), step)
+
+
+ALTERED: dict[str, tuple[Callable[[Plan], list[s.Step]], str]] = {
+    "no unshare": (lambda plan: without(plan, s.UnshareNamespace), "a plan begins with unshare_namespace"),
+    "private before unshare": (
+        lambda plan: [s.MakePrivate(""), *without(plan, s.MakePrivate)],
+        "a plan begins with unshare_namespace",
+    ),
+    "never private": (lambda plan: without(plan, s.MakePrivate), "it must come after make_private"),
+    "a file on the host": (lambda plan: after(plan, s.CloneHost, EVIL), "e is the host's"),
+    "a file anywhere": (lambda plan: after(plan, s.CloneHost, EVIL._replace(path="/srv/victim/evil")), "is absolute"),
+    "a file above": (
+        lambda plan: after(plan, s.MakeFilesystem, EVIL._replace(within="root", path="../srv/evil")),
+        "'../srv/evil' is no plain relative path",
+    ),
+    "a directory for no mount": (
+        lambda plan: after(
+            plan, s.CloneHost, EVIL._replace(node="directory", mode=-1, content="", existing=True, careful=True)
+        ),
+        "mounts nothing there",
+    ),
+    "a file in an attached mount": (
+        lambda plan: [*plan.steps[:-4], EVIL._replace(within="root", path="e/evil"), *plan.steps[-4:]],
+        "root is attached by now",
+    ),
+    "removal on the host": (
+        lambda plan: after(plan, s.CloneHost, s.RemoveNode("e", "victim", "mount[1]")),
+        "e is a mount, not a filesystem",
+    ),
+    "removal in a workbench": (
+        lambda plan: in_workbench(plan, s.RemoveNode("h", "victim", "mount[1]")),
+        "h is the host's",
+    ),
+    "the host's filesystem read-only": (
+        lambda plan: in_workbench(plan, s.SealFilesystem("h", "mount[1]")),
+        "h is the host's",
+    ),
+    "a file through a symlink": (
+        lambda plan: after(
+            plan,
+            s.MakeFilesystem,
+            EVIL._replace(within="root", path="out", node="symlink", content="", mode=-1, link="/srv/victim"),
+            EVIL._replace(within="root", path="out/evil"),
+        ),
+        "out is symlink",
+    ),
+    "onto a mount that passes it on": (
+        lambda plan: [
+            *plan.steps[:1],
+            s.CloneHost("e", "/srv", False, "private", "mount[1]"),
+            *without(plan, s.CloneHost)[1:],
+        ],
+        "it must come after make_private",
+    ),
+}  # fmt: skip
+
+
+# What reads a plan file, and what it takes besides.
+COMMANDS = (
+    ("apply", "--forget"),
+    ("check",),
+    ("plan",),
+    ("apply",),
+    ("run", "--", "/bin/true"),
+    ("explain",),
+    ("diff", "pid:1"),
+)
+
+
+def mountplan(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mountplan", *words], cwd=CHECKOUT, capture_output=True, text=True, check=False
+    )
+
+
+def machine() -> tuple[list[str], list[str], list[int]]:
+    """What a plan must leave alone: the host's mounts and what is below /srv. (Superblocks are the whole machine's.)"""
+    files = sorted(str(path) for path in Path("/srv").rglob("*"))
+    mounts = [line.partition(" - ")[0] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return mounts, files, [os.lstat(path).st_mode for path in files]
+
+
+def on_a_host(function: Callable[[Plan], object]) -> object:
+    mount("none", "/", flags=MS_REC | MS_SHARED)
+    mount("none", "/srv", "tmpfs")
+    Path("/srv/victim").mkdir()
+    Path("/srv/victim/f").write_text("keep")
+    return function(plan_of(SPEC))
+
+
+@pytest.mark.parametrize("name", ALTERED)
+def test_a_plan_that_reaches_out_of_its_namespace_is_refused_before_anything_is_touched(
+    name: str, in_host: InHost, tmp_path: Path
+) -> None:
+    """With a right digest: whoever can write the file can write that as well. Every command that reads one says so."""
+    alter, reason = ALTERED[name]
+    saved = tmp_path / "altered.json"
+
+    def script(plan: Plan) -> None:
+        saved.write_text(dump_plan(plan._replace(steps=tuple(alter(plan)))))
+        before = machine()
+        for words in COMMANDS if name == "a file on the host" else COMMANDS[:1]:
+            done = mountplan(words[0], str(saved), *words[1:])
+            assert (2 if words[0] == "diff" else 1) == done.returncode, (words, done)  # 1 would be a difference
+            assert reason in done.stderr, (words, done)
+            assert "remedy: make it again" in done.stderr
+        with pytest.raises(PlanRefused, match="remedy"):
+            api.load_plan(str(saved))
+        assert before == machine()
+
+    in_host(lambda: on_a_host(script), identity="root", reach=[tmp_path])
+
+
+def test_the_same_plan_unaltered_is_carried_out(in_host: InHost, tmp_path: Path) -> None:
+    saved = tmp_path / "good.json"
+
+    def script(plan: Plan) -> tuple[int, int, bool]:
+        saved.write_text(dump_plan(plan))
+        before = machine()
+        codes = mountplan("check", str(saved)).returncode, mountplan("apply", "--forget", str(saved)).returncode
+        return *codes, before == machine()
+
+    assert (0, 0, True) == in_host(lambda: on_a_host(script), identity="root", reach=[tmp_path])
+
+
+@pytest.mark.needs_kernel("idmap-tmpfs", "device-nodes")
+def test_plans_changed_by_chance_do_no_harm_and_are_what_the_model_says() -> None:
+    """`make fuzz-plans` tries any number. Some must be accepted, or this would say nothing about what is built."""
+    ((counts, failures),) = in_children([lambda: search(range(300))])
+    assert [] == failures
+    assert 150 < counts["refused"]
+    assert 20 < counts["accepted, built"]
+    assert 5 < counts["malformed"]
