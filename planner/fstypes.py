@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     # What is in a new one: nothing, what the kernel puts there and nobody else can, or that is not known.
     Begins = Literal["empty", "filled", "unknown"]
-    # What that means for a plan: all that will be in it is in the spec, nothing can be made in it, or something may be in it.
+    # What that means for a plan: all that will be in it is in the spec, nothing can be made there, or it is not known.
     Inside = Literal["own", "kernel", "opaque"]
     # What shares one superblock, however often it is mounted: the mounts of a machine, of a namespace of another kind,
     # of a set of options (a hierarchy of cgroup); "mount" if each is new, "unknown" if it follows from a device.
