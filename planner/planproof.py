@@ -449,7 +449,7 @@ class _Proof:
         found: Any = self.made.get(step.filesystem)
         alone = found.__class__ is Mount and found.alone and found.held
         filesystem = found.filesystem if alone else self._bench(step.filesystem)
-        if filesystem.inside != "own":
+        if of(filesystem.fstype).begins != "empty":
             whose = "the host's" if filesystem.inside == "host" else f"a {filesystem.fstype}"
             refuse(f"{step.filesystem} is {whose}: others than the plan may see it")
         if filesystem.sealed:
