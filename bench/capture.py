@@ -28,15 +28,16 @@ from floor import compile_floor, run_floor
 from run import CAPTURE_HEADING, Times, _cell, _held, _median, in_child, plan_tape, take_priority
 
 from mountplan import api
-from mountplan.applier.execute import execute
-from mountplan.applier.kernel import LinuxKernel
-from mountplan.applier.namespaces import build
-from mountplan.applier.report import Reporter
-from mountplan.applier.subjects import Subject, of_built
+from mountplan.applier.build.build import build
+from mountplan.applier.build.build_subjects import of_built
+from mountplan.applier.build.execute import execute
+from mountplan.applier.observe.subjects import Subject
+from mountplan.applier.sys.kernel import LinuxKernel
+from mountplan.applier.sys.report import Reporter
 from mountplan.capturing import capture_subjects
-from mountplan.planner.compare import differences, machine_of
-from mountplan.planner.plan import Plan
-from mountplan.sides import predicted, view_of
+from mountplan.operands import predicted, view_of
+from mountplan.planner.compare.compare import differences, machine_of
+from mountplan.planner.plan.plan import Plan
 from specs import spec
 
 SIZES = (1_000, 10_000, 50_000)

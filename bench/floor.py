@@ -9,13 +9,13 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
-from mountplan.applier import abi
-from mountplan.applier.execute import execute
-from mountplan.applier.kernel import Kernel, Options
-from mountplan.applier.report import Reporter
+from mountplan.applier.build.execute import execute
+from mountplan.applier.sys import abi
+from mountplan.applier.sys.kernel import Kernel, Options
+from mountplan.applier.sys.report import Reporter
 
 if TYPE_CHECKING:
-    from mountplan.planner.plan import Plan
+    from mountplan.planner.plan.plan import Plan
 
 _CALL = struct.Struct("=4iI2H4Q")  # struct call of floor.c
 _OPS = ("unshare", "umask", "mount", "open", "open_tree", "fsopen", "fsconfig", "fsmount", "setattr", "move_mount",

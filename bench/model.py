@@ -15,16 +15,16 @@ import time
 from collections.abc import Callable
 
 from mountplan import api
+from mountplan.planner.ask.classic import classic_way
+from mountplan.planner.ask.trial import Trial
 from mountplan.planner.attributes import Change
-from mountplan.planner.classic import classic_way
 from mountplan.planner.host import NoHost
-from mountplan.planner.plan import Plan
-from mountplan.planner.predict import predict
-from mountplan.planner.propagation import Process, Superblock, World
-from mountplan.planner.propagation.seen import world_of
-from mountplan.planner.propagation.tables import table_of
-from mountplan.planner.table import MountTable
-from mountplan.planner.trial import Trial
+from mountplan.planner.model import Process, Superblock, World
+from mountplan.planner.model.from_tables import world_of
+from mountplan.planner.model.to_table import table_of
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.predict import predict
+from mountplan.planner.tables.table import MountTable
 from specs import spec
 
 ROUNDS = 3

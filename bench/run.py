@@ -36,18 +36,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from floor import compile_floor, run_floor, write_tape
 
 from mountplan import api
-from mountplan.applier.execute import execute
-from mountplan.applier.facts import LiveHost
-from mountplan.applier.kernel import LinuxKernel
-from mountplan.applier.report import Reporter
-from mountplan.planner.compare import compare, group_names
-from mountplan.planner.foresight import foresee
-from mountplan.planner.graph import find_order
-from mountplan.planner.mountcount import check_mount_count
-from mountplan.planner.mountinfo import parse_mountinfo
-from mountplan.planner.predict import predict
-from mountplan.planner.resolve import resolve
-from mountplan.planner.schedule import make_plan
+from mountplan.applier.build.execute import execute
+from mountplan.applier.observe.facts import LiveHost
+from mountplan.applier.sys.kernel import LinuxKernel
+from mountplan.applier.sys.report import Reporter
+from mountplan.planner.ask.foresight import foresee
+from mountplan.planner.compare.compare import compare, group_names
+from mountplan.planner.plan.graph import find_order
+from mountplan.planner.plan.mountcount import check_mount_count
+from mountplan.planner.plan.predict import predict
+from mountplan.planner.plan.schedule import make_plan
+from mountplan.planner.resolve.resolve import resolve
+from mountplan.planner.tables.mountinfo import parse_mountinfo
 from specs import KINDS, spec
 
 SIZES = (100, 1_000, 10_000)

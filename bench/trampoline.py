@@ -14,8 +14,8 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from mountplan.applier.command import STDERR, execute
-from mountplan.applier.trampoline import File
+from mountplan.applier.process.command import STDERR, execute
+from mountplan.applier.process.trampoline import File
 
 COMMAND = ("true",)
 BUDGET = 1.0  # ms

@@ -7,21 +7,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
-from mountplan.applier import kept
-from mountplan.applier.observe import observe
-from mountplan.applier.roots import LiveFacts
-from mountplan.applier.subjects import Subject, ids_inside, of_file, of_process, of_tree
-from mountplan.applier.userns import initial_ids
-from mountplan.collector import without_collector
-from mountplan.planner.capture.contents import find_fillings, with_contents
-from mountplan.planner.capture.mounts import Live, capture
-from mountplan.planner.capture.words import Captured, Caution
+from mountplan.applier.keep import kept
+from mountplan.applier.observe.observe import observe
+from mountplan.applier.observe.roots import LiveFacts
+from mountplan.applier.observe.subjects import Subject, ids_inside, of_file, of_process, of_tree
+from mountplan.applier.sys.userns import initial_ids
+from mountplan.planner.capture.captured import Captured, Caution
+from mountplan.planner.capture.fillable import find_fillings, with_contents
+from mountplan.planner.capture.mounts import Live
+from mountplan.planner.capture.mounts import capture as capture_tables
+from mountplan.planner.capture.naming import Names
 from mountplan.planner.capture.writing import write_spec
-from mountplan.planner.mounttree import MountTree
-from mountplan.planner.naming import Names
-from mountplan.planner.options import with_ids_inside
-from mountplan.planner.seedbase import without_base
-from mountplan.planner.table import MountTable
+from mountplan.planner.collector import without_collector
+from mountplan.planner.plan.seedbase import without_base
+from mountplan.planner.tables.mounttree import MountTree
+from mountplan.planner.tables.options import with_ids_inside
+from mountplan.planner.tables.table import MountTable
 
 _ALL_IDS = ((0, 0, 2**32 - 1),)  # the id-map of the machine's first user namespace
 
@@ -96,7 +97,7 @@ def capture_subjects(subjects: Sequence[Subject], name: str = "", contents: Fold
             where = label if len(subjects) > 1 else ""
             cautions.append(Caution(where, "what its root does not show is missing: that takes Linux 6.11"))
     facts = LiveFacts(subjects, tables, host)
-    captured = capture(lives, host, facts, name=name or lives[0].name, unshare=subjects[0].kinds)
+    captured = capture_tables(lives, host, facts, name=name or lives[0].name, unshare=subjects[0].kinds)
     if contents is not None:
         captured, more = _take_contents(captured, subjects, tables, contents)
         cautions += more
@@ -108,7 +109,7 @@ def _take_contents(
     captured: Captured, subjects: Sequence[Subject], tables: Sequence[MountTable], folder: Folder
 ) -> tuple[Captured, list[Caution]]:
     """Store the files of all filesystems that can have some, and have the spec fill those from there."""
-    from mountplan.applier.storing import store
+    from mountplan.applier.observe.storing import store
 
     stored = store(find_fillings(captured, [MountTree(table) for table in tables]), subjects, tables, folder.path)
     cautions = []
@@ -132,3 +133,20 @@ def _as_seen_here(table: MountTable, subject: Subject) -> MountTable:
     if uids == gids == _ALL_IDS:
         return table
     return MountTable(tuple(row._replace(options=with_ids_inside(row.options, uids, gids)) for row in table.rows))
+
+
+@without_collector
+def capture(*what: int | str, name: str = "", contents: str | None = None) -> Capture:
+    """The spec of what stands in live mount namespaces, with its text and cautions; `name` is what to call it.
+
+    Each of `what` is a process, or as text a namespace file if there is a "/" in it, or a kept name. `contents` is a
+    directory to be made for the files of tmpfs and ramfs. Raises TableError or NotKept; FileExistsError.
+    """
+    wanted = [
+        Wanted("pid", str(one)) if isinstance(one, int) else Wanted("ns" if "/" in one else "kept", one) for one in what
+    ]
+    if not wanted:
+        raise TypeError("capture() takes at least one process, namespace file or kept name")
+    folder = Folder(contents, os.path.abspath(contents)) if contents is not None else None
+    with opened(wanted) as subjects:
+        return capture_subjects(subjects, name, folder)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mountplan.planner.compare import differences, machine_of
-from mountplan.planner.difference import Drift
+from mountplan.operands import Side, kept_side, plan_of, predicted, read_side, recognise, refuse_one_stream_twice
+from mountplan.planner.collector import without_collector
+from mountplan.planner.compare.compare import differences, machine_of
+from mountplan.planner.compare.difference import Drift
 from mountplan.planner.errors import SubjectError
-from mountplan.sides import Side, kept_side, plan_of, predicted, read_side, recognise, refuse_one_stream_twice
 
 _OR_DIFF = "or compare the two with `mountplan diff`"
 
@@ -20,9 +21,10 @@ class Compared(NamedTuple):
     drift: Drift
 
 
+@without_collector
 def diff(first: str, second: str) -> Compared:
     """Compare any two of spec, plan, kept name, process, namespace file and mountinfo file."""
-    from mountplan.applier.observe import observe
+    from mountplan.applier.observe.observe import observe
 
     refuse_one_stream_twice(first, second)
     one, other = read_side(first), read_side(second)
@@ -30,14 +32,15 @@ def diff(first: str, second: str) -> Compared:
     return Compared(one, other, differences(one.views, other.views, machine))
 
 
+@without_collector
 def verify(spec: str, subject: str = "") -> Compared:
     """Does what stands there match a spec, or a saved plan? Without `subject`, what is kept under the spec's name.
 
     What arrived in a slave meanwhile is no difference. What is kept is held against what the spec makes of the host as
     it was when the name was made.
     """
-    from mountplan.applier import kept
-    from mountplan.applier.observe import observe
+    from mountplan.applier.keep import kept
+    from mountplan.applier.observe.observe import observe
 
     refuse_one_stream_twice(spec, subject)
     wanted = recognise(spec)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from time import gmtime, perf_counter, strftime
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
 
 import mountplan
-from mountplan import api
-from mountplan.applier import kept as keeping
-from mountplan.applier.keptstate import Kept, check_name
-from mountplan.applier.report import TIMEOUT
-from mountplan.applier.uptime import uptime
-from mountplan.planner.compare import differences, machine_of, views_of
-from mountplan.planner.difference import Difference, Drift
+from mountplan import pipeline
+from mountplan.applier.keep import kept as keeping
+from mountplan.applier.keep.kept_record import Kept, check_name
+from mountplan.applier.keep.uptime import uptime
+from mountplan.applier.sys.report import TIMEOUT
+from mountplan.operands import view_of
+from mountplan.planner.compare.compare import differences, machine_of, views_of
+from mountplan.planner.compare.difference import Difference, Drift
+from mountplan.planner.compare.view import View
 from mountplan.planner.errors import (
     KeepRefused,
     MountplanError,
@@ -23,19 +25,20 @@ from mountplan.planner.errors import (
     PlanRefused,
     TableError,
 )
-from mountplan.planner.planfile import digest_of, dump_plan, load_plan
-from mountplan.planner.predict import predict
-from mountplan.planner.table import MountTable
-from mountplan.planner.view import View
-from mountplan.sides import view_of
+from mountplan.planner.plan.planfile import digest_of, dump_plan, load_plan
+from mountplan.planner.plan.predict import predict
+from mountplan.planner.tables.table import MountTable
 
 if TYPE_CHECKING:
-    from mountplan.applier.inspect import Whole
-    from mountplan.applier.kept import Opened
-    from mountplan.applier.namespaces import Built
-    from mountplan.applier.report import Reporter
-    from mountplan.applier.userns import Rootless
-    from mountplan.planner.plan import Plan
+    from collections.abc import Callable
+
+    from mountplan.applier.build.build import Built
+    from mountplan.applier.keep.kept import Opened
+    from mountplan.applier.observe.inspect import Whole
+    from mountplan.applier.sys.report import Reporter
+    from mountplan.applier.sys.userns import Rootless
+    from mountplan.planner.errors import CommandNotStarted
+    from mountplan.planner.plan.plan import Plan
 
 Tables = tuple[tuple[str, MountTable], ...]
 
@@ -128,14 +131,14 @@ def build_keepable(
     plan: Plan, reporter: Reporter | None, rootless: Rootless = "auto", timeout: float | None = TIMEOUT
 ) -> tuple[Built, Tables]:
     """Build and verify, such that it can be kept."""
-    built, tables = api._build_verified(plan, reporter, rootless, timeout, to_keep=True)
+    built, tables = pipeline.build_verified(plan, reporter, rootless, timeout, to_keep=True)
     if keeping.can_keep(built):
         return built, tables
     built.close()
-    from mountplan.applier.younger import giving_younger
+    from mountplan.applier.observe.namespace_age import giving_younger
 
     with giving_younger():
-        return api._build_verified(plan, reporter, rootless, timeout, to_keep=True)
+        return pipeline.build_verified(plan, reporter, rootless, timeout, to_keep=True)
 
 
 def _check_standing(plan: Plan, digest: str, before: Kept) -> Tables:
@@ -288,3 +291,30 @@ def remove(names: tuple[str, ...]) -> tuple[MountplanError, ...]:
         except MountplanError as error:
             errors.append(error)
     return tuple(errors)
+
+
+def enter(
+    name: str,
+    namespace: str = "",
+    command: tuple[str, ...] = (),
+    *,
+    rootless: Rootless = "auto",
+    tell: Callable[[CommandNotStarted], bytes] | None = None,
+) -> NoReturn:
+    """End as `command`, or the user's shell, in the namespaces that are kept under a name: as the spec's [run] says.
+
+    Raises NotKept; or CommandNotStarted, maybe inside the new root, where nothing can be imported any more: print it,
+    and exit. `tell` is as for execute().
+    """
+    from mountplan.applier.keep.enter import enter as go
+    from mountplan.applier.keep.kept import opened
+    from mountplan.applier.process.command import in_words, to_stderr
+
+    with opened(name) as found:
+        go(found, namespace, command or (shell(),), rootless, to_stderr(tell or in_words))
+    raise AssertionError("it does not return")
+
+
+def shell() -> str:
+    """The user's shell, for commands that start one if none is named."""
+    return os.environ.get("SHELL") or "/bin/sh"

@@ -19,12 +19,12 @@ from time import time
 from typing import Any
 
 import mountplan
-from mountplan.planner.digest import sha256_hex
 from mountplan.planner.errors import PlanFileError, PlanRefused
 from mountplan.planner.host import Host, HostPath
-from mountplan.planner.plan import Plan
-from mountplan.planner.planfile import dump_plan, load_plan
-from mountplan.planner.table import MountTable
+from mountplan.planner.plan.digest import sha256_hex
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.planfile import dump_plan, load_plan
+from mountplan.planner.tables.table import MountTable
 
 FORMAT = b"mountplan-cached/1"
 MOST_ENTRIES, MOST_BYTES, LARGEST = 64, 32 << 20, 8 << 20
@@ -40,16 +40,16 @@ def plan_of(data: bytes, file: str) -> Plan:
     key = _key(data, file)
     plan = _kept(key, file)
     if plan is None:
-        from mountplan import api
+        from mountplan import pipeline
 
         host = AskedHost(_this_machine())
-        plan = api.plan_on_this_machine(api.load(file, data), host)
+        plan = pipeline.plan_on_this_machine(pipeline.load(file, data), host)
         _keep(key, host.questions, plan)
     return plan
 
 
 def _this_machine() -> Host:
-    from mountplan.applier.facts import LiveHost
+    from mountplan.applier.observe.facts import LiveHost
 
     return LiveHost()
 

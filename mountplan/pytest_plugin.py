@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 if TYPE_CHECKING:
-    from mountplan.planner.plan import Plan
-    from mountplan.planner.spec import Spec
+    from mountplan.planner.language.spec import Spec
+    from mountplan.planner.plan.plan import Plan
     from mountplan.tree import Tree
 
 
@@ -64,7 +64,7 @@ def mountplan_host_unchanged() -> Iterator[None]:
 
 
 def _mount_table() -> list[str]:
-    from mountplan.applier.observe import NEVER_STILL, read_still
+    from mountplan.applier.observe.observe import NEVER_STILL, read_still
 
     with open("/proc/self/mountinfo", "rb", buffering=0) as file:
         text = read_still(file)
@@ -100,7 +100,7 @@ class Mountplan:
 
     def _spec(self, spec: str | Path | dict[str, Any] | Spec | None) -> Spec:
         from mountplan import api
-        from mountplan.planner.spec import build_spec
+        from mountplan.planner.language.spec import build_spec
 
         if spec is None:
             mark = self._request.node.get_closest_marker("mountplan")
@@ -118,7 +118,7 @@ class Mountplan:
 
     def _require(self, plan: Plan) -> None:
         from mountplan import api
-        from mountplan.applier.probe import missing
+        from mountplan.applier.probe.probe import missing
         from mountplan.planner.errors import NotAllowed
 
         lacking = missing(requirement.feature for requirement in plan.requirements)

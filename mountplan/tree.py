@@ -15,20 +15,38 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mountplan.applier import abi, syscalls
-from mountplan.applier.channel import pipe
-from mountplan.applier.command import Found, Report, execute
-from mountplan.applier.trampoline import File
+from mountplan.applier.process.command import Found, Report, execute
+from mountplan.applier.process.trampoline import File
+from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.channel import pipe
+from mountplan.applier.sys.report import TIMEOUT
 from mountplan.planner.errors import CommandNotStarted
 
 if TYPE_CHECKING:
-    from mountplan.applier.namespaces import Built
-    from mountplan.planner.difference import Drift
-    from mountplan.planner.plan import Plan
-    from mountplan.planner.table import MountTable
-    from mountplan.planner.view import View
+    from mountplan.applier.build.build import Built
+    from mountplan.applier.sys.report import Reporter
+    from mountplan.applier.sys.userns import Rootless
+    from mountplan.planner.compare.difference import Drift
+    from mountplan.planner.compare.view import View
+    from mountplan.planner.plan.plan import Plan
+    from mountplan.planner.tables.table import MountTable
 
 Result = TypeVar("Result")
+
+
+def build(
+    plan: Plan, reporter: Reporter | None = None, *, rootless: Rootless = "auto", timeout: float | None = TIMEOUT
+) -> Tree:
+    """Build and verify `plan`, for a program to use: a Tree, which vanishes when its `with` block is left."""
+    from mountplan.pipeline import build_verified
+
+    built, _ = build_verified(plan, reporter, rootless, timeout)
+    try:
+        built.hide()
+    except BaseException:
+        built.close()
+        raise
+    return Tree(plan, built)
 
 
 class RemoteTraceback(Exception):
@@ -137,8 +155,8 @@ class Tree:
 
     def drift(self) -> Drift:
         """How what stands there now differs from the plan; empty if it does not."""
-        from mountplan.planner.compare import compare, group_names
-        from mountplan.planner.predict import predict
+        from mountplan.planner.compare.compare import compare, group_names
+        from mountplan.planner.plan.predict import predict
 
         host = self._built.host
         tables = tuple(self.observe(name) for name in self.names)
@@ -146,13 +164,13 @@ class Tree:
 
     def diff(self, other: Tree) -> Drift:
         """How what stands in `other` differs from what stands here: all mounts of all namespaces, as they are now."""
-        from mountplan.planner.compare import differences, machine_of
+        from mountplan.planner.compare.compare import differences, machine_of
 
         return differences(self._views(), other._views(), machine_of(self._built.host))
 
     def _views(self) -> tuple[View, ...]:
-        from mountplan.applier.subjects import of_built
-        from mountplan.sides import view_of
+        from mountplan.applier.build.build_subjects import of_built
+        from mountplan.operands import view_of
 
         with ExitStack() as stack:
             subjects = [stack.enter_context(subject) for subject in of_built(self._built)]
@@ -175,7 +193,7 @@ class _Entrance:
     """Descriptors of the namespaces that a child has to enter; the user namespace first, if it is not ours."""
 
     def __init__(self, built: Built, namespace: str) -> None:
-        from mountplan.applier.namespaces import VISITED
+        from mountplan.applier.build.build import VISITED
 
         kinds = [kind for kind in VISITED if built.has_own(kind)]
         self._fds = [built.open_namespace(kind) for kind in kinds]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
 @contextmanager
@@ -17,3 +22,14 @@ def no_collector() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def without_collector(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """`function` with the collector at rest, for functions that make a great many objects and let none of them go."""
+
+    @functools.wraps(function)
+    def resting(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        with no_collector():
+            return function(*args, **kwargs)
+
+    return resting

@@ -9,7 +9,7 @@
     |-- NotAllowed         the kernel would say no to some of it; nothing was carried out (exit status 3)
     |-- InUse              others have what a plan needs for itself; nothing was touched (exit status 3)
     |-- StepRefused        the kernel said no to a step                                  (exit status 3)
-    |-- NotGranted         everything was carried out, but what stands there is different (exit status 3)
+    |-- VerificationFailed         everything was carried out, but what stands there is different (exit status 3)
     |-- NamespaceRefused   the kernel would not give a process or a namespace to build in  (exit status 3)
     |-- CommandNotStarted  the namespace stands, but the command cannot run in it (exit status 126, 127, else 3)
     |-- NotKept            no namespaces are kept under that name                     (exit status 2)
@@ -186,7 +186,7 @@ class StepRefused(MountplanError):
         super().__init__("\n".join(lines))
 
 
-class NotGranted(MountplanError):
+class VerificationFailed(MountplanError):
     """Every step was carried out, but the kernel's mount table is not what the spec says."""
 
     exit_status = 3

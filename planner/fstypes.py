@@ -70,7 +70,8 @@ class FilesystemType(NamedTuple):
     def may_be_tried(self) -> bool:
         """True if one can be mounted without options and thrown away, with nothing left of it anywhere.
 
-        Of what the machine has one of, that is cgroup2 only: applier/instances.py mounts it so that nothing is set.
+        Of what the machine has one of, that is cgroup2 only: applier/sys/machine_instances.py mounts it so that nothing
+        is set.
         """
         return self.in_memory and (self.instances in ("mount", "net", "ipc") or self.shows == "cgroup")
 

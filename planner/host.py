@@ -1,28 +1,27 @@
 """What planning may ask about the machine: the port, and the values that come back.
 
 Planning is pure. Whatever it needs to know about the host it asks of a Host that the caller hands in: the real one is
-applier/facts.py; tests have one made of dictionaries.
+applier/observe/facts.py; tests have one made of dictionaries.
 """
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Protocol
 
-from mountplan.planner.limits import SURELY_TAKEN
+from mountplan.planner.names import NodeKind
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.record import NamedTuple
-from mountplan.planner.table import MountRow, MountTable
+from mountplan.planner.tables.table import MountRow, MountTable
 
 MOUNT_MAX = 100_000  # fs.mount-max as kernels come
 BLOCK = "block "  # how the identity of a block device begins
-PathKind = Literal["file", "directory", "symlink", "fifo", "char", "block", "socket"]
 
 
 class HostPath(NamedTuple):
     """Something that exists on the host. `path` is canonical: absolute, all symlinks followed."""
 
     path: str
-    kind: PathKind
+    kind: NodeKind
     mount: MountRow  # the topmost mount there: the one a walk to `path` ends on
 
     @property
@@ -112,3 +111,6 @@ class NoHost:
 
     def glob(self, base: str, pattern: str) -> tuple[str, ...]:
         raise LookupError("host paths are not looked up here")
+
+
+SURELY_TAKEN = 32 * 4096  # one argument of a program, with its NUL: where pages are larger, it may be longer

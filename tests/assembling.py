@@ -1,4 +1,4 @@
-"""The trampoline's machine code from its source: applier/assembler -> the text of applier/machinecode.py.
+"""The trampoline's machine code from its source: applier/assembler -> the text of applier/process/machinecode.py.
 
 python -m tests.assembling writes that module anew, for all machines whose binutils are installed.
 """
@@ -11,11 +11,11 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from mountplan.applier.machinecode import IMAGES
+from mountplan.applier.process.machinecode import IMAGES
 from tests.hosts import CHECKOUT
 
-SOURCES = CHECKOUT / "applier" / "assembler"
-MODULE = CHECKOUT / "applier" / "machinecode.py"
+SOURCES = CHECKOUT / "applier" / "process" / "assembler"
+MODULE = CHECKOUT / "applier" / "process" / "machinecode.py"
 
 
 class Target(NamedTuple):

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple, NoReturn
 
-import mountplan.applier.run  # a child that may open no more files can import nothing  # noqa: F401
+import mountplan.applier.run.run  # a child that may open no more files can import nothing  # noqa: F401
 from mountplan import api
 from mountplan.planner.errors import MountplanError
-from mountplan.planner.plan import Plan
+from mountplan.planner.plan.plan import Plan
 from tests.trees import plan_of
 
 How = Literal["run", "execute"]

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-import mountplan.planner.graph  # networkx, and
-import mountplan.planner.spec  # noqa: F401  pydantic: once here, not again in the forked child of each test
+import mountplan.planner.language.spec  # noqa: F401  pydantic: once here, not again in the forked child of each test
 from tests.hosts import Identity, InHost, Result, run_in_host
 from tests.privileges import require
 from tests.without import calls_of, do_without

@@ -8,13 +8,13 @@ import os
 from collections.abc import Mapping
 from typing import cast
 
-from mountplan.applier.refusal import KernelRefusal
-from mountplan.planner.host import BLOCK, HostPath, PathKind
-from mountplan.planner.instances import shown
-from mountplan.planner.limits import SURELY_TAKEN
+from mountplan.applier.sys.refusal import KernelRefusal
+from mountplan.planner.host import BLOCK, SURELY_TAKEN, HostPath
+from mountplan.planner.names import NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
-from mountplan.planner.steps import MakeNode
-from mountplan.planner.table import MountRow, MountTable, Walks
+from mountplan.planner.plan.steps import MakeNode
+from mountplan.planner.tables.instances import shown
+from mountplan.planner.tables.table import MountRow, MountTable, Walks
 
 Options = tuple[tuple[str, str | bool], ...]
 Lines = tuple[tuple[int, int, int], ...]
@@ -83,7 +83,7 @@ class FakeHost:
         kind = self._paths.get(canonical)
         if kind is None:
             raise LookupError("no such file or directory")
-        return HostPath(canonical, cast(PathKind, kind), self._walks.end_of(canonical))
+        return HostPath(canonical, cast(NodeKind, kind), self._walks.end_of(canonical))
 
     def identity(self, path: str) -> str:
         """No two of its paths are one file."""
@@ -127,7 +127,7 @@ class FakeHost:
 
 
 class FakeKernel:
-    """applier/kernel.py's Kernel, obeying it: it hands out numbers for descriptors and knows which are open.
+    """applier/sys/kernel.py's Kernel, obeying it: it hands out numbers for descriptors and knows which are open.
 
     `calls` are the verbs in order. Call number `refuse_at` (from 0), or the verb `refuse`, is answered with `errno`.
     A descriptor that is used but not open, or closed twice, is an AssertionError.

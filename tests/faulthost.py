@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mountplan import keeping
-from mountplan.applier import execute
-from mountplan.applier import kept as names
+from mountplan.applier.build import execute
+from mountplan.applier.keep import kept as names
 from mountplan.cli import main
-from mountplan.planner import steps
 from mountplan.planner.errors import NotKept
-from mountplan.planner.plan import Plan
-from mountplan.planner.planfile import dump_plan
+from mountplan.planner.plan import steps
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.planfile import dump_plan
 from tests.commands import programs
 from tests.faults import Call, Experiment, Fault, Result, mark
 from tests.hosts import CHECKOUT, mount

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from mountplan import api
-from mountplan.applier.trampoline import File, Script
+from mountplan.applier.process.trampoline import File, Script
 from mountplan.planner.errors import CommandNotStarted
 from tests.commands import PROC, Outcome, outcome, programs
 from tests.hosts import CHECKOUT, run_in_child

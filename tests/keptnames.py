@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from mountplan import api, keeping
-from mountplan.applier import kept as names
-from mountplan.applier.kept import NewName
+from mountplan.applier.keep import kept as names
+from mountplan.applier.keep.kept import NewName
 from mountplan.planner.errors import MountplanError
-from mountplan.planner.planfile import dump_plan
+from mountplan.planner.plan.planfile import dump_plan
 from tests.hosts import mount
 from tests.mountflags import MS_SHARED
 from tests.trees import ROOT, plan_of

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from mountplan import keeping
-from mountplan.applier import kept as names
+from mountplan.applier.keep import kept as names
 from tests.faulthost import State, furnish
 from tests.hosts import PATIENCE
 from tests.trees import ROOT

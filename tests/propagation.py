@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import pytest
 
-from mountplan.applier.rehearse import Look, rehearse
-from mountplan.planner.simulate import simulate
-from mountplan.planner.table import MountTable
+from mountplan.applier.run.rehearse import Look, rehearse
+from mountplan.planner.ask.simulate import simulate
+from mountplan.planner.tables.table import MountTable
 from tests.privileges import require
 
 
@@ -52,7 +52,7 @@ def on_the_kernel(script: str) -> Outcome:
 
 
 def require_rules() -> None:
-    """Skip where the kernel has other rules than the model: older ones have (planner/propagation/rules.py)."""
+    """Skip where the kernel has other rules than the model: older ones have (planner/model/rules.py)."""
     version = tuple(int(number) for number in platform.release().split("-")[0].split(".")[:2])
     if not (6, 17) <= version < (6, 19):
         pytest.skip(f"the model has the rules of Linux 6.17 and 6.18, and this is {platform.release()}")

@@ -1,4 +1,4 @@
-"""A second reader of specs: what a spec means, found without planner/resolve.py, so that the two can disagree.
+"""A second reader of specs: what a spec means, found without planner/resolve/resolve.py, so that the two can disagree.
 
 It is naive on purpose. Mounts are put into a table one after the other, the shallower target first and equal ones in
 the order of the file, each where a path walk on that table ends. Sharing is looked at when all stand. It takes no
@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import Any
 
 from mountplan.planner.attributes import applied, change
-from mountplan.planner.propagation import World
-from mountplan.planner.table import MountRow, MountTable
+from mountplan.planner.model import World
+from mountplan.planner.tables.table import MountRow, MountTable
 
 Table = dict[str, Any]
 Path = tuple[str, ...]
@@ -66,7 +66,7 @@ class NaiveMount:
         return (self.parent.mountpoint() + self.place) if self.parent else ()
 
     def tree(self) -> list[NaiveMount]:
-        found = [self]
+        found: list[NaiveMount] = [self]
         for child in self.children.values():
             found += child.tree()
         return found

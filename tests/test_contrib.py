@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mountplan import keeping
-from mountplan.applier import kept as names
+from mountplan.applier.keep import kept as names
 from tests.hosts import CHECKOUT, InHost, mount
 from tests.keptnames import OTHER, SPEC, on_run
 

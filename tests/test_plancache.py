@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from mountplan import api, plancache
-from mountplan.planner.digest import sha256_hex
 from mountplan.planner.errors import SpecError
-from mountplan.planner.planfile import dump_plan, parse_plan
+from mountplan.planner.plan.digest import sha256_hex
+from mountplan.planner.plan.planfile import dump_plan, parse_plan
 from tests.hosts import InHost, machine_has, mount, umount
 from tests.trees import ROOT
 

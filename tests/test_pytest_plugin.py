@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mountplan.applier.probe import Finding
+from mountplan.applier.probe.probe import Finding
 from mountplan.pytest_plugin import Mountplan
 from tests.hosts import CHECKOUT, InHost
 
@@ -95,7 +95,7 @@ def test_a_change_inside_is_drift(mountplan: Mountplan) -> None:
 
 
 def _unmount(path: bytes) -> None:
-    from mountplan.applier import syscalls
+    from mountplan.applier.sys import syscalls
 
     syscalls.umount2(path, 2)
 
@@ -129,7 +129,7 @@ def test_what_is_missing_skips_with_its_name_and_fails_if_required(
         """
     )
     finding = Finding("filesystem:tmpfs", False, "fsopen: refused", "mounting a new tmpfs", "none")
-    monkeypatch.setattr("mountplan.applier.probe.missing", lambda features: (finding,))
+    monkeypatch.setattr("mountplan.applier.probe.probe.missing", lambda features: (finding,))
     pytester.runpytest_inprocess("-rs").stdout.fnmatch_lines(["*mounting a new tmpfs does not work here*"])
     assert 1 == pytester.runpytest_inprocess("--mountplan-require").ret
 

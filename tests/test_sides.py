@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mountplan import sides
+from mountplan import operands as sides
+from mountplan.operands import Operand, read_side, recognise
 from mountplan.planner.errors import SubjectError, TableError
-from mountplan.sides import Named, read_side, recognise
 from tests.hosts import InHost
 from tests.keptnames import SPEC, on_run
 from tests.trees import plan_of
@@ -34,20 +34,20 @@ def test_a_file_is_what_its_name_or_its_contents_say(tmp_path: Path) -> None:
 
 
 def test_a_number_is_a_process_and_a_namespace_file_is_one() -> None:
-    assert Named("pid", "12") == recognise("12")
-    assert Named("ns", "/proc/self/ns/mnt") == recognise("/proc/self/ns/mnt")
-    assert Named("pid", str(os.getpid())) == recognise("pid:self")
+    assert Operand("pid", "12") == recognise("12")
+    assert Operand("ns", "/proc/self/ns/mnt") == recognise("/proc/self/ns/mnt")
+    assert Operand("pid", str(os.getpid())) == recognise("pid:self")
 
 
 def test_what_is_not_there_is_told_with_the_prefixes_that_there_are() -> None:
     with pytest.raises(SubjectError, match=r"'nowhere' is no kept name, no process and no file\n.*pid:N, ns:FILE"):
         recognise("nowhere")
-    assert Named("spec", "no/such.toml") == recognise("no/such.toml")
+    assert Operand("spec", "no/such.toml") == recognise("no/such.toml")
 
 
 def test_a_prefix_decides_and_must_have_something_behind_it(tmp_path: Path) -> None:
     path = files(tmp_path)["a.toml"]
-    assert Named("mountinfo", path) == recognise(f"mountinfo:{path}")
+    assert Operand("mountinfo", path) == recognise(f"mountinfo:{path}")
     for argument in ("pid:", "pid:x", "pid:٣", "ns:"):
         with pytest.raises(SubjectError):
             recognise(argument)
@@ -64,7 +64,7 @@ def test_what_may_be_two_things_is_an_error_that_says_which(tmp_path: Path, monk
 def test_a_kept_name_that_is_also_a_file_is_ambiguous(in_host: InHost) -> None:
     from mountplan import keeping
 
-    def script() -> tuple[Named, str, int]:
+    def script() -> tuple[Operand, str, int]:
         keeping.keep(plan_of(SPEC))
         alone = recognise("shop")
         os.chdir("/run")
@@ -76,7 +76,7 @@ def test_a_kept_name_that_is_also_a_file_is_ambiguous(in_host: InHost) -> None:
         return alone, str(caught.value), mounts
 
     assert (
-        Named("name", "shop"),
+        Operand("name", "shop"),
         "'shop' may be several things\n  remedy: say which: name:shop or spec:shop",
         2,
     ) == in_host(on_run(script), identity="root")
@@ -90,9 +90,9 @@ def test_commas_part_what_goes_together_but_not_paths(tmp_path: Path, monkeypatc
     assert not side.of_machine
     asked: list[str] = []
 
-    def note(one: str) -> Named:
+    def note(one: str) -> Operand:
         asked.append(one)
-        return Named("mountinfo", str(path))
+        return Operand("mountinfo", str(path))
 
     monkeypatch.setattr(sides, "recognise", note)
     read_side("12,pid:34,ns:/a,b,56")

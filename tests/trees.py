@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from mountplan import api
-from mountplan.applier.namespaces import Built
-from mountplan.planner.mountinfo import parse_mountinfo
-from mountplan.planner.plan import Plan
-from mountplan.planner.spec import parse_spec
-from mountplan.planner.table import MountRow, MountTable
+from mountplan import api, pipeline
+from mountplan.applier.build.build import Built
+from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.tables.mountinfo import parse_mountinfo
+from mountplan.planner.tables.table import MountRow, MountTable
 from tests.hosts import run_in_child
 
 Result = TypeVar("Result")
@@ -99,6 +99,6 @@ def _setns(namespace: int) -> None:
 @contextmanager
 def tree(spec: str | Plan) -> Iterator[Tree]:
     """Build a spec, verify it, and lend the tree."""
-    built, _ = api._build_verified(plan_of(spec) if isinstance(spec, str) else spec, None)
+    built, _ = pipeline.build_verified(plan_of(spec) if isinstance(spec, str) else spec, None)
     with built:
         yield Tree(built)

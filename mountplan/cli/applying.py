@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mountplan import api
 from mountplan.cli.output import Output
-from mountplan.cli.patience import Patience
+from mountplan.cli.planning_timeout import Patience
 from mountplan.cli.progress import reporter_for
 from mountplan.cli.sources import plan_from
 from mountplan.cli.usage import UsageError
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mountplan import keeping
-    from mountplan.planner.plan import Plan
-    from mountplan.planner.table import MountTable
+    from mountplan.planner.plan.plan import Plan
+    from mountplan.planner.tables.table import MountTable
 
 _VERIFIED = """\
 Verified: it was read back from the kernel and compared with the spec: the tree,
@@ -51,7 +51,7 @@ def apply(args: argparse.Namespace, output: Output) -> int:
 def _keep(made: Plan, args: argparse.Namespace, output: Output) -> int:
     from mountplan import keeping
     from mountplan.cli.living import kept_data, tidy
-    from mountplan.planner.render import tables  # noqa: F401 - now: what is kept shall not be followed by a failure
+    from mountplan.planner.render import table_text as tables  # noqa: F401 - now: what is kept shall not be followed by a failure
 
     keeping.name_for(made, args.name)
     api.check_mount_count(made, args.max_mounts)
@@ -73,7 +73,7 @@ def _keep(made: Plan, args: argparse.Namespace, output: Output) -> int:
 
 
 def _kept_text(made: Plan, done: keeping.Keeping, args: argparse.Namespace) -> str:
-    from mountplan.planner.render.tables import table_text
+    from mountplan.planner.render.table_text import table_text
     from mountplan.planner.render.words import count, visible
 
     mounts = count(sum(len(table.rows) for _, table in done.tables), "mount")
@@ -89,8 +89,8 @@ def _kept_text(made: Plan, done: keeping.Keeping, args: argparse.Namespace) -> s
 
 def _has_programs(made: Plan) -> bool:
     """False if all is new and comes from nowhere: then there is no shell in it, and to enter it is bound to fail."""
-    from mountplan.planner import steps
     from mountplan.planner.fstypes import of
+    from mountplan.planner.plan import steps
 
     sources = (steps.AttachImage, steps.MakeOverlay, steps.CloneHost, steps.CloneHostWorkbench, steps.CopyContents)
     return any(
@@ -102,7 +102,7 @@ def _has_programs(made: Plan) -> bool:
 
 
 def _applied_text(made: Plan, applied: api.Applied, args: argparse.Namespace) -> str:
-    from mountplan.planner.render.tables import table_text
+    from mountplan.planner.render.table_text import table_text
     from mountplan.planner.render.words import count, visible
 
     mounts = sum(len(table.rows) for _, table in applied.tables)
@@ -128,13 +128,13 @@ def _applied_data(made: Plan, applied: api.Applied | keeping.Keeping) -> dict[st
 
 def tables_data(made: Plan, tables: keeping.Tables) -> list[dict[str, Any]]:
     """The mounts of each namespace as values for JSON, with the names of the plan's groups."""
-    from mountplan.planner.render.tables import group_names
+    from mountplan.planner.render.table_text import group_names
 
     return [{"name": name, "mounts": _rows(table, group_names(made, name, table))} for name, table in tables]
 
 
 def _rows(table: MountTable, names: dict[int, str]) -> list[dict[str, Any]]:
-    from mountplan.planner.render.tables import sharing_of
+    from mountplan.planner.render.table_text import sharing_of
 
     return [row._asdict() | {"sharing": sharing_of(row, names) or "private"} for row in table.rows]
 

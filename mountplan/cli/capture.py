@@ -9,9 +9,9 @@ import os
 from mountplan.capturing import Capture, Folder, Wanted, capture_subjects, opened
 from mountplan.cli.output import Output
 from mountplan.cli.parser import UsageError
+from mountplan.planner.language.values import Unfit
+from mountplan.planner.language.values import name as checked_name
 from mountplan.planner.render.words import count, visible
-from mountplan.planner.values import Unfit
-from mountplan.planner.values import name as checked_name
 
 
 def capture(args: argparse.Namespace, output: Output) -> int:

@@ -8,10 +8,10 @@ from typing import Any
 from mountplan import api
 from mountplan.cli.output import Output
 from mountplan.comparing import Compared
-from mountplan.planner.render.differences import Named, differences_text
+from mountplan.operands import Side
+from mountplan.planner.render.difference_text import NamedSide, differences_text
 from mountplan.planner.render.problems import drift_data
 from mountplan.planner.render.words import count, visible
-from mountplan.sides import Side
 
 _INCOMPLETE = "what its root does not show was not compared: that takes Linux 6.11"
 
@@ -41,7 +41,7 @@ def _tell(
         output.data(_data(found))
     elif found.drift:
         plans = found.first.plan, found.second.plan
-        sides = [Named(name, plan) for name, plan in zip(names, plans, strict=True)]
+        sides = [NamedSide(name, plan) for name, plan in zip(names, plans, strict=True)]
         output.result(different + differences_text(found.drift, *sides, everything=args.all))
     elif not output.quiet:
         output.result(same)

@@ -11,7 +11,7 @@ from mountplan.cli.parser import make_parser
 
 def schema(args: argparse.Namespace, output: Output) -> int:
     """The JSON Schema of the language."""
-    from mountplan.planner.schema import json_schema
+    from mountplan.planner.language.schema import json_schema
 
     output.data(json_schema())
     return 0

@@ -6,12 +6,12 @@ import argparse
 
 from mountplan.cli.output import Output
 from mountplan.cli.parser import UsageError
-from mountplan.cli.worlds import known_of, rules_for
+from mountplan.cli.tables_of import known_of, rules_for
 
 
 def explain(args: argparse.Namespace, output: Output) -> int:
     """Exit status 0, also where the answer is that the event would be refused."""
-    from mountplan.planner.explain import Explainer
+    from mountplan.planner.ask.explain import Explainer
     from mountplan.planner.render.explained import (
         answer_data,
         answer_text,

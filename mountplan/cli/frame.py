@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 
-from mountplan.cli import quick
+from mountplan.cli import without_argparse as quick
 from mountplan.cli.output import Output, OutputFailed
 from mountplan.cli.usage import UsageError
 from mountplan.planner.errors import MountplanError
@@ -79,7 +79,7 @@ def _guarded(args: argparse.Namespace, output: Output) -> int:
 
 def _refusal(error: OSError | MemoryError) -> MountplanError:
     """What the system refuses in places where nothing better is known of it."""
-    from mountplan.applier.refusal import refused
+    from mountplan.applier.sys.refusal import refused
 
     if isinstance(error, MemoryError):
         error = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))

@@ -8,16 +8,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mountplan import api
-from mountplan.applier import kept as names
+from mountplan.applier.keep import kept as names
 from mountplan.cli.output import Output
 from mountplan.cli.parser import UsageError
 from mountplan.planner.characters import visible_lines
 from mountplan.planner.errors import CommandNotStarted, MountplanError
 
 if TYPE_CHECKING:
-    from mountplan.applier.keptstate import Kept
+    from mountplan.applier.keep.kept_record import Kept
     from mountplan.keeping import Standing, Unreadable
-    from mountplan.planner.plan import Plan
+    from mountplan.planner.plan.plan import Plan
 
 
 def tidy(output: Output) -> None:
@@ -91,7 +91,7 @@ def show(args: argparse.Namespace, output: Output) -> int:
     """All about one name."""
     from mountplan import keeping
     from mountplan.planner.render.problems import drift_data, drift_text
-    from mountplan.planner.render.tables import table_text
+    from mountplan.planner.render.table_text import table_text
     from mountplan.planner.render.words import count, visible
 
     tidy(output)

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, NoReturn
 
 import mountplan
-from mountplan.applier.report import TIMEOUT
+from mountplan.applier.sys.report import TIMEOUT
 from mountplan.cli.capture_parser import add_capture
 from mountplan.cli.comparing_parser import add_comparing
 from mountplan.cli.living_parser import add_living
@@ -139,7 +139,7 @@ def _kernel(parser: argparse.ArgumentParser) -> None:
 def _version(text: str) -> str:
     if not re.match(r"\d+\.\d+([-.+_~]|$)", text):
         raise argparse.ArgumentTypeError(f"{text!r} is no version of Linux; write it as in 6.1 or 6.12.48-1-amd64")
-    from mountplan.planner.propagation.rules import KNOWN, is_known
+    from mountplan.planner.model.rules import KNOWN, is_known
 
     if not is_known(text):
         raise argparse.ArgumentTypeError(f"it is not known what Linux {text} would do; known are {KNOWN}")

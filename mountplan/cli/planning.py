@@ -19,13 +19,13 @@ from mountplan.planner.errors import (
     SpecRef,
     StepRefused,
 )
-from mountplan.planner.plan import Plan
+from mountplan.planner.plan.plan import Plan
 from mountplan.planner.render.problems import mistake_data, mistakes_text
 from mountplan.planner.render.words import count, visible, visible_lines
 
 if TYPE_CHECKING:
-    from mountplan.applier.userns import Rootless
-    from mountplan.planner.foresight import Foresight
+    from mountplan.applier.sys.userns import Rootless
+    from mountplan.planner.ask.foresight import Foresight
 
 _SUFFIXES = {".txt": "text", ".json": "json", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid"}
 
@@ -61,7 +61,7 @@ def _mistakes(name: str, rootless: Rootless, output: Output) -> tuple[tuple[Mist
     try:
         file, data = read(name)
         if looks_like_plan(file, data):
-            from mountplan.planner.planfile import load_plan
+            from mountplan.planner.plan.planfile import load_plan
 
             made = load_plan(data, file)
             api.foresee(made)
@@ -137,7 +137,7 @@ def _print(made: Plan, foreseen: Foresight, form: str, args: argparse.Namespace,
 
 def _rendered(made: Plan, foreseen: Foresight, form: str, *, everything: bool) -> str:
     if form == "json":
-        from mountplan.planner.planfile import dump_plan
+        from mountplan.planner.plan.planfile import dump_plan
 
         return dump_plan(made)
     if form == "dot":
@@ -148,7 +148,7 @@ def _rendered(made: Plan, foreseen: Foresight, form: str, *, everything: bool) -
         from mountplan.planner.render.mermaid import plan_mermaid
 
         return plan_mermaid(made)
-    from mountplan.planner.render.text import plan_text
+    from mountplan.planner.render.preview import plan_text
 
     return plan_text(made, foreseen.tables, api.classic(made), everything=everything)
 

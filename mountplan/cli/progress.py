@@ -7,7 +7,7 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from mountplan.applier.report import Reporter
+from mountplan.applier.sys.report import Reporter
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 from mountplan.cli.output import Output
 from mountplan.cli.parser import UsageError
 from mountplan.cli.sources import read
-from mountplan.cli.worlds import rules_for, tables_of
+from mountplan.cli.tables_of import rules_for, tables_of
 from mountplan.inputs import refuse_one_stream_twice
 
 if TYPE_CHECKING:
-    from mountplan.planner.actions import Stage
-    from mountplan.planner.propagation import Rules
-    from mountplan.planner.simulate import Simulation
+    from mountplan.planner.ask.actions import Stage
+    from mountplan.planner.ask.simulate import Simulation
+    from mountplan.planner.model import Rules
 
 
 def simulate(args: argparse.Namespace, output: Output) -> int:
     """Exit status 1 if the kernel does otherwise; a command that fails, as it would in a shell, makes no difference."""
+    from mountplan.planner.ask.simulate import simulate as carry_out
     from mountplan.planner.render.simulated import difference_text, simulation_data, simulation_text
-    from mountplan.planner.simulate import simulate as carry_out
 
     if args.start is not None and args.compare_kernel:
         raise UsageError("--compare-kernel begins with an empty namespace, so --from does not go with it", "simulate")
@@ -43,10 +43,10 @@ def simulate(args: argparse.Namespace, output: Output) -> int:
 
 
 def _stage(start: str | None, rules: Rules) -> Stage:
-    from mountplan.planner.actions import Stage
-    from mountplan.planner.propagation import World
-    from mountplan.planner.propagation.seen import world_of
-    from mountplan.planner.simulate import empty_world
+    from mountplan.planner.ask.actions import Stage
+    from mountplan.planner.ask.simulate import empty_world
+    from mountplan.planner.model import World
+    from mountplan.planner.model.from_tables import world_of
 
     if start is None:
         return empty_world(rules)
@@ -59,7 +59,7 @@ def compare_with_kernel(simulation: Simulation, name: str) -> list[str]:
 
     Raises NamespaceRefused if it cannot be tried here, and SpecError if a line would reach for what is the machine's.
     """
-    from mountplan.applier.rehearse import Look, rehearse
+    from mountplan.applier.run.rehearse import Look, rehearse
     from mountplan.planner.render.simulated import Sight, errno_difference, table_differences
 
     _check_types(simulation, name)
@@ -82,8 +82,8 @@ def compare_with_kernel(simulation: Simulation, name: str) -> list[str]:
 
 def _check_types(simulation: Simulation, name: str) -> None:
     """Raise SpecError for filesystems that cannot be the script's own, and so are not mounted for the comparison."""
-    from mountplan.applier.rehearse import refused_types
-    from mountplan.planner.actions import MountNew
+    from mountplan.applier.run.rehearse import refused_types
+    from mountplan.planner.ask.actions import MountNew
     from mountplan.planner.errors import Mistake, SpecError, SpecRef
 
     wanted = dict.fromkeys((one.line, one.action.fstype) for one in simulation.done if isinstance(one.action, MountNew))

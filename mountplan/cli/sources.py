@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mountplan import api
-from mountplan.applier.facts import asking
+from mountplan.applier.observe.facts import asking
 from mountplan.inputs import label_of, looks_like_plan, read_input
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
 
 if TYPE_CHECKING:
-    from mountplan.planner.plan import Plan
+    from mountplan.planner.plan.plan import Plan
 
 
 def read(name: str, what: str = "a spec, a saved plan") -> tuple[str, bytes]:
@@ -31,7 +31,7 @@ def plan_from(name: str, *, cache: bool = False) -> Plan:
     """
     file, data = read(name)
     if looks_like_plan(file, data):
-        from mountplan.planner.planfile import load_plan
+        from mountplan.planner.plan.planfile import load_plan
 
         return load_plan(data, file)
     if cache:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from mountplan.planner.capture.captured import CapturedGroup
+from mountplan.planner.capture.naming import Names
 from mountplan.planner.capture.widest import HostMounts
-from mountplan.planner.capture.words import CapturedGroup
-from mountplan.planner.mounttree import MountTree
-from mountplan.planner.naming import Names
 from mountplan.planner.paths import common_ancestor
-from mountplan.planner.table import MountRow
+from mountplan.planner.tables.mounttree import MountTree
+from mountplan.planner.tables.table import MountRow
 
 Mount = tuple[int, int]  # number of the namespace, index in its tree
 _Key = tuple[int, int]  # group number, and, for the host's, the id of the host mount through which it is taken

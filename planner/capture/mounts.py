@@ -1,7 +1,7 @@
 """What stands in live namespaces -> the words of a spec that builds it again. Tables and facts in, values out.
 
 The same state gives the same words, whatever ids the kernel gave to its mounts, groups and devices: everything goes by
-the tree (planner/mounttree.py), and names are made of paths.
+the tree (planner/tables/mounttree.py), and names are made of paths.
 """
 
 from __future__ import annotations
@@ -11,28 +11,26 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from mountplan.planner.attributes import ATIME_MASK, NAMES, parse_shown
-from mountplan.planner.capture.groups import Sharing, find_sharing
-from mountplan.planner.capture.overlays import Directories, shown_directories
-from mountplan.planner.capture.regiven import given_again, parse_options
-from mountplan.planner.capture.widest import HostMounts
-from mountplan.planner.capture.words import (
+from mountplan.planner.capture.captured import (
     Captured,
     CapturedFile,
     CapturedMount,
     CapturedNamespace,
+    CapturedPlace,
     Caution,
     IdLines,
-    Layer,
-    Overlay,
-    Place,
-    Root,
 )
+from mountplan.planner.capture.groups import Sharing, find_sharing
+from mountplan.planner.capture.naming import Names
+from mountplan.planner.capture.regiven import given_again, parse_options
+from mountplan.planner.capture.shown_layers import Directories, shown_directories
+from mountplan.planner.capture.widest import HostMounts
 from mountplan.planner.fstypes import of
-from mountplan.planner.layerpath import layer_of
-from mountplan.planner.mounttree import MountTree, hiders
-from mountplan.planner.naming import Names
 from mountplan.planner.paths import TargetPath
-from mountplan.planner.table import UNTOLD, MountRow, MountTable, is_mount_namespace_file
+from mountplan.planner.tables.layerpath import layer_of
+from mountplan.planner.tables.mount_facts import LiveOverlay, MountRoot, OverlayLayer
+from mountplan.planner.tables.mounttree import MountTree, hiders
+from mountplan.planner.tables.table import UNTOLD, MountRow, MountTable, is_mount_namespace_file
 
 DELETED = "//deleted"
 
@@ -58,7 +56,7 @@ _Place = tuple[str, str]  # device, path in its filesystem
 class Live(NamedTuple):
     """One namespace as it was found: all of its mounts, and the id-mappings of those that have one, by mount id.
 
-    `seeds` are mounts that belong to no tree, but keep groups alive (planner/seedbase.py).
+    `seeds` are mounts that belong to no tree, but keep groups alive (planner/plan/seedbase.py).
     """
 
     name: str
@@ -70,7 +68,7 @@ class Live(NamedTuple):
 class Facts(Protocol):
     """What a capture asks about live namespaces beside their tables."""
 
-    def roots(self, wanted: Sequence[tuple[int, int]]) -> list[Root | None]:
+    def roots(self, wanted: Sequence[tuple[int, int]]) -> list[MountRoot | None]:
         """What the roots of these mounts are: (number of the namespace, mount id); None where that cannot be seen."""
         ...
 
@@ -78,7 +76,7 @@ class Facts(Protocol):
         """The file on the host that is behind a loop device; "" if there is none."""
         ...
 
-    def layers(self, wanted: Sequence[Overlay]) -> list[tuple[Layer, ...] | None]:
+    def layers(self, wanted: Sequence[LiveOverlay]) -> list[tuple[OverlayLayer, ...] | None]:
         """The directories that overlays are made of; None if they are no longer where the paths lead."""
         ...
 
@@ -100,7 +98,7 @@ class _Superblock:
         self.maker_id = ""
         self.files: dict[str, CapturedFile] = {}
         self.directories: Directories | None = None  # of an overlay, as it shows them
-        self.layers: tuple[Layer, ...] = ()  # the same, in the same order, as they are now
+        self.layers: tuple[OverlayLayer, ...] = ()  # the same, in the same order, as they are now
         self.image = ""  # the file that it is in, if that is behind a loop device
 
     def give_up(self, reason: str) -> None:
@@ -185,7 +183,7 @@ class _Capture:
         """Find the directories that overlays are made of, and give up those that cannot be made again."""
         overlays = [one for one in self.superblocks.values() if one.fstype == "overlay" and one.how == "made"]
         self._find_layers(overlays)
-        uses: dict[Layer, int] = {}
+        uses: dict[OverlayLayer, int] = {}
         for superblock in overlays:
             for layer in set(superblock.layers):
                 uses[layer] = uses.get(layer, 0) + 1
@@ -201,7 +199,7 @@ class _Capture:
 
     def _find_layers(self, overlays: list[_Superblock]) -> None:
         """Where the directories are that each overlay shows in its options, as far as that can be told."""
-        asked: list[tuple[_Superblock, Overlay]] = []
+        asked: list[tuple[_Superblock, LiveOverlay]] = []
         for superblock in overlays:
             space, index = superblock.mounts[0]
             row = self.trees[space].rows[index]
@@ -212,9 +210,9 @@ class _Capture:
             superblock.directories = directories
             layers = [layer_of(path) for path in directories.paths]
             if all(layer is not None and layer[0] in self.superblocks for layer in layers):
-                superblock.layers = tuple(Layer(*layer) for layer in layers if layer is not None)
+                superblock.layers = tuple(OverlayLayer(*layer) for layer in layers if layer is not None)
             else:
-                asked.append((superblock, Overlay(row.device, space, row.mount_id, directories.paths)))
+                asked.append((superblock, LiveOverlay(row.device, space, row.mount_id, directories.paths)))
         found = self.facts.layers([overlay for _, overlay in asked]) if asked else []
         for (superblock, overlay), layers_found in zip(asked, found, strict=True):
             if layers_found is None:
@@ -234,7 +232,7 @@ class _Capture:
             what = f"its changes go to the host's {found[0]}; do not build it while this one is still mounted"
             self.cautions.append(Caution(self.where(space, self.trees[space].rows[index].mountpoint), what))
 
-    def _why_no_overlay(self, superblock: _Superblock, uses: dict[Layer, int]) -> str:
+    def _why_no_overlay(self, superblock: _Superblock, uses: dict[OverlayLayer, int]) -> str:
         directories = superblock.directories
         assert directories is not None
         for path, layer in zip(directories.paths, superblock.layers, strict=True):
@@ -244,12 +242,12 @@ class _Capture:
                 return f"its directory {path} changes, and another overlay is made of it as well"
         return ""
 
-    def _place_of(self, layer: Layer) -> Place | None:
+    def _place_of(self, layer: OverlayLayer) -> CapturedPlace | None:
         superblock = self.superblocks.get(layer.device)
         if superblock is not None and superblock.how == "made":
-            return Place(superblock.maker_id, layer.path)
+            return CapturedPlace(superblock.maker_id, layer.path)
         found = self.host.showing(layer.device, layer.path)
-        return Place("", found[0]) if found is not None else None
+        return CapturedPlace("", found[0]) if found is not None else None
 
     def _find_files(self) -> None:
         """Find out what must be in the filesystems that are made: roots of binds, layers, what is mounted upon."""
@@ -263,7 +261,7 @@ class _Capture:
                     if row.root != "/":
                         _note(wanted, (row.device, row.root), (space, index))
             for layer in superblock.layers[2 if superblock.directories and superblock.directories.upper else 0 :]:
-                self._need(layer.device, layer.path, Root("directory"))
+                self._need(layer.device, layer.path, MountRoot("directory"))
         for superblock in self.superblocks.values():
             if superblock.how == "made" and superblock.layers:
                 for space, index in superblock.mounts:
@@ -281,12 +279,12 @@ class _Capture:
                 self.cautions.append(
                     Caution(self.where(mounts[0][0], row.mountpoint), "cannot see what it shows, taken for a directory")
                 )
-            found = seen[0] if seen else Root("directory")
+            found = seen[0] if seen else MountRoot("directory")
             if (row.device, row.root) != (device, root) and found.kind != "directory":
-                found = Root("file")  # what it is mounted upon
+                found = MountRoot("file")  # what it is mounted upon
             self._need(device, root.removesuffix(DELETED), found)
 
-    def _need(self, device: str, path: str, what: Root) -> None:
+    def _need(self, device: str, path: str, what: MountRoot) -> None:
         """Something must be at `path` of a filesystem. In an overlay it gets there by the layer that is its top."""
         superblock = self.superblocks.get(device)
         while superblock is not None and superblock.layers:
@@ -392,7 +390,7 @@ class _Capture:
             else:
                 path, host_row = found
                 base = parse_shown(host_row.attributes)
-                words = words._replace(bind=Place("", path))
+                words = words._replace(bind=CapturedPlace("", path))
         else:
             words = self._unsupported(words, space, row, superblock.reason)
         return words._replace(attributes=_attributes(row.attributes, base))
@@ -409,14 +407,14 @@ class _Capture:
         own = next(one for one in sharing.groups if one.name == group)
         return others.count(group) == 1 and not own.master and not own.host
 
-    def _inner(self, superblock: _Superblock, mount: tuple[int, int], row: MountRow) -> Place:
+    def _inner(self, superblock: _Superblock, mount: tuple[int, int], row: MountRow) -> CapturedPlace:
         path = row.root.removesuffix(DELETED)
         hidden = False
         if superblock.maker is not None and superblock.maker[0] == mount[0]:
             siblings = self.trees[mount[0]].below[superblock.maker[1]]
             covers = (*hiders(siblings, path), siblings.get("/"), siblings.get(path))
             hidden = any(one not in (None, mount[1]) for one in covers)
-        return Place(superblock.maker_id, path, hidden, row.root != path)
+        return CapturedPlace(superblock.maker_id, path, hidden, row.root != path)
 
     def _unsupported(self, words: CapturedMount, space: int, row: MountRow, reason: str) -> CapturedMount:
         self.cautions.append(Caution(self.where(space, row.mountpoint), f"cannot be rebuilt: {reason}"))

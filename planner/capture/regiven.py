@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from mountplan.planner.capture.words import Options
+from mountplan.planner.capture.captured import Options
 from mountplan.planner.fstypes import of
-from mountplan.planner.mountinfo import unescape
+from mountplan.planner.tables.mountinfo import unescape
 
 # Of an overlay: what every new upper directory gets, and what belongs to the machine and not to the mount.
 _OVERLAY_DEFAULTS = {"uuid": "on"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mountplan.planner.table import MountRow, MountTable, Walks, copied
+from mountplan.planner.tables.table import MountRow, MountTable, Walks, copied
 
 
 class HostMounts:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mountplan.planner.capture.words import (
+from mountplan.planner.capture.captured import (
     Captured,
     CapturedFile,
     CapturedGroup,
     CapturedMount,
+    CapturedPlace,
     IdLines,
     Options,
-    Place,
 )
 from mountplan.planner.characters import is_plain, toml_key, toml_string, visible
-from mountplan.planner.values import escape
+from mountplan.planner.language.values import escape
 
 
 def write_spec(captured: Captured, heading: Iterable[str] = ()) -> str:
@@ -110,7 +110,7 @@ def _write_file(file: CapturedFile, prefix: str, out: list[str]) -> None:
         out.append(f"symlink = {_text(file.link)}")
 
 
-def _place(place: Place) -> str:
+def _place(place: CapturedPlace) -> str:
     if not place.mount:
         return _text(place.path)
     words = [f"mount = {_text(place.mount)}"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mountplan.planner.plan import Plan
+from mountplan.planner.plan.plan import Plan
 from mountplan.planner.render.picture import Box, picture_of
 
 _STYLE = {

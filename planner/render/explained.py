@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mountplan.planner.explain import Answer, Group, Origin, Spot, places, spot_text
-from mountplan.planner.propagation.seen import OUTSIDE
+from mountplan.planner.ask.explain import Answer, ExplainedGroup, Origin, Spot, places, spot_text
+from mountplan.planner.model.from_tables import OUTSIDE
 from mountplan.planner.render.words import count, listed, visible_lines
 
 _WHAT = {
@@ -16,7 +16,7 @@ _WHAT = {
 }
 
 
-def groups_text(groups: tuple[Group, ...], here: str) -> str:
+def groups_text(groups: tuple[ExplainedGroup, ...], here: str) -> str:
     """Who receives from whom, one paragraph for each peer group, one line for each mount that is a slave only."""
     if not groups:
         return f"Nothing in {here} is shared, and nothing in it is a slave: no event comes in, and none goes out.\n"
@@ -26,7 +26,7 @@ def groups_text(groups: tuple[Group, ...], here: str) -> str:
     return visible_lines("\n".join([*lines, *_border(groups, here)])) + "\n"
 
 
-def _shared(group: Group, here: str) -> list[str]:
+def _shared(group: ExplainedGroup, here: str) -> list[str]:
     members = places(group.members, here)
     head = f"Peer group {group.number}: {listed(members)}"
     lines = [head]
@@ -39,7 +39,7 @@ def _shared(group: Group, here: str) -> list[str]:
     return lines
 
 
-def _slave(group: Group, here: str) -> list[str]:
+def _slave(group: ExplainedGroup, here: str) -> list[str]:
     name = spot_text(group.members[0], here)
     return [f"{name} is a slave of group {group.above[0]}{_further(group.above)}: it receives, and nothing leaves it"]
 
@@ -48,7 +48,7 @@ def _further(above: tuple[int, ...]) -> str:
     return f" (which receives from group {', and that from group '.join(map(str, above[1:]))})" if above[1:] else ""
 
 
-def _border(groups: tuple[Group, ...], here: str) -> list[str]:
+def _border(groups: tuple[ExplainedGroup, ...], here: str) -> list[str]:
     """What crosses the border of the namespace, in one sentence each way."""
     by_number = {group.number: group for group in groups if group.number}
     leaves: list[str] = []
@@ -95,7 +95,7 @@ def origin_text(origin: Origin, here: str) -> str:
     return visible_lines("\n".join([*lines, *(f"  {reason}" for reason in origin.reasons)])) + "\n"
 
 
-def groups_data(groups: tuple[Group, ...]) -> list[dict[str, Any]]:
+def groups_data(groups: tuple[ExplainedGroup, ...]) -> list[dict[str, Any]]:
     return [
         {
             "group": group.number or None,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from mountplan.planner.classic import Classic
-from mountplan.planner.plan import Plan
-from mountplan.planner.render.tables import sharing_of, table_lines
+from mountplan.planner.ask.classic import Classic
+from mountplan.planner.ask.trial import Trial
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.render.table_text import sharing_of, table_lines
 from mountplan.planner.render.words import columns, count, listed, visible, visible_lines
-from mountplan.planner.table import MountRow, MountTable
-from mountplan.planner.trial import Trial
+from mountplan.planner.tables.table import MountRow, MountTable
 
 _MOST = 20  # places and mounts, unless everything is wanted
 CLASSIC = "Mounted the classic way, in the order of the file"

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mountplan.planner.names import Handle
 from mountplan.planner.paths import TargetPath
-from mountplan.planner.plan import Edge, ExpectedFilesystem, ExpectedGroup, ExpectedMount, ExpectedNamespace, Plan
-from mountplan.planner.render.outline import MOST_DEPTH
-from mountplan.planner.render.words import attribute_words, count, options_text, sharing_words, visible
-from mountplan.planner.steps import (
+from mountplan.planner.plan.plan import Edge, ExpectedFilesystem, ExpectedGroup, ExpectedMount, ExpectedNamespace, Plan
+from mountplan.planner.plan.steps import (
     YARD,
     Attach,
     AttachImage,
     CloneHost,
     CloneHostWorkbench,
     CloneMount,
-    Handle,
     JoinGroup,
     MakeFilesystem,
     MakeOverlay,
@@ -23,6 +21,8 @@ from mountplan.planner.steps import (
     Step,
     TakeHostGroup,
 )
+from mountplan.planner.render.outline import MOST_DEPTH
+from mountplan.planner.render.words import attribute_words, count, options_text, sharing_words, visible
 
 MASKS = "fs:@masks"
 Maker = MakeFilesystem | AttachImage | MakeOverlay | CloneHostWorkbench

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mountplan.planner.plan import Plan
+from mountplan.planner.plan.plan import Plan
 from mountplan.planner.render.picture import Box, picture_of
 
 _ARROW = {"mounted": "-->", "peer": "-.-", "slave": "-.->", "master": "-.->"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from mountplan.planner.plan import Plan
+from mountplan.planner.plan.plan import Plan
 from mountplan.planner.render.index import PlanIndex
 from mountplan.planner.render.words import visible
 

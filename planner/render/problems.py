@@ -7,21 +7,21 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from mountplan.planner.difference import Difference
+from mountplan.planner.compare.difference import Difference
 from mountplan.planner.errors import (
     InUse,
     Mistake,
     MountplanError,
     NameTaken,
     NotAllowed,
-    NotGranted,
     PlanRefused,
     SpecError,
     SpecRef,
     StepRefused,
+    VerificationFailed,
 )
-from mountplan.planner.plan import Plan
-from mountplan.planner.render.differences import mount_words
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.render.difference_text import mount_words
 from mountplan.planner.render.words import count, listed, visible_lines
 
 _MOST_CHANGES = 10
@@ -38,7 +38,7 @@ def error_text(error: MountplanError, plan: Plan | None = None, *, everything: b
         return mistakes_text(error.mistakes, everything=everything)
     if isinstance(error, PlanRefused):
         return visible_lines("\n".join(f"cannot be built as it is written: {reason}" for reason in error.reasons))
-    if isinstance(error, NotGranted):
+    if isinstance(error, VerificationFailed):
         differences = _differences(error)
         head = f"built, but what stands there is not what was asked for ({count(len(differences), 'difference')}):"
         return f"{head}\n{drift_text(differences, plan)}"
@@ -116,7 +116,7 @@ def error_data(error: MountplanError, plan: Plan | None = None) -> dict[str, Any
         data["mistakes"] = [mistake_data(mistake) for mistake in error.mistakes]
     elif isinstance(error, PlanRefused):
         data["reasons"] = list(error.reasons)
-    elif isinstance(error, NotGranted):
+    elif isinstance(error, VerificationFailed):
         differences = _differences(error)
         message, remedy = f"not granted: {count(len(differences), 'difference')}", ""
         data["differences"] = drift_data(differences, plan)
@@ -173,7 +173,7 @@ def _refs(plan: Plan | None) -> Callable[[str], SpecRef]:
     return plan.refs() if plan else lambda origin: SpecRef("spec", origin)
 
 
-def _differences(error: NotGranted | NameTaken) -> tuple[Difference, ...]:
+def _differences(error: VerificationFailed | NameTaken) -> tuple[Difference, ...]:
     return error.differences  # type: ignore[return-value]
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from mountplan.planner.plan import EdgeKind
-from mountplan.planner.render.index import MASKS, PlanIndex
-from mountplan.planner.render.words import visible
-from mountplan.planner.steps import (
+from mountplan.planner.names import Handle
+from mountplan.planner.plan.plan import EdgeKind
+from mountplan.planner.plan.steps import (
     YARD,
     Attach,
     CloneHost,
     CloneMount,
-    Handle,
     JoinGroup,
     MakeFilesystem,
     MakeMountpoint,
@@ -19,6 +17,8 @@ from mountplan.planner.steps import (
     MakeSeed,
     Step,
 )
+from mountplan.planner.render.index import MASKS, PlanIndex
+from mountplan.planner.render.words import visible
 
 # What the method itself says of each kind of step, where no edge of the graph does: (in a few words, in a sentence).
 METHOD: dict[str, tuple[str, str]] = {

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from mountplan.planner.compare import differences
-from mountplan.planner.render.tables import table_lines
+from mountplan.planner.ask.simulate import Done, SeenTable, Simulation, errno_words
+from mountplan.planner.compare.compare import differences
+from mountplan.planner.compare.view import View
+from mountplan.planner.render.table_text import table_lines
 from mountplan.planner.render.words import count, listed, visible, visible_lines
-from mountplan.planner.simulate import Done, Seen, Simulation, errno_words
-from mountplan.planner.table import MountTable
-from mountplan.planner.view import View
+from mountplan.planner.tables.table import MountTable
 
 
 def simulation_text(simulation: Simulation, *, everything: bool = False) -> str:
@@ -44,7 +44,7 @@ def group_names(tables: list[MountTable]) -> dict[int, str]:
     return names
 
 
-def sharing_lines(looks: tuple[Seen, ...], names: dict[int, str]) -> list[str]:
+def sharing_lines(looks: tuple[SeenTable, ...], names: dict[int, str]) -> list[str]:
     """One line for each peer group: its members, and the mounts that are its slaves."""
     members: dict[int, list[str]] = {}
     slaves: dict[int, list[str]] = {}
@@ -135,7 +135,7 @@ def simulation_data(simulation: Simulation, differences: list[str] | None = None
     return data
 
 
-def _look(one: Seen, names: dict[int, str]) -> dict[str, Any]:
+def _look(one: SeenTable, names: dict[int, str]) -> dict[str, Any]:
     return {
         "line": one.line or None,
         "process": one.process,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from mountplan.planner.plan.steps import OpenNamespace, Step, UnshareNamespace
 from mountplan.planner.render.index import PlanIndex
 from mountplan.planner.render.reasons import short_reason
 from mountplan.planner.render.words import columns, count, visible
-from mountplan.planner.steps import OpenNamespace, Step, UnshareNamespace
 
 _LONGEST_CYCLE = 12  # a mount takes fewer steps than this
 # Nothing is folded in a plan that a few screens hold.

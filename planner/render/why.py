@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from mountplan.planner.errors import SpecRef
 from mountplan.planner.paths import TargetPath
-from mountplan.planner.plan import Plan
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.steps import Step
 from mountplan.planner.render.index import PlanIndex
 from mountplan.planner.render.reasons import METHOD, speaking_edges, subject
 from mountplan.planner.render.words import count, visible
-from mountplan.planner.steps import Step
 
 _MOST_LINKS = 60
 _MOST_WAITING = 8
@@ -26,7 +26,7 @@ class Link(NamedTuple):
     reason: str
 
 
-class Answer(NamedTuple):
+class WhyAnswer(NamedTuple):
     """Everything there is to say about the place of one step. `cut` counts what the chain leaves out."""
 
     number: int
@@ -79,7 +79,7 @@ def _near(wanted: str, index: PlanIndex) -> str:
     return "; name a step number, a mountpoint, an id or a key path such as mount[0]"
 
 
-def explain(plan: Plan, index: PlanIndex, number: int) -> Answer:
+def explain(plan: Plan, index: PlanIndex, number: int) -> WhyAnswer:
     """The answer for one step, counted from 1."""
     step = plan.steps[number - 1]
     chain, cut = _chain(plan, index, number)
@@ -89,7 +89,7 @@ def explain(plan: Plan, index: PlanIndex, number: int) -> Answer:
         for edge in index.after.get(handle, [])
     ]
     waiting.sort()
-    return Answer(
+    return WhyAnswer(
         number=number,
         total=len(plan.steps),
         step=step.describe(),
@@ -161,7 +161,7 @@ def why_data(plan: Plan, wanted: str) -> list[dict[str, object]]:
     return [_as_data(explain(plan, index, number)) for number in find_steps(plan, index, wanted)]
 
 
-def _told(answer: Answer) -> str:
+def _told(answer: WhyAnswer) -> str:
     lines = [f"Step {answer.number} of {answer.total}: {visible(answer.step)}"]
     if answer.origin.key:
         lines.append(f"  written at {visible(str(answer.origin))}")
@@ -183,7 +183,7 @@ def _told(answer: Answer) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _as_data(answer: Answer) -> dict[str, object]:
+def _as_data(answer: WhyAnswer) -> dict[str, object]:
     origin = answer.origin
     return {
         "number": answer.number,

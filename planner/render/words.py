@@ -8,7 +8,7 @@ from functools import lru_cache
 from mountplan.planner.attributes import ATIME_MASK, IDMAP, NAMES
 from mountplan.planner.characters import visible as visible
 from mountplan.planner.characters import visible_lines as visible_lines
-from mountplan.planner.plan import ExpectedMount
+from mountplan.planner.plan.plan import ExpectedMount
 
 
 def width(text: str) -> int:

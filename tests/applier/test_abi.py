@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from mountplan import api
-from mountplan.applier import abi
+from mountplan.applier.sys import abi
 from mountplan.planner.errors import StepRefused
 from tests.hosts import CHECKOUT
 from tests.without import NUMBERS

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from mountplan.applier.namespaces import build
-from mountplan.applier.report import Reporter
+from mountplan.applier.build.build import build
+from mountplan.applier.sys.report import Reporter
 from mountplan.planner.errors import Aftermath, StepRefused
 from tests.hosts import InHost, mount, umount
 from tests.mountflags import MNT_DETACH, MS_REMOUNT

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mountplan.applier import syscalls
-from mountplan.applier.copytree import Refused, copy_tree, refuse
+from mountplan.applier.sys import syscalls
+from mountplan.applier.sys.copytree import Refused, copy_tree, refuse
 from tests.hosts import NOBODY, InHost, become
 from tests.portrait import portrait
 

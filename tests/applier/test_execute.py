@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from mountplan import api
-from mountplan.applier.execute import StepFailed, execute
-from mountplan.applier.report import Reporter
-from mountplan.planner import steps as s
-from mountplan.planner.plan import Plan
-from mountplan.planner.spec import parse_spec
+from mountplan.applier.build.execute import StepFailed, execute
+from mountplan.applier.sys.report import Reporter
+from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.plan import steps as s
+from mountplan.planner.plan.plan import Plan
 from tests.fakes import FakeHost, FakeKernel, host_mount
 
 HOST = FakeHost(

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from mountplan.applier import facts, syscalls
-from mountplan.applier.facts import LiveHost
-from mountplan.applier.refusal import KernelRefusal
+from mountplan.applier.observe import facts
+from mountplan.applier.observe.facts import LiveHost
+from mountplan.applier.sys import syscalls
+from mountplan.applier.sys.refusal import KernelRefusal
 from tests.hosts import InHost
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 import pytest
 
-from mountplan.planner import steps
+from mountplan.planner.plan import steps
 from tests.applier.test_execute import EVERYTHING
 from tests.faulthost import ERRNOS, IMAGE, PLAN, REPEATED, SPEC, Lab, furnish
 from tests.faults import Call, Fault, Victim, missing

@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 
 from mountplan import api
-from mountplan.applier.execute import execute, is_foreign
-from mountplan.applier.facts import asking
-from mountplan.applier.report import Reporter
+from mountplan.applier.build.execute import execute, is_foreign
+from mountplan.applier.observe.facts import asking
+from mountplan.applier.sys.report import Reporter
 from mountplan.cli import main
-from mountplan.cli.patience import Patience
+from mountplan.cli.planning_timeout import Patience
 from mountplan.planner.errors import StepRefused
-from mountplan.planner.planfile import dump_plan
+from mountplan.planner.plan.planfile import dump_plan
 from tests.applier.test_execute import deep, everything
 from tests.fakes import FakeKernel
 from tests.faulthost import IMAGE, State, furnish

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from mountplan import keeping
-from mountplan.applier import abi
-from mountplan.applier import kept as names
-from mountplan.applier.keptstate import Kept, load_state
+from mountplan.applier.keep import kept as names
+from mountplan.applier.keep.kept_record import Kept, load_state
+from mountplan.applier.sys import abi
 from mountplan.planner.errors import KeepRefused, NameTaken, NotKept
-from mountplan.planner.planfile import dump_plan
+from mountplan.planner.plan.planfile import dump_plan
 from tests.commands import PROC, programs
 from tests.hosts import InHost, enter_user_namespace, mount, run_in_child, unshare
 from tests.keptnames import (
@@ -110,7 +110,7 @@ def test_enter_goes_into_the_user_namespace_and_the_mount_namespace(as_user: Cal
         kept = keeping.keep(plan_of(SPEC)).kept
 
         def inside() -> list[Any]:
-            from mountplan.applier import syscalls
+            from mountplan.applier.sys import syscalls
 
             with names.opened("shop") as found, found.entrances(found.namespace()) as fds:
                 for fd in fds:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mountplan import api, keeping
-from mountplan.applier import kept as names
+from mountplan.applier.keep import kept as names
 from mountplan.planner.errors import KeepRefused, NameTaken, NotKept, StepRefused
 from tests.commands import programs
 from tests.hosts import CLONE_NEWNS, InHost, mount, run_in_child, umount, unshare
@@ -152,7 +152,7 @@ def inside(name: str, action: Callable[[], object]) -> None:
     """Do something in a kept namespace, as an administrator might."""
 
     def go() -> None:
-        from mountplan.applier import syscalls
+        from mountplan.applier.sys import syscalls
 
         with names.opened(name) as found, found.entrances(found.namespace()) as fds:
             for fd in fds:

@@ -9,8 +9,8 @@ from typing import TypeVar
 import pytest
 
 from mountplan import keeping
-from mountplan.applier import kept as names
-from mountplan.applier import syscalls
+from mountplan.applier.keep import kept as names
+from mountplan.applier.sys import syscalls
 from mountplan.planner.errors import NotKept
 from tests.hosts import CLONE_NEWNS, InHost, mount, run_in_child, umount, unshare
 from tests.keptnames import SPEC, STORE, leave, on_run, table

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from mountplan import keeping
-from mountplan.applier import kept as names
+from mountplan.applier.keep import kept as names
 from mountplan.planner.errors import KeepRefused, NameTaken
 from tests.hosts import InHost, umount
 from tests.keptnames import OTHER, SPEC, STORE, leave, new_name, on_run, survives, table

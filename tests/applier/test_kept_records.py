@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from mountplan import api, keeping
-from mountplan.applier import kept as names
+from mountplan.applier.keep import kept as names
 from mountplan.planner.errors import KeepRefused, NotKept
 from tests.commands import PROC, programs
 from tests.hosts import CLONE_NEWNS, NOBODY, InHost, leave_root, mount, run_in_child, umount, unshare

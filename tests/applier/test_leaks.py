@@ -18,8 +18,11 @@ from typing import Any, cast
 import pytest
 
 from mountplan import api, keeping
-from mountplan.applier import channel, holder, init, subjects, syscalls
-from mountplan.applier import kept as names
+from mountplan.applier.build import holder
+from mountplan.applier.keep import kept as names
+from mountplan.applier.observe import subjects
+from mountplan.applier.process import init
+from mountplan.applier.sys import channel, syscalls
 from tests.commands import PROC, How, outcome, programs
 from tests.hosts import CHECKOUT, InHost
 from tests.keptnames import enter, in_runtime_directory, on_run

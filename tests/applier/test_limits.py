@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mountplan import api, keeping
-from mountplan.applier import kept as names
+from mountplan.applier.keep import kept as names
 from mountplan.planner.errors import KeepRefused, StepRefused
 from tests.faulthost import SPEC, State, furnish
 from tests.hosts import InHost, mount, umount

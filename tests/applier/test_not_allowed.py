@@ -12,7 +12,7 @@ import pytest
 
 from mountplan import api
 from mountplan.planner.errors import Mistake, NotAllowed
-from mountplan.planner.plan import RunSettings
+from mountplan.planner.run_settings import RunSettings
 from tests.hosts import InHost, give_ranges, leave_root, mount
 from tests.mountflags import MS_NODEV, MS_NOSUID, MS_RDONLY, MS_SHARED
 from tests.privileges import missing

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from mountplan.applier import inspect
-from mountplan.applier import observe as module
-from mountplan.applier.observe import observe
-from mountplan.applier.subjects import Subject, of_file, of_process
+from mountplan.applier.observe import inspect
+from mountplan.applier.observe import observe as module
+from mountplan.applier.observe.observe import observe
+from mountplan.applier.observe.subjects import Subject, of_file, of_process
 from mountplan.planner.errors import TableError
-from mountplan.planner.table import MountTable
+from mountplan.planner.tables.table import MountTable
 from tests.applier.test_limits import meanwhile
 from tests.hosts import InHost, mount, umount
 from tests.mountflags import MS_BIND, MS_REC

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from mountplan.__main__ import main
-from mountplan.applier import probe
-from mountplan.applier.trial import ask_for
-from mountplan.applier.userns import Rootless
+from mountplan.applier.probe import probe
+from mountplan.applier.probe.userns_trial import ask_for
+from mountplan.applier.sys.userns import Rootless
 from mountplan.planner.fstypes import of
-from mountplan.planner.requirements import find_requirements
+from mountplan.planner.plan.requirements import find_requirements
 from tests.hosts import InHost, enter_user_namespace, give_up_all_capabilities
 
 
@@ -64,7 +64,7 @@ def test_a_filesystem_that_does_not_exist_is_missing() -> None:
 def test_a_user_namespace_gets_no_binfmt_misc_by_being_asked_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would keep it, and no program in it that needs a handler from outside would start any more."""
     asked: list[bytes] = []
-    monkeypatch.setattr("mountplan.applier.syscalls.fsconfig", lambda context, *_: asked.append(b"create"))
+    monkeypatch.setattr("mountplan.applier.sys.syscalls.fsconfig", lambda context, *_: asked.append(b"create"))
     ask_for("binfmt_misc")
     assert not asked
     assert not of("binfmt_misc").may_be_tried

@@ -11,9 +11,10 @@ from typing import TypeVar, cast
 import pytest
 
 from mountplan import api, comparing, keeping
-from mountplan.applier import probe, subids
-from mountplan.applier.report import Reporter
-from mountplan.planner.difference import Drift
+from mountplan.applier.probe import probe
+from mountplan.applier.sys import subids
+from mountplan.applier.sys.report import Reporter
+from mountplan.planner.compare.difference import Drift
 from mountplan.planner.errors import NamespaceRefused, NameTaken, StepRefused
 from tests.commands import PROC, outcome, programs
 from tests.hosts import FIRST_ID, NOBODY, InHost, give_ranges, leave_root, mount

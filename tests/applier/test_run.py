@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mountplan.applier.run import check_settings
+from mountplan.applier.run.run import check_settings
 from mountplan.planner.errors import CommandNotStarted, SpecError
-from mountplan.planner.plan import RunSettings
+from mountplan.planner.run_settings import RunSettings
 from tests.commands import PROC, How, Outcome, outcome, programs
 from tests.hosts import Identity, InHost
 from tests.trees import plan_of
@@ -278,11 +278,11 @@ def test_a_capability_that_the_caller_does_not_have_is_an_error(way: Callable[..
     """A wish that is silently not granted would be worse."""
 
     def give_up() -> None:
-        from mountplan.applier.capabilities import keep_capabilities
-        from mountplan.planner.capabilities import NAMES
+        from mountplan.applier.process.capabilities import keep_capabilities
+        from mountplan.planner.run_settings import CAPABILITIES
 
         wanted = ["CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_SETPCAP", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_MKNOD"]
-        keep_capabilities(tuple(name for name in NAMES if name in wanted))
+        keep_capabilities(tuple(name for name in CAPABILITIES if name in wanted))
 
     ended = way("true", run='capabilities = ["CAP_NET_RAW"]', prepare=give_up)
     assert 3 == ended.status
@@ -293,8 +293,8 @@ def test_a_user_that_is_not_root_keeps_them_by_the_ambient_set(in_host: InHost) 
     """For anybody but root, exec clears what is not ambient."""
 
     def script() -> list[int]:
-        from mountplan.applier import syscalls
-        from mountplan.applier.capabilities import keep_capabilities
+        from mountplan.applier.process.capabilities import keep_capabilities
+        from mountplan.applier.sys import syscalls
         from tests.hosts import prctl
 
         reader, writer = os.pipe()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mountplan import api
-from mountplan.applier.report import Reporter
+from mountplan.applier.sys.report import Reporter
 from mountplan.planner.errors import SpecError, StepRefused
 from tests.commands import PROC, Outcome, outcome, programs
 from tests.hosts import Identity, InHost

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from mountplan import api
-from mountplan.applier import syscalls
+from mountplan.applier.sys import syscalls
 from mountplan.planner.errors import MountplanError, StepRefused
 from tests.applier.test_limits import meanwhile
 from tests.faulthost import furnish

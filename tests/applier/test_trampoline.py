@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from mountplan import api
-from mountplan.applier import abi, trampoline
-from mountplan.applier.machinecode import IMAGES, SIZE
-from mountplan.applier.trampoline import Attempt, Failure, Script
+from mountplan.applier.process import trampoline
+from mountplan.applier.process.machinecode import IMAGES, SIZE
+from mountplan.applier.process.trampoline import Attempt, Failure, Script
+from mountplan.applier.sys import abi
 from tests.assembling import MODULE, TARGETS, assemble, missing, module_text
 from tests.commands import Outcome, outcome, programs
 from tests.hosts import InHost

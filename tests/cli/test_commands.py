@@ -16,10 +16,12 @@ import pytest
 
 import mountplan
 from mountplan import api
-from mountplan.applier.report import Reporter
-from mountplan.cli import main, quick
+from mountplan.applier.sys.report import Reporter
+from mountplan.cli import main
+from mountplan.cli import without_argparse as quick
 from mountplan.cli.commands import COMMANDS
 from mountplan.cli.parser import make_parser
+from mountplan.planner.ask.foresight import Foresight
 from mountplan.planner.errors import (
     CommandNotStarted,
     Mistake,
@@ -30,12 +32,11 @@ from mountplan.planner.errors import (
     SpecRef,
     StepRefused,
 )
-from mountplan.planner.foresight import Foresight
-from mountplan.planner.mountcount import Peak
-from mountplan.planner.plan import Plan
-from mountplan.planner.planfile import dump_plan, load_plan
-from mountplan.planner.render.text import plan_text
-from mountplan.planner.table import MountRow, MountTable
+from mountplan.planner.plan.mountcount import Peak
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.planfile import dump_plan, load_plan
+from mountplan.planner.render.preview import plan_text
+from mountplan.planner.tables.table import MountRow, MountTable
 from tests.planner.plans import shop, wide
 
 SPEC = """\

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from mountplan import api, keeping
-from mountplan.applier.syscalls import setns
+from mountplan.applier.sys.syscalls import setns
 from mountplan.cli import main
-from mountplan.planner.difference import Drift
+from mountplan.planner.compare.difference import Drift
 from tests.cli.test_living import Ended, mountplan, spec
 from tests.hosts import InHost, mount, run_in_child, umount
 from tests.keptnames import SPEC, on_run

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from mountplan import api
-from mountplan.applier.facts import LiveHost
+from mountplan.applier.observe.facts import LiveHost
 from mountplan.cli import main
-from mountplan.planner.planfile import dump_plan
+from mountplan.planner.plan.planfile import dump_plan
 
 SPEC = """\
 format = 1

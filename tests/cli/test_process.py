@@ -17,7 +17,7 @@ import pytest
 
 from mountplan.cli import progress
 from mountplan.cli.output import Output
-from mountplan.planner.planfile import dump_plan
+from mountplan.planner.plan.planfile import dump_plan
 from tests.planner.plans import wide
 
 MOUNTPLAN = [sys.executable, "-m", "mountplan"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mountplan.applier.inspect import ages
+from mountplan.applier.observe.inspect import ages
 from mountplan.cli import main
 from tests.hosts import CLONE_NEWNS, InHost, mount, unshare
 from tests.mountflags import MS_SHARED, MS_SLAVE
@@ -124,7 +124,7 @@ def test_a_wrong_model_is_found_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A comparison that always says "the same" would be worth nothing."""
-    from mountplan.planner.propagation import World
+    from mountplan.planner.model import World
 
     monkeypatch.setattr(World, "change_type", lambda *arguments, **options: None)
     assert 1 == main(["simulate", "--compare-kernel", written(tmp_path, TRAP)])

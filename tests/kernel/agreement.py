@@ -10,7 +10,7 @@ import sys
 
 from mountplan import api
 from mountplan.planner.errors import PlanRefused, SpecError
-from mountplan.planner.spec import build_spec
+from mountplan.planner.language.spec import build_spec
 from tests.second_reader import Reading, Table, differences
 from tests.valid_specs import valid_spec
 
@@ -25,7 +25,7 @@ def disagreement(seed: int, *, plain: bool) -> str | None:
     reading = Reading(value)
     known: Table = {}
     found = []
-    for name, table in api.apply(plan).tables:  # raises NotGranted where prediction and kernel differ
+    for name, table in api.apply(plan).tables:  # raises VerificationFailed where prediction and kernel differ
         found += [f"{name}: {what}" for what in differences(reading.roots[name], table, known)]
     return "\n".join(found)
 

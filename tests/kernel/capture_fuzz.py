@@ -18,13 +18,14 @@ from difflib import unified_diff
 from typing import NamedTuple, Protocol
 
 from mountplan import api
-from mountplan.applier.inspect import Whole
-from mountplan.applier.namespaces import build
-from mountplan.applier.subjects import Subject, of_built, of_process
+from mountplan.applier.build.build import build
+from mountplan.applier.build.build_subjects import of_built
+from mountplan.applier.observe.inspect import Whole
+from mountplan.applier.observe.subjects import Subject, of_process
 from mountplan.capturing import capture_subjects
-from mountplan.planner.compare import differences
+from mountplan.operands import view_of
+from mountplan.planner.compare.compare import differences
 from mountplan.planner.errors import MountplanError
-from mountplan.sides import view_of
 from tests.hosts import enter_host
 from tests.kernel.model_fuzz import in_children
 from tests.kernel.states import Act, State, chance_state, running

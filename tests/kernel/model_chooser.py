@@ -14,9 +14,9 @@ from mountplan.planner.attributes import (
     RDONLY,
     STRICTATIME,
 )
-from mountplan.planner.propagation import Process, WouldRefuse
-from mountplan.planner.propagation.walking import walk
-from mountplan.planner.table import MountRow
+from mountplan.planner.model import Process, WouldRefuse
+from mountplan.planner.model.walking import walk
+from mountplan.planner.tables.table import MountRow
 from tests.kernel import model_machine
 from tests.kernel.model_driver import Call, Model, Run
 from tests.kernel.model_layout import DIRECTORIES, FILES

@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from mountplan.planner.attributes import NODEV, NOEXEC, NOSUID, RDONLY, Change
-from mountplan.planner.propagation import RULES_6_18, Handle, Process, Rules, Superblock, World, WouldRefuse, rules_of
-from mountplan.planner.table import MountRow
+from mountplan.planner.model import RULES_6_18, ModelHandle, Process, Rules, Superblock, World, WouldRefuse, rules_of
+from mountplan.planner.tables.table import MountRow
 from tests.kernel import model_machine
 from tests.kernel.model_layout import DIRECTORIES, FILES
 from tests.kernel.model_machine import Machine
@@ -51,7 +51,7 @@ class Model:
         root = self.world.superblock("tmpfs")
         fill(root)
         self.sessions: dict[int, Process] = {0: self.world.boot("0", root)}
-        self.handles: dict[int, Handle] = {}
+        self.handles: dict[int, ModelHandle] = {}
         self.current = self.sessions[0]
 
     def go(self, number: int) -> None:
@@ -134,7 +134,7 @@ class Model:
     def set_attributes(self, where: int | str, bits: int, clear: int, kind: Any, recursive: bool) -> None:
         self.world.set_attributes(self.current, self._where(where), Change(bits, clear), kind=kind, recursive=recursive)
 
-    def _where(self, where: int | str) -> Handle | str:
+    def _where(self, where: int | str) -> ModelHandle | str:
         return where if isinstance(where, str) else self.handles[where]
 
 

@@ -13,8 +13,8 @@ import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from mountplan.planner.mountinfo import parse_mountinfo
-from mountplan.planner.table import MountRow
+from mountplan.planner.tables.mountinfo import parse_mountinfo
+from mountplan.planner.tables.table import MountRow
 from tests.kernel.model_layout import DIRECTORIES, FILES
 from tests.mountflags import MNT_DETACH, MS_BIND, MS_MOVE, MS_REC, MS_REMOUNT
 

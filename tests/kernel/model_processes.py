@@ -12,8 +12,8 @@ import errno
 import random
 import sys
 
-from mountplan.applier.rehearse import Look, rehearse
-from mountplan.planner.actions import (
+from mountplan.applier.run.rehearse import Look, rehearse
+from mountplan.planner.ask.actions import (
     Action,
     BindMount,
     ChangeDirectory,
@@ -27,11 +27,12 @@ from mountplan.planner.actions import (
     MoveMount,
     PivotRoot,
     Remount,
-    SetAttributes,
+    SetAttributesCall,
     Stage,
     Unmount,
     Unshare,
 )
+from mountplan.planner.ask.simulate import empty_world
 from mountplan.planner.attributes import (
     ATIME_MASK,
     NOATIME,
@@ -43,12 +44,11 @@ from mountplan.planner.attributes import (
     STRICTATIME,
     Change,
 )
-from mountplan.planner.propagation import World, WouldRefuse
-from mountplan.planner.propagation.sharing import Kind
-from mountplan.planner.propagation.tables import path_of
+from mountplan.planner.model import World, WouldRefuse
+from mountplan.planner.model.peers import Kind
+from mountplan.planner.model.to_table import path_of
 from mountplan.planner.render.simulated import Sight, table_differences
-from mountplan.planner.simulate import empty_world
-from mountplan.planner.table import MountTable
+from mountplan.planner.tables.table import MountTable
 
 NAMES = ("a", "b", "c")
 KINDS: tuple[Kind, ...] = ("shared", "shared", "shared", "slave", "slave", "private", "unbindable")
@@ -114,7 +114,7 @@ class Sequence:
                 change = choose(
                     (Change(flags or NOEXEC, 0), Change(0, flags or NODEV), Change(NOATIME | flags, ATIME_MASK))
                 )
-                self.make(number, SetAttributes(self.path(number), change))
+                self.make(number, SetAttributesCall(self.path(number), change))
             case "fork" if len(self.stage.processes) < 4:
                 child = self.next
                 self.next += 1

@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mountplan import api
-from mountplan.applier.facts import LiveHost
-from mountplan.planner import steps as s
+from mountplan.applier.observe.facts import LiveHost
 from mountplan.planner.errors import MountplanError, PlanFileError, PlanRefused
-from mountplan.planner.plan import Plan
-from mountplan.planner.planfile import dump_plan, load_plan
+from mountplan.planner.plan import steps as s
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.planfile import dump_plan, load_plan
 from mountplan.planner.render.dot import plan_dot
 from mountplan.planner.render.mermaid import plan_mermaid
-from mountplan.planner.render.text import plan_text
+from mountplan.planner.render.preview import plan_text
 from mountplan.planner.render.why import why_text
 from tests.hosts import CHECKOUT, enter_host, mount
 from tests.kernel.model_fuzz import in_children

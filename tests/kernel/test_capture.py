@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from mountplan import api
-from mountplan.applier.inspect import read_whole
-from mountplan.applier.namespaces import build
-from mountplan.applier.subjects import of_built, of_process, of_tree
+from mountplan.applier.build.build import build
+from mountplan.applier.build.build_subjects import of_built
+from mountplan.applier.observe.inspect import read_whole
+from mountplan.applier.observe.subjects import of_process, of_tree
 from mountplan.capturing import Capture, capture_subjects
-from mountplan.planner.capture.words import CapturedMount, Place
+from mountplan.planner.capture.captured import CapturedMount, CapturedPlace
 from mountplan.planner.characters import is_plain
 from mountplan.planner.errors import TableError
 from tests.hosts import CLONE_NEWNS, InHost, mount, umount, unshare
@@ -136,8 +137,8 @@ def test_what_the_host_has_mounted_is_bound_from_there(in_host: InHost) -> None:
         return captured(lambda: mount("/srv/data", "/mnt", flags=MS_BIND))
 
     capture = in_host(host, identity="root")
-    assert Place("", "/srv") == at(capture, "/srv").bind
-    assert Place("", "/srv/data") == at(capture, "/mnt").bind
+    assert CapturedPlace("", "/srv") == at(capture, "/srv").bind
+    assert CapturedPlace("", "/srv/data") == at(capture, "/mnt").bind
 
 
 @pytest.mark.parametrize("sharing", [MS_PRIVATE, MS_SHARED], ids=["private", "shared"])
@@ -157,7 +158,7 @@ def test_what_there_is_only_one_of_is_mounted_anew_if_its_source_is_called_other
 
     capture, source = in_host(host, identity="root")
     assert ("sysfs", "mine") == (at(capture, "/mnt").type, source)
-    assert Place("", "/sys") == at(capture, "/sys").bind
+    assert CapturedPlace("", "/sys") == at(capture, "/sys").bind
 
 
 def test_a_hostile_name_is_written_as_escapes_and_comes_back(in_host: InHost) -> None:
@@ -380,5 +381,5 @@ upper = { mount = "root", path = "/changes" }
                 return capture_subjects([subject], "state")
 
     one = at(in_host(host, identity="root"), "/usr")
-    assert (Place("", "/usr"), Place("root", "/more")) == one.layers
-    assert Place("root", "/changes") == one.upper
+    assert (CapturedPlace("", "/usr"), CapturedPlace("root", "/more")) == one.layers
+    assert CapturedPlace("root", "/changes") == one.upper

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from mountplan import api
-from mountplan.applier import storing
-from mountplan.applier.subjects import of_built, of_process
+from mountplan.applier.build.build_subjects import of_built
+from mountplan.applier.observe import storing
+from mountplan.applier.observe.subjects import of_process
 from mountplan.capturing import Capture, Folder, capture_subjects
 from tests.hosts import InHost, mount, umount
 from tests.kernel.states import Act, Running, running

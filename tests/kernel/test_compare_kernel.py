@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mountplan.applier import syscalls
+from mountplan.applier.sys import syscalls
 from mountplan.cli import main
 from tests.hosts import InHost, mount, umount
 from tests.mountflags import MS_BIND, MS_REC, MS_SHARED

@@ -14,7 +14,8 @@ from typing import Any, Literal
 import pytest
 
 from mountplan import api
-from mountplan.applier.subjects import of_built, of_process, of_tree
+from mountplan.applier.build.build_subjects import of_built
+from mountplan.applier.observe.subjects import of_process, of_tree
 from mountplan.capturing import Folder, capture_subjects
 from tests.hosts import InHost, mount, umount
 from tests.mountflags import MNT_DETACH

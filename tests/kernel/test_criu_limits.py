@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from mountplan.applier import abi, syscalls
+from mountplan.applier.sys import abi, syscalls
 from tests.hosts import InHost, enter_user_namespace, mount, prctl, umount, unshare
 from tests.kernel.capture_fuzz import compare_again
 from tests.mountflags import (

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from mountplan import api
-from mountplan.applier import inspect
-from mountplan.planner.mountinfo import parse_mountinfo
-from mountplan.planner.table import MountRow
+from mountplan.applier.observe import inspect
+from mountplan.applier.sys.syscalls import namespace_id
+from mountplan.planner.tables.mountinfo import parse_mountinfo
+from mountplan.planner.tables.table import MountRow
 from mountplan.tree import Tree
 from tests.hosts import InHost, mount, umount
 from tests.mountflags import MS_BIND, MS_MOVE, MS_PRIVATE, MS_RDONLY, MS_REMOUNT, MS_SHARED, MS_SLAVE, MS_UNBINDABLE
@@ -197,7 +198,7 @@ def test_both_ways_of_reading_tell_the_same_whatever_bytes_a_path_has(in_host: I
             if ids is None:
                 return None
             seen = parse_mountinfo(Path("/proc/self/mountinfo").read_bytes())
-            whole = inspect.Mounts(inspect.namespace_id(namespace.fileno())).table(ids, seen)
+            whole = inspect.Mounts(namespace_id(namespace.fileno())).table(ids, seen)
         by_id = whole.by_id()
         return [(row, by_id[row.mount_id]) for row in seen.rows if row.mountpoint.startswith(str(tmp_path))]
 

@@ -13,10 +13,10 @@ from typing import TypeVar
 import pytest
 
 from mountplan import api
-from mountplan.applier import kept as names
-from mountplan.applier import loop, syscalls
-from mountplan.applier.namespaces import build
-from mountplan.applier.overlay import is_in_use
+from mountplan.applier.build.build import build
+from mountplan.applier.keep import kept as names
+from mountplan.applier.sys import loop, syscalls
+from mountplan.applier.sys.overlay import is_in_use
 from mountplan.cli import main
 from mountplan.planner.errors import MountplanError
 from tests.hosts import InHost, mount, run_in_child, umount

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from mountplan import api
 from mountplan.planner.attributes import change, parse_shown
 from mountplan.planner.errors import PlanRefused, SpecError, StepRefused
-from mountplan.planner.spec import build_spec
-from mountplan.planner.table import MountRow, MountTable
+from mountplan.planner.language.spec import build_spec
+from mountplan.planner.tables.table import MountRow, MountTable
 from tests.generated import NAMES, Table, specs
 from tests.hosts import InHost, mount
 from tests.mountflags import MS_BIND, MS_NOEXEC, MS_PRIVATE, MS_RDONLY, MS_REMOUNT, MS_SHARED, MS_SLAVE, MS_UNBINDABLE

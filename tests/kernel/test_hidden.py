@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mountplan import api, keeping
-from mountplan.applier import syscalls
+from mountplan.applier.sys import syscalls
 from tests.commands import PROC, Outcome, outcome, programs
 from tests.hosts import CHECKOUT, Identity, InHost
 from tests.keptnames import in_runtime_directory, on_run

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from mountplan import api, keeping
-from mountplan.applier.subjects import of_process
-from mountplan.applier.younger import giving_younger
+from mountplan.applier.observe.namespace_age import giving_younger
+from mountplan.applier.observe.subjects import of_process
 from mountplan.capturing import capture_subjects
 from mountplan.planner.errors import SpecError
 from tests.hosts import InHost, mount

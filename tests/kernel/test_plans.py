@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from mountplan import api
-from mountplan.planner import steps as s
 from mountplan.planner.errors import PlanRefused
-from mountplan.planner.plan import Plan
-from mountplan.planner.planfile import dump_plan
+from mountplan.planner.plan import steps as s
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.planfile import dump_plan
 from tests.hosts import CHECKOUT, InHost, mount
 from tests.kernel.model_fuzz import in_children
 from tests.kernel.plan_fuzz import search

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mountplan import api
-from mountplan.applier import kernel
-from mountplan.applier.observe import observe
+from mountplan.applier.observe.observe import observe
+from mountplan.applier.sys import kernel
 from mountplan.planner.errors import StepRefused
 from tests.hosts import InHost, mount
 from tests.mountflags import MS_BIND, MS_NOEXEC, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SHARED, MS_UNBINDABLE

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from mountplan import api
-from mountplan.applier.namespaces import build
-from mountplan.planner import steps as s
-from mountplan.planner.errors import MountplanError, NotGranted, StepRefused
-from mountplan.planner.plan import Plan
-from mountplan.planner.planfile import dump_plan, load_plan
+from mountplan.applier.build.build import build
+from mountplan.planner.errors import MountplanError, StepRefused, VerificationFailed
+from mountplan.planner.plan import steps as s
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.planfile import dump_plan, load_plan
 from tests.hosts import CHECKOUT, InHost, give_up_all_capabilities, mount, run_in_child
 from tests.mountflags import MS_SHARED
 from tests.trees import ROOT, plan_of, tree
@@ -130,7 +130,7 @@ def test_what_was_not_granted_is_an_error() -> None:
     (namespace,) = plan.expected.namespaces
     other = namespace.mounts[0]._replace(set=2)
     altered = plan._replace(expected=plan.expected._replace(namespaces=(namespace._replace(mounts=(other,)),)))
-    with pytest.raises(NotGranted) as caught:
+    with pytest.raises(VerificationFailed) as caught:
         api.apply(altered)
     assert 3 == caught.value.exit_status
     assert [("/", "attributes", "rw,nosuid,relatime", "ro,relatime")] == [
@@ -142,7 +142,7 @@ def test_a_mount_that_nobody_asked_for_is_an_error() -> None:
     plan = plan_of(f'{ROOT}[[mount]]\ntarget = "/a"\ntype = "tmpfs"')
     (namespace,) = plan.expected.namespaces
     less = namespace._replace(mounts=namespace.mounts[:1])
-    with pytest.raises(NotGranted) as caught:
+    with pytest.raises(VerificationFailed) as caught:
         api.apply(plan._replace(expected=plan.expected._replace(namespaces=(less,))))
     assert [("/a", "mount", "none", "tmpfs on tmpfs at /")] == [
         tuple(difference[:4]) for difference in caught.value.differences

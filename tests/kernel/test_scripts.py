@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mountplan.planner.mountinfo import parse_mountinfo
-from mountplan.planner.simulate import simulate
-from mountplan.planner.table import MountRow
+from mountplan.planner.ask.simulate import simulate
+from mountplan.planner.tables.mountinfo import parse_mountinfo
+from mountplan.planner.tables.table import MountRow
 from tests.hosts import InHost, mount
 from tests.propagation import require_rules
 

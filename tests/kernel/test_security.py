@@ -23,11 +23,11 @@ import pytest
 import tomli_w
 
 from mountplan import api, keeping
-from mountplan.applier import store
+from mountplan.applier.keep import store
 from mountplan.cli import main
 from mountplan.planner.errors import MountplanError, SpecError, StepRefused
-from mountplan.planner.planfile import dump_plan
-from mountplan.planner.values import escape
+from mountplan.planner.language.values import escape
+from mountplan.planner.plan.planfile import dump_plan
 from tests.applier.test_limits import meanwhile
 from tests.commands import programs
 from tests.faulthost import SPEC, State, furnish

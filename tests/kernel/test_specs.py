@@ -12,7 +12,7 @@ from typing import TypeVar
 import pytest
 
 from mountplan import api
-from mountplan.planner.table import MountTable
+from mountplan.planner.tables.table import MountTable
 from tests.hosts import CHECKOUT, Identity, InHost, mount
 from tests.mountflags import MS_BIND, MS_PRIVATE, MS_RDONLY, MS_REMOUNT, MS_SHARED, MS_SLAVE
 from tests.trees import Tree, tree
@@ -82,7 +82,7 @@ def test_a_spec_that_takes_nothing_of_roots_is_built_by_an_ordinary_user(name: s
 def test_the_same_spec_gives_the_same_plan_byte_for_byte_in_every_process(in_host: InHost) -> None:
     """Python's hashes differ from process to process, and with them the order of sets."""
     program = (
-        "import sys; from mountplan import api; from mountplan.planner.planfile import dump_plan\n"
+        "import sys; from mountplan import api; from mountplan.planner.plan.planfile import dump_plan\n"
         "for path in sys.argv[1:]: print(dump_plan(api.plan(api.load(path))))"
     )
 
@@ -253,7 +253,7 @@ def test_complex_sharing_comes_out_as_the_classic_calls_make_it(in_host: InHost,
     """CRIU's mount_complex_sharing propagates binds among four peers and then changes the copies one by one."""
 
     def classic() -> list[tuple[str, str, bool, int, int]]:
-        from mountplan.applier.observe import observe
+        from mountplan.applier.observe.observe import observe
 
         mount_it_the_classic_way(str(tmp_path))
         return sharing(observe(), str(tmp_path))

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from mountplan import api
-from mountplan.applier import abi, syscalls
-from mountplan.applier.namespaces import build
-from mountplan.applier.probe import probe
-from mountplan.applier.refusal import KernelRefusal
-from mountplan.applier.subjects import of_built
+from mountplan.applier.build.build import build
+from mountplan.applier.build.build_subjects import of_built
+from mountplan.applier.probe.probe import probe
+from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.refusal import KernelRefusal
 from mountplan.capturing import capture_subjects
-from mountplan.planner.capture.words import Place
+from mountplan.planner.capture.captured import CapturedPlace
 from mountplan.planner.errors import PlanRefused, StepRefused
 from tests.hosts import CHECKOUT, InHost, mount
 from tests.kernel.capture_fuzz import compare_again
@@ -170,7 +170,7 @@ def test_what_a_filter_takes_away_the_probe_does_not_find(in_host: InHost) -> No
 def test_without_lowerdir_plus_an_overlay_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Linux before 6.8: all layers in one string, by the numbers of their descriptors."""
     spec = overlay_of(60)
-    monkeypatch.setattr("mountplan.applier.overlay.takes_single_layers", lambda: False)
+    monkeypatch.setattr("mountplan.applier.sys.overlay.takes_single_layers", lambda: False)
     with tree(spec) as built:
 
         def look() -> tuple[list[str], str, str]:
@@ -226,7 +226,7 @@ def test_a_capture_finds_the_layers_of_an_overlay(
     if kernel != "this":
         monkeypatch.setattr(syscalls, "fsconfig", older)
     if kernel == "6.1":
-        monkeypatch.setattr("mountplan.applier.overlay.takes_single_layers", lambda: False)
+        monkeypatch.setattr("mountplan.applier.sys.overlay.takes_single_layers", lambda: False)
 
     def script() -> tuple[object, ...]:
         mount("srv", "/srv", "tmpfs")
@@ -239,8 +239,8 @@ def test_a_capture_finds_the_layers_of_an_overlay(
         overlay = next(one for one in found if one.type == "overlay")
         return overlay.unsupported, overlay.layers, overlay.upper
 
-    layers = (Place("l", "/a"), Place("", "/srv/one/two"), Place("l", "/b c"))
-    assert ("", layers, Place("l", "/up")) == in_host(script)
+    layers = (CapturedPlace("l", "/a"), CapturedPlace("", "/srv/one/two"), CapturedPlace("l", "/b c"))
+    assert ("", layers, CapturedPlace("l", "/up")) == in_host(script)
 
 
 @pytest.mark.needs_kernel("lowerdir+")
@@ -248,7 +248,7 @@ def test_more_layers_than_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> No
     """Up to 60 always fit. More are refused when they are planned, or, with a plan from elsewhere, when built."""
     assert "overlay_layers" not in [one.feature for one in plan_of(overlay_of(60)).requirements]
     plan = plan_of(overlay_of(129))
-    monkeypatch.setattr("mountplan.applier.overlay.takes_single_layers", lambda: False)
+    monkeypatch.setattr("mountplan.applier.sys.overlay.takes_single_layers", lambda: False)
     with pytest.raises(PlanRefused, match=r"fs:/merged: this kernel does not have overlay layers .*\(Linux 6\.8\)"):
         plan_of(overlay_of(61))
     with pytest.raises(StepRefused, match=r"use fewer layers \(60 always fit\), or Linux 6\.8"):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mountplan.planner.attributes import NODEV, NOEXEC, NOSUID, RDONLY
-from mountplan.planner.plan import (
+from mountplan.planner.names import NodeKind
+from mountplan.planner.plan.plan import (
     Edge,
     Expected,
     ExpectedFilesystem,
@@ -12,9 +13,8 @@ from mountplan.planner.plan import (
     ExpectedNamespace,
     Plan,
     Requirement,
-    RunSettings,
 )
-from mountplan.planner.steps import (
+from mountplan.planner.plan.steps import (
     YARD,
     Attach,
     CloneHost,
@@ -30,13 +30,13 @@ from mountplan.planner.steps import (
     MakePrivate,
     MakeSeed,
     MakeYard,
-    NodeKind,
     Release,
     SetAttributes,
     Step,
     TakeHostGroup,
     UnshareNamespace,
 )
+from mountplan.planner.run_settings import RunSettings
 
 
 def mount(

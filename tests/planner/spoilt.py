@@ -11,7 +11,7 @@ from typing import Any
 import tomli
 from hypothesis import strategies as st
 
-from mountplan.planner.spec import FileEntry, IdMap, Mask, Mount, MountPath, Namespace, PeerGroup, Run, Spec
+from mountplan.planner.language.spec import FileEntry, IdMap, Mask, Mount, MountPath, Namespace, PeerGroup, Run, Spec
 
 SPECS = sorted((Path(__file__).parents[2] / "specs").glob("*.toml"))
 MODELS = (FileEntry, IdMap, Mask, Mount, MountPath, Namespace, PeerGroup, Run, Spec)

@@ -6,8 +6,8 @@ import errno
 
 import pytest
 
-from mountplan.planner.actions import MakeDirectory, MountNew, Stage
-from mountplan.planner.propagation import World, WouldRefuse
+from mountplan.planner.ask.actions import MakeDirectory, MountNew, Stage
+from mountplan.planner.model import World, WouldRefuse
 
 
 def stage() -> Stage:

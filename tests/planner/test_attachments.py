@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mountplan.planner.attachments import Attachment, Decision, decide, mount_of, with_places
-from mountplan.planner.table import MountTable
+from mountplan.planner.plan.attachments import Attachment, Decision, decide, mount_of, with_places
+from mountplan.planner.tables.table import MountTable
 from tests.fakes import host_mount
 
 LOOP = Attachment("/dev/loop7", "7:7", writable=True, whole=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from mountplan.planner.capture.overlays import Directories, shown_directories
+from mountplan.planner.capture.naming import Names
 from mountplan.planner.capture.regiven import given_again
-from mountplan.planner.layerpath import directory_of, layer_of
-from mountplan.planner.mounttree import MountTree, walk
-from mountplan.planner.naming import Names
-from mountplan.planner.table import MountRow, MountTable
+from mountplan.planner.capture.shown_layers import Directories, shown_directories
+from mountplan.planner.tables.layerpath import directory_of, layer_of
+from mountplan.planner.tables.mounttree import MountTree, walk
+from mountplan.planner.tables.table import MountRow, MountTable
 
 
 def row(number: int, parent: int, mountpoint: str, device: str = "0:1", fstype: str = "tmpfs") -> MountRow:

@@ -10,12 +10,12 @@ import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mountplan.planner.capture.words import Captured, CapturedMount, CapturedNamespace, Place
+from mountplan.planner.capture.captured import Captured, CapturedMount, CapturedNamespace, CapturedPlace
 from mountplan.planner.capture.writing import write_spec
 from mountplan.planner.characters import is_plain, toml_key, toml_string, visible, visible_lines
-from mountplan.planner.locate import key_path
-from mountplan.planner.spec import parse_spec
-from mountplan.planner.values import shown
+from mountplan.planner.language.locate import key_path
+from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.language.values import shown
 
 # Signs of the category Cf that show something: they stand before numbers, or end a verse.
 SHOWN = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
@@ -75,7 +75,7 @@ def test_a_capture_shows_what_it_contains() -> None:
     empty = blank._replace(attributes=(), uids=(), gids=(), files=(), layers=(), options=())
     mounts = (
         empty._replace(target="/", type="tmpfs", source=EVIL, options=((EVIL, EVIL),)),
-        empty._replace(target=path, bind=Place("", f"/{EVIL}'\\")),
+        empty._replace(target=path, bind=CapturedPlace("", f"/{EVIL}'\\")),
     )
     captured = Captured("x", (), (CapturedNamespace("", mounts),), (), ())
     text = write_spec(captured, (EVIL,))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mountplan import api
-from mountplan.planner.classic import Classic
+from mountplan.planner.ask.classic import Classic
+from mountplan.planner.language.spec import parse_spec
 from mountplan.planner.render.foreseen import classic_line, classic_text
-from mountplan.planner.spec import parse_spec
 from tests.fakes import FakeHost, host_mount
 
 HOST = FakeHost({"/srv/in": "directory"}, (host_mount(2, 1, "/srv", shared=5),))

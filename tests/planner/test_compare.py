@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mountplan.planner.compare import compare
-from mountplan.planner.options import differing_options, differing_shown
-from mountplan.planner.predict import HOST_GROUPS, Prediction
-from mountplan.planner.table import MountRow, MountTable
+from mountplan.planner.compare.compare import compare
+from mountplan.planner.plan.predict import HOST_GROUPS, Prediction
+from mountplan.planner.tables.options import differing_options, differing_shown
+from mountplan.planner.tables.table import MountRow, MountTable
 
 
 def row(number: int, parent: int, mountpoint: str, **changes: object) -> MountRow:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mountplan.planner.compare import Machine, _Walk, differences
-from mountplan.planner.difference import Drift
-from mountplan.planner.table import MountRow, MountTable
-from mountplan.planner.view import View
+from mountplan.planner.compare.compare import Machine, _Walk, differences
+from mountplan.planner.compare.difference import Drift
+from mountplan.planner.compare.view import View
+from mountplan.planner.tables.table import MountRow, MountTable
 
 NAMES = ("a", "b", "c")
 Dice = random.Random
@@ -154,7 +154,7 @@ def test_a_comparison_the_other_way_round_finds_a_difference_as_well_or_none(one
 
 
 def test_the_layers_of_an_overlay_may_be_on_other_devices_but_in_no_other_places() -> None:
-    """mountplan names the directories of layers after their devices (planner/layerpath.py)."""
+    """mountplan names the directories of layers after their devices (planner/tables/layerpath.py)."""
 
     def table(device: str, options: str) -> MountTable:
         row = MountRow(1, 0, device, "/", "/", "rw", 0, 0, 0, False, "overlay", "overlay", f"rw,{options}")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mountplan.planner.explain import Answer, Explainer, Group
+from mountplan.planner.ask.explain import Answer, ExplainedGroup, Explainer
+from mountplan.planner.ask.simulate import simulate
 from mountplan.planner.render.explained import answer_text, groups_text, origin_text
-from mountplan.planner.simulate import simulate
-from mountplan.planner.table import MountTable
+from mountplan.planner.tables.table import MountTable
 from tests.kernel.model_processes import Sequence
 
 FEED = """\
@@ -31,7 +31,7 @@ def effects(answer: Answer) -> list[str]:
     return [f"{one.spot.namespace}:{one.spot.path} {one.what}" for one in answer.effects]
 
 
-def group_of(groups: tuple[Group, ...], path: str) -> Group:
+def group_of(groups: tuple[ExplainedGroup, ...], path: str) -> ExplainedGroup:
     return next(group for group in groups if group.members[0].path == path)
 
 

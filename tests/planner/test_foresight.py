@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from mountplan import api
+from mountplan.planner.ask.foresight import foresee
+from mountplan.planner.ask.trial import Trial
 from mountplan.planner.errors import PlanRefused
-from mountplan.planner.foresight import foresee
-from mountplan.planner.mountcount import most_mounts
-from mountplan.planner.plan import Plan
-from mountplan.planner.spec import parse_spec
-from mountplan.planner.steps import (
+from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.plan.mountcount import most_mounts
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.steps import (
     Attach,
     JoinGroup,
     MakePrivate,
@@ -20,8 +21,7 @@ from mountplan.planner.steps import (
     SetAttributes,
     Step,
 )
-from mountplan.planner.table import MountTable
-from mountplan.planner.trial import Trial
+from mountplan.planner.tables.table import MountTable
 from tests.fakes import FakeHost, host_mount
 
 HOST = FakeHost(

@@ -7,18 +7,18 @@ import os
 from hypothesis import HealthCheck, given, settings
 
 from mountplan import api
-from mountplan.applier.execute import execute
-from mountplan.applier.report import Reporter
-from mountplan.planner import steps as s
-from mountplan.planner.compare import compare
+from mountplan.applier.build.execute import execute
+from mountplan.applier.sys.report import Reporter
+from mountplan.planner.ask.trial import Trial
+from mountplan.planner.compare.compare import compare
 from mountplan.planner.errors import PlanRefused, SpecError
-from mountplan.planner.mountcount import most_mounts
+from mountplan.planner.language.spec import build_spec
 from mountplan.planner.paths import TargetPath
-from mountplan.planner.plan import Plan
-from mountplan.planner.planfile import dump_plan, load_plan
-from mountplan.planner.predict import predict
-from mountplan.planner.spec import build_spec
-from mountplan.planner.trial import Trial
+from mountplan.planner.plan import steps as s
+from mountplan.planner.plan.mountcount import most_mounts
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.planfile import dump_plan, load_plan
+from mountplan.planner.plan.predict import predict
 from tests.fakes import FakeHost, FakeKernel, host_mount
 from tests.generated import NAMES, Table, specs
 

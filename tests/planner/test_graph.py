@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from mountplan.planner.errors import PlanRefused
-from mountplan.planner.graph import find_order
-from mountplan.planner.resolve import resolve
-from mountplan.planner.spec import parse_spec
-from mountplan.planner.topology import Topology
+from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.plan.graph import find_order
+from mountplan.planner.resolve.resolve import resolve
+from mountplan.planner.resolve.topology import Topology
 from tests.fakes import FakeHost
 
 ROOT = '[[mount]]\ntarget = "/"\ntype = "tmpfs"\nid = "root"\n'

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mountplan.planner.hostchanges import host_changes, steps_on_host
-from mountplan.planner.steps import Layer, MakeFilesystem, MakeMountpoint, MakeNode, MakeOverlay
-from mountplan.planner.table import MountTable
+from mountplan.planner.plan.host_changes import host_changes, steps_on_host
+from mountplan.planner.plan.steps import Layer, MakeFilesystem, MakeMountpoint, MakeNode, MakeOverlay
+from mountplan.planner.tables.table import MountTable
 from tests.fakes import host_mount
 
 ROOT = host_mount(1, 0, "/")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mountplan import api
-from mountplan.planner.instances import given_again, shown
+from mountplan.planner.tables.instances import given_again, shown
 from tests.fakes import FakeHost, host_mount
 from tests.planner.mistakes import ROOT
 

@@ -8,7 +8,7 @@ import tomli
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mountplan.planner.locate import Places, key_path, prefixes
+from mountplan.planner.language.locate import Places, key_path, prefixes
 
 # What could be taken for something else by a reader that goes line by line.
 TRICKY = [

@@ -9,8 +9,8 @@ import pytest
 from mountplan import api
 from mountplan.planner.errors import SpecError
 from mountplan.planner.host import NoHost
-from mountplan.planner.plan import Plan
-from mountplan.planner.spec import build_spec
+from mountplan.planner.language.spec import build_spec
+from mountplan.planner.plan.plan import Plan
 from tests.second_reader import Table
 
 ROOT = {"id": "root", "target": "/", "type": "tmpfs", "file": [{"path": "link", "symlink": "/c/b"}]}

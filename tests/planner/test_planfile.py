@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 import mountplan
 from mountplan.planner.errors import PlanFileError, PlanRefused
-from mountplan.planner.plan import Plan
-from mountplan.planner.planfile import dump_plan, load_plan, parse_plan
-from mountplan.planner.steps import STEP_TYPES, Step
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.planfile import dump_plan, load_plan, parse_plan
+from mountplan.planner.plan.steps import STEP_TYPES, Step
 from tests.planner.plans import shop, wide
 
 # What can stand in a field: text that came from bytes, whether or not they were UTF-8.
@@ -284,7 +284,7 @@ def test_any_json_in_any_place_is_a_plan_file_error_at_worst(data: st.DataObject
 def test_loading_a_plan_needs_nothing_heavy() -> None:
     """Start-up counts: what `apply plan.json` imports is on its way to every program that is run in a namespace."""
     code = (
-        "import sys, mountplan.planner.planfile\n"
+        "import sys, mountplan.planner.plan.planfile\n"
         "print(*{'pydantic', 'networkx', 'rich', 'dataclasses', 'argparse', 'tomllib', 'tomli'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from mountplan.planner import steps as s
 from mountplan.planner.attributes import RDONLY
 from mountplan.planner.errors import PlanRefused
-from mountplan.planner.plan import Edge, ExpectedMount, ExpectedNamespace, Plan
-from mountplan.planner.planfile import dump_plan, load_plan
-from mountplan.planner.planproof import EFFECTS, prove
-from mountplan.planner.steps import STEP_TYPES, YARD
+from mountplan.planner.plan import steps as s
+from mountplan.planner.plan.plan import Edge, ExpectedMount, ExpectedNamespace, Plan
+from mountplan.planner.plan.planfile import dump_plan, load_plan
+from mountplan.planner.plan.proof import EFFECTS, prove
+from mountplan.planner.plan.steps import STEP_TYPES, YARD
 from tests.planner.plans import node, shop, wide
 
 
@@ -337,8 +337,8 @@ def test_the_proof_costs_the_same_for_each_mount() -> None:
 def test_the_proof_of_a_plan_needs_nothing_heavy() -> None:
     """Start-up counts; what judges a rare value is loaded only if there is one."""
     code = (
-        "import sys; from mountplan.planner.planproof import prove\n"
-        "print(*{'pydantic', 'networkx', 'dataclasses', 'mountplan.planner.values'} & set(sys.modules))"
+        "import sys; from mountplan.planner.plan.proof import prove\n"
+        "print(*{'pydantic', 'networkx', 'dataclasses', 'mountplan.planner.language.values'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "\n" == done.stdout

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mountplan import api
-from mountplan.planner.predict import HOST_GROUPS, Prediction, predict
-from mountplan.planner.spec import parse_spec
-from mountplan.planner.table import MountRow
+from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.plan.predict import HOST_GROUPS, Prediction, predict
+from mountplan.planner.tables.table import MountRow
 from tests.fakes import FakeHost, host_mount
 
 HOST = FakeHost(

@@ -7,7 +7,7 @@ import errno
 
 import pytest
 
-from mountplan.planner.propagation import (
+from mountplan.planner.model import (
     RULES_6_1,
     RULES_6_12,
     RULES_6_18,
@@ -18,7 +18,7 @@ from mountplan.planner.propagation import (
     WouldRefuse,
     rules_of,
 )
-from mountplan.planner.propagation.seen import world_of
+from mountplan.planner.model.from_tables import world_of
 from mountplan.planner.render.simulated import Sight, table_differences
 
 

@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from mountplan.planner.errors import SpecRef
-from mountplan.planner.table import MountRow
+from mountplan.planner.tables.table import MountRow
 
 
 def test_a_record_comes_whole_through_pickle_and_copy() -> None:

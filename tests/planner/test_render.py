@@ -15,32 +15,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mountplan.planner.attributes import NAMES, NODEV, NOSUID, RDONLY, change
-from mountplan.planner.difference import Difference
+from mountplan.planner.compare.difference import Difference
 from mountplan.planner.errors import (
     Aftermath,
     Mistake,
     MountplanError,
-    NotGranted,
     PlanFileError,
     PlanRefused,
     SpecError,
     SpecRef,
     StepRefused,
     TableError,
+    VerificationFailed,
 )
-from mountplan.planner.plan import Edge, Expected, ExpectedGroup, ExpectedNamespace, Plan
+from mountplan.planner.plan.plan import Edge, Expected, ExpectedGroup, ExpectedNamespace, Plan
+from mountplan.planner.plan.steps import STEP_TYPES
 from mountplan.planner.render.dot import plan_dot
 from mountplan.planner.render.index import PlanIndex
 from mountplan.planner.render.mermaid import plan_mermaid
 from mountplan.planner.render.outline import outline
+from mountplan.planner.render.preview import plan_text
 from mountplan.planner.render.problems import error_data, error_text
 from mountplan.planner.render.reasons import METHOD
-from mountplan.planner.render.tables import group_names, table_text
-from mountplan.planner.render.text import plan_text
+from mountplan.planner.render.table_text import group_names, table_text
 from mountplan.planner.render.why import why_data, why_text
 from mountplan.planner.render.words import attribute_words, count, listed, visible, visible_lines, width
-from mountplan.planner.steps import STEP_TYPES
-from mountplan.planner.table import MountRow, MountTable
+from mountplan.planner.tables.table import MountRow, MountTable
 from tests.planner.plans import mount, shop, wide
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -416,7 +416,7 @@ DIFFERENCE = Difference("/usr", "attributes", "ro", "", "mount[1]", "ask the ker
 
 
 def test_drift_is_told_with_its_place_in_the_spec() -> None:
-    error = NotGranted((DIFFERENCE,))
+    error = VerificationFailed((DIFFERENCE,))
     text = error_text(error, shop())
     assert "1 difference" in text
     assert "shop.toml:15: mount[1]: /usr: attributes: wanted ro, found nothing\n  remedy: ask the kernel" in text
@@ -430,7 +430,7 @@ def test_drift_is_told_with_its_place_in_the_spec() -> None:
 
 
 def test_much_drift_is_cut() -> None:
-    error = NotGranted((DIFFERENCE,) * 500)
+    error = VerificationFailed((DIFFERENCE,) * 500)
     assert len(error_text(error).splitlines()) < 100
     assert 500 == len(error_data(error)["differences"])
 
@@ -443,7 +443,7 @@ def test_much_drift_is_cut() -> None:
         TableError("line 3: \x1b"),
         PlanRefused(("a must precede itself", "b too")),
         StepRefused(number=1, step="s", origin=REF, syscall="c", errno=1, meaning="m", remedy=""),
-        NotGranted(()),
+        VerificationFailed(()),
         MountplanError("plain"),
     ],
     ids=lambda error: type(error).__name__,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mountplan import api
 from mountplan.planner.errors import Mistake, PlanRefused, SpecError, SpecRef
 from mountplan.planner.host import NoHost
-from mountplan.planner.spec import MountPath, all_mistakes, build_spec, parse_spec_leniently
+from mountplan.planner.language.spec import MountPath, all_mistakes, build_spec, parse_spec_leniently
 from tests.planner.spoilt import spoilt_specs
 
 FAULTY = """\

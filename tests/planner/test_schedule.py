@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from mountplan import api
-from mountplan.planner import steps as s
-from mountplan.planner.plan import Plan
-from mountplan.planner.planfile import dump_plan
-from mountplan.planner.schedule import DEPTH
-from mountplan.planner.spec import parse_spec
+from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.plan import steps as s
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.planfile import dump_plan
+from mountplan.planner.plan.schedule import DEPTH
 from tests.fakes import FakeHost, host_mount
 
 HOST = FakeHost({"/data/dir": "directory", "/data/file": "file"}, (host_mount(2, 1, "/srv", shared=5),))

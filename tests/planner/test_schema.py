@@ -11,8 +11,8 @@ import tomli
 from hypothesis import given, settings
 
 from mountplan.planner.errors import SpecError
-from mountplan.planner.schema import json_schema
-from mountplan.planner.spec import Spec, build_spec
+from mountplan.planner.language.schema import json_schema
+from mountplan.planner.language.spec import Spec, build_spec
 from tests.planner.spoilt import MODELS, SPECS, spoilt_specs
 
 

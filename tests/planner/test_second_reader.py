@@ -7,10 +7,10 @@ import os
 from mountplan import api
 from mountplan.planner.errors import PlanRefused, SpecError
 from mountplan.planner.host import NoHost
-from mountplan.planner.plan import Plan
-from mountplan.planner.predict import predict
-from mountplan.planner.spec import build_spec
-from mountplan.planner.table import MountTable
+from mountplan.planner.language.spec import build_spec
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.predict import predict
+from mountplan.planner.tables.table import MountTable
 from tests.second_reader import Reading, Table, differences, mounted_in_order
 from tests.valid_specs import valid_spec
 

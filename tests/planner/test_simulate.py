@@ -7,8 +7,8 @@ import time
 
 import pytest
 
+from mountplan.planner.ask.simulate import simulate
 from mountplan.planner.errors import SpecError
-from mountplan.planner.simulate import simulate
 
 
 def mounts(script: str) -> list[str]:

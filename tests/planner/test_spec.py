@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
-from mountplan.planner.hints import HINTS
+from mountplan.planner.language.hints import HINTS
+from mountplan.planner.language.spec import MountPath, build_spec, parse_spec, parse_spec_leniently
+from mountplan.planner.language.values import escape
 from mountplan.planner.paths import TargetPath
-from mountplan.planner.spec import MountPath, build_spec, parse_spec, parse_spec_leniently
-from mountplan.planner.values import escape
 from tests.planner.spoilt import MODELS, SPECS
 
 SHOP = """\

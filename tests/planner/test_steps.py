@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from mountplan.planner.steps import STEP_TYPES, Step
+from mountplan.planner.plan.steps import STEP_TYPES, Step
 
 
 def test_the_union_and_the_table_of_steps_are_the_same() -> None:

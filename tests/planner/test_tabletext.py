@@ -7,8 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mountplan.planner.errors import TableError
-from mountplan.planner.mountinfo import parse_mountinfo
-from mountplan.planner.tabletext import looks_like_mountinfo, read_table
+from mountplan.planner.tables.mountinfo import parse_mountinfo
+from mountplan.planner.tables.mountinfo_file import looks_like_mountinfo, read_table
 
 ROOT = "22 1 0:20 / / rw,relatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro"
 BELOW = "23 22 0:21 / /a rw,relatime - tmpfs tmpfs rw"

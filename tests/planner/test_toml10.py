@@ -8,9 +8,9 @@ import tomllib
 import pytest
 import tomli
 
-from mountplan.planner import reading
-from mountplan.planner.reading import read_toml
-from mountplan.planner.toml10 import find_newer
+from mountplan.planner.language import reading
+from mountplan.planner.language.reading import read_toml
+from mountplan.planner.language.toml10 import find_newer
 from tests.planner.spoilt import SPECS
 
 NEWER = [

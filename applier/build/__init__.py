@@ -1,0 +1,1 @@
+"""A Plan carried out: Plan -> namespaces that stand. Front door: build.py (build)."""

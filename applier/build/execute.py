@@ -1,0 +1,444 @@
+"""Carries a plan out, step by step, against a Kernel: the only place where handles become descriptors.
+
+A mount has a descriptor from the step that makes it to its Release. Workbenches and parked seeds stand in the yard and
+are opened again whenever they are needed; a few dozen descriptors of them are kept, so that a walk is seldom repeated.
+Only the seeds of the host's groups are all open for a while: they are taken before there is a yard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import length_hint
+from typing import Any
+
+from mountplan.applier.sys import abi
+from mountplan.applier.sys.kernel import Kernel
+from mountplan.applier.sys.report import Reporter
+from mountplan.planner.fstypes import of
+from mountplan.planner.names import Handle, NodeKind
+from mountplan.planner.plan import seedbase
+from mountplan.planner.plan import steps as s
+from mountplan.planner.plan.steps import YARD, Step
+from mountplan.planner.tables import layerpath
+
+_KEPT = 48  # descriptors of workbenches and seeds that are kept open
+_CHUNK = 512  # steps between two reports
+_EMPTY_FILE = s.MakeNode("", "", "file", -1, -1, -1, "", "", "", (0, 0), False, False, "")
+
+
+_FOREIGN = frozenset(
+    (s.TakeHostGroup, s.MakeFilesystem, s.AttachImage, s.MakeOverlay, s.CloneHostWorkbench, s.CloneHost,
+     s.CopyContents, s.MakeMountpoint, s.RemoveNode, s.SealFilesystem, s.EnterRoot)
+)  # fmt: skip
+
+
+# What a step needs, of what is not loaded at the start.
+_MODULES: dict[type[Step], str] = {
+    s.TakeHostGroup: "resource",
+    s.CopyContents: "mountplan.applier.sys.copytree",
+    s.AttachImage: "mountplan.applier.sys.loop",
+    s.MakeOverlay: "mountplan.applier.sys.overlay",
+    s.MakeIdMap: "mountplan.applier.sys.userns",
+    s.RemoveNode: "shutil",
+}
+
+
+def load_what_is_needed(steps: tuple[Step, ...]) -> None:
+    """Import it before anything is built: later, a file that cannot be read would look like a bug."""
+    for kind in set(map(type, steps)) & _MODULES.keys():
+        __import__(_MODULES[kind])
+    types = {step.fstype for step in steps if type(step) is s.MakeFilesystem}
+    if any(of(fstype).instances == "machine" for fstype in types):
+        __import__("mountplan.applier.sys.machine_instances")
+    if any(
+        type(step) is s.AttachImage or (type(step) is s.MakeFilesystem and step.source[:1] == "/") for step in steps
+    ):
+        __import__("mountplan.applier.sys.devices")
+
+
+def is_foreign(step: Step) -> bool:
+    """True if a step works on filesystems that are not the plan's own: they may be slow, or never answer.
+
+    Each such step says so to the reporter before it begins; the others, which are by far the most, have no time for it.
+    """
+    if isinstance(step, (s.MakeNode, s.CloneMount, s.Attach)):
+        return step.careful or (isinstance(step, s.MakeNode) and bool(step.source))
+    return type(step) in _FOREIGN
+
+
+class StepFailed(Exception):
+    """Step `index` (from 0) raised `cause`, an OSError. Internal: namespaces.py makes StepRefused of it."""
+
+    def __init__(self, index: int, cause: OSError) -> None:
+        super().__init__(index, cause)
+        self.index = index
+        self.cause = cause
+
+
+def execute(steps: tuple[Step, ...], kernel: Kernel, reporter: Reporter) -> None:
+    """Carry out all steps; stops at the first that the kernel refuses (StepFailed). No descriptor is left open."""
+    execution = Execution(kernel, reporter)
+    handlers = execution.handlers()
+    try:
+        reporter.begin(len(steps))
+        done = 0
+        while done < len(steps):
+            chunk = iter(steps[done : done + _CHUNK])
+            done = min(done + _CHUNK, len(steps))
+            try:
+                for step in chunk:
+                    handlers[type(step)](step)
+            except OSError as error:
+                raise StepFailed(done - length_hint(chunk) - 1, error) from error
+            reporter.step(done)
+        reporter.end()
+    finally:
+        execution.close()
+
+
+class Execution:
+    """The state of one execution: which handle has which descriptor."""
+
+    def __init__(self, kernel: Kernel, reporter: Reporter) -> None:
+        self.kernel = kernel
+        self.foreign = reporter.foreign
+        self.fds: dict[Handle, int] = {}
+        self.parked: dict[Handle, str] = {}  # where in the yard a workbench or seed stands
+        self.in_memory: set[Handle] = set()  # new filesystems in which nobody else can change anything
+        self.kept: list[Handle] = []  # those of the parked that are open, the longest open first
+        self.early: list[Handle] = []  # seeds that wait for the yard to be parked in it
+        self.staged: set[str] = set()
+        self.base = -1
+        self.yard = -1
+        self.host = -1
+        self.first: tuple[int, int, int] | None = None  # of the first of several namespaces: its file, "/" and yard
+
+    def handlers(self) -> dict[type[Step], Callable[[Any], None]]:
+        """The method for each type of step: it is named as the step's kind."""
+        methods = {step: getattr(self, kind) for step, kind in zip(s.STEP_TYPES, s.STEP_KINDS, strict=True)}
+        methods.update({step: self._told(methods[step]) for step in _FOREIGN})
+        return methods
+
+    def _told(self, method: Callable[[Any], None]) -> Callable[[Any], None]:
+        def handle(step: Any) -> None:
+            self.foreign()
+            method(step)
+
+        return handle
+
+    def close(self) -> None:
+        for fd in {*self.fds.values(), *(self.first or ()), self.yard, self.host, self.base}:
+            if fd >= 0:
+                self.kernel.close(fd)
+        self.fds, self.kept, self.first, self.yard, self.host, self.base = {}, [], None, -1, -1, -1
+
+    def descriptor(self, handle: Handle) -> int:
+        """The descriptor of a mount, a workbench or a seed."""
+        fd = self.fds.get(handle)
+        return self._reopen(handle) if fd is None else fd
+
+    def _reopen(self, handle: Handle) -> int:
+        """Open something parked once more; what has been open for longest gives way to it."""
+        if len(self.kept) >= _KEPT:
+            self.kernel.close(self.fds.pop(self.kept.pop(0)))
+        fd = self.fds[handle] = self.kernel.open(self.yard, self.parked[handle], careful=False)
+        self.kept.append(handle)
+        return fd
+
+    def park(self, handle: Handle, *, own: bool = False) -> None:
+        """Attach a detached workbench or seed in the yard, and keep its descriptor if there is room.
+
+        The root of one that is not of our `own` filesystems may be a file.
+        """
+        fd, name = self.fds[handle], f"p{len(self.parked)}"
+        if own:
+            name = layerpath.directory_of(self.kernel.device(fd), name)
+            self.kernel.make_directory(self.yard, name)
+        else:
+            self._make_place(self.yard, name, fd)
+        self.kernel.attach(fd, self.yard, name)
+        self.parked[handle] = name
+        if len(self.kept) >= _KEPT:
+            self.kernel.close(self.fds.pop(handle))
+        else:
+            self.kept.append(handle)
+
+    def _make_place(self, within: int, name: str, mount: int) -> None:
+        """A directory or a file, as the root of `mount` is one."""
+        if self.kernel.is_directory(mount):
+            self.kernel.make_directory(within, name)
+        else:
+            self.kernel.make_node(within, name, _EMPTY_FILE, -1)
+
+    def place(self, filesystem: Handle, mount: Handle, fd: int) -> None:
+        """A new superblock's first mount: the mount of the tree itself, or a workbench."""
+        self.fds[mount or filesystem] = fd
+        if not mount:
+            self.park(filesystem, own=True)
+
+    def unshare_namespace(self, step: s.UnshareNamespace) -> None:
+        self.kernel.unshare_mounts()
+        self.host = self.kernel.host_root()
+
+    def open_namespace(self, step: s.OpenNamespace) -> None:
+        """Go back to the first namespace, with its workbenches and seeds; copy it unless this is the last."""
+        while self.kept:
+            self.kernel.close(self.fds.pop(self.kept.pop()))
+        if self.first is None:
+            self.first = (self.kernel.hold_namespace(), self.host, self.yard)
+        else:
+            if self.host != self.first[1]:
+                self.kernel.close(self.host)
+                self.kernel.close(self.yard)
+            self.host, self.yard = self.first[1:]
+            self.kernel.return_to(self.first[0], self.host)
+        if step.copy:
+            self.kernel.copy_namespace()
+            self.host = self.kernel.host_root()
+            self.yard = self.kernel.open_yard()
+
+    def close_namespace(self, step: s.CloseNamespace) -> None:
+        self.kernel.finish_namespace(step.namespace)
+
+    def take_host_group(self, step: s.TakeHostGroup) -> None:
+        where = self.kernel.open(self.host, step.path[1:], tree=True)
+        try:
+            fd = self.fds[step.seed] = self.kernel.clone(where, "")
+        finally:
+            self.kernel.close(where)
+        if step.slave:
+            self.kernel.set_attributes(fd, propagation=abi.MS_SLAVE)
+        if step.parked:
+            self.early.append(step.seed)
+            if len(self.early) == _KEPT:
+                self.kernel.lift_limit()
+
+    def make_yard(self, step: s.MakeYard) -> None:
+        """Unbindable, so that a recursive clone of the host's tree leaves it out."""
+        self.yard = self.kernel.new_filesystem("tmpfs", "mountplan", ())
+        self.kernel.set_attributes(self.yard, propagation=abi.MS_UNBINDABLE)
+        self.kernel.attach(self.yard, abi.AT_FDCWD, "/")
+        for seed in self.early:
+            self.park(seed)
+        if len(self.early) >= _KEPT:
+            self.kernel.restore_limit()
+
+    def make_private(self, step: s.MakePrivate) -> None:
+        self.kernel.make_private()
+
+    def make_id_map(self, step: s.MakeIdMap) -> None:
+        self.fds[step.id_map] = self.kernel.id_mapping(step.uids, step.gids)
+
+    def make_filesystem(self, step: s.MakeFilesystem) -> None:
+        if of(step.fstype).takes_files:
+            self.in_memory.add(step.filesystem)
+        self.place(step.filesystem, step.mount, self.kernel.new_filesystem(step.fstype, step.source, step.options))
+
+    def attach_image(self, step: s.AttachImage) -> None:
+        image = self.kernel.open(self.host, step.image[1:], tree=True)
+        try:
+            fd = self.kernel.new_image(step.fstype, image, step.options, read_only=step.read_only)
+        finally:
+            self.kernel.close(image)
+        self.place(step.filesystem, step.mount, fd)
+
+    def make_overlay(self, step: s.MakeOverlay) -> None:
+        overlay = self.kernel.new_overlay(step.source, step.options)
+        try:
+            for layer in step.layers:
+                self._add_layer(overlay, "lowerdir+", layer)
+            if step.upper is not None and step.work is not None:
+                self._add_layer(overlay, "upperdir", step.upper)
+                self._add_layer(overlay, "workdir", step.work)
+            fd = self.kernel.mount_overlay(overlay)
+        finally:
+            self.kernel.close(overlay)
+        self.place(step.filesystem, step.mount, fd)
+
+    def _add_layer(self, overlay: int, key: str, layer: s.Layer) -> None:
+        name = ""
+        if layer.filesystem:
+            directory = self.kernel.open(self.descriptor(layer.filesystem), layer.path)
+            if layer.filesystem in self.in_memory:
+                name = f"{self.parked[layer.filesystem]}/{layer.path}".rstrip("/")
+        else:
+            directory = self.kernel.open(self.host, layer.path[1:], tree=True)
+        try:
+            self.kernel.add_layer(overlay, key, directory, name)
+        finally:
+            self.kernel.close(directory)
+
+    def clone_host_workbench(self, step: s.CloneHostWorkbench) -> None:
+        where = self.kernel.open(self.host, step.path[1:], tree=True)
+        try:
+            self.fds[step.filesystem] = self.kernel.clone(where, "")
+        finally:
+            self.kernel.close(where)
+        self.park(step.filesystem)
+
+    def make_node(self, step: s.MakeNode) -> None:
+        handle, path, node, mode, uid, gid, _, copied, _, _, _, careful, _, _ = step
+        within = self.descriptor(handle)
+        if node == "directory" and mode < 0 and uid < 0 and gid < 0 and not careful:
+            self.kernel.make_directory(within, path)  # by far the most: mountpoints in filesystems of our own
+            return
+        if careful or copied:
+            self.foreign()
+        self._make_node(step)
+
+    def _make_node(self, step: s.MakeNode) -> None:
+        handle, path, _, _, _, _, _, copied, _, _, _, careful, _, _ = step
+        within = self.descriptor(handle)
+        source, parent, name = -1, within, path
+        opened: list[int] = []
+        try:
+            if copied:
+                source = self.kernel.open(self.host, copied[1:], tree=True)
+                opened.append(source)
+                source = self.kernel.open_file(source)
+                opened.append(source)
+            if careful and "/" in path:
+                above, _, name = path.rpartition("/")
+                parent = self.kernel.open(within, above, tree=handle not in self.parked)
+                opened.append(parent)
+            self.kernel.make_node(parent, name, step, source)
+        finally:
+            for fd in opened:
+                self.kernel.close(fd)
+
+    def copy_contents(self, step: s.CopyContents) -> None:
+        source = self.kernel.open(self.host, step.source[1:], tree=True)
+        try:
+            self.kernel.copy_tree(source, self.descriptor(step.within))
+        finally:
+            self.kernel.close(source)
+
+    def make_mountpoint(self, step: s.MakeMountpoint) -> None:
+        kind: NodeKind = "directory" if self.kernel.is_directory(self.fds[step.like]) else "file"
+        node = s.MakeNode(
+            step.within,
+            step.path,
+            kind,
+            -1,
+            -1,
+            -1,
+            "",
+            "",
+            "",
+            (0, 0),
+            existing=True,
+            careful=True,
+            origin=step.origin,
+        )
+        above, slash, _ = step.path.rpartition("/")
+        parts = above.split("/") if slash else []
+        for depth in range(1, len(parts) + 1):
+            self._make_node(node._replace(path="/".join(parts[:depth]), node="directory"))
+        self._make_node(node)
+
+    def remove_node(self, step: s.RemoveNode) -> None:
+        within = self.descriptor(step.within)
+        above, _, name = step.path.rpartition("/")
+        if not above:
+            self.kernel.remove(within, name)
+            return
+        parent = self.kernel.open(within, above)  # no symlink in an image leads out of it
+        try:
+            self.kernel.remove(parent, name)
+        finally:
+            self.kernel.close(parent)
+
+    def seal_filesystem(self, step: s.SealFilesystem) -> None:
+        self.kernel.make_read_only(self.descriptor(step.filesystem))
+
+    def make_seed(self, step: s.MakeSeed) -> None:
+        workbench = self.descriptor(step.filesystem)
+        fd = self.fds[step.seed] = self.kernel.clone(workbench, step.path)
+        if step.master:
+            self.kernel.join(self.descriptor(step.master), fd)
+            self.kernel.set_attributes(fd, propagation=abi.MS_SLAVE)
+        if step.shared:
+            self.kernel.set_attributes(fd, propagation=abi.MS_SHARED)
+        if step.parked:
+            self.park(step.seed)
+
+    def clone_mount(self, step: s.CloneMount) -> None:
+        mount, filesystem, path, careful, _, _ = step
+        workbench = self.descriptor(filesystem)
+        if careful:
+            self.foreign()
+        if careful and path:
+            where = self.kernel.open(workbench, path)
+            try:
+                self.fds[mount] = self.kernel.clone(where, "")
+            finally:
+                self.kernel.close(where)
+        else:
+            self.fds[mount] = self.kernel.clone(workbench, path)
+
+    def clone_host(self, step: s.CloneHost) -> None:
+        where = self.kernel.open(self.host, step.path[1:], tree=True)
+        try:
+            fd = self.kernel.clone_tree(where) if step.recursive else self.kernel.clone(where, "")
+            self.fds[step.mount] = fd
+        finally:
+            self.kernel.close(where)
+        if step.propagation == "slave":
+            self.kernel.set_attributes(fd, propagation=abi.MS_SLAVE, recursive=True)
+
+    def set_attributes(self, step: s.SetAttributes) -> None:
+        self.kernel.set_attributes(
+            self.fds[step.mount],
+            set=step.set | (abi.MOUNT_ATTR_IDMAP if step.id_map else 0),
+            clear=step.clear,
+            propagation=abi.MS_UNBINDABLE if step.unbindable else 0,
+            userns=self.fds[step.id_map] if step.id_map else 0,
+            recursive=step.recursive,
+        )
+
+    def attach(self, step: s.Attach) -> None:
+        mount, below, path, careful, tree, _, _ = step
+        parent = self.yard if below == YARD else self.fds[below]
+        if below == YARD:
+            self._stage(path)
+        if careful:
+            self.foreign()
+            where = self.kernel.open(parent, path, tree=tree)
+            try:
+                self.kernel.attach(self.fds[mount], where, "")
+            finally:
+                self.kernel.close(where)
+        else:
+            self.kernel.attach(self.fds[mount], parent, path)
+
+    def _stage(self, name: str) -> None:
+        """Make sure that the yard has a directory for something that is built there."""
+        if name not in self.staged:
+            self.kernel.make_directory(self.yard, name)
+            self.staged.add(name)
+
+    def join_group(self, step: s.JoinGroup) -> None:
+        self.kernel.join(self.descriptor(step.seed), self.fds[step.mount])
+
+    def make_base(self, step: s.MakeBase) -> None:
+        """The base goes where the root will be staged, so that the root is attached upon it."""
+        base = self.base = self.kernel.new_filesystem("tmpfs", seedbase.SOURCE, seedbase.OPTIONS)
+        self._stage("root")
+        self.kernel.attach(base, self.yard, "root")
+        for number, seed in enumerate(step.keep):
+            peer = self.kernel.clone(self.descriptor(seed), "")
+            try:
+                self._make_place(base, str(number), peer)
+                self.kernel.attach(peer, base, str(number))
+            finally:
+                self.kernel.close(peer)
+
+    def enter_root(self, step: s.EnterRoot) -> None:
+        root = self.fds[step.mount]
+        self.kernel.enter_root(self.base if step.based else root, root, self.fds[step.top])
+        if step.based:
+            self.kernel.close(self.base)
+            self.base = -1
+
+    def release(self, step: s.Release) -> None:
+        self.kernel.close(self.fds.pop(step.handle))

@@ -1,0 +1,214 @@
+"""The child process of a build: unshares, carries the steps out, and holds the namespaces until it hears what is next.
+
+That is a command, which it then becomes, or to let go. Whatever it may need is imported before it builds: afterwards
+its root is another one, where Python's files may not be.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import marshal
+import os
+import signal
+from typing import TYPE_CHECKING, NoReturn
+
+from mountplan.applier.build.execute import StepFailed, execute
+from mountplan.applier.process.command import Found, Inherited, Report, Start, become
+from mountplan.applier.sys import abi, channel, syscalls
+from mountplan.applier.sys.channel import Sender
+from mountplan.applier.sys.kernel import LinuxKernel
+from mountplan.applier.sys.refusal import Occupied, call_of, explain
+from mountplan.applier.sys.userns import is_nested
+from mountplan.planner.errors import CommandNotStarted
+from mountplan.planner.plan.plan import Plan
+
+if TYPE_CHECKING:
+    from mountplan.applier.sys.userns import Rootless
+
+
+def hold(
+    plan: Plan,
+    kinds: tuple[str, ...],
+    rootless: Rootless,
+    parent: int,
+    sender: Sender,
+    leash: int,
+    foreign: tuple[int, ...] = (),
+    ignored: frozenset[int] = frozenset(),
+    *,
+    only_try: bool = False,
+) -> NoReturn:
+    """The whole life of the child. Never returns, and never runs anything of the parent's on its way out.
+
+    `kinds` are the namespaces to unshare besides the mount namespace; `foreign` are descriptors of the parent's, to be
+    closed; `ignored` are signals that the parent ignored.
+    With `only_try`, nothing is carried out: it is only told what would be refused in a user namespace.
+    """
+    try:
+        for fd in foreign:
+            os.close(fd)
+        inherited = Inherited.take(ignored)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and ends us
+        syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        gc.disable()  # the process is short-lived, and its steps make many small objects
+        if rootless == "always" and "user" not in kinds:
+            kinds = ("user", *kinds)
+        stops = _isolate(kinds, sender, leash, rootless) if kinds else -1
+        if not _build(plan, sender, leash, rootless, only_try):
+            os._exit(1)
+        await_orders(sender, inherited, leash, stops, init="pid" in kinds)
+    except BaseException as error:
+        try:
+            if isinstance(error, OSError) and error.errno != errno.EBADF:
+                _refuse_namespace(sender, "cannot get the building process going", error)
+            sender.send(channel.CRASHED, _traceback(error).encode(errors="replace"))
+        except OSError:
+            pass
+    finally:
+        os._exit(1)
+
+
+def _isolate(kinds: tuple[str, ...], sender: Sender, leash: int, rootless: Rootless) -> int:
+    """Unshare `kinds`. If there is a pid namespace among them, its process 1 returns, with the pipe for watch()."""
+    from mountplan.applier.process import isolation
+    from mountplan.applier.process.init import watch
+
+    try:
+        isolation.isolate(kinds, sender, leash, rootless)
+        if "pid" not in kinds:
+            return -1
+        stopped, stops = channel.pipe()
+        outside = os.getpid()
+        child = os.fork()
+    except isolation.IsolationFailed as failed:
+        _refuse_namespace(sender, f"cannot make {failed.what}", failed.cause)
+    except OSError as error:
+        _refuse_namespace(sender, "cannot make process 1 of the pid namespace", error)
+    if child:
+        watch(child, stopped)
+    os.close(stopped)
+    syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
+    # /proc is still the host's: it knows our parent, and us, by the pids that the host knows.
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    if int(fields[1]) != outside:
+        os._exit(1)
+    # Process 1 may stay, where those inside read its /proc/1/environ, which is the caller's. Python has a copy.
+    syscalls.wipe(int(fields[47]), int(fields[48]))
+    sender.send(channel.PID, os.readlink("/proc/self").encode())
+    return stops
+
+
+def _refuse_namespace(sender: Sender, what: str, cause: OSError) -> NoReturn:
+    sender.send(channel.NO_NAMESPACE, "\0".join((what, str(cause.errno or 0), call_of(cause))).encode())
+    os._exit(1)
+
+
+class _Kernel(LinuxKernel):
+    """Tries, in a user namespace, what may be refused there, before the second step is carried out."""
+
+    def __init__(self, plan: Plan, sender: Sender, leash: int, rootless: Rootless) -> None:
+        super().__init__(self._enter if rootless == "auto" else None)
+        self._plan, self._sender, self._leash = plan, sender, leash
+
+    def _enter(self) -> None:
+        from mountplan.applier.process.isolation import unshare_user
+
+        unshare_user(self._sender, self._leash)
+
+    def unshare_mounts(self) -> None:
+        super().unshare_mounts()
+        if not is_nested():
+            return
+        from mountplan.applier.probe.userns_trial import try_out
+
+        if refusals := try_out(self._plan.steps, self):
+            self._sender.send(channel.TRIED, marshal.dumps([tuple(one) for one in refusals]))
+            os._exit(1)
+
+
+def _build(plan: Plan, sender: Sender, leash: int, rootless: Rootless, only_try: bool) -> bool:
+    kernel = _Kernel(plan, sender, leash, rootless)
+    try:
+        with open("/proc/self/mountinfo", "rb") as file:
+            sender.send(channel.HOST, file.read())
+        if only_try:
+            execute(plan.steps[:1], kernel, sender)
+            sender.send(channel.TRIED, marshal.dumps([]))
+            return False
+        execute(plan.steps, kernel, sender)
+    except StepFailed as failed:
+        cause = failed.cause
+        log = getattr(cause, "log", ())
+        told = (cause.meaning, cause.remedy) if isinstance(cause, Occupied) else ("", "")
+        words = (str(failed.index), str(cause.errno or 0), getattr(cause, "syscall", ""), *told, *log)
+        sender.send(channel.REFUSED, "\0".join(words).encode("utf-8", "surrogateescape"))
+        return False
+    for one in kernel.finished:
+        with open(one.mountinfo, "rb") as file:  # read only now, when all of them stand
+            sender.send(channel.FINISHED, b"%s\0%d\0%d\0%s" % (one.name.encode(), one.fd, one.root, file.read()))
+    sender.send(channel.DONE)
+    return True
+
+
+def await_orders(sender: Sender, inherited: Inherited, leash: int, stops: int, *, init: bool) -> None:
+    """Wait until the parent lets go, or names a command and the mount namespace for it.
+
+    Process 1 of a pid namespace may be told to stay, whatever becomes of the parent.
+    """
+    kind, payload = channel.receive(leash)
+    if kind == channel.HIDE:
+        syscalls.hide()
+        sender.send(channel.HIDDEN)
+        kind, payload = channel.receive(leash)
+    if kind == channel.STAY and init:
+        from mountplan.applier.process.init import stay  # _isolate() has imported it
+
+        stay(sender, leash, *marshal.loads(payload))
+    if kind != channel.RUN:
+        return
+    tell_stops, namespace, *values = marshal.loads(payload)
+    start = Start(*values)
+    try:
+        syscalls.hide()  # process 1 has the caller's environment, and for a moment its files: not the command's
+        if init:
+            from mountplan.applier.process.init import serve  # _isolate() has imported it
+
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # from now on none may be lost
+            let_go, letting_go = channel.pipe()
+            child = os.fork()
+            if child:
+                os.close(let_go)
+                serve(child, stops if tell_stops else -1, leash, letting_go)
+            os.close(letting_go)
+            os.read(let_go, 1)  # until process 1 has closed all that it does not need
+        # Also if we are in it: our root may be covered by other mounts on "/", and this takes the topmost.
+        syscalls.setns(namespace, abi.CLONE_NEWNS)
+        become(start, inherited, Report._make((sender.fd, _not_executed)))
+    except CommandNotStarted as error:
+        words = (str(error.exit_status), str(error.number), error.what, error.remedy)
+        sender.send(channel.NOT_STARTED, "\0".join(words).encode("utf-8", "surrogateescape"))
+    except OSError as error:
+        meaning, remedy = explain("", error.errno or 0)
+        words = ("3", "0", f"cannot start {start.command[0]!r}: {meaning}", remedy)
+        sender.send(channel.NOT_STARTED, "\0".join(words).encode("utf-8", "surrogateescape"))
+
+
+def _not_executed(found: Found, number: int) -> bytes:
+    """Numbers and a path, as somebody inside could get at this pipe in the moment before the command is executed."""
+    words = (str(number), str(found.mode), str(int(found.noexec)), found.path)
+    return channel.packed(channel.NOT_EXECUTED, "\0".join(words).encode("utf-8", "surrogateescape"))
+
+
+def _traceback(error: BaseException) -> str:
+    """A traceback without source lines: the module `traceback` costs start-up time, and reads files that are gone."""
+    lines = []
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        lines.append(f"  {code.co_filename}:{trace.tb_lineno}: in {code.co_name}")
+        trace = trace.tb_next
+    return "\n".join((*lines, f"{type(error).__name__}: {error}"))

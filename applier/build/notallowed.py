@@ -1,0 +1,120 @@
+"""What it means that the kernel would refuse a step in a user namespace (trial.py), and what to do instead."""
+
+from __future__ import annotations
+
+import errno as E
+import os
+from typing import Any
+
+from mountplan.applier.probe.userns_trial import UsernsRefusal
+from mountplan.applier.sys.refusal import explain
+from mountplan.planner.errors import Mistake, SpecRef
+from mountplan.planner.fstypes import of
+from mountplan.planner.plan.plan import Plan
+
+
+def mistake_of(refusal: UsernsRefusal, plan: Plan) -> Mistake:
+    """The refusal as one of the mistakes that `check` tells, at its place in the spec."""
+    step: Any = plan.steps[refusal.step]
+    field, what, remedy = _words(refusal, step, plan.run.unshare)
+    origin = f"{step.origin}.{field}" if field and step.origin else step.origin
+    return Mistake(SpecRef(plan.file, origin, plan.ref(origin).line), what, remedy)
+
+
+def _words(refusal: UsernsRefusal, step: Any, unshared: tuple[str, ...]) -> tuple[str, str, str]:
+    """(the key within the step's place, what is not allowed, remedy)"""
+    case, number, details = refusal.case, refusal.number, refusal.details
+    if case == "filesystem" and number == E.EPERM:
+        return _filesystem(refusal, step, unshared)
+    if case == "image" and number == E.EPERM:
+        what = f"image files cannot be mounted in a user namespace: {step.fstype} is made for trusted contents"
+        return "image", what, "run it as root, or mount the image as root and bind it from there"
+    if case == "loop":
+        what = f"this user may not use loop devices: /dev/loop-control: {os.strerror(number).lower()}"
+        return "image", what, "run it as root, or mount the image as root and bind it from there"
+    if case == "device":
+        what = "device nodes cannot be made in a user namespace"
+        return "device", what, 'bind the host\'s: a [[mount]] with bind = "/dev/null", say; or run it as root'
+    if case == "owner":
+        return _owner(refusal, step)
+    if case == "source":
+        return "source", f"{details[0]}: {os.strerror(number).lower()}", "let this user read it, or run it as root"
+    if case == "create":
+        return (
+            "create",
+            f"{details[0]} cannot be made: this user may not write to {details[1]}",
+            "make it there beforehand",
+        )
+    if case == "clone" and number == E.EINVAL:
+        what = (
+            f"{details[0]} cannot be shown without what is mounted below it: in a user namespace "
+            "such mounts are locked together"
+        )
+        if step.kind == "clone_host":
+            return "bind", what, "write recursive = true, or run it as root"
+        return "", what, "use a host path below which nothing is mounted, or run it as root"
+    if case == "peer":
+        what = f"in a user namespace, mounts receive from the host's peer group at {details[0]}, but cannot be in it"
+        return "", what, "write it as master instead of peer_group, or run it as root"
+    if case == "locked":
+        path, recursive, *words = details
+        where = f"{path} and below" if recursive else path
+        what = f"{_listed(words)} cannot be set: in a user namespace, what the host says there ({where}) is locked"
+        return "attributes", what, f"leave out {_listed(words)}, or run it as root"
+    if case == "id-map":
+        what = f"the id-mapping shows ids that do not exist in the user namespace: {_existing(details)}"
+        return "idmap", what, _other_ids(details)
+    if case == "idmap":
+        what = f"{details[0]} cannot be id-mapped in a user namespace: its filesystem belongs to the host"
+        return "idmap", what, "run it as root"
+    meaning, remedy = explain(step.kind, number)
+    said = "".join(f" ({line})" for line in refusal.log)
+    return "", f"{refusal.syscall or 'the kernel'}: {meaning}{said}", remedy
+
+
+def _filesystem(refusal: UsernsRefusal, step: Any, unshared: tuple[str, ...]) -> tuple[str, str, str]:
+    fstype = getattr(step, "fstype", "overlay")
+    kind = of(fstype).shows
+    if not kind or not of(fstype).in_userns:
+        what = f"{fstype} cannot be mounted in a user namespace"
+        return "type", what, "run it as root, or mount it as root and bind it from there"
+    if kind not in unshared:
+        what = f"in a user namespace, {fstype} can be mounted only with a {kind} namespace of its own"
+        return "type", what, f'add "{kind}" to run.unshare, {_bind_of(fstype)}'
+    if of(fstype).bare:
+        what = (
+            f"in a user namespace, {fstype} can be mounted only where all of it is seen already: "
+            "here something is mounted over parts of it, as in a container"
+        )
+        return "type", what, f"take those mounts away, {_bind_of(fstype)}"
+    return "type", f"{fstype}: {refusal.syscall}: {os.strerror(refusal.number).lower()}", "run it as root"
+
+
+def _bind_of(fstype: str) -> str:
+    return f'or show the host\'s: bind = "{of(fstype).usual}", recursive = true'
+
+
+def _owner(refusal: UsernsRefusal, step: Any) -> tuple[str, str, str]:
+    details = refusal.details
+    whose = _listed(list(details[2:]))
+    if step.kind == "make_node":
+        field = "uid" if details[2].startswith("user") else "gid"
+        return field, f"a file cannot belong to {whose} here: {_existing(details)}", _other_ids(details)
+    return "options", f"{step.fstype} cannot have {whose} here: {_existing(details)}", _other_ids(details)
+
+
+def _existing(details: tuple[str, ...]) -> str:
+    users, groups = details[:2]
+    if users == groups:
+        return f"the user namespace has users and groups {users} only"
+    return f"the user namespace has users {users} and groups {groups} only"
+
+
+def _other_ids(details: tuple[str, ...]) -> str:
+    if "0" in details[:2]:
+        return "give the user ranges of ids (`mountplan doctor` says how), or run it as root"
+    return "take ids that are there, give the user larger ranges, or run it as root"
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join(words)

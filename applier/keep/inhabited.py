@@ -1,0 +1,108 @@
+"""All mount namespaces that processes are in, or that are kept, as far as this user may see them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from mountplan.applier.keep import kept
+from mountplan.applier.observe.inspect import ages
+from mountplan.applier.observe.observe import observe
+from mountplan.applier.observe.subjects import Subject, command_of
+from mountplan.planner.errors import MountplanError, TableError
+from mountplan.planner.plan.seedbase import without_base
+from mountplan.planner.tables.table import MountTable
+
+HOST = "host"
+
+
+class Inhabited(NamedTuple):
+    """A namespace: what it is called, its number (of its file's inode), and what is seen in it.
+
+    `ages` has a number for each mount, by its id; those of younger mounts are greater, in all namespaces. It is empty
+    if they were not asked for, or are not known.
+    """
+
+    name: str
+    inode: int
+    table: MountTable
+    ages: dict[int, int]
+
+
+def of_process(pid: int, *, aged: bool = False) -> Inhabited:
+    """The namespace of a process, as that sees it. Raises TableError."""
+    table = observe(pid)
+    inode = _namespace(pid)
+    name = HOST if inode == _namespace(1) else f"process {pid} ({command_of(pid)})"
+    return Inhabited(name, inode, table, _ages_of_process(pid) if aged else {})
+
+
+def _ages_of_process(pid: int) -> dict[int, int]:
+    try:
+        namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return {}
+    try:
+        return ages(namespace)
+    finally:
+        os.close(namespace)
+
+
+def of_kept(name: str, *, aged: bool = False) -> tuple[Inhabited, ...]:
+    """The namespaces that are kept under a name, each from the root of its tree. Raises NotKept or TableError."""
+    found = []
+    subjects = kept.subjects(name)
+    try:
+        for subject in subjects:
+            table, _ = without_base(subject.read().table)
+            known = ages(subject.fd) if aged else {}
+            found.append(Inhabited(subject.label, os.fstat(subject.fd).st_ino, table, known))
+    finally:
+        _close(subjects)
+    return tuple(found)
+
+
+def everyone_else(known: set[int], *, aged: bool = False) -> Iterator[Inhabited]:
+    """All other namespaces than those with the numbers `known`, each once: kept ones, then by the lowest pid in them.
+
+    What may not be read, and what ends meanwhile, is left out.
+    """
+    known = set(known)
+    for name in _kept_names():
+        try:
+            found = of_kept(name, aged=aged)
+        except (MountplanError, OSError):
+            continue
+        for one in found:
+            if one.inode not in known:
+                known.add(one.inode)
+                yield one
+    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdecimal()):
+        inode = _namespace(pid)
+        if not inode or inode in known:
+            continue
+        known.add(inode)
+        try:
+            yield of_process(pid, aged=aged)
+        except TableError:
+            known.discard(inode)
+
+
+def _kept_names() -> tuple[str, ...]:
+    try:
+        return kept.names()
+    except MountplanError:
+        return ()
+
+
+def _close(subjects: list[Subject]) -> None:
+    for subject in subjects:
+        subject.close()
+
+
+def _namespace(pid: int) -> int:
+    try:
+        return os.stat(f"/proc/{pid}/ns/mnt").st_ino
+    except OSError:
+        return 0

@@ -1,0 +1,1 @@
+"""Live namespaces -> mount tables, and facts about this machine. Front door: observe.py (observe)."""

@@ -1,0 +1,184 @@
+"""The machine as planning asks for it: planner/host.py's port, with real look-ups."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mountplan.applier.observe.observe import observe
+from mountplan.planner.fstypes import of
+from mountplan.planner.host import BLOCK, MOUNT_MAX, HostPath
+from mountplan.planner.names import NodeKind
+from mountplan.planner.tables.instances import shown
+from mountplan.planner.tables.table import MountTable, Walks
+
+_KINDS: dict[int, NodeKind] = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFCHR: "char",
+    stat.S_IFBLK: "block",
+    stat.S_IFSOCK: "socket",
+}
+
+
+_asked: list[str] = []
+
+
+@contextmanager
+def asking(what: str) -> Iterator[None]:
+    """In this block, waited_for() is `what`: somebody else may have to answer before it is left."""
+    _asked.append(what)
+    try:
+        yield
+    finally:
+        _asked.pop()
+
+
+def waited_for() -> str:
+    """What planning is waiting for at this moment, in words; "" if it only waits for the machine to do its work."""
+    return _asked[-1] if _asked else ""
+
+
+def knows_set_group() -> bool:
+    """False if this kernel says that it has no MOVE_MOUNT_SET_GROUP: one call, of no effect, as it names no mounts.
+
+    Who may not mount at all is answered EPERM before the flag is looked at, and learns it when something is built.
+    """
+    from mountplan.applier.sys import abi, syscalls
+
+    flags = abi.MOVE_MOUNT_SET_GROUP | abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH
+    try:
+        syscalls.move_mount(-1, -1, b"", flags)
+    except OSError as error:
+        return error.errno != errno.EINVAL  # EBADF if it does
+    return True
+
+
+def _registered() -> frozenset[str]:
+    """The filesystem types that the kernel has at this moment; none if there is no /proc."""
+    try:
+        with open("/proc/filesystems", "rb") as file:
+            return frozenset(line.split()[-1].decode() for line in file if line.strip())
+    except OSError:
+        return frozenset()
+
+
+def _modules_alias() -> str:
+    """The file of kmod that tells which module has what the kernel asks for."""
+    return f"/lib/modules/{os.uname().release}/modules.alias"
+
+
+def _has_module(fstype: str) -> bool:
+    """Is there a module as the kernel would ask for it? False says nothing: a container may have no modules."""
+    try:
+        with open(_modules_alias(), "rb") as file:
+            return f"\nalias fs-{fstype} ".encode() in file.read()
+    except OSError:
+        return False
+
+
+def _loads_modules() -> bool:
+    """False if it is sure that this kernel loads no modules of its own accord."""
+    try:
+        with open("/proc/sys/kernel/modprobe", "rb") as file:
+            return bool(file.read().strip())
+    except FileNotFoundError:
+        return not os.path.exists("/proc/sys/kernel/ostype")  # then there is no /proc to tell it
+    except OSError:
+        return True
+
+
+class LiveHost:
+    """The host that this process runs on. Its mount table is read once, when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._table: MountTable | None = None
+        self._walks: Walks | None = None
+        self._seen: dict[str, HostPath] = {}
+        self._filesystems: frozenset[str] | None = None
+
+    @property
+    def table(self) -> MountTable:
+        if self._table is None:
+            self._table = observe()
+        return self._table
+
+    @property
+    def mount_max(self) -> int:
+        try:
+            with open("/proc/sys/fs/mount-max", "rb") as file:
+                return int(file.read())
+        except (OSError, ValueError):  # no /proc, or a masked one
+            return MOUNT_MAX
+
+    @property
+    def argument_max(self) -> int:
+        return 32 * os.sysconf("SC_PAGE_SIZE")  # MAX_ARG_STRLEN in linux/binfmts.h
+
+    def knows_filesystem(self, fstype: str) -> bool | None:
+        """Without loading anything, if that can be helped: a module that could be is as good as one that is."""
+        name = fstype.partition(".")[0]  # "fuse.sshfs" is a fuse
+        if self._filesystems is None:
+            self._filesystems = _registered()
+        if name in self._filesystems or _has_module(name):
+            return True
+        if self._filesystems and not _loads_modules():
+            return False
+        from mountplan.applier.sys import syscalls
+
+        try:
+            os.close(syscalls.fsopen(fstype.encode()))
+        except OSError as error:
+            return False if error.errno == errno.ENODEV else None
+        return True
+
+    def look(self, path: str) -> HostPath:
+        found = self._seen.get(path)
+        if found is None:
+            try:
+                with asking(f"the host path {path!r}"):
+                    canonical = os.path.realpath(path, strict=True)
+                    mode = os.lstat(canonical).st_mode
+            except OSError as error:
+                raise LookupError((error.strerror or "cannot be looked up").lower()) from None
+            if self._walks is None:
+                self._walks = Walks(self.table)
+            mount = self._walks.end_of(canonical)
+            found = self._seen[path] = HostPath(canonical, _KINDS[stat.S_IFMT(mode)], mount)
+        return found
+
+    def identity(self, path: str) -> str:
+        try:
+            with asking(f"the host path {path!r}"):
+                found = os.stat(path)
+        except OSError:
+            return ""
+        if stat.S_ISBLK(found.st_mode):
+            return f"{BLOCK}{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
+        return f"{os.major(found.st_dev)}:{os.minor(found.st_dev)} {found.st_ino}"
+
+    def link(self, path: str) -> str | None:
+        try:
+            with asking(f"the host path {path!r}"):
+                return os.readlink(path)
+        except OSError:
+            return None
+
+    def instance(self, fstype: str) -> str | None:
+        there = shown(self.table.rows, fstype)
+        if there is None and of(fstype).instances == "machine":
+            from mountplan.applier.sys.machine_instances import shown_here
+
+            there = shown_here(fstype)
+        return there
+
+    def glob(self, base: str, pattern: str) -> tuple[str, ...]:
+        from glob import glob
+
+        with asking(f"the host path {base!r}"):
+            return tuple(sorted(glob(pattern.lstrip("/"), root_dir=base, include_hidden=True)))

@@ -1,0 +1,81 @@
+"""What stands in a live namespace -> MountTable."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import select
+from collections.abc import Iterator
+from itertools import count
+from time import monotonic
+
+from mountplan.applier.sys.refusal import explain
+from mountplan.planner.errors import TableError
+from mountplan.planner.tables.mountinfo import parse_mountinfo
+from mountplan.planner.tables.table import MountTable
+
+NO_PROC = "mounts are read from /proc, which is not mounted here; mount it: mount -t proc proc /proc"
+NEVER_STILL = "the mount table changed during each reading, for seconds"
+_TRIES, _SECONDS = 20, 2.0  # read that often at least, and for that long
+
+
+def tries() -> Iterator[None]:
+    """Once for each time that something may be read that others change meanwhile, until it is time to give up.
+
+    Where mounts come and go in a tight loop, a short table may change during hundreds of readings; of a long one, few
+    take their time.
+    """
+    deadline = monotonic() + _SECONDS
+    for number in count():
+        if number >= _TRIES and monotonic() > deadline:
+            return
+        yield
+
+
+def observe(pid: int | str = "self") -> MountTable:
+    """The mount table of a process's namespace, as seen from its root.
+
+    The kernel hands a long table out in pieces, between which it may change. It tells those who poll (POLLPRI, see
+    proc_pid_mounts(5)), so the table is read until nothing has been mounted or unmounted meanwhile.
+    Raises TableError if the process is not there or not ours, or if the table never keeps still.
+    """
+    path = f"/proc/{pid}/mountinfo"
+    try:
+        with open(path, "rb", buffering=0) as file:
+            text = read_still(file)
+            if text is not None:
+                return parse_mountinfo(text)
+    except OSError as error:
+        if not os.path.exists("/proc/self"):
+            raise TableError(NO_PROC) from None
+        if isinstance(pid, int):
+            raise TableError(why_not(error, pid)) from None
+        meaning, remedy = explain("", error.errno or 0)
+        raise TableError(f"{path}: cannot read the mount table: {meaning}\n  remedy: {remedy}") from None
+    raise TableError(f"{path}: {NEVER_STILL}")
+
+
+def read_still(file: io.FileIO) -> bytes | None:
+    """The text of an open mountinfo, in which nothing has changed while it was read; None if it never keeps still."""
+    changes = select.poll()
+    changes.register(file, select.POLLPRI)
+    for _ in tries():
+        text = file.read()
+        if not changes.poll(0):
+            return text
+        file.seek(0)
+    return None
+
+
+def why_not(error: OSError, pid: int) -> str:
+    """In words, why the mounts of a process cannot be read."""
+    if not os.path.exists("/proc/self"):
+        return NO_PROC
+    if error.errno in (errno.ENOENT, errno.ESRCH):
+        return f"process {pid}: there is no such process (any more); `lsns -t mnt` lists those that there are"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        if os.geteuid() == 0:
+            return f"process {pid}: it is protected: it may do what this process may not, or a security module says so"
+        return f"process {pid}: it belongs to another user, or is protected; run mountplan as root"
+    return f"process {pid}: cannot read its mounts: {(error.strerror or str(error)).lower()}"

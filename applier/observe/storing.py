@@ -1,0 +1,302 @@
+"""Takes the files of live filesystems into directories: of mounts that may be covered, and are left as they are."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import stat
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+
+from mountplan.applier.observe.roots import look
+from mountplan.applier.observe.subjects import Subject
+from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.copytree import copy_into, copy_tree
+from mountplan.planner.paths import TargetPath
+from mountplan.planner.tables.mount_facts import Fillable, Visible
+from mountplan.planner.tables.table import MountTable
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_CLONE = abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_EMPTY_PATH
+_MOST_TOLD = 10  # things of one filesystem that could not be stored; the others are counted
+
+
+class Stored:
+    """What became of one filling: whether it has a directory, and which of its declared files are in that."""
+
+    def __init__(self, filling: Fillable) -> None:
+        self.filling = filling
+        self.is_there = False
+        self.there: tuple[str, ...] = ()
+        self.told: list[str] = []
+        self.untold = 0
+
+    def refused(self, path: str, what: str, error: OSError) -> None:
+        if len(self.told) < _MOST_TOLD:
+            self.told.append(f"/{path}: {what}: {(error.strerror or '').lower()}")
+        else:
+            self.untold += 1
+
+
+def store(
+    fillings: Sequence[Fillable], subjects: Sequence[Subject], tables: Sequence[MountTable], path: str
+) -> list[Stored]:
+    """Make the directory `path`, which must not exist, with one directory in it for each filling that has something in
+    it which a spec does not make by itself. Raises OSError if nothing can be stored there at all.
+    """
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+    # Whole or not at all: what a killed process leaves has another name, and goes when the same is wanted again.
+    above, name = os.path.split(os.path.abspath(path))
+    coming = os.path.join(above, f".{name}.mountplan-new")
+    try:
+        top = _make_anew(coming)
+    except OSError as error:
+        error.filename = path
+        raise
+    try:
+        with _removed_if_ended(coming):
+            stored = _store(fillings, subjects, tables, top)
+            if os.listdir(coming):
+                os.rename(coming, path)
+            else:
+                os.rmdir(coming)
+            return stored
+    except BaseException:
+        shutil.rmtree(coming, ignore_errors=True)
+        raise
+    finally:
+        os.close(top)
+
+
+def _make_anew(path: str) -> int:
+    """Make a directory, in the place of one that a killed process has left; a descriptor that has it locked."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        left = _locked(path)
+        try:
+            shutil.rmtree(path)
+        finally:
+            os.close(left)
+        os.mkdir(path, 0o700)
+    return _locked(path)
+
+
+def _locked(path: str) -> int:
+    """A descriptor of a directory of ours that no other process has locked. Raises OSError."""
+    fd = os.open(path, _DIRECTORY)
+    try:
+        if os.fstat(fd).st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), path)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise OSError(errno.EBUSY, "another process is storing files there", path) from None
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+@contextmanager
+def _removed_if_ended(path: str) -> Iterator[None]:
+    """In this block, a SIGTERM or SIGHUP that ends this process removes a directory before.
+
+    What is ignored (nohup), or handled by a program that uses this as a library, stays so.
+    """
+    here = os.getpid()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == here:  # and no child that has inherited this
+            shutil.rmtree(path, ignore_errors=True)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    is_main = threading.current_thread() is threading.main_thread()
+    numbers = [one for one in (signal.SIGTERM, signal.SIGHUP) if is_main and signal.getsignal(one) is signal.SIG_DFL]
+    try:
+        for one in numbers:
+            signal.signal(one, end)
+        yield
+    finally:
+        for one in numbers:
+            signal.signal(one, signal.SIG_DFL)
+
+
+def _store(
+    fillings: Sequence[Fillable], subjects: Sequence[Subject], tables: Sequence[MountTable], top: int
+) -> list[Stored]:
+    stored = [Stored(filling) for filling in fillings]
+    # What is whole comes first: the parts that have lost their names go into it.
+    whole = [(one, view) for one in stored for view in one.filling.views if view.path == "/"]
+    parts = [(one, view) for one in stored for view in one.filling.views if view.path != "/"]
+    for jobs in (whole, parts):
+        for space, subject in enumerate(subjects):
+            by_mount = {view.mount: (one, view) for one, view in jobs if view.space == space}
+            for mount, source in _views(subject, tables[space], list(by_mount)):
+                one, view = by_mount.pop(mount)
+                _take(one, view, source, top)
+            for one, view in by_mount.values():
+                one.told.append(f"{view.path}: nobody can look into it")
+    for one in stored:
+        one.there = tuple(path for path in one.filling.files if _is_there(top, one.filling.name + path))
+        one.is_there = _is_there(top, one.filling.name)
+    return stored
+
+
+def _is_there(top: int, path: str) -> bool:
+    try:
+        os.lstat(path, dir_fd=top)
+    except OSError:
+        return False
+    return True
+
+
+def _take(one: Stored, view: Visible, source: int, top: int) -> None:
+    filling = one.filling
+    if _is_plain(source, TargetPath(view.path), filling):
+        return
+    try:
+        directory = _directory(top, filling)
+    except OSError as error:
+        one.refused("", "cannot make a directory for it", error)
+        return
+    try:
+        if view.path == "/":
+            copy_tree(source, directory, one.refused)
+            return
+        with ExitStack() as stack:
+            *above, name = TargetPath(view.path).parts
+            here = directory
+            for part in above:
+                here = _below(here, part)
+                stack.callback(os.close, here)
+            copy_into(source, here, name, one.refused)
+    except OSError as error:
+        one.refused(view.path[1:], "cannot store it", error)
+    finally:
+        os.close(directory)
+
+
+def _directory(top: int, filling: Fillable) -> int:
+    """The directory of a filling: made as its root is, if it is not there yet."""
+    try:
+        os.mkdir(filling.name, 0o700, dir_fd=top)
+    except FileExistsError:
+        return os.open(filling.name, _DIRECTORY, dir_fd=top)
+    fd = os.open(filling.name, _DIRECTORY, dir_fd=top)
+    mode, uid, gid = filling.root
+    os.fchmod(fd, mode)
+    if (uid, gid) != (os.fstat(fd).st_uid, os.fstat(fd).st_gid):
+        try:
+            os.fchown(fd, uid, gid)
+        except OSError:
+            pass  # what is copied into it belongs to the same, and tells that it could not be done
+    return fd
+
+
+def _below(directory: int, name: str) -> int:
+    """A directory in a directory; made if it is not there."""
+    made = True
+    try:
+        os.mkdir(name, dir_fd=directory)
+    except FileExistsError:
+        made = False
+    fd = os.open(name, _DIRECTORY, dir_fd=directory)
+    if made:
+        os.fchmod(fd, 0o755)
+    return fd
+
+
+def _is_plain(source: int, path: TargetPath, filling: Fillable) -> bool:
+    """True if all that is there is what the spec makes anyway, and as it makes it."""
+    made = {above for one in filling.made for above in TargetPath(one).ancestors()} | filling.made
+    if not _is_default(source, filling.root if path == "/" else None):
+        return False
+    if not stat.S_ISDIR(os.fstat(source).st_mode):
+        return True
+    try:
+        for folder, directories, files, fd in os.fwalk(".", dir_fd=source):
+            here = path.joined(folder[2:])
+            for name in (*directories, *files):
+                if here.joined(name) not in made:
+                    return False
+                node = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+                try:
+                    if not _is_default(node, None):
+                        return False
+                finally:
+                    os.close(node)
+    except (OSError, RecursionError):
+        return False  # the copy will say what is wrong
+    return True
+
+
+def _is_default(fd: int, root: tuple[int, int, int] | None) -> bool:
+    """True if it has the owner and mode of what is made without saying, or of such a `root`, and nothing in it."""
+    status = os.fstat(fd)
+    kind, mode = stat.S_IFMT(status.st_mode), stat.S_IMODE(status.st_mode)
+    wanted = root or ({stat.S_IFDIR: 0o755, stat.S_IFLNK: 0o777}.get(kind, 0o644), 0, 0)
+    if (mode, status.st_uid, status.st_gid) != wanted:
+        return False
+    if kind != stat.S_IFDIR and (status.st_nlink > 1 or (kind == stat.S_IFREG and status.st_size)):
+        return False
+    return not [name for name in os.listxattr(f"/proc/self/fd/{fd}") if not name.startswith("security.")]
+
+
+def _views(subject: Subject, table: MountTable, mounts: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Detached clones of mounts, one after the other: (mount id, descriptor, which is closed when the next is wanted).
+
+    They show what nobody's cover hides. A mount that cannot be had is left out.
+    """
+    if not mounts:
+        return
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    child = os.fork()
+    if child == 0:
+        try:
+            syscalls.prctl(abi.PR_SET_PDEATHSIG, 9)
+            ours.close()
+            look(subject, table, mounts, lambda path, here, mount: _hand_out(theirs, path, here, mount))
+        finally:
+            os._exit(0)
+    theirs.close()
+    try:
+        while True:
+            message, fds, _, _ = socket.recv_fds(ours, 64, 1, socket.MSG_CMSG_CLOEXEC)
+            if not message:
+                return
+            try:
+                yield int(message), fds[0]
+            finally:
+                os.close(fds[0])
+            ours.send(b"next")
+    finally:
+        ours.close()
+        os.waitpid(child, 0)
+
+
+def _hand_out(to: socket.socket, path: bytes, here: int, mount: int) -> bool | None:
+    """Send a clone of the mount at `path`, whose id is `here`; read-only, so that to look at it changes no times."""
+    opened: list[int] = []
+    try:
+        opened.append(os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC))
+        found = syscalls.stat_root(opened[0], b"")
+        if found[0] != here or not found[4]:
+            return None
+        opened.append(syscalls.open_tree(opened[0], b"", _CLONE))
+        syscalls.mount_setattr(opened[1], 0, syscalls.mount_attr(set=abi.MS_RDONLY))
+        socket.send_fds(to, [str(mount).encode()], [opened[1]])
+        return to.recv(16) == b"next" or None
+    except OSError:
+        return None
+    finally:
+        for fd in opened:
+            os.close(fd)

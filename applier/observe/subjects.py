@@ -1,0 +1,249 @@
+"""Live mount namespaces that something is asked about: by a process in them, or by a namespace file."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from mountplan.applier.observe.inspect import Whole, read_whole
+from mountplan.applier.observe.observe import NEVER_STILL, NO_PROC, read_still, why_not
+from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.inside import in_child
+from mountplan.applier.sys.userns import IdMap, ids_of
+from mountplan.planner.errors import TableError
+from mountplan.planner.fstypes import SHOWN_KINDS
+
+if TYPE_CHECKING:
+    pass
+
+
+def open_proc() -> int:
+    """A descriptor of /proc, to use where it is out of reach. Raises TableError."""
+    try:
+        return os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        raise TableError(NO_PROC) from None
+
+
+class Subject:
+    """One mount namespace, held by a descriptor. Use it in a `with` block.
+
+    `pid` is a process in it, from whose root it is seen; 0 if it is known by its file only. Then it is seen from the
+    directory behind the descriptor `root`, or, if that is -1, from the topmost mount on its root, as setns(2) does.
+    `kinds` are the kinds of other namespaces in which whoever lives there is not in ours.
+    """
+
+    def __init__(
+        self, name: str, label: str, fd: int, pid: int = 0, root: int = -1, kinds: tuple[str, ...] = ()
+    ) -> None:
+        self.kinds = kinds
+        self.name = name
+        self.label = label  # what the user called it, for errors
+        self.fd = fd
+        self.pid = pid
+        self._root = root
+
+    def root(self) -> int:
+        """A descriptor of its own of the root that it is seen from, -1 if there is none."""
+        try:
+            if self._root >= 0:
+                return os.dup(self._root)
+            if self.pid:
+                return os.open(f"/proc/{self.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            pass  # the process has ended: then from the topmost mount
+        return -1
+
+    def read(self) -> Whole:
+        """All of its mounts. Raises TableError."""
+        try:
+            return read_whole(self.fd, self.mountinfo)
+        except TableError as error:
+            raise TableError(f"{self.label}: {error}") from None
+
+    def mountinfo(self) -> bytes:
+        """The text of mountinfo. Raises TableError if the process has ended, or is in another namespace by now."""
+        if not self.pid:
+            return self._from_inside()
+        try:
+            with open(f"/proc/{self.pid}/mountinfo", "rb", buffering=0) as file:
+                text = read_still(file)
+            same = os.path.samestat(os.stat(f"/proc/{self.pid}/ns/mnt"), os.fstat(self.fd))
+        except OSError as error:
+            raise TableError(why_not(error, self.pid)) from None
+        if not same:
+            raise TableError(f"process {self.pid} went to another mount namespace while it was read")
+        return _still(text)
+
+    def _from_inside(self) -> bytes:
+        proc = open_proc()
+        try:
+
+            def look() -> bytes | None:
+                enter(self.fd)
+                if self._root >= 0:
+                    os.fchdir(self._root)
+                    os.chroot(".")
+                fd = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
+                with open(fd, "rb", buffering=0) as file:
+                    return read_still(file)
+
+            return _still(in_child(look))
+        except OSError as error:
+            raise TableError(f"cannot enter the namespace: {(error.strerror or str(error)).lower()}") from None
+        finally:
+            os.close(proc)
+
+    def close(self) -> None:
+        for fd in {self.fd, self._root} - {-1}:
+            os.close(fd)
+        self.fd = self._root = -1
+
+    def __enter__(self) -> Subject:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
+
+
+def of_process(pid: int, name: str = "") -> Subject:
+    """The mount namespace that a process is in. Raises TableError if there is none, or it is not ours to see."""
+    label = f"process {pid}"
+    try:
+        fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise TableError(why_not(error, pid)) from None
+    kinds = tuple(kind for kind in SHOWN_KINDS if _differs(pid, kind))
+    return Subject(name or command_of(pid), label, fd, pid, kinds=kinds)
+
+
+def _differs(pid: int, kind: str) -> bool:
+    try:
+        return not os.path.samestat(os.stat(f"/proc/{pid}/ns/{kind}"), os.stat(f"/proc/self/ns/{kind}"))
+    except OSError:
+        return False
+
+
+def of_tree(pid: int) -> list[Subject]:
+    """The mount namespaces that a process and its descendants are in, each once; the caller closes them.
+
+    Raises TableError if the process itself cannot be looked at; descendants that end meanwhile are left out.
+    """
+    found = [of_process(pid)]
+    children: dict[int, list[int]] = {}
+    for number in sorted(int(name) for name in os.listdir("/proc") if name.isdecimal()):
+        children.setdefault(_parent_of(number), []).append(number)
+    known = {os.fstat(found[0].fd).st_ino}
+    waiting = children.get(pid, [])
+    while waiting:
+        number = waiting.pop(0)
+        waiting += children.get(number, ())
+        try:
+            one = of_process(number)
+        except TableError:
+            if os.path.exists(f"/proc/{number}"):
+                for subject in found:
+                    subject.close()
+                raise
+            continue
+        inode = os.fstat(one.fd).st_ino
+        if inode in known:
+            one.close()
+            continue
+        known.add(inode)
+        found.append(one)
+    return found
+
+
+def _parent_of(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[1])
+    except (OSError, IndexError):
+        return 0
+
+
+def command_of(pid: int) -> str:
+    """The name of the program that a process runs, "" if it cannot be told."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="surrogateescape") as file:
+            return file.read().rstrip("\n")
+    except OSError:
+        return ""
+
+
+def of_file(path: str, name: str = "") -> Subject:
+    """The mount namespace behind a namespace file (/proc/PID/ns/mnt, or where one is kept). Raises TableError."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise TableError(
+            f"{path}: cannot open it: {(error.strerror or '').lower()}; name a file such as /proc/PID/ns/mnt"
+        ) from None
+    try:
+        kind = fcntl.ioctl(fd, abi.NS_GET_NSTYPE)
+    except OSError:
+        os.close(fd)
+        raise TableError(f"{path}: is no namespace file; name one such as /proc/PID/ns/mnt") from None
+    if kind != abi.CLONE_NEWNS:
+        os.close(fd)
+        raise TableError(f"{path}: is the file of another kind of namespace; name that of a mount namespace")
+    return Subject(name or os.path.basename(path), path, fd, 0)
+
+
+def is_namespace_file(path: str) -> bool:
+    """Is it the file of a namespace, of whatever kind?"""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.ioctl(fd, abi.NS_GET_NSTYPE)
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+
+
+def enter(namespace: int) -> None:
+    """Enter a mount namespace, by way of the user namespace that owns it if it takes that. Raises OSError.
+
+    The process stays hidden from those in there. It is to be one that ends soon.
+    """
+    owner = -1
+    syscalls.hide()
+    try:
+        owner = fcntl.ioctl(namespace, abi.NS_GET_USERNS)
+        if not os.path.samestat(os.fstat(owner), os.stat("/proc/self/ns/user")):
+            syscalls.setns(owner, abi.CLONE_NEWUSER)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EINVAL):
+            raise
+    finally:
+        if owner >= 0:
+            os.close(owner)
+    syscalls.setns(namespace, abi.CLONE_NEWNS)
+
+
+def _still(text: bytes | None) -> bytes:
+    if text is None:
+        raise TableError(NEVER_STILL)
+    return text
+
+
+def ids_inside(namespace: int) -> tuple[IdMap, IdMap] | None:
+    """The ids of the user namespace that owns a mount namespace (View.ids); None also if it is not ours to ask."""
+    try:
+        owner = fcntl.ioctl(namespace, abi.NS_GET_USERNS)
+    except OSError:
+        return None
+    try:
+        return ids_of(owner)
+    except OSError:
+        return None
+    finally:
+        os.close(owner)

@@ -1,0 +1,55 @@
+"""Giving capabilities up: capabilities(7)."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from mountplan.applier.sys import abi, syscalls
+from mountplan.planner.errors import CommandNotStarted
+from mountplan.planner.run_settings import CAPABILITIES
+
+
+def keep_capabilities(names: tuple[str, ...]) -> None:
+    """Have no other capabilities than these, after exec too, and no way to get one back. Raises CommandNotStarted.
+
+    For root, what exec gives is what the bounding set leaves. For anybody else it is the ambient set.
+    """
+    kept = sum(1 << CAPABILITIES.index(name) for name in set(names))
+    _, permitted, _ = syscalls.capget()
+    absent = [name for name in names if not permitted & 1 << CAPABILITIES.index(name)]
+    if absent:
+        raise CommandNotStarted(
+            f"cannot keep {', '.join(absent)}: this user, or this container, does not have it",
+            "leave it out of run.capabilities, or run mountplan with more privileges",
+        )
+    _clear_ambient()
+    _bound(kept)
+    inheritable = kept if os.geteuid() else 0
+    syscalls.capset(kept, kept, inheritable)
+    if inheritable:
+        for number in _numbers(kept):
+            syscalls.prctl(abi.PR_CAP_AMBIENT, abi.PR_CAP_AMBIENT_RAISE, number)
+
+
+def _bound(kept: int) -> None:
+    """Leave `kept` in the bounding set."""
+    number = 0
+    while True:
+        try:
+            present = syscalls.prctl(abi.PR_CAPBSET_READ, number)
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                return  # the kernel has no more
+            raise
+        if present and not kept & 1 << number:
+            syscalls.prctl(abi.PR_CAPBSET_DROP, number)
+        number += 1
+
+
+def _clear_ambient() -> None:
+    syscalls.prctl(abi.PR_CAP_AMBIENT, abi.PR_CAP_AMBIENT_CLEAR_ALL)
+
+
+def _numbers(mask: int) -> list[int]:
+    return [number for number in range(64) if mask & 1 << number]

@@ -1,0 +1,465 @@
+"""Carries out what a script was simulated to do, for real, in throw-away namespaces: is the model right?
+
+Every process of the script is a real one, forked from the one that forks it there. None of them can reach the machine:
+
+- They are in a user namespace of their own, so that the kernel itself keeps them from every superblock that they have
+  not made: options of superblocks are machine-wide, whatever namespace they are changed in.
+- In their mount namespace there is nothing of the machine's but its lowest mounts, below two empty tmpfs of their own.
+  The lower of these is locked where it is; a script that unmounts its root comes there, and no further.
+- Of the machine they hold a descriptor of /proc, to read their own mount tables, and the socket over which they are
+  told what to do.
+
+All of it goes when the last of them ends.
+"""
+
+from __future__ import annotations
+
+import errno
+import marshal
+import os
+import select
+import signal
+import socket
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, NoReturn
+
+from mountplan.applier.probe.userns_trial import ask_for
+from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.refusal import KernelRefusal
+from mountplan.planner.ask.actions import (
+    Action,
+    BindMount,
+    ChangeDirectory,
+    ChangeKind,
+    ChangeRoot,
+    End,
+    Enter,
+    Fork,
+    MakeDirectory,
+    MakeFile,
+    MountNew,
+    MoveMount,
+    PivotRoot,
+    Remount,
+    RemoveDirectory,
+    SetAttributesCall,
+    Unmount,
+    Unshare,
+)
+from mountplan.planner.attributes import ATIME_MASK, NOATIME, NODIRATIME, NOSYMFOLLOW, STRICTATIME
+from mountplan.planner.errors import NamespaceRefused
+from mountplan.planner.tables.mountinfo import parse_mountinfo
+from mountplan.planner.tables.table import MountTable
+
+_KINDS = {
+    "shared": abi.MS_SHARED,
+    "slave": abi.MS_SLAVE,
+    "private": abi.MS_PRIVATE,
+    "unbindable": abi.MS_UNBINDABLE,
+}
+_SAME_BITS = 0xF  # ro, nosuid, nodev and noexec are the same bits in mount(2) and in mount_setattr(2)
+_TABLE, _ACTION, _TYPES = 0, 1, 2  # what a process is asked for
+
+
+class Look(NamedTuple):
+    """A table to be read by `process` after so many calls."""
+
+    after: int
+    process: int
+
+
+def rehearse(
+    calls: tuple[tuple[int, Action], ...], looks: tuple[Look, ...]
+) -> tuple[tuple[int, ...], tuple[MountTable, ...]]:
+    """Make the calls (process, action) in order; the errno of each (0: done), and the tables that were asked for.
+
+    Raises NamespaceRefused if no throw-away namespace can be made here.
+    """
+    with _Troupe() as troupe:
+        results: list[int] = []
+        tables: list[MountTable] = []
+        waiting = iter(looks)
+        look = next(waiting, None)
+        for number in range(len(calls) + 1):
+            while look is not None and look.after == number:
+                tables.append(parse_mountinfo(troupe.ask(look.process, _TABLE)))
+                look = next(waiting, None)
+            if number < len(calls):
+                results.append(troupe.act(*calls[number]))
+        return tuple(results), tuple(tables)
+
+
+def refused_types(types: Iterable[str]) -> dict[str, int]:
+    """Those of the filesystem types that cannot be mounted there, with the errno: they are the machine's, or unknown.
+
+    Raises NamespaceRefused if no throw-away namespace can be made here.
+    """
+    with _Troupe() as troupe:
+        return dict(troupe.ask(1, _TYPES, tuple(types)))
+
+
+class _Link(NamedTuple):
+    """What there is of a process on this side; `ended` is a pidfd, and `pid` is as /proc has it."""
+
+    connection: socket.socket
+    ended: int
+    pid: int
+
+
+class _Troupe:
+    """The processes of a script, from this side. At the end of the `with` all of them have ended."""
+
+    def __init__(self) -> None:
+        self.links: dict[int, _Link] = {}
+        self.child = 0
+
+    def __enter__(self) -> _Troupe:
+        ours, theirs = socket.socketpair()
+        self.child = os.fork()
+        if self.child == 0:
+            try:
+                ours.close()
+                _first(theirs)
+            finally:
+                os._exit(1)
+        theirs.close()
+        try:
+            self._welcome(1, ours)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for link in self.links.values():
+            link.connection.close()  # the process reads the end of it, and ends
+        for link in self.links.values():
+            _wait(link.ended)
+        os.waitpid(self.child, 0)
+
+    def act(self, number: int, action: Action) -> int:
+        """Have a process make one call; the errno."""
+        other = self.links[action.other].pid if isinstance(action, Enter) else 0
+        request = _ACTION, other, type(action).__name__, _plain(action)
+        if isinstance(action, Fork):
+            try:
+                ours, theirs = socket.socketpair()
+            except OSError as error:
+                raise _refused(f"no further process: {os.strerror(error.errno or 0)}") from None
+            with theirs:
+                result = int(self.ask(number, *request, pass_on=theirs.fileno()))
+            if result:
+                ours.close()
+                raise _refused(f"no further process: {os.strerror(result)}")
+            self._welcome(action.child, ours)
+            return 0
+        result = int(self.ask(number, *request))
+        if isinstance(action, End):
+            link = self.links.pop(number)
+            link.connection.close()
+            _wait(link.ended)  # what it has as root or as directory is in use until then
+        return result
+
+    def ask(self, number: int, *request: Any, pass_on: int = -1) -> Any:
+        connection = self.links[number].connection
+        try:
+            _send(connection, request, pass_on)
+            return _receive(connection)[0]
+        except (EOFError, ConnectionError):
+            raise _refused("a process of the script has died") from None
+
+    def _welcome(self, number: int, connection: socket.socket) -> None:
+        """Hear from a new process. Raises NamespaceRefused with its reason if it could not begin."""
+        try:
+            (pid, why), ended = _receive(connection)
+        except EOFError:
+            pid, why, ended = 0, "the process that was to make it has died", -1
+        if not pid:
+            connection.close()
+            raise _refused(why)
+        self.links[number] = _Link(connection, ended, pid)
+
+
+def _wait(pidfd: int) -> None:
+    ended = select.poll()
+    ended.register(pidfd, select.POLLIN)
+    ended.poll()
+    os.close(pidfd)
+
+
+def _refused(why: str) -> NamespaceRefused:
+    remedy = "allow user namespaces (`mountplan doctor` tells what is in the way), or compare on another machine"
+    return NamespaceRefused("the throw-away namespace for the comparison", why, remedy)
+
+
+def _send(connection: socket.socket, value: Any, descriptor: int = -1) -> None:
+    data = marshal.dumps(value)
+    socket.send_fds(connection, [len(data).to_bytes(8, "little")], [descriptor] if descriptor >= 0 else [])
+    connection.sendall(data)
+
+
+def _receive(connection: socket.socket) -> tuple[Any, int]:
+    """What the other side has sent, and the descriptor that came along, or -1. Raises EOFError."""
+    head, descriptors, _, _ = socket.recv_fds(connection, 8, 1, socket.MSG_CMSG_CLOEXEC)
+    if len(head) < 8:
+        raise EOFError
+    data = bytearray()
+    size = int.from_bytes(head, "little")
+    while len(data) < size:
+        piece = connection.recv(min(size - len(data), 1 << 20))
+        if not piece:
+            raise EOFError
+        data += piece
+    return marshal.loads(data), descriptors[0] if descriptors else -1
+
+
+def _plain(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Tuples of marshal's own types: named ones lose their name."""
+    return tuple(_plain(one) if isinstance(one, tuple) else one for one in value)
+
+
+_CLASSES: dict[str, Callable[..., Action]] = {
+    one.__name__: one
+    for one in (
+        BindMount, ChangeDirectory, ChangeKind, ChangeRoot, End, Enter, Fork, MakeDirectory, MakeFile, MountNew,
+        MoveMount, PivotRoot, RemoveDirectory, Remount, SetAttributesCall, Unmount, Unshare,
+    )
+}  # fmt: skip
+
+
+# --- in the processes
+
+
+def _first(connection: socket.socket) -> NoReturn:
+    """Process 1: make the empty namespace, then obey."""
+    try:
+        proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
+        _leave_the_machine(proc)
+        _make_empty_root()
+    except OSError as error:
+        _send(connection, (0, error.strerror or str(error)))
+        os._exit(0)
+    _Actor(connection, proc).obey()
+
+
+def _leave_the_machine(proc: int) -> None:
+    """Be root of new user, mount and IPC namespaces. (mqueue is one for each IPC namespace.)"""
+    uid, gid = os.geteuid(), os.getegid()
+    kinds = abi.CLONE_NEWUSER | abi.CLONE_NEWNS | abi.CLONE_NEWIPC
+    try:
+        syscalls.unshare(kinds)
+    except KernelRefusal:
+        # Not from a chroot. Who may do so leaves it, in a mount namespace that is given up for the next one.
+        syscalls.unshare(abi.CLONE_NEWNS)
+        syscalls.mount(b"/", abi.MS_REC | abi.MS_PRIVATE)
+        namespace = os.open("self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
+        try:
+            syscalls.setns(namespace, abi.CLONE_NEWNS)
+        finally:
+            os.close(namespace)
+        syscalls.unshare(kinds)
+    _map_ids(proc, uid, gid)
+    syscalls.mount(b"/", abi.MS_REC | abi.MS_PRIVATE)
+
+
+def _map_ids(proc: int, uid: int, gid: int) -> None:
+    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+        fd = os.open(f"self/{name}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
+        try:
+            os.write(fd, text.encode())
+        finally:
+            os.close(fd)
+
+
+def _make_empty_root() -> None:
+    """Two tmpfs, one on the other, in the place of all that the machine has mounted."""
+    syscalls.mount_classic(b"none", b"/proc", b"tmpfs", 0, b"mode=755")
+    os.chdir("/proc")
+    syscalls.pivot_root(b".", b".")  # the lock of the old root goes over to the new one
+    syscalls.umount2(b".", abi.MNT_DETACH)
+    os.chdir("/")
+    try:
+        syscalls.umount2(b"/", abi.MNT_DETACH)
+    except KernelRefusal as refusal:
+        if refusal.errno != errno.EINVAL:
+            raise
+    else:
+        raise OSError(errno.EPERM, "the kernel does not lock what covers the machine's root")
+    syscalls.mount_classic(b"none", b"/", b"tmpfs", 0, b"mode=755")
+    os.chdir("/..")  # what covers the root
+    os.chroot(".")
+
+
+class _Actor:
+    """One process of the script."""
+
+    def __init__(self, connection: socket.socket, proc: int) -> None:
+        self.connection = connection
+        self.proc = proc
+
+    def obey(self) -> NoReturn:
+        """Do what comes over the socket until it ends."""
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        self._introduce()
+        while True:
+            try:
+                (sort, *values), descriptor = _receive(self.connection)
+            except EOFError:
+                os._exit(0)
+            if sort == _TABLE:
+                _send(self.connection, self._table())
+            elif sort == _TYPES:
+                _send(self.connection, _refused_of(values[0]))
+            elif values[1] == Fork.__name__:
+                self._fork(descriptor)
+            else:
+                self._carry_out(*values)
+
+    def _introduce(self) -> None:
+        """Say one's pid, as /proc has it and as a descriptor."""
+        ended = os.pidfd_open(os.getpid())
+        _send(self.connection, (int(os.readlink("self", dir_fd=self.proc)), ""), ended)
+        os.close(ended)
+
+    def _table(self) -> bytes:
+        fd = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.proc)
+        with os.fdopen(fd, "rb") as file:
+            return file.read()
+
+    def _fork(self, descriptor: int) -> None:
+        """Become two; the new one goes on with the connection that was passed along."""
+        try:
+            child = os.fork()
+        except OSError as error:
+            os.close(descriptor)
+            _send(self.connection, error.errno or errno.EIO)
+            return
+        if child:
+            os.close(descriptor)
+            _send(self.connection, 0)
+            return
+        self.connection.close()
+        self.connection = socket.socket(fileno=descriptor)
+        self._introduce()
+
+    def _carry_out(self, other: int, name: str, fields: tuple[Any, ...]) -> None:
+        action = _CLASSES[name](*fields)
+        result = 0
+        try:
+            self._do(action, other)
+        except OSError as error:
+            result = error.errno or errno.EIO
+        _send(self.connection, result)
+        if isinstance(action, End):
+            os._exit(0)
+
+    def _do(self, action: Action, other: int) -> None:
+        match action:
+            case MountNew():
+                flags = _flags(action.attributes, named=bool(action.attributes & (ATIME_MASK | NODIRATIME)))
+                data = os.fsencode(action.options) if action.options else None
+                source, target = os.fsencode(action.source), os.fsencode(action.target)
+                syscalls.mount_classic(source, target, action.fstype.encode(), flags, data)
+            case BindMount():
+                self._mount(action.source, action.target, abi.MS_BIND | (abi.MS_REC if action.recursive else 0))
+            case MoveMount():
+                self._mount(action.source, action.target, abi.MS_MOVE)
+            case ChangeKind():
+                self._mount("", action.target, _KINDS[action.kind] | (abi.MS_REC if action.recursive else 0))
+            case Remount():
+                flags = abi.MS_REMOUNT | (abi.MS_BIND if action.bind else 0)
+                self._mount("", action.target, flags | _flags(action.attributes, named=not action.keep_times))
+            case SetAttributesCall():
+                self._set_attributes(action)
+            case Unmount():
+                syscalls.umount2(os.fsencode(action.target), abi.MNT_DETACH if action.lazy else 0)
+            case PivotRoot():
+                syscalls.pivot_root(os.fsencode(action.new), os.fsencode(action.old))
+            case MakeDirectory():
+                _make_directory(action)
+            case MakeFile():
+                os.close(os.open(action.path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
+            case RemoveDirectory():
+                os.rmdir(action.path)
+            case ChangeDirectory():
+                os.chdir(action.path)
+            case ChangeRoot():
+                os.chroot(action.path)
+                os.chdir("/")
+            case Unshare():
+                self._unshare(action)
+            case Enter():
+                self._enter(other, user=action.user)
+            case Fork() | End():
+                pass  # by those who call this
+
+    def _mount(self, source: str, target: str, flags: int) -> None:
+        syscalls.mount_classic(os.fsencode(source) if source else None, os.fsencode(target), None, flags, None)
+
+    def _set_attributes(self, action: SetAttributesCall) -> None:
+        fd = os.open(action.target, os.O_PATH | os.O_CLOEXEC)
+        try:
+            attr = syscalls.mount_attr(set=action.change[0], clear=action.change[1])
+            syscalls.mount_setattr(fd, abi.AT_RECURSIVE, attr)
+        finally:
+            os.close(fd)
+
+    def _unshare(self, action: Unshare) -> None:
+        uid, gid = os.geteuid(), os.getegid()
+        kinds = (abi.CLONE_NEWUSER if action.user else 0) | (abi.CLONE_NEWNS if action.mount else 0)
+        syscalls.unshare(kinds)
+        if action.user:
+            _map_ids(self.proc, uid, gid)
+
+    def _enter(self, pid: int, *, user: bool) -> None:
+        """As nsenter(1): all files are opened first, and the user namespace is passed over if one is in it already."""
+        kinds = [("mnt", abi.CLONE_NEWNS)]
+        theirs, ours = (os.stat(f"{one}/ns/user", dir_fd=self.proc) for one in (pid, "self"))
+        if user and not os.path.samestat(theirs, ours):
+            kinds.insert(0, ("user", abi.CLONE_NEWUSER))
+        opened = [
+            (os.open(f"{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.proc), kind) for name, kind in kinds
+        ]
+        try:
+            for fd, kind in opened:
+                syscalls.setns(fd, kind)
+        finally:
+            for fd, _ in opened:
+                os.close(fd)
+
+
+def _make_directory(action: MakeDirectory) -> None:
+    names = [name for name in action.path.split("/") if name]
+    for count in range(1, len(names)) if action.parents else ():
+        try:
+            os.mkdir("/" * action.path.startswith("/") + "/".join(names[:count]))
+        except FileExistsError:
+            pass
+    try:
+        os.mkdir(action.path)
+    except FileExistsError:
+        if not action.parents or not os.path.isdir(action.path):
+            raise
+
+
+def _refused_of(types: Iterable[str]) -> tuple[tuple[str, int], ...]:
+    refused = []
+    for fstype in types:
+        try:
+            ask_for(fstype)
+        except OSError as error:
+            refused.append((fstype, error.errno or errno.EIO))
+    return tuple(refused)
+
+
+def _flags(attributes: int, *, named: bool) -> int:
+    """Attribute bits as MS_* flags; with `named`, those for access times as well, whatever they are."""
+    flags = attributes & _SAME_BITS
+    if attributes & NOSYMFOLLOW:
+        flags |= abi.MS_NOSYMFOLLOW
+    if named:
+        times = attributes & ATIME_MASK
+        flags |= {NOATIME: abi.MS_NOATIME, STRICTATIME: abi.MS_STRICTATIME}.get(times, abi.MS_RELATIME)
+        if attributes & NODIRATIME:
+            flags |= abi.MS_NODIRATIME
+    return flags

@@ -1,0 +1,109 @@
+"""Messages between the process that wants a namespace and the one that builds and holds it, over two pipes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import struct
+from time import monotonic
+
+from mountplan.applier.sys.report import Reporter
+
+_HEADER = struct.Struct("=cI")  # what a message is, and how long
+
+# What the holder says.
+PID, MAP, PROGRESS, HOST, FINISHED, DONE = (bytes([c]) for c in b"imphfd")
+REFUSED, NO_NAMESPACE, CRASHED, NOT_STARTED, NOT_EXECUTED = (bytes([c]) for c in b"rncxe")
+STAYING, TRIED, HIDDEN = (bytes([c]) for c in b"sto")
+# What it is told: the map is written; run this command; get ready to outlive us, and do; hide from those inside. The
+# end of the pipe: let go.
+MAPPED, RUN, STAY, RELEASE, HIDE = (bytes([c]) for c in b"MRSLH")
+
+
+class TimedOut(Exception):
+    """The deadline came before the message."""
+
+
+class Sender(Reporter):
+    """The writing end of a pipe; what foreign() is told is counted in memory that both sides share."""
+
+    def __init__(self, fd: int, counter: memoryview | None = None) -> None:
+        self.fd = fd
+        self._counter = counter
+
+    def send(self, kind: bytes, payload: bytes = b"") -> None:
+        view = memoryview(packed(kind, payload))
+        while view:
+            view = view[os.write(self.fd, view) :]
+
+    def foreign(self) -> None:
+        if self._counter is not None:
+            self._counter[0] += 1
+
+    def step(self, done: int) -> None:
+        self.send(PROGRESS, str(done).encode())
+
+
+def packed(kind: bytes, payload: bytes = b"") -> bytes:
+    """A message as it goes through the pipe."""
+    return _HEADER.pack(kind, len(payload)) + payload
+
+
+def receive(fd: int, deadline: float | None = None) -> tuple[bytes, bytes]:
+    """The next message: (kind, payload); the kind is b"" if the other side has gone.
+
+    Raises TimedOut if that has not come by the `deadline`, a time of time.monotonic().
+    """
+    header = _read(fd, _HEADER.size, deadline)
+    if len(header) < _HEADER.size:
+        return b"", b""
+    kind, length = _HEADER.unpack(header)
+    return kind, _read(fd, length, deadline)
+
+
+def wait_readable(fd: int, deadline: float) -> bool:
+    """Wait for something to read, or for the end, of a pipe or a pidfd; False if the deadline comes first."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(max(0.0, deadline - monotonic()) * 1000))
+
+
+def _read(fd: int, length: int, deadline: float | None) -> bytes:
+    data = b""
+    while len(data) < length:
+        if deadline is not None and not wait_readable(fd, deadline):
+            raise TimedOut
+        block = os.read(fd, length - len(data))
+        if not block:
+            break
+        data += block
+    return data
+
+
+def pipe() -> tuple[int, int]:
+    """os.pipe(), but never 0, 1 or 2, which may be closed: they are the command's."""
+    ends = os.pipe()
+    if min(ends) > 2:
+        return ends
+    try:
+        return _above(ends[0]), _above(ends[1])
+    finally:
+        for fd in ends:
+            os.close(fd)
+
+
+def _above(fd: int) -> int:
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+
+
+def close_all_but(*kept: int) -> None:
+    """Close every descriptor but these; stdin, stdout and stderr as well."""
+    from mountplan.applier.sys import abi, syscalls
+
+    first = 0
+    for fd in sorted(kept):
+        if fd > first:
+            syscalls.close_range(first, fd - 1)
+        first = fd + 1
+    syscalls.close_range(first, abi.LAST_FD)

@@ -1,0 +1,66 @@
+"""Run a function in a forked child, and have what it returns: for looks into namespaces we stay out of."""
+
+from __future__ import annotations
+
+import marshal
+import os
+import signal
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+from mountplan.applier.sys import abi, channel, syscalls
+
+Result = TypeVar("Result")
+
+
+class ChildFailed(Exception):
+    """The child ended without an answer, or with an error that is no OSError: what it said."""
+
+
+def in_child(function: Callable[[], Result]) -> Result:
+    """What `function` returns in a child process; it must be made of what marshal can write.
+
+    An OSError of the child is raised here as well, any other exception as ChildFailed. The child dies with its parent.
+    """
+    reading, writing = channel.pipe()
+    parent = os.getpid()
+    child = os.fork()
+    if child == 0:
+        _work(function, reading, writing, parent)
+    try:
+        os.close(writing)
+        with open(reading, "rb") as file:
+            data = file.read()
+    finally:
+        os.waitpid(child, 0)
+    if not data:
+        raise ChildFailed("the process that looked into the namespace was killed")
+    kind, value = marshal.loads(data)
+    if kind == "returned":
+        result: Result = value
+        return result
+    if kind == "refused":
+        raise OSError(value, os.strerror(value))
+    raise ChildFailed(value)
+
+
+def _work(function: Callable[[], Any], reading: int, writing: int, parent: int) -> NoReturn:
+    try:
+        os.close(reading)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:
+                os._exit(1)
+            answer = ("returned", function())
+            data = marshal.dumps(answer)
+        except OSError as error:
+            data = marshal.dumps(("refused", error.errno or 0))
+        except Exception as error:
+            data = marshal.dumps(("failed", f"{type(error).__name__}: {error}"))
+        view = memoryview(data)
+        while view:
+            view = view[os.write(writing, view) :]
+        os._exit(0)
+    finally:
+        os._exit(1)

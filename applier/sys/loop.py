@@ -1,0 +1,190 @@
+"""Loop devices that free themselves (loop(4)): LO_FLAGS_AUTOCLEAR is set from the first moment.
+
+Whether an image gets one of its own is decided in planner/plan/attachments.py, by what is attached at that moment.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.lingering import settled
+from mountplan.applier.sys.refusal import KernelRefusal, Occupied
+from mountplan.planner.plan.attachments import Attachment, Decision, decide, decide_below, with_places
+from mountplan.planner.tables.table import MountTable
+
+
+class LoopDevice(NamedTuple):
+    """The path of a loop device, and whether it was there before: there may be a superblock on it already."""
+
+    path: str
+    shared: bool
+
+
+@contextmanager
+def loop_device(image: int, *, read_only: bool, table: Callable[[], MountTable]) -> Iterator[LoopDevice]:
+    """Lend a loop device over the file, or block device, `image` (any descriptor of it); `table` is that of our mounts.
+
+    The device frees itself once nothing has it open or mounted any more: after the `with` block if it was not mounted
+    in it, or when this process dies. In the block nobody else who uses this function gets at the image: there is a lock
+    on it (flock(2)). Other programs do not know that lock; they may attach the image at the very moment that we do.
+    Raises KernelRefusal, or Occupied where mount(8) would refuse.
+    """
+    kinds, flags = (stat.S_IFREG, stat.S_IFBLK), os.O_RDONLY if read_only else os.O_RDWR
+    lock = syscalls.open_again(image, flags, *kinds)  # another open file than the device's, which would keep the lock
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH if read_only else fcntl.LOCK_EX)
+        found = os.fstat(lock)
+        while True:
+            path, device = _shared(found, table, read_only)
+            if path:
+                break
+            if stat.S_ISBLK(found.st_mode):
+                flags |= _claim(image, read_only, table, found.st_rdev)
+            backing = syscalls.open_again(image, flags, *kinds)
+            try:
+                own, device = _bound(backing, read_only)
+            finally:
+                os.close(backing)
+            if decision_about(found, table, read_only=read_only, but=own) == Decision():
+                break
+            os.close(device)  # another program has attached it at the same moment, and has not seen us
+        try:
+            yield LoopDevice(path or own, bool(path))
+        finally:
+            os.close(device)
+    finally:
+        os.close(lock)
+
+
+def _shared(image: os.stat_result, table: Callable[[], MountTable], read_only: bool) -> tuple[str, int]:
+    """The path and a descriptor of the loop device that mount(8) would use again; ("", -1) if it would use none."""
+    while True:
+        decision = settled(lambda: decision_about(image, table, read_only=read_only), lambda one: not one.problem)
+        if decision.problem:
+            raise Occupied(f"the image is in use: {decision.problem}", decision.remedy)
+        if decision.share is None:
+            return "", -1
+        path = decision.share.device
+        try:
+            device = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise KernelRefusal(error.errno or 0, f"open({path})") from None
+        # Now that it is open it does not free itself any more. It may have done so before, and be over another file.
+        one = _attachment(device, path, image)
+        if one is not None and one[:4] == decision.share[:4]:
+            return path, device
+        os.close(device)
+
+
+def decision_about(
+    image: os.stat_result, table: Callable[[], MountTable], *, read_only: bool, but: str = ""
+) -> Decision:
+    """What is to be done about a file or block device, by the loop devices over it, `but` one of them."""
+    attached = [one for one in attached_to(image) if one.device != but]
+    return decide(with_places(attached, table()), read_only=read_only) if attached else Decision()
+
+
+def attached_to(image: os.stat_result) -> tuple[Attachment, ...]:
+    """All loop devices over a file or block device, whatever it is called, in whichever namespace.
+
+    Of a loop device that has no node in /dev, nothing can be known.
+    """
+    found = []
+    for name in _bound_devices():
+        path = f"/dev/{name}"
+        try:
+            device = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            one = _attachment(device, path, image)
+        finally:
+            os.close(device)
+        if one is not None:
+            found.append(one)
+    return tuple(found)
+
+
+def _bound_devices() -> list[str]:
+    """The names of the loop devices that have a file; of all there are, if sysfs cannot be read."""
+    try:
+        return sorted(
+            name
+            for name in os.listdir("/sys/block")
+            if name.startswith("loop") and os.path.exists(f"/sys/block/{name}/loop")
+        )
+    except OSError:
+        return sorted(name for name in os.listdir("/dev") if name.startswith("loop") and name != "loop-control")
+
+
+def _attachment(device: int, path: str, image: os.stat_result) -> Attachment | None:
+    """What an open loop device says of itself, if it is over `image`."""
+    status = bytearray(abi.LOOP_INFO64_SIZE)
+    try:
+        fcntl.ioctl(device, abi.LOOP_GET_STATUS64, status)
+        number = os.fstat(device).st_rdev
+    except OSError:  # ENXIO: it has none, or none any more
+        return None
+    on, inode, rdev, offset, size, _, _, _, flags = struct.unpack_from(abi.LOOP_INFO64, status)
+    same = rdev == image.st_rdev if stat.S_ISBLK(image.st_mode) else (on, inode) == (image.st_dev, image.st_ino)
+    if not same:
+        return None
+    writable, whole = not flags & abi.LO_FLAGS_READ_ONLY, not offset and not size
+    return Attachment(path, f"{os.major(number)}:{os.minor(number)}", writable, whole)
+
+
+def _claim(image: int, read_only: bool, table: Callable[[], MountTable], number: int) -> int:
+    """See to it that nobody else writes to the block device `image`: O_EXCL if it is to be opened so, or 0.
+
+    Who has it open with O_EXCL has it for himself against mounts, LVM, RAID and others who do so, and a loop device
+    over that open file keeps it. Who only reads does not keep others from reading.
+    """
+    try:
+        os.close(syscalls.open_again(image, os.O_RDONLY | os.O_EXCL, stat.S_IFBLK))
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        one = Attachment(
+            os.readlink(f"/proc/self/fd/{image}"), f"{os.major(number)}:{os.minor(number)}", writable=True, whole=True
+        )
+        decision = decide_below(*with_places((one,), table()), read_only=read_only)
+        if decision.problem:
+            raise Occupied(f"the image is in use: {decision.problem}", decision.remedy) from None
+    return 0 if read_only else os.O_EXCL
+
+
+def _bound(backing: int, read_only: bool) -> tuple[str, int]:
+    try:
+        control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        raise KernelRefusal(error.errno or 0, "open(/dev/loop-control)") from None
+    flags = abi.LO_FLAGS_AUTOCLEAR | (abi.LO_FLAGS_READ_ONLY if read_only else 0)
+    config = struct.pack(
+        abi.LOOP_CONFIG, backing, 0, 0, 0, 0, 0, 0, 0, 0, 0, flags, b"", b"", b"", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+    )
+    try:
+        for _ in range(100):  # somebody else may take the free device before us
+            number = fcntl.ioctl(control, abi.LOOP_CTL_GET_FREE)
+            path = f"/dev/loop{number}"
+            try:
+                device = os.open(path, (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC)
+            except OSError as error:
+                raise KernelRefusal(error.errno or 0, f"open({path})") from None
+            try:
+                fcntl.ioctl(device, abi.LOOP_CONFIGURE, config)
+                return path, device
+            except OSError as error:
+                os.close(device)
+                if error.errno != errno.EBUSY:
+                    raise KernelRefusal(error.errno or 0, "ioctl(LOOP_CONFIGURE)") from None
+        raise KernelRefusal(errno.EBUSY, "ioctl(LOOP_CONFIGURE)")
+    finally:
+        os.close(control)

@@ -1,0 +1,189 @@
+"""User namespaces: the id-maps of the one that a build is in, and those that exist only for an id-mapped mount."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Literal, TypeAlias
+
+from mountplan.applier.sys import abi, syscalls
+
+# Whether to build in a user namespace: if it takes one, in any case, or not even then.
+Rootless: TypeAlias = Literal["auto", "always", "never"]
+
+IdMap: TypeAlias = tuple[tuple[int, int, int], ...]
+
+
+def id_mapping(uids: tuple[tuple[int, int, int], ...], gids: tuple[tuple[int, int, int], ...]) -> int:
+    """A descriptor of a user namespace with these maps: lines of (id in the filesystem, id seen, count).
+
+    Raises OSError.
+    """
+    with new_namespace() as pid:
+        for name, lines in (("uid_map", uids), ("gid_map", gids)):
+            _write(f"/proc/{pid}/{name}", "".join(f"{a} {b} {count}\n" for a, b, count in lines))
+        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def new_namespace() -> AbstractContextManager[int]:
+    """Lend a user namespace without a map: the pid, in /proc, of a process that waits in it. Raises OSError."""
+    return _waiting(lambda: syscalls.unshare(abi.CLONE_NEWUSER))
+
+
+def ids_of(namespace: int) -> tuple[IdMap, IdMap] | None:
+    """The ids of the user namespace behind a descriptor, as initial_ids() has them; None if they are the machine's.
+
+    A map is read by way of a process that is in there, and there may be none: one of ours enters it. Raises OSError.
+    """
+    there = os.fstat(namespace)
+    if there.st_ino == abi.USER_NS_INIT_INO:
+        return None
+    if os.path.samestat(there, os.stat("/proc/self/ns/user")):
+        return initial_ids("self")
+    with _waiting(lambda: _go_hidden(namespace)) as pid:
+        return _below_ours(pid, "uid_map"), _below_ours(pid, "gid_map")
+
+
+def _go_hidden(namespace: int) -> None:
+    syscalls.hide()  # from those who live in there
+    syscalls.setns(namespace, abi.CLONE_NEWUSER)
+
+
+@contextmanager
+def _waiting(enter: Callable[[], None]) -> Iterator[int]:
+    """Lend the pid, in /proc, of a process that has done `enter` and waits. Raises OSError."""
+    ready, is_ready = os.pipe()
+    parent = os.getpid()
+    child = os.fork()
+    if child == 0:
+        try:
+            enter()
+            syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)  # not before: a change of credentials may clear it
+            if os.getppid() != parent:
+                os._exit(1)
+            # Not our own idea of our pid: in a pid namespace of its own, it differs from the one that /proc has.
+            os.write(is_ready, os.readlink("/proc/self").encode())
+            signal.pause()
+        except OSError as error:
+            os.write(is_ready, str(-(error.errno or 1)).encode())
+        finally:
+            os._exit(1)
+    try:
+        os.close(is_ready)
+        answer = int(os.read(ready, 16) or b"-4")  # EINTR: somebody has killed it
+        if answer < 0:
+            raise OSError(-answer, os.strerror(-answer))
+        yield answer
+    finally:
+        os.close(ready)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def enter_alone() -> None:
+    """Be root in a new user namespace, in which there is nobody else: that much every user may do by itself.
+
+    setgroups(2) is given up for it. Raises OSError.
+    """
+    uid, gid = os.geteuid(), os.getegid()
+    syscalls.unshare(abi.CLONE_NEWUSER)
+    _map_one("/proc/self", uid, gid)
+
+
+def _map_one(process: str, uid: int | None, gid: int | None) -> None:
+    if uid is not None:
+        _write(f"{process}/uid_map", f"0 {uid} 1")
+    if gid is not None:
+        _write(f"{process}/setgroups", "deny")
+        _write(f"{process}/gid_map", f"0 {gid} 1")
+
+
+def map_ids(pid: int) -> str:
+    """Give the user namespace that `pid`, a child of ours that waits, has made the ids that we can give it.
+
+    Those are all that we have ourselves, under their own numbers, if we may do that; otherwise our own id as 0, and the
+    ranges that /etc/subuid and /etc/subgid have for us from 1 on. If such ranges cannot be had, our own id alone is
+    mapped; then this returns why. Raises OSError.
+    """
+    if _may_map_all_ids():
+        _map_all_ids(pid)
+        return ""
+    from mountplan.applier.sys import subids
+
+    uid, gid = os.geteuid(), os.getegid()
+    uids, gids = subids.ranges_of(uid, subids.UIDS), subids.ranges_of(uid, subids.GIDS)
+    if not uids and not gids:
+        _map_one(f"/proc/{pid}", uid, gid)
+        return ""
+    if not uids or not gids:
+        lacking = subids.UIDS.ranges if gids else subids.GIDS.ranges
+        _map_one(f"/proc/{pid}", uid, gid)
+        return f"{lacking} has no range for this user"
+    # The groups first: what maps a single group of ours must still be able to give setgroups(2) up.
+    why = subids.map_ranges(pid, gid, gids, subids.GIDS)
+    if why:
+        _map_one(f"/proc/{pid}", uid, gid)
+        return why
+    why = subids.map_ranges(pid, uid, uids, subids.UIDS)
+    if why:
+        _map_one(f"/proc/{pid}", uid, None)
+    return why
+
+
+def mapped_ids(process: str = "self") -> tuple[int, int]:
+    """How many user ids and group ids the user namespace of a process has."""
+    uids, gids = (sum(line[2] for line in _map_of(process, name)) for name in ("uid_map", "gid_map"))
+    return uids, gids
+
+
+def initial_ids(pid: int | Literal["self"]) -> tuple[IdMap, IdMap]:
+    """The user and group ids of the namespace of `pid`: lines of (id there, id in the machine's first one, count).
+
+    That is exact if our own namespace is the first one, or made by it, which is all that the kernel tells.
+    """
+    ours = os.path.samefile(f"/proc/{pid}/ns/user", "/proc/self/ns/user")
+    uids, gids = (_map_of(str(pid), name) if ours else _below_ours(pid, name) for name in ("uid_map", "gid_map"))
+    return uids, gids
+
+
+def _below_ours(pid: int | Literal["self"], name: str) -> IdMap:
+    """A map of the namespace of `pid`, which is another than ours."""
+    ours = _map_of("self", name)
+    return tuple(
+        (inside, first + outside - begin, min(count, begin + length - outside))
+        for inside, outside, count in _map_of(str(pid), name)
+        for begin, first, length in ours
+        if begin <= outside < begin + length
+    )
+
+
+def _map_of(process: str, name: str) -> IdMap:
+    with open(f"/proc/{process}/{name}") as file:
+        return tuple((int(a), int(b), int(count)) for a, b, count in map(str.split, file))
+
+
+def _may_map_all_ids() -> bool:
+    """True if this process could give a user namespace all the ids that it has itself."""
+    needed = 1 << abi.CAP_SETUID | 1 << abi.CAP_SETGID
+    return syscalls.capget()[0] & needed == needed
+
+
+def _map_all_ids(pid: int) -> None:
+    for name in ("uid_map", "gid_map"):
+        lines = (f"{inside} {inside} {count}\n" for inside, _, count in _map_of("self", name))
+        _write(f"/proc/{pid}/{name}", "".join(lines))
+
+
+def _write(path: str, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
+
+
+def is_nested() -> bool:
+    """True if this process is in a user namespace that is not the machine's first: the kernel allows less there."""
+    return os.stat("/proc/self/ns/user").st_ino != abi.USER_NS_INIT_INO

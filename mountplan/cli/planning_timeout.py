@@ -1,0 +1,51 @@
+"""An end to planning that hangs: a filesystem that does not answer keeps whoever looks at it in the kernel."""
+
+from __future__ import annotations
+
+import _thread  # threading would cost start-up time
+import os
+import sys
+
+from mountplan.applier.observe import facts
+from mountplan.planner.characters import visible
+
+
+class Patience:
+    """If its `with` block is not left in time, this process ends with an error, exit status 3; 0 waits for ever.
+
+    No signal brings a process back from there, but it can be ended, and another thread can do so. That thread has gone
+    when the block is left: what comes then must be the only one.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._left, self._gone = _thread.allocate_lock(), _thread.allocate_lock()
+
+    def __enter__(self) -> None:
+        self._left.acquire()
+        if not self._seconds:
+            return
+        self._gone.acquire()
+        try:
+            _thread.start_new_thread(self._watch, ())
+        except RuntimeError:
+            self._gone.release()  # no more processes are allowed; planning needs none
+
+    def __exit__(self, *_: object) -> None:
+        self._left.release()
+        self._gone.acquire()
+        while _thread._count() == 0 and len(os.listdir("/proc/self/task")) > 1:
+            os.sched_yield()  # Python has done with it, but the kernel not yet
+
+    def _watch(self) -> None:
+        if not self._left.acquire(timeout=self._seconds):
+            waited_for = visible(facts.waited_for())
+            sys.stderr.write(
+                f"mountplan: cannot plan: not done after {self._seconds:g} seconds"
+                f"{waited_for and '; it waits for '}{waited_for}\n"
+                f"  remedy: look for {waited_for and 'what is behind that, or for '}what keeps the machine busy;"
+                " --timeout SECONDS gives it more time\n"
+            )
+            sys.stderr.flush()
+            os._exit(3)
+        self._gone.release()

@@ -1,0 +1,106 @@
+"""What `explain` and `simulate --from` may name -> the tables of all namespaces: a spec, a saved plan, a kept name, or
+a process. And as which kernel the model answers.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from mountplan import api
+from mountplan.cli.sources import plan_from
+from mountplan.planner.errors import NotKept
+from mountplan.planner.tables.table import MountRow, MountTable
+
+if TYPE_CHECKING:
+    from mountplan.applier.keep.inhabited import Inhabited
+    from mountplan.cli.output import Output
+    from mountplan.planner.model import Rules
+
+Tables = tuple[tuple[str, MountTable], ...]
+
+
+class Known(NamedTuple):
+    """Namespaces that something is asked about, and how old their mounts are (see Inhabited), by namespace."""
+
+    tables: Tables
+    ages: dict[str, dict[int, int]]
+
+
+def tables_of(what: str) -> Tables:
+    """(name, table) of each namespace; first those that were asked for, then what else there is around them.
+
+    Whatever is a file or ends as one is a spec or a plan. Of a kept name with several namespaces, NAME/NAMESPACE comes
+    first. Raises SpecError, PlanFileError, PlanRefused, NotKept, KeepRefused or TableError.
+    """
+    return known_of(what, aged=False).tables
+
+
+def known_of(what: str, *, aged: bool) -> Known:
+    """The same; with `aged` the ages of mounts as well, as far as they are known."""
+    from mountplan.applier.keep.inhabited import everyone_else, of_process
+
+    planned: Tables = ()
+    if what == "-" or what.endswith((".toml", ".json")) or os.path.exists(what):
+        planned = _of_plan(what)
+        asked: tuple[Inhabited, ...] = (of_process(os.getpid(), aged=aged),)
+    else:
+        asked = (of_process(int(what), aged=aged),) if what.isdecimal() else _of_kept(what, aged)
+    others = [one for one in everyone_else({one.inode for one in asked}, aged=aged) if _has_root(one.table)]
+    if planned:  # then ours is one of the others
+        others, asked = [*(one for one in asked if _has_root(one.table)), *others], ()
+    live = (*asked, *others)
+    return Known((*planned, *((one.name, one.table) for one in live)), {one.name: one.ages for one in live if one.ages})
+
+
+def rules_for(version: str | None, output: Output) -> Rules:
+    """The model's rules for a kernel that the user names, otherwise for the one at hand: if need be, the nearest."""
+    from mountplan.planner.model import KNOWN, is_known, rules_of
+
+    release = version or os.uname().release
+    if not is_known(release):
+        output.note(f"Linux {release} is not known to the model, which answers as the nearest of {KNOWN} would.\n")
+    return rules_of(release)
+
+
+def _of_kept(what: str, aged: bool) -> tuple[Inhabited, ...]:
+    from mountplan.applier.keep.inhabited import of_kept
+
+    name, _, namespace = what.partition("/")
+    try:
+        found = of_kept(name, aged=aged)
+    except NotKept as error:
+        remedy = "name a spec, a saved plan, a kept name (`mountplan ls` lists them) or a process"
+        raise NotKept(error.what, remedy) from None
+    if namespace and what not in [one.name for one in found]:
+        names = ", ".join(one.name for one in found)
+        raise NotKept(f"no namespace {namespace!r} is kept as {name}", f"there are: {names}")
+    return tuple(sorted(found, key=lambda one: one.name != what)) if namespace else found
+
+
+def _has_root(table: MountTable) -> bool:
+    """Whether it can be understood: who is confined to a plain directory sees no root mount."""
+    by_id = table.by_id()
+    return 1 == sum(row.parent_id not in by_id or row.parent_id == row.mount_id for row in table.rows)
+
+
+def _of_plan(what: str) -> Tables:
+    plan = plan_from(what)
+    return tuple(
+        (name or plan.name, MountTable(tuple(map(_with_own_groups, table.rows)))) for name, table in api.predict(plan)
+    )
+
+
+def _with_own_groups(row: MountRow) -> MountRow:
+    """The groups that the plan makes get numbers that the kernel has for none; those of the host get the host's."""
+    return row._replace(
+        peer_group=_own_group(row.peer_group),
+        master=_own_group(row.master),
+        propagate_from=_own_group(row.propagate_from),
+    )
+
+
+def _own_group(number: int) -> int:
+    from mountplan.planner.plan.predict import HOST_GROUPS
+
+    return number - HOST_GROUPS if number >= HOST_GROUPS else -number

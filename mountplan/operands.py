@@ -1,0 +1,247 @@
+"""One side of a comparison: what an argument names, and the mount tables behind it.
+
+An argument is a prefix and what it stands for, `pid:12`, or something that can be nothing else. Several processes,
+namespace files or mountinfo files, with commas between them, are one side with several namespaces.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple
+
+from mountplan import inputs
+from mountplan.inputs import label_of, looks_like_plan, read_input
+from mountplan.planner.compare.view import View
+from mountplan.planner.errors import KeepRefused, NotKept, PlanRefused, SubjectError, TableError
+from mountplan.planner.plan.seedbase import without_base
+
+if TYPE_CHECKING:
+    from mountplan.applier.observe.inspect import Whole
+    from mountplan.applier.observe.subjects import Subject
+    from mountplan.planner.plan.plan import Plan
+    from mountplan.planner.tables.table import MountTable
+
+KINDS = ("spec", "plan", "name", "pid", "ns", "mountinfo")
+_PREFIX = re.compile(rf"({'|'.join(KINDS)}):(.*)", re.DOTALL)
+_NEXT = re.compile(rf",(?=(?:{'|'.join(KINDS)}):|[0-9]+(?:,|$))")  # other commas are parts of paths
+_PREFIXES = "say which: spec:FILE, plan:FILE, name:NAME, pid:N, ns:FILE or mountinfo:FILE"
+
+
+class Operand(NamedTuple):
+    """What an argument, or a part of it, names: one of KINDS, and the value. `data` is what is in the file, where that
+    had to be read to find out; it may have come through a pipe.
+    """
+
+    kind: str
+    value: str
+    data: bytes | None = None
+
+    def contents(self) -> bytes:
+        """What is in the file. Raises SubjectError if it cannot be read."""
+        return _read(self.value) if self.data is None else self.data
+
+
+class Side(NamedTuple):
+    """One side: what errors and results call it, its namespaces, and the plan that they are predicted from, if any.
+
+    `of_machine` is False for what has been written down somewhere, some time. `incomplete` if there may be more mounts,
+    which cannot be seen from any root.
+    """
+
+    label: str
+    views: tuple[View, ...]
+    plan: Plan | None = None
+    of_machine: bool = True
+    incomplete: bool = False
+
+    @property
+    def mounts(self) -> int:
+        return sum(len(view.table.rows) for view in self.views)
+
+
+def read_side(argument: str, recognised: Operand | None = None) -> Side:
+    """What an argument names, as it is now. Raises SubjectError, and what reading it raises.
+
+    `recognised` is what recognise() has said of it, if it was asked: a pipe would be found empty the next time.
+    """
+    parts = [recognised] if recognised else [recognise(part) for part in _NEXT.split(argument)]
+    kinds = {part.kind for part in parts}
+    if len(parts) > 1 and not kinds <= {"pid", "ns", "mountinfo"}:
+        what = f"{argument}: only processes, namespace files and mountinfo files make one side together"
+        raise SubjectError(what, "a spec, a plan or a kept name has its namespaces within itself")
+    kind, value, _ = parts[0]
+    if kind in ("spec", "plan"):
+        return _planned(parts[0])
+    if kind == "name":
+        return kept_side(value)
+    views = [_mountinfo(part) if part.kind == "mountinfo" else _live(part) for part in parts]
+    names = [str(number) for number in range(1, len(views) + 1)] if len(views) > 1 else [""]
+    return Side(
+        " and ".join(_label(part) for part in parts),
+        tuple(view._replace(namespace=name) for (view, _), name in zip(views, names, strict=True)),
+        of_machine="mountinfo" not in kinds,
+        incomplete=not all(complete for _, complete in views),
+    )
+
+
+def recognise(argument: str) -> Operand:
+    """What a single argument names. Raises SubjectError if that is nothing, or may be one thing or another."""
+    prefixed = _PREFIX.fullmatch(argument)
+    if prefixed:
+        kind, value = prefixed[1], prefixed[2]
+        if not value:
+            raise SubjectError(f"{argument}: there is nothing behind the colon", _PREFIXES)
+        if kind == "pid" and value == "self":
+            value = str(os.getpid())
+        if kind == "pid" and not (value.isascii() and value.isdecimal()):
+            raise SubjectError(f"{argument}: is no number of a process", "name one such as pid:1, or pid:self")
+        return Operand(kind, value)
+    found: list[Operand] = []
+    if argument.isascii() and argument.isdecimal():
+        found.append(Operand("pid", argument))
+    if _is_kept(argument):
+        found.append(Operand("name", argument))
+    if argument == "-" or os.path.exists(argument):
+        found.append(_of_file(argument))
+    if len(found) > 1:
+        words = " or ".join(f"{one.kind}:{one.value}" for one in found)
+        raise SubjectError(f"{argument!r} may be several things", f"say which: {words}")
+    if found:
+        return found[0]
+    if argument.endswith((".toml", ".json")) or "/" in argument:
+        return Operand(
+            "plan" if argument.endswith(".json") else "spec", argument
+        )  # and that it is not there is told later
+    raise SubjectError(f"{argument!r} is no kept name, no process and no file", _PREFIXES)
+
+
+def _is_kept(argument: str) -> bool:
+    from mountplan.applier.keep import kept
+
+    try:
+        return kept.find(argument.partition("/")[0]) is not None
+    except KeepRefused:  # it is no name, or this user has no place for names
+        return False
+
+
+def _of_file(path: str) -> Operand:
+    """By its name, and where that says nothing, by its contents."""
+    from mountplan.applier.observe.subjects import is_namespace_file
+    from mountplan.planner.tables.mountinfo_file import looks_like_mountinfo
+
+    if path.endswith((".toml", ".json")):
+        return Operand("spec" if path.endswith(".toml") else "plan", path)
+    if path != "-" and is_namespace_file(path):
+        return Operand("ns", path)
+    if os.path.isdir(path):
+        raise SubjectError(f"{path}: is a directory", _PREFIXES)
+    data = _read(path)
+    if looks_like_mountinfo(data):
+        return Operand("mountinfo", path, data)
+    return Operand("plan" if looks_like_plan(path, data) else "spec", path, data)
+
+
+def refuse_one_stream_twice(*arguments: str) -> None:
+    """Raise SubjectError if two arguments, or two parts of one, are the same pipe."""
+    parts = [part for argument in arguments for part in _NEXT.split(argument)]
+    bare = [prefixed[2] if (prefixed := _PREFIX.fullmatch(part)) else part for part in parts]
+    inputs.refuse_one_stream_twice(bare)
+
+
+def _read(path: str) -> bytes:
+    try:
+        return read_input(path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise SubjectError(
+            f"{path}: cannot read it: {(reason or '').lower()}", "name a file that can be read"
+        ) from None
+
+
+def _label(part: Operand) -> str:
+    return f"process {part.value}" if part.kind == "pid" else label_of(part.value)
+
+
+def _planned(named: Operand) -> Side:
+    """What a spec or a plan would build here, with the host as it is now."""
+    from mountplan.applier.observe.observe import observe
+
+    return predicted(_label(named), plan_of(named), observe())
+
+
+def predicted(label: str, plan: Plan, host: MountTable) -> Side:
+    """What a plan would build on a host."""
+    from mountplan.planner.compare.compare import views_of
+    from mountplan.planner.plan.predict import predict
+
+    return Side(label, views_of(plan, predict(plan, host)), plan)
+
+
+def plan_of(named: Operand) -> Plan:
+    """The plan that a file holds, or that the spec in it comes to.
+
+    Raises SubjectError for one that is refused: the exit status of PlanRefused is that of a difference.
+    """
+    from mountplan import pipeline
+    from mountplan.planner.plan.planfile import load_plan
+
+    data, label = named.contents(), _label(named)
+    try:
+        return load_plan(data, label) if named.kind == "plan" else pipeline.plan(pipeline.load(label, data))
+    except PlanRefused as error:
+        what, _, remedy = error.reasons[0].removeprefix(f"{label}: ").partition("\n  remedy: ")
+        raise SubjectError(f"{label}: cannot be compared: {what}", remedy or "`mountplan check` tells more") from None
+
+
+def kept_side(value: str) -> Side:
+    """What is kept under a name, all of it or the namespace after a slash. Raises NotKept."""
+    from mountplan.applier.keep import kept
+
+    name, slash, space = value.partition("/")
+    views: list[View] = []
+    complete = True
+    with ExitStack() as stack:
+        for subject in [stack.enter_context(subject) for subject in kept.subjects(name)]:
+            own = subject.name if subject.label != name else ""
+            if slash and own != space:
+                continue
+            view, whole = _view(subject)
+            views.append(view._replace(namespace=own))
+            complete &= whole
+    if not views:
+        raise NotKept(f"{name} has no mount namespace {space!r}", f"`mountplan show {name}` lists them")
+    return Side(value, tuple(views), incomplete=not complete)
+
+
+def _live(part: Operand) -> tuple[View, bool]:
+    from mountplan.applier.observe.subjects import of_file, of_process
+
+    with of_process(int(part.value)) if part.kind == "pid" else of_file(part.value) as subject:
+        return _view(subject)
+
+
+def _view(subject: Subject) -> tuple[View, bool]:
+    """All mounts of a live namespace, and whether these are all."""
+    from mountplan.applier.observe.subjects import ids_inside
+    from mountplan.applier.sys.inside import ChildFailed
+
+    try:
+        whole = subject.read()
+    except ChildFailed as error:
+        raise TableError(f"{subject.label}: {error}") from None
+    return view_of("", whole)._replace(ids=ids_inside(subject.fd)), whole.complete
+
+
+def view_of(namespace: str, whole: Whole) -> View:
+    """What was read, without what mountplan itself has put below the tree. Not every kernel tells the id-mappings."""
+    table, _ = without_base(whole.table)
+    mapped = {row.mount_id for row in table.rows if "idmapped" in row.attributes}
+    return View(namespace, table, idmaps=whole.idmaps if mapped <= whole.idmaps.keys() else None)
+
+
+def _mountinfo(named: Operand) -> tuple[View, bool]:
+    from mountplan.planner.tables.mountinfo_file import read_table
+
+    return View("", read_table(named.contents(), _label(named))), True

@@ -1,0 +1,362 @@
+"""The road from end to end: spec -> plan -> build -> verify, each phase a function. api.py has its public names.
+
+Each imports what it needs when it is called: carrying a saved plan out needs neither pydantic nor networkx.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NoReturn
+
+from mountplan.applier.sys.report import TIMEOUT
+from mountplan.planner.collector import without_collector
+from mountplan.planner.errors import InUse, Mistake, NotAllowed, PlanRefused, SpecError, VerificationFailed
+from mountplan.planner.record import NamedTuple
+from mountplan.planner.tables.table import MountTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mountplan.applier.build.build import Built
+    from mountplan.applier.probe.probe import Finding
+    from mountplan.applier.sys.report import Reporter
+    from mountplan.applier.sys.userns import Rootless
+    from mountplan.planner.ask.classic import Classic
+    from mountplan.planner.ask.foresight import Foresight
+    from mountplan.planner.ask.trial import Trial
+    from mountplan.planner.compare.difference import Drift
+    from mountplan.planner.errors import CommandNotStarted
+    from mountplan.planner.host import Host
+    from mountplan.planner.language.spec import Spec
+    from mountplan.planner.plan.plan import Plan
+
+
+class Applied(NamedTuple):
+    """What was built and verified: each namespace's name and its table as read back; how many steps, how long (s)."""
+
+    tables: tuple[tuple[str, MountTable], ...]
+    steps: int
+    seconds: float
+
+
+def _read(path: str) -> bytes:
+    from mountplan.inputs import read_input
+
+    try:
+        return read_input(path)
+    except OSError as error:
+        from mountplan.planner.errors import SpecRef
+
+        what = f"cannot read it: {error.strerror}"
+        raise SpecError((Mistake(SpecRef(path, ""), what, "name a spec file that exists"),)) from None
+
+
+@without_collector
+def load(path: str, data: bytes | None = None) -> Spec:
+    """The spec in the file `path` ("-" is standard input), or in `data`. Raises SpecError with all that is wrong."""
+    from mountplan.planner.language.spec import parse_spec
+
+    return parse_spec(_read(path) if data is None else data, path)
+
+
+@without_collector
+def check(data: bytes, file: str, host: Host | None = None, *, rootless: Rootless | None = None) -> tuple[Mistake, ...]:
+    """Every mistake in a spec, in the order of the file; () if there is none.
+
+    With `rootless`, a spec without mistakes is tried as well: see try_out, and what that raises.
+    """
+    return check_and_plan(data, file, host, rootless=rootless)[1]
+
+
+@without_collector
+def check_and_plan(
+    data: bytes, file: str, host: Host | None = None, *, rootless: Rootless | None = None
+) -> tuple[Plan | None, tuple[Mistake, ...]]:
+    """check(), for those who go on with the plan: None if there are mistakes."""
+    from mountplan.planner.language.spec import all_mistakes, parse_spec_leniently
+
+    spec, mistakes = parse_spec_leniently(data, file)
+    if spec is None:
+        return None, mistakes
+    try:
+        made = plan(spec, host)
+        foresee(made, host)
+    except SpecError as error:
+        return None, all_mistakes(spec, mistakes, error.mistakes)
+    except PlanRefused:
+        if not mistakes:
+            raise
+        return None, mistakes
+    if rootless is not None and not mistakes:
+        try:
+            try_out(made, rootless=rootless)
+        except NotAllowed as error:
+            raise NotAllowed(tuple(one._replace(ref=spec.ref(one.ref.key)) for one in error.mistakes)) from None
+    return None if mistakes else made, mistakes
+
+
+def try_out(plan: Plan, *, rootless: Rootless = "auto") -> None:
+    """Raise NotAllowed with all that the kernel would refuse of `plan` in a user namespace, if it takes one.
+
+    Everything is tried, on things that are thrown away; nothing is built. Raises NamespaceRefused or StepRefused if
+    there is nothing to try it in.
+    """
+    from mountplan.applier.build.build import try_out as attempt
+
+    attempt(plan, rootless)
+
+
+@without_collector
+def plan(spec: Spec, host: Host | None = None) -> Plan:
+    """The plan for `spec` on this machine, or on `host`. Raises SpecError or PlanRefused; touches nothing."""
+    if host is None:
+        return plan_on_this_machine(spec, _this_machine())
+    from mountplan.planner.plan.graph import find_order
+    from mountplan.planner.plan.schedule import make_plan
+    from mountplan.planner.resolve.resolve import resolve
+
+    try:
+        topology = resolve(spec, host)
+    except SpecError as error:
+        raise SpecError(tuple(mistake._replace(ref=spec.ref(mistake.ref.key)) for mistake in error.mistakes)) from None
+    return make_plan(topology, find_order(topology))
+
+
+def plan_on_this_machine(spec: Spec, host: Host) -> Plan:
+    """The plan for `spec` on `host`, which is this machine, maybe with somebody listening."""
+    made = plan(spec, host)
+    _refuse_what_the_kernel_lacks(made)
+    return made
+
+
+def _refuse_what_the_kernel_lacks(plan: Plan) -> None:
+    """Say so before anything is touched; only of features that kernels of today may lack, as trying takes a process.
+
+    What an ordinary user cannot do is told when it is tried: a plan may be made by one user for another.
+    """
+    from mountplan.applier.observe.facts import knows_set_group
+
+    young = ("idmap_tmpfs", "overlay_layers", "set_group")
+    needed = {one.feature: one for one in plan.requirements if one.feature in young}
+    if "set_group" in needed and knows_set_group():
+        del needed["set_group"]  # as nearly everywhere, and asked without a process
+    if not needed or os.geteuid() != 0:
+        return
+    from mountplan.applier.probe.probe import missing
+
+    lacking = missing(needed)
+    if lacking:
+        raise PlanRefused(
+            tuple(
+                f"{needed[one.feature].reason}: this kernel does not have {needed[one.feature].what}: {one.said}\n"
+                f"  remedy: {one.remedy}"
+                for one in lacking
+            )
+        )
+
+
+def _this_machine() -> Host:
+    from mountplan.applier.observe.facts import LiveHost
+
+    return LiveHost()
+
+
+@without_collector
+def predict(plan: Plan) -> tuple[tuple[str, MountTable], ...]:
+    """The name and the predicted mount table of each namespace, with the host's mounts as they are now."""
+    from mountplan.applier.observe.observe import observe
+    from mountplan.planner.plan import predict as model
+
+    return tuple((one.namespace, one.table) for one in model.predict(plan, observe()))
+
+
+@without_collector
+def foresee(plan: Plan, host: Host | None = None, *, max_mounts: int | None = None) -> Foresight:
+    """What `plan` comes to when it is carried out in the model, on this machine or on `host`.
+
+    Raises PlanRefused if that is not what the spec says, or if it takes more mounts than fs.mount-max or `max_mounts`.
+    """
+    from mountplan.planner.ask.foresight import foresee as look_ahead
+
+    host = host or _this_machine()
+    return look_ahead(plan, host.table, host.mount_max, max_mounts)
+
+
+@without_collector
+def carry_out_in_model(plan: Plan, steps: int, host: Host | None = None) -> Trial:
+    """The state of the model after the first `steps` steps of `plan`. Raises PlanRefused if it does not get so far."""
+    from mountplan.planner.ask.foresight import refused_step
+    from mountplan.planner.ask.trial import Trial
+
+    host = host or _this_machine()
+    trial = Trial(plan.steps, host.table, host.mount_max)
+    trial.run(steps)
+    if trial.refusal is not None:
+        raise PlanRefused((refused_step(plan, trial.refusal),))
+    return trial
+
+
+@without_collector
+def classic(plan: Plan, host: Host | None = None) -> Classic:
+    """What the same tree would come to, were it mounted in the order of the file: what propagation adds and spoils."""
+    from mountplan.planner.ask.classic import classic_way
+    from mountplan.planner.plan.predict import predict as predict_tables
+
+    table = (host or _this_machine()).table
+    return classic_way(plan, predict_tables(plan, table), table)
+
+
+def in_use(plan: Plan) -> tuple[Mistake, ...]:
+    """What `plan` needs for itself (images, block devices, overlays' directories) and others have at this moment.
+
+    Each with who has it, and what to do; () if nothing stands in the way, as far as this user may know.
+    """
+    from mountplan.planner.plan.attachments import asks_of_others
+
+    if not asks_of_others(plan):
+        return ()
+    from mountplan.applier.keep.uses import LiveUses
+    from mountplan.planner.plan.attachments import obstacles
+
+    return obstacles(plan, LiveUses())
+
+
+def check_mount_count(plan: Plan, max_mounts: int | None = None) -> None:
+    """Raises PlanRefused if building `plan` takes more mounts at once than fs.mount-max or `max_mounts` allows.
+
+    Much cheaper than foresee(), which does that as well.
+    """
+    from mountplan.planner.plan.mountcount import check_mount_count as check_count
+
+    host = _this_machine()
+    check_count(plan, host.table, host.mount_max, max_mounts)
+
+
+def probe(*, rootless: Rootless = "auto") -> tuple[Finding, ...]:
+    """What this kernel and this user can do, each tried in a process that is thrown away."""
+    from mountplan.applier.probe.probe import probe as attempt
+
+    return attempt(rootless=rootless)
+
+
+@without_collector
+def load_plan(path: str) -> Plan:
+    """The plan in a plan file, proven to be one that may be carried out. Raises PlanFileError or PlanRefused."""
+    from mountplan.planner.plan.planfile import load_plan as read
+
+    return read(_read(path), path)
+
+
+@without_collector
+def read_back(plan: Plan, built: Built) -> tuple[tuple[tuple[str, MountTable], ...], Drift]:
+    """What stands in the namespaces that were built, and how it differs from the plan."""
+    from mountplan.planner.compare.compare import compare, group_names
+    from mountplan.planner.plan.predict import predict as predict_tables
+
+    predictions = predict_tables(plan, built.host)
+    tables = tuple((held.name, held.table) for held in built.namespaces)
+    found, names = tuple(table for _, table in tables), group_names(plan)
+    drift = compare(predictions, found, built.host, names)
+    if drift:
+        drift = compare(predictions, found, _without_ended_groups(built.host), names)
+    return tables, drift
+
+
+def _without_ended_groups(host: MountTable) -> MountTable:
+    """`host` without peer groups that are no longer there: their numbers may be those of groups of ours by now."""
+    from mountplan.applier.observe.observe import observe
+
+    alive = {row.peer_group for row in observe().rows}
+    return MountTable(tuple(row if row.peer_group in alive else row._replace(peer_group=0) for row in host.rows))
+
+
+def build_verified(
+    plan: Plan,
+    reporter: Reporter | None,
+    rootless: Rootless = "auto",
+    timeout: float | None = TIMEOUT,
+    *,
+    to_keep: bool = False,
+) -> tuple[Built, tuple[tuple[str, MountTable], ...]]:
+    from mountplan.applier.build.build import build
+
+    others = in_use(plan)
+    if others:
+        raise InUse(others)
+    built = build(plan, reporter, plan.run.unshare, rootless, timeout, to_keep=to_keep)
+    try:
+        tables, drift = read_back(plan, built)
+        if drift:
+            raise VerificationFailed(drift)
+    except BaseException:
+        built.close()
+        raise
+    return built, tables
+
+
+def apply(
+    plan: Plan, reporter: Reporter | None = None, *, rootless: Rootless = "auto", timeout: float | None = TIMEOUT
+) -> Applied:
+    """Build what `plan` says, read it back, compare, and let it go again. Raises StepRefused or VerificationFailed.
+
+    `rootless` is whether to do it in a user namespace, here and wherever else something is built: if it takes one
+    ("auto"), "always", or "never". A build that is not done after `timeout` seconds is refused; None waits for ever.
+    """
+    from time import perf_counter
+
+    started = perf_counter()
+    built, tables = build_verified(plan, reporter, rootless, timeout)
+    built.close()
+    return Applied(tables, len(plan.steps), perf_counter() - started)
+
+
+def run(
+    plan: Plan,
+    command: tuple[str, ...] = (),
+    reporter: Reporter | None = None,
+    *,
+    namespace: str = "",
+    status_fd: int | None = None,
+    rootless: Rootless = "auto",
+    timeout: float | None = TIMEOUT,
+) -> int:
+    """Build and verify `plan`, run `command` in it, and return its exit status (128 + n if signal n ended it).
+
+    Without `command`, the spec's is run. What happens to signals: applier/run/run.py, run_in. Raises CommandNotStarted.
+    """
+    from mountplan.applier.run.run import check_settings, run_in
+
+    command = command or plan.run.command
+    check_settings(plan.run, command)
+    built, _ = build_verified(plan, reporter, rootless, timeout)
+    with built:
+        return run_in(built, plan.run, command, namespace=namespace, status_fd=status_fd)
+
+
+def execute(
+    plan: Plan,
+    command: tuple[str, ...] = (),
+    reporter: Reporter | None = None,
+    *,
+    namespace: str = "",
+    status_fd: int | None = None,
+    rootless: Rootless = "auto",
+    timeout: float | None = TIMEOUT,
+    tell: Callable[[CommandNotStarted], bytes] | None = None,
+) -> NoReturn:
+    """Build and verify `plan`, and end as `command`: for a process that is there for nothing else.
+
+    Where a new pid namespace or `status_fd` takes a process that waits, it raises SystemExit with the command's status.
+    Raises CommandNotStarted, maybe inside the new root, where nothing can be imported any more: print it, and exit.
+    What the kernel refuses when no Python is left here that could raise it, is written to standard error as `tell`
+    says (it is asked beforehand, of all that could come), and the exit status is the exception's.
+    """
+    from mountplan.applier.process.command import in_words, to_stderr
+    from mountplan.applier.run.run import check_settings, exec_in
+
+    command = command or plan.run.command
+    check_settings(plan.run, command)
+    built, _ = build_verified(plan, reporter, rootless, timeout)
+    with built:
+        report = to_stderr(tell or in_words)
+        exec_in(built, plan.run, command, namespace=namespace, status_fd=status_fd, report=report)

@@ -1,0 +1,254 @@
+"""What a script asks the kernel to do: one value for each system call that the commands of util-linux make.
+
+The same values are carried out in the model (`perform`) and, to compare, on the kernel (applier/run/rehearse.py).
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import NamedTuple
+
+from mountplan.planner.attributes import RDONLY, Change
+from mountplan.planner.fstypes import of
+from mountplan.planner.model import Process, Superblock, World, WouldRefuse
+from mountplan.planner.model.peers import Kind
+
+
+class MountNew(NamedTuple):
+    fstype: str
+    source: str
+    target: str
+    attributes: int = 0
+    options: str = ""
+
+    def describe(self) -> str:
+        return f"mount a new {self.fstype} on {self.target}"
+
+
+class BindMount(NamedTuple):
+    source: str
+    target: str
+    recursive: bool = False
+
+    def describe(self) -> str:
+        return f"bind {self.source} {'and all below it ' if self.recursive else ''}on {self.target}"
+
+
+class MoveMount(NamedTuple):
+    source: str
+    target: str
+
+    def describe(self) -> str:
+        return f"move the mount at {self.source} to {self.target}"
+
+
+class ChangeKind(NamedTuple):
+    target: str
+    kind: Kind
+    recursive: bool = False
+
+    def describe(self) -> str:
+        return f"make {self.target}{' and all below it' if self.recursive else ''} {self.kind}"
+
+
+class Remount(NamedTuple):
+    """With `bind`, the attributes of one mount; otherwise those of the filesystem as well."""
+
+    target: str
+    attributes: int
+    keep_times: bool
+    bind: bool
+
+    def describe(self) -> str:
+        return f"change the attributes of {self.target}"
+
+
+class SetAttributesCall(NamedTuple):
+    target: str
+    change: Change
+
+    def describe(self) -> str:
+        return f"change the attributes of {self.target} and all below it"
+
+
+class Unmount(NamedTuple):
+    target: str
+    lazy: bool = False
+
+    def describe(self) -> str:
+        return f"unmount {self.target}"
+
+
+class PivotRoot(NamedTuple):
+    new: str
+    old: str
+
+    def describe(self) -> str:
+        return f"make {self.new} the root, and put the old one on {self.old}"
+
+
+class MakeDirectory(NamedTuple):
+    path: str
+    parents: bool = False
+
+    def describe(self) -> str:
+        return f"make the directory {self.path}"
+
+
+class MakeFile(NamedTuple):
+    path: str
+
+    def describe(self) -> str:
+        return f"make the file {self.path}"
+
+
+class RemoveDirectory(NamedTuple):
+    path: str
+
+    def describe(self) -> str:
+        return f"remove the directory {self.path}"
+
+
+class ChangeDirectory(NamedTuple):
+    path: str
+
+    def describe(self) -> str:
+        return f"go to {self.path}"
+
+
+class ChangeRoot(NamedTuple):
+    path: str
+
+    def describe(self) -> str:
+        return f"make {self.path} the root of the process"
+
+
+class Fork(NamedTuple):
+    child: int
+
+    def describe(self) -> str:
+        return "start a process"
+
+
+class Unshare(NamedTuple):
+    user: bool = False
+    mount: bool = True
+
+    def describe(self) -> str:
+        kinds = ["a mount namespace"] * self.mount + ["a user namespace"] * self.user
+        return "make " + " and ".join(kinds)
+
+
+class Enter(NamedTuple):
+    """Go into the mount namespace of another process; with `user`, into its user namespace before that."""
+
+    other: int
+    user: bool = False
+
+    def describe(self) -> str:
+        return f"enter the mount {'and user namespaces' if self.user else 'namespace'} of process {self.other}"
+
+
+class End(NamedTuple):
+    def describe(self) -> str:
+        return "end the process"
+
+
+Action = (
+    MountNew
+    | BindMount
+    | MoveMount
+    | ChangeKind
+    | Remount
+    | SetAttributesCall
+    | Unmount
+    | PivotRoot
+    | MakeDirectory
+    | MakeFile
+    | RemoveDirectory
+    | ChangeDirectory
+    | ChangeRoot
+    | Fork
+    | Unshare
+    | Enter
+    | End
+)
+
+
+class Stage:
+    """A World on which processes, known by number, carry actions out. Raises WouldRefuse as the World does."""
+
+    def __init__(self, world: World, processes: dict[int, Process]) -> None:
+        self.world = world
+        self.processes = processes
+        self._known: dict[tuple[str, str], Superblock] = {}
+
+    def perform(self, number: int, action: Action) -> None:
+        world, process = self.world, self.processes[number]
+        match action:
+            case MountNew():
+                world.mount_new(
+                    process,
+                    action.fstype,
+                    action.source,
+                    action.target,
+                    attributes=action.attributes,
+                    options=action.options,
+                    read_only=bool(action.attributes & RDONLY),
+                    superblock=self._superblock(process, action),
+                )
+            case BindMount():
+                world.bind(process, action.source, action.target, recursive=action.recursive)
+            case MoveMount():
+                world.move(process, action.source, action.target)
+            case ChangeKind():
+                world.change_type(process, action.target, action.kind, recursive=action.recursive)
+            case Remount():
+                remount = world.remount_bind if action.bind else world.remount
+                remount(process, action.target, action.attributes, keep_times=action.keep_times)
+            case SetAttributesCall():
+                world.set_attributes(process, action.target, action.change, recursive=True)
+            case Unmount():
+                world.umount(process, action.target, lazy=action.lazy)
+            case PivotRoot():
+                world.pivot_root(process, action.new, action.old)
+            case MakeDirectory():
+                world.mkdir(process, action.path, parents=action.parents)
+            case MakeFile():
+                world.mkdir(process, action.path, directory=False)
+            case RemoveDirectory():
+                world.remove(process, action.path)
+            case ChangeDirectory():
+                world.chdir(process, action.path)
+            case ChangeRoot():
+                world.chroot(process, action.path)
+            case Fork():
+                self.processes[action.child] = world.fork(process, str(action.child))
+            case Unshare():
+                world.unshare(process, str(number), user=action.user, mount=action.mount)
+            case Enter():
+                world.setns(process, self.processes[action.other], user=action.user)
+            case End():
+                world.exit(self.processes.pop(number))
+
+    def _superblock(self, process: Process, action: MountNew) -> Superblock | None:
+        """The instance that a mount of this type, from this source, shows; None if it makes a new and empty one.
+
+        What a device or a server has is one instance, however often it is mounted.
+        """
+        kind = of(action.fstype)
+        if kind.begins == "empty":
+            return None
+        detail = action.options if kind.instances == "hierarchy" else action.source
+        key = action.fstype, "" if kind.is_shared else detail
+        known = None if kind.instances == "mount" else self._known.get(key)
+        if known is not None:
+            if not kind.is_shared and known.read_only != bool(action.attributes & RDONLY):
+                raise WouldRefuse(errno.EBUSY, f"{action.source} is mounted already, and not as ro or rw as this says")
+            return known
+        made = self.world.superblock(action.fstype, options=action.options, complete=False)
+        if not kind.is_shared:
+            made.owner = process.user
+            made.read_only = bool(action.attributes & RDONLY)
+        self._known[key] = made
+        return made

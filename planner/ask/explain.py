@@ -1,0 +1,423 @@
+"""Answers about propagation: who receives from whom, what a mount or an unmount would do everywhere, and why.
+
+Asked of tables (of a plan, of live namespaces) through the model: the question is tried there, and what changed is the
+answer. Every answer carries the chain that leads from the place where it is asked to the place where it shows.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from mountplan.planner.model import RULES_6_18, ModelMount, Process, Rules, World, WouldRefuse
+from mountplan.planner.model.from_tables import OUTSIDE, TablesWorld, world_of
+from mountplan.planner.model.objects import ModelNamespace, ModelNode
+from mountplan.planner.model.peers import receivers
+from mountplan.planner.model.to_table import path_of
+from mountplan.planner.model.walking import into_mounts, walk
+from mountplan.planner.tables.table import MountTable
+
+Tables = tuple[tuple[str, MountTable], ...]
+Ages = dict[str, dict[int, int]]
+NEW = "new"
+
+
+class Spot(NamedTuple):
+    """A mount as a person finds it: the namespace (by name), the path there, the id in its table (0: in none)."""
+
+    namespace: str
+    path: str
+    mount_id: int
+
+
+class ExplainedGroup(NamedTuple):
+    """One peer group, or with number 0 one mount that is a slave only: its members, and what is above and below them.
+
+    `above` are the numbers of the groups above it, the nearest first; `below` is what receives from it and is no peer.
+    """
+
+    number: int
+    members: tuple[Spot, ...]
+    above: tuple[int, ...]
+    below: tuple[Spot, ...]
+
+
+class Effect(NamedTuple):
+    """What one event does at one place. `chain` says, from the event on, how it comes there."""
+
+    spot: Spot
+    what: str  # "appears", "appears below", "vanishes", "sinks"
+    with_it: int  # how many mounts below it go or come as well
+    chain: tuple[str, ...]
+
+
+class Answer(NamedTuple):
+    """The effects of one event, in the order in which the kernel comes to them. `refused`, if it would not happen."""
+
+    event: str
+    effects: tuple[Effect, ...]
+    refused: str = ""
+
+
+class Origin(NamedTuple):
+    """How a mount can have come where it is: sentences, the likeliest first."""
+
+    spot: Spot
+    reasons: tuple[str, ...]
+
+
+class _Ways:
+    """Each mount of a tree that goes has the same go from wherever its own parent sends events to."""
+
+    def __init__(self, top: ModelMount) -> None:
+        self.at: dict[ModelNode, list[ModelMount]] = {}
+        for mount in top.tree():
+            self.at.setdefault(mount.mountpoint, []).append(mount)
+        self.reached: dict[ModelMount, frozenset[ModelMount]] = {}
+
+    def to(self, mount: ModelMount) -> ModelMount | None:
+        """The mount of the tree because of which `mount` goes; the topmost, if there are several."""
+        for one in self.at.get(mount.mountpoint, ()):
+            above = one.parent
+            assert above is not None
+            if above not in self.reached:
+                self.reached[above] = frozenset(receivers(above))
+            if mount.parent is above or mount.parent in self.reached[above]:
+                return one
+        return None
+
+
+class Explainer:
+    """Asks about the namespaces in `tables`; the first one, or `subject`, is where paths are looked up.
+
+    `ages` has numbers for mounts, by namespace and id; those of younger mounts are greater. Ids themselves tell no age:
+    the kernel gives them to others later.
+    """
+
+    def __init__(self, tables: Tables, subject: str = "", rules: Rules = RULES_6_18, ages: Ages | None = None) -> None:
+        self.tables = tables
+        self.rules = rules
+        self.ages = ages or {}
+        names = [name for name, _ in tables]
+        self.subject = names.index(subject) if subject else 0
+        self.numbers: dict[int, int] = {}
+        self._start()
+        self.groups()  # gives all groups their numbers, the same for every question
+
+    def _start(self) -> None:
+        """A World as the tables have it. An event changes it, so each has one of its own."""
+        self.seen: TablesWorld = world_of(self.tables, World(self.rules))
+        self.ids = {mount: number for made in self.seen.mounts for number, mount in made.items()}
+        self.views = {process.namespace: process for process in self.seen.processes}
+
+    @property
+    def world(self) -> World:
+        return self.seen.world
+
+    @property
+    def process(self) -> Process:
+        return self.seen.processes[self.subject]
+
+    # --- who receives from whom
+
+    def groups(self) -> tuple[ExplainedGroup, ...]:
+        """All that has to do with the subject: its peer groups, its slaves, and every group above them."""
+        found: list[ExplainedGroup] = []
+        known: set[int] = set()
+        waiting: list[ModelMount] = [one for one in self._mounts_of(self.process.namespace) if one.group or one.master]
+        while waiting:
+            mount = waiting.pop(0)
+            if mount.group:
+                if mount.group in known:
+                    continue
+                known.add(mount.group)
+            above = self._above(mount)
+            members = sorted(mount.peers(), key=self._order)
+            found.append(
+                ExplainedGroup(
+                    self.number(mount.group),
+                    tuple(self.spot(one) for one in members),
+                    tuple(self.number(one.group) for one in above),
+                    self._below(mount),
+                )
+            )
+            waiting += above
+        return tuple(sorted(found, key=lambda group: group.number or 1 << 30))
+
+    def _above(self, mount: ModelMount) -> list[ModelMount]:
+        chain = []
+        one = mount.master
+        while one is not None:
+            chain.append(one)
+            one = one.master
+        return chain
+
+    def _below(self, mount: ModelMount) -> tuple[Spot, ...]:
+        if not mount.group:
+            return ()
+        return tuple(self.spot(one) for one in receivers(mount) if not one.is_peer_of(mount))
+
+    # --- what would happen
+
+    def mount(self, path: str) -> Answer:
+        """What would appear where, if something new were mounted at `path` in the subject."""
+        self._start()
+        event = f"a mount at {path}"
+        before = self._everything()
+        try:
+            made = self.world.mount_new(self.process, NEW, NEW, path)
+        except WouldRefuse as refusal:
+            return Answer(event, (), str(refusal))
+        new = [one for one in self._everything() if one not in before]
+        parent = made.parent
+        assert parent is not None
+        effects = [
+            Effect(self.spot(one), "appears below" if one.cover is not None else "appears", 0, self._chain(parent, one))
+            for one in sorted(new, key=lambda one: one.number)
+        ]
+        return Answer(event, tuple(effects))
+
+    def unmount(self, path: str, *, lazy: bool = False, recursive: bool = False) -> Answer:
+        """What would vanish where, if the topmost mount at `path` in the subject were unmounted.
+
+        If it is in use, the answer is what a lazy unmount would do, and says so. With `recursive` as by umount -R: the
+        mounts below it go one by one, and it stops where one is in use.
+        """
+        self._start()
+        event = f"{'a lazy' if lazy else 'an'} unmount of {path}{' and all below it' if recursive else ''}"
+        try:
+            target, node = into_mounts(*walk(self.process, path))
+        except WouldRefuse as refusal:
+            return Answer(event, (), str(refusal))
+        # It happens in a World of its own, as nothing tells of a mount that is gone from whom it has received.
+        after = world_of(self.tables, World(self.rules))
+        process = after.processes[self.subject]
+        refused = ""
+        if recursive and node is target.root:
+            refused = self._unmount_all(target, after.world, process, lazy)
+        else:
+            try:
+                after.world.umount(process, path, lazy=lazy)
+            except WouldRefuse as refusal:
+                refused = str(refusal)
+                if not lazy and refusal.errno == errno.EBUSY:
+                    refused += "; a lazy unmount (umount -l) would be carried out, as told here"
+                    after.world.umount(process, path, lazy=True)
+        return Answer(event, tuple(self._gone(target, after.world)), refused)
+
+    def _unmount_all(self, top: ModelMount, world: World, process: Process, lazy: bool) -> str:
+        """Children before their parents, each by its path; why it stops, if it does."""
+        for mount in reversed(top.tree()):
+            path = self.spot(mount).path
+            try:
+                world.umount(process, path, lazy=lazy)
+            except WouldRefuse as refusal:
+                return f"it stops at {path}: {refusal}"
+        return ""
+
+    def _gone(self, target: ModelMount, world: World) -> Iterator[Effect]:
+        """What is no longer in `world`, and what has another parent there, each with the way on which that came."""
+        left = {
+            mount.number: mount.parent.number if mount.parent is not None else 0
+            for namespace in world.namespaces
+            for mount in namespace.mounts
+        }
+        ways = _Ways(target)
+        for one in sorted(self._everything(), key=lambda one: one.number):
+            if one.parent is None:
+                continue
+            if one.number not in left:
+                if one.parent.number in left:
+                    going = sum(mount.number not in left for mount in one.tree())
+                    yield Effect(self.spot(one), "vanishes", going - 1, self._way(target, ways.to(one), one.parent))
+            elif left[one.number] != one.parent.number:
+                yield Effect(self.spot(one), "sinks", 0, ("what it lay upon goes, and it stays where that was",))
+
+    def _way(self, target: ModelMount, mount: ModelMount | None, receiver: ModelMount) -> tuple[str, ...]:
+        """How the unmount of `target` comes to `receiver`: by `mount`, which goes with it."""
+        if mount is None or mount.parent is None:
+            return ("it goes with what has gone",)
+        chain = self._chain_to(mount.parent, receiver)
+        if mount is target:
+            return chain
+        along = f"{self._called(mount)} goes with {self._called(target)}"
+        return (along,) if mount.parent is receiver else (along, *chain)
+
+    # --- how it can have come
+
+    def why(self, path: str) -> Origin:
+        """Which event brought the topmost mount at `path` there, as far as ids and groups tell. Raises WouldRefuse."""
+        self._start()
+        mount, node = into_mounts(*walk(self.process, path))
+        spot = self.spot(mount)
+        if node is not mount.root:
+            shown = self.spot(mount).path
+            return Origin(spot, (f"{path} is no mount point: it is a directory of the mount at {shown}",))
+        parent = mount.parent
+        if parent is None or parent not in self.ids:
+            return Origin(spot, ("it is the root of the namespace",))
+        reasons = self._events(mount, parent)
+        if not reasons:
+            if parent.master is not None or parent.group:
+                reasons.append(
+                    "it was mounted here, or has come from a mount that is gone by now: none that its parent receives"
+                    " from shows the same at this place"
+                )
+            else:
+                reasons.append("it was mounted here: its parent is private, so nothing can have come by propagation")
+        reasons += self._clones(mount)
+        return Origin(spot, tuple(reasons))
+
+    def _events(self, mount: ModelMount, parent: ModelMount) -> list[str]:
+        """Whence an event can have brought the mount, or where to one from here can have gone."""
+        sends = set(receivers(parent))
+        others = self._counterparts(mount, parent)
+        sources = [one for one in others if one.parent is not None and parent in receivers(one.parent)]
+        targets = [one for one in others if one.parent in sends]
+        came = [one for one in sources if one not in targets]  # events go one way, whatever the ages
+        reasons = []
+        age = self.age(mount)
+        if age and all(self.age(one) for one in sources):
+            first = min(sources, key=self.age, default=mount)
+            if self.age(first) < age:
+                return [self._came_from(first, mount, "older")]
+            reasons += [self._went_to(mount, one) for one in targets if not self.age(one) or self.age(one) > age]
+            if sources and not reasons:
+                reasons.append(f"it was mounted here: {self._called(first)} shows the same, but is younger")
+        elif came:
+            reasons += [self._came_from(one, mount, "") for one in came]
+        else:
+            for one in targets:
+                if one in sources:
+                    reasons.append(
+                        f"it is the same as {self._called(one)}{self._kinship(mount, one)}, and the parent of each"
+                        " receives from that of the other: which of the two was there first cannot be known"
+                    )
+                else:
+                    reasons.append(self._went_to(mount, one))
+        return reasons
+
+    def _came_from(self, other: ModelMount, mount: ModelMount, age: str) -> str:
+        assert other.parent is not None and mount.parent is not None
+        chain = "; ".join(self._chain_to(other.parent, mount.parent))
+        return f"it came from {self._called(other)}{self._kinship(mount, other, age)}: {chain}"
+
+    def _went_to(self, mount: ModelMount, other: ModelMount) -> str:
+        kin = self._kinship(mount, other)
+        return f"it was mounted here, and went on from here to {self._called(other)}{kin}"
+
+    def age(self, mount: ModelMount) -> int:
+        """Greater for a mount that is younger; 0 if that is not known."""
+        namespace = mount.namespace
+        return self.ages.get(namespace.name, {}).get(self.ids.get(mount, 0), 0) if namespace is not None else 0
+
+    def _counterparts(self, mount: ModelMount, parent: ModelMount) -> list[ModelMount]:
+        """Mounts of the same at the same place of a parent that exchanges events with this one's."""
+        related = {*receivers(parent)}
+        for one in self._everything():
+            if one is not parent and (one.group or one.slave_first) and parent in receivers(one):
+                related.add(one)
+        found = []
+        for one in related:
+            other = one.above.get(mount.mountpoint)
+            while other is not None:
+                if other is not mount and other.root is mount.root:
+                    found.append(other)
+                other = other.cover
+        return sorted(found, key=lambda one: one.number)
+
+    def _kinship(self, mount: ModelMount, other: ModelMount, age: str = "") -> str:
+        words = [age] if age else []
+        if mount.is_peer_of(other):
+            words.append(f"its peer (group {self.number(mount.group)})")
+        elif any(one.is_peer_of(other) for one in self._above(mount)):
+            words.append("its master")
+        return f", which is {' and '.join(words)}" if words else ""
+
+    def _clones(self, mount: ModelMount) -> list[str]:
+        """The same mount at the same path of another namespace: the one may be a copy of the other."""
+        path = self.spot(mount).path
+        found = []
+        for process in self.seen.processes:
+            if process.namespace is mount.namespace:
+                continue
+            for one in self._mounts_of(process.namespace):
+                if one.root is mount.root and self.spot(one).path == path and self._is_kin(one, mount):
+                    found.append(
+                        f"{self._called(one)} shows the same: it may have been there when one namespace was made as a"
+                        " copy of the other"
+                    )
+        return found
+
+    def _is_kin(self, one: ModelMount, other: ModelMount) -> bool:
+        """Whether a new namespace could have made the one of the other: as peers, master and slave, or sisters."""
+        if one.is_peer_of(other) or (one.master is not None and one.master is other.master):
+            return True
+        return any(master.is_peer_of(one) for master in self._above(other))
+
+    # --- words and numbers
+
+    def number(self, group: int) -> int:
+        """Groups are numbered from 1 on, in the order in which they come up."""
+        return self.numbers.setdefault(group, len(self.numbers) + 1) if group else 0
+
+    def spot(self, mount: ModelMount) -> Spot:
+        namespace = mount.namespace
+        if namespace is None:
+            return Spot("", "", 0)
+        view = self.views.get(namespace)
+        if view is None:
+            return Spot(OUTSIDE, mount.root.path, 0)
+        path = path_of((mount, mount.root), view.root)
+        return Spot(namespace.name, path or "(not to be seen)", self.ids.get(mount, 0))
+
+    def _called(self, mount: ModelMount) -> str:
+        return spot_text(self.spot(mount), self.process.namespace.name)
+
+    def _order(self, mount: ModelMount) -> tuple[bool, int]:
+        return mount.namespace is not self.process.namespace, mount.number
+
+    def _mounts_of(self, namespace: ModelNamespace) -> list[ModelMount]:
+        return sorted((one for one in namespace.mounts if one in self.ids), key=lambda one: one.number)
+
+    def _everything(self) -> dict[ModelMount, None]:
+        return dict.fromkeys(
+            one for namespace in self.world.namespaces if namespace.name != OUTSIDE for one in namespace.mounts
+        )
+
+    def _chain(self, origin: ModelMount, made: ModelMount) -> tuple[str, ...]:
+        assert made.parent is not None
+        return self._chain_to(origin, made.parent)
+
+    def _chain_to(self, origin: ModelMount, receiver: ModelMount) -> tuple[str, ...]:
+        """How an event in `origin` comes to `receiver`: one sentence for each step, from the origin on."""
+        if receiver is origin:
+            return ("it is the place itself",)
+        links: list[ModelMount] = []
+        one = receiver
+        while not one.is_peer_of(origin) and one is not origin:
+            links.append(one)
+            assert one.master is not None
+            one = one.master
+        steps = []
+        if links or one is not origin:
+            steps.append(f"{self._called(origin)} is in peer group {self.number(origin.group)}")
+        if not links:
+            steps.append(f"{self._called(receiver)} is its peer")
+        for link in reversed(links):
+            assert link.master is not None
+            name = self._called(link) if link is receiver or not link.group else f"group {self.number(link.group)}"
+            steps.append(f"{name} is a slave of group {self.number(link.master.group)}")
+        return tuple(steps)
+
+
+def spot_text(spot: Spot, here: str) -> str:
+    """`/srv/feed`, or `/srv/feed in host` for a place in another namespace than `here`."""
+    if spot.namespace == OUTSIDE:
+        return "a mount outside of what is known here"
+    return spot.path if spot.namespace == here else f"{spot.path} in {spot.namespace}"
+
+
+def places(spots: Iterable[Spot], here: str) -> list[str]:
+    return [spot_text(spot, here) for spot in spots]

@@ -1,0 +1,403 @@
+"""A plan carried out in the model: what stands there after each step, and whether anything propagates on the way.
+
+The steps are the same that applier/build/execute.py makes system calls of; here each is the same calls on a World. It
+begins with the host's table, so it needs no kernel and no privileges, and what it finds holds for the host as it is
+now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from mountplan.planner.attributes import IDMAP, Change
+from mountplan.planner.fstypes import of
+from mountplan.planner.model import ModelHandle, ModelMount, Process, Superblock, World, WouldRefuse
+from mountplan.planner.model.from_tables import TablesWorld, world_of
+from mountplan.planner.model.objects import ModelNode, Place
+from mountplan.planner.model.peers import Kind
+from mountplan.planner.model.to_table import path_of, table_of
+from mountplan.planner.model.walking import into_mounts, walk
+from mountplan.planner.model.world import MOUNT_MAX, Spread
+from mountplan.planner.names import Handle
+from mountplan.planner.plan import seedbase
+from mountplan.planner.plan import steps as s
+from mountplan.planner.plan.mountcount import Peak
+from mountplan.planner.tables.table import MountRow, MountTable
+
+# Filesystems that begin empty. Of all others it is not known what is in them.
+
+# A host of which nothing is known: its root, private.
+_BARE = MountTable((MountRow(1, 0, "0:1", "/", "/", "rw", 0, 0, 0, False, "rootfs", "rootfs", "rw"),))
+
+
+class TrialRefusal(NamedTuple):
+    """The step (from 1 on) that the kernel would refuse, and its words."""
+
+    step: int
+    why: str
+
+
+class Event(NamedTuple):
+    """Something that a step (from 1 on) did elsewhere by propagation, in words."""
+
+    step: int
+    words: str
+
+
+class Trial:
+    """One plan, under way in the model. `run` carries out as many steps as are wanted."""
+
+    def __init__(self, steps: tuple[s.Step, ...], host: MountTable, mount_max: int = MOUNT_MAX) -> None:
+        self.steps = steps
+        self.done = 0
+        self.events: list[Event] = []
+        self.refusal: TrialRefusal | None = None
+        self.peak = Peak(0, 0)
+        self.finished: list[tuple[str, Process]] = []
+        seen = host_world(host, mount_max)
+        self.world = seen.world
+        self.host = seen.processes[0]
+        self.builder = self.world.fork(self.host, "builder")
+        self._groups = {there: number for number, there in seen.groups.items()}
+        self._handles: dict[Handle, ModelHandle] = {}
+        self._parked: dict[Handle, ModelNode] = {}  # where in the yard a workbench or a seed stands
+        self._early: list[Handle] = []  # seeds that wait for the yard
+        self._mounts: dict[ModelMount, Handle] = {}  # what the plan calls a mount
+        self._names: dict[int, str] = {}  # the plan's names of groups
+        self._first: tuple[Process, Place] | None = None  # of several namespaces
+        self._base: ModelHandle | None = None
+        self._do: dict[type[s.Step], Callable[[Any], None]] = {
+            step: getattr(self, "_" + kind) for step, kind in zip(s.STEP_TYPES, s.STEP_KINDS, strict=True)
+        }
+
+    def run(self, until: int | None = None) -> None:
+        """Carry out the steps up to number `until` (all of them), or up to the first that the kernel would refuse."""
+        world, do = self.world, self._do
+        for step in self.steps[self.done : until]:
+            if self.refusal is not None:
+                return
+            number = self.done + 1
+            try:
+                do[type(step)](step)
+            except WouldRefuse as refusal:
+                self.refusal = TrialRefusal(number, str(refusal))
+                return
+            self.done = number
+            if world.spread:
+                self._tell(number)
+            if len(self.builder.namespace.mounts) > self.peak.mounts:
+                self.peak = Peak(len(self.builder.namespace.mounts), number)
+
+    # --- what stands there
+
+    def tables(self) -> tuple[MountTable, ...]:
+        """The tables of the finished namespaces, in the order of the plan. The host's groups have the host's numbers,
+        those of the plan negative ones.
+        """
+        return tuple(self._table(process) for _, process in self.finished)
+
+    def table(self) -> MountTable:
+        """What the builder sees now: of the host's tree and the yard while it is at work, then of the new root."""
+        return self._table(self.builder)
+
+    def names(self) -> dict[int, str]:
+        """What the plan calls the groups, by their numbers in the tables."""
+        return {self._number(group): name for group, name in self._names.items()}
+
+    def detached(self) -> list[Handle]:
+        """What is made by now, and held by a descriptor only."""
+        found = []
+        for name, handle in self._handles.items():
+            namespace = handle.place[0].namespace
+            if handle.open and namespace is not None and namespace.anonymous:
+                found.append(name)
+        return found
+
+    def yard_id(self) -> int:
+        """The id of the yard in `table`, 0 if it does not stand there."""
+        yard = self._yard()
+        return yard.number if yard.superblock.device == f"={s.YARD}" else 0
+
+    def _table(self, process: Process) -> MountTable:
+        rows = table_of(process.namespace, process.root).rows
+        number = self._number
+        return MountTable(
+            tuple(
+                row._replace(
+                    peer_group=number(row.peer_group),
+                    master=number(row.master),
+                    propagate_from=number(row.propagate_from),
+                )
+                if row.peer_group or row.master
+                else row
+                for row in rows
+            )
+        )
+
+    def _number(self, group: int) -> int:
+        return self._groups.get(group, -group)
+
+    # --- what propagates
+
+    def _tell(self, number: int) -> None:
+        for one in self.world.spread:
+            if one.place[0].namespace is not None:  # or else its parent went as well, and that has been told
+                self.events.append(Event(number, self._words(one)))
+        self.world.spread.clear()
+
+    def _words(self, one: Spread) -> str:
+        parent, there = one.place[0], self._called(one.place)
+        if not one.came:
+            return f"what is mounted at {there} vanishes with it: that is in {self._group(parent)}"
+        here = f"{self._called((one.origin, one.origin.root))} is in {self._group(one.origin)} by then"
+        if parent.is_peer_of(one.origin):
+            return f"{here}, and so is what shows {there}: a copy appears there"
+        return f"{here}, and what shows {there} receives from it: a copy appears there"
+
+    def _group(self, mount: ModelMount) -> str:
+        """The peer group of a mount, or of its master."""
+        group = mount.group or (mount.master.group if mount.master is not None else 0)
+        if group in self._names:
+            return f"peer group {self._names[group]}"
+        number = self._number(group)
+        return f"the host's peer group {number}" if number > 0 else "a peer group"
+
+    def _called(self, place: Place) -> str:
+        """A place in words: from the plan's mount that it is in, or by its path on the host."""
+        mount, node = place
+        inner = "" if node is mount.root else node.path[len(mount.root.path.rstrip("/")) :]
+        if mount in self._mounts:
+            return f"{self._mounts[mount]}{':' if inner else ''}{inner}"
+        namespace = mount.namespace
+        root = self.host.root if namespace is self.host.namespace else self.builder.root
+        path = path_of(place, root) or node.path
+        return f"{path} on the host" if namespace is self.host.namespace else path
+
+    # --- the steps, each named as its kind
+
+    def _unshare_namespace(self, step: s.UnshareNamespace) -> None:
+        self.world.unshare(self.builder, "")
+
+    def _open_namespace(self, step: s.OpenNamespace) -> None:
+        """Back to the first namespace, with its yard; a copy of it, but for the last."""
+        if self._first is None:
+            self._first = self.world.fork(self.builder, "first"), self.builder.root
+        else:
+            holder, root = self._first
+            self.world.setns(self.builder, holder)
+            self.world.chroot(self.builder, ModelHandle(root))
+        if step.copy:
+            self.world.unshare(self.builder, step.namespace)
+
+    def _close_namespace(self, step: s.CloseNamespace) -> None:
+        self.finished.append((step.namespace, self.world.fork(self.builder, step.namespace)))
+
+    def _take_host_group(self, step: s.TakeHostGroup) -> None:
+        handle = self._clone(step.seed, walk(self.builder, step.path))
+        if step.slave:
+            self.world.set_attributes(self.builder, handle, Change(), kind="slave")
+            self._name_group(step.seed, handle.place[0].master)
+        else:
+            self._name_group(step.seed, handle.place[0])
+        if step.parked:
+            self._early.append(step.seed)
+
+    def _make_private(self, step: s.MakePrivate) -> None:
+        self.world.change_type(self.builder, "/", "private", recursive=True)
+
+    def _make_yard(self, step: s.MakeYard) -> None:
+        yard = self.world.fsmount(self.builder, new_superblock(self.world, "tmpfs", s.YARD), "mountplan")
+        self.world.set_attributes(self.builder, yard, Change(), kind="unbindable")
+        self.world.move_mount(self.builder, yard, "/")
+        self._handles[s.YARD] = yard
+        for seed in self._early:
+            self._park(seed)
+
+    def _make_id_map(self, step: s.MakeIdMap) -> None:
+        pass
+
+    def _make_filesystem(self, step: s.MakeFilesystem) -> None:
+        superblock = new_superblock(self.world, step.fstype, step.filesystem, step.options)
+        self._stand(step.filesystem, step.mount, superblock, step.source)
+
+    def _attach_image(self, step: s.AttachImage) -> None:
+        superblock = new_superblock(self.world, step.fstype, step.filesystem, step.options)
+        self._stand(step.filesystem, step.mount, superblock, step.image)
+
+    def _make_overlay(self, step: s.MakeOverlay) -> None:
+        superblock = new_superblock(self.world, "overlay", step.filesystem, step.options)
+        self._stand(step.filesystem, step.mount, superblock, step.source)
+
+    def _clone_host_workbench(self, step: s.CloneHostWorkbench) -> None:
+        self._clone(step.filesystem, walk(self.builder, step.path))
+        self._park(step.filesystem)
+
+    def _make_node(self, step: s.MakeNode) -> None:
+        self._make(step.within, step.path, directory=step.node == "directory")
+
+    def _copy_contents(self, step: s.CopyContents) -> None:
+        """What is copied is not known: whatever is asked for is there from now on."""
+        self._at(step.within).place[0].superblock.complete = False
+
+    def _make_mountpoint(self, step: s.MakeMountpoint) -> None:
+        self._make(step.within, step.path, directory=self._handles[step.like].place[1].is_directory)
+
+    def _remove_node(self, step: s.RemoveNode) -> None:
+        _, node = self._at(step.within).place
+        node.superblock.make(_joined(node, step.path)).remove()
+
+    def _seal_filesystem(self, step: s.SealFilesystem) -> None:
+        self._at(step.filesystem).place[0].superblock.read_only = True
+
+    def _make_seed(self, step: s.MakeSeed) -> None:
+        handle = self._clone(step.seed, self._inside(step.filesystem, step.path))
+        if step.master:
+            self.world.set_group(self.builder, self._at(step.master), handle)
+            self.world.set_attributes(self.builder, handle, Change(), kind="slave")
+        if step.shared:
+            self.world.set_attributes(self.builder, handle, Change(), kind="shared")
+        self._name_group(step.seed, handle.place[0])
+        if step.parked:
+            self._park(step.seed)
+
+    def _clone_mount(self, step: s.CloneMount) -> None:
+        self._clone(step.mount, self._inside(step.filesystem, step.path))
+
+    def _clone_host(self, step: s.CloneHost) -> None:
+        handle = self._clone(step.mount, walk(self.builder, step.path), recursive=step.recursive)
+        if step.propagation == "slave":
+            self.world.set_attributes(self.builder, handle, Change(), kind="slave", recursive=True)
+
+    def _set_attributes(self, step: s.SetAttributes) -> None:
+        change = Change(step.set | (IDMAP if step.id_map else 0), step.clear)
+        kind: Kind | None = "unbindable" if step.unbindable else None
+        self.world.set_attributes(
+            self.builder, self._handles[step.mount], change, kind=kind, recursive=step.recursive
+        )  # fmt: skip
+
+    def _attach(self, step: s.Attach) -> None:
+        if step.parent == s.YARD:
+            target = self._staged(step.path)
+        else:
+            target = self._handles[step.parent]
+            if step.path:
+                target = ModelHandle(walk(self.builder, step.path, target.place))
+        self.world.move_mount(self.builder, self._handles[step.mount], target)
+
+    def _join_group(self, step: s.JoinGroup) -> None:
+        self.world.set_group(self.builder, self._at(step.seed), self._handles[step.mount])
+
+    def _make_base(self, step: s.MakeBase) -> None:
+        superblock = new_superblock(self.world, "tmpfs", "@base", seedbase.OPTIONS)
+        base = self._base = self.world.fsmount(self.builder, superblock, seedbase.SOURCE)
+        self.world.move_mount(self.builder, base, self._staged("root"))
+        for number, seed in enumerate(step.keep):
+            peer = self.world.open_tree(self.builder, self._at(seed), clone=True)
+            place = superblock.make(f"/{number}", directory=peer.place[1].is_directory)
+            self.world.move_mount(self.builder, peer, ModelHandle((base.place[0], place)))
+            self.world.close(peer)
+
+    def _enter_root(self, step: s.EnterRoot) -> None:
+        """As LinuxKernel.enter_root does it."""
+        world, builder = self.world, self.builder
+        root = self._handles[step.mount]
+        if not step.based:
+            world.chdir(builder, root)
+            world.pivot_root(builder, ".", ".")
+            self._uncover("/..", self._handles[step.top].place[0])
+            return
+        base = self._base
+        assert base is not None
+        world.chdir(builder, base)
+        world.mkdir(builder, "old")
+        world.pivot_root(builder, ".", "old")
+        self._uncover("old", base.place[0])
+        world.chroot(builder, root)
+        world.close(base)
+
+    def _uncover(self, path: str, wanted: ModelMount) -> None:
+        while walk(self.builder, path)[0] is not wanted:
+            self.world.umount(self.builder, path, lazy=True)
+
+    def _release(self, step: s.Release) -> None:
+        handle = self._handles.pop(step.handle, None)
+        if handle is not None:  # an id-mapping has none
+            self.world.close(handle)
+
+    # --- what the steps share
+
+    def _stand(self, filesystem: Handle, mount: Handle, superblock: Superblock, source: str) -> None:
+        """A new superblock's first mount: one of the tree, or a workbench."""
+        handle = self.world.fsmount(self.builder, superblock, source)
+        self._handles[mount or filesystem] = handle
+        self._mounts[handle.place[0]] = mount or filesystem
+        if not mount:
+            self._park(filesystem)
+
+    def _clone(self, name: Handle, place: Place, *, recursive: bool = False) -> ModelHandle:
+        handle = self.world.open_tree(self.builder, ModelHandle(place), clone=True, recursive=recursive)
+        self._handles[name] = handle
+        self._mounts[handle.place[0]] = name
+        return handle
+
+    def _park(self, name: Handle) -> None:
+        """Attach a workbench or a seed in the yard."""
+        handle = self._handles.pop(name)
+        yard = self._yard()
+        node = yard.superblock.make(f"/p{len(self._parked)}", directory=handle.place[1].is_directory)
+        self.world.move_mount(self.builder, handle, ModelHandle((yard, node)))
+        self.world.close(handle)
+        self._parked[name] = node
+
+    def _at(self, name: Handle) -> ModelHandle:
+        """A descriptor of a mount, a workbench or a seed; of what is parked, in the namespace that is at work."""
+        handle = self._handles.get(name)
+        return ModelHandle(into_mounts(self._yard(), self._parked[name])) if handle is None else handle
+
+    def _yard(self) -> ModelMount:
+        """What covers the builder's root is the yard, in every copy of the namespace."""
+        return into_mounts(*self.builder.root)[0]
+
+    def _staged(self, name: str) -> ModelHandle:
+        yard = self._yard()
+        return ModelHandle(into_mounts(yard, yard.superblock.make(f"/{name}")))
+
+    def _inside(self, name: Handle, path: str) -> Place:
+        """A path in a filesystem, whatever is mounted upon it; it is there, or a step made it."""
+        mount, node = self._at(name).place
+        return (mount, node.superblock.make(_joined(node, path))) if path else (mount, node)
+
+    def _make(self, within: Handle, path: str, *, directory: bool) -> None:
+        _, node = self._at(within).place
+        node.superblock.make(_joined(node, path), directory=directory)
+
+    def _name_group(self, seed: Handle, member: ModelMount | None) -> None:
+        if member is not None and member.group:
+            self._names[member.group] = seed.removeprefix("seed:")
+
+
+def _joined(node: ModelNode, path: str) -> str:
+    return f"/{path}" if node.parent is None else f"{node.path}/{path}"
+
+
+def host_world(host: MountTable, mount_max: int) -> TablesWorld:
+    """A World with the host's namespace. Whoever is in a chroot sees several roots; then only the first one counts."""
+    table = host if host.rows else _BARE
+    known = {table.root().mount_id}
+    before = 0
+    while len(known) > before:  # a parent may come after its child, so one look may not be enough
+        before = len(known)
+        known |= {row.mount_id for row in table.rows if row.parent_id in known}
+    rows = tuple(row for row in table.rows if row.mount_id in known)
+    return world_of((("host", MountTable(rows)),), World(mount_max=mount_max))
+
+
+def new_superblock(
+    world: World, fstype: str, name: str, options: tuple[tuple[str, str | bool], ...] = ()
+) -> Superblock:
+    """A filesystem of a plan's, with the device and the options that its predicted table has."""
+    shown = ",".join(key if value is True else f"{key}={value}" for key, value in options if key != "ro")
+    superblock = world.superblock(fstype, device=f"={name}", options=shown, complete=of(fstype).begins == "empty")
+    superblock.read_only = ("ro", True) in options
+    return superblock

@@ -1,0 +1,94 @@
+"""What a capture comes to: the words of a spec, as values, before they are written down."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mountplan.planner.names import NodeKind
+
+IdLines = tuple[tuple[int, int, int], ...]
+Options = tuple[tuple[str, str | bool | tuple[str, ...]], ...]
+
+
+class CapturedPlace(NamedTuple):
+    """Where a bind or a layer comes from: a path in the mount with id `mount`, or, if that is "", of the host."""
+
+    mount: str
+    path: str
+    hidden: bool = False
+    deleted: bool = False
+
+
+class CapturedFile(NamedTuple):
+    """Something that must be in a filesystem, so that it can be bound or mounted upon."""
+
+    path: str
+    kind: NodeKind
+    device: tuple[int, int] = (0, 0)
+    link: str = ""
+
+
+class CapturedMount(NamedTuple):
+    """One [[mount]]; "", () and None stand for a key that is left out.
+
+    `row` is the index of the mount in the namespace's tree (planner/tables/mounttree.py), -1 for a
+    filesystem that stands nowhere.
+    """
+
+    row: int
+    id: str
+    target: str
+    parent: str
+    type: str
+    source: str | None
+    options: Options
+    image: str
+    layers: tuple[CapturedPlace, ...]
+    upper: CapturedPlace | None
+    work: CapturedPlace | None
+    bind: CapturedPlace | None
+    attributes: tuple[str, ...]
+    uids: IdLines
+    gids: IdLines
+    peer_group: str
+    master: str
+    unbindable: bool
+    on_symlink: str
+    contents: str
+    files: tuple[CapturedFile, ...]
+    unsupported: str
+
+
+class CapturedGroup(NamedTuple):
+    """One [peer_group.NAME]; `host` is a path on the host, "" for a group of the spec's own."""
+
+    name: str
+    master: str
+    host: str
+
+
+class CapturedNamespace(NamedTuple):
+    """One [[namespace]]; mounts are in the order of their tree."""
+
+    name: str
+    mounts: tuple[CapturedMount, ...]
+
+
+class Caution(NamedTuple):
+    """What somebody should know who uses the spec: which mount it is about ("" for the whole), and what."""
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" if self.where else self.what
+
+
+class Captured(NamedTuple):
+    """A capture: what will be written, and what should be said about it."""
+
+    name: str
+    groups: tuple[CapturedGroup, ...]
+    namespaces: tuple[CapturedNamespace, ...]
+    unshare: tuple[str, ...]
+    cautions: tuple[Caution, ...]

@@ -1,0 +1,85 @@
+"""Which filesystems of a capture can be filled, through which mounts they are seen, and what a spec puts into them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from mountplan.planner.capture.captured import Captured, CapturedMount
+from mountplan.planner.capture.naming import Names
+from mountplan.planner.fstypes import of
+from mountplan.planner.paths import TargetPath
+from mountplan.planner.tables.mount_facts import Fillable, Visible
+from mountplan.planner.tables.mounttree import MountTree
+
+_DELETED = "//deleted"
+
+
+def find_fillings(captured: Captured, trees: Sequence[MountTree]) -> list[Fillable]:
+    """All filesystems of the capture whose files can be given to the spec, in the order of the spec."""
+    names = Names()
+    mounts: dict[str, list[tuple[int, int]]] = {}  # by device: number of the namespace, index in its tree
+    for space, tree in enumerate(trees):
+        for index, row in enumerate(tree.rows):
+            mounts.setdefault(row.device, []).append((space, index))
+    found = []
+    for space, namespace in enumerate(captured.namespaces):
+        for number, mount in enumerate(namespace.mounts):
+            if not of(mount.type).takes_files or mount.unsupported:
+                continue
+            # What stands nowhere comes just before the first mount that shows a part of it.
+            index = next(one.row for one in namespace.mounts[number:] if one.row >= 0)
+            shown = trees[space].rows[index]
+            those = mounts[shown.device]
+            name = names.take(shown.mountpoint, (namespace.name,) if len(trees) > 1 else ())
+            files = tuple(file.path for file in mount.files)
+            made = _mountpoints(those, trees).union(files)
+            views = _views(those, trees)
+            found.append(Fillable(name, space, number, shown.mountpoint, views, files, made, _root(mount)))
+    return found
+
+
+def with_contents(captured: Captured, stored: Sequence[tuple[Fillable, str, Collection[str]]]) -> Captured:
+    """The capture with each filling's directory named; the declared files that are in there need not be declared."""
+    spaces = [list(namespace.mounts) for namespace in captured.namespaces]
+    for filling, directory, there in stored:
+        mount = spaces[filling.space][filling.number]
+        files = tuple(file for file in mount.files if file.path not in there)
+        spaces[filling.space][filling.number] = mount._replace(contents=directory, files=files)
+    namespaces = zip(captured.namespaces, spaces, strict=True)
+    return captured._replace(namespaces=tuple(one._replace(mounts=tuple(mounts)) for one, mounts in namespaces))
+
+
+def _views(those: list[tuple[int, int]], trees: Sequence[MountTree]) -> tuple[Visible, ...]:
+    """The widest that show the filesystem as it is, then what has no name in it any more; each through the mount that
+    least covers.
+    """
+    by_root: dict[str, list[tuple[int, int]]] = {}
+    for space, index in those:
+        by_root.setdefault(trees[space].rows[index].root, []).append((space, index))
+    alive = {root for root in by_root if not root.endswith(_DELETED)}
+    roots = [root for root in sorted(alive) if not any(above in alive for above in TargetPath(root).ancestors())]
+    roots += sorted(root for root in by_root if root.endswith(_DELETED))
+    views = []
+    for root in roots:
+        candidates = by_root[root]
+        if len(candidates) > 1:
+            candidates = sorted(candidates, key=lambda one: not trees[one[0]].reached[one[1]])
+        space, index = candidates[0]
+        views.append(Visible(root.removesuffix(_DELETED), space, trees[space].rows[index].mount_id))
+    return tuple(views)
+
+
+def _mountpoints(those: list[tuple[int, int]], trees: Sequence[MountTree]) -> frozenset[str]:
+    """Paths in a filesystem on which other mounts stand."""
+    found = set()
+    for space, index in those:
+        tree = trees[space]
+        root = TargetPath(tree.rows[index].root.removesuffix(_DELETED))
+        found |= {str(root.joined(place)) for place in tree.below[index] if place != "/"}
+    return frozenset(found)
+
+
+def _root(mount: CapturedMount) -> tuple[int, int, int]:
+    options = dict(mount.options)
+    mode, uid, gid = (str(options.get(name, of(mount.type).defaults.get(name, "0"))) for name in ("mode", "uid", "gid"))
+    return int(mode, 8), int(uid), int(gid)

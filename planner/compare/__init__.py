@@ -1,0 +1,1 @@
+"""Two sets of mount tables -> Drift. Front door: compare.py (compare, differences)."""

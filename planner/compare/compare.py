@@ -1,0 +1,252 @@
+"""Two lists of mount tables -> Drift: every difference, tied back to the spec.
+
+Ids of mounts, groups and devices may be others on the other side, if they are so consistently; all else must be equal.
+If everything is as it should be, one walk through the tables says so. Only otherwise the mounts are matched
+(planner/compare/matching.py), and what is different about them is put into words
+(planner/compare/mount_differences.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
+
+from mountplan.planner.attributes import parse_shown
+from mountplan.planner.compare.difference import Difference, Drift
+from mountplan.planner.compare.mount_differences import Telling
+from mountplan.planner.compare.renaming import Renaming, Sense
+from mountplan.planner.compare.view import IdMap, View
+from mountplan.planner.fstypes import ROWS
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.predict import HOST_GROUPS, Prediction
+from mountplan.planner.plan.steps import MakeIdMap, SetAttributes
+from mountplan.planner.record import NamedTuple
+from mountplan.planner.tables.options import differing_options
+from mountplan.planner.tables.table import MountTable
+
+# Which instance of these a mount shows follows from the namespaces of whoever mounted it, not from the mount.
+_BY_NAMESPACE = frozenset(one.name for one in ROWS if one.shows or one.is_shared)
+
+_place = itemgetter(1, 4)  # of a row: (parent_id, mountpoint)
+
+
+class Machine(NamedTuple):
+    """Numbers that mean the same to both sides, since both are on this machine: those of its own mounts."""
+
+    groups: frozenset[int] = frozenset()
+    devices: frozenset[str] = frozenset()
+
+
+def machine_of(host: MountTable) -> Machine:
+    """The machine whose mounts, as seen from outside of both sides, are these."""
+    return Machine(*_numbers((View("", host),)))
+
+
+def compare(
+    predictions: Sequence[Prediction],
+    tables: Sequence[MountTable],
+    host: MountTable | None = None,
+    groups: Mapping[int, str] | None = None,
+) -> Drift:
+    """What was predicted against what was observed on the same machine, namespace by namespace, in the same order.
+
+    With the `host`'s table, a group that should be new and is one of the host's is a difference. `groups` has names for
+    the predicted groups (group_names). What arrived in a slave meanwhile is no difference: a slave is there for that.
+    """
+    wanted = tuple(View(one.namespace, one.table, one.origins, one.options, None, groups or {}) for one in predictions)
+    found = tuple(View(one.namespace, table) for one, table in zip(predictions, tables, strict=True))
+    machine = Machine() if host is None else machine_of(host)
+    return differences(wanted, found, machine, arrivals=True)
+
+
+def views_of(plan: Plan, predictions: Sequence[Prediction]) -> tuple[View, ...]:
+    """Predictions with all that the plan says beyond the tables: names of groups, and id-mappings."""
+    groups = group_names(plan)
+    maps = {step.id_map: (step.uids, step.gids) for step in plan.steps if isinstance(step, MakeIdMap)}
+    mapped: dict[str, tuple[IdMap, bool]] = {}
+    for step in plan.steps if maps else ():
+        if isinstance(step, SetAttributes) and step.id_map:
+            mapped[step.mount] = (maps[step.id_map], step.recursive)
+    views = []
+    for one in predictions:
+        idmaps = {}
+        for row, name in zip(one.table.rows, one.names, strict=True) if mapped else ():
+            top, brought, _ = name.partition("+")  # planner/plan/predict.py names so what a recursive clone brought
+            if top in mapped and (mapped[top][1] or not brought):
+                idmaps[row.mount_id] = mapped[top][0]
+        views.append(View(one.namespace, one.table, one.origins, one.options, idmaps, groups))
+    return tuple(views)
+
+
+def group_names(plan: Plan) -> dict[int, str]:
+    """What the plan calls the groups that planner/plan/predict.py numbers in their order."""
+    return {number: one.name for number, one in enumerate(plan.expected.groups, 1)}
+
+
+def differences(
+    wanted: Sequence[View], found: Sequence[View], machine: Machine | None, *, arrivals: bool = False
+) -> Drift:
+    """How `found` differs from `wanted`; of each side, all is predicted, or all is observed.
+
+    `machine` is None unless both sides are of one live machine; then ids of groups and devices may have any other name,
+    otherwise only those of which nobody else knows. With `arrivals`, what is found below a slave may have come there.
+    Namespaces go by their names, if both sides have the same ones, else by their order.
+    """
+    pairs, drift = _by_name(wanted, found)
+    if not pairs:
+        return drift
+    if (wanted[0].asked is None) != (found[0].asked is None):
+        pairs = [(one.inside(), other.inside()) for one, other in pairs]
+    wanted, found = zip(*pairs, strict=True)
+    groups, devices = _senses(wanted, found, machine)
+    walk = _Walk(groups, devices)
+    if all(walk.same(one, other) for one, other in pairs):
+        return drift
+    telling = Telling(
+        Renaming(0, *groups, exclusive=True), Renaming("", *devices, exclusive=False), pairs, arrivals=arrivals
+    )
+    return drift + telling.drift()
+
+
+def _by_name(wanted: Sequence[View], found: Sequence[View]) -> tuple[list[tuple[View, View]], Drift]:
+    names, others = [one.namespace for one in wanted], [one.namespace for one in found]
+    by_name = {one.namespace: one for one in found}
+    if len(set(names) | set(others)) == len(names) == len(others):
+        return [(one, by_name[one.namespace]) for one in wanted], ()
+    if len(names) == len(others):
+        return list(zip(wanted, found, strict=True)), ()
+    ours, theirs = (", ".join(filter(None, some)) or f"{len(some)} without a name" for some in (names, others))
+    drift = (Difference("", "namespaces", ours, theirs, "", ""),)
+    both = [(one, by_name[one.namespace]) for one in wanted if one.namespace in by_name]
+    return (both if len(set(names)) == len(names) and len(by_name) == len(others) else []), drift
+
+
+def _numbers(views: Sequence[View]) -> tuple[frozenset[int], frozenset[str]]:
+    """The groups, and the devices that tell which filesystem it is."""
+    groups: set[int] = set()
+    devices: set[str] = set()
+    for view in views:
+        for row in view.table.rows:
+            groups.update(row[6:9])
+        devices.update(row[2] for row in view.table.rows if row[10] not in _BY_NAMESPACE)
+    return frozenset(groups - {0}), frozenset(devices)
+
+
+def _senses(
+    wanted: Sequence[View], found: Sequence[View], machine: Machine | None
+) -> tuple[tuple[Sense[int], Sense[int]], tuple[Sense[str], Sense[str]]]:
+    """What the ids of both sides mean: of groups, and of devices."""
+    predicted, also = wanted[0].asked is not None, found[0].asked is not None
+    if machine is None:
+        return (_NO_GROUPS, _NO_GROUPS), (_NO_DEVICES, _NO_DEVICES)
+    known, devices = machine.groups, frozenset[str]()
+    if not predicted and not also:  # what both have is one and the same, known elsewhere or not
+        ours, theirs = _numbers(wanted), _numbers(found)
+        known |= ours[0] & theirs[0]
+        devices = machine.devices | (ours[1] & theirs[1])
+    groups = Sense[int](lambda one: one, lambda one: one if one in known else None)
+    plain = Sense[str](lambda one: one, lambda one: one if one in devices else None)
+    return (
+        (_PREDICTED_GROUPS if predicted else groups, _PREDICTED_GROUPS if also else groups),
+        (_PREDICTED_DEVICES if predicted else plain, _PREDICTED_DEVICES if also else plain),
+    )
+
+
+def _host_group(number: int) -> int | None:
+    return number - HOST_GROUPS if number >= HOST_GROUPS else None
+
+
+def _host_device(device: str) -> str | None:
+    return None if device[0] == "=" else device
+
+
+_PREDICTED_GROUPS = Sense(_host_group, _host_group)
+_PREDICTED_DEVICES = Sense(_host_device, _host_device)
+_NO_GROUPS = Sense[int](lambda one: one, lambda one: None)
+_NO_DEVICES = Sense[str](lambda one: one, lambda one: None)
+
+
+class _Walk:
+    """Finds out, as fast as it goes, that there is no difference at all; it never says so wrongly.
+
+    A mount is known by its parent and its place on that, which no other mount has: so there is only one way in which
+    two tables can be equal, and only one in which the ids can correspond.
+    """
+
+    def __init__(self, groups: tuple[Sense[int], Sense[int]], devices: tuple[Sense[str], Sense[str]]) -> None:
+        self._senses = groups, devices
+        self._groups: dict[int, int] = {0: 0}
+        self._devices: dict[str, str] = {}
+        self._groups_back: set[int] = {0}
+        self._devices_back: set[str] = set()
+
+    def same(self, wanted: View, found: View) -> bool:
+        """Are these two equal, given that all before them are? False also means that it is not worth the trouble."""
+        rows, there = wanted.table.rows, found.table.rows
+        if len(rows) != len(there) or found.asked is not None:
+            return False
+        asked = wanted.asked
+        devices = self._devices
+        places = dict(zip(map(_place, there), there, strict=True))
+        if len(places) != len(there):
+            return False
+        try:
+            pairs = {wanted.table.root().parent_id: found.table.root().parent_id}
+            for row in rows:
+                (
+                    number, parent, device, root, place, attributes, peer, master, origin, unbindable, fstype, source,
+                    options,
+                ) = row  # fmt: skip
+                (
+                    other, _, its_device, its_root, _, its_attributes, its_peer, its_master, its_origin, its_unbindable,
+                    its_fstype, its_source, its_options,
+                ) = places[pairs[parent], place]  # fmt: skip
+                pairs[number] = other
+                if fstype != its_fstype or root != its_root or unbindable != its_unbindable:
+                    return False
+                if attributes != its_attributes and parse_shown(attributes) != parse_shown(its_attributes):
+                    return False
+                if device not in devices:
+                    if not self._new_device(device, its_device):
+                        return False
+                    if asked is not None and device in asked:
+                        if source and source != its_source:
+                            return False
+                        if differing_options(fstype, asked[device], its_options):
+                            return False
+                elif devices[device] != its_device:
+                    return False
+                if (peer or its_peer) and self._other_group(peer, its_peer):
+                    return False
+                if (master or its_master) and self._other_group(master, its_master):
+                    return False
+                if asked is None:
+                    if source != its_source or options != its_options:
+                        return False
+                    if (origin or its_origin) and self._other_group(origin, its_origin):
+                        return False
+        except LookupError:
+            return False
+        if wanted.idmaps is None or found.idmaps is None:
+            return True
+        return {pairs[number]: idmap for number, idmap in wanted.idmaps.items()} == found.idmaps
+
+    def _new_device(self, wanted: str, found: str) -> bool:
+        ours, theirs = self._senses[1]
+        self._devices[wanted] = found
+        if ours.certain(wanted) is not None or theirs.certain(found) is not None:
+            return ours.number(wanted) == theirs.number(found)
+        fresh = found not in self._devices_back
+        self._devices_back.add(found)
+        return fresh
+
+    def _other_group(self, wanted: int, found: int) -> bool:
+        known = self._groups.get(wanted)
+        if known is not None or found in self._groups_back:
+            return known != found
+        self._groups[wanted] = found
+        self._groups_back.add(found)
+        ours, theirs = self._senses[0]
+        if ours.certain(wanted) is not None or theirs.certain(found) is not None:
+            return ours.number(wanted) != theirs.number(found)
+        return False

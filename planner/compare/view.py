@@ -1,0 +1,38 @@
+"""View: one mount namespace as one side of a comparison has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from mountplan.planner.record import NamedTuple
+from mountplan.planner.tables.options import Pairs, with_ids_inside
+from mountplan.planner.tables.table import MountTable
+
+IdLines: TypeAlias = tuple[tuple[int, int, int], ...]
+IdMap: TypeAlias = tuple[IdLines, IdLines]  # of users, of groups
+
+
+class View(NamedTuple):
+    """`asked` is None if the rows are what a kernel showed. Otherwise they are predicted, and it says which options
+    were asked of each new superblock, by device; `origins` has the part of the spec that each row is from.
+
+    `idmaps` has the id-mapping of each mount that has one, by its id; None if nobody knows. `groups` are names for ids
+    of groups, as far as there are some. `ids` are those of the user namespace that owns it, as with_ids_inside() takes
+    them; None if they are the machine's, which a kernel shows in options wherever it is asked.
+    """
+
+    namespace: str
+    table: MountTable
+    origins: tuple[str, ...] = ()
+    asked: Mapping[str, Pairs] | None = None
+    idmaps: Mapping[int, IdMap] | None = None
+    groups: Mapping[int, str] = {}
+    ids: IdMap | None = None
+
+    def inside(self) -> View:
+        """The same with the ids in options as they are inside, which is how a spec gives them."""
+        if self.ids is None:
+            return self
+        rows = (row._replace(options=with_ids_inside(row.options, *self.ids)) for row in self.table.rows)
+        return self._replace(table=MountTable(tuple(rows)), ids=None)

@@ -1,0 +1,1 @@
+"""TOML text -> Spec, every mistake with its place. Front door: spec.py (parse_spec)."""

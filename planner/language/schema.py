@@ -1,0 +1,44 @@
+"""The language as JSON Schema, for editors that check and complete TOML (taplo, Even Better TOML, JetBrains, ...).
+
+It is a little more generous than planner/language/spec.py: what needs more than one place of a spec is not in it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mountplan.planner.language.spec import ESCAPED, Mask, MountPath, Spec
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema of a whole spec, every key with a title, a description and examples."""
+    schema = Spec.model_json_schema()
+    definitions = schema.pop("$defs") | {model.__name__: model.model_json_schema() for model in (MountPath, Mask)}
+    return {
+        "$schema": DIALECT,
+        **_tidy(schema),
+        "title": "mountplan spec",
+        "anyOf": [{"required": ["mount"]}, {"required": ["namespace"]}],
+        "$defs": {"Escaped": ESCAPED} | {name: _tidy(definitions[name]) for name in sorted(definitions)},
+    }
+
+
+def _tidy(node: Any) -> Any:
+    """Without null, which TOML does not have, and with references to what is defined once for all."""
+    if isinstance(node, list):
+        return [_tidy(one) for one in node if one != {"type": "null"}]
+    if not isinstance(node, dict):
+        return node
+    if node == ESCAPED:
+        return {"$ref": "#/$defs/Escaped"}
+    if node.keys() == {"table"}:
+        return {"$ref": f"#/$defs/{node['table']}"}
+    tidy = {key: _tidy(value) for key, value in node.items() if not (key == "default" and value is None)}
+    if "patternProperties" in tidy:
+        tidy["additionalProperties"] = False
+    if len(tidy.get("anyOf", ())) == 1:
+        (only,) = tidy.pop("anyOf")
+        return only | tidy
+    return tidy

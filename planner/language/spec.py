@@ -1,0 +1,589 @@
+"""The language: TOML text -> Spec. The only module that knows pydantic.
+
+The models say what may be written where, planner/language/values.py what a single value may be,
+planner/language/wording.py puts what is wrong into words. What the words of a spec mean together is
+planner/resolve/resolve.py's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+
+from mountplan.planner.collector import no_collector
+from mountplan.planner.errors import Mistake, SpecError, SpecRef
+from mountplan.planner.language import values
+from mountplan.planner.language.locate import Places, key_path, prefixes
+from mountplan.planner.language.reading import EXAMPLE, read_toml
+from mountplan.planner.language.salvage import Salvage
+from mountplan.planner.language.wording import ModelFinding, findings
+from mountplan.planner.paths import ROOT, TargetPath
+from mountplan.planner.run_settings import CAPABILITIES as CAPABILITIES
+
+FORMAT = 1
+
+ESCAPED = {
+    "type": "object",
+    "description": r"A text with bytes that are not UTF-8: each is a backslash and three octal digits.",
+    "properties": {"escaped": {"type": "string"}},
+    "required": ["escaped"],
+    "additionalProperties": False,
+}
+
+
+def _text(**keywords: Any) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [{"type": "string", **keywords}, ESCAPED]})
+
+
+_ABSOLUTE = _text(pattern="^/")
+_OPTION = {
+    "anyOf": [{"type": ["string", "integer", "boolean"]}, {"type": "array", "items": {"type": "string"}}, ESCAPED]
+}
+_ID_LINE = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 3, "maxItems": 3}
+_ID = {"type": "integer", "minimum": 0, "exclusiveMaximum": values.MAX_ID}
+
+AbsolutePath = Annotated[TargetPath, PlainValidator(values.absolute_path), _ABSOLUTE]
+LocalPath = Annotated[str, PlainValidator(values.local_path), _text(minLength=1)]
+InnerPath = Annotated[TargetPath, PlainValidator(values.inner_path), _text(minLength=1)]
+Word = Annotated[str, PlainValidator(values.word), _text(minLength=1)]
+Link = Annotated[str, PlainValidator(values.link), _text(minLength=1)]
+Source = Annotated[str, PlainValidator(values.source), _text(minLength=1)]
+Content = Annotated[str, PlainValidator(values.content), _text()]
+Argument = Annotated[str, PlainValidator(values.argument), _text()]
+Name = Annotated[
+    str,
+    PlainValidator(values.name),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]*$", "maxLength": 100}),
+]
+Reference = Annotated[str, PlainValidator(values.reference), WithJsonSchema({"type": "string"})]
+FilesystemType = Annotated[
+    str, PlainValidator(values.filesystem_type), WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$"})
+]
+Mode = Annotated[str, PlainValidator(values.mode), WithJsonSchema({"type": "string", "pattern": "^0?[0-7]{1,4}$"})]
+Device = Annotated[
+    str, PlainValidator(values.device), WithJsonSchema({"type": "string", "pattern": r"^[cb]:\d{1,7}:\d{1,7}$"})
+]
+Attribute = Annotated[
+    str, PlainValidator(values.attribute), WithJsonSchema({"type": "string", "enum": list(values.NAMES)})
+]
+OptionName = Annotated[str, PlainValidator(values.option_name), WithJsonSchema({"type": "string", "minLength": 1})]
+OptionValue = Annotated[bool | int | str | list[str], PlainValidator(values.option_value), WithJsonSchema(_OPTION)]
+Owner = Annotated[int, PlainValidator(values.owner), WithJsonSchema(_ID)]
+IdLine = Annotated[tuple[int, int, int], PlainValidator(values.id_line), WithJsonSchema(_ID_LINE)]
+Variable = Annotated[str, PlainValidator(values.variable), WithJsonSchema({"type": "string", "pattern": "^[^=]+$"})]
+Hostname = Annotated[str, PlainValidator(values.hostname), _text(minLength=1)]
+Capability = Annotated[
+    str, PlainValidator(values.capability), WithJsonSchema({"type": "string", "enum": list(CAPABILITIES)})
+]
+
+
+class _Table(BaseModel):
+    # Strict: `recursive = 1` and `uid = true` are slips, not abbreviations.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    CALLED: ClassVar[str]  # what messages call this table
+
+
+class MountPath(_Table):
+    """A path in the filesystem of another mount of the spec, counted from that mount's root."""
+
+    CALLED = "a path in another mount"
+
+    mount: Reference = Field(description="The id of that mount.", examples=["data"])
+    path: InnerPath = Field(
+        default_factory=lambda: ROOT,
+        description="The path, counted from the root of that mount.",
+        examples=["/incoming"],
+        json_schema_extra={"default": "/"},
+    )
+    hidden: bool = Field(
+        default=False,
+        description="The path lies below another mount of the spec, and what is covered there is meant.",
+        examples=[True],
+    )
+    deleted: bool = Field(
+        default=False,
+        description="The path is removed once it is mounted, so that a file is shown that has no name any more.",
+        examples=[True],
+    )
+
+
+class Mask(_Table):
+    """A path, or a glob, to hide."""
+
+    CALLED = "a mask"
+
+    path: InnerPath = Field(description="What to hide: a path inside the mount, or a glob.", examples=["/proc/kcore"])
+    optional: bool = Field(default=False, description="It is no mistake if nothing is there.", examples=[True])
+
+
+class IdMap(_Table):
+    """Owners seen through the mount differ from those in the filesystem."""
+
+    CALLED = "idmap"
+
+    uids: list[IdLine] = Field(
+        min_length=1,
+        max_length=340,
+        description="Lines of [first user id in the filesystem, first one seen through the mount, count].",
+        examples=[[[0, 100000, 65536]]],
+    )
+    gids: list[IdLine] = Field(
+        min_length=1,
+        max_length=340,
+        description="Lines of [first group id in the filesystem, first one seen through the mount, count].",
+        examples=[[[0, 100000, 65536]]],
+    )
+
+    @model_validator(mode="after")
+    def _lines_must_not_overlap(self) -> IdMap:
+        for field, lines in (("uids", self.uids), ("gids", self.gids)):
+            clash = values.overlap(lines) if len(lines) > 1 else ""
+            if clash:
+                raise values.Unfit(f"{field}: {clash}", "map each id once")
+        return self
+
+
+class FileEntry(_Table):
+    """Something that shall exist in the filesystem of a mount; a file, unless symlink, directory, ... say otherwise."""
+
+    CALLED = "[[mount.file]]"
+    KINDS: ClassVar[tuple[str, ...]] = ("content", "source", "symlink", "directory", "fifo", "socket", "device")
+
+    path: InnerPath = Field(
+        description="Where it is, counted from the root of the mount; missing directories are made.",
+        examples=["etc/motd"],
+    )
+    content: Content | None = Field(default=None, description="What is in the file.", examples=["hello\n"])
+    source: AbsolutePath | None = Field(
+        default=None, description="A file of the host whose content is copied.", examples=["/etc/hosts"]
+    )
+    symlink: Link | None = Field(
+        default=None, description="Make a symlink, which points to this.", examples=["usr/bin"]
+    )
+    directory: bool = Field(default=False, description="Make a directory.", examples=[True])
+    fifo: bool = Field(default=False, description="Make a named pipe.", examples=[True])
+    socket: bool = Field(default=False, description="Make a socket, which nobody listens on.", examples=[True])
+    device: Device | None = Field(
+        default=None,
+        description="Make a device node: c or b (character or block), major and minor number.",
+        examples=["c:1:3"],
+    )
+    mode: Mode | None = Field(default=None, description="Permissions, as octal digits in a string.", examples=["0644"])
+    uid: Owner | None = Field(default=None, description="The number of the user who owns it.", examples=[1000])
+    gid: Owner | None = Field(default=None, description="The number of the group that owns it.", examples=[1000])
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> FileEntry:
+        if len(self.model_fields_set) > 2:
+            kinds = [kind for kind in self.KINDS if getattr(self, kind) not in (None, False)]
+            if len(kinds) > 1:
+                raise values.Unfit(
+                    f"is said to be several things at once: {', '.join(kinds)}",
+                    "keep one of them; none is an empty file",
+                )
+            if kinds == ["symlink"] and self.mode is not None:
+                raise values.Unfit("a symlink has no mode of its own", "leave mode out")
+        return self
+
+
+# A string, or a table of a model. Not a union of pydantic's: what that has to say about a value that fits none of its
+# alternatives is one complaint for each of them, and it takes longer to say yes.
+def _place(value: object) -> TargetPath | MountPath:
+    if type(value) is dict and "escaped" not in value:
+        return MountPath.model_validate(value)
+    return value if isinstance(value, MountPath) else values.place(value)
+
+
+def _hidden(value: object) -> TargetPath | Mask:
+    if type(value) is dict and "escaped" not in value:
+        return Mask.model_validate(value)
+    return value if isinstance(value, Mask) else values.mask_path(value)
+
+
+def _or_table(text: dict[str, Any], model: type[BaseModel]) -> WithJsonSchema:
+    return WithJsonSchema(
+        {"anyOf": [text, ESCAPED, {"table": model.__name__}]}
+    )  # planner/language/schema.py puts it in
+
+
+Place = Annotated[
+    TargetPath | MountPath, PlainValidator(_place), _or_table({"type": "string", "pattern": "^/"}, MountPath)
+]
+Hidden = Annotated[TargetPath | Mask, PlainValidator(_hidden), _or_table({"type": "string", "minLength": 1}, Mask)]
+
+
+class Mount(_Table):
+    """One mount of the tree; without a target, a filesystem that stands nowhere and is there to be bound from."""
+
+    CALLED = "[[mount]]"
+
+    target: AbsolutePath | None = Field(
+        default=None,
+        description="Where it is mounted. Without it the mount stands nowhere, and others are made from it.",
+        examples=["/srv/data"],
+    )
+    id: Name | None = Field(default=None, description="A name by which others can refer to it.", examples=["data"])
+    parent: Reference | None = Field(
+        default=None,
+        description="The id of the mount that it is mounted on, if that is covered; target is then read within it.",
+        examples=["below"],
+    )
+    type: FilesystemType | None = Field(
+        default=None, description="Make a filesystem of this type; /proc/filesystems has the list.", examples=["tmpfs"]
+    )
+    source: Source | None = Field(
+        default=None, description="The name that the kernel shows as the filesystem's source.", examples=["scratch"]
+    )
+    options: dict[OptionName, OptionValue] = Field(
+        default_factory=dict,
+        description="Options of the filesystem (the superblock); true for an option without a value.",
+        examples=[{"size": "16m"}],
+    )
+    contents: LocalPath | None = Field(
+        default=None,
+        description="A directory whose tree is copied into the new filesystem, with owners, modes, times and all else; "
+        "a relative path counts from the directory of the spec.",
+        examples=["shop.contents/1"],
+    )
+    image: AbsolutePath | None = Field(
+        default=None, description="A file of the host that holds the filesystem.", examples=["/srv/root.ext4"]
+    )
+    layers: list[Place] = Field(
+        default_factory=list,
+        description="The read-only layers of an overlay, the topmost first.",
+        examples=[["/srv/top", "/srv/base"]],
+    )
+    upper: Place | None = Field(
+        default=None, description="The directory of an overlay that takes the changes.", examples=["/srv/changes/upper"]
+    )
+    work: Place | None = Field(
+        default=None,
+        description="An empty directory on the same mount as upper, which the overlay works in.",
+        examples=["/srv/changes/work"],
+    )
+    bind: Place | None = Field(
+        default=None,
+        description="Show what is at this path of the host, or at a path in another mount.",
+        examples=["/srv/data"],
+    )
+    recursive: bool = Field(
+        default=False, description="Bind what is mounted below the bound path as well.", examples=[True]
+    )
+    create: bool = Field(
+        default=False,
+        description="If the mountpoint is in a filesystem of the host and missing, make it there.",
+        examples=[True],
+    )
+    on_symlink: Literal["error", "follow"] = Field(
+        default="error",
+        description="What a symlink on the way to the target is: a mistake, or followed within the new tree.",
+        examples=["follow"],
+    )
+    attributes: list[Attribute] = Field(
+        default_factory=list,
+        description="What is set or cleared on this mount, as mount(8) names it.",
+        examples=[["ro", "nosuid"]],
+    )
+    recursive_attributes: bool = Field(
+        default=True, description="The attributes go for what a recursive bind brings along as well.", examples=[False]
+    )
+    idmap: IdMap | None = Field(
+        default=None,
+        description="Owners seen through this mount differ from those in the filesystem.",
+        examples=[{"uids": [[0, 100000, 65536]], "gids": [[0, 100000, 65536]]}],
+    )
+    peer_group: Reference | None = Field(
+        default=None, description="Shared: events travel between all mounts with this peer group.", examples=["data"]
+    )
+    master: Reference | None = Field(
+        default=None,
+        description="Slave: events come in from this peer group. Those of peer_group's master need not be repeated.",
+        examples=["feed"],
+    )
+    unbindable: bool = Field(default=False, description="Private, and nobody can bind it.", examples=[True])
+    mask: list[Hidden] = Field(
+        default_factory=list,
+        description="Paths inside this mount that are hidden behind something empty.",
+        examples=[["proc/kcore"]],
+    )
+    unsupported: Word | None = Field(
+        default=None,
+        description="Why this mount cannot be built: it is left out, with all that stands on it. Captures write it.",
+        examples=["a filesystem that only its own program can mount"],
+    )
+    file: list[FileEntry] = Field(
+        default_factory=list,
+        description="What shall exist in the filesystem of this mount.",
+        examples=[[{"path": "etc/motd", "content": "hello\n"}]],
+    )
+
+
+class PeerGroup(_Table):
+    """A sharing group of mounts; members name it by peer_group, those that only receive by master."""
+
+    CALLED = "[peer_group.NAME]"
+
+    master: Reference | None = Field(
+        default=None, description="Another group, whose events the members of this one also receive.", examples=["feed"]
+    )
+    host: AbsolutePath | None = Field(
+        default=None,
+        description="The group is the host's own: the one which the host mount at this path is in.",
+        examples=["/srv/feed"],
+    )
+
+
+class Namespace(_Table):
+    """One of several mount namespaces; ids and peer groups are shared by the whole spec."""
+
+    CALLED = "[[namespace]]"
+
+    name: Name = Field(description="What it is called.", examples=["web"])
+    root: Literal["inherit", "new"] | None = Field(
+        default=None, description="A copy of the host's tree, or a root of its own (a mount on /).", examples=["new"]
+    )
+    propagation: Literal["private", "slave"] = Field(
+        default="private", description="What the mounts of an inherited root are.", examples=["slave"]
+    )
+    mount: list[Mount] = Field(
+        default_factory=list,
+        description="Its mounts, in any order but for several on one target: later ones are on top.",
+        examples=[[{"target": "/", "type": "tmpfs"}]],
+    )
+
+
+class Run(_Table):
+    """How `mountplan run` starts its command."""
+
+    CALLED = "[run]"
+
+    command: list[Argument] = Field(
+        default_factory=list, description="The program and its arguments.", examples=[["python3", "-c", "print('hi')"]]
+    )
+    environment: dict[Variable, Argument] = Field(
+        default_factory=dict, description="Environment variables to set.", examples=[{"LANG": "C.UTF-8"}]
+    )
+    clear_environment: bool = Field(
+        default=False, description="Start from an empty environment, not from the caller's.", examples=[True]
+    )
+    cwd: AbsolutePath | None = Field(
+        default=None, description="The directory to start in; / if missing.", examples=["/srv"]
+    )
+    hostname: Hostname | None = Field(
+        default=None, description="The host name to set (needs unshare uts).", examples=["shop"]
+    )
+    unshare: list[Literal["user", "pid", "net", "ipc", "uts", "cgroup", "time"]] = Field(
+        default_factory=list,
+        description="Namespaces of its own besides the mount namespace.",
+        examples=[["pid", "ipc", "uts"]],
+    )
+    capabilities: list[Capability] | None = Field(
+        default=None,
+        description="The capabilities to keep; all others are dropped.",
+        examples=[["CAP_NET_BIND_SERVICE"]],
+    )
+    no_new_privs: bool = Field(
+        default=True, description="Programs with set-user-id or file capabilities gain nothing.", examples=[False]
+    )
+
+
+class Spec(_Table):
+    """A mount tree and its sharing, as written. Two specs are equal if they say the same, wherever they are from."""
+
+    CALLED = "a spec"
+
+    format: Literal[1] = Field(description="The version of the language.", examples=[FORMAT])
+    name: Name | None = Field(default=None, description="What the tree is called.", examples=["shop"])
+    root: Literal["inherit", "new"] | None = Field(
+        default=None,
+        description="A copy of the host's tree, or a root of its own; without it, a mount on / makes a new root.",
+        examples=["inherit"],
+    )
+    propagation: Literal["private", "slave"] = Field(
+        default="private", description="What the mounts of an inherited root are.", examples=["slave"]
+    )
+    peer_group: dict[Name, PeerGroup] = Field(
+        default_factory=dict,
+        description="The sharing groups with a master, or of the host.",
+        examples=[{"feed": {"host": "/srv/feed"}}],
+    )
+    mount: list[Mount] = Field(
+        default_factory=list,
+        description="The mounts, in any order but for several on one target: later ones are on top.",
+        examples=[[{"target": "/mnt", "type": "tmpfs"}]],
+    )
+    namespace: list[Namespace] = Field(
+        default_factory=list, description="Several namespaces, each with its mounts.", examples=[[{"name": "web"}]]
+    )
+    run: Run = Field(
+        default_factory=Run, description="How `mountplan run` starts its command.", examples=[{"command": ["sh"]}]
+    )
+
+    _file: str = "spec"
+    _places: Places | None = None
+    _damaged: frozenset[str] = frozenset()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Spec) and self.__dict__ == other.__dict__
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def file(self) -> str:
+        """The name the user gave the spec; errors quote it."""
+        return self._file
+
+    @property
+    def places(self) -> Places:
+        """Where in the text things are; the places of an empty text if the spec was made in Python."""
+        return self._places or Places("")
+
+    def ref(self, key: str) -> SpecRef:
+        """The place of `key`, such as `mount[3].bind`, in this spec."""
+        return SpecRef(self._file, key, self._places.line(key) if self._places else 0)
+
+
+def parse_spec(data: bytes, file: str = "spec") -> Spec:
+    """Read a spec. Raises SpecError with every mistake found, in the order of the file."""
+    spec, mistakes = parse_spec_leniently(data, file)
+    if spec is None or mistakes:
+        raise SpecError(mistakes)
+    return spec
+
+
+def build_spec(value: Mapping[str, object], file: str = "spec") -> Spec:
+    """A spec made in Python, of what TOML would give. Raises SpecError with every mistake found."""
+    mistakes = tuple(Mistake(SpecRef(file, key_path(*path)), *rest) for path, *rest in _odd_keys(value, ()))
+    spec = None
+    if not mistakes:
+        spec, mistakes = _read(dict(value), file, None)
+    if spec is None or mistakes:
+        raise SpecError(mistakes)
+    return spec
+
+
+def _odd_keys(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+    """TOML has strings for keys, Python has anything; and a key that is no string has no key path."""
+    if isinstance(value, Mapping) and len(path) < 8:
+        for key, inner in value.items():
+            if isinstance(key, str):
+                yield from _odd_keys(inner, (*path, key))
+            else:
+                yield path, f"has a key that is {values.described(key)}", "use strings for keys"
+    elif isinstance(value, list) and len(path) < 8:
+        for index, inner in enumerate(value):
+            yield from _odd_keys(inner, (*path, index))
+
+
+def parse_spec_leniently(data: bytes, file: str = "spec") -> tuple[Spec | None, tuple[Mistake, ...]]:
+    """The mistakes of a spec, and what is left of it without them, so that its meaning can be checked as well.
+
+    What is left is for finding more mistakes, not for use; hand what was found to `all_mistakes`. Mounts and files keep
+    their index: one that had to be given up altogether is still there, with a target that stands for the true one. The
+    spec is None if nothing can be said about the rest: not TOML, another format, no mounts.
+    """
+    with no_collector():
+        raw, text, mistake = read_toml(data, file)
+        if mistake is not None:
+            return None, (mistake,)
+        return _read(raw, file, Places(text))
+
+
+def all_mistakes(spec: Spec, found: tuple[Mistake, ...], more: tuple[Mistake, ...]) -> tuple[Mistake, ...]:
+    """What parse_spec_leniently found and what was found in `spec` later, in the order of the file, with lines.
+
+    Left out is what was found later in a mount or group that is not as its author wrote it: a mount without type is no
+    second mistake if it is the type that could not be read.
+    """
+    true = [
+        Mistake(spec.ref(ref.key), what, remedy)
+        for ref, what, remedy in more
+        if spec._damaged.isdisjoint(prefixes(ref.key))
+    ]
+    return tuple(sorted((*found, *true), key=lambda mistake: mistake.ref.line))
+
+
+def _read(raw: dict[str, Any], file: str, places: Places | None) -> tuple[Spec | None, tuple[Mistake, ...]]:
+    try:
+        if type(raw.get("format")) is int:  # True is equal to 1
+            spec = Spec.model_validate(raw)
+            if _has_tree(spec):
+                spec._file, spec._places = file, places
+                return spec, ()
+    except ValidationError:
+        pass
+    return _salvage(raw, file, places)
+
+
+def _beginning(raw: dict[str, Any]) -> tuple[list[ModelFinding], bool]:
+    """Is it a spec at all, and of a format that is known here? `raw` gets a right one if it has none."""
+    if not raw:
+        return [ModelFinding((), "the spec is empty", f"write what is to be mounted, for example:\n{EXAMPLE}")], False
+    found = []
+    given = raw.get("format")
+    if given is None:
+        found.append(ModelFinding(("format",), "is missing", f"write format = {FORMAT} at the beginning", "missing"))
+    elif type(given) is not int:
+        found.append(ModelFinding(("format",), f"is {values.described(given)}", f"write format = {FORMAT}, a number"))
+    elif given != FORMAT:
+        return [
+            ModelFinding(
+                ("format",),
+                f"format {given} is not known here",
+                f"use a version of mountplan that reads it, or write format = {FORMAT} and what belongs to that",
+            )
+        ], False
+    raw["format"] = FORMAT
+    tables = ("mount", "namespace")
+    # A table that is there, or a key that no spec has and that is one of them misspelt, is told about by itself.
+    fields = Spec.model_fields
+    meant = [key for key in raw if key not in fields and values.suggestion(key, fields) in tables]
+    if not (meant or any(raw.get(table) for table in tables) or raw.get("root") is not None):
+        place = next(((table,) for table in tables if raw.get(table) == []), ())
+        found.append(
+            ModelFinding(place, "the spec has no mount", f"add what is to be mounted, for example:\n{EXAMPLE}")
+        )
+    return found, True
+
+
+def _has_tree(spec: Spec) -> bool:
+    """Is there anything to build? A root that is said to be the host's, or a new one, is a tree without any mount."""
+    return bool(spec.mount or spec.namespace or spec.root is not None)
+
+
+def _salvage(raw: dict[str, Any], file: str, places: Places | None) -> tuple[Spec | None, tuple[Mistake, ...]]:
+    """Collect the mistakes; take out what they are about and look again, until nothing is wrong with what is left."""
+    salvage = Salvage(raw)
+    found, known = _beginning(salvage.rest)
+    spec = None
+    while known:
+        try:
+            spec = Spec.model_validate(salvage.rest)
+            break
+        except ValidationError as error:
+            new = findings(error.errors(include_url=False), Spec)
+            found += new
+            if not salvage.take_out(new, Spec):
+                break
+    if spec is not None and not _has_tree(spec):
+        spec = None
+    if spec is not None:
+        spec._file, spec._places, spec._damaged = file, places, salvage.damaged
+    found.sort(key=lambda finding: salvage.position(finding.path))
+    mistakes = []
+    for path, what, remedy, _ in found:
+        key = key_path(*path)
+        mistakes.append(Mistake(SpecRef(file, key, places.line(key) if places else 0), what, remedy))
+    mistakes.sort(key=lambda mistake: mistake.ref.line)
+    return spec, tuple(mistakes)

@@ -1,0 +1,531 @@
+r"""What the values of a spec may be: one function each, from what TOML gives to what the models hold.
+
+Every function takes anything at all and raises Unfit, in words for the person who wrote it, for what it does not want.
+
+TOML is UTF-8, paths on Linux are bytes. So wherever a spec wants a path or a text, it may have a table with one string:
+`{ escaped = '/srv/caf\351' }`. In it a backslash and three octal digits are one byte, as in /proc/self/mountinfo and
+fstab(5), and `\134` is the backslash; no other backslash may be in it. Inside the program such bytes are what
+os.fsdecode() makes of them (surrogate escapes).
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable
+from datetime import date, datetime, time
+from difflib import get_close_matches
+from functools import lru_cache
+from itertools import pairwise
+from typing import TypeVar
+
+from mountplan.planner.attributes import NAMES
+from mountplan.planner.characters import visible
+from mountplan.planner.language import limits
+from mountplan.planner.language.fstab_words import instead_of_attribute
+from mountplan.planner.paths import TargetPath
+from mountplan.planner.run_settings import CAPABILITIES as CAPABILITIES
+
+Path = TypeVar("Path", bound=str)
+
+MAX_ID = 2**32 - 1  # (uid_t)-1 itself means "no user"
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_FSTYPE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_MODE = re.compile(r"0?[0-7]{1,4}")
+_LIKELY_MODE = re.compile(r"[0-7][04567]{3}")
+_DEVICE = re.compile(r"([cb]):(\d{1,7}):(\d{1,7})")
+_OCTAL = re.compile(r"\\([0-3][0-7]{2})")
+
+
+class Unfit(ValueError):
+    """A value that cannot be used: what is wrong with it, and what to do. The place is known only further out."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        self.what = what
+        self.remedy = remedy
+        super().__init__(f"{what}; {remedy}")
+
+
+def shown(value: object) -> str:
+    """A value as an error message quotes it: in TOML's way, and short."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f'"{shorter(value.replace(chr(92), chr(92) * 2).replace(chr(34), chr(92) + chr(34)))}"'
+    if isinstance(value, list | tuple):
+        inner = [_outline(one) if isinstance(one, list | dict) else shown(one) for one in value[:4]]
+        return f"[{', '.join(inner + ['...'] * (len(value) > 4))}]"
+    if isinstance(value, dict):
+        return _outline(value)
+    text = str(value) if isinstance(value, date | time) else repr(value)
+    return shorter(text)
+
+
+def shorter(text: str) -> str:
+    """`text` in one line of moderate length, with nothing in it that a terminal would act upon."""
+    return visible(text if len(text) <= 60 else f"{text[:40]}...{text[-17:]}")
+
+
+def _outline(value: object) -> str:
+    if not isinstance(value, dict):
+        return "..."
+    keys = [f"{key} = ..." for key in list(value)[:4]] + ["..."] * (len(value) > 4)
+    return f"{{ {', '.join(keys)} }}" if keys else "{}"
+
+
+def described(value: object) -> str:
+    """A value with the kind of thing that it is, for `X is ..., not ...`."""
+    match value:
+        case bool():
+            kind = ""
+        case str():
+            kind = "the string "
+        case int() | float():
+            kind = "the number "
+        case datetime():
+            kind = "the date and time "
+        case date():
+            kind = "the date "
+        case time():
+            kind = "the time "
+        case list():
+            kind = "the list "
+        case tuple():
+            kind = "the tuple "
+        case dict():
+            kind = "the table "
+        case None:
+            return "None"
+        case _:
+            return f"a Python {type(value).__name__}"
+    return kind + shown(value)
+
+
+def suggestion(word: object, known: Iterable[str]) -> str:
+    """The known word that was probably meant; "" if none is close."""
+    close = get_close_matches(word.lower(), known, n=1, cutoff=0.6) if isinstance(word, str) else []
+    return close[0] if close else ""
+
+
+def either(words: Iterable[str]) -> str:
+    """`a, b or c`."""
+    *most, last = words
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+# -- bytes ------------------------------------------------------------------------------------------------------------
+
+
+def escape(text: str) -> str | dict[str, str]:
+    """`text` as a spec can hold it: itself, or `{ escaped = ... }` if there are bytes in it that are not UTF-8, or a
+    newline, which a path seldom has on purpose.
+    """
+    data = text.encode("utf-8", "surrogateescape")
+    if "\n" not in text:
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            pass
+    parts = []
+    for char in data.decode("utf-8", "surrogateescape"):
+        if char == "\\" or "\udc80" <= char <= "\udcff" or char < " ":
+            parts.append(f"\\{ord(char) & 0xFF:03o}")
+        else:
+            parts.append(char)
+    return {"escaped": "".join(parts)}
+
+
+def _unescape(value: object, wanted: str) -> str:
+    """The text behind `{ escaped = ... }`, or `value` itself if it is a string; anything else is not what is wanted."""
+    if isinstance(value, str):
+        return value if value.isascii() else _storable(value)
+    if not isinstance(value, dict) or "escaped" not in value:
+        raise Unfit(f"is {described(value)}", f"write {wanted}")
+    text = value["escaped"]
+    if len(value) > 1 or not isinstance(text, str):
+        raise Unfit(f"is {described(value)}", f"write {wanted}, or {{ escaped = '...' }} with nothing else in it")
+    rest = _OCTAL.sub("", text)
+    if "\\" in rest:
+        wrong = rest[rest.index("\\") :][:4]
+        raise Unfit(
+            f"has {shorter(wrong)} in an escaped text",
+            r"write a byte as a backslash and three octal digits (\000 to \377), and a backslash as \134; "
+            "quote the TOML string with ' or double its backslashes",
+        )
+    data = b"".join(
+        bytes((int(part, 8),)) if number % 2 else part.encode("utf-8", "surrogateescape")
+        for number, part in enumerate(_OCTAL.split(text))
+    )
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _storable(text: str) -> str:
+    """`text`, if there are bytes that it stands for: Python has strings that are not text at all."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise Unfit(
+            f"{shown(text)} has a lone surrogate in it", "use os.fsdecode() to make a string of bytes"
+        ) from None
+    return text
+
+
+# -- paths ------------------------------------------------------------------------------------------------------------
+
+A_PATH = 'an absolute path, such as "/srv/data"'
+A_HOST_PATH = 'a host path "/srv/data", or { mount = "ID", path = "/in/it" }'
+AN_INNER_PATH = 'a path inside the mount, such as "etc/hosts"'
+A_MASK = 'a path inside the mount, such as "proc/kcore", or { path = "proc/kcore", optional = true }'
+
+
+def absolute_path(value: object) -> TargetPath:
+    return _path(value, A_PATH)
+
+
+def place(value: object) -> TargetPath:
+    """An absolute path where a path inside another mount could stand as well."""
+    if isinstance(value, str) and _NAME.fullmatch(value):  # perhaps the id of a mount, and no path of the host
+        raise Unfit(
+            f"{shown(value)} is not absolute",
+            f"write the whole path from '/' on; or {{ mount = {shown(value)} }} for the mount with that id",
+        )
+    return _path(value, A_HOST_PATH)
+
+
+def inner_path(value: object) -> TargetPath:
+    """A path inside a mount: "incoming/README" and "/incoming/README" mean the same."""
+    return _inner_path(value, AN_INNER_PATH)
+
+
+def local_path(value: object) -> str:
+    """A path that may be relative: to the directory that the spec is in."""
+    text = word(value)
+    return _within_limits(TargetPath.parse(text) if text[0] == "/" and "/.." not in text else posixpath.normpath(text))
+
+
+def mask_path(value: object) -> TargetPath:
+    return _inner_path(value, A_MASK)
+
+
+def _path(value: object, wanted: str) -> TargetPath:
+    # Nearly all paths are plain; to see that takes half the time of taking them apart.
+    if (
+        type(value) is str
+        and value[:1] == "/"
+        and len(value) <= limits.NAME
+        and value.isascii()
+        and value.isprintable()
+        and "//" not in value
+        and "/." not in value
+        and value[-1] != "/"
+    ):
+        return TargetPath(value)
+    _in_one_line(value, wanted)
+    text = _unescape(value, wanted)
+    try:
+        path = TargetPath.parse(text)
+    except ValueError:
+        raise _unfit_path(text, wanted) from None
+    return _within_limits(path)
+
+
+def _within_limits(path: Path) -> Path:
+    wrong = limits.path_too_long(path)
+    if wrong is not None:
+        raise Unfit(f"{shown(path)} {wrong.what}", wrong.remedy)
+    return path
+
+
+def _inner_path(value: object, wanted: str) -> TargetPath:
+    _in_one_line(value, wanted)
+    text = _unescape(value, wanted)
+    try:
+        if not text:
+            raise ValueError
+        path = TargetPath.parse(text if text[0] == "/" else f"/{text}")
+    except ValueError:
+        raise _unfit_path(text, wanted) from None
+    return _within_limits(path)
+
+
+def _in_one_line(value: object, wanted: str) -> None:
+    """A newline in a plain string is a slip; who means one says so."""
+    if isinstance(value, str) and "\n" in value:
+        raise Unfit(
+            f"{shown(value)} contains a newline",
+            rf"write {wanted}; or {{ escaped = '...' }}, with \012 for the newline",
+        )
+
+
+def _unfit_path(text: str, wanted: str) -> Unfit:
+    if not text:
+        return Unfit("is empty", f"write {wanted}")
+    if wanted in (A_PATH, A_HOST_PATH) and text.partition("/")[0] in (".", ".."):
+        return Unfit(f"{shown(text)} is not absolute", "write the whole path from '/' on: nothing is relative here")
+    if "\0" in text:
+        return Unfit(f"{shown(text)} contains a NUL character", f"write {wanted}; there can be none in it")
+    parts = text.split("/")
+    if ".." in parts:
+        meant = shown(posixpath.normpath(f"/{text.lstrip('/')}"))
+        return Unfit(
+            f"{shown(text)} contains '..', which depends on symlinks", f"write the path that is meant: {meant}?"
+        )
+    if parts[0].startswith("~"):
+        return Unfit(f"{shown(text)} is not absolute: '~' is not replaced", f"write {wanted}")
+    if parts[0].startswith("$"):
+        return Unfit(f"{shown(text)} is not absolute: variables are not replaced", f"write {wanted}")
+    meant = shown(posixpath.normpath(f"/{text}"))
+    return Unfit(f"{shown(text)} is not absolute", f"write the whole path from '/' on: {meant}?")
+
+
+# -- texts ------------------------------------------------------------------------------------------------------------
+
+
+def content(value: object) -> str:
+    """Any text; in an escaped one any bytes."""
+    return _unescape(value, 'a string, such as "hello\\n"')
+
+
+def argument(value: object) -> str:
+    """A text that can be handed to a program."""
+    text = _unescape(value, 'a string, such as "--verbose"')
+    if "\0" in text:
+        raise Unfit(f"{shown(text)} contains a NUL character", "leave it out: no program can be given one")
+    return text
+
+
+def word(value: object) -> str:
+    """A text in one line that is not empty."""
+    _in_one_line(value, "a text in one line")
+    text = _unescape(value, "a text, in quotes")
+    if not text:
+        raise Unfit("is empty", "write a text, or leave the key out")
+    if "\0" in text:
+        raise Unfit(f"{shown(text)} contains a NUL character", "leave it out")
+    return text
+
+
+def link(value: object) -> str:
+    """What a symlink points to: any text; whether something is there makes no difference."""
+    text = word(value)
+    if limits.size(text) > limits.SYMLINK:
+        raise Unfit(
+            f"{shown(text)} is {limits.size(text):,} bytes long",
+            f"shorten it: symlink(2) takes no more than {limits.SYMLINK} bytes",
+        )
+    return text
+
+
+def _is_short_word(text: str) -> bool:
+    """True for most names and types; sooner told than a pattern is matched."""
+    return len(text) <= 64 and text.isidentifier() and text.isascii()
+
+
+def source(value: object) -> str:
+    return _short(word(value), "a source")
+
+
+def name(value: object) -> str:
+    if isinstance(value, str) and (_is_short_word(value) or _NAME.fullmatch(value)):
+        return value
+    if not isinstance(value, str):
+        raise Unfit(f"is {described(value)}", 'write a name, such as "data"')
+    if len(value) > 100:
+        raise Unfit(f"{shown(value)} is {len(value)} characters long", "choose a name of at most 100 characters")
+    meant = re.sub(r"[^A-Za-z0-9_.-]+", "-", value).strip("-.")
+    raise Unfit(
+        f"{shown(value)} is no name" if value else "is empty",
+        "use letters, digits, '_', '-' and '.', and no '-' or '.' first" + (f': "{meant}"?' if meant else ""),
+    )
+
+
+def reference(value: object) -> str:
+    """The name of something else in the spec. Whether there is one of that name is found out later."""
+    if not isinstance(value, str):
+        raise Unfit(f"is {described(value)}", 'write the name as a string, such as "data"')
+    return value
+
+
+def filesystem_type(value: object) -> str:
+    if isinstance(value, str) and (_is_short_word(value) or _FSTYPE.fullmatch(value)):
+        return value
+    raise Unfit(
+        f"{shown(value)} is no filesystem type" if isinstance(value, str) else f"is {described(value)}",
+        'write one that /proc/filesystems has, such as "tmpfs"',
+    )
+
+
+@lru_cache(maxsize=1024)
+def _no_attribute(text: str) -> Unfit:
+    instead = instead_of_attribute(text)
+    if instead:
+        return Unfit(f"{shown(text)} is no attribute of a mount", instead)
+    if "," in text:
+        return Unfit(f"{shown(text)} is several attributes in one string",
+                     "write each by itself: " + ", ".join(f'"{part.strip()}"' for part in text.split(",")))  # fmt: skip
+    key, equals, rest = text.partition("=")
+    if equals:
+        option = f"{key.strip()} = {shown(rest.strip())}"
+        return Unfit(f"{shown(text)} is no attribute of a mount",
+                     f"it belongs to the filesystem: write options = {{ {option} }}")  # fmt: skip
+    close = suggestion(text, NAMES)
+    remedy = f'did you mean "{close}"?' if close else f"write one of {', '.join(NAMES)}"
+    return Unfit(f"{shown(text)} is no attribute of a mount", remedy)
+
+
+def attribute(value: object) -> str:
+    if isinstance(value, str):
+        if value in NAMES:
+            return value
+        raise _no_attribute(value)
+    raise Unfit(f"is {described(value)}", 'write attributes as strings: attributes = ["ro", "nosuid"]')
+
+
+def mode(value: object) -> str:
+    if isinstance(value, str) and _MODE.fullmatch(value) and int(value, 8) <= 0o7777:
+        return value
+    if isinstance(value, str) and re.fullmatch("[ugoa]*[-+=][rwxXst]+.*", value):
+        raise Unfit(f"{shown(value)} is a symbolic mode", 'write it as octal digits in a string, such as "0755"')
+    such_as = octal_meant(value) if type(value) is int else ""
+    raise Unfit(
+        f"{shown(value)} is no file mode" if isinstance(value, str) else f"is {described(value)}",
+        f'write it as octal digits in a string, "0000" to "7777", such as "{such_as or "0755"}"',
+    )
+
+
+def octal_meant(number: int) -> str:
+    """The mode that somebody meant who wrote a number: 755 is one without quotes, 493 is what TOML makes of 0o755.
+
+    Taken for one is what has digits as modes have them: who may write or execute may read as well. "" if neither has.
+    """
+    return next((text for text in (f"{number:04}", f"{number:04o}") if _LIKELY_MODE.fullmatch(text)), "")
+
+
+def device(value: object) -> str:
+    """`c:1:3`: character or block, major and minor number."""
+    match = _DEVICE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise Unfit(
+            f"{shown(value)} is no device" if isinstance(value, str) else f"is {described(value)}",
+            'write "c" or "b" (character or block), major and minor number: "c:1:3" is /dev/null',
+        )
+    if int(match[2]) >= 1 << 12 or int(match[3]) >= 1 << 20:
+        raise Unfit(f"{shown(value)} is out of range", "the major number ends at 4095, the minor number at 1048575")
+    return match[0]
+
+
+def option_name(value: object) -> str:
+    text = word(value)
+    if "=" in text:
+        key, _, rest = text.partition("=")
+        raise Unfit(f"option {shown(text)} has its value in its name", f"write {key} = {shown(rest)}")
+    return _short(text, "the name of an option")
+
+
+def option_value(value: object) -> bool | int | str | list[str]:
+    """A superblock option: a string or number, true for a flag, a list of strings for an option given several times."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        _short(str(value), "an option")
+        return value
+    if isinstance(value, list):
+        if not value:
+            raise Unfit("is an empty list", "leave the option out")
+        return [_option_text(one) for one in value]
+    return _option_text(value)
+
+
+def _option_text(value: object) -> str:
+    if isinstance(value, float):
+        raise Unfit(f"is {described(value)}", f'write it as the filesystem wants it, in a string: "{value}"')
+    text = _unescape(value, 'a string, a whole number, true for a flag, or a list of strings, such as size = "16m"')
+    if "\0" in text:
+        raise Unfit(f"{shown(text)} contains a NUL character", "leave it out")
+    return _short(text, "an option")
+
+
+def _short(text: str, what: str) -> str:
+    if limits.size(text) > limits.OPTION:
+        raise Unfit(
+            f"{shown(text)} is longer than {limits.OPTION} bytes", f"shorten it: fsconfig(2) takes no more for {what}"
+        )
+    return text
+
+
+# -- numbers ----------------------------------------------------------------------------------------------------------
+
+
+def owner(value: object) -> int:
+    """A user or group id."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_ID:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise Unfit(f"{value} is out of range", f"write a number from 0 to {MAX_ID - 1}")
+    by_name = isinstance(value, str) and not value.isdecimal()
+    why = "write its number: names may mean another one inside" if by_name else "write a whole number, such as 1000"
+    raise Unfit(f"is {described(value)}", why)
+
+
+def id_line(value: object) -> tuple[int, int, int]:
+    """[first id in the filesystem, first id seen through the mount, count]."""
+    if (
+        not isinstance(value, list | tuple)
+        or len(value) != 3
+        or not all(isinstance(one, int) and not isinstance(one, bool) for one in value)
+    ):
+        raise Unfit(
+            f"is {described(value)}",
+            "write three whole numbers: [first id in the filesystem, first id seen through the mount, count]",
+        )
+    inside, outside, count = value
+    if count < 1:
+        raise Unfit(f"{shown(value)} maps no id at all", "the third number is the count: at least 1")
+    if min(inside, outside) < 0 or max(inside, outside) + count > MAX_ID:
+        raise Unfit(f"{shown(value)} goes beyond the ids that there are", f"they go from 0 to {MAX_ID - 1}")
+    return inside, outside, count
+
+
+def overlap(lines: Iterable[tuple[int, int, int]]) -> str:
+    """Two lines of an id-mapping that speak about the same id, in words; "" if there are none."""
+    ordered = list(lines)
+    for column, side in enumerate(("in the filesystem", "seen through the mount")):
+        by_first = sorted(ordered, key=lambda line: line[column])
+        for one, other in pairwise(by_first):
+            if one[column] + one[2] > other[column]:
+                return f"{list(one)} and {list(other)} both map id {other[column]} {side}"
+    return ""
+
+
+# -- running ----------------------------------------------------------------------------------------------------------
+
+
+def variable(value: object) -> str:
+    """The name of an environment variable."""
+    text = argument(value)
+    if not text or "=" in text:
+        raise Unfit(f"{shown(text)} cannot name an environment variable", "a name is not empty and has no '=' in it")
+    return text
+
+
+def hostname(value: object) -> str:
+    text = word(value)
+    if limits.size(text) > limits.HOSTNAME:
+        raise Unfit(f"{shown(text)} is longer than {limits.HOSTNAME} bytes", "shorten it: sethostname(2) takes no more")
+    return text
+
+
+def capability(value: object) -> str:
+    if not isinstance(value, str):
+        raise Unfit(f"is {described(value)}", 'write its name, such as "CAP_NET_BIND_SERVICE"')
+    if value in CAPABILITIES:
+        return value
+    meant = re.sub(r"^(CAP_)?", "CAP_", value.strip().upper().replace("-", "_"))
+    if meant in CAPABILITIES:
+        raise Unfit(f"{shown(value)} is no capability", f"write its name as capabilities(7) has it: {meant}?")
+    longer = [name for name in CAPABILITIES if name.startswith(meant)]
+    close = get_close_matches(meant[4:], [name[4:] for name in CAPABILITIES], 1)  # they all begin alike
+    near = longer[0] if len(longer) == 1 else f"CAP_{close[0]}" if close else ""
+    remedy = f"did you mean {near}?" if near else "capabilities(7) lists them"
+    raise Unfit(f"there is no capability {shown(value)}", remedy)

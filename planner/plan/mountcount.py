@@ -1,0 +1,121 @@
+"""How many mounts a plan needs at once, without carrying it out: fs.mount-max bounds every mount namespace.
+
+The worst moment of a namespace is right before it enters its root: it has its copy of the host's tree then, the yard
+with all workbenches and seeds, and the whole tree. A plan propagates nothing, so counting its steps is enough.
+"""
+
+from __future__ import annotations
+
+from mountplan.planner.errors import PlanRefused
+from mountplan.planner.names import Handle
+from mountplan.planner.paths import TargetPath
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.steps import (
+    Attach,
+    AttachImage,
+    CloneHost,
+    CloneHostWorkbench,
+    MakeBase,
+    MakeFilesystem,
+    MakeOverlay,
+    MakeSeed,
+    MakeYard,
+    OpenNamespace,
+    Step,
+    TakeHostGroup,
+)
+from mountplan.planner.record import NamedTuple
+from mountplan.planner.tables.table import MountRow, MountTable, Walks, copied
+
+_COUNTED = frozenset(
+    {
+        Attach, AttachImage, CloneHost, CloneHostWorkbench, MakeBase, MakeFilesystem, MakeOverlay, MakeSeed, MakeYard,
+        OpenNamespace, TakeHostGroup,
+    }
+)  # fmt: skip
+
+
+class Peak(NamedTuple):
+    """The most mounts that a namespace has at once, and the step (from 1 on) with which it has them."""
+
+    mounts: int
+    step: int
+
+
+def most_mounts(steps: tuple[Step, ...], host: MountTable) -> Peak:
+    """What carrying out `steps` on a host with that table comes to; costs a look at each step."""
+    host = copied(host)
+    here = inherited = 1 + len(host.rows)  # the lowest mount of a namespace is in no table
+    common = 0  # in the first of several namespaces, and so in each copy of it
+    sizes: dict[Handle, int] = {}
+    attached: set[Handle] = set()
+    peak = Peak(here, 1)
+    waiting = 0
+    trees = _Trees(host)
+    for number, step in enumerate(steps, 1):
+        if type(step) not in _COUNTED:  # most steps are of other types
+            continue
+        if isinstance(step, Attach):
+            if step.mount in attached:
+                continue
+            attached.add(step.mount)
+            here += sizes.get(step.mount, 1)
+        elif isinstance(step, MakeFilesystem | AttachImage | MakeOverlay):
+            here += not step.mount
+        elif isinstance(step, CloneHost):
+            if step.recursive:
+                sizes[step.mount] = trees.size(step.path)
+            continue
+        elif isinstance(step, CloneHostWorkbench):
+            here += 1
+        elif isinstance(step, MakeSeed):
+            here += step.parked
+        elif isinstance(step, TakeHostGroup):
+            waiting += step.parked
+        elif isinstance(step, MakeYard):
+            here += 1 + waiting
+        elif isinstance(step, MakeBase):
+            here += 1 + len(step.keep)
+        elif isinstance(step, OpenNamespace):
+            common = here = common or here
+        if here > peak.mounts:
+            peak = Peak(here, number)
+    return peak if peak.mounts > inherited else Peak(inherited, 1)
+
+
+class _Trees:
+    """How many mounts the host has below a path."""
+
+    def __init__(self, host: MountTable) -> None:
+        self.host = host
+        self.walks: Walks | None = None
+        self.below: dict[int, list[MountRow]] = {}
+
+    def size(self, path: str) -> int:
+        if self.walks is None:
+            self.walks = Walks(self.host)
+            for row in self.host.rows:
+                self.below.setdefault(row.parent_id, []).append(row)
+        top = self.walks.end_of(path)
+        waiting = [row for row in self.below.get(top.mount_id, ()) if TargetPath(row.mountpoint).is_under(path)]
+        size = 1
+        while waiting:
+            row = waiting.pop()
+            if row is not top:
+                size += 1
+                waiting += self.below.get(row.mount_id, ())
+        return size
+
+
+def check_mount_count(plan: Plan, host: MountTable, mount_max: int, max_mounts: int | None = None) -> Peak:
+    """Raises PlanRefused if the plan takes more mounts at once than fs.mount-max or the user's `max_mounts` allows."""
+    peak = most_mounts(plan.steps, host)
+    allowed = [(mount_max, "fs.mount-max", "raise it with `sysctl fs.mount-max=N`, or make the tree smaller")]
+    if max_mounts is not None:
+        allowed.append((max_mounts, "--max-mounts", "allow more, or make the tree smaller"))
+    most, name, remedy = min(allowed)
+    if peak.mounts > most:
+        where = f"at step {peak.step:,} of {len(plan.steps):,}"
+        how_many = f"{peak.mounts:,} mounts, of which {len(host.rows):,} are a copy of the host's"
+        raise PlanRefused((f"{where} a mount namespace has {how_many}; {name} allows {most:,}: {remedy}",))
+    return peak

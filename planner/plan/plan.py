@@ -1,0 +1,138 @@
+"""Plan: the steps in order, why they are in this order, what they need, and what will stand there when they are done.
+
+Only values live here, so that a saved plan can be carried out without pydantic and networkx; planner/plan/schedule.py
+makes plans, planner/plan/planfile.py reads and writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from mountplan.planner.errors import SpecRef
+from mountplan.planner.names import Handle
+from mountplan.planner.plan.steps import Step
+from mountplan.planner.record import NamedTuple
+from mountplan.planner.run_settings import RunSettings
+
+EdgeKind = Literal["parent", "deeper_first", "workbench", "layer", "source", "master", "group", "stack"]
+
+WHY: dict[EdgeKind, str] = {
+    "parent": "{after} is mounted on {before}, so {before} must stand first",
+    "stack": "{after} goes on top of {before}, on the same mountpoint",
+    "deeper_first": "{after} covers the mountpoint of {before}, which no path walk reaches afterwards",
+    "workbench": "{after} is a clone of a path in filesystem {before}, which must exist first",
+    "layer": "{before} holds a layer of overlay {after}, and must not change once that is mounted",
+    "master": "group {after} receives from group {before}, and a slave is made from a member of its master",
+    "group": "{after} joins group {before} when all that stands on it is attached, so that nothing propagates",
+    "source": "{after} is made from {before}",
+}
+
+
+class Edge(NamedTuple):
+    """`before` must be done before `after`. Both are handles."""
+
+    before: Handle
+    after: Handle
+    kind: EdgeKind
+
+    def reason(self) -> str:
+        return WHY[self.kind].format(before=self.before, after=self.after)
+
+
+class ExpectedMount(NamedTuple):
+    """One mount of the finished tree.
+
+    `parent` is "" for the root, and `place` the mountpoint within the parent's mount ("" for its root). A mount of the
+    host's has `filesystem` "" and in `root` the canonical path on the host; otherwise `root` is a path in `filesystem`.
+    `set` and `clear` are attribute bits asked for. `group` and `master` are names of groups, "" for none.
+    """
+
+    name: Handle
+    parent: Handle
+    place: str
+    filesystem: Handle
+    root: str
+    recursive: bool
+    recursive_attributes: bool
+    set: int
+    clear: int
+    idmapped: bool
+    unbindable: bool
+    group: str
+    master: str
+    inherits: Literal["", "slave"]  # what the sub-mounts of a recursive host clone are: private, or the host's slaves
+    origin: str
+
+
+class ExpectedFilesystem(NamedTuple):
+    """One superblock that the plan makes: what the kernel must show of it."""
+
+    name: Handle
+    fstype: str
+    source: str
+    options: tuple[tuple[str, str | bool], ...]
+    origin: str
+
+
+class ExpectedGroup(NamedTuple):
+    """One sharing group. `host` is the canonical host path whose mount's group it is, "" for a group of the plan's
+    own.
+    """
+
+    name: str
+    master: str
+    host: str
+    origin: str
+
+
+class ExpectedNamespace(NamedTuple):
+    """One namespace: its mounts, a parent always before its children."""
+
+    name: str
+    mounts: tuple[ExpectedMount, ...]
+
+
+class Expected(NamedTuple):
+    """All that must stand there in the end."""
+
+    namespaces: tuple[ExpectedNamespace, ...]
+    filesystems: tuple[ExpectedFilesystem, ...]
+    groups: tuple[ExpectedGroup, ...]
+
+
+class Requirement(NamedTuple):
+    """Something that the kernel or the user must be able to do, and for what."""
+
+    feature: str  # the name that applier/probe/probe.py knows it by
+    what: str
+    reason: str
+
+
+class Plan(NamedTuple):
+    """Everything that applying needs. `lines` gives the spec's line for each origin (key path) that a step has."""
+
+    name: str
+    file: str
+    requirements: tuple[Requirement, ...]
+    edges: tuple[Edge, ...]
+    steps: tuple[Step, ...]
+    expected: Expected
+    run: RunSettings
+    lines: tuple[tuple[str, int], ...]
+
+    def ref(self, origin: str) -> SpecRef:
+        """The place in the spec that `origin` names; a part of a mount is at the mount's line if it has none itself."""
+        return self.refs()(origin)
+
+    def refs(self) -> Callable[[str], SpecRef]:
+        """ref(), for who asks often."""
+        lines = dict(self.lines)
+
+        def ref(origin: str) -> SpecRef:
+            key = origin
+            while key and key not in lines:
+                key = key.rpartition(".")[0]
+            return SpecRef(self.file, origin, lines.get(key, 0))
+
+        return ref

@@ -1,0 +1,167 @@
+"""What a plan says will stand there -> MountTable, so that it can be shown, and compared with what is observed.
+
+Devices and groups that do not exist yet get names of their own: a device "=HANDLE", groups numbers from 1 on that stand
+for nothing but who is equal to whom. What is the host's (devices, external groups) is as the host's table has it.
+"""
+
+from __future__ import annotations
+
+from mountplan.planner.attributes import Change, applied, parse_shown, show
+from mountplan.planner.fstypes import of
+from mountplan.planner.paths import TargetPath
+from mountplan.planner.plan.plan import ExpectedFilesystem, ExpectedMount, ExpectedNamespace, Plan
+from mountplan.planner.record import NamedTuple
+from mountplan.planner.tables.table import UNTOLD, MountRow, MountTable, Walks, copied
+
+HOST_GROUPS = 1 << 40  # numbers above stand for the group of that number minus this on the host
+
+
+class Prediction(NamedTuple):
+    """One namespace: its predicted table, and for each row the part of the spec that it is from, and its name there."""
+
+    namespace: str
+    table: MountTable
+    origins: tuple[str, ...]
+    names: tuple[str, ...]
+    options: dict[str, tuple[tuple[str, str | bool], ...]]  # what was asked of each new superblock, by device
+
+
+def predict(plan: Plan, host: MountTable) -> tuple[Prediction, ...]:
+    """The tables of all namespaces of the plan, with the host's mounts taken from `host`. Ids are positions, from 1
+    on.
+    """
+    host = copied(host)
+    walks = Walks(host)
+    below: dict[int, list[MountRow]] = {}
+    for row in host.rows:
+        below.setdefault(row.parent_id, []).append(row)
+    groups: dict[str, int] = {"": 0}
+    for group in plan.expected.groups:
+        groups[group.name] = len(groups)
+        if group.host:
+            groups[group.name] = HOST_GROUPS + walks.end_of(group.host).peer_group
+    masters = {group.name: groups.get(group.master, 0) for group in plan.expected.groups}
+    for group in plan.expected.groups:
+        if group.host and (master := walks.end_of(group.host).master):
+            masters[group.name] = HOST_GROUPS + master
+    filesystems = {one.name: (f"={one.name}", _as_told(one)) for one in plan.expected.filesystems}
+    options = {device: one.options for device, one in filesystems.values()}
+    found = []
+    for namespace in plan.expected.namespaces:
+        rows = _Rows()
+        _predict(namespace, rows, filesystems, groups, masters, walks, below)
+        found.append(
+            Prediction(namespace.name, MountTable(tuple(rows.rows)), tuple(rows.origins), tuple(rows.names), options)
+        )
+    return tuple(found)
+
+
+def _as_told(made: ExpectedFilesystem) -> ExpectedFilesystem:
+    return made._replace(source=UNTOLD) if of(made.fstype).source else made
+
+
+class _Rows:
+    __slots__ = ("names", "origins", "rows")
+
+    def __init__(self) -> None:
+        self.rows: list[MountRow] = []
+        self.origins: list[str] = []
+        self.names: list[str] = []
+
+    def add(self, row: MountRow, origin: str, name: str) -> None:
+        self.rows.append(row)
+        self.origins.append(origin)
+        self.names.append(name)
+
+
+def _predict(
+    namespace: ExpectedNamespace,
+    rows: _Rows,
+    filesystems: dict[str, tuple[str, ExpectedFilesystem]],  # with the name of the device
+    groups: dict[str, int],
+    masters: dict[str, int],
+    walks: Walks,
+    below: dict[int, list[MountRow]],
+) -> None:
+    numbers: dict[str, int] = {}
+    trees: dict[str, dict[tuple[int, str], MountRow]] = {}  # of recursive clones: (id, mountpoint) -> row, to walk in
+    for mount in namespace.mounts:
+        number = numbers[mount.name] = len(rows.rows) + 1
+        parent_id, mountpoint = _place(mount, numbers, trees, rows)
+        group = groups[mount.group]
+        master = masters[mount.group] if mount.group else groups[mount.master]
+        if mount.filesystem:
+            device, made = filesystems[mount.filesystem]
+            fields = (number, parent_id, device, mount.root, mountpoint, show(mount.set), group, master, 0,
+                      mount.unbindable, made.fstype, made.source, "")  # fmt: skip
+            rows.add(tuple.__new__(MountRow, fields), mount.origin, mount.name)  # MountRow() itself takes much longer
+            continue
+        source = walks.end_of(mount.root)
+        root = TargetPath(source.root).joined(TargetPath(mount.root).relative_to(source.mountpoint))
+        change = Change(mount.set, mount.clear)
+        bits = applied(parse_shown(source.attributes), change)
+        if mount.inherits:
+            master = _received(source)
+        row = MountRow(number, parent_id, source.device, root, mountpoint, show(bits), group, master, 0,
+                       mount.unbindable, source.fstype, source.source, source.options)  # fmt: skip
+        rows.add(row, mount.origin, mount.name)
+        if mount.recursive:
+            first = len(rows.rows)
+            _below(mount, source, mountpoint, number, change if mount.recursive_attributes else Change(), rows, below)
+            brought = rows.rows[first - 1 :]
+            trees[mount.name] = {(one.parent_id, one.mountpoint): one for one in brought[1:]}
+
+
+def _received(row: MountRow) -> int:
+    """The master that a host mount has when it is copied as a slave."""
+    number = row.peer_group or row.master
+    return HOST_GROUPS + number if number else 0
+
+
+def _place(
+    mount: ExpectedMount, numbers: dict[str, int], trees: dict[str, dict[tuple[int, str], MountRow]], rows: _Rows
+) -> tuple[int, str]:
+    """(parent id, mountpoint) of a mount; below a recursive clone, the parent may be one of the mounts it brought."""
+    if not mount.parent:
+        return 0, "/"
+    parent = rows.rows[numbers[mount.parent] - 1]
+    above, place = parent.mountpoint, mount.place
+    mountpoint = place if above == "/" and place else above + place
+    tree = trees.get(mount.parent) if trees else None
+    if tree:
+        for step in (*reversed(tuple(TargetPath(mountpoint).ancestors())), mountpoint):
+            while (higher := tree.get((parent.mount_id, step))) is not None:
+                parent = higher
+    return parent.mount_id, mountpoint
+
+
+def _below(
+    mount: ExpectedMount,
+    source: MountRow,
+    mountpoint: str,
+    number: int,
+    change: Change,
+    rows: _Rows,
+    below: dict[int, list[MountRow]],
+) -> None:
+    """The copies of all that the host has mounted below a recursive clone's source.
+
+    What is unbindable there comes along: in the namespace of our own it no longer is when the clone is taken.
+    """
+    waiting = [(number, child) for child in below.get(source.mount_id, ()) if child is not source]
+    first = True
+    while waiting:
+        later: list[tuple[int, MountRow]] = []
+        for parent_id, row in waiting:
+            if first and not TargetPath(row.mountpoint).is_under(mount.root):
+                continue
+            copy = len(rows.rows) + 1
+            where = TargetPath(mountpoint).joined(TargetPath(row.mountpoint).relative_to(mount.root))
+            bits = applied(parse_shown(row.attributes), change)
+            rows.add(
+                row._replace(mount_id=copy, parent_id=parent_id, mountpoint=where, attributes=show(bits), peer_group=0,
+                             master=_received(row) if mount.inherits else 0, propagate_from=0, unbindable=False),
+                mount.origin, f"{mount.name}+{row.mountpoint}",
+            )  # fmt: skip
+            later += [(copy, child) for child in below.get(row.mount_id, ())]
+        waiting, first = later, False

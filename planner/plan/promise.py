@@ -1,0 +1,173 @@
+"""Whether what the steps of a plan come to is what the plan says of itself: the table, the groups, the reasons."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mountplan.planner.names import Handle
+from mountplan.planner.plan.plan import Edge, ExpectedMount, Plan
+from mountplan.planner.plan.proof_parts import Filesystem, ProofMount, Seed
+from mountplan.planner.plan.proof_values import check_absolute, is_among, refuse
+from mountplan.planner.record import NamedTuple
+
+
+class Outcome(NamedTuple):
+    """What the steps of a plan have come to: all handles, and by the number of a namespace what is attached in it and
+    which seeds its base keeps.
+    """
+
+    plan: Plan
+    made: dict[Handle, Any]
+    attached: list[list[ProofMount]]
+    kept: list[tuple[Handle, ...]]
+
+
+def check_promise(outcome: Outcome) -> None:
+    """Raises Wrong with the first thing that the plan says of itself and its steps do not come to."""
+    _check_removed(outcome)
+    _check_filesystems(outcome)
+    _check_groups(outcome)
+    for namespace, mounts in zip(outcome.plan.expected.namespaces, outcome.attached, strict=True):
+        _check_mounts(namespace.mounts, mounts, outcome.made)
+    for edge in outcome.plan.edges:
+        if not _is_so(edge, outcome.made):
+            refuse(f"its edges say that {edge.reason()}, and its steps do not")
+
+
+def _check_removed(outcome: Outcome) -> None:
+    """Who removes a place on which something stands would unmount that, in other namespaces too."""
+    roots: dict[Handle, set[str]] = {
+        handle: set() for handle, found in outcome.made.items() if found.__class__ is Filesystem and found.removed
+    }
+    for mount in (mount for mounts in outcome.attached for mount in mounts) if roots else ():
+        if mount.filesystem is None or mount.filesystem.name not in roots:
+            continue
+        roots[mount.filesystem.name].add(mount.root)
+        for place, child in mount.places.items():
+            if is_among(mount.filesystem.removed, f"{mount.root}/{place}" if mount.root else place, itself=True):
+                refuse(f"it removes what {child.name} stands on")
+    for handle, shown in roots.items():
+        for path in outcome.made[handle].removed:
+            if path not in shown:
+                refuse(f"it removes {path} from {handle}, of which no mount is made")
+
+
+def _check_filesystems(outcome: Outcome) -> None:
+    promised: set[Handle] = set()
+    for one in outcome.plan.expected.filesystems:
+        found: Any = outcome.made.get(one.name)
+        if found.__class__ is not Filesystem or found.inside == "host" or one.name in promised:
+            refuse(f"it promises filesystem {one.name}, which its steps do not make")
+        promised.add(one.name)
+        sealed = (("ro", True),) if found.sealed else ()
+        comes = (found.fstype, found.source, sorted((*found.options, *sealed), key=repr))
+        if comes != (one.fstype, one.source, sorted(one.options, key=repr)):
+            refuse(f"it promises {one.name} as {tuple(one)[1:4]}, and its steps come to {comes}")
+    for handle, found in outcome.made.items():
+        if found.__class__ is Filesystem and found.inside != "host" and handle not in promised:
+            refuse(f"its steps make filesystem {handle}, which it does not promise")
+
+
+def _check_groups(outcome: Outcome) -> None:
+    """Groups with a seed, as promised; and those from which others receive, kept alive."""
+    expected = outcome.plan.expected.groups
+    groups = {f"seed:{one.name}": one for one in expected}
+    if len(groups) < len(expected):
+        refuse("it promises a group twice")
+    above: dict[str, str] = {}  # group of the plan's own -> its master
+    for handle, seed in outcome.made.items():
+        if seed.__class__ is not Seed or not (seed.group or seed.host):
+            continue
+        one = groups.pop(handle, None)
+        if one is None:
+            refuse(f"its steps make {handle}, a group that it does not promise")
+        master = "" if seed.host else seed.receives
+        if one.master != master or bool(one.host) != seed.host:
+            refuse(f"it promises group {one.name} otherwise than its steps make it")
+        if one.host:
+            check_absolute(one.host)
+        else:
+            above[one.name] = master
+    for handle in groups:
+        refuse(f"it promises group {handle[5:]}, which its steps do not make")
+    if not above:
+        return
+    seeds = [[mount.seed for mount in mounts if mount.seed is not None] for mounts in outcome.attached]
+    members = {seed.group for joined in seeds for seed in joined}
+    for joined, kept in zip(seeds, outcome.kept, strict=True):
+        received: dict[str, None] = {}
+        for seed in joined:
+            name = seed.group or seed.receives
+            while name in above and name not in received:
+                received[name] = None
+                name = above[name]
+        orphans = {f"seed:{name}" for name in received if name not in members}
+        if orphans != set(kept):
+            refuse(f"groups without a member need a base that keeps them: {', '.join(sorted(orphans)) or 'none'}")
+
+
+def _check_mounts(promised: tuple[ExpectedMount, ...], attached: list[ProofMount], made: dict[Handle, Any]) -> None:
+    """The table that comes out is the one that is promised, a parent before what stands on it."""
+    left = {mount.name for mount in attached}
+    for one in promised:
+        if one.name not in left:
+            refuse(f"it promises mount {one.name}, which its steps do not make")
+        if one.parent and one.parent in left:
+            refuse(f"it promises mount {one.name} before what it stands on")
+        left.remove(one.name)
+        comes = _comes_to(made[one.name], one)
+        if comes != one[1:14]:
+            for name, says, is_so in zip(one._fields[1:14], one[1:14], comes, strict=True):
+                if says != is_so:
+                    refuse(f"it promises {name} {says!r} of mount {one.name}, and its steps come to {is_so!r}")
+    for name in left:
+        refuse(f"its steps make mount {name}, which it does not promise")
+
+
+def _is_so(edge: Edge, made: dict[Handle, Any]) -> bool:
+    """Whether a reason that the plan gives for its order is one."""
+    before: Any = made.get(edge.before)
+    after: Any = made.get(edge.after)
+    kind = edge.kind
+    if after.__class__ is Seed:
+        if kind == "master":
+            return after.master is before is not None
+        return kind == "source" and after.filesystem is before is not None
+    if kind == "layer":
+        filesystem = after.filesystem if after.__class__ is ProofMount else after
+        return filesystem.__class__ is Filesystem and edge.before in filesystem.layers
+    if after.__class__ is not ProofMount:
+        return False
+    if kind == "workbench":
+        return after.filesystem is before is not None and not after.alone
+    if kind == "group":
+        return after.seed is before is not None
+    if before.__class__ is not ProofMount:
+        return False
+    if kind == "deeper_first":
+        return after.parent is before.parent is not None and is_among((after.place,), before.place)
+    return after.parent is before and (after.place == "") == (kind == "stack") and kind in ("parent", "stack")
+
+
+def _comes_to(mount: ProofMount, promised: ExpectedMount) -> tuple[Any, ...]:
+    """What ExpectedMount has between name and origin, as the steps make it. Bits that are set need not be cleared."""
+    filesystem, seed, parent = mount.filesystem, mount.seed, mount.parent
+    if filesystem is None:
+        handle, root = "", mount.root
+    else:
+        handle, root = filesystem.name, f"/{mount.root}"
+        if filesystem.removed and is_among(filesystem.removed, mount.root, itself=True):
+            root += "//deleted"
+    bits, clear = mount.own
+    if promised.clear & ~promised.set == clear:
+        clear = promised.clear
+    recursive = promised.recursive_attributes
+    if mount.recursive:
+        recursive = mount.below == mount.own if recursive else mount.below != (0, 0)
+    group = seed.group if seed is not None else ""
+    receives = seed.receives if seed is not None else ""
+    return (
+        parent.name if parent is not None else "", f"/{mount.place}" if parent is not None and mount.place else "",
+        handle, root, mount.recursive, recursive, bits, clear, mount.idmapped, mount.unbindable, group, receives,
+        "slave" if mount.inherits else "",
+    )  # fmt: skip

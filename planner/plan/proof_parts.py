@@ -1,0 +1,80 @@
+"""What the handles of a plan stand for, as far as its steps tell: superblocks, seeds, id-mappings and mounts.
+
+planner/plan/proof.py fills them in, step by step, and planner/plan/promise.py reads what has come of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Filesystem:
+    """A superblock; `bench` if it stands in the yard, to be cloned from. `nodes` of one of our own is all that is in
+    it: path -> kind, None if that is the kind of the mount that it was made for.
+    """
+
+    sealed = False
+    layers: frozenset[str] = frozenset()  # handles of the filesystems that an overlay is made of
+
+    def __init__(self, name: str, fstype: str, source: str, options: tuple[Any, ...], inside: str, bench: bool) -> None:
+        self.name = name
+        self.fstype = fstype
+        self.source = source
+        self.options = options
+        self.inside = inside
+        self.bench = bench
+        self.nodes = NOTHING_IN_IT
+        self.removed = NOTHING_REMOVED
+
+
+class Seed:
+    """A seed: the group that it is a member of, "" for none, and the one from which it receives, "" for none."""
+
+    held = True  # by a descriptor, or in the yard
+    master: Seed | None = None
+
+    def __init__(
+        self, name: str, group: str, receives: str, filesystem: Filesystem | None, parked: bool, host: bool
+    ) -> None:
+        self.name = name
+        self.group = group
+        self.receives = receives
+        self.filesystem = filesystem
+        self.parked = parked
+        self.host = host
+
+
+class ProofIdMap:
+    held = True
+
+
+class ProofMount:
+    """A mount. What most mounts have is said for all of them here, which costs a fraction of saying it for each."""
+
+    held = True
+    alone = False  # the filesystem's first mount, in which things are made before it is attached
+    recursive = False
+    inherits = False
+    own: tuple[int, int] = (0, 0)  # its attributes: set, cleared
+    below: tuple[int, int] = (0, 0)  # those of what it brings
+    idmapped = False
+    unbindable = False
+    seed: Seed | None = None  # of the group that it is in
+    parent: ProofMount | None = None
+    place = ""
+    space = -1  # the number of the namespace in which it is attached
+
+    def __init__(self, name: str, filesystem: Filesystem | None, root: str, kind: str | None) -> None:
+        self.name = name
+        self.filesystem = filesystem  # None for the host's
+        self.root = root  # a path in the filesystem, relative; or an absolute one on the host
+        self.kind = kind  # of its root, None if it is not known
+        self.places = NOTHING_ON_IT  # what is attached to it
+
+
+# Shared by all to which nothing was added yet: most things are leaves, and a dictionary each would be most of what is
+# kept of them.
+NOTHING_ON_IT: dict[str, ProofMount] = {}
+NOTHING_IN_IT: dict[str, str | None] = {"": "directory"}
+NOTHING_REMOVED: dict[str, None] = {}
+ARTICLE = {Filesystem: "a filesystem", Seed: "a seed", ProofIdMap: "an id-mapping", ProofMount: "a mount"}

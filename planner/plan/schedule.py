@@ -1,0 +1,386 @@
+"""Topology and Graph -> Plan: every step, in order, complete before the first system call.
+
+The road of a namespace: cut a copy of the host's tree off; make the yard and, in it, a workbench for each superblock
+and a seed for each sharing group; build the tree from its root down, all mounts private; let each mount join its group
+as soon as all that stands on it is attached; enter the new root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mountplan.planner.attributes import IDMAP, RDONLY
+from mountplan.planner.fstypes import only_reads
+from mountplan.planner.names import Handle
+from mountplan.planner.paths import TargetPath
+from mountplan.planner.plan.graph import Graph, group_of, seed_of
+from mountplan.planner.plan.plan import (
+    Edge,
+    Expected,
+    ExpectedFilesystem,
+    ExpectedGroup,
+    ExpectedMount,
+    ExpectedNamespace,
+    Plan,
+)
+from mountplan.planner.plan.requirements import find_requirements
+from mountplan.planner.plan.steps import (
+    YARD,
+    Attach,
+    AttachImage,
+    CloneHost,
+    CloneHostWorkbench,
+    CloneMount,
+    CloseNamespace,
+    CopyContents,
+    EnterRoot,
+    JoinGroup,
+    Layer,
+    MakeBase,
+    MakeFilesystem,
+    MakeIdMap,
+    MakeMountpoint,
+    MakeNode,
+    MakeOverlay,
+    MakePrivate,
+    MakeSeed,
+    MakeYard,
+    OpenNamespace,
+    Release,
+    RemoveNode,
+    SealFilesystem,
+    SetAttributes,
+    Step,
+    TakeHostGroup,
+    UnshareNamespace,
+)
+from mountplan.planner.resolve.topology import (
+    IdLines,
+    LayerRef,
+    ResolvedFilesystem,
+    ResolvedMount,
+    ResolvedNamespace,
+    ResolvedNode,
+    SharingGroup,
+    Topology,
+)
+
+# A tree is built from its root down with one descriptor for each mount on the way, until it is deeper than this. From
+# there on the deepest branch is built first, by itself, and then moved: so a few descriptors do for any tree.
+DEPTH = 64
+
+
+def make_plan(topology: Topology, graph: Graph) -> Plan:
+    """The plan for `topology` in the order that `graph` found. The same topology gives the same plan."""
+    return Plan(
+        name=topology.name,
+        file=topology.file,
+        requirements=find_requirements(topology),
+        edges=graph.edges,
+        steps=tuple(_Schedule(topology, graph).steps()),
+        expected=_expected(topology, graph),
+        run=topology.run,
+        lines=topology.lines,
+    )
+
+
+class _Schedule:
+    """The steps of all namespaces: what they have in common first, then one after the other."""
+
+    def __init__(self, topology: Topology, graph: Graph) -> None:
+        self.topology = topology
+        self.order = graph.order
+        rank = {handle: number for number, handle in enumerate(graph.order)}
+        self.filesystems = {one.name: one for one in topology.filesystems}
+        self.groups = {seed_of(group): group for group in topology.groups}
+        mounts = [mount for namespace in topology.namespaces for mount in namespace.mounts]
+        self.mounts = {mount.name: mount for mount in mounts}
+        self.children: dict[Handle, list[ResolvedMount]] = {mount.name: [] for mount in mounts}
+        self.id_maps: dict[tuple[IdLines, IdLines], Handle] = {}
+        for mount in mounts:
+            if mount.parent is not None:
+                self.children[mount.parent].append(mount)
+            if mount.uids:
+                self.id_maps.setdefault((mount.uids, mount.gids), f"idmap:{mount.name}")
+        for siblings in self.children.values():
+            siblings.sort(key=lambda one: rank[one.name])
+        self.roots = [next(one for one in space.mounts if one.parent is None) for space in topology.namespaces]
+        # pivot_root(2) wants the mount on which it puts the old root not to be shared: these join afterwards, from
+        # seeds that must outlive the yard.
+        self.tops = {self._top(root) for root in self.roots}
+        self.late = {seed_of(group_of(self.mounts[name])) for name in self.tops if group_of(self.mounts[name])}
+
+    def _top(self, root: ResolvedMount) -> Handle:
+        """The topmost mount on a namespace's "/"."""
+        mount = root
+        while above := [child for child in self.children[mount.name] if child.place == "/"]:
+            mount = above[0]
+        return mount.name
+
+    def steps(self) -> Iterator[Step]:
+        yield UnshareNamespace("", "")
+        for root in self.roots:
+            if root.inherits:
+                assert root.host is not None
+                yield CloneHost(root.name, root.host.path, True, "slave", root.origin)
+        for group in self.topology.groups:
+            if group.host is not None:
+                yield self._take(group)
+        for (uids, gids), name in self.id_maps.items():
+            yield MakeIdMap(name, uids, gids, self.mounts[name.removeprefix("idmap:")].origin)
+        yield MakePrivate("")
+        yield MakeYard("")
+        for handle in self.order:
+            if handle in self.filesystems:
+                yield from self._workbench(self.filesystems[handle])
+            elif handle in self.groups and self.groups[handle].host is None:
+                yield self._seed(self.groups[handle])
+        last = self.topology.namespaces[-1]
+        for namespace, root in zip(self.topology.namespaces, self.roots, strict=True):
+            if len(self.roots) > 1:
+                yield OpenNamespace(namespace.name, namespace is not last, "")
+            if self._is_based(root, namespace):
+                yield MakeBase(namespace.name, self._orphans(namespace), root.origin)
+            yield from self._tree(root)
+            if namespace is last:
+                yield from self._finish_filesystems()
+            yield from self._enter(root, namespace)
+            yield CloseNamespace(namespace.name, "")
+        for seed, group in self.groups.items():
+            if not self._parked(group):
+                yield Release(seed, group.origin)
+        for name in self.id_maps.values():
+            yield Release(name, self.mounts[name.removeprefix("idmap:")].origin)
+
+    def _finish_filesystems(self) -> Iterator[Step]:
+        """Nothing will be cloned or created any more: remove what shall have no name, seal what shall be read-only."""
+        removed = {(one.filesystem, one.root): one for one in self.mounts.values() if one.deleted}
+        for (filesystem, path), mount in removed.items():
+            yield RemoveNode(filesystem, path.relative_to("/"), mount.origin)
+        for one in self.topology.filesystems:
+            if one.seal and one.workbench:
+                yield SealFilesystem(one.name, one.origin)
+
+    def _enter(self, root: ResolvedMount, namespace: ResolvedNamespace) -> Iterator[Step]:
+        top = self.mounts[self._top(root)]
+        yield EnterRoot(root.name, top.name, self._is_based(root, namespace), root.origin)
+        if group_of(top):
+            yield JoinGroup(seed_of(group_of(top)), top.name, top.origin)
+        if top is not root:
+            yield Release(top.name, top.origin)
+        yield Release(root.name, root.origin)
+
+    def _is_based(self, root: ResolvedMount, namespace: ResolvedNamespace) -> bool:
+        """True if something must lie below the root; a directory that is removed cannot be entered by itself."""
+        top = self.mounts[self._top(root)]
+        return root.deleted or top.deleted or bool(self._orphans(namespace))
+
+    def _orphans(self, namespace: ResolvedNamespace) -> tuple[Handle, ...]:
+        """The seeds of groups without a member from which mounts of this namespace receive, directly or not."""
+        received: dict[str, None] = {}
+        for mount in namespace.mounts:
+            name = group_of(mount)
+            while name and name not in received:
+                received[name] = None
+                name = self.groups[seed_of(name)].master
+        groups = (self.groups[seed_of(name)] for name in received)
+        return tuple(seed_of(one) for one in groups if one.shared and not one.members and one.host is None)
+
+    def _parked(self, group: SharingGroup) -> bool:
+        return seed_of(group) not in self.late
+
+    def _take(self, group: SharingGroup) -> Step:
+        assert group.host is not None
+        mount = group.host.mount
+        path = TargetPath(mount.mountpoint).joined(group.span.relative_to(mount.root))
+        return TakeHostGroup(seed_of(group), path, not group.members, self._parked(group), group.origin)
+
+    def _seed(self, group: SharingGroup) -> Step:
+        filesystem = self.filesystems[group.filesystem]
+        path = "" if filesystem.made else group.span.relative_to(filesystem.host_root)
+        master = seed_of(group.master) if group.master else ""
+        return MakeSeed(
+            seed_of(group), filesystem.name, path, master, group.shared, self._parked(group), group.origin
+        )  # fmt: skip
+
+    def _workbench(self, filesystem: ResolvedFilesystem) -> Iterator[Step]:
+        if filesystem.made:
+            yield from self._create(filesystem, "")
+        else:
+            yield CloneHostWorkbench(filesystem.name, filesystem.host_path, filesystem.origin)
+
+    def _create(self, filesystem: ResolvedFilesystem, mount: Handle) -> Iterator[Step]:
+        """Make a superblock, as workbench or as the mount `mount`, and all that shall be in it."""
+        name, origin = filesystem.name, filesystem.origin
+        options = tuple(pair for pair in filesystem.options if not (filesystem.seal and pair == ("ro", True)))
+        if filesystem.layers:
+            layers = tuple(_layer(one) for one in filesystem.layers)
+            upper = _layer(filesystem.upper) if filesystem.upper else None
+            work = _layer(filesystem.work) if filesystem.work else None
+            yield MakeOverlay(name, mount, filesystem.source, layers, upper, work, options, origin)
+        elif filesystem.image:
+            read_only = only_reads(filesystem.fstype, options)
+            yield AttachImage(name, mount, filesystem.fstype, filesystem.image, read_only, options, origin)
+        else:
+            yield MakeFilesystem(name, mount, filesystem.fstype, filesystem.source, options, origin)
+        within = mount or name
+        if filesystem.contents:
+            yield CopyContents(within, filesystem.contents, origin)
+        for node in filesystem.nodes:
+            if node.origin == f"{origin}.contents":  # it is there now
+                continue
+            yield _make_node(within, node, careful=filesystem.inside != "own")
+
+    def _tree(self, root: ResolvedMount) -> Iterator[Step]:
+        """Build the tree: a mount, then all that stands on it, then its group; see DEPTH for deep ones."""
+        heights = self._heights()
+        slots: list[str] = []
+        slot_count = 0
+        staged: dict[Handle, str] = {}
+        work: list[tuple[str, ResolvedMount, Handle, str, Handle]] = [("begin", root, YARD, "root", "")]
+        while work:
+            what, mount, parent, path, branch = work.pop()
+            if what == "begin":
+                deepest = ""
+                if heights[mount.name] > DEPTH:
+                    deepest = max(self.children[mount.name], key=lambda one: heights[one.name]).name
+                    if not slots:
+                        slots.append(f"stage{slot_count}")
+                        slot_count += 1
+                    staged[deepest] = slots.pop()
+                work.append(("make", mount, parent, path, deepest))
+                if deepest:
+                    work.append(("begin", self.mounts[deepest], YARD, staged[deepest], ""))
+            elif what == "make":
+                yield from self._make(mount)
+                yield self._attach(mount, parent, path)
+                work.append(("end", mount, "", "", ""))
+                for child in reversed(self.children[mount.name]):
+                    do = "move" if child.name == branch else "begin"
+                    work.append((do, child, mount.name, child.place.relative_to("/"), ""))
+            elif what == "move":
+                yield self._attach(mount, parent, path)
+                yield Release(mount.name, mount.origin)
+                slots.append(staged.pop(mount.name))
+            else:
+                yield from self._finish(mount, keep=mount.name in staged)
+
+    def _heights(self) -> dict[Handle, int]:
+        heights: dict[Handle, int] = {}
+        for handle in reversed(self.order):
+            if handle in self.mounts:
+                heights[handle] = 1 + max((heights[child.name] for child in self.children[handle]), default=0)
+        return heights
+
+    def _make(self, mount: ResolvedMount) -> Iterator[Step]:
+        filesystem = self.filesystems[mount.filesystem]
+        name, origin = mount.name, mount.origin
+        if mount.host is not None:
+            if not mount.inherits:
+                yield CloneHost(name, mount.host.path, mount.recursive, "private", origin)
+        elif not filesystem.workbench:
+            yield from self._create(filesystem, name)
+        else:
+            careful = filesystem.inside != "own"
+            yield CloneMount(name, filesystem.name, mount.root.relative_to("/"), careful, origin)
+        created = [child for child in self.children[name] if child.mountpoint == "create"]
+        if created and mount.change.clear & ~mount.change.set & RDONLY:
+            # What the host has mounted read-only, and the tree has not: nothing could be created in it otherwise.
+            recursive = mount.recursive and mount.recursive_attributes
+            yield SetAttributes(name, 0, RDONLY, recursive, False, "", "rw", origin)
+        for child in created:
+            kind = "directory" if child.host is None or child.host.kind == "directory" else "file"
+            node = ResolvedNode(path=child.place, kind=kind, declared=False, origin=child.origin)  # type: ignore[arg-type]
+            yield _make_node(name, node, careful=True)
+        yield from self._attributes(mount)
+        if mount.mountpoint == "like" and mount.parent is not None:
+            parent = self.mounts[mount.parent]
+            path = parent.root.joined(mount.place).relative_to("/")
+            yield MakeMountpoint(parent.filesystem, path, name, origin)
+
+    def _attributes(self, mount: ResolvedMount) -> Iterator[Step]:
+        recursive = mount.recursive and mount.recursive_attributes
+        together = mount.unbindable and not recursive  # what a recursive bind brings does not become unbindable
+        if mount.words or mount.uids or together:
+            words = [*mount.words, *(["unbindable"] if together else []), *(["idmap"] if mount.uids else [])]
+            yield SetAttributes(
+                mount.name, mount.change.set, mount.change.clear, recursive, together,
+                self.id_maps[mount.uids, mount.gids] if mount.uids else "", ",".join(words), mount.origin,
+            )  # fmt: skip
+        if mount.unbindable and not together:
+            yield SetAttributes(mount.name, 0, 0, False, True, "", "unbindable", mount.origin)
+
+    def _attach(self, mount: ResolvedMount, parent: Handle, path: str) -> Step:
+        below = self.mounts.get(parent)
+        ours = below is None or self.filesystems[below.filesystem].inside == "own"
+        tree = below is not None and below.recursive
+        return Attach(mount.name, parent, path, not ours and path != "", tree, mount.origin)
+
+    def _finish(self, mount: ResolvedMount, *, keep: bool) -> Iterator[Step]:
+        filesystem = self.filesystems[mount.filesystem]
+        if filesystem.seal and not filesystem.workbench:
+            yield SealFilesystem(mount.name, mount.origin)
+        group = group_of(mount)
+        if group and mount.name not in self.tops:
+            yield JoinGroup(seed_of(group), mount.name, mount.origin)
+        if not keep and mount.name not in self.tops and mount.parent is not None:
+            yield Release(mount.name, mount.origin)
+
+
+def _layer(ref: LayerRef) -> Layer:
+    return Layer(ref.filesystem, ref.path.relative_to("/") if ref.filesystem else str(ref.path))
+
+
+def _make_node(within: Handle, node: ResolvedNode, *, careful: bool) -> MakeNode:
+    return MakeNode(
+        within, node.path.relative_to("/"), node.kind, node.mode, node.uid, node.gid, node.content, node.source,
+        node.link, node.device, careful and not node.declared, careful, node.origin,
+    )  # fmt: skip
+
+
+def _expected(topology: Topology, graph: Graph) -> Expected:
+    masters = {group.name: group.master for group in topology.groups}
+    rank = {handle: number for number, handle in enumerate(graph.order)}
+    namespaces = tuple(
+        ExpectedNamespace(
+            namespace.name,
+            tuple(
+                _expected_mount(mount, masters) for mount in sorted(namespace.mounts, key=lambda one: rank[one.name])
+            ),
+        )
+        for namespace in topology.namespaces
+    )
+    filesystems = tuple(
+        ExpectedFilesystem(one.name, one.fstype, one.source, one.options, one.origin)
+        for one in topology.filesystems
+        if one.made
+    )
+    groups = tuple(
+        ExpectedGroup(group.name, group.master, group.host.path if group.host else "", group.origin)
+        for group in topology.groups
+        if group.shared
+    )
+    return Expected(namespaces, filesystems, groups)
+
+
+def _expected_mount(mount: ResolvedMount, masters: dict[str, str]) -> ExpectedMount:
+    return ExpectedMount(
+        name=mount.name,
+        parent=mount.parent or "",
+        place="" if mount.place == "/" else str(mount.place),
+        filesystem="" if mount.host is not None else mount.filesystem,
+        root=mount.host.path if mount.host is not None else mount.root + ("//deleted" if mount.deleted else ""),
+        recursive=mount.recursive,
+        recursive_attributes=mount.recursive_attributes,
+        set=mount.change.set | (IDMAP if mount.uids else 0),
+        clear=mount.change.clear,
+        idmapped=bool(mount.uids),
+        unbindable=mount.unbindable,
+        group=mount.group,
+        master=masters[mount.group] if mount.group else mount.master,
+        inherits=mount.inherits,
+        origin=mount.origin,
+    )
+
+
+__all__ = ["Edge", "make_plan"]

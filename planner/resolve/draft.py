@@ -1,0 +1,197 @@
+"""Mounts while they are being resolved: what the phases of planner/resolve/resolve.py hand to each other, and nobody
+else sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from difflib import get_close_matches
+from functools import cached_property
+
+from mountplan.planner.errors import Mistake, SpecRef
+from mountplan.planner.host import Host, HostPath
+from mountplan.planner.language.spec import Mount as SpecMount
+from mountplan.planner.names import Handle, NodeKind
+from mountplan.planner.paths import ROOT, TargetPath
+from mountplan.planner.resolve.contents import Contents
+from mountplan.planner.resolve.topology import LayerRef, ResolvedFilesystem, ResolvedNode
+from mountplan.planner.tables.table import left_behind
+
+_MOST_LIKENED = 10_000
+
+
+class Space:
+    """One mount namespace: `prefix` sets the names of its mounts apart if there are several; `key` is its key path."""
+
+    def __init__(self, name: str, prefix: str, key: str, *, builds_root: bool) -> None:
+        self.name = name
+        self.prefix = prefix
+        self.key = key
+        self.builds_root = builds_root
+        self.drafts: list[Draft] = []
+
+
+class Draft:
+    """One mount, filled in phase by phase: filesystem and root first, then parent and place, then the mountpoint."""
+
+    __slots__ = (
+        "children",
+        "copied",
+        "filesystem",
+        "host",
+        "index",
+        "inherits",
+        "key",
+        "mountpoint",
+        "name",
+        "parent",
+        "place",
+        "placed",
+        "root",
+        "source",
+        "space",
+        "spec",
+        "target",
+        "words",
+    )
+
+    def __init__(self, space: Space, index: int, key: str, name: Handle, spec: SpecMount) -> None:
+        self.space = space
+        self.index = index
+        self.key = key
+        self.name = name
+        self.spec = spec
+        self.placed = spec.target is not None  # otherwise it stands nowhere, and others are made from it
+        self.target = TargetPath(spec.target or "/")
+        self.filesystem: FilesystemDraft | None = None  # None: a mistake, told already, keeps it from being known
+        self.root = ROOT
+        self.host: HostPath | None = None
+        self.source: Draft | None = None  # the mount that this one is a bind of
+        self.parent: Draft | None = None
+        self.place = ROOT
+        self.children: dict[str, Draft] = {}  # place -> what is mounted there
+        self.mountpoint = "exists"
+        self.inherits = ""
+        self.copied = False  # brought by a recursive bind, not written in the spec
+        self.words = tuple(spec.attributes)
+
+    def kind(self) -> NodeKind | None:
+        """Whether the mount's root is a directory or what else; None if that cannot be known yet."""
+        if self.host is not None:
+            return self.host.kind
+        if self.root == "/":
+            return "directory"
+        return self.filesystem.contents.kind(self.root) if self.filesystem else None
+
+
+class FilesystemDraft:
+    """One superblock: the part that is fixed at once, its contents so far, and who uses it."""
+
+    __slots__ = ("contents", "fixed", "layers", "mounts", "needs_workbench", "upper", "work")
+
+    def __init__(self, fixed: ResolvedFilesystem) -> None:
+        self.fixed = fixed
+        self.contents = Contents(fixed.inside)
+        self.mounts: list[Draft] = []
+        self.needs_workbench = False
+        self.layers: list[LayerRef] = []
+        self.upper: LayerRef | None = None
+        self.work: LayerRef | None = None
+
+
+class Mistakes:
+    """Collects what is wrong, so that all of it can be told at once."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self.found: list[Mistake] = []
+
+    def add(self, key: str, what: str, remedy: str) -> None:
+        self.found.append(Mistake(SpecRef(self._file, key), what, remedy))
+
+
+class Context:
+    """What all phases need: the drafts, the filesystems, the host, and where mistakes go."""
+
+    def __init__(self, file: str, host: Host, unshared: frozenset[str] = frozenset()) -> None:
+        self.file = file
+        self.unshared = unshared  # kinds of namespaces that are made for what is built
+        self.host = host
+        self.mistakes = Mistakes(file)
+        self.spaces: list[Space] = []
+        self.drafts: list[Draft] = []  # of all namespaces
+        self.by_id: dict[str, Draft] = {}
+        self.left_out: list[Draft] = []  # what the spec says cannot be built, and what stands on it
+        self.filesystems: dict[Handle, FilesystemDraft] = {}
+        self._likened = 0
+
+    def add(self, draft: Draft) -> None:
+        self.drafts.append(draft)
+        draft.space.drafts.append(draft)
+
+    def find(self, name: str, key: str) -> Draft | None:
+        """The mount with id `name`; a mistake at `key` if there is none."""
+        draft = self.by_id.get(name)
+        if draft is None:
+            close = self.closest(name, self.by_id)
+            if close:
+                remedy = f'did you mean "{close}" ({self.by_id[close].key})?'
+            elif name in self._nameless:
+                remedy = f'give {self._nameless[name].key} an id = "..." and name that'
+            else:
+                remedy = f'give the mount that is meant an id = "{name}"'
+            self.mistakes.add(key, f'no mount has the id "{name}"', remedy)
+        return draft
+
+    @cached_property
+    def _nameless(self) -> dict[str, Draft]:
+        """The mounts without an id, by their target, of several on one the first."""
+        return {draft.target: draft for draft in reversed(self.drafts) if draft.spec.id is None and draft.placed}
+
+    def closest(self, name: str, names: Collection[str]) -> str:
+        """The one of `names` that `name` was perhaps meant to be, or "".
+
+        To liken two names takes 30 microseconds, so where there are many, only the first mistakes get an answer.
+        """
+        self._likened += len(names)
+        close = get_close_matches(name, names, n=1) if self._likened < _MOST_LIKENED else []
+        return close[0] if close else ""
+
+    def learn(self, filesystem: FilesystemDraft, path: TargetPath) -> None:
+        """If the directory that `filesystem` is filled with has something at `path`, let its contents know."""
+        fixed = filesystem.fixed
+        if not fixed.contents or filesystem.contents.kind(path) is not None:
+            return
+        where = TargetPath(fixed.contents).joined(path)
+        origin = f"{fixed.origin}.contents"
+        points_to = self.host.link(where)
+        if points_to is not None:
+            node = ResolvedNode(path=path, kind="symlink", declared=False, origin=origin, link=points_to)
+        else:
+            try:
+                found = self.host.look(where)
+            except LookupError:
+                return
+            if found.path != where:  # a symlink is on the way
+                return
+            node = ResolvedNode(path=path, kind=found.kind, declared=False, origin=origin)
+        filesystem.contents.add(node)
+
+    def look(self, path: str, key: str, remedy: str) -> HostPath | None:
+        """What the host has at `path`; a mistake at `key` if there is nothing."""
+        try:
+            found = self.host.look(path)
+        except LookupError as error:
+            self.mistakes.add(key, f'host path "{path}": {error.args[0]}', remedy)
+            return None
+        # Only a mount upon a file asks for the table: a plan that has seen the table holds until that changes.
+        upon_file = found.kind != "directory" and found.path == found.mount.mountpoint
+        if upon_file and found.mount.mount_id in self._left_behind:
+            what = "is the file of a mount namespace, or stands on one, which the kernel copies into no other one"
+            self.mistakes.add(key, f'host path "{path}" {what}', "name another path; nsenter(1) enters by that file")
+            return None
+        return found
+
+    @cached_property
+    def _left_behind(self) -> frozenset[int]:
+        return left_behind(self.host.table)

@@ -1,0 +1,99 @@
+"""Checks of a mount that makes a filesystem of its own: does the kernel have its type, is its device there, and are its
+options such as a filesystem takes?
+"""
+
+from __future__ import annotations
+
+from mountplan.planner import fstypes
+from mountplan.planner.language.fstab_words import instead_of_option
+from mountplan.planner.language.values import octal_meant, shown
+from mountplan.planner.resolve.draft import Context, Draft
+from mountplan.planner.tables.options import OCTAL
+
+Options = tuple[tuple[str, str | bool], ...]
+
+# Types that every kernel has on which a tree can be built: nobody is asked for them.
+_ALWAYS = frozenset({"tmpfs", "ramfs", "proc", "sysfs", "devpts"})
+_KNOWN = sorted(row.name for row in fstypes.ROWS)
+_TAGS = ("UUID", "LABEL", "PARTUUID", "PARTLABEL")  # by which mount(8) finds devices
+_FIELDS = {"source": "source", "upperdir": "upper", "workdir": "work", "lowerdir": "layers", "lowerdir+": "layers"}
+
+
+def check_type(draft: Draft, fstype: str, context: Context) -> bool:
+    """False, and a mistake, if the kernel has no filesystem of this type. That it cannot be known is no mistake."""
+    if fstype in _ALWAYS or context.host.knows_filesystem(fstype) is not False:
+        return True
+    close = context.closest(fstype, _KNOWN) if fstype not in _KNOWN else ""
+    context.mistakes.add(
+        f"{draft.key}.type",
+        f'this kernel has no filesystem "{fstype}"',
+        f'did you mean "{close}"?' if close else "/proc/filesystems lists those that it has; a module may be missing",
+    )
+    return False
+
+
+def check_device(draft: Draft, fstype: str, context: Context) -> None:
+    """What is on a block device needs one, by its path; what is in a file takes a loop device: `image`."""
+    spec, wrong = draft.spec, context.mistakes.add
+    if (
+        not fstypes.of(fstype).on_device or spec.image is not None or "fsid" in spec.options
+    ):  # an erofs may be in a cache
+        return
+    if spec.source is None:
+        wrong(
+            draft.key,
+            f"{fstype} is on a block device or in an image file, and neither is named",
+            'add image = "/path/of/the/image", or source = "/dev/NAME" for a block device',
+        )
+        return
+    key, source = f"{draft.key}.source", spec.source
+    tag, equals, value = source.partition("=")
+    if equals and tag in _TAGS:
+        wrong(
+            key,
+            f"{shown(source)} is no path of a device: mount(8) looks that up, the kernel does not",
+            f'write source = "/dev/disk/by-{tag.lower()}/{value}"',
+        )
+    elif source[0] != "/":
+        wrong(key, f"{shown(source)} is no path of a device", f"write source = {shown('/dev/' + source)}")
+    else:
+        found = context.look(source, key, "name a block device that exists")
+        if found is not None and found.kind == "file":
+            wrong(
+                key, f"{shown(source)} is a file, no block device", f"write image = {shown(source)} instead of source"
+            )
+        elif found is not None and found.kind != "block":
+            wrong(key, f"{shown(source)} is a {found.kind}, no block device", "name a block device")
+
+
+def options_of(draft: Draft, context: Context) -> Options:
+    """The options of a filesystem one by one, as the kernel takes them, without those that are mistakes."""
+    pairs: list[tuple[str, str | bool]] = []
+    for name, value in draft.spec.options.items():
+        instead = instead_of_option(name, value)
+        if name in _FIELDS:
+            _wrong(
+                draft, name, context, f"{name} is not given as an option", f"write {_FIELDS[name]} = ... on the mount"
+            )
+        elif value is False:
+            remedy = "leave the option out, or name the one that undoes it"
+            _wrong(draft, name, context, "false asks for nothing", remedy)
+        elif instead:
+            _wrong(draft, name, context, f"{name} is no option of a filesystem", instead)
+        elif name in OCTAL and type(value) is int:
+            _wrong(
+                draft,
+                name,
+                context,
+                f"{value} is a number",
+                f'write octal digits in a string: {name} = "{octal_meant(value) or "0755"}"',
+            )
+        elif isinstance(value, list):
+            pairs += [(name, one) for one in value]
+        else:
+            pairs.append((name, value if value is True else str(value)))
+    return tuple(pairs)
+
+
+def _wrong(draft: Draft, name: str, context: Context, what: str, remedy: str) -> None:
+    context.mistakes.add(f"{draft.key}.options.{name}", what, remedy)

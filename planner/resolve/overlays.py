@@ -1,0 +1,146 @@
+"""What overlays are made of: where their layers are, and what the kernel would refuse about them."""
+
+from __future__ import annotations
+
+from mountplan.planner.language.spec import MountPath
+from mountplan.planner.paths import TargetPath
+from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft
+from mountplan.planner.resolve.topology import LayerRef, ResolvedNode
+
+MOST = 500  # layers (OVL_MAX_STACK in fs/overlayfs/params.h)
+
+
+def settle_layers(draft: Draft, filesystem: FilesystemDraft, context: Context) -> None:
+    """Find the directories that the overlay `draft` is made of; upper and work directories are made by themselves."""
+    spec, key, wrong = draft.spec, draft.key, context.mistakes.add
+
+    def layer(value: str | MountPath, place: str, *, make: bool) -> LayerRef | None:
+        if isinstance(value, str):
+            found = context.look(value, place, "create the directory on the host first, or name one that exists")
+            if found is not None and found.kind != "directory":
+                wrong(place, f'"{value}" is a {found.kind}, not a directory', "name a directory")
+            return LayerRef("", TargetPath(found.path)) if found else None
+        source = context.by_id.get(value.mount)
+        if source is None or source.filesystem is None:
+            return None
+        if source.host is not None:
+            return layer(TargetPath(source.host.path).joined(value.path), place, make=make)
+        path = source.root.joined(value.path)
+        context.learn(source.filesystem, path)
+        if make and source.filesystem.fixed.known:
+            problem = source.filesystem.contents.add(
+                ResolvedNode(path=path, kind="directory", declared=False, origin=place)
+            )
+            if problem:
+                wrong(place, f"{path} {problem}", "name another directory")
+        source.filesystem.needs_workbench = True
+        return LayerRef(source.filesystem.fixed.name, path)
+
+    for number, value in enumerate(spec.layers):
+        one = layer(value, f"{key}.layers[{number}]", make=False)
+        if one is not None:
+            filesystem.layers.append(one)
+    if len(spec.layers) > MOST:
+        wrong(f"{key}.layers", f"{len(spec.layers)} layers; the kernel takes {MOST}", "merge some of them")
+    if spec.upper is None:
+        if len(spec.layers) == 1:
+            wrong(
+                f"{key}.layers",
+                "one layer alone makes no overlay",
+                "add a second layer, or upper = ...; or bind that directory, read-only",
+            )
+        if spec.work is not None:
+            wrong(f"{key}.work", "a work directory is of use only with an upper layer", "leave it out, or add upper")
+        return
+    work = spec.work
+    if work is None:
+        if not isinstance(spec.upper, MountPath) or spec.upper.path == "/":
+            wrong(
+                f"{key}.upper",
+                "an upper layer needs a work directory on the same mount",
+                "add work = ..., an empty directory beside the upper one",
+            )
+            return
+        work = spec.upper.model_copy(update={"path": spec.upper.path + ".work"})
+    filesystem.upper = layer(spec.upper, f"{key}.upper", make=True)
+    filesystem.work = layer(work, f"{key}.work", make=True)
+    if filesystem.upper is None or filesystem.work is None:
+        return
+    if filesystem.upper.filesystem != filesystem.work.filesystem:
+        wrong(f"{key}.work", "the work directory is on another filesystem than the upper layer", "put both on one")
+
+
+def check_layers(context: Context) -> None:
+    """Now that all contents are known: are the directories there, and does each overlay have them to itself?"""
+    changing: dict[tuple[str, str], str] = {}  # upper and work directories -> whose they are
+    overlays = [(one, _directories(one)) for one in context.filesystems.values() if one.layers]
+    for filesystem, directories in overlays:
+        for key, ref in directories[len(filesystem.layers) :]:
+            spot = _spot(ref, context)
+            other = changing.setdefault(spot, key)
+            if other != key:
+                context.mistakes.add(
+                    key, f"{ref.path} is taken by {other} already", "give each overlay directories of its own"
+                )
+    for filesystem, directories in overlays:
+        spots: dict[tuple[str, str], str] = {}
+        for number, (key, ref) in enumerate(directories):
+            spot = _spot(ref, context)
+            if number < len(filesystem.layers):
+                _is_there(key, ref, context)
+                if spot in changing and not changing[spot].startswith(filesystem.fixed.origin + "."):
+                    context.mistakes.add(
+                        key,
+                        f"{ref.path} changes: it is {changing[spot]} as well",
+                        "take a directory that nobody changes",
+                    )
+            if spot in spots:
+                context.mistakes.add(
+                    key, f"{ref.path} is {spots[spot]} as well", "an overlay can have each directory once only"
+                )
+            spots.setdefault(spot, key)
+        for (superblock, path), key in spots.items():
+            for above in TargetPath(path).ancestors():
+                other = spots.get((superblock, above), "")
+                if other and not (_changes(key) and not _changes(other)):  # changes may be kept within a lower layer
+                    context.mistakes.add(
+                        key, f"{path} lies in {above}, which is {other}", "directories of an overlay lie side by side"
+                    )
+                    break
+
+
+def _changes(key: str) -> bool:
+    return key.endswith((".upper", ".work"))
+
+
+def _directories(filesystem: FilesystemDraft) -> list[tuple[str, LayerRef]]:
+    """The layers, then the upper and the work directory, each with its key path."""
+    origin = filesystem.fixed.origin
+    found = [(f"{origin}.layers[{number}]", layer) for number, layer in enumerate(filesystem.layers)]
+    for name, ref in (("upper", filesystem.upper), ("work", filesystem.work)):
+        if ref is not None:
+            found.append((f"{origin}.{name}", ref))
+    return found
+
+
+def _spot(ref: LayerRef, context: Context) -> tuple[str, str]:
+    """(superblock, path in it): what the kernel goes by."""
+    if ref.filesystem:
+        return ref.filesystem, ref.path
+    found = context.host.look(ref.path)
+    return f"host:{found.mount.device}", found.inner
+
+
+def _is_there(key: str, layer: LayerRef, context: Context) -> None:
+    holder = context.filesystems.get(layer.filesystem)
+    if holder is None or not holder.fixed.known or layer.path == "/":
+        return
+    kind = holder.contents.kind(layer.path)
+    if kind != "directory":
+        context.mistakes.add(
+            key,
+            f'"{layer.path}" in {layer.filesystem} is a {kind}'
+            if kind
+            else f'nothing provides "{layer.path}" in {layer.filesystem}',
+            f'declare it there: [[mount.file]] with path = "{layer.path}" and directory = true',
+        )

@@ -1,0 +1,501 @@
+"""Where every mount stands: its parent, its place there, and how its mountpoint comes to be."""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush
+
+from mountplan.planner.attributes import overridden
+from mountplan.planner.host import HostPath
+from mountplan.planner.language.spec import MountPath
+from mountplan.planner.names import NodeKind
+from mountplan.planner.paths import ROOT, TargetPath
+from mountplan.planner.resolve.draft import Context, Draft, Space
+from mountplan.planner.resolve.overlays import check_layers
+from mountplan.planner.resolve.topology import ResolvedNode
+
+_Turn = tuple[int, tuple[int, int], Draft]
+_MOST_LINKS = 40  # as many as the kernel follows in one walk (MAXSYMLINKS)
+
+
+def place_mounts(space: Space, context: Context) -> None:
+    """Give every mount of a namespace its parent and its place, as if mounted from the shallowest to the deepest.
+
+    So the order of the spec matters for mounts on one target only: a later one goes on top. A way that a symlink leads
+    deeper waits until all that is less deep stands, since that may cover where it leads.
+    """
+    root = _find_root(space, context)
+    if root is None:
+        return
+    tree = _Tree(root)
+    placed: set[Draft] = set()
+    behind: dict[Draft, list[_Turn]] = {}  # those that wait for a mount which they name as parent
+    links: dict[Draft, int] = {}  # how many were followed for a mount
+    # By depth, then in the order of the file; masks have no place of their own in that.
+    heap = [(_least_depth(one), (one.index, number), one) for number, one in enumerate(space.drafts) if one.placed]
+    heapify(heap)
+    while heap:
+        depth, turn, draft = heappop(heap)
+        parent = draft.parent  # a mask knows it already
+        if draft is not root:
+            if parent is None and draft.spec.parent is not None:
+                parent = _named_parent(draft, draft.spec.parent, context)
+                if parent is not None and parent not in placed:
+                    behind.setdefault(parent, []).append((depth, turn, draft))
+                    continue
+                deeper = 0 if parent is None else _attach(draft, parent, tree, context, depth, links)
+            else:
+                deeper = _attach(draft, parent, tree, context, depth, links)
+            if deeper:
+                heappush(heap, (deeper, turn, draft))
+                continue
+        placed.add(draft)
+        for one in behind.pop(draft, ()):
+            heappush(heap, one)
+    _tell_circles(behind, context)
+    if links and not context.mistakes.found:
+        _check_ways(space, tree, links, context)
+
+
+def _tell_circles(behind: dict[Draft, list[_Turn]], context: Context) -> None:
+    """What still waits for its parent stands on itself, by a detour, or on something that does."""
+    on = {draft: parent for parent, waiting in behind.items() for _, _, draft in waiting}
+    seen: set[Draft] = set()
+    for draft in sorted(on, key=lambda one: one.index):
+        chain: set[Draft] = set()
+        while draft not in seen:
+            seen.add(draft)
+            chain.add(draft)
+            if on[draft] in chain:
+                context.mistakes.add(
+                    f"{draft.key}.parent",
+                    f"{draft.name} and {on[draft].name} stand on each other",
+                    "one of them needs another parent",
+                )
+            draft = on[draft]
+
+
+def _least_depth(draft: Draft) -> int:
+    """The depth to which the tree must stand before a walk to `draft` is worth a try."""
+    follows = draft.spec.on_symlink == "follow" and draft.spec.parent is None and draft.parent is None
+    return 1 if follows else draft.target.depth
+
+
+def _check_ways(space: Space, tree: _Tree, links: dict[Draft, int], context: Context) -> None:
+    """Where symlinks are followed, one mount may come to cover the way to another that had its place before.
+
+    Then what a walk finds in the finished tree is not what was settled, and no order of the two is the right one.
+    """
+    for draft in space.drafts:
+        if not draft.placed or draft.spec.parent is not None or draft.parent is None:
+            continue
+        where, _ = tree.walk(draft.target)
+        stack = where
+        while stack is not draft and stack.parent is not None and stack.place == ROOT:
+            stack = stack.parent
+        if stack is draft:
+            continue
+        led = ", to which a symlink leads," if where in links else ""
+        context.mistakes.add(
+            f"{draft.key}.target",
+            f'the way to "{draft.target}" is covered by {where.name}{led} so it is not clear which of them comes first',
+            "write the targets as the paths that the symlinks lead to, or name the parent on which it stands",
+        )
+
+
+def _named_parent(draft: Draft, parent_id: str, context: Context) -> Draft | None:
+    """The mount on which `draft` says that it stands; None if that is a mistake."""
+    key, wrong = f"{draft.key}.parent", context.mistakes.add
+    parent = context.find(parent_id, key)
+    if parent is None:
+        return None
+    if parent.space is not draft.space:
+        wrong(key, f"{parent.name} is in another namespace", "name a mount of the same namespace as parent")
+        return None
+    if not parent.placed:
+        wrong(
+            key,
+            f"{parent.name} has no target, so nothing can stand on it",
+            "give it a target, or name another parent",
+        )
+        return None
+    return parent
+
+
+def _find_root(space: Space, context: Context) -> Draft | None:
+    if not space.builds_root:
+        return space.drafts[0]
+    for draft in space.drafts:
+        if draft.placed and draft.target == "/" and draft.spec.parent is None:
+            return draft
+    context.mistakes.add(
+        f"{space.key}.root" if space.key else "root",
+        'no mount has the target "/", so there is no new root',
+        'add a [[mount]] with target = "/", or write root = "inherit"',
+    )
+    return None
+
+
+class _Tree:
+    """The mounts of a namespace that are placed so far; it remembers what it found, so that no walk is a long one."""
+
+    def __init__(self, root: Draft) -> None:
+        self._root = root
+        self._passed: dict[str, Draft] = {"/": root}  # target -> a mount there that every walk to it comes by
+        self._has_others = False  # mounts that a walk may come by and that are not in _passed
+        self._highest: dict[Draft, Draft] = {}  # the highest that is known of a stack, by the lowest
+
+    def walk(self, target: TargetPath) -> tuple[Draft, TargetPath]:
+        """The topmost mount on the way to `target`, and what is left of the path within it."""
+        start: str = target
+        while start not in self._passed:
+            start = start.rpartition("/")[0] or "/"
+        here = self._top(self._passed[start])
+        if start == target:
+            return here, ROOT
+        rest = target if start == "/" else target[len(start) :]
+        if not self._has_others:
+            return here, TargetPath(rest)
+        left = ""
+        for part in rest[1:].split("/"):
+            left += "/" + part
+            child = here.children.get(left)
+            if child is not None:
+                here = self._top(child)
+                left = ""
+        return here, TargetPath(left or "/")
+
+    def spot(self, parent: Draft, place: TargetPath) -> tuple[Draft, TargetPath]:
+        """Where a mount on `place` of `parent` really gets: on top of what is mounted there already."""
+        child = parent.children.get(place)
+        return (parent, place) if child is None else (self._top(child), ROOT)
+
+    def _top(self, draft: Draft) -> Draft:
+        top = self._highest.get(draft, draft)
+        while (above := top.children.get(ROOT)) is not None:
+            top = self._highest.get(above, above)
+        if top is not draft:
+            self._highest[draft] = top
+        return top
+
+    def add(self, draft: Draft, parent: Draft, place: TargetPath, *, walked: bool) -> None:
+        """`draft` stands on `place` of `parent`; `walked` if that is where the walk to its target has ended."""
+        draft.parent, draft.place = parent, place
+        parent.children[place] = draft
+        if walked and draft.target == draft.spec.target:
+            self._passed[draft.target] = draft
+            return
+        self._has_others = True
+        if walked:  # A symlink led it elsewhere, perhaps between the root and what is placed: walks end earlier now.
+            self._passed = {"/": self._root}
+
+
+def _attach(
+    draft: Draft, parent: Draft | None, tree: _Tree, context: Context, depth: int, links: dict[Draft, int]
+) -> int:
+    """Find the place of `draft`: within `parent`, or, if that is None, where a walk to its target ends.
+
+    All that is less deep than `depth` stands. 0 if the place is found, or told to be a mistake; otherwise how deep the
+    walk goes, so that others come first.
+    """
+    while links.get(draft, 0) < _MOST_LINKS:
+        if parent is None:
+            where, place = tree.walk(draft.target)
+        elif draft.target.is_under(parent.target):
+            where, place = tree.spot(parent, ROOT.joined(draft.target.relative_to(parent.target)))
+        else:
+            context.mistakes.add(
+                f"{draft.key}.target",
+                f'"{draft.target}" is not below "{parent.target}", where its parent {parent.name} stands',
+                "a target is read within its parent's path",
+            )
+            return 0
+        link = _link_on_the_way(where, place, context)
+        link_path = draft.target
+        if link is not None:
+            at, points_to = link
+            link_path = TargetPath(draft.target.removesuffix(place) or "/").joined(at)
+        if parent is None and link_path.depth > depth:
+            return depth + 1  # not at once as deep as that: what stands by then may have a symlink further up
+        if link is None:
+            tree.add(draft, where, place, walked=parent is None)
+            return 0
+        if draft.spec.on_symlink == "error":
+            context.mistakes.add(
+                f"{draft.key}.target",
+                f'"{link_path}" is a symlink to "{points_to}"',
+                'write the path it leads to, or on_symlink = "follow" (it never leaves the new root)',
+            )
+            return 0
+        rest = draft.target.relative_to(link_path)
+        draft.target = _followed(link_path, points_to).joined(rest)
+        links[draft] = links.get(draft, 0) + 1
+    context.mistakes.add(
+        f"{draft.key}.target",
+        f'"{draft.spec.target}" leads through more than {_MOST_LINKS} symlinks',
+        "write the path that is meant",
+    )
+    return 0
+
+
+def _followed(link: TargetPath, points_to: str) -> TargetPath:
+    """Where the symlink at `link` leads, read beneath the new root: ".." stops at "/"."""
+    parts = [] if points_to.startswith("/") else list(link.parts[:-1])
+    for part in points_to.split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in ("", "."):
+            parts.append(part)
+    return TargetPath("/" + "/".join(parts))
+
+
+def _top(draft: Draft, place: TargetPath) -> tuple[Draft, TargetPath]:
+    """The place that a mount put on `place` of `draft` really gets: on top of what is mounted there already."""
+    while (child := draft.children.get(place)) is not None:
+        draft, place = child, ROOT
+    return draft, place
+
+
+def _link_on_the_way(where: Draft, place: TargetPath, context: Context) -> tuple[str, str] | None:
+    """The first symlink on the way to `place` of the mount `where`: (its path there, where it points)."""
+    if place == "/" or where.filesystem is None:
+        return None
+    if where.host is not None:
+        base = TargetPath(where.host.path)
+        for step in (*reversed(tuple(place.ancestors())), place):
+            points_to = context.host.link(base.joined(step)) if step != "/" else None
+            if points_to is not None:
+                return step, points_to
+        return None
+    path = where.root.joined(place)
+    for step in (*path.ancestors(), path) if where.filesystem.fixed.contents else ():
+        context.learn(where.filesystem, step)
+    node = where.filesystem.contents.first_link(path)
+    if node is None:
+        return None
+    return "/" + node.path.relative_to(where.root), node.link
+
+
+def leave_out_unsupported(context: Context) -> None:
+    """Take out what the spec says cannot be built, and all that stands on it."""
+    gone: dict[Draft, None] = {}
+    for draft in context.drafts:
+        if draft.spec.unsupported is None:
+            continue
+        if draft.parent is not None:
+            draft.parent.children.pop(draft.place, None)
+        elif draft.placed and draft.target == "/":
+            context.mistakes.add(
+                f"{draft.key}.unsupported", "the root of the namespace cannot be left out", "say how it can be built"
+            )
+        waiting = [draft]
+        while waiting:
+            one = waiting.pop()
+            gone[one] = None
+            waiting += one.children.values()
+    if not gone:
+        return
+    context.left_out += gone
+    for space in context.spaces:
+        space.drafts = [draft for draft in space.drafts if draft not in gone]
+    context.drafts = [draft for draft in context.drafts if draft not in gone]
+    for filesystem in context.filesystems.values():
+        filesystem.mounts = [draft for draft in filesystem.mounts if draft not in gone]
+    for name in [name for name, filesystem in context.filesystems.items() if not filesystem.mounts]:
+        if not context.filesystems[name].needs_workbench:
+            del context.filesystems[name]
+
+
+def copy_bound_trees(context: Context) -> None:
+    """Write out what a recursive bind of a mount of the spec brings: private copies of all mounts below its source.
+
+    They are copies of what the spec declares, so a bind into itself brings no copy of itself. Unbindable mounts, and
+    what stands on them, are left out, as the kernel does.
+    """
+    for draft in tuple(context.drafts):
+        if not draft.spec.recursive or not isinstance(draft.spec.bind, MountPath) or draft.source is None:
+            continue
+        if draft.host is not None:
+            continue
+        below = TargetPath(draft.spec.bind.path)
+        pairs = [(draft, child, place) for place, child in _original_children(draft.source) if place.is_under(below)]
+        first = True
+        while pairs:
+            more = []
+            for parent, original, place in pairs:
+                if original is draft or original.spec.unbindable:
+                    continue
+                spot = ROOT.joined(place.relative_to(below)) if first else place
+                copy = _copy(original, draft, parent, spot)
+                where, copy.place = _top(parent, spot)
+                copy.parent = where
+                where.children[copy.place] = copy
+                context.add(copy)
+                more += [(copy, child, at) for at, child in _original_children(original)]
+            pairs, first = more, False
+
+
+def _original_children(draft: Draft) -> list[tuple[TargetPath, Draft]]:
+    return [(TargetPath(place), child) for place, child in draft.children.items() if not child.copied]
+
+
+def _copy(original: Draft, bind: Draft, parent: Draft, place: TargetPath) -> Draft:
+    changes: dict[str, object] = {
+        "id": None,
+        "file": [],
+        "mask": [],
+        "peer_group": None,
+        "master": None,
+        "parent": None,
+    }
+    copy = Draft(
+        bind.space, bind.index, bind.key, f"{bind.name}+{original.name}", original.spec.model_copy(update=changes)
+    )
+    copy.copied = True
+    copy.target = parent.target.joined(place)
+    copy.filesystem, copy.root, copy.host = original.filesystem, original.root, original.host
+    copy.source = original
+    copy.words = overridden(original.words, bind.words) if bind.spec.recursive_attributes else original.words
+    if copy.filesystem is not None:
+        copy.filesystem.mounts.append(copy)
+    return copy
+
+
+def make_mountpoints(context: Context) -> None:
+    """Decide how each mountpoint comes to be, and put those into filesystems' contents that the spec makes."""
+    waiting = [draft for draft in context.drafts if draft.parent is not None and draft.filesystem is not None]
+    progress = True
+    while waiting and progress:
+        later = [draft for draft in waiting if not _mountpoint(draft, context)]
+        progress = len(later) < len(waiting)
+        waiting = later
+    for draft in waiting:
+        _nothing_provides(draft, context)
+    for draft in context.drafts:
+        if draft.source is not None and draft.parent is None and draft.host is None and draft.kind() is None:
+            _nothing_provides(draft, context)
+        _hidden_source(draft, context)
+    check_layers(context)
+
+
+def _nothing_provides(draft: Draft, context: Context) -> None:
+    if draft.source is None or draft.filesystem is None or not draft.filesystem.fixed.known:
+        return
+    bind = draft.spec.bind
+    path = bind.path if isinstance(bind, MountPath) else draft.root
+    context.mistakes.add(
+        f"{draft.key}.bind",
+        f'nothing provides "{path}" in {draft.source.name}',
+        f'declare it there: [[mount.file]] with path = "{path}" and directory = true (or content)',
+    )
+
+
+def _mountpoint(draft: Draft, context: Context) -> bool:
+    """False if the kind of the mount's root is not known yet but may be later."""
+    parent = draft.parent
+    assert parent is not None and draft.filesystem is not None
+    if parent.filesystem is None or draft.place == "/":
+        return _fits_root(draft, parent, context)
+    kind = draft.kind()
+    if kind is None and draft.filesystem.fixed.known:
+        return False
+    inside = parent.filesystem.fixed.inside
+    if parent.kind() not in ("directory", None):
+        context.mistakes.add(
+            f"{draft.key}.target",
+            f"its parent {parent.name} is a {parent.kind()}, not a directory",
+            "mount it elsewhere",
+        )
+    elif parent.host is not None:
+        _mountpoint_on_host(draft, parent.host, parent, context)
+    elif inside in ("own", "opaque"):
+        if kind is None:
+            draft.mountpoint = "like"  # made just before it is attached, when its kind is seen
+            parent.filesystem.needs_workbench = True
+
+            return True
+        draft.mountpoint = "node"
+        path = parent.root.joined(draft.place)
+        node_kind: NodeKind = "directory" if kind == "directory" else "file"
+        context.learn(parent.filesystem, path)
+        there = parent.filesystem.contents.kind(path)
+        if there is not None and node_kind == "file" and there not in ("directory", "symlink"):
+            return True  # a device node, fifo or socket is as good a mountpoint for a file as a file is
+        problem = parent.filesystem.contents.add(
+            ResolvedNode(path=path, kind=node_kind, declared=False, origin=draft.key)
+        )
+        if problem:
+            context.mistakes.add(
+                f"{draft.key}.target",
+                f'mountpoint "{draft.target}" {problem}',
+                "a directory can be mounted on a directory only, a file on a file",
+            )
+    return True
+
+
+def _fits_root(draft: Draft, parent: Draft, context: Context) -> bool:
+    kind, below = draft.kind(), parent.kind()
+    if kind is None and draft.filesystem is not None and draft.filesystem.fixed.known:
+        return False
+    if None not in (kind, below) and (kind == "directory") != (below == "directory"):
+        context.mistakes.add(
+            f"{draft.key}.target",
+            f"a {kind} cannot be mounted on {parent.name}, which is a {below}",
+            "a directory can be mounted on a directory only, a file on a file",
+        )
+    return True
+
+
+def _mountpoint_on_host(draft: Draft, base: HostPath, parent: Draft, context: Context) -> None:
+    path = TargetPath(base.path).joined(draft.place)
+    kind = draft.kind()
+    try:
+        found = context.host.look(path)
+    except LookupError as error:
+        if draft.spec.create:
+            draft.mountpoint = "create"
+            return
+        context.mistakes.add(
+            f"{draft.key}.target",
+            f'mountpoint "{path}" on the host: {error.args[0]}',
+            "create it there, or write create = true to have it made on the host",
+        )
+        return
+    # A bind that is not recursive shows what the host's mounts cover; that of a mount's own place is known: its kind.
+    covered = found.mount.parent_id == base.mount.mount_id and found.mount.mountpoint == path
+    hidden = not parent.spec.recursive and found.mount != base.mount and not covered
+    if kind is not None and not hidden and (kind == "directory") != (found.kind == "directory"):
+        context.mistakes.add(
+            f"{draft.key}.target",
+            f'"{path}" on the host is a {found.kind}, and the mount is a {kind}',
+            "a directory can be mounted on a directory only, a file on a file",
+        )
+
+
+def _hidden_source(draft: Draft, context: Context) -> None:
+    """A bind of a path below another mount shows what is under that mount, which is seldom what was meant."""
+    bind = draft.spec.bind
+    if draft.source is None or not draft.source.children or draft.copied:
+        return
+    if not isinstance(bind, MountPath) or bind.hidden:
+        return
+    if draft.source.space is not draft.space:
+        return  # in another namespace nothing is hidden from this one
+    path = TargetPath(bind.path)
+    for step in (path, *path.ancestors()):
+        cover = draft.source.children.get(step)
+        if cover is None or cover is draft or cover.copied:
+            continue
+        if step == path and draft.spec.recursive:
+            continue
+        rest = "/" + path.relative_to(step)
+        if cover.name.startswith("mask:"):
+            name, remedy = "a mask", "add hidden = true to show in another place what is masked in this one"
+        else:
+            name = cover.name
+            remedy = (
+                f'bind {{ mount = "{cover.spec.id or "ID of " + cover.key}", path = "{rest}" }} '
+                "to get what is seen there, or add hidden = true to get what is underneath"
+            )
+        what = f'"{bind.path}" in {draft.source.name} is hidden by {name} ({cover.key})'
+        context.mistakes.add(f"{draft.key}.bind", what, remedy)
+        return

@@ -1,0 +1,254 @@
+"""Sharing groups: who is peer with whom, who receives from whom, and what each group's seed must contain."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+from mountplan.planner.host import HostPath
+from mountplan.planner.language.spec import Spec
+from mountplan.planner.paths import TargetPath, common_ancestor
+from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft
+from mountplan.planner.resolve.topology import SharingGroup
+
+
+class _GroupDraft:
+    __slots__ = ("filesystem", "host", "key", "master", "members", "name", "receivers", "shared", "span")
+
+    def __init__(self, name: str, key: str, *, shared: bool, master: str) -> None:
+        self.name = name
+        self.key = key
+        self.shared = shared
+        self.master = master
+        self.host: HostPath | None = None
+        self.filesystem = ""
+        self.span: TargetPath | None = None
+        self.members: list[Draft] = []
+        self.receivers: list[_GroupDraft] = []
+
+
+def find_groups(spec: Spec, context: Context) -> tuple[SharingGroup, ...]:
+    """The sharing groups, a master always before its slaves; () if a mistake keeps them from being known."""
+    groups = {
+        name: _GroupDraft(name, f"peer_group.{name}", shared=True, master=group.master or "")
+        for name, group in spec.peer_group.items()
+    }
+    _assign_members(groups, context)
+    ordered = _masters_first(groups, context)
+    if ordered is None:
+        return ()
+    for group in ordered:
+        _find_host(spec, group, context)
+    _find_spans(ordered, context)
+    missed = _of_left_out(groups, context)
+    for group in ordered:
+        if not group.members and not group.receivers and group.name not in missed:
+            context.mistakes.add(
+                group.key,
+                f'no mount is in peer group "{group.name}"',
+                "take it out, or name it in a mount's peer_group or master",
+            )
+    _find_workbenches(ordered, context)
+    return tuple(
+        SharingGroup(
+            name=group.name,
+            origin=group.key,
+            shared=group.shared,
+            master=group.master,
+            host=group.host,
+            filesystem=group.filesystem,
+            span=group.span or TargetPath("/"),
+            members=tuple(draft.name for draft in group.members),
+        )
+        for group in ordered
+        if group.span is not None
+    )
+
+
+def _of_left_out(groups: dict[str, _GroupDraft], context: Context) -> set[str]:
+    """The groups that mounts would be in, or receive from, if they were not left out."""
+    found: set[str] = set()
+    for draft in context.left_out:
+        name = draft.spec.peer_group or draft.spec.master or ""
+        while name in groups and name not in found:
+            found.add(name)
+            name = groups[name].master
+    return found
+
+
+def _assign_members(groups: dict[str, _GroupDraft], context: Context) -> None:
+    for draft in context.drafts:
+        peer, master = draft.spec.peer_group, draft.spec.master
+        if peer is None and master is None:
+            continue
+        if draft.spec.unbindable:
+            context.mistakes.add(
+                f"{draft.key}.unbindable",
+                "an unbindable mount is private, and so in no group",
+                "leave out unbindable, or the group",
+            )
+        known = True
+        for field, name in (("peer_group", peer), ("master", master)):
+            if name is not None and name not in groups:
+                close = context.closest(name, groups)
+                remedy = f'did you mean "{close}"?' if close else f"add a table [peer_group.{name}]"
+                context.mistakes.add(f"{draft.key}.{field}", f'there is no peer group "{name}"', remedy)
+                known = False
+        if not known:
+            continue
+        if peer is not None:
+            if master is not None and groups[peer].master != master:
+                context.mistakes.add(
+                    f"{draft.key}.master",
+                    f'{draft.name} is in peer group "{peer}", and all peers of a group have one master',
+                    f'write master = "{master}" in [peer_group.{peer}], and leave it out here',
+                )
+            groups[peer].members.append(draft)
+        elif master is not None:
+            # Slaves that are not shared need no group of their own, but they do need a seed to join from.
+            name = f"slaves of {master}"
+            if name not in groups:
+                groups[name] = _GroupDraft(name, draft.key, shared=False, master=master)
+            groups[name].members.append(draft)
+
+
+def _masters_first(groups: dict[str, _GroupDraft], context: Context) -> list[_GroupDraft] | None:
+    """The groups in master order; None (and a mistake) if a master is unknown or masters go in a circle."""
+    ordered: list[_GroupDraft] = []
+    state: dict[str, bool] = {}
+    good = True
+    for first in groups:
+        trail: list[str] = []
+        name, known = first, True
+        while name and name not in state:
+            state[name] = False
+            trail.append(name)
+            master = groups[name].master
+            if master and master not in groups:
+                close = context.closest(master, groups)
+                remedy = f'did you mean "{close}"?' if close else f"add a table [peer_group.{master}]"
+                context.mistakes.add(f"{groups[name].key}.master", f'there is no peer group "{master}"', remedy)
+                known = good = False
+                break
+            name = master
+        if known and name in trail:
+            circle = trail[trail.index(name) :]
+            sentence = ", ".join(f'"{one}" receives from "{groups[one].master}"' for one in circle)
+            context.mistakes.add(
+                f"{groups[name].key}.master",
+                f"masters go in a circle: {sentence}",
+                "a group cannot receive from itself; take one master out",
+            )
+            good = False
+        for one in reversed(trail):
+            state[one] = True
+            ordered.append(groups[one])
+    for group in ordered if good else ():
+        if group.master:
+            groups[group.master].receivers.append(group)
+    return ordered if good else None
+
+
+def _find_host(spec: Spec, group: _GroupDraft, context: Context) -> None:
+    table = spec.peer_group.get(group.name)
+    if table is None or table.host is None:
+        return
+    place = f"{group.key}.host"
+    if table.master is not None:
+        context.mistakes.add(
+            f"{group.key}.master", "a group of the host has the master that it has there", "leave out master, or host"
+        )
+    found = context.look(table.host, place, "name a path on the host that exists")
+    if found is None:
+        return
+    if found.mount.peer_group == 0:
+        kind = "a slave, but not shared itself" if found.mount.master else "private"
+        context.mistakes.add(
+            place,
+            f'no peer group is behind "{table.host}": the host\'s mount there ({found.mount.mountpoint}) is {kind}',
+            f"make it shared on the host: mount --make-shared {found.mount.mountpoint}",
+        )
+        return
+    group.host = found
+    group.filesystem = f"host:{found.mount.device}"
+
+
+def _find_spans(ordered: list[_GroupDraft], context: Context) -> None:
+    """Find each group's filesystem and span: slaves before their masters, since a master's span contains theirs."""
+    for group in reversed(ordered):
+        parts = [(draft.filesystem.fixed.name, draft.root, draft.name) for draft in group.members if draft.filesystem]
+        parts += [(one.filesystem, one.span, f'group "{one.name}"') for one in group.receivers if one.span is not None]
+        first = parts[0][2] if parts else ""
+        if group.filesystem and parts and parts[0][0] != group.filesystem:
+            first = "the host's mount"
+        for filesystem, span, who in parts:
+            if group.filesystem and filesystem != group.filesystem:
+                context.mistakes.add(
+                    group.key,
+                    f'{first} and {who} cannot share events through "{group.name}": they are on different filesystems '
+                    f"({group.filesystem} and {filesystem})",
+                    "peers and slaves show one filesystem, so bind them from one mount",
+                )
+                break
+            group.filesystem = filesystem
+            group.span = span if group.span is None else common_ancestor(group.span, span)
+        if group.host is not None and group.span is not None and not group.span.is_under(group.host.mount.root):
+            context.mistakes.add(
+                f"{group.key}.host",
+                f'the host\'s mount at "{group.host.mount.mountpoint}" shows {group.host.mount.root} '
+                f"of its filesystem, but members of the group show {group.span}",
+                "name a host mount of that group that shows more, or bind the members from below it",
+            )
+
+
+def _find_workbenches(ordered: list[_GroupDraft], context: Context) -> None:
+    """For groups over a filesystem of the host: where on the host a mount shows all that their seeds must contain.
+
+    One place for all groups of a filesystem, if there is one. Otherwise one for each family, since a seed is made from
+    that of its master: the groups below one that has no master, or a host's.
+    """
+    families: dict[str, dict[str, list[_GroupDraft]]] = {}  # by filesystem, then by the first of the family
+    first_of: dict[str, str] = {}
+    for group in ordered:
+        if group.span is not None and group.filesystem.startswith("host:") and group.host is None:
+            first = first_of[group.name] = first_of.get(group.master, group.name)
+            families.setdefault(group.filesystem, {}).setdefault(first, []).append(group)
+    for name, by_first in families.items():
+        draft = context.filesystems[name]
+        groups = [group for family in by_first.values() for group in family]
+        if _found_workbench(draft, groups, context):
+            continue
+        for number, family in enumerate(by_first.values()):
+            if number:
+                draft = FilesystemDraft(draft.fixed._replace(name=f"{name}#{number + 1}", origin=family[0].key))
+                context.filesystems[draft.fixed.name] = draft
+            if not _found_workbench(draft, family, context):
+                context.mistakes.add(
+                    draft.fixed.origin,
+                    f"no mount on the host shows {_span(family)} of the filesystem {name.removeprefix('host:')}, "
+                    "which the members of a group have in common",
+                    "mount a wider part of that filesystem on the host first",
+                )
+            for group in family:
+                group.filesystem = draft.fixed.name
+
+
+def _span(groups: list[_GroupDraft]) -> TargetPath:
+    spans = [group.span for group in groups if group.span is not None]
+    return reduce(common_ancestor, spans, spans[0])
+
+
+def _found_workbench(draft: FilesystemDraft, groups: list[_GroupDraft], context: Context) -> bool:
+    """Have the workbench of a host's filesystem made where a host mount shows what is common to these groups."""
+    device, span = groups[0].filesystem.removeprefix("host:"), _span(groups)
+    for row in sorted(context.host.table.rows, key=lambda row: len(row.root)):
+        if row.device != device or not span.is_under(row.root):
+            continue
+        path = TargetPath(row.mountpoint).joined(span.relative_to(row.root))
+        try:
+            found = context.host.look(path)
+        except LookupError:
+            continue
+        if found.mount == row and found.path == path:
+            draft.fixed = draft.fixed._replace(host_path=str(path), host_root=span)
+            return True
+    return False

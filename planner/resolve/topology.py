@@ -1,0 +1,156 @@
+"""Topology: a spec with every name resolved, every default filled in, superblocks and sharing groups found. Frozen.
+
+planner/resolve/resolve.py makes it. Nothing here knows in which order things will be done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from mountplan.planner.attributes import Change
+from mountplan.planner.host import HostPath
+from mountplan.planner.names import Handle, NodeKind
+from mountplan.planner.paths import ROOT, TargetPath
+from mountplan.planner.run_settings import RunSettings
+
+IdLines = tuple[tuple[int, int, int], ...]
+
+# What can be said about the inside of a filesystem before it is mounted:
+#   own     it starts empty, and all that will be in it is in the spec
+#   kernel  the kernel fills it; nothing can be created in it
+#   opaque  an image, an overlay, a network filesystem: something is in it, and things can be created
+#   host    it is mounted on the host already, and the host can be asked
+Inside = Literal["own", "kernel", "opaque", "host"]
+
+
+class ResolvedNode(NamedTuple):
+    """Something that must exist in a filesystem at `path`. `declared` ones are the spec's, the others mountpoints."""
+
+    path: TargetPath
+    kind: NodeKind
+    declared: bool
+    origin: str
+    mode: int = -1
+    uid: int = -1
+    gid: int = -1
+    content: str = ""
+    source: str = ""
+    link: str = ""
+    device: tuple[int, int] = (0, 0)
+
+
+class LayerRef(NamedTuple):
+    """A directory of an overlay: `path` in the filesystem `filesystem`, or on the host if that is ""."""
+
+    filesystem: Handle
+    path: TargetPath
+
+
+class ResolvedFilesystem(NamedTuple):
+    """One superblock.
+
+    `made` filesystems are created by the plan, the others are the host's. `workbench` says whether mounts are cloned
+    from a workbench in the yard; otherwise its one mount is the filesystem's own. `seal` makes it read-only when all
+    nodes are in it, since the spec's options say `ro`. `contents` is a directory of the host that it is filled with
+    first, which makes it opaque. `host_path` is where the host has the part that is needed.
+    """
+
+    name: Handle
+    fstype: str
+    inside: Inside
+    origin: str
+    source: str = ""
+    options: tuple[tuple[str, str | bool], ...] = ()
+    image: str = ""
+    contents: str = ""
+    layers: tuple[LayerRef, ...] = ()
+    upper: LayerRef | None = None
+    work: LayerRef | None = None
+    nodes: tuple[ResolvedNode, ...] = ()
+    workbench: bool = True
+    seal: bool = False
+    host_path: str = ""
+    host_root: TargetPath = ROOT
+
+    @property
+    def known(self) -> bool:
+        """True if all that will be in it is known before it is made."""
+        return self.inside == "own" or bool(self.contents)
+
+    @property
+    def made(self) -> bool:
+        return self.inside != "host"
+
+
+class ResolvedMount(NamedTuple):
+    """One mount of the finished tree.
+
+    `root` is the path in `filesystem` that is mounted; `host` is set if that is a path of the host. `parent` is None
+    for the root of the namespace, and `place` is the mountpoint, counted from the parent's own root. `target` is
+    where the spec wants it. `mountpoint` says how the mountpoint comes to be: it is a node of the parent's filesystem
+    already ("node"), it must be made in the parent before that is attached ("create": a host filesystem, on request;
+    "like": what the mount's root turns out to be), or it has to exist ("exists").
+    """
+
+    name: Handle
+    origin: str
+    target: TargetPath
+    filesystem: Handle
+    root: TargetPath
+    parent: Handle | None
+    place: TargetPath
+    mountpoint: Literal["node", "create", "like", "exists"]
+    host: HostPath | None
+    recursive: bool
+    inherits: Literal["", "slave"]
+    words: tuple[str, ...]
+    change: Change
+    recursive_attributes: bool
+    uids: IdLines
+    gids: IdLines
+    unbindable: bool
+    deleted: bool
+    group: str
+    master: str
+
+
+@dataclass(frozen=True, slots=True)
+class SharingGroup:
+    """One sharing group: a peer group, or the slaves of `master` that are in no peer group (`shared` is False).
+
+    A peer group of the plan's own without `members` lives on for those who receive from it: its seed is kept.
+
+    `host` is set for a group of the host's own. `span` is the path in `filesystem` that contains the roots of all its
+    members and of all that receive from it: what its seed's root must contain.
+    """
+
+    name: str
+    origin: str
+    shared: bool
+    master: str
+    host: HostPath | None
+    filesystem: Handle
+    span: TargetPath
+    members: tuple[Handle, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedNamespace:
+    """One mount namespace: its mounts, in the order of the spec."""
+
+    name: str
+    mounts: tuple[ResolvedMount, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """What the spec means."""
+
+    name: str
+    file: str
+    lines: tuple[tuple[str, int], ...]
+    filesystems: tuple[ResolvedFilesystem, ...]
+    groups: tuple[SharingGroup, ...]
+    namespaces: tuple[ResolvedNamespace, ...]
+    run: RunSettings

@@ -1,0 +1,1 @@
+"""Mount tables as values, and the text of mountinfo. Front door: table.py (MountTable, MountRow)."""

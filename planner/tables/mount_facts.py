@@ -1,0 +1,57 @@
+"""What is asked about live mounts beyond their table: their roots, the layers of overlays, where their files are."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mountplan.planner.names import NodeKind
+
+
+class MountRoot(NamedTuple):
+    """What is mounted: the kind of a mount's root directory or file; `device` of a device node, `link` of a symlink."""
+
+    kind: NodeKind
+    device: tuple[int, int] = (0, 0)
+    link: str = ""
+
+
+class OverlayLayer(NamedTuple):
+    """A directory of an overlay: its filesystem, by device, and its path in there."""
+
+    device: str
+    path: str
+
+
+class LiveOverlay(NamedTuple):
+    """An overlay that is mounted: where, and the paths of its layers; first of that which its root is taken from."""
+
+    device: str
+
+    space: int
+    mount: int
+    paths: tuple[str, ...]
+
+
+class Visible(NamedTuple):
+    """A part of a filesystem, at `path` of it, that is seen through a mount (by id) of namespace `space`."""
+
+    path: str
+    space: int
+    mount: int
+
+
+class Fillable(NamedTuple):
+    """A filesystem that the spec makes: the mount that does, as its number in its namespace, and where that stands.
+
+    `views` together show all of it that can be seen. `files` are paths of it that the spec declares, `made` those and
+    the ones that it makes for mounts to stand on. `root` is what the options make its root: mode, user and group.
+    """
+
+    name: str
+    space: int
+    number: int
+    target: str
+    views: tuple[Visible, ...]
+    files: tuple[str, ...]
+    made: frozenset[str]
+    root: tuple[int, int, int]

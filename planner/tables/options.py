@@ -1,0 +1,171 @@
+"""Superblock options: what was asked for against what mountinfo shows, in the units that each filesystem shows."""
+
+from __future__ import annotations
+
+import re
+
+from mountplan.planner.fstypes import of
+from mountplan.planner.tables.layerpath import has_device
+
+Pairs = tuple[tuple[str, str | bool], ...]
+IdMap = tuple[tuple[int, int, int], ...]
+
+_BETWEEN_LAYERS = re.compile(r":(?=/)")
+_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+_SIZES = frozenset({"size", "nr_blocks"})
+OCTAL = frozenset({"mode", "ptmxmode", "umask", "fmask", "dmask", "file_mode", "dir_mode"})
+_NUMBERS = frozenset({"uid", "gid", "nr_inodes", "max"})
+
+_SAME: dict[tuple[str, str], str] = {
+    ("hidepid", "0"): "off",
+    ("hidepid", "1"): "noaccess",
+    ("hidepid", "2"): "invisible",
+    ("hidepid", "4"): "ptraceable",
+}
+
+
+def _normal(name: str, value: str) -> str:
+    """A value in one form of the many in which it can be written; as it is if it is of no form known here."""
+    if (name, value) in _SAME:
+        return _SAME[name, value]
+    try:
+        if name in _SIZES or name == "nr_inodes":
+            text = value.lower()
+            factor = _UNITS.get(text[-1:], 1)
+            number = int(text.rstrip("kmgtp")) * factor
+            return str(-(-number // 4096) * 4096 if name == "size" else number)
+        if name in OCTAL:
+            return oct(int(value, 8))
+        if name in _NUMBERS:
+            return str(int(value))
+    except ValueError:
+        pass
+    return value
+
+
+def with_ids_inside(options: str, uids: IdMap, gids: IdMap) -> str:
+    """Options as mountinfo shows them, but with ids as a user namespace has them, not the machine's first one.
+
+    `uids` and `gids` are lines of (id there, id in the first one, count). An id that it does not have stays as it is.
+    """
+    return ",".join(_with_id_inside(part, uids if part.startswith("uid=") else gids) for part in options.split(","))
+
+
+def _with_id_inside(option: str, ids: IdMap) -> str:
+    name, _, text = option.partition("=")
+    if name in ("uid", "gid") and text.isdecimal():
+        for inside, outside, count in ids:
+            if outside <= int(text) < outside + count:
+                return f"{name}={int(text) - outside + inside}"
+    return option
+
+
+def differing_options(fstype: str, asked: Pairs, shown: str) -> list[tuple[str, str, str]]:
+    """(name, asked, shown) of every option that the kernel shows with another value than was asked for.
+
+    An option that a filesystem took and does not show cannot be read back; it counts as granted, since the filesystem
+    would have refused it. Where absence means the default (tmpfs, devpts, proc), it is held against that.
+    """
+    if not asked:
+        return []
+    there = _shown(shown)
+    defaults = of(fstype).defaults
+    differences = []
+    for name, value in asked:
+        if isinstance(value, bool):
+            opposite = {"ro": "rw", "rw": "ro"}.get(name)
+            if opposite in there:
+                differences.append((name, "set", opposite))
+        elif name in there:
+            if _normal(name, value) not in [_normal(name, one) for one in there[name]]:
+                if value.endswith("%") or (name == "nr_inodes" and value == "0"):
+                    continue  # shown as an amount, or not at all
+                differences.append((name, value, ",".join(there[name])))
+        elif name in defaults and _normal(name, value) != _normal(name, defaults[name]):
+            differences.append((name, value, f"the default ({defaults[name] or 'none'})"))
+    return differences
+
+
+def unproven_options(fstype: str, asked: Pairs, shown: str) -> Pairs:
+    """The options of `asked` that a superblock does not show: it may have them, or not.
+
+    For one that was there before it was asked for them; a new one has refused them, or has them.
+    """
+    there = _shown(shown)
+    differing = {name for name, _, _ in differing_options(fstype, asked, shown)}
+    return tuple((name, value) for name, value in asked if name in differing or name not in there)
+
+
+def is_shown(fstype: str, name: str, value: str | bool, shown: str) -> bool:
+    """True if a superblock that shows `shown` has this option, in whatever form; one that is not shown is a default."""
+    there = _shown(shown)
+    if isinstance(value, bool):
+        return name in there
+    default = of(fstype).defaults.get(name)
+    values = there.get(name, [] if default is None else [default])
+    return _normal(name, value) in [_normal(name, one) for one in values]
+
+
+def differing_asked(fstype: str, asked: Pairs, other: Pairs) -> list[tuple[str, str, str]]:
+    """(name, asked, other) of every option that two specs do not ask for alike; in whatever form they write it."""
+    defaults = of(fstype).defaults
+    ours, theirs = dict(asked), dict(other)
+    differences = []
+    for name in dict.fromkeys((*ours, *theirs)):
+        one, two = (side.get(name, defaults.get(name)) for side in (ours, theirs))
+        if one != two and not (
+            isinstance(one, str) and isinstance(two, str) and _normal(name, one) == _normal(name, two)
+        ):
+            differences.append((name, _wish(one), _wish(two)))
+    return differences
+
+
+def _wish(value: str | bool | None) -> str:
+    return "not asked for" if value is None else "set" if value is True else "not set" if value is False else value
+
+
+def differing_shown(fstype: str, shown: str, other: str) -> list[tuple[str, str, str]]:
+    """(name, shown, other) of every option that two superblocks show differently; their order does not count."""
+    if shown == other:
+        return []
+    defaults = of(fstype).defaults
+    ours, theirs = _shown(shown), _shown(other)
+    if fstype == "overlay":
+        _match_layers(ours, theirs)
+    differences = []
+    for name in dict.fromkeys((*ours, *theirs)):
+        one, two = ours.get(name), theirs.get(name)
+        if one == two or (name == "rw" and "ro" in {*ours, *theirs}):
+            continue
+        if name == "ro":
+            differences.append((name, "ro" if one else "rw", "ro" if two else "rw"))
+            continue
+        default = f"the default ({defaults[name] or 'none'})" if name in defaults else "not set"
+        ours_words, theirs_words = (",".join(some) or "set" if some else default for some in (one, two))
+        differences.append((name, ours_words, theirs_words))
+    return differences
+
+
+def _match_layers(ours: dict[str, list[str]], theirs: dict[str, list[str]]) -> None:
+    """Write the layers of two overlays in one way. A path in a tree and a place by device cannot be told apart."""
+    for side in (ours, theirs):
+        if side.get("uuid") == ["on"]:
+            del side["uuid"]  # what a new upper directory gets, unless it was used before
+        if "lowerdir" in side:
+            # Not every colon stands between two: in a place by device there is one as well.
+            side["lowerdir+"] = [path for value in side.pop("lowerdir") for path in _BETWEEN_LAYERS.split(value)]
+    for name in ("lowerdir+", "upperdir", "workdir"):
+        one, two = ours.get(name, []), theirs.get(name, [])
+        if len(one) == len(two) and all(
+            path == other or has_device(path) != has_device(other) for path, other in zip(one, two, strict=True)
+        ):
+            ours.pop(name, None)
+            theirs.pop(name, None)
+
+
+def _shown(text: str) -> dict[str, list[str]]:
+    there: dict[str, list[str]] = {}
+    for part in text.split(","):
+        name, _, value = part.partition("=")
+        there.setdefault(name, []).append(value)
+    return there
