@@ -15,6 +15,7 @@ import mountplan.applier.run.run  # a child that may open no more files can impo
 from mountplan import api
 from mountplan.planner.errors import MountplanError
 from mountplan.planner.plan.plan import Plan
+from tests.hosts import PATIENCE
 from tests.trees import plan_of
 
 How = Literal["run", "execute"]
@@ -97,9 +98,9 @@ class Running:
         os.close(writer)
         self._text = ""
 
-    def read_until(self, words: str, timeout: float = 20) -> str:
+    def read_until(self, words: str, timeout: float = 30) -> str:
         """What was written so far, once `words` are in it; "" waits for the end: until nobody can write any more."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         while not words or words not in self._text:
             ready, _, _ = select.select([self._out], [], [], max(0, deadline - time.monotonic()))
             assert ready, f"still nothing but {self._text!r} after {timeout} s"

@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
-import difflib
 import fcntl
 import gc
 import os
-import tempfile
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-import mountplan.planner.language.spec  # noqa: F401  pydantic: once here, not again in the forked child of each test
+from tests import inherited
 from tests.hosts import Identity, InHost, Result, run_in_host
+from tests.hosttable import HostTable
 from tests.privileges import require
 from tests.without import calls_of, do_without
-
-os.environ["XDG_CACHE_HOME"] = "/proc/none"  # no plan is kept from one test to the next, nor in the user's cache
 
 NEEDED_FOR: dict[Identity, str] = {"best": "mountns", "root": "root", "userns": "userns", "nobody": "nobody"}
 
 
+@pytest.hookimpl(trylast=True)  # the terminal's reporter has looked at the user's environment by then
 def pytest_configure() -> None:
     """Run all tests as on a host that lacks some system calls: MOUNTPLAN_WITHOUT=statmount,listmount=EPERM."""
+    inherited.settle()
     do_without(calls_of(os.environ.get("MOUNTPLAN_WITHOUT", "")))
+
+
+def pytest_collection_finish() -> None:
+    """One profile for all generated tests: how long one example takes depends on what else the machine does."""
+    if "hypothesis" in sys.modules:
+        import hypothesis
+
+        hypothesis.settings.register_profile("mountplan", deadline=None)
+        hypothesis.settings.load_profile("mountplan")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hypothesis's plugin would import it for the summary, which takes longer than a test that does not need it."""
+    plugins = session.config.pluginmanager
+    if "hypothesis" not in sys.modules and not plugins.hasplugin("dsession"):  # where xdist hands out, others import
+        plugins.unregister(name="hypothesispytest")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -50,27 +66,33 @@ def in_host() -> InHost:
         reach: Iterable[Path] = (),
     ) -> Result:
         require(NEEDED_FOR[identity])
+        import mountplan.planner.language.spec  # noqa: F401  pydantic: once here, not in the forked child of each test
+
         return run_in_host(function, identity=identity, timeout=timeout, reach=reach)
 
     return run
 
 
-@pytest.fixture(autouse=True)
-def host_untouched(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The host's mount table is the same after a test as before, byte for byte.
+@pytest.fixture(scope="session")
+def host_table() -> HostTable:
+    return HostTable()
 
-    Another program that mounts something in this moment fails the test as well; the difference tells. A test that is
-    marked `alone` gives the machine other options for a while, so no other test of this user runs beside it.
+
+@pytest.fixture(autouse=True)
+def host_untouched(request: pytest.FixtureRequest, host_table: HostTable) -> Iterator[None]:
+    """The host's mount table is the same after a test as before, but for what other processes change of it.
+
+    A test that is marked `alone` gives the machine other options for a while, so no other test runs beside it,
+    whoever runs it and from whatever checkout.
     """
     alone = request.node.get_closest_marker("alone") is not None
-    with open(Path(tempfile.gettempdir(), f"mountplan-tests-{os.getuid()}"), "wb") as turns:
+    with open(_turns()) as turns:
         fcntl.flock(turns, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        before = _mount_table()
+        before = host_table.take()
         yield
-        after = _mount_table()
-    if before != after:
-        difference = difflib.unified_diff(before.splitlines(), after.splitlines(), "before", "after", "", "", 0, "")
-        pytest.fail("the host's mount table has changed:\n" + "\n".join(difference), pytrace=False)
+        changes = host_table.changes(before, alone=alone)
+    if changes:
+        pytest.fail(f"the host's mount table has changed:\n{changes}", pytrace=False)
 
 
 @pytest.fixture(autouse=True)
@@ -98,8 +120,14 @@ def nothing_left_over() -> Iterator[None]:
         pytest.fail("\n".join(complaints), pytrace=False)
 
 
-def _mount_table() -> str:
-    return Path("/proc/self/mountinfo").read_bytes().decode("utf-8", "backslashreplace")
+def _turns() -> Path:
+    """The file that is locked: one for all users, who need only read it. Not in TMPDIR, which is each run's own."""
+    path = Path("/tmp/mountplan-tests-turns")
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
+    except FileExistsError:
+        pass
+    return path
 
 
 def _descriptors() -> dict[int, str]:

@@ -36,8 +36,21 @@ CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
+PYTHONS_OWN = frozenset((signal.SIGPIPE, signal.SIGXFSZ))  # Python ignores them; subprocess has them as usual again
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def moments(seconds: float = 20.0) -> Iterator[None]:
+    """Look again and again, for what comes by itself: `for _ in moments(): if it_is_there(): break`.
+
+    The first look is at once; looks end after that many seconds, or more on a slow machine, and the caller asserts.
+    """
+    deadline = time.monotonic() + seconds * PATIENCE
+    yield
+    while time.monotonic() < deadline:
+        time.sleep(0.02)
+        yield
 
 
 class HostTimeout(Exception):
@@ -302,10 +315,7 @@ def _child(function: Callable[[], Any], writer: int, parent: int) -> NoReturn:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
-        # The test runner's handlers are about the test runner, and so is what nohup(1) has it ignore; SIGCHLD must be
-        # the default for waitpid to work.
-        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_DFL)
+        forget_handlers()
         try:
             message = pickle.dumps((True, function(), ""))
         except BaseException as error:
@@ -318,6 +328,17 @@ def _child(function: Callable[[], Any], writer: int, parent: int) -> NoReturn:
         traceback.print_exc()
     finally:
         os._exit(1)
+
+
+def forget_handlers() -> None:
+    """Handle and ignore no signal, but those that Python ignores for itself.
+
+    The test runner's handlers are about the test runner, and so is what nohup(1) has it ignore; SIGCHLD must be the
+    default for waitpid to work.
+    """
+    for number in signal.valid_signals() - PYTHONS_OWN:
+        if signal.getsignal(number) not in (signal.SIG_DFL, None):
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _send(writer: int, message: bytes) -> None:

@@ -7,7 +7,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,9 @@ from mountplan.applier.keep import kept as names
 from mountplan.applier.keep.kept import NewName
 from mountplan.planner.errors import MountplanError
 from mountplan.planner.plan.planfile import dump_plan
-from tests.hosts import mount
+from tests import hosttable
+from tests.hosts import moments, mount
+from tests.hosttable import difference
 from tests.mountflags import MS_SHARED
 from tests.trees import ROOT, plan_of
 
@@ -69,10 +70,10 @@ def on_run(function: Callable[[], Result], *, shared: bool = False) -> Callable[
         mount("run", "/run", "tmpfs", data="mode=0755")
         if shared:
             mount("", "/run", flags=MS_SHARED)
-        before = table()
+        before = hosttable.table()
         result = function()
         keeping.remove(names.names())
-        assert before == table(), "the host's mount table has changed"
+        assert not difference(before, hosttable.table()), "the host's mount table has changed"
         left = [path for path, directories, files in os.walk("/run") for _ in (*directories, *files)]
         assert ["/run"][: STORE.is_dir()] == left, "only an empty directory may stay, which other namespaces see too"
         return result
@@ -84,13 +85,13 @@ def in_runtime_directory(function: Callable[[], Result]) -> Callable[[], Result]
     """`function`, for an ordinary user with a fresh runtime directory; nothing of what it keeps may be left."""
 
     def script() -> Result:
-        before = table()
+        before = hosttable.table()
         directory = tempfile.mkdtemp(prefix="mountplan-test-")
         os.environ["XDG_RUNTIME_DIR"] = directory
         try:
             result = function()
             keeping.remove(names.names())
-            assert before == table(), "the host's mount table has changed"
+            assert not difference(before, hosttable.table()), "the host's mount table has changed"
             assert [] == os.listdir(directory)
             wait_for_no_keeper(directory)
             return result
@@ -114,7 +115,7 @@ def leave(action: Callable[[], object]) -> int:
 
 
 def table() -> str:
-    return Path("/proc/self/mountinfo").read_text()
+    return "\n".join(hosttable.table())
 
 
 def keepers(directory: str) -> list[int]:
@@ -131,10 +132,9 @@ def keepers(directory: str) -> list[int]:
 
 def wait_for_no_keeper(directory: str) -> None:
     """One that was killed is gone at once; one that nobody told to stay goes when it has started."""
-    for _ in range(200):
+    for _ in moments():
         if not keepers(directory):
             return
-        time.sleep(0.05)
     raise AssertionError("a keeper is left")
 
 

@@ -23,7 +23,7 @@ from typing import NamedTuple, NoReturn, TypeVar
 import mountplan
 from mountplan.cli import main
 from tests import cgroup2
-from tests.hosts import CLONE_NEWNS, PR_SET_PDEATHSIG, mount, prctl, setns, umount, unshare
+from tests.hosts import CLONE_NEWNS, PATIENCE, PR_SET_PDEATHSIG, mount, prctl, setns, umount, unshare
 from tests.machinestate import IMAGES, WORK, namespaces, processes, read_table, type_of
 from tests.mountflags import MNT_DETACH, MS_BIND, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE
 
@@ -32,7 +32,7 @@ Moment = Callable[[frozenset[int]], bool]  # is it now? Given the mount namespac
 
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
-_PATIENCE = 60.0  # seconds for one command
+_PATIENCE = 60.0 * PATIENCE  # seconds for one command
 
 # Where systemd mounts what the machine has once. Its cgroup2 is wherever the machine has it.
 _ONCE = {"debugfs": "/sys/kernel/debug", "tracefs": "/sys/kernel/tracing"}

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests import cgroup2
-from tests.hosts import mount, setns
+from tests.hosts import PATIENCE, mount, setns
 from tests.mountflags import MS_REMOUNT
 
 STORE = "/run/mountplan"  # where names are kept, the only place that may change
 WORK = "/srv/work"  # what commands are told to write goes here; it is not looked at
 IMAGES = "/srv/images/"
-_SETTLE = 5.0  # seconds for what ends by itself: processes, loop devices
+_SETTLE = 5.0 * PATIENCE  # seconds for what ends by itself: processes, loop devices
 
 
 class State(NamedTuple):

@@ -21,7 +21,7 @@ from mountplan.applier.sys import abi
 from mountplan.planner.errors import KeepRefused, NameTaken, NotKept
 from mountplan.planner.plan.planfile import dump_plan
 from tests.commands import PROC, programs
-from tests.hosts import InHost, enter_user_namespace, mount, run_in_child, unshare
+from tests.hosts import InHost, enter_user_namespace, moments, mount, run_in_child, unshare
 from tests.keptnames import (
     OTHER,
     SPEC,
@@ -83,10 +83,9 @@ def test_namespaces_outlive_the_process_that_kept_them_in_one_small_process_of_n
 
 def wait_for_name(pid: int) -> None:
     """The keeper has let go of what it needed to start when it calls itself by its name and has lost its leash."""
-    for _ in range(200):
+    for _ in moments():
         if "3" not in os.listdir(f"/proc/{pid}/fd") and Path(f"/proc/{pid}/comm").read_text() == "mountplan-keep\n":
             return
-        time.sleep(0.05)
     raise AssertionError("the keeper does not start")
 
 
@@ -287,10 +286,9 @@ def test_whatever_moment_a_replacement_or_a_removal_is_killed_at_one_keeper_is_l
 
 
 def wait_for_keepers(number: int) -> None:
-    for _ in range(200):
+    for _ in moments():
         if len(keepers(str(directory()))) == number:
             return
-        time.sleep(0.05)
     raise AssertionError(f"{len(keepers(str(directory())))} keepers, not {number}")
 
 
@@ -418,10 +416,9 @@ def test_a_pid_namespace_is_kept_with_its_process_1(on_host: Callable[..., Any])
         status, output = enter("programs", "sh", "-c", "(sleep 0.1 &) ; echo $PPID; echo /proc/[0-9]*; exit 5")
         assert (5, ["0", "/proc/1"]) == (status, output.split()[:2])
         assert "healthy" == keeping.look_up("programs").health
-        for _ in range(100):
+        for _ in moments():
             if [kept.keeper.pid] == all_processes_in(pid_namespace_of(kept)):
                 break
-            time.sleep(0.05)
         assert [kept.keeper.pid] == all_processes_in(pid_namespace_of(kept)), "nobody has reaped the orphan"
         keeping.remove(("programs",))
         assert [] == processes_in(pid_namespace_of(kept))
@@ -457,10 +454,9 @@ def test_process_1_ends_if_whoever_keeps_it_is_killed_before_the_name_is_there(o
             inode = int(os.read(hear, 100))
             names.tidy()
             left = 1 if names.names() else 0
-            for _ in range(200):
+            for _ in moments():
                 if len(processes_in(inode)) == left:
                     break
-                time.sleep(0.02)
             assert left == len(processes_in(inode))
             if left:
                 assert "healthy" == keeping.look_up("x").health

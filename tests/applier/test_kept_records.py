@@ -18,7 +18,7 @@ from mountplan import api, keeping
 from mountplan.applier.keep import kept as names
 from mountplan.planner.errors import KeepRefused, NotKept
 from tests.commands import PROC, programs
-from tests.hosts import CLONE_NEWNS, NOBODY, InHost, leave_root, mount, run_in_child, umount, unshare
+from tests.hosts import CLONE_NEWNS, NOBODY, PATIENCE, InHost, leave_root, moments, mount, run_in_child, umount, unshare
 from tests.keptnames import OTHER, SPEC, STORE, in_runtime_directory, leave, on_run
 from tests.mountflags import MS_PRIVATE, MS_REC, MS_SHARED
 from tests.trees import ROOT, plan_of
@@ -31,13 +31,12 @@ MNT_DETACH = 2
 
 def ended(pid: int) -> bool:
     """True once a process has ended, for which it gets some time."""
-    for _ in range(200):
+    for _ in moments():
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":
                 return True
         except OSError:
             return True
-        time.sleep(0.02)
     os.kill(pid, signal.SIGKILL)
     return False
 
@@ -169,10 +168,9 @@ def test_a_loop_device_goes_with_the_process_that_held_it(in_host: InHost, tmp_p
 
         pid = in_a_namespace_that_ends(action)
         gone = ended(pid)
-        for _ in range(100):
+        for _ in moments():
             if not loops():
                 break
-            time.sleep(0.05)
         return gone, True, loops()
 
     assert (True, True, "") == in_host(script, identity="root", reach=[tmp_path])
@@ -312,7 +310,7 @@ def test_root_neither_trusts_nor_awaits_a_directory_that_a_user_has_made_first(m
         assert "mountplan" not in Path("/proc/self/mountinfo").read_text().replace(str(Path.cwd()), "")
         return time.monotonic() - begin
 
-    assert in_host(script, identity="root") < 30
+    assert in_host(script, identity="root") < 30 * PATIENCE
 
 
 def test_a_name_that_is_replaced_all_the_time_is_there_all_the_time(in_host: InHost) -> None:
@@ -345,8 +343,9 @@ def test_a_name_that_is_replaced_all_the_time_is_there_all_the_time(in_host: InH
     assert looks > 3
 
 
-def test_who_enters_a_name_holds_up_nobody_who_removes_it(in_host: InHost) -> None:
+def test_who_enters_a_name_holds_up_nobody_who_removes_it(in_host: InHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command in a pid namespace has a process of ours before it, that waits, and has looked the name up."""
+    monkeypatch.setattr(names, "READERS", 45.0)
 
     def script() -> float:
         keeping.keep(plan_of(programs('unshare = ["pid"]', PROC)), "programs")
@@ -359,7 +358,7 @@ def test_who_enters_a_name_holds_up_nobody_who_removes_it(in_host: InHost) -> No
         os.waitpid(child, 0)
         return took
 
-    assert in_host(on_run(script), identity="root") < 1.5
+    assert in_host(on_run(script), identity="root") < 30
 
 
 def children(pid: int) -> list[str]:

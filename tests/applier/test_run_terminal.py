@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import PROC, How, programs
-from tests.hosts import CHECKOUT, PATIENCE, InHost, mount
+from tests.hosts import CHECKOUT, PATIENCE, InHost, moments, mount
 
 pytestmark = pytest.mark.needs_kernel("set-group", "bash")
 
@@ -218,10 +218,9 @@ def test_a_command_that_ignores_ctrl_z_is_not_stopped_behind_its_back(how: How, 
 def test_a_job_in_the_background_stops_when_it_reads(how: How, kind: str, in_host: InHost) -> None:
     def use(screen: Terminal, run: str) -> None:
         screen.do(f"{run} cat &")
-        for _ in range(int(100 * PATIENCE)):
+        for _ in moments():
             if "Stopped" in screen.do("jobs"):
                 break
-            time.sleep(0.1)
         else:
             pytest.fail("the job does not stop")
         screen.type("fg\n")
@@ -291,16 +290,14 @@ def test_nothing_runs_on_when_the_terminal_hangs_up(how: How, kind: str, in_host
     def use(screen: Terminal, run: str) -> None:
         screen.type(f"{run} sh -c 'echo ready; exec sleep {argument}'\n")
         screen.expect("ready\n")
-        for _ in range(100):  # the shell has said it before it became sleep
+        for _ in moments():  # the shell has said it before it became sleep
             if running():
                 break
-            time.sleep(0.05)
         assert running()
         screen.hang_up()
-        for _ in range(100):
+        for _ in moments():
             if not running():
                 return
-            time.sleep(0.1)
         pytest.fail("the command still runs")
 
     in_host(on_terminal(use, how, kind))

@@ -9,7 +9,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import pytest
 from mountplan.cli import progress
 from mountplan.cli.output import Output
 from mountplan.planner.plan.planfile import dump_plan
+from tests.hosts import PATIENCE, moments
 from tests.planner.plans import wide
 
 MOUNTPLAN = [sys.executable, "-m", "mountplan"]
@@ -45,11 +45,11 @@ def on_terminal(*words: str | Path, **more: str) -> bytes:
         return b"".join(_until_closed(ours))
     finally:
         os.close(ours)
-        child.wait(timeout=30)
+        child.wait(timeout=60 * PATIENCE)
 
 
 def _until_closed(fd: int) -> Iterator[bytes]:
-    while select.select([fd], [], [], 30)[0]:
+    while select.select([fd], [], [], 60 * PATIENCE)[0]:
         try:
             yield os.read(fd, 65536)
         except OSError:  # EIO: nobody has the other side open any more
@@ -89,7 +89,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
     child.stdout.close()
     assert b"" == child.stderr.read()
     child.stderr.close()
-    assert 141 == child.wait(timeout=30)
+    assert 141 == child.wait(timeout=60 * PATIENCE)
 
 
 @pytest.mark.parametrize("words", [["--version"], [], ["--help"], ["plan", "--help"]], ids=" ".join)
@@ -112,11 +112,11 @@ def test_an_interrupt_while_it_waits_for_its_input_ends_quietly() -> None:
     )  # fmt: skip
     try:
         waiting = Path(f"/proc/{child.pid}/wchan")
-        deadline = time.monotonic() + 20
-        while "pipe" not in waiting.read_text() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        for _ in moments():
+            if "pipe" in waiting.read_text():
+                break
         child.send_signal(signal.SIGINT)
-        out, err = child.communicate(timeout=20)
+        out, err = child.communicate(timeout=60 * PATIENCE)
     finally:
         child.kill()
         child.wait()

@@ -17,7 +17,7 @@ from mountplan import api
 from mountplan.applier.build.build_subjects import of_built
 from mountplan.applier.observe.subjects import of_process, of_tree
 from mountplan.capturing import Folder, capture_subjects
-from tests.hosts import InHost, mount, umount
+from tests.hosts import PATIENCE, InHost, mount, umount
 from tests.mountflags import MNT_DETACH
 from tests.portrait import portrait
 from tests.privileges import missing
@@ -34,7 +34,7 @@ def run(*words: str | Path, folder: Path) -> None:
     """Run a program to its end, which may leave others behind; what it has to say goes to the test's standard error."""
     environment = {**os.environ, "PATH": PATH}
     ended = subprocess.run(
-        words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=30, env=environment, cwd=folder
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=30 * PATIENCE, env=environment, cwd=folder
     )
     assert 0 == ended.returncode, f"{words[0]} failed"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ from mountplan.applier.sys import loop, syscalls
 from mountplan.applier.sys.overlay import is_in_use
 from mountplan.cli import main
 from mountplan.planner.errors import MountplanError
-from tests.hosts import InHost, mount, run_in_child, umount
+from tests.hosts import InHost, moments, mount, run_in_child, umount
 from tests.keptnames import leave, on_run
 from tests.mountflags import MS_BIND
 from tests.trees import ROOT, _setns, plan_of
@@ -81,10 +80,9 @@ def devices(image: Path) -> list[str]:
 
 
 def wait_until_free(image: Path) -> None:
-    for _ in range(200):  # a superblock goes a moment after the last process of its namespace
+    for _ in moments():  # a superblock goes a moment after the last process of its namespace
         if not devices(image):
             return
-        time.sleep(0.02)
     raise AssertionError(devices(image))
 
 

@@ -7,14 +7,13 @@ import fcntl
 import os
 import struct
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mountplan.planner.errors import StepRefused
-from tests.hosts import InHost
+from tests.hosts import InHost, moments
 from tests.trees import ROOT, plan_of, tree
 
 LOOP_GET_STATUS64 = 0x4C05
@@ -302,10 +301,9 @@ def test_an_image_file_is_mounted_through_a_loop_device_that_frees_itself(
             lambda: [name for name in os.listdir("/img") if name != "lost+found"]
         )
         assert 1 == len(loop_devices(image))
-    for _ in range(100):  # the superblock goes when the namespace does, which is a moment after its last process
+    for _ in moments():  # the superblock goes when the namespace does, which is a moment after its last process
         if not loop_devices(image):
             break
-        time.sleep(0.05)
     assert [] == loop_devices(image)
 
 
@@ -323,10 +321,9 @@ def test_an_image_is_written_to_unless_it_is_read_only(tmp_path: Path, needs_ker
     """
     with tree(spec) as built:
         assert "by the spec" == built.inside(lambda: Path("/img/made").read_text())
-    for _ in range(100):
+    for _ in moments():
         if not loop_devices(image):
             break
-        time.sleep(0.05)
     assert before != image.read_bytes()
 
 
@@ -340,10 +337,9 @@ def test_a_loop_device_is_freed_when_its_image_does_not_hold_what_the_spec_says(
     ):
         pass
     assert errno.EINVAL == caught.value.errno
-    for _ in range(100):
+    for _ in moments():
         if not loop_devices(image):
             break
-        time.sleep(0.05)
     assert [] == loop_devices(image)
 
 

@@ -20,7 +20,7 @@ from mountplan.planner.errors import MountplanError, StepRefused, VerificationFa
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.planfile import dump_plan, load_plan
-from tests.hosts import CHECKOUT, InHost, give_up_all_capabilities, mount, run_in_child
+from tests.hosts import CHECKOUT, InHost, give_up_all_capabilities, moments, mount, run_in_child
 from tests.mountflags import MS_SHARED
 from tests.trees import ROOT, plan_of, tree
 
@@ -221,10 +221,9 @@ def killed_and_gone(work: Callable[[], object], wait: float) -> list[str]:
         time.sleep(wait)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        for _ in range(100):
+        for _ in moments():
             if not (left := alive(child)):
                 break
-            time.sleep(0.05)
         return left
 
     return run_in_child(script)

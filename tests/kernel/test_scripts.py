@@ -13,7 +13,7 @@ import pytest
 from mountplan.planner.ask.simulate import simulate
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.table import MountRow
-from tests.hosts import InHost, mount
+from tests.hosts import PATIENCE, InHost, mount
 from tests.propagation import require_rules
 
 pytestmark = pytest.mark.needs_kernel("root", "unshare")
@@ -137,7 +137,7 @@ def test_a_script_comes_to_the_same_mounts_as_the_real_programs(line: str, in_ho
         mount("none", "/run", "tmpfs", data="mode=755")  # mount(8) keeps notes there, of `user` for one
         mount("base", "/mnt", "tmpfs", data="mode=755")
         script = f"R=/mnt; export R\n{BEGIN}{line}\n"
-        subprocess.run(["sh", "-c", script], capture_output=True, timeout=20)
+        subprocess.run(["sh", "-c", script], capture_output=True, timeout=60 * PATIENCE)
         return shown(parse_mountinfo(Path("/proc/self/mountinfo").read_bytes()).rows, "base")
 
     modelled = simulate(f"R=; export R\n{BEGIN}{line}\n").final[0].table.rows

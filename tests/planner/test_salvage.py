@@ -164,7 +164,7 @@ def test_whatever_is_in_a_spec_its_mistakes_have_places_words_and_remedies(raw: 
     assert set(mistakes) <= set(together)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(spoilt_specs)
 def test_a_spec_made_in_python_has_the_mistakes_of_its_text(raw: dict[str, Any]) -> None:
     mistakes = parse_spec_leniently(tomli_w.dumps(raw).encode())[1]

@@ -64,7 +64,7 @@ def test_an_editor_sees_what_is_wrong_in_one_place(spec: dict[str, Any]) -> None
         build_spec(spec)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(spoilt_specs)
 def test_what_is_a_spec_fits_the_schema(raw: dict[str, Any]) -> None:
     """An editor must not underline what mountplan accepts."""
