@@ -6,6 +6,11 @@ PYTHON ?= python3
 TESTS ?= -n auto
 # Arguments for make test-kernels, as in: make test-kernels KERNELS="--kernel 6.1 --suite specs"
 KERNELS ?=
+# The tests that need no privilege and nothing of the kernel.
+UNIT := tests/planner tests/cli/test_commands.py tests/cli/test_inputs.py tests/cli/test_planning.py
+UNIT += tests/applier/test_abi.py tests/applier/test_execute.py tests/test_api.py tests/test_inherited.py
+# Arguments for make users, as in: make users USERS="--as user -q tests/cli"
+USERS ?= -q -n auto
 # How many random states `make fuzz` tries, sequences `make fuzz-model`, and plans `make fuzz-plans`.
 N ?= 100000
 
@@ -13,11 +18,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kernels test-without check bench fuzz faults fuzz-model fuzz-plans agree coverage clean
+.PHONY: help demo test unit users users-here test-kernels test-without check bench fuzz faults fuzz-model fuzz-plans agree coverage clean
 
 help:
 	@echo 'make demo      apply specs/hello.toml and show the tree'
 	@echo 'make test      run the tests on the real kernel'
+	@echo 'make unit      run the tests that need no kernel: half a minute'
+	@echo 'make users     run the tests as root, as ordinary users and in the background, here and on Debian 13'
 	@echo 'make test-kernels  boot Linux 6.1 and 6.12 by emulation and run the tests there; takes hours, and 1 GB in build/'
 	@echo 'make test-without  run the tests of the kernel without its young system calls'
 	@echo 'make check     ruff, mypy, pyright, import contracts'
@@ -36,6 +43,15 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest $(TESTS)
+
+unit: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -q -n auto $(UNIT)
+
+users: users-here
+	$(BIN)/python -m tests.users --debian13 $(USERS)
+
+users-here: $(VENV)/installed-dev
+	$(BIN)/python -m tests.users $(USERS)
 
 # Debian's kernels, unpacked into build/kernels; qemu and virtme-ng are fetched too if they are missing. docs/kernels.md
 test-kernels: $(VENV)/installed-dev
