@@ -8,7 +8,7 @@ TESTS ?= -n auto
 KERNELS ?=
 # The tests that need no privilege and nothing of the kernel.
 UNIT := tests/planner tests/cli/test_commands.py tests/cli/test_inputs.py tests/cli/test_planning.py
-UNIT += tests/applier/test_abi.py tests/applier/test_execute.py tests/test_api.py tests/test_inherited.py
+UNIT += tests/applier/test_abi.py tests/applier/test_execute.py tests/test_api.py tests/test_inherited.py tests/test_workflow.py
 # Arguments for make users, as in: make users USERS="--as user -q tests/cli"
 USERS ?= -q -n auto
 # How many random states `make fuzz` tries, sequences `make fuzz-model`, and plans `make fuzz-plans`.
@@ -47,8 +47,8 @@ test: $(VENV)/installed-dev
 unit: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -q -n auto $(UNIT)
 
-users: users-here
-	$(BIN)/python -m tests.users --debian13 $(USERS)
+users: $(VENV)/installed-dev
+	@failed=0; for where in '' --debian13; do $(BIN)/python -m tests.users $$where $(USERS) || failed=1; done; exit $$failed
 
 users-here: $(VENV)/installed-dev
 	$(BIN)/python -m tests.users $(USERS)
