@@ -123,7 +123,7 @@ def plan(spec: Spec, host: Host | None = None) -> Plan:
 
 
 def plan_on_this_machine(spec: Spec, host: Host) -> Plan:
-    """The plan for `spec` on `host`, which is this machine, maybe with somebody listening."""
+    """The plan for `spec` on `host`, which is this machine, maybe recording what is asked."""
     made = plan(spec, host)
     _refuse_what_the_kernel_lacks(made)
     return made

@@ -4,7 +4,7 @@ A plan depends on the spec, on the version of mountplan, and on what planning as
 in the name of an entry; the questions are in it, with their answers, and are asked again before it is used. What is
 tried of the kernel and the user is no part of a plan: building tries it each time.
 
-Nothing here fails a command: what cannot be read, is damaged, or may have been written by somebody else is not used,
+Nothing here fails a command: what cannot be read, is damaged, or may have been written by another user is not used,
 and what cannot be written is not kept.
 """
 
@@ -30,7 +30,7 @@ FORMAT = b"mountplan-cached/1"
 MOST_ENTRIES, MOST_BYTES, LARGEST = 64, 32 << 20, 8 << 20
 _DIRECTORY = "mountplan-plans"  # not "mountplan": the user may have caches where names are kept
 _ENTRY, _COMING = "plan-", ".new-"
-_ABANDONED = 3600.0  # seconds after which nobody writes to a file any more
+_ABANDONED = 3600.0  # seconds after which an unfinished file has no writer any more
 
 Question = list[Any]  # the name of a question to the host, its arguments, and last the answer, as JSON has them
 
@@ -180,7 +180,7 @@ def _keep(key: str, questions: list[Question], plan: Plan) -> None:
 
 @contextmanager
 def _folder(*, create: bool) -> Iterator[int]:
-    """Lend the directory of entries. Raises OSError if there is none that nobody but this user can write to."""
+    """Lend the directory of entries. Raises OSError if there is none that only this user can write to."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(base):  # the specification wants a relative path passed over
         base = os.path.join(os.environ.get("HOME", ""), ".cache")
@@ -214,7 +214,7 @@ def _is_ours(found: os.stat_result) -> bool:
 
 
 def _write(folder: int, name: str, text: bytes) -> None:
-    """In one rename: whoever reads sees all of it or nothing."""
+    """In one rename: a reader sees all of it or nothing."""
     coming = f"{_COMING}{os.getpid()}-{os.urandom(4).hex()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(coming, flags, 0o600, dir_fd=folder)
@@ -228,7 +228,7 @@ def _write(folder: int, name: str, text: bytes) -> None:
 
 
 def _remove_oldest(folder: int) -> None:
-    """Keep within the bounds, and remove what somebody who was killed had begun to write."""
+    """Keep within the bounds, and remove what a killed process had begun to write."""
     entries: list[tuple[float, int, str]] = []
     for name in os.listdir(folder):
         try:

@@ -57,7 +57,7 @@ class RemoteTraceback(Exception):
 
 
 class Tree:
-    """Namespaces that stand as their plan says. They vanish when the tree is closed and nobody is in them any more."""
+    """Namespaces that stand as their plan says. They vanish when the tree is closed and no process is left in them."""
 
     def __init__(self, plan: Plan, built: Built) -> None:
         self.plan = plan

@@ -4,7 +4,7 @@
     |-- SpecError          the spec is wrong; carries every mistake that was found       (exit status 2)
     |-- PlanFileError      a plan.json is damaged, altered or of another format          (exit status 2)
     |-- TableError         a mount table cannot be read                                  (exit status 2)
-    |-- SubjectError       nobody can tell what is to be looked at                     (exit status 2)
+    |-- SubjectError       an argument names nothing, or several things                     (exit status 2)
     |-- PlanRefused        a spec or a plan file is well written, but cannot come out as written (exit status 1)
     |-- NotAllowed         the kernel would say no to some of it; nothing was carried out (exit status 3)
     |-- InUse              others have what a plan needs for itself; nothing was touched (exit status 3)
@@ -78,7 +78,7 @@ class SpecError(MountplanError):
 
     def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
         if not mistakes:
-            raise ValueError("a SpecError has at least one mistake: without, nobody is told what is wrong")
+            raise ValueError("a SpecError has at least one mistake: without, it says nothing")
         self.mistakes = mistakes
         super().__init__("\n".join(str(mistake) for mistake in mistakes))
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Literal
 
-    # What is in a new one: nothing, what the kernel puts there and nobody else can, or that is not known.
+    # What is in a new one: nothing, what only the kernel puts there, or that is not known.
     Begins = Literal["empty", "filled", "unknown"]
     # What that means for a plan: all that will be in it is in the spec, nothing can be made there, or it is not known.
     Inside = Literal["own", "kernel", "opaque"]
@@ -26,7 +26,7 @@ _INSIDE: dict[str, Inside] = {"empty": "own", "filled": "kernel", "unknown": "op
 
 
 class FilesystemType(NamedTuple):
-    """`takes_files`: anybody can create files in it and write to them. `in_memory`: a mount of it needs no device,
+    """`takes_files`: processes can create files in it and write to them. `in_memory`: a mount of it needs no device,
     program or option. `on_device`: it is on a block device, and so in an image as well. `renewed`: a new instance is as
     good as one that stands. `read_only`: nothing is ever written.
 
@@ -35,9 +35,9 @@ class FilesystemType(NamedTuple):
     ones in addition only where a mount of the type is visible with nothing mounted over its parts. `usual` is where
     the host has one that can be bound instead.
 
-    `defaults` are options as they are shown, or not shown, if nobody asks: one that is absent has that value.
+    `defaults` are options as they are shown, or not shown, if not asked for: one that is absent has that value.
     `source` is what the kernel shows whatever was given, as far as it does so. `asked_for` are those that a machine is
-    asked for if nobody says which (mountplan doctor).
+    asked for if none is named (mountplan doctor).
     """
 
     name: str
@@ -137,7 +137,7 @@ ROWS: tuple[FilesystemType, ...] = (
     _of_kernel("smackfs"),
     _of_kernel("rpc_pipefs", "net", shows="net"),
     _of_kernel("nfsd", "net", shows="net"),
-    _row("nsfs", "filled", "unknown"),  # nobody mounts one: the files of namespaces are in it
+    _row("nsfs", "filled", "unknown"),  # it cannot be mounted: the files of namespaces are in it
 )  # fmt: skip
 
 _BY_NAME = {one.name: one for one in ROWS}

@@ -1,4 +1,4 @@
-"""The trampoline's machine code from its source: applier/assembler -> the text of applier/process/machinecode.py.
+"""The trampoline's machine code from its source: applier/process/assembler -> the text of machinecode.py beside it.
 
 python -m tests.assembling writes that module anew, for all machines whose binutils are installed.
 """

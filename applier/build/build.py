@@ -1,6 +1,6 @@
-"""Builds a plan in a child process, and holds the namespaces it made until somebody has taken them over.
+"""Builds a plan in a child process, and holds the namespaces it made until the caller has taken them over.
 
-A build that fails is never handed to anybody: the child (holder.py) ends, and the kernel frees all that was made. The
+A build that fails is never handed out: the child (holder.py) ends, and the kernel frees all that was made. The
 child dies with its parent (PR_SET_PDEATHSIG), so that holds for a SIGKILL too.
 """
 
@@ -71,7 +71,7 @@ class Built:
         self.host = MountTable(())  # the host's table as the namespace copied it, before anything was changed
         self.answer = answer  # what the holder says: after start(), nothing but why it did not
         self.pidfd = -1
-        self.watch = -1  # what process 1 of a pid namespace that may be kept ends with (recordwatch.py)
+        self.watch = -1  # what process 1 of a pid namespace that may be kept ends with (record_watch.py)
         self._leash = leash
         self._opened: dict[str, int] = {}  # by hide(): path below the holder's directory in /proc -> descriptor
         self._initial_ids: tuple[IdMap, IdMap] | None = None
@@ -99,7 +99,7 @@ class Built:
         return self._path("root")
 
     def hide(self) -> None:
-        """Have the holder be undumpable from now on: nobody in its namespaces gets hold of it by /proc or ptrace(2).
+        """Have the holder be undumpable from now on: no process in its namespaces gets at it by /proc or ptrace(2).
 
         Nor does an ordinary user outside, so what this object can be asked for is opened before.
         """
@@ -219,7 +219,7 @@ class Built:
             pass
 
     def close(self) -> None:
-        """End the holder. A namespace lives on where somebody else is in it or holds a descriptor of it."""
+        """End the holder. A namespace lives on while another process is in it or holds a descriptor of it."""
         if self.child:
             try:
                 if self.pidfd >= 0:
@@ -482,7 +482,7 @@ def _hangs(plan: Plan, built: Built, count: int, timeout: float) -> StepRefused 
 
 
 def _was_killed(built: Built) -> NamespaceRefused:
-    what = f"cannot build: somebody has killed the building process, {built.child}"
+    what = f"cannot build: the building process, {built.child}, was killed"
     return NamespaceRefused(what, "maybe the kernel, for want of memory", "look into its log (dmesg), and try again")
 
 

@@ -67,7 +67,7 @@ def is_foreign(step: Step) -> bool:
 
 
 class StepFailed(Exception):
-    """Step `index` (from 0) raised `cause`, an OSError. Internal: namespaces.py makes StepRefused of it."""
+    """Step `index` (from 0) raised `cause`, an OSError. Internal: build.py makes StepRefused of it."""
 
     def __init__(self, index: int, cause: OSError) -> None:
         super().__init__(index, cause)
@@ -104,7 +104,7 @@ class Execution:
         self.foreign = reporter.foreign
         self.fds: dict[Handle, int] = {}
         self.parked: dict[Handle, str] = {}  # where in the yard a workbench or seed stands
-        self.in_memory: set[Handle] = set()  # new filesystems in which nobody else can change anything
+        self.in_memory: set[Handle] = set()  # new filesystems in which no other process can change anything
         self.kept: list[Handle] = []  # those of the parked that are open, the longest open first
         self.early: list[Handle] = []  # seeds that wait for the yard to be parked in it
         self.staged: set[str] = set()

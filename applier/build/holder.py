@@ -198,7 +198,7 @@ def await_orders(sender: Sender, inherited: Inherited, leash: int, stops: int, *
 
 
 def _not_executed(found: Found, number: int) -> bytes:
-    """Numbers and a path, as somebody inside could get at this pipe in the moment before the command is executed."""
+    """Numbers and a path, as a process inside could get at this pipe in the moment before the command is executed."""
     words = (str(number), str(found.mode), str(int(found.noexec)), found.path)
     return channel.packed(channel.NOT_EXECUTED, "\0".join(words).encode("utf-8", "surrogateescape"))
 

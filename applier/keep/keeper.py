@@ -1,8 +1,8 @@
 """The process that keeps namespaces for a user who cannot mount their files anywhere: it holds descriptors of them.
 
-It is a child of nobody, small, and does nothing until the record of their name is gone (recordwatch.py), with which it
-ends. What tells it from another process that has got its pid later is when
-it began; a descriptor of its directory in /proc, once that has been compared, stands for this process and no other.
+It is small, no child of the command's, and does nothing until the record of their name is gone (record_watch.py), with
+which it ends. What tells it from another process that has got its pid later is when it began; a
+descriptor of its directory in /proc, once that has been compared, stands for this process and no other.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def describe(pid: int) -> Keeper:
     except OSError:
         start = None
     if start is None:
-        raise KeepRefused(f"process {pid}, which shall keep the namespaces, was ended by somebody else", "try again")
+        raise KeepRefused(f"process {pid}, which shall keep the namespaces, was ended from outside", "try again")
     return Keeper(pid, start, *_surroundings())
 
 

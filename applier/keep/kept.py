@@ -182,7 +182,7 @@ class Opened:
 
 
 def subjects(name: str) -> list[Subject]:
-    """The mount namespaces kept under a name, for somebody to look at; the caller closes them. Raises NotKept."""
+    """The mount namespaces kept under a name, to look at; the caller closes them. Raises NotKept."""
     from mountplan.applier.observe.subjects import Subject
 
     with opened(name) as found:
@@ -195,7 +195,7 @@ def subjects(name: str) -> list[Subject]:
 
 class NewName(NamedTuple):
     """What is to be kept, but for the namespaces themselves. `replaces` is the id of what has the name now, "" for
-    nothing: if that has changed, somebody else has won.
+    nothing: if that has changed, another process has won.
     """
 
     state: Kept
@@ -272,7 +272,7 @@ def _has_user_namespace(built: Built) -> bool:
 def _hold(store: Store, directory: int, state: Kept, wanted: list[tuple[str, str, int]], built: Built) -> Kept:
     """Have the namespaces outlive this process, and write the state: the last file, and whole.
 
-    A process that stays is released only then: whoever finds this directory must be able to end it.
+    A process that stays is released only then: a command that finds this directory must be able to end it.
     """
     sources = []
     if store.place.is_mount:
@@ -406,7 +406,7 @@ def opened(name: str) -> Iterator[Opened]:
 
 
 def remove(name: str) -> None:
-    """Let a name go, and with it its namespaces, unless somebody is still in them. Raises NotKept or KeepRefused."""
+    """Let a name go, and with it its namespaces, unless processes are still in them. Raises NotKept or KeepRefused."""
     check_name(name)
     with _writing(create=False) as changing:
         if changing is None or name not in changing.store.names():
@@ -463,7 +463,7 @@ class Changing:
 def _writing(*, create: bool) -> Iterator[Changing | None]:
     """store.writing(), with what a crash has left gone before, and what the block has put aside gone after it.
 
-    Raises KeepRefused if what was dropped has not gone. Other things that stay stop nobody: the next command tries.
+    Raises KeepRefused if what was dropped has not gone. Other things that stay are no error: the next command tries.
     """
     try:
         with writing(create=create) as store:
@@ -548,7 +548,7 @@ def _check_reach(store: Store, name: str) -> None:
     try:
         check_reach(_state_of(directory, name).keeper)
     except (OSError, ValueError):
-        pass  # whoever it is sees that its record goes
+        pass  # its process sees that its record goes
     finally:
         os.close(directory)
 

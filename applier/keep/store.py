@@ -5,13 +5,13 @@ directory that it is mounted on stays: other mount namespaces see it too, may ha
 kernel would take that away with the directory. An ordinary user's is the directory `mountplan` in the runtime
 directory, where nothing is mounted, and which is there from the first name to the last.
 
-Names are written under a lock on the directory itself (flock(2)), and in one rename each: whoever reads sees a name
+Names are written under a lock on the directory itself (flock(2)), and in one rename each: a reader sees a name
 whole or not at all. What begins with ".new-" or ".old-" is on its way in or out; found under the lock, it is what a
 crash has left. The lock is held for milliseconds, never while something is built.
 
-Whoever reads a name holds a shared lock on the name's directory, and what is on its way out goes when nobody does.
+A reader of a name holds a shared lock on the name's directory, and what is on its way out goes when no reader is left.
 
-A directory is used if it is this user's and nobody else may change or lock it. What is odd in it is passed over.
+A directory is used if it is this user's and no other user may change or lock it. What is odd in it is passed over.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RUN = "/run"
 _OWNER = ".owner"
 _COMING, _GOING = ".new-", ".old-"
 _PATIENCE = 300.0  # seconds to wait for the lock: it is free soon, but many may want it at once
-_SHORT_PATIENCE = 30.0  # for what hardly anybody wants: it takes one process to make a store
+_SHORT_PATIENCE = 30.0  # seldom contended: one process makes a store
 READERS = 2.0  # seconds until those who look at a name that is on its way out are left to it
 _TRIES = 10_000  # to get hold of a store: others let theirs go meanwhile, and cleaners take one that is just made
 
@@ -80,7 +80,7 @@ def _runtime_directory() -> str:
     origin = "XDG_RUNTIME_DIR"
     if not path:
         path = origin = f"/run/user/{os.geteuid()}"
-    remedy = "set XDG_RUNTIME_DIR to a directory of yours that nobody else can write to, or run it as root"
+    remedy = "set XDG_RUNTIME_DIR to a directory of yours that no other user can write to, or run it as root"
     what = f"there is no place to keep namespaces in: {origin}"
     if not os.path.isabs(path):
         raise KeepRefused(f"{what} is {path!r}, which is no absolute path", remedy)
@@ -184,7 +184,7 @@ class Store:
     def sweep(self, discard: Discard, patience: float = 0.0) -> dict[str, OSError | KeepRefused]:
         """Remove what is on its way in or out with `discard(name, directory, file)` for each file. Only under the lock.
 
-        What had to be left there, and why: with names that somebody looks at for longer than `patience` seconds, a
+        What had to be left there, and why: with names that are looked at for longer than `patience` seconds, a
         BlockingIOError.
         """
         left: dict[str, OSError | KeepRefused] = {}
@@ -293,7 +293,7 @@ def writing(*, create: bool) -> Iterator[Store | None]:
             if not any(name[0] != "." or name.startswith((_COMING, _GOING)) for name in os.listdir(store.fd)):
                 _remove(store)
         except OSError:
-            pass  # whoever comes next does it
+            pass  # the next command does it
         finally:
             store.close()
 
@@ -311,7 +311,7 @@ def _lock_one(place: StorePlace, *, create: bool) -> Store | None:
             _lock_store(fd, place, _PATIENCE)
             if _is_in_place(fd, place):
                 if place.is_mount:
-                    # If whoever made it was killed between the two calls, and /run is shared, so is the store.
+                    # If its maker was killed between the two calls, and /run is shared, so is the store.
                     syscalls.mount_setattr(fd, 0, syscalls.mount_attr(propagation=abi.MS_UNBINDABLE))
                 store = Store(place, fd)
                 fd = -1
@@ -342,7 +342,7 @@ def _lock(fd: int, patience: float) -> None:
             if monotonic() >= deadline:
                 raise
         sleep(pause)
-        pause = min(2 * pause, 0.1)  # hundreds that look all the time would leave no time to whoever has it
+        pause = min(2 * pause, 0.1)  # hundreds that look all the time would leave no time to its holder
 
 
 def _open_top(place: StorePlace) -> int | None:
@@ -427,7 +427,7 @@ def _same(one: int, other: int) -> bool:
 
 
 def _make(place: StorePlace) -> None:
-    """Make the store, unless somebody else is faster."""
+    """Make the store, unless another process is faster."""
     try:
         os.mkdir(place.path, 0o700)
     except FileExistsError:
@@ -484,7 +484,7 @@ def _mount_on(directory: int) -> None:
             os.close(mount)
     except OSError as error:
         if error.errno == errno.ENOENT:
-            return  # somebody has removed the directory meanwhile
+            return  # the directory was removed meanwhile
         raise _refused(f"cannot mount a tmpfs on {RUN}/mountplan: {call_of(error) or 'open'}", error) from None
 
 

@@ -1,4 +1,4 @@
-"""How long the machine has been running: the clock that nobody sets, without what time namespaces add to it."""
+"""How long the machine has been running: the clock that cannot be set, without what time namespaces add to it."""
 
 from __future__ import annotations
 

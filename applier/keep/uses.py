@@ -82,7 +82,7 @@ class LiveUses:
             os.close(fd)
 
         def names_it(table: MountTable) -> MountRow | None:
-            """An overlay that was made of a directory of this name: very likely this one, as somebody has it."""
+            """An overlay that was made of a directory of this name: very likely this one, as one is in use."""
             wanted = {f"upperdir={path}", f"workdir={path}"}
             return next((r for r in table.rows if r.fstype == "overlay" and wanted & {*r.options.split(",")}), None)
 

@@ -31,7 +31,7 @@ _asked: list[str] = []
 
 @contextmanager
 def asking(what: str) -> Iterator[None]:
-    """In this block, waited_for() is `what`: somebody else may have to answer before it is left."""
+    """In this block, waited_for() is `what`: another process may have to answer before it is left."""
     _asked.append(what)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Where the layers of an overlay are: the paths that it shows are as whoever mounted it saw them, whoever that was.
+"""Where the layers of an overlay are: the paths that it shows are as the process that mounted it saw them.
 
 They are looked up in all namespaces that are captured, and on the host. Whether the right directory was found, the
 kernel tells: the file handle of an overlay's root holds that of the layer which the root is taken from.

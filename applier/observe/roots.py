@@ -1,7 +1,7 @@
 """What the roots of mounts are, files or directories, even of those that other mounts cover.
 
 A walk to a mountpoint ends on the topmost mount there; whether that is the one that was meant, its id tells. What lies
-below others is laid open in a private copy of the namespace, which nobody else sees: there the covers are unmounted.
+below others is laid open in a private copy of the namespace that no other process sees: there the covers are unmounted.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ def _store(
                 one, view = by_mount.pop(mount)
                 _take(one, view, source, top)
             for one, view in by_mount.values():
-                one.told.append(f"{view.path}: nobody can look into it")
+                one.told.append(f"{view.path}: it cannot be looked into")
     for one in stored:
         one.there = tuple(path for path in one.filling.files if _is_there(top, one.filling.name + path))
         one.is_there = _is_there(top, one.filling.name)
@@ -254,7 +254,7 @@ def _is_default(fd: int, root: tuple[int, int, int] | None) -> bool:
 def _views(subject: Subject, table: MountTable, mounts: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Detached clones of mounts, one after the other: (mount id, descriptor, which is closed when the next is wanted).
 
-    They show what nobody's cover hides. A mount that cannot be had is left out.
+    They show what no cover hides. A mount that cannot be had is left out.
     """
     if not mounts:
         return

@@ -33,7 +33,7 @@ class Subject:
 
     `pid` is a process in it, from whose root it is seen; 0 if it is known by its file only. Then it is seen from the
     directory behind the descriptor `root`, or, if that is -1, from the topmost mount on its root, as setns(2) does.
-    `kinds` are the kinds of other namespaces in which whoever lives there is not in ours.
+    `kinds` are the kinds of other namespaces in which its processes are not in ours.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ from mountplan.planner.run_settings import CAPABILITIES
 def keep_capabilities(names: tuple[str, ...]) -> None:
     """Have no other capabilities than these, after exec too, and no way to get one back. Raises CommandNotStarted.
 
-    For root, what exec gives is what the bounding set leaves. For anybody else it is the ambient set.
+    For root, what exec gives is what the bounding set leaves. For other users it is the ambient set.
     """
     kept = sum(1 << CAPABILITIES.index(name) for name in set(names))
     _, permitted, _ = syscalls.capget()

@@ -71,7 +71,7 @@ class Found(NamedTuple):
 
 
 def in_words(error: CommandNotStarted) -> bytes:
-    """What is written to standard error, as far as nobody wants it otherwise."""
+    """What is written to standard error, unless another reporter is given."""
     return f"mountplan: {error}\n".encode(errors="backslashreplace")
 
 
@@ -87,7 +87,7 @@ class Report(NamedTuple):
 
 
 def to_stderr(text: Callable[[CommandNotStarted], bytes] = in_words) -> Report:
-    """The report of a process that nobody waits for."""
+    """The report of a process that is not waited for."""
     return Report._make((2, lambda found, number: text(refusal(found, number))))
 
 

@@ -1,7 +1,7 @@
 """Process 1 of a new pid namespace, and the process outside that watches over it.
 
-The one that builds is process 1, since a `proc` mount shows the pid namespace of whoever mounts it. The command is its
-child: process 1 is deaf to every signal that it does not handle, and must reap what others leave behind. When it ends,
+The one that builds is process 1, since a `proc` mount shows the pid namespace of its maker. The command is its child:
+process 1 is deaf to every signal that it does not handle, and must reap what others leave behind. When it ends,
 the kernel kills all that is left.
 """
 
@@ -37,7 +37,7 @@ def watch(init: int, stops: int) -> NoReturn:
 def serve(command: int, stops: int, leash: int, waiting: int) -> NoReturn:
     """Process 1: forward signals to `command`, reap, and end with its status, or when the leash is let go.
 
-    A byte in `stops` tells that the command has stopped; -1 if nobody wants to know. `waiting` is closed when no
+    A byte in `stops` tells that the command has stopped; -1 if that is not to be told. `waiting` is closed when no
     descriptor is left that is not needed here. All signals are blocked already.
     """
     with Signals((*FORWARDABLE, signal.SIGCHLD)) as signals:
@@ -57,7 +57,7 @@ def serve(command: int, stops: int, leash: int, waiting: int) -> NoReturn:
 
 
 def stay(sender: Sender, leash: int, watch: int, *held: int) -> NoReturn:
-    """Process 1 of namespaces that are kept: until somebody kills it, or `watch` becomes readable, reap, and hold the
+    """Process 1 of namespaces that are kept: until it is killed, or `watch` becomes readable, reap, and hold the
     descriptors `held`.
 
     Until it is told to outlive its parent, it ends when the leash is let go. Then it turns into a program that does

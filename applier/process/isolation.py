@@ -20,7 +20,7 @@ from mountplan.applier.sys.userns import Rootless
 
 
 class IsolationFailed(Exception):
-    """`what` could not be had, for `cause`. Internal: namespaces.py makes NamespaceRefused of it."""
+    """`what` could not be had, for `cause`. Internal: build.py makes NamespaceRefused of it."""
 
     def __init__(self, what: str, cause: OSError) -> None:
         super().__init__(what, cause)
@@ -31,7 +31,7 @@ class IsolationFailed(Exception):
 def isolate(kinds: tuple[str, ...], sender: Sender, leash: int, rootless: Rootless = "auto") -> None:
     """Unshare `kinds`; "pid" takes effect in the next child only. Raises IsolationFailed.
 
-    Whoever may not unshare them gets a user namespace around them, as for the mount namespace; "user" asks for it.
+    A user who may not unshare them gets a user namespace around them, as for the mount namespace; "user" asks for it.
     """
     if "user" in kinds:
         _do("a user namespace", lambda: unshare_user(sender, leash))

@@ -153,7 +153,7 @@ class File:
         raise AssertionError("execve returns only to raise")
 
     def _close(self, data: bytes) -> int:
-        """Write it, such that nobody can write to it any more; a descriptor for execution only."""
+        """Write it, and make it unwritable for all; a descriptor for execution only."""
         view = memoryview(data)
         while view:
             view = view[os.write(self._fd, view) :]

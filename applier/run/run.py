@@ -4,7 +4,7 @@ Who becomes the command:
 
 - exec_in, as a rule: the calling process itself. It enters the namespaces and lets the holder go. No process of
   ours is left, so that exit status, signals, the terminal and job control are the command's own.
-- run_in, or if somebody wants to be told of its end (`status_fd`): the holder. The calling process waits.
+- run_in, or if the caller wants to be told of its end (`status_fd`): the holder. The calling process waits.
 - with a new pid namespace: a child of the holder, which is process 1 there (init.py). The calling process waits.
 """
 

@@ -24,7 +24,7 @@ def wait_for(built: Built, start: Start, namespace: str, status_fd: int | None, 
     """
     told = _Told(status_fd, built)
     terminal = _Terminal() if whole else None
-    tell_stops = terminal is not None and terminal.fd >= 0  # else there is nobody who would continue us
+    tell_stops = terminal is not None and terminal.fd >= 0  # else no shell would continue us
     with _signals(whole, tell_stops) as signals:
         built.start(start, namespace, tell_stops=tell_stops)
         try:
@@ -44,7 +44,7 @@ def _signals(whole: bool, tell_stops: bool) -> Signals:
     if whole or _is_main_thread():
         for number in FORWARDABLE if tell_stops else FORWARDABLE - STOPPING:
             action = signal.getsignal(number)
-            # None is a handler that is not Python's: whoever installed it wants these signals.
+            # None is a handler that is not Python's: the code that installed it wants these signals.
             if action is signal.SIG_DFL or (whole and action is signal.default_int_handler):
                 numbers.add(number)
     if tell_stops:
@@ -127,7 +127,7 @@ class _Waiting:
                 self._stop_too()
 
     def _stop_too(self) -> None:
-        """If the command has stopped, so do we; when somebody continues us, the command goes on."""
+        """If the command has stopped, so do we; when we are continued, the command goes on."""
         try:
             stopped = os.waitid(os.P_PID, self.built.child, os.WSTOPPED | os.WNOHANG)
         except ChildProcessError:
@@ -160,7 +160,7 @@ def _give_up(built: Built) -> None:
 
 
 class _Told:
-    """Lines of JSON for whoever asked to be told, as bubblewrap writes them."""
+    """Lines of JSON for the reader of `status_fd`, as bubblewrap writes them."""
 
     def __init__(self, fd: int | None, built: Built) -> None:
         self._fd = fd
@@ -188,4 +188,4 @@ class _Told:
         try:
             os.write(self._fd, line.encode())
         except OSError:
-            pass  # nobody listens any more; the command matters more
+            pass  # no reader is left; the command matters more

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from mountplan.applier.sys.refusal import KernelRefusal
 
-# What could not be copied: its path, what was tried, why not. Whoever raises ends the copy, otherwise it goes on.
+# What could not be copied: its path, what was tried, why not. Raising from it ends the copy, otherwise it goes on.
 Refused = Callable[[str, str, OSError], None]
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -189,7 +189,7 @@ class _Copy:
             if (was.st_uid, was.st_gid) != (status.st_uid, status.st_gid):
                 os.chown(here, status.st_uid, status.st_gid)
         except OSError as error:
-            mode &= ~_SET_ID  # they would give the rights of somebody else
+            mode &= ~_SET_ID  # they would give the rights of another user
             self._refused(path, f"cannot give it to user {status.st_uid} and group {status.st_gid}", error)
         acls = self._attributes(path, source, here)
         try:
@@ -280,7 +280,7 @@ def _copy_data(source: int, target: int, size: int) -> None:
                     raise
                 os.lseek(source, at, os.SEEK_SET)
                 sent = _read_on(source, target, end - at)
-            if not sent:  # it is shorter than was told, or somebody has cut it meanwhile
+            if not sent:  # it is shorter than was told, or was cut meanwhile
                 os.ftruncate(target, at)
                 return
             at += sent

@@ -1,4 +1,4 @@
-"""Superblocks of block devices: each device has one, which all mounts of it share, whoever makes them."""
+"""Superblocks of block devices: each device has one, which all mounts of it share."""
 
 from __future__ import annotations
 

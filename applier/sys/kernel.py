@@ -246,7 +246,7 @@ class LinuxKernel:
         return context
 
     def add_layer(self, overlay: int, key: str, directory: int, name: str) -> None:
-        """Add a directory to a context. `name` is its path in the yard if nobody else can change what that leads to."""
+        """Add a directory to a context. `name` is its path in the yard if no other process can change what is there."""
         from mountplan.applier.sys.overlay import add_layer, claim
 
         if key in ("upperdir", "workdir") and not name:
@@ -328,7 +328,7 @@ class LinuxKernel:
         if node.uid >= 0 or node.gid >= 0:
             os.chown(path, node.uid, node.gid, dir_fd=dirfd, follow_symlinks=False)
         if mode > 0o777 or (mode >= 0 and kind != "symlink" and (node.uid >= 0 or node.gid >= 0)):
-            # The name was made by us just now, in a directory that nobody else has; chown(2) drops set-id bits.
+            # The name was made by us just now, in a directory that no other process has; chown(2) drops set-id bits.
             os.chmod(path, mode, dir_fd=dirfd)
 
     def copy_tree(self, source: int, target: int) -> None:

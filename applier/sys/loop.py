@@ -33,7 +33,7 @@ def loop_device(image: int, *, read_only: bool, table: Callable[[], MountTable])
     """Lend a loop device over the file, or block device, `image` (any descriptor of it); `table` is that of our mounts.
 
     The device frees itself once nothing has it open or mounted any more: after the `with` block if it was not mounted
-    in it, or when this process dies. In the block nobody else who uses this function gets at the image: there is a lock
+    in it, or when this process dies. In the block no other user of this function gets at the image: there is a lock
     on it (flock(2)). Other programs do not know that lock; they may attach the image at the very moment that we do.
     Raises KernelRefusal, or Occupied where mount(8) would refuse.
     """
@@ -142,7 +142,7 @@ def _attachment(device: int, path: str, image: os.stat_result) -> Attachment | N
 
 
 def _claim(image: int, read_only: bool, table: Callable[[], MountTable], number: int) -> int:
-    """See to it that nobody else writes to the block device `image`: O_EXCL if it is to be opened so, or 0.
+    """See to it that no other process writes to the block device `image`: O_EXCL if it is to be opened so, or 0.
 
     Who has it open with O_EXCL has it for himself against mounts, LVM, RAID and others who do so, and a loop device
     over that open file keeps it. Who only reads does not keep others from reading.
@@ -171,7 +171,7 @@ def _bound(backing: int, read_only: bool) -> tuple[str, int]:
         abi.LOOP_CONFIG, backing, 0, 0, 0, 0, 0, 0, 0, 0, 0, flags, b"", b"", b"", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
     )
     try:
-        for _ in range(100):  # somebody else may take the free device before us
+        for _ in range(100):  # another process may take the free device before us
             number = fcntl.ioctl(control, abi.LOOP_CTL_GET_FREE)
             path = f"/dev/loop{number}"
             try:

@@ -1,4 +1,4 @@
-"""Mounting what the machine has one of, so that nothing of it changes: its options are everybody's.
+"""Mounting what the machine has one of, so that nothing of it changes: its options hold for all its mounts.
 
 The kernel sets the options of a "new" debugfs or tracefs on the one that there is, and takes those that are not given
 for defaults; of a cgroup2 it does so in the machine's first cgroup namespace only. FSCONFIG_CMD_CREATE_EXCL (Linux 6.6)
@@ -50,7 +50,7 @@ def leaving(fstype: str, options: Pairs) -> Pairs:
         return ()
     if others := unlike(fstype, options, there):
         words = ",".join(name if value is True else f"{name}={value}" for name, value in others)
-        log = f"there is one {fstype} on the machine, which has {there}: {words} would be set for everybody"
+        log = f"there is one {fstype} on the machine, which has {there}: {words} would be set for all its mounts"
         raise KernelRefusal(errno.EBUSY, "fsconfig", (log,))
     return () if sets_nothing else given_again(there)
 

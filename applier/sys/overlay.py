@@ -3,9 +3,9 @@
 A layer is an O_PATH descriptor, and the kernel gets just that. It takes descriptors since 6.13, and then shows the path
 that they had. Before, it takes paths, and shows what it was given, and a capture can tell only by that what an overlay
 is made of. So a layer is named by a path in the yard, which begins with its device (planner/tables/layerpath.py): in
-memory that we have filled, where nobody else can put anything in the way, it lies there anyway; of any other layer a
-clone is attached there. Upper and work directory, which have to be on one mount, and what cannot be cloned, get a path
-through /proc that leads to the same descriptor, so nothing else can be found at it.
+memory that we have filled, where no other process can put anything in the way, it lies there anyway; of any other
+layer a clone is attached there. Upper and work directory, which have to be on one mount, and what cannot be cloned,
+get a path through /proc that leads to the same descriptor, so nothing else can be found at it.
 
 Kernels without lowerdir+ want all paths in one string of less than 256 bytes. Where the names are too long for that,
 there are numbers of descriptors instead, walked from /proc/self/fd.
@@ -132,7 +132,7 @@ def claim(directory: int, proc: int) -> int:
     would both be told that it is free.
     """
     fd = syscalls.open_again(directory, os.O_RDONLY, stat.S_IFDIR)
-    # Nobody waits for the lock for ever: who wants two directories that others want the other way round would.
+    # The wait for the lock has an end: two builds that want two directories in opposite order would wait for ever.
     if not settled(lambda: _lock(fd), bool) or settled(lambda: is_in_use(directory), lambda used: not used):
         path = os.readlink(f"self/fd/{directory}", dir_fd=proc)
         os.close(fd)

@@ -1,8 +1,8 @@
-"""Progress, told to whoever listens: a delegate with no-op methods."""
+"""Progress, told to the caller: a delegate with no-op methods."""
 
 from __future__ import annotations
 
-TIMEOUT = 300.0  # seconds that a build may take, unless somebody says otherwise
+TIMEOUT = 300.0  # seconds that a build may take, unless the caller says otherwise
 
 
 class Reporter:

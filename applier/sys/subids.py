@@ -32,7 +32,7 @@ GIDS = Kind("gid_map", "/etc/subgid", "newgidmap")
 def ranges_of(uid: int, kind: Kind) -> tuple[tuple[int, int], ...]:
     """The ranges (first id, how many) that belong to the user `uid`, in the order of the file; () if there are none.
 
-    A line has the user's name or number. Lines that nobody can make sense of are passed over, as by the programs.
+    A line has the user's name or number. Lines of another form are passed over, as by the programs.
     """
     try:
         with open(kind.ranges, encoding="utf-8", errors="surrogateescape") as file:

@@ -24,7 +24,7 @@ _libc_with_lock = ctypes.PyDLL(None)
 
 # syscall(2), for the calls that not every libc wraps. Nearly all the time between two of them goes into ctypes, so it
 # has little to do: no argument types are declared, so an int is passed as a C int, which libffi widens to a register,
-# and bytes as a pointer; and PyDLL keeps the interpreter's lock, as whoever builds has no second thread. Only a size_t
+# and bytes as a pointer; and PyDLL keeps the interpreter's lock, as a builder has no second thread. Only a size_t
 # must be one, see below.
 _syscall = _libc_with_lock["syscall"]
 _SIZE_OF_ATTR = c_size_t(32)  # struct mount_attr
@@ -244,7 +244,7 @@ def prctl(option: int, value: int, second: int = 0) -> int:
 def hide() -> None:
     """Keep others out of this process until it execs: PR_SET_DUMPABLE of prctl(2).
 
-    Whoever lives in a namespace that it enters, and has all capabilities there, could otherwise trace it, and get by
+    A process in a namespace that it enters, with all capabilities there, could otherwise trace it, and get by
     /proc/PID/root, cwd and fd to what it still has of the outside (ptrace(2), "Ptrace access mode checking").
     """
     prctl(abi.PR_SET_DUMPABLE, 0)

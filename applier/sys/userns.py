@@ -72,7 +72,7 @@ def _waiting(enter: Callable[[], None]) -> Iterator[int]:
             os._exit(1)
     try:
         os.close(is_ready)
-        answer = int(os.read(ready, 16) or b"-4")  # EINTR: somebody has killed it
+        answer = int(os.read(ready, 16) or b"-4")  # EINTR: it was killed
         if answer < 0:
             raise OSError(-answer, os.strerror(-answer))
         yield answer
@@ -83,7 +83,7 @@ def _waiting(enter: Callable[[], None]) -> Iterator[int]:
 
 
 def enter_alone() -> None:
-    """Be root in a new user namespace, in which there is nobody else: that much every user may do by itself.
+    """Be root in a new user namespace, in which no other id is mapped: that much every user may do by itself.
 
     setgroups(2) is given up for it. Raises OSError.
     """

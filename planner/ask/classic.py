@@ -284,7 +284,7 @@ def _told(one: Difference) -> str:
         case "peer group", _:
             return {"not there": "is not shared", "too much": "is shared"}.get(none, "is in another peer group")
         case "master", _:
-            receives = {"not there": "receives from nobody", "too much": "is a slave of a group"}
+            receives = {"not there": "receives from no group", "too much": "is a slave of a group"}
             return receives.get(none, "receives from another group")
     return f"{one.prop}: {one.found}, and not {one.wanted}"
 

@@ -382,7 +382,7 @@ def _joined(node: ModelNode, path: str) -> str:
 
 
 def host_world(host: MountTable, mount_max: int) -> TablesWorld:
-    """A World with the host's namespace. Whoever is in a chroot sees several roots; then only the first one counts."""
+    """A World with the host's namespace. A process in a chroot sees several roots; then only the first one counts."""
     table = host if host.rows else _BARE
     known = {table.root().mount_id}
     before = 0

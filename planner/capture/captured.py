@@ -75,7 +75,7 @@ class CapturedNamespace(NamedTuple):
 
 
 class Caution(NamedTuple):
-    """What somebody should know who uses the spec: which mount it is about ("" for the whole), and what."""
+    """What the user of the spec should know: which mount it is about ("" for the whole), and what."""
 
     where: str
     what: str

@@ -58,7 +58,7 @@ class _Groups:
         return Sharing(tuple(self.groups.values()), self.group_of, self.master_of, self.refused)
 
     def _collect(self) -> dict[int, dict[int, None]]:
-        """Note who is in which group. Returns what is known of the masters of groups that nobody visible is in."""
+        """Note which mounts are in which group. Returns what is known of the masters of groups not seen here."""
         hints: dict[int, dict[int, None]] = {}
         for space, tree in enumerate(self.trees):
             for index, row in enumerate(tree.rows):

@@ -333,7 +333,7 @@ class _Capture:
         return CapturedNamespace(self.lives[space].name, tuple(mounts))
 
     def _whole(self, superblock: _Superblock, row: MountRow) -> CapturedMount:
-        """A filesystem of which nobody shows the whole: it is made, and stands nowhere."""
+        """A filesystem of which no mount shows the whole: it is made, and stands nowhere."""
         return self._made(_EMPTY._replace(id=superblock.maker_id), superblock, row)
 
     def _made(self, words: CapturedMount, superblock: _Superblock, row: MountRow) -> CapturedMount:

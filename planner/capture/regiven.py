@@ -15,7 +15,7 @@ _OF_LAYERS = frozenset({"lowerdir", "lowerdir+", "datadir+", "upperdir", "workdi
 _KILOBYTES = frozenset({"size"})
 
 
-# What security modules add, and nobody gives.
+# What security modules add, and mount calls do not give.
 _SHOWN_ONLY = frozenset({"seclabel"})
 
 
@@ -49,7 +49,7 @@ def given_again(fstype: str, text: str) -> Options:
     shown = parse_options(text)
     kind = of(fstype)
     if kind.is_shared:
-        return ()  # whoever mounted it first has chosen them
+        return ()  # its first mount has chosen them
     defaults, leave_out, read_only = kind.defaults, _SHOWN_ONLY, shown.read_only
     if fstype == "overlay":
         defaults, leave_out = _OVERLAY_DEFAULTS, leave_out | _OF_LAYERS

@@ -2,7 +2,7 @@
 
 The text is taken to be valid TOML 1.0 or 1.1: a parser has accepted it before. On anything else the answers are vague,
 but the work still ends. Reading is linear. One pass finds the headers and skips what lies between them; the keys of a
-table are looked for when somebody asks for one of them.
+table are looked for when one of them is asked for.
 """
 
 from __future__ import annotations

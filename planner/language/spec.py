@@ -173,7 +173,7 @@ class FileEntry(_Table):
     )
     directory: bool = Field(default=False, description="Make a directory.", examples=[True])
     fifo: bool = Field(default=False, description="Make a named pipe.", examples=[True])
-    socket: bool = Field(default=False, description="Make a socket, which nobody listens on.", examples=[True])
+    socket: bool = Field(default=False, description="Make a socket, on which no process listens.", examples=[True])
     device: Device | None = Field(
         default=None,
         description="Make a device node: c or b (character or block), major and minor number.",
@@ -311,7 +311,7 @@ class Mount(_Table):
         description="Slave: events come in from this peer group. Those of peer_group's master need not be repeated.",
         examples=["feed"],
     )
-    unbindable: bool = Field(default=False, description="Private, and nobody can bind it.", examples=[True])
+    unbindable: bool = Field(default=False, description="Private, and it cannot be bound.", examples=[True])
     mask: list[Hidden] = Field(
         default_factory=list,
         description="Paths inside this mount that are hidden behind something empty.",

@@ -395,7 +395,7 @@ def mode(value: object) -> str:
 
 
 def octal_meant(number: int) -> str:
-    """The mode that somebody meant who wrote a number: 755 is one without quotes, 493 is what TOML makes of 0o755.
+    """The mode that was meant by a number: 755 is one without quotes, 493 is what TOML makes of 0o755.
 
     Taken for one is what has digits as modes have them: who may write or execute may read as well. "" if neither has.
     """

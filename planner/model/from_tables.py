@@ -2,7 +2,7 @@
 
 A table tells which mounts are peers and who is whose master, but not in which order they became so, and not which
 member of a group is the master of a slave; these are taken by their ids. No answer about who receives what depends on
-it. What lies outside of all tables is stood for by one mount for each group that is nobody's in the tables.
+it. What lies outside of all tables is stood for by one mount for each group that has no member in the tables.
 """
 
 from __future__ import annotations

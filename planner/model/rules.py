@@ -35,7 +35,7 @@ class Rules(NamedTuple):
     unbindable_is_copied: bool = False
     # MOVE_MOUNT_BENEATH (6.5). Before, the flag is unknown.
     beneath: bool = True
-    # Whoever changes the sharing of a mount is asked whether it is mounted, and whether its namespace is theirs (6.16,
+    # Changing the sharing of a mount asks whether it is mounted, and whether its namespace is the caller's (6.16,
     # do_change_type, which older kernels were given as well). Before, nothing was asked.
     changes_are_checked: bool = True
     # What a copy slides beneath in the namespace of a less privileged user is locked along with it (until 6.16,

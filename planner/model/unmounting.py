@@ -56,7 +56,7 @@ def unmount_tree(
 def is_busy(mount: ModelMount, own_users: int = 0) -> bool:
     """Whether an unmount that is not lazy has to fail (propagate_mount_busy).
 
-    A mount is busy if something is mounted in it or somebody uses it, and so it is if a counterpart that would go with
+    A mount is busy if something is mounted in it or a process uses it, and so it is if a counterpart that would go with
     it is in use. A counterpart with other mounts in it stays, and makes nothing busy.
     """
     if mount.children or mount.users > own_users:

@@ -297,7 +297,7 @@ class World:
             bottom = process.namespace.root
             assert bottom is not None
             if process.root != into_mounts(bottom, bottom.root):
-                # Whoever is confined to a part of the tree must not get the power to leave it (current_chrooted).
+                # A process confined to a part of the tree must not get the power to leave it (current_chrooted).
                 raise WouldRefuse(errno.EPERM, "the caller's root is not the root of the mount namespace")
             process.user = UserNamespace(name, process.user)
         if not mount:
@@ -313,7 +313,7 @@ class World:
         self._drop_if_empty(old)
 
     def exit(self, process: Process) -> None:
-        """The process ends; a namespace that nobody is in any more goes with it (put_mnt_ns)."""
+        """The process ends; a namespace that no process is in any more goes with it (put_mnt_ns)."""
         process.root[0].users -= 1
         process.cwd[0].users -= 1
         self.processes.remove(process)
@@ -322,7 +322,7 @@ class World:
     def setns(self, process: Process, other: Process, *, user: bool = False) -> None:
         """setns(2) into the mount namespace of `other`: its topmost root becomes root and directory (mntns_install).
 
-        With `user` into its user namespace first, unless it is the caller's own, which nobody can enter again.
+        With `user` into its user namespace first, unless it is the caller's own, which cannot be entered again.
         """
         namespace = other.namespace
         if user and other.user is not process.user:

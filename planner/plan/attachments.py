@@ -1,9 +1,9 @@
 """Who has an image, a block device or an overlay's directory already, and whether a plan may have it as well.
 
 A file behind two loop devices gets two superblocks that know nothing of each other: what both write is lost. So a
-writable image is attached once, and the rules are mount(8)'s (libmount/src/hook_loopdev.c): whoever wants all of it for
+writable image is attached once, and the rules are mount(8)'s (libmount/src/hook_loopdev.c): who wants all of it for
 writing, as the loop device has it already, gets that device, and with it the same superblock; any other overlap with
-a writer is refused. Only of filesystems that nobody writes to there may be several. Of a block device the kernel sees
+a writer is refused. Only of filesystems without a writer there may be several. Of a block device the kernel sees
 to it that there is one superblock.
 
 What cannot be shared by a plan is what the namespace of its caller has mounted: a spec says that by `bind`.
@@ -30,7 +30,7 @@ class Attachment(NamedTuple):
 
     `writable` and `whole` (from its first byte to its last) are about `device`. `state` is "rw" or "ro" if a superblock
     of it is known, and says whether that is written to; `options` are its own, as mountinfo shows them, and `where`
-    tells in words who has it. `here` is its mountpoint in the namespace of whoever asks, if there is one.
+    tells in words who has it. `here` is its mountpoint in the caller's namespace, if there is one.
     """
 
     device: str
@@ -111,7 +111,7 @@ def _written(one: Attachment) -> tuple[str, str]:
 
 
 def with_places(attached: Iterable[Attachment], table: MountTable) -> tuple[Attachment, ...]:
-    """The same, with what the mount table of whoever asks tells about them."""
+    """The same, with what the caller's mount table tells about them."""
     return tuple(_with_place(one, mount_of(one, table)) for one in attached)
 
 

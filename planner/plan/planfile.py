@@ -9,7 +9,7 @@ values: the steps themselves are shown by `mountplan plan FILE`. With an object 
 and took three times as long to read.
 
 The digest covers all that follows it, in the form in which `dump_plan` writes it. It tells damage and careless edits,
-nothing more: whoever can change the file can write a new digest as well.
+nothing more: who can change the file can write a new digest as well.
 
 Nothing here is written per step: the fields and their types come from the NamedTuples, so a new kind of step in
 `STEP_TYPES` is read, written and checked without a change to this module.

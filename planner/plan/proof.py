@@ -313,7 +313,7 @@ class _Proof:
             refuse(f"a {fstype} is in no image")
         check_absolute(image)
         if read_only != only_reads(fstype, options):
-            refuse("it is read-only if, and only if, its options say ro or nobody ever writes to its type")
+            refuse("it is read-only if, and only if, its options say ro or nothing ever writes to its type")
         self._superblock(handle, mount, fstype, "", options, "opaque")
 
     def _make_overlay(self, step: s.MakeOverlay) -> None:

@@ -1,4 +1,4 @@
-"""The tmpfs that lies below the root of a built tree, where nobody sees it, and what is on it.
+"""The tmpfs that lies below the root of a built tree, where no path walk comes, and what is on it.
 
 It holds members of groups that no visible mount is in, so that those who receive from them go on receiving; and it is
 there if the root's own directory has been removed, which pivot_root(2) would not enter. A capture knows it again.

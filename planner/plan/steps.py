@@ -374,7 +374,7 @@ class JoinGroup(NamedTuple):
 
 
 class MakeBase(NamedTuple):
-    """A tmpfs on which the root of a namespace's tree is attached, so that it lies below that, where nobody sees it.
+    """A tmpfs on which the root of a namespace's tree is attached, so that it lies below that, where no walk comes.
 
     It holds peers of the seeds `keep`, whose groups have no member in the tree, but slaves: so they live as long as the
     namespace. See planner/plan/seedbase.py.

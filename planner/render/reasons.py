@@ -79,7 +79,7 @@ METHOD: dict[str, tuple[str, str]] = {
     "join_group": ("", "A mount joins its group when all that stands on it is attached: joining copies nothing."),
     "make_base": (
         "before the root, which goes upon it",
-        "What keeps groups alive that nobody in the tree is in must live as long as the tree, and be seen by nobody.",
+        "What keeps groups alive in which no mount of the tree is must live as long as the tree, and be out of sight.",
     ),
     "enter_root": (
         "the tree is complete",

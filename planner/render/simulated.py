@@ -64,7 +64,7 @@ def sharing_lines(looks: tuple[SeenTable, ...], names: dict[int, str]) -> list[s
     lines = []
     for number in sorted({*members, *slaves, *masters.values()}, key=lambda one: int(names[one])):
         peers = members.get(number, [])
-        text = f"peer group {names[number]}: {listed(peers)}" if peers else f"peer group {names[number]}: nobody here"
+        text = f"peer group {names[number]}: {listed(peers)}" if peers else f"peer group {names[number]}: none here"
         if number in masters:
             text += f"; receives from group {names[masters[number]]}"
         if number in slaves:

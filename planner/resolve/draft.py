@@ -1,4 +1,4 @@
-"""Mounts while they are being resolved: what the phases of planner/resolve/resolve.py hand to each other, and nobody
+"""Mounts while they are being resolved: what the phases of planner/resolve/resolve.py hand to each other, and nothing
 else sees.
 """
 

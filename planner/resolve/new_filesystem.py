@@ -12,7 +12,7 @@ from mountplan.planner.tables.options import OCTAL
 
 Options = tuple[tuple[str, str | bool], ...]
 
-# Types that every kernel has on which a tree can be built: nobody is asked for them.
+# Types that every kernel has on which a tree can be built: the kernel is not asked for them.
 _ALWAYS = frozenset({"tmpfs", "ramfs", "proc", "sysfs", "devpts"})
 _KNOWN = sorted(row.name for row in fstypes.ROWS)
 _TAGS = ("UUID", "LABEL", "PARTUUID", "PARTLABEL")  # by which mount(8) finds devices

@@ -92,7 +92,7 @@ def check_layers(context: Context) -> None:
                     context.mistakes.add(
                         key,
                         f"{ref.path} changes: it is {changing[spot]} as well",
-                        "take a directory that nobody changes",
+                        "take a directory that does not change",
                     )
             if spot in spots:
                 context.mistakes.add(

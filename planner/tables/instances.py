@@ -1,7 +1,7 @@
 """Of filesystems that others have as well: what theirs has, and whether a new mount would set something else on it.
 
-Mounting a type of which the machine has one instance sets the options on that instance, whoever shows it; some kernels
-take those that are not given for defaults, and set these. So whoever mounts one gives what is there, all of it.
+Mounting a type of which the machine has one instance sets the options on that instance, for all its mounts; some
+kernels take those that are not given for defaults, and set these. So a mount of one gives what is there, all of it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mountplan.planner.fstypes import of
 from mountplan.planner.tables.options import Pairs, is_shown
 from mountplan.planner.tables.table import MountRow
 
-# What security modules show, and choose by themselves: nobody gives it. A label may have commas in it.
+# What security modules show, and choose by themselves: it is not given. A label may have commas in it.
 _OF_SECURITY = frozenset({"seclabel", "context", "fscontext", "defcontext", "rootcontext"})
 _LABEL = re.compile('"[^"]*"')
 

@@ -1,4 +1,4 @@
-"""A mount table from a file that anybody may have written, cut or mended -> MountTable, or an error that says why.
+"""A mount table from a file that may have been written, cut or mended by hand -> MountTable, or an error that says why.
 
 What the kernel hands out is read by planner/tables/mountinfo.py alone, as fast as it goes. A file is looked at line by
 line.

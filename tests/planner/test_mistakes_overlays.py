@@ -143,7 +143,7 @@ UPPER = 'upper = { mount = "root", path = "/up" }\n'
             + '[[mount]]\ntarget = "/b"\ntype = "overlay"\nlayers = ["/data/dir", { mount = "root", path = "/up" }]\n',
             "mount[2].layers[1]",
             "/up changes: it is mount[1].upper as well",
-            "take a directory that nobody changes",
+            "take a directory that does not change",
         ),
         one(
             "an upper layer below a file",
