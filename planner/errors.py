@@ -1,22 +1,23 @@
 """Places in a spec, and everything mountplan raises on purpose.
 
     MountplanError
-    |-- SpecError          the spec is wrong; carries every mistake that was found       (exit status 2)
-    |-- PlanFileError      a plan.json is damaged, altered or of another format          (exit status 2)
-    |-- TableError         a mount table cannot be read                                  (exit status 2)
-    |-- SubjectError       an argument names nothing, or several things                     (exit status 2)
-    |-- PlanRefused        a spec or a plan file is well written, but cannot come out as written (exit status 1)
-    |-- NotAllowed         the kernel would say no to some of it; nothing was carried out (exit status 3)
-    |-- InUse              others have what a plan needs for itself; nothing was touched (exit status 3)
-    |-- StepRefused        the kernel said no to a step                                  (exit status 3)
-    |-- VerificationFailed         everything was carried out, but what stands there is different (exit status 3)
-    |-- NamespaceRefused   the kernel would not give a process or a namespace to build in  (exit status 3)
-    |-- CommandNotStarted  the namespace stands, but the command cannot run in it (exit status 126, 127, else 3)
-    |-- NotKept            no namespaces are kept under that name                     (exit status 2)
-    |-- NameTaken          something else is kept under that name                     (exit status 1)
-    `-- KeepRefused        namespaces cannot be kept, or got at, where they are kept  (exit status 3, a bad name 2)
+    |-- SpecError           2  the spec is wrong; carries every mistake that was found
+    |-- PlanFileError       2  a plan file is damaged, altered or of another format
+    |-- TableError          2  a mount table cannot be read
+    |-- SubjectError        2  an argument names nothing to look at, or several things
+    |-- PlanRefused         1  a spec or a plan file is well written, but cannot come out as written
+    |-- NotAllowed          3  the kernel would refuse some of it to this user; nothing was carried out
+    |-- InUse               3  what a plan needs for itself is in use; nothing was carried out
+    |-- NamespaceRefused    3  the kernel refused a process or a namespace to build in
+    |-- StepRefused         3  the kernel refused a step
+    |-- VerificationFailed  3  every step was carried out, but what stands there differs
+    |-- CommandNotStarted      the tree stands, but the command does not run in it (126, 127 as in a shell, else 3)
+    |-- NotKept             2  no namespaces are kept under that name
+    |-- NameTaken           1  what is kept under that name is something else
+    `-- KeepRefused         3  namespaces cannot be kept, or got at, where they are kept (2 for a bad name)
 
-Only the command line prints them or turns them into an exit status.
+The number is the exit status with which a command ends that raises it. Only the command line prints them, or
+exits. All are public names of mountplan.api.
 """
 
 from __future__ import annotations
@@ -71,7 +72,11 @@ class MountplanError(Exception):
 
 
 class SpecError(MountplanError):
-    """The spec is wrong. `mistakes` holds all that was found, in the order of the file; there is at least one."""
+    """The spec is wrong. `mistakes` holds all that was found, in the order of the file; there is at least one.
+
+    Raised by load (what is written) and plan (what it means on this machine), before anything is touched; of a script,
+    by `mountplan simulate`.
+    """
 
     exit_status = 2
     code = "spec"
@@ -84,21 +89,27 @@ class SpecError(MountplanError):
 
 
 class PlanFileError(MountplanError):
-    """A plan file cannot be used; says why."""
+    """A plan file cannot be used; says why. Raised by load_plan, and by whatever reads a plan that was saved."""
 
     exit_status = 2
     code = "plan-file"
 
 
 class TableError(MountplanError):
-    """A mount table cannot be read; says which line of it and why."""
+    """A mount table cannot be read; says which line of it, or of which process, and why.
+
+    Raised by capture, diff, verify and whatever else looks at live namespaces and mountinfo files.
+    """
 
     exit_status = 2
     code = "table"
 
 
 class SubjectError(MountplanError):
-    """A command line names something to look at that is not there, or that could be several things."""
+    """An argument names something to look at that is not there, or that could be several things.
+
+    Raised by diff and verify.
+    """
 
     exit_status = 2
     code = "subject"
@@ -112,7 +123,9 @@ class SubjectError(MountplanError):
 class PlanRefused(MountplanError):
     """The spec contradicts itself or would come out differently, or a plan file does what no plan may do.
 
-    `reasons` are sentences that name the mounts, or the file and the step.
+    `reasons` are sentences that name the mounts, or the file and the step. Raised by plan (no order fulfils all that
+    the spec asks for, or the kernel lacks what it takes), load_plan, foresee (the model comes to something else, or to
+    too many mounts) and check_mount_count; nothing was touched.
     """
 
     exit_status = 1
@@ -124,8 +137,10 @@ class PlanRefused(MountplanError):
 
 
 class NotAllowed(MountplanError):
-    """The kernel would not have it: not from this user, or not in a user namespace. `mistakes` holds all that was
-    found by trying, in the order of the steps. Nothing was carried out.
+    """The kernel would refuse it to this user, or in a user namespace. `mistakes` holds all that was found by trying,
+    in the order of the lines.
+
+    Raised by try_out, and by apply, run, build and keep before their first step. Nothing was carried out.
     """
 
     exit_status = 3
@@ -139,7 +154,8 @@ class NotAllowed(MountplanError):
 class InUse(MountplanError):
     """An image, a block device or an overlay's directory is in use, in a way that does not go with the plan.
 
-    `mistakes` says of each who has it, in the order of the steps. Nothing was carried out.
+    `mistakes` says of each what has it, in the order of the steps. Raised by apply, run, build and keep before their
+    first step; in_use() returns the same. Nothing was carried out.
     """
 
     exit_status = 3
@@ -151,8 +167,11 @@ class InUse(MountplanError):
 
 
 class StepRefused(MountplanError):
-    """The kernel refused a step. What was built up to it is let go, and nobody gets it; `aftermath` is what was then
-    found out about the host, None if nobody has looked.
+    """The kernel refused a step. What was built up to it is let go and is never handed out; `aftermath` is what was
+    then found out about the host, None if it was not looked at.
+
+    Raised by apply, run, build and keep. `number` counts from 1; `syscall` is "" where no single call is to blame;
+    `errno` is the kernel's; `log` is what the filesystem said (fsopen(2)).
     """
 
     exit_status = 3
@@ -187,18 +206,24 @@ class StepRefused(MountplanError):
 
 
 class VerificationFailed(MountplanError):
-    """Every step was carried out, but the kernel's mount table is not what the spec says."""
+    """Every step was carried out, but what stands there is not what the spec says. It is let go, and never handed out.
+
+    Raised by apply, run, build and keep. `differences` are planner.compare.difference.Difference.
+    """
 
     exit_status = 3
-    code = "not-granted"
+    code = "verification-failed"
 
     def __init__(self, differences: tuple[NamedTuple, ...]) -> None:
-        self.differences = differences  # planner.difference.Difference
+        self.differences = differences
         super().__init__("\n".join(map(str, differences)))
 
 
 class NamespaceRefused(MountplanError):
-    """The kernel refused what is needed before the first step: a process, a pipe, a namespace, an id-mapping."""
+    """The kernel refused what is needed before the first step: a process, a pipe, a namespace, an id-mapping.
+
+    Raised by whatever builds or tries (apply, run, build, keep, try_out, probe), and by enter for what is kept.
+    """
 
     exit_status = 3
     code = "namespace-refused"
@@ -211,7 +236,8 @@ class NamespaceRefused(MountplanError):
 
 
 class CommandNotStarted(MountplanError):
-    """The command of `run` did not start. The exit status is a shell's: 127 not found, 126 not executable; else 3.
+    """The command did not start. The exit status is a shell's: 127 not found, 126 not executable; else 3, and 2 for
+    settings in [run] that cannot work. Raised by run, execute, enter and Tree.run.
 
     `number` is the errno with which execve(2) failed, 0 if it did not come to that.
     """
@@ -227,7 +253,10 @@ class CommandNotStarted(MountplanError):
 
 
 class NotKept(MountplanError):
-    """No namespaces are kept under a name, or none of that name are among them."""
+    """No namespaces are kept under a name, or none of that name are among them.
+
+    Raised by whatever takes a kept name: look_up, enter, remove, capture, diff, verify.
+    """
 
     exit_status = 2
     code = "not-kept"
@@ -239,7 +268,10 @@ class NotKept(MountplanError):
 
 
 class NameTaken(MountplanError):
-    """What is kept under a name is from another spec, no longer what it was, or somebody else's work meanwhile."""
+    """What is kept under a name is from another spec, no longer what it was, or was kept by another process meanwhile.
+
+    Raised by keep. `differences` are planner.compare.difference.Difference: of what stands from what the plan says.
+    """
 
     exit_status = 1
     code = "name-taken"
@@ -247,12 +279,15 @@ class NameTaken(MountplanError):
     def __init__(self, what: str, remedy: str = "", differences: tuple[NamedTuple, ...] = ()) -> None:
         self.what = what
         self.remedy = remedy
-        self.differences = differences  # planner.difference.Difference
+        self.differences = differences
         super().__init__(what + (f"\n  remedy: {remedy}" if remedy else ""))
 
 
 class KeepRefused(MountplanError):
-    """The place where namespaces are kept cannot be used, or the kernel would not have them kept there."""
+    """The place where namespaces are kept cannot be used, or the kernel does not let them be kept or reached there.
+
+    Raised by keep, kept, look_up, enter and remove.
+    """
 
     code = "keep-refused"
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from pathlib import Path
 
 from mountplan import api
 from mountplan.planner import errors
+from mountplan.planner.errors import MountplanError
 
 
 def test_each_public_name_comes_from_the_module_that_type_checkers_are_told() -> None:
@@ -33,3 +35,12 @@ def test_every_exception_is_public() -> None:
         if isinstance(value, type) and issubclass(value, Exception) and value.__module__ == errors.__name__
     }
     assert set() == raised - set(api.__all__)
+
+
+def test_every_exception_is_named_alike_for_python_and_for_json_and_says_who_raises_it() -> None:
+    """`VerificationFailed` is "verification-failed"; an Error at the end goes without saying."""
+    family = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, MountplanError)]
+    family.remove(MountplanError)
+    words = {one: re.findall("[A-Z][a-z]+", one.__name__.removesuffix("Error")) for one in family}
+    assert {one: "-".join(words[one]).lower() for one in family} == {one: one.code for one in family}
+    assert [] == [one.__name__ for one in family if "Raised by" not in (inspect.getdoc(one) or "")]

@@ -118,7 +118,7 @@ def error_data(error: MountplanError, plan: Plan | None = None) -> dict[str, Any
         data["reasons"] = list(error.reasons)
     elif isinstance(error, VerificationFailed):
         differences = _differences(error)
-        message, remedy = f"not granted: {count(len(differences), 'difference')}", ""
+        message, remedy = f"verification failed: {count(len(differences), 'difference')}", ""
         data["differences"] = drift_data(differences, plan)
     elif isinstance(error, NameTaken):
         message, remedy = error.what, error.remedy

@@ -64,6 +64,10 @@ def test_an_editor_sees_what_is_wrong_in_one_place(spec: dict[str, Any]) -> None
         build_spec(spec)
 
 
+def test_a_spec_that_says_what_its_root_is_needs_no_mount_in_an_editor_either() -> None:
+    jsonschema.Draft202012Validator(json_schema()).validate({"format": 1, "root": "inherit"})
+
+
 @settings(max_examples=100, deadline=None)
 @given(spoilt_specs)
 def test_what_is_a_spec_fits_the_schema(raw: dict[str, Any]) -> None:
