@@ -1,5 +1,4 @@
-"""Live namespaces -> a spec that builds them again: the road of the planner backwards. Tables and facts in, text out.
+"""Live namespaces -> a spec that builds them again: the planner's road backwards, tables in, text out.
 
-mounts.py finds the words, with groups.py for sharing, widest.py for what the host has, and regiven.py for options;
-writing.py writes them down.
+Front doors: mounts.py (capture) finds what to write, writing.py (write_spec) writes it.
 """

@@ -1,4 +1,4 @@
-"""A model of the kernel's mounts and their propagation; agrees with Linux 6.18 operation by operation.
+"""A model of the kernel's mounts and their propagation, call by call. Front door: World, in world.py.
 
 Pure: a World is built, system calls are made on it, MountTables come out. tests/kernel/model_driver.py compares it with
 the kernel. See docs/propagation.md for how it is built and how it is kept true.
