@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mountplan.cli import main
+from mountplan.planner.language.spec import parse_spec_leniently
 from tests.hosts import CHECKOUT, InHost
 from tests.keptnames import on_run
 
@@ -186,6 +187,19 @@ def test_the_readme_shows_what_its_commands_print(in_host: InHost, tmp_path: Pat
     for (command, shown), printed in zip(blocks, in_host(on_run(look)), strict=True):
         for part in re.split(r"^\.\.\.\n", re.sub(r"\d+\.\d+ s\b", "0.00 s", shown), flags=re.MULTILINE):
             assert part in printed, command
+
+
+MOUNT = '[[mount]]\ntarget = "/"\ntype = "tmpfs"\n'
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_piece_of_a_spec_on_a_page_has_keys_and_values_that_there_are(page: str) -> None:
+    """A piece need not be whole: that a mount or a group is missing is no mistake here."""
+    for piece in re.findall(r"^```toml\n(.*?)^```", _text(page), re.DOTALL | re.MULTILINE):
+        above = MOUNT if piece.startswith("[[mount.file]]") else ""
+        text = piece if "format = 1" in piece else f"format = 1\n{above}{piece}"
+        _, mistakes = parse_spec_leniently(text.encode(), page)
+        assert [] == [str(one) for one in mistakes if "the spec has no mount" not in one.what]
 
 
 OURS = re.compile("yard|workbench|seed", re.IGNORECASE)

@@ -11,7 +11,7 @@ from mountplan.planner.render.outline import outline
 from mountplan.planner.render.words import columns, count, visible, visible_lines
 from mountplan.planner.tables.table import MountRow, MountTable
 
-HEADER = ("TARGET", "SOURCE", "FSTYPE", "ATTRIBUTES", "SHARING", "OPTIONS")
+HEADER = ("TARGET", "SOURCE", "FSTYPE", "ATTRIBUTES", "PROPAGATION", "OPTIONS")
 
 
 def table_lines(table: MountTable, names: Mapping[int, str], *, fold: bool) -> list[str]:

@@ -43,7 +43,7 @@ def test_simulate_prints_the_table_the_groups_and_what_failed(
 line 5: cannot unmount /nowhere: ENOENT (No such file or directory): there is no nowhere in /
 line 5: cannot unmount /mnt: EBUSY (Device or resource busy): it, or a counterpart, is in use or has a mount in it
 
-TARGET      SOURCE  FSTYPE  ATTRIBUTES   SHARING
+TARGET      SOURCE  FSTYPE  ATTRIBUTES   PROPAGATION
 /           none    tmpfs   rw,relatime  private
 ├─/mnt      disk    tmpfs   rw,relatime  shared:1
 │ └─/mnt/a  sd0     tmpfs   rw,relatime  shared:2
