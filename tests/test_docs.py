@@ -8,6 +8,7 @@ import io
 import os
 import re
 import shlex
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -92,6 +93,14 @@ def test_every_module_that_a_page_or_a_module_names_is_there() -> None:
         if not (CHECKOUT / name).exists() and ("/" in name or name not in names)
     }
     assert set() == gone
+
+
+def test_no_class_has_the_name_of_another_and_no_module_of_a_room_that_of_another() -> None:
+    """A name in a traceback, a commit or a page means one thing. CONTRIBUTING says so."""
+    modules = [path for path in _modules() if path.name != "__init__.py"]
+    names = [path.name for path in modules if path.parent.name != "cli"]
+    names += [name for path in modules for name in re.findall(r"^class (\w+)", path.read_text(), re.MULTILINE)]
+    assert [] == [name for name, times in Counter(names).items() if times > 1]
 
 
 def test_every_front_door_that_a_room_names_is_there() -> None:
