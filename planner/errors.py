@@ -222,7 +222,7 @@ class VerificationFailed(MountplanError):
 class NamespaceRefused(MountplanError):
     """The kernel refused what is needed before the first step: a process, a pipe, a namespace, an id-mapping.
 
-    Raised by whatever builds or tries (apply, run, build, keep, try_out, probe), and by enter for what is kept.
+    Raised by whatever builds or tries (apply, run, build, keep, try_out), and by enter for what is kept.
     """
 
     exit_status = 3
