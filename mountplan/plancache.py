@@ -20,7 +20,7 @@ from typing import Any
 
 import mountplan
 from mountplan.planner.errors import PlanFileError, PlanRefused
-from mountplan.planner.host import Host, HostPath
+from mountplan.planner.host import Host, HostEntry, HostPath
 from mountplan.planner.plan.digest import sha256_hex
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.planfile import dump_plan, load_plan
@@ -92,6 +92,10 @@ class AskedHost:
         self._ask("link", path)
         return self._host.link(path)
 
+    def under(self, base: str, place: str) -> HostEntry | None:
+        self._ask("under", base, place)
+        return self._host.under(base, place)
+
     def instance(self, fstype: str) -> str | None:
         self._ask("instance", fstype)
         return self._host.instance(fstype)
@@ -123,6 +127,9 @@ def answer(host: Host, name: str, *arguments: str) -> Any:
     if name == "glob":
         return list(host.glob(*arguments))
     try:
+        if name == "under":
+            entry = host.under(*arguments)
+            return None if entry is None else list(entry)
         found = host.look(*arguments)
     except LookupError as error:
         return {"error": str(error)}

@@ -30,6 +30,13 @@ class HostPath(NamedTuple):
         return TargetPath(self.mount.root).joined(TargetPath(self.path).relative_to(self.mount.mountpoint))
 
 
+class HostEntry(NamedTuple):
+    """What a filesystem of the host has somewhere: nothing is followed, and `link` is where a symlink points."""
+
+    kind: NodeKind
+    link: str = ""
+
+
 class Host(Protocol):
     """The machine, as far as planning asks."""
 
@@ -64,6 +71,12 @@ class Host(Protocol):
 
     def link(self, path: str) -> str | None:
         """Where the symlink at `path` points, or None if there is no symlink; nothing is followed but its parents."""
+        ...
+
+    def under(self, base: str, place: str) -> HostEntry | None:
+        """What a bind of the canonical path `base`, without what is mounted below it, has at `place`: what the host's
+        mounts cover there is seen. None if this user cannot find out; raises LookupError with the reason.
+        """
         ...
 
     def instance(self, fstype: str) -> str | None:
@@ -104,6 +117,9 @@ class NoHost:
         return ""
 
     def link(self, path: str) -> str | None:
+        return None
+
+    def under(self, base: str, place: str) -> HostEntry | None:
         return None
 
     def instance(self, fstype: str) -> str | None:

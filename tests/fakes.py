@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from mountplan.applier.sys.refusal import KernelRefusal
-from mountplan.planner.host import BLOCK, SURELY_TAKEN, HostPath
+from mountplan.planner.host import BLOCK, SURELY_TAKEN, HostEntry, HostPath
 from mountplan.planner.names import NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.plan.steps import MakeNode
@@ -93,6 +93,13 @@ class FakeHost:
     def link(self, path: str) -> str | None:
         kind = self._paths.get(path, "")
         return kind[3:] if kind.startswith("-> ") else None
+
+    def under(self, base: str, place: str) -> HostEntry | None:
+        """Its mounts cover nothing."""
+        kind = self._paths.get(TargetPath(base).joined(place))
+        if kind is None:
+            raise LookupError("no such file or directory")
+        return HostEntry("symlink", kind[3:]) if kind.startswith("-> ") else HostEntry(cast(NodeKind, kind))
 
     def instance(self, fstype: str) -> str | None:
         return shown(self._table.rows, fstype)

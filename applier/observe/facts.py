@@ -10,8 +10,9 @@ from contextlib import contextmanager
 
 from mountplan.applier.observe.observe import observe
 from mountplan.planner.fstypes import of
-from mountplan.planner.host import BLOCK, MOUNT_MAX, HostPath
+from mountplan.planner.host import BLOCK, MOUNT_MAX, HostEntry, HostPath
 from mountplan.planner.names import NodeKind
+from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.instances import shown
 from mountplan.planner.tables.table import MountTable, Walks
 
@@ -93,6 +94,40 @@ def _loads_modules() -> bool:
         return True
 
 
+def _kind(path: str) -> NodeKind:
+    return _KINDS[stat.S_IFMT(os.lstat(path).st_mode)]
+
+
+def _entry(path: str) -> HostEntry:
+    kind = _kind(path)
+    return HostEntry(kind, os.readlink(path) if kind == "symlink" else "")
+
+
+def _covered_entry(base: str, place: str) -> HostEntry | None:
+    """What the filesystem at `base` has at `place`, below which the host has mounted something else.
+
+    It is seen through a clone of that one mount, which is attached nowhere. None if this user may not clone it.
+    """
+    from mountplan.applier.sys import abi, syscalls
+    from mountplan.applier.sys.refusal import KernelRefusal
+
+    flags = abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_SYMLINK_NOFOLLOW
+    try:
+        clone = syscalls.open_tree(abi.AT_FDCWD, os.fsencode(base), flags)
+    except KernelRefusal:  # not a word about the path: an ordinary user, an unbindable mount, locked ones below it
+        return None
+    try:
+        resolve = abi.RESOLVE_BENEATH | abi.RESOLVE_NO_MAGICLINKS
+        fd = syscalls.openat2(clone, os.fsencode(place), os.O_PATH | os.O_NOFOLLOW, resolve)
+        try:
+            kind = _KINDS[stat.S_IFMT(os.fstat(fd).st_mode)]
+            return HostEntry(kind, os.readlink("", dir_fd=fd) if kind == "symlink" else "")
+        finally:
+            os.close(fd)
+    finally:
+        os.close(clone)
+
+
 class LiveHost:
     """The host that this process runs on. Its mount table is read once, when it is first asked for."""
 
@@ -168,6 +203,21 @@ class LiveHost:
                 return os.readlink(path)
         except OSError:
             return None
+
+    def under(self, base: str, place: str) -> HostEntry | None:
+        path = TargetPath(base).joined(place)
+        mount = self.look(base).mount
+        assert self._walks is not None
+        seen = self._walks.end_of(path)
+        try:
+            with asking(f"the host path {path!r}"):
+                if seen == mount:
+                    return _entry(path)
+                if (seen.parent_id, seen.mountpoint) == (mount.mount_id, path):
+                    return HostEntry(_kind(path))  # what is mounted there is of the same kind as what it is mounted on
+                return _covered_entry(base, path.relative_to(base))
+        except OSError as error:
+            raise LookupError((error.strerror or "cannot be looked up").lower()) from None
 
     def instance(self, fstype: str) -> str | None:
         there = shown(self.table.rows, fstype)

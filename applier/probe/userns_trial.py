@@ -80,6 +80,7 @@ class _Trial:
         self.fresh: dict[Handle, str] = {}  # mounts and workbenches of new filesystems: type
         self.maps: dict[Handle, int] = {}
         self.scratch = -1
+        self.unmakeable: set[str] = set()  # the parts of the spec for which a directory on the host cannot be made
         self.attempts: dict[type[Any], Callable[[Any], None]] = {
             s.MakeFilesystem: self.make_filesystem,
             s.MakeOverlay: self.make_overlay,
@@ -161,8 +162,8 @@ class _Trial:
             self.once("device", self._make_device, step.node, step.device)
         if step.source:
             self.once("source", self._read, step.source, details=(step.source,))
-        if step.existing and step.within in self.clones:
-            self._make_on_host(self.clones[step.within][0], step.path)
+        if step.existing and step.within in self.clones and step.origin not in self.unmakeable:
+            self._make_on_host(self.clones[step.within][0], step.path, step.origin)
         owners = [("user", step.uid, (step.uid, -1)), ("group", step.gid, (-1, step.gid))]
         owners = [one for one in owners if one[1] >= 0]
         self._whose([f"{word} {id}" for word, id, _ in owners], self._give, [ids for _, _, ids in owners])
@@ -178,7 +179,7 @@ class _Trial:
         if refused:
             raise _Refused("owner", refused[0][1], _told("uid_map"), _told("gid_map"), *(word for word, _ in refused))
 
-    def _make_on_host(self, base: str, path: str) -> None:
+    def _make_on_host(self, base: str, path: str, origin: str) -> None:
         """What is missing of a mountpoint in a filesystem of the host is made there, which changes the host."""
         if os.path.lexists(wanted := os.path.join(base, path)):
             return
@@ -186,6 +187,7 @@ class _Trial:
         while not os.path.lexists(above):
             above = os.path.dirname(above)
         if not os.access(above, os.W_OK | os.X_OK):
+            self.unmakeable.add(origin)
             error = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             raise _Refused("create", error, wanted, above)
 

@@ -283,14 +283,12 @@ class _Schedule:
         else:
             careful = filesystem.inside != "own"
             yield CloneMount(name, filesystem.name, mount.root.relative_to("/"), careful, origin)
-        created = [child for child in self.children[name] if child.mountpoint == "create"]
+        created = {node.path: node for child in self.children[name] for node in child.missing}
         if created and mount.change.clear & ~mount.change.set & RDONLY:
             # What the host has mounted read-only, and the tree has not: nothing could be created in it otherwise.
             recursive = mount.recursive and mount.recursive_attributes
             yield SetAttributes(name, 0, RDONLY, recursive, False, "", "rw", origin)
-        for child in created:
-            kind = "directory" if child.host is None or child.host.kind == "directory" else "file"
-            node = ResolvedNode(path=child.place, kind=kind, declared=False, origin=child.origin)  # type: ignore[arg-type]
+        for node in sorted(created.values(), key=lambda one: one.path):
             yield _make_node(name, node, careful=True)
         yield from self._attributes(mount)
         if mount.mountpoint == "like" and mount.parent is not None:

@@ -42,6 +42,7 @@ class Draft:
         "index",
         "inherits",
         "key",
+        "missing",
         "mountpoint",
         "name",
         "parent",
@@ -71,6 +72,7 @@ class Draft:
         self.place = ROOT
         self.children: dict[str, Draft] = {}  # place -> what is mounted there
         self.mountpoint = "exists"
+        self.missing: tuple[ResolvedNode, ...] = ()  # what is made for it in a filesystem of the host
         self.inherits = ""
         self.copied = False  # brought by a recursive bind, not written in the spec
         self.words = tuple(spec.attributes)

@@ -260,9 +260,8 @@ def _link_on_the_way(where: Draft, place: TargetPath, context: Context) -> tuple
     if place == "/" or where.filesystem is None:
         return None
     if where.host is not None:
-        base = TargetPath(where.host.path)
         for step in (*reversed(tuple(place.ancestors())), place):
-            points_to = context.host.link(base.joined(step)) if step != "/" else None
+            points_to = _link_on_host(where, where.host.path, step, context) if step != "/" else None
             if points_to is not None:
                 return step, points_to
         return None
@@ -273,6 +272,17 @@ def _link_on_the_way(where: Draft, place: TargetPath, context: Context) -> tuple
     if node is None:
         return None
     return "/" + node.path.relative_to(where.root), node.link
+
+
+def _link_on_host(where: Draft, base: str, place: TargetPath, context: Context) -> str | None:
+    """Where a symlink at `place` of the bound host path `base` points; None if none is known to be there."""
+    if where.spec.recursive:
+        return context.host.link(TargetPath(base).joined(place))  # the host's mounts below it are brought along
+    try:
+        entry = context.host.under(base, place)
+    except LookupError:
+        return None
+    return entry.link if entry is not None and entry.kind == "symlink" else None
 
 
 def leave_out_unsupported(context: Context) -> None:
@@ -446,13 +456,14 @@ def _fits_root(draft: Draft, parent: Draft, context: Context) -> bool:
 
 
 def _mountpoint_on_host(draft: Draft, base: HostPath, parent: Draft, context: Context) -> None:
+    """Look a mountpoint up in the filesystem that its parent is a bind of; what is missing is made if that is asked."""
+    wanted = draft.kind()
     path = TargetPath(base.path).joined(draft.place)
-    kind = draft.kind()
     try:
-        found = context.host.look(path)
+        found = _kind_on_host(parent, base, draft.place, context)
     except LookupError as error:
         if draft.spec.create:
-            draft.mountpoint = "create"
+            _create_on_host(draft, base, parent, context)
             return
         context.mistakes.add(
             f"{draft.key}.target",
@@ -460,15 +471,44 @@ def _mountpoint_on_host(draft: Draft, base: HostPath, parent: Draft, context: Co
             "create it there, or write create = true to have it made on the host",
         )
         return
-    # A bind that is not recursive shows what the host's mounts cover; that of a mount's own place is known: its kind.
-    covered = found.mount.parent_id == base.mount.mount_id and found.mount.mountpoint == path
-    hidden = not parent.spec.recursive and found.mount != base.mount and not covered
-    if kind is not None and not hidden and (kind == "directory") != (found.kind == "directory"):
+    if None not in (wanted, found) and (wanted == "directory") != (found == "directory"):
         context.mistakes.add(
             f"{draft.key}.target",
-            f'"{path}" on the host is a {found.kind}, and the mount is a {kind}',
+            f'"{path}" on the host is a {found}, and the mount is a {wanted}',
             "a directory can be mounted on a directory only, a file on a file",
         )
+
+
+def _kind_on_host(parent: Draft, base: HostPath, place: TargetPath, context: Context) -> NodeKind | None:
+    """What a bind of a host path has at `place`; None if that cannot be found out. Raises LookupError."""
+    if parent.spec.recursive:
+        return context.host.look(TargetPath(base.path).joined(place)).kind
+    entry = context.host.under(base.path, place)
+    return entry.kind if entry is not None else None
+
+
+def _create_on_host(draft: Draft, base: HostPath, parent: Draft, context: Context) -> None:
+    """Have the mountpoint made, and of the directories above it those that are missing."""
+    kind = draft.kind()
+    missing = [(draft.place, "directory" if kind in ("directory", None) else "file")]
+    for above in draft.place.ancestors():
+        try:
+            there = "directory" if above == "/" else _kind_on_host(parent, base, above, context)
+        except LookupError:
+            missing.append((above, "directory"))
+            continue
+        if there not in ("directory", None):
+            context.mistakes.add(
+                f"{draft.key}.target",
+                f'"{TargetPath(base.path).joined(above)}" on the host is a {there}, so nothing can be made in it',
+                "mount it elsewhere",
+            )
+            return
+        break
+    draft.missing = tuple(
+        ResolvedNode(path=path, kind=kind, declared=False, origin=draft.key)  # type: ignore[arg-type]
+        for path, kind in reversed(missing)
+    )
 
 
 def _hidden_source(draft: Draft, context: Context) -> None:

@@ -536,6 +536,7 @@ def _mount(draft: Draft) -> ResolvedMount:
         parent=draft.parent.name if draft.parent else None,
         place=draft.place,
         mountpoint=draft.mountpoint,  # type: ignore[arg-type]
+        missing=draft.missing,
         host=draft.host,
         recursive=spec.recursive and draft.host is not None,
         inherits=draft.inherits,  # type: ignore[arg-type]

@@ -89,8 +89,9 @@ class ResolvedMount(NamedTuple):
     `root` is the path in `filesystem` that is mounted; `host` is set if that is a path of the host. `parent` is None
     for the root of the namespace, and `place` is the mountpoint, counted from the parent's own root. `target` is
     where the spec wants it. `mountpoint` says how the mountpoint comes to be: it is a node of the parent's filesystem
-    already ("node"), it must be made in the parent before that is attached ("create": a host filesystem, on request;
-    "like": what the mount's root turns out to be), or it has to exist ("exists").
+    already ("node"), it must be made in the parent before that is attached ("like": what the mount's root turns out to
+    be), or it has to exist ("exists"). `missing` is what is made for it, on request, in a filesystem of the host: paths
+    within the parent, a directory before what is in it.
     """
 
     name: Handle
@@ -100,7 +101,8 @@ class ResolvedMount(NamedTuple):
     root: TargetPath
     parent: Handle | None
     place: TargetPath
-    mountpoint: Literal["node", "create", "like", "exists"]
+    mountpoint: Literal["node", "like", "exists"]
+    missing: tuple[ResolvedNode, ...]
     host: HostPath | None
     recursive: bool
     inherits: Literal["", "slave"]

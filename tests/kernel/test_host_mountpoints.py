@@ -1,0 +1,160 @@
+"""Mountpoints in filesystems of the host: where they are looked up, and how they are made on request."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mountplan.applier.observe.facts import LiveHost
+from mountplan.planner.errors import SpecError, StepRefused
+from mountplan.planner.host import HostEntry
+from tests.hosts import InHost, leave_root, mount, umount
+from tests.trees import ROOT, plan_of, tree
+
+pytestmark = pytest.mark.needs_kernel("mountns")
+
+
+def test_what_is_missing_above_a_mountpoint_on_the_host_is_made_too(tmp_path: Path) -> None:
+    """As mkdir -p does it; what is there stays as it is."""
+    (tmp_path / "words").write_text("words")
+    (tmp_path / "dir/there").mkdir(parents=True)
+    (tmp_path / "dir/there").chmod(0o700)
+    spec = f"""{ROOT}
+    [[mount]]
+    target = "/dir"
+    bind = "{tmp_path}/dir"
+    [[mount]]
+    target = "/dir/there/new/deep/words"
+    bind = "{tmp_path}/words"
+    create = true
+    [[mount]]
+    target = "/dir/there/new/other"
+    type = "tmpfs"
+    create = true
+    """
+    plan = plan_of(spec)
+    told = [step.describe() for step in plan.steps if step.kind == "make_node" and step.within == "/dir"]
+    assert ["directory", "directory", "file", "directory"] == [one.split()[1] for one in told]
+    with tree(plan) as built:
+        assert "words" == built.inside(lambda: Path("/dir/there/new/deep/words").read_text())
+        assert "/dir/there/new/other" in built.mountpoints()
+    made = [tmp_path / "dir/there", tmp_path / "dir/there/new", tmp_path / "dir/there/new/deep"]
+    assert [0o700, 0o755, 0o755] == [one.stat().st_mode & 0o777 for one in made]
+    assert (tmp_path / "dir/there/new/deep/words").read_bytes() == b""
+
+
+def test_without_a_word_nothing_is_made_on_the_host_and_never_below_a_file(tmp_path: Path) -> None:
+    (tmp_path / "words").write_text("words")
+    bind = f'{ROOT}[[mount]]\ntarget = "/dir"\nbind = "{tmp_path}"\n[[mount]]\ntype = "tmpfs"\n'
+    with pytest.raises(SpecError, match="no such file or directory"):
+        plan_of(bind + 'target = "/dir/a/b"')
+    with pytest.raises(SpecError, match="is a file, so nothing can be made in it"):
+        plan_of(bind + 'target = "/dir/words/a/b"\ncreate = true')
+    assert ["words"] == [one.name for one in tmp_path.iterdir()]
+
+
+def test_what_a_refused_build_has_made_above_a_mountpoint_is_told(tmp_path: Path) -> None:
+    """It stays on the host."""
+    (tmp_path / "dir").mkdir()
+    spec = f"""{ROOT}
+    [[mount]]
+    target = "/dir"
+    bind = "{tmp_path}/dir"
+    [[mount]]
+    target = "/dir/new/deep"
+    type = "tmpfs"
+    create = true
+    [[mount]]
+    target = "/late"
+    bind = "{tmp_path}/dir/gone"
+    """
+    (tmp_path / "dir/gone").mkdir()
+    plan = plan_of(spec)
+    (tmp_path / "dir/gone").rmdir()
+    with pytest.raises(StepRefused) as caught, tree(plan):
+        pass
+    assert caught.value.aftermath is not None
+    assert ["/dir:/new", "/dir:/new/deep"] == [one.split()[-1] for one in caught.value.aftermath.left]
+    assert (tmp_path / "dir/new/deep").is_dir()
+
+
+COVERED = """
+[[mount]]
+id = "low"
+target = "/low"
+bind = "/mnt"
+{words}
+[[mount]]
+target = "/low/x/y"
+parent = "low"
+type = "tmpfs"
+"""
+
+
+def _cover() -> None:
+    """On the host, /mnt/x/y is in a filesystem that is mounted over: what is seen of it has "z" only."""
+    mount("low", "/mnt", "tmpfs")
+    Path("/mnt/x/y").mkdir(parents=True)
+    mount("over", "/mnt/x", "tmpfs")
+    Path("/mnt/x/z").mkdir()
+
+
+@pytest.mark.needs_kernel("root")
+def test_a_mountpoint_is_looked_up_in_what_is_bound_not_in_what_the_host_has_over_it(in_host: InHost) -> None:
+    """What is mounted below the source of a bind does not come along, unless it is recursive."""
+
+    def script() -> tuple[list[str], list[str]]:
+        _cover()
+        refused = []
+        for spec in (COVERED.format(words="recursive = true"), COVERED.format(words="").replace("x/y", "x/z")):
+            with pytest.raises(SpecError) as caught:
+                plan_of(ROOT + spec)
+            refused.append(str(caught.value.mistakes[0].what))
+        with tree(ROOT + COVERED.format(words="")) as built:
+            return built.mountpoints(), refused
+
+    missing = ['mountpoint "/mnt/x/%s" on the host: no such file or directory' % name for name in "yz"]
+    assert (["/", "/low", "/low/x/y"], missing) == in_host(script, identity="root")
+
+
+@pytest.mark.needs_kernel("root")
+def test_a_symlink_that_the_host_has_covered_is_one_to_a_bind_and_one_in_the_cover_is_none(in_host: InHost) -> None:
+    def script() -> list[str]:
+        mount("low", "/mnt", "tmpfs")
+        Path("/mnt/x").mkdir()
+        Path("/mnt/x/y").symlink_to("/mnt")
+        Path("/mnt/x/z").mkdir()
+        mount("over", "/mnt/x", "tmpfs")
+        Path("/mnt/x/z").symlink_to("/mnt")
+        with pytest.raises(SpecError, match='"/low/x/y" is a symlink to "/mnt"'):
+            plan_of(ROOT + COVERED.format(words=""))
+        with tree(ROOT + COVERED.format(words="").replace("x/y", "x/z")) as built:
+            return built.mountpoints()
+
+    assert ["/", "/low", "/low/x/z"] == in_host(script, identity="root")
+
+
+@pytest.mark.needs_kernel("root")
+def test_what_is_missing_is_made_in_what_is_bound_not_in_what_covers_it(in_host: InHost) -> None:
+    def script() -> tuple[list[str], list[str]]:
+        _cover()
+        with tree(ROOT + COVERED.format(words="").replace('x/y"', 'x/z/new"\ncreate = true')) as built:
+            built.mountpoints()
+        in_cover = os.listdir("/mnt/x/z")
+        umount("/mnt/x")
+        return in_cover, sorted(os.listdir("/mnt/x"))
+
+    assert ([], ["y", "z"]) == in_host(script, identity="root")
+
+
+def test_who_may_not_look_under_a_mount_of_the_host_does_not_know_what_is_there(in_host: InHost) -> None:
+    """The build tells."""
+
+    def script() -> object:
+        _cover()
+        leave_root()
+        return LiveHost().under("/mnt", "/x/y"), LiveHost().under("/mnt", "/x")
+
+    assert (None, HostEntry("directory")) == in_host(script, identity="root")
