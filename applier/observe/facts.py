@@ -27,6 +27,7 @@ _KINDS: dict[int, NodeKind] = {
 }
 
 
+_REMOVED = " (deleted)"  # how /proc/PID/fd marks the name of what has none any more
 _asked: list[str] = []
 
 
@@ -92,6 +93,36 @@ def _loads_modules() -> bool:
         return not os.path.exists("/proc/sys/kernel/ostype")  # then there is no /proc to tell it
     except OSError:
         return True
+
+
+def _walked(path: str) -> tuple[str, int]:
+    """The canonical path, and the mode, of what the kernel finds at `path`. Raises OSError, or LookupError.
+
+    The kernel walks, since only it follows the magic links of /proc; a build goes by the name that comes out, so that
+    must lead to the same file on the same mount.
+    """
+    from mountplan.applier.sys import abi, syscalls
+
+    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        there = os.fstat(fd)
+        name = os.readlink(f"/proc/self/fd/{fd}")
+        try:
+            if (
+                name.startswith("/")
+                and os.path.samestat(there, os.lstat(name))
+                and syscalls.mount_id(fd, b"") == syscalls.mount_id(abi.AT_FDCWD, os.fsencode(name))
+            ):
+                return name, there.st_mode
+        except OSError:
+            pass  # nothing has that name, or not for this user
+    finally:
+        os.close(fd)
+    if not name.startswith("/"):
+        raise LookupError(f"leads to what has no path: {name}")
+    if name.endswith(_REMOVED):
+        raise LookupError(f"leads to {name.removesuffix(_REMOVED)}, which has been removed")
+    raise LookupError(f"no path leads there: what {name} names now is something else, or covers it")
 
 
 def _kind(path: str) -> NodeKind:
@@ -175,14 +206,13 @@ class LiveHost:
     def look(self, path: str) -> HostPath:
         found = self._seen.get(path)
         if found is None:
-            try:
-                with asking(f"the host path {path!r}"):
-                    canonical = os.path.realpath(path, strict=True)
-                    mode = os.lstat(canonical).st_mode
-            except OSError as error:
-                raise LookupError((error.strerror or "cannot be looked up").lower()) from None
             if self._walks is None:
                 self._walks = Walks(self.table)
+            try:
+                with asking(f"the host path {path!r}"):
+                    canonical, mode = _walked(path)
+            except OSError as error:
+                raise LookupError((error.strerror or "cannot be looked up").lower()) from None
             mount = self._walks.end_of(canonical)
             found = self._seen[path] = HostPath(canonical, _KINDS[stat.S_IFMT(mode)], mount)
         return found

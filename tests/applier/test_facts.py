@@ -12,7 +12,8 @@ from mountplan.applier.observe import facts
 from mountplan.applier.observe.facts import LiveHost
 from mountplan.applier.sys import syscalls
 from mountplan.applier.sys.refusal import KernelRefusal
-from tests.hosts import InHost
+from tests.hosts import CLONE_NEWNS, InHost, mount, unshare
+from tests.mountflags import MS_BIND
 
 
 def test_a_filesystem_that_the_kernel_lists_is_known_and_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,3 +65,79 @@ def test_an_argument_of_a_program_may_have_32_pages() -> None:
     most = LiveHost().argument_max - 1
     assert 0 == os.spawnv(os.P_WAIT, "/bin/true", ["true", "x" * most])
     assert 127 == os.spawnv(os.P_WAIT, "/bin/true", ["true", "x" * (most + 1)])
+
+
+def _reason(path: str) -> str:
+    with pytest.raises(LookupError) as caught:
+        LiveHost().look(path)
+    return str(caught.value.args[0])
+
+
+def test_magic_links_of_proc_are_followed_where_a_path_leads_to_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    fd = os.open("file", os.O_RDONLY)
+    try:
+        paths = [
+            "/proc/self/cwd",
+            f"/proc/self/root{tmp_path}/file",
+            f"/proc/self/fd/{fd}",
+            "/proc/thread-self/cwd/file",
+        ]
+        assert [str(tmp_path), *[str(tmp_path / "file")] * 3] == [LiveHost().look(path).path for path in paths]
+        assert os.path.realpath("/proc/self/exe") == LiveHost().look("/proc/self/exe").path
+    finally:
+        os.close(fd)
+
+
+def test_a_magic_link_to_what_has_no_path_is_refused(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    try:
+        assert "leads to what has no path: net:[" in _reason("/proc/self/ns/net")
+        assert "leads to what has no path: pipe:[" in _reason(f"/proc/self/fd/{reader}")
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_what_has_been_removed_is_said_to_be_even_if_that_name_is_another_s(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Never is another file taken because it has the name."""
+    (tmp_path / "dir").mkdir()
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path / "dir")
+    fd = os.open(tmp_path / "file", os.O_RDONLY)
+    try:
+        (tmp_path / "dir").rmdir()
+        (tmp_path / "file").unlink()
+        for again in (False, True):
+            if again:
+                (tmp_path / "dir (deleted)").mkdir()
+                (tmp_path / "file").touch()
+            assert f"leads to {tmp_path}/dir, which has been removed" == _reason(".")
+            assert f"leads to {tmp_path}/file, which has been removed" == _reason(f"/proc/self/fd/{fd}")
+    finally:
+        os.close(fd)
+    assert str(tmp_path / "dir (deleted)") == LiveHost().look(f"{tmp_path}/dir (deleted)").path
+
+
+@pytest.mark.needs_kernel("root")
+def test_a_path_into_another_namespace_or_below_a_cover_is_refused(in_host: InHost) -> None:
+    """The same file on another mount is another source: of attributes, and of what is mounted below it."""
+
+    def script() -> list[str]:
+        mount("low", "/mnt", "tmpfs")
+        Path("/mnt/dir").mkdir()
+        os.chdir("/mnt/dir")
+        outside = os.open("/", os.O_PATH)
+        unshare(CLONE_NEWNS)
+        fd = os.open("/mnt", os.O_PATH)
+        found = [_reason(f"/proc/self/fd/{outside}")]  # the mount of the namespace that was left
+        mount("/mnt", "/mnt", flags=MS_BIND)
+        return [*found, _reason("."), _reason(f"/proc/self/fd/{fd}")]
+
+    reason = "no path leads there: what {} names now is something else, or covers it"
+    assert [reason.format(path) for path in ("/", "/mnt/dir", "/mnt")] == in_host(script, identity="root")

@@ -115,7 +115,7 @@ def test_a_mountpoint_is_looked_up_in_what_is_bound_not_in_what_the_host_has_ove
         with tree(ROOT + COVERED.format(words="")) as built:
             return built.mountpoints(), refused
 
-    missing = ['mountpoint "/mnt/x/%s" on the host: no such file or directory' % name for name in "yz"]
+    missing = [f'mountpoint "/mnt/x/{name}" on the host: no such file or directory' for name in "yz"]
     assert (["/", "/low", "/low/x/y"], missing) == in_host(script, identity="root")
 
 
