@@ -171,8 +171,9 @@ class FakeKernel:
     def unshare_mounts(self) -> None:
         self._call("unshare_mounts")
 
-    def make_private(self) -> None:
+    def make_private(self) -> bool:
         self._call("make_private")
+        return False
 
     def host_root(self) -> int:
         self._call("host_root")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from mountplan.applier.build.execute import is_foreign, load_what_is_needed
 from mountplan.applier.build.holder import hold
 from mountplan.applier.process.command import Found, Start, refusal
-from mountplan.applier.sys import abi, channel, syscalls
+from mountplan.applier.sys import abi, channel, chroot, syscalls
 from mountplan.applier.sys.channel import Sender, TimedOut
 from mountplan.applier.sys.refusal import NEVER, explain, refused
 from mountplan.applier.sys.report import TIMEOUT, Reporter
@@ -489,6 +489,8 @@ def _was_killed(built: Built) -> NamespaceRefused:
 def _no_namespace(payload: bytes, rootless: Rootless = "auto") -> NamespaceRefused:
     what, number, syscall = payload.decode().split("\0")
     meaning, remedy = explain("isolate", int(number))
+    if int(number) == errno.EPERM and chroot.has_no_mount():
+        meaning, remedy = chroot.REFUSED, chroot.REMEDY
     if rootless == "never" and int(number) == errno.EPERM:
         meaning, remedy = "this user may not do that", NEVER
     return NamespaceRefused(f"{what}: {syscall}" if syscall else what, meaning, remedy)
@@ -503,6 +505,8 @@ def _refused(plan: Plan, payload: bytes, rootless: Rootless) -> StepRefused:
     step = plan.steps[int(index)]
     if not meaning:
         meaning, remedy = explain(step.kind, int(number), syscall)
+    if int(number) == errno.EPERM and step.kind in ("unshare_namespace", "make_private") and chroot.has_no_mount():
+        meaning, remedy = chroot.REFUSED, chroot.REMEDY
     if rootless == "never" and step.kind == "unshare_namespace" and int(number) == errno.EPERM:
         meaning, remedy = "this user may not create a mount namespace", NEVER
     return StepRefused(

@@ -224,7 +224,9 @@ class Execution:
             self.kernel.restore_limit()
 
     def make_private(self, step: s.MakePrivate) -> None:
-        self.kernel.make_private()
+        if self.kernel.make_private():
+            self.kernel.close(self.host)
+            self.host = self.kernel.host_root()
 
     def make_id_map(self, step: s.MakeIdMap) -> None:
         self.fds[step.id_map] = self.kernel.id_mapping(step.uids, step.gids)

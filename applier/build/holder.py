@@ -17,6 +17,7 @@ from mountplan.applier.build.execute import StepFailed, execute
 from mountplan.applier.process.command import Found, Inherited, Report, Start, become
 from mountplan.applier.sys import abi, channel, syscalls
 from mountplan.applier.sys.channel import Sender
+from mountplan.applier.sys.chroot import line_of_root
 from mountplan.applier.sys.kernel import LinuxKernel
 from mountplan.applier.sys.refusal import Occupied, call_of, explain
 from mountplan.applier.sys.userns import is_nested
@@ -56,8 +57,9 @@ def hold(
         gc.disable()  # the process is short-lived, and its steps make many small objects
         if rootless == "always" and "user" not in kinds:
             kinds = ("user", *kinds)
+        root = _line_of_root()  # of the host's table, which a user namespace does not see all of
         stops = _isolate(kinds, sender, leash, rootless) if kinds else -1
-        if not _build(plan, sender, leash, rootless, only_try):
+        if not _build(plan, sender, leash, rootless, root, only_try):
             os._exit(1)
         await_orders(sender, inherited, leash, stops, init="pid" in kinds)
     except BaseException as error:
@@ -130,11 +132,12 @@ class _Kernel(LinuxKernel):
             os._exit(1)
 
 
-def _build(plan: Plan, sender: Sender, leash: int, rootless: Rootless, only_try: bool) -> bool:
+def _build(plan: Plan, sender: Sender, leash: int, rootless: Rootless, root: bytes, only_try: bool) -> bool:
+    """`root` is the line for "/" that the host's table lacks, if any."""
     kernel = _Kernel(plan, sender, leash, rootless)
     try:
         with open("/proc/self/mountinfo", "rb") as file:
-            sender.send(channel.HOST, file.read())
+            sender.send(channel.HOST, root + file.read())
         if only_try:
             execute(plan.steps[:1], kernel, sender)
             sender.send(channel.TRIED, marshal.dumps([]))
@@ -152,6 +155,14 @@ def _build(plan: Plan, sender: Sender, leash: int, rootless: Rootless, only_try:
             sender.send(channel.FINISHED, b"%s\0%d\0%d\0%s" % (one.name.encode(), one.fd, one.root, file.read()))
     sender.send(channel.DONE)
     return True
+
+
+def _line_of_root() -> bytes:
+    """Who cannot have it cannot build either, and the step that is refused tells."""
+    try:
+        return line_of_root()
+    except OSError:
+        return b""
 
 
 def await_orders(sender: Sender, inherited: Inherited, leash: int, stops: int, *, init: bool) -> None:

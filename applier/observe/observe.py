@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import count
 from time import monotonic
 
+from mountplan.applier.sys import chroot
 from mountplan.applier.sys.refusal import explain
 from mountplan.planner.errors import TableError
 from mountplan.planner.tables.mountinfo import parse_mountinfo
@@ -45,7 +46,7 @@ def observe(pid: int | str = "self") -> MountTable:
         with open(path, "rb", buffering=0) as file:
             text = read_still(file)
             if text is not None:
-                return parse_mountinfo(text)
+                return parse_mountinfo(_line_of_root() + text if pid == "self" else text)
     except OSError as error:
         if not os.path.exists("/proc/self"):
             raise TableError(NO_PROC) from None
@@ -54,6 +55,13 @@ def observe(pid: int | str = "self") -> MountTable:
         meaning, remedy = explain("", error.errno or 0)
         raise TableError(f"{path}: cannot read the mount table: {meaning}\n  remedy: {remedy}") from None
     raise TableError(f"{path}: {NEVER_STILL}")
+
+
+def _line_of_root() -> bytes:
+    try:
+        return chroot.line_of_root()
+    except OSError as error:
+        raise TableError(f"{chroot.UNSEEN}: {explain('', error.errno or 0)[0]}\n  remedy: {chroot.REMEDY}") from None
 
 
 def read_still(file: io.FileIO) -> bytes | None:

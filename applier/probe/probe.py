@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from mountplan.applier.probe.userns_trial import ask_for
-from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys import abi, chroot, syscalls
 from mountplan.applier.sys.abi import NAMESPACE_FLAGS
 from mountplan.applier.sys.inside import in_child
 from mountplan.applier.sys.kernel import LinuxKernel
@@ -83,6 +83,8 @@ def _remedy(name: str, words: str, nothing: str, rootless: Rootless) -> str:
     """What helps if a feature was refused with `words`; `nothing` are those with which there was nowhere to try it."""
     if words.endswith(os.strerror(errno.ENOSPC)):
         return explain("isolate", errno.ENOSPC)[1]  # nothing else that is tried has a limit
+    if words == _words(KernelRefusal(errno.EPERM, "unshare")) and chroot.has_no_mount():
+        return f"{chroot.REMEDY} ({chroot.REFUSED})"
     if words == nothing:
         return NEVER if rootless == "never" else _NAMESPACES
     if name.startswith("filesystem:") and words.endswith(os.strerror(errno.EPERM)):
@@ -319,7 +321,9 @@ FEATURES: dict[str, Feature] = {
     "mount_namespace": Feature(
         "a mount namespace of its own", _NAMESPACES, lambda kernel, yard: kernel.unshare_mounts()
     ),
-    "user_namespace": Feature("user namespaces: working without root", _NAMESPACES, _unshare(abi.CLONE_NEWUSER)),
+    "user_namespace": Feature(
+        "user namespaces: working without root", _NAMESPACES, lambda kernel, yard: chroot.unshare_user()
+    ),
     "id_ranges": Feature(
         "more than one user and group without root",
         "install newuidmap and newgidmap (package uidmap, or shadow-utils), and give the user ranges: "

@@ -12,7 +12,7 @@ import os
 import struct
 from collections.abc import Callable
 
-from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys import abi, chroot, syscalls
 from mountplan.applier.sys.abi import NAMESPACE_FLAGS
 from mountplan.applier.sys.channel import MAP, MAPPED, Sender, receive
 from mountplan.applier.sys.refusal import KernelRefusal
@@ -60,7 +60,7 @@ def _do(what: str, action: Callable[[], None]) -> None:
 
 def unshare_user(sender: Sender, leash: int) -> None:
     """Be in a user namespace, with the ids that the process outside maps: a process cannot map more than its own."""
-    syscalls.unshare(abi.CLONE_NEWUSER)
+    chroot.unshare_user()
     # Not our own idea of our pid: in a pid namespace of its own, it differs from the one that /proc has.
     sender.send(MAP, os.readlink("/proc/self").encode())
     if receive(leash)[0] != MAPPED:

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.chroot import leave
 from mountplan.applier.sys.refusal import KernelRefusal, Occupied
 from mountplan.planner.fstypes import of
 from mountplan.planner.record import NamedTuple
@@ -47,7 +48,7 @@ class Kernel(Protocol):
     """What execute needs. Every verb raises KernelRefusal or another OSError if the kernel says no."""
 
     def unshare_mounts(self) -> None: ...
-    def make_private(self) -> None: ...
+    def make_private(self) -> bool: ...
     def host_root(self) -> int: ...
     def clone(self, dirfd: int, path: str) -> int: ...
     def clone_tree(self, dirfd: int) -> int: ...
@@ -127,8 +128,27 @@ class LinuxKernel:
             syscalls.unshare(abi.CLONE_NEWNS)
         _make_bindable()
 
-    def make_private(self) -> None:
+    def make_private(self) -> bool:
+        """Make every mount private. True if "/" is another mount now: a copy of what a chroot shows.
+
+        That copy takes the place of the namespace's root; otherwise what is built would stand below the host's tree.
+        """
+        here = leave(self._proc)
         syscalls.mount(b"/", abi.MS_PRIVATE | abi.MS_REC)
+        if here < 0:
+            return False
+        tree = -1
+        try:
+            tree = self.clone_tree(here)
+            self.set_attributes(tree, propagation=abi.MS_PRIVATE, recursive=True)
+            self.attach(tree, abi.AT_FDCWD, "/")
+            os.fchdir(tree)
+            syscalls.pivot_root(b".", b".")
+            self._detach(b"/..", syscalls.mount_id(tree, b""))
+        finally:
+            for fd in {here, tree} - {-1}:
+                os.close(fd)
+        return True
 
     def host_root(self) -> int:
         return os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -172,9 +172,12 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         "an attribute that was locked by a more privileged namespace cannot be cleared",
         "leave the attribute as the host has it",
     ),
-    ("enter_root", E.EINVAL): (
-        "pivot_root does not work here: the root of this process is no mount, or it is the initial ramfs",
-        "run it outside of chroot, or mount a filesystem on / first",
+    **dict.fromkeys(
+        (("make_private", E.EINVAL), ("enter_root", E.EINVAL)),
+        (
+            "pivot_root does not work here: the namespace's root is the initial ramfs, or on a shared mount",
+            "mount a filesystem on / first, and make the one below it private",
+        ),
     ),
     ("keep", E.ENOSPC): ("no space is left there", "make room: `mountplan ls` shows what is kept, df(1) what is full"),
     ("keep", E.EDQUOT): ("the quota there is used up", "make room"),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, TypeAlias
 
-from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys import abi, chroot, syscalls
 
 # Whether to build in a user namespace: if it takes one, in any case, or not even then.
 Rootless: TypeAlias = Literal["auto", "always", "never"]
@@ -29,7 +29,7 @@ def id_mapping(uids: tuple[tuple[int, int, int], ...], gids: tuple[tuple[int, in
 
 def new_namespace() -> AbstractContextManager[int]:
     """Lend a user namespace without a map: the pid, in /proc, of a process that waits in it. Raises OSError."""
-    return _waiting(lambda: syscalls.unshare(abi.CLONE_NEWUSER))
+    return _waiting(chroot.unshare_user)
 
 
 def ids_of(namespace: int) -> tuple[IdMap, IdMap] | None:
@@ -88,7 +88,7 @@ def enter_alone() -> None:
     setgroups(2) is given up for it. Raises OSError.
     """
     uid, gid = os.geteuid(), os.getegid()
-    syscalls.unshare(abi.CLONE_NEWUSER)
+    chroot.unshare_user()
     _map_one("/proc/self", uid, gid)
 
 
