@@ -10,8 +10,7 @@ from mountplan.planner.fstypes import of
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.mount_facts import Fillable, Visible
 from mountplan.planner.tables.mounttree import MountTree
-
-_DELETED = "//deleted"
+from mountplan.planner.tables.table import DELETED
 
 
 def find_fillings(captured: Captured, trees: Sequence[MountTree]) -> list[Fillable]:
@@ -56,16 +55,16 @@ def _views(those: list[tuple[int, int]], trees: Sequence[MountTree]) -> tuple[Vi
     by_root: dict[str, list[tuple[int, int]]] = {}
     for space, index in those:
         by_root.setdefault(trees[space].rows[index].root, []).append((space, index))
-    alive = {root for root in by_root if not root.endswith(_DELETED)}
+    alive = {root for root in by_root if not root.endswith(DELETED)}
     roots = [root for root in sorted(alive) if not any(above in alive for above in TargetPath(root).ancestors())]
-    roots += sorted(root for root in by_root if root.endswith(_DELETED))
+    roots += sorted(root for root in by_root if root.endswith(DELETED))
     views = []
     for root in roots:
         candidates = by_root[root]
         if len(candidates) > 1:
             candidates = sorted(candidates, key=lambda one: not trees[one[0]].reached[one[1]])
         space, index = candidates[0]
-        views.append(Visible(root.removesuffix(_DELETED), space, trees[space].rows[index].mount_id))
+        views.append(Visible(root.removesuffix(DELETED), space, trees[space].rows[index].mount_id))
     return tuple(views)
 
 
@@ -74,7 +73,7 @@ def _mountpoints(those: list[tuple[int, int]], trees: Sequence[MountTree]) -> fr
     found = set()
     for space, index in those:
         tree = trees[space]
-        root = TargetPath(tree.rows[index].root.removesuffix(_DELETED))
+        root = TargetPath(tree.rows[index].root.removesuffix(DELETED))
         found |= {str(root.joined(place)) for place in tree.below[index] if place != "/"}
     return frozenset(found)
 

@@ -30,9 +30,7 @@ from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.layerpath import layer_of
 from mountplan.planner.tables.mount_facts import LiveOverlay, MountRoot, OverlayLayer
 from mountplan.planner.tables.mounttree import MountTree, hiders
-from mountplan.planner.tables.table import UNTOLD, MountRow, MountTable, is_mount_namespace_file
-
-DELETED = "//deleted"
+from mountplan.planner.tables.table import DELETED, UNTOLD, MountRow, MountTable, is_mount_namespace_file
 
 _LOOP = re.compile(r"/dev/loop\d+")
 _IMAGE = "it is in the image {}, which is mounted already, and would be damaged if it were mounted twice for writing"
@@ -158,7 +156,8 @@ class _Capture:
         kind = of(superblock.fstype)
         if superblock.device in self.host.devices:
             superblock.how = "host"
-            if not kind.renewed or all(self._is_shown(mount) for mount in superblock.mounts):
+            # What was removed from it is in no other filesystem either: that has no say.
+            if not kind.renewed or all(self._is_shown(mount) or self._is_removed(mount) for mount in superblock.mounts):
                 return
             if not kind.is_shared:
                 space, index = superblock.mounts[0]
@@ -178,6 +177,9 @@ class _Capture:
     def _is_shown(self, mount: tuple[int, int]) -> bool:
         row = self.row(mount)
         return self.host.showing(row.device, row.root) is not None
+
+    def _is_removed(self, mount: tuple[int, int]) -> bool:
+        return self.row(mount).root.endswith(DELETED)
 
     def _settle_overlays(self) -> None:
         """Find the directories that overlays are made of, and give up those that cannot be made again."""
@@ -380,6 +382,9 @@ class _Capture:
             found = self.host.showing(row.device, row.root)
             if found is None:
                 unsupported = f"nothing on the host shows {row.root} of its filesystem ({row.fstype})"
+                if self._is_removed(mount):
+                    path = row.root.removesuffix(DELETED)
+                    unsupported = f"what it shows, {path}, has been removed from its filesystem ({row.fstype})"
                 if is_mount_namespace_file(row):
                     unsupported = "the kernel copies the file of a mount namespace into no other one"
                 words = self._unsupported(words, space, row, unsupported)

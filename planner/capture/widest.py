@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mountplan.planner.tables.table import MountRow, MountTable, Walks, copied
+from mountplan.planner.tables.table import DELETED, MountRow, MountTable, Walks, copied
 
 
 class HostMounts:
@@ -21,13 +21,18 @@ class HostMounts:
                 self._groups.setdefault(row.peer_group, {}).setdefault(row.root, []).append(row)
 
     def showing(self, device: str, root: str) -> tuple[str, MountRow] | None:
-        """A host path that shows `root` of the filesystem, and the mount it is on: the widest that does. Else None."""
+        """A host path that shows `root` of the filesystem, and the mount it is on: the widest that does. Else None.
+
+        Nothing surely shows what has been removed: of that the kernel tells the name which it had, as others may have.
+        """
         key = (device, root)
         if key not in self._found:
             self._found[key] = self._show(device, root)
         return self._found[key]
 
     def _show(self, device: str, root: str) -> tuple[str, MountRow] | None:
+        if root.endswith(DELETED):
+            return None
         for wide in _from_the_top(root):
             for row in self._by_root.get((device, wide), ()):
                 path = _joined(row.mountpoint, root if wide == "/" else root[len(wide) :])

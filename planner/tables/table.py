@@ -6,6 +6,8 @@ from mountplan.planner.record import NamedTuple
 
 # The source of a mount of which the kernel tells none: one that only statmount(2) shows, before Linux 6.13.
 UNTOLD = "?"
+# What the kernel puts after the root of a mount that has been removed from its filesystem. No path has two slashes.
+DELETED = "//deleted"
 
 
 class MountRow(NamedTuple):

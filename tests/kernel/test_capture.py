@@ -214,6 +214,46 @@ def test_a_file_that_was_removed_after_it_was_bound_is_removed_again(in_host: In
     assert ("/gone", True) == (bind.path, bind.deleted)
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_what_was_removed_from_a_filesystem_of_the_host_is_left_out_with_the_reason(
+    in_host: InHost, again: bool
+) -> None:
+    """A file that is rewritten by a rename is one; what has the name now, or had it before, is never bound instead."""
+
+    def script() -> Capture:
+        mount("none", "/mnt", "tmpfs")
+        for name in ("dir", "other"):
+            Path(f"/mnt/{name}/x").mkdir(parents=True)
+        Path("/mnt/file").write_text("old")
+
+        def act() -> None:
+            mount("/mnt/other", "/srv", flags=MS_BIND)
+            mount("/mnt/dir/x", "/srv/x", flags=MS_BIND)
+            mount("/mnt/file", "/etc/hostname", flags=MS_BIND)
+
+        if again:  # the host shows another directory that has been removed by that name
+            mount("/mnt/dir/x", "/opt", flags=MS_BIND)
+            os.rmdir("/mnt/dir/x")
+            os.mkdir("/mnt/dir/x")
+        with held(act) as process:
+            Path("/mnt/new").write_text("new")
+            os.rename("/mnt/new", "/mnt/file")
+            os.rmdir("/mnt/dir/x")
+            if again:
+                Path("/mnt/dir/x//deleted").mkdir(parents=True)
+            capture = api.capture(process, name="state")
+        api.apply(api.plan(api.load("captured.toml", capture.text.encode())))
+        return capture
+
+    found = in_host(script, identity="root")
+    reason = "what it shows, {}, has been removed from its filesystem (tmpfs)"
+    for target, path in (("/srv/x", "/dir/x"), ("/etc/hostname", "/file")):
+        one = at(found, target)
+        assert (None, reason.format(path)) == (one.bind, one.unsupported)
+        assert any(target in caution and path in caution for caution in map(str, found.cautions))
+    assert CapturedPlace("", "/mnt/other") == at(found, "/srv").bind
+
+
 def test_paths_and_sources_may_have_every_byte_but_nul(in_host: InHost) -> None:
     odd = [bytes((number,)) for number in range(1, 256) if number != ord("/")]
     names = [b"/mnt/x" + b"".join(odd[start : start + 127]) for start in (0, 127)] + ["/mnt/\u00fcn\u00ef".encode()]
