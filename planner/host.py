@@ -11,7 +11,7 @@ from typing import Protocol
 from mountplan.planner.names import NodeKind
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.record import NamedTuple
-from mountplan.planner.tables.table import MountRow, MountTable
+from mountplan.planner.tables.table import DELETED, MountRow, MountTable
 
 MOUNT_MAX = 100_000  # fs.mount-max as kernels come
 BLOCK = "block "  # how the identity of a block device begins
@@ -23,6 +23,11 @@ class HostPath(NamedTuple):
     path: str
     kind: NodeKind
     mount: MountRow  # the topmost mount there: the one a walk to `path` ends on
+
+    @property
+    def is_removed(self) -> bool:
+        """True if it is a mount of what has been removed: the kernel attaches no other mount of that (ENOENT)."""
+        return self.mount.root.endswith(DELETED) and self.path == self.mount.mountpoint
 
     @property
     def inner(self) -> TargetPath:

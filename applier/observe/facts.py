@@ -101,21 +101,13 @@ def _walked(path: str) -> tuple[str, int]:
     The kernel walks, since only it follows the magic links of /proc; a build goes by the name that comes out, so that
     must lead to the same file on the same mount.
     """
-    from mountplan.applier.sys import abi, syscalls
-
     fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
-        there = os.fstat(fd)
         name = os.readlink(f"/proc/self/fd/{fd}")
-        try:
-            if (
-                name.startswith("/")
-                and os.path.samestat(there, os.lstat(name))
-                and syscalls.mount_id(fd, b"") == syscalls.mount_id(abi.AT_FDCWD, os.fsencode(name))
-            ):
-                return name, there.st_mode
-        except OSError:
-            pass  # nothing has that name, or not for this user
+        # A mount whose source has been removed is marked so as well, and still is what a walk to its place ends on.
+        for one in (name, name.removesuffix(_REMOVED)):
+            if one.startswith("/") and _leads_to(fd, one):
+                return one, os.fstat(fd).st_mode
     finally:
         os.close(fd)
     if not name.startswith("/"):
@@ -123,6 +115,16 @@ def _walked(path: str) -> tuple[str, int]:
     if name.endswith(_REMOVED):
         raise LookupError(f"leads to {name.removesuffix(_REMOVED)}, which has been removed")
     raise LookupError(f"no path leads there: what {name} names now is something else, or covers it")
+
+
+def _leads_to(fd: int, path: str) -> bool:
+    from mountplan.applier.sys import abi, syscalls
+
+    try:
+        same = os.path.samestat(os.fstat(fd), os.lstat(path))
+        return same and syscalls.mount_id(fd, b"") == syscalls.mount_id(abi.AT_FDCWD, os.fsencode(path))
+    except OSError:
+        return False  # nothing has that name, or not for this user
 
 
 def _kind(path: str) -> NodeKind:

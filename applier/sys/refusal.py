@@ -107,7 +107,14 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         "the host's mount cannot be cloned: it is unbindable, or a mount below it is locked by a user namespace",
         "write recursive = true, or make it bindable on the host",
     ),
-    ("clone_host", E.ENOENT): ("the host path is no longer there", "create it, or plan again"),
+    **dict.fromkeys(
+        (
+            (kind, E.ENOENT)
+            for kind in ("clone_host", "clone_host_workbench", "take_host_group", "copy_contents", "image file")
+        ),
+        ("the host path is no longer there", "create it, or plan again"),
+    ),
+    ("make_overlay", E.ENOENT): ("a layer is no longer there", "create it, or plan again"),
     ("attach", E.ENOENT): (
         "the mountpoint is not there",
         "create it in the filesystem, write create = true on the mount, or correct target",
@@ -132,7 +139,6 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         "the namespace would hold more mounts than the kernel allows",
         "raise sysctl fs.mount-max, or mount less",
     ),
-    ("copy_contents", E.ENOENT): ("the directory of contents is no longer there", "create it, or plan again"),
     ("copy_contents", E.EPERM): (
         "this user may not create it as it is",
         "run it as root (a user namespace has no device nodes, and only owners that it maps), or take it out",
@@ -147,6 +153,10 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     ),
     ("copy_contents", E.ENOSPC): ("the filesystem is full", "raise its size and nr_inodes"),
     ("copy_contents", E.EMFILE): ("the tree is too deep to be copied", "raise the hard limit: ulimit -Hn"),
+    ("make_node", E.ENOENT): (
+        "what it is copied from, or the directory that it is made in, is no longer there",
+        "create it, or plan again",
+    ),
     ("make_node", E.EROFS): (
         "the filesystem is read-only, so nothing can be created in it",
         "create it there beforehand, or leave out ro",
@@ -209,6 +219,8 @@ def explain(kind: str, number: int, syscall: str = "") -> tuple[str, str]:
     """(what `errno` means for a step of this kind, what to do); the errno's own words come first."""
     # The kernel itself lets everybody make this call; it is older seccomp profiles that answer so.
     known = E.ENOSYS if syscall == "openat2" and number == E.EPERM else number
+    if kind == "attach_image" and syscall == "openat2":
+        kind = "image file"  # what is missing is not a device
     meaning, remedy = _MEANINGS.get((kind, known)) or _MEANINGS.get(("", known)) or _OTHERWISE
     words = f"{os.strerror(number)} ({E.errorcode.get(number, number)})"
     return (f"{words}: {meaning}" if meaning else words), remedy

@@ -194,6 +194,15 @@ class Context:
             return None
         return found
 
+    def look_to_mount(self, path: str, key: str, remedy: str) -> HostPath | None:
+        """As look(), for what more mounts are to be made of."""
+        found = self.look(path, key, remedy)
+        if found is None or not found.is_removed:
+            return found
+        what = "is a mount of what has been removed, of which the kernel makes no other one"
+        self.mistakes.add(key, f'host path "{path}" {what}', "unmount it, and name what has the name now")
+        return None
+
     @cached_property
     def _left_behind(self) -> frozenset[int]:
         return left_behind(self.host.table)

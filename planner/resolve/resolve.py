@@ -371,7 +371,7 @@ def _settle_bind(draft: Draft, context: Context) -> None:
 
 
 def _bind_host(draft: Draft, path: str, key: str, context: Context) -> None:
-    found = context.look(path, key, "create it on the host first, or name a path that exists")
+    found = context.look_to_mount(path, key, "create it on the host first, or name a path that exists")
     if found is None:
         return
     draft.host = found

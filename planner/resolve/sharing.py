@@ -157,7 +157,7 @@ def _find_host(spec: Spec, group: _GroupDraft, context: Context) -> None:
         context.mistakes.add(
             f"{group.key}.master", "a group of the host has the master that it has there", "leave out master, or host"
         )
-    found = context.look(table.host, place, "name a path on the host that exists")
+    found = context.look_to_mount(table.host, place, "name a path on the host that exists")
     if found is None:
         return
     if found.mount.peer_group == 0:
