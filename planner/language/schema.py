@@ -20,7 +20,7 @@ def json_schema() -> dict[str, Any]:
         "$schema": DIALECT,
         **_tidy(schema),
         "title": "mountplan spec",
-        "anyOf": [{"required": ["mount"]}, {"required": ["namespace"]}, {"required": ["root"]}],
+        "anyOf": [{"required": [key]} for key in ("mount", "namespace", "root")],
         "$defs": {"Escaped": ESCAPED} | {name: _tidy(definitions[name]) for name in sorted(definitions)},
     }
 
