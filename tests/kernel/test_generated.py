@@ -19,6 +19,7 @@ from mountplan.planner.tables.table import MountRow, MountTable
 from tests.generated import NAMES, Table, specs
 from tests.hosts import InHost, mount
 from tests.mountflags import MS_BIND, MS_NOEXEC, MS_PRIVATE, MS_RDONLY, MS_REMOUNT, MS_SHARED, MS_SLAVE, MS_UNBINDABLE
+from tests.share import Share
 
 EXAMPLES = int(os.environ.get("MOUNTPLAN_EXAMPLES", "50"))
 SETTINGS = settings(
@@ -155,26 +156,32 @@ def check_sharing(value: Table, table: MountTable) -> None:
 @pytest.mark.needs_kernel("mountns", "set-group")
 def test_a_generated_spec_without_host_paths_is_refused_with_places_or_stands_as_written() -> None:
     """Held against the spec itself as well, not only against what the plan predicts."""
+    built = Share()
 
     @SETTINGS
     @given(specs())
     def run(value: Table) -> None:
         table = try_out(value, over_host=False)
+        built.count(table is not None)
         if table is not None and not any(one.get("recursive") for one in value["mount"]):
             assert wanted_rows(value) == Counter(map(shape, table.rows))
             check_sharing(value, table)
 
     run()
+    built.must_be(0.25)
 
 
 @pytest.mark.needs_kernel("root", "set-group", "fs:overlay")
 def test_a_generated_spec_with_something_of_everything_is_refused_with_places_or_stands_as_written() -> None:
+    built = Share()
+
     @SETTINGS
     @given(specs(rich=True))
     def run(value: Table) -> None:
-        try_out(value)
+        built.count(try_out(value) is not None)
 
     run()
+    built.must_be(0.15)
 
 
 @pytest.mark.needs_kernel("root", "set-group")
@@ -189,13 +196,15 @@ def test_a_generated_spec_over_host_directories_is_refused_with_places_or_stands
     def script() -> None:
         lay_out(host)
         before = Path("/proc/self/mountinfo").read_bytes()
+        built = Share()
 
         @SETTINGS
         @given(specs(host=str(host), inherit=inherit and f"{host}{inherit}"))
         def run(value: Table) -> None:
-            try_out(value)
+            built.count(try_out(value) is not None)
             assert before == Path("/proc/self/mountinfo").read_bytes()
 
         run()
+        built.must_be(0.15)
 
     in_host(script, identity="root", timeout=3600)
