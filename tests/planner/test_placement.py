@@ -11,6 +11,7 @@ from mountplan.planner.errors import SpecError
 from mountplan.planner.host import NoHost
 from mountplan.planner.language.spec import build_spec
 from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.steps import MakeIdMap
 from tests.second_reader import Table
 
 ROOT = {"id": "root", "target": "/", "type": "tmpfs", "file": [{"path": "link", "symlink": "/c/b"}]}
@@ -69,3 +70,19 @@ def test_mounts_that_stand_on_each_other_are_told_once_and_what_stands_on_them_i
             mount("a", "/a", parent="b"),
         )
     assert ["mount[3].parent"] == [one.ref.key for one in caught.value.mistakes]
+
+
+def test_a_target_below_a_covered_mountpoint_lands_on_what_covers_it() -> None:
+    """Not on the mount below the cover, though that stands on the longer part of the path."""
+    mounts = (mount("low", "/d/e", parent="root"), mount("cover", "/d"), mount("x", "/d/e/f"))
+    for order in itertools.permutations(mounts):
+        found = places(ROOT, *order)
+        assert {"low": ("root", "/d/e"), "cover": ("root", "/d"), "x": ("cover", "/e/f")} == {
+            key: found[key] for key in ("low", "cover", "x")
+        }
+
+
+def test_an_id_mapping_keeps_its_users_and_its_groups_apart() -> None:
+    plan = plan_of(ROOT, {**mount("m", "/m"), "idmap": {"uids": [[0, 1000, 5]], "gids": [[0, 2000, 6]]}})
+    (made,) = (step for step in plan.steps if isinstance(step, MakeIdMap))
+    assert (((0, 1000, 5),), ((0, 2000, 6),)) == (made.uids, made.gids)

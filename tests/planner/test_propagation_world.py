@@ -188,3 +188,30 @@ def test_before_6_16_what_something_slid_beneath_was_locked_in_a_user_namespace(
 def test_the_rules_of_a_release(release: str, rules: Rules) -> None:
     """What a stable series was given late counts as given where a distribution counts in its own way."""
     assert rules == rules_of(release)
+
+
+def test_who_has_no_power_over_the_mount_namespace_unmounts_nothing_there() -> None:
+    """A user namespace of one's own does not help while the mount namespace is another's (may_mount)."""
+    world = World()
+    process = peers(world, 1)
+    other = world.fork(process, "other")
+    world.unshare(other, "guest", user=True, mount=False)
+    before = world.table(process)
+    with pytest.raises(WouldRefuse) as refusal:
+        world.umount(other, "/0")
+    assert errno.EPERM == refusal.value.errno
+    assert before == world.table(process)
+    world.umount(process, "/0")
+    assert ["/"] == [row.mountpoint for row in world.table(process).rows]
+
+
+def test_unmounting_ones_root_makes_a_filesystem_read_only_for_those_alone_whose_it_is() -> None:
+    world = World()
+    process = peers(world, 1)
+    guest = world.fork(process, "guest")
+    world.unshare(guest, "guest", user=True)
+    with pytest.raises(WouldRefuse) as refusal:
+        world.umount(guest, "/")
+    assert (errno.EINVAL, False) == (refusal.value.errno, process.root[1].superblock.read_only)
+    world.umount(process, "/")
+    assert process.root[1].superblock.read_only
