@@ -140,12 +140,21 @@ def _key(data: bytes, file: str) -> str:
     """What a plan depends on besides the host: the spec, what errors call it, and who plans."""
     from mountplan import planner
 
-    folder = os.path.dirname(planner.__file__ or "")
-    with os.scandir(folder) as entries:
-        files = sorted((one.name, *one.stat()[6:9:2]) for one in entries if one.name.endswith(".py"))
+    sources = sorted(_sources(os.path.dirname(planner.__file__ or "")))
     system = os.uname()
-    parts = (mountplan.__version__, files, system.release, system.version, os.geteuid(), file, sha256_hex(data))
+    parts = (mountplan.__version__, sources, system.release, system.version, os.geteuid(), file, sha256_hex(data))
     return sha256_hex(repr(parts).encode("utf-8", "surrogateescape"))
+
+
+def _sources(folder: str) -> Iterator[tuple[str, int, int]]:
+    """Path, size and time (s) of each module below a folder: a planner that was changed plans otherwise."""
+    with os.scandir(folder) as entries:
+        for one in entries:
+            if one.name.endswith(".py"):
+                found = one.stat()
+                yield one.path, found.st_size, int(found.st_mtime)
+            elif one.is_dir() and not one.name.startswith("_"):
+                yield from _sources(one.path)
 
 
 def _kept(key: str, file: str) -> Plan | None:

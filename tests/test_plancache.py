@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from mountplan import api, plancache
+from mountplan import api, pipeline, plancache
 from mountplan.planner.errors import SpecError
 from mountplan.planner.plan.digest import sha256_hex
 from mountplan.planner.plan.planfile import dump_plan, parse_plan
-from tests.hosts import InHost, machine_has, mount, umount
+from tests.hosts import CHECKOUT, InHost, machine_has, mount, umount
 from tests.trees import ROOT
 
+PLANNER = CHECKOUT / "mountplan/planner"
 SPEC = f'format = 1\nname = "x"\n{ROOT}[[mount]]\ntarget = "/b"\nbind = "HOME/link"\nmask = ["s*"]\n'
 
 
@@ -41,13 +42,18 @@ def is_planned(home: Path, file: str = "x.toml") -> bool:
     """True if the plan is made anew, False if the kept one is taken; it is the right one in any case."""
     data = SPEC.replace("HOME", str(home)).encode()
     made: list[object] = []
-    loading, api.load = api.load, lambda *arguments: made.append(arguments) or loading(*arguments)  # type: ignore[func-returns-value]
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        loading = pipeline.load
+        patch.setattr(pipeline, "load", lambda *arguments: made.append(arguments) or loading(*arguments))  # type: ignore[func-returns-value]
         plan = plancache.plan_of(data, file)
-    finally:
-        api.load = loading
     assert api.plan(api.load(file, data)) == plan
     return bool(made)
+
+
+def test_each_module_of_the_planner_counts() -> None:
+    """Who works on mountplan must not be given what an earlier state of it planned."""
+    found = {Path(path).relative_to(CHECKOUT / "mountplan") for path, _, _ in plancache._sources(str(PLANNER))}
+    assert {path.relative_to(CHECKOUT) for path in (CHECKOUT / "planner").rglob("*.py")} == found
 
 
 def test_a_plan_is_made_once(home: Path) -> None:
