@@ -100,7 +100,8 @@ def run_on_debian13(arguments: list[str]) -> int:
     subprocess.run(
         f"tar -C '{CHECKOUT}' --null -T - -c | tar -C '{copy}' --no-same-owner -x", input=files, shell=True, check=True
     )
-    for settings in ("/etc/resolv.conf", "/etc/pip.conf"):
+    # What it takes to get at packages from here, a proxy's certificate included.
+    for settings in ("/etc/resolv.conf", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt"):
         if os.path.exists(settings):
             shutil.copy(settings, f"{DEBIAN13}{settings}")
     command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", INSIDE, "sh", str(DEBIAN13)]
