@@ -51,7 +51,7 @@ def _stream(path: str) -> object:
     """What sets a stream apart from others; None for a file, which can be read as often as one likes."""
     try:
         found = os.fstat(sys.stdin.fileno()) if path == "-" else os.stat(path)
-    except (OSError, ValueError):  # no such file, which is told by who reads it; or no descriptor is behind stdin
+    except (OSError, ValueError):  # no such file, which is told when it is read; or no descriptor is behind stdin
         return path if path == "-" else None
     if path != "-" and (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
         return None

@@ -1,4 +1,4 @@
-"""apply as it is meant to be lived with: keeps what it built under a name, and knows whether it still stands."""
+"""What apply builds, kept under a name; and whether what is kept still is what was verified."""
 
 from __future__ import annotations
 
@@ -236,8 +236,8 @@ def _look(found: Opened) -> Standing:
 def _drift(found: Opened, now: list[Whole], seen: tuple[MountTable, ...]) -> Drift:
     """How what stands there differs from the plan.
 
-    Before Linux 6.11 nobody outside sees what lies under another mount on "/". Then what is seen is held against what
-    was seen when it was kept, and was verified.
+    Before Linux 6.11 no process outside sees what lies under another mount on "/". Then what is seen is held against
+    what was seen when it was kept, and was verified.
     """
     names = tuple(one.name for one in found.kept.mounts)
     if not all(whole.complete for whole in now):
@@ -261,7 +261,8 @@ def _mounted_again(found: Opened, wholes: list[Whole]) -> Drift:
         for view in views_of(plan, predict(plan, found.host()))
         for row in view.table.rows
     }
-    what, remedy = "another one, mounted since", "look for who does that inside; apply --replace builds it anew"
+    what = "another one, mounted since"
+    remedy = "look for the process that does that inside; apply --replace builds it anew"
     return tuple(
         Difference(row.mountpoint, "mount", "the one that was kept", what, "", remedy, one.name)
         for one, whole, ids in zip(found.kept.mounts, wholes, since, strict=True)

@@ -72,7 +72,7 @@ def check(data: bytes, file: str, host: Host | None = None, *, rootless: Rootles
 def check_and_plan(
     data: bytes, file: str, host: Host | None = None, *, rootless: Rootless | None = None
 ) -> tuple[Plan | None, tuple[Mistake, ...]]:
-    """check(), for those who go on with the plan: None if there are mistakes."""
+    """check(), and the plan to go on with: None if there are mistakes."""
     from mountplan.planner.language.spec import all_mistakes, parse_spec_leniently
 
     spec, mistakes = parse_spec_leniently(data, file)
@@ -209,7 +209,7 @@ def classic(plan: Plan, host: Host | None = None) -> Classic:
 def in_use(plan: Plan) -> tuple[Mistake, ...]:
     """What `plan` needs for itself (images, block devices, overlays' directories) and others have at this moment.
 
-    Each with who has it, and what to do; () if nothing stands in the way, as far as this user may know.
+    Each with what holds it, and what to do; () if nothing stands in the way, as far as this user may know.
     """
     from mountplan.planner.plan.attachments import asks_of_others
 

@@ -137,7 +137,7 @@ def answer(host: Host, name: str, *arguments: str) -> Any:
 
 
 def _key(data: bytes, file: str) -> str:
-    """What a plan depends on besides the host: the spec, what errors call it, and who plans."""
+    """What a plan depends on besides the host: the spec, what errors call it, this mountplan, kernel and user."""
     from mountplan import planner
 
     sources = sorted(_sources(os.path.dirname(planner.__file__ or "")))

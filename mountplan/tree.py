@@ -110,8 +110,8 @@ class Tree:
     def call(self, function: Callable[..., Result], *arguments: Any, namespace: str = "") -> Result:
         """Call a function in a namespace, in a forked child; return its result, or raise its exception, by pickle.
 
-        What the function needs must be imported beforehand: Python's files need not exist in there. So that nobody who
-        lives in there gets hold of that child, it is undumpable (prctl(2)): what belongs to it in /proc is root's.
+        What the function needs must be imported beforehand: Python's files need not exist in there. So that no
+        process in there gets hold of that child, it is undumpable (prctl(2)): what belongs to it in /proc is root's.
         """
         enter = self._entrance(namespace)
         answer, say = os.pipe()

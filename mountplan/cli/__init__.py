@@ -4,7 +4,8 @@ Start-up counts, as `mountplan run` stands before every program that is started 
 nothing, and each command imports what it needs when it is called.
 
 Exit statuses: 0 done; 1 a difference, or a plan was refused; 2 wrong usage or a wrong spec; 3 the kernel said no;
-70 a bug in mountplan; 130 interrupted; 141 nobody reads the output any more. `run` and `enter` end as their command.
+70 a bug in mountplan; 130 interrupted; 141 no process reads the output any more. `run` and `enter` end as their
+command.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import mountplan
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell tells it
 NO_READER = 141  # 128 + SIGPIPE
-BUG = 70  # EX_SOFTWARE of sysexits.h
 
 _WRITABLE = (
     "  remedy: send it to where it can be written; `mountplan ls` tells what is kept, whatever was to be said of it"
@@ -68,7 +68,7 @@ def _main(arguments: list[str]) -> int:
 
 
 def _open_missing() -> None:
-    """Whoever has started us has closed some of 0, 1 and 2: have /dev/null there, before a file of ours is."""
+    """The caller has closed some of 0, 1 and 2: have /dev/null there, before a file of ours is."""
     import os
 
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
@@ -80,7 +80,7 @@ def _open_missing() -> None:
 
 
 def _drop_output() -> None:
-    """Nobody takes our output: say nothing more there, not even at exit, when Python flushes what is left."""
+    """No process takes our output: say nothing more there, not even at exit, when Python flushes what is left."""
     import os
 
     nowhere = os.open(os.devnull, os.O_WRONLY)

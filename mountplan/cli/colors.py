@@ -29,7 +29,7 @@ _THEME = Theme(
         "plan.flow": "yellow",
     }
 )
-# Beyond this many characters highlighting takes longer than anybody looks at what goes by.
+# Beyond this many characters highlighting takes longer than a reader looks at what goes by.
 _MOST = 400_000
 
 

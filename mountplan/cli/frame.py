@@ -6,9 +6,11 @@ import errno
 import os
 import sys
 
-from mountplan.cli import without_argparse as quick
+from mountplan.cli import without_argparse
+from mountplan.cli.command_modules import module_of
 from mountplan.cli.output import Output, OutputFailed
 from mountplan.cli.usage import UsageError
+from mountplan.planner.characters import visible_lines
 from mountplan.planner.errors import MountplanError
 
 TYPE_CHECKING = False
@@ -17,13 +19,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 WITH_COMMAND = ("run", "enter")  # these take a command after "--", and standard output is that command's
+BUG = 70  # EX_SOFTWARE of sysexits.h
 
 
 def carry_out(argv: list[str]) -> int:
     """Parse and carry out one command line that is not empty."""
     before, after = _split(argv)
     try:
-        args = quick.parse(before) or _parse(before)
+        args = without_argparse.parse(before) or _parse(before)
         args.after = after
     except UsageError as error:
         # The arguments could not be read, so what was asked of the output is looked for by hand.
@@ -41,9 +44,9 @@ def carry_out(argv: list[str]) -> int:
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
-    from mountplan.cli.parser import make_parser
+    from mountplan.cli.parser import parse
 
-    return make_parser().parse_args(words)
+    return parse(words)
 
 
 def _split(argv: list[str]) -> tuple[list[str], tuple[str, ...] | None]:
@@ -57,14 +60,12 @@ def _split(argv: list[str]) -> tuple[list[str], tuple[str, ...] | None]:
 
 
 def _guarded(args: argparse.Namespace, output: Output) -> int:
-    from mountplan.cli.commands import COMMANDS
-
     try:
         if args.after is not None and args.command not in WITH_COMMAND:
-            raise UsageError(f"{args.command} takes no command after --", args.command)
-        return COMMANDS[args.command](args, output)
+            raise UsageError(f"{args.command} takes no command after --")
+        return module_of(args.command).carry_out(args, output)
     except UsageError as error:
-        return _tell_usage(error, output)
+        return _tell_usage(error, output, args.command)
     except MountplanError as error:
         return tell(error, args, output)
     except (KeyboardInterrupt, BrokenPipeError, OutputFailed):
@@ -106,20 +107,16 @@ def tell(error: MountplanError, args: argparse.Namespace, output: Output) -> int
     return error.exit_status
 
 
-def _tell_usage(error: UsageError, output: Output) -> int:
-    remedy = f"see `mountplan {error.command} --help`" if error.command else "see `mountplan --help`"
+def _tell_usage(error: UsageError, output: Output, command: str = "") -> int:
+    command = error.command or command
+    remedy = f"see `mountplan {command} --help`" if command else "see `mountplan --help`"
     data: dict[str, Any] = {"code": "usage", "exit_status": 2, "message": error.message, "remedy": remedy}
-    from mountplan.planner.render.words import visible_lines
-
     output.error(visible_lines(f"mountplan: {error.message}\n  remedy: {remedy}\n"), data)
     return 2
 
 
 def _tell_bug(error: Exception, output: Output) -> int:
     """A traceback would tell a user nothing; a developer sets MOUNTPLAN_DEBUG."""
-    from mountplan.cli import BUG
-    from mountplan.planner.render.words import visible_lines
-
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

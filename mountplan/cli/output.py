@@ -65,7 +65,7 @@ class Output:
 
     @staticmethod
     def json_of_error(data: dict[str, Any]) -> bytes:
-        """What `error` prints as JSON, for those who print it when no Python is left."""
+        """What `error` prints as JSON, for what prints it when no Python is left."""
         return _json({"error": data}).encode()
 
     def wants_color(self, stream: TextIO) -> bool:
@@ -75,7 +75,7 @@ class Output:
         return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
     def _write(self, stream: TextIO, text: str) -> None:
-        text = _fitting(visible_lines(text), stream)  # whoever wrote it: nothing harmful comes by here
+        text = _fitting(visible_lines(text), stream)  # wherever it is from: nothing harmful comes by here
         if self.wants_color(stream):
             from mountplan.cli.colors import write_colored
 

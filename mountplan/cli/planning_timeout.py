@@ -1,4 +1,4 @@
-"""An end to planning that hangs: a filesystem that does not answer keeps whoever looks at it in the kernel."""
+"""An end to planning that hangs: a filesystem that does not answer keeps a process that looks at it in the kernel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mountplan.applier.observe import facts
 from mountplan.planner.characters import visible
 
 
-class Patience:
+class PlanningTimeout:
     """If its `with` block is not left in time, this process ends with an error, exit status 3; 0 waits for ever.
 
     No signal brings a process back from there, but it can be ended, and another thread can do so. That thread has gone

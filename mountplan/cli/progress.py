@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from mountplan.cli.output import Output
 
-PATIENCE = 1.0  # seconds before there is a bar
+DELAY = 1.0  # seconds before there is a bar
 
 
 class Bar(Reporter):
-    """Listens to the applier. Nothing is imported or drawn before the work has taken longer than PATIENCE.
+    """Listens to the applier. Nothing is imported or drawn before the work has taken longer than DELAY.
 
     The bar is drawn when a step is told, not by a thread: the applier forks, and a fork keeps no threads. It is removed
     at the end, and by leaving the `with` block whatever happens.
@@ -45,7 +45,7 @@ class Bar(Reporter):
 
     def step(self, done: int) -> None:
         if self._progress is None:
-            if monotonic() - self._begun < PATIENCE:
+            if monotonic() - self._begun < DELAY:
                 return
             self._progress = self._draw()
         self._progress.update(self._progress.task_ids[0], completed=done)
@@ -78,7 +78,7 @@ class Bar(Reporter):
 
 
 def reporter_for(title: str, output: Output) -> Bar | _Silent:
-    """A bar if somebody is there to see it: standard error is a terminal."""
+    """A bar if standard error is a terminal, and none with --quiet."""
     if output.quiet or not sys.stderr.isatty():
         return _Silent(output)
     return Bar(title, output)

@@ -1,12 +1,11 @@
-"""What a command line may name: a spec, a saved plan, or standard input with either."""
+"""Files that a command line names: a spec, a saved plan, standard input with either; and where results are saved."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from mountplan import api
-from mountplan.applier.observe.facts import asking
-from mountplan.inputs import label_of, looks_like_plan, read_input
+from mountplan.cli.usage import UsageError
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
 
 if TYPE_CHECKING:
@@ -15,6 +14,9 @@ if TYPE_CHECKING:
 
 def read(name: str, what: str = "a spec, a saved plan") -> tuple[str, bytes]:
     """The name that errors shall use, and the contents. Raises SpecError if there is no such file."""
+    from mountplan.applier.observe.facts import asking
+    from mountplan.inputs import label_of, read_input
+
     try:
         with asking("standard input" if name == "-" else f"the file {name!r}"):
             return label_of(name), read_input(name)
@@ -29,6 +31,8 @@ def plan_from(name: str, *, cache: bool = False) -> Plan:
 
     A saved plan, and one that was kept, loads neither pydantic nor networkx.
     """
+    from mountplan.inputs import looks_like_plan
+
     file, data = read(name)
     if looks_like_plan(file, data):
         from mountplan.planner.plan.planfile import load_plan
@@ -39,3 +43,12 @@ def plan_from(name: str, *, cache: bool = False) -> Plan:
 
         return plan_of(data, file)
     return api.plan(api.load(file, data))
+
+
+def save(name: str, text: str, *, errors: str = "strict") -> None:
+    """Write `text` into the file `name` as UTF-8; `errors` as for open(). Raises UsageError if that cannot be done."""
+    try:
+        with open(name, "w", encoding="utf-8", errors=errors) as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(f"cannot write {name}: {error.strerror}") from None

@@ -1,10 +1,12 @@
-"""What is wrong with a command line. A module of its own: who finds nothing wrong needs no argparse."""
+"""What is wrong with a command line. A module of its own: a line with nothing wrong needs no argparse."""
 
 from __future__ import annotations
 
 
 class UsageError(Exception):
-    """The command line is wrong. `command` is the command whose help tells more, "" for that of mountplan itself."""
+    """The command line is wrong. `command` is the command whose help tells more; "" is the one that is carried out, or,
+    before one is known, mountplan itself.
+    """
 
     def __init__(self, message: str, command: str = "") -> None:
         self.message = message

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import argparse
     from typing import Any
 
-# What the parser of parser.py gives for `run FILE`; a test compares them.
+# What parser.py and run_cmd.py give for `run FILE`; a test compares them.
 DEFAULTS: dict[str, Any] = {
     "command": "run",
     "no_cache": False,

@@ -19,7 +19,7 @@ from mountplan.applier.build.execute import execute, is_foreign
 from mountplan.applier.observe.facts import asking
 from mountplan.applier.sys.report import Reporter
 from mountplan.cli import main
-from mountplan.cli.planning_timeout import Patience
+from mountplan.cli.planning_timeout import PlanningTimeout
 from mountplan.planner.errors import StepRefused
 from mountplan.planner.plan.planfile import dump_plan
 from tests.applier.test_execute import deep, everything
@@ -150,7 +150,7 @@ def test_planning_that_takes_too_long_blames_what_it_waits_for_and_nothing_else(
         try:
             os.dup2(writer, 2)
             sys.stderr = os.fdopen(2, "w")
-            with Patience(0.1), asking(what) if what else nullcontext():
+            with PlanningTimeout(0.1), asking(what) if what else nullcontext():
                 time.sleep(60)
         finally:
             os._exit(99)

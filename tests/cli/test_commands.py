@@ -17,9 +17,8 @@ import pytest
 import mountplan
 from mountplan import api
 from mountplan.applier.sys.report import Reporter
-from mountplan.cli import main
-from mountplan.cli import without_argparse as quick
-from mountplan.cli.commands import COMMANDS
+from mountplan.cli import main, without_argparse
+from mountplan.cli.command_modules import COMMANDS
 from mountplan.cli.parser import make_parser
 from mountplan.planner.ask.foresight import Foresight
 from mountplan.planner.errors import (
@@ -208,7 +207,7 @@ def test_every_command_has_help_with_examples_and_fits_80_columns(run: Command, 
         (["check"], "the following arguments are required: SPEC"),
         (["enter"], "the following arguments are required: NAME\n"),
         (["run"], "the following arguments are required: SPEC\n"),
-        (["plan", "x", "--fromat=json"], "unrecognized arguments: --fromat=json"),
+        (["plan", "x", "--fromat=json"], "unknown option --fromat; did you mean --format?"),
         (["plan", "x", "--format", "jsno"], "unknown value of --format: 'jsno'; did you mean json?"),
         (["--color", "blue", "plan", "x"], "unknown value of --color: 'blue'; there are: auto, always, never"),
         (["completion", "fish"], "unknown shell 'fish'; there are: bash, zsh, tcsh"),
@@ -579,10 +578,10 @@ def test_a_name_that_looks_like_markup_is_no_markup(run: Command, tmp_path: Path
 @pytest.mark.parametrize("name", ["x.toml", "-", "./plan.json"])
 def test_the_quick_way_to_run_gives_the_arguments_that_the_parser_gives(name: str) -> None:
     """Two ways to read one command line must not come to differ."""
-    quickly = quick.parse(["run", name])
+    quickly = without_argparse.parse(["run", name])
     assert vars(make_parser().parse_args(["run", name])) == vars(quickly)
 
 
 @pytest.mark.parametrize("words", [["run"], ["run", "--json"], ["run", "x", "y"], ["apply", "x"], ["run", "-q", "x"]])
 def test_whatever_is_not_plain_is_left_to_the_parser(words: list[str]) -> None:
-    assert quick.parse(words) is None
+    assert without_argparse.parse(words) is None

@@ -203,7 +203,7 @@ def test_short_work_draws_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_long_work_draws_a_bar_and_takes_it_away(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = terminal(monkeypatch)
-    monkeypatch.setattr(progress, "PATIENCE", -1.0)
+    monkeypatch.setattr(progress, "DELAY", -1.0)
     with progress.reporter_for("building", Output(color="always")) as reporter:
         reporter.begin(1000)
         reporter.step(500)
@@ -215,7 +215,7 @@ def test_long_work_draws_a_bar_and_takes_it_away(monkeypatch: pytest.MonkeyPatch
 
 def test_the_bar_is_gone_when_the_work_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = terminal(monkeypatch)
-    monkeypatch.setattr(progress, "PATIENCE", -1.0)
+    monkeypatch.setattr(progress, "DELAY", -1.0)
     bar = progress.Bar("building", Output(color="never"))
     bar.begin(10)
     bar.step(5)

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-import argparse
 import os
+from typing import TYPE_CHECKING
 
 from mountplan import api
-from mountplan.cli.output import Output
-from mountplan.planner.render.words import count
+from mountplan.cli.shared_options import add_rootless
+
+if TYPE_CHECKING:
+    import argparse
+
+    from mountplan.cli.output import Output
+    from mountplan.cli.shared_options import NewCommand
 
 
-def doctor(args: argparse.Namespace, output: Output) -> int:
+def add(command: NewCommand) -> None:
+    parser = command(
+        "tell what this kernel and this user can do",
+        "Try each feature that mountplan can use, in a process that is thrown away, and\ntell what is missing and what"
+        " to do about it. Exit status 1 if anything is.",
+        "  mountplan doctor\n"
+        "  mountplan doctor --rootless always    what an ordinary user could do here\n"
+        "  mountplan doctor --json | jq '.features[] | select(.works | not)'",
+    )
+    add_rootless(parser)
+
+
+def carry_out(args: argparse.Namespace, output: Output) -> int:
     """A line for each feature, with the remedy for what is missing; exit status 1 if anything is."""
+    from mountplan.planner.render.words import count
+
     findings = api.probe(rootless=args.rootless)
     lacking = [finding for finding in findings if not finding.works]
     system = os.uname()

@@ -2,36 +2,64 @@
 
 from __future__ import annotations
 
-import argparse
 import errno
 import os
 from typing import TYPE_CHECKING
 
-from mountplan.cli.output import Output
-from mountplan.cli.parser import UsageError
+from mountplan.cli.shared_options import add_all, add_kernel
 from mountplan.cli.sources import read
-from mountplan.cli.tables_of import rules_for, tables_of
-from mountplan.inputs import refuse_one_stream_twice
+from mountplan.cli.usage import UsageError
 
 if TYPE_CHECKING:
+    import argparse
+
+    from mountplan.cli.output import Output
+    from mountplan.cli.shared_options import NewCommand
     from mountplan.planner.ask.actions import Stage
     from mountplan.planner.ask.simulate import Simulation
     from mountplan.planner.model import Rules
 
 
-def simulate(args: argparse.Namespace, output: Output) -> int:
+def add(command: NewCommand) -> None:
+    parser = command(
+        "run a script of mount commands in a model of the kernel",
+        "Carry out the lines of a shell script (mount, umount, unshare -m, nsenter, mkdir,\n"
+        "rmdir, pivot_root, ...) in a model of the kernel's rules, and show what stands there\n"
+        "then, as findmnt would, with peers and masters. Needs no privileges, touches\n"
+        "nothing. A command that fails is told with its errno, and the script goes on.",
+        "  mountplan simulate build-root.sh\n"
+        "  mountplan simulate build-root.sh --compare-kernel   the same for real, to compare\n"
+        "  echo 'mount --rbind / /mnt' | mountplan simulate - --from 1234",
+    )
+    parser.add_argument("script", metavar="SCRIPT", help="a shell script, or - for standard input")
+    parser.add_argument(
+        "--from",
+        dest="start",
+        metavar="SPEC|NAME|PID",
+        help="begin with what a spec would build, what is kept, or what a process sees, not with an empty tmpfs",
+    )
+    parser.add_argument(
+        "--compare-kernel", action="store_true", help="carry it out for real in a throw-away namespace as well"
+    )
+    add_kernel(parser)
+    add_all(parser, "show every mount")
+
+
+def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Exit status 1 if the kernel does otherwise; a command that fails, as it would in a shell, makes no difference."""
-    from mountplan.planner.ask.simulate import simulate as carry_out
+    from mountplan.cli.named_tables import rules_for
+    from mountplan.inputs import refuse_one_stream_twice
+    from mountplan.planner.ask.simulate import simulate
     from mountplan.planner.render.simulated import difference_text, simulation_data, simulation_text
 
     if args.start is not None and args.compare_kernel:
-        raise UsageError("--compare-kernel begins with an empty namespace, so --from does not go with it", "simulate")
+        raise UsageError("--compare-kernel begins with an empty namespace, so --from does not go with it")
     if args.kernel is not None and args.compare_kernel:
-        raise UsageError("--compare-kernel compares with the kernel at hand; leave out --kernel", "simulate")
+        raise UsageError("--compare-kernel compares with the kernel at hand; leave out --kernel")
     refuse_one_stream_twice([args.script, *([args.start] if args.start is not None else [])])
     name, data = read(args.script, "a shell script")
     text = data.decode("utf-8", "surrogateescape")
-    simulation = carry_out(text, name, _stage(args.start, rules_for(args.kernel, output)))
+    simulation = simulate(text, name, _stage(args.start, rules_for(args.kernel, output)))
     differences = compare_with_kernel(simulation, name) if args.compare_kernel else None
     if output.as_json:
         output.data(simulation_data(simulation, differences))
@@ -43,6 +71,7 @@ def simulate(args: argparse.Namespace, output: Output) -> int:
 
 
 def _stage(start: str | None, rules: Rules) -> Stage:
+    from mountplan.cli.named_tables import tables_of
     from mountplan.planner.ask.actions import Stage
     from mountplan.planner.ask.simulate import empty_world
     from mountplan.planner.model import World

@@ -1,42 +1,28 @@
-"""diff and verify: compare what two arguments name."""
+"""What `diff` and `verify` print of a comparison."""
 
 from __future__ import annotations
 
-import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mountplan import api
-from mountplan.cli.output import Output
-from mountplan.comparing import Compared
-from mountplan.operands import Side
+from mountplan.planner.characters import visible
 from mountplan.planner.render.difference_text import NamedSide, differences_text
 from mountplan.planner.render.problems import drift_data
-from mountplan.planner.render.words import count, visible
+from mountplan.planner.render.words import count
+
+if TYPE_CHECKING:
+    import argparse
+
+    from mountplan.cli.output import Output
+    from mountplan.comparing import Compared
+    from mountplan.operands import Side
 
 _INCOMPLETE = "what its root does not show was not compared: that takes Linux 6.11"
 
 
-def diff(args: argparse.Namespace, output: Output) -> int:
-    """Exit status 1 if there is a difference."""
-    found = api.diff(args.first, args.second)
-    one, other = visible(found.first.label), visible(found.second.label)
-    same = f"The same: {one} and {other}, {_size(found.first)}\n"
-    different = f"A is {one}, B is {other}: {_count(found)}\n\n"
-    return _tell(found, args, output, same, different, ("A", "B"))
-
-
-def verify(args: argparse.Namespace, output: Output) -> int:
-    """Exit status 1 if there is a difference."""
-    found = api.verify(args.spec, args.subject)
-    spec, what = visible(found.first.label), visible(found.second.label)
-    same = f"{what} stands as {spec} says: {_size(found.second)}\n"
-    different = f"{what} is not what {spec} says: {_count(found)}\n\n"
-    return _tell(found, args, output, same, different, ("the spec", "what stands there"))
-
-
-def _tell(
+def print_comparison(
     found: Compared, args: argparse.Namespace, output: Output, same: str, different: str, names: tuple[str, str]
 ) -> int:
+    """Print what a comparison has found, its sides called `names`; returns the exit status: 1 for a difference."""
     if output.as_json:
         output.data(_data(found))
     elif found.drift:
@@ -51,12 +37,12 @@ def _tell(
     return 1 if found.drift else 0
 
 
-def _size(side: Side) -> str:
+def size_text(side: Side) -> str:
     spaces = f" in {len(side.views)} namespaces" if len(side.views) > 1 else ""
     return count(side.mounts, "mount") + spaces
 
 
-def _count(found: Compared) -> str:
+def count_text(found: Compared) -> str:
     return count(len(found.drift), "difference")
 
 

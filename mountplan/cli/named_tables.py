@@ -1,5 +1,5 @@
-"""What `explain` and `simulate --from` may name -> the tables of all namespaces: a spec, a saved plan, a kept name, or
-a process. And as which kernel the model answers.
+"""The mount tables behind what `explain` and `simulate --from` may name: a spec, a saved plan, a kept name, a process.
+And as which kernel the model answers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Known(NamedTuple):
 def tables_of(what: str) -> Tables:
     """(name, table) of each namespace; first those that were asked for, then what else there is around them.
 
-    Whatever is a file or ends as one is a spec or a plan. Of a kept name with several namespaces, NAME/NAMESPACE comes
+    What is a file or ends as one is a spec or a plan. Of a kept name with several namespaces, NAME/NAMESPACE comes
     first. Raises SpecError, PlanFileError, PlanRefused, NotKept, KeepRefused or TableError.
     """
     return known_of(what, aged=False).tables
@@ -79,7 +79,7 @@ def _of_kept(what: str, aged: bool) -> tuple[Inhabited, ...]:
 
 
 def _has_root(table: MountTable) -> bool:
-    """Whether it can be understood: who is confined to a plain directory sees no root mount."""
+    """Whether it can be understood: a process that is confined to a plain directory sees no root mount."""
     by_id = table.by_id()
     return 1 == sum(row.parent_id not in by_id or row.parent_id == row.mount_id for row in table.rows)
 

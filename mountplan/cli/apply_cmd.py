@@ -1,26 +1,23 @@
-"""apply and run: what talks to the kernel."""
+"""apply: builds what a spec says, verifies it, and keeps it under its name."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from mountplan import api
-from mountplan.cli.output import Output
-from mountplan.cli.planning_timeout import Patience
 from mountplan.cli.progress import reporter_for
+from mountplan.cli.shared_options import SPEC_OR_PLAN, add_all, add_max_mounts, add_no_cache, add_rootless, add_timeout
 from mountplan.cli.sources import plan_from
 from mountplan.cli.usage import UsageError
-from mountplan.planner.characters import visible_lines
-from mountplan.planner.errors import CommandNotStarted
+from mountplan.planner.characters import visible
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
 
     from mountplan import keeping
+    from mountplan.cli.output import Output
+    from mountplan.cli.shared_options import NewCommand
     from mountplan.planner.plan.plan import Plan
-    from mountplan.planner.tables.table import MountTable
 
 _VERIFIED = """\
 Verified: it was read back from the kernel and compared with the spec: the tree,
@@ -29,14 +26,40 @@ written.
 """
 
 
-def apply(args: argparse.Namespace, output: Output) -> int:
+def add(command: NewCommand) -> None:
+    parser = command(
+        "build it, verify what stands there, and keep it under its name",
+        "Build the mount tree in a namespace of its own, read it back from the kernel,\n"
+        "compare it with the spec, and keep it: `mountplan enter NAME` goes there, `ls`\n"
+        "lists what is kept, `rm` lets it go. If the name stands already, that is\n"
+        "verified, and nothing is built. Exit status 1 if it is no longer what it was\n"
+        "made to be, or if the spec has changed.",
+        "  mountplan apply shop.toml\n"
+        "  mountplan apply shop.toml --replace    build anew, verify, and then swap\n"
+        "  mountplan apply shop.toml --forget     build, verify, and let it go again\n"
+        "  mountplan apply --json plan.json | jq .namespaces",
+    )
+    parser.add_argument("spec", metavar="SPEC", help=SPEC_OR_PLAN)
+    parser.add_argument("--name", metavar="NAME", help="the name to keep it under (the spec's)")
+    parser.add_argument("--replace", action="store_true", help="swap a new, verified build in for what has the name")
+    parser.add_argument("--forget", action="store_true", help="keep nothing")
+    add_no_cache(parser)
+    add_timeout(parser)
+    add_rootless(parser)
+    add_max_mounts(parser)
+    add_all(parser, "show every mount")
+
+
+def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Build, verify, keep, show what stands there."""
-    with Patience(args.timeout):
+    from mountplan.cli.planning_timeout import PlanningTimeout
+
+    with PlanningTimeout(args.timeout):
         made = args.made = plan_from(args.spec, cache=not args.no_cache)
     if not args.forget:
         return _keep(made, args, output)
     if args.name is not None or args.replace:
-        raise UsageError("--forget keeps nothing: leave out --name and --replace", "apply")
+        raise UsageError("--forget keeps nothing: leave out --name and --replace")
     api.check_mount_count(made, args.max_mounts)
     with reporter_for("building", output) as reporter:
         applied = api.apply(made, reporter, rootless=args.rootless, timeout=args.timeout or None)
@@ -50,8 +73,8 @@ def apply(args: argparse.Namespace, output: Output) -> int:
 
 def _keep(made: Plan, args: argparse.Namespace, output: Output) -> int:
     from mountplan import keeping
-    from mountplan.cli.living import kept_data, tidy
-    from mountplan.planner.render import table_text as tables  # noqa: F401 - now: what is kept shall not be followed by a failure
+    from mountplan.cli import tables_output  # noqa: F401 - now: what is kept shall not be followed by a failure
+    from mountplan.cli.kept_output import kept_data, tidy
 
     keeping.name_for(made, args.name)
     api.check_mount_count(made, args.max_mounts)
@@ -74,7 +97,7 @@ def _keep(made: Plan, args: argparse.Namespace, output: Output) -> int:
 
 def _kept_text(made: Plan, done: keeping.Keeping, args: argparse.Namespace) -> str:
     from mountplan.planner.render.table_text import table_text
-    from mountplan.planner.render.words import count, visible
+    from mountplan.planner.render.words import count
 
     mounts = count(sum(len(table.rows) for _, table in done.tables), "mount")
     name = visible(done.kept.name)
@@ -103,7 +126,7 @@ def _has_programs(made: Plan) -> bool:
 
 def _applied_text(made: Plan, applied: api.Applied, args: argparse.Namespace) -> str:
     from mountplan.planner.render.table_text import table_text
-    from mountplan.planner.render.words import count, visible
+    from mountplan.planner.render.words import count
 
     mounts = sum(len(table.rows) for _, table in applied.tables)
     name = f'"{visible(made.name)}"' if made.name else visible(made.file)
@@ -116,6 +139,8 @@ def _applied_text(made: Plan, applied: api.Applied, args: argparse.Namespace) ->
 
 
 def _applied_data(made: Plan, applied: api.Applied | keeping.Keeping) -> dict[str, Any]:
+    from mountplan.cli.tables_output import tables_data
+
     return {
         "name": made.name,
         "file": made.file,
@@ -124,64 +149,3 @@ def _applied_data(made: Plan, applied: api.Applied | keeping.Keeping) -> dict[st
         "seconds": round(applied.seconds, 6),
         "namespaces": tables_data(made, applied.tables),
     }
-
-
-def tables_data(made: Plan, tables: keeping.Tables) -> list[dict[str, Any]]:
-    """The mounts of each namespace as values for JSON, with the names of the plan's groups."""
-    from mountplan.planner.render.table_text import group_names
-
-    return [{"name": name, "mounts": _rows(table, group_names(made, name, table))} for name, table in tables]
-
-
-def _rows(table: MountTable, names: dict[int, str]) -> list[dict[str, Any]]:
-    from mountplan.planner.render.table_text import sharing_of
-
-    return [row._asdict() | {"sharing": sharing_of(row, names) or "private"} for row in table.rows]
-
-
-def run(args: argparse.Namespace, output: Output) -> int:
-    """Build, verify, and end as a command in it; the status is the command's."""
-    if args.extra:
-        words = " ".join(args.extra)
-        raise UsageError(f"write -- before the command: mountplan run {args.spec} -- {words}", "run")
-    if args.after == ():
-        raise UsageError("there is no command after --", "run")
-    with Patience(args.timeout):
-        made = args.made = plan_from(args.spec, cache=not args.no_cache)
-    names = [namespace.name for namespace in made.expected.namespaces]
-    if args.namespace and args.namespace not in names:
-        from mountplan.planner.render.words import visible
-
-        known = f"there are: {', '.join(map(visible, names))}" if names != [""] else "the spec has one, without a name"
-        raise UsageError(f"no namespace is called {visible(args.namespace)!r}; {known}", "run")
-    api.check_mount_count(made, args.max_mounts)
-    command: tuple[str, ...] = args.after or made.run.command or (api.shell(),)
-    tell = _telling_json(made, output) if output.as_json else None
-    with reporter_for("building", output) as reporter:
-        try:
-            api.execute(
-                made,
-                command,
-                reporter,
-                namespace=args.namespace,
-                status_fd=args.json_status_fd,
-                rootless=args.rootless,
-                timeout=args.timeout or None,
-                tell=tell,
-            )
-        except CommandNotStarted as error:
-            if output.as_json:
-                raise
-            sys.stderr.write(visible_lines(f"mountplan: {error}\n"))
-            return error.exit_status
-        except SystemExit as ended:  # a process had to wait for the command
-            return int(ended.code or 0)
-
-
-def _telling_json(made: Plan, output: Output) -> Callable[[CommandNotStarted], bytes]:
-    """How to tell an error as JSON. What that takes is loaded now: it is asked inside the new root."""
-    import json  # noqa: F401
-
-    from mountplan.planner.render.problems import error_data
-
-    return lambda error: output.json_of_error(error_data(error, made))

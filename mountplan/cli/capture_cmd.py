@@ -1,0 +1,130 @@
+"""capture: live namespaces as a spec."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from mountplan.cli.sources import save
+from mountplan.cli.usage import UsageError
+from mountplan.planner.characters import visible
+
+if TYPE_CHECKING:
+    from mountplan.capturing import Capture, Folder
+    from mountplan.cli.output import Output
+    from mountplan.cli.shared_options import NewCommand
+
+
+class _Append(argparse.Action):
+    """Options and names make one list of (kind, value), since the order of all of them is the spec's."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option: str | None = None,
+    ) -> None:
+        kind = (option or "kept").lstrip("-")
+        found = values if isinstance(values, list) else [values]
+        if kind in ("pid", "tree"):
+            for value in found:
+                if not str(value).isdecimal():
+                    parser.error(f"{option} takes the number of a process, not {value!r}")
+        namespace.wanted = [*(getattr(namespace, "wanted", None) or ()), *((kind, value) for value in found)]
+
+
+def add(command: NewCommand) -> None:
+    parser = command(
+        "write live namespaces down as a spec",
+        "Write a spec of what stands in the mount namespaces of processes, of namespace\n"
+        "files, or of kept names: all mounts, covered ones too, with their sharing.\n"
+        "Several become one spec, in the order of the command line. `mountplan apply`\n"
+        "builds it again. What cannot be rebuilt is left out of that; the spec, and\n"
+        "cautions on standard error, say why.",
+        "  mountplan capture --pid 1234\n"
+        "  mountplan capture --pid 1234 --pid 1250 -o pair.toml\n"
+        "  mountplan capture --tree 1234 --name shop -o shop.toml   with all descendants\n"
+        "  mountplan capture --ns /proc/1234/ns/mnt\n"
+        "  mountplan capture shop                                   what `apply` keeps",
+    )
+    parser.usage = "mountplan capture [options] (--pid N | --tree PID | --ns FILE | NAME)..."
+    parser.add_argument("names", nargs="*", metavar="NAME", action=_Append, help="a kept name, with all its namespaces")
+    parser.add_argument("--pid", metavar="N", action=_Append, help="the mount namespace that a process is in")
+    parser.add_argument(
+        "--tree", metavar="PID", action=_Append, help="those of a process and of all its descendants, each once"
+    )
+    parser.add_argument("--ns", metavar="FILE", action=_Append, help="the one behind a namespace file")
+    parser.add_argument("-o", "--output", metavar="FILE", help="save the spec there (standard output)")
+    parser.add_argument(
+        "--contents", metavar="DIR", nargs="?", const="",
+        help="take the files of tmpfs and ramfs into a new directory (beside the spec: FILE.contents)",
+    )  # fmt: skip
+    parser.add_argument("--name", metavar="NAME", help="the spec's name (that of the program, file or kept name)")
+
+
+def carry_out(args: argparse.Namespace, output: Output) -> int:
+    """Exit status 0, also if something could not be captured: the spec says what, and why."""
+    from mountplan.capturing import Wanted, capture_subjects, opened
+    from mountplan.planner.language.values import Unfit
+    from mountplan.planner.language.values import name as checked_name
+    from mountplan.planner.render.words import count
+
+    saved = args.output if args.output != "-" else None  # "-" is standard output, where it goes anyway
+    wanted = [Wanted(kind, value) for kind, value in args.wanted]
+    if not wanted:
+        raise UsageError("name what to capture: --pid N, --tree PID, --ns FILE, or a kept name")
+    if args.name is not None:
+        try:
+            checked_name(args.name)
+        except Unfit as error:
+            raise UsageError(f"--name: {error}") from None
+    folder = _folder(args.contents, saved)
+    with opened(wanted) as subjects:
+        try:
+            found = capture_subjects(subjects, args.name or "", folder)
+        except OSError as error:
+            if folder is None or error.filename != folder.path:
+                raise
+            what = "is there already" if error.errno == errno.EEXIST else f"cannot be made: {error.strerror}"
+            raise UsageError(f"--contents: {folder.path} {what}; name a directory that is not there") from None
+    if saved is not None:
+        save(saved, found.text)
+    if output.as_json:
+        output.data(_data(found, saved))
+        return 0
+    if saved is None:
+        output.raw(found.text)
+    for caution in found.cautions:
+        output.note(f"mountplan: caution: {visible(str(caution))}\n")
+    if saved is not None:
+        mounts = count(sum(len(space.mounts) for space in found.captured.namespaces), "mount")
+        output.note(f"Saved {mounts} to {visible(saved)}; look at it with: mountplan plan {visible(saved)}\n")
+    return 0
+
+
+def _folder(contents: str | None, saved: str | None) -> Folder | None:
+    """Where --contents has them: beside the file that the spec is saved in, if it does not say."""
+    from mountplan.capturing import Folder
+
+    if contents is None:
+        return None
+    if not contents and saved is None:
+        raise UsageError("--contents: name a directory (--contents=DIR), or save the spec with -o")
+    path = contents or f"{str(saved).removesuffix('.toml')}.contents"
+    return Folder(
+        path, os.path.abspath(path) if saved is None else os.path.relpath(path, os.path.dirname(saved) or ".")
+    )
+
+
+def _data(found: Capture, saved: str | None) -> dict[str, object]:
+    return {
+        "name": found.captured.name,
+        "saved": saved,
+        "namespaces": [{"name": one.name, "mounts": len(one.mounts)} for one in found.captured.namespaces],
+        "cautions": [caution._asdict() for caution in found.cautions],
+        "spec": found.text,
+    }

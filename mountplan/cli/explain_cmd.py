@@ -1,0 +1,84 @@
+"""explain: who receives events from whom, and what a mount or an unmount somewhere would do everywhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mountplan.cli.shared_options import SPEC_OR_PLAN, add_kernel
+from mountplan.cli.usage import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from mountplan.cli.output import Output
+    from mountplan.cli.shared_options import NewCommand
+
+
+def add(command: NewCommand) -> None:
+    parser = command(
+        "tell who receives mounts from whom, and what one would do",
+        "Tell who receives mount events from whom: peer groups, masters, chains of them,\n"
+        "in the namespace and across its border. Or what a mount or an unmount at a path\n"
+        "would do everywhere, with the reasons. Nothing is mounted.",
+        "  mountplan explain shop.toml\n"
+        "  mountplan explain shop                     what is kept as shop\n"
+        "  mountplan explain 1234                     the namespace of process 1234\n"
+        "  mountplan explain 1234 --mount /srv/feed   where a mount there would appear\n"
+        "  mountplan explain 1234 --unmount /srv      what would vanish with it, and where\n"
+        "  mountplan explain 1234 --why /srv/feed     how it can have come there",
+    )
+    what = f"{SPEC_OR_PLAN}; a kept name, or NAME/NAMESPACE; or the number of a process"
+    parser.add_argument("what", metavar="SPEC|NAME|PID", help=what)
+    question = parser.add_mutually_exclusive_group()
+    question.add_argument("--mount", metavar="PATH", help="where a mount at PATH would appear")
+    question.add_argument("--unmount", metavar="PATH", help="what an unmount of PATH would take away")
+    question.add_argument("--why", metavar="MOUNT", help="how the mount at this path can have come there")
+    parser.add_argument("-l", "--lazy", action="store_true", help="with --unmount: as umount -l")
+    parser.add_argument("-R", "--recursive", action="store_true", help="with --unmount: as umount -R")
+    add_kernel(parser)
+
+
+def carry_out(args: argparse.Namespace, output: Output) -> int:
+    """Exit status 0, also where the answer is that the event would be refused."""
+    from mountplan.cli.named_tables import known_of, rules_for
+    from mountplan.planner.ask.explain import Explainer
+    from mountplan.planner.render.explained import (
+        answer_data,
+        answer_text,
+        groups_data,
+        groups_text,
+        origin_data,
+        origin_text,
+    )
+
+    if args.unmount is None and (args.lazy or args.recursive):
+        raise UsageError("--lazy and --recursive go with --unmount")
+    known = known_of(args.what, aged=args.why is not None)
+    here = known.tables[0][0]
+    explainer = Explainer(known.tables, here, rules_for(args.kernel, output), known.ages)
+    for path in (args.mount, args.unmount, args.why):
+        if path is not None and not path.startswith("/"):
+            raise UsageError(f"{path} is not absolute; write it as the namespace sees it")
+    answer = None
+    if args.mount is not None:
+        answer = explainer.mount(args.mount)
+    elif args.unmount is not None:
+        answer = explainer.unmount(args.unmount, lazy=args.lazy, recursive=args.recursive)
+    if answer is not None:
+        if output.as_json:
+            output.data(answer_data(answer))
+        else:
+            output.result(answer_text(answer, here))
+    elif args.why is not None:
+        origin = explainer.why(args.why)
+        if output.as_json:
+            output.data(origin_data(origin))
+        else:
+            output.result(origin_text(origin, here))
+    else:
+        groups = explainer.groups()
+        if output.as_json:
+            output.data({"namespace": here, "groups": groups_data(groups)})
+        else:
+            output.result(groups_text(groups, here))
+    return 0

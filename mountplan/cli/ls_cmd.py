@@ -1,0 +1,59 @@
+"""ls: what is kept, and whether it still is what it was."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mountplan.planner.characters import visible, visible_lines
+
+if TYPE_CHECKING:
+    import argparse
+
+    from mountplan.cli.output import Output
+    from mountplan.cli.shared_options import NewCommand
+
+
+def add(command: NewCommand) -> None:
+    command(
+        "list kept namespaces, and whether they still are what they were",
+        "List what `mountplan apply` keeps: names, namespaces, how many mounts, how old,\n"
+        "and whether each still is what was verified when it was kept (healthy) or not\n"
+        "(drifted; `mountplan show NAME` says in what).",
+        "  mountplan ls\n  mountplan ls --json | jq '.[] | select(.health != \"healthy\").name'",
+    )
+
+
+def carry_out(args: argparse.Namespace, output: Output) -> int:
+    """A line for each name."""
+    from mountplan import keeping
+    from mountplan.applier.keep import kept as names
+    from mountplan.cli.kept_output import age_text, standing_data, tidy, unreadable_data
+    from mountplan.planner.render.words import columns, listed
+
+    tidy(output)
+    found = keeping.listed()
+    if output.as_json:
+        output.data(
+            [unreadable_data(one) if isinstance(one, keeping.Unreadable) else standing_data(one) for one in found]
+        )
+        return 0
+    for path in names.odd():
+        output.note(f"mountplan: {visible(path)}: this is no name; look at it, and remove it\n")
+    if not found:
+        output.note("Nothing is kept; `mountplan apply SPEC` keeps what it builds.\n")
+        return 0
+    rows: list[tuple[str, ...]] = [("NAME", "NAMESPACES", "MOUNTS", "AGE", "HEALTH")]
+    for one in found:
+        if isinstance(one, keeping.Unreadable):
+            rows.append((visible(one.name), "-", "?", "?", "unknown"))
+            continue
+        spaces = listed([namespace.name for namespace in one.kept.mounts if namespace.name], 4) or "-"
+        mounts = "?" if one.mounts is None else f"{one.mounts:,}"
+        rows.append((visible(one.kept.name), visible(spaces), mounts, age_text(one.age), one.health))
+    output.result("\n".join(columns(rows, (40, 40, 10, 10))) + "\n")
+    for one in found:
+        if isinstance(one, keeping.Unreadable):
+            output.note(f"mountplan: {visible_lines(one.problem)}\n")
+        elif one.problem:
+            output.note(f"mountplan: {visible(one.kept.name)}: {visible(one.problem)}\n")
+    return 0

@@ -1,0 +1,161 @@
+"""plan: the preview of what would be built, and the plan as a file, before anything is touched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mountplan import api
+from mountplan.cli.shared_options import SPEC_OR_PLAN, add_all, add_max_mounts, add_rootless
+from mountplan.cli.sources import plan_from, save
+from mountplan.cli.trial_notes import note_in_use, note_untried
+from mountplan.cli.usage import UsageError
+from mountplan.planner.characters import visible
+from mountplan.planner.errors import NamespaceRefused, StepRefused
+
+if TYPE_CHECKING:
+    import argparse
+
+    from mountplan.cli.output import Output
+    from mountplan.cli.shared_options import NewCommand
+    from mountplan.planner.ask.foresight import Foresight
+    from mountplan.planner.plan.plan import Plan
+
+_SUFFIXES = {".txt": "text", ".json": "json", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid"}
+
+
+def add(command: NewCommand) -> None:
+    parser = command(
+        "preview what would be built, in which order, and why",
+        "Show the tree with its sharing, the steps and why they are in this order, the\n"
+        "mount table to come, and what kernel and privileges it needs. Nothing is built:\n"
+        "the steps are carried out in a model of the kernel. Exit status 1 if the tree\n"
+        "would not come out as it is written, and why.",
+        "  mountplan plan shop.toml\n"
+        "  mountplan plan shop.toml --why 12         why step 12 is where it is\n"
+        "  mountplan plan shop.toml --why /srv/data  the same for all steps of a mount\n"
+        "  mountplan plan shop.toml --after 12       what stands there after step 12\n"
+        "  mountplan plan shop.toml --classic        what mount commands would make of it\n"
+        "  mountplan plan shop.toml -o plan.json     save it, for `mountplan apply`\n"
+        "  mountplan plan shop.toml --format dot | dot -Tsvg > shop.svg",
+    )
+    parser.add_argument("spec", metavar="SPEC", help=SPEC_OR_PLAN)
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="save the plan (- for standard output); as JSON, unless --format or the name (.txt, .dot, .mmd) says so",
+    )
+    parser.add_argument("--format", choices=("text", "json", "dot", "mermaid"), help="what to print (text)")
+    question = parser.add_mutually_exclusive_group()
+    question.add_argument("--why", metavar="STEP", help="explain one step: its number, or a mountpoint, id or key path")
+    question.add_argument(
+        "--after", dest="after_step", metavar="N", type=int, help="what stands there after step N (0: before the first)"
+    )
+    question.add_argument(
+        "--classic", action="store_true", help="what would come of it, mounted in the order of the file with mount(8)"
+    )
+    add_max_mounts(parser)
+    add_all(parser, "every mount and every step")
+    add_rootless(parser)
+
+
+def carry_out(args: argparse.Namespace, output: Output) -> int:
+    """The preview, in one of its formats, and the plan as a file."""
+    made = args.made = plan_from(args.spec)
+    if (args.classic or args.after_step is not None) and (args.output or args.format):
+        raise UsageError("--after and --classic print an answer: leave out -o and --format")
+    if args.classic:
+        return _classic(made, args, output)
+    if args.after_step is not None:
+        return _after(made, args.after_step, args, output)
+    foreseen = api.foresee(made, max_mounts=args.max_mounts)
+    try:
+        api.try_out(made, rootless=args.rootless)
+    except (NamespaceRefused, StepRefused) as error:
+        note_untried(error, output)
+    note_in_use(made, output)
+    if args.why is not None:
+        return _why(made, args.why, output)
+    if args.output in (None, "-"):  # with "-", what would be saved goes to standard output
+        form = args.format or ("json" if output.as_json or args.output == "-" else "text")
+        _print(made, foreseen, form, args, output)
+        return 0
+    form = args.format or _format_of(args.output)
+    text = _rendered(made, foreseen, form, everything=args.all)
+    save(args.output, text, errors="backslashreplace")
+    if output.as_json:
+        output.data({"saved": args.output, "format": form, "steps": len(made.steps)})
+        return 0
+    if not args.format and not output.quiet:
+        output.result(_rendered(made, foreseen, "text", everything=args.all) + "\n")
+    then = f"; carry it out with: mountplan apply {visible(args.output)}" if form == "json" else ""
+    output.note(f"Saved to {visible(args.output)}{then}\n")
+    return 0
+
+
+def _print(made: Plan, foreseen: Foresight, form: str, args: argparse.Namespace, output: Output) -> None:
+    text = _rendered(made, foreseen, form, everything=args.all)
+    if form == "text":
+        output.result(text)
+    else:
+        output.raw(text)
+
+
+def _rendered(made: Plan, foreseen: Foresight, form: str, *, everything: bool) -> str:
+    if form == "json":
+        from mountplan.planner.plan.planfile import dump_plan
+
+        return dump_plan(made)
+    if form == "dot":
+        from mountplan.planner.render.dot import plan_dot
+
+        return plan_dot(made)
+    if form == "mermaid":
+        from mountplan.planner.render.mermaid import plan_mermaid
+
+        return plan_mermaid(made)
+    from mountplan.planner.render.preview import plan_text
+
+    return plan_text(made, foreseen.tables, api.classic(made), everything=everything)
+
+
+def _format_of(name: str) -> str:
+    return next((form for suffix, form in _SUFFIXES.items() if name.endswith(suffix)), "json")
+
+
+def _why(made: Plan, wanted: str, output: Output) -> int:
+    from mountplan.planner.render.why import why_data, why_text
+
+    try:
+        if output.as_json:
+            data: list[dict[str, Any]] = why_data(made, wanted)
+            output.data({"steps": data})
+        else:
+            output.result(why_text(made, wanted))
+    except LookupError as error:
+        raise UsageError(f"--why: {error.args[0]}") from None
+    return 0
+
+
+def _after(made: Plan, number: int, args: argparse.Namespace, output: Output) -> int:
+    from mountplan.planner.render.foreseen import after_data, after_text
+
+    if not 0 <= number <= len(made.steps):
+        raise UsageError(f"--after: there is no step {number}; the plan has steps 1 to {len(made.steps)}")
+    trial = api.carry_out_in_model(made, number)
+    if output.as_json:
+        output.data(after_data(made, trial))
+    else:
+        output.result(after_text(made, trial, everything=args.all))
+    return 0
+
+
+def _classic(made: Plan, args: argparse.Namespace, output: Output) -> int:
+    from mountplan.planner.render.foreseen import classic_data, classic_text
+
+    classic = api.classic(made)
+    if output.as_json:
+        output.data(classic_data(classic))
+    else:
+        output.result(classic_text(classic, everything=args.all))
+    return 0

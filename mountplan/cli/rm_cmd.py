@@ -1,0 +1,62 @@
+"""rm: lets kept namespaces go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mountplan.cli.usage import UsageError
+from mountplan.planner.characters import visible, visible_lines
+from mountplan.planner.errors import MountplanError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from mountplan.cli.output import Output
+    from mountplan.cli.shared_options import NewCommand
+
+
+def add(command: NewCommand) -> None:
+    parser = command(
+        "let kept namespaces go",
+        "Let the namespaces of these names go. Processes that are in one stay there, and\n"
+        "the kernel frees it when the last has left; but all processes of a pid namespace\n"
+        "end with it.",
+        "  mountplan rm shop\n  mountplan rm --all",
+    )
+    parser.usage = "mountplan rm [options] NAME... | --all"
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a kept name")
+    parser.add_argument("--all", action="store_true", help="every name")
+
+
+def carry_out(args: argparse.Namespace, output: Output) -> int:
+    """Let names go; all that can go do, and the first that cannot gives the exit status."""
+    from mountplan.applier.keep import kept as names
+    from mountplan.cli.kept_output import tidy
+
+    if args.all and args.names:
+        raise UsageError("name what is to be removed, or --all, not both")
+    if not args.all and not args.names:
+        raise UsageError("name what is to be removed, or say --all")
+    tidy(output)
+    wanted = names.names() if args.all else tuple(dict.fromkeys(args.names))
+    removed: list[str] = []
+    problems: list[MountplanError] = []
+    for name in wanted:
+        try:
+            names.remove(name)
+        except MountplanError as problem:
+            problems.append(problem)
+            continue
+        removed.append(name)
+        if not output.quiet and not output.as_json:
+            output.result(f"Removed {visible(name)}\n")
+    if output.as_json:
+        from mountplan.planner.render.problems import error_data
+
+        output.data({"removed": removed, "errors": [error_data(error) for error in problems]})
+    else:
+        for error in problems:
+            output.error(visible_lines(f"mountplan: {error}\n"), {})
+    if args.all and not wanted:
+        output.note("Nothing is kept.\n")
+    return problems[0].exit_status if problems else 0

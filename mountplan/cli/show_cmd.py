@@ -1,0 +1,63 @@
+"""show: all about one kept name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mountplan.cli.shared_options import add_all
+from mountplan.planner.characters import visible
+
+if TYPE_CHECKING:
+    import argparse
+
+    from mountplan.cli.output import Output
+    from mountplan.cli.shared_options import NewCommand
+
+
+def add(command: NewCommand) -> None:
+    parser = command(
+        "show kept namespaces: their mounts, files, and what has changed",
+        "Show what is kept under a name: the spec that it is from, its namespace files\n"
+        "(for other programs, such as nsenter), what has changed since it was kept, and\n"
+        "the mounts that stand there now.",
+        "  mountplan show shop\n  mountplan show --json shop | jq -r '.namespaces[].file'",
+    )
+    parser.add_argument("name", metavar="NAME", help="a kept name")
+    add_all(parser, "show every mount")
+
+
+def carry_out(args: argparse.Namespace, output: Output) -> int:
+    """All about one name."""
+    from mountplan import keeping
+    from mountplan.applier.keep.kept import path_of
+    from mountplan.cli.kept_output import age_text, standing_data, tidy
+    from mountplan.planner.render.problems import drift_data, drift_text
+    from mountplan.planner.render.table_text import table_text
+    from mountplan.planner.render.words import count
+
+    tidy(output)
+    one = keeping.look_up(args.name)
+    plan = keeping.plan_of(args.name)
+    if output.as_json:
+        output.data(standing_data(one, plan) | {"differences": drift_data(one.drift, plan)})
+        return 0
+    name = visible(one.kept.name)
+    lines = [
+        f"{name}: {one.health}",
+        f"  from     {visible(one.kept.spec)}",
+        f"  kept     {one.kept.created}, {age_text(one.age)} ago, by mountplan {visible(one.kept.made_by)}",
+    ]
+    if one.kept.keeper is not None:
+        lines.append(f"  held by  process {one.kept.keeper.pid}")
+    for namespace in one.kept.namespaces:
+        label = f"{namespace.kind} {namespace.name}".rstrip()
+        lines.append(f"  file     {visible(path_of(one.kept, namespace))}  ({visible(label)})")
+    text = "\n".join(lines) + "\n"
+    if one.problem:
+        text += f"\nIt cannot be judged: {visible(one.problem)}\n"
+    if one.drift:
+        text += f"\nChanged since it was kept ({count(len(one.drift), 'difference')}):\n{drift_text(one.drift, plan)}\n"
+    if one.tables:
+        text += "\n" + table_text(plan, one.tables, everything=args.all)
+    output.result(text)
+    return 0

@@ -1,0 +1,24 @@
+"""What `check` and `plan` say beside their result: what could not be tried here, and what is in use at this moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mountplan import api
+from mountplan.planner.characters import visible_lines
+
+if TYPE_CHECKING:
+    from mountplan.cli.output import Output
+    from mountplan.planner.errors import MountplanError
+    from mountplan.planner.plan.plan import Plan
+
+
+def note_untried(error: MountplanError, output: Output) -> None:
+    """A spec may be meant for another machine, so this is no mistake of it."""
+    output.note(f"mountplan: whether the kernel allows it cannot be tried here: {visible_lines(str(error))}\n")
+
+
+def note_in_use(made: Plan, output: Output) -> None:
+    """It may be free when it is wanted, and what stands already from this spec has it now; so this is no mistake."""
+    for one in api.in_use(made):
+        output.note(f"mountplan: could not be built at this moment: {visible_lines(str(one))}\n")

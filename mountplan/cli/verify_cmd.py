@@ -1,0 +1,43 @@
+"""verify: whether what stands there still is what a spec says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mountplan import api
+from mountplan.cli.shared_options import add_all
+from mountplan.planner.characters import visible
+
+if TYPE_CHECKING:
+    import argparse
+
+    from mountplan.cli.output import Output
+    from mountplan.cli.shared_options import NewCommand
+
+
+def add(command: NewCommand) -> None:
+    parser = command(
+        "tell whether what stands there still is what a spec says",
+        "Compare what a spec says with what is kept under a name, or with the namespace\n"
+        "of a process. Mounts that have arrived in a slave are no difference. Exit status\n"
+        "0 if it matches, 1 if not, 2 if that cannot be told.",
+        "  mountplan verify shop.toml                 what is kept under the spec's name\n"
+        "  mountplan verify shop.toml shop2\n"
+        "  mountplan verify shop.toml 1234\n"
+        "  mountplan verify pair.toml name:pair/left  one of its namespaces",
+    )
+    parser.usage = "mountplan verify [options] SPEC [NAME|PID]"
+    parser.add_argument("spec", metavar="SPEC", help="a spec (TOML), or a saved plan (NAME.json)")
+    parser.add_argument("subject", metavar="NAME|PID", nargs="?", default="", help="a kept name, a process, ...")
+    add_all(parser, "every mount that is different")
+
+
+def carry_out(args: argparse.Namespace, output: Output) -> int:
+    """Exit status 1 if there is a difference."""
+    from mountplan.cli.comparison_output import count_text, print_comparison, size_text
+
+    found = api.verify(args.spec, args.subject)
+    spec, what = visible(found.first.label), visible(found.second.label)
+    same = f"{what} stands as {spec} says: {size_text(found.second)}\n"
+    different = f"{what} is not what {spec} says: {count_text(found)}\n\n"
+    return print_comparison(found, args, output, same, different, ("the spec", "what stands there"))
