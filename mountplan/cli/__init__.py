@@ -1,7 +1,8 @@
 """The command line: arguments, printing, exit statuses. Nothing else in mountplan prints.
 
-Start-up counts, as `mountplan run` stands before every program that is started with it: so this module imports next to
-nothing, and each command imports what it needs when it is called.
+A command is one module, its arguments and its work: `check` is check_cmd.py. Start-up counts, as `mountplan run` stands
+before every program that is started with it: so this module imports next to nothing, a command's module only what its
+arguments take, and its work imports what it needs when it is called for.
 
 Exit statuses: 0 done; 1 a difference, or a plan was refused; 2 wrong usage or a wrong spec; 3 the kernel said no;
 70 a bug in mountplan; 130 interrupted; 141 no process reads the output any more. `run` and `enter` end as their

@@ -24,7 +24,7 @@ def add(command: NewCommand) -> None:
         "  mountplan explain shop                     what is kept as shop\n"
         "  mountplan explain 1234                     the namespace of process 1234\n"
         "  mountplan explain 1234 --mount /srv/feed   where a mount there would appear\n"
-        "  mountplan explain 1234 --unmount /srv      what would vanish with it, and where\n"
+        "  mountplan explain 1234 --unmount /srv      what would vanish, and where\n"
         "  mountplan explain 1234 --why /srv/feed     how it can have come there",
     )
     what = f"{SPEC_OR_PLAN}; a kept name, or NAME/NAMESPACE; or the number of a process"

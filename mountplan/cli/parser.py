@@ -92,10 +92,11 @@ class Parser(argparse.ArgumentParser):
         Except words of a command before which the "--" is missing (inner_command.py): options among them are its own.
         """
         found, unknown = super().parse_known_args(args, namespace)
-        if unknown and not getattr(found, "extra", None):
-            self.error(self._about_unknown(unknown[0]))
         if unknown:
-            found.extra = [*found.extra, *unknown]
+            extra = getattr(found, "extra", None)
+            if extra is None or (not extra and unknown[0].startswith("-")):
+                self.error(self._about_unknown(unknown[0]))
+            found.extra = [*extra, *unknown]
         return found, []
 
     def _about_unknown(self, word: str) -> str:

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 def add(command: NewCommand) -> None:
     parser = command(
         "run a script of mount commands in a model of the kernel",
-        "Carry out the lines of a shell script (mount, umount, unshare -m, nsenter, mkdir,\n"
-        "rmdir, pivot_root, ...) in a model of the kernel's rules, and show what stands there\n"
-        "then, as findmnt would, with peers and masters. Needs no privileges, touches\n"
-        "nothing. A command that fails is told with its errno, and the script goes on.",
+        "Carry out the lines of a shell script (mount, umount, unshare -m, nsenter,\n"
+        "mkdir, rmdir, pivot_root, ...) in a model of the kernel's rules, and show what\n"
+        "stands there then, as findmnt would, with peers and masters. Needs no\n"
+        "privileges, touches nothing. A command that fails is told with its errno, and\n"
+        "the script goes on.",
         "  mountplan simulate build-root.sh\n"
-        "  mountplan simulate build-root.sh --compare-kernel   the same for real, to compare\n"
+        "  mountplan simulate build-root.sh --compare-kernel   and the same for real\n"
         "  echo 'mount --rbind / /mnt' | mountplan simulate - --from 1234",
     )
     parser.add_argument("script", metavar="SCRIPT", help="a shell script, or - for standard input")

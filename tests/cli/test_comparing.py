@@ -16,7 +16,7 @@ from mountplan import api, keeping
 from mountplan.applier.sys.syscalls import setns
 from mountplan.cli import main
 from mountplan.planner.compare.difference import Drift
-from tests.cli.test_living import Ended, mountplan, spec
+from tests.cli.test_kept_commands import Ended, mountplan, spec
 from tests.hosts import InHost, mount, run_in_child, umount
 from tests.keptnames import SPEC, on_run
 from tests.mountflags import MS_PRIVATE

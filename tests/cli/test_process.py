@@ -158,6 +158,13 @@ def test_what_start_up_loads() -> None:
     assert not {"argparse", "json", "mountplan.planner"} & loaded()
 
 
+def test_a_command_loads_no_other_command(saved: Path) -> None:
+    """Each is found by its name, so that what was not asked for costs nothing."""
+    for words in (["check", str(saved)], ["plan", "--quiet", str(saved)], ["ls"]):
+        of_commands = {name for name in loaded(*words) if name.startswith("mountplan.cli.") and name.endswith("_cmd")}
+        assert {f"mountplan.cli.{words[0]}_cmd"} == of_commands
+
+
 def test_a_saved_plan_needs_neither_the_language_nor_the_graph(saved: Path) -> None:
     heavy = {"pydantic", "networkx", "rich", "dataclasses", "tomli", "tomllib", "shtab", "tomli_w"}
     for words in (["plan"], ["check"], ["plan", "--why", "3"], ["plan", "--json"]):

@@ -1,0 +1,41 @@
+"""Whatever happens, it is told in one way, without a traceback."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mountplan.cli import main
+from mountplan.planner.errors import (
+    Mistake,
+    SpecError,
+    SpecRef,
+)
+from tests.cli.command_line import Command, Ended, refuse
+
+
+def test_a_bug_is_told_without_a_traceback(run: Command, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse(monkeypatch, "apply", ZeroDivisionError("by \x1b nought"))
+    ended = run("apply", "--forget", saved)
+    assert (70, "") == (ended.status, ended.out)
+    assert r"this is a bug in mountplan: ZeroDivisionError: by \x1b nought (command_line.py:" in ended.err
+    assert "Traceback" not in ended.err
+    assert "bug" == run("apply", "--forget", "--json", saved).json()["error"]["code"]
+    monkeypatch.setenv("MOUNTPLAN_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        main(["apply", "--forget", str(saved)])
+
+
+def test_an_interrupt_ends_quietly(run: Command, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse(monkeypatch, "apply", KeyboardInterrupt())
+    assert Ended(130, "", "") == run("apply", "--forget", saved)
+
+
+def test_no_error_text_reaches_the_terminal_as_it_is(run: Command, spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    what = "a\x1b[2Jb" + os.fsdecode(b"\xff")
+    refuse(monkeypatch, "load", SpecError((Mistake(SpecRef("x\x07", "k", 1), what, "r\r"),)))
+    ended = run("plan", spec)
+    assert 2 == ended.status
+    assert r"x\x07:1: k: a\x1b[2Jb\xff" in ended.err

@@ -1,0 +1,125 @@
+"""How a command line is read: help, and what is told about a wrong one."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import mountplan
+from mountplan.cli import without_argparse
+from mountplan.cli.command_modules import COMMANDS
+from mountplan.cli.parser import make_parser, parse
+from tests.cli.command_line import Command, Ended
+
+
+def test_mountplan_alone_names_three_commands_to_begin_with(run: Command) -> None:
+    ended = run()
+    assert (0, "") == (ended.status, ended.err)
+    assert ["check", "plan", "run"] == re.findall(r"^  mountplan (\w+)", ended.out, re.M)
+
+
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_version(run: Command, option: str) -> None:
+    assert Ended(0, f"mountplan {mountplan.__version__}\n", "") == run(option)
+    assert Ended(0, f"mountplan {mountplan.__version__}\n", "") == run("--quiet", option)
+
+
+def test_help_lists_the_commands_that_exist(run: Command) -> None:
+    listed = re.findall(r"^    (\w+) ", run("--help").out, re.M)
+    assert list(COMMANDS) == listed
+
+
+@pytest.mark.parametrize(
+    "command",
+    COMMANDS,
+)
+def test_every_command_has_help_with_examples_and_fits_80_columns(run: Command, command: str) -> None:
+    ended = run(command, "--help")
+    assert (0, "") == (ended.status, ended.err)
+    assert f"usage: mountplan {command} " in ended.out
+    assert "examples:\n" in ended.out
+    assert f"mountplan {command}" in ended.out.partition("examples:")[2]
+    texts = ended.out + run("--help").out + run().out
+    assert [] == [line for line in texts.splitlines() if len(line) > 80]
+    assert ended == run("help", command)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["plna", "x"], "unknown command 'plna'; did you mean plan?"),
+        (["frobnicate"], "unknown command 'frobnicate'; there are: check, plan,"),
+        (["destroy", "x"], "unknown command 'destroy'; did you mean rm?"),
+        (["exec", "x"], "unknown command 'exec'; did you mean enter?"),
+        (["version"], "unknown command 'version'; did you mean --version?"),
+        (["apply", "--dry-run", "x"], "unknown option --dry-run; `mountplan plan SPEC` tells what would be built"),
+        (["--nonesuch", "plan", "x"], "unknown option --nonesuch\n"),
+        (["apply", "x", "y"], "unexpected argument 'y'\n"),
+        (["-q"], "the following arguments are required: COMMAND"),
+        (["plan"], "the following arguments are required: SPEC"),
+        (["check"], "the following arguments are required: SPEC"),
+        (["enter"], "the following arguments are required: NAME\n"),
+        (["run"], "the following arguments are required: SPEC\n"),
+        (["plan", "x", "--fromat=json"], "unknown option --fromat; did you mean --format?"),
+        (["plan", "x", "--format", "jsno"], "unknown value of --format: 'jsno'; did you mean json?"),
+        (["--color", "blue", "plan", "x"], "unknown value of --color: 'blue'; there are: auto, always, never"),
+        (["completion", "fish"], "unknown shell 'fish'; there are: bash, zsh, tcsh"),
+        (["apply", "x", "--", "sh"], "apply takes no command after --"),
+        (["run", "x", "ls", "y"], "write -- before the command: mountplan run x -- ls y"),
+        (["run", "x", "ls", "-l"], "write -- before the command: mountplan run x -- ls -l"),
+        (["run", "x", "--"], "there is no command after --"),
+    ],
+)
+def test_wrong_usage_is_told_with_a_way_out(run: Command, words: list[str], message: str) -> None:
+    ended = run(*words)
+    assert (2, "") == (ended.status, ended.out)
+    assert ended.err.startswith(f"mountplan: {message}")
+    assert re.search(r"\n  remedy: see `mountplan (\w+ )?--help`\n$", ended.err)
+
+
+def test_wrong_usage_as_json(run: Command) -> None:
+    ended = run("plna", "--json")
+    assert (2, "") == (ended.status, ended.err)
+    assert {"code": "usage", "exit_status": 2}.items() <= ended.json()["error"].items()
+
+
+@pytest.mark.parametrize("name", ["x.toml", "-", "./plan.json"])
+def test_the_quick_way_to_run_gives_the_arguments_that_the_parser_gives(name: str) -> None:
+    """Two ways to read one command line must not come to differ."""
+    quickly = without_argparse.parse(["run", name])
+    assert vars(make_parser().parse_args(["run", name])) == vars(quickly)
+
+
+LINES = {
+    "check": ["x", "--all", "--json"],
+    "plan": ["x", "--why", "3", "-o", "y"],
+    "apply": ["x", "--name", "n", "--timeout", "3"],
+    "run": ["x", "--namespace", "n", "ls"],
+    "enter": ["x/y", "--rootless", "never"],
+    "ls": ["-q"],
+    "show": ["x", "--all"],
+    "rm": ["x", "y"],
+    "capture": ["--pid", "1", "x"],
+    "diff": ["x", "y", "--color=never"],
+    "verify": ["x"],
+    "explain": ["x", "--kernel", "6.1"],
+    "simulate": ["x", "--from", "1"],
+    "doctor": [],
+    "schema": [],
+    "completion": ["bash"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_on_its_own_is_read_as_among_all(command: str) -> None:
+    """The parsers of the others are left out for the time that they take, and for nothing else."""
+    words = [command, *LINES[command]]
+    alone = vars(parse(words))
+    alone.pop("parser")
+    assert vars(make_parser().parse_args(words)) == alone
+
+
+@pytest.mark.parametrize("words", [["run"], ["run", "--json"], ["run", "x", "y"], ["apply", "x"], ["run", "-q", "x"]])
+def test_whatever_is_not_plain_is_left_to_the_parser(words: list[str]) -> None:
+    assert without_argparse.parse(words) is None
