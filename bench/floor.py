@@ -83,6 +83,8 @@ class Tape:
             raise NotImplementedError("bench/floor.c knows no openat2, so a plan that needs it has no floor")
         return self._write("open", dirfd, os.fsencode(path) or b".", _O_PATH | os.O_NOFOLLOW, makes=True)
 
+    present = False
+
     def new_filesystem(self, fstype: str, source: str, options: Options) -> int:
         context = self._write("fsopen", text=fstype.encode(), flags=abi.FSOPEN_CLOEXEC, makes=True)
         for key, value in (("source", source), *options):

@@ -191,6 +191,8 @@ class FakeKernel:
         self._call("open", self._named(dirfd), path, fds=(dirfd,))
         return self._opened(f"{self._named(dirfd)}/{path}")
 
+    present = False
+
     def new_filesystem(self, fstype: str, source: str, options: Options) -> int:
         self._call("new_filesystem", fstype, source)
         return self._opened(f"new {fstype} {source}")

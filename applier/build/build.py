@@ -68,6 +68,7 @@ class Built:
         self.pid = self.child = child
         self.kinds = kinds
         self.namespaces: tuple[Held, ...] = ()  # in the order of the plan
+        self.present: frozenset[str] = frozenset()  # filesystems of the plan that may have been there before
         self.host = MountTable(())  # the host's table as the namespace copied it, before anything was changed
         self.answer = answer  # what the holder says: after start(), nothing but why it did not
         self.pidfd = -1
@@ -407,6 +408,7 @@ def _listen(plan: Plan, built: Built, reporter: Reporter, rootless: Rootless, de
             namespaces.append(Held(name.decode(), int(fd), int(root), built.read_table(text)))
         elif kind == channel.DONE:
             built.namespaces = tuple(namespaces)
+            built.present = frozenset(marshal.loads(payload))
             reporter.end()
             return
         elif kind == channel.MAP:

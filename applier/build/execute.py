@@ -75,8 +75,11 @@ class StepFailed(Exception):
         self.cause = cause
 
 
-def execute(steps: tuple[Step, ...], kernel: Kernel, reporter: Reporter) -> None:
-    """Carry out all steps; stops at the first that the kernel refuses (StepFailed). No descriptor is left open."""
+def execute(steps: tuple[Step, ...], kernel: Kernel, reporter: Reporter) -> tuple[Handle, ...]:
+    """Carry out all steps; stops at the first that the kernel refuses (StepFailed). No descriptor is left open.
+
+    Returns the filesystems whose superblocks may have been there before (Kernel.present).
+    """
     execution = Execution(kernel, reporter)
     handlers = execution.handlers()
     try:
@@ -94,6 +97,7 @@ def execute(steps: tuple[Step, ...], kernel: Kernel, reporter: Reporter) -> None
         reporter.end()
     finally:
         execution.close()
+    return tuple(execution.present)
 
 
 class Execution:
@@ -104,6 +108,7 @@ class Execution:
         self.foreign = reporter.foreign
         self.fds: dict[Handle, int] = {}
         self.parked: dict[Handle, str] = {}  # where in the yard a workbench or seed stands
+        self.present: list[Handle] = []
         self.in_memory: set[Handle] = set()  # new filesystems in which no other process can change anything
         self.kept: list[Handle] = []  # those of the parked that are open, the longest open first
         self.early: list[Handle] = []  # seeds that wait for the yard to be parked in it
@@ -173,6 +178,8 @@ class Execution:
     def place(self, filesystem: Handle, mount: Handle, fd: int) -> None:
         """A new superblock's first mount: the mount of the tree itself, or a workbench."""
         self.fds[mount or filesystem] = fd
+        if self.kernel.present:
+            self.present.append(filesystem)
         if not mount:
             self.park(filesystem, own=True)
 

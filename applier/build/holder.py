@@ -142,7 +142,7 @@ def _build(plan: Plan, sender: Sender, leash: int, rootless: Rootless, root: byt
             execute(plan.steps[:1], kernel, sender)
             sender.send(channel.TRIED, marshal.dumps([]))
             return False
-        execute(plan.steps, kernel, sender)
+        present = execute(plan.steps, kernel, sender)
     except StepFailed as failed:
         cause = failed.cause
         log = getattr(cause, "log", ())
@@ -153,7 +153,7 @@ def _build(plan: Plan, sender: Sender, leash: int, rootless: Rootless, root: byt
     for one in kernel.finished:
         with open(one.mountinfo, "rb") as file:  # read only now, when all of them stand
             sender.send(channel.FINISHED, b"%s\0%d\0%d\0%s" % (one.name.encode(), one.fd, one.root, file.read()))
-    sender.send(channel.DONE)
+    sender.send(channel.DONE, marshal.dumps(present))
     return True
 
 

@@ -45,7 +45,13 @@ _TYPES = {
 
 
 class Kernel(Protocol):
-    """What execute needs. Every verb raises KernelRefusal or another OSError if the kernel says no."""
+    """What execute needs. Every verb raises KernelRefusal or another OSError if the kernel says no.
+
+    `present` is True if the superblock that was made last, with options, may have been there before: then nothing has
+    said yet whether it has these. A new one has taken each option, or has refused it.
+    """
+
+    present: bool
 
     def unshare_mounts(self) -> None: ...
     def make_private(self) -> bool: ...
@@ -106,6 +112,7 @@ class LinuxKernel:
     """The real one. Changes the calling process: its mount namespace, root, working directory and umask."""
 
     def __init__(self, enter_user_namespace: Callable[[], None] | None = None) -> None:
+        self.present = False
         self.finished: list[FinishedNamespace] = []
         self.enter_user_namespace = enter_user_namespace
         self._proc = -1
@@ -174,12 +181,39 @@ class LinuxKernel:
 
             if is_block_device(source):
                 return self._on_device(fstype, source, options)
-        if of(fstype).instances != "machine":
+        instances = of(fstype).instances
+        self.present = instances == "machine"
+        if instances == "mount" or not (options or self.present):
             with self._context(fstype, source, options) as context:
                 return self._create(context)
+        if not self.present:
+            return self._maybe_present(fstype, source, options)
         from mountplan.applier.sys.machine_instances import leaving, setting_no_flags
 
         with self._context(fstype, source, leaving(fstype, options)) as context, setting_no_flags(fstype):
+            return self._create(context)
+
+    def _maybe_present(self, fstype: str, source: str, options: Options) -> int:
+        """A type whose mounts may share a superblock: whether this is a new one, the kernel tells from Linux 6.6 on.
+
+        Otherwise it is taken for new if no mount that stands here shows it. (What is on a block device: _on_device.)
+        """
+        with self._context(fstype, source, options) as context:
+            try:
+                if syscalls.create_exclusively(context):
+                    return syscalls.fsmount(context, 0)
+                self.present = of(fstype).is_shared
+                devices = () if self.present else {row.device for row in self._table().rows}
+                mount = self._create(context)
+                if not self.present:
+                    device = os.stat(mount).st_dev
+                    self.present = f"{os.major(device)}:{os.minor(device)}" in devices
+                return mount
+            except KernelRefusal as refusal:
+                if refusal.errno != errno.EBUSY:
+                    raise
+        self.present = True
+        with self._context(fstype, source, options) as context:
             return self._create(context)
 
     @contextmanager
@@ -202,9 +236,11 @@ class LinuxKernel:
         from mountplan.applier.sys.devices import create_alone, settled, why_not_alike
 
         def attempt() -> int | Occupied:
+            self.present = False
             with self._context(fstype, device, options) as context:
                 if create_alone(context, device):
                     return syscalls.fsmount(context, 0)
+            self.present = True
             with self._context(fstype, device, options) as context:
                 shown = self._create(context)
             try:
@@ -241,6 +277,7 @@ class LinuxKernel:
         with loop_device(image, read_only=read_only, table=self._table) as device:
             if device.shared:
                 return self._on_device(fstype, device.path, options)
+            self.present = False  # nobody else has had the device yet
             with self._context(fstype, device.path, options) as context:
                 return self._create(context)
 
@@ -278,6 +315,7 @@ class LinuxKernel:
 
     def mount_overlay(self, overlay: int) -> int:
         collected = self._collected.pop(overlay, None)
+        self.present = False
         try:
             if collected is None:
                 return self._create(overlay)
