@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from mountplan.planner.errors import KeepRefused
+from mountplan.planner.left_out import LeftOut
 from mountplan.planner.run_settings import RunSettings
 from mountplan.planner.tables.table import MountRow, MountTable
 
@@ -47,6 +48,7 @@ class Kept(NamedTuple):
 
     `id` is another one for every build. `created` is in UTC; `since` says the same as seconds after boot, which no
     change of the clock touches. `spec` is the absolute path of the spec, `digest` that of the plan without its places.
+    `left_out` is what the spec writes down besides, and does not stand there.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Kept(NamedTuple):
     namespaces: tuple[KeptNamespace, ...]
     keeper: Keeper | None
     run: RunSettings
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def mounts(self) -> tuple[KeptNamespace, ...]:
@@ -97,7 +100,10 @@ def dump_state(kept: Kept) -> bytes:
         "namespaces": [one._asdict() for one in kept.namespaces],
         "keeper": kept.keeper and kept.keeper._asdict(),
         "run": kept.run._asdict(),
+        "left_out": [one._asdict() for one in kept.left_out],
     }
+    if not kept.left_out:
+        del values["left_out"]
     return json.dumps({"format": FORMAT, **values}, indent=1).encode() + b"\n"
 
 
@@ -118,6 +124,7 @@ def load_state(text: bytes) -> Kept:
             "namespaces": tuple(KeptNamespace(**one) for one in values["namespaces"]),
             "keeper": Keeper(**values["keeper"]) if values["keeper"] else None,
             "run": RunSettings(**run),
+            "left_out": tuple(LeftOut(**one) for one in values.get("left_out", ())),
         }
         kept = Kept(**values)
     except (TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -137,6 +144,7 @@ def _check_types(kept: Kept) -> None:
         and all(
             tuple(map(type, one)) == (str, str, int, str) and _SOURCE.fullmatch(one.source) for one in kept.namespaces
         )
+        and all(_is_texts(tuple(one)) for one in kept.left_out)
         and all(_is_texts(one) for one in (run.command, run.unshare, run.capabilities or ()))
         and type(run.environment) is tuple
         and all(_is_texts(one) and len(one) == 2 for one in run.environment)

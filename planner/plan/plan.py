@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from mountplan.planner.errors import SpecRef
+from mountplan.planner.left_out import LeftOut
 from mountplan.planner.names import Handle
 from mountplan.planner.plan.steps import Step
 from mountplan.planner.record import NamedTuple
@@ -99,6 +100,7 @@ class Expected(NamedTuple):
     namespaces: tuple[ExpectedNamespace, ...]
     filesystems: tuple[ExpectedFilesystem, ...]
     groups: tuple[ExpectedGroup, ...]
+    left_out: tuple[LeftOut, ...] = ()  # what the spec writes down besides, and will not stand there
 
 
 class Requirement(NamedTuple):

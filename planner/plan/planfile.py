@@ -29,6 +29,7 @@ from typing import Any, Literal, NoReturn, TypeAlias, Union, get_args, get_origi
 import mountplan
 from mountplan.planner.collector import no_collector
 from mountplan.planner.errors import PlanFileError
+from mountplan.planner.left_out import LeftOut
 from mountplan.planner.plan.digest import sha256_hex
 from mountplan.planner.plan.plan import (
     Edge,
@@ -125,6 +126,8 @@ def _body(plan: Plan) -> str:
         "groups": _counted(ExpectedGroup, plan.expected.groups, strings),
         "lines": _counted(_Line, plan.lines, strings),
     }
+    if plan.expected.left_out:
+        parts["left_out"] = _counted(LeftOut, plan.expected.left_out, strings)
     parts["strings"] = "[\n" + ",\n".join(map(_quote, strings)) + "\n]" if strings else "[]"
     return _object(parts).removeprefix("{\n") + "\n"
 
@@ -398,6 +401,7 @@ def _read_plan(document: dict[str, Json]) -> Plan:
             _at("namespaces", _namespaces_reader(counted(ExpectedMount)), left.pop("namespaces", None)),
             take_records("filesystems", ExpectedFilesystem),
             take_records("groups", ExpectedGroup),
+            take_records("left_out", LeftOut) if "left_out" in left else (),
         ),
         run=take("run", RunSettings),
         lines=tuple(map(tuple, take_records("lines", _Line))),

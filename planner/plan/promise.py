@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from mountplan.planner.names import Handle
-from mountplan.planner.plan.plan import Edge, ExpectedMount, Plan
+from mountplan.planner.plan.plan import Edge, Expected, ExpectedMount, Plan
 from mountplan.planner.plan.proof_parts import Filesystem, ProofMount, Seed
-from mountplan.planner.plan.proof_values import check_absolute, is_among, refuse
+from mountplan.planner.plan.proof_values import check_absolute, check_text, is_among, refuse
 from mountplan.planner.record import NamedTuple
 
 
@@ -29,6 +29,7 @@ def check_promise(outcome: Outcome) -> None:
     _check_groups(outcome)
     for namespace, mounts in zip(outcome.plan.expected.namespaces, outcome.attached, strict=True):
         _check_mounts(namespace.mounts, mounts, outcome.made)
+    _check_left_out(outcome.plan.expected)
     for edge in outcome.plan.edges:
         if not _is_so(edge, outcome.made):
             refuse(f"its edges say that {edge.reason()}, and its steps do not")
@@ -66,6 +67,24 @@ def _check_filesystems(outcome: Outcome) -> None:
     for handle, found in outcome.made.items():
         if found.__class__ is Filesystem and found.inside != "host" and handle not in promised:
             refuse(f"its steps make filesystem {handle}, which it does not promise")
+
+
+def _check_left_out(expected: Expected) -> None:
+    """What is left out is told to people as the plan has it, so it may not be told of what is built."""
+    names = {mount.name for space in expected.namespaces for mount in space.mounts} if expected.left_out else set()
+    spaces = {space.name for space in expected.namespaces}
+    for one in expected.left_out:
+        if not one.name or one.name in names:
+            refuse(f"it leaves {one.name!r} out, which it builds, or leaves out twice")
+        names.add(one.name)
+        if one.namespace not in spaces:
+            refuse(f"it leaves {one.name} out of a namespace {one.namespace!r}, which it does not build")
+        for text in one:
+            check_text(text)
+        for path in filter(None, (one.target, one.upon)):
+            check_absolute(path)
+        if not one.reason:
+            refuse(f"it leaves {one.name} out without a reason")
 
 
 def _check_groups(outcome: Outcome) -> None:

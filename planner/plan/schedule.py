@@ -358,7 +358,7 @@ def _expected(topology: Topology, graph: Graph) -> Expected:
         for group in topology.groups
         if group.shared
     )
-    return Expected(namespaces, filesystems, groups)
+    return Expected(namespaces, filesystems, groups, topology.left_out)
 
 
 def _expected_mount(mount: ResolvedMount, masters: dict[str, str]) -> ExpectedMount:

@@ -43,6 +43,10 @@ def plan_text(plan: Plan, tables: Tables = (), classic: Classic | None = None, *
         from mountplan.planner.render.foreseen import CLASSIC, classic_line
 
         blocks.append([CLASSIC, classic_line(classic)])
+    if plan.expected.left_out:
+        from mountplan.planner.render.left_out_text import left_out_text
+
+        blocks.append([left_out_text(plan.expected.left_out).rstrip()])
     if plan.requirements:
         blocks.append(["Needs", *_indented(requirement_lines(plan))])
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"

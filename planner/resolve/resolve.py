@@ -16,6 +16,7 @@ from mountplan.planner.language.spec import FileEntry, MountPath, Spec
 from mountplan.planner.language.spec import Mount as SpecMount
 from mountplan.planner.language.spec import Namespace as SpecNamespace
 from mountplan.planner.language.values import either, shown
+from mountplan.planner.left_out import LeftOut
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.contents import FILLABLE
 from mountplan.planner.resolve.device_checks import check_devices
@@ -492,6 +493,21 @@ def _freeze(spec: Spec, context: Context, groups: tuple[SharingGroup, ...]) -> T
             capabilities=None if run.capabilities is None else tuple(run.capabilities),
             no_new_privs=run.no_new_privs,
         ),
+        left_out=tuple(map(_left_out, context.left_out)),
+    )
+
+
+def _left_out(draft: Draft) -> LeftOut:
+    cause = draft
+    while cause.spec.unsupported is None and cause.parent is not None:
+        cause = cause.parent
+    return LeftOut(
+        name=draft.name,
+        namespace=draft.space.name,
+        target=draft.target if draft.placed else "",
+        reason=cause.spec.unsupported or "",
+        upon="" if cause is draft else cause.target,
+        origin=draft.key,
     )
 
 

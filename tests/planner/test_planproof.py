@@ -15,6 +15,7 @@ import pytest
 
 from mountplan.planner.attributes import RDONLY
 from mountplan.planner.errors import PlanRefused
+from mountplan.planner.left_out import LeftOut
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Edge, ExpectedMount, ExpectedNamespace, Plan
 from mountplan.planner.plan.planfile import dump_plan, load_plan
@@ -26,6 +27,11 @@ from tests.planner.plans import node, shop, wide
 @pytest.mark.parametrize("plan", [shop(), wide(3)], ids=lambda plan: plan.name)
 def test_a_plan_as_the_planner_makes_it_is_proven(plan: Plan) -> None:
     prove(plan, "x.json")
+
+
+def test_what_a_plan_leaves_out_is_read_back_as_it_was_written() -> None:
+    plan = expected(left_out=(GONE, GONE._replace(name="/gone/on", target="/gone/on", upon="/gone")))
+    assert plan == load_plan(dump_plan(plan), "x.json")
 
 
 def test_every_kind_of_step_has_its_effects_written_down() -> None:
@@ -96,6 +102,7 @@ STEPS: tuple[Any, ...] = shop().steps
 MOUNTS = shop().expected.namespaces[0].mounts
 FILESYSTEMS = shop().expected.filesystems
 GROUPS = shop().expected.groups
+GONE = LeftOut("/gone", shop().expected.namespaces[0].name, "/gone", "it cannot be made", "", "mount[9]")
 IDMAP = s.MakeIdMap("m", ((0, 10, 1),), ((0, 10, 1),), "")
 
 BROKEN: dict[str, tuple[Plan, str]] = {
@@ -282,6 +289,12 @@ BROKEN: dict[str, tuple[Plan, str]] = {
     "a group twice": (expected(groups=(*GROUPS, GROUPS[1])), "promises a group twice"),
     "another master": (expected(groups=(*GROUPS[:2], GROUPS[2]._replace(master=""))), "otherwise than its steps"),
     "a host's group of ours": (expected(groups=(GROUPS[0]._replace(host=""), *GROUPS[1:])), "otherwise than its steps"),
+    "left out and built": (expected(left_out=(GONE._replace(name="/usr"),)), "leaves '/usr' out, which it builds"),
+    "left out twice": (expected(left_out=(GONE, GONE)), "or leaves out twice"),
+    "left out of nothing": (expected(left_out=(GONE._replace(namespace="x"),)), "which it does not build"),
+    "left out without a reason": (expected(left_out=(GONE._replace(reason=""),)), "without a reason"),
+    "left out nowhere": (expected(left_out=(GONE._replace(target="x"),)), "is not absolute"),
+    "left out with a NUL": (expected(left_out=(GONE._replace(reason="\0"),)), "contains a NUL character"),
     "no namespace": (expected(namespaces=()), "it cannot come before a namespace is open"),
     "a name": (shop()._replace(name="a/b"), "is no name"),
     "a file": (shop()._replace(file="a\0"), "contains a NUL character"),

@@ -1,0 +1,49 @@
+"""What a plan leaves out, and what may be said of the rest -> text, and values for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mountplan.planner.left_out import LeftOut
+from mountplan.planner.render.words import count, visible
+
+_MOST = 12
+
+_READ_BACK = """\
+read back from the kernel and compared with the spec: the tree,
+filesystems and their options, roots, attributes, peer groups and masters are as
+written.
+"""
+
+
+def verified_text(left_out: Sequence[LeftOut]) -> str:
+    """What apply says when it is done; "verified" is said of a whole only."""
+    if not left_out:
+        return "Verified: it was " + _READ_BACK
+    return f"{left_out_text(left_out)}All else was {_READ_BACK}"
+
+
+def left_out_words(left_out: Sequence[LeftOut]) -> str:
+    """`1 mount left out`, to be put behind a count of mounts; "" if there is none."""
+    return f", {count(len(left_out), 'mount')} left out" if left_out else ""
+
+
+def left_out_text(left_out: Sequence[LeftOut]) -> str:
+    """A heading, and a line for each; "" if there is none."""
+    if not left_out:
+        return ""
+    lines = [f"Left out, so neither built nor verified ({count(len(left_out), 'mount')}):"]
+    several = len({one.namespace for one in left_out}) > 1
+    for one in left_out[:_MOST]:
+        where = one.target or one.name
+        where = f"{one.namespace}:{where}" if several and one.namespace else where
+        why = f"stands on {one.upon}" if one.upon else one.reason
+        lines.append(f"  {visible(where)}: {visible(why)}")
+    if len(left_out) > _MOST:
+        lines.append(f"  ... and {len(left_out) - _MOST:,} more (--json has them all)")
+    return "\n".join(lines) + "\n"
+
+
+def left_out_data(left_out: Sequence[LeftOut]) -> list[dict[str, Any]]:
+    return [one._asdict() for one in left_out]
