@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mountplan.operands import Side, kept_side, plan_of, predicted, read_side, recognise, refuse_one_stream_twice
+from mountplan.keeping import judge_standing
+from mountplan.operands import Side, plan_of, predicted, read_side, recognise, refuse_one_stream_twice
 from mountplan.planner.collector import without_collector
-from mountplan.planner.compare.compare import differences, machine_of
+from mountplan.planner.compare.compare import differences, judge, machine_of
 from mountplan.planner.compare.difference import Drift
 from mountplan.planner.errors import SubjectError
+from mountplan.planner.plan.planfile import digest_of
+from mountplan.surroundings import surroundings
 
 _OR_DIFF = "or compare the two with `mountplan diff`"
 
 
 class Compared(NamedTuple):
-    """Both sides, and how the second differs from the first."""
+    """Both sides, and how the second differs from the first; what else there is to tell as Judged has it."""
 
     first: Side
     second: Side
     drift: Drift
+    notices: Drift = ()
+    arrivals: Drift = ()
 
 
 @without_collector
@@ -36,8 +41,8 @@ def diff(first: str, second: str) -> Compared:
 def verify(spec: str, subject: str = "") -> Compared:
     """Does what stands there match a spec, or a saved plan? Without `subject`, what is kept under the spec's name.
 
-    What arrived in a slave meanwhile is no difference. What is kept is held against what the spec makes of the host as
-    it was when the name was made.
+    What arrived by propagation where the spec lets it come is no difference. What is kept is held against what the spec
+    makes of the host as it was when the name was made.
     """
     from mountplan.applier.keep import kept
     from mountplan.applier.observe.observe import observe
@@ -53,15 +58,21 @@ def verify(spec: str, subject: str = "") -> Compared:
     if (subject and found is None) or (found is not None and found.kind != "name"):
         side = read_side(subject, found)
         host = observe()
-    else:
-        name = found.value if found else plan.name
-        side = kept_side(name)
-        with kept.opened(name.partition("/")[0]) as standing:
-            host = standing.host()
-    if side.plan is not None:
-        raise SubjectError(f"{subject}: does not stand anywhere", f"name what is kept, or a process, {_OR_DIFF}")
+        if side.plan is not None:
+            raise SubjectError(f"{subject}: does not stand anywhere", f"name what is kept, or a process, {_OR_DIFF}")
+        first = predicted(spec, plan, host)
+        machine = machine_of(host) if side.of_machine else None
+        return Compared(first, side, *judge(first.views, side.views, machine, arrivals=True, surroundings=surroundings))
+    name, _, namespace = (found.value if found else plan.name).partition("/")
+    with kept.opened(name) as standing:
+        standing.namespace(namespace)
+        host = standing.host()
+        as_it_is = judge_standing(plan, digest_of(plan), standing, notices=True)
+    views, judged = as_it_is.views, as_it_is.judged
     first = predicted(spec, plan, host)
-    if found is not None and found.kind == "name" and "/" in found.value:  # one namespace of several
-        first = first._replace(views=tuple(one for one in first.views if one.namespace == side.views[0].namespace))
-    machine = machine_of(host) if side.of_machine else None
-    return Compared(first, side, differences(first.views, side.views, machine, arrivals=True))
+    if namespace:  # one namespace of several
+        views = tuple(one for one in views if one.namespace == namespace)
+        first = first._replace(views=tuple(one for one in first.views if one.namespace == namespace))
+        judged = judge(first.views, views, machine_of(host), arrivals=True, surroundings=surroundings)
+    side = Side(found.value if found else name, views, incomplete=not as_it_is.complete)
+    return Compared(first, side, *judged)

@@ -12,9 +12,9 @@ from mountplan.applier.keep import kept as keeping
 from mountplan.applier.keep.kept_record import Kept, check_name
 from mountplan.applier.keep.uptime import uptime
 from mountplan.applier.sys.report import TIMEOUT
-from mountplan.operands import view_of
-from mountplan.planner.compare.compare import differences, machine_of, views_of
-from mountplan.planner.compare.difference import Difference, Drift
+from mountplan.operands import granted_of, view_of
+from mountplan.planner.compare.compare import differences, judge, machine_of, views_of
+from mountplan.planner.compare.difference import Difference, Drift, Judged
 from mountplan.planner.compare.view import View
 from mountplan.planner.errors import (
     KeepRefused,
@@ -25,9 +25,12 @@ from mountplan.planner.errors import (
     PlanRefused,
     TableError,
 )
+from mountplan.planner.plan import steps
 from mountplan.planner.plan.planfile import digest_of, dump_plan, load_plan
 from mountplan.planner.plan.predict import predict
+from mountplan.planner.plan.seedbase import without_base
 from mountplan.planner.tables.table import MountTable
+from mountplan.surroundings import surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,19 +47,24 @@ Tables = tuple[tuple[str, MountTable], ...]
 
 
 class Keeping(NamedTuple):
-    """What apply has come to. If it "stands" already, nothing was built: then there were no steps."""
+    """What apply has come to. If it "stands" already, nothing was built: then there were no steps.
+
+    `notices` are options that the kernel took and shows in another form.
+    """
 
     kept: Kept
     outcome: Literal["kept", "replaced", "stands"]
     tables: Tables
     steps: int
     seconds: float
+    notices: Drift = ()
 
 
 class Standing(NamedTuple):
     """One kept name, and how it is. `mounts` is how many mounts there are in all, None if that cannot be seen.
 
-    `problem` says why it cannot be judged; then `drift` is empty and means nothing. `age` is in seconds.
+    `problem` says why it cannot be judged; then `drift` is empty and means nothing. `age` is in seconds. `arrivals` are
+    mounts that propagation has brought since: to slaves, and to peers of the host's groups.
     """
 
     kept: Kept
@@ -64,10 +72,13 @@ class Standing(NamedTuple):
     drift: Drift
     problem: str
     age: float
+    arrivals: Drift = ()
 
     @property
     def health(self) -> Literal["healthy", "drifted", "unknown"]:
-        return "unknown" if self.problem else "drifted" if self.drift else "healthy"
+        if self.problem or (self.drift and all(one.unknown for one in self.drift)):
+            return "unknown"
+        return "drifted" if self.drift else "healthy"
 
     @property
     def mounts(self) -> int | None:
@@ -103,12 +114,13 @@ def keep(
             return Keeping(before, "stands", _check_standing(plan, digest, before), 0, perf_counter() - started)
         except NotKept:
             before = None  # removed at this moment
-    built, tables = build_keepable(plan, reporter, rootless, timeout)
+    built, verified = build_keepable(plan, reporter, rootless, timeout)
     with built:
         replaces = before.id if before is not None else ""
         kept = keeping.keep(keeping.NewName(state_for(plan, name), replaces, dump_plan(plan).encode()), built)
     outcome: Literal["kept", "replaced"] = "replaced" if before is not None else "kept"
-    return Keeping(kept, outcome, tables, len(plan.steps), perf_counter() - started)
+    seconds = perf_counter() - started
+    return Keeping(kept, outcome, verified.tables, len(plan.steps), seconds, verified.notices)
 
 
 def state_for(plan: Plan, name: str) -> Kept:
@@ -124,16 +136,17 @@ def state_for(plan: Plan, name: str) -> Kept:
         namespaces=(),
         keeper=None,
         run=plan.run,
+        left_out=plan.expected.left_out,
     )
 
 
 def build_keepable(
     plan: Plan, reporter: Reporter | None, rootless: Rootless = "auto", timeout: float | None = TIMEOUT
-) -> tuple[Built, Tables]:
+) -> tuple[Built, pipeline.Verified]:
     """Build and verify, such that it can be kept."""
-    built, tables = pipeline.build_verified(plan, reporter, rootless, timeout, to_keep=True)
+    built, verified = pipeline.build_verified(plan, reporter, rootless, timeout, to_keep=True)
     if keeping.can_keep(built):
-        return built, tables
+        return built, verified
     built.close()
     from mountplan.applier.observe.namespace_age import giving_younger
 
@@ -145,29 +158,79 @@ def _check_standing(plan: Plan, digest: str, before: Kept) -> Tables:
     """The tables of what has the name, if that is what `plan` says. Raises NameTaken."""
     remedy = f"`mountplan apply --replace` puts a new build in its place; `mountplan rm {before.name}` removes it"
     with keeping.opened(before.name) as found:
-        if before.digest != digest:
-            what = f"{before.name} stands already, and was made from another spec, or from this one as it was before"
-            raise NameTaken(what, remedy, _changes(plan, found))
-        standing = _look(found)
-    if standing.drift:
-        raise NameTaken(f"{before.name} stands already, but is not what it was made to be", remedy, standing.drift)
-    if standing.problem:
-        raise NameTaken(f"{before.name} stands already, but cannot be verified: {standing.problem}", remedy)
-    return standing.tables
+        try:
+            standing = judge_standing(plan, digest, found)
+        except TableError as error:
+            what = f"{before.name} stands already, but cannot be verified: {error}"
+            raise NameTaken(what, remedy) from None
+    if not standing.judged.drift:
+        return standing.tables
+    what = f"{before.name} stands already, but is not what it was made to be"
+    if before.digest != digest:
+        what = f"{before.name} stands already, and was made from another spec, or from this one as it was before"
+    raise NameTaken(what, remedy, standing.judged.drift)
 
 
-def _changes(plan: Plan, found: Opened) -> Drift:
-    """How what stands there differs from what `plan` would make; if not in its mounts, then in the steps."""
-    drift = _against(plan, found, [found.look(one) for one in found.kept.mounts])
-    if drift:
-        return drift
-    before = load_plan(found.plan_text(), f"the plan of {found.kept.name}")
-    old = [step.describe() for step in before.steps]
-    new = [step.describe() for step in plan.steps]
-    changed = [Difference("", "step", one, "no such step", "", "") for one in new if one not in set(old)]
-    changed += [Difference("", "step", "no such step", one, "", "") for one in old if one not in set(new)]
-    if before.run != plan.run:
-        pairs = zip(plan.run._fields, plan.run, before.run, strict=True)
+class StandingAs(NamedTuple):
+    """How what is kept under a name compares with a plan: its namespaces as they are now, and what is different."""
+
+    views: tuple[View, ...]
+    complete: bool
+    judged: Judged
+
+    @property
+    def tables(self) -> Tables:
+        return tuple((view.namespace, view.table) for view in self.views)
+
+
+def judge_standing(plan: Plan, digest: str, found: Opened, *, notices: bool = False) -> StandingAs:
+    """Whether what is kept stands as `plan` says, be it made from that or from another: `apply` and `verify` ask this.
+
+    Where nothing has changed at all, notices take time, and are looked for if they are wanted. Raises TableError.
+    """
+    wholes = [found.look(one) for one in found.kept.mounts]
+    seen = tuple(found.seen(one) for one in found.kept.mounts)
+    complete = all(whole.complete for whole in wholes)
+    same, unchanged = digest == found.kept.digest, tuple(whole.table for whole in wholes) == seen
+    if same and unchanged and not notices:
+        views = tuple(view_of(one.name, whole) for one, whole in zip(found.kept.mounts, wholes, strict=True))
+        return StandingAs(views, complete, Judged(_anew(found, wholes, ())))
+    own = load_plan(found.plan_text(), f"the plan of {found.kept.name}")
+    views = _views(found, wholes, own)
+    judged = _against(plan, found, views) if complete else _since_kept(found, wholes, seen)
+    drift = judged.drift
+    if same and unchanged:
+        drift = ()
+    elif not same:
+        if not complete:
+            host = found.host()
+            wanted, made = (views_of(one, predict(one, host)) for one in (plan, own))
+            drift = differences(wanted, made, machine_of(host)) + drift
+        drift = drift or _made_otherwise(plan, own)
+    return StandingAs(views, complete, judged._replace(drift=drift + _anew(found, wholes, drift)))
+
+
+# What mount tables do not show of it: what is in new filesystems, and what these are made from.
+_UNSHOWN = (steps.AttachImage, steps.MakeOverlay, steps.CopyContents, steps.MakeNode, steps.RemoveNode)
+
+
+def _made_otherwise(plan: Plan, own: Plan) -> Drift:
+    """What two plans for equal mounts make in different ways."""
+    new, old = (
+        {one._replace(origin=""): one for one in some.steps if isinstance(one, _UNSHOWN)} for some in (plan, own)
+    )
+    ours, theirs = ({one.describe() for one in some} for some in (new, old))
+    other, none = "the same, made in another way", "no such step"
+    changed = []
+    for key, one in new.items():
+        if key not in old:
+            what = one.describe()
+            changed.append(Difference("", "step", what, other if what in theirs else none, one.origin, ""))
+    changed += [
+        Difference("", "step", none, what, "", "") for what in (one.describe() for one in old) if what not in ours
+    ]
+    if own.run != plan.run:
+        pairs = zip(plan.run._fields, plan.run, own.run, strict=True)
         changed += [
             Difference("", f"run.{field}", str(now), str(then), "", "") for field, now, then in pairs if now != then
         ]
@@ -224,27 +287,45 @@ def _look(found: Opened) -> Standing:
         wholes = [found.look(one) for one in found.kept.mounts]
     except TableError as error:
         return Standing(found.kept, (), (), str(error), age)
-    views = [view_of(one.name, whole) for one, whole in zip(found.kept.mounts, wholes, strict=True)]
-    tables = tuple((view.namespace, view.table) for view in views)
+    tables = tuple(
+        (one.name, without_base(whole.table)[0]) for one, whole in zip(found.kept.mounts, wholes, strict=True)
+    )
     seen = tuple(found.seen(one) for one in found.kept.mounts)
-    drift = () if tuple(whole.table for whole in wholes) == seen else _drift(found, wholes, seen)
-    told = {(one.namespace, one.mount) for one in drift}
-    drift += tuple(one for one in _mounted_again(found, wholes) if (one.namespace, one.mount) not in told)
-    return Standing(found.kept, tables, drift, "", age)
+    judged = Judged()
+    if tuple(whole.table for whole in wholes) != seen:
+        if all(whole.complete for whole in wholes):
+            own = load_plan(found.plan_text(), f"the plan of {found.kept.name}")
+            judged = _against(own, found, _views(found, wholes, own))
+        else:
+            judged = _since_kept(found, wholes, seen)
+    drift = judged.drift + _anew(found, wholes, judged.drift)
+    return Standing(found.kept, tables, drift, "", age, judged.arrivals)
 
 
-def _drift(found: Opened, now: list[Whole], seen: tuple[MountTable, ...]) -> Drift:
-    """How what stands there differs from the plan.
+def _views(found: Opened, wholes: list[Whole], own: Plan) -> tuple[View, ...]:
+    """What stands under a name, with what is known of its superblocks from when it was kept. `own` is its plan."""
+    options = granted_of(found, own)
+    return tuple(
+        view_of(one.name, whole)._replace(ids=found.ids(one), granted=options.get(one.name, {}))
+        for one, whole in zip(found.kept.mounts, wholes, strict=True)
+    )
 
-    Before Linux 6.11 no process outside sees what lies under another mount on "/". Then what is seen is held against
-    what was seen when it was kept, and was verified.
+
+def _since_kept(found: Opened, now: list[Whole], seen: tuple[MountTable, ...]) -> Judged:
+    """How what stands there differs from what was seen when it was kept, and was verified.
+
+    Before Linux 6.11 no process outside sees what lies under another mount on "/": it is not held against the plan.
     """
     names = tuple(one.name for one in found.kept.mounts)
-    if not all(whole.complete for whole in now):
-        before = tuple(View(name, table) for name, table in zip(names, seen, strict=True))
-        after = tuple(View(name, whole.table) for name, whole in zip(names, now, strict=True))
-        return differences(before, after, machine_of(found.host()), arrivals=True)
-    return _against(load_plan(found.plan_text(), f"the plan of {found.kept.name}"), found, now)
+    before = tuple(View(name, table) for name, table in zip(names, seen, strict=True))
+    after = tuple(View(name, whole.table) for name, whole in zip(names, now, strict=True))
+    return judge(before, after, machine_of(found.host()), arrivals=True, surroundings=surroundings)
+
+
+def _anew(found: Opened, wholes: list[Whole], drift: Drift) -> Drift:
+    """_mounted_again(), but for what is different anyway."""
+    told = {(one.namespace, one.mount) for one in drift}
+    return tuple(one for one in _mounted_again(found, wholes) if (one.namespace, one.mount) not in told)
 
 
 def _mounted_again(found: Opened, wholes: list[Whole]) -> Drift:
@@ -271,13 +352,11 @@ def _mounted_again(found: Opened, wholes: list[Whole]) -> Drift:
     )
 
 
-def _against(plan: Plan, found: Opened, now: list[Whole]) -> Drift:
+def _against(plan: Plan, found: Opened, views: tuple[View, ...]) -> Judged:
     """How what stands under a name differs from what a plan says, with the host as it was when the name was made."""
-    views = tuple(
-        view_of(one.name, whole)._replace(ids=found.ids(one)) for one, whole in zip(found.kept.mounts, now, strict=True)
-    )
     host = found.host()
-    return differences(views_of(plan, predict(plan, host)), views, machine_of(host), arrivals=True)
+    wanted = views_of(plan, predict(plan, host))
+    return judge(wanted, views, machine_of(host), arrivals=True, surroundings=surroundings)
 
 
 tidy, names, path_of = keeping.tidy, keeping.names, keeping.path_of

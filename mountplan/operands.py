@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from mountplan import inputs
 from mountplan.inputs import label_of, looks_like_plan, read_input
 from mountplan.planner.compare.view import View
-from mountplan.planner.errors import KeepRefused, NotKept, PlanRefused, SubjectError, TableError
+from mountplan.planner.errors import KeepRefused, NotKept, PlanFileError, PlanRefused, SubjectError, TableError
 from mountplan.planner.plan.seedbase import without_base
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mountplan.applier.keep.kept import Opened
     from mountplan.applier.observe.inspect import Whole
     from mountplan.applier.observe.subjects import Subject
+    from mountplan.planner.compare.view import Granted
     from mountplan.planner.plan.plan import Plan
     from mountplan.planner.tables.table import MountTable
 
@@ -198,21 +202,43 @@ def plan_of(named: Operand) -> Plan:
 def kept_side(value: str) -> Side:
     """What is kept under a name, all of it or the namespace after a slash. Raises NotKept."""
     from mountplan.applier.keep import kept
+    from mountplan.planner.plan.planfile import load_plan
 
     name, slash, space = value.partition("/")
     views: list[View] = []
     complete = True
+    options: dict[str, Mapping[str, Granted]] = {}
+    with kept.opened(name) as found:
+        try:
+            options = granted_of(found, load_plan(found.plan_text(), f"the plan of {name}"))
+        except (KeepRefused, PlanFileError, PlanRefused):
+            pass  # written by another version: then options are held against the forms that are known
     with ExitStack() as stack:
         for subject in [stack.enter_context(subject) for subject in kept.subjects(name)]:
             own = subject.name if subject.label != name else ""
             if slash and own != space:
                 continue
             view, whole = _view(subject)
-            views.append(view._replace(namespace=own))
+            views.append(view._replace(namespace=own, granted=options.get(own, {})))
             complete &= whole
     if not views:
         raise NotKept(f"{name} has no mount namespace {space!r}", f"`mountplan show {name}` lists them")
     return Side(value, tuple(views), incomplete=not complete)
+
+
+def granted_of(found: Opened, own: Plan) -> dict[str, Mapping[str, Granted]]:
+    """By namespace: what was asked of the superblocks that were made for a kept name, and what they showed then. `own`
+    is the plan that it was made from.
+    """
+    from mountplan.planner.compare.compare import granted, views_of
+    from mountplan.planner.plan.predict import predict
+
+    before = {one.namespace: one for one in views_of(own, predict(own, found.host()))}
+    return {
+        one.name: granted(before[one.name], without_base(found.seen(one))[0])
+        for one in found.kept.mounts
+        if one.name in before
+    }
 
 
 def _live(part: Operand) -> tuple[View, bool]:

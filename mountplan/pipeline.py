@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, NoReturn
 
 from mountplan.applier.sys.report import TIMEOUT
-from mountplan.planner.collector import without_collector
+from mountplan.planner.collector import no_collector, without_collector
 from mountplan.planner.errors import InUse, Mistake, NotAllowed, PlanRefused, SpecError, VerificationFailed
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import MountTable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mountplan.planner.ask.classic import Classic
     from mountplan.planner.ask.foresight import Foresight
     from mountplan.planner.ask.trial import Trial
-    from mountplan.planner.compare.difference import Drift
+    from mountplan.planner.compare.difference import Drift, Judged
     from mountplan.planner.errors import CommandNotStarted
     from mountplan.planner.host import Host
     from mountplan.planner.language.spec import Spec
@@ -32,11 +32,22 @@ if TYPE_CHECKING:
 
 
 class Applied(NamedTuple):
-    """What was built and verified: each namespace's name and its table as read back; how many steps, how long (s)."""
+    """What was built and verified: each namespace's name and its table as read back; how many steps, how long (s).
+
+    `notices` are options that the kernel took and shows in another form.
+    """
 
     tables: tuple[tuple[str, MountTable], ...]
     steps: int
     seconds: float
+    notices: Drift = ()
+
+
+class Verified(NamedTuple):
+    """What was read back of a build, and is what the plan says."""
+
+    tables: tuple[tuple[str, MountTable], ...]
+    notices: Drift
 
 
 def _read(path: str) -> bytes:
@@ -250,16 +261,22 @@ def load_plan(path: str) -> Plan:
 @without_collector
 def read_back(plan: Plan, built: Built) -> tuple[tuple[tuple[str, MountTable], ...], Drift]:
     """What stands in the namespaces that were built, and how it differs from the plan."""
-    from mountplan.planner.compare.compare import compare, group_names
+    judged = _judge_built(plan, built)
+    return tuple((held.name, held.table) for held in built.namespaces), judged.drift
+
+
+def _judge_built(plan: Plan, built: Built) -> Judged:
+    from mountplan.planner.compare.compare import group_names, judge_built
     from mountplan.planner.plan.predict import predict as predict_tables
+    from mountplan.surroundings import surroundings
 
     predictions = predict_tables(plan, built.host)
-    tables = tuple((held.name, held.table) for held in built.namespaces)
-    found, names = tuple(table for _, table in tables), group_names(plan)
-    drift = compare(predictions, found, built.host, names)
-    if drift:
-        drift = compare(predictions, found, _without_ended_groups(built.host), names)
-    return tables, drift
+    found, names = tuple(held.table for held in built.namespaces), group_names(plan)
+    judged = judge_built(predictions, found, built.host, names, built.present, surroundings=surroundings)
+    if judged.drift:
+        host = _without_ended_groups(built.host)
+        judged = judge_built(predictions, found, host, names, built.present, surroundings=surroundings)
+    return judged
 
 
 def _without_ended_groups(host: MountTable) -> MountTable:
@@ -277,7 +294,7 @@ def build_verified(
     timeout: float | None = TIMEOUT,
     *,
     to_keep: bool = False,
-) -> tuple[Built, tuple[tuple[str, MountTable], ...]]:
+) -> tuple[Built, Verified]:
     from mountplan.applier.build.build import build
 
     others = in_use(plan)
@@ -285,13 +302,14 @@ def build_verified(
         raise InUse(others)
     built = build(plan, reporter, plan.run.unshare, rootless, timeout, to_keep=to_keep)
     try:
-        tables, drift = read_back(plan, built)
-        if drift:
-            raise VerificationFailed(drift)
+        with no_collector():
+            judged = _judge_built(plan, built)
+        if judged.drift:
+            raise VerificationFailed(judged.drift)
     except BaseException:
         built.close()
         raise
-    return built, tables
+    return built, Verified(tuple((held.name, held.table) for held in built.namespaces), judged.notices)
 
 
 def apply(
@@ -305,9 +323,9 @@ def apply(
     from time import perf_counter
 
     started = perf_counter()
-    built, tables = build_verified(plan, reporter, rootless, timeout)
+    built, verified = build_verified(plan, reporter, rootless, timeout)
     built.close()
-    return Applied(tables, len(plan.steps), perf_counter() - started)
+    return Applied(verified.tables, len(plan.steps), perf_counter() - started, verified.notices)
 
 
 def run(

@@ -155,12 +155,15 @@ class Tree:
 
     def drift(self) -> Drift:
         """How what stands there now differs from the plan; empty if it does not."""
-        from mountplan.planner.compare.compare import compare, group_names
+        from mountplan.planner.compare.compare import group_names, judge_built
         from mountplan.planner.plan.predict import predict
+        from mountplan.surroundings import surroundings
 
         host = self._built.host
         tables = tuple(self.observe(name) for name in self.names)
-        return compare(predict(self.plan, host), tables, host, group_names(self.plan))
+        before = tuple(held.table for held in self._built.namespaces)
+        predictions, names = predict(self.plan, host), group_names(self.plan)
+        return judge_built(predictions, tables, host, names, before=before, surroundings=surroundings).drift
 
     def diff(self, other: Tree) -> Drift:
         """How what stands in `other` differs from what stands here: all mounts of all namespaces, as they are now."""

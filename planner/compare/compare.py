@@ -8,20 +8,21 @@ If everything is as it should be, one walk through the tables says so. Only othe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 
 from mountplan.planner.attributes import parse_shown
-from mountplan.planner.compare.difference import Difference, Drift
+from mountplan.planner.compare.arrivals import Arrivals, Surroundings
+from mountplan.planner.compare.difference import Difference, Drift, Judged
 from mountplan.planner.compare.mount_differences import Telling
 from mountplan.planner.compare.renaming import Renaming, Sense
-from mountplan.planner.compare.view import IdMap, View
+from mountplan.planner.compare.superblocks import judge_options
+from mountplan.planner.compare.view import Granted, IdMap, View
 from mountplan.planner.fstypes import ROWS
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.predict import HOST_GROUPS, Prediction
 from mountplan.planner.plan.steps import MakeIdMap, SetAttributes
 from mountplan.planner.record import NamedTuple
-from mountplan.planner.tables.options import differing_options
 from mountplan.planner.tables.table import MountTable
 
 # Which instance of these a mount shows follows from the namespaces of whoever mounted it, not from the mount.
@@ -53,10 +54,32 @@ def compare(
     With the `host`'s table, a group that should be new and is one of the host's is a difference. `groups` has names for
     the predicted groups (group_names). What arrived in a slave meanwhile is no difference: a slave is there for that.
     """
-    wanted = tuple(View(one.namespace, one.table, one.origins, one.options, None, groups or {}) for one in predictions)
+    return judge_built(predictions, tables, host, groups).drift
+
+
+def judge_built(
+    predictions: Sequence[Prediction],
+    tables: Sequence[MountTable],
+    host: MountTable | None = None,
+    groups: Mapping[int, str] | None = None,
+    present: frozenset[str] | None = None,
+    before: Sequence[MountTable] = (),
+    surroundings: Callable[[], Surroundings] | None = None,
+) -> Judged:
+    """compare(), and what it came upon. `present` are the plan's filesystems that may have been there before the build;
+    None if that is not known. `before` are the tables as they were when they were first judged, and found to be right.
+    """
+    devices = None if present is None else frozenset(f"={name}" for name in present)
+    wanted = tuple(
+        View(one.namespace, one.table, one.origins, one.options, None, groups or {}, present=devices)
+        for one in predictions
+    )
     found = tuple(View(one.namespace, table) for one, table in zip(predictions, tables, strict=True))
+    if before:
+        pairs = zip(wanted, found, before, strict=True)
+        found = tuple(there._replace(granted=granted(one, seen)) for one, there, seen in pairs)
     machine = Machine() if host is None else machine_of(host)
-    return differences(wanted, found, machine, arrivals=True)
+    return judge(wanted, found, machine, arrivals=True, surroundings=surroundings)
 
 
 def views_of(plan: Plan, predictions: Sequence[Prediction]) -> tuple[View, ...]:
@@ -92,20 +115,46 @@ def differences(
     otherwise only those of which nobody else knows. With `arrivals`, what is found below a slave may have come there.
     Namespaces go by their names, if both sides have the same ones, else by their order.
     """
+    return judge(wanted, found, machine, arrivals=arrivals).drift
+
+
+def judge(
+    wanted: Sequence[View],
+    found: Sequence[View],
+    machine: Machine | None,
+    *,
+    arrivals: bool = False,
+    surroundings: Callable[[], Surroundings] | None = None,
+) -> Judged:
+    """differences(), and what it came upon. `surroundings` tells where arrivals may be from; it is asked if need be."""
     pairs, drift = _by_name(wanted, found)
     if not pairs:
-        return drift
+        return Judged(drift)
     if (wanted[0].asked is None) != (found[0].asked is None):
         pairs = [(one.inside(), other.inside()) for one, other in pairs]
     wanted, found = zip(*pairs, strict=True)
     groups, devices = _senses(wanted, found, machine)
     walk = _Walk(groups, devices)
     if all(walk.same(one, other) for one, other in pairs):
-        return drift
-    telling = Telling(
-        Renaming(0, *groups, exclusive=True), Renaming("", *devices, exclusive=False), pairs, arrivals=arrivals
-    )
-    return drift + telling.drift()
+        return Judged(drift, tuple(walk.notices))
+    arrived = Arrivals([view.table for view in found], surroundings) if arrivals else None
+    telling = Telling(Renaming(0, *groups, exclusive=True), Renaming("", *devices, exclusive=False), pairs, arrived)
+    return Judged(drift + telling.drift(), *telling.aside())
+
+
+def granted(wanted: View, seen: MountTable) -> dict[str, Granted]:
+    """What was asked of each new superblock of a prediction, and what it showed in a table that was judged to be it."""
+    options: dict[str, Granted] = {}
+    asked = wanted.asked or {}
+    places = dict(zip(map(_place, seen.rows), seen.rows, strict=True))
+    pairs = {wanted.table.root().parent_id: seen.root().parent_id} if wanted.table.rows and seen.rows else {}
+    for row in wanted.table.rows:
+        there = places.get((pairs.get(row.parent_id, -1), row.mountpoint))
+        if there is not None:
+            pairs[row.mount_id] = there.mount_id
+            if row.device in asked and row.fstype == there.fstype:
+                options[there.device] = Granted(asked[row.device], there.options)
+    return options
 
 
 def _by_name(wanted: Sequence[View], found: Sequence[View]) -> tuple[list[tuple[View, View]], Drift]:
@@ -179,6 +228,7 @@ class _Walk:
         self._devices: dict[str, str] = {}
         self._groups_back: set[int] = {0}
         self._devices_back: set[str] = set()
+        self.notices: list[Difference] = []
 
     def same(self, wanted: View, found: View) -> bool:
         """Are these two equal, given that all before them are? False also means that it is not worth the trouble."""
@@ -192,7 +242,7 @@ class _Walk:
             return False
         try:
             pairs = {wanted.table.root().parent_id: found.table.root().parent_id}
-            for row in rows:
+            for at, row in enumerate(rows):
                 (
                     number, parent, device, root, place, attributes, peer, master, origin, unbindable, fstype, source,
                     options,
@@ -212,8 +262,13 @@ class _Walk:
                     if asked is not None and device in asked:
                         if source and source != its_source:
                             return False
-                        if differing_options(fstype, asked[device], its_options):
-                            return False
+                        if asked[device] or found.granted:
+                            there_row = places[pairs[parent], place]
+                            differing, otherwise = judge_options(row, there_row, wanted, found)
+                            if differing:
+                                return False
+                            if otherwise:
+                                self._notice(wanted, at, otherwise)
                 elif devices[device] != its_device:
                     return False
                 if (peer or its_peer) and self._other_group(peer, its_peer):
@@ -230,6 +285,12 @@ class _Walk:
         if wanted.idmaps is None or found.idmaps is None:
             return True
         return {pairs[number]: idmap for number, idmap in wanted.idmaps.items()} == found.idmaps
+
+    def _notice(self, wanted: View, at: int, options: list[tuple[str, str, str]]) -> None:
+        origin = wanted.origins[at] if wanted.origins else ""
+        mountpoint = wanted.table.rows[at].mountpoint
+        for name, asked, shown in options:
+            self.notices.append(Difference(mountpoint, f"option {name}", asked, shown, origin, "", wanted.namespace))
 
     def _new_device(self, wanted: str, found: str) -> bool:
         ours, theirs = self._senses[1]

@@ -12,7 +12,8 @@ class Difference(NamedTuple):
 
     `mount` is its mountpoint, "" if it is about the whole. `layer` says which, if several stand there: "2 of 3",
     counted from below. `origin` is the part of the spec that it is from, `found_origin` that of the other side, if that
-    is a spec as well. `namespace` is "" if there is only one.
+    is a spec as well. `namespace` is "" if there is only one. `unknown` if nobody knows whether it should be so: the
+    kernel does not say enough.
     """
 
     mount: str
@@ -24,6 +25,19 @@ class Difference(NamedTuple):
     namespace: str = ""
     layer: str = ""
     found_origin: str = ""
+    unknown: bool = False
 
 
 Drift: TypeAlias = tuple[Difference, ...]  # empty: what is there is what was wanted
+
+
+class Judged(NamedTuple):
+    """What a comparison comes to: differences, and what is none but worth telling.
+
+    `notices` are options that the kernel took and shows in another form; `arrivals` are mounts that propagation has
+    brought to where the spec lets it come.
+    """
+
+    drift: Drift = ()
+    notices: Drift = ()
+    arrivals: Drift = ()

@@ -6,15 +6,18 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from mountplan.planner.attributes import parse_shown
+from mountplan.planner.compare.arrivals import Arrivals, Whence
 from mountplan.planner.compare.difference import Difference, Drift
 from mountplan.planner.compare.matching import OUTSIDE, Forest, Match, match
 from mountplan.planner.compare.renaming import Renaming
+from mountplan.planner.compare.superblocks import Told, judge_options
 from mountplan.planner.compare.view import IdMap, View
 from mountplan.planner.plan.predict import HOST_GROUPS
 from mountplan.planner.tables.layerpath import devices_among, with_devices
-from mountplan.planner.tables.options import differing_asked, differing_options, differing_shown
+from mountplan.planner.tables.options import differing_asked, differing_shown
 from mountplan.planner.tables.table import UNTOLD, MountRow
 
+_UNKNOWN = "which a peer may have brought, or was mounted here: the kernel tells from Linux 6.11 on"
 _MOST_NAMED = 3  # fellow members of a group that are named
 
 Pair: TypeAlias = tuple[View, View]
@@ -22,12 +25,16 @@ Found: TypeAlias = Iterator[tuple[str, str, str]]  # property, wanted, found
 
 
 class Telling:
-    """All differences between the pairs of namespaces. With `arrivals`, a mount below a slave may have come there."""
+    """All differences between the pairs of namespaces. `arrivals` tells what may have come there; None: nothing may."""
 
-    def __init__(self, groups: Renaming[int], devices: Renaming[str], pairs: Sequence[Pair], *, arrivals: bool) -> None:
+    def __init__(
+        self, groups: Renaming[int], devices: Renaming[str], pairs: Sequence[Pair], arrivals: Arrivals | None
+    ) -> None:
         self._groups = groups
         self._devices = devices
         self._arrivals = arrivals
+        self._notices: list[Difference] = []
+        self._arrived: list[Difference] = []
         self._options_told: set[tuple[object, ...]] = set()
         self._spaces = [(_Space(one, len(pairs) > 1), _Space(other, len(pairs) > 1)) for one, other in pairs]
         self._matches = [match(one.table, other.table) for one, other in pairs]
@@ -43,6 +50,10 @@ class Telling:
         for spaces, found in zip(self._spaces, self._matches, strict=True):
             told += self._namespace(*spaces, found)
         return tuple(told)
+
+    def aside(self) -> tuple[Drift, Drift]:
+        """Notices and arrivals that drift() has come upon."""
+        return tuple(self._notices), tuple(self._arrived)
 
     def _meet(self, found: Match) -> None:
         for at, other in found.pairs.items():
@@ -63,24 +74,41 @@ class Telling:
         for at, row in enumerate(first.rows):
             if at in pairs:
                 there = pairs[at]
-                told = list(self._properties(wanted, found, row, second.rows[there]))
+                otherwise: Told = []
+                told = list(self._properties(wanted, found, row, second.rows[there], otherwise))
                 if pairs.get(ours.of[at], OUTSIDE) != theirs.of[there]:
                     told.insert(0, ("parent", _parent(first, at), _parent(second, there)))
                 for prop, one, other in told:
                     yield wanted.difference(first, at, prop, one, other, found.origin(there))
+                self._notices += [
+                    wanted.difference(first, at, f"option {name}", one, other, "") for name, one, other in otherwise
+                ]
             elif first.parents[at] in pairs or first.parents[at] == OUTSIDE:
                 yield wanted.difference(first, at, "mount", _what(first, at, pairs), "no mount", "")
-        for at in range(len(second.rows)):
+        yield from self._only_found(found, second, back)
+
+    def _only_found(self, found: _Space, second: Forest, back: dict[int, int]) -> Iterator[Difference]:
+        """What is only on the other side: but for what has arrived, and upon that only what has not."""
+        arrived: set[int] = set()
+        for at in second.order() if len(back) < len(second.rows) else ():
             parent = second.parents[at]
-            if at not in back and (parent in back or parent == OUTSIDE) and not self._arrived(second, parent):
-                told_by = found.difference(second, at, "mount", "none", _what(second, at, back), found.origin(at))
-                yield told_by._replace(origin="")
+            if at in back or not (parent in back or parent == OUTSIDE or parent in arrived):
+                continue
+            whence: Whence = "here"
+            if self._arrivals is not None and parent != OUTSIDE:
+                whence = self._arrivals.whence(second.rows[at], second.rows[parent])
+            what = _what(second, at, back)
+            one = found.difference(second, at, "mount", "none", what, found.origin(at))._replace(origin="")
+            if whence == "elsewhere":
+                arrived.add(at)
+                if parent in back:
+                    self._arrived.append(one)
+            elif whence == "unknown":
+                yield one._replace(found=f"{what}, {_UNKNOWN}", unknown=True)
+            else:
+                yield one
 
-    def _arrived(self, forest: Forest, parent: int) -> bool:
-        """Whoever its parent receives from can have mounted it meanwhile."""
-        return self._arrivals and parent != OUTSIDE and bool(forest.rows[parent].master)
-
-    def _properties(self, wanted: _Space, found: _Space, row: MountRow, there: MountRow) -> Found:
+    def _properties(self, wanted: _Space, found: _Space, row: MountRow, there: MountRow, otherwise: Told) -> Found:
         if row.fstype != there.fstype:
             yield "filesystem", row.fstype, there.fstype
         if row.root != there.root:
@@ -101,11 +129,13 @@ class Telling:
                 self._device_words(there, self._found_members),
             )
         elif row.fstype == there.fstype:
-            yield from self._superblock(wanted.view, found.view, row, there)
+            yield from self._superblock(wanted.view, found.view, row, there, otherwise)
         yield from self._sharing(row, there, from_known=wanted.view.asked is None and found.view.asked is None)
 
-    def _superblock(self, wanted: View, found: View, row: MountRow, there: MountRow) -> Found:
-        """Source and options: what was asked against what is shown, once for each superblock."""
+    def _superblock(self, wanted: View, found: View, row: MountRow, there: MountRow, otherwise: Told) -> Found:
+        """Source and options: what was asked against what is shown, once for each superblock. `otherwise` gets options
+        that are shown in another form.
+        """
         once = (row.device, there.device, row.source, there.source, row.options, there.options)
         if once in self._options_told:
             return
@@ -121,9 +151,10 @@ class Telling:
         if asked is not None and also is not None:
             options = differing_asked(row.fstype, asked, also)
         elif asked is not None:
-            options = differing_options(row.fstype, asked, there.options)
+            options, forms = judge_options(row, there, wanted, found)
+            otherwise += forms
         elif also is not None:
-            options = [(name, shown, wish) for name, wish, shown in differing_options(row.fstype, also, row.options)]
+            options = [(name, shown, wish) for name, wish, shown in judge_options(there, row, found, wanted)[0]]
         else:
             options = self._shown_options(row, there)
         for name, one, other in options:

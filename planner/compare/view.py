@@ -13,6 +13,13 @@ IdLines: TypeAlias = tuple[tuple[int, int, int], ...]
 IdMap: TypeAlias = tuple[IdLines, IdLines]  # of users, of groups
 
 
+class Granted(NamedTuple):
+    """What was asked of a superblock that had taken it, and what it showed then."""
+
+    asked: Pairs
+    shown: str
+
+
 class View(NamedTuple):
     """`asked` is None if the rows are what a kernel showed. Otherwise they are predicted, and it says which options
     were asked of each new superblock, by device; `origins` has the part of the spec that each row is from.
@@ -20,6 +27,9 @@ class View(NamedTuple):
     `idmaps` has the id-mapping of each mount that has one, by its id; None if nobody knows. `groups` are names for ids
     of groups, as far as there are some. `ids` are those of the user namespace that owns it, as with_ids_inside() takes
     them; None if they are the machine's, which a kernel shows in options wherever it is asked.
+
+    `present` are the devices of those superblocks in `asked` that may have been there before what is predicted was
+    built; None if it was not just built. `granted` tells of superblocks, by device, how they were when they were kept.
     """
 
     namespace: str
@@ -29,10 +39,15 @@ class View(NamedTuple):
     idmaps: Mapping[int, IdMap] | None = None
     groups: Mapping[int, str] = {}
     ids: IdMap | None = None
+    present: frozenset[str] | None = None
+    granted: Mapping[str, Granted] = {}
 
     def inside(self) -> View:
         """The same with the ids in options as they are inside, which is how a spec gives them."""
         if self.ids is None:
             return self
         rows = (row._replace(options=with_ids_inside(row.options, *self.ids)) for row in self.table.rows)
-        return self._replace(table=MountTable(tuple(rows)), ids=None)
+        granted = {
+            device: one._replace(shown=with_ids_inside(one.shown, *self.ids)) for device, one in self.granted.items()
+        }
+        return self._replace(table=MountTable(tuple(rows)), granted=granted, ids=None)

@@ -23,6 +23,8 @@ _SAME: dict[tuple[str, str], str] = {
     ("hidepid", "4"): "ptraceable",
 }
 
+_READ_ONLY = {"ro": "rw", "rw": "ro"}
+
 
 def _normal(name: str, value: str) -> str:
     """A value in one form of the many in which it can be written; as it is if it is of no form known here."""
@@ -61,7 +63,8 @@ def _with_id_inside(option: str, ids: IdMap) -> str:
 
 
 def differing_options(fstype: str, asked: Pairs, shown: str) -> list[tuple[str, str, str]]:
-    """(name, asked, shown) of every option that the kernel shows with another value than was asked for.
+    """(name, asked, shown) of every option that the kernel shows with another value than was asked for, as far as the
+    forms are known in which it may do so: for superblocks of which nothing else is known than what they show.
 
     An option that a filesystem took and does not show cannot be read back; it counts as granted, since the filesystem
     would have refused it. Where absence means the default (tmpfs, devpts, proc), it is held against that.
@@ -73,7 +76,7 @@ def differing_options(fstype: str, asked: Pairs, shown: str) -> list[tuple[str, 
     differences = []
     for name, value in asked:
         if isinstance(value, bool):
-            opposite = {"ro": "rw", "rw": "ro"}.get(name)
+            opposite = _READ_ONLY.get(name)
             if opposite in there:
                 differences.append((name, "set", opposite))
         elif name in there:
@@ -84,6 +87,46 @@ def differing_options(fstype: str, asked: Pairs, shown: str) -> list[tuple[str, 
         elif name in defaults and _normal(name, value) != _normal(name, defaults[name]):
             differences.append((name, value, f"the default ({defaults[name] or 'none'})"))
     return differences
+
+
+def other_forms(asked: Pairs, shown: str) -> list[tuple[str, str, str]]:
+    """(name, asked, shown) of every option that is shown with another text than was asked for."""
+    there = _shown(shown)
+    return [
+        (name, str(value), ",".join(there[name]))
+        for name, value in asked
+        if value is not True and name in there and value not in there[name]
+    ]
+
+
+def differing_since(asked: Pairs, then: str, now: str) -> list[tuple[str, str, str]]:
+    """(name, asked, shown now) of every option asked for that is shown otherwise than it was `then`, when it was right.
+
+    Without a `then`, only what must always be as it was asked for: whether the filesystem is read-only.
+    """
+    if not then and not any(name in _READ_ONLY for name, _ in asked):
+        return []
+    before, there = _shown(then), _shown(now)
+    differences = []
+    for name, value in asked:
+        opposite = _READ_ONLY.get(name)
+        if opposite is not None:
+            if value is True and opposite in there:
+                differences.append((name, "set", opposite))
+        elif then and before.get(name) != there.get(name):
+            wish = "set" if value is True else str(value)
+            differences.append((name, wish, ",".join(there[name]) or "set" if name in there else "no longer shown"))
+    return differences
+
+
+def unlike_shown(fstype: str, asked: Pairs, shown: str) -> list[tuple[str, str, str]]:
+    """(name, asked, shown) of every option that a superblock does not have which was there before it was asked for."""
+    there = _shown(shown)
+    return [
+        (name, "set" if value is True else str(value), ",".join(there.get(name, ())) or "not shown")
+        for name, value in asked
+        if not is_shown(fstype, name, value, shown)
+    ]
 
 
 def unproven_options(fstype: str, asked: Pairs, shown: str) -> Pairs:

@@ -97,7 +97,7 @@ def test_what_arrived_on_a_slave_meanwhile_is_none() -> None:
         predicted,
         FOUND,
         row(71, 70, "/a", device="0:51", master=7),
-        row(72, 71, "/a/new", device="0:52"),
+        row(72, 71, "/a/new", device="0:52", master=9),
     )
 
 

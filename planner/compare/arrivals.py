@@ -1,0 +1,88 @@
+"""Whether a mount that nothing wanted was mounted where it is, or has arrived there by propagation.
+
+What arrives in a slave is a slave of the group of what was mounted at the master: the kernel marks it, and anything
+else was mounted here. Among peers it marks nothing: all copies are peers of each other, and the oldest, which has the
+smallest unique id, is the one that was mounted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal, TypeAlias
+
+from mountplan.planner.paths import TargetPath
+from mountplan.planner.record import NamedTuple
+from mountplan.planner.tables.table import MountRow, MountTable
+
+Whence: TypeAlias = Literal["here", "elsewhere", "unknown"]
+
+
+class Surroundings(NamedTuple):
+    """The mounts of all namespaces of the machine, as far as they can be seen, and unique ids by ids of mountinfo."""
+
+    tables: tuple[MountTable, ...] = ()
+    ages: Mapping[int, int] = {}
+
+
+class Arrivals:
+    """Tells, of mounts in the tables `own`, whether they arrived there. `ask` is asked once, when it is needed."""
+
+    def __init__(self, own: Iterable[MountTable], ask: Callable[[], Surroundings] | None) -> None:
+        self._own_tables = tuple(own)
+        self._ask = ask
+        self._rows: dict[int, MountRow] = {}  # no two mounts of a machine have one id at a time
+        self._members: dict[int, list[MountRow]] = {}
+        self._own: frozenset[int] = frozenset()
+        self._ages: Mapping[int, int] = {}
+
+    def whence(self, mount: MountRow, parent: MountRow) -> Whence:
+        """Where a mount that stands on `parent` comes from."""
+        if parent.master and mount.master and self._has_come_down(mount, parent):
+            return "elsewhere"
+        if parent.peer_group and mount.peer_group:
+            return self._among_peers(mount, parent)
+        return "here"
+
+    def _look_around(self) -> None:
+        if self._rows:
+            return
+        around = self._ask() if self._ask is not None else Surroundings()
+        self._ages = around.ages
+        self._rows = {row.mount_id: row for table in (*around.tables, *self._own_tables) for row in table.rows}
+        self._own = frozenset(row.mount_id for table in self._own_tables for row in table.rows)
+        for row in self._rows.values():
+            if row.peer_group:
+                self._members.setdefault(row.peer_group, []).append(row)
+
+    def _has_come_down(self, mount: MountRow, parent: MountRow) -> bool:
+        """Is it a slave of what was mounted at the master of its parent, or at the master of that?"""
+        self._look_around()
+        above: dict[int, None] = {}
+        group = parent.master
+        while group and group not in above:
+            above[group] = None
+            group = next((one.master for one in self._members.get(group, ())), 0)
+        sources = self._members.get(mount.master, ())
+        if sources:
+            bases = [self._rows.get(one.parent_id) for one in sources]
+            return any(base is None or base.peer_group in above for base in bases)
+        # Nobody sees what it is a slave of: it is not where it would be, if a place where it would be can be seen.
+        if not TargetPath(mount.mountpoint).is_under(parent.mountpoint):
+            return True
+        place = TargetPath(parent.root).joined(TargetPath(mount.mountpoint).relative_to(parent.mountpoint))
+        return not any(place.is_under(one.root) for group in above for one in self._members.get(group, ()))
+
+    def _among_peers(self, mount: MountRow, parent: MountRow) -> Whence:
+        self._look_around()
+        copies = [mount.mount_id]
+        for one in self._members.get(mount.peer_group, ()):
+            base = self._rows.get(one.parent_id)
+            if one.mount_id != mount.mount_id and base is not None and base.peer_group == parent.peer_group:
+                copies.append(one.mount_id)
+        if self._own.issuperset(copies):
+            return "here"
+        try:
+            oldest = min(copies, key=self._ages.__getitem__)
+        except KeyError:
+            return "unknown"
+        return "here" if oldest in self._own else "elsewhere"

@@ -1,0 +1,45 @@
+"""The options of one superblock that a plan asked for: what is a difference, and what is only written otherwise.
+
+The kernel writes options its own way, a different one in each release, and leaves defaults out. So no table of forms
+decides. Of a superblock that the build made new, each option was refused by its own call, or was taken. What was shown
+of one when it was kept under a name, and had been judged, is what it has to show later. Only where neither is known, as
+of a process's mounts, what is shown is held against what is asked, in the forms that are known.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from mountplan.planner.compare.view import View
+from mountplan.planner.tables.options import (
+    differing_asked,
+    differing_options,
+    differing_since,
+    other_forms,
+    unlike_shown,
+)
+from mountplan.planner.tables.table import MountRow
+
+Told: TypeAlias = list[tuple[str, str, str]]  # name, wanted, found
+
+
+def judge_options(row: MountRow, there: MountRow, wanted: View, found: View) -> tuple[Told, Told]:
+    """(differences, options that are shown in another form), of a predicted and an observed mount of one superblock."""
+    assert wanted.asked is not None
+    asked, shown = wanted.asked[row.device], there.options
+    if not asked and not found.granted:
+        return [], []
+    granted = found.granted.get(there.device)
+    if granted is not None:
+        differences = differing_since(granted.asked, granted.shown, shown)
+        if asked != granted.asked:
+            differences = differing_asked(row.fstype, asked, granted.asked) + differences
+    elif wanted.present is None:
+        differences = differing_options(row.fstype, asked, shown)
+        return differences, []
+    elif row.device in wanted.present:
+        differences = unlike_shown(row.fstype, asked, shown)
+    else:
+        differences = differing_since(asked, "", shown)
+    told = {name for name, _, _ in differences}
+    return differences, [one for one in other_forms(asked, shown) if one[0] not in told]
