@@ -1,10 +1,25 @@
-"""The names that a topology, a plan and a trial have for things, and the kinds of things that stand at a path."""
+"""What a topology and a plan have in common: names for things, kinds of things at a path, and what was left out."""
 
 from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
+from mountplan.planner.record import NamedTuple
+
 Handle: TypeAlias = str
 
 
 NodeKind = Literal["file", "directory", "symlink", "fifo", "char", "block", "socket"]
+
+
+class LeftOut(NamedTuple):
+    """`upon` is the target of the left-out mount that it stands on, and whose `reason` it has; "" if it is the spec
+    that says why. `name` is what the mount would be called, `target` where it would be, "" for nowhere in the tree.
+    """
+
+    name: str
+    namespace: str
+    target: str
+    reason: str
+    upon: str
+    origin: str

@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from mountplan.planner.errors import KeepRefused
-from mountplan.planner.left_out import LeftOut
+from mountplan.planner.names import LeftOut
 from mountplan.planner.run_settings import RunSettings
 from mountplan.planner.tables.table import MountRow, MountTable
 

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from mountplan import api
 from mountplan.cli.progress import reporter_for
-from mountplan.cli.shared_options import SPEC_OR_PLAN, add_all, add_max_mounts, add_no_cache, add_rootless, add_timeout
+from mountplan.cli.shared_options import (
+    SPEC_OR_PLAN,
+    add_all,
+    add_max_mounts,
+    add_no_cache,
+    add_rootless,
+    add_timeout,
+    add_verbose,
+)
 from mountplan.cli.sources import plan_from
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible
@@ -18,12 +26,6 @@ if TYPE_CHECKING:
     from mountplan.cli.output import Output
     from mountplan.cli.shared_options import NewCommand
     from mountplan.planner.plan.plan import Plan
-
-_VERIFIED = """\
-Verified: it was read back from the kernel and compared with the spec: the tree,
-filesystems and their options, roots, attributes, peer groups and masters are as
-written.
-"""
 
 
 def add(command: NewCommand) -> None:
@@ -48,6 +50,7 @@ def add(command: NewCommand) -> None:
     add_rootless(parser)
     add_max_mounts(parser)
     add_all(parser, "show every mount")
+    add_verbose(parser)
 
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
@@ -73,8 +76,11 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
 
 def _keep(made: Plan, args: argparse.Namespace, output: Output) -> int:
     from mountplan import keeping
-    from mountplan.cli import tables_output  # noqa: F401 - now: what is kept shall not be followed by a failure
+
+    # Now: what is kept shall not be followed by a failure.
+    from mountplan.cli import tables_output  # noqa: F401
     from mountplan.cli.kept_output import kept_data, tidy
+    from mountplan.planner.render import aside_text, left_out_text  # noqa: F401
 
     keeping.name_for(made, args.name)
     api.check_mount_count(made, args.max_mounts)
@@ -96,18 +102,24 @@ def _keep(made: Plan, args: argparse.Namespace, output: Output) -> int:
 
 
 def _kept_text(made: Plan, done: keeping.Keeping, args: argparse.Namespace) -> str:
+    from mountplan.planner.render.aside_text import notices_text
+    from mountplan.planner.render.left_out_text import left_out_text, left_out_words, verified_text
     from mountplan.planner.render.table_text import table_text
     from mountplan.planner.render.words import count
 
+    left_out = made.expected.left_out
     mounts = count(sum(len(table.rows) for _, table in done.tables), "mount")
     name = visible(done.kept.name)
     then = f"Enter it: mountplan enter {name}\n" if _has_programs(made) else f"Look at it: mountplan show {name}\n"
     if done.outcome == "stands":
-        return f'"{name}" stands already, and was verified again: {mounts}\n{then}'
+        again = "compared" if left_out else "verified"
+        told = f'"{name}" stands already, and was {again} again: {mounts}{left_out_words(left_out)}\n'
+        return told + left_out_text(left_out) + then
     what = "Built and kept" if done.outcome == "kept" else "Built anew, and put in the place of"
-    counts = f"{mounts}, {count(done.steps, 'step')}, {done.seconds:.2f} s"
+    counts = f"{mounts}{left_out_words(left_out)}, {count(done.steps, 'step')}, {done.seconds:.2f} s"
+    notices = notices_text(done.notices) if args.verbose else ""
     tables = table_text(made, done.tables, everything=args.all)
-    return f'{what} "{name}": {counts}\n\n{tables}\n{_VERIFIED}{then}'
+    return f'{what} "{name}": {counts}\n\n{tables}\n{verified_text(left_out)}{notices}{then}'
 
 
 def _has_programs(made: Plan) -> bool:
@@ -125,26 +137,36 @@ def _has_programs(made: Plan) -> bool:
 
 
 def _applied_text(made: Plan, applied: api.Applied, args: argparse.Namespace) -> str:
+    from mountplan.planner.render.aside_text import notices_text
+    from mountplan.planner.render.left_out_text import left_out_words, verified_text
     from mountplan.planner.render.table_text import table_text
     from mountplan.planner.render.words import count
 
+    left_out = made.expected.left_out
     mounts = sum(len(table.rows) for _, table in applied.tables)
     name = f'"{visible(made.name)}"' if made.name else visible(made.file)
-    counts = f"{count(mounts, 'mount')}, {count(applied.steps, 'step')}, {applied.seconds:.2f} s"
+    counts = (
+        f"{count(mounts, 'mount')}{left_out_words(left_out)}, {count(applied.steps, 'step')}, {applied.seconds:.2f} s"
+    )
     tables = table_text(made, applied.tables, everything=args.all)
     then = "It was let go again."
     if args.spec != "-" and _has_programs(made):
         then = f"It was let go again; to work in it: mountplan run {visible(args.spec)} -- COMMAND"
-    return f"Built {name}: {counts}\n\n{tables}\n{_VERIFIED}{then}\n"
+    notices = notices_text(applied.notices) if args.verbose else ""
+    return f"Built {name}: {counts}\n\n{tables}\n{verified_text(left_out)}{notices}{then}\n"
 
 
 def _applied_data(made: Plan, applied: api.Applied | keeping.Keeping) -> dict[str, Any]:
     from mountplan.cli.tables_output import tables_data
+    from mountplan.planner.render.left_out_text import left_out_data
+    from mountplan.planner.render.problems import drift_data
 
     return {
         "name": made.name,
         "file": made.file,
-        "verified": True,
+        "verified": not made.expected.left_out,  # of a whole
+        "left_out": left_out_data(made.expected.left_out),
+        "notices": drift_data(applied.notices, made),
         "steps": applied.steps,
         "seconds": round(applied.seconds, 6),
         "namespaces": tables_data(made, applied.tables),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mountplan.applier.sys.userns import Rootless
     from mountplan.cli.output import Output
     from mountplan.cli.shared_options import NewCommand
+    from mountplan.planner.names import LeftOut
 
 
 def add(command: NewCommand) -> None:
@@ -45,33 +46,40 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     3 if the kernel would not have it.
     """
     from mountplan.inputs import refuse_one_stream_twice
+    from mountplan.planner.render.left_out_text import left_out_data, left_out_text, left_out_words
     from mountplan.planner.render.problems import mistake_data, mistakes_text
     from mountplan.planner.render.words import count
 
     refuse_one_stream_twice(args.specs)
     found = [(name, *_mistakes(name, args.rootless, output)) for name in args.specs]
-    status = max(status for _, _, status in found)
+    status = max(status for _, _, status, _ in found)
     if output.as_json:
         specs = [
-            {"file": name, "ok": not mistakes, "mistakes": [mistake_data(one) for one in mistakes]}
-            for name, mistakes, _ in found
+            {
+                "file": name,
+                "ok": not mistakes,
+                "mistakes": [mistake_data(one) for one in mistakes],
+                "left_out": left_out_data(left_out),
+            }
+            for name, mistakes, _, left_out in found
         ]
         output.data({"ok": status == 0, "specs": specs})
         return status
-    for name, mistakes, _ in found:
+    for name, mistakes, _, left_out in found:
         if mistakes:
             output.error(mistakes_text(mistakes, everything=args.all) + "\n", {})
         elif not output.quiet:
-            output.result(f"{visible(name)}: no mistakes\n")
-    total = sum(len(mistakes) for _, mistakes, _ in found)
+            output.result(f"{visible(name)}: no mistakes{left_out_words(left_out)}\n{left_out_text(left_out)}")
+    total = sum(len(mistakes) for _, mistakes, *_ in found)
     if total and not output.quiet:
-        wrong = sum(1 for _, mistakes, _ in found if mistakes)
+        wrong = sum(1 for _, mistakes, *_ in found if mistakes)
         where = f" in {wrong} of {len(found)} files" if len(found) > 1 else ""
         output.note(f"mountplan: {count(total, 'mistake')}{where}\n")
     return status
 
 
-def _mistakes(name: str, rootless: Rootless, output: Output) -> tuple[tuple[Mistake, ...], int]:
+def _mistakes(name: str, rootless: Rootless, output: Output) -> tuple[tuple[Mistake, ...], int, tuple[LeftOut, ...]]:
+    """The mistakes, the exit status for them, and what is left out."""
     from mountplan.inputs import looks_like_plan
 
     try:
@@ -83,16 +91,16 @@ def _mistakes(name: str, rootless: Rootless, output: Output) -> tuple[tuple[Mist
             api.foresee(made)
             api.try_out(made, rootless=rootless)
             note_in_use(made, output)
-            return (), 0
+            return (), 0, made.expected.left_out
         planned, mistakes = api.check_and_plan(data, file, rootless=rootless)
         if planned is not None:
             note_in_use(planned, output)
-        return mistakes, 2 if mistakes else 0
+        return mistakes, 2 if mistakes else 0, planned.expected.left_out if planned is not None else ()
     except (SpecError, NotAllowed) as error:
-        return error.mistakes, error.exit_status
+        return error.mistakes, error.exit_status, ()
     except (NamespaceRefused, StepRefused) as error:
         note_untried(error, output)
-        return (), 0
+        return (), 0, ()
     except MountplanError as error:
         what, _, remedy = str(error).removeprefix(f"{name}: ").partition("\n  remedy: ")
-        return (Mistake(SpecRef(name, ""), what, remedy),), error.exit_status
+        return (Mistake(SpecRef(name, ""), what, remedy),), error.exit_status, ()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mountplan.planner.characters import visible
 from mountplan.planner.render.difference_text import NamedSide, differences_text
+from mountplan.planner.render.left_out_text import left_out_data
 from mountplan.planner.render.problems import drift_data
 from mountplan.planner.render.words import count
 
@@ -20,17 +21,27 @@ _INCOMPLETE = "what its root does not show was not compared: that takes Linux 6.
 
 
 def print_comparison(
-    found: Compared, args: argparse.Namespace, output: Output, same: str, different: str, names: tuple[str, str]
+    found: Compared,
+    args: argparse.Namespace,
+    output: Output,
+    same: str,
+    different: str,
+    names: tuple[str, str],
+    beside: str = "",
 ) -> int:
-    """Print what a comparison has found, its sides called `names`; returns the exit status: 1 for a difference."""
+    """Print what a comparison has found, its sides called `names`, and what else is told, `beside` that.
+
+    Returns the exit status: 1 for a difference.
+    """
     if output.as_json:
         output.data(_data(found))
     elif found.drift:
         plans = found.first.plan, found.second.plan
         sides = [NamedSide(name, plan) for name, plan in zip(names, plans, strict=True)]
-        output.result(different + differences_text(found.drift, *sides, everything=args.all))
+        told = differences_text(found.drift, *sides, everything=args.all)
+        output.result(different + told + (beside and "\n" + beside))
     elif not output.quiet:
-        output.result(same)
+        output.result(same + beside)
     for side in (found.first, found.second):
         if side.incomplete:
             output.note(f"mountplan: {visible(side.label)}: {_INCOMPLETE}\n")
@@ -47,11 +58,15 @@ def count_text(found: Compared) -> str:
 
 
 def _data(found: Compared) -> dict[str, Any]:
+    plan = found.first.plan
     return {
         "same": not found.drift,
         "sides": [
             {"name": side.label, "namespaces": len(side.views), "mounts": side.mounts, "complete": not side.incomplete}
             for side in (found.first, found.second)
         ],
-        "differences": drift_data(found.drift, found.first.plan, found.second.plan),
+        "differences": drift_data(found.drift, plan, found.second.plan),
+        "notices": drift_data(found.notices, plan),
+        "arrivals": drift_data(found.arrivals, plan),
+        "left_out": left_out_data(plan.expected.left_out) if plan else [],
     }

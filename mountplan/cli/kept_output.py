@@ -47,16 +47,23 @@ def unreadable_data(one: Unreadable) -> dict[str, Any]:
         "mounts": None,
         "health": "unknown",
         "problem": one.problem,
+        "arrivals": [],
+        "left_out": [],
     }
 
 
 def standing_data(one: Standing, plan: Plan | None = None) -> dict[str, Any]:
     """What is kept and how it is; with `plan` its mounts as well, with the names of the plan's groups."""
+    from mountplan.planner.render.left_out_text import left_out_data
+    from mountplan.planner.render.problems import drift_data
+
     data = kept_data(one.kept) | {
         "age": round(one.age, 3),
         "mounts": one.mounts,
         "health": one.health,
         "problem": one.problem,
+        "arrivals": drift_data(one.arrivals, plan),
+        "left_out": left_out_data(one.kept.left_out),
     }
     if plan is not None:
         from mountplan.cli.tables_output import tables_data

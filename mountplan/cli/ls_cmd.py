@@ -28,7 +28,8 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     from mountplan import keeping
     from mountplan.applier.keep import kept as names
     from mountplan.cli.kept_output import age_text, standing_data, tidy, unreadable_data
-    from mountplan.planner.render.words import columns, listed
+    from mountplan.planner.render.left_out_text import left_out_words
+    from mountplan.planner.render.words import columns, count, listed
 
     tidy(output)
     found = keeping.listed()
@@ -49,7 +50,10 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
             continue
         spaces = listed([namespace.name for namespace in one.kept.mounts if namespace.name], 4) or "-"
         mounts = "?" if one.mounts is None else f"{one.mounts:,}"
-        rows.append((visible(one.kept.name), visible(spaces), mounts, age_text(one.age), one.health))
+        health = one.health + left_out_words(one.kept.left_out)
+        if one.arrivals:
+            health += f", {count(len(one.arrivals), 'mount')} arrived"
+        rows.append((visible(one.kept.name), visible(spaces), mounts, age_text(one.age), health))
     output.result("\n".join(columns(rows, (40, 40, 10, 10))) + "\n")
     for one in found:
         if isinstance(one, keeping.Unreadable):

@@ -38,6 +38,11 @@ def add_all(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--all", action="store_true", help=f"fold nothing: {what}")
 
 
+def add_verbose(parser: argparse.ArgumentParser) -> None:
+    """For every command that compares what was asked for with what the kernel shows."""
+    parser.add_argument("-v", "--verbose", action="store_true", help="show options that the kernel writes otherwise")
+
+
 def add_rootless(parser: argparse.ArgumentParser) -> None:
     """For every command that builds, enters or tries something."""
     parser.add_argument(
@@ -51,7 +56,7 @@ def add_rootless(parser: argparse.ArgumentParser) -> None:
 def add_no_cache(parser: argparse.ArgumentParser) -> None:
     """For every command that plans and then builds."""
     parser.add_argument(
-        "--no-cache", action="store_true", help="plan anew, and do not keep the plan ($XDG_CACHE_HOME/mountplan)"
+        "--no-cache", action="store_true", help="plan anew, and do not keep the plan ($XDG_CACHE_HOME/mountplan-plans)"
     )
 
 

@@ -31,6 +31,8 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     from mountplan import keeping
     from mountplan.applier.keep.kept import path_of
     from mountplan.cli.kept_output import age_text, standing_data, tidy
+    from mountplan.planner.render.aside_text import arrivals_text
+    from mountplan.planner.render.left_out_text import left_out_text
     from mountplan.planner.render.problems import drift_data, drift_text
     from mountplan.planner.render.table_text import table_text
     from mountplan.planner.render.words import count
@@ -57,6 +59,8 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         text += f"\nIt cannot be judged: {visible(one.problem)}\n"
     if one.drift:
         text += f"\nChanged since it was kept ({count(len(one.drift), 'difference')}):\n{drift_text(one.drift, plan)}\n"
+    for block in (left_out_text(plan.expected.left_out), arrivals_text(one.arrivals)):
+        text += "\n" + block if block else ""
     if one.tables:
         text += "\n" + table_text(plan, one.tables, everything=args.all)
     output.result(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mountplan import api
-from mountplan.cli.shared_options import add_all
+from mountplan.cli.shared_options import add_all, add_verbose
 from mountplan.planner.characters import visible
 
 if TYPE_CHECKING:
@@ -19,8 +19,9 @@ def add(command: NewCommand) -> None:
     parser = command(
         "tell whether what stands there still is what a spec says",
         "Compare what a spec says with what is kept under a name, or with the namespace\n"
-        "of a process. Mounts that have arrived in a slave are no difference. Exit status\n"
-        "0 if it matches, 1 if not, 2 if that cannot be told.",
+        "of a process. Mounts that have arrived, in a slave or in a peer group of the\n"
+        "host's, are no difference. Exit status 0 if it matches, 1 if not, 2 if that\n"
+        "cannot be told.",
         "  mountplan verify shop.toml                 what is kept under the spec's name\n"
         "  mountplan verify shop.toml shop2\n"
         "  mountplan verify shop.toml 1234\n"
@@ -30,14 +31,21 @@ def add(command: NewCommand) -> None:
     parser.add_argument("spec", metavar="SPEC", help="a spec (TOML), or a saved plan (NAME.json)")
     parser.add_argument("subject", metavar="NAME|PID", nargs="?", default="", help="a kept name, a process, ...")
     add_all(parser, "every mount that is different")
+    add_verbose(parser)
 
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Exit status 1 if there is a difference."""
     from mountplan.cli.comparison_output import count_text, print_comparison, size_text
+    from mountplan.planner.render.aside_text import arrivals_text, notices_text
+    from mountplan.planner.render.left_out_text import left_out_text, left_out_words
 
     found = api.verify(args.spec, args.subject)
     spec, what = visible(found.first.label), visible(found.second.label)
-    same = f"{what} stands as {spec} says: {size_text(found.second)}\n"
+    left_out = found.first.plan.expected.left_out if found.first.plan else ()
+    same = f"{what} stands as {spec} says: {size_text(found.second)}{left_out_words(left_out)}\n"
     different = f"{what} is not what {spec} says: {count_text(found)}\n\n"
-    return print_comparison(found, args, output, same, different, ("the spec", "what stands there"))
+    beside = left_out_text(left_out) + arrivals_text(found.arrivals)
+    if args.verbose:
+        beside += notices_text(found.notices)
+    return print_comparison(found, args, output, same, different, ("the spec", "what stands there"), beside)

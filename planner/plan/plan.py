@@ -10,8 +10,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from mountplan.planner.errors import SpecRef
-from mountplan.planner.left_out import LeftOut
-from mountplan.planner.names import Handle
+from mountplan.planner.names import Handle, LeftOut
 from mountplan.planner.plan.steps import Step
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.run_settings import RunSettings

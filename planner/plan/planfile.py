@@ -29,7 +29,7 @@ from typing import Any, Literal, NoReturn, TypeAlias, Union, get_args, get_origi
 import mountplan
 from mountplan.planner.collector import no_collector
 from mountplan.planner.errors import PlanFileError
-from mountplan.planner.left_out import LeftOut
+from mountplan.planner.names import LeftOut
 from mountplan.planner.plan.digest import sha256_hex
 from mountplan.planner.plan.plan import (
     Edge,

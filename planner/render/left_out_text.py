@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mountplan.planner.left_out import LeftOut
+from mountplan.planner.names import LeftOut
 from mountplan.planner.render.words import count, visible
 
 _MOST = 12

@@ -16,7 +16,7 @@ from mountplan.planner.language.spec import FileEntry, MountPath, Spec
 from mountplan.planner.language.spec import Mount as SpecMount
 from mountplan.planner.language.spec import Namespace as SpecNamespace
 from mountplan.planner.language.values import either, shown
-from mountplan.planner.left_out import LeftOut
+from mountplan.planner.names import LeftOut
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.contents import FILLABLE
 from mountplan.planner.resolve.device_checks import check_devices

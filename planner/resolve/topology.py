@@ -10,8 +10,7 @@ from typing import Literal, NamedTuple
 
 from mountplan.planner.attributes import Change
 from mountplan.planner.host import HostPath
-from mountplan.planner.left_out import LeftOut
-from mountplan.planner.names import Handle, NodeKind
+from mountplan.planner.names import Handle, LeftOut, NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.run_settings import RunSettings
 

@@ -16,7 +16,7 @@ from tests.cli.command_line import Command, Ended, refuse
 def test_a_good_spec_has_no_mistakes(run: Command, spec: Path) -> None:
     assert Ended(0, f"{spec}: no mistakes\n", "") == run("check", spec)
     assert Ended(0, "", "") == run("check", "-q", spec)
-    assert {"ok": True, "specs": [{"file": str(spec), "ok": True, "mistakes": []}]} == run(
+    assert {"ok": True, "specs": [{"file": str(spec), "ok": True, "mistakes": [], "left_out": []}]} == run(
         "check", "--json", spec
     ).json()
 

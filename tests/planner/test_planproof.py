@@ -15,7 +15,7 @@ import pytest
 
 from mountplan.planner.attributes import RDONLY
 from mountplan.planner.errors import PlanRefused
-from mountplan.planner.left_out import LeftOut
+from mountplan.planner.names import LeftOut
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Edge, ExpectedMount, ExpectedNamespace, Plan
 from mountplan.planner.plan.planfile import dump_plan, load_plan

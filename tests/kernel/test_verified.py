@@ -1,0 +1,313 @@
+"""What is called verified and healthy: arrivals, options in other forms, mounts that are left out, fixed sources."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from mountplan import api, keeping
+from mountplan.cli import main
+from mountplan.planner.errors import NameTaken
+from tests.hosts import InHost, mount, run_in_child, setns, umount
+from tests.keptnames import STORE, on_run
+from tests.mountflags import MS_REMOUNT, MS_SHARED
+from tests.trees import ROOT, plan_of
+
+Result = TypeVar("Result")
+
+pytestmark = pytest.mark.needs_kernel("root", "set-group")
+
+SLAVE = f"""
+name = "arrivals"
+[peer_group.g]
+{ROOT}[[mount]]
+id = "a"
+target = "/a"
+type = "tmpfs"
+peer_group = "g"
+[[mount.file]]
+path = "d"
+directory = true
+[[mount.file]]
+path = "e"
+directory = true
+[[mount]]
+target = "/s"
+bind = {{ mount = "a" }}
+master = "g"
+"""
+BIDIRECTIONAL = f"""
+name = "bidirectional"
+[peer_group.g]
+host = "/mnt/feed"
+{ROOT}[[mount]]
+target = "/m"
+bind = "/mnt/feed"
+peer_group = "g"
+"""
+
+
+def inside(name: str, *mounts: tuple[Any, ...]) -> None:
+    """Mount something in a kept namespace."""
+
+    def enter() -> None:
+        with open(STORE / name / "mnt") as file:
+            setns(file.fileno())
+        for one in mounts:
+            mount(*one)
+
+    run_in_child(enter)
+
+
+def feed() -> None:
+    """A shared mount of the host's, /mnt/feed, with two directories."""
+    mount("host", "/mnt", "tmpfs")
+    Path("/mnt/feed").mkdir()
+    mount("feed", "/mnt/feed", "tmpfs")
+    mount("", "/mnt/feed", flags=MS_SHARED)
+    for name in "xy":
+        Path(f"/mnt/feed/{name}").mkdir()
+
+
+def with_feed(script: Callable[[], Result]) -> Callable[[], Result]:
+    """`script`, on a host that has a feed(), and can keep names."""
+
+    def prepared() -> Result:
+        feed()
+        return on_run(script)()
+
+    return prepared
+
+
+def told(name: str) -> tuple[str, list[str], list[str]]:
+    """The health of a name, the mountpoints that are different, and those where something has arrived."""
+    one = keeping.look_up(name)
+    return one.health, [found.mount for found in one.drift], [found.mount for found in one.arrivals]
+
+
+def as_json(*words: str) -> Any:
+    """What a command prints with --json, with its exit status."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        status = main([*words, "--json"])
+    return status, json.loads(out.getvalue())
+
+
+def test_what_is_mounted_below_a_slave_from_inside_is_no_arrival(in_host: InHost) -> None:
+    def script() -> list[Any]:
+        keeping.keep(plan_of(SLAVE))
+        inside("arrivals", ("evil", "/s/d", "tmpfs"))
+        seen = [told("arrivals")]
+        # This one has come down from /a, which nothing wanted to have a mount either.
+        inside("arrivals", ("fine", "/a/e", "tmpfs"))
+        return [*seen, told("arrivals")]
+
+    first, second = in_host(on_run(script), identity="root")
+    assert ("drifted", ["/s/d"], []) == first
+    assert ("drifted", ["/a/e", "/s/d"], ["/s/e"]) == second
+
+
+def test_what_the_host_mounts_on_its_peer_has_arrived_and_what_is_mounted_inside_has_not(in_host: InHost) -> None:
+    def script() -> list[Any]:
+        keeping.keep(plan_of(BIDIRECTIONAL))
+        mount("outside", "/mnt/feed/x", "tmpfs")
+        seen = [told("bidirectional")]
+        inside("bidirectional", ("inside", "/m/y", "tmpfs"))
+        seen.append(told("bidirectional"))
+        inside("bidirectional", ("upon", "/m/x", "tmpfs"))
+        seen.append(told("bidirectional"))
+        for name in "xxy":  # what comes from inside, the host has as well
+            umount(f"/mnt/feed/{name}")
+        return seen
+
+    first, second, third = in_host(with_feed(script), identity="root")
+    assert ("healthy", [], ["/m/x"]) == first
+    assert ("drifted", ["/m/y"], ["/m/x"]) == second
+    assert ("drifted", ["/m/x", "/m/y"], ["/m/x"]) == (third[0], sorted(third[1]), third[2])
+
+
+def test_where_ages_are_not_known_neither_is_where_among_peers_it_was_mounted(
+    in_host: InHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mountplan.applier.keep import inhabited
+
+    def script() -> Any:
+        keeping.keep(plan_of(BIDIRECTIONAL))
+        mount("outside", "/mnt/feed/x", "tmpfs")
+        monkeypatch.setattr(inhabited, "ages", lambda namespace: {})
+        seen = told("bidirectional")
+        umount("/mnt/feed/x")
+        return seen
+
+    assert ("unknown", ["/m/x"], []) == in_host(with_feed(script), identity="root")
+
+
+FORMS = [
+    ('size = "25%"', True),
+    ('nr_inodes = "1k"', True),
+    ('mpol = "interleave"', True),
+    ('mode = "1777"', False),
+    ('uid = "0"', False),
+    ('huge = "never"', False),
+]
+
+
+def test_an_option_that_the_kernel_took_is_no_difference_however_it_is_shown(in_host: InHost, tmp_path: Path) -> None:
+    options = ", ".join(one for one, _ in FORMS)
+    text = f'name = "forms"\n{ROOT}[[mount]]\ntarget = "/t"\ntype = "tmpfs"\noptions = {{ {options} }}\n'
+    (tmp_path / "forms.toml").write_text("format = 1\n" + text)
+
+    def script() -> Any:
+        built = as_json("apply", str(tmp_path / "forms.toml"))
+        seen = [
+            as_json("verify", str(tmp_path / "forms.toml")),
+            as_json("diff", "name:forms", str(tmp_path / "forms.toml")),
+        ]
+        again, health = keeping.keep(plan_of(text)).outcome, told("forms")
+        inside("forms", ("", "/t", "", MS_REMOUNT, "size=8k"))
+        return built, seen, again, health, told("forms"), api.verify(str(tmp_path / "forms.toml"), "forms").drift
+
+    built, seen, again, health, changed, drift = in_host(on_run(script), identity="root")
+    named = {one.partition(" ")[0] for one, told_of in FORMS if told_of}
+    assert (0, True) == (built[0], built[1]["verified"])
+    notices = {one["property"]: one["found"] for one in built[1]["notices"] if one["mount"] == "/t"}
+    assert {f"option {name}" for name in named} <= notices.keys()
+    assert "1024" == notices["option nr_inodes"]
+    assert [(0, []), (0, [])] == [(status, value["differences"]) for status, value in seen]
+    assert notices == {one["property"]: one["found"] for one in seen[0][1]["notices"] if one["mount"] == "/t"}
+    assert ("stands", "healthy") == (again, health[0])
+    assert ("drifted", ["/t"]) == changed[:2]
+    assert [("option size", "25%", "8k")] == [one[1:4] for one in drift]
+
+
+@pytest.mark.needs_kernel("mkfs.btrfs", "loop", "fs:btrfs")
+def test_an_option_of_a_new_superblock_on_an_image_is_judged_likewise(in_host: InHost) -> None:
+    text = ROOT + '[[mount]]\ntarget = "/b"\ntype = "btrfs"\nimage = "/mnt/b.img"\noptions = { compress = "zstd" }\n'
+
+    def script() -> Any:
+        mount("host", "/mnt", "tmpfs")
+        with open("/mnt/b.img", "wb") as file:
+            file.truncate(120 << 20)
+        subprocess.run(["mkfs.btrfs", "-q", "/mnt/b.img"], check=True, capture_output=True)
+        return [one[:4] for one in api.apply(plan_of(text)).notices if one.mount == "/b"]
+
+    assert [("/b", "option compress", "zstd", "zstd:3")] == in_host(script, identity="root")
+
+
+def test_a_name_that_is_remade_with_another_option_is_another_one(in_host: InHost) -> None:
+    """What was asked for counts, not only what is shown: an option that is left away now was asked for then."""
+    sized = f'name = "sized"\n{ROOT}[[mount]]\ntarget = "/t"\ntype = "tmpfs"\noptions = {{ size = "1m" }}\n'
+
+    def script() -> list[Any]:
+        keeping.keep(plan_of(sized))
+        found: list[Any] = []
+        for text in (sized.replace("1m", "2m"), sized.replace('size = "1m"', ""), sized.replace("1m", "1024k")):
+            try:
+                found.append([(keeping.keep(plan_of(text)).outcome,)])
+            except NameTaken as error:
+                found.append([one[1:4] for one in error.differences])
+        return found
+
+    larger, unlimited, same = in_host(on_run(script), identity="root")
+    assert [("option size", "2m", "1m")] == larger
+    assert [("option size", "not asked for", "1m")] == unlimited
+    assert [("stands",)] == same
+
+
+LEFT_OUT = f"""
+name = "partly"
+{ROOT}[[mount]]
+target = "/o"
+type = "tmpfs"
+unsupported = "its layers are gone"
+[[mount]]
+target = "/o/x"
+type = "tmpfs"
+[[mount]]
+target = "/t"
+type = "tmpfs"
+"""
+
+
+def test_what_is_left_out_is_part_of_every_report(in_host: InHost, tmp_path: Path) -> None:
+    file = str(tmp_path / "partly.toml")
+    Path(file).write_text("format = 1\n" + LEFT_OUT)
+
+    def script() -> Any:
+        plan = str(tmp_path / "plan.json")
+        texts: dict[str, str] = {}
+        for words in (
+            ["check", file], ["plan", file], ["apply", file], ["apply", file], ["verify", file], ["ls"],
+            ["show", "partly"], ["plan", "-o", plan, file], ["check", plan], ["apply", "--forget", plan],
+        ):  # fmt: skip
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out):
+                assert 0 == main(words)
+            texts[" ".join([*words[:2], str(len(texts))])] = out.getvalue()
+        data = [as_json(*words)[1] for words in (["check", file], ["apply", file], ["verify", file], ["ls"],
+                                                 ["show", "partly"])]  # fmt: skip
+        return texts, data
+
+    texts, (check, apply, verify, ls, show) = in_host(on_run(script), identity="root")
+    for words, text in texts.items():
+        assert "left out" in text.lower(), words
+        assert "Verified" not in text, words
+        assert "verified again" not in text, words
+        if not words.startswith("ls"):
+            assert "/o: its layers are gone" in text, words
+            assert "/o/x: stands on /o" in text, words
+    assert apply["verified"] is False
+    for left_out in (check["specs"][0], apply, verify, ls[0], show):
+        assert [("/o", ""), ("/o/x", "/o")] == [(one["target"], one["upon"]) for one in left_out["left_out"]]
+
+
+@pytest.mark.needs_kernel("fs:pstore")
+def test_verify_and_apply_agree_on_a_source_that_the_kernel_fixes(in_host: InHost, tmp_path: Path) -> None:
+    first, second = (
+        f'name = "fixed"\n{ROOT}[[mount]]\ntarget = "/p"\ntype = "pstore"\nsource = "{word}"\n' for word in ("a", "b")
+    )
+    (tmp_path / "second.toml").write_text("format = 1\n" + second)
+
+    def script() -> Any:
+        keeping.keep(plan_of(first))
+        return keeping.keep(plan_of(second)).outcome, api.verify(str(tmp_path / "second.toml"), "fixed").drift
+
+    assert ("stands", ()) == in_host(on_run(script), identity="root")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ('content = "x"', 'content = "y"'),
+        ('path = "f"', 'path = "g"'),
+        ('target = "/t"', 'target = "/t"\nid = "other"'),
+        ('target = "/t"', 'target = "/u"'),
+        ("[run]", '[run]\ncwd = "/t"'),
+    ],
+)
+def test_verify_and_apply_agree_on_whether_a_name_stands_as_another_spec_says(
+    change: tuple[str, str], in_host: InHost, tmp_path: Path
+) -> None:
+    text = (
+        f'name = "agree"\n{ROOT}[[mount.file]]\npath = "f"\ncontent = "x"\n'
+        '[[mount]]\ntarget = "/t"\ntype = "tmpfs"\n[run]\n'
+    )
+    other = text.replace(*change)
+    (tmp_path / "other.toml").write_text("format = 1\n" + other)
+
+    def script() -> tuple[bool, bool]:
+        keeping.keep(plan_of(text))
+        differs = bool(api.verify(str(tmp_path / "other.toml"), "agree").drift)
+        try:
+            return differs, keeping.keep(plan_of(other)).outcome != "stands"
+        except NameTaken:
+            return differs, True
+
+    assert (("id" not in change[1]),) * 2 == in_host(on_run(script), identity="root")
