@@ -50,8 +50,10 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         _drop_output()
         return NO_READER
-    except OSError as error:  # of the output: what else the system refuses has been told
-        _drop_output()
+    except Exception as error:
+        if not isinstance(error, OSError) or error.filename is not None or _to_be_told(error) is not error:
+            return _say_last(error)
+        _drop_output()  # of the output: what else the system refuses has been told, or names a file
         sys.stderr.write(f"mountplan: cannot write the output: {(error.strerror or str(error)).lower()}\n{_WRITABLE}\n")
         return 3
 
@@ -78,6 +80,45 @@ def _open_missing() -> None:
     sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
+def _to_be_told(error: BaseException) -> BaseException:
+    """What was to be told when telling it has failed; or else the error itself."""
+    told: BaseException | None = error
+    while told is not None:
+        if hasattr(told, "exit_status") or isinstance(told, MemoryError):
+            return told
+        told = told.__context__
+    return error
+
+
+def _say_last(error: Exception) -> int:
+    """Tell what could not be told as usual: without an import, and with what memory there is.
+
+    A traceback of Python's would end with 1, which means a difference.
+    """
+    import os  # Python itself has loaded it
+
+    if os.environ.get("MOUNTPLAN_DEBUG"):
+        sys.excepthook(type(error), error, error.__traceback__)
+    status, text = BUG, b"mountplan: it fails, and there is not even the memory to say why\n"
+    try:
+        told = _to_be_told(error)
+        if isinstance(told, MemoryError):
+            status, text = 3, b"mountplan: there is not enough memory\n  remedy: raise the limit (ulimit -d, -v)\n"
+        elif told is not error:
+            status = told.exit_status  # type: ignore[attr-defined]
+            text = f"mountplan: {told}\n".encode(errors="backslashreplace")
+        else:
+            status = 3 if isinstance(error, OSError) else BUG
+            text = f"mountplan: it cannot go on: {type(error).__name__}: {error}\n".encode(errors="backslashreplace")
+    except MemoryError:
+        pass
+    try:
+        os.write(2, text)
+    except OSError:
+        pass
+    return status
 
 
 def _drop_output() -> None:

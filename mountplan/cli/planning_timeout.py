@@ -33,7 +33,8 @@ class PlanningTimeout:
 
     def __exit__(self, *_: object) -> None:
         self._left.release()
-        self._gone.acquire()
+        while not self._gone.acquire(timeout=0.1) and _thread._count():
+            pass  # but a thread that could not even begin, for want of memory, lets nothing go
         while _thread._count() == 0 and len(os.listdir("/proc/self/task")) > 1:
             os.sched_yield()  # Python has done with it, but the kernel not yet
 
