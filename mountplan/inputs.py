@@ -25,6 +25,17 @@ def read_input(path: str) -> bytes:
         return file.read()
 
 
+def reason_of(error: OSError | ValueError) -> str:
+    """Why a file could not be read, in words; with the call, if that was refused whatever the file is."""
+    if not isinstance(error, OSError):
+        return str(error)
+    from mountplan.applier.sys.refusal import OF_THE_SYSTEM, function_of
+
+    words = error.strerror or str(error)
+    call = function_of(error).partition(" ")[0] if error.errno in OF_THE_SYSTEM else ""
+    return f"{call}: {words}" if call else words
+
+
 def looks_like_plan(path: str, data: bytes) -> bool:
     """Is it a saved plan? By its name, and where that says nothing, by its first character: no spec begins so."""
     if path.endswith((".json", ".toml")):

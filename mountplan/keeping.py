@@ -155,14 +155,14 @@ def build_keepable(
 
 
 def _check_standing(plan: Plan, digest: str, before: Kept) -> Tables:
-    """The tables of what has the name, if that is what `plan` says. Raises NameTaken."""
+    """The tables of what has the name, if that is what `plan` says. Raises NameTaken or KeepRefused."""
     remedy = f"`mountplan apply --replace` puts a new build in its place; `mountplan rm {before.name}` removes it"
     with keeping.opened(before.name) as found:
         try:
             standing = judge_standing(plan, digest, found)
         except TableError as error:
             what = f"{before.name} stands already, but cannot be verified: {error}"
-            raise NameTaken(what, remedy) from None
+            raise KeepRefused(what, remedy) from None
     if not standing.judged.drift:
         return standing.tables
     what = f"{before.name} stands already, but is not what it was made to be"

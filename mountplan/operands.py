@@ -123,10 +123,13 @@ def recognise(argument: str) -> Operand:
 
 def _is_kept(argument: str) -> bool:
     from mountplan.applier.keep import kept
+    from mountplan.applier.keep.kept_record import is_name
+    from mountplan.applier.keep.store import NoPlace
 
+    name = argument.partition("/")[0]
     try:
-        return kept.find(argument.partition("/")[0]) is not None
-    except KeepRefused:  # it is no name, or this user has no place for names
+        return is_name(name) and kept.find(name) is not None
+    except NoPlace:
         return False
 
 
@@ -158,10 +161,8 @@ def _read(path: str) -> bytes:
     try:
         return read_input(path)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise SubjectError(
-            f"{path}: cannot read it: {(reason or '').lower()}", "name a file that can be read"
-        ) from None
+        what = f"{path}: cannot read it: {inputs.reason_of(error).lower()}"
+        raise SubjectError(what, "name a file that can be read") from None
 
 
 def _label(part: Operand) -> str:

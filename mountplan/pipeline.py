@@ -51,14 +51,14 @@ class Verified(NamedTuple):
 
 
 def _read(path: str) -> bytes:
-    from mountplan.inputs import read_input
+    from mountplan.inputs import read_input, reason_of
 
     try:
         return read_input(path)
     except OSError as error:
         from mountplan.planner.errors import SpecRef
 
-        what = f"cannot read it: {error.strerror}"
+        what = f"cannot read it: {reason_of(error)}"
         raise SpecError((Mistake(SpecRef(path, ""), what, "name a spec file that exists"),)) from None
 
 

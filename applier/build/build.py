@@ -21,7 +21,7 @@ from mountplan.applier.build.holder import hold
 from mountplan.applier.process.command import Found, Start, refusal
 from mountplan.applier.sys import abi, channel, chroot, syscalls
 from mountplan.applier.sys.channel import Sender, TimedOut
-from mountplan.applier.sys.refusal import NEVER, explain, refused
+from mountplan.applier.sys.refusal import NEVER, explain, function_at, refused
 from mountplan.applier.sys.report import TIMEOUT, Reporter
 from mountplan.applier.sys.userns import is_nested
 from mountplan.planner.errors import (
@@ -366,7 +366,7 @@ def _fork(
         pipes += channel.pipe()
         pipes += channel.pipe()
         parent = os.getpid()
-        child = os.fork()
+        child = syscalls.fork()
     except OSError as error:
         for fd in (*pipes, *({watch} - {-1})):
             os.close(fd)
@@ -490,7 +490,7 @@ def _was_killed(built: Built) -> NamespaceRefused:
 
 def _no_namespace(payload: bytes, rootless: Rootless = "auto") -> NamespaceRefused:
     what, number, syscall = payload.decode().split("\0")
-    meaning, remedy = explain("isolate", int(number))
+    meaning, remedy = explain("isolate", int(number), syscall)
     if int(number) == errno.EPERM and chroot.has_no_mount():
         meaning, remedy = chroot.REFUSED, chroot.REMEDY
     if rootless == "never" and int(number) == errno.EPERM:
@@ -503,7 +503,11 @@ def _crashed(payload: bytes) -> RuntimeError:
 
 
 def _refused(plan: Plan, payload: bytes, rootless: Rootless) -> StepRefused:
-    index, number, syscall, meaning, remedy, *log = payload.decode("utf-8", "surrogateescape").split("\0")
+    index, number, syscall, place, meaning, remedy, *log = payload.decode("utf-8", "surrogateescape").split("\0")
+    if place:
+        path, *at = place.rsplit("\n", 3)
+        line, begin, end = map(int, at)
+        syscall = function_at((path, line, begin, end))
     step = plan.steps[int(index)]
     if not meaning:
         meaning, remedy = explain(step.kind, int(number), syscall)

@@ -19,7 +19,7 @@ from mountplan.applier.sys import abi, channel, syscalls
 from mountplan.applier.sys.channel import Sender
 from mountplan.applier.sys.chroot import line_of_root
 from mountplan.applier.sys.kernel import LinuxKernel
-from mountplan.applier.sys.refusal import Occupied, call_of, explain
+from mountplan.applier.sys.refusal import Occupied, call_of, explain, function_of, place_of
 from mountplan.applier.sys.userns import is_nested
 from mountplan.planner.errors import CommandNotStarted
 from mountplan.planner.plan.plan import Plan
@@ -84,11 +84,11 @@ def _isolate(kinds: tuple[str, ...], sender: Sender, leash: int, rootless: Rootl
             return -1
         stopped, stops = channel.pipe()
         outside = os.getpid()
-        child = os.fork()
+        child = syscalls.fork()
     except isolation.IsolationFailed as failed:
-        _refuse_namespace(sender, f"cannot make {failed.what}", failed.cause)
+        _refuse_namespace(sender, f"cannot make {failed.what}", failed.cause, function_of(failed.cause))
     except OSError as error:
-        _refuse_namespace(sender, "cannot make process 1 of the pid namespace", error)
+        _refuse_namespace(sender, "cannot make process 1 of the pid namespace", error, function_of(error))
     if child:
         watch(child, stopped)
     os.close(stopped)
@@ -104,8 +104,8 @@ def _isolate(kinds: tuple[str, ...], sender: Sender, leash: int, rootless: Rootl
     return stops
 
 
-def _refuse_namespace(sender: Sender, what: str, cause: OSError) -> NoReturn:
-    sender.send(channel.NO_NAMESPACE, "\0".join((what, str(cause.errno or 0), call_of(cause))).encode())
+def _refuse_namespace(sender: Sender, what: str, cause: OSError, call: str = "") -> NoReturn:
+    sender.send(channel.NO_NAMESPACE, "\0".join((what, str(cause.errno or 0), call or call_of(cause))).encode())
     os._exit(1)
 
 
@@ -147,7 +147,8 @@ def _build(plan: Plan, sender: Sender, leash: int, rootless: Rootless, root: byt
         cause = failed.cause
         log = getattr(cause, "log", ())
         told = (cause.meaning, cause.remedy) if isinstance(cause, Occupied) else ("", "")
-        words = (str(failed.index), str(cause.errno or 0), getattr(cause, "syscall", ""), *told, *log)
+        place = "" if getattr(cause, "syscall", "") else "\n".join(map(str, place_of(cause) or ()))
+        words = (str(failed.index), str(cause.errno or 0), getattr(cause, "syscall", ""), place, *told, *log)
         sender.send(channel.REFUSED, "\0".join(words).encode("utf-8", "surrogateescape"))
         return False
     for one in kernel.finished:
@@ -190,7 +191,7 @@ def await_orders(sender: Sender, inherited: Inherited, leash: int, stops: int, *
 
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # from now on none may be lost
             let_go, letting_go = channel.pipe()
-            child = os.fork()
+            child = syscalls.fork()
             if child:
                 os.close(let_go)
                 serve(child, stops if tell_stops else -1, leash, letting_go)
@@ -203,8 +204,9 @@ def await_orders(sender: Sender, inherited: Inherited, leash: int, stops: int, *
         words = (str(error.exit_status), str(error.number), error.what, error.remedy)
         sender.send(channel.NOT_STARTED, "\0".join(words).encode("utf-8", "surrogateescape"))
     except OSError as error:
-        meaning, remedy = explain("", error.errno or 0)
-        words = ("3", "0", f"cannot start {start.command[0]!r}: {meaning}", remedy)
+        call = call_of(error)
+        meaning, remedy = explain("", error.errno or 0, call)
+        words = ("3", "0", f"cannot start {start.command[0]!r}: {call}{call and ': '}{meaning}", remedy)
         sender.send(channel.NOT_STARTED, "\0".join(words).encode("utf-8", "surrogateescape"))
 
 

@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from mountplan.applier.probe.userns_trial import UsernsRefusal
+from mountplan.applier.sys.privilege import for_this_user
 from mountplan.applier.sys.refusal import explain
 from mountplan.planner.errors import Mistake, SpecRef
 from mountplan.planner.fstypes import of
@@ -18,7 +19,7 @@ def mistake_of(refusal: UsernsRefusal, plan: Plan) -> Mistake:
     step: Any = plan.steps[refusal.step]
     field, what, remedy = _words(refusal, step, plan.run.unshare)
     origin = f"{step.origin}.{field}" if field and step.origin else step.origin
-    return Mistake(SpecRef(plan.file, origin, plan.ref(origin).line), what, remedy)
+    return Mistake(SpecRef(plan.file, origin, plan.ref(origin).line), what, for_this_user(remedy))
 
 
 def _words(refusal: UsernsRefusal, step: Any, unshared: tuple[str, ...]) -> tuple[str, str, str]:
@@ -67,7 +68,7 @@ def _words(refusal: UsernsRefusal, step: Any, unshared: tuple[str, ...]) -> tupl
     if case == "idmap":
         what = f"{details[0]} cannot be id-mapped in a user namespace: its filesystem belongs to the host"
         return "idmap", what, "run it as root"
-    meaning, remedy = explain(step.kind, number)
+    meaning, remedy = explain(step.kind, number, refusal.syscall)
     said = "".join(f" ({line})" for line in refusal.log)
     return "", f"{refusal.syscall or 'the kernel'}: {meaning}{said}", remedy
 
@@ -75,7 +76,10 @@ def _words(refusal: UsernsRefusal, step: Any, unshared: tuple[str, ...]) -> tupl
 def _filesystem(refusal: UsernsRefusal, step: Any, unshared: tuple[str, ...]) -> tuple[str, str, str]:
     fstype = getattr(step, "fstype", "overlay")
     kind = of(fstype).shows
-    if not kind or not of(fstype).in_userns:
+    if of(fstype).in_userns and not kind:  # the kernel lets each user namespace mount these: something else says no
+        meaning, remedy = explain(step.kind, refusal.number, refusal.syscall)
+        return "", f"{refusal.syscall}: {meaning}", remedy
+    if not of(fstype).in_userns:
         what = f"{fstype} cannot be mounted in a user namespace"
         return "type", what, "run it as root, or mount it as root and bind it from there"
     if kind not in unshared:

@@ -63,8 +63,8 @@ def _enter(name: str, namespaces: list[int]) -> None:
         for fd in namespaces:
             syscalls.setns(fd, 0)
     except KernelRefusal as refusal:
-        meaning, remedy = explain("enter", refusal.errno or 0)
-        raise NamespaceRefused(f"cannot enter {name}: setns", meaning, remedy) from None
+        meaning, remedy = explain("enter", refusal.errno or 0, refusal.syscall)
+        raise NamespaceRefused(f"cannot enter {name}: {refusal.syscall}", meaning, remedy) from None
 
 
 def _start_child(start: Start, mounts: int) -> NoReturn:

@@ -20,7 +20,7 @@ from mountplan.applier.keep.uptime import added
 from mountplan.applier.process.record_watch import new_watch, watch_record
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.channel import pipe
-from mountplan.applier.sys.refusal import explain
+from mountplan.applier.sys.refusal import KernelRefusal, explain, function_of, in_words
 from mountplan.planner.errors import KeepRefused
 
 # The keeper's descriptors: what tells whether it is to stay, what tells when to end, and the namespaces.
@@ -71,18 +71,18 @@ def start_keeper(namespaces: tuple[int, ...], title: str) -> Started:
     told, tell = pipe()
     leash_end, leash = pipe()
     try:
-        child = os.fork()
+        child = syscalls.fork()
         if child == 0:
             _daemonize(tell, (leash_end, watch, *namespaces), program, title)
         os.close(tell)
         tell = -1
-        pid, number = _heard(told)
+        pid, number, call = _heard(told)
         try:
             os.waitpid(child, 0)
         except ChildProcessError:
             pass  # this process ignores SIGCHLD
         if number:
-            raise OSError(number, "cannot become the process that keeps")
+            raise KernelRefusal(number, call)
         if not pid:
             raise KeepRefused("cannot start a process that keeps the namespaces", "look for limits: ulimit -u")
         return Started(describe(pid), leash, watch)
@@ -90,22 +90,22 @@ def start_keeper(namespaces: tuple[int, ...], title: str) -> Started:
         os.close(leash)
         os.close(watch)
         if isinstance(error, OSError):
-            what = "cannot start a process that keeps the namespaces"
-            meaning, remedy = explain("fork", error.errno or 0)
-            raise KeepRefused(f"{what}: {meaning}", remedy) from None
+            what, call = "cannot start a process that keeps the namespaces", function_of(error)
+            meaning, remedy = explain("fork", error.errno or 0, call)
+            raise KeepRefused(f"{what}: {call}{call and ': '}{meaning}", remedy) from None
         raise
     finally:
         for fd in {told, tell, leash_end} - {-1}:
             os.close(fd)
 
 
-def _heard(told: int) -> tuple[int, int]:
-    """The keeper's pid, once it runs its program or has failed to, and the errno with which it failed; 0 for none."""
+def _heard(told: int) -> tuple[int, int, str]:
+    """The keeper's pid, once it runs its program or has failed to, with the errno and the call of that; 0 for none."""
     text = b""
     while more := os.read(told, 100):
         text += more
-    words = {word[:1]: int(word[1:]) for word in text.split()}
-    return words.get(b"p", 0), words.get(b"e", 0)
+    words = {word[:1]: word[1:] for word in text.split()}
+    return int(words.get(b"p", 0)), int(words.get(b"e", 0)), words.get(b"c", b"").decode()
 
 
 def _daemonize(tell: int, fds: tuple[int, ...], program: str, title: str) -> NoReturn:
@@ -115,7 +115,7 @@ def _daemonize(tell: int, fds: tuple[int, ...], program: str, title: str) -> NoR
     """
     try:
         os.setsid()
-        child = os.fork()
+        child = syscalls.fork()
         if child:
             os.write(tell, b"p%d " % child)
             os._exit(0)
@@ -135,7 +135,7 @@ def _daemonize(tell: int, fds: tuple[int, ...], program: str, title: str) -> NoR
         syscalls.close_range(above, abi.LAST_FD, abi.CLOSE_RANGE_CLOEXEC)
         os.execve(program, [program, "-I", "-S", "-c", _PROGRAM, title], {})
     except OSError as error:
-        os.write(tell, b"e%d " % (error.errno or errno.EIO))
+        os.write(tell, b"e%d c%s " % (error.errno or errno.EIO, function_of(error).partition(" ")[0].encode()))
     finally:
         os._exit(1)
 
@@ -148,7 +148,7 @@ def describe(pid: int) -> Keeper:
             start = _start_of(process)
         finally:
             os.close(process)
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         start = None
     if start is None:
         raise KeepRefused(f"process {pid}, which shall keep the namespaces, was ended from outside", "try again")
@@ -218,7 +218,7 @@ def open_keeper(keeper: Keeper) -> int | None:
     except FileNotFoundError:
         pass
     except OSError as error:
-        what = f"cannot look at process {keeper.pid}, which keeps the namespaces: {(error.strerror or '').lower()}"
+        what = f"cannot look at process {keeper.pid}, which keeps the namespaces: {in_words(error)}"
         raise KeepRefused(what, ELSEWHERE) from None
     finally:
         if process >= 0:

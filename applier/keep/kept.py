@@ -38,7 +38,7 @@ from mountplan.applier.keep.kept_record import (
 from mountplan.applier.keep.store import ODD, READERS, Store, find_place, let_go, reading, writing
 from mountplan.applier.process.record_watch import watch_record
 from mountplan.applier.sys import abi, syscalls
-from mountplan.applier.sys.refusal import call_of, explain
+from mountplan.applier.sys.refusal import OF_THE_SYSTEM, explain, function_of
 from mountplan.planner.errors import KeepRefused, NameTaken, NotKept, TableError
 from mountplan.planner.fstypes import SHOWN_KINDS
 from mountplan.planner.tables.table import MountTable
@@ -89,6 +89,8 @@ class Opened:
                 raise _gone(self.kept, one, error.strerror or "") from None
             # Such as EACCES, for a process in a user namespace that was made since.
             which = f"{one.kind} namespace{one.name and ' '}{one.name} of {self.kept.name}"
+            if error.errno in OF_THE_SYSTEM:
+                raise _unreadable(self.kept.name, which, error) from None
             why = (error.strerror or "").lower()
             raise KeepRefused(f"the {which} cannot be opened from here: {why}", ELSEWHERE) from None
         if not _is_namespace(fd, one.inode):
@@ -483,8 +485,8 @@ def _writing(*, create: bool) -> Iterator[Changing | None]:
                     raise KeepRefused(what, "the next command removes what is left of it")
                 raise left[entry]
     except OSError as error:
-        call = call_of(error)
-        meaning, remedy = explain("keep", error.errno or 0)
+        call = function_of(error)
+        meaning, remedy = explain("keep", error.errno or 0, call)
         raise KeepRefused(f"cannot keep or remove namespaces: {call}{call and ': '}{meaning}", remedy) from None
 
 
@@ -560,6 +562,10 @@ def _is_namespace(fd: int, inode: int) -> bool:
 
 
 def _unreadable(name: str, file: str, error: OSError | ValueError) -> KeepRefused:
+    if isinstance(error, OSError) and error.errno in OF_THE_SYSTEM and error.strerror == os.strerror(error.errno):
+        call = function_of(error)
+        meaning, remedy = explain("", error.errno or 0, call)
+        return KeepRefused(f"{name}: cannot read its {file}: {call}{call and ': '}{meaning}", remedy)
     why = (error.strerror or "").lower() if isinstance(error, OSError) else str(error)
     return KeepRefused(f"{name}: cannot read its {file}: {why}", f"{ODD}: mountplan rm {name}")
 

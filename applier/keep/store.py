@@ -27,7 +27,8 @@ from typing import NamedTuple
 
 from mountplan.applier.keep.kept_record import is_name
 from mountplan.applier.sys import abi, syscalls
-from mountplan.applier.sys.refusal import call_of, explain
+from mountplan.applier.sys.privilege import for_this_user, may_mount
+from mountplan.applier.sys.refusal import KernelRefusal, explain, function_of
 from mountplan.planner.errors import KeepRefused
 
 RUN = "/run"
@@ -38,10 +39,17 @@ _SHORT_PATIENCE = 30.0  # seldom contended: one process makes a store
 READERS = 2.0  # seconds until those who look at a name that is on its way out are left to it
 _TRIES = 10_000  # to get hold of a store: others let theirs go meanwhile, and cleaners take one that is just made
 
+# Errors with which what is called like the owner's file is none that mountplan has written.
+_NO_OWNER = (errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.EAGAIN)
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 ODD = "look at it, and remove it"
 
 Discard = Callable[[str, int, str], None]
+
+
+class NoPlace(KeepRefused):
+    """This user has no directory in which names could be kept: so there are none."""
 
 
 class StorePlace(NamedTuple):
@@ -61,17 +69,24 @@ def find_place() -> StorePlace:
                     raise KeepRefused(f"cannot keep namespaces: others may replace what is in {RUN}", f"chmod +t {RUN}")
                 return StorePlace(f"{RUN}/mountplan", True)
         except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
+                raise _refused("cannot keep namespaces", error) from None
             if os.geteuid() == 0 and "XDG_RUNTIME_DIR" not in os.environ:
                 raise KeepRefused(f"cannot keep namespaces: {RUN}: {error.strerror}", f"create {RUN}") from None
     return StorePlace(f"{_runtime_directory()}/mountplan", False)
 
 
 def _may_mount() -> bool:
-    """True if this process may change its mount namespace; in a user namespace of its own it may not always."""
+    """True if this process may change its mount namespace; in a user namespace of its own it may not always.
+
+    Raises KeepRefused if something else than the kernel's own rule refuses it: another store would be taken for its.
+    """
     try:
         os.close(syscalls.fsopen(b"tmpfs"))
-    except OSError:
-        return False
+    except KernelRefusal as refusal:
+        if refusal.errno == errno.EPERM and not may_mount():
+            return False
+        raise _refused("cannot tell where namespaces are kept", refusal) from None
     return True
 
 
@@ -80,20 +95,26 @@ def _runtime_directory() -> str:
     origin = "XDG_RUNTIME_DIR"
     if not path:
         path = origin = f"/run/user/{os.geteuid()}"
-    remedy = "set XDG_RUNTIME_DIR to a directory of yours that no other user can write to, or run it as root"
+    remedy = for_this_user(
+        "set XDG_RUNTIME_DIR to a directory of yours that no other user can write to, or run it as root"
+    )
     what = f"there is no place to keep namespaces in: {origin}"
     if not os.path.isabs(path):
-        raise KeepRefused(f"{what} is {path!r}, which is no absolute path", remedy)
+        raise NoPlace(f"{what} is {path!r}, which is no absolute path", remedy)
     try:
         found = os.stat(path)
     except OSError as error:
-        raise KeepRefused(f"{what}: {error.strerror}", remedy) from None
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
+            raise _refused(what, error) from None
+        raise NoPlace(
+            f"{what}: {error.strerror}" if path == origin else f"{what}: {path}: {error.strerror}", remedy
+        ) from None
     if not stat.S_ISDIR(found.st_mode):
-        raise KeepRefused(f"{what}: {path} is no directory", remedy)
+        raise NoPlace(f"{what}: {path} is no directory", remedy)
     if found.st_uid != os.geteuid():
-        raise KeepRefused(f"{what}: {path} belongs to user {found.st_uid}", remedy)
+        raise NoPlace(f"{what}: {path} belongs to user {found.st_uid}", remedy)
     if found.st_mode & 0o022:
-        raise KeepRefused(f"{what}: others may write to {path}", remedy)
+        raise NoPlace(f"{what}: others may write to {path}", remedy)
     return path
 
 
@@ -359,8 +380,9 @@ def _open_top(place: StorePlace) -> int | None:
 
 
 def _refused(what: str, error: OSError) -> KeepRefused:
-    meaning, remedy = explain("keep", error.errno or 0)
-    return KeepRefused(f"{what}: {meaning}", remedy)
+    call = function_of(error)
+    meaning, remedy = explain("keep", error.errno or 0, call)
+    return KeepRefused(f"{what}: {call}{call and ': '}{meaning}", remedy)
 
 
 def _open_ours(place: StorePlace) -> int | None:
@@ -387,14 +409,14 @@ def _is_ours(fd: int, place: StorePlace) -> bool:
         return True
     try:
         owner = os.open(_OWNER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=fd)
-    except OSError:
-        return False
-    try:
-        return os.read(owner, 100) == _identity(fd)
-    except OSError:
-        return False
-    finally:
-        os.close(owner)
+        try:
+            return os.read(owner, 100) == _identity(fd)
+        finally:
+            os.close(owner)
+    except OSError as error:
+        if error.errno in _NO_OWNER:
+            return False
+        raise _refused(f"cannot tell whose {place.path} is", error) from None
 
 
 def _check_directory(fd: int, place: StorePlace) -> None:
@@ -485,7 +507,7 @@ def _mount_on(directory: int) -> None:
     except OSError as error:
         if error.errno == errno.ENOENT:
             return  # the directory was removed meanwhile
-        raise _refused(f"cannot mount a tmpfs on {RUN}/mountplan: {call_of(error) or 'open'}", error) from None
+        raise _refused(f"cannot mount a tmpfs on {RUN}/mountplan", error) from None
 
 
 def _remove(store: Store) -> None:

@@ -22,7 +22,7 @@ def added() -> float:
     try:
         if os.stat("/proc/self/ns/time").st_ino == abi.TIME_NS_INIT_INO:
             return 0.0
-    except OSError:
+    except FileNotFoundError:
         return 0.0  # a kernel without them
     # What the kernel tells are the offsets of the namespace that children get. It is ours, but after an unshare(2).
     if not os.path.samefile("/proc/self/ns/time", "/proc/self/ns/time_for_children"):

@@ -11,6 +11,7 @@ from mountplan.applier.observe.observe import observe
 from mountplan.applier.sys.lingering import settled
 from mountplan.applier.sys.loop import attached_to
 from mountplan.applier.sys.overlay import is_in_use
+from mountplan.applier.sys.refusal import OF_THE_SYSTEM
 from mountplan.planner.plan.attachments import Attachment, Decision, decide, decide_below, mount_of, seen, with_places
 from mountplan.planner.tables.table import MountRow, MountTable
 
@@ -33,7 +34,9 @@ class LiveUses:
     def image(self, path: str, *, read_only: bool) -> Decision:
         try:
             found = os.stat(path)
-        except OSError:
+        except OSError as error:
+            if error.errno in OF_THE_SYSTEM:
+                raise
             return Decision()
         return settled(lambda: self._decision(path, found, read_only), lambda one: not one.problem)
 
@@ -46,7 +49,9 @@ class LiveUses:
     def device(self, path: str) -> Attachment | None:
         try:
             found = os.stat(path)
-        except OSError:
+        except OSError as error:
+            if error.errno in OF_THE_SYSTEM:
+                raise
             return None
         return self._mounted(path, found.st_rdev) if stat.S_ISBLK(found.st_mode) else None
 
@@ -73,7 +78,9 @@ class LiveUses:
     def layer(self, path: str) -> str | None:
         try:
             fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError:
+        except OSError as error:
+            if error.errno in OF_THE_SYSTEM:
+                raise
             return None
         try:
             if not settled(lambda: is_in_use(fd), lambda used: not used):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mountplan.applier.observe.observe import observe
+from mountplan.applier.sys.refusal import OF_THE_SYSTEM
 from mountplan.planner.fstypes import of
 from mountplan.planner.host import BLOCK, MOUNT_MAX, HostEntry, HostPath
 from mountplan.planner.names import NodeKind
@@ -214,6 +215,8 @@ class LiveHost:
                 with asking(f"the host path {path!r}"):
                     canonical, mode = _walked(path)
             except OSError as error:
+                if error.errno in OF_THE_SYSTEM:
+                    raise
                 raise LookupError((error.strerror or "cannot be looked up").lower()) from None
             mount = self._walks.end_of(canonical)
             found = self._seen[path] = HostPath(canonical, _KINDS[stat.S_IFMT(mode)], mount)
@@ -223,7 +226,9 @@ class LiveHost:
         try:
             with asking(f"the host path {path!r}"):
                 found = os.stat(path)
-        except OSError:
+        except OSError as error:
+            if error.errno in OF_THE_SYSTEM:
+                raise
             return ""
         if stat.S_ISBLK(found.st_mode):
             return f"{BLOCK}{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
@@ -233,7 +238,9 @@ class LiveHost:
         try:
             with asking(f"the host path {path!r}"):
                 return os.readlink(path)
-        except OSError:
+        except OSError as error:
+            if error.errno in OF_THE_SYSTEM:
+                raise
             return None
 
     def under(self, base: str, place: str) -> HostEntry | None:
@@ -249,6 +256,8 @@ class LiveHost:
                     return HostEntry(_kind(path))  # what is mounted there is of the same kind as what it is mounted on
                 return _covered_entry(base, path.relative_to(base))
         except OSError as error:
+            if error.errno in OF_THE_SYSTEM:
+                raise
             raise LookupError((error.strerror or "cannot be looked up").lower()) from None
 
     def instance(self, fstype: str) -> str | None:

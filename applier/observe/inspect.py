@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from mountplan.applier.observe.observe import NEVER_STILL, tries
 from mountplan.applier.sys import abi, syscalls
-from mountplan.applier.sys.refusal import KernelRefusal
+from mountplan.applier.sys.refusal import KernelRefusal, in_words
 from mountplan.applier.sys.syscalls import namespace_id
 from mountplan.planner.attributes import show
 from mountplan.planner.errors import TableError
@@ -84,7 +84,7 @@ def _whole(namespace: int, text: bytes, ids: tuple[int, ...] | None) -> Whole | 
             idmaps = mounts.idmaps(ids)
     except KernelRefusal as refusal:
         if refusal.errno != errno.ENOENT:
-            raise TableError(f"cannot read the mounts one by one: {refusal.strerror}") from None
+            raise TableError(f"cannot read the mounts one by one: {in_words(refusal)}") from None
         return None
     return Whole(table, idmaps, complete=True, unique=ids)
 
@@ -115,8 +115,9 @@ def ids_in_mountinfo(namespace: int, unique: Iterable[int]) -> frozenset[int]:
     for number in unique:
         try:
             found.add(mounts.id_in_mountinfo(number))
-        except KernelRefusal:
-            pass
+        except KernelRefusal as refusal:
+            if refusal.errno != errno.ENOENT:
+                raise
     return frozenset(found)
 
 
@@ -132,8 +133,9 @@ def ages(namespace: int) -> dict[int, int]:
         for number in ids:
             try:
                 found[mounts.id_in_mountinfo(number)] = number
-            except KernelRefusal:
-                pass  # it has gone meanwhile
+            except KernelRefusal as refusal:
+                if refusal.errno != errno.ENOENT:  # it has gone meanwhile
+                    raise
     return found
 
 

@@ -7,6 +7,7 @@ machine that cannot happen, in a container it does. Of the CPU on which our own 
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,9 @@ def is_younger(namespace: int) -> bool:
     own = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     try:
         return namespace_id(namespace) > namespace_id(own)
-    except OSError:
+    except OSError as error:
+        if error.errno not in (errno.ENOTTY, errno.EINVAL):
+            raise
         return True  # the ids of such kernels (before 6.11) are in order
     finally:
         os.close(own)

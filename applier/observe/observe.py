@@ -11,7 +11,7 @@ from itertools import count
 from time import monotonic
 
 from mountplan.applier.sys import chroot
-from mountplan.applier.sys.refusal import explain
+from mountplan.applier.sys.refusal import explain, function_of, in_words
 from mountplan.planner.errors import TableError
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.table import MountTable
@@ -52,8 +52,9 @@ def observe(pid: int | str = "self") -> MountTable:
             raise TableError(NO_PROC) from None
         if isinstance(pid, int):
             raise TableError(why_not(error, pid)) from None
-        meaning, remedy = explain("", error.errno or 0)
-        raise TableError(f"{path}: cannot read the mount table: {meaning}\n  remedy: {remedy}") from None
+        call = function_of(error)
+        meaning, remedy = explain("", error.errno or 0, call)
+        raise TableError(f"cannot read the mount table: {call or path}: {meaning}\n  remedy: {remedy}") from None
     raise TableError(f"{path}: {NEVER_STILL}")
 
 
@@ -82,8 +83,13 @@ def why_not(error: OSError, pid: int) -> str:
         return NO_PROC
     if error.errno in (errno.ENOENT, errno.ESRCH):
         return f"process {pid}: there is no such process (any more); `lsns -t mnt` lists those that there are"
-    if error.errno in (errno.EACCES, errno.EPERM):
+    if error.errno == errno.EACCES or (error.errno == errno.EPERM and _is_of_ptrace(error)):
         if os.geteuid() == 0:
             return f"process {pid}: it is protected: it may do what this process may not, or a security module says so"
         return f"process {pid}: it belongs to another user, or is protected; run mountplan as root"
-    return f"process {pid}: cannot read its mounts: {(error.strerror or str(error)).lower()}"
+    return f"process {pid}: cannot read its mounts: {in_words(error)}"
+
+
+def _is_of_ptrace(error: OSError) -> bool:
+    """The kernel protects the files of a process by refusing to open or read them; an EPERM of others is a filter's."""
+    return function_of(error).partition(" ")[0] in ("open", "readlink", "stat", "read", "")

@@ -12,6 +12,7 @@ from mountplan.applier.observe.inspect import Whole, read_whole
 from mountplan.applier.observe.observe import NEVER_STILL, NO_PROC, read_still, why_not
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.inside import in_child
+from mountplan.applier.sys.refusal import call_of, in_words
 from mountplan.applier.sys.userns import IdMap, ids_of
 from mountplan.planner.errors import TableError
 from mountplan.planner.fstypes import SHOWN_KINDS
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
     pass
 
 
+# What files of other kinds answer to an ioctl(2) of namespace files: regular ones, directories, terminals, sockets.
+_NO_NAMESPACE_FILE = (errno.ENOTTY, errno.EINVAL, errno.EOPNOTSUPP, errno.ENXIO)
+
+
 def open_proc() -> int:
     """A descriptor of /proc, to use where it is out of reach. Raises TableError."""
     try:
         return os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        raise TableError(NO_PROC) from None
+    except OSError as error:
+        raise TableError(NO_PROC if error.errno == errno.ENOENT else f"cannot open /proc: {in_words(error)}") from None
 
 
 class Subject:
@@ -93,7 +98,7 @@ class Subject:
 
             return _still(in_child(look))
         except OSError as error:
-            raise TableError(f"cannot enter the namespace: {(error.strerror or str(error)).lower()}") from None
+            raise TableError(f"cannot enter the namespace: {in_words(error)}") from None
         finally:
             os.close(proc)
 
@@ -114,17 +119,17 @@ def of_process(pid: int, name: str = "") -> Subject:
     label = f"process {pid}"
     try:
         fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        kinds = tuple(kind for kind in SHOWN_KINDS if _differs(pid, kind))
     except OSError as error:
         raise TableError(why_not(error, pid)) from None
-    kinds = tuple(kind for kind in SHOWN_KINDS if _differs(pid, kind))
     return Subject(name or command_of(pid), label, fd, pid, kinds=kinds)
 
 
 def _differs(pid: int, kind: str) -> bool:
     try:
         return not os.path.samestat(os.stat(f"/proc/{pid}/ns/{kind}"), os.stat(f"/proc/self/ns/{kind}"))
-    except OSError:
-        return False
+    except FileNotFoundError:
+        return False  # it has ended, or the kernel has no such kind
 
 
 def of_tree(pid: int) -> list[Subject]:
@@ -185,8 +190,10 @@ def of_file(path: str, name: str = "") -> Subject:
         ) from None
     try:
         kind = fcntl.ioctl(fd, abi.NS_GET_NSTYPE)
-    except OSError:
+    except OSError as error:
         os.close(fd)
+        if error.errno not in _NO_NAMESPACE_FILE:
+            raise TableError(f"{path}: cannot tell whose it is: {in_words(error)}") from None
         raise TableError(f"{path}: is no namespace file; name one such as /proc/PID/ns/mnt") from None
     if kind != abi.CLONE_NEWNS:
         os.close(fd)
@@ -199,11 +206,13 @@ def is_namespace_file(path: str) -> bool:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        return False
+        return False  # whatever it is, who reads it tells why that cannot be
     try:
         fcntl.ioctl(fd, abi.NS_GET_NSTYPE)
         return True
-    except OSError:
+    except OSError as error:
+        if error.errno not in _NO_NAMESPACE_FILE:
+            raise TableError(f"{path}: cannot tell whether it is a namespace file: {in_words(error)}") from None
         return False
     finally:
         os.close(fd)
@@ -239,11 +248,13 @@ def ids_inside(namespace: int) -> tuple[IdMap, IdMap] | None:
     """The ids of the user namespace that owns a mount namespace (View.ids); None also if it is not ours to ask."""
     try:
         owner = fcntl.ioctl(namespace, abi.NS_GET_USERNS)
-    except OSError:
+    except PermissionError:
         return None
     try:
         return ids_of(owner)
-    except OSError:
-        return None
+    except OSError as error:
+        if error.errno == errno.EACCES or (error.errno == errno.EPERM and call_of(error) == "setns"):
+            return None
+        raise
     finally:
         os.close(owner)

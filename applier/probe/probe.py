@@ -19,7 +19,8 @@ from mountplan.applier.sys import abi, chroot, syscalls
 from mountplan.applier.sys.abi import NAMESPACE_FLAGS
 from mountplan.applier.sys.inside import in_child
 from mountplan.applier.sys.kernel import LinuxKernel
-from mountplan.applier.sys.refusal import NEVER, KernelRefusal, explain
+from mountplan.applier.sys.privilege import for_this_user
+from mountplan.applier.sys.refusal import NEVER, KernelRefusal, explain, function_of
 from mountplan.applier.sys.userns import Rootless, enter_alone, is_nested, map_ids, mapped_ids, new_namespace
 from mountplan.planner.fstypes import ROWS, of
 
@@ -74,7 +75,7 @@ def probe(features: Iterable[str] | None = None, rootless: Rootless = "auto") ->
     for name in names:
         feature = feature_of(name)
         words = said.get(name, _ENDED)
-        remedy = _remedy(name, words, said.get(_NOTHING, ""), rootless) if words else ""
+        remedy = for_this_user(_remedy(name, words, said.get(_NOTHING, ""), rootless)) if words else ""
         findings.append(Finding(name, not words, words, feature.what, remedy))
     return tuple(findings)
 
@@ -85,6 +86,9 @@ def _remedy(name: str, words: str, nothing: str, rootless: Rootless) -> str:
         return explain("isolate", errno.ENOSPC)[1]  # nothing else that is tried has a limit
     if words == _words(KernelRefusal(errno.EPERM, "unshare")) and chroot.has_no_mount():
         return f"{chroot.REMEDY} ({chroot.REFUSED})"
+    call = words.partition(": ")[0].partition("(")[0]
+    if words.endswith(os.strerror(errno.ENOSYS)) and call.isidentifier():
+        return explain("", errno.ENOSYS, call)[1]
     if words == nothing:
         return NEVER if rootless == "never" else _NAMESPACES
     if name.startswith("filesystem:") and words.endswith(os.strerror(errno.EPERM)):
@@ -160,7 +164,8 @@ def _forked(name: str, kernel: LinuxKernel) -> str:
 
 
 def _words(error: OSError) -> str:
-    call = f"{error.syscall}: " if isinstance(error, KernelRefusal) else ""
+    call = function_of(error)
+    call = f"{call}: " if call else ""
     said = f" ({'; '.join(error.log)})" if isinstance(error, KernelRefusal) and error.log else ""
     return f"{call}{error.strerror or error}{said}"
 

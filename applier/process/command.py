@@ -12,7 +12,7 @@ from typing import NoReturn
 from mountplan.applier.process.capabilities import keep_capabilities
 from mountplan.applier.process.trampoline import Attempt, Failure, File, Script
 from mountplan.applier.sys import abi, syscalls
-from mountplan.applier.sys.refusal import call_of, explain
+from mountplan.applier.sys.refusal import OF_THE_SYSTEM, KernelRefusal, call_of, explain
 from mountplan.planner.errors import CommandNotStarted
 from mountplan.planner.record import NamedTuple
 
@@ -112,8 +112,8 @@ def become(start: Start, inherited: Inherited | None = None, report: Report = ST
         syscalls.close_range(3, abi.LAST_FD, abi.CLOSE_RANGE_CLOEXEC)
         _restore_signals(inherited)
     except OSError as error:
-        meaning, remedy = explain("", error.errno or 0)
         syscall = call_of(error) or "a system call"
+        meaning, remedy = explain("", error.errno or 0, syscall)
         raise CommandNotStarted(f"cannot prepare {start.command[0]!r}: {syscall}: {meaning}", remedy) from None
     execute(file, start.command, start.environment, report)
 
@@ -122,6 +122,8 @@ def _change_directory(start: Start) -> None:
     try:
         os.chdir(start.cwd)
     except OSError as error:
+        if error.errno in OF_THE_SYSTEM:
+            raise KernelRefusal(error.errno or 0, "chdir") from None
         raise CommandNotStarted(
             f"cannot start in directory {start.cwd!r}: {error.strerror} (inside the new root)",
             "mount or create it in the spec, or correct run.cwd",
@@ -241,7 +243,7 @@ def _status(found: Found, number: int) -> int:
 
 def refusal(found: Found, number: int) -> CommandNotStarted:
     """What it means that `found` could not be executed: the kernel answered with `number`."""
-    (what, remedy), mode = explain("", number), found.mode
+    (what, remedy), mode = explain("", number, "execve"), found.mode
     if number == 0:
         what = "the kernel refuses it, with an error that execve(2) does not have"
         remedy = "look at the filesystem that it is on"

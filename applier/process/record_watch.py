@@ -21,7 +21,7 @@ def new_watch() -> int:
     try:
         return syscalls.inotify_init()
     except OSError as error:
-        meaning, remedy = explain("keep", error.errno or 0)
+        meaning, remedy = explain("keep", error.errno or 0, "inotify_init1")
         if error.errno == errno.EMFILE:
             meaning = "this user, or this process, has too many of its kind open"
             remedy = "raise sysctl fs.inotify.max_user_instances (or ulimit -n), or remove names: mountplan rm"

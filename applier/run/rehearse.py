@@ -25,7 +25,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from mountplan.applier.probe.userns_trial import ask_for
 from mountplan.applier.sys import abi, syscalls
-from mountplan.applier.sys.refusal import KernelRefusal
+from mountplan.applier.sys.refusal import KernelRefusal, call_of, in_words
 from mountplan.planner.ask.actions import (
     Action,
     BindMount,
@@ -89,13 +89,14 @@ def rehearse(
         return tuple(results), tuple(tables)
 
 
-def refused_types(types: Iterable[str]) -> dict[str, int]:
-    """Those of the filesystem types that cannot be mounted there, with the errno: they are the machine's, or unknown.
+def refused_types(types: Iterable[str]) -> dict[str, KernelRefusal]:
+    """Those of the filesystem types that cannot be mounted there: they are the machine's, or unknown.
 
     Raises NamespaceRefused if no throw-away namespace can be made here.
     """
     with _Troupe() as troupe:
-        return dict(troupe.ask(1, _TYPES, tuple(types)))
+        told = troupe.ask(1, _TYPES, tuple(types))
+    return {fstype: KernelRefusal(number, call) for fstype, number, call in told}
 
 
 class _Link(NamedTuple):
@@ -114,8 +115,11 @@ class _Troupe:
         self.child = 0
 
     def __enter__(self) -> _Troupe:
-        ours, theirs = socket.socketpair()
-        self.child = os.fork()
+        try:
+            ours, theirs = socket.socketpair()
+            self.child = syscalls.fork()
+        except OSError as error:
+            raise _refused(in_words(error)) from None
         if self.child == 0:
             try:
                 ours.close()
@@ -145,7 +149,7 @@ class _Troupe:
             try:
                 ours, theirs = socket.socketpair()
             except OSError as error:
-                raise _refused(f"no further process: {os.strerror(error.errno or 0)}") from None
+                raise _refused(f"no further process: {in_words(error)}") from None
             with theirs:
                 result = int(self.ask(number, *request, pass_on=theirs.fileno()))
             if result:
@@ -237,7 +241,7 @@ def _first(connection: socket.socket) -> NoReturn:
         _leave_the_machine(proc)
         _make_empty_root()
     except OSError as error:
-        _send(connection, (0, error.strerror or str(error)))
+        _send(connection, (0, in_words(error)))
         os._exit(0)
     _Actor(connection, proc).obey()
 
@@ -442,13 +446,13 @@ def _make_directory(action: MakeDirectory) -> None:
             raise
 
 
-def _refused_of(types: Iterable[str]) -> tuple[tuple[str, int], ...]:
+def _refused_of(types: Iterable[str]) -> tuple[tuple[str, int, str], ...]:
     refused = []
     for fstype in types:
         try:
             ask_for(fstype)
         except OSError as error:
-            refused.append((fstype, error.errno or errno.EIO))
+            refused.append((fstype, error.errno or errno.EIO, call_of(error)))
     return tuple(refused)
 
 

@@ -125,8 +125,8 @@ def _enter(built: Built, namespace: str) -> None:
         syscalls.setns(mounts, abi.CLONE_NEWNS)  # makes the topmost mount on its "/" our root and working directory
         os.close(mounts)
     except OSError as error:
-        meaning, remedy = explain("enter", error.errno or 0)
         syscall = error.syscall if isinstance(error, KernelRefusal) else "open"
+        meaning, remedy = explain("enter", error.errno or 0, syscall)
         # Not NamespaceRefused: in the new root, nothing could be imported to tell of it.
         raise CommandNotStarted(f"cannot enter the namespaces that were built: {syscall}: {meaning}", remedy) from None
     built.close()

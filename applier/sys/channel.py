@@ -8,6 +8,7 @@ import select
 import struct
 from time import monotonic
 
+from mountplan.applier.sys.refusal import KernelRefusal
 from mountplan.applier.sys.report import Reporter
 
 _HEADER = struct.Struct("=cI")  # what a message is, and how long
@@ -83,7 +84,10 @@ def _read(fd: int, length: int, deadline: float | None) -> bytes:
 
 def pipe() -> tuple[int, int]:
     """os.pipe(), but never 0, 1 or 2, which may be closed: they are the command's."""
-    ends = os.pipe()
+    try:
+        ends = os.pipe()
+    except OSError as error:
+        raise KernelRefusal(error.errno or 0, "pipe") from None
     if min(ends) > 2:
         return ends
     try:

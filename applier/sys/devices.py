@@ -9,7 +9,7 @@ from itertools import count
 
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.lingering import settled
-from mountplan.applier.sys.refusal import KernelRefusal, Occupied
+from mountplan.applier.sys.refusal import OF_THE_SYSTEM, KernelRefusal, Occupied
 from mountplan.planner.plan.attachments import Attachment, other_options, seen
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 
@@ -21,7 +21,9 @@ _numbers = count()
 def is_block_device(path: str) -> bool:
     try:
         return stat.S_ISBLK(os.stat(path).st_mode)
-    except OSError:
+    except OSError as error:
+        if error.errno in OF_THE_SYSTEM:
+            raise
         return False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import marshal
 import os
 import signal
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
 from mountplan.applier.sys import abi, channel, syscalls
+from mountplan.applier.sys.refusal import KernelRefusal, call_of, function_at, place_of
 
 Result = TypeVar("Result")
 
@@ -20,11 +22,12 @@ class ChildFailed(Exception):
 def in_child(function: Callable[[], Result]) -> Result:
     """What `function` returns in a child process; it must be made of what marshal can write.
 
-    An OSError of the child is raised here as well, any other exception as ChildFailed. The child dies with its parent.
+    An OSError of the child is raised here as KernelRefusal, any other exception as ChildFailed. The child dies with its
+    parent.
     """
     reading, writing = channel.pipe()
     parent = os.getpid()
-    child = os.fork()
+    child = syscalls.fork()
     if child == 0:
         _work(function, reading, writing, parent)
     try:
@@ -40,7 +43,8 @@ def in_child(function: Callable[[], Result]) -> Result:
         result: Result = value
         return result
     if kind == "refused":
-        raise OSError(value, os.strerror(value))
+        number, call, place = value
+        raise KernelRefusal(number, call or (function_at(place) if place else ""))
     raise ChildFailed(value)
 
 
@@ -55,7 +59,9 @@ def _work(function: Callable[[], Any], reading: int, writing: int, parent: int) 
             answer = ("returned", function())
             data = marshal.dumps(answer)
         except OSError as error:
-            data = marshal.dumps(("refused", error.errno or 0))
+            data = marshal.dumps(("refused", (error.errno or 0, call_of(error), place_of(error))))
+        except MemoryError:
+            data = marshal.dumps(("refused", (errno.ENOMEM, "", None)))
         except Exception as error:
             data = marshal.dumps(("failed", f"{type(error).__name__}: {error}"))
         view = memoryview(data)

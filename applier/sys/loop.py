@@ -20,6 +20,9 @@ from mountplan.applier.sys.refusal import KernelRefusal, Occupied
 from mountplan.planner.plan.attachments import Attachment, Decision, decide, decide_below, with_places
 from mountplan.planner.tables.table import MountTable
 
+# It has gone, or has no driver; or this user may not open it: EPERM is a container's device cgroup.
+_UNKNOWN_DEVICE = (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EACCES, errno.EPERM)
+
 
 class LoopDevice(NamedTuple):
     """The path of a loop device, and whether it was there before: there may be a superblock on it already."""
@@ -102,7 +105,9 @@ def attached_to(image: os.stat_result) -> tuple[Attachment, ...]:
         path = f"/dev/{name}"
         try:
             device = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
+        except OSError as error:
+            if error.errno not in _UNKNOWN_DEVICE:
+                raise KernelRefusal(error.errno or 0, f"open({path})") from None
             continue
         try:
             one = _attachment(device, path, image)
@@ -121,7 +126,7 @@ def _bound_devices() -> list[str]:
             for name in os.listdir("/sys/block")
             if name.startswith("loop") and os.path.exists(f"/sys/block/{name}/loop")
         )
-    except OSError:
+    except (FileNotFoundError, PermissionError):
         return sorted(name for name in os.listdir("/dev") if name.startswith("loop") and name != "loop-control")
 
 
@@ -131,8 +136,10 @@ def _attachment(device: int, path: str, image: os.stat_result) -> Attachment | N
     try:
         fcntl.ioctl(device, abi.LOOP_GET_STATUS64, status)
         number = os.fstat(device).st_rdev
-    except OSError:  # ENXIO: it has none, or none any more
-        return None
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # it has none, or none any more
+            return None
+        raise KernelRefusal(error.errno or 0, "ioctl(LOOP_GET_STATUS64)") from None
     on, inode, rdev, offset, size, _, _, _, flags = struct.unpack_from(abi.LOOP_INFO64, status)
     same = rdev == image.st_rdev if stat.S_ISBLK(image.st_mode) else (on, inode) == (image.st_dev, image.st_ino)
     if not same:

@@ -20,6 +20,8 @@ from mountplan.planner.tables.options import Pairs
 from mountplan.planner.tables.table import MountRow
 
 _FLAGS_ARE_SET_BY_FEW = "cgroup2"
+# A process of others', or one that has ended (EINVAL: its mounts are gone, itself not yet).
+_NOT_OURS_TO_READ = (errno.ENOENT, errno.ESRCH, errno.EINVAL, errno.EACCES, errno.EPERM)
 
 
 def shown_here(fstype: str) -> str | None:
@@ -86,7 +88,9 @@ def _rows(pid: str, fstype: str) -> Iterator[MountRow]:
     try:
         with open(f"/proc/{pid}/mountinfo", "rb") as file:
             text = file.read()
-    except OSError:
+    except OSError as error:
+        if error.errno not in _NOT_OURS_TO_READ:
+            raise
         return
     wanted = b" - %s " % os.fsencode(fstype)
     if wanted in text:  # most tables have none, and the long ones take time
@@ -98,12 +102,14 @@ def _one_of_each_namespace() -> Iterator[str]:
     try:
         known = {os.stat("/proc/self/ns/mnt").st_ino}
         pids = sorted(int(name) for name in os.listdir("/proc") if name.isdecimal())
-    except OSError:
+    except FileNotFoundError:
         return
     for pid in map(str, pids):
         try:
             inode = os.stat(f"/proc/{pid}/ns/mnt").st_ino
-        except OSError:
+        except OSError as error:
+            if error.errno not in _NOT_OURS_TO_READ:
+                raise
             continue
         if inode not in known:
             known.add(inode)

@@ -23,6 +23,7 @@ from itertools import count
 
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.lingering import settled
+from mountplan.applier.sys.privilege import may_mount
 from mountplan.applier.sys.refusal import KernelRefusal, Occupied
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.attachments import TAKEN_LAYER
@@ -111,14 +112,18 @@ def is_in_use(directory: int) -> bool:
     path = b"/proc/self/fd/%d" % directory
     try:
         context = syscalls.fsopen(b"overlay")
-    except KernelRefusal:
-        return False
+    except KernelRefusal as refusal:
+        if refusal.errno == errno.ENODEV or (refusal.errno == errno.EPERM and not may_mount()):
+            return False  # there is no overlay, or none for this user
+        raise
     try:
         for key in (b"lowerdir", b"upperdir", b"workdir"):
             syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, key, path, 0)
         syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, b"index", b"on", 0)
         syscalls.fsconfig(context, abi.FSCONFIG_CMD_CREATE, None, None, 0)
     except KernelRefusal as refusal:
+        if refusal.errno in (errno.ENOSYS, errno.ENOMEM):
+            raise
         return refusal.errno == errno.EBUSY
     finally:
         os.close(context)
@@ -158,6 +163,8 @@ def takes_single_layers() -> bool:
     try:
         syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, b"lowerdir+", b"/proc/self/fd/-1", 0)
     except KernelRefusal as refusal:
+        if refusal.errno not in (errno.ENOENT, errno.EINVAL):
+            raise
         return refusal.errno == errno.ENOENT
     finally:
         os.close(context)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import errno as E
 import os
+from itertools import islice
 
-from mountplan.applier.sys.abi import MACHINES
+from mountplan.applier.sys.abi import MACHINES, USER_NS_INIT_INO
 from mountplan.planner.errors import NamespaceRefused
 from mountplan.planner.fstypes import ROWS
+
+# What a filter, a limit or want of memory refuses: that says nothing of what was asked for.
+OF_THE_SYSTEM = frozenset({E.EPERM, E.ENOSYS, E.ENOMEM, E.EMFILE, E.ENFILE})
 
 
 class KernelRefusal(OSError):
@@ -28,6 +32,7 @@ class Occupied(KernelRefusal):
         self.remedy = remedy
 
 
+_ROOT_FIRST = "run it as root"
 _ALLOW_USERNS = (
     "run it as root, or allow user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, "
     "kernel.apparmor_restrict_unprivileged_userns)"
@@ -40,14 +45,6 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     ("unshare_namespace", E.EPERM): (
         "this user may create neither a mount namespace nor a user namespace",
         _ALLOW_USERNS,
-    ),
-    ("unshare_namespace", E.ENOSPC): (
-        "the limit of namespaces is reached",
-        "raise sysctl user.max_mnt_namespaces or user.max_user_namespaces",
-    ),
-    ("unshare_namespace", E.ENOSYS): (
-        "mountplan does not know the numbers of this machine's system calls",
-        f"run it on one of {', '.join(sorted(MACHINES))}",
     ),
     ("isolate", E.EPERM): (
         "this user may not do that, not even in a user namespace",
@@ -192,11 +189,7 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     ("keep", E.ENOSPC): ("no space is left there", "make room: `mountplan ls` shows what is kept, df(1) what is full"),
     ("keep", E.EDQUOT): ("the quota there is used up", "make room"),
     ("keep", E.EROFS): ("it is read-only there", "mount /run for writing"),
-    ("", E.ENOSYS): (
-        "this kernel, or a seccomp filter, does not have the call",
-        "use Linux 5.15 or newer, or allow the mount calls in the container's seccomp profile",
-    ),
-    ("", E.EPERM): ("this user may not do that", "run it as root"),
+    ("", E.EPERM): ("this user may not do that", _ROOT_FIRST),
     ("", E.EMEDIUMTYPE): (
         "it was a file when it was planned, and is none any more",
         "make it a file again, or plan again; if it happens again, something on the host is swapping paths",
@@ -212,18 +205,76 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     ("", E.EINTR): ("a signal came in between", "try again"),
     ("", E.EAGAIN): ("it cannot be had at this moment", "try again"),
 }
-_OTHERWISE = ("", "`mountplan doctor` tells what works here")
+
+# The calls that the kernel itself lets everybody make: whoever is answered EPERM has a filter in the way.
+_EVERYBODYS = frozenset(
+    {
+        "capget", "close_range", "fork", "getcwd", "inotify_init1", "memfd_create", "openat2", "pidfd_open", "pipe",
+        "poll", "signalfd", "socket", "stat", "statx", "wait",
+    }
+)  # fmt: skip
+
+# The version of Linux from which on there is a call; it is a filter that takes the older ones away.
+_SINCE = {
+    "open_tree": "5.2", "move_mount": "5.2", "fsopen": "5.2", "fsconfig": "5.2", "fsmount": "5.2", "fspick": "5.2",
+    "pidfd_open": "5.3", "openat2": "5.6", "close_range": "5.9", "mount_setattr": "5.12", "statmount": "6.8",
+    "listmount": "6.8",
+}  # fmt: skip
+
+# What `mountplan doctor` tries: where one of these calls fails, it shows what else does.
+_TRIED_BY_DOCTOR = frozenset({*_SINCE, "unshare", "mknod"} - {"fspick", "pidfd_open", "close_range"})
 
 
 def explain(kind: str, number: int, syscall: str = "") -> tuple[str, str]:
-    """(what `errno` means for a step of this kind, what to do); the errno's own words come first."""
-    # The kernel itself lets everybody make this call; it is older seccomp profiles that answer so.
-    known = E.ENOSYS if syscall == "openat2" and number == E.EPERM else number
+    """(what `errno` means for a step of this kind, or else for this call; what to do); the errno's own words first."""
     if kind == "attach_image" and syscall == "openat2":
         kind = "image file"  # what is missing is not a device
-    meaning, remedy = _MEANINGS.get((kind, known)) or _MEANINGS.get(("", known)) or _OTHERWISE
+    call = syscall.partition("(")[0].partition(" ")[0]
+    known = _MEANINGS.get((kind, number)) if call not in _EVERYBODYS else None
+    meaning, remedy = known or _of_call(call, number) or _MEANINGS.get(("", number)) or _otherwise(call)
+    if number == E.EPERM and remedy.startswith(_ROOT_FIRST) and is_root():
+        meaning = "root may not do that here: a capability is missing, or a filter (seccomp, a security module) says no"
+        remedy = f"give the container CAP_SYS_ADMIN, and allow {call or 'the mount calls'} in its seccomp profile"
     words = f"{os.strerror(number)} ({E.errorcode.get(number, number)})"
     return (f"{words}: {meaning}" if meaning else words), remedy
+
+
+def _of_call(call: str, number: int) -> tuple[str, str] | None:
+    """What an errno means that tells more of the call than of what it was for."""
+    if call == "syscall":  # syscalls.check_machine()
+        what = "mountplan does not know the numbers of this machine's system calls"
+        return what, f"run it on one of {', '.join(sorted(MACHINES))}"
+    if number == E.ENOSYS and (since := _SINCE.get(call)):
+        what = "this kernel, or a seccomp filter, does not have the call"
+        return what, f"use Linux {max(since, '5.15', key=_version)} or newer, or {_allow(call)}"
+    if number == E.ENOSYS or (number == E.EPERM and call in _EVERYBODYS):
+        return "a seccomp filter does not let the call through", _allow(call)
+    if number == E.ENOSPC and call in ("unshare", "open_tree", "fsmount"):
+        what = "the limit of namespaces is reached, of which each detached mount has one"
+        return what, "raise sysctl user.max_mnt_namespaces or user.max_user_namespaces"
+    return None
+
+
+def _allow(call: str) -> str:
+    return f"allow {call or 'the call'} in the seccomp profile of the container or service"
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(".")))
+
+
+def _otherwise(call: str) -> tuple[str, str]:
+    return "", "`mountplan doctor` tells what works here" if call in _TRIED_BY_DOCTOR else ""
+
+
+def is_root() -> bool:
+    """Root of the machine, as far as it can be seen: for whom there is nobody else to be."""
+    if os.geteuid():
+        return False
+    try:
+        return os.stat("/proc/self/ns/user").st_ino == USER_NS_INIT_INO
+    except OSError:
+        return True
 
 
 def call_of(error: OSError) -> str:
@@ -232,7 +283,56 @@ def call_of(error: OSError) -> str:
     return name
 
 
+# The system call behind a function of Python's that is called otherwise.
+_BEHIND = {"listdir": "getdents64", "scandir": "getdents64", "waitpid": "wait4"}
+
+Place = tuple[str, int, int, int]  # file, line, and from which to which byte of it
+
+
+def function_of(error: OSError) -> str:
+    """As call_of(), with the function of Python's own that has failed: os.fork(), say, puts no name into its error.
+
+    It is read from the source. So not in a process whose root may be another: what lies there at its path is not ours.
+    """
+    if getattr(error, "syscall", ""):
+        return call_of(error)
+    place = place_of(error)
+    return " ".join(filter(None, (function_at(place) if place else "", call_of(error))))
+
+
+def place_of(error: OSError) -> Place | None:
+    """Where in the source the call was made that has failed, for function_at() of another process."""
+    trace = error.__traceback__
+    if trace is None:
+        return None
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    line, last, begin, end = next(islice(code.co_positions(), trace.tb_lasti // 2, None))
+    if line is None or begin is None or end is None:
+        return None
+    return code.co_filename, line, begin, end if last == line else 1 << 20
+
+
+def function_at(place: Place) -> str:
+    """The name of the function that is called there; "" if the source cannot be read."""
+    path, line, begin, end = place
+    try:
+        with open(path, "rb") as file:
+            text = next(islice(file, line - 1, None))[begin:end]
+    except (OSError, StopIteration):
+        return ""
+    name = text.partition(b"(")[0].rpartition(b".")[2].decode(errors="replace")
+    return _BEHIND.get(name, name) if name.isidentifier() else ""
+
+
+def in_words(error: OSError) -> str:
+    """What has failed and why, in the middle of a sentence."""
+    call = function_of(error)
+    return f"{call}{call and ': '}{(error.strerror or str(error)).lower()} ({E.errorcode.get(error.errno or 0, '?')})"
+
+
 def refused(what: str, error: OSError, kind: str = "") -> NamespaceRefused:
     """What to raise if `what` ("cannot ...") failed with `error`; `kind` as for explain()."""
-    call = call_of(error)
-    return NamespaceRefused(f"{what}: {call}" if call else what, *explain(kind, error.errno or 0))
+    call = function_of(error)
+    return NamespaceRefused(f"{what}: {call}" if call else what, *explain(kind, error.errno or 0, call))

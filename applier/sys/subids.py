@@ -11,6 +11,7 @@ import signal
 from typing import NamedTuple
 
 from mountplan.applier.sys.channel import pipe
+from mountplan.applier.sys.refusal import OF_THE_SYSTEM
 
 _DIRECTORIES = "/usr/bin:/bin:/usr/local/bin:/usr/sbin:/sbin"  # where the programs are looked for after PATH
 _MOST = 340 - 1  # lines that the kernel takes for one map; one of them is for the user's own id
@@ -37,7 +38,9 @@ def ranges_of(uid: int, kind: Kind) -> tuple[tuple[int, int], ...]:
     try:
         with open(kind.ranges, encoding="utf-8", errors="surrogateescape") as file:
             lines = file.read().splitlines()
-    except OSError:
+    except OSError as error:
+        if error.errno in OF_THE_SYSTEM:
+            raise
         return ()
     names = {str(uid), _name_of(uid)} - {""}
     found = []

@@ -82,6 +82,14 @@ def check_machine() -> None:
         raise KernelRefusal(errno.ENOSYS, f"syscall on {machine}")
 
 
+def fork() -> int:
+    """os.fork(), whose refusal has no name."""
+    try:
+        return os.fork()
+    except OSError as error:
+        raise KernelRefusal(error.errno or 0, "fork") from None
+
+
 def open_tree(dirfd: int, path: bytes, flags: int) -> int:
     """open_tree(2), Linux 5.2: a descriptor for a mount, or with OPEN_TREE_CLONE for a detached copy of it."""
     fd: int
@@ -348,13 +356,23 @@ def stat_root(dirfd: int, path: bytes) -> tuple[int, int, int, int, bool]:
     """
     buffer = ctypes.create_string_buffer(abi.STATX_SIZE)
     flags = abi.AT_NO_AUTOMOUNT | abi.AT_SYMLINK_NOFOLLOW | (abi.AT_EMPTY_PATH if not path else 0)
-    if _statx(dirfd, path, flags, abi.STATX_MNT_ID | abi.STATX_TYPE_MODE, buffer) < 0:
-        _refuse("statx")
+    _fill(buffer, dirfd, path, flags, abi.STATX_MNT_ID | abi.STATX_TYPE_MODE)
     attributes: int = struct.unpack_from("=Q", buffer, 8)[0]
     mode: int = struct.unpack_from("=H", buffer, 28)[0]
     major, minor = struct.unpack_from("=II", buffer, 128)
     mount: int = struct.unpack_from("=Q", buffer, abi.STATX_MNT_ID_OFFSET)[0]
     return mount, mode, major, minor, bool(attributes & abi.STATX_ATTR_MOUNT_ROOT)
+
+
+def _fill(buffer: ctypes.Array[ctypes.c_char], dirfd: int, path: bytes, flags: int, mask: int) -> None:
+    """statx(2) into `buffer`. Raises KernelRefusal (ENOSYS) also if not all that was asked for has been told.
+
+    The C library emulates the call where it is refused (ENOSYS), and knows nothing of mounts then.
+    """
+    if _statx(dirfd, path, flags, mask, buffer) < 0:
+        _refuse("statx")
+    if struct.unpack_from("=I", buffer)[0] & mask != mask:
+        raise KernelRefusal(errno.ENOSYS, "statx")
 
 
 def file_handle(fd: int) -> tuple[int, bytes]:
@@ -379,8 +397,7 @@ def mount_id(dirfd: int, path: bytes) -> int:
     """The id of the mount on which a walk to `path` ends (statx(2), STATX_MNT_ID, Linux 5.8); b"" is `dirfd` itself."""
     buffer = ctypes.create_string_buffer(abi.STATX_SIZE)
     flags = abi.AT_NO_AUTOMOUNT | (abi.AT_EMPTY_PATH if not path else 0)
-    if _statx(dirfd, path, flags, abi.STATX_MNT_ID, buffer) < 0:
-        _refuse("statx")
+    _fill(buffer, dirfd, path, flags, abi.STATX_MNT_ID)
     found: int = struct.unpack_from("=Q", buffer, abi.STATX_MNT_ID_OFFSET)[0]
     return found
 

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, TypeAlias
 
 from mountplan.applier.sys import abi, chroot, syscalls
+from mountplan.applier.sys.refusal import KernelRefusal, call_of
 
 # Whether to build in a user namespace: if it takes one, in any case, or not even then.
 Rootless: TypeAlias = Literal["auto", "always", "never"]
@@ -56,7 +57,7 @@ def _waiting(enter: Callable[[], None]) -> Iterator[int]:
     """Lend the pid, in /proc, of a process that has done `enter` and waits. Raises OSError."""
     ready, is_ready = os.pipe()
     parent = os.getpid()
-    child = os.fork()
+    child = syscalls.fork()
     if child == 0:
         try:
             enter()
@@ -67,18 +68,22 @@ def _waiting(enter: Callable[[], None]) -> Iterator[int]:
             os.write(is_ready, os.readlink("/proc/self").encode())
             signal.pause()
         except OSError as error:
-            os.write(is_ready, str(-(error.errno or 1)).encode())
+            os.write(is_ready, f"-{error.errno or 1} {call_of(error)}".encode())
         finally:
             os._exit(1)
     try:
         os.close(is_ready)
-        answer = int(os.read(ready, 16) or b"-4")  # EINTR: it was killed
-        if answer < 0:
-            raise OSError(-answer, os.strerror(-answer))
-        yield answer
+        answer = os.read(ready, 200) or b"-4"  # EINTR: it was killed
+        if answer.startswith(b"-"):
+            number, _, call = answer[1:].decode(errors="replace").partition(" ")
+            raise KernelRefusal(int(number), call)
+        yield int(answer)
     finally:
         os.close(ready)
-        os.kill(child, signal.SIGKILL)
+        try:
+            os.kill(child, signal.SIGKILL)
+        except OSError as error:
+            raise KernelRefusal(error.errno or 0, "kill") from None
         os.waitpid(child, 0)
 
 

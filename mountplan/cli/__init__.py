@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 
 import mountplan
+from mountplan.cli.exit_status import BUG
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell tells it
 NO_READER = 141  # 128 + SIGPIPE
@@ -107,7 +108,7 @@ def _say_last(error: Exception) -> int:
         if isinstance(told, MemoryError):
             status, text = 3, b"mountplan: there is not enough memory\n  remedy: raise the limit (ulimit -d, -v)\n"
         elif told is not error:
-            status = told.exit_status  # type: ignore[attr-defined]
+            status = int(told.exit_status)  # type: ignore[attr-defined]
             text = f"mountplan: {told}\n".encode(errors="backslashreplace")
         else:
             status = 3 if isinstance(error, OSError) else BUG

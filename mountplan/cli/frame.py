@@ -8,6 +8,7 @@ import sys
 
 from mountplan.cli import without_argparse
 from mountplan.cli.command_modules import module_of
+from mountplan.cli.exit_status import BUG
 from mountplan.cli.output import Output, OutputFailed
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible_lines
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 WITH_COMMAND = ("run", "enter")  # these take a command after "--", and standard output is that command's
-BUG = 70  # EX_SOFTWARE of sysexits.h
 
 
 def carry_out(argv: list[str]) -> int:

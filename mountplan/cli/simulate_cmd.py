@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from typing import TYPE_CHECKING
 
 from mountplan.cli.shared_options import add_all, add_kernel
@@ -13,6 +12,7 @@ from mountplan.cli.usage import UsageError
 if TYPE_CHECKING:
     import argparse
 
+    from mountplan.applier.sys.refusal import KernelRefusal
     from mountplan.cli.output import Output
     from mountplan.cli.shared_options import NewCommand
     from mountplan.planner.ask.actions import Stage
@@ -127,9 +127,12 @@ def _check_types(simulation: Simulation, name: str) -> None:
         raise SpecError(mistakes)
 
 
-def _not_its_own(fstype: str, number: int) -> str:
-    if number == errno.EPERM:
+def _not_its_own(fstype: str, refusal: KernelRefusal) -> str:
+    from mountplan.planner.fstypes import of
+
+    if refusal.errno == errno.EPERM and not (of(fstype).in_userns and not of(fstype).shows):
         return (
             f"{fstype} is not mounted to compare: a user namespace may not, and without one it could be the machine's"
         )
-    return f"{fstype} cannot be mounted to compare: {os.strerror(number)}"
+    call = f"{refusal.syscall}: " if refusal.errno != errno.ENODEV else ""
+    return f"{fstype} cannot be mounted to compare: {call}{refusal.strerror}"

@@ -1,0 +1,37 @@
+"""What this process may do by the kernel's own rules: what is refused all the same, something else refuses."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.refusal import is_root
+
+
+def may_mount() -> bool:
+    """CAP_SYS_ADMIN in the user namespace that its mount namespace belongs to. Raises OSError."""
+    if not _has_sys_admin():
+        return False
+    namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        owner = fcntl.ioctl(namespace, abi.NS_GET_USERNS)
+    except PermissionError:  # one that is not ours to know: an ancestor of our own
+        return False
+    finally:
+        os.close(namespace)
+    try:
+        return os.path.samestat(os.fstat(owner), os.stat("/proc/self/ns/user"))
+    finally:
+        os.close(owner)
+
+
+def for_this_user(remedy: str) -> str:
+    """A remedy that tells root, in a container that has taken its capabilities, what it lacks: it is root already."""
+    if "run it as root" in remedy and is_root() and not _has_sys_admin():
+        return remedy.replace("run it as root", "run it with CAP_SYS_ADMIN")
+    return remedy
+
+
+def _has_sys_admin() -> bool:
+    return bool(syscalls.capget()[0] & 1 << abi.CAP_SYS_ADMIN)
