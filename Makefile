@@ -18,7 +18,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit users users-here test-kernels test-without check bench fuzz faults fuzz-model fuzz-plans agree coverage clean
+.PHONY: help demo test unit users users-here test-kernels test-without check bench fuzz faults fuzz-model fuzz-plans agree refusals coverage clean
 
 help:
 	@echo 'make demo      apply specs/hello.toml and show the tree'
@@ -33,6 +33,7 @@ help:
 	@echo 'make faults    kill and refuse at every call of builds, with every errno; takes an hour'
 	@echo 'make fuzz-model N=100000  compare the model of propagation with the kernel on random calls'
 	@echo 'make agree N=10000  build random valid specs and hold them against a second reader of specs'
+	@echo 'make refusals  every command with each of its system calls refused, as root and as a user; takes an hour, as root'
 	@echo 'make fuzz-plans N=10000    change saved plans by chance, and try to carry them out'
 	@echo 'make coverage  run the tests and list the lines that none of them reached'
 	@echo 'make clean     remove .venv and all that was built or cached'
@@ -99,6 +100,10 @@ agree: $(VENV)/installed-dev
 # The suite tries a sample of this.
 faults: $(VENV)/installed-dev
 	MOUNTPLAN_FAULTS=all $(BIN)/python -m pytest -n auto tests/applier/test_faults.py
+
+# The suite tries a sample of this.
+refusals: $(VENV)/installed-dev
+	$(BIN)/python -m tests.refusals
 
 coverage: $(VENV)/installed-dev
 	$(BIN)/coverage erase

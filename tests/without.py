@@ -48,16 +48,20 @@ def calls_of(text: str) -> dict[str, int]:
 
 def do_without(calls: Mapping[str, int]) -> None:
     """From now on these calls fail with these errnos, in this process and all that it starts. Raises OSError."""
-    if not calls:
-        return
+    if calls:
+        filter_calls({NUMBERS[name]: number for name, number in calls.items()})
+
+
+def filter_calls(calls: Mapping[int, int]) -> None:
+    """As do_without(), for calls by their numbers on this machine's architecture."""
     program = [
         (LOAD, 0, 0, OFFSET_OF_ARCHITECTURE),
         (JUMP_IF_EQUAL, 1, 0, ARCHITECTURES[os.uname().machine]),
         (RETURN, 0, 0, SECCOMP_RET_ALLOW),
         (LOAD, 0, 0, OFFSET_OF_NUMBER),
     ]
-    for name, number in calls.items():
-        program += [(JUMP_IF_EQUAL, 0, 1, NUMBERS[name]), (RETURN, 0, 0, SECCOMP_RET_ERRNO | number)]
+    for call, number in calls.items():
+        program += [(JUMP_IF_EQUAL, 0, 1, call), (RETURN, 0, 0, SECCOMP_RET_ERRNO | number)]
     program.append((RETURN, 0, 0, SECCOMP_RET_ALLOW))
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *one) for one in program))
     filter_ = struct.pack("@HP", len(program), ctypes.addressof(code))

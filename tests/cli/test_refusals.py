@@ -1,0 +1,60 @@
+"""A refused call is never an answer: a sample of `make refusals`, and what is told where memory is short."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.hosts import PATIENCE
+from tests.refusals import Case, User, try_all
+from tests.trees import ROOT
+
+SAMPLE = (
+    # Of root's store nothing is known then, and that of an ordinary user is another.
+    ("fsopen", "EPERM", "ls"),
+    ("fsopen", "ENOSYS", "rm --all"),
+    ("fsopen", "EPERM", "apply --forget shop.toml"),
+    # The C library emulates it, without the ids of mounts.
+    ("statx", "ENOSYS", "ls"),
+    ("statx", "ENOSYS", "apply --forget mqueue.toml"),
+    ("unshare", "ENOSYS", "apply --forget shop.toml"),
+    ("unshare", "EPERM", "doctor"),
+    ("setns", "EPERM", "apply shop.toml"),
+    ("setns", "EPERM", "verify shop.toml"),
+    ("openat2", "EPERM", "apply --forget shop.toml"),
+    ("close_range", "ENOSYS", "run programs.toml -- /usr/bin/true"),
+    ("signalfd4", "EPERM", "run isolated.toml -- /usr/bin/true"),
+    ("clone", "EPERM", "capture shop"),
+    ("kill", "EPERM", "capture shop"),
+    ("poll", "EPERM", "show shop"),
+    ("getdents64", "ENOSYS", "ls"),
+)
+
+
+@pytest.mark.needs_kernel("root", "set-group", "nobody", "userns")
+@pytest.mark.parametrize("user", ["root", "nobody"])
+def test_what_is_refused_is_told_and_is_no_answer(user: User) -> None:
+    problems = try_all([Case(user, *one) for one in SAMPLE], timeout=120)
+    assert not problems, "\n".join(f"{case}\n  {problem}" for case, problem in problems.items())
+
+
+@pytest.mark.parametrize("megabytes", [8, 10, 16])
+@pytest.mark.parametrize("words", ["check spec.toml", "ls", "diff spec.toml nonesuch"])
+def test_want_of_memory_is_no_difference_and_leaves_no_traceback(words: str, megabytes: int, tmp_path: Path) -> None:
+    """Python would end with 1, which means a difference. What tells of an error may need memory too."""
+    (tmp_path / "spec.toml").write_text("format = 1\n" + ROOT)
+    size = megabytes << 20
+    ended = subprocess.run(
+        [sys.executable, "-c", "import sys; from mountplan.__main__ import main; sys.exit(main())", *words.split()],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60 * PATIENCE,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (size, size)),
+    )
+    assert "Traceback" not in ended.stderr
+    assert ended.returncode in (0, 2, 3, 70), ended
