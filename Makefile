@@ -18,7 +18,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit users users-here test-kernels test-without check bench fuzz faults fuzz-model fuzz-plans agree refusals coverage clean
+.PHONY: help demo test unit users users-here test-kernels test-without check bench fuzz faults fuzz-model fuzz-plans agree refusals mutants coverage clean
 
 help:
 	@echo 'make demo      apply specs/hello.toml and show the tree'
@@ -35,6 +35,7 @@ help:
 	@echo 'make agree N=10000  build random valid specs and hold them against a second reader of specs'
 	@echo 'make refusals  every command with each of its system calls refused, as root and as a user; takes an hour, as root'
 	@echo 'make fuzz-plans N=10000    change saved plans by chance, and try to carry them out'
+	@echo 'make mutants   change the code in small ways and count what the tests notice; takes most of an hour'
 	@echo 'make coverage  run the tests and list the lines that none of them reached'
 	@echo 'make clean     remove .venv and all that was built or cached'
 
@@ -104,6 +105,10 @@ faults: $(VENV)/installed-dev
 # The suite tries a sample of this.
 refusals: $(VENV)/installed-dev
 	$(BIN)/python -m tests.refusals
+
+# A fixed sample; the least figure that passes is in tests/mutants/figures.toml.
+mutants: $(VENV)/installed-dev
+	$(BIN)/python -m tests.mutants planner
 
 coverage: $(VENV)/installed-dev
 	$(BIN)/coverage erase
