@@ -22,7 +22,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple, NoReturn
 
-from mountplan.cli import BUG, main
+from mountplan.cli import main
+from mountplan.cli.exit_status import BUG
 from tests import machine
 from tests.commands import PROC, programs
 from tests.faults import CALLS
