@@ -8,8 +8,9 @@ from collections.abc import Callable
 from functools import cached_property
 
 from mountplan.applier.observe.observe import observe
+from mountplan.applier.sys.devices import is_block_device
 from mountplan.applier.sys.lingering import settled
-from mountplan.applier.sys.loop import attached_to
+from mountplan.applier.sys.loop import attached_to, beside
 from mountplan.applier.sys.overlay import is_in_use
 from mountplan.applier.sys.refusal import OF_THE_SYSTEM
 from mountplan.planner.plan.attachments import Attachment, Decision, decide, decide_below, mount_of, seen, with_places
@@ -54,6 +55,9 @@ class LiveUses:
                 raise
             return None
         return self._mounted(path, found.st_rdev) if stat.S_ISBLK(found.st_mode) else None
+
+    def beside(self, path: str) -> tuple[Attachment, ...]:
+        return settled(lambda: self._placed(beside(path)), lambda one: not one) if is_block_device(path) else ()
 
     def _mounted(self, path: str, device: int) -> Attachment | None:
         (one,) = self._placed((Attachment(path, f"{os.major(device)}:{os.minor(device)}", writable=True, whole=True),))

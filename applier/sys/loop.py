@@ -130,22 +130,75 @@ def _bound_devices() -> list[str]:
         return sorted(name for name in os.listdir("/dev") if name.startswith("loop") and name != "loop-control")
 
 
-def _attachment(device: int, path: str, image: os.stat_result) -> Attachment | None:
-    """What an open loop device says of itself, if it is over `image`."""
+def beside(path: str) -> tuple[Attachment, ...]:
+    """The other loop devices over the same bytes as the one at `path`: each would have a superblock of its own. () if
+    there is no loop device there, or it may not be asked.
+    """
+    own = _open_status(path)
+    if own is None:
+        return ()
+    found = []
+    for name in _bound_devices():
+        other = _open_status(f"/dev/{name}")
+        if other is not None and other.number != own.number and other.overlaps(own):
+            found.append(other.attachment(f"/dev/{name}"))
+    return tuple(found)
+
+
+class _Status(NamedTuple):
+    """What an open loop device says of itself: which file or block device it is over, and which bytes of it."""
+
+    file: tuple[int, int]
+    rdev: int
+    offset: int
+    size: int  # 0: to the end
+    flags: int
+    number: int
+
+    def overlaps(self, other: _Status) -> bool:
+        same = self.rdev == other.rdev if self.rdev or other.rdev else self.file == other.file
+        first, last = sorted((self, other), key=lambda one: one.offset)
+        return same and (not first.size or first.offset + first.size > last.offset)
+
+    def attachment(self, path: str) -> Attachment:
+        writable, whole = not self.flags & abi.LO_FLAGS_READ_ONLY, not self.offset and not self.size
+        return Attachment(path, f"{os.major(self.number)}:{os.minor(self.number)}", writable, whole)
+
+
+def _status(device: int) -> _Status | None:
+    """None if it is no loop device, or has nothing that it is over, or not any more."""
     status = bytearray(abi.LOOP_INFO64_SIZE)
     try:
         fcntl.ioctl(device, abi.LOOP_GET_STATUS64, status)
         number = os.fstat(device).st_rdev
     except OSError as error:
-        if error.errno == errno.ENXIO:  # it has none, or none any more
+        if error.errno in (errno.ENXIO, errno.ENOTTY, errno.EINVAL):
             return None
         raise KernelRefusal(error.errno or 0, "ioctl(LOOP_GET_STATUS64)") from None
     on, inode, rdev, offset, size, _, _, _, flags = struct.unpack_from(abi.LOOP_INFO64, status)
-    same = rdev == image.st_rdev if stat.S_ISBLK(image.st_mode) else (on, inode) == (image.st_dev, image.st_ino)
-    if not same:
+    return _Status((on, inode), rdev, offset, size, flags, number)
+
+
+def _open_status(path: str) -> _Status | None:
+    try:
+        device = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno not in _UNKNOWN_DEVICE:
+            raise KernelRefusal(error.errno or 0, f"open({path})") from None
         return None
-    writable, whole = not flags & abi.LO_FLAGS_READ_ONLY, not offset and not size
-    return Attachment(path, f"{os.major(number)}:{os.minor(number)}", writable, whole)
+    try:
+        return _status(device)
+    finally:
+        os.close(device)
+
+
+def _attachment(device: int, path: str, image: os.stat_result) -> Attachment | None:
+    """What an open loop device says of itself, if it is over `image`."""
+    one = _status(device)
+    if one is None:
+        return None
+    same = one.rdev == image.st_rdev if stat.S_ISBLK(image.st_mode) else one.file == (image.st_dev, image.st_ino)
+    return one.attachment(path) if same else None
 
 
 def _claim(image: int, read_only: bool, table: Callable[[], MountTable], number: int) -> int:

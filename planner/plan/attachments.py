@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from mountplan.planner.errors import Mistake
-from mountplan.planner.fstypes import of
+from mountplan.planner.fstypes import of, only_reads
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.steps import AttachImage, MakeFilesystem, MakeOverlay
 from mountplan.planner.record import NamedTuple
@@ -147,6 +147,10 @@ class Uses(Protocol):
         """The mount of a block device; None if it is not mounted, or if there is no block device at `path`."""
         ...
 
+    def beside(self, path: str) -> tuple[Attachment, ...]:
+        """The other loop devices over the same bytes as the loop device at `path`; () if there is none such."""
+        ...
+
     def layer(self, path: str) -> str | None:
         """Which overlay has the directory as its upper or work directory, in words, "" if that is not known; None if
         none has it.
@@ -180,6 +184,8 @@ def _obstacles(plan: Plan, uses: Uses) -> Iterator[tuple[str, str, str, str]]:
                 yield f"{step.origin}.image", f'"{step.image}" is in use', problem, remedy
         elif isinstance(step, MakeFilesystem) and step.source.startswith("/"):
             problem, remedy = _device_in_use(uses.device(step.source), step)
+            if not problem:
+                problem, remedy = _twice(uses.beside(step.source), only_reads(step.fstype, step.options))
             if problem:
                 yield f"{step.origin}.source", f'"{step.source}" is in use', problem, remedy
         elif isinstance(step, MakeOverlay):
@@ -188,6 +194,17 @@ def _obstacles(plan: Plan, uses: Uses) -> Iterator[tuple[str, str, str, str]]:
                 if layer is not None and who is not None:
                     problem = f"another overlay has it{who and ', by its name '}{who}"
                     yield f"{step.origin}.{name}", f'"{layer.path}" is in use', problem, TAKEN_LAYER
+
+
+def _twice(others: tuple[Attachment, ...], reads: bool) -> tuple[str, str]:
+    """What stands against a loop device beside which others are over the same bytes."""
+    for one in others:
+        if one.writes or not reads:
+            return (
+                f"another loop device is over the same file ({one}), and what both write would be lost",
+                "write image = ... with the file to share that one, or let it go there first: losetup -d, or umount",
+            )
+    return "", ""
 
 
 def _device_in_use(one: Attachment | None, step: MakeFilesystem) -> tuple[str, str]:

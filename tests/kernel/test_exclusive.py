@@ -367,6 +367,30 @@ def test_a_kernel_that_cannot_be_asked_for_a_new_superblock_is_asked_for_the_dev
 
 
 @needs_images
+@pytest.mark.parametrize(
+    ("first", "second", "refused"),
+    [
+        ((), (), True),
+        (("--offset", "1048576"), (), True),
+        (("--read-only",), (), True),
+        (("--sizelimit", "8388608"), ("--offset", "8388608"), False),
+    ],
+    ids=["the whole twice", "a part of it", "a reader", "another part"],
+)
+def test_a_loop_device_as_source_is_refused_beside_another_one_over_the_same_bytes(
+    first: tuple[str, ...], second: tuple[str, ...], refused: bool, in_host: InHost
+) -> None:
+    """Each has a superblock of its own, that knows nothing of the other: what both write is lost."""
+
+    def script() -> str:
+        image = host_with_image()
+        with attached(image, *first), attached(image, *second) as device:
+            return outcome(lambda: api.apply(plan_of(image_spec(device, field="source"))))
+
+    assert refused == ("another loop device is over the same file" in in_host(script, identity="root"))
+
+
+@needs_images
 def test_a_loop_device_keeps_others_from_the_device_below_it(in_host: InHost) -> None:
     def script() -> list[str]:
         image = host_with_image()
