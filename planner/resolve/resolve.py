@@ -325,6 +325,8 @@ def _check_shared(draft: Draft, options: Pairs, context: Context) -> None:
     """What others have as well keeps the options that it has: a mount can ask only for those."""
     fstype = draft.spec.type or ""
     kind = of(fstype)
+    if kind.instances == "hierarchy":
+        _check_hierarchy(draft, options, context)
     if not options or not kind.is_shared or kind.instances in context.unshared:
         return
     there = context.host.instance(fstype)
@@ -341,6 +343,27 @@ def _check_shared(draft: Draft, options: Pairs, context: Context) -> None:
         else:
             remedy += f', or add "{kind.instances}" to run.unshare: then it is a new one'
         context.mistakes.add(f"{draft.key}.options.{name}", what, remedy)
+
+
+# What mountinfo shows of a cgroup hierarchy besides what it is made of: its controllers, or its name.
+_OF_ANY_HIERARCHY = frozenset({"rw", "ro", "xattr", "clone_children", "cpuset_v2_mode", "favordynmods"})
+
+
+def _check_hierarchy(draft: Draft, options: Pairs, context: Context) -> None:
+    """A cgroup hierarchy (v1) that the machine does not have yet takes its controllers from all processes."""
+    asked = {name if value is True else f"{name}={value}" for name, value in options} - _OF_ANY_HIERARCHY
+    there = [
+        set(row.options.split(",")) - _OF_ANY_HIERARCHY for row in context.host.table.rows if row.fstype == "cgroup"
+    ]
+    if asked in there:
+        return
+    made_of = ", ".join(sorted(asked)) or "all controllers"
+    known = "; ".join(sorted(",".join(sorted(one)) for one in there if one)) or "none"
+    context.mistakes.add(
+        f"{draft.key}.options",
+        f"no cgroup hierarchy of the machine is made of {made_of}: a new one would take them from all its processes",
+        f"name what one is made of (there are: {known}), or bind the host's, or mount a cgroup2",
+    )
 
 
 def _settle_bind(draft: Draft, context: Context) -> None:

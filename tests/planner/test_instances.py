@@ -18,6 +18,8 @@ HOST = FakeHost(
         host_mount(5, 1, "/a", fstype="tracefs", options="rw"),
         host_mount(6, 1, "/b", fstype="tracefs", options="rw,mode=755"),
         host_mount(7, 1, "/dev/mqueue", fstype="mqueue", options="ro"),
+        host_mount(8, 1, "/v1/cpu", fstype="cgroup", options="rw,cpu,cpuacct"),
+        host_mount(9, 1, "/v1/systemd", fstype="cgroup", options="rw,xattr,name=systemd"),
     ),
 )
 NOT_KNOWN = "would be set on that, and what it has now is not known: none is mounted here"
@@ -39,6 +41,8 @@ def mistakes(fstype: str, options: str, run: str = "") -> list[tuple[str, str, s
         ("mqueue", "ro = true", ""),
         ("sysfs", "ro = true", '[run]\nunshare = ["net"]'),
         ("proc", 'hidepid = "2"', ""),
+        ("cgroup", "cpuacct = true, cpu = true", ""),
+        ("cgroup", 'xattr = true, name = "systemd"', ""),
         ("devpts", 'mode = "620"', ""),
         ("tmpfs", "ro = true", ""),
         ("ext9", "anything = true", ""),
@@ -89,3 +93,19 @@ def test_all_that_is_shown_is_given_again_but_what_a_security_module_says() -> N
 def test_one_instance_shows_the_same_options_everywhere() -> None:
     assert "rw,nsdelegate" == shown(HOST.table.rows, "cgroup2")
     assert shown(HOST.table.rows, "tracefs") is None
+
+
+@pytest.mark.parametrize(
+    ("options", "made_of"),
+    [
+        ("hugetlb = true", "hugetlb"),
+        ("cpu = true", "cpu"),
+        ('none = true, name = "x"', "name=x, none"),
+        ("", "all controllers"),
+    ],
+)
+def test_a_hierarchy_that_the_machine_does_not_have_is_refused(options: str, made_of: str) -> None:
+    """Its controllers would be taken from the machine's cgroup2 for as long as it stands."""
+    (mistake,) = mistakes("cgroup", options)
+    assert f"no cgroup hierarchy of the machine is made of {made_of}: a new one would take them" in mistake[1]
+    assert "(there are: cpu,cpuacct; name=systemd)" in mistake[2]
