@@ -116,7 +116,7 @@ def _say_last(error: Exception) -> int:
     except MemoryError:
         pass
     try:
-        os.write(2, text)
+        os.write(2, bytes(byte if 32 <= byte < 127 or byte == 10 else 63 for byte in text))  # no control characters
     except OSError:
         pass
     return status
