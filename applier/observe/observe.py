@@ -11,7 +11,7 @@ from itertools import count
 from time import monotonic
 
 from mountplan.applier.sys import chroot
-from mountplan.applier.sys.refusal import explain, function_of, in_words
+from mountplan.applier.sys.refusal import OF_THE_SYSTEM, explain, function_of, in_words
 from mountplan.planner.errors import TableError
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.table import MountTable
@@ -62,7 +62,11 @@ def _line_of_root() -> bytes:
     try:
         return chroot.line_of_root()
     except OSError as error:
-        raise TableError(f"{chroot.UNSEEN}: {explain('', error.errno or 0)[0]}\n  remedy: {chroot.REMEDY}") from None
+        call = function_of(error)
+        meaning, remedy = explain("", error.errno or 0, call)
+        if error.errno in OF_THE_SYSTEM and call != "setns":
+            raise TableError(f'cannot see what "/" is: {call}: {meaning}\n  remedy: {remedy}') from None
+        raise TableError(f"{chroot.UNSEEN}: {meaning}\n  remedy: {chroot.REMEDY}") from None
 
 
 def read_still(file: io.FileIO) -> bytes | None:
