@@ -268,14 +268,13 @@ def read_back(plan: Plan, built: Built) -> tuple[tuple[tuple[str, MountTable], .
 def _judge_built(plan: Plan, built: Built) -> Judged:
     from mountplan.planner.compare.compare import group_names, judge_built
     from mountplan.planner.plan.predict import predict as predict_tables
-    from mountplan.surroundings import surroundings
 
     predictions = predict_tables(plan, built.host)
     found, names = tuple(held.table for held in built.namespaces), group_names(plan)
-    judged = judge_built(predictions, found, built.host, names, built.present, surroundings=surroundings)
+    judged = judge_built(predictions, found, built.host, names, built.present, untouched=True)
     if judged.drift:
         host = _without_ended_groups(built.host)
-        judged = judge_built(predictions, found, host, names, built.present, surroundings=surroundings)
+        judged = judge_built(predictions, found, host, names, built.present, untouched=True)
     return judged
 
 

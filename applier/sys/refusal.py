@@ -230,8 +230,10 @@ def explain(kind: str, number: int, syscall: str = "") -> tuple[str, str]:
     if kind == "attach_image" and syscall == "openat2":
         kind = "image file"  # what is missing is not a device
     call = syscall.partition("(")[0].partition(" ")[0]
-    known = _MEANINGS.get((kind, number)) if call not in _EVERYBODYS else None
-    meaning, remedy = known or _of_call(call, number) or _MEANINGS.get(("", number)) or _otherwise(call)
+    # Every process may make these calls: who answers that it may not is a filter, whatever the call was for.
+    known = None if call in _EVERYBODYS and number == E.EPERM else _MEANINGS.get((kind, number))
+    known = known or _of_call(call, number) or _MEANINGS.get((call, number))
+    meaning, remedy = known or _MEANINGS.get(("", number)) or _otherwise(call)
     if number == E.EPERM and remedy.startswith(_ROOT_FIRST) and is_root():
         meaning = "root may not do that here: a capability is missing, or a filter (seccomp, a security module) says no"
         remedy = f"give the container CAP_SYS_ADMIN, and allow {call or 'the mount calls'} in its seccomp profile"

@@ -25,9 +25,16 @@ class Surroundings(NamedTuple):
 
 
 class Arrivals:
-    """Tells, of mounts in the tables `own`, whether they arrived there. `ask` is asked once, when it is needed."""
+    """Tells, of mounts in the tables `own`, whether they arrived there. `ask` is asked once, when it is needed.
 
-    def __init__(self, own: Iterable[MountTable], ask: Callable[[], Surroundings] | None) -> None:
+    In what is `untouched` no process has been yet but the one that built it, which shares nothing before all stands:
+    there propagation alone makes what is shared. Where that came from may be unmounted again when it is asked for.
+    """
+
+    def __init__(
+        self, own: Iterable[MountTable], ask: Callable[[], Surroundings] | None, *, untouched: bool = False
+    ) -> None:
+        self._untouched = untouched
         self._own_tables = tuple(own)
         self._ask = ask
         self._rows: dict[int, MountRow] = {}  # no two mounts of a machine have one id at a time
@@ -37,6 +44,8 @@ class Arrivals:
 
     def whence(self, mount: MountRow, parent: MountRow) -> Whence:
         """Where a mount that stands on `parent` comes from."""
+        if self._untouched and (parent.master or parent.peer_group):
+            return "elsewhere" if mount.master or mount.peer_group else "here"
         if parent.master and mount.master and self._has_come_down(mount, parent):
             return "elsewhere"
         if parent.peer_group and mount.peer_group:

@@ -65,9 +65,12 @@ def judge_built(
     present: frozenset[str] | None = None,
     before: Sequence[MountTable] = (),
     surroundings: Callable[[], Surroundings] | None = None,
+    *,
+    untouched: bool = False,
 ) -> Judged:
-    """compare(), and what it came upon. `present` are the plan's filesystems that may have been there before the build;
-    None if that is not known. `before` are the tables as they were when they were first judged, and found to be right.
+    """compare(), and what it came upon. `untouched` is what no process has entered yet (arrivals.py). `present` are the
+    plan's filesystems that may have been there before the build; None if that is not known. `before` are the tables
+    as they were when they were first judged, and found to be right.
     """
     devices = None if present is None else frozenset(f"={name}" for name in present)
     wanted = tuple(
@@ -79,7 +82,7 @@ def judge_built(
         pairs = zip(wanted, found, before, strict=True)
         found = tuple(there._replace(granted=granted(one, seen)) for one, there, seen in pairs)
     machine = Machine() if host is None else machine_of(host)
-    return judge(wanted, found, machine, arrivals=True, surroundings=surroundings)
+    return judge(wanted, found, machine, arrivals=True, surroundings=surroundings, untouched=untouched)
 
 
 def views_of(plan: Plan, predictions: Sequence[Prediction]) -> tuple[View, ...]:
@@ -125,6 +128,7 @@ def judge(
     *,
     arrivals: bool = False,
     surroundings: Callable[[], Surroundings] | None = None,
+    untouched: bool = False,
 ) -> Judged:
     """differences(), and what it came upon. `surroundings` tells where arrivals may be from; it is asked if need be."""
     pairs, drift = _by_name(wanted, found)
@@ -137,7 +141,7 @@ def judge(
     walk = _Walk(groups, devices)
     if all(walk.same(one, other) for one, other in pairs):
         return Judged(drift, tuple(walk.notices))
-    arrived = Arrivals([view.table for view in found], surroundings) if arrivals else None
+    arrived = Arrivals([view.table for view in found], surroundings, untouched=untouched) if arrivals else None
     telling = Telling(Renaming(0, *groups, exclusive=True), Renaming("", *devices, exclusive=False), pairs, arrived)
     return Judged(drift + telling.drift(), *telling.aside())
 

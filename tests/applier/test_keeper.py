@@ -296,7 +296,7 @@ def wait_for_keepers(number: int) -> None:
     ("spoil", "words"),
     [
         (lambda: os.environ.pop("XDG_RUNTIME_DIR"), r"/run/user/65534: No such file"),
-        (lambda: os.environ.update(XDG_RUNTIME_DIR="/nonesuch"), r"XDG_RUNTIME_DIR: No such file"),
+        (lambda: os.environ.update(XDG_RUNTIME_DIR="/nonesuch"), r"XDG_RUNTIME_DIR: /nonesuch: No such file"),
         (lambda: os.environ.update(XDG_RUNTIME_DIR="run"), r"XDG_RUNTIME_DIR is 'run', which is no absolute path"),
         (lambda: os.environ.update(XDG_RUNTIME_DIR="/"), r"XDG_RUNTIME_DIR: / belongs to user 0"),
         (lambda: os.chmod(os.environ["XDG_RUNTIME_DIR"], 0o777), r"others may write to"),

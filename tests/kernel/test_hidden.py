@@ -98,18 +98,23 @@ def test_a_process_hides_before_it_enters_a_tree(words: str, in_host: InHost, tm
         spec.write_text("format = 1\n" + programs())
         if words.startswith("enter"):
             keeping.keep(plan_of(programs()))
-        trace = ["strace", "-f", "-qq", "-o", str(log), "-e", "trace=prctl,setns,execve,execveat"]
+        trace = ["strace", "-f", "-qq", "-o", str(log), "-e", "trace=prctl,setns,execve,execveat,unshare,pivot_root"]
         command = [sys.executable, "-m", "mountplan", *words.format(spec=spec).split()]
         subprocess.run([*trace, *command], cwd=CHECKOUT, check=True, capture_output=True)
         return log.read_text()
 
     hidden: set[str] = set()
+    own: set[str] = set()  # processes in a mount namespace that they have just made, in which no tree stands yet
     entered = 0
     for line in in_host(on_run(work), identity="root").splitlines():
         pid, _, call = line.partition(" ")
         if "PR_SET_DUMPABLE, SUID_DUMP_DISABLE" in call:
             hidden.add(pid)
-        elif re.match(r" *setns\(.*= 0", call):
+        elif re.match(r" *unshare\(.*CLONE_NEWNS", call):
+            own.add(pid)
+        elif "pivot_root(" in call:
+            own.discard(pid)
+        elif re.match(r" *setns\(.*= 0", call) and pid not in own:
             entered += 1
             assert pid in hidden, line
     assert entered
