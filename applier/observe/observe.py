@@ -64,8 +64,8 @@ def _line_of_root() -> bytes:
     except OSError as error:
         call = function_of(error)
         meaning, remedy = explain("", error.errno or 0, call)
-        if error.errno in OF_THE_SYSTEM and call != "setns":
-            raise TableError(f'cannot see what "/" is: {call}: {meaning}\n  remedy: {remedy}') from None
+        if call == "statx" or (error.errno in OF_THE_SYSTEM and call != "setns"):
+            raise TableError(f"cannot read the mount table: {call}: {meaning}\n  remedy: {remedy}") from None
         raise TableError(f"{chroot.UNSEEN}: {meaning}\n  remedy: {chroot.REMEDY}") from None
 
 

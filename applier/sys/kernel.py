@@ -516,10 +516,10 @@ def _attr(set: int, clear: int, propagation: int, userns: int) -> bytes:
 
 
 def _is(dirfd: int, path: str, kind: str) -> bool:
-    """True if something of this kind is at `path` already."""
+    """True if something of this kind is at `path` already. Raises OSError if that cannot be seen."""
     try:
         return stat.S_IFMT(os.lstat(path, dir_fd=dirfd).st_mode) == _TYPES[kind]
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 
