@@ -144,7 +144,8 @@ def _problems(wanted: list[Case]) -> Iterator[tuple[Case, str]]:
     os.mkdir(RUNTIME, 0o700)
     os.chown(RUNTIME, NOBODY, NOBODY)
     os.chmod("/srv/work", 0o777)
-    for user in dict.fromkeys(case.user for case in wanted):
+    users: list[User] = list(dict.fromkeys([case.user for case in wanted]))
+    for user in users:
         _keep(user)
         usual: dict[str, Ended] = {}
         for case in (one for one in wanted if one.user == user):

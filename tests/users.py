@@ -45,9 +45,7 @@ make --no-print-directory users-here "$@"
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    stream = stream or sys.stdout
-    stream.write(f"{text}\n")
-    stream.flush()
+    print(text, file=stream or sys.stdout, flush=True)
 
 
 def run_as(kind: str, arguments: list[str]) -> int:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
         def carry_out(self, args: argparse.Namespace, output: Output) -> int:
             """Do its work and print the result; returns the exit status."""
+            ...
 
 
 COMMANDS = (
