@@ -157,7 +157,7 @@ def test_nothing():
     )
 
     def script() -> tuple[int, str]:
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+        command = [sys.executable, "-m", "pytest", "-q", "-rN", "-p", "no:cacheprovider", str(tmp_path)]
         ended = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(CHECKOUT)})
         return ended.returncode, ended.stdout
 
