@@ -36,8 +36,8 @@ class FilesystemType(NamedTuple):
     the host has one that can be bound instead.
 
     `defaults` are options as they are shown, or not shown, if not asked for: one that is absent has that value.
-    `source` is what the kernel shows whatever was given, as far as it does so. `asked_for` are those that a machine is
-    asked for if none is named (mountplan doctor).
+    `source` is what the kernel shows whatever was given, as far as it does so; `shown_as` is the type that it shows, if
+    it is another. `asked_for` are those that a machine is asked for if none is named (mountplan doctor).
     """
 
     name: str
@@ -54,6 +54,7 @@ class FilesystemType(NamedTuple):
     usual: str = ""
     defaults: Mapping[str, str] = {}
     source: str = ""
+    shown_as: str = ""
     asked_for: bool = False
 
     @property
@@ -123,6 +124,7 @@ ROWS: tuple[FilesystemType, ...] = (
     _row("bpf", "unknown", "mount", in_memory=True, renewed=True),
     # Two of a set of controllers are one; a new one is a new hierarchy, or none can be had.
     _row("cgroup", "filled", "hierarchy", shows="cgroup"),
+    _row("cpuset", "filled", "hierarchy", shows="cgroup", shown_as="cgroup"),  # cgroup -o cpuset,noprefix
     _of_kernel("devtmpfs"),
     _of_kernel("debugfs", defaults={"mode": "700", **_OWNER}),
     _of_kernel("tracefs", defaults={"mode": "700", **_OWNER}),

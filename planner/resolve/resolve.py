@@ -325,7 +325,13 @@ def _check_shared(draft: Draft, options: Pairs, context: Context) -> None:
     """What others have as well keeps the options that it has: a mount can ask only for those."""
     fstype = draft.spec.type or ""
     kind = of(fstype)
-    if kind.instances == "hierarchy":
+    if kind.shown_as:
+        context.mistakes.add(
+            f"{draft.key}.type",
+            f"what is mounted as a {fstype} is a {kind.shown_as}",
+            f'write type = "{kind.shown_as}", with its options',
+        )
+    elif kind.instances == "hierarchy":
         _check_hierarchy(draft, options, context)
     if not options or not kind.is_shared or kind.instances in context.unshared:
         return

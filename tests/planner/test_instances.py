@@ -109,3 +109,9 @@ def test_a_hierarchy_that_the_machine_does_not_have_is_refused(options: str, mad
     (mistake,) = mistakes("cgroup", options)
     assert f"no cgroup hierarchy of the machine is made of {made_of}: a new one would take them" in mistake[1]
     assert "(there are: cpu,cpuacct; name=systemd)" in mistake[2]
+
+
+def test_another_name_of_a_hierarchy_is_refused() -> None:
+    """Where no hierarchy has the cpuset controller, it would take that from the machine's cgroup2."""
+    (mistake,) = mistakes("cpuset", "")
+    assert ("mount[1].type", "what is mounted as a cpuset is a cgroup") == mistake[:2]
