@@ -105,7 +105,7 @@ def recognise(argument: str) -> Operand:
     found: list[Operand] = []
     if argument.isascii() and argument.isdecimal():
         found.append(Operand("pid", argument))
-    if _is_kept(argument):
+    if is_kept(argument):
         found.append(Operand("name", argument))
     if argument == "-" or os.path.exists(argument):
         found.append(_of_file(argument))
@@ -121,7 +121,8 @@ def recognise(argument: str) -> Operand:
     raise SubjectError(f"{argument!r} is no kept name, no process and no file", _PREFIXES)
 
 
-def _is_kept(argument: str) -> bool:
+def is_kept(argument: str) -> bool:
+    """Whether something is kept under a name, written as NAME or NAME/NAMESPACE."""
     from mountplan.applier.keep import kept
     from mountplan.applier.keep.kept_record import is_name
     from mountplan.applier.keep.store import NoPlace

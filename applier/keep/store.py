@@ -90,6 +90,12 @@ def _may_mount() -> bool:
     return True
 
 
+_NO_SESSION = (
+    "log in for a session of your own, which su(1) does not give (`loginctl enable-linger` makes the directory without "
+    "one), set XDG_RUNTIME_DIR to a directory of yours that no other user can write to, or run it as root"
+)
+
+
 def _runtime_directory() -> str:
     path = os.environ.get("XDG_RUNTIME_DIR", "")
     origin = "XDG_RUNTIME_DIR"
@@ -106,6 +112,8 @@ def _runtime_directory() -> str:
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
             raise _refused(what, error) from None
+        if path == origin and error.errno == errno.ENOENT:  # whoever comes by su(1) has no session
+            remedy = for_this_user(_NO_SESSION)
         raise NoPlace(
             f"{what}: {error.strerror}" if path == origin else f"{what}: {path}: {error.strerror}", remedy
         ) from None

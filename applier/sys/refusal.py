@@ -206,6 +206,11 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     ("", E.EAGAIN): ("it cannot be had at this moment", "try again"),
 }
 
+NO_PROC = (
+    "there is no /proc of this process here, where its mounts and namespaces are read and written",
+    "mount it: mount -t proc proc /proc",
+)
+
 # The calls that the kernel itself lets everybody make: whoever is answered EPERM has a filter in the way.
 _EVERYBODYS = frozenset(
     {
@@ -251,10 +256,17 @@ def _of_call(call: str, number: int) -> tuple[str, str] | None:
         return what, f"use Linux {max(since, '5.15', key=_version)} or newer, or {_allow(call)}"
     if number == E.ENOSYS or (number == E.EPERM and call in _EVERYBODYS):
         return "a seccomp filter does not let the call through", _allow(call)
+    if number == E.ENOENT and lacks_proc():
+        return NO_PROC
     if number == E.ENOSPC and call in ("unshare", "open_tree", "fsmount"):
         what = "the limit of namespaces is reached, of which each detached mount has one"
         return what, "raise sysctl user.max_mnt_namespaces or user.max_user_namespaces"
     return None
+
+
+def lacks_proc() -> bool:
+    """Whether this process finds nothing of itself in /proc."""
+    return not os.path.lexists("/proc/self")
 
 
 def _allow(call: str) -> str:

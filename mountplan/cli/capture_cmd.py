@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from mountplan.cli.kept_argument import kept_name, process_in
 from mountplan.cli.sources import save
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible
@@ -74,7 +75,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     from mountplan.planner.render.words import count
 
     saved = args.output if args.output != "-" else None  # "-" is standard output, where it goes anyway
-    wanted = [Wanted(kind, value) for kind, value in args.wanted]
+    wanted = [Wanted(*_as_prefixed(kind, value)) for kind, value in args.wanted]
     if not wanted:
         raise UsageError("name what to capture: --pid N, --tree PID, --ns FILE, or a kept name")
     if args.name is not None:
@@ -104,6 +105,16 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         mounts = count(sum(len(space.mounts) for space in found.captured.namespaces), "mount")
         output.note(f"Saved {mounts} to {visible(saved)}; look at it with: mountplan plan {visible(saved)}\n")
     return 0
+
+
+def _as_prefixed(kind: str, value: str) -> tuple[str, str]:
+    """What a bare argument is: `1234`, `pid:1234`, `ns:FILE` and `name:NAME` are understood as everywhere."""
+    if kind != "kept":
+        return kind, value
+    if value.startswith("ns:"):
+        return "ns", value.removeprefix("ns:")
+    process = process_in(value)
+    return (kind, kept_name(value)) if process is None else ("pid", str(process))
 
 
 def _folder(contents: str | None, saved: str | None) -> Folder | None:

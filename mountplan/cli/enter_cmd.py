@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mountplan import api
 from mountplan.cli.inner_command import add_misplaced, check_place
+from mountplan.cli.kept_argument import kept_name, told_for_what_it_is
 from mountplan.cli.shared_options import add_rootless
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible_lines
@@ -40,12 +41,13 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     from mountplan.cli.kept_output import tidy
 
     check_place(args, args.name)
-    name, slash, namespace = args.name.partition("/")
+    name, slash, namespace = kept_name(args.name).partition("/")
     if slash and not namespace:
         raise UsageError("there is no namespace after the slash")
     tidy(output)
     try:
-        api.enter(name, namespace, args.after or (), rootless=args.rootless, tell=partial(_told, output))
+        with told_for_what_it_is(args.name, "enter"):
+            api.enter(name, namespace, args.after or (), rootless=args.rootless, tell=partial(_told, output))
     except CommandNotStarted as error:
         sys.stderr.write(_told(output, error).decode())
         sys.stderr.flush()

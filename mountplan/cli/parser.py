@@ -117,6 +117,8 @@ class Parser(argparse.ArgumentParser):
         near = near or _nearest(str(value), map(str, action.choices))
         known = ", ".join(map(str, action.choices))
         hint = f"did you mean {near}?" if near else f"there are: {known}"
+        if action.dest == "command" and (value.endswith((".toml", ".json")) or os.path.isfile(value)):
+            self.error(f"say what to do with {value}: mountplan check|plan|run|apply {value}")
         self.error(f"unknown {what} {value!r}; {hint}")
 
 

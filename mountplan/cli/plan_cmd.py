@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from mountplan import api
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from mountplan.planner.plan.plan import Plan
 
 _SUFFIXES = {".txt": "text", ".json": "json", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid"}
+_NEVER_A_PLAN = frozenset({".toml", ".svg", ".png", ".pdf", ".html", ".md"})
 
 
 def add(command: NewCommand) -> None:
@@ -61,6 +63,8 @@ def add(command: NewCommand) -> None:
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """The preview, in one of its formats, and the plan as a file."""
+    if args.output and not args.format:
+        _format_of(args.output)  # refused, if it is, before there is anything to wait for
     made = args.made = plan_from(args.spec)
     if (args.classic or args.after_step is not None) and (args.output or args.format):
         raise UsageError("--after and --classic print an answer: leave out -o and --format")
@@ -120,7 +124,13 @@ def _rendered(made: Plan, foreseen: Foresight, form: str, *, everything: bool) -
 
 
 def _format_of(name: str) -> str:
-    return next((form for suffix, form in _SUFFIXES.items() if name.endswith(suffix)), "json")
+    """By the end of the file's name; a plan where that says nothing. Raises UsageError where it says something else."""
+    form = next((form for suffix, form in _SUFFIXES.items() if name.endswith(suffix)), "json")
+    ending = os.path.splitext(name)[1].lower()
+    if form == "json" and ending in _NEVER_A_PLAN:
+        known = ", ".join(_SUFFIXES)
+        raise UsageError(f"-o {name}: a plan is not saved as {ending}, but as JSON (.json), or drawn ({known})")
+    return form
 
 
 def _why(made: Plan, wanted: str, output: Output) -> int:

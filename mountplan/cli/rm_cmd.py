@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mountplan.cli.kept_argument import kept_name, told_for_what_it_is
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible, visible_lines
 from mountplan.planner.errors import MountplanError
@@ -38,12 +39,13 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     if not args.all and not args.names:
         raise UsageError("name what is to be removed, or say --all")
     tidy(output)
-    wanted = names.names() if args.all else tuple(dict.fromkeys(args.names))
+    wanted = names.names() if args.all else tuple(dict.fromkeys(map(kept_name, args.names)))
     removed: list[str] = []
     problems: list[MountplanError] = []
     for name in wanted:
         try:
-            names.remove(name)
+            with told_for_what_it_is(name, "rm"):
+                names.remove(name)
         except MountplanError as problem:
             problems.append(problem)
             continue

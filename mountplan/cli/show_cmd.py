@@ -1,9 +1,10 @@
-"""show: all about one kept name."""
+"""show: all about one kept name, or the mounts of a process."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mountplan.cli.kept_argument import kept_name, process_in, told_for_what_it_is
 from mountplan.cli.shared_options import add_all
 from mountplan.planner.characters import visible
 
@@ -19,15 +20,16 @@ def add(command: NewCommand) -> None:
         "show kept namespaces: their mounts, files, and what has changed",
         "Show what is kept under a name: the spec that it is from, its namespace files\n"
         "(for other programs, such as nsenter), what has changed since it was kept, and\n"
-        "the mounts that stand there now.",
-        "  mountplan show shop\n  mountplan show --json shop | jq -r '.namespaces[].file'",
+        "the mounts that stand there now. Of a process, its mounts.",
+        "  mountplan show shop\n  mountplan show 1234\n  mountplan show --json shop | jq -r '.namespaces[].file'",
     )
-    parser.add_argument("name", metavar="NAME", help="a kept name")
+    parser.usage = "mountplan show [options] NAME|PID"
+    parser.add_argument("name", metavar="NAME|PID", help="a kept name, or a process")
     add_all(parser, "show every mount")
 
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
-    """All about one name."""
+    """All about one name, or one process."""
     from mountplan import keeping
     from mountplan.applier.keep.kept import path_of
     from mountplan.cli.kept_output import age_text, standing_data, tidy
@@ -38,14 +40,18 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     from mountplan.planner.render.words import count
 
     tidy(output)
-    one = keeping.look_up(args.name)
-    plan = keeping.plan_of(args.name)
+    name = kept_name(args.name)
+    process = process_in(args.name)
+    if process is not None:
+        return _process(process, args, output)
+    with told_for_what_it_is(args.name, "show"):
+        one = keeping.look_up(name)
+    plan = keeping.plan_of(name)
     if output.as_json:
         output.data(standing_data(one, plan) | {"differences": drift_data(one.drift, plan)})
         return 0
-    name = visible(one.kept.name)
     lines = [
-        f"{name}: {one.health}",
+        f"{visible(one.kept.name)}: {one.health}",
         f"  from     {visible(one.kept.spec)}",
         f"  kept     {one.kept.created}, {age_text(one.age)} ago, by mountplan {visible(one.kept.made_by)}",
     ]
@@ -64,4 +70,18 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     if one.tables:
         text += "\n" + table_text(plan, one.tables, everything=args.all)
     output.result(text)
+    return 0
+
+
+def _process(number: int, args: argparse.Namespace, output: Output) -> int:
+    """The mounts that a process sees, as kernel and process number them."""
+    from mountplan.cli.tables_output import rows_data
+    from mountplan.operands import Operand, read_side
+    from mountplan.planner.render.table_text import table_lines
+
+    (view,) = read_side("", Operand("pid", str(number))).views
+    if output.as_json:
+        output.data({"process": number, "tables": [{"name": "", "mounts": rows_data(view.table, {})}]})
+        return 0
+    output.result("\n".join(table_lines(view.table, {}, fold=not args.all)) + "\n")
     return 0

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 def tables_data(plan: Plan, tables: keeping.Tables) -> list[dict[str, Any]]:
     """The mounts of each namespace as values for JSON, with the names of the plan's groups."""
-    return [{"name": name, "mounts": _rows(table, group_names(plan, name, table))} for name, table in tables]
+    return [{"name": name, "mounts": rows_data(table, group_names(plan, name, table))} for name, table in tables]
 
 
-def _rows(table: MountTable, names: dict[int, str]) -> list[dict[str, Any]]:
+def rows_data(table: MountTable, names: dict[int, str]) -> list[dict[str, Any]]:
+    """The mounts of one table, with names for group ids where there are some."""
     return [row._asdict() | {"sharing": sharing_of(row, names) or "private"} for row in table.rows]
