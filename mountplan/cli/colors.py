@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import TextIO
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.highlighter import RegexHighlighter
 from rich.text import Text
 from rich.theme import Theme
+
+if TYPE_CHECKING:
+    from mountplan.planner.render.lane_text import Piece
 
 _THEME = Theme(
     {
@@ -27,6 +31,9 @@ _THEME = Theme(
         "plan.place": "bold",
         "plan.remedy": "green",
         "plan.flow": "yellow",
+        "lane.heading": "bold",
+        "lane.tree": "dim",
+        "lane.mark": "dim italic",
     }
 )
 # Beyond this many characters highlighting takes longer than a reader looks at what goes by.
@@ -65,12 +72,38 @@ class ErrorHighlighter(RegexHighlighter):
     ]
 
 
+# Lanes that stand beside each other have different ones, on a light ground and on a dark one.
+_LANES = ("green", "magenta", "cyan", "yellow", "blue", "red")
+
+
+def write_pieces(stream: TextIO, lines: Sequence[Sequence[Piece]]) -> None:
+    """Write a picture with lanes in colours. Without its escape sequences it is the text of the pieces."""
+    console = _console(stream)
+    text = Text(end="")
+    for line in lines:
+        for piece in line:
+            if piece.look == "lane":
+                style = _LANES[piece.color % len(_LANES)] if piece.color >= 0 else ""
+            else:
+                style = f"lane.{piece.look}" if piece.look in ("heading", "tree", "mark") else ""
+            text.append(piece.text, style or None)
+        text.append("\n")
+    console.print(text, end="", soft_wrap=True)
+
+
 def write_colored(stream: TextIO, text: str, *, is_error: bool) -> None:
     """Write `text` with colours. Without its escape sequences the output is `text`, byte for byte."""
     if len(text) > _MOST:
         stream.write(text)
         return
-    console = Console(
+    console = _console(stream)
+    colored = Text(text, end="")
+    (ErrorHighlighter() if is_error else PlanHighlighter()).highlight(colored)
+    console.print(colored, end="", soft_wrap=True)
+
+
+def _console(stream: TextIO) -> Console:
+    return Console(
         file=stream,
         force_terminal=True,
         # What asked for colours, --color or the terminal, has been asked before: no second opinion here.
@@ -82,6 +115,3 @@ def write_colored(stream: TextIO, text: str, *, is_error: bool) -> None:
         soft_wrap=True,
         legacy_windows=False,
     )
-    colored = Text(text, end="")
-    (ErrorHighlighter() if is_error else PlanHighlighter()).highlight(colored)
-    console.print(colored, end="", soft_wrap=True)

@@ -34,6 +34,7 @@ COMMANDS = (
     "diff",
     "verify",
     "explain",
+    "graph",
     "simulate",
     "doctor",
     "schema",
@@ -42,7 +43,7 @@ COMMANDS = (
 
 
 def module_of(command: str) -> CommandModule:
-    """The module of one of COMMANDS, imported now: start-up counts, and the other fifteen are not needed."""
+    """The module of one of COMMANDS, imported now: start-up counts, and the others are not needed."""
     from importlib import import_module
 
     module: Any = import_module(f"mountplan.cli.{command}_cmd")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from typing import Any, Literal, TextIO
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from mountplan.planner.characters import visible_lines
+
+if TYPE_CHECKING:
+    from mountplan.planner.render.lane_text import Piece
 
 Color = Literal["auto", "always", "never"]
 
@@ -17,7 +20,8 @@ class OutputFailed(OSError):
 
 
 # For terminals and files whose encoding has no box characters.
-_ASCII = str.maketrans({"├": "|", "└": "`", "│": "|", "─": "-"})
+_BOXES = "├└│─┌┐┘┤┬┴┼╷╵●▼║╟╢╓╖╙╜╥╨╫…"
+_ASCII = str.maketrans(_BOXES, "|`|-..'|+++||*v!||..`'+++~")
 
 
 class Output:
@@ -45,6 +49,17 @@ class Output:
     def raw(self, text: str) -> None:
         """A result that another program reads: no colours, not a character changed."""
         _put(sys.stdout, lambda: sys.stdout.write(text))
+
+    def drawing(self, lines: Sequence[Sequence[Piece]]) -> None:
+        """A picture with lanes, each lane in a colour of its own."""
+        if self.wants_color(sys.stdout):
+            from mountplan.cli.colors import write_pieces
+
+            pieces = [[piece._replace(text=_fitting(piece.text, sys.stdout)) for piece in line] for line in lines]
+            _put(sys.stdout, lambda: write_pieces(sys.stdout, pieces))
+        else:
+            text = "".join("".join(piece.text for piece in line).rstrip() + "\n" for line in lines)
+            _put(sys.stdout, lambda: sys.stdout.write(_fitting(text, sys.stdout)))
 
     def data(self, value: Any) -> None:
         """The same as JSON."""
@@ -106,7 +121,7 @@ def _put(stream: TextIO, write: Callable[[], object]) -> None:
 
 def _fitting(text: str, stream: TextIO) -> str:
     try:
-        "├".encode(stream.encoding or "ascii")
+        _BOXES.encode(stream.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
         return text.translate(_ASCII)
     return text

@@ -131,7 +131,7 @@ def _nearest(word: str, known: Iterable[str]) -> str | None:
 def parse(words: list[str]) -> argparse.Namespace:
     """The arguments of a command line. Raises UsageError; SystemExit after --help or --version.
 
-    A line that begins with a command builds that command's parser only, as the fifteen others would never be asked.
+    A line that begins with a command builds that command's parser only, as the others would never be asked.
     """
     command = words[0] if words else ""
     alone = command in COMMANDS and command not in _PRINTS_THE_PARSER

@@ -35,11 +35,7 @@ def predict(plan: Plan, host: MountTable) -> tuple[Prediction, ...]:
     below: dict[int, list[MountRow]] = {}
     for row in host.rows:
         below.setdefault(row.parent_id, []).append(row)
-    groups: dict[str, int] = {"": 0}
-    for group in plan.expected.groups:
-        groups[group.name] = len(groups)
-        if group.host:
-            groups[group.name] = HOST_GROUPS + walks.end_of(group.host).peer_group
+    groups = group_numbers(plan, walks)
     masters = {group.name: groups.get(group.master, 0) for group in plan.expected.groups}
     for group in plan.expected.groups:
         if group.host and (master := walks.end_of(group.host).master):
@@ -54,6 +50,14 @@ def predict(plan: Plan, host: MountTable) -> tuple[Prediction, ...]:
             Prediction(namespace.name, MountTable(tuple(rows.rows)), tuple(rows.origins), tuple(rows.names), options)
         )
     return tuple(found)
+
+
+def group_numbers(plan: Plan, host: Walks) -> dict[str, int]:
+    """The number that each group of the plan has in predicted tables; "" has 0."""
+    groups: dict[str, int] = {"": 0}
+    for group in plan.expected.groups:
+        groups[group.name] = HOST_GROUPS + host.end_of(group.host).peer_group if group.host else len(groups)
+    return groups
 
 
 def _as_told(made: ExpectedFilesystem) -> ExpectedFilesystem:

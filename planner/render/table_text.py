@@ -87,7 +87,7 @@ def group_names(plan: Plan, namespace: str, table: MountTable) -> dict[int, str]
     expected = next((one for one in plan.expected.namespaces if one.name == namespace), None)
     if expected is None:
         return names
-    for mount, row in _pairs(expected, table):
+    for mount, row in expected_rows(expected, table):
         if mount.group and row.peer_group:
             names.setdefault(row.peer_group, mount.group)
         if mount.master and row.master:
@@ -95,7 +95,8 @@ def group_names(plan: Plan, namespace: str, table: MountTable) -> dict[int, str]
     return names
 
 
-def _pairs(expected: ExpectedNamespace, table: MountTable) -> Iterator[tuple[ExpectedMount, MountRow]]:
+def expected_rows(expected: ExpectedNamespace, table: MountTable) -> Iterator[tuple[ExpectedMount, MountRow]]:
+    """The mounts of a plan's namespace with their rows in a table of it; without those that are not there."""
     at = table.at()
     found: dict[str, MountRow] = {}
     try:

@@ -108,6 +108,7 @@ LINES = {
     "diff": ["x", "y", "--color=never"],
     "verify": ["x"],
     "explain": ["x", "--kernel", "6.1"],
+    "graph": ["x", "--shared", "--width", "80"],
     "simulate": ["x", "--from", "1"],
     "doctor": [],
     "schema": [],

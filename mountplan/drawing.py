@@ -1,0 +1,132 @@
+"""What `graph` draws: the namespaces behind an argument, what their groups are called, and which are the host's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from mountplan.operands import Operand, Side, read_side, recognise
+from mountplan.planner.errors import KeepRefused, NotKept, PlanFileError, PlanRefused, SubjectError
+from mountplan.planner.render.lanes import GroupNames, Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mountplan.planner.compare.view import View
+    from mountplan.planner.plan.plan import Plan
+    from mountplan.planner.tables.table import MountTable
+
+_SCRIPT = "script:"
+
+
+class Drawn(NamedTuple):
+    """What an argument names, ready to be laid out; `plan` is the one that it is predicted from, if any."""
+
+    label: str
+    scenes: tuple[Scene, ...]
+    groups: GroupNames
+    plan: Plan | None = None
+    incomplete: bool = False
+
+
+def drawn(argument: str) -> Drawn:
+    """What `argument` names: any side of `diff`, or `script:FILE` (FILE.sh), a script of mount commands.
+
+    Raises SubjectError, and what reading it raises.
+    """
+    if argument.startswith(_SCRIPT) or argument.endswith(".sh"):
+        return _of_script(argument.removeprefix(_SCRIPT))
+    kind = recognise(argument) if "," not in argument else None
+    side = read_side(argument, kind)
+    if side.plan is not None:
+        return of_plan(side.label, side.plan, [(view.namespace, view.table) for view in side.views])
+    if kind is not None and kind.kind == "name":
+        try:
+            return _kept(kind, side)
+        except (KeepRefused, NotKept, PlanFileError, PlanRefused):
+            pass  # what it was made from can no longer be read: then groups have the kernel's numbers
+    return Drawn(
+        side.label,
+        tuple(Scene(view.namespace, view.table) for view in side.views),
+        GroupNames(outside=_of_host(side.views) if side.of_machine else {}),
+        incomplete=side.incomplete,
+    )
+
+
+def of_plan(label: str, plan: Plan, tables: Iterable[tuple[str, MountTable]]) -> Drawn:
+    """What a plan builds: `tables` are its namespaces as they are predicted."""
+    from mountplan.applier.observe.observe import observe
+    from mountplan.planner.plan.predict import HOST_GROUPS, group_numbers
+    from mountplan.planner.render.index import PlanIndex
+    from mountplan.planner.render.table_text import expected_rows
+    from mountplan.planner.tables.table import Walks
+
+    host = observe()
+    numbers = group_numbers(plan, Walks(host))
+    groups = plan.expected.groups
+    outside: dict[int, str] = {}
+    for row in host.rows:
+        if row.peer_group:
+            outside.setdefault(HOST_GROUPS + row.peer_group, row.mountpoint)
+    outside |= {numbers[one.name]: one.host for one in groups if one.host}
+    index = PlanIndex(plan)
+    expected = {one.name: one for one in plan.expected.namespaces}
+    scenes = []
+    for name, table in tables:
+        said = {row.mount_id: index.what(mount) for mount, row in expected_rows(expected[name], table)}
+        scenes.append(Scene(name, table, said))
+    return Drawn(
+        label,
+        tuple(scenes),
+        GroupNames(
+            {numbers[one.name]: one.name for one in groups},
+            outside,
+            {numbers[one.name]: numbers[one.master] for one in groups if one.master},
+        ),
+        plan,
+    )
+
+
+def _kept(named: Operand, side: Side) -> Drawn:
+    """A kept name: what stands there, with the words of the plan that it was made from."""
+    from mountplan import keeping
+    from mountplan.planner.render.table_text import group_names
+
+    plan = keeping.plan_of(named.value.partition("/")[0])
+    names: dict[int, str] = {}
+    for view in side.views:
+        name = view.namespace or plan.expected.namespaces[0].name
+        names |= group_names(plan, name, view.table)
+    scenes = tuple(Scene(view.namespace, view.table) for view in side.views)
+    return Drawn(side.label, scenes, GroupNames(names, _of_host(side.views)), incomplete=side.incomplete)
+
+
+def _of_host(views: Iterable[View]) -> Mapping[int, str]:
+    """The groups that have members in the namespace of this process, with the place of the first; none of them, if that
+    is what is drawn.
+    """
+    from mountplan.applier.observe.observe import observe
+
+    host = observe()
+    ids = {row.mount_id for row in host.rows}
+    found: dict[int, str] = {}
+    if any(row.mount_id in ids for view in views for row in view.table.rows):
+        return found
+    for row in host.rows:
+        if row.peer_group:
+            found.setdefault(row.peer_group, row.mountpoint)
+    return found
+
+
+def _of_script(path: str) -> Drawn:
+    from mountplan.inputs import label_of, read_input, reason_of
+    from mountplan.planner.ask.simulate import simulate
+    from mountplan.planner.render.simulated import group_names
+
+    try:
+        data = read_input(path)
+    except (OSError, ValueError) as error:
+        what = f"{path}: cannot read it: {reason_of(error).lower()}"
+        raise SubjectError(what, "name a shell script that can be read") from None
+    simulation = simulate(data.decode("utf-8", "surrogateescape"), label_of(path))
+    scenes = tuple(Scene(f"of process {look.process}", look.table) for look in simulation.final)
+    return Drawn(label_of(path), scenes, GroupNames(group_names([scene.table for scene in scenes])))
