@@ -177,16 +177,26 @@ class Mounts:
         of the same filesystem, as a bind would have.
         """
         known = seen.by_id()
-        sources = {row.device: row.source for row in seen.rows}
-        return MountTable(tuple(self._row(number, known, sources) for number in ids))
+        rows = [self._row(number, known) for number in ids]
+        if not self._tells_sources(ids, rows):
+            sources = {row.device: row.source for row in seen.rows}
+            rows = [
+                row if row.mount_id in known else row._replace(source=sources.get(row.device, UNTOLD)) for row in rows
+            ]
+        return MountTable(tuple(rows))
 
-    def _row(self, number: int, known: dict[int, MountRow], sources: dict[str, str]) -> MountRow:
+    def _tells_sources(self, ids: tuple[int, ...], rows: list[MountRow]) -> bool:
+        """An empty source is told by leaving it out. So of a mount that has another, does statmount(2) tell that?"""
+        number = next((number for number, row in zip(ids, rows, strict=True) if row.source), None)
+        return number is not None and bool(self._stat(number, abi.STATMOUNT_SB_SOURCE)[2] & abi.STATMOUNT_SB_SOURCE)
+
+    def _row(self, number: int, known: dict[int, MountRow]) -> MountRow:
+        """A row without source if statmount(2) tells none, and `known` neither."""
         (
             _, opts, mask, major, minor, _, sb_flags, fstype, _, _, mount_id, parent_id, attributes, propagation, group,
             master, _, root, point, _, subtype, source, *_,
         ) = self._stat(number, _ALL)  # fmt: skip
         text, seen, device = self._text, known.get(mount_id), f"{major}:{minor}"
-        untold = seen.source if seen else sources.get(device, UNTOLD)
         name = text(fstype) if mask & abi.STATMOUNT_FS_TYPE else "none"
         if mask & abi.STATMOUNT_FS_SUBTYPE:
             name = f"{name}.{text(subtype)}"
@@ -208,7 +218,7 @@ class Mounts:
             propagate_from=seen.propagate_from if seen else 0,
             unbindable=bool(propagation & abi.MS_UNBINDABLE),
             fstype=name,
-            source=untold if seen or not mask & abi.STATMOUNT_SB_SOURCE else text(source),
+            source=seen.source if seen else text(source) if mask & abi.STATMOUNT_SB_SOURCE else "",
             options=options,
         )
 

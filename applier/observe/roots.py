@@ -20,7 +20,7 @@ from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.inside import in_child
 from mountplan.planner.names import NodeKind
 from mountplan.planner.paths import TargetPath
-from mountplan.planner.tables.mount_facts import LiveOverlay, MountRoot, OverlayLayer
+from mountplan.planner.tables.mount_facts import LiveImage, LiveOverlay, MountRoot, OverlayLayer
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.mounttree import MountTree, path_to
 from mountplan.planner.tables.table import MountTable
@@ -49,7 +49,7 @@ class LiveFacts:
         self._tables = tables
         self._host = host
 
-    def image(self, device: str) -> str:
+    def image(self, device: str) -> LiveImage | None:
         """See Facts. Whether a path leads to the file the loop device tells, by its inode.
 
         Of a file that was opened through a mount which is gone since, sysfs shows the path within that mount only.
@@ -61,8 +61,8 @@ class LiveFacts:
             with open(device, "rb") as loop:
                 fcntl.ioctl(loop, abi.LOOP_GET_STATUS64, buffer)
         except OSError:
-            return ""
-        of_device, inode = struct.unpack_from("=QQ", buffer)
+            return None
+        of_device, inode, _, offset, size = struct.unpack_from("=5Q", buffer)
         name = f"{os.major(of_device)}:{os.minor(of_device)}"
         mountpoints = [TargetPath(row.mountpoint) for row in self._host.rows if row.device == name]
         for path in (shown, *(mountpoint.joined(shown) for mountpoint in mountpoints)):
@@ -71,8 +71,8 @@ class LiveFacts:
             except OSError:
                 continue
             if stat.S_ISREG(found.st_mode) and (found.st_dev, found.st_ino) == (of_device, inode):
-                return path
-        return ""
+                return LiveImage(path, offset, size)
+        return None
 
     def layers(self, wanted: Sequence[LiveOverlay]) -> list[tuple[OverlayLayer, ...] | None]:
         return find_layers(self._subjects, self._tables, self._host, wanted)

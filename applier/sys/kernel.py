@@ -220,9 +220,8 @@ class LinuxKernel:
     def _context(self, fstype: str, source: str, options: Options) -> Iterator[int]:
         context = syscalls.fsopen(fstype.encode())
         try:
-            if source:
-                encoded = source.encode(_ENCODING, _ERRORS)
-                syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, b"source", encoded, 0)
+            encoded = source.encode(_ENCODING, _ERRORS)
+            syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, b"source", encoded, 0)
             self._configure(context, options)
             yield context
         finally:

@@ -19,6 +19,7 @@ from mountplan.planner.capture.captured import (
     CapturedPlace,
     Caution,
     IdLines,
+    Options,
 )
 from mountplan.planner.capture.groups import Sharing, find_sharing
 from mountplan.planner.capture.naming import Names
@@ -26,13 +27,15 @@ from mountplan.planner.capture.regiven import given_again, parse_options
 from mountplan.planner.capture.shown_layers import Directories, shown_directories
 from mountplan.planner.capture.widest import HostMounts
 from mountplan.planner.fstypes import of
+from mountplan.planner.language.limits import OPTION, size
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.layerpath import layer_of
-from mountplan.planner.tables.mount_facts import LiveOverlay, MountRoot, OverlayLayer
+from mountplan.planner.tables.mount_facts import LiveImage, LiveOverlay, MountRoot, OverlayLayer
 from mountplan.planner.tables.mounttree import MountTree, hiders
 from mountplan.planner.tables.table import DELETED, UNTOLD, MountRow, MountTable, is_mount_namespace_file
 
 _LOOP = re.compile(r"/dev/loop\d+")
+_PARTITION = re.compile(r"(/dev/loop\d+)p\d+")
 _IMAGE = "it is in the image {}, which is mounted already, and would be damaged if it were mounted twice for writing"
 _PROCESS = re.compile(r"/\d+(/|$)")
 
@@ -70,8 +73,8 @@ class Facts(Protocol):
         """What the roots of these mounts are: (number of the namespace, mount id); None where that cannot be seen."""
         ...
 
-    def image(self, device: str) -> str:
-        """The file on the host that is behind a loop device; "" if there is none."""
+    def image(self, device: str) -> LiveImage | None:
+        """What is behind a loop device; None if no file on the host is known to be."""
         ...
 
     def layers(self, wanted: Sequence[LiveOverlay]) -> list[tuple[OverlayLayer, ...] | None]:
@@ -156,6 +159,10 @@ class _Capture:
         kind = of(superblock.fstype)
         if superblock.device in self.host.devices:
             superblock.how = "host"
+            if kind.is_shared and self._is_called_otherwise_everywhere(superblock):
+                # A bind would have the source that the host's mount has; a new mount shows the same and has its own.
+                superblock.how, superblock.maker = "made", next(m for m in superblock.mounts if self.row(m).root == "/")
+                return
             # What was removed from it is in no other filesystem either: that has no say.
             if not kind.renewed or all(self._is_shown(mount) or self._is_removed(mount) for mount in superblock.mounts):
                 return
@@ -166,11 +173,12 @@ class _Capture:
                 self.cautions.append(Caution(where, what))
         if not kind.renewed and superblock.fstype != "overlay":
             row = self.row(superblock.mounts[0])
-            image = self.facts.image(row.source) if _LOOP.fullmatch(row.source) else ""
-            if not image or not _is_read_only(row):
-                superblock.give_up(_IMAGE.format(image) if image else _why_not(superblock.fstype))
+            image = self.facts.image(row.source) if _LOOP.fullmatch(row.source) else None
+            reason = _why_not_image(image, row)
+            if image is None or reason:
+                superblock.give_up(reason)
                 return
-            superblock.image = image
+            superblock.image = image.path
         superblock.how = "made"
         superblock.maker = next((one for one in superblock.mounts if self.row(one).root == "/"), None)
 
@@ -344,17 +352,36 @@ class _Capture:
             told = (source for mount in superblock.mounts if (source := self.row(mount).source) != UNTOLD)
             row = row._replace(source=next(told, UNTOLD))
         words = words._replace(
-            type=row.fstype, source=_source(row), options=given_again(row.fstype, row.options),
+            type=row.fstype, source=_source(row), options=self._options(row),
             files=tuple(sorted(superblock.files.values())),
         )  # fmt: skip
         if superblock.image:
             return words._replace(image=superblock.image, source=None)
+        self._caution_of_source(superblock, row.source)
         if superblock.directories is None:
             return words
         places = tuple(place for layer in superblock.layers if (place := self._place_of(layer)) is not None)
         if superblock.directories.upper:
             return words._replace(layers=places[2:], upper=places[0], work=places[1])
         return words._replace(layers=places)
+
+    def _options(self, row: MountRow) -> Options:
+        """What to give a new filesystem; nothing if that is one more mount of the host's, which has its options."""
+        is_host = of(row.fstype).is_shared and row.device in self.host.devices
+        return () if is_host else given_again(row.fstype, row.options)
+
+    def _caution_of_source(self, superblock: _Superblock, source: str) -> None:
+        """Say where the new one will be called otherwise."""
+        what = ""
+        if source == UNTOLD:
+            what = f"the kernel does not tell its source, which takes Linux 6.13; it will be {superblock.fstype}"
+        elif size(source) > OPTION:
+            what = (
+                f"its source is longer than the {OPTION} bytes that fsconfig(2) takes; it will be {superblock.fstype}"
+            )
+        if what:
+            space, index = superblock.mounts[0]
+            self.cautions.append(Caution(self.where(space, self.row((space, index)).mountpoint), what))
 
     def _mount(self, space: int, index: int, row: MountRow, superblock: _Superblock) -> CapturedMount:
         tree = self.trees[space]
@@ -390,8 +417,7 @@ class _Capture:
                 words = self._unsupported(words, space, row, unsupported)
             elif self._is_called_otherwise(row, found[1]) and not master and (not group or self._is_alone(group)):
                 # A bind would have the source that the host's mount has; of these, a new mount shows the same.
-                options = given_again(row.fstype, row.options)
-                words = words._replace(type=row.fstype, source=_source(row), options=options)
+                words = words._replace(type=row.fstype, source=_source(row))
             else:
                 path, host_row = found
                 base = parse_shown(host_row.attributes)
@@ -404,6 +430,21 @@ class _Capture:
     def _is_called_otherwise(row: MountRow, host_row: MountRow) -> bool:
         """Whether it has another source than the host's mount of something of which there is only one."""
         return of(row.fstype).is_shared and row.root == "/" and row.source not in (host_row.source, UNTOLD)
+
+    def _is_called_otherwise_everywhere(self, superblock: _Superblock) -> bool:
+        """Whether all mounts of something of which there is only one have one source, which none of the host's has.
+
+        Then one of them can be mounted anew and the others be bound from that, unless they share events with the host.
+        """
+        rows = [self.row(mount) for mount in superblock.mounts]
+        theirs = {row.source for row in self.host.table.rows if row.device == superblock.device}
+        sources = {row.source for row in rows}
+        return (
+            len(sources) == 1
+            and not sources & {*theirs, UNTOLD}
+            and any(row.root == "/" for row in rows)
+            and not any(self.host.has_group(number) for row in rows for number in (row.peer_group, row.master))
+        )
 
     def _is_alone(self, group: str) -> bool:
         """Whether a group has one member, and neither masters nor slaves: all of them would be of one filesystem."""
@@ -442,12 +483,34 @@ def _note(wanted: dict[_Place, list[_Mount]], place: _Place, mount: _Mount) -> N
         known.append(mount)
 
 
+def _why_not_image(image: LiveImage | None, row: MountRow) -> str:
+    """Why a filesystem on a device cannot be mounted anew from an image; "" if it can."""
+    if (partition := _PARTITION.fullmatch(row.source)) is not None:
+        return f"it is on a partition of {partition[1]}, and a spec names an image as a whole"
+    if image is None:
+        return _why_not(row.fstype)
+    if image.offset or image.size:
+        last = f", {image.size} bytes long" if image.size else ""
+        return (
+            f"it is a part of the image {image.path}, from byte {image.offset} on{last}, and a spec names it as a whole"
+        )
+    if not _is_read_only(row):
+        return _IMAGE.format(image.path)
+    subvolume = next(iter(parse_options(row.options).values("subvol")), "/")
+    if subvolume != "/":
+        return f"it shows the subvolume {subvolume} of the image {image.path}, and a spec names that as a whole"
+    return ""
+
+
 def _is_read_only(row: MountRow) -> bool:
     return of(row.fstype).read_only or parse_options(row.options).read_only
 
 
 def _source(row: MountRow) -> str | None:
-    return None if row.source in (row.fstype, of(row.fstype).source or UNTOLD, UNTOLD) else row.source
+    """What to write as the source; None if it will be that anyway, or cannot be given (_caution_of_source)."""
+    if row.source in (row.fstype, of(row.fstype).source or UNTOLD, UNTOLD) or size(row.source) > OPTION:
+        return None
+    return row.source
 
 
 def _attributes(shown: str, base: int) -> tuple[str, ...]:

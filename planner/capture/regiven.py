@@ -48,8 +48,10 @@ def given_again(fstype: str, text: str) -> Options:
     """The options to write for a new superblock that is to show `text`."""
     shown = parse_options(text)
     kind = of(fstype)
-    if kind.is_shared:
-        return ()  # its first mount has chosen them
+    if kind.instances == "machine":
+        return ()  # the machine's only one has them
+    if kind.is_shared:  # one of a namespace that is made as well: what its first mount asks for is what can be chosen
+        return (("ro", True),) if shown.read_only else ()
     defaults, leave_out, read_only = kind.defaults, _SHOWN_ONLY, shown.read_only
     if fstype == "overlay":
         defaults, leave_out = _OVERLAY_DEFAULTS, leave_out | _OF_LAYERS

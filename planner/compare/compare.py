@@ -23,7 +23,7 @@ from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.predict import HOST_GROUPS, Prediction
 from mountplan.planner.plan.steps import MakeIdMap, SetAttributes
 from mountplan.planner.record import NamedTuple
-from mountplan.planner.tables.table import MountTable
+from mountplan.planner.tables.table import UNTOLD, MountTable
 
 # Which instance of these a mount shows follows from the namespaces of whoever mounted it, not from the mount.
 _BY_NAMESPACE = frozenset(one.name for one in ROWS if one.shows or one.is_shared)
@@ -264,7 +264,7 @@ class _Walk:
                     if not self._new_device(device, its_device):
                         return False
                     if asked is not None and device in asked:
-                        if source and source != its_source:
+                        if source not in (UNTOLD, its_source):
                             return False
                         if asked[device] or found.granted:
                             there_row = places[pairs[parent], place]

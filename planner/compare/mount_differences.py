@@ -144,9 +144,7 @@ class Telling:
         also = found.asked.get(there.device) if found.asked is not None else None
         if (wanted.asked is not None and asked is None) or (found.asked is not None and also is None):
             return  # the host's own: one and the same, or one that is not known well enough
-        # That of an image is a loop device, whichever was free: a prediction has none.
-        as_wished = (not row.source and asked is not None) or (not there.source and also is not None)
-        if row.source != there.source and not as_wished and UNTOLD not in (row.source, there.source):
+        if row.source != there.source and UNTOLD not in (row.source, there.source):
             yield "source", row.source, there.source
         if asked is not None and also is not None:
             options = differing_asked(row.fstype, asked, also)

@@ -57,7 +57,7 @@ LocalPath = Annotated[str, PlainValidator(values.local_path), _text(minLength=1)
 InnerPath = Annotated[TargetPath, PlainValidator(values.inner_path), _text(minLength=1)]
 Word = Annotated[str, PlainValidator(values.word), _text(minLength=1)]
 Link = Annotated[str, PlainValidator(values.link), _text(minLength=1)]
-Source = Annotated[str, PlainValidator(values.source), _text(minLength=1)]
+Source = Annotated[str, PlainValidator(values.source), _text()]
 Content = Annotated[str, PlainValidator(values.content), _text()]
 Argument = Annotated[str, PlainValidator(values.argument), _text()]
 Name = Annotated[
@@ -243,7 +243,9 @@ class Mount(_Table):
         default=None, description="Make a filesystem of this type; /proc/filesystems has the list.", examples=["tmpfs"]
     )
     source: Source | None = Field(
-        default=None, description="The name that the kernel shows as the filesystem's source.", examples=["scratch"]
+        default=None,
+        description="The name that the kernel shows as the filesystem's source; the type, if it is left out.",
+        examples=["scratch"],
     )
     options: dict[OptionName, OptionValue] = Field(
         default_factory=dict,

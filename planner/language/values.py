@@ -323,7 +323,8 @@ def _is_short_word(text: str) -> bool:
 
 
 def source(value: object) -> str:
-    return _short(word(value), "a source")
+    """What the kernel shows as a source; mounts have empty ones too."""
+    return _short(word(value), "a source") if value not in ("", {"escaped": ""}) else ""
 
 
 def name(value: object) -> str:

@@ -44,6 +44,7 @@ from mountplan.planner.plan.proof_values import (
 )
 from mountplan.planner.plan.steps import YARD, Step
 from mountplan.planner.record import NamedTuple
+from mountplan.planner.tables.table import UNTOLD
 
 # How far a plan has got.
 START, UNSHARED, PRIVATE, COMMON, TREE, FINISHED, ENTERED, CLOSED = (1 << number for number in range(8))
@@ -302,8 +303,6 @@ class _Proof:
         if fstype == "overlay":
             refuse("an overlay is made by make_overlay")
         if source != fstype:
-            if not source:
-                refuse("it has no source")
             check_short(source)
         self._superblock(handle, mount, fstype, source, options, of(fstype).inside)
 
@@ -314,11 +313,9 @@ class _Proof:
         check_absolute(image)
         if read_only != only_reads(fstype, options):
             refuse("it is read-only if, and only if, its options say ro or nothing ever writes to its type")
-        self._superblock(handle, mount, fstype, "", options, "opaque")
+        self._superblock(handle, mount, fstype, UNTOLD, options, "opaque")
 
     def _make_overlay(self, step: s.MakeOverlay) -> None:
-        if not step.source:
-            refuse("it has no source")
         check_short(step.source)
         if (step.upper is None) != (step.work is None):
             refuse("an upper layer and a work directory go together")

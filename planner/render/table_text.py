@@ -9,7 +9,7 @@ from mountplan.planner.plan.plan import ExpectedMount, ExpectedNamespace, Plan
 from mountplan.planner.plan.predict import HOST_GROUPS
 from mountplan.planner.render.outline import outline
 from mountplan.planner.render.words import columns, count, visible, visible_lines
-from mountplan.planner.tables.table import MountRow, MountTable
+from mountplan.planner.tables.table import UNTOLD, MountRow, MountTable
 
 HEADER = ("TARGET", "SOURCE", "FSTYPE", "ATTRIBUTES", "PROPAGATION", "OPTIONS")
 
@@ -45,7 +45,7 @@ def table_lines(table: MountTable, names: Mapping[int, str], *, fold: bool) -> l
 
 
 def _cells(prefix: str, row: MountRow, names: Mapping[int, str]) -> tuple[str, ...]:
-    source = row.source + (f"[{row.root}]" if row.root != "/" else "")
+    source = ("?" if row.source == UNTOLD else row.source) + (f"[{row.root}]" if row.root != "/" else "")
     return (
         prefix + visible(_short(row.mountpoint)),
         visible(source) or "-",

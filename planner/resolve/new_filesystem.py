@@ -54,6 +54,8 @@ def check_device(draft: Draft, fstype: str, context: Context) -> None:
             f"{shown(source)} is no path of a device: mount(8) looks that up, the kernel does not",
             f'write source = "/dev/disk/by-{tag.lower()}/{value}"',
         )
+    elif not source:
+        wrong(key, "is empty", 'write source = "/dev/NAME", the path of a block device')
     elif source[0] != "/":
         wrong(key, f"{shown(source)} is no path of a device", f"write source = {shown('/dev/' + source)}")
     else:

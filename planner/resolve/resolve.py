@@ -38,6 +38,7 @@ from mountplan.planner.resolve.topology import (
 from mountplan.planner.run_settings import RunSettings
 from mountplan.planner.tables import instances
 from mountplan.planner.tables.options import Pairs
+from mountplan.planner.tables.table import UNTOLD
 
 # What says something about a mount in the tree, and nothing about the filesystem behind it.
 _OF_PLACED = ("parent", "recursive", "create", "attributes", "idmap", "peer_group", "master", "unbindable", "mask")
@@ -270,7 +271,7 @@ def _settle_filesystem(draft: Draft, fstype: str, context: Context) -> None:
         fstype=fstype,
         inside="opaque" if spec.image is not None or contents else inside,
         origin=key,
-        source="" if spec.image is not None else spec.source or fstype,
+        source=UNTOLD if spec.image is not None else fstype if spec.source is None else spec.source,
         options=options,
         image=image,
         contents=contents,

@@ -1,4 +1,4 @@
-"""What is asked about live mounts beyond their table: their roots, the layers of overlays, where their files are."""
+"""What is asked about live mounts beyond their table: their roots, images, the layers of overlays, where files are."""
 
 from __future__ import annotations
 
@@ -13,6 +13,14 @@ class MountRoot(NamedTuple):
     kind: NodeKind
     device: tuple[int, int] = (0, 0)
     link: str = ""
+
+
+class LiveImage(NamedTuple):
+    """The file on the host that is behind a loop device, and which bytes: `size` from `offset` on, or all (0)."""
+
+    path: str
+    offset: int
+    size: int
 
 
 class OverlayLayer(NamedTuple):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from mountplan.planner.record import NamedTuple
 
-# The source of a mount of which the kernel tells none: one that only statmount(2) shows, before Linux 6.13.
-UNTOLD = "?"
+# The source of a mount of which the kernel tells none: one that only statmount(2) shows, before Linux 6.13; and of one
+# that will be whichever loop device is free. No source that a mount has is this, but any other text may be one, "" too.
+UNTOLD = "\0"
 # What the kernel puts after the root of a mount that has been removed from its filesystem. No path has two slashes.
 DELETED = "//deleted"
 

@@ -115,6 +115,10 @@ class _Chance:
     def file(self) -> str:
         return "/" + self.rng.choice(FILES)
 
+    def source(self, usual: str) -> str:
+        """Mostly what the filesystem is called; an empty one, or whatever."""
+        return usual if self.chance(0.4) else self.rng.choice(("", f"t{self.count}", "none", "with space", "?", "-"))
+
     def act(self) -> Act:
         rng = self.rng
         self.count += 1
@@ -129,8 +133,7 @@ class _Chance:
         arguments: tuple[Any, ...]
         if what == "tmpfs":
             flags = rng.choice(FLAGS) if self.chance(0.15) else 0
-            name = rng.choice(("tmpfs", f"t{self.count}", "none", "with space"))
-            arguments = (self.target(space), name, rng.choice(OPTIONS), flags)
+            arguments = (self.target(space), self.source("tmpfs"), rng.choice(OPTIONS), flags)
             mounted.append(arguments[0])
         elif what in ("bind", "rbind"):
             source = self.mountpoint(space, 0.5)
@@ -155,12 +158,14 @@ class _Chance:
             arguments = (path if path != "/" else self.path(), self.chance(0.7))  # without "/" nothing would be left
         elif what == "kernel":
             fstype = rng.choice(("proc", "proc", "devpts", "mqueue", "sysfs", "ramfs", "cgroup2"))
-            arguments = (fstype, self.target(space))
+            # Of the others there is one for all, whose mounts a spec gives one source.
+            source = self.source(fstype) if fstype in ("proc", "devpts", "ramfs") else fstype
+            arguments = (fstype, self.target(space), source)
             mounted.append(arguments[1])
         elif what == "overlay":
             lower = tuple(rng.sample(LAYERS, rng.randint(1, 3)))
             upper = CHANGES if self.chance(0.6) or len(lower) == 1 else ""
-            arguments = (self.target(space), lower, upper)
+            arguments = (self.target(space), lower, upper, self.source("overlay"))
             mounted.append(arguments[0])
         elif what == "remove":
             if self.chance(0.5):
@@ -214,10 +219,10 @@ class Actor:
         with contextlib.suppress(OSError):
             self.populate(self.at(path))
 
-    def kernel(self, fstype: str, path: str) -> None:
-        mount(fstype, self.at(path), fstype)
+    def kernel(self, fstype: str, path: str, source: str) -> None:
+        mount(source, self.at(path), fstype)
 
-    def overlay(self, path: str, lower: tuple[str, ...], upper: str) -> None:
+    def overlay(self, path: str, lower: tuple[str, ...], upper: str, source: str) -> None:
         """With directories of its own for changes, in `upper`."""
         options = "lowerdir=" + ":".join(map(self.at, lower))
         if upper:
@@ -225,7 +230,7 @@ class Actor:
             for name in ("", "/upper", "/work"):
                 os.mkdir(own + name)
             options += f",upperdir={own}/upper,workdir={own}/work"
-        mount("overlay", self.at(path), "overlay", data=options)
+        mount(source, self.at(path), "overlay", data=options)
         with contextlib.suppress(OSError):
             os.mkdir(self.at(path) + "/a")
 

@@ -24,12 +24,13 @@ from mountplan.planner.errors import TableError
 from tests.hosts import CLONE_NEWNS, InHost, mount, umount, unshare
 from tests.kernel.capture_fuzz import attempt, shorten, show
 from tests.kernel.states import Act, State, chance_state, running
-from tests.mountflags import MNT_DETACH, MS_BIND, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE
+from tests.mountflags import MNT_DETACH, MS_BIND, MS_PRIVATE, MS_RDONLY, MS_REC, MS_SHARED, MS_SLAVE
 
 pytestmark = pytest.mark.needs_kernel("set-group", "root")
 
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
 STATES = 300
 CHUNK = 25
 
@@ -54,13 +55,15 @@ def comes_back(*acts: Act) -> Callable[[], str]:
 
 
 TRIED: dict[str, State] = {
-    "an overlay covers its own layer": [Act(0, "overlay", ("/layers/a", ("/layers/b", "/layers/a"), ""))],
+    "an overlay covers its own layer": [Act(0, "overlay", ("/layers/a", ("/layers/b", "/layers/a"), "", "overlay"))],
     "an overlay covers the directory that its changes are in": [
-        Act(0, "overlay", ("/layers", ("/layers/b",), "/layers/changes"))
+        Act(0, "overlay", ("/layers", ("/layers/b",), "/layers/changes", "overlay"))
     ],
-    "changes are kept within a lower layer": [Act(0, "overlay", ("/c", ("/layers/changes",), "/layers/changes"))],
+    "changes are kept within a lower layer": [
+        Act(0, "overlay", ("/c", ("/layers/changes",), "/layers/changes", "overlay"))
+    ],
     "a file is mounted upon in an overlay, and bound from it": [
-        Act(0, "overlay", ("/c", ("/a", "/b"), "")),
+        Act(0, "overlay", ("/c", ("/a", "/b"), "", "overlay")),
         Act(0, "bind file", ("/c/f", "/c/a/f")),
         Act(0, "bind", ("/c/a", "/b")),
     ],
@@ -82,6 +85,18 @@ TRIED: dict[str, State] = {
         Act(0, "make", ("/a", "shared", False)),
         Act(0, "unshare", (True,)),
         Act(0, "leave out"),
+    ],
+    "sources are empty, or look like something else, in sight and below the root of the process": [
+        *(Act(0, "tmpfs", (f"/{name}", source, "", 0)) for name, source in (("a", ""), ("b", "?"), ("c", "-"))),
+        Act(0, "tmpfs", ("/", "", "", 0)),
+        Act(0, "top", ("/",)),
+        Act(0, "overlay", ("/c", ("/a", "/b"), "", "")),
+        Act(0, "kernel", ("proc", "/a/b", "")),
+    ],
+    "what there is only one of has another source than the host's, and is shared with a bind of it": [
+        Act(0, "kernel", ("cgroup2", "/a", "other")),
+        Act(0, "make", ("/a", "shared", False)),
+        Act(0, "bind", ("/a", "/b")),
     ],
     "mounts of one name": [Act(0, "tmpfs", ("/a/a", f"t{n}", "", 0)) for n in range(3)]
     + [Act(0, "bind", ("/a/a/a/a", "/a"))],
@@ -281,6 +296,44 @@ def test_a_read_only_image_is_taken_from_its_file(in_host: InHost, tmp_path: Pat
     capture = in_host(lambda: captured(mounted), identity="root")
     assert (str(image), "erofs") == (at(capture, "/mnt").image, at(capture, "/mnt").type)
     assert "" == at(capture, "/srv").unsupported
+
+
+@pytest.mark.needs_kernel("loop", "fs:erofs", "mkfs.erofs")
+@pytest.mark.parametrize("limit", ["offset=1048576", "sizelimit=1048576"])
+def test_what_is_in_a_part_of_an_image_is_not_taken_for_the_whole(in_host: InHost, tmp_path: Path, limit: str) -> None:
+    (tmp_path / "tree").mkdir()
+    subprocess.run(["mkfs.erofs", tmp_path / "one", tmp_path / "tree"], check=True, capture_output=True)
+    one = (tmp_path / "one").read_bytes().ljust(1 << 20, b"\0")
+    (tmp_path / "both").write_bytes(one + one)
+
+    def mounted() -> None:
+        command = ["mount", "-t", "erofs", "-o", f"loop,ro,{limit}", str(tmp_path / "both"), "/mnt"]
+        subprocess.run(command, check=True)
+
+    found = at(in_host(lambda: captured(mounted), identity="root"), "/mnt")
+    assert "" == found.image
+    assert f"it is a part of the image {tmp_path / 'both'}" in found.unsupported
+
+
+def test_a_read_only_superblock_of_a_namespace_that_is_made_too_stays_read_only(in_host: InHost) -> None:
+    """Or the copy could be made writable from within."""
+
+    def own_net() -> None:
+        unshare(CLONE_NEWNET)
+        mount("sysfs", "/mnt", "sysfs", MS_RDONLY)
+
+    def host() -> Capture:
+        with held(own_net) as pid:
+            first = api.capture(pid, name="state")
+        with build(api.plan(api.load("captured.toml", first.text.encode())), kinds=("net",)) as built:
+            (subject,) = of_built(built)
+            with subject:
+                (row,) = [row for row in subject.read().table.rows if row.mountpoint == "/mnt"]
+        assert "ro" == row.options
+        return first
+
+    capture = in_host(host, identity="root")
+    assert ((("ro", True),), ("net",)) == (at(capture, "/mnt").options, capture.captured.unshare)
 
 
 @pytest.mark.needs_kernel("loop", "fs:erofs", "mkfs.erofs")

@@ -186,7 +186,7 @@ BROKEN: dict[str, tuple[Plan, str]] = {
     "a type": (alter(5, fstype="no such"), "is no filesystem type"),
     "an overlay by another way": (alter(5, fstype="overlay"), "an overlay is made by make_overlay"),
     "NUL in a source": (alter(5, source="a\0"), "contains a NUL character"),
-    "no source": (alter(5, source=""), "it has no source"),
+    "another source": (alter(5, source=""), "it promises fs:data as"),
     "an option that is a field": (alter(5, options=(("source", "/dev/sda"),)), "'source' is no option"),
     "an option with its value in its name": (alter(5, options=(("size=1m", True),)), "'size=1m' is no option"),
     "a false option": (alter(5, options=(("ro", False),)), "option ro is false"),
