@@ -152,12 +152,14 @@ class Reading:
         if "bind" in one:
             source = self._make(one["bind"]["mount"])
             superblock, path = source.superblock, source.path + parts(one["bind"]["path"])
+            before = source.attributes
         else:
+            before = frozenset()
             superblock, path = Superblock(one["type"], str(one.get("source", one["type"]))), ()
             for entry in one.get("file", ()):
                 if "symlink" in entry:
                     superblock.symlinks[parts(entry["path"])] = entry["symlink"]
-        mount = NaiveMount(superblock, path, attributes_of(one.get("attributes", [])), key)
+        mount = NaiveMount(superblock, path, attributes_of(one.get("attributes", []), before), key)
         mount.unbindable = one.get("unbindable", False)
         self.mounts[key] = mount
         return mount
@@ -293,9 +295,8 @@ def mounted_in_order(value: Table) -> MountTable:
             source = reading.mounts[one["bind"]["mount"]]
             path = "/" + "/".join(source.mountpoint() + parts(one["bind"]["path"]))
             made = world.bind(process, path, one["target"], recursive=one.get("recursive", False))
-            made.attributes = wanted.set
-            for brought in made.tree()[1:]:
-                brought.attributes = applied(brought.attributes, wanted)
+            for bound in made.tree():
+                bound.attributes = applied(bound.attributes, wanted)
         else:
             new, superblock = (process, one["type"], one["source"], one["target"]), superblocks[mount.superblock]
             made = world.mount_new(*new, attributes=wanted.set, superblock=superblock)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from mountplan.planner.attributes import contradiction
 from tests.second_reader import NaiveMount, Path, Reading, Superblock, attributes_of, parts, walk
 
 Table = dict[str, Any]
 NAMES = ("a", "b", "c", "d")
 ATTRIBUTES = ("ro", "nosuid", "nodev", "noexec", "nosymfollow", "noatime", "strictatime", "nodiratime")
+CLEARING = ("rw", "suid", "dev", "exec", "symfollow", "relatime", "diratime")
 
 
 def text(path: Path) -> str:
@@ -73,11 +75,13 @@ class _Spec:
 
     def remember(self, table: Table, mount: NaiveMount) -> NaiveMount:
         words = [word for word in ATTRIBUTES if self.chance(8)]
-        if {"noatime", "strictatime"} <= set(words):
-            words.remove("noatime")
+        if "bind" in table:
+            words += [word for word in CLEARING if self.chance(12)]
+        while clash := contradiction(tuple(words)):
+            words.remove(clash[0])
         if words:
             table["attributes"] = words
-        mount.attributes = attributes_of(words)
+        mount.attributes = attributes_of(words, mount.attributes)
         self.tables.append(table)
         self.mounts.append(mount)
         return mount
@@ -173,14 +177,13 @@ class _Spec:
     def stands_nowhere(self) -> None:
         """A filesystem without a target, and a bind of it."""
         held = self.filesystem("tmpfs", "")
-        self.tables[-1].pop("attributes", None)
         found = self.place("directory")
         if found is None:
             self.tables.pop()
             self.mounts.pop()
             return
         table: Table = {"id": f"m{len(self.tables)}", "target": found[0], "bind": {"mount": held.key, "path": "/"}}
-        self.remember(table, NaiveMount(held.superblock, (), frozenset(), table["id"])).put(*found[1:])
+        self.remember(table, NaiveMount(held.superblock, (), held.attributes, table["id"])).put(*found[1:])
         self.note(found[1].superblock, found[1].path + found[2], "directory")
 
     def bind(self, target: str, kind: str, recursive: bool, parent: NaiveMount) -> NaiveMount | None:
@@ -214,7 +217,7 @@ class _Spec:
         if recursive:
             table["recursive"] = True
             self.source = source
-        return self.remember(table, NaiveMount(source.superblock, inner, frozenset(), table["id"]))
+        return self.remember(table, NaiveMount(source.superblock, inner, source.attributes, table["id"]))
 
     def visible(self, source: NaiveMount, path: Path) -> bool:
         """Whether a walk ends right there by now, so that mount(8) could name it."""

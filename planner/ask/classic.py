@@ -12,7 +12,7 @@ import re
 from typing import NamedTuple
 
 from mountplan.planner.ask.trial import host_world, new_superblock
-from mountplan.planner.attributes import IDMAP, Change
+from mountplan.planner.attributes import IDMAP, WORDED, Change
 from mountplan.planner.compare.compare import compare
 from mountplan.planner.compare.difference import Difference
 from mountplan.planner.model import ModelHandle, ModelMount, Process, Superblock, WouldRefuse
@@ -162,7 +162,10 @@ class _Attempt:
             self._make_place(process, target, directory=self._is_directory(mount))
             world.bind(process, path or "/", target)
             joined = member is not None
-        change = Change(mount.set & ~IDMAP, mount.clear)
+        change = Change(mount.set & ~IDMAP, WORDED if mount.filesystem else mount.clear)
+        if mount.recursive and not mount.recursive_attributes:
+            below = Change(mount.below_set & ~IDMAP, mount.below_clear)
+            world.set_attributes(process, target, below, recursive=True)
         world.set_attributes(process, target, change, recursive=mount.recursive and mount.recursive_attributes)
         if mount.idmapped:  # which mount(8) does before it attaches
             walk(process, target)[0].attributes |= IDMAP

@@ -50,6 +50,7 @@ class CapturedMount(NamedTuple):
     attributes: tuple[str, ...]
     uids: IdLines
     gids: IdLines
+    unmapped: bool  # it is not id-mapped, though what it is bound from is
     peer_group: str
     master: str
     unbindable: bool

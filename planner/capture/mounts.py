@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from mountplan.planner.attributes import ATIME_MASK, NAMES, parse_shown
+from mountplan.planner.attributes import ATIME_MASK, IDMAP, NAMES, parse_shown
 from mountplan.planner.capture.captured import (
     Captured,
     CapturedFile,
@@ -37,6 +37,7 @@ from mountplan.planner.tables.table import DELETED, UNTOLD, MountRow, MountTable
 _LOOP = re.compile(r"/dev/loop\d+")
 _PARTITION = re.compile(r"(/dev/loop\d+)p\d+")
 _IMAGE = "it is in the image {}, which is mounted already, and would be damaged if it were mounted twice for writing"
+_NO_MAP: tuple[IdLines, IdLines] = ((), ())
 _PROCESS = re.compile(r"/\d+(/|$)")
 
 # The attributes that a spec sets and clears: bit -> (word that sets it, word that clears it).
@@ -388,7 +389,7 @@ class _Capture:
         mount = (space, index)
         parent = "" if tree.reached[index] else self.ids[space, tree.parents[index]]
         group, master = self.sharing.group_of.get(mount, ""), self.sharing.master_of.get(mount, "")
-        uids, gids = self.lives[space].idmaps.get(row.mount_id, ((), ())) if "idmapped" in row.attributes else ((), ())
+        uids, gids = self._idmap(space, row)
         if "idmapped" in row.attributes and not (uids or gids):
             what = "its id-mapping cannot be read, which takes Linux 6.15; it is rebuilt without"
             self.cautions.append(Caution(self.where(space, row.mountpoint), what))
@@ -404,6 +405,7 @@ class _Capture:
             elif row.fstype == "proc" and _PROCESS.match(row.root):
                 words = self._unsupported(words, space, row, f"it shows {row.root} of a proc: a process that was there")
             else:
+                words, base = self._bound(words, superblock), self._attributes_of_maker(superblock)
                 words = words._replace(bind=self._inner(superblock, mount, row))
         elif superblock.how == "host":
             found = self.host.showing(row.device, row.root)
@@ -422,9 +424,37 @@ class _Capture:
                 path, host_row = found
                 base = parse_shown(host_row.attributes)
                 words = words._replace(bind=CapturedPlace("", path))
+                if base & IDMAP:
+                    words = self._of_mapped_host(words, space, row, path)
         else:
             words = self._unsupported(words, space, row, superblock.reason)
         return words._replace(attributes=_attributes(row.attributes, base))
+
+    def _attributes_of_maker(self, superblock: _Superblock) -> int:
+        """What a bind of it has, unless it says otherwise; what stands nowhere is written without attributes."""
+        return parse_shown(self.row(superblock.maker).attributes) if superblock.maker is not None else 0
+
+    def _idmap(self, space: int, row: MountRow) -> tuple[IdLines, IdLines]:
+        return self.lives[space].idmaps.get(row.mount_id, _NO_MAP) if "idmapped" in row.attributes else _NO_MAP
+
+    def _bound(self, words: CapturedMount, superblock: _Superblock) -> CapturedMount:
+        """The id-mapping of a bind, which has that of its source unless it says otherwise."""
+        if superblock.maker is None:
+            return words
+        inherited = self._idmap(superblock.maker[0], self.row(superblock.maker))
+        own = words.uids, words.gids
+        if own == inherited:
+            return words._replace(uids=(), gids=())
+        return words._replace(unmapped=own == _NO_MAP)
+
+    def _of_mapped_host(self, words: CapturedMount, space: int, row: MountRow, path: str) -> CapturedMount:
+        """A bind of a mount of the host that is id-mapped itself: it is so too, and cannot be made otherwise."""
+        if "idmapped" not in row.attributes:
+            reason = f"the host shows what it shows at {path} only, which is id-mapped, and this is not"
+            return self._unsupported(words._replace(bind=None), space, row, reason)
+        what = f"it is bound from {path}, and has the id-mapping that the host's mount has there"
+        self.cautions.append(Caution(self.where(space, row.mountpoint), what))
+        return words._replace(uids=(), gids=())
 
     @staticmethod
     def _is_called_otherwise(row: MountRow, host_row: MountRow) -> bool:
@@ -471,8 +501,8 @@ class _Capture:
 
 _EMPTY = CapturedMount(
     row=-1, id="", target="", parent="", type="", source=None, options=(), image="", layers=(), upper=None, work=None,
-    bind=None, attributes=(), uids=(), gids=(), peer_group="", master="", unbindable=False, on_symlink="", contents="",
-    files=(), unsupported="",
+    bind=None, attributes=(), uids=(), gids=(), unmapped=False, peer_group="", master="", unbindable=False,
+    on_symlink="", contents="", files=(), unsupported="",
 )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ class HostMounts:
     def showing(self, device: str, root: str) -> tuple[str, MountRow] | None:
         """A host path that shows `root` of the filesystem, and the mount it is on: the widest that does. Else None.
 
+        One that is id-mapped only if there is no other, as a bind of it would be so too.
         Nothing surely shows what has been removed: of that the kernel tells the name which it had, as others may have.
         """
         key = (device, root)
@@ -33,12 +34,15 @@ class HostMounts:
     def _show(self, device: str, root: str) -> tuple[str, MountRow] | None:
         if root.endswith(DELETED):
             return None
+        mapped = None
         for wide in _from_the_top(root):
             for row in self._by_root.get((device, wide), ()):
                 path = _joined(row.mountpoint, root if wide == "/" else root[len(wide) :])
                 if self._walks.end_of(path).mount_id == row.mount_id:
-                    return path, row
-        return None
+                    if "idmapped" not in row.attributes:
+                        return path, row
+                    mapped = mapped or (path, row)
+        return mapped
 
     def has_group(self, number: int) -> bool:
         return number in self._groups

@@ -71,6 +71,8 @@ def _write_mount(mount: CapturedMount, prefix: str, out: list[str]) -> None:
         out.append(f"attributes = {_array(mount.attributes)}")
     if mount.uids or mount.gids:
         out.append(f"idmap = {{ uids = {_lines(mount.uids)}, gids = {_lines(mount.gids)} }}")
+    if mount.unmapped:
+        out.append("idmap = false")
     if mount.on_symlink:
         out.append(f"on_symlink = {_text(mount.on_symlink)}")
     if mount.peer_group:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mountplan.planner.language.spec import ESCAPED, Mask, MountPath, Spec
+from mountplan.planner.language.spec import ESCAPED, IdMap, Mask, MountPath, Spec
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -15,7 +15,8 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def json_schema() -> dict[str, Any]:
     """The schema of a whole spec, every key with a title, a description and examples."""
     schema = Spec.model_json_schema()
-    definitions = schema.pop("$defs") | {model.__name__: model.model_json_schema() for model in (MountPath, Mask)}
+    named = (MountPath, Mask, IdMap)  # which no pydantic union holds
+    definitions = schema.pop("$defs") | {model.__name__: model.model_json_schema() for model in named}
     return {
         "$schema": DIALECT,
         **_tidy(schema),

@@ -217,6 +217,15 @@ def _or_table(text: dict[str, Any], model: type[BaseModel]) -> WithJsonSchema:
     )  # planner/language/schema.py puts it in
 
 
+def _mapping(value: object) -> IdMap | Literal[False]:
+    return value if value is False or isinstance(value, IdMap) else IdMap.model_validate(value)
+
+
+Mapped = Annotated[
+    IdMap | Literal[False],
+    PlainValidator(_mapping),
+    WithJsonSchema({"anyOf": [{"table": "IdMap"}, {"const": False}]}),
+]
 Place = Annotated[
     TargetPath | MountPath, PlainValidator(_place), _or_table({"type": "string", "pattern": "^/"}, MountPath)
 ]
@@ -300,9 +309,10 @@ class Mount(_Table):
     recursive_attributes: bool = Field(
         default=True, description="The attributes go for what a recursive bind brings along as well.", examples=[False]
     )
-    idmap: IdMap | None = Field(
+    idmap: Mapped | None = Field(
         default=None,
-        description="Owners seen through this mount differ from those in the filesystem.",
+        description="Owners seen through this mount differ from those in the filesystem; false: not, though they do in "
+        "what it is bound from.",
         examples=[{"uids": [[0, 100000, 65536]], "gids": [[0, 100000, 65536]]}],
     )
     peer_group: Reference | None = Field(

@@ -45,7 +45,8 @@ class ExpectedMount(NamedTuple):
 
     `parent` is "" for the root, and `place` the mountpoint within the parent's mount ("" for its root). A mount of the
     host's has `filesystem` "" and in `root` the canonical path on the host; otherwise `root` is a path in `filesystem`.
-    `set` and `clear` are attribute bits asked for. `group` and `master` are names of groups, "" for none.
+    `set` and `clear` are attribute bits asked for. What a recursive one brings along is asked for the same, or, if not
+    `recursive_attributes`, for `below_set` and `below_clear`. `group` and `master` are names of groups, "" for none.
     """
 
     name: Handle
@@ -57,6 +58,8 @@ class ExpectedMount(NamedTuple):
     recursive_attributes: bool
     set: int
     clear: int
+    below_set: int
+    below_clear: int
     idmapped: bool
     unbindable: bool
     group: str

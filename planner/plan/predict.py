@@ -111,9 +111,13 @@ def _predict(
         rows.add(row, mount.origin, mount.name)
         if mount.recursive:
             first = len(rows.rows)
-            _below(mount, source, mountpoint, number, change if mount.recursive_attributes else Change(), rows, below)
+            _below(mount, source, mountpoint, number, _change_below(mount, change), rows, below)
             brought = rows.rows[first - 1 :]
             trees[mount.name] = {(one.parent_id, one.mountpoint): one for one in brought[1:]}
+
+
+def _change_below(mount: ExpectedMount, own: Change) -> Change:
+    return own if mount.recursive_attributes else Change(mount.below_set, mount.below_clear)
 
 
 def _received(row: MountRow) -> int:

@@ -135,8 +135,8 @@ def _check_mounts(promised: tuple[ExpectedMount, ...], attached: list[ProofMount
             refuse(f"it promises mount {one.name} before what it stands on")
         left.remove(one.name)
         comes = _comes_to(made[one.name], one)
-        if comes != one[1:14]:
-            for name, says, is_so in zip(one._fields[1:14], one[1:14], comes, strict=True):
+        if comes != one[1:-1]:
+            for name, says, is_so in zip(one._fields[1:-1], one[1:-1], comes, strict=True):
                 if says != is_so:
                     refuse(f"it promises {name} {says!r} of mount {one.name}, and its steps come to {is_so!r}")
     for name in left:
@@ -180,13 +180,16 @@ def _comes_to(mount: ProofMount, promised: ExpectedMount) -> tuple[Any, ...]:
     bits, clear = mount.own
     if promised.clear & ~promised.set == clear:
         clear = promised.clear
-    recursive = promised.recursive_attributes
+    alike, below_bits, below_clear = promised.recursive_attributes, 0, 0
     if mount.recursive:
-        recursive = mount.below == mount.own if recursive else mount.below != (0, 0)
+        alike = mount.below == mount.own
+        below_bits, below_clear = (0, 0) if alike else mount.below
+        if promised.below_clear & ~promised.below_set == below_clear:
+            below_clear = promised.below_clear
     group = seed.group if seed is not None else ""
     receives = seed.receives if seed is not None else ""
     return (
         parent.name if parent is not None else "", f"/{mount.place}" if parent is not None and mount.place else "",
-        handle, root, mount.recursive, recursive, bits, clear, mount.idmapped, mount.unbindable, group, receives,
-        "slave" if mount.inherits else "",
+        handle, root, mount.recursive, alike, bits, clear, below_bits, below_clear, mount.idmapped, mount.unbindable,
+        group, receives, "slave" if mount.inherits else "",
     )  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mountplan.planner.attributes import IDMAP, RDONLY
+from mountplan.planner.attributes import IDMAP, RDONLY, change
 from mountplan.planner.fstypes import only_reads
 from mountplan.planner.names import Handle
 from mountplan.planner.paths import TargetPath
@@ -286,7 +286,7 @@ class _Schedule:
         created = {node.path: node for child in self.children[name] for node in child.missing}
         if created and mount.change.clear & ~mount.change.set & RDONLY:
             # What the host has mounted read-only, and the tree has not: nothing could be created in it otherwise.
-            recursive = mount.recursive and mount.recursive_attributes
+            recursive = mount.recursive and bool(change(mount.below_words).clear & RDONLY)
             yield SetAttributes(name, 0, RDONLY, recursive, False, "", "rw", origin)
         for node in sorted(created.values(), key=lambda one: one.path):
             yield _make_node(name, node, careful=True)
@@ -299,11 +299,20 @@ class _Schedule:
     def _attributes(self, mount: ResolvedMount) -> Iterator[Step]:
         recursive = mount.recursive and mount.recursive_attributes
         together = mount.unbindable and not recursive  # what a recursive bind brings does not become unbindable
-        if mount.words or mount.uids or together:
-            words = [*mount.words, *(["unbindable"] if together else []), *(["idmap"] if mount.uids else [])]
+        id_map = self.id_maps[mount.uids, mount.gids] if mount.uids else ""
+        if mount.recursive and not recursive and (mount.below_words or mount.below_idmap):
+            # For all of the tree; what is said of the bind itself comes on top of that, and wins.
+            bits = change(mount.below_words)
+            below = [*mount.below_words, *(["idmap"] if mount.below_idmap else [])]
+            also = id_map if mount.below_idmap else ""
+            yield SetAttributes(mount.name, bits.set, bits.clear, True, False, also, ",".join(below), mount.origin)
+            if mount.below_idmap:
+                id_map = ""  # a mount is id-mapped once
+        if mount.words or id_map or together:
+            words = [*mount.words, *(["unbindable"] if together else []), *(["idmap"] if id_map else [])]
             yield SetAttributes(
-                mount.name, mount.change.set, mount.change.clear, recursive, together,
-                self.id_maps[mount.uids, mount.gids] if mount.uids else "", ",".join(words), mount.origin,
+                mount.name, mount.change.set, mount.change.clear, recursive, together, id_map, ",".join(words),
+                mount.origin,
             )  # fmt: skip
         if mount.unbindable and not together:
             yield SetAttributes(mount.name, 0, 0, False, True, "", "unbindable", mount.origin)
@@ -362,6 +371,8 @@ def _expected(topology: Topology, graph: Graph) -> Expected:
 
 
 def _expected_mount(mount: ResolvedMount, masters: dict[str, str]) -> ExpectedMount:
+    otherwise = mount.recursive and not mount.recursive_attributes
+    below = change(mount.below_words)
     return ExpectedMount(
         name=mount.name,
         parent=mount.parent or "",
@@ -369,9 +380,11 @@ def _expected_mount(mount: ResolvedMount, masters: dict[str, str]) -> ExpectedMo
         filesystem="" if mount.host is not None else mount.filesystem,
         root=mount.host.path if mount.host is not None else mount.root + ("//deleted" if mount.deleted else ""),
         recursive=mount.recursive,
-        recursive_attributes=mount.recursive_attributes,
+        recursive_attributes=not otherwise,
         set=mount.change.set | (IDMAP if mount.uids else 0),
         clear=mount.change.clear,
+        below_set=below.set | (IDMAP if mount.below_idmap else 0) if otherwise else 0,
+        below_clear=below.clear if otherwise else 0,
         idmapped=bool(mount.uids),
         unbindable=mount.unbindable,
         group=mount.group,

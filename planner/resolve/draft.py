@@ -10,6 +10,7 @@ from functools import cached_property
 
 from mountplan.planner.errors import Mistake, SpecRef
 from mountplan.planner.host import Host, HostPath
+from mountplan.planner.language.spec import IdMap
 from mountplan.planner.language.spec import Mount as SpecMount
 from mountplan.planner.names import Handle, NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
@@ -35,16 +36,21 @@ class Draft:
     """One mount, filled in phase by phase: filesystem and root first, then parent and place, then the mountpoint."""
 
     __slots__ = (
+        "below_idmap",
+        "below_words",
+        "brings",
         "children",
         "copied",
         "filesystem",
         "host",
+        "idmap",
         "index",
         "inherits",
         "key",
         "missing",
         "mountpoint",
         "name",
+        "own_words",
         "parent",
         "place",
         "placed",
@@ -75,7 +81,13 @@ class Draft:
         self.missing: tuple[ResolvedNode, ...] = ()  # what is made for it in a filesystem of the host
         self.inherits = ""
         self.copied = False  # brought by a recursive bind, not written in the spec
-        self.words = tuple(spec.attributes)
+        self.own_words = tuple(spec.attributes)
+        # What holds in the end, with what a bind has of its source; `below` is for what the host has mounted below.
+        self.words = self.own_words
+        self.below_words: tuple[str, ...] = ()
+        self.idmap: IdMap | None = spec.idmap or None
+        self.below_idmap: IdMap | None = None
+        self.brings = spec.recursive
 
     def kind(self) -> NodeKind | None:
         """Whether the mount's root is a directory or what else; None if that cannot be known yet."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
 
-from mountplan.planner.attributes import overridden
 from mountplan.planner.host import HostPath
 from mountplan.planner.language.spec import MountPath
 from mountplan.planner.names import NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
+from mountplan.planner.resolve.bind_attributes import bring
 from mountplan.planner.resolve.draft import Context, Draft, Space
 from mountplan.planner.resolve.overlays import check_layers
 from mountplan.planner.resolve.topology import ResolvedNode
@@ -324,8 +324,6 @@ def copy_bound_trees(context: Context) -> None:
     for draft in tuple(context.drafts):
         if not draft.spec.recursive or not isinstance(draft.spec.bind, MountPath) or draft.source is None:
             continue
-        if draft.host is not None:
-            continue
         below = TargetPath(draft.spec.bind.path)
         pairs = [(draft, child, place) for place, child in _original_children(draft.source) if place.is_under(below)]
         first = True
@@ -364,7 +362,7 @@ def _copy(original: Draft, bind: Draft, parent: Draft, place: TargetPath) -> Dra
     copy.target = parent.target.joined(place)
     copy.filesystem, copy.root, copy.host = original.filesystem, original.root, original.host
     copy.source = original
-    copy.words = overridden(original.words, bind.words) if bind.spec.recursive_attributes else original.words
+    bring(copy, original, bind)
     if copy.filesystem is not None:
         copy.filesystem.mounts.append(copy)
     return copy

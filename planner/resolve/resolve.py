@@ -18,6 +18,7 @@ from mountplan.planner.language.spec import Namespace as SpecNamespace
 from mountplan.planner.language.values import either, shown
 from mountplan.planner.names import LeftOut
 from mountplan.planner.paths import TargetPath
+from mountplan.planner.resolve.bind_attributes import inherit
 from mountplan.planner.resolve.contents import FILLABLE
 from mountplan.planner.resolve.device_checks import check_devices
 from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft, Space
@@ -41,7 +42,7 @@ from mountplan.planner.tables.options import Pairs
 from mountplan.planner.tables.table import UNTOLD
 
 # What says something about a mount in the tree, and nothing about the filesystem behind it.
-_OF_PLACED = ("parent", "recursive", "create", "attributes", "idmap", "peer_group", "master", "unbindable", "mask")
+_OF_PLACED = ("parent", "create", "peer_group", "master", "unbindable", "mask")
 _OF_FILESYSTEM = ("type", "image", "contents", "layers", "upper", "options", "source")  # a bind takes it as it finds it
 INHERITED = "@host"  # the name of the mount that an inherited root is; no id can begin with "@"
 
@@ -198,7 +199,7 @@ def _settle(draft: Draft, context: Context) -> None:
     spec, key, wrong = draft.spec, draft.key, context.mistakes.add
     if spec.unsupported is not None:
         return
-    clash = contradiction(draft.words)
+    clash = contradiction(draft.own_words)
     if clash:
         wrong(f"{key}.attributes", f"{' and '.join(clash)} contradict each other", f"keep one of {', '.join(clash)}")
     if not draft.placed:
@@ -399,6 +400,7 @@ def _settle_bind(draft: Draft, context: Context) -> None:
             context.learn(source.filesystem, draft.root)
     elif spec.bind is not None:
         _bind_host(draft, spec.bind, f"{key}.bind", context)
+    inherit(draft, context)
 
 
 def _bind_host(draft: Draft, path: str, key: str, context: Context) -> None:
@@ -584,13 +586,14 @@ def _mount(draft: Draft) -> ResolvedMount:
         mountpoint=draft.mountpoint,  # type: ignore[arg-type]
         missing=draft.missing,
         host=draft.host,
-        recursive=spec.recursive and draft.host is not None,
+        recursive=draft.brings and draft.host is not None,
         inherits=draft.inherits,  # type: ignore[arg-type]
         words=draft.words,
         change=change(draft.words),
-        recursive_attributes=spec.recursive_attributes,
-        uids=tuple(spec.idmap.uids) if spec.idmap else (),
-        gids=tuple(spec.idmap.gids) if spec.idmap else (),
+        below_words=draft.below_words,
+        below_idmap=draft.below_idmap is not None,
+        uids=tuple(draft.idmap.uids) if draft.idmap else (),
+        gids=tuple(draft.idmap.gids) if draft.idmap else (),
         unbindable=spec.unbindable,
         deleted=isinstance(spec.bind, MountPath) and spec.bind.deleted,
         group=spec.peer_group or "",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from mountplan.planner.attributes import Change
+from mountplan.planner.attributes import Change, change
 from mountplan.planner.host import HostPath
 from mountplan.planner.names import Handle, LeftOut, NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
@@ -91,7 +91,9 @@ class ResolvedMount(NamedTuple):
     where the spec wants it. `mountpoint` says how the mountpoint comes to be: it is a node of the parent's filesystem
     already ("node"), it must be made in the parent before that is attached ("like": what the mount's root turns out to
     be), or it has to exist ("exists"). `missing` is what is made for it, on request, in a filesystem of the host: paths
-    within the parent, a directory before what is in it.
+    within the parent, a directory before what is in it. `words` are its attributes, of which a bind has some of its
+    source, and `change` what they come to; `below_words` are those of what a `recursive` one brings along, and with
+    `below_idmap` that is id-mapped as it is.
     """
 
     name: Handle
@@ -108,13 +110,19 @@ class ResolvedMount(NamedTuple):
     inherits: Literal["", "slave"]
     words: tuple[str, ...]
     change: Change
-    recursive_attributes: bool
+    below_words: tuple[str, ...]
+    below_idmap: bool
     uids: IdLines
     gids: IdLines
     unbindable: bool
     deleted: bool
     group: str
     master: str
+
+    @property
+    def recursive_attributes(self) -> bool:
+        """True if what it brings along has the attributes that it has itself."""
+        return change(self.below_words) == self.change and self.below_idmap == bool(self.uids)
 
 
 @dataclass(frozen=True, slots=True)

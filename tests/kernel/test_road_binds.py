@@ -97,24 +97,6 @@ def test_a_bind_of_a_bind_is_a_path_in_the_filesystem_behind_it() -> None:
         assert ("/a", "/a/b") == (built.at("/near").root, built.at("/far").root)
 
 
-def test_a_bind_of_a_spec_mount_has_the_attributes_that_are_written_on_it_and_no_others() -> None:
-    """mount --bind copies the source's; in a spec each mount says what it is."""
-    spec = f"""{ROOT}
-    [[mount]]
-    id = "data"
-    target = "/data"
-    type = "tmpfs"
-    attributes = ["ro", "noexec"]
-    [[mount]]
-    target = "/view"
-    bind = {{ mount = "data" }}
-    attributes = ["nodev"]
-    """
-    with tree(spec) as built:
-        assert "ro,noexec,relatime" == built.at("/data").attributes
-        assert "rw,nodev,relatime" == built.at("/view").attributes
-
-
 def host_tree(path: Path) -> None:
     """Sub-mounts with attributes of their own: sub is noexec, and has deep below it; sub2 is unbindable."""
     for name, flags in (("sub", MS_NOEXEC), ("sub/deep", MS_RDONLY), ("sub2", MS_UNBINDABLE)):

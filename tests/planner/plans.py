@@ -65,6 +65,8 @@ def mount(
         recursive_attributes=True,
         set=set,
         clear=clear,
+        below_set=0,
+        below_clear=0,
         idmapped=idmapped,
         unbindable=unbindable,
         group=group,

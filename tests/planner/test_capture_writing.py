@@ -15,8 +15,8 @@ from mountplan.planner.language.spec import parse_spec
 
 NOTHING = CapturedMount(
     row=0, id="", target="/", parent="", type="", source=None, options=(), image="", layers=(), upper=None, work=None,
-    bind=None, attributes=(), uids=(), gids=(), peer_group="", master="", unbindable=False, on_symlink="", contents="",
-    files=(), unsupported="",
+    bind=None, attributes=(), uids=(), gids=(), unmapped=False, peer_group="", master="", unbindable=False,
+    on_symlink="", contents="", files=(), unsupported="",
 )  # fmt: skip
 
 
@@ -89,7 +89,7 @@ unshare = ["pid", "net"]
 """
     assert expected == text
     mount = parse_spec(text.encode()).mount[1]
-    assert mount.idmap is not None
+    assert mount.idmap
     assert (((0, 1000, 5),), ((0, 2000, 6), (7, 8, 9))) == (
         tuple(map(tuple, mount.idmap.uids)),
         tuple(map(tuple, mount.idmap.gids)),
@@ -106,6 +106,7 @@ def test_a_mount_with_defaults_has_two_lines() -> None:
 
 def test_a_map_of_users_alone_or_of_groups_alone_is_written() -> None:
     assert ["idmap = { uids = [[0, 1, 2]], gids = [] }"] == lines_of(NOTHING._replace(uids=((0, 1, 2),)))
+    assert ["idmap = false"] == lines_of(NOTHING._replace(unmapped=True))
     assert ["idmap = { uids = [], gids = [[0, 1, 2]] }"] == lines_of(NOTHING._replace(gids=((0, 1, 2),)))
 
 

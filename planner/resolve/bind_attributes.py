@@ -1,0 +1,65 @@
+"""What a bind has of the mount that it is bound from, as mount --bind has it: attributes and id-mapping.
+
+Those of a mount of the host come with its clone, and only what the spec says about them is here.
+"""
+
+from __future__ import annotations
+
+from mountplan.planner.attributes import overridden
+from mountplan.planner.language.spec import IdMap
+from mountplan.planner.resolve.draft import Context, Draft
+
+_HOST_HAS_IT = "idmapped"  # among the attributes that mountinfo shows
+
+
+def inherit(draft: Draft, context: Context) -> None:
+    """Give a bind, whose source is settled, what it has of that; its own words win where the two contradict."""
+    spec, source = draft.spec, draft.source
+    own = draft.own_words
+    below = own if spec.recursive_attributes else ()
+    if source is not None:
+        draft.words = overridden(source.words, own)
+        draft.below_words = overridden(source.below_words, below)
+        draft.brings = spec.recursive and source.brings
+    else:
+        draft.below_words = below
+        draft.brings = spec.recursive
+    _inherit_idmap(draft, source, context)
+
+
+def _inherit_idmap(draft: Draft, source: Draft | None, context: Context) -> None:
+    own = draft.spec.idmap
+    if own is not None:
+        draft.idmap = own or None
+        draft.below_idmap = draft.idmap if draft.spec.recursive_attributes else source.below_idmap if source else None
+    elif source is not None:
+        draft.idmap, draft.below_idmap = source.idmap, source.below_idmap
+    key, wrong = f"{draft.key}.idmap", context.mistakes.add
+    if own is not None and draft.host is not None and _HOST_HAS_IT in draft.host.mount.attributes.split(","):
+        wrong(
+            key,
+            f'the host\'s mount at "{draft.host.mount.mountpoint}" is id-mapped already, and a bind keeps that mapping',
+            "leave idmap out, or bind from a mount of the host that is not id-mapped",
+        )
+    elif draft.brings and draft.below_idmap not in (None, draft.idmap):
+        wrong(
+            key,
+            "what the bind brings along is id-mapped otherwise than the bind itself, and that is more than one call",
+            "leave recursive_attributes out, so that both have one mapping",
+        )
+
+
+def bring(copy: Draft, original: Draft, bind: Draft) -> None:
+    """The same for `copy`, what the recursive `bind` of a mount of the spec brings along of `original`."""
+    own = bind.own_words if bind.spec.recursive_attributes else ()
+    copy.words = overridden(original.words, own)
+    copy.below_words = overridden(original.below_words, own)
+    copy.brings = original.brings
+    copy.idmap, copy.below_idmap = (_idmap_below(one, bind) for one in (original.idmap, original.below_idmap))
+
+
+def _idmap_below(before: IdMap | None, bind: Draft) -> IdMap | None:
+    own = bind.spec.idmap
+    if own is None or not bind.spec.recursive_attributes:
+        return before
+    return own or None
