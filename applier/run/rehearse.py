@@ -6,10 +6,12 @@ Every process of the script is a real one, forked from the one that forks it the
   not made: options of superblocks are machine-wide, whatever namespace they are changed in.
 - In their mount namespace there is nothing of the machine's but its lowest mounts, below two empty tmpfs of their own.
   The lower of these is locked where it is; a script that unmounts its root comes there, and no further.
-- Of the machine they hold a descriptor of /proc, to read their own mount tables, and the socket over which they are
-  told what to do.
+- Of the machine they hold descriptors of /proc, to read their own mount tables, and of /dev/null, copies of mount(8)
+  and its like (programs.py), and the socket over which they are told what to do.
 
-All of it goes when the last of them ends.
+A process either makes calls itself, or runs a program with the words of the script. Such a program finds in /proc what
+it reads there (lent.py); and one that is to execute another, as unshare(1), stops before it does: the process then goes
+where that one has gone. All of it goes when the last of them ends.
 """
 
 from __future__ import annotations
@@ -17,13 +19,15 @@ from __future__ import annotations
 import errno
 import marshal
 import os
+import re
 import select
-import signal
 import socket
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, NoReturn
 
 from mountplan.applier.probe.userns_trial import ask_for
+from mountplan.applier.run.programs import Programs, Shelf
+from mountplan.applier.run.within import run_program
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.refusal import KernelRefusal, call_of, in_words
 from mountplan.planner.ask.actions import (
@@ -32,9 +36,11 @@ from mountplan.planner.ask.actions import (
     ChangeDirectory,
     ChangeKind,
     ChangeRoot,
+    DropGroups,
     End,
     Enter,
     Fork,
+    LoseCapabilities,
     MakeDirectory,
     MakeFile,
     MountNew,
@@ -46,6 +52,7 @@ from mountplan.planner.ask.actions import (
     Unmount,
     Unshare,
 )
+from mountplan.planner.ask.numbers import FIRST_PID
 from mountplan.planner.attributes import ATIME_MASK, NOATIME, NODIRATIME, NOSYMFOLLOW, STRICTATIME
 from mountplan.planner.errors import NamespaceRefused
 from mountplan.planner.tables.mountinfo import parse_mountinfo
@@ -58,7 +65,15 @@ _KINDS = {
     "unbindable": abi.MS_UNBINDABLE,
 }
 _SAME_BITS = 0xF  # ro, nosuid, nodev and noexec are the same bits in mount(2) and in mount_setattr(2)
-_TABLE, _ACTION, _TYPES = 0, 1, 2  # what a process is asked for
+_PID = re.compile(r"(?<![0-9])[0-9]{7}(?![0-9])")
+_TABLE, _ACTION, _TYPES, _PROGRAM = 0, 1, 2, 3  # what a process is asked for
+
+
+class ProgramResult(NamedTuple):
+    """How a program has ended, and what it wrote to standard error."""
+
+    status: int
+    told: str
 
 
 class Look(NamedTuple):
@@ -75,7 +90,7 @@ def rehearse(
 
     Raises NamespaceRefused if no throw-away namespace can be made here.
     """
-    with _Troupe() as troupe:
+    with Rehearsal() as troupe:
         results: list[int] = []
         tables: list[MountTable] = []
         waiting = iter(looks)
@@ -94,7 +109,7 @@ def refused_types(types: Iterable[str]) -> dict[str, KernelRefusal]:
 
     Raises NamespaceRefused if no throw-away namespace can be made here.
     """
-    with _Troupe() as troupe:
+    with Rehearsal() as troupe:
         told = troupe.ask(1, _TYPES, tuple(types))
     return {fstype: KernelRefusal(number, call) for fstype, number, call in told}
 
@@ -107,14 +122,18 @@ class _Link(NamedTuple):
     pid: int
 
 
-class _Troupe:
-    """The processes of a script, from this side. At the end of the `with` all of them have ended."""
+class Rehearsal:
+    """The processes of a script, from this side. At the end of the `with` all of them have ended.
 
-    def __init__(self) -> None:
+    Numbered as in the script; the first is 1. With `programs` they can run those.
+    """
+
+    def __init__(self, programs: Programs | None = None) -> None:
+        self.programs = programs
         self.links: dict[int, _Link] = {}
         self.child = 0
 
-    def __enter__(self) -> _Troupe:
+    def __enter__(self) -> Rehearsal:
         try:
             ours, theirs = socket.socketpair()
             self.child = syscalls.fork()
@@ -123,7 +142,7 @@ class _Troupe:
         if self.child == 0:
             try:
                 ours.close()
-                _first(theirs)
+                _first(theirs, self.programs)
             finally:
                 os._exit(1)
         theirs.close()
@@ -163,6 +182,23 @@ class _Troupe:
             link.connection.close()
             _wait(link.ended)  # what it has as root or as directory is in use until then
         return result
+
+    def run(self, number: int, words: tuple[str, ...]) -> ProgramResult | None:
+        """Have a process run a program; None if it cannot be run where the process is."""
+        found = self.ask(number, _PROGRAM, tuple(_PID.sub(self._real_pid, word) for word in words))
+        return ProgramResult(*found) if found else None
+
+    def _real_pid(self, match: re.Match[str]) -> str:
+        link = self.links.get(int(match[0]) - FIRST_PID)
+        return str(link.pid) if link is not None else match[0]
+
+    def table(self, number: int) -> MountTable:
+        return parse_mountinfo(self.text(number))
+
+    def text(self, number: int) -> bytes:
+        """What a process reads from /proc/self/mountinfo."""
+        found: bytes = self.ask(number, _TABLE)
+        return found
 
     def ask(self, number: int, *request: Any, pass_on: int = -1) -> Any:
         connection = self.links[number].connection
@@ -225,8 +261,9 @@ def _plain(value: tuple[Any, ...]) -> tuple[Any, ...]:
 _CLASSES: dict[str, Callable[..., Action]] = {
     one.__name__: one
     for one in (
-        BindMount, ChangeDirectory, ChangeKind, ChangeRoot, End, Enter, Fork, MakeDirectory, MakeFile, MountNew,
-        MoveMount, PivotRoot, RemoveDirectory, Remount, SetAttributesCall, Unmount, Unshare,
+        BindMount, ChangeDirectory, ChangeKind, ChangeRoot, DropGroups, End, Enter, Fork, LoseCapabilities,
+        MakeDirectory, MakeFile, MountNew, MoveMount, PivotRoot, RemoveDirectory, Remount, SetAttributesCall, Unmount,
+        Unshare,
     )
 }  # fmt: skip
 
@@ -234,16 +271,19 @@ _CLASSES: dict[str, Callable[..., Action]] = {
 # --- in the processes
 
 
-def _first(connection: socket.socket) -> NoReturn:
+def _first(connection: socket.socket, programs: Programs | None) -> NoReturn:
     """Process 1: make the empty namespace, then obey."""
     try:
         proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
         _leave_the_machine(proc)
+        shelf = Shelf(programs) if programs is not None else None
+        if shelf is not None:
+            shelf.anteroom = _make_anteroom(proc)
         _make_empty_root()
     except OSError as error:
         _send(connection, (0, in_words(error)))
         os._exit(0)
-    _Actor(connection, proc).obey()
+    _Actor(connection, proc, shelf).obey()
 
 
 def _leave_the_machine(proc: int) -> None:
@@ -275,6 +315,23 @@ def _map_ids(proc: int, uid: int, gid: int) -> None:
             os.close(fd)
 
 
+def _make_anteroom(proc: int) -> int:
+    """Make a mount namespace with nothing in it but a proc, and go on in a copy. Programs that need one start there."""
+    flags = abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_RECURSIVE
+    copied = syscalls.open_tree(abi.AT_FDCWD, b"/proc", flags)
+    syscalls.mount_classic(b"none", b"/proc", b"tmpfs", 0, b"mode=755")
+    os.mkdir("/proc/proc")
+    syscalls.move_mount(copied, abi.AT_FDCWD, b"/proc/proc", abi.MOVE_MOUNT_F_EMPTY_PATH)
+    os.close(copied)
+    os.chdir("/proc")
+    syscalls.pivot_root(b".", b".")
+    syscalls.umount2(b".", abi.MNT_DETACH)
+    os.chdir("/")
+    anteroom = os.open("self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
+    syscalls.unshare(abi.CLONE_NEWNS)
+    return anteroom
+
+
 def _make_empty_root() -> None:
     """Two tmpfs, one on the other, in the place of all that the machine has mounted."""
     syscalls.mount_classic(b"none", b"/proc", b"tmpfs", 0, b"mode=755")
@@ -297,13 +354,14 @@ def _make_empty_root() -> None:
 class _Actor:
     """One process of the script."""
 
-    def __init__(self, connection: socket.socket, proc: int) -> None:
+    def __init__(self, connection: socket.socket, proc: int, shelf: Shelf | None) -> None:
         self.connection = connection
         self.proc = proc
+        self.shelf = shelf
+        self.first_user = os.stat("self/ns/user", dir_fd=proc)
 
     def obey(self) -> NoReturn:
         """Do what comes over the socket until it ends."""
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         self._introduce()
         while True:
             try:
@@ -314,6 +372,8 @@ class _Actor:
                 _send(self.connection, self._table())
             elif sort == _TYPES:
                 _send(self.connection, _refused_of(values[0]))
+            elif sort == _PROGRAM:
+                _send(self.connection, self._run(values[0]))
             elif values[1] == Fork.__name__:
                 self._fork(descriptor)
             else:
@@ -330,8 +390,14 @@ class _Actor:
         with os.fdopen(fd, "rb") as file:
             return file.read()
 
+    def _run(self, words: tuple[str, ...]) -> tuple[int, str] | None:
+        if self.shelf is None or not self.shelf.has(words[0]):
+            return None
+        return run_program(self.shelf, words, self.proc)
+
     def _fork(self, descriptor: int) -> None:
         """Become two; the new one goes on with the connection that was passed along."""
+        _reap()
         try:
             child = os.fork()
         except OSError as error:
@@ -394,6 +460,11 @@ class _Actor:
                 self._unshare(action)
             case Enter():
                 self._enter(other, user=action.user)
+            case LoseCapabilities():
+                syscalls.capset(0, 0, 0)
+            case DropGroups():
+                if not os.path.samestat(os.stat("self/ns/user", dir_fd=self.proc), self.first_user):
+                    os.setgroups(())  # in the first one it is denied as well, but that stands for the machine's
             case Fork() | End():
                 pass  # by those who call this
 
@@ -430,6 +501,15 @@ class _Actor:
         finally:
             for fd, _ in opened:
                 os.close(fd)
+
+
+def _reap() -> None:
+    """Let go of processes that have ended."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
 
 
 def _make_directory(action: MakeDirectory) -> None:

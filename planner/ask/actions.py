@@ -149,6 +149,20 @@ class Enter(NamedTuple):
         return f"enter the mount {'and user namespaces' if self.user else 'namespace'} of process {self.other}"
 
 
+class LoseCapabilities(NamedTuple):
+    """What execve(2) does to a process whose ids are not mapped in its user namespace."""
+
+    def describe(self) -> str:
+        return "execute a program without any capability"
+
+
+class DropGroups(NamedTuple):
+    """setgroups(2), as nsenter(1) makes it after it has entered a user namespace."""
+
+    def describe(self) -> str:
+        return "give up the supplementary groups"
+
+
 class End(NamedTuple):
     def describe(self) -> str:
         return "end the process"
@@ -171,6 +185,8 @@ Action = (
     | Fork
     | Unshare
     | Enter
+    | DropGroups
+    | LoseCapabilities
     | End
 )
 
@@ -228,6 +244,12 @@ class Stage:
                 world.unshare(process, str(number), user=action.user, mount=action.mount)
             case Enter():
                 world.setns(process, self.processes[action.other], user=action.user)
+            case DropGroups():
+                if process.user is not world.initial_user:
+                    why = "the user namespace has its ids from `unshare -r`, which denies it; nsenter has"
+                    raise WouldRefuse(errno.EPERM, f"{why} --preserve-credentials for that")
+            case LoseCapabilities():
+                world.lose_capabilities(process)
             case End():
                 world.exit(self.processes.pop(number))
 

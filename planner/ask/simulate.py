@@ -12,7 +12,7 @@ import errno
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import ClassVar, NamedTuple
 
@@ -22,9 +22,11 @@ from mountplan.planner.ask.actions import (
     ChangeDirectory,
     ChangeKind,
     ChangeRoot,
+    DropGroups,
     End,
     Enter,
     Fork,
+    LoseCapabilities,
     MakeDirectory,
     MakeFile,
     MountNew,
@@ -37,6 +39,7 @@ from mountplan.planner.ask.actions import (
     Unmount,
     Unshare,
 )
+from mountplan.planner.ask.numbers import FIRST_PID
 from mountplan.planner.ask.script import MOST_NESTED, Command, ScriptError, Simple, Subshell, Word, parse_script
 from mountplan.planner.ask.util_linux import (
     MountWords,
@@ -55,12 +58,11 @@ from mountplan.planner.model.to_table import path_of
 from mountplan.planner.tables.table import MountRow, MountTable
 
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "zsh"})
-FIRST_PID = 1 << 22  # the kernel gives smaller ones only, so that no number in a script is taken for what $$ gave
 LONGEST = 131_071  # bytes of one word, as long as an argument may be (MAX_ARG_STRLEN)
 _STAYING = frozenset({"sh", "dash", "ash"})  # with -c, they do not become what their last command is
 IGNORED = frozenset({"echo", "printf", "true", ":", "ls", "sync", "pwd", "id"})
 _PREFIXES = frozenset({"sudo", "command", "env"})
-_FAILED, _MOUNT_FAILED = 1, 32  # exit statuses: of most commands, and of mount(8) and umount(8)
+_FAILED, _MOUNT_FAILED, _NO_CHROOT = 1, 32, 125  # exit statuses: of most commands, of mount(8) and umount(8), chroot(1)
 
 
 class Done(NamedTuple):
@@ -71,6 +73,20 @@ class Done(NamedTuple):
     action: Action
     errno: int
     why: str
+
+
+class Ran(NamedTuple):
+    """A program that a process ran: its words, the calls that it is taken to make (as a slice of `done`), its status.
+
+    Of one that starts another, as unshare(1), that is its own part: it ends where it would execute the other.
+    """
+
+    line: int
+    process: int
+    words: tuple[str, ...]
+    first: int
+    last: int
+    status: int
 
 
 class SeenTable(NamedTuple):
@@ -89,6 +105,7 @@ class SeenTable(NamedTuple):
 class Simulation(NamedTuple):
     done: tuple[Done, ...]
     seen: tuple[SeenTable, ...]
+    ran: tuple[Ran, ...] = ()
 
     @property
     def failures(self) -> tuple[Done, ...]:
@@ -122,7 +139,7 @@ def simulate(text: str, file: str = "SCRIPT", stage: Stage | None = None) -> Sim
         mistakes = sorted(shell.mistakes, key=lambda error: error.line)
         raise SpecError(tuple(dict.fromkeys(error.mistake(file) for error in mistakes)))
     shell.look_at_all()
-    return Simulation(tuple(shell.done), tuple(shell.seen))
+    return Simulation(tuple(shell.done), tuple(shell.seen), tuple(shell.ran))
 
 
 class _Exit(Exception):
@@ -185,6 +202,7 @@ class _Shell:
         self.mistakes: list[ScriptError] = []
         self.done: list[Done] = []
         self.seen: list[SeenTable] = []
+        self.ran: list[Ran] = []
 
     @property
     def context(self) -> _Context:
@@ -377,6 +395,8 @@ class _Shell:
             if not words:
                 return 0
             name, arguments = words[0].rpartition("/")[2], words[1:]
+            if name in self._programs:
+                return self._program((name, *arguments), lambda: self._programs[name](self, arguments))
             if name in self._changes:
                 return self._changes[name](self, arguments)
             if name in self._starts:
@@ -388,6 +408,14 @@ class _Shell:
             if name in IGNORED:
                 return 0
             raise Unusable(f"{name} is not followed", "only what changes mounts, directories and namespaces is")
+
+    def _program(self, words: tuple[str, ...], carry_out: Callable[[], int]) -> int:
+        """Note down what a program does."""
+        line, process, first = self.line, self.process, len(self.done)
+        status = carry_out()
+        if len(self.done) > first:
+            self.ran.append(Ran(line, process, words, first, len(self.done), status))
+        return status
 
     def _new_shell(self, name: str, arguments: list[str], stays: bool) -> int:
         letters, rest = _shell_options(arguments)
@@ -559,23 +587,28 @@ class _Shell:
 
     def _umount(self, arguments: list[str]) -> int:
         words = read_umount(arguments)
-        good = True
+        status = 0
+        if not self.stage.processes[self.process].user.capable:
+            self._make(Unmount(words.targets[0], words.lazy))
+            return _FAILED
         for target in words.targets:
             if words.recursive:
-                good &= self._umount_recursively(target, words.lazy)
+                failed = self._umount_recursively(target, words.lazy)
             else:
                 row = self._row(target)
                 path = row.mountpoint if row is not None and row.mountpoint != self._absolute(target) else target
-                good &= self._make(Unmount(path, words.lazy))
-        return 0 if good else _MOUNT_FAILED
+                failed = 0 if self._make(Unmount(path, words.lazy)) else _MOUNT_FAILED
+            status += failed
+        return min(status, 255)
 
-    def _umount_recursively(self, target: str, lazy: bool) -> bool:
+    def _umount_recursively(self, target: str, lazy: bool) -> int:
         """Children first, the youngest of them first, each by its path, as umount(8) has it in the mount table."""
         path = self._absolute(target)
         rows = self._rows()
         top = next((row for row in reversed(rows) if row.mountpoint == path), None)
         if top is None:
-            return self._make(Unmount(target, lazy))
+            self._make(Unmount(target, lazy))  # umount(8) does not try, but the reason is the same
+            return _FAILED
         children: dict[int, list[MountRow]] = {}
         for row in rows:
             if row.parent_id != row.mount_id:
@@ -586,7 +619,7 @@ class _Shell:
             row = waiting.pop()
             order.append(row)
             waiting += sorted(children.get(row.mount_id, ()), reverse=True)
-        return all(self._make(Unmount(row.mountpoint, lazy)) for row in reversed(order))
+        return 0 if all(self._make(Unmount(row.mountpoint, lazy)) for row in reversed(order)) else _MOUNT_FAILED
 
     def _mkdir(self, arguments: list[str]) -> int:
         parents, paths = read_mkdir(arguments)
@@ -624,21 +657,33 @@ class _Shell:
             attributes = NOSUID | NODEV | NOEXEC
             return 0 if self._make(MountNew("proc", "proc", words.proc, attributes)) else _FAILED
 
-        return self._within(words.command, prepare_with_proc if words.proc else prepare, stays)
+        return self._started("unshare", arguments, words.command, prepare_with_proc if words.proc else prepare, stays)
 
     def _nsenter(self, arguments: list[str], stays: bool) -> int:
         words = read_nsenter(arguments)
         other = self._number(words.target)
         if not other:
             raise Unusable(f"nsenter: {words.target} is no process of this script", "name one as $$, $PPID or $!")
-        enter = Enter(other, words.user)
-        return self._within(words.command, lambda: 0 if self._make(enter) else _FAILED, stays)
+        actions: list[Action] = [Enter(other, words.user)]
+        if words.drops_groups:
+            actions.append(DropGroups())
+        return self._started("nsenter", arguments, words.command, lambda: self._all(actions), stays)
+
+    def _all(self, actions: Iterable[Action]) -> int:
+        return 0 if all(self._make(action) for action in actions) else _FAILED
 
     def _chroot(self, arguments: list[str], stays: bool) -> int:
         if not arguments or arguments[0].startswith("-"):
             raise Unusable("chroot: the first word must be a directory", "name it, and leave options out")
         change = ChangeRoot(arguments[0])
-        return self._within(tuple(arguments[1:]), lambda: 0 if self._make(change) else _FAILED, stays)
+        command = tuple(arguments[1:])
+        return self._started("chroot", arguments, command, lambda: 0 if self._make(change) else _NO_CHROOT, stays)
+
+    def _started(
+        self, name: str, arguments: list[str], command: tuple[str, ...], prepare: Callable[[], int], stays: bool
+    ) -> int:
+        """A program that does something and then becomes another."""
+        return self._within(command, lambda: self._program((name, *arguments), prepare), stays)
 
     def _kill(self, arguments: list[str]) -> int:
         for word in arguments:
@@ -666,16 +711,18 @@ class _Shell:
         "false": _false,
         "findmnt": _look,
         "kill": _kill,
+        "set": _set,
+        "sleep": _sleep,
+        "unset": _unset,
+        "wait": _wait,
+    }
+    _programs: ClassVar[dict[str, Callable[[_Shell, list[str]], int]]] = {
         "mkdir": _mkdir,
         "mount": _mount,
         "pivot_root": _pivot_root,
         "rmdir": _rmdir,
-        "set": _set,
-        "sleep": _sleep,
         "touch": _touch,
         "umount": _umount,
-        "unset": _unset,
-        "wait": _wait,
     }
     _starts: ClassVar[dict[str, Callable[[_Shell, list[str], bool], int]]] = {
         "chroot": _chroot,
@@ -746,6 +793,10 @@ def _unshare_actions(words: UnshareWords) -> Iterator[Action]:
         yield ChangeRoot(words.root)
     if words.directory:
         yield ChangeDirectory(words.directory)
+    if words.drops_groups:
+        yield DropGroups()
+    if words.user and not words.mapped:
+        yield LoseCapabilities()
 
 
 def _paths(program: str, arguments: list[str]) -> list[str]:

@@ -7,7 +7,7 @@ Later ones set the attributes before the mount is attached, so that copies which
 from __future__ import annotations
 
 import getopt
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from mountplan.planner.attributes import NAMES, Change, change
@@ -123,12 +123,15 @@ class UnshareWords(NamedTuple):
     root: str
     directory: str
     command: tuple[str, ...]
+    drops_groups: bool = False
+    mapped: bool = True  # whether the process has an id in its new user namespace
 
 
 class EnterWords(NamedTuple):
     target: str
     user: bool
     command: tuple[str, ...]
+    drops_groups: bool = False
 
 
 def _read(
@@ -307,6 +310,11 @@ def read_unshare(arguments: list[str]) -> UnshareWords:
     for kind in ("mount", "user"):
         if given.get(f"--{kind}"):
             raise Unusable(f"unshare: --{kind}=FILE is not followed", "leave the file out")
+    mapped = bool(given.keys() & {"-r", "--map-root-user", "-c", "--map-current-user"})
+    for name in ("--map-user", "--map-group", "--map-users", "--map-groups", "--map-auto"):
+        if name in given:
+            raise Unusable(f"unshare: {name} is not followed", "map root: -r")
+    _check_root("unshare", given)
     word = given.get("--propagation", "private")
     if word not in ("private", "shared", "slave", "unchanged"):
         raise Unusable(f"unshare: there is no propagation {word!r}", "private, slave, shared or unchanged")
@@ -319,7 +327,15 @@ def read_unshare(arguments: list[str]) -> UnshareWords:
         root=given.get("-R", given.get("--root", "")),
         directory=given.get("-w", given.get("--wd", "")),
         command=tuple(rest),
+        drops_groups=bool(given.keys() & {"-G", "--setgid"}),
+        mapped=mapped,
     )
+
+
+def _check_root(program: str, given: Mapping[str, str]) -> None:
+    for name in ("-S", "--setuid", "-G", "--setgid"):
+        if given.get(name, "0") != "0":
+            raise Unusable(f"{program}: {name} {given[name]} is not followed", "scripts are root's; leave it out")
 
 
 def read_nsenter(arguments: list[str]) -> EnterWords:
@@ -343,7 +359,10 @@ def read_nsenter(arguments: list[str]) -> EnterWords:
         raise Unusable("nsenter: files of namespaces are not followed", "name a process: -t PID -m")
     if not target or not (everything or given.keys() & {"-m", "--mount"}):
         raise Unusable("nsenter: only `-t PID -m` is followed", "name the process, as $$, $PPID or $!")
-    return EnterWords(target, everything or bool(given.keys() & {"-U", "--user"}), tuple(rest))
+    user = everything or bool(given.keys() & {"-U", "--user"})
+    _check_root("nsenter", given)
+    drops = "--preserve-credentials" not in given and (user or bool(given.keys() & {"-G", "--setgid"}))
+    return EnterWords(target, user, tuple(rest), drops)
 
 
 def read_mkdir(arguments: list[str]) -> tuple[bool, tuple[str, ...]]:

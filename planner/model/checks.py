@@ -11,10 +11,14 @@ from mountplan.planner.model.refused import WouldRefuse, invalid
 from mountplan.planner.model.rules import Rules
 from mountplan.planner.model.walking import into_mounts, is_reachable
 
+NO_CAPABILITY = "the process has no id in its user namespace, and so no capability"
+
 
 def check_may_mount(process: Process) -> None:
     """EPERM without CAP_SYS_ADMIN in the user namespace that owns the mount namespace (may_mount)."""
     if not process.user.rules_over(process.namespace.owner):
+        if not process.user.capable:
+            raise WouldRefuse(errno.EPERM, NO_CAPABILITY)
         raise WouldRefuse(errno.EPERM, "CAP_SYS_ADMIN over the mount namespace is needed")
 
 

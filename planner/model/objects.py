@@ -148,13 +148,17 @@ class Superblock:
 
 
 class UserNamespace:
-    """Who owns a mount namespace. Root of a user namespace may do everything in those that descend from it."""
+    """Who owns a mount namespace. Root of a user namespace may do everything in those that descend from it.
 
-    __slots__ = ("name", "parent")
+    Who is not `capable` is in it and not root there.
+    """
 
-    def __init__(self, name: str, parent: UserNamespace | None = None) -> None:
+    __slots__ = ("capable", "name", "parent")
+
+    def __init__(self, name: str, parent: UserNamespace | None = None, *, capable: bool = True) -> None:
         self.name = name
         self.parent = parent
+        self.capable = capable
 
     def rules_over(self, other: UserNamespace) -> bool:
         """Whether CAP_SYS_ADMIN in this one counts in `other` (user_namespaces(7))."""

@@ -15,6 +15,7 @@ from mountplan.planner.attributes import ATIME_MASK, IDMAP, NODIRATIME, RDONLY, 
 from mountplan.planner.model import files
 from mountplan.planner.model.attaching import attach_tree
 from mountplan.planner.model.checks import (
+    NO_CAPABILITY,
     check_beneath,
     check_frozen,
     check_may_change,
@@ -59,7 +60,6 @@ from mountplan.planner.model.walking import into_mounts, walk
 from mountplan.planner.tables.table import MountTable
 
 MOUNT_MAX = 100_000  # fs.mount-max as kernels come
-
 Where = str | ModelHandle  # a path as the process sees it, or a descriptor
 
 
@@ -293,6 +293,8 @@ class World:
         Copies of all mounts, each a peer of the original where that is shared. In a namespace of another user they are
         slaves instead, they may not be taken apart, and what restricts them stays.
         """
+        if not process.user.capable:
+            raise WouldRefuse(errno.EPERM, NO_CAPABILITY)
         if user:
             bottom = process.namespace.root
             assert bottom is not None
@@ -339,6 +341,10 @@ class World:
         before, process.namespace = process.namespace, namespace
         self._drop_if_empty(before)
 
+    def lose_capabilities(self, process: Process) -> None:
+        """execve(2) by a process whose user has no id in the user namespace, and none of root (capabilities(7))."""
+        process.user = UserNamespace(process.user.name, process.user, capable=False)
+
     def chdir(self, process: Process, path: Where) -> None:
         """chdir(2), or fchdir(2)."""
         process.cwd = self._use(process.cwd, self._directory(process, path))
@@ -346,6 +352,8 @@ class World:
     def chroot(self, process: Process, path: Where) -> None:
         """chroot(2) and chdir(2) to the same place."""
         place = self._directory(process, path)
+        if not process.user.capable:
+            raise WouldRefuse(errno.EPERM, NO_CAPABILITY)
         process.root = self._use(process.root, place)
         process.cwd = self._use(process.cwd, place)
 

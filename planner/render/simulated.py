@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from mountplan.planner.ask.simulate import Done, SeenTable, Simulation, errno_words
-from mountplan.planner.compare.compare import differences
-from mountplan.planner.compare.view import View
+from mountplan.planner.render.kernel_comparison import KernelComparison
 from mountplan.planner.render.table_text import table_lines
-from mountplan.planner.render.words import count, listed, visible, visible_lines
+from mountplan.planner.render.words import listed, visible, visible_lines
 from mountplan.planner.tables.table import MountTable
 
 
@@ -73,47 +71,8 @@ def sharing_lines(looks: tuple[SeenTable, ...], names: dict[int, str]) -> list[s
     return lines
 
 
-def errno_difference(done: Done, found: int) -> str:
-    """Where the kernel has given another errno."""
-    wanted = errno_words(done.errno) if done.errno else "works"
-    got = errno_words(found) if found else "works"
-    return f"line {done.line}: {done.action.describe()}: {wanted} in the model, {got} on the kernel"
-
-
-class Sight(NamedTuple):
-    """What a process sees: in the model, and on the kernel."""
-
-    process: str  # in words
-    wanted: MountTable
-    found: MountTable
-
-
-def table_differences(moment: Sequence[Sight]) -> list[str]:
-    """What all processes see at one moment, in words where it is different. Of options, the model knows `ro` only."""
-    drift = differences(
-        tuple(View(one.process, _without_options(one.wanted)) for one in moment),
-        tuple(View(one.process, _without_options(one.found)) for one in moment),
-        None,
-    )
-    return [
-        f"{one.namespace or moment[0].process}: {one.mount}: {one.prop} is {one.found} instead of {one.wanted}"
-        for one in drift
-    ]
-
-
-def _without_options(table: MountTable) -> MountTable:
-    return MountTable(tuple(row._replace(options=row.options.partition(",")[0]) for row in table.rows))
-
-
-def difference_text(differences: list[str], compared: int) -> str:
-    """What `--compare-kernel` has found."""
-    if not differences:
-        return f"The kernel did the same, call by call ({count(compared, 'call')}).\n"
-    return visible_lines("\n".join(["The kernel does otherwise:", *(f"  {one}" for one in differences)])) + "\n"
-
-
-def simulation_data(simulation: Simulation, differences: list[str] | None = None) -> dict[str, Any]:
-    """The same as JSON; with `differences`, those too."""
+def simulation_data(simulation: Simulation, comparison: KernelComparison | None = None) -> dict[str, Any]:
+    """The same as JSON; with `comparison`, what the kernel did otherwise."""
     names = group_names([one.table for one in simulation.seen])
     data: dict[str, Any] = {
         "calls": [
@@ -130,8 +89,8 @@ def simulation_data(simulation: Simulation, differences: list[str] | None = None
         "looks": [_look(one, names) for one in simulation.seen if one.line],
         "namespaces": [_look(one, names) for one in simulation.final],
     }
-    if differences is not None:
-        data["differences"] = differences
+    if comparison is not None:
+        data["differences"] = list(comparison.differences)
     return data
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from mountplan.planner.attributes import NODEV, NOEXEC, NOSUID, RDONLY, Change
+from mountplan.planner.compare.same_rows import SameRows
 from mountplan.planner.model import RULES_6_18, ModelHandle, Process, Rules, Superblock, World, WouldRefuse, rules_of
 from mountplan.planner.tables.table import MountRow
 from tests.kernel import model_machine
@@ -215,7 +216,7 @@ class Run:
         if texts == self.texts and tables == self.tables:
             return None  # as after the call before
         self.tables, self.texts = tables, texts
-        comparison = Comparison()
+        comparison = SameRows()
         for number, expected in tables.items():
             found: Sequence[MountRow] = self.machine.rows(texts[number])
             if not self.exact:
@@ -230,45 +231,6 @@ class Run:
                 heads = f"session {number}: the model has", "the kernel has"
                 return self._differ("\n".join([heads[0], *_lines(expected), heads[1], *_lines(found)]))
         return None
-
-
-class Comparison:
-    """Are tables equal, with groups and devices renamed in the same way in all of them?"""
-
-    def __init__(self) -> None:
-        self.groups: dict[int, int] = {0: 0}
-        self.groups_back: dict[int, int] = {0: 0}
-        self.devices: dict[str, str] = {}
-        self.devices_back: dict[str, str] = {}
-
-    def equal(self, expected: Sequence[MountRow], found: Sequence[MountRow]) -> bool:
-        if len(expected) != len(found):
-            return False
-        ids = {one.mount_id: other.mount_id for one, other in zip(expected, found, strict=True)}
-        there = set(ids.values())
-        groups, groups_back, devices, devices_back = self.groups, self.groups_back, self.devices, self.devices_back
-        for one, other in zip(expected, found, strict=True):
-            if not (
-                one.mountpoint == other.mountpoint
-                and one.root == other.root
-                and one.attributes == other.attributes
-                and one.unbindable == other.unbindable
-                and one.fstype == other.fstype
-                and one.source == other.source
-                # A parent that cannot be seen from the root is in nobody's table.
-                and ids.get(one.parent_id, 0) == (other.parent_id if other.parent_id in there else 0)
-                and groups.setdefault(one.peer_group, other.peer_group) == other.peer_group
-                and groups_back.setdefault(other.peer_group, one.peer_group) == one.peer_group
-                and groups.setdefault(one.master, other.master) == other.master
-                and groups_back.setdefault(other.master, one.master) == one.master
-                and groups.setdefault(one.propagate_from, other.propagate_from) == other.propagate_from
-                and groups_back.setdefault(other.propagate_from, one.propagate_from) == one.propagate_from
-                and devices.setdefault(one.device, other.device) == other.device
-                and devices_back.setdefault(other.device, one.device) == one.device
-                and one.options[:2] == other.options[:2]
-            ):
-                return False
-        return True
 
 
 def _by_path(rows: Sequence[MountRow]) -> tuple[MountRow, ...]:

@@ -47,7 +47,7 @@ from mountplan.planner.attributes import (
 from mountplan.planner.model import World, WouldRefuse
 from mountplan.planner.model.peers import Kind
 from mountplan.planner.model.to_table import path_of
-from mountplan.planner.render.simulated import Sight, table_differences
+from mountplan.planner.render.kernel_comparison import Sight, table_differences
 from mountplan.planner.tables.table import MountTable
 
 NAMES = ("a", "b", "c")

@@ -69,9 +69,9 @@ def test_below_the_root_of_a_script_lies_nothing_of_the_machine(in_host: InHost,
 
     tmp_path.chmod(0o777)
     status, told, before, after = in_host(look, identity="userns", reach=[tmp_path])
-    assert (0, before) == (status, after)
+    assert (0, before) == (status, after), told
     assert "line 4: cannot unmount /: EINVAL" in told
-    assert "The kernel did the same, call by call" in told
+    assert "The kernel did the same, command by command" in told
 
 
 @pytest.mark.needs_kernel("root")
@@ -164,7 +164,7 @@ def test_a_script_changes_nothing_on_the_host(in_host: InHost, tmp_path: Path) -
         before = state()
         _, told = compared(script, tmp_path)
         assert before == state()
-        assert "The kernel did the same, call by call" in told
+        assert "The kernel did the same, command by command" in told
 
     in_host(look, identity="root")
 
@@ -196,3 +196,124 @@ def test_who_is_in_a_chroot_can_compare_as_well(in_host: InHost, tmp_path: Path)
         return on_the_kernel("mkdir /a\nmount -t tmpfs x /a\n").mounts
 
     assert ["/a x"] == in_host(look, identity="root")
+
+
+def same(programs: int) -> str:
+    return f"The kernel did the same, command by command ({programs} programs run with the words of the script).\n"
+
+
+@pytest.mark.needs_kernel("root", "unshare")
+def test_a_command_that_is_misread_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The words are run by mount(8) itself: a comparison of the calls that were understood would find nothing."""
+    from mountplan.planner.ask.util_linux import read_mount as read
+
+    monkeypatch.setattr(
+        "mountplan.planner.ask.simulate.read_mount", lambda words: read(words)._replace(words=("noexec",))
+    )
+    status, told = compared("mkdir /a\nmount -t tmpfs x /a\nmount -t tmpfs y /a\n", tmp_path)
+    told = told.partition("The kernel does otherwise:\n")[2]
+    what = "attributes is rw,relatime instead of rw,noexec,relatime"
+    assert (1, f"  line 2: mount -t tmpfs x /a: process 1: /a: {what}\n") == (status, told)
+
+
+@pytest.mark.needs_kernel("root", "unshare")
+def test_a_command_that_ends_otherwise_is_told_with_what_it_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mountplan.planner.ask.util_linux import read_umount as read
+
+    monkeypatch.setattr(
+        "mountplan.planner.ask.simulate.read_umount", lambda words: read(words)._replace(recursive=True)
+    )
+    status, told = compared(
+        "mkdir -p /a\nmount -t tmpfs x /a\nmkdir /a/b\nmount -t tmpfs y /a/b\numount /a\n", tmp_path
+    )
+    told = told.partition("The kernel does otherwise:\n")[2]
+    assert (1, "  line 5: umount /a: status 0 in the model, 32 (umount: /a: target is busy.) in fact\n") == (
+        status,
+        told,
+    )
+
+
+WHERE_NO_PROGRAM_IS = """\
+mkdir /n /c
+mount -t tmpfs n /n
+mkdir /n/old /n/q /n/r
+pivot_root /n /n/old
+mount -t tmpfs -o noexec k /q
+cd /q
+mkdir s
+mount --bind s ../r
+umount -l /old
+chroot /q mkdir /inside
+unshare --mount --fork --root /q mkdir /u
+mount -o remount,bind,ro /q
+mount -o remount,ro k
+umount -R /r
+"""
+
+IN_OTHER_NAMESPACES = """\
+mkdir /a /b
+mount -t tmpfs x /a
+mount --make-shared /a
+mkdir /a/x
+(unshare -m --propagation slave sleep 9) & P=$!
+nsenter -t $P -m mount -t tmpfs inside /b
+mount -t tmpfs y /a/x
+nsenter --target=$P --mount umount /a/x
+(unshare -Urm sleep 9) & Q=$!
+nsenter -t $Q -m -U --preserve-credentials mount -t tmpfs u /b
+nsenter -t $Q -m -U mount -t tmpfs u3 /b
+nsenter -t $$ -m umount /a/x
+kill $P $Q
+"""
+
+WITHOUT_CAPABILITIES = """\
+mkdir /a /b
+mount -t tmpfs x /a
+mount --make-shared /a
+(unshare -U -m mount -t tmpfs y /b) || mkdir /b/no
+(unshare -U umount /a) || mkdir /b/nor
+unshare -Um umount /a
+unshare -U unshare -m true
+unshare -U unshare -U true
+unshare -U chroot /a true
+unshare -Um mount -o remount,ro /a
+unshare -Um --map-root-user mount -o remount,bind,ro /a
+unshare -Um --map-current-user mount -o remount,bind,ro /a
+unshare -Uc umount /b
+unshare -U mkdir /a/dd
+chroot /nowhere true
+umount -R /nowhere
+umount -R /b /nowhere
+umount /b /nowhere
+"""
+
+
+@pytest.mark.needs_kernel("root", "unshare")
+@pytest.mark.parametrize(
+    ("script", "programs"), [(WHERE_NO_PROGRAM_IS, 15), (IN_OTHER_NAMESPACES, 16), (WITHOUT_CAPABILITIES, 31)]
+)
+def test_the_real_programs_run_wherever_a_script_has_gone(script: str, programs: int, tmp_path: Path) -> None:
+    """In roots without a file, in namespaces of other users, and where nothing is allowed."""
+    status, told = compared(script, tmp_path)
+    assert (0, same(programs)) == (status, told.split("\n\n")[-1])
+
+
+@pytest.mark.needs_kernel("root", "unshare")
+def test_where_no_file_can_be_lent_the_calls_are_made_and_that_is_said(tmp_path: Path) -> None:
+    """mount(8) reads /proc/self/mountinfo, and what the script has made its root is read-only and has no /proc."""
+    script = "mkdir /n\nmount -t tmpfs n /n\nmkdir /n/old /n/q\nmount -o remount,ro /n\npivot_root /n /n/old\n"
+    status, told = compared(f"{script}mount -t tmpfs k /q\n", tmp_path)
+    note = "Only the calls that it is taken for were made, in one place at least, for mount.\n"
+    assert (0, same(5) + note) == (status, told.split("\n\n")[-1])
+
+
+@pytest.mark.needs_kernel("root")
+def test_on_machines_without_code_for_it_no_program_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mountplan.applier.run import programs
+
+    monkeypatch.setattr(programs, "library", lambda machine: None)
+    status, told = compared("mkdir /a\nmount -t tmpfs x /a\n", tmp_path)
+    said = "The programs themselves were not run: they are not run on "
+    assert (0, 1) == (status, told.count(said))

@@ -19,7 +19,7 @@ from mountplan.planner.model import (
     rules_of,
 )
 from mountplan.planner.model.from_tables import world_of
-from mountplan.planner.render.simulated import Sight, table_differences
+from mountplan.planner.render.kernel_comparison import Sight, table_differences
 
 
 def numbered(superblock: Superblock) -> None:

@@ -1,0 +1,119 @@
+"""The real mount(8) and its like, to be run where a script has gone: copies of the programs and of all that they load.
+
+They lie in a tmpfs that is mounted nowhere, so that no mount table shows it, and are started through the dynamic loader
+by descriptor: for that no path has to lead there, whatever the script has made its root (applier/run/preload.py).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import struct
+import subprocess
+from typing import NamedTuple
+
+from mountplan.applier.run.preload import DIRECTORY, HELD, library
+from mountplan.applier.sys import abi, syscalls
+
+NAMES = ("chroot", "mkdir", "mount", "nsenter", "pivot_root", "rmdir", "touch", "umount", "unshare")
+_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+_ENVIRONMENT = {"PATH": _PATH, "LC_ALL": "C"}
+_LIBRARIES, _PRELOAD, _LOADER = "lib", "before.so", "loader"
+_INTERPRETER = 3  # PT_INTERP
+
+
+class Programs(NamedTuple):
+    """What is copied: for each name in the directory, the file of the machine's. `missing` are programs not found."""
+
+    files: tuple[tuple[str, str], ...]
+    before: bytes
+    glibc: bool
+    missing: tuple[str, ...]
+    version: str
+
+
+def gather(names: tuple[str, ...] = NAMES) -> Programs | str:
+    """Find the programs and their libraries; or why they cannot be run here, in words."""
+    machine = os.uname().machine
+    before = library(machine)
+    if before is None:
+        return f"they are not run on {machine}"
+    found = {name: path for name in names if (path := shutil.which(name, path=_PATH))}
+    loader = _loader_of(found["mount"]) if "mount" in found else ""
+    if not loader:
+        return "no mount(8) is found that a dynamic loader starts"
+    libraries: dict[str, str] = {}
+    for name, path in tuple(found.items()):
+        if _loader_of(path) != loader:
+            del found[name]
+            continue
+        listed = subprocess.run([loader, "--list", path], capture_output=True, text=True, env=_ENVIRONMENT)
+        for library_path in re.findall(r"(/\S+) \(0x", listed.stdout):
+            libraries[f"{_LIBRARIES}/{os.path.basename(library_path)}"] = library_path
+    told = subprocess.run([found["mount"], "--version"], capture_output=True, text=True, env=_ENVIRONMENT).stdout
+    version = re.search(r"util-linux ([0-9][0-9.]*)", told)
+    missing = tuple(name for name in names if name not in found)
+    files = ((_LOADER, loader), *found.items(), *libraries.items())
+    return Programs(files, before, "ld-linux" in loader, missing, version[1] if version else "")
+
+
+def _loader_of(path: str) -> str:
+    """PT_INTERP of a 64-bit ELF file of this machine's byte order; "" if there is none."""
+    with open(path, "rb") as file:
+        head = file.read(64)
+        if head[:6] != b"\x7fELF\x02\x01":
+            return ""
+        start, size, count = *struct.unpack_from("<Q", head, 32), *struct.unpack_from("<HH", head, 54)
+        for number in range(count):
+            file.seek(start + number * size)
+            kind, _, offset, _, _, length = struct.unpack_from("<IIQQQQ", file.read(size))
+            if kind == _INTERPRETER:
+                file.seek(offset)
+                return os.fsdecode(file.read(length).rstrip(b"\0"))
+    return ""
+
+
+class Shelf:
+    """The directory of copies, by descriptor, in a process of the throw-away namespace and in all forked from it."""
+
+    def __init__(self, programs: Programs) -> None:
+        """Raises OSError."""
+        context = syscalls.fsopen(b"tmpfs")
+        try:
+            syscalls.fsconfig(context, abi.FSCONFIG_CMD_CREATE, None, None, 0)
+            self.directory = syscalls.fsmount(context, abi.MOUNT_ATTR_NOSUID | abi.MOUNT_ATTR_NODEV)
+        finally:
+            os.close(context)
+        self.anteroom = -1  # the mount namespace in which nsenter(1) finds the processes it is told of
+        self.programs = programs
+        os.mkdir(_LIBRARIES, dir_fd=self.directory)
+        for name, path in programs.files:
+            with open(path, "rb") as file:
+                self._put(name, file.read())
+        self._put(_PRELOAD, programs.before)
+        self.loader = os.open(_LOADER, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.directory)
+        self.nothing = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+
+    def _put(self, name: str, data: bytes) -> None:
+        fd = os.open(name, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o755, dir_fd=self.directory)
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+
+    def has(self, name: str) -> bool:
+        return name not in self.programs.missing and any(name == found for found, _ in self.programs.files)
+
+    def execute(self, words: tuple[str, ...], held: int, told: int) -> None:
+        """Become the program. It starts in the present directory, and its errors go to `told`; `held` is HELD to it."""
+        here = os.open(".", os.O_PATH | os.O_CLOEXEC)
+        # Away from the numbers that are meant for something.
+        here, held, told, nothing, loader = (
+            fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 20) for fd in (here, held, told, self.nothing, self.loader)
+        )
+        os.fchdir(self.directory)
+        for fd, number in ((here, DIRECTORY), (held, HELD), (nothing, 0), (nothing, 1), (told, 2)):
+            os.dup2(fd, number)
+        options = ["--inhibit-cache"] if self.programs.glibc else []
+        options += ["--library-path", _LIBRARIES, "--preload", f"./{_PRELOAD}", "--argv0", words[0]]
+        os.execve(loader, [words[0], *options, f"./{words[0]}", *words[1:]], _ENVIRONMENT)

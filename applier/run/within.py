@@ -1,0 +1,91 @@
+"""A program of the shelf, run by a process of a script. Where it would execute another, the process goes there."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+
+from mountplan.applier.run.lent import MAPS, CannotLend, lent, written
+from mountplan.applier.run.programs import Shelf
+from mountplan.applier.sys import abi, syscalls
+
+_READERS = frozenset({"mount", "umount", "unshare"})  # of what is in /proc
+_CREDENTIALS = struct.Struct("3i")
+_LONGEST = 4000  # bytes of what it says
+_CANNOT_EXECUTE = 127
+
+
+def run_program(shelf: Shelf, words: tuple[str, ...], proc: int) -> tuple[int, str] | None:
+    """Its status and what it wrote to standard error; None if it cannot be run here. Raises OSError."""
+    if words[0] not in _READERS:
+        result = _run(shelf, words, proc)
+        return result if result[0] != _CANNOT_EXECUTE or result[1] else None
+    with open(os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), "rb") as file:
+        table = file.read()
+    try:
+        with lent(table):
+            return _run(shelf, words, proc)
+    except CannotLend:
+        return None
+
+
+def _run(shelf: Shelf, words: tuple[str, ...], proc: int) -> tuple[int, str]:
+    ours, theirs = socket.socketpair()
+    told = os.memfd_create("told", os.MFD_CLOEXEC)
+    try:
+        with ours:
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            child = os.fork()
+            if child == 0:
+                try:
+                    if words[0] == "nsenter":
+                        syscalls.setns(shelf.anteroom, abi.CLONE_NEWNS)
+                    shelf.execute(words, theirs.fileno(), told)
+                finally:
+                    os._exit(_CANNOT_EXECUTE)
+            theirs.close()
+            held = _wait_for_held(ours)
+            if held:
+                _go_where(held, proc)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        return status, os.pread(told, _LONGEST, 0).decode("utf-8", "replace").strip()
+    finally:
+        os.close(told)
+
+
+def _wait_for_held(connection: socket.socket) -> int:
+    """The process that is about to execute a command; 0 if the program ended without that."""
+    data, ancillary, _, _ = connection.recvmsg(1, socket.CMSG_SPACE(_CREDENTIALS.size))
+    for level, kind, content in ancillary:
+        if data and level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
+            return int(_CREDENTIALS.unpack(content[: _CREDENTIALS.size])[0])
+    return 0
+
+
+def _go_where(pid: int, proc: int) -> None:
+    """Enter the namespaces, the root and the directory of a process. If it has asked for maps of ids, it gets them."""
+    for name in MAPS:
+        if text := written(name):
+            _write(f"{pid}/{name}", text, proc)
+    places = [os.open(f"{pid}/{name}", os.O_PATH | os.O_CLOEXEC, dir_fd=proc) for name in ("root", "cwd")]
+    pidfd = os.pidfd_open(pid)
+    try:
+        for name, kind in (("user", abi.CLONE_NEWUSER), ("mnt", abi.CLONE_NEWNS)):
+            theirs, ours = (os.stat(f"{one}/ns/{name}", dir_fd=proc) for one in (pid, "self"))
+            if not os.path.samestat(theirs, ours):
+                syscalls.setns(pidfd, kind)
+        os.fchdir(places[0])
+        os.chroot(".")
+        os.fchdir(places[1])
+    finally:
+        for fd in (pidfd, *places):
+            os.close(fd)
+
+
+def _write(path: str, text: bytes, proc: int) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
+    try:
+        os.write(fd, text)
+    finally:
+        os.close(fd)
