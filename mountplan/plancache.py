@@ -20,7 +20,7 @@ from typing import Any
 
 import mountplan
 from mountplan.planner.errors import PlanFileError, PlanRefused
-from mountplan.planner.host import Host, HostEntry, HostPath
+from mountplan.planner.host import Host, HostEntry, HostPath, NotThere
 from mountplan.planner.plan.digest import sha256_hex
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.planfile import dump_plan, load_plan
@@ -132,7 +132,7 @@ def answer(host: Host, name: str, *arguments: str) -> Any:
             return None if entry is None else list(entry)
         found = host.look(*arguments)
     except LookupError as error:
-        return {"error": str(error)}
+        return {"error": str(error), "absent": isinstance(error, NotThere)}
     return [found.path, found.kind, list(found.mount[2:])]
 
 

@@ -17,6 +17,10 @@ MOUNT_MAX = 100_000  # fs.mount-max as kernels come
 BLOCK = "block "  # how the identity of a block device begins
 
 
+class NotThere(LookupError):
+    """Nothing is at the path: ENOENT or ENOTDIR. Whatever else keeps a path from being looked at is no such answer."""
+
+
 class HostPath(NamedTuple):
     """Something that exists on the host. `path` is canonical: absolute, all symlinks followed."""
 
@@ -64,7 +68,7 @@ class Host(Protocol):
 
     def look(self, path: str) -> HostPath:
         """What is at `path`, absolute or from where mountplan was started, symlinks followed. Raises LookupError with
-        the reason in words.
+        the reason in words, NotThere if nothing is.
         """
         ...
 
@@ -80,7 +84,7 @@ class Host(Protocol):
 
     def under(self, base: str, place: str) -> HostEntry | None:
         """What a bind of the canonical path `base`, without what is mounted below it, has at `place`: what the host's
-        mounts cover there is seen. None if this user cannot find out; raises LookupError with the reason.
+        mounts cover there is seen. None if this user cannot find out; raises as look() does.
         """
         ...
 

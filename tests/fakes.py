@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from mountplan.applier.sys.refusal import KernelRefusal
-from mountplan.planner.host import BLOCK, SURELY_TAKEN, HostEntry, HostPath
+from mountplan.planner.host import BLOCK, SURELY_TAKEN, HostEntry, HostPath, NotThere
 from mountplan.planner.names import NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.plan.steps import MakeNode
@@ -82,7 +82,7 @@ class FakeHost:
         canonical = self._canonical(path if path.startswith("/") else f"/{path}")  # it is started from "/"
         kind = self._paths.get(canonical)
         if kind is None:
-            raise LookupError("no such file or directory")
+            raise NotThere("no such file or directory")
         return HostPath(canonical, cast(NodeKind, kind), self._walks.end_of(canonical))
 
     def identity(self, path: str) -> str:
@@ -98,7 +98,7 @@ class FakeHost:
         """Its mounts cover nothing."""
         kind = self._paths.get(TargetPath(base).joined(place))
         if kind is None:
-            raise LookupError("no such file or directory")
+            raise NotThere("no such file or directory")
         return HostEntry("symlink", kind[3:]) if kind.startswith("-> ") else HostEntry(cast(NodeKind, kind))
 
     def instance(self, fstype: str) -> str | None:

@@ -33,6 +33,20 @@ def parts(path: str) -> Path:
     return tuple(part for part in path.split("/") if part)
 
 
+def is_missing(one: Table) -> bool:
+    """True for what is left out: in these specs, no optional path of the host is there."""
+    return bool(one.get("optional") and isinstance(one.get("bind"), str))
+
+
+def without_missing(value: Table) -> Table:
+    spaces = [space | {"mount": present(space["mount"])} for space in value.get("namespace", ())]
+    return value | ({"namespace": spaces} if spaces else {"mount": present(value["mount"])})
+
+
+def present(tables: list[Table]) -> list[Table]:
+    return [one for one in tables if not is_missing(one)]
+
+
 class Superblock:
     """A filesystem that a spec makes, and the symlinks and directories that are declared in it."""
 
@@ -126,6 +140,7 @@ class Reading:
     """The namespaces of a spec, by name: the root of each. `{}` is what stands without a namespace's name."""
 
     def __init__(self, value: Table, *, careless: bool = False) -> None:
+        value = without_missing(value)
         self.value = value
         self.careless = careless  # two mounts may come to one place: for specs in the making
         self.mounts: dict[str, NaiveMount] = {}  # those with an id
@@ -274,7 +289,7 @@ def mounted_in_order(value: Table) -> MountTable:
     """What stands after `mount` and `mount --bind` in the order of the file, for specs that tests/valid_specs.py calls
     plain: each source is seen at its path when its turn comes.
     """
-    world = World()
+    world, value = World(), without_missing(value)
     first, *others = value["mount"]
     reading = Reading(value)  # for the paths at which sources are seen, and what mountpoints have to be made
     superblocks = {mount.superblock: world.superblock(mount.superblock.fstype) for mount in reading.mounts.values()}

@@ -55,6 +55,7 @@ class _Spec:
                 space["mount"] = self.shuffled(space["mount"])
         self.say_what_is_hidden()
         self.say_what_stands_below_covers(value)
+        self.add_what_is_missing(value)
         return value
 
     def namespace(self, count: int) -> None:
@@ -252,6 +253,18 @@ class _Spec:
                     table["parent"] = wanted[table["id"]][1]
             if not wrong and not unclear:
                 return
+
+    def add_what_is_missing(self, value: Table) -> None:
+        """Here and there an optional mount of a path that no host has, anywhere but first, and what names it."""
+        others = random.Random(f"{self.random.random()} optional")
+        for space in value.get("namespace") or [value]:
+            if others.randrange(4):
+                continue
+            number = f"{len(value.get('namespace', ()))}{space.get('name', '')}"
+            gone = {"id": f"gone{number}", "bind": "/no/such/path", "optional": True}
+            gone["target"] = text(tuple(others.choices(NAMES, k=others.randint(1, 2))))
+            space["mount"] = list(space["mount"])
+            space["mount"].insert(others.randint(1, len(space["mount"])), gone)
 
     def shuffled(self, tables: list[Table]) -> list[Table]:
         """Any order, but for those on one target."""

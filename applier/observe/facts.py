@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from mountplan.applier.observe.observe import observe
 from mountplan.applier.sys.refusal import OF_THE_SYSTEM
 from mountplan.planner.fstypes import of
-from mountplan.planner.host import BLOCK, MOUNT_MAX, HostEntry, HostPath
+from mountplan.planner.host import BLOCK, MOUNT_MAX, HostEntry, HostPath, NotThere
 from mountplan.planner.names import NodeKind
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.instances import shown
@@ -102,7 +102,10 @@ def _walked(path: str) -> tuple[str, int]:
     The kernel walks, since only it follows the magic links of /proc; a build goes by the name that comes out, so that
     must lead to the same file on the same mount.
     """
-    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError as error:
+        raise _no_look(error) from None
     try:
         name = os.readlink(f"/proc/self/fd/{fd}")
         # A mount whose source has been removed is marked so as well, and still is what a walk to its place ends on.
@@ -116,6 +119,14 @@ def _walked(path: str) -> tuple[str, int]:
     if name.endswith(_REMOVED):
         raise LookupError(f"leads to {name.removesuffix(_REMOVED)}, which has been removed")
     raise LookupError(f"no path leads there: what {name} names now is something else, or covers it")
+
+
+def _no_look(error: OSError) -> Exception:
+    """What a look at a path of the host comes to that failed, for the caller to raise."""
+    if error.errno in OF_THE_SYSTEM:
+        return error
+    words = (error.strerror or "cannot be looked up").lower()
+    return NotThere(words) if error.errno in (errno.ENOENT, errno.ENOTDIR) else LookupError(words)
 
 
 def _leads_to(fd: int, path: str) -> bool:
@@ -256,9 +267,7 @@ class LiveHost:
                     return HostEntry(_kind(path))  # what is mounted there is of the same kind as what it is mounted on
                 return _covered_entry(base, path.relative_to(base))
         except OSError as error:
-            if error.errno in OF_THE_SYSTEM:
-                raise
-            raise LookupError((error.strerror or "cannot be looked up").lower()) from None
+            raise _no_look(error) from None
 
     def instance(self, fstype: str) -> str | None:
         there = shown(self.table.rows, fstype)

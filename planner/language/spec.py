@@ -124,7 +124,9 @@ class Mask(_Table):
     CALLED = "a mask"
 
     path: InnerPath = Field(description="What to hide: a path inside the mount, or a glob.", examples=["/proc/kcore"])
-    optional: bool = Field(default=False, description="It is no mistake if nothing is there.", examples=[True])
+    optional: bool = Field(
+        default=False, description="It is left out, and told, where nothing is there.", examples=[True]
+    )
 
 
 class IdMap(_Table):
@@ -328,6 +330,11 @@ class Mount(_Table):
         default_factory=list,
         description="Paths inside this mount that are hidden behind something empty.",
         examples=[["proc/kcore"]],
+    )
+    optional: bool = Field(
+        default=False,
+        description="It is left out, and told, where the host does not have the path that it takes.",
+        examples=[True],
     )
     unsupported: Word | None = Field(
         default=None,

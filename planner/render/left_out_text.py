@@ -35,13 +35,19 @@ def left_out_text(left_out: Sequence[LeftOut]) -> str:
         return ""
     lines = [f"Left out, so neither built nor verified ({count(len(left_out), 'mount')}):"]
     several = len({one.namespace for one in left_out}) > 1
-    for one in left_out[:_MOST]:
+    places: dict[str, list[str]] = {}  # by reason, so that each is told once
+    for one in left_out:
         where = one.target or one.name
         where = f"{one.namespace}:{where}" if several and one.namespace else where
-        why = f"stands on {one.upon}" if one.upon else one.reason
-        lines.append(f"  {visible(where)}: {visible(why)}")
-    if len(left_out) > _MOST:
-        lines.append(f"  ... and {len(left_out) - _MOST:,} more (--json has them all)")
+        places.setdefault(f"stands on {one.upon}" if one.upon else one.reason, []).append(where)
+    told = 0
+    for why, where_all in places.items():
+        shown = where_all[: _MOST - told]
+        if shown:
+            lines.append(f"  {', '.join(map(visible, shown))}: {visible(why)}")
+        told += len(shown)
+    if len(left_out) > told:
+        lines.append(f"  ... and {len(left_out) - told:,} more (--json has them all)")
     return "\n".join(lines) + "\n"
 
 

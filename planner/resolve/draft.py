@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from functools import cached_property
 
 from mountplan.planner.errors import Mistake, SpecRef
-from mountplan.planner.host import Host, HostPath
+from mountplan.planner.host import Host, HostPath, NotThere
 from mountplan.planner.language.spec import IdMap
 from mountplan.planner.language.spec import Mount as SpecMount
 from mountplan.planner.names import Handle, NodeKind
@@ -42,10 +42,13 @@ class Draft:
         "children",
         "copied",
         "filesystem",
+        "gone",
+        "gone_with",
         "host",
         "idmap",
         "index",
         "inherits",
+        "is_mask",
         "key",
         "missing",
         "mountpoint",
@@ -88,6 +91,9 @@ class Draft:
         self.idmap: IdMap | None = spec.idmap or None
         self.below_idmap: IdMap | None = None
         self.brings = spec.recursive
+        self.is_mask = False
+        self.gone = ""  # why it is left out, being optional
+        self.gone_with: Draft | None = None  # the mount without which it cannot be
 
     def kind(self) -> NodeKind | None:
         """Whether the mount's root is a directory or what else; None if that cannot be known yet."""
@@ -135,8 +141,10 @@ class Context:
         self.spaces: list[Space] = []
         self.drafts: list[Draft] = []  # of all namespaces
         self.by_id: dict[str, Draft] = {}
-        self.left_out: list[Draft] = []  # what the spec says cannot be built, and what stands on it
+        self.left_out: list[Draft] = []  # what the spec says cannot be built or may be missing, and what stands on it
+        self.not_there: set[Mistake] = set()  # those that say no more than that the host has no such path
         self.filesystems: dict[Handle, FilesystemDraft] = {}
+        self.mask_names: set[Handle] = set()
         self._likened = 0
 
     def add(self, draft: Draft) -> None:
@@ -197,6 +205,8 @@ class Context:
             found = self.host.look(path)
         except LookupError as error:
             self.mistakes.add(key, f'host path "{path}": {error.args[0]}', remedy)
+            if isinstance(error, NotThere):
+                self.not_there.add(self.mistakes.found[-1])
             return None
         # Only a mount upon a file asks for the table: a plan that has seen the table holds until that changes.
         upon_file = found.kind != "directory" and found.path == found.mount.mountpoint

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mountplan.planner.host import HostPath
+from mountplan.planner.host import NotThere
 from mountplan.planner.language.spec import Mount as SpecMount
-from mountplan.planner.names import NodeKind
+from mountplan.planner.names import Handle, NodeKind
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft
 from mountplan.planner.resolve.topology import ResolvedFilesystem, ResolvedNode
@@ -30,7 +30,10 @@ def expand_masks(context: Context) -> None:
             found = _matches(draft, pattern, key, context)
             if found is None:
                 continue
-            if not found and not optional and not _is_glob(pattern):
+            if not found and not _is_glob(pattern):
+                if optional:
+                    _leave_out(draft, pattern, key, blank, context)
+                    continue
                 context.mistakes.add(
                     key,
                     f'there is no "{pattern}" in {draft.name}',
@@ -69,10 +72,28 @@ def _add(draft: Draft, path: TargetPath, kind: NodeKind, key: str, blank: SpecMo
         filesystem.contents.add(ResolvedNode(path=root, kind=what, declared=True, origin=key, mode=mode))
     target = draft.target.joined(path)
     spec = blank.model_copy(update={"target": target})
-    mask = Draft(draft.space, draft.index, key, f"mask:{target}", spec)
+    mask = Draft(draft.space, draft.index, key, _name(target, context), spec)
+    mask.is_mask = True
     mask.filesystem, mask.root, mask.parent = filesystem, root, draft
     filesystem.mounts.append(mask)
     context.add(mask)
+
+
+def _name(target: TargetPath, context: Context) -> Handle:
+    """Mounts on one target may each have a mask on one path."""
+    name, number = f"mask:{target}", 1
+    while name in context.mask_names:
+        number += 1
+        name = f"mask:{target}#{number}"
+    context.mask_names.add(name)
+    return name
+
+
+def _leave_out(draft: Draft, pattern: str, key: str, blank: SpecMount, context: Context) -> None:
+    target = draft.target.joined(pattern)
+    mask = Draft(draft.space, draft.index, key, _name(target, context), blank.model_copy(update={"target": target}))
+    mask.is_mask, mask.gone = True, "nothing is there to hide"
+    context.left_out.append(mask)
 
 
 def _matches(draft: Draft, pattern: str, key: str, context: Context) -> list[tuple[TargetPath, NodeKind]] | None:
@@ -103,19 +124,18 @@ def _matches(draft: Draft, pattern: str, key: str, context: Context) -> list[tup
     found = []
     for rest in context.host.glob(base, pattern) if _is_glob(pattern) else (pattern.lstrip("/"),):
         path = TargetPath(base).joined(rest)
-        there = _look(path, context)
-        if there is not None:
+        try:
+            there = context.host.look(path)
+        except NotThere:
+            continue
+        except LookupError as error:
+            context.mistakes.add(key, f'host path "{path}": {error.args[0]}', "mask what can be looked at")
+            return None
+        else:
             # Through a symlink, what is found on the host need not be what is found in the new tree.
             kind: NodeKind = there.kind if there.path == path else "symlink"
             found.append((TargetPath("/").joined(rest), kind))
     return found
-
-
-def _look(path: str, context: Context) -> HostPath | None:
-    try:
-        return context.host.look(path)
-    except LookupError:
-        return None
 
 
 def _on_host(draft: Draft, context: Context) -> str | None:
@@ -126,7 +146,10 @@ def _on_host(draft: Draft, context: Context) -> str | None:
         return None
     for row in context.host.table.rows:
         if row.fstype == fixed.fstype and row.root == "/":
-            there = _look(row.mountpoint, context)
-            if there is not None and there.mount == row:
+            try:
+                there = context.host.look(row.mountpoint)
+            except LookupError:
+                continue
+            if there.mount == row:
                 return str(TargetPath(row.mountpoint).joined(draft.root))
     return None

@@ -10,6 +10,7 @@ from mountplan.planner.names import NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.resolve.bind_attributes import bring
 from mountplan.planner.resolve.draft import Context, Draft, Space
+from mountplan.planner.resolve.optional import has_mountpoint, take_out
 from mountplan.planner.resolve.overlays import check_layers
 from mountplan.planner.resolve.topology import ResolvedNode
 
@@ -36,6 +37,9 @@ def place_mounts(space: Space, context: Context) -> None:
     while heap:
         depth, turn, draft = heappop(heap)
         parent = draft.parent  # a mask knows it already
+        if parent is not None and parent.gone:
+            draft.gone, draft.gone_with = "is a part of it", parent
+            continue
         if draft is not root:
             if parent is None and draft.spec.parent is not None:
                 parent = _named_parent(draft, draft.spec.parent, context)
@@ -48,6 +52,8 @@ def place_mounts(space: Space, context: Context) -> None:
             if deeper:
                 heappush(heap, (deeper, turn, draft))
                 continue
+            if draft.gone:
+                continue
         placed.add(draft)
         for one in behind.pop(draft, ()):
             heappush(heap, one)
@@ -58,13 +64,15 @@ def place_mounts(space: Space, context: Context) -> None:
 
 def _tell_circles(behind: dict[Draft, list[_Turn]], context: Context) -> None:
     """What still waits for its parent stands on itself, by a detour, or on something that does."""
-    on = {draft: parent for parent, waiting in behind.items() for _, _, draft in waiting}
+    on = {draft: parent for parent, waiting in behind.items() if not parent.gone for _, _, draft in waiting}
     seen: set[Draft] = set()
     for draft in sorted(on, key=lambda one: one.index):
         chain: set[Draft] = set()
         while draft not in seen:
             seen.add(draft)
             chain.add(draft)
+            if on[draft] not in on:  # it waits for what is left out
+                break
             if on[draft] in chain:
                 context.mistakes.add(
                     f"{draft.key}.parent",
@@ -127,6 +135,11 @@ def _find_root(space: Space, context: Context) -> Draft | None:
     for draft in space.drafts:
         if draft.placed and draft.target == "/" and draft.spec.parent is None:
             return draft
+    for draft in context.left_out:
+        if draft.space is space and draft.placed and draft.target == "/" and draft.gone:
+            what, remedy = f"it is the new root, and left out here: {draft.gone}", "a root is not optional"
+            context.mistakes.add(f"{draft.key}.optional", what, remedy)
+            return None
     context.mistakes.add(
         f"{space.key}.root" if space.key else "root",
         'no mount has the target "/", so there is no new root',
@@ -217,6 +230,8 @@ def _attach(
         if parent is None and link_path.depth > depth:
             return depth + 1  # not at once as deep as that: what stands by then may have a symlink further up
         if link is None:
+            if not has_mountpoint(draft, where, place, context):
+                return 0
             tree.add(draft, where, place, walked=parent is None)
             return 0
         if draft.spec.on_symlink == "error":
@@ -291,9 +306,7 @@ def leave_out_unsupported(context: Context) -> None:
     for draft in context.drafts:
         if draft.spec.unsupported is None:
             continue
-        if draft.parent is not None:
-            draft.parent.children.pop(draft.place, None)
-        elif draft.placed and draft.target == "/":
+        if draft.parent is None and draft.placed and draft.target == "/":
             context.mistakes.add(
                 f"{draft.key}.unsupported", "the root of the namespace cannot be left out", "say how it can be built"
             )
@@ -302,17 +315,8 @@ def leave_out_unsupported(context: Context) -> None:
             one = waiting.pop()
             gone[one] = None
             waiting += one.children.values()
-    if not gone:
-        return
-    context.left_out += gone
-    for space in context.spaces:
-        space.drafts = [draft for draft in space.drafts if draft not in gone]
-    context.drafts = [draft for draft in context.drafts if draft not in gone]
-    for filesystem in context.filesystems.values():
-        filesystem.mounts = [draft for draft in filesystem.mounts if draft not in gone]
-    for name in [name for name, filesystem in context.filesystems.items() if not filesystem.mounts]:
-        if not context.filesystems[name].needs_workbench:
-            del context.filesystems[name]
+    if gone:
+        take_out(gone, context)
 
 
 def copy_bound_trees(context: Context) -> None:

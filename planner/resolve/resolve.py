@@ -25,6 +25,13 @@ from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft, Spa
 from mountplan.planner.resolve.lengths import check_lengths, check_run_lengths
 from mountplan.planner.resolve.masks import expand_masks
 from mountplan.planner.resolve.new_filesystem import check_device, check_type, options_of
+from mountplan.planner.resolve.optional import (
+    leave_out_if_missing,
+    reason_of,
+    references,
+    settle_gone,
+    tell_what_stands_lower,
+)
 from mountplan.planner.resolve.overlays import settle_layers
 from mountplan.planner.resolve.placement import copy_bound_trees, leave_out_unsupported, make_mountpoints, place_mounts
 from mountplan.planner.resolve.sharing import find_groups
@@ -52,14 +59,17 @@ def resolve(spec: Spec, host: Host) -> Topology:
     context = Context(spec.file, host, frozenset(spec.run.unshare))
     name_mounts(spec, context)
     find_filesystems(context)
+    settle_gone(context)
     declare_files(context)
     expand_masks(context)
     for space in context.spaces:
         place_mounts(space, context)
+    settle_gone(context)
     leave_out_unsupported(context)
     check_devices(context)
     copy_bound_trees(context)
     make_mountpoints(context)
+    tell_what_stands_lower(context)
     check_lengths(context)
     _find_unused(context)
     groups = find_groups(spec, context)
@@ -153,7 +163,9 @@ def find_filesystems(context: Context) -> None:
                 stack.pop()
                 if not settled[draft]:
                     settled[draft] = True
+                    before = len(context.mistakes.found)
                     _settle(draft, context)
+                    leave_out_if_missing(draft, context.mistakes.found[before:], context)
 
 
 def _push_sources(draft: Draft, stack: list[Draft], settled: dict[Draft, bool], context: Context) -> None:
@@ -404,7 +416,8 @@ def _settle_bind(draft: Draft, context: Context) -> None:
 
 
 def _bind_host(draft: Draft, path: str, key: str, context: Context) -> None:
-    found = context.look_to_mount(path, key, "create it on the host first, or name a path that exists")
+    remedy = "create it on the host first, name a path that exists, or leave it out here with optional = true"
+    found = context.look_to_mount(path, key, remedy)
     if found is None:
         return
     draft.host = found
@@ -490,9 +503,12 @@ def _find_unused(context: Context) -> None:
         for layer in (*one.layers, one.upper, one.work)
         if layer is not None
     }
+    missed = {named for one in context.left_out for _, _, named in references(one)}
     for draft in context.drafts:
         filesystem = draft.filesystem
         if draft.placed or draft.spec.id is None or filesystem is None or filesystem.fixed.name in layers:
+            continue
+        if draft.spec.id in missed:
             continue
         if not any(one.placed for one in filesystem.mounts):
             context.mistakes.add(
@@ -530,15 +546,23 @@ def _freeze(spec: Spec, context: Context, groups: tuple[SharingGroup, ...]) -> T
 
 
 def _left_out(draft: Draft) -> LeftOut:
-    cause = draft
-    while cause.spec.unsupported is None and cause.parent is not None:
-        cause = cause.parent
+    below = draft
+    if draft.gone:
+        if draft.gone_with is not None and (draft.parent is draft.gone_with or draft.spec.parent is not None):
+            below = draft.gone_with
+        reason = reason_of(draft)
+        if below is draft and draft.gone_with is not None:
+            reason = f"{draft.gone}: {reason}"
+    else:
+        while below.spec.unsupported is None and below.parent is not None:
+            below = below.parent
+        reason = below.spec.unsupported or ""
     return LeftOut(
         name=draft.name,
         namespace=draft.space.name,
         target=draft.target if draft.placed else "",
-        reason=cause.spec.unsupported or "",
-        upon="" if cause is draft else cause.target,
+        reason=reason,
+        upon="" if below is draft else below.target,
         origin=draft.key,
     )
 

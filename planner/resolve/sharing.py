@@ -36,10 +36,11 @@ def find_groups(spec: Spec, context: Context) -> tuple[SharingGroup, ...]:
     ordered = _masters_first(groups, context)
     if ordered is None:
         return ()
-    for group in ordered:
-        _find_host(spec, group, context)
-    _find_spans(ordered, context)
     missed = _of_left_out(groups, context)
+    for group in ordered:
+        if group.members or group.receivers or group.name not in missed:
+            _find_host(spec, group, context)
+    _find_spans(ordered, context)
     for group in ordered:
         if not group.members and not group.receivers and group.name not in missed:
             context.mistakes.add(

@@ -15,7 +15,7 @@ from tests.planner.mistakes import ROOT, bind, mistakes, one, tmpfs
             ROOT + bind("/a", '"/missing"'),
             "mount[1].bind",
             'host path "/missing": no such file or directory',
-            "create it on the host first, or name a path that exists",
+            "create it on the host first, name a path that exists, or leave it out here with optional = true",
         ),
         one(
             "mounts made from each other",

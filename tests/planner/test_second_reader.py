@@ -6,7 +6,7 @@ import os
 
 from mountplan import api
 from mountplan.planner.errors import PlanRefused, SpecError
-from mountplan.planner.host import NoHost
+from mountplan.planner.host import HostPath, NoHost, NotThere
 from mountplan.planner.language.spec import build_spec
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.predict import predict
@@ -14,13 +14,21 @@ from mountplan.planner.tables.table import MountTable
 from tests.second_reader import Reading, Table, differences, mounted_in_order
 from tests.valid_specs import valid_spec
 
+
+class BareHost(NoHost):
+    """One that has nothing at all."""
+
+    def look(self, path: str) -> HostPath:
+        raise NotThere("no such file or directory")
+
+
 SPECS = int(os.environ.get("MOUNTPLAN_EXAMPLES", "0")) or 500
 NOTHING = MountTable(())
 
 
 def plan_of(value: Table) -> Plan | None:
     try:
-        return api.plan(build_spec(value), NoHost())
+        return api.plan(build_spec(value), BareHost())
     except (SpecError, PlanRefused):
         return None
 
