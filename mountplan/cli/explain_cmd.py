@@ -24,6 +24,7 @@ def add(command: NewCommand) -> None:
         "  mountplan explain shop                     what is kept as shop\n"
         "  mountplan explain 1234                     the namespace of process 1234\n"
         "  mountplan explain 1234 --mount /srv/feed   where a mount there would appear\n"
+        "  mountplan explain 1234 --mount /srv/feed --reaches 5678   and if not, why not\n"
         "  mountplan explain 1234 --unmount /srv      what would vanish, and where\n"
         "  mountplan explain 1234 --why /srv/feed     how it can have come there",
     )
@@ -33,6 +34,11 @@ def add(command: NewCommand) -> None:
     question.add_argument("--mount", metavar="PATH", help="where a mount at PATH would appear")
     question.add_argument("--unmount", metavar="PATH", help="what an unmount of PATH would take away")
     question.add_argument("--why", metavar="MOUNT", help="how the mount at this path can have come there")
+    parser.add_argument(
+        "--reaches",
+        metavar="NAME|PID",
+        help="with --mount: whether it shows in this namespace too, and if not, why not and what to change",
+    )
     parser.add_argument("-l", "--lazy", action="store_true", help="with --unmount: as umount -l")
     parser.add_argument("-R", "--recursive", action="store_true", help="with --unmount: as umount -R")
     add_kernel(parser)
@@ -41,7 +47,8 @@ def add(command: NewCommand) -> None:
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Exit status 0, also where the answer is that the event would be refused."""
     from mountplan.cli.named_tables import known_of, rules_for
-    from mountplan.planner.ask.explain import Explainer
+    from mountplan.planner.ask.explain import Answer, Explainer
+    from mountplan.planner.ask.reach import reach
     from mountplan.planner.render.explained import (
         answer_data,
         answer_text,
@@ -49,28 +56,49 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         groups_text,
         origin_data,
         origin_text,
+        reach_data,
+        reach_text,
     )
 
     if args.unmount is None and (args.lazy or args.recursive):
         raise UsageError("--lazy and --recursive go with --unmount")
-    known = known_of(args.what, aged=args.why is not None)
+    if args.reaches is not None and args.mount is None:
+        raise UsageError("--reaches goes with --mount")
+    known = known_of(args.what, aged=args.why is not None, other=args.reaches)
     here = known.tables[0][0]
     explainer = Explainer(known.tables, here, rules_for(args.kernel, output), known.ages)
     for path in (args.mount, args.unmount, args.why):
         if path is not None and not path.startswith("/"):
             raise UsageError(f"{path} is not absolute; write it as the namespace sees it")
     answer = None
-    if args.mount is not None:
-        answer = explainer.mount(args.mount)
+    asked = next((path for path in (args.mount, args.unmount, args.why) if path is not None), None)
+    if asked is not None and args.what.isdecimal():
+        asked, absent = _as_seen(int(args.what), asked)
+        if absent and args.why is not None:
+            raise UsageError(f"{args.why} is not there, as process {args.what} sees it: {absent}")
+        if absent:
+            event = f"a mount at {args.mount}" if args.mount is not None else f"an unmount of {args.unmount}"
+            answer = Answer(event, (), absent)
+    if answer is not None:
+        pass
+    elif args.reaches is not None:
+        found = reach(explainer, asked or "/", known.other)
+        if output.as_json:
+            output.data(reach_data(found))
+        else:
+            output.result(reach_text(found, here))
+        return 0
+    elif args.mount is not None:
+        answer = explainer.mount(asked or "/")
     elif args.unmount is not None:
-        answer = explainer.unmount(args.unmount, lazy=args.lazy, recursive=args.recursive)
+        answer = explainer.unmount(asked or "/", lazy=args.lazy, recursive=args.recursive)
     if answer is not None:
         if output.as_json:
             output.data(answer_data(answer))
         else:
             output.result(answer_text(answer, here))
     elif args.why is not None:
-        origin = explainer.why(args.why)
+        origin = explainer.why(asked or "/")
         if output.as_json:
             output.data(origin_data(origin))
         else:
@@ -82,3 +110,18 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         else:
             output.result(groups_text(groups, here))
     return 0
+
+
+def _as_seen(pid: int, path: str) -> tuple[str, str]:
+    """The place that a path leads to in the namespace of a process, or why there is none. What may not be seen counts
+    as being there.
+    """
+    from mountplan.applier.observe.walked import walked
+    from mountplan.planner.ask.simulate import errno_words
+
+    try:
+        return walked(pid, path), ""
+    except (FileNotFoundError, NotADirectoryError) as error:
+        return path, errno_words(error.errno or 0)
+    except OSError:
+        return path, ""

@@ -21,10 +21,14 @@ Tables = tuple[tuple[str, MountTable], ...]
 
 
 class Known(NamedTuple):
-    """Namespaces that something is asked about, and how old their mounts are (see Inhabited), by namespace."""
+    """Namespaces that something is asked about, and how old their mounts are (see Inhabited), by namespace.
+
+    `other` is what a second namespace that was asked for is called there.
+    """
 
     tables: Tables
     ages: dict[str, dict[int, int]]
+    other: str = ""
 
 
 def tables_of(what: str) -> Tables:
@@ -36,8 +40,10 @@ def tables_of(what: str) -> Tables:
     return known_of(what, aged=False).tables
 
 
-def known_of(what: str, *, aged: bool) -> Known:
-    """The same; with `aged` the ages of mounts as well, as far as they are known."""
+def known_of(what: str, *, aged: bool, other: str | None = None) -> Known:
+    """The same; with `aged` the ages of mounts as well, as far as they are known. `other` is a kept name or process,
+    or one of the names in a spec, that is to be there too.
+    """
     from mountplan.applier.keep.inhabited import everyone_else, of_process
 
     planned: Tables = ()
@@ -46,11 +52,19 @@ def known_of(what: str, *, aged: bool) -> Known:
         asked: tuple[Inhabited, ...] = (of_process(os.getpid(), aged=aged),)
     else:
         asked = (of_process(int(what), aged=aged),) if what.isdecimal() else _of_kept(what, aged)
+    second = "" if other is None or other in [name for name, _ in planned] else other
+    if second:
+        live_other = of_process(int(second), aged=aged) if second.isdecimal() else _of_kept(second, aged)[0]
+        known_already = next((one for one in asked if one.inode == live_other.inode), None)
+        if known_already is None:
+            asked = (*asked, live_other)
+        other = (known_already or live_other).name
     others = [one for one in everyone_else({one.inode for one in asked}, aged=aged) if _has_root(one.table)]
     if planned:  # then ours is one of the others
         others, asked = [*(one for one in asked if _has_root(one.table)), *others], ()
     live = (*asked, *others)
-    return Known((*planned, *((one.name, one.table) for one in live)), {one.name: one.ages for one in live if one.ages})
+    tables = (*planned, *((one.name, one.table) for one in live))
+    return Known(tables, {one.name: one.ages for one in live if one.ages}, other or "")
 
 
 def rules_for(version: str | None, output: Output) -> Rules:

@@ -102,10 +102,10 @@ class Explainer:
         names = [name for name, _ in tables]
         self.subject = names.index(subject) if subject else 0
         self.numbers: dict[int, int] = {}
-        self._start()
+        self.start_again()
         self.groups()  # gives all groups their numbers, the same for every question
 
-    def _start(self) -> None:
+    def start_again(self) -> None:
         """A World as the tables have it. An event changes it, so each has one of its own."""
         self.seen: TablesWorld = world_of(self.tables, World(self.rules))
         self.ids = {mount: number for made in self.seen.mounts for number, mount in made.items()}
@@ -132,7 +132,7 @@ class Explainer:
                 if mount.group in known:
                     continue
                 known.add(mount.group)
-            above = self._above(mount)
+            above = self.above(mount)
             members = sorted(mount.peers(), key=self._order)
             found.append(
                 ExplainedGroup(
@@ -145,7 +145,7 @@ class Explainer:
             waiting += above
         return tuple(sorted(found, key=lambda group: group.number or 1 << 30))
 
-    def _above(self, mount: ModelMount) -> list[ModelMount]:
+    def above(self, mount: ModelMount) -> list[ModelMount]:
         chain = []
         one = mount.master
         while one is not None:
@@ -162,7 +162,7 @@ class Explainer:
 
     def mount(self, path: str) -> Answer:
         """What would appear where, if something new were mounted at `path` in the subject."""
-        self._start()
+        self.start_again()
         event = f"a mount at {path}"
         before = self._everything()
         try:
@@ -184,7 +184,7 @@ class Explainer:
         If it is in use, the answer is what a lazy unmount would do, and says so. With `recursive` as by umount -R: the
         mounts below it go one by one, and it stops where one is in use.
         """
-        self._start()
+        self.start_again()
         event = f"{'a lazy' if lazy else 'an'} unmount of {path}{' and all below it' if recursive else ''}"
         try:
             target, node = into_mounts(*walk(self.process, path))
@@ -248,7 +248,7 @@ class Explainer:
 
     def why(self, path: str) -> Origin:
         """Which event brought the topmost mount at `path` there, as far as ids and groups tell. Raises WouldRefuse."""
-        self._start()
+        self.start_again()
         mount, node = into_mounts(*walk(self.process, path))
         spot = self.spot(mount)
         if node is not mount.root:
@@ -331,7 +331,7 @@ class Explainer:
         words = [age] if age else []
         if mount.is_peer_of(other):
             words.append(f"its peer (group {self.number(mount.group)})")
-        elif any(one.is_peer_of(other) for one in self._above(mount)):
+        elif any(one.is_peer_of(other) for one in self.above(mount)):
             words.append("its master")
         return f", which is {' and '.join(words)}" if words else ""
 
@@ -354,7 +354,7 @@ class Explainer:
         """Whether a new namespace could have made the one of the other: as peers, master and slave, or sisters."""
         if one.is_peer_of(other) or (one.master is not None and one.master is other.master):
             return True
-        return any(master.is_peer_of(one) for master in self._above(other))
+        return any(master.is_peer_of(one) for master in self.above(other))
 
     # --- words and numbers
 
@@ -380,6 +380,10 @@ class Explainer:
 
     def _mounts_of(self, namespace: ModelNamespace) -> list[ModelMount]:
         return sorted((one for one in namespace.mounts if one in self.ids), key=lambda one: one.number)
+
+    def mounts_in(self, namespace: str) -> list[ModelMount]:
+        """All mounts of a namespace, by its name, those of the table in its order."""
+        return [one for space in self.world.namespaces if space.name == namespace for one in self._mounts_of(space)]
 
     def _everything(self) -> dict[ModelMount, None]:
         return dict.fromkeys(

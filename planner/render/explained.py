@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mountplan.planner.ask.explain import Answer, ExplainedGroup, Origin, Spot, places, spot_text
+from mountplan.planner.ask.reach import Reach
 from mountplan.planner.model.from_tables import OUTSIDE
 from mountplan.planner.render.words import count, listed, visible_lines
 
@@ -90,6 +91,22 @@ def answer_text(answer: Answer, here: str) -> str:
     return visible_lines("\n".join(lines)) + "\n"
 
 
+def reach_text(reach: Reach, here: str) -> str:
+    """Whether an event reaches another namespace: where, or what is in the way and what would have to change."""
+    if reach.refused:
+        return visible_lines(f"{reach.event} would be refused: {reach.refused}") + "\n"
+    if reach.effects:
+        lines = [f"{reach.event} reaches {reach.other}:"]
+        for effect in reach.effects:
+            lines.append(f"  {spot_text(effect.spot, here)} {_WHAT[effect.what]}")
+            lines += [f"    {step}" for step in effect.chain]
+        return visible_lines("\n".join(lines)) + "\n"
+    lines = [f"{reach.event} does not reach {reach.other}:"]
+    for obstacle in reach.obstacles:
+        lines += [f"  {obstacle.why}", f"    to change that: {obstacle.remedy}"]
+    return visible_lines("\n".join(lines)) + "\n"
+
+
 def origin_text(origin: Origin, here: str) -> str:
     lines = [f"{spot_text(origin.spot, here)} (mount {origin.spot.mount_id}):"]
     return visible_lines("\n".join([*lines, *(f"  {reason}" for reason in origin.reasons)])) + "\n"
@@ -119,6 +136,19 @@ def answer_data(answer: Answer) -> dict[str, Any]:
                 "chain": list(effect.chain),
             }
             for effect in answer.effects
+        ],
+    }
+
+
+def reach_data(reach: Reach) -> dict[str, Any]:
+    return {
+        "event": reach.event,
+        "namespace": reach.other,
+        "refused": reach.refused or None,
+        "reaches": [{**_spot(one.spot), "what": one.what, "chain": list(one.chain)} for one in reach.effects],
+        "obstacles": [
+            {"mount": _spot(one.spot) if one.spot is not None else None, "why": one.why, "remedy": one.remedy}
+            for one in reach.obstacles
         ],
     }
 

@@ -293,6 +293,51 @@ def test_every_process_is_told_of_the_same_one_where_a_mount_was_made(in_host: I
 
 
 @pytest.mark.needs_kernel("root")
+def test_a_live_namespace_is_asked_by_the_paths_that_are_there(in_host: InHost) -> None:
+    """Symbolic links are followed as the process follows them, and what is not there is not made up."""
+
+    def look() -> dict[str, str]:
+        mount("feed", "/mnt", "tmpfs")
+        os.makedirs("/mnt/x/y")
+        os.symlink("x/../x", "/mnt/link")
+        os.symlink("/mnt/link", "/mnt/x/absolute")
+        os.symlink("circle", "/mnt/circle")
+        Path("/mnt/file").touch()
+        pid = str(os.getpid())
+        told = {}
+        for words in (
+            ["--mount", "/mnt/link/y"],
+            ["--mount", "/mnt/x/absolute/y"],
+            ["--mount", "/mnt/none"],
+            ["--unmount", "/mnt/file/none"],
+            ["--why", "/mnt/none"],
+            ["--mount", "/mnt/x", "--reaches", pid],
+        ):
+            text = io.StringIO()
+            with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
+                main(["explain", pid, *words])
+            told[" ".join(words).replace(pid, "PID")] = text.getvalue().replace(pid, "PID").split("\n")[0]
+        return told
+
+    assert {
+        "--mount /mnt/link/y": "a mount at /mnt/x/y: 1 place",
+        "--mount /mnt/x/absolute/y": "a mount at /mnt/x/y: 1 place",
+        "--mount /mnt/none": "a mount at /mnt/none would be refused: ENOENT (No such file or directory)",
+        "--unmount /mnt/file/none": "an unmount of /mnt/file/none would be refused: ENOTDIR (Not a directory)",
+        "--why /mnt/none": "mountplan: /mnt/none is not there, as process PID sees it: "
+        "ENOENT (No such file or directory)",
+        "--mount /mnt/x --reaches PID": "a mount at /mnt/x reaches process PID (python):",
+    } == {words: re.sub(r"\(\w+\):", "(python):", line) for words, line in in_host(look, identity="root").items()}
+
+
+def test_reaching_is_asked_of_mounts_only(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 2 == main(["explain", spec, "--unmount", "/data", "--reaches", "1"])
+    assert "--reaches goes with --mount" in capsys.readouterr().err
+    assert 2 == main(["explain", spec, "--mount", "/data", "--reaches", "nothing-of-that-name"])
+    assert "nothing is kept under the name 'nothing-of-that-name'" in capsys.readouterr().err
+
+
+@pytest.mark.needs_kernel("root")
 def test_a_live_namespace_is_explained_with_those_around_it(in_host: InHost) -> None:
     """A child in a namespace of its own is a slave of ours: explained from us, it is where our mounts go."""
 

@@ -77,7 +77,7 @@ def test_a_question_changes_nothing() -> None:
     groups = explainer.groups()
     first = explainer.mount("/srv/feed/x")
     assert first == explainer.mount("/srv/feed/x")
-    explainer._start()
+    explainer.start_again()
     assert groups == explainer.groups()
 
 
