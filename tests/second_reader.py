@@ -43,6 +43,23 @@ def without_missing(value: Table) -> Table:
     return value | ({"namespace": spaces} if spaces else {"mount": present(value["mount"])})
 
 
+def with_readonly_paths(value: Table) -> Table:
+    """A read-only path is a bind of it that stands on the mount which lists it."""
+    spaces = [space | {"mount": _written_out(space["mount"])} for space in value.get("namespace", ())]
+    return value | ({"namespace": spaces} if spaces else {"mount": _written_out(value["mount"])})
+
+
+def _written_out(tables: list[Table]) -> list[Table]:
+    found = []
+    for one in tables:
+        found.append(one)
+        for path in one.get("readonly", ()):
+            bind = {"mount": one["id"], "path": f"/{path}"}
+            key, target = f"{one['id']}!{path}", f"{one['target'].rstrip('/')}/{path}"
+            found.append({"id": key, "target": target, "parent": one["id"], "bind": bind, "attributes": ["ro"]})
+    return found
+
+
 def present(tables: list[Table]) -> list[Table]:
     return [one for one in tables if not is_missing(one)]
 
@@ -140,7 +157,7 @@ class Reading:
     """The namespaces of a spec, by name: the root of each. `{}` is what stands without a namespace's name."""
 
     def __init__(self, value: Table, *, careless: bool = False) -> None:
-        value = without_missing(value)
+        value = with_readonly_paths(without_missing(value))
         self.value = value
         self.careless = careless  # two mounts may come to one place: for specs in the making
         self.mounts: dict[str, NaiveMount] = {}  # those with an id

@@ -56,6 +56,8 @@ class _Spec:
         self.say_what_is_hidden()
         self.say_what_stands_below_covers(value)
         self.add_what_is_missing(value)
+        if not self.plain:
+            self.make_some_paths_readonly(value)
         return value
 
     def namespace(self, count: int) -> None:
@@ -265,6 +267,23 @@ class _Spec:
             gone["target"] = text(tuple(others.choices(NAMES, k=others.randint(1, 2))))
             space["mount"] = list(space["mount"])
             space["mount"].insert(others.randint(1, len(space["mount"])), gone)
+
+    def make_some_paths_readonly(self, value: Table) -> None:
+        """Of what is declared in a filesystem, what no other mount has as its target; none in another."""
+        others = random.Random(f"{self.random.random()} readonly")
+        for space in value.get("namespace") or [value]:
+            targets = {one["target"] for one in space["mount"] if "target" in one}
+            for one in space["mount"]:
+                if "target" not in one or "type" not in one or one.get("on_symlink"):
+                    continue
+                links = [entry["path"] for entry in one.get("file", ()) if "symlink" in entry]
+                for entry in one.get("file", ()):
+                    path = entry["path"]
+                    clear = not any(f"{path}/".startswith(f"{other}/") for other in [*links, *one.get("readonly", ())])
+                    clear = clear and f"{one['target'].rstrip('/')}/{path}" not in targets
+                    clear = clear and not any(other.startswith(f"{path}/") for other in one.get("readonly", ()))
+                    if clear and not others.randrange(4):
+                        one.setdefault("readonly", []).append(path)
 
     def shuffled(self, tables: list[Table]) -> list[Table]:
         """Any order, but for those on one target."""

@@ -119,11 +119,11 @@ class MountPath(_Table):
 
 
 class Mask(_Table):
-    """A path, or a glob, to hide."""
+    """A path inside a mount, or a glob."""
 
-    CALLED = "a mask"
+    CALLED = "a path in a list"
 
-    path: InnerPath = Field(description="What to hide: a path inside the mount, or a glob.", examples=["/proc/kcore"])
+    path: InnerPath = Field(description="What is meant: a path inside the mount, or a glob.", examples=["/proc/kcore"])
     optional: bool = Field(
         default=False, description="It is left out, and told, where nothing is there.", examples=[True]
     )
@@ -330,6 +330,11 @@ class Mount(_Table):
         default_factory=list,
         description="Paths inside this mount that are hidden behind something empty.",
         examples=[["proc/kcore"]],
+    )
+    readonly: list[Hidden] = Field(
+        default_factory=list,
+        description="Paths inside this mount that are read-only.",
+        examples=[["sys", "sysrq-trigger"]],
     )
     optional: bool = Field(
         default=False,

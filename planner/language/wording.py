@@ -169,6 +169,8 @@ def _header(path: Path) -> str:
 def _list(field: Field, path: Path, value: object) -> str:
     if field.name in ("mount", "file", "namespace"):
         return f"write [[{_header(path)}]], in double brackets, before each one"
+    if field.name == "readonly" and isinstance(value, bool):
+        return f'write attributes = ["ro"] for the whole mount, or list paths in it: {field.line}'
     if field.name == "command" and isinstance(value, str):
         try:
             return f"write each argument by itself: command = {toml(shlex.split(value))}"

@@ -48,15 +48,17 @@ class Draft:
         "idmap",
         "index",
         "inherits",
-        "is_mask",
+        "is_part",
         "key",
         "missing",
         "mountpoint",
         "name",
         "own_words",
         "parent",
+        "path",
         "place",
         "placed",
+        "readonly",
         "root",
         "source",
         "space",
@@ -91,7 +93,9 @@ class Draft:
         self.idmap: IdMap | None = spec.idmap or None
         self.below_idmap: IdMap | None = None
         self.brings = spec.recursive
-        self.is_mask = False
+        self.is_part = False  # made for a path that another mount lists: a mask, or a read-only path
+        self.path = ROOT  # where in that one
+        self.readonly: dict[TargetPath, Draft] = {}  # read-only paths of this mount, and the mounts made for them
         self.gone = ""  # why it is left out, being optional
         self.gone_with: Draft | None = None  # the mount without which it cannot be
 
@@ -144,7 +148,7 @@ class Context:
         self.left_out: list[Draft] = []  # what the spec says cannot be built or may be missing, and what stands on it
         self.not_there: set[Mistake] = set()  # those that say no more than that the host has no such path
         self.filesystems: dict[Handle, FilesystemDraft] = {}
-        self.mask_names: set[Handle] = set()
+        self.part_names: set[Handle] = set()
         self._likened = 0
 
     def add(self, draft: Draft) -> None:

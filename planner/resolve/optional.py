@@ -65,7 +65,7 @@ def settle_gone(context: Context) -> None:
         for key, how, one in [*dependents.get(draft, ()), *standing]:
             if one.gone or one.spec.unsupported is not None:
                 continue
-            if one.spec.optional or one.is_mask:
+            if one.spec.optional or one.is_part:
                 one.gone, one.gone_with = f"{how} {draft.name}, which is left out", draft
                 waiting.append(one)
             else:
@@ -87,7 +87,7 @@ def reason_of(draft: Draft) -> str:
 def references(draft: Draft) -> Iterator[tuple[str, str, str]]:
     """The mounts that the spec of `draft` names, by id: (key path, what they are to it, id)."""
     spec, key = draft.spec, draft.key
-    if spec.unsupported is not None or draft.is_mask:
+    if spec.unsupported is not None or draft.is_part:
         return
     if spec.parent is not None:
         yield f"{key}.parent", "stands on", spec.parent
@@ -117,12 +117,12 @@ def take_out(gone: Iterable[Draft], context: Context) -> None:
 
 def tell_what_stands_lower(context: Context) -> None:
     """Add to the reasons which mounts stand on something else than they would if nothing had been left out."""
-    gone = {(one.space, one.target): one for one in context.left_out if one.placed and one.gone and not one.is_mask}
+    gone = {(one.space, one.target): one for one in context.left_out if one.placed and one.gone and not one.is_part}
     if not gone:
         return
     lower: dict[Draft, list[str]] = {}
     for draft in context.drafts:
-        if draft.parent is None or draft.is_mask or draft.copied or draft.spec.parent is not None:
+        if draft.parent is None or draft.is_part or draft.copied or draft.spec.parent is not None:
             continue
         for above in draft.target.ancestors():
             one = gone.get((draft.space, above))

@@ -36,11 +36,14 @@ def place_mounts(space: Space, context: Context) -> None:
     heapify(heap)
     while heap:
         depth, turn, draft = heappop(heap)
-        parent = draft.parent  # a mask knows it already
+        parent = draft.parent  # masks and read-only paths know it already
         if parent is not None and parent.gone:
             draft.gone, draft.gone_with = "is a part of it", parent
             continue
         if draft is not root:
+            if draft.is_part and parent is not None and parent not in placed:
+                behind.setdefault(parent, []).append((depth, turn, draft))
+                continue
             if parent is None and draft.spec.parent is not None:
                 parent = _named_parent(draft, draft.spec.parent, context)
                 if parent is not None and parent not in placed:
@@ -94,7 +97,7 @@ def _check_ways(space: Space, tree: _Tree, links: dict[Draft, int], context: Con
     Then what a walk finds in the finished tree is not what was settled, and no order of the two is the right one.
     """
     for draft in space.drafts:
-        if not draft.placed or draft.spec.parent is not None or draft.parent is None:
+        if not draft.placed or draft.is_part or draft.spec.parent is not None or draft.parent is None:
             continue
         where, _ = tree.walk(draft.target)
         stack = where
@@ -213,6 +216,9 @@ def _attach(
     while links.get(draft, 0) < _MOST_LINKS:
         if parent is None:
             where, place = tree.walk(draft.target)
+        elif draft.is_part:
+            draft.target = parent.target.joined(draft.path)
+            where, place = tree.spot(parent, draft.path)
         elif draft.target.is_under(parent.target):
             where, place = tree.spot(parent, ROOT.joined(draft.target.relative_to(parent.target)))
         else:
@@ -527,6 +533,8 @@ def _hidden_source(draft: Draft, context: Context) -> None:
         cover = draft.source.children.get(step)
         if cover is None or cover is draft or cover.copied:
             continue
+        if cover.is_part and cover.filesystem is draft.source.filesystem:
+            continue  # a read-only path: the same thing is seen there
         if step == path and draft.spec.recursive:
             continue
         rest = "/" + path.relative_to(step)

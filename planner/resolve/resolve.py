@@ -34,6 +34,7 @@ from mountplan.planner.resolve.optional import (
 )
 from mountplan.planner.resolve.overlays import settle_layers
 from mountplan.planner.resolve.placement import copy_bound_trees, leave_out_unsupported, make_mountpoints, place_mounts
+from mountplan.planner.resolve.readonly import expand_readonly
 from mountplan.planner.resolve.sharing import find_groups
 from mountplan.planner.resolve.topology import (
     ResolvedFilesystem,
@@ -49,7 +50,7 @@ from mountplan.planner.tables.options import Pairs
 from mountplan.planner.tables.table import UNTOLD
 
 # What says something about a mount in the tree, and nothing about the filesystem behind it.
-_OF_PLACED = ("parent", "create", "peer_group", "master", "unbindable", "mask")
+_OF_PLACED = ("parent", "create", "peer_group", "master", "unbindable", "mask", "readonly")
 _OF_FILESYSTEM = ("type", "image", "contents", "layers", "upper", "options", "source")  # a bind takes it as it finds it
 INHERITED = "@host"  # the name of the mount that an inherited root is; no id can begin with "@"
 
@@ -61,6 +62,7 @@ def resolve(spec: Spec, host: Host) -> Topology:
     find_filesystems(context)
     settle_gone(context)
     declare_files(context)
+    expand_readonly(context, _bind_host)
     expand_masks(context)
     for space in context.spaces:
         place_mounts(space, context)

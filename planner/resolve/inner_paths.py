@@ -1,0 +1,137 @@
+"""Paths that a mount lists as masked or read-only: which of them are there, asked of the spec or the host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from mountplan.planner.host import NotThere
+from mountplan.planner.language.spec import Mount as SpecMount
+from mountplan.planner.names import Handle, NodeKind
+from mountplan.planner.paths import TargetPath
+from mountplan.planner.resolve.draft import Context, Draft
+
+PathList = Literal["mask", "readonly"]
+
+_VERBS: dict[PathList, str] = {"mask": "mask", "readonly": "name"}
+_NOTHING: dict[PathList, str] = {
+    "mask": "nothing is there to hide",
+    "readonly": "nothing is there to make read-only",
+}
+
+
+def listed_paths(draft: Draft, field: PathList, context: Context) -> Iterator[tuple[str, TargetPath, NodeKind]]:
+    """What is there of the paths in a list of `draft`, each once: (key path, path in the mount, kind).
+
+    What is not there is told: as a mistake, or as left out if it is optional.
+    """
+    found_before: set[str] = set()
+    for number, entry in enumerate(getattr(draft.spec, field)):
+        if draft.filesystem is None:
+            return
+        pattern = entry if isinstance(entry, str) else entry.path
+        optional = not isinstance(entry, str) and entry.optional
+        key = f"{draft.key}.{field}[{number}]"
+        found = _matches(draft, pattern, field, key, context)
+        if found is None:
+            continue
+        if not found and not _is_glob(pattern):
+            if optional:
+                _leave_out(draft, pattern, field, key, context)
+                continue
+            context.mistakes.add(
+                key,
+                f'there is no "{pattern}" in {draft.name}',
+                f'correct the path, or write {{ path = "{pattern}", optional = true }}',
+            )
+        for path, kind in found:
+            if kind == "symlink":
+                what = f'"{path}" in {draft.name} is a symlink'
+                context.mistakes.add(key, what, f"{_VERBS[field]} what it leads to")
+            elif path not in found_before:
+                found_before.add(path)
+                yield key, path, kind
+
+
+def part_name(field: PathList, target: TargetPath, context: Context) -> Handle:
+    """Mounts on one target may each have a list with the same path."""
+    first = name = f"{field}:{target}"
+    number = 1
+    while name in context.part_names:
+        number += 1
+        name = f"{first}#{number}"
+    context.part_names.add(name)
+    return name
+
+
+def _is_glob(pattern: str) -> bool:
+    return any(sign in pattern for sign in "*?[")
+
+
+def _leave_out(draft: Draft, pattern: str, field: PathList, key: str, context: Context) -> None:
+    target = draft.target.joined(pattern)
+    spec = SpecMount.model_construct(target=target)
+    part = Draft(draft.space, draft.index, key, part_name(field, target, context), spec)
+    part.is_part, part.gone = True, _NOTHING[field]
+    context.left_out.append(part)
+
+
+def _matches(
+    draft: Draft, pattern: str, field: PathList, key: str, context: Context
+) -> list[tuple[TargetPath, NodeKind]] | None:
+    """What `pattern` matches in the mount; None (and a mistake) if that cannot be known before it is mounted."""
+    assert draft.filesystem is not None
+    if draft.filesystem.fixed.known:
+        contents = draft.filesystem.contents
+        stored = draft.filesystem.fixed.contents
+        if stored:
+            below = TargetPath(stored).joined(draft.root)
+            for rest in context.host.glob(below, pattern) if _is_glob(pattern) else (pattern,):
+                context.learn(draft.filesystem, draft.root.joined(rest))
+        paths = contents.glob(draft.root, pattern) if _is_glob(pattern) else [TargetPath(pattern)]
+        known: list[tuple[TargetPath, NodeKind]] = []
+        for path in paths:
+            what = contents.kind(draft.root.joined(path))
+            if what is not None:
+                known.append((path, what))
+        return known
+    base = draft.host.path if draft.host is not None else _on_host(draft, context)
+    if base is None:
+        context.mistakes.add(
+            key,
+            f"what is in a {draft.filesystem.fixed.fstype} is not known before it is mounted",
+            f"{_VERBS[field]} a path of a bind, of a tmpfs, or of a filesystem that the host has mounted too",
+        )
+        return None
+    found = []
+    for rest in context.host.glob(base, pattern) if _is_glob(pattern) else (pattern.lstrip("/"),):
+        path = TargetPath(base).joined(rest)
+        try:
+            there = context.host.look(path)
+        except NotThere:
+            continue
+        except LookupError as error:
+            what = f'host path "{path}": {error.args[0]}'
+            context.mistakes.add(key, what, f"{_VERBS[field]} what can be looked at")
+            return None
+        # Through a symlink, what is found on the host need not be what is found in the new tree.
+        kind: NodeKind = there.kind if there.path == path else "symlink"
+        found.append((TargetPath("/").joined(rest), kind))
+    return found
+
+
+def _on_host(draft: Draft, context: Context) -> str | None:
+    """Where the host has a filesystem of this type too, and so the same things in it: one that the kernel fills."""
+    assert draft.filesystem is not None
+    fixed = draft.filesystem.fixed
+    if fixed.inside != "kernel":
+        return None
+    for row in context.host.table.rows:
+        if row.fstype == fixed.fstype and row.root == "/":
+            try:
+                there = context.host.look(row.mountpoint)
+            except LookupError:
+                continue
+            if there.mount == row:
+                return str(TargetPath(row.mountpoint).joined(draft.root))
+    return None

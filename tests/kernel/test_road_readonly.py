@@ -1,0 +1,87 @@
+"""Read-only paths of a mount: the same thing is seen there, nothing can be changed, and all else stays writable."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.hosts import InHost, mount
+from tests.trees import ROOT, tree
+
+pytestmark = pytest.mark.needs_kernel("mountns")
+
+
+def written(*paths: str) -> list[int]:
+    """What comes of writing to each: 0, or an errno."""
+    found = []
+    for path in paths:
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT))
+            found.append(0)
+        except OSError as error:
+            found.append(error.errno or -1)
+    return found
+
+
+TMPFS = """
+[[mount]]
+target = "/data"
+type = "tmpfs"
+attributes = ["nosuid"]
+readonly = ["fixed", "*.conf", { path = "missing", optional = true }]
+mask = ["fixed/secret"]
+[[mount.file]]
+path = "fixed/open"
+content = "open"
+[[mount.file]]
+path = "fixed/secret"
+content = "secret"
+[[mount.file]]
+path = "a.conf"
+[[mount]]
+target = "/data/fixed/on"
+type = "tmpfs"
+"""
+
+
+def test_paths_of_a_tmpfs_are_read_only_and_what_is_masked_or_mounted_in_them_is_seen_there() -> None:
+    def look() -> object:
+        paths = ("/data/fixed/new", "/data/a.conf", "/data/fixed/secret", "/data/fixed/on/new", "/data/new")
+        return written(*paths), Path("/data/fixed/open").read_text(), Path("/data/fixed/secret").read_text()
+
+    with tree(ROOT + TMPFS) as built:
+        assert ([errno.EROFS, errno.EROFS, errno.EROFS, 0, 0], "open", "") == built.inside(look)
+        assert "ro,nosuid,relatime" == built.at("/data/fixed").attributes
+        assert "rw,nosuid,relatime" == built.at("/data").attributes
+
+
+def test_a_bind_of_such_a_mount_brings_them_along_if_it_is_recursive() -> None:
+    copies = '[[mount]]\ntarget = "/copy"\nbind = { mount = "data" }\nrecursive = true\n'
+    with tree(ROOT + TMPFS.replace('target = "/data"\n', 'target = "/data"\nid = "data"\n') + copies) as built:
+        assert [errno.EROFS, 0] == built.inside(lambda: written("/copy/fixed/new", "/copy/new"))
+
+
+def test_paths_of_proc_are_read_only() -> None:
+    spec = f'{ROOT}[[mount]]\ntarget = "/proc"\ntype = "proc"\nattributes = ["noexec"]\nreadonly = ["sys", "uptime"]\n'
+    with tree(spec) as built:
+        assert ["/", "/proc", "/proc/sys", "/proc/uptime"] == built.mountpoints()
+        assert ["ro,noexec,relatime"] * 2 == [built.at(f"/proc/{name}").attributes for name in ("sys", "uptime")]
+        assert [errno.EROFS] == built.inside(lambda: written("/proc/sys/kernel/hostname"))
+
+
+@pytest.mark.needs_kernel("root")
+def test_what_the_host_has_mounted_below_a_read_only_path_is_there_and_read_only(in_host: InHost) -> None:
+    def script() -> object:
+        mount("host", "/mnt", "tmpfs")
+        os.makedirs("/mnt/fixed/below")
+        mount("below", "/mnt/fixed/below", "tmpfs")
+        Path("/mnt/fixed/below/file").touch()
+        spec = f'{ROOT}[[mount]]\ntarget = "/m"\nbind = "/mnt"\nrecursive = true\nreadonly = ["fixed"]\n'
+        with tree(spec) as built:
+            told = built.inside(lambda: written("/m/fixed/new", "/m/fixed/below/file", "/m/new"))
+        return told, written("/mnt/fixed/new", "/mnt/fixed/below/new")
+
+    assert ([errno.EROFS, errno.EROFS, 0], [0, 0]) == in_host(script, identity="root")
