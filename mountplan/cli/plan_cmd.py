@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from mountplan import api
+from mountplan.cli.expansion import expand
 from mountplan.cli.shared_options import SPEC_OR_PLAN, add_all, add_max_mounts, add_rootless
 from mountplan.cli.sources import plan_from, save
 from mountplan.cli.trial_notes import note_in_use, note_untried
@@ -37,6 +38,7 @@ def add(command: NewCommand) -> None:
         "  mountplan plan shop.toml --why /srv/data  the same for all steps of a mount\n"
         "  mountplan plan shop.toml --after 12       what stands there after step 12\n"
         "  mountplan plan shop.toml --classic        what mount commands would make of it\n"
+        "  mountplan plan shop.toml --expand         the spec with presets written out\n"
         "  mountplan plan shop.toml -o plan.json     save it, for `mountplan apply`\n"
         "  mountplan plan shop.toml --format dot | dot -Tsvg > shop.svg",
     )
@@ -56,6 +58,9 @@ def add(command: NewCommand) -> None:
     question.add_argument(
         "--classic", action="store_true", help="what would come of it, mounted in the order of the file with mount(8)"
     )
+    question.add_argument(
+        "--expand", action="store_true", help="print the spec with all that stands for something else written out"
+    )
     add_max_mounts(parser)
     add_all(parser, "every mount and every step")
     add_rootless(parser)
@@ -63,6 +68,10 @@ def add(command: NewCommand) -> None:
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """The preview, in one of its formats, and the plan as a file."""
+    if args.expand:
+        if args.format:
+            raise UsageError("--expand writes a spec: leave out --format")
+        return expand(args.spec, args.output, output)
     if args.output and not args.format:
         _format_of(args.output)  # refused, if it is, before there is anything to wait for
     made = args.made = plan_from(args.spec)

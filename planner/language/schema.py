@@ -21,7 +21,7 @@ def json_schema() -> dict[str, Any]:
         "$schema": DIALECT,
         **_tidy(schema),
         "title": "mountplan spec",
-        "anyOf": [{"required": [key]} for key in ("mount", "namespace", "root")],
+        "anyOf": [{"required": [key]} for key in ("mount", "namespace", "root", "preset")],
         "$defs": {"Escaped": ESCAPED} | {name: _tidy(definitions[name]) for name in sorted(definitions)},
     }
 

@@ -24,6 +24,7 @@ from mountplan.planner.collector import no_collector
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
 from mountplan.planner.language import values
 from mountplan.planner.language.locate import Places, key_path, prefixes
+from mountplan.planner.language.presets import NAMES as PRESETS
 from mountplan.planner.language.reading import EXAMPLE, read_toml
 from mountplan.planner.language.salvage import Salvage
 from mountplan.planner.language.wording import ModelFinding, findings
@@ -75,6 +76,12 @@ Device = Annotated[
 ]
 Attribute = Annotated[
     str, PlainValidator(values.attribute), WithJsonSchema({"type": "string", "enum": list(values.NAMES)})
+]
+_PRESET = {"type": "string", "enum": list(PRESETS)}
+Presets = Annotated[
+    tuple[str, ...],
+    PlainValidator(values.preset),
+    WithJsonSchema({"anyOf": [_PRESET, {"type": "array", "items": _PRESET, "uniqueItems": True}]}),
 ]
 OptionName = Annotated[str, PlainValidator(values.option_name), WithJsonSchema({"type": "string", "minLength": 1})]
 OptionValue = Annotated[bool | int | str | list[str], PlainValidator(values.option_value), WithJsonSchema(_OPTION)]
@@ -377,6 +384,11 @@ class Namespace(_Table):
     root: Literal["inherit", "new"] | None = Field(
         default=None, description="A copy of the host's tree, or a root of its own (a mount on /).", examples=["new"]
     )
+    preset: Presets = Field(
+        default=(),
+        description="Mounts that many trees have: `mountplan plan --expand` writes them out.",
+        examples=["dev"],
+    )
     propagation: Literal["private", "slave"] = Field(
         default="private", description="What the mounts of an inherited root are.", examples=["slave"]
     )
@@ -433,6 +445,11 @@ class Spec(_Table):
         default=None,
         description="A copy of the host's tree, or a root of its own; without it, a mount on / makes a new root.",
         examples=["inherit"],
+    )
+    preset: Presets = Field(
+        default=(),
+        description="Mounts that many trees have: `mountplan plan --expand` writes them out.",
+        examples=["dev"],
     )
     propagation: Literal["private", "slave"] = Field(
         default="private", description="What the mounts of an inherited root are.", examples=["slave"]
@@ -573,7 +590,7 @@ def _beginning(raw: dict[str, Any]) -> tuple[list[ModelFinding], bool]:
     # A table that is there, or a key that no spec has and that is one of them misspelt, is told about by itself.
     fields = Spec.model_fields
     meant = [key for key in raw if key not in fields and values.suggestion(key, fields) in tables]
-    if not (meant or any(raw.get(table) for table in tables) or raw.get("root") is not None):
+    if not (meant or any(raw.get(table) for table in tables) or raw.get("root") is not None or raw.get("preset")):
         place = next(((table,) for table in tables if raw.get(table) == []), ())
         found.append(
             ModelFinding(place, "the spec has no mount", f"add what is to be mounted, for example:\n{EXAMPLE}")
@@ -583,7 +600,7 @@ def _beginning(raw: dict[str, Any]) -> tuple[list[ModelFinding], bool]:
 
 def _has_tree(spec: Spec) -> bool:
     """Is there anything to build? A root that is said to be the host's, or a new one, is a tree without any mount."""
-    return bool(spec.mount or spec.namespace or spec.root is not None)
+    return bool(spec.mount or spec.namespace or spec.preset or spec.root is not None)
 
 
 def _salvage(raw: dict[str, Any], file: str, places: Places | None) -> tuple[Spec | None, tuple[Mistake, ...]]:

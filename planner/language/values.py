@@ -23,6 +23,7 @@ from mountplan.planner.attributes import NAMES
 from mountplan.planner.characters import visible
 from mountplan.planner.language import limits
 from mountplan.planner.language.fstab_words import instead_of_attribute
+from mountplan.planner.language.presets import NAMES as PRESETS
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.run_settings import CAPABILITIES as CAPABILITIES
 
@@ -346,6 +347,21 @@ def reference(value: object) -> str:
     if not isinstance(value, str):
         raise Unfit(f"is {described(value)}", 'write the name as a string, such as "data"')
     return value
+
+
+def preset(value: object) -> tuple[str, ...]:
+    """One preset, or several."""
+    names: list[str] = []
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, str) and one in PRESETS:
+            names.append(one)
+        else:
+            what = f"{shown(one)} is no preset" if isinstance(one, str) else f"is {described(one)}"
+            close = suggestion(one, PRESETS)
+            raise Unfit(what, f"did you mean {shown(close)}?" if close else f"write {either(map(shown, PRESETS))}")
+    if len(set(names)) < len(names):
+        raise Unfit(f"names a preset twice: {shown(names)}", "name each once")
+    return tuple(names)
 
 
 def filesystem_type(value: object) -> str:

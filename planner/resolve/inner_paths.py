@@ -111,8 +111,8 @@ def _matches(
         except NotThere:
             continue
         except LookupError as error:
-            what = f'host path "{path}": {error.args[0]}'
-            context.mistakes.add(key, what, f"{_VERBS[field]} what can be looked at")
+            refused = f'host path "{path}": {error.args[0]}'
+            context.mistakes.add(key, refused, f"{_VERBS[field]} what can be looked at")
             return None
         # Through a symlink, what is found on the host need not be what is found in the new tree.
         kind: NodeKind = there.kind if there.path == path else "symlink"

@@ -11,6 +11,7 @@ from mountplan.planner.attributes import change, contradiction
 from mountplan.planner.errors import SpecError
 from mountplan.planner.fstypes import of
 from mountplan.planner.host import Host
+from mountplan.planner.language.expand import Entry, entries
 from mountplan.planner.language.fstab_words import instead_of_options
 from mountplan.planner.language.spec import FileEntry, MountPath, Spec
 from mountplan.planner.language.spec import Mount as SpecMount
@@ -101,24 +102,30 @@ def name_mounts(spec: Spec, context: Context) -> None:
             "put each [[mount]] into a namespace: [[namespace.mount]]",
         )
     if not spec.namespace:
-        _name_space(Space("", "", "", builds_root=_builds_root(spec)), spec.mount, spec.propagation, context)
+        mounts = entries(spec, "")
+        _name_space(Space("", "", "", builds_root=_builds_root(spec, mounts)), mounts, spec.propagation, context)
         return
+    if spec.preset:
+        context.mistakes.add(
+            "preset", "it is not said in which namespace", "write it in each [[namespace]] that has it"
+        )
     names: set[str] = set()
     for number, one in enumerate(spec.namespace):
         key = f"namespace[{number}]"
         if one.name in names:
             context.mistakes.add(f"{key}.name", f'there are two namespaces "{one.name}"', "give each a name of its own")
         names.add(one.name)
-        space = Space(one.name, f"{one.name}:", key, builds_root=_builds_root(one))
-        _name_space(space, one.mount, one.propagation, context)
+        mounts = entries(one, f"{key}.")
+        space = Space(one.name, f"{one.name}:", key, builds_root=_builds_root(one, mounts))
+        _name_space(space, mounts, one.propagation, context)
 
 
-def _builds_root(one: Spec | SpecNamespace) -> bool:
+def _builds_root(one: Spec | SpecNamespace, mounts: list[Entry]) -> bool:
     """True if there is to be a new root, False if the mounts are added to a copy of the host's tree."""
-    return one.root == "new" or (one.root is None and any(mount.target == "/" for mount in one.mount))
+    return one.root == "new" or (one.root is None and any(mount.target == "/" for _, mount in mounts))
 
 
-def _name_space(space: Space, mounts: list[SpecMount], propagation: str, context: Context) -> None:
+def _name_space(space: Space, mounts: list[Entry], propagation: str, context: Context) -> None:
     context.spaces.append(space)
     base = f"{space.key}." if space.key else ""
     if not space.builds_root:
@@ -127,8 +134,7 @@ def _name_space(space: Space, mounts: list[SpecMount], propagation: str, context
         inherited.inherits = "slave" if propagation == "slave" else ""
         context.add(inherited)
     times: dict[str, int] = {}
-    for index, mount in enumerate(mounts):
-        key = f"{base}mount[{index}]"
+    for index, (key, mount) in enumerate(mounts):
         name = mount.id
         if name is None and mount.target is None:
             context.mistakes.add(

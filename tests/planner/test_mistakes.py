@@ -13,8 +13,8 @@ from tests.planner.mistakes import HOST, ROOT, bind, mistakes, one, tmpfs
     [
         one(
             "an unknown key",
-            ROOT + tmpfs("/a", "readonly = true"),
-            "mount[1].readonly",
+            ROOT + tmpfs("/a", "read_only = true"),
+            "mount[1].read_only",
             "unknown key",
             'write attributes = ["ro"]',
         ),

@@ -1,0 +1,189 @@
+"""What `preset = ...` stands for: mounts in the words of the language, so that all of it can be written out."""
+
+from __future__ import annotations
+
+_LINKS = """
+[[mount.file]]
+path = "fd"
+symlink = "/proc/self/fd"
+[[mount.file]]
+path = "stdin"
+symlink = "/proc/self/fd/0"
+[[mount.file]]
+path = "stdout"
+symlink = "/proc/self/fd/1"
+[[mount.file]]
+path = "stderr"
+symlink = "/proc/self/fd/2"
+[[mount.file]]
+path = "ptmx"
+symlink = "pts/ptmx"
+"""
+
+# An ordinary user can make no device nodes, so these are the machine's own.
+_DEV = f"""
+[[mount]]
+target = "/dev"
+type = "tmpfs"
+options = {{ size = "64k", mode = "0755" }}
+attributes = ["nosuid", "noexec"]
+{_LINKS}
+[[mount]]
+target = "/dev/null"
+bind = "/dev/null"
+[[mount]]
+target = "/dev/zero"
+bind = "/dev/zero"
+[[mount]]
+target = "/dev/full"
+bind = "/dev/full"
+[[mount]]
+target = "/dev/random"
+bind = "/dev/random"
+[[mount]]
+target = "/dev/urandom"
+bind = "/dev/urandom"
+[[mount]]
+target = "/dev/tty"
+bind = "/dev/tty"
+
+[[mount]]
+target = "/dev/pts"
+type = "devpts"
+options = {{ ptmxmode = "0666", mode = "0620" }}
+attributes = ["nosuid", "noexec"]
+
+[[mount]]
+target = "/dev/shm"
+type = "tmpfs"
+options = {{ size = "64m", mode = "1777" }}
+attributes = ["nosuid", "nodev", "noexec"]
+"""
+
+# What a kernel has of these depends on how it was built.
+_PROC = """
+[[mount]]
+target = "/proc"
+type = "proc"
+attributes = ["nosuid", "nodev", "noexec"]
+mask = [
+    { path = "acpi", optional = true },
+    { path = "asound", optional = true },
+    { path = "kcore", optional = true },
+    { path = "keys", optional = true },
+    { path = "latency_stats", optional = true },
+    { path = "timer_list", optional = true },
+    { path = "timer_stats", optional = true },
+    { path = "sched_debug", optional = true },
+    { path = "scsi", optional = true },
+]
+readonly = [
+    { path = "bus", optional = true },
+    { path = "fs", optional = true },
+    { path = "irq", optional = true },
+    { path = "sys", optional = true },
+    { path = "sysrq-trigger", optional = true },
+]
+"""
+
+_OCI = f"""
+{_PROC}
+[[mount]]
+target = "/sys"
+type = "sysfs"
+attributes = ["ro", "nosuid", "nodev", "noexec"]
+mask = [{{ path = "firmware", optional = true }}, {{ path = "devices/virtual/powercap", optional = true }}]
+
+[[mount]]
+target = "/sys/fs/cgroup"
+type = "cgroup2"
+attributes = ["ro", "nosuid", "nodev", "noexec"]
+
+[[mount]]
+target = "/dev"
+type = "tmpfs"
+options = {{ size = "64m", mode = "0755" }}
+attributes = ["nosuid", "strictatime"]
+[[mount.file]]
+path = "null"
+device = "c:1:3"
+mode = "0666"
+[[mount.file]]
+path = "zero"
+device = "c:1:5"
+mode = "0666"
+[[mount.file]]
+path = "full"
+device = "c:1:7"
+mode = "0666"
+[[mount.file]]
+path = "random"
+device = "c:1:8"
+mode = "0666"
+[[mount.file]]
+path = "urandom"
+device = "c:1:9"
+mode = "0666"
+[[mount.file]]
+path = "tty"
+device = "c:5:0"
+mode = "0666"
+{_LINKS}
+[[mount]]
+target = "/dev/pts"
+type = "devpts"
+options = {{ ptmxmode = "0666", mode = "0620", gid = 5 }}
+attributes = ["nosuid", "noexec"]
+
+[[mount]]
+target = "/dev/shm"
+type = "tmpfs"
+options = {{ size = "64m", mode = "1777" }}
+attributes = ["nosuid", "nodev", "noexec"]
+
+[[mount]]
+target = "/dev/mqueue"
+type = "mqueue"
+attributes = ["nosuid", "nodev", "noexec"]
+"""
+
+# A merged /usr, as most distributions have it. A link whose end this machine does not have does no harm.
+_SANDBOX = f"""
+[[mount]]
+target = "/"
+type = "tmpfs"
+options = {{ size = "1m", mode = "0755" }}
+[[mount.file]]
+path = "bin"
+symlink = "usr/bin"
+[[mount.file]]
+path = "sbin"
+symlink = "usr/sbin"
+[[mount.file]]
+path = "lib"
+symlink = "usr/lib"
+[[mount.file]]
+path = "lib64"
+symlink = "usr/lib64"
+
+[[mount]]
+target = "/usr"
+bind = "/usr"
+recursive = true
+attributes = ["ro", "nosuid", "nodev"]
+
+[[mount]]
+target = "/etc"
+bind = "/etc"
+recursive = true
+attributes = ["ro", "nosuid", "nodev", "noexec"]
+{_PROC}{_DEV}
+[[mount]]
+target = "/tmp"
+type = "tmpfs"
+options = {{ size = "64m", mode = "1777" }}
+attributes = ["nosuid", "nodev"]
+"""
+
+TEXTS = {"dev": _DEV, "oci": _OCI, "sandbox": _SANDBOX}
+NAMES = tuple(TEXTS)
