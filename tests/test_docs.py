@@ -228,7 +228,7 @@ def test_yard_workbench_and_seed_appear_only_where_steps_are_shown(in_host: InHo
     asked = [
         f"apply {spec}",
         *("ls", "show disjoint-group", f"verify {spec}", "rm disjoint-group"),
-        *(f"{command} {spec}" for command in ("check", "explain", "plan")),
+        *(f"{command} {spec}" for command in ("check", "explain", "plan", "plan --steps")),
     ]
 
     def look() -> list[str]:
@@ -237,7 +237,7 @@ def test_yard_workbench_and_seed_appear_only_where_steps_are_shown(in_host: InHo
     for command, printed in zip(asked, in_host(on_run(look)), strict=True):
         before, _, steps = printed.partition("Steps, and why")
         assert [] == OURS.findall(before), command
-        assert bool(steps) == bool(OURS.findall(steps)) == command.startswith("plan /"), command
+        assert bool(steps) == bool(OURS.findall(steps)) == command.startswith("plan --steps"), command
 
 
 def test_every_command_takes_json() -> None:

@@ -56,8 +56,9 @@ def add(command: NewCommand) -> None:
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Build, verify, keep, show what stands there."""
     from mountplan.cli.planning_timeout import PlanningTimeout
+    from mountplan.cli.sign_of_life import sign_of_life
 
-    with PlanningTimeout(args.timeout):
+    with PlanningTimeout(args.timeout), sign_of_life("planning", output):
         made = args.made = plan_from(args.spec, cache=not args.no_cache)
     if not args.forget:
         return _keep(made, args, output)
@@ -70,7 +71,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         output.data(_applied_data(made, applied) | {"outcome": "forgotten", "kept": None})
         return 0
     if not output.quiet:
-        output.result(_applied_text(made, applied, args))
+        output.result(_applied_text(made, applied, args, output.room))
     return 0
 
 
@@ -97,11 +98,11 @@ def _keep(made: Plan, args: argparse.Namespace, output: Output) -> int:
     if output.as_json:
         output.data(_applied_data(made, done) | {"outcome": done.outcome, "kept": kept_data(done.kept)})
     elif not output.quiet:
-        output.result(_kept_text(made, done, args))
+        output.result(_kept_text(made, done, args, output.room))
     return 0
 
 
-def _kept_text(made: Plan, done: keeping.Keeping, args: argparse.Namespace) -> str:
+def _kept_text(made: Plan, done: keeping.Keeping, args: argparse.Namespace, room: int | None) -> str:
     from mountplan.planner.render.aside_text import notices_text
     from mountplan.planner.render.left_out_text import left_out_text, left_out_words, verified_text
     from mountplan.planner.render.table_text import table_text
@@ -118,7 +119,7 @@ def _kept_text(made: Plan, done: keeping.Keeping, args: argparse.Namespace) -> s
     what = "Built and kept" if done.outcome == "kept" else "Built anew, and put in the place of"
     counts = f"{mounts}{left_out_words(left_out)}, {count(done.steps, 'step')}, {done.seconds:.2f} s"
     notices = notices_text(done.notices) if args.verbose else ""
-    tables = table_text(made, done.tables, everything=args.all)
+    tables = table_text(made, done.tables, everything=args.all, room=room)
     return f'{what} "{name}": {counts}\n\n{tables}\n{verified_text(left_out)}{notices}{then}'
 
 
@@ -136,7 +137,7 @@ def _has_programs(made: Plan) -> bool:
     )
 
 
-def _applied_text(made: Plan, applied: api.Applied, args: argparse.Namespace) -> str:
+def _applied_text(made: Plan, applied: api.Applied, args: argparse.Namespace, room: int | None) -> str:
     from mountplan.planner.render.aside_text import notices_text
     from mountplan.planner.render.left_out_text import left_out_words, verified_text
     from mountplan.planner.render.table_text import table_text
@@ -148,7 +149,7 @@ def _applied_text(made: Plan, applied: api.Applied, args: argparse.Namespace) ->
     counts = (
         f"{count(mounts, 'mount')}{left_out_words(left_out)}, {count(applied.steps, 'step')}, {applied.seconds:.2f} s"
     )
-    tables = table_text(made, applied.tables, everything=args.all)
+    tables = table_text(made, applied.tables, everything=args.all, room=room)
     then = "It was let go again."
     if args.spec != "-" and _has_programs(made):
         then = f"It was let go again; to work in it: mountplan run {visible(args.spec)} -- COMMAND"

@@ -45,13 +45,15 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     """All mistakes of all specs; exit status 2 if there is one, 1 if a spec is well written but cannot be planned,
     3 if the kernel would not have it.
     """
+    from mountplan.cli.sign_of_life import sign_of_life
     from mountplan.inputs import refuse_one_stream_twice
     from mountplan.planner.render.left_out_text import left_out_data, left_out_text, left_out_words
     from mountplan.planner.render.problems import mistake_data, mistakes_text
     from mountplan.planner.render.words import count
 
     refuse_one_stream_twice(args.specs)
-    found = [(name, *_mistakes(name, args.rootless, output)) for name in args.specs]
+    with sign_of_life("checking", output):
+        found = [(name, *_mistakes(name, args.rootless, output)) for name in args.specs]
     status = max(status for _, _, status, _ in found)
     if output.as_json:
         specs = [

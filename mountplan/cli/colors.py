@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.highlighter import RegexHighlighter
@@ -27,6 +27,7 @@ _THEME = Theme(
         "plan.unbindable": "red",
         "plan.hidden": "dim italic",
         "plan.readonly": "green",
+        "plan.private": "dim",
         "plan.error": "bold red",
         "plan.place": "bold",
         "plan.remedy": "green",
@@ -53,6 +54,7 @@ class PlanHighlighter(RegexHighlighter):
         r"(?P<shared>\bshared:\S+)",
         r"(?P<master>\bmaster:\S+)",
         r"(?P<unbindable>\bunbindable\b)",
+        r"(?m)(?<=  )(?P<private>private)$",
         r"(?P<hidden>\b(hidden|covered) by \S+)",
         r"(?m)(?<=[\s,])(?P<readonly>ro)(?=[\s,]|$)",
         r"(?m)^    [a-z_+ -]+: +(?P<error>[^\n]*?) (?P<flow>->) (?P<readonly>.*)$",
@@ -91,7 +93,7 @@ def write_pieces(stream: TextIO, lines: Sequence[Sequence[Piece]]) -> None:
     console.print(text, end="", soft_wrap=True)
 
 
-def write_colored(stream: TextIO, text: str, *, is_error: bool) -> None:
+def write_colored(stream: IO[str], text: str, *, is_error: bool) -> None:
     """Write `text` with colours. Without its escape sequences the output is `text`, byte for byte."""
     if len(text) > _MOST:
         stream.write(text)
@@ -102,7 +104,7 @@ def write_colored(stream: TextIO, text: str, *, is_error: bool) -> None:
     console.print(colored, end="", soft_wrap=True)
 
 
-def _console(stream: TextIO) -> Console:
+def _console(stream: IO[str]) -> Console:
     return Console(
         file=stream,
         force_terminal=True,

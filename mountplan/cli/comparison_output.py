@@ -39,7 +39,7 @@ def print_comparison(
         plans = found.first.plan, found.second.plan
         sides = [NamedSide(name, plan) for name, plan in zip(names, plans, strict=True)]
         told = differences_text(found.drift, *sides, everything=args.all)
-        output.result(different + told + (beside and "\n" + beside))
+        output.paged(different + told + (beside and "\n" + beside))
     elif not output.quiet:
         output.result(same + beside)
     for side in (found.first, found.second):

@@ -96,19 +96,19 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         if output.as_json:
             output.data(answer_data(answer))
         else:
-            output.result(answer_text(answer, here))
+            output.paged(answer_text(answer, here))
     elif args.why is not None:
         origin = explainer.why(asked or "/")
         if output.as_json:
             output.data(origin_data(origin))
         else:
-            output.result(origin_text(origin, here))
+            output.paged(origin_text(origin, here))
     else:
         groups = explainer.groups()
         if output.as_json:
             output.data({"namespace": here, "groups": groups_data(groups)})
         else:
-            output.result(groups_text(groups, here))
+            output.paged(groups_text(groups, here))
     return 0
 
 

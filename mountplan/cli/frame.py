@@ -39,6 +39,7 @@ def carry_out(argv: list[str]) -> int:
         color=getattr(args, "color", "auto"),
         quiet=getattr(args, "quiet", False),
         stdout_is_taken=args.command in WITH_COMMAND,
+        pager=not getattr(args, "no_pager", False),
     )
     return _guarded(args, output)
 
@@ -68,7 +69,10 @@ def _guarded(args: argparse.Namespace, output: Output) -> int:
         return _tell_usage(error, output, args.command)
     except MountplanError as error:
         return tell(error, args, output)
-    except (KeyboardInterrupt, BrokenPipeError, OutputFailed):
+    except KeyboardInterrupt:
+        output.note(f"mountplan: interrupted{_left_behind(args)}\n")
+        raise
+    except (BrokenPipeError, OutputFailed):
         raise
     except Exception as error:
         if os.environ.get("MOUNTPLAN_DEBUG"):
@@ -76,6 +80,23 @@ def _guarded(args: argparse.Namespace, output: Output) -> int:
         if isinstance(error, (OSError, MemoryError)) and getattr(error, "errno", 0) not in (errno.EBADF, errno.EFAULT):
             return tell(_refusal(error), args, output)
         return _tell_bug(error, output)
+
+
+def _left_behind(args: argparse.Namespace) -> str:
+    """What is known of what an interrupted command has left: it is looked up, not concluded."""
+    if args.command in ("check", "plan", "diff", "explain"):
+        return "; nothing was built"
+    if args.command != "apply" or args.forget:
+        return ""
+    try:
+        from mountplan.applier.keep.kept import find
+
+        name = args.name or (args.made.name if getattr(args, "made", None) else "")
+        if not name:
+            return "; nothing was built"
+        return f"; nothing is kept under the name {name!r}" if find(name) is None else f"; {name!r} is kept"
+    except (MountplanError, OSError):
+        return ""
 
 
 def _refusal(error: OSError | MemoryError) -> MountplanError:

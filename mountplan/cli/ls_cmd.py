@@ -28,8 +28,9 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     from mountplan import keeping
     from mountplan.applier.keep import kept as names
     from mountplan.cli.kept_output import age_text, standing_data, tidy, unreadable_data
+    from mountplan.planner.render.fitting import fitted
     from mountplan.planner.render.left_out_text import left_out_words
-    from mountplan.planner.render.words import columns, count, listed
+    from mountplan.planner.render.words import count, listed
 
     tidy(output)
     found = keeping.listed()
@@ -54,7 +55,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         if one.arrivals:
             health += f", {count(len(one.arrivals), 'mount')} arrived"
         rows.append((visible(one.kept.name), visible(spaces), mounts, age_text(one.age), health))
-    output.result("\n".join(columns(rows, (40, 40, 10, 10))) + "\n")
+    output.result("\n".join(fitted(rows, (40, 40, 10, 10), output.room, spare=(1,))) + "\n")
     for one in found:
         if isinstance(one, keeping.Unreadable):
             output.note(f"mountplan: {visible_lines(one.problem)}\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import IO, TYPE_CHECKING, Any, Literal, TextIO
 
 from mountplan.planner.characters import visible_lines
 
@@ -31,12 +31,19 @@ class Output:
     """
 
     def __init__(
-        self, *, as_json: bool = False, color: Color = "auto", quiet: bool = False, stdout_is_taken: bool = False
+        self,
+        *,
+        as_json: bool = False,
+        color: Color = "auto",
+        quiet: bool = False,
+        stdout_is_taken: bool = False,
+        pager: bool = True,
     ) -> None:
         self.as_json = as_json
         self.color = color
         self.quiet = quiet
         self.stdout_is_taken = stdout_is_taken
+        self.pager = pager
         for stream in (sys.stdout, sys.stderr):
             reconfigure = getattr(stream, "reconfigure", None)
             if reconfigure is not None:  # whatever a path holds and the locale lacks: never an exception
@@ -45,6 +52,34 @@ class Output:
     def result(self, text: str) -> None:
         """What the command was called for."""
         self._write(sys.stdout, text)
+
+    def paged(self, text: str) -> None:
+        """The same; through a pager, if it is longer than the terminal."""
+        if self.pager and sys.stdout.isatty():
+            from mountplan.cli import pager
+
+            lines = pager.height()
+            if lines is not None and text.count("\n") >= lines:
+                fitting = _fitting(visible_lines(text), sys.stdout)
+                if pager.show(
+                    lambda stream: self._write_fitting(stream, fitting, colored=self.wants_color(sys.stdout))
+                ):
+                    return
+        self.result(text)
+
+    @property
+    def room(self) -> int | None:
+        """How many columns the terminal has that results go to; None for a pipe or a file."""
+        if self.as_json or not sys.stdout.isatty():
+            return None
+        try:
+            return max(20, int(os.environ.get("COLUMNS", "")) or os.get_terminal_size(sys.stdout.fileno()).columns)
+        except ValueError:
+            pass
+        try:
+            return max(20, os.get_terminal_size(sys.stdout.fileno()).columns or 80)
+        except OSError:
+            return 80
 
     def raw(self, text: str) -> None:
         """A result that another program reads: no colours, not a character changed."""
@@ -91,7 +126,11 @@ class Output:
 
     def _write(self, stream: TextIO, text: str) -> None:
         text = _fitting(visible_lines(text), stream)  # wherever it is from: nothing harmful comes by here
-        if self.wants_color(stream):
+        self._write_fitting(stream, text, colored=self.wants_color(stream))
+
+    @staticmethod
+    def _write_fitting(stream: IO[str], text: str, *, colored: bool) -> None:
+        if colored:
             from mountplan.cli.colors import write_colored
 
             _put(stream, lambda: write_colored(stream, text, is_error=stream is sys.stderr))
@@ -109,7 +148,7 @@ def _json(value: Any) -> str:
     return json.dumps(value, indent=2).replace("\x7f", "\\u007f") + "\n"  # ASCII: the same in every locale
 
 
-def _put(stream: TextIO, write: Callable[[], object]) -> None:
+def _put(stream: IO[str], write: Callable[[], object]) -> None:
     try:
         write()
         stream.flush()

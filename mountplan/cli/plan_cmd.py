@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mountplan import api
 from mountplan.cli.expansion import expand
 from mountplan.cli.shared_options import SPEC_OR_PLAN, add_all, add_max_mounts, add_rootless
+from mountplan.cli.sign_of_life import sign_of_life
 from mountplan.cli.sources import plan_from, save
 from mountplan.cli.trial_notes import note_in_use, note_untried
 from mountplan.cli.usage import UsageError
@@ -29,11 +30,13 @@ _NEVER_A_PLAN = frozenset({".toml", ".svg", ".png", ".pdf", ".html", ".md"})
 def add(command: NewCommand) -> None:
     parser = command(
         "preview what would be built, in which order, and why",
-        "Show the tree with its sharing, the steps and why they are in this order, the\n"
-        "mount table to come, and what kernel and privileges it needs. Nothing is built:\n"
-        "the steps are carried out in a model of the kernel. Exit status 1 if the tree\n"
-        "would not come out as it is written, and why.",
+        "Show the tree with its sharing, what can cross the border to the host, and what\n"
+        "kernel and privileges it needs; with --steps each step, why it is where it is,\n"
+        "and the mount table to come. Nothing is built: the steps are carried out in a\n"
+        "model of the kernel. Exit status 1 if the tree would not come out as it is\n"
+        "written, and why.",
         "  mountplan plan shop.toml\n"
+        "  mountplan plan shop.toml --steps          every step, and why it is there\n"
         "  mountplan plan shop.toml --why 12         why step 12 is where it is\n"
         "  mountplan plan shop.toml --why /srv/data  the same for all steps of a mount\n"
         "  mountplan plan shop.toml --after 12       what stands there after step 12\n"
@@ -61,6 +64,7 @@ def add(command: NewCommand) -> None:
     question.add_argument(
         "--expand", action="store_true", help="print the spec with all that stands for something else written out"
     )
+    parser.add_argument("--steps", action="store_true", help="every step with its reason, and the mount table to come")
     add_max_mounts(parser)
     add_all(parser, "every mount and every step")
     add_rootless(parser)
@@ -74,18 +78,19 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         return expand(args.spec, args.output, output)
     if args.output and not args.format:
         _format_of(args.output)  # refused, if it is, before there is anything to wait for
-    made = args.made = plan_from(args.spec)
+    with sign_of_life("planning", output):
+        made = args.made = plan_from(args.spec)
     if (args.classic or args.after_step is not None) and (args.output or args.format):
         raise UsageError("--after and --classic print an answer: leave out -o and --format")
     if args.classic:
         return _classic(made, args, output)
     if args.after_step is not None:
         return _after(made, args.after_step, args, output)
-    foreseen = api.foresee(made, max_mounts=args.max_mounts)
-    try:
-        api.try_out(made, rootless=args.rootless)
-    except (NamespaceRefused, StepRefused) as error:
-        note_untried(error, output)
+    with sign_of_life("carrying it out in the model", output):
+        foreseen = api.foresee(made, max_mounts=args.max_mounts)
+        untried = _try_out(made, args)
+    if untried is not None:
+        note_untried(untried, output)
     note_in_use(made, output)
     if args.why is not None:
         return _why(made, args.why, output)
@@ -94,27 +99,36 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         _print(made, foreseen, form, args, output)
         return 0
     form = args.format or _format_of(args.output)
-    text = _rendered(made, foreseen, form, everything=args.all)
+    text = _rendered(made, foreseen, form, args, None)
     save(args.output, text, errors="backslashreplace")
     if output.as_json:
         output.data({"saved": args.output, "format": form, "steps": len(made.steps)})
         return 0
     if not args.format and not output.quiet:
-        output.result(_rendered(made, foreseen, "text", everything=args.all) + "\n")
+        output.result(_rendered(made, foreseen, "text", args, output.room) + "\n")
     then = f"; carry it out with: mountplan apply {visible(args.output)}" if form == "json" else ""
     output.note(f"Saved to {visible(args.output)}{then}\n")
     return 0
 
 
+def _try_out(made: Plan, args: argparse.Namespace) -> NamespaceRefused | StepRefused | None:
+    """Why it could not be tried, if so. Raises what the kernel would refuse."""
+    try:
+        api.try_out(made, rootless=args.rootless)
+    except (NamespaceRefused, StepRefused) as error:
+        return error
+    return None
+
+
 def _print(made: Plan, foreseen: Foresight, form: str, args: argparse.Namespace, output: Output) -> None:
-    text = _rendered(made, foreseen, form, everything=args.all)
+    text = _rendered(made, foreseen, form, args, output.room)
     if form == "text":
-        output.result(text)
+        output.paged(text)
     else:
         output.raw(text)
 
 
-def _rendered(made: Plan, foreseen: Foresight, form: str, *, everything: bool) -> str:
+def _rendered(made: Plan, foreseen: Foresight, form: str, args: argparse.Namespace, room: int | None) -> str:
     if form == "json":
         from mountplan.planner.plan.planfile import dump_plan
 
@@ -129,7 +143,8 @@ def _rendered(made: Plan, foreseen: Foresight, form: str, *, everything: bool) -
         return plan_mermaid(made)
     from mountplan.planner.render.preview import plan_text
 
-    return plan_text(made, foreseen.tables, api.classic(made), everything=everything)
+    long = args.steps or args.all
+    return plan_text(made, foreseen.tables, api.classic(made), steps=long, everything=args.all, room=room)
 
 
 def _format_of(name: str) -> str:
@@ -150,7 +165,7 @@ def _why(made: Plan, wanted: str, output: Output) -> int:
             data: list[dict[str, Any]] = why_data(made, wanted)
             output.data({"steps": data})
         else:
-            output.result(why_text(made, wanted))
+            output.paged(why_text(made, wanted))
     except LookupError as error:
         raise UsageError(f"--why: {error.args[0]}") from None
     return 0
@@ -165,7 +180,7 @@ def _after(made: Plan, number: int, args: argparse.Namespace, output: Output) ->
     if output.as_json:
         output.data(after_data(made, trial))
     else:
-        output.result(after_text(made, trial, everything=args.all))
+        output.paged(after_text(made, trial, everything=args.all, room=output.room))
     return 0
 
 
@@ -176,5 +191,5 @@ def _classic(made: Plan, args: argparse.Namespace, output: Output) -> int:
     if output.as_json:
         output.data(classic_data(classic))
     else:
-        output.result(classic_text(classic, everything=args.all))
+        output.paged(classic_text(classic, everything=args.all, room=output.room))
     return 0

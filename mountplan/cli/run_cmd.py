@@ -50,9 +50,10 @@ def add(command: NewCommand) -> None:
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Build, verify, and end as a command in it; the status is the command's."""
     from mountplan.cli.planning_timeout import PlanningTimeout
+    from mountplan.cli.sign_of_life import sign_of_life
 
     check_place(args, args.spec)
-    with PlanningTimeout(args.timeout):
+    with PlanningTimeout(args.timeout), sign_of_life("planning", output):
         made = args.made = plan_from(args.spec, cache=not args.no_cache)
     names = [namespace.name for namespace in made.expected.namespaces]
     if args.namespace and args.namespace not in names:

@@ -29,6 +29,9 @@ def add_output(parser: argparse.ArgumentParser) -> None:
         help="when to use colours (auto: on a terminal, unless NO_COLOR is set)",
     )
     group.add_argument(
+        "--no-pager", action="store_true", default=SUPPRESS, help="print what is longer than the terminal all the same"
+    )
+    group.add_argument(
         "-q", "--quiet", action="store_true", default=SUPPRESS, help="print nothing but results and errors"
     )
 

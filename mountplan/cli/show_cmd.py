@@ -68,8 +68,8 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     for block in (left_out_text(plan.expected.left_out), arrivals_text(one.arrivals)):
         text += "\n" + block if block else ""
     if one.tables:
-        text += "\n" + table_text(plan, one.tables, everything=args.all)
-    output.result(text)
+        text += "\n" + table_text(plan, one.tables, everything=args.all, room=output.room)
+    output.paged(text)
     return 0
 
 
@@ -83,5 +83,5 @@ def _process(number: int, args: argparse.Namespace, output: Output) -> int:
     if output.as_json:
         output.data({"process": number, "tables": [{"name": "", "mounts": rows_data(view.table, {})}]})
         return 0
-    output.result("\n".join(table_lines(view.table, {}, fold=not args.all)) + "\n")
+    output.paged("\n".join(table_lines(view.table, {}, fold=not args.all, room=output.room)) + "\n")
     return 0

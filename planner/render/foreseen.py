@@ -7,26 +7,28 @@ from typing import Any
 from mountplan.planner.ask.classic import Classic
 from mountplan.planner.ask.trial import Trial
 from mountplan.planner.plan.plan import Plan
+from mountplan.planner.render.fitting import fitted
 from mountplan.planner.render.table_text import sharing_of, table_lines
-from mountplan.planner.render.words import columns, count, listed, visible, visible_lines
+from mountplan.planner.render.words import count, listed, visible, visible_lines
 from mountplan.planner.tables.table import MountRow, MountTable
 
 _MOST = 20  # places and mounts, unless everything is wanted
 CLASSIC = "Mounted the classic way, in the order of the file"
 
 
-def after_text(plan: Plan, trial: Trial, *, everything: bool = False) -> str:
-    """What stands there after the steps that `trial` has carried out."""
+def after_text(plan: Plan, trial: Trial, *, everything: bool = False, room: int | None = None) -> str:
+    """What stands there after the steps that `trial` has carried out. `room` as in fitting.py."""
+    inner = None if room is None else room - 2
     lines = [_head(plan, trial)]
     names = trial.names()
     table = trial.table()
     yard = _below(table, trial.yard_id())
     if yard.rows and not everything:
         lines += ["", "In the yard, where everything is made (p0, p1, ... are workbenches and seeds)"]
-        lines += _indented(table_lines(yard, names, fold=True))
+        lines += _indented(table_lines(yard, names, fold=True, room=inner))
         lines += ["", f"Below it a copy of the host's tree: {count(len(table.rows) - len(yard.rows), 'mount')} (--all)"]
     else:
-        lines += ["", *_indented(table_lines(table, names, fold=not everything))]
+        lines += ["", *_indented(table_lines(table, names, fold=not everything, room=inner))]
     if detached := trial.detached():
         made = [visible(name) for name in detached]
         lines += ["", f"Made, and not attached yet: {', '.join(made) if everything else listed(made)}"]
@@ -69,8 +71,8 @@ def classic_line(classic: Classic) -> str:
     return f"  {added}; {wrong} (--classic)"
 
 
-def classic_text(classic: Classic, *, everything: bool = False) -> str:
-    """All of it: where propagation adds mounts, and which are not what the spec says."""
+def classic_text(classic: Classic, *, everything: bool = False, room: int | None = None) -> str:
+    """All of it: where propagation adds mounts, and which are not what the spec says. `room` as in fitting.py."""
     lines = [f"{CLASSIC} (mount, mount --bind, mount --make-...):"]
     if classic.endless:
         lines.append(f"given up after propagation had added {count(classic.added, 'mount')}: copies are copied again")
@@ -81,7 +83,10 @@ def classic_text(classic: Classic, *, everything: bool = False) -> str:
         lines += _some([visible(place) for place in classic.places], everything)
     if classic.wrong:
         lines += ["", f"Of {count(classic.wanted, 'mount')}, {len(classic.wrong):,} would not be as written:"]
-        lines += _some(columns([(visible(place), visible(what)) for place, what in classic.wrong], (36,)), everything)
+        lines += _some(
+            fitted([(visible(place), visible(what)) for place, what in classic.wrong], (36,), room and room - 4),
+            everything,
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
+
+from mountplan.planner.render.words import count, visible
 
 Item = TypeVar("Item", bound=Hashable)
 
@@ -19,7 +21,9 @@ class Branch(NamedTuple, Generic[Item]):
 
     prefix: str
     item: Item
-    folded: int
+    folded: int = 0
+    last: Item | None = None  # of those that are folded, if they are siblings; `item` is the first
+    each: int = 0  # how many items each of these siblings comes to, if all come to the same
 
 
 def outline(
@@ -27,37 +31,54 @@ def outline(
 ) -> Iterator[Branch[Item]]:
     """Walk the tree, each item before its children. `fold` cuts long lists of siblings, and all to `most` lines."""
     sizes = _sizes(roots, children) if fold else {}
-    work: list[tuple[Item, int, str, str, int]] = []  # item, depth, prefix of its line, prefix of its children, folded
+    work: list[tuple[Branch[Item], int, str]] = []  # with its depth, and the prefix of its children
 
     def push(siblings: Sequence[Item], depth: int, indent: str) -> None:
-        branches: list[tuple[Item, int]] = [(item, 0) for item in siblings]
+        branches: list[Branch[Item]] = [Branch("", item, 0) for item in siblings]
         if fold and len(siblings) > MOST_SIBLINGS:
             hidden = siblings[_HEAD : len(siblings) - _TAIL]
-            branches[_HEAD : len(siblings) - _TAIL] = [(hidden[0], sum(sizes[item] for item in hidden))]
+            branches[_HEAD : len(siblings) - _TAIL] = [_folded(hidden, sizes)]
         for at in range(len(branches) - 1, -1, -1):
-            item, folded = branches[at]
             last = at == len(branches) - 1
-            if depth == 0:
-                work.append((item, depth, "", "", folded))
-            elif depth > MOST_DEPTH:
-                work.append((item, depth, f"{indent}{depth}: ", indent, folded))
-            else:
-                work.append((item, depth, indent + ("└─" if last else "├─"), indent + ("  " if last else "│ "), folded))
+            prefix, below = "", ""
+            if depth > MOST_DEPTH:
+                prefix, below = f"{indent}{depth}: ", indent
+            elif depth:
+                prefix, below = indent + ("└─" if last else "├─"), indent + ("  " if last else "│ ")
+            work.append((branches[at]._replace(prefix=prefix), depth, below))
 
     push(roots, 0, "")
     drawn = 0
     total = sum(sizes[item] for item in roots) if fold else 0
     told = 0
     while work:
-        item, depth, prefix, below, folded = work.pop()
+        branch, depth, below = work.pop()
         if fold and drawn >= most:
-            yield Branch("", item, total - told)
+            yield Branch("", branch.item, total - told)
             return
-        yield Branch(prefix, item, folded)
+        yield branch
         drawn += 1
-        told += folded or 1
-        if not folded:
-            push(children(item), depth + 1, below)
+        told += branch.folded or 1
+        if not branch.folded:
+            push(children(branch.item), depth + 1, below)
+
+
+def _folded(hidden: Sequence[Item], sizes: Mapping[Item, int]) -> Branch[Item]:
+    """One line for siblings that are not shown."""
+    different = {sizes[item] for item in hidden}
+    return Branch(
+        "", hidden[0], sum(sizes[item] for item in hidden), hidden[-1], different.pop() if len(different) == 1 else 0
+    )
+
+
+def folded_text(branch: Branch[Item], place: Callable[[Item], str]) -> str:
+    """The line in place of what is folded: from where to where, and what that comes to."""
+    mounts = count(branch.folded, "more mount")
+    if branch.last is None or branch.last == branch.item:
+        return f"{branch.prefix}... {mounts} (--all shows them)"
+    span = f"{visible(place(branch.item))} to {visible(place(branch.last))}"
+    each = f", {branch.each:,} each" if branch.each > 1 else ""
+    return f"{branch.prefix}... {span}: {mounts}{each} (--all shows them)"
 
 
 def _sizes(roots: Sequence[Item], children: Callable[[Item], Sequence[Item]]) -> dict[Item, int]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from mountplan.planner.plan.plan import Plan
+from mountplan.planner.render.fitting import fitted, wrapped
 from mountplan.planner.render.index import PlanIndex
 from mountplan.planner.render.sharing_text import sharing_lines
 from mountplan.planner.render.steplist import step_lines
 from mountplan.planner.render.table_text import group_names, table_lines
 from mountplan.planner.render.tree_text import tree_lines
-from mountplan.planner.render.words import columns, count, visible
+from mountplan.planner.render.words import count, visible
 from mountplan.planner.tables.table import MountTable
 
 if TYPE_CHECKING:
@@ -19,37 +21,68 @@ if TYPE_CHECKING:
 Tables = tuple[tuple[str, MountTable], ...]
 
 
-def plan_text(plan: Plan, tables: Tables = (), classic: Classic | None = None, *, everything: bool = False) -> str:
-    """Title, tree, sharing, steps, predicted tables and the classic way (if the caller has them) and requirements.
+def plan_text(
+    plan: Plan,
+    tables: Tables = (),
+    classic: Classic | None = None,
+    *,
+    steps: bool = False,
+    everything: bool = False,
+    room: int | None = None,
+) -> str:
+    """Title, tree, sharing, one line on the order, the classic way (if the caller has it) and requirements.
 
-    With `everything`, nothing is folded; otherwise what repeats is told once, and a plan of ten thousand mounts fits
-    on a few screens. The time it takes is linear in the plan.
+    With `steps` also every step with its reason, and the predicted tables (if the caller has them). With `everything`,
+    nothing is folded; otherwise what repeats is told once, and a plan of ten thousand mounts fits on a few screens.
+    `room` as in fitting.py. The time it takes is linear in the plan.
     """
     index = PlanIndex(plan)
     fold = not everything
-    blocks: list[list[str]] = [[title(plan)]]
+    inner = None if room is None else room - 2
+    blocks: list[list[str]] = [wrapped(title(plan), room)]
     several = len(plan.expected.namespaces) > 1
     private = " (a mount without a word on sharing is private)" if plan.expected.groups else ""
     for namespace in plan.expected.namespaces:
         heading = f"Tree of namespace {visible(namespace.name)}" if several else "Tree"
-        blocks.append([heading + private, *_indented(tree_lines(index, namespace, fold=fold))])
-    blocks.append(["Sharing", *_indented(sharing_lines(index, fold=fold))])
-    steps = step_lines(index, everything=everything)
-    blocks.append([f"Steps, and why each is where it is ({len(plan.steps):,})", *steps])
-    for name, table in tables:
-        heading = f"Mount table to come in {visible(name)}" if several else "Mount table to come"
-        blocks.append([heading, *_indented(table_lines(table, group_names(plan, name, table), fold=fold))])
+        tree = tree_lines(index, namespace, fold=fold, room=inner)
+        blocks.append([*wrapped(heading + private, room), *_indented(tree)])
+    blocks.append(["Sharing", *_indented(sharing_lines(index, fold=fold, room=inner))])
+    if steps:
+        lines = step_lines(index, everything=everything, room=room)
+        blocks.append([f"Steps, and why each is where it is ({len(plan.steps):,})", *lines])
+        for name, table in tables:
+            heading = f"Mount table to come in {visible(name)}" if several else "Mount table to come"
+            lines = table_lines(table, group_names(plan, name, table), fold=fold, room=inner)
+            blocks.append([heading, *_indented(lines)])
+    else:
+        blocks.append(["Order", *_indented(wrapped(order_line(plan), inner, hanging=0))])
     if classic is not None:
         from mountplan.planner.render.foreseen import CLASSIC, classic_line
 
-        blocks.append([CLASSIC, classic_line(classic)])
+        blocks.append([*wrapped(CLASSIC, room), *wrapped(classic_line(classic), room, hanging=0)])
     if plan.expected.left_out:
         from mountplan.planner.render.left_out_text import left_out_text
 
         blocks.append([left_out_text(plan.expected.left_out).rstrip()])
-    if plan.requirements:
-        blocks.append(["Needs", *_indented(requirement_lines(plan))])
+    if plan.requirements and steps:
+        blocks.append(["Needs", *_indented(requirement_lines(plan, inner))])
+    elif plan.requirements:
+        blocks.append(["Needs", *_indented(wrapped(_needs(plan), inner, hanging=0))])
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def order_line(plan: Plan) -> str:
+    """The order of the steps in one sentence, of what the plan has."""
+    kinds = Counter(step.kind for step in plan.steps)
+    parts = ["all is made private"]
+    if kinds["make_seed"]:
+        parts.append(f"{count(kinds['make_seed'], 'sharing group is', 'sharing groups are')} made")
+    parts.append(f"{count(kinds['attach'], 'mount')} from the root down, parent before child")
+    if kinds["join_group"]:
+        parts.append(f"{count(kinds['join_group'], 'mount joins its group', 'mounts join their groups')}")
+    if kinds["enter_root"]:
+        parts.append("pivot_root into it")
+    return f"{count(len(plan.steps), 'step')}: {', then '.join(parts)} (--steps shows each, and why it is where it is)"
 
 
 def title(plan: Plan) -> str:
@@ -66,9 +99,20 @@ def title(plan: Plan) -> str:
     return f"{name} of {visible(plan.file)}: {', '.join(counts)}"
 
 
-def requirement_lines(plan: Plan) -> list[str]:
+def _needs(plan: Plan) -> str:
+    """The same in one sentence; filesystem types together."""
+    kind = "filesystem type "
+    words = [visible(one.what) for one in plan.requirements]
+    types = [word.removeprefix(kind) for word in words if word.startswith(kind)]
+    rest = [word for word in words if not word.startswith(kind)]
+    return "; ".join(
+        [*rest, *([f"{kind.strip()}s {', '.join(types)}" if len(types) > 1 else kind + types[0]] if types else [])]
+    )
+
+
+def requirement_lines(plan: Plan, room: int | None = None) -> list[str]:
     """What kernel and user must be able to do, and for what."""
-    return columns([(visible(one.what), f"for: {visible(one.reason)}") for one in plan.requirements], (72,))
+    return fitted([(visible(one.what), f"for: {visible(one.reason)}") for one in plan.requirements], (72,), room)
 
 
 def _indented(lines: list[str]) -> list[str]:

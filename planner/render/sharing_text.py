@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mountplan.planner.plan.plan import ExpectedGroup
+from mountplan.planner.render.fitting import wrapped
 from mountplan.planner.render.index import PlanIndex
 from mountplan.planner.render.words import listed, padded, visible, width
 
@@ -33,20 +34,25 @@ class _GroupMembers:
                 self.groups_below.setdefault(group.master, []).append(group.name)
 
 
-def sharing_lines(index: PlanIndex, *, fold: bool) -> list[str]:
-    """Every group, then the border. Where there is no group, one line says that nothing propagates."""
+def sharing_lines(index: PlanIndex, *, fold: bool, room: int | None = None) -> list[str]:
+    """Every group, then the border. Where there is no group, one line says that nothing propagates. `room` as in
+    fitting.py.
+    """
     members = _GroupMembers(index)
     groups = list(index.groups.values())
     shown = groups[:_MOST_GROUPS] if fold and len(groups) > _MOST_GROUPS + 1 else groups
-    room = max((width(visible(group.name)) for group in shown), default=0)
+    label = min(max((width(visible(group.name)) for group in shown), default=0), 24)
     lines = []
     for group in shown:
         sentences = _sentences(group, members)
         for at, sentence in enumerate(sentences):
-            lines.append(f"{padded(visible(group.name) if at == 0 else '', min(room, 24))}  {sentence}")
+            lines.append(f"{padded(visible(group.name) if at == 0 else '', label)}  {sentence}")
     if len(groups) > len(shown):
         lines.append(f"... {len(groups) - len(shown):,} more groups (--all shows them)")
-    return lines + _border(index, members)
+    own = [part for line in lines for part in wrapped(line, room, hanging=0 if line[0] == " " else label + 2)]
+    return own + [
+        part for line in _border(index, members) for part in wrapped(line, room, hanging=2 if line[0] == " " else 0)
+    ]
 
 
 def _sentences(group: ExpectedGroup, members: _GroupMembers) -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mountplan.planner.plan.steps import OpenNamespace, Step, UnshareNamespace
+from mountplan.planner.render.fitting import fitted, wrapped
 from mountplan.planner.render.index import PlanIndex
 from mountplan.planner.render.reasons import short_reason
-from mountplan.planner.render.words import columns, count, visible
+from mountplan.planner.render.words import count, visible
 
 _LONGEST_CYCLE = 12  # a mount takes fewer steps than this
 # Nothing is folded in a plan that a few screens hold.
@@ -37,8 +38,8 @@ class _Item(NamedTuple):
     step: Step
 
 
-def step_lines(index: PlanIndex, *, everything: bool) -> list[str]:
-    """`everything` shows each step, and those that only close a descriptor too."""
+def step_lines(index: PlanIndex, *, everything: bool, room: int | None = None) -> list[str]:
+    """`everything` shows each step, and those that only close a descriptor too. `room` as in fitting.py."""
     rows: list[tuple[str, ...]] = []
     notes: dict[int, str] = {}
     releases = 0
@@ -56,10 +57,11 @@ def step_lines(index: PlanIndex, *, everything: bool) -> list[str]:
                 rows += [_row(item, index) for item in part]
     digits = len(str(len(index.plan.steps)))
     cells = [("    " + row[0].rjust(digits), *row[1:]) for row in rows if row]
-    lines = iter(columns(cells, (4 + digits, 44)))
+    lines = iter(fitted(cells, (4 + digits, 44), room))
     found = [notes.get(at) or next(lines) for at in range(len(rows))]
     if releases:
-        found.append(f"  not shown: {count(releases, 'step')} that close a descriptor after its last use (--all)")
+        hidden = f"  not shown: {count(releases, 'step')} that close a descriptor after its last use (--all)"
+        found += wrapped(hidden, room)
     return found
 
 

@@ -7,17 +7,19 @@ from collections.abc import Iterator, Mapping
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.plan import ExpectedMount, ExpectedNamespace, Plan
 from mountplan.planner.plan.predict import HOST_GROUPS
-from mountplan.planner.render.outline import outline
-from mountplan.planner.render.words import columns, count, visible, visible_lines
+from mountplan.planner.render.fitting import fitted
+from mountplan.planner.render.outline import folded_text, outline
+from mountplan.planner.render.words import place_below, visible, visible_lines
 from mountplan.planner.tables.table import UNTOLD, MountRow, MountTable
 
 HEADER = ("TARGET", "SOURCE", "FSTYPE", "ATTRIBUTES", "PROPAGATION", "OPTIONS")
 
 
-def table_lines(table: MountTable, names: Mapping[int, str], *, fold: bool) -> list[str]:
+def table_lines(table: MountTable, names: Mapping[int, str], *, fold: bool, room: int | None = None) -> list[str]:
     """The mounts as a tree. `names` gives words for group ids; without one, the number is shown.
 
-    With `fold`, long lists are cut, and superblock options left out: lines that a terminal breaks are no table.
+    A mountpoint is written from its parent's on; one that begins with "/" is the same place as its parent's. With
+    `fold`, long lists are cut, and superblock options left out. `room` as in fitting.py.
     """
     by_id = table.by_id()
     children: dict[int, list[MountRow]] = {row.mount_id: [] for row in table.rows}
@@ -35,19 +37,21 @@ def table_lines(table: MountTable, names: Mapping[int, str], *, fold: bool) -> l
     folded: dict[int, str] = {}
     for branch in outline(roots, lambda row: children[row.mount_id], fold=fold, most=200):
         if branch.folded:
-            folded[len(rows)] = f"{branch.prefix}... {count(branch.folded, 'more mount')} (--all shows them)"
+            folded[len(rows)] = folded_text(branch, lambda row: row.mountpoint)
             continue
-        rows.append(_cells(branch.prefix, branch.item, names)[:shown])
-    lines = columns(rows, (36, 24, 10, 32, 28)[: shown - 1])
+        parent = by_id.get(branch.item.parent_id) if branch.prefix else None
+        where = place_below(parent.mountpoint if parent else None, branch.item.mountpoint)
+        rows.append(_cells(branch.prefix + visible(_short(where)), branch.item, names)[:shown])
+    lines = fitted(rows, (36, 24, 10, 32, 28)[: shown - 1], room, spare=(1, 2))
     for at in sorted(folded, reverse=True):
         lines.insert(at, folded[at])
     return lines
 
 
-def _cells(prefix: str, row: MountRow, names: Mapping[int, str]) -> tuple[str, ...]:
+def _cells(where: str, row: MountRow, names: Mapping[int, str]) -> tuple[str, ...]:
     source = ("?" if row.source == UNTOLD else row.source) + (f"[{row.root}]" if row.root != "/" else "")
     return (
-        prefix + visible(_short(row.mountpoint)),
+        where,
         visible(source) or "-",
         visible(row.fstype),
         row.attributes,
@@ -116,11 +120,13 @@ def expected_rows(expected: ExpectedNamespace, table: MountTable) -> Iterator[tu
             yield mount, row
 
 
-def table_text(plan: Plan, tables: tuple[tuple[str, MountTable], ...], *, everything: bool = False) -> str:
+def table_text(
+    plan: Plan, tables: tuple[tuple[str, MountTable], ...], *, everything: bool = False, room: int | None = None
+) -> str:
     """The tables of all namespaces, each under its name if there are several."""
     lines: list[str] = []
     for namespace, table in tables:
         if len(tables) > 1:
             lines += ["", f"Namespace {visible(namespace)}"] if lines else [f"Namespace {visible(namespace)}"]
-        lines += table_lines(table, group_names(plan, namespace, table), fold=not everything)
+        lines += table_lines(table, group_names(plan, namespace, table), fold=not everything, room=room)
     return visible_lines("\n".join(lines)) + "\n"

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from mountplan.planner.plan.plan import ExpectedMount, ExpectedNamespace
+from mountplan.planner.render.fitting import fitted
 from mountplan.planner.render.index import PlanIndex
-from mountplan.planner.render.outline import outline
-from mountplan.planner.render.words import columns, count, visible
+from mountplan.planner.render.outline import folded_text, outline
+from mountplan.planner.render.words import place_below, visible
 
 
-def tree_lines(index: PlanIndex, namespace: ExpectedNamespace, *, fold: bool) -> list[str]:
-    """One line a mount; a mount that stands on another is indented below it."""
+def tree_lines(index: PlanIndex, namespace: ExpectedNamespace, *, fold: bool, room: int | None = None) -> list[str]:
+    """One line a mount; a mount that stands on another is indented below it. `room` as in fitting.py."""
     rows: list[tuple[str, ...]] = []
     folded: dict[int, str] = {}
     roots = index.roots[namespace.name]
     for branch in outline(roots, index.children_of, fold=fold):
         if branch.folded:
-            folded[len(rows)] = f"{branch.prefix}... {count(branch.folded, 'more mount')} (--all shows them)"
+            folded[len(rows)] = folded_text(branch, lambda mount: index.where[mount.name])
             continue
         rows.append(_row(index, branch.prefix, branch.item))
-    lines = columns(rows, (36, 30))
+    lines = fitted(rows, (36, 30), room)
     for at in sorted(folded, reverse=True):
         lines.insert(at, folded[at])
     return lines
@@ -26,4 +27,9 @@ def tree_lines(index: PlanIndex, namespace: ExpectedNamespace, *, fold: bool) ->
 
 def _row(index: PlanIndex, prefix: str, mount: ExpectedMount) -> tuple[str, ...]:
     last = [index.attributes(mount), index.sharing(mount), index.marks(mount)]
-    return (prefix + visible(index.where[mount.name]), index.what(mount), "  ".join(filter(None, last)))
+    parent = index.where.get(mount.parent) if prefix else None
+    return (
+        prefix + visible(place_below(parent, index.where[mount.name])),
+        index.what(mount),
+        "  ".join(filter(None, last)),
+    )

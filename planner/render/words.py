@@ -47,6 +47,17 @@ def options_text(options: tuple[tuple[str, str | bool], ...]) -> str:
     return visible(",".join(key if value is True else f"{key}={value}" for key, value in options))
 
 
+def place_below(parent: str | None, path: str) -> str:
+    """A mountpoint as a tree shows it below the mount that it stands on: `shm` for /dev/shm on /dev.
+
+    What stands on the same place as its parent, or is not below it by its path, is written out.
+    """
+    above = "" if parent in (None, "/") else parent
+    if parent is None or path == parent or not path.startswith(f"{above}/"):
+        return path
+    return path[len(above) + 1 :]
+
+
 @lru_cache(maxsize=1024)
 def attribute_words(set_bits: int, clear_bits: int) -> str:
     """The names that ask for these bits, as a spec would have them: `ro,nosuid`."""

@@ -28,7 +28,7 @@ def test_apply_shows_what_stood_there_with_the_names_of_the_spec(
     assert (0, "") == (ended.status, ended.err)
     assert [shop()] == applying
     assert ended.out.startswith('Built "shop": 2 mounts, 56 steps, 0.25 s\n')
-    assert re.search(r"^└─/srv/data +tmpfs +tmpfs +rw,relatime +shared:data$", ended.out, re.M)
+    assert re.search(r"^└─srv/data +tmpfs +tmpfs +rw,relatime +shared:data$", ended.out, re.M)
     assert "Verified: it was read back from the kernel and compared" in ended.out
     assert f"mountplan run {saved} -- COMMAND" in ended.out
 

@@ -28,9 +28,9 @@ def test_a_bug_is_told_without_a_traceback(run: Command, saved: Path, monkeypatc
     assert "Traceback" in ended.err
 
 
-def test_an_interrupt_ends_quietly(run: Command, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_says_so_and_no_more(run: Command, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse(monkeypatch, "apply", KeyboardInterrupt())
-    assert Ended(130, "", "") == run("apply", "--forget", saved)
+    assert Ended(130, "", "mountplan: interrupted\n") == run("apply", "--forget", saved)
 
 
 def test_no_error_text_reaches_the_terminal_as_it_is(run: Command, spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:

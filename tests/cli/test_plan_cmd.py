@@ -20,15 +20,18 @@ def test_a_saved_plan_is_planned_to_itself(run: Command, saved: Path) -> None:
 
 def test_plain_text_is_exactly_what_rendering_gives(run: Command, spec: Path) -> None:
     plan = api.plan(api.load(str(spec)))
-    for words, everything in (([], False), (["--all"], True)):
-        text = plan_text(plan, api.predict(plan), api.classic(plan), everything=everything)
+    for words, steps, everything in (([], False, False), (["--steps"], True, False), (["--all"], True, True)):
+        text = plan_text(plan, api.predict(plan), api.classic(plan), steps=steps, everything=everything)
         assert Ended(0, text, "") == run("plan", *words, spec)
 
 
 def test_the_preview_has_all_its_parts(run: Command, spec: Path) -> None:
-    headings = re.findall(r"^(\w[^(\n]*?)(?: \(.*)?$", run("plan", spec).out, re.M)[1:]
+    def headings(*words: str) -> list[str]:
+        return re.findall(r"^(\w[^(\n]*?)(?: \(.*)?$", run("plan", *words, spec).out, re.M)[1:]
+
     table, classic = "Mount table to come", "Mounted the classic way, in the order of the file"
-    assert ["Tree", "Sharing", "Steps, and why each is where it is", table, classic, "Needs"] == headings
+    assert ["Tree", "Sharing", "Steps, and why each is where it is", table, classic, "Needs"] == headings("--steps")
+    assert ["Tree", "Sharing", "Order", classic, "Needs"] == headings()
 
 
 def test_json_is_the_plan_file(run: Command, spec: Path) -> None:

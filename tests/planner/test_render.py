@@ -72,31 +72,35 @@ def test_the_preview_of_a_plan_with_everything_in_it() -> None:
     golden("shop.txt", plan_text(shop()))
 
 
+def test_the_preview_with_its_steps() -> None:
+    golden("shop-steps.txt", plan_text(shop(), steps=True))
+
+
 def test_the_preview_with_everything_shown() -> None:
-    golden("shop-all.txt", plan_text(shop(), everything=True))
+    golden("shop-all.txt", plan_text(shop(), steps=True, everything=True))
 
 
 def test_the_preview_of_a_thousand_mounts_fits_on_two_screens() -> None:
-    text = plan_text(wide(1000))
+    text = plan_text(wide(1000), steps=True)
     golden("wide.txt", text)
     assert len(text.splitlines()) < 60
 
 
 def test_a_plan_that_a_few_screens_hold_is_not_folded() -> None:
     """Ten mounts alike are easier to read than a line that says so."""
-    assert "more" not in plan_text(wide(11))
+    assert "more" not in plan_text(wide(11), steps=True)
 
 
 def test_all_shows_every_mount_and_every_step() -> None:
-    text = plan_text(wide(300), everything=True)
+    text = plan_text(wide(300), steps=True, everything=True)
     assert "more" not in text
-    assert all(f"/m/{number:05d}  " in text for number in range(1, 301))
+    assert all(f"─m/{number:05d}  " in text for number in range(1, 301))
     assert all(re.search(rf"^ +{number}  ", text, re.M) for number in range(1, len(wide(300).steps) + 1))
 
 
 @pytest.mark.parametrize(
     "render",
-    [plan_text, lambda plan: plan_text(plan, everything=True), plan_dot, plan_mermaid],
+    [plan_text, lambda plan: plan_text(plan, steps=True, everything=True, room=80), plan_dot, plan_mermaid],
     ids=["text", "everything", "dot", "mermaid"],
 )
 def test_rendering_is_linear(render: Callable[[Plan], str]) -> None:
@@ -132,7 +136,7 @@ def test_steps_that_repeat_in_no_rounds_are_cut_all_the_same() -> None:
     """Mounts that take turns without a period are not folded, but ten thousand lines are not printed either."""
     steps = [step for step in shop().steps[12:] if step.kind in ("attach", "join_group", "clone_mount")]
     noise = random.Random(4).choices(steps, k=2000)
-    text = plan_text(shop()._replace(steps=(*shop().steps[:21], *noise)))
+    text = plan_text(shop()._replace(steps=(*shop().steps[:21], *noise)), steps=True)
     assert "more step" in text
     assert len(text.splitlines()) < 260
 
@@ -262,7 +266,7 @@ def test_why_tells_which_deeper_mount_goes_first() -> None:
     number = next(at for at, step in enumerate(plan.steps, 1) if step.describe() == "attach /m/00003 -> /:/m/00003")
     text = why_text(plan, str(number))
     assert "/m/00003 covers the mountpoint of /m/00001, which no path walk reaches afterwards" in text
-    assert "covers /m/00001, attached in" in plan_text(plan)
+    assert "covers /m/00001, attached in" in plan_text(plan, steps=True)
 
 
 @pytest.mark.parametrize("wanted", ["0", "57", "9" * 30, "/srv/pear", "nothing like it", ""])
@@ -323,7 +327,7 @@ def test_a_table_that_has_nothing_to_do_with_the_plan_is_shown_all_the_same() ->
 def test_a_long_table_is_folded() -> None:
     rows = [row(1, 0, "/"), *(row(number, 1, f"/m{number:04d}") for number in range(2, 1002))]
     text = table_text(shop(), (("", MountTable(tuple(rows))),))
-    assert "... 991 more mounts (--all shows them)" in text
+    assert ": 991 more mounts (--all shows them)" in text
     assert 12 == len(text.splitlines())
 
 

@@ -1,0 +1,78 @@
+"""What commands print on a real terminal of one width or another: a pseudo-terminal, looked at from its other end."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+
+from mountplan.planner.render.words import width
+from tests.hosts import CHECKOUT
+
+_SIGN_OF_LIFE = re.compile(r"[a-z ]+ \.\.\.\r\x1b\[K")  # where the machine is busy
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def on_terminal(*words: str, columns: int, lines: int = 200, **more: str) -> str:
+    """All that a command writes on a terminal of this size."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+    inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "PAGER", "NO_COLOR")}
+    child = subprocess.Popen(
+        [sys.executable, "-m", "mountplan", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+        env=inherited
+        | {"PYTHONPATH": str(CHECKOUT), "TERM": "xterm", "LC_ALL": "C.UTF-8", "MOUNTPLAN_PAGER": "cat", **more},
+    )
+    os.close(theirs)
+    seen = b""
+    try:
+        while part := os.read(ours, 65536):
+            seen += part
+    except OSError:
+        pass  # EIO: nothing has it open any more
+    os.close(ours)
+    assert 0 == child.wait(), seen
+    return _SIGN_OF_LIFE.sub("", seen.decode()).replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_no_row_of_a_plan_is_wider_than_the_terminal(columns: int) -> None:
+    for words in (["plan", "--rootless", "never"], ["plan", "--steps", "--rootless", "never"]):
+        text = _ESCAPES.sub("", on_terminal(*words, str(CHECKOUT / "specs/complex-sharing.toml"), columns=columns))
+        tree = text[text.index("Tree") :]
+        assert [] == [line for line in tree.splitlines()[1:] if width(line) > columns]
+
+
+def test_a_plan_of_thirty_mounts_fits_two_screens(tmp_path: Path) -> None:
+    spec = tmp_path / "thirty.toml"
+    mounts = "".join(f'[[mount]]\ntarget = "/m/{number}"\ntype = "tmpfs"\n' for number in range(29))
+    spec.write_text(f'format = 1\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n{mounts}')
+    assert on_terminal("plan", str(spec), columns=80).count("\n") <= 48
+
+
+def test_what_is_longer_than_the_terminal_goes_through_the_pager() -> None:
+    spec = str(CHECKOUT / "specs/complex-sharing.toml")
+    paged = on_terminal("plan", spec, columns=80, lines=10, MOUNTPLAN_PAGER="head -n 2")
+    assert 2 == paged.count("\n")
+    whole = on_terminal("plan", spec, columns=80, lines=200, MOUNTPLAN_PAGER="head -n 2")
+    assert whole == on_terminal("plan", spec, columns=80, lines=10, MOUNTPLAN_PAGER="cat")
+    assert whole == on_terminal("plan", "--no-pager", spec, columns=80, lines=10, MOUNTPLAN_PAGER="head -n 2")
+    assert whole == on_terminal("plan", spec, columns=80, lines=10, MOUNTPLAN_PAGER="no-such-pager-here")
+
+
+def test_a_private_mount_is_dim_and_a_directory_of_that_name_is_not() -> None:
+    shown = on_terminal("show", "pid:self", columns=200)
+    assert "\x1b[2mprivate\x1b[0m" in shown or "private" not in shown
+    spec = str(CHECKOUT / "specs/complex-sharing.toml")
+    assert "\x1b[2mprivate" not in on_terminal("plan", spec, columns=120)
