@@ -21,7 +21,7 @@ from mountplan.planner.model.to_table import path_of, table_of
 from mountplan.planner.model.walking import walk
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.plan import ExpectedMount, ExpectedNamespace, Plan
-from mountplan.planner.plan.predict import Prediction
+from mountplan.planner.plan.predict import Prediction, superblocks
 from mountplan.planner.plan.steps import CopyContents, MakeNode
 from mountplan.planner.tables.table import MountTable
 
@@ -69,6 +69,7 @@ class _Attempt:
         self.masters = {group.name: group.master for group in plan.expected.groups}
         self.external = {group.name: group.host for group in plan.expected.groups if group.host}
         self.makers = {one.name: one for one in plan.expected.filesystems}
+        self.same = superblocks(plan.expected.filesystems)
         self.superblocks: dict[str, Superblock] = {}
         self.stashed: dict[str, ModelHandle] = {}  # filesystems that no mount of the spec makes: masks
         self.spaces: dict[str, _ClassicSpace] = {}
@@ -224,6 +225,7 @@ class _Attempt:
         return self._superblock(mount.filesystem).make(mount.root.removesuffix("//deleted")).is_directory
 
     def _superblock(self, name: str) -> Superblock:
+        name = self.same[name]
         found = self.superblocks.get(name)
         if found is None:
             maker = self.makers[name]

@@ -63,6 +63,7 @@ class Trial:
         self._handles: dict[Handle, ModelHandle] = {}
         self._parked: dict[Handle, ModelNode] = {}  # where in the yard a workbench or a seed stands
         self._early: list[Handle] = []  # seeds that wait for the yard
+        self._only: dict[str, Superblock] = {}  # by type, those of which there is one, whatever its mounts are called
         self._mounts: dict[ModelMount, Handle] = {}  # what the plan calls a mount
         self._names: dict[int, str] = {}  # the plan's names of groups
         self._first: tuple[Process, Place] | None = None  # of several namespaces
@@ -218,7 +219,11 @@ class Trial:
         pass
 
     def _make_filesystem(self, step: s.MakeFilesystem) -> None:
-        superblock = new_superblock(self.world, step.fstype, step.filesystem, step.options)
+        superblock = self._only.get(step.fstype)
+        if superblock is None:
+            superblock = new_superblock(self.world, step.fstype, step.filesystem, step.options)
+            if of(step.fstype).is_shared:
+                self._only[step.fstype] = superblock
         self._stand(step.filesystem, step.mount, superblock, step.source)
 
     def _attach_image(self, step: s.AttachImage) -> None:

@@ -23,6 +23,7 @@ from mountplan.planner.capture.captured import (
 )
 from mountplan.planner.capture.groups import Sharing, find_sharing
 from mountplan.planner.capture.naming import Names
+from mountplan.planner.capture.own_sources import Sources, find_sources
 from mountplan.planner.capture.regiven import given_again, parse_options
 from mountplan.planner.capture.shown_layers import Directories, shown_directories
 from mountplan.planner.capture.widest import HostMounts
@@ -39,6 +40,7 @@ _PARTITION = re.compile(r"(/dev/loop\d+)p\d+")
 _IMAGE = "it is in the image {}, which is mounted already, and would be damaged if it were mounted twice for writing"
 _NO_MAP: tuple[IdLines, IdLines] = ((), ())
 _PROCESS = re.compile(r"/\d+(/|$)")
+_TERMINAL = re.compile(r"/\d+(//deleted)?$")
 
 # The attributes that a spec sets and clears: bit -> (word that sets it, word that clears it).
 _BITS = tuple(
@@ -121,6 +123,8 @@ class _Capture:
         self.superblocks: dict[str, _Superblock] = {}
         self.ids: dict[tuple[int, int], str] = {}
         self.sharing = Sharing((), {}, {}, {})
+        self.sources = Sources({}, {})
+        self.renamed_ids: dict[_Mount, str] = {}  # by the first of those that are made together
 
     def where(self, space: int, mountpoint: str) -> str:
         return f"{self.lives[space].name}:{mountpoint}" if len(self.lives) > 1 else mountpoint
@@ -143,6 +147,12 @@ class _Capture:
         self.sharing = find_sharing(self.trees, self.host, self.superblocks_of_host(), seeds)
         for mount, reason in self.sharing.refused.items():
             self.cautions.append(Caution(self.where(mount[0], self.row(mount).mountpoint), reason))
+        makers = {one.device: one.maker or one.mounts[0] for one in self.superblocks.values() if one.how == "made"}
+        self.sources = find_sources(self.trees, self.host, makers, self.sharing)
+        for mount, source in self.sources.lost.items():
+            row = self.row(mount)
+            what = f"its source {row.source} becomes {source}: others that it shares its events with have that"
+            self.cautions.append(Caution(self.where(mount[0], row.mountpoint), what))
         self._find_files()
         self._name()
         spaces = tuple(self._namespace(space) for space in range(len(self.lives)))
@@ -160,10 +170,6 @@ class _Capture:
         kind = of(superblock.fstype)
         if superblock.device in self.host.devices:
             superblock.how = "host"
-            if kind.is_shared and self._is_called_otherwise_everywhere(superblock):
-                # A bind would have the source that the host's mount has; a new mount shows the same and has its own.
-                superblock.how, superblock.maker = "made", next(m for m in superblock.mounts if self.row(m).root == "/")
-                return
             # What was removed from it is in no other filesystem either: that has no say.
             if not kind.renewed or all(self._is_shown(mount) or self._is_removed(mount) for mount in superblock.mounts):
                 return
@@ -316,6 +322,8 @@ class _Capture:
                 needed.add(superblock.maker)
         for space, tree in enumerate(self.trees):
             needed |= {(space, tree.parents[index]) for index, reached in enumerate(tree.reached) if not reached}
+        renamed = list(dict.fromkeys(self.sources.renamed.values()))
+        needed |= {one.maker for one in renamed if one.maker is not None and len(one.mounts) > 1}
         names = Names()
         several = len(self.lives) > 1
         for space, live in enumerate(self.lives):
@@ -332,6 +340,12 @@ class _Capture:
                 superblock.maker_id = names.take(f"{path}/whole-{path.rpartition('/')[2]}")
             elif superblock.is_source(sources):
                 superblock.maker_id = self.ids[superblock.maker]
+        for one in renamed:
+            if one.maker is None:
+                path = self.row(one.mounts[0]).mountpoint
+                self.renamed_ids[one.mounts[0]] = names.take(f"{path}/whole-{path.rpartition('/')[2]}")
+            elif len(one.mounts) > 1:
+                self.renamed_ids[one.mounts[0]] = self.ids[one.maker]
 
     def _namespace(self, space: int) -> CapturedNamespace:
         tree = self.trees[space]
@@ -340,6 +354,9 @@ class _Capture:
             superblock = self.superblocks[row.device]
             if superblock.maker is None and superblock.how == "made" and superblock.mounts[0] == (space, index):
                 mounts.append(self._whole(superblock, row))
+            renamed = self.sources.renamed.get((space, index))
+            if renamed is not None and renamed.maker is None and renamed.mounts[0] == (space, index):
+                mounts.append(self._one_more(_EMPTY._replace(id=self.renamed_ids[space, index]), row))
             mounts.append(self._mount(space, index, row, superblock))
         return CapturedNamespace(self.lives[space].name, tuple(mounts))
 
@@ -399,11 +416,21 @@ class _Capture:
             row=index, id=self.ids.get(mount, ""), target=row.mountpoint, parent=parent, uids=uids, gids=gids,
             peer_group=group, master=master, unbindable=row.unbindable, unsupported=unsupported,
         )  # fmt: skip
-        if superblock.how == "made":
+        if mount in self.sources.renamed:
+            renamed = self.sources.renamed[mount]
+            if renamed.maker == mount:
+                words = self._one_more(words, row)
+            else:
+                base = parse_shown(self.row(renamed.maker).attributes) if renamed.maker is not None else 0
+                words = words._replace(bind=CapturedPlace(self.renamed_ids[renamed.mounts[0]], row.root))
+        elif superblock.how == "made":
             if superblock.maker == mount:
                 words = self._made(words, superblock, row)
             elif row.fstype == "proc" and _PROCESS.match(row.root):
                 words = self._unsupported(words, space, row, f"it shows {row.root} of a proc: a process that was there")
+            elif row.fstype == "devpts" and _TERMINAL.match(row.root):
+                what = f"it shows {row.root} of a devpts: a terminal, there while a program holds its other end"
+                words = self._unsupported(words, space, row, what)
             else:
                 words, base = self._bound(words, superblock), self._attributes_of_maker(superblock)
                 words = words._replace(bind=self._inner(superblock, mount, row))
@@ -417,9 +444,6 @@ class _Capture:
                 if is_mount_namespace_file(row):
                     unsupported = "the kernel copies the file of a mount namespace into no other one"
                 words = self._unsupported(words, space, row, unsupported)
-            elif self._is_called_otherwise(row, found[1]) and not master and (not group or self._is_alone(group)):
-                # A bind would have the source that the host's mount has; of these, a new mount shows the same.
-                words = words._replace(type=row.fstype, source=_source(row))
             else:
                 path, host_row = found
                 base = parse_shown(host_row.attributes)
@@ -456,32 +480,9 @@ class _Capture:
         self.cautions.append(Caution(self.where(space, row.mountpoint), what))
         return words._replace(uids=(), gids=())
 
-    @staticmethod
-    def _is_called_otherwise(row: MountRow, host_row: MountRow) -> bool:
-        """Whether it has another source than the host's mount of something of which there is only one."""
-        return of(row.fstype).is_shared and row.root == "/" and row.source not in (host_row.source, UNTOLD)
-
-    def _is_called_otherwise_everywhere(self, superblock: _Superblock) -> bool:
-        """Whether all mounts of something of which there is only one have one source, which none of the host's has.
-
-        Then one of them can be mounted anew and the others be bound from that, unless they share events with the host.
-        """
-        rows = [self.row(mount) for mount in superblock.mounts]
-        theirs = {row.source for row in self.host.table.rows if row.device == superblock.device}
-        sources = {row.source for row in rows}
-        return (
-            len(sources) == 1
-            and not sources & {*theirs, UNTOLD}
-            and any(row.root == "/" for row in rows)
-            and not any(self.host.has_group(number) for row in rows for number in (row.peer_group, row.master))
-        )
-
-    def _is_alone(self, group: str) -> bool:
-        """Whether a group has one member, and neither masters nor slaves: all of them would be of one filesystem."""
-        sharing = self.sharing
-        others = [*sharing.group_of.values(), *sharing.master_of.values(), *(one.master for one in sharing.groups)]
-        own = next(one for one in sharing.groups if one.name == group)
-        return others.count(group) == 1 and not own.master and not own.host
+    def _one_more(self, words: CapturedMount, row: MountRow) -> CapturedMount:
+        """One more mount of what there is only one of, under a source of its own."""
+        return words._replace(type=row.fstype, source=_source(row), options=self._options(row))
 
     def _inner(self, superblock: _Superblock, mount: tuple[int, int], row: MountRow) -> CapturedPlace:
         path = row.root.removesuffix(DELETED)

@@ -273,7 +273,9 @@ class _Walk:
                                 return False
                             if otherwise:
                                 self._notice(wanted, at, otherwise)
-                elif devices[device] != its_device:
+                elif devices[device] != its_device or (
+                    source != its_source and source and asked is not None and device in asked
+                ):
                     return False
                 if (peer or its_peer) and self._other_group(peer, its_peer):
                     return False

@@ -6,8 +6,11 @@ for nothing but who is equal to whom. What is the host's (devices, external grou
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from mountplan.planner.attributes import Change, applied, parse_shown, show
 from mountplan.planner.fstypes import of
+from mountplan.planner.names import Handle
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.plan import ExpectedFilesystem, ExpectedMount, ExpectedNamespace, Plan
 from mountplan.planner.record import NamedTuple
@@ -40,7 +43,8 @@ def predict(plan: Plan, host: MountTable) -> tuple[Prediction, ...]:
     for group in plan.expected.groups:
         if group.host and (master := walks.end_of(group.host).master):
             masters[group.name] = HOST_GROUPS + master
-    filesystems = {one.name: (f"={one.name}", _as_told(one)) for one in plan.expected.filesystems}
+    same = superblocks(plan.expected.filesystems)
+    filesystems = {one.name: (f"={same[one.name]}", _as_told(one)) for one in plan.expected.filesystems}
     options = {device: one.options for device, one in filesystems.values()}
     found = []
     for namespace in plan.expected.namespaces:
@@ -58,6 +62,17 @@ def group_numbers(plan: Plan, host: Walks) -> dict[str, int]:
     for group in plan.expected.groups:
         groups[group.name] = HOST_GROUPS + host.end_of(group.host).peer_group if group.host else len(groups)
     return groups
+
+
+def superblocks(filesystems: Iterable[ExpectedFilesystem]) -> dict[Handle, Handle]:
+    """For each filesystem of a plan, the first that is the same superblock: what there is one of is made once for each
+    source that its mounts have.
+    """
+    first: dict[str, Handle] = {}
+    same = {}
+    for one in filesystems:
+        same[one.name] = first.setdefault(one.fstype, one.name) if of(one.fstype).is_shared else one.name
+    return same
 
 
 def _as_told(made: ExpectedFilesystem) -> ExpectedFilesystem:

@@ -137,7 +137,7 @@ class _Proof:
         self.space = -1  # the namespace that is open, or was last
         self.made: dict[Handle, Any] = {}
         self.held = 0  # how many mounts, id-mappings and seeds that are not parked are to be released
-        self.single: set[str] = set()  # filesystem types of which there is one
+        self.single: dict[str, tuple[set[str], Any]] = {}  # types of which there is one: sources of mounts, options
         self.changing: set[tuple[str, str]] = set()  # upper and work directories
         self.yard: dict[str, ProofMount] = {}
         self.bases: list[tuple[Handle, ...] | None] = [None] * self.spaces  # what each namespace's base keeps
@@ -277,9 +277,12 @@ class _Proof:
         filesystem = Filesystem(handle, fstype, source, options, inside, not mount)
         self._new(handle, filesystem)
         if of(fstype).is_shared:
-            if fstype in self.single:
+            sources, given = self.single.setdefault(fstype, (set(), options))
+            if source in sources:
                 refuse(f"there is one {fstype}, and the plan makes another one")
-            self.single.add(fstype)
+            if given != options:
+                refuse(f"there is one {fstype}, and the plan gives it other options")
+            sources.add(source)
         if mount:
             if self.phase != TREE:
                 refuse(f"it cannot come {_WORDS[self.phase]}")

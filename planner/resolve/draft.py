@@ -149,6 +149,7 @@ class Context:
         self.not_there: set[Mistake] = set()  # those that say no more than that the host has no such path
         self.filesystems: dict[Handle, FilesystemDraft] = {}
         self.part_names: set[Handle] = set()
+        self.single: dict[str, list[FilesystemDraft]] = {}  # of types that there is one of, one for each source
         self._likened = 0
 
     def add(self, draft: Draft) -> None:

@@ -272,17 +272,21 @@ def _settle_filesystem(draft: Draft, fstype: str, context: Context) -> None:
         return
     check_device(draft, fstype, context)
     options = options_of(draft, context)
-    is_one = of(fstype).is_shared
-    name = f"fs:{fstype}" if is_one else f"fs:{draft.name}"
-    if is_one and name in context.filesystems:
-        _join_filesystem(draft, context.filesystems[name])
-        if options != context.filesystems[name].fixed.options:
+    source = UNTOLD if spec.image is not None else fstype if spec.source is None else spec.source
+    name = f"fs:{draft.name}"
+    if of(fstype).is_shared:
+        there = context.single.get(fstype, [])
+        if there and options != there[0].fixed.options:
             wrong(
                 f"{key}.options",
                 f"there is one {fstype} only, and another mount gives it other options",
                 "give all mounts of it the same options",
             )
-        return
+        same = [one for one in there if one.fixed.source == source]
+        if same:
+            _join_filesystem(draft, same[0])
+            return
+        name = f"fs:{fstype}" if not there else f"fs:{fstype}:{draft.name}"  # a mount of its own has its own source
     _check_shared(draft, options, context)
     inside = of(fstype).inside
     image = _find_image(draft, spec.image, context) if spec.image is not None else ""
@@ -292,13 +296,15 @@ def _settle_filesystem(draft: Draft, fstype: str, context: Context) -> None:
         fstype=fstype,
         inside="opaque" if spec.image is not None or contents else inside,
         origin=key,
-        source=UNTOLD if spec.image is not None else fstype if spec.source is None else spec.source,
+        source=source,
         options=options,
         image=image,
         contents=contents,
         seal=inside == "own" and ("ro", True) in options,
     )
     filesystem = context.filesystems[name] = FilesystemDraft(fixed)
+    if of(fstype).is_shared:
+        context.single.setdefault(fstype, []).append(filesystem)
     _join_filesystem(draft, filesystem)
     if spec.layers:
         settle_layers(draft, filesystem, context)

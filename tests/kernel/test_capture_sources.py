@@ -1,0 +1,140 @@
+"""Mounts of what there is only one of, under sources of their own; and parts of filesystems that a program keeps."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mountplan import api
+from tests import cgroup2
+from tests.hosts import InHost, mount, umount, unshare
+from tests.kernel.handmade import begin, bind, enter, inhabited, make, own, restored
+from tests.mountflags import MS_PRIVATE, MS_SHARED, MS_SLAVE
+
+CLONE_NEWNET = 0x40000000
+
+pytestmark = pytest.mark.needs_kernel("set-group", "root")
+
+
+def test_parts_of_it_have_the_source_that_they_had(in_host: InHost) -> None:
+    """As runc and systemd-nspawn mount a cgroup2: in a cgroup namespace, under the source "cgroup"."""
+
+    def build() -> None:
+        own("a", "b", "c", "w")
+        mount("mine", "w", "sysfs")
+        bind("w/kernel", "a")
+        bind("w/fs", "b")
+        umount("w")
+        mount("another", "c", "sysfs")
+        enter()
+
+    assert "" == restored(in_host, build)
+
+
+def test_the_groups_among_them_come_back(in_host: InHost) -> None:
+    def build() -> None:
+        own("a", "b", "c")
+        mount("mine", "a", "sysfs")
+        make("a", MS_SHARED)
+        bind("a/kernel", "b")
+        bind("a/fs", "c")
+        make("c", MS_SLAVE)
+        enter()
+
+    assert "" == restored(in_host, build)
+
+
+def test_a_filesystem_of_the_namespaces_own_has_them_too(in_host: InHost) -> None:
+    def script() -> list[tuple[str, str]]:
+        def build() -> None:
+            own("a", "b", "c")
+            unshare(CLONE_NEWNET)
+            mount("mine", "a", "sysfs")
+            mount("other", "b", "sysfs")
+            bind("b/kernel", "c")
+            enter()
+
+        with inhabited(build) as pid:
+            text = api.capture(pid).text
+        ((_, table),) = api.apply(api.plan(api.load("captured.toml", text.encode()))).tables
+        return [(row.mountpoint, row.source) for row in table.rows if row.fstype == "sysfs"]
+
+    assert [("/a", "mine"), ("/b", "other"), ("/c", "other")] == in_host(script, identity="root")
+
+
+def test_a_member_of_a_group_of_others_gets_their_source_and_a_caution(in_host: InHost) -> None:
+    """Sources differ within a group where the kernel was given two mounts of one superblock to join."""
+
+    def script() -> list[str]:
+        mount("", "/", flags=MS_PRIVATE)
+        mount("sysfs", "/srv", "sysfs")
+        make("/srv", MS_SHARED)
+
+        def build() -> None:
+            begin("a", "b")
+            bind("/srv", "a")
+            mount("mine", "b", "sysfs")
+            _join(b"a", b"b")
+            enter()
+
+        with inhabited(build) as pid:
+            return [str(one) for one in api.capture(pid).cautions]
+
+    told = in_host(script, identity="root")
+    assert ["/b: its source mine becomes sysfs: others that it shares its events with have that"] == told
+
+
+def _join(one: bytes, other: bytes) -> None:
+    from mountplan.applier.sys import abi, syscalls
+
+    seed, joins = (os.open(path, os.O_PATH) for path in (one, other))
+    flags = abi.MOVE_MOUNT_SET_GROUP | abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH
+    syscalls.move_mount(seed, joins, b"", flags)
+
+
+def test_a_cgroup2_keeps_its_options_whatever_its_mounts_are_called(in_host: InHost) -> None:
+    """Each of them could set them anew, for the whole machine."""
+    spec = """format = 1
+name = "two"
+[[mount]]
+target = "/"
+type = "tmpfs"
+[[mount]]
+target = "/a"
+type = "cgroup2"
+source = "one"
+[[mount]]
+target = "/b"
+type = "cgroup2"
+source = "other"
+"""
+
+    def script() -> tuple[object, ...]:
+        before = cgroup2.options()
+        ((_, table),) = api.apply(api.plan(api.load("two.toml", spec.encode()))).tables
+        sources = [row.source for row in table.rows if row.fstype == "cgroup2"]
+        return before, cgroup2.options(), sources
+
+    before, after, sources = in_host(script, identity="root")
+    assert (before, ["one", "other"]) == (after, sources)
+
+
+def test_a_terminal_is_there_only_while_its_other_end_is_open(in_host: InHost) -> None:
+    def script() -> list[str]:
+        def build() -> None:
+            own("pts", "w")
+            mount("pts", "pts", "devpts", data="ptmxmode=666")
+            Path("here").touch()
+            os.open("pts/ptmx", os.O_RDWR | os.O_NOCTTY)
+            bind("pts/0", "here")
+            enter()
+
+        with inhabited(build) as pid:
+            capture = api.capture(pid)
+        assert () == api.check(capture.text.encode(), "captured.toml")
+        return [str(one) for one in capture.cautions]
+
+    (told,) = in_host(script, identity="root")
+    assert "/here: cannot be rebuilt: it shows /0 of a devpts: a terminal" in told
