@@ -32,7 +32,7 @@ class CapturedMount(NamedTuple):
     """One [[mount]]; "", () and None stand for a key that is left out.
 
     `row` is the index of the mount in the namespace's tree (planner/tables/mounttree.py), -1 for a
-    filesystem that stands nowhere.
+    filesystem that stands nowhere. `recursive` binds leave what they bring along its attributes.
     """
 
     row: int
@@ -47,6 +47,7 @@ class CapturedMount(NamedTuple):
     upper: CapturedPlace | None
     work: CapturedPlace | None
     bind: CapturedPlace | None
+    recursive: bool
     attributes: tuple[str, ...]
     uids: IdLines
     gids: IdLines

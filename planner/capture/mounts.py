@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from mountplan.planner.attributes import ATIME_MASK, IDMAP, NAMES, parse_shown
+from mountplan.planner.capture.brought import Brought, find_brought
 from mountplan.planner.capture.captured import (
     Captured,
     CapturedFile,
@@ -118,6 +119,7 @@ class _Capture:
         self.lives = namespaces
         self.trees = [MountTree(live.table) for live in namespaces]
         self.host = HostMounts(host)
+        self.brought: list[Brought] = []
         self.facts = facts
         self.cautions: list[Caution] = []
         self.superblocks: dict[str, _Superblock] = {}
@@ -135,7 +137,10 @@ class _Capture:
                 self.cautions.append(
                     Caution(self.where(space, row.mountpoint), "left out: what it stands on cannot be seen")
                 )
+            self.brought.append(find_brought(tree, self.host))
             for index, row in enumerate(tree.rows):
+                if index in self.brought[space].rows:
+                    continue
                 superblock = self.superblocks.get(row.device)
                 if superblock is None:
                     superblock = self.superblocks[row.device] = _Superblock(row.device, row.fstype)
@@ -351,6 +356,8 @@ class _Capture:
         tree = self.trees[space]
         mounts = []
         for index, row in enumerate(tree.rows):
+            if index in self.brought[space].rows:
+                continue
             superblock = self.superblocks[row.device]
             if superblock.maker is None and superblock.how == "made" and superblock.mounts[0] == (space, index):
                 mounts.append(self._whole(superblock, row))
@@ -447,7 +454,7 @@ class _Capture:
             else:
                 path, host_row = found
                 base = parse_shown(host_row.attributes)
-                words = words._replace(bind=CapturedPlace("", path))
+                words = words._replace(bind=CapturedPlace("", path), recursive=index in self.brought[space].tops)
                 if base & IDMAP:
                     words = self._of_mapped_host(words, space, row, path)
         else:
@@ -502,8 +509,8 @@ class _Capture:
 
 _EMPTY = CapturedMount(
     row=-1, id="", target="", parent="", type="", source=None, options=(), image="", layers=(), upper=None, work=None,
-    bind=None, attributes=(), uids=(), gids=(), unmapped=False, peer_group="", master="", unbindable=False,
-    on_symlink="", contents="", files=(), unsupported="",
+    bind=None, recursive=False, attributes=(), uids=(), gids=(), unmapped=False, peer_group="", master="",
+    unbindable=False, on_symlink="", contents="", files=(), unsupported="",
 )  # fmt: skip
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
+from mountplan.planner.tables.mounttree import MountTree
 from mountplan.planner.tables.table import DELETED, MountRow, MountTable, Walks, copied
 
 
@@ -19,6 +22,19 @@ class HostMounts:
             self._by_root.setdefault((row.device, row.root), []).append(row)
             if row.peer_group:
                 self._groups.setdefault(row.peer_group, {}).setdefault(row.root, []).append(row)
+
+    @cached_property
+    def tree(self) -> MountTree | None:
+        """All of them as a tree; None if the table has no root, as in a chroot."""
+        try:
+            return MountTree(self.table)
+        except LookupError:
+            return None
+
+    @cached_property
+    def index_of(self) -> dict[int, int]:
+        """Mount id -> index in the tree."""
+        return {row.mount_id: index for index, row in enumerate(self.tree.rows)} if self.tree is not None else {}
 
     def showing(self, device: str, root: str) -> tuple[str, MountRow] | None:
         """A host path that shows `root` of the filesystem, and the mount it is on: the widest that does. Else None.

@@ -67,6 +67,10 @@ def _write_mount(mount: CapturedMount, prefix: str, out: list[str]) -> None:
         _write_made_from(mount, out)
     if mount.bind is not None:
         out.append(f"bind = {_place(mount.bind)}")
+    if mount.recursive:
+        out.append("recursive = true")
+    if mount.recursive and mount.attributes:
+        out.append("recursive_attributes = false")
     if mount.attributes:
         out.append(f"attributes = {_array(mount.attributes)}")
     if mount.uids or mount.gids:

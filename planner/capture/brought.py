@@ -1,0 +1,83 @@
+"""Mounts of the host that no path leads to, since the host has covered them: a recursive bind brings them along.
+
+The tree of a container that was made by moving its root upon the host's still has all of the host's mounts below, the
+covered ones among them. Where what stands on a mount is just what the host has there, one recursive bind makes it all.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mountplan.planner.attributes import parse_shown
+from mountplan.planner.capture.widest import HostMounts
+from mountplan.planner.paths import TargetPath
+from mountplan.planner.tables.mounttree import MountTree
+from mountplan.planner.tables.table import DELETED, MountRow
+
+
+class Brought(NamedTuple):
+    """Of one namespace, by index in its tree: the mounts that are bound recursively, and those that come with them."""
+
+    tops: frozenset[int]
+    rows: frozenset[int]
+
+
+def find_brought(tree: MountTree, host: HostMounts) -> Brought:
+    """As few as can be: they also bring what the host mounts later on, so they are written for what is covered only."""
+    tops: set[int] = set()
+    rows: set[int] = set()
+    tried: dict[int, frozenset[int]] = {}
+    for index, row in enumerate(tree.rows):
+        if index in rows or not _is_covered(row, host):
+            continue
+        top = tree.parents[index]
+        while top >= 0:
+            if top not in tried:
+                tried[top] = _brought_by(tree, top, host)
+            if index in tried[top]:
+                tops.add(top)
+                rows |= tried[top]
+                break
+            top = tree.parents[top]
+    return Brought(frozenset(tops - rows), frozenset(rows))
+
+
+def _is_covered(row: MountRow, host: HostMounts) -> bool:
+    return row.device in host.devices and not row.root.endswith(DELETED) and host.showing(row.device, row.root) is None
+
+
+def _brought_by(tree: MountTree, top: int, host: HostMounts) -> frozenset[int]:
+    """What a recursive bind in the place of mount `top` would bring, if all of that stands there; else nothing."""
+    row = tree.rows[top]
+    shown = host.showing(row.device, row.root)
+    if host.tree is None or shown is None or row.source != shown[1].source or "idmapped" in row.attributes:
+        return frozenset()
+    path, there = shown
+    begin = TargetPath("/").joined(TargetPath(path).relative_to(there.mountpoint))
+    found: set[int] = set()
+    waiting = [(top, host.index_of[there.mount_id], begin)]
+    while waiting:
+        ours, theirs, base = waiting.pop()
+        for place, child in host.tree.below[theirs].items():
+            if not TargetPath(place).is_under(base):
+                continue
+            at = TargetPath("/").joined(TargetPath(place).relative_to(base))
+            mine = tree.below[ours].get(at)
+            if mine is None or not _is_copy(tree.rows[mine], host.tree.rows[child]):
+                return frozenset()
+            found.add(mine)
+            waiting.append((mine, child, TargetPath("/")))
+    for index in found:  # what else stands on them is found by its target, since they have no names
+        if not all(child in found or tree.reached[child] for child in tree.below[index].values()):
+            return frozenset()
+    return frozenset(found)
+
+
+def _is_copy(row: MountRow, there: MountRow) -> bool:
+    """Whether it is what comes of the host's mount in a recursive bind, which is private."""
+    return (
+        (row.device, row.root, row.fstype, row.source) == (there.device, there.root, there.fstype, there.source)
+        and not (row.peer_group or row.master or row.unbindable)
+        and ("idmapped" in row.attributes) == ("idmapped" in there.attributes)
+        and parse_shown(row.attributes) == parse_shown(there.attributes)
+    )

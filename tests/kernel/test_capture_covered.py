@@ -1,0 +1,74 @@
+"""What the host has covered, in namespaces that have it too: a recursive bind of what it stands on brings it along."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+from mountplan import api
+from tests.hosts import InHost, mount
+from tests.kernel.handmade import begin, inhabited, new, restored
+from tests.mountflags import MS_BIND, MS_MOVE, MS_RDONLY, MS_REMOUNT
+
+pytestmark = pytest.mark.needs_kernel("set-group", "root")
+
+
+def host() -> None:
+    """Three filesystems on one place, and one below another that covers it."""
+    mount("srv", "/srv", "tmpfs")
+    os.mkdir("/srv/stack")
+    for name in ("low", "middle", "high"):
+        mount(name, "/srv/stack", "tmpfs")
+    os.makedirs("/srv/low")
+    new("/srv/low", "in")
+    mount("in", "/srv/low/in", "tmpfs")
+    mount("high", "/srv/low", "tmpfs")
+
+
+def upon_it(change: Callable[[], object] = lambda: None) -> Callable[[], None]:
+    """A root that is moved upon the host's, as systemd-nspawn moves it; all of the host's is still below."""
+
+    def build() -> None:
+        change()
+        begin("a")
+        new("a")
+        mount(".", "/", flags=MS_MOVE)
+        os.chroot(".")
+
+    return build
+
+
+def test_all_of_it_is_there_again_below_a_root_that_was_moved_upon_it(in_host: InHost) -> None:
+    assert "" == restored(in_host, upon_it(), host=host)
+
+
+def test_what_it_stands_on_may_have_other_attributes(in_host: InHost) -> None:
+    def change() -> None:
+        mount("", "/srv", flags=MS_REMOUNT | MS_BIND | MS_RDONLY)
+
+    assert "" == restored(in_host, upon_it(change), host=host)
+
+
+def test_other_mounts_may_stand_there_as_well(in_host: InHost) -> None:
+    def change() -> None:
+        mount("on top", "/srv/stack", "tmpfs")
+        os.mkdir("/srv/own")
+        mount("own", "/srv/own", "tmpfs")
+
+    assert "" == restored(in_host, upon_it(change), host=host)
+
+
+def test_where_the_host_has_more_a_new_one_stands_in_with_a_caution(in_host: InHost) -> None:
+    """A recursive bind would bring that along."""
+
+    def script() -> list[str]:
+        host()
+        with inhabited(upon_it()) as pid:
+            mount("later", "/srv", "tmpfs")
+            return [str(one) for one in api.capture(pid).cautions]
+
+    told = in_host(script, identity="root")
+    assert told
+    assert all("the host has it so covered" in one for one in told)
