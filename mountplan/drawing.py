@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from mountplan.operands import Operand, Side, read_side, recognise
 from mountplan.planner.errors import KeepRefused, NotKept, PlanFileError, PlanRefused, SubjectError
 from mountplan.planner.render.lanes import GroupNames, Scene
+from mountplan.planner.tables.table import MountTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from mountplan.planner.ask.explain import ExplainedGroup
     from mountplan.planner.compare.view import View
     from mountplan.planner.plan.plan import Plan
-    from mountplan.planner.tables.table import MountTable
 
 _SCRIPT = "script:"
 
@@ -26,6 +27,7 @@ class Drawn(NamedTuple):
     groups: GroupNames
     plan: Plan | None = None
     incomplete: bool = False
+    only_named: bool = False  # other groups are no part of it
 
 
 def drawn(argument: str) -> Drawn:
@@ -55,35 +57,34 @@ def drawn(argument: str) -> Drawn:
 def of_plan(label: str, plan: Plan, tables: Iterable[tuple[str, MountTable]]) -> Drawn:
     """What a plan builds: `tables` are its namespaces as they are predicted."""
     from mountplan.applier.observe.observe import observe
-    from mountplan.planner.plan.predict import HOST_GROUPS, group_numbers
+    from mountplan.planner.plan.predict import HOST_GROUPS
     from mountplan.planner.render.index import PlanIndex
-    from mountplan.planner.render.table_text import expected_rows
-    from mountplan.planner.tables.table import Walks
+    from mountplan.planner.render.plan_lanes import plan_groups, plan_scenes
 
-    host = observe()
-    numbers = group_numbers(plan, Walks(host))
-    groups = plan.expected.groups
-    outside: dict[int, str] = {}
-    for row in host.rows:
+    named = list(tables)
+    places: dict[int, str] = {}
+    for row in observe().rows:
         if row.peer_group:
-            outside.setdefault(HOST_GROUPS + row.peer_group, row.mountpoint)
-    outside |= {numbers[one.name]: one.host for one in groups if one.host}
-    index = PlanIndex(plan)
-    expected = {one.name: one for one in plan.expected.namespaces}
+            places.setdefault(HOST_GROUPS + row.peer_group, row.mountpoint)
+    return Drawn(label, plan_scenes(PlanIndex(plan), named), plan_groups(plan, named, places), plan)
+
+
+def drawn_from(tables: Iterable[tuple[str, MountTable]], groups: Iterable[ExplainedGroup]) -> Drawn:
+    """What an explanation of groups is about, with its numbers, in all the namespaces where it is."""
+    number_of: dict[tuple[str, int], ExplainedGroup] = {}
+    for group in groups:
+        number_of |= {(spot.namespace, spot.mount_id): group for spot in group.members}
+    names: dict[int, str] = {}
     scenes = []
     for name, table in tables:
-        said = {row.mount_id: index.what(mount) for mount, row in expected_rows(expected[name], table)}
-        scenes.append(Scene(name, table, said))
-    return Drawn(
-        label,
-        tuple(scenes),
-        GroupNames(
-            {numbers[one.name]: one.name for one in groups},
-            outside,
-            {numbers[one.name]: numbers[one.master] for one in groups if one.master},
-        ),
-        plan,
-    )
+        found = [(row, number_of[name, row.mount_id]) for row in table.rows if (name, row.mount_id) in number_of]
+        for row, group in found:
+            if row.peer_group:
+                names[row.peer_group] = str(group.number)
+            if row.master and group.above:
+                names[row.master] = str(group.above[0])
+        scenes += [Scene(name, table)] if found else []
+    return Drawn("", tuple(scenes), GroupNames(names), only_named=True)
 
 
 def _kept(named: Operand, side: Side) -> Drawn:

@@ -188,12 +188,13 @@ def _printed(command: str) -> str:
 
 
 @pytest.mark.needs_kernel("mountns")
-def test_the_readme_shows_what_its_commands_print(in_host: InHost, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("page", "least"), [("README.md", 5), ("docs/graph.md", 2)])
+def test_a_page_shows_what_its_commands_print(in_host: InHost, tmp_path: Path, page: str, least: int) -> None:
     """Times aside; a line of three dots stands for any lines."""
     (tmp_path / "shop.toml").write_text(SHOP)
     (tmp_path / "specs").symlink_to(CHECKOUT / "specs")
-    blocks = re.findall(r"^```\n\$ mountplan (.+)\n((?:.*\n)*?)^```", _text("README.md"), re.MULTILINE)
-    assert len(blocks) >= 5
+    blocks = re.findall(r"^```\n\$ mountplan (.+)\n((?:.*\n)*?)^```", _text(page), re.MULTILINE)
+    assert len(blocks) >= least
 
     def look() -> list[str]:
         os.chdir(tmp_path)
@@ -203,6 +204,13 @@ def test_the_readme_shows_what_its_commands_print(in_host: InHost, tmp_path: Pat
     for (command, shown), printed in zip(blocks, in_host(on_run(look)), strict=True):
         for part in re.split(r"^\.\.\.\n", re.sub(r"\d+\.\d+ s\b", "0.00 s", shown), flags=re.MULTILINE):
             assert part in printed, command
+
+
+@pytest.mark.parametrize("name", ["disjoint-group", "complex-sharing"])
+def test_the_pictures_on_the_pages_are_what_the_command_draws(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`mountplan graph specs/NAME.toml -o docs/pictures/NAME.svg` makes one anew."""
+    monkeypatch.chdir(CHECKOUT)
+    assert _text(f"docs/pictures/{name}.svg") == _printed(f"graph specs/{name}.toml --format svg")
 
 
 MOUNT = '[[mount]]\ntarget = "/"\ntype = "tmpfs"\n'

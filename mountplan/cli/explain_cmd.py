@@ -46,7 +46,9 @@ def add(command: NewCommand) -> None:
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Exit status 0, also where the answer is that the event would be refused."""
+    from mountplan.cli.lane_output import sharing_picture
     from mountplan.cli.named_tables import known_of, rules_for
+    from mountplan.drawing import drawn_from
     from mountplan.planner.ask.explain import Answer, Explainer
     from mountplan.planner.ask.reach import reach
     from mountplan.planner.render.explained import (
@@ -108,7 +110,8 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         if output.as_json:
             output.data({"namespace": here, "groups": groups_data(groups)})
         else:
-            output.paged(groups_text(groups, here))
+            picture = sharing_picture(drawn_from(known.tables, groups), output.room)
+            output.paged(groups_text(groups, here) + picture)
     return 0
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mountplan.drawing import Drawn
     from mountplan.planner.render.lanes import LaneChart
 
-_SUFFIXES = {".txt": "text"}
+_SUFFIXES = {".txt": "text", ".svg": "svg", ".html": "html", ".htm": "html"}
 
 
 def add(command: NewCommand) -> None:
@@ -32,11 +32,13 @@ def add(command: NewCommand) -> None:
         "  mountplan graph shop.toml\n"
         "  mountplan graph pid:self --shared        without the private mounts\n"
         "  mountplan graph 1,4711                   two processes\n"
-        "  mountplan graph build-root.sh            what stands there in the end",
+        "  mountplan graph build-root.sh            what stands there in the end\n"
+        "  mountplan graph shop.toml -o shop.svg\n"
+        "  mountplan graph shop.toml -o shop.html   for a browser, with the steps",
     )
     parser.add_argument("what", metavar="WHAT", help="what to draw")
     parser.add_argument("-o", "--output", metavar="FILE", help="save the picture there (standard output)")
-    parser.add_argument("--format", choices=("text",), help="what to make (by the name of FILE; text)")
+    parser.add_argument("--format", choices=("text", "svg", "html"), help="what to make (by the name of FILE; text)")
     parser.add_argument("--shared", action="store_true", help="leave out what neither sends nor receives anything")
     parser.add_argument(
         "--width", type=int, metavar="N", help="how many columns there are (those of the terminal; 0: no end)"
@@ -45,21 +47,23 @@ def add(command: NewCommand) -> None:
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Exit status 0, or 2 if there is nothing to draw."""
-    from mountplan.cli.lane_output import terminal_width
     from mountplan.drawing import drawn
-    from mountplan.planner.render.lane_text import lane_lines, lane_text
+    from mountplan.planner.render.lane_text import lane_lines
 
     if args.width is not None and args.width < 0:
         raise UsageError("--width: name a number of columns, or 0")
     found = drawn(args.what)
     chart = _chart(found, args.shared)
+    form = args.format or _format_of(args.output or "")
     if args.output not in (None, "-"):
-        save(args.output, lane_text(chart, room=args.width or 0), errors="backslashreplace")
+        save(args.output, _rendered(form, found, chart, args.width or 0), errors="backslashreplace")
         output.note(f"Saved to {visible(args.output)}\n")
     elif output.as_json:
         output.data(_data(found, chart))
+    elif form != "text":
+        output.raw(_rendered(form, found, chart, 0))
     else:
-        room = terminal_width() if args.width is None else args.width
+        room = output.room or 0 if args.width is None else args.width
         output.drawing(lane_lines(chart, room=room))
         if not chart.lines:
             output.note("mountplan: nothing is shared, and nothing is a slave\n")
@@ -76,6 +80,25 @@ def _chart(found: Drawn, only_shared: bool) -> LaneChart:
     if only_shared:
         only = {row.peer_group or row.master for scene in found.scenes for row in scene.table.rows} - {0}
     return lane_chart(found.scenes, found.groups, only=only)
+
+
+def _format_of(name: str) -> str:
+    return next((form for suffix, form in _SUFFIXES.items() if name.endswith(suffix)), "text")
+
+
+def _rendered(form: str, found: Drawn, chart: LaneChart, room: int) -> str:
+    if form == "svg":
+        from mountplan.planner.render.lane_svg import lane_svg
+
+        return lane_svg(chart, found.label)
+    if form == "html":
+        from mountplan.planner.render.lane_page import lane_page
+        from mountplan.planner.render.plan_lanes import plan_play
+
+        return lane_page(chart, found.label, plan_play(found.plan, found.scenes) if found.plan else None)
+    from mountplan.planner.render.lane_text import lane_text
+
+    return lane_text(chart, room=room)
 
 
 def _data(found: Drawn, chart: LaneChart) -> dict[str, Any]:

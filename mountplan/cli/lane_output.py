@@ -1,20 +1,23 @@
-"""Pictures with lanes on a terminal: how wide they may be, and the sharing part of other commands' output."""
+"""The sharing part of other commands' output: a picture with lanes, if it is worth one."""
 
 from __future__ import annotations
 
-import os
-import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mountplan.drawing import Drawn
 
 
-def terminal_width() -> int:
-    """The columns of the terminal that standard output is, or as many as COLUMNS says; 0 if neither tells."""
-    try:
-        columns = int(os.environ.get("COLUMNS", ""))
-    except ValueError:
-        columns = 0
-    if columns <= 0 and sys.stdout.isatty():
-        try:
-            columns = os.get_terminal_size(sys.stdout.fileno()).columns
-        except OSError:
-            columns = 0
-    return columns if columns >= 20 else 0
+def sharing_picture(found: Drawn, room: int | None, *, everything: bool = False) -> str:
+    """What shares something, after an empty line; "" if nothing does, or if it is too long."""
+    from mountplan.planner.render.lane_text import MOST_DRAWN, lane_text
+    from mountplan.planner.render.lanes import lane_chart
+
+    rows = [row for scene in found.scenes for row in scene.table.rows]
+    only = {row.peer_group or row.master for row in rows} - {0}
+    if found.only_named:
+        only &= found.groups.names.keys()
+    chart = lane_chart(found.scenes, found.groups, only=only)
+    if not chart.lanes or (len(chart.lines) > MOST_DRAWN and not everything):
+        return ""
+    return "\n" + lane_text(chart, room=room or 0)

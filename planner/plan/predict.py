@@ -56,11 +56,13 @@ def predict(plan: Plan, host: MountTable) -> tuple[Prediction, ...]:
     return tuple(found)
 
 
-def group_numbers(plan: Plan, host: Walks) -> dict[str, int]:
-    """The number that each group of the plan has in predicted tables; "" has 0."""
+def group_numbers(plan: Plan, host: Walks | None = None) -> dict[str, int]:
+    """The number that each group of the plan has in predicted tables; "" has 0. Without a host, its groups have -1."""
     groups: dict[str, int] = {"": 0}
     for group in plan.expected.groups:
-        groups[group.name] = HOST_GROUPS + host.end_of(group.host).peer_group if group.host else len(groups)
+        groups[group.name] = len(groups)
+        if group.host:
+            groups[group.name] = HOST_GROUPS + host.end_of(group.host).peer_group if host is not None else -1
     return groups
 
 

@@ -10,6 +10,8 @@ from typing import NamedTuple
 from mountplan.planner.render.lanes import Lane, LaneChart, LaneLine
 from mountplan.planner.render.words import width
 
+# A picture that takes more lines than that is no part of what other commands print: `mountplan graph` draws it.
+MOST_DRAWN = 60
 PEER, SLAVE, BRIDGE = "●", "▼", ")"
 # What a cell looks like that a lane and its ties leave in these directions: up, down, left, right.
 _JOINTS = {

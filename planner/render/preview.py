@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.render.fitting import fitted, wrapped
 from mountplan.planner.render.index import PlanIndex
+from mountplan.planner.render.lane_text import MOST_DRAWN, lane_text
+from mountplan.planner.render.plan_lanes import plan_sharing
 from mountplan.planner.render.sharing_text import sharing_lines
 from mountplan.planner.render.steplist import step_lines
 from mountplan.planner.render.table_text import group_names, table_lines
@@ -46,7 +48,8 @@ def plan_text(
         heading = f"Tree of namespace {visible(namespace.name)}" if several else "Tree"
         tree = tree_lines(index, namespace, fold=fold, room=inner)
         blocks.append([*wrapped(heading + private, room), *_indented(tree)])
-    blocks.append(["Sharing", *_indented(sharing_lines(index, fold=fold, room=inner))])
+    sharing = sharing_lines(index, fold=fold, room=inner)
+    blocks.append(["Sharing", *_indented([*_picture(index, tables, everything, inner), *sharing])])
     if steps:
         lines = step_lines(index, everything=everything, room=room)
         blocks.append([f"Steps, and why each is where it is ({len(plan.steps):,})", *lines])
@@ -85,6 +88,16 @@ def order_line(plan: Plan) -> str:
     return f"{count(len(plan.steps), 'step')}: {', then '.join(parts)} (--steps shows each, and why it is where it is)"
 
 
+def _picture(index: PlanIndex, tables: Tables, everything: bool, room: int | None) -> list[str]:
+    """Who shares with whom, with a lane for each group, if it is worth a picture and not too long."""
+    if len(index.groups) == 0 or not tables:
+        return []
+    chart = plan_sharing(index, tables)
+    if len(chart.lines) > MOST_DRAWN and not everything:
+        return []
+    return [*lane_text(chart, room=room or 0, legend=False).splitlines(), ""] if chart.lines else []
+
+
 def title(plan: Plan) -> str:
     """The plan's name and what it comes to."""
     expected = plan.expected
@@ -116,4 +129,4 @@ def requirement_lines(plan: Plan, room: int | None = None) -> list[str]:
 
 
 def _indented(lines: list[str]) -> list[str]:
-    return [f"  {line}" for line in lines]
+    return [f"  {line}".rstrip() for line in lines]

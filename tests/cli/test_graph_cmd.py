@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from mountplan.cli import main
+from mountplan.cli.output import Output
 from tests.cli.command_line import Command
 from tests.hosts import CHECKOUT, CLONE_NEWNS, InHost, mount, unshare
 from tests.keptnames import on_run
@@ -75,6 +77,8 @@ def test_specs_kept_names_and_processes(in_host: InHost) -> None:
         mount("", "/mnt", "", MS_SHARED)
         return on_run(look)()
 
+    shown: list[str] = []
+
     def look() -> list[str]:
         spec = "/mnt/fed.toml"
         Path(spec).write_text(
@@ -86,13 +90,16 @@ def test_specs_kept_names_and_processes(in_host: InHost) -> None:
         planned = printed("graph", spec)
         printed("apply", "-q", spec)
         kept = printed("graph", "fed")
+        shown.extend((printed("show", "fed"), printed("explain", "fed"), printed("explain", spec)))
         printed("rm", "-q", "fed")
-        return [planned, kept]
+        return [planned, kept, *shown]
 
-    planned, kept = in_host(prepared)
-    for text in (planned, kept):
+    planned, kept, *others = in_host(prepared)
+    for text in (planned, kept, others[0]):
         assert "v--- slave of feed (of the host /mnt)" in text
         assert "`-*- own, slave of feed (of the host /mnt)" in text
+    for text in others[1:]:
+        assert re.search(r"/in .* v--- slave of 1\n", text) or re.search(r"/in .* (v|\|-v|`-v)", text), text
 
 
 @pytest.mark.needs_kernel("mountns")
@@ -137,8 +144,6 @@ def test_json_has_the_same(run: Command, mountinfo: str) -> None:
 def test_colours_change_no_character(run: Command, mountinfo: str) -> None:
     colored = run("graph", "--color=always", mountinfo).out
     assert "\x1b[32m" in colored  # lanes have colours of their own
-    import re
-
     assert PICTURE == "".join(f"{line.rstrip()}\n" for line in re.sub(r"\x1b\[[0-9;]*m", "", colored).splitlines())
 
 
@@ -160,9 +165,25 @@ def test_where_the_locale_has_no_more_it_is_ascii(
 
 def test_it_is_as_wide_as_wanted(run: Command, mountinfo: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert max(map(len, run("graph", mountinfo, "--width", "30").out.splitlines()[:4])) <= 30
-    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setattr(Output, "room", 30)
     assert max(map(len, run("graph", mountinfo).out.splitlines()[:4])) <= 30
     assert PICTURE == run("graph", mountinfo, "--width", "0").out
+
+
+@pytest.mark.parametrize(("name", "begins"), [("x.svg", "<svg "), ("x.html", "<!doctype html>"), ("x.txt", "/ ")])
+def test_the_name_of_the_file_says_what_is_made(
+    run: Command, mountinfo: str, tmp_path: Path, name: str, begins: str
+) -> None:
+    saved = tmp_path / name
+    assert 0 == run("graph", mountinfo, "-o", str(saved)).status
+    assert saved.read_text().startswith(begins)
+    form = {"svg": "svg", "html": "html", "txt": "text"}[name[2:]]
+    assert saved.read_text() == run("graph", mountinfo, "--format", form).out
+
+
+def test_the_page_of_a_spec_has_the_steps(run: Command) -> None:
+    page = run("graph", str(CHECKOUT / "specs/disjoint-group.toml"), "--format", "html").out
+    assert 'id="player"' in page and "new tmpfs fs:whole" in page
 
 
 def test_nothing_shared_is_said(run: Command, tmp_path: Path) -> None:

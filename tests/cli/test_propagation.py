@@ -221,6 +221,7 @@ def test_a_script_can_begin_with_what_a_spec_builds(
 
 def test_explain_tells_the_sharing_of_a_spec(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 == main(["explain", spec])
+    words, _, picture = capsys.readouterr().out.partition("\n\n/")
     assert """\
 Peer group 1: /copy, /data
   what is mounted or unmounted in one of them is so in all
@@ -228,8 +229,8 @@ Peer group 1: /copy, /data
 /replica is a slave of group 1: it receives, and nothing leaves it
 
 Into shop from elsewhere: nothing
-Out of shop: nothing
-""" == capsys.readouterr().out.replace("/data, /copy", "/copy, /data")
+Out of shop: nothing""" == words.replace("/data, /copy", "/copy, /data")
+    assert ["●─ 1", "●", "▼"] == [line.partition("  ")[2].split("  ")[-1] for line in picture.splitlines()[:3]]
 
 
 def test_explain_answers_what_a_mount_would_do(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
