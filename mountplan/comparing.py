@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from mountplan.keeping import judge_standing
-from mountplan.operands import Side, plan_of, predicted, read_side, recognise, refuse_one_stream_twice
+from mountplan.operands import Side, plan_of, predicted, read_side, recognise, refuse_one_stream_twice, refuse_unused
 from mountplan.planner.collector import without_collector
 from mountplan.planner.compare.compare import differences, judge, machine_of
 from mountplan.planner.compare.difference import Drift
@@ -27,19 +28,24 @@ class Compared(NamedTuple):
 
 
 @without_collector
-def diff(first: str, second: str) -> Compared:
-    """Compare any two of spec, plan, kept name, process, namespace file and mountinfo file."""
+def diff(first: str, second: str, *, parameters: Mapping[str, str] | None = None) -> Compared:
+    """Compare any two of spec, plan, kept name, process, namespace file and mountinfo file.
+
+    `parameters` are values for those of a spec, or of both.
+    """
     from mountplan.applier.observe.observe import observe
 
     refuse_one_stream_twice(first, second)
-    one, other = read_side(first), read_side(second)
+    one, other = read_side(first, parameters=parameters), read_side(second, parameters=parameters)
+    refuse_unused(parameters, one, other)
     machine = machine_of(observe()) if one.of_machine and other.of_machine else None
     return Compared(one, other, differences(one.views, other.views, machine))
 
 
 @without_collector
-def verify(spec: str, subject: str = "") -> Compared:
+def verify(spec: str, subject: str = "", *, parameters: Mapping[str, str] | None = None) -> Compared:
     """Does what stands there match a spec, or a saved plan? Without `subject`, what is kept under the spec's name.
+    `parameters` are values for the spec's.
 
     What arrived by propagation where the spec lets it come is no difference. What is kept is held against what the spec
     makes of the host as it was when the name was made.
@@ -51,7 +57,7 @@ def verify(spec: str, subject: str = "") -> Compared:
     wanted = recognise(spec)
     if wanted.kind not in ("spec", "plan"):
         raise SubjectError(f"{spec}: is neither a spec nor a plan", f"say spec:FILE or plan:FILE, {_OR_DIFF}")
-    plan = plan_of(wanted)
+    plan = plan_of(wanted, parameters)
     if not subject and not plan.name:
         raise SubjectError(f"{spec}: the spec has no name", "say what to verify: a kept name, or a process")
     found = recognise(subject) if "," not in subject and subject else None

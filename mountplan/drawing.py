@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from mountplan.operands import Operand, Side, read_side, recognise
+from mountplan.operands import Operand, Side, read_side, recognise, refuse_unused
 from mountplan.planner.errors import KeepRefused, NotKept, PlanFileError, PlanRefused, SubjectError
 from mountplan.planner.render.lanes import GroupNames, Scene
 from mountplan.planner.tables.table import MountTable
@@ -30,15 +30,19 @@ class Drawn(NamedTuple):
     only_named: bool = False  # other groups are no part of it
 
 
-def drawn(argument: str) -> Drawn:
+def drawn(argument: str, *, parameters: Mapping[str, str] | None = None) -> Drawn:
     """What `argument` names: any side of `diff`, or `script:FILE` (FILE.sh), a script of mount commands.
+
+    `parameters` are values for those of a spec.
 
     Raises SubjectError, and what reading it raises.
     """
     if argument.startswith(_SCRIPT) or argument.endswith(".sh"):
+        refuse_unused(parameters, argument)
         return _of_script(argument.removeprefix(_SCRIPT))
     kind = recognise(argument) if "," not in argument else None
-    side = read_side(argument, kind)
+    side = read_side(argument, kind, parameters=parameters)
+    refuse_unused(parameters, side)
     if side.plan is not None:
         return of_plan(side.label, side.plan, [(view.namespace, view.table) for view in side.views])
     if kind is not None and kind.kind == "name":

@@ -59,14 +59,17 @@ class Side(NamedTuple):
     plan: Plan | None = None
     of_machine: bool = True
     incomplete: bool = False
+    of_spec: bool = False
 
     @property
     def mounts(self) -> int:
         return sum(len(view.table.rows) for view in self.views)
 
 
-def read_side(argument: str, recognised: Operand | None = None) -> Side:
+def read_side(argument: str, recognised: Operand | None = None, *, parameters: Mapping[str, str] | None = None) -> Side:
     """What an argument names, as it is now. Raises SubjectError, and what reading it raises.
+
+    `parameters` are for those of a spec.
 
     `recognised` is what recognise() has said of it, if it was asked: a pipe would be found empty the next time.
     """
@@ -77,7 +80,7 @@ def read_side(argument: str, recognised: Operand | None = None) -> Side:
         raise SubjectError(what, "a spec, a plan or a kept name has its namespaces within itself")
     kind, value, _ = parts[0]
     if kind in ("spec", "plan"):
-        return _planned(parts[0])
+        return _planned(parts[0], parameters)
     if kind == "name":
         return kept_side(value)
     views = [_mountinfo(part) if part.kind == "mountinfo" else _live(part) for part in parts]
@@ -158,6 +161,14 @@ def refuse_one_stream_twice(*arguments: str) -> None:
     inputs.refuse_one_stream_twice(bare)
 
 
+def refuse_unused(parameters: Mapping[str, str] | None, *sides: Side | str) -> None:
+    """Raise SubjectError if there are values for parameters, and no side is a spec. A string is one that is none."""
+    if parameters and not any(isinstance(side, Side) and side.of_spec for side in sides):
+        labels = " nor ".join(side.label if isinstance(side, Side) else side for side in sides)
+        what = f"neither {labels} is a spec" if len(sides) > 1 else f"{labels} is no spec"
+        raise SubjectError(f"{what}, and nothing else has parameters", f"leave out --set {next(iter(parameters))}=...")
+
+
 def _read(path: str) -> bytes:
     try:
         return read_input(path)
@@ -170,11 +181,12 @@ def _label(part: Operand) -> str:
     return f"process {part.value}" if part.kind == "pid" else label_of(part.value)
 
 
-def _planned(named: Operand) -> Side:
+def _planned(named: Operand, parameters: Mapping[str, str] | None) -> Side:
     """What a spec or a plan would build here, with the host as it is now."""
     from mountplan.applier.observe.observe import observe
 
-    return predicted(_label(named), plan_of(named), observe())
+    plan = plan_of(named, parameters if named.kind == "spec" else None)
+    return predicted(_label(named), plan, observe())._replace(of_spec=named.kind == "spec")
 
 
 def predicted(label: str, plan: Plan, host: MountTable) -> Side:
@@ -185,17 +197,22 @@ def predicted(label: str, plan: Plan, host: MountTable) -> Side:
     return Side(label, views_of(plan, predict(plan, host)), plan)
 
 
-def plan_of(named: Operand) -> Plan:
+def plan_of(named: Operand, parameters: Mapping[str, str] | None = None) -> Plan:
     """The plan that a file holds, or that the spec in it comes to.
 
-    Raises SubjectError for one that is refused: the exit status of PlanRefused is that of a difference.
+    Raises SubjectError for one that is refused: the exit status of PlanRefused is that of a difference; and for
+    `parameters` of what is no spec.
     """
     from mountplan import pipeline
     from mountplan.planner.plan.planfile import load_plan
 
     data, label = named.contents(), _label(named)
+    if named.kind == "plan" and parameters:
+        raise SubjectError(f"{label}: is a saved plan, which has no parameters any more", "name the spec")
     try:
-        return load_plan(data, label) if named.kind == "plan" else pipeline.plan(pipeline.load(label, data))
+        if named.kind == "plan":
+            return load_plan(data, label)
+        return pipeline.plan(pipeline.load(label, data, parameters=parameters))
     except PlanRefused as error:
         what, _, remedy = error.reasons[0].removeprefix(f"{label}: ").partition("\n  remedy: ")
         raise SubjectError(f"{label}: cannot be compared: {what}", remedy or "`mountplan check` tells more") from None

@@ -15,7 +15,7 @@ from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import MountTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from mountplan.applier.build.build import Built
     from mountplan.applier.probe.probe import Finding
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mountplan.planner.compare.difference import Drift, Judged
     from mountplan.planner.errors import CommandNotStarted
     from mountplan.planner.host import Host
+    from mountplan.planner.language.outside import Outside
     from mountplan.planner.language.spec import Spec
     from mountplan.planner.plan.plan import Plan
 
@@ -63,34 +64,62 @@ def _read(path: str) -> bytes:
 
 
 @without_collector
-def load(path: str, data: bytes | None = None) -> Spec:
-    """The spec in the file `path` ("-" is standard input), or in `data`. Raises SpecError with all that is wrong."""
+def load(
+    path: str,
+    data: bytes | None = None,
+    *,
+    parameters: Mapping[str, str] | None = None,
+    outside: Outside | None = None,
+) -> Spec:
+    """The spec in the file `path` ("-" is standard input), or in `data`. Raises SpecError with all that is wrong.
+
+    `parameters` are values for the spec's parameters. What else it takes from outside (files that it includes, the
+    environment) is asked of this process, or of `outside`.
+    """
+    from mountplan.inputs import label_of
+    from mountplan.live_outside import LiveOutside
     from mountplan.planner.language.spec import parse_spec
 
-    return parse_spec(_read(path) if data is None else data, path)
+    data = _read(path) if data is None else data
+    return parse_spec(data, label_of(path), outside or LiveOutside(), parameters)
 
 
 @without_collector
-def check(data: bytes, file: str, host: Host | None = None, *, rootless: Rootless | None = None) -> tuple[Mistake, ...]:
-    """Every mistake in a spec, in the order of the file; () if there is none.
+def check(
+    data: bytes,
+    file: str,
+    host: Host | None = None,
+    *,
+    rootless: Rootless | None = None,
+    parameters: Mapping[str, str] | None = None,
+) -> tuple[Mistake, ...]:
+    """Every mistake in a spec, in the order of the file; () if there is none. `parameters`: see load().
 
     With `rootless`, a spec without mistakes is tried as well: see try_out, and what that raises.
     """
-    return check_and_plan(data, file, host, rootless=rootless)[1]
+    return check_and_plan(data, file, host, rootless=rootless, parameters=parameters)[1]
 
 
 @without_collector
 def check_and_plan(
-    data: bytes, file: str, host: Host | None = None, *, rootless: Rootless | None = None
+    data: bytes,
+    file: str,
+    host: Host | None = None,
+    *,
+    rootless: Rootless | None = None,
+    parameters: Mapping[str, str] | None = None,
 ) -> tuple[Plan | None, tuple[Mistake, ...]]:
     """check(), and the plan to go on with: None if there are mistakes."""
+    from mountplan.live_outside import LiveOutside
     from mountplan.planner.language.spec import all_mistakes, parse_spec_leniently
 
-    spec, mistakes = parse_spec_leniently(data, file)
+    spec, mistakes = parse_spec_leniently(data, file, LiveOutside(), parameters)
     if spec is None:
         return None, mistakes
     try:
-        made = plan(spec, host)
+        made = _planned(spec, host)
+        if host is None:
+            _refuse_what_the_kernel_lacks(made)
         foresee(made, host)
     except SpecError as error:
         return None, all_mistakes(spec, mistakes, error.mistakes)
@@ -102,7 +131,7 @@ def check_and_plan(
         try:
             try_out(made, rootless=rootless)
         except NotAllowed as error:
-            raise NotAllowed(tuple(one._replace(ref=spec.ref(one.ref.key)) for one in error.mistakes)) from None
+            raise NotAllowed(tuple(one._replace(ref=spec.located(one.ref)) for one in error.mistakes)) from None
     return None if mistakes else made, mistakes
 
 
@@ -122,14 +151,19 @@ def plan(spec: Spec, host: Host | None = None) -> Plan:
     """The plan for `spec` on this machine, or on `host`. Raises SpecError or PlanRefused; touches nothing."""
     if host is None:
         return plan_on_this_machine(spec, _this_machine())
+    try:
+        return _planned(spec, host)
+    except SpecError as error:
+        raise SpecError(tuple(map(spec.told, error.mistakes))) from None
+
+
+def _planned(spec: Spec, host: Host | None) -> Plan:
+    """As plan(), but the places of mistakes have key paths of the whole spec, whichever file they are from."""
     from mountplan.planner.plan.graph import find_order
     from mountplan.planner.plan.schedule import make_plan
     from mountplan.planner.resolve.resolve import resolve
 
-    try:
-        topology = resolve(spec, host)
-    except SpecError as error:
-        raise SpecError(tuple(mistake._replace(ref=spec.ref(mistake.ref.key)) for mistake in error.mistakes)) from None
+    topology = resolve(spec, host or _this_machine())
     return make_plan(topology, find_order(topology))
 
 

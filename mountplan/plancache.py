@@ -1,7 +1,8 @@
 """Plans of specs, kept from one `run` or `apply` to the next, so that the second time costs what a saved plan costs.
 
-A plan depends on the spec, on the version of mountplan, and on what planning asked about the host. The first two are
-in the name of an entry; the questions are in it, with their answers, and are asked again before it is used. What is
+A plan depends on the spec and the values given for its parameters, on the version of mountplan, and on what planning
+asked: about the host, and for what else the spec takes from outside. The former are in the name of an entry; the
+questions are in it, with their answers, and are asked again before it is used. What is
 tried of the kernel and the user is no part of a plan: building tries it each time.
 
 Nothing here fails a command: what cannot be read, is damaged, or may have been written by another user is not used,
@@ -13,12 +14,13 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from time import time
 from typing import Any
 
 import mountplan
+from mountplan.live_outside import QUESTIONS, AskedOutside, LiveOutside, answer_of
 from mountplan.planner.errors import PlanFileError, PlanRefused
 from mountplan.planner.host import Host, HostEntry, HostPath, NotThere
 from mountplan.planner.plan.digest import sha256_hex
@@ -35,15 +37,17 @@ _ABANDONED = 3600.0  # seconds after which an unfinished file has no writer any 
 Question = list[Any]  # the name of a question to the host, its arguments, and last the answer, as JSON has them
 
 
-def plan_of(data: bytes, file: str) -> Plan:
+def plan_of(data: bytes, file: str, parameters: Mapping[str, str] | None = None) -> Plan:
     """The plan of a spec on this machine: the kept one if it still holds, else a new one. Raises as api.plan does."""
-    key = _key(data, file)
+    key = _key(data, file, parameters or {})
     plan = _kept(key, file)
     if plan is None:
         from mountplan import pipeline
 
         host = AskedHost(_this_machine())
-        plan = pipeline.plan_on_this_machine(pipeline.load(file, data), host)
+        outside = AskedOutside(LiveOutside(), host.questions)
+        spec = pipeline.load(file, data, parameters=parameters, outside=outside)
+        plan = pipeline.plan_on_this_machine(spec, host)
         _keep(key, host.questions, plan)
     return plan
 
@@ -136,13 +140,23 @@ def answer(host: Host, name: str, *arguments: str) -> Any:
     return [found.path, found.kind, list(found.mount[2:])]
 
 
-def _key(data: bytes, file: str) -> str:
+def _key(data: bytes, file: str, parameters: Mapping[str, str]) -> str:
     """What a plan depends on besides the host: the spec, what errors call it, this mountplan, kernel and user."""
     from mountplan import planner
 
     sources = sorted(_sources(os.path.dirname(planner.__file__ or "")))
     system = os.uname()
-    parts = (mountplan.__version__, sources, system.release, system.version, os.geteuid(), file, sha256_hex(data))
+    given = sorted(parameters.items())
+    parts = (
+        mountplan.__version__,
+        sources,
+        system.release,
+        system.version,
+        os.geteuid(),
+        file,
+        sha256_hex(data),
+        given,
+    )
     return sha256_hex(repr(parts).encode("utf-8", "surrogateescape"))
 
 
@@ -170,9 +184,10 @@ def _kept(key: str, file: str) -> Plan | None:
                 if head != FORMAT + b" " + sha256_hex(rest).encode():
                     return None
                 questions, _, plan = rest.partition(b"\n")
-                host = _this_machine()
+                host, outside = _this_machine(), LiveOutside()
                 for name, *arguments, before in json.loads(questions):
-                    if answer(host, name, *arguments) != before:
+                    now = answer_of(outside, name, *arguments) if name in QUESTIONS else answer(host, name, *arguments)
+                    if now != before:
                         return None
                 made = load_plan(plan, file)
                 os.utime(fd)  # the ones not used for longest go first

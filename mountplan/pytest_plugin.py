@@ -9,7 +9,7 @@ Loaded by pytest wherever mountplan is installed, so nothing else is imported un
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
-        "markers", "mountplan(spec): the spec that mountplan() builds in this test, a file or TOML text"
+        "markers", "mountplan(spec, parameters={}): the spec that mountplan() builds in this test, a file or TOML text"
     )
 
 
@@ -80,15 +80,18 @@ class Mountplan:
         self._request = request
         self._trees: list[Tree] = []
 
-    def __call__(self, spec: str | Path | dict[str, Any] | Spec | None = None) -> Tree:
+    def __call__(
+        self, spec: str | Path | dict[str, Any] | Spec | None = None, *, parameters: Mapping[str, str] | None = None
+    ) -> Tree:
         """Build `spec`: a file (relative to the test's own, or to pytest's root), TOML text, a dict, or a Spec.
 
-        Without one, the spec of the test's mark `mountplan` is built. Skips the test, with the reason, if this kernel
+        Without one, the spec of the test's mark `mountplan` is built. `parameters` are values for the spec's; relative
+        paths in a text or dict count from the directory of the test. Skips the test, with the reason, if this kernel
         or user lacks what the spec needs; fails it under --mountplan-require.
         """
         from mountplan import api
 
-        plan = api.plan(self._spec(spec))
+        plan = api.plan(self._spec(spec, parameters or {}))
         self._require(plan)
         tree = api.build(plan)
         self._trees.append(tree)
@@ -98,23 +101,29 @@ class Mountplan:
         while self._trees:
             self._trees.pop().close()
 
-    def _spec(self, spec: str | Path | dict[str, Any] | Spec | None) -> Spec:
+    def _spec(self, spec: str | Path | dict[str, Any] | Spec | None, parameters: Mapping[str, str]) -> Spec:
         from mountplan import api
+        from mountplan.live_outside import LiveOutside
         from mountplan.planner.language.spec import build_spec
 
         if spec is None:
             mark = self._request.node.get_closest_marker("mountplan")
             if mark is None or len(mark.args) != 1:
                 raise pytest.UsageError('name a spec: mountplan("x.toml"), or @pytest.mark.mountplan("x.toml")')
-            return self._spec(mark.args[0])
+            return self._spec(mark.args[0], {**mark.kwargs.get("parameters", {}), **parameters})
+        here = self._request.path.parent
+        name = str(here / self._request.node.name.replace("/", "-"))
+        outside = LiveOutside(name)
         if isinstance(spec, dict):
-            return build_spec(spec, self._request.node.name)
+            return build_spec(spec, name, outside, parameters)
         if isinstance(spec, str) and "\n" in spec:
-            return api.load(self._request.node.name, spec.encode())
+            return api.load(name, spec.encode(), parameters=parameters, outside=outside)
         if not isinstance(spec, (str, Path)):
+            if parameters:
+                raise pytest.UsageError("a Spec has no parameters any more: give them when it is loaded")
             return spec
-        beside = self._request.path.parent / spec
-        return api.load(str(beside if beside.exists() else self._request.config.rootpath / spec))
+        path = here / spec if (here / spec).exists() else self._request.config.rootpath / spec
+        return api.load(str(path), parameters=parameters)
 
     def _require(self, plan: Plan) -> None:
         from mountplan import api

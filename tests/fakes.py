@@ -10,6 +10,7 @@ from typing import cast
 
 from mountplan.applier.sys.refusal import KernelRefusal
 from mountplan.planner.host import BLOCK, SURELY_TAKEN, HostEntry, HostPath, NotThere
+from mountplan.planner.language.outside import Whereabouts
 from mountplan.planner.names import NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.plan.steps import MakeNode
@@ -290,3 +291,34 @@ class FakeKernel:
     def close(self, fd: int) -> None:
         assert fd in self.open_descriptors, f"descriptor {fd} is closed, and was not open"
         del self.open_descriptors[fd]
+
+
+class FakeOutside:
+    """planner/language/outside.py's Outside: `files` by their path, in which a link is "-> PATH"; and variables.
+
+    `read` are the files whose text was asked for.
+    """
+
+    def __init__(self, files: Mapping[str, str] | None = None, variables: Mapping[str, str] | None = None) -> None:
+        self._files = files or {}
+        self._variables = variables or {}
+        self.read: list[str] = []
+
+    def variable(self, name: str) -> str | None:
+        return self._variables.get(name)
+
+    def whereabouts(self, file: str) -> Whereabouts:
+        path = self._path(file)
+        if path not in self._files:
+            raise LookupError("no such file or directory")
+        return Whereabouts(os.path.dirname(os.path.normpath(f"/cwd/{file}")), path)
+
+    def text(self, file: str) -> bytes:
+        self.read.append(file)
+        return self._files[self._path(file)].encode()
+
+    def _path(self, file: str) -> str:
+        path = os.path.normpath(os.path.join("/cwd", file))
+        while self._files.get(path, "").startswith("-> "):
+            path = self._files[path][3:]
+        return path

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,13 +39,24 @@ def entries(home: Path) -> list[Path]:
     return sorted((home / "cache/mountplan-plans").iterdir())
 
 
+def list_of_kept(home: Path) -> list[tuple[str, bytes]]:
+    """What is kept, with what is in it."""
+    folder = home / "cache/mountplan-plans"
+    return sorted((entry.name, entry.read_bytes()) for entry in folder.iterdir()) if folder.is_dir() else []
+
+
 def is_planned(home: Path, file: str = "x.toml") -> bool:
     """True if the plan is made anew, False if the kept one is taken; it is the right one in any case."""
     data = SPEC.replace("HOME", str(home)).encode()
     made: list[object] = []
     with pytest.MonkeyPatch.context() as patch:
         loading = pipeline.load
-        patch.setattr(pipeline, "load", lambda *arguments: made.append(arguments) or loading(*arguments))  # type: ignore[func-returns-value]
+
+        def load(*arguments: Any, **more: Any) -> object:
+            made.append(arguments)
+            return loading(*arguments, **more)
+
+        patch.setattr(pipeline, "load", load)
         plan = plancache.plan_of(data, file)
     assert api.plan(api.load(file, data)) == plan
     return bool(made)
@@ -110,6 +122,35 @@ def test_other_options_of_what_the_machine_has_one_of_make_it_anew(home: Path, i
             return str(refused.value)
 
     assert "which has rw,gid=4,mode=750: mode = 0711 would be set" in in_host(script, identity="root")
+
+
+def test_what_the_spec_takes_from_outside_counts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment, what is given, the files that are included, and the directory that paths count from."""
+    base, main = home / "base.toml", home / "main.toml"
+    base.write_text(f"format = 1\n{ROOT}")
+    text = 'format = 1\ninclude = ["base.toml"]\n[parameters]\nx = { env = "X", default = "/d" }\n'
+    main.write_text(f'{text}[[mount]]\ntarget = "${{x}}"\nbind = "./first"\n')
+
+    def target(**given: str) -> tuple[str, bool]:
+        """Where it is mounted, and whether that was planned now."""
+        before = list_of_kept(home)
+        plan = plancache.plan_of(main.read_bytes(), "main.toml", given)
+        return plan.expected.namespaces[0].mounts[1].place, before != list_of_kept(home)
+
+    monkeypatch.chdir(home)
+    assert [("/d", True), ("/d", False)] == [target(), target()]
+    assert [("/g", True), ("/g", False)] == [target(x="/g"), target(x="/g")]
+    monkeypatch.setenv("X", "/e")
+    assert [("/e", True), ("/e", False)] == [target(), target()]
+    base.write_text(base.read_text() + "# other\n")
+    assert [("/e", True), ("/e", False)] == [target(), target()]
+    there = home / "second/there"
+    there.mkdir()
+    for name in ("base.toml", "main.toml"):
+        shutil.copy(home / name, there)
+    (there / "first").mkdir()
+    monkeypatch.chdir(there)
+    assert [("/e", True), ("/e", False)] == [target(), target()]
 
 
 def _flip(entry: Path) -> None:

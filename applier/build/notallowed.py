@@ -9,7 +9,7 @@ from typing import Any
 from mountplan.applier.probe.userns_trial import UsernsRefusal
 from mountplan.applier.sys.privilege import for_this_user
 from mountplan.applier.sys.refusal import explain
-from mountplan.planner.errors import Mistake, SpecRef
+from mountplan.planner.errors import Mistake
 from mountplan.planner.fstypes import of
 from mountplan.planner.plan.plan import Plan
 
@@ -19,7 +19,7 @@ def mistake_of(refusal: UsernsRefusal, plan: Plan) -> Mistake:
     step: Any = plan.steps[refusal.step]
     field, what, remedy = _words(refusal, step, plan.run.unshare)
     origin = f"{step.origin}.{field}" if field and step.origin else step.origin
-    return Mistake(SpecRef(plan.file, origin, plan.ref(origin).line), what, for_this_user(remedy))
+    return Mistake(plan.ref(origin), what, for_this_user(remedy))
 
 
 def _words(refusal: UsernsRefusal, step: Any, unshared: tuple[str, ...]) -> tuple[str, str, str]:

@@ -12,8 +12,10 @@ from mountplan.cli.shared_options import (
     add_max_mounts,
     add_no_cache,
     add_rootless,
+    add_set,
     add_timeout,
     add_verbose,
+    settings_of,
 )
 from mountplan.cli.sources import plan_from
 from mountplan.cli.usage import UsageError
@@ -42,6 +44,7 @@ def add(command: NewCommand) -> None:
         "  mountplan apply --json plan.json | jq .namespaces",
     )
     parser.add_argument("spec", metavar="SPEC", help=SPEC_OR_PLAN)
+    add_set(parser)
     parser.add_argument("--name", metavar="NAME", help="the name to keep it under (the spec's)")
     parser.add_argument("--replace", action="store_true", help="swap a new, verified build in for what has the name")
     parser.add_argument("--forget", action="store_true", help="keep nothing")
@@ -59,7 +62,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     from mountplan.cli.sign_of_life import sign_of_life
 
     with PlanningTimeout(args.timeout), sign_of_life("planning", output):
-        made = args.made = plan_from(args.spec, cache=not args.no_cache)
+        made = args.made = plan_from(args.spec, settings_of(args), cache=not args.no_cache)
     if not args.forget:
         return _keep(made, args, output)
     if args.name is not None or args.replace:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mountplan import api
-from mountplan.cli.shared_options import SPEC_OR_PLAN, add_all, add_rootless
-from mountplan.cli.sources import read
+from mountplan.cli.shared_options import SPEC_OR_PLAN, add_all, add_rootless, add_set, settings_of
+from mountplan.cli.sources import read, refuse_parameters_of_plan
 from mountplan.cli.trial_notes import note_in_use, note_untried
 from mountplan.planner.characters import visible
 from mountplan.planner.errors import (
@@ -21,6 +21,7 @@ from mountplan.planner.errors import (
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
     from mountplan.applier.sys.userns import Rootless
     from mountplan.cli.output import Output
@@ -37,6 +38,7 @@ def add(command: NewCommand) -> None:
         "  mountplan check shop.toml\n  mountplan check --json specs/*.toml",
     )
     parser.add_argument("specs", nargs="+", metavar="SPEC", help=SPEC_OR_PLAN)
+    add_set(parser)
     add_all(parser, "tell each of many mistakes of one kind")
     add_rootless(parser)
 
@@ -53,7 +55,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
 
     refuse_one_stream_twice(args.specs)
     with sign_of_life("checking", output):
-        found = [(name, *_mistakes(name, args.rootless, output)) for name in args.specs]
+        found = [(name, *_mistakes(name, settings_of(args), args.rootless, output)) for name in args.specs]
     status = max(status for _, _, status, _ in found)
     if output.as_json:
         specs = [
@@ -80,7 +82,9 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     return status
 
 
-def _mistakes(name: str, rootless: Rootless, output: Output) -> tuple[tuple[Mistake, ...], int, tuple[LeftOut, ...]]:
+def _mistakes(
+    name: str, parameters: Mapping[str, str], rootless: Rootless, output: Output
+) -> tuple[tuple[Mistake, ...], int, tuple[LeftOut, ...]]:
     """The mistakes, the exit status for them, and what is left out."""
     from mountplan.inputs import looks_like_plan
 
@@ -89,12 +93,13 @@ def _mistakes(name: str, rootless: Rootless, output: Output) -> tuple[tuple[Mist
         if looks_like_plan(file, data):
             from mountplan.planner.plan.planfile import load_plan
 
+            refuse_parameters_of_plan(name, parameters)
             made = load_plan(data, file)
             api.foresee(made)
             api.try_out(made, rootless=rootless)
             note_in_use(made, output)
             return (), 0, made.expected.left_out
-        planned, mistakes = api.check_and_plan(data, file, rootless=rootless)
+        planned, mistakes = api.check_and_plan(data, file, rootless=rootless, parameters=parameters)
         if planned is not None:
             note_in_use(planned, output)
         return mistakes, 2 if mistakes else 0, planned.expected.left_out if planned is not None else ()

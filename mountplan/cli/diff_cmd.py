@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mountplan import api
-from mountplan.cli.shared_options import add_all
+from mountplan.cli.shared_options import add_all, add_set, settings_of
 from mountplan.planner.characters import visible
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def add(command: NewCommand) -> None:
     )
     parser.add_argument("first", metavar="A", help="one side")
     parser.add_argument("second", metavar="B", help="the other")
+    add_set(parser)
     add_all(parser, "every mount that is different")
 
 
@@ -44,7 +45,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Exit status 1 if there is a difference."""
     from mountplan.cli.comparison_output import count_text, print_comparison, size_text
 
-    found = api.diff(args.first, args.second)
+    found = api.diff(args.first, args.second, parameters=settings_of(args))
     one, other = visible(found.first.label), visible(found.second.label)
     same = f"The same: {one} and {other}, {size_text(found.first)}\n"
     different = f"A is {one}, B is {other}: {count_text(found)}\n\n"

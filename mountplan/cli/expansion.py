@@ -11,10 +11,12 @@ from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mountplan.cli.output import Output
 
 
-def expand(name: str, saved_as: str | None, output: Output) -> int:
+def expand(name: str, parameters: Mapping[str, str], saved_as: str | None, output: Output) -> int:
     """Print it, or save it in the file `saved_as`."""
     from mountplan.inputs import looks_like_plan
     from mountplan.planner.language.expand import expanded
@@ -23,7 +25,7 @@ def expand(name: str, saved_as: str | None, output: Output) -> int:
     file, data = read(name, "a spec")
     if looks_like_plan(file, data):
         raise UsageError(f"--expand: {visible(file)} is a saved plan, in which nothing stands for anything else")
-    spec = api.load(file, data)
+    spec = api.load(file, data, parameters=parameters)
     api.plan(spec)  # what means nothing is not written out
     base = os.path.abspath(os.path.dirname(file)) if name != "-" else os.getcwd()
     text = spec_text(expanded(spec, base), (f"What {visible(file)} stands for.",))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mountplan.cli.shared_options import SPEC_OR_PLAN, add_kernel
+from mountplan.cli.shared_options import SPEC_OR_PLAN, add_kernel, add_set, settings_of
 from mountplan.cli.usage import UsageError
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def add(command: NewCommand) -> None:
     )
     parser.add_argument("-l", "--lazy", action="store_true", help="with --unmount: as umount -l")
     parser.add_argument("-R", "--recursive", action="store_true", help="with --unmount: as umount -R")
+    add_set(parser)
     add_kernel(parser)
 
 
@@ -66,7 +67,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         raise UsageError("--lazy and --recursive go with --unmount")
     if args.reaches is not None and args.mount is None:
         raise UsageError("--reaches goes with --mount")
-    known = known_of(args.what, aged=args.why is not None, other=args.reaches)
+    known = known_of(args.what, settings_of(args), aged=args.why is not None, other=args.reaches)
     here = known.tables[0][0]
     explainer = Explainer(known.tables, here, rules_for(args.kernel, output), known.ages)
     for path in (args.mount, args.unmount, args.why):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mountplan.cli.shared_options import add_set, settings_of
 from mountplan.cli.sources import save
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible
@@ -37,6 +38,7 @@ def add(command: NewCommand) -> None:
         "  mountplan graph shop.toml -o shop.html   for a browser, with the steps",
     )
     parser.add_argument("what", metavar="WHAT", help="what to draw")
+    add_set(parser)
     parser.add_argument("-o", "--output", metavar="FILE", help="save the picture there (standard output)")
     parser.add_argument("--format", choices=("text", "svg", "html"), help="what to make (by the name of FILE; text)")
     parser.add_argument("--shared", action="store_true", help="leave out what neither sends nor receives anything")
@@ -52,7 +54,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
 
     if args.width is not None and args.width < 0:
         raise UsageError("--width: name a number of columns, or 0")
-    found = drawn(args.what)
+    found = drawn(args.what, parameters=settings_of(args))
     chart = _chart(found, args.shared)
     form = args.format or _format_of(args.output or "")
     if args.output not in (None, "-"):

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mountplan import api
 from mountplan.cli.sources import plan_from
+from mountplan.cli.usage import UsageError
 from mountplan.planner.errors import NotKept
 from mountplan.planner.tables.table import MountRow, MountTable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mountplan.applier.keep.inhabited import Inhabited
     from mountplan.cli.output import Output
     from mountplan.planner.model import Rules
@@ -31,26 +34,28 @@ class Known(NamedTuple):
     other: str = ""
 
 
-def tables_of(what: str) -> Tables:
+def tables_of(what: str, parameters: Mapping[str, str] | None = None) -> Tables:
     """(name, table) of each namespace; first those that were asked for, then what else there is around them.
 
     What is a file or ends as one is a spec or a plan. Of a kept name with several namespaces, NAME/NAMESPACE comes
     first. Raises SpecError, PlanFileError, PlanRefused, NotKept, KeepRefused or TableError.
     """
-    return known_of(what, aged=False).tables
+    return known_of(what, parameters, aged=False).tables
 
 
-def known_of(what: str, *, aged: bool, other: str | None = None) -> Known:
+def known_of(what: str, parameters: Mapping[str, str] | None = None, *, aged: bool, other: str | None = None) -> Known:
     """The same; with `aged` the ages of mounts as well, as far as they are known. `other` is a kept name or process,
-    or one of the names in a spec, that is to be there too.
+    or one of the names in a spec, that is to be there too. `parameters` are the spec's.
     """
     from mountplan.applier.keep.inhabited import everyone_else, of_process
 
     planned: Tables = ()
     if what == "-" or what.endswith((".toml", ".json")) or os.path.exists(what):
-        planned = _of_plan(what)
+        planned = _of_plan(what, parameters)
         asked: tuple[Inhabited, ...] = (of_process(os.getpid(), aged=aged),)
     else:
+        if parameters:
+            raise UsageError(f"--set: {what} is no spec, and has no parameters")
         asked = (of_process(int(what), aged=aged),) if what.isdecimal() else _of_kept(what, aged)
     second = "" if other is None or other in [name for name, _ in planned] else other
     if second:
@@ -98,8 +103,8 @@ def _has_root(table: MountTable) -> bool:
     return 1 == sum(row.parent_id not in by_id or row.parent_id == row.mount_id for row in table.rows)
 
 
-def _of_plan(what: str) -> Tables:
-    plan = plan_from(what)
+def _of_plan(what: str, parameters: Mapping[str, str] | None) -> Tables:
+    plan = plan_from(what, parameters)
     return tuple(
         (name or plan.name, MountTable(tuple(map(_with_own_groups, table.rows)))) for name, table in api.predict(plan)
     )

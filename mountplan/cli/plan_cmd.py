@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from mountplan import api
 from mountplan.cli.expansion import expand
-from mountplan.cli.shared_options import SPEC_OR_PLAN, add_all, add_max_mounts, add_rootless
+from mountplan.cli.shared_options import SPEC_OR_PLAN, add_all, add_max_mounts, add_rootless, add_set, settings_of
 from mountplan.cli.sign_of_life import sign_of_life
-from mountplan.cli.sources import plan_from, save
+from mountplan.cli.sources import planned_from, save
 from mountplan.cli.trial_notes import note_in_use, note_untried
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mountplan.cli.output import Output
     from mountplan.cli.shared_options import NewCommand
     from mountplan.planner.ask.foresight import Foresight
+    from mountplan.planner.language.parameters import Setting
     from mountplan.planner.plan.plan import Plan
 
 _SUFFIXES = {".txt": "text", ".json": "json", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid"}
@@ -42,10 +43,12 @@ def add(command: NewCommand) -> None:
         "  mountplan plan shop.toml --after 12       what stands there after step 12\n"
         "  mountplan plan shop.toml --classic        what mount commands would make of it\n"
         "  mountplan plan shop.toml --expand         the spec with presets written out\n"
+        "  mountplan plan shop.toml --set home=/srv  a value for a parameter of the spec\n"
         "  mountplan plan shop.toml -o plan.json     save it, for `mountplan apply`\n"
         "  mountplan plan shop.toml --format dot | dot -Tsvg > shop.svg",
     )
     parser.add_argument("spec", metavar="SPEC", help=SPEC_OR_PLAN)
+    add_set(parser)
     parser.add_argument(
         "-o",
         "--output",
@@ -75,11 +78,12 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     if args.expand:
         if args.format:
             raise UsageError("--expand writes a spec: leave out --format")
-        return expand(args.spec, args.output, output)
+        return expand(args.spec, settings_of(args), args.output, output)
     if args.output and not args.format:
         _format_of(args.output)  # refused, if it is, before there is anything to wait for
     with sign_of_life("planning", output):
-        made = args.made = plan_from(args.spec)
+        made, settings = planned_from(args.spec, settings_of(args))
+    args.made = made
     if (args.classic or args.after_step is not None) and (args.output or args.format):
         raise UsageError("--after and --classic print an answer: leave out -o and --format")
     if args.classic:
@@ -96,16 +100,16 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         return _why(made, args.why, output)
     if args.output in (None, "-"):  # with "-", what would be saved goes to standard output
         form = args.format or ("json" if output.as_json or args.output == "-" else "text")
-        _print(made, foreseen, form, args, output)
+        _print(made, foreseen, settings, form, args, output)
         return 0
     form = args.format or _format_of(args.output)
-    text = _rendered(made, foreseen, form, args, None)
+    text = _rendered(made, foreseen, settings, form, args, None)
     save(args.output, text, errors="backslashreplace")
     if output.as_json:
         output.data({"saved": args.output, "format": form, "steps": len(made.steps)})
         return 0
     if not args.format and not output.quiet:
-        output.result(_rendered(made, foreseen, "text", args, output.room) + "\n")
+        output.result(_rendered(made, foreseen, settings, "text", args, output.room) + "\n")
     then = f"; carry it out with: mountplan apply {visible(args.output)}" if form == "json" else ""
     output.note(f"Saved to {visible(args.output)}{then}\n")
     return 0
@@ -120,15 +124,29 @@ def _try_out(made: Plan, args: argparse.Namespace) -> NamespaceRefused | StepRef
     return None
 
 
-def _print(made: Plan, foreseen: Foresight, form: str, args: argparse.Namespace, output: Output) -> None:
-    text = _rendered(made, foreseen, form, args, output.room)
+def _print(
+    made: Plan,
+    foreseen: Foresight,
+    settings: tuple[Setting, ...],
+    form: str,
+    args: argparse.Namespace,
+    output: Output,
+) -> None:
+    text = _rendered(made, foreseen, settings, form, args, output.room)
     if form == "text":
         output.paged(text)
     else:
         output.raw(text)
 
 
-def _rendered(made: Plan, foreseen: Foresight, form: str, args: argparse.Namespace, room: int | None) -> str:
+def _rendered(
+    made: Plan,
+    foreseen: Foresight,
+    settings: tuple[Setting, ...],
+    form: str,
+    args: argparse.Namespace,
+    room: int | None,
+) -> str:
     if form == "json":
         from mountplan.planner.plan.planfile import dump_plan
 
@@ -144,7 +162,7 @@ def _rendered(made: Plan, foreseen: Foresight, form: str, args: argparse.Namespa
     from mountplan.planner.render.preview import plan_text
 
     long = args.steps or args.all
-    return plan_text(made, foreseen.tables, api.classic(made), steps=long, everything=args.all, room=room)
+    return plan_text(made, foreseen.tables, api.classic(made), settings, steps=long, everything=args.all, room=room)
 
 
 def _format_of(name: str) -> str:

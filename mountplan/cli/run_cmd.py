@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 from mountplan import api
 from mountplan.cli.inner_command import add_misplaced, check_place
 from mountplan.cli.progress import reporter_for
-from mountplan.cli.shared_options import SPEC_OR_PLAN, add_max_mounts, add_no_cache, add_rootless, add_timeout
+from mountplan.cli.shared_options import (
+    SPEC_OR_PLAN,
+    add_max_mounts,
+    add_no_cache,
+    add_rootless,
+    add_set,
+    add_timeout,
+    settings_of,
+)
 from mountplan.cli.sources import plan_from
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible, visible_lines
@@ -33,6 +41,7 @@ def add(command: NewCommand) -> None:
     )
     parser.usage = "mountplan run [options] SPEC [-- COMMAND...]"
     parser.add_argument("spec", metavar="SPEC", help=SPEC_OR_PLAN)
+    add_set(parser)
     add_no_cache(parser)
     parser.add_argument("--namespace", metavar="NAME", default="", help="which of several namespaces (the first)")
     add_timeout(parser)
@@ -54,7 +63,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
 
     check_place(args, args.spec)
     with PlanningTimeout(args.timeout), sign_of_life("planning", output):
-        made = args.made = plan_from(args.spec, cache=not args.no_cache)
+        made = args.made = plan_from(args.spec, settings_of(args), cache=not args.no_cache)
     names = [namespace.name for namespace in made.expected.namespaces]
     if args.namespace and args.namespace not in names:
         known = f"there are: {', '.join(map(visible, names))}" if names != [""] else "the spec has one, without a name"

@@ -56,6 +56,32 @@ def add_rootless(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_set(parser: argparse.ArgumentParser) -> None:
+    """For every command that takes a spec."""
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        metavar="NAME=VALUE",
+        type=_setting,
+        action="append",
+        help="the value of one of the spec's [parameters]; may be given several times",
+    )
+
+
+def _setting(text: str) -> tuple[str, str]:
+    from argparse import ArgumentTypeError
+
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ArgumentTypeError(f"{text!r} is no NAME=VALUE")
+    return name, value
+
+
+def settings_of(args: argparse.Namespace) -> dict[str, str]:
+    """What --set says; the last word on a parameter counts."""
+    return dict(args.settings or ())
+
+
 def add_no_cache(parser: argparse.ArgumentParser) -> None:
     """For every command that plans and then builds."""
     parser.add_argument(

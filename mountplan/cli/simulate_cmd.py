@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mountplan.cli.shared_options import add_all, add_kernel
+from mountplan.cli.shared_options import add_all, add_kernel, add_set, settings_of
 from mountplan.cli.sources import read
 from mountplan.cli.usage import UsageError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
     from mountplan.cli.output import Output
     from mountplan.cli.shared_options import NewCommand
@@ -39,6 +40,7 @@ def add(command: NewCommand) -> None:
     parser.add_argument(
         "--compare-kernel", action="store_true", help="carry it out for real in a throw-away namespace as well"
     )
+    add_set(parser)
     add_kernel(parser)
     add_all(parser, "show every mount")
 
@@ -59,7 +61,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     name, data = read(args.script, "a shell script")
     text = data.decode("utf-8", "surrogateescape")
     rules = rules_for(args.kernel, output)
-    simulation = simulate(text, name, _stage(args.start, rules))
+    simulation = simulate(text, name, _stage(args.start, settings_of(args), rules))
     comparison = None
     if args.compare_kernel:
         from mountplan.rehearsing import compare_with_kernel
@@ -74,7 +76,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     return 1 if comparison is not None and comparison.differences else 0
 
 
-def _stage(start: str | None, rules: Rules) -> Stage:
+def _stage(start: str | None, parameters: Mapping[str, str], rules: Rules) -> Stage:
     from mountplan.cli.named_tables import tables_of
     from mountplan.planner.ask.actions import Stage
     from mountplan.planner.ask.simulate import empty_world
@@ -82,6 +84,8 @@ def _stage(start: str | None, rules: Rules) -> Stage:
     from mountplan.planner.model.from_tables import world_of
 
     if start is None:
+        if parameters:
+            raise UsageError("--set is for the spec that --from names")
         return empty_world(rules)
-    seen = world_of(tables_of(start), World(rules))
+    seen = world_of(tables_of(start, parameters), World(rules))
     return Stage(seen.world, {1: seen.processes[0]})

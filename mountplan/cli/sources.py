@@ -9,6 +9,9 @@ from mountplan.cli.usage import UsageError
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mountplan.planner.language.parameters import Setting
     from mountplan.planner.plan.plan import Plan
 
 
@@ -26,23 +29,38 @@ def read(name: str, what: str = "a spec, a saved plan") -> tuple[str, bytes]:
         raise SpecError((mistake,)) from None
 
 
-def plan_from(name: str, *, cache: bool = False) -> Plan:
+def plan_from(name: str, parameters: Mapping[str, str] | None = None, *, cache: bool = False) -> Plan:
     """The plan that is saved in a file, or that a spec comes to: one kept from the last time, if `cache` allows that.
 
-    A saved plan, and one that was kept, loads neither pydantic nor networkx.
+    A saved plan, and one that was kept, loads neither pydantic nor networkx. `parameters` are values for the spec's.
     """
+    return planned_from(name, parameters, cache=cache)[0]
+
+
+def planned_from(
+    name: str, parameters: Mapping[str, str] | None = None, *, cache: bool = False
+) -> tuple[Plan, tuple[Setting, ...]]:
+    """plan_from(), and what the parameters came to, if it was planned now."""
     from mountplan.inputs import looks_like_plan
 
     file, data = read(name)
     if looks_like_plan(file, data):
         from mountplan.planner.plan.planfile import load_plan
 
-        return load_plan(data, file)
+        refuse_parameters_of_plan(name, parameters)
+        return load_plan(data, file), ()
     if cache:
         from mountplan.plancache import plan_of
 
-        return plan_of(data, file)
-    return api.plan(api.load(file, data))
+        return plan_of(data, file, parameters), ()
+    spec = api.load(file, data, parameters=parameters)
+    return api.plan(spec), spec.settings
+
+
+def refuse_parameters_of_plan(name: str, parameters: Mapping[str, str] | None) -> None:
+    """Raise UsageError if there are values for parameters of what is a saved plan."""
+    if parameters:
+        raise UsageError(f"--set: {name} is a saved plan, which has no parameters any more; plan the spec anew")
 
 
 def save(name: str, text: str, *, errors: str = "strict") -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mountplan import api
-from mountplan.cli.shared_options import add_all, add_verbose
+from mountplan.cli.shared_options import add_all, add_set, add_verbose, settings_of
 from mountplan.planner.characters import visible
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def add(command: NewCommand) -> None:
     parser.usage = "mountplan verify [options] SPEC [NAME|PID]"
     parser.add_argument("spec", metavar="SPEC", help="a spec (TOML), or a saved plan (NAME.json)")
     parser.add_argument("subject", metavar="NAME|PID", nargs="?", default="", help="a kept name, a process, ...")
+    add_set(parser)
     add_all(parser, "every mount that is different")
     add_verbose(parser)
 
@@ -40,7 +41,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     from mountplan.planner.render.aside_text import arrivals_text, notices_text
     from mountplan.planner.render.left_out_text import left_out_text, left_out_words
 
-    found = api.verify(args.spec, args.subject)
+    found = api.verify(args.spec, args.subject, parameters=settings_of(args))
     spec, what = visible(found.first.label), visible(found.second.label)
     left_out = found.first.plan.expected.left_out if found.first.plan else ()
     same = f"{what} stands as {spec} says: {size_text(found.second)}{left_out_words(left_out)}\n"

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 # What parser.py and run_cmd.py give for `run FILE`; a test compares them.
 DEFAULTS: dict[str, Any] = {
     "command": "run",
+    "settings": None,
     "no_cache": False,
     "rootless": "auto",
     "max_mounts": None,

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mountplan.planner.language.spec import ESCAPED, IdMap, Mask, MountPath, Spec
+from mountplan.planner.language.spec import ESCAPED, IdMap, Mask, MountPath, Parameter, Spec
+
+# What may be a text may be made of parameters, and what these come to is not known in an editor.
+_REFERENCE = r"\$\{.+\}"
+_WITH_PARAMETERS = {"type": "string", "description": "A text with ${NAME} in it.", "pattern": _REFERENCE}
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -15,14 +19,15 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def json_schema() -> dict[str, Any]:
     """The schema of a whole spec, every key with a title, a description and examples."""
     schema = Spec.model_json_schema()
-    named = (MountPath, Mask, IdMap)  # which no pydantic union holds
+    named = (MountPath, Mask, IdMap, Parameter)  # which no pydantic union holds
     definitions = schema.pop("$defs") | {model.__name__: model.model_json_schema() for model in named}
     return {
         "$schema": DIALECT,
         **_tidy(schema),
         "title": "mountplan spec",
-        "anyOf": [{"required": [key]} for key in ("mount", "namespace", "root", "preset")],
-        "$defs": {"Escaped": ESCAPED} | {name: _tidy(definitions[name]) for name in sorted(definitions)},
+        "anyOf": [{"required": [key]} for key in ("mount", "namespace", "root", "preset", "include")],
+        "$defs": {"Escaped": ESCAPED, "WithParameters": _WITH_PARAMETERS}
+        | {name: _tidy(definitions[name]) for name in sorted(definitions)},
     }
 
 
@@ -38,7 +43,12 @@ def _tidy(node: Any) -> Any:
         return {"$ref": f"#/$defs/{node['table']}"}
     tidy = {key: _tidy(value) for key, value in node.items() if not (key == "default" and value is None)}
     if "patternProperties" in tidy:
+        (names,) = tidy["patternProperties"]
+        tidy["patternProperties"][_REFERENCE] = tidy["patternProperties"][names]
         tidy["additionalProperties"] = False
+    if tidy.get("type") == "string" and ("pattern" in tidy or "enum" in tidy):
+        alone = {key: tidy.pop(key) for key in ("type", "pattern", "enum", "maxLength", "minLength") if key in tidy}
+        return {"anyOf": [alone, {"$ref": "#/$defs/WithParameters"}], **tidy}
     if len(tidy.get("anyOf", ())) == 1:
         (only,) = tidy.pop("anyOf")
         return only | tidy

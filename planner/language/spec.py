@@ -7,7 +7,7 @@ planner/resolve/resolve.py's business.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -23,11 +23,18 @@ from pydantic import (
 from mountplan.planner.collector import no_collector
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
 from mountplan.planner.language import values
+from mountplan.planner.language.including import Part, gather
 from mountplan.planner.language.locate import Places, key_path, prefixes
+from mountplan.planner.language.merging import merge
+from mountplan.planner.language.origins import Origins
+from mountplan.planner.language.outside import NoOutside, Outside
+from mountplan.planner.language.parameters import Declared, Parameters, Setting, declared_in
 from mountplan.planner.language.presets import NAMES as PRESETS
 from mountplan.planner.language.reading import EXAMPLE, read_toml
+from mountplan.planner.language.rewriting import Directory, Rewriting, may_need
 from mountplan.planner.language.salvage import Salvage
-from mountplan.planner.language.wording import ModelFinding, findings
+from mountplan.planner.language.wording import ModelFinding, Path, findings, owners
+from mountplan.planner.names import Moved
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.run_settings import CAPABILITIES as CAPABILITIES
 
@@ -46,7 +53,7 @@ def _text(**keywords: Any) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [{"type": "string", **keywords}, ESCAPED]})
 
 
-_ABSOLUTE = _text(pattern="^/")
+_ABSOLUTE = _text(pattern=r"^(/|\./|\.$)")
 _OPTION = {
     "anyOf": [{"type": ["string", "integer", "boolean"]}, {"type": "array", "items": {"type": "string"}}, ESCAPED]
 }
@@ -188,6 +195,7 @@ class FileEntry(_Table):
         description="Make a device node: c or b (character or block), major and minor number.",
         examples=["c:1:3"],
     )
+    parameters: bool = Field(default=False, description="Parameters are replaced in content as well.", examples=[True])
     mode: Mode | None = Field(default=None, description="Permissions, as octal digits in a string.", examples=["0644"])
     uid: Owner | None = Field(default=None, description="The number of the user who owns it.", examples=[1000])
     gid: Owner | None = Field(default=None, description="The number of the group that owns it.", examples=[1000])
@@ -236,7 +244,7 @@ Mapped = Annotated[
     WithJsonSchema({"anyOf": [{"table": "IdMap"}, {"const": False}]}),
 ]
 Place = Annotated[
-    TargetPath | MountPath, PlainValidator(_place), _or_table({"type": "string", "pattern": "^/"}, MountPath)
+    TargetPath | MountPath, PlainValidator(_place), _or_table({"type": "string", "pattern": r"^(/|\./|\.$)"}, MountPath)
 ]
 Hidden = Annotated[TargetPath | Mask, PlainValidator(_hidden), _or_table({"type": "string", "minLength": 1}, Mask)]
 
@@ -429,9 +437,35 @@ class Run(_Table):
         description="The capabilities to keep; all others are dropped.",
         examples=[["CAP_NET_BIND_SERVICE"]],
     )
+    parameters: bool = Field(
+        default=False, description="Parameters are replaced in command and environment as well.", examples=[True]
+    )
     no_new_privs: bool = Field(
         default=True, description="Programs with set-user-id or file capabilities gain nothing.", examples=[False]
     )
+
+
+class Parameter(_Table):
+    """A text that is not the same everywhere: it is given, or from the environment, or what is written here."""
+
+    CALLED = "a parameter"
+
+    env: Variable | None = Field(
+        default=None, description="The environment variable that it is taken from.", examples=["HOME"]
+    )
+    default: Content | None = Field(default=None, description="What it is if nothing else is said.", examples=["/root"])
+    description: Word | None = Field(
+        default=None, description="What it is for.", examples=["where the user's files are"]
+    )
+
+
+def _parameter(value: object) -> str | Parameter:
+    if type(value) is dict and "escaped" not in value:
+        return Parameter.model_validate(value)
+    return value if isinstance(value, Parameter) else values.parameter(value)
+
+
+ParameterValue = Annotated[str | Parameter, PlainValidator(_parameter), _or_table({"type": "string"}, Parameter)]
 
 
 class Spec(_Table):
@@ -441,6 +475,16 @@ class Spec(_Table):
 
     format: Literal[1] = Field(description="The version of the language.", examples=[FORMAT])
     name: Name | None = Field(default=None, description="What the tree is called.", examples=["shop"])
+    include: list[LocalPath] = Field(
+        default_factory=list,
+        description="Other specs that belong to this one; a relative path counts from the directory of the spec.",
+        examples=[["base.toml"]],
+    )
+    parameters: dict[Name, ParameterValue] = Field(
+        default_factory=dict,
+        description="What texts in the spec name as ${NAME}: a value, or where it is from.",
+        examples=[{"home": {"env": "HOME", "default": "/root"}}],
+    )
     root: Literal["inherit", "new"] | None = Field(
         default=None,
         description="A copy of the host's tree, or a root of its own; without it, a mount on / makes a new root.",
@@ -474,6 +518,8 @@ class Spec(_Table):
     _file: str = "spec"
     _places: Places | None = None
     _damaged: frozenset[str] = frozenset()
+    _origins: Origins | None = None
+    _settings: tuple[Setting, ...] = ()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Spec) and self.__dict__ == other.__dict__
@@ -486,29 +532,60 @@ class Spec(_Table):
         return self._file
 
     @property
-    def places(self) -> Places:
-        """Where in the text things are; the places of an empty text if the spec was made in Python."""
-        return self._places or Places("")
+    def settings(self) -> tuple[Setting, ...]:
+        """What its parameters came to."""
+        return self._settings
+
+    @property
+    def moved(self) -> tuple[Moved, ...]:
+        """What is known by another name in the file that it is from; () if there is one file only."""
+        return self._origins.moved() if self._origins else ()
+
+    def headers(self) -> tuple[tuple[str, int], ...]:
+        """The key path of every table, and the line of its header in its file."""
+        if self._origins:
+            return self._origins.headers()
+        return self._places.headers() if self._places else ()
 
     def ref(self, key: str) -> SpecRef:
         """The place of `key`, such as `mount[3].bind`, in this spec."""
+        if self._origins:
+            return self._origins.ref(key)
         return SpecRef(self._file, key, self._places.line(key) if self._places else 0)
 
+    def located(self, ref: SpecRef) -> SpecRef:
+        """A place in a file of this spec, with its line."""
+        return self._origins.located(ref) if self._origins else self.ref(ref.key)
 
-def parse_spec(data: bytes, file: str = "spec") -> Spec:
-    """Read a spec. Raises SpecError with every mistake found, in the order of the file."""
-    spec, mistakes = parse_spec_leniently(data, file)
+    def told(self, mistake: Mistake) -> Mistake:
+        """A mistake that was found in the meaning of this spec, with its place in the file that it is from."""
+        return self._origins.told(mistake) if self._origins else mistake._replace(ref=self.ref(mistake.ref.key))
+
+
+def parse_spec(
+    data: bytes, file: str = "spec", outside: Outside | None = None, settings: Mapping[str, str] | None = None
+) -> Spec:
+    """Read a spec. Raises SpecError with every mistake found, in the order of the file.
+
+    `outside` is what it may take from elsewhere, `settings` are values for its parameters.
+    """
+    spec, mistakes = parse_spec_leniently(data, file, outside, settings)
     if spec is None or mistakes:
         raise SpecError(mistakes)
     return spec
 
 
-def build_spec(value: Mapping[str, object], file: str = "spec") -> Spec:
+def build_spec(
+    value: Mapping[str, object],
+    file: str = "spec",
+    outside: Outside | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> Spec:
     """A spec made in Python, of what TOML would give. Raises SpecError with every mistake found."""
     mistakes = tuple(Mistake(SpecRef(file, key_path(*path)), *rest) for path, *rest in _odd_keys(value, ()))
     spec = None
     if not mistakes:
-        spec, mistakes = _read(dict(value), file, None)
+        spec, mistakes = _put_together(dict(value), None, file, outside or NoOutside(), settings or {})
     if spec is None or mistakes:
         raise SpecError(mistakes)
     return spec
@@ -527,7 +604,9 @@ def _odd_keys(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[tupl
             yield from _odd_keys(inner, (*path, index))
 
 
-def parse_spec_leniently(data: bytes, file: str = "spec") -> tuple[Spec | None, tuple[Mistake, ...]]:
+def parse_spec_leniently(
+    data: bytes, file: str = "spec", outside: Outside | None = None, settings: Mapping[str, str] | None = None
+) -> tuple[Spec | None, tuple[Mistake, ...]]:
     """The mistakes of a spec, and what is left of it without them, so that its meaning can be checked as well.
 
     What is left is for finding more mistakes, not for use; hand what was found to `all_mistakes`. Mounts and files keep
@@ -538,6 +617,8 @@ def parse_spec_leniently(data: bytes, file: str = "spec") -> tuple[Spec | None, 
         raw, text, mistake = read_toml(data, file)
         if mistake is not None:
             return None, (mistake,)
+        if "include" in raw or "parameters" in raw or settings or may_need(text):
+            return _put_together(raw, text, file, outside or NoOutside(), settings or {})
         return _read(raw, file, Places(text))
 
 
@@ -547,27 +628,90 @@ def all_mistakes(spec: Spec, found: tuple[Mistake, ...], more: tuple[Mistake, ..
     Left out is what was found later in a mount or group that is not as its author wrote it: a mount without type is no
     second mistake if it is the type that could not be read.
     """
-    true = [
-        Mistake(spec.ref(ref.key), what, remedy)
-        for ref, what, remedy in more
-        if spec._damaged.isdisjoint(prefixes(ref.key))
-    ]
+    true = [spec.told(mistake) for mistake in more if spec._damaged.isdisjoint(prefixes(mistake.ref.key))]
+    origins = spec._origins
+    if origins is not None:
+        return tuple(sorted((*found, *true), key=lambda mistake: origins.position(mistake.ref)))
     return tuple(sorted((*found, *true), key=lambda mistake: mistake.ref.line))
 
 
-def _read(raw: dict[str, Any], file: str, places: Places | None) -> tuple[Spec | None, tuple[Mistake, ...]]:
+def _put_together(
+    raw: dict[str, Any], text: str | None, file: str, outside: Outside, settings: Mapping[str, str]
+) -> tuple[Spec | None, tuple[Mistake, ...]]:
+    """Include, replace, make paths absolute; read each text by itself; make one spec of them."""
+    gathered = gather(raw, text, file, outside)
+    parts = gathered.parts
+    declared: dict[str, Declared | None] = {}
+    declaring: dict[str, Part] = {}  # the part that has the last word on each
+    for part in map(parts.__getitem__, gathered.order):
+        more = declared_in(part.raw)
+        declared |= more
+        declaring |= dict.fromkeys(more, part)
+    parameters = Parameters(declared, settings, outside)
+    for name, problem in parameters.problems.items():
+        declaring[name].found.append(ModelFinding(("parameters", name), problem.what, problem.remedy))
+    for problem in parameters.unknown().values():
+        parts[0].found.append(ModelFinding(("parameters",), problem.what, problem.remedy))
+    partial = len(parts) > 1 or bool(raw.get("include"))
+    specs: list[tuple[str, Places, Spec]] = []
+    mistakes: list[Mistake] = []
+    for number, part in enumerate(parts):
+        places = None if part.text is None else Places(part.text)
+        rewriting = Rewriting(parameters, Directory(part.file, outside, included=number > 0))
+        rest = rewriting.table(part.raw)
+        wrong = [*part.found, *(one for one in rewriting.found if _is_known(one.path))]
+        spec, found = _read(rest, part.file, places, wrong, partial=partial)
+        mistakes += found
+        if spec is not None:
+            specs.append((part.file, places or Places(""), spec))
+    mistakes += gathered.mistakes
+    missing = gathered.mistakes or any(one.path[0] == "include" for part in parts for one in part.found)
+    if missing or len(specs) < len(parts):
+        return None, tuple(mistakes)
+    spec = specs[0][2]
+    if partial:
+        spec, clashes = _merged(specs, gathered.order, file)
+        mistakes += clashes
+    if not mistakes and not _has_tree(spec):
+        mistakes.append(Mistake(spec.ref("include"), "the spec has no mount, nor has what it includes", _FIRST_MOUNT))
+    spec._settings = parameters.settings
+    return spec, tuple(mistakes)
+
+
+def _is_known(path: Path) -> bool:
+    """False for what has no place in a spec: that is told, and nothing more of it."""
+    return all(owner is None or field is not None for owner, field in owners(Spec, path))
+
+
+def _merged(specs: list[tuple[str, Places, Spec]], order: list[int], file: str) -> tuple[Spec, list[Mistake]]:
+    merged = merge(specs, order)
+    spec = Spec.model_construct(None, format=FORMAT, **merged.values)
+    spec._file, spec._places, spec._origins = file, specs[0][1], merged.origins
+    spec._damaged = merged.origins.whole({number: one._damaged for number, (_, _, one) in enumerate(specs)})
+    return spec, merged.mistakes
+
+
+def _read(
+    raw: dict[str, Any],
+    file: str,
+    places: Places | None,
+    found: Sequence[ModelFinding] = (),
+    *,
+    partial: bool = False,
+) -> tuple[Spec | None, tuple[Mistake, ...]]:
+    """One text. `found` is what is known to be wrong with it; `partial`: it need not have a mount."""
     try:
-        if type(raw.get("format")) is int:  # True is equal to 1
+        if type(raw.get("format")) is int and not found:  # True is equal to 1
             spec = Spec.model_validate(raw)
-            if _has_tree(spec):
+            if _has_tree(spec) or partial:
                 spec._file, spec._places = file, places
                 return spec, ()
     except ValidationError:
         pass
-    return _salvage(raw, file, places)
+    return _salvage(raw, file, places, found, partial=partial)
 
 
-def _beginning(raw: dict[str, Any]) -> tuple[list[ModelFinding], bool]:
+def _beginning(raw: dict[str, Any], *, partial: bool) -> tuple[list[ModelFinding], bool]:
     """Is it a spec at all, and of a format that is known here? `raw` gets a right one if it has none."""
     if not raw:
         return [ModelFinding((), "the spec is empty", f"write what is to be mounted, for example:\n{EXAMPLE}")], False
@@ -586,16 +730,19 @@ def _beginning(raw: dict[str, Any]) -> tuple[list[ModelFinding], bool]:
             )
         ], False
     raw["format"] = FORMAT
+    if partial:
+        return found, True
     tables = ("mount", "namespace")
     # A table that is there, or a key that no spec has and that is one of them misspelt, is told about by itself.
     fields = Spec.model_fields
     meant = [key for key in raw if key not in fields and values.suggestion(key, fields) in tables]
     if not (meant or any(raw.get(table) for table in tables) or raw.get("root") is not None or raw.get("preset")):
         place = next(((table,) for table in tables if raw.get(table) == []), ())
-        found.append(
-            ModelFinding(place, "the spec has no mount", f"add what is to be mounted, for example:\n{EXAMPLE}")
-        )
+        found.append(ModelFinding(place, "the spec has no mount", _FIRST_MOUNT))
     return found, True
+
+
+_FIRST_MOUNT = f"add what is to be mounted, for example:\n{EXAMPLE}"
 
 
 def _has_tree(spec: Spec) -> bool:
@@ -603,10 +750,14 @@ def _has_tree(spec: Spec) -> bool:
     return bool(spec.mount or spec.namespace or spec.preset or spec.root is not None)
 
 
-def _salvage(raw: dict[str, Any], file: str, places: Places | None) -> tuple[Spec | None, tuple[Mistake, ...]]:
+def _salvage(
+    raw: dict[str, Any], file: str, places: Places | None, before: Sequence[ModelFinding], *, partial: bool
+) -> tuple[Spec | None, tuple[Mistake, ...]]:
     """Collect the mistakes; take out what they are about and look again, until nothing is wrong with what is left."""
     salvage = Salvage(raw)
-    found, known = _beginning(salvage.rest)
+    found, known = _beginning(salvage.rest, partial=partial)
+    salvage.take_out(list(before), Spec)
+    found += before
     spec = None
     while known:
         try:
@@ -617,13 +768,15 @@ def _salvage(raw: dict[str, Any], file: str, places: Places | None) -> tuple[Spe
             found += new
             if not salvage.take_out(new, Spec):
                 break
-    if spec is not None and not _has_tree(spec):
+    if spec is not None and not _has_tree(spec) and not partial:
         spec = None
     if spec is not None:
         spec._file, spec._places, spec._damaged = file, places, salvage.damaged
     found.sort(key=lambda finding: salvage.position(finding.path))
     mistakes = []
     for path, what, remedy, _ in found:
+        if not what:  # it has been told what it comes from
+            continue
         key = key_path(*path)
         mistakes.append(Mistake(SpecRef(file, key, places.line(key) if places else 0), what, remedy))
     mistakes.sort(key=lambda mistake: mistake.ref.line)

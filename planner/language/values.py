@@ -128,13 +128,15 @@ def escape(text: str) -> str | dict[str, str]:
             return data.decode()
         except UnicodeDecodeError:
             pass
-    parts = []
-    for char in data.decode("utf-8", "surrogateescape"):
-        if char == "\\" or "\udc80" <= char <= "\udcff" or char < " ":
-            parts.append(f"\\{ord(char) & 0xFF:03o}")
-        else:
-            parts.append(char)
-    return {"escaped": "".join(parts)}
+    return {"escaped": escaped_bytes(data.decode("utf-8", "surrogateescape"))}
+
+
+def escaped_bytes(text: str) -> str:
+    """`text` as it stands within `{ escaped = ... }`."""
+    return "".join(
+        f"\\{ord(char) & 0xFF:03o}" if char == "\\" or "\udc80" <= char <= "\udcff" or char < " " else char
+        for char in text
+    )
 
 
 def _unescape(value: object, wanted: str) -> str:
@@ -262,6 +264,9 @@ def _in_one_line(value: object, wanted: str) -> None:
 def _unfit_path(text: str, wanted: str) -> Unfit:
     if not text:
         return Unfit("is empty", f"write {wanted}")
+    if wanted == A_HOST_PATH and text.partition("/")[0] == "..":
+        remedy = f"write {shown('./' + text)}, which counts from the directory of the spec; or the whole path"
+        return Unfit(f"{shown(text)} is not absolute", remedy)
     if wanted in (A_PATH, A_HOST_PATH) and text.partition("/")[0] in (".", ".."):
         return Unfit(f"{shown(text)} is not absolute", "write the whole path from '/' on: nothing is relative here")
     if "\0" in text:
@@ -286,6 +291,16 @@ def _unfit_path(text: str, wanted: str) -> Unfit:
 def content(value: object) -> str:
     """Any text; in an escaped one any bytes."""
     return _unescape(value, 'a string, such as "hello\\n"')
+
+
+def parameter(value: object) -> str:
+    """What a parameter is if nothing else is said."""
+    if isinstance(value, str | dict):
+        return content(value)
+    raise Unfit(
+        f"is {described(value)}",
+        'write a text, such as "/srv", or { env = "HOME", default = "/root" }; a number in quotes',
+    )
 
 
 def argument(value: object) -> str:

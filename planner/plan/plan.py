@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from mountplan.planner.errors import SpecRef
-from mountplan.planner.names import Handle, LeftOut
+from mountplan.planner.names import Handle, LeftOut, Moved
 from mountplan.planner.plan.steps import Step
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.run_settings import RunSettings
@@ -114,7 +114,9 @@ class Requirement(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Everything that applying needs. `lines` gives the spec's line for each origin (key path) that a step has."""
+    """Everything that applying needs. `lines` gives the spec's line for each origin (key path) that a step has; `moved`
+    says which of them are from another file than `file`, or have another key path in it.
+    """
 
     name: str
     file: str
@@ -124,6 +126,7 @@ class Plan(NamedTuple):
     expected: Expected
     run: RunSettings
     lines: tuple[tuple[str, int], ...]
+    moved: tuple[Moved, ...] = ()
 
     def ref(self, origin: str) -> SpecRef:
         """The place in the spec that `origin` names; a part of a mount is at the mount's line if it has none itself."""
@@ -132,11 +135,18 @@ class Plan(NamedTuple):
     def refs(self) -> Callable[[str], SpecRef]:
         """ref(), for who asks often."""
         lines = dict(self.lines)
+        moved = {one.key: one for one in self.moved}
 
         def ref(origin: str) -> SpecRef:
             key = origin
             while key and key not in lines:
                 key = key.rpartition(".")[0]
-            return SpecRef(self.file, origin, lines.get(key, 0))
+            line = lines.get(key, 0)
+            key = origin if moved else ""
+            while key and key not in moved:
+                key = key.rpartition(".")[0]
+            if not key:
+                return SpecRef(self.file, origin, line)
+            return SpecRef(moved[key].file, moved[key].own + origin[len(key) :], line)
 
         return ref

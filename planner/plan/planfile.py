@@ -29,7 +29,7 @@ from typing import Any, Literal, NoReturn, TypeAlias, Union, get_args, get_origi
 import mountplan
 from mountplan.planner.collector import no_collector
 from mountplan.planner.errors import PlanFileError
-from mountplan.planner.names import LeftOut
+from mountplan.planner.names import LeftOut, Moved
 from mountplan.planner.plan.digest import sha256_hex
 from mountplan.planner.plan.plan import (
     Edge,
@@ -65,7 +65,7 @@ def dump_plan(plan: Plan) -> str:
 def digest_of(plan: Plan) -> str:
     """The digest of what a plan does: its name, the spec's file, and the lines in it do not count."""
     with no_collector():
-        return _digest(_body(plan._replace(name="", file="", lines=())).encode())
+        return _digest(_body(plan._replace(name="", file="", lines=(), moved=())).encode())
 
 
 def load_plan(text: bytes | str, file: str) -> Plan:
@@ -126,6 +126,8 @@ def _body(plan: Plan) -> str:
         "groups": _counted(ExpectedGroup, plan.expected.groups, strings),
         "lines": _counted(_Line, plan.lines, strings),
     }
+    if plan.moved:
+        parts["moved"] = _counted(Moved, plan.moved, strings)
     if plan.expected.left_out:
         parts["left_out"] = _counted(LeftOut, plan.expected.left_out, strings)
     parts["strings"] = "[\n" + ",\n".join(map(_quote, strings)) + "\n]" if strings else "[]"
@@ -405,6 +407,7 @@ def _read_plan(document: dict[str, Json]) -> Plan:
         ),
         run=take("run", RunSettings),
         lines=tuple(map(tuple, take_records("lines", _Line))),
+        moved=take_records("moved", Moved) if "moved" in left else (),
     )
     for name in left:
         raise _Bad("is not known to this version of mountplan", name)

@@ -153,6 +153,8 @@ def check_names(plan: Plan) -> None:
     if len(set(names)) < len(names) or (len(names) > 1 and "" in names):
         refuse("several namespaces have a name each")
     check_text(plan.file)
+    for _, file, _ in plan.moved:
+        check_text(file)
 
 
 def check_run(run: RunSettings) -> None:

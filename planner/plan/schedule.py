@@ -81,6 +81,7 @@ def make_plan(topology: Topology, graph: Graph) -> Plan:
         expected=_expected(topology, graph),
         run=topology.run,
         lines=topology.lines,
+        moved=topology.moved,
     )
 
 

@@ -56,6 +56,8 @@ class PlanIndex:
             self.before.setdefault(edge.after, []).append(edge)
             self.after.setdefault(edge.before, []).append(edge)
         self._owners = {one.origin: one.name for one in self.mounts.values()}
+        self._ref = plan.refs() if plan.moved else None
+        self._file = plan.file
 
     def _add_namespace(self, namespace: ExpectedNamespace) -> None:
         roots = self.roots[namespace.name] = []
@@ -120,6 +122,13 @@ class PlanIndex:
                 self.attached[step.mount] = number
         elif isinstance(step, JoinGroup):
             self.joined[step.mount] = number
+
+    def written(self, origin: str) -> str:
+        """The key path `origin` as its file has it; with the name of that, if it is another than the plan's."""
+        if self._ref is None:
+            return origin
+        ref = self._ref(origin)
+        return ref.key if ref.file == self._file else f"{ref.key} of {ref.file}"
 
     def owner(self, origin: str) -> Handle:
         """The mount that the spec has at this key path; "" if it is none's."""

@@ -18,7 +18,10 @@ from mountplan.planner.render.words import count, visible
 from mountplan.planner.tables.table import MountTable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mountplan.planner.ask.classic import Classic
+    from mountplan.planner.language.parameters import Setting
 
 Tables = tuple[tuple[str, MountTable], ...]
 
@@ -27,12 +30,14 @@ def plan_text(
     plan: Plan,
     tables: Tables = (),
     classic: Classic | None = None,
+    settings: Sequence[Setting] = (),
     *,
     steps: bool = False,
     everything: bool = False,
     room: int | None = None,
 ) -> str:
-    """Title, tree, sharing, one line on the order, the classic way (if the caller has it) and requirements.
+    """Title, what parameters came to, tree, sharing, one line on the order, the classic way (if the caller has it) and
+    requirements.
 
     With `steps` also every step with its reason, and the predicted tables (if the caller has them). With `everything`,
     nothing is folded; otherwise what repeats is told once, and a plan of ten thousand mounts fits on a few screens.
@@ -42,6 +47,10 @@ def plan_text(
     fold = not everything
     inner = None if room is None else room - 2
     blocks: list[list[str]] = [wrapped(title(plan), room)]
+    if settings:
+        from mountplan.planner.render.settings_text import settings_lines
+
+        blocks.append(["Parameters", *_indented(settings_lines(settings))])
     several = len(plan.expected.namespaces) > 1
     private = " (a mount without a word on sharing is private)" if plan.expected.groups else ""
     for namespace in plan.expected.namespaces:

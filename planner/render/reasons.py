@@ -181,7 +181,7 @@ def _why_made(step: MakeNode, index: PlanIndex) -> str:
     if step.within == MASKS:
         return "what a masked path shows"
     if ".file[" in step.origin:
-        return f"declared: {visible(step.origin)}"
+        return f"declared: {visible(index.written(step.origin))}"
     owner = index.owner(step.origin)
     if owner and step.node in ("directory", "file"):
         place = index.mounts[owner].place.strip("/")

@@ -55,7 +55,7 @@ def find_steps(plan: Plan, index: PlanIndex, wanted: str) -> list[int]:
     found = [
         number
         for number, step in enumerate(plan.steps, 1)
-        if wanted and step.kind != "release" and (subject(step) in handles or step.origin == wanted)
+        if wanted and step.kind != "release" and (subject(step) in handles or index.written(step.origin) == wanted)
     ]
     if not found:
         raise LookupError(f"no step is about {wanted!r}{_near(wanted, index)}")

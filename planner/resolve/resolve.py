@@ -538,7 +538,8 @@ def _freeze(spec: Spec, context: Context, groups: tuple[SharingGroup, ...]) -> T
     return Topology(
         name=spec.name or "",
         file=spec.file,
-        lines=spec.places.headers(),
+        lines=spec.headers(),
+        moved=spec.moved,
         filesystems=tuple(_filesystem(draft, in_group) for draft in context.filesystems.values()),
         groups=groups,
         namespaces=tuple(

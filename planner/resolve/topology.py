@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from mountplan.planner.attributes import Change, change
 from mountplan.planner.host import HostPath
-from mountplan.planner.names import Handle, LeftOut, NodeKind
+from mountplan.planner.names import Handle, LeftOut, Moved, NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.run_settings import RunSettings
 
@@ -165,3 +165,4 @@ class Topology:
     namespaces: tuple[ResolvedNamespace, ...]
     run: RunSettings
     left_out: tuple[LeftOut, ...] = ()
+    moved: tuple[Moved, ...] = ()

@@ -11,10 +11,21 @@ from typing import Any
 import tomli
 from hypothesis import strategies as st
 
-from mountplan.planner.language.spec import FileEntry, IdMap, Mask, Mount, MountPath, Namespace, PeerGroup, Run, Spec
+from mountplan.planner.language.spec import (
+    FileEntry,
+    IdMap,
+    Mask,
+    Mount,
+    MountPath,
+    Namespace,
+    Parameter,
+    PeerGroup,
+    Run,
+    Spec,
+)
 
 SPECS = sorted((Path(__file__).parents[2] / "specs").glob("*.toml"))
-MODELS = (FileEntry, IdMap, Mask, Mount, MountPath, Namespace, PeerGroup, Run, Spec)
+MODELS = (FileEntry, IdMap, Mask, Mount, MountPath, Namespace, Parameter, PeerGroup, Run, Spec)
 
 ODD_VALUES: list[Any] = [
     1, -1, 2**70, 1.5, True, "", "x", "/a", "../y", "a\nb", "slave", "é", [], {}, [1], [[1, 2, 3]], ["ro"], [{}],

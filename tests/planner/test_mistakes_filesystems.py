@@ -77,7 +77,7 @@ def made(words: str) -> str:
             made('bind = "../x"'),
             "mount[1].bind",
             '"../x" is not absolute',
-            "write the whole path from '/' on: nothing is relative here",
+            'write "./../x", which counts from the directory of the spec; or the whole path',
         ),
         one(
             "a relative bind that may be an id",
@@ -87,11 +87,11 @@ def made(words: str) -> str:
             "write the whole path from '/' on; or { mount = \"root\" } for the mount with that id",
         ),
         one(
-            "a relative bind",
+            "a bind that is relative to a file that is none",
             made('bind = "./x"'),
             "mount[1].bind",
-            '"./x" is not absolute',
-            "write the whole path from '/' on: nothing is relative here",
+            '"./x" counts from the directory of the spec, and there is none: no such file or directory',
+            "write the whole path from '/' on, or save the spec in a file",
         ),
     ],
 )

@@ -13,6 +13,7 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mountplan.live_outside import LiveOutside
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
 from mountplan.planner.language.hints import HINTS
 from mountplan.planner.language.spec import MountPath, build_spec, parse_spec, parse_spec_leniently
@@ -91,14 +92,14 @@ def test_a_spec_tells_where_its_keys_are() -> None:
     spec = parse_spec(SHOP.encode(), "shop.toml")
     assert "shop.toml:18: mount[1].bind.path" == str(spec.ref("mount[1].bind.path"))
     assert "shop.toml:15: mount[1].upper" == str(spec.ref("mount[1].upper"))
-    assert ("mount[1].file[0]", 23) in spec.places.headers()
+    assert ("mount[1].file[0]", 23) in spec.headers()
 
 
 def test_a_spec_made_in_python_equals_the_one_that_is_read_and_knows_no_lines() -> None:
     made = build_spec(tomli.loads(SHOP), "made")
     assert parse_spec(SHOP.encode(), "shop.toml") == made
     assert SpecRef("made", "mount[1].bind", 0) == made.ref("mount[1].bind")
-    assert () == made.places.headers()
+    assert () == made.headers()
 
 
 def test_making_a_spec_changes_nothing_in_what_it_is_made_of() -> None:
@@ -111,7 +112,7 @@ def test_making_a_spec_changes_nothing_in_what_it_is_made_of() -> None:
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
 def test_every_example_is_a_spec(path: Path) -> None:
-    assert path.name == parse_spec(path.read_bytes(), path.name).file
+    assert str(path) == parse_spec(path.read_bytes(), str(path), LiveOutside()).file
 
 
 # -- each mistake in words --------------------------------------------------------------------------------------------
