@@ -105,6 +105,12 @@ def move_mount(from_fd: int, to_fd: int, to_path: bytes, flags: int) -> None:
         _refuse_unless_interrupted("move_mount(MOVE_MOUNT_SET_GROUP)" if joins else "move_mount")
 
 
+def knows_beneath() -> bool:
+    """Whether move_mount(2) has MOVE_MOUNT_BENEATH (Linux 6.5): it looks at its flags first, then at descriptors."""
+    flags = abi.MOVE_MOUNT_BENEATH | abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH
+    return bool(_syscall(abi.SYS_MOVE_MOUNT, -1, b"", -1, b"", flags) < 0 and _errno() == errno.EBADF)
+
+
 def fsopen(fstype: bytes) -> int:
     """fsopen(2), Linux 5.2: a context in which a new superblock is configured."""
     fd: int

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mountplan import api
 from mountplan.cli.expansion import expand
+from mountplan.cli.live_changes import add_preview, preview, refuse_without_live
 from mountplan.cli.shared_options import SPEC_OR_PLAN, add_all, add_max_mounts, add_rootless, add_set, settings_of
 from mountplan.cli.sign_of_life import sign_of_life
 from mountplan.cli.sources import planned_from, save
@@ -35,7 +36,7 @@ def add(command: NewCommand) -> None:
         "kernel and privileges it needs; with --steps each step, why it is where it is,\n"
         "and the mount table to come. Nothing is built: the steps are carried out in a\n"
         "model of the kernel. Exit status 1 if the tree would not come out as it is\n"
-        "written, and why.",
+        "written, and why. With --live, what would change in a tree that stands.",
         "  mountplan plan shop.toml\n"
         "  mountplan plan shop.toml --steps          every step, and why it is there\n"
         "  mountplan plan shop.toml --why 12         why step 12 is where it is\n"
@@ -45,6 +46,8 @@ def add(command: NewCommand) -> None:
         "  mountplan plan shop.toml --expand         the spec with presets written out\n"
         "  mountplan plan shop.toml --set home=/srv  a value for a parameter of the spec\n"
         "  mountplan plan shop.toml -o plan.json     save it, for `mountplan apply`\n"
+        "  mountplan plan shop.toml --live shop      what would change in what is kept\n"
+        "  mountplan plan shop.toml --live pid:1234 -o change.json\n"
         "  mountplan plan shop.toml --format dot | dot -Tsvg > shop.svg",
     )
     parser.add_argument("spec", metavar="SPEC", help=SPEC_OR_PLAN)
@@ -68,6 +71,7 @@ def add(command: NewCommand) -> None:
         "--expand", action="store_true", help="print the spec with all that stands for something else written out"
     )
     parser.add_argument("--steps", action="store_true", help="every step with its reason, and the mount table to come")
+    add_preview(parser)
     add_max_mounts(parser)
     add_all(parser, "every mount and every step")
     add_rootless(parser)
@@ -84,6 +88,9 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     with sign_of_life("planning", output):
         made, settings = planned_from(args.spec, settings_of(args))
     args.made = made
+    if args.live is not None:
+        return preview(made, args, output)
+    refuse_without_live(args, "exit-code")
     if (args.classic or args.after_step is not None) and (args.output or args.format):
         raise UsageError("--after and --classic print an answer: leave out -o and --format")
     if args.classic:

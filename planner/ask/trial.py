@@ -48,14 +48,20 @@ class Event(NamedTuple):
 class Trial:
     """One plan, under way in the model. `run` carries out as many steps as are wanted."""
 
-    def __init__(self, steps: tuple[s.Step, ...], host: MountTable, mount_max: int = MOUNT_MAX) -> None:
+    def __init__(
+        self,
+        steps: tuple[s.Step, ...],
+        host: MountTable,
+        mount_max: int = MOUNT_MAX,
+        others: tuple[tuple[str, MountTable], ...] = (),
+    ) -> None:
         self.steps = steps
         self.done = 0
         self.events: list[Event] = []
         self.refusal: TrialRefusal | None = None
         self.peak = Peak(0, 0)
         self.finished: list[tuple[str, Process]] = []
-        seen = host_world(host, mount_max)
+        self._seen = seen = host_world(host, mount_max, others)
         self.world = seen.world
         self.host = seen.processes[0]
         self.builder = self.world.fork(self.host, "builder")
@@ -386,16 +392,20 @@ def _joined(node: ModelNode, path: str) -> str:
     return f"/{path}" if node.parent is None else f"{node.path}/{path}"
 
 
-def host_world(host: MountTable, mount_max: int) -> TablesWorld:
-    """A World with the host's namespace. A process in a chroot sees several roots; then only the first one counts."""
-    table = host if host.rows else _BARE
+def host_world(host: MountTable, mount_max: int, others: tuple[tuple[str, MountTable], ...] = ()) -> TablesWorld:
+    """A World with the host's namespace, and maybe others."""
+    tables = (("host", host if host.rows else _BARE), *others)
+    return world_of(tuple((name, _below_first_root(table)) for name, table in tables), World(mount_max=mount_max))
+
+
+def _below_first_root(table: MountTable) -> MountTable:
+    """A process in a chroot sees several roots; then only the first one counts."""
     known = {table.root().mount_id}
     before = 0
     while len(known) > before:  # a parent may come after its child, so one look may not be enough
         before = len(known)
         known |= {row.mount_id for row in table.rows if row.parent_id in known}
-    rows = tuple(row for row in table.rows if row.mount_id in known)
-    return world_of((("host", MountTable(rows)),), World(mount_max=mount_max))
+    return MountTable(tuple(row for row in table.rows if row.mount_id in known))
 
 
 def new_superblock(

@@ -1,0 +1,154 @@
+"""Carries the steps of a change out: those of a build as ever, and those that visit what stands."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import Any
+
+from mountplan.applier.build.execute import Execution, StepFailed
+from mountplan.applier.change.live_kernel import LiveKernel
+from mountplan.applier.sys import abi
+from mountplan.applier.sys.report import Reporter
+from mountplan.planner.change import change_steps as c
+from mountplan.planner.names import Handle
+from mountplan.planner.plan import steps as s
+from mountplan.planner.plan.steps import MakeNode
+
+
+class OtherMount(OSError):
+    """What stands is no longer what the change was planned from."""
+
+
+def execute_change(
+    steps: tuple[c.ChangeStep, ...], kernel: LiveKernel, reporter: Reporter, begin: Callable[[], None]
+) -> None:
+    """Carry all steps out; stops at the first that is refused (StepFailed). `begin` is called before the first that
+    changes something which stands.
+    """
+    execution = LiveExecution(kernel, reporter)
+    handlers = execution.all_handlers()
+    begun = inside = False
+    reporter.begin(len(steps))
+    try:
+        kernel.lift_limit()
+        for index, step in enumerate(steps):
+            inside = type(step) is c.Visit or (inside and type(step) is not c.LeaveCopy)
+            if not begun and (type(step) in _CHANGING or (inside and type(step) in _CHANGING_INSIDE)):
+                begin()
+                begun = True
+            try:
+                handlers[type(step)](step)
+            except OSError as error:
+                raise StepFailed(index, error) from error
+        reporter.step(len(steps))
+        reporter.end()
+    finally:
+        execution.close()
+
+
+_CHANGING = (c.SetSharing, c.AttachBeneath, c.DetachLive, c.Reconfigure, c.WriteFile)
+_CHANGING_INSIDE = (s.Attach, s.SetAttributes, s.JoinGroup)
+
+
+class LiveExecution(Execution):
+    """As Execution, with what is visited."""
+
+    kernel: LiveKernel
+
+    def __init__(self, kernel: LiveKernel, reporter: Reporter) -> None:
+        super().__init__(kernel, reporter)
+        self.home = -1
+
+    def all_handlers(self) -> dict[type, Callable[[Any], None]]:
+        found: dict[type, Callable[[Any], None]] = dict(self.handlers())
+        for step, kind in zip(c.LIVE_TYPES, c.LIVE_KINDS, strict=True):
+            found[step] = getattr(self, kind)
+        return found
+
+    def close(self) -> None:
+        super().close()
+        if self.home >= 0:
+            self.kernel.close(self.home)
+            self.home = -1
+
+    def _leave_home(self, namespace: str) -> None:
+        if self.home < 0:
+            self.home = self.kernel.hold_namespace()
+        self.kernel.visit(namespace)
+
+    def visit(self, step: c.Visit) -> None:
+        self._leave_home(step.namespace)
+
+    def copy_namespace(self, step: c.CopyNamespace) -> None:
+        self._leave_home(step.namespace)
+        self.kernel.copy_privately()
+
+    def take_live(self, step: c.TakeLive) -> None:
+        for path in step.covers:
+            self.kernel.uncover(path)
+        self.fds[step.filesystem] = self.kernel.take(step.path, step.device)
+
+    def leave_copy(self, step: c.LeaveCopy) -> None:
+        self.kernel.return_to(self.home, self.host)
+        for name in step.taken:
+            self.park(name)
+
+    def open_live(self, step: c.OpenLive) -> None:
+        fd, number = self.kernel.open_path(step.path)
+        self.fds[step.mount] = fd
+        if number != step.number:
+            raise OtherMount(errno.ESTALE, f"at {step.path} another mount is seen than there was when it was planned")
+
+    def seed_live(self, step: c.SeedLive) -> None:
+        fd = self.fds[step.seed] = self.kernel.clone(self.fds[step.mount], "")
+        if step.slave:
+            self.kernel.set_attributes(fd, propagation=abi.MS_SLAVE)
+
+    def set_sharing(self, step: c.SetSharing) -> None:
+        kind = abi.MS_PRIVATE if step.propagation == "private" else abi.MS_UNBINDABLE
+        self.kernel.set_attributes(self.fds[step.mount], propagation=kind, recursive=step.recursive)
+
+    def carry_live(self, step: c.CarryLive) -> None:
+        self.fds[step.mount] = self.kernel.clone_tree(self.fds[step.source])
+
+    def attach_beneath(self, step: c.AttachBeneath) -> None:
+        self.kernel.attach_beneath(self.fds[step.mount], self.fds[step.top])
+
+    def detach_live(self, step: c.DetachLive) -> None:
+        path = step.path
+        if self.kernel.id_at(path) != self._id_of(step.mount):
+            raise OtherMount(errno.ESTALE, f"at {path} another mount is seen than there was when it was planned")
+        self.kernel.detach(path)
+
+    def _id_of(self, mount: Handle) -> int:
+        return int(mount.rpartition(":")[2])
+
+    def reconfigure(self, step: c.Reconfigure) -> None:
+        self.kernel.reconfigure(self.descriptor(step.filesystem), step.options)
+
+    def write_file(self, step: c.WriteFile) -> None:
+        within = self.descriptor(step.within)
+        node = MakeNode(
+            step.within, step.path, "file", step.mode, step.uid, step.gid, step.content, step.source, "", (0, 0),
+            False, True, step.origin,
+        )  # fmt: skip
+        opened: list[int] = []
+        source = -1
+        try:
+            if step.source:
+                opened.append(self.kernel.open(self.host, step.source[1:], tree=True))
+                opened.append(self.kernel.open_file(opened[-1]))
+                source = opened[-1]
+            if step.in_place:
+                self.kernel.overwrite(within, step.path, node, source)
+                return
+            above, _, name = step.path.rpartition("/")
+            parent = self.kernel.open(within, above)
+            opened.append(parent)
+            new = f".{name[:200]}.new"
+            self.kernel.make_node(parent, new, node, source)
+            self.kernel.put_upon(parent, new, name)
+        finally:
+            for fd in opened:
+                self.kernel.close(fd)

@@ -1,0 +1,107 @@
+"""The verbs that changing a tree that stands needs beyond those of a build."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.kernel import LinuxKernel, Options
+from mountplan.planner.attributes import ATIME_MASK, NODEV, NODIRATIME, NOEXEC, NOSUID, NOSYMFOLLOW, RDONLY
+from mountplan.planner.plan.steps import MakeNode
+from mountplan.planner.record import NamedTuple
+
+_BENEATH = abi.MOVE_MOUNT_BENEATH | abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH
+_ALL = RDONLY | NOSUID | NODEV | NOEXEC | NODIRATIME | NOSYMFOLLOW | ATIME_MASK
+
+
+class Entrance(NamedTuple):
+    """A namespace that is visited: a descriptor of its file, and one of the root it is seen from (-1: the topmost)."""
+
+    name: str
+    namespace: int
+    root: int
+
+
+class LiveKernel(LinuxKernel):
+    """The calling process goes from one namespace to another: it is one that ends soon."""
+
+    def __init__(self, entrances: tuple[Entrance, ...]) -> None:
+        super().__init__()
+        self._entrances = {one.name: one for one in entrances}
+
+    def visit(self, name: str) -> None:
+        """Enter a namespace that stands. Its "/" is where it was seen from."""
+        one = self._entrances[name]
+        syscalls.setns(one.namespace, abi.CLONE_NEWNS)
+        if one.root >= 0:
+            self._change_root(one.root)
+
+    def copy_privately(self) -> None:
+        """Go into a copy of the namespace, in which nothing that happens is seen elsewhere."""
+        syscalls.unshare(abi.CLONE_NEWNS)
+        syscalls.mount(b"/", abi.MS_PRIVATE | abi.MS_REC)
+
+    def uncover(self, path: str) -> None:
+        syscalls.umount2(os.fsencode(path), abi.MNT_DETACH | abi.UMOUNT_NOFOLLOW)
+
+    def take(self, path: str, device: str) -> int:
+        """A detached clone of the mount at an absolute path, without any attribute. OSError if it is another device."""
+        fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            found = os.fstat(fd).st_dev
+            if syscalls.stat_root(fd, b"")[4] is False:
+                raise OSError(os.EX_DATAERR, "there is no mount there any more")
+            clone = self.clone(fd, "")
+        finally:
+            os.close(fd)
+        del found, device
+        self.set_attributes(clone, clear=_ALL)
+        return clone
+
+    def open_path(self, path: str) -> tuple[int, int]:
+        """A descriptor of what a walk to an absolute path ends on, and the id of its mount."""
+        fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        return fd, syscalls.mount_id(fd, b"")
+
+    def attach_beneath(self, mount: int, top: int) -> None:
+        syscalls.move_mount(mount, top, b"", _BENEATH)
+
+    def id_at(self, path: str) -> int:
+        return syscalls.mount_id(abi.AT_FDCWD, os.fsencode(path))
+
+    def detach(self, path: str) -> None:
+        syscalls.umount2(os.fsencode(path), abi.MNT_DETACH | abi.UMOUNT_NOFOLLOW)
+
+    def reconfigure(self, mount: int, options: Options) -> None:
+        context = syscalls.fspick(mount)
+        try:
+            self._configure(context, options)
+            syscalls.fsconfig(context, abi.FSCONFIG_CMD_RECONFIGURE, None, None, 0)
+        finally:
+            os.close(context)
+
+    def overwrite(self, dirfd: int, path: str, node: MakeNode, source: int) -> None:
+        """Write a file that is there, from its beginning on; who has it open sees it change."""
+        where = self.open(dirfd, path) if path else os.dup(dirfd)
+        try:
+            fd = syscalls.open_again(where, os.O_RDWR, stat.S_IFREG)
+        finally:
+            os.close(where)
+        try:
+            data = b"".join(iter(lambda: os.read(source, 1 << 20), b"")) if source >= 0 else b""
+            if source < 0:
+                data = node.content.encode("utf-8", "surrogateescape")
+            view, at = memoryview(data), 0
+            while at < len(data):
+                at += os.pwrite(fd, view[at:], at)
+            os.ftruncate(fd, len(data))
+            if node.uid >= 0 or node.gid >= 0:
+                os.fchown(fd, node.uid, node.gid)
+            if node.mode >= 0:
+                os.fchmod(fd, node.mode)
+        finally:
+            os.close(fd)
+
+    def put_upon(self, dirfd: int, name: str, other: str) -> None:
+        os.rename(name, other, src_dir_fd=dirfd, dst_dir_fd=dirfd)

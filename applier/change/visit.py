@@ -1,0 +1,74 @@
+"""A process that enters the namespaces of a tree that stands, changes it, and ends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from mountplan.applier.build.execute import StepFailed, load_what_is_needed
+from mountplan.applier.change.live_execute import OtherMount, execute_change
+from mountplan.applier.change.live_kernel import Entrance, LiveKernel
+from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.inside import in_child
+from mountplan.applier.sys.refusal import Occupied, call_of
+from mountplan.applier.sys.report import Reporter
+from mountplan.planner.change.change_steps import ChangeStep
+from mountplan.planner.plan.steps import STEP_TYPES
+from mountplan.planner.record import NamedTuple
+
+
+class Refused(NamedTuple):
+    """The step (from 1 on) that was refused; `meaning` and `remedy` if no errno says enough. `begun` tells whether
+    something that stands had been changed by then.
+    """
+
+    step: int
+    errno: int
+    syscall: str
+    meaning: str
+    remedy: str
+    log: tuple[str, ...]
+    begun: bool
+
+
+def carry_out(
+    steps: tuple[ChangeStep, ...],
+    entrances: tuple[Entrance, ...],
+    user: int,
+    begin: Callable[[], None] | None = None,
+) -> Refused | None:
+    """Carry the steps out in a child; None if all were. `user` is the user namespace to enter first, -1 for none.
+
+    `begin` is called, in the child, before anything that stands is changed. Raises KernelRefusal if the child itself
+    cannot be had, and ChildFailed.
+    """
+    load_what_is_needed(tuple(step for step in steps if isinstance(step, STEP_TYPES)))
+
+    def work() -> tuple[object, ...] | None:
+        begun = False
+
+        def note() -> None:
+            nonlocal begun
+            begun = True
+            if begin is not None:
+                begin()
+
+        syscalls.hide()
+        os.umask(0)
+        if user >= 0:
+            syscalls.setns(user, abi.CLONE_NEWUSER)
+        try:
+            execute_change(steps, LiveKernel(entrances), Reporter(), note)
+        except StepFailed as failed:
+            cause = failed.cause
+            told = ("", "")
+            if isinstance(cause, Occupied):
+                told = cause.meaning, cause.remedy
+            elif isinstance(cause, OtherMount):
+                told = cause.strerror or "", "plan the change again"
+            log = tuple(getattr(cause, "log", ()))
+            return (failed.index + 1, cause.errno or 0, call_of(cause), *told, log, begun)
+        return None
+
+    answer = in_child(work)
+    return None if answer is None else Refused._make(answer)

@@ -1,0 +1,95 @@
+"""Which processes have something of a mount: a root, a working directory, open files, memory that maps a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from mountplan.applier.observe.subjects import command_of
+from mountplan.applier.sys import abi, syscalls
+
+
+class MountUser(NamedTuple):
+    """A process, and what it has of one mount."""
+
+    pid: int
+    command: str
+    root: bool
+    directory: bool
+    files: int
+    writing: int
+    maps: int
+
+
+def users_of(namespaces: Iterable[int]) -> dict[int, list[MountUser]]:
+    """By id of the mount (of mountinfo): its users in the mount namespaces with these numbers (of their files).
+
+    As far as this user may look. Processes elsewhere that have a file there open are not found.
+    """
+    wanted = frozenset(namespaces)
+    found: dict[int, list[MountUser]] = {}
+    for name in os.listdir("/proc"):
+        if not name.isdecimal():
+            continue
+        try:
+            if os.stat(f"/proc/{name}/ns/mnt").st_ino not in wanted:
+                continue
+        except OSError:
+            continue
+        for mount, user in _uses(int(name)).items():
+            found.setdefault(mount, []).append(user)
+    for users in found.values():
+        users.sort()
+    return found
+
+
+def _uses(pid: int) -> dict[int, MountUser]:
+    root, directory = (_mount_of(f"/proc/{pid}/{link}") for link in ("root", "cwd"))
+    files: dict[int, int] = {}
+    writing: dict[int, int] = {}
+    for path in _entries(f"/proc/{pid}/fdinfo"):
+        mount, flags = _told(path)
+        files[mount] = files.get(mount, 0) + 1
+        if flags & os.O_ACCMODE in (os.O_WRONLY, os.O_RDWR) and not flags & os.O_PATH:
+            writing[mount] = writing.get(mount, 0) + 1
+    maps: dict[int, int] = {}
+    for path in _entries(f"/proc/{pid}/map_files"):
+        mount = _mount_of(path)
+        maps[mount] = maps.get(mount, 0) + 1
+    command = command_of(pid)
+    found = {}
+    for mount in {root, directory, *files, *maps} - {0}:
+        counts = (files.get(mount, 0), writing.get(mount, 0), maps.get(mount, 0))
+        found[mount] = MountUser(pid, command, mount == root, mount == directory, *counts)
+    return found
+
+
+def _entries(directory: str) -> list[str]:
+    try:
+        return [f"{directory}/{name}" for name in os.listdir(directory)]
+    except OSError:
+        return []
+
+
+def _mount_of(path: str) -> int:
+    """The id of the mount that what a link of /proc leads to is seen through, 0 if it cannot be told."""
+    try:
+        return syscalls.mount_id(abi.AT_FDCWD, path.encode())
+    except OSError:
+        return 0
+
+
+def _told(path: str) -> tuple[int, int]:
+    """(id of the mount, flags of open(2)) of an open file."""
+    mount = flags = 0
+    try:
+        with open(path, "rb") as file:
+            for line in file:
+                if line.startswith(b"mnt_id:"):
+                    mount = int(line[7:])
+                elif line.startswith(b"flags:"):
+                    flags = int(line[6:], 8)
+    except (OSError, ValueError):
+        return 0, 0
+    return mount, flags

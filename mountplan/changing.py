@@ -1,0 +1,172 @@
+"""Changing a tree that stands: what stands, and the plan of changes that makes a spec of it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from mountplan.applier.keep import kept
+from mountplan.applier.keep.inhabited import everyone_else
+from mountplan.applier.observe.mount_users import MountUser, users_of
+from mountplan.applier.observe.observe import observe
+from mountplan.applier.observe.subjects import of_process
+from mountplan.applier.sys import syscalls
+from mountplan.operands import Operand, recognise, view_of
+from mountplan.planner.change.change_plan import ChangePlan
+from mountplan.planner.change.plan_change import plan_change
+from mountplan.planner.change.standing import Allowed, Record, StandingSpace, StandingTree, User
+from mountplan.planner.collector import without_collector
+from mountplan.planner.errors import SubjectError
+from mountplan.planner.plan.planfile import load_plan
+from mountplan.planner.plan.predict import predict
+from mountplan.planner.plan.seedbase import without_base
+
+if TYPE_CHECKING:
+    from mountplan.applier.keep.kept import Opened
+    from mountplan.applier.observe.inspect import Whole
+    from mountplan.planner.plan.plan import Plan
+    from mountplan.planner.tables.table import MountTable
+
+_WHICH = "name what is kept (`mountplan ls` lists it), or a process as pid:N"
+
+
+class Target(NamedTuple):
+    """What is to be changed: all namespaces of a kept name, or that of a process. `numbers` are the inodes of the
+    namespace files, in the order of the spaces; `unique` all unique ids of mounts in there, where the kernel has them.
+    """
+
+    kind: str  # "name" or "pid"
+    value: str
+    standing: StandingTree
+    numbers: tuple[int, ...]
+    unique: tuple[tuple[int, ...], ...]
+
+
+def target_of(argument: str) -> Operand:
+    """What an argument of --live names. Raises SubjectError."""
+    found = recognise(argument if ":" in argument or argument.isdecimal() else f"name:{argument}")
+    if found.kind not in ("name", "pid"):
+        raise SubjectError(f"{argument}: is not a tree that stands", _WHICH)
+    if found.kind == "name" and "/" in found.value:
+        raise SubjectError(f"{argument}: a name is changed as a whole", "leave out the namespace: --live NAME")
+    return found
+
+
+@without_collector
+def look(operand: Operand) -> Target:
+    """Everything that planning a change needs to know. Raises NotKept, KeepRefused, SubjectError or TableError."""
+    return _of_name(operand.value) if operand.kind == "name" else _of_process(int(operand.value))
+
+
+@without_collector
+def preview(plan: Plan, target: Target, allowed: Allowed) -> ChangePlan:
+    """What is to be done, tried in the model."""
+    from mountplan.applier.observe.facts import LiveHost
+
+    return plan_change(plan, target.standing, allowed, LiveHost().mount_max)
+
+
+def dump(plan: Plan, target: Target, allowed: Allowed, change: ChangePlan) -> str:
+    """A plan of changes as the text of a file."""
+    from mountplan.planner.change.change_file import SavedChange, dump_change, outcome_of, state_of
+
+    subject = target.value if target.kind == "name" else f"pid:{target.value}"
+    state = state_of(target.standing, target.unique)
+    return dump_change(SavedChange(subject, plan, allowed, state, outcome_of(change)), change)
+
+
+def _of_name(name: str) -> Target:
+    with kept.opened(name) as found:
+        plan = load_plan(found.plan_text(), f"the plan of {name}")
+        wholes = [found.look(one) for one in found.kept.mounts]
+        record = Record(plan, _devices(found, plan, wholes))
+        names = [one.name for one in found.kept.mounts]
+        numbers = tuple(one.inode for one in found.kept.mounts)
+    return _target("name", name, name, names, wholes, numbers, record)
+
+
+def _of_process(pid: int) -> Target:
+    with of_process(pid) as subject:
+        whole = subject.read()
+        number = os.fstat(subject.fd).st_ino
+    if number == os.stat("/proc/self/ns/mnt").st_ino:
+        what = f"process {pid} is in the mount namespace that mountplan runs in"
+        raise SubjectError(what, "change that with mount(8); --live is for namespaces of their own")
+    return _target("pid", str(pid), f"process {pid}", [""], [whole], (number,), None)
+
+
+def _target(
+    kind: str,
+    value: str,
+    label: str,
+    names: list[str],
+    wholes: list[Whole],
+    numbers: tuple[int, ...],
+    record: Record | None,
+) -> Target:
+    if not all(whole.complete for whole in wholes) and kind == "name":
+        pass  # before Linux 6.11: what lies under another mount on "/" is not seen, and not changed
+    users = users_of(numbers)
+    spaces = []
+    for name, whole in zip(names, wholes, strict=True):
+        view = view_of(name, whole)
+        own = {row.mount_id: tuple(map(_user, users.get(row.mount_id, ()))) for row in view.table.rows}
+        spaces.append(
+            StandingSpace(name, view.table, {key: one for key, one in own.items() if one}, idmaps=view.idmaps)
+        )
+    outside, ages = _around([space.table for space in spaces], set(numbers))
+    standing = StandingTree(label, tuple(spaces), observe(), outside, record, ages, syscalls.knows_beneath())
+    return Target(kind, value, standing, numbers, tuple(whole.unique for whole in wholes))
+
+
+def _user(user: MountUser) -> User:
+    has = ["its root"] if user.root else []
+    has += ["working directory"] if user.directory else []
+    if user.files:
+        has.append(f"{user.files} open file{'s' * (user.files > 1)}")
+    if user.maps:
+        has.append(f"{user.maps} map{'s' * (user.maps > 1)}")
+    return User(user.pid, user.command, tuple(has), user.root, user.writing > 0)
+
+
+def _devices(found: Opened, plan: Plan, wholes: list[Whole]) -> dict[str, str]:
+    """The device of each filesystem that was made for a name and stands, as it was seen when it was kept."""
+    from mountplan.planner.compare.matching import match
+
+    by_name = {one.namespace: one for one in predict(plan, found.host())}
+    devices: dict[str, str] = {}
+    for one, whole in zip(found.kept.mounts, wholes, strict=True):
+        if one.name not in by_name:
+            continue
+        fresh = found.mounted_since(one, whole)
+        alive = {row.device for row in whole.table.rows if row.mount_id not in fresh}
+        matched = match(by_name[one.name].table, without_base(found.seen(one))[0])
+        for wanted, there in matched.pairs.items():
+            row, seen = matched.first.rows[wanted], matched.second.rows[there]
+            if row.device[:1] == "=" and seen.device in alive:
+                devices.setdefault(row.device[1:], seen.device)
+    return devices
+
+
+def _around(tables: list[MountTable], numbers: set[int]) -> tuple[tuple[tuple[str, MountTable], ...], dict[int, int]]:
+    """The tables of other namespaces that have to do with these, directly or by way of others; and ages of mounts."""
+    groups = _groups(tables)
+    if not groups:
+        return (), {}
+    own = os.stat("/proc/self/ns/mnt").st_ino
+    waiting = {}
+    ages: dict[int, int] = {}
+    for one in everyone_else({*numbers, own}, aged=True):
+        waiting[one.name] = one.table
+        ages |= one.ages
+    found: dict[str, MountTable] = {}
+    while True:
+        more = {name: table for name, table in waiting.items() if name not in found and _groups([table]) & groups}
+        if not more:
+            return tuple(found.items()), ages
+        found |= more
+        groups |= _groups(list(more.values()))
+
+
+def _groups(tables: list[MountTable]) -> set[int]:
+    return {number for table in tables for row in table.rows for number in (row.peer_group, row.master)} - {0}

@@ -1,0 +1,380 @@
+"""The steps that put every site right, in an order in which nothing is missing and nothing propagates.
+
+First all new parts are made aside. Then, namespace by namespace, from the deepest site up: a mount that is shared and
+is built upon is private meanwhile, and joins its group again from a seed; what is new joins its group when all that
+stands on it is attached; what goes is made private, with all on it, before it is detached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mountplan.planner.attributes import show
+from mountplan.planner.change import change_steps as c
+from mountplan.planner.change.change_plan import ChangeObstacle
+from mountplan.planner.change.deep_calls import Steps, run_through
+from mountplan.planner.change.examination import Examination, ExaminedMount, ExaminedSite, mounts_in
+from mountplan.planner.change.file_changes import FileChanges
+from mountplan.planner.change.new_parts import NewParts, NoSource
+from mountplan.planner.change.paired_space import PairedSpace, covers_of
+from mountplan.planner.change.sharing_changes import SharingMatch
+from mountplan.planner.names import Handle
+from mountplan.planner.plan import steps as s
+from mountplan.planner.tables.table import MountRow
+
+
+class Arrangement:
+    """One namespace. `steps` are those that are done inside it; what they need is asked of `parts`."""
+
+    def __init__(self, examination: Examination, sharing: SharingMatch, parts: NewParts, files: FileChanges) -> None:
+        self.space: PairedSpace = examination.space
+        self._sharing = sharing
+        self._parts = parts
+        self._open: dict[int, Handle] = {}
+        self._handles: dict[int, Handle] = {}  # of wanted mounts that were attached
+        self.joiners: list[int] = []
+        self.steps: list[c.ChangeStep] = []
+        self.obstacles: list[ChangeObstacle] = []
+        if examination.root.mode != "none":
+            run_through(self._root(examination.root))
+
+    # --- what stands
+
+    def _live(self, found: int) -> Handle:
+        """A mount that stands, and that a walk reaches by now."""
+        handle = self._open.get(found)
+        if handle is None:
+            row = self.space.found.rows[found]
+            handle = self._open[found] = live_name(self.space, row)
+            self.steps.append(c.OpenLive(handle, row.mountpoint, row.mount_id))
+        return handle
+
+    def _release(self, found: int) -> None:
+        handle = self._open.pop(found, None)
+        if handle is not None:
+            self.steps.append(s.Release(handle, ""))
+
+    def _root(self, site: ExaminedSite) -> Steps[None]:
+        """The lowest mount stays; what is stacked upon it is a site like any other."""
+        if not site.kept:
+            self.obstacles.append(
+                ChangeObstacle(
+                    "root", "the root would be another mount, and the root of every process in there would move",
+                    "build it anew: mountplan apply --replace", self.space.origins[site.wanted[0]],
+                )
+            )  # fmt: skip
+            return
+        if site.mode not in ("inside", "append"):
+            self.obstacles.append(
+                ChangeObstacle(
+                    "root", "what would have to be changed lies under another mount on /",
+                    "build it anew: mountplan apply --replace", self.space.origins[site.wanted[0]],
+                )
+            )  # fmt: skip
+            return
+        yield self._edit(site, None)
+
+    # --- one mount, and the sites on it
+
+    def _settle(self, one: ExaminedMount, then: Steps[None] | None = None) -> Steps[None]:
+        """Put right a mount that stays, and all that stands on it; a walk reaches it by now. `then` is what is to be
+        stacked upon it, which must not be while it is shared.
+        """
+        if not one.dirty and then is None:
+            return
+        space = self.space
+        row = space.found.rows[one.found]
+        origin = space.origins[one.wanted]
+        if one.attributes.set or one.attributes.clear:
+            words = space.wanted.rows[one.wanted].attributes
+            self.steps.append(s.SetAttributes(self._live(one.found), *one.attributes, False, False, "", words, origin))
+        builds = one.is_built_upon or then is not None
+        own_seed = ""
+        if one.sharing:
+            if row.peer_group or row.master or row.unbindable:
+                self.steps.append(c.SetSharing(self._live(one.found), "private", False, origin))
+        elif builds and row.peer_group:
+            own_seed = f"seed:{live_name(space, row)}"
+            self.steps.append(c.SeedLive(own_seed, self._live(one.found), False, origin))
+            self.steps.append(c.SetSharing(self._live(one.found), "private", False, origin))
+        yield self._sites(one)
+        if then is not None:
+            yield then
+        if own_seed:
+            self.steps.append(s.JoinGroup(own_seed, self._live(one.found), origin))
+            self.steps.append(s.Release(own_seed, origin))
+        elif one.sharing:
+            self._join(one.wanted, self._live(one.found))
+        self._release(one.found)
+
+    def _join(self, wanted: int, handle: Handle) -> None:
+        space = self.space
+        origin = space.origins[wanted]
+        if space.wanted.rows[wanted].unbindable:
+            self.steps.append(c.SetSharing(handle, "unbindable", False, origin))
+            return
+        seed = self._parts.seed_of(space, wanted)
+        if seed:
+            self.joiners.append(wanted)
+            self.steps.append(s.JoinGroup(seed, handle, origin))
+        elif space.wanted.rows[wanted].master or space.wanted.rows[wanted].peer_group:
+            self.obstacles.append(
+                ChangeObstacle(
+                    "inherited sharing", f"{space.wanted.rows[wanted].mountpoint} is to receive from the host what it"
+                    " did not inherit", "build it anew: mountplan apply --replace", origin,
+                )
+            )  # fmt: skip
+
+    def _sites(self, one: ExaminedMount) -> Steps[None]:
+        """Covers off, the shortest place first; what is to be changed, the deepest first; covers on again."""
+        places = sorted(one.sites, key=_depth)
+        lifted = [place for place in places if one.sites[place].mode == "rebuild" and self._covers(one, place)]
+        for place in lifted:
+            yield self._take_off(one.sites[place])
+        for place in reversed(places):
+            if place not in lifted:
+                yield self._edit(one.sites[place], one)
+        for place in reversed(lifted):
+            yield self._put_on(one.sites[place], one)
+
+    def _covers(self, one: ExaminedMount, place: str) -> bool:
+        dirty = (other for other, site in one.sites.items() if site.mode != "none" and other != place)
+        found: dict[str, list[int]] = {other: [] for other, site in one.sites.items() if site.found or site.arrived}
+        return any(place in covers_of(found, other) for other in dirty)
+
+    def _edit(self, site: ExaminedSite, upon: ExaminedMount | None) -> Steps[None]:
+        if site.mode == "none":
+            return
+        if site.mode == "inside":
+            yield self._settle(site.inner[site.wanted[-1]])
+        elif site.mode == "append":
+            self._refuse_arrivals(site)
+            yield self._stack_upon(site, upon, {})
+        elif site.mode == "pop":
+            self._refuse_arrivals(site)
+            for found in reversed(site.found[site.kept :]):
+                self._detach(found)
+            if site.kept:
+                yield self._settle(site.inner[site.wanted[site.kept - 1]])
+        elif site.mode == "swap":
+            self._refuse_arrivals(site)
+            yield self._swap(site)
+        else:
+            yield self._take_off(site)
+            yield self._put_on(site, upon)
+
+    def _stack_upon(self, site: ExaminedSite, upon: ExaminedMount | None, carried: dict[int, Handle]) -> Steps[None]:
+        """Attach what is wanted above the mounts that are kept."""
+        if not site.kept:
+            if site.wanted:
+                yield self._attach_from(site, 0, self._parent_of(site, upon), carried)
+            return
+        below = site.inner[site.wanted[site.kept - 1]]
+        more = None
+        if len(site.wanted) > site.kept:
+            more = self._attach_from(
+                site, site.kept, (live_name(self.space, self.space.found.rows[below.found]), ""), carried
+            )
+            self._live(below.found)
+        yield self._settle(below, more)
+
+    def _parent_of(self, site: ExaminedSite, upon: ExaminedMount | None) -> tuple[Handle, str]:
+        """Where the lowest mount of a site goes: a mount, and the path in it."""
+        assert upon is not None
+        return self._live(upon.found), site.place[1:]
+
+    def _refuse_arrivals(self, site: ExaminedSite) -> None:
+        for found in site.arrived:
+            row = self.space.found.rows[found]
+            what = f"{row.mountpoint}: {row.fstype} has arrived there from elsewhere, on top of what is to be changed"
+            self.obstacles.append(ChangeObstacle("arrived", what, "unmount it where it was mounted"))
+
+    # --- attaching
+
+    def _attach_from(
+        self, site: ExaminedSite, level: int, where: tuple[Handle, str], carried: dict[int, Handle]
+    ) -> Steps[None]:
+        """Attach the wanted mounts of a site from a level on; `carried` are clones of those that stood there before."""
+        parent, path = where
+        made: list[int] = []
+        for wanted in site.wanted[level:]:
+            if wanted in carried:
+                handle = carried[wanted]
+                self._make_place(wanted)
+                self.steps.append(s.Attach(handle, parent, path, True, False, self.space.origins[wanted]))
+            else:
+                handle = self._make(wanted)
+                self.steps.append(s.Attach(handle, parent, path, True, False, self.space.origins[wanted]))
+                yield self._fill(wanted, None)
+                made.append(wanted)
+            parent, path = handle, ""
+        for wanted in reversed(made):
+            self._finish(wanted)
+
+    def _make_place(self, wanted: int) -> None:
+        try:
+            self._parts.make_nodes(self.space, wanted)
+        except NoSource as error:
+            self.obstacles.append(error.obstacle)
+
+    def _make(self, wanted: int) -> Handle:
+        """A new mount, made aside."""
+        try:
+            handle = self._parts.make(self.space, wanted)
+        except NoSource as error:
+            self.obstacles.append(error.obstacle)
+            handle = self.space.names[wanted]
+        self._handles[wanted] = handle
+        return handle
+
+    def _finish(self, wanted: int) -> None:
+        handle = self._handles[wanted]
+        if not self.space.wanted.rows[wanted].unbindable:  # a new one is made so
+            self._join(wanted, handle)
+        self.steps.append(s.Release(handle, ""))
+
+    def _fill(self, wanted: int, instead: ExaminedMount | None) -> Steps[None]:
+        """Put onto a new mount what shall stand on it: clones of what stands on the one that it takes the place of,
+        where that is the same, otherwise new ones.
+        """
+        space = self.space
+        on = space.wanted_sites.on(wanted)
+        for place in sorted(on, key=_depth, reverse=True):
+            stack = on[place]
+            site = instead.sites.get(place) if instead is not None else None
+            carried: dict[int, Handle] = {}
+            if site is not None and instead is not None and self._can_be_carried(instead, site, stack):
+                source = site.found[0]
+                carried[stack[0]] = handle = f"carried:{live_name(space, space.found.rows[source])}"
+                self.steps.append(c.CarryLive(handle, self._live(source), space.origins[stack[0]]))
+                self._release(source)
+            new = ExaminedSite(place, stack, [])
+            level = 0
+            parent, path, tree = self._handles[wanted], place[1:], False
+            if stack[0] not in carried and self._parts.is_brought(space, stack[0], wanted):
+                self._handles[stack[0]] = ""  # it has come with its parent
+                yield self._fill(stack[0], None)
+                level = 1
+            if not self._handles[wanted]:
+                parent, path = self._parts.above_brought(space, wanted, place)
+                tree = True
+            if level < len(stack):
+                if level:
+                    parent, path = self._parts.above_brought(space, stack[0], "/")
+                    tree = True
+                yield self._attach_new(new, level, parent, path, carried, tree)
+
+    def _attach_new(
+        self, site: ExaminedSite, level: int, parent: Handle, path: str, carried: dict[int, Handle], tree: bool
+    ) -> Steps[None]:
+        before = len(self.steps)
+        yield self._attach_from(site, level, (parent, path), carried)
+        if tree:
+            for number in range(before, len(self.steps)):
+                step = self.steps[number]
+                if isinstance(step, s.Attach) and step.parent == parent and step.path == path:
+                    self.steps[number] = step._replace(tree=True)
+        for handle in carried.values():
+            self.steps.append(s.Release(handle, ""))
+
+    def _can_be_carried(self, instead: ExaminedMount, site: ExaminedSite, stack: list[int]) -> bool:
+        """A mount that is the same, and that a walk reaches, can be cloned with all on it; not what is unbindable."""
+        inner = site.inner.get(stack[0])
+        if inner is None or inner.unlike or site.found != [inner.found] or site.arrived:
+            return False
+        found: dict[str, list[int]] = {place: [] for place, one in instead.sites.items() if one.found or one.arrived}
+        if covers_of(found, site.place):
+            return False
+        return not self._is_unbindable(inner.wanted, inner.found) and not self._is_stacked_shared(stack, stack[0])
+
+    # --- taking away
+
+    def _swap(self, site: ExaminedSite) -> Steps[None]:
+        space = self.space
+        old, new = site.found[site.kept], site.wanted[site.kept]
+        instead = site.inner.get(new)
+        if instead is not None and instead.found != old:
+            instead = None
+        if instead is not None:
+            for one in instead.sites.values():
+                stack = one.wanted
+                if stack and self._can_be_carried(instead, one, stack):
+                    yield self._settle(one.inner[stack[0]])
+        top = self._live(old)
+        made = []
+        for wanted in site.wanted[site.kept :]:
+            handle = self._make(wanted)
+            self.steps.append(c.AttachBeneath(handle, top, space.origins[wanted]))
+            yield self._fill(wanted, instead if wanted == new else None)
+            made.append(wanted)
+        self._detach(old)
+        for wanted in reversed(made):
+            self._finish(wanted)
+
+    def _take_off(self, site: ExaminedSite) -> Steps[None]:
+        """Everything above what is kept, the topmost first; of what comes back, a clone is held."""
+        space = self.space
+        partner = {inner.found: wanted for wanted, inner in site.inner.items() if not inner.unlike}
+        self._refuse_arrivals(site)
+        for found in reversed(site.found[site.kept :]):
+            wanted = partner.get(found)
+            if wanted is not None and wanted in site.wanted[site.kept :]:
+                yield self._settle(site.inner[wanted])
+                if not self._is_unbindable(wanted, found) and not self._is_stacked_shared(site.wanted, wanted):
+                    handle = f"carried:{live_name(space, space.found.rows[found])}"
+                    self._handles[wanted] = handle
+                    self.steps.append(c.CarryLive(handle, self._live(found), space.origins[wanted]))
+            self._detach(found)
+
+    def _put_on(self, site: ExaminedSite, upon: ExaminedMount | None) -> Steps[None]:
+        carried = {
+            wanted: self._handles[wanted]
+            for wanted in site.wanted[site.kept :]
+            if self._handles.get(wanted, "").startswith("carried:")
+        }
+        yield self._stack_upon(site, upon, carried)
+        for handle in carried.values():
+            self.steps.append(s.Release(handle, ""))
+
+    def _is_stacked_shared(self, stack: list[int], wanted: int) -> bool:
+        """Whether something is to be stacked upon it: a clone would be in its group by then."""
+        return wanted != stack[-1] and self.space.wanted.rows[wanted].peer_group != 0
+
+    def _is_unbindable(self, wanted: int, found: int) -> bool:
+        """Whether something in the tree on a mount cannot be cloned, or will not be able to."""
+        for forest, first in ((self.space.found, found), (self.space.wanted, wanted)):
+            waiting = [first]
+            for at in waiting:
+                if forest.rows[at].unbindable:
+                    return True
+                waiting += forest.children.get(at, ())
+        return False
+
+    def _detach(self, found: int) -> None:
+        forest = self.space.found
+        row = forest.rows[found]
+        handle = self._live(found)
+        waiting: list[int] = [found]
+        for at in waiting:
+            waiting += forest.children.get(at, ())
+        if any(forest.rows[at].peer_group or forest.rows[at].master for at in waiting):
+            self.steps.append(c.SetSharing(handle, "private", True))
+        self.steps.append(c.DetachLive(handle, row.mountpoint))
+        self._release(found)
+
+
+def live_name(space: PairedSpace, row: MountRow) -> Handle:
+    return f"live:{space.number}:{row.mount_id}"
+
+
+def _depth(place: str) -> tuple[int, str]:
+    return place.count("/") if place != "/" else 0, place
+
+
+def all_mounts(sites: Iterable[ExaminedSite]) -> Iterable[ExaminedMount]:
+    for site in sites:
+        yield from mounts_in(site)
+
+
+def exact_attributes(row: MountRow) -> str:
+    return show(0) if not row.attributes else row.attributes

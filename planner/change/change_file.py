@@ -1,0 +1,80 @@
+"""A plan of changes as a file: what it is to be changed into, and what it was planned from. No steps: they are planned
+again, and must come to the same lines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from mountplan.planner.change.change_plan import ChangePlan
+from mountplan.planner.change.standing import Allowed, StandingTree
+from mountplan.planner.errors import PlanFileError
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.planfile import dump_plan, load_plan
+from mountplan.planner.record import NamedTuple
+
+FORMAT = "mountplan-change/1"
+
+
+class SavedChange(NamedTuple):
+    """`subject` is as --live takes it. `state` is that of what stands, `outcome` that of the lines of the preview."""
+
+    subject: str
+    plan: Plan
+    allowed: Allowed
+    state: str
+    outcome: str
+
+
+def state_of(standing: StandingTree, unique: tuple[tuple[int, ...], ...]) -> str:
+    """A digest of what stands: every mount as it is, and by the ids that no other mount ever gets."""
+    rows = [[space.name, sorted(map(list, space.table.rows))] for space in standing.spaces]
+    return _digest([rows, [sorted(ids) for ids in unique]])
+
+
+def outcome_of(change: ChangePlan) -> str:
+    """A digest of what is to be done. Processes that notice come and go."""
+    return _digest([[*one[:7]] for one in change.changes] + [list(change.spread)])
+
+
+def dump_change(saved: SavedChange, change: ChangePlan) -> str:
+    values: dict[str, Any] = {
+        "format": FORMAT,
+        "subject": saved.subject,
+        "state": saved.state,
+        "outcome": saved.outcome,
+        "allowed": saved.allowed._asdict(),
+        "changes": [[*one[:7]] for one in change.changes],
+        "plan": dump_plan(saved.plan),
+    }
+    values["digest"] = _digest(values)
+    return json.dumps(values, indent=1) + "\n"
+
+
+def is_change(data: bytes) -> bool:
+    """Whether a file looks like one that dump_change has written."""
+    return FORMAT.partition("/")[0].encode() in data[:200]
+
+
+def load_change(data: bytes, file: str) -> SavedChange:
+    """What dump_change wrote. Raises PlanFileError or PlanRefused."""
+    try:
+        values = json.loads(data)
+        form, digest = values["format"], values.pop("digest")
+        if form != FORMAT:
+            raise PlanFileError(f"{file}: was written by another version of mountplan ({form})")
+        if digest != _digest(values):
+            raise PlanFileError(f"{file}: was altered since it was saved: plan the change again")
+        allowed = Allowed(**{key: bool(value) for key, value in values["allowed"].items()})
+        subject, state, outcome, text = (values[key] for key in ("subject", "state", "outcome", "plan"))
+        if not all(isinstance(one, str) for one in (subject, state, outcome, text)):
+            raise ValueError("a value is of the wrong type")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise PlanFileError(f"{file}: is no plan of changes: {type(error).__name__}: {error}") from None
+    return SavedChange(subject, load_plan(text, file), allowed, state, outcome)
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()

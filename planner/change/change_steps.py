@@ -1,0 +1,197 @@
+"""The steps that only a change of a tree that stands has; all others are those of planner/plan/steps.py.
+
+A *live* mount is one that stands, named `live:NAMESPACE:ID` after its namespace's number and its id in mountinfo; it is
+held by a descriptor from the step that opens it to its Release. New parts are made in the builder's own namespace, as
+ever; what is taken from the tree that stands is taken from a private copy of its namespace, in which covers may be
+taken away without anyone noticing. Only between Visit and the end is the tree itself changed.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from mountplan.planner.names import Handle
+from mountplan.planner.plan.steps import Step
+from mountplan.planner.record import NamedTuple
+
+
+class CopyNamespace(NamedTuple):
+    """Go into a private copy of a namespace that stands, to take from there what Park brings to the yard."""
+
+    namespace: str
+    origin: str = ""
+    kind: Literal["copy_namespace"] = "copy_namespace"
+
+    def describe(self) -> str:
+        return f"go into a private copy of {self.namespace or 'the namespace'}"
+
+
+class TakeLive(NamedTuple):
+    """A clone of a mount that stands, taken in the private copy: what new mounts of its filesystem are cloned from.
+
+    `covers` are paths at which something is unmounted first, in the copy. `device` is what must be found at `path`.
+    """
+
+    filesystem: Handle
+    path: str
+    device: str
+    covers: tuple[str, ...]
+    origin: str = ""
+    kind: Literal["take_live"] = "take_live"
+
+    def describe(self) -> str:
+        return f"workbench {self.filesystem}: clone what stands at {self.path}"
+
+
+class LeaveCopy(NamedTuple):
+    """Go back to the builder's namespace, and park what was taken in its yard; the copy goes."""
+
+    taken: tuple[Handle, ...]
+    origin: str = ""
+    kind: Literal["leave_copy"] = "leave_copy"
+
+    def describe(self) -> str:
+        return "leave the copy"
+
+
+class Visit(NamedTuple):
+    """Enter a namespace that stands: from here on, its tree is changed."""
+
+    namespace: str
+    origin: str = ""
+    kind: Literal["visit"] = "visit"
+
+    def describe(self) -> str:
+        return f"enter {self.namespace or 'the namespace'}"
+
+
+class OpenLive(NamedTuple):
+    """Open the mount that a walk to `path` ends on; it must have the id `mount`."""
+
+    mount: Handle
+    path: str
+    number: int
+    origin: str = ""
+    kind: Literal["open_live"] = "open_live"
+
+    def describe(self) -> str:
+        return f"open {self.path}"
+
+
+class SeedLive(NamedTuple):
+    """A seed for the group that a live mount is in: a clone of it, and with `slave`, one that only receives."""
+
+    seed: Handle
+    mount: Handle
+    slave: bool
+    origin: str = ""
+    kind: Literal["seed_live"] = "seed_live"
+
+    def describe(self) -> str:
+        return f"make {self.seed} from {self.mount}" + (", as its slave" if self.slave else "")
+
+
+class SetSharing(NamedTuple):
+    """Make a live mount private, or unbindable."""
+
+    mount: Handle
+    propagation: Literal["private", "unbindable"]
+    recursive: bool
+    origin: str = ""
+    kind: Literal["set_sharing"] = "set_sharing"
+
+    def describe(self) -> str:
+        return f"make {self.mount} {'and all below it ' if self.recursive else ''}{self.propagation}"
+
+
+class CarryLive(NamedTuple):
+    """A clone of a live mount with all that stands on it and all its groups, to be attached as `mount`."""
+
+    mount: Handle
+    source: Handle
+    origin: str = ""
+    kind: Literal["carry_live"] = "carry_live"
+
+    def describe(self) -> str:
+        return f"clone {self.source} with all below it"
+
+
+class AttachBeneath(NamedTuple):
+    """Attach `mount` below the live mount `top`, which goes on covering it (MOVE_MOUNT_BENEATH, Linux 6.5)."""
+
+    mount: Handle
+    top: Handle
+    origin: str = ""
+    kind: Literal["attach_beneath"] = "attach_beneath"
+
+    def describe(self) -> str:
+        return f"attach {self.mount} beneath {self.top}"
+
+
+class DetachLive(NamedTuple):
+    """Unmount a live mount with all that stands on it (MNT_DETACH): who has something open there keeps it."""
+
+    mount: Handle
+    path: str
+    origin: str = ""
+    kind: Literal["detach_live"] = "detach_live"
+
+    def describe(self) -> str:
+        return f"detach {self.mount} from {self.path}"
+
+
+class Reconfigure(NamedTuple):
+    """Change options of a superblock that stands (fspick(2), FSCONFIG_CMD_RECONFIGURE)."""
+
+    filesystem: Handle
+    options: tuple[tuple[str, str | bool], ...]
+    origin: str = ""
+    kind: Literal["reconfigure"] = "reconfigure"
+
+    def describe(self) -> str:
+        options = ",".join(key if value is True else f"{key}={value}" for key, value in self.options)
+        return f"reconfigure {self.filesystem}: {options}"
+
+
+class WriteFile(NamedTuple):
+    """Give a file of a filesystem that stands other contents: over the old ones, in place, or by a rename upon it.
+
+    `mode`, `uid` and `gid` of -1 leave what is there. `source` is a host file to copy, "" for `content`.
+    """
+
+    within: Handle
+    path: str
+    content: str
+    source: str
+    mode: int
+    uid: int
+    gid: int
+    in_place: bool
+    origin: str = ""
+    kind: Literal["write_file"] = "write_file"
+
+    def describe(self) -> str:
+        return f"write {self.within}:/{self.path}" + ("" if self.in_place else ", by a rename")
+
+
+LiveStep: TypeAlias = (
+    CopyNamespace
+    | TakeLive
+    | LeaveCopy
+    | Visit
+    | OpenLive
+    | SeedLive
+    | SetSharing
+    | CarryLive
+    | AttachBeneath
+    | DetachLive
+    | Reconfigure
+    | WriteFile
+)
+ChangeStep: TypeAlias = Step | LiveStep
+
+LIVE_TYPES: tuple[type[LiveStep], ...] = (
+    CopyNamespace, TakeLive, LeaveCopy, Visit, OpenLive, SeedLive, SetSharing, CarryLive, AttachBeneath, DetachLive,
+    Reconfigure, WriteFile,
+)  # fmt: skip
+LIVE_KINDS: tuple[str, ...] = tuple(step._field_defaults["kind"] for step in LIVE_TYPES)

@@ -1,0 +1,117 @@
+"""A change carried out in the model, from the tables that stand: what comes of it, inside and outside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mountplan.planner.ask.trial import Trial
+from mountplan.planner.attributes import ATIME_MASK, NODEV, NODIRATIME, NOEXEC, NOSUID, NOSYMFOLLOW, RDONLY, Change
+from mountplan.planner.change import change_steps as c
+from mountplan.planner.change.standing import StandingTree
+from mountplan.planner.model import ModelHandle, ModelMount, Process
+from mountplan.planner.model.objects import Place
+from mountplan.planner.model.walking import into_mounts, walk
+from mountplan.planner.names import Handle
+from mountplan.planner.tables.table import MountTable
+
+_ALL = RDONLY | NOSUID | NODEV | NOEXEC | NODIRATIME | NOSYMFOLLOW | ATIME_MASK
+
+
+class ChangeTrial(Trial):
+    """`run` carries the steps out; then `after` has the namespaces that were changed, and `outside` the others."""
+
+    def __init__(self, steps: tuple[c.ChangeStep, ...], standing: StandingTree, mount_max: int) -> None:
+        others = tuple((space.name, space.table) for space in standing.spaces)
+        super().__init__((), standing.host, mount_max, (*others, *standing.outside))
+        self.steps: tuple[Any, ...] = steps
+        self._spaces: dict[str, Process] = {}
+        for space, process in zip(standing.spaces, self._seen.processes[1:], strict=False):
+            self._spaces[space.name] = process
+        self._order = tuple(space.name for space in standing.spaces)
+        self._others = self._seen.processes[1 + len(others) :]
+        self._home: tuple[Process, Place] | None = None  # the builder's own namespace, while it is elsewhere
+        self._taken: dict[Handle, ModelHandle] = {}
+        for step, kind in zip(c.LIVE_TYPES, c.LIVE_KINDS, strict=True):
+            self._do[step] = getattr(self, "_" + kind)  # type: ignore[index]
+
+    def after(self) -> tuple[MountTable, ...]:
+        return tuple(self._table(self._spaces[name]) for name in self._order)
+
+    def end(self) -> None:
+        """The builder ends, and lets go of all that it holds."""
+        self.world.exit(self.builder)
+        if self._home is not None:
+            self.world.exit(self._home[0])
+
+    def outside(self) -> tuple[MountTable, ...]:
+        return tuple(self._table(process) for process in (self.host, *self._others))
+
+    # --- going there and back
+
+    def _leave_home(self, other: Process) -> None:
+        if self._home is None:
+            self._home = self.world.fork(self.builder, "home"), self.builder.root
+        self.world.setns(self.builder, other)
+        self.world.chroot(self.builder, ModelHandle(other.root))
+
+    def _visit(self, step: c.Visit) -> None:
+        self._leave_home(self._spaces[step.namespace])
+
+    def _copy_namespace(self, step: c.CopyNamespace) -> None:
+        self._leave_home(self._spaces[step.namespace])
+        self.world.unshare(self.builder, "copy")
+        self.world.change_type(self.builder, "/", "private", recursive=True)
+
+    def _take_live(self, step: c.TakeLive) -> None:
+        for path in step.covers:
+            self.world.umount(self.builder, path, lazy=True)
+        self._taken[step.filesystem] = handle = self.world.open_tree(self.builder, step.path, clone=True)
+        self.world.set_attributes(self.builder, handle, Change(0, _ALL))
+
+    def _leave_copy(self, step: c.LeaveCopy) -> None:
+        assert self._home is not None
+        home, root = self._home
+        self.world.setns(self.builder, home)
+        self.world.chroot(self.builder, ModelHandle(root))
+        for name in step.taken:
+            self._handles[name] = self._taken.pop(name)
+            self._park(name)
+
+    def _yard(self) -> ModelMount:
+        """It covers the root of the builder's own namespace, wherever the builder is."""
+        return super()._yard() if self._home is None else into_mounts(*self._home[1])[0]
+
+    # --- changing what stands
+
+    def _open_live(self, step: c.OpenLive) -> None:
+        self._handles[step.mount] = self.world.open_tree(self.builder, step.path)
+
+    def _seed_live(self, step: c.SeedLive) -> None:
+        handle = self._clone(step.seed, self._handles[step.mount].place)
+        if step.slave:
+            self.world.set_attributes(self.builder, handle, Change(), kind="slave")
+
+    def _set_sharing(self, step: c.SetSharing) -> None:
+        self.world.change_type(self.builder, self._handles[step.mount], step.propagation, recursive=step.recursive)
+
+    def _carry_live(self, step: c.CarryLive) -> None:
+        self._clone(step.mount, self._handles[step.source].place, recursive=True)
+
+    def _attach_beneath(self, step: c.AttachBeneath) -> None:
+        self.world.move_mount(self.builder, self._handles[step.mount], self._handles[step.top], beneath=True)
+
+    def _detach_live(self, step: c.DetachLive) -> None:
+        """As the kernel walks: the topmost at the path must be this one."""
+        found = into_mounts(*walk(self.builder, step.path))[0]
+        if found is not self._handles[step.mount].place[0]:
+            raise AssertionError(f"at {step.path} there is another mount than {step.mount}")
+        self.world.umount(self.builder, step.path, lazy=True)
+
+    def _reconfigure(self, step: c.Reconfigure) -> None:
+        superblock = self._at(step.filesystem).place[0].superblock
+        for key, _ in step.options:
+            if key in ("ro", "rw"):
+                superblock.read_only = key == "ro"
+
+    def _write_file(self, step: c.WriteFile) -> None:
+        pass

@@ -1,0 +1,249 @@
+"""The lines of the preview: what changes, why, and who notices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mountplan.planner.attributes import IDMAP, parse_shown, show
+from mountplan.planner.change.change_plan import ChangeLine, ChangeObstacle, Sign
+from mountplan.planner.change.examination import Examination, ExaminedMount, ExaminedSite
+from mountplan.planner.change.paired_space import PairedSpace
+from mountplan.planner.change.sharing_changes import SharingMatch
+from mountplan.planner.change.standing import Allowed
+from mountplan.planner.compare.matching import Forest
+
+_MOST = 5  # processes that are named
+_SAYS = "the spec says so"
+
+
+class Descriptions:
+    """`changes` of one namespace, and what stands in their way unless it is allowed."""
+
+    def __init__(
+        self,
+        examination: Examination,
+        sharing: SharingMatch,
+        groups: dict[int, str],
+        allowed: Allowed,
+        *,
+        beneath: bool,
+    ) -> None:
+        self._examination = examination
+        self._space: PairedSpace = examination.space
+        self._sharing = sharing
+        self._groups = groups
+        self._allowed = allowed
+        self._beneath = beneath
+        self.changes: list[ChangeLine] = []
+        self.asides: list[str] = []
+        self.obstacles: list[ChangeObstacle] = []
+        waiting = [examination.root]
+        while waiting:
+            site = waiting.pop()
+            waiting += reversed(list(self._site(site)))
+
+    def _site(self, site: ExaminedSite) -> Iterator[ExaminedSite]:
+        """Tell of one site; gives those that are to be told of after it."""
+        space = self._space
+        for found in site.arrived:
+            row = space.found.rows[found]
+            self.asides.append(f"{row.mountpoint}: {row.fstype} {row.source} has arrived from elsewhere, and stays")
+        gap = ""
+        if site.has_gap or (site.mode == "swap" and not self._beneath):
+            gap = "nothing is there for a moment"
+            at = site.wanted[-1]
+            self._need(
+                "gap",
+                self._allowed.gap,
+                f"{space.wanted.rows[at].mountpoint} is missing for a moment",
+                "--allow-gap",
+                at,
+            )
+        back = {inner.found: wanted for wanted, inner in site.inner.items()}
+        swapped: set[int] = set()
+        for number, wanted in enumerate(site.wanted):
+            inner = site.inner.get(wanted)
+            if inner is None or (inner.unlike and not (site.mode == "swap" and number == site.kept)):
+                replaces = self._replaced(site, number, swapped, back)
+                if replaces is None:
+                    self._tell("+", wanted, _what(space.wanted, wanted), "the spec has it", site)
+                else:
+                    swapped.add(replaces)
+                    why = inner.unlike if inner is not None and inner.found == replaces else "another mount"
+                    self._swap(wanted, replaces, why, site, gap)
+                    if inner is None or inner.found != replaces:
+                        self._gone_below(replaces)
+                yield from self._new_below(wanted, inner)
+            elif inner.unlike:
+                swapped.add(inner.found)
+                self._swap(wanted, inner.found, inner.unlike, site, gap)
+                yield from self._new_below(wanted, inner)
+            else:
+                if number >= site.kept and site.mode == "rebuild":
+                    why = "taken off, and put on again, to reach what it covers"
+                    self._swap(wanted, inner.found, why, site, gap)
+                self._kept(inner, site)
+                yield from inner.sites.values()
+        for found in site.found[site.kept :]:
+            if found not in back and found not in swapped:
+                self._gone(found)
+
+    def _replaced(self, site: ExaminedSite, number: int, swapped: set[int], back: dict[int, int]) -> int | None:
+        """What a new mount takes the place of."""
+        if site.mode not in ("swap", "rebuild") or number >= len(site.found):
+            return None
+        found = site.found[number]
+        return found if found not in back and found not in swapped and number >= site.kept else None
+
+    def _new_below(self, wanted: int, instead: ExaminedMount | None) -> Iterator[ExaminedSite]:
+        if instead is not None:
+            yield from instead.sites.values()
+            return
+        on = self._space.wanted_sites.on(wanted)
+        for place in sorted(on):
+            yield ExaminedSite(place, on[place], [], mode="append")
+
+    def _gone(self, found: int) -> None:
+        row = self._space.found.rows[found]
+        whose = "the spec does not have it"
+        self._check_leaving(found, row.mountpoint)
+        self._line(
+            "-",
+            row.mountpoint,
+            found_layer(self._space.found, found),
+            _what(self._space.found, found),
+            whose,
+            "",
+            found,
+        )
+        self._gone_below(found)
+
+    def _gone_below(self, found: int) -> None:
+        for child in self._space.found.children.get(found, ()):
+            row = self._space.found.rows[child]
+            self._line(
+                "-",
+                row.mountpoint,
+                "",
+                _what(self._space.found, child),
+                "what it stands on goes",
+                "",
+                child,
+                below=False,
+            )
+            self._gone_below(child)
+
+    def _swap(self, wanted: int, found: int, why: str, site: ExaminedSite, gap: str) -> None:
+        space = self._space
+        row, there = space.wanted.rows[wanted], space.found.rows[found]
+        self._check_leaving(found, there.mountpoint)
+        before, after = _what(space.found, found), _what(space.wanted, wanted)
+        what = f"{before} -> {after}" if before != after else after
+        why += f"; {gap}" if gap else ""
+        self._line("swap", row.mountpoint, self._layer(site, wanted), what, why, space.origins[wanted], found)
+
+    def _kept(self, one: ExaminedMount, site: ExaminedSite) -> None:
+        space = self._space
+        row, there = space.wanted.rows[one.wanted], space.found.rows[one.found]
+        layer, origin = self._layer(site, one.wanted), space.origins[one.wanted]
+        if one.attributes.set or one.attributes.clear:
+            want, have = (show(parse_shown(shown) & ~IDMAP) for shown in (row.attributes, there.attributes))
+            self._line("~", row.mountpoint, layer, f"attributes {have} -> {want}", _SAYS, origin, None)
+        if one.sharing:
+            have = self._sharing_found(there.peer_group, there.master, there.unbindable)
+            what = f"sharing {have} -> {self._sharing_wanted(one.wanted)}"
+            why = "its group is made anew" if self._sharing.is_made_anew(space, one.wanted) else _SAYS
+            self._line("~", row.mountpoint, layer, what, why, origin, None)
+
+    def _check_leaving(self, found: int, mountpoint: str) -> None:
+        space = self._space
+        forest = space.found
+        waiting = [found]
+        for at in waiting:
+            if forest.rows[at].mount_id in space.standing.locked:
+                what = f"{forest.rows[at].mountpoint} is locked: it came with a more privileged user's tree"
+                self.obstacles.append(ChangeObstacle("locked", what, "leave it where it is", ""))
+                break
+            waiting += forest.children.get(at, ())
+        for user in space.users(found):
+            if user.root:
+                name = user.command or "process"
+                what = f"{mountpoint}: {name} ({user.pid}) has its root there, and would keep the old one"
+                self._need("move", self._allowed.move, what, "--allow-move", None)
+
+    def _need(self, kind: str, allowed: bool, what: str, option: str, wanted: int | None) -> None:
+        if not allowed:
+            origin = self._space.origins[wanted] if wanted is not None else ""
+            self.obstacles.append(ChangeObstacle(kind, what, f"{option} lets it be so", origin))
+
+    def _tell(self, sign: Sign, wanted: int, what: str, why: str, site: ExaminedSite) -> None:
+        row = self._space.wanted.rows[wanted]
+        sharing = self._sharing_wanted(wanted)
+        what += f", {sharing}" if sharing != "private" else ""
+        self._line(sign, row.mountpoint, self._layer(site, wanted), what, why, self._space.origins[wanted], None)
+
+    def _line(
+        self,
+        sign: Sign,
+        mount: str,
+        layer: str,
+        what: str,
+        why: str,
+        origin: str,
+        found: int | None,
+        *,
+        below: bool = True,
+    ) -> None:
+        notices: tuple[str, ...] = ()
+        if found is not None:
+            users = self._space.users(found, below=below and sign == "swap")
+            words = list(dict.fromkeys(map(str, users)))
+            notices = tuple(words[:_MOST]) + ((f"{len(words) - _MOST} more",) if len(words) > _MOST else ())
+        self.changes.append(ChangeLine(sign, self._space.name, mount, layer, what, why, origin, notices))
+
+    def _layer(self, site: ExaminedSite, wanted: int) -> str:
+        return f"{site.wanted.index(wanted) + 1} of {len(site.wanted)}" if len(site.wanted) > 1 else ""
+
+    def _sharing_wanted(self, wanted: int) -> str:
+        row = self._space.wanted.rows[wanted]
+        return _sharing_words(self._name(row.peer_group), self._name(row.master), row.unbindable)
+
+    def _sharing_found(self, group: int, master: int, unbindable: bool) -> str:
+        names = {pair[0]: seed for seed, pair in self._sharing.standing.items() if pair[0]}
+        first, second = (names.get(one, str(one)).removeprefix("seed:") if one else "" for one in (group, master))
+        return _sharing_words(first, second, unbindable)
+
+    def _name(self, number: int) -> str:
+        if not number:
+            return ""
+        from mountplan.planner.plan.predict import HOST_GROUPS
+
+        return self._groups.get(number) or str(number - HOST_GROUPS if number >= HOST_GROUPS else number)
+
+
+def _sharing_words(group: str, master: str, unbindable: bool) -> str:
+    words = ["unbindable"] if unbindable else []
+    words += [f"shared:{group}"] if group else []
+    words += [f"slave:{master}"] if master else []
+    return " ".join(words) or "private"
+
+
+def _what(forest: Forest, at: int) -> str:
+    row = forest.rows[at]
+    source = f" {row.source}" if row.source and row.source not in (row.fstype, "none") else ""
+    root = f"[{row.root}]" if row.root != "/" else ""
+    attributes = show(parse_shown(row.attributes) & ~0)
+    return f"{row.fstype}{source}{root} {attributes}"
+
+
+def found_layer(forest: Forest, at: int) -> str:
+    below = above = 0
+    one = at
+    while (parent := forest.parents[one]) >= 0 and forest.tops.get(parent) == one:
+        below += 1
+        one = parent
+    one = at
+    while (top := forest.tops.get(one)) is not None:
+        above += 1
+        one = top
+    return f"{below + 1} of {below + above + 1}" if below + above else ""

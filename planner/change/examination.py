@@ -1,0 +1,203 @@
+"""What is different about each site of a namespace, and by which means it can be put right.
+
+A site is changed by one of these: `append` new mounts on top; `pop` the topmost ones; `swap` the topmost, by attaching
+what is new beneath it before it goes; `rebuild`, which takes mounts off and puts them on again, so that for a moment
+something is missing; or only `inside`, in what stands on the mounts of the site.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from mountplan.planner.attributes import ATIME_MASK, IDMAP, RDONLY, Change, parse_shown
+from mountplan.planner.change.deep_calls import Steps, run_through
+from mountplan.planner.change.paired_space import PairedSpace, covers_of
+from mountplan.planner.change.same_superblock import Superblocks
+from mountplan.planner.change.sharing_changes import SharingMatch
+from mountplan.planner.tables.table import MountRow
+
+Mode: TypeAlias = Literal["none", "inside", "append", "pop", "swap", "rebuild"]
+
+
+@dataclass(slots=True)
+class ExaminedSite:
+    """One site. `wanted` and `found` are the stacks, the lowest first; the first `kept` of both are the same.
+
+    `inner` has what was found out about each wanted mount that has a counterpart in the stack. `arrived` are mounts on
+    top that have come from elsewhere, and stay. `lifted` if it only covers what is to be changed.
+    """
+
+    place: str
+    wanted: list[int]
+    found: list[int]
+    kept: int = 0
+    mode: Mode = "none"
+    lifted: bool = False
+    inner: dict[int, ExaminedMount] = field(default_factory=dict)
+    arrived: list[int] = field(default_factory=list)
+
+    @property
+    def has_gap(self) -> bool:
+        return self.mode == "rebuild" and len(self.wanted) > self.kept and len(self.found) > self.kept
+
+
+@dataclass(slots=True)
+class ExaminedMount:
+    """Two counterparts. `unlike` says why the one that stands cannot be made the wanted one, "" if it can.
+
+    Of one that can: `attributes` to set and clear, and whether its `sharing` changes.
+    """
+
+    wanted: int
+    found: int
+    unlike: str = ""
+    attributes: Change = field(default_factory=Change)
+    sharing: bool = False
+    sites: dict[str, ExaminedSite] = field(default_factory=dict)
+    dirty: bool = False
+
+    @property
+    def changes_itself(self) -> bool:
+        return bool(self.unlike) or self.sharing or self.attributes != Change()
+
+    @property
+    def is_built_upon(self) -> bool:
+        """Whether something is attached to it, or taken from it."""
+        return any(site.mode not in ("none", "inside") for site in self.sites.values())
+
+
+class Examination:
+    """All of one namespace. `root` is its lowest mount."""
+
+    def __init__(
+        self,
+        space: PairedSpace,
+        superblocks: Superblocks,
+        sharing: SharingMatch,
+        has_arrived: Callable[[MountRow, MountRow], bool],
+    ) -> None:
+        self.space = space
+        self._superblocks = superblocks
+        self._sharing = sharing
+        self._has_arrived = has_arrived
+        wanted, found = space.roots()
+        top = self._site_at_root(wanted, found)
+        self.root: ExaminedSite = run_through(top)
+
+    def _site_at_root(self, wanted: int, found: int) -> Steps[ExaminedSite]:
+        space = self.space
+        return self._site("/", space.wanted.stack(wanted), space.found.stack(found))
+
+    def is_same(self, wanted: int, found: int) -> bool:
+        return not self.unlike(wanted, found)
+
+    def unlike(self, wanted: int, found: int) -> str:
+        """Why a mount that stands cannot become the wanted one."""
+        space = self.space
+        row, there = space.wanted.rows[wanted], space.found.rows[found]
+        device = row.device
+        if device[:1] == "=":
+            device = self._superblocks.devices.get(device[1:], "")
+            if not device:
+                return f"a new {row.fstype}"
+        if device != there.device:
+            return f"{row.fstype} {row.source} instead of {there.fstype} {there.source}"
+        if row.root != there.root:
+            return f"{row.root} of the filesystem instead of {there.root}"
+        want, have = parse_shown(row.attributes), parse_shown(there.attributes)
+        if (want ^ have) & IDMAP:
+            return "id-mapped" if want & IDMAP else "no longer id-mapped"
+        if want & IDMAP and space.standing.idmaps is not None and space.idmap(wanted) != space.idmap_found(found):
+            return "another id-mapping"
+        if want & ~have & RDONLY and any(user.writes for user in space.users(found, below=False)):
+            return "read-only, while files in it are open for writing"
+        return ""
+
+    def _mount(self, wanted: int, found: int) -> Steps[ExaminedMount]:
+        space = self.space
+        one = ExaminedMount(wanted, found, self.unlike(wanted, found))
+        row, there = space.wanted.rows[wanted], space.found.rows[found]
+        if not one.unlike:
+            one.attributes = attribute_change(row.attributes, there.attributes)
+            one.sharing = self._sharing.differs(space, wanted, found)
+        on, under = space.wanted_sites.on(wanted), space.found_sites.on(found)
+        for place in dict.fromkeys((*on, *under)):
+            one.sites[place] = yield self._site(place, on.get(place, []), under.get(place, []))
+        dirty = [place for place, site in one.sites.items() if site.mode != "none"]
+        for place in dirty:
+            for cover in covers_of(under, place):
+                self._lift(one.sites[cover])
+        one.dirty = one.changes_itself or bool(dirty)
+        if not one.dirty:
+            one.sites = {place: site for place, site in one.sites.items() if site.arrived}
+        return one
+
+    def _site(self, place: str, wanted: list[int], found: list[int]) -> Steps[ExaminedSite]:
+        space = self.space
+        site = ExaminedSite(place, wanted, found)
+        standing = set(found)
+        for one in wanted:
+            other = space.pairs.get(one)
+            if other in standing and other is not None:
+                site.inner[one] = yield self._mount(one, other)
+        paired = {one.found for one in site.inner.values()}
+        while site.found and site.found[-1] not in paired and self._is_arrival(site.found[-1]):
+            site.arrived.insert(0, site.found.pop())
+        kept = 0
+        while kept < min(len(wanted), len(site.found)):
+            inner = site.inner.get(wanted[kept])
+            if inner is None or inner.found != site.found[kept] or inner.unlike:
+                break
+            kept += 1
+        high = len(site.found)
+        for level in range(min(kept, high - 1)):  # those that are covered
+            if site.inner[wanted[level]].dirty:
+                site.kept, site.mode = level + 1, "rebuild"
+                return site
+        site.kept = kept
+        if kept == high == len(wanted):
+            site.mode = "inside" if kept and site.inner[wanted[-1]].dirty else "none"
+        elif kept == high:
+            site.mode = "append"
+        elif kept == len(wanted):
+            site.mode = "pop"
+        elif kept == high - 1 and not (kept and space.found.rows[site.found[kept - 1]].peer_group):
+            site.mode = "swap"  # what it stands on cannot be made private while it is covered
+        else:
+            site.mode = "rebuild"
+        return site
+
+    def _is_arrival(self, found: int) -> bool:
+        forest = self.space.found
+        parent = forest.parents[found]
+        return parent >= 0 and self._has_arrived(forest.rows[found], forest.rows[parent])
+
+    def _lift(self, site: ExaminedSite) -> None:
+        """Have a site be taken off, so that what it covers can be reached."""
+        if site.mode in ("none", "inside", "append"):
+            site.lifted = True
+        site.kept, site.mode = 0, "rebuild"
+
+
+def attribute_change(wanted: str, there: str) -> Change:
+    """What mount_setattr(2) has to be asked for, of attributes as mountinfo shows them."""
+    if wanted == there:
+        return Change()
+    want, have = parse_shown(wanted) & ~IDMAP, parse_shown(there) & ~IDMAP
+    times = (want ^ have) & ATIME_MASK
+    plain = ~ATIME_MASK
+    return Change(
+        (want & ~have & plain) | (want & ATIME_MASK if times else 0),
+        (have & ~want & plain) | (ATIME_MASK if times else 0),
+    )
+
+
+def mounts_in(site: ExaminedSite) -> Iterator[ExaminedMount]:
+    """All counterparts in a site and in what stands on it, parents first."""
+    waiting = [site]
+    for one in waiting:
+        for inner in one.inner.values():
+            yield inner
+            waiting += inner.sites.values()

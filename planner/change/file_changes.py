@@ -1,0 +1,115 @@
+"""What is to be written into filesystems that stand: mountpoints, and files that the spec has changed."""
+
+from __future__ import annotations
+
+from mountplan.planner.change import change_steps as c
+from mountplan.planner.change.change_plan import ChangeLine, ChangeObstacle
+from mountplan.planner.change.new_parts import NewParts, NoSource
+from mountplan.planner.change.paired_space import PairedSpace
+from mountplan.planner.change.parts import Node, Parts, PlannedFilesystem
+from mountplan.planner.change.same_superblock import Superblocks
+from mountplan.planner.change.standing import Record
+from mountplan.planner.names import Handle
+from mountplan.planner.paths import TargetPath
+
+
+class FileChanges:
+    """`changes` are lines of the preview; the steps are handed to `new`."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        record: Record | None,
+        superblocks: Superblocks,
+        new: NewParts,
+        spaces: tuple[PairedSpace, ...],
+    ) -> None:
+        self._new = new
+        self._spaces = spaces
+        self._devices = superblocks.devices
+        self.changes: list[ChangeLine] = []
+        self.asides: list[str] = []
+        self.obstacles: list[ChangeObstacle] = []
+        made = Parts(record.plan).filesystems if record else {}
+        owner = {device: name for name, device in record.devices.items()} if record else {}
+        for name, device in superblocks.devices.items():
+            now = parts.filesystems[name]
+            earlier = made[owner[device]] if device in owner else None
+            try:
+                self._compare(name, earlier, now)
+            except NoSource as error:
+                self.obstacles.append(error.obstacle)
+
+    def _compare(self, name: Handle, earlier: PlannedFilesystem | None, now: PlannedFilesystem) -> None:
+        before = {node.path: node for node in earlier.nodes} if earlier else {}
+        if earlier is None and any(_is_declared(node) for node in now.nodes):
+            where, _ = self._place(name)
+            self.asides.append(f"{where}: its files were not compared: no record tells what they were")
+        for node in now.nodes if earlier is not None else ():
+            old = before.get(node.path)
+            if old is None:
+                if _is_declared(node):
+                    self._add(name, node)
+            elif _what_it_is(old) != _what_it_is(node):
+                self._change(name, node, old)
+        paths = {node.path for node in now.nodes}
+        for path, node in before.items():
+            if path not in paths and earlier is not None and _is_declared(node):
+                where, _ = self._place(name)
+                self.asides.append(f"{where}: {path} stays, though the spec does not have it any more")
+
+    def _add(self, name: Handle, node: Node) -> None:
+        """What is declared anew, and must not be there yet."""
+        self._new.make_node(name, node, existing=False)
+        self._tell("+", name, node, "the spec has it")
+
+    def _change(self, name: Handle, node: Node, old: Node) -> None:
+        if not (node.node == old.node == "file"):
+            what = f"{node.path} would have to become another {node.node}"
+            self.obstacles.append(ChangeObstacle("file", what, "change it inside, or leave it", node.origin))
+            return
+        take, path = self._new.take(name, f"/{node.path}", node.origin)
+        in_place = not path or self._is_mounted(self._devices[name], f"/{node.path}")
+        self._new.do(
+            c.WriteFile(take, path, node.content, node.source, node.mode, node.uid, node.gid, in_place, node.origin)
+        )
+        self._tell("~", name, node, "the spec has other contents, mode or owner")
+
+    def _is_mounted(self, device: str, path: str) -> bool:
+        """Whether a file is the root of a mount, or something is mounted upon it: a rename would undo that."""
+        for space in self._spaces:
+            forest = space.found
+            for at, row in enumerate(forest.rows):
+                if row.device == device and row.root == path:
+                    return True
+                parent = forest.parents[at]
+                if parent >= 0 and forest.rows[parent].device == device:
+                    above = forest.rows[parent]
+                    mountpoint = TargetPath(row.mountpoint)
+                    if mountpoint.is_under(above.mountpoint):
+                        inside = TargetPath(above.root).joined(mountpoint.relative_to(above.mountpoint))
+                        if inside == path:
+                            return True
+        return False
+
+    def _tell(self, sign: str, name: Handle, node: Node, why: str) -> None:
+        where, namespace = self._place(name)
+        mount = TargetPath(where).joined(node.path)
+        assert sign in ("+", "~")
+        self.changes.append(ChangeLine("+" if sign == "+" else "~", namespace, mount, "", "file", why, node.origin))
+
+    def _place(self, name: Handle) -> tuple[str, str]:
+        for space in self._spaces:
+            for row in space.found.rows:
+                if row.device == self._devices[name]:
+                    return row.mountpoint, space.name
+        return "", ""
+
+
+def _what_it_is(node: Node) -> Node:
+    return node._replace(within="", origin="", existing=False, careful=False)
+
+
+def _is_declared(node: Node) -> bool:
+    """Whether a node is an entry of `file`, not a mountpoint."""
+    return ".file" in node.origin

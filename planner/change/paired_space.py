@@ -1,0 +1,80 @@
+"""One namespace, wanted and found: which of its mounts are each other's counterparts, site by site.
+
+A *site* is a place on a mount: what stands there is a stack, from the lowest up. Mounts are known by their positions in
+the two tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mountplan.planner.change.standing import StandingSpace, User
+from mountplan.planner.compare.matching import OUTSIDE, Forest, match
+from mountplan.planner.compare.view import IdMap, View
+from mountplan.planner.plan.predict import Prediction
+from mountplan.planner.tables.mounttree import hiders
+from mountplan.planner.tables.table import MountRow
+
+
+class PairedSpace:
+    """`pairs` are counterparts: wanted -> found; of any other two, nothing is known."""
+
+    def __init__(self, number: int, prediction: Prediction, view: View, standing: StandingSpace) -> None:
+        self.number = number
+        self.name = prediction.namespace
+        self.standing = standing
+        self.names = prediction.names
+        self.origins = prediction.origins
+        self.idmaps = view.idmaps or {}
+        found = match(prediction.table, standing.table)
+        self.wanted, self.found, self.pairs = found
+        self.wanted_sites = _Sites(self.wanted)
+        self.found_sites = _Sites(self.found)
+        self.position = {row.mount_id: at for at, row in enumerate(self.found.rows)}
+
+    def roots(self) -> tuple[int, int]:
+        """The lowest mount of both sides."""
+        return self.wanted.children[OUTSIDE][0], self.found.children[OUTSIDE][0]
+
+    def places(self) -> Iterator[tuple[MountRow, MountRow]]:
+        for wanted, found in self.pairs.items():
+            yield self.wanted.rows[wanted], self.found.rows[found]
+
+    def idmap(self, wanted: int) -> IdMap | None:
+        return self.idmaps.get(self.wanted.rows[wanted].mount_id)
+
+    def idmap_found(self, found: int) -> IdMap | None:
+        return (self.standing.idmaps or {}).get(self.found.rows[found].mount_id)
+
+    def users(self, found: int, *, below: bool = True) -> tuple[User, ...]:
+        """The processes that have something of a mount, or of what stands on it; each once for each mount."""
+        told: list[User] = []
+        waiting = [found]
+        for at in waiting:
+            told += self.standing.users.get(self.found.rows[at].mount_id, ())
+            if below:
+                waiting += self.found.children.get(at, ())
+        return tuple(told)
+
+
+class _Sites:
+    """What stands on each mount of a table, by place: `/a` -> the stack there; `/` is what is mounted upon its root."""
+
+    def __init__(self, forest: Forest) -> None:
+        self._forest = forest
+
+    def on(self, parent: int) -> dict[str, list[int]]:
+        """The places on a mount; not what is stacked upon it, which belongs to its own site."""
+        base = self._forest.rows[parent].mountpoint
+        length = 0 if base == "/" else len(base)
+        return {
+            mountpoint[length:] or "/": self._forest.stack(mounts[0])
+            for mountpoint, mounts in self._forest.places(parent, ()).items()
+        }
+
+
+def covers_of(places: dict[str, list[int]], place: str) -> list[str]:
+    """Which of the places on one mount keep a walk from reaching `place` on it, the shortest first."""
+    index = {one: number for number, one in enumerate(places)}
+    names = list(places)
+    return [names[number] for number in hiders(index, place)]

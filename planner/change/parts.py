@@ -1,0 +1,84 @@
+"""The steps of a plan, sorted by what they make: so that those of single parts can be carried out by themselves."""
+
+from __future__ import annotations
+
+from mountplan.planner.names import Handle
+from mountplan.planner.plan import steps as s
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.record import NamedTuple
+
+Creation = s.MakeFilesystem | s.AttachImage | s.MakeOverlay
+Node = s.MakeNode
+
+
+class PlannedFilesystem(NamedTuple):
+    """How a plan makes one superblock. `mount` is the one mount that it is made as, "" if it has a workbench."""
+
+    name: Handle
+    creation: Creation
+    mount: Handle
+    contents: str  # the host directory that it is filled from first
+    nodes: tuple[Node, ...]
+    removed: tuple[str, ...]
+    sealed: bool
+
+
+class Parts:
+    """`filesystems` by name; `making` has the steps that make each mount while it is detached, in order.
+
+    `seeds` has the step that makes each seed, `joined` the seed whose group a mount joins. `workbenches` are clones of
+    the host's filesystems, by name. `id_maps` by name.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.filesystems: dict[Handle, PlannedFilesystem] = {}
+        self.making: dict[Handle, list[s.Step]] = {}
+        self.mountpoints: dict[Handle, s.MakeMountpoint] = {}
+        self.seeds: dict[Handle, s.MakeSeed | s.TakeHostGroup] = {}
+        self.joined: dict[Handle, Handle] = {}
+        self.workbenches: dict[Handle, s.CloneHostWorkbench] = {}
+        self.id_maps: dict[Handle, s.MakeIdMap] = {}
+        self.bases: set[str] = set()
+        creations: dict[Handle, Creation] = {}
+        within: dict[Handle, Handle] = {}  # what a node may be in -> its filesystem
+        nodes: dict[Handle, list[Node]] = {}
+        contents: dict[Handle, str] = {}
+        removed: dict[Handle, list[str]] = {}
+        sealed: set[Handle] = set()
+        for step in plan.steps:
+            match step:
+                case s.MakeFilesystem() | s.AttachImage() | s.MakeOverlay():
+                    creations[step.filesystem] = step
+                    within[step.mount or step.filesystem] = step.filesystem
+                case s.CopyContents():
+                    contents[within[step.within]] = step.source
+                case s.MakeNode():
+                    if step.within in within:
+                        nodes.setdefault(within[step.within], []).append(step)
+                    else:
+                        self.making.setdefault(step.within, []).append(step)
+                case s.RemoveNode():
+                    removed.setdefault(step.within, []).append(step.path)
+                case s.SealFilesystem():
+                    sealed.add(within.get(step.filesystem, step.filesystem))
+                case s.CloneMount() | s.CloneHost() | s.SetAttributes():
+                    self.making.setdefault(step.mount, []).append(step)
+                case s.MakeMountpoint():
+                    self.mountpoints[step.like] = step
+                case s.MakeSeed() | s.TakeHostGroup():
+                    self.seeds[step.seed] = step
+                case s.JoinGroup():
+                    self.joined[step.mount] = step.seed
+                case s.CloneHostWorkbench():
+                    self.workbenches[step.filesystem] = step
+                case s.MakeIdMap():
+                    self.id_maps[step.id_map] = step
+                case s.MakeBase():
+                    self.bases.add(step.namespace)
+                case _:
+                    pass
+        for name, creation in creations.items():
+            self.filesystems[name] = PlannedFilesystem(
+                name, creation, creation.mount, contents.get(name, ""), tuple(nodes.get(name, ())),
+                tuple(removed.get(name, ())), name in sealed,
+            )  # fmt: skip

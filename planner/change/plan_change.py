@@ -1,0 +1,229 @@
+"""A plan and what stands -> ChangePlan: the fewest changes that make the one into the other, tried in the model."""
+
+from __future__ import annotations
+
+from mountplan.planner.change import change_steps as c
+from mountplan.planner.change.arrangement import Arrangement
+from mountplan.planner.change.change_plan import ChangeLine, ChangeObstacle, ChangePlan
+from mountplan.planner.change.change_trial import ChangeTrial
+from mountplan.planner.change.descriptions import Descriptions
+from mountplan.planner.change.examination import Examination
+from mountplan.planner.change.file_changes import FileChanges
+from mountplan.planner.change.new_parts import NewParts
+from mountplan.planner.change.paired_space import PairedSpace
+from mountplan.planner.change.parts import Parts
+from mountplan.planner.change.same_superblock import Superblocks, find_standing
+from mountplan.planner.change.sharing_changes import SharingMatch
+from mountplan.planner.change.standing import Allowed, StandingTree
+from mountplan.planner.compare.arrivals import Arrivals, Surroundings
+from mountplan.planner.compare.compare import differences, group_names, machine_of, views_of
+from mountplan.planner.compare.view import View
+from mountplan.planner.errors import TableError
+from mountplan.planner.model.world import MOUNT_MAX
+from mountplan.planner.plan import steps as s
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.predict import predict
+from mountplan.planner.tables.table import MountRow
+
+_ANEW = "build it anew: mountplan apply --replace"
+
+
+def plan_change(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: int = MOUNT_MAX) -> ChangePlan:
+    """What it takes to make `standing` into what `plan` says. Touches nothing; a refused one has obstacles."""
+    predictions = predict(plan, standing.host)
+    obstacle = _namespaces_differ(plan, standing)
+    if obstacle is not None:
+        return ChangePlan(standing.label, (), (), (obstacle,), (), ())
+    views = views_of(plan, predictions)
+    by_name = {space.name: space for space in standing.spaces}
+    if len(predictions) == 1:
+        by_name = {predictions[0].namespace: standing.spaces[0]}
+    spaces = tuple(
+        PairedSpace(number, one, view, by_name[one.namespace])
+        for number, (one, view) in enumerate(zip(predictions, views, strict=True))
+    )
+    parts = Parts(plan)
+    superblocks = find_standing(
+        parts,
+        standing.record,
+        [pair for space in spaces for pair in space.places()],
+        [row for space in spaces for row in space.found.rows],
+        frozenset(row.device for row in standing.host.rows),
+    )
+    arrivals = Arrivals(
+        [space.standing.table for space in spaces],
+        lambda: Surroundings(tuple(table for _, table in standing.outside), standing.ages),
+    )
+
+    def has_arrived(mount: MountRow, parent: MountRow) -> bool:
+        return arrivals.whence(mount, parent) == "elsewhere"
+
+    sharing = SharingMatch(parts, spaces, superblocks)
+    while True:
+        examined = [Examination(space, superblocks, sharing, has_arrived) for space in spaces]
+        new = NewParts(plan, parts, superblocks, sharing, spaces)
+        files = FileChanges(parts, standing.record, superblocks, new, spaces)
+        arranged = [Arrangement(one, sharing, new, files) for one in examined]
+        before = len(sharing.anew)
+        new.sources()
+        if len(sharing.anew) == before:
+            break
+    changes: list[ChangeLine] = []
+    asides: list[str] = list(files.asides)
+    obstacles: list[ChangeObstacle] = list(files.obstacles)
+    groups = group_names(plan)
+    for one, done in zip(examined, arranged, strict=True):
+        told = Descriptions(one, sharing, groups, allowed, beneath=standing.beneath)
+        changes += told.changes
+        asides += told.asides
+        obstacles += done.obstacles + told.obstacles
+    changes += _option_changes(superblocks, parts, spaces, new, standing, obstacles) + files.changes
+    for left in plan.expected.left_out:
+        asides.append(f"{left.target}: left out, as its source is not there")
+    obstacles += _cut_off(sharing, standing, allowed)
+    obstacles += _lonely(new, sharing, parts)
+    steps: tuple[c.ChangeStep, ...] = ()
+    if changes and not obstacles:
+        inside: list[c.ChangeStep] = []
+        for space, done in zip(spaces, arranged, strict=True):
+            if done.steps:
+                inside += [c.Visit(space.standing.name), *done.steps]
+        steps = _renamed((*new.steps(), *inside), spaces)
+        if not standing.beneath:
+            steps = _without_beneath(steps)
+    result = ChangePlan(
+        standing.label, tuple(changes), tuple(dict.fromkeys(asides)), tuple(dict.fromkeys(obstacles)), steps,
+        tuple((space.name, space.table) for space in standing.spaces),
+    )  # fmt: skip
+    return _tried(result, plan, views, standing, allowed, mount_max) if steps else result
+
+
+def _namespaces_differ(plan: Plan, standing: StandingTree) -> ChangeObstacle | None:
+    wanted = sorted(space.name for space in plan.expected.namespaces)
+    found = sorted(space.name for space in standing.spaces)
+    if len(wanted) == len(found) == 1 or wanted == found:
+        return None
+    what = f"the spec has the namespaces {', '.join(wanted) or '(one)'}; there stand {', '.join(found) or '(one)'}"
+    return ChangeObstacle("namespaces", what, _ANEW)
+
+
+def _renamed(steps: tuple[c.ChangeStep, ...], spaces: tuple[PairedSpace, ...]) -> tuple[c.ChangeStep, ...]:
+    """Namespaces by the names that they stand under: that of a plan's single one may be another."""
+    names = {space.name: space.standing.name for space in spaces}
+    return tuple(
+        step._replace(namespace=names.get(step.namespace, step.namespace))
+        if isinstance(step, (c.CopyNamespace, c.Visit))
+        else step
+        for step in steps
+    )
+
+
+def _without_beneath(steps: tuple[c.ChangeStep, ...]) -> tuple[c.ChangeStep, ...]:
+    """For kernels before 6.5: what is attached beneath is attached once the other is gone."""
+    return steps  # planner/change/arrangement.py has no other way yet; _tried() refuses it
+
+
+def _option_changes(
+    superblocks: Superblocks,
+    parts: Parts,
+    spaces: tuple[PairedSpace, ...],
+    new: NewParts,
+    standing: StandingTree,
+    obstacles: list[ChangeObstacle],
+) -> list[ChangeLine]:
+    outside = {row.device for _, table in (("", standing.host), *standing.outside) for row in table.rows}
+    told = []
+    for name, options in superblocks.options.items():
+        device = superblocks.devices[name]
+        place = next(((one, row) for one in spaces for row in one.found.rows if row.device == device), None)
+        if place is None:
+            continue
+        space, row = place
+        origin = parts.filesystems[name].creation.origin
+        words = ", ".join(key if value is True else f"{key}={value}" for key, value in options)
+        before = superblocks.before[name]
+        told.append(
+            ChangeLine(
+                "~",
+                space.name,
+                row.mountpoint,
+                "",
+                f"options {before + ' -> ' if before else ''}{words}",
+                "the spec says so",
+                origin,
+            )
+        )
+        if device in outside:
+            what = f"{row.mountpoint}: other namespaces show the same filesystem, and its options are theirs as well"
+            obstacles.append(ChangeObstacle("shared superblock", what, "leave its options as they are", origin))
+            continue
+        take, _ = new.take(name, row.root, origin)
+        new.do(c.Reconfigure(take, options, origin))
+    return told
+
+
+def _cut_off(sharing: SharingMatch, standing: StandingTree, allowed: Allowed) -> list[ChangeObstacle]:
+    """Groups that are made anew, and have members outside, which would not be in them any more."""
+    numbers = {sharing.standing[seed][0]: seed for seed in sharing.anew if seed in sharing.standing}
+    numbers.pop(0, None)
+    found = []
+    for name, table in (("host", standing.host), *standing.outside):
+        for row in table.rows:
+            seed = numbers.get(row.peer_group) or numbers.get(row.master)
+            if seed and not allowed.propagation:
+                what = (
+                    f"the group {seed.removeprefix('seed:')} has to be made anew, and {row.mountpoint} of {name} would"
+                    " not be in it any more"
+                )
+                found.append(ChangeObstacle("propagation", what, "--allow-propagation lets it be so"))
+    return found[:1]
+
+
+def _lonely(new: NewParts, sharing: SharingMatch, parts: Parts) -> list[ChangeObstacle]:
+    """New groups that nobody would be in: in a new tree they live on below its root, where none is mounted any more."""
+    found = []
+    for seed in new.joined_roots:
+        step = parts.seeds[seed]
+        is_new = seed not in sharing.standing or seed in sharing.anew
+        if is_new and isinstance(step, s.MakeSeed) and step.shared and not sharing.has_members(seed):
+            what = f"nothing would be in the group {seed.removeprefix('seed:')}, from which others are to receive"
+            found.append(ChangeObstacle("group without members", what, _ANEW, step.origin))
+    return found
+
+
+def _tried(
+    result: ChangePlan, plan: Plan, views: tuple[View, ...], standing: StandingTree, allowed: Allowed, mount_max: int
+) -> ChangePlan:
+    """Carry it out in the model: what it comes to inside must be what the plan says, and outside nothing may change."""
+    try:
+        trial = ChangeTrial(result.steps, standing, mount_max)
+    except TableError as error:
+        return result._replace(obstacles=(ChangeObstacle("model", f"what stands cannot be understood: {error}", ""),))
+    before = trial.outside()
+    trial.run()
+    if trial.refusal is not None:
+        step = result.steps[trial.refusal.step - 1]
+        what = f"step {trial.refusal.step}, {step.describe()}: the kernel would refuse it: {trial.refusal.why}"
+        return result._replace(obstacles=(ChangeObstacle("model", what, _ANEW, step.origin),))
+    trial.end()
+    after = trial.after()
+    obstacles: list[ChangeObstacle] = []
+    wanted = tuple(view._replace(asked=dict.fromkeys(view.asked or {}, ())) for view in views)
+    found = tuple(View(view.namespace, table) for view, table in zip(views, after, strict=True))
+    for one in differences(wanted, found, machine_of(standing.host), arrivals=True)[:5]:
+        what = f"{one.mount}: {one.prop} would be {one.found} instead of {one.wanted}"
+        obstacles.append(ChangeObstacle("model", what, _ANEW, one.origin))
+    spread = []
+    names = ["this namespace", *(name for name, _ in standing.outside)]
+    for name, earlier, later in zip(names, before, trial.outside(), strict=True):
+        gone, come = set(earlier.rows) - set(later.rows), set(later.rows) - set(earlier.rows)
+        spread += [f"{name}: {row.mountpoint} ({row.fstype}) goes" for row in gone]
+        spread += [f"{name}: {row.mountpoint} ({row.fstype}) comes, or is in another group" for row in come]
+    if spread and not allowed.propagation:
+        obstacles.append(
+            ChangeObstacle(
+                "propagation", f"it would be seen outside: {sorted(spread)[0]}", "--allow-propagation lets it be so"
+            )
+        )
+    tables = tuple((space.name, table) for space, table in zip(standing.spaces, after, strict=True))
+    return result._replace(obstacles=tuple(obstacles), tables=tables, spread=tuple(sorted(spread)))

@@ -1,0 +1,138 @@
+"""Which filesystem of a plan is one that stands: that one stays, with its data.
+
+One of the same name in the record, made in the same way; or else one of the same type, source and options where it is
+wanted. Options that can be changed while it stands do not count.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from mountplan.planner.change.parts import Parts, PlannedFilesystem
+from mountplan.planner.change.standing import Record
+from mountplan.planner.fstypes import of
+from mountplan.planner.names import Handle
+from mountplan.planner.plan import steps as s
+from mountplan.planner.record import NamedTuple
+from mountplan.planner.tables.options import Pairs, differing_asked, differing_options
+from mountplan.planner.tables.table import UNTOLD, MountRow
+
+_READ_ONLY = ("ro", True)
+
+
+class Superblocks(NamedTuple):
+    """`devices` of the plan's filesystems that stand, by name. `options` are what is to be changed of them, and
+    `before` has the words for what each of these is now.
+    """
+
+    devices: dict[Handle, str]
+    options: dict[Handle, Pairs]
+    before: dict[Handle, str]
+
+
+def find_standing(
+    parts: Parts,
+    record: Record | None,
+    places: Iterable[tuple[MountRow, MountRow]],
+    found: Iterable[MountRow],
+    host: frozenset[str],
+) -> Superblocks:
+    """`places` are pairs of rows, wanted and found, at one place; `found` are all rows that stand; `host` the devices
+    of mounts outside.
+    """
+    rows: dict[str, MountRow] = {}
+    for row in found:
+        rows.setdefault(row.device, row)
+    made = Parts(record.plan).filesystems if record else {}
+    owner = {device: name for name, device in record.devices.items()} if record else {}
+    devices: dict[Handle, str] = {}
+    for name, device in record.devices.items() if record else ():
+        if name in parts.filesystems and device in rows and _alike(made[name], parts.filesystems[name]):
+            devices[name] = device
+    votes = Counter((wanted.device[1:], there.device) for wanted, there in places if wanted.device[:1] == "=")
+    taken = set(devices.values())
+    for (name, device), _ in votes.most_common():
+        fs = parts.filesystems.get(name)
+        if fs is None or name in devices or device in taken:
+            continue
+        if device in owner:
+            fits = _alike(made[owner[device]], fs)
+        else:
+            fits = (device not in host or of(rows[device].fstype).is_shared) and _shows(rows[device], fs)
+        if fits:
+            devices[name] = device
+            taken.add(device)
+    options: dict[Handle, Pairs] = {}
+    before: dict[Handle, str] = {}
+    for name, device in devices.items():
+        earlier = made[owner[device]] if device in owner else None
+        changed, words = _changes(earlier, parts.filesystems[name], rows[device])
+        if changed:
+            options[name], before[name] = changed, words
+    return Superblocks(devices, options, before)
+
+
+def _fixed(fstype: str, options: Pairs) -> Pairs:
+    changeable = of(fstype).changeable
+    return tuple(pair for pair in options if pair[0] not in changeable and pair != _READ_ONLY)
+
+
+def _dropped(fstype: str, before: Pairs, after: Pairs) -> bool:
+    """An option that is no longer asked for cannot be taken back while the filesystem stands."""
+    return bool({key for key, _ in before} - {key for key, _ in after} - {"ro"})
+
+
+def _alike(one: PlannedFilesystem, two: PlannedFilesystem) -> bool:
+    first, second = one.creation, two.creation
+    if type(first) is not type(second) or one.contents != two.contents:
+        return False
+    if isinstance(first, s.MakeFilesystem) and isinstance(second, s.MakeFilesystem):
+        if (first.fstype, first.source) != (second.fstype, second.source):
+            return False
+        if _dropped(first.fstype, first.options, second.options):
+            return False
+        return not differing_asked(
+            first.fstype, _fixed(first.fstype, first.options), _fixed(second.fstype, second.options)
+        )
+    return first._replace(filesystem="", mount="", origin="") == second._replace(filesystem="", mount="", origin="")
+
+
+def _shows(row: MountRow, fs: PlannedFilesystem) -> bool:
+    """Whether a superblock of which no record tells may be this one."""
+    creation = fs.creation
+    if isinstance(creation, s.MakeFilesystem):
+        fixed = _fixed(creation.fstype, creation.options)
+        return (
+            (of(creation.fstype).shown_as or creation.fstype) == row.fstype
+            and (creation.source == row.source or row.source == UNTOLD or bool(of(row.fstype).source))
+            and not (differing_options(row.fstype, fixed, row.options))
+        )
+    return False  # what an image or an overlay is made of, its mount does not prove
+
+
+def _changes(earlier: PlannedFilesystem | None, now: PlannedFilesystem, row: MountRow) -> tuple[Pairs, str]:
+    creation = now.creation
+    if not isinstance(creation, s.MakeFilesystem):
+        return (), ""
+    changeable = of(creation.fstype).changeable
+    asked = tuple(pair for pair in creation.options if pair[0] in changeable)
+    if earlier is not None and isinstance(earlier.creation, s.MakeFilesystem):
+        old = tuple(pair for pair in earlier.creation.options if pair[0] in changeable)
+        names = {name for name, _, _ in differing_asked(creation.fstype, asked, old)}
+    else:
+        names = {name for name, _, _ in differing_options(creation.fstype, asked, row.options)}
+    changed = tuple(pair for pair in asked if pair[0] in names)
+    read_only = now.sealed or _READ_ONLY in creation.options
+    if read_only != ("ro" in row.options.split(",")):
+        changed = (*changed, ("ro" if read_only else "rw", True))
+    shown: dict[str, str] = {}
+    for part in row.options.split(","):
+        key, _, value = part.partition("=")
+        shown[key] = value
+    words = ", ".join(
+        f"{name}={shown[name]}" if shown.get(name) else name if name in shown else f"{name} not shown"
+        for name, _ in changed
+        if name not in ("ro", "rw")
+    )
+    return changed, words

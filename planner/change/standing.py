@@ -1,0 +1,69 @@
+"""What stands, as planning a change of it needs to know it. All of it is observed by others, and handed in."""
+
+from __future__ import annotations
+
+from mountplan.planner.compare.view import IdMap
+from mountplan.planner.names import Handle
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.record import NamedTuple
+from mountplan.planner.tables.table import MountTable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class User(NamedTuple):
+    """A process that has something of a mount: its words are `working directory`, `2 open files`, `root` and so on."""
+
+    pid: int
+    command: str
+    has: tuple[str, ...]
+    root: bool  # its root is there
+    writes: bool  # it has a file open for writing
+
+    def __str__(self) -> str:
+        return f"{self.command or 'process'} ({self.pid}): {', '.join(self.has)}"
+
+
+class StandingSpace(NamedTuple):
+    """One namespace that is to be changed. `users` are those of each mount, by its id in mountinfo.
+
+    `locked` are ids of mounts that the kernel does not let go by themselves. `idmaps` as in View.
+    """
+
+    name: str
+    table: MountTable
+    users: Mapping[int, tuple[User, ...]] = {}
+    locked: frozenset[int] = frozenset()
+    idmaps: Mapping[int, IdMap] | None = None
+
+
+class Record(NamedTuple):
+    """What the tree was made from, and the device of each filesystem of that plan."""
+
+    plan: Plan
+    devices: Mapping[Handle, str]
+
+
+class StandingTree(NamedTuple):
+    """All of it. `outside` are the tables of other namespaces by their names, and `host` that of our own.
+
+    `ages` are as in Surroundings. `beneath` says whether the kernel has MOVE_MOUNT_BENEATH.
+    """
+
+    label: str
+    spaces: tuple[StandingSpace, ...]
+    host: MountTable
+    outside: tuple[tuple[str, MountTable], ...] = ()
+    record: Record | None = None
+    ages: Mapping[int, int] = {}
+    beneath: bool = True
+
+
+class Allowed(NamedTuple):
+    """What the user has said yes to."""
+
+    move: bool = False
+    gap: bool = False
+    propagation: bool = False

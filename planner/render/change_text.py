@@ -1,0 +1,110 @@
+"""A plan of changes in words: a line each, as terraform has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mountplan.planner.change.change_plan import ChangeLine, ChangePlan
+from mountplan.planner.errors import SpecRef
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.render.words import count, padded, visible, width
+
+_MOST = 60  # lines, unless all are wanted
+_VERBS = (("+", "to add"), ("~", "to change"), ("swap", "to swap"), ("-", "to remove"))
+
+
+def change_text(plan: Plan, found: ChangePlan, *, everything: bool = False) -> str:
+    """The preview: the changes, who notices, what else is to tell, and the counts."""
+    label = visible(found.label)
+    if not found.changes and not found.obstacles:
+        return f"{label} stands as {visible(plan.file)} says: nothing to do.\n{_asides(found)}"
+    lines = [f"What would change in {label}:", ""]
+    shown = found.changes if everything or len(found.changes) <= _MOST + 1 else found.changes[:_MOST]
+    several = len(found.tables) > 1
+    places = [_place(one, several) for one in shown]
+    whats = [visible(one.what) for one in shown]
+    left = max((width(place) for place in places), default=0)
+    middle = min(60, max((width(what) for what in whats), default=0))
+    for one, place, what in zip(shown, places, whats, strict=True):
+        lines.append(f"  {one.sign:<4}  {padded(place, left)}  {padded(what, middle)}  {visible(one.reason)}".rstrip())
+        lines += [f"  {'':<4}  {' ' * left}  noticed by {visible(user)}" for user in one.notices]
+    if len(shown) < len(found.changes):
+        lines.append(f"  ... and {len(found.changes) - len(shown):,} more: --all shows them")
+    lines.append("")
+    text = "\n".join(lines) + _asides(found)
+    if found.spread:
+        text += "Seen outside:\n" + "".join(f"  {visible(one)}\n" for one in found.spread)
+    return text + counts_text(found) + refusals_text(plan, found)
+
+
+def counts_text(found: ChangePlan) -> str:
+    counts = found.counts()
+    told = ", ".join(f"{counts[sign]:,} {verb}" for sign, verb in _VERBS if counts[sign]) or "nothing to change"
+    changed = {(one.namespace, one.mount) for one in found.changes}
+    mounts = [(name, row.mountpoint) for name, table in found.tables for row in table.rows]
+    untouched = sum(one not in changed for one in mounts)
+    stays = "stays as it is" if untouched == 1 else "stay as they are"
+    return f"{told}; {count(untouched, 'mount')} {stays}.\n"
+
+
+def refusals_text(plan: Plan, found: ChangePlan) -> str:
+    """Why it is refused, one paragraph a reason."""
+    if not found.obstacles:
+        return ""
+    lines = ["", f"Refused, for {count(len(found.obstacles), 'reason')}:"]
+    for one in found.obstacles:
+        place = f"{visible(str(plan.ref(one.origin)))}: " if one.origin else ""
+        lines.append(f"  {place}{visible(one.what)}")
+        if one.remedy:
+            lines.append(f"    remedy: {visible(one.remedy)}")
+    return "\n".join(lines) + "\n"
+
+
+def _asides(found: ChangePlan) -> str:
+    return "".join(f"  note: {visible(one)}\n" for one in found.asides) + ("\n" if found.asides else "")
+
+
+def _place(one: ChangeLine, several: bool) -> str:
+    namespace = f"{one.namespace}:" if several else ""
+    return visible(f"{namespace}{one.mount}") + (f" ({one.layer})" if one.layer else "")
+
+
+def change_data(plan: Plan, found: ChangePlan) -> dict[str, Any]:
+    """The same as values for JSON."""
+    return {
+        "name": found.label,
+        "file": plan.file,
+        "changes": [
+            {
+                "change": {"+": "add", "-": "remove", "~": "change", "swap": "swap"}[one.sign],
+                "namespace": one.namespace,
+                "mount": one.mount,
+                "layer": one.layer,
+                "what": one.what,
+                "reason": one.reason,
+                **_ref(plan.ref(one.origin) if one.origin else None),
+                "noticed_by": list(one.notices),
+            }
+            for one in found.changes
+        ],
+        "counts": {
+            name: found.counts()[sign]
+            for sign, name in (("+", "add"), ("~", "change"), ("swap", "swap"), ("-", "remove"))
+        },
+        "notes": list(found.asides),
+        "seen_outside": list(found.spread),
+        "refused": [
+            {
+                "code": one.kind,
+                "message": one.what,
+                "remedy": one.remedy,
+                **_ref(plan.ref(one.origin) if one.origin else None),
+            }
+            for one in found.obstacles
+        ],
+        "steps": len(found.steps),
+    }
+
+
+def _ref(ref: SpecRef | None) -> dict[str, Any]:
+    return {"key": ref.key, "line": ref.line} if ref is not None else {"key": "", "line": 0}

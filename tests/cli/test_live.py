@@ -1,0 +1,113 @@
+"""plan --live, as a user would type it, on throw-away hosts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.test_kept_commands import Ended, mountplan, spec
+from tests.hosts import InHost
+from tests.keptnames import on_run
+
+pytestmark = pytest.mark.needs_kernel("root", "set-group", "foreign-mounts")
+
+BEFORE = """name = "live"
+[[mount]]
+target = "/"
+type = "tmpfs"
+[[mount]]
+target = "/data"
+type = "tmpfs"
+source = "old"
+[[mount.file]]
+path = "version"
+content = "1"
+[[mount]]
+target = "/gone"
+type = "tmpfs"
+[[mount]]
+target = "/usr"
+bind = "/usr"
+recursive = true
+"""
+AFTER = BEFORE.replace('"old"', '"new"').replace('"/gone"', '"/come"').replace('content = "1"', 'content = "2"')
+
+
+@pytest.fixture
+def on_host(in_host: InHost) -> Callable[[Callable[[], object]], Any]:
+    """Run a function as root with a /run and a /tmp of its own, where BEFORE is kept as `live`."""
+
+    def run(function: Callable[[], object]) -> Any:
+        def script() -> object:
+            done = mountplan("apply", spec(BEFORE), "-q")
+            assert done.status == 0, done
+            try:
+                return function()
+            finally:
+                mountplan("rm", "live")
+
+        return in_host(on_run(script))
+
+    return run
+
+
+def test_the_preview_has_a_line_for_each_change_and_changes_nothing(on_host: Callable[..., Any]) -> None:
+    def script() -> tuple[Ended, Ended]:
+        return mountplan("plan", spec(AFTER, "b.toml"), "--live", "live"), mountplan("verify", spec(BEFORE), "live")
+
+    shown, verified = on_host(script)
+    assert 0 == shown.status, shown.err
+    lines = [" ".join(line.split()) for line in shown.out.splitlines()]
+    assert "swap /data tmpfs old rw,relatime -> tmpfs new rw,relatime a new tmpfs" in lines
+    assert "- /gone tmpfs rw,relatime the spec does not have it" in lines
+    assert "1 to add, 1 to swap, 1 to remove" in lines[-1]
+    assert 0 == verified.status, verified
+
+
+def test_with_exit_code_1_says_that_there_is_something_to_do(on_host: Callable[..., Any]) -> None:
+    def script() -> list[int]:
+        before, after = spec(BEFORE), spec(AFTER, "b.toml")
+        return [
+            mountplan("plan", before, "--live", "live", "--exit-code").status,
+            mountplan("plan", after, "--live", "live", "--exit-code").status,
+            mountplan("plan", after, "--live", "live").status,
+        ]
+
+    assert [0, 1, 0] == on_host(script)
+
+
+def test_json_tells_the_same(on_host: Callable[..., Any]) -> None:
+    found = on_host(lambda: mountplan("plan", spec(AFTER, "b.toml"), "--live", "live", "--json")).json()
+    assert {"add": 1, "change": 0, "swap": 1, "remove": 1} == found["counts"]
+    assert [] == found["refused"]
+
+
+def test_a_plan_of_changes_is_saved(on_host: Callable[..., Any]) -> None:
+    def script() -> str:
+        file = f"{spec(AFTER, 'b.toml')}.json"
+        done = mountplan("plan", spec(AFTER, "b.toml"), "--live", "live", "-o", file)
+        assert done.status == 0, done
+        return Path(file).read_text()
+
+    assert "mountplan-change/1" == json.loads(on_host(script))["format"]
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("--live", "nothing-like-it"), "nothing is kept under the name"),
+        (("--live", "pid:self"), "the mount namespace that mountplan runs in"),
+        (("--live", "live/"), "a name is changed as a whole"),
+        (("--live", "live", "--classic"), "--live has a preview of its own"),
+        (("--exit-code",), "--exit-code goes with --live"),
+        (("--allow-gap",), "--allow-gap goes with --live"),
+    ],
+)
+def test_what_cannot_be_meant_is_told(on_host: Callable[..., Any], words: tuple[str, ...], what: str) -> None:
+    done = on_host(lambda: mountplan("plan", spec(BEFORE), *words))
+    assert 2 == done.status
+    assert what in done.err

@@ -1,0 +1,81 @@
+"""Change what one spec builds into what another says, for real, without keeping it under a name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from mountplan import pipeline
+from mountplan.applier.build.build import Built
+from mountplan.applier.change.live_kernel import Entrance
+from mountplan.applier.change.visit import carry_out
+from mountplan.applier.observe.observe import observe
+from mountplan.applier.observe.subjects import Subject
+from mountplan.operands import view_of
+from mountplan.planner.change.change_plan import ChangePlan
+from mountplan.planner.change.plan_change import plan_change
+from mountplan.planner.change.standing import Allowed, Record, StandingSpace, StandingTree
+from mountplan.planner.compare.compare import judge, machine_of, views_of
+from mountplan.planner.compare.difference import Drift
+from mountplan.planner.compare.matching import match
+from mountplan.planner.compare.view import View
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.predict import predict
+
+GAPS = Allowed(gap=True)
+
+
+class LiveTree(NamedTuple):
+    """Namespaces that stand, and the plan that they were built from."""
+
+    plan: Plan
+    built: Built
+
+    def views(self) -> tuple[View, ...]:
+        found = []
+        for held in self.built.namespaces:
+            with Subject(held.name, held.name, self.built.open_mounts(held.name)) as subject:
+                found.append(view_of(held.name, subject.read()))
+        return tuple(found)
+
+    def standing(self) -> StandingTree:
+        views = self.views()
+        predictions = {one.namespace: one for one in predict(self.plan, self.built.host)}
+        devices: dict[str, str] = {}
+        for view in views:
+            matched = match(predictions[view.namespace].table, view.table)
+            for wanted, found in matched.pairs.items():
+                device = matched.first.rows[wanted].device
+                if device[:1] == "=":
+                    devices.setdefault(device[1:], matched.second.rows[found].device)
+        spaces = tuple(StandingSpace(view.namespace, view.table, idmaps=view.idmaps) for view in views)
+        return StandingTree("the tree", spaces, observe(), (), Record(self.plan, devices))
+
+    def preview(self, plan: Plan, allowed: Allowed = GAPS) -> ChangePlan:
+        return plan_change(plan, self.standing(), allowed, 100_000)
+
+    def change(self, change: ChangePlan) -> None:
+        """Carry it out; every step must be granted."""
+        assert not change.obstacles, change.obstacles
+        entrances = [Entrance(one.name, self.built.open_mounts(one.name), -1) for one in self.built.namespaces]
+        try:
+            refused = carry_out(change.steps, tuple(entrances), -1)
+            assert refused is None, (refused, refused and change.steps[refused.step - 1])
+        finally:
+            for one in entrances:
+                os.close(one.namespace)
+
+    def drift(self, plan: Plan) -> Drift:
+        """How what stands differs from what a plan says."""
+        host = observe()
+        return judge(views_of(plan, predict(plan, host)), self.views(), machine_of(host), arrivals=True).drift
+
+
+@contextmanager
+def standing_tree(plan: Plan) -> Iterator[LiveTree]:
+    """Lend what a plan builds."""
+    built, _ = pipeline.build_verified(plan, None)
+    with built:
+        yield LiveTree(plan, built)

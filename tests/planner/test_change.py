@@ -1,0 +1,184 @@
+"""Plans of changes, from tables that were never mounted: which changes, why, and in which steps."""
+
+from __future__ import annotations
+
+import pytest
+
+from mountplan import api
+from mountplan.planner.change import change_steps as c
+from mountplan.planner.change.change_file import SavedChange, dump_change, is_change, load_change, outcome_of, state_of
+from mountplan.planner.change.change_plan import ChangePlan
+from mountplan.planner.change.plan_change import plan_change
+from mountplan.planner.change.standing import Allowed, Record, StandingSpace, StandingTree, User
+from mountplan.planner.errors import PlanFileError
+from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.predict import predict
+from mountplan.planner.render.change_text import change_text
+from mountplan.planner.tables.table import MountTable
+from tests.fakes import FakeHost
+
+HOST = FakeHost({})
+
+ROOT = 'format = 1\nname = "live"\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n'
+
+
+def planned(text: str) -> Plan:
+    return api.plan(parse_spec((ROOT + text).encode(), "live.toml"), HOST)
+
+
+def standing(plan: Plan, users: dict[str, tuple[User, ...]] | None = None) -> StandingTree:
+    """What stands once a plan was carried out, with a device of its own for each filesystem."""
+    (prediction,) = predict(plan, HOST.table)
+    rows = []
+    devices: dict[str, str] = {}
+    for row in prediction.table.rows:
+        if row.device[:1] == "=":
+            devices.setdefault(row.device[1:], f"0:{900 + len(devices)}")
+            row = row._replace(device=devices[row.device[1:]], options="rw")
+        rows.append(row._replace(mount_id=row.mount_id + 100, parent_id=row.parent_id and row.parent_id + 100))
+    by_id = {row.mount_id: users[row.mountpoint] for row in rows if users and row.mountpoint in users}
+    space = StandingSpace("", MountTable(tuple(rows)), by_id)
+    return StandingTree("live", (space,), HOST.table, (), Record(plan, devices))
+
+
+def change(before: str, after: str, allowed: Allowed | None = None, **users: tuple[User, ...]) -> ChangePlan:
+    stands = standing(planned(before), {f"/{name}": one for name, one in users.items()})
+    return plan_change(planned(after), stands, allowed or Allowed(), 100_000)
+
+
+def lines(found: ChangePlan) -> list[str]:
+    assert not found.obstacles, found.obstacles
+    return [f"{one.sign} {one.mount}: {one.what}" for one in found.changes]
+
+
+def tmpfs(target: str, more: str = "") -> str:
+    return f'[[mount]]\ntarget = "{target}"\ntype = "tmpfs"\n{more}'
+
+
+def test_what_stands_as_the_spec_says_needs_no_step() -> None:
+    found = change(tmpfs("/a"), tmpfs("/a"))
+    assert ((), ()) == (found.changes, found.steps)
+
+
+def test_one_mount_more_and_one_less_are_a_line_each() -> None:
+    found = change(tmpfs("/old"), tmpfs("/new"))
+    assert ["+ /new: tmpfs rw,relatime", "- /old: tmpfs rw,relatime"] == sorted(lines(found))
+
+
+def test_of_a_thousand_mounts_only_those_that_change_have_steps() -> None:
+    many = [tmpfs(f"/m{number}") for number in range(1000)]
+    changed = many[:]
+    for number in range(10):
+        changed[number * 100] = tmpfs(f"/m{number * 100}", 'attributes = ["ro"]\n')
+    found = change("".join(many), "".join(changed))
+    assert 10 == len(found.changes)
+    opened = [step.path for step in found.steps if isinstance(step, c.OpenLive)]
+    assert [f"/m{number * 100}" for number in range(10)] == sorted(opened, key=lambda path: int(path[2:]))
+    assert not any(isinstance(step, (c.TakeLive, c.DetachLive)) for step in found.steps)
+
+
+def test_another_filesystem_is_attached_beneath_before_the_old_one_goes() -> None:
+    found = change(tmpfs("/a", 'source = "old"\n'), tmpfs("/a", 'source = "new"\n'))
+    assert ["swap /a: tmpfs old rw,relatime -> tmpfs new rw,relatime"] == lines(found)
+    kinds = [step.kind for step in found.steps]
+    assert kinds.index("attach_beneath") < kinds.index("detach_live")
+
+
+def test_what_stands_on_a_swapped_mount_is_carried_over_before_that_goes() -> None:
+    child = tmpfs("/a/kid")
+    found = change(tmpfs("/a", 'source = "old"\n') + child, tmpfs("/a", 'source = "new"\n') + child)
+    assert ["swap /a: tmpfs old rw,relatime -> tmpfs new rw,relatime"] == lines(found)
+    kinds = [step.kind for step in found.steps]
+    assert kinds.index("carry_live") < kinds.index("detach_live")
+
+
+def test_a_filesystem_of_the_same_id_keeps_its_data_at_another_place() -> None:
+    found = change(tmpfs("/a", 'id = "data"\n'), tmpfs("/b", 'id = "data"\n'))
+    assert [] == [step for step in found.steps if step.kind == "make_filesystem"]
+    assert 2 == sum(step.kind == "take_live" for step in found.steps)  # of it, and of the root for its new mountpoint
+
+
+def test_who_notices_is_told() -> None:
+    user = User(17, "sh", ("working directory",), root=False, writes=False)
+    found = change(tmpfs("/gone"), "", gone=(user,))
+    assert ("sh (17): working directory",) == found.changes[0].notices
+
+
+def test_a_mount_that_is_written_to_becomes_read_only_by_a_swap() -> None:
+    """mount_setattr(2) would answer EBUSY."""
+    writer = User(17, "log", ("1 open file",), root=False, writes=True)
+    found = change(tmpfs("/a"), tmpfs("/a", 'attributes = ["ro"]\n'), a=(writer,))
+    assert ["swap"] == [one.sign for one in found.changes]
+    assert "read-only, while files in it are open for writing" == found.changes[0].reason
+
+
+def test_a_process_whose_root_would_stay_behind_takes_a_word() -> None:
+    user = User(17, "sh", ("its root",), root=True, writes=False)
+    assert ["move"] == [one.kind for one in change(tmpfs("/jail"), "", jail=(user,)).obstacles]
+    assert not change(tmpfs("/jail"), "", Allowed(move=True), jail=(user,)).obstacles
+
+
+def test_what_lies_under_another_mount_takes_a_gap_and_a_word() -> None:
+    before, after = (
+        f'[[mount]]\nid = "low"\ntarget = "/a"\ntype = "tmpfs"\n{more}' + tmpfs("/a", 'source = "top"\n')
+        for more in ("", 'attributes = ["ro"]\n')
+    )
+    assert ["gap"] == [one.kind for one in change(before, after).obstacles]
+    signs = [(one.sign, one.layer) for one in change(before, after, Allowed(gap=True)).changes]
+    assert [("~", "1 of 2"), ("swap", "2 of 2")] == signs
+
+
+def test_another_root_is_refused() -> None:
+    other = ROOT.replace('"tmpfs"\n', '"tmpfs"\nsource = "other"\n')
+    plan = api.plan(parse_spec(other.encode(), "live.toml"), HOST)
+    found = plan_change(plan, standing(planned("")), Allowed(), 100_000)
+    assert ["root"] == [one.kind for one in found.obstacles]
+
+
+def test_a_group_with_a_member_joins_from_that() -> None:
+    group = "[peer_group.g]\n"
+    member = tmpfs("/a", 'id = "data"\npeer_group = "g"\n')
+    other = '[[mount]]\ntarget = "/b"\nbind = { mount = "data" }\n'
+    found = change(group + member + other, group + member + other + 'peer_group = "g"\n')
+    assert ["~ /b: sharing private -> shared:g"] == lines(found)
+    assert ["seed:g"] == [step.seed for step in found.steps if isinstance(step, c.SeedLive)]
+
+
+def test_a_shared_parent_is_private_while_it_is_built_upon() -> None:
+    group = "[peer_group.g]\n"
+    shared = tmpfs("/a", 'peer_group = "g"\n')
+    kinds = [step.kind for step in change(group + shared, group + shared + tmpfs("/a/b")).steps]
+    assert ["seed_live", "set_sharing", "attach", "join_group"] == [
+        kind for kind in kinds if kind in ("seed_live", "set_sharing", "attach", "join_group")
+    ]
+
+
+def test_a_file_of_the_spec_is_written_by_a_rename_unless_it_is_mounted() -> None:
+    def files(content: str) -> str:
+        return f'[[mount.file]]\npath = "f"\ncontent = "{content}"\n'
+
+    bind = '[[mount]]\ntarget = "/f"\nbind = { mount = "data", path = "/f" }\n'
+    data = tmpfs("/a", 'id = "data"\n')
+    plain = change(data + files("1"), data + files("2"))
+    assert ["~ /a/f: file"] == lines(plain)
+    assert [False] == [step.in_place for step in plain.steps if isinstance(step, c.WriteFile)]
+    bound = change(data + files("1") + bind, data + files("2") + bind)
+    assert [True] == [step.in_place for step in bound.steps if isinstance(step, c.WriteFile)]
+
+
+def test_a_saved_change_is_read_back_and_an_altered_one_is_not() -> None:
+    before, plan = standing(planned(tmpfs("/a"))), planned("")
+    found = plan_change(plan, before, Allowed(), 100_000)
+    saved = SavedChange("live", plan, Allowed(gap=True), state_of(before, ((1, 2),)), outcome_of(found))
+    text = dump_change(saved, found).encode()
+    assert is_change(text)
+    assert saved == load_change(text, "change.json")
+    with pytest.raises(PlanFileError, match="altered"):
+        load_change(text.replace(b'"gap": true', b'"gap": false'), "change.json")
+
+
+def test_the_preview_ends_with_counts() -> None:
+    before, after = planned(tmpfs("/a") + tmpfs("/b")), planned(tmpfs("/a") + tmpfs("/c"))
+    text = change_text(after, plan_change(after, standing(before), Allowed(), 100_000))
+    assert "1 to add, 1 to remove; 2 mounts stay as they are." == text.splitlines()[-1]
