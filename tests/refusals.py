@@ -194,6 +194,10 @@ def _tells(case: Case, said: str) -> bool:
     names = ("",) if case.call in _PYTHONS_OWN else (case.call, *_ALSO.get(case.call, ()))
     words = (os.strerror(getattr(errno, case.errno)), case.errno)
     said = said.lower()
+    if case.call in _PYTHONS_OWN and "cannot load the module" in said:
+        return True  # all that Python itself says then
+    if case.call == "renameat2" and "renameat2: invalid argument" in said:
+        return True  # what the C library makes of ENOSYS
     return any(name in said for name in names) and any(word.lower() in said for word in words)
 
 

@@ -11,7 +11,7 @@ from itertools import count
 from time import monotonic
 
 from mountplan.applier.sys import chroot
-from mountplan.applier.sys.refusal import OF_THE_SYSTEM, explain, function_of, in_words
+from mountplan.applier.sys.refusal import OF_THE_SYSTEM, explain, function_of, in_words, lacks_proc
 from mountplan.planner.errors import TableError
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.table import MountTable
@@ -48,7 +48,7 @@ def observe(pid: int | str = "self") -> MountTable:
             if text is not None:
                 return parse_mountinfo(_line_of_root() + text if pid == "self" else text)
     except OSError as error:
-        if not os.path.exists("/proc/self"):
+        if lacks_proc():
             raise TableError(NO_PROC) from None
         if isinstance(pid, int):
             raise TableError(why_not(error, pid)) from None
@@ -83,11 +83,13 @@ def read_still(file: io.FileIO) -> bytes | None:
 
 def why_not(error: OSError, pid: int) -> str:
     """In words, why the mounts of a process cannot be read."""
-    if not os.path.exists("/proc/self"):
+    if lacks_proc():
         return NO_PROC
     if error.errno in (errno.ENOENT, errno.ESRCH):
         return f"process {pid}: there is no such process (any more); `lsns -t mnt` lists those that there are"
     if error.errno == errno.EACCES or (error.errno == errno.EPERM and _is_of_ptrace(error)):
+        if pid == os.getpid():  # whoever it is: the kernel does not protect a process from itself
+            return f"process {pid}: cannot read its mounts: {in_words(error)}: {explain('', errno.EPERM)[0]}"
         if os.geteuid() == 0:
             return f"process {pid}: it is protected: it may do what this process may not, or a security module says so"
         return f"process {pid}: it belongs to another user, or is protected; run mountplan as root"

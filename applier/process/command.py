@@ -165,8 +165,10 @@ def execute(file: File, command: tuple[str, ...], environment: dict[str, str], r
         if number in (errno.E2BIG, errno.ENOMEM, errno.EAGAIN):  # of the arguments, or the process
             raise refusal(candidates[0], number) from None
         what = f"cannot run {first!r}: the file in memory that is to start it cannot be executed"
-        meaning, remedy = explain("", number)
-        if number in (errno.EACCES, errno.EPERM):
+        call = call_of(error)
+        meaning, remedy = explain("", number, call)
+        what += f": {call}" if call else ""
+        if number in (errno.EACCES, errno.EPERM) and call != "open_tree":
             remedy = "a security module (SELinux, fapolicyd) may be in the way: allow mountplan to execute a memfd"
         raise CommandNotStarted(f"{what}: {meaning}", remedy) from None
     except ValueError as error:

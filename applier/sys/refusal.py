@@ -258,6 +258,8 @@ def _of_call(call: str, number: int) -> tuple[str, str] | None:
         return "a seccomp filter does not let the call through", _allow(call)
     if number == E.ENOENT and lacks_proc():
         return NO_PROC
+    if number == E.EINVAL and call == "renameat2":  # what the C library makes of ENOSYS
+        return "this kernel, a filter or the filesystem does not let names change places", _allow(call)
     if number == E.ENOSPC and call in ("unshare", "open_tree", "fsmount"):
         what = "the limit of namespaces is reached, of which each detached mount has one"
         return what, "raise sysctl user.max_mnt_namespaces or user.max_user_namespaces"
@@ -266,7 +268,11 @@ def _of_call(call: str, number: int) -> tuple[str, str] | None:
 
 def lacks_proc() -> bool:
     """Whether this process finds nothing of itself in /proc."""
-    return not os.path.lexists("/proc/self")
+    try:
+        os.readlink("/proc/self")
+    except OSError as error:
+        return error.errno in (E.ENOENT, E.ENOTDIR)
+    return False
 
 
 def _allow(call: str) -> str:
@@ -299,6 +305,10 @@ def call_of(error: OSError) -> str:
 
 # The system call behind a function of Python's that is called otherwise.
 _BEHIND = {"listdir": "getdents64", "scandir": "getdents64", "waitpid": "wait4"}
+# The same where it is given a directory to begin at.
+_AT = {name: f"{name}at" for name in ("link", "mkdir", "mknod", "readlink", "rename", "symlink", "unlink")} | {
+    "rmdir": "unlinkat", "replace": "renameat",
+}  # fmt: skip
 
 Place = tuple[str, int, int, int]  # file, line, and from which to which byte of it
 
@@ -331,12 +341,16 @@ def place_of(error: OSError) -> Place | None:
 def function_at(place: Place) -> str:
     """The name of the function that is called there; "" if the source cannot be read."""
     path, line, begin, end = place
+    if path.startswith("<frozen "):  # one of the modules that Python has in itself, such as posixpath
+        path = f"{os.path.dirname(os.__file__)}/{path[8:-1].replace('.', '/')}.py"
     try:
         with open(path, "rb") as file:
             text = next(islice(file, line - 1, None))[begin:end]
     except (OSError, StopIteration):
         return ""
     name = text.partition(b"(")[0].rpartition(b".")[2].decode(errors="replace")
+    if b"dir_fd" in text and name in _AT:
+        return _AT[name]
     return _BEHIND.get(name, name) if name.isidentifier() else ""
 
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, TypeAlias
 
 from mountplan.applier.sys import abi, chroot, syscalls
-from mountplan.applier.sys.refusal import KernelRefusal, call_of
+from mountplan.applier.sys.refusal import KernelRefusal, function_of
 
 # Whether to build in a user namespace: if it takes one, in any case, or not even then.
 Rootless: TypeAlias = Literal["auto", "always", "never"]
@@ -68,7 +68,7 @@ def _waiting(enter: Callable[[], None]) -> Iterator[int]:
             os.write(is_ready, os.readlink("/proc/self").encode())
             signal.pause()
         except OSError as error:
-            os.write(is_ready, f"-{error.errno or 1} {call_of(error)}".encode())
+            os.write(is_ready, f"-{error.errno or 1} {function_of(error)}".encode())
         finally:
             os._exit(1)
     try:

@@ -12,7 +12,7 @@ from mountplan.cli.exit_status import BUG
 from mountplan.cli.output import Output, OutputFailed
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible_lines
-from mountplan.planner.errors import MountplanError
+from mountplan.planner.errors import MountplanError, NamespaceRefused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,9 +77,18 @@ def _guarded(args: argparse.Namespace, output: Output) -> int:
     except Exception as error:
         if os.environ.get("MOUNTPLAN_DEBUG"):
             raise
+        if isinstance(error, ImportError):
+            return tell(_not_loaded(error), args, output)
         if isinstance(error, (OSError, MemoryError)) and getattr(error, "errno", 0) not in (errno.EBADF, errno.EFAULT):
             return tell(_refusal(error), args, output)
         return _tell_bug(error, output)
+
+
+def _not_loaded(error: ImportError) -> MountplanError:
+    """Python says of a file that it may not look at that there is no such module: newfstatat(2) refused, say."""
+    what = f"cannot load the module {error.name or '?'}, which mountplan needs"
+    remedy = "install mountplan anew; if it is all there, a filter refuses newfstatat or openat to it"
+    return NamespaceRefused(what, str(error), remedy)
 
 
 def _left_behind(args: argparse.Namespace) -> str:

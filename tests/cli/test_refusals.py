@@ -32,6 +32,15 @@ SAMPLE = (
     ("kill", "EPERM", "capture shop"),
     ("poll", "EPERM", "show shop"),
     ("getdents64", "ENOSYS", "ls"),
+    # Calls that Python's functions are not called after: with a directory to begin at, and in a frozen module.
+    ("renameat", "EPERM", "rm shop"),
+    ("symlinkat", "EPERM", "run programs.toml -- /usr/bin/true"),
+    ("getcwd", "EPERM", "apply --name third other.toml"),
+    ("readlink", "EPERM", "capture shop"),
+    # A process is not protected from itself.
+    ("read", "EPERM", "explain {own}"),
+    # Python finds no module where it may not look.
+    ("newfstatat", "EPERM", "schema"),
 )
 
 
