@@ -98,4 +98,4 @@ def why_not(error: OSError, pid: int) -> str:
 
 def _is_of_ptrace(error: OSError) -> bool:
     """The kernel protects the files of a process by refusing to open or read them; an EPERM of others is a filter's."""
-    return function_of(error).partition(" ")[0] in ("open", "readlink", "stat", "read", "")
+    return function_of(error).partition(" ")[0] in ("open", "readlink", "readlinkat", "stat", "read", "")

@@ -227,7 +227,7 @@ _SINCE = {
 }  # fmt: skip
 
 # What `mountplan doctor` tries: where one of these calls fails, it shows what else does.
-_TRIED_BY_DOCTOR = frozenset({*_SINCE, "unshare", "mknod"} - {"fspick", "pidfd_open", "close_range"})
+_TRIED_BY_DOCTOR = frozenset({*_SINCE, "unshare", "mknod", "mknodat"} - {"fspick", "pidfd_open", "close_range"})
 
 
 def explain(kind: str, number: int, syscall: str = "") -> tuple[str, str]:

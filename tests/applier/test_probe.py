@@ -30,7 +30,7 @@ def test_an_ordinary_user_is_told_what_is_missing_and_why(in_host: InHost) -> No
     by_name = {finding.feature: finding for finding in findings}
     assert by_name["mount_namespace"].works
     assert not by_name["mknod"].works
-    assert "mknod: Operation not permitted" == by_name["mknod"].said
+    assert "mknodat: Operation not permitted" == by_name["mknod"].said
     assert "root" in by_name["mknod"].remedy
 
 
