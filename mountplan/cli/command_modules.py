@@ -31,6 +31,7 @@ COMMANDS = (
     "show",
     "rm",
     "capture",
+    "import",
     "diff",
     "verify",
     "explain",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 WITH_COMMAND = ("run", "enter")  # these take a command after "--", and standard output is that command's
+_WITH_WORDS = ("import",)  # and this one a command line of another program
 
 
 def carry_out(argv: list[str]) -> int:
@@ -62,7 +63,7 @@ def _split(argv: list[str]) -> tuple[list[str], tuple[str, ...] | None]:
 
 def _guarded(args: argparse.Namespace, output: Output) -> int:
     try:
-        if args.after is not None and args.command not in WITH_COMMAND:
+        if args.after is not None and args.command not in (*WITH_COMMAND, *_WITH_WORDS):
             raise UsageError(f"{args.command} takes no command after --")
         return module_of(args.command).carry_out(args, output)
     except UsageError as error:

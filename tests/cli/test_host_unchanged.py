@@ -206,6 +206,11 @@ ROWS = (
     Row("capture --ns /run/netns/blue", (USAGE, REFUSED)),
     Row("capture shop -o nonesuch/x.toml", USAGE),
     Row("capture", USAGE),
+    # import
+    Row("import bwrap -- --tmpfs /tmp --ro-bind /usr /usr true"),
+    Row("import --json fstab -", stdin="tmpfs /tmp tmpfs size=1m 0 0\n"),
+    Row("import oci -", USAGE, stdin="{}"),
+    Row("import fstab nonesuch", USAGE),
     # diff, verify
     Row("diff shop.toml shop"),
     Row("diff --json shop.toml shop2.toml", DIFFERENT),

@@ -105,6 +105,7 @@ LINES = {
     "show": ["x", "--all"],
     "rm": ["x", "y"],
     "capture": ["--pid", "1", "x"],
+    "import": ["oci", "x", "--name", "n"],
     "diff": ["x", "y", "--color=never"],
     "verify": ["x"],
     "explain": ["x", "--kernel", "6.1"],

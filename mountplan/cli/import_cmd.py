@@ -1,0 +1,100 @@
+"""import: configurations of other programs as a spec."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from mountplan.cli.sources import save
+from mountplan.cli.usage import UsageError
+from mountplan.planner.characters import visible
+
+if TYPE_CHECKING:
+    import argparse
+
+    from mountplan.cli.output import Output
+    from mountplan.cli.shared_options import NewCommand
+
+FORMATS = ("oci", "bwrap", "fstab", "systemd", "compose", "k8s")
+
+
+def add(command: NewCommand) -> None:
+    parser = command(
+        "write another program's configuration as a spec",
+        "Write a spec of what another program's configuration would mount, in the order\n"
+        "in which that program does it:\n\n"
+        "  oci      config.json of a bundle (runc, crun, podman)\n"
+        "  bwrap    the command line of bubblewrap, after --\n"
+        "  fstab    what `mount -a` would mount, in a copy of the host's tree\n"
+        "  systemd  the sandboxing of a unit, as `systemctl cat` prints it\n"
+        "  compose  the volumes of a service of a Compose file\n"
+        "  k8s      the volumes of a container of a pod, or of what makes pods\n\n"
+        "What a spec cannot say stands in it as a comment, and on standard error.",
+        "  mountplan import oci bundle/config.json -o shop.toml\n"
+        "  mountplan import bwrap -- --ro-bind /usr /usr --proc /proc --dev /dev sh\n"
+        "  mountplan import fstab /etc/fstab\n"
+        "  systemctl cat nginx | mountplan import systemd -\n"
+        "  mountplan import compose compose.yaml --service web --root image/",
+    )
+    parser.add_argument("form", metavar="FORMAT", choices=FORMATS, help="what it is the configuration of")
+    parser.add_argument("file", metavar="FILE", nargs="?", help="the file, or - for standard input; none for bwrap")
+    parser.add_argument("-o", "--output", metavar="FILE", help="save the spec there (standard output)")
+    parser.add_argument(
+        "--service", "--container", dest="part", metavar="NAME", help="which one of a file with several"
+    )
+    parser.add_argument("--root", metavar="DIR", help="compose, k8s: the directory that the image is unpacked in")
+    parser.add_argument("--name", metavar="NAME", help="the spec's name")
+
+
+def carry_out(args: argparse.Namespace, output: Output) -> int:
+    """Exit status 0, also if something could not be said: the spec tells what."""
+    from mountplan.foreign_files import imported
+    from mountplan.planner.language.spec import parse_spec_leniently
+    from mountplan.planner.language.values import Unfit
+    from mountplan.planner.language.values import name as checked_name
+
+    if args.form == "bwrap":
+        if args.file is not None:
+            raise UsageError("bwrap has no file: write its command line after --")
+        if not args.after:
+            raise UsageError("write the command line of bwrap after --")
+    elif args.after is not None:
+        raise UsageError(f"import {args.form} takes nothing after --")
+    elif args.file is None:
+        raise UsageError(f"name the file that is to be imported as {args.form}")
+    if args.name is not None:
+        try:
+            checked_name(args.name)
+        except Unfit as error:
+            raise UsageError(f"--name: {error}") from None
+    if (args.part or args.root) and args.form not in ("compose", "k8s"):
+        raise UsageError("--service, --container and --root are for compose and k8s")
+    draft = imported(
+        args.form,
+        args.file or "",
+        words=args.after or (),
+        part=args.part or "",
+        root=os.path.abspath(args.root or "") if args.root else "",
+    )
+    draft.name = args.name or draft.name
+    text = draft.text([f"Written by `mountplan import {args.form}`."])
+    _, mistakes = parse_spec_leniently(text.encode(), "the spec")
+    unsaid = [*draft.unsaid, *(f"{one.ref}: {one.what}" for one in mistakes)]
+    if args.output not in (None, "-"):
+        save(args.output, text)
+    if output.as_json:
+        data: dict[str, Any] = {
+            "saved": args.output,
+            "mounts": len(draft.mounts),
+            "not_said": unsaid,
+            "spec": text,
+        }
+        output.data(data)
+        return 0
+    if args.output in (None, "-"):
+        output.raw(text)
+    for line in unsaid:
+        output.note(f"mountplan: not in the spec: {visible(line)}\n")
+    if args.output not in (None, "-"):
+        output.note(f"Saved to {visible(args.output)}; look at it with: mountplan plan {visible(args.output)}\n")
+    return 0

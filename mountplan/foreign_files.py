@@ -1,0 +1,142 @@
+"""Configurations of other programs: their files read, and what an import asks about this machine."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import stat
+from typing import TYPE_CHECKING, Any
+
+from mountplan.inputs import label_of, read_input, reason_of
+from mountplan.planner.errors import Mistake, SpecError, SpecRef
+from mountplan.planner.foreign.spec_draft import HostSharing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mountplan.planner.foreign.spec_draft import SpecDraft
+    from mountplan.planner.tables.table import Walks
+
+
+class MachineFacts:
+    """ImportFacts of this machine."""
+
+    def __init__(self) -> None:
+        self._walks: Walks | None = None
+
+    def sharing(self, path: str) -> HostSharing:
+        from mountplan.applier.observe.observe import observe
+        from mountplan.planner.tables.table import Walks
+
+        if self._walks is None:
+            self._walks = Walks(observe())
+        row = self._walks.end_of(os.path.realpath(path))
+        return HostSharing(row.peer_group, row.master, row.mountpoint)
+
+    def kind(self, path: str) -> str:
+        try:
+            return "directory" if stat.S_ISDIR(os.stat(path).st_mode) else "file"
+        except OSError:
+            return ""
+
+    def writable(self, path: str) -> bool:
+        return os.access(path, os.W_OK)
+
+    def real(self, path: str) -> str:
+        return os.path.realpath(path)
+
+
+def read_descriptor(number: str) -> bytes | None:
+    """What a descriptor that this process was given holds; None if it has none of that number."""
+    if not number.isdecimal() or int(number) <= 2:
+        return None
+    try:
+        with open(int(number), "rb", closefd=False) as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def imported(form: str, file: str, *, words: Sequence[str] = (), part: str = "", root: str = "") -> SpecDraft:
+    """The draft of a spec from a configuration. `part` is a service or container, `root` a directory with its image.
+
+    Raises SpecError.
+    """
+    try:
+        return _imported(form, file, words=words, part=part, root=root)
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        # A configuration may have anything anywhere: a number for a list, a list for a table.
+        what = f"something in it is not of the kind that it must be: {type(error).__name__}: {error}"
+        raise SpecError((Mistake(SpecRef(file, ""), what, "hold it against the format's description"),)) from None
+
+
+def _imported(form: str, file: str, *, words: Sequence[str] = (), part: str = "", root: str = "") -> SpecDraft:
+    facts = MachineFacts()
+    if form == "bwrap":
+        from mountplan.planner.foreign.bubblewrap import import_bwrap
+
+        return import_bwrap(words, facts, read_descriptor, as_root=os.geteuid() == 0)
+    label, data = _contents(file)
+    folder = os.path.dirname(os.path.abspath(file)) if file != "-" else os.getcwd()
+    text = data.decode("utf-8", "surrogateescape")
+    if form == "fstab":
+        from mountplan.planner.foreign.fstab import import_fstab
+
+        return import_fstab(text, label, facts)
+    if form == "systemd":
+        from mountplan.planner.foreign.systemd_unit import import_systemd
+
+        return import_systemd(text, label, facts)
+    if form == "compose":
+        from mountplan.planner.foreign.compose import import_compose
+
+        documents = _yaml(text, label)
+        return import_compose(documents[0] if documents else None, label, folder, facts, service=part, root=root)
+    if form == "k8s":
+        from mountplan.planner.foreign.kubernetes import import_kubernetes
+
+        return import_kubernetes(_yaml(text, label), label, facts, container=part, root=root)
+    from mountplan.planner.foreign.oci import import_oci
+
+    return import_oci(_json(text, label), label, folder, facts)
+
+
+def _contents(file: str) -> tuple[str, bytes]:
+    try:
+        return label_of(file), read_input(file)
+    except (OSError, ValueError) as error:
+        mistake = Mistake(SpecRef(file, ""), f"cannot read it: {reason_of(error)}", "name a file, or - for stdin")
+        raise SpecError((mistake,)) from None
+
+
+def _json(text: str, label: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        line = getattr(error, "lineno", 0)
+        mistake = Mistake(
+            SpecRef(label, "", line), f"is not JSON: {getattr(error, 'msg', error)}", "mend it, or name another file"
+        )
+        raise SpecError((mistake,)) from None
+
+
+def _yaml(text: str, label: str) -> list[Any]:
+    """The documents of a YAML file. JSON is YAML, and needs no library."""
+    try:
+        return [json.loads(text)]
+    except ValueError:
+        pass
+    try:
+        yaml: Any = importlib.import_module("yaml")  # an optional extra, which few need
+    except ImportError:
+        what = "it is YAML, and PyYAML is not installed"
+        mistake = Mistake(SpecRef(label, ""), what, "pip install 'mountplan[yaml]', or hand it over as JSON")
+        raise SpecError((mistake,)) from None
+    try:
+        return list(yaml.safe_load_all(text))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        what = f"is not YAML: {getattr(error, 'problem', None) or error}"
+        mistake = Mistake(SpecRef(label, "", mark.line + 1 if mark else 0), what, "mend it, or name another file")
+        raise SpecError((mistake,)) from None

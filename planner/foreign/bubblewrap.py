@@ -1,0 +1,331 @@
+"""The command line of bwrap(1) -> a spec: each operation in its order, as bubblewrap carries them out.
+
+bubblewrap builds in the directory "newroot" of a tmpfs; so does the spec, and what is made of files is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from mountplan.planner.foreign.mount_words import share
+from mountplan.planner.foreign.spec_draft import DraftMount, ImportFacts, Refusal, SpecDraft, absolute, inside
+
+_BASE = "/newroot"
+_BINDS = {  # option -> (attributes, may the source be missing)
+    "--bind": (("nosuid", "nodev"), False),
+    "--bind-try": (("nosuid", "nodev"), True),
+    "--dev-bind": (("nosuid",), False),
+    "--dev-bind-try": (("nosuid",), True),
+    "--ro-bind": (("ro", "nosuid", "nodev"), False),
+    "--ro-bind-try": (("ro", "nosuid", "nodev"), True),
+}
+_NAMESPACES = {
+    "--unshare-user": "user", "--unshare-user-try": "user", "--unshare-ipc": "ipc", "--unshare-pid": "pid",
+    "--unshare-net": "net", "--unshare-uts": "uts", "--unshare-cgroup": "cgroup", "--unshare-cgroup-try": "cgroup",
+}  # fmt: skip
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_PROC_COVERS = ("sys", "sysrq-trigger", "irq", "bus")
+# Options that say nothing about mounts, and how many words follow each; those in _QUIET are of no use in a spec.
+_OTHER = {
+    "--userns": 1, "--userns2": 1, "--pidns": 1, "--disable-userns": 0, "--assert-userns-disabled": 0, "--uid": 1,
+    "--gid": 1, "--lock-file": 1, "--sync-fd": 1, "--exec-label": 1, "--file-label": 1, "--seccomp": 1,
+    "--add-seccomp-fd": 1, "--block-fd": 1, "--userns-block-fd": 1, "--info-fd": 1, "--json-status-fd": 1,
+    "--new-session": 0, "--die-with-parent": 0, "--as-pid-1": 0, "--level-prefix": 0, "--argv0": 1,
+}  # fmt: skip
+_QUIET = frozenset({"--info-fd", "--json-status-fd", "--sync-fd", "--block-fd", "--userns-block-fd", "--level-prefix"})
+
+
+class _Words:
+    """The words of the command line, one after the other."""
+
+    def __init__(self, words: Sequence[str], refusal: Refusal) -> None:
+        self.words = list(words)
+        self.at = 0
+        self.refusal = refusal
+
+    def next(self, option: str = "") -> str:
+        if self.at >= len(self.words):
+            self.refusal.add(option, f"{option} takes more words", "see bwrap(1)")
+            self.refusal.end()
+        self.at += 1
+        return self.words[self.at - 1]
+
+
+def import_bwrap(
+    arguments: Sequence[str], facts: ImportFacts, read_fd: Callable[[str], bytes | None], *, as_root: bool = True
+) -> SpecDraft:
+    """What `bwrap ARGUMENTS` builds. `read_fd` gives what a descriptor holds, or None if it is not to be had.
+
+    As root bubblewrap covers parts of /proc, as an ordinary user it cannot write there anyway. Raises SpecError.
+    """
+    refusal = Refusal("the command line of bwrap")
+    return _BubblewrapImport(arguments, facts, read_fd, refusal, as_root).draft_of()
+
+
+class _BubblewrapImport:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        facts: ImportFacts,
+        read_fd: Callable[[str], bytes | None],
+        refusal: Refusal,
+        as_root: bool,
+    ) -> None:
+        self.words = _Words(arguments, refusal)
+        self.facts = facts
+        self.read_fd = read_fd
+        self.refusal = refusal
+        self.as_root = as_root
+        self.draft = SpecDraft()
+        self.base = self.draft.add(None, type="tmpfs", source="tmpfs")
+        self.base.keys = {"id": "base"} | self.base.keys
+        self.draft.id_of(self.base)
+        self.base.keys["attributes"] = ["nosuid", "nodev"]
+        self.base.files.append({"path": _BASE[1:], "directory": True, "mode": "0755"})
+        self.root = self.draft.add("/", bind={"mount": "base", "path": _BASE})
+        self.root.keys["attributes"] = ["nosuid", "nodev"]
+        self.made: set[str] = set()
+        self.mode = ""
+        self.size = ""
+        self.layers: list[str] = []
+        self.unshare: list[str] = []
+        self.environment: dict[str, object] = {}
+        self.clear = False
+
+    def draft_of(self) -> SpecDraft:
+        words = self.words
+        while words.at < len(words.words):
+            option = words.words[words.at]
+            if not option.startswith("--"):
+                break
+            words.at += 1
+            if option == "--":
+                break
+            self._option(option)
+        command = words.words[words.at :]
+        self.refusal.end()
+        if not any(
+            isinstance(one.keys.get("bind"), dict) and "base" in str(one.keys["bind"]) for one in self.draft.mounts
+        ):
+            self.draft.mounts.remove(self.base)
+        run = self.draft.run
+        if command:
+            run["command"] = command
+        if self.environment:
+            run["environment"] = self.environment
+        if self.clear:
+            run["clear_environment"] = True
+        if "cwd" in run:
+            run["cwd"] = run.pop("cwd")
+        if self.unshare:
+            run["unshare"] = list(dict.fromkeys(self.unshare))
+        return self.draft
+
+    def _option(self, option: str) -> None:
+        words = self.words
+        if option in _BINDS:
+            attributes, optional = _BINDS[option]
+            self._bind(words.next(option), absolute(words.next(option)), attributes, optional)
+        elif option == "--remount-ro":
+            self._remount(absolute(words.next(option)))
+        elif option == "--proc":
+            self._proc(absolute(words.next(option)))
+        elif option == "--dev":
+            self._dev(absolute(words.next(option)))
+        elif option == "--tmpfs":
+            self._tmpfs(absolute(words.next(option)))
+        elif option == "--mqueue":
+            made = self.draft.add(absolute(words.next(option)), type="mqueue", source="mqueue")
+            self.made.add(str(made.target))
+        elif option == "--dir":
+            self._dir(absolute(words.next(option)))
+        elif option in ("--file", "--bind-data", "--ro-bind-data"):
+            self._data(option, words.next(option), absolute(words.next(option)))
+        elif option == "--symlink":
+            to, place = words.next(option), absolute(words.next(option))
+            self._entry(place, {"symlink": to})
+        elif option == "--perms":
+            self.mode = words.next(option)
+            return
+        elif option == "--size":
+            self.size = words.next(option)
+            return
+        elif option == "--chmod":
+            mode, place = words.next(option), absolute(words.next(option))
+            self.draft.cannot_say(f"--chmod {mode} {place}")
+        elif option == "--overlay-src":
+            self.layers.append(words.next(option))
+            return
+        elif option in ("--overlay", "--tmp-overlay", "--ro-overlay"):
+            self._overlay(option)
+        elif option == "--args":
+            self._args(words.next(option))
+        else:
+            self._setting(option)
+        self.mode = self.size = ""
+
+    def _setting(self, option: str) -> None:
+        words, run = self.words, self.draft.run
+        if option in _NAMESPACES:
+            self.unshare.append(_NAMESPACES[option])
+            if option.endswith("-try"):
+                self.draft.cannot_say(f"{option}: a spec asks for a namespace, or does not")
+        elif option == "--unshare-all":
+            self.unshare += ["user", "ipc", "pid", "net", "uts", "cgroup"]
+        elif option == "--share-net":
+            self.unshare = [one for one in self.unshare if one != "net"]
+        elif option == "--setenv":
+            name = words.next(option)
+            self.environment[name] = words.next(option)
+        elif option == "--unsetenv":
+            name = words.next(option)
+            self.environment.pop(name, None)
+            self.draft.cannot_say(f"--unsetenv {name}, unless the environment is cleared altogether")
+        elif option == "--clearenv":
+            self.environment, self.clear = {}, True
+        elif option == "--chdir":
+            run["cwd"] = absolute(words.next(option))
+        elif option == "--hostname":
+            run["hostname"] = words.next(option)
+        elif option in ("--cap-add", "--cap-drop"):
+            name = words.next(option)
+            kept = [str(one) for one in run.get("capabilities", ())]  # type: ignore[attr-defined]
+            if option == "--cap-drop" and name == "ALL":
+                run["capabilities"] = []
+            elif option == "--cap-add" and name != "ALL":
+                run["capabilities"] = [*kept, name]
+            else:
+                self.draft.cannot_say(f"{option} {name}: write down which capabilities stay")
+        elif option in _OTHER:
+            given = [words.next(option) for _ in range(_OTHER[option])]
+            if option not in _QUIET:
+                self.draft.cannot_say(" ".join((option, *given)))
+        else:
+            self.refusal.add("", f"{option} is no option of bwrap that is known here", "leave it out; see bwrap(1)")
+
+    def _args(self, number: str) -> None:
+        """The words that come through a descriptor, each ended by a zero byte, stand in place of the option."""
+        data = self.read_fd(number)
+        if data is None:
+            what = f"descriptor {number} cannot be read"
+            self.refusal.add("--args", what, f"open it for this command as well, as in {number}< FILE")
+            return
+        parts = data.decode("utf-8", "surrogateescape").split("\0")
+        self.words.words[self.words.at : self.words.at] = parts[:-1] if parts[-1] == "" else parts
+
+    def _bind(self, source: str, place: str, attributes: tuple[str, ...], optional: bool) -> None:
+        path = self.facts.real(absolute(source))
+        if place == "/":
+            self.draft.begin_anew()
+        mount = self.draft.add(place, bind=path, recursive=True)
+        if optional:
+            mount.keys["optional"] = True
+        self._create(mount)
+        mount.keys["attributes"] = list(attributes)
+        if place == "/":
+            self.root = mount
+        share(self.draft, mount, [("slave", True)], self.facts.sharing(path))
+
+    def _remount(self, place: str) -> None:
+        mount = next((one for one in reversed(self.draft.mounts) if one.target == place), None)
+        if mount is None:
+            self.refusal.add("--remount-ro", f"nothing is mounted on {place} before it", "mount it before")
+            return
+        given = [str(one) for one in mount.keys.get("attributes", ())]  # type: ignore[attr-defined]
+        if "ro" not in given:
+            mount.keys["attributes"] = ["ro", *given]
+            if mount.keys.get("recursive"):
+                mount.notes.append("ro: with what the bind brings along, which --remount-ro leaves as it is")
+
+    def _proc(self, place: str) -> None:
+        mount = self.draft.add(place, type="proc", source="proc")
+        self._create(mount)
+        mount.keys["attributes"] = ["nosuid", "nodev", "noexec"]
+        if self.as_root:
+            covered = [part for part in _PROC_COVERS if self.facts.writable(f"/proc/{part}")]
+            if covered:
+                mount.keys["readonly"] = covered
+
+    def _dev(self, place: str) -> None:
+        mount = self.draft.add(place, type="tmpfs", source="tmpfs", options={"mode": "0755"})
+        self._create(mount)
+        mount.keys["attributes"] = ["nosuid", "nodev"]
+        top = place.rstrip("/")
+        for name in _DEVICES:
+            if self.facts.kind(f"/dev/{name}"):
+                node = self.draft.add(f"{top}/{name}", bind=f"/dev/{name}")
+                node.keys["attributes"] = ["nosuid"]
+                share(self.draft, node, [("slave", True)], self.facts.sharing(f"/dev/{name}"))
+        for number, name in enumerate(("stdin", "stdout", "stderr")):
+            mount.files.append({"path": name, "symlink": f"/proc/self/fd/{number}"})
+        mount.files += [
+            {"path": "fd", "symlink": "/proc/self/fd"},
+            {"path": "core", "symlink": "/proc/kcore"},
+            {"path": "shm", "directory": True},
+            {"path": "ptmx", "symlink": "pts/ptmx"},
+        ]
+        pts = self.draft.add(f"{top}/pts", type="devpts", source="devpts", options={"ptmxmode": "666", "mode": "620"})
+        pts.keys["attributes"] = ["nosuid", "noexec"]
+
+    def _tmpfs(self, place: str) -> None:
+        options = {"mode": self.mode or "0755"} | ({"size": self.size} if self.size else {})
+        mount = self.draft.add(place, type="tmpfs", source="tmpfs", options=options)
+        self._create(mount)
+        mount.keys["attributes"] = ["nosuid", "nodev"]
+
+    def _overlay(self, option: str) -> None:
+        layers = [self.facts.real(absolute(one)) for one in reversed(self.layers)]
+        keys: dict[str, object] = {"layers": layers}
+        if option == "--overlay":
+            keys["upper"], keys["work"] = absolute(self.words.next(option)), absolute(self.words.next(option))
+        place = absolute(self.words.next(option))
+        if option == "--tmp-overlay":
+            number = len(self.draft.mounts)
+            for key in ("upper", "work"):
+                self.base.files.append({"path": f"overlay-{number}/{key}", "directory": True, "mode": "0755"})
+                keys[key] = {"mount": "base", "path": f"/overlay-{number}/{key}"}
+        mount = self.draft.add(place, type="overlay", **keys)
+        self._create(mount)
+        mount.keys["attributes"] = ["nosuid", "nodev"]
+        self.layers = []
+
+    def _dir(self, place: str) -> None:
+        if place not in self.made:
+            self.made.add(place)
+            self._entry(place, {"directory": True, "mode": self.mode or "0755"})
+
+    def _data(self, option: str, number: str, place: str) -> None:
+        data = self.read_fd(number)
+        if data is None:
+            self.draft.cannot_say(f"what descriptor {number} gives to {place}: the file is empty")
+        text = (data or b"").decode("utf-8", "surrogateescape")
+        if option == "--file":
+            self._entry(place, {"content": text, "mode": self.mode or "0666"})
+            return
+        name = f"data-{len(self.draft.mounts)}"
+        self.base.files.append({"path": name, "content": text, "mode": self.mode or "0600"})
+        mount = self.draft.add(place, bind={"mount": "base", "path": f"/{name}"})
+        self._create(mount)
+        mount.keys["attributes"] = ["nosuid", "nodev", *(["ro"] if option == "--ro-bind-data" else [])]
+
+    def _entry(self, place: str, entry: dict[str, object]) -> None:
+        """A file, symlink or directory, in the filesystem that a walk to it ends in."""
+        holder = self.draft.holder(place) or self.root
+        path = inside(holder, place)
+        if (
+            holder is self.root
+            and "type" not in holder.keys
+            and holder.keys.get("bind") == {"mount": "base", "path": _BASE}
+        ):
+            holder, path = self.base, _BASE + path
+        if "type" not in holder.keys:
+            self.draft.cannot_say(f"{place}, which would be made in {holder.keys.get('bind')} on the host")
+            return
+        if path == "/":
+            return
+        holder.files.append({"path": path.lstrip("/")} | entry)
+
+    def _create(self, mount: DraftMount) -> None:
+        """bubblewrap makes mountpoints that are missing, in what it has bound as well."""
+        if mount.stands_on is not None and isinstance(mount.stands_on.keys.get("bind"), str):
+            mount.keys["create"] = True

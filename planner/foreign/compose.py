@@ -1,0 +1,150 @@
+"""A service of a Compose file -> a spec: its volumes, tmpfs, and what is read-only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mountplan.planner.foreign.mount_words import add_attributes, read_words, split_options
+from mountplan.planner.foreign.spec_draft import ImportFacts, Refusal, SpecDraft, absolute
+from mountplan.planner.foreign.volumes import create_on, host_bind, image_root
+
+_PROPAGATION = ("shared", "rshared", "slave", "rslave", "private", "rprivate")
+_UNSAID = (
+    "configs",
+    "secrets",
+    "devices",
+    "privileged",
+    "ipc",
+    "pid",
+    "network_mode",
+    "user",
+    "security_opt",
+    "ulimits",
+)
+
+
+def import_compose(
+    config: object, file: str, folder: str, facts: ImportFacts, *, service: str = "", root: str = ""
+) -> SpecDraft:
+    """`service` may be left out if there is one only. Raises SpecError."""
+    refusal = Refusal(file)
+    services = config.get("services") if isinstance(config, Mapping) else None
+    if not isinstance(services, Mapping) or not services:
+        refusal.add("services", "this is no Compose file: it has no services", "name a file that has some")
+        refusal.end()
+        raise AssertionError
+    if not service and len(services) > 1:
+        refusal.add("services", f"has several: {', '.join(map(str, services))}", "name one with --service")
+    name = service or str(next(iter(services)))
+    given = services.get(name)
+    if not isinstance(given, Mapping):
+        refusal.add(f"services.{name}", "there is no such service", f"there are: {', '.join(map(str, services))}")
+    refusal.end()
+    assert isinstance(given, Mapping) and isinstance(config, Mapping)
+    draft = SpecDraft(_name(name))
+    image_root(draft, root, facts, f"the image {given.get('image', name)}", read_only=bool(given.get("read_only")))
+    volumes = config.get("volumes")
+    entries = given.get("volumes") or ()
+    for number, entry in enumerate(entries if isinstance(entries, list) else ()):
+        key = f"services.{name}.volumes[{number}]"
+        try:
+            _volume(draft, entry, folder, volumes if isinstance(volumes, Mapping) else {}, facts)
+        except (KeyError, TypeError, ValueError) as error:
+            refusal.add(key, f"cannot be read: {error}", "write SOURCE:TARGET[:OPTIONS], or a table")
+    tmpfs = given.get("tmpfs") or ()
+    for one in [tmpfs] if isinstance(tmpfs, str) else tmpfs:
+        place, _, options = str(one).partition(":")
+        words = read_words(split_options(options))
+        mount = draft.add(absolute(place), type="tmpfs", source="tmpfs", options=dict(words.options))
+        add_attributes(mount, words, recursive=False, extra=("nosuid", "nodev", "noexec"))
+        create_on(mount)
+    if given.get("shm_size"):
+        draft.cannot_say("shm_size")
+    for key in _UNSAID:
+        if given.get(key):
+            draft.cannot_say(f"{key} of the service")
+    _run(draft, given)
+    refusal.end()
+    return draft
+
+
+def _volume(draft: SpecDraft, entry: object, folder: str, volumes: Mapping[str, Any], facts: ImportFacts) -> None:
+    if isinstance(entry, str):
+        parts = entry.split(":")
+        if len(parts) == 1:
+            parts = ["", parts[0]]
+        source, place, words = parts[0], parts[1], [one for part in parts[2:] for one in part.split(",")]
+        kind = "bind" if source.startswith(("/", ".", "~")) else "volume"
+        entry = {
+            "type": kind,
+            "source": source,
+            "target": place,
+            "read_only": "ro" in words,
+            "bind": {"propagation": next((one for one in words if one in _PROPAGATION), "")},
+        }
+        for one in words:
+            if one not in ("ro", "rw", "z", "Z", "cached", "delegated", "consistent", *_PROPAGATION):
+                draft.cannot_say(f"{place}: {one}")
+    if not isinstance(entry, Mapping):
+        raise TypeError(f"{entry!r} is neither a text nor a table")
+    kind, place, source = (
+        str(entry.get("type", "volume")),
+        absolute(str(entry["target"])),
+        str(entry.get("source") or ""),
+    )
+    read_only = "mount" if entry.get("read_only") else ""
+    if kind == "tmpfs":
+        options = {key: str(value) for key, value in (entry.get("tmpfs") or {}).items() if key in ("size", "mode")}
+        if isinstance((entry.get("tmpfs") or {}).get("mode"), int):
+            options["mode"] = f"{entry['tmpfs']['mode']:04o}"
+        mount = draft.add(place, type="tmpfs", source="tmpfs", options=options)
+        mount.keys["attributes"] = ["nosuid", "nodev", "noexec", *(["ro"] if read_only else [])]
+        create_on(mount)
+    elif kind == "bind":
+        bind = entry.get("bind") or {}
+        path = absolute(source, folder)
+        if source.startswith("~"):
+            draft.cannot_say(f"{place}: {source}, whose home directory is not known here")
+        propagation = str(bind.get("propagation") or "rprivate")
+        if bind.get("recursive") == "readonly" and read_only:
+            read_only = "recursive"
+        made = host_bind(draft, place, path, facts, propagation=propagation, read_only=read_only)
+        if bind.get("recursive") == "disabled":
+            made.keys.pop("recursive", None)
+            made.keys.pop("recursive_attributes", None)
+    elif kind == "volume":
+        subpath = str((entry.get("volume") or {}).get("subpath") or "")
+        options = (volumes.get(source) or {}).get("driver_opts") or {}
+        if options.get("o", "") in ("bind", "rbind") and options.get("device"):
+            path = absolute(subpath, absolute(str(options["device"]), folder))
+            host_bind(draft, place, path, facts, read_only=read_only)
+            return
+        mount = draft.add(place, type="tmpfs", options={"mode": "0755"})
+        mount.notes.append(f"in place of volume {source or '(without a name)'}: bind the directory where it is kept")
+        if read_only:
+            mount.keys["attributes"] = ["ro"]
+        create_on(mount)
+    else:
+        draft.cannot_say(f"{place}: a volume of type {kind}")
+
+
+def _run(draft: SpecDraft, given: Mapping[str, Any]) -> None:
+    command = given.get("command")
+    entry = given.get("entrypoint")
+    words = [*(entry if isinstance(entry, list) else []), *(command if isinstance(command, list) else [])]
+    if words:
+        draft.run["command"] = [str(one) for one in words]
+    elif isinstance(command, str) or isinstance(entry, str):
+        draft.cannot_say("a command that is one text: split it into words")
+    environment = given.get("environment")
+    if isinstance(environment, list):
+        environment = dict(str(one).split("=", 1) for one in environment if "=" in str(one))
+    if isinstance(environment, Mapping) and environment:
+        draft.run["environment"] = {str(key): "" if value is None else str(value) for key, value in environment.items()}
+    if given.get("working_dir"):
+        draft.run["cwd"] = absolute(str(given["working_dir"]))
+
+
+def _name(text: str) -> str:
+    return "".join(char if char.isascii() and (char.isalnum() or char in "_.-") else "-" for char in text).lstrip(".-")

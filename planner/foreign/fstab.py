@@ -1,0 +1,140 @@
+"""fstab(5) -> a spec: what `mount -a` would mount, in its order, in a copy of the host's tree."""
+
+from __future__ import annotations
+
+import re
+
+from mountplan.planner.foreign.mount_words import (
+    SortedWords,
+    add_attributes,
+    filesystem_options,
+    read_words,
+    share,
+    split_options,
+)
+from mountplan.planner.foreign.spec_draft import DraftMount, ImportFacts, Refusal, SpecDraft, absolute
+from mountplan.planner.fstypes import of
+from mountplan.planner.tables.mountinfo import unescape
+
+_TAGS = {"UUID": "by-uuid", "LABEL": "by-label", "PARTUUID": "by-partuuid", "PARTLABEL": "by-partlabel", "ID": "by-id"}
+_OF_LOOP = ("loop", "offset", "sizelimit")
+
+
+def import_fstab(text: str, file: str, facts: ImportFacts) -> SpecDraft:
+    """Raises SpecError with all lines that are no lines of an fstab."""
+    draft = SpecDraft()
+    draft.inherits = True
+    refusal = Refusal(file)
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if not stripped or stripped.startswith("#"):
+            continue
+        fields = [unescape(field) for field in stripped.split()]
+        if len(fields) < 3:
+            what = f"a line of an fstab has at least three fields, this one has {len(fields)}"
+            refusal.add("", what, "write SOURCE TARGET TYPE OPTIONS, or # before it", number)
+            continue
+        source, target, fstype, options = (*fields[:3], fields[3] if len(fields) > 3 else "defaults")
+        _line(draft, number, source, target, fstype, split_options(options), facts)
+    refusal.end()
+    return draft
+
+
+def _line(
+    draft: SpecDraft, number: int, source: str, target: str, fstype: str, options: list[str], facts: ImportFacts
+) -> None:
+    where = f"line {number} ({target})"
+    if fstype == "swap" or target == "none":
+        draft.cannot_say(f"line {number}: {fstype} is no mount of the tree")
+        return
+    if "noauto" in options:
+        draft.cannot_say(f"{where}: noauto, so `mount -a` leaves it out")
+        return
+    if target == "/":
+        draft.cannot_say(f"{where}: the root is the host's, of which this spec changes a copy")
+        return
+    if fstype == "ignore":
+        return
+    special = [one for one in options if one.lower().startswith("x-") or one.startswith("comment=")]
+    words = read_words(one for one in options if one not in special)
+    place = absolute(target)
+    if words.bind or fstype in ("bind", "rbind"):
+        mount = _bind(draft, source, place, words, fstype, facts)
+    else:
+        mount = _filesystem(draft, where, source, place, words, fstype.split(",")[0])
+    if "nofail" in options and any(key in mount.keys for key in ("bind", "image")):
+        mount.keys["optional"] = True
+    for one in special:
+        _special(draft, where, mount, one)
+
+
+def _bind(draft: SpecDraft, source: str, place: str, words: SortedWords, fstype: str, facts: ImportFacts) -> DraftMount:
+    recursive = "rbind" in (words.bind, fstype)
+    path = absolute(source)
+    holder = draft.holder(path)
+    if holder is not None:  # of what an earlier line has mounted
+        below = path[len((holder.target or "/").rstrip("/")) :] or "/"
+        given: object = (
+            {"mount": draft.id_of(holder), "path": below} if below != "/" else {"mount": draft.id_of(holder)}
+        )
+        mount = draft.add(place, bind=given)
+    else:
+        mount = draft.add(place, bind=path, recursive=recursive)
+    add_attributes(mount, words, recursive=recursive and holder is None)
+    if words.options:
+        mount.notes.append(f"without {', '.join(words.options)}: a bind has no options of a filesystem")
+    share(draft, mount, words.events, None)
+    return mount
+
+
+def _filesystem(draft: SpecDraft, where: str, source: str, place: str, words: SortedWords, fstype: str) -> DraftMount:
+    options = filesystem_options(fstype, words)
+    keys: dict[str, object] = {"type": fstype}
+    if fstype == "overlay":
+        layers = str(options.pop("lowerdir", ""))
+        keys["layers"] = [part.replace("\\:", ":") for part in re.split(r"(?<!\\):", layers) if part]
+        for word, key in (("upperdir", "upper"), ("workdir", "work")):
+            if word in options:
+                keys[key] = str(options.pop(word))
+        keys["source"] = source
+    elif any(one in options for one in _OF_LOOP) or (
+        of(fstype).on_device and source.startswith("/") and ".img" in source
+    ):
+        keys["image"] = source
+        lost = [one for one in ("offset", "sizelimit") if one in options]
+        if lost:
+            draft.cannot_say(f"{where}: {' and '.join(lost)} of the image: attach it with losetup(8)")
+        for one in _OF_LOOP:
+            options.pop(one, None)
+    else:
+        tag, equals, value = source.partition("=")
+        if equals and tag in _TAGS:
+            value = value.strip('"')
+            keys["source"] = f"/dev/disk/{_TAGS[tag]}/{value}"
+        elif source not in (fstype, "none") or fstype in ("tmpfs", "ramfs"):
+            keys["source"] = source
+    if of(fstype).is_shared and options:
+        draft.cannot_say(
+            f"{where}: options of {fstype} ({', '.join(options)}): the machine has one, which keeps its own"
+        )
+        options = {}
+    mount = draft.add(place, **keys, options=options)
+    add_attributes(mount, words, recursive=False)
+    share(draft, mount, words.events, None)
+    return mount
+
+
+def _special(draft: SpecDraft, where: str, mount: DraftMount, word: str) -> None:
+    name, _, value = word.partition("=")
+    lower = name.lower()
+    if lower == "x-mount.mkdir":
+        mount.keys["create"] = True
+        if value and value.lstrip("0") != "755":
+            draft.cannot_say(f"{where}: the mode {value} of the mountpoint, which is made with 0755")
+    elif lower == "x-mount.subdir":
+        source = draft.id_of(mount)
+        target = mount.keys.pop("target")
+        mount.keys = {"id": source} | {key: one for key, one in mount.keys.items() if key != "id"}
+        draft.add(str(target), bind={"mount": source, "path": absolute(value)})
+    elif lower.startswith("x-mount."):
+        draft.cannot_say(f"{where}: {word}")

@@ -1,0 +1,156 @@
+"""A container of a Kubernetes pod -> a spec: its volumes with their propagation, as a runtime gets them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mountplan.planner.foreign.spec_draft import ImportFacts, Refusal, SpecDraft, absolute
+from mountplan.planner.foreign.volumes import create_on, host_bind, image_root
+
+_PROPAGATION = {"None": "rprivate", "HostToContainer": "rslave", "Bidirectional": "rshared"}
+_FILES = (
+    "configMap",
+    "secret",
+    "projected",
+    "downwardAPI",
+    "persistentVolumeClaim",
+    "csi",
+    "ephemeral",
+    "nfs",
+    "iscsi",
+)
+
+
+def import_kubernetes(
+    documents: Iterable[object], file: str, facts: ImportFacts, *, container: str = "", root: str = ""
+) -> SpecDraft:
+    """A pod, or what makes pods (a Deployment, a DaemonSet, ...). Raises SpecError."""
+    refusal = Refusal(file)
+    pod = next(filter(None, map(_pod, documents)), None)
+    if pod is None:
+        refusal.add("spec", "there is no pod, and nothing that makes pods", "name a file with one")
+        refusal.end()
+        raise AssertionError
+    containers = [one for one in pod.get("containers") or () if isinstance(one, Mapping)]
+    known = ", ".join(str(one.get("name")) for one in containers)
+    if not container and len(containers) > 1:
+        refusal.add("spec.containers", f"has several: {known}", "name one with --container")
+    chosen = next((one for one in containers if container in ("", one.get("name"))), None)
+    if chosen is None:
+        refusal.add("spec.containers", f"there is no container {container}", f"there are: {known or 'none'}")
+    refusal.end()
+    assert chosen is not None
+    draft = SpecDraft(str(chosen.get("name", "")))
+    security = chosen.get("securityContext") or {}
+    read_only = bool(security.get("readOnlyRootFilesystem"))
+    image_root(draft, root, facts, f"the image {chosen.get('image')}", read_only=read_only)
+    volumes = {one.get("name"): one for one in pod.get("volumes") or () if isinstance(one, Mapping)}
+    shared: dict[str, str] = {}  # volume without a path on the host -> id of its filesystem
+    for number, mount in enumerate(chosen.get("volumeMounts") or ()):
+        key = f"spec.containers.{chosen.get('name')}.volumeMounts[{number}]"
+        if not isinstance(mount, Mapping) or "mountPath" not in mount or mount.get("name") not in volumes:
+            refusal.add(key, "has no mountPath, or names no volume", f"volumes are: {', '.join(map(str, volumes))}")
+            continue
+        _mount(draft, mount, volumes[mount["name"]], facts, shared)
+    _run(draft, chosen, security, pod)
+    refusal.end()
+    return draft
+
+
+def _pod(document: object) -> Mapping[str, Any] | None:
+    """The pod's spec in what a document describes."""
+    found = document.get("spec") if isinstance(document, Mapping) else None
+    for step in (None, "jobTemplate", "template"):
+        if step is not None and isinstance(found, Mapping) and isinstance(found.get(step), Mapping):
+            found = found[step].get("spec")
+        if isinstance(found, Mapping) and found.get("containers"):
+            return found
+    return None
+
+
+def _mount(
+    draft: SpecDraft, mount: Mapping[str, Any], volume: Mapping[str, Any], facts: ImportFacts, shared: dict[str, str]
+) -> None:
+    place, part = absolute(str(mount["mountPath"])), str(mount.get("subPath") or "")
+    read_only = ""
+    if mount.get("readOnly"):
+        read_only = "recursive" if mount.get("recursiveReadOnly") in ("Enabled", "IfPossible") else "mount"
+    if mount.get("subPathExpr"):
+        draft.cannot_say(f"{place}: subPathExpr {mount['subPathExpr']}")
+    propagation = _PROPAGATION.get(str(mount.get("mountPropagation") or "None"), "rprivate")
+    host = volume.get("hostPath")
+    if isinstance(host, Mapping):
+        source = absolute(part, absolute(str(host.get("path", "/"))))
+        made = host_bind(draft, place, source, facts, propagation=propagation, read_only=read_only)
+        if not facts.kind(source):
+            made.notes.append(
+                f"{source} is not there; the kubelet makes it for type {host.get('type') or 'DirectoryOrCreate'}"
+            )
+        return
+    name = str(volume.get("name"))
+    if name not in shared:
+        empty = volume.get("emptyDir")
+        options = {"size": _bytes(empty["sizeLimit"])} if isinstance(empty, Mapping) and empty.get("sizeLimit") else {}
+        made = draft.add(None, type="tmpfs", options={"mode": "0777"} | options)
+        shared[name] = made_id = _id(name, shared)
+        made.keys = {"id": made_id} | made.keys
+        kind = next((one for one in volume if one != "name"), "nothing")
+        if kind in _FILES:
+            made.notes.append(f"in place of the volume {name}, {kind}: fill it with contents = DIRECTORY")
+        elif isinstance(empty, Mapping) and empty.get("medium") != "Memory":
+            made.notes.append(f"the volume {name}, which the kubelet keeps on the node's disk")
+    given: dict[str, object] = {"mount": shared[name]}
+    if part:
+        given["path"] = absolute(part)
+        source_mount = next(one for one in draft.mounts if one.id == shared[name])
+        if not any(file["path"] == part.strip("/") for file in source_mount.files):
+            source_mount.files.append({"path": part.strip("/"), "directory": True})
+    bound = draft.add(place, bind=given)
+    if read_only:
+        bound.keys["attributes"] = ["ro"]
+    create_on(bound)
+
+
+def _id(name: str, taken: Mapping[str, str]) -> str:
+    clean = "".join(char if char.isascii() and (char.isalnum() or char in "_.-") else "-" for char in name) or "volume"
+    return f"volume-{clean}" if f"volume-{clean}" not in taken.values() else f"volume-{clean}-{len(taken)}"
+
+
+def _bytes(text: object) -> str:
+    """A quantity of Kubernetes as tmpfs takes it."""
+    words = str(text)
+    for suffix, size in (("Ki", "k"), ("Mi", "m"), ("Gi", "g")):
+        if words.endswith(suffix) and words[: -len(suffix)].isdecimal():
+            return words[: -len(suffix)] + size
+    for suffix, factor in (("k", 1000), ("M", 1000**2), ("G", 1000**3)):
+        if words.endswith(suffix) and words[: -len(suffix)].isdecimal():
+            return str(int(words[: -len(suffix)]) * factor)
+    return words
+
+
+def _run(draft: SpecDraft, chosen: Mapping[str, Any], security: Mapping[str, Any], pod: Mapping[str, Any]) -> None:
+    words = [str(one) for one in (*(chosen.get("command") or ()), *(chosen.get("args") or ()))]
+    if words:
+        draft.run["command"] = words
+    if not chosen.get("command"):
+        draft.cannot_say("the entry point of the image" + (", before the arguments" if words else ""))
+    environment = {}
+    for one in chosen.get("env") or ():
+        if isinstance(one, Mapping) and "value" in one:
+            environment[str(one.get("name"))] = str(one["value"])
+        elif isinstance(one, Mapping):
+            draft.cannot_say(f"the value of {one.get('name')}, which comes from elsewhere")
+    if environment:
+        draft.run["environment"] = environment
+    if chosen.get("workingDir"):
+        draft.run["cwd"] = absolute(str(chosen["workingDir"]))
+    for key in ("runAsUser", "capabilities", "seccompProfile", "privileged"):
+        if security.get(key):
+            draft.cannot_say(f"securityContext.{key}")
+    for key in ("volumeDevices", "envFrom"):
+        if chosen.get(key):
+            draft.cannot_say(key)
+    for key in ("hostPID", "hostNetwork", "hostIPC", "initContainers"):
+        if pod.get(key):
+            draft.cannot_say(f"{key} of the pod")

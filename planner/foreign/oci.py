@@ -1,0 +1,243 @@
+"""config.json of an OCI bundle (runc, crun, podman) -> a spec: the mounts in their order, as runc makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mountplan.planner.foreign.mount_words import SortedWords, add_attributes, filesystem_options, read_words, share
+from mountplan.planner.foreign.spec_draft import DraftMount, ImportFacts, Refusal, SpecDraft, absolute, inside
+from mountplan.planner.fstypes import of
+
+_NAMESPACES = {
+    "pid": "pid",
+    "network": "net",
+    "ipc": "ipc",
+    "uts": "uts",
+    "user": "user",
+    "cgroup": "cgroup",
+    "time": "time",
+}
+# What the runtimes make in /dev, whatever the configuration says.
+_DEVICES = (
+    ("null", "c:1:3"),
+    ("zero", "c:1:5"),
+    ("full", "c:1:7"),
+    ("tty", "c:5:0"),
+    ("random", "c:1:8"),
+    ("urandom", "c:1:9"),
+)
+_LINKS = (
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+)
+_UNSAID_PROCESS = ("rlimits", "apparmorProfile", "selinuxLabel", "oomScoreAdj", "scheduler", "ioPriority")
+_UNSAID_LINUX = ("seccomp", "resources", "sysctl", "mountLabel", "intelRdt", "personality")
+
+
+def import_oci(config: Mapping[str, Any], file: str, folder: str, facts: ImportFacts) -> SpecDraft:
+    """`folder` is the bundle's, which relative paths count from. Raises SpecError."""
+    refusal = Refusal(file)
+    if not isinstance(config, Mapping) or not isinstance(config.get("root"), Mapping):
+        refusal.add(
+            "root", "this is no config.json of a bundle: it has no root", 'there is "root": {"path": ...} in one'
+        )
+        refusal.end()
+    draft = SpecDraft()
+    return _OciImport(draft, config, folder, facts, refusal).draft_of()
+
+
+class _OciImport:
+    def __init__(
+        self, draft: SpecDraft, config: Mapping[str, Any], folder: str, facts: ImportFacts, refusal: Refusal
+    ) -> None:
+        self.draft, self.config, self.folder, self.facts, self.refusal = draft, config, folder, facts, refusal
+        self.linux: Mapping[str, Any] = config.get("linux") or {}
+        self.unshare = [
+            _NAMESPACES[one["type"]]
+            for one in self.linux.get("namespaces") or ()
+            if one.get("type") in _NAMESPACES and not one.get("path")
+        ]
+
+    def draft_of(self) -> SpecDraft:
+        self._root()
+        for number, entry in enumerate(self.config.get("mounts") or ()):
+            if not isinstance(entry, Mapping) or not isinstance(entry.get("destination"), str):
+                self.refusal.add(f"mounts[{number}]", "has no destination", "say where it is mounted")
+                continue
+            self._mount(number, entry)
+        self.refusal.end()
+        self._devices()
+        for path in self.linux.get("readonlyPaths") or ():
+            self._hide("readonly", absolute(path))
+        for path in self.linux.get("maskedPaths") or ():
+            self._hide("mask", absolute(path))
+        self._read_only_root()
+        self._process()
+        return self.draft
+
+    def _root(self) -> None:
+        root = self.config["root"]
+        path = self.facts.real(absolute(str(root.get("path", "rootfs")), self.folder))
+        mount = self.draft.add("/", bind=path, recursive=True)
+        self.root = mount
+        # The runtime makes what it has inherited rslave first, or what rootfsPropagation says.
+        kind = str(self.linux.get("rootfsPropagation") or "rslave")
+        self.first = ("slave" if kind in ("shared", "rshared") else kind.removeprefix("r"), True)
+        if kind.removeprefix("r") not in ("shared", "slave", "private", "unbindable"):
+            self.refusal.add("linux.rootfsPropagation", f"{kind} is no propagation", "write shared, slave or private")
+            return
+        events = [self.first] if self.first[0] != "unbindable" else [("private", True)]
+        if kind.removeprefix("r") in ("shared", "unbindable"):
+            events.append((kind.removeprefix("r"), False))
+        share(self.draft, mount, events, self.facts.sharing(path))
+
+    def _read_only_root(self) -> None:
+        if self.config["root"].get("readonly"):
+            self.root.keys["attributes"] = ["ro"]
+            self.root.keys["recursive_attributes"] = False
+
+    def _mount(self, number: int, entry: Mapping[str, Any]) -> None:
+        place = absolute(entry["destination"])
+        fstype = str(entry.get("type") or "")
+        options = [str(one) for one in entry.get("options") or ()]
+        special = [one for one in options if one in ("tmpcopyup", "idmap", "ridmap", "copy-symlink")]
+        words = read_words(one for one in options if one not in special)
+        if words.bind or fstype == "bind":
+            mount = self._bind(place, entry, words)
+        else:
+            mount = self._filesystem(number, place, entry, fstype, words)
+        mount.keys["on_symlink"] = "follow"
+        if mount.stands_on is not None and isinstance(mount.stands_on.keys.get("bind"), str):
+            mount.keys["create"] = True
+        if "tmpcopyup" in special:
+            mount.keys["contents"] = "underneath"
+        self._idmap(mount, entry, special)
+
+    def _bind(self, place: str, entry: Mapping[str, Any], words: SortedWords) -> DraftMount:
+        source = self.facts.real(absolute(str(entry.get("source", "")), self.folder))
+        recursive = words.bind == "rbind"
+        mount = self.draft.add(place, bind=source, recursive=recursive)
+        add_attributes(mount, words, recursive=recursive)
+        for name in words.options:
+            self.draft.cannot_say(f"{place}: {name}, as a bind has no options of a filesystem")
+        events = [self.first if self.first[0] != "unbindable" else ("private", True), *words.events]
+        share(self.draft, mount, events, self.facts.sharing(source))
+        return mount
+
+    def _filesystem(
+        self, number: int, place: str, entry: Mapping[str, Any], fstype: str, words: SortedWords
+    ) -> DraftMount:
+        if fstype == "cgroup":  # on a machine with one hierarchy, which is the kind that is left
+            fstype = "cgroup2"
+        if not fstype:
+            self.refusal.add(f"mounts[{number}]", "has neither a type nor the option bind", "say what it shows")
+        row = of(fstype)
+        is_new = row.instances in ("net", "ipc") and row.instances in self.unshare
+        options = filesystem_options(fstype, words, is_new=is_new)
+        if fstype == "tmpfs":
+            options.pop("ro", None)  # the runtimes make a tmpfs read-only when they have filled it: the mount alone
+        options.pop("newinstance", None)
+        source = str(entry.get("source") or fstype)
+        layers: dict[str, object] = {}
+        if fstype == "overlay":
+            layers["layers"] = [
+                absolute(one, self.folder) for one in str(options.pop("lowerdir", "")).split(":") if one
+            ]
+            for word, key in (("upperdir", "upper"), ("workdir", "work")):
+                if word in options:
+                    layers[key] = absolute(str(options.pop(word)), self.folder)
+        if row.is_shared and not is_new and options:
+            lost = ", ".join(options)
+            self.draft.cannot_say(f"{place}: options of {fstype} ({lost}): the machine has one, which keeps its own")
+            options = {}
+        keys: dict[str, object] = {"type": fstype}
+        if source != fstype or fstype == "tmpfs":
+            keys["source"] = source
+        mount = self.draft.add(place, **keys, **layers, options=options)
+        add_attributes(mount, words, recursive=False)
+        share(self.draft, mount, words.events, None)
+        return mount
+
+    def _idmap(self, mount: DraftMount, entry: Mapping[str, Any], special: Sequence[str]) -> None:
+        uids, gids = entry.get("uidMappings"), entry.get("gidMappings")
+        if "idmap" in special or "ridmap" in special:
+            uids, gids = uids or self.linux.get("uidMappings"), gids or self.linux.get("gidMappings")
+        if uids and gids:
+            mount.keys["idmap"] = {
+                "uids": [[one["containerID"], one["hostID"], one["size"]] for one in uids],
+                "gids": [[one["containerID"], one["hostID"], one["size"]] for one in gids],
+            }
+            if mount.keys.get("recursive") and "ridmap" not in special:
+                mount.notes.append("the id-mapping: the mount's own, and not of what the bind brings along, for idmap")
+
+    def _devices(self) -> None:
+        holder = self.draft.holder("/dev")
+        if holder is None or "type" not in holder.keys:
+            self.draft.cannot_say("device nodes in /dev, which the runtime makes: /dev is on the host's filesystem")
+            return
+        top = inside(holder, "/dev/x")[1:-1]
+        made: dict[str, tuple[str, dict[str, object]]] = {name: (device, {"mode": "0666"}) for name, device in _DEVICES}
+        for one in self.linux.get("devices") or ():
+            path, kind = absolute(str(one.get("path"))), str(one.get("type"))
+            if not path.startswith("/dev/"):
+                self.draft.cannot_say(f"the device node {path}, outside of /dev")
+                continue
+            more: dict[str, object] = {"mode": f"{int(one.get('fileMode') or 0o666) & 0o7777:04o}"}
+            more |= {key: one[key] for key in ("uid", "gid") if one.get(key)}
+            if kind == "p":
+                holder.files.append({"path": path[1:], "fifo": True} | more)
+                continue
+            kind = "c" if kind == "u" else kind
+            made[path[5:]] = (f"{kind}:{one.get('major')}:{one.get('minor')}", more)
+        for name, (device, keys) in made.items():
+            entry: dict[str, object] = {"path": top + name, "device": device}
+            holder.files.append(entry | keys)
+        holder.files += [{"path": top + name, "symlink": to} for name, to in _LINKS]
+        holder.files.append({"path": f"{top}ptmx", "symlink": "pts/ptmx"})
+        if (self.config.get("process") or {}).get("terminal"):
+            self.draft.cannot_say("a terminal of its own on /dev/console")
+
+    def _hide(self, key: str, path: str) -> None:
+        """A masked or read-only path, in the mount that has it; the runtimes pass over what is not there."""
+        holder = self.draft.holder(path)
+        if holder is not None:
+            given = holder.keys.setdefault(key, [])
+            assert isinstance(given, list)
+            given.append({"path": inside(holder, path).lstrip("/"), "optional": True})
+
+    def _process(self) -> None:
+        draft, process = self.draft, self.config.get("process") or {}
+        run = draft.run
+        if process.get("args"):
+            run["command"] = [str(one) for one in process["args"]]
+        if process.get("env"):
+            run["environment"] = dict(str(one).split("=", 1) for one in process["env"] if "=" in str(one))
+            run["clear_environment"] = True
+        if process.get("cwd"):
+            run["cwd"] = absolute(str(process["cwd"]))
+        if self.config.get("hostname") and "uts" in self.unshare:
+            run["hostname"] = str(self.config["hostname"])
+        if self.unshare:
+            run["unshare"] = self.unshare
+        bounding = (process.get("capabilities") or {}).get("bounding")
+        if bounding is not None:
+            run["capabilities"] = sorted(map(str, bounding))
+        if process.get("noNewPrivileges") is not True and process:
+            run["no_new_privs"] = False
+        user = process.get("user") or {}
+        if user.get("uid") or user.get("gid"):
+            draft.cannot_say(f"the user that the command runs as: {user.get('uid', 0)}:{user.get('gid', 0)}")
+        for key in _UNSAID_PROCESS:
+            if process.get(key):
+                draft.cannot_say(f"process.{key}")
+        for key in _UNSAID_LINUX:
+            if self.linux.get(key):
+                draft.cannot_say(f"linux.{key}")
+        if self.config.get("hooks"):
+            draft.cannot_say("hooks")
+        for one in self.linux.get("namespaces") or ():
+            if one.get("path"):
+                draft.cannot_say(f"the {one.get('type')} namespace of {one['path']}")

@@ -1,0 +1,255 @@
+"""A spec that is being written from another program's configuration: mounts in their order, and what it cannot say.
+
+Other programs mount in the order of their configuration. A spec goes by depth, so what a later mount covers is given
+the mount that it stands on as its `parent`.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from mountplan.planner.capture.naming import Names
+from mountplan.planner.characters import is_plain, toml_key, toml_string, visible
+from mountplan.planner.errors import Mistake, SpecError, SpecRef
+from mountplan.planner.language.values import escape
+
+
+class HostSharing(NamedTuple):
+    """The sharing of the host's mount at a path: its peer group and its master, 0 for none, and where it is mounted."""
+
+    group: int
+    master: int
+    mountpoint: str
+
+
+class ImportFacts(Protocol):
+    """What an import asks about the machine."""
+
+    def sharing(self, path: str) -> HostSharing:
+        """Of the mount on which a walk to this path ends."""
+        ...
+
+    def kind(self, path: str) -> str:
+        """ "directory", "file" (whatever else is there), or "" if nothing is."""
+        ...
+
+    def writable(self, path: str) -> bool:
+        """Whether this process may write to what is there."""
+        ...
+
+    def real(self, path: str) -> str:
+        """The path without symlinks, as far as it exists."""
+        ...
+
+
+class DraftMount:
+    """One [[mount]]: its keys in the order in which they are written, comments above it, and its files."""
+
+    def __init__(self, target: str | None, **keys: object) -> None:
+        self.keys: dict[str, object] = {"target": target} if target is not None else {}
+        self.keys |= keys
+        self.stands_on: DraftMount | None = None  # the mount at whose path it was mounted
+        self.notes: list[str] = []
+        self.files: list[dict[str, object]] = []
+
+    @property
+    def target(self) -> str | None:
+        found = self.keys.get("target")
+        return found if isinstance(found, str) else None
+
+    @property
+    def id(self) -> str:
+        return str(self.keys.get("id", ""))
+
+
+class SpecDraft:
+    """Everything of a spec. Modules of formats add to it in the order in which their program mounts."""
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+        self.inherits = False  # root = "inherit"
+        self.keys: dict[str, object] = {}  # more at the top
+        self.unsaid: list[str] = []
+        self.groups: dict[str, dict[str, object]] = {}
+        self.mounts: list[DraftMount] = []
+        self.run: dict[str, object] = {}
+        self._names = Names()
+        self._group_names = Names()
+        self._host_groups: dict[int, str] = {}
+        self._last: dict[str, int] = {}  # target -> index of the last mount there
+
+    def add(self, target: str | None, **keys: object) -> DraftMount:
+        """A mount, on top of all that stands so far."""
+        made = DraftMount(
+            target, **{key: value for key, value in keys.items() if value not in (None, False, (), [], {}, "")}
+        )
+        if target is not None:
+            made.stands_on = self.holder(target)
+            self._last[target] = len(self.mounts)
+        self.mounts.append(made)
+        return made
+
+    def begin_anew(self) -> None:
+        """A mount on / that becomes the root: what was mounted before it is no part of the tree."""
+        self.mounts = [one for one in self.mounts if one.target is None]
+        self._last = {}
+
+    def cannot_say(self, what: str) -> None:
+        """Something of the configuration that the spec leaves out."""
+        if what not in self.unsaid:
+            self.unsaid.append(what)
+
+    def id_of(self, mount: DraftMount) -> str:
+        """The id of a mount; it is given one if it has none."""
+        if not mount.id:
+            name = self._names.take(mount.target or "source")
+            mount.keys = {"id": name} | mount.keys
+        return mount.id
+
+    def holder(self, path: str) -> DraftMount | None:
+        """The mount on which a walk to `path` ends now: the last of those whose target is on the way."""
+        found = max((self._last.get(one, -1) for one in _ways(path)), default=-1)
+        return self.mounts[found] if found >= 0 else None
+
+    def below(self, path: str) -> Iterable[DraftMount]:
+        """The mounts that are on `path` or below it."""
+        return [one for one in self.mounts if one.target is not None and _is_under(one.target, path)]
+
+    def host_group(self, sharing: HostSharing) -> str:
+        """The name of the host's peer group of a mount."""
+        name = self._host_groups.get(sharing.group)
+        if name is None:
+            name = self._host_groups[sharing.group] = self._group_names.take(f"host-{_last_part(sharing.mountpoint)}")
+            self.groups[name] = {"host": sharing.mountpoint}
+        return name
+
+    def own_group(self, target: str, master: str = "") -> str:
+        """A new peer group, of which the mount at `target` is the first member."""
+        name = self._group_names.take(_last_part(target))
+        self.groups[name] = {"master": master} if master else {}
+        return name
+
+    def arrange(self) -> None:
+        """Say of each mount that a later one covers on which mount it stands."""
+        for index, mount in enumerate(self.mounts):
+            if mount.target is None or "parent" in mount.keys:
+                continue
+            above = [one for one in _ways(mount.target) if one != mount.target]
+            if mount.stands_on is not None and any(self._last.get(one, -1) > index for one in above):
+                mount.keys = _after_target(mount.keys, "parent", self.id_of(mount.stands_on))
+
+    def text(self, heading: Sequence[str]) -> str:
+        """The spec as TOML; `heading` are lines of comment for its beginning."""
+        self.arrange()
+        out = [f"# {visible(line)}".rstrip() for line in heading]
+        if self.unsaid:
+            out += ["#", "# Not in this spec:", *(f"# - {visible(line)}" for line in self.unsaid)]
+        out += ["", "format = 1"]
+        if self.name:
+            out.append(f"name = {toml_value(self.name)}")
+        if self.inherits:
+            out.append('root = "inherit"')
+        out += _lines(self.keys)
+        used = {value for one in self.mounts for key, value in one.keys.items() if key in ("peer_group", "master")}
+        used |= {group["master"] for name, group in self.groups.items() if name in used and "master" in group}
+        for name, group in self.groups.items():
+            if name in used:
+                out += ["", f"[peer_group.{toml_key(name)}]", *_lines(group)]
+        for mount in self.mounts:
+            out += ["", *(f"# {visible(note)}" for note in mount.notes), "[[mount]]", *_lines(mount.keys)]
+            for file in mount.files:
+                out += ["[[mount.file]]", *_lines(file)]
+        if self.run:
+            out += ["", "[run]", *_lines(self.run)]
+        return "\n".join(out) + "\n"
+
+
+def _after_target(keys: Mapping[str, object], key: str, value: object) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for one, given in keys.items():
+        found[one] = given
+        if one == "target":
+            found[key] = value
+    return found
+
+
+def _lines(keys: Mapping[str, object]) -> list[str]:
+    return [f"{toml_key(key)} = {_value_of(key, value)}" for key, value in keys.items()]
+
+
+def _value_of(key: str, value: object) -> str:
+    if key == "content" and isinstance(value, str) and value.isprintable() is False and not _has_bytes(value):
+        return toml_string(value)  # in a file, a newline is nothing special
+    return toml_value(value)
+
+
+def _has_bytes(text: str) -> bool:
+    """Whether there are bytes in it that are not UTF-8."""
+    return any("\udc80" <= char <= "\udcff" for char in text)
+
+
+def toml_value(value: object) -> str:
+    """A value as TOML, in one line."""
+    if value is True or value is False:
+        return str(value).lower()
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, str):
+        stored = escape(value)
+        return _quoted(stored) if isinstance(stored, str) else f"{{ escaped = {_quoted(stored['escaped'])} }}"
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{toml_key(key)} = {toml_value(one)}" for key, one in value.items()) + " }"
+    if isinstance(value, Sequence):
+        return f"[{', '.join(map(toml_value, value))}]"
+    raise TypeError(f"a spec has no {type(value).__name__}")
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}'" if "\\" in text and "'" not in text and is_plain(text) else toml_string(text)
+
+
+def _ways(path: str) -> list[str]:
+    """The path and all above it, the root first."""
+    parts = [part for part in path.split("/") if part]
+    return ["/"] + ["/" + "/".join(parts[: at + 1]) for at in range(len(parts))]
+
+
+def _is_under(path: str, top: str) -> bool:
+    return path == top or top == "/" or path.startswith(f"{top}/")
+
+
+def _last_part(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2] or "root"
+
+
+def absolute(text: str, folder: str = "/") -> str:
+    """A path of a configuration, from `folder` on if it is relative, without "." and ".."."""
+    path = posixpath.normpath(posixpath.join(folder, text))
+    return "/" + path.lstrip("/")
+
+
+def inside(mount: DraftMount, path: str) -> str:
+    """`path` as it is called within the mount at `mount.target`."""
+    top = mount.target or "/"
+    return path[len(top.rstrip("/")) :] or "/"
+
+
+class Refusal:
+    """Collects what is wrong with a configuration, to be raised all at once."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.mistakes: list[Mistake] = []
+
+    def add(self, key: str, what: str, remedy: str, line: int = 0) -> None:
+        self.mistakes.append(Mistake(SpecRef(self.file, key, line), what, remedy))
+
+    def end(self) -> None:
+        """Raise SpecError if anything is wrong."""
+        if self.mistakes:
+            raise SpecError(tuple(self.mistakes))
+
+
+Importer = Callable[..., SpecDraft]

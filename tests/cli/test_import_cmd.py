@@ -1,0 +1,95 @@
+"""import as a user calls it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from mountplan.planner.language.spec import parse_spec
+from tests.cli.command_line import Command
+
+COMPOSE = "services:\n  web:\n    image: nginx\n    volumes:\n      - ./html:/html:ro\n    tmpfs: [/run]\n"
+
+
+def test_a_configuration_becomes_a_spec_that_check_takes(run: Command, tmp_path: Path) -> None:
+    (tmp_path / "fstab").write_text("tmpfs /tmp tmpfs size=1m,nosuid 0 0\nx /y ext4 noauto 0 0\n")
+    ended = run("import", "fstab", str(tmp_path / "fstab"), "--name", "mine")
+    assert 0 == ended.status
+    assert "mountplan: not in the spec: line 2 (/y): noauto, so `mount -a` leaves it out\n" == ended.err
+    assert "# - line 2 (/y): noauto, so `mount -a` leaves it out\n" in ended.out
+    assert "mine" == parse_spec(ended.out.encode()).name
+    saved = tmp_path / "mine.toml"
+    assert "" == run("import", "fstab", str(tmp_path / "fstab"), "--name", "mine", "-o", str(saved)).out
+    assert ended.out == saved.read_text()
+    data = run("import", "fstab", str(tmp_path / "fstab"), "--name", "mine", "--json").json()
+    assert (1, ended.out) == (data["mounts"], data["spec"])
+
+
+def test_the_command_line_of_bwrap_comes_after_two_dashes(run: Command, tmp_path: Path) -> None:
+    (tmp_path / "words").write_bytes(b"--tmpfs\0/data\0")
+    with open(tmp_path / "words", "rb") as file:
+        os.set_inheritable(file.fileno(), True)
+        out = run("import", "bwrap", "--", "--args", str(file.fileno()), "--tmpfs", "/tmp", "sh").out
+    assert ['target = "/data"', 'target = "/tmp"'] == [
+        line for line in out.splitlines() if line.startswith("target") and line != 'target = "/"'
+    ]
+    assert 'command = ["sh"]' in out
+
+
+def test_compose_files_are_yaml(run: Command, tmp_path: Path) -> None:
+    pytest.importorskip("yaml")
+    (tmp_path / "html").mkdir()
+    (tmp_path / "compose.yaml").write_text(COMPOSE)
+    out = run("import", "compose", str(tmp_path / "compose.yaml")).out
+    assert f'bind = "{tmp_path}/html"' in out
+    (tmp_path / "compose.yaml").write_text("services: [\n")
+    ended = run("import", "compose", str(tmp_path / "compose.yaml"))
+    assert 2 == ended.status and "compose.yaml:2: is not YAML" in ended.err
+
+
+def test_without_the_library_yaml_is_told_to_need_one(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    (tmp_path / "compose.yaml").write_text(COMPOSE)
+    ended = run("import", "compose", str(tmp_path / "compose.yaml"))
+    assert 2 == ended.status and "pip install 'mountplan[yaml]'" in ended.err
+    (tmp_path / "compose.json").write_text(json.dumps({"services": {"web": {"image": "x"}}}))
+    assert 0 == run("import", "compose", str(tmp_path / "compose.json")).status
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["oci"], "name the file that is to be imported as oci"),
+        (["bwrap"], "write the command line of bwrap after --"),
+        (["bwrap", "x", "--", "sh"], "bwrap has no file: write its command line after --"),
+        (["fstab", "x", "--", "sh"], "import fstab takes nothing after --"),
+        (["fstab", "x", "--service", "y"], "--service, --container and --root are for compose and k8s"),
+        (["fstab", "x", "--name", "a b"], "--name: "),
+        (["docker", "x"], "unknown form 'docker'; there are: oci, bwrap, fstab"),
+    ],
+)
+def test_wrong_usage(run: Command, words: list[str], message: str) -> None:
+    ended = run("import", *words)
+    assert (2, "") == (ended.status, ended.out)
+    assert f"mountplan: {message}" in ended.err
+
+
+@pytest.mark.parametrize("form", ["oci", "fstab", "systemd", "compose", "k8s"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "null", '{"root": []}', '{"root": {}, "mounts": 3}', '{"root": {}, "mounts": [{"destination": 1}]}',
+     '{"services": {"a": {"volumes": [[]]}}}', '{"services": {"a": {"tmpfs": 3}}}', "\x00\x01", "a b c d e f g",
+     '{"spec": {"containers": [{"volumeMounts": 3}]}}', '{"root": {}, "linux": []}', '{"root": {}, "process": 3}',
+     "[Service]\nBindPaths=:\nReadOnlyPaths=\"\nTemporaryFileSystem=:::\n"],
+)  # fmt: skip
+def test_whatever_a_file_holds_there_is_no_traceback(run: Command, tmp_path: Path, form: str, text: str) -> None:
+    path = tmp_path / "file"
+    path.write_text(text)
+    ended = run("import", form, str(path))
+    assert ended.status in (0, 2), ended.err

@@ -1,0 +1,152 @@
+"""What an imported configuration builds is what the program builds that it is for."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mountplan import api
+from mountplan.foreign_files import imported
+from tests.hosts import CLONE_NEWNS, InHost, mount, unshare
+from tests.kernel.test_containers import LINKS, Runtime, bubblewrap, container
+from tests.mountflags import MS_PRIVATE, MS_REC, MS_SHARED
+
+pytestmark = pytest.mark.needs_kernel("set-group", "root")
+
+USUAL = ["--ro-bind", "/usr", "/usr", *(word for one in LINKS for word in ("--symlink", f"usr/{one}", f"/{one}")),
+         "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # fmt: skip
+
+
+def differences(form: str, file: str, pid: int, folder: Path, words: tuple[str, ...] = ()) -> list[str]:
+    """How what an imported spec would build differs from what stands in a process."""
+    spec = folder / "imported.toml"
+    spec.write_text(imported(form, file, words=words).text(["imported"]))
+    return [f"{one.mount}: {one.prop}: {one.wanted} -> {one.found}" for one in api.diff(str(spec), f"pid:{pid}").drift]
+
+
+def same(found: list[str], *known: str) -> None:
+    """No difference but those that are known: each begins with one of `known`, and each of these is found."""
+    unknown = [one for one in found if not one.startswith(known or ("?",))]
+    assert not unknown, "; ".join(unknown)
+
+
+@pytest.mark.needs_kernel("bwrap")
+@pytest.mark.parametrize("shared", [False, True], ids=["private", "shared"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param((), id="its usual mounts"),
+        pytest.param(("--bind", "/", "/", "--dev", "/dev", "--ro-bind", "/srv", "/srv"), id="upon the host's root"),
+        pytest.param(("--tmpfs", "/a", "--bind", "/usr", "/a/b", "--remount-ro", "/a", "--tmpfs", "/a"), id="covers"),
+        pytest.param(("--mqueue", "/mq", "--bind-try", "/nonesuch", "/n", "--dev-bind", "/dev/null", "/x"), id="files"),
+    ],
+)  # fmt: skip
+def test_bubblewrap(more: tuple[str, ...], shared: bool, tmp_path: Path, in_host: InHost) -> None:
+    def script() -> list[str]:
+        mount("srv", "/srv", "tmpfs")
+        if shared:
+            mount("", "/", "", MS_SHARED | MS_REC)
+        with bubblewrap(*more) as pid:
+            return differences("bwrap", "", pid, tmp_path, (*USUAL, *more))
+
+    # What the host has mounted twice on one place: bubblewrap finds the upper one only when it changes attributes.
+    found = in_host(script, identity="root")
+    if shared:  # and of what a recursive bind brings along, no sharing can be told
+        found = [one for one in found if ": master: none -> " not in one]
+    same(found, "/dev/shm: attributes", "/dev/pts: attributes")
+
+
+def change(more: Callable[[Any], object] | None) -> Callable[[Any], object]:
+    return more or (lambda _: None)
+
+
+def shared_root(config: Any) -> None:
+    unmasked(config)
+    config["linux"]["rootfsPropagation"] = "shared"
+
+
+def unmasked(config: Any) -> None:
+    config["linux"]["maskedPaths"] = []
+
+
+def binds(config: Any) -> None:
+    unmasked(config)
+    for kind in ("rshared", "rslave", "private", "unbindable"):
+        config["mounts"].append(
+            {"destination": f"/data/{kind}", "type": "bind", "source": "/srv", "options": ["rbind", kind, "nosuid"]}
+        )
+    config["mounts"].append({"destination": "/scratch", "type": "tmpfs", "source": "s", "options": ["size=1m", "ro"]})
+
+
+# crun makes private what it inherits, keeps the filesystem of /sys writable, and gives no recursive bind another
+# sharing but slave and private; runc shares no root. (docs/import.md has the same list.)
+CRUN = ("/: master", "/usr: master", "/data/rslave: master", "/data/rshared: ", "/data/unbindable: ", "/sys: option ro")
+CGROUP = ("/sys/fs/cgroup: ",)
+RUNC_SHARED = ("/: peer group", "/: master", "/usr: master")
+
+
+@pytest.mark.parametrize("runtime", ["crun", "runc"])
+@pytest.mark.parametrize("shared", [False, True], ids=["private", "shared"])
+@pytest.mark.parametrize("more", [unmasked, shared_root, binds], ids=["its usual mounts", "shared root", "binds"])
+def test_a_container_runtime(
+    runtime: Runtime,
+    more: Callable[[Any], object] | None,
+    shared: bool,
+    tmp_path: Path,
+    in_host: InHost,
+    needs_kernel: Callable[..., None],
+) -> None:
+    needs_kernel(runtime)
+
+    def script() -> list[str]:
+        mount("srv", "/srv", "tmpfs")
+        if shared:
+            mount("", "/", "", MS_SHARED | MS_REC)
+        with container(runtime, tmp_path, change(more)) as pid:
+            return differences("oci", str(tmp_path / "config.json"), pid, tmp_path)
+
+    known = CRUN if runtime == "crun" else RUNC_SHARED if more is shared_root else ()
+    same(in_host(script, identity="root"), *known, *CGROUP)
+
+
+def test_fstab_as_mount_does_it(tmp_path: Path, in_host: InHost) -> None:
+    lines = """\
+# a comment
+tmpfs /srv/a tmpfs size=1m,mode=0755,nosuid,X-mount.mkdir 0 0
+/usr /srv/b none bind,ro,X-mount.mkdir 0 0
+a\\040b /srv/x\\040y tmpfs X-mount.mkdir,noatime,nodev 0 0
+/usr /srv/usr none rbind,x-mount.mkdir,nosuid 0 0
+/nonesuch /srv/n none bind,nofail,x-mount.mkdir 0 0
+none /never tmpfs noauto 0 0
+overlay /srv/o overlay lowerdir=/usr/bin:/usr/sbin,X-mount.mkdir 0 0
+sysfs /srv/sys sysfs ro,X-mount.mkdir 0 0
+"""
+
+    def script() -> list[str]:
+        mount("srv", "/srv", "tmpfs")
+        mount("", "/", "", MS_PRIVATE | MS_REC)
+        fstab = tmp_path / "fstab"
+        fstab.write_text(lines)
+        ready, told = os.pipe()
+        go, on = os.pipe()
+        child = os.fork()
+        if not child:
+            os.close(on)
+            unshare(CLONE_NEWNS)
+            subprocess.run(["mount", "-a", "-T", fstab], check=False, stderr=subprocess.DEVNULL)
+            os.write(told, b"x")
+            os.read(go, 1)
+            os._exit(0)
+        os.read(ready, 1)
+        try:
+            return differences("fstab", str(fstab), child, tmp_path)
+        finally:
+            os.close(on)
+            os.waitpid(child, 0)
+
+    same(in_host(script, identity="root"))

@@ -1,0 +1,169 @@
+"""Configurations of other programs as specs: what is written, what is said not to be, and what is no configuration."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mountplan.planner.errors import SpecError
+from mountplan.planner.foreign.bubblewrap import import_bwrap
+from mountplan.planner.foreign.compose import import_compose
+from mountplan.planner.foreign.fstab import import_fstab
+from mountplan.planner.foreign.kubernetes import import_kubernetes
+from mountplan.planner.foreign.mount_words import read_words, split_options
+from mountplan.planner.foreign.oci import import_oci
+from mountplan.planner.foreign.spec_draft import HostSharing, SpecDraft
+from mountplan.planner.foreign.systemd_unit import import_systemd, read_unit
+from mountplan.planner.language.spec import parse_spec
+from tests.planner.test_render import GOLDEN, golden
+
+MISSING = ("/srv/none", "/srv/missing", "/var/lib/optional", "/efi", "/run/user", "/proc/apm", "/dev/hugepages")
+
+
+class Machine:
+    """/srv is shared, /usr a slave; the rest is private, and all is there but what is in MISSING."""
+
+    def sharing(self, path: str) -> HostSharing:
+        if path.startswith("/srv"):
+            return HostSharing(7, 0, "/srv")
+        return HostSharing(0, 3, "/usr") if path.startswith("/usr") else HostSharing(0, 0, "/")
+
+    def kind(self, path: str) -> str:
+        return "" if path in MISSING else "file" if path.endswith((".conf", "trigger")) else "directory"
+
+    def real(self, path: str) -> str:
+        return path
+
+    def writable(self, path: str) -> bool:
+        return path != "/proc/irq"
+
+
+def source(name: str) -> str:
+    return (GOLDEN / "imports" / name).read_text()
+
+
+def load(name: str) -> Any:
+    return json.loads(source(name))
+
+
+def bwrap(*words: str, data: dict[str, bytes] | None = None) -> SpecDraft:
+    return import_bwrap(words, Machine(), (data or {}).get)
+
+
+_LINE = (
+    "--unshare-pid --ro-bind /usr /usr --symlink usr/bin /bin --proc /proc --dev /dev --dir /run/x --bind-try "
+    "/srv/data /data --file 11 /etc/motd --perms 0700 --tmpfs /tmp --bind /home /tmp/home --remount-ro / "
+    "--tmpfs /tmp --setenv A b --chdir /data --args 12 -- sh -c id"
+)
+BWRAP = tuple(_LINE.split(" "))
+DRAFTS: dict[str, Callable[[], SpecDraft]] = {
+    "oci": lambda: import_oci(load("config.json"), "config.json", "/bundle", Machine()),
+    "bwrap": lambda: bwrap(*BWRAP, data={"11": b"hello\n", "12": b"--hostname\0box\0--unshare-uts\0"}),
+    "fstab": lambda: import_fstab(source("fstab"), "fstab", Machine()),
+    "systemd": lambda: import_systemd(source("unit.service"), "unit.service", Machine()),
+    "compose": lambda: import_compose(load("compose.json"), "compose.json", "/project", Machine(), service="web"),
+    "k8s": lambda: import_kubernetes([load("pod.json")], "pod.json", Machine()),
+}
+
+
+@pytest.mark.parametrize("form", DRAFTS)
+def test_what_is_imported_is_a_spec_and_the_same_each_time(form: str) -> None:
+    text = DRAFTS[form]().text([f"Written by `mountplan import {form}`."])
+    golden(f"imports/{form}.toml", text)
+    parse_spec(text.encode(), form)
+
+
+@pytest.mark.parametrize(
+    ("words", "sharing"),
+    [
+        ("rbind,rshared", {"peer_group": "host-srv"}),
+        ("rbind,rslave", {"master": "host-srv"}),
+        ("rbind,rslave,rshared", {"peer_group": "a"}),
+        ("rbind,private,rslave", {}),
+        ("rbind,shared,private", {}),
+        ("rbind,unbindable", {"unbindable": True}),
+        ("rbind,unbindable,shared", {"peer_group": "a"}),
+        ("rbind", {"peer_group": "host-srv"}),
+    ],
+)
+def test_words_of_sharing_are_changes_one_after_the_other(words: str, sharing: dict[str, object]) -> None:
+    """With a shared root all is a peer of the host's to begin with."""
+    entry = {"destination": "/a", "type": "bind", "source": "/srv/x", "options": words.split(",")}
+    config = {"root": {"path": "/image"}, "mounts": [entry], "linux": {"rootfsPropagation": "rslave"}}
+    found = import_oci(config, "c", "/", Machine()).mounts[-1].keys
+    slave = {"master": "host-srv"}
+    wanted = slave if words == "rbind" else {} if words == "rbind,rshared" else sharing
+    if words == "rbind,rshared":
+        assert found["peer_group"] == "a"  # a group of its own, and slave of the host's
+    assert wanted.items() <= {key: found[key] for key in found if key in ("peer_group", "master", "unbindable")}.items()
+
+
+def test_what_a_later_mount_covers_names_what_it_stands_on() -> None:
+    draft = bwrap("--tmpfs", "/a", "--tmpfs", "/a/b", "--tmpfs", "/a/b/c", "--tmpfs", "/a")
+    draft.arrange()
+    assert [None, "a", "b"] == [one.keys.get("parent") for one in draft.mounts[2:5]]
+
+
+def test_the_mount_that_a_walk_ends_on_is_the_last_one_on_the_way() -> None:
+    draft = SpecDraft()
+    first, low, top = draft.add("/"), draft.add("/a/b"), draft.add("/a")
+    assert (first, top, top) == (draft.holder("/x"), draft.holder("/a/b/c"), draft.holder("/a"))
+    assert low.stands_on is first and top.stands_on is first
+
+
+def test_mount_words() -> None:
+    words = read_words(
+        split_options('ro,rw,noatime,relatime,rnosuid,bind,rslave,size=1m,context="a,b",lowerdir+=x,lowerdir+=y')
+    )
+    assert (("relatime",), ("nosuid",), "bind") == (words.attributes, words.recursive, words.bind)
+    assert (("slave", True),) == words.events
+    assert {"size": "1m", "context": '"a,b"', "lowerdir+": ["x", "y"]} == words.options
+
+
+def test_drop_ins_add_to_lists_and_an_empty_one_begins_anew() -> None:
+    unit = read_unit(source("unit.service"))
+    assert [["/var/lib/web", "/var/log/web"]] == [value.split() for value in unit["ReadWritePaths"]]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: import_oci({}, "c", "/", Machine()), "this is no config.json of a bundle"),
+        (lambda: import_oci({"root": {}, "mounts": [{}]}, "c", "/", Machine()), "has no destination"),
+        (lambda: bwrap("--bind", "/a"), "--bind takes more words"),
+        (lambda: bwrap("--frobnicate"), "--frobnicate is no option of bwrap"),
+        (lambda: bwrap("--args", "9"), "descriptor 9 cannot be read"),
+        (lambda: bwrap("--remount-ro", "/nothing"), "nothing is mounted on /nothing"),
+        (lambda: import_fstab("tmpfs /tmp\n", "f", Machine()), "at least three fields, this one has 2"),
+        (lambda: import_systemd("", "u", Machine()), "there is no directive of a [Service]"),
+        (lambda: import_compose({}, "c", "/", Machine()), "it has no services"),
+        (lambda: import_compose(load("compose.json"), "c", "/", Machine()), "has several: web, db"),
+        (lambda: import_compose(load("compose.json"), "c", "/", Machine(), service="x"), "there is no such service"),
+        (lambda: import_kubernetes([{}], "p", Machine()), "there is no pod"),
+        (lambda: import_kubernetes([load("pod.json")], "p", Machine(), container="x"), "there is no container x"),
+    ],
+)
+def test_what_is_no_configuration_is_told_with_a_remedy(call: Callable[[], SpecDraft], message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        call()
+    (mistake,) = caught.value.mistakes
+    assert message in mistake.what
+    assert mistake.remedy
+
+
+WORDS = st.sampled_from([*BWRAP, "--tmpfs", "--bind", "--ro-bind", "/a", "/a/b", "/", "--dir", "--proc", "--symlink"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(WORDS, max_size=12))
+def test_whatever_a_command_line_says_it_is_a_spec_or_a_mistake(words: list[str]) -> None:
+    try:
+        draft = bwrap(*words, data={"11": b"", "12": b""})
+    except SpecError:
+        return
+    parse_spec(draft.text([]).encode(), "spec")
