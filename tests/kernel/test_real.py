@@ -1,0 +1,236 @@
+"""Configurations that people have, as specs: specs/real/ builds what the real program builds, but for what is listed.
+
+The list is docs/coming-from.md's; what is not in it must be the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from mountplan import api
+from tests.hosts import CHECKOUT, PATIENCE, InHost, mount
+from tests.kernel.test_containers import LINKS, PATH, container, with_one_hierarchy
+from tests.mountflags import MS_SHARED
+
+pytestmark = pytest.mark.needs_kernel("set-group", "root")
+
+# A masked path is one empty file or directory of mountplan's, read-only and no more; others show /dev/null, or a new
+# tmpfs for each directory.
+MASKED = (
+    r"/proc/(acpi|asound|keys|kcore|latency_stats|sched_debug|scsi|timer_list|timer_stats)|/sys/(firmware|dev/block)"
+)
+OF_MASKS = {MASKED: r"root|attributes|superblock|filesystem|source|option .*"}
+
+
+class Case(NamedTuple):
+    """`make` starts the real program, in a directory of its own, and lends a process in what it has built.
+
+    `parameters` are the spec's; `but` says what may differ: patterns of mountpoints, and of what about them.
+    """
+
+    program: str
+    spec: str
+    make: Callable[[Path], AbstractContextManager[int]]
+    parameters: Callable[[Path], Mapping[str, str]]
+    but: Mapping[str, str]
+
+
+def nothing(_: Path) -> Mapping[str, str]:
+    return {}
+
+
+def bundle(folder: Path) -> Mapping[str, str]:
+    return {"rootfs": str(folder / "rootfs")}
+
+
+# -- bubblewrap --------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def bwrap(*words: str) -> Iterator[int]:
+    reader, writer = os.pipe()
+    child = subprocess.Popen(
+        ["bwrap", "--die-with-parent", "--unshare-pid", "--info-fd", str(writer), *words, "cat"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        pass_fds=[writer],
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    os.close(writer)
+    try:
+        with open(reader) as file:
+            pid = json.load(file)["child-pid"]
+        child.stdin.write(b"x")
+        child.stdin.flush()
+        assert b"x" == child.stdout.read(1)  # it runs: all is mounted
+        yield pid
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def readme(_: Path) -> AbstractContextManager[int]:
+    links = [word for name in LINKS for word in ("--symlink", f"usr/{name}", f"/{name}")]
+    return bwrap("--ro-bind", "/usr", "/usr", *links, "--proc", "/proc", "--dev", "/dev")
+
+
+def agent(folder: Path) -> AbstractContextManager[int]:
+    project = str(folder / "project")
+    os.mkdir(project)
+    return bwrap(
+        *("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--bind", project, project)
+    )
+
+
+# -- OCI runtimes ------------------------------------------------------------------------------------------------------
+
+
+def oci(runtime: Any) -> Callable[[Path], AbstractContextManager[int]]:
+    def read_only(config: Any) -> None:
+        config["root"]["readonly"] = True
+
+    return lambda folder: container(runtime, folder, read_only)
+
+
+def plain(config: Any, *more: tuple[str, str, list[str]]) -> None:
+    """Next to nothing is mounted, but `more`."""
+    config["mounts"] = [one for one in config["mounts"] if one["destination"] in ("/proc", "/dev", "/usr")]
+    for target, source, options in more:
+        config["mounts"].append({"destination": target, "type": "bind", "source": source, "options": options})
+    for one in config["mounts"]:
+        if one["destination"] == "/usr":
+            one["options"].append("rprivate")  # whatever the machine's is
+    config["linux"] |= {"maskedPaths": [], "readonlyPaths": []}
+
+
+def crun_mounts(folder: Path) -> AbstractContextManager[int]:
+    for name in ("feed", "data", "data/sub"):
+        os.mkdir(f"/srv/{name}")
+        mount(name, f"/srv/{name}", "tmpfs")
+    mount("", "/srv/feed", flags=MS_SHARED)
+
+    def change(config: Any) -> None:
+        plain(
+            config,
+            ("/feed", "/srv/feed", ["rbind", "rslave"]),
+            ("/data/all", "/srv/data", ["rbind", "rro"]),
+            ("/data/top", "/srv/data", ["rbind", "ro"]),
+            ("/mapped", f"{folder}/rootfs/usr", ["bind", "idmap=uids=0-100000-65536;gids=0-100000-65536"]),
+        )
+        config["linux"]["rootfsPropagation"] = "rslave"
+
+    return container("crun", folder, change)
+
+
+def csi(folder: Path) -> AbstractContextManager[int]:
+    os.mkdir("/srv/kubelet")
+    mount("kubelet", "/srv/kubelet", "tmpfs")
+    mount("", "/srv/kubelet", flags=MS_SHARED)
+
+    def change(config: Any) -> None:
+        plain(config, ("/srv/kubelet", "/srv/kubelet", ["rbind", "rshared"]))
+        config["linux"]["rootfsPropagation"] = "shared"
+
+    return container("crun", folder, change)
+
+
+# -- podman ------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def podman(folder: Path) -> Iterator[int]:
+    with_one_hierarchy()
+    for place in ("/run", "/var/lib/containers"):
+        os.makedirs(place, exist_ok=True)
+        mount("left by podman", place, "tmpfs")
+    os.mkdir("/srv/data")
+    rootfs = folder / "rootfs"
+    for name in ("usr", "proc", "sys", "dev", "run", "tmp", "etc"):
+        (rootfs / name).mkdir(parents=True)
+    for name in LINKS:
+        (rootfs / name).symlink_to(f"usr/{name}")
+    places = ["--root=/srv/store", "--runroot=/srv/run", "--tmpdir=/srv/tmp"]  # it refuses long paths
+    words = ["podman", *places, "--cgroup-manager=cgroupfs", "--events-backend=none"]
+
+    def run(*more: str) -> str:
+        environment = {**os.environ, "PATH": PATH}
+        ended = subprocess.run([*words, *more], capture_output=True, text=True, timeout=60 * PATIENCE, env=environment)
+        assert 0 == ended.returncode, ended.stderr
+        return ended.stdout.strip()
+
+    limits = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1000:1000", "--security-opt=seccomp=unconfined")
+    volumes = ("-v", "/usr:/usr:ro", "-v", "/srv/data:/data", "-v", "/srv/data:/shared:rshared")
+    apart = ("--network=none", "--cgroups=disabled", f"--pidfile={folder}/pid", "--tmpfs=/scratch:size=1m")
+    name = run("run", "-d", *limits, *apart, *volumes, "--rootfs", str(rootfs), "/bin/sleep", "600")
+    try:
+        yield int((folder / "pid").read_text())
+    finally:
+        run("rm", "-f", "-t", "0", name)
+
+
+CASES = [
+    Case("bwrap", "bwrap-readme", readme, nothing, {"/": "root"}),
+    Case(
+        "bwrap",
+        "agent-sandbox",
+        agent,
+        lambda folder: {"project": str(folder / "project")},
+        {"/dev/(pts|shm|mqueue)": "attributes"},
+    ),
+    Case("runc", "oci-default", oci("runc"), bundle, {**OF_MASKS, "/sys/fs/cgroup": "root", "/dev": "superblock"}),
+    Case("crun", "oci-default", oci("crun"), bundle, {**OF_MASKS, "/sys/fs/cgroup": "source"}),
+    Case("crun", "crun-mounts", crun_mounts, bundle, {}),
+    Case("crun", "csi-node", csi, lambda folder: {**bundle(folder), "kubelet": "/srv/kubelet"}, {}),
+    Case(
+        "podman",
+        "podman-volumes",
+        podman,
+        bundle,
+        {**OF_MASKS, "/proc/(bus|fs|irq|sys)": "attributes", "/etc/host(s|name)|/run/.containerenv": "mount"},
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.spec} by {case.program}")
+def test_a_spec_builds_what_the_real_program_builds(
+    case: Case, tmp_path: Path, in_host: InHost, needs_kernel: Callable[..., None]
+) -> None:
+    needs_kernel(case.program)
+
+    def script() -> tuple[list[str], int]:
+        mount("srv", "/srv", "tmpfs")
+        mount("folder", str(tmp_path), "tmpfs")
+        with case.make(tmp_path) as pid:
+            parameters = case.parameters(tmp_path)
+            spec = str(CHECKOUT / f"specs/real/{case.spec}.toml")
+            found = api.diff(spec, f"pid:{pid}", parameters=parameters)
+            odd = [
+                str(one)
+                for one in found.drift
+                if not any(
+                    re.fullmatch(where, one.mount) and re.fullmatch(what, one.prop) for where, what in case.but.items()
+                )
+            ]
+            plan = api.plan(api.load(spec, parameters=parameters))
+            return odd, len(api.apply(plan).tables[0][1].rows)
+
+    odd, mounts = in_host(script, identity="root")
+    assert [] == odd
+    assert mounts > 4
+
+
+def test_each_of_them_is_in_the_page() -> None:
+    page = (CHECKOUT / "docs/coming-from.md").read_text()
+    names = {path.name for path in (CHECKOUT / "specs/real").glob("*.toml")}
+    assert names == {f"{case.spec}.toml" for case in CASES}
+    assert names <= set(re.findall(r"specs/real/([\w-]+\.toml)", page))
