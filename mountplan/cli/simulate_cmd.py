@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from mountplan.cli.shared_options import add_all, add_kernel, add_set, settings_of
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from mountplan.cli.output import Output
     from mountplan.cli.shared_options import NewCommand
     from mountplan.planner.ask.actions import Stage
+    from mountplan.planner.ask.simulate import Answers
     from mountplan.planner.model import Rules
 
 
@@ -25,9 +27,12 @@ def add(command: NewCommand) -> None:
         "mkdir, rmdir, pivot_root, ...) in a model of the kernel's rules, and show what\n"
         "stands there then, as findmnt would, with peers and masters. Needs no\n"
         "privileges, touches nothing. A command that fails is told with its errno, and\n"
-        "the script goes on.",
+        "the script goes on, through its conditions, loops and functions. What has no\n"
+        "meaning for mounts is passed over; what only a machine knows can be said.",
         "  mountplan simulate build-root.sh\n"
         "  mountplan simulate build-root.sh --compare-kernel   and the same for real\n"
+        "  mountplan simulate setup.sh --var ROOT=/mnt --answer 'blkid *=ext4'\n"
+        "  mountplan simulate setup.sh --fails 'grep -q quiet /proc/cmdline'\n"
         "  echo 'mount --rbind / /mnt' | mountplan simulate - --from 1234",
     )
     parser.add_argument("script", metavar="SCRIPT", help="a shell script, or - for standard input")
@@ -36,6 +41,23 @@ def add(command: NewCommand) -> None:
         dest="start",
         metavar="SPEC|NAME|PID",
         help="begin with what a spec would build, what is kept, or what a process sees, not with an empty tmpfs",
+    )
+    parser.add_argument(
+        "--var",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a variable that the script has from elsewhere; a number for a name is an argument of the script",
+    )
+    parser.add_argument(
+        "--answer",
+        action="append",
+        default=[],
+        metavar="COMMAND=OUTPUT",
+        help="what a command writes that is not carried out here, and that it works; * stands for any text",
+    )
+    parser.add_argument(
+        "--fails", action="append", default=[], metavar="COMMAND", help="that such a command ends with status 1"
     )
     parser.add_argument(
         "--compare-kernel", action="store_true", help="carry it out for real in a throw-away namespace as well"
@@ -61,7 +83,12 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     name, data = read(args.script, "a shell script")
     text = data.decode("utf-8", "surrogateescape")
     rules = rules_for(args.kernel, output)
-    simulation = simulate(text, name, _stage(args.start, settings_of(args), rules))
+    variables, answers = _known(args)
+    simulation = simulate(
+        text, name, _stage(args.start, settings_of(args), rules), variables=variables, answers=answers
+    )
+    for unused in simulation.unasked:
+        output.note(f"No command was asked for: {unused}\n")
     comparison = None
     if args.compare_kernel:
         from mountplan.rehearsing import compare_with_kernel
@@ -74,6 +101,32 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         if comparison is not None:
             output.result("\n" + comparison_text(comparison))
     return 1 if comparison is not None and comparison.differences else 0
+
+
+def _known(args: argparse.Namespace) -> tuple[dict[str, str], Answers]:
+    from mountplan.planner.ask.simulate import Answers
+
+    variables = {}
+    for one in args.var:
+        name, equals, value = one.partition("=")
+        if not equals or not (name.isidentifier() or name.isdecimal()):
+            raise UsageError(f"--var {one}: write NAME=VALUE")
+        variables[name] = value
+    outputs = []
+    for one in args.answer:
+        command, equals, output = one.rpartition("=") if one.count("=") == 1 else _at_last_blank(one)
+        if not equals:
+            raise UsageError(f"--answer {one}: write COMMAND=OUTPUT")
+        outputs.append((command, output))
+    return variables, Answers(tuple(outputs), tuple(args.fails))
+
+
+def _at_last_blank(text: str) -> tuple[str, str, str]:
+    """Where there are several `=`, the command ends at the last one that no option or assignment of it can have."""
+    brackets = re.match(r"(.* \]{1,2})(=)(.*)", text, re.DOTALL)
+    if brackets is not None:
+        return brackets[1], "=", brackets[3]
+    return text.partition("=")
 
 
 def _stage(start: str | None, parameters: Mapping[str, str], rules: Rules) -> Stage:

@@ -7,7 +7,7 @@ from typing import Any
 from mountplan.planner.ask.simulate import Done, SeenTable, Simulation, errno_words
 from mountplan.planner.render.kernel_comparison import KernelComparison
 from mountplan.planner.render.table_text import table_lines
-from mountplan.planner.render.words import listed, visible, visible_lines
+from mountplan.planner.render.words import count, listed, visible, visible_lines
 from mountplan.planner.tables.table import MountTable
 
 
@@ -24,7 +24,16 @@ def simulation_text(simulation: Simulation, *, everything: bool = False) -> str:
         lines += table_lines(one.table, names, fold=not everything)
         lines.append("")
     lines += sharing_lines(simulation.final, names)
+    lines += passed_lines(simulation.passed)
     return visible_lines("\n".join(lines).rstrip("\n")) + "\n"
+
+
+def passed_lines(passed: tuple[tuple[int, str], ...]) -> list[str]:
+    """What the script has that means nothing for mounts."""
+    if not passed:
+        return []
+    names = listed(list(dict.fromkeys(name for _, name in passed)))
+    return ["", f"Passed over, as they do nothing with mounts: {count(len(passed), 'command')} ({names})."]
 
 
 def failure_text(done: Done) -> str:
@@ -86,6 +95,7 @@ def simulation_data(simulation: Simulation, comparison: KernelComparison | None 
             }
             for one in simulation.done
         ],
+        "passed_over": [{"line": line, "command": name} for line, name in simulation.passed],
         "looks": [_look(one, names) for one in simulation.seen if one.line],
         "namespaces": [_look(one, names) for one in simulation.final],
     }

@@ -90,8 +90,7 @@ ls | wc
 echo $(date) > /dev/null
 for i in 1 2; do mount --bind / /$i; done
 mount --frobnicate a b
-rm -r /
-mount --bind "a
+frob -r /
 """,
     )
     assert 2 == main(["simulate", name])
@@ -101,15 +100,61 @@ mount --bind "a
         "1: mount: option -a not recognized",
         "2: mount: the type of the filesystem is missing",
         "3: $y has no value",
-        "4: a pipe is not followed",
-        "5: a substitution is not followed",
-        "6: `for` is not followed",
-        "6: `do` is not followed",
-        "6: `done` is not followed",
+        "5: what `date` writes is not known",
         "7: mount: option --frobnicate not recognized",
-        "8: rm is not followed",
-        '9: the quote " has no end',
+        "8: frob is not followed",
     ] == lines
+
+
+def test_what_is_no_shell_is_told_with_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for script, told in (
+        ('true\nmount --bind "a\n', '2: `"a` is not understood as shell'),
+        ("true\nif true; then\nfi )\n", "3: `)` is not understood as shell"),
+    ):
+        name = written(tmp_path, script)
+        assert 2 == main(["simulate", name])
+        assert f"{name}:{told}" in capsys.readouterr().err
+
+
+GIVEN = """\
+#!/bin/bash
+set -e
+mkdir -p "$ROOT" && mount -t "$(blkid -o value -s TYPE /dev/vda)" /dev/vda "$1"
+grep -q quiet /proc/cmdline || echo loud
+if modprobe overlay; then mkdir /with; fi
+[ -e /dev/kvm ] && mkdir /kvm
+ip link set lo up
+"""
+
+
+def test_what_only_a_machine_knows_can_be_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = written(tmp_path, GIVEN)
+    given = ["--var", "ROOT=/mnt", "--var", "1=/mnt", "--answer", "blkid *=ext4", "--fails", "modprobe overlay"]
+    given += ["--answer", "[ -e /dev/kvm ]=", "--fails", "never asked"]
+    assert 0 == main(["simulate", "--json", name, *given])
+    out, _err = capsys.readouterr()
+    data = json.loads(out)
+    assert ["/", "/mnt"] == [row["mountpoint"] for row in data["namespaces"][0]["mounts"]]
+    assert [(4, "grep"), (7, "ip")] == [(one["line"], one["command"]) for one in data["passed_over"]]
+    assert ["make the directory /mnt", "make the directory /kvm"] == [
+        one["what"] for one in data["calls"] if one["call"] == "MakeDirectory"
+    ]
+    assert 0 == main(["simulate", name, *given])
+    assert "No command was asked for: never asked\n" == capsys.readouterr().err
+
+
+def test_what_was_passed_over_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["simulate", written(tmp_path, "ip link\nip addr\necho a\nmkdir /a\n")])
+    told = "Passed over, as they do nothing with mounts: 3 commands (ip, echo).\n"
+    assert told == capsys.readouterr().out.split("\n\n")[-1]
+
+
+@pytest.mark.parametrize("given", [["--var", "x"], ["--var", "a b=c"], ["--answer", "blkid"]])
+def test_what_is_said_in_the_wrong_form_is_told(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert 2 == main(["simulate", written(tmp_path, "true\n"), *given])
+    assert f"{given[0]} {given[1]}: write " in capsys.readouterr().err
 
 
 @pytest.mark.needs_kernel("root")

@@ -208,7 +208,7 @@ def test_a_command_that_is_misread_is_told(tmp_path: Path, monkeypatch: pytest.M
     from mountplan.planner.ask.util_linux import read_mount as read
 
     monkeypatch.setattr(
-        "mountplan.planner.ask.simulate.read_mount", lambda words: read(words)._replace(words=("noexec",))
+        "mountplan.planner.ask.commands.read_mount", lambda words: read(words)._replace(words=("noexec",))
     )
     status, told = compared("mkdir /a\nmount -t tmpfs x /a\nmount -t tmpfs y /a\n", tmp_path)
     told = told.partition("The kernel does otherwise:\n")[2]
@@ -223,7 +223,7 @@ def test_a_command_that_ends_otherwise_is_told_with_what_it_said(
     from mountplan.planner.ask.util_linux import read_umount as read
 
     monkeypatch.setattr(
-        "mountplan.planner.ask.simulate.read_umount", lambda words: read(words)._replace(recursive=True)
+        "mountplan.planner.ask.commands.read_umount", lambda words: read(words)._replace(recursive=True)
     )
     status, told = compared(
         "mkdir -p /a\nmount -t tmpfs x /a\nmkdir /a/b\nmount -t tmpfs y /a/b\numount /a\n", tmp_path

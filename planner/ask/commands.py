@@ -1,0 +1,266 @@
+"""What the commands of util-linux and coreutils that a script runs do: words -> calls, and the exit status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from mountplan.planner.ask.actions import (
+    Action,
+    BindMount,
+    ChangeDirectory,
+    ChangeKind,
+    ChangeRoot,
+    DropGroups,
+    Enter,
+    LoseCapabilities,
+    MakeDirectory,
+    MakeFile,
+    MountNew,
+    MoveMount,
+    PivotRoot,
+    Remount,
+    RemoveDirectory,
+    SetAttributesCall,
+    Unmount,
+    Unshare,
+)
+from mountplan.planner.ask.script_calls import ScriptCalls
+from mountplan.planner.ask.util_linux import (
+    MountWords,
+    UnshareWords,
+    Unusable,
+    read_mkdir,
+    read_mount,
+    read_nsenter,
+    read_umount,
+    read_unshare,
+)
+from mountplan.planner.attributes import NODEV, NOEXEC, NOSUID
+from mountplan.planner.tables.table import MountRow
+
+FAILED = 1  # the exit status of most commands
+# Of mount(8) and umount(8), of chroot(1), of mountpoint(1)
+_MOUNT_FAILED, _NO_CHROOT, _NO_MOUNTPOINT = 32, 125, 32
+
+
+class Starter(NamedTuple):
+    """A program that prepares its process, which returns a status, and then becomes another: `command`."""
+
+    prepare: Callable[[], int]
+    command: tuple[str, ...]
+
+
+def mount(calls: ScriptCalls, arguments: list[str]) -> int:
+    if all(one in ("-l", "--show-labels") for one in arguments):
+        return look(calls, arguments)
+    words = read_mount(arguments)
+    if words.make_target and not calls.make(MakeDirectory(words.target, True)):
+        return _MOUNT_FAILED
+    return calls.all(_mount_actions(calls, words), _MOUNT_FAILED)
+
+
+def _mount_actions(calls: ScriptCalls, words: MountWords) -> list[Action]:
+    actions: list[Action] = []
+    match words.what:
+        case "bind" | "rbind":
+            actions.append(BindMount(words.source, words.target, words.what == "rbind"))
+        case "move":
+            actions.append(MoveMount(words.source, words.target))
+        case "remount":
+            if words.words or not words.recursive_names:
+                target, before = words.target, frozenset[str]()
+                if not words.source:  # only then mount(8) adds the options to those that are shown
+                    target, before = _shown(calls, target)
+                flags = words.flags(before)
+                actions.append(Remount(target, flags.attributes, flags.keep_times, words.bind))
+                words = words._replace(target=target)
+        case "":
+            actions.append(MountNew(words.fstype, words.source, words.target, words.flags().attributes, words.options))
+    if words.recursive_names:
+        actions.append(SetAttributesCall(words.target, words.recursive_change()))
+    actions += [ChangeKind(words.target, kind, recursive) for kind, recursive in words.kinds]
+    if words.what in ("bind", "rbind"):
+        flags = words.flags()
+        if flags.change_a_bind:
+            actions.append(Remount(words.target, flags.attributes, flags.keep_times, True))
+    return actions
+
+
+def _shown(calls: ScriptCalls, target: str) -> tuple[str, frozenset[str]]:
+    """The mount that is meant, by mountpoint or by source, and its options as the mount table has them."""
+    row = calls.row(target)
+    if row is None:
+        return target, frozenset()
+    names = set(row.attributes.split(","))
+    if row.options.partition(",")[0] == "ro":
+        names.add("ro")
+    return row.mountpoint, frozenset(names - {"rw"})
+
+
+def umount(calls: ScriptCalls, arguments: list[str]) -> int:
+    words = read_umount(arguments)
+    status = 0
+    if not calls.stage.processes[calls.process].user.capable:
+        calls.make(Unmount(words.targets[0], words.lazy))
+        return FAILED
+    for target in words.targets:
+        if words.recursive:
+            failed = _umount_recursively(calls, target, words.lazy)
+        else:
+            row = calls.row(target)
+            path = row.mountpoint if row is not None and row.mountpoint != calls.absolute(target) else target
+            failed = 0 if calls.make(Unmount(path, words.lazy)) else _MOUNT_FAILED
+        status += failed
+    return min(status, 255)
+
+
+def _umount_recursively(calls: ScriptCalls, target: str, lazy: bool) -> int:
+    """Children first, the youngest of them first, each by its path, as umount(8) has it in the mount table."""
+    path = calls.absolute(target)
+    rows = calls.rows()
+    top = next((row for row in reversed(rows) if row.mountpoint == path), None)
+    if top is None:
+        calls.make(Unmount(target, lazy))  # umount(8) does not try, but the reason is the same
+        return FAILED
+    children: dict[int, list[MountRow]] = {}
+    for row in rows:
+        if row.parent_id != row.mount_id:
+            children.setdefault(row.parent_id, []).append(row)
+    order = []
+    waiting = [top]
+    while waiting:  # parents before their children, and of those the oldest first: the reverse of what is wanted
+        row = waiting.pop()
+        order.append(row)
+        waiting += sorted(children.get(row.mount_id, ()), reverse=True)
+    return calls.all((Unmount(row.mountpoint, lazy) for row in reversed(order)), _MOUNT_FAILED)
+
+
+def mkdir(calls: ScriptCalls, arguments: list[str]) -> int:
+    parents, paths = read_mkdir(arguments)
+    made = [calls.make(MakeDirectory(path, parents)) for path in paths]  # all of them, whether one fails or not
+    return 0 if all(made) else FAILED
+
+
+def rmdir(calls: ScriptCalls, arguments: list[str]) -> int:
+    removed = [calls.make(RemoveDirectory(path)) for path in paths_of("rmdir", arguments)]
+    return 0 if all(removed) else FAILED
+
+
+def touch(calls: ScriptCalls, arguments: list[str]) -> int:
+    made = [calls.make(MakeFile(path)) for path in paths_of("touch", arguments)]
+    return 0 if all(made) else FAILED
+
+
+def pivot_root(calls: ScriptCalls, arguments: list[str]) -> int:
+    if len(arguments) != 2:
+        raise Unusable("pivot_root takes two directories", "pivot_root NEW_ROOT PUT_OLD")
+    return 0 if calls.make(PivotRoot(*arguments)) else FAILED
+
+
+def mountpoint(calls: ScriptCalls, arguments: list[str]) -> int:
+    """mountpoint(1): whether the path is one, as the mount table has it."""
+    paths = [one for one in arguments if one not in ("-q", "--quiet", "--nofollow")]
+    if len(paths) != 1 or paths[0].startswith("-"):
+        raise Unusable(f"mountpoint {' '.join(arguments)} is not followed", "write mountpoint -q PATH")
+    path = calls.absolute(paths[0])
+    return 0 if any(row.mountpoint == path for row in calls.rows()) else _NO_MOUNTPOINT
+
+
+def change_directory(calls: ScriptCalls, arguments: list[str]) -> int:
+    paths = paths_of("cd", arguments)
+    return 0 if calls.make(ChangeDirectory(paths[0] if paths else "/")) else FAILED
+
+
+def look(calls: ScriptCalls, arguments: list[str]) -> int:
+    calls.see(calls.line, calls.process)
+    return 0
+
+
+def unshare(calls: ScriptCalls, arguments: list[str]) -> Starter:
+    words = read_unshare(arguments)
+
+    def prepare() -> int:
+        if status := calls.all(_unshare_actions(words)):
+            return status
+        if not words.proc:
+            return 0
+        if not words.root and words.propagation != ("private", True):
+            calls.make(ChangeKind(words.proc, "private", True))
+        return calls.all([MountNew("proc", "proc", words.proc, NOSUID | NODEV | NOEXEC)])
+
+    return Starter(prepare, words.command)
+
+
+def _unshare_actions(words: UnshareWords) -> Iterator[Action]:
+    if words.mount or words.user:
+        yield Unshare(words.user, words.mount)
+    if words.mount and words.propagation is not None:
+        yield ChangeKind("/", *words.propagation)
+    if words.root:
+        yield ChangeRoot(words.root)
+    if words.directory:
+        yield ChangeDirectory(words.directory)
+    if words.drops_groups:
+        yield DropGroups()
+    if words.user and not words.mapped:
+        yield LoseCapabilities()
+
+
+def nsenter(calls: ScriptCalls, arguments: list[str]) -> Starter:
+    words = read_nsenter(arguments)
+    other = calls.number(words.target)
+    if not other:
+        raise Unusable(f"nsenter: {words.target} is no process of this script", "name one as $$, $PPID or $!")
+    actions: list[Action] = [Enter(other, words.user)]
+    if words.drops_groups:
+        actions.append(DropGroups())
+    return Starter(lambda: calls.all(actions), words.command)
+
+
+def chroot(calls: ScriptCalls, arguments: list[str]) -> Starter:
+    if not arguments or arguments[0].startswith("-"):
+        raise Unusable("chroot: the first word must be a directory", "name it, and leave options out")
+    return Starter(lambda: calls.all([ChangeRoot(arguments[0])], _NO_CHROOT), tuple(arguments[1:]))
+
+
+def switch_root(calls: ScriptCalls, arguments: list[str]) -> Starter:
+    """switch_root(8), without what it deletes of the old root."""
+    if len(arguments) < 2 or arguments[0].startswith("-"):
+        raise Unusable("switch_root takes a directory and a program", "switch_root NEWROOT INIT")
+    new = arguments[0].rstrip("/")
+
+    def prepare() -> int:
+        for name in ("/dev", "/proc", "/sys", "/run"):
+            if calls.row(name) is not None and not calls.make(MoveMount(name, f"{new}{name}")):
+                calls.make(Unmount(name, True))
+        return calls.all([ChangeDirectory(new), MoveMount(new, "/"), ChangeRoot(".")])
+
+    return Starter(prepare, tuple(arguments[1:]))
+
+
+def paths_of(program: str, arguments: list[str]) -> list[str]:
+    """The arguments of a program of which no options are followed."""
+    if arguments[:1] == ["--"]:
+        return arguments[1:]
+    for word in arguments:
+        if word.startswith("-"):
+            raise Unusable(f"{program}: {word} is not followed", "give paths only")
+    return arguments
+
+
+PROGRAMS: dict[str, Callable[[ScriptCalls, list[str]], int]] = {
+    "mkdir": mkdir,
+    "mount": mount,
+    "mountpoint": mountpoint,
+    "pivot_root": pivot_root,
+    "rmdir": rmdir,
+    "touch": touch,
+    "umount": umount,
+}
+STARTERS: dict[str, Callable[[ScriptCalls, list[str]], Starter]] = {
+    "chroot": chroot,
+    "nsenter": nsenter,
+    "switch_root": switch_root,
+    "unshare": unshare,
+}

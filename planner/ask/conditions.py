@@ -1,0 +1,131 @@
+"""test(1), `[` and `[[`: words -> true or false, as far as the model knows."""
+
+from __future__ import annotations
+
+import errno
+import re
+
+from mountplan.planner.ask.script_calls import ScriptCalls
+from mountplan.planner.ask.util_linux import Unusable
+from mountplan.planner.model import WouldRefuse
+from mountplan.planner.model.walking import walk
+
+_FILES = frozenset(["-e", "-d", "-f", "-s", "-r", "-w", "-x", "-L", "-h", "-b", "-c", "-p", "-S", "-u", "-g", "-k"])
+_NUMBERS = {"-eq": 0, "-ne": 0, "-lt": 0, "-le": 0, "-gt": 0, "-ge": 0}
+
+
+class Unknown(Unusable):
+    """What only a machine knows."""
+
+
+def holds(calls: ScriptCalls, words: list[str], *, brackets: int) -> bool:
+    """`brackets` is 0 for test(1), 1 for `[`, 2 for `[[`, whose `&&` and `||` are words here. Raises Unusable."""
+    reader = _Condition(calls, words, "test" if not brackets else "[" * brackets)
+    if not words:
+        return False
+    value = reader.either()
+    if reader.words:
+        raise reader.wrong()
+    return value
+
+
+class _Condition:
+    def __init__(self, calls: ScriptCalls, words: list[str], name: str) -> None:
+        self.calls = calls
+        self.all = words
+        self.words = list(words)
+        self.name = name
+
+    def wrong(self) -> Unusable:
+        return Unusable(f"{self.name} {' '.join(self.all)}: this condition is not followed", "write a simpler one")
+
+    def either(self) -> bool:
+        value = self.both()
+        while self.words and self.words[0] in ("-o", "||"):
+            self.words.pop(0)
+            value = self.both() or value
+        return value
+
+    def both(self) -> bool:
+        value = self.single()
+        while self.words and self.words[0] in ("-a", "&&"):
+            self.words.pop(0)
+            value = self.single() and value
+        return value
+
+    def single(self) -> bool:
+        if not self.words:
+            raise self.wrong()
+        if len(self.words) >= 3 and self.words[1] in ("=", "==", "!=", "<", ">", *_NUMBERS):
+            left, operator, right = self.words[:3]
+            del self.words[:3]
+            return self._compared(left, operator, right)
+        first = self.words.pop(0)
+        if first == "!" and self.words:
+            return not self.single()
+        if first == "(" and self.words:
+            value = self.either()
+            if self.words[:1] != [")"]:
+                raise self.wrong()
+            self.words.pop(0)
+            return value
+        if re.fullmatch("-[a-zA-Z]", first) and self.words and self.words[0] not in ("-a", "-o", "&&", "||", ")"):
+            return self._of_one(first, self.words.pop(0))
+        return first != ""
+
+    def _compared(self, left: str, operator: str, right: str) -> bool:
+        if operator in _NUMBERS:
+            try:
+                one, other = int(left), int(right)
+            except ValueError:
+                raise self.wrong() from None
+            return {"-eq": one == other, "-ne": one != other, "-lt": one < other, "-le": one <= other,
+                    "-gt": one > other, "-ge": one >= other}[operator]  # fmt: skip
+        if operator in ("<", ">"):
+            return left < right if operator == "<" else left > right
+        if self.name == "[[" and set(right) & set("*?["):
+            from mountplan.planner.ask.expansion import translated
+
+            return (re.fullmatch(translated(right), left, re.DOTALL) is not None) == (operator != "!=")
+        return (left == right) == (operator != "!=")
+
+    def _of_one(self, operator: str, word: str) -> bool:
+        if operator in ("-n", "-z"):
+            return (word != "") == (operator == "-n")
+        if operator == "-t":
+            return False
+        if operator in _FILES:
+            return self._file(operator, word)
+        raise self.wrong()
+
+    def _file(self, operator: str, path: str) -> bool:
+        process = self.calls.stage.processes[self.calls.process]
+        asked = f"{operator} {path}"
+        try:
+            mount, node = walk(process, path)
+        except WouldRefuse as refusal:
+            if refusal.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+                return False
+            raise Unknown(f"whether {asked} holds is not known", _answer(self.name, self.all)) from None
+        if not node.superblock.complete and node is not mount.root:
+            raise Unknown(
+                f"whether {asked} holds is not known: the {node.superblock.fstype} there may have anything in it",
+                _answer(self.name, self.all),
+            )
+        match operator:
+            case "-e" | "-r":
+                return True
+            case "-d" | "-x":
+                return node.is_directory
+            case "-w":
+                return not mount.superblock.read_only
+            case "-f":
+                return not node.is_directory
+            case "-L" | "-h" | "-b" | "-c" | "-p" | "-S" | "-u" | "-g" | "-k":
+                return False
+        raise Unknown(f"whether {asked} holds is not known", _answer(self.name, self.all))
+
+
+def _answer(name: str, words: list[str]) -> str:
+    whole = f"{name} {' '.join(words)}" + {"[": " ]", "[[": " ]]"}.get(name, "")
+    return f"say it: --answer '{whole}=' if it does, --fails '{whole}' if not"

@@ -1,0 +1,127 @@
+"""The processes of a script and the calls that they make: what is done, what is seen, which program did it."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from mountplan.planner.ask.actions import Action, Stage
+from mountplan.planner.ask.numbers import FIRST_PID
+from mountplan.planner.model import World, WouldRefuse
+from mountplan.planner.model.to_table import path_of
+from mountplan.planner.tables.table import MountRow, MountTable
+
+
+class Done(NamedTuple):
+    """One system call of the script: who made it, where it stands, what it was, and the errno (0: it worked).
+
+    `elsewhere` says what it did beyond what was asked for, in words.
+    """
+
+    line: int
+    process: int
+    action: Action
+    errno: int
+    why: str
+    elsewhere: tuple[str, ...] = ()
+
+
+class Ran(NamedTuple):
+    """A program that a process ran: its words, the calls that it is taken to make (as a slice of `done`), its status.
+
+    Of one that starts another, as unshare(1), that is its own part: it ends where it would execute the other.
+    """
+
+    line: int
+    process: int
+    words: tuple[str, ...]
+    first: int
+    last: int
+    status: int
+
+
+class SeenTable(NamedTuple):
+    """What a process sees at one moment: where the script has `findmnt`, or at the end (line 0).
+
+    `after` calls of the script have been made by then.
+    """
+
+    line: int
+    after: int
+    process: int
+    namespace: str
+    table: MountTable
+
+
+class ScriptCalls:
+    """`process` is the one that makes the next call, and `line` where that stands."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.process = 1
+        self.line = 0
+        self.done: list[Done] = []
+        self.seen: list[SeenTable] = []
+        self.ran: list[Ran] = []
+
+    @property
+    def world(self) -> World:
+        return self.stage.world
+
+    def make(self, action: Action, process: int = 0) -> bool:
+        """One call, by this process or another; whether it worked."""
+        process = process or self.process
+        try:
+            self.stage.perform(process, action)
+        except WouldRefuse as refusal:
+            self.done.append(Done(self.line, process, action, refusal.errno, refusal.why))
+            return False
+        self.done.append(Done(self.line, process, action, 0, ""))
+        return True
+
+    def all(self, actions: Iterable[Action], failed: int = 1) -> int:
+        """Calls in their order up to the first that fails; the status of the program that makes them."""
+        return 0 if all(self.make(action) for action in actions) else failed
+
+    def program(self, words: tuple[str, ...], carry_out: Callable[[], int], *, always: bool = False) -> int:
+        """Note down what a program does; with `always` also if it makes no call."""
+        line, process, first = self.line, self.process, len(self.done)
+        status = carry_out()
+        if always or len(self.done) > first:
+            self.ran.append(Ran(line, process, words, first, len(self.done), status))
+        return status
+
+    def rows(self) -> tuple[MountRow, ...]:
+        return self.world.table(self.stage.processes[self.process]).rows
+
+    def row(self, place: str) -> MountRow | None:
+        """What stands last in the mount table with this mountpoint, or else with this source."""
+        path = self.absolute(place)
+        rows = self.rows()
+        shown = [row for row in rows if row.mountpoint == path] or [row for row in rows if row.source == place]
+        return shown[-1] if shown else None
+
+    def absolute(self, path: str) -> str:
+        if path.startswith("/"):
+            return posixpath.normpath(path).replace("//", "/")
+        process = self.stage.processes[self.process]
+        return posixpath.normpath(f"{path_of(process.cwd, process.root) or ''}/{path}")
+
+    def number(self, word: str) -> int:
+        """Which of the script's processes has this pid; 0 if none has."""
+        number = int(word) - FIRST_PID if len(word) < 11 and word.isascii() and word.isdecimal() else 0
+        return number if number in self.stage.processes else 0
+
+    def see(self, line: int, number: int) -> None:
+        process = self.stage.processes[number]
+        table = self.world.table(process)
+        self.seen.append(SeenTable(line, len(self.done), number, process.namespace.name, table))
+
+    def see_all(self) -> None:
+        """One look into each namespace that is left, through the process that came there first."""
+        known = set()
+        for number, process in sorted(self.stage.processes.items()):
+            if process.namespace not in known:
+                known.add(process.namespace)
+                self.see(0, number)

@@ -1,0 +1,478 @@
+"""The text of a shell script -> commands, by the grammar of tree-sitter-bash. The only module that knows it.
+
+The grammar says where words begin and end and which commands hang together. What is in a word is taken from its text,
+so that no byte of it gets lost.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import groupby
+from typing import Any
+
+import tree_sitter
+import tree_sitter_bash
+
+from mountplan.planner.ask.shell_syntax import (
+    MOST_NESTED,
+    Arithmetic,
+    Case,
+    Command,
+    For,
+    Function,
+    Group,
+    If,
+    Joint,
+    Negated,
+    Parameter,
+    Part,
+    Pipeline,
+    Redirection,
+    ScriptError,
+    Simple,
+    Substitution,
+    Test,
+    Text,
+    While,
+    Word,
+)
+
+_LANGUAGE = tree_sitter.Language(tree_sitter_bash.language())
+_ESCAPED = re.compile(r"\\(\n|.)", re.DOTALL)
+_ESCAPED_IN_QUOTES = re.compile(r'\\(\n|["\\$`])', re.DOTALL)
+# Expansions that the grammar takes for text, as the second one of $x/$1
+_MISSED = re.compile(r"\\.|\$([A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-])", re.DOTALL)
+_ANSI = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "v": "\v"}
+_OPERATORS = ("-", "=", "+", "?")
+_STATEMENTS = frozenset(
+    {"command", "declaration_command", "unset_command", "variable_assignment", "variable_assignments", "list",
+     "pipeline", "negated_command", "subshell", "compound_statement", "if_statement", "for_statement",
+     "while_statement",
+     "case_statement", "function_definition", "test_command", "redirected_statement", "c_style_for_statement"}
+)  # fmt: skip
+_NO_STATEMENTS = frozenset({"ERROR", "comment", "heredoc_body", "heredoc_end"})
+_OTHERWISE = "write it in another way"
+_REDIRECTS = frozenset({"file_redirect", "heredoc_redirect", "herestring_redirect"})
+
+
+def parse_script(text: str, first_line: int = 1) -> tuple[tuple[Command, ...], list[ScriptError]]:
+    """The commands in order, and all that is not understood (a command with a mistake is left out)."""
+    reader = _Reader(text, first_line)
+    return reader.commands(reader.root.children), reader.mistakes
+
+
+class _Reader:
+    def __init__(self, text: str, first_line: int) -> None:
+        self.data = text.encode("utf-8", "surrogateescape")
+        self.first_line = first_line
+        self.mistakes: list[ScriptError] = []
+        self.depth = 0
+        self.root = tree_sitter.Parser(_LANGUAGE).parse(self.data).root_node
+        self._find_errors()
+
+    def _find_errors(self) -> None:
+        """One mistake for the first place that is no shell; what comes after it cannot be trusted."""
+        if not self.root.has_error:
+            return
+        waiting = [self.root]
+        while waiting:
+            node = waiting.pop()
+            if node.is_missing:
+                self.mistakes.append(ScriptError(self.line(node), f"`{node.type}` is missing", "write it"))
+                return
+            if node.is_error:
+                text = self.text(node).strip().split("\n")[0][:40]
+                what = f"`{text}` is not understood as shell" if text else "this is not understood as shell"
+                self.mistakes.append(ScriptError(self.line(node), what, "see whether a quote or a word is missing"))
+                return
+            waiting += [child for child in reversed(node.children) if child.has_error or child.is_missing]
+
+    def line(self, node: Any) -> int:
+        return self.first_line + int(node.start_point[0])
+
+    def text(self, node: Any) -> str:
+        return self.slice(node.start_byte, node.end_byte)
+
+    def slice(self, start: int, end: int) -> str:
+        return self.data[start:end].decode("utf-8", "surrogateescape")
+
+    # --- commands
+
+    def commands(self, nodes: list[Any]) -> tuple[Command, ...]:
+        """Statements with what stands between them."""
+        found: list[Command] = []
+        begin = 0
+        for node in nodes:
+            if node.type == "&" and found:
+                last = found[-1] if begin == len(found) - 1 else Group(found[begin].line, tuple(found[begin:]), False)
+                found[begin:] = [last._replace(background=True)]
+            elif node.type in _STATEMENTS:
+                begin = len(found)
+                try:
+                    found += self.statement(node)
+                except ScriptError as error:
+                    self.mistakes.append(error)
+            elif node.is_named and node.type not in _NO_STATEMENTS:
+                self.mistakes.append(ScriptError(self.line(node), f"{node.type} is not followed", _OTHERWISE))
+        return tuple(found)
+
+    def statement(self, node: Any) -> list[Command]:
+        """One statement; of a list, all that it joins, each with its joint."""
+        if node.type == "list":
+            return self._list(node)
+        if self.depth >= MOST_NESTED:
+            raise ScriptError(self.line(node), f"commands are nested more than {MOST_NESTED} deep", "nest fewer")
+        self.depth += 1
+        try:
+            return [self._one(node)]
+        finally:
+            self.depth -= 1
+
+    def _list(self, node: Any) -> list[Command]:
+        """`a && b || c` hangs to the left; the depth of that may be as great as a line is long."""
+        parts: list[tuple[Joint, Any]] = []
+        one = node
+        while one.type == "list":
+            left, joint, right = one.children[0], one.children[1], one.children[-1]
+            parts.append(("&&" if joint.type == "&&" else "||", right))
+            one = left
+        found = self.statement(one)
+        for joint, right in reversed(parts):
+            first, *rest = self.statement(right)
+            found += [first._replace(joint=joint), *rest]
+        return found
+
+    def _one(self, node: Any) -> Command:
+        line = self.line(node)
+        match node.type:
+            case "redirected_statement":
+                return self._redirected(node, line)
+            case "command":
+                return self._simple(node, line)
+            case "variable_assignment" | "variable_assignments":
+                nodes = [node] if node.type == "variable_assignment" else node.children
+                return Simple(line, tuple(self._assignment(one) for one in nodes), ())
+            case "declaration_command" | "unset_command":
+                return Simple(line, (), tuple(self._declared(one) for one in node.children if one.type != "comment"))
+            case "pipeline":
+                inner = [one for one in node.children if one.type in _STATEMENTS]
+                return Pipeline(line, tuple(self._joined(one) for one in inner))
+            case "negated_command":
+                return Negated(line, self._joined(node.children[-1]))
+            case "subshell" | "compound_statement":
+                return Group(line, self.commands(node.children), node.type == "subshell")
+            case "if_statement":
+                return self._if(node, line)
+            case "for_statement":
+                return self._for(node, line)
+            case "while_statement":
+                condition, body = self._split(node.children, "do_group")
+                return While(
+                    line, self.commands(condition), self.commands(body[0].children), node.children[0].type == "until"
+                )
+            case "case_statement":
+                return self._case(node, line)
+            case "function_definition":
+                body = node.child_by_field_name("body")
+                return Function(line, self.text(node.child_by_field_name("name")), self._joined(body))
+            case "test_command":
+                return self._test(node, line)
+        raise ScriptError(
+            line, f"`{self.text(node).split()[0]}` of this kind is not followed", "write it in another way"
+        )
+
+    def _joined(self, node: Any) -> Command:
+        """What is one command in its place; a list is a group there."""
+        found = self.statement(node)
+        return found[0] if len(found) == 1 else Group(self.line(node), tuple(found), subshell=False)
+
+    def _split(self, nodes: list[Any], kind: str) -> tuple[list[Any], list[Any]]:
+        at = next((at for at, one in enumerate(nodes) if one.type == kind), len(nodes))
+        return nodes[:at], nodes[at:]
+
+    def _redirected(self, node: Any, line: int) -> Command:
+        body = node.child_by_field_name("body")
+        redirections = tuple(
+            one for child in node.children if child.type in _REDIRECTS for one in self._redirection(child)
+        )
+        if body is None:
+            return Simple(line, (), (), redirections)
+        found = self.statement(body)
+        found[-1] = found[-1]._replace(redirections=found[-1].redirections + redirections)
+        return found[0] if len(found) == 1 else Group(line, tuple(found), subshell=False)
+
+    def _redirection(self, node: Any) -> list[Redirection]:
+        if node.type == "heredoc_redirect":
+            start = next((one for one in node.children if one.type == "heredoc_start"), None)
+            body = next((one for one in node.children if one.type == "heredoc_body"), None)
+            further = [one for child in node.children if child.type in _REDIRECTS for one in self._redirection(child)]
+            if any(one.type in ("&&", "||", "pipeline", "|") for one in node.children):
+                raise ScriptError(
+                    self.line(node), "what follows on <<WORD in its line is not followed", "write it apart"
+                )
+            plain = start is None or self.text(start)[:1] in ("'", '"', "\\")
+            strip = node.children[0].type == "<<-"
+            word: Word = ()
+            if body is not None:
+                word = (
+                    (Text(self.text(body), True),)
+                    if plain
+                    else self._between(body, body.start_byte, body.end_byte, True)
+                )
+            if strip:
+                word = tuple(
+                    part._replace(text=re.sub(r"(?m)^\t+", "", part.text)) if isinstance(part, Text) else part
+                    for part in word
+                )
+            return [Redirection("<<", word), *further]
+        operator = next((one.type for one in node.children if not one.is_named), "")
+        operand = node.child_by_field_name("destination") or node.children[-1]
+        if node.type == "herestring_redirect":
+            return [Redirection("<<", (*self.word(operand), Text("\n", True)))]
+        if operand.type == "file_descriptor" or not operand.is_named:
+            return []
+        return [Redirection(operator, self.word(operand))]
+
+    def _simple(self, node: Any, line: int) -> Simple:
+        assignments = []
+        words: list[Any] = []
+        redirections: list[Redirection] = []
+        for child in node.children:
+            if child.type == "variable_assignment":
+                assignments.append(self._assignment(child))
+            elif child.type in _REDIRECTS:
+                redirections += self._redirection(child)
+            elif child.type not in ("comment", "file_descriptor"):
+                words.append(child.children[0] if child.type == "command_name" else child)
+        return Simple(line, tuple(assignments), self.words(words), tuple(redirections))
+
+    def _assignment(self, node: Any) -> tuple[str, Word]:
+        name = node.child_by_field_name("name")
+        value = node.child_by_field_name("value")
+        if (
+            name.type != "variable_name"
+            or node.children[1].type != "="
+            or (value is not None and value.type == "array")
+        ):
+            raise ScriptError(self.line(node), "arrays are not followed", "use plain variables")
+        return self.text(name), self.word(value) if value is not None else ()
+
+    def _declared(self, node: Any) -> Word:
+        if node.type != "variable_assignment":
+            return self.word(node)
+        name, value = self._assignment(node)
+        return (
+            Text(f"{name}=", True),
+            *(part._replace(quoted=True) if not isinstance(part, Arithmetic) else part for part in value),
+        )
+
+    def _if(self, node: Any, line: int) -> If:
+        branches = []
+        otherwise: tuple[Command, ...] = ()
+        rest = [one for one in node.children if one.type in ("elif_clause", "else_clause")]
+        own = [one for one in node.children if one not in rest]
+        for nodes in (own, *(one.children for one in rest if one.type == "elif_clause")):
+            condition, body = self._split(nodes, "then")
+            branches.append((self.commands(condition), self.commands(body)))
+        for one in rest:
+            if one.type == "else_clause":
+                otherwise = self.commands(one.children)
+        return If(line, tuple(branches), otherwise)
+
+    def _for(self, node: Any, line: int) -> For:
+        if node.children[0].type != "for":
+            raise ScriptError(line, f"`{node.children[0].type}` is not followed", "write the commands that are meant")
+        head, body = self._split(node.children, "do_group")
+        name = self.text(node.child_by_field_name("variable"))
+        after = self._split(head, "in")[1]
+        words = self.words([one for one in after[1:] if one.type not in (";", "comment")]) if after else None
+        return For(line, name, words, self.commands(body[0].children))
+
+    def _case(self, node: Any, line: int) -> Case:
+        items = []
+        for one in node.children:
+            if one.type == "case_item":
+                before, after = self._split(one.children, ")")
+                patterns = tuple(self.word(child) for child in before if child.type not in ("(", "|", "comment"))
+                if any(child.type in (";&", ";;&") for child in after):
+                    raise ScriptError(self.line(one), "`;&` is not followed", "write the commands that are meant")
+                items.append((patterns, self.commands(after)))
+        return Case(line, self.word(node.child_by_field_name("value")), tuple(items))
+
+    def _test(self, node: Any, line: int) -> Command:
+        """The words in their order; the grammar's idea of what they mean is left aside."""
+        first = node.children[0].type
+        if first not in ("[", "[["):
+            raise ScriptError(line, f"`{first}` is not followed", "use [ ... ]")
+        found: list[Any] = []
+        waiting = list(reversed(node.children[1:-1]))
+        while waiting:
+            one = waiting.pop()
+            if one.type in ("unary_expression", "binary_expression", "negation_expression", "parenthesized_expression"):
+                waiting += reversed(one.children)
+            else:
+                found.append(one)
+        words = self.words(found)
+        if first == "[[":
+            return Test(line, words)
+        return Simple(line, (), ((Text("[", False),), *words, (Text("]", False),)))
+
+    # --- words
+
+    def words(self, nodes: list[Any]) -> tuple[Word, ...]:
+        """What follows without a space is the same word, whatever the grammar makes of it."""
+        found: list[Word] = []
+        end = -1
+        for node in nodes:
+            parts = self.word(node)
+            if node.start_byte == end:
+                found[-1] = _mended((*found[-1], *parts))
+            else:
+                found.append(parts)
+            end = node.end_byte
+        return tuple(found)
+
+    def word(self, node: Any, quoted: bool = False) -> Word:
+        if self.depth >= MOST_NESTED:
+            raise ScriptError(self.line(node), f"words are nested more than {MOST_NESTED} deep", "nest fewer")
+        self.depth += 1
+        try:
+            return self._word(node, quoted)
+        finally:
+            self.depth -= 1
+
+    def _word(self, node: Any, quoted: bool) -> Word:
+        match node.type:
+            case "concatenation":
+                return _mended(tuple(part for child in node.children for part in self.word(child, quoted)))
+            case "string" | "translated_string":
+                inner = node.children[-1] if node.type == "translated_string" else node
+                parts = self._between(inner, inner.start_byte + 1, inner.end_byte - 1, True)
+                return parts or (Text("", True),)
+            case "raw_string":
+                return (Text(self.text(node)[1:-1], True),)
+            case "ansi_c_string":
+                return (Text(self._ansi(node), True),)
+            case "simple_expansion":
+                return (Parameter(self.text(node)[1:], quoted),)
+            case "expansion":
+                return (self._expansion(node, quoted),)
+            case "command_substitution":
+                return (self._substitution(node, quoted),)
+            case "arithmetic_expansion":
+                start = node.start_byte + (3 if self.text(node).startswith("$((") else 2)
+                end = node.end_byte - (2 if self.text(node).endswith("))") else 1)
+                return (Arithmetic(self._between(node, start, end, True)),)
+            case "process_substitution":
+                raise ScriptError(self.line(node), "<( ) is not followed", "use a file")
+        text = self.text(node)
+        return self._unescaped(text)
+
+    def _unescaped(self, text: str) -> Word:
+        """Text without quotes: what a backslash stands before is quoted."""
+        parts: list[Part] = []
+        at = 0
+        for match in _ESCAPED.finditer(text):
+            if match.start() > at:
+                parts.append(Text(text[at : match.start()], False))
+            if match[1] != "\n":
+                parts.append(Text(match[1], True))
+            at = match.end()
+        if at < len(text) or not parts:
+            parts.append(Text(text[at:], False))
+        return tuple(parts)
+
+    def _between(self, node: Any, start: int, end: int, quoted: bool) -> Word:
+        """All bytes from `start` to `end`: the node's expansions, and text between them."""
+        parts: list[Part] = []
+        at = start
+        waiting = list(reversed(node.children))
+        while waiting:
+            one = waiting.pop()
+            if one.start_byte < at or one.end_byte > end:
+                continue
+            if one.type in ("simple_expansion", "expansion", "command_substitution", "arithmetic_expansion"):
+                self._add_text(parts, at, one.start_byte, quoted)
+                parts += self.word(one, quoted)
+                at = one.end_byte
+            elif not quoted and one.type in ("string", "raw_string", "ansi_c_string"):
+                self._add_text(parts, at, one.start_byte, quoted)
+                parts += self.word(one)
+                at = one.end_byte
+            else:
+                waiting += reversed(one.children)
+        self._add_text(parts, at, end, quoted)
+        return tuple(parts)
+
+    def _add_text(self, parts: list[Part], start: int, end: int, quoted: bool) -> None:
+        if start >= end:
+            return
+        text = self.slice(start, end)
+        if quoted:
+            at = 0
+            for match in _MISSED.finditer(text):
+                if match[1] is None:
+                    continue  # an escape
+                parts += (Text(_unquoted(text[at : match.start()]), True), Parameter(match[1], True))
+                at = match.end()
+            parts.append(Text(_unquoted(text[at:]), True))
+        else:
+            parts += self._unescaped(text)
+
+    def _ansi(self, node: Any) -> str:
+        def one(match: re.Match[str]) -> str:
+            if match[1] in _ANSI:
+                return _ANSI[match[1]]
+            if match[1] in "\\'\"?":
+                return match[1]
+            raise ScriptError(self.line(node), f"\\{match[1]} in $'...' is not followed", "write the character")
+
+        return _ESCAPED.sub(one, self.text(node)[2:-1])
+
+    def _expansion(self, node: Any, quoted: bool) -> Parameter:
+        text = self.text(node)
+        if match := re.fullmatch(r"\$\{#([A-Za-z_][A-Za-z0-9_]*|[0-9@*])\}", text):
+            return Parameter(match[1], quoted, "length")
+        match = re.match(r"\$\{([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-])(:?[-=+?]|##?|%%?|\})", text)
+        if match is None:
+            raise ScriptError(
+                self.line(node), f"{text} is not followed", "use ${NAME}, ${NAME:-...}, ${NAME#...} or ${NAME%...}"
+            )
+        if match[2] == "}":
+            return Parameter(match[1], quoted)
+        start = node.start_byte + len(match[0].encode())
+        is_pattern = match[2][0] in "#%"
+        return Parameter(
+            match[1], quoted, match[2], self._between(node, start, node.end_byte - 1, quoted and not is_pattern)
+        )
+
+    def _substitution(self, node: Any, quoted: bool) -> Substitution:
+        text = self.text(node)
+        if text.startswith("`"):
+            inner = re.sub(r"\\([$`\\])", r"\1", text[1:-1])
+            reader = _Reader(inner, self.line(node))
+            reader.depth = self.depth
+            self.mistakes += reader.mistakes
+            return Substitution(reader.commands(reader.root.children), inner.strip(), quoted)
+        return Substitution(self.commands(node.children), text[2:-1].strip(), quoted)
+
+
+def _unquoted(text: str) -> str:
+    return _ESCAPED_IN_QUOTES.sub(lambda match: "" if match[1] == "\n" else match[1], text)
+
+
+def _mended(parts: tuple[Part, ...]) -> Word:
+    """Neighbouring texts without quotes as one, and the expansions in them that the grammar has missed."""
+    found: list[Part] = []
+    for plain, some in groupby(parts, lambda part: isinstance(part, Text) and not part.quoted):
+        if not plain:
+            found += some
+            continue
+        text = "".join(part.text for part in some if isinstance(part, Text))
+        at = 0
+        for match in _MISSED.finditer(text):
+            if match[1] is not None:
+                found += (Text(text[at : match.start()], False), Parameter(match[1], False))
+                at = match.end()
+        found.append(Text(text[at:], False))
+    return tuple(part for part in found if not isinstance(part, Text) or part.text or part.quoted) or (Text("", False),)

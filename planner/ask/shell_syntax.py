@@ -1,0 +1,168 @@
+"""A shell script as values: what planner/ask/shell_reading.py makes of its text, and the shell carries out."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from mountplan.planner.errors import Mistake, SpecRef
+
+Joint = Literal[";", "&&", "||"]
+MOST_NESTED = 64  # subshells, shells and commands that start commands, one in the other
+
+
+class ScriptError(ValueError):
+    """Something that is not followed, at a line."""
+
+    def __init__(self, line: int, what: str, remedy: str) -> None:
+        self.line = line
+        self.what = what
+        self.remedy = remedy
+        super().__init__(what)
+
+    def mistake(self, file: str) -> Mistake:
+        return Mistake(SpecRef(file, "", self.line), self.what, self.remedy)
+
+
+class Text(NamedTuple):
+    """What stands for itself; unless it is `quoted`, patterns, braces and `~` in it mean something."""
+
+    text: str
+    quoted: bool
+
+
+class Parameter(NamedTuple):
+    """`$name` and `${name...}`. What is not `quoted` is split where it has spaces. `operator` is "", "length", one of
+    `:-`, `-`, `:=`, `=`, `:+`, `+`, `:?`, `?`, `#`, `##`, `%`, `%%`; `argument` is what follows on it.
+    """
+
+    name: str
+    quoted: bool
+    operator: str = ""
+    argument: tuple[Part, ...] = ()
+
+
+class Substitution(NamedTuple):
+    """What commands write."""
+
+    commands: tuple[Command, ...]
+    text: str
+    quoted: bool
+
+
+class Arithmetic(NamedTuple):
+    parts: tuple[Part, ...]
+
+
+Part = Text | Parameter | Substitution | Arithmetic
+Word = tuple[Part, ...]
+
+
+class Redirection(NamedTuple):
+    """`operator` is `<`, `>`, `>>`, `>&` and so on, or `<<` for a text that is given (`word`)."""
+
+    operator: str
+    word: Word
+
+
+class Simple(NamedTuple):
+    """One simple command. Each command says how it is joined to the one before it, and whether `&` stands behind it."""
+
+    line: int
+    assignments: tuple[tuple[str, Word], ...]
+    words: tuple[Word, ...]
+    redirections: tuple[Redirection, ...] = ()
+    joint: Joint = ";"
+    background: bool = False
+
+
+class Test(NamedTuple):
+    """`[[ ... ]]`: its words, of which the operators are unquoted text."""
+
+    line: int
+    words: tuple[Word, ...]
+    redirections: tuple[Redirection, ...] = ()
+    joint: Joint = ";"
+    background: bool = False
+
+
+class Group(NamedTuple):
+    """Commands in braces, or with `subshell` in parentheses."""
+
+    line: int
+    commands: tuple[Command, ...]
+    subshell: bool
+    redirections: tuple[Redirection, ...] = ()
+    joint: Joint = ";"
+    background: bool = False
+
+
+class Negated(NamedTuple):
+    line: int
+    command: Command
+    redirections: tuple[Redirection, ...] = ()
+    joint: Joint = ";"
+    background: bool = False
+
+
+class Pipeline(NamedTuple):
+    line: int
+    commands: tuple[Command, ...]
+    redirections: tuple[Redirection, ...] = ()
+    joint: Joint = ";"
+    background: bool = False
+
+
+class If(NamedTuple):
+    """`branches` are pairs of condition and commands, in their order; then what is left."""
+
+    line: int
+    branches: tuple[tuple[tuple[Command, ...], tuple[Command, ...]], ...]
+    otherwise: tuple[Command, ...]
+    redirections: tuple[Redirection, ...] = ()
+    joint: Joint = ";"
+    background: bool = False
+
+
+class For(NamedTuple):
+    """Without `words`, over the arguments."""
+
+    line: int
+    name: str
+    words: tuple[Word, ...] | None
+    body: tuple[Command, ...]
+    redirections: tuple[Redirection, ...] = ()
+    joint: Joint = ";"
+    background: bool = False
+
+
+class While(NamedTuple):
+    line: int
+    condition: tuple[Command, ...]
+    body: tuple[Command, ...]
+    until: bool
+    redirections: tuple[Redirection, ...] = ()
+    joint: Joint = ";"
+    background: bool = False
+
+
+class Case(NamedTuple):
+    """`items` are pairs of patterns and commands."""
+
+    line: int
+    word: Word
+    items: tuple[tuple[tuple[Word, ...], tuple[Command, ...]], ...]
+    redirections: tuple[Redirection, ...] = ()
+    joint: Joint = ";"
+    background: bool = False
+
+
+class Function(NamedTuple):
+    line: int
+    name: str
+    body: Command
+    redirections: tuple[Redirection, ...] = ()
+    joint: Joint = ";"
+    background: bool = False
+
+
+Command = Simple | Test | Group | Negated | Pipeline | If | For | While | Case | Function
