@@ -17,7 +17,6 @@ from typing import ClassVar, NamedTuple
 from mountplan.planner.ask.actions import End, Fork, MakeFile, Stage
 from mountplan.planner.ask.commands import FAILED, PROGRAMS, STARTERS, Starter, change_directory, look
 from mountplan.planner.ask.conditions import Unknown, holds
-from mountplan.planner.ask.expansion import fields, limited, pattern, text_of
 from mountplan.planner.ask.numbers import FIRST_PID
 from mountplan.planner.ask.script_calls import ScriptCalls
 from mountplan.planner.ask.shell_reading import parse_script
@@ -39,6 +38,7 @@ from mountplan.planner.ask.shell_syntax import (
     Text,
     While,
 )
+from mountplan.planner.ask.shell_words import fields, limited, pattern, text_of
 from mountplan.planner.ask.util_linux import Unusable
 
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "zsh"})

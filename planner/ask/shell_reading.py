@@ -24,11 +24,11 @@ from mountplan.planner.ask.shell_syntax import (
     If,
     Joint,
     Negated,
-    Parameter,
     Part,
     Pipeline,
     Redirection,
     ScriptError,
+    ShellParameter,
     Simple,
     Substitution,
     Test,
@@ -354,7 +354,7 @@ class _Reader:
             case "ansi_c_string":
                 return (Text(self._ansi(node), True),)
             case "simple_expansion":
-                return (Parameter(self.text(node)[1:], quoted),)
+                return (ShellParameter(self.text(node)[1:], quoted),)
             case "expansion":
                 return (self._expansion(node, quoted),)
             case "command_substitution":
@@ -413,7 +413,7 @@ class _Reader:
             for match in _MISSED.finditer(text):
                 if match[1] is None:
                     continue  # an escape
-                parts += (Text(_unquoted(text[at : match.start()]), True), Parameter(match[1], True))
+                parts += (Text(_unquoted(text[at : match.start()]), True), ShellParameter(match[1], True))
                 at = match.end()
             parts.append(Text(_unquoted(text[at:]), True))
         else:
@@ -429,20 +429,20 @@ class _Reader:
 
         return _ESCAPED.sub(one, self.text(node)[2:-1])
 
-    def _expansion(self, node: Any, quoted: bool) -> Parameter:
+    def _expansion(self, node: Any, quoted: bool) -> ShellParameter:
         text = self.text(node)
         if match := re.fullmatch(r"\$\{#([A-Za-z_][A-Za-z0-9_]*|[0-9@*])\}", text):
-            return Parameter(match[1], quoted, "length")
+            return ShellParameter(match[1], quoted, "length")
         match = re.match(r"\$\{([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-])(:?[-=+?]|##?|%%?|\})", text)
         if match is None:
             raise ScriptError(
                 self.line(node), f"{text} is not followed", "use ${NAME}, ${NAME:-...}, ${NAME#...} or ${NAME%...}"
             )
         if match[2] == "}":
-            return Parameter(match[1], quoted)
+            return ShellParameter(match[1], quoted)
         start = node.start_byte + len(match[0].encode())
         is_pattern = match[2][0] in "#%"
-        return Parameter(
+        return ShellParameter(
             match[1], quoted, match[2], self._between(node, start, node.end_byte - 1, quoted and not is_pattern)
         )
 
@@ -472,7 +472,7 @@ def _mended(parts: tuple[Part, ...]) -> Word:
         at = 0
         for match in _MISSED.finditer(text):
             if match[1] is not None:
-                found += (Text(text[at : match.start()], False), Parameter(match[1], False))
+                found += (Text(text[at : match.start()], False), ShellParameter(match[1], False))
                 at = match.end()
         found.append(Text(text[at:], False))
     return tuple(part for part in found if not isinstance(part, Text) or part.text or part.quoted) or (Text("", False),)

@@ -30,7 +30,7 @@ class Text(NamedTuple):
     quoted: bool
 
 
-class Parameter(NamedTuple):
+class ShellParameter(NamedTuple):
     """`$name` and `${name...}`. What is not `quoted` is split where it has spaces. `operator` is "", "length", one of
     `:-`, `-`, `:=`, `=`, `:+`, `+`, `:?`, `?`, `#`, `##`, `%`, `%%`; `argument` is what follows on it.
     """
@@ -53,7 +53,7 @@ class Arithmetic(NamedTuple):
     parts: tuple[Part, ...]
 
 
-Part = Text | Parameter | Substitution | Arithmetic
+Part = Text | ShellParameter | Substitution | Arithmetic
 Word = tuple[Part, ...]
 
 

@@ -1,7 +1,7 @@
 """A shell script of mount commands, carried out in the model: what it makes, what fails, and what stands there then.
 
-Front door to the shell: shell_reading.py has its text, shell.py its processes and control flow, expansion.py its words,
-conditions.py its tests, commands.py what mount(8) and the like do.
+Front door to the shell: shell_reading.py has its text, shell.py its processes and control flow, shell_words.py its
+words, conditions.py its tests, commands.py what mount(8) and the like do.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby, pairwise
 from typing import NamedTuple, Protocol
 
-from mountplan.planner.ask.shell_syntax import Arithmetic, Parameter, Part, Substitution, Text, Word
+from mountplan.planner.ask.shell_syntax import Arithmetic, Part, ShellParameter, Substitution, Text, Word
 from mountplan.planner.ask.util_linux import Unusable
 
 LONGEST = 131_071  # bytes of one word, as long as an argument may be (MAX_ARG_STRLEN)
@@ -94,7 +94,7 @@ def _value(part: Part, values: Values) -> str:
     match part:
         case Text():
             return part.text
-        case Parameter():
+        case ShellParameter():
             return _parameter(part, values)
         case Substitution():
             return limited(values.output(part).rstrip("\n"))
@@ -102,7 +102,7 @@ def _value(part: Part, values: Values) -> str:
             return str(_number("".join(_value(one, values) for one in part.parts), values))
 
 
-def _parameter(part: Parameter, values: Values) -> str:
+def _parameter(part: ShellParameter, values: Values) -> str:
     if part.name in ("@", "*") and not part.operator:
         return " ".join(values.arguments())
     value = values.value(part.name)
@@ -305,7 +305,7 @@ def _split(word: Word, values: Values) -> Iterator[list[WordPiece]]:
     """The fields of one word: values without quotes are split, and leave nothing if they are empty."""
     current: list[WordPiece] | None = None
     for part in word:
-        if isinstance(part, Parameter) and part.name == "@" and not part.operator and part.quoted:
+        if isinstance(part, ShellParameter) and part.name == "@" and not part.operator and part.quoted:
             arguments = values.arguments()
             for number, argument in enumerate(arguments):
                 if number and current is not None:
