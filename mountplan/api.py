@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from mountplan.planner.ask.trial import Trial as Trial
     from mountplan.planner.compare.difference import Difference as Difference
     from mountplan.planner.compare.difference import Drift as Drift
+    from mountplan.planner.errors import ChangeRefused as ChangeRefused
+    from mountplan.planner.errors import ChangeUnfinished as ChangeUnfinished
     from mountplan.planner.errors import CommandNotStarted as CommandNotStarted
     from mountplan.planner.errors import InUse as InUse
     from mountplan.planner.errors import KeepRefused as KeepRefused
@@ -94,8 +96,9 @@ _HOME = {
     "planner.ask.foresight": "Foresight",
     "planner.ask.trial": "Trial",
     "planner.compare.difference": "Difference Drift",
-    "planner.errors": "CommandNotStarted InUse KeepRefused Mistake MountplanError NameTaken NamespaceRefused NotAllowed"
-    " NotKept PlanFileError PlanRefused SpecError SpecRef StepRefused SubjectError TableError VerificationFailed",
+    "planner.errors": "ChangeRefused ChangeUnfinished CommandNotStarted InUse KeepRefused Mistake MountplanError"
+    " NameTaken NamespaceRefused NotAllowed NotKept PlanFileError PlanRefused SpecError SpecRef StepRefused"
+    " SubjectError TableError VerificationFailed",
     "planner.host": "Host",
     "planner.language.spec": "Spec",
     "planner.plan.plan": "Plan",

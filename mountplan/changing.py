@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import ExitStack, contextmanager
+from time import perf_counter
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
+import mountplan
 from mountplan.applier.keep import kept
 from mountplan.applier.keep.inhabited import everyone_else
 from mountplan.applier.observe.mount_users import MountUser, users_of
@@ -12,18 +15,32 @@ from mountplan.applier.observe.observe import observe
 from mountplan.applier.observe.subjects import of_process
 from mountplan.applier.sys import syscalls
 from mountplan.operands import Operand, recognise, view_of
-from mountplan.planner.change.change_plan import ChangePlan
+from mountplan.planner.change.change_plan import ChangeObstacle, ChangePlan
 from mountplan.planner.change.plan_change import plan_change
 from mountplan.planner.change.standing import Allowed, Record, StandingSpace, StandingTree, User
 from mountplan.planner.collector import without_collector
-from mountplan.planner.errors import SubjectError
-from mountplan.planner.plan.planfile import load_plan
+from mountplan.planner.compare.arrivals import Surroundings
+from mountplan.planner.errors import (
+    ChangeRefused,
+    ChangeUnfinished,
+    InUse,
+    StepRefused,
+    SubjectError,
+    VerificationFailed,
+)
+from mountplan.planner.plan.planfile import dump_plan, load_plan
 from mountplan.planner.plan.predict import predict
 from mountplan.planner.plan.seedbase import without_base
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mountplan.applier.change.journal import Journal
+    from mountplan.applier.change.visit import Refused
     from mountplan.applier.keep.kept import Opened
     from mountplan.applier.observe.inspect import Whole
+    from mountplan.planner.change.change_file import SavedChange
+    from mountplan.planner.change.change_steps import ChangeStep
     from mountplan.planner.plan.plan import Plan
     from mountplan.planner.tables.table import MountTable
 
@@ -170,3 +187,297 @@ def _around(tables: list[MountTable], numbers: set[int]) -> tuple[tuple[tuple[st
 
 def _groups(tables: list[MountTable]) -> set[int]:
     return {number for table in tables for row in table.rows for number in (row.peer_group, row.master)} - {0}
+
+
+class Changed(NamedTuple):
+    """What a change has come to: the lines that were carried out, what stands there now, and how long it took (s).
+
+    `outcome` is "stands" if there was nothing to do. `outside` are differences that were seen in other namespaces.
+    """
+
+    change: ChangePlan
+    outcome: Literal["changed", "stands", "finished", "taken back"]
+    tables: tuple[tuple[str, MountTable], ...]
+    seconds: float
+    outside: tuple[str, ...] = ()
+
+
+@without_collector
+def change(plan: Plan, operand: Operand, allowed: Allowed, saved: SavedChange | None = None) -> Changed:
+    """Change what stands into what `plan` says, verify it, and let its record say so.
+
+    Raises ChangeRefused if that is refused, or if what stands is no longer what `saved` was planned from; StepRefused,
+    after what was begun has been taken back; ChangeUnfinished if it could not be, or if another change is unfinished;
+    VerificationFailed.
+    """
+    with _journal(operand) as journal:
+        _refuse_unfinished(journal, operand)
+        target = look(operand)
+        found = preview(plan, target, allowed)
+        if saved is not None:
+            _check_unchanged(saved, target, found)
+        return _carry_out(plan, target, found, journal, "changed")
+
+
+@without_collector
+def finish(plan: Plan | None, operand: Operand, allowed: Allowed, *, undo: bool) -> Changed:
+    """Finish a change that was interrupted, or take it back. `plan` is what to finish it as, None for what was begun.
+
+    What stands is looked at anew: only what is still to be done is done. Raises as change() does.
+    """
+    with _journal(operand) as journal:
+        entry = journal.find()
+        if entry is None:
+            what = f"no change of {_label(operand)} was interrupted"
+            raise ChangeUnfinished(what, "leave out --continue and --undo: mountplan apply SPEC --live")
+        if entry.under_way:
+            _refuse_unfinished(journal, operand)
+        if plan is None or undo:
+            text = entry.before if undo else entry.after
+            if not text:
+                what = f"what {_label(operand)} was before the change is written down nowhere"
+                raise ChangeUnfinished(what, "finish it (--continue), or change it with the spec that it shall be")
+            plan = load_plan(text, "the plan in the journal")
+        target = look(operand)
+        found = preview(plan, target, allowed)
+        if not found.obstacles:
+            journal.remove()
+        return _carry_out(plan, target, found, journal, "taken back" if undo else "finished")
+
+
+def _carry_out(
+    plan: Plan,
+    target: Target,
+    found: ChangePlan,
+    journal: Journal,
+    outcome: Literal["changed", "finished", "taken back"],
+) -> Changed:
+    started = perf_counter()
+    if found.obstacles:
+        raise ChangeRefused(tuple(map(_words(plan), found.obstacles)))
+    if not found.changes:
+        if target.kind == "name":
+            _record(plan, target)
+        return Changed(found, "stands" if outcome == "changed" else outcome, found.tables, perf_counter() - started)
+    _refuse_what_is_in_use(plan, found)
+    before = target.standing.record
+    journal.write(dump_plan(before.plan) if before is not None else "", dump_plan(plan))
+    refused = _visit(target, found.steps, journal)
+    if refused is not None:
+        raise _refusal(plan, target, found, refused, journal)
+    after = look(Operand(target.kind, target.value))
+    _verify(plan, after)
+    if target.kind == "name":
+        _record(plan, after)
+    journal.remove()
+    tables = tuple((space.name, space.table) for space in after.standing.spaces)
+    outside = _seen_outside(target.standing, after.standing)
+    return Changed(found, outcome, tables, perf_counter() - started, outside)
+
+
+def _words(plan: Plan) -> Callable[[ChangeObstacle], str]:
+    def words(one: ChangeObstacle) -> str:
+        place = f"{plan.ref(one.origin)}: " if one.origin else ""
+        return f"{place}{one.what}" + (f"\n  remedy: {one.remedy}" if one.remedy else "")
+
+    return words
+
+
+def _label(operand: Operand) -> str:
+    return operand.value if operand.kind == "name" else f"process {operand.value}"
+
+
+@contextmanager
+def _journal(operand: Operand) -> Iterator[Journal]:
+    from mountplan.applier.change.journal import journal_of_name, journal_of_namespace
+
+    if operand.kind == "name":
+        with journal_of_name(operand.value) as journal:
+            yield journal
+        return
+    with of_process(int(operand.value)) as subject:
+        try:
+            number = syscalls.namespace_id(subject.fd)
+        except OSError:  # before Linux 6.11
+            number = os.fstat(subject.fd).st_ino
+    with journal_of_namespace(number) as journal:
+        yield journal
+
+
+def _refuse_unfinished(journal: Journal, operand: Operand) -> None:
+    """What another change has left is nothing if it had not begun; otherwise the user says what becomes of it."""
+    entry = journal.find()
+    if entry is None:
+        return
+    if entry.under_way:
+        what = f"another process changes {_label(operand)} at this moment"
+        raise ChangeUnfinished(what, "wait until it has ended, and try again")
+    if not entry.begun:
+        journal.remove()
+        return
+    after = load_plan(entry.after, "the plan in the journal") if entry.after else None
+    into = f" into what {after.file} says" if after is not None else ""
+    raise ChangeUnfinished(
+        f"a change of {_label(operand)}{into} was interrupted when it had begun", _ways_out(operand.kind, operand.value)
+    )
+
+
+def _ways_out(kind: str, value: str) -> str:
+    option = f"--name {value}" if kind == "name" else f"--pid {value}"
+    subject = value if kind == "name" else f"pid:{value}"
+    return (
+        f"`mountplan plan SPEC --live {subject}` shows what is left to do; finish it: mountplan apply --live --continue"
+        f" {option}; or take it back: mountplan apply --live --undo {option}"
+    )
+
+
+def _check_unchanged(saved: SavedChange, target: Target, found: ChangePlan) -> None:
+    from mountplan.planner.change.change_file import outcome_of, state_of
+
+    if state_of(target.standing, target.unique) == saved.state and outcome_of(found) == saved.outcome:
+        return
+    what = f"{target.standing.label} is no longer what the change was planned from"
+    raise ChangeRefused((f"{what}\n  remedy: plan it again: mountplan plan SPEC --live {saved.subject}",))
+
+
+def _refuse_what_is_in_use(plan: Plan, found: ChangePlan) -> None:
+    from mountplan.pipeline import in_use
+    from mountplan.planner.plan.steps import STEP_TYPES
+
+    others = in_use(plan._replace(steps=tuple(step for step in found.steps if isinstance(step, STEP_TYPES))))
+    if others:
+        raise InUse(others)
+
+
+def _visit(target: Target, steps: tuple[ChangeStep, ...], journal: Journal) -> Refused | None:
+    """Carry steps out in the namespaces of the target."""
+    from mountplan.applier.change.live_kernel import Entrance
+    from mountplan.applier.change.visit import carry_out
+
+    with ExitStack() as stack:
+        if target.kind == "name":
+            opened = stack.enter_context(kept.opened(target.value))
+            entrances = []
+            for one in opened.kept.mounts:
+                fd = opened.open(one)
+                stack.callback(os.close, fd)
+                entrances.append(Entrance(one.name, fd, -1))
+            others = []
+            for one in opened.kept.namespaces:
+                if one.kind != "mnt":
+                    fd = opened.open(one)
+                    stack.callback(os.close, fd)
+                    others.append((one.kind, fd))
+        else:
+            subject = stack.enter_context(of_process(int(target.value)))
+            root = subject.root()
+            if root >= 0:
+                stack.callback(os.close, root)
+            entrances = [Entrance(target.standing.spaces[0].name, subject.fd, root)]
+            others = []
+            for kind in ("user", "net", "ipc", "uts", "cgroup", "pid"):
+                fd = os.open(f"/proc/{target.value}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+                stack.callback(os.close, fd)
+                if not os.path.samestat(os.fstat(fd), os.stat(f"/proc/self/ns/{kind}")):
+                    others.append((kind, fd))
+        return carry_out(steps, tuple(entrances), tuple(others), journal.begin)
+
+
+def _refusal(
+    plan: Plan, target: Target, found: ChangePlan, refused: Refused, journal: Journal
+) -> StepRefused | ChangeUnfinished:
+    """The error to raise, once what had begun is taken back as far as possible."""
+    from mountplan.applier.sys.refusal import explain
+
+    step = found.steps[refused.step - 1]
+    meaning, remedy = refused.meaning, refused.remedy
+    if not meaning:
+        meaning, remedy = explain(step.kind, refused.errno, refused.syscall)
+    error = StepRefused(
+        number=refused.step,
+        step=step.describe(),
+        origin=plan.ref(step.origin),
+        syscall=refused.syscall,
+        errno=refused.errno,
+        meaning=meaning,
+        remedy=remedy,
+        log=refused.log,
+    )
+    if not refused.begun:
+        journal.remove()
+        return error
+    lost = _take_back(target, journal)
+    if lost is not None:
+        told = "what had been changed by then was taken back"
+        if lost:
+            told += f"; what was in {', '.join(lost)} is lost, as nothing showed it any more"
+        error.args = (f"{error.args[0]}\n  {told}",)
+        return error
+    what = f"{error}\n  what had been changed by then stands, and could not be taken back"
+    return ChangeUnfinished(what, _ways_out(target.kind, target.value))
+
+
+def _take_back(target: Target, journal: Journal) -> tuple[str, ...] | None:
+    """Change what stands into what its record says; None if that is not known, or is refused.
+
+    Gives the places of filesystems that had to be made anew.
+    """
+    if target.standing.record is None:
+        return None
+    now = look(Operand(target.kind, target.value))
+    back = preview(target.standing.record.plan, now, Allowed(move=True, gap=True, propagation=True))
+    if back.obstacles or (back.steps and _visit(now, back.steps, journal) is not None):
+        return None
+    after = look(Operand(target.kind, target.value))
+    _record(target.standing.record.plan, after)
+    journal.remove()
+    alive = set(now.standing.record.devices.values() if now.standing.record else ())
+    before = target.standing
+    gone = {device for device in target.standing.record.devices.values() if device not in alive}
+    rows = [row for space in before.spaces for row in space.table.rows if row.device in gone]
+    return tuple(dict.fromkeys(row.mountpoint for row in rows))
+
+
+def _verify(plan: Plan, after: Target) -> None:
+    """Raises VerificationFailed unless what stands is what the plan says."""
+    from mountplan.planner.compare.compare import judge, machine_of, views_of
+    from mountplan.planner.compare.view import View
+
+    host = after.standing.host
+    wanted = views_of(plan, predict(plan, host))
+    found = tuple(View(space.name, space.table, idmaps=space.idmaps) for space in after.standing.spaces)
+    outside = tuple(table for _, table in after.standing.outside)
+
+    def around() -> Surroundings:
+        return Surroundings(outside, after.standing.ages)
+
+    judged = judge(wanted, found, machine_of(host), arrivals=True, surroundings=around)
+    if judged.drift:
+        raise VerificationFailed(judged.drift)
+
+
+def _record(plan: Plan, target: Target) -> None:
+    """The name is what `plan` says from now on."""
+    from mountplan.planner.plan.planfile import digest_of
+
+    with kept.opened(target.value) as opened:
+        state = opened.kept._replace(
+            spec=os.path.abspath(plan.file) if os.path.exists(plan.file) else plan.file,
+            digest=digest_of(plan),
+            made_by=mountplan.__version__,
+            run=plan.run,
+            left_out=plan.expected.left_out,
+        )
+        kept.record_anew(opened, state, dump_plan(plan).encode(), target.standing.host)
+
+
+def _seen_outside(before: StandingTree, after: StandingTree) -> tuple[str, ...]:
+    """Mounts in other namespaces that have come or gone meanwhile, by this or by anything else."""
+    later = {"this namespace": after.host, **dict(after.outside)}
+    told = []
+    for name, table in {"this namespace": before.host, **dict(before.outside)}.items():
+        if name in later:
+            ours, theirs = ({(row.mount_id, row.mountpoint) for row in one.rows} for one in (table, later[name]))
+            told += [f"{name}: {mountpoint} came" for _, mountpoint in sorted(theirs - ours)]
+            told += [f"{name}: {mountpoint} went" for _, mountpoint in sorted(ours - theirs)]
+    return tuple(told)

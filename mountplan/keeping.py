@@ -156,7 +156,10 @@ def build_keepable(
 
 def _check_standing(plan: Plan, digest: str, before: Kept) -> Tables:
     """The tables of what has the name, if that is what `plan` says. Raises NameTaken or KeepRefused."""
-    remedy = f"`mountplan apply --replace` puts a new build in its place; `mountplan rm {before.name}` removes it"
+    remedy = (
+        "`mountplan apply --live` changes what stands, under what runs there; --replace puts a new build in its place;"
+        f" `mountplan rm {before.name}` removes it"
+    )
     with keeping.opened(before.name) as found:
         try:
             standing = judge_standing(plan, digest, found)

@@ -13,6 +13,8 @@
     |-- VerificationFailed  3  every step was carried out, but what stands there differs
     |-- CommandNotStarted      the tree stands, but the command does not run in it (126, 127 as in a shell, else 3)
     |-- NotKept             2  no namespaces are kept under that name
+    |-- ChangeRefused       1  what stands cannot be changed into that, or not without a word
+    |-- ChangeUnfinished    1  a change of a tree that stands was interrupted, and neither finished nor taken back
     |-- NameTaken           1  what is kept under that name is something else
     `-- KeepRefused         3  namespaces cannot be kept, or got at, where they are kept (2 for a bad name)
 
@@ -280,6 +282,35 @@ class NameTaken(MountplanError):
         self.what = what
         self.remedy = remedy
         self.differences = differences
+        super().__init__(what + (f"\n  remedy: {remedy}" if remedy else ""))
+
+
+class ChangeRefused(MountplanError):
+    """What stands cannot be changed into what a plan says, or only if the user allows it, or is another thing by now.
+
+    Raised by change and finish, before anything is touched. `reasons` are sentences, each with its remedy.
+    """
+
+    exit_status = 1
+    code = "change-refused"
+
+    def __init__(self, reasons: tuple[str, ...]) -> None:
+        self.reasons = reasons
+        super().__init__("\n".join(f"cannot be changed: {reason}" for reason in reasons))
+
+
+class ChangeUnfinished(MountplanError):
+    """A change of a tree that stands was interrupted, and neither finished nor taken back.
+
+    Raised by change, and by whatever plans a change, if it finds one, or if it could not take back its own.
+    """
+
+    exit_status = 1
+    code = "change-unfinished"
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        self.what = what
+        self.remedy = remedy
         super().__init__(what + (f"\n  remedy: {remedy}" if remedy else ""))
 
 

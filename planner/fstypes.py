@@ -35,7 +35,8 @@ class FilesystemType(NamedTuple):
     ones in addition only where a mount of the type is visible with nothing mounted over its parts. `usual` is where
     the host has one that can be bound instead.
 
-    `changeable` are the options that a mounted one takes another value for, and keeps its data.
+    `changeable` are the options that a mounted one takes another value for, and keeps its data: each with the value
+    that it has if it is not asked for, "" if there is none that can be said.
 
     `defaults` are options as they are shown, or not shown, if not asked for: one that is absent has that value.
     `source` is what the kernel shows whatever was given, as far as it does so; `shown_as` is the type that it shows, if
@@ -54,7 +55,7 @@ class FilesystemType(NamedTuple):
     renewed: bool = False
     read_only: bool = False
     usual: str = ""
-    changeable: frozenset[str] = frozenset()
+    changeable: Mapping[str, str] = {}
     defaults: Mapping[str, str] = {}
     source: str = ""
     shown_as: str = ""
@@ -97,7 +98,8 @@ _OWNER = {"uid": "0", "gid": "0"}
 
 ROWS: tuple[FilesystemType, ...] = (
     _row("tmpfs", "empty", "mount", in_memory=True, in_userns=True, takes_files=True, renewed=True,
-         defaults={"mode": "1777", **_OWNER}, changeable=frozenset({"size", "nr_blocks", "nr_inodes"}), asked_for=True),
+         defaults={"mode": "1777", **_OWNER}, changeable={"size": "50%", "nr_blocks": "", "nr_inodes": ""},
+         asked_for=True),
     _row("ramfs", "empty", "mount", in_memory=True, in_userns=True, takes_files=True, renewed=True,
          defaults={"mode": "755"}),
     _row("hugetlbfs", "empty", "mount", in_memory=True, renewed=True),  # files can be mapped there, not written

@@ -61,7 +61,7 @@ class LiveTree(NamedTuple):
         assert not change.obstacles, change.obstacles
         entrances = [Entrance(one.name, self.built.open_mounts(one.name), -1) for one in self.built.namespaces]
         try:
-            refused = carry_out(change.steps, tuple(entrances), -1)
+            refused = carry_out(change.steps, tuple(entrances), ())
             assert refused is None, (refused, refused and change.steps[refused.step - 1])
         finally:
             for one in entrances:

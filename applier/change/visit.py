@@ -34,10 +34,10 @@ class Refused(NamedTuple):
 def carry_out(
     steps: tuple[ChangeStep, ...],
     entrances: tuple[Entrance, ...],
-    user: int,
+    others: tuple[tuple[str, int], ...],
     begin: Callable[[], None] | None = None,
 ) -> Refused | None:
-    """Carry the steps out in a child; None if all were. `user` is the user namespace to enter first, -1 for none.
+    """Carry the steps out in a child; None if all were. `others` are namespaces of other kinds to enter first.
 
     `begin` is called, in the child, before anything that stands is changed. Raises KernelRefusal if the child itself
     cannot be had, and ChildFailed.
@@ -45,6 +45,15 @@ def carry_out(
     load_what_is_needed(tuple(step for step in steps if isinstance(step, STEP_TYPES)))
 
     def work() -> tuple[object, ...] | None:
+        syscalls.hide()
+        os.umask(0)
+        for kind, fd in sorted(others, key=lambda one: one[0] != "user"):
+            syscalls.setns(fd, abi.NAMESPACE_FLAGS[kind])
+        if any(kind == "pid" for kind, _ in others):
+            return in_child(inside)  # who enters a pid namespace is not in it: its children are
+        return inside()
+
+    def inside() -> tuple[object, ...] | None:
         begun = False
 
         def note() -> None:
@@ -53,10 +62,6 @@ def carry_out(
             if begin is not None:
                 begin()
 
-        syscalls.hide()
-        os.umask(0)
-        if user >= 0:
-            syscalls.setns(user, abi.CLONE_NEWUSER)
         try:
             execute_change(steps, LiveKernel(entrances), Reporter(), note)
         except StepFailed as failed:

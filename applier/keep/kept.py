@@ -63,6 +63,11 @@ class Opened:
         self._directory = directory
         self._process = process  # the keeper's directory in /proc
 
+    @property
+    def directory(self) -> int:
+        """The directory of the name; it is lent."""
+        return self._directory
+
     def namespace(self, name: str = "") -> KeptNamespace:
         """The mount namespace `name`, or the first. Raises NotKept."""
         for one in self.kept.mounts:
@@ -326,6 +331,38 @@ def _pin(namespace: int, directory: int, file: str) -> None:
         os.close(tree)
 
 
+def record_anew(found: Opened, state: Kept, plan: bytes, host: MountTable) -> Kept:
+    """Have the record of a name say what it has been changed into. Its namespaces are what they were.
+
+    Every file is written over, not replaced: the process that keeps an ordinary user's namespaces ends when it goes.
+    """
+    directory = found.directory
+    try:
+        _write_over(directory, _PLAN, plan)
+        _write_over(directory, _HOST, dump_table(host))
+        for one in state.mounts:
+            whole = found.look(one)
+            _write_over(directory, _SEEN + file_of("mnt", one.name), dump_table(whole.table))
+            _write_over(directory, _IDS + file_of("mnt", one.name), dump_ids(whole.unique))
+        _write_over(directory, _STATE, dump_state(state))
+    except OSError as error:
+        call = function_of(error)
+        meaning, remedy = explain("keep", error.errno or 0, call)
+        raise KeepRefused(f"cannot write the record of {state.name}: {call}{call and ': '}{meaning}", remedy) from None
+    return state
+
+
+def _write_over(directory: int, file: str, data: bytes) -> None:
+    fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
+    try:
+        at = 0
+        while at < len(data):
+            at += os.pwrite(fd, data[at:], at)
+        os.ftruncate(fd, len(data))
+    finally:
+        os.close(fd)
+
+
 def find(name: str) -> Kept | None:
     """What is kept under a name, or None. Does not look whether it is still there."""
     check_name(name)
@@ -583,6 +620,11 @@ def _write(directory: int, file: str, data: bytes) -> None:
             view = view[os.write(fd, view) :]
     finally:
         os.close(fd)
+
+
+def read_file(directory: int, file: str) -> bytes:
+    """All of a file of ours. Raises OSError."""
+    return _read(directory, file)
 
 
 def _read(directory: int, file: str) -> bytes:

@@ -76,6 +76,11 @@ def find_place() -> StorePlace:
     return StorePlace(f"{_runtime_directory()}/mountplan", False)
 
 
+def runtime_place() -> str:
+    """A directory that outlives a command, and in which no other user may replace what is ours. Raises KeepRefused."""
+    return os.path.dirname(find_place().path)
+
+
 def _may_mount() -> bool:
     """True if this process may change its mount namespace; in a user namespace of its own it may not always.
 

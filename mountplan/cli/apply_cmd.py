@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mountplan import api
+from mountplan.cli.live_changes import add_change, apply_live, is_live, refuse_without_live
 from mountplan.cli.progress import reporter_for
 from mountplan.cli.shared_options import (
     SPEC_OR_PLAN,
@@ -41,13 +42,16 @@ def add(command: NewCommand) -> None:
         "  mountplan apply shop.toml\n"
         "  mountplan apply shop.toml --replace    build anew, verify, and then swap\n"
         "  mountplan apply shop.toml --forget     build, verify, and let it go again\n"
+        "  mountplan apply shop.toml --live       change what has the name, under what runs there\n"
+        "  mountplan apply change.json            what `plan --live -o change.json` has saved\n"
         "  mountplan apply --json plan.json | jq .namespaces",
     )
-    parser.add_argument("spec", metavar="SPEC", help=SPEC_OR_PLAN)
+    parser.add_argument("spec", metavar="SPEC", nargs="?", help=SPEC_OR_PLAN)
     add_set(parser)
     parser.add_argument("--name", metavar="NAME", help="the name to keep it under (the spec's)")
     parser.add_argument("--replace", action="store_true", help="swap a new, verified build in for what has the name")
     parser.add_argument("--forget", action="store_true", help="keep nothing")
+    add_change(parser)
     add_no_cache(parser)
     add_timeout(parser)
     add_rootless(parser)
@@ -58,6 +62,11 @@ def add(command: NewCommand) -> None:
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Build, verify, keep, show what stands there."""
+    if is_live(args):
+        return apply_live(args, output)
+    refuse_without_live(args, "pid", "continue", "undo")
+    if args.spec is None:
+        raise UsageError("the following arguments are required: SPEC")
     from mountplan.cli.planning_timeout import PlanningTimeout
     from mountplan.cli.sign_of_life import sign_of_life
 

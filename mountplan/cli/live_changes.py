@@ -10,6 +10,7 @@ from mountplan.planner.characters import visible
 if TYPE_CHECKING:
     import argparse
 
+    from mountplan.changing import Changed
     from mountplan.cli.output import Output
     from mountplan.planner.change.standing import Allowed
     from mountplan.planner.plan.plan import Plan
@@ -28,6 +29,18 @@ def add_preview(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--exit-code", action="store_true", help="with --live: exit status 1 if there is something to do"
     )
+    add_allowances(parser)
+
+
+def add_change(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--live", action="store_true", help="change what stands, under running processes: see `mountplan plan --live`"
+    )
+    parser.add_argument("--pid", metavar="N", help="with --live: change the mount namespace of a process")
+    parser.add_argument(
+        "--continue", dest="go_on", action="store_true", help="with --live: finish a change that was interrupted"
+    )
+    parser.add_argument("--undo", action="store_true", help="with --live: take back a change that was interrupted")
     add_allowances(parser)
 
 
@@ -76,3 +89,76 @@ def preview(made: Plan, args: argparse.Namespace, output: Output) -> int:
         file = visible(args.output)
         output.note(f"Saved to {file}; carry it out with: mountplan apply {file}\n")
     return 1 if found.obstacles or (args.exit_code and found.changes) else 0
+
+
+def is_live(args: argparse.Namespace) -> bool:
+    """Whether `apply` is to change what stands: it was asked to, or the file is a plan of changes."""
+    return args.live or (args.spec is not None and _saved(args.spec) is not None)
+
+
+def _saved(name: str) -> bytes | None:
+    """What is in a file that is a plan of changes."""
+    from mountplan.planner.change.change_file import is_change
+
+    if not name.endswith(".json"):
+        return None
+    try:
+        with open(name, "rb") as file:
+            data = file.read()
+    except OSError:
+        return None  # whoever reads it next says why
+    return data if is_change(data) else None
+
+
+def apply_live(args: argparse.Namespace, output: Output) -> int:
+    """Change what stands, and show what was changed."""
+    from mountplan import changing
+    from mountplan.cli.sources import plan_from
+
+    if args.forget or args.replace:
+        raise UsageError("--live changes what stands: leave out --forget and --replace")
+    if args.pid is not None and args.name is not None:
+        raise UsageError("--name and --pid name two different things: leave one out")
+    if args.go_on and args.undo:
+        raise UsageError("--continue finishes the change, --undo takes it back: leave one out")
+    allowed = allowed_by(args)
+    data = _saved(args.spec) if args.spec is not None else None
+    if data is not None:
+        return _apply_saved(data, args, output)
+    made = plan_from(args.spec) if args.spec is not None else None
+    args.made = made
+    subject = f"pid:{args.pid}" if args.pid is not None else args.name or (made.name if made is not None else "")
+    if not subject:
+        raise UsageError("say what to change: --name NAME or --pid N")
+    operand = changing.target_of(subject)
+    if args.go_on or args.undo:
+        done = changing.finish(made, operand, allowed, undo=args.undo)
+    elif made is None:
+        raise UsageError("say what it shall be: mountplan apply SPEC --live")
+    else:
+        done = changing.change(made, operand, allowed)
+    return _tell(done, args, output)
+
+
+def _apply_saved(data: bytes, args: argparse.Namespace, output: Output) -> int:
+    from mountplan import changing
+    from mountplan.planner.change.change_file import load_change
+
+    if args.name is not None or args.pid is not None or args.go_on or args.undo:
+        raise UsageError("a plan of changes says what it is for: leave out --name, --pid, --continue and --undo")
+    saved = load_change(data, args.spec)
+    args.made = saved.plan
+    return _tell(changing.change(saved.plan, changing.target_of(saved.subject), saved.allowed, saved), args, output)
+
+
+def _tell(done: Changed, args: argparse.Namespace, output: Output) -> int:
+    from mountplan.planner.render.change_text import change_data, changed_text
+
+    if output.as_json:
+        data = change_data(args.made, done.change) if args.made is not None else {"counts": done.change.counts()}
+        data |= {"outcome": done.outcome, "seconds": round(done.seconds, 6), "changed_outside": list(done.outside)}
+        output.data(data)
+    elif not output.quiet:
+        mounts = sum(len(table.rows) for _, table in done.tables)
+        output.result(changed_text(done.change, done.outcome, mounts, done.seconds, done.outside))
+    return 0

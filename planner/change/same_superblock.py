@@ -79,8 +79,9 @@ def _fixed(fstype: str, options: Pairs) -> Pairs:
 
 
 def _dropped(fstype: str, before: Pairs, after: Pairs) -> bool:
-    """An option that is no longer asked for cannot be taken back while the filesystem stands."""
-    return bool({key for key, _ in before} - {key for key, _ in after} - {"ro"})
+    """Whether an option is no longer asked for that cannot be taken back while the filesystem stands."""
+    gone = {key for key, _ in before} - {key for key, _ in after} - {"ro"}
+    return any(not of(fstype).changeable.get(key) for key in gone)
 
 
 def _alike(one: PlannedFilesystem, two: PlannedFilesystem) -> bool:
@@ -119,6 +120,7 @@ def _changes(earlier: PlannedFilesystem | None, now: PlannedFilesystem, row: Mou
     asked = tuple(pair for pair in creation.options if pair[0] in changeable)
     if earlier is not None and isinstance(earlier.creation, s.MakeFilesystem):
         old = tuple(pair for pair in earlier.creation.options if pair[0] in changeable)
+        asked += tuple((key, changeable[key]) for key, _ in old if key not in dict(asked) and changeable[key])
         names = {name for name, _, _ in differing_asked(creation.fstype, asked, old)}
     else:
         names = {name for name, _, _ in differing_options(creation.fstype, asked, row.options)}

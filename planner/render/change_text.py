@@ -69,6 +69,35 @@ def _place(one: ChangeLine, several: bool) -> str:
     return visible(f"{namespace}{one.mount}") + (f" ({one.layer})" if one.layer else "")
 
 
+_OUTCOMES = {
+    "changed": "Changed",
+    "stands": "Nothing to change in",
+    "finished": "Finished the change of",
+    "taken back": "Took back the change of",
+}
+
+
+def changed_text(found: ChangePlan, outcome: str, mounts: int, seconds: float, outside: tuple[str, ...]) -> str:
+    """What was done: the changes in short, and what stands there now."""
+    label = visible(found.label)
+    if not found.changes:
+        return f"{_OUTCOMES[outcome]} {label}: {count(mounts, 'mount')}, compared with the spec.\n{_asides(found)}"
+    several = len(found.tables) > 1
+    lines = [f"{_OUTCOMES[outcome]} {label}: {_done(found)}, {seconds:.2f} s", ""]
+    lines += [f"  {one.sign:<4}  {_place(one, several)}" for one in found.changes[:_MOST]]
+    if len(found.changes) > _MOST:
+        lines.append(f"  ... and {len(found.changes) - _MOST:,} more")
+    lines += ["", f"Read back and compared: {count(mounts, 'mount')}, as the spec says."]
+    lines += [f"Outside, meanwhile: {visible(one)}" for one in outside]
+    return "\n".join(lines) + "\n" + _asides(found)
+
+
+def _done(found: ChangePlan) -> str:
+    counts = found.counts()
+    words = (("+", "added"), ("~", "changed"), ("swap", "swapped"), ("-", "removed"))
+    return ", ".join(f"{counts[sign]:,} {word}" for sign, word in words if counts[sign])
+
+
 def change_data(plan: Plan, found: ChangePlan) -> dict[str, Any]:
     """The same as values for JSON."""
     return {

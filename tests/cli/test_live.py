@@ -111,3 +111,91 @@ def test_what_cannot_be_meant_is_told(on_host: Callable[..., Any], words: tuple[
     done = on_host(lambda: mountplan("plan", spec(BEFORE), *words))
     assert 2 == done.status
     assert what in done.err
+
+
+def test_what_stands_is_changed_and_the_record_says_so(on_host: Callable[..., Any]) -> None:
+    def script() -> list[Ended]:
+        after = spec(AFTER, "b.toml")
+        return [
+            mountplan("apply", after, "--live"),
+            mountplan("verify", after, "live"),
+            mountplan("diff", after, "live"),
+            mountplan("apply", after),
+            mountplan("apply", after, "--live"),
+            mountplan("ls"),
+        ]
+
+    changed, *same, again, listed = on_host(script)
+    assert 0 == changed.status, changed.err
+    assert changed.out.startswith("Changed live: 1 added, 1 swapped, 1 removed")
+    assert [0, 0, 0] == [one.status for one in same], same
+    assert again.out.startswith("Nothing to change in live")
+    assert "healthy" in listed.out
+
+
+def test_a_saved_change_is_refused_once_something_else_stands(on_host: Callable[..., Any]) -> None:
+    def script() -> tuple[Ended, Ended]:
+        file = f"{spec(AFTER, 'b.toml')}.json"
+        mountplan("plan", spec(AFTER, "b.toml"), "--live", "live", "-o", file, "-q")
+        return mountplan("apply", file), mountplan("apply", file)
+
+    first, second = on_host(script)
+    assert 0 == first.status, first.err
+    assert 1 == second.status
+    assert "is no longer what the change was planned from" in second.err
+
+
+def test_what_takes_a_gap_is_refused_without_the_word_and_changes_nothing(on_host: Callable[..., Any]) -> None:
+    cover = '[[mount]]\nid = "top"\ntarget = "/data"\ntype = "tmpfs"\n'
+    below = BEFORE.replace('"/data"\n', '"/data"\nid = "low"\n', 1) + cover
+
+    def script() -> list[Ended]:
+        mountplan("rm", "live")
+        before, after = spec(below), spec(below.replace('source = "old"', 'source = "new"'), "b.toml")
+        return [
+            mountplan("apply", before, "-q"),
+            mountplan("apply", after, "--live"),
+            mountplan("verify", before),
+            mountplan("apply", after, "--live", "--allow-gap"),
+            mountplan("verify", after),
+        ]
+
+    _, refused, verified, changed, after = on_host(script)
+    assert 1 == refused.status
+    assert "--allow-gap lets it be so" in refused.err
+    assert [0, 0, 0] == [verified.status, changed.status, after.status], changed
+
+
+def test_a_refused_step_takes_back_what_was_changed(on_host: Callable[..., Any]) -> None:
+    """Nothing can be made in proc to mount upon: the kernel says so when something else has been attached already."""
+    after = (
+        BEFORE.replace('"/gone"', '"/zzz"')
+        .replace('"/usr"', '"/proc"', 1)
+        .replace('bind = "/usr"\nrecursive = true', 'type = "proc"')
+    )
+    after += '[[mount]]\ntarget = "/proc/none"\ntype = "tmpfs"\n'
+
+    def script() -> list[Ended]:
+        return [mountplan("apply", spec(after, "b.toml"), "--live"), mountplan("verify", spec(BEFORE), "live")]
+
+    refused, verified = on_host(script)
+    assert 3 == refused.status, refused
+    assert "what had been changed by then was taken back" in refused.err
+    assert 0 == verified.status, verified.out + verified.err
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("--live", "--forget"), "leave out --forget and --replace"),
+        (("--live", "--continue", "--undo"), "leave one out"),
+        (("--live", "--continue"), "no change of live was interrupted"),
+        (("--live", "--pid", "1", "--name", "live"), "leave one out"),
+        (("--undo",), "--undo goes with --live"),
+        (("--pid", "1"), "--pid goes with --live"),
+    ],
+)
+def test_what_apply_cannot_mean_is_told(on_host: Callable[..., Any], words: tuple[str, ...], what: str) -> None:
+    done = on_host(lambda: mountplan("apply", spec(BEFORE), *words))
+    assert done.status in (1, 2)
+    assert what in done.err

@@ -1,0 +1,126 @@
+"""What a change under way has begun: a file beside the name, or, for a process, in the runtime directory.
+
+It is there from before anything that stands is touched until all is verified. Who finds it knows that a change was
+interrupted, what from, and what into.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mountplan.applier.keep import kept
+from mountplan.applier.keep.store import runtime_place
+from mountplan.planner.errors import KeepRefused
+from mountplan.planner.record import NamedTuple
+
+_FILE = ".live.json"
+_FORMAT = "mountplan-journal/1"
+_BEGUN = b"begun\n"
+
+
+class Entry(NamedTuple):
+    """`before` and `after` are plans as texts; the first is "" for what no record tells of. `begun` tells whether
+    anything that stands had been touched; `under_way` is what another process is at.
+    """
+
+    before: str
+    after: str
+    begun: bool
+    under_way: bool = False
+
+
+class Journal:
+    """The journal of one subject: `directory` is lent to it."""
+
+    def __init__(self, directory: int, file: str) -> None:
+        self._directory = directory
+        self._file = file
+        self._fd = -1
+
+    def find(self) -> Entry | None:
+        """What another process has left, or has under way. Raises KeepRefused if it cannot be read."""
+        if self._is_locked():
+            return Entry("", "", True, under_way=True)
+        try:
+            data = kept.read_file(self._directory, self._file)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise KeepRefused(f"cannot read the journal of a change: {error.strerror}", "look at it") from None
+        first, whole, rest = data.partition(b"\n")
+        if not whole:
+            return Entry("", "", False)  # cut off while it was written
+        try:
+            values = json.loads(first)
+            if values["format"] != _FORMAT:
+                raise ValueError(values["format"])
+            return Entry(str(values["before"]), str(values["after"]), bool(rest))
+        except (ValueError, KeyError, TypeError):
+            return Entry("", "", True)
+
+    def _is_locked(self) -> bool:
+        try:
+            fd = os.open(self._file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._directory)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+
+    def write(self, before: str, after: str) -> None:
+        """Raises FileExistsError if there is one."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._fd = os.open(self._file, flags, 0o600, dir_fd=self._directory)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)  # as long as this process or its visitor lives
+        os.write(self._fd, json.dumps({"format": _FORMAT, "before": before, "after": after}).encode() + b"\n")
+
+    def begin(self) -> None:
+        """Something that stands is going to be touched. To be called in whichever process, wherever that is."""
+        os.write(self._fd, _BEGUN)
+
+    def remove(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        try:
+            os.unlink(self._file, dir_fd=self._directory)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise KeepRefused(f"cannot remove the journal of a change: {error.strerror}", "remove it") from None
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+@contextmanager
+def journal_of_name(name: str) -> Iterator[Journal]:
+    """Raises NotKept."""
+    with kept.opened(name) as found:
+        journal = Journal(found.directory, _FILE)
+        try:
+            yield journal
+        finally:
+            journal.close()
+
+
+@contextmanager
+def journal_of_namespace(number: int) -> Iterator[Journal]:
+    """For a namespace that is not kept, by its unique number."""
+    directory = os.open(runtime_place(), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    journal = Journal(directory, f"mountplan-live-{number}.json")
+    try:
+        yield journal
+    finally:
+        journal.close()
+        os.close(directory)
