@@ -23,7 +23,7 @@ _FORMAT = "mountplan-journal/1"
 _BEGUN = b"begun\n"
 
 
-class Entry(NamedTuple):
+class JournalEntry(NamedTuple):
     """`before` and `after` are plans as texts; the first is "" for what no record tells of. `begun` tells whether
     anything that stands had been touched; `under_way` is what another process is at.
     """
@@ -42,10 +42,10 @@ class Journal:
         self._file = file
         self._fd = -1
 
-    def find(self) -> Entry | None:
+    def find(self) -> JournalEntry | None:
         """What another process has left, or has under way. Raises KeepRefused if it cannot be read."""
         if self._is_locked():
-            return Entry("", "", True, under_way=True)
+            return JournalEntry("", "", True, under_way=True)
         try:
             data = kept.read_file(self._directory, self._file)
         except FileNotFoundError:
@@ -54,14 +54,14 @@ class Journal:
             raise KeepRefused(f"cannot read the journal of a change: {error.strerror}", "look at it") from None
         first, whole, rest = data.partition(b"\n")
         if not whole:
-            return Entry("", "", False)  # cut off while it was written
+            return JournalEntry("", "", False)  # cut off while it was written
         try:
             values = json.loads(first)
             if values["format"] != _FORMAT:
                 raise ValueError(values["format"])
-            return Entry(str(values["before"]), str(values["after"]), bool(rest))
+            return JournalEntry(str(values["before"]), str(values["after"]), bool(rest))
         except (ValueError, KeyError, TypeError):
-            return Entry("", "", True)
+            return JournalEntry("", "", True)
 
     def _is_locked(self) -> bool:
         try:
