@@ -8,18 +8,23 @@ from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 from mountplan.applier.keep import kept
+from mountplan.applier.observe.locks import find_locks, owner_of
 from mountplan.applier.observe.observe import observe
 from mountplan.applier.observe.roots import LiveFacts
 from mountplan.applier.observe.subjects import Subject, ids_inside, of_file, of_process, of_tree
+from mountplan.applier.sys.refusal import in_words
 from mountplan.applier.sys.userns import initial_ids
 from mountplan.planner.capture.captured import Captured, Caution
 from mountplan.planner.capture.fillable import find_fillings, with_contents
 from mountplan.planner.capture.mounts import Live
 from mountplan.planner.capture.mounts import capture as capture_tables
 from mountplan.planner.capture.naming import Names
+from mountplan.planner.capture.user_namespaces import Owner
 from mountplan.planner.capture.writing import write_spec
 from mountplan.planner.collector import without_collector
+from mountplan.planner.errors import TableError
 from mountplan.planner.plan.seedbase import without_base
+from mountplan.planner.tables.mount_facts import Lock
 from mountplan.planner.tables.mounttree import MountTree
 from mountplan.planner.tables.options import with_ids_inside
 from mountplan.planner.tables.table import MountTable
@@ -92,7 +97,8 @@ def capture_subjects(subjects: Sequence[Subject], name: str = "", contents: Fold
         table, seeds = without_base(_as_seen_here(whole.table, subject))
         tables.append(table)
         label = names.take(subject.name)
-        lives.append(Live(label, table, whole.idmaps, seeds))
+        owner, locks = _owner(subject, table) if len(subjects) > 1 else (None, {})
+        lives.append(Live(label, table, whole.idmaps, seeds, owner, locks))
         if not whole.complete:
             where = label if len(subjects) > 1 else ""
             cautions.append(Caution(where, "what its root does not show is missing: that takes Linux 6.11"))
@@ -103,6 +109,20 @@ def capture_subjects(subjects: Sequence[Subject], name: str = "", contents: Fold
         cautions += more
     cautions += captured.cautions
     return Capture(write_spec(captured, ["Written by `mountplan capture`."]), tuple(cautions), captured)
+
+
+def _owner(subject: Subject, table: MountTable) -> tuple[Owner | None, dict[int, Lock]]:
+    """Who owns the namespace, if that is another user, and what is locked there."""
+    found = owner_of(subject.fd)
+    if found is None:
+        return None, {}
+    try:
+        locks = find_locks(subject.fd, found.fd, table)
+    except OSError as error:
+        raise TableError(f"{subject.label}: cannot find out what is locked: {in_words(error)}") from None
+    finally:
+        os.close(found.fd)
+    return Owner(found.inode, found.above, found.uids, found.gids), locks
 
 
 def _take_contents(

@@ -214,7 +214,10 @@ def judge_standing(plan: Plan, digest: str, found: Opened, *, notices: bool = Fa
 
 
 # What mount tables do not show of it: what is in new filesystems, and what these are made from.
-_UNSHOWN = (steps.AttachImage, steps.MakeOverlay, steps.CopyContents, steps.MakeNode, steps.RemoveNode)
+_UNSHOWN = (
+    steps.AttachImage, steps.MakeOverlay, steps.CopyContents, steps.MakeNode, steps.RemoveNode,
+    steps.MakeUserNamespace, steps.OwnNamespace, steps.TakeLocked,
+)  # fmt: skip
 
 
 def _made_otherwise(plan: Plan, own: Plan) -> Drift:

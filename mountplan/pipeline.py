@@ -309,6 +309,10 @@ def _judge_built(plan: Plan, built: Built) -> Judged:
     if judged.drift:
         host = _without_ended_groups(built.host)
         judged = judge_built(predictions, found, host, names, built.present, untouched=True)
+    if not judged.drift and any(one.user for one in plan.expected.namespaces):
+        from mountplan.ownership import ownership_drift
+
+        judged = judged._replace(drift=ownership_drift(plan, built, predictions))
     return judged
 
 

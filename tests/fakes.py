@@ -232,6 +232,13 @@ class FakeKernel:
         self._call("id_mapping")
         return self._opened("id mapping")
 
+    def user_namespace(self, uids: Lines, gids: Lines, within: int) -> int:
+        self._call("user_namespace", fds=() if within < 0 else (within,))
+        return self._opened("user namespace")
+
+    def own_namespace(self, user: int) -> None:
+        self._call("own_namespace", self._named(user), fds=(user,))
+
     def attach(self, mount: int, dirfd: int, path: str) -> None:
         self._call("attach", self._named(mount), "->", self._named(dirfd), path, fds=(mount, dirfd))
 

@@ -18,7 +18,7 @@ from mountplan.planner.fstypes import of
 from mountplan.planner.names import Handle, NodeKind
 from mountplan.planner.plan import seedbase
 from mountplan.planner.plan import steps as s
-from mountplan.planner.plan.steps import YARD, Step
+from mountplan.planner.plan.steps import STAGE, YARD, Step
 from mountplan.planner.tables import layerpath
 
 _KEPT = 48  # descriptors of workbenches and seeds that are kept open
@@ -39,6 +39,7 @@ _MODULES: dict[type[Step], str] = {
     s.AttachImage: "mountplan.applier.sys.loop",
     s.MakeOverlay: "mountplan.applier.sys.overlay",
     s.MakeIdMap: "mountplan.applier.sys.userns",
+    s.MakeUserNamespace: "mountplan.applier.sys.owned",
     s.RemoveNode: "shutil",
 }
 
@@ -115,6 +116,8 @@ class Execution:
         self.staged: set[str] = set()
         self.base = -1
         self.yard = -1
+        self.bench = -1  # the yard in which workbenches and seeds are opened: another one in a namespace of a user
+        self.stage = -1
         self.host = -1
         self.first: tuple[int, int, int] | None = None  # of the first of several namespaces: its file, "/" and yard
 
@@ -132,10 +135,11 @@ class Execution:
         return handle
 
     def close(self) -> None:
-        for fd in {*self.fds.values(), *(self.first or ()), self.yard, self.host, self.base}:
+        for fd in {*self.fds.values(), *(self.first or ()), self.yard, self.host, self.base, self.stage}:
             if fd >= 0:
                 self.kernel.close(fd)
-        self.fds, self.kept, self.first, self.yard, self.host, self.base = {}, [], None, -1, -1, -1
+        self.fds, self.kept, self.first = {}, [], None
+        self.yard = self.bench = self.host = self.base = self.stage = -1
 
     def descriptor(self, handle: Handle) -> int:
         """The descriptor of a mount, a workbench or a seed."""
@@ -146,7 +150,7 @@ class Execution:
         """Open something parked once more; what has been open for longest gives way to it."""
         if len(self.kept) >= _KEPT:
             self.kernel.close(self.fds.pop(self.kept.pop(0)))
-        fd = self.fds[handle] = self.kernel.open(self.yard, self.parked[handle], careful=False)
+        fd = self.fds[handle] = self.kernel.open(self.bench, self.parked[handle], careful=False)
         self.kept.append(handle)
         return fd
 
@@ -203,6 +207,41 @@ class Execution:
             self.kernel.copy_namespace()
             self.host = self.kernel.host_root()
             self.yard = self.kernel.open_yard()
+        self.bench = self.yard
+
+    def make_user_namespace(self, step: s.MakeUserNamespace) -> None:
+        within = self.fds[step.within] if step.within else -1
+        self.fds[step.user] = self.kernel.user_namespace(step.uids, step.gids, within)
+
+    def make_stage(self, step: s.MakeStage) -> None:
+        self.stage = self.kernel.new_filesystem("tmpfs", "mountplan", (("mode", "0755"),))
+        self.kernel.make_directory(self.yard, f"stage-{step.namespace}")
+        self.kernel.attach(self.stage, self.yard, f"stage-{step.namespace}")
+
+    def own_namespace(self, step: s.OwnNamespace) -> None:
+        """What is parked is opened in the first namespace from now on: what stood in the yard of this one is gone."""
+        assert self.first is not None
+        while self.kept:
+            self.kernel.close(self.fds.pop(self.kept.pop()))
+        self.kernel.enter_root(self.stage, self.stage, self.stage)
+        for fd in (self.stage, self.host, self.yard):
+            self.kernel.close(fd)
+        self.stage = self.host = self.yard = -1
+        self.kernel.own_namespace(self.fds[step.user])
+        self.host = self.kernel.host_root()
+        self.yard = self.kernel.host_root()
+        self.bench = self.first[2]
+        self.staged = set()
+
+    def take_locked(self, step: s.TakeLocked) -> None:
+        where = self.kernel.open(self.yard, step.place, careful=False)
+        try:
+            self.fds[step.mount] = self.kernel.clone_tree(where)
+        finally:
+            self.kernel.close(where)
+
+    def find_locked(self, step: s.FindLocked) -> None:
+        self.fds[step.mount] = self.kernel.open(self.fds[step.top], step.path, tree=True)
 
     def close_namespace(self, step: s.CloseNamespace) -> None:
         self.kernel.finish_namespace(step.namespace)
@@ -225,6 +264,7 @@ class Execution:
         self.yard = self.kernel.new_filesystem("tmpfs", "mountplan", ())
         self.kernel.set_attributes(self.yard, propagation=abi.MS_UNBINDABLE)
         self.kernel.attach(self.yard, abi.AT_FDCWD, "/")
+        self.bench = self.yard
         for seed in self.early:
             self.park(seed)
         if len(self.early) >= _KEPT:
@@ -407,7 +447,9 @@ class Execution:
 
     def attach(self, step: s.Attach) -> None:
         mount, below, path, careful, tree, _, _ = step
-        parent = self.yard if below == YARD else self.fds[below]
+        if below == STAGE:
+            self._make_place(self.stage, path, self.fds[mount])
+        parent = self.yard if below == YARD else self.stage if below == STAGE else self.fds[below]
         if below == YARD:
             self._stage(path)
         if careful:

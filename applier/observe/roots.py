@@ -173,10 +173,10 @@ def _uncover(
 ) -> None:
     """Look at mounts that stand on mount `start`, which is our root in the copy; enters them in `done`."""
     syscalls.mount(b"/", abi.MS_REC | abi.MS_PRIVATE)
-    copy = _own_tree(proc)
+    copy = own_tree(proc)
     if any(row.peer_group or row.master for row in copy.rows):
         raise OSError("the copy is not private")  # an unmount would be seen elsewhere
-    same = _same_places(tree, start, copy)
+    same = copy_of_tree(tree, start, copy)
     for index in wanted:
         stack = [index]
         while stack:
@@ -218,13 +218,13 @@ def _first_needed(tree: MountTree, index: int, wanted: list[int], done: dict[int
     return None
 
 
-def _own_tree(proc: int) -> MountTree:
+def own_tree(proc: int) -> MountTree:
     fd = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
     with open(fd, "rb") as file:
         return MountTree(parse_mountinfo(file.read()))
 
 
-def _same_places(tree: MountTree, start: int, copy: MountTree) -> dict[int, int]:
+def copy_of_tree(tree: MountTree, start: int, copy: MountTree) -> dict[int, int]:
     """Index of a mount in the tree -> the id of its copy, for all that stands on `start`, the root of the copy."""
     places = {(copy.parents[index], copy.places[index]): index for index in range(len(copy.rows))}
     same = {start: 0}

@@ -127,6 +127,7 @@ USER_NS_INIT_INO = 0xEFFFFFFD  # of the machine's first user namespace, ever sin
 CGROUP_NS_INIT_INO = 0xEFFFFFFB  # of the first cgroup namespace (Linux 4.6)
 TIME_NS_INIT_INO = 0xEFFFFFFA  # of the first time namespace (Linux 5.6)
 NS_GET_USERNS = 0xB701
+NS_GET_PARENT = 0xB702
 NS_GET_NSTYPE = 0xB703
 NS_GET_MNTNS_ID = 0x8008B705
 

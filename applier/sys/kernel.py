@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mountplan.planner.plan.steps import MakeNode
 
 Options = tuple[tuple[str, str | bool], ...]
+IdMap = tuple[tuple[int, int, int], ...]
 
 _CLONE = abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_EMPTY_PATH | abi.AT_SYMLINK_NOFOLLOW
 _JOIN = abi.MOVE_MOUNT_SET_GROUP | abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH
@@ -76,6 +77,8 @@ class Kernel(Protocol):
         recursive: bool = False,
     ) -> None: ...
     def id_mapping(self, uids: tuple[tuple[int, int, int], ...], gids: tuple[tuple[int, int, int], ...]) -> int: ...
+    def user_namespace(self, uids: IdMap, gids: IdMap, within: int) -> int: ...
+    def own_namespace(self, user: int) -> None: ...
     def attach(self, mount: int, dirfd: int, path: str) -> None: ...
     def join(self, seed: int, mount: int) -> None: ...
     def make_directory(self, dirfd: int, path: str) -> None: ...
@@ -349,6 +352,22 @@ class LinuxKernel:
         from mountplan.applier.sys.userns import id_mapping
 
         return id_mapping(uids, gids)
+
+    def user_namespace(self, uids: IdMap, gids: IdMap, within: int) -> int:
+        """A descriptor of a new user namespace, made in that behind `within`, or, if that is -1, in ours."""
+        from mountplan.applier.sys.owned import user_namespace
+
+        return user_namespace(uids, gids, within)
+
+    def own_namespace(self, user: int) -> None:
+        """Go into a copy of this mount namespace that belongs to the user namespace behind `user`."""
+        from mountplan.applier.sys.owned import copy_for
+
+        namespace = copy_for(user, self._proc)
+        try:
+            syscalls.setns(namespace, abi.CLONE_NEWNS)
+        finally:
+            os.close(namespace)
 
     def attach(self, mount: int, dirfd: int, path: str) -> None:
         if path:

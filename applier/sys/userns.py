@@ -30,7 +30,7 @@ def id_mapping(uids: tuple[tuple[int, int, int], ...], gids: tuple[tuple[int, in
 
 def new_namespace() -> AbstractContextManager[int]:
     """Lend a user namespace without a map: the pid, in /proc, of a process that waits in it. Raises OSError."""
-    return _waiting(chroot.unshare_user)
+    return waiting_in(chroot.unshare_user)
 
 
 def ids_of(namespace: int) -> tuple[IdMap, IdMap] | None:
@@ -43,7 +43,7 @@ def ids_of(namespace: int) -> tuple[IdMap, IdMap] | None:
         return None
     if os.path.samestat(there, os.stat("/proc/self/ns/user")):
         return initial_ids("self")
-    with _waiting(lambda: _go_hidden(namespace)) as pid:
+    with waiting_in(lambda: _go_hidden(namespace)) as pid:
         return _below_ours(pid, "uid_map"), _below_ours(pid, "gid_map")
 
 
@@ -53,8 +53,11 @@ def _go_hidden(namespace: int) -> None:
 
 
 @contextmanager
-def _waiting(enter: Callable[[], None]) -> Iterator[int]:
-    """Lend the pid, in /proc, of a process that has done `enter` and waits. Raises OSError."""
+def waiting_in(enter: Callable[[], None], proc: int = -1) -> Iterator[int]:
+    """Lend the pid, in /proc, of a process that has done `enter` and waits. Raises OSError.
+
+    `proc` is a directory of /proc, where there may be none at its usual place.
+    """
     ready, is_ready = os.pipe()
     parent = os.getpid()
     child = syscalls.fork()
@@ -65,7 +68,7 @@ def _waiting(enter: Callable[[], None]) -> Iterator[int]:
             if os.getppid() != parent:
                 os._exit(1)
             # Not our own idea of our pid: in a pid namespace of its own, it differs from the one that /proc has.
-            os.write(is_ready, os.readlink("/proc/self").encode())
+            os.write(is_ready, (os.readlink("self", dir_fd=proc) if proc >= 0 else os.readlink("/proc/self")).encode())
             signal.pause()
         except OSError as error:
             os.write(is_ready, f"-{error.errno or 1} {function_of(error)}".encode())

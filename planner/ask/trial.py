@@ -74,6 +74,9 @@ class Trial:
         self._names: dict[int, str] = {}  # the plan's names of groups
         self._first: tuple[Process, Place] | None = None  # of several namespaces
         self._base: ModelHandle | None = None
+        self._users: dict[Handle, Process] = {}  # a process in each user namespace
+        self._stage: ModelHandle | None = None
+        self._owned: Place | None = None  # in the namespace of a user, what takes the place of the yard
         self._do: dict[type[s.Step], Callable[[Any], None]] = {
             step: getattr(self, "_" + kind) for step, kind in zip(s.STEP_TYPES, s.STEP_KINDS, strict=True)
         }
@@ -194,6 +197,7 @@ class Trial:
             holder, root = self._first
             self.world.setns(self.builder, holder)
             self.world.chroot(self.builder, ModelHandle(root))
+        self._owned = None
         if step.copy:
             self.world.unshare(self.builder, step.namespace)
 
@@ -223,6 +227,38 @@ class Trial:
 
     def _make_id_map(self, step: s.MakeIdMap) -> None:
         pass
+
+    def _make_user_namespace(self, step: s.MakeUserNamespace) -> None:
+        process = self.world.fork(self._users.get(step.within, self.builder), step.user)
+        self.world.unshare(process, step.user, user=True, mount=False)
+        self._users[step.user] = process
+
+    def _make_stage(self, step: s.MakeStage) -> None:
+        stage = self._stage = self.world.fsmount(
+            self.builder, new_superblock(self.world, "tmpfs", f"@stage-{step.namespace}"), "mountplan"
+        )
+        self.world.move_mount(self.builder, stage, self._staged(f"stage-{step.namespace}"))
+
+    def _own_namespace(self, step: s.OwnNamespace) -> None:
+        world, builder, stage = self.world, self.builder, self._stage
+        assert stage is not None
+        world.chdir(builder, stage)
+        world.pivot_root(builder, ".", ".")
+        self._uncover("/..", stage.place[0])
+        world.close(stage)
+        copier = world.fork(builder, step.namespace)
+        copier.user = self._users[step.user].user
+        world.unshare(copier, step.namespace)
+        world.setns(builder, copier)
+        self._owned = builder.root
+
+    def _take_locked(self, step: s.TakeLocked) -> None:
+        self._clone(step.mount, walk(self.builder, f"/{step.place}"), recursive=True)
+
+    def _find_locked(self, step: s.FindLocked) -> None:
+        place = walk(self.builder, step.path, self._handles[step.top].place)
+        self._handles[step.mount] = ModelHandle(place)
+        self._mounts[place[0]] = step.mount
 
     def _make_filesystem(self, step: s.MakeFilesystem) -> None:
         superblock = self._only.get(step.fstype)
@@ -290,6 +326,11 @@ class Trial:
     def _attach(self, step: s.Attach) -> None:
         if step.parent == s.YARD:
             target = self._staged(step.path)
+        elif step.parent == s.STAGE:
+            assert self._stage is not None
+            is_directory = self._handles[step.mount].place[1].is_directory
+            stage, node = self._stage.place
+            target = ModelHandle((stage, node.superblock.make(f"/{step.path}", directory=is_directory)))
         else:
             target = self._handles[step.parent]
             if step.path:
@@ -364,11 +405,16 @@ class Trial:
     def _at(self, name: Handle) -> ModelHandle:
         """A descriptor of a mount, a workbench or a seed; of what is parked, in the namespace that is at work."""
         handle = self._handles.get(name)
-        return ModelHandle(into_mounts(self._yard(), self._parked[name])) if handle is None else handle
+        if handle is not None:
+            return handle
+        yard = self._yard()
+        if self._owned is not None and self._first is not None:  # workbenches and seeds are in the first namespace
+            yard = into_mounts(*self._first[1])[0]
+        return ModelHandle(into_mounts(yard, self._parked[name]))
 
     def _yard(self) -> ModelMount:
-        """What covers the builder's root is the yard, in every copy of the namespace."""
-        return into_mounts(*self.builder.root)[0]
+        """What covers the builder's root is the yard, in every copy of the namespace but those of users."""
+        return self._owned[0] if self._owned is not None else into_mounts(*self.builder.root)[0]
 
     def _staged(self, name: str) -> ModelHandle:
         yard = self._yard()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mountplan.planner.names import NodeKind
+from mountplan.planner.tables.mount_facts import Lock
 
 IdLines = tuple[tuple[int, int, int], ...]
 Options = tuple[tuple[str, str | bool | tuple[str, ...]], ...]
@@ -54,6 +55,7 @@ class CapturedMount(NamedTuple):
     unmapped: bool  # it is not id-mapped, though what it is bound from is
     peer_group: str
     master: str
+    lock: Lock
     unbindable: bool
     on_symlink: str
     contents: str
@@ -62,11 +64,23 @@ class CapturedMount(NamedTuple):
 
 
 class CapturedGroup(NamedTuple):
-    """One [peer_group.NAME]; `host` is a path on the host, "" for a group of the spec's own."""
+    """One [peer_group.NAME]; `host` is a path on the host, "" for a group of the spec's own; `across` if namespaces of
+    several users have members of it.
+    """
 
     name: str
     master: str
     host: str
+    across: bool = False
+
+
+class CapturedUser(NamedTuple):
+    """The user namespace of a [[namespace]]: that of another one (`of`), or a new one, maybe in that of another."""
+
+    of: str
+    within: str
+    uids: IdLines
+    gids: IdLines
 
 
 class CapturedNamespace(NamedTuple):
@@ -74,6 +88,7 @@ class CapturedNamespace(NamedTuple):
 
     name: str
     mounts: tuple[CapturedMount, ...]
+    user: CapturedUser | None = None
 
 
 class Caution(NamedTuple):

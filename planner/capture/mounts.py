@@ -18,6 +18,7 @@ from mountplan.planner.capture.captured import (
     CapturedMount,
     CapturedNamespace,
     CapturedPlace,
+    CapturedUser,
     Caution,
     IdLines,
     Options,
@@ -27,12 +28,13 @@ from mountplan.planner.capture.naming import Names
 from mountplan.planner.capture.own_sources import Sources, find_sources
 from mountplan.planner.capture.regiven import given_again, parse_options
 from mountplan.planner.capture.shown_layers import Directories, shown_directories
+from mountplan.planner.capture.user_namespaces import Owner, find_users, settled_locks
 from mountplan.planner.capture.widest import HostMounts
 from mountplan.planner.fstypes import of
 from mountplan.planner.language.limits import OPTION, size
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.layerpath import layer_of
-from mountplan.planner.tables.mount_facts import LiveImage, LiveOverlay, MountRoot, OverlayLayer
+from mountplan.planner.tables.mount_facts import LiveImage, LiveOverlay, Lock, MountRoot, OverlayLayer
 from mountplan.planner.tables.mounttree import MountTree, hiders
 from mountplan.planner.tables.table import DELETED, UNTOLD, MountRow, MountTable, is_mount_namespace_file
 
@@ -68,6 +70,8 @@ class Live(NamedTuple):
     table: MountTable
     idmaps: dict[int, tuple[IdLines, IdLines]]
     seeds: tuple[MountRow, ...] = ()
+    owner: Owner | None = None  # the user namespace that it belongs to, if that is not ours
+    locks: dict[int, Lock] = {}  # what that cannot undo, by mount id
 
 
 class Facts(Protocol):
@@ -116,10 +120,12 @@ class _Superblock:
 
 class _Capture:
     def __init__(self, namespaces: Sequence[Live], host: MountTable, facts: Facts) -> None:
-        self.lives = namespaces
+        self.lives = list(namespaces)
         self.trees = [MountTree(live.table) for live in namespaces]
         self.host = HostMounts(host)
         self.brought: list[Brought] = []
+        self.users: list[CapturedUser | None] = [None] * len(namespaces)
+        self.locks: list[list[Lock]] = [["" for _ in tree.rows] for tree in self.trees]
         self.facts = facts
         self.cautions: list[Caution] = []
         self.superblocks: dict[str, _Superblock] = {}
@@ -152,6 +158,7 @@ class _Capture:
         self.sharing = find_sharing(self.trees, self.host, self.superblocks_of_host(), seeds)
         for mount, reason in self.sharing.refused.items():
             self.cautions.append(Caution(self.where(mount[0], self.row(mount).mountpoint), reason))
+        self._find_users()
         makers = {one.device: one.maker or one.mounts[0] for one in self.superblocks.values() if one.how == "made"}
         self.sources = find_sources(self.trees, self.host, makers, self.sharing)
         for mount, source in self.sources.lost.items():
@@ -164,6 +171,43 @@ class _Capture:
         shown = {of(one.fstype).shows for one in self.superblocks.values() if one.how == "made"}
         needed = tuple(kind for kind in unshare if kind in shown)
         return Captured(name, self.sharing.groups, spaces, needed, tuple(self.cautions))
+
+    def _find_users(self) -> None:
+        """Whose the namespaces are, and what is locked in them; of one alone, that is no matter of the spec's."""
+        if len(self.lives) < 2:
+            return
+        names = [live.name for live in self.lives]
+        for space, live in enumerate(self.lives):
+            if live.owner is not None and (reason := self._why_not_owned(space, live.owner)):
+                what = f"it belongs to a user namespace, and will not: {reason}"
+                self.cautions.append(Caution(names[space], what))
+                self.lives[space] = live._replace(owner=None)
+        self.users = find_users(names, [live.owner for live in self.lives])
+        for space, live in enumerate(self.lives):
+            if live.owner is not None:
+                self.locks[space] = settled_locks(self.trees[space], live.locks)
+        owners = [live.owner.inode if live.owner is not None else 0 for live in self.lives]
+        of_groups: dict[str, set[int]] = {one.name: {0} if one.host else set() for one in self.sharing.groups}
+        for (space, _), name in self.sharing.group_of.items():
+            of_groups[name].add(owners[space])
+        across = {name for name, users in of_groups.items() if len(users) > 1}
+        for name in sorted(across):
+            what = f"peers in peer group {name} belong to several users: each can mount what appears with the others"
+            self.cautions.append(Caution("", what))
+        groups = tuple(one._replace(across=one.name in across) for one in self.sharing.groups)
+        self.sharing = self.sharing._replace(groups=groups)
+
+    def _why_not_owned(self, space: int, owner: Owner) -> str:
+        if not owner.uids or not owner.gids:
+            return "it has no ids"
+        masters = {one.name: one for one in self.sharing.groups}
+        members = set(self.sharing.group_of.values())
+        for (where, _), name in (*self.sharing.group_of.items(), *self.sharing.master_of.items()):
+            while where == space and name:
+                if name not in members and not masters[name].host:
+                    return f"no mount is in peer group {name}, which nothing keeps alive for another user"
+                name = masters[name].master
+        return ""
 
     def row(self, mount: tuple[int, int]) -> MountRow:
         return self.trees[mount[0]].rows[mount[1]]
@@ -365,7 +409,7 @@ class _Capture:
             if renamed is not None and renamed.maker is None and renamed.mounts[0] == (space, index):
                 mounts.append(self._one_more(_EMPTY._replace(id=self.renamed_ids[space, index]), row))
             mounts.append(self._mount(space, index, row, superblock))
-        return CapturedNamespace(self.lives[space].name, tuple(mounts))
+        return CapturedNamespace(self.lives[space].name, tuple(mounts), self.users[space])
 
     def _whole(self, superblock: _Superblock, row: MountRow) -> CapturedMount:
         """A filesystem of which no mount shows the whole: it is made, and stands nowhere."""
@@ -421,7 +465,8 @@ class _Capture:
         base = 0
         words = _EMPTY._replace(
             row=index, id=self.ids.get(mount, ""), target=row.mountpoint, parent=parent, uids=uids, gids=gids,
-            peer_group=group, master=master, unbindable=row.unbindable, unsupported=unsupported,
+            peer_group=group, master=master, lock=self.locks[space][index], unbindable=row.unbindable,
+            unsupported=unsupported,
         )  # fmt: skip
         if mount in self.sources.renamed:
             renamed = self.sources.renamed[mount]
@@ -510,7 +555,7 @@ class _Capture:
 _EMPTY = CapturedMount(
     row=-1, id="", target="", parent="", type="", source=None, options=(), image="", layers=(), upper=None, work=None,
     bind=None, recursive=False, attributes=(), uids=(), gids=(), unmapped=False, peer_group="", master="",
-    unbindable=False, on_symlink="", contents="", files=(), unsupported="",
+    lock="", unbindable=False, on_symlink="", contents="", files=(), unsupported="",
 )  # fmt: skip
 
 

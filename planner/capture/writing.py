@@ -10,6 +10,7 @@ from mountplan.planner.capture.captured import (
     CapturedGroup,
     CapturedMount,
     CapturedPlace,
+    CapturedUser,
     IdLines,
     Options,
 )
@@ -31,6 +32,8 @@ def write_spec(captured: Captured, heading: Iterable[str] = ()) -> str:
     for namespace in captured.namespaces:
         if several:
             out += ["", "[[namespace]]", f"name = {_text(namespace.name)}"]
+        if namespace.user is not None:
+            out.append(f"user = {_user(namespace.user)}")
         prefix = "namespace." if several else ""
         for mount in namespace.mounts:
             _write_mount(mount, prefix, out)
@@ -46,6 +49,8 @@ def _write_group(group: CapturedGroup, out: list[str]) -> None:
         out.append(f"master = {_text(group.master)}")
     if group.host:
         out.append(f"host = {_text(group.host)}")
+    if group.across:
+        out.append("across_user_namespaces = true")
 
 
 def _write_mount(mount: CapturedMount, prefix: str, out: list[str]) -> None:
@@ -83,6 +88,8 @@ def _write_mount(mount: CapturedMount, prefix: str, out: list[str]) -> None:
         out.append(f"peer_group = {_text(mount.peer_group)}")
     if mount.master:
         out.append(f"master = {_text(mount.master)}")
+    if mount.lock:
+        out.append("locked = true" if mount.lock == "locked" else 'locked = "attributes"')
     if mount.unbindable:
         out.append("unbindable = true")
     for file in mount.files:
@@ -135,6 +142,13 @@ def _options(options: Options) -> str:
             text = "true" if value is True else _text(str(value))
         words.append(f"{toml_key(name)} = {text}")
     return f"{{ {', '.join(words)} }}"
+
+
+def _user(user: CapturedUser) -> str:
+    if user.of:
+        return f"{{ of = {_text(user.of)} }}"
+    within = f", within = {_text(user.within)}" if user.within else ""
+    return f"{{ uids = {_lines(user.uids)}, gids = {_lines(user.gids)}{within} }}"
 
 
 def _lines(lines: IdLines) -> str:

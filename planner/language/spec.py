@@ -340,6 +340,12 @@ class Mount(_Table):
         description="Slave: events come in from this peer group. Those of peer_group's master need not be repeated.",
         examples=["feed"],
     )
+    locked: Literal["attributes"] | bool = Field(
+        default=False,
+        description="In a namespace of another user: true for a mount that its owner can neither unmount by itself nor "
+        'take attributes from; "attributes" for one that only keeps those.',
+        examples=[True],
+    )
     unbindable: bool = Field(default=False, description="Private, and it cannot be bound.", examples=[True])
     mask: list[Hidden] = Field(
         default_factory=list,
@@ -368,6 +374,44 @@ class Mount(_Table):
     )
 
 
+class NamespaceOwner(_Table):
+    """The user namespace that a mount namespace belongs to, if that is not the one in which it is built."""
+
+    CALLED = "a user namespace"
+
+    uids: list[IdLine] = Field(
+        default_factory=list,
+        max_length=340,
+        description="Lines of [first user id inside, first one outside, count], as /proc/PID/uid_map has them.",
+        examples=[[[0, 100000, 65536]]],
+    )
+    gids: list[IdLine] = Field(
+        default_factory=list,
+        max_length=340,
+        description="Lines of [first group id inside, first one outside, count].",
+        examples=[[[0, 100000, 65536]]],
+    )
+    within: Reference | None = Field(
+        default=None,
+        description="It is made inside the one that owns this other namespace; the ids outside are those of that.",
+        examples=["outer"],
+    )
+    of: Reference | None = Field(
+        default=None, description="It is the one that owns this other namespace.", examples=["outer"]
+    )
+
+    @model_validator(mode="after")
+    def _is_one_or_new(self) -> NamespaceOwner:
+        if self.of is not None and (self.uids or self.gids or self.within is not None):
+            raise values.Unfit("is that of another namespace, and has what a new one has", "keep of, or the rest")
+        if self.of is None and not (self.uids and self.gids):
+            raise values.Unfit("lacks ids", "add uids = [[0, 100000, 65536]] and gids, or of = another namespace")
+        for field, lines in (("uids", self.uids), ("gids", self.gids)):
+            if clash := values.overlap(lines) if len(lines) > 1 else "":
+                raise values.Unfit(f"{field}: {clash}", "map each id once")
+        return self
+
+
 class PeerGroup(_Table):
     """A sharing group of mounts; members name it by peer_group, those that only receive by master."""
 
@@ -380,6 +424,11 @@ class PeerGroup(_Table):
         default=None,
         description="The group is the host's own: the one which the host mount at this path is in.",
         examples=["/srv/feed"],
+    )
+    across_user_namespaces: bool = Field(
+        default=False,
+        description="Mounts in namespaces of several users may be peers: who is root in one mounts in the others too.",
+        examples=[True],
     )
 
 
@@ -399,6 +448,11 @@ class Namespace(_Table):
     )
     propagation: Literal["private", "slave"] = Field(
         default="private", description="What the mounts of an inherited root are.", examples=["slave"]
+    )
+    user: NamespaceOwner | None = Field(
+        default=None,
+        description="The user namespace that it belongs to, if that is not the one in which it is built.",
+        examples=[{"uids": [[0, 100000, 65536]], "gids": [[0, 100000, 65536]]}],
     )
     mount: list[Mount] = Field(
         default_factory=list,

@@ -64,6 +64,7 @@ class ExpectedMount(NamedTuple):
     unbindable: bool
     group: str
     master: str
+    lock: Literal["", "attributes", "locked"]  # what the owner of the namespace cannot undo
     inherits: Literal["", "slave"]  # what the sub-mounts of a recursive host clone are: private, or the host's slaves
     origin: str
 
@@ -90,10 +91,13 @@ class ExpectedGroup(NamedTuple):
 
 
 class ExpectedNamespace(NamedTuple):
-    """One namespace: its mounts, a parent always before its children."""
+    """One namespace: its mounts, a parent always before its children, and the user namespace that owns it, "" for the
+    one in which it is built.
+    """
 
     name: str
     mounts: tuple[ExpectedMount, ...]
+    user: Handle = ""
 
 
 class Expected(NamedTuple):

@@ -111,7 +111,10 @@ def _body(plan: Plan) -> str:
     for cls, alike in by_kind.items():
         steps[_KIND_OF[cls]] = _columns(cls, alike, strings, {"letter": _quote(letters[cls])})
     namespaces = [
-        _object({"name": _quote(one.name), "mounts": _counted(ExpectedMount, one.mounts, strings)})
+        _object(
+            {"name": _quote(one.name), "mounts": _counted(ExpectedMount, one.mounts, strings)}
+            | ({"user": _quote(one.user)} if one.user else {})
+        )
         for one in plan.expected.namespaces
     ]
     parts = {
@@ -451,9 +454,10 @@ def _read_steps(value: Json, strings: tuple[str, ...]) -> tuple[Step, ...]:
 
 def _namespaces_reader(read_mounts: Reader) -> Reader:
     def read_one(value: Json) -> ExpectedNamespace:
-        if value.__class__ is not dict or set(value) != {"name", "mounts"}:
+        if value.__class__ is not dict or set(value) - {"user"} != {"name", "mounts"}:
             raise _Bad(f"must be an object with name and mounts, not {_told(value)}")
-        return ExpectedNamespace(_at("name", _reader(str), value["name"]), _at("mounts", read_mounts, value["mounts"]))
+        name, user = (_at(key, _reader(str), value.get(key, "")) for key in ("name", "user"))
+        return ExpectedNamespace(name, _at("mounts", read_mounts, value["mounts"]), user)
 
     return _list_reader(read_one)
 

@@ -191,5 +191,5 @@ def _comes_to(mount: ProofMount, promised: ExpectedMount) -> tuple[Any, ...]:
     return (
         parent.name if parent is not None else "", f"/{mount.place}" if parent is not None and mount.place else "",
         handle, root, mount.recursive, alike, bits, clear, below_bits, below_clear, mount.idmapped, mount.unbindable,
-        group, receives, "slave" if mount.inherits else "",
+        group, receives, mount.lock, "slave" if mount.inherits else "",
     )  # fmt: skip

@@ -22,7 +22,15 @@ from mountplan.planner.names import Handle
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.promise import Outcome, check_promise
-from mountplan.planner.plan.proof_parts import ARTICLE, NOTHING_IN_IT, Filesystem, ProofIdMap, ProofMount, Seed
+from mountplan.planner.plan.proof_parts import (
+    ARTICLE,
+    NOTHING_IN_IT,
+    Filesystem,
+    ProofIdMap,
+    ProofMount,
+    ProofUser,
+    Seed,
+)
 from mountplan.planner.plan.proof_values import (
     BARE,
     PLAIN,
@@ -42,7 +50,7 @@ from mountplan.planner.plan.proof_values import (
     is_plain,
     refuse,
 )
-from mountplan.planner.plan.steps import YARD, Step
+from mountplan.planner.plan.steps import STAGE, YARD, Step
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import UNTOLD
 
@@ -76,6 +84,11 @@ EFFECTS: dict[type[Step], StepEffect] = {
     s.UnshareNamespace: StepEffect(START),
     s.TakeHostGroup: StepEffect(UNSHARED),
     s.MakeIdMap: StepEffect(UNSHARED | PRIVATE),
+    s.MakeUserNamespace: StepEffect(UNSHARED | PRIVATE),
+    s.MakeStage: StepEffect(TREE),
+    s.OwnNamespace: StepEffect(TREE),
+    s.TakeLocked: StepEffect(TREE),
+    s.FindLocked: StepEffect(TREE),
     s.MakePrivate: StepEffect(UNSHARED),
     s.MakeYard: StepEffect(PRIVATE),
     s.OpenNamespace: StepEffect(COMMON | CLOSED),
@@ -134,6 +147,8 @@ class _Proof:
         self.plan = plan
         self.phase = START
         self.spaces = len(plan.expected.namespaces)
+        self.stages: set[int] = set()  # the namespaces that have a stage
+        self.owned: set[int] = set()  # those that belong to their user namespace by now
         self.space = -1  # the namespace that is open, or was last
         self.made: dict[Handle, Any] = {}
         self.held = 0  # how many mounts, id-mappings and seeds that are not parked are to be released
@@ -219,9 +234,65 @@ class _Proof:
         self.space += 1
         if step.namespace != (name := self.plan.expected.namespaces[self.space].name):
             refuse(f"the plan promises {name} here")
-        if step.copy != (self.space + 1 < self.spaces):
+        if step.copy != (self.space + 1 < self.spaces or bool(self._user())):
             refuse("each namespace is a copy of the first, but for the last, which is that itself")
         self.phase = TREE
+
+    def _user(self) -> Handle:
+        """The user namespace that the namespace which is open belongs to in the end."""
+        return self.plan.expected.namespaces[self.space].user
+
+    def _check_open(self, namespace: str) -> None:
+        if self.spaces < 2 or namespace != self.plan.expected.namespaces[self.space].name or not self._user():
+            refuse("that namespace is not open, or belongs to no user namespace of the plan's")
+
+    def _make_user_namespace(self, step: s.MakeUserNamespace) -> None:
+        if step.within and not isinstance(self.made.get(step.within), ProofUser):
+            self._unknown(step.within, ProofUser)
+        _check_maps(step.uids, step.gids)
+        self._new(step.user, ProofUser())
+        self.held += 1
+
+    def _make_stage(self, step: s.MakeStage) -> None:
+        self._check_open(step.namespace)
+        if self.space in self.stages:
+            refuse("it has a stage already")
+        self.stages.add(self.space)
+
+    def _own_namespace(self, step: s.OwnNamespace) -> None:
+        self._check_open(step.namespace)
+        if step.user != self._user() or not isinstance(self.made.get(step.user), ProofUser):
+            refuse(f"the plan promises that it belongs to {self._user()}")
+        if self.space not in self.stages or self.space in self.owned:
+            refuse("it has no stage (any more)")
+        for mount in self.attached[self.space]:
+            if mount.held:
+                refuse(f"{mount.name} is held by a descriptor, and another one in the copy")
+        self.owned.add(self.space)
+
+    def _locked(self, handle: Handle) -> ProofMount:
+        found: Any = self.made.get(handle)
+        if found.__class__ is not ProofMount or found.space != self.space or self.space not in self.owned:
+            refuse(f"{handle} does not stand in the copy")
+        if found.held or not found.lock:
+            refuse(f"{handle} is held by a descriptor already, or was never locked")
+        found.held = True
+        self.held += 1
+        return found
+
+    def _take_locked(self, step: s.TakeLocked) -> None:
+        mount = self._locked(step.mount)
+        if mount.lock != "attributes" or self.yard.get(step.place) is not mount:
+            refuse(f"{step.mount} does not stand on the stage at {step.place}")
+
+    def _find_locked(self, step: s.FindLocked) -> None:
+        top, mount = self._mount(step.top), self._locked(step.mount)
+        path, one = mount.place, mount
+        while one.lock == "locked" and one.parent is not None and one.parent is not top:
+            one = one.parent
+            path = f"{one.place}/{path}".strip("/")
+        if one.parent is not top or step.path != path:
+            refuse(f"{step.mount} does not stand on {step.top} at {step.path}")
 
     def _close_namespace(self, step: s.CloseNamespace) -> None:
         if step.namespace != (name := self.plan.expected.namespaces[self.space].name):
@@ -517,22 +588,14 @@ class _Proof:
             mount.filesystem is None and (seed.filesystem is None or seed.filesystem.inside == "host")
         ):
             refuse(f"{step.mount} is of another filesystem than {step.seed}")
-        if self.phase == ENTERED and seed.parked:
+        if self.phase == ENTERED and seed.parked and self.space not in self.owned:
             refuse(f"{step.seed} is gone with the yard")
         mount.seed = seed
 
     # --- mounts
 
     def _make_id_map(self, step: s.MakeIdMap) -> None:
-        from mountplan.planner.language import values
-
-        for lines in (step.uids, step.gids):
-            if not 1 <= len(lines) <= 340:
-                refuse("an id-mapping has 1 to 340 lines of uids, and of gids")
-            for line in lines:
-                check_as_in_a_spec(values.id_line, line)
-            if clash := values.overlap(lines):
-                refuse(clash)
+        _check_maps(step.uids, step.gids)
         self._new(step.id_map, ProofIdMap())
         self.held += 1
 
@@ -595,9 +658,26 @@ class _Proof:
     def _attach(self, step: s.Attach) -> None:
         handle, above, path, careful, tree, _, _ = step
         mount = self._mount(handle)
-        if above == YARD:
+        staging = self.space in self.stages and self.space not in self.owned
+        if staging:
+            mount.lock = "attributes" if above == STAGE else "locked"
+        if above == STAGE:
+            if not staging or mount.space >= 0 or careful or tree or not _is_stage(path, "locked"):
+                refuse(f"{handle} is attached already, or there is no {path} on the stage")
+            if path in self.yard:
+                refuse(f"{self.yard[path].name} stands there already")
+            self.yard[path] = mount
+            mount.place = path
+        elif above == YARD:
+            if staging:
+                refuse("what will be locked is built on the stage")
             if mount.space >= 0:
-                refuse(f"{handle} is attached already")
+                if self.yard.pop(mount.place, None) is not mount or mount.parent is not None:
+                    refuse(f"{handle} is attached already")
+                self.yard[path], mount.place = mount, path
+                if path != "root":
+                    refuse(f"there is no {path} in the yard")
+                return
             if careful or tree or (path != "root" and not _is_stage(path)):
                 refuse(f"there is no {path} in the yard")
             if path in self.yard:
@@ -613,7 +693,7 @@ class _Proof:
                 del self.yard[mount.place]
             if parent.space != self.space:
                 refuse(f"{above} is not attached in this namespace")
-            if parent.seed is not None:
+            if parent.seed is not None and (parent.seed.group or self.space not in self.owned):
                 refuse(f"{above} is in a sharing group by now: what is attached to it is copied to all its peers")
             filesystem = parent.filesystem
             own = filesystem is not None and filesystem.inside == "own"
@@ -658,6 +738,10 @@ class _Proof:
         if found.__class__ is ProofMount and found.parent is None:
             if found.space < 0:
                 refuse(f"{step.handle} is not attached, and so gone when it is released")
+            if _is_stage(found.place, "locked") and self.space in self.stages - self.owned:
+                found.held = False
+                self.held -= 1
+                return
             if found.place == "root" and self.phase != ENTERED:
                 refuse(f"{step.handle} is still to be entered")
             if found.place != "root":
@@ -702,8 +786,20 @@ def _check_made(filesystem: Filesystem) -> None:
         refuse(f"{filesystem.name} is the host's: its mounts are cloned from the host")
 
 
-def _is_stage(name: str) -> bool:
-    return name.startswith("stage") and name[5:].isdecimal() and name.isascii()
+def _is_stage(name: str, word: str = "stage") -> bool:
+    return name.startswith(word) and name[len(word) :].isdecimal() and name.isascii()
+
+
+def _check_maps(*maps: tuple[tuple[int, int, int], ...]) -> None:
+    from mountplan.planner.language import values
+
+    for lines in maps:
+        if not 1 <= len(lines) <= 340:
+            refuse("an id-mapping has 1 to 340 lines of uids, and of gids")
+        for line in lines:
+            check_as_in_a_spec(values.id_line, line)
+        if clash := values.overlap(lines):
+            refuse(clash)
 
 
 def _group_name(seed: Handle) -> str:

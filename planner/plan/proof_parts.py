@@ -48,6 +48,10 @@ class ProofIdMap:
     held = True
 
 
+class ProofUser:
+    held = True
+
+
 class ProofMount:
     """A mount. What most mounts have is said for all of them here, which costs a fraction of saying it for each."""
 
@@ -59,6 +63,7 @@ class ProofMount:
     below: tuple[int, int] = (0, 0)  # those of what it brings
     idmapped = False
     unbindable = False
+    lock = ""
     seed: Seed | None = None  # of the group that it is in
     parent: ProofMount | None = None
     place = ""
@@ -77,4 +82,10 @@ class ProofMount:
 NOTHING_ON_IT: dict[str, ProofMount] = {}
 NOTHING_IN_IT: dict[str, str | None] = {"": "directory"}
 NOTHING_REMOVED: dict[str, None] = {}
-ARTICLE = {Filesystem: "a filesystem", Seed: "a seed", ProofIdMap: "an id-mapping", ProofMount: "a mount"}
+ARTICLE = {
+    Filesystem: "a filesystem",
+    Seed: "a seed",
+    ProofIdMap: "an id-mapping",
+    ProofUser: "a user namespace",
+    ProofMount: "a mount",
+}

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from mountplan.planner.attributes import IDMAP, RDONLY, change
 from mountplan.planner.fstypes import only_reads
 from mountplan.planner.names import Handle
-from mountplan.planner.paths import TargetPath
+from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.plan.graph import Graph, group_of, seed_of
 from mountplan.planner.plan.plan import (
     Edge,
@@ -25,6 +25,7 @@ from mountplan.planner.plan.plan import (
 )
 from mountplan.planner.plan.requirements import find_requirements
 from mountplan.planner.plan.steps import (
+    STAGE,
     YARD,
     Attach,
     AttachImage,
@@ -34,6 +35,7 @@ from mountplan.planner.plan.steps import (
     CloseNamespace,
     CopyContents,
     EnterRoot,
+    FindLocked,
     JoinGroup,
     Layer,
     MakeBase,
@@ -44,14 +46,18 @@ from mountplan.planner.plan.steps import (
     MakeOverlay,
     MakePrivate,
     MakeSeed,
+    MakeStage,
+    MakeUserNamespace,
     MakeYard,
     OpenNamespace,
+    OwnNamespace,
     Release,
     RemoveNode,
     SealFilesystem,
     SetAttributes,
     Step,
     TakeHostGroup,
+    TakeLocked,
     UnshareNamespace,
 )
 from mountplan.planner.resolve.topology import (
@@ -106,6 +112,7 @@ class _Schedule:
         for siblings in self.children.values():
             siblings.sort(key=lambda one: rank[one.name])
         self.roots = [next(one for one in space.mounts if one.parent is None) for space in topology.namespaces]
+        self.users = {one.name: one for one in topology.users}
         # pivot_root(2) wants the mount on which it puts the old root not to be shared: these join afterwards, from
         # seeds that must outlive the yard.
         self.tops = {self._top(root) for root in self.roots}
@@ -129,6 +136,8 @@ class _Schedule:
                 yield self._take(group)
         for (uids, gids), name in self.id_maps.items():
             yield MakeIdMap(name, uids, gids, self.mounts[name.removeprefix("idmap:")].origin)
+        for user in self.topology.users:
+            yield MakeUserNamespace(user.name, user.uids, user.gids, user.within, user.origin)
         yield MakePrivate("")
         yield MakeYard("")
         for handle in self.order:
@@ -138,6 +147,9 @@ class _Schedule:
                 yield self._seed(self.groups[handle])
         last = self.topology.namespaces[-1]
         for namespace, root in zip(self.topology.namespaces, self.roots, strict=True):
+            if namespace.user:
+                yield from self._owned(root, namespace)
+                continue
             if len(self.roots) > 1:
                 yield OpenNamespace(namespace.name, namespace is not last, "")
             if self._is_based(root, namespace):
@@ -150,6 +162,8 @@ class _Schedule:
         for seed, group in self.groups.items():
             if not self._parked(group):
                 yield Release(seed, group.origin)
+        for user in self.topology.users:
+            yield Release(user.name, user.origin)
         for name in self.id_maps.values():
             yield Release(name, self.mounts[name.removeprefix("idmap:")].origin)
 
@@ -266,6 +280,81 @@ class _Schedule:
             else:
                 yield from self._finish(mount, keep=mount.name in staged)
 
+    def _owned(self, root: ResolvedMount, namespace: ResolvedNamespace) -> Iterator[Step]:
+        """A namespace of another user: what is locked is built first and copied; the rest is attached to the copy.
+
+        All of the rest is made before, while its workbenches are at hand, and held by descriptors until it is attached.
+        """
+        yield OpenNamespace(namespace.name, True, "")
+        yield MakeStage(namespace.name, "")
+        mounts = [self.mounts[handle] for handle in self.order if handle in self.mounts]
+        names = {mount.name for mount in namespace.mounts}
+        mounts = [mount for mount in mounts if mount.name in names]
+        tops = [mount for mount in mounts if mount.lock == "attributes"]
+        for number, top in enumerate(tops):
+            yield from self._cluster(top, f"locked{number}")
+        for mount in mounts:
+            if not mount.lock:
+                yield from self._make(mount)
+        yield OwnNamespace(namespace.name, namespace.user, "")
+        for number, top in enumerate(tops):
+            yield TakeLocked(top.name, f"locked{number}", top.origin)
+        held = [mount for mount in mounts if mount.lock != "locked"]
+        for mount in mounts:
+            if mount.lock == "locked" and (
+                mount.group or any(child.lock != "locked" for child in self.children[mount.name])
+            ):
+                held.append(mount)
+                yield self._find(mount)
+        if self._is_based(root, namespace):
+            yield MakeBase(namespace.name, (), root.origin)
+        for mount in mounts:
+            if mount.lock != "locked":
+                parent = mount.parent or YARD
+                yield self._attach(mount, parent, mount.place.relative_to("/") if mount.parent else "root")
+        for mount in mounts:
+            filesystem = self.filesystems[mount.filesystem]
+            if not mount.lock and filesystem.seal and not filesystem.workbench:
+                yield SealFilesystem(mount.name, mount.origin)
+        if namespace is self.topology.namespaces[-1]:
+            yield from self._finish_filesystems()
+        top = self.mounts[self._top(root)]
+        yield EnterRoot(root.name, top.name, self._is_based(root, namespace), root.origin)
+        for mount in held:
+            group = group_of(mount)
+            if group and (mount.group or mount.lock != "locked"):  # slaves that are locked have joined before
+                yield JoinGroup(seed_of(group), mount.name, mount.origin)
+        for mount in held:
+            yield Release(mount.name, mount.origin)
+        yield CloseNamespace(namespace.name, "")
+
+    def _cluster(self, top: ResolvedMount, place: str) -> Iterator[Step]:
+        """A mount that keeps its attributes, with what is locked on it. Slaves join at once, as copies of them are."""
+        work: list[tuple[bool, ResolvedMount, Handle, str]] = [(True, top, STAGE, place)]
+        while work:
+            begins, mount, parent, path = work.pop()
+            if begins:
+                yield from self._make(mount)
+                yield self._attach(mount, parent, path)
+                work.append((False, mount, "", ""))
+                for child in reversed(self.children[mount.name]):
+                    if child.lock == "locked":
+                        work.append((True, child, mount.name, child.place.relative_to("/")))
+                continue
+            filesystem = self.filesystems[mount.filesystem]
+            if filesystem.seal and not filesystem.workbench:
+                yield SealFilesystem(mount.name, mount.origin)
+            if mount.master and not mount.group and mount is not top:
+                yield JoinGroup(seed_of(group_of(mount)), mount.name, mount.origin)
+            yield Release(mount.name, mount.origin)
+
+    def _find(self, mount: ResolvedMount) -> Step:
+        path, top = ROOT, mount
+        while top.lock == "locked" and top.parent is not None:
+            path = top.place.joined(path.relative_to("/"))
+            top = self.mounts[top.parent]
+        return FindLocked(mount.name, top.name, path.relative_to("/"), mount.origin)
+
     def _heights(self) -> dict[Handle, int]:
         heights: dict[Handle, int] = {}
         for handle in reversed(self.order):
@@ -355,6 +444,7 @@ def _expected(topology: Topology, graph: Graph) -> Expected:
             tuple(
                 _expected_mount(mount, masters) for mount in sorted(namespace.mounts, key=lambda one: rank[one.name])
             ),
+            namespace.user,
         )
         for namespace in topology.namespaces
     )
@@ -390,6 +480,7 @@ def _expected_mount(mount: ResolvedMount, masters: dict[str, str]) -> ExpectedMo
         unbindable=mount.unbindable,
         group=mount.group,
         master=masters[mount.group] if mount.group else mount.master,
+        lock=mount.lock,
         inherits=mount.inherits,
         origin=mount.origin,
     )

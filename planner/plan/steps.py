@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 from mountplan.planner.names import Handle, NodeKind
 from mountplan.planner.record import NamedTuple
 
+STAGE: Handle = "@stage"  # as the yard
 YARD: Handle = "@yard"  # a name that no spec can give: ids are letters, digits, "-", "_", "." and "/"
 
 Propagation = Literal["", "private", "shared", "slave", "unbindable"]
@@ -110,6 +111,75 @@ class MakeIdMap(NamedTuple):
 
     def describe(self) -> str:
         return f"make id-mapping {self.id_map}"
+
+
+class MakeUserNamespace(NamedTuple):
+    """A user namespace that will own mount namespaces, made in `within` or, if that is "", in ours; held until its
+    Release.
+
+    `uids` and `gids` are lines of (first id inside, first id outside, count). Must come before MakeYard, as MakeIdMap.
+    """
+
+    user: Handle
+    uids: tuple[tuple[int, int, int], ...]
+    gids: tuple[tuple[int, int, int], ...]
+    within: Handle
+    origin: str
+    kind: Literal["make_user_namespace"] = "make_user_namespace"
+
+    def describe(self) -> str:
+        return f"make user namespace {self.user}" + (f" in {self.within}" if self.within else "")
+
+
+class MakeStage(NamedTuple):
+    """A private tmpfs in the yard, in which what will be locked is built: all that its copy for another user has."""
+
+    namespace: str
+    origin: str
+    kind: Literal["make_stage"] = "make_stage"
+
+    def describe(self) -> str:
+        return "make a stage for what will be locked"
+
+
+class OwnNamespace(NamedTuple):
+    """Enter the stage, and go on in a copy of it that belongs to `user`: what stands there is locked by that.
+
+    The stage takes the place of the yard. Workbenches and seeds stay where they are, in the first namespace.
+    """
+
+    namespace: str
+    user: Handle
+    origin: str
+    kind: Literal["own_namespace"] = "own_namespace"
+
+    def describe(self) -> str:
+        return f"go on in a copy that belongs to {self.user}"
+
+
+class TakeLocked(NamedTuple):
+    """`mount` is now a clone, with all below it, of what was locked at `place` of the stage: below it, it still is."""
+
+    mount: Handle
+    place: str
+    origin: str
+    kind: Literal["take_locked"] = "take_locked"
+
+    def describe(self) -> str:
+        return f"clone {self.mount} with what is locked on it"
+
+
+class FindLocked(NamedTuple):
+    """A descriptor of `mount`, which is locked: what a walk ends on that begins at `top` and takes `path`."""
+
+    mount: Handle
+    top: Handle
+    path: str
+    origin: str
+    kind: Literal["find_locked"] = "find_locked"
+
+    def describe(self) -> str:
+        return f"find {self.mount} on {self.top}"
 
 
 class MakeFilesystem(NamedTuple):
@@ -421,6 +491,11 @@ Step: TypeAlias = (
     | MakeYard
     | MakePrivate
     | MakeIdMap
+    | MakeUserNamespace
+    | MakeStage
+    | OwnNamespace
+    | TakeLocked
+    | FindLocked
     | MakeFilesystem
     | AttachImage
     | MakeOverlay
@@ -449,6 +524,11 @@ STEP_TYPES: tuple[type[Step], ...] = (
     MakeYard,
     MakePrivate,
     MakeIdMap,
+    MakeUserNamespace,
+    MakeStage,
+    OwnNamespace,
+    TakeLocked,
+    FindLocked,
     MakeFilesystem,
     AttachImage,
     MakeOverlay,

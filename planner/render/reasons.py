@@ -34,6 +34,23 @@ METHOD: dict[str, tuple[str, str]] = {
         'before "/" is covered',
         "The kernel lets no process make a user namespace whose root is covered, and the yard covers it.",
     ),
+    "make_user_namespace": (
+        'before "/" is covered',
+        "The kernel lets no process make a user namespace whose root is covered, and the yard covers it.",
+    ),
+    "make_stage": (
+        "what is locked must stand there at once",
+        "The kernel locks what a copy of a namespace for another user has, all of it, and nothing later on.",
+    ),
+    "own_namespace": (
+        "what stands there is locked by that",
+        "A mount namespace belongs to the user namespace in which it is copied. What comes with the copy is locked.",
+    ),
+    "take_locked": (
+        "the bind itself is not locked",
+        "What lies below the top of a copied tree stays locked to it, and the top can be attached anywhere.",
+    ),
+    "find_locked": ("there is no descriptor of it yet", "The copy of a namespace has other mounts than the original."),
     "make_yard": (
         "for workbenches and seeds",
         "Workbenches and seeds are mounts too, and must stand somewhere that no path of the tree reaches.",

@@ -16,6 +16,7 @@ from mountplan.planner.names import Handle, NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.resolve.contents import Contents
 from mountplan.planner.resolve.topology import LayerRef, ResolvedFilesystem, ResolvedNode
+from mountplan.planner.tables.mount_facts import Lock
 from mountplan.planner.tables.table import left_behind
 
 _MOST_LIKENED = 10_000
@@ -29,6 +30,7 @@ class Space:
         self.prefix = prefix
         self.key = key
         self.builds_root = builds_root
+        self.user: Handle = ""  # the user namespace that owns it, "" for ours
         self.drafts: list[Draft] = []
 
 
@@ -98,6 +100,13 @@ class Draft:
         self.readonly: dict[TargetPath, Draft] = {}  # read-only paths of this mount, and the mounts made for them
         self.gone = ""  # why it is left out, being optional
         self.gone_with: Draft | None = None  # the mount without which it cannot be
+
+    @property
+    def lock(self) -> Lock:
+        """What the owner of its namespace cannot undo. An inherited root is not the owner's."""
+        if self.index < 0 and not self.space.builds_root and self.space.user and self.parent is None:
+            return "attributes"
+        return "locked" if self.spec.locked is True else "attributes" if self.spec.locked else ""
 
     def kind(self) -> NodeKind | None:
         """Whether the mount's root is a directory or what else; None if that cannot be known yet."""

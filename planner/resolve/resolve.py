@@ -34,6 +34,7 @@ from mountplan.planner.resolve.optional import (
     tell_what_stands_lower,
 )
 from mountplan.planner.resolve.overlays import settle_layers
+from mountplan.planner.resolve.owners import check_locks, check_peers, find_owners
 from mountplan.planner.resolve.placement import copy_bound_trees, leave_out_unsupported, make_mountpoints, place_mounts
 from mountplan.planner.resolve.readonly import expand_readonly
 from mountplan.planner.resolve.sharing import find_groups
@@ -42,6 +43,7 @@ from mountplan.planner.resolve.topology import (
     ResolvedMount,
     ResolvedNamespace,
     ResolvedNode,
+    ResolvedUser,
     SharingGroup,
     Topology,
 )
@@ -60,6 +62,7 @@ def resolve(spec: Spec, host: Host) -> Topology:
     """What `spec` means on `host`. Raises SpecError with every mistake that was found."""
     context = Context(spec.file, host, frozenset(spec.run.unshare))
     name_mounts(spec, context)
+    users = find_owners(spec, context)
     find_filesystems(context)
     settle_gone(context)
     declare_files(context)
@@ -75,11 +78,13 @@ def resolve(spec: Spec, host: Host) -> Topology:
     tell_what_stands_lower(context)
     check_lengths(context)
     _find_unused(context)
+    check_locks(context)
     groups = find_groups(spec, context)
+    check_peers(spec, groups, context)
     _check_run(spec, context)
     if context.mistakes.found:
         raise SpecError(tuple(context.mistakes.found))
-    return _freeze(spec, context, groups)
+    return _freeze(spec, context, groups, users)
 
 
 def _check_run(spec: Spec, context: Context) -> None:
@@ -532,7 +537,9 @@ def _find_unused(context: Context) -> None:
             )
 
 
-def _freeze(spec: Spec, context: Context, groups: tuple[SharingGroup, ...]) -> Topology:
+def _freeze(
+    spec: Spec, context: Context, groups: tuple[SharingGroup, ...], users: tuple[ResolvedUser, ...]
+) -> Topology:
     in_group = {name for group in groups for name in group.members}
     run = spec.run
     return Topology(
@@ -543,7 +550,7 @@ def _freeze(spec: Spec, context: Context, groups: tuple[SharingGroup, ...]) -> T
         filesystems=tuple(_filesystem(draft, in_group) for draft in context.filesystems.values()),
         groups=groups,
         namespaces=tuple(
-            ResolvedNamespace(space.name, tuple(_mount(draft) for draft in space.drafts if draft.placed))
+            ResolvedNamespace(space.name, tuple(_mount(draft) for draft in space.drafts if draft.placed), space.user)
             for space in context.spaces
         ),
         run=RunSettings(
@@ -557,6 +564,7 @@ def _freeze(spec: Spec, context: Context, groups: tuple[SharingGroup, ...]) -> T
             no_new_privs=run.no_new_privs,
         ),
         left_out=tuple(map(_left_out, context.left_out)),
+        users=users,
     )
 
 
@@ -637,4 +645,5 @@ def _mount(draft: Draft) -> ResolvedMount:
         deleted=isinstance(spec.bind, MountPath) and spec.bind.deleted,
         group=spec.peer_group or "",
         master=spec.master or "",
+        lock=draft.lock,
     )

@@ -13,6 +13,7 @@ from mountplan.planner.host import HostPath
 from mountplan.planner.names import Handle, LeftOut, Moved, NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.run_settings import RunSettings
+from mountplan.planner.tables.mount_facts import Lock
 
 IdLines = tuple[tuple[int, int, int], ...]
 
@@ -118,6 +119,7 @@ class ResolvedMount(NamedTuple):
     deleted: bool
     group: str
     master: str
+    lock: Lock = ""
 
     @property
     def recursive_attributes(self) -> bool:
@@ -145,12 +147,23 @@ class SharingGroup:
     members: tuple[Handle, ...]
 
 
+class ResolvedUser(NamedTuple):
+    """A user namespace that is made for mount namespaces; `within` is the one that it is made in, "" for ours."""
+
+    name: Handle
+    origin: str
+    uids: IdLines
+    gids: IdLines
+    within: Handle
+
+
 @dataclass(frozen=True, slots=True)
 class ResolvedNamespace:
-    """One mount namespace: its mounts, in the order of the spec."""
+    """One mount namespace: its mounts, in the order of the spec. `user` owns it, "" for the one that builds."""
 
     name: str
     mounts: tuple[ResolvedMount, ...]
+    user: Handle = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,3 +179,4 @@ class Topology:
     run: RunSettings
     left_out: tuple[LeftOut, ...] = ()
     moved: tuple[Moved, ...] = ()
+    users: tuple[ResolvedUser, ...] = ()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from mountplan.planner.names import NodeKind
+
+# What the owner of a namespace cannot undo: nothing, the attributes of a mount, or the mount itself.
+Lock = Literal["", "attributes", "locked"]
 
 
 class MountRoot(NamedTuple):

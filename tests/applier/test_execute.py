@@ -118,6 +118,21 @@ type = "tmpfs"
 [[namespace.mount.file]]
 path = "pipe"
 fifo = true
+
+[[namespace]]
+name = "three"
+user = { uids = [[0, 1000, 10]], gids = [[0, 1000, 10]] }
+[[namespace.mount]]
+target = "/"
+type = "tmpfs"
+locked = "attributes"
+[[namespace.mount]]
+target = "/locked"
+type = "tmpfs"
+locked = true
+[[namespace.mount]]
+target = "/locked/own"
+type = "tmpfs"
 """
 
 

@@ -23,8 +23,11 @@ class Alive(NamedTuple):
 
 
 @contextmanager
-def inhabited(build: Callable[[], object]) -> Iterator[int]:
-    """A process in a namespace of its own, a copy of the host's, with what `build` makes of it."""
+def inhabited(build: Callable[[], object], meanwhile: Callable[[int], object] = lambda _: None) -> Iterator[int]:
+    """A process in a namespace of its own, a copy of the host's, with what `build` makes of it.
+
+    While it is at that, `meanwhile` is called with its pid.
+    """
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -38,6 +41,7 @@ def inhabited(build: Callable[[], object]) -> Iterator[int]:
             os._exit(1)
     os.close(writer)
     try:
+        meanwhile(child)
         assert b"x" == os.read(reader, 1), "the state cannot be made"
         yield child
     finally:

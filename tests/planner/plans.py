@@ -71,6 +71,7 @@ def mount(
         unbindable=unbindable,
         group=group,
         master=master,
+        lock="",
         inherits="",
         origin=origin,
     )

@@ -16,7 +16,7 @@ from mountplan.planner.language.spec import parse_spec
 NOTHING = CapturedMount(
     row=0, id="", target="/", parent="", type="", source=None, options=(), image="", layers=(), upper=None, work=None,
     bind=None, recursive=False, attributes=(), uids=(), gids=(), unmapped=False, peer_group="", master="",
-    unbindable=False, on_symlink="", contents="", files=(), unsupported="",
+    lock="", unbindable=False, on_symlink="", contents="", files=(), unsupported="",
 )  # fmt: skip
 
 

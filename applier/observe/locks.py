@@ -1,0 +1,138 @@
+"""Who owns a mount namespace, and what its owner cannot undo: found by trying, in a copy that no other process sees."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mountplan.applier.observe.roots import copy_of_tree, own_tree
+from mountplan.applier.observe.subjects import open_proc
+from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.inside import in_child
+from mountplan.applier.sys.refusal import KernelRefusal
+from mountplan.applier.sys.userns import IdMap, initial_ids, waiting_in
+from mountplan.planner.attributes import ATIME_MASK, NOATIME, parse_shown
+from mountplan.planner.tables.mount_facts import Lock
+from mountplan.planner.tables.mounttree import MountTree, path_to
+from mountplan.planner.tables.table import MountTable
+
+
+class LiveOwner(NamedTuple):
+    """The user namespace behind `fd`, which the caller closes: its maps in ids of ours, and those that it descends
+    from, as far as they are not ours, by inode.
+    """
+
+    fd: int
+    inode: int
+    above: tuple[int, ...]
+    uids: IdMap
+    gids: IdMap
+
+
+def owner_of(namespace: int) -> LiveOwner | None:
+    """Who owns the mount namespace behind a descriptor; None if that is our user namespace, or one above it."""
+    ours = os.stat("/proc/self/ns/user").st_ino
+    try:
+        fd = fcntl.ioctl(namespace, abi.NS_GET_USERNS)
+    except OSError:
+        return None
+    inode = os.fstat(fd).st_ino
+    if inode == ours:
+        os.close(fd)
+        return None
+    above = []
+    one = os.dup(fd)
+    try:
+        while True:
+            parent = fcntl.ioctl(one, abi.NS_GET_PARENT)
+            os.close(one)
+            one = parent
+            if os.fstat(one).st_ino == ours:
+                break
+            above.append(os.fstat(one).st_ino)
+        with waiting_in(lambda: _enter(fd)) as pid:
+            uids, gids = initial_ids(pid)
+    except OSError:
+        os.close(fd)
+        return None
+    finally:
+        os.close(one)
+    return LiveOwner(fd, inode, tuple(above), uids, gids)
+
+
+def _enter(user: int) -> None:
+    syscalls.hide()  # from those who live in there
+    syscalls.setns(user, abi.CLONE_NEWUSER)
+
+
+def find_locks(namespace: int, owner: int, table: MountTable) -> dict[int, Lock]:
+    """What the owner cannot undo of the mounts of a namespace, by mount id, as far as its own walks reach them.
+
+    Raises OSError.
+    """
+    tree = MountTree(table)
+    proc = open_proc()
+    try:
+
+        def look() -> list[tuple[int, Lock]]:
+            _enter(owner)
+            syscalls.setns(namespace, abi.CLONE_NEWNS)
+            start = {row.mount_id: index for index, row in enumerate(tree.rows)}[syscalls.mount_id(abi.AT_FDCWD, b"/")]
+            syscalls.unshare(abi.CLONE_NEWNS)
+            syscalls.mount(b"/", abi.MS_REC | abi.MS_PRIVATE)
+            copy = own_tree(proc)
+            if any(row.peer_group or row.master for row in copy.rows):
+                raise OSError("the copy is not private")  # an unmount would be seen elsewhere
+            return _try_all(tree, start, copy_of_tree(tree, start, copy))
+
+        found = dict(in_child(look))
+    finally:
+        os.close(proc)
+    return {tree.rows[index].mount_id: lock for index, lock in found.items()}
+
+
+def _try_all(tree: MountTree, start: int, ids: dict[int, int]) -> list[tuple[int, Lock]]:
+    """Unmount one after the other in the copy, what stands on a mount before it; what cannot be is locked.
+
+    What is locked may cover others; what is not, goes, and then there is more to see.
+    """
+    found: dict[int, Lock] = {}
+    waiting: Sequence[int] = range(start, tree.end_of(start))
+    while True:
+        left = []
+        for index in reversed(waiting):
+            path = os.fsencode(path_to(tree, start, index))
+            try:
+                seen, _, _, _, is_root = syscalls.stat_root(abi.AT_FDCWD, path)
+            except OSError:
+                seen, is_root = -1, False
+            if index not in ids or seen != ids[index] or not is_root:
+                left.append(index)
+                continue
+            keeps: Lock = "attributes" if _keeps_attributes(path, tree.rows[index].attributes) else ""
+            if index == start:
+                found[index] = keeps
+                continue
+            try:
+                syscalls.umount2(path, abi.MNT_DETACH | abi.UMOUNT_NOFOLLOW)
+                found[index] = keeps
+            except KernelRefusal:
+                found[index] = "locked"
+        if len(left) == len(waiting):
+            return list(found.items())
+        waiting = left[::-1]
+
+
+def _keeps_attributes(path: bytes, shown: str) -> bool:
+    """Whether the time of access cannot be set to something else: all attributes are locked together."""
+    other = NOATIME if not parse_shown(shown) & ATIME_MASK else 0
+    fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        syscalls.mount_setattr(fd, 0, syscalls.mount_attr(set=other, clear=ATIME_MASK, propagation=0, userns=0))
+        return False
+    except KernelRefusal:
+        return True
+    finally:
+        os.close(fd)
