@@ -72,8 +72,8 @@ class Rewriting:
         left_alone = () if raw.get("parameters") is True or within == "options" else _HANDED_ON
         for key, value in raw.items():
             here = (*path, key)
-            if path and key == "parameters" and value is True and within != "options":
-                continue  # what it asks for is done here
+            if key == "parameters" and value is True and (path == ("run",) or path[-2:-1] == ("file",)):
+                continue  # what it asks for is done here; elsewhere it is no key
             if key in left_alone or key == "unsupported" or (not path and key in ("parameters", "include")):
                 made[key] = value
                 continue
