@@ -228,6 +228,12 @@ def _hidden(value: object) -> TargetPath | Mask:
     return value if isinstance(value, Mask) else values.mask_path(value)
 
 
+def _locked(value: object) -> object:
+    if isinstance(value, bool) or value == "attributes":
+        return value
+    raise values.Unfit(f"is {values.described(value)}", 'write locked = true, or locked = "attributes"')
+
+
 def _or_table(text: dict[str, Any], model: type[BaseModel]) -> WithJsonSchema:
     return WithJsonSchema(
         {"anyOf": [text, ESCAPED, {"table": model.__name__}]}
@@ -245,6 +251,11 @@ Mapped = Annotated[
 ]
 Place = Annotated[
     TargetPath | MountPath, PlainValidator(_place), _or_table({"type": "string", "pattern": r"^(/|\./|\.$)"}, MountPath)
+]
+Locked = Annotated[
+    Literal["attributes"] | bool,
+    PlainValidator(_locked),
+    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "string", "enum": ["attributes"]}]}),
 ]
 Hidden = Annotated[TargetPath | Mask, PlainValidator(_hidden), _or_table({"type": "string", "minLength": 1}, Mask)]
 
@@ -340,7 +351,7 @@ class Mount(_Table):
         description="Slave: events come in from this peer group. Those of peer_group's master need not be repeated.",
         examples=["feed"],
     )
-    locked: Literal["attributes"] | bool = Field(
+    locked: Locked = Field(
         default=False,
         description="In a namespace of another user: true for a mount that its owner can neither unmount by itself nor "
         'take attributes from; "attributes" for one that only keeps those.',
