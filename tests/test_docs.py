@@ -189,7 +189,9 @@ def _printed(command: str) -> str:
 
 
 @pytest.mark.needs_kernel("mountns")
-@pytest.mark.parametrize(("page", "least"), [("README.md", 5), ("docs/graph.md", 2), ("docs/import.md", 1)])
+@pytest.mark.parametrize(
+    ("page", "least"), [("README.md", 5), ("docs/graph.md", 2), ("docs/import.md", 1), ("docs/export.md", 2)]
+)
 def test_a_page_shows_what_its_commands_print(in_host: InHost, tmp_path: Path, page: str, least: int) -> None:
     """Times aside; a line of three dots stands for any lines."""
     (tmp_path / "shop.toml").write_text(SHOP)

@@ -32,6 +32,7 @@ COMMANDS = (
     "rm",
     "capture",
     "import",
+    "export",
     "diff",
     "verify",
     "explain",

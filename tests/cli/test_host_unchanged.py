@@ -211,6 +211,9 @@ ROWS = (
     Row("import --json fstab -", stdin="tmpfs /tmp tmpfs size=1m 0 0\n"),
     Row("import oci -", USAGE, stdin="{}"),
     Row("import fstab nonesuch", USAGE),
+    Row("export sh shop.toml"),
+    Row("export --json sh pair.toml", DIFFERENT),
+    Row("export sh mistakes.toml", USAGE),
     # diff, verify
     Row("diff shop.toml shop"),
     Row("diff --json shop.toml shop2.toml", DIFFERENT),

@@ -106,6 +106,7 @@ LINES = {
     "rm": ["x", "y"],
     "capture": ["--pid", "1", "x"],
     "import": ["oci", "x", "--name", "n"],
+    "export": ["sh", "x", "-o", "y"],
     "diff": ["x", "y", "--color=never"],
     "verify": ["x"],
     "explain": ["x", "--kernel", "6.1"],

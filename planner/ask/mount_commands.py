@@ -1,0 +1,431 @@
+"""A plan -> a shell script of mount(8) commands that comes to the same, as the model proves; or why none does.
+
+mount(8) cannot join a group: a mount is in one from the moment it is bound from a member, and what is mounted on it
+from then on appears on its peers. So of each group one member, the origin, is bound privately and shared only when all
+that stands on it is mounted; the others are bound from it after that. If no member shows all that the others show, a
+mount of the whole filesystem stands in for one, in a place that the tree does not see. That goes as long as no other
+member has mounts of its own on it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import shlex
+from typing import NamedTuple
+
+from mountplan.planner.ask.actions import Stage
+from mountplan.planner.ask.simulate import simulate
+from mountplan.planner.ask.trial import host_world
+from mountplan.planner.compare.compare import differences
+from mountplan.planner.compare.view import View
+from mountplan.planner.errors import SpecError
+from mountplan.planner.plan.plan import ExpectedMount, Plan
+from mountplan.planner.plan.predict import Prediction
+from mountplan.planner.plan.steps import (
+    Attach,
+    AttachImage,
+    CopyContents,
+    MakeFilesystem,
+    MakeMountpoint,
+    MakeNode,
+    MakeOverlay,
+    RemoveNode,
+    Step,
+)
+from mountplan.planner.tables.table import MountRow, MountTable
+
+_YARD = "/mnt"  # a private tmpfs goes there, with all that the tree is made of
+_ROOT = f"{_YARD}/root"
+START = "unshare --mount --propagation"
+
+
+class MountScript(NamedTuple):
+    """The script, or, with `text` "", the reasons why there is none, a sentence each."""
+
+    text: str
+    reasons: tuple[str, ...]
+
+
+def mount_script(plan: Plan, prediction: tuple[Prediction, ...], host: MountTable) -> MountScript:
+    """Find the commands, and carry them out in the model on a host with that table."""
+    reasons = _beyond_mount(plan)
+    if reasons:
+        return MountScript("", reasons)
+    writer = _ScriptWriter(plan, prediction[0])
+    if not writer.write():
+        circle = "each of some mounts must be mounted before the others: a peer below a peer, or below its own slave"
+        return MountScript("", writer.reasons() or (circle,))
+    try:
+        wrong = _proof(writer, prediction[0], host)
+    except SpecError as error:
+        wrong = [one.what for one in error.mistakes]
+    if wrong:
+        told = writer.reasons() or ("the nearest order that was found comes out otherwise",)
+        return MountScript("", (*told, *(f"in the model: {one}" for one in wrong[:6])))
+    return MountScript(writer.text(), ())
+
+
+def _beyond_mount(plan: Plan) -> tuple[str, ...]:
+    """What mount(8) has no words for, or this module none yet."""
+    reasons = []
+    expected = plan.expected
+    if len(expected.namespaces) != 1:
+        reasons.append("it has several namespaces, and no command binds from one into another")
+    mounts = [mount for space in expected.namespaces for mount in space.mounts]
+    external = {group.name for group in expected.groups if group.host}
+    for mount in mounts:
+        if mount.group in external:
+            reasons.append(f"{mount.name} is a peer of the host: the commands would mount on the host as well")
+        if mount.idmapped:
+            reasons.append(f"{mount.name} is id-mapped")
+        if mount.filesystem == "fs:@masks":
+            reasons.append(f"{mount.name} hides something behind an empty file or directory of mountplan's own")
+        if mount.root.endswith("//deleted"):
+            reasons.append(f"{mount.name} shows what has been removed")
+    root = mounts[0] if mounts else None
+    if root is not None and not root.filesystem and root.root == "/" and root.recursive:
+        reasons.append("it changes a copy of the host's tree: write a spec with a root of its own")
+    if root is not None and any(mount.parent == root.name and not mount.place.strip("/") for mount in mounts):
+        reasons.append("a mount stands upon its root, where chroot(8) leads no command")
+    for group in expected.groups:
+        used = any(mount.group == group.name for mount in mounts)
+        slaves = any(mount.master == group.name and not mount.group for mount in mounts)
+        below = any(one.master == group.name for one in expected.groups)
+        if not used and not group.host and (slaves or below):
+            reasons.append(f"nothing is in group {group.name}, which only lives for its slaves: unmounted, it is gone")
+    for step in plan.steps:
+        if isinstance(step, MakeNode) and step.node == "socket":
+            reasons.append(f"{step.path} is a socket, which no command makes")
+        if isinstance(step, RemoveNode):
+            reasons.append(f"{step.path} is removed once it is mounted")
+    return tuple(dict.fromkeys(reasons))
+
+
+class _Node(NamedTuple):
+    """Something to be done: a mount attached, or ("join") the origin of a group shared."""
+
+    kind: str
+    name: str
+
+
+class _ScriptWriter:
+    def __init__(self, plan: Plan, prediction: Prediction) -> None:
+        self.plan = plan
+        self.mounts = {mount.name: mount for mount in plan.expected.namespaces[0].mounts}
+        self.rows = dict(zip(prediction.names, prediction.table.rows, strict=True))
+        self.makers: dict[str, Step] = {}
+        self.workbench: dict[str, str] = {}  # filesystem -> where it stands in the yard
+        self.masters = {group.name: group.master for group in plan.expected.groups}
+        self.host_groups = {group.name: group.host for group in plan.expected.groups if group.host}
+        self.members: dict[str, list[ExpectedMount]] = {}
+        self.children: dict[str, list[ExpectedMount]] = {name: [] for name in self.mounts}
+        self.where: dict[str, str] = {}
+        for mount in self.mounts.values():
+            above = self.where[mount.parent] if mount.parent else _ROOT
+            self.where[mount.name] = f"{above.rstrip('/')}/{mount.place.strip('/')}".rstrip("/")
+            if mount.parent:
+                self.children[mount.parent].append(mount)
+            if mount.group:
+                self.members.setdefault(mount.group, []).append(mount)
+        self.origin = {group: self._origin(members) for group, members in self.members.items()}
+        self.head: list[str] = []
+        self.lines: list[str] = []
+        self.proof: list[str] = []
+        self.late: list[str] = []
+        self.made: set[str] = set()
+        self.on_host: set[str] = set()  # mounts whose mountpoints are made in what a bind of the host shows
+        self.seeds: dict[str, str] = {}
+
+    def _origin(self, members: list[ExpectedMount]) -> ExpectedMount | None:
+        """The member that the others can be bound from: it shows all that they show; one with mounts on it first."""
+        wide = [one for one in members if all(_within(other.root, one.root) for other in members)]
+        wide.sort(key=lambda one: not self.children[one.name])
+        return wide[0] if wide else None
+
+    def reasons(self) -> tuple[str, ...]:
+        """Which members of one group stand in each other's way."""
+        found = []
+        for group, members in self.members.items():
+            own = [one for one in members if self.children[one.name]]
+            origin = self.origin[group]
+            late = [one for one in own if one is not origin]
+            if late and origin is not None:
+                first = self.children[late[0].name][0]
+                one = late[0].name
+                found.append(
+                    f"{one} and {origin.name} are peers (group {group}), and {first.name} stands on {one} alone:"
+                    f" whatever is mounted on {one} appears on its peers, and before it is one of them nothing but"
+                    " a bind from a peer makes it one"
+                )
+            elif late:
+                found.append(
+                    f"no mount of group {group} shows all that the others show, so each must be bound from a wider one,"
+                    f" and what is then mounted on {late[0].name} appears there too"
+                )
+        return tuple(found)
+
+    # --- the order
+
+    def write(self) -> bool:
+        """False if no order does what each needs."""
+        order = self._order()
+        if order is None:
+            return False
+        self._say(f"mount -t tmpfs -o mode=0755 yard {_YARD}")
+        self._say(f"mount --make-private {_YARD}")
+        self._say(f"mkdir -p {_ROOT}")
+        for step in self.plan.steps:
+            self._prepare(step)
+        for node in order:
+            if node.kind == "attach":
+                self._attach(self.mounts[node.name])
+            else:
+                self._say(f"mount --make-shared {_quoted(self.where[node.name])}")
+        for line in self.late:
+            self._say(line)
+        for path in dict.fromkeys((*self.seeds.values(), *reversed(self.workbench.values()))):
+            if path in self.made:
+                self._say(f"mount --make-rprivate {_quoted(path)}")
+                self._say(f"umount -l {_quoted(path)}")
+        return True
+
+    def _order(self) -> list[_Node] | None:
+        """Parents first, what is covered before its cover, members after the origin of their group is shared."""
+        attached = [step for step in self.plan.steps if isinstance(step, Attach) and step.mount in self.mounts]
+        rank = {step.mount: at for at, step in enumerate(attached)}
+        needs: dict[_Node, set[_Node]] = {}
+        for mount in sorted(self.mounts.values(), key=lambda one: rank.get(one.name, 0)):
+            node = _Node("attach", mount.name)
+            wanted = needs.setdefault(node, set())
+            if mount.parent:
+                wanted.add(_Node("attach", mount.parent))
+            origin = self.origin.get(mount.group)
+            if origin is mount:
+                join = needs.setdefault(_Node("join", mount.name), {node})
+                join |= {_Node("attach", child.name) for child in self.children[mount.name]}
+                wanted |= self._shown(self.masters.get(mount.group, ""))
+            elif origin is not None:
+                wanted.add(_Node("join", origin.name))
+            elif mount.group or mount.master:
+                wanted |= self._shown(self.masters.get(mount.group, "") if mount.group else mount.master)
+        for edge in self.plan.edges:
+            if edge.kind in ("deeper_first", "stack") and edge.before in self.mounts and edge.after in self.mounts:
+                needs[_Node("attach", edge.after)].add(_Node("attach", edge.before))
+        return _sorted(needs, rank)
+
+    def _shown(self, group: str) -> set[_Node]:
+        """What must be done before a mount can be bound that is in this group."""
+        origin = self.origin.get(group)
+        return {_Node("join", origin.name)} if origin is not None else set()
+
+    # --- the commands
+
+    def _say(self, line: str, proof: str | None = None) -> None:
+        self.lines.append(line)
+        if proof is None or proof:
+            self.proof.append(line if proof is None else proof)
+
+    def _bench(self, filesystem: str) -> str:
+        return self.workbench[filesystem]
+
+    def _prepare(self, step: Step) -> None:
+        """Filesystems, each at a place in the yard, and what is in them."""
+        if isinstance(step, MakeFilesystem | AttachImage | MakeOverlay):
+            path = f"{_YARD}/fs-{len(self.workbench)}"
+            self.workbench[step.filesystem] = path
+            if step.mount:
+                self.workbench[step.mount] = path
+            self._say(f"mkdir -p {path}")
+            self._say(self._filesystem(step, path))
+            self.made.add(path)
+        elif isinstance(step, MakeNode) and not step.existing:
+            self._node(step)
+        elif isinstance(step, CopyContents) and step.within in self.workbench:
+            self._say(f"cp -a {_quoted(step.source)}/. {self.workbench[step.within]}/", "")
+        elif isinstance(step, MakeMountpoint) and step.within in self.workbench:
+            self._mountpoint(f"{self.workbench[step.within]}/{step.path}", self.mounts.get(step.like))
+        elif isinstance(step, MakeMountpoint):
+            self.on_host.add(step.like)
+
+    def _mountpoint(self, path: str, like: ExpectedMount | None) -> None:
+        """A directory, or a file if that is what will be mounted there."""
+        source = ""
+        if like is not None:
+            source = self._source_of(like) if like.filesystem else like.root
+        place = _quoted(path)
+        if source:
+            self._say(f"[ -d {_quoted(source)} ] && mkdir -p {place} || touch {place}", f"mkdir -p {place}")
+        else:
+            self._say(f"mkdir -p {place}")
+
+    def _source_of(self, mount: ExpectedMount) -> str:
+        bench = self.workbench.get(mount.filesystem)
+        return f"{bench}/{mount.root.strip('/')}".rstrip("/") if bench else ""
+
+    def _filesystem(self, step: MakeFilesystem | AttachImage | MakeOverlay, path: str) -> str:
+        words = [name if value is True else f"{name}={value}" for name, value in step.options]
+        if isinstance(step, MakeOverlay):
+            layers = [self._layer(layer.filesystem, layer.path) for layer in step.layers]
+            words.append(f"lowerdir={':'.join(layers)}")
+            for word, layer in (("upperdir", step.upper), ("workdir", step.work)):
+                if layer is not None:
+                    words.append(f"{word}={self._layer(layer.filesystem, layer.path)}")
+            fstype, source = "overlay", step.source or "overlay"
+        elif isinstance(step, AttachImage):
+            fstype, source = step.fstype, step.image
+            words.append("loop")
+        else:
+            fstype, source = step.fstype, step.source or step.fstype
+        options = f"-o {_quoted(','.join(words))} " if words else ""
+        return f"mount -t {fstype} {options}{_quoted(source)} {path}"
+
+    def _layer(self, filesystem: str, path: str) -> str:
+        bench = self.workbench.get(filesystem)
+        return f"{bench}/{path}".rstrip("/") if bench else f"/{path.lstrip('/')}"
+
+    def _node(self, step: MakeNode) -> None:
+        bench = self.workbench.get(step.within)
+        if bench is None:
+            return
+        path = _quoted(f"{bench}/{step.path}")
+        if step.node == "directory":
+            self._say(f"mkdir -p {path}")
+        elif step.node == "symlink":
+            self._say(f"ln -s {_quoted(step.link)} {path}", "")
+        elif step.node in ("char", "block"):
+            self._say(f"mknod {path} {step.node[0]} {step.device[0]} {step.device[1]}", f"touch {path}")
+        elif step.node == "fifo":
+            self._say(f"mkfifo {path}", f"touch {path}")
+        elif step.source:
+            self._say(f"cp {_quoted(step.source)} {path}", f"touch {path}")
+        elif step.content:
+            self._say(f"printf %s {_quoted(step.content)} >{path}", f"touch {path}")
+        else:
+            self._say(f"touch {path}")
+        if step.node != "symlink" and step.mode >= 0:
+            self._say(f"chmod {step.mode:04o} {path}", "")
+        if step.uid >= 0 or step.gid >= 0:
+            owner = f"{step.uid}" if step.uid >= 0 else ""
+            self._say(f"chown -h {owner}{f':{step.gid}' if step.gid >= 0 else ''} {path}", "")
+
+    def _attach(self, mount: ExpectedMount) -> None:
+        target = _quoted(self.where[mount.name])
+        if mount.name in self.on_host:
+            self._mountpoint(self.where[mount.name], mount)
+        origin = self.origin.get(mount.group)
+        row = self.rows[mount.name]
+        master = self.masters.get(mount.group, "") if mount.group else mount.master
+        if mount.group and origin is not mount:
+            self._say(f"mount --bind {_quoted(self._from_group(mount.group, mount))} {target}")
+        elif master and master not in self.host_groups:
+            self._say(f"mount --bind {_quoted(self._from_group(master, mount))} {target}")
+            self._say(f"mount --make-slave {target}")
+        elif not mount.filesystem:
+            how = "--rbind" if mount.recursive else "--bind"
+            self._say(f"mount {how} {_quoted(mount.root)} {target}")
+            if not (master or mount.inherits):
+                self._say(f"mount --make-{'r' if mount.recursive else ''}private {target}")
+        else:
+            self._say(f"mount --bind {_quoted(self._source_of(mount))} {target}")
+        if mount.unbindable:
+            self.late.append(f"mount --make-unbindable {target}")
+        self._attributes(target, row)
+        if mount.recursive:
+            for name, brought in self.rows.items():
+                if name.startswith(f"{mount.name}+"):
+                    self._attributes(_quoted(_ROOT + brought.mountpoint), brought)
+
+    def _attributes(self, target: str, row: MountRow) -> None:
+        words = [word for word in row.attributes.split(",") if word not in ("rw", "idmapped")]
+        if row.attributes.startswith("rw"):
+            words.insert(0, "rw")
+        if row.attributes != "rw,relatime" or not row.device.startswith("="):
+            self.late.append(f"mount -o remount,bind,{','.join(words)} {target}")
+
+    def _from_group(self, group: str, mount: ExpectedMount) -> str:
+        """A path in a member of the group that shows what `mount` shows; a seed, if there is no member wide enough."""
+        origin = self.origin.get(group)
+        if origin is not None and _within(mount.root, origin.root):
+            rest = mount.root[len(origin.root.rstrip("/")) :].strip("/")
+            return f"{self.where[origin.name]}/{rest}".rstrip("/")
+        return f"{self._seed(group, mount)}/{mount.root.strip('/')}".rstrip("/")
+
+    def _seed(self, group: str, mount: ExpectedMount) -> str:
+        if group not in self.seeds:
+            path = f"{_YARD}/group-{len(self.seeds)}"
+            master = self.masters.get(group, "")
+            self._say(f"mkdir -p {path}")
+            if master and master not in self.host_groups:
+                source = (
+                    self._seed(master, mount) if self.origin.get(master) is None else self._from_group(master, mount)
+                )
+                self._say(f"mount --bind {_quoted(source)} {path}")
+                self._say(f"mount --make-slave {path}")
+            else:
+                self._say(f"mount --bind {self.workbench[mount.filesystem]} {path}")
+            self._say(f"mount --make-shared {path}")
+            self.seeds[group] = path
+            self.made.add(path)
+        return self.seeds[group]
+
+    def propagation(self) -> str:
+        slaves = any(mount.master in self.host_groups or mount.inherits for mount in self.mounts.values())
+        masters = any(self.masters.get(group) in self.host_groups for group in self.members)
+        return "slave" if slaves or masters else "private"
+
+    def text(self) -> str:
+        name = f" {self.plan.name}" if self.plan.name else ""
+        return (
+            "#!/bin/sh\n"
+            f"# The mounts of{name} ({self.plan.file}), in an order that comes to the same in the model. Run it as\n"
+            f"#   {START} {self.propagation()} sh FILE COMMAND...\n"
+            "set -e\n" + "\n".join(self.lines) + f'\nexec chroot {_ROOT} "$@"\n'
+        )
+
+
+def _sorted(needs: dict[_Node, set[_Node]], rank: dict[str, int]) -> list[_Node] | None:
+    """An order in which all that a node needs comes before it, near to the plan's; None if there is none."""
+    waiting = {node: len(wanted) for node, wanted in needs.items()}
+    after: dict[_Node, list[_Node]] = {}
+    for node, wanted in needs.items():
+        for one in wanted:
+            after.setdefault(one, []).append(node)
+    ready = [(rank.get(node.name, 0), node) for node, count in waiting.items() if not count]
+    heapq.heapify(ready)
+    order = []
+    while ready:
+        _, node = heapq.heappop(ready)
+        order.append(node)
+        for later in after.get(node, ()):
+            waiting[later] -= 1
+            if not waiting[later]:
+                heapq.heappush(ready, (rank.get(later.name, 0), later))
+    return order if len(order) == len(needs) else None
+
+
+def _proof(writer: _ScriptWriter, prediction: Prediction, host: MountTable) -> list[str]:
+    """How what the commands come to in the model differs from what the plan comes to."""
+    seen = host_world(host, len(host.rows) + 1000 + 10 * len(writer.mounts))
+    stage = Stage(seen.world, {1: seen.processes[0]})
+    text = f"{START} {writer.propagation()} sh\n" + "\n".join(writer.proof) + f"\nchroot {_ROOT} sh\nfindmnt\n"
+    simulation = simulate(text, "the script", stage)
+    failed = [f"{one.action.describe()}: {one.why}" for one in simulation.failures]
+    if failed:
+        return failed
+    last = next(one for one in simulation.seen if one.line)  # what findmnt sees
+    wanted, found = (_bare(prediction.table),), (_bare(last.table),)
+    drift = differences(tuple(View("", one) for one in wanted), tuple(View("", one) for one in found), None)
+    return [f"{one.mount}: {one.prop}: {one.found} instead of {one.wanted}" for one in drift]
+
+
+def _bare(table: MountTable) -> MountTable:
+    """Of options of filesystems the model knows nothing."""
+    return MountTable(tuple(row._replace(options="", source="") for row in table.rows))
+
+
+def _within(path: str, top: str) -> bool:
+    return path == top or top == "/" or path.startswith(f"{top.rstrip('/')}/")
+
+
+def _quoted(text: str) -> str:
+    return shlex.quote(text)
