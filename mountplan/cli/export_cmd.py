@@ -13,18 +13,22 @@ if TYPE_CHECKING:
 
     from mountplan.cli.output import Output
     from mountplan.cli.shared_options import NewCommand
+    from mountplan.planner.plan.plan import Plan
 
-FORMATS = ("sh",)
+FORMATS = ("sh", "oci", "bwrap")
 
 
 def add(command: NewCommand) -> None:
     parser = command(
-        "write mount commands that come to the same",
+        "write what a spec says in the words of another program",
         "Write what a spec says in the words of another program:\n\n"
-        "  sh       a shell script of mount(8) commands\n\n"
+        "  sh       a shell script of mount(8) commands\n"
+        "  oci      a config.json for runc and crun: root, mounts, [run]\n"
+        "  bwrap    a command line of bubblewrap\n\n"
         "The script is carried out in the model first: it is printed only if it comes to\n"
-        "what the spec says. Otherwise the reasons are, and the exit status is 1: sharing\n"
-        "that no order of such commands makes is what mountplan is for.",
+        "what the spec says. What cannot be said is told with the reasons, and nothing\n"
+        "is written then; the exit status is 1. Sharing that no order of mount commands\n"
+        "makes is what mountplan is for.",
         "  mountplan export sh shop.toml -o shop.sh\n  unshare --mount --propagation private sh shop.sh COMMAND",
     )
     parser.add_argument("form", metavar="FORMAT", choices=FORMATS, help="in whose words")
@@ -34,22 +38,54 @@ def add(command: NewCommand) -> None:
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Exit status 1 if it cannot be said."""
-    from mountplan.applier.observe.observe import observe
-    from mountplan.planner.ask.mount_commands import mount_script
-    from mountplan.planner.plan.predict import predict
-
     plan = plan_from(args.spec)
-    host = observe()
-    found = mount_script(plan, predict(plan, host), host)
-    if found.text and args.output not in (None, "-"):
-        save(args.output, found.text)
+    text, reasons, notes = _exported(plan, args.form)
+    if text and args.output not in (None, "-"):
+        save(args.output, text)
     if output.as_json:
-        output.data({"exported": bool(found.text), "reasons": list(found.reasons), "text": found.text or None})
-    elif found.text and args.output in (None, "-"):
-        output.raw(found.text)
-    elif found.text:
+        output.data({"exported": bool(text), "reasons": list(reasons), "notes": list(notes), "text": text or None})
+        return 0 if text else 1
+    if text and args.output in (None, "-"):
+        output.raw(text)
+    elif text:
         output.note(f"Saved to {visible(args.output)}\n")
     else:
-        lines = "".join(f"  {visible(reason)}\n" for reason in found.reasons)
-        output.result(f"No script of mount commands was found that comes to {visible(plan.file)}:\n{lines}")
-    return 0 if found.text else 1
+        lines = "".join(f"  {visible(reason)}\n" for reason in reasons)
+        output.result(f"{_NONE[args.form]} {visible(plan.file)}:\n{lines}")
+    for note in notes:
+        output.note(f"mountplan: {visible(note)}\n")
+    return 0 if text else 1
+
+
+_NONE = {
+    "sh": "No script of mount commands was found that comes to",
+    "oci": "No config.json says what is in",
+    "bwrap": "No command line of bubblewrap says what is in",
+}
+
+
+def _exported(plan: Plan, form: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """The text, or "" and the reasons; and what the other program does besides."""
+    if form == "sh":
+        from mountplan.applier.observe.observe import observe
+        from mountplan.planner.ask.mount_commands import mount_script
+        from mountplan.planner.plan.predict import predict
+
+        host = observe()
+        script = mount_script(plan, predict(plan, host), host)
+        return script.text, script.reasons, ()
+    if form == "oci":
+        import json
+
+        from mountplan.planner.foreign.to_oci import to_oci
+
+        found = to_oci(plan)
+        text = json.dumps(found.value, indent=2) + "\n" if found.value is not None else ""
+    else:
+        import shlex
+
+        from mountplan.planner.foreign.to_bubblewrap import to_bubblewrap
+
+        found = to_bubblewrap(plan)
+        text = f"bwrap {shlex.join(found.value)}\n" if found.value is not None else ""
+    return text, found.reasons, found.notes

@@ -113,7 +113,8 @@ class _OciImport:
         if mount.stands_on is not None and isinstance(mount.stands_on.keys.get("bind"), str):
             mount.keys["create"] = True
         if "tmpcopyup" in special:
-            mount.keys["contents"] = "underneath"
+            mount.notes.append("without tmpcopyup: fill it with contents = DIRECTORY")
+            self.draft.cannot_say(f"{place}: tmpcopyup, which begins with what is in the image there")
         self._idmap(mount, entry, special)
 
     def _bind(self, place: str, entry: Mapping[str, Any], words: SortedWords) -> DraftMount:

@@ -213,6 +213,7 @@ ROWS = (
     Row("import fstab nonesuch", USAGE),
     Row("export sh shop.toml"),
     Row("export --json sh pair.toml", DIFFERENT),
+    Row("export oci programs.toml", DIFFERENT),
     Row("export sh mistakes.toml", USAGE),
     # diff, verify
     Row("diff shop.toml shop"),

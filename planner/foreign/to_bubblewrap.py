@@ -1,0 +1,130 @@
+"""A plan -> the command line of bwrap(1); or why it cannot be said there."""
+
+from __future__ import annotations
+
+from mountplan.planner.attributes import NODEV, NOSUID, RDONLY
+from mountplan.planner.foreign.to_oci import ExportedMounts, PlannedTree, planned_tree
+from mountplan.planner.plan.plan import ExpectedMount, Plan
+from mountplan.planner.plan.steps import CopyContents, MakeFilesystem, MakeNode
+
+_TYPES = {"proc": "--proc", "mqueue": "--mqueue"}
+_UNSHARE = {"user": "--unshare-user", "pid": "--unshare-pid", "net": "--unshare-net", "ipc": "--unshare-ipc",
+            "uts": "--unshare-uts", "cgroup": "--unshare-cgroup"}  # fmt: skip
+
+
+def to_bubblewrap(plan: Plan) -> ExportedMounts:
+    """The words after `bwrap`."""
+    tree = planned_tree(plan)
+    if tree is None:
+        return ExportedMounts(None, ("bubblewrap makes one namespace, and this has several",))
+    words: list[str] = []
+    reasons: list[str] = []
+    notes: list[str] = []
+    roots = {mount.name for _, mount in tree.mounts if not mount.parent}
+    for path, mount in tree.mounts:
+        if mount.name in roots:
+            _root(tree, mount, words, reasons)
+            continue
+        _mount(tree, path, mount, words, reasons, notes)
+    _files(tree, roots, words, reasons)
+    for kind in plan.run.unshare:
+        if kind not in _UNSHARE:
+            reasons.append(f"bubblewrap makes no {kind} namespace")
+        else:
+            words.append(_UNSHARE[kind])
+    _run(plan, words)
+    if reasons:
+        return ExportedMounts(None, tuple(dict.fromkeys(reasons)))
+    return ExportedMounts(words, (), tuple(dict.fromkeys(notes)))
+
+
+def _root(tree: PlannedTree, mount: ExpectedMount, words: list[str], reasons: list[str]) -> None:
+    maker = tree.makers.get(mount.filesystem)
+    if not mount.filesystem:
+        words += ["--ro-bind" if mount.set & RDONLY else "--bind", mount.root, "/"]
+    elif not isinstance(maker, MakeFilesystem) or maker.fstype != "tmpfs":
+        reasons.append("its root is neither a tmpfs nor a directory of the host")
+
+
+def _mount(
+    tree: PlannedTree, path: str, mount: ExpectedMount, words: list[str], reasons: list[str], notes: list[str]
+) -> None:
+    if mount.group or (mount.master and mount.master not in tree.external):
+        reasons.append(f"{path} is shared, or a slave of a group of the spec's own")
+    if mount.unbindable or mount.idmapped:
+        reasons.append(f"{path} is unbindable or id-mapped")
+    if not mount.filesystem:
+        if mount.recursive or not mount.parent:
+            pass
+        else:
+            notes.append(f"{path}: bubblewrap brings along what is mounted below its source")
+        if not mount.set & NOSUID:
+            notes.append(f"{path}: bubblewrap adds nosuid")
+        option = "--ro-bind" if mount.set & RDONLY else "--bind" if mount.set & NODEV else "--dev-bind"
+        if option == "--ro-bind" and not mount.set & NODEV:
+            notes.append(f"{path}: bubblewrap adds nodev")
+        words += [option, mount.root, path]
+        return
+    maker = tree.makers.get(mount.filesystem)
+    if not isinstance(maker, MakeFilesystem) or maker.origin != mount.origin or mount.root != "/":
+        reasons.append(f"{path} is a mask, an image, an overlay, or shows a part of another mount of the spec")
+        return
+    options = dict(maker.options)
+    if maker.fstype == "tmpfs":
+        mode, size = options.pop("mode", "1777"), options.pop("size", None)
+        words += ["--perms", str(mode)]
+        if size is not None:
+            number = _bytes(str(size))
+            if not number:
+                reasons.append(f"{path} has a size that bubblewrap does not take: {size}")
+            words += ["--size", number]
+        words += ["--tmpfs", path]
+    elif maker.fstype in _TYPES:
+        words += [_TYPES[maker.fstype], path]
+    else:
+        reasons.append(f"{path} is {maker.fstype}, which bubblewrap does not mount")
+    if options:
+        reasons.append(f"{path} has options that bubblewrap has no words for: {', '.join(options)}")
+    if mount.set & RDONLY:
+        words += ["--remount-ro", path]
+    if maker.fstype != "mqueue" and not mount.set & NOSUID:
+        notes.append(f"{path}: bubblewrap adds nosuid and nodev")
+
+
+def _files(tree: PlannedTree, roots: set[str], words: list[str], reasons: list[str]) -> None:
+    """Directories and symlinks of the root; all else would come through descriptors."""
+    for step in tree.plan.steps:
+        if isinstance(step, CopyContents):
+            reasons.append(f"{step.within} is filled with what is in {step.source}")
+        elif isinstance(step, MakeNode) and ".file[" in step.origin:
+            owner = {mount.name: path for path, mount in tree.mounts}.get(step.within.removeprefix("fs:"))
+            path = f"{(owner or '').rstrip('/')}/{step.path}"
+            if owner is None:
+                reasons.append(f"{step.path} is put into {step.within}")
+            elif step.node == "symlink":
+                words += ["--symlink", step.link, path]
+            elif step.node == "directory":
+                words += [*(["--perms", f"{step.mode:04o}"] if step.mode >= 0 else []), "--dir", path]
+            else:
+                reasons.append(f"{path} is a {step.node}, which bubblewrap takes from a descriptor only")
+
+
+def _run(plan: Plan, words: list[str]) -> None:
+    run = plan.run
+    if run.clear_environment:
+        words.append("--clearenv")
+    for name, given in run.environment:
+        words += ["--setenv", name, given]
+    if run.hostname:
+        words += ["--hostname", run.hostname]
+    if run.cwd:
+        words += ["--chdir", run.cwd]
+    if run.capabilities is not None:
+        words += ["--cap-drop", "ALL", *(word for one in run.capabilities for word in ("--cap-add", one))]
+    words += ["--", *(run.command or ("sh",))]
+
+
+def _bytes(size: str) -> str:
+    factor = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}.get(size[-1:].lower())
+    digits = size[:-1] if factor else size
+    return str(int(digits) * (factor or 1)) if digits.isdecimal() else ""

@@ -1,0 +1,171 @@
+"""A plan -> the mounts of a config.json for runc and crun; or why it cannot be said there."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from mountplan.planner.attributes import NAMES
+from mountplan.planner.fstypes import of
+from mountplan.planner.plan.plan import ExpectedMount, Plan
+from mountplan.planner.plan.steps import Attach, AttachImage, CopyContents, MakeFilesystem, MakeNode, MakeOverlay
+from mountplan.planner.run_settings import RunSettings
+
+_UNSHARE = {"net": "network"}
+
+
+class ExportedMounts(NamedTuple):
+    """The value that is written, or None; why not; and what the other program does besides."""
+
+    value: Any
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+class PlannedTree(NamedTuple):
+    """One namespace of a plan, as exports ask about it: mounts in the order in which they are attached, with paths."""
+
+    plan: Plan
+    mounts: tuple[tuple[str, ExpectedMount], ...]
+    makers: dict[str, MakeFilesystem | AttachImage | MakeOverlay]
+    external: dict[str, str]
+    members: dict[str, int]
+
+
+def planned_tree(plan: Plan) -> PlannedTree | None:
+    """None for several namespaces."""
+    if len(plan.expected.namespaces) != 1:
+        return None
+    mounts = {mount.name: mount for mount in plan.expected.namespaces[0].mounts}
+    where: dict[str, str] = {}
+    for mount in mounts.values():
+        above = where[mount.parent] if mount.parent else ""
+        where[mount.name] = f"{above.rstrip('/')}/{mount.place.strip('/')}".rstrip("/") or "/"
+    order = [step.mount for step in plan.steps if isinstance(step, Attach) and step.mount in mounts]
+    rank = {name: at for at, name in enumerate(order)}
+    members: dict[str, int] = {}
+    for mount in mounts.values():
+        if mount.group:
+            members[mount.group] = members.get(mount.group, 0) + 1
+        elif mount.master:
+            members[mount.master] = members.get(mount.master, 0) + 1
+    return PlannedTree(
+        plan,
+        tuple((where[name], mounts[name]) for name in sorted(mounts, key=lambda one: rank.get(one, -1))),
+        {step.filesystem: step for step in plan.steps if isinstance(step, MakeFilesystem | AttachImage | MakeOverlay)},
+        {group.name: group.host for group in plan.expected.groups if group.host},
+        members,
+    )
+
+
+def to_oci(plan: Plan) -> ExportedMounts:
+    """`root` and `mounts`, and of [run] what a config.json has words for."""
+    tree = planned_tree(plan)
+    if tree is None:
+        return ExportedMounts(None, ("a bundle is one namespace, and this has several",))
+    reasons = [*_files(tree)]
+    entries: list[dict[str, Any]] = []
+    masked: list[str] = []
+    root: dict[str, Any] = {}
+    linux: dict[str, Any] = {}
+    for path, mount in tree.mounts:
+        if mount.filesystem == "fs:@masks":
+            masked.append(path)
+        elif not mount.parent:
+            if mount.filesystem:
+                reasons.append("its root is a filesystem of its own: a bundle's is a directory of the host")
+                continue
+            root = {"path": mount.root, "readonly": "ro" in _attributes(mount)}
+            if _sharing(tree, mount, reasons)[-1:] == ["rshared"] or mount.unbindable:
+                reasons.append("its root is shared or unbindable: runc makes neither")
+        else:
+            entries.append(_entry(tree, path, mount, reasons))
+    if reasons:
+        return ExportedMounts(None, tuple(dict.fromkeys(reasons)))
+    slaves = any(mount.master in tree.external or mount.inherits for _, mount in tree.mounts)
+    slaves |= any(group.master in tree.external for group in plan.expected.groups)
+    linux["rootfsPropagation"] = "rslave" if slaves else "rprivate"
+    if masked:
+        linux["maskedPaths"] = masked
+    kinds = ["mount", *plan.run.unshare]
+    linux["namespaces"] = [{"type": _UNSHARE.get(kind, kind)} for kind in kinds]
+    value = {"ociVersion": "1.0.2", "root": root, "mounts": entries, "linux": linux, "process": _process(plan.run)}
+    if plan.run.hostname:
+        value["hostname"] = plan.run.hostname
+    notes = ("the runtime makes device nodes and links in /dev, whatever the configuration says",)
+    return ExportedMounts(value, (), notes)
+
+
+def _files(tree: PlannedTree) -> list[str]:
+    """What the spec puts into filesystems: no configuration has a word for it."""
+    found = []
+    for step in tree.plan.steps:
+        if isinstance(step, CopyContents):
+            found.append(f"{step.within} is filled with what is in {step.source}")
+        elif isinstance(step, MakeNode) and ".file[" in step.origin:
+            found.append(f"{step.path} is put into {step.within}")
+    return found
+
+
+def _entry(tree: PlannedTree, path: str, mount: ExpectedMount, reasons: list[str]) -> dict[str, Any]:
+    words = _attributes(mount)
+    if mount.idmapped:
+        reasons.append(f"{path} is id-mapped")
+    if not mount.filesystem:
+        options = ["rbind" if mount.recursive else "bind"]
+        options += [f"r{one}" if mount.recursive and mount.recursive_attributes else one for one in words]
+        kinds = _sharing(tree, mount, reasons)
+        return {"destination": path, "type": "bind", "source": mount.root, "options": [*options, *kinds]}
+    maker = tree.makers.get(mount.filesystem)
+    if maker is None or maker.origin != mount.origin or mount.root != "/":
+        reasons.append(f"{path} shows a part of another mount of the spec, which has no path on the host")
+        return {}
+    if not isinstance(maker, MakeFilesystem):
+        reasons.append(f"{path} is an image or an overlay, which this export does not write")
+        return {}
+    options = [name if given is True else f"{name}={given}" for name, given in maker.options if name != "ro"]
+    if of(maker.fstype).on_device and "ro" in words:
+        options.insert(0, "ro")
+    kinds = [kind for kind in _sharing(tree, mount, reasons) if kind != "private"]
+    source = maker.source or maker.fstype
+    return {
+        "destination": path,
+        "type": maker.fstype,
+        "source": source,
+        "options": [*words, *options, *kinds],
+    }
+
+
+def _attributes(mount: ExpectedMount) -> list[str]:
+    """The words for what is set; to clear something, and no atime, is what a new mount has anyway."""
+    return [name for name, change in NAMES.items() if change.set and change.set & mount.set == change.set]
+
+
+def _sharing(tree: PlannedTree, mount: ExpectedMount, reasons: list[str]) -> list[str]:
+    """The changes of propagation that come to the mount's sharing, from a slave of the host's on."""
+    recursive = "r" if mount.recursive else ""
+    if mount.unbindable:
+        return [f"{recursive}unbindable"]
+    group = next((one for one in tree.plan.expected.groups if one.name == mount.group), None)
+    master = group.master if group is not None else mount.master
+    if mount.group in tree.external:
+        reasons.append(f"{mount.name} is a peer of the host: a runtime takes the host's mounts as slaves")
+    elif master and master not in tree.external:
+        reasons.append(f"{mount.name} is a slave of {master}, which is a group of the spec's own")
+    elif mount.group and tree.members.get(mount.group, 0) > 1:
+        reasons.append(f"group {mount.group} has several members: a bundle's mounts are shared each by itself")
+    first = f"{recursive}slave" if master or mount.inherits else f"{recursive}private"
+    return [first, f"{recursive}shared"] if mount.group else [first]
+
+
+def _process(run: RunSettings) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "args": list(run.command) or ["sh"],
+        "cwd": run.cwd or "/",
+        "env": [f"{name}={given}" for name, given in run.environment],
+        "user": {"uid": 0, "gid": 0},
+        "noNewPrivileges": run.no_new_privs,
+    }
+    if run.capabilities is not None:
+        kept = list(run.capabilities)
+        found["capabilities"] = dict.fromkeys(("bounding", "effective", "permitted"), kept)
+    return found
