@@ -42,8 +42,8 @@ def add(command: NewCommand) -> None:
         "  mountplan apply shop.toml\n"
         "  mountplan apply shop.toml --replace    build anew, verify, and then swap\n"
         "  mountplan apply shop.toml --forget     build, verify, and let it go again\n"
-        "  mountplan apply shop.toml --live       change what has the name, under what runs there\n"
-        "  mountplan apply change.json            what `plan --live -o change.json` has saved\n"
+        "  mountplan apply shop.toml --live       change what has the name\n"
+        "  mountplan apply change.json            as `plan --live -o` saved it\n"
         "  mountplan apply --json plan.json | jq .namespaces",
     )
     parser.add_argument("spec", metavar="SPEC", nargs="?", help=SPEC_OR_PLAN)
