@@ -28,10 +28,11 @@ GAPS = Allowed(gap=True)
 
 
 class LiveTree(NamedTuple):
-    """Namespaces that stand, and the plan that they were built from."""
+    """Namespaces that stand, the plan that they were built from, and the devices of its filesystems."""
 
     plan: Plan
     built: Built
+    devices: dict[str, str]
 
     def views(self) -> tuple[View, ...]:
         found = []
@@ -40,9 +41,10 @@ class LiveTree(NamedTuple):
                 found.append(view_of(held.name, subject.read()))
         return tuple(found)
 
-    def standing(self) -> StandingTree:
+    def became(self, plan: Plan) -> LiveTree:
+        """The same, with a record that says what it has been changed into."""
         views = self.views()
-        predictions = {one.namespace: one for one in predict(self.plan, self.built.host)}
+        predictions = {one.namespace: one for one in predict(plan, observe())}
         devices: dict[str, str] = {}
         for view in views:
             matched = match(predictions[view.namespace].table, view.table)
@@ -50,6 +52,12 @@ class LiveTree(NamedTuple):
                 device = matched.first.rows[wanted].device
                 if device[:1] == "=":
                     devices.setdefault(device[1:], matched.second.rows[found].device)
+        return LiveTree(plan, self.built, devices)
+
+    def standing(self) -> StandingTree:
+        views = self.views()
+        alive = {row.device for view in views for row in view.table.rows}
+        devices = {name: device for name, device in self.devices.items() if device in alive}
         spaces = tuple(StandingSpace(view.namespace, view.table, idmaps=view.idmaps) for view in views)
         return StandingTree("the tree", spaces, observe(), (), Record(self.plan, devices))
 
@@ -78,4 +86,4 @@ def standing_tree(plan: Plan) -> Iterator[LiveTree]:
     """Lend what a plan builds."""
     built, _ = pipeline.build_verified(plan, None)
     with built:
-        yield LiveTree(plan, built)
+        yield LiveTree(plan, built, {}).became(plan)

@@ -38,7 +38,7 @@ def outcome(seed: int) -> str:
         tree.change(change)
         assert not tree.drift(second), tree.drift(second)
         _read_otherwise(other, tree)
-        again = tree._replace(plan=second).preview(second)
+        again = tree.became(second).preview(second)
         assert not again.changes, again.changes
     assert observe() == host
     return "changed"

@@ -1,0 +1,244 @@
+"""A tree that stands is changed while others read in it and share with it; and what is interrupted goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from mountplan import api
+from mountplan.applier.change.live_kernel import Entrance
+from mountplan.applier.change.visit import carry_out
+from mountplan.applier.observe.observe import observe
+from mountplan.planner.change import change_steps as c
+from mountplan.planner.change.change_steps import ChangeStep
+from mountplan.planner.change.standing import Allowed
+from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.plan.plan import Plan
+from tests.hosts import InHost, mount, setns
+from tests.live_trees import LiveTree, standing_tree
+from tests.mountflags import MS_BIND, MS_SHARED, MS_SLAVE
+
+pytestmark = pytest.mark.needs_kernel("root", "set-group", "foreign-mounts")
+
+SWAPS = int(os.environ.get("MOUNTPLAN_SWAPS", "60"))
+ALL = Allowed(move=True, gap=True, propagation=True)
+
+TREE = """format = 1
+name = "live"
+[peer_group.g]
+[[mount]]
+target = "/"
+type = "tmpfs"
+[[mount]]
+id = "data"
+target = "/data"
+type = "tmpfs"
+source = "SOURCE"
+[[mount.file]]
+path = "file"
+content = "SOURCE"
+[[mount]]
+target = "/data/kid"
+type = "tmpfs"
+[[mount.file]]
+path = "file"
+content = "kid"
+[[mount]]
+target = "/pool"
+type = "tmpfs"
+peer_group = "g"
+"""
+
+
+def plan_of(text: str) -> Plan:
+    return api.plan(parse_spec(text.encode(), "live.toml"))
+
+
+@contextmanager
+def reading(tree: LiveTree, *paths: str) -> Iterator[Callable[[], tuple[int, int]]]:
+    """Have a process inside open files in a loop; the function ends it: how often it looked, and how often in vain."""
+    reader, writer = os.pipe()
+    namespace = tree.built.open_mounts("")
+    child = os.fork()
+    if child == 0:
+        try:
+            setns(namespace)
+            looks = missed = 0
+            stop: list[int] = []
+            signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
+            os.write(writer, b".")
+            while not stop:
+                for path in paths:
+                    looks += 1
+                    try:
+                        os.close(os.open(path, os.O_RDONLY))
+                    except OSError:
+                        missed += 1
+            os.write(writer, f"{looks} {missed}".encode())
+        finally:
+            os._exit(0)
+    os.close(namespace)
+    os.read(reader, 1)
+
+    def end() -> tuple[int, int]:
+        os.kill(child, signal.SIGTERM)
+        looks, missed = map(int, os.read(reader, 100).split())
+        return looks, missed
+
+    try:
+        yield end
+    finally:
+        os.close(reader)
+        os.close(writer)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_who_reads_inside_misses_no_file_while_its_mount_is_swapped(in_host: InHost) -> None:
+    """Neither of the mount that is swapped, nor of one that stands on it."""
+
+    def script() -> tuple[int, int]:
+        plans = [plan_of(TREE.replace("SOURCE", word)) for word in ("one", "two")]
+        with standing_tree(plans[0]) as tree, reading(tree, "/data/file", "/data/kid/file") as end:
+            for number in range(SWAPS):
+                now = tree.became(plans[number % 2])
+                found = now.preview(plans[(number + 1) % 2], Allowed())
+                assert ["swap"] == [one.sign for one in found.changes], found.changes
+                now.change(found)
+            return end()
+
+    looks, missed = in_host(script)
+    assert looks > SWAPS
+    assert 0 == missed
+
+
+OUTSIDE = """format = 1
+name = "live"
+[peer_group.feed]
+host = "/mnt/feed"
+[peer_group.own]
+[[mount]]
+target = "/"
+type = "tmpfs"
+[[mount]]
+target = "/peer"
+bind = "/mnt/feed"
+peer_group = "feed"
+[[mount]]
+target = "/slave"
+bind = "/mnt/feed"
+master = "feed"
+[[mount]]
+target = "/own"
+type = "tmpfs"
+peer_group = "own"
+"""
+
+
+def lay_out_feed() -> None:
+    mount("mnt", "/mnt", "tmpfs")
+    for name in ("feed", "other"):
+        Path("/mnt", name).mkdir()
+    mount("feed", "/mnt/feed", "tmpfs")
+    mount("", "/mnt/feed", flags=MS_SHARED)
+    for name in ("a", "b"):
+        Path("/mnt/feed", name).mkdir()
+    mount("/mnt/feed", "/mnt/other", flags=MS_BIND)
+    mount("", "/mnt/other", flags=MS_SLAVE)
+
+
+def test_peers_and_slaves_outside_see_nothing_of_a_change(in_host: InHost) -> None:
+    """What is attached to a mount that shares with the host stays inside; and the host's events go on arriving."""
+    after = OUTSIDE.replace('target = "/own"', 'target = "/peer/a"')
+    after += '[[mount]]\ntarget = "/slave/a"\ntype = "tmpfs"\n'
+
+    def script() -> tuple[bool, list[str], list[str]]:
+        lay_out_feed()
+        before, then = plan_of(OUTSIDE), plan_of(after)
+        with standing_tree(before) as tree:
+            host = observe()
+            found = tree.preview(then, Allowed())
+            tree.change(found)
+            assert not tree.drift(then), tree.drift(then)
+            same = observe() == host
+            mount("event", "/mnt/feed/b", "tmpfs")
+            there = [row.mountpoint for view in tree.views() for row in view.table.rows if row.source == "event"]
+            return same, list(found.spread), sorted(there)
+
+    same, spread, there = in_host(script)
+    assert same
+    assert [] == spread
+    assert ["/peer/b", "/slave/b"] == there
+
+
+def stopped(tree: LiveTree, steps: tuple[ChangeStep, ...]) -> None:
+    """Carry out only these, as if the visitor had been killed then."""
+    entrances = [Entrance(one.name, tree.built.open_mounts(one.name), -1) for one in tree.built.namespaces]
+    try:
+        assert carry_out(steps, tuple(entrances), ()) is None
+    finally:
+        for one in entrances:
+            os.close(one.namespace)
+
+
+@pytest.mark.parametrize("undo", [False, True])
+def test_wherever_a_change_stops_it_can_be_finished_and_taken_back(in_host: InHost, undo: bool) -> None:
+    """Both are planned from what stands."""
+    first = TREE.replace("SOURCE", "one") + '[[mount]]\ntarget = "/gone"\ntype = "tmpfs"\n'
+    second = TREE.replace("SOURCE", "two").replace('"/pool"', '"/data/pool"')
+    second += '[[mount]]\nid = "more"\ntarget = "/more"\ntype = "tmpfs"\nattributes = ["ro"]\n'
+
+    def script() -> int:
+        before, after = plan_of(first), plan_of(second)
+        with standing_tree(before) as tree:
+            steps = tree.preview(after, ALL).steps
+        inside = next(number for number, step in enumerate(steps) if isinstance(step, c.Visit))
+        for end in range(inside, len(steps) + 1):
+            with standing_tree(before) as tree:
+                same = tree.preview(after, ALL).steps
+                stopped(tree, same[:end])
+                wanted = before if undo else after
+                tree.change(tree.preview(wanted, ALL))
+                assert not tree.drift(wanted), (end, tree.drift(wanted))
+        return len(steps) - inside
+
+    assert in_host(script, timeout=300) > 15
+
+
+def test_a_file_of_the_spec_is_changed_in_place(in_host: InHost) -> None:
+    after = TREE.replace("SOURCE", "one").replace('content = "one"', 'content = "changed"')
+
+    def script() -> str:
+        with standing_tree(plan_of(TREE.replace("SOURCE", "one"))) as tree:
+            tree.change(tree.preview(plan_of(after), Allowed()))
+            return Path(f"/proc/{tree.built.pid}/root/data/file").read_text()
+
+    assert "changed" == in_host(script)
+
+
+def test_the_namespace_of_any_process_is_changed(in_host: InHost) -> None:
+    """Of what no record tells of, each mount is known by what it shows."""
+    before, after = (
+        TREE.replace("SOURCE", "one"),
+        TREE.replace("SOURCE", "two") + '[[mount]]\ntarget = "/new"\ntype = "tmpfs"\n',
+    )
+
+    def script() -> tuple[list[str], int]:
+        from mountplan import changing
+
+        with standing_tree(plan_of(before)) as tree:
+            operand = changing.target_of(f"pid:{tree.built.pid}")
+            mount("run", "/run", "tmpfs", data="mode=0755")
+            done = changing.change(plan_of(after), operand, Allowed())
+            left = changing.preview(plan_of(after), changing.look(operand), Allowed())
+            assert [] == os.listdir("/run")
+            return sorted(one.sign for one in done.change.changes), len(left.changes)
+
+    signs, left = in_host(script)
+    assert ["+", "swap"] == signs
+    assert 0 == left
