@@ -13,7 +13,9 @@ from mountplan.applier.keep.inhabited import everyone_else
 from mountplan.applier.observe.mount_users import MountUser, users_of
 from mountplan.applier.observe.observe import observe
 from mountplan.applier.observe.subjects import of_process
-from mountplan.applier.sys import syscalls
+from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.chroot import unshare_user
+from mountplan.applier.sys.inside import in_child
 from mountplan.operands import Operand, recognise, view_of
 from mountplan.planner.change.change_plan import ChangeObstacle, ChangePlan
 from mountplan.planner.change.plan_change import plan_change
@@ -132,8 +134,22 @@ def _target(
             StandingSpace(name, view.table, {key: one for key, one in own.items() if one}, idmaps=view.idmaps)
         )
     outside, ages = _around([space.table for space in spaces], set(numbers))
-    standing = StandingTree(label, tuple(spaces), observe(), outside, record, ages, syscalls.knows_beneath())
+    standing = StandingTree(label, tuple(spaces), observe(), outside, record, ages, _knows_beneath())
     return Target(kind, value, standing, numbers, tuple(whole.unique for whole in wholes))
+
+
+def _knows_beneath() -> bool:
+    try:
+        return syscalls.knows_beneath()
+    except OSError:
+        pass  # an ordinary user: root in a user namespace of its own is told
+
+    def ask() -> bool:
+        unshare_user()
+        syscalls.unshare(abi.CLONE_NEWNS)
+        return syscalls.knows_beneath()
+
+    return in_child(ask)
 
 
 def _user(user: MountUser) -> User:

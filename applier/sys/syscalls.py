@@ -106,9 +106,14 @@ def move_mount(from_fd: int, to_fd: int, to_path: bytes, flags: int) -> None:
 
 
 def knows_beneath() -> bool:
-    """Whether move_mount(2) has MOVE_MOUNT_BENEATH (Linux 6.5): it looks at its flags first, then at descriptors."""
+    """Whether move_mount(2) has MOVE_MOUNT_BENEATH (Linux 6.5): it looks at its flags first, then at descriptors.
+
+    Raises KernelRefusal (EPERM) for who may mount nothing, and so is not told.
+    """
     flags = abi.MOVE_MOUNT_BENEATH | abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH
-    return bool(_syscall(abi.SYS_MOVE_MOUNT, -1, b"", -1, b"", flags) < 0 and _errno() == errno.EBADF)
+    if _syscall(abi.SYS_MOVE_MOUNT, -1, b"", -1, b"", flags) < 0 and _errno() not in (errno.EBADF, errno.EINVAL):
+        _refuse("move_mount")
+    return _errno() == errno.EBADF
 
 
 def fsopen(fstype: bytes) -> int:

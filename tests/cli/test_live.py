@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from mountplan.planner.plan.planfile import dump_plan
 from tests.cli.test_kept_commands import Ended, mountplan, spec
 from tests.hosts import InHost
-from tests.keptnames import on_run
+from tests.keptnames import in_runtime_directory, on_run
 
 pytestmark = pytest.mark.needs_kernel("root", "set-group", "foreign-mounts")
 
@@ -199,3 +200,58 @@ def test_what_apply_cannot_mean_is_told(on_host: Callable[..., Any], words: tupl
     done = on_host(lambda: mountplan("apply", spec(BEFORE), *words))
     assert done.status in (1, 2)
     assert what in done.err
+
+
+@pytest.mark.needs_kernel("nobody")
+def test_an_ordinary_users_name_is_changed(in_host: InHost) -> None:
+    """The visitor enters the user namespace of the name; a path of the host comes from a copy of our tree in there."""
+    after = AFTER + '[[mount]]\ntarget = "/etc"\nbind = "/etc"\nrecursive = true\n'
+
+    def script() -> list[Ended]:
+        done = [mountplan("apply", spec(BEFORE), "-q"), mountplan("apply", spec(after, "b.toml"), "--live")]
+        done += [mountplan("verify", spec(after, "b.toml"), "live"), mountplan("ls")]
+        mountplan("rm", "live")
+        return done
+
+    kept, changed, verified, listed = in_host(in_runtime_directory(script), identity="nobody")
+    assert 0 == kept.status, kept.err
+    assert 0 == changed.status, changed.err + changed.out
+    assert 0 == verified.status, verified.out
+    assert "healthy" in listed.out
+
+
+def test_a_change_that_was_interrupted_is_told_and_finished_or_taken_back(on_host: Callable[..., Any]) -> None:
+    def interrupted(after: str) -> None:
+        """As after a SIGKILL: the journal is there, and half of the steps were carried out."""
+        from mountplan import api, changing
+        from mountplan.planner.change.change_steps import DetachLive
+        from mountplan.planner.change.standing import Allowed
+
+        plan, operand = api.plan(api.load(after)), changing.target_of("live")
+        with changing._journal(operand) as journal:
+            target = changing.look(operand)
+            found = changing.preview(plan, target, Allowed())
+            assert target.standing.record is not None
+            journal.write(dump_plan(target.standing.record.plan), dump_plan(plan))
+            end = next(at for at, step in enumerate(found.steps) if isinstance(step, DetachLive))
+            assert changing._visit(target, found.steps[: end + 1], journal) is None
+
+    def script() -> list[Ended]:
+        before, after = spec(BEFORE), spec(AFTER, "b.toml")
+        interrupted(after)
+        done = [mountplan("apply", after, "--live"), mountplan("apply", "--live", "--continue", "--name", "live")]
+        done += [mountplan("verify", after, "live"), mountplan("apply", before, "--live")]
+        interrupted(after)
+        done += [mountplan("apply", "--live", "--undo", "--name", "live"), mountplan("verify", before, "live")]
+        return done
+
+    told, finished, verified, back, undone, again = on_host(script)
+    assert 1 == told.status
+    assert "was interrupted" in told.err
+    assert "--continue" in told.err
+    assert "--undo" in told.err
+    assert [0, 0, 0, 0, 0] == [one.status for one in (finished, verified, back, undone, again)], (
+        finished,
+        undone,
+        again,
+    )
