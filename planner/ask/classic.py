@@ -31,7 +31,7 @@ _NEW_ROOT = "/newroot"
 class Classic(NamedTuple):
     """What comes of the classic way.
 
-    `wanted` mounts are in the plan. Propagation adds `added` to them, which are found at `places`, those on the host
+    `wanted` mounts are to stand there. Propagation adds `added` to them, which are found at `places`, those on the host
     first. `wrong` are the mounts of the plan that are not as the spec has them, each with the first thing that is wrong
     about it. With `endless` it was given up when there were far too many mounts.
     """
@@ -240,7 +240,8 @@ class _Attempt:
         on_host = [mount for mount in extra if mount.namespace is self.host.namespace]
         places = [self._place(mount) for mount in (*on_host, *(one for one in extra if one not in set(on_host)))]
         wrong = [] if self.endless else self._wrong(predictions)
-        return Classic(self.wanted, len(extra), tuple(places), len(on_host), tuple(wrong), self.endless)
+        wanted = sum(len(one.table.rows) for one in predictions)  # with what is inherited, and what comes below a bind
+        return Classic(wanted, len(extra), tuple(places), len(on_host), tuple(wrong), self.endless)
 
     def _place(self, mount: ModelMount) -> str:
         for name, (process, prefix) in self.spaces.items():
