@@ -17,6 +17,7 @@ import pytest
 from tests.hosts import CHECKOUT
 
 HALVES = ("planner", "applier")
+LINKED = (*HALVES, "specs")
 # All that `mountplan apply plan.json` needs. Each of these modules may load none of the heavy ones.
 LIGHT = (
     "attributes", "compare.compare", "errors", "paths", "plan.plan", "plan.planfile", "plan.predict", "plan.steps",
@@ -25,7 +26,7 @@ LIGHT = (
 HEAVY = {"dataclasses", "networkx", "pydantic", "rich", "shtab", "tomli", "tomli_w"}
 
 
-@pytest.mark.parametrize("half", HALVES)
+@pytest.mark.parametrize("half", LINKED)
 def test_each_link_leads_to_its_folder(half: str) -> None:
     """As a plain directory it would be a second copy; without it, tools see half a package."""
     link = CHECKOUT / "mountplan" / half
@@ -44,8 +45,12 @@ def test_the_table_in_pyproject_names_every_package() -> None:
         if not init.is_relative_to(CHECKOUT / "mountplan/planner")
         and not init.is_relative_to(CHECKOUT / "mountplan/applier")
     }
-    assert found == set(table["packages"])
-    assert {"mountplan": "mountplan", **{f"mountplan.{half}": half for half in HALVES}} == table["package-dir"]
+    specs = {
+        f"mountplan.{path.parent.relative_to(CHECKOUT)}".replace("/", ".") for path in CHECKOUT.glob("specs/**/*.toml")
+    }
+    assert found | specs == set(table["packages"])
+    assert specs == table["package-data"].keys() - {"mountplan"}
+    assert {"mountplan": "mountplan", **{f"mountplan.{half}": half for half in LINKED}} == table["package-dir"]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +59,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]
     pytest.importorskip("setuptools", "77", "needs setuptools, to build a wheel without the network")
     copy = tmp_path_factory.mktemp("wheel") / "checkout"
     copy.mkdir()
-    for name in ("mountplan", *HALVES):
+    for name in ("mountplan", *LINKED):
         shutil.copytree(CHECKOUT / name, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "LICENSE", "README.md"):
         if (CHECKOUT / name).exists():
@@ -79,6 +84,8 @@ def test_the_wheel_has_every_module_of_the_checkout(wheel: zipfile.ZipFile) -> N
         expected = {prefix + str(module.relative_to(copy)) for module in _modules(copy / top)}
         assert set() == expected - set(wheel.namelist())
     assert "mountplan/py.typed" in wheel.namelist()
+    specs = {f"mountplan/{spec.relative_to(CHECKOUT)}" for spec in CHECKOUT.glob("specs/**/*.toml")}
+    assert specs == {name for name in wheel.namelist() if name.startswith("mountplan/specs/")}
 
 
 def _modules(folder: Path) -> Iterator[Path]:

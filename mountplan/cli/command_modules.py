@@ -40,6 +40,7 @@ COMMANDS = (
     "simulate",
     "doctor",
     "schema",
+    "example",
     "completion",
 )
 

@@ -114,6 +114,7 @@ LINES = {
     "simulate": ["x", "--from", "1"],
     "doctor": [],
     "schema": [],
+    "example": ["hello"],
     "completion": ["bash"],
 }
 
