@@ -92,6 +92,15 @@ def agent(folder: Path) -> AbstractContextManager[int]:
     )
 
 
+def make_root(folder: Path, *names: str) -> Path:
+    """An empty image, but for some directories."""
+    for name in ("usr", *names):
+        (folder / "rootfs" / name).mkdir(parents=True)
+    for name in LINKS:
+        (folder / "rootfs" / name).symlink_to(f"usr/{name}")
+    return folder / "rootfs"
+
+
 # -- OCI runtimes ------------------------------------------------------------------------------------------------------
 
 
@@ -144,6 +153,46 @@ def csi(folder: Path) -> AbstractContextManager[int]:
     return container("crun", folder, change)
 
 
+# -- LXC ---------------------------------------------------------------------------------------------------------------
+
+LXC = """
+lxc.rootfs.path = dir:{rootfs}
+lxc.uts.name = box
+lxc.net.0.type = empty
+lxc.mount.auto = proc:mixed sys:ro
+lxc.autodev = 1
+lxc.pty.max = 16
+lxc.tty.max = 0
+lxc.apparmor.profile = unconfined
+lxc.mount.entry = /usr usr none bind,ro 0 0
+lxc.mount.entry = /srv/data data none bind,ro,nosuid 0 0
+lxc.mount.entry = tmpfs tmp tmpfs size=1m,nosuid,nodev 0 0
+"""
+
+
+@contextmanager
+def lxc(folder: Path) -> Iterator[int]:
+    with_one_hierarchy()
+    mount("left by lxc", "/run", "tmpfs")
+    os.mkdir("/srv/data")
+    make_root(folder, "proc", "sys", "dev", "tmp", "data")
+    os.mkdir(folder / "lxc")
+    (folder / "config").write_text(LXC.format(rootfs=folder / "rootfs"))
+    box = (f"--lxcpath={folder}/lxc", "--name=box")
+    environment = {**os.environ, "PATH": PATH}
+
+    def run(*words: str) -> str:
+        ended = subprocess.run(words, capture_output=True, text=True, timeout=60 * PATIENCE, env=environment)
+        assert 0 == ended.returncode, ended.stderr
+        return ended.stdout
+
+    run("lxc-start", *box, f"--rcfile={folder}/config", "--daemon", "--", "/bin/sleep", "600")
+    try:
+        yield int(run("lxc-info", *box, "--pid", "--no-humanize"))
+    finally:
+        run("lxc-stop", *box, "--kill")
+
+
 # -- podman ------------------------------------------------------------------------------------------------------------
 
 
@@ -154,11 +203,7 @@ def podman(folder: Path) -> Iterator[int]:
         os.makedirs(place, exist_ok=True)
         mount("left by podman", place, "tmpfs")
     os.mkdir("/srv/data")
-    rootfs = folder / "rootfs"
-    for name in ("usr", "proc", "sys", "dev", "run", "tmp", "etc"):
-        (rootfs / name).mkdir(parents=True)
-    for name in LINKS:
-        (rootfs / name).symlink_to(f"usr/{name}")
+    rootfs = make_root(folder, "proc", "sys", "dev", "run", "tmp", "etc")
     places = ["--root=/srv/store", "--runroot=/srv/run", "--tmpdir=/srv/tmp"]  # it refuses long paths
     words = ["podman", *places, "--cgroup-manager=cgroupfs", "--events-backend=none"]
 
@@ -191,6 +236,7 @@ CASES = [
     Case("crun", "oci-default", oci("crun"), bundle, {**OF_MASKS, "/sys/fs/cgroup": "source"}),
     Case("crun", "crun-mounts", crun_mounts, bundle, {}),
     Case("crun", "csi-node", csi, lambda folder: {**bundle(folder), "kubelet": "/srv/kubelet"}, {}),
+    Case("lxc-start", "lxc", lxc, bundle, {".*": "peer group", "/dev/console|/proc/sys/kernel/.*": "mount"}),
     Case(
         "podman",
         "podman-volumes",
