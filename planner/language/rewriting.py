@@ -1,13 +1,15 @@
 """A raw spec with its parameters replaced, and its relative paths made absolute: before it is looked at as a spec.
 
 Replaced is in every text but those that are handed on as they are: what is in files, the command and its environment
-(unless `parameters = true` stands beside them), and what is written for people. Relative is what names something on the
+(unless `parameters = true` stands beside them), and what is written for people. Where a number is wanted, the digits of
+one are one. Relative is what names something on the
 host, and nothing else: a target, or a path in a mount, is nowhere on the host.
 """
 
 from __future__ import annotations
 
 import posixpath
+import re
 from typing import Any
 
 from mountplan.planner.language.outside import Outside, Piped
@@ -18,6 +20,7 @@ from mountplan.planner.language.wording import ModelFinding, Path
 _HANDED_ON = ("content", "command", "environment")
 _LISTS = ("layers", "data_layers")
 _ON_HOST = frozenset({*_LISTS, "bind", "image", "contents", "upper", "work", "host", "namespace"})
+_NUMBER = re.compile("[0-9]{1,10}")
 _DEEPEST = 16  # nothing in a spec is nested as deep; what is goes to the models as it is
 
 
@@ -86,7 +89,10 @@ class Rewriting:
 
     def _value(self, value: Any, path: Path, host_key: str) -> Any:
         if isinstance(value, str):
-            return self._on_host(self._text(value, path), path, host_key, escaped=False)
+            text = self._text(value, path)
+            if text is not value and _wants_number(path) and _NUMBER.fullmatch(text):
+                return int(text)
+            return self._on_host(text, path, host_key, escaped=False)
         if len(path) > _DEEPEST:
             return value
         if isinstance(value, list):
@@ -94,10 +100,10 @@ class Rewriting:
             return [self._value(one, (*path, number), of_each) for number, one in enumerate(value)]
         if not isinstance(value, dict):
             return value
-        text = value.get("escaped")
-        if len(value) > 1 or not isinstance(text, str):
+        inner = value.get("escaped")
+        if len(value) > 1 or not isinstance(inner, str):
             return self.table(value, path)
-        return {"escaped": self._on_host(self._text(text, path, escaped=True), path, host_key, escaped=True)}
+        return {"escaped": self._on_host(self._text(inner, path, escaped=True), path, host_key, escaped=True)}
 
     def _text(self, text: str, path: Path, *, escaped: bool = False) -> str:
         if self._parameters is None or "$" not in text:
@@ -124,6 +130,10 @@ class Rewriting:
 
     def _tell(self, path: Path, problem: Unfit) -> None:
         self.found.append(ModelFinding(path, problem.what, problem.remedy))
+
+
+def _wants_number(path: Path) -> bool:
+    return (path[-1] in ("uid", "gid") and "file" in path[-3:]) or "idmap" in path
 
 
 def _host_key(key: str, table: dict[str, Any], path: Path) -> str:

@@ -13,6 +13,8 @@ from mountplan.planner.language.spec import ESCAPED, IdMap, Mask, MountPath, Par
 _REFERENCE = r"\$\{.+\}"
 _WITH_PARAMETERS = {"type": "string", "description": "A text with ${NAME} in it.", "pattern": _REFERENCE}
 
+_NARROW = ("type", "pattern", "enum", "maxLength", "minLength", "minimum", "maximum", "exclusiveMaximum")
+
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -46,8 +48,9 @@ def _tidy(node: Any) -> Any:
         (names,) = tidy["patternProperties"]
         tidy["patternProperties"][_REFERENCE] = tidy["patternProperties"][names]
         tidy["additionalProperties"] = False
-    if tidy.get("type") == "string" and ("pattern" in tidy or "enum" in tidy):
-        alone = {key: tidy.pop(key) for key in ("type", "pattern", "enum", "maxLength", "minLength") if key in tidy}
+    narrow = tidy.get("type") == "string" and ("pattern" in tidy or "enum" in tidy)
+    if narrow or (tidy.get("type") == "integer" and "minimum" in tidy):
+        alone = {key: tidy.pop(key) for key in _NARROW if key in tidy}
         return {"anyOf": [alone, {"$ref": "#/$defs/WithParameters"}], **tidy}
     if len(tidy.get("anyOf", ())) == 1:
         (only,) = tidy.pop("anyOf")

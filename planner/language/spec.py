@@ -739,6 +739,8 @@ def _put_together(
         mistakes += clashes
     if not mistakes and not _has_tree(spec):
         mistakes.append(Mistake(spec.ref("include"), "the spec has no mount, nor has what it includes", _FIRST_MOUNT))
+    if spec.parameters:
+        spec = spec.model_copy(update={"parameters": {}})  # nothing names them any more
     spec._settings = parameters.settings
     return spec, tuple(mistakes)
 

@@ -280,7 +280,10 @@ def _unfit_path(text: str, wanted: str) -> Unfit:
     if parts[0].startswith("~"):
         return Unfit(f"{shown(text)} is not absolute: '~' is not replaced", f"write {wanted}")
     if parts[0].startswith("$"):
-        return Unfit(f"{shown(text)} is not absolute: variables are not replaced", f"write {wanted}")
+        return Unfit(
+            f"{shown(text)} is not absolute: variables are not replaced",
+            f"write {wanted}; or ${{NAME}}, with NAME in [parameters]",
+        )
     meant = shown(posixpath.normpath(f"/{text}"))
     return Unfit(f"{shown(text)} is not absolute", f"write the whole path from '/' on: {meant}?")
 

@@ -83,6 +83,23 @@ def test_what_is_handed_on_stays_as_it_is_unless_that_is_asked_for() -> None:
     assert (["sh", "-c", "echo /root $"], {"A": "/root"}) == (asked.command, asked.environment)
 
 
+def test_where_a_number_is_wanted_digits_are_one() -> None:
+    text = (
+        '[parameters]\nid = "1000"\n[[mount]]\ntarget = "/t"\ntype = "tmpfs"\noptions = { uid = "${id}" }\n'
+        'idmap = { uids = [[0, "${id}", 1]], gids = [["${id}", 0, 1]] }\n'
+        '[[mount.file]]\npath = "x"\nuid = "${id}"\ngid = "${id}"\n'
+    )
+    (mount,) = read(text).mount
+    assert (1000, 1000) == (mount.file[0].uid, mount.file[0].gid)
+    assert mount.idmap
+    assert ([(0, 1000, 1)], [(1000, 0, 1)]) == (mount.idmap.uids, mount.idmap.gids)
+    assert "1000" == mount.options["uid"]
+    assert ["mount[0].idmap.uids[0]", "mount[0].idmap.gids[0]", "mount[0].file[0].uid", "mount[0].file[0].gid"] == [
+        key for key, _, _ in wrong(text, id="x")
+    ]
+    assert 5 == len(wrong(text, id="9" * 5000))
+
+
 def test_a_dollar_is_an_ordinary_character_where_no_parameter_is_declared() -> None:
     """So what was written before there were any, and what is captured, means what it meant."""
     assert "/a/${home}/$$" == read(bound('"/a/${home}/$$"')).mount[0].bind
