@@ -6,6 +6,7 @@ import os
 import stat
 from typing import Any
 
+from mountplan.applier.observe.facts import asking
 from mountplan.inputs import STDIN, reason_of
 from mountplan.planner.language.outside import Outside, Piped, Whereabouts
 from mountplan.planner.plan.digest import sha256_hex
@@ -31,7 +32,8 @@ class LiveOutside:
         if file == STDIN:
             raise Piped("it comes from standard input")
         try:
-            found = os.stat(file)
+            with asking(f"the file {file!r}"):
+                found = os.stat(file)
         except (OSError, ValueError) as error:
             raise LookupError(reason_of(error).lower()) from None
         directory = os.path.realpath(os.path.dirname(file))
@@ -42,27 +44,31 @@ class LiveOutside:
     def text(self, file: str) -> bytes:
         """Only of a file, and not without end: what is included is read whenever the spec is."""
         try:
-            fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-            with open(fd, "rb", buffering=0) as opened:
-                found = os.fstat(fd)
-                if not stat.S_ISREG(found.st_mode):
-                    raise LookupError(f"it is {_kind(found.st_mode)}, and no file")
-                data = b"" if found.st_size > LARGEST else _read(opened)
+            with asking(f"the file {file!r}"):
+                mode, data = _contents(file)
         except (OSError, ValueError) as error:
             raise LookupError(reason_of(error).lower()) from None
-        if found.st_size > LARGEST or len(data) > LARGEST:
+        if not stat.S_ISREG(mode):
+            raise LookupError(f"it is {_kind(mode)}, and no file")
+        if len(data) > LARGEST:
             raise LookupError(f"it is larger than {LARGEST >> 20} MiB")
         return data
 
 
-def _read(file: Any) -> bytes:
-    """All of it, or enough to see that it is too large: what is in /proc does not tell how much there is."""
-    parts: list[bytes] = []
-    size = 0
-    while size <= LARGEST and (part := file.read(1 << 20)):
-        parts.append(part)
-        size += len(part)
-    return b"".join(parts)
+def _contents(file: str) -> tuple[int, bytes]:
+    """The mode of a file, and all that is in it, or enough to see that it is too large; nothing of what is no file.
+
+    What is in /proc does not tell how much there is.
+    """
+    fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with open(fd, "rb", buffering=0) as opened:
+        mode = os.fstat(fd).st_mode
+        parts: list[bytes] = []
+        size = 0
+        while stat.S_ISREG(mode) and size <= LARGEST and (part := opened.read(1 << 20)):
+            parts.append(part)
+            size += len(part)
+    return mode, b"".join(parts)
 
 
 def _kind(mode: int) -> str:
