@@ -18,7 +18,7 @@ import pytest
 
 from mountplan import api
 from tests.hosts import CHECKOUT, PATIENCE, InHost, mount
-from tests.kernel.test_containers import LINKS, PATH, container, with_one_hierarchy
+from tests.kernel.test_containers import LINKS, PATH, container, nspawn, with_one_hierarchy
 from tests.mountflags import MS_SHARED
 
 pytestmark = pytest.mark.needs_kernel("set-group", "root")
@@ -229,6 +229,15 @@ def live(folder: Path) -> Iterator[int]:
         child.communicate()
 
 
+# -- systemd-nspawn ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def machine(folder: Path) -> Iterator[int]:
+    with nspawn(folder) as pids:
+        yield pids[-1]
+
+
 # -- podman ------------------------------------------------------------------------------------------------------------
 
 
@@ -278,6 +287,18 @@ CASES = [
         live,
         lambda folder: {"squashfs": str(folder / "squashfs")},
         {},
+    ),
+    Case(
+        "systemd-nspawn",
+        "nspawn",
+        machine,
+        lambda folder: {"machine": str(folder / "machine")},
+        {
+            ".*": "peer group",
+            "/": "mount",
+            "/sys/fs/cgroup": "root",
+            "/run/host.*|/proc/kmsg|/proc/sys/kernel/.*": "mount",
+        },
     ),
     Case("lxc-start", "lxc", lxc, bundle, {".*": "peer group", "/dev/console|/proc/sys/kernel/.*": "mount"}),
     Case(
