@@ -97,7 +97,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     if output.as_json:
         output.data(simulation_data(simulation, comparison))
     else:
-        output.result(simulation_text(simulation, everything=args.all))
+        output.result(simulation_text(simulation, everything=args.all, quiet=output.quiet))
         if comparison is not None:
             output.result("\n" + comparison_text(comparison))
     return 1 if comparison is not None and comparison.differences else 0

@@ -268,7 +268,7 @@ class Stage:
             if not kind.is_shared and known.read_only != bool(action.attributes & RDONLY):
                 raise WouldRefuse(errno.EBUSY, f"{action.source} is mounted already, and not as ro or rw as this says")
             return known
-        made = self.world.superblock(action.fstype, options=action.options, complete=False)
+        made = self.world.superblock(kind.shown_as or action.fstype, options=action.options, complete=False)
         if not kind.is_shared:
             made.owner = process.user
             made.read_only = bool(action.attributes & RDONLY)

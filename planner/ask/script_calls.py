@@ -6,10 +6,12 @@ import posixpath
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from mountplan.planner.ask.actions import Action, Stage
+from mountplan.planner.ask.actions import Action, Stage, Unmount
 from mountplan.planner.ask.numbers import FIRST_PID
 from mountplan.planner.model import World, WouldRefuse
+from mountplan.planner.model.objects import ModelNamespace, Place
 from mountplan.planner.model.to_table import path_of
+from mountplan.planner.model.walking import into_mounts, walk
 from mountplan.planner.tables.table import MountRow, MountTable
 
 
@@ -54,6 +56,14 @@ class SeenTable(NamedTuple):
     table: MountTable
 
 
+_MOST_TOLD = 4
+
+
+def _some(paths: list[str], count: int) -> str:
+    shown = ", ".join(paths[:_MOST_TOLD])
+    return f"{shown} and {count - _MOST_TOLD} more" if count > _MOST_TOLD else shown
+
+
 class ScriptCalls:
     """`process` is the one that makes the next call, and `line` where that stands."""
 
@@ -72,13 +82,50 @@ class ScriptCalls:
     def make(self, action: Action, process: int = 0) -> bool:
         """One call, by this process or another; whether it worked."""
         process = process or self.process
+        below = self._below(process, action) if isinstance(action, Unmount) and action.lazy else []
+        before = len(self.world.spread)
         try:
             self.stage.perform(process, action)
         except WouldRefuse as refusal:
             self.done.append(Done(self.line, process, action, refusal.errno, refusal.why))
             return False
-        self.done.append(Done(self.line, process, action, 0, ""))
+        elsewhere = self._elsewhere(process, before) if len(self.world.spread) > before else []
+        if below:
+            elsewhere.insert(0, f"what was mounted below it went too: {_some(below, len(below))}")
+        self.done.append(Done(self.line, process, action, 0, "", tuple(elsewhere)))
         return True
+
+    def _below(self, number: int, action: Unmount) -> list[str]:
+        """The paths of what hangs on a mount that is to go."""
+        process = self.stage.processes[number]
+        try:
+            mount, _ = into_mounts(*walk(process, action.target))
+        except WouldRefuse:
+            return []
+        return [path_of((one, one.root), process.root) or "what is not to be seen" for one in mount.tree()[1:]]
+
+    def _elsewhere(self, number: int, before: int) -> list[str]:
+        """What came and went beyond what a call asked for: one sentence for each namespace."""
+        found: dict[tuple[bool, ModelNamespace], list[Place]] = {}
+        for spread in self.world.spread[before:]:
+            namespace = spread.place[0].namespace
+            if namespace is not None:
+                found.setdefault((spread.came, namespace), []).append(spread.place)
+        views: dict[ModelNamespace, int] = {}
+        for one, process in sorted(self.stage.processes.items()):
+            views.setdefault(process.namespace, one)
+        views[self.stage.processes[number].namespace] = number
+        told = []
+        for (came, namespace), places in found.items():
+            view = views.get(namespace, 0)
+            if not view:
+                continue  # nobody is in it
+            root = self.stage.processes[view].root
+            paths = [path_of(place, root) or "a place that is not to be seen" for place in places[:_MOST_TOLD]]
+            what = "appeared" if came else "went"
+            there = "" if view == number else f" for process {view}"
+            told.append(f"{what}{there} at {_some(paths, len(places))} too")
+        return told
 
     def all(self, actions: Iterable[Action], failed: int = 1) -> int:
         """Calls in their order up to the first that fails; the status of the program that makes them."""

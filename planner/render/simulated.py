@@ -11,10 +11,18 @@ from mountplan.planner.render.words import count, listed, visible, visible_lines
 from mountplan.planner.tables.table import MountTable
 
 
-def simulation_text(simulation: Simulation, *, everything: bool = False) -> str:
-    """Failed commands, the tables that the script asked for, those at its end, and who shares with whom."""
+def simulation_text(simulation: Simulation, *, everything: bool = False, quiet: bool = False) -> str:
+    """Failed commands, the tables that the script asked for, those at its end, and who shares with whom.
+
+    Unless it is to be `quiet`, also what calls did elsewhere than where they were made.
+    """
     names = group_names([one.table for one in simulation.seen])
-    lines = [failure_text(one) for one in simulation.failures]
+    lines = []
+    for done in simulation.done:
+        if done.errno:
+            lines.append(failure_text(done))
+        elif done.elsewhere and not quiet:
+            lines.append(f"line {done.line}: {done.action.describe()}: {'; '.join(done.elsewhere)}")
     if lines:
         lines.append("")
     for one in simulation.seen:
@@ -92,6 +100,7 @@ def simulation_data(simulation: Simulation, comparison: KernelComparison | None 
                 "what": visible(one.action.describe()),
                 "errno": errno_words(one.errno).split()[0] if one.errno else None,
                 "why": one.why or None,
+                "elsewhere": list(one.elsewhere),
             }
             for one in simulation.done
         ],

@@ -40,6 +40,7 @@ def test_simulate_prints_the_table_the_groups_and_what_failed(
     assert "" == err
     assert (
         """\
+line 4: mount a new tmpfs on /tmp/a: appeared at /mnt/a too
 line 5: cannot unmount /nowhere: ENOENT (No such file or directory): there is no nowhere in /
 line 5: cannot unmount /mnt: EBUSY (Device or resource busy): it, or a counterpart, is in use or has a mount in it
 

@@ -99,3 +99,35 @@ def test_what_is_too_deep_or_too_long_is_told(script: str, told: str) -> None:
     with pytest.raises(SpecError) as error:
         simulate(script)
     assert {told} == {mistake.what for mistake in error.value.mistakes}
+
+
+def test_what_a_call_does_elsewhere_is_told_with_its_line() -> None:
+    script = """\
+mkdir /host /c
+mount -t tmpfs h /host
+mount --make-shared /host
+mkdir /host/d
+unshare -m --propagation slave sleep 9 &
+mount --bind /host /c
+mount -t tmpfs x /host/d
+mkdir /host/d/pts
+mount -t tmpfs y /host/d/pts
+umount -l /c/d
+"""
+    assert [
+        (7, ("appeared at /c/d too", "appeared for process 2 at /host/d too")),
+        (9, ("appeared at /c/d/pts too", "appeared for process 2 at /host/d/pts too")),
+        (
+            10,
+            (
+                "what was mounted below it went too: /c/d/pts",
+                "went for process 2 at /host/d too",
+                "went at /host/d too",
+            ),
+        ),
+    ] == [(one.line, one.elsewhere) for one in simulate(script).done if one.elsewhere]
+
+
+def test_a_cpuset_is_shown_as_the_kernel_shows_it() -> None:
+    table = simulate("mkdir /c\nmount -t cpuset c /c\n").final[0].table
+    assert ["tmpfs", "cgroup"] == [row.fstype for row in table.rows]
