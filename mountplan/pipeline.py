@@ -171,6 +171,7 @@ def plan_on_this_machine(spec: Spec, host: Host) -> Plan:
     """The plan for `spec` on `host`, which is this machine, maybe recording what is asked."""
     made = plan(spec, host)
     _refuse_what_the_kernel_lacks(made)
+    _refuse_what_is_locked(made)
     return made
 
 
@@ -198,6 +199,21 @@ def _refuse_what_the_kernel_lacks(plan: Plan) -> None:
                 for one in lacking
             )
         )
+
+
+def _refuse_what_is_locked(plan: Plan) -> None:
+    """Say so of mounts that shall be removed and are locked, as they are in a container with a user namespace."""
+    removals = [one for one in plan.expected.altered if one.what == "remove"]
+    if not removals or os.geteuid() != 0:
+        return
+    from mountplan.applier.probe.locked import first_locked
+
+    locked = first_locked([one.path for one in removals])
+    if locked is not None:
+        one = removals[locked]
+        what = f'what is mounted on "{one.path}" is locked, as part of what a more privileged user has mounted'
+        remedy = f'leave it there, and mount something over it: target = "{one.path}"'
+        raise SpecError((Mistake(plan.ref(f"{one.origin}.target"), what, remedy),))
 
 
 def _this_machine() -> Host:

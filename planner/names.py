@@ -1,4 +1,4 @@
-"""What a topology and a plan have in common: names for things, kinds of things at a path, and what was left out."""
+"""What a topology and a plan have in common: names and kinds of things, what is left out, what is altered."""
 
 from __future__ import annotations
 
@@ -32,4 +32,22 @@ class LeftOut(NamedTuple):
     target: str
     reason: str
     upon: str
+    origin: str
+
+
+class Alteration(NamedTuple):
+    """Something that is changed of the tree that `namespace` inherits, before anything is mounted on it; in this order.
+
+    `path` and `spared` are canonical paths. A change has attribute bits, or what mounts become.
+    """
+
+    namespace: str
+    what: Literal["remove", "bind_over", "change"]
+    path: str
+    recursive: bool
+    spared: tuple[str, ...]
+    set: int
+    clear: int
+    sharing: Literal["", "private", "shared"]
+    words: str
     origin: str

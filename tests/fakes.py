@@ -266,6 +266,13 @@ class FakeKernel:
         self._call("open_file", self._named(fd), fds=(fd,))
         return self._opened(f"file {self._named(fd)}")
 
+    def unmount(self, root: int, path: str, *, recursive: bool) -> None:
+        self._call("unmount", path, fds=(root,))
+
+    def tree_of(self, mount: int) -> MountTable:
+        self._call("tree_of", self._named(mount), fds=(mount,))
+        return MountTable((host_mount(1, 0, "/"),))
+
     def enter_root(self, base: int, root: int, top: int) -> None:
         self._call("enter_root", fds=(base, root, top))
 

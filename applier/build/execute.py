@@ -20,6 +20,7 @@ from mountplan.planner.plan import seedbase
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.steps import STAGE, YARD, Step
 from mountplan.planner.tables import layerpath
+from mountplan.planner.tables.inherited_tree import InheritedTree
 
 _KEPT = 48  # descriptors of workbenches and seeds that are kept open
 _CHUNK = 512  # steps between two reports
@@ -28,7 +29,8 @@ _EMPTY_FILE = s.MakeNode("", "", "file", -1, -1, -1, "", "", "", (0, 0), False, 
 
 _FOREIGN = frozenset(
     (s.TakeHostGroup, s.MakeFilesystem, s.AttachImage, s.MakeOverlay, s.CloneHostWorkbench, s.CloneHost,
-     s.CopyContents, s.MakeMountpoint, s.RemoveNode, s.SealFilesystem, s.EnterRoot)
+     s.CopyContents, s.MakeMountpoint, s.RemoveNode, s.SealFilesystem, s.EnterRoot, s.RemoveMount, s.BindOver,
+     s.ChangeMounts)
 )  # fmt: skip
 
 
@@ -467,6 +469,49 @@ class Execution:
         if name not in self.staged:
             self.kernel.make_directory(self.yard, name)
             self.staged.add(name)
+
+    def remove_mount(self, step: s.RemoveMount) -> None:
+        self.kernel.unmount(self.fds[step.mount], step.path[1:], recursive=step.recursive)
+
+    def bind_over(self, step: s.BindOver) -> None:
+        where = self.kernel.open(self.fds[step.mount], step.path[1:], tree=True)
+        copy = -1
+        try:
+            copy = self.kernel.clone_tree(where)
+            self.kernel.attach(copy, where, "")
+        finally:
+            for fd in {where, copy} - {-1}:
+                self.kernel.close(fd)
+
+    def change_mounts(self, step: s.ChangeMounts) -> None:
+        root = self.fds[step.mount]
+        propagation = {"": 0, "private": abi.MS_PRIVATE, "shared": abi.MS_SHARED}[step.sharing]
+        for path, recursive in self._reached(step, root):
+            fd = self.kernel.open(root, path[1:], tree=True) if path != "/" else root
+            try:
+                self.kernel.set_attributes(
+                    fd, set=step.set, clear=step.clear, propagation=propagation, recursive=recursive
+                )
+            finally:
+                if fd != root:
+                    self.kernel.close(fd)
+
+    def _reached(self, step: s.ChangeMounts, root: int) -> list[tuple[str, bool]]:
+        """The mounts that are to be changed. Which are there, besides those that are named, the kernel is asked."""
+        but_root = step.sharing == "shared" and step.path == "/"
+        if not step.recursive:
+            return [] if but_root else [(step.path, False)]
+        if not step.spared and not but_root:
+            return [(step.path, True)]
+        tree = InheritedTree(self.kernel.tree_of(root))
+        found = tree.reach(step.path, step.spared, recursive=True, but_root=but_root)
+        return [(one.path, one.recursive) for one in found]
+
+    def isolate(self, step: s.Isolate) -> None:
+        self.kernel.set_attributes(self.fds[step.mount], propagation=abi.MS_PRIVATE, recursive=step.recursive)
+
+    def share_root(self, step: s.ShareRoot) -> None:
+        self.kernel.set_attributes(self.fds[step.mount], propagation=abi.MS_SHARED)
 
     def join_group(self, step: s.JoinGroup) -> None:
         self.kernel.join(self.descriptor(step.seed), self.fds[step.mount])

@@ -62,6 +62,9 @@ def _words(refusal: UsernsRefusal, step: Any, unshared: tuple[str, ...]) -> tupl
         where = f"{path} and below" if recursive else path
         what = f"{_listed(words)} cannot be set: in a user namespace, what the host says there ({where}) is locked"
         return "attributes", what, f"leave out {_listed(words)}, or run it as root"
+    if case == "locked mount":
+        what = f"what is mounted on {details[0]} is locked: in a user namespace, what the host mounts cannot be removed"
+        return "target", what, f'mount something over it: target = "{details[0]}"; or run it as root'
     if case == "id-map":
         what = f"the id-mapping shows ids that do not exist in the user namespace: {_existing(details)}"
         return "idmap", what, _other_ids(details)

@@ -92,6 +92,8 @@ class _Trial:
             s.TakeHostGroup: self.take_host_group,
             s.CloneMount: self.clone_mount,
             s.SetAttributes: self.set_attributes,
+            s.RemoveMount: self.remove_mount,
+            s.ChangeMounts: self.change_mounts,
         }
 
     def close(self) -> None:
@@ -287,6 +289,15 @@ class _Trial:
                 self.once("idmap", self._map, path, recursive, step.recursive, id_map, details=(path,))
         elif id_map >= 0 and of(self.fresh.get(step.mount, "")).may_be_tried:
             self.once("idmap-new", self._map_new, self.fresh[step.mount], id_map, details=(self.fresh[step.mount],))
+
+    def remove_mount(self, step: s.RemoveMount) -> None:
+        """All that came with the copy of a more privileged user's mount namespace is locked where it is."""
+        raise _Refused("locked mount", KernelRefusal(errno.EINVAL, "umount2"), step.path)
+
+    def change_mounts(self, step: s.ChangeMounts) -> None:
+        words = tuple(word for word in step.words.split(",") if word in NAMES)
+        if any(NAMES[word].clear for word in words) and not step.spared:
+            self.once("locked", self._change, step.path, True, step.recursive, words)
 
     def _change(self, path: str, cloned: bool, recursive: bool, words: tuple[str, ...]) -> None:
         """Each word by itself, so that it can be told which the kernel does not take."""

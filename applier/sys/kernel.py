@@ -21,7 +21,7 @@ from mountplan.applier.sys.refusal import KernelRefusal, Occupied
 from mountplan.planner.fstypes import of
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mountinfo import parse_mountinfo
-from mountplan.planner.tables.table import MountTable
+from mountplan.planner.tables.table import MountRow, MountTable
 
 if TYPE_CHECKING:
     from mountplan.applier.sys.overlay import CollectedLayers
@@ -87,6 +87,8 @@ class Kernel(Protocol):
     def is_directory(self, fd: int) -> bool: ...
     def device(self, fd: int) -> int: ...
     def open_file(self, fd: int) -> int: ...
+    def unmount(self, root: int, path: str, *, recursive: bool) -> None: ...
+    def tree_of(self, mount: int) -> MountTable: ...
     def enter_root(self, base: int, root: int, top: int) -> None: ...
     def remove(self, dirfd: int, path: str) -> None: ...
     def hold_namespace(self) -> int: ...
@@ -426,6 +428,26 @@ class LinuxKernel:
 
     def device(self, fd: int) -> int:
         return os.stat(fd).st_dev
+
+    def unmount(self, root: int, path: str, *, recursive: bool) -> None:
+        """Unmount what stands at `path` below the mount `root`; without `recursive`, only if nothing stands on it."""
+        os.close(self.open(root, path, tree=True))  # no symlink is on the way: umount2(2) takes no descriptor
+        os.fchdir(root)
+        flags = abi.UMOUNT_NOFOLLOW | (abi.MNT_DETACH if recursive else 0)
+        syscalls.umount2(path.encode(_ENCODING, _ERRORS), flags)
+
+    def tree_of(self, mount: int) -> MountTable:
+        """An attached mount and all that stands on it, as they would be seen from its root."""
+        rows = self._table().rows
+        below: dict[int, list[MountRow]] = {}
+        for row in rows:
+            below.setdefault(row.parent_id, []).append(row)
+        number = syscalls.mount_id(mount, b"")
+        found = [row for row in rows if row.mount_id == number]
+        for row in found:
+            found += below.get(row.mount_id, ())
+        base = len(found[0].mountpoint.rstrip("/")) if found else 0
+        return MountTable(tuple(row._replace(mountpoint=row.mountpoint[base:] or "/") for row in found))
 
     def enter_root(self, base: int, root: int, top: int) -> None:
         """pivot_root(2) onto `base`, then detach whatever lies on `top`: the yard first, then the old root.

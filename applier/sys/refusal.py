@@ -171,6 +171,20 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         "the kernel does not let this mount join its sharing group",
         "this kernel may be without MOVE_MOUNT_SET_GROUP (Linux 5.15)",
     ),
+    ("remove_mount", E.EBUSY): (
+        "something has been mounted on it since it was planned",
+        "plan again, or write recursive = true to remove that as well",
+    ),
+    ("remove_mount", E.EINVAL): (
+        "nothing is mounted there any more, or it is locked, as part of what a more privileged user has mounted",
+        "plan again, or leave it where it is: mount something over it",
+    ),
+    ("bind_over", E.EINVAL): ("the kernel makes no copy of what is there", "plan again, or name another path"),
+    ("change_mounts", E.EINVAL): ("it is no mountpoint any more", "plan again"),
+    ("change_mounts", E.EPERM): (
+        "an attribute that was locked by a more privileged namespace cannot be cleared",
+        "leave the attribute as the host has it",
+    ),
     ("set_attributes", E.EINVAL): (
         "this filesystem does not take these attributes",
         "an id-mapping needs a filesystem that allows it, and each mount can be mapped once only",

@@ -19,10 +19,12 @@ from mountplan.planner.model import ModelHandle, ModelMount, Process, Superblock
 from mountplan.planner.model.peers import Kind
 from mountplan.planner.model.to_table import path_of, table_of
 from mountplan.planner.model.walking import walk
+from mountplan.planner.names import Alteration
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.plan import ExpectedMount, ExpectedNamespace, Plan
 from mountplan.planner.plan.predict import Prediction, superblocks
 from mountplan.planner.plan.steps import CopyContents, MakeNode
+from mountplan.planner.tables.inherited_tree import InheritedTree
 from mountplan.planner.tables.table import MountTable
 
 _NEW_ROOT = "/newroot"
@@ -106,6 +108,12 @@ class _Attempt:
     # --- mounting
 
     def mount_all(self) -> None:
+        for alteration in self.plan.expected.altered:
+            name, path = alteration.namespace, alteration.path
+            try:
+                self._alter(alteration, self.spaces[name].process)
+            except WouldRefuse as refusal:
+                self.refused.append((self._in_space(name, path), f"cannot be changed: {refusal}"))
         every = [mount for namespace in self.plan.expected.namespaces for mount in namespace.mounts]
         for step in self.plan.steps:
             if isinstance(step, MakeNode | CopyContents):
@@ -124,6 +132,20 @@ class _Attempt:
             for one in self.world.spread:
                 self.came |= dict.fromkeys(one.mount.tree() if one.came else ())
             self.world.spread.clear()
+
+    def _alter(self, one: Alteration, process: Process) -> None:
+        """umount, mount --bind X X, and mount_setattr(2), which mount(8) makes of -o remount,bind,...=recursive."""
+        if one.what == "remove":
+            self.world.umount(process, one.path, lazy=one.recursive)
+            return
+        if one.what == "bind_over":
+            self.world.bind(process, one.path, one.path, recursive=True)
+            return
+        tree = InheritedTree(table_of(process.namespace, process.root))
+        kind: Kind | None = one.sharing or None
+        for reached in tree.reach(one.path, one.spared, recursive=one.recursive):
+            change = Change(one.set, one.clear)
+            self.world.set_attributes(process, reached.path, change, kind=kind, recursive=reached.recursive)
 
     def _fill(self, step: MakeNode | CopyContents) -> None:
         """What the spec puts into its filesystems is there from the beginning."""

@@ -23,6 +23,7 @@ from mountplan.planner.names import Handle
 from mountplan.planner.plan import seedbase
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.mountcount import Peak
+from mountplan.planner.tables.inherited_tree import InheritedTree
 from mountplan.planner.tables.table import MountRow, MountTable
 
 # Filesystems that begin empty. Of all others it is not known what is in them.
@@ -336,6 +337,36 @@ class Trial:
             if step.path:
                 target = ModelHandle(walk(self.builder, step.path, target.place))
         self.world.move_mount(self.builder, self._handles[step.mount], target)
+
+    def _remove_mount(self, step: s.RemoveMount) -> None:
+        self.world.chdir(self.builder, self._handles[step.mount])
+        self.world.umount(self.builder, step.path[1:], lazy=step.recursive)
+
+    def _bind_over(self, step: s.BindOver) -> None:
+        place = ModelHandle(self._altered(step.mount, step.path))
+        copy = self.world.open_tree(self.builder, place, clone=True, recursive=True)
+        self.world.move_mount(self.builder, copy, place)
+        self.world.close(copy)
+
+    def _change_mounts(self, step: s.ChangeMounts) -> None:
+        root = self._handles[step.mount].place
+        tree = InheritedTree(table_of(self.builder.namespace, root))
+        kind: Kind | None = step.sharing or None
+        for one in tree.reach(step.path, step.spared, recursive=step.recursive, but_root=step.sharing == "shared"):
+            place = ModelHandle(self._altered(step.mount, one.path))
+            change = Change(step.set, step.clear)
+            self.world.set_attributes(self.builder, place, change, kind=kind, recursive=one.recursive)
+
+    def _altered(self, tree: Handle, path: str) -> Place:
+        root = self._handles[tree].place
+        return walk(self.builder, path[1:], root) if path != "/" else root
+
+    def _isolate(self, step: s.Isolate) -> None:
+        handle = self._handles[step.mount]
+        self.world.set_attributes(self.builder, handle, Change(), kind="private", recursive=step.recursive)
+
+    def _share_root(self, step: s.ShareRoot) -> None:
+        self.world.set_attributes(self.builder, self._handles[step.mount], Change(), kind="shared")
 
     def _join_group(self, step: s.JoinGroup) -> None:
         self.world.set_group(self.builder, self._at(step.seed), self._handles[step.mount])

@@ -62,6 +62,15 @@ HINTS: dict[str, dict[str, str]] = {
         "slave": 'write master = "NAME" on the group that receives',
         "path": 'write host = "/host/path" for the group of a host mount',
     },
+    "InheritedRemoval": {"path": "write target = ...", "lazy": "leave it out"},
+    "InheritedChange": {
+        "path": "write target = ...",
+        "exceptions": 'write except = ["/path"]',
+        "exclude": 'write except = ["/path"]',
+        "ro": 'write attributes = ["ro"]',
+        "readonly": 'write attributes = ["ro"]',
+        "propagation": 'write sharing = "private" or "shared"',
+    },
     "Namespace": {"id": "write name = ..."},
     "Run": {
         "cmd": "write command = [...]",
@@ -95,8 +104,9 @@ VALUE_HINTS: dict[str, dict[str, str]] = {
     "propagation": {
         "rprivate": 'write "private": it goes for the whole tree',
         "rslave": 'write "slave": it goes for the whole tree',
-        "shared": 'write "private" or "slave", and peer_group = "NAME" on the mounts that shall be shared',
-        "rshared": 'write "private" or "slave", and peer_group = "NAME" on the mounts that shall be shared',
+        "shared": 'write "slave-shared", or peer_group = "NAME" on the mounts that shall be shared',
+        "rshared": 'write "slave-shared", or peer_group = "NAME" on the mounts that shall be shared',
+        "shared,slave": 'write "slave-shared"',
     },
     "root": {"host": 'write "inherit"', "/": 'write "inherit", or "new"'},
 }

@@ -11,6 +11,7 @@ from mountplan.planner.language.wording import Field, ModelFinding, Path, owners
 
 # Tables that are worth keeping without the key that is wrong, each with the key that it cannot be without.
 _KEPT = {"Spec": "", "Mount": "target", "FileEntry": "path", "Namespace": "name", "PeerGroup": "", "Run": ""}
+_KEPT |= {"InheritedRemoval": "target", "InheritedChange": "target"}
 
 # Keys without which all else that is said about a mount, or about the mounts of a namespace, still holds.
 _HARMLESS = {

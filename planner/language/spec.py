@@ -143,6 +143,15 @@ class Mask(_Table):
     )
 
 
+class SparedPath(_Table):
+    """A path of the host that a change leaves out."""
+
+    CALLED = "a path in except"
+
+    path: AbsolutePath = Field(description="A path of the host.", examples=["/srv/data"])
+    optional: bool = Field(default=False, description="It is no mistake if there is no such path.", examples=[True])
+
+
 class IdMap(_Table):
     """Owners seen through the mount differ from those in the filesystem."""
 
@@ -234,6 +243,12 @@ def _locked(value: object) -> object:
     raise values.Unfit(f"is {values.described(value)}", 'write locked = true, or locked = "attributes"')
 
 
+def _spared(value: object) -> TargetPath | SparedPath:
+    if type(value) is dict and "escaped" not in value:
+        return SparedPath.model_validate(value)
+    return value if isinstance(value, SparedPath) else values.absolute_path(value)
+
+
 def _or_table(text: dict[str, Any], model: type[BaseModel]) -> WithJsonSchema:
     return WithJsonSchema(
         {"anyOf": [text, ESCAPED, {"table": model.__name__}]}
@@ -256,6 +271,9 @@ Locked = Annotated[
     Literal["attributes"] | bool,
     PlainValidator(_locked),
     WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "string", "enum": ["attributes"]}]}),
+]
+Spared = Annotated[
+    TargetPath | SparedPath, PlainValidator(_spared), _or_table({"type": "string", "pattern": "^/"}, SparedPath)
 ]
 Hidden = Annotated[TargetPath | Mask, PlainValidator(_hidden), _or_table({"type": "string", "minLength": 1}, Mask)]
 
@@ -423,6 +441,42 @@ class NamespaceOwner(_Table):
         return self
 
 
+class InheritedRemoval(_Table):
+    """A mount of the host's that a copy of its tree shall not have."""
+
+    CALLED = "[[remove]]"
+
+    target: AbsolutePath = Field(description="Where it is mounted on the host.", examples=["/mnt/backup"])
+    recursive: bool = Field(default=False, description="What stands on it goes along.", examples=[True])
+    optional: bool = Field(default=False, description="It is no mistake if nothing is mounted there.", examples=[True])
+
+
+class InheritedChange(_Table):
+    """What mounts of the host's become in a copy of its tree."""
+
+    CALLED = "[[change]]"
+
+    target: AbsolutePath = Field(
+        description="A path of the host. If it is no mountpoint, it is bound over itself first.", examples=["/usr"]
+    )
+    recursive: bool = Field(default=False, description="What is mounted below it is changed as well.", examples=[True])
+    spared: list[Spared] = Field(
+        alias="except",
+        default_factory=list,
+        description="Paths below it that stay as they are, with what is mounted below them.",
+        examples=[["/home", "/tmp"]],
+    )
+    attributes: list[Attribute] = Field(
+        default_factory=list, description="What is set or cleared, as mount(8) names it.", examples=[["ro"]]
+    )
+    sharing: Literal["private", "shared"] | None = Field(
+        default=None,
+        description="private: nothing of the host's comes in; shared: in a peer group of its own.",
+        examples=["private"],
+    )
+    optional: bool = Field(default=False, description="It is no mistake if there is no such path.", examples=[True])
+
+
 class PeerGroup(_Table):
     """A sharing group of mounts; members name it by peer_group, those that only receive by master."""
 
@@ -457,13 +511,23 @@ class Namespace(_Table):
         description="Mounts that many trees have: `mountplan plan --expand` writes them out.",
         examples=["dev"],
     )
-    propagation: Literal["private", "slave"] = Field(
+    propagation: Literal["private", "slave", "slave-shared"] = Field(
         default="private", description="What the mounts of an inherited root are.", examples=["slave"]
     )
     user: NamespaceOwner | None = Field(
         default=None,
         description="The user namespace that it belongs to, if that is not the one in which it is built.",
         examples=[{"uids": [[0, 100000, 65536]], "gids": [[0, 100000, 65536]]}],
+    )
+    remove: list[InheritedRemoval] = Field(
+        default_factory=list,
+        description="Mounts of an inherited tree that go, before anything is changed or mounted.",
+        examples=[[{"target": "/mnt/backup"}]],
+    )
+    change: list[InheritedChange] = Field(
+        default_factory=list,
+        description="What mounts of an inherited tree become, in this order, before anything is mounted on it.",
+        examples=[[{"target": "/usr", "attributes": ["ro"]}]],
     )
     mount: list[Mount] = Field(
         default_factory=list,
@@ -560,13 +624,23 @@ class Spec(_Table):
         description="Mounts that many trees have: `mountplan plan --expand` writes them out.",
         examples=["dev"],
     )
-    propagation: Literal["private", "slave"] = Field(
+    propagation: Literal["private", "slave", "slave-shared"] = Field(
         default="private", description="What the mounts of an inherited root are.", examples=["slave"]
     )
     peer_group: dict[Name, PeerGroup] = Field(
         default_factory=dict,
         description="The sharing groups with a master, or of the host.",
         examples=[{"feed": {"host": "/srv/feed"}}],
+    )
+    remove: list[InheritedRemoval] = Field(
+        default_factory=list,
+        description="Mounts of an inherited tree that go, before anything is changed or mounted.",
+        examples=[[{"target": "/mnt/backup"}]],
+    )
+    change: list[InheritedChange] = Field(
+        default_factory=list,
+        description="What mounts of an inherited tree become, in this order, before anything is mounted on it.",
+        examples=[[{"target": "/usr", "attributes": ["ro"]}]],
     )
     mount: list[Mount] = Field(
         default_factory=list,

@@ -11,7 +11,10 @@ from mountplan.planner.language.spec import Spec
 from mountplan.planner.language.values import escape
 
 # The models that are tables with a header of their own; all others stand within one line.
-_TABLES = (language.Mount, language.FileEntry, language.Namespace, language.PeerGroup, language.Run)
+_TABLES = (
+    language.Mount, language.FileEntry, language.Namespace, language.PeerGroup, language.Run,
+    language.InheritedRemoval, language.InheritedChange,
+)  # fmt: skip
 _IN_QUOTES = ("content", "command", "environment")  # where a newline may stand in a plain string
 _WIDTH = 120
 
@@ -32,7 +35,7 @@ def _said(table: Any) -> Iterator[tuple[str, Any]]:
     for name, info in type(table).model_fields.items():
         value = getattr(table, name)
         if info.is_required() or value != info.get_default(call_default_factory=True):
-            yield name, value
+            yield info.alias or name, value
 
 
 def _tables(table: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -62,8 +62,9 @@ def _types(annotation: object) -> list[object]:
 @lru_cache(maxsize=256)
 def field_of(model: Any, name: str) -> Field | None:
     """What `model` says about the key `name`; None if it has no such key."""
-    info = model.model_fields.get(name)
-    if info is None:
+    aliased = {info.alias: info for info in model.model_fields.values() if info.alias}
+    info = aliased.get(name) or model.model_fields.get(name)
+    if info is None or info.alias not in (None, name):
         return None
     parts = _types(info.annotation)
     return Field(
@@ -143,7 +144,7 @@ def _finding(error: Mapping[str, Any], model: Any) -> ModelFinding:
 
 @lru_cache(maxsize=1024)
 def _unknown(key: str, owner: Any) -> str:
-    known = list(owner.model_fields)
+    known = [info.alias or name for name, info in owner.model_fields.items()]
     hints = HINTS.get(owner.__name__, {})
     if key in hints:
         return hints[key]
@@ -167,7 +168,7 @@ def _header(path: Path) -> str:
 
 
 def _list(field: Field, path: Path, value: object) -> str:
-    if field.name in ("mount", "file", "namespace"):
+    if field.name in ("mount", "file", "namespace", "remove", "change"):
         return f"write [[{_header(path)}]], in double brackets, before each one"
     if field.name == "readonly" and isinstance(value, bool):
         return f'write attributes = ["ro"] for the whole mount, or list paths in it: {field.line}'

@@ -13,6 +13,7 @@ from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.steps import (
     Attach,
     AttachImage,
+    BindOver,
     CloneHost,
     CloneHostWorkbench,
     MakeBase,
@@ -29,8 +30,8 @@ from mountplan.planner.tables.table import MountRow, MountTable, Walks, copied
 
 _COUNTED = frozenset(
     {
-        Attach, AttachImage, CloneHost, CloneHostWorkbench, MakeBase, MakeFilesystem, MakeOverlay, MakeSeed, MakeYard,
-        OpenNamespace, TakeHostGroup,
+        Attach, AttachImage, BindOver, CloneHost, CloneHostWorkbench, MakeBase, MakeFilesystem, MakeOverlay, MakeSeed,
+        MakeYard, OpenNamespace, TakeHostGroup,
     }
 )  # fmt: skip
 
@@ -66,6 +67,8 @@ def most_mounts(steps: tuple[Step, ...], host: MountTable) -> Peak:
             if step.recursive:
                 sizes[step.mount] = trees.size(step.path)
             continue
+        elif isinstance(step, BindOver):
+            here += trees.size(step.path)  # or fewer, if some were removed
         elif isinstance(step, CloneHostWorkbench):
             here += 1
         elif isinstance(step, MakeSeed):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from mountplan.planner.errors import SpecRef
-from mountplan.planner.names import Handle, LeftOut, Moved
+from mountplan.planner.names import Alteration, Handle, LeftOut, Moved
 from mountplan.planner.plan.steps import Step
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.run_settings import RunSettings
@@ -107,6 +107,7 @@ class Expected(NamedTuple):
     filesystems: tuple[ExpectedFilesystem, ...]
     groups: tuple[ExpectedGroup, ...]
     left_out: tuple[LeftOut, ...] = ()  # what the spec writes down besides, and will not stand there
+    altered: tuple[Alteration, ...] = ()
 
 
 class Requirement(NamedTuple):

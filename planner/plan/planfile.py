@@ -29,7 +29,7 @@ from typing import Any, Literal, NoReturn, TypeAlias, Union, get_args, get_origi
 import mountplan
 from mountplan.planner.collector import no_collector
 from mountplan.planner.errors import PlanFileError
-from mountplan.planner.names import LeftOut, Moved
+from mountplan.planner.names import Alteration, LeftOut, Moved
 from mountplan.planner.plan.digest import sha256_hex
 from mountplan.planner.plan.plan import (
     Edge,
@@ -131,6 +131,8 @@ def _body(plan: Plan) -> str:
     }
     if plan.moved:
         parts["moved"] = _counted(Moved, plan.moved, strings)
+    if plan.expected.altered:
+        parts["altered"] = _counted(Alteration, plan.expected.altered, strings)
     if plan.expected.left_out:
         parts["left_out"] = _counted(LeftOut, plan.expected.left_out, strings)
     parts["strings"] = "[\n" + ",\n".join(map(_quote, strings)) + "\n]" if strings else "[]"
@@ -407,6 +409,7 @@ def _read_plan(document: dict[str, Json]) -> Plan:
             take_records("filesystems", ExpectedFilesystem),
             take_records("groups", ExpectedGroup),
             take_records("left_out", LeftOut) if "left_out" in left else (),
+            take_records("altered", Alteration) if "altered" in left else (),
         ),
         run=take("run", RunSettings),
         lines=tuple(map(tuple, take_records("lines", _Line))),

@@ -6,14 +6,16 @@ for nothing but who is equal to whom. What is the host's (devices, external grou
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import count
 
 from mountplan.planner.attributes import Change, applied, parse_shown, show
 from mountplan.planner.fstypes import of
-from mountplan.planner.names import Handle
+from mountplan.planner.names import Alteration, Handle
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.plan import ExpectedFilesystem, ExpectedMount, ExpectedNamespace, Plan
 from mountplan.planner.record import NamedTuple
+from mountplan.planner.tables.inherited_tree import InheritedTree
 from mountplan.planner.tables.table import UNTOLD, MountRow, MountTable, Walks, copied
 
 HOST_GROUPS = 1 << 40  # numbers above stand for the group of that number minus this on the host
@@ -47,9 +49,11 @@ def predict(plan: Plan, host: MountTable) -> tuple[Prediction, ...]:
     filesystems = {one.name: (f"={same[one.name]}", _as_told(one)) for one in plan.expected.filesystems}
     options = {device: one.options for device, one in filesystems.values()}
     found = []
+    lone = count(len(groups))  # numbers for groups of one mount each, which have no name
     for namespace in plan.expected.namespaces:
         rows = _Rows()
-        _predict(namespace, rows, filesystems, groups, masters, walks, below)
+        altered = [one for one in plan.expected.altered if one.namespace == namespace.name]
+        _predict(namespace, rows, filesystems, groups, masters, walks, below, altered, lone)
         found.append(
             Prediction(namespace.name, MountTable(tuple(rows.rows)), tuple(rows.origins), tuple(rows.names), options)
         )
@@ -89,6 +93,9 @@ class _Rows:
         self.origins: list[str] = []
         self.names: list[str] = []
 
+    def told(self) -> Iterator[tuple[MountRow, str, str]]:
+        return zip(self.rows, self.origins, self.names, strict=True)
+
     def add(self, row: MountRow, origin: str, name: str) -> None:
         self.rows.append(row)
         self.origins.append(origin)
@@ -103,6 +110,8 @@ def _predict(
     masters: dict[str, int],
     walks: Walks,
     below: dict[int, list[MountRow]],
+    altered: list[Alteration],
+    lone: Iterator[int],
 ) -> None:
     numbers: dict[str, int] = {}
     trees: dict[str, dict[tuple[int, str], MountRow]] = {}  # of recursive clones: (id, mountpoint) -> row, to walk in
@@ -129,8 +138,43 @@ def _predict(
         if mount.recursive:
             first = len(rows.rows)
             _below(mount, source, mountpoint, number, _change_below(mount, change), rows, below)
+            if altered and not mount.parent:
+                _alter(rows, mount.name, altered, lone)
             brought = rows.rows[first - 1 :]
             trees[mount.name] = {(one.parent_id, one.mountpoint): one for one in brought[1:]}
+
+
+def _alter(rows: _Rows, name: str, altered: list[Alteration], lone: Iterator[int]) -> None:
+    """What the rows, those of an inherited tree, become when it is altered; they are numbered anew."""
+    tree = InheritedTree(MountTable(tuple(rows.rows)))
+    told = {row.mount_id: (origin, called) for row, origin, called in rows.told()}
+    for one in altered:
+        if one.what == "remove":
+            tree.remove(one.path)
+            continue
+        if one.what == "bind_over":
+            before = set(tree.rows)
+            tree.bind_over(one.path)
+            for number in tree.rows.keys() - before:
+                told[number] = one.origin, f"{name}+{tree.rows[number].mountpoint}"
+            continue
+        put_off = one.sharing == "shared" and one.path == "/"  # for the root itself, until it is entered
+        reached = tree.reach(one.path, one.spared, recursive=one.recursive, but_root=put_off)
+        tree.change(reached, Change(one.set, one.clear))
+        changed = [*tree.changed(reached), *([tree.end_of("/").mount_id] if put_off else [])]
+        for number in changed if one.sharing else ():
+            row = tree.rows[number]
+            if one.sharing == "private":
+                tree.rows[number] = row._replace(peer_group=0, master=0)
+            elif not row.peer_group:
+                tree.rows[number] = row._replace(peer_group=next(lone))
+    numbers = {0: 0}
+    found = list(tree.rows.values())
+    for row in found:
+        numbers[row.mount_id] = len(numbers)
+    del rows.rows[:], rows.origins[:], rows.names[:]
+    for row in found:
+        rows.add(row._replace(mount_id=numbers[row.mount_id], parent_id=numbers[row.parent_id]), *told[row.mount_id])
 
 
 def _change_below(mount: ExpectedMount, own: Change) -> Change:

@@ -18,7 +18,8 @@ from typing import Any, Final, NoReturn
 from mountplan.planner.attributes import IDMAP
 from mountplan.planner.errors import PlanRefused
 from mountplan.planner.fstypes import of, only_reads
-from mountplan.planner.names import Handle
+from mountplan.planner.names import Alteration, Handle
+from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.promise import Outcome, check_promise
@@ -105,6 +106,11 @@ EFFECTS: dict[type[Step], StepEffect] = {
     s.CloneMount: StepEffect(TREE),
     s.CloneHost: StepEffect(UNSHARED | TREE),  # as slaves before MakePrivate, private ones afterwards
     s.SetAttributes: StepEffect(TREE),
+    s.RemoveMount: StepEffect(TREE),
+    s.BindOver: StepEffect(TREE),
+    s.ChangeMounts: StepEffect(TREE),
+    s.Isolate: StepEffect(TREE),
+    s.ShareRoot: StepEffect(ENTERED),
     s.Attach: StepEffect(TREE),
     s.JoinGroup: StepEffect(TREE | ENTERED),
     s.MakeBase: StepEffect(TREE),
@@ -159,6 +165,8 @@ class _Proof:
         self.attached: list[list[ProofMount]] = [[] for _ in range(self.spaces)]
         self.fillable: dict[Handle, Filesystem] = {}  # our own, while more may be made in them
         self.created: list[tuple[ProofMount, str]] = []  # on the host
+        self.altered: list[list[Alteration]] = [[] for _ in range(self.spaces)]
+        self.shares_root = [False] * self.spaces
 
     def handlers(self) -> dict[type[Step], tuple[int, Callable[[Any], None]]]:
         """When each type of step may come, and the method that follows it, named as its kind."""
@@ -722,6 +730,71 @@ class _Proof:
         if mount.alone:
             self.fillable.pop(handle, None)
 
+    # --- what is inherited
+
+    def _inherited(self, handle: Handle, *paths: str) -> None:
+        """Only a copy of all that the host has is altered, as the root, and before anything stands on it."""
+        mount = self._mount(handle)
+        if self.yard.get("root") is not mount or mount.filesystem is not None or mount.root != "/":
+            refuse(f"{handle} is not a copy of the host's tree that stands as the root")
+        if mount.places:
+            refuse(f"something stands on {handle} already")
+        for path in paths:
+            check_absolute(path)
+
+    def _alter(self, *what: Any) -> None:
+        name = self.plan.expected.namespaces[self.space].name
+        self.altered[self.space].append(Alteration(name, *what))
+
+    def _remove_mount(self, step: s.RemoveMount) -> None:
+        self._inherited(step.mount, step.path)
+        if step.path == "/":
+            refuse("the root itself is not removed")
+        self._alter("remove", step.path, step.recursive, (), 0, 0, "", "", step.origin)
+
+    def _bind_over(self, step: s.BindOver) -> None:
+        self._inherited(step.mount, step.path)
+        self._alter("bind_over", step.path, True, (), 0, 0, "", "", step.origin)
+
+    def _change_mounts(self, step: s.ChangeMounts) -> None:
+        handle, path, recursive, spared, bits, clear, sharing, words, origin, _ = step
+        self._inherited(handle, path, *spared)
+        if spared and not recursive:
+            refuse("nothing is spared of one mount")
+        for one in spared:
+            if one == path or not TargetPath(one).is_under(path):
+                refuse(f"{one} is not below {path}")
+        if words != sharing and (sharing or asked_for(words) != (bits, clear, False, False)):
+            refuse(f"its words are not what it does (attributes {bits:#x}, cleared {clear:#x})")
+        if bool(sharing) == bool(bits or clear):
+            refuse("it changes attributes, or what the mounts become")
+        self._alter("change", path, recursive, spared, bits, clear, sharing, words, origin)
+
+    def _isolate(self, step: s.Isolate) -> None:
+        mount = self._mount(step.mount)
+        if mount.space != self.space or mount.seed is not None or mount.places or mount.parent is None:
+            refuse(f"{step.mount} has not been attached just now")
+        if step.recursive != mount.recursive:
+            refuse("it is recursive if, and only if, the mount has brought something along")
+        if mount.parent.parent is not None or mount.parent.place != "root" or mount.unbindable:
+            refuse(f"{step.mount} does not stand on an inherited tree")
+
+    def _share_root(self, step: s.ShareRoot) -> None:
+        mount = self._mount(step.mount)
+        if mount.parent is not None or mount.place != "root" or mount.seed is not None or mount.filesystem is not None:
+            refuse(f"{step.mount} is not the root of an inherited tree")
+        self.shares_root[self.space] = True
+
+    def _check_altered(self) -> None:
+        """That all is altered as promised, and the root made shared if that was to come."""
+        promised = self.plan.expected.altered
+        if promised != tuple(one for space in self.altered for one in space):
+            refuse("what it promises to alter of what is inherited, and what its steps come to, are not the same")
+        for space, shares in zip(self.altered, self.shares_root, strict=True):
+            last = [one.sharing for one in space if one.sharing and one.path == "/"][-1:]
+            if shares != (last == ["shared"]):
+                refuse("the root is made shared after it is entered if, and only if, that was put off until then")
+
     def _check_circle(self, mount: ProofMount, parent: ProofMount | None) -> None:
         """This walks up from the parent, as far as a branch that is built by itself goes (schedule.DEPTH)."""
         while parent is not None:
@@ -760,6 +833,7 @@ class _Proof:
                 if found.__class__ is not Filesystem and found.held and not getattr(found, "parked", False):
                     refuse(f"{handle} is never released")
         self._check_created()
+        self._check_altered()
         check_promise(Outcome(self.plan, self.made, self.attached, [kept or () for kept in self.bases]))
         check_names(self.plan)
         check_run(self.plan.run)

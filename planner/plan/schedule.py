@@ -29,6 +29,8 @@ from mountplan.planner.plan.steps import (
     YARD,
     Attach,
     AttachImage,
+    BindOver,
+    ChangeMounts,
     CloneHost,
     CloneHostWorkbench,
     CloneMount,
@@ -36,6 +38,7 @@ from mountplan.planner.plan.steps import (
     CopyContents,
     EnterRoot,
     FindLocked,
+    Isolate,
     JoinGroup,
     Layer,
     MakeBase,
@@ -52,9 +55,11 @@ from mountplan.planner.plan.steps import (
     OpenNamespace,
     OwnNamespace,
     Release,
+    RemoveMount,
     RemoveNode,
     SealFilesystem,
     SetAttributes,
+    ShareRoot,
     Step,
     TakeHostGroup,
     TakeLocked,
@@ -111,12 +116,16 @@ class _Schedule:
                 self.id_maps.setdefault((mount.uids, mount.gids), f"idmap:{mount.name}")
         for siblings in self.children.values():
             siblings.sort(key=lambda one: rank[one.name])
+        self.altered = {root: space.altered for space in topology.namespaces for root in self._roots_of(space)}
         self.roots = [next(one for one in space.mounts if one.parent is None) for space in topology.namespaces]
         self.users = {one.name: one for one in topology.users}
         # pivot_root(2) wants the mount on which it puts the old root not to be shared: these join afterwards, from
         # seeds that must outlive the yard.
         self.tops = {self._top(root) for root in self.roots}
         self.late = {seed_of(group_of(self.mounts[name])) for name in self.tops if group_of(self.mounts[name])}
+
+    def _roots_of(self, space: ResolvedNamespace) -> list[Handle]:
+        return [mount.name for mount in space.mounts if mount.parent is None]
 
     def _top(self, root: ResolvedMount) -> Handle:
         """The topmost mount on a namespace's "/"."""
@@ -179,6 +188,9 @@ class _Schedule:
     def _enter(self, root: ResolvedMount, namespace: ResolvedNamespace) -> Iterator[Step]:
         top = self.mounts[self._top(root)]
         yield EnterRoot(root.name, top.name, self._is_based(root, namespace), root.origin)
+        last = [one for one in namespace.altered if one.sharing and one.path == "/"][-1:]
+        if last and last[0].sharing == "shared":
+            yield ShareRoot(root.name, last[0].origin)
         if group_of(top):
             yield JoinGroup(seed_of(group_of(top)), top.name, top.origin)
         if top is not root:
@@ -257,7 +269,8 @@ class _Schedule:
             what, mount, parent, path, branch = work.pop()
             if what == "begin":
                 deepest = ""
-                if heights[mount.name] > DEPTH:
+                # A branch that is moved onto a shared mount would become shared, with all that stands on it.
+                if heights[mount.name] > DEPTH and not self._has_shared(root):
                     deepest = max(self.children[mount.name], key=lambda one: heights[one.name]).name
                     if not slots:
                         slots.append(f"stage{slot_count}")
@@ -269,6 +282,9 @@ class _Schedule:
             elif what == "make":
                 yield from self._make(mount)
                 yield self._attach(mount, parent, path)
+                yield from self._alter(mount)
+                if parent == root.name and self._has_shared(root):
+                    yield Isolate(mount.name, mount.recursive, mount.origin)
                 work.append(("end", mount, "", "", ""))
                 for child in reversed(self.children[mount.name]):
                     do = "move" if child.name == branch else "begin"
@@ -354,6 +370,22 @@ class _Schedule:
             path = top.place.joined(path.relative_to("/"))
             top = self.mounts[top.parent]
         return FindLocked(mount.name, top.name, path.relative_to("/"), mount.origin)
+
+    def _has_shared(self, root: ResolvedMount) -> bool:
+        return any(one.sharing == "shared" for one in self.altered[root.name])
+
+    def _alter(self, mount: ResolvedMount) -> Iterator[Step]:
+        """What is changed of an inherited tree, before anything of the plan's stands on it."""
+        for one in self.altered.get(mount.name, ()):
+            if one.what == "remove":
+                yield RemoveMount(mount.name, one.path, one.recursive, one.origin)
+            elif one.what == "bind_over":
+                yield BindOver(mount.name, one.path, one.origin)
+            else:
+                yield ChangeMounts(
+                    mount.name, one.path, one.recursive, one.spared, one.set, one.clear, one.sharing, one.words,
+                    one.origin,
+                )  # fmt: skip
 
     def _heights(self) -> dict[Handle, int]:
         heights: dict[Handle, int] = {}
@@ -458,7 +490,8 @@ def _expected(topology: Topology, graph: Graph) -> Expected:
         for group in topology.groups
         if group.shared
     )
-    return Expected(namespaces, filesystems, groups, topology.left_out)
+    altered = tuple(one for namespace in topology.namespaces for one in namespace.altered)
+    return Expected(namespaces, filesystems, groups, topology.left_out, altered)
 
 
 def _expected_mount(mount: ResolvedMount, masters: dict[str, str]) -> ExpectedMount:

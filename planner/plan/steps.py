@@ -483,6 +483,83 @@ class Release(NamedTuple):
         return f"release {self.handle}"
 
 
+class RemoveMount(NamedTuple):
+    """Unmount what stands at `path` (canonical) of an inherited tree, with what stands on it if `recursive`.
+
+    Must come before anything is attached to that tree. Without `recursive` the kernel refuses it (EBUSY) if something
+    stands on it by then.
+    """
+
+    mount: Handle
+    path: str
+    recursive: bool
+    origin: str
+    kind: Literal["remove_mount"] = "remove_mount"
+
+    def describe(self) -> str:
+        return f"unmount {self.path} of {self.mount}" + (" and all that stands on it" if self.recursive else "")
+
+
+class BindOver(NamedTuple):
+    """Bind `path` (canonical) of an inherited tree over itself, with what is mounted below, so that it is a mount."""
+
+    mount: Handle
+    path: str
+    origin: str
+    kind: Literal["bind_over"] = "bind_over"
+
+    def describe(self) -> str:
+        return f"bind {self.path} of {self.mount} over itself"
+
+
+class ChangeMounts(NamedTuple):
+    """mount_setattr(2) on what stands at `path` of an inherited tree: attributes, or what it becomes (`sharing`).
+
+    With `recursive` on all that stands on it, but for what is seen at the paths `spared`; the rule is in
+    planner/tables/inherited_tree.py. The root of the tree is never made shared by it, since pivot_root(2) wants none
+    there: ShareRoot does that.
+    """
+
+    mount: Handle
+    path: str
+    recursive: bool
+    spared: tuple[str, ...]
+    set: int
+    clear: int
+    sharing: Literal["", "private", "shared"]
+    words: str
+    origin: str
+    kind: Literal["change_mounts"] = "change_mounts"
+
+    def describe(self) -> str:
+        below = " and all below it" if self.recursive else ""
+        but = f" but {', '.join(self.spared)}" if self.spared else ""
+        return f"set {self.words} on {self.path} of {self.mount}{below}{but}"
+
+
+class Isolate(NamedTuple):
+    """Make a mount private that was attached to a shared one, which has made it shared."""
+
+    mount: Handle
+    recursive: bool
+    origin: str
+    kind: Literal["isolate"] = "isolate"
+
+    def describe(self) -> str:
+        return f"make {self.mount} private" + (" with all below it" if self.recursive else "")
+
+
+class ShareRoot(NamedTuple):
+    """Make the root of an inherited tree shared, now that it is the root of the namespace."""
+
+    mount: Handle
+    origin: str
+    kind: Literal["share_root"] = "share_root"
+
+    def describe(self) -> str:
+        return f"make {self.mount} shared"
+
+
 Step: TypeAlias = (
     UnshareNamespace
     | OpenNamespace
@@ -510,6 +587,11 @@ Step: TypeAlias = (
     | CloneHost
     | SetAttributes
     | Attach
+    | RemoveMount
+    | BindOver
+    | ChangeMounts
+    | Isolate
+    | ShareRoot
     | JoinGroup
     | MakeBase
     | EnterRoot
@@ -543,6 +625,11 @@ STEP_TYPES: tuple[type[Step], ...] = (
     CloneHost,
     SetAttributes,
     Attach,
+    RemoveMount,
+    BindOver,
+    ChangeMounts,
+    Isolate,
+    ShareRoot,
     JoinGroup,
     MakeBase,
     EnterRoot,

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from mountplan.planner.plan.plan import Plan
+from mountplan.planner.render.altered_text import altered_lines
 from mountplan.planner.render.fitting import fitted, wrapped
 from mountplan.planner.render.index import PlanIndex
 from mountplan.planner.render.lane_text import MOST_DRAWN, lane_text
@@ -57,6 +58,9 @@ def plan_text(
         heading = f"Tree of namespace {visible(namespace.name)}" if several else "Tree"
         tree = tree_lines(index, namespace, fold=fold, room=inner)
         blocks.append([*wrapped(heading + private, room), *_indented(tree)])
+    if plan.expected.altered:
+        lines = [line for one in altered_lines(plan) for line in wrapped(one, inner)]
+        blocks.append(["Changed of what is inherited, before anything is mounted", *_indented(lines)])
     sharing = sharing_lines(index, fold=fold, room=inner)
     blocks.append(["Sharing", *_indented([*_picture(index, tables, everything, inner), *sharing])])
     if steps:

@@ -92,6 +92,26 @@ METHOD: dict[str, tuple[str, str]] = {
         "before it is attached",
         "A mount has all its attributes before it is attached, so there is no moment at which it lacks one.",
     ),
+    "remove_mount": (
+        "of the copy, before the rest",
+        "What is inherited is settled first: what goes is gone before anything is changed or mounted.",
+    ),
+    "bind_over": (
+        "only mounts have attributes",
+        "Attributes belong to a mount: so what is no mountpoint becomes one, before anything is changed.",
+    ),
+    "change_mounts": (
+        "before anything stands on it",
+        "Only what is inherited is changed: so that comes before anything of the spec's stands on it.",
+    ),
+    "isolate": (
+        "its parent is shared",
+        "What is attached to a shared mount becomes shared; the spec says what this one is.",
+    ),
+    "share_root": (
+        "now that it is the root",
+        "pivot_root(2) takes no shared mount, so the root of an inherited tree is made shared when it is entered.",
+    ),
     "attach": ("", "Everything is attached while it is private, so nothing propagates."),
     "join_group": ("", "A mount joins its group when all that stands on it is attached: joining copies nothing."),
     "make_base": (

@@ -12,7 +12,7 @@ from mountplan.planner.errors import Mistake, SpecRef
 from mountplan.planner.host import Host, HostPath, NotThere
 from mountplan.planner.language.spec import IdMap
 from mountplan.planner.language.spec import Mount as SpecMount
-from mountplan.planner.names import Handle, NodeKind
+from mountplan.planner.names import Alteration, Handle, NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.resolve.contents import Contents
 from mountplan.planner.resolve.topology import LayerRef, ResolvedFilesystem, ResolvedNode
@@ -32,6 +32,7 @@ class Space:
         self.builds_root = builds_root
         self.user: Handle = ""  # the user namespace that owns it, "" for ours
         self.drafts: list[Draft] = []
+        self.altered: list[Alteration] = []  # of what is inherited
 
 
 class Draft:

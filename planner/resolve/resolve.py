@@ -19,6 +19,7 @@ from mountplan.planner.language.spec import Namespace as SpecNamespace
 from mountplan.planner.language.values import either, shown
 from mountplan.planner.names import LeftOut
 from mountplan.planner.paths import TargetPath
+from mountplan.planner.resolve.alterations import find_alterations
 from mountplan.planner.resolve.bind_attributes import inherit
 from mountplan.planner.resolve.contents import FILLABLE
 from mountplan.planner.resolve.device_checks import check_devices
@@ -63,6 +64,7 @@ def resolve(spec: Spec, host: Host) -> Topology:
     context = Context(spec.file, host, frozenset(spec.run.unshare))
     name_mounts(spec, context)
     users = find_owners(spec, context)
+    find_alterations(spec, context)
     find_filesystems(context)
     settle_gone(context)
     declare_files(context)
@@ -136,7 +138,7 @@ def _name_space(space: Space, mounts: list[Entry], propagation: str, context: Co
     if not space.builds_root:
         root = SpecMount.model_construct(target="/", bind="/", recursive=True)
         inherited = Draft(space, -1, f"{base}root", INHERITED + space.name, root)
-        inherited.inherits = "slave" if propagation == "slave" else ""
+        inherited.inherits = "" if propagation == "private" else "slave"
         context.add(inherited)
     times: dict[str, int] = {}
     for index, (key, mount) in enumerate(mounts):
@@ -550,7 +552,12 @@ def _freeze(
         filesystems=tuple(_filesystem(draft, in_group) for draft in context.filesystems.values()),
         groups=groups,
         namespaces=tuple(
-            ResolvedNamespace(space.name, tuple(_mount(draft) for draft in space.drafts if draft.placed), space.user)
+            ResolvedNamespace(
+                space.name,
+                tuple(_mount(draft) for draft in space.drafts if draft.placed),
+                space.user,
+                tuple(space.altered),
+            )
             for space in context.spaces
         ),
         run=RunSettings(

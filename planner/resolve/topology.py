@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from mountplan.planner.attributes import Change, change
 from mountplan.planner.host import HostPath
-from mountplan.planner.names import Handle, LeftOut, Moved, NodeKind
+from mountplan.planner.names import Alteration, Handle, LeftOut, Moved, NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.run_settings import RunSettings
 from mountplan.planner.tables.mount_facts import Lock
@@ -159,11 +159,15 @@ class ResolvedUser(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ResolvedNamespace:
-    """One mount namespace: its mounts, in the order of the spec. `user` owns it, "" for the one that builds."""
+    """One mount namespace: its mounts, in the order of the spec. `user` owns it, "" for the one that builds.
+
+    `altered` is what is changed of the tree that it inherits, before anything is mounted on that.
+    """
 
     name: str
     mounts: tuple[ResolvedMount, ...]
     user: Handle = ""
+    altered: tuple[Alteration, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from tests.fakes import FakeHost, FakeKernel, host_mount
 
 HOST = FakeHost(
     {"/data/dir/sub": "directory", "/data/file": "file", "/img": "file"},
-    (host_mount(2, 1, "/srv/shared", shared=7), host_mount(3, 1, "/srv/one", shared=8)),
+    (host_mount(2, 1, "/srv/shared", shared=7), host_mount(3, 1, "/srv/one", shared=8), host_mount(4, 1, "/srv/gone")),
 )
 
 # Something of everything, so that every kind of step occurs.
@@ -107,7 +107,12 @@ gids = [[0, 1000, 1]]
 [[namespace]]
 name = "two"
 root = "inherit"
-propagation = "slave"
+propagation = "slave-shared"
+[[namespace.remove]]
+target = "/srv/gone"
+[[namespace.change]]
+target = "/data"
+attributes = ["nosuid"]
 [[namespace.mount]]
 target = "/srv/one"
 bind = { mount = "work", path = "/gone", deleted = true }

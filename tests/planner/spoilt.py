@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from mountplan.planner.language.spec import (
     FileEntry,
     IdMap,
+    InheritedChange,
+    InheritedRemoval,
     Mask,
     Mount,
     MountPath,
@@ -21,18 +23,25 @@ from mountplan.planner.language.spec import (
     Parameter,
     PeerGroup,
     Run,
+    SparedPath,
     Spec,
 )
 
 SPECS = sorted((Path(__file__).parents[2] / "specs").glob("*.toml"))
-MODELS = (FileEntry, IdMap, Mask, Mount, MountPath, Namespace, Parameter, PeerGroup, Run, Spec)
+MODELS = (
+    FileEntry, IdMap, InheritedChange, InheritedRemoval, Mask, Mount, MountPath, Namespace, Parameter, PeerGroup, Run,
+    SparedPath, Spec,
+)  # fmt: skip
 
 ODD_VALUES: list[Any] = [
     1, -1, 2**70, 1.5, True, "", "x", "/a", "../y", "a\nb", "slave", "é", [], {}, [1], [[1, 2, 3]], ["ro"], [{}],
     {"a": 1}, [{"path": 1}], {"mount": "no", "path": "q"}, {"escaped": "/x\\351"}, {"escaped": 3},
     datetime.date(2020, 1, 1),
 ]  # fmt: skip
-ODD_KEYS = sorted({name for model in MODELS for name in model.model_fields} | {"foo", "taget", "a b", "", "é"})
+ODD_KEYS = sorted(
+    {info.alias or name for model in MODELS for name, info in model.model_fields.items()}
+    | {"foo", "taget", "a b", "", "é"}
+)
 
 
 def inner_of(value: Any, kind: type) -> list[Any]:

@@ -32,7 +32,8 @@ def test_every_key_has_a_description_and_examples_that_are_accepted(model: type[
     needed = {
         name: info.examples[0] for name, info in model.model_fields.items() if info.examples and info.is_required()
     }
-    for name, info in model.model_fields.items():
+    for field, info in model.model_fields.items():
+        name = info.alias or field
         assert info.description, name
         assert info.examples, name
         for example in info.examples:
