@@ -90,7 +90,7 @@ def look(data: bytes) -> dict[str, Times]:
         def verify() -> Any:
             return differences(predicted("bench", plan, host).views, views(), machine_of(host), arrivals=True)
 
-        captured, times["capture"] = timed(capture_subjects, subjects, "bench")
+        captured, times["capture"] = timed(lambda: capture_subjects(subjects, "bench", check=False))
         if captured.cautions:
             raise SystemExit(f"it cannot be captured: {captured.cautions[0]}")
         for name, function in (("diff", diff), ("verify", verify)):
@@ -117,7 +117,7 @@ def three_namespaces() -> bytes:
 
 def captured_text(data: bytes) -> bytes:
     with standing(plan_for(data)) as (subjects, _):
-        return capture_subjects(subjects, "bench").text.encode()
+        return capture_subjects(subjects, "bench", check=False).text.encode()
 
 
 def execute_once(data: bytes) -> Times:

@@ -8,12 +8,14 @@ from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 from mountplan.applier.keep import kept
+from mountplan.applier.observe.live_facts import LiveFacts
 from mountplan.applier.observe.locks import find_locks, owner_of
 from mountplan.applier.observe.observe import observe
-from mountplan.applier.observe.roots import LiveFacts
 from mountplan.applier.observe.subjects import Subject, ids_inside, of_file, of_process, of_tree
 from mountplan.applier.sys.refusal import in_words
 from mountplan.applier.sys.userns import initial_ids
+from mountplan.capture_judgement import judge_capture
+from mountplan.operands import view_of
 from mountplan.planner.capture.captured import Captured, Caution
 from mountplan.planner.capture.fillable import find_fillings, with_contents
 from mountplan.planner.capture.mounts import Live
@@ -23,12 +25,14 @@ from mountplan.planner.capture.user_namespaces import Owner
 from mountplan.planner.capture.writing import write_spec
 from mountplan.planner.collector import without_collector
 from mountplan.planner.errors import TableError
+from mountplan.planner.fstypes import of
 from mountplan.planner.plan.seedbase import without_base
 from mountplan.planner.tables.mount_facts import Lock
 from mountplan.planner.tables.mounttree import MountTree
 from mountplan.planner.tables.options import with_ids_inside
 from mountplan.planner.tables.table import MountTable
 
+_OF_PROGRAMS = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "usr"})
 _ALL_IDS = ((0, 0, 2**32 - 1),)  # the id-map of the machine's first user namespace
 
 
@@ -81,19 +85,29 @@ class Folder(NamedTuple):
 
 
 @without_collector
-def capture_subjects(subjects: Sequence[Subject], name: str = "", contents: Folder | None = None) -> Capture:
+def capture_subjects(
+    subjects: Sequence[Subject],
+    name: str = "",
+    contents: Folder | None = None,
+    *,
+    check: bool = True,
+    file: str = "captured.toml",
+) -> Capture:
     """What stands in these namespaces, as a spec named `name`, or as the first of them.
 
-    With `contents`, the files of tmpfs and ramfs are taken into that. Raises TableError; OSError if the directory
-    cannot be made.
+    With `contents`, the files of tmpfs and ramfs are taken into that. With `check`, the spec is held against what was
+    read, as if it were in `file`: each difference is a caution. Raises TableError; OSError if the directory cannot be
+    made.
     """
     host = observe()
     names = Names()
     lives = []
     tables = []
+    views = []
     cautions = []
     for subject in subjects:
         whole = subject.read()
+        views.append(view_of("", whole)._replace(ids=ids_inside(subject.fd)))
         table, seeds = without_base(_as_seen_here(whole.table, subject))
         tables.append(table)
         label = names.take(subject.name)
@@ -107,8 +121,29 @@ def capture_subjects(subjects: Sequence[Subject], name: str = "", contents: Fold
     if contents is not None:
         captured, more = _take_contents(captured, subjects, tables, contents)
         cautions += more
+    else:
+        cautions += _cautions_of_files(captured, facts, several=len(subjects) > 1)
     cautions += captured.cautions
-    return Capture(write_spec(captured, ["Written by `mountplan capture`."]), tuple(cautions), captured)
+    text = write_spec(captured, ["Written by `mountplan capture`."])
+    if check:
+        cautions += judge_capture(text, file, captured, views, host)
+    return Capture(text, tuple(cautions), captured)
+
+
+def _cautions_of_files(captured: Captured, facts: LiveFacts, *, several: bool) -> list[Caution]:
+    """Say where the copy will lack programs, or the links by which they are found: in a root that is in memory."""
+    cautions = []
+    for space, namespace in enumerate(captured.namespaces):
+        root = next((one for one in namespace.mounts if one.row == 0), None)
+        if root is None or root.unsupported or not of(root.type).takes_files:
+            continue
+        declared = {file.path.strip("/") for file in root.files}
+        names = [name for name in facts.files_in_root(space) if name not in declared]
+        if _OF_PROGRAMS.intersection(names):
+            shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+            what = f"without --contents the copy has not what is in its root, and runs no programs: {shown}"
+            cautions.append(Caution(f"{namespace.name}:/" if several else "/", what))
+    return cautions
 
 
 def _owner(subject: Subject, table: MountTable) -> tuple[Owner | None, dict[int, Lock]]:
@@ -156,11 +191,12 @@ def _as_seen_here(table: MountTable, subject: Subject) -> MountTable:
 
 
 @without_collector
-def capture(*what: int | str, name: str = "", contents: str | None = None) -> Capture:
+def capture(*what: int | str, name: str = "", contents: str | None = None, check: bool = True) -> Capture:
     """The spec of what stands in live mount namespaces, with its text and cautions; `name` is what to call it.
 
     Each of `what` is a process, or as text a namespace file if there is a "/" in it, or a kept name. `contents` is a
-    directory to be made for the files of tmpfs and ramfs. Raises TableError or NotKept; FileExistsError.
+    directory to be made for the files of tmpfs and ramfs. Unless `check` is false, in what the spec would build
+    something else is among the cautions. Raises TableError or NotKept; FileExistsError.
     """
     wanted = [
         Wanted("pid", str(one)) if isinstance(one, int) else Wanted("ns" if "/" in one else "kept", one) for one in what
@@ -169,4 +205,4 @@ def capture(*what: int | str, name: str = "", contents: str | None = None) -> Ca
         raise TypeError("capture() takes at least one process, namespace file or kept name")
     folder = Folder(contents, os.path.abspath(contents)) if contents is not None else None
     with opened(wanted) as subjects:
-        return capture_subjects(subjects, name, folder)
+        return capture_subjects(subjects, name, folder, check=check)

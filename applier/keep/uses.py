@@ -14,6 +14,7 @@ from mountplan.applier.sys.loop import attached_to, beside
 from mountplan.applier.sys.overlay import is_in_use
 from mountplan.applier.sys.refusal import OF_THE_SYSTEM
 from mountplan.planner.plan.attachments import Attachment, Decision, decide, decide_below, mount_of, seen, with_places
+from mountplan.planner.tables.mountinfo import unescape
 from mountplan.planner.tables.table import MountRow, MountTable
 
 
@@ -95,7 +96,8 @@ class LiveUses:
         def names_it(table: MountTable) -> MountRow | None:
             """An overlay that was made of a directory of this name: very likely this one, as one is in use."""
             wanted = {f"upperdir={path}", f"workdir={path}"}
-            return next((r for r in table.rows if r.fstype == "overlay" and wanted & {*r.options.split(",")}), None)
+            overlays = (row for row in table.rows if row.fstype == "overlay")
+            return next((row for row in overlays if wanted & set(map(unescape, row.options.split(",")))), None)
 
         row = names_it(self._here)
         if row is not None:

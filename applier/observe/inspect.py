@@ -17,7 +17,7 @@ from mountplan.applier.sys.refusal import KernelRefusal, in_words
 from mountplan.applier.sys.syscalls import namespace_id
 from mountplan.planner.attributes import show
 from mountplan.planner.errors import TableError
-from mountplan.planner.tables.mountinfo import parse_mountinfo, unescape
+from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.table import UNTOLD, MountRow, MountTable
 
 IdLines = tuple[tuple[int, int, int], ...]
@@ -205,7 +205,7 @@ class Mounts:
             if sb_flags & bit:
                 options += word
         if mask & abi.STATMOUNT_MNT_OPTS and (more := text(opts)):
-            options = f"{options},{unescape(more)}"  # the one text that statmount(2) hands out escaped
+            options = f"{options},{more}"  # with escapes, as mountinfo has it
         return MountRow(
             mount_id=mount_id,
             parent_id=parent_id,

@@ -1,167 +1,570 @@
-"""Where the layers of an overlay are: the paths that it shows are as the process that mounted it saw them.
+"""Which directories overlays are made of, and what proves it.
 
-They are looked up in all namespaces that are captured, and on the host. Whether the right directory was found, the
-kernel tells: the file handle of an overlay's root holds that of the layer which the root is taken from.
+An overlay shows the paths by which its layers were mounted, as the process saw them that mounted it. What is there now
+may be something else, and the layer may be elsewhere. So what is found by name, in the captured namespaces, beneath the
+overlay itself and on the host, is held against the handles behind the overlay (applier/observe/layer_looks.py); and
+where the names mislead, the handles tell where the layers are. Of an upper and a work directory the kernel tells
+whether an overlay has them. For a layer that nothing is seen of, since it is empty or all of it is covered, there is no
+proof: it is taken where its name and the other layers of the overlay say that it is.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+import posixpath
+from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
+from typing import Any, NamedTuple
 
+from mountplan.applier.observe import layer_looks
+from mountplan.applier.observe.layer_looks import Handle, SeenDirectory, as_handle
+from mountplan.applier.observe.roots import look
 from mountplan.applier.observe.subjects import Subject, enter, open_proc
 from mountplan.applier.sys import syscalls
 from mountplan.applier.sys.inside import in_child
+from mountplan.planner.fstypes import of
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.layerpath import layer_of
-from mountplan.planner.tables.mount_facts import LiveOverlay, OverlayLayer
-from mountplan.planner.tables.mounttree import MountTree, path_to, walk
-from mountplan.planner.tables.table import MountTable
+from mountplan.planner.tables.mount_facts import FoundLayer, LiveOverlay, OverlayLayer, Proof
+from mountplan.planner.tables.mounttree import MountTree, walk
+from mountplan.planner.tables.table import MountRow, MountTable
 
-_FID = 24  # where in an overlay's handle the one of the layer begins (struct ovl_fb in fs/overlayfs/overlayfs.h)
-_TYPE = 7
+_QUERIES = 2000  # paths that are looked up in one overlay
 
-_Handle = tuple[int, bytes] | None
-_Directory = tuple[OverlayLayer, _Handle]
-_Seen = tuple[int, str, _Handle] | None  # mount id, path as it is seen there, handle
+
+class _Spot(NamedTuple):
+    """A directory as it can be reached: through which mount (by id) of which view, and where in that."""
+
+    view: int
+    mount: int
+    path: str
+
+
+class _Candidate(NamedTuple):
+    layer: OverlayLayer
+    spot: _Spot
+    seen: SeenDirectory
+
+
+class _Overlay:
+    """One overlay while its layers are looked for. All lists go by the order of its paths."""
+
+    def __init__(self, wanted: LiveOverlay) -> None:
+        self.wanted = wanted
+        self.paths = [posixpath.normpath(path) for path in wanted.paths]
+        self.candidates: list[list[_Candidate]] = [[] for _ in wanted.paths]
+        self.doubtful: dict[int, _Candidate] = {}  # to be taken only if they are proven
+        self.found: list[FoundLayer | None] = [None] * len(wanted.paths)
+        self.taken: list[_Candidate | None] = [None] * len(wanted.paths)  # those of `found` that were looked at
+        self.root: Handle | None = None
+        self.behind: dict[str, Handle | None] = {}  # what is there, of all that was asked for
+        self.asked: set[str] = set()
+
+    @property
+    def changing(self) -> int:
+        return 2 if self.wanted.changes else 0
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the kernel tells anything of what is behind it."""
+        return self.root is not None
+
+    def take(self, number: int, layer: OverlayLayer, proof: Proof, candidate: _Candidate | None) -> None:
+        self.found[number] = FoundLayer(layer, proof)
+        self.taken[number] = candidate
+
+    def give_up(self, number: int) -> None:
+        self.found[number], self.taken[number] = FoundLayer(None, "gone"), None
+
+    def judge(self, number: int, one: _Candidate) -> Proof | None:
+        """How the candidate is proven; "name" if by nothing; None if it is not the one."""
+        if one.layer.device == self.wanted.device:
+            return None
+        if number == 0 and self.root is not None and one.seen.handle is not None and not self.wanted.inner:
+            return "handle" if self.root.is_same(one.seen.handle) else None
+        if number < self.changing:
+            return "name"
+        for entry in one.seen.entries:
+            handle = self.behind.get(entry.path)
+            if entry.handle is not None and handle is not None and handle.is_same(entry.handle):
+                return "handle"
+        return None if self._misses(number, one) else "name"
+
+    def _misses(self, number: int, one: _Candidate) -> bool:
+        """Whether the candidate has something that would be seen in the overlay, and is not."""
+        above = [self.taken[other] for other in range(number) if other != 1 or not self.changing]
+        if any(other is None or not other.seen.whole for other in above):
+            return False  # that may have hidden it
+        hidden = {entry.path for other in above if other is not None for entry in other.seen.entries if entry.whiteout}
+        return any(
+            "/" not in entry.path
+            and not entry.whiteout
+            and entry.path in self.asked
+            and entry.path not in self.behind
+            and entry.path not in hidden
+            for entry in one.seen.entries
+        )
+
+    def shows(self, one: _Candidate) -> bool:
+        """Whether anything of what is in the candidate has a like in the overlay: not merely its name fits then."""
+        return any(entry.path in self.behind for entry in one.seen.entries if not entry.whiteout)
+
+    def open(self) -> list[int]:
+        return [number for number, one in enumerate(self.found) if one is None]
+
+
+class _Search:
+    def __init__(
+        self,
+        subjects: Sequence[Subject],
+        tables: Sequence[MountTable],
+        host: tuple[Subject, MountTable],
+        wanted: Sequence[LiveOverlay],
+        proc: int,
+    ) -> None:
+        self.proc = proc
+        self.views = [*zip(subjects, tables, strict=True), host]
+        self.host = len(subjects)
+        self.trees = [MountTree(table) for table in tables]
+        self.on_host = {row.device for row in host[1].rows}
+        self.overlays = [_Overlay(one) for one in wanted]
+        self.mounts: dict[str, list[tuple[str, int, MountRow]]] = {}  # by device: root, view, mount; the widest first
+        for view, (_, table) in enumerate(self.views):
+            for row in table.rows:
+                self.mounts.setdefault(row.device, []).append((row.root, view, row))
+        for shown in self.mounts.values():
+            shown.sort(key=lambda one: len(one[0]))
+
+    def found(self) -> list[tuple[FoundLayer, ...]]:
+        self._by_name()
+        self._ask(
+            [
+                (overlay, one.seen)
+                for overlay in self.overlays
+                for some in (*overlay.candidates, overlay.doubtful.values())
+                for one in some
+            ]
+        )
+        for overlay in self.overlays:
+            self._take_proven(overlay)
+        self._follow_roots()
+        self._follow_uses()
+        for overlay in self.overlays:
+            self._take_named(overlay)
+        self._follow_neighbours()
+        if any(overlay.is_told and overlay.open() for overlay in self.overlays):
+            self._follow_entries()
+            self._follow_neighbours()
+        for overlay in self.overlays:
+            for number in overlay.open():
+                overlay.give_up(number)
+        self._try_uses()
+        return [tuple(one for one in overlay.found if one is not None) for overlay in self.overlays]
+
+    # -- by name ------------------------------------------------------------------------------------------------------
+
+    def _by_name(self) -> None:
+        every = list(dict.fromkeys(path for overlay in self.overlays for path in overlay.wanted.paths))
+        every += [short for path in every if (short := _without_first(path)) not in ("", *every)]
+        seen = [self._look(view, every) for view in range(len(self.views))]
+        beneath: list[tuple[_Overlay, int, _Spot]] = []
+        for overlay in self.overlays:
+            own = overlay.wanted.space
+            order = [own, *(space for space in range(self.host) if space != own), self.host]
+            for number, path in enumerate(overlay.wanted.paths):
+                layer = layer_of(path)
+                if layer is not None:
+                    overlay.take(number, OverlayLayer(*layer), "device", None)
+                    continue
+                found = [seen[view][path] for view in order if path in seen[view]]
+                overlay.candidates[number] = found
+                if (short := _without_first(path)) in seen[self.host]:  # bubblewrap has the host's tree at /oldroot
+                    overlay.doubtful[number] = seen[self.host][short]
+                if (spot := self._beneath(own, path, overlay.wanted.device)) is not None:
+                    beneath.append((overlay, number, spot))
+        there = self._probe([spot for _, _, spot in beneath])
+        for (overlay, number, _), one in zip(beneath, there, strict=True):
+            if one is not None:
+                overlay.candidates[number].append(one)
+
+    def _look(self, view: int, paths: Sequence[str]) -> dict[str, _Candidate]:
+        """What directories these paths lead to in a namespace, or on the host, by walks of the kernel's."""
+        subject, table = self.views[view]
+
+        def inside() -> list[Any]:
+            if view != self.host:
+                enter(subject.fd)
+            return [_walked(self.proc, path) for path in paths]
+
+        try:
+            seen = in_child(inside)
+        except OSError:
+            return {}
+        rows = table.by_id()
+        found = {}
+        for path, one in zip(paths, seen, strict=True):
+            row = rows.get(one[0]) if one is not None else None
+            if one is None or row is None or of(row.fstype).begins == "filled":
+                continue  # the kernel makes no overlay of what it fills itself
+            if TargetPath(one[1]).is_under(row.mountpoint):
+                place = TargetPath("/").joined(TargetPath(one[1]).relative_to(row.mountpoint))
+                layer = OverlayLayer(row.device, TargetPath(row.root).joined(place))
+                found[path] = _Candidate(layer, _Spot(view, row.mount_id, place), SeenDirectory.of(one[2]))
+        return found
+
+    def _beneath(self, space: int, path: str, device: str) -> _Spot | None:
+        """What lies at `path` beneath the overlay itself, or on a covered root; None if a walk finds it as well."""
+        tree, path = self.trees[space], posixpath.normpath(f"/{path}")
+        here = walk(tree, path, without=device)
+        if here == walk(tree, path, from_top=True):
+            return None
+        return _Spot(space, tree.rows[here[0]].mount_id, here[1])
+
+    # -- what the kernel says -----------------------------------------------------------------------------------------
+
+    def _ask(self, pairs: Iterable[tuple[_Overlay, SeenDirectory]]) -> None:
+        """Have the handles behind overlays, for what was seen in candidates."""
+        wanted: dict[_Overlay, list[str]] = {overlay: [] for overlay, _ in pairs}
+        for overlay, seen in pairs:
+            some = wanted[overlay]
+            for entry in seen.entries:
+                if (
+                    entry.path not in overlay.asked
+                    and len(overlay.asked) < _QUERIES
+                    and _is_within(entry.path, overlay)
+                ):
+                    overlay.asked.add(entry.path)
+                    some.append(entry.path)
+        for overlay in self.overlays:
+            if overlay.root is None and not overlay.asked and overlay.open():
+                wanted.setdefault(overlay, [])
+        inside = {overlay: [_inner(path, overlay) for path in some] for overlay, some in wanted.items()}
+        for space in {overlay.wanted.space for overlay in wanted}:
+            those = {one.wanted.mount: one for one in wanted if one.wanted.space == space}
+            see = layer_looks.behind_overlays({mount: inside[one] for mount, one in those.items()})
+            for overlay, answer in zip(those.values(), self._see(space, list(those), see), strict=True):
+                if answer is not None:
+                    overlay.root = as_handle(answer[0])
+                    for outer, path in zip(wanted[overlay], inside[overlay], strict=True):
+                        if path in answer[1]:
+                            overlay.behind[outer] = as_handle(answer[1][path])
+
+    def _see(self, view: int, mounts: list[int], see: Callable[[bytes, int, int], Any]) -> list[Any]:
+        subject, table = self.views[view]
+        return look(subject, table, mounts, see)
+
+    def _probe(self, spots: Sequence[_Spot | None]) -> list[_Candidate | None]:
+        """Look at directories; None where there is none, or none that can be seen."""
+        return [one for _, one in self._probe_all(spots)]
+
+    def _probe_all(self, all_spots: Sequence[_Spot | None]) -> list[tuple[bool, _Candidate | None]]:
+        """The same, with whether it can be seen that there is one or none."""
+        numbers_of = [number for number, spot in enumerate(all_spots) if spot is not None]
+        spots = [spot for spot in all_spots if spot is not None]
+        all_found: list[tuple[bool, _Candidate | None]] = [(False, None)] * len(all_spots)
+        for numbers, answers in self._at_spots(spots, layer_looks.directories):
+            for number, seen in zip(numbers, answers, strict=True):
+                spot = spots[number]
+                row = next(row for row in self.views[spot.view][1].rows if row.mount_id == spot.mount)
+                layer = OverlayLayer(row.device, TargetPath(row.root).joined(spot.path))
+                if seen is not False:
+                    one = _Candidate(layer, spot, SeenDirectory.of(seen)) if seen is not None else None
+                    all_found[numbers_of[number]] = (True, one)
+        return all_found
+
+    def _at_spots(
+        self, spots: Sequence[_Spot], what: Callable[[dict[int, list[str]]], layer_looks.See]
+    ) -> Iterable[tuple[list[int], list[Any]]]:
+        """Ask about directories mount by mount: pairs of their numbers in `spots`, and as many answers."""
+        by_view: dict[int, dict[int, list[int]]] = {}
+        for number, spot in enumerate(spots):
+            by_view.setdefault(spot.view, {}).setdefault(spot.mount, []).append(number)
+        for view, mounts in by_view.items():
+            see = what({mount: [spots[number].path for number in numbers] for mount, numbers in mounts.items()})
+            for numbers, answers in zip(mounts.values(), self._see(view, list(mounts), see), strict=True):
+                if answers is not None:
+                    yield numbers, answers
+
+    def _spot_of(self, layer: OverlayLayer) -> _Spot | None:
+        """Where a directory can be seen, whatever covers it."""
+        for root, view, row in self.mounts.get(layer.device, ()):
+            if TargetPath(layer.path).is_under(root):
+                return _Spot(view, row.mount_id, TargetPath("/").joined(TargetPath(layer.path).relative_to(root)))
+        return None
+
+    def _decode(self, handles: Iterable[Handle]) -> dict[Handle, tuple[str, str]]:
+        """Where these are now: device and path, which is "" if no mount shows that."""
+        waiting = list(dict.fromkeys(handles))
+        found: dict[Handle, tuple[str, str]] = {}
+        devices = [(device, shown) for device, shown in self.mounts.items() if _may_have_layers(shown[0][2])]
+        turn = 0
+        while waiting and devices:
+            asked: dict[int, list[tuple[str, str, int]]] = {}
+            for device, shown in devices:
+                root, view, row = shown[turn]
+                asked.setdefault(view, []).append((device, root, row.mount_id))
+            see = layer_looks.decoded(self.proc, waiting)
+            beside: set[str] = set()
+            for view, some in asked.items():
+                for (device, root, _), answers in zip(
+                    some, self._see(view, [one[2] for one in some], see), strict=True
+                ):
+                    for handle, path in zip(waiting, answers or (), strict=False):
+                        if isinstance(path, str):
+                            found[handle] = (device, TargetPath(root).joined(path))
+                        elif path is False:
+                            found.setdefault(handle, (device, ""))
+                            beside.add(device)
+            waiting = [handle for handle in waiting if not found.get(handle, ("", ""))[1]]
+            turn += 1  # another part of the filesystem may be mounted elsewhere
+            devices = [(device, shown) for device, shown in devices if device in beside and len(shown) > turn]
+        return found
+
+    # -- what follows from it -----------------------------------------------------------------------------------------
+
+    def _take_proven(self, overlay: _Overlay) -> None:
+        for number in overlay.open():
+            doubtful = [overlay.doubtful[number]] if number in overlay.doubtful else []
+            for one in (*overlay.candidates[number], *doubtful):
+                if overlay.judge(number, one) == "handle":
+                    overlay.take(number, one.layer, "handle", one)
+                    break
+
+    def _follow_roots(self) -> None:
+        """Of the layer from which the root of an overlay is taken, the handle tells where it is, or that it is gone."""
+        lost = [one for one in self.overlays if one.found[0] is None and one.root is not None and not one.wanted.inner]
+        if not lost:
+            return
+        places = self._decode([overlay.root for overlay in lost if overlay.root is not None])
+        layers = []
+        for overlay in lost:
+            device, path = places.get(overlay.root, ("", ""))  # type: ignore[arg-type]
+            layers.append(OverlayLayer(device, path or posixpath.normpath(f"/{overlay.paths[0]}")) if device else None)
+        self._take_all([(overlay, 0, layer, "handle") for overlay, layer in zip(lost, layers, strict=True) if layer])
+        for overlay, layer in zip(lost, layers, strict=True):
+            if layer is None:
+                overlay.give_up(0)
+
+    def _follow_uses(self) -> None:
+        """Where no handles are told, an upper directory is one that is in use: where its name leads to, or where a part
+        of its name leads to in any filesystem.
+        """
+        asked: list[tuple[_Overlay, OverlayLayer]] = []
+        for overlay in self.overlays:
+            if overlay.changing and overlay.root is None and overlay.found[0] is None:
+                named = [one.layer for one in overlay.candidates[0] if one.layer.device != overlay.wanted.device]
+                asked += [(overlay, layer) for layer in dict.fromkeys([*named, *self._alike(overlay.paths[0])])]
+        spots = [self._spot_of(layer) for _, layer in asked]
+        there = [number for number, spot in enumerate(spots) if spot is not None]
+        used: set[int] = set()
+        for numbers, answers in self._at_spots([spot for spot in spots if spot is not None], layer_looks.uses):
+            used |= {there[number] for number, answer in zip(numbers, answers, strict=True) if answer}
+        taken: dict[_Overlay, OverlayLayer] = {}
+        for number in sorted(used):
+            taken.setdefault(*asked[number])
+        self._take_all([(overlay, 0, layer, "in use") for overlay, layer in taken.items()])
+
+    def _alike(self, path: str) -> Iterable[OverlayLayer]:
+        """Directories, of whichever filesystem, whose paths there end as `path` does, if there are such."""
+        parts = path.strip("/").split("/")
+        for device, shown in self.mounts.items():
+            if _may_have_layers(shown[0][2]):
+                for number in range(len(parts)):
+                    yield OverlayLayer(device, "/" + "/".join(parts[number:]))
+
+    def _take_all(self, those: Sequence[tuple[_Overlay, int, OverlayLayer, Proof]]) -> None:
+        """Take layers that were not found by their names, and look at what can be seen of them."""
+        seen = self._probe([self._spot_of(layer) for _, _, layer, _ in those])
+        for (overlay, number, layer, proof), one in zip(those, seen, strict=True):
+            overlay.take(number, layer, proof, one)
+
+    def _take_named(self, overlay: _Overlay) -> None:
+        """Take what is found by its name only, unless something speaks against it."""
+        for number in overlay.open():
+            neighbour = self._neighbour(overlay, number)
+            fitting = [one for one in overlay.candidates[number] if overlay.judge(number, one) is not None]
+            if neighbour is not None:
+                there = overlay.taken[neighbour]
+                if there is None or there not in overlay.candidates[neighbour]:
+                    continue  # that has moved, or has gone; and so has this one, probably
+                view = there.spot.view
+                fitting.sort(key=lambda one: one.spot.view != view)
+            elif overlay.is_told or self._is_nested(overlay):
+                fitting = [one for one in fitting if one.layer.device not in self.on_host or overlay.shows(one)]
+            if fitting:
+                overlay.take(number, fitting[0].layer, "name", fitting[0])
+
+    def _is_nested(self, overlay: _Overlay) -> bool:
+        """Whether another overlay seems to be among its layers, so that no kernel tells what is behind it."""
+        fitting = (one.layer.device for some in overlay.candidates for one in some)
+        return any(
+            self.mounts[device][0][2].fstype == "overlay" for device in fitting if device != overlay.wanted.device
+        )
+
+    def _neighbour(self, overlay: _Overlay, number: int) -> int | None:
+        """The layer of which it is known where it is, or that it is gone, whose name has most in common with this."""
+        own = overlay.paths[number].strip("/").split("/")
+        best, most = None, 0
+        for other, one in enumerate(overlay.found):
+            if one is None or one.proof not in ("handle", "in use", "gone"):
+                continue
+            theirs = overlay.paths[other].strip("/").split("/")
+            common = _common(own, theirs)
+            if common > most:
+                best, most = other, common
+        return best
+
+    def _follow_neighbours(self) -> None:
+        """Where one layer is now tells where those are whose names begin alike."""
+        guesses: list[tuple[_Overlay, int, OverlayLayer]] = []
+        for overlay in self.overlays:
+            for number in overlay.open():
+                neighbour = self._neighbour(overlay, number)
+                known = overlay.found[neighbour] if neighbour is not None else None
+                if neighbour is None or known is None or known.layer is None:
+                    continue
+                path = _moved(overlay.paths[neighbour], known.layer.path, overlay.paths[number])
+                if path:
+                    guesses.append((overlay, number, OverlayLayer(known.layer.device, path)))
+        looked = self._probe_all([self._spot_of(layer) for _, _, layer in guesses])
+        self._ask([(overlay, one.seen) for (overlay, _, _), (_, one) in zip(guesses, looked, strict=True) if one])
+        for (overlay, number, layer), (is_seen, one) in zip(guesses, looked, strict=True):
+            if not is_seen:
+                overlay.take(number, layer, "name", None)
+            elif one is not None and (proof := overlay.judge(number, one)) is not None:
+                overlay.take(number, layer, proof, one)
+
+    def _follow_entries(self) -> None:
+        """Where what is seen in an overlay comes from tells where its layers are."""
+        lost = [overlay for overlay in self.overlays if overlay.is_told and overlay.open()]
+        listed: dict[_Overlay, list[tuple[str, Handle]]] = {}
+        for space in {overlay.wanted.space for overlay in lost}:
+            those = [overlay for overlay in lost if overlay.wanted.space == space]
+            mounts = [overlay.wanted.mount for overlay in those]
+            for overlay, answer in zip(those, self._see(space, mounts, layer_looks.listings()), strict=True):
+                base = overlay.wanted.inner
+                listed[overlay] = [(f"{base}/{path}".strip("/"), Handle(*handle)) for path, handle in answer or ()]
+        places = self._decode(handle for some in listed.values() for _, handle in some)
+        taken: list[tuple[_Overlay, int, OverlayLayer, Proof]] = []
+        for overlay, some in listed.items():
+            known = {one.layer for one in overlay.found if one is not None}
+            roots: dict[OverlayLayer, None] = {}
+            for path, handle in some:
+                device, place = places.get(handle, ("", ""))
+                if place.endswith(f"/{path}"):
+                    root = OverlayLayer(device, place[: -len(path) - 1] or "/")
+                    if root not in known:
+                        roots[root] = None
+            for number, layer in _assigned(overlay, list(roots)):
+                taken.append((overlay, number, layer, "handle"))
+        self._take_all(taken)
+
+    def _try_uses(self) -> None:
+        """Whether upper and work directories are in use, as far as that is not known. What is not is not the one."""
+        asked: list[tuple[_Overlay, int, _Spot]] = []
+        for overlay in self.overlays:
+            for number in range(overlay.changing):
+                one = overlay.taken[number]
+                if one is not None and overlay.found[number] is not None:
+                    asked.append((overlay, number, one.spot))
+        used: dict[tuple[_Overlay, int], bool | None] = {}
+        spots = [spot for _, _, spot in asked]
+        for numbers, answers in self._at_spots(spots, layer_looks.uses):
+            for number, answer in zip(numbers, answers, strict=True):
+                used[asked[number][:2]] = answer
+        for overlay, number, _ in asked:
+            found = overlay.found[number]
+            assert found is not None
+            if found.proof != "name":
+                continue
+            if used.get((overlay, number)):
+                overlay.found[number] = FoundLayer(found.layer, "in use")
+            elif number == 1 and used.get((overlay, 0)) and used.get((overlay, 1)) is False:
+                overlay.give_up(number)  # the kernel marks both, and this one has no mark
 
 
 def find_layers(
-    subjects: Sequence[Subject], tables: Sequence[MountTable], host: MountTable, wanted: Sequence[LiveOverlay]
-) -> list[tuple[OverlayLayer, ...] | None]:
-    """The directories that overlays are made of; None if they are no longer where the paths lead."""
+    subjects: Sequence[Subject],
+    tables: Sequence[MountTable],
+    host: tuple[Subject, MountTable],
+    wanted: Sequence[LiveOverlay],
+) -> list[tuple[FoundLayer, ...]]:
+    """The directories that overlays are made of, in the order of their paths."""
     proc = open_proc()
     try:
-        trees = [MountTree(table) for table in tables]
-        roots = _handles_of_roots(subjects, trees, wanted)
-        every = [path for overlay in wanted for path in overlay.paths]
-        every += [_without_first(path) for path in every]
-        known = {path: (OverlayLayer(*layer), None) for path in every if (layer := layer_of(path))}
-        views = [*zip(subjects, tables, strict=True), (None, host)]
-        seen = [_look(proc, subject, table, every) | known for subject, table in views]
+        return _Search(subjects, tables, host, wanted, proc).found()
     finally:
         os.close(proc)
-    found: list[tuple[OverlayLayer, ...] | None] = []
-    for overlay, handle in zip(wanted, roots, strict=True):
-        others = (space for space in range(len(subjects)) if space != overlay.space)
-        order = [seen[view] for view in (overlay.space, *others, -1)]
-        attempts = [[view.get(path) for path in overlay.paths] for view in order]
-        own = seen[overlay.space]
-        tree = trees[overlay.space]
-        attempts.append([_beneath(tree, path, overlay.device, known) or own.get(path) for path in overlay.paths])
-        attempts.append([_first(order, path) for path in overlay.paths])
-        if handle is not None:  # bubblewrap has the host's tree at /oldroot while it mounts
-            attempts.append([seen[-1].get(_without_first(path)) for path in overlay.paths])
-        fitting = (_fitting(attempt, overlay.device, handle) for attempt in attempts)
-        found.append(next((layers for layers in fitting if layers), None))
-    return found
 
 
-def _beneath(tree: MountTree, path: str, device: str, known: Collection[str]) -> _Directory | None:
-    """What lies at `path` beneath the overlay itself, or on a covered root; None if a walk would find it as well."""
-    if path in known:
+def _may_have_layers(row: MountRow) -> bool:
+    """Whether layers in it can be found without their names; what the kernel fills has none."""
+    return of(row.fstype).begins != "filled" and row.fstype not in ("overlay", "nsfs")
+
+
+def _walked(proc: int, path: str) -> tuple[int, str, tuple[object, ...] | None] | None:
+    """Mount id, path as it is seen there, and what SeenDirectory.of takes, of the directory at `path`."""
+    try:
+        fd = os.open(os.fsencode(f"/{path}"), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            real = os.fsdecode(os.readlink(b"self/fd/%d" % fd, dir_fd=proc))
+            return syscalls.mount_id(fd, b""), real, layer_looks.plain(layer_looks.describe(fd))
+        finally:
+            os.close(fd)
+    except OSError:
         return None
-    here = walk(tree, path, without=device)
-    if here == walk(tree, path, from_top=True):
-        return None
-    index, rest = here
-    return OverlayLayer(tree.rows[index].device, TargetPath(tree.rows[index].root).joined(rest)), None
-
-
-def _first(views: Sequence[dict[str, _Directory]], path: str) -> _Directory | None:
-    return next((view[path] for view in views if path in view), None)
-
-
-def _fitting(attempt: Sequence[_Directory | None], device: str, handle: _Handle) -> tuple[OverlayLayer, ...] | None:
-    """The layers, if each was found, none in the overlay itself, and the first is the one that it should be."""
-    layers = []
-    for number, one in enumerate(attempt):
-        if one is None or one[0].device == device:
-            return None
-        layer, its_handle = one
-        if number == 0 and None not in (handle, its_handle) and its_handle != handle:
-            return None
-        layers.append(layer)
-    return tuple(layers)
 
 
 def _without_first(path: str) -> str:
-    return "/" + path[1:].partition("/")[2]
+    """`/a/b` -> `/b`; "" if nothing is left."""
+    rest = path.lstrip("/").partition("/")[2]
+    return f"/{rest}" if rest else ""
 
 
-def _handles_of_roots(
-    subjects: Sequence[Subject], trees: Sequence[MountTree], wanted: Sequence[LiveOverlay]
-) -> list[_Handle]:
-    """The handles of the layers from which the roots of overlays are taken; None for what the kernel does not tell."""
-    found: list[_Handle] = [None] * len(wanted)
-    for space in {overlay.space for overlay in wanted}:
-        numbers = [number for number, overlay in enumerate(wanted) if overlay.space == space]
-        tree = trees[space]
-        indices = {row.mount_id: index for index, row in enumerate(tree.rows)}
-        places = [(wanted[number].mount, path_to(tree, 0, indices[wanted[number].mount])) for number in numbers]
-        subject = subjects[space]
+def _is_within(path: str, overlay: _Overlay) -> bool:
+    """Whether the mount through which the overlay is looked at shows `path` of it."""
+    base = overlay.wanted.inner
+    return not base or path == base or path.startswith(f"{base}/")
 
-        def inside(subject: Subject = subject, places: list[tuple[int, str]] = places) -> list[_Handle]:
-            enter(subject.fd)
-            return [_root_handle(os.fsencode(path), mount) for mount, path in places]
 
-        try:
-            for number, handle in zip(numbers, in_child(inside), strict=True):
-                found[number] = handle
-        except OSError:
-            pass
+def _inner(path: str, overlay: _Overlay) -> str:
+    return path[len(overlay.wanted.inner) :].strip("/") if overlay.wanted.inner else path
+
+
+def _moved(shown: str, now: str, other: str) -> str:
+    """Where `other` is if what is shown as `shown` is at `now`, and both have moved together; "" if it says nothing."""
+    was, is_now = shown.strip("/").split("/"), now.strip("/").split("/")
+    while was and is_now and was[-1] == is_now[-1]:
+        was.pop()
+        is_now.pop()
+    parts = other.strip("/").split("/")
+    if parts[: len(was)] != was or not parts[len(was) :]:
+        return ""
+    return "/" + "/".join([part for part in is_now if part] + parts[len(was) :])
+
+
+def _assigned(overlay: _Overlay, roots: list[OverlayLayer]) -> list[tuple[int, OverlayLayer]]:
+    """Which of the layers found by their contents is which: by what their names have in common, at their ends."""
+    found = []
+    numbers = [number for number in overlay.open() if number >= overlay.changing]
+    for layer in roots:
+        if not numbers:
+            break
+        if len(numbers) == 1 == len(roots):
+            best = numbers[0]
+        else:
+            best = max(numbers, key=lambda number: (_common_end(overlay.paths[number], layer.path), -number))
+            if not _common_end(overlay.paths[best], layer.path):
+                continue
+        numbers.remove(best)
+        found.append((best, layer))
     return found
 
 
-def _root_handle(path: bytes, mount: int) -> _Handle:
-    try:
-        fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            if syscalls.mount_id(fd, b"") != mount:
-                return None
-            data = syscalls.file_handle(fd)[1]
-            return (data[_TYPE], data[_FID : 3 + data[5]]) if len(data) > _FID else None
-        finally:
-            os.close(fd)
-    except OSError:
-        return None
+def _common_end(path: str, other: str) -> int:
+    return _common(path.strip("/").split("/")[::-1], other.strip("/").split("/")[::-1])
 
 
-def _look(proc: int, subject: Subject | None, table: MountTable, paths: Sequence[str]) -> dict[str, _Directory]:
-    """What directories these paths lead to in a namespace, or on the host."""
-
-    def inside() -> list[_Seen]:
-        if subject is not None:
-            enter(subject.fd)
-        return [_open_directory(proc, path) for path in paths]
-
-    try:
-        seen = in_child(inside)
-    except OSError:
-        return {}
-    rows = table.by_id()
-    found = {}
-    for path, one in zip(paths, seen, strict=True):
-        row = rows.get(one[0]) if one is not None else None
-        if one is not None and row is not None and TargetPath(one[1]).is_under(row.mountpoint):
-            inner = TargetPath(row.root).joined(TargetPath(one[1]).relative_to(row.mountpoint))
-            found[path] = (OverlayLayer(row.device, inner), one[2])
-    return found
-
-
-def _open_directory(proc: int, path: str) -> _Seen:
-    if not path.startswith("/"):
-        return None
-    try:
-        fd = os.open(os.fsencode(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            real = os.fsdecode(os.readlink(b"self/fd/%d" % fd, dir_fd=proc))
-            mount = syscalls.mount_id(fd, b"")
-            try:
-                return mount, real, syscalls.file_handle(fd)
-            except OSError:
-                return mount, real, None
-        finally:
-            os.close(fd)
-    except OSError:
-        return None
+def _common(parts: list[str], other: list[str]) -> int:
+    """How many of the first parts are the same."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(parts, other, strict=False)))

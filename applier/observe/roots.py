@@ -6,89 +6,21 @@ below others is laid open in a private copy of the namespace that no other proce
 
 from __future__ import annotations
 
-import fcntl
 import os
-import stat
-import struct
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from mountplan.applier.observe.layers import find_layers
 from mountplan.applier.observe.subjects import Subject, enter, open_proc
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.inside import in_child
-from mountplan.planner.names import NodeKind
-from mountplan.planner.paths import TargetPath
-from mountplan.planner.tables.mount_facts import LiveImage, LiveOverlay, MountRoot, OverlayLayer
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.mounttree import MountTree, path_to
 from mountplan.planner.tables.table import MountTable
 
-_KINDS: dict[int, NodeKind] = {
-    stat.S_IFREG: "file",
-    stat.S_IFDIR: "directory",
-    stat.S_IFLNK: "symlink",
-    stat.S_IFIFO: "fifo",
-    stat.S_IFCHR: "char",
-    stat.S_IFBLK: "block",
-    stat.S_IFSOCK: "socket",
-}
-
-_Seen = tuple[int, int, int, str] | None  # mode, major and minor, link
 # From a path, the id that the mount there must have, and the id that it is known by: in a copy of the namespace, they
 # differ. None if another mount is there.
 See = Callable[[bytes, int, int], Any]
-
-
-class LiveFacts:
-    """The port of planner/capture/mounts.py, with real look-ups."""
-
-    def __init__(self, subjects: Sequence[Subject], tables: Sequence[MountTable], host: MountTable) -> None:
-        self._subjects = subjects
-        self._tables = tables
-        self._host = host
-
-    def image(self, device: str) -> LiveImage | None:
-        """See Facts. Whether a path leads to the file the loop device tells, by its inode.
-
-        Of a file that was opened through a mount which is gone since, sysfs shows the path within that mount only.
-        """
-        buffer = bytearray(abi.LOOP_INFO64_SIZE)
-        try:
-            with open(f"/sys/block/{os.path.basename(device)}/loop/backing_file", "rb") as file:
-                shown = os.fsdecode(file.read().removesuffix(b"\n"))
-            with open(device, "rb") as loop:
-                fcntl.ioctl(loop, abi.LOOP_GET_STATUS64, buffer)
-        except OSError:
-            return None
-        of_device, inode, _, offset, size = struct.unpack_from("=5Q", buffer)
-        name = f"{os.major(of_device)}:{os.minor(of_device)}"
-        mountpoints = [TargetPath(row.mountpoint) for row in self._host.rows if row.device == name]
-        for path in (shown, *(mountpoint.joined(shown) for mountpoint in mountpoints)):
-            try:
-                found = os.stat(path)
-            except OSError:
-                continue
-            if stat.S_ISREG(found.st_mode) and (found.st_dev, found.st_ino) == (of_device, inode):
-                return LiveImage(path, offset, size)
-        return None
-
-    def layers(self, wanted: Sequence[LiveOverlay]) -> list[tuple[OverlayLayer, ...] | None]:
-        return find_layers(self._subjects, self._tables, self._host, wanted)
-
-    def roots(self, wanted: Sequence[tuple[int, int]]) -> list[MountRoot | None]:
-        by_space: dict[int, list[int]] = {}
-        for number, (space, _) in enumerate(wanted):
-            by_space.setdefault(space, []).append(number)
-        found: list[MountRoot | None] = [None] * len(wanted)
-        for space, numbers in by_space.items():
-            mounts = [wanted[number][1] for number in numbers]
-            answer = look(self._subjects[space], self._tables[space], mounts, _stat)
-            for number, one in zip(numbers, answer, strict=True):
-                if one is not None:
-                    found[number] = MountRoot(_KINDS[stat.S_IFMT(one[0])], one[1:3], one[3])
-        return found
 
 
 def look(subject: Subject, table: MountTable, mounts: Sequence[int], see: See) -> list[Any]:
@@ -135,16 +67,6 @@ def _is_root(fd: int, mount: int) -> bool:
     except OSError:
         return False
     return found[0] == mount and found[4]
-
-
-def _stat(path: bytes, mount: int, _: int) -> _Seen:
-    try:
-        found, mode, major, minor, is_root = syscalls.stat_root(abi.AT_FDCWD, path)
-        if found != mount or not is_root:
-            return None
-        return mode, major, minor, os.fsdecode(os.readlink(path)) if stat.S_ISLNK(mode) else ""
-    except OSError:
-        return None
 
 
 def _lay_open(proc: int, tree: MountTree, indices: list[int], see: See) -> list[Any]:

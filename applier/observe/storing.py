@@ -24,6 +24,7 @@ from mountplan.planner.tables.table import MountTable
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CLONE = abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_EMPTY_PATH
+_ORIGINS = frozenset({"trusted.overlay.origin", "user.overlay.origin"})
 _MOST_TOLD = 10  # things of one filesystem that could not be stored; the others are counted
 
 
@@ -146,9 +147,29 @@ def _store(
             for one, view in by_mount.values():
                 one.told.append(f"{view.path}: it cannot be looked into")
     for one in stored:
+        _make_fresh(top, one.filling)
         one.there = tuple(path for path in one.filling.files if _is_there(top, one.filling.name + path))
         one.is_there = _is_there(top, one.filling.name)
     return stored
+
+
+def _make_fresh(top: int, filling: Fillable) -> None:
+    """Take out of the copies of overlays' directories what is of the one overlay, and would keep the next one out: what
+    is in the work directory, and, with index=on, the handle of the lower layer that upper one has.
+    """
+    resolve = abi.RESOLVE_BENEATH | abi.RESOLVE_NO_SYMLINKS
+    for path in (*filling.work, *filling.upper):
+        try:
+            fd = syscalls.openat2(top, os.fsencode(filling.name + path), os.O_RDONLY | os.O_DIRECTORY, resolve)
+        except OSError:
+            continue  # there is no copy
+        try:
+            for name in os.listdir(fd) if path in filling.work else ():
+                shutil.rmtree(name, dir_fd=fd)
+            for name in _ORIGINS.intersection(os.listxattr(fd)):
+                os.removexattr(fd, name)
+        finally:
+            os.close(fd)
 
 
 def _is_there(top: int, path: str) -> bool:

@@ -32,6 +32,7 @@ AT_EMPTY_PATH = 0x1000
 AT_HANDLE_FID = 0x200  # for name_to_handle_at(2) only, Linux 6.6
 AT_RECURSIVE = 0x8000
 MAX_HANDLE_SZ = 128  # linux/exportfs.h
+FS_IOC_GETFSUUID = 0x80111500  # linux/fs.h, Linux 6.9
 RENAME_EXCHANGE = 2
 
 # linux/mount.h

@@ -109,7 +109,15 @@ def is_in_use(directory: int) -> bool:
     gets to the work directory, which may not be the same (EINVAL), before it has written anything. It tells its log.
     False if this user may have no overlay.
     """
-    path = b"/proc/self/fd/%d" % directory
+    return _is_in_use(b"/proc/self/fd/%d" % directory)
+
+
+def is_in_use_here() -> bool:
+    """The same of the directory that this process is in; it takes no /proc."""
+    return _is_in_use(b".")
+
+
+def _is_in_use(path: bytes) -> bool:
     try:
         context = syscalls.fsopen(b"overlay")
     except KernelRefusal as refusal:

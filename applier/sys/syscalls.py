@@ -57,6 +57,7 @@ _inotify_init1 = _wrapped("inotify_init1", c_int)
 _inotify_add_watch = _wrapped("inotify_add_watch", c_int, c_char_p, c_uint)
 _socket = _wrapped("socket", c_int, c_int, c_int)
 _name_to_handle_at = _wrapped("name_to_handle_at", c_int, c_char_p, c_char_p, c_char_p, c_int)
+_open_by_handle_at = _wrapped("open_by_handle_at", c_int, c_char_p, c_int)
 
 
 def _errno() -> int:
@@ -386,17 +387,28 @@ def _fill(buffer: ctypes.Array[ctypes.c_char], dirfd: int, path: bytes, flags: i
         raise KernelRefusal(errno.ENOSYS, "statx")
 
 
-def file_handle(fd: int) -> tuple[int, bytes]:
-    """name_to_handle_at(2): (type, bytes) of the handle by which the filesystem itself knows what `fd` is.
+def handle_at(dirfd: int, path: bytes) -> tuple[int, bytes, int]:
+    """name_to_handle_at(2): (type, bytes) of the handle by which the filesystem itself knows what is at `path`, no
+    symlink followed there, and the id of the mount that it is on. b"" is `dirfd` itself.
 
     With AT_HANDLE_FID, Linux 6.6: a handle to compare, which need not serve to open the file.
     """
     buffer = ctypes.create_string_buffer(struct.pack("=Ii", abi.MAX_HANDLE_SZ, 0), 8 + abi.MAX_HANDLE_SZ)
     mount = ctypes.create_string_buffer(8)
-    if _name_to_handle_at(fd, b"", buffer, mount, abi.AT_EMPTY_PATH | abi.AT_HANDLE_FID) < 0:
+    flags = abi.AT_HANDLE_FID | (abi.AT_EMPTY_PATH if not path else 0)
+    if _name_to_handle_at(dirfd, path, buffer, mount, flags) < 0:
         _refuse("name_to_handle_at")
     size, kind = struct.unpack_from("=Ii", buffer)
-    return kind, buffer.raw[8 : 8 + size]
+    return kind, buffer.raw[8 : 8 + size], struct.unpack_from("=i", mount)[0]
+
+
+def open_by_handle(mount: int, kind: int, handle: bytes) -> int:
+    """open_by_handle_at(2): an O_PATH descriptor of what a handle leads to, on the mount that the descriptor is on."""
+    buffer = ctypes.create_string_buffer(struct.pack("=Ii", len(handle), kind) + handle)
+    fd: int = _open_by_handle_at(mount, buffer, os.O_PATH | os.O_CLOEXEC)
+    if fd < 0:
+        _refuse("open_by_handle_at")
+    return fd
 
 
 def wipe(start: int, end: int) -> None:

@@ -64,6 +64,10 @@ def add(command: NewCommand) -> None:
         "--contents", metavar="DIR", nargs="?", const="",
         help="take the files of tmpfs and ramfs into a new directory (beside the spec: FILE.contents)",
     )  # fmt: skip
+    parser.add_argument(
+        "--no-check", action="store_true",
+        help="do not try what the spec comes to: that is where cautions tell what the copy will have otherwise",
+    )  # fmt: skip
     parser.add_argument("--name", metavar="NAME", help="the spec's name (that of the program, file or kept name)")
 
 
@@ -86,7 +90,8 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     folder = _folder(args.contents, saved)
     with opened(wanted) as subjects:
         try:
-            found = capture_subjects(subjects, args.name or "", folder)
+            file = saved or "captured.toml"
+            found = capture_subjects(subjects, args.name or "", folder, check=not args.no_check, file=file)
         except OSError as error:
             if folder is None or error.filename != folder.path:
                 raise

@@ -11,6 +11,10 @@ IdLines = tuple[tuple[int, int, int], ...]
 Options = tuple[tuple[str, str | bool | tuple[str, ...]], ...]
 
 
+COPY_DIFFERS = "the copy will differ"  # with what a caution begins that names a difference
+NO_ROW = -2  # CapturedMount.row of what stands in for a filesystem that no mount shows
+
+
 class CapturedPlace(NamedTuple):
     """Where a bind or a layer comes from: a path in the mount with id `mount`, or, if that is "", of the host."""
 
@@ -33,7 +37,7 @@ class CapturedMount(NamedTuple):
     """One [[mount]]; "", () and None stand for a key that is left out.
 
     `row` is the index of the mount in the namespace's tree (planner/tables/mounttree.py), -1 for a
-    filesystem that stands nowhere. `recursive` binds leave what they bring along its attributes.
+    filesystem that stands nowhere, or NO_ROW. `recursive` binds leave what they bring along its attributes.
     """
 
     row: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from mountplan.planner.capture.captured import Captured, CapturedMount
+from mountplan.planner.capture.captured import NO_ROW, Captured, CapturedMount
 from mountplan.planner.capture.naming import Names
 from mountplan.planner.fstypes import of
 from mountplan.planner.paths import TargetPath
@@ -23,7 +23,7 @@ def find_fillings(captured: Captured, trees: Sequence[MountTree]) -> list[Fillab
     found = []
     for space, namespace in enumerate(captured.namespaces):
         for number, mount in enumerate(namespace.mounts):
-            if not of(mount.type).takes_files or mount.unsupported:
+            if not of(mount.type).takes_files or mount.unsupported or mount.row == NO_ROW:
                 continue
             # What stands nowhere comes just before the first mount that shows a part of it.
             index = next(one.row for one in namespace.mounts[number:] if one.row >= 0)
@@ -33,7 +33,8 @@ def find_fillings(captured: Captured, trees: Sequence[MountTree]) -> list[Fillab
             files = tuple(file.path for file in mount.files)
             made = _mountpoints(those, trees).union(files)
             views = _views(those, trees)
-            found.append(Fillable(name, space, number, shown.mountpoint, views, files, made, _root(mount)))
+            work, upper = _of_overlays(captured, mount)
+            found.append(Fillable(name, space, number, shown.mountpoint, views, files, made, _root(mount), work, upper))
     return found
 
 
@@ -46,6 +47,15 @@ def with_contents(captured: Captured, stored: Sequence[tuple[Fillable, str, Coll
         spaces[filling.space][filling.number] = mount._replace(contents=directory, files=files)
     namespaces = zip(captured.namespaces, spaces, strict=True)
     return captured._replace(namespaces=tuple(one._replace(mounts=tuple(mounts)) for one, mounts in namespaces))
+
+
+def _of_overlays(captured: Captured, mount: CapturedMount) -> tuple[tuple[str, ...], ...]:
+    """The work and the upper directories that overlays have in a filesystem."""
+    every = [one for namespace in captured.namespaces for one in namespace.mounts if mount.id and one.upper is not None]
+    return tuple(
+        tuple(place.path for place in places if place is not None and place.mount == mount.id)
+        for places in ([one.work for one in every], [one.upper for one in every])
+    )
 
 
 def _views(those: list[tuple[int, int]], trees: Sequence[MountTree]) -> tuple[Visible, ...]:

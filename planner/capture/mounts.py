@@ -13,6 +13,8 @@ from typing import NamedTuple, Protocol
 from mountplan.planner.attributes import ATIME_MASK, IDMAP, NAMES, parse_shown
 from mountplan.planner.capture.brought import Brought, find_brought
 from mountplan.planner.capture.captured import (
+    COPY_DIFFERS,
+    NO_ROW,
     Captured,
     CapturedFile,
     CapturedMount,
@@ -23,18 +25,18 @@ from mountplan.planner.capture.captured import (
     IdLines,
     Options,
 )
+from mountplan.planner.capture.found_superblock import FoundSuperblock
 from mountplan.planner.capture.groups import Sharing, find_sharing
 from mountplan.planner.capture.naming import Names
+from mountplan.planner.capture.overlay_layers import LayerFacts, Overlays
 from mountplan.planner.capture.own_sources import Sources, find_sources
 from mountplan.planner.capture.regiven import given_again, parse_options
-from mountplan.planner.capture.shown_layers import Directories, shown_directories
 from mountplan.planner.capture.user_namespaces import Owner, find_users, settled_locks
 from mountplan.planner.capture.widest import HostMounts
 from mountplan.planner.fstypes import of
 from mountplan.planner.language.limits import OPTION, size
 from mountplan.planner.paths import TargetPath
-from mountplan.planner.tables.layerpath import layer_of
-from mountplan.planner.tables.mount_facts import LiveImage, LiveOverlay, Lock, MountRoot, OverlayLayer
+from mountplan.planner.tables.mount_facts import LiveImage, Lock, MountRoot
 from mountplan.planner.tables.mounttree import MountTree, hiders
 from mountplan.planner.tables.table import DELETED, UNTOLD, MountRow, MountTable, is_mount_namespace_file
 
@@ -42,6 +44,7 @@ _LOOP = re.compile(r"/dev/loop\d+")
 _PARTITION = re.compile(r"(/dev/loop\d+)p\d+")
 _IMAGE = "it is in the image {}, which is mounted already, and would be damaged if it were mounted twice for writing"
 _NO_MAP: tuple[IdLines, IdLines] = ((), ())
+_STANDS_ON = "what it stands on is left out"
 _PROCESS = re.compile(r"/\d+(/|$)")
 _TERMINAL = re.compile(r"/\d+(//deleted)?$")
 
@@ -74,7 +77,7 @@ class Live(NamedTuple):
     locks: dict[int, Lock] = {}  # what that cannot undo, by mount id
 
 
-class Facts(Protocol):
+class Facts(LayerFacts, Protocol):
     """What a capture asks about live namespaces beside their tables."""
 
     def roots(self, wanted: Sequence[tuple[int, int]]) -> list[MountRoot | None]:
@@ -84,38 +87,6 @@ class Facts(Protocol):
     def image(self, device: str) -> LiveImage | None:
         """What is behind a loop device; None if no file on the host is known to be."""
         ...
-
-    def layers(self, wanted: Sequence[LiveOverlay]) -> list[tuple[OverlayLayer, ...] | None]:
-        """The directories that overlays are made of; None if they are no longer where the paths lead."""
-        ...
-
-
-class _Superblock:
-    """One filesystem, by its device: which mounts show it, and how a spec comes by it."""
-
-    __slots__ = (
-        "device", "directories", "files", "fstype", "how", "image", "layers", "maker", "maker_id", "mounts", "reason"
-    )  # fmt: skip
-
-    def __init__(self, device: str, fstype: str) -> None:
-        self.device = device
-        self.fstype = fstype
-        self.mounts: list[tuple[int, int]] = []
-        self.how = ""  # "host", "made" or "unsupported"
-        self.reason = ""
-        self.maker: tuple[int, int] | None = None  # the mount that makes it; None: a mount that stands nowhere
-        self.maker_id = ""
-        self.files: dict[str, CapturedFile] = {}
-        self.directories: Directories | None = None  # of an overlay, as it shows them
-        self.layers: tuple[OverlayLayer, ...] = ()  # the same, in the same order, as they are now
-        self.image = ""  # the file that it is in, if that is behind a loop device
-
-    def give_up(self, reason: str) -> None:
-        self.how, self.reason, self.maker, self.layers = "unsupported", reason, None, ()
-
-    def is_source(self, layers: set[str]) -> bool:
-        """True if something else is made from it; `layers` are the devices that overlays are made from."""
-        return len(self.mounts) > 1 or self.device in layers
 
 
 class _Capture:
@@ -128,11 +99,14 @@ class _Capture:
         self.locks: list[list[Lock]] = [["" for _ in tree.rows] for tree in self.trees]
         self.facts = facts
         self.cautions: list[Caution] = []
-        self.superblocks: dict[str, _Superblock] = {}
+        self.superblocks: dict[str, FoundSuperblock] = {}
         self.ids: dict[tuple[int, int], str] = {}
         self.sharing = Sharing((), {}, {}, {})
         self.sources = Sources({}, {})
         self.renamed_ids: dict[_Mount, str] = {}  # by the first of those that are made together
+        self.overlays = Overlays(self.trees, {}, self.host, self.where)
+        self.reasons: dict[_Mount, str] = {}  # why mounts cannot be rebuilt
+        self.left_out: set[_Mount] = set()  # these, and what stands on them
 
     def where(self, space: int, mountpoint: str) -> str:
         return f"{self.lives[space].name}:{mountpoint}" if len(self.lives) > 1 else mountpoint
@@ -149,22 +123,21 @@ class _Capture:
                     continue
                 superblock = self.superblocks.get(row.device)
                 if superblock is None:
-                    superblock = self.superblocks[row.device] = _Superblock(row.device, row.fstype)
+                    superblock = self.superblocks[row.device] = FoundSuperblock(row.device, row.fstype)
                 superblock.mounts.append((space, index))
         for superblock in self.superblocks.values():
             self._settle(superblock)
-        self._settle_overlays()
+        self.overlays = Overlays(self.trees, self.superblocks, self.host, self.where)
+        self.overlays.settle(self.facts)
+        self.cautions += self.overlays.cautions
         seeds = [seed for live in self.lives for seed in live.seeds]
         self.sharing = find_sharing(self.trees, self.host, self.superblocks_of_host(), seeds)
-        for mount, reason in self.sharing.refused.items():
-            self.cautions.append(Caution(self.where(mount[0], self.row(mount).mountpoint), reason))
+        self._leave_out()
         self._find_users()
-        makers = {one.device: one.maker or one.mounts[0] for one in self.superblocks.values() if one.how == "made"}
+        makers = {one.device: one.maker or one.mounts[0] for one in self.superblocks.values() if one.is_mounted}
         self.sources = find_sources(self.trees, self.host, makers, self.sharing)
         for mount, source in self.sources.lost.items():
-            row = self.row(mount)
-            what = f"its source {row.source} becomes {source}: others that it shares its events with have that"
-            self.cautions.append(Caution(self.where(mount[0], row.mountpoint), what))
+            self._caution_of_other_source(mount, source)
         self._find_files()
         self._name()
         spaces = tuple(self._namespace(space) for space in range(len(self.lives)))
@@ -215,7 +188,7 @@ class _Capture:
     def superblocks_of_host(self) -> frozenset[str]:
         return frozenset(one.device for one in self.superblocks.values() if one.how == "host")
 
-    def _settle(self, superblock: _Superblock) -> None:
+    def _settle(self, superblock: FoundSuperblock) -> None:
         kind = of(superblock.fstype)
         if superblock.device in self.host.devices:
             superblock.how = "host"
@@ -238,82 +211,64 @@ class _Capture:
         superblock.how = "made"
         superblock.maker = next((one for one in superblock.mounts if self.row(one).root == "/"), None)
 
+    def _leave_out(self) -> None:
+        """Find out what will not be built, and have everything else made from what will."""
+        for space, tree in enumerate(self.trees):
+            for index in range(len(tree.rows)):
+                mount = (space, index)
+                if index in self.brought[space].rows:
+                    continue
+                if reason := self._why_unsupported(mount):
+                    self.reasons[mount] = reason
+                if mount in self.reasons or (space, tree.parents[index]) in self.left_out:
+                    self.left_out.add(mount)
+        if not self.left_out:
+            return
+        waiting = True
+        while waiting:  # what an overlay is made of is needed as long as that is
+            waiting = False
+            used = {layer.device for one in self.superblocks.values() if one.how == "made" for layer in one.layers}
+            for superblock in self.superblocks.values():
+                if superblock.how != "made" or (superblock.maker and superblock.maker not in self.left_out):
+                    continue
+                built = [one for one in superblock.mounts if one not in self.left_out]
+                if built or superblock.device in used:
+                    superblock.maker = next((one for one in built if self.row(one).root == "/"), None)
+                    continue
+                superblock.how, superblock.layers, waiting = "dropped", (), True
+
+    def _why_unsupported(self, mount: _Mount) -> str:
+        """Why a mount cannot be rebuilt; "" if it can, as long as what it stands on is."""
+        row, superblock = self.row(mount), self.superblocks[self.row(mount).device]
+        if mount in self.sharing.refused:
+            return self.sharing.refused[mount]
+        if superblock.how == "unsupported":
+            return superblock.reason
+        if superblock.how == "made":
+            if superblock.maker != mount and row.fstype == "proc" and _PROCESS.match(row.root):
+                return f"it shows {row.root} of a proc: a process that was there"
+            if superblock.maker != mount and row.fstype == "devpts" and _TERMINAL.match(row.root):
+                return f"it shows {row.root} of a devpts: a terminal, there while a program holds its other end"
+            return ""
+        found = self.host.showing(row.device, row.root)
+        if found is not None:
+            mapped = parse_shown(found[1].attributes) & IDMAP and "idmapped" not in row.attributes
+            if mapped:
+                return f"the host shows what it shows at {found[0]} only, which is id-mapped, and this is not"
+            return ""
+        if is_mount_namespace_file(row):
+            return "the kernel copies the file of a mount namespace into no other one"
+        if self._is_removed(mount):
+            path = row.root.removesuffix(DELETED)
+            return f"what it shows, {path}, has been removed from its filesystem ({row.fstype})"
+        return f"nothing on the host shows {row.root} of its filesystem ({row.fstype})"
+
     def _is_shown(self, mount: tuple[int, int]) -> bool:
         row = self.row(mount)
         return self.host.showing(row.device, row.root) is not None
 
     def _is_removed(self, mount: tuple[int, int]) -> bool:
         return self.row(mount).root.endswith(DELETED)
-
-    def _settle_overlays(self) -> None:
-        """Find the directories that overlays are made of, and give up those that cannot be made again."""
-        overlays = [one for one in self.superblocks.values() if one.fstype == "overlay" and one.how == "made"]
-        self._find_layers(overlays)
-        uses: dict[OverlayLayer, int] = {}
-        for superblock in overlays:
-            for layer in set(superblock.layers):
-                uses[layer] = uses.get(layer, 0) + 1
-        unsettled = True
-        while unsettled:
-            unsettled = False
-            for superblock in overlays:
-                if superblock.how == "made" and (reason := self._why_no_overlay(superblock, uses)):
-                    superblock.give_up(reason)
-                    unsettled = True  # it may be a layer of another one
-        for superblock in overlays:
-            self._caution_of_changes(superblock)
-
-    def _find_layers(self, overlays: list[_Superblock]) -> None:
-        """Where the directories are that each overlay shows in its options, as far as that can be told."""
-        asked: list[tuple[_Superblock, LiveOverlay]] = []
-        for superblock in overlays:
-            space, index = superblock.mounts[0]
-            row = self.trees[space].rows[index]
-            directories = shown_directories(row.options)
-            if isinstance(directories, str):
-                superblock.give_up(directories)
-                continue
-            superblock.directories = directories
-            layers = [layer_of(path) for path in directories.paths]
-            if all(layer is not None and layer[0] in self.superblocks for layer in layers):
-                superblock.layers = tuple(OverlayLayer(*layer) for layer in layers if layer is not None)
-            else:
-                asked.append((superblock, LiveOverlay(row.device, space, row.mount_id, directories.paths)))
-        found = self.facts.layers([overlay for _, overlay in asked]) if asked else []
-        for (superblock, overlay), layers_found in zip(asked, found, strict=True):
-            if layers_found is None:
-                superblock.give_up(f"its layers are no longer where it shows them: {', '.join(overlay.paths)}")
-            else:
-                superblock.layers = layers_found
-
-    def _caution_of_changes(self, superblock: _Superblock) -> None:
-        """Warn if the upper layer is the host's: what two mounted overlays on one do is undefined (overlayfs.rst)."""
-        if not (superblock.layers and superblock.directories and superblock.directories.upper):
-            return
-        upper = superblock.layers[0]
-        below = self.superblocks.get(upper.device)
-        found = self.host.showing(upper.device, upper.path)
-        if found is not None and (below is None or below.how != "made"):
-            space, index = superblock.mounts[0]
-            what = f"its changes go to the host's {found[0]}; do not build it while this one is still mounted"
-            self.cautions.append(Caution(self.where(space, self.trees[space].rows[index].mountpoint), what))
-
-    def _why_no_overlay(self, superblock: _Superblock, uses: dict[OverlayLayer, int]) -> str:
-        directories = superblock.directories
-        assert directories is not None
-        for path, layer in zip(directories.paths, superblock.layers, strict=True):
-            if self._place_of(layer) is None:
-                return f"its layer {path} is in a filesystem that is not captured, nor on the host"
-            if uses[layer] > 1 and path in (directories.upper, directories.work):
-                return f"its directory {path} changes, and another overlay is made of it as well"
-        return ""
-
-    def _place_of(self, layer: OverlayLayer) -> CapturedPlace | None:
-        superblock = self.superblocks.get(layer.device)
-        if superblock is not None and superblock.how == "made":
-            return CapturedPlace(superblock.maker_id, layer.path)
-        found = self.host.showing(layer.device, layer.path)
-        return CapturedPlace("", found[0]) if found is not None else None
 
     def _find_files(self) -> None:
         """Find out what must be in the filesystems that are made: roots of binds, layers, what is mounted upon."""
@@ -352,13 +307,10 @@ class _Capture:
 
     def _need(self, device: str, path: str, what: MountRoot) -> None:
         """Something must be at `path` of a filesystem. In an overlay it gets there by the layer that is its top."""
-        superblock = self.superblocks.get(device)
-        while superblock is not None and superblock.layers:
-            layer = superblock.layers[0]
-            path = TargetPath(layer.path).joined(path)
-            superblock = self.superblocks.get(layer.device)
-        if superblock is None or superblock.how != "made" or path == "/":
+        top = self.overlays.top_of(device, path)
+        if top is None or top[0].how != "made" or top[1] == "/":
             return
+        superblock, path = top
         if of(superblock.fstype).begins == "empty":
             superblock.files.setdefault(path, CapturedFile(path, what.kind, what.device, what.link))
 
@@ -384,9 +336,9 @@ class _Capture:
             if superblock.how != "made":
                 continue
             if superblock.maker is None:
-                space, index = superblock.mounts[0]
-                path = self.trees[space].rows[index].mountpoint
-                superblock.maker_id = names.take(f"{path}/whole-{path.rpartition('/')[2]}")
+                path = self.row(superblock.needed_by or superblock.mounts[0]).mountpoint
+                word = "layers-of" if superblock.needed_by else "whole"
+                superblock.maker_id = names.take(f"{path}/{word}-{path.rpartition('/')[2]}")
             elif superblock.is_source(sources):
                 superblock.maker_id = self.ids[superblock.maker]
         for one in renamed:
@@ -398,30 +350,36 @@ class _Capture:
 
     def _namespace(self, space: int) -> CapturedNamespace:
         tree = self.trees[space]
+        wholes: dict[_Mount, list[FoundSuperblock]] = {}
+        for superblock in self.superblocks.values():
+            if superblock.maker is None and superblock.how == "made":
+                wholes.setdefault(superblock.needed_by or superblock.mounts[0], []).append(superblock)
         mounts = []
         for index, row in enumerate(tree.rows):
             if index in self.brought[space].rows:
                 continue
             superblock = self.superblocks[row.device]
-            if superblock.maker is None and superblock.how == "made" and superblock.mounts[0] == (space, index):
-                mounts.append(self._whole(superblock, row))
+            mounts += [self._whole(one, row) for one in wholes.get((space, index), ())]
             renamed = self.sources.renamed.get((space, index))
             if renamed is not None and renamed.maker is None and renamed.mounts[0] == (space, index):
                 mounts.append(self._one_more(_EMPTY._replace(id=self.renamed_ids[space, index]), row))
             mounts.append(self._mount(space, index, row, superblock))
         return CapturedNamespace(self.lives[space].name, tuple(mounts), self.users[space])
 
-    def _whole(self, superblock: _Superblock, row: MountRow) -> CapturedMount:
+    def _whole(self, superblock: FoundSuperblock, row: MountRow) -> CapturedMount:
         """A filesystem of which no mount shows the whole: it is made, and stands nowhere."""
+        if superblock.needed_by:
+            files = tuple(sorted(superblock.files.values()))
+            return _EMPTY._replace(row=NO_ROW, id=superblock.maker_id, type=superblock.fstype, files=files)
         return self._made(_EMPTY._replace(id=superblock.maker_id), superblock, row)
 
-    def _made(self, words: CapturedMount, superblock: _Superblock, row: MountRow) -> CapturedMount:
+    def _made(self, words: CapturedMount, superblock: FoundSuperblock, row: MountRow) -> CapturedMount:
         """A mount that makes its filesystem. If its own source is not told, that of a bind of it is the same."""
         if row.source == UNTOLD:
             told = (source for mount in superblock.mounts if (source := self.row(mount).source) != UNTOLD)
             row = row._replace(source=next(told, UNTOLD))
         words = words._replace(
-            type=row.fstype, source=_source(row), options=self._options(row),
+            type=row.fstype, source=_source(row), options=(*self._options(row), *superblock.more),
             files=tuple(sorted(superblock.files.values())),
         )  # fmt: skip
         if superblock.image:
@@ -429,7 +387,7 @@ class _Capture:
         self._caution_of_source(superblock, row.source)
         if superblock.directories is None:
             return words
-        places = tuple(place for layer in superblock.layers if (place := self._place_of(layer)) is not None)
+        places = tuple(place for layer in superblock.layers if (place := self.overlays.place_of(layer)) is not None)
         if superblock.directories.upper:
             return words._replace(layers=places[2:], upper=places[0], work=places[1])
         return words._replace(layers=places)
@@ -439,20 +397,18 @@ class _Capture:
         is_host = of(row.fstype).is_shared and row.device in self.host.devices
         return () if is_host else given_again(row.fstype, row.options)
 
-    def _caution_of_source(self, superblock: _Superblock, source: str) -> None:
+    def _caution_of_source(self, superblock: FoundSuperblock, source: str) -> None:
         """Say where the new one will be called otherwise."""
         what = ""
         if source == UNTOLD:
             what = f"the kernel does not tell its source, which takes Linux 6.13; it will be {superblock.fstype}"
         elif size(source) > OPTION:
-            what = (
-                f"its source is longer than the {OPTION} bytes that fsconfig(2) takes; it will be {superblock.fstype}"
-            )
+            what = f"{COPY_DIFFERS}: source: {source[:20]}... -> {superblock.fstype}; fsconfig(2) takes {OPTION} bytes"
         if what:
             space, index = superblock.mounts[0]
             self.cautions.append(Caution(self.where(space, self.row((space, index)).mountpoint), what))
 
-    def _mount(self, space: int, index: int, row: MountRow, superblock: _Superblock) -> CapturedMount:
+    def _mount(self, space: int, index: int, row: MountRow, superblock: FoundSuperblock) -> CapturedMount:
         tree = self.trees[space]
         mount = (space, index)
         parent = "" if tree.reached[index] else self.ids[space, tree.parents[index]]
@@ -461,14 +417,16 @@ class _Capture:
         if "idmapped" in row.attributes and not (uids or gids):
             what = "its id-mapping cannot be read, which takes Linux 6.15; it is rebuilt without"
             self.cautions.append(Caution(self.where(space, row.mountpoint), what))
-        unsupported = self.sharing.refused.get(mount, "")
         base = 0
         words = _EMPTY._replace(
             row=index, id=self.ids.get(mount, ""), target=row.mountpoint, parent=parent, uids=uids, gids=gids,
             peer_group=group, master=master, lock=self.locks[space][index], unbindable=row.unbindable,
-            unsupported=unsupported,
         )  # fmt: skip
-        if mount in self.sources.renamed:
+        if mount in self.reasons:
+            words = self._unsupported(words, space, row, self.reasons[mount])
+        elif superblock.how == "dropped":
+            words = words._replace(type=row.fstype, source=_source(row), unsupported=_STANDS_ON)
+        elif mount in self.sources.renamed:
             renamed = self.sources.renamed[mount]
             if renamed.maker == mount:
                 words = self._one_more(words, row)
@@ -478,42 +436,34 @@ class _Capture:
         elif superblock.how == "made":
             if superblock.maker == mount:
                 words = self._made(words, superblock, row)
-            elif row.fstype == "proc" and _PROCESS.match(row.root):
-                words = self._unsupported(words, space, row, f"it shows {row.root} of a proc: a process that was there")
-            elif row.fstype == "devpts" and _TERMINAL.match(row.root):
-                what = f"it shows {row.root} of a devpts: a terminal, there while a program holds its other end"
-                words = self._unsupported(words, space, row, what)
             else:
                 words, base = self._bound(words, superblock), self._attributes_of_maker(superblock)
                 words = words._replace(bind=self._inner(superblock, mount, row))
-        elif superblock.how == "host":
-            found = self.host.showing(row.device, row.root)
-            if found is None:
-                unsupported = f"nothing on the host shows {row.root} of its filesystem ({row.fstype})"
-                if self._is_removed(mount):
-                    path = row.root.removesuffix(DELETED)
-                    unsupported = f"what it shows, {path}, has been removed from its filesystem ({row.fstype})"
-                if is_mount_namespace_file(row):
-                    unsupported = "the kernel copies the file of a mount namespace into no other one"
-                words = self._unsupported(words, space, row, unsupported)
-            else:
-                path, host_row = found
-                base = parse_shown(host_row.attributes)
-                words = words._replace(bind=CapturedPlace("", path), recursive=index in self.brought[space].tops)
-                if base & IDMAP:
-                    words = self._of_mapped_host(words, space, row, path)
         else:
-            words = self._unsupported(words, space, row, superblock.reason)
+            found = self.host.showing(row.device, row.root)
+            assert found is not None
+            path, host_row = found
+            base = parse_shown(host_row.attributes)
+            words = words._replace(bind=CapturedPlace("", path), recursive=index in self.brought[space].tops)
+            if base & IDMAP:
+                words = self._of_mapped_host(words, space, row, path)
         return words._replace(attributes=_attributes(row.attributes, base))
 
-    def _attributes_of_maker(self, superblock: _Superblock) -> int:
+    def _caution_of_other_source(self, mount: _Mount, source: str) -> None:
+        """Say that a mount of what there is only one of will be called otherwise."""
+        row = self.row(mount)
+        what = f"{COPY_DIFFERS}: source: {row.source or 'nothing'} -> {source or 'nothing'}"
+        why = "others that it shares its events with have that"
+        self.cautions.append(Caution(self.where(mount[0], row.mountpoint), f"{what}, as {why}"))
+
+    def _attributes_of_maker(self, superblock: FoundSuperblock) -> int:
         """What a bind of it has, unless it says otherwise; what stands nowhere is written without attributes."""
         return parse_shown(self.row(superblock.maker).attributes) if superblock.maker is not None else 0
 
     def _idmap(self, space: int, row: MountRow) -> tuple[IdLines, IdLines]:
         return self.lives[space].idmaps.get(row.mount_id, _NO_MAP) if "idmapped" in row.attributes else _NO_MAP
 
-    def _bound(self, words: CapturedMount, superblock: _Superblock) -> CapturedMount:
+    def _bound(self, words: CapturedMount, superblock: FoundSuperblock) -> CapturedMount:
         """The id-mapping of a bind, which has that of its source unless it says otherwise."""
         if superblock.maker is None:
             return words
@@ -525,9 +475,6 @@ class _Capture:
 
     def _of_mapped_host(self, words: CapturedMount, space: int, row: MountRow, path: str) -> CapturedMount:
         """A bind of a mount of the host that is id-mapped itself: it is so too, and cannot be made otherwise."""
-        if "idmapped" not in row.attributes:
-            reason = f"the host shows what it shows at {path} only, which is id-mapped, and this is not"
-            return self._unsupported(words._replace(bind=None), space, row, reason)
         what = f"it is bound from {path}, and has the id-mapping that the host's mount has there"
         self.cautions.append(Caution(self.where(space, row.mountpoint), what))
         return words._replace(uids=(), gids=())
@@ -536,7 +483,7 @@ class _Capture:
         """One more mount of what there is only one of, under a source of its own."""
         return words._replace(type=row.fstype, source=_source(row), options=self._options(row))
 
-    def _inner(self, superblock: _Superblock, mount: tuple[int, int], row: MountRow) -> CapturedPlace:
+    def _inner(self, superblock: FoundSuperblock, mount: tuple[int, int], row: MountRow) -> CapturedPlace:
         path = row.root.removesuffix(DELETED)
         hidden = False
         if superblock.maker is not None and superblock.maker[0] == mount[0]:

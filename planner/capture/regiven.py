@@ -56,7 +56,9 @@ def given_again(fstype: str, text: str) -> Options:
     if fstype == "overlay":
         defaults, leave_out = _OVERLAY_DEFAULTS, leave_out | _OF_LAYERS
         if not shown.values("upperdir"):
-            leave_out, read_only = leave_out | {"redirect_dir"}, False  # it is read-only anyhow, and redirects nothing
+            read_only = False  # it is so anyhow
+            if "on" in shown.values("redirect_dir") and not shown.values("metacopy"):
+                leave_out = leave_out | {"redirect_dir"}  # it follows what it finds, if it is not told otherwise
     found: dict[str, str | bool | tuple[str, ...]] = {}
     for name, value in shown.pairs:
         if name in leave_out or defaults.get(name) == value:

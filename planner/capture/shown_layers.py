@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 from mountplan.planner.capture.regiven import parse_options
-
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-_COLON = re.compile(r"(?<!\\)((?:\\\\)*):")
+from mountplan.planner.tables.options import split_layers, unescaped_layer
 
 
 class Directories(NamedTuple):
@@ -27,15 +24,14 @@ class Directories(NamedTuple):
 def shown_directories(options: str) -> Directories | str:
     """The directories, as paths; or why they cannot be given again."""
     shown = parse_options(options)
-    lower = [_unescaped(part) for value in shown.values("lowerdir") for part in _COLON.sub("\\1\0", value).split("\0")]
+    lower = [path for value in shown.values("lowerdir") for path in split_layers(value)]
     lower += shown.values("lowerdir+")
     if shown.values("datadir+") or "" in lower:
         return "it has layers that hold data only"
     upper, work = shown.values("upperdir"), shown.values("workdir")
     if not lower:
         return "the kernel does not tell what it is made of"
-    return Directories(tuple(lower), _unescaped(upper[0]) if upper else "", _unescaped(work[0]) if work else "")
-
-
-def _unescaped(path: str) -> str:
-    return _ESCAPED.sub(r"\1", path)
+    # mount(2) takes them with backslashes before commas and colons, and they are shown as they were given.
+    is_one_text = bool(shown.values("lowerdir"))
+    changing = [unescaped_layer(one[0]) if one and is_one_text else one[0] if one else "" for one in (upper, work)]
+    return Directories(tuple(lower), *changing)

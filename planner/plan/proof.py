@@ -159,7 +159,7 @@ class _Proof:
         self.made: dict[Handle, Any] = {}
         self.held = 0  # how many mounts, id-mappings and seeds that are not parked are to be released
         self.single: dict[str, tuple[set[str], Any]] = {}  # types of which there is one: sources of mounts, options
-        self.changing: set[tuple[str, str]] = set()  # upper and work directories
+        self.changing: dict[s.Layer, bool] = {}  # upper and work directories; whether another overlay may have them
         self.yard: dict[str, ProofMount] = {}
         self.bases: list[tuple[Handle, ...] | None] = [None] * self.spaces  # what each namespace's base keeps
         self.attached: list[list[ProofMount]] = [[] for _ in range(self.spaces)]
@@ -415,10 +415,11 @@ class _Proof:
             refuse("it has a directory twice")
         if changing and changing[0].filesystem != changing[1].filesystem:
             refuse("its upper and its work directory are on two filesystems")
+        careless = ("index", "off") in step.options
         for layer in changing:
-            if layer in self.changing:
+            if layer in self.changing and not (careless and layer.filesystem and self.changing[layer]):
                 refuse(f"{layer} is taken by another overlay")
-            self.changing.add(layer)
+            self.changing[layer] = careless
         filesystem = self._superblock(step.filesystem, step.mount, "overlay", step.source, step.options, "opaque")
         filesystem.layers = frozenset(one.filesystem for one in (*step.layers, *changing))
 

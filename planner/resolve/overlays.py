@@ -74,11 +74,17 @@ def check_layers(context: Context) -> None:
     """Now that all contents are known: are the directories there, and does each overlay have them to itself?"""
     changing: dict[tuple[str, str], str] = {}  # upper and work directories -> whose they are
     overlays = [(one, _directories(one)) for one in context.filesystems.values() if one.layers]
+    # With index=off the kernel lets overlays change what others are made of. Who says so knows that.
+    careless = {one.fixed.origin for one, _ in overlays if ("index", "off") in one.fixed.options}
+
+    def may_share(ref: LayerRef, key: str, other: str) -> bool:
+        return bool(ref.filesystem) and {key.rpartition(".")[0], other.rpartition(".")[0]} <= careless
+
     for filesystem, directories in overlays:
         for key, ref in directories[len(filesystem.layers) :]:
             spot = _spot(ref, context)
             other = changing.setdefault(spot, key)
-            if other != key:
+            if other != key and not may_share(ref, key, other):
                 context.mistakes.add(
                     key, f"{ref.path} is taken by {other} already", "give each overlay directories of its own"
                 )
@@ -88,7 +94,8 @@ def check_layers(context: Context) -> None:
             spot = _spot(ref, context)
             if number < len(filesystem.layers):
                 _is_there(key, ref, context)
-                if spot in changing and not changing[spot].startswith(filesystem.fixed.origin + "."):
+                other = changing.get(spot, key)
+                if not other.startswith(filesystem.fixed.origin + ".") and not may_share(ref, key, other):
                     context.mistakes.add(
                         key,
                         f"{ref.path} changes: it is {changing[spot]} as well",

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 
 from mountplan.planner.fstypes import of
+from mountplan.planner.tables.mountinfo import unescape
 from mountplan.planner.tables.options import Pairs, is_shown
 from mountplan.planner.tables.table import MountRow
 
@@ -35,7 +36,7 @@ def given_again(there: str) -> Pairs:
     for part in _LABEL.sub("", there).split(","):
         name, equals, value = part.partition("=")
         if name and name != "rw" and name not in _OF_SECURITY and not name.startswith("smackfs"):
-            pairs.append((name, value if equals else True))
+            pairs.append((unescape(name), unescape(value) if equals else True))
     return tuple(pairs)
 
 

@@ -33,14 +33,32 @@ class OverlayLayer(NamedTuple):
     path: str
 
 
+# What proves that a directory is a layer of an overlay: the kernel's handle of what is in there, that an overlay has it
+# as its upper or work directory, the device in the name that it was built with; or it is the one that is found by its
+# name, and nothing speaks against it; or it is nowhere to be found.
+Proof = Literal["handle", "in use", "device", "name", "gone"]
+
+
+class FoundLayer(NamedTuple):
+    """What was found of one directory of an overlay; `layer` is None if it is gone."""
+
+    layer: OverlayLayer | None
+    proof: Proof
+
+
 class LiveOverlay(NamedTuple):
-    """An overlay that is mounted: where, and the paths of its layers; first of that which its root is taken from."""
+    """An overlay that is mounted, and the paths of its layers; first of that which its root is taken from.
+
+    `space` is the number of the namespace, `mount` the id of a mount there, which shows the path `inner` of the
+    overlay, "" for its root. If `changes`, the first two paths are those of the upper and the work directory.
+    """
 
     device: str
-
     space: int
     mount: int
     paths: tuple[str, ...]
+    changes: bool
+    inner: str = ""
 
 
 class Visible(NamedTuple):
@@ -56,6 +74,7 @@ class Fillable(NamedTuple):
 
     `views` together show all of it that can be seen. `files` are paths of it that the spec declares, `made` those and
     the ones that it makes for mounts to stand on. `root` is what the options make its root: mode, user and group.
+    `work` and `upper` are the directories that overlays have in there; the former are to be empty.
     """
 
     name: str
@@ -66,3 +85,5 @@ class Fillable(NamedTuple):
     files: tuple[str, ...]
     made: frozenset[str]
     root: tuple[int, int, int]
+    work: tuple[str, ...] = ()
+    upper: tuple[str, ...] = ()

@@ -22,7 +22,8 @@ def unescape(field: str) -> str:
 def parse_mountinfo(text: bytes) -> MountTable:
     """Read one namespace's mount table, keeping the kernel's order.
 
-    Paths have octal escapes undone and undecodable bytes kept (surrogateescape). `mount_id` may be reused after an
+    Paths and sources have octal escapes undone and undecodable bytes kept (surrogateescape); options keep the escapes,
+    without which a comma in a value would look like its end. `mount_id` may be reused after an
     unmount. Raises TableError with the line number; never returns half a table.
     """
     rows: list[MountRow] = []
@@ -42,7 +43,7 @@ def parse_mountinfo(text: bytes) -> MountTable:
             told = tails.get(tail)
             if told is None:
                 fstype, source, options = tail.split(" ", 2)
-                told = tails[tail] = (unescape(fstype), unescape(source), unescape(options))
+                told = tails[tail] = (unescape(fstype), unescape(source), options)
             fstype, source, options = told
             peer_group = master = propagate_from = 0
             unbindable = False

@@ -6,11 +6,14 @@ import re
 
 from mountplan.planner.fstypes import of
 from mountplan.planner.tables.layerpath import has_device
+from mountplan.planner.tables.mountinfo import unescape
 
 Pairs = tuple[tuple[str, str | bool], ...]
 IdMap = tuple[tuple[int, int, int], ...]
 
-_BETWEEN_LAYERS = re.compile(r":(?=/)")
+_DEVICE = re.compile(r"(?:(?<=^/)|(?<=:/))(\d+):(\d+)(?=[/:]|$)")
+_BETWEEN_LAYERS = re.compile(r"(?<!\\)((?:\\\\)*):")
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 _SIZES = frozenset({"size", "nr_blocks"})
 OCTAL = frozenset({"mode", "ptmxmode", "umask", "fmask", "dmask", "file_mode", "dir_mode"})
@@ -189,14 +192,27 @@ def differing_shown(fstype: str, shown: str, other: str) -> list[tuple[str, str,
     return differences
 
 
+def split_layers(value: str) -> list[str]:
+    """The paths in the value of `lowerdir`: between them are colons, other colons and backslashes are escaped.
+
+    In a place by device is a colon as well (planner/tables/layerpath.py, with_devices).
+    """
+    marked = _BETWEEN_LAYERS.sub("\\1\0", _DEVICE.sub(r"\1\\:\2", value))
+    return [unescaped_layer(path) for path in marked.split("\0")]
+
+
+def unescaped_layer(path: str) -> str:
+    """Without the backslashes that mount(2) takes in the path of a layer."""
+    return _ESCAPED.sub(r"\1", path)
+
+
 def _match_layers(ours: dict[str, list[str]], theirs: dict[str, list[str]]) -> None:
     """Write the layers of two overlays in one way. A path in a tree and a place by device cannot be told apart."""
     for side in (ours, theirs):
         if side.get("uuid") == ["on"]:
             del side["uuid"]  # what a new upper directory gets, unless it was used before
         if "lowerdir" in side:
-            # Not every colon stands between two: in a place by device there is one as well.
-            side["lowerdir+"] = [path for value in side.pop("lowerdir") for path in _BETWEEN_LAYERS.split(value)]
+            side["lowerdir+"] = [path for value in side.pop("lowerdir") for path in split_layers(value)]
     for name in ("lowerdir+", "upperdir", "workdir"):
         one, two = ours.get(name, []), theirs.get(name, [])
         if len(one) == len(two) and all(
@@ -210,5 +226,5 @@ def _shown(text: str) -> dict[str, list[str]]:
     there: dict[str, list[str]] = {}
     for part in text.split(","):
         name, _, value = part.partition("=")
-        there.setdefault(name, []).append(value)
+        there.setdefault(unescape(name), []).append(unescape(value))
     return there

@@ -12,7 +12,7 @@ DELETED = "//deleted"
 
 
 class MountRow(NamedTuple):
-    """One mount, as one line of mountinfo gives it (proc_pid_mountinfo(5)), with escapes undone.
+    """One mount, as one line of mountinfo gives it (proc_pid_mountinfo(5)), with escapes undone except in `options`.
 
     `mount_id` may be reused by the kernel after an unmount. `device` is "major:minor"; a predicted table writes
     "=NAME" for a superblock that does not exist yet. `root` is the path inside the filesystem, `mountpoint` the path as

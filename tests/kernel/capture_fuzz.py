@@ -12,26 +12,43 @@ import random
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from difflib import unified_diff
+from tempfile import TemporaryDirectory
 from typing import NamedTuple, Protocol
 
 from mountplan import api
 from mountplan.applier.build.build import build
 from mountplan.applier.build.build_subjects import of_built
 from mountplan.applier.observe.inspect import Whole
+from mountplan.applier.observe.roots import look
 from mountplan.applier.observe.subjects import Subject, of_process
-from mountplan.capturing import capture_subjects
+from mountplan.applier.sys import syscalls
+from mountplan.capturing import Folder, capture_subjects
 from mountplan.operands import view_of
 from mountplan.planner.compare.compare import differences
+from mountplan.planner.compare.difference import Difference, Drift
 from mountplan.planner.errors import MountplanError
+from mountplan.planner.plan.seedbase import without_base
+from mountplan.planner.tables.mounttree import MountTree
 from tests.hosts import enter_host
 from tests.kernel.model_fuzz import in_children
 from tests.kernel.states import Act, State, chance_state, running
 
-# What a capture cannot see says so, and is not compared; the second is all that kernels before 6.11 can do.
-UNSEEN = ("cannot see what it shows", "stands in for it", "what its root does not show is missing")
+# What a capture cannot see or have says so, as docs/capture.md has it; the third is all that kernels before 6.11 can
+# do. The tables must be the same anyway.
+DIFFERS = "the copy will differ"  # what a capture has found out by itself: only then there may be a difference
+TOLD = (
+    "cannot see what it shows",
+    "stands in for it",
+    "what its root does not show is missing",
+    "taken by name",
+    "new empty directories stand in",
+    "what comes of that is undefined",
+    DIFFERS,
+)
+LOST = "new empty directories stand in"  # of an overlay, of which the files are not compared
 NAMES = ("one", "two", "three")
 
 
@@ -53,32 +70,71 @@ def compare_again(alive: Inhabited) -> str:
     with _subjects(alive) as subjects:
         first = capture_subjects(subjects, "state")
         before = [subject.read() for subject in subjects]
-        # Layers may have been covered or moved, or be in a namespace that is not captured.
-        if any("its layer" in one.what or "another overlay is made of it" in one.what for one in first.cautions):
-            told = [one.what for one in api.check(first.text.encode(), "captured.toml")]
-            return "" if set(told) <= {"the root of the namespace cannot be left out"} else "\n".join(told)
-        # What lies under a process's own root, shared, nobody can see: a directory is as good a guess as any.
-        unsupported = [str(one) for one in first.cautions if not any(words in one.what for words in UNSEEN)]
+        text, difference = first.text, []
+        unsupported = [str(one) for one in first.cautions if not any(words in one.what for words in TOLD)]
         if unsupported:
-            return "cautions:\n" + "\n".join(unsupported) + "\n" + first.text
+            return "cautions:\n" + "\n".join(unsupported) + "\n" + text
         try:
-            mistakes = api.check(first.text.encode(), "captured.toml")
-            if mistakes:
-                return "\n".join(map(str, mistakes)) + "\n" + first.text
-            with build(api.plan(api.load("captured.toml", first.text.encode()))) as built:
-                drift = api.read_back(api.plan(api.load("captured.toml", first.text.encode())), built)[1]
-                if drift:
-                    return "\n".join(map(str, drift)) + "\n" + first.text
-                with ExitStack() as stack:
-                    again = [stack.enter_context(subject) for subject in of_built(built)]
-                    second = capture_subjects(again, "state")
-                    after = [subject.read() for subject in again]
+            with ExitStack() as stack:
+                if any(row.fstype == "overlay" for whole in before for row in whole.table.rows):
+                    # Only files tell one layer from another.
+                    folder = stack.enter_context(TemporaryDirectory()) + "/contents"
+                    text = capture_subjects(subjects, "state", Folder(folder, folder), check=False).text
+                mistakes = api.check(text.encode(), "captured.toml")
+                if mistakes:
+                    return "\n".join(map(str, mistakes)) + "\n" + text
+                plan = api.plan(api.load("captured.toml", text.encode()))
+                built = stack.enter_context(build(plan))
+                if drift := api.read_back(plan, built)[1]:
+                    return "\n".join(map(str, drift)) + "\n" + text
+                again = [stack.enter_context(subject) for subject in of_built(built)]
+                second = capture_subjects(again, "state", check=False)
+                after = [subject.read() for subject in again]
+                if text != first.text:
+                    lost = {one.where.rpartition(":")[2] for one in first.cautions if LOST in one.what}
+                    for sides in zip(zip(subjects, before, strict=True), zip(again, after, strict=True), strict=True):
+                        difference += _other_files(*sides, lost)
         except MountplanError as error:
             return f"{error}\n{first.text}"
-    difference = _differences(before, after)
-    if first.text != second.text:
+    told = {one for one in first.cautions if DIFFERS in one.what}
+    names = NAMES if len(before) > 1 else ("",)
+    difference += [
+        str(one)
+        for one in _differences(before, after, names)
+        if not any(_place(one) == caution.where and f" {one.prop}:" in caution.what for caution in told)
+    ]
+    if not told and first.text != second.text:
         difference += list(unified_diff(first.text.splitlines(), second.text.splitlines(), "captured", "again", n=9))
     return "\n".join(difference) and "\n".join([*difference, first.text])
+
+
+def _other_files(ours: tuple[Subject, Whole], theirs: tuple[Subject, Whole], lost: set[str]) -> list[str]:
+    """In which overlays there is something else than there was."""
+    seen = []
+    for subject, whole in (ours, theirs):
+        tree = MountTree(without_base(whole.table)[0])
+        overlays = [row for row in tree.rows if row.fstype == "overlay" and row.mountpoint not in lost]
+        names = look(subject, whole.table, [row.mount_id for row in overlays], _names)
+        seen.append([(row.mountpoint, row.root, names) for row, names in zip(overlays, names, strict=True)])
+    pairs = zip(*seen, strict=True) if len(seen[0]) == len(seen[1]) else ()  # otherwise the tables differ
+    # What one of them cannot see, as it lies below what is shared, is not compared.
+    return [f"files: {one} {other}" for one, other in pairs if one != other and None not in (one[2], other[2])]
+
+
+def _names(path: bytes, here: int, _: int) -> list[str] | None:
+    """What is in the directory at `path`, if that is on the mount with the id `here`."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        if syscalls.mount_id(fd, b"") != here:
+            return None
+        if not os.path.isdir(f"/proc/self/fd/{fd}"):
+            return []
+        return sorted(f"{top}/{name}" for top, *some, _ in os.fwalk(".", dir_fd=fd) for names in some for name in names)
+    finally:
+        os.close(fd)
 
 
 @contextmanager
@@ -89,10 +145,15 @@ def _subjects(alive: Inhabited) -> Iterator[list[Subject]]:
         yield [stack.enter_context(of_process(pid, name)) for pid, name in zip(alive.pids, names, strict=False)]
 
 
-def _differences(before: list[Whole], after: list[Whole]) -> list[str]:
+def _differences(before: list[Whole], after: list[Whole], names: Sequence[str]) -> Drift:
     """What `mountplan diff` tells of the two."""
-    views = [[view_of(str(number), whole) for number, whole in enumerate(wholes)] for wholes in (before, after)]
-    return [str(one) for one in differences(views[0], views[1], None)]
+    views = [[view_of(name, whole) for name, whole in zip(names, wholes, strict=False)] for wholes in (before, after)]
+    return differences(views[0], views[1], None)
+
+
+def _place(one: Difference) -> str:
+    """How a caution calls the mount."""
+    return f"{one.namespace}:{one.mount}" if one.namespace else one.mount
 
 
 class Failure(NamedTuple):

@@ -11,9 +11,10 @@ import ctypes
 import marshal
 import os
 import random
+import re
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, NoReturn
 
 from tests.hosts import CLONE_NEWNS, mount, prctl, umount, unshare
@@ -49,6 +50,8 @@ SKELETON = ("a", "b", "c", "a/a", "a/b", "b/a", "a/a/a", "b/a/c")
 # Nothing is mounted there: what an overlay shows of its layers is just where they were when it was mounted.
 LAYERS = ("/layers/a", "/layers/b", "/layers/c")
 CHANGES = "/layers/changes"
+OVERLAY_NAMES = frozenset(",:\\")  # what is escaped in options
+OVERLAY_OPTIONS = ("ro", "redirect_dir=nofollow", "redirect_dir=on", "metacopy=on", "userxattr", "index=on", "volatile")
 FILES = ("f", "g", "a/f", "b/a/f")
 
 
@@ -119,6 +122,24 @@ class _Chance:
         """Mostly what the filesystem is called; an empty one, or whatever."""
         return usual if self.chance(0.4) else self.rng.choice(("", f"t{self.count}", "none", "with space", "?", "-"))
 
+    def overlay(self, space: int) -> tuple[Any, ...]:
+        """One whose layers may be anywhere, so that they move, are covered and go; told in all ways that paths have."""
+        rng = self.rng
+        if self.chance(0.4):
+            lower = tuple(rng.sample(LAYERS, rng.randint(1, 3)))
+            upper = CHANGES
+        else:
+            below = self.mountpoint(space).rstrip("/")
+            lower = tuple(
+                below + path for path in rng.sample(("/a", "/b", "/a/b", "/b/a", "/x,y", "/x:y\\z"), rng.randint(1, 3))
+            )
+            upper = self.mountpoint(space).rstrip("/") + rng.choice(("", "/a", "/x,y"))
+        if not self.chance(0.6) and len(lower) > 1:
+            upper = ""
+        how = rng.choice(("absolute", "absolute", "relative", "dots", "again")) if self.chance(0.5) else "absolute"
+        extra = rng.choice(OVERLAY_OPTIONS) if self.chance(0.3) else ""
+        return self.target(space), lower, upper, self.source("overlay"), how, extra, self.chance(0.6)
+
     def act(self) -> Act:
         rng = self.rng
         self.count += 1
@@ -158,15 +179,14 @@ class _Chance:
             arguments = (path if path != "/" else self.path(), self.chance(0.7))  # without "/" nothing would be left
         elif what == "kernel":
             fstype = rng.choice(("proc", "proc", "devpts", "mqueue", "sysfs", "ramfs", "cgroup2"))
-            # Of the others there is one for all, whose mounts a spec gives one source.
-            source = self.source(fstype) if fstype in ("proc", "devpts", "ramfs") else fstype
-            arguments = (fstype, self.target(space), source)
+            arguments = (fstype, self.target(space), self.source(fstype))
             mounted.append(arguments[1])
         elif what == "overlay":
-            lower = tuple(rng.sample(LAYERS, rng.randint(1, 3)))
-            upper = CHANGES if self.chance(0.6) or len(lower) == 1 else ""
-            arguments = (self.target(space), lower, upper, self.source("overlay"))
+            arguments = self.overlay(space)
             mounted.append(arguments[0])
+        elif what == "rename":
+            below = self.mountpoint(space).rstrip("/")
+            arguments = (below + self.path(), f"{below}/renamed{self.count}")
         elif what == "remove":
             if self.chance(0.5):
                 below = self.mountpoint(space).rstrip("/")
@@ -178,6 +198,8 @@ class _Chance:
             arguments = (kind, self.path() + f"/s{self.count}", self.file())
         elif what == "pivot":
             arguments = (self.mountpoint(space),)
+        elif what == "chroot":
+            arguments = (self.path(),)
         else:  # "top"
             arguments = ("/",)
         return Act(space, what, arguments)
@@ -185,12 +207,14 @@ class _Chance:
 
 _WEIGHTS = {
     "tmpfs": 20, "bind": 18, "rbind": 6, "bind file": 7, "move": 4, "make": 28, "remount": 5, "umount": 8, "kernel": 3,
-    "overlay": 3, "unshare": 6, "remove": 3, "special": 2, "pivot": 1, "top": 1,
+    "overlay": 6, "unshare": 6, "remove": 3, "rename": 1, "special": 2, "pivot": 1, "top": 1, "chroot": 0.5,
 }  # fmt: skip
 
 
 class Actor:
     """What the process of one namespace can do."""
+
+    changes = ""  # where the last overlay keeps its changes
 
     def begin(self, inherit: bool) -> None:
         """A root of its own, or (rarely) a copy of the host's tree, in which everything happens below /mnt."""
@@ -222,15 +246,38 @@ class Actor:
     def kernel(self, fstype: str, path: str, source: str) -> None:
         mount(source, self.at(path), fstype)
 
-    def overlay(self, path: str, lower: tuple[str, ...], upper: str, source: str) -> None:
-        """With directories of its own for changes, in `upper`."""
-        options = "lowerdir=" + ":".join(map(self.at, lower))
+    def overlay(
+        self, path: str, lower: tuple[str, ...], upper: str,
+        source: str = "overlay", how: str = "absolute", extra: str = "", fill: bool = False,
+    ) -> None:  # fmt: skip
+        """With directories of its own for changes, in `upper`; or, "again", with those of the last one."""
+        told: Callable[[str], str] = self.at
+        if how == "relative":
+            os.chdir(self.at("/"))
+            told = lambda name: name.strip("/")  # noqa: E731
+        elif how == "dots":
+            told = lambda name: f"{self.at(name)}/../{name.rpartition('/')[2]}"  # noqa: E731
+        for number, name in enumerate(lower):
+            if OVERLAY_NAMES.intersection(name):
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(self.at(name))
+            if fill:
+                for entry in (f"only{number}", "all"):
+                    with contextlib.suppress(OSError):
+                        os.close(os.open(f"{self.at(name)}/{entry}", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
+        options = "lowerdir=" + ":".join(_escaped(told(name)) for name in lower)
         if upper:
-            own = f"{self.at(upper)}/o{len(os.listdir(self.at(upper)))}"
-            for name in ("", "/upper", "/work"):
-                os.mkdir(own + name)
-            options += f",upperdir={own}/upper,workdir={own}/work"
-        mount(source, self.at(path), "overlay", data=options)
+            if how != "again" or not self.changes:
+                with contextlib.suppress(FileExistsError):
+                    if OVERLAY_NAMES.intersection(upper):
+                        os.mkdir(self.at(upper))
+                self.changes = f"{upper}/o{len(os.listdir(self.at(upper)))}"
+                for name in ("", "/upper", "/work"):
+                    os.mkdir(self.at(self.changes) + name)
+            inner = [_escaped(told(f"{self.changes}/{name}")) for name in ("upper", "work")]
+            options += ",upperdir={},workdir={}".format(*inner)
+        flags = MS_RDONLY if extra == "ro" else 0
+        mount(source, self.at(path), "overlay", flags, options + (f",{extra}" if extra and not flags else ""))
         with contextlib.suppress(OSError):
             os.mkdir(self.at(path) + "/a")
 
@@ -288,6 +335,15 @@ class Actor:
         os.chdir("/")
         self.base = ""
 
+    def rename(self, path: str, other: str) -> None:
+        os.rename(self.at(path), self.at(other))
+
+    def chroot(self, path: str) -> None:
+        """Go on in a directory that need not be the root of a mount."""
+        os.chroot(self.at(path))
+        os.chdir("/")
+        self.base = ""
+
     def top(self, _: str) -> None:
         """Go on in what is mounted upon the root; what is below is no longer seen."""
         if self.base:
@@ -301,6 +357,10 @@ class Actor:
         if slave:
             with contextlib.suppress(OSError):  # the root may have been unmounted
                 mount("", "/", flags=MS_REC | MS_SLAVE)
+
+
+def _escaped(path: str) -> str:
+    return re.sub(r"([,:\\])", r"\\\1", path)
 
 
 class _Namespace(NamedTuple):

@@ -98,6 +98,61 @@ TRIED: dict[str, State] = {
         Act(0, "make", ("/a", "shared", False)),
         Act(0, "bind", ("/a", "/b")),
     ],
+    "layers have moved": [
+        Act(0, "tmpfs", ("/a", "t", "", 0)),
+        Act(0, "overlay", ("/c", ("/a/a", "/a/b"), "/a", "overlay", "absolute", "", True)),
+        Act(0, "move", ("/a", "/b")),
+    ],
+    "layers that are empty have moved, and their directories have those that their names lead to": [
+        Act(0, "tmpfs", ("/a", "t", "", 0)),
+        Act(0, "overlay", ("/c", ("/a/a", "/a/b"), "/a")),
+        Act(0, "move", ("/a", "/b")),
+    ],
+    "layers are bound elsewhere": [
+        Act(0, "tmpfs", ("/a", "t", "", 0)),
+        Act(0, "overlay", ("/c", ("/a/a", "/a/b"), "", "overlay", "absolute", "", True)),
+        Act(0, "bind", ("/a/b", "/b")),
+        Act(0, "bind", ("/a/a", "/b/a")),
+        Act(0, "umount", ("/a", True)),
+    ],
+    "layers are renamed, and others have their names": [
+        Act(0, "overlay", ("/c", ("/layers/a", "/layers/b"), "", "overlay", "absolute", "", True)),
+        Act(0, "rename", ("/layers/a", "/layers/x")),
+        Act(0, "rename", ("/layers/b", "/layers/a")),
+    ],
+    "layers are mounted nowhere": [
+        Act(0, "tmpfs", ("/a", "t", "", 0)),
+        Act(0, "overlay", ("/c", ("/a/a", "/a/b"), "/a", "overlay", "absolute", "", True)),
+        Act(0, "bind", ("/c/a", "/b/a")),
+        Act(0, "umount", ("/a", True)),
+    ],
+    "the root is an overlay whose layers are mounted nowhere": [
+        Act(0, "tmpfs", ("/a", "t", "", 0)),
+        Act(0, "overlay", ("/c", ("/a/a", "/a/b"), "/a", "overlay", "absolute", "", True)),
+        Act(0, "pivot", ("/c",)),
+    ],
+    "another filesystem covers a layer": [
+        Act(0, "tmpfs", ("/a", "t", "", 0)),
+        Act(0, "overlay", ("/c", ("/a/a", "/a/b"), "/a", "overlay", "absolute", "", True)),
+        Act(0, "tmpfs", ("/a/a", "decoy", "", 0)),
+    ],
+    "two overlays have one upper layer": [
+        Act(0, "overlay", ("/a", ("/layers/a",), "/layers/changes")),
+        Act(0, "overlay", ("/b", ("/layers/b",), "/layers/changes", "overlay", "again")),
+    ],
+    "layers are told relatively, with dots, and with what has to be escaped": [
+        Act(0, "overlay", ("/a", ("/x,y", "/x:y\\z"), "/x,y", "overlay", "relative", "", True)),
+        Act(0, "overlay", ("/b", ("/layers/a", "/x:y\\z"), "/layers/changes", "overlay", "dots", "", True)),
+    ],
+    "an overlay has another one for its layer": [
+        Act(0, "overlay", ("/a", ("/layers/a", "/layers/b"), "/layers/changes", "overlay", "absolute", "", True)),
+        Act(0, "overlay", ("/b", ("/a", "/layers/c"), "/layers/changes", "overlay", "absolute", "", True)),
+    ],
+    "an overlay is volatile, follows no redirects, and cannot be written to": [
+        Act(0, "overlay", ("/a", ("/layers/a",), "/layers/changes", "overlay", "absolute", "volatile", True)),
+        Act(0, "overlay", ("/b", ("/layers/a", "/layers/b"), "", "overlay", "absolute", "redirect_dir=nofollow")),
+        Act(0, "overlay", ("/c", ("/layers/a",), "/layers/changes", "overlay", "absolute", "ro")),
+    ],
     "mounts of one name": [Act(0, "tmpfs", ("/a/a", f"t{n}", "", 0)) for n in range(3)]
     + [Act(0, "bind", ("/a/a/a/a", "/a"))],
 }
@@ -199,6 +254,70 @@ def test_a_slave_of_a_group_of_the_host_names_a_host_mount_of_it(in_host: InHost
     capture = in_host(host, identity="root")
     groups = {group.name: group for group in capture.captured.groups}
     assert "/srv" == groups[at(capture, "/srv").master].host
+
+
+def test_a_directory_of_the_host_is_no_layer_merely_because_it_has_the_name(in_host: InHost) -> None:
+    """Where the upper layer was, is another one now; what the copy changes must not land there."""
+
+    def host() -> Capture:
+        mount("none", "/srv", "tmpfs")
+        for name in ("own/upper", "own/work", "low/entry"):
+            os.makedirs(f"/srv/{name}")
+
+        def act() -> None:
+            mount("none", "/srv/own", "tmpfs")
+            for name in ("upper", "work"):
+                os.mkdir(f"/srv/own/{name}")
+            options = "lowerdir=/srv/low,upperdir=/srv/own/upper,workdir=/srv/own/work"
+            mount("overlay", "/mnt", "overlay", data=options)
+            umount("/srv/own", MNT_DETACH)
+
+        return captured(act)
+
+    capture = in_host(host, identity="root")
+    found = at(capture, "/mnt")
+    assert (CapturedPlace("", "/srv/low"),) == found.layers
+    assert (CapturedPlace("layers-of-mnt", "/upper"), CapturedPlace("layers-of-mnt", "/work")) == (
+        found.upper,
+        found.work,
+    )
+    assert ["/mnt"] == [one.where for one in capture.cautions if "/srv/own/upper" in one.what]
+
+
+def test_hundreds_of_layers_are_found_where_they_have_moved_to(in_host: InHost) -> None:
+    def moved() -> None:
+        mount("none", "/mnt", "tmpfs")
+        for name in ("a", "b", *(f"a/{number}/only{number}" for number in range(200))):
+            os.makedirs(f"/mnt/{name}", exist_ok=True)
+        mount("none", "/srv", "tmpfs")
+        mount("/mnt", "/mnt", flags=MS_BIND)
+        os.chdir("/mnt/a")
+        mount("overlay", "/srv", "overlay", data="lowerdir=" + ":".join(map(str, range(200))))
+        os.rename("/mnt/a", "/mnt/b/c")
+
+    capture = in_host(lambda: captured(moved), identity="root")
+    layers = at(capture, "/srv").layers
+    assert [f"/b/c/{number}" for number in range(200)] == [layer.path for layer in layers]
+    assert [] == [str(one) for one in capture.cautions if one.where == "/srv"]
+
+
+def test_what_stands_on_what_is_left_out_leaves_no_workbench_behind(in_host: InHost) -> None:
+    """Only a part of the filesystem is mounted, so that it would be made by a mount without a target."""
+
+    def act() -> None:
+        mount("own", "/mnt", "tmpfs")
+        for name in ("low/place", "data"):
+            os.makedirs(f"/mnt/{name}")
+        mount("overlay", "/opt", "overlay", data="lowerdir=/mnt/low::/mnt/data,metacopy=on")
+        mount("other", "/srv", "tmpfs")
+        os.mkdir("/srv/part")
+        mount("/srv/part", "/opt/place", flags=MS_BIND)
+        umount("/srv", MNT_DETACH)
+
+    capture = in_host(lambda: captured(act), identity="root")
+    assert "it has layers that hold data only" == at(capture, "/opt").unsupported
+    assert "what it stands on is left out" == at(capture, "/opt/place").unsupported
+    assert [] == [one.id for one in capture.captured.namespaces[0].mounts if not one.target]
 
 
 def test_what_cannot_be_rebuilt_is_left_out_with_the_reason_and_with_what_stands_on_it(in_host: InHost) -> None:

@@ -25,6 +25,8 @@ def row(number: int, parent: int, mountpoint: str, device: str = "0:1", fstype: 
         ("devpts", "rw,gid=5,mode=620,ptmxmode=000", (("gid", "5"), ("mode", "0620"))),
         ("debugfs", "rw,mode=700", ()),
         ("overlay", "ro,lowerdir=/a:/b,redirect_dir=on", ()),
+        ("overlay", "ro,lowerdir=/a:/b,redirect_dir=nofollow", (("redirect_dir", "nofollow"),)),
+        ("overlay", "ro,lowerdir=/a,upperdir=/u,workdir=/w,index=on", (("index", "on"), ("ro", True))),
         ("overlay", "rw,lowerdir=/a,upperdir=/u,workdir=/w,metacopy=on,uuid=on", (("metacopy", "on"),)),
     ],
 )
@@ -40,6 +42,8 @@ def test_options_are_written_as_they_would_be_given(fstype: str, shown: str, giv
         ("rw,lowerdir=/a,upperdir=/u,workdir=/w", Directories(("/a",), "/u", "/w")),
         (r"ro,lowerdir=/a\134:b\134\054c\040d\134\134e:/l", Directories(("/a:b,c d\\e", "/l"), "", "")),
         ("ro,lowerdir+=/p:q,lowerdir+=/r", Directories(("/p:q", "/r"), "", "")),
+        (r"rw,lowerdir=/a,upperdir=/u\134\054,workdir=/w\134:", Directories(("/a",), "/u,", "/w:")),
+        (r"rw,lowerdir+=/a,upperdir=/u\134\054,workdir=/w\134:", Directories(("/a",), "/u\\,", "/w\\:")),
         ("ro,lowerdir=/a::/data", "it has layers that hold data only"),
         ("ro,lowerdir+=/a,datadir+=/data", "it has layers that hold data only"),
         ("rw", "the kernel does not tell what it is made of"),

@@ -158,3 +158,12 @@ UPPER = 'upper = { mount = "root", path = "/up" }\n'
 )
 def test_a_wrong_overlay_is_told_with_its_place_and_a_remedy(text: str, key: str, what: str, remedy: str) -> None:
     assert [(key, what, remedy)] == mistakes(text)
+
+
+def test_with_index_off_overlays_of_a_spec_may_have_one_upper_layer() -> None:
+    """What comes of it is undefined, but the kernel has such, and a capture may meet them; both have to say so."""
+    overlay = f'[[mount]]\ntarget = "/TARGET"\ntype = "overlay"\nlayers = ["/data/dir"]\n{UPPER}'
+    careless = overlay + 'options = { index = "off" }\n'
+    assert [] == mistakes(ROOT + careless.replace("TARGET", "a") + careless.replace("TARGET", "b"))
+    taken = mistakes(ROOT + careless.replace("TARGET", "a") + overlay.replace("TARGET", "b"))
+    assert ["mount[2].upper", "mount[2].work"] == sorted(key for key, _, _ in taken)

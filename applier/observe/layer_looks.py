@@ -1,0 +1,307 @@
+"""What there is to see of directories that may be layers of overlays, and of the overlays themselves.
+
+In an overlay, the file handle of whatever comes from a layer holds the handle that the layer's filesystem has for it
+(struct ovl_fh in fs/overlayfs/overlayfs.h). So a handle tells two things apart that have one name, and leads to what
+has another name by now. All of these run in child processes that have entered a namespace: each gets the path of a
+mount, and the id that the mount there must have (applier/observe/roots.py, look).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.overlay import is_in_use_here
+
+_UPPER = 4  # OVL_FH_FLAG_PATH_UPPER
+_OVERLAY_HANDLE = 0xF8  # OVL_FILEID_V1
+_MOST = 128  # entries of a directory that are looked at, from its top down
+# From a path, the id of the mount that must be there, and the id by which it is known (applier/observe/roots.py).
+See = Callable[[bytes, int, int], Any]
+_READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOATIME
+
+
+class Handle(NamedTuple):
+    """A file handle; that of what is behind an overlay with the UUID of its filesystem (b"" if that is not known)."""
+
+    uuid: bytes
+    type: int
+    data: bytes
+
+    def is_same(self, other: Handle) -> bool:
+        return self[1:] == other[1:] and (b"" in (self.uuid, other.uuid) or self.uuid == other.uuid)
+
+
+class LayerEntry(NamedTuple):
+    """Something in a directory, by its path there; `handle` is None where the filesystem has none."""
+
+    path: str
+    handle: Handle | None
+    whiteout: bool
+
+
+class SeenDirectory(NamedTuple):
+    """A directory that was looked at; `whole` if all that is directly in it is among the entries."""
+
+    handle: Handle | None
+    entries: tuple[LayerEntry, ...]
+    whole: bool
+
+    @classmethod
+    def of(cls, seen: tuple[Any, ...]) -> SeenDirectory:
+        """From what comes out of a child process."""
+        handle, entries, whole = seen
+        made = tuple(LayerEntry(path, as_handle(one), whiteout) for path, one, whiteout in entries)
+        return cls(as_handle(handle), made, whole)
+
+
+def as_handle(value: tuple[Any, ...] | None) -> Handle | None:
+    return Handle(*value) if value is not None else None
+
+
+def behind(handle: Handle | None) -> Handle | None:
+    """The handle of the layer's own filesystem that is in one of an overlay; None if this kernel tells none.
+
+    The kernel has none for what is in an overlay that another overlay is made of.
+    """
+    if handle is None or handle.type != _OVERLAY_HANDLE or len(handle.data) < 24:
+        return None
+    inner = handle.data[3 : 3 + handle.data[5]]  # version, magic, length, flags, type, uuid
+    uuid = inner[5:21]
+    return Handle(uuid if any(uuid) else b"", inner[4], inner[21:])
+
+
+def describe(fd: int, most: int = _MOST) -> SeenDirectory:
+    """Look at a directory and what is in it, without a trace of that. Raises OSError."""
+    uuid = _uuid(fd)
+    own = _handle_at(fd, "", uuid)
+    found: list[LayerEntry] = []
+    waiting = [""]
+    whole = True
+    while waiting and len(found) < most:
+        here = waiting.pop(0)
+        try:
+            inner = os.open(here or ".", _READ, dir_fd=fd)
+        except OSError:
+            whole = whole and bool(here)
+            continue
+        try:
+            with os.scandir(inner) as entries:
+                for one in entries:
+                    if len(found) >= most:
+                        whole = whole and bool(here)
+                        break
+                    path = f"{here}/{one.name}" if here else one.name
+                    is_directory = one.is_dir(follow_symlinks=False)
+                    odd = not (is_directory or one.is_file(follow_symlinks=False) or one.is_symlink())
+                    handle = _handle_at(fd, path, uuid)
+                    if handle is not None and handle[1] != (own[1] if own else handle[1]):
+                        continue  # something is mounted there
+                    found.append(
+                        LayerEntry(
+                            path, handle[0] if handle else None, odd and one.stat(follow_symlinks=False).st_rdev == 0
+                        )
+                    )
+                    if is_directory:
+                        waiting.append(path)
+        finally:
+            os.close(inner)
+    return SeenDirectory(own[0] if own else None, tuple(found), whole)
+
+
+def _handle_at(fd: int, path: str, uuid: bytes) -> tuple[Handle, int] | None:
+    """A handle, and the id of the mount that it was met on."""
+    try:
+        kind, data, mount = syscalls.handle_at(fd, os.fsencode(path))
+    except OSError:
+        return None
+    return Handle(uuid, kind, data), mount
+
+
+def _uuid(fd: int) -> bytes:
+    buffer = bytearray(17)
+    try:
+        fcntl.ioctl(fd, abi.FS_IOC_GETFSUUID, buffer)
+    except OSError:
+        return b""
+    return bytes(buffer[1 : 1 + buffer[0]]) if any(buffer[1:]) else b""
+
+
+def plain(seen: SeenDirectory) -> tuple[object, ...]:
+    """As marshal takes it."""
+    entries = [(path, tuple(handle) if handle else None, whiteout) for path, handle, whiteout in seen.entries]
+    return tuple(seen.handle) if seen.handle else None, entries, seen.whole
+
+
+def _opened(path: bytes, here: int, flags: int) -> int:
+    """The root of the mount at `path`, if it is the one with the id `here`. Raises OSError."""
+    fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if syscalls.mount_id(fd, b"") != here:
+        os.close(fd)
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+    return fd
+
+
+def directories(wanted: Mapping[int, Sequence[str]]) -> See:
+    """What is at paths in mounts: what SeenDirectory.of takes, None if nothing is there, False if it is not known."""
+
+    def see(path: bytes, here: int, mount: int) -> list[object] | None:
+        try:
+            root = _opened(path, here, os.O_PATH)
+        except OSError:
+            return None
+        try:
+            return [_inner(root, place) for place in wanted[mount]]
+        finally:
+            os.close(root)
+
+    return see
+
+
+def _inner(root: int, place: str) -> tuple[object, ...] | bool | None:
+    try:
+        fd = _open_in(root, place)
+        try:
+            return plain(describe(fd))
+        finally:
+            os.close(fd)
+    except OSError as error:
+        return None if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) else False
+
+
+def _open_in(root: int, place: str) -> int:
+    """A directory of a mount; also one that lies below another mount, if it can be had by a clone. Raises OSError."""
+    resolve = abi.RESOLVE_BENEATH | abi.RESOLVE_NO_XDEV | abi.RESOLVE_NO_SYMLINKS
+    path = os.fsencode(place.strip("/")) or b"."
+    try:
+        return syscalls.openat2(root, path, os.O_RDONLY | os.O_DIRECTORY, resolve)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    clone = syscalls.open_tree(root, b"", abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_EMPTY_PATH)
+    try:
+        return syscalls.openat2(clone, path, os.O_RDONLY | os.O_DIRECTORY, resolve)
+    finally:
+        os.close(clone)
+
+
+def behind_overlays(wanted: Mapping[int, Iterable[str]]) -> See:
+    """The handles behind the roots of overlays, and behind paths in them; paths that are not there are left out."""
+
+    def see(path: bytes, here: int, mount: int) -> tuple[object, dict[str, object]] | None:
+        try:
+            root = _opened(path, here, os.O_PATH)
+        except OSError:
+            return None
+        try:
+            found: dict[str, object] = {}
+            for one in wanted[mount]:
+                try:
+                    syscalls.stat_root(root, os.fsencode(one))
+                except OSError:
+                    continue
+                found[one] = _behind(root, one)
+            return _behind(root, ""), found
+        finally:
+            os.close(root)
+
+    return see
+
+
+def _behind(root: int, path: str) -> tuple[object, ...] | None:
+    met = _handle_at(root, path, b"")
+    inner = behind(met[0]) if met else None
+    return tuple(inner) if inner else None
+
+
+def listings() -> See:
+    """What is in overlays, with the handles behind it."""
+
+    def see(path: bytes, here: int, _: int) -> list[tuple[str, object]] | None:
+        try:
+            root = _opened(path, here, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            return None
+        try:
+            seen = describe(root, 4 * _MOST)
+        finally:
+            os.close(root)
+        return [(one.path, tuple(inner)) for one in seen.entries if (inner := behind(one.handle)) is not None]
+
+    return see
+
+
+def decoded(proc: int, handles: Sequence[Handle]) -> See:
+    """Where handles lead to on a mount: the path in it, False if that is beside what the mount shows, None if nowhere.
+
+    It takes the right to open by handle on that filesystem. `proc` is /proc.
+    """
+
+    def see(path: bytes, here: int, _: int) -> list[str | bool | None] | None:
+        try:
+            root = _opened(path, here, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            return None
+        try:
+            uuid = _uuid(root)
+            base = os.readlink(f"self/fd/{root}", dir_fd=proc)
+            return [
+                None if uuid and handle.uuid and uuid != handle.uuid else _lead(proc, root, base, handle)
+                for handle in handles
+            ]
+        finally:
+            os.close(root)
+
+    return see
+
+
+def _lead(proc: int, root: int, base: str, handle: Handle) -> str | bool | None:
+    try:
+        fd = syscalls.open_by_handle(root, handle.type, handle.data)
+    except OSError:
+        return None
+    try:
+        path = os.readlink(f"self/fd/{fd}", dir_fd=proc)
+        if os.fstat(fd).st_nlink == 0 or path.endswith(" (deleted)"):
+            return None
+        if os.path.samestat(os.fstat(fd), os.fstat(root)):
+            return "/"
+        if path.startswith(base if base == "/" else base + "/") and path != "/":
+            return path if base == "/" else path[len(base) :]
+        return False
+    finally:
+        os.close(fd)
+
+
+def uses(wanted: Mapping[int, Sequence[str]]) -> See:
+    """Whether directories, by their paths in mounts, are upper or work directories of an overlay that is mounted."""
+
+    def see(path: bytes, here: int, mount: int) -> list[bool | None] | None:
+        try:
+            root = _opened(path, here, os.O_PATH)
+        except OSError:
+            return None
+        try:
+            return [_use(root, place) for place in wanted[mount]]
+        finally:
+            os.close(root)
+
+    return see
+
+
+def _use(root: int, place: str) -> bool | None:
+    try:
+        fd = _open_in(root, place)
+    except OSError:
+        return None
+    try:
+        os.fchdir(fd)
+        return is_in_use_here()
+    except OSError:
+        return None
+    finally:
+        os.close(fd)

@@ -1,0 +1,132 @@
+"""What a capture asks about live namespaces beside their tables, with real look-ups."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import struct
+from collections.abc import Sequence
+
+from mountplan.applier.observe.layers import find_layers
+from mountplan.applier.observe.roots import look
+from mountplan.applier.observe.subjects import Subject, of_process
+from mountplan.applier.sys import abi, syscalls
+from mountplan.planner.names import NodeKind
+from mountplan.planner.paths import TargetPath
+from mountplan.planner.tables.mount_facts import FoundLayer, LiveImage, LiveOverlay, MountRoot
+from mountplan.planner.tables.mounttree import MountTree
+from mountplan.planner.tables.table import MountTable
+
+_KINDS: dict[int, NodeKind] = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFCHR: "char",
+    stat.S_IFBLK: "block",
+    stat.S_IFSOCK: "socket",
+}
+
+_LOOK = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NOATIME | os.O_CLOEXEC
+_Seen = tuple[int, int, int, str] | None  # mode, major and minor, link
+
+
+class LiveFacts:
+    """The port of planner/capture/mounts.py, with real look-ups."""
+
+    def __init__(self, subjects: Sequence[Subject], tables: Sequence[MountTable], host: MountTable) -> None:
+        self._subjects = subjects
+        self._tables = tables
+        self._host = host
+
+    def image(self, device: str) -> LiveImage | None:
+        """See Facts. Whether a path leads to the file the loop device tells, by its inode.
+
+        Of a file that was opened through a mount which is gone since, sysfs shows the path within that mount only.
+        """
+        buffer = bytearray(abi.LOOP_INFO64_SIZE)
+        try:
+            with open(f"/sys/block/{os.path.basename(device)}/loop/backing_file", "rb") as file:
+                shown = os.fsdecode(file.read().removesuffix(b"\n"))
+            with open(device, "rb") as loop:
+                fcntl.ioctl(loop, abi.LOOP_GET_STATUS64, buffer)
+        except OSError:
+            return None
+        of_device, inode, _, offset, size = struct.unpack_from("=5Q", buffer)
+        name = f"{os.major(of_device)}:{os.minor(of_device)}"
+        mountpoints = [TargetPath(row.mountpoint) for row in self._host.rows if row.device == name]
+        for path in (shown, *(mountpoint.joined(shown) for mountpoint in mountpoints)):
+            try:
+                found = os.stat(path)
+            except OSError:
+                continue
+            if stat.S_ISREG(found.st_mode) and (found.st_dev, found.st_ino) == (of_device, inode):
+                return LiveImage(path, offset, size)
+        return None
+
+    def files_in_root(self, space: int) -> list[str]:
+        """The names in the root of a namespace behind which are files or symlinks of its own: those themselves, and
+        directories that have some.
+        """
+        root = MountTree(self._tables[space]).rows[0]
+        (names,) = look(self._subjects[space], self._tables[space], [root.mount_id], _with_files)
+        return sorted(names or ())
+
+    def layers(self, wanted: Sequence[LiveOverlay]) -> list[tuple[FoundLayer, ...]]:
+        with of_process(os.getpid(), "host") as host:
+            return find_layers(self._subjects, self._tables, (host, self._host), wanted)
+
+    def roots(self, wanted: Sequence[tuple[int, int]]) -> list[MountRoot | None]:
+        by_space: dict[int, list[int]] = {}
+        for number, (space, _) in enumerate(wanted):
+            by_space.setdefault(space, []).append(number)
+        found: list[MountRoot | None] = [None] * len(wanted)
+        for space, numbers in by_space.items():
+            mounts = [wanted[number][1] for number in numbers]
+            answer = look(self._subjects[space], self._tables[space], mounts, _stat)
+            for number, one in zip(numbers, answer, strict=True):
+                if one is not None:
+                    found[number] = MountRoot(_KINDS[stat.S_IFMT(one[0])], one[1:3], one[3])
+        return found
+
+
+def _with_files(path: bytes, mount: int, _: int) -> list[str] | None:
+    try:
+        fd = os.open(path, _LOOK)
+    except OSError:
+        return None
+    try:
+        if syscalls.mount_id(fd, b"") != mount:
+            return None
+        return [name for name in os.listdir(fd) if _has_files(fd, name, mount)]
+    except OSError:
+        return []
+    finally:
+        os.close(fd)
+
+
+def _has_files(directory: int, name: str, mount: int) -> bool:
+    """Whether it is a file or symlink on that mount, or a directory in which there is one."""
+    found, mode, _, _, _ = syscalls.stat_root(directory, os.fsencode(name))
+    if found != mount or not stat.S_ISDIR(mode):
+        return found == mount and (stat.S_ISREG(mode) or stat.S_ISLNK(mode))
+    try:
+        fd = os.open(name, _LOOK, dir_fd=directory)
+    except OSError:
+        return False
+    try:
+        with os.scandir(fd) as entries:
+            return any(one.is_symlink() or one.is_file(follow_symlinks=False) for one in entries)
+    finally:
+        os.close(fd)
+
+
+def _stat(path: bytes, mount: int, _: int) -> _Seen:
+    try:
+        found, mode, major, minor, is_root = syscalls.stat_root(abi.AT_FDCWD, path)
+        if found != mount or not is_root:
+            return None
+        return mode, major, minor, os.fsdecode(os.readlink(path)) if stat.S_ISLNK(mode) else ""
+    except OSError:
+        return None

@@ -1,0 +1,209 @@
+"""Overlays of a capture: which directories a spec makes them of, and what cannot be known or had of these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from mountplan.planner.capture.captured import CapturedPlace, Caution
+from mountplan.planner.capture.found_superblock import FoundSuperblock
+from mountplan.planner.capture.shown_layers import shown_directories
+from mountplan.planner.capture.widest import HostMounts
+from mountplan.planner.paths import TargetPath
+from mountplan.planner.tables.layerpath import layer_of
+from mountplan.planner.tables.mount_facts import FoundLayer, LiveOverlay, OverlayLayer
+from mountplan.planner.tables.mounttree import MountTree
+
+UNTOLD_LAYERS = (
+    "the kernel does not tell what overlays are made of, which takes Linux 6.6 and no user namespace: their layers are "
+    "taken by their names, and what has those names by now may be something else"
+)
+
+
+class LayerFacts(Protocol):
+    """What is asked about live overlays."""
+
+    def layers(self, wanted: Sequence[LiveOverlay]) -> list[tuple[FoundLayer, ...]]:
+        """The directories that overlays are made of, in the order of their paths."""
+        ...
+
+
+class Overlays:
+    """All overlays that are to be made. `where` names a mount (number of the namespace, path) in a caution."""
+
+    def __init__(
+        self,
+        trees: Sequence[MountTree],
+        superblocks: dict[str, FoundSuperblock],
+        host: HostMounts,
+        where: Callable[[int, str], str],
+    ) -> None:
+        self.trees = trees
+        self.superblocks = superblocks
+        self.host = host
+        self.where = where
+        self.cautions: list[Caution] = []
+        self.made = [one for one in superblocks.values() if one.fstype == "overlay" and one.how == "made"]
+
+    def settle(self, facts: LayerFacts) -> None:
+        """Find the directories that overlays are made of, have empty ones stand in for what cannot be had, and give up
+        those that cannot be made again.
+        """
+        found = self._find(facts)
+        for superblock, layers in found:
+            self._caution_of_proofs(superblock, layers)
+        self._stand_in([one for one, _ in found])
+        self._share([one for one, _ in found])
+        for superblock, _ in found:
+            self._caution_of_changes(superblock)
+
+    def place_of(self, layer: OverlayLayer) -> CapturedPlace | None:
+        superblock = self.superblocks.get(layer.device)
+        if superblock is not None and superblock.how == "made":
+            return CapturedPlace(superblock.maker_id, layer.path)
+        found = self.host.showing(layer.device, layer.path)
+        return CapturedPlace("", found[0]) if found is not None else None
+
+    def _caution(self, superblock: FoundSuperblock, what: str) -> None:
+        space, index = superblock.mounts[0]
+        self.cautions.append(Caution(self.where(space, self.trees[space].rows[index].mountpoint), what))
+
+    def _find(self, facts: LayerFacts) -> list[tuple[FoundSuperblock, tuple[FoundLayer, ...]]]:
+        """Where the directories are that each overlay shows in its options, as far as that can be told."""
+        asked: list[tuple[FoundSuperblock, LiveOverlay]] = []
+        for superblock in self.made:
+            whole = next((one for one in superblock.mounts if self._root(one) == "/"), superblock.mounts[0])
+            row = self.trees[whole[0]].rows[whole[1]]
+            directories = shown_directories(row.options)
+            if isinstance(directories, str):
+                superblock.give_up(directories)
+                continue
+            superblock.directories = directories
+            changes, inner = bool(directories.upper), row.root.strip("/")
+            asked.append(
+                (superblock, LiveOverlay(row.device, whole[0], row.mount_id, directories.paths, changes, inner))
+            )
+        answers = facts.layers([overlay for _, overlay in asked]) if asked else []
+        found = []
+        for (superblock, _), layers in zip(asked, answers, strict=True):
+            # Until _stand_in has seen to it, a device that there is none of marks what was not found.
+            superblock.layers = tuple(one.layer or OverlayLayer("", "") for one in layers)
+            found.append((superblock, layers))
+        return found
+
+    def _root(self, mount: tuple[int, int]) -> str:
+        return self.trees[mount[0]].rows[mount[1]].root
+
+    def _caution_of_proofs(self, superblock: FoundSuperblock, layers: tuple[FoundLayer, ...]) -> None:
+        """Say which directories are taken although nothing proves them."""
+        assert superblock.directories is not None
+        named = [path for path, one in zip(superblock.directories.paths, layers, strict=True) if one.proof == "name"]
+        if not named:
+            return
+        devices = {one.layer.device for one in layers if one.layer is not None}
+        of_overlay = any(one.fstype == "overlay" and one.device in devices for one in self.superblocks.values())
+        if layers[0].proof in ("name", "in use") and not of_overlay:
+            if not any(one.what == UNTOLD_LAYERS for one in self.cautions):
+                self.cautions.append(Caution("", UNTOLD_LAYERS))
+            return
+        why = "of overlays over overlays the kernel tells nothing" if of_overlay else "nothing of them is seen in it"
+        self._caution(superblock, f"taken by name, and without proof, since {why}: {_listed(named)}")
+
+    def _stand_in(self, overlays: list[FoundSuperblock]) -> None:
+        """Put new empty directories in the place of those that are nowhere to be had."""
+        changed = True
+        while changed:
+            changed = False
+            for superblock in overlays:
+                missing = self._missing(superblock) if superblock.layers else []
+                if missing:
+                    self._replace(superblock, missing)
+                    changed = True
+
+    def _missing(self, superblock: FoundSuperblock) -> list[int]:
+        assert superblock.directories is not None
+        missing = [number for number, layer in enumerate(superblock.layers) if self.place_of(layer) is None]
+        if superblock.directories.upper and missing[:1] == [1]:
+            upper = superblock.layers[0]
+            below = self.superblocks.get(upper.device)
+            if below is not None and below.how == "made":  # any directory beside the upper one will do
+                work = OverlayLayer(upper.device, f"{upper.path.rstrip('/')}.work")
+                superblock.layers = (upper, work, *superblock.layers[2:])
+                return missing[1:]
+        if superblock.directories.upper and missing[:1] in ([0], [1]):
+            missing = sorted({0, 1, *missing})  # both have to be on one filesystem
+        return missing
+
+    def _replace(self, superblock: FoundSuperblock, missing: list[int]) -> None:
+        directories = superblock.directories
+        assert directories is not None
+        layers = list(superblock.layers)
+        for number in missing:
+            # What was built from a spec shows the device, and the path in there, even if that is mounted nowhere.
+            known = layer_of(directories.paths[number])
+            if known is not None and known[0] not in self.host.devices:
+                device, path = f"stand-in:{known[0]}", known[1]
+            else:
+                first = 2 if directories.upper else 0
+                device = f"stand-in:{superblock.device}"
+                path = ("/upper", "/work")[number] if number < first else f"/{number - first + 1}"
+            layers[number] = OverlayLayer(device, path)
+            if device not in self.superblocks:
+                one = self.superblocks[device] = FoundSuperblock(device, "tmpfs")
+                one.how, one.needed_by = "made", superblock.mounts[0]
+        superblock.layers = tuple(layers)
+        paths = [directories.paths[number] for number in missing if number != 1 or not directories.upper]
+        what = "new empty directories stand in for what cannot be found of it any more, without the files"
+        self._caution(superblock, f"{what}: {_listed(paths)}")
+
+    def _share(self, overlays: list[FoundSuperblock]) -> None:
+        """Overlays of which one changes what another one is made of, in a filesystem of the spec: the kernel has them
+        with index=off, and says that what comes of it is undefined. Of the host's, none can be had twice.
+        """
+        users: dict[OverlayLayer, list[FoundSuperblock]] = {}
+        for superblock in overlays:
+            for layer in dict.fromkeys(superblock.layers):
+                users.setdefault(layer, []).append(superblock)
+        for superblock in overlays:
+            directories = superblock.directories
+            if directories is None or not directories.upper:
+                continue
+            for layer, shown in zip(superblock.layers[:2], directories.paths[:2], strict=True):
+                those = [one for one in users.get(layer, ()) if one.how == "made"]
+                if len(those) < 2:
+                    continue
+                below = self.superblocks.get(layer.device)
+                if below is None or below.how != "made":
+                    for one in those:
+                        one.give_up(f"the host's {shown} changes, and another overlay is made of it as well")
+                    break
+                for one in those:
+                    if not one.more:
+                        one.more = (("index", "off"),)
+                        what = f"another overlay is made of {shown} too, and one of them changes it"
+                        self._caution(one, f"{what}; what comes of that is undefined, as the kernel says")
+
+    def _caution_of_changes(self, superblock: FoundSuperblock) -> None:
+        """Warn if the upper layer is the host's: what two mounted overlays on one do is undefined (overlayfs.rst)."""
+        if not (superblock.layers and superblock.directories and superblock.directories.upper):
+            return
+        upper = superblock.layers[0]
+        below = self.superblocks.get(upper.device)
+        found = self.host.showing(upper.device, upper.path)
+        if found is not None and (below is None or below.how != "made"):
+            what = f"its changes go to the host's {found[0]}; do not build it while this one is still mounted"
+            self._caution(superblock, what)
+
+    def top_of(self, device: str, path: str) -> tuple[FoundSuperblock, str] | None:
+        """Where something has to be made that is to be at `path` of a filesystem: in an overlay, in its top layer."""
+        superblock = self.superblocks.get(device)
+        while superblock is not None and superblock.layers:
+            layer = superblock.layers[0]
+            path = TargetPath(layer.path).joined(path)
+            superblock = self.superblocks.get(layer.device)
+        return (superblock, path) if superblock is not None else None
+
+
+def _listed(paths: Sequence[str]) -> str:
+    shown = ", ".join(paths[:3])
+    return f"{shown} and {len(paths) - 3} more" if len(paths) > 3 else shown
