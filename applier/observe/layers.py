@@ -52,6 +52,7 @@ class _Overlay:
     def __init__(self, wanted: LiveOverlay) -> None:
         self.wanted = wanted
         self.paths = [posixpath.normpath(path) for path in wanted.paths]
+        self.parts = [path.strip("/").split("/") for path in self.paths]
         self.candidates: list[list[_Candidate]] = [[] for _ in wanted.paths]
         self.doubtful: dict[int, _Candidate] = {}  # to be taken only if they are proven
         self.found: list[FoundLayer | None] = [None] * len(wanted.paths)
@@ -124,6 +125,7 @@ class _Search:
     ) -> None:
         self.proc = proc
         self.views = [*zip(subjects, tables, strict=True), host]
+        self.rows = [table.by_id() for _, table in self.views]
         self.host = len(subjects)
         self.trees = [MountTree(table) for table in tables]
         self.on_host = {row.device for row in host[1].rows}
@@ -189,7 +191,7 @@ class _Search:
 
     def _look(self, view: int, paths: Sequence[str]) -> dict[str, _Candidate]:
         """What directories these paths lead to in a namespace, or on the host, by walks of the kernel's."""
-        subject, table = self.views[view]
+        subject = self.views[view][0]
 
         def inside() -> list[Any]:
             if view != self.host:
@@ -200,7 +202,7 @@ class _Search:
             seen = in_child(inside)
         except OSError:
             return {}
-        rows = table.by_id()
+        rows = self.rows[view]
         found = {}
         for path, one in zip(paths, seen, strict=True):
             row = rows.get(one[0]) if one is not None else None
@@ -265,7 +267,7 @@ class _Search:
         for numbers, answers in self._at_spots(spots, layer_looks.directories):
             for number, seen in zip(numbers, answers, strict=True):
                 spot = spots[number]
-                row = next(row for row in self.views[spot.view][1].rows if row.mount_id == spot.mount)
+                row = self.rows[spot.view][spot.mount]
                 layer = OverlayLayer(row.device, TargetPath(row.root).joined(spot.path))
                 if seen is not False:
                     one = _Candidate(layer, spot, SeenDirectory.of(seen)) if seen is not None else None
@@ -403,13 +405,12 @@ class _Search:
 
     def _neighbour(self, overlay: _Overlay, number: int) -> int | None:
         """The layer of which it is known where it is, or that it is gone, whose name has most in common with this."""
-        own = overlay.paths[number].strip("/").split("/")
+        own = overlay.parts[number]
         best, most = None, 0
         for other, one in enumerate(overlay.found):
             if one is None or one.proof not in ("handle", "in use", "gone"):
                 continue
-            theirs = overlay.paths[other].strip("/").split("/")
-            common = _common(own, theirs)
+            common = _common(own, overlay.parts[other])
             if common > most:
                 best, most = other, common
         return best
@@ -461,26 +462,32 @@ class _Search:
 
     def _try_uses(self) -> None:
         """Whether upper and work directories are in use, as far as that is not known. What is not is not the one."""
-        asked: list[tuple[_Overlay, int, _Spot]] = []
-        for overlay in self.overlays:
-            for number in range(overlay.changing):
-                one = overlay.taken[number]
-                if one is not None and overlay.found[number] is not None:
-                    asked.append((overlay, number, one.spot))
-        used: dict[tuple[_Overlay, int], bool | None] = {}
-        spots = [spot for _, _, spot in asked]
-        for numbers, answers in self._at_spots(spots, layer_looks.uses):
-            for number, answer in zip(numbers, answers, strict=True):
-                used[asked[number][:2]] = answer
-        for overlay, number, _ in asked:
+        unproven = [
+            (overlay, number)
+            for overlay in self.overlays
+            for number in range(overlay.changing)
+            if (found := overlay.found[number]) is not None and found.proof == "name"
+        ]
+        doubtful: list[_Overlay] = []
+        for (overlay, number), used in zip(unproven, self._used(unproven), strict=True):
             found = overlay.found[number]
-            assert found is not None
-            if found.proof != "name":
-                continue
-            if used.get((overlay, number)):
+            if used and found is not None:
                 overlay.found[number] = FoundLayer(found.layer, "in use")
-            elif number == 1 and used.get((overlay, 0)) and used.get((overlay, 1)) is False:
-                overlay.give_up(number)  # the kernel marks both, and this one has no mark
+            elif used is False and number == 1:
+                doubtful.append(overlay)
+        # The kernel marks both. But if the upper one has no mark either, it marks none for this overlay.
+        for overlay, used in zip(doubtful, self._used([(overlay, 0) for overlay in doubtful]), strict=True):
+            if used:
+                overlay.give_up(1)
+
+    def _used(self, those: Sequence[tuple[_Overlay, int]]) -> list[bool | None]:
+        """Whether directories are in use by an overlay; None if that cannot be told."""
+        answers: list[bool | None] = [None] * len(those)
+        seen = [(at, one.spot) for at, (overlay, number) in enumerate(those) if (one := overlay.taken[number])]
+        for numbers, used in self._at_spots([spot for _, spot in seen], layer_looks.uses):
+            for number, answer in zip(numbers, used, strict=True):
+                answers[seen[number][0]] = answer
+        return answers
 
 
 def find_layers(
