@@ -107,8 +107,9 @@ def capture_subjects(
     cautions = []
     for subject in subjects:
         whole = subject.read()
-        views.append(view_of("", whole)._replace(ids=ids_inside(subject.fd)))
-        table, seeds = without_base(_as_seen_here(whole.table, subject))
+        whole = whole._replace(table=_as_seen_here(whole.table, subject))
+        views.append(view_of("", whole))
+        table, seeds = without_base(whole.table)
         tables.append(table)
         label = names.take(subject.name)
         owner, locks = _owner(subject, table) if len(subjects) > 1 else (None, {})

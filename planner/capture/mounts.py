@@ -432,13 +432,14 @@ class _Capture:
                 words = self._one_more(words, row)
             else:
                 base = parse_shown(self.row(renamed.maker).attributes) if renamed.maker is not None else 0
-                words = words._replace(bind=CapturedPlace(self.renamed_ids[renamed.mounts[0]], row.root))
+                made = self.renamed_ids[renamed.mounts[0]]
+                words = words._replace(bind=self._inner(renamed.maker, made, mount, row))
         elif superblock.how == "made":
             if superblock.maker == mount:
                 words = self._made(words, superblock, row)
             else:
                 words, base = self._bound(words, superblock), self._attributes_of_maker(superblock)
-                words = words._replace(bind=self._inner(superblock, mount, row))
+                words = words._replace(bind=self._inner(superblock.maker, superblock.maker_id, mount, row))
         else:
             found = self.host.showing(row.device, row.root)
             assert found is not None
@@ -483,14 +484,14 @@ class _Capture:
         """One more mount of what there is only one of, under a source of its own."""
         return words._replace(type=row.fstype, source=_source(row), options=self._options(row))
 
-    def _inner(self, superblock: FoundSuperblock, mount: tuple[int, int], row: MountRow) -> CapturedPlace:
+    def _inner(self, maker: _Mount | None, maker_id: str, mount: _Mount, row: MountRow) -> CapturedPlace:
         path = row.root.removesuffix(DELETED)
         hidden = False
-        if superblock.maker is not None and superblock.maker[0] == mount[0]:
-            siblings = self.trees[mount[0]].below[superblock.maker[1]]
+        if maker is not None and maker[0] == mount[0]:
+            siblings = self.trees[mount[0]].below[maker[1]]
             covers = (*hiders(siblings, path), siblings.get("/"), siblings.get(path))
             hidden = any(one not in (None, mount[1]) for one in covers)
-        return CapturedPlace(superblock.maker_id, path, hidden, row.root != path)
+        return CapturedPlace(maker_id, path, hidden, row.root != path)
 
     def _unsupported(self, words: CapturedMount, space: int, row: MountRow, reason: str) -> CapturedMount:
         self.cautions.append(Caution(self.where(space, row.mountpoint), f"cannot be rebuilt: {reason}"))

@@ -153,6 +153,14 @@ TRIED: dict[str, State] = {
         Act(0, "overlay", ("/b", ("/layers/a", "/layers/b"), "", "overlay", "absolute", "redirect_dir=nofollow")),
         Act(0, "overlay", ("/c", ("/layers/a",), "/layers/changes", "overlay", "absolute", "ro")),
     ],
+    "what there is only one of is mounted upon itself under another source": [
+        Act(0, "overlay", ("/", ("/layers/a", "/layers/b"), "")),
+        Act(0, "top", ("/",)),
+        Act(0, "kernel", ("cgroup2", "/", "none")),
+        Act(0, "rbind", ("/", "/")),
+        Act(0, "top", ("/",)),
+        Act(0, "rbind", ("/", "/")),
+    ],
     "mounts of one name": [Act(0, "tmpfs", ("/a/a", f"t{n}", "", 0)) for n in range(3)]
     + [Act(0, "bind", ("/a/a/a/a", "/a"))],
 }
