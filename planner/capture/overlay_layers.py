@@ -15,8 +15,8 @@ from mountplan.planner.tables.mount_facts import FoundLayer, LiveOverlay, Overla
 from mountplan.planner.tables.mounttree import MountTree
 
 UNTOLD_LAYERS = (
-    "the kernel does not tell what overlays are made of, which takes Linux 6.6 and no user namespace: their layers are "
-    "taken by their names, and what has those names by now may be something else"
+    "what an overlay is made of is not told before Linux 6.6, nor of what was mounted in a user namespace or cannot be "
+    "looked at: such layers are taken by their names, and what has those names by now may be something else"
 )
 
 

@@ -44,6 +44,7 @@ TOLD = (
     "stands in for it",
     "what its root does not show is missing",
     "taken by name",
+    "taken by their names",
     "new empty directories stand in",
     "what comes of that is undefined",
     DIFFERS,
