@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mountplan.cli.shared_options import SPEC_OR_PLAN
+from mountplan.cli.shared_options import SPEC_OR_PLAN, add_set, settings_of
 from mountplan.cli.sources import plan_from, save
 from mountplan.planner.characters import visible
 
@@ -33,12 +33,13 @@ def add(command: NewCommand) -> None:
     )
     parser.add_argument("form", metavar="FORMAT", choices=FORMATS, help="in whose words")
     parser.add_argument("spec", metavar="SPEC", help=SPEC_OR_PLAN)
+    add_set(parser)
     parser.add_argument("-o", "--output", metavar="FILE", help="save it there (standard output)")
 
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Exit status 1 if it cannot be said."""
-    plan = plan_from(args.spec)
+    plan = plan_from(args.spec, settings_of(args))
     text, reasons, notes = _exported(plan, args.form)
     if text and args.output not in (None, "-"):
         save(args.output, text)

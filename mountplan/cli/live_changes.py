@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mountplan.cli.shared_options import settings_of
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible
 
@@ -125,7 +126,7 @@ def apply_live(args: argparse.Namespace, output: Output) -> int:
     data = _saved(args.spec) if args.spec is not None else None
     if data is not None:
         return _apply_saved(data, args, output)
-    made = plan_from(args.spec) if args.spec is not None else None
+    made = plan_from(args.spec, settings_of(args)) if args.spec is not None else None
     args.made = made
     subject = f"pid:{args.pid}" if args.pid is not None else args.name or (made.name if made is not None else "")
     if not subject:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
 import pytest
 
+from mountplan.cli.parser import make_parser
 from mountplan.planner.plan.plan import Plan
 from tests.cli.command_line import Command
 
@@ -65,9 +67,19 @@ def test_every_command_that_builds_takes_it(
 def test_every_command_that_asks_takes_it(run: Command, file: Path, tmp_path: Path) -> None:
     assert "/x" in run("graph", file, "--set", "home=/x").out
     assert 0 == run("diff", file, file, "--set", "home=/x").status
+    assert "/x" in run("export", "sh", file, "--set", "home=/x").out
     assert 0 == run("explain", file, "--set", "home=/x", "--mount", "/x").status
     (tmp_path / "s.sh").write_text("umount /x\n")
     assert "umount" not in run("simulate", tmp_path / "s.sh", "--from", file, "--set", "home=/x").out
+
+
+def test_no_command_that_takes_a_spec_has_been_forgotten() -> None:
+    parser = make_parser()
+    (subparsers,) = (one for one in parser._actions if isinstance(one, argparse._SubParsersAction))
+    for name, command in subparsers.choices.items():
+        arguments = {one.dest for one in command._actions}
+        if arguments & {"spec", "specs", "first", "what", "start"}:
+            assert "settings" in arguments, name
 
 
 def test_a_value_that_nothing_takes_is_refused(run: Command, file: Path, tmp_path: Path) -> None:
