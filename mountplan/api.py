@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from mountplan.pipeline import probe as probe
     from mountplan.pipeline import read_back as read_back
     from mountplan.pipeline import run as run
+    from mountplan.pipeline import sharing_stops as sharing_stops
     from mountplan.pipeline import try_out as try_out
     from mountplan.planner.ask.classic import Classic as Classic
     from mountplan.planner.ask.foresight import Foresight as Foresight
@@ -91,7 +92,7 @@ _HOME = {
     "comparing": "Compared diff verify",
     "keeping": "Keeping Standing enter keep kept look_up shell",
     "pipeline": "Applied apply carry_out_in_model check check_and_plan check_mount_count classic execute foresee in_use"
-    " load load_plan plan plan_on_this_machine predict probe read_back run try_out",
+    " load load_plan plan plan_on_this_machine predict probe read_back run sharing_stops try_out",
     "planner.ask.classic": "Classic",
     "planner.ask.foresight": "Foresight",
     "planner.ask.trial": "Trial",

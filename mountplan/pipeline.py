@@ -267,6 +267,13 @@ def classic(plan: Plan, host: Host | None = None) -> Classic:
     return classic_way(plan, predict_tables(plan, table), table)
 
 
+def sharing_stops(plan: Plan, host: Host | None = None) -> tuple[Mistake, ...]:
+    """Warnings about recursive binds that are shared, while what they bring along is not, and no word says so."""
+    from mountplan.planner.plan.sharing_stops import sharing_stops as look
+
+    return look(plan, (host or _this_machine()).table)
+
+
 def in_use(plan: Plan) -> tuple[Mistake, ...]:
     """What `plan` needs for itself (images, block devices, overlays' directories) and others have at this moment.
 
@@ -353,15 +360,23 @@ def build_verified(
     others = in_use(plan)
     if others:
         raise InUse(others)
-    built = build(plan, reporter, plan.run.unshare, rootless, timeout, to_keep=to_keep)
-    try:
-        with no_collector():
-            judged = _judge_built(plan, built)
-        if judged.drift:
-            raise VerificationFailed(judged.drift)
-    except BaseException:
-        built.close()
-        raise
+    from mountplan.following import ATTEMPTS, follows_host, has_changed, missed
+
+    follows = follows_host(plan)
+    for attempt in range(1, ATTEMPTS + 1):
+        built = build(plan, reporter, plan.run.unshare, rootless, timeout, to_keep=to_keep)
+        try:
+            with no_collector():
+                judged = _judge_built(plan, built)
+                drift = judged.drift or (missed(plan, built) if follows else ())
+            if not drift:
+                break
+            if not follows or attempt == ATTEMPTS or not has_changed(plan, built):
+                raise VerificationFailed(drift)
+        except BaseException:
+            built.close()
+            raise
+        built.close()  # the host has mounted or unmounted something meanwhile, which the next build has from the start
     return built, Verified(tuple((held.name, held.table) for held in built.namespaces), judged.notices)
 
 

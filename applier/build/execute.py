@@ -434,8 +434,11 @@ class Execution:
             self.fds[step.mount] = fd
         finally:
             self.kernel.close(where)
-        if step.propagation == "slave":
-            self.kernel.set_attributes(fd, propagation=abi.MS_SLAVE, recursive=True)
+        if step.propagation != "private":
+            kind = abi.MS_SHARED if step.propagation == "peers_below" else abi.MS_SLAVE
+            self.kernel.set_attributes(fd, propagation=kind, recursive=True)
+        if step.propagation.endswith("_below"):
+            self.kernel.set_attributes(fd, propagation=abi.MS_PRIVATE)
 
     def set_attributes(self, step: s.SetAttributes) -> None:
         self.kernel.set_attributes(

@@ -57,6 +57,9 @@ def _words(refusal: UsernsRefusal, step: Any, unshared: tuple[str, ...]) -> tupl
     if case == "peer":
         what = f"in a user namespace, mounts receive from the host's peer group at {details[0]}, but cannot be in it"
         return "", what, "write it as master instead of peer_group, or run it as root"
+    if case == "peers":
+        what = f"in a user namespace, mounts receive from the host's below {details[0]}, but cannot be peers of them"
+        return "recursive_sharing", what, 'write recursive_sharing = "slave", or run it as root'
     if case == "locked":
         path, recursive, *words = details
         where = f"{path} and below" if recursive else path

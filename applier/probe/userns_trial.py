@@ -222,6 +222,9 @@ class _Trial:
     def clone_host(self, step: s.CloneHost) -> None:
         self.clones[step.mount] = step.path, step.recursive
         self.once("clone", self._clone, step.path, step.recursive, details=(step.path,))
+        if step.propagation == "peers_below":  # what is shared on the host is a slave in a user namespace's copy
+            error = PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+            raise _Refused("peers", error, step.path)
 
     def clone_host_workbench(self, step: s.CloneHostWorkbench) -> None:
         self.clones[step.filesystem] = step.path, False

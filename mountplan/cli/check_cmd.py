@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mountplan import api
 from mountplan.cli.shared_options import SPEC_OR_PLAN, add_all, add_rootless, add_set, settings_of
 from mountplan.cli.sources import read, refuse_parameters_of_plan
-from mountplan.cli.trial_notes import note_in_use, note_untried
+from mountplan.cli.trial_notes import note_in_use, note_sharing_stops, note_untried
 from mountplan.planner.characters import visible
 from mountplan.planner.errors import (
     Mistake,
@@ -98,10 +98,12 @@ def _mistakes(
             api.foresee(made)
             api.try_out(made, rootless=rootless)
             note_in_use(made, output)
+            note_sharing_stops(made, output)
             return (), 0, made.expected.left_out
         planned, mistakes = api.check_and_plan(data, file, rootless=rootless, parameters=parameters)
         if planned is not None:
             note_in_use(planned, output)
+            note_sharing_stops(planned, output)
         return mistakes, 2 if mistakes else 0, planned.expected.left_out if planned is not None else ()
     except (SpecError, NotAllowed) as error:
         return error.mistakes, error.exit_status, ()

@@ -18,6 +18,12 @@ def note_untried(error: MountplanError, output: Output) -> None:
     output.note(f"mountplan: whether the kernel allows it cannot be tried here: {visible_lines(str(error))}\n")
 
 
+def note_sharing_stops(made: Plan, output: Output) -> None:
+    """A bind is shared and what it brings along is not: no mistake, and seldom what is meant."""
+    for one in api.sharing_stops(made):
+        output.note(f"mountplan: warning: {visible_lines(str(one))}\n")
+
+
 def note_in_use(made: Plan, output: Output) -> None:
     """It may be free when it is wanted, and what stands already from this spec has it now; so this is no mistake."""
     for one in api.in_use(made):

@@ -91,8 +91,10 @@ class _Attempt:
         self.world.unshare(process, namespace.name)
         root = namespace.mounts[0]
         inherits = not root.filesystem and root.root == "/" and root.recursive
-        if not any(mount.group in self.external for mount in namespace.mounts):
-            slave = root.inherits or any(mount.master in self.external for mount in namespace.mounts)
+        if not any(mount.group in self.external or mount.brings == "peer" for mount in namespace.mounts):
+            slave = root.inherits or any(
+                mount.master in self.external or mount.brings == "slave" for mount in namespace.mounts
+            )
             self.world.change_type(process, "/", "slave" if slave else "private", recursive=True)
         self.spaces[namespace.name] = _ClassicSpace(process, "" if inherits else _NEW_ROOT)
         for mount in namespace.mounts:
@@ -209,6 +211,9 @@ class _Attempt:
 
     def _share(self, mount: ExpectedMount, process: Process, target: str, *, joined: bool) -> None:
         """mount --make-...; a bind of a member of its group is one already."""
+        if mount.brings in ("peer", "slave"):
+            below: Kind = "shared" if mount.brings == "peer" else "slave"
+            self.world.change_type(process, target, below, recursive=True)
         if joined:
             return
         kinds: list[Kind]
@@ -218,8 +223,9 @@ class _Attempt:
             kinds = ["slave"]
         else:
             kinds = ["unbindable" if mount.unbindable else "private"]
+        alike = mount.recursive and mount.brings not in ("peer", "slave")
         for kind in kinds:
-            self.world.change_type(process, target, kind, recursive=mount.recursive and kind != "unbindable")
+            self.world.change_type(process, target, kind, recursive=alike and kind != "unbindable")
 
     def _member(self, mount: ExpectedMount, group: str) -> ExpectedMount | None:
         """A mount of `group` that stands already, and shows what `mount` shall show."""

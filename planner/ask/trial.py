@@ -316,6 +316,10 @@ class Trial:
         handle = self._clone(step.mount, walk(self.builder, step.path), recursive=step.recursive)
         if step.propagation == "slave":
             self.world.set_attributes(self.builder, handle, Change(), kind="slave", recursive=True)
+        elif step.propagation != "private":
+            kind: Kind = "slave" if step.propagation == "slaves_below" else "shared"
+            self.world.set_attributes(self.builder, handle, Change(), kind=kind, recursive=True)
+            self.world.set_attributes(self.builder, handle, Change(), kind="private")
 
     def _set_attributes(self, step: s.SetAttributes) -> None:
         change = Change(step.set | (IDMAP if step.id_map else 0), step.clear)

@@ -108,5 +108,14 @@ VALUE_HINTS: dict[str, dict[str, str]] = {
         "rshared": 'write "slave-shared", or peer_group = "NAME" on the mounts that shall be shared',
         "shared,slave": 'write "slave-shared"',
     },
+    "recursive_sharing": {
+        "rshared": 'write "peer"',
+        "shared": 'write "peer"',
+        "rslave": 'write "slave"',
+        "rprivate": 'write "private"',
+        "Bidirectional": 'write "peer"',
+        "HostToContainer": 'write "slave"',
+        "None": 'write "private"',
+    },
     "root": {"host": 'write "inherit"', "/": 'write "inherit", or "new"'},
 }

@@ -355,6 +355,11 @@ class Mount(_Table):
     recursive_attributes: bool = Field(
         default=True, description="The attributes go for what a recursive bind brings along as well.", examples=[False]
     )
+    recursive_sharing: Literal["private", "peer", "slave"] | None = Field(
+        default=None,
+        description="What a recursive bind brings along: private, or peers or slaves of what they are copies of.",
+        examples=["slave"],
+    )
     idmap: Mapped | None = Field(
         default=None,
         description="Owners seen through this mount differ from those in the filesystem; false: not, though they do in "

@@ -65,7 +65,8 @@ class ExpectedMount(NamedTuple):
     group: str
     master: str
     lock: Literal["", "attributes", "locked"]  # what the owner of the namespace cannot undo
-    inherits: Literal["", "slave"]  # what the sub-mounts of a recursive host clone are: private, or the host's slaves
+    inherits: Literal["", "slave"]  # what a recursive host clone is, with all below it: private, or the host's slaves
+    brings: Literal["", "private", "peer", "slave"]  # what is below it, if the spec says so; otherwise private
     origin: str
 
 

@@ -18,6 +18,7 @@ from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.inherited_tree import InheritedTree
 from mountplan.planner.tables.table import UNTOLD, MountRow, MountTable, Walks, copied
 
+OWN_GROUPS = 1 << 30  # numbers above, and below the next, stand for groups of what is brought along alone
 HOST_GROUPS = 1 << 40  # numbers above stand for the group of that number minus this on the host
 
 
@@ -50,10 +51,12 @@ def predict(plan: Plan, host: MountTable) -> tuple[Prediction, ...]:
     options = {device: one.options for device, one in filesystems.values()}
     found = []
     lone = count(len(groups))  # numbers for groups of one mount each, which have no name
+    own_groups = 0
     for namespace in plan.expected.namespaces:
-        rows = _Rows()
+        rows = _Rows(own_groups)
         altered = [one for one in plan.expected.altered if one.namespace == namespace.name]
         _predict(namespace, rows, filesystems, groups, masters, walks, below, altered, lone)
+        own_groups = rows.own_groups
         found.append(
             Prediction(namespace.name, MountTable(tuple(rows.rows)), tuple(rows.origins), tuple(rows.names), options)
         )
@@ -86,9 +89,10 @@ def _as_told(made: ExpectedFilesystem) -> ExpectedFilesystem:
 
 
 class _Rows:
-    __slots__ = ("names", "origins", "rows")
+    __slots__ = ("names", "origins", "own_groups", "rows")
 
-    def __init__(self) -> None:
+    def __init__(self, own_groups: int) -> None:
+        self.own_groups = own_groups  # how many have been made, in all namespaces
         self.rows: list[MountRow] = []
         self.origins: list[str] = []
         self.names: list[str] = []
@@ -187,6 +191,17 @@ def _received(row: MountRow) -> int:
     return HOST_GROUPS + number if number else 0
 
 
+def _brought(mount: ExpectedMount, row: MountRow, rows: _Rows) -> tuple[int, int]:
+    """Peer group and master of a copy of the host's mount `row`."""
+    if mount.brings == "peer":
+        master = HOST_GROUPS + row.master if row.master else 0
+        if row.peer_group:
+            return HOST_GROUPS + row.peer_group, master
+        rows.own_groups += 1
+        return OWN_GROUPS + rows.own_groups, master
+    return 0, _received(row) if mount.inherits or mount.brings == "slave" else 0
+
+
 def _place(
     mount: ExpectedMount, numbers: dict[str, int], trees: dict[str, dict[tuple[int, str], MountRow]], rows: _Rows
 ) -> tuple[int, str]:
@@ -227,9 +242,10 @@ def _below(
             copy = len(rows.rows) + 1
             where = TargetPath(mountpoint).joined(TargetPath(row.mountpoint).relative_to(mount.root))
             bits = applied(parse_shown(row.attributes), change)
+            peer_group, master = _brought(mount, row, rows)
             rows.add(
-                row._replace(mount_id=copy, parent_id=parent_id, mountpoint=where, attributes=show(bits), peer_group=0,
-                             master=_received(row) if mount.inherits else 0, propagate_from=0, unbindable=False),
+                row._replace(mount_id=copy, parent_id=parent_id, mountpoint=where, attributes=show(bits),
+                             peer_group=peer_group, master=master, propagate_from=0, unbindable=False),
                 mount.origin, f"{mount.name}+{row.mountpoint}",
             )  # fmt: skip
             later += [(copy, child) for child in below.get(row.mount_id, ())]

@@ -187,9 +187,10 @@ def _comes_to(mount: ProofMount, promised: ExpectedMount) -> tuple[Any, ...]:
         if promised.below_clear & ~promised.below_set == below_clear:
             below_clear = promised.below_clear
     group = seed.group if seed is not None else ""
+    brings = mount.brings or ("private" if promised.brings == "private" else "")  # a word that changes no step
     receives = seed.receives if seed is not None else ""
     return (
         parent.name if parent is not None else "", f"/{mount.place}" if parent is not None and mount.place else "",
         handle, root, mount.recursive, alike, bits, clear, below_bits, below_clear, mount.idmapped, mount.unbindable,
-        group, receives, mount.lock, "slave" if mount.inherits else "",
+        group, receives, mount.lock, "slave" if mount.inherits else "", brings,
     )  # fmt: skip

@@ -625,17 +625,18 @@ class _Proof:
 
     def _clone_host(self, step: s.CloneHost) -> None:
         check_absolute(step.path)
-        slave = step.propagation == "slave"
-        if slave != (self.phase == UNSHARED):
+        grouped = step.propagation != "private"
+        if grouped != (self.phase == UNSHARED):
             refuse(
-                "slaves of the host's groups are made before make_private"
-                if slave
+                "what is in the host's groups is made before make_private"
+                if grouped
                 else "it must come after make_private: until then all that is mounted may be copied to the host"
             )
-        if slave and not step.recursive:
+        if grouped and not step.recursive:
             refuse("a slave of the host's is in a group, or comes with all below it")
         mount = ProofMount(step.mount, None, step.path, None)
-        mount.recursive, mount.inherits = step.recursive, slave
+        mount.recursive, mount.inherits = step.recursive, step.propagation == "slave"
+        mount.brings = {"slaves_below": "slave", "peers_below": "peer"}.get(step.propagation, "")
         self._new(step.mount, mount)
         self.held += 1
 
@@ -706,7 +707,7 @@ class _Proof:
                 refuse(f"{above} is in a sharing group by now: what is attached to it is copied to all its peers")
             filesystem = parent.filesystem
             own = filesystem is not None and filesystem.inside == "own"
-            if careful != (not own and path != "") or tree != parent.recursive:
+            if careful != (not own and path != "") or tree != (parent.recursive and parent.brings != "peer"):
                 refuse("the walk is careful if, and only if, it is not known what is there")
             places = parent.places
             if places and (path in places or is_among(places, path)):

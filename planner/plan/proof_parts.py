@@ -59,6 +59,7 @@ class ProofMount:
     alone = False  # the filesystem's first mount, in which things are made before it is attached
     recursive = False
     inherits = False
+    brings = ""  # what the clone makes of what is below it
     own: tuple[int, int] = (0, 0)  # its attributes: set, cleared
     below: tuple[int, int] = (0, 0)  # those of what it brings
     idmapped = False

@@ -27,6 +27,10 @@ def find_requirements(topology: Topology) -> tuple[Requirement, ...]:
         need("set_group", "MOVE_MOUNT_SET_GROUP (Linux 5.15)", f"sharing: {group.name}")
         if group.host is not None and group.members:
             need("host_peer", "CAP_SYS_ADMIN on the host (no user namespace)", f"{group.name} is joined as a peer")
+    for mount in mounts:
+        if mount.brings == "peer":
+            what = f"what {mount.name} brings along are peers of the host's"
+            need("host_peer", "CAP_SYS_ADMIN on the host (no user namespace)", what)
     made = {one.name: one.fstype for one in topology.filesystems if one.made}
     for mount in mounts:
         if mount.uids and made.get(mount.filesystem) == "tmpfs":

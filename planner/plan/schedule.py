@@ -8,6 +8,7 @@ as soon as all that stands on it is attached; enter the new root.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from mountplan.planner.attributes import IDMAP, RDONLY, change
 from mountplan.planner.fstypes import only_reads
@@ -79,6 +80,8 @@ from mountplan.planner.resolve.topology import (
 # A tree is built from its root down with one descriptor for each mount on the way, until it is deeper than this. From
 # there on the deepest branch is built first, by itself, and then moved: so a few descriptors do for any tree.
 DEPTH = 64
+# What a recursive clone of the host brings along in a group is cloned before all is made private.
+_EARLY: dict[str, Literal["slaves_below", "peers_below"]] = {"slave": "slaves_below", "peer": "peers_below"}
 
 
 def make_plan(topology: Topology, graph: Graph) -> Plan:
@@ -140,6 +143,9 @@ class _Schedule:
             if root.inherits:
                 assert root.host is not None
                 yield CloneHost(root.name, root.host.path, True, "slave", root.origin)
+        for mount in self.mounts.values():
+            if mount.brings in _EARLY and mount.host is not None:
+                yield CloneHost(mount.name, mount.host.path, True, _EARLY[mount.brings], mount.origin)
         for group in self.topology.groups:
             if group.host is not None:
                 yield self._take(group)
@@ -398,7 +404,7 @@ class _Schedule:
         filesystem = self.filesystems[mount.filesystem]
         name, origin = mount.name, mount.origin
         if mount.host is not None:
-            if not mount.inherits:
+            if not mount.inherits and mount.brings not in _EARLY:
                 yield CloneHost(name, mount.host.path, mount.recursive, "private", origin)
         elif not filesystem.workbench:
             yield from self._create(filesystem, name)
@@ -442,7 +448,7 @@ class _Schedule:
     def _attach(self, mount: ResolvedMount, parent: Handle, path: str) -> Step:
         below = self.mounts.get(parent)
         ours = below is None or self.filesystems[below.filesystem].inside == "own"
-        tree = below is not None and below.recursive
+        tree = below is not None and below.recursive and below.brings != "peer"  # nothing may appear on the host
         return Attach(mount.name, parent, path, not ours and path != "", tree, mount.origin)
 
     def _finish(self, mount: ResolvedMount, *, keep: bool) -> Iterator[Step]:
@@ -515,6 +521,7 @@ def _expected_mount(mount: ResolvedMount, masters: dict[str, str]) -> ExpectedMo
         master=masters[mount.group] if mount.group else mount.master,
         lock=mount.lock,
         inherits=mount.inherits,
+        brings=mount.brings,
         origin=mount.origin,
     )
 

@@ -374,23 +374,27 @@ class CloneMount(NamedTuple):
         return f"clone {self.mount} from {self.filesystem}:/{self.path}"
 
 
+_AS = {"private": "", "slave": ", as slaves", "slaves_below": ", that as slaves", "peers_below": ", that as peers"}
+
+
 class CloneHost(NamedTuple):
     """A detached clone of what the host has at `path` (canonical), with what is mounted below it if `recursive`.
 
-    `propagation` says what the copies become: private, or (before MakePrivate only) slaves of the host's groups.
+    `propagation` says what the copies become: private, or (before MakePrivate only) slaves of the host's groups, all of
+    them or only those below the first, which is private then; or those are peers of the host's, and what is private
+    there gets a group of its own.
     """
 
     mount: Handle
     path: str
     recursive: bool
-    propagation: Literal["private", "slave"]
+    propagation: Literal["private", "slave", "slaves_below", "peers_below"]
     origin: str
     kind: Literal["clone_host"] = "clone_host"
 
     def describe(self) -> str:
         tree = " with all below it" if self.recursive else ""
-        slave = ", as slaves" if self.propagation == "slave" else ""
-        return f"clone {self.mount} from the host's {self.path}{tree}{slave}"
+        return f"clone {self.mount} from the host's {self.path}{tree}{_AS[self.propagation]}"
 
 
 class SetAttributes(NamedTuple):

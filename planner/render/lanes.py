@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from mountplan.planner.plan.predict import HOST_GROUPS
+from mountplan.planner.plan.predict import HOST_GROUPS, OWN_GROUPS
 from mountplan.planner.render.outline import outline
 from mountplan.planner.render.words import visible
 from mountplan.planner.tables.mounttree import MountTree
@@ -41,7 +41,9 @@ class GroupNames(NamedTuple):
     def name(self, number: int) -> str:
         if number in self.names:
             return visible(self.names[number])
-        return f"host-{number - HOST_GROUPS}" if number > HOST_GROUPS else str(number)
+        if number > HOST_GROUPS:
+            return f"host-{number - HOST_GROUPS}"
+        return f"own-{number - OWN_GROUPS}" if number > OWN_GROUPS else str(number)
 
     def is_outside(self, number: int) -> bool:
         return number in self.outside or number > HOST_GROUPS

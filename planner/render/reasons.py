@@ -176,7 +176,7 @@ def short_reason(step: Step, index: PlanIndex) -> str:
         return _why_made(step, index)
     if isinstance(step, MakeFilesystem | MakeOverlay):
         return _why_filesystem(step, index)
-    if isinstance(step, CloneHost) and step.propagation == "slave":
+    if isinstance(step, CloneHost) and step.propagation != "private":
         return "before they are private"
     return METHOD.get(step.kind, ("", ""))[0]
 

@@ -18,6 +18,7 @@ class _GroupMembers:
         self.slaves: dict[str, list[str]] = {name: [] for name in index.groups}
         self.groups_below: dict[str, list[str]] = {name: [] for name in index.groups}
         self.inheriting: list[str] = []
+        self.brought: list[str] = []  # what they bring along are peers of the host's
         many = len(index.roots) > 1
         for mount in index.mounts.values():
             place = visible(index.where[mount.name])
@@ -27,8 +28,10 @@ class _GroupMembers:
                 self.peers.setdefault(mount.group, []).append(place)
             elif mount.master:
                 self.slaves.setdefault(mount.master, []).append(place)
-            if mount.inherits:
+            if mount.inherits or mount.brings == "slave":
                 self.inheriting.append(place)
+            elif mount.brings == "peer":
+                self.brought.append(place)
         for group in index.groups.values():
             if group.master:
                 self.groups_below.setdefault(group.master, []).append(group.name)
@@ -87,6 +90,10 @@ def _border(index: PlanIndex, members: _GroupMembers) -> list[str]:
             lines.append(f"mounts made on the host below {host} arrive in {listed(inner)}; none leaves")
     if members.inheriting:
         lines.append(f"mounts made where the host is shared arrive below {listed(members.inheriting)}; none leaves")
+    if members.brought:
+        lines.append(
+            f"mounts below the host's mounts that are brought along cross both ways: {listed(members.brought)}"
+        )
     if not lines:
         nothing = "Nothing crosses the border to the host."
         return [nothing] if index.groups else [f"Every mount is private: nothing propagates. {nothing}"]

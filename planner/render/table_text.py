@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.plan import ExpectedMount, ExpectedNamespace, Plan
-from mountplan.planner.plan.predict import HOST_GROUPS
+from mountplan.planner.plan.predict import HOST_GROUPS, OWN_GROUPS
 from mountplan.planner.render.fitting import fitted
 from mountplan.planner.render.outline import folded_text, outline
 from mountplan.planner.render.words import place_below, visible, visible_lines
@@ -79,7 +79,9 @@ def sharing_of(row: MountRow, names: Mapping[int, str]) -> str:
 def _group(number: int, names: Mapping[int, str]) -> str:
     if number in names:
         return visible(names[number])
-    return f"host-{number - HOST_GROUPS}" if number > HOST_GROUPS else str(number)
+    if number > HOST_GROUPS:
+        return f"host-{number - HOST_GROUPS}"
+    return f"own-{number - OWN_GROUPS}" if number > OWN_GROUPS else str(number)
 
 
 def group_names(plan: Plan, namespace: str, table: MountTable) -> dict[int, str]:

@@ -82,6 +82,8 @@ def sharing_words(mount: ExpectedMount) -> str:
         words.append(f"master:{mount.master}")
     if mount.unbindable:
         words.append("unbindable")
+    if mount.brings in ("peer", "slave"):
+        words.append(f"below: {mount.brings}s of the host's")
     return " ".join(words)
 
 

@@ -160,6 +160,7 @@ class Context:
         self.filesystems: dict[Handle, FilesystemDraft] = {}
         self.part_names: set[Handle] = set()
         self.single: dict[str, list[FilesystemDraft]] = {}  # of types that there is one of, one for each source
+        self.made_groups: dict[str, tuple[str, str]] = {}  # of copies of mounts of the spec: master, key path
         self._likened = 0
 
     def add(self, draft: Draft) -> None:

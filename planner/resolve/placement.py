@@ -9,6 +9,7 @@ from mountplan.planner.language.spec import MountPath
 from mountplan.planner.names import NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.resolve.bind_attributes import bring
+from mountplan.planner.resolve.brought_sharing import share_copy
 from mountplan.planner.resolve.draft import Context, Draft, Space
 from mountplan.planner.resolve.optional import has_mountpoint, take_out
 from mountplan.planner.resolve.overlays import check_layers
@@ -326,10 +327,10 @@ def leave_out_unsupported(context: Context) -> None:
 
 
 def copy_bound_trees(context: Context) -> None:
-    """Write out what a recursive bind of a mount of the spec brings: private copies of all mounts below its source.
+    """Write out what a recursive bind of a mount of the spec brings: copies of all mounts below its source.
 
-    They are copies of what the spec declares, so a bind into itself brings no copy of itself. Unbindable mounts, and
-    what stands on them, are left out, as the kernel does.
+    They are private, unless `recursive_sharing` says otherwise, and copies of what the spec declares, so a bind into
+    itself brings no copy of itself. Unbindable mounts, and what stands on them, are left out, as the kernel does.
     """
     for draft in tuple(context.drafts):
         if not draft.spec.recursive or not isinstance(draft.spec.bind, MountPath) or draft.source is None:
@@ -344,6 +345,7 @@ def copy_bound_trees(context: Context) -> None:
                     continue
                 spot = ROOT.joined(place.relative_to(below)) if first else place
                 copy = _copy(original, draft, parent, spot)
+                share_copy(copy, original, draft, context)
                 where, copy.place = _top(parent, spot)
                 copy.parent = where
                 where.children[copy.place] = copy
@@ -364,6 +366,7 @@ def _copy(original: Draft, bind: Draft, parent: Draft, place: TargetPath) -> Dra
         "peer_group": None,
         "master": None,
         "parent": None,
+        "recursive_sharing": None,
     }
     copy = Draft(
         bind.space, bind.index, bind.key, f"{bind.name}+{original.name}", original.spec.model_copy(update=changes)

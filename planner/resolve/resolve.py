@@ -6,6 +6,7 @@ All mistakes are collected and raised together.
 from __future__ import annotations
 
 import posixpath
+from typing import Literal
 
 from mountplan.planner.attributes import change, contradiction
 from mountplan.planner.errors import SpecError
@@ -21,6 +22,7 @@ from mountplan.planner.names import LeftOut
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.alterations import find_alterations
 from mountplan.planner.resolve.bind_attributes import inherit
+from mountplan.planner.resolve.brought_sharing import check_brought
 from mountplan.planner.resolve.contents import FILLABLE
 from mountplan.planner.resolve.device_checks import check_devices
 from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft, Space
@@ -78,6 +80,7 @@ def resolve(spec: Spec, host: Host) -> Topology:
     copy_bound_trees(context)
     make_mountpoints(context)
     tell_what_stands_lower(context)
+    check_brought(context)
     check_lengths(context)
     _find_unused(context)
     check_locks(context)
@@ -626,6 +629,12 @@ def _filesystem(draft: FilesystemDraft, in_group: set[str]) -> ResolvedFilesyste
     )
 
 
+def _brings(draft: Draft) -> Literal["", "private", "peer", "slave"]:
+    """What becomes of what the clone brings along; copies of mounts of the spec are mounts by themselves."""
+    word = draft.spec.recursive_sharing or ""
+    return word if word == "private" or (draft.brings and draft.host is not None) else ""
+
+
 def _mount(draft: Draft) -> ResolvedMount:
     spec = draft.spec
     assert draft.filesystem is not None
@@ -642,6 +651,7 @@ def _mount(draft: Draft) -> ResolvedMount:
         host=draft.host,
         recursive=draft.brings and draft.host is not None,
         inherits=draft.inherits,  # type: ignore[arg-type]
+        brings=_brings(draft),
         words=draft.words,
         change=change(draft.words),
         below_words=draft.below_words,

@@ -32,6 +32,8 @@ def find_groups(spec: Spec, context: Context) -> tuple[SharingGroup, ...]:
         name: _GroupDraft(name, f"peer_group.{name}", shared=True, master=group.master or "")
         for name, group in spec.peer_group.items()
     }
+    for name, (master, key) in context.made_groups.items():
+        groups[name] = _GroupDraft(name, key, shared=True, master=master)
     _assign_members(groups, context)
     ordered = _masters_first(groups, context)
     if ordered is None:

@@ -94,7 +94,7 @@ class ResolvedMount(NamedTuple):
     be), or it has to exist ("exists"). `missing` is what is made for it, on request, in a filesystem of the host: paths
     within the parent, a directory before what is in it. `words` are its attributes, of which a bind has some of its
     source, and `change` what they come to; `below_words` are those of what a `recursive` one brings along, and with
-    `below_idmap` that is id-mapped as it is.
+    `below_idmap` that is id-mapped as it is. `brings` is what the spec says of the sharing of that.
     """
 
     name: Handle
@@ -109,6 +109,7 @@ class ResolvedMount(NamedTuple):
     host: HostPath | None
     recursive: bool
     inherits: Literal["", "slave"]
+    brings: Literal["", "private", "peer", "slave"]
     words: tuple[str, ...]
     change: Change
     below_words: tuple[str, ...]

@@ -73,6 +73,7 @@ def mount(
         master=master,
         lock="",
         inherits="",
+        brings="",
         origin=origin,
     )
 

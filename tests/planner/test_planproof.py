@@ -273,6 +273,7 @@ BROKEN: dict[str, tuple[Plan, str]] = {
             (3, "group", ""),
             (5, "master", ""),
             (1, "inherits", "slave"),
+            (1, "brings", "peer"),
         )
     },
     "a filesystem that is not made": (
