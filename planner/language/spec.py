@@ -26,6 +26,7 @@ from mountplan.planner.language import values
 from mountplan.planner.language.including import Part, gather
 from mountplan.planner.language.locate import Places, key_path, prefixes
 from mountplan.planner.language.merging import merge
+from mountplan.planner.language.mount_options import MountOptions, mount_options, settled
 from mountplan.planner.language.origins import Origins
 from mountplan.planner.language.outside import NoOutside, Outside
 from mountplan.planner.language.parameters import Declared, Parameters, Setting, declared_in
@@ -91,6 +92,7 @@ Presets = Annotated[
     WithJsonSchema({"anyOf": [_PRESET, {"type": "array", "items": _PRESET, "uniqueItems": True}]}),
 ]
 OptionName = Annotated[str, PlainValidator(values.option_name), WithJsonSchema({"type": "string", "minLength": 1})]
+PastedOptions = Annotated[MountOptions, PlainValidator(mount_options), _text(minLength=1)]
 OptionValue = Annotated[bool | int | str | list[str], PlainValidator(values.option_value), WithJsonSchema(_OPTION)]
 Owner = Annotated[int, PlainValidator(values.owner), WithJsonSchema(_ID)]
 IdLine = Annotated[tuple[int, int, int], PlainValidator(values.id_line), WithJsonSchema(_ID_LINE)]
@@ -307,6 +309,11 @@ class Mount(_Table):
         description="Options of the filesystem (the superblock); true for an option without a value.",
         examples=[{"size": "16m"}],
     )
+    mount_options: PastedOptions | None = Field(
+        default=None,
+        description="Attributes and options in one text, as mount(8) and fstab have them; a comma in quotes is no border.",
+        examples=["ro,nosuid,size=16m"],
+    )
     contents: LocalPath | None = Field(
         default=None,
         description="A directory whose tree is copied into the new filesystem, with owners, modes, times and all else; "
@@ -406,6 +413,13 @@ class Mount(_Table):
         description="What shall exist in the filesystem of this mount.",
         examples=[[{"path": "etc/motd", "content": "hello\n"}]],
     )
+
+    @model_validator(mode="after")
+    def _takes_options_apart(self) -> Mount:
+        if self.mount_options is None:
+            return self
+        fstype = self.type if self.bind is None else None
+        return self.model_copy(update=settled(self.mount_options, fstype, self.attributes, self.options))
 
 
 class NamespaceOwner(_Table):
