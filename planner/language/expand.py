@@ -62,6 +62,6 @@ def expanded(spec: Spec, base: str) -> Spec:
 
 
 def _settled(mount: Mount, base: str) -> Mount:
-    if mount.contents is None or mount.contents.startswith("/"):
+    if mount.contents is None or mount.contents == "underneath" or mount.contents.startswith("/"):
         return mount
     return mount.model_copy(update={"contents": TargetPath(posixpath.normpath(posixpath.join(base, mount.contents)))})

@@ -32,6 +32,7 @@ HINTS: dict[str, dict[str, str]] = {
         "where": "write target = ...",
         "name": "write id = ... to name a mount",
         "flags": 'write attributes = ["ro", ...]',
+        "opts": 'write mount_options = "ro,size=1m", or options and attributes',
         "ro": 'write attributes = ["ro"]',
         "readonly_paths": 'write readonly = ["path/in/it"]',
         "masked": 'write mask = ["path/in/it"]',

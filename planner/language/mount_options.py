@@ -31,9 +31,7 @@ def mount_options(value: object) -> MountOptions:
         if instead:
             raise Unfit(f"{name} is no option of a filesystem", f"take it out: {instead}")
         if name in options:
-            raise Unfit(
-                f"gives {name} twice", "give it once; a list, as in options = { NAME = [...] }, gives it more often"
-            )
+            raise Unfit(f"gives {name} twice", "give it once; options = { NAME = [...] } gives it several times")
         options[name] = given
     return MountOptions(tuple(attributes), tuple(options.items()))
 

@@ -311,7 +311,7 @@ class Mount(_Table):
     )
     mount_options: PastedOptions | None = Field(
         default=None,
-        description="Attributes and options in one text, as mount(8) and fstab have them; a comma in quotes is no border.",
+        description="Attributes and options in one text, as mount(8) has them; a comma in quotes is no border.",
         examples=["ro,nosuid,size=16m"],
     )
     contents: LocalPath | None = Field(

@@ -50,6 +50,7 @@ from mountplan.planner.resolve.topology import (
     SharingGroup,
     Topology,
 )
+from mountplan.planner.resolve.underneath import UNDERNEATH, settle_underneath
 from mountplan.planner.run_settings import RunSettings
 from mountplan.planner.tables import instances
 from mountplan.planner.tables.options import Pairs
@@ -76,6 +77,7 @@ def resolve(spec: Spec, host: Host) -> Topology:
         place_mounts(space, context)
     settle_gone(context)
     leave_out_unsupported(context)
+    settle_underneath(context)
     check_devices(context)
     copy_bound_trees(context)
     make_mountpoints(context)
@@ -340,6 +342,8 @@ def _find_contents(draft: Draft, path: str, context: Context) -> str:
             f"a {draft.spec.type} is not filled by the spec",
             f"leave it out, or mount a {either(sorted(FILLABLE))}",
         )
+        return ""
+    if path == UNDERNEATH:  # underneath.py finds it, when its place is known
         return ""
     # A spec's file is as its user named it, so this is relative to where mountplan was started.
     found = context.look(

@@ -1,0 +1,49 @@
+"""`contents = "underneath"`: a new filesystem that begins with what it covers, as OCI's tmpcopyup."""
+
+from __future__ import annotations
+
+from mountplan.planner.paths import TargetPath
+from mountplan.planner.resolve.draft import Context, Draft
+
+UNDERNEATH = "underneath"
+
+
+def settle_underneath(context: Context) -> None:
+    """Find what each such filesystem covers, now that the places of all mounts are known."""
+    for draft in context.drafts:
+        if draft.spec.contents == UNDERNEATH and draft.filesystem is not None:
+            _settle(draft, context)
+
+
+def _settle(draft: Draft, context: Context) -> None:
+    key, wrong = f"{draft.key}.contents", context.mistakes.add
+    parent, filesystem = draft.parent, draft.filesystem
+    if parent is None or filesystem is None:
+        wrong(key, "it covers nothing", "name the directory that it shall begin with")
+        return
+    if parent.host is None:
+        what = f"what it covers is in {parent.name}, which the spec makes, and not known before that is mounted"
+        wrong(key, what, "name the directory of the host that it shall begin with, or write [[mount.file]]")
+        return
+    path = TargetPath(parent.host.path).joined(draft.place)
+    found = context.look(path, key, "create the directory there first, or leave contents out")
+    if found is None:
+        return
+    if found.kind != "directory" or found.path != path:
+        kind = found.kind if found.path == path else "symlink"
+        wrong(key, f'"{path}" on the host is a {kind}, not a directory', "mount it elsewhere, or leave contents out")
+        return
+    if not parent.brings and found.mount != parent.host.mount:
+        what = f'on the host something is mounted on "{found.mount.mountpoint}", which the bind does not bring along'
+        wrong(key, what, f'write recursive = true on {parent.key}, or contents = "{path}"')
+        return
+    filesystem.fixed = filesystem.fixed._replace(contents=path, inside="opaque")
+    for node in filesystem.contents.nodes.values():
+        if node.declared and context.host.link(path.joined(node.path)) is None:
+            try:
+                context.host.look(path.joined(node.path))
+            except LookupError:
+                continue
+        elif not node.declared:
+            continue
+        wrong(f"{node.origin}.path", f"{node.path} is in what it covers already", "leave it out here")

@@ -1,0 +1,110 @@
+"""contents = "underneath": a tmpfs begins with what it covers, as it is, and what is changed stays in it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mountplan.planner.errors import SpecError, StepRefused
+from tests.hosts import InHost, mount
+from tests.trees import ROOT, plan_of, tree
+
+pytestmark = pytest.mark.needs_kernel("mountns")
+
+
+def filled(path: Path) -> None:
+    (path / "in").mkdir()
+    (path / "in/file").write_text("old")
+    (path / "in/file").chmod(0o640)
+    (path / "in/link").symlink_to("/etc/passwd")
+    os.mkfifo(path / "in/pipe")
+    (path / "in").chmod(0o751)
+
+
+def covers(path: Path, words: str = "") -> str:
+    return f"""{ROOT}
+    [[mount]]
+    target = "/d"
+    bind = "{path}"
+    [[mount]]
+    target = "/d/in"
+    type = "tmpfs"
+    contents = "underneath"
+    {words}
+    """
+
+
+def test_files_modes_and_links_are_there_and_changes_stay_in_it(tmp_path: Path) -> None:
+    filled(tmp_path)
+
+    def look() -> object:
+        Path("/d/in/file").write_text("new")
+        return (
+            oct(os.stat("/d/in").st_mode & 0o777),
+            oct(os.stat("/d/in/file").st_mode & 0o777),
+            os.readlink("/d/in/link"),
+            sorted(os.listdir("/d/in")),
+        )
+
+    with tree(covers(tmp_path)) as built:
+        expected = ("0o751", "0o640", "/etc/passwd", ["file", "link", "pipe"])  # a link is copied, and not followed
+        assert expected == built.inside(look)
+    assert "old" == (tmp_path / "in/file").read_text()
+
+
+def test_mountpoints_and_declared_files_are_added_to_it(tmp_path: Path) -> None:
+    filled(tmp_path)
+    more = """
+    [[mount.file]]
+    path = "added"
+    content = "x"
+    [[mount]]
+    target = "/d/in/sub"
+    type = "tmpfs"
+    """
+    with tree(covers(tmp_path, more)) as built:
+        assert ["added", "file", "link", "pipe", "sub"] == built.inside(lambda: sorted(os.listdir("/d/in")))
+
+
+def test_what_is_there_already_is_not_declared_again_and_a_covered_link_is_told(tmp_path: Path) -> None:
+    filled(tmp_path)
+    again = '[[mount.file]]\npath = "file"\ncontent = "x"\n'
+    with pytest.raises(SpecError, match="/file is in what it covers already"):
+        plan_of(covers(tmp_path, again))
+    with pytest.raises(SpecError, match="which the spec makes, and not known before"):
+        plan_of(f'{ROOT}[[mount]]\ntarget = "/d"\ntype = "tmpfs"\ncontents = "underneath"\n')
+    with pytest.raises(SpecError, match="is not filled by the spec"):
+        plan_of(covers(tmp_path).replace('type = "tmpfs"\n    contents', 'type = "proc"\n    contents'))
+
+
+def test_it_is_as_large_as_the_filesystem_and_no_larger(tmp_path: Path) -> None:
+    filled(tmp_path)
+    (tmp_path / "in/large").write_bytes(b"x" * (1 << 20))
+    with (
+        pytest.raises(StepRefused, match="the filesystem is full"),
+        tree(covers(tmp_path, 'options = { size = "64k" }')),
+    ):
+        pass
+
+
+@pytest.mark.needs_kernel("root")
+def test_it_begins_with_what_a_bind_brings_along_or_is_told_what_it_does_not(in_host: InHost) -> None:
+    def script() -> tuple[list[str], str]:
+        mount("host", "/mnt", "tmpfs")
+        os.makedirs("/mnt/in")
+        mount("covering", "/mnt/in", "tmpfs")
+        Path("/mnt/in/of-the-covering").touch()
+        text = covers(Path("/mnt"))
+        with tree(text.replace('bind = "/mnt"', 'bind = "/mnt"\nrecursive = true')) as built:
+            names = built.inside(lambda: os.listdir("/d/in"))
+        try:
+            plan_of(text)
+        except SpecError as error:
+            return names, error.mistakes[0].what
+        return names, ""
+
+    names, what = in_host(script, identity="root")
+    assert ["of-the-covering"] == names
+    assert 'on the host something is mounted on "/mnt/in"' in what
