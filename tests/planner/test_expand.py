@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mountplan import api
 from mountplan.planner.language.expand import entries, expanded
 from mountplan.planner.language.presets import NAMES
 from mountplan.planner.language.spec import Spec, build_spec, parse_spec
@@ -27,7 +28,7 @@ def targets(text: str) -> list[str]:
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
 def test_what_is_written_out_reads_as_the_same_spec(path: Path) -> None:
-    spec = parse_spec(path.read_bytes(), str(path))
+    spec = api.load(str(path))
     again = parse_spec(spec_text(spec).encode(), str(path))
     assert spec == again
     full = expanded(spec, "/base")
