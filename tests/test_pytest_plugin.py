@@ -86,6 +86,19 @@ def test_the_mark_names_the_spec(mountplan: Mountplan) -> None:
 
 
 @pytest.mark.needs_kernel("mountns")
+@pytest.mark.mountplan(
+    f'{HELLO}[parameters]\nx = "/there"\n[[mount]]\ntarget = "${{x}}"\nbind = "./{Path(__file__).name}"\n'
+)
+def test_a_spec_takes_values_and_the_files_beside_its_test(mountplan: Mountplan) -> None:
+    """Text and dict are in no file; their paths count from where the test is."""
+    assert "pytester" in mountplan().call(_read, "/there")
+    assert "pytester" in mountplan(parameters={"x": "/here"}).call(_read, "/here")
+    made = {"format": 1, "parameters": {"x": "/y"}, "mount": [{"target": "/", "type": "tmpfs"}], "include": []}
+    made["mount"].append({"target": "${x}", "bind": "./"})  # type: ignore[attr-defined]
+    assert "pytester" in mountplan(made, parameters={"x": "/z"}).call(_read, f"/z/{Path(__file__).name}")
+
+
+@pytest.mark.needs_kernel("mountns")
 def test_a_change_inside_is_drift(mountplan: Mountplan) -> None:
     """drift() looks at what stands there now, not at what stood there once."""
     tree = mountplan(HELLO)
