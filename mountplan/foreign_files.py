@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import stat
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from mountplan.planner.foreign.spec_draft import HostSharing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mountplan.planner.capture.captured import Captured
     from mountplan.planner.foreign.spec_draft import SpecDraft
     from mountplan.planner.tables.table import Walks
 
@@ -140,3 +142,44 @@ def _yaml(text: str, label: str) -> list[Any]:
         what = f"is not YAML: {getattr(error, 'problem', None) or error}"
         mistake = Mistake(SpecRef(label, "", mark.line + 1 if mark else 0), what, "mend it, or name another file")
         raise SpecError((mistake,)) from None
+
+
+def imported_dump(place: str, *, root: str = "", name: str = "") -> Captured:
+    """What a dump of CRIU's has of mounts: `place` is its directory, one of its images, or one that is decoded.
+
+    Raises SpecError.
+    """
+    from mountplan.planner.foreign.criu_images import import_criu
+
+    paths = [place]
+    if os.path.isdir(place):
+        names = sorted(os.listdir(place))
+        paths = [os.path.join(place, one) for one in names if re.fullmatch(r"mountpoints-\d+\.(img|json)", one)]
+        decoded = {os.path.splitext(one)[0] for one in paths if one.endswith(".json")}
+        paths = [one for one in paths if one.endswith(".json") or os.path.splitext(one)[0] not in decoded]
+    images = [(os.path.splitext(os.path.basename(path))[0], _decoded(path)) for path in paths]
+    try:
+        return import_criu(images, place, root=root, name=name)
+    except (AttributeError, KeyError, LookupError, TypeError, ValueError) as error:
+        what = f"something in it is not of the kind that it must be: {type(error).__name__}: {error}"
+        raise SpecError((Mistake(SpecRef(place, ""), what, "dump it again with this machine's criu"),)) from None
+
+
+def _decoded(path: str) -> Any:
+    """The values of an image, by what Debian's package criu ships: crit. (The crit of PyPI is another program.)"""
+    label, data = _contents(path)
+    if data[:1] in (b"{", b"["):
+        return _json(data.decode("utf-8", "surrogateescape"), label)
+    import shutil
+    import subprocess
+
+    crit = shutil.which("crit")
+    if crit is None:
+        remedy = "install criu (apt install criu), or decode it where it is: crit show IMAGE >IMAGE.json"
+        raise SpecError((Mistake(SpecRef(label, ""), "there is no crit to decode it", remedy),))
+    ended = subprocess.run([crit, "show", path], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if ended.returncode:
+        words = ended.stderr.decode(errors="replace").strip().splitlines()
+        what = f"crit cannot decode it: {words[-1] if words else 'it says nothing'}"
+        raise SpecError((Mistake(SpecRef(label, ""), what, "name an image of a dump"),))
+    return _json(ended.stdout.decode("utf-8", "surrogateescape"), label)

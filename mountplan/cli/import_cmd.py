@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mountplan.cli.output import Output
     from mountplan.cli.shared_options import NewCommand
 
-FORMATS = ("oci", "bwrap", "fstab", "systemd", "compose", "k8s")
+FORMATS = ("oci", "bwrap", "fstab", "systemd", "compose", "k8s", "criu")
 
 
 def add(command: NewCommand) -> None:
@@ -28,7 +28,8 @@ def add(command: NewCommand) -> None:
         "  fstab    what `mount -a` would mount, in a copy of the host's tree\n"
         "  systemd  the sandboxing of a unit, as `systemctl cat` prints it\n"
         "  compose  the volumes of a service of a Compose file\n"
-        "  k8s      the volumes of a container of a pod, or of what makes pods\n\n"
+        "  k8s      the volumes of a container of a pod, or of what makes pods\n"
+        "  criu     the mount namespaces of a dump: its directory, or one image\n\n"
         "What a spec cannot say stands in it as a comment, and on standard error.",
         "  mountplan import oci bundle/config.json -o shop.toml\n"
         "  mountplan import bwrap -- --ro-bind /usr /usr --proc /proc --dev /dev sh\n"
@@ -42,13 +43,12 @@ def add(command: NewCommand) -> None:
     parser.add_argument(
         "--service", "--container", dest="part", metavar="NAME", help="which one of a file with several"
     )
-    parser.add_argument("--root", metavar="DIR", help="compose, k8s: the directory that the image is unpacked in")
+    parser.add_argument("--root", metavar="DIR", help="compose, k8s, criu: the directory that holds the root")
     parser.add_argument("--name", metavar="NAME", help="the spec's name")
 
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Exit status 0, also if something could not be said: the spec tells what."""
-    from mountplan.foreign_files import imported
     from mountplan.planner.language.spec import parse_spec_leniently
     from mountplan.planner.language.values import Unfit
     from mountplan.planner.language.values import name as checked_name
@@ -67,25 +67,17 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
             checked_name(args.name)
         except Unfit as error:
             raise UsageError(f"--name: {error}") from None
-    if (args.part or args.root) and args.form not in ("compose", "k8s"):
-        raise UsageError("--service, --container and --root are for compose and k8s")
-    draft = imported(
-        args.form,
-        args.file or "",
-        words=args.after or (),
-        part=args.part or "",
-        root=os.path.abspath(args.root or "") if args.root else "",
-    )
-    draft.name = args.name or draft.name
-    text = draft.text([f"Written by `mountplan import {args.form}`."])
+    if (args.part or args.root) and args.form not in ("compose", "k8s", "criu"):
+        raise UsageError("--service, --container and --root are for compose, k8s and criu")
+    text, unsaid, mounts = _text(args)
     _, mistakes = parse_spec_leniently(text.encode(), "the spec")
-    unsaid = [*draft.unsaid, *(f"{one.ref}: {one.what}" for one in mistakes)]
+    unsaid += [*(f"{one.ref}: {one.what}" for one in mistakes)]
     if args.output not in (None, "-"):
         save(args.output, text)
     if output.as_json:
         data: dict[str, Any] = {
             "saved": args.output,
-            "mounts": len(draft.mounts),
+            "mounts": mounts,
             "not_said": unsaid,
             "spec": text,
         }
@@ -98,3 +90,20 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     if args.output not in (None, "-"):
         output.note(f"Saved to {visible(args.output)}; look at it with: mountplan plan {visible(args.output)}\n")
     return 0
+
+
+def _text(args: argparse.Namespace) -> tuple[str, list[str], int]:
+    """The spec, what is not in it, and how many mounts are."""
+    from mountplan.foreign_files import imported, imported_dump
+
+    heading = [f"Written by `mountplan import {args.form}`."]
+    root = os.path.abspath(args.root) if args.root else ""
+    if args.form == "criu":
+        from mountplan.planner.capture.writing import write_spec
+
+        found = imported_dump(args.file, root=root, name=args.name or "")
+        mounts = sum(len(space.mounts) for space in found.namespaces)
+        return write_spec(found, heading), [str(one) for one in found.cautions], mounts
+    draft = imported(args.form, args.file or "", words=args.after or (), part=args.part or "", root=root)
+    draft.name = args.name or draft.name
+    return draft.text(heading), list(draft.unsaid), len(draft.mounts)

@@ -62,6 +62,15 @@ def test_without_the_library_yaml_is_told_to_need_one(
     assert 0 == run("import", "compose", str(tmp_path / "compose.json")).status
 
 
+def test_without_crit_a_dump_is_told_to_need_it(run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mountpoints-1.img").write_bytes(b"VCST")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    ended = run("import", "criu", str(tmp_path))
+    assert 2 == ended.status and "apt install criu" in ended.err
+    (tmp_path / "empty").mkdir()
+    assert "there is no mount image in it" in run("import", "criu", str(tmp_path / "empty")).err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -69,7 +78,7 @@ def test_without_the_library_yaml_is_told_to_need_one(
         (["bwrap"], "write the command line of bwrap after --"),
         (["bwrap", "x", "--", "sh"], "bwrap has no file: write its command line after --"),
         (["fstab", "x", "--", "sh"], "import fstab takes nothing after --"),
-        (["fstab", "x", "--service", "y"], "--service, --container and --root are for compose and k8s"),
+        (["fstab", "x", "--service", "y"], "--service, --container and --root are for compose, k8s and criu"),
         (["fstab", "x", "--name", "a b"], "--name: "),
         (["docker", "x"], "unknown form 'docker'; there are: oci, bwrap, fstab"),
     ],
@@ -80,7 +89,7 @@ def test_wrong_usage(run: Command, words: list[str], message: str) -> None:
     assert f"mountplan: {message}" in ended.err
 
 
-@pytest.mark.parametrize("form", ["oci", "fstab", "systemd", "compose", "k8s"])
+@pytest.mark.parametrize("form", ["oci", "fstab", "systemd", "compose", "k8s", "criu"])
 @pytest.mark.parametrize(
     "text",
     ["", "[]", "null", '{"root": []}', '{"root": {}, "mounts": 3}', '{"root": {}, "mounts": [{"destination": 1}]}',
