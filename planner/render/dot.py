@@ -27,6 +27,11 @@ def plan_dot(plan: Plan) -> str:
         if several:
             lines += [f"  subgraph cluster_{number} {{", f"    label={_quoted(cluster.name)};"]
         lines += [f"{indent}{box.key} [label={_label(box)}];" for box in cluster.mounts]
+        for around in cluster.groups:
+            lines += [f"{indent}subgraph cluster_{around.group.key} {{", f"{indent}  style=dashed;"]
+            lines.append(f"{indent}  {around.group.key} [label={_label(around.group)}, shape=ellipse, style=dashed];")
+            lines += [f"{indent}  {box.key} [label={_label(box)}];" for box in around.peers]
+            lines.append(f"{indent}}}")
         if several:
             lines.append("  }")
     lines += [f"  {box.key} [label={_label(box)}, shape=ellipse, style=dashed];" for box in picture.groups]

@@ -22,6 +22,11 @@ def plan_mermaid(plan: Plan) -> str:
         if several:
             lines.append(f'  subgraph n{number}["{_escaped(cluster.name)}"]')
         lines += [f'  {box.key}["{_label(box)}"]' for box in cluster.mounts]
+        for around in cluster.groups:
+            lines.append(f'  subgraph {around.group.key}c["{_escaped(around.group.lines[0])}"]')
+            lines.append(f'  {around.group.key}(["{_label(around.group)}"])')
+            lines += [f'  {box.key}["{_label(box)}"]' for box in around.peers]
+            lines.append("  end")
         if several:
             lines.append("  end")
     lines += [f'  {box.key}(["{_label(box)}"])' for box in picture.groups]

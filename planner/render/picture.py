@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.plan import ExpectedGroup, Plan
 from mountplan.planner.render.index import PlanIndex
 from mountplan.planner.render.words import visible
 
@@ -18,11 +18,19 @@ class Box(NamedTuple):
     lines: tuple[str, ...]
 
 
+class GroupCluster(NamedTuple):
+    """A sharing group whose peers are all in one namespace: its own box, and those of its peers."""
+
+    group: Box
+    peers: tuple[Box, ...]
+
+
 class Cluster(NamedTuple):
-    """The mounts of one namespace."""
+    """The mounts of one namespace: those that are in no group or in one of several namespaces, and the groups."""
 
     name: str
     mounts: tuple[Box, ...]
+    groups: tuple[GroupCluster, ...]
 
 
 class Line(NamedTuple):
@@ -35,7 +43,9 @@ class Line(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """Everything in the order of the plan, so that the same plan gives the same picture."""
+    """Everything in the order of the plan, so that the same plan gives the same picture. `groups` are those that are no
+    cluster: without peers, or with peers in several namespaces.
+    """
 
     title: str
     clusters: tuple[Cluster, ...]
@@ -44,29 +54,48 @@ class Picture(NamedTuple):
 
 
 def picture_of(plan: Plan) -> Picture:
-    """The finished trees, with every group as a box of its own: so n peers take n lines, not n squared."""
+    """The finished trees, with every group as a box of its own: so n peers take n lines, or none, if the group is a
+    cluster around them.
+    """
     index = PlanIndex(plan)
     keys = {name: f"m{number}" for number, name in enumerate(index.mounts)}
     group_keys = {name: f"g{number}" for number, name in enumerate(index.groups)}
     lines: list[Line] = []
+    spaces: dict[str, set[str]] = {}  # group -> the namespaces in which it has peers
+    for name, mount in index.mounts.items():
+        if mount.group in group_keys:
+            spaces.setdefault(mount.group, set()).add(index.namespace_of[name])
+    together = {group for group, found in spaces.items() if len(found) == 1}
+    group_boxes = {one.name: _group_box(group_keys[one.name], one) for one in index.groups.values()}
     clusters = []
     for namespace in plan.expected.namespaces:
         boxes = []
+        peers: dict[str, list[Box]] = {}
         for mount in namespace.mounts:
             words = " ".join(filter(None, (index.attributes(mount), "unbindable" if mount.unbindable else "")))
             text = (visible(index.where[mount.name]), index.what(mount), words, index.marks(mount))
-            boxes.append(Box(keys[mount.name], tuple(map(visible, filter(None, text)))))
+            box = Box(keys[mount.name], tuple(map(visible, filter(None, text))))
+            if mount.group in together:
+                peers.setdefault(mount.group, []).append(box)
+            else:
+                boxes.append(box)
             if mount.parent in keys:
                 lines.append(Line(keys[mount.parent], keys[mount.name], "mounted"))
-            if mount.group in group_keys:
+            if mount.group in together:
+                pass  # it is in the group's cluster
+            elif mount.group in group_keys:
                 lines.append(Line(keys[mount.name], group_keys[mount.group], "peer"))
             elif mount.master in group_keys:
                 lines.append(Line(group_keys[mount.master], keys[mount.name], "slave"))
-        clusters.append(Cluster(visible(namespace.name), tuple(boxes)))
-    groups = []
+        around = tuple(GroupCluster(group_boxes[group], tuple(found)) for group, found in peers.items())
+        clusters.append(Cluster(visible(namespace.name), tuple(boxes), around))
+    groups = [box for name, box in group_boxes.items() if name not in together]
     for group in index.groups.values():
-        host = (f"host:{visible(group.host)}",) if group.host else ()
-        groups.append(Box(group_keys[group.name], (visible(group.name), *host)))
         if group.master in group_keys:
             lines.append(Line(group_keys[group.master], group_keys[group.name], "master"))
     return Picture(visible(plan.name or plan.file), tuple(clusters), tuple(groups), tuple(lines))
+
+
+def _group_box(key: str, group: ExpectedGroup) -> Box:
+    host = (f"host:{visible(group.host)}",) if group.host else ()
+    return Box(key, (visible(group.name), *host))

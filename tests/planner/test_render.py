@@ -348,10 +348,14 @@ def test_quotes_and_backslashes_end_no_label() -> None:
     assert 'm1["/a#34;#93;#59; x#92;N --#62;#35;quot#59;#60;b#62;<br/>host:/"]' in plan_mermaid(plan)
 
 
-def test_n_peers_take_n_lines() -> None:
+def test_peers_in_one_namespace_are_a_cluster_and_elsewhere_n_peers_take_n_lines() -> None:
     mounts = (mount("/", "", ""), *(mount(f"/m{number}", group="g") for number in range(50)))
     plan = bare(mounts, (ExpectedGroup("g", "", "", ""),))
-    assert 50 == plan_dot(plan).count("dir=none")
+    assert (0, 1) == (plan_dot(plan).count("dir=none"), plan_dot(plan).count("subgraph cluster_g0 {"))
+    assert 1 == plan_mermaid(plan).count("subgraph g0c")
+    other = ExpectedNamespace("other", (mount("o", "", ""), mount("/o", "o", "/o", group="g")))
+    both = plan._replace(expected=plan.expected._replace(namespaces=(*plan.expected.namespaces, other)))
+    assert (51, 0) == (plan_dot(both).count("dir=none"), plan_dot(both).count("cluster_g0"))
 
 
 # ---- errors ---------------------------------------------------------------------------------------------------------
