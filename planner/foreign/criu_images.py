@@ -13,7 +13,7 @@ from mountplan.planner.capture.captured import Captured
 from mountplan.planner.capture.mounts import Live, capture
 from mountplan.planner.foreign.spec_draft import Refusal
 from mountplan.planner.fstypes import of
-from mountplan.planner.tables.mount_facts import LiveImage, LiveOverlay, MountRoot, OverlayLayer
+from mountplan.planner.tables.mount_facts import FoundLayer, LiveImage, LiveOverlay, MountRoot
 from mountplan.planner.tables.table import DELETED, MountRow, MountTable
 
 # CRIU's numbers for types (images/mnt.proto); 16, "auto", and others have the name beside them.
@@ -33,8 +33,8 @@ class _Unseen:
     def image(self, device: str) -> LiveImage | None:
         return None
 
-    def layers(self, wanted: Sequence[LiveOverlay]) -> list[tuple[OverlayLayer, ...] | None]:
-        return [None for _ in wanted]
+    def layers(self, wanted: Sequence[LiveOverlay]) -> list[tuple[FoundLayer, ...]]:
+        return [tuple(FoundLayer(None, "gone") for _ in one.paths) for one in wanted]
 
 
 def import_criu(images: Sequence[tuple[str, Any]], file: str, *, root: str = "", name: str = "") -> Captured:
