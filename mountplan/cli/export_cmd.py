@@ -49,7 +49,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     if text and args.output in (None, "-"):
         output.raw(text)
     elif text:
-        output.note(f"Saved to {visible(args.output)}\n")
+        output.note(f"Saved to {visible(str(args.output))}\n")
     else:
         lines = "".join(f"  {visible(reason)}\n" for reason in reasons)
         output.result(f"{_NONE[args.form]} {visible(plan.file)}:\n{lines}")

@@ -88,21 +88,22 @@ def _volume(draft: SpecDraft, entry: object, folder: str, volumes: Mapping[str, 
                 draft.cannot_say(f"{place}: {one}")
     if not isinstance(entry, Mapping):
         raise TypeError(f"{entry!r} is neither a text nor a table")
+    said: Mapping[str, Any] = dict(entry)
     kind, place, source = (
-        str(entry.get("type", "volume")),
-        absolute(str(entry["target"])),
-        str(entry.get("source") or ""),
+        str(said.get("type", "volume")),
+        absolute(str(said["target"])),
+        str(said.get("source") or ""),
     )
-    read_only = "mount" if entry.get("read_only") else ""
+    read_only = "mount" if said.get("read_only") else ""
     if kind == "tmpfs":
-        options = {key: str(value) for key, value in (entry.get("tmpfs") or {}).items() if key in ("size", "mode")}
-        if isinstance((entry.get("tmpfs") or {}).get("mode"), int):
-            options["mode"] = f"{entry['tmpfs']['mode']:04o}"
+        options = {key: str(value) for key, value in (said.get("tmpfs") or {}).items() if key in ("size", "mode")}
+        if isinstance((said.get("tmpfs") or {}).get("mode"), int):
+            options["mode"] = f"{said['tmpfs']['mode']:04o}"
         mount = draft.add(place, type="tmpfs", source="tmpfs", options=options)
         mount.keys["attributes"] = ["nosuid", "nodev", "noexec", *(["ro"] if read_only else [])]
         create_on(mount)
     elif kind == "bind":
-        bind = entry.get("bind") or {}
+        bind = said.get("bind") or {}
         path = absolute(source, folder)
         if source.startswith("~"):
             draft.cannot_say(f"{place}: {source}, whose home directory is not known here")
@@ -114,7 +115,7 @@ def _volume(draft: SpecDraft, entry: object, folder: str, volumes: Mapping[str, 
             made.keys.pop("recursive", None)
             made.keys.pop("recursive_attributes", None)
     elif kind == "volume":
-        subpath = str((entry.get("volume") or {}).get("subpath") or "")
+        subpath = str((said.get("volume") or {}).get("subpath") or "")
         options = (volumes.get(source) or {}).get("driver_opts") or {}
         if options.get("o", "") in ("bind", "rbind") and options.get("device"):
             path = absolute(subpath, absolute(str(options["device"]), folder))

@@ -89,7 +89,7 @@ class _OciImport:
         if kind.removeprefix("r") not in ("shared", "slave", "private", "unbindable"):
             self.refusal.add("linux.rootfsPropagation", f"{kind} is no propagation", "write shared, slave or private")
             return
-        events = [self.first] if self.first[0] != "unbindable" else [("private", True)]
+        events: list[tuple[str, bool]] = [self.first] if self.first[0] != "unbindable" else [("private", True)]
         if kind.removeprefix("r") in ("shared", "unbindable"):
             events.append((kind.removeprefix("r"), False))
         share(self.draft, mount, events, self.facts.sharing(path))
@@ -196,7 +196,7 @@ class _OciImport:
         for name, (device, keys) in made.items():
             entry: dict[str, object] = {"path": top + name, "device": device}
             holder.files.append(entry | keys)
-        holder.files += [{"path": top + name, "symlink": to} for name, to in _LINKS]
+        holder.files.extend({"path": top + name, "symlink": to} for name, to in _LINKS)
         holder.files.append({"path": f"{top}ptmx", "symlink": "pts/ptmx"})
         if (self.config.get("process") or {}).get("terminal"):
             self.draft.cannot_say("a terminal of its own on /dev/console")

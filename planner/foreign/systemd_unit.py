@@ -238,8 +238,8 @@ class _UnitImport:
     def _devices(self) -> None:
         mount = self.draft.add("/dev", type="tmpfs", source="tmpfs", options={"mode": "0755"})
         mount.keys["attributes"] = ["nosuid", "strictatime", "noexec"]
-        mount.files += [{"path": name, "device": f"c:{one}", "mode": "0666"} for name, one in _DEVICES.items()]
-        mount.files += [{"path": name, "symlink": to} for name, to in _LINKS.items()]
+        mount.files.extend({"path": name, "device": f"c:{one}", "mode": "0666"} for name, one in _DEVICES.items())
+        mount.files.extend({"path": name, "symlink": to} for name, to in _LINKS.items())
         for name in ("pts", "shm", "mqueue", "hugepages"):
             if self.facts.kind(f"/dev/{name}"):
                 self._again(f"/dev/{name}", False, [])
