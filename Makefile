@@ -18,7 +18,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit users users-here test-kernels test-without check bench fuzz faults fuzz-model fuzz-plans agree refusals mutants coverage clean
+.PHONY: help demo test unit users users-here test-kernels test-without check bench fuzz faults fuzz-model fuzz-scripts fuzz-plans agree refusals mutants coverage clean
 
 help:
 	@echo 'make demo      apply specs/hello.toml and show the tree'
@@ -32,6 +32,7 @@ help:
 	@echo 'make fuzz N=10000          capture random states, build them again, and compare'
 	@echo 'make faults    kill and refuse at every call of builds, with every errno; takes an hour'
 	@echo 'make fuzz-model N=100000  compare the model of propagation with the kernel on random calls'
+	@echo 'make fuzz-scripts N=1000  random shell scripts in the model and by the real programs'
 	@echo 'make agree N=10000  build random valid specs and hold them against a second reader of specs'
 	@echo 'make refusals  every command with each of its system calls refused, as root and as a user; takes an hour, as root'
 	@echo 'make fuzz-plans N=10000    change saved plans by chance, and try to carry them out'
@@ -89,6 +90,9 @@ fuzz: $(VENV)/installed-dev
 fuzz-model: $(VENV)/installed-dev
 	$(BIN)/python -m tests.kernel.model_fuzz --sequences $(N) --jobs 4
 	$(BIN)/python -m tests.kernel.model_processes --sequences $$(( $(N) / 50 ))
+
+fuzz-scripts: $(VENV)/installed-dev
+	$(BIN)/python -m tests.kernel.script_fuzz --scripts $(N)
 
 # Other changes every time; the seeds are printed, and what fails is told with the change. The suite tries a sample.
 fuzz-plans: $(VENV)/installed-dev

@@ -233,7 +233,7 @@ class Stage:
             case MakeFile():
                 world.mkdir(process, action.path, directory=False)
             case RemoveDirectory():
-                world.remove(process, action.path)
+                world.remove(process, action.path.rstrip("/") or action.path)
             case ChangeDirectory():
                 world.chdir(process, action.path)
             case ChangeRoot():

@@ -109,7 +109,12 @@ def umount(calls: ScriptCalls, arguments: list[str]) -> int:
             failed = _umount_recursively(calls, target, words.lazy)
         else:
             row = calls.row(target)
-            path = row.mountpoint if row is not None and row.mountpoint != calls.absolute(target) else target
+            by_source = row is not None and row.mountpoint != calls.absolute(target)
+            path = row.mountpoint if row is not None and by_source else target
+            if by_source and row != calls.row(path):  # it is covered there, and umount(8) does not try
+                calls.make(Unmount(target, words.lazy))
+                status += FAILED
+                continue
             failed = 0 if calls.make(Unmount(path, words.lazy)) else _MOUNT_FAILED
         status += failed
     return min(status, 255)

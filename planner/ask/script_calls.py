@@ -150,10 +150,9 @@ class ScriptCalls:
         return shown[-1] if shown else None
 
     def absolute(self, path: str) -> str:
-        if path.startswith("/"):
-            return posixpath.normpath(path).replace("//", "/")
         process = self.stage.processes[self.process]
-        return posixpath.normpath(f"{path_of(process.cwd, process.root) or ''}/{path}")
+        whole = path if path.startswith("/") else f"{path_of(process.cwd, process.root) or ''}/{path}"
+        return f"/{posixpath.normpath(whole).lstrip('/')}"
 
     def number(self, word: str) -> int:
         """Which of the script's processes has this pid; 0 if none has."""

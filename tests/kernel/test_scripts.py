@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from mountplan.planner.ask.simulate import simulate
+from mountplan.planner.ask.simulate import empty_world, simulate
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.table import MountRow
+from mountplan.rehearsing import compare_with_kernel
 from tests.hosts import PATIENCE, InHost, mount
+from tests.kernel.script_fuzz import search
 from tests.propagation import require_rules
 
 pytestmark = pytest.mark.needs_kernel("root", "unshare")
@@ -234,3 +236,25 @@ def test_what_is_wrong_or_not_followed_is_told_and_not_misread(line: str, told: 
     with pytest.raises(SpecError) as error:
         simulate(f"R=; export R\n{BEGIN}{line}\n")
     assert [told] == [mistake.what for mistake in error.value.mistakes]
+
+
+@pytest.mark.needs_kernel("nsenter")
+def test_random_scripts_come_to_the_same_by_the_real_programs() -> None:
+    """A sample; `make fuzz-scripts` tries as many as wanted."""
+    require_rules()
+    result = search(range(1, 16))
+    assert () == result.differences
+    assert 100 < result.lines
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "mkdir /a; mount -t tmpfs one /a; umount -R a",
+        "mkdir /a /c; mount -t tmpfs one /a; mount --bind /c /a; cd /c; umount one; umount -R /a",
+        "mkdir /a; rmdir /a/; mkdir /a/; rmdir /a//",
+    ],
+)
+def test_what_random_scripts_have_shown(script: str) -> None:
+    require_rules()
+    assert () == compare_with_kernel(simulate(script), empty_world(), "SCRIPT").differences

@@ -1,0 +1,130 @@
+"""Random scripts through text, parser and model, held against the real programs, command by command:
+
+python -m tests.kernel.script_fuzz --scripts 1000 [--seed 1]
+
+A script that is refused, since it is not followed, counts for nothing; how many lines were compared is told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+from typing import NamedTuple
+
+from mountplan.planner.ask.simulate import empty_world, simulate
+from mountplan.planner.errors import SpecError
+from mountplan.rehearsing import compare_with_kernel
+
+_PATHS = ("/a", "/b", "/c", "/a/x", "/b/x", "/a/x/y", "/a/../b", "$A", '"$A/x"', "a", "./b", "/none", "/c/")
+_OPTIONS = (
+    "ro", "rw", "nosuid", "noexec,nodev", "noatime", "ro,rw", "rw,nosuid,suid", "user", "owner", "relatime",
+    "strictatime", "nodiratime", "defaults", "sync", "nosymfollow",
+)  # fmt: skip
+_KINDS = ("shared", "slave", "private", "unbindable", "rshared", "rslave", "rprivate", "runbindable")
+BEGIN = "A=/a; export A\nmkdir -p /a /b /c\nmount -t tmpfs one /a\nmkdir -p /a/x /b/x\n"
+
+
+class FuzzResult(NamedTuple):
+    lines: int
+    refused: int
+    differences: tuple[tuple[str, str], ...]
+
+
+class _Writer:
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+
+    def path(self) -> str:
+        return self.random.choice(_PATHS)
+
+    def some(self, *choices: str) -> str:
+        return self.random.choice(choices)
+
+    def options(self) -> str:
+        return self.some(
+            "", "", f" -o {self.some(*_OPTIONS)}", f" -o {self.some(*_OPTIONS)},{self.some(*_OPTIONS)}", " -r"
+        )
+
+    def mount(self) -> str:
+        source, target = self.path(), self.path()
+        return self.some(
+            f"mount -t tmpfs{self.options()} new {target}",
+            f"mount --bind{self.options()} {source} {target}",
+            f"mount --rbind {source} {target}",
+            f"mount{self.options()} -B {source} --target {target}",
+            f"mount --move {source} {target}",
+            f"mount --make-{self.some(*_KINDS)} {target}",
+            f"mount -o remount,{self.some(*_OPTIONS)} {target}",
+            f"mount -o remount,bind,{self.some(*_OPTIONS)} {target}",
+            f"umount {target}",
+            f"umount -l {target}",
+            f"umount -R {target}",
+            f"umount {self.some('one', 'new')}",
+            f"mkdir -p {target}/d",
+            f"rmdir {target}",
+            f"cd {target}",
+            f"mountpoint -q {target}",
+        )
+
+    def line(self, depth: int = 0) -> str:
+        if depth > 2:
+            return self.mount()
+        inner = self.line(depth + 1)
+        other = self.line(depth + 1)
+        return self.some(
+            *[self.mount()] * 8,
+            f"{inner} && {other}",
+            f"{inner} || {other}",
+            f"if {inner}; then {other}; else {self.mount()}; fi",
+            f"for i in /a /b; do {self.mount().replace('$A', '$i')}; done",
+            f"({inner}; {other})",
+            f"! {inner}",
+            f"unshare -m {self.some('', '--propagation slave ', '--propagation unchanged ')}sh -c '{inner}'".replace(
+                '"', ""
+            ),
+            f"unshare -Urm {self.mount()}",
+            f"f() {{ {self.mount()}; }}; f",
+            f"A={self.some('/a', '/b', '/c')}",
+            f"case $A in /a) {inner};; *) {other};; esac",
+            f"{inner} > /log",
+        )
+
+
+def script_of(seed: int) -> str:
+    writer = _Writer(seed)
+    return BEGIN + "".join(f"{writer.line()}\n" for _ in range(12))
+
+
+def search(seeds: range) -> FuzzResult:
+    lines = refused = 0
+    differences = []
+    for seed in seeds:
+        script = script_of(seed)
+        try:
+            simulation = simulate(script)
+        except SpecError:
+            refused += 1
+            continue
+        lines += script.count("\n")
+        differences += [
+            (script, one) for one in compare_with_kernel(simulation, empty_world(), "SCRIPT").differences[:1]
+        ]
+    return FuzzResult(lines, refused, tuple(differences))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scripts", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    result = search(range(arguments.seed, arguments.seed + arguments.scripts))
+    for script, difference in result.differences:
+        sys.stdout.write(f"{script}  {difference}\n\n")
+    counts = f"{result.lines} lines, {result.refused} scripts not followed, {len(result.differences)} differences"
+    sys.stdout.write(f"{counts}\n")
+    return 1 if result.differences else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
