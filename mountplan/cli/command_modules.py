@@ -35,6 +35,7 @@ COMMANDS = (
     "export",
     "diff",
     "verify",
+    "watch",
     "explain",
     "graph",
     "simulate",

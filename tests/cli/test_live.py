@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 
 from mountplan.planner.plan.planfile import dump_plan
 from tests.cli.test_kept_commands import Ended, mountplan, spec
-from tests.hosts import InHost
+from tests.hosts import CHECKOUT, InHost
 from tests.keptnames import in_runtime_directory, on_run
 
 pytestmark = pytest.mark.needs_kernel("root", "set-group", "foreign-mounts")
@@ -255,3 +257,22 @@ def test_a_change_that_was_interrupted_is_told_and_finished_or_taken_back(on_hos
         undone,
         again,
     )
+
+
+def test_each_change_is_printed_as_it_happens_with_the_drift_from_a_spec(on_host: Callable[..., Any]) -> None:
+    def script() -> str:
+        before, after = spec(BEFORE), spec(AFTER, "b.toml")
+        command = [sys.executable, "-m", "mountplan", "watch", "live", before, "--for", "60"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT) as watcher:
+            assert watcher.stdout is not None
+            told = watcher.stdout.readline()
+            mountplan("apply", after, "--live", "-q")
+            while "+ /come" not in told or "- /gone" not in told:
+                told += watcher.stdout.readline()
+            watcher.kill()
+            return told
+
+    told = on_host(script)
+    assert told.startswith("= as the spec says\n")
+    assert "+ /data  tmpfs new rw,relatime\n" in told
+    assert "- /data  tmpfs old rw,relatime\n" in told

@@ -109,6 +109,7 @@ LINES = {
     "export": ["sh", "x", "-o", "y"],
     "diff": ["x", "y", "--color=never"],
     "verify": ["x"],
+    "watch": ["x", "--for", "1"],
     "explain": ["x", "--kernel", "6.1"],
     "graph": ["x", "--shared", "--width", "80"],
     "simulate": ["x", "--from", "1"],
