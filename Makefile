@@ -18,7 +18,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit users users-here test-kernels test-without check bench fuzz faults fuzz-model fuzz-scripts fuzz-plans agree refusals mutants coverage clean
+.PHONY: help demo test unit users users-here test-kernels test-without check bench fuzz faults fuzz-model fuzz-scripts fuzz-plans agree live refusals mutants coverage clean
 
 help:
 	@echo 'make demo      apply specs/hello.toml and show the tree'
@@ -101,6 +101,10 @@ fuzz-plans: $(VENV)/installed-dev
 # The suite tries a sample of this.
 agree: $(VENV)/installed-dev
 	$(BIN)/python -m tests.kernel.agreement --specs $(N)
+
+# Changes of trees that stand, generated: of N pairs of specs the one is changed into the other.
+live: $(VENV)/installed-dev
+	unshare --mount --propagation private $(BIN)/python -m tests.kernel.live_fuzz --pairs $(N)
 
 # The suite tries a sample of this.
 faults: $(VENV)/installed-dev

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import marshal
 import os
+import signal
 from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from mountplan.applier.build.execute import StepFailed, load_what_is_needed
 from mountplan.applier.change.live_execute import OtherMount, execute_change
 from mountplan.applier.change.live_kernel import Entrance, LiveKernel
-from mountplan.applier.sys import abi, syscalls
-from mountplan.applier.sys.inside import in_child
+from mountplan.applier.sys import abi, channel, syscalls
+from mountplan.applier.sys.inside import ChildFailed, in_child
 from mountplan.applier.sys.refusal import Occupied, call_of
 from mountplan.applier.sys.report import Reporter
 from mountplan.planner.change.change_steps import ChangeStep
 from mountplan.planner.plan.steps import STEP_TYPES
 from mountplan.planner.record import NamedTuple
+
+Answer: TypeAlias = "tuple[Any, ...] | None"  # a Refused
 
 
 class Refused(NamedTuple):
@@ -50,7 +55,7 @@ def carry_out(
         for kind, fd in sorted(others, key=lambda one: one[0] != "user"):
             syscalls.setns(fd, abi.NAMESPACE_FLAGS[kind])
         if any(kind == "pid" for kind, _ in others):
-            return in_child(inside)  # who enters a pid namespace is not in it: its children are
+            return _in_grandchild(inside)  # who enters a pid namespace is not in it: its children are
         return inside()
 
     def inside() -> tuple[object, ...] | None:
@@ -77,3 +82,25 @@ def carry_out(
 
     answer = in_child(work)
     return None if answer is None else Refused._make(answer)
+
+
+def _in_grandchild(function: Callable[[], Answer]) -> Answer:
+    """What `function` returns in a child in another pid namespace, which does not see its parent; it dies with that."""
+    reading, writing = channel.pipe()
+    child = syscalls.fork()
+    if child == 0:
+        try:
+            syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
+            data = marshal.dumps(function())
+            while data:
+                data = data[os.write(writing, data) :]
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as file:
+        data = file.read()
+    os.waitpid(child, 0)
+    if not data:
+        raise ChildFailed("the process that changed the namespace was killed")
+    answer: Answer = marshal.loads(data)
+    return answer

@@ -198,6 +198,8 @@ class Arrangement:
         parent, path = where
         made: list[int] = []
         for wanted in site.wanted[level:]:
+            if parent.startswith("live:") and path:
+                self.steps += self._parts.nodes_upon(self.space, wanted, parent, path)
             if wanted in carried:
                 handle = carried[wanted]
                 self._make_place(wanted)

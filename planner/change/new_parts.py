@@ -126,6 +126,15 @@ class NewParts:
                 if TargetPath(way).is_under(f"/{node.path}"):
                     self.make_node(filesystem, node, existing=True)
 
+    def nodes_upon(self, space: PairedSpace, wanted: int, parent: Handle, path: str) -> list[c.ChangeStep]:
+        """What is made for a mount, on request, in a filesystem of the host, through the live mount `parent`."""
+        name = space.names[space.wanted.parents[wanted]]
+        return [
+            step._replace(within=parent, existing=True, careful=True)
+            for step in self._parts.making.get(name, ())
+            if isinstance(step, s.MakeNode) and TargetPath(f"/{path}").is_under(f"/{step.path}")
+        ]
+
     def _nodes_of(self, filesystem: Handle) -> tuple[s.MakeNode, ...]:
         return self._parts.filesystems[filesystem].nodes
 

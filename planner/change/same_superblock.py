@@ -109,7 +109,30 @@ def _shows(row: MountRow, fs: PlannedFilesystem) -> bool:
             and (creation.source == row.source or row.source == UNTOLD or bool(of(row.fstype).source))
             and not (differing_options(row.fstype, fixed, row.options))
         )
-    return False  # what an image or an overlay is made of, its mount does not prove
+    if isinstance(creation, s.MakeOverlay):
+        return row.fstype == "overlay" and _layers_shown(row.options) == _layers_asked(creation)
+    return False  # which image it is made of, a mount does not show
+
+
+def _layers_shown(options: str) -> tuple[str, ...]:
+    """The layers of an overlay as it shows them, the upper and the work directory last; "" for none."""
+    lower: list[str] = []
+    named = {"upperdir": "", "workdir": ""}
+    for part in options.split(","):
+        key, _, value = part.partition("=")
+        if key == "lowerdir":
+            lower += value.split(":")
+        elif key == "lowerdir+":
+            lower.append(value)
+        elif key in named:
+            named[key] = value
+    return (*lower, *named.values())
+
+
+def _layers_asked(creation: s.MakeOverlay) -> tuple[str, ...]:
+    """The same, of one whose layers are all paths of the host; another one shows none of its layers so."""
+    upper, work = (one.path if one is not None else "" for one in (creation.upper, creation.work))
+    return (*(layer.path for layer in creation.layers), upper, work)
 
 
 def _changes(earlier: PlannedFilesystem | None, now: PlannedFilesystem, row: MountRow) -> tuple[Pairs, str]:

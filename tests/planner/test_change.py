@@ -182,3 +182,10 @@ def test_the_preview_ends_with_counts() -> None:
     before, after = planned(tmpfs("/a") + tmpfs("/b")), planned(tmpfs("/a") + tmpfs("/c"))
     text = change_text(after, plan_change(after, standing(before), Allowed(), 100_000))
     assert "1 to add, 1 to remove; 2 mounts stay as they are." == text.splitlines()[-1]
+
+
+def test_an_option_that_is_no_longer_asked_for_is_set_to_its_default() -> None:
+    """The filesystem stays, and so does its data."""
+    found = change(tmpfs("/a", 'options = { size = "4m" }\n'), tmpfs("/a"))
+    assert [(("size", "50%"),)] == [step.options for step in found.steps if isinstance(step, c.Reconfigure)]
+    assert ["~"] == [one.sign for one in found.changes]

@@ -1,0 +1,42 @@
+"""Containers of other engines are changed while they run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mountplan import api, changing
+from mountplan.applier.observe.subjects import of_process
+from mountplan.capturing import capture_subjects
+from mountplan.planner.change.standing import Allowed
+from tests.hosts import InHost, mount
+from tests.kernel.test_containers import container
+
+pytestmark = pytest.mark.needs_kernel("set-group", "root", "foreign-mounts", "crun", "device-nodes")
+
+
+def test_a_running_container_of_crun_gets_a_mount_more(tmp_path: Path, in_host: InHost) -> None:
+    """Nothing else in it is touched: what was captured is what stands."""
+
+    def script() -> tuple[list[str], list[str], list[str]]:
+        with container("crun", tmp_path) as pid:
+            with of_process(pid) as subject:
+                text = capture_subjects([subject], "container").text
+            (tmp_path / "c.toml").write_text(text)
+            (tmp_path / "d.toml").write_text(
+                f'{text}\n[[mount]]\ntarget = "/tmp/more"\ntype = "tmpfs"\ncreate = true\n'
+            )
+            operand = changing.target_of(f"pid:{pid}")
+            same, more = (api.plan(api.load(str(tmp_path / name))) for name in ("c.toml", "d.toml"))
+            nothing = changing.preview(same, changing.look(operand), Allowed())
+            mount("run", "/run", "tmpfs", data="mode=0755")
+            done = changing.change(more, operand, Allowed())
+            lines = [f"{one.sign} {one.mount}" for one in done.change.changes]
+            return [one.mount for one in nothing.changes], lines, os.listdir(f"/proc/{pid}/root/tmp")
+
+    nothing, lines, there = in_host(script, identity="root")
+    assert [] == nothing
+    assert ["+ /tmp/more"] == lines
+    assert ["more"] == there
