@@ -99,6 +99,10 @@ def plan_change(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max:
 
 
 def _namespaces_differ(plan: Plan, standing: StandingTree) -> ChangeObstacle | None:
+    for space in plan.expected.namespaces:
+        if space.user:
+            what = f"namespace {space.name} belongs to another user, and what is built anew there would not be locked"
+            return ChangeObstacle("namespaces", what, _ANEW)
     wanted = sorted(space.name for space in plan.expected.namespaces)
     found = sorted(space.name for space in standing.spaces)
     if len(wanted) == len(found) == 1 or wanted == found:

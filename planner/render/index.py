@@ -176,8 +176,8 @@ class PlanIndex:
         return visible(words)
 
     def marks(self, mount: ExpectedMount) -> str:
-        """Whether the mount can be seen at all."""
-        marks = []
+        """Whether its owner can undo it, and whether it can be seen at all."""
+        marks = [{"locked": "locked", "attributes": "attributes locked"}[mount.lock]] if mount.lock else []
         if mount.name in self.hidden_by:
             marks.append(f"hidden by {self.called(self.hidden_by[mount.name])}")
         elif mount.name in self.covered_by:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.plan import ExpectedNamespace, Plan
+from mountplan.planner.plan.steps import MakeUserNamespace
 from mountplan.planner.render.altered_text import altered_lines
 from mountplan.planner.render.fitting import fitted, wrapped
 from mountplan.planner.render.index import PlanIndex
@@ -56,6 +57,7 @@ def plan_text(
     private = " (a mount without a word on sharing is private)" if plan.expected.groups else ""
     for namespace in plan.expected.namespaces:
         heading = f"Tree of namespace {visible(namespace.name)}" if several else "Tree"
+        heading += _owner(plan, namespace)
         tree = tree_lines(index, namespace, fold=fold, room=inner)
         blocks.append([*wrapped(heading + private, room), *_indented(tree)])
     if plan.expected.altered:
@@ -85,6 +87,16 @@ def plan_text(
     elif plan.requirements:
         blocks.append(["Needs", *_indented(wrapped(_needs(plan), inner, hanging=0))])
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def _owner(plan: Plan, namespace: ExpectedNamespace) -> str:
+    """Whose it is, if it belongs to another user."""
+    made = [step for step in plan.steps if isinstance(step, MakeUserNamespace) and step.user == namespace.user]
+    if not namespace.user or not made:
+        return ""
+    (inside, outside, _), within = made[0].uids[0], made[0].within.removeprefix("user:")
+    where = f"in that of {visible(within)}" if within else "outside"
+    return f", of {visible(namespace.user.replace(':', ' '))}: uid {inside} there is {outside} {where}"
 
 
 def order_line(plan: Plan) -> str:

@@ -12,7 +12,11 @@ import pytest
 from mountplan import api
 from mountplan.applier.build.build import Built
 from mountplan.applier.observe.locks import find_locks, owner_of
+from mountplan.applier.observe.observe import observe
+from mountplan.planner.change.plan_change import plan_change
+from mountplan.planner.change.standing import Allowed, StandingTree
 from mountplan.planner.plan.planfile import dump_plan, load_plan
+from mountplan.planner.render.preview import plan_text
 from tests.hosts import CLONE_NEWUSER, InHost, mount, run_in_child, setns, umount, unshare
 from tests.kernel.capture_fuzz import compare_again
 from tests.kernel.handmade import CLONE_NEWNS, Alive, begin, bind, enter, inhabited, make, new
@@ -359,8 +363,6 @@ def test_locks_are_found_in_a_copy_and_the_namespace_stays_as_it_is(in_host: InH
             namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY)
             owner = owner_of(namespace)
             assert owner is not None
-            from mountplan.applier.observe.observe import observe
-
             before = observe(pid)
             locks = find_locks(namespace, owner.fd, before)
             assert before == observe(pid)
@@ -369,6 +371,21 @@ def test_locks_are_found_in_a_copy_and_the_namespace_stays_as_it_is(in_host: InH
             return [locks[rows[place]] for place in places]
 
     assert ["attributes", "locked", "", "attributes"] == in_host(script, identity="root")
+
+
+def test_the_preview_tells_whose_it_is_and_what_is_locked(in_host: InHost) -> None:
+    text = in_host(lambda: plan_text(plan_of(SPEC)), identity="root")
+    assert "Tree of namespace inside, of user inside: uid 0 there is 1000 outside" in text
+    assert "master:feed  locked" in text
+    assert "attributes locked" in text
+
+
+def test_what_belongs_to_another_user_is_not_changed_while_it_stands(in_host: InHost) -> None:
+    def script() -> list[str]:
+        return [one.what for one in plan_change(plan_of(SPEC), StandingTree("it", (), observe()), Allowed()).obstacles]
+
+    (told,) = in_host(script, identity="root")
+    assert told.startswith("namespace inside belongs to another user")
 
 
 @pytest.mark.parametrize(
