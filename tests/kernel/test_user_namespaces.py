@@ -380,6 +380,21 @@ def test_the_preview_tells_whose_it_is_and_what_is_locked(in_host: InHost) -> No
     assert "attributes locked" in text
 
 
+def test_what_another_user_inherits_is_not_changed() -> None:
+    spec = """
+format = 1
+[[namespace]]
+name = "one"
+root = "inherit"
+user = { uids = [[0, 1000, 100]], gids = [[0, 1000, 100]] }
+[[namespace.change]]
+target = "/proc"
+attributes = ["ro"]
+"""
+    told = api.check(spec.encode(), "test.toml")
+    assert [("namespace[0].change[0]", True)] == [(one.ref.key, "is locked as it is" in one.what) for one in told]
+
+
 def test_what_belongs_to_another_user_is_not_changed_while_it_stands(in_host: InHost) -> None:
     def script() -> list[str]:
         return [one.what for one in plan_change(plan_of(SPEC), StandingTree("it", (), observe()), Allowed()).obstacles]
