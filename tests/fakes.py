@@ -276,6 +276,9 @@ class FakeKernel:
     def enter_root(self, base: int, root: int, top: int) -> None:
         self._call("enter_root", fds=(base, root, top))
 
+    def lay_bare(self, dirfd: int, path: str, mount: int) -> None:
+        self._call("lay_bare", self._named(dirfd), path, fds=(dirfd, mount))
+
     def remove(self, dirfd: int, path: str) -> None:
         self._call("remove", self._named(dirfd), path, fds=(dirfd,))
 

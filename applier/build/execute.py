@@ -466,6 +466,8 @@ class Execution:
                 self.kernel.close(where)
         else:
             self.kernel.attach(self.fds[mount], parent, path)
+        if below == STAGE:  # a recursive clone of "/" has brought a copy of the yard along, and that on top of it
+            self.kernel.lay_bare(self.stage, path, self.fds[mount])
 
     def _stage(self, name: str) -> None:
         """Make sure that the yard has a directory for something that is built there."""

@@ -341,6 +341,9 @@ class Trial:
             if step.path:
                 target = ModelHandle(walk(self.builder, step.path, target.place))
         self.world.move_mount(self.builder, self._handles[step.mount], target)
+        if step.parent == s.STAGE and self._stage is not None:
+            self.world.chdir(self.builder, self._stage)
+            self._uncover(step.path, self._handles[step.mount].place[0])
 
     def _remove_mount(self, step: s.RemoveMount) -> None:
         self.world.chdir(self.builder, self._handles[step.mount])

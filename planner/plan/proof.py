@@ -231,13 +231,13 @@ class _Proof:
         self.phase = PRIVATE
 
     def _make_yard(self, step: s.MakeYard) -> None:
-        if self.spaces == 1:
+        if self.spaces == 1 and not self.plan.expected.namespaces[0].user:
             self.phase, self.space = TREE, 0
         else:
             self.phase = COMMON
 
     def _open_namespace(self, step: s.OpenNamespace) -> None:
-        if self.spaces < 2 or self.space + 1 >= self.spaces:
+        if self.space + 1 >= self.spaces:
             refuse(f"the plan promises {self.spaces} namespaces, and this is one more")
         self.space += 1
         if step.namespace != (name := self.plan.expected.namespaces[self.space].name):
@@ -251,7 +251,7 @@ class _Proof:
         return self.plan.expected.namespaces[self.space].user
 
     def _check_open(self, namespace: str) -> None:
-        if self.spaces < 2 or namespace != self.plan.expected.namespaces[self.space].name or not self._user():
+        if self.space < 0 or namespace != self.plan.expected.namespaces[self.space].name or not self._user():
             refuse("that namespace is not open, or belongs to no user namespace of the plan's")
 
     def _make_user_namespace(self, step: s.MakeUserNamespace) -> None:
@@ -377,7 +377,7 @@ class _Proof:
 
     def _check_yard(self) -> None:
         """What stands in the yard must be in that of each namespace: all are copies of the first one's."""
-        if self.spaces > 1 and self.phase != COMMON:
+        if self.phase != COMMON and (self.spaces > 1 or self._user()):
             refuse("it would stand in the yard of one namespace only")
 
     def _make_filesystem(self, step: s.MakeFilesystem) -> None:

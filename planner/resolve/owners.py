@@ -110,13 +110,6 @@ def _is_needed(draft: Draft) -> bool:
 
 def check_peers(spec: Spec, groups: tuple[SharingGroup, ...], context: Context) -> None:
     """Peers mount in each other; and nothing keeps a group without members alive for another user."""
-    for space in context.spaces:
-        if space.user and space.altered:
-            context.mistakes.add(
-                space.altered[0].origin,
-                "what a namespace of another user inherits is locked as it is, and cannot be changed",
-                "leave it out, or write the mounts that shall stand there",
-            )
     drafts = {draft.name: draft for draft in context.drafts}
     masters = {group.name: group for group in groups}
     for group in groups:

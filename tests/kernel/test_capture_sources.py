@@ -83,7 +83,9 @@ def test_a_member_of_a_group_of_others_gets_their_source_and_a_caution(in_host: 
             return [str(one) for one in api.capture(pid).cautions]
 
     told = in_host(script, identity="root")
-    assert ["/b: its source mine becomes sysfs: others that it shares its events with have that"] == told
+    assert [
+        "/b: the copy will differ: source: mine -> sysfs, as others that it shares its events with have that"
+    ] == told
 
 
 def _join(one: bytes, other: bytes) -> None:

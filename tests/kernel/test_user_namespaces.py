@@ -380,19 +380,24 @@ def test_the_preview_tells_whose_it_is_and_what_is_locked(in_host: InHost) -> No
     assert "attributes locked" in text
 
 
-def test_what_another_user_inherits_is_not_changed() -> None:
+def test_what_is_inherited_is_locked(in_host: InHost) -> None:
     spec = """
-format = 1
 [[namespace]]
 name = "one"
 root = "inherit"
 user = { uids = [[0, 1000, 100]], gids = [[0, 1000, 100]] }
-[[namespace.change]]
-target = "/proc"
-attributes = ["ro"]
+[[namespace.mount]]
+target = "/mnt"
+type = "tmpfs"
 """
-    told = api.check(spec.encode(), "test.toml")
-    assert [("namespace[0].change[0]", True)] == [(one.ref.key, "is locked as it is" in one.what) for one in told]
+
+    def script() -> object:
+        mount("srv", "/srv", "tmpfs")
+        plan = load_plan(dump_plan(plan_of(spec)), "plan.json")
+        with tree(plan) as one:
+            return as_owner(one.built, "one", lambda: attempts(lambda: umount("/srv"), lambda: umount("/mnt")))
+
+    assert [os.strerror(22), ""] == in_host(script, identity="root")
 
 
 def test_what_belongs_to_another_user_is_not_changed_while_it_stands(in_host: InHost) -> None:
