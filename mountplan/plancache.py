@@ -22,7 +22,7 @@ from typing import Any
 import mountplan
 from mountplan.live_outside import QUESTIONS, AskedOutside, LiveOutside, answer_of
 from mountplan.planner.errors import PlanFileError, PlanRefused
-from mountplan.planner.host import Host, HostEntry, HostPath, NotThere
+from mountplan.planner.host import Host, HostEntry, HostPath, NotThere, Partition
 from mountplan.planner.plan.digest import sha256_hex
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.planfile import dump_plan, load_plan
@@ -92,6 +92,10 @@ class AskedHost:
         self._ask("identity", path)
         return self._host.identity(path)
 
+    def partitions(self, path: str) -> tuple[Partition, ...]:
+        self._ask("partitions", path)
+        return self._host.partitions(path)
+
     def link(self, path: str) -> str | None:
         self._ask("link", path)
         return self._host.link(path)
@@ -131,6 +135,8 @@ def answer(host: Host, name: str, *arguments: str) -> Any:
     if name == "glob":
         return list(host.glob(*arguments))
     try:
+        if name == "partitions":
+            return [list(one) for one in host.partitions(*arguments)]
         if name == "under":
             entry = host.under(*arguments)
             return None if entry is None else list(entry)

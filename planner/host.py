@@ -46,6 +46,15 @@ class HostEntry(NamedTuple):
     link: str = ""
 
 
+class Partition(NamedTuple):
+    """A partition of a disk image: `offset` and `size` are in bytes; `label` is "" if it has none, as in an MBR."""
+
+    number: int
+    label: str
+    offset: int
+    size: int
+
+
 class Host(Protocol):
     """The machine, as far as planning asks."""
 
@@ -76,6 +85,10 @@ class Host(Protocol):
         """What tells whether two canonical paths lead to one file, or to one device: hard links do, and device nodes
         with the same number. "" if there is nothing.
         """
+        ...
+
+    def partitions(self, path: str) -> tuple[Partition, ...]:
+        """The partitions of the disk image, or disk, at a canonical path. Raises LookupError with the reason."""
         ...
 
     def link(self, path: str) -> str | None:
@@ -124,6 +137,9 @@ class NoHost:
 
     def identity(self, path: str) -> str:
         return ""
+
+    def partitions(self, path: str) -> tuple[Partition, ...]:
+        raise LookupError("host paths are not looked up here")
 
     def link(self, path: str) -> str | None:
         return None

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from mountplan.applier.sys.refusal import KernelRefusal
-from mountplan.planner.host import BLOCK, SURELY_TAKEN, HostEntry, HostPath, NotThere
+from mountplan.planner.host import BLOCK, SURELY_TAKEN, HostEntry, HostPath, NotThere, Partition
 from mountplan.planner.language.outside import Whereabouts
 from mountplan.planner.names import NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
@@ -90,6 +90,9 @@ class FakeHost:
         """No two of its paths are one file."""
         kind = self._paths.get(path, "")
         return f"{BLOCK}{path}" if kind == "block" else path if kind else ""
+
+    def partitions(self, path: str) -> tuple[Partition, ...]:
+        raise LookupError("there is no partition table in it")
 
     def link(self, path: str) -> str | None:
         kind = self._paths.get(path, "")
@@ -198,7 +201,7 @@ class FakeKernel:
         self._call("new_filesystem", fstype, source)
         return self._opened(f"new {fstype} {source}")
 
-    def new_image(self, fstype: str, image: int, options: Options, *, read_only: bool) -> int:
+    def new_image(self, fstype: str, image: int, options: Options, part: tuple[int, int], *, read_only: bool) -> int:
         self._call("new_image", fstype, fds=(image,))
         return self._opened(f"image {fstype}")
 

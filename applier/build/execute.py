@@ -286,9 +286,13 @@ class Execution:
         self.place(step.filesystem, step.mount, self.kernel.new_filesystem(step.fstype, step.source, step.options))
 
     def attach_image(self, step: s.AttachImage) -> None:
-        image = self.kernel.open(self.host, step.image[1:], tree=True)
+        if step.holder:
+            image = self.kernel.open(self.descriptor(step.holder), step.image)
+        else:
+            image = self.kernel.open(self.host, step.image[1:], tree=True)
         try:
-            fd = self.kernel.new_image(step.fstype, image, step.options, read_only=step.read_only)
+            part = (step.offset, step.size)
+            fd = self.kernel.new_image(step.fstype, image, step.options, part, read_only=step.read_only)
         finally:
             self.kernel.close(image)
         self.place(step.filesystem, step.mount, fd)

@@ -33,17 +33,17 @@ class LiveUses:
         own = os.stat("/proc/self/ns/mnt").st_ino
         return tuple((_words(one.name), one.table) for one in everyone_else({own}))
 
-    def image(self, path: str, *, read_only: bool) -> Decision:
+    def image(self, path: str, part: tuple[int, int], *, read_only: bool) -> Decision:
         try:
             found = os.stat(path)
         except OSError as error:
             if error.errno in OF_THE_SYSTEM:
                 raise
             return Decision()
-        return settled(lambda: self._decision(path, found, read_only), lambda one: not one.problem)
+        return settled(lambda: self._decision(path, found, part, read_only), lambda one: not one.problem)
 
-    def _decision(self, path: str, found: os.stat_result, read_only: bool) -> Decision:
-        attached = attached_to(found)
+    def _decision(self, path: str, found: os.stat_result, part: tuple[int, int], read_only: bool) -> Decision:
+        attached = attached_to(found, part)
         if not attached and (one := self.device(path)) is not None:
             return decide_below(one, read_only=read_only)
         return decide(self._placed(attached), read_only=read_only)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from mountplan.applier.observe.observe import observe
 from mountplan.applier.sys.refusal import OF_THE_SYSTEM
 from mountplan.planner.fstypes import of
-from mountplan.planner.host import BLOCK, MOUNT_MAX, HostEntry, HostPath, NotThere
+from mountplan.planner.host import BLOCK, MOUNT_MAX, HostEntry, HostPath, NotThere, Partition
 from mountplan.planner.names import NodeKind
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.instances import shown
@@ -244,6 +244,17 @@ class LiveHost:
         if stat.S_ISBLK(found.st_mode):
             return f"{BLOCK}{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
         return f"{os.major(found.st_dev)}:{os.minor(found.st_dev)} {found.st_ino}"
+
+    def partitions(self, path: str) -> tuple[Partition, ...]:
+        from mountplan.applier.observe.partitions import read_partitions
+
+        try:
+            with asking(f"the host path {path!r}"):
+                return read_partitions(path)
+        except OSError as error:
+            if error.errno in OF_THE_SYSTEM:
+                raise
+            raise LookupError((error.strerror or "cannot be read").lower()) from None
 
     def link(self, path: str) -> str | None:
         try:

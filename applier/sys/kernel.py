@@ -61,7 +61,9 @@ class Kernel(Protocol):
     def clone_tree(self, dirfd: int) -> int: ...
     def open(self, dirfd: int, path: str, *, careful: bool = True, tree: bool = False) -> int: ...
     def new_filesystem(self, fstype: str, source: str, options: Options) -> int: ...
-    def new_image(self, fstype: str, image: int, options: Options, *, read_only: bool) -> int: ...
+    def new_image(
+        self, fstype: str, image: int, options: Options, part: tuple[int, int], *, read_only: bool
+    ) -> int: ...
     def new_overlay(self, source: str, options: Options) -> int: ...
     def add_layer(self, overlay: int, key: str, directory: int, name: str) -> None: ...
     def mount_overlay(self, overlay: int) -> int: ...
@@ -274,12 +276,13 @@ class LinuxKernel:
         syscalls.fsconfig(context, abi.FSCONFIG_CMD_CREATE, None, None, 0)
         return syscalls.fsmount(context, 0)
 
-    def new_image(self, fstype: str, image: int, options: Options, *, read_only: bool) -> int:
+    def new_image(self, fstype: str, image: int, options: Options, part: tuple[int, int], *, read_only: bool) -> int:
+        """`part` is the offset and the size, in bytes; a size of 0 goes to the end."""
         from mountplan.applier.sys.loop import loop_device
 
         if read_only and ("ro", True) not in options:
             options = (*options, ("ro", True))  # the kernel does not mount a read-only device without it
-        with loop_device(image, read_only=read_only, table=self._table) as device:
+        with loop_device(image, part, read_only=read_only, table=self._table) as device:
             if device.shared:
                 return self._on_device(fstype, device.path, options)
             self.present = False  # nobody else has had the device yet

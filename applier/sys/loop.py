@@ -24,6 +24,10 @@ from mountplan.planner.tables.table import MountTable
 _UNKNOWN_DEVICE = (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EACCES, errno.EPERM)
 
 
+Part = tuple[int, int]  # offset and size in bytes; a size of 0 goes to the end
+WHOLE: Part = (0, 0)
+
+
 class LoopDevice(NamedTuple):
     """The path of a loop device, and whether it was there before: there may be a superblock on it already."""
 
@@ -32,8 +36,11 @@ class LoopDevice(NamedTuple):
 
 
 @contextmanager
-def loop_device(image: int, *, read_only: bool, table: Callable[[], MountTable]) -> Iterator[LoopDevice]:
-    """Lend a loop device over the file, or block device, `image` (any descriptor of it); `table` is that of our mounts.
+def loop_device(
+    image: int, part: Part = WHOLE, *, read_only: bool, table: Callable[[], MountTable]
+) -> Iterator[LoopDevice]:
+    """Lend a loop device over a part of the file, or block device, `image` (any descriptor of it); `table` is that of
+    our mounts.
 
     The device frees itself once nothing has it open or mounted any more: after the `with` block if it was not mounted
     in it, or when this process dies. In the block no other user of this function gets at the image: there is a lock
@@ -46,17 +53,17 @@ def loop_device(image: int, *, read_only: bool, table: Callable[[], MountTable])
         fcntl.flock(lock, fcntl.LOCK_SH if read_only else fcntl.LOCK_EX)
         found = os.fstat(lock)
         while True:
-            path, device = _shared(found, table, read_only)
+            path, device = _shared(found, part, table, read_only)
             if path:
                 break
             if stat.S_ISBLK(found.st_mode):
                 flags |= _claim(image, read_only, table, found.st_rdev)
             backing = syscalls.open_again(image, flags, *kinds)
             try:
-                own, device = _bound(backing, read_only)
+                own, device = _bound(backing, part, read_only)
             finally:
                 os.close(backing)
-            if decision_about(found, table, read_only=read_only, but=own) == Decision():
+            if decision_about(found, part, table, read_only=read_only, but=own) == Decision():
                 break
             os.close(device)  # another program has attached it at the same moment, and has not seen us
         try:
@@ -67,10 +74,10 @@ def loop_device(image: int, *, read_only: bool, table: Callable[[], MountTable])
         os.close(lock)
 
 
-def _shared(image: os.stat_result, table: Callable[[], MountTable], read_only: bool) -> tuple[str, int]:
+def _shared(image: os.stat_result, part: Part, table: Callable[[], MountTable], read_only: bool) -> tuple[str, int]:
     """The path and a descriptor of the loop device that mount(8) would use again; ("", -1) if it would use none."""
     while True:
-        decision = settled(lambda: decision_about(image, table, read_only=read_only), lambda one: not one.problem)
+        decision = settled(lambda: decision_about(image, part, table, read_only=read_only), lambda one: not one.problem)
         if decision.problem:
             raise Occupied(f"the image is in use: {decision.problem}", decision.remedy)
         if decision.share is None:
@@ -81,22 +88,23 @@ def _shared(image: os.stat_result, table: Callable[[], MountTable], read_only: b
         except OSError as error:
             raise KernelRefusal(error.errno or 0, f"open({path})") from None
         # Now that it is open it does not free itself any more. It may have done so before, and be over another file.
-        one = _attachment(device, path, image)
+        one = _attachment(device, path, image, part)
         if one is not None and one[:4] == decision.share[:4]:
             return path, device
         os.close(device)
 
 
 def decision_about(
-    image: os.stat_result, table: Callable[[], MountTable], *, read_only: bool, but: str = ""
+    image: os.stat_result, part: Part, table: Callable[[], MountTable], *, read_only: bool, but: str = ""
 ) -> Decision:
-    """What is to be done about a file or block device, by the loop devices over it, `but` one of them."""
-    attached = [one for one in attached_to(image) if one.device != but]
+    """What is to be done about a part of a file or block device, by the loop devices over it, `but` one of them."""
+    attached = [one for one in attached_to(image, part) if one.device != but]
     return decide(with_places(attached, table()), read_only=read_only) if attached else Decision()
 
 
-def attached_to(image: os.stat_result) -> tuple[Attachment, ...]:
-    """All loop devices over a file or block device, whatever it is called, in whichever namespace.
+def attached_to(image: os.stat_result, part: Part = WHOLE) -> tuple[Attachment, ...]:
+    """All loop devices over any byte of a part of a file or block device, whatever it is called, in whichever
+    namespace. One over the very same bytes has the `whole` of it.
 
     Of a loop device that has no node in /dev, nothing can be known.
     """
@@ -110,7 +118,7 @@ def attached_to(image: os.stat_result) -> tuple[Attachment, ...]:
                 raise KernelRefusal(error.errno or 0, f"open({path})") from None
             continue
         try:
-            one = _attachment(device, path, image)
+            one = _attachment(device, path, image, part)
         finally:
             os.close(device)
         if one is not None:
@@ -160,8 +168,8 @@ class _Status(NamedTuple):
         first, last = sorted((self, other), key=lambda one: one.offset)
         return same and (not first.size or first.offset + first.size > last.offset)
 
-    def attachment(self, path: str) -> Attachment:
-        writable, whole = not self.flags & abi.LO_FLAGS_READ_ONLY, not self.offset and not self.size
+    def attachment(self, path: str, part: Part = WHOLE) -> Attachment:
+        writable, whole = not self.flags & abi.LO_FLAGS_READ_ONLY, (self.offset, self.size) == part
         return Attachment(path, f"{os.major(self.number)}:{os.minor(self.number)}", writable, whole)
 
 
@@ -192,13 +200,14 @@ def _open_status(path: str) -> _Status | None:
         os.close(device)
 
 
-def _attachment(device: int, path: str, image: os.stat_result) -> Attachment | None:
-    """What an open loop device says of itself, if it is over `image`."""
+def _attachment(device: int, path: str, image: os.stat_result, part: Part) -> Attachment | None:
+    """What an open loop device says of itself, if it is over any byte of this part of `image`."""
     one = _status(device)
     if one is None:
         return None
-    same = one.rdev == image.st_rdev if stat.S_ISBLK(image.st_mode) else one.file == (image.st_dev, image.st_ino)
-    return one.attachment(path) if same else None
+    rdev = image.st_rdev if stat.S_ISBLK(image.st_mode) else 0
+    wanted = one._replace(file=(image.st_dev, image.st_ino), rdev=rdev, offset=part[0], size=part[1])
+    return one.attachment(path, part) if one.overlaps(wanted) else None
 
 
 def _claim(image: int, read_only: bool, table: Callable[[], MountTable], number: int) -> int:
@@ -221,14 +230,14 @@ def _claim(image: int, read_only: bool, table: Callable[[], MountTable], number:
     return 0 if read_only else os.O_EXCL
 
 
-def _bound(backing: int, read_only: bool) -> tuple[str, int]:
+def _bound(backing: int, part: Part, read_only: bool) -> tuple[str, int]:
     try:
         control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
         raise KernelRefusal(error.errno or 0, "open(/dev/loop-control)") from None
     flags = abi.LO_FLAGS_AUTOCLEAR | (abi.LO_FLAGS_READ_ONLY if read_only else 0)
     config = struct.pack(
-        abi.LOOP_CONFIG, backing, 0, 0, 0, 0, 0, 0, 0, 0, 0, flags, b"", b"", b"", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+        abi.LOOP_CONFIG, backing, 0, 0, 0, 0, *part, 0, 0, 0, flags, b"", b"", b"", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
     )
     try:
         for _ in range(100):  # another process may take the free device before us

@@ -10,7 +10,11 @@ from mountplan.planner.characters import toml_string
 _PRIVATE = "leave it out: a mount without peer_group and master is private"
 _AT_BOOT = "leave it out: a spec is carried out when you say so"
 _WHO = "leave it out: who may mount is the kernel's decision"
-_LOOP = 'set the loop device up with losetup(8), and write source = "/dev/loopN" on the mount'
+_LOOP = 'write image = { path = "/path/of/the/image", offset = BYTES, size = BYTES } on the mount'
+_VERITY = (
+    "dm-verity is not supported: open it with veritysetup(8), "
+    'and write source = "/dev/mapper/NAME" on the mount, and options = { ro = true }'
+)
 
 # What stands for itself wherever it is written, in options as well as in attributes.
 _WORDS = {
@@ -66,6 +70,8 @@ def instead_of_option(name: str, value: object) -> str:
             return f'it belongs to the mount: write attributes = ["{name}"]'
         if name in _WORDS:
             return _WORDS[name]
+    elif name.startswith("verity."):
+        return _VERITY
     elif name in ("loop", "offset", "sizelimit", "comment"):
         return _WORDS[name]
     elif name in _READ_ONLY:

@@ -94,6 +94,14 @@ Presets = Annotated[
 OptionName = Annotated[str, PlainValidator(values.option_name), WithJsonSchema({"type": "string", "minLength": 1})]
 PastedOptions = Annotated[MountOptions, PlainValidator(mount_options), _text(minLength=1)]
 OptionValue = Annotated[bool | int | str | list[str], PlainValidator(values.option_value), WithJsonSchema(_OPTION)]
+Amount = Annotated[
+    int, PlainValidator(values.amount), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": values.MAX_BYTES})
+]
+Partition = Annotated[
+    int | str,
+    PlainValidator(values.partition),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "minLength": 1}]}),
+]
 Owner = Annotated[int, PlainValidator(values.owner), WithJsonSchema(_ID)]
 IdLine = Annotated[tuple[int, int, int], PlainValidator(values.id_line), WithJsonSchema(_ID_LINE)]
 Variable = Annotated[str, PlainValidator(values.variable), WithJsonSchema({"type": "string", "pattern": "^[^=]+$"})]
@@ -181,6 +189,34 @@ class IdMap(_Table):
         return self
 
 
+class Image(_Table):
+    """A part of an image file, or one that is in another mount of the spec."""
+
+    CALLED = "image"
+
+    path: Word = Field(
+        description="The file: a path of the host, or in the mount, counted from its root.", examples=["/srv/disk.img"]
+    )
+    mount: Reference | None = Field(
+        default=None,
+        description="The id of the mount that the file is in; without it, it is the host's.",
+        examples=["iso"],
+    )
+    offset: Amount = Field(default=0, description="Where in the file it begins, in bytes.", examples=[1048576])
+    size: Amount = Field(default=0, description="How many bytes of it; without it, all to the end.", examples=[8388608])
+    partition: Partition | None = Field(
+        default=None, description="The partition of it, by its number or its label.", examples=[2, "root"]
+    )
+
+    @model_validator(mode="after")
+    def _is_a_plain_path(self) -> Image:
+        try:
+            TargetPath.parse("/" + self.path.lstrip("/"))
+        except ValueError as error:
+            raise values.Unfit(f"path: {values.shown(self.path)} {error}", "write the path that is meant") from None
+        return self
+
+
 class FileEntry(_Table):
     """Something that shall exist in the filesystem of a mount; a file, unless symlink, directory, ... say otherwise."""
 
@@ -251,6 +287,12 @@ def _spared(value: object) -> TargetPath | SparedPath:
     return value if isinstance(value, SparedPath) else values.absolute_path(value)
 
 
+def _image(value: object) -> TargetPath | Image:
+    if type(value) is dict and "escaped" not in value:
+        return Image.model_validate(value)
+    return value if isinstance(value, Image) else values.absolute_path(value)
+
+
 def _or_table(text: dict[str, Any], model: type[BaseModel]) -> WithJsonSchema:
     return WithJsonSchema(
         {"anyOf": [text, ESCAPED, {"table": model.__name__}]}
@@ -276,6 +318,9 @@ Locked = Annotated[
 ]
 Spared = Annotated[
     TargetPath | SparedPath, PlainValidator(_spared), _or_table({"type": "string", "pattern": "^/"}, SparedPath)
+]
+ImagePlace = Annotated[
+    TargetPath | Image, PlainValidator(_image), _or_table({"type": "string", "pattern": "^/"}, Image)
 ]
 Hidden = Annotated[TargetPath | Mask, PlainValidator(_hidden), _or_table({"type": "string", "minLength": 1}, Mask)]
 
@@ -320,8 +365,10 @@ class Mount(_Table):
         "a relative path counts from the directory of the spec.",
         examples=["shop.contents/1"],
     )
-    image: AbsolutePath | None = Field(
-        default=None, description="A file of the host that holds the filesystem.", examples=["/srv/root.ext4"]
+    image: ImagePlace | None = Field(
+        default=None,
+        description="A file that holds the filesystem: of the host, or in another mount, or a part of such a file.",
+        examples=["/srv/root.ext4"],
     )
     layers: list[Place] = Field(
         default_factory=list,

@@ -29,6 +29,7 @@ from mountplan.planner.run_settings import CAPABILITIES as CAPABILITIES
 
 Path = TypeVar("Path", bound=str)
 
+MAX_BYTES = 2**63 - 1
 MAX_ID = 2**32 - 1  # (uid_t)-1 itself means "no user"
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
@@ -501,6 +502,24 @@ def owner(value: object) -> int:
     by_name = isinstance(value, str) and not value.isdecimal()
     why = "write its number: names may mean another one inside" if by_name else "write a whole number, such as 1000"
     raise Unfit(f"is {described(value)}", why)
+
+
+def amount(value: object) -> int:
+    """A number of bytes."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if 0 <= value <= MAX_BYTES:
+            return value
+        raise Unfit(f"{value} is out of range", f"write a number of bytes from 0 to {MAX_BYTES}")
+    raise Unfit(f"is {described(value)}", "write a number of bytes, such as 1048576")
+
+
+def partition(value: object) -> int | str:
+    """The number of a partition, or its label."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if 1 <= value <= 1024:
+            return value
+        raise Unfit(f"{value} is no number of a partition", "they count from 1")
+    return word(value)
 
 
 def id_line(value: object) -> tuple[int, int, int]:

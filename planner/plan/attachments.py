@@ -139,8 +139,8 @@ def mount_of(one: Attachment, table: MountTable) -> MountRow | None:
 class Uses(Protocol):
     """The machine as it is at this moment, as far as obstacles() asks; what may not be known is taken for free."""
 
-    def image(self, path: str, *, read_only: bool) -> Decision:
-        """What decide() says of all that has the file, or block device, attached or mounted."""
+    def image(self, path: str, part: tuple[int, int], *, read_only: bool) -> Decision:
+        """What decide() says of all that has the file, or block device, attached or mounted; of it, offset and size."""
         ...
 
     def device(self, path: str) -> Attachment | None:
@@ -176,7 +176,9 @@ def obstacles(plan: Plan, uses: Uses) -> tuple[Mistake, ...]:
 def _obstacles(plan: Plan, uses: Uses) -> Iterator[tuple[str, str, str, str]]:
     for step in plan.steps:
         if isinstance(step, AttachImage):
-            decision = uses.image(step.image, read_only=step.read_only)
+            if step.holder:  # nobody else has that
+                continue
+            decision = uses.image(step.image, (step.offset, step.size), read_only=step.read_only)
             problem, remedy = decision.problem, decision.remedy
             if decision.share is not None:
                 problem, remedy = other_options(decision.share, step.fstype, step.options)

@@ -96,13 +96,15 @@ def _edges(topology: Topology) -> Iterable[Edge]:
             # An overlay that is its one mount's own filesystem has no node; the edge goes to that mount below.
             if after:
                 yield Edge(name, after, "layer")
+        if after and filesystem.image.holder:
+            yield Edge(filesystem.image.holder, after, "image")
     for group in topology.groups:
         seed = seed_of(group)
         if group.filesystem in workbenches and group.host is None:
             yield Edge(group.filesystem, seed, "source")
         if group.master:
             yield Edge(seed_of(group.master), seed, "master")
-    layers = {one.name: one for one in topology.filesystems if one.layers and not one.workbench}
+    layers = {one.name: one for one in topology.filesystems if (one.layers or one.image.holder) and not one.workbench}
     for namespace in topology.namespaces:
         children: dict[Handle, dict[str, Handle]] = {}
         for mount in namespace.mounts:
@@ -116,6 +118,8 @@ def _edges(topology: Topology) -> Iterable[Edge]:
                 upper = (own.upper,) if own.upper else ()
                 for name in dict.fromkeys(layer.filesystem for layer in (*own.layers, *upper) if layer.filesystem):
                     yield Edge(name, mount.name, "layer")
+                if own.image.holder:
+                    yield Edge(own.image.holder, mount.name, "image")
             if joined := group_of(mount):
                 yield Edge(seed_of(joined), mount.name, "group")
         for mount in namespace.mounts:

@@ -15,7 +15,7 @@ from mountplan.planner.plan.steps import Step
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.run_settings import RunSettings
 
-EdgeKind = Literal["parent", "deeper_first", "workbench", "layer", "source", "master", "group", "stack"]
+EdgeKind = Literal["parent", "deeper_first", "workbench", "layer", "image", "source", "master", "group", "stack"]
 
 WHY: dict[EdgeKind, str] = {
     "parent": "{after} is mounted on {before}, so {before} must stand first",
@@ -23,6 +23,7 @@ WHY: dict[EdgeKind, str] = {
     "deeper_first": "{after} covers the mountpoint of {before}, which no path walk reaches afterwards",
     "workbench": "{after} is a clone of a path in filesystem {before}, which must exist first",
     "layer": "{before} holds a layer of overlay {after}, and must not change once that is mounted",
+    "image": "{before} holds the image of {after}",
     "master": "group {after} receives from group {before}, and a slave is made from a member of its master",
     "group": "{after} joins group {before} when all that stands on it is attached, so that nothing propagates",
     "source": "{after} is made from {before}",

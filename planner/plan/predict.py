@@ -48,7 +48,7 @@ def predict(plan: Plan, host: MountTable) -> tuple[Prediction, ...]:
             masters[group.name] = HOST_GROUPS + master
     same = superblocks(plan.expected.filesystems)
     filesystems = {one.name: (f"={same[one.name]}", _as_told(one)) for one in plan.expected.filesystems}
-    options = {device: one.options for device, one in filesystems.values()}
+    options = {device: _shown_of_all(one) for device, one in filesystems.values()}
     found = []
     lone = count(len(groups))  # numbers for groups of one mount each, which have no name
     own_groups = 0
@@ -82,6 +82,13 @@ def superblocks(filesystems: Iterable[ExpectedFilesystem]) -> dict[Handle, Handl
     for one in filesystems:
         same[one.name] = first.setdefault(one.fstype, one.name) if of(one.fstype).is_shared else one.name
     return same
+
+
+def _shown_of_all(made: ExpectedFilesystem) -> tuple[tuple[str, str | bool], ...]:
+    """The options that each mount of a filesystem shows: of btrfs, each shows in others what its root is."""
+    if made.fstype != "btrfs":
+        return made.options
+    return tuple(pair for pair in made.options if pair[0] not in ("subvol", "subvolid"))
 
 
 def _as_told(made: ExpectedFilesystem) -> ExpectedFilesystem:

@@ -152,9 +152,13 @@ def _is_so(edge: Edge, made: dict[Handle, Any]) -> bool:
         if kind == "master":
             return after.master is before is not None
         return kind == "source" and after.filesystem is before is not None
-    if kind == "layer":
+    if kind in ("layer", "image"):
         filesystem = after.filesystem if after.__class__ is ProofMount else after
-        return filesystem.__class__ is Filesystem and edge.before in filesystem.layers
+        return (
+            filesystem.__class__ is Filesystem
+            and edge.before in filesystem.layers
+            and (kind == "layer") == (filesystem.fstype == "overlay")
+        )
     if after.__class__ is not ProofMount:
         return False
     if kind == "workbench":

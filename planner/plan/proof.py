@@ -389,13 +389,21 @@ class _Proof:
         self._superblock(handle, mount, fstype, source, options, of(fstype).inside)
 
     def _attach_image(self, step: s.AttachImage) -> None:
-        handle, mount, fstype, image, read_only, options, _, _ = step
+        handle, mount, fstype, image, holder, offset, size, read_only, options, _, _ = step
         if of(fstype).begins != "unknown" or fstype == "overlay":
             refuse(f"a {fstype} is in no image")
-        check_absolute(image)
+        if not (0 <= offset < 1 << 63 and 0 <= size < 1 << 63):
+            refuse("no file has such a part")
+        if holder:
+            _check_made(self._bench(holder))
+            check_relative(image)
+            self._kind_of(self._bench(holder), image, "file")
+        else:
+            check_absolute(image)
         if read_only != only_reads(fstype, options):
             refuse("it is read-only if, and only if, its options say ro or nothing ever writes to its type")
-        self._superblock(handle, mount, fstype, UNTOLD, options, "opaque")
+        made = self._superblock(handle, mount, fstype, UNTOLD, options, "opaque")
+        made.layers = frozenset((holder,) if holder else ())
 
     def _make_overlay(self, step: s.MakeOverlay) -> None:
         check_short(step.source)

@@ -14,7 +14,7 @@ class Filesystem:
     """
 
     sealed = False
-    layers: frozenset[str] = frozenset()  # handles of the filesystems that an overlay is made of
+    layers: frozenset[str] = frozenset()  # handles of the filesystems that an overlay is made of, or an image is in
 
     def __init__(self, name: str, fstype: str, source: str, options: tuple[Any, ...], inside: str, bench: bool) -> None:
         self.name = name

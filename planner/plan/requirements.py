@@ -43,7 +43,7 @@ def find_requirements(topology: Topology) -> tuple[Requirement, ...]:
         need(f"filesystem:{filesystem.fstype}", f"filesystem type {filesystem.fstype}", filesystem.name)
         if len(filesystem.layers) > FEW_LAYERS:
             need("overlay_layers", "overlay layers one by one, lowerdir+ (Linux 6.8)", filesystem.name)
-        if filesystem.image:
+        if filesystem.image.path:
             need("loop", "a loop device (/dev/loop-control)", filesystem.name)
         if any(node.kind in ("char", "block") for node in filesystem.nodes):
             need("mknod", "CAP_MKNOD on the host (no user namespace)", f"device nodes in {filesystem.name}")

@@ -251,9 +251,12 @@ class _Schedule:
             upper = _layer(filesystem.upper) if filesystem.upper else None
             work = _layer(filesystem.work) if filesystem.work else None
             yield MakeOverlay(name, mount, filesystem.source, layers, upper, work, options, origin)
-        elif filesystem.image:
-            read_only = only_reads(filesystem.fstype, options)
-            yield AttachImage(name, mount, filesystem.fstype, filesystem.image, read_only, options, origin)
+        elif filesystem.image.path:
+            path, holder, offset, size = filesystem.image
+            read_only, path = only_reads(filesystem.fstype, options), path[1:] if holder else path
+            yield AttachImage(
+                name, mount, filesystem.fstype, path, holder, offset, size, read_only, options, origin
+            )  # fmt: skip
         else:
             yield MakeFilesystem(name, mount, filesystem.fstype, filesystem.source, options, origin)
         within = mount or name

@@ -203,19 +203,28 @@ class MakeFilesystem(NamedTuple):
 
 
 class AttachImage(NamedTuple):
-    """A new superblock from an image file through a loop device that frees itself; otherwise as MakeFilesystem."""
+    """A new superblock from an image file through a loop device that frees itself; otherwise as MakeFilesystem.
+
+    `image` is a path on the host, or a relative one in the filesystem `holder` if that is named. Of it, `size` bytes
+    from `offset` on are taken, or all to the end if that is 0.
+    """
 
     filesystem: Handle
     mount: Handle
     fstype: str
     image: str
+    holder: Handle
+    offset: int
+    size: int
     read_only: bool
     options: tuple[tuple[str, str | bool], ...]
     origin: str
     kind: Literal["attach_image"] = "attach_image"
 
     def describe(self) -> str:
-        return f"new {self.fstype} {self.mount or self.filesystem} from image {self.image}"
+        where = f"{self.holder}:/{self.image}" if self.holder else self.image
+        part = f" at {self.offset:,}" if self.offset else ""
+        return f"new {self.fstype} {self.mount or self.filesystem} from image {where}{part}"
 
 
 class Layer(NamedTuple):

@@ -160,6 +160,7 @@ class Context:
         self.filesystems: dict[Handle, FilesystemDraft] = {}
         self.part_names: set[Handle] = set()
         self.single: dict[str, list[FilesystemDraft]] = {}  # of types that there is one of, one for each source
+        self.image_checks: list[tuple[FilesystemDraft, TargetPath, str, str]] = []  # that may be declared yet
         self.made_groups: dict[str, tuple[str, str]] = {}  # of copies of mounts of the spec: master, key path
         self._likened = 0
 

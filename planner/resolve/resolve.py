@@ -14,7 +14,7 @@ from mountplan.planner.fstypes import of
 from mountplan.planner.host import Host
 from mountplan.planner.language.expand import Entry, entries
 from mountplan.planner.language.fstab_words import instead_of_options
-from mountplan.planner.language.spec import FileEntry, MountPath, Spec
+from mountplan.planner.language.spec import FileEntry, Image, MountPath, Spec
 from mountplan.planner.language.spec import Mount as SpecMount
 from mountplan.planner.language.spec import Namespace as SpecNamespace
 from mountplan.planner.language.values import either, shown
@@ -26,6 +26,7 @@ from mountplan.planner.resolve.brought_sharing import check_brought
 from mountplan.planner.resolve.contents import FILLABLE
 from mountplan.planner.resolve.device_checks import check_devices
 from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft, Space
+from mountplan.planner.resolve.images import check_images, find_image, same_pool, take_subvolume
 from mountplan.planner.resolve.lengths import check_lengths, check_run_lengths
 from mountplan.planner.resolve.masks import expand_masks
 from mountplan.planner.resolve.new_filesystem import check_device, check_type, options_of
@@ -42,6 +43,7 @@ from mountplan.planner.resolve.placement import copy_bound_trees, leave_out_unsu
 from mountplan.planner.resolve.readonly import expand_readonly
 from mountplan.planner.resolve.sharing import find_groups
 from mountplan.planner.resolve.topology import (
+    ImagePart,
     ResolvedFilesystem,
     ResolvedMount,
     ResolvedNamespace,
@@ -71,6 +73,7 @@ def resolve(spec: Spec, host: Host) -> Topology:
     find_filesystems(context)
     settle_gone(context)
     declare_files(context)
+    check_images(context)
     expand_readonly(context, _bind_host)
     expand_masks(context)
     for space in context.spaces:
@@ -190,7 +193,7 @@ def find_filesystems(context: Context) -> None:
 
 def _push_sources(draft: Draft, stack: list[Draft], settled: dict[Draft, bool], context: Context) -> None:
     for key, reference in _sources(draft):
-        source = context.find(reference.mount, key)
+        source = context.find(reference, key)
         if source is None:
             continue
         if source.spec.unsupported is not None:
@@ -214,16 +217,18 @@ def _push_sources(draft: Draft, stack: list[Draft], settled: dict[Draft, bool], 
             )
 
 
-def _sources(draft: Draft) -> list[tuple[str, MountPath]]:
-    """The paths in other mounts that this one is made from, each with its key path."""
+def _sources(draft: Draft) -> list[tuple[str, str]]:
+    """The ids of the mounts that this one is made from, each with its key path."""
     spec = draft.spec
     if spec.unsupported is not None:
         return []
+    if isinstance(spec.image, Image):
+        return [(f"{draft.key}.image", spec.image.mount)] if spec.image.mount is not None else []
     if not spec.layers:
-        return [(f"{draft.key}.bind", spec.bind)] if isinstance(spec.bind, MountPath) else []
+        return [(f"{draft.key}.bind", spec.bind.mount)] if isinstance(spec.bind, MountPath) else []
     places = [(f"{draft.key}.layers[{n}]", layer) for n, layer in enumerate(spec.layers)]
     places += [(f"{draft.key}.upper", spec.upper), (f"{draft.key}.work", spec.work)]  # type: ignore[list-item]
-    return [(key, place) for key, place in places if isinstance(place, MountPath)]
+    return [(key, place.mount) for key, place in places if isinstance(place, MountPath)]
 
 
 def _settle(draft: Draft, context: Context) -> None:
@@ -301,7 +306,8 @@ def _settle_filesystem(draft: Draft, fstype: str, context: Context) -> None:
         name = f"fs:{fstype}" if not there else f"fs:{fstype}:{draft.name}"  # a mount of its own has its own source
     _check_shared(draft, options, context)
     inside = of(fstype).inside
-    image = _find_image(draft, spec.image, context) if spec.image is not None else ""
+    options = take_subvolume(draft, options, context)
+    image = find_image(draft, fstype, options, context) if spec.image is not None else ImagePart()
     contents = _find_contents(draft, spec.contents, context) if spec.contents is not None else ""
     fixed = ResolvedFilesystem(
         name=name,
@@ -314,23 +320,14 @@ def _settle_filesystem(draft: Draft, fstype: str, context: Context) -> None:
         contents=contents,
         seal=inside == "own" and ("ro", True) in options,
     )
-    filesystem = context.filesystems[name] = FilesystemDraft(fixed)
+    pool = same_pool(fixed, context)
+    filesystem = pool or FilesystemDraft(fixed)
+    context.filesystems.setdefault(filesystem.fixed.name, filesystem)
     if of(fstype).is_shared:
         context.single.setdefault(fstype, []).append(filesystem)
     _join_filesystem(draft, filesystem)
     if spec.layers:
         settle_layers(draft, filesystem, context)
-
-
-def _find_image(draft: Draft, path: str, context: Context) -> str:
-    """The file that a filesystem is in, as the host knows it; "" if it is not there."""
-    key, wrong = draft.key, context.mistakes.add
-    found = context.look(path, f"{key}.image", "name an image file that exists")
-    if found is not None and found.kind not in ("file", "block"):
-        wrong(f"{key}.image", f'"{path}" is a {found.kind}', "name an image file")
-    if draft.spec.source is not None:
-        wrong(f"{key}.source", "the source of an image is the loop device that it is behind", "leave it out")
-    return found.path if found is not None else ""
 
 
 def _find_contents(draft: Draft, path: str, context: Context) -> str:
@@ -532,6 +529,7 @@ def _find_unused(context: Context) -> None:
         if layer is not None
     }
     missed = {named for one in context.left_out for _, _, named in references(one)}
+    layers |= {one.fixed.image.holder for one in context.filesystems.values()}
     for draft in context.drafts:
         filesystem = draft.filesystem
         if draft.placed or draft.spec.id is None or filesystem is None or filesystem.fixed.name in layers:

@@ -48,6 +48,17 @@ class LayerRef(NamedTuple):
     path: TargetPath
 
 
+class ImagePart(NamedTuple):
+    """Where an image is: `path` on the host, or in the filesystem `holder`; and of it `size` bytes from `offset` on,
+    all to the end if that is 0. Without a path it is none.
+    """
+
+    path: str = ""
+    holder: Handle = ""
+    offset: int = 0
+    size: int = 0
+
+
 class ResolvedFilesystem(NamedTuple):
     """One superblock.
 
@@ -63,7 +74,7 @@ class ResolvedFilesystem(NamedTuple):
     origin: str
     source: str = ""
     options: tuple[tuple[str, str | bool], ...] = ()
-    image: str = ""
+    image: ImagePart = ImagePart()
     contents: str = ""
     layers: tuple[LayerRef, ...] = ()
     upper: LayerRef | None = None

@@ -38,7 +38,12 @@ def tool(*words: object) -> str:
 
 
 def image_spec(image: object, more: str = "", *, name: str = "one", field: str = "image") -> str:
-    return f'name = "{name}"\n{ROOT}[[mount]]\ntarget = "/i"\ntype = "ext4"\n{field} = "{image}"\n{more}\n'
+    """A loop device stands for any block device, of which all is named, since as an image by itself it is refused."""
+    value = f'"{image}"'
+    if field == "image" and str(image).startswith("/dev/loop"):
+        size = int(Path(f"/sys/block/{Path(str(image)).name}/size").read_text()) * 512
+        value = f'{{ path = "{image}", size = {size} }}'
+    return f'name = "{name}"\n{ROOT}[[mount]]\ntarget = "/i"\ntype = "ext4"\n{field} = {value}\n{more}\n'
 
 
 def overlay_spec(upper: str, work: str, *, name: str = "one") -> str:

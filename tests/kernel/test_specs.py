@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from tests.trees import Tree, tree
 Result = TypeVar("Result")
 
 SPECS = sorted(path.name for path in (CHECKOUT / "specs").glob("*.toml"))
+NEEDED = {"idmap.toml": ("idmap-tmpfs",), "live.toml": ("loop", "mksquashfs", "fs:squashfs", "fs:overlay")}
 ROOTLESS = ("complex-sharing.toml", "disjoint-group.toml", "hello.toml", "hidden.toml", "overlay.toml")
 
 pytestmark = pytest.mark.needs_kernel("set-group")
@@ -30,10 +32,16 @@ def path_of(name: str) -> str:
 
 
 def with_feed(function: Callable[[], Result]) -> Callable[[], Result]:
-    """`function`, on a host that has what feed.toml wants: /srv/feed, shared."""
+    """`function`, on a host that has what feed.toml wants: /srv/feed, shared; and the medium of live.toml."""
 
     def script() -> Result:
         mount("srv", "/srv", "tmpfs")
+        if shutil.which("mksquashfs"):
+            os.makedirs("/srv/root/etc")
+            os.makedirs("/srv/medium/live")
+            for what, image in (("root", "medium/live/root.squashfs"), ("medium", "medium.squashfs")):
+                command = ["mksquashfs", f"/srv/{what}", f"/srv/{image}", "-quiet", "-no-progress"]
+                subprocess.run(command, check=True, capture_output=True)
         os.mkdir("/srv/feed")
         mount("feed", "/srv/feed", "tmpfs")
         mount("", "/srv/feed", flags=MS_SHARED)
@@ -53,10 +61,7 @@ def lend(name: str, use: Callable[[Tree], Result]) -> Callable[[], Result]:
 @pytest.mark.needs_kernel("root")
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=[pytest.mark.needs_kernel("idmap-tmpfs")] if name == "idmap.toml" else [])
-        for name in SPECS
-    ],
+    [pytest.param(name, marks=pytest.mark.needs_kernel(*NEEDED.get(name, ()))) for name in SPECS],
 )
 def test_a_spec_is_built_and_verified_and_leaves_the_host_as_it_was(name: str, in_host: InHost) -> None:
     def script() -> tuple[bool, int]:
@@ -78,7 +83,7 @@ def test_a_spec_that_takes_nothing_of_roots_is_built_by_an_ordinary_user(name: s
     assert in_host(script, identity="userns") >= 3
 
 
-@pytest.mark.needs_kernel("root", "idmap-tmpfs")
+@pytest.mark.needs_kernel("root", "idmap-tmpfs", "mksquashfs")
 def test_the_same_spec_gives_the_same_plan_byte_for_byte_in_every_process(in_host: InHost) -> None:
     """Python's hashes differ from process to process, and with them the order of sets."""
     program = (

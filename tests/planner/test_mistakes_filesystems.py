@@ -113,7 +113,10 @@ def test_a_filesystem_without_what_it_is_on_is_told(text: str, key: str, what: s
         ("rshared = true", 'write peer_group = "NAME" on each mount'),
         ("loop = true", 'write image = "/path/of/the/image" on the mount'),
         ('loop = "/dev/loop7"', 'write image = "/path/of/the/image" on the mount'),
-        ("offset = 1048576", 'set the loop device up with losetup(8), and write source = "/dev/loopN" on the mount'),
+        (
+            "offset = 1048576",
+            'write image = { path = "/path/of/the/image", offset = BYTES, size = BYTES } on the mount',
+        ),
         ('ro = "recursive"', 'write attributes = ["ro"] on the mount'),
         ("ro = 1", "write ro = true"),
         (

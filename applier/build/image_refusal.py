@@ -1,0 +1,23 @@
+"""What a refusal of one kind of filesystem may mean besides what it says: planned for, and known only when it comes."""
+
+from __future__ import annotations
+
+import errno as E
+
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.steps import AttachImage, CloneMount, MakeFilesystem
+
+_CLONE = "options = { nouuid = true } if a copy of it is mounted: xfs takes no two with one UUID"
+
+
+def also_perhaps(plan: Plan, index: int, number: int, meaning: str, remedy: str) -> tuple[str, str]:
+    """The meaning and the remedy of a refused step, with what is known of its filesystem."""
+    step = plan.steps[index]
+    made = isinstance(step, AttachImage | MakeFilesystem) and step.fstype == "xfs"
+    if made and number == E.EINVAL and ("nouuid", True) not in step.options:  # type: ignore[union-attr]
+        return meaning, f"{remedy}; {_CLONE}"
+    if isinstance(step, CloneMount) and number == E.ENOENT and step.path:
+        types = {one.name: one.fstype for one in plan.expected.filesystems}
+        if types.get(step.filesystem) == "btrfs":
+            return f"there is no /{step.path} in it", "`btrfs subvolume list` tells the subvolumes, from the top of it"
+    return meaning, remedy

@@ -1,0 +1,134 @@
+"""Filesystems in images: which file, and which part of it; and subvolumes of btrfs, which are paths in a filesystem."""
+
+from __future__ import annotations
+
+import re
+
+from mountplan.planner.fstypes import only_reads
+from mountplan.planner.host import BLOCK
+from mountplan.planner.language.spec import Image
+from mountplan.planner.language.values import shown
+from mountplan.planner.paths import ROOT, TargetPath
+from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft
+from mountplan.planner.resolve.topology import ImagePart, ResolvedFilesystem
+from mountplan.planner.tables.options import Pairs
+
+_LOOP_DEVICE = re.compile(rf"{BLOCK}7:\d+")
+_TOP = "5"  # the id of the top of every btrfs
+
+
+def find_image(draft: Draft, fstype: str, options: Pairs, context: Context) -> ImagePart:
+    """The image that a mount names; without a path if that is a mistake."""
+    image, key, wrong = draft.spec.image, f"{draft.key}.image", context.mistakes.add
+    assert image is not None
+    if draft.spec.source is not None:
+        wrong(f"{draft.key}.source", "the source of an image is the loop device that it is behind", "leave it out")
+    if not isinstance(image, Image):
+        image = Image(path=image)
+    if image.partition is not None and (image.offset or image.size or image.mount is not None):
+        other = "mount" if image.mount is not None else "offset" if image.offset else "size"
+        what = f"a partition is looked up when it is planned, and goes with no {other}"
+        wrong(f"{key}.partition", what, "write its offset and size (sfdisk --json tells them), or leave it out")
+        return ImagePart()
+    if image.mount is not None:
+        return _in_mount(draft, image, only_reads(fstype, options), context)
+    part = _on_host(image.path, key, context)
+    if image.partition is not None and part.path:
+        return _partition(part.path, image.partition, f"{key}.partition", context)
+    whole = not (image.offset or image.size)
+    if whole and _LOOP_DEVICE.fullmatch(context.host.identity(part.path) if part.path else ""):
+        what = f"{shown(image.path)} is a loop device: an image behind it would be behind two"
+        wrong(key, what, f"write source = {shown(image.path)}, or image = ... with the file that it is over")
+    return part._replace(offset=image.offset, size=image.size)
+
+
+def _on_host(path: str, key: str, context: Context) -> ImagePart:
+    if not path.startswith("/"):
+        context.mistakes.add(key, f"{shown(path)} is not absolute", f"write {shown('/' + path)}, a path of the host")
+        return ImagePart()
+    found = context.look(path, key, "name an image file that exists")
+    if found is not None and found.kind not in ("file", "block"):
+        context.mistakes.add(key, f'"{path}" is a {found.kind}', "name an image file")
+        return ImagePart()
+    return ImagePart(found.path) if found is not None else ImagePart()
+
+
+def _in_mount(draft: Draft, image: Image, reads: bool, context: Context) -> ImagePart:
+    """An image that is a file in a filesystem of the spec. Of a bind of the host's it is a file of the host."""
+    key = f"{draft.key}.image"
+    source = context.by_id.get(image.mount or "")
+    if source is None or source.filesystem is None:
+        return ImagePart()
+    inner = TargetPath.parse("/" + image.path.lstrip("/"))
+    if source.host is not None:
+        part = _on_host(TargetPath(source.host.path).joined(inner), key, context)
+        return part._replace(offset=image.offset, size=image.size)
+    fixed = source.filesystem.fixed
+    path = source.root.joined(inner)
+    context.learn(source.filesystem, path)
+    kind = source.filesystem.contents.kind(path)
+    if fixed.known and kind != "file":
+        what = f'"{path}" in {source.name} is a {kind}' if kind else f'nothing provides "{path}" in {source.name}'
+        context.image_checks.append((source.filesystem, path, key, what))
+    if not reads and only_reads(fixed.fstype, fixed.options):
+        what = f"{source.name} is read-only, and this mount would write to an image in it"
+        context.mistakes.add(key, what, "write options = { ro = true }")
+    source.filesystem.needs_workbench = True
+    return ImagePart(str(path), fixed.name, image.offset, image.size)
+
+
+def check_images(context: Context) -> None:
+    """Now that all files are declared: is each image there that is said to be in a mount of the spec?"""
+    for filesystem, path, key, what in context.image_checks:
+        if filesystem.contents.kind(path) != "file":
+            remedy = f'declare it there: [[mount.file]] with path = "{path}" and source = "/path/on/the/host"'
+            context.mistakes.add(key, what, remedy)
+
+
+def _partition(path: str, wanted: int | str, key: str, context: Context) -> ImagePart:
+    """The part of an image that a partition is, by its number or its label."""
+    try:
+        there = context.host.partitions(path)
+    except LookupError as error:
+        context.mistakes.add(key, f'"{path}": {error.args[0]}', "write offset and size, or leave out partition")
+        return ImagePart()
+    found = [one for one in there if wanted == (one.number if isinstance(wanted, int) else one.label)]
+    known = ", ".join(f'{one.number} "{one.label}"' if one.label else str(one.number) for one in there) or "none"
+    if len(found) != 1:
+        what = "two partitions have the label" if found else "there is no partition"
+        which = shown(wanted) if isinstance(wanted, str) else wanted
+        context.mistakes.add(key, f"{what} {which}", f"there are: {known}")
+        return ImagePart()
+    return ImagePart(path, "", found[0].offset, found[0].size)
+
+
+def take_subvolume(draft: Draft, options: Pairs, context: Context) -> Pairs:
+    """A subvolume of btrfs is a path from the top of it, as a bind would name it: the options without it.
+
+    The kernel counts the roots of mounts from there. So all subvolumes of one image or device can be mounted.
+    """
+    given = dict(options)
+    if draft.spec.type != "btrfs" or not {"subvol", "subvolid"} & given.keys():
+        return options
+    subvol, number = given.get("subvol"), given.get("subvolid")
+    if subvol is None and number not in (_TOP, "0"):
+        context.mistakes.add(
+            f"{draft.key}.options.subvolid",
+            f"which path subvolume {number} has is not known before it is mounted",
+            'write subvol = "/its/path": `btrfs subvolume list` tells it',
+        )
+    elif isinstance(subvol, str):
+        draft.root = ROOT.joined(TargetPath.parse("/" + subvol.strip("/")).relative_to("/"))
+    rest = tuple(pair for pair in options if pair[0] not in ("subvol", "subvolid"))
+    return (*rest, ("subvolid", _TOP))
+
+
+def same_pool(fixed: ResolvedFilesystem, context: Context) -> FilesystemDraft | None:
+    """The filesystem of another subvolume of the same image or device, which is one with that of this one."""
+    if fixed.fstype != "btrfs" or ("subvolid", _TOP) not in fixed.options:
+        return None
+    wanted = (fixed.fstype, fixed.image, fixed.source, fixed.options)
+    for one in context.filesystems.values():
+        if (one.fixed.fstype, one.fixed.image, one.fixed.source, one.fixed.options) == wanted:
+            return one
+    return None

@@ -1,0 +1,272 @@
+"""Images: parts of a file, files in mounts of the spec, partitions, subvolumes of btrfs, clones of xfs."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from mountplan import api
+from mountplan.planner.errors import SpecError, StepRefused
+from tests.hosts import InHost, mount, umount
+from tests.trees import ROOT, Tree, plan_of, tree
+
+pytestmark = pytest.mark.needs_kernel("root", "loop")
+MIB = 1 << 20
+Result = TypeVar("Result")
+
+
+def run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def squashfs(path: str, *names: str) -> None:
+    """An image with an empty file of each name in it."""
+    os.makedirs(f"{path}.d", exist_ok=True)
+    for name in names:
+        Path(f"{path}.d/{name}").parent.mkdir(parents=True, exist_ok=True)
+        Path(f"{path}.d/{name}").touch()
+    run("mksquashfs", f"{path}.d", path, "-quiet", "-no-progress")
+
+
+def disk(path: str, table: str, parts: tuple[tuple[str, str], ...]) -> None:
+    """A disk image with each (label, file) as a partition, one MiB apart from its neighbours."""
+    begins = [MIB * 4 * (number + 1) for number in range(len(parts))]
+    entries, mbr = b"", b""
+    with open(path, "wb") as file:
+        for begin, (label, content) in zip(begins, parts, strict=True):
+            data = Path(content).read_bytes()
+            sectors = -(-len(data) // 512)
+            file.seek(begin)
+            file.write(data.ljust(sectors * 512, b"\0"))
+            first, last = begin // 512, begin // 512 + sectors - 1
+            name = label.encode("utf-16-le")
+            entries += struct.pack("<16s16sQQQ72s", b"\1" * 16, b"\2" * 16, first, last, 0, name)
+            mbr += struct.pack("<B3sB3sII", 0, b"", 0x83, b"", first, sectors)
+        file.truncate(begins[-1] + 4 * MIB)
+        if table == "gpt":
+            file.seek(512)
+            file.write(
+                struct.pack(
+                    "<8sIIIIQQQQ16sQIII", b"EFI PART", 1 << 16, 92, 0, 0, 1, 0, 0, 0, b"", 2, len(parts), 128, 0
+                )
+            )
+            file.seek(1024)
+            file.write(entries)
+            mbr = struct.pack("<B3sB3sII", 0, b"", 0xEE, b"", 1, 1)
+        file.seek(446)
+        file.write(mbr.ljust(64, b"\0") + b"\x55\xaa")
+
+
+def image_mount(words: str, fstype: str = "squashfs", target: str = "/in", more: str = "") -> str:
+    return f'[[mount]]\ntarget = "{target}"\ntype = "{fstype}"\nimage = {words}\n{more}\n'
+
+
+def names(built: Tree, path: str) -> list[str]:
+    return sorted(built.inside(lambda: os.listdir(path)))
+
+
+def told(spec: str) -> list[str]:
+    try:
+        plan_of(spec)
+    except SpecError as error:
+        return [f"{one.ref.key}: {one.what}; {one.remedy}" for one in error.mistakes]
+    return []
+
+
+@pytest.mark.needs_kernel("mksquashfs", "fs:squashfs")
+def test_a_part_of_a_file_is_mounted_by_its_offset(in_host: InHost) -> None:
+    def script() -> list[list[str]]:
+        mount("mnt", "/mnt", "tmpfs")
+        squashfs("/mnt/one", "first")
+        squashfs("/mnt/two", "second")
+        disk("/mnt/disk", "mbr", (("", "/mnt/one"), ("", "/mnt/two")))
+        spec = (
+            ROOT
+            + image_mount('{ path = "/mnt/disk", offset = 4194304, size = 4194304 }', target="/a")
+            + image_mount('{ path = "/mnt/disk", offset = 8388608 }', target="/b")
+        )
+        with tree(spec) as built:
+            return [names(built, "/a"), names(built, "/b")]
+
+    assert [["first"], ["second"]] == in_host(script, identity="root")
+
+
+@pytest.mark.needs_kernel("mksquashfs", "fs:squashfs")
+@pytest.mark.parametrize("table", ["gpt", "mbr"])
+def test_a_partition_is_mounted_by_its_number_or_its_label(table: str, in_host: InHost) -> None:
+    def script() -> list[list[str]]:
+        mount("mnt", "/mnt", "tmpfs")
+        squashfs("/mnt/one", "first")
+        squashfs("/mnt/two", "second")
+        disk("/mnt/disk", table, (("boot", "/mnt/one"), ("root", "/mnt/two")))
+        which = '"root"' if table == "gpt" else "2"
+        spec = (
+            ROOT
+            + image_mount('{ path = "/mnt/disk", partition = 1 }', target="/a")
+            + image_mount(f'{{ path = "/mnt/disk", partition = {which} }}', target="/b")
+        )
+        with tree(spec) as built:
+            found = [names(built, "/a"), names(built, "/b")]
+        missing = told(ROOT + image_mount('{ path = "/mnt/disk", partition = "home" }'))
+        without = told(ROOT + image_mount('{ path = "/mnt/one", partition = 1 }'))
+        return [*found, missing, without]
+
+    otherwise = "write offset and size, or leave out partition"
+    there = 'there are: 1 "boot", 2 "root"' if table == "gpt" else "there are: 1, 2"
+    assert [
+        ["first"],
+        ["second"],
+        [f'mount[1].image.partition: there is no partition "home"; {there}'],
+        [f'mount[1].image.partition: "/mnt/one": there is no partition table in it; {otherwise}'],
+    ] == in_host(script, identity="root")
+
+
+@pytest.mark.needs_kernel("mksquashfs", "fs:squashfs")
+def test_an_image_is_a_file_in_a_mount_of_the_spec(in_host: InHost) -> None:
+    """As on live systems, where a squashfs lies on the medium; here one that lies in another, and one in a tmpfs."""
+
+    def script() -> tuple[list[str], list[str]]:
+        mount("mnt", "/mnt", "tmpfs")
+        squashfs("/mnt/inner", "deep")
+        os.makedirs("/mnt/outer.d/live")
+        os.rename("/mnt/inner", "/mnt/outer.d/live/root.squashfs")
+        squashfs("/mnt/outer")
+        spec = f"""{ROOT}
+        {image_mount('{ mount = "iso", path = "/live/root.squashfs" }')}
+        [[mount]]
+        id = "iso"
+        type = "squashfs"
+        image = "/mnt/outer"
+        [[mount]]
+        id = "pool"
+        target = "/pool"
+        type = "tmpfs"
+        [[mount.file]]
+        path = "image"
+        source = "/mnt/outer"
+        {image_mount('{ mount = "pool", path = "image" }', target="/copied")}
+        """
+        with tree(spec) as built:
+            return names(built, "/in"), names(built, "/copied")
+
+    assert (["deep"], ["live"]) == in_host(script, identity="root")
+
+
+@pytest.mark.needs_kernel("mksquashfs", "fs:squashfs", "mkfs.ext4", "fs:ext4")
+def test_what_cannot_be_an_image_is_told(in_host: InHost) -> None:
+    def script() -> list[list[str]]:
+        mount("mnt", "/mnt", "tmpfs")
+        squashfs("/mnt/one", "ext4")
+        run("mkfs.ext4", "-q", "/mnt/ext4", "4M")
+        loop = subprocess.run(["losetup", "-f", "--show", "-r", "/mnt/one"], capture_output=True, text=True, check=True)
+        device = loop.stdout.strip()
+        pool = '[[mount]]\nid = "pool"\ntarget = "/pool"\ntype = "tmpfs"\n'
+        iso = '[[mount]]\nid = "iso"\ntype = "squashfs"\nimage = "/mnt/one"\n'
+        try:
+            return [
+                told(ROOT + image_mount(f'"{device}"')),
+                told(ROOT + pool + image_mount('{ mount = "pool", path = "/none" }')),
+                told(ROOT + iso + image_mount('{ mount = "iso", path = "/ext4" }', "ext4")),
+                told(ROOT + image_mount('{ path = "/mnt/one", offset = 512, partition = 1 }')),
+                told(ROOT + image_mount('{ path = "/mnt/ext4", offset = 0 }', "ext4", "/a")
+                     + image_mount('{ path = "/mnt/ext4", offset = 1024 }', "ext4", "/b")),
+                told(ROOT + image_mount('{ mount = "self", path = "/x" }', more='id = "self"')),
+            ]  # fmt: skip
+        finally:
+            run("losetup", "-d", device)
+
+    found = [" ".join(one) for one in in_host(script, identity="root")]
+    for what, said in zip(
+        (
+            "is a loop device: an image behind it would be behind two; write source = ",
+            'nothing provides "/none" in pool; declare it there: [[mount.file]] with path = "/none" and source',
+            "iso is read-only, and this mount would write to an image in it; write options = { ro = true }",
+            "a partition is looked up when it is planned, and goes with no offset",
+            "what is written to can be mounted once only",
+            "mounts are made from each other in a circle",
+        ),
+        found,
+        strict=True,
+    ):
+        assert what in said
+
+
+def btrfs(function: Callable[[], Result]) -> Callable[[], Result]:
+    def script() -> Result:
+        mount("mnt", "/mnt", "tmpfs")
+        with open("/mnt/image", "wb") as file:
+            file.truncate(120 * MIB)
+        os.mkdir("/mnt/d")
+        run("mkfs.btrfs", "-q", "/mnt/image")
+        run("mount", "-o", "loop", "/mnt/image", "/mnt/d")
+        for name, inside in (("@home", "user"), ("@", "etc")):
+            run("btrfs", "subvolume", "create", f"/mnt/d/{name}")
+            os.mkdir(f"/mnt/d/{name}/{inside}")
+        umount("/mnt/d")
+        return function()
+
+    return script
+
+
+@pytest.mark.needs_kernel("mkfs.btrfs", "fs:btrfs")
+def test_subvolumes_are_mounted_each_by_its_path(in_host: InHost) -> None:
+    def script() -> tuple[list[str], list[str], list[str], list[str]]:
+        home, root = 'options = { subvol = "@home" }', 'options = { subvol = "/@" }'
+        spec = (
+            ROOT
+            + image_mount('"/mnt/image"', "btrfs", "/home", f'id = "home"\n{home}')
+            + image_mount('"/mnt/image"', "btrfs", "/root", root)
+            + '[[mount]]\ntarget = "/user"\nbind = { mount = "home", path = "/user" }'
+        )
+        with tree(spec) as built:
+            rows = [f"{row.mountpoint} {row.root}" for row in built.table.rows if row.fstype == "btrfs"]
+            found = names(built, "/home"), names(built, "/root")
+        missing = ROOT + image_mount('"/mnt/image"', "btrfs", more='options = { subvol = "@nowhere" }')
+        try:
+            api.apply(plan_of(missing))
+        except StepRefused as error:
+            rows.append(str(error))
+        by_number = told(ROOT + image_mount('"/mnt/image"', "btrfs", more='options = { subvolid = "256" }'))
+        return *found, rows, by_number
+
+    home, root, rows, by_number = in_host(btrfs(script), identity="root")
+    assert (["user"], ["etc"]) == (home, root)
+    assert ["/home /@home", "/root /@", "/user /@home/user"] == sorted(rows[:3])
+    assert "there is no /@nowhere in it" in rows[3]
+    assert ["mount[1].options.subvolid: which path subvolume 256 has"] == [one[:55] for one in by_number]
+
+
+@pytest.mark.needs_kernel("mkfs.xfs", "fs:xfs")
+def test_the_refusal_of_a_clone_of_an_xfs_names_nouuid(in_host: InHost, tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+
+    def script() -> tuple[str, int]:
+        with open(one, "wb") as file:
+            file.truncate(300 * MIB)
+        run("mkfs.xfs", "-q", str(one))
+        run("cp", "--sparse=always", str(one), str(other))
+        first = image_mount(f'"{one}"', "xfs", "/a")
+        try:
+            api.apply(plan_of(ROOT + first + image_mount(f'"{other}"', "xfs", "/b")))
+            said = ""
+        except StepRefused as error:
+            said = str(error)
+        both = api.apply(plan_of(ROOT + first + image_mount(f'"{other}"', "xfs", "/b", "options = { nouuid = true }")))
+        return said, len(both.tables[0][1].rows)
+
+    said, mounts = in_host(script, identity="root")
+    assert "nouuid = true" in said
+    assert 3 == mounts
+
+
+def test_dm_verity_is_named_as_not_supported() -> None:
+    spec = ROOT + image_mount('"/etc/hostname"', "ext4", more='options = { "verity.roothash" = "ab" }')
+    assert ["dm-verity is not supported: open it with veritysetup(8)"] == [
+        one.rpartition("; ")[2].partition(",")[0] for one in told(spec)
+    ]
