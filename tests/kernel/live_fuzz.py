@@ -40,7 +40,8 @@ def outcome(seed: int) -> str:
         _read_otherwise(other, tree)
         again = tree.became(second).preview(second)
         assert not again.changes, again.changes
-    assert observe() == host
+    # What has gone was mounted where another process has removed the directory meanwhile.
+    assert not set(observe().rows) - set(host.rows)
     return "changed"
 
 
