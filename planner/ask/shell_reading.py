@@ -103,7 +103,7 @@ class _Reader:
         found: list[Command] = []
         begin = 0
         for node in nodes:
-            if node.type == "&" and found:
+            if node.type == "&" and begin < len(found):
                 last = found[-1] if begin == len(found) - 1 else Group(found[begin].line, tuple(found[begin:]), False)
                 found[begin:] = [last._replace(background=True)]
             elif node.type in _STATEMENTS:
@@ -356,7 +356,9 @@ class _Reader:
             case "simple_expansion":
                 return (ShellParameter(self.text(node)[1:], quoted),)
             case "expansion":
-                return (self._expansion(node, quoted),)
+                text = self.text(node)
+                lead = text[: len(text) - len(text.lstrip())]  # the grammar takes spaces in quotes for a part of it
+                return (*((Text(lead, True),) if lead else ()), self._expansion(node, lead, quoted))
             case "command_substitution":
                 return (self._substitution(node, quoted),)
             case "arithmetic_expansion":
@@ -429,8 +431,8 @@ class _Reader:
 
         return _ESCAPED.sub(one, self.text(node)[2:-1])
 
-    def _expansion(self, node: Any, quoted: bool) -> ShellParameter:
-        text = self.text(node)
+    def _expansion(self, node: Any, lead: str, quoted: bool) -> ShellParameter:
+        text = self.text(node)[len(lead) :]
         if match := re.fullmatch(r"\$\{#([A-Za-z_][A-Za-z0-9_]*|[0-9@*])\}", text):
             return ShellParameter(match[1], quoted, "length")
         match = re.match(r"\$\{([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-])(:?[-=+?]|##?|%%?|\})", text)
@@ -440,7 +442,7 @@ class _Reader:
             )
         if match[2] == "}":
             return ShellParameter(match[1], quoted)
-        start = node.start_byte + len(match[0].encode())
+        start = node.start_byte + len(lead.encode()) + len(match[0].encode())
         is_pattern = match[2][0] in "#%"
         return ShellParameter(
             match[1], quoted, match[2], self._between(node, start, node.end_byte - 1, quoted and not is_pattern)

@@ -137,6 +137,10 @@ SHELL = [
     "mount -t tmpfs y $R/b;sh -c 'mount -t tmpfs $0$1 $R/c' p q",
     'x=b; eval "y_$x=c"; mount -t tmpfs $y_b $R/$y_b',
 ]
+SHELL += [
+    'x=b; mount -t tmpfs "y ${x}  ${x#b}z" $R/${x}',
+    "for i in b c; do true & mount -t tmpfs y $R/$i; done",
+]
 
 BASH = [
     "for i in $R/{b,c}; do mount -t tmpfs y $i; done",
