@@ -255,6 +255,9 @@ ROWS = (
     Row("simulate --compare-kernel -", USAGE, stdin="frobnicate\n"),
     Row("simulate --from nonesuch -", USAGE, stdin=SCRIPT),
     Row("simulate nonesuch.sh", USAGE),
+    # example
+    Row("example"),
+    Row("example nonesuch", USAGE),
     # doctor, schema, completion
     Row("doctor", (SUCCESS, DIFFERENT)),
     Row("doctor --json --rootless always", (SUCCESS, DIFFERENT)),
