@@ -203,10 +203,10 @@ class Arrangement:
             if wanted in carried:
                 handle = carried[wanted]
                 self._make_place(wanted)
-                self.steps.append(s.Attach(handle, parent, path, True, False, self.space.origins[wanted]))
+                self.steps.append(s.Attach(handle, parent, path, path != "", False, self.space.origins[wanted]))
             else:
                 handle = self._make(wanted)
-                self.steps.append(s.Attach(handle, parent, path, True, False, self.space.origins[wanted]))
+                self.steps.append(s.Attach(handle, parent, path, path != "", False, self.space.origins[wanted]))
                 yield self._fill(wanted, None)
                 made.append(wanted)
             parent, path = handle, ""
