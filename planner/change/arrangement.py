@@ -320,12 +320,12 @@ class Arrangement:
         self._refuse_arrivals(site)
         for found in reversed(site.found[site.kept :]):
             wanted = partner.get(found)
-            if wanted is not None and wanted in site.wanted[site.kept :]:
+            comes_back = wanted is not None and wanted in site.wanted[site.kept :]
+            if wanted is not None and comes_back and self._can_be_held(site, wanted, found):
                 yield self._settle(site.inner[wanted])
-                if not self._is_unbindable(wanted, found) and not self._is_stacked_shared(site.wanted, wanted):
-                    handle = f"carried:{live_name(space, space.found.rows[found])}"
-                    self._handles[wanted] = handle
-                    self.steps.append(c.CarryLive(handle, self._live(found), space.origins[wanted]))
+                handle = f"carried:{live_name(space, space.found.rows[found])}"
+                self._handles[wanted] = handle
+                self.steps.append(c.CarryLive(handle, self._live(found), space.origins[wanted]))
             self._detach(found)
 
     def _put_on(self, site: ExaminedSite, upon: ExaminedMount | None) -> Steps[None]:
@@ -337,6 +337,10 @@ class Arrangement:
         yield self._stack_upon(site, upon, carried)
         for handle in carried.values():
             self.steps.append(s.Release(handle, ""))
+
+    def _can_be_held(self, site: ExaminedSite, wanted: int, found: int) -> bool:
+        """Whether a clone of it can be taken; what cannot is made anew with all on it, and is not put right before."""
+        return not self._is_unbindable(wanted, found) and not self._is_stacked_shared(site.wanted, wanted)
 
     def _is_stacked_shared(self, stack: list[int], wanted: int) -> bool:
         """Whether something is to be stacked upon it: a clone would be in its group by then."""
