@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mountplan.planner.names import NodeKind
-from mountplan.planner.tables.mount_facts import Lock
+from mountplan.planner.tables.mount_facts import LiveImage, Lock
 
 IdLines = tuple[tuple[int, int, int], ...]
 Options = tuple[tuple[str, str | bool | tuple[str, ...]], ...]
@@ -47,7 +47,7 @@ class CapturedMount(NamedTuple):
     type: str
     source: str | None
     options: Options
-    image: str
+    image: LiveImage | None
     layers: tuple[CapturedPlace, ...]
     upper: CapturedPlace | None
     work: CapturedPlace | None

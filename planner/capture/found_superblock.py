@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mountplan.planner.capture.captured import CapturedFile, Options
 from mountplan.planner.capture.shown_layers import Directories
-from mountplan.planner.tables.mount_facts import OverlayLayer
+from mountplan.planner.tables.mount_facts import LiveImage, OverlayLayer
 
 
 class FoundSuperblock:
@@ -28,7 +28,7 @@ class FoundSuperblock:
         self.directories: Directories | None = None  # of an overlay, as it shows them
         self.layers: tuple[OverlayLayer, ...] = ()  # the same, in the same order, as they are now
         self.more: Options = ()  # options that it has to be given besides those that it shows
-        self.image = ""  # the file that it is in, if that is behind a loop device
+        self.image: LiveImage | None = None  # what it is in, if that is behind a loop device
 
     def give_up(self, reason: str) -> None:
         self.how, self.reason, self.maker, self.layers = "unsupported", reason, None, ()

@@ -30,7 +30,7 @@ from mountplan.planner.capture.groups import Sharing, find_sharing
 from mountplan.planner.capture.naming import Names
 from mountplan.planner.capture.overlay_layers import LayerFacts, Overlays
 from mountplan.planner.capture.own_sources import Sources, find_sources
-from mountplan.planner.capture.regiven import given_again, parse_options
+from mountplan.planner.capture.regiven import given_again, of_the_top, parse_options, subvolume_of
 from mountplan.planner.capture.user_namespaces import Owner, find_users, settled_locks
 from mountplan.planner.capture.widest import HostMounts
 from mountplan.planner.fstypes import of
@@ -40,8 +40,7 @@ from mountplan.planner.tables.mount_facts import LiveImage, Lock, MountRoot
 from mountplan.planner.tables.mounttree import MountTree, hiders
 from mountplan.planner.tables.table import DELETED, UNTOLD, MountRow, MountTable, is_mount_namespace_file
 
-_LOOP = re.compile(r"/dev/loop\d+")
-_PARTITION = re.compile(r"(/dev/loop\d+)p\d+")
+_LOOP = re.compile(r"/dev/loop\d+(p\d+)?")
 _IMAGE = "it is in the image {}, which is mounted already, and would be damaged if it were mounted twice for writing"
 _NO_MAP: tuple[IdLines, IdLines] = ((), ())
 _STANDS_ON = "what it stands on is left out"
@@ -85,7 +84,7 @@ class Facts(LayerFacts, Protocol):
         ...
 
     def image(self, device: str) -> LiveImage | None:
-        """What is behind a loop device; None if no file on the host is known to be."""
+        """What is behind a loop device, or a partition of one; None if no file on the host is known to be."""
         ...
 
 
@@ -129,6 +128,7 @@ class _Capture:
             self._settle(superblock)
         self.overlays = Overlays(self.trees, self.superblocks, self.host, self.where)
         self.overlays.settle(self.facts)
+        self._take_subvolumes()
         self.cautions += self.overlays.cautions
         seeds = [seed for live in self.lives for seed in live.seeds]
         self.sharing = find_sharing(self.trees, self.host, self.superblocks_of_host(), seeds)
@@ -202,14 +202,24 @@ class _Capture:
                 self.cautions.append(Caution(where, what))
         if not kind.renewed and superblock.fstype != "overlay":
             row = self.row(superblock.mounts[0])
-            image = self.facts.image(row.source) if _LOOP.fullmatch(row.source) else None
+            served = row.fstype.startswith("fuse")  # by a program, whatever is on the device
+            image = self.facts.image(row.source) if _LOOP.fullmatch(row.source) and not served else None
             reason = _why_not_image(image, row)
             if image is None or reason:
                 superblock.give_up(reason)
                 return
-            superblock.image = image.path
+            superblock.image = image
         superblock.how = "made"
         superblock.maker = next((one for one in superblock.mounts if self.row(one).root == "/"), None)
+
+    def _take_subvolumes(self) -> None:
+        """A btrfs of which only one subvolume is mounted, once, is made by that mount: nothing counts paths from it."""
+        layers = {layer.device for one in self.superblocks.values() for layer in one.layers}
+        for one in self.superblocks.values():
+            if one.how == "made" and one.fstype == "btrfs" and one.maker is None and not one.is_source(layers):
+                row = self.row(one.mounts[0])
+                if row.root == subvolume_of(row.options):
+                    one.maker = one.mounts[0]
 
     def _leave_out(self) -> None:
         """Find out what will not be built, and have everything else made from what will."""
@@ -371,6 +381,8 @@ class _Capture:
         if superblock.needed_by:
             files = tuple(sorted(superblock.files.values()))
             return _EMPTY._replace(row=NO_ROW, id=superblock.maker_id, type=superblock.fstype, files=files)
+        if row.fstype == "btrfs":
+            row = row._replace(options=of_the_top(row.options))
         return self._made(_EMPTY._replace(id=superblock.maker_id), superblock, row)
 
     def _made(self, words: CapturedMount, superblock: FoundSuperblock, row: MountRow) -> CapturedMount:
@@ -382,7 +394,7 @@ class _Capture:
             type=row.fstype, source=_source(row), options=(*self._options(row), *superblock.more),
             files=tuple(sorted(superblock.files.values())),
         )  # fmt: skip
-        if superblock.image:
+        if superblock.image is not None:
             return words._replace(image=superblock.image, source=None)
         self._caution_of_source(superblock, row.source)
         if superblock.directories is None:
@@ -501,7 +513,7 @@ class _Capture:
 
 
 _EMPTY = CapturedMount(
-    row=-1, id="", target="", parent="", type="", source=None, options=(), image="", layers=(), upper=None, work=None,
+    row=-1, id="", target="", parent="", type="", source=None, options=(), image=None, layers=(), upper=None, work=None,
     bind=None, recursive=False, attributes=(), uids=(), gids=(), unmapped=False, peer_group="", master="",
     lock="", unbindable=False, on_symlink="", contents="", files=(), unsupported="",
 )  # fmt: skip
@@ -516,21 +528,9 @@ def _note(wanted: dict[_Place, list[_Mount]], place: _Place, mount: _Mount) -> N
 
 def _why_not_image(image: LiveImage | None, row: MountRow) -> str:
     """Why a filesystem on a device cannot be mounted anew from an image; "" if it can."""
-    if (partition := _PARTITION.fullmatch(row.source)) is not None:
-        return f"it is on a partition of {partition[1]}, and a spec names an image as a whole"
     if image is None:
         return _why_not(row.fstype)
-    if image.offset or image.size:
-        last = f", {image.size} bytes long" if image.size else ""
-        return (
-            f"it is a part of the image {image.path}, from byte {image.offset} on{last}, and a spec names it as a whole"
-        )
-    if not _is_read_only(row):
-        return _IMAGE.format(image.path)
-    subvolume = next(iter(parse_options(row.options).values("subvol")), "/")
-    if subvolume != "/":
-        return f"it shows the subvolume {subvolume} of the image {image.path}, and a spec names that as a whole"
-    return ""
+    return "" if _is_read_only(row) else _IMAGE.format(image.path)
 
 
 def _is_read_only(row: MountRow) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from mountplan.planner.tables.mountinfo import unescape
 _OVERLAY_DEFAULTS = {"uuid": "on"}
 _OF_LAYERS = frozenset({"lowerdir", "lowerdir+", "datadir+", "upperdir", "workdir"})
 _KILOBYTES = frozenset({"size"})
+_SUBVOLUME = re.compile(r",subvolid=(\d+),subvol=(.*)", re.DOTALL)  # the last that btrfs shows: a path may have commas
 
 
 # What security modules add, and mount calls do not give.
@@ -48,6 +50,9 @@ def given_again(fstype: str, text: str) -> Options:
     """The options to write for a new superblock that is to show `text`."""
     shown = parse_options(text)
     kind = of(fstype)
+    if fstype == "btrfs" and (subvolume := subvolume_of(text)):
+        # By its path, which a spec has a word for; its number is another one in a copy.
+        return (*given_again(fstype, _SUBVOLUME.sub("", text)), ("subvol", subvolume))
     if kind.instances == "machine":
         return ()  # the machine's only one has them
     if kind.is_shared:  # one of a namespace that is made as well: what its first mount asks for is what can be chosen
@@ -78,6 +83,19 @@ def given_again(fstype: str, text: str) -> Options:
     if read_only:
         found["ro"] = True
     return tuple(found.items())
+
+
+def subvolume_of(text: str) -> str:
+    """The path of the subvolume of a btrfs that a mount shows something of, from the options of that mount; "" if they
+    do not tell.
+    """
+    found = _SUBVOLUME.search(text)
+    return unescape(found[2]) if found else ""
+
+
+def of_the_top(text: str) -> str:
+    """The options that a mount of the whole of a btrfs would show, from those of a mount of any part of it."""
+    return _SUBVOLUME.sub(",subvolid=5,subvol=/", text)
 
 
 def _shorter_size(value: str) -> str:

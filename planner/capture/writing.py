@@ -16,6 +16,7 @@ from mountplan.planner.capture.captured import (
 )
 from mountplan.planner.characters import is_plain, toml_key, toml_string, visible
 from mountplan.planner.language.values import escape
+from mountplan.planner.tables.mount_facts import LiveImage
 
 
 def write_spec(captured: Captured, heading: Iterable[str] = ()) -> str:
@@ -97,8 +98,8 @@ def _write_mount(mount: CapturedMount, prefix: str, out: list[str]) -> None:
 
 
 def _write_made_from(mount: CapturedMount, out: list[str]) -> None:
-    if mount.image:
-        out.append(f"image = {_text(mount.image)}")
+    if mount.image is not None:
+        out.append(f"image = {_image(mount.image)}")
     if mount.contents:
         out.append(f"contents = {_text(mount.contents)}")
     if mount.layers:
@@ -131,6 +132,11 @@ def _place(place: CapturedPlace) -> str:
         words.append(f"path = {_text(place.path)}")
     words += [f"{word} = true" for word, is_set in (("hidden", place.hidden), ("deleted", place.deleted)) if is_set]
     return f"{{ {', '.join(words)} }}"
+
+
+def _image(image: LiveImage) -> str:
+    words = [f"{word} = {number}" for word, number in (("offset", image.offset), ("size", image.size)) if number]
+    return f"{{ path = {_text(image.path)}, {', '.join(words)} }}" if words else _text(image.path)
 
 
 def _options(options: Options) -> str:

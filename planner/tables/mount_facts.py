@@ -19,7 +19,9 @@ class MountRoot(NamedTuple):
 
 
 class LiveImage(NamedTuple):
-    """The file on the host that is behind a loop device, and which bytes: `size` from `offset` on, or all (0)."""
+    """The file on the host that is behind a loop device, or behind a partition of one, and which bytes: `size` from
+    `offset` on, or all that follow (0).
+    """
 
     path: str
     offset: int

@@ -12,9 +12,10 @@ from mountplan.planner.capture.captured import (
 )
 from mountplan.planner.capture.writing import write_spec
 from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.tables.mount_facts import LiveImage
 
 NOTHING = CapturedMount(
-    row=0, id="", target="/", parent="", type="", source=None, options=(), image="", layers=(), upper=None, work=None,
+    row=0, id="", target="/", parent="", type="", source=None, options=(), image=None, layers=(), upper=None, work=None,
     bind=None, recursive=False, attributes=(), uids=(), gids=(), unmapped=False, peer_group="", master="",
     lock="", unbindable=False, on_symlink="", contents="", files=(), unsupported="",
 )  # fmt: skip
@@ -118,7 +119,7 @@ def test_options_are_texts_flags_or_lists() -> None:
 
 
 def test_what_only_a_type_has_is_not_written_of_a_bind() -> None:
-    mount = NOTHING._replace(bind=CapturedPlace("", "/srv"), source="x", image="/i", contents="/c")
+    mount = NOTHING._replace(bind=CapturedPlace("", "/srv"), source="x", image=LiveImage("/i", 0, 0), contents="/c")
     assert ['bind = "/srv"'] == lines_of(mount)
 
 
@@ -150,7 +151,14 @@ def test_an_overlay_has_its_layers_a_line_each_and_one_alone_in_the_same_line() 
         'upper = { mount = "a", path = "/u" }',
         'work = { mount = "a", path = "/w" }',
     ] == lines_of(overlay._replace(layers=(one, other), upper=CapturedPlace("a", "/u"), work=CapturedPlace("a", "/w")))
-    assert ['type = "ext4"', 'image = "/i.img"'] == lines_of(NOTHING._replace(type="ext4", image="/i.img"))
+    whole = NOTHING._replace(type="ext4", image=LiveImage("/i.img", 0, 0))
+    assert ['type = "ext4"', 'image = "/i.img"'] == lines_of(whole)
+    for part, written in (
+        (LiveImage("/i.img", 512, 0), 'image = { path = "/i.img", offset = 512 }'),
+        (LiveImage("/i.img", 0, 1024), 'image = { path = "/i.img", size = 1024 }'),
+        (LiveImage("/i\udcff", 512, 1024), "image = { path = { escaped = '/i\\377' }, offset = 512, size = 1024 }"),
+    ):
+        assert ['type = "ext4"', written] == lines_of(whole._replace(image=part))
 
 
 def test_files_have_the_key_of_their_kind() -> None:
