@@ -8,10 +8,13 @@ from typing import NamedTuple
 
 from mountplan.applier.keep import kept
 from mountplan.applier.observe.inspect import ages
+from mountplan.applier.observe.locks import seen_locks
 from mountplan.applier.observe.observe import observe
 from mountplan.applier.observe.subjects import Subject, command_of
+from mountplan.applier.observe.subjects import of_process as subject_of
 from mountplan.planner.errors import MountplanError, TableError
 from mountplan.planner.plan.seedbase import without_base
+from mountplan.planner.tables.mount_facts import SeenLocks
 from mountplan.planner.tables.table import MountTable
 
 HOST = "host"
@@ -21,21 +24,24 @@ class Inhabited(NamedTuple):
     """A namespace: what it is called, its number (of its file's inode), and what is seen in it.
 
     `ages` has a number for each mount, by its id; those of younger mounts are greater, in all namespaces. It is empty
-    if they were not asked for, or are not known.
+    if they were not asked for, or are not known. `locks` is None if they were not asked for.
     """
 
     name: str
     inode: int
     table: MountTable
     ages: dict[int, int]
+    locks: SeenLocks | None = None
 
 
-def of_process(pid: int, *, aged: bool = False) -> Inhabited:
+def of_process(pid: int, *, aged: bool = False, locked: bool = False) -> Inhabited:
     """The namespace of a process, as that sees it. Raises TableError."""
     table = observe(pid)
     inode = _namespace(pid)
     name = HOST if inode == _namespace(1) else f"process {pid} ({command_of(pid)})"
-    return Inhabited(name, inode, table, _ages_of_process(pid) if aged else {})
+    return Inhabited(
+        name, inode, table, _ages_of_process(pid) if aged else {}, _locks_of_process(pid) if locked else None
+    )
 
 
 def _ages_of_process(pid: int) -> dict[int, int]:
@@ -49,7 +55,15 @@ def _ages_of_process(pid: int) -> dict[int, int]:
         os.close(namespace)
 
 
-def of_kept(name: str, *, aged: bool = False) -> tuple[Inhabited, ...]:
+def _locks_of_process(pid: int) -> SeenLocks:
+    try:
+        with subject_of(pid) as subject:
+            return seen_locks(subject)
+    except TableError as error:
+        return SeenLocks({}, str(error))
+
+
+def of_kept(name: str, *, aged: bool = False, locked: bool = False) -> tuple[Inhabited, ...]:
     """The namespaces that are kept under a name, each from the root of its tree. Raises NotKept or TableError."""
     found = []
     subjects = kept.subjects(name)
@@ -57,13 +71,14 @@ def of_kept(name: str, *, aged: bool = False) -> tuple[Inhabited, ...]:
         for subject in subjects:
             table, _ = without_base(subject.read().table)
             known = ages(subject.fd) if aged else {}
-            found.append(Inhabited(subject.label, os.fstat(subject.fd).st_ino, table, known))
+            locks = seen_locks(subject) if locked else None
+            found.append(Inhabited(subject.label, os.fstat(subject.fd).st_ino, table, known, locks))
     finally:
         _close(subjects)
     return tuple(found)
 
 
-def everyone_else(known: set[int], *, aged: bool = False) -> Iterator[Inhabited]:
+def everyone_else(known: set[int], *, aged: bool = False, locked: bool = False) -> Iterator[Inhabited]:
     """All other namespaces than those with the numbers `known`, each once: kept ones, then by the lowest pid in them.
 
     What may not be read, and what ends meanwhile, is left out.
@@ -71,7 +86,7 @@ def everyone_else(known: set[int], *, aged: bool = False) -> Iterator[Inhabited]
     known = set(known)
     for name in _kept_names():
         try:
-            found = of_kept(name, aged=aged)
+            found = of_kept(name, aged=aged, locked=locked)
         except (MountplanError, OSError):
             continue
         for one in found:
@@ -84,7 +99,7 @@ def everyone_else(known: set[int], *, aged: bool = False) -> Iterator[Inhabited]
             continue
         known.add(inode)
         try:
-            yield of_process(pid, aged=aged)
+            yield of_process(pid, aged=aged, locked=locked)
         except TableError:
             known.discard(inode)
 

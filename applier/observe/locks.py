@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mountplan.applier.observe.roots import copy_of_tree, own_tree
-from mountplan.applier.observe.subjects import open_proc
+from mountplan.applier.observe.subjects import Subject, open_proc
 from mountplan.applier.sys import abi, syscalls
-from mountplan.applier.sys.inside import in_child
-from mountplan.applier.sys.refusal import KernelRefusal
+from mountplan.applier.sys.inside import ChildFailed, in_child
+from mountplan.applier.sys.refusal import KernelRefusal, in_words
 from mountplan.applier.sys.userns import IdMap, initial_ids, waiting_in
 from mountplan.planner.attributes import ATIME_MASK, NOATIME, parse_shown
-from mountplan.planner.tables.mount_facts import Lock
+from mountplan.planner.errors import TableError
+from mountplan.planner.tables.mount_facts import Lock, SeenLocks
 from mountplan.planner.tables.mounttree import MountTree, path_to
 from mountplan.planner.tables.table import MountTable
 
@@ -64,7 +65,25 @@ def owner_of(namespace: int) -> LiveOwner | None:
 
 def _enter(user: int) -> None:
     syscalls.hide()  # from those who live in there
-    syscalls.setns(user, abi.CLONE_NEWUSER)
+    if not os.path.samestat(os.fstat(user), os.stat("/proc/self/ns/user")):  # one's own cannot be entered
+        syscalls.setns(user, abi.CLONE_NEWUSER)
+
+
+def seen_locks(subject: Subject) -> SeenLocks:
+    """What is locked in a namespace, whoever owns it. What the machine's first user namespace owns has no locks."""
+    owner = -1
+    try:
+        owner = fcntl.ioctl(subject.fd, abi.NS_GET_USERNS)
+        if os.fstat(owner).st_ino == abi.USER_NS_INIT_INO:
+            return SeenLocks()
+        return SeenLocks(find_locks(subject.fd, owner, subject.read().table))
+    except OSError as error:
+        return SeenLocks({}, in_words(error))
+    except (TableError, ChildFailed) as error:
+        return SeenLocks({}, str(error))
+    finally:
+        if owner >= 0:
+            os.close(owner)
 
 
 def find_locks(namespace: int, owner: int, table: MountTable) -> dict[int, Lock]:

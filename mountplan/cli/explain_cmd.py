@@ -67,9 +67,15 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         raise UsageError("--lazy and --recursive go with --unmount")
     if args.reaches is not None and args.mount is None:
         raise UsageError("--reaches goes with --mount")
-    known = known_of(args.what, settings_of(args), aged=args.why is not None, other=args.reaches)
+    known = known_of(
+        args.what,
+        settings_of(args),
+        aged=args.why is not None,
+        locked=args.unmount is not None,
+        other=args.reaches,
+    )
     here = known.tables[0][0]
-    explainer = Explainer(known.tables, here, rules_for(args.kernel, output), known.ages)
+    explainer = Explainer(known.tables, here, rules_for(args.kernel, output), known.ages, known.locks, known.other)
     for path in (args.mount, args.unmount, args.why):
         if path is not None and not path.startswith("/"):
             raise UsageError(f"{path} is not absolute; write it as the namespace sees it")

@@ -7,10 +7,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from mountplan import api
 from mountplan.cli.sources import plan_from
 from mountplan.cli.usage import UsageError
 from mountplan.planner.errors import NotKept
+from mountplan.planner.tables.mount_facts import Lock, SeenLocks
 from mountplan.planner.tables.table import MountRow, MountTable
 
 if TYPE_CHECKING:
@@ -19,18 +19,21 @@ if TYPE_CHECKING:
     from mountplan.applier.keep.inhabited import Inhabited
     from mountplan.cli.output import Output
     from mountplan.planner.model import Rules
+    from mountplan.planner.plan.plan import ExpectedNamespace
+    from mountplan.planner.plan.predict import Prediction
 
 Tables = tuple[tuple[str, MountTable], ...]
 
 
 class Known(NamedTuple):
-    """Namespaces that something is asked about, and how old their mounts are (see Inhabited), by namespace.
+    """Namespaces that something is asked about, how old their mounts are, and what is locked (see Inhabited), by name.
 
     `other` is what a second namespace that was asked for is called there.
     """
 
     tables: Tables
     ages: dict[str, dict[int, int]]
+    locks: dict[str, SeenLocks]
     other: str = ""
 
 
@@ -40,36 +43,53 @@ def tables_of(what: str, parameters: Mapping[str, str] | None = None) -> Tables:
     What is a file or ends as one is a spec or a plan. Of a kept name with several namespaces, NAME/NAMESPACE comes
     first. Raises SpecError, PlanFileError, PlanRefused, NotKept, KeepRefused or TableError.
     """
-    return known_of(what, parameters, aged=False).tables
+    return known_of(what, parameters).tables
 
 
-def known_of(what: str, parameters: Mapping[str, str] | None = None, *, aged: bool, other: str | None = None) -> Known:
-    """The same; with `aged` the ages of mounts as well, as far as they are known. `other` is a kept name or process,
-    or one of the names in a spec, that is to be there too. `parameters` are the spec's.
+def known_of(
+    what: str,
+    parameters: Mapping[str, str] | None = None,
+    *,
+    aged: bool = False,
+    locked: bool = False,
+    other: str | None = None,
+) -> Known:
+    """The same; with `aged` the ages of mounts as well, with `locked` what is locked, as far as that is known.
+
+    `other` is a kept name or process, or one of the names in a spec, that is to be there too. `parameters` are
+    the spec's.
     """
     from mountplan.applier.keep.inhabited import everyone_else, of_process
 
     planned: Tables = ()
+    locks: dict[str, SeenLocks] = {}
     if what == "-" or what.endswith((".toml", ".json")) or os.path.exists(what):
-        planned = _of_plan(what, parameters)
-        asked: tuple[Inhabited, ...] = (of_process(os.getpid(), aged=aged),)
+        planned, locks = _of_plan(what, parameters)
+        asked: tuple[Inhabited, ...] = (of_process(os.getpid(), aged=aged, locked=locked),)
     else:
         if parameters:
             raise UsageError(f"--set: {what} is no spec, and has no parameters")
-        asked = (of_process(int(what), aged=aged),) if what.isdecimal() else _of_kept(what, aged)
+        asked = (of_process(int(what), aged=aged, locked=locked),) if what.isdecimal() else _of_kept(what, aged, locked)
     second = "" if other is None or other in [name for name, _ in planned] else other
     if second:
-        live_other = of_process(int(second), aged=aged) if second.isdecimal() else _of_kept(second, aged)[0]
+        live_other = (
+            of_process(int(second), aged=aged, locked=locked)
+            if second.isdecimal()
+            else _of_kept(second, aged, locked)[0]
+        )
         known_already = next((one for one in asked if one.inode == live_other.inode), None)
         if known_already is None:
             asked = (*asked, live_other)
         other = (known_already or live_other).name
-    others = [one for one in everyone_else({one.inode for one in asked}, aged=aged) if _has_root(one.table)]
+    others = [
+        one for one in everyone_else({one.inode for one in asked}, aged=aged, locked=locked) if _has_root(one.table)
+    ]
     if planned:  # then ours is one of the others
         others, asked = [*(one for one in asked if _has_root(one.table)), *others], ()
     live = (*asked, *others)
     tables = (*planned, *((one.name, one.table) for one in live))
-    return Known(tables, {one.name: one.ages for one in live if one.ages}, other or "")
+    locks |= {one.name: one.locks for one in live if one.locks is not None}
+    return Known(tables, {one.name: one.ages for one in live if one.ages}, locks, other or "")
 
 
 def rules_for(version: str | None, output: Output) -> Rules:
@@ -82,12 +102,12 @@ def rules_for(version: str | None, output: Output) -> Rules:
     return rules_of(release)
 
 
-def _of_kept(what: str, aged: bool) -> tuple[Inhabited, ...]:
+def _of_kept(what: str, aged: bool, locked: bool) -> tuple[Inhabited, ...]:
     from mountplan.applier.keep.inhabited import of_kept
 
     name, _, namespace = what.partition("/")
     try:
-        found = of_kept(name, aged=aged)
+        found = of_kept(name, aged=aged, locked=locked)
     except NotKept as error:
         remedy = "name a spec, a saved plan, a kept name (`mountplan ls` lists them) or a process"
         raise NotKept(error.what, remedy) from None
@@ -103,11 +123,28 @@ def _has_root(table: MountTable) -> bool:
     return 1 == sum(row.parent_id not in by_id or row.parent_id == row.mount_id for row in table.rows)
 
 
-def _of_plan(what: str, parameters: Mapping[str, str] | None) -> Tables:
+def _of_plan(what: str, parameters: Mapping[str, str] | None) -> tuple[Tables, dict[str, SeenLocks]]:
+    from mountplan.applier.observe.observe import observe
+    from mountplan.planner.plan.predict import predict
+
     plan = plan_from(what, parameters)
-    return tuple(
-        (name or plan.name, MountTable(tuple(map(_with_own_groups, table.rows)))) for name, table in api.predict(plan)
-    )
+    tables: Tables = ()
+    locks = {}
+    for expected, one in zip(plan.expected.namespaces, predict(plan, observe()), strict=True):
+        name = one.namespace or plan.name
+        tables += ((name, MountTable(tuple(map(_with_own_groups, one.table.rows)))),)
+        locks[name] = _planned_locks(expected, one)
+    return tables, locks
+
+
+def _planned_locks(expected: ExpectedNamespace, prediction: Prediction) -> SeenLocks:
+    planned = {mount.name: mount.lock for mount in expected.mounts}
+    found: dict[int, Lock] = {}
+    for row, name in zip(prediction.table.rows, prediction.names, strict=True):
+        # What a recursive bind brings along stays below it, if that is locked.
+        brought: Lock = "locked" if planned.get(name.partition("+")[0]) else ""
+        found[row.mount_id] = planned.get(name, brought)
+    return SeenLocks(found if expected.user else {})
 
 
 def _with_own_groups(row: MountRow) -> MountRow:

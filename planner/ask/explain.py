@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Iterator
+from itertools import count
 from typing import NamedTuple
 
 from mountplan.planner.model import RULES_6_18, ModelMount, Process, Rules, World, WouldRefuse
@@ -16,6 +17,7 @@ from mountplan.planner.model.objects import ModelNamespace, ModelNode
 from mountplan.planner.model.peers import receivers
 from mountplan.planner.model.to_table import path_of
 from mountplan.planner.model.walking import into_mounts, walk
+from mountplan.planner.tables.mount_facts import SeenLocks
 from mountplan.planner.tables.table import MountTable
 
 Tables = tuple[tuple[str, MountTable], ...]
@@ -53,11 +55,14 @@ class Effect(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The effects of one event, in the order in which the kernel comes to them. `refused`, if it would not happen."""
+    """The effects of one event, in the order in which the kernel comes to them. `refused`, if it would not happen;
+    `depends` says what is not known, and would make another answer of it.
+    """
 
     event: str
     effects: tuple[Effect, ...]
     refused: str = ""
+    depends: tuple[str, ...] = ()
 
 
 class Origin(NamedTuple):
@@ -92,24 +97,43 @@ class Explainer:
     """Asks about the namespaces in `tables`; the first one, or `subject`, is where paths are looked up.
 
     `ages` has numbers for mounts, by namespace and id; those of younger mounts are greater. Ids themselves tell no age:
-    the kernel gives them to others later.
+    the kernel gives them to others later. `locks` has what is locked, by namespace;
+    `other` is one that is asked about along with the first.
     """
 
-    def __init__(self, tables: Tables, subject: str = "", rules: Rules = RULES_6_18, ages: Ages | None = None) -> None:
+    def __init__(
+        self,
+        tables: Tables,
+        subject: str = "",
+        rules: Rules = RULES_6_18,
+        ages: Ages | None = None,
+        locks: dict[str, SeenLocks] | None = None,
+        other: str = "",
+    ) -> None:
         self.tables = tables
         self.rules = rules
         self.ages = ages or {}
+        self.locks = locks or {}
         names = [name for name, _ in tables]
         self.subject = names.index(subject) if subject else 0
         self.numbers: dict[int, int] = {}
         self.start_again()
+        self.free = self._take_ids(other)
         self.groups()  # gives all groups their numbers, the same for every question
 
     def start_again(self) -> None:
         """A World as the tables have it. An event changes it, so each has one of its own."""
-        self.seen: TablesWorld = world_of(self.tables, World(self.rules))
+        self.seen = self._world()
         self.ids = {mount: number for made in self.seen.mounts for number, mount in made.items()}
         self.views = {process.namespace: process for process in self.seen.processes}
+
+    def _world(self) -> TablesWorld:
+        made = world_of(self.tables, World(self.rules))
+        for (name, _), mounts in zip(self.tables, made.mounts, strict=True):
+            for number in self.locks.get(name, SeenLocks()).found:
+                if number in mounts:
+                    mounts[number].locked = self.locks[name].found[number] == "locked"
+        return made
 
     @property
     def world(self) -> World:
@@ -191,7 +215,7 @@ class Explainer:
         except WouldRefuse as refusal:
             return Answer(event, (), str(refusal))
         # It happens in a World of its own, as nothing tells of a mount that is gone from whom it has received.
-        after = world_of(self.tables, World(self.rules))
+        after = self._world()
         process = after.processes[self.subject]
         refused = ""
         if recursive and node is target.root:
@@ -204,7 +228,18 @@ class Explainer:
                 if not lazy and refusal.errno == errno.EBUSY:
                     refused += "; a lazy unmount (umount -l) would be carried out, as told here"
                     after.world.umount(process, path, lazy=True)
-        return Answer(event, tuple(self._gone(target, after.world)), refused)
+        effects = tuple(self._gone(target, after.world))
+        return Answer(event, effects, refused, tuple(self._unknown_locks(target, effects)))
+
+    def _unknown_locks(self, target: ModelMount, effects: tuple[Effect, ...]) -> Iterator[str]:
+        """Of whose mounts it is not known whether they are locked, that is: whether they go."""
+        here = self.process.namespace.name
+        for name in dict.fromkeys((here, *(effect.spot.namespace for effect in effects))):
+            seen = self.locks.get(name, SeenLocks())
+            if seen.unknown:
+                yield f"which mounts are locked in {name} cannot be told ({seen.unknown}): one that is locked stays"
+            elif name == here and seen.of(self.ids.get(target, 0)) is None:
+                yield f"whether {self._called(target)} is locked cannot be told: no path of the namespace's leads there"
 
     def _unmount_all(self, top: ModelMount, world: World, process: Process, lazy: bool) -> str:
         """Children before their parents, each by its path; why it stops, if it does."""
@@ -359,8 +394,23 @@ class Explainer:
     # --- words and numbers
 
     def number(self, group: int) -> int:
-        """Groups are numbered from 1 on, in the order in which they come up."""
-        return self.numbers.setdefault(group, len(self.numbers) + 1) if group else 0
+        """The id that mountinfo has. Groups that are not there yet get the lowest free numbers, in the order in which
+        they come up.
+        """
+        if group and group not in self.numbers:
+            self.numbers[group] = next(self.free)
+        return self.numbers.get(group, 0)
+
+    def _take_ids(self, other: str) -> Iterator[int]:
+        """Have the groups that are there keep their ids; gives numbers that the others can get, one by one."""
+        there = {group: number for number, group in self.seen.groups.items() if number > 0}
+        for mount in (*self._mounts_of(self.process.namespace), *self.mounts_in(other)):
+            for group in (mount.group, *(one.group for one in self.above(mount))):
+                if group in there:
+                    self.numbers[group] = there[group]
+        taken = set(self.numbers.values())
+        self.numbers |= {group: number for group, number in there.items() if number not in taken}
+        return (number for number in count(1) if number not in taken)
 
     def spot(self, mount: ModelMount) -> Spot:
         namespace = mount.namespace

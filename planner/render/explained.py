@@ -79,8 +79,9 @@ def _namespaces(spots: list[Spot]) -> str:
 
 def answer_text(answer: Answer, here: str) -> str:
     """What an event would do, place by place, with the chain of reasons below each."""
+    depends = [f"  not known: {one}" for one in answer.depends]
     if answer.refused and not answer.effects:
-        return visible_lines(f"{answer.event} would be refused: {answer.refused}") + "\n"
+        return visible_lines("\n".join((f"{answer.event} would be refused: {answer.refused}", *depends))) + "\n"
     lines = [f"{answer.event}: {count(len(answer.effects), 'place')}"]
     if answer.refused:
         lines.append(f"  refused as it is: {answer.refused}")
@@ -88,7 +89,7 @@ def answer_text(answer: Answer, here: str) -> str:
         below = f", with {count(effect.with_it, 'mount')} below it" if effect.with_it else ""
         lines.append(f"  {spot_text(effect.spot, here)} {_WHAT[effect.what]}{below}")
         lines += [f"    {step}" for step in effect.chain]
-    return visible_lines("\n".join(lines)) + "\n"
+    return visible_lines("\n".join(lines + depends)) + "\n"
 
 
 def reach_text(reach: Reach, here: str) -> str:
@@ -128,6 +129,7 @@ def answer_data(answer: Answer) -> dict[str, Any]:
     return {
         "event": answer.event,
         "refused": answer.refused or None,
+        "depends": list(answer.depends),
         "effects": [
             {
                 **_spot(effect.spot),

@@ -10,6 +10,19 @@ from mountplan.planner.names import NodeKind
 Lock = Literal["", "attributes", "locked"]
 
 
+class SeenLocks(NamedTuple):
+    """What is locked in a namespace, by mount id; if `found` is empty, nothing. `unknown` says why it is not known."""
+
+    found: dict[int, Lock] = {}
+    unknown: str = ""
+
+    def of(self, mount_id: int) -> Lock | None:
+        """None if it is not known."""
+        if self.unknown:
+            return None
+        return self.found.get(mount_id) if self.found else ""
+
+
 class MountRoot(NamedTuple):
     """What is mounted: the kind of a mount's root directory or file; `device` of a device node, `link` of a symlink."""
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +16,7 @@ from mountplan import api
 from mountplan.applier.build.build import Built
 from mountplan.applier.observe.locks import find_locks, owner_of
 from mountplan.applier.observe.observe import observe
+from mountplan.cli import main
 from mountplan.planner.change.plan_change import plan_change
 from mountplan.planner.change.standing import Allowed, StandingTree
 from mountplan.planner.plan.planfile import dump_plan, load_plan
@@ -426,3 +430,48 @@ def test_what_cannot_be_is_told_with_its_place(before: str, after: str, key: str
     told = api.check(f"format = 1\n{SPEC.replace(before, after)}".encode(), "test.toml")
     assert key in [one.ref.key for one in told]
     assert any(words in one.what for one in told)
+
+
+def test_explain_knows_what_is_locked(in_host: InHost) -> None:
+    """It answers what umount(2) answers to the owner, also of a namespace that a spec would make."""
+    spec = """
+[[namespace]]
+name = "own"
+user = { uids = [[0, 1000, 100]], gids = [[0, 1000, 100]] }
+[[namespace.mount]]
+target = "/"
+type = "tmpfs"
+locked = "attributes"
+[[namespace.mount]]
+target = "/srv"
+type = "tmpfs"
+locked = true
+"""
+
+    def refused(*words: str) -> bool:
+        text = io.StringIO()
+        with contextlib.redirect_stdout(text):
+            assert 0 == main(["explain", *words])
+        return "EINVAL (Invalid argument): the mount is locked" in text.getvalue()
+
+    def is_refused(namespaces: list[int], path: str) -> bool:
+        def inside() -> bool:
+            for fd in namespaces:
+                setns(fd)
+            return bool(attempts(lambda: umount(path))[0])
+
+        return run_in_child(inside)
+
+    def script() -> tuple[list[bool], list[bool], bool]:
+        host()
+        Path("spec.toml").write_text(f"format = 1\n{spec}")
+        places = ["/srv/other/bound", "/srv/other", "/srv"]
+        with user(upon_what_was_there) as pid:
+            told = [refused(str(pid), "--unmount", place) for place in places]
+            namespaces = [os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY) for kind in ("user", "mnt")]
+            real = [is_refused(namespaces, place) for place in places]
+        return told, real, refused("spec.toml", "--unmount", "/srv")
+
+    told, real, planned = in_host(script, identity="root")
+    assert [False, False, True] == told == real
+    assert planned
