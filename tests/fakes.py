@@ -209,7 +209,7 @@ class FakeKernel:
         self._call("new_overlay", source)
         return self._opened("overlay context")
 
-    def add_layer(self, overlay: int, key: str, directory: int, name: str) -> None:
+    def add_layer(self, overlay: int, key: str, directory: int, name: str, userns: int = -1) -> None:
         self._call("add_layer", key, self._named(directory), fds=(overlay, directory))
 
     def mount_overlay(self, overlay: int) -> int:

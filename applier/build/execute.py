@@ -319,7 +319,10 @@ class Execution:
         else:
             directory = self.kernel.open(self.host, layer.path[1:], tree=True)
         try:
-            self.kernel.add_layer(overlay, key, directory, name)
+            if layer.id_map:
+                self.kernel.add_layer(overlay, key, directory, name, self.fds[layer.id_map])
+            else:
+                self.kernel.add_layer(overlay, key, directory, name)
         finally:
             self.kernel.close(directory)
 

@@ -73,7 +73,7 @@ def _words(refusal: UsernsRefusal, step: Any, unshared: tuple[str, ...]) -> tupl
         return "idmap", what, _other_ids(details)
     if case == "idmap":
         what = f"{details[0]} cannot be id-mapped in a user namespace: its filesystem belongs to the host"
-        return "idmap", what, "run it as root"
+        return "layers" if step.kind == "make_overlay" else "idmap", what, "run it as root"
     meaning, remedy = explain(step.kind, number, refusal.syscall)
     said = "".join(f" ({line})" for line in refusal.log)
     return "", f"{refusal.syscall or 'the kernel'}: {meaning}{said}", remedy

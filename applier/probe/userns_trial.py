@@ -145,6 +145,18 @@ class _Trial:
     def make_overlay(self, step: s.MakeOverlay) -> None:
         self.fresh[step.mount or step.filesystem] = "overlay"
         self.once("filesystem", ask_for, "overlay")
+        for layer in step.layers:
+            if layer.id_map:
+                self._map_layer(layer, self.maps[layer.id_map])
+
+    def _map_layer(self, layer: s.Layer, id_map: int) -> None:
+        fstype = self.fresh.get(layer.filesystem, "")
+        if fstype:
+            if of(fstype).may_be_tried:
+                self.once("idmap-new", self._map_new, fstype, id_map, details=(fstype,))
+            return
+        path = self.clones[layer.filesystem][0] if layer.filesystem else layer.path
+        self.once("idmap", self._map, path, False, False, id_map, details=(path,))
 
     def attach_image(self, step: s.AttachImage) -> None:
         self.fresh[step.mount or step.filesystem] = step.fstype

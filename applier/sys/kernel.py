@@ -65,7 +65,7 @@ class Kernel(Protocol):
         self, fstype: str, image: int, options: Options, part: tuple[int, int], *, read_only: bool
     ) -> int: ...
     def new_overlay(self, source: str, options: Options) -> int: ...
-    def add_layer(self, overlay: int, key: str, directory: int, name: str) -> None: ...
+    def add_layer(self, overlay: int, key: str, directory: int, name: str, userns: int = -1) -> None: ...
     def mount_overlay(self, overlay: int) -> int: ...
     def make_read_only(self, mount: int) -> None: ...
     def set_attributes(
@@ -310,10 +310,17 @@ class LinuxKernel:
             self._collected[context] = CollectedLayers(self._proc)
         return context
 
-    def add_layer(self, overlay: int, key: str, directory: int, name: str) -> None:
-        """Add a directory to a context. `name` is its path in the yard if no other process can change what is there."""
-        from mountplan.applier.sys.overlay import add_layer, claim
+    def add_layer(self, overlay: int, key: str, directory: int, name: str, userns: int = -1) -> None:
+        """Add a directory to a context. `name` is its path in the yard if no other process can change what is there.
 
+        With `userns` it is taken through a clone that has the id-mapping of that user namespace.
+        """
+        from mountplan.applier.sys.overlay import add_layer, claim, id_mapped
+
+        if userns >= 0:
+            with id_mapped(directory, userns, self._proc) as (clone, name):
+                self.add_layer(overlay, key, clone, name)
+            return
         if key in ("upperdir", "workdir") and not name:
             self._locked.append(claim(directory, self._proc))
         if overlay in self._collected:

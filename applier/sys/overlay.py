@@ -5,7 +5,8 @@ that they had. Before, it takes paths, and shows what it was given, and a captur
 is made of. So a layer is named by a path in the yard, which begins with its device (planner/tables/layerpath.py): in
 memory that we have filled, where no other process can put anything in the way, it lies there anyway; of any other
 layer a clone is attached there. Upper and work directory, which have to be on one mount, and what cannot be cloned,
-get a path through /proc that leads to the same descriptor, so nothing else can be found at it.
+get a path through /proc that leads to the same descriptor, so nothing else can be found at it. A layer that is
+id-mapped is a clone in any case, which lies in the yard as well.
 
 Kernels without lowerdir+ want all paths in one string of less than 256 bytes. Where the names are too long for that,
 there are numbers of descriptors instead, walked from /proc/self/fd.
@@ -27,10 +28,11 @@ from mountplan.applier.sys.privilege import may_mount
 from mountplan.applier.sys.refusal import KernelRefusal, Occupied
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.attachments import TAKEN_LAYER
-from mountplan.planner.tables.layerpath import directory_of
+from mountplan.planner.tables.layerpath import ID_MAPPED, directory_of
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 
 _numbers = count()  # a place of its own for each clone
+_CLONE = abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_EMPTY_PATH
 _LONGEST = 255  # bytes of a value that fsconfig(2) takes
 
 
@@ -56,26 +58,52 @@ def add_layer(context: int, key: str, directory: int, name: str, proc: int) -> N
 
 def _clone_in_yard(key: str, directory: int, proc: int) -> str:
     """Attach a clone of a lower layer where its name in the yard says what it is; "" if that cannot be."""
-    if key != "lowerdir+":
+    name = _name_in_yard(directory, f"l{next(_numbers)}", proc) if key == "lowerdir+" else ""
+    if not name:
         return ""
+    try:
+        clone = syscalls.open_tree(directory, b"", _CLONE)
+    except KernelRefusal:  # a user namespace may not take it off what is mounted below it
+        return ""
+    try:
+        _attach(clone, name)
+    finally:
+        os.close(clone)
+    return name
+
+
+@contextmanager
+def id_mapped(directory: int, userns: int, proc: int) -> Iterator[tuple[int, str]]:
+    """Lend an id-mapped clone of a directory, and its name in the yard, where it stays; `userns` has the id-mapping.
+
+    It is attached, since before Linux 6.15 the kernel makes no layer of a mount that stands nowhere.
+    """
+    number = next(_numbers)
+    clone = syscalls.open_tree(directory, b"", _CLONE)
+    try:
+        syscalls.mount_setattr(clone, 0, syscalls.mount_attr(set=abi.MOUNT_ATTR_IDMAP, userns=userns))
+        name = _name_in_yard(directory, f"{ID_MAPPED}{number}", proc)
+        _attach(clone, name or f"{ID_MAPPED}{number}")
+        yield clone, name
+    finally:
+        os.close(clone)
+
+
+def _name_in_yard(directory: int, name: str, proc: int) -> str:
+    """A path for a clone of `directory` that tells of its device and of its path in that; "" if it has none."""
     with open(os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), "rb") as file:
         row = parse_mountinfo(file.read()).by_id().get(syscalls.mount_id(directory, b""))
     path = os.readlink(f"self/fd/{directory}", dir_fd=proc)
     if row is None or not TargetPath(path).is_under(row.mountpoint):
         return ""
     major, minor = map(int, row.device.split(":"))
-    top = directory_of(os.makedev(major, minor), f"l{next(_numbers)}")
-    name = top + TargetPath(row.root).joined(TargetPath(path).relative_to(row.mountpoint))
-    try:
-        clone = syscalls.open_tree(directory, b"", abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_EMPTY_PATH)
-    except KernelRefusal:  # a user namespace may not take it off what is mounted below it
-        return ""
-    try:
-        os.makedirs(f"/../{name}", mode=0o755)
-        syscalls.move_mount(clone, abi.AT_FDCWD, b"/../" + os.fsencode(name), abi.MOVE_MOUNT_F_EMPTY_PATH)
-    finally:
-        os.close(clone)
-    return name
+    top = directory_of(os.makedev(major, minor), name)
+    return top + TargetPath(row.root).joined(TargetPath(path).relative_to(row.mountpoint))
+
+
+def _attach(clone: int, name: str) -> None:
+    os.makedirs(f"/../{name}", mode=0o755)
+    syscalls.move_mount(clone, abi.AT_FDCWD, b"/../" + os.fsencode(name), abi.MOVE_MOUNT_F_EMPTY_PATH)
 
 
 def _can_be_told(name: str) -> bool:

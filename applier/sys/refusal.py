@@ -249,6 +249,8 @@ def explain(kind: str, number: int, syscall: str = "") -> tuple[str, str]:
     if kind == "attach_image" and syscall == "openat2":
         kind = "image file"  # what is missing is not a device
     call = syscall.partition("(")[0].partition(" ")[0]
+    if kind == "make_overlay" and call == "mount_setattr":
+        kind = "set_attributes"  # the id-mapping of a layer
     # Every process may make these calls: who answers that it may not is a filter, whatever the call was for.
     known = None if call in _EVERYBODYS and number == E.EPERM else _MEANINGS.get((kind, number))
     known = known or _of_call(call, number) or _MEANINGS.get((call, number))

@@ -94,6 +94,8 @@ def _beyond_mount(plan: Plan) -> tuple[str, ...]:
         if not used and not group.host and (slaves or below):
             reasons.append(f"nothing is in group {group.name}, which only lives for its slaves: unmounted, it is gone")
     for step in plan.steps:
+        if isinstance(step, MakeOverlay) and any(layer.id_map for layer in step.layers):
+            reasons.append(f"layers of {step.mount or step.filesystem} are id-mapped")
         if isinstance(step, MakeNode) and step.node == "socket":
             reasons.append(f"{step.path} is a socket, which no command makes")
         if isinstance(step, RemoveNode):

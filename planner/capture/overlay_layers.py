@@ -10,7 +10,7 @@ from mountplan.planner.capture.found_superblock import FoundSuperblock
 from mountplan.planner.capture.shown_layers import shown_directories
 from mountplan.planner.capture.widest import HostMounts
 from mountplan.planner.paths import TargetPath
-from mountplan.planner.tables.layerpath import layer_of
+from mountplan.planner.tables.layerpath import is_id_mapped, layer_of
 from mountplan.planner.tables.mount_facts import FoundLayer, LiveOverlay, OverlayLayer
 from mountplan.planner.tables.mounttree import MountTree
 
@@ -55,6 +55,7 @@ class Overlays:
         self._stand_in([one for one, _ in found])
         self._share([one for one, _ in found])
         for superblock, _ in found:
+            self._caution_of_id_mappings(superblock)
             self._caution_of_changes(superblock)
 
     def place_of(self, layer: OverlayLayer) -> CapturedPlace | None:
@@ -182,6 +183,11 @@ class Overlays:
                         one.more = (("index", "off"),)
                         what = f"another overlay is made of {shown} too, and one of them changes it"
                         self._caution(one, f"{what}; what comes of that is undefined, as the kernel says")
+
+    def _caution_of_id_mappings(self, superblock: FoundSuperblock) -> None:
+        if superblock.directories and any(is_id_mapped(path) for path in superblock.directories.lower):
+            what = "layers of it are seen through an id-mapping, of which the kernel tells nothing: owners will differ"
+            self._caution(superblock, what)
 
     def _caution_of_changes(self, superblock: FoundSuperblock) -> None:
         """Warn if the upper layer is the host's: what two mounted overlays on one do is undefined (overlayfs.rst)."""

@@ -186,13 +186,15 @@ class NewParts:
             self._extra.append(s.SealFilesystem(within, creation.origin))
 
     def _layer(self, layer: s.Layer, origin: str) -> s.Layer:
+        if layer.id_map:
+            self._id_maps.add(layer.id_map)
         if not layer.filesystem:
             return layer
         if layer.filesystem not in self._devices:
             self._filesystems.add(layer.filesystem)
             return layer
         take, path = self.take(layer.filesystem, f"/{layer.path}", origin)
-        return s.Layer(take, path)
+        return s.Layer(take, path, layer.id_map)
 
     def _make_mountpoint(self, space: PairedSpace, wanted: int) -> None:
         """Where it takes a look at the mount itself to make its mountpoint."""

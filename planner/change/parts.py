@@ -9,6 +9,7 @@ from mountplan.planner.record import NamedTuple
 
 Creation = s.MakeFilesystem | s.AttachImage | s.MakeOverlay
 Node = s.MakeNode
+IdMaps = tuple[tuple[tuple[int, int, int], ...], tuple[tuple[int, int, int], ...]]
 
 
 class PlannedFilesystem(NamedTuple):
@@ -21,6 +22,7 @@ class PlannedFilesystem(NamedTuple):
     nodes: tuple[Node, ...]
     removed: tuple[str, ...]
     sealed: bool
+    mapped: tuple[IdMaps | None, ...] = ()  # the id-mappings of an overlay's layers
 
 
 class Parts:
@@ -80,5 +82,10 @@ class Parts:
         for name, creation in creations.items():
             self.filesystems[name] = PlannedFilesystem(
                 name, creation, creation.mount, contents.get(name, ""), tuple(nodes.get(name, ())),
-                tuple(removed.get(name, ())), name in sealed,
+                tuple(removed.get(name, ())), name in sealed, self._mapped(creation),
             )  # fmt: skip
+
+    def _mapped(self, creation: Creation) -> tuple[IdMaps | None, ...]:
+        layers = creation.layers if isinstance(creation, s.MakeOverlay) else ()
+        steps = [self.id_maps[layer.id_map] if layer.id_map else None for layer in layers]
+        return tuple((step.uids, step.gids) if step else None for step in steps)

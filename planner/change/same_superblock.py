@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from mountplan.planner.change.parts import Parts, PlannedFilesystem
+from mountplan.planner.change.parts import Creation, Parts, PlannedFilesystem
 from mountplan.planner.change.standing import Record
 from mountplan.planner.fstypes import of
 from mountplan.planner.names import Handle
@@ -96,7 +96,15 @@ def _alike(one: PlannedFilesystem, two: PlannedFilesystem) -> bool:
         return not differing_asked(
             first.fstype, _fixed(first.fstype, first.options), _fixed(second.fstype, second.options)
         )
-    return first._replace(filesystem="", mount="", origin="") == second._replace(filesystem="", mount="", origin="")
+    if one.mapped != two.mapped:
+        return False
+    return _unnamed(first) == _unnamed(second)
+
+
+def _unnamed(creation: Creation) -> Creation:
+    if isinstance(creation, s.MakeOverlay):  # an id-mapping is called after the first that has it
+        creation = creation._replace(layers=tuple(layer._replace(id_map="") for layer in creation.layers))
+    return creation._replace(filesystem="", mount="", origin="")
 
 
 def _shows(row: MountRow, fs: PlannedFilesystem) -> bool:

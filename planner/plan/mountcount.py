@@ -63,6 +63,8 @@ def most_mounts(steps: tuple[Step, ...], host: MountTable) -> Peak:
             here += sizes.get(step.mount, 1)
         elif isinstance(step, MakeFilesystem | AttachImage | MakeOverlay):
             here += not step.mount
+            if isinstance(step, MakeOverlay):
+                here += sum(bool(layer.id_map) for layer in step.layers)  # a clone each, in the yard
         elif isinstance(step, CloneHost):
             if step.recursive:
                 sizes[step.mount] = trees.size(step.path)

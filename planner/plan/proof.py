@@ -419,6 +419,10 @@ class _Proof:
                 self._kind_of(holder, layer.path, "directory")
             else:
                 check_absolute(layer.path)
+            if layer.id_map:
+                self._check_id_map(layer.id_map)
+        if any(one.id_map for one in changing):
+            refuse("what changes in an overlay does not go through an id-mapping")
         if len({*step.layers, *changing}) < len(step.layers) + len(changing):
             refuse("it has a directory twice")
         if changing and changing[0].filesystem != changing[1].filesystem:
@@ -616,6 +620,11 @@ class _Proof:
         self._new(step.id_map, ProofIdMap())
         self.held += 1
 
+    def _check_id_map(self, handle: Handle) -> None:
+        ids: Any = self.made.get(handle)
+        if ids.__class__ is not ProofIdMap or not ids.held:
+            self._unknown(handle, ProofIdMap)
+
     def _clone_mount(self, step: s.CloneMount) -> None:
         handle, bench, path, careful, _, _ = step
         filesystem = self._bench(bench)
@@ -662,9 +671,7 @@ class _Proof:
                 refuse(f"{handle} is unbindable already")
             mount.unbindable = True
         if id_map:
-            ids: Any = self.made.get(id_map)
-            if ids.__class__ is not ProofIdMap or not ids.held:
-                self._unknown(id_map, ProofIdMap)
+            self._check_id_map(id_map)
             if mount.idmapped:
                 refuse(f"{handle} is id-mapped already")
             mount.idmapped = True

@@ -32,11 +32,13 @@ def find_requirements(topology: Topology) -> tuple[Requirement, ...]:
             what = f"what {mount.name} brings along are peers of the host's"
             need("host_peer", "CAP_SYS_ADMIN on the host (no user namespace)", what)
     made = {one.name: one.fstype for one in topology.filesystems if one.made}
-    for mount in mounts:
-        if mount.uids and made.get(mount.filesystem) == "tmpfs":
-            need("idmap_tmpfs", "id-mapped mounts of tmpfs (Linux 6.3)", mount.name)
-        elif mount.uids:
-            need("idmap", "id-mapped mounts (Linux 5.12; the filesystem must allow it)", mount.name)
+    mapped = [(mount.filesystem, mount.name) for mount in mounts if mount.uids]
+    mapped += [(layer.filesystem, one.name) for one in topology.filesystems for layer in one.layers if layer.uids]
+    for filesystem_name, reason in mapped:
+        if made.get(filesystem_name) == "tmpfs":
+            need("idmap_tmpfs", "id-mapped mounts of tmpfs (Linux 6.3)", reason)
+        else:
+            need("idmap", "id-mapped mounts (Linux 5.12; the filesystem must allow it)", reason)
     for filesystem in topology.filesystems:
         if not filesystem.made:
             continue

@@ -112,11 +112,16 @@ class _Schedule:
         self.mounts = {mount.name: mount for mount in mounts}
         self.children: dict[Handle, list[ResolvedMount]] = {mount.name: [] for mount in mounts}
         self.id_maps: dict[tuple[IdLines, IdLines], Handle] = {}
+        self.of_id_maps: dict[Handle, str] = {}  # the part of the spec that each is for
         for mount in mounts:
             if mount.parent is not None:
                 self.children[mount.parent].append(mount)
             if mount.uids:
-                self.id_maps.setdefault((mount.uids, mount.gids), f"idmap:{mount.name}")
+                self._need_id_map(mount.uids, mount.gids, mount.name, mount.origin)
+        for filesystem in topology.filesystems:
+            for layer in filesystem.layers:
+                if layer.uids:
+                    self._need_id_map(layer.uids, layer.gids, filesystem.name, filesystem.origin)
         for siblings in self.children.values():
             siblings.sort(key=lambda one: rank[one.name])
         self.altered = {root: space.altered for space in topology.namespaces for root in self._roots_of(space)}
@@ -126,6 +131,10 @@ class _Schedule:
         # seeds that must outlive the yard.
         self.tops = {self._top(root) for root in self.roots}
         self.late = {seed_of(group_of(self.mounts[name])) for name in self.tops if group_of(self.mounts[name])}
+
+    def _need_id_map(self, uids: IdLines, gids: IdLines, name: Handle, origin: str) -> None:
+        handle = self.id_maps.setdefault((uids, gids), f"idmap:{name}")
+        self.of_id_maps.setdefault(handle, origin)
 
     def _roots_of(self, space: ResolvedNamespace) -> list[Handle]:
         return [mount.name for mount in space.mounts if mount.parent is None]
@@ -150,7 +159,7 @@ class _Schedule:
             if group.host is not None:
                 yield self._take(group)
         for (uids, gids), name in self.id_maps.items():
-            yield MakeIdMap(name, uids, gids, self.mounts[name.removeprefix("idmap:")].origin)
+            yield MakeIdMap(name, uids, gids, self.of_id_maps[name])
         for user in self.topology.users:
             yield MakeUserNamespace(user.name, user.uids, user.gids, user.within, user.origin)
         yield MakePrivate("")
@@ -180,7 +189,7 @@ class _Schedule:
         for user in self.topology.users:
             yield Release(user.name, user.origin)
         for name in self.id_maps.values():
-            yield Release(name, self.mounts[name.removeprefix("idmap:")].origin)
+            yield Release(name, self.of_id_maps[name])
 
     def _finish_filesystems(self) -> Iterator[Step]:
         """Nothing will be cloned or created any more: remove what shall have no name, seal what shall be read-only."""
@@ -247,7 +256,7 @@ class _Schedule:
         name, origin = filesystem.name, filesystem.origin
         options = tuple(pair for pair in filesystem.options if not (filesystem.seal and pair == ("ro", True)))
         if filesystem.layers:
-            layers = tuple(_layer(one) for one in filesystem.layers)
+            layers = tuple(_layer(one, self.id_maps.get((one.uids, one.gids), "")) for one in filesystem.layers)
             upper = _layer(filesystem.upper) if filesystem.upper else None
             work = _layer(filesystem.work) if filesystem.work else None
             yield MakeOverlay(name, mount, filesystem.source, layers, upper, work, options, origin)
@@ -465,8 +474,8 @@ class _Schedule:
             yield Release(mount.name, mount.origin)
 
 
-def _layer(ref: LayerRef) -> Layer:
-    return Layer(ref.filesystem, ref.path.relative_to("/") if ref.filesystem else str(ref.path))
+def _layer(ref: LayerRef, id_map: Handle = "") -> Layer:
+    return Layer(ref.filesystem, ref.path.relative_to("/") if ref.filesystem else str(ref.path), id_map)
 
 
 def _make_node(within: Handle, node: ResolvedNode, *, careful: bool) -> MakeNode:

@@ -228,10 +228,14 @@ class AttachImage(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """A directory that an overlay is made of: a path in a filesystem of the plan or, if that is "", on the host."""
+    """A directory that an overlay is made of: a path in a filesystem of the plan or, if that is "", on the host.
+
+    It is taken through a clone that is id-mapped if `id_map` is named, which only a lower layer may be.
+    """
 
     filesystem: Handle
     path: str
+    id_map: Handle = ""
 
     def __str__(self) -> str:
         return f"{self.filesystem}:{self.path}" if self.filesystem else self.path
@@ -253,6 +257,7 @@ class MakeOverlay(NamedTuple):
     def describe(self) -> str:
         return (
             f"new overlay {self.mount or self.filesystem} of {len(self.layers)} layer{'s' * (len(self.layers) > 1)}"
+            + (", id-mapped," if any(layer.id_map for layer in self.layers) else "")
             + (f" below {self.upper}" if self.upper else ", read-only")
         )
 

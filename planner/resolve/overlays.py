@@ -24,7 +24,8 @@ def settle_layers(draft: Draft, filesystem: FilesystemDraft, context: Context) -
         if source is None or source.filesystem is None:
             return None
         if source.host is not None:
-            return layer(TargetPath(source.host.path).joined(value.path), place, make=make)
+            ref = layer(TargetPath(source.host.path).joined(value.path), place, make=make)
+            return ref if ref is None or make else _through(source, ref, context)
         path = source.root.joined(value.path)
         context.learn(source.filesystem, path)
         if make and source.filesystem.fixed.known:
@@ -34,7 +35,8 @@ def settle_layers(draft: Draft, filesystem: FilesystemDraft, context: Context) -
             if problem:
                 wrong(place, f"{path} {problem}", "name another directory")
         source.filesystem.needs_workbench = True
-        return LayerRef(source.filesystem.fixed.name, path)
+        ref = LayerRef(source.filesystem.fixed.name, path)
+        return ref if make else _through(source, ref, context)
 
     for number, value in enumerate(spec.layers):
         one = layer(value, f"{key}.layers[{number}]", make=False)
@@ -66,8 +68,25 @@ def settle_layers(draft: Draft, filesystem: FilesystemDraft, context: Context) -
     filesystem.work = layer(work, f"{key}.work", make=True)
     if filesystem.upper is None or filesystem.work is None:
         return
+    for place, named in (("upper", spec.upper), ("work", spec.work)):
+        source = context.by_id.get(named.mount) if isinstance(named, MountPath) else None
+        if source is not None and source.idmap is not None:
+            wrong(
+                f"{key}.{place}",
+                f'"{source.spec.id}" is id-mapped, and the changes of an overlay do not go through an id-mapping: what '
+                "is made in it belongs to users who may have no number there",
+                f'name a mount of the same without it: bind = {{ mount = "{source.spec.id}" }}, idmap = false',
+            )
     if filesystem.upper.filesystem != filesystem.work.filesystem:
         wrong(f"{key}.work", "the work directory is on another filesystem than the upper layer", "put both on one")
+
+
+def _through(source: Draft, ref: LayerRef, context: Context) -> LayerRef:
+    """A lower layer as the mount `source` shows it: its owners are what the id-mapping of that makes of them."""
+    idmap = source.idmap
+    if source.host is not None and context.host.look(ref.path).mount.mount_id != source.host.mount.mount_id:
+        idmap = source.below_idmap  # what the bind brings along
+    return ref if idmap is None else ref._replace(uids=tuple(idmap.uids), gids=tuple(idmap.gids))
 
 
 def check_layers(context: Context) -> None:

@@ -42,10 +42,15 @@ class ResolvedNode(NamedTuple):
 
 
 class LayerRef(NamedTuple):
-    """A directory of an overlay: `path` in the filesystem `filesystem`, or on the host if that is ""."""
+    """A directory of an overlay: `path` in the filesystem `filesystem`, or on the host if that is "".
+
+    `uids` and `gids` are the id-mapping through which it is taken, as those of a mount.
+    """
 
     filesystem: Handle
     path: TargetPath
+    uids: IdLines = ()
+    gids: IdLines = ()
 
 
 class ImagePart(NamedTuple):

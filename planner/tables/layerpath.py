@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable
 
+ID_MAPPED = "mapped"  # how the name of a directory begins whose owners are seen through an id-mapping
 _AMONG = re.compile(r"(?<=[=:])/[a-z0-9]+-on-(\d+)-(\d+)(?=[/:,]|$)")
 _OF_DEVICE = re.compile(r"/(?:\d+:\d+|[a-z0-9]+-on-\d+-\d+)(?:/.*)?", re.DOTALL)
 _SHOWN = re.compile(r"/[a-z0-9]+-on-(\d+)-(\d+)(/.*)?", re.DOTALL)
@@ -31,6 +32,11 @@ def has_device(shown: str) -> bool:
     return _OF_DEVICE.fullmatch(shown) is not None
 
 
+def is_id_mapped(shown: str) -> bool:
+    """True if a layer's path says that it is taken through an id-mapping; through which, the kernel tells nobody."""
+    return layer_of(shown) is not None and shown.startswith(f"/{ID_MAPPED}")
+
+
 def devices_among(options: str) -> list[str]:
     """The devices of all layers that an overlay's options name so, in their order."""
     return [f"{match[1]}:{match[2]}" for match in _AMONG.finditer(options)]
@@ -38,4 +44,9 @@ def devices_among(options: str) -> list[str]:
 
 def with_devices(options: str, name: Callable[[str], str]) -> str:
     """An overlay's options with the names of such directories replaced by what `name` makes of their devices."""
-    return _AMONG.sub(lambda match: f"/{name(f'{match[1]}:{match[2]}')}", options)
+
+    def renamed(match: re.Match[str]) -> str:
+        mapped = f"{ID_MAPPED}-" if is_id_mapped(match[0]) else ""
+        return f"/{mapped}{name(f'{match[1]}:{match[2]}')}"
+
+    return _AMONG.sub(renamed, options)

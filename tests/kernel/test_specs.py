@@ -21,7 +21,11 @@ from tests.trees import Tree, tree
 Result = TypeVar("Result")
 
 SPECS = sorted(path.name for path in (CHECKOUT / "specs").glob("*.toml"))
-NEEDED = {"idmap.toml": ("idmap-tmpfs",), "live.toml": ("loop", "mksquashfs", "fs:squashfs", "fs:overlay")}
+NEEDED = {
+    "idmap.toml": ("idmap-tmpfs",),
+    "idmapped-layers.toml": ("idmap-tmpfs", "fs:overlay"),
+    "live.toml": ("loop", "mksquashfs", "fs:squashfs", "fs:overlay"),
+}
 ROOTLESS = ("complex-sharing.toml", "disjoint-group.toml", "hello.toml", "hidden.toml", "overlay.toml")
 
 pytestmark = pytest.mark.needs_kernel("set-group")

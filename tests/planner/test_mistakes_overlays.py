@@ -146,6 +146,17 @@ UPPER = 'upper = { mount = "root", path = "/up" }\n'
             "take a directory that does not change",
         ),
         one(
+            "an upper layer in a mount that is id-mapped",
+            ROOT
+            + tmpfs("/s", 'id = "s"\nidmap = { uids = [[0, 1000, 1]], gids = [[0, 1000, 1]] }')
+            + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/data/dir"]\n'
+            + 'upper = { mount = "s", path = "/up" }\n',
+            "mount[2].upper",
+            '"s" is id-mapped, and the changes of an overlay do not go through an id-mapping: what is made in it '
+            "belongs to users who may have no number there",
+            'name a mount of the same without it: bind = { mount = "s" }, idmap = false',
+        ),
+        one(
             "an upper layer below a file",
             ROOT
             + '[[mount.file]]\npath = "f"\n[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/data/dir"]\n'

@@ -201,6 +201,10 @@ BROKEN: dict[str, tuple[Plan, str]] = {
         "there is one sysfs",
     ),
     # overlays
+    "a layer through nothing": (
+        alter(49, layers=(s.Layer("", "/usr", "fs:data"), s.Layer("", "/opt"))),
+        "not an id-mapping",
+    ),
     "half an upper layer": (alter(49, upper=s.Layer("fs:data", "deep")), "go together"),
     "one layer": (alter(49, layers=(s.Layer("", "/usr"),)), "too few layers"),
     "a layer twice": (alter(49, layers=(s.Layer("", "/usr"),) * 2), "a directory twice"),
