@@ -140,6 +140,11 @@ class MountPath(_Table):
         description="The path is removed once it is mounted, so that a file is shown that has no name any more.",
         examples=[True],
     )
+    file: bool = Field(
+        default=False,
+        description="It is a file; where nothing is, an empty one is made, and without this a directory.",
+        examples=[True],
+    )
 
 
 class Mask(_Table):

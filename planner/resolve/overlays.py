@@ -20,6 +20,8 @@ def settle_layers(draft: Draft, filesystem: FilesystemDraft, context: Context) -
             if found is not None and found.kind != "directory":
                 wrong(place, f'"{value}" is a {found.kind}, not a directory', "name a directory")
             return LayerRef("", TargetPath(found.path)) if found else None
+        if value.file:
+            wrong(f"{place}.file", "the layers of an overlay are directories", "leave out file")
         source = context.by_id.get(value.mount)
         if source is None or source.filesystem is None:
             return None

@@ -382,32 +382,53 @@ def _copy(original: Draft, bind: Draft, parent: Draft, place: TargetPath) -> Dra
 
 
 def make_mountpoints(context: Context) -> None:
-    """Decide how each mountpoint comes to be, and put those into filesystems' contents that the spec makes."""
+    """Decide how each mountpoint comes to be, and put those into filesystems' contents that the spec makes; and so with
+    what is bound from there, if nothing else says what it is.
+    """
+    for draft in context.drafts:
+        if isinstance(draft.spec.bind, MountPath) and draft.spec.bind.file and not draft.copied:
+            _make_source(draft, "file", context)
     waiting = [draft for draft in context.drafts if draft.parent is not None and draft.filesystem is not None]
+    waiting = _settle_mountpoints(waiting, context)
+    for draft in context.drafts:
+        known = draft.filesystem is not None and draft.filesystem.fixed.known
+        if known and draft.source is not None and draft.host is None and draft.kind() is None:
+            _make_source(draft, "directory", context)
+    _settle_mountpoints(waiting, context)
+    for draft in context.drafts:
+        _hidden_source(draft, context)
+    check_layers(context)
+
+
+def _settle_mountpoints(waiting: list[Draft], context: Context) -> list[Draft]:
+    """Those that still wait for others to say what they are."""
     progress = True
     while waiting and progress:
         later = [draft for draft in waiting if not _mountpoint(draft, context)]
         progress = len(later) < len(waiting)
         waiting = later
-    for draft in waiting:
-        _nothing_provides(draft, context)
-    for draft in context.drafts:
-        if draft.source is not None and draft.parent is None and draft.host is None and draft.kind() is None:
-            _nothing_provides(draft, context)
-        _hidden_source(draft, context)
-    check_layers(context)
+    return waiting
 
 
-def _nothing_provides(draft: Draft, context: Context) -> None:
-    if draft.source is None or draft.filesystem is None or not draft.filesystem.fixed.known:
+def _make_source(draft: Draft, kind: NodeKind, context: Context) -> None:
+    """Have that made in a filesystem of the spec which is bound from there."""
+    filesystem, source, bind = draft.filesystem, draft.source, draft.spec.bind
+    if filesystem is None or source is None:
         return
-    bind = draft.spec.bind
     path = bind.path if isinstance(bind, MountPath) else draft.root
-    context.mistakes.add(
-        f"{draft.key}.bind",
-        f'nothing provides "{path}" in {draft.source.name}',
-        f'declare it there: [[mount.file]] with path = "{path}" and directory = true (or content)',
-    )
+    where, remedy = f'"{path}" in {source.name}', "leave out file"
+    if filesystem.fixed.inside == "host":
+        if draft.kind() != "file":
+            context.mistakes.add(f"{draft.key}.bind.file", f"{where} is a {draft.kind()} of the host", remedy)
+        return
+    if filesystem.fixed.inside == "kernel":
+        what = f"nothing can be created in a {filesystem.fixed.fstype}"
+        context.mistakes.add(f"{draft.key}.bind.file", what, remedy)
+        return
+    problem = filesystem.contents.add(ResolvedNode(path=draft.root, kind=kind, declared=False, origin=draft.key))
+    if problem:
+        remedy = "name another path" + (", or leave out file" if kind == "file" else "")
+        context.mistakes.add(f"{draft.key}.bind", f"{where} {problem}", remedy)
 
 
 def _mountpoint(draft: Draft, context: Context) -> bool:

@@ -374,3 +374,84 @@ def test_a_path_that_has_become_a_symlink_since_it_was_planned_is_refused(in_hos
         return caught.value.errno
 
     assert errno.ELOOP == in_host(script)
+
+
+def test_what_is_bound_from_a_filesystem_of_the_spec_is_made_there(in_host: InHost) -> None:
+    """As mountpoints are: a directory, or a file where the spec says so; what the spec declares is taken as it is."""
+    spec = f"""{ROOT}
+    [[mount]]
+    id = "pool"
+    target = "/pool"
+    type = "tmpfs"
+    [[mount.file]]
+    path = "declared"
+    content = "as it is"
+    [[mount]]
+    target = "/data"
+    bind = {{ mount = "pool", path = "/deep/data" }}
+    [[mount]]
+    target = "/log"
+    bind = {{ mount = "pool", path = "/deep/log", file = true }}
+    [[mount]]
+    target = "/declared"
+    bind = {{ mount = "pool", path = "/declared", file = true }}
+    [[mount]]
+    target = "/tree"
+    bind = {{ mount = "pool", path = "/tree" }}
+    recursive = true
+    [[mount]]
+    target = "/pool/tree/in"
+    type = "tmpfs"
+    """
+
+    def script() -> list[object]:
+        with tree(spec) as built:
+
+            def look() -> list[object]:
+                os.mkdir("/data/new")
+                Path("/log").write_text("line")
+                return [
+                    sorted(os.listdir("/pool/deep")), os.listdir("/pool/deep/data"),
+                    Path("/pool/deep/log").read_text(), Path("/declared").read_text(), os.listdir("/tree"),
+                ]  # fmt: skip
+
+            return built.inside(look)
+
+    assert [["data", "log"], ["new"], "line", "as it is", ["in"]] == in_host(script)
+
+
+@pytest.mark.needs_kernel("fs:overlay")
+def test_in_an_overlay_only_a_file_that_is_asked_for_is_made(in_host: InHost) -> None:
+    def spec(path: str, file: str) -> str:
+        return f"""{ROOT}
+        [[mount]]
+        id = "pool"
+        type = "tmpfs"
+        [[mount.file]]
+        path = "low/directory"
+        directory = true
+        [[mount]]
+        id = "over"
+        target = "/over"
+        type = "overlay"
+        layers = [{{ mount = "pool", path = "/low" }}]
+        upper = {{ mount = "pool", path = "/up" }}
+        work = {{ mount = "pool", path = "/work" }}
+        [[mount]]
+        target = "/x"
+        bind = {{ mount = "over", path = "{path}"{file} }}
+        """
+
+    def script() -> tuple[bool, list[str]]:
+        with tree(spec("/new/file", ", file = true")) as built:
+            made = built.inside(lambda: os.path.isfile("/over/new/file") and os.path.isfile("/x"))
+        told = []
+        for path, file in (("/directory", ", file = true"), ("/none", "")):
+            with pytest.raises(StepRefused) as caught:
+                api.apply(plan_of(spec(path, file)))
+            told.append(str(caught.value))
+        return made, told
+
+    made, told = in_host(script, identity="root")
+    assert made
+    assert [True, True] == [one.startswith("test.toml:22: mount[3]: ") for one in told], told

@@ -182,13 +182,6 @@ def test_a_wrong_type_or_option_is_told_with_its_place_and_a_remedy(
             "take it out there, or leave it out here",
         ),
         one(
-            "a path that the contents do not have",
-            ROOT + tmpfs("/a", 'contents = "/data"\nid = "a"') + bind("/b", '{ mount = "a", path = "/nothing" }'),
-            "mount[2].bind",
-            'nothing provides "/nothing" in a',
-            'declare it there: [[mount.file]] with path = "/nothing" and directory = true (or content)',
-        ),
-        one(
             "a mountpoint that the contents make something else",
             ROOT + tmpfs("/a", 'contents = "/data"') + tmpfs("/a/file"),
             "mount[2].target",

@@ -57,6 +57,16 @@ UPPER = 'upper = { mount = "root", path = "/up" }\n'
             'declare it there: [[mount.file]] with path = "/base" and directory = true',
         ),
         one(
+            "a layer that is to be a file",
+            ROOT
+            + tmpfs("/s", 'id = "s"\n[[mount.file]]\npath = "d"\ndirectory = true')
+            + '[[mount]]\ntarget = "/a"\ntype = "overlay"\n'
+            + 'layers = [{ mount = "s", path = "/d", file = true }, "/other"]',
+            "mount[2].layers[0].file",
+            "the layers of an overlay are directories",
+            "leave out file",
+        ),
+        one(
             "a layer that the spec makes a file",
             ROOT
             + tmpfs("/s", 'id = "s"\n[[mount.file]]\npath = "base"')

@@ -25,11 +25,38 @@ from tests.planner.mistakes import ROOT, bind, mistakes, one, tmpfs
             "one of them must be a filesystem of its own (type = ...) or a host path",
         ),
         one(
-            "a path that nothing makes",
-            ROOT + tmpfs("/d", 'id = "d"') + bind("/a", '{ mount = "d", path = "/missing" }'),
+            "a path that is made, below a file",
+            ROOT
+            + tmpfs("/d", 'id = "d"\n[[mount.file]]\npath = "x"')
+            + bind("/a", '{ mount = "d", path = "/x/missing" }'),
             "mount[2].bind",
-            'nothing provides "/missing" in d',
-            'declare it there: [[mount.file]] with path = "/missing" and directory = true (or content)',
+            '"/x/missing" in d lies below /x, which mount[1].file[0] makes a file',
+            "name another path",
+        ),
+        one(
+            "a file that is a directory",
+            ROOT
+            + tmpfs("/d", 'id = "d"\n[[mount.file]]\npath = "x"\ndirectory = true')
+            + bind("/a", '{ mount = "d", path = "/x", file = true }'),
+            "mount[2].bind",
+            '"/x" in d has to be a file, but mount[1].file[0] makes it a directory',
+            "name another path, or leave out file",
+        ),
+        one(
+            "a file that is the root",
+            ROOT + tmpfs("/d", 'id = "d"') + bind("/a", '{ mount = "d", file = true }'),
+            "mount[2].bind",
+            '"/" in d is the root of the filesystem, which is a directory',
+            "name another path, or leave out file",
+        ),
+        one(
+            "a file that would be made in a filesystem of the kernel's",
+            ROOT
+            + '[[mount]]\nid = "p"\ntarget = "/p"\ntype = "proc"\n'
+            + bind("/a", '{ mount = "p", path = "/x", file = true }'),
+            "mount[2].bind.file",
+            "nothing can be created in a proc",
+            "leave out file",
         ),
         one(
             "a source that the spec itself hides",
