@@ -29,7 +29,7 @@ from mountplan.applier.probe.userns_trial import ask_for
 from mountplan.applier.run.programs import Programs, Shelf
 from mountplan.applier.run.within import run_program
 from mountplan.applier.sys import abi, syscalls
-from mountplan.applier.sys.refusal import KernelRefusal, call_of, in_words
+from mountplan.applier.sys.refusal import KernelRefusal, call_of, function_at, in_words, place_of
 from mountplan.planner.ask.actions import (
     Action,
     BindMount,
@@ -66,6 +66,7 @@ _KINDS = {
 }
 _SAME_BITS = 0xF  # ro, nosuid, nodev and noexec are the same bits in mount(2) and in mount_setattr(2)
 _PID = re.compile(r"(?<![0-9])[0-9]{7}(?![0-9])")
+_REFUSED = "refused"  # what a process answers that cannot do what it is asked for
 _TABLE, _ACTION, _TYPES, _PROGRAM = 0, 1, 2, 3  # what a process is asked for
 
 
@@ -204,14 +205,18 @@ class Rehearsal:
         connection = self.links[number].connection
         try:
             _send(connection, request, pass_on)
-            return _receive(connection)[0]
+            answer = _receive(connection)[0]
         except (EOFError, ConnectionError):
             raise _refused("a process of the script has died") from None
+        if isinstance(answer, tuple) and answer[:1] == (_REFUSED,):
+            raise _refused(_refusal_words(answer))
+        return answer
 
     def _welcome(self, number: int, connection: socket.socket) -> None:
         """Hear from a new process. Raises NamespaceRefused with its reason if it could not begin."""
         try:
-            (pid, why), ended = _receive(connection)
+            (pid, refusal), ended = _receive(connection)
+            why = "" if pid else _refusal_words(refusal)
         except EOFError:
             pid, why, ended = 0, "the process that was to make it has died", -1
         if not pid:
@@ -230,6 +235,18 @@ def _wait(pidfd: int) -> None:
 def _refused(why: str) -> NamespaceRefused:
     remedy = "allow user namespaces (`mountplan doctor` tells what is in the way), or compare on another machine"
     return NamespaceRefused("the throw-away namespace for the comparison", why, remedy)
+
+
+def _refusal(error: OSError) -> tuple[Any, ...]:
+    """What a process answers that could not do what it was to; which call that was, the other side finds out."""
+    place = None if isinstance(error, KernelRefusal) else place_of(error)  # that has the name of the call
+    return _REFUSED, error.errno or errno.EIO, call_of(error), place
+
+
+def _refusal_words(refusal: tuple[Any, ...]) -> str:
+    _, number, call, place = refusal
+    names = function_at(place) if place else "", call
+    return in_words(KernelRefusal(number, " ".join(filter(None, names))))
 
 
 def _send(connection: socket.socket, value: Any, descriptor: int = -1) -> None:
@@ -280,10 +297,11 @@ def _first(connection: socket.socket, programs: Programs | None) -> NoReturn:
         if shelf is not None:
             shelf.anteroom = _make_anteroom(proc)
         _make_empty_root()
+        actor = _Actor(connection, proc, shelf)
     except OSError as error:
-        _send(connection, (0, in_words(error)))
+        _send(connection, (0, _refusal(error)))
         os._exit(0)
-    _Actor(connection, proc, shelf).obey()
+    actor.obey()
 
 
 def _leave_the_machine(proc: int) -> None:
@@ -365,24 +383,34 @@ class _Actor:
         self._introduce()
         while True:
             try:
-                (sort, *values), descriptor = _receive(self.connection)
+                self._obey_once()
             except EOFError:
                 os._exit(0)
-            if sort == _TABLE:
-                _send(self.connection, self._table())
-            elif sort == _TYPES:
-                _send(self.connection, _refused_of(values[0]))
-            elif sort == _PROGRAM:
-                _send(self.connection, self._run(values[0]))
-            elif values[1] == Fork.__name__:
-                self._fork(descriptor)
-            else:
-                self._carry_out(*values)
+            except OSError as error:  # not of a call of the script's, but of what it takes to make that
+                _send(self.connection, _refusal(error))
+
+    def _obey_once(self) -> None:
+        (sort, *values), descriptor = _receive(self.connection)
+        if sort == _TABLE:
+            _send(self.connection, self._table())
+        elif sort == _TYPES:
+            _send(self.connection, _refused_of(values[0]))
+        elif sort == _PROGRAM:
+            _send(self.connection, self._run(values[0]))
+        elif values[1] == Fork.__name__:
+            self._fork(descriptor)
+        else:
+            self._carry_out(*values)
 
     def _introduce(self) -> None:
         """Say one's pid, as /proc has it and as a descriptor."""
-        ended = os.pidfd_open(os.getpid())
-        _send(self.connection, (int(os.readlink("self", dir_fd=self.proc)), ""), ended)
+        try:
+            ended = os.pidfd_open(os.getpid())
+            pid = int(os.readlink("self", dir_fd=self.proc))
+        except OSError as error:
+            _send(self.connection, (0, _refusal(error)))
+            os._exit(0)
+        _send(self.connection, (pid, ()), ended)
         os.close(ended)
 
     def _table(self) -> bytes:

@@ -39,6 +39,9 @@ SAMPLE = (
     ("readlink", "EPERM", "capture shop"),
     # A process is not protected from itself.
     ("read", "EPERM", "explain {own}"),
+    # In a process whose root is another.
+    ("readlinkat", "EPERM", "simulate --compare-kernel -"),
+    ("chroot", "ENOSYS", "simulate --compare-kernel -"),
     # Python finds no module where it may not look.
     ("newfstatat", "EPERM", "schema"),
 )

@@ -464,13 +464,13 @@ locked = true
 
     def script() -> tuple[list[bool], list[bool], bool]:
         host()
-        Path("spec.toml").write_text(f"format = 1\n{spec}")
+        Path("/srv/spec.toml").write_text(f"format = 1\n{spec}")
         places = ["/srv/other/bound", "/srv/other", "/srv"]
         with user(upon_what_was_there) as pid:
             told = [refused(str(pid), "--unmount", place) for place in places]
             namespaces = [os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY) for kind in ("user", "mnt")]
             real = [is_refused(namespaces, place) for place in places]
-        return told, real, refused("spec.toml", "--unmount", "/srv")
+        return told, real, refused("/srv/spec.toml", "--unmount", "/srv")
 
     told, real, planned = in_host(script, identity="root")
     assert [False, False, True] == told == real
