@@ -12,6 +12,7 @@ from mountplan.planner.resolve.bind_attributes import bring
 from mountplan.planner.resolve.brought_sharing import share_copy
 from mountplan.planner.resolve.draft import Context, Draft, Space
 from mountplan.planner.resolve.optional import has_mountpoint, take_out
+from mountplan.planner.resolve.overlay_limits import check_stacking
 from mountplan.planner.resolve.overlays import check_layers
 from mountplan.planner.resolve.topology import ResolvedNode
 
@@ -398,6 +399,7 @@ def make_mountpoints(context: Context) -> None:
     for draft in context.drafts:
         _hidden_source(draft, context)
     check_layers(context)
+    check_stacking(context)
 
 
 def _settle_mountpoints(waiting: list[Draft], context: Context) -> list[Draft]:

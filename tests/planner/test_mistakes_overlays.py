@@ -7,6 +7,12 @@ import pytest
 from tests.planner.mistakes import ROOT, mistakes, one, tmpfs
 
 UPPER = 'upper = { mount = "root", path = "/up" }\n'
+STORE = tmpfs("/s", 'id = "s"')
+
+
+def upon(name: str, below: str) -> str:
+    layers = f'["/data/dir", {{ mount = "{below}", path = "/" }}]'
+    return f'[[mount]]\nid = "{name}"\ntarget = "/{name}"\ntype = "overlay"\nlayers = {layers}\n'
 
 
 @pytest.mark.parametrize(
@@ -154,6 +160,24 @@ UPPER = 'upper = { mount = "root", path = "/up" }\n'
             "mount[2].layers[1]",
             "/up changes: it is mount[1].upper as well",
             "take a directory that does not change",
+        ),
+        one(
+            "an overlay upon an overlay upon an overlay",
+            ROOT + STORE + "".join(upon(one, below) for one, below in (("a", "s"), ("b", "a"), ("c", "b"), ("d", "c"))),
+            "mount[4].layers[1]",
+            "this is an overlay upon another one, and the kernel lays 2 upon each other at most",
+            "name the directories that it is made of instead",
+        ),
+        one(
+            "an upper layer in an overlay",
+            ROOT
+            + STORE
+            + upon("a", "s")
+            + '[[mount]]\ntarget = "/b"\ntype = "overlay"\nlayers = ["/data/dir"]\n'
+            + 'upper = { mount = "a", path = "/up" }\n',
+            "mount[3].upper",
+            "/up is in an overlay, and the kernel keeps no changes of one in another",
+            "name a directory of another filesystem, such as a tmpfs of the spec; layers may be in overlays",
         ),
         one(
             "an upper layer in a mount that is id-mapped",
