@@ -59,6 +59,19 @@ def gather(names: tuple[str, ...] = NAMES) -> Programs | str:
     return Programs(files, before, "ld-linux" in loader, missing, version[1] if version else "")
 
 
+def util_linux_at_hand() -> tuple[int, int] | None:
+    """Of which version mount(8) is; None if that cannot be told."""
+    path = shutil.which("mount", path=_PATH)
+    if path is None:
+        return None
+    try:
+        told = subprocess.run([path, "--version"], capture_output=True, text=True, env=_ENVIRONMENT).stdout
+    except OSError:
+        return None
+    found = re.search(r"util-linux ([0-9]+)\.([0-9]+)", told)
+    return (int(found[1]), int(found[2])) if found is not None else None
+
+
 def _loader_of(path: str) -> str:
     """PT_INTERP of a 64-bit ELF file of this machine's byte order; "" if there is none."""
     with open(path, "rb") as file:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mountplan.cli.shared_options import NewCommand
     from mountplan.planner.ask.actions import Stage
     from mountplan.planner.ask.simulate import Answers
+    from mountplan.planner.ask.util_linux import Version
     from mountplan.planner.model import Rules
 
 
@@ -62,6 +63,11 @@ def add(command: NewCommand) -> None:
     parser.add_argument(
         "--compare-kernel", action="store_true", help="carry it out for real in a throw-away namespace as well"
     )
+    parser.add_argument(
+        "--util-linux",
+        metavar="VERSION",
+        help="read options of mount(8) as this version does, 2.38 to 2.42; otherwise as the one at hand",
+    )
     add_set(parser)
     add_kernel(parser)
     add_all(parser, "show every mount")
@@ -79,13 +85,20 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         raise UsageError("--compare-kernel begins with an empty namespace, so --from does not go with it")
     if args.kernel is not None and args.compare_kernel:
         raise UsageError("--compare-kernel compares with the kernel at hand; leave out --kernel")
+    if args.util_linux is not None and args.compare_kernel:
+        raise UsageError("--compare-kernel runs the mount(8) at hand; leave out --util-linux")
     refuse_one_stream_twice([args.script, *([args.start] if args.start is not None else [])])
     name, data = read(args.script, "a shell script")
     text = data.decode("utf-8", "surrogateescape")
     rules = rules_for(args.kernel, output)
     variables, answers = _known(args)
     simulation = simulate(
-        text, name, _stage(args.start, settings_of(args), rules), variables=variables, answers=answers
+        text,
+        name,
+        _stage(args.start, settings_of(args), rules),
+        variables=variables,
+        answers=answers,
+        util_linux=_util_linux(args.util_linux, text, output),
     )
     for unused in simulation.unasked:
         output.note(f"No command was asked for: {unused}\n")
@@ -101,6 +114,32 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         if comparison is not None:
             output.result("\n" + comparison_text(comparison))
     return 1 if comparison is not None and comparison.differences else 0
+
+
+def _util_linux(wanted: str | None, text: str, output: Output) -> Version:
+    """The version that was asked for; or, where something in the script hangs on it, that of the mount(8) at hand."""
+    from mountplan.planner.ask.util_linux import NEWEST, OLDEST
+
+    known = f"{'.'.join(map(str, OLDEST))} to {'.'.join(map(str, NEWEST))}"
+    if wanted is not None:
+        read_version = re.fullmatch(r"([0-9]{1,4})\.([0-9]{1,4})(\.[0-9]{1,4})*", wanted)
+        if read_version is None:
+            raise UsageError(f"--util-linux: {wanted!r} is no version of util-linux; write it as in 2.38")
+        version = int(read_version[1]), int(read_version[2])
+        if not OLDEST <= version <= NEWEST:
+            raise UsageError(f"--util-linux: it is not known what util-linux {wanted} would do; known are {known}")
+        return version
+    if not re.search(r"=(recursive|vfs|fs)\b", text):
+        return OLDEST
+    from mountplan.applier.run.programs import util_linux_at_hand
+
+    found = util_linux_at_hand()
+    nearest = min(max(found or OLDEST, OLDEST), NEWEST)
+    if found != nearest:
+        at_hand = f"util-linux {found[0]}.{found[1]} is not known" if found else "mount(8) does not tell its version"
+        taken = f"options are read as util-linux {nearest[0]}.{nearest[1]} does"
+        output.note(f"{at_hand}: {taken}; --util-linux names another.\n")
+    return nearest
 
 
 def _known(args: argparse.Namespace) -> tuple[dict[str, str], Answers]:

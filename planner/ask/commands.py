@@ -54,7 +54,7 @@ class Starter(NamedTuple):
 def mount(calls: ScriptCalls, arguments: list[str]) -> int:
     if all(one in ("-l", "--show-labels") for one in arguments):
         return look(calls, arguments)
-    words = read_mount(arguments)
+    words = read_mount(arguments, calls.util_linux)
     if words.make_target and not calls.make(MakeDirectory(words.target, True)):
         return _MOUNT_FAILED
     return calls.all(_mount_actions(calls, words), _MOUNT_FAILED)

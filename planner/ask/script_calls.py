@@ -65,10 +65,11 @@ def _some(paths: list[str], count: int) -> str:
 
 
 class ScriptCalls:
-    """`process` is the one that makes the next call, and `line` where that stands."""
+    """`process` is the one that makes the next call, and `line` where that stands; `util_linux` is its version."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, util_linux: tuple[int, int]) -> None:
         self.stage = stage
+        self.util_linux = util_linux
         self.process = 1
         self.line = 0
         self.done: list[Done] = []

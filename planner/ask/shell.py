@@ -162,8 +162,10 @@ class _Context:
 class Shell:
     """All the shells of a script, one in the other: `stack` has them, the innermost last."""
 
-    def __init__(self, stage: Stage, variables: Mapping[str, str], answers: Answers) -> None:
-        self.calls = ScriptCalls(stage)
+    def __init__(
+        self, stage: Stage, variables: Mapping[str, str], answers: Answers, util_linux: tuple[int, int]
+    ) -> None:
+        self.calls = ScriptCalls(stage, util_linux)
         self.stack = [_Context(1)]
         context = self.context
         context.variables = {name: value for name, value in variables.items() if not name.isdecimal()}

@@ -15,6 +15,7 @@ from mountplan.planner.ask.actions import Stage
 from mountplan.planner.ask.script_calls import Done, Ran, SeenTable
 from mountplan.planner.ask.shell import Answers, ExitShell, Shell, Stopped
 from mountplan.planner.ask.shell_syntax import ScriptError
+from mountplan.planner.ask.util_linux import OLDEST, Version
 from mountplan.planner.errors import SpecError
 from mountplan.planner.model import RULES_6_18, Rules, World
 
@@ -57,12 +58,15 @@ def simulate(
     *,
     variables: Mapping[str, str] | None = None,
     answers: Answers | None = None,
+    util_linux: Version = OLDEST,
 ) -> Simulation:
     """Carry a script out. `variables` it has from elsewhere (with numbers for names: its arguments), and `answers` say
-    what other commands do. Raises SpecError with all lines that are not followed; nothing has been carried out then.
+    what other commands do. Options are read as that version of util-linux reads them.
+
+    Raises SpecError with all lines that are not followed; nothing has been carried out then.
     """
     stage = empty_world() if stage is None else stage
-    shell = Shell(stage, variables or {}, answers or Answers())
+    shell = Shell(stage, variables or {}, answers or Answers(), util_linux)
     shell.braces = not text.startswith(("#!/bin/sh", "#! /bin/sh", "#!/bin/dash"))
     try:
         shell.run_to_the_end(text)

@@ -1,7 +1,8 @@
-"""The options of mount(8), umount(8), unshare(1) and nsenter(1), as util-linux 2.38 reads them -> plain values.
+"""The options of mount(8), umount(8), unshare(1) and nsenter(1), as util-linux reads them -> plain values.
 
-Up to that version mount(8) makes mount(2) calls: a bind with attributes is a bind, and then a change of that one mount.
-Later ones set the attributes before the mount is attached, so that copies which propagate have them too.
+Up to 2.38 mount(8) makes mount(2) calls: a bind with attributes is a bind, and then a change of that one mount.
+Later ones set the attributes before the mount is attached, so that copies which propagate have them too: that is not
+followed. What options with an argument mean (ro=recursive, ro=vfs) is told by the version.
 """
 
 from __future__ import annotations
@@ -47,6 +48,13 @@ _NOTHING = frozenset(
      "nolazytime", "mand", "nomand", "iversion", "noiversion", "nouser", "nousers", "noowner", "nogroup"}
 )  # fmt: skip
 _OPERATIONS = {"-B": "bind", "--bind": "bind", "-R": "rbind", "--rbind": "rbind", "-M": "move", "--move": "move"}
+
+
+Version = tuple[int, int]
+OLDEST: Version = (2, 38)
+NEWEST: Version = (2, 42)
+_KNOWS_RECURSIVE: Version = (2, 39)  # it hands what it does not know to the filesystem
+_KNOWS_LEVELS: Version = (2, 41)  # vfs and fs; before that it takes no notice of other arguments
 
 
 class Unusable(ValueError):
@@ -161,8 +169,8 @@ def _read(
             return [(name, values.get(name, value)) for name, value in options], rest
 
 
-def read_mount(arguments: list[str]) -> MountWords:
-    """The arguments of mount(8), without its name. Raises Unusable."""
+def read_mount(arguments: list[str], version: Version = OLDEST) -> MountWords:
+    """The arguments of mount(8), without its name, as that version of util-linux reads them. Raises Unusable."""
     options, rest = _read(
         "mount",
         arguments,
@@ -202,14 +210,15 @@ def read_mount(arguments: list[str]) -> MountWords:
         which = "--source" if source is not None else "-t"
         raise Unusable(f"mount: --{operations[0]} and {which} exclude each other", f"take {which} away")
     only_kinds = bool(kinds) and not found.fstype and kinds == len(words)
-    found = _with_options(found, words, operations)
+    found = _with_options(found, words, operations, version)
     if kinds and found.what == "remount" and source is None and len(rest) < 2:
         source = "none"  # then nothing is looked up
     return _with_places(found, source, target, rest, only_kinds=only_kinds)
 
 
-def _with_options(found: MountWords, words: list[str], operations: list[str]) -> MountWords:
+def _with_options(found: MountWords, words: list[str], operations: list[str], version: Version) -> MountWords:
     own: list[str] = []
+    handed: list[str] = []
     recursive_names: list[str] = []
     attributes: list[str] = []
     asked = {*operations}
@@ -219,8 +228,12 @@ def _with_options(found: MountWords, words: list[str], operations: list[str]) ->
             asked.add(word)
         elif word in KINDS:
             found = found._replace(kinds=(*found.kinds, KINDS[word]))
+        elif name in NAMES and value in ("recursive", "vfs", "fs") and version < _KNOWS_RECURSIVE:
+            handed.append(word)
         elif name in NAMES and value == "recursive":
             recursive_names.append(name)
+        elif name in NAMES and value in ("vfs", "fs") and version < _KNOWS_LEVELS:
+            attributes.append(name)
         elif name in NAMES and value in ("vfs", "fs"):
             if value == "fs" or not asked & {"bind", "rbind"}:
                 raise Unusable(f"mount: {word} is not followed", "leave it out, or say it of a bind with =vfs")
@@ -237,6 +250,10 @@ def _with_options(found: MountWords, words: list[str], operations: list[str]) ->
     what = next((one for one in ("remount", "move", "rbind", "bind") if one in asked), "")
     if what == "move" and asked & {"bind", "rbind"}:
         raise Unusable("mount: a move and a bind at once", "take one away")
+    if handed and what in ("", "remount") and not asked & {"bind", "rbind"}:  # the kernel asks no filesystem of a bind
+        name = f"util-linux {version[0]}.{version[1]}"
+        told = f"mount: {name} hands {handed[0]} to the filesystem as an option of its own"
+        raise Unusable(told, "leave the argument out, or say --util-linux 2.39")
     return found._replace(
         what=what,
         bind=what == "remount" and bool(asked & {"bind", "rbind"}),

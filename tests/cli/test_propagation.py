@@ -220,6 +220,53 @@ def test_what_is_no_kernel_and_what_is_another_one_is_told(tmp_path: Path, capsy
         assert told in capsys.readouterr().err
 
 
+ARGUMENTS = """\
+mkdir /a /b /c
+mount -t tmpfs a /a
+mkdir /a/x
+mount -t tmpfs x /a/x
+mount --rbind -o noexec=recursive /a /b
+mount --bind -o ro=vfs /a /c
+"""
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ("2.38.1", ["rw,relatime"] * 3),
+        ("2.39", ["rw,noexec,relatime", "rw,noexec,relatime", "ro,relatime"]),
+        ("2.41", ["rw,noexec,relatime", "rw,noexec,relatime", "ro,relatime"]),
+    ],
+)
+def test_what_the_argument_of_an_option_means_is_told_by_the_version_of_util_linux(
+    version: str, expected: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert 0 == main(["simulate", "--util-linux", version, "--json", written(tmp_path, ARGUMENTS)])
+    (final,) = json.loads(capsys.readouterr().out)["namespaces"]
+    found = {row["mountpoint"]: row["attributes"] for row in final["mounts"]}
+    assert expected == [found[place] for place in ("/b", "/b/x", "/c")]
+
+
+@pytest.mark.needs_kernel("root", "unshare")
+def test_without_a_version_it_is_that_of_the_mount_at_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["simulate", "--compare-kernel", written(tmp_path, ARGUMENTS)])
+    assert "The kernel did the same" in capsys.readouterr().out
+
+
+def test_a_version_of_util_linux_that_is_not_known_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = written(tmp_path, "mkdir /a\nmount -t tmpfs -o ro=recursive a /a\n")
+    for arguments, told in (
+        (["--util-linux", "new"], "'new' is no version of util-linux; write it as in 2.38"),
+        (["--util-linux", "2.37"], "it is not known what util-linux 2.37 would do; known are 2.38 to 2.42"),
+        (["--util-linux", "2.38", "--compare-kernel"], "runs the mount(8) at hand"),
+        (["--util-linux", "2.38"], "script.sh:2: mount: util-linux 2.38 hands ro=recursive to the filesystem"),
+    ):
+        assert 2 == main(["simulate", *arguments, name])
+        assert told in capsys.readouterr().err
+
+
 def test_comparing_goes_with_an_empty_beginning_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = written(tmp_path, "mkdir /a\n")
     assert 2 == main(["simulate", "--compare-kernel", "--from", str(os.getpid()), name])

@@ -208,7 +208,7 @@ def test_a_command_that_is_misread_is_told(tmp_path: Path, monkeypatch: pytest.M
     from mountplan.planner.ask.util_linux import read_mount as read
 
     monkeypatch.setattr(
-        "mountplan.planner.ask.commands.read_mount", lambda words: read(words)._replace(words=("noexec",))
+        "mountplan.planner.ask.commands.read_mount", lambda words, _: read(words)._replace(words=("noexec",))
     )
     status, told = compared("mkdir /a\nmount -t tmpfs x /a\nmount -t tmpfs y /a\n", tmp_path)
     told = told.partition("The kernel does otherwise:\n")[2]
