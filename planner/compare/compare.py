@@ -94,11 +94,14 @@ def views_of(plan: Plan, predictions: Sequence[Prediction]) -> tuple[View, ...]:
         if isinstance(step, SetAttributes) and step.id_map:
             mapped[step.mount] = (maps[step.id_map], step.recursive)
     views = []
-    for one in predictions:
+    for one, namespace in zip(predictions, plan.expected.namespaces, strict=True):
         idmaps = {}
+        top, written = "", [mount.name for mount in reversed(namespace.mounts)]
         for row, name in zip(one.table.rows, one.names, strict=True) if mapped else ():
-            top, brought, _ = name.partition("+")  # planner/plan/predict.py names so what a recursive clone brought
-            if top in mapped and (mapped[top][1] or not brought):
+            is_top = written and name == written[-1]  # else a recursive clone, the last one, has brought it along
+            if is_top:
+                top = written.pop()
+            if top in mapped and (is_top or mapped[top][1]):
                 idmaps[row.mount_id] = mapped[top][0]
         views.append(View(one.namespace, one.table, one.origins, one.options, idmaps, groups))
     return tuple(views)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from mountplan.planner.compare.compare import compare
-from mountplan.planner.plan.predict import HOST_GROUPS, Prediction
+from mountplan import api
+from mountplan.planner.compare.compare import compare, views_of
+from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.plan.predict import HOST_GROUPS, Prediction, predict
 from mountplan.planner.tables.options import differing_options, differing_shown
 from mountplan.planner.tables.table import MountRow, MountTable
+from tests.fakes import FakeHost, host_mount
 
 
 def row(number: int, parent: int, mountpoint: str, **changes: object) -> MountRow:
@@ -208,3 +211,25 @@ def test_layers_that_a_build_had_in_its_yard_are_compared_by_their_number_only()
     assert [] == differing_shown("overlay", live, built)
     assert ["lowerdir+"] == [one[0] for one in differing_shown("overlay", live, built.replace("lowerdir+=/b,", ""))]
     assert ["upperdir"] == [one[0] for one in differing_shown("overlay", live, live.replace("/u,", "/x,"))]
+
+
+def test_an_id_mapping_is_that_of_its_mount_even_where_a_target_has_a_plus() -> None:
+    """What a recursive bind of the host's brings along is named after it with a plus."""
+    mapped = "idmap = { uids = [[0, 1, 1]], gids = [[0, 1, 1]] }\n"
+    text = "format = 1\n" + "".join(
+        f'[[mount]]\ntarget = "{target}"\n{words}\n'
+        for target, words in (
+            ("/", 'type = "tmpfs"'),
+            ("/c", 'type = "tmpfs"\n' + mapped),
+            ("/c+", 'type = "tmpfs"'),
+            ("/d", 'type = "tmpfs"'),
+            ("/d++", 'bind = "/srv"\nrecursive = true\n' + mapped),
+            ("/e+", 'bind = "/srv"\nrecursive = true\nrecursive_attributes = false\nattributes = ["ro"]'),
+        )
+    )
+    host = FakeHost({"/srv/sub": "directory"}, (host_mount(2, 1, "/srv"), host_mount(3, 2, "/srv/sub")))
+    plan = api.plan(parse_spec(text.encode(), "test.toml"), host)
+    (view,) = views_of(plan, predict(plan, host.table))
+    assert view.idmaps is not None
+    places = {row.mount_id: row.mountpoint for row in view.table.rows}
+    assert ["/c", "/d++", "/d++/sub"] == sorted(places[number] for number in view.idmaps)
