@@ -297,6 +297,8 @@ class _Trial:
         id_map = self.maps.get(step.id_map, -1)
         if step.mount in self.clones:
             path, recursive = self.clones[step.mount]
+            if not self._can_be_cloned(path, recursive):
+                return
             words = tuple(word for word in step.words.split(",") if word in NAMES)
             if any(NAMES[word].clear for word in words):
                 self.once("locked", self._change, path, recursive, step.recursive, words)
@@ -311,8 +313,16 @@ class _Trial:
 
     def change_mounts(self, step: s.ChangeMounts) -> None:
         words = tuple(word for word in step.words.split(",") if word in NAMES)
-        if any(NAMES[word].clear for word in words) and not step.spared:
+        if any(NAMES[word].clear for word in words) and not step.spared and self._can_be_cloned(step.path, True):
             self.once("locked", self._change, step.path, True, step.recursive, words)
+
+    def _can_be_cloned(self, path: str, recursive: bool) -> bool:
+        """Whether there is something to try attributes on. If not, that is told of the step that makes the clone."""
+        try:
+            self.once("clone", self._clone, path, recursive, details=(path,))
+        except _Refused:
+            return False
+        return True
 
     def _change(self, path: str, cloned: bool, recursive: bool, words: tuple[str, ...]) -> None:
         """Each word by itself, so that it can be told which the kernel does not take."""

@@ -54,6 +54,7 @@ REFUSED = {
         "mount[0].file[0].source", "/srv/secret: permission denied", "let this user read it",
     ),
     BIND: ("mount[1].bind", "/srv cannot be shown without what is mounted below it", "recursive = true"),
+    BIND + 'attributes = ["dev"]\n': ("mount[1].bind", "/srv cannot be shown without", "recursive = true"),
     LOCKED + 'attributes = ["suid", "rw", "noexec", "dev"]\n': (
         "mount[1].attributes", "suid and rw and dev cannot be set", "leave out suid and rw and dev",
     ),
