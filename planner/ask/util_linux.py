@@ -8,6 +8,7 @@ followed. What options with an argument mean (ro=recursive, ro=vfs) is told by t
 from __future__ import annotations
 
 import getopt
+import re
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
@@ -47,6 +48,11 @@ _NOTHING = frozenset(
     {"defaults", "auto", "noauto", "nofail", "_netdev", "silent", "loud", "async", "sync", "dirsync", "lazytime",
      "nolazytime", "mand", "nomand", "iversion", "noiversion", "nouser", "nousers", "noowner", "nogroup"}
 )  # fmt: skip
+# What mount(8) does with files and with loop devices, and how its values look that it surely takes.
+_OF_FILES = {
+    "X-mount.mode": "[0-7]{1,4}", "X-mount.owner": "[0-9]+", "X-mount.group": "[0-9]+", "X-mount.noloop": "",
+    "X-mount.auto-fstypes": ".+",
+}  # fmt: skip
 _OPERATIONS = {"-B": "bind", "--bind": "bind", "-R": "rbind", "--rbind": "rbind", "-M": "move", "--move": "move"}
 
 
@@ -174,9 +180,10 @@ def read_mount(arguments: list[str], version: Version = OLDEST) -> MountWords:
     options, rest = _read(
         "mount",
         arguments,
-        "t:o:BRMrwvnismc",
+        "t:o:BRMrwvnismcaT:O:",
         ["types=", "options=", "bind", "rbind", "move", "read-only", "rw", "read-write", "verbose", "no-mtab",
-         "internal-only", "no-canonicalize", "mkdir", "source=", "target=", *(f"make-{kind}" for kind in KINDS)],
+         "internal-only", "no-canonicalize", "mkdir", "all", "fstab=", "test-opts=", "source=", "target=",
+         *(f"make-{kind}" for kind in KINDS)],
     )  # fmt: skip
     found = MountWords()
     words: list[str] = []
@@ -195,6 +202,9 @@ def read_mount(arguments: list[str], version: Version = OLDEST) -> MountWords:
                 words.append("rw")
             case "-m" | "--mkdir":
                 found = found._replace(make_target=True)
+            case "-a" | "--all" | "-T" | "--fstab":
+                told = f"mount: {name} reads a table, and what is in that file is not known"
+                raise Unusable(told, "write the mounts out, with source, target and -t")
             case "--source":
                 source = value
             case "--target":
@@ -242,6 +252,8 @@ def _with_options(found: MountWords, words: list[str], operations: list[str], ve
             attributes.append(word)
         elif name in ("X-mount.mkdir", "x-mount.mkdir"):
             found = found._replace(make_target=True)
+        elif name in _OF_FILES and re.fullmatch(_OF_FILES[name], value):
+            pass
         elif name.startswith("X-mount."):
             raise Unusable(f"mount: {name} is not followed", "leave the option out")
         elif word and word not in _NOTHING and not word.startswith(("x-", "comment=")):

@@ -99,7 +99,7 @@ frob -r /
     err = capsys.readouterr().err
     lines = [line.removeprefix(f"{name}:") for line in err.splitlines() if line.startswith(name)]
     assert [
-        "1: mount: option -a not recognized",
+        "1: mount: -a reads a table, and what is in that file is not known",
         "2: mount: the type of the filesystem is missing",
         "3: $y has no value",
         "5: what `date` writes is not known",

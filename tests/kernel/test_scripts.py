@@ -53,6 +53,7 @@ OPTIONS = [
         "nosuid,size=1m -o suid,noexec", "ro -w", "rw -r", "private,shared",
         "nodev,noauto,nofail,x-y,_netdev,comment=z",
         "sync,dirsync,lazytime,silent,loud,async",
+        "X-mount.mode=0755,nodev,X-mount.owner=0,X-mount.group=0,X-mount.noloop", "ro -O noauto",
     )
 ] + [
     f"mount {bind} -o {options} $R/a $R/c"
