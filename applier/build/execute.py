@@ -301,7 +301,7 @@ class Execution:
         overlay = self.kernel.new_overlay(step.source, step.options)
         try:
             for layer in step.layers:
-                self._add_layer(overlay, "lowerdir+", layer)
+                self._add_layer(overlay, "datadir+" if layer.data else "lowerdir+", layer)
             if step.upper is not None and step.work is not None:
                 self._add_layer(overlay, "upperdir", step.upper)
                 self._add_layer(overlay, "workdir", step.work)

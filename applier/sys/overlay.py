@@ -37,7 +37,7 @@ _LONGEST = 255  # bytes of a value that fsconfig(2) takes
 
 
 def add_layer(context: int, key: str, directory: int, name: str, proc: int) -> None:
-    """Give an overlay's fsopen context one directory (`lowerdir+`, `upperdir` or `workdir`) by its descriptor.
+    """Give an overlay's fsopen context a directory (`lowerdir+`, `datadir+`, `upperdir`, `workdir`) by its descriptor.
 
     `name` is its path in the yard if it may be told by that, or ""; `proc` is /proc.
     """
@@ -58,7 +58,7 @@ def add_layer(context: int, key: str, directory: int, name: str, proc: int) -> N
 
 def _clone_in_yard(key: str, directory: int, proc: int) -> str:
     """Attach a clone of a lower layer where its name in the yard says what it is; "" if that cannot be."""
-    name = _name_in_yard(directory, f"l{next(_numbers)}", proc) if key == "lowerdir+" else ""
+    name = _name_in_yard(directory, f"l{next(_numbers)}", proc) if key in ("lowerdir+", "datadir+") else ""
     if not name:
         return ""
     try:
@@ -216,6 +216,9 @@ class CollectedLayers:
 
     def add(self, key: str, directory: int, name: str) -> None:
         name = name or _clone_in_yard(key, directory, self._proc)
+        if key == "datadir+":  # Linux 6.5: behind two colons
+            self._layers["lowerdir"].append((-1, ""))
+            key = "lowerdir+"
         self._layers.setdefault(key.rstrip("+"), []).append((os.dup(directory), name))
 
     @contextmanager
@@ -246,11 +249,13 @@ class CollectedLayers:
     def _close(self) -> None:
         for layers in self._layers.values():
             for directory, _ in layers:
-                os.close(directory)
+                if directory >= 0:
+                    os.close(directory)
         self._layers = {}
 
 
 def _joined(layers: list[tuple[int, str]], *, by_name: bool) -> bytes:
     return b":".join(
-        b"/" + os.fsencode(name) if by_name and _can_be_told(name) else b"%d" % directory for directory, name in layers
+        b"" if directory < 0 else b"/" + os.fsencode(name) if by_name and _can_be_told(name) else b"%d" % directory
+        for directory, name in layers
     )

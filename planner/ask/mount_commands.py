@@ -268,7 +268,8 @@ class _ScriptWriter:
         words = [name if value is True else f"{name}={value}" for name, value in step.options]
         if isinstance(step, MakeOverlay):
             layers = [self._layer(layer.filesystem, layer.path) for layer in step.layers]
-            words.append(f"lowerdir={':'.join(layers)}")
+            seen = sum(not layer.data for layer in step.layers)
+            words.append("lowerdir=" + "::".join([":".join(layers[:seen]), *layers[seen:]]))
             for word, layer in (("upperdir", step.upper), ("workdir", step.work)):
                 if layer is not None:
                     words.append(f"{word}={self._layer(layer.filesystem, layer.path)}")

@@ -130,7 +130,7 @@ def _layers_shown(options: str) -> tuple[str, ...]:
         key, _, value = part.partition("=")
         if key == "lowerdir":
             lower += value.split(":")
-        elif key == "lowerdir+":
+        elif key in ("lowerdir+", "datadir+"):
             lower.append(value)
         elif key in named:
             named[key] = value

@@ -380,6 +380,11 @@ class Mount(_Table):
         description="The read-only layers of an overlay, the topmost first.",
         examples=[["/srv/top", "/srv/base"]],
     )
+    data_layers: list[Place] = Field(
+        default_factory=list,
+        description="Layers below those, of which nothing is seen: files of layers have their contents there.",
+        examples=[["/srv/objects"]],
+    )
     upper: Place | None = Field(
         default=None, description="The directory of an overlay that takes the changes.", examples=["/srv/changes/upper"]
     )

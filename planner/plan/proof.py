@@ -411,6 +411,9 @@ class _Proof:
             refuse("an upper layer and a work directory go together")
         if len(step.layers) < (2 if step.upper is None else 1):
             refuse("it has too few layers")
+        data = [layer.data for layer in step.layers]
+        if data != sorted(data) or data[0] or any(one.data for one in (step.upper, step.work) if one is not None):
+            refuse("layers for data only come last, below one that is seen")
         changing = [one for one in (step.upper, step.work) if one is not None]
         for layer in (*step.layers, *changing):
             if layer.filesystem:

@@ -106,7 +106,9 @@ def check_type(fstype: str) -> None:
         check_as_in_a_spec(values.filesystem_type, fstype)
 
 
-_NO_OPTIONS = frozenset({"source", "lowerdir", "upperdir", "workdir", "lowerdir+"})  # each is a field of a step
+_NO_OPTIONS = frozenset(
+    {"source", "lowerdir", "upperdir", "workdir", "lowerdir+", "datadir+"}
+)  # each is a field of a step
 
 
 def check_options(options: tuple[tuple[str, str | bool], ...]) -> None:

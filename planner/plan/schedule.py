@@ -475,7 +475,7 @@ class _Schedule:
 
 
 def _layer(ref: LayerRef, id_map: Handle = "") -> Layer:
-    return Layer(ref.filesystem, ref.path.relative_to("/") if ref.filesystem else str(ref.path), id_map)
+    return Layer(ref.filesystem, ref.path.relative_to("/") if ref.filesystem else str(ref.path), id_map, ref.data)
 
 
 def _make_node(within: Handle, node: ResolvedNode, *, careful: bool) -> MakeNode:

@@ -230,12 +230,14 @@ class AttachImage(NamedTuple):
 class Layer(NamedTuple):
     """A directory that an overlay is made of: a path in a filesystem of the plan or, if that is "", on the host.
 
-    It is taken through a clone that is id-mapped if `id_map` is named, which only a lower layer may be.
+    It is taken through a clone that is id-mapped if `id_map` is named, which only a lower layer may be. Of a `data`
+    layer nothing is seen, but files of layers above may have their contents there.
     """
 
     filesystem: Handle
     path: str
     id_map: Handle = ""
+    data: bool = False
 
     def __str__(self) -> str:
         return f"{self.filesystem}:{self.path}" if self.filesystem else self.path

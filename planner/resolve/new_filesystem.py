@@ -16,7 +16,14 @@ Options = tuple[tuple[str, str | bool], ...]
 _ALWAYS = frozenset({"tmpfs", "ramfs", "proc", "sysfs", "devpts"})
 _KNOWN = sorted(row.name for row in fstypes.ROWS)
 _TAGS = ("UUID", "LABEL", "PARTUUID", "PARTLABEL")  # by which mount(8) finds devices
-_FIELDS = {"source": "source", "upperdir": "upper", "workdir": "work", "lowerdir": "layers", "lowerdir+": "layers"}
+_FIELDS = {
+    "source": "source",
+    "upperdir": "upper",
+    "workdir": "work",
+    "lowerdir": "layers",
+    "lowerdir+": "layers",
+    "datadir+": "data_layers",
+}
 
 
 def check_type(draft: Draft, fstype: str, context: Context) -> bool:

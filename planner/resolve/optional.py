@@ -93,6 +93,7 @@ def references(draft: Draft) -> Iterator[tuple[str, str, str]]:
         yield f"{key}.parent", "stands on", spec.parent
     places: list[tuple[str, object]] = [(f"{key}.bind", spec.bind), (f"{key}.upper", spec.upper)]
     places += [(f"{key}.work", spec.work), *((f"{key}.layers[{n}]", one) for n, one in enumerate(spec.layers))]
+    places += [(f"{key}.data_layers[{n}]", one) for n, one in enumerate(spec.data_layers)]
     for place_key, place in places:
         if isinstance(place, MountPath):
             yield place_key, "is made from", place.mount

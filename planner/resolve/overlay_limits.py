@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mountplan.planner.names import Handle
 from mountplan.planner.resolve.draft import Context
+from mountplan.planner.resolve.overlays import key_of
 from mountplan.planner.resolve.topology import LayerRef
 
 HIGHEST = 2  # overlays upon each other (FILESYSTEM_MAX_STACK_DEPTH in include/linux/fs.h)
@@ -20,7 +21,7 @@ def check_stacking(context: Context) -> None:
         heights[name] = max(below) + 1
         if heights[name] == HIGHEST + 1:  # of those upon it nothing more has to be said
             context.mistakes.add(
-                f"{key}.layers[{below.index(HIGHEST)}]",
+                key_of(overlay, below.index(HIGHEST)),
                 f"this is an overlay upon another one, and the kernel lays {HIGHEST} upon each other at most",
                 "name the directories that it is made of instead",
             )

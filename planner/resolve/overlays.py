@@ -44,10 +44,15 @@ def settle_layers(draft: Draft, filesystem: FilesystemDraft, context: Context) -
         one = layer(value, f"{key}.layers[{number}]", make=False)
         if one is not None:
             filesystem.layers.append(one)
-    if len(spec.layers) > MOST:
-        wrong(f"{key}.layers", f"{len(spec.layers)} layers; the kernel takes {MOST}", "merge some of them")
+    for number, value in enumerate(spec.data_layers):
+        one = layer(value, f"{key}.data_layers[{number}]", make=False)
+        if one is not None:
+            filesystem.layers.append(one._replace(data=True))
+    most = len(spec.layers) + len(spec.data_layers)
+    if most > MOST:
+        wrong(f"{key}.layers", f"{most} layers; the kernel takes {MOST}", "merge some of them")
     if spec.upper is None:
-        if len(spec.layers) == 1:
+        if most == 1:
             wrong(
                 f"{key}.layers",
                 "one layer alone makes no overlay",
@@ -141,10 +146,17 @@ def _changes(key: str) -> bool:
     return key.endswith((".upper", ".work"))
 
 
+def key_of(filesystem: FilesystemDraft, number: int) -> str:
+    """Where the spec has a lower layer; those for data come last."""
+    if not filesystem.layers[number].data:
+        return f"{filesystem.fixed.origin}.layers[{number}]"
+    return f"{filesystem.fixed.origin}.data_layers[{number - sum(not one.data for one in filesystem.layers)}]"
+
+
 def _directories(filesystem: FilesystemDraft) -> list[tuple[str, LayerRef]]:
     """The layers, then the upper and the work directory, each with its key path."""
     origin = filesystem.fixed.origin
-    found = [(f"{origin}.layers[{number}]", layer) for number, layer in enumerate(filesystem.layers)]
+    found = [(key_of(filesystem, number), layer) for number, layer in enumerate(filesystem.layers)]
     for name, ref in (("upper", filesystem.upper), ("work", filesystem.work)):
         if ref is not None:
             found.append((f"{origin}.{name}", ref))

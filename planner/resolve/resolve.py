@@ -60,7 +60,16 @@ from mountplan.planner.tables.table import UNTOLD
 
 # What says something about a mount in the tree, and nothing about the filesystem behind it.
 _OF_PLACED = ("parent", "create", "peer_group", "master", "unbindable", "mask", "readonly")
-_OF_FILESYSTEM = ("type", "image", "contents", "layers", "upper", "options", "source")  # a bind takes it as it finds it
+_OF_FILESYSTEM = (
+    "type",
+    "image",
+    "contents",
+    "layers",
+    "data_layers",
+    "upper",
+    "options",
+    "source",
+)  # a bind takes it as it finds it
 INHERITED = "@host"  # the name of the mount that an inherited root is; no id can begin with "@"
 
 
@@ -227,6 +236,7 @@ def _sources(draft: Draft) -> list[tuple[str, str]]:
     if not spec.layers:
         return [(f"{draft.key}.bind", spec.bind.mount)] if isinstance(spec.bind, MountPath) else []
     places = [(f"{draft.key}.layers[{n}]", layer) for n, layer in enumerate(spec.layers)]
+    places += [(f"{draft.key}.data_layers[{n}]", layer) for n, layer in enumerate(spec.data_layers)]
     places += [(f"{draft.key}.upper", spec.upper), (f"{draft.key}.work", spec.work)]  # type: ignore[list-item]
     return [(key, place.mount) for key, place in places if isinstance(place, MountPath)]
 
@@ -277,6 +287,8 @@ def _settle(draft: Draft, context: Context) -> None:
 def _settle_filesystem(draft: Draft, fstype: str, context: Context) -> None:
     """Give a mount that is no bind its filesystem: a new one, or the one of that type that there is already."""
     spec, key, wrong = draft.spec, draft.key, context.mistakes.add
+    if spec.data_layers and fstype != "overlay":
+        wrong(f"{key}.data_layers", f'only type = "overlay" has layers, not "{fstype}"', 'write type = "overlay"')
     if (fstype == "overlay") != bool(spec.layers):
         if spec.layers:
             wrong(f"{key}.layers", f'only type = "overlay" has layers, not "{fstype}"', 'write type = "overlay"')

@@ -44,13 +44,14 @@ class ResolvedNode(NamedTuple):
 class LayerRef(NamedTuple):
     """A directory of an overlay: `path` in the filesystem `filesystem`, or on the host if that is "".
 
-    `uids` and `gids` are the id-mapping through which it is taken, as those of a mount.
+    `uids` and `gids` are the id-mapping through which it is taken, as those of a mount. A `data` layer is not seen.
     """
 
     filesystem: Handle
     path: TargetPath
     uids: IdLines = ()
     gids: IdLines = ()
+    data: bool = False
 
 
 class ImagePart(NamedTuple):

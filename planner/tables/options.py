@@ -213,7 +213,7 @@ def _match_layers(ours: dict[str, list[str]], theirs: dict[str, list[str]]) -> N
             del side["uuid"]  # what a new upper directory gets, unless it was used before
         if "lowerdir" in side:
             side["lowerdir+"] = [path for value in side.pop("lowerdir") for path in split_layers(value)]
-    for name in ("lowerdir+", "upperdir", "workdir"):
+    for name in ("lowerdir+", "datadir+", "upperdir", "workdir"):
         one, two = ours.get(name, []), theirs.get(name, [])
         if len(one) == len(two) and all(
             path == other or has_device(path) != has_device(other) for path, other in zip(one, two, strict=True)

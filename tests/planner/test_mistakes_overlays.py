@@ -162,6 +162,22 @@ def upon(name: str, below: str) -> str:
             "take a directory that does not change",
         ),
         one(
+            "data layers of something else",
+            ROOT + tmpfs("/a", 'data_layers = ["/data/dir"]'),
+            "mount[1].data_layers",
+            'only type = "overlay" has layers, not "tmpfs"',
+            'write type = "overlay"',
+        ),
+        one(
+            "a data layer that is a layer as well",
+            ROOT
+            + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/data/dir"]\n'
+            + 'data_layers = ["/other", "/data/dir"]\n',
+            "mount[1].data_layers[1]",
+            "/data/dir is mount[1].layers[0] as well",
+            "an overlay can have each directory once only",
+        ),
+        one(
             "an overlay upon an overlay upon an overlay",
             ROOT + STORE + "".join(upon(one, below) for one, below in (("a", "s"), ("b", "a"), ("c", "b"), ("d", "c"))),
             "mount[4].layers[1]",

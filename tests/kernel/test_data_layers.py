@@ -1,0 +1,41 @@
+"""Layers for data only: files of the layers above have their contents there, as composefs has it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.hosts import InHost, mount
+from tests.trees import ROOT, tree
+
+pytestmark = pytest.mark.needs_kernel("root", "fs:overlay", "lowerdir+")
+
+OVERLAY = '[[mount]]\ntarget = "/o"\ntype = "overlay"\nlayers = ["/mnt/tree"]\n'
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_a_file_has_its_contents_in_a_layer_of_which_nothing_is_seen(bound: bool, in_host: InHost) -> None:
+    """The layers are the host's, or named in a mount whose id-mapping they go through."""
+
+    def script() -> tuple[list[str], str, int]:
+        mount("mnt", "/mnt", "tmpfs")
+        os.makedirs("/mnt/tree")
+        for number in (0, 1):
+            os.makedirs(f"/mnt/objects{number}/{number}a")
+        with open("/mnt/objects1/1a/bc", "w") as file:
+            file.write("hello")
+        with open("/mnt/tree/greeting", "w") as file:
+            file.truncate(5)
+        os.setxattr("/mnt/tree/greeting", "trusted.overlay.metacopy", b"")
+        os.setxattr("/mnt/tree/greeting", "trusted.overlay.redirect", b"/1a/bc")
+        spec = f'{ROOT}{OVERLAY}data_layers = ["/mnt/objects0", "/mnt/objects1"]\noptions = {{ metacopy = "on" }}\n'
+        if bound:
+            idmap = "idmap = { uids = [[0, 1000, 1]], gids = [[0, 1000, 1]] }"
+            spec = spec.replace('"/mnt/tree"', '{ mount = "m", path = "/tree" }')
+            spec = spec.replace('"/mnt/objects1"', '{ mount = "m", path = "/objects1" }')
+            spec += f'[[mount]]\nid = "m"\ntarget = "/m"\nbind = "/mnt"\n{idmap}\n'
+        with tree(spec) as built:
+            return built.inside(lambda: (os.listdir("/o"), open("/o/greeting").read(), os.stat("/o/greeting").st_uid))
+
+    assert (["greeting"], "hello", 1000 if bound else 0) == in_host(script, identity="root")
