@@ -91,8 +91,10 @@ def _filesystem(draft: SpecDraft, where: str, source: str, place: str, words: So
     options = filesystem_options(fstype, words)
     keys: dict[str, object] = {"type": fstype}
     if fstype == "overlay":
-        layers = str(options.pop("lowerdir", ""))
+        layers, *data = re.split(r"(?<!\\)::", str(options.pop("lowerdir", "")))
         keys["layers"] = [part.replace("\\:", ":") for part in re.split(r"(?<!\\):", layers) if part]
+        if data:
+            keys["data_layers"] = [part.replace("\\:", ":") for part in data]
         for word, key in (("upperdir", "upper"), ("workdir", "work")):
             if word in options:
                 keys[key] = str(options.pop(word))

@@ -144,9 +144,10 @@ class _OciImport:
         source = str(entry.get("source") or fstype)
         layers: dict[str, object] = {}
         if fstype == "overlay":
-            layers["layers"] = [
-                absolute(one, self.folder) for one in str(options.pop("lowerdir", "")).split(":") if one
-            ]
+            seen, *data = str(options.pop("lowerdir", "")).split("::")
+            layers["layers"] = [absolute(one, self.folder) for one in seen.split(":") if one]
+            if data:
+                layers["data_layers"] = [absolute(one, self.folder) for one in data]
             for word, key in (("upperdir", "upper"), ("workdir", "work")):
                 if word in options:
                     layers[key] = absolute(str(options.pop(word)), self.folder)

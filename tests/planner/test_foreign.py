@@ -125,6 +125,11 @@ def test_mount_words() -> None:
     assert {"size": "1m", "context": '"a,b"', "lowerdir+": ["x", "y"]} == words.options
 
 
+def test_layers_of_an_overlay_behind_two_colons_hold_data_only() -> None:
+    text = import_fstab("overlay /o overlay lowerdir=/a:/b::/c::/d 0 0\n", "f", Machine()).text([])
+    assert 'layers = ["/a", "/b"]\ndata_layers = ["/c", "/d"]\n' in text
+
+
 def test_drop_ins_add_to_lists_and_an_empty_one_begins_anew() -> None:
     unit = read_unit(source("unit.service"))
     assert [["/var/lib/web", "/var/log/web"]] == [value.split() for value in unit["ReadWritePaths"]]
