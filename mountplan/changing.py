@@ -35,15 +35,17 @@ from mountplan.planner.plan.predict import predict
 from mountplan.planner.plan.seedbase import without_base
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-    from mountplan.applier.change.journal import Journal
+    from mountplan.applier.change.journal import Journal, JournalEntry
     from mountplan.applier.change.visit import Refused
     from mountplan.applier.keep.kept import Opened
     from mountplan.applier.observe.inspect import Whole
+    from mountplan.applier.observe.subjects import Subject
     from mountplan.planner.change.change_file import SavedChange
     from mountplan.planner.change.change_steps import ChangeStep
     from mountplan.planner.plan.plan import Plan
+    from mountplan.planner.tables.mount_facts import Lock
     from mountplan.planner.tables.table import MountTable
 
 _WHICH = "name what is kept (`mountplan ls` lists it), or a process as pid:N"
@@ -108,10 +110,28 @@ def _of_process(pid: int) -> Target:
     with of_process(pid) as subject:
         whole = subject.read()
         number = os.fstat(subject.fd).st_ino
+        locks = _locks(subject, view_of("", whole).table)
     if number == os.stat("/proc/self/ns/mnt").st_ino:
         what = f"process {pid} is in the mount namespace that mountplan runs in"
         raise SubjectError(what, "change that with mount(8); --live is for namespaces of their own")
-    return _target("pid", str(pid), f"process {pid}", [""], [whole], (number,), None)
+    return _target("pid", str(pid), f"process {pid}", [""], [whole], (number,), None, locks)
+
+
+def _locks(subject: Subject, table: MountTable) -> dict[int, Lock]:
+    """What was there before the user who owns the namespace: who enters it to change it is held by that, too."""
+    from mountplan.applier.observe.locks import find_locks, owner_of
+    from mountplan.applier.sys.refusal import in_words
+
+    owner = owner_of(subject.fd)
+    if owner is None:
+        return {}
+    try:
+        return find_locks(subject.fd, owner.fd, table)
+    except OSError as error:
+        what = f"{subject.label}: cannot find out what is locked: {in_words(error)}"
+        raise SubjectError(what, "change it from within, with mount(8)") from None
+    finally:
+        os.close(owner.fd)
 
 
 def _target(
@@ -122,6 +142,7 @@ def _target(
     wholes: list[Whole],
     numbers: tuple[int, ...],
     record: Record | None,
+    locks: Mapping[int, Lock] = {},
 ) -> Target:
     if not all(whole.complete for whole in wholes) and kind == "name":
         pass  # before Linux 6.11: what lies under another mount on "/" is not seen, and not changed
@@ -131,7 +152,7 @@ def _target(
         view = view_of(name, whole)
         own = {row.mount_id: tuple(map(_user, users.get(row.mount_id, ()))) for row in view.table.rows}
         spaces.append(
-            StandingSpace(name, view.table, {key: one for key, one in own.items() if one}, idmaps=view.idmaps)
+            StandingSpace(name, view.table, {key: one for key, one in own.items() if one}, locks, view.idmaps)
         )
     outside, ages = _around([space.table for space in spaces], set(numbers))
     standing = StandingTree(label, tuple(spaces), observe(), outside, record, ages, _knows_beneath())
@@ -256,9 +277,8 @@ def finish(plan: Plan | None, operand: Operand, allowed: Allowed, *, undo: bool)
             plan = load_plan(text, "the plan in the journal")
         target = look(operand)
         found = preview(plan, target, allowed)
-        if not found.obstacles:
-            journal.remove()
-        return _carry_out(plan, target, found, journal, "taken back" if undo else "finished")
+        was = entry if undo else entry._replace(after=dump_plan(plan))
+        return _carry_out(plan, target, found, journal, "taken back" if undo else "finished", was)
 
 
 def _carry_out(
@@ -267,19 +287,28 @@ def _carry_out(
     found: ChangePlan,
     journal: Journal,
     outcome: Literal["changed", "finished", "taken back"],
+    interrupted: JournalEntry | None = None,
 ) -> Changed:
+    """`interrupted` is what the journal says until this has come to an end, whatever becomes of it."""
     started = perf_counter()
     if found.obstacles:
         raise ChangeRefused(tuple(map(_words(plan), found.obstacles)))
     if not found.changes:
         if target.kind == "name":
             _record(plan, target)
+        if interrupted is not None:
+            journal.remove()
         return Changed(found, "stands" if outcome == "changed" else outcome, found.tables, perf_counter() - started)
     _refuse_what_is_in_use(plan, found)
     before = target.standing.record
-    journal.write(dump_plan(before.plan) if before is not None else "", dump_plan(plan))
+    if interrupted is None:
+        journal.write(dump_plan(before.plan) if before is not None else "", dump_plan(plan))
+    else:
+        journal.write_anew(interrupted)
     refused = _visit(target, found.steps, journal)
     if refused is not None:
+        if interrupted is not None and interrupted.begun:
+            refused = refused._replace(begun=True)
         raise _refusal(plan, target, found, refused, journal)
     after = look(Operand(target.kind, target.value))
     _verify(plan, after)

@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from mountplan.applier.keep import kept
 from mountplan.applier.keep.store import runtime_place
@@ -78,10 +78,22 @@ class Journal:
 
     def write(self, before: str, after: str) -> None:
         """Raises FileExistsError if there is one."""
+        self._write(self._file, JournalEntry(before, after, begun=False))
+
+    def write_anew(self, entry: JournalEntry) -> None:
+        """Take over one that is there: at no moment there is none."""
+        new = f"{self._file}.new"
+        with suppress(FileNotFoundError):
+            os.unlink(new, dir_fd=self._directory)
+        self._write(new, entry)
+        os.rename(new, self._file, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+
+    def _write(self, file: str, entry: JournalEntry) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._fd = os.open(self._file, flags, 0o600, dir_fd=self._directory)
+        self._fd = os.open(file, flags, 0o600, dir_fd=self._directory)
         fcntl.flock(self._fd, fcntl.LOCK_EX)  # as long as this process or its visitor lives
-        os.write(self._fd, json.dumps({"format": _FORMAT, "before": before, "after": after}).encode() + b"\n")
+        values = {"format": _FORMAT, "before": entry.before, "after": entry.after}
+        os.write(self._fd, json.dumps(values).encode() + b"\n" + (_BEGUN if entry.begun else b""))
 
     def begin(self) -> None:
         """Something that stands is going to be touched. To be called in whichever process, wherever that is."""

@@ -149,6 +149,9 @@ class Descriptions:
         if one.attributes.set or one.attributes.clear:
             want, have = (show(parse_shown(shown) & ~IDMAP) for shown in (row.attributes, there.attributes))
             self._line("~", row.mountpoint, layer, f"attributes {have} -> {want}", _SAYS, origin, None)
+            if one.attributes.clear and space.standing.locks.get(there.mount_id):
+                what = f"the attributes of {row.mountpoint} are locked: they came with a more privileged user's tree"
+                self.obstacles.append(ChangeObstacle("locked", what, "add to them, and take none away", origin))
         if one.sharing:
             have = self._sharing_found(there.peer_group, there.master, there.unbindable)
             what = f"sharing {have} -> {self._sharing_wanted(one.wanted)}"
@@ -157,14 +160,9 @@ class Descriptions:
 
     def _check_leaving(self, found: int, mountpoint: str) -> None:
         space = self._space
-        forest = space.found
-        waiting = [found]
-        for at in waiting:
-            if forest.rows[at].mount_id in space.standing.locked:
-                what = f"{forest.rows[at].mountpoint} is locked: it came with a more privileged user's tree"
-                self.obstacles.append(ChangeObstacle("locked", what, "leave it where it is", ""))
-                break
-            waiting += forest.children.get(at, ())
+        if space.standing.locks.get(space.found.rows[found].mount_id) == "locked":
+            what = f"{mountpoint} is locked: it came with a more privileged user's tree"
+            self.obstacles.append(ChangeObstacle("locked", what, "leave it where it is"))
         for user in space.users(found):
             if user.root:
                 name = user.command or "process"

@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mountplan.planner.tables.mount_facts import Lock
+
 
 class User(NamedTuple):
     """A process that has something of a mount: its words are `working directory`, `2 open files`, `root` and so on."""
@@ -29,13 +31,13 @@ class User(NamedTuple):
 class StandingSpace(NamedTuple):
     """One namespace that is to be changed. `users` are those of each mount, by its id in mountinfo.
 
-    `locked` are ids of mounts that the kernel does not let go by themselves. `idmaps` as in View.
+    `locks` says of mounts, by id, what the owner of the namespace cannot undo. `idmaps` as in View.
     """
 
     name: str
     table: MountTable
     users: Mapping[int, tuple[User, ...]] = {}
-    locked: frozenset[int] = frozenset()
+    locks: Mapping[int, Lock] = {}
     idmaps: Mapping[int, IdMap] | None = None
 
 

@@ -222,22 +222,23 @@ def test_an_ordinary_users_name_is_changed(in_host: InHost) -> None:
     assert "healthy" in listed.out
 
 
+def interrupted(after: str) -> None:
+    """As after a SIGKILL: the journal is there, and half of the steps were carried out."""
+    from mountplan import api, changing
+    from mountplan.planner.change.change_steps import DetachLive
+    from mountplan.planner.change.standing import Allowed
+
+    plan, operand = api.plan(api.load(after)), changing.target_of("live")
+    with changing._journal(operand) as journal:
+        target = changing.look(operand)
+        found = changing.preview(plan, target, Allowed())
+        assert target.standing.record is not None
+        journal.write(dump_plan(target.standing.record.plan), dump_plan(plan))
+        end = next(at for at, step in enumerate(found.steps) if isinstance(step, DetachLive))
+        assert changing._visit(target, found.steps[: end + 1], journal) is None
+
+
 def test_a_change_that_was_interrupted_is_told_and_finished_or_taken_back(on_host: Callable[..., Any]) -> None:
-    def interrupted(after: str) -> None:
-        """As after a SIGKILL: the journal is there, and half of the steps were carried out."""
-        from mountplan import api, changing
-        from mountplan.planner.change.change_steps import DetachLive
-        from mountplan.planner.change.standing import Allowed
-
-        plan, operand = api.plan(api.load(after)), changing.target_of("live")
-        with changing._journal(operand) as journal:
-            target = changing.look(operand)
-            found = changing.preview(plan, target, Allowed())
-            assert target.standing.record is not None
-            journal.write(dump_plan(target.standing.record.plan), dump_plan(plan))
-            end = next(at for at, step in enumerate(found.steps) if isinstance(step, DetachLive))
-            assert changing._visit(target, found.steps[: end + 1], journal) is None
-
     def script() -> list[Ended]:
         before, after = spec(BEFORE), spec(AFTER, "b.toml")
         interrupted(after)
@@ -257,6 +258,30 @@ def test_a_change_that_was_interrupted_is_told_and_finished_or_taken_back(on_hos
         undone,
         again,
     )
+
+
+def test_what_is_killed_while_it_finishes_a_change_leaves_that_interrupted(on_host: Callable[..., Any]) -> None:
+    """Before it has begun by itself: nothing of it is there to be taken back, but something of the other is."""
+    from mountplan import changing
+    from mountplan.planner.change.standing import Allowed
+
+    def script() -> list[Ended]:
+        after = spec(AFTER, "b.toml")
+        interrupted(after)
+
+        def killed(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(changing, "_visit", killed)
+            with pytest.raises(KeyboardInterrupt):
+                changing.finish(None, changing.target_of("live"), Allowed(), undo=False)
+        done = [mountplan("apply", after, "--live"), mountplan("apply", "--live", "--undo", "--name", "live")]
+        return [*done, mountplan("verify", spec(BEFORE), "live"), mountplan("apply", after, "--live")]
+
+    told, *done = on_host(script)
+    assert "was interrupted" in told.err, told
+    assert [0, 0, 0] == [one.status for one in done], done
 
 
 def test_each_change_is_printed_as_it_happens_with_the_drift_from_a_spec(on_host: Callable[..., Any]) -> None:

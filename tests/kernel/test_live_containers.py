@@ -11,8 +11,10 @@ from mountplan import api, changing
 from mountplan.applier.observe.subjects import of_process
 from mountplan.capturing import capture_subjects
 from mountplan.planner.change.standing import Allowed
+from mountplan.planner.language.spec import parse_spec
 from tests.hosts import InHost, mount
 from tests.kernel.test_containers import container
+from tests.kernel.test_user_namespaces import host, upon_what_was_there, user
 
 pytestmark = pytest.mark.needs_kernel("set-group", "root", "foreign-mounts", "crun", "device-nodes")
 
@@ -40,3 +42,18 @@ def test_a_running_container_of_crun_gets_a_mount_more(tmp_path: Path, in_host: 
     assert [] == nothing
     assert ["+ /tmp/more"] == lines
     assert ["more"] == there
+
+
+@pytest.mark.needs_kernel("root", "set-group", "foreign-mounts")
+def test_what_a_more_privileged_user_has_locked_is_refused_when_it_is_planned(in_host: InHost) -> None:
+    def script() -> list[str]:
+        host()
+        with user(upon_what_was_there) as pid:
+            text = 'format = 1\nname = "less"\n[[mount]]\ntarget = "/"\nbind = "/"\n'
+            target = changing.look(changing.target_of(f"pid:{pid}"))
+            found = changing.preview(api.plan(parse_spec(text.encode(), "less.toml")), target, Allowed(move=True))
+            return [one.what for one in found.obstacles if one.kind == "locked"]
+
+    told = in_host(script, identity="root")
+    assert "/srv is locked: it came with a more privileged user's tree" in told
+    assert not [what for what in told if "/srv/other " in what]
