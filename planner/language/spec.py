@@ -97,6 +97,9 @@ OptionValue = Annotated[bool | int | str | list[str], PlainValidator(values.opti
 Amount = Annotated[
     int, PlainValidator(values.amount), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": values.MAX_BYTES})
 ]
+Length = Annotated[
+    int, PlainValidator(values.length), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": values.MAX_BYTES})
+]
 Partition = Annotated[
     int | str,
     PlainValidator(values.partition),
@@ -208,7 +211,7 @@ class Image(_Table):
         examples=["iso"],
     )
     offset: Amount = Field(default=0, description="Where in the file it begins, in bytes.", examples=[1048576])
-    size: Amount = Field(default=0, description="How many bytes of it; without it, all to the end.", examples=[8388608])
+    size: Length = Field(default=0, description="How many bytes of it; without it, all to the end.", examples=[8388608])
     partition: Partition | None = Field(
         default=None, description="The partition of it, by its number or its label.", examples=[2, "root"]
     )

@@ -513,6 +513,13 @@ def amount(value: object) -> int:
     raise Unfit(f"is {described(value)}", "write a number of bytes, such as 1048576")
 
 
+def length(value: object) -> int:
+    """A number of bytes that is not nothing."""
+    if value == 0 and amount(value) == 0:
+        raise Unfit("0 bytes of it are none", "write how many, or leave it out for all to the end")
+    return amount(value)
+
+
 def partition(value: object) -> int | str:
     """The number of a partition, or its label."""
     if isinstance(value, int) and not isinstance(value, bool):

@@ -212,6 +212,11 @@ def test_every_example_is_a_spec(path: Path) -> None:
         ('file = [{ path = "x", device = "null" }]', '"null" is no device', None),
         ('file = [{ path = "x", device = "c:5000:1" }]', '"c:5000:1" is out of range', None),
         ('file = [{ content = "x" }]', "is missing", 'add path = "etc/motd"'),
+        (
+            'image = { path = "/x", size = 0 }',
+            "0 bytes of it are none",
+            "write how many, or leave it out for all to the end",
+        ),
     ],
 )
 def test_a_mistake_is_told_in_words_with_a_remedy(line: str, what: str, remedy: str | None) -> None:
