@@ -92,6 +92,10 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         "the image does not hold a filesystem of this type, or does not take an option",
         "check type and image (file IMAGE tells what it is)",
     ),
+    ("attach_image", E.EIO): (
+        "the filesystem cannot be read: it is damaged, or the image ends before it",
+        "check offset and size, if there are some, and the image (file IMAGE tells what it is)",
+    ),
     ("attach_image", E.EBUSY): (
         "the image is in use, and not as this mount would use it",
         "where it is mounted without ro, it cannot be mounted with it: `losetup -a` and `findmnt -A` tell who has it",

@@ -158,6 +158,14 @@ def test_an_image_is_a_file_in_a_mount_of_the_spec(in_host: InHost) -> None:
     assert (["deep"], ["live"]) == in_host(script, identity="root")
 
 
+@pytest.mark.needs_kernel("fs:ext4")
+def test_an_offset_behind_the_end_of_the_image_is_told(tmp_path: Path) -> None:
+    (tmp_path / "image").write_bytes(bytes(MIB))
+    words = f'{{ path = "{tmp_path}/image", offset = {MIB * 8} }}'
+    with pytest.raises(StepRefused, match="the image ends before it"), tree(ROOT + image_mount(words, "ext4")):
+        pass
+
+
 @pytest.mark.needs_kernel("mksquashfs", "fs:squashfs", "mkfs.ext4", "fs:ext4")
 def test_what_cannot_be_an_image_is_told(in_host: InHost) -> None:
     def script() -> list[list[str]]:
