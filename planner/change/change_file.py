@@ -71,7 +71,9 @@ def load_change(data: bytes, file: str) -> SavedChange:
         subject, state, outcome, text = (values[key] for key in ("subject", "state", "outcome", "plan"))
         if not all(isinstance(one, str) for one in (subject, state, outcome, text)):
             raise ValueError("a value is of the wrong type")
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except KeyError as error:
+        raise PlanFileError(f"{file}: is no whole plan of changes: there is no {error} in it") from None
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise PlanFileError(f"{file}: is no plan of changes: {type(error).__name__}: {error}") from None
     return SavedChange(subject, load_plan(text, file), allowed, state, outcome)
 
