@@ -122,6 +122,8 @@ def furnish(image: bool = False) -> None:
     for name in ("shared", "one"):
         mount(name, f"/mnt/{name}", "tmpfs")
         mount("", f"/mnt/{name}", flags=MS_SHARED)
+    os.mkdir("/mnt/gone")
+    mount("gone", "/mnt/gone", "tmpfs")
     if image:
         os.makedirs("/mnt/content/unknown")
         with open(IMAGE, "wb") as file:

@@ -16,7 +16,7 @@ from mountplan.planner.render.sharing_text import sharing_lines
 from mountplan.planner.render.steplist import step_lines
 from mountplan.planner.render.table_text import group_names, table_lines
 from mountplan.planner.render.tree_text import tree_lines
-from mountplan.planner.render.words import count, visible
+from mountplan.planner.render.words import count, visible, width
 from mountplan.planner.tables.table import MountTable
 
 if TYPE_CHECKING:
@@ -120,7 +120,10 @@ def _picture(index: PlanIndex, tables: Tables, everything: bool, room: int | Non
     chart = plan_sharing(index, tables)
     if len(chart.lines) > MOST_DRAWN and not everything:
         return []
-    return [*lane_text(chart, room=room or 0, legend=False).splitlines(), ""] if chart.lines else []
+    lines = lane_text(chart, room=room or 0, legend=False).splitlines()
+    if room is not None and any(width(line) > room for line in lines):
+        return []  # lines that a terminal breaks are no picture
+    return [*lines, ""] if lines else []
 
 
 def title(plan: Plan) -> str:

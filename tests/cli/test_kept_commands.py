@@ -130,7 +130,7 @@ def test_a_changed_spec_is_told_with_its_places_and_replaced_when_asked(on_host:
     assert re.search(
         r"spec\.toml:\d+: mount\[1\]: /srv: attributes: wanted ro,relatime, found rw,relatime$", refused.err, re.M
     )
-    assert "remedy: `mountplan apply --replace`" in refused.err
+    assert "--replace puts a new build in its place" in refused.err
     error = as_json.json()["error"]
     assert ("name-taken", "attributes") == (error["code"], error["differences"][0]["property"])
     assert 0 == replaced.status

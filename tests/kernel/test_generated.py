@@ -105,9 +105,17 @@ def wanted_rows(value: Table) -> Counter[tuple[str, str, str, int, bool]]:
     rows: Counter[tuple[str, str, str, int, bool]] = Counter()
     for one in standing(value):
         source, root = superblock(value, one)
-        bits = change(tuple(one["attributes"])).set
+        bits = attribute_bits(value, one)
         rows[one["target"], source, root, bits, one.get("unbindable", False)] += 1
     return rows
+
+
+def attribute_bits(value: Table, one: Table) -> int:
+    """Those of what it is bound from, and its own upon them."""
+    by_id = {other["id"]: other for other in value["mount"]}
+    own = change(tuple(one["attributes"]))
+    before = attribute_bits(value, by_id[one["bind"]["mount"]]) if "bind" in one else 0
+    return before & ~own.clear | own.set
 
 
 def standing(value: Table) -> list[Table]:
