@@ -113,7 +113,7 @@ def wanted_rows(value: Table) -> Counter[tuple[str, str, str, int, bool]]:
 def attribute_bits(value: Table, one: Table) -> int:
     """Those of what it is bound from, and its own upon them."""
     by_id = {other["id"]: other for other in value["mount"]}
-    own = change(tuple(one["attributes"]))
+    own = change(tuple(one.get("attributes", ())))
     before = attribute_bits(value, by_id[one["bind"]["mount"]]) if "bind" in one else 0
     return before & ~own.clear | own.set
 
