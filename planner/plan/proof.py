@@ -700,11 +700,13 @@ class _Proof:
             if staging:
                 refuse("what will be locked is built on the stage")
             if mount.space >= 0:
-                if self.yard.pop(mount.place, None) is not mount or mount.parent is not None:
+                if mount.place == path or self.yard.pop(mount.place, None) is not mount or mount.parent is not None:
                     refuse(f"{handle} is attached already")
-                self.yard[path], mount.place = mount, path
-                if path != "root":
+                if path != "root" or careful or tree:
                     refuse(f"there is no {path} in the yard")
+                if path in self.yard:
+                    refuse(f"{self.yard[path].name} stands there already")
+                self.yard[path], mount.place = mount, path
                 return
             if careful or tree or (path != "root" and not _is_stage(path)):
                 refuse(f"there is no {path} in the yard")

@@ -105,7 +105,10 @@ GROUPS = shop().expected.groups
 GONE = LeftOut("/gone", shop().expected.namespaces[0].name, "/gone", "it cannot be made", "", "mount[9]")
 IDMAP = s.MakeIdMap("m", ((0, 10, 1),), ((0, 10, 1),), "")
 
+ROOT_AT = next(at for at, step in enumerate(STEPS) if step.kind == "attach")
+
 BROKEN: dict[str, tuple[Plan, str]] = {
+    "the root attached where it stands": (put(ROOT_AT + 1, STEPS[ROOT_AT]), "/ is attached already"),
     # in what order
     "no first step": (drop(0), "a plan begins with unshare_namespace"),
     "a second namespace": (put(5, STEPS[0]), "it cannot come while the tree is built"),
