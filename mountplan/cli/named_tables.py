@@ -138,7 +138,7 @@ def _of_plan(what: str, parameters: Mapping[str, str] | None) -> tuple[Tables, d
 
 
 def _planned_locks(expected: ExpectedNamespace, prediction: Prediction) -> SeenLocks:
-    planned = {mount.name: mount.lock for mount in expected.mounts}
+    planned: dict[str, Lock] = {mount.name: mount.lock for mount in expected.mounts}
     found: dict[int, Lock] = {}
     for row, name in zip(prediction.table.rows, prediction.names, strict=True):
         # What a recursive bind brings along stays below it, if that is locked.
