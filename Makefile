@@ -34,6 +34,7 @@ help:
 	@echo 'make fuzz-model N=100000  compare the model of propagation with the kernel on random calls'
 	@echo 'make fuzz-scripts N=1000  random shell scripts in the model and by the real programs'
 	@echo 'make agree N=10000  build random valid specs and hold them against a second reader of specs'
+	@echo 'make live N=2000   change trees that stand into random others, and hold each against a new build'
 	@echo 'make refusals  every command with each of its system calls refused, as root and as a user; takes an hour, as root'
 	@echo 'make fuzz-plans N=10000    change saved plans by chance, and try to carry them out'
 	@echo 'make mutants   change the code in small ways and count what the tests notice; takes most of an hour'

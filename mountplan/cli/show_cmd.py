@@ -41,11 +41,11 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     from mountplan.planner.render.table_text import table_text
     from mountplan.planner.render.words import count
 
+    process = process_in(args.name)
+    if process is not None:  # for that, there need be no place for names
+        return _process(process, args, output)
     tidy(output)
     name = kept_name(args.name)
-    process = process_in(args.name)
-    if process is not None:
-        return _process(process, args, output)
     with told_for_what_it_is(args.name, "show"):
         one = keeping.look_up(name)
     plan = keeping.plan_of(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mountplan.cli.shared_options import add_set, settings_of
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible
 
@@ -28,6 +29,7 @@ def add(command: NewCommand) -> None:
     parser.add_argument("subject", metavar="NAME|pid:N", help="a kept name, or a process")
     parser.add_argument("spec", metavar="SPEC", nargs="?", help="a spec (TOML), or a saved plan (NAME.json)")
     parser.add_argument("--for", dest="seconds", metavar="SECONDS", type=float, help="end after that many seconds")
+    add_set(parser)
 
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
@@ -37,8 +39,10 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
 
     if output.as_json and args.seconds is None:
         raise UsageError("--json prints one document at the end: say when that is, with --for SECONDS")
+    if args.settings and args.spec is None:
+        raise UsageError("--set gives values to the parameters of a spec: name one")
     operand = changing.target_of(args.subject)
-    plan = plan_from(args.spec) if args.spec is not None else None
+    plan = plan_from(args.spec, settings_of(args)) if args.spec is not None else None
     told = []
     for seen in watching.watch(operand, plan, args.seconds):
         for event in seen.events:

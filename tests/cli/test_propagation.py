@@ -425,7 +425,11 @@ def test_a_live_namespace_is_asked_by_the_paths_that_are_there(in_host: InHost) 
     } == {words: re.sub(r"\(\w+\):", "(python):", line) for words, line in in_host(look, identity="root").items()}
 
 
-def test_reaching_is_asked_of_mounts_only(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_reaching_is_asked_of_mounts_only(
+    spec: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runtime").mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "runtime"))
     assert 2 == main(["explain", spec, "--unmount", "/data", "--reaches", "1"])
     assert "--reaches goes with --mount" in capsys.readouterr().err
     assert 2 == main(["explain", spec, "--mount", "/data", "--reaches", "nothing-of-that-name"])
