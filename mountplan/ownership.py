@@ -8,7 +8,7 @@ from mountplan.applier.build.build import Built
 from mountplan.planner.compare.difference import Difference, Drift
 from mountplan.planner.compare.matching import match
 from mountplan.planner.plan.plan import ExpectedMount, Plan
-from mountplan.planner.plan.predict import Prediction
+from mountplan.planner.plan.predict import Prediction, lock_of, mounts_behind
 from mountplan.planner.plan.steps import MakeUserNamespace
 
 _WORDS = {"": "no", "attributes": "its attributes", "locked": "yes"}
@@ -19,13 +19,18 @@ def ownership_drift(plan: Plan, built: Built, predictions: tuple[Prediction, ...
     found: list[Difference] = []
     for expected, prediction in zip(plan.expected.namespaces, predictions, strict=True):
         if expected.user:
-            mounts = {mount.name: mount for mount in expected.mounts}
-            found += _of_one(plan, built, expected.name, expected.user, mounts, prediction)
+            behind = list(mounts_behind(expected, prediction))
+            found += _of_one(plan, built, expected.name, expected.user, behind, prediction)
     return tuple(found)
 
 
 def _of_one(
-    plan: Plan, built: Built, name: str, user: str, mounts: dict[str, ExpectedMount], prediction: Prediction
+    plan: Plan,
+    built: Built,
+    name: str,
+    user: str,
+    behind: list[tuple[ExpectedMount | None, bool]],
+    prediction: Prediction,
 ) -> list[Difference]:
     from mountplan.applier.observe.locks import find_locks, owner_of
     from mountplan.applier.sys.refusal import in_words
@@ -53,11 +58,7 @@ def _of_one(
                 found.append(Difference("", field, str(asked), str(there), made.origin, "", name))
     for at, other in match(prediction.table, table).pairs.items():
         row = table.rows[other]
-        mount = mounts.get(prediction.names[at])
-        if mount is None:  # a recursive bind has brought it
-            wanted = "locked" if mounts[prediction.names[at].partition("+")[0]].lock else ""
-        else:
-            wanted = mount.lock
+        wanted = lock_of(*behind[at])
         is_so = locks.get(row.mount_id, wanted)  # of what cannot be reached there, nothing can be said
         if wanted != is_so:
             words = _WORDS[wanted], _WORDS[is_so]

@@ -138,12 +138,12 @@ def _of_plan(what: str, parameters: Mapping[str, str] | None) -> tuple[Tables, d
 
 
 def _planned_locks(expected: ExpectedNamespace, prediction: Prediction) -> SeenLocks:
-    planned: dict[str, Lock] = {mount.name: mount.lock for mount in expected.mounts}
-    found: dict[int, Lock] = {}
-    for row, name in zip(prediction.table.rows, prediction.names, strict=True):
-        # What a recursive bind brings along stays below it, if that is locked.
-        brought: Lock = "locked" if planned.get(name.partition("+")[0]) else ""
-        found[row.mount_id] = planned.get(name, brought)
+    from mountplan.planner.plan.predict import lock_of, mounts_behind
+
+    behind = mounts_behind(expected, prediction)
+    found: dict[int, Lock] = {
+        row.mount_id: lock_of(mount, is_one) for row, (mount, is_one) in zip(prediction.table.rows, behind, strict=True)
+    }
     return SeenLocks(found if expected.user else {})
 
 

@@ -20,7 +20,7 @@ from mountplan.planner.compare.superblocks import judge_options
 from mountplan.planner.compare.view import Granted, IdMap, View
 from mountplan.planner.fstypes import ROWS
 from mountplan.planner.plan.plan import Plan
-from mountplan.planner.plan.predict import HOST_GROUPS, Prediction
+from mountplan.planner.plan.predict import HOST_GROUPS, Prediction, mounts_behind
 from mountplan.planner.plan.steps import MakeIdMap, SetAttributes
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import UNTOLD, MountTable
@@ -96,13 +96,9 @@ def views_of(plan: Plan, predictions: Sequence[Prediction]) -> tuple[View, ...]:
     views = []
     for one, namespace in zip(predictions, plan.expected.namespaces, strict=True):
         idmaps = {}
-        top, written = "", [mount.name for mount in reversed(namespace.mounts)]
-        for row, name in zip(one.table.rows, one.names, strict=True) if mapped else ():
-            is_top = written and name == written[-1]  # else a recursive clone, the last one, has brought it along
-            if is_top:
-                top = written.pop()
-            if top in mapped and (is_top or mapped[top][1]):
-                idmaps[row.mount_id] = mapped[top][0]
+        for row, (mount, is_one) in zip(one.table.rows, mounts_behind(namespace, one), strict=True) if mapped else ():
+            if mount is not None and mount.name in mapped and (is_one or mapped[mount.name][1]):
+                idmaps[row.mount_id] = mapped[mount.name][0]
         views.append(View(one.namespace, one.table, one.origins, one.options, idmaps, groups))
     return tuple(views)
 

@@ -16,6 +16,7 @@ from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.plan import ExpectedFilesystem, ExpectedMount, ExpectedNamespace, Plan
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.inherited_tree import InheritedTree
+from mountplan.planner.tables.mount_facts import Lock
 from mountplan.planner.tables.table import UNTOLD, MountRow, MountTable, Walks, copied
 
 OWN_GROUPS = 1 << 30  # numbers above, and below the next, stand for groups of what is brought along alone
@@ -30,6 +31,28 @@ class Prediction(NamedTuple):
     origins: tuple[str, ...]
     names: tuple[str, ...]
     options: dict[str, tuple[tuple[str, str | bool], ...]]  # what was asked of each new superblock, by device
+
+
+def mounts_behind(namespace: ExpectedNamespace, prediction: Prediction) -> Iterator[tuple[ExpectedMount | None, bool]]:
+    """For each row of a prediction the mount that it is, True; or that has brought it along, False.
+
+    By the order of the plan's mounts, not by how names are spelt: a target may have any character. None for what is
+    there before the first of them.
+    """
+    last: ExpectedMount | None = None
+    waiting = list(reversed(namespace.mounts))
+    for name in prediction.names:
+        is_one = bool(waiting) and waiting[-1].name == name
+        if is_one:
+            last = waiting.pop()
+        yield last, is_one
+
+
+def lock_of(mount: ExpectedMount | None, is_one: bool) -> Lock:
+    """How a row is locked of which mounts_behind() says this: what a locked mount brings along stays below it."""
+    if mount is None:
+        return ""
+    return mount.lock if is_one else "locked" if mount.lock else ""
 
 
 def predict(plan: Plan, host: MountTable) -> tuple[Prediction, ...]:

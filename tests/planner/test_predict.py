@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mountplan import api
 from mountplan.planner.language.spec import parse_spec
-from mountplan.planner.plan.predict import HOST_GROUPS, Prediction, predict
+from mountplan.planner.plan.predict import HOST_GROUPS, Prediction, mounts_behind, predict
 from mountplan.planner.tables.table import MountRow
 from tests.fakes import FakeHost, host_mount
 
@@ -119,3 +119,22 @@ def test_a_parent_always_comes_before_what_stands_on_it() -> None:
     text = "".join(f'[[mount]]\ntarget = "{"/a" * depth or "/"}"\ntype = "tmpfs"\n' for depth in (3, 1, 0, 2))
     table = predicted(text).table
     assert [0, 1, 2, 3] == [row.parent_id for row in table.rows]
+
+
+def test_what_a_clone_has_brought_is_known_whatever_its_target_is_called() -> None:
+    """`+` is what such names are made with, and a character like any other in a target."""
+    text = ROOT + bind("/c", '"/data"') + bind("/c++", '"/data/dir"', "recursive = true")
+    plan = api.plan(parse_spec(b"format = 1\n" + text.encode(), "test.toml"), HOST)
+    (prediction,) = predict(plan, HOST.table)
+    behind = mounts_behind(plan.expected.namespaces[0], prediction)
+    found = {
+        row.mountpoint: (mount and mount.name, own)
+        for row, (mount, own) in zip(prediction.table.rows, behind, strict=True)
+    }
+    assert found == {
+        "/": ("root", True),
+        "/c": ("/c", True),
+        "/c++": ("/c++", True),
+        "/c++/sub": ("/c++", False),
+        "/c++/in": ("/c++", False),
+    }
