@@ -219,7 +219,7 @@ def test_ls_tells_names_namespaces_mounts_age_and_health(on_host: Callable[..., 
 def test_show_tells_all_about_a_name_and_what_has_changed(on_host: Callable[..., Any]) -> None:
     def script() -> list[Ended]:
         mountplan("apply", spec(programs(mounts='[[mount]]\ntarget = "/mark"\ntype = "tmpfs"\n')))
-        before = mountplan("show", "programs")
+        before = mountplan("show", "name:programs")
         # As whoever is root in there; an ordinary user is in a user namespace of his own.
         mountplan("enter", "programs", "--", "mount", "-o", "remount,bind,ro", "/mark")
         return [before, mountplan("show", "programs"), mountplan("show", "--json", "programs"), mountplan("ls")]
