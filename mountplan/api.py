@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from mountplan.applier.keep.kept import remove as remove
+    from mountplan.applier.keep.kept_changes import remove as remove
     from mountplan.applier.probe.probe import Finding as Finding
     from mountplan.applier.sys.report import Reporter as Reporter
     from mountplan.capturing import Capture as Capture
@@ -85,7 +85,7 @@ if TYPE_CHECKING:
 
 # Module, below mountplan, and the public names that are in it. A test holds it against the imports above.
 _HOME = {
-    "applier.keep.kept": "remove",
+    "applier.keep.kept_changes": "remove",
     "applier.probe.probe": "Finding",
     "applier.sys.report": "Reporter",
     "capturing": "Capture capture",

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import mountplan
-from mountplan.applier.keep import kept
+from mountplan.applier.keep import kept, kept_changes
 from mountplan.applier.keep.inhabited import everyone_else
 from mountplan.applier.observe.mount_users import MountUser, users_of
 from mountplan.applier.observe.observe import observe
@@ -513,7 +513,7 @@ def _record(plan: Plan, target: Target) -> None:
             run=plan.run,
             left_out=plan.expected.left_out,
         )
-        kept.record_anew(opened, state, dump_plan(plan).encode(), target.standing.host)
+        kept_changes.record_anew(opened, state, dump_plan(plan).encode(), target.standing.host)
 
 
 def _seen_outside(before: StandingTree, after: StandingTree) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
 import mountplan
 from mountplan import pipeline
 from mountplan.applier.keep import kept as keeping
+from mountplan.applier.keep import kept_changes
 from mountplan.applier.keep.kept_record import Kept, check_name
 from mountplan.applier.keep.uptime import uptime
 from mountplan.applier.sys.report import TIMEOUT
@@ -106,7 +107,7 @@ def keep(
     """
     started = perf_counter()
     name = name_for(plan, name)
-    keeping.tidy()
+    kept_changes.tidy()
     before = keeping.find(name)
     digest = digest_of(plan)
     if before is not None and not replace:
@@ -117,7 +118,7 @@ def keep(
     built, verified = build_keepable(plan, reporter, rootless, timeout)
     with built:
         replaces = before.id if before is not None else ""
-        kept = keeping.keep(keeping.NewName(state_for(plan, name), replaces, dump_plan(plan).encode()), built)
+        kept = kept_changes.keep(kept_changes.NewName(state_for(plan, name), replaces, dump_plan(plan).encode()), built)
     outcome: Literal["kept", "replaced"] = "replaced" if before is not None else "kept"
     seconds = perf_counter() - started
     return Keeping(kept, outcome, verified.tables, len(plan.steps), seconds, verified.notices)
@@ -145,7 +146,7 @@ def build_keepable(
 ) -> tuple[Built, pipeline.Verified]:
     """Build and verify, such that it can be kept."""
     built, verified = pipeline.build_verified(plan, reporter, rootless, timeout, to_keep=True)
-    if keeping.can_keep(built):
+    if kept_changes.can_keep(built):
         return built, verified
     built.close()
     from mountplan.applier.observe.namespace_age import giving_younger
@@ -262,7 +263,7 @@ def kept() -> tuple[Standing, ...]:
 
 def listed() -> tuple[Standing | Unreadable, ...]:
     """As kept(), with what cannot be read as well."""
-    keeping.tidy()
+    kept_changes.tidy()
     found: list[Standing | Unreadable] = []
     for name in keeping.names():
         try:
@@ -365,7 +366,7 @@ def _against(plan: Plan, found: Opened, views: tuple[View, ...]) -> Judged:
     return judge(wanted, views, machine_of(host), arrivals=True, surroundings=surroundings)
 
 
-tidy, names, path_of = keeping.tidy, keeping.names, keeping.path_of
+tidy, names, path_of = kept_changes.tidy, keeping.names, keeping.path_of
 
 
 def remove(names: tuple[str, ...]) -> tuple[MountplanError, ...]:
@@ -373,7 +374,7 @@ def remove(names: tuple[str, ...]) -> tuple[MountplanError, ...]:
     errors = []
     for name in names:
         try:
-            keeping.remove(name)
+            kept_changes.remove(name)
         except MountplanError as error:
             errors.append(error)
     return tuple(errors)

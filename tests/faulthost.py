@@ -22,6 +22,7 @@ from typing import NamedTuple
 from mountplan import keeping
 from mountplan.applier.build import execute
 from mountplan.applier.keep import kept as names
+from mountplan.applier.keep import kept_changes
 from mountplan.cli import main
 from mountplan.planner.errors import NotKept
 from mountplan.planner.plan import steps
@@ -167,7 +168,8 @@ class Lab:
         return experiment.result.calls
 
     def _remove(self) -> None:
-        names.tidy()  # as every command does first: a keeper may have been released a moment before its name was there
+        # As every command does first: a keeper may have been released a moment before its name was there.
+        kept_changes.tidy()
         keeping.remove(names.names())
 
     def attempt(self, fault: Fault) -> None:

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from mountplan import api, keeping
 from mountplan.applier.keep import kept as names
-from mountplan.applier.keep.kept import NewName
+from mountplan.applier.keep.kept_changes import NewName
 from mountplan.planner.errors import MountplanError
 from mountplan.planner.plan.planfile import dump_plan
 from tests import hosttable

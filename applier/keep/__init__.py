@@ -1,1 +1,1 @@
-"""Names that stay: namespaces kept, looked up, entered and removed. Front door: kept.py."""
+"""Names that stay: namespaces kept, looked up, entered and removed. Front doors: kept.py, kept_changes.py."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mountplan.applier.keep.kept import path_of
-from mountplan.applier.keep.kept import tidy as clean_up
+from mountplan.applier.keep.kept_changes import tidy as clean_up
 from mountplan.planner.characters import visible
 
 if TYPE_CHECKING:

@@ -32,6 +32,7 @@ def add(command: NewCommand) -> None:
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Let names go; all that can go do, and the first that cannot gives the exit status."""
     from mountplan.applier.keep import kept as names
+    from mountplan.applier.keep import kept_changes
     from mountplan.cli.kept_output import tidy
 
     if args.all and args.names:
@@ -45,7 +46,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     for name in wanted:
         try:
             with told_for_what_it_is(name, "rm"):
-                names.remove(name)
+                kept_changes.remove(name)
         except MountplanError as problem:
             problems.append(problem)
             continue

@@ -16,6 +16,7 @@ import pytest
 
 from mountplan import keeping
 from mountplan.applier.keep import kept as names
+from mountplan.applier.keep import kept_changes
 from mountplan.applier.keep.kept_record import Kept, load_state
 from mountplan.applier.sys import abi
 from mountplan.planner.errors import KeepRefused, NameTaken, NotKept
@@ -55,9 +56,9 @@ def directory() -> Path:
     return Path(os.environ["XDG_RUNTIME_DIR"])
 
 
-def new_name(text: str, replaces: str = "") -> names.NewName:
+def new_name(text: str, replaces: str = "") -> kept_changes.NewName:
     plan = plan_of(text)
-    return names.NewName(keeping.state_for(plan, plan.name), replaces, dump_plan(plan).encode())
+    return kept_changes.NewName(keeping.state_for(plan, plan.name), replaces, dump_plan(plan).encode())
 
 
 def test_namespaces_outlive_the_process_that_kept_them_in_one_small_process_of_nobodys(
@@ -148,7 +149,7 @@ def test_a_process_that_has_got_the_keepers_pid_is_not_taken_for_it(
         state.write_text(json.dumps(values))
         with pytest.raises(NotKept, match="has ended, and they with it"):
             keeping.look_up("shop")
-        (note,) = names.tidy()
+        (note,) = kept_changes.tidy()
         assert note.startswith("shop is forgotten: the process that kept")
         wait_for_no_keeper(str(directory()))
         os.kill(other, signal.SIGKILL)
@@ -167,11 +168,11 @@ def test_a_keeper_in_another_pid_namespace_is_neither_judged_nor_forgotten(as_no
         values = json.loads(text)
         values["keeper"]["pids"] = 1
         state.write_text(json.dumps(values))
-        assert () == names.tidy()
+        assert () == kept_changes.tidy()
         found = keeping.look_up("shop")
         assert ("unknown", None) == (found.health, found.mounts)
         assert "another pid namespace" in found.problem
-        for end in (lambda: names.remove("shop"), lambda: keeping.keep(plan_of(OTHER), replace=True)):
+        for end in (lambda: kept_changes.remove("shop"), lambda: keeping.keep(plan_of(OTHER), replace=True)):
             with pytest.raises(KeepRefused, match="another pid namespace"):
                 end()
             assert ["shop"] == os.listdir(directory() / "mountplan")
@@ -246,8 +247,8 @@ def test_whatever_moment_a_process_is_killed_at_no_keeper_is_left_without_a_name
         new = new_name(SPEC)
         with keeping.build_keepable(plan_of(SPEC), None)[0] as built:
             for number in range(2000):
-                done = survives(lambda: names.keep(new, built), number)
-                names.tidy()
+                done = survives(lambda: kept_changes.keep(new, built), number)
+                kept_changes.tidy()
                 if names.names():
                     found = keeping.look_up("shop")
                     assert "healthy" == found.health
@@ -269,10 +270,10 @@ def test_whatever_moment_a_replacement_or_a_removal_is_killed_at_one_keeper_is_l
         with keeping.build_keepable(plan_of(SPEC), None)[0] as built:
             for action in ("replace", "remove"):
                 for number in range(2000):
-                    before = names.keep(new_name(SPEC), built)
-                    again = partial(names.keep, new_name(SPEC, before.id), built)
-                    done = survives(again if action == "replace" else partial(names.remove, "shop"), number)
-                    names.tidy()
+                    before = kept_changes.keep(new_name(SPEC), built)
+                    again = partial(kept_changes.keep, new_name(SPEC, before.id), built)
+                    done = survives(again if action == "replace" else partial(kept_changes.remove, "shop"), number)
+                    kept_changes.tidy()
                     counts.add(len(names.names()))
                     wait_for_keepers(len(names.names()))
                     for one in keeping.kept():
@@ -446,13 +447,15 @@ def test_process_1_ends_if_whoever_keeps_it_is_killed_before_the_name_is_there(o
             with keeping.build_keepable(plan, None)[0] as built:
                 os.write(tell, b"%d\n" % os.stat(f"/proc/{built.pid}/ns/pid").st_ino)
                 with killed_at(number):
-                    names.keep(names.NewName(keeping.state_for(plan, "x"), "", dump_plan(plan).encode()), built)
+                    kept_changes.keep(
+                        kept_changes.NewName(keeping.state_for(plan, "x"), "", dump_plan(plan).encode()), built
+                    )
 
         hear, tell = os.pipe()
         for number in range(0, 400, 7):
             done = survives(partial(build_and_keep, number), 10**9)
             inode = int(os.read(hear, 100))
-            names.tidy()
+            kept_changes.tidy()
             left = 1 if names.names() else 0
             for _ in moments():
                 if len(processes_in(inode)) == left:

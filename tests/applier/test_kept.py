@@ -12,6 +12,7 @@ import pytest
 
 from mountplan import api, keeping
 from mountplan.applier.keep import kept as names
+from mountplan.applier.keep import kept_changes
 from mountplan.planner.errors import KeepRefused, NameTaken, NotKept, StepRefused
 from tests.commands import programs
 from tests.hosts import CLONE_NEWNS, InHost, mount, run_in_child, umount, unshare
@@ -372,7 +373,11 @@ def test_a_name_that_is_no_plain_file_name_is_refused(name: str, in_host: InHost
     def script() -> list[int]:
         plan = plan_of(SPEC)._replace(name="")
         statuses = []
-        for action in (lambda: keeping.keep(plan, name), lambda: names.remove(name), lambda: keeping.look_up(name)):
+        for action in (
+            lambda: keeping.keep(plan, name),
+            lambda: kept_changes.remove(name),
+            lambda: keeping.look_up(name),
+        ):
             with pytest.raises(KeepRefused) as caught:
                 action()
             statuses.append(caught.value.exit_status)
@@ -389,7 +394,7 @@ def test_a_saved_plan_cannot_bring_a_namespace_whose_name_is_a_path(in_host: InH
         with keeping.build_keepable(plan, None)[0] as built:
             built.namespaces = (built.namespaces[0]._replace(name="../../evil"), built.namespaces[1])
             with pytest.raises(KeepRefused, match="no name"):
-                names.keep(new_name(TWO), built)
+                kept_changes.keep(new_name(TWO), built)
 
     in_host(on_run(script), identity="root")
 

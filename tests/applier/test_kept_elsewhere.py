@@ -10,6 +10,7 @@ import pytest
 
 from mountplan import keeping
 from mountplan.applier.keep import kept as names
+from mountplan.applier.keep import kept_changes
 from mountplan.applier.sys import syscalls
 from mountplan.planner.errors import NotKept
 from tests.hosts import CLONE_NEWNS, InHost, mount, run_in_child, umount, unshare
@@ -64,12 +65,12 @@ def keep() -> None:
 
 
 def remove() -> None:
-    names.remove("shop")
+    kept_changes.remove("shop")
 
 
 def health() -> str:
     """Of the name, as every command finds it that cleans up first."""
-    names.tidy()
+    kept_changes.tidy()
     try:
         return keeping.look_up("shop").health
     except NotKept:
@@ -147,7 +148,7 @@ def test_looking_removes_nothing_either(in_host: InHost) -> None:
     def script() -> str:
         elsewhere = Elsewhere(MS_PRIVATE)
         elsewhere.do(keep)
-        assert ((), (), ()) == (names.tidy(), names.names(), keeping.kept())
+        assert ((), (), ()) == (kept_changes.tidy(), names.names(), keeping.kept())
         with pytest.raises(NotKept):
             remove()
         found = elsewhere.do(health)

@@ -9,6 +9,7 @@ import pytest
 
 from mountplan import keeping
 from mountplan.applier.keep import kept as names
+from mountplan.applier.keep import kept_changes
 from mountplan.planner.errors import KeepRefused, NameTaken
 from tests.hosts import InHost, umount
 from tests.keptnames import OTHER, SPEC, STORE, leave, new_name, on_run, survives, table
@@ -28,7 +29,7 @@ def test_of_two_applies_of_one_name_at_the_same_time_one_wins_and_the_other_says
         with keeping.build_keepable(plan, None)[0] as built:
             os.read(start, 1)
             try:
-                names.keep(new_name(SPEC), built)
+                kept_changes.keep(new_name(SPEC), built)
                 os.write(said, b"won ")
             except NameTaken as error:
                 assert "another mountplan has kept something under that name meanwhile" in str(error)
@@ -81,8 +82,8 @@ def test_whatever_moment_a_process_is_killed_at_the_next_command_finds_a_name_wh
         new = new_name(SPEC)
         with keeping.build_keepable(plan, None)[0] as built:
             for number in range(2000):
-                done = survives(lambda: names.keep(new, built), number)
-                notes = names.tidy()
+                done = survives(lambda: kept_changes.keep(new, built), number)
+                notes = kept_changes.tidy()
                 assert () == notes
                 assert names.names() in ((), ("shop",))
                 if names.names():
@@ -102,10 +103,10 @@ def test_whatever_moment_a_replacement_is_killed_at_the_old_stands_or_the_new(in
         plans = [plan_of(SPEC), plan_of(OTHER)]
         with keeping.build_keepable(plans[0], None)[0] as old, keeping.build_keepable(plans[1], None)[0] as new:
             for number in range(2000):
-                before = names.keep(new_name(SPEC), old)
+                before = kept_changes.keep(new_name(SPEC), old)
                 replacement = new_name(OTHER, before.id)
-                done = survives(partial(names.keep, replacement, new), number)
-                names.tidy()
+                done = survives(partial(kept_changes.keep, replacement, new), number)
+                kept_changes.tidy()
                 found = keeping.look_up("shop")
                 assert "healthy" == found.health
                 winners.add("old" if found.kept.id == before.id else "new")
@@ -127,9 +128,9 @@ def test_whatever_moment_a_removal_is_killed_at_the_next_command_completes_it_or
         new = new_name(SPEC)
         with keeping.build_keepable(plan_of(SPEC), None)[0] as built:
             for number in range(2000):
-                names.keep(new, built)
-                done = survives(lambda: names.remove("shop"), number)
-                names.tidy()
+                kept_changes.keep(new, built)
+                done = survives(lambda: kept_changes.remove("shop"), number)
+                kept_changes.tidy()
                 if names.names():
                     assert "healthy" == keeping.look_up("shop").health
                     keeping.remove(("shop",))
@@ -149,7 +150,7 @@ def test_a_directory_without_a_state_and_one_whose_files_are_not_mounted_are_cle
         (STORE / "half").mkdir()
         (STORE / "third" / ".state.json").write_text('{"format": "mountpl')
         umount(str(STORE / "other" / "mnt"))
-        return names.tidy(), names.names()
+        return kept_changes.tidy(), names.names()
 
     notes, left = in_host(on_run(script), identity="root")
     assert ("shop",) == left
@@ -163,7 +164,7 @@ def test_what_another_version_of_mountplan_has_kept_is_left_alone(in_host: InHos
         state = STORE / "shop" / ".state.json"
         text = state.read_text()
         state.write_text(text.replace("mountplan-kept/1", "mountplan-kept/2"))
-        assert () == names.tidy()
+        assert () == kept_changes.tidy()
         with pytest.raises(KeepRefused, match="it was written by version"):
             keeping.keep(plan_of(SPEC))
         left = names.names()

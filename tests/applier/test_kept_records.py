@@ -16,6 +16,7 @@ import pytest
 
 from mountplan import api, keeping
 from mountplan.applier.keep import kept as names
+from mountplan.applier.keep import kept_changes
 from mountplan.planner.errors import KeepRefused, NotKept
 from tests.commands import PROC, programs
 from tests.hosts import CLONE_NEWNS, NOBODY, PATIENCE, InHost, leave_root, moments, mount, run_in_child, umount, unshare
@@ -113,7 +114,7 @@ def test_process_1_ends_with_its_record(lose: Callable[[Path], None], in_host: I
         lose(STORE)
         gone = ended(pid)
         assert not other or not Path(f"/proc/{other}/stat").read_text().startswith("Z")
-        names.tidy()
+        kept_changes.tidy()
         return gone, tuple(name for name in names.names() if name != "other")
 
     assert (True, ()) == in_host(on_run(script), identity="root")
@@ -232,7 +233,7 @@ def among_odd_things(store: Path) -> None:
     keeping.keep(plan_of(SPEC), "a")
     keeping.keep(plan_of(SPEC + WITH_PID), "z")
     spoil(store)
-    forgotten = {note.partition(" ")[0] for note in names.tidy()}
+    forgotten = {note.partition(" ")[0] for note in kept_changes.tidy()}
     readable = {"closed"} if os.geteuid() == 0 else set()  # it is empty
     assert GONE | readable == forgotten
     listed = {one.name if isinstance(one, keeping.Unreadable) else one.kept.name: one for one in keeping.listed()}
@@ -242,7 +243,7 @@ def among_odd_things(store: Path) -> None:
     assert {"file", "fifo", "symlink", "loop", "no name", "nested"} <= {path.rpartition("/")[2] for path in names.odd()}
     for name in ("file", "fifo", "symlink", "loop", "nested"):
         with pytest.raises((KeepRefused, NotKept)):
-            names.remove(name)
+            kept_changes.remove(name)
     for name in ("file", "symlink", "huge", "future"):
         with pytest.raises(KeepRefused):
             keeping.keep(plan_of(OTHER), name)
@@ -251,7 +252,7 @@ def among_odd_things(store: Path) -> None:
     assert "replaced" == keeping.keep(plan_of(SPEC), "a", replace=True).outcome
     assert "healthy" == keeping.look_up("z").health
     for name in ("huge", "state-is-fifo", "state-is-symlink", "a", "b", "z"):
-        names.remove(name)
+        kept_changes.remove(name)
     assert (store / ".old-nested~1/deeper").exists()
     for path in store.iterdir():
         if path.is_symlink() or not path.is_dir():
@@ -302,7 +303,7 @@ def test_root_neither_trusts_nor_awaits_a_directory_that_a_user_has_made_first(m
         child = os.fork() or leave(squat)
         os.read(ready[0], 1)
         begin = time.monotonic()
-        for action in (keeping.kept, lambda: keep(), lambda: names.remove("shop"), names.tidy):
+        for action in (keeping.kept, lambda: keep(), lambda: kept_changes.remove("shop"), kept_changes.tidy):
             with pytest.raises(KeepRefused, match=f"belongs to user {NOBODY}"):
                 action()
         os.kill(child, signal.SIGKILL)
@@ -324,7 +325,7 @@ def test_a_name_that_is_replaced_all_the_time_is_there_all_the_time(in_host: InH
             for _ in range(12):
                 keeping.keep(plan_of(SPEC), "shop", replace=True)
                 keeping.keep(plan_of(SPEC), "comes")
-                names.remove("comes")
+                kept_changes.remove("comes")
 
         child = os.fork() or leave(change)
         seen: set[str] = set()
@@ -345,7 +346,7 @@ def test_a_name_that_is_replaced_all_the_time_is_there_all_the_time(in_host: InH
 
 def test_who_enters_a_name_holds_up_nobody_who_removes_it(in_host: InHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command in a pid namespace has a process of ours before it, that waits, and has looked the name up."""
-    monkeypatch.setattr(names, "READERS", 45.0)
+    monkeypatch.setattr(kept_changes, "READERS", 45.0)
 
     def script() -> float:
         keeping.keep(plan_of(programs('unshare = ["pid"]', PROC)), "programs")
@@ -353,7 +354,7 @@ def test_who_enters_a_name_holds_up_nobody_who_removes_it(in_host: InHost, monke
         while not any(b"sleep" in Path("/proc", pid, "cmdline").read_bytes() for pid in children(child)):
             time.sleep(0.05)
         begin = time.monotonic()
-        names.remove("programs")
+        kept_changes.remove("programs")
         took = time.monotonic() - begin
         os.waitpid(child, 0)
         return took
