@@ -8,7 +8,7 @@ taken away without anyone noticing. Only between Visit and the end is the tree i
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from mountplan.planner.names import Handle
 from mountplan.planner.plan.steps import Step
@@ -190,8 +190,5 @@ LiveStep: TypeAlias = (
 )
 ChangeStep: TypeAlias = Step | LiveStep
 
-LIVE_TYPES: tuple[type[LiveStep], ...] = (
-    CopyNamespace, TakeLive, LeaveCopy, Visit, OpenLive, SeedLive, SetSharing, CarryLive, AttachBeneath, DetachLive,
-    Reconfigure, WriteFile,
-)  # fmt: skip
+LIVE_TYPES: tuple[type[LiveStep], ...] = get_args(LiveStep)
 LIVE_KINDS: tuple[str, ...] = tuple(step._field_defaults["kind"] for step in LIVE_TYPES)

@@ -9,7 +9,7 @@ mount of the finished tree and is held by a descriptor from the step that makes 
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from mountplan.planner.names import Handle, NodeKind
 from mountplan.planner.record import NamedTuple
@@ -618,42 +618,6 @@ Step: TypeAlias = (
     | Release
 )
 
-STEP_TYPES: tuple[type[Step], ...] = (
-    UnshareNamespace,
-    OpenNamespace,
-    CloseNamespace,
-    TakeHostGroup,
-    MakeYard,
-    MakePrivate,
-    MakeIdMap,
-    MakeUserNamespace,
-    MakeStage,
-    OwnNamespace,
-    TakeLocked,
-    FindLocked,
-    MakeFilesystem,
-    AttachImage,
-    MakeOverlay,
-    CloneHostWorkbench,
-    CopyContents,
-    MakeNode,
-    MakeMountpoint,
-    RemoveNode,
-    SealFilesystem,
-    MakeSeed,
-    CloneMount,
-    CloneHost,
-    SetAttributes,
-    Attach,
-    RemoveMount,
-    BindOver,
-    ChangeMounts,
-    Isolate,
-    ShareRoot,
-    JoinGroup,
-    MakeBase,
-    EnterRoot,
-    Release,
-)
+STEP_TYPES: tuple[type[Step], ...] = get_args(Step)
 
 STEP_KINDS: tuple[str, ...] = tuple(step._field_defaults["kind"] for step in STEP_TYPES)
