@@ -9,10 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from mountplan.applier.keep.keeper import (
-    ELSEWHERE,
-    open_keeper,
-)
+from mountplan.applier.keep.keeper import ELSEWHERE, open_keeper
 from mountplan.applier.keep.kept_record import (
     Kept,
     KeptNamespace,

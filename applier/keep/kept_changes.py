@@ -13,13 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from mountplan.applier.keep.keeper import (
-    FIRST,
-    check_reach,
-    describe,
-    end_keeper,
-    start_keeper,
-)
+from mountplan.applier.keep.keeper import FIRST, check_reach, describe, end_keeper, start_keeper
 from mountplan.applier.keep.kept import (
     HOST,
     IDS,

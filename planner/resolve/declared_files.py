@@ -1,0 +1,72 @@
+"""What a spec declares to be in its filesystems: every [[mount.file]]."""
+
+from __future__ import annotations
+
+from mountplan.planner.language.spec import FileEntry
+from mountplan.planner.resolve.draft import Context, Draft
+from mountplan.planner.resolve.topology import ResolvedNode
+
+
+def declare_files(context: Context) -> None:
+    """Put every [[mount.file]] into the contents of the filesystem that it belongs to."""
+    for draft in context.drafts:
+        for number, entry in enumerate(draft.spec.file):
+            key = f"{draft.key}.file[{number}]"
+            if draft.filesystem is None:
+                continue
+            if draft.filesystem.fixed.inside == "host":
+                context.mistakes.add(
+                    key,
+                    "a file would be made in a filesystem of the host",
+                    "make it there yourself, or put it into a tmpfs or overlay of the spec",
+                )
+                continue
+            if draft.filesystem.fixed.inside == "kernel":
+                context.mistakes.add(
+                    key, f"nothing can be created in a {draft.filesystem.fixed.fstype}", "leave it out"
+                )
+                continue
+            node = _node(draft, entry, key, context)
+            context.learn(draft.filesystem, node.path)
+            there = draft.filesystem.contents.nodes.get(node.path)
+            if there is not None and there.origin.endswith(".contents"):
+                context.mistakes.add(
+                    f"{key}.path",
+                    f"{node.path} is in the directory {draft.filesystem.fixed.contents} already",
+                    "take it out there, or leave it out here",
+                )
+                continue
+            problem = draft.filesystem.contents.add(node)
+            if problem:
+                context.mistakes.add(f"{key}.path", f"{node.path} {problem}", "declare each path once, as one thing")
+
+
+def _node(draft: Draft, entry: FileEntry, key: str, context: Context) -> ResolvedNode:
+    source = ""
+    if entry.source is not None:
+        found = context.look(entry.source, f"{key}.source", "name a file that exists on the host")
+        if found is not None:
+            source = found.path
+            if found.kind != "file":
+                context.mistakes.add(f"{key}.source", f'"{entry.source}" is a {found.kind}', "only files can be copied")
+    common = {
+        "path": draft.root.joined(entry.path),
+        "declared": True,
+        "origin": key,
+        "mode": -1 if entry.mode is None else int(entry.mode, 8),
+        "uid": -1 if entry.uid is None else entry.uid,
+        "gid": -1 if entry.gid is None else entry.gid,
+    }
+    if entry.symlink is not None:
+        return ResolvedNode(kind="symlink", link=entry.symlink, **common)  # type: ignore[arg-type]
+    if entry.directory:
+        return ResolvedNode(kind="directory", **common)  # type: ignore[arg-type]
+    if entry.fifo:
+        return ResolvedNode(kind="fifo", **common)  # type: ignore[arg-type]
+    if entry.socket:
+        return ResolvedNode(kind="socket", **common)  # type: ignore[arg-type]
+    if entry.device is not None:
+        letter, major, minor = entry.device.split(":")
+        kind = "char" if letter == "c" else "block"
+        return ResolvedNode(kind=kind, device=(int(major), int(minor)), **common)  # type: ignore[arg-type]
+    return ResolvedNode(kind="file", content=entry.content or "", source=source, **common)  # type: ignore[arg-type]

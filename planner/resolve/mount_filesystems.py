@@ -1,0 +1,315 @@
+"""Which superblock each mount is of, and the path in it: a new one, one that is there already, or what a bind takes."""
+
+from __future__ import annotations
+
+import posixpath
+
+from mountplan.planner.attributes import contradiction
+from mountplan.planner.fstypes import of
+from mountplan.planner.language.fstab_words import instead_of_options
+from mountplan.planner.language.spec import Image, MountPath
+from mountplan.planner.language.values import either, shown
+from mountplan.planner.paths import TargetPath
+from mountplan.planner.resolve.bind_attributes import inherit
+from mountplan.planner.resolve.contents import FILLABLE
+from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft
+from mountplan.planner.resolve.images import find_image, same_pool, take_subvolume
+from mountplan.planner.resolve.new_filesystem import check_device, check_type, options_of
+from mountplan.planner.resolve.optional import leave_out_if_missing
+from mountplan.planner.resolve.overlays import settle_layers
+from mountplan.planner.resolve.topology import ImagePart, ResolvedFilesystem
+from mountplan.planner.resolve.underneath import UNDERNEATH
+from mountplan.planner.tables import instances
+from mountplan.planner.tables.options import Pairs
+from mountplan.planner.tables.table import UNTOLD
+
+# What says something about a mount in the tree, and nothing about the filesystem behind it.
+_OF_PLACED = ("parent", "create", "peer_group", "master", "unbindable", "mask", "readonly")
+# What a bind takes as it finds it.
+_OF_FILESYSTEM = ("type", "image", "contents", "layers", "data_layers", "upper", "options", "source")
+
+
+def find_filesystems(context: Context) -> None:
+    """Find the superblock and the root of every mount; what a mount is made from is settled before it."""
+    settled: dict[Draft, bool] = {}  # False while what it is made from is being settled
+    for first in context.drafts:
+        stack = [first]
+        while stack:
+            draft = stack[-1]
+            if draft not in settled:
+                settled[draft] = False
+                _push_sources(draft, stack, settled, context)
+            if stack[-1] is draft:  # all that it is made from is settled
+                stack.pop()
+                if not settled[draft]:
+                    settled[draft] = True
+                    before = len(context.mistakes.found)
+                    _settle(draft, context)
+                    leave_out_if_missing(draft, context.mistakes.found[before:], context)
+
+
+def _push_sources(draft: Draft, stack: list[Draft], settled: dict[Draft, bool], context: Context) -> None:
+    for key, reference in _sources(draft):
+        source = context.find(reference, key)
+        if source is None:
+            continue
+        if source.spec.unsupported is not None:
+            context.mistakes.add(
+                key,
+                f"{source.name} is left out ({source.key}.unsupported), so nothing can be made from it",
+                'leave this one out as well: unsupported = "..."; or make it from something else',
+            )
+            continue
+        if source not in settled:
+            stack.append(source)
+        elif not settled[source]:
+            loop = stack[stack.index(source) :]
+            sentence = ", ".join(
+                f"{one.name} is made from {other.name}" for one, other in zip(loop, [*loop[1:], source], strict=True)
+            )
+            context.mistakes.add(
+                key,
+                f"mounts are made from each other in a circle: {sentence}",
+                "one of them must be a filesystem of its own (type = ...) or a host path",
+            )
+
+
+def _sources(draft: Draft) -> list[tuple[str, str]]:
+    """The ids of the mounts that this one is made from, each with its key path."""
+    spec = draft.spec
+    if spec.unsupported is not None:
+        return []
+    if isinstance(spec.image, Image):
+        return [(f"{draft.key}.image", spec.image.mount)] if spec.image.mount is not None else []
+    if not spec.layers:
+        return [(f"{draft.key}.bind", spec.bind.mount)] if isinstance(spec.bind, MountPath) else []
+    places = [(f"{draft.key}.layers[{n}]", layer) for n, layer in enumerate(spec.layers)]
+    places += [(f"{draft.key}.data_layers[{n}]", layer) for n, layer in enumerate(spec.data_layers)]
+    places += [(f"{draft.key}.upper", spec.upper), (f"{draft.key}.work", spec.work)]  # type: ignore[list-item]
+    return [(key, place.mount) for key, place in places if isinstance(place, MountPath)]
+
+
+def _settle(draft: Draft, context: Context) -> None:
+    """Find what one mount is of: what it binds, or a filesystem of its own."""
+    spec, key, wrong = draft.spec, draft.key, context.mistakes.add
+    if spec.unsupported is not None:
+        return
+    clash = contradiction(draft.own_words)
+    if clash:
+        wrong(f"{key}.attributes", f"{' and '.join(clash)} contradict each other", f"keep one of {', '.join(clash)}")
+    if not draft.placed:
+        for field in _OF_PLACED:
+            if getattr(spec, field):
+                wrong(
+                    f"{key}.{field}",
+                    f"{field} is of no use without a target: this mount stands nowhere",
+                    "add target = ..., or write it on the mounts that bind from here",
+                )
+    if spec.bind is not None:
+        _settle_bind(draft, context)
+        return
+    path = spec.source if (spec.source or "").startswith("/") else None  # as fstab and mount(8) name what is bound
+    if spec.type is None and path is not None:
+        wrong(
+            f"{key}.source",
+            f"{shown(path)} is only what a filesystem is called, and there is none (type)",
+            f"write bind = {shown(path)} to show what is there",
+        )
+        return
+    if spec.type is None:
+        wrong(
+            key,
+            "says neither what to mount (type) nor what to bind (bind)",
+            'add type = "tmpfs", or bind = "/host/path", or bind = { mount = "ID", path = "/in/it" }',
+        )
+        return
+    if spec.type in ("none", "bind"):
+        bind = shown(path or "/host/path")
+        wrong(f"{key}.type", f'"{spec.type}" is no filesystem type', f"write bind = {bind} instead of a type")
+        return
+    if spec.recursive:
+        wrong(f"{key}.recursive", "only a bind can be recursive", "leave it out, or bind something")
+    _settle_filesystem(draft, spec.type, context)
+
+
+def _settle_filesystem(draft: Draft, fstype: str, context: Context) -> None:
+    """Give a mount that is no bind its filesystem: a new one, or the one of that type that there is already."""
+    spec, key, wrong = draft.spec, draft.key, context.mistakes.add
+    if spec.data_layers and fstype != "overlay":
+        wrong(f"{key}.data_layers", f'only type = "overlay" has layers, not "{fstype}"', 'write type = "overlay"')
+    if (fstype == "overlay") != bool(spec.layers):
+        if spec.layers:
+            wrong(f"{key}.layers", f'only type = "overlay" has layers, not "{fstype}"', 'write type = "overlay"')
+        else:
+            wrong(key, "an overlay needs layers", 'add layers = ["/top", "/below"], the topmost first')
+        return
+    if spec.upper is not None and fstype != "overlay":
+        wrong(f"{key}.upper", f'only type = "overlay" has an upper layer, not "{fstype}"', "leave it out")
+    if not check_type(draft, fstype, context):
+        return
+    check_device(draft, fstype, context)
+    options = options_of(draft, context)
+    source = UNTOLD if spec.image is not None else fstype if spec.source is None else spec.source
+    name = f"fs:{draft.name}"
+    if of(fstype).is_shared:
+        there = context.single.get(fstype, [])
+        if there and options != there[0].fixed.options:
+            wrong(
+                f"{key}.options",
+                f"there is one {fstype} only, and another mount gives it other options",
+                "give all mounts of it the same options",
+            )
+        same = [one for one in there if one.fixed.source == source]
+        if same:
+            _join_filesystem(draft, same[0])
+            return
+        name = f"fs:{fstype}" if not there else f"fs:{fstype}:{draft.name}"  # a mount of its own has its own source
+    _check_shared(draft, options, context)
+    inside = of(fstype).inside
+    options = take_subvolume(draft, options, context)
+    image = find_image(draft, fstype, options, context) if spec.image is not None else ImagePart()
+    contents = _find_contents(draft, spec.contents, context) if spec.contents is not None else ""
+    fixed = ResolvedFilesystem(
+        name=name,
+        fstype=fstype,
+        inside="opaque" if spec.image is not None or contents else inside,
+        origin=key,
+        source=source,
+        options=options,
+        image=image,
+        contents=contents,
+        seal=inside == "own" and ("ro", True) in options,
+    )
+    pool = same_pool(fixed, context)
+    filesystem = pool or FilesystemDraft(fixed)
+    context.filesystems.setdefault(filesystem.fixed.name, filesystem)
+    if of(fstype).is_shared:
+        context.single.setdefault(fstype, []).append(filesystem)
+    _join_filesystem(draft, filesystem)
+    if spec.layers:
+        settle_layers(draft, filesystem, context)
+
+
+def _find_contents(draft: Draft, path: str, context: Context) -> str:
+    """The directory that a new filesystem is filled with, as the host knows it; "" if that is a mistake."""
+    key, wrong = f"{draft.key}.contents", context.mistakes.add
+    if draft.spec.type not in FILLABLE:
+        wrong(
+            key,
+            f"a {draft.spec.type} is not filled by the spec",
+            f"leave it out, or mount a {either(sorted(FILLABLE))}",
+        )
+        return ""
+    if path == UNDERNEATH:  # underneath.py finds it, when its place is known
+        return ""
+    # A spec's file is as its user named it, so this is relative to where mountplan was started.
+    found = context.look(
+        posixpath.join(posixpath.dirname(context.file), path),
+        key,
+        "name a directory that exists; a relative path counts from the directory of the spec",
+    )
+    if found is not None and found.kind != "directory":
+        wrong(key, f'"{path}" is a {found.kind}, not a directory', "name a directory")
+    return found.path if found is not None and found.kind == "directory" else ""
+
+
+def _join_filesystem(draft: Draft, filesystem: FilesystemDraft) -> None:
+    draft.filesystem = filesystem
+    filesystem.mounts.append(draft)
+    if not draft.placed:
+        filesystem.needs_workbench = True
+
+
+def _check_shared(draft: Draft, options: Pairs, context: Context) -> None:
+    """What others have as well keeps the options that it has: a mount can ask only for those."""
+    fstype = draft.spec.type or ""
+    kind = of(fstype)
+    if kind.shown_as:
+        context.mistakes.add(
+            f"{draft.key}.type",
+            f"what is mounted as a {fstype} is a {kind.shown_as}",
+            f'write type = "{kind.shown_as}", with its options',
+        )
+    elif kind.instances == "hierarchy":
+        _check_hierarchy(draft, options, context)
+    if not options or not kind.is_shared or kind.instances in context.unshared:
+        return
+    there = context.host.instance(fstype)
+    shared = f"there is one {fstype} {instances.place_of(fstype)}"
+    for name, value in options if there is None else instances.unlike(fstype, options, there):
+        asked = name if value is True else f"{name} = {value}"
+        if there is None:
+            what = f"{shared}: {asked} would be set on that, and what it has now is not known: none is mounted here"
+        else:
+            what = f"{shared}, which has {there}: {asked} would be set for all who show it"
+        remedy = 'write attributes = ["ro"]' if name == "ro" else "leave it out"
+        if kind.instances == "machine":
+            remedy += ", or give it to the host's first: mount -o remount"
+        else:
+            remedy += f', or add "{kind.instances}" to run.unshare: then it is a new one'
+        context.mistakes.add(f"{draft.key}.options.{name}", what, remedy)
+
+
+# What mountinfo shows of a cgroup hierarchy besides what it is made of: its controllers, or its name.
+_OF_ANY_HIERARCHY = frozenset({"rw", "ro", "xattr", "clone_children", "cpuset_v2_mode", "favordynmods"})
+
+
+def _check_hierarchy(draft: Draft, options: Pairs, context: Context) -> None:
+    """A cgroup hierarchy (v1) that the machine does not have yet takes its controllers from all processes."""
+    asked = {name if value is True else f"{name}={value}" for name, value in options} - _OF_ANY_HIERARCHY
+    there = [
+        set(row.options.split(",")) - _OF_ANY_HIERARCHY for row in context.host.table.rows if row.fstype == "cgroup"
+    ]
+    if asked in there:
+        return
+    made_of = ", ".join(sorted(asked)) or "all controllers"
+    known = "; ".join(sorted(",".join(sorted(one)) for one in there if one)) or "none"
+    context.mistakes.add(
+        f"{draft.key}.options",
+        f"no cgroup hierarchy of the machine is made of {made_of}: a new one would take them from all its processes",
+        f"name what one is made of (there are: {known}), or bind the host's, or mount a cgroup2",
+    )
+
+
+def _settle_bind(draft: Draft, context: Context) -> None:
+    spec, key, wrong = draft.spec, draft.key, context.mistakes.add
+    if not spec.model_fields_set.isdisjoint(_OF_FILESYSTEM):
+        for field in _OF_FILESYSTEM:
+            if getattr(spec, field, None):
+                wrong(
+                    f"{key}.{field}",
+                    f"a bind has no {field}: it shows a filesystem that is mounted already",
+                    (field == "options" and instead_of_options(spec.options))
+                    or f"leave out {field}, or leave out bind",
+                )
+    if isinstance(spec.bind, MountPath):
+        source = context.by_id.get(spec.bind.mount)
+        if source is None or source.filesystem is None:
+            return
+        draft.source = source
+        draft.root = source.root.joined(spec.bind.path)
+        if source.host is not None:
+            bind_host(draft, TargetPath(source.host.path).joined(spec.bind.path), f"{key}.bind", context)
+            if draft.host is not None and draft.host.mount != source.host.mount:
+                wrong(f"{key}.bind", f'the host has another mount at "{draft.host.path}"', "bind that host path itself")
+        else:
+            _join_filesystem(draft, source.filesystem)
+            context.learn(source.filesystem, draft.root)
+    elif spec.bind is not None:
+        bind_host(draft, spec.bind, f"{key}.bind", context)
+    inherit(draft, context)
+
+
+def bind_host(draft: Draft, path: str, key: str, context: Context) -> None:
+    remedy = "create it on the host first, name a path that exists, or leave it out here with optional = true"
+    found = context.look_to_mount(path, key, remedy)
+    if found is None:
+        return
+    draft.host = found
+    draft.root = found.inner
+    name = f"host:{found.mount.device}"
+    filesystem = context.filesystems.get(name)
+    if filesystem is None:
+        fixed = ResolvedFilesystem(name=name, fstype=found.mount.fstype, inside="host", origin=draft.key)
+        filesystem = context.filesystems[name] = FilesystemDraft(fixed)
+    _join_filesystem(draft, filesystem)

@@ -1,0 +1,144 @@
+"""Drafts -> Topology, when all is settled and no mistake was found."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from mountplan.planner.attributes import change
+from mountplan.planner.language.spec import MountPath, Spec
+from mountplan.planner.names import LeftOut
+from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft
+from mountplan.planner.resolve.optional import reason_of
+from mountplan.planner.resolve.topology import (
+    ResolvedFilesystem,
+    ResolvedMount,
+    ResolvedNamespace,
+    ResolvedUser,
+    SharingGroup,
+    Topology,
+)
+from mountplan.planner.run_settings import RunSettings
+
+
+def to_topology(
+    spec: Spec, context: Context, groups: tuple[SharingGroup, ...], users: tuple[ResolvedUser, ...]
+) -> Topology:
+    in_group = {name for group in groups for name in group.members}
+    run = spec.run
+    return Topology(
+        name=spec.name or "",
+        file=spec.file,
+        lines=spec.headers(),
+        moved=spec.moved,
+        filesystems=tuple(_filesystem(draft, in_group) for draft in context.filesystems.values()),
+        groups=groups,
+        namespaces=tuple(
+            ResolvedNamespace(
+                space.name,
+                tuple(_mount(draft) for draft in space.drafts if draft.placed),
+                space.user,
+                tuple(space.altered),
+            )
+            for space in context.spaces
+        ),
+        run=RunSettings(
+            command=tuple(run.command),
+            environment=tuple(run.environment.items()),
+            clear_environment=run.clear_environment,
+            cwd=str(run.cwd or "/"),
+            hostname=run.hostname or "",
+            unshare=tuple(dict.fromkeys(run.unshare)),
+            capabilities=None if run.capabilities is None else tuple(run.capabilities),
+            no_new_privs=run.no_new_privs,
+        ),
+        left_out=tuple(map(_left_out, context.left_out)),
+        users=users,
+    )
+
+
+def _left_out(draft: Draft) -> LeftOut:
+    below = draft
+    if draft.gone:
+        if draft.gone_with is not None and (draft.parent is draft.gone_with or draft.spec.parent is not None):
+            below = draft.gone_with
+        reason = reason_of(draft)
+        if below is draft and draft.gone_with is not None:
+            reason = f"{draft.gone}: {reason}"
+    else:
+        while below.spec.unsupported is None and below.parent is not None:
+            below = below.parent
+        reason = below.spec.unsupported or ""
+    return LeftOut(
+        name=draft.name,
+        namespace=draft.space.name,
+        target=draft.target if draft.placed else "",
+        reason=reason,
+        upon="" if below is draft else below.target,
+        origin=draft.key,
+    )
+
+
+def _filesystem(draft: FilesystemDraft, in_group: set[str]) -> ResolvedFilesystem:
+    """`in_group` are the names of mounts that are made from a seed, and so from a workbench."""
+    fixed = draft.fixed
+    alone = (
+        len(draft.mounts) == 1
+        and draft.mounts[0].root == "/"
+        and draft.mounts[0].name not in in_group
+        and not draft.needs_workbench
+    )
+    return ResolvedFilesystem(
+        name=fixed.name,
+        fstype=fixed.fstype,
+        inside=fixed.inside,
+        origin=fixed.origin,
+        source=fixed.source,
+        options=fixed.options,
+        image=fixed.image,
+        contents=fixed.contents,
+        layers=tuple(draft.layers),
+        upper=draft.upper,
+        work=draft.work,
+        nodes=draft.contents.result(),
+        workbench=not alone,
+        seal=fixed.seal,
+        host_path=fixed.host_path,
+        host_root=fixed.host_root,
+    )
+
+
+def _brings(draft: Draft) -> Literal["", "private", "peer", "slave"]:
+    """What becomes of what the clone brings along; copies of mounts of the spec are mounts by themselves."""
+    word = draft.spec.recursive_sharing or ""
+    return word if word == "private" or (draft.brings and draft.host is not None) else ""
+
+
+def _mount(draft: Draft) -> ResolvedMount:
+    spec = draft.spec
+    assert draft.filesystem is not None
+    return ResolvedMount(
+        name=draft.name,
+        origin=draft.key,
+        target=draft.target,
+        filesystem=draft.filesystem.fixed.name,
+        root=draft.root,
+        parent=draft.parent.name if draft.parent else None,
+        place=draft.place,
+        mountpoint=draft.mountpoint,  # type: ignore[arg-type]
+        missing=draft.missing,
+        host=draft.host,
+        recursive=draft.brings and draft.host is not None,
+        inherits=draft.inherits,  # type: ignore[arg-type]
+        brings=_brings(draft),
+        words=draft.words,
+        change=change(draft.words),
+        below_words=draft.below_words,
+        below_idmap=draft.below_idmap is not None,
+        uids=tuple(draft.idmap.uids) if draft.idmap else (),
+        gids=tuple(draft.idmap.gids) if draft.idmap else (),
+        unbindable=spec.unbindable,
+        deleted=isinstance(spec.bind, MountPath) and spec.bind.deleted,
+        group=spec.peer_group or "",
+        master=spec.master or "",
+        lock=draft.lock,
+    )
