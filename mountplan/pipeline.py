@@ -78,7 +78,7 @@ def load(
     """
     from mountplan.inputs import label_of
     from mountplan.live_outside import LiveOutside
-    from mountplan.planner.language.spec import parse_spec
+    from mountplan.planner.language.spec_reading import parse_spec
 
     data = _read(path) if data is None else data
     return parse_spec(data, label_of(path), outside or LiveOutside(), parameters)
@@ -111,7 +111,7 @@ def check_and_plan(
 ) -> tuple[Plan | None, tuple[Mistake, ...]]:
     """check(), and the plan to go on with: None if there are mistakes."""
     from mountplan.live_outside import LiveOutside
-    from mountplan.planner.language.spec import all_mistakes, parse_spec_leniently
+    from mountplan.planner.language.spec_reading import all_mistakes, parse_spec_leniently
 
     spec, mistakes = parse_spec_leniently(data, file, LiveOutside(), parameters)
     if spec is None:

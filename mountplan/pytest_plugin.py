@@ -104,7 +104,7 @@ class Mountplan:
     def _spec(self, spec: str | Path | dict[str, Any] | Spec | None, parameters: Mapping[str, str]) -> Spec:
         from mountplan import api
         from mountplan.live_outside import LiveOutside
-        from mountplan.planner.language.spec import build_spec
+        from mountplan.planner.language.spec_reading import build_spec
 
         if spec is None:
             mark = self._request.node.get_closest_marker("mountplan")

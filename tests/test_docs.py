@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from mountplan.cli import main
-from mountplan.planner.language.spec import parse_spec_leniently
+from mountplan.planner.language.spec_reading import parse_spec_leniently
 from tests.fakes import FakeOutside
 from tests.hosts import CHECKOUT, InHost
 from tests.keptnames import on_run

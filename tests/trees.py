@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from mountplan import api, pipeline
 from mountplan.applier.build.build import Built
-from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.table import MountRow, MountTable

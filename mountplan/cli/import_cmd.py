@@ -49,7 +49,7 @@ def add(command: NewCommand) -> None:
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Exit status 0, also if something could not be said: the spec tells what."""
-    from mountplan.planner.language.spec import parse_spec_leniently
+    from mountplan.planner.language.spec_reading import parse_spec_leniently
     from mountplan.planner.language.values import Unfit
     from mountplan.planner.language.values import name as checked_name
 

@@ -1,1 +1,1 @@
-"""TOML text -> Spec, every mistake with its place. Front door: spec.py (parse_spec)."""
+"""TOML text -> Spec, every mistake with its place. Front doors: spec.py (Spec), spec_reading.py (parse_spec)."""

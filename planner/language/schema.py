@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mountplan.planner.language.spec import ESCAPED, IdMap, Image, Mask, MountPath, Parameter, SparedPath, Spec
+from mountplan.planner.language.field_types import ESCAPED
+from mountplan.planner.language.spec import IdMap, Image, Mask, MountPath, Parameter, SparedPath, Spec
 
 # What may be a text may be made of parameters, and what these come to is not known in an editor.
 _REFERENCE = r"\$\{.+\}"

@@ -1,117 +1,56 @@
-"""The language: TOML text -> Spec. The only module that knows pydantic.
+"""The models of a spec: what may be written where. Only they and field_types.py know pydantic.
 
-The models say what may be written where, planner/language/values.py what a single value may be,
-planner/language/wording.py puts what is wrong into words. What the words of a spec mean together is
+planner/language/field_types.py says what a single value may be, planner/language/wording.py puts what is wrong into
+words, and planner/language/spec_reading.py reads a text. What the words of a spec mean together is
 planner/resolve/resolve.py's business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    ValidationError,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema, model_validator
 
-from mountplan.planner.collector import no_collector
-from mountplan.planner.errors import Mistake, SpecError, SpecRef
+from mountplan.planner.errors import Mistake, SpecRef
 from mountplan.planner.language import values
-from mountplan.planner.language.including import Part, gather
-from mountplan.planner.language.locate import Places, key_path, prefixes
-from mountplan.planner.language.merging import merge
-from mountplan.planner.language.mount_options import MountOptions, mount_options, settled
+from mountplan.planner.language.field_types import (
+    ESCAPED,
+    AbsolutePath,
+    Amount,
+    Argument,
+    Attribute,
+    Capability,
+    Content,
+    Device,
+    FilesystemType,
+    Hostname,
+    IdLine,
+    InnerPath,
+    Length,
+    Link,
+    LocalPath,
+    Mode,
+    Name,
+    OptionName,
+    OptionValue,
+    Owner,
+    Partition,
+    PastedOptions,
+    Presets,
+    Reference,
+    Source,
+    Variable,
+    Word,
+)
+from mountplan.planner.language.locate import Places
+from mountplan.planner.language.mount_options import settled
 from mountplan.planner.language.origins import Origins
-from mountplan.planner.language.outside import NoOutside, Outside
-from mountplan.planner.language.parameters import Declared, Parameters, Setting, declared_in
-from mountplan.planner.language.presets import NAMES as PRESETS
-from mountplan.planner.language.reading import EXAMPLE, read_toml
-from mountplan.planner.language.rewriting import Directory, Rewriting, may_need
-from mountplan.planner.language.salvage import Salvage
-from mountplan.planner.language.wording import ModelFinding, Path, findings, owners
+from mountplan.planner.language.parameters import Setting
 from mountplan.planner.names import Moved
 from mountplan.planner.paths import ROOT, TargetPath
-from mountplan.planner.run_settings import CAPABILITIES as CAPABILITIES
 
 FORMAT = 1
-
-ESCAPED = {
-    "type": "object",
-    "description": r"A text with bytes that are not UTF-8: each is a backslash and three octal digits.",
-    "properties": {"escaped": {"type": "string"}},
-    "required": ["escaped"],
-    "additionalProperties": False,
-}
-
-
-def _text(**keywords: Any) -> WithJsonSchema:
-    return WithJsonSchema({"anyOf": [{"type": "string", **keywords}, ESCAPED]})
-
-
-_ABSOLUTE = _text(pattern=r"^(/|\./|\.$)")
-_OPTION = {
-    "anyOf": [{"type": ["string", "integer", "boolean"]}, {"type": "array", "items": {"type": "string"}}, ESCAPED]
-}
-_ID_LINE = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 3, "maxItems": 3}
-_ID = {"type": "integer", "minimum": 0, "exclusiveMaximum": values.MAX_ID}
-
-AbsolutePath = Annotated[TargetPath, PlainValidator(values.absolute_path), _ABSOLUTE]
-LocalPath = Annotated[str, PlainValidator(values.local_path), _text(minLength=1)]
-InnerPath = Annotated[TargetPath, PlainValidator(values.inner_path), _text(minLength=1)]
-Word = Annotated[str, PlainValidator(values.word), _text(minLength=1)]
-Link = Annotated[str, PlainValidator(values.link), _text(minLength=1)]
-Source = Annotated[str, PlainValidator(values.source), _text()]
-Content = Annotated[str, PlainValidator(values.content), _text()]
-Argument = Annotated[str, PlainValidator(values.argument), _text()]
-Name = Annotated[
-    str,
-    PlainValidator(values.name),
-    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]*$", "maxLength": 100}),
-]
-Reference = Annotated[str, PlainValidator(values.reference), WithJsonSchema({"type": "string"})]
-FilesystemType = Annotated[
-    str, PlainValidator(values.filesystem_type), WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$"})
-]
-Mode = Annotated[str, PlainValidator(values.mode), WithJsonSchema({"type": "string", "pattern": "^0?[0-7]{1,4}$"})]
-Device = Annotated[
-    str, PlainValidator(values.device), WithJsonSchema({"type": "string", "pattern": r"^[cb]:\d{1,7}:\d{1,7}$"})
-]
-Attribute = Annotated[
-    str, PlainValidator(values.attribute), WithJsonSchema({"type": "string", "enum": list(values.NAMES)})
-]
-_PRESET = {"type": "string", "enum": list(PRESETS)}
-Presets = Annotated[
-    tuple[str, ...],
-    PlainValidator(values.preset),
-    WithJsonSchema({"anyOf": [_PRESET, {"type": "array", "items": _PRESET, "uniqueItems": True}]}),
-]
-OptionName = Annotated[str, PlainValidator(values.option_name), WithJsonSchema({"type": "string", "minLength": 1})]
-PastedOptions = Annotated[MountOptions, PlainValidator(mount_options), _text(minLength=1)]
-OptionValue = Annotated[bool | int | str | list[str], PlainValidator(values.option_value), WithJsonSchema(_OPTION)]
-Amount = Annotated[
-    int, PlainValidator(values.amount), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": values.MAX_BYTES})
-]
-Length = Annotated[
-    int, PlainValidator(values.length), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": values.MAX_BYTES})
-]
-Partition = Annotated[
-    int | str,
-    PlainValidator(values.partition),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "minLength": 1}]}),
-]
-Owner = Annotated[int, PlainValidator(values.owner), WithJsonSchema(_ID)]
-IdLine = Annotated[tuple[int, int, int], PlainValidator(values.id_line), WithJsonSchema(_ID_LINE)]
-Variable = Annotated[str, PlainValidator(values.variable), WithJsonSchema({"type": "string", "pattern": "^[^=]+$"})]
-Hostname = Annotated[str, PlainValidator(values.hostname), _text(minLength=1)]
-Capability = Annotated[
-    str, PlainValidator(values.capability), WithJsonSchema({"type": "string", "enum": list(CAPABILITIES)})
-]
 
 
 class _Table(BaseModel):
@@ -739,6 +678,30 @@ class Spec(_Table):
     _origins: Origins | None = None
     _settings: tuple[Setting, ...] = ()
 
+    @classmethod
+    def checked(cls, raw: Mapping[str, object]) -> Spec | ValidationError:
+        """The spec, or what the models have to say against it."""
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            return error
+
+    def read_from(
+        self, file: str, places: Places | None, damaged: frozenset[str] = frozenset(), origins: Origins | None = None
+    ) -> Spec:
+        """This spec, which knows from now on where it is from: for the one that reads it.
+
+        `damaged` are the key paths of what is not as its author wrote it.
+        """
+        self._file, self._places, self._damaged, self._origins = file, places, damaged, origins
+        return self
+
+    def settle(self, settings: tuple[Setting, ...]) -> Spec:
+        """Itself without parameters, which nothing in it names any more."""
+        spec = self.model_copy(update={"parameters": {}}) if self.parameters else self
+        spec._settings = settings
+        return spec
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Spec) and self.__dict__ == other.__dict__
 
@@ -748,6 +711,11 @@ class Spec(_Table):
     def file(self) -> str:
         """The name the user gave the spec; errors quote it."""
         return self._file
+
+    @property
+    def damaged(self) -> frozenset[str]:
+        """The key paths of what is not as its author wrote it."""
+        return self._damaged
 
     @property
     def settings(self) -> tuple[Setting, ...]:
@@ -775,229 +743,10 @@ class Spec(_Table):
         """A place in a file of this spec, with its line."""
         return self._origins.located(ref) if self._origins else self.ref(ref.key)
 
+    def position(self, ref: SpecRef) -> tuple[int, int]:
+        """Where a place comes in the order of the files."""
+        return self._origins.position(ref) if self._origins else (0, ref.line)
+
     def told(self, mistake: Mistake) -> Mistake:
         """A mistake that was found in the meaning of this spec, with its place in the file that it is from."""
         return self._origins.told(mistake) if self._origins else mistake._replace(ref=self.ref(mistake.ref.key))
-
-
-def parse_spec(
-    data: bytes, file: str = "spec", outside: Outside | None = None, settings: Mapping[str, str] | None = None
-) -> Spec:
-    """Read a spec. Raises SpecError with every mistake found, in the order of the file.
-
-    `outside` is what it may take from elsewhere, `settings` are values for its parameters.
-    """
-    spec, mistakes = parse_spec_leniently(data, file, outside, settings)
-    if spec is None or mistakes:
-        raise SpecError(mistakes)
-    return spec
-
-
-def build_spec(
-    value: Mapping[str, object],
-    file: str = "spec",
-    outside: Outside | None = None,
-    settings: Mapping[str, str] | None = None,
-) -> Spec:
-    """A spec made in Python, of what TOML would give. Raises SpecError with every mistake found."""
-    mistakes = tuple(Mistake(SpecRef(file, key_path(*path)), *rest) for path, *rest in _odd_keys(value, ()))
-    spec = None
-    if not mistakes:
-        spec, mistakes = _put_together(dict(value), None, file, outside or NoOutside(), settings or {})
-    if spec is None or mistakes:
-        raise SpecError(mistakes)
-    return spec
-
-
-def _odd_keys(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
-    """TOML has strings for keys, Python has anything; and a key that is no string has no key path."""
-    if isinstance(value, Mapping) and len(path) < 8:
-        for key, inner in value.items():
-            if isinstance(key, str):
-                yield from _odd_keys(inner, (*path, key))
-            else:
-                yield path, f"has a key that is {values.described(key)}", "use strings for keys"
-    elif isinstance(value, list) and len(path) < 8:
-        for index, inner in enumerate(value):
-            yield from _odd_keys(inner, (*path, index))
-
-
-def parse_spec_leniently(
-    data: bytes, file: str = "spec", outside: Outside | None = None, settings: Mapping[str, str] | None = None
-) -> tuple[Spec | None, tuple[Mistake, ...]]:
-    """The mistakes of a spec, and what is left of it without them, so that its meaning can be checked as well.
-
-    What is left is for finding more mistakes, not for use; hand what was found to `all_mistakes`. Mounts and files keep
-    their index: one that had to be given up altogether is still there, with a target that stands for the true one. The
-    spec is None if nothing can be said about the rest: not TOML, another format, no mounts.
-    """
-    with no_collector():
-        raw, text, mistake = read_toml(data, file)
-        if mistake is not None:
-            return None, (mistake,)
-        if "include" in raw or "parameters" in raw or settings or may_need(text):
-            return _put_together(raw, text, file, outside or NoOutside(), settings or {})
-        return _read(raw, file, Places(text))
-
-
-def all_mistakes(spec: Spec, found: tuple[Mistake, ...], more: tuple[Mistake, ...]) -> tuple[Mistake, ...]:
-    """What parse_spec_leniently found and what was found in `spec` later, in the order of the file, with lines.
-
-    Left out is what was found later in a mount or group that is not as its author wrote it: a mount without type is no
-    second mistake if it is the type that could not be read.
-    """
-    true = [spec.told(mistake) for mistake in more if spec._damaged.isdisjoint(prefixes(mistake.ref.key))]
-    origins = spec._origins
-    if origins is not None:
-        return tuple(sorted((*found, *true), key=lambda mistake: origins.position(mistake.ref)))
-    return tuple(sorted((*found, *true), key=lambda mistake: mistake.ref.line))
-
-
-def _put_together(
-    raw: dict[str, Any], text: str | None, file: str, outside: Outside, settings: Mapping[str, str]
-) -> tuple[Spec | None, tuple[Mistake, ...]]:
-    """Include, replace, make paths absolute; read each text by itself; make one spec of them."""
-    gathered = gather(raw, text, file, outside)
-    parts = gathered.parts
-    declared: dict[str, Declared | None] = {}
-    declaring: dict[str, Part] = {}  # the part that has the last word on each
-    for part in map(parts.__getitem__, gathered.order):
-        more = declared_in(part.raw)
-        declared |= more
-        declaring |= dict.fromkeys(more, part)
-    parameters = Parameters(declared, settings, outside)
-    for name, problem in parameters.problems.items():
-        declaring[name].found.append(ModelFinding(("parameters", name), problem.what, problem.remedy))
-    for problem in parameters.unknown().values():
-        parts[0].found.append(ModelFinding(("parameters",), problem.what, problem.remedy))
-    partial = len(parts) > 1 or bool(raw.get("include"))
-    specs: list[tuple[str, Places, Spec]] = []
-    mistakes: list[Mistake] = []
-    for number, part in enumerate(parts):
-        places = None if part.text is None else Places(part.text)
-        rewriting = Rewriting(parameters, Directory(part.file, outside, included=number > 0))
-        rest = rewriting.table(part.raw)
-        wrong = [*part.found, *(one for one in rewriting.found if _is_known(one.path))]
-        spec, found = _read(rest, part.file, places, wrong, partial=partial)
-        mistakes += found
-        if spec is not None:
-            specs.append((part.file, places or Places(""), spec))
-    mistakes += gathered.mistakes
-    missing = gathered.mistakes or any(one.path[0] == "include" for part in parts for one in part.found)
-    if missing or len(specs) < len(parts):
-        return None, tuple(mistakes)
-    spec = specs[0][2]
-    if partial:
-        spec, clashes = _merged(specs, gathered.order, file)
-        mistakes += clashes
-    if not mistakes and not _has_tree(spec):
-        mistakes.append(Mistake(spec.ref("include"), "the spec has no mount, nor has what it includes", _FIRST_MOUNT))
-    if spec.parameters:
-        spec = spec.model_copy(update={"parameters": {}})  # nothing names them any more
-    spec._settings = parameters.settings
-    return spec, tuple(mistakes)
-
-
-def _is_known(path: Path) -> bool:
-    """False for what has no place in a spec: that is told, and nothing more of it."""
-    return all(owner is None or field is not None for owner, field in owners(Spec, path))
-
-
-def _merged(specs: list[tuple[str, Places, Spec]], order: list[int], file: str) -> tuple[Spec, list[Mistake]]:
-    merged = merge(specs, order)
-    spec = Spec.model_construct(None, format=FORMAT, **merged.values)
-    spec._file, spec._places, spec._origins = file, specs[0][1], merged.origins
-    spec._damaged = merged.origins.whole({number: one._damaged for number, (_, _, one) in enumerate(specs)})
-    return spec, merged.mistakes
-
-
-def _read(
-    raw: dict[str, Any],
-    file: str,
-    places: Places | None,
-    found: Sequence[ModelFinding] = (),
-    *,
-    partial: bool = False,
-) -> tuple[Spec | None, tuple[Mistake, ...]]:
-    """One text. `found` is what is known to be wrong with it; `partial`: it need not have a mount."""
-    try:
-        if type(raw.get("format")) is int and not found:  # True is equal to 1
-            spec = Spec.model_validate(raw)
-            if _has_tree(spec) or partial:
-                spec._file, spec._places = file, places
-                return spec, ()
-    except ValidationError:
-        pass
-    return _salvage(raw, file, places, found, partial=partial)
-
-
-def _beginning(raw: dict[str, Any], *, partial: bool) -> tuple[list[ModelFinding], bool]:
-    """Is it a spec at all, and of a format that is known here? `raw` gets a right one if it has none."""
-    if not raw:
-        return [ModelFinding((), "the spec is empty", f"write what is to be mounted, for example:\n{EXAMPLE}")], False
-    found = []
-    given = raw.get("format")
-    if given is None:
-        found.append(ModelFinding(("format",), "is missing", f"write format = {FORMAT} at the beginning", "missing"))
-    elif type(given) is not int:
-        found.append(ModelFinding(("format",), f"is {values.described(given)}", f"write format = {FORMAT}, a number"))
-    elif given != FORMAT:
-        return [
-            ModelFinding(
-                ("format",),
-                f"format {given} is not known here",
-                f"use a version of mountplan that reads it, or write format = {FORMAT} and what belongs to that",
-            )
-        ], False
-    raw["format"] = FORMAT
-    if partial:
-        return found, True
-    tables = ("mount", "namespace")
-    # A table that is there, or a key that no spec has and that is one of them misspelt, is told about by itself.
-    fields = Spec.model_fields
-    meant = [key for key in raw if key not in fields and values.suggestion(key, fields) in tables]
-    if not (meant or any(raw.get(table) for table in tables) or raw.get("root") is not None or raw.get("preset")):
-        place = next(((table,) for table in tables if raw.get(table) == []), ())
-        found.append(ModelFinding(place, "the spec has no mount", _FIRST_MOUNT))
-    return found, True
-
-
-_FIRST_MOUNT = f"add what is to be mounted, for example:\n{EXAMPLE}"
-
-
-def _has_tree(spec: Spec) -> bool:
-    """Is there anything to build? A root that is said to be the host's, or a new one, is a tree without any mount."""
-    return bool(spec.mount or spec.namespace or spec.preset or spec.root is not None)
-
-
-def _salvage(
-    raw: dict[str, Any], file: str, places: Places | None, before: Sequence[ModelFinding], *, partial: bool
-) -> tuple[Spec | None, tuple[Mistake, ...]]:
-    """Collect the mistakes; take out what they are about and look again, until nothing is wrong with what is left."""
-    salvage = Salvage(raw)
-    found, known = _beginning(salvage.rest, partial=partial)
-    salvage.take_out(list(before), Spec)
-    found += before
-    spec = None
-    while known:
-        try:
-            spec = Spec.model_validate(salvage.rest)
-            break
-        except ValidationError as error:
-            new = findings(error.errors(include_url=False), Spec)
-            found += new
-            if not salvage.take_out(new, Spec):
-                break
-    if spec is not None and not _has_tree(spec) and not partial:
-        spec = None
-    if spec is not None:
-        spec._file, spec._places, spec._damaged = file, places, salvage.damaged
-    found.sort(key=lambda finding: salvage.position(finding.path))
-    mistakes = []
-    for path, what, remedy, _ in found:
-        if not what:  # it has been told what it comes from
-            continue
-        key = key_path(*path)
-        mistakes.append(Mistake(SpecRef(file, key, places.line(key) if places else 0), what, remedy))
-    mistakes.sort(key=lambda mistake: mistake.ref.line)
-    return spec, tuple(mistakes)

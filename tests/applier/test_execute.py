@@ -10,7 +10,7 @@ import pytest
 from mountplan import api
 from mountplan.applier.build.execute import StepFailed, execute
 from mountplan.applier.sys.report import Reporter
-from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
 from tests.fakes import FakeHost, FakeKernel, host_mount

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.language.spec_reading import parse_spec
 from tests.cli.command_line import Command
 
 COMPOSE = "services:\n  web:\n    image: nginx\n    volumes:\n      - ./html:/html:ro\n    tmpfs: [/run]\n"

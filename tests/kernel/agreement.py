@@ -10,7 +10,7 @@ import sys
 
 from mountplan import api
 from mountplan.planner.errors import PlanRefused, SpecError
-from mountplan.planner.language.spec import build_spec
+from mountplan.planner.language.spec_reading import build_spec
 from tests.second_reader import Reading, Table, differences
 from tests.valid_specs import valid_spec
 

@@ -12,7 +12,7 @@ from collections import Counter
 from mountplan import api
 from mountplan.applier.observe.observe import observe
 from mountplan.planner.errors import PlanRefused, SpecError, StepRefused
-from mountplan.planner.language.spec import build_spec
+from mountplan.planner.language.spec_reading import build_spec
 from mountplan.planner.plan.plan import Plan
 from tests.live_pairs import mutated
 from tests.live_trees import LiveTree, standing_tree

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from mountplan import api
 from mountplan.planner.attributes import change, parse_shown
 from mountplan.planner.errors import PlanRefused, SpecError, StepRefused
-from mountplan.planner.language.spec import build_spec
+from mountplan.planner.language.spec_reading import build_spec
 from mountplan.planner.tables.table import MountRow, MountTable
 from tests.generated import NAMES, Table, specs
 from tests.hosts import InHost, mount

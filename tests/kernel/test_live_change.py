@@ -17,7 +17,7 @@ from mountplan.applier.observe.observe import observe
 from mountplan.planner.change import change_steps as c
 from mountplan.planner.change.change_steps import ChangeStep
 from mountplan.planner.change.standing import Allowed
-from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.plan.plan import Plan
 from tests.hosts import InHost, mount, setns
 from tests.live_trees import LiveTree, standing_tree

@@ -11,7 +11,7 @@ from mountplan import api, changing
 from mountplan.applier.observe.subjects import of_process
 from mountplan.capturing import capture_subjects
 from mountplan.planner.change.standing import Allowed
-from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.language.spec_reading import parse_spec
 from tests.hosts import InHost, mount
 from tests.kernel.test_containers import container
 from tests.kernel.test_user_namespaces import host, upon_what_was_there, user

@@ -12,7 +12,7 @@ from mountplan import api
 from mountplan.applier.build.build import build
 from mountplan.applier.probe import probe
 from mountplan.planner.errors import StepRefused
-from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.language.spec_reading import parse_spec
 from tests.fakes import FakeHost, host_mount
 from tests.hosts import InHost, Result, machine_has, mount, options_of_machine, run_in_child, umount, unshare
 from tests.trees import ROOT, tree

@@ -6,7 +6,7 @@ import pytest
 
 from mountplan import api
 from mountplan.planner.language.expand import expanded
-from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.language.spec_text import spec_text
 from tests.hosts import Identity, InHost
 from tests.trees import ROOT, plan_of, tree

@@ -9,7 +9,7 @@ import pytest
 from mountplan import api
 from mountplan.planner.attributes import Change
 from mountplan.planner.errors import PlanRefused
-from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.predict import predict
 from mountplan.planner.plan.proof import prove

@@ -11,7 +11,7 @@ from mountplan.planner.capture.captured import (
     CapturedPlace,
 )
 from mountplan.planner.capture.writing import write_spec
-from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.tables.mount_facts import LiveImage
 
 NOTHING = CapturedMount(

@@ -14,7 +14,7 @@ from mountplan.planner.capture.captured import Captured, CapturedMount, Captured
 from mountplan.planner.capture.writing import write_spec
 from mountplan.planner.characters import is_plain, toml_key, toml_string, visible, visible_lines
 from mountplan.planner.language.locate import key_path
-from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.language.values import shown
 
 # Signs of the category Cf that show something: they stand before numbers, or end a verse.

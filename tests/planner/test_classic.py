@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mountplan import api
 from mountplan.planner.ask.classic import Classic
-from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.render.foreseen import classic_line, classic_text
 from tests.fakes import FakeHost, host_mount
 

@@ -6,7 +6,7 @@ import pytest
 
 from mountplan import api
 from mountplan.planner.compare.compare import compare, views_of
-from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.plan.predict import HOST_GROUPS, Prediction, predict
 from mountplan.planner.tables.options import differing_options, differing_shown
 from mountplan.planner.tables.table import MountRow, MountTable

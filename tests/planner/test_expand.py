@@ -9,7 +9,8 @@ import pytest
 from mountplan import api
 from mountplan.planner.language.expand import entries, expanded
 from mountplan.planner.language.presets import NAMES
-from mountplan.planner.language.spec import Spec, build_spec, parse_spec
+from mountplan.planner.language.spec import Spec
+from mountplan.planner.language.spec_reading import build_spec, parse_spec
 from mountplan.planner.language.spec_text import spec_text
 from tests.hosts import CHECKOUT
 from tests.planner.mistakes import ROOT, mistakes, tmpfs

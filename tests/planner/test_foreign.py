@@ -19,7 +19,7 @@ from mountplan.planner.foreign.mount_words import read_words, split_options
 from mountplan.planner.foreign.oci import import_oci
 from mountplan.planner.foreign.spec_draft import HostSharing, SpecDraft
 from mountplan.planner.foreign.systemd_unit import import_systemd, read_unit
-from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.language.spec_reading import parse_spec
 from tests.planner.test_render import GOLDEN, golden
 
 MISSING = ("/srv/none", "/srv/missing", "/var/lib/optional", "/efi", "/run/user", "/proc/apm", "/dev/hugepages")

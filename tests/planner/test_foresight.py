@@ -8,7 +8,7 @@ from mountplan import api
 from mountplan.planner.ask.foresight import foresee
 from mountplan.planner.ask.trial import Trial
 from mountplan.planner.errors import PlanRefused
-from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.plan.mountcount import most_mounts
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.steps import (

@@ -14,7 +14,7 @@ from mountplan.applier.sys.report import Reporter
 from mountplan.planner.ask.trial import Trial
 from mountplan.planner.compare.compare import compare
 from mountplan.planner.errors import PlanRefused, SpecError
-from mountplan.planner.language.spec import build_spec
+from mountplan.planner.language.spec_reading import build_spec
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.mountcount import most_mounts

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from mountplan.planner.errors import PlanRefused
-from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.plan.graph import find_order
 from mountplan.planner.resolve.resolve import resolve
 from mountplan.planner.resolve.topology import Topology

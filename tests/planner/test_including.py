@@ -8,7 +8,8 @@ import pytest
 
 from mountplan import api
 from mountplan.planner.errors import SpecError, SpecRef
-from mountplan.planner.language.spec import Spec, parse_spec, parse_spec_leniently
+from mountplan.planner.language.spec import Spec
+from mountplan.planner.language.spec_reading import parse_spec, parse_spec_leniently
 from mountplan.planner.plan.planfile import digest_of, dump_plan, load_plan
 from mountplan.planner.render.preview import plan_text
 from tests.fakes import FakeHost, FakeOutside

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mountplan.planner.language.spec import Mount, parse_spec
+from mountplan.planner.language.spec import Mount
+from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.language.spec_text import spec_text
 from tests.planner.mistakes import ROOT, bind, mistakes, tmpfs
 

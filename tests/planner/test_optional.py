@@ -6,7 +6,7 @@ import pytest
 
 from mountplan import api
 from mountplan.planner.host import HostPath, NotThere
-from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.render.left_out_text import left_out_text
 from tests.fakes import FakeHost

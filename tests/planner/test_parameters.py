@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from mountplan.planner.language.parameters import Setting
-from mountplan.planner.language.spec import Spec, build_spec, parse_spec, parse_spec_leniently
+from mountplan.planner.language.spec import Spec
+from mountplan.planner.language.spec_reading import build_spec, parse_spec, parse_spec_leniently
 from mountplan.planner.paths import TargetPath
 from tests.fakes import FakeOutside
 

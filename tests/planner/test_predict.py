@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mountplan import api
-from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.plan.predict import HOST_GROUPS, Prediction, mounts_behind, predict
 from mountplan.planner.tables.table import MountRow
 from tests.fakes import FakeHost, host_mount

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mountplan import api
-from mountplan.planner.language.spec import parse_spec
+from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.planfile import dump_plan

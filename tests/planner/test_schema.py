@@ -12,7 +12,8 @@ from hypothesis import given, settings
 
 from mountplan.planner.errors import SpecError
 from mountplan.planner.language.schema import json_schema
-from mountplan.planner.language.spec import Spec, build_spec
+from mountplan.planner.language.spec import Spec
+from mountplan.planner.language.spec_reading import build_spec
 from tests.planner.spoilt import MODELS, SPECS, spoilt_specs
 from tests.share import Share
 

@@ -7,7 +7,7 @@ import os
 from mountplan import api
 from mountplan.planner.errors import PlanRefused, SpecError
 from mountplan.planner.host import HostPath, NoHost, NotThere
-from mountplan.planner.language.spec import build_spec
+from mountplan.planner.language.spec_reading import build_spec
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.predict import predict
 from mountplan.planner.tables.table import MountTable
