@@ -1,6 +1,6 @@
 """What the handles of a plan stand for, as far as its steps tell: superblocks, seeds, id-mappings and mounts.
 
-planner/plan/proof.py fills them in, step by step, and planner/plan/promise.py reads what has come of them.
+The proof (planner/plan/proof.py) fills them in, step by step, and planner/plan/promise.py reads what has come of them.
 """
 
 from __future__ import annotations

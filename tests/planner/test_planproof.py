@@ -19,7 +19,8 @@ from mountplan.planner.names import LeftOut
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Edge, ExpectedMount, ExpectedNamespace, Plan
 from mountplan.planner.plan.planfile import dump_plan, load_plan
-from mountplan.planner.plan.proof import EFFECTS, prove
+from mountplan.planner.plan.proof import prove
+from mountplan.planner.plan.step_effects import EFFECTS
 from mountplan.planner.plan.steps import STEP_TYPES, YARD
 from tests.planner.plans import node, shop, wide
 
