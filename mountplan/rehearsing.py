@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from mountplan.applier.run.programs import gather
 from mountplan.applier.run.rehearse import ProgramResult, Rehearsal, refused_types
-from mountplan.planner.ask.actions import DropGroups, MountNew, Stage
+from mountplan.planner.ask.actions import DropGroups, MountNew, NewDetachedMount, Stage
+from mountplan.planner.ask.descriptor_commands import CALLS
 from mountplan.planner.ask.simulate import Ran, Simulation
 from mountplan.planner.compare.same_rows import SameRows
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
@@ -84,7 +85,7 @@ class _Both:
             told = self._status(part, result)
         else:
             told = []
-            if isinstance(part, Ran):
+            if isinstance(part, Ran) and part.words[0] not in CALLS:  # those stand for no program
                 self.only_calls[part.words[0]] = None
             for index in (part,) if isinstance(part, int) else range(part.first, part.last):
                 told += self._call(index)
@@ -139,7 +140,10 @@ class _Both:
 
 def _check_types(simulation: Simulation, name: str) -> None:
     """Raise SpecError for filesystems that cannot be the script's own, and so are not mounted for the comparison."""
-    wanted = dict.fromkeys((one.line, one.action.fstype) for one in simulation.done if isinstance(one.action, MountNew))
+    new = ((one.line, one.action) for one in simulation.done)
+    wanted = dict.fromkeys(
+        (line, action.fstype) for line, action in new if isinstance(action, MountNew | NewDetachedMount)
+    )
     refused = refused_types(dict.fromkeys(fstype for _, fstype in wanted))
     mistakes = tuple(
         Mistake(SpecRef(name, "", line), _not_its_own(fstype, refused[fstype]), "compare with tmpfs in its place")

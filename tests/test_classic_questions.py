@@ -23,7 +23,7 @@ QUESTIONS = {
 
 
 def test_all_questions_are_found() -> None:
-    assert 9 == len(QUESTIONS)
+    assert 10 == len(QUESTIONS)
 
 
 @pytest.mark.parametrize("title", QUESTIONS)

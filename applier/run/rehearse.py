@@ -32,19 +32,24 @@ from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.refusal import KernelRefusal, call_of, function_at, in_words, place_of
 from mountplan.planner.ask.actions import (
     Action,
+    AttachMount,
     BindMount,
     ChangeDirectory,
     ChangeKind,
     ChangeRoot,
+    CloseDescriptor,
     DropGroups,
     End,
     Enter,
     Fork,
+    JoinSharing,
     LoseCapabilities,
     MakeDirectory,
     MakeFile,
     MountNew,
     MoveMount,
+    NewDetachedMount,
+    OpenTree,
     PivotRoot,
     Remount,
     RemoveDirectory,
@@ -278,9 +283,9 @@ def _plain(value: tuple[Any, ...]) -> tuple[Any, ...]:
 _CLASSES: dict[str, Callable[..., Action]] = {
     one.__name__: one
     for one in (
-        BindMount, ChangeDirectory, ChangeKind, ChangeRoot, DropGroups, End, Enter, Fork, LoseCapabilities,
-        MakeDirectory, MakeFile, MountNew, MoveMount, PivotRoot, RemoveDirectory, Remount, SetAttributesCall, Unmount,
-        Unshare,
+        AttachMount, BindMount, ChangeDirectory, ChangeKind, ChangeRoot, CloseDescriptor, DropGroups, End, Enter, Fork,
+        JoinSharing, LoseCapabilities, MakeDirectory, MakeFile, MountNew, MoveMount, NewDetachedMount, OpenTree,
+        PivotRoot, RemoveDirectory, Remount, SetAttributesCall, Unmount, Unshare,
     )
 }  # fmt: skip
 
@@ -377,6 +382,7 @@ class _Actor:
         self.proc = proc
         self.shelf = shelf
         self.first_user = os.stat("self/ns/user", dir_fd=proc)
+        self.descriptors: dict[str, int] = {}  # the script's own, by name
 
     def obey(self) -> NoReturn:
         """Do what comes over the socket until it ends."""
@@ -468,7 +474,27 @@ class _Actor:
                 flags = abi.MS_REMOUNT | (abi.MS_BIND if action.bind else 0)
                 self._mount("", action.target, flags | _flags(action.attributes, named=not action.keep_times))
             case SetAttributesCall():
-                self._set_attributes(action)
+                attr = syscalls.mount_attr(
+                    set=action.change[0], clear=action.change[1], propagation=_KINDS[action.kind] if action.kind else 0
+                )
+                flags = abi.AT_RECURSIVE if action.recursive else 0
+                fd, path = self._where(action.target)
+                syscalls.mount_setattr(fd, flags, attr, path)
+            case OpenTree():
+                flags = abi.OPEN_TREE_CLOEXEC | (abi.OPEN_TREE_CLONE if action.clone else 0)
+                flags |= abi.AT_RECURSIVE if action.recursive else 0
+                fd, path = self._where(action.path)
+                opened = syscalls.open_tree(fd, path, flags | (abi.AT_EMPTY_PATH if not path else 0))
+                self._put(action.descriptor, opened)
+            case NewDetachedMount():
+                self._put(action.descriptor, _new_detached(action))
+            case AttachMount():
+                self._move_mount(action.source, action.target, abi.MOVE_MOUNT_BENEATH if action.beneath else 0)
+            case JoinSharing():
+                self._move_mount(action.source, action.target, abi.MOVE_MOUNT_SET_GROUP)
+            case CloseDescriptor():
+                os.close(self._descriptor(action.descriptor))
+                del self.descriptors[action.descriptor]
             case Unmount():
                 syscalls.umount2(os.fsencode(action.target), abi.MNT_DETACH if action.lazy else 0)
             case PivotRoot():
@@ -499,13 +525,29 @@ class _Actor:
     def _mount(self, source: str, target: str, flags: int) -> None:
         syscalls.mount_classic(os.fsencode(source) if source else None, os.fsencode(target), None, flags, None)
 
-    def _set_attributes(self, action: SetAttributesCall) -> None:
-        fd = os.open(action.target, os.O_PATH | os.O_CLOEXEC)
-        try:
-            attr = syscalls.mount_attr(set=action.change[0], clear=action.change[1])
-            syscalls.mount_setattr(fd, abi.AT_RECURSIVE, attr)
-        finally:
-            os.close(fd)
+    def _where(self, path: str) -> tuple[int, bytes]:
+        """A directory's descriptor and a path, as the calls take them, of what actions.Stage has words for."""
+        if not path.startswith("@"):
+            return abi.AT_FDCWD, os.fsencode(path)
+        name, _, rest = path.partition("/")
+        return self._descriptor(name), os.fsencode(rest)
+
+    def _descriptor(self, name: str) -> int:
+        if name not in self.descriptors:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return self.descriptors[name]
+
+    def _put(self, name: str, fd: int) -> None:
+        before = self.descriptors.get(name, -1)
+        self.descriptors[name] = fd
+        if before >= 0:
+            os.close(before)
+
+    def _move_mount(self, source: str, target: str, flags: int) -> None:
+        (from_fd, from_path), (to_fd, to_path) = self._where(source), self._where(target)
+        flags |= 0 if from_path else abi.MOVE_MOUNT_F_EMPTY_PATH
+        flags |= 0 if to_path else abi.MOVE_MOUNT_T_EMPTY_PATH
+        syscalls.move_mount(from_fd, to_fd, to_path, flags, from_path)
 
     def _unshare(self, action: Unshare) -> None:
         uid, gid = os.geteuid(), os.getegid()
@@ -552,6 +594,22 @@ def _make_directory(action: MakeDirectory) -> None:
     except FileExistsError:
         if not action.parents or not os.path.isdir(action.path):
             raise
+
+
+def _new_detached(action: NewDetachedMount) -> int:
+    """fsopen(2) to fsmount(2)."""
+    context = syscalls.fsopen(action.fstype.encode())
+    try:
+        if action.source:
+            syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, b"source", os.fsencode(action.source), 0)
+        for option in filter(None, action.options.split(",")):
+            name, equals, value = option.partition("=")
+            kind = abi.FSCONFIG_SET_STRING if equals else abi.FSCONFIG_SET_FLAG
+            syscalls.fsconfig(context, kind, name.encode(), os.fsencode(value) if equals else None, 0)
+        syscalls.fsconfig(context, abi.FSCONFIG_CMD_CREATE, None, None, 0)
+        return syscalls.fsmount(context, action.attributes)
+    finally:
+        os.close(context)
 
 
 def _refused_of(types: Iterable[str]) -> tuple[tuple[str, int, str], ...]:

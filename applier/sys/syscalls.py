@@ -99,9 +99,9 @@ def open_tree(dirfd: int, path: bytes, flags: int) -> int:
     return fd
 
 
-def move_mount(from_fd: int, to_fd: int, to_path: bytes, flags: int) -> None:
-    """move_mount(2), Linux 5.2, with the source always given by its descriptor."""
-    while _syscall(abi.SYS_MOVE_MOUNT, from_fd, b"", to_fd, to_path, flags) < 0:
+def move_mount(from_fd: int, to_fd: int, to_path: bytes, flags: int, from_path: bytes = b"") -> None:
+    """move_mount(2), Linux 5.2; mostly the source is given by its descriptor alone."""
+    while _syscall(abi.SYS_MOVE_MOUNT, from_fd, from_path, to_fd, to_path, flags) < 0:
         joins = flags & abi.MOVE_MOUNT_SET_GROUP
         _refuse_unless_interrupted("move_mount(MOVE_MOUNT_SET_GROUP)" if joins else "move_mount")
 
@@ -188,9 +188,9 @@ def openat2(dirfd: int, path: bytes, flags: int, resolve: int, mode: int = 0) ->
     return fd
 
 
-def mount_setattr(mount: int, flags: int, attr: bytes) -> None:
+def mount_setattr(mount: int, flags: int, attr: bytes, path: bytes = b"") -> None:
     """mount_setattr(2), Linux 5.12. `attr` is a struct mount_attr as `mount_attr` packs it."""
-    while _syscall(abi.SYS_MOUNT_SETATTR, mount, b"", flags | abi.AT_EMPTY_PATH, attr, _SIZE_OF_ATTR) < 0:
+    while _syscall(abi.SYS_MOUNT_SETATTR, mount, path, flags | abi.AT_EMPTY_PATH, attr, _SIZE_OF_ATTR) < 0:
         _refuse_unless_interrupted("mount_setattr")
 
 

@@ -29,7 +29,14 @@ def add(command: NewCommand) -> None:
         "stands there then, as findmnt would, with peers and masters. Needs no\n"
         "privileges, touches nothing. A command that fails is told with its errno, and\n"
         "the script goes on, through its conditions, loops and functions. What has no\n"
-        "meaning for mounts is passed over; what only a machine knows can be said.",
+        "meaning for mounts is passed over; what only a machine knows can be said.\n"
+        "\n"
+        "The calls that no program has words for have these; @NAME is a descriptor:\n"
+        "  open_tree [--clone] [--recursive] PATH @NAME\n"
+        "  fsmount [--options LIST] [--source TEXT] [--attributes LIST] TYPE @NAME\n"
+        "  mount_setattr [--recursive] [--attributes LIST] [--propagation KIND] PATH\n"
+        "  move_mount [--beneath|--set-group] FROM TO\n"
+        "  close @NAME...",
         "  mountplan simulate build-root.sh\n"
         "  mountplan simulate build-root.sh --compare-kernel   and the same for real\n"
         "  mountplan simulate setup.sh --var ROOT=/mnt --answer 'blkid *=ext4'\n"

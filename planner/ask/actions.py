@@ -8,10 +8,13 @@ from __future__ import annotations
 import errno
 from typing import NamedTuple
 
+from mountplan.planner.ask.descriptors import Descriptors
 from mountplan.planner.attributes import RDONLY, Change
 from mountplan.planner.fstypes import of
 from mountplan.planner.model import Process, Superblock, World, WouldRefuse
+from mountplan.planner.model.checks import check_may_mount
 from mountplan.planner.model.peers import Kind
+from mountplan.planner.model.world import PathFrom, Where
 
 
 class MountNew(NamedTuple):
@@ -20,6 +23,10 @@ class MountNew(NamedTuple):
     target: str
     attributes: int = 0
     options: str = ""
+
+    @property
+    def read_only(self) -> bool:
+        return bool(self.attributes & RDONLY)
 
     def describe(self) -> str:
         return f"mount a new {self.fstype} on {self.target}"
@@ -64,11 +71,77 @@ class Remount(NamedTuple):
 
 
 class SetAttributesCall(NamedTuple):
+    """mount_setattr(2); with `kind` the sharing is changed as well."""
+
     target: str
     change: Change
+    kind: Kind | None = None
+    recursive: bool = True
 
     def describe(self) -> str:
-        return f"change the attributes of {self.target} and all below it"
+        below = " and all below it" if self.recursive else ""
+        changed = f"change the attributes of {self.target}{below}" if any(self.change) or not self.kind else ""
+        made = f"make {'it' if changed else f'{self.target}{below}'} {self.kind}" if self.kind else ""
+        return " and ".join(filter(None, (changed, made)))
+
+
+class OpenTree(NamedTuple):
+    """open_tree(2): `descriptor` is open on `path` then, or with `clone` on a detached copy of the mount there."""
+
+    path: str
+    descriptor: str
+    clone: bool = False
+    recursive: bool = False
+
+    def describe(self) -> str:
+        what = "a copy of " if self.clone else ""
+        return f"open {what}{self.path}{' and all below it' if self.recursive else ''} as {self.descriptor}"
+
+
+class NewDetachedMount(NamedTuple):
+    """fsopen(2) to fsmount(2): a new filesystem, mounted nowhere yet."""
+
+    fstype: str
+    source: str
+    descriptor: str
+    attributes: int = 0
+    options: str = ""
+
+    @property
+    def read_only(self) -> bool:
+        """Of the filesystem: that of the mount is another thing, unlike with mount(2)."""
+        return "ro" in self.options.split(",")
+
+    def describe(self) -> str:
+        return f"make a new {self.fstype} as {self.descriptor}"
+
+
+class AttachMount(NamedTuple):
+    """move_mount(2) as it is, or with MOVE_MOUNT_BENEATH."""
+
+    source: str
+    target: str
+    beneath: bool = False
+
+    def describe(self) -> str:
+        return f"move {self.source} {'beneath what is on' if self.beneath else 'to'} {self.target}"
+
+
+class JoinSharing(NamedTuple):
+    """move_mount(2) with MOVE_MOUNT_SET_GROUP."""
+
+    source: str
+    target: str
+
+    def describe(self) -> str:
+        return f"put {self.target} into the sharing group of {self.source}"
+
+
+class CloseDescriptor(NamedTuple):
+    descriptor: str
+
+    def describe(self) -> str:
+        return f"close {self.descriptor}"
 
 
 class Unmount(NamedTuple):
@@ -175,6 +248,11 @@ Action = (
     | ChangeKind
     | Remount
     | SetAttributesCall
+    | OpenTree
+    | NewDetachedMount
+    | AttachMount
+    | JoinSharing
+    | CloseDescriptor
     | Unmount
     | PivotRoot
     | MakeDirectory
@@ -192,11 +270,16 @@ Action = (
 
 
 class Stage:
-    """A World on which processes, known by number, carry actions out. Raises WouldRefuse as the World does."""
+    """A World on which processes, known by number, carry actions out. Raises WouldRefuse as the World does.
+
+    A path of OpenTree, AttachMount, JoinSharing and SetAttributesCall that begins with `@` is a descriptor of the
+    process, and what stands behind a slash in it a path from there. Processes that are started have the same.
+    """
 
     def __init__(self, world: World, processes: dict[int, Process]) -> None:
         self.world = world
         self.processes = processes
+        self._descriptors = Descriptors()
         self._known: dict[tuple[str, str], Superblock] = {}
 
     def perform(self, number: int, action: Action) -> None:
@@ -210,7 +293,7 @@ class Stage:
                     action.target,
                     attributes=action.attributes,
                     options=action.options,
-                    read_only=bool(action.attributes & RDONLY),
+                    read_only=action.read_only,
                     superblock=self._superblock(process, action),
                 )
             case BindMount():
@@ -223,7 +306,21 @@ class Stage:
                 remount = world.remount_bind if action.bind else world.remount
                 remount(process, action.target, action.attributes, keep_times=action.keep_times)
             case SetAttributesCall():
-                world.set_attributes(process, action.target, action.change, recursive=True)
+                target = self._where(number, action.target)
+                world.set_attributes(process, target, action.change, kind=action.kind, recursive=action.recursive)
+            case OpenTree():
+                path = self._where(number, action.path)
+                opened = world.open_tree(process, path, clone=action.clone, recursive=action.recursive)
+                self._descriptors.put(world, number, action.descriptor, opened)
+            case NewDetachedMount():
+                self._new_detached(number, action)
+            case AttachMount():
+                source, target = self._where(number, action.source), self._where(number, action.target)
+                world.move_mount(process, source, target, beneath=action.beneath)
+            case JoinSharing():
+                world.set_group(process, self._where(number, action.source), self._where(number, action.target))
+            case CloseDescriptor():
+                self._descriptors.close(world, number, action.descriptor)
             case Unmount():
                 world.umount(process, action.target, lazy=action.lazy)
             case PivotRoot():
@@ -240,6 +337,7 @@ class Stage:
                 world.chroot(process, action.path)
             case Fork():
                 self.processes[action.child] = world.fork(process, str(action.child))
+                self._descriptors.inherit(number, action.child)
             case Unshare():
                 world.unshare(process, str(number), user=action.user, mount=action.mount)
             case Enter():
@@ -251,9 +349,28 @@ class Stage:
             case LoseCapabilities():
                 world.lose_capabilities(process)
             case End():
+                self._descriptors.close_all(world, number)
                 world.exit(self.processes.pop(number))
 
-    def _superblock(self, process: Process, action: MountNew) -> Superblock | None:
+    def _where(self, number: int, path: str) -> Where:
+        if not path.startswith("@"):
+            return path
+        name, slash, rest = path.partition("/")
+        handle = self._descriptors.handle(number, name)
+        return PathFrom(handle, rest) if slash and rest else handle
+
+    def _new_detached(self, number: int, action: NewDetachedMount) -> None:
+        world, process = self.world, self.processes[number]
+        check_may_mount(process)
+        superblock = self._superblock(process, action)
+        if superblock is None:
+            superblock = world.superblock(action.fstype, options=action.options)
+            superblock.owner = process.user
+            superblock.read_only = action.read_only
+        opened = world.fsmount(process, superblock, action.source or "none", action.attributes)
+        self._descriptors.put(world, number, action.descriptor, opened)
+
+    def _superblock(self, process: Process, action: MountNew | NewDetachedMount) -> Superblock | None:
         """The instance that a mount of this type, from this source, shows; None if it makes a new and empty one.
 
         What a device or a server has is one instance, however often it is mounted.
@@ -265,12 +382,12 @@ class Stage:
         key = action.fstype, "" if kind.is_shared else detail
         known = None if kind.instances == "mount" else self._known.get(key)
         if known is not None:
-            if not kind.is_shared and known.read_only != bool(action.attributes & RDONLY):
+            if not kind.is_shared and known.read_only != action.read_only:
                 raise WouldRefuse(errno.EBUSY, f"{action.source} is mounted already, and not as ro or rw as this says")
             return known
         made = self.world.superblock(kind.shown_as or action.fstype, options=action.options, complete=False)
         if not kind.is_shared:
             made.owner = process.user
-            made.read_only = bool(action.attributes & RDONLY)
+            made.read_only = action.read_only
         self._known[key] = made
         return made

@@ -25,6 +25,7 @@ from mountplan.planner.ask.actions import (
     Unmount,
     Unshare,
 )
+from mountplan.planner.ask.descriptor_commands import CALLS
 from mountplan.planner.ask.script_calls import ScriptCalls
 from mountplan.planner.ask.util_linux import (
     MountWords,
@@ -255,6 +256,7 @@ def paths_of(program: str, arguments: list[str]) -> list[str]:
 
 
 PROGRAMS: dict[str, Callable[[ScriptCalls, list[str]], int]] = {
+    **CALLS,
     "mkdir": mkdir,
     "mount": mount,
     "mountpoint": mountpoint,

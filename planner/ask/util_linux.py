@@ -148,7 +148,7 @@ class EnterWords(NamedTuple):
     drops_groups: bool = False
 
 
-def _read(
+def read_options(
     program: str,
     arguments: list[str],
     short: str,
@@ -177,7 +177,7 @@ def _read(
 
 def read_mount(arguments: list[str], version: Version = OLDEST) -> MountWords:
     """The arguments of mount(8), without its name, as that version of util-linux reads them. Raises Unusable."""
-    options, rest = _read(
+    options, rest = read_options(
         "mount",
         arguments,
         "t:o:BRMrwvnismcaT:O:",
@@ -308,7 +308,7 @@ def _with_places(
 
 def read_umount(arguments: list[str]) -> UmountWords:
     """The arguments of umount(8)."""
-    options, rest = _read(
+    options, rest = read_options(
         "umount",
         arguments,
         "lRfnvqdci",
@@ -323,7 +323,7 @@ def read_umount(arguments: list[str]) -> UmountWords:
 
 def read_unshare(arguments: list[str]) -> UnshareWords:
     """The arguments of unshare(1). Namespaces of other kinds make no difference to mounts, and are ignored."""
-    options, rest = _read(
+    options, rest = read_options(
         "unshare",
         arguments,
         "mUrcfpnuiCTR:w:S:G:",
@@ -369,7 +369,7 @@ def _check_root(program: str, given: Mapping[str, str]) -> None:
 
 def read_nsenter(arguments: list[str]) -> EnterWords:
     """The arguments of nsenter(1)."""
-    options, rest = _read(
+    options, rest = read_options(
         "nsenter",
         arguments,
         "t:mUuinpCTFaS:G:",
@@ -396,5 +396,5 @@ def read_nsenter(arguments: list[str]) -> EnterWords:
 
 def read_mkdir(arguments: list[str]) -> tuple[bool, tuple[str, ...]]:
     """The arguments of mkdir(1): whether -p is among them, and the paths."""
-    options, rest = _read("mkdir", arguments, "pvm:", ["parents", "verbose", "mode="])
+    options, rest = read_options("mkdir", arguments, "pvm:", ["parents", "verbose", "mode="])
     return any(name in ("-p", "--parents") for name, _ in options), tuple(rest)

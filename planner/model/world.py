@@ -60,7 +60,16 @@ from mountplan.planner.model.walking import into_mounts, walk
 from mountplan.planner.tables.table import MountTable
 
 MOUNT_MAX = 100_000  # fs.mount-max as kernels come
-Where = str | ModelHandle  # a path as the process sees it, or a descriptor
+
+
+class PathFrom(NamedTuple):
+    """A path from a descriptor on, as calls with a directory's descriptor take it."""
+
+    handle: ModelHandle
+    path: str
+
+
+Where = str | ModelHandle | PathFrom  # a path as the process sees it, or a descriptor
 
 
 class Spread(NamedTuple):
@@ -383,6 +392,8 @@ class World:
 
     def open_tree(self, process: Process, path: Where, *, clone: bool = False, recursive: bool = False) -> ModelHandle:
         """open_tree(2): a descriptor on a place, or with `clone` on a detached copy (open_detached_copy)."""
+        if recursive and not clone:
+            raise invalid("only a copy can be recursive")
         if clone:
             check_may_mount(process)
         place = self._at(process, path)
@@ -472,11 +483,16 @@ class World:
 
     # --- what the calls share
 
-    def _at(self, process: Process, where: Where) -> Place:
-        return where.place if isinstance(where, ModelHandle) else walk(process, where)
+    def _at(self, process: Process, where: Where, *, directory: bool = False) -> Place:
+        match where:
+            case ModelHandle():
+                return where.place
+            case PathFrom():
+                return walk(process, where.path, where.handle.place, directory=directory)
+        return walk(process, where, directory=directory)
 
     def _directory(self, process: Process, where: Where) -> Place:
-        return where.place if isinstance(where, ModelHandle) else walk(process, where, directory=True)
+        return self._at(process, where, directory=True)
 
     def _new_mount(self, superblock: Superblock, source: str, attributes: int) -> ModelMount:
         mount = ModelMount(self.numbers.next_mount(), superblock.root, source)

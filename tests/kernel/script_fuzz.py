@@ -23,6 +23,13 @@ _OPTIONS = (
 )  # fmt: skip
 _KINDS = ("shared", "slave", "private", "unbindable", "rshared", "rslave", "rprivate", "runbindable")
 BEGIN = "A=/a; export A\nmkdir -p /a /b /c\nmount -t tmpfs one /a\nmkdir -p /a/x /b/x\n"
+WITH_CALLS = """\
+mount --make-shared /a
+open_tree --clone /a @p
+open_tree --clone /a/x @q
+mount_setattr --propagation private @q
+fsmount tmpfs @r
+"""
 
 
 class FuzzResult(NamedTuple):
@@ -34,6 +41,7 @@ class FuzzResult(NamedTuple):
 class _Writer:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
+        self.with_calls = seed % 2 == 0
 
     def path(self) -> str:
         return self.random.choice(_PATHS)
@@ -67,13 +75,37 @@ class _Writer:
             f"mountpoint -q {target}",
         )
 
+    def where(self) -> str:
+        return self.some(self.path(), self.path(), *("@p", "@q", "@r") * 3, "@p/x", "@q/.", "@q/x/..")
+
+    def call(self) -> str:
+        """One of those that no program has a word for."""
+        name, source, target = self.some("@p", "@q", "@r"), self.where(), self.where()
+        below = self.some("", "--recursive ")
+        return self.some(
+            f"open_tree {source} {name}",
+            f"open_tree --clone {below}{source} {name}",
+            f"open_tree --clone {below}{source} {name}",
+            f"fsmount {self.some('', '--options ro ', '--attributes ro,noexec ', '--source s ')}tmpfs {name}",
+            f"move_mount {source} {target}",
+            f"move_mount {name} {self.path()}",
+            f"move_mount --set-group {source} {target}",
+            f"move_mount --set-group {source} {target}",
+            f"move_mount --beneath {source} {target}",
+            f"move_mount --beneath {name} {self.path()}",
+            f"mount_setattr {below}--propagation {self.some(*_KINDS[:4])} {target}",
+            f"mount_setattr {below}--attributes {self.some('ro', 'rw', 'noatime', 'nodev,suid')} {target}",
+            f"close {name}",
+        )
+
     def line(self, depth: int = 0) -> str:
         if depth > 2:
-            return self.mount()
+            return self.some(self.mount(), self.call()) if self.with_calls else self.mount()
         inner = self.line(depth + 1)
         other = self.line(depth + 1)
         return self.some(
             *[self.mount()] * 8,
+            *[self.call()] * (8 if self.with_calls else 0),
             f"{inner} && {other}",
             f"{inner} || {other}",
             f"if {inner}; then {other}; else {self.mount()}; fi",
@@ -93,7 +125,8 @@ class _Writer:
 
 def script_of(seed: int) -> str:
     writer = _Writer(seed)
-    return BEGIN + "".join(f"{writer.line()}\n" for _ in range(12))
+    begin = BEGIN + WITH_CALLS * writer.with_calls
+    return begin + "".join(f"{writer.line()}\n" for _ in range(12))
 
 
 def search(seeds: range) -> FuzzResult:
