@@ -1,7 +1,7 @@
 """A shell script of mount commands, carried out in the model: what it makes, what fails, and what stands there then.
 
-Front door to the shell: shell_reading.py has its text, shell.py its processes and control flow, shell_words.py its
-words, conditions.py its tests, commands.py what mount(8) and the like do.
+Front door to the shell: shell_reading.py has its text, shell.py its processes and control flow, shell_builtins.py what
+it carries out itself, shell_words.py its words, conditions.py its tests, commands.py what mount(8) and the like do.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from mountplan.planner.ask.actions import Stage
 from mountplan.planner.ask.script_calls import Done, Ran, SeenTable
-from mountplan.planner.ask.shell import Answers, ExitShell, Shell, Stopped
+from mountplan.planner.ask.shell import Shell
+from mountplan.planner.ask.shell_state import Answers, ExitShell, Stopped
 from mountplan.planner.ask.shell_syntax import ScriptError
 from mountplan.planner.ask.util_linux import OLDEST, Version
 from mountplan.planner.errors import SpecError

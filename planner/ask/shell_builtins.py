@@ -1,0 +1,214 @@
+"""The builtins of a shell, and other commands that it carries out itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from mountplan.planner.ask.actions import End
+from mountplan.planner.ask.commands import FAILED, PROGRAMS, STARTERS, change_directory, look
+from mountplan.planner.ask.conditions import holds
+from mountplan.planner.ask.shell_state import Asleep, ExitShell, LeaveLoop, ReturnFrom
+from mountplan.planner.ask.shell_writers import ShellWriters
+from mountplan.planner.ask.util_linux import Unusable
+
+
+class ShellBuiltins(ShellWriters):
+    """Each takes its arguments and gives its status."""
+
+    def _exit(self, arguments: list[str]) -> int:
+        raise ExitShell(self._status_of("exit", arguments))
+
+    def _status_of(self, name: str, arguments: list[str]) -> int:
+        if arguments and not (arguments[0].isascii() and arguments[0].isdecimal() and len(arguments[0]) < 10):
+            raise Unusable(f"{name}: {arguments[0]} is no number", "give a status from 0 to 255")
+        return int(arguments[0]) % 256 if arguments else self.context.status
+
+    def _return(self, arguments: list[str]) -> int:
+        raise ReturnFrom(self._status_of("return", arguments))
+
+    def _break(self, arguments: list[str]) -> int:
+        raise LeaveLoop(max(1, self._status_of("break", arguments or ["1"])), again=False)
+
+    def _continue(self, arguments: list[str]) -> int:
+        raise LeaveLoop(max(1, self._status_of("continue", arguments or ["1"])), again=True)
+
+    def _shift(self, arguments: list[str]) -> int:
+        count = self._status_of("shift", arguments or ["1"])
+        if count > len(self.context.arguments):
+            return FAILED
+        self.context.arguments = self.context.arguments[count:]
+        return 0
+
+    def _set(self, arguments: list[str]) -> int:
+        words = iter(arguments)
+        for word in words:
+            if word == "--":
+                self.context.arguments = list(words)
+            elif word in ("-o", "+o"):
+                option = next(words, "")
+                if option == "errexit":
+                    self.context.stops = word == "-o"
+                elif option not in ("nounset", "pipefail", "xtrace", "noglob"):
+                    raise Unusable(f"set {word} {option} is not followed", "leave it out")
+            elif word[:1] in ("-", "+") and word[1:] and not set(word[1:]) - set("euxfv"):
+                if "e" in word:
+                    self.context.stops = word[0] == "-"
+            else:
+                raise Unusable(f"set {word} is not followed", "leave it out")
+        return 0
+
+    def _export(self, arguments: list[str]) -> int:
+        for word in arguments:
+            if word.startswith("-"):
+                continue
+            name, equals, value = word.partition("=")
+            if not name.isidentifier():
+                raise Unusable(f"export {word} is not followed", "write export NAME=VALUE")
+            if equals:
+                self.assign(name, value)
+            self.context.exported.add(name)
+        return 0
+
+    def _local(self, arguments: list[str]) -> int:
+        """`local` and `readonly`; the caller's variable of that name is not kept apart."""
+        for word in arguments:
+            name, equals, value = word.partition("=")
+            if not name.startswith("-") and (equals or name not in self.context.variables):
+                self.assign(name, value)
+        return 0
+
+    def _unset(self, arguments: list[str]) -> int:
+        for name in arguments:
+            if name != "-f":
+                self.context.variables[name] = ""
+                self.context.functions.pop(name, None)
+        return 0
+
+    def _true(self, arguments: list[str]) -> int:
+        return 0
+
+    def _false(self, arguments: list[str]) -> int:
+        return FAILED
+
+    def _sleep(self, arguments: list[str]) -> int:
+        if self.in_background:
+            raise Asleep
+        return 0
+
+    def _wait(self, arguments: list[str]) -> int:
+        """What this shell has in the background comes to its end; there, only `sleep` has taken time."""
+        asked = [self.calls.number(word) for word in arguments]
+        for number in sorted(self.calls.stage.processes):
+            if self.parents.get(number) == self.context.process and (not asked or number in asked):
+                self._end_tree(number)
+        return 0
+
+    def _end_tree(self, number: int) -> None:
+        """End a process, and before it those that it waits for."""
+        going = [number]
+        for one in going:  # grows while it is walked
+            going += [child for child in sorted(self.calls.stage.processes) if self.parents.get(child) == one]
+        for one in reversed(going):
+            self.calls.make(End(), one)
+
+    def _kill(self, arguments: list[str]) -> int:
+        for word in arguments:
+            if word.startswith("-"):
+                continue
+            number = self.calls.number(word)
+            if not number or number in [context.process for context in self.stack]:
+                raise Unusable(f"kill: there is no process {word} beside this one", "name it as $!")
+            self.calls.make(End(), number)
+        return 0
+
+    def _trap(self, arguments: list[str]) -> int:
+        """What is to be carried out at the end; signals do not come here."""
+        if arguments[1:] and {"EXIT", "0"} & set(arguments[1:]):
+            self.context.trapped = "" if arguments[0] == "-" else arguments[0]
+        return 0
+
+    def _read(self, arguments: list[str]) -> int:
+        names = [one for one in arguments if not one.startswith("-")]
+        given = self.context.input
+        if given is None:
+            raise Unusable("what `read` would read is not known", "give it: <<END ... END")
+        if not given.lines:
+            for name in names:
+                self.assign(name, "")
+            return FAILED
+        line = given.lines.pop(0).strip(" \t")
+        pieces = [line] if len(names) < 2 else line.split(None, len(names) - 1)
+        for at, name in enumerate(names):
+            self.assign(name, pieces[at] if at < len(pieces) else "")
+        return 0
+
+    def _test(self, arguments: list[str]) -> int:
+        return self._condition(arguments, 0)
+
+    def _bracket(self, arguments: list[str]) -> int:
+        if arguments[-1:] != ["]"]:
+            raise Unusable("[ has no ]", "write it")
+        return self._condition(arguments[:-1], 1)
+
+    def _condition(self, words: list[str], brackets: int) -> int:
+        whole = " ".join((["[" * brackets] if brackets else ["test"]) + words + (["]" * brackets] if brackets else []))
+        answered = self._answer(whole)
+        if answered is not None:
+            return answered[1]
+        return 0 if holds(self.calls, words, brackets=brackets) else FAILED
+
+    def _getopts(self, arguments: list[str]) -> int:
+        if self.context.arguments:
+            raise Unusable("getopts is not followed", "give no arguments")
+        return FAILED
+
+    def _whether_there(self, arguments: list[str]) -> int:
+        """command -v and its like."""
+        for word in arguments:
+            name = word.rpartition("/")[2]
+            if name in PROGRAMS or name in STARTERS or name in self._builtins or name in self.context.functions:
+                self._write(f"{word}\n")
+                continue
+            text = f"command -v {word}"
+            remedy = f"say it: --answer '{text}=/usr/bin/{word}' or --fails '{text}'"
+            raise Unusable(f"whether there is a {word} is not known", remedy)
+        return 0
+
+    def _cd(self, arguments: list[str]) -> int:
+        return change_directory(self.calls, arguments)
+
+    def _look(self, arguments: list[str]) -> int:
+        if self.captured and arguments:
+            return self._pass_over("df", ["findmnt", *arguments])
+        return look(self.calls, arguments)
+
+    _builtins: ClassVar[dict[str, Callable[[Any, list[str]], int]]] = {
+        ":": _true,
+        "[": _bracket,
+        "break": _break,
+        "cd": _cd,
+        "continue": _continue,
+        "declare": _local,
+        "exit": _exit,
+        "export": _export,
+        "false": _false,
+        "findmnt": _look,
+        "getopts": _getopts,
+        "kill": _kill,
+        "local": _local,
+        "read": _read,
+        "readonly": _local,
+        "return": _return,
+        "set": _set,
+        "shift": _shift,
+        "sleep": _sleep,
+        "test": _test,
+        "trap": _trap,
+        "true": _true,
+        "type": _whether_there,
+        "typeset": _local,
+        "unset": _unset,
+        "wait": _wait,
+        "which": _whether_there,
+    }

@@ -1,0 +1,228 @@
+"""What a shell of a script is and knows: its process, variables, what is said of commands, what it reads and writes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from mountplan.planner.ask.actions import Stage
+from mountplan.planner.ask.commands import FAILED
+from mountplan.planner.ask.numbers import FIRST_PID
+from mountplan.planner.ask.quiet_commands import PASSED_OVER
+from mountplan.planner.ask.script_calls import ScriptCalls
+from mountplan.planner.ask.shell_syntax import Command, ScriptError
+from mountplan.planner.ask.shell_words import limited
+from mountplan.planner.ask.util_linux import Unusable
+
+
+class Answers(NamedTuple):
+    """What only a machine knows: what commands (patterns, as `blkid *`) write, and which of them fail."""
+
+    outputs: tuple[tuple[str, str], ...] = ()
+    failing: tuple[str, ...] = ()
+
+
+class ExitShell(Exception):
+    """The shell that is running ends."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+
+class Asleep(Exception):
+    """What runs in the background stays as it is, from here to the end of the script."""
+
+
+class ReturnFrom(Exception):
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+
+class LeaveLoop(Exception):
+    """`break`, or with `again` `continue`, of so many loops."""
+
+    def __init__(self, count: int, *, again: bool) -> None:
+        self.count = count
+        self.again = again
+
+
+class Stopped(Exception):
+    """What comes next cannot be known."""
+
+
+class ShellInput:
+    """What commands read from, line by line; they share it."""
+
+    def __init__(self, text: str) -> None:
+        self.lines = text.splitlines()
+
+
+class ShellOutput:
+    """Where commands write to. What is not `wanted` (it goes to a file, or down a pipe) need not be known."""
+
+    def __init__(self, *, wanted: bool) -> None:
+        self.wanted = wanted
+        self.text = ""
+
+    def add(self, text: str) -> None:
+        self.text = limited(self.text + text)
+
+
+class ShellContext:
+    """A shell: the process it is, what `$$` gives in it, and what it has been told."""
+
+    def __init__(self, process: int) -> None:
+        self.process = process
+        self.shell = process
+        self.variables: dict[str, str] = {}
+        self.exported: set[str] = set()
+        self.functions: dict[str, Command] = {}
+        self.arguments: list[str] = []
+        self.background = 0
+        self.status = 0
+        self.stops = False  # at the first command that fails (set -e)
+        self.tested = False  # unless something asks for its status
+        self.asked = False  # and whether anything that matters hangs on that
+        self.trapped = ""  # what is carried out when it ends
+        self.input: ShellInput | None = None
+
+    def subshell(self, process: int) -> ShellContext:
+        """A copy that runs in another process; `$$` stays what it was."""
+        made = copy.copy(self)
+        made.process = process
+        made.variables, made.exported = dict(self.variables), set(self.exported)
+        made.functions, made.arguments = dict(self.functions), list(self.arguments)
+        made.trapped = ""
+        return made
+
+    def new_shell(self, process: int) -> ShellContext:
+        """A shell that is started anew, and knows what is exported."""
+        made = ShellContext(process)
+        made.variables = {name: value for name, value in self.variables.items() if name in self.exported}
+        made.exported = set(self.exported)
+        return made
+
+    def going_on(self, process: int) -> ShellContext:
+        """A shell in which the script goes on; it shares what is known, as if the lines had been typed into both."""
+        made = copy.copy(self)
+        made.process = made.shell = process
+        return made
+
+
+class ShellState:
+    """All the shells of a script, one in the other: `stack` has them, the innermost last."""
+
+    def __init__(
+        self, stage: Stage, variables: Mapping[str, str], answers: Answers, util_linux: tuple[int, int]
+    ) -> None:
+        self.calls = ScriptCalls(stage, util_linux)
+        self.stack = [ShellContext(1)]
+        context = self.context
+        context.variables = {name: value for name, value in variables.items() if not name.isdecimal()}
+        context.exported = set(context.variables)
+        given = {int(name): value for name, value in variables.items() if name.isdecimal() and name != "0"}
+        context.arguments = [given.get(number, "") for number in range(1, max(given, default=0) + 1)]
+        self.answers = answers
+        self.answered: set[str] = set()
+        self.parents = {1: 0}
+        self.next = max(stage.processes) + 1
+        self.depth = 0
+        self.count = 0
+        self.in_background = 0
+        self.went_on = False  # the last command was a shell without a script, in the process of its caller
+        self.braces = True
+        self.mistakes: list[ScriptError] = []
+        self.passed: list[tuple[int, str]] = []
+        self.writing: list[ShellOutput] = []  # what is written goes into the last of these, if there is one
+
+    @property
+    def context(self) -> ShellContext:
+        return self.stack[-1]
+
+    def value(self, name: str) -> str | None:
+        context = self.context
+        match name:
+            case "$":
+                return str(FIRST_PID + context.shell)
+            case "PPID":
+                return str(FIRST_PID + self.parents[context.shell])
+            case "!":
+                return str(FIRST_PID + context.background)
+            case "?":
+                return str(context.status)
+            case "#":
+                return str(len(context.arguments))
+            case "0":
+                return context.variables.get("0", "sh")
+            case "-":
+                return "e" if context.stops else ""
+            case "PWD":
+                return self.calls.absolute(".")
+            case "@" | "*":
+                return " ".join(context.arguments)
+        if name.isdecimal():
+            number = int(name)
+            if number <= len(context.arguments):
+                return context.arguments[number - 1]
+            return "" if len(self.stack) > 1 or context.arguments else None
+        return context.variables.get(name)
+
+    def arguments(self) -> list[str]:
+        return self.context.arguments
+
+    def assign(self, name: str, value: str) -> None:
+        if name == "IFS":
+            raise Unusable("IFS is not followed", "write the words out")
+        self.context.variables[name] = value
+
+    def names(self, directory: str) -> Iterable[str]:
+        from mountplan.planner.model import WouldRefuse
+        from mountplan.planner.model.walking import walk
+
+        try:
+            mount, node = walk(self.calls.stage.processes[self.context.process], directory)
+        except WouldRefuse:
+            return ()
+        if not node.superblock.complete:
+            what = f"what is in {directory} is not known: the {mount.superblock.fstype} there may have anything in it"
+            raise Unusable(what, "write the names out")
+        return tuple(node.children)
+
+    @property
+    def captured(self) -> bool:
+        """Whether what is written now must be known."""
+        return bool(self.writing) and self.writing[-1].wanted
+
+    def _answer(self, text: str) -> tuple[str, int] | None:
+        """What is said of a command: what it writes, and its status."""
+        for one in self.answers.failing:
+            if fnmatchcase(text, one) or text == one:
+                self.answered.add(one)
+                return "", FAILED
+        for one, output in self.answers.outputs:
+            if fnmatchcase(text, one) or text == one:
+                self.answered.add(one)
+                return output + "\n" if output else "", 0
+        return None
+
+    def _write(self, text: str) -> None:
+        if self.writing:
+            self.writing[-1].add(text)
+
+    def _pass_over(self, name: str, words: list[str]) -> int:
+        """What means nothing for mounts, unless what it writes or how it ends is asked for."""
+        text = " ".join(words)
+        if name not in PASSED_OVER:
+            what = f"{name} is not followed"
+            raise Unusable(what, f"if it does nothing with mounts, say so: --answer '{name}*=' or --fails '{name}*'")
+        if self.captured:
+            raise Unusable(f"what `{text}` writes is not known", f"say it: --answer '{text}=OUTPUT'")
+        if self.context.asked:
+            raise Unusable(
+                f"whether `{text}` fails is not known",
+                f"say it: --answer '{text}=' if not, --fails '{text}' if it does",
+            )
+        self.passed.append((self.calls.line, name))
+        return 0
