@@ -18,7 +18,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit users users-here test-kernels test-without check bench fuzz faults fuzz-model fuzz-scripts fuzz-plans agree live refusals mutants coverage clean
+.PHONY: help demo test unit users users-here test-kernels test-without check bench bench-quick fuzz faults fuzz-model fuzz-scripts fuzz-plans agree live refusals mutants coverage clean
 
 help:
 	@echo 'make demo      apply specs/hello.toml and show the tree'
@@ -29,6 +29,7 @@ help:
 	@echo 'make test-without  run the tests of the kernel without its young system calls'
 	@echo 'make check     ruff, mypy, pyright, import contracts'
 	@echo 'make bench     time every phase; takes minutes'
+	@echo 'make bench-quick  whole commands beside C, crun and bwrap, as ratios: less than a minute'
 	@echo 'make fuzz N=10000          capture random states, build them again, and compare'
 	@echo 'make faults    kill and refuse at every call of builds, with every errno; takes an hour'
 	@echo 'make fuzz-model N=100000  compare the model of propagation with the kernel on random calls'
@@ -82,6 +83,9 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python bench/run.py
 	$(BIN)/python bench/startup.py
 	$(BIN)/python bench/capture.py
+
+bench-quick: $(VENV)/installed-dev
+	$(BIN)/python bench/quick.py
 
 # Other states every time; the seeds are printed, and failing states as the shortest list of acts that fails.
 fuzz: $(VENV)/installed-dev

@@ -23,17 +23,18 @@
 #include <unistd.h>
 
 /* The numbers of the new mount API are the same everywhere; older headers lack some of them. */
-enum { NR_OPEN_TREE = 428, NR_MOVE_MOUNT = 429, NR_FSOPEN = 430, NR_FSCONFIG = 431, NR_FSMOUNT = 432, NR_MOUNT_SETATTR = 442 };
+enum { NR_OPEN_TREE = 428, NR_MOVE_MOUNT = 429, NR_FSOPEN = 430, NR_FSCONFIG = 431, NR_FSMOUNT = 432, NR_OPENAT2 = 437,
+       NR_MOUNT_SETATTR = 442 };
 
 enum op { UNSHARE, UMASK, MOUNT, OPEN, OPEN_TREE, FSOPEN, FSCONFIG, FSMOUNT, SETATTR, MOVE_MOUNT, MKDIR, CLOSE, PIVOT,
-          SETNS, CHROOT };
+          SETNS, CHROOT, OPENAT2 };
 
 /* One call. `made` and `fd` and `to` are numbers on the tape, which stand for descriptors; -1 is none, -100 AT_FDCWD. */
 struct call {
 	int32_t op, made, fd, to;
 	uint32_t flags;
 	uint16_t value, size; /* where the second string begins in `text`, 0 for none; the length of `text`, padded to 8 */
-	uint64_t attributes[4]; /* struct mount_attr */
+	uint64_t attributes[4]; /* struct mount_attr, or of three struct open_how */
 	char text[];
 };
 
@@ -79,6 +80,8 @@ static long make(const struct call *call)
 		return mount(NULL, call->text, NULL, call->flags, NULL);
 	case OPEN:
 		return openat(real(call->fd), call->text, call->flags);
+	case OPENAT2:
+		return syscall(NR_OPENAT2, real(call->fd), call->text, call->attributes, 3 * sizeof *call->attributes);
 	case OPEN_TREE:
 		return syscall(NR_OPEN_TREE, real(call->fd), call->text, call->flags);
 	case FSOPEN:

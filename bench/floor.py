@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 _CALL = struct.Struct("=4iI2H4Q")  # struct call of floor.c
 _OPS = ("unshare", "umask", "mount", "open", "open_tree", "fsopen", "fsconfig", "fsmount", "setattr", "move_mount",
-        "mkdir", "close", "pivot", "setns", "chroot")  # enum op of floor.c  # fmt: skip
+        "mkdir", "close", "pivot", "setns", "chroot", "openat2")  # enum op of floor.c  # fmt: skip
 _OP = {name: number for number, name in enumerate(_OPS)}
 _NOTHING = (0, 0, 0, 0)
 _CLONE = abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_EMPTY_PATH | abi.AT_SYMLINK_NOFOLLOW
 _JOIN = abi.MOVE_MOUNT_SET_GROUP | abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH
+_CAREFUL = abi.RESOLVE_BENEATH | abi.RESOLVE_NO_SYMLINKS | abi.RESOLVE_NO_MAGICLINKS
 _O_PATH = os.O_PATH | os.O_CLOEXEC
 
 
@@ -78,9 +79,14 @@ class Tape:
     def clone(self, dirfd: int, path: str) -> int:
         return self._write("open_tree", dirfd, os.fsencode(path), _CLONE, makes=True)
 
+    def clone_tree(self, dirfd: int) -> int:
+        return self._write("open_tree", dirfd, flags=_CLONE | abi.AT_RECURSIVE, makes=True)
+
     def open(self, dirfd: int, path: str, *, careful: bool = True, tree: bool = False) -> int:
         if careful:
-            raise NotImplementedError("bench/floor.c knows no openat2, so a plan that needs it has no floor")
+            resolve = _CAREFUL if tree else _CAREFUL | abi.RESOLVE_NO_XDEV
+            how = (os.O_PATH | os.O_CLOEXEC, 0, resolve, 0)
+            return self._write("openat2", dirfd, os.fsencode(path) or b".", attributes=how, makes=True)
         return self._write("open", dirfd, os.fsencode(path) or b".", _O_PATH | os.O_NOFOLLOW, makes=True)
 
     present = False
