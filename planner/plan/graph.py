@@ -3,6 +3,9 @@
 Nodes are handles: filesystems that have a workbench ("fs:data"), seeds ("seed:feed") and mounts. An edge leads from
 what must be there first to what needs it, and carries the kind of its reason (planner/plan/plan.py, WHY). Work on one
 node has an order of its own, which planner/plan/schedule.py knows.
+
+networkx is loaded only where there is no order: it finds the circle that the refusal tells. To load it takes longer
+than to plan most specs.
 """
 
 from __future__ import annotations
@@ -10,8 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from heapq import heappop, heappush
-
-import networkx as nx
 
 from mountplan.planner.errors import PlanRefused
 from mountplan.planner.names import Handle
@@ -38,39 +39,52 @@ def group_of(mount: ResolvedMount) -> str:
 
 
 def find_order(topology: Topology) -> Graph:
-    """The graph of a topology. Raises PlanRefused, with a sentence, if something would have to precede itself."""
-    graph: nx.DiGraph[Handle] = nx.DiGraph()
-    rank: dict[Handle, int] = {}
-    for node in _nodes(topology):
-        rank[node] = len(rank)
-    graph.add_nodes_from(rank)
+    """What must precede what in a topology, and an order in which it does.
+
+    Raises PlanRefused, with a sentence, if something would have to precede itself.
+    """
     edges = tuple(_edges(topology))
-    graph.add_edges_from((edge.before, edge.after) for edge in edges)
-    order = _sorted(graph, rank)
-    if len(order) < len(rank):
-        kinds = {(edge.before, edge.after): edge for edge in edges}
-        circle = [kinds[before, after].reason() for before, after in nx.find_cycle(graph)]
-        raise PlanRefused(("there is no order in which this can be built: " + "; ".join(circle),))
+    nodes = tuple(_nodes(topology))
+    order = sorted_nodes(nodes, edges)
+    if len(order) < len(nodes):
+        raise PlanRefused((f"there is no order in which this can be built: {_circle(nodes, edges)}",))
     return Graph(edges=edges, order=order)
 
 
-def _sorted(graph: nx.DiGraph[Handle], rank: dict[Handle, int]) -> tuple[Handle, ...]:
-    """Each node after all that must come before it, and otherwise by rank; what lies on or behind a circle is left out.
+def sorted_nodes(nodes: tuple[Handle, ...], edges: tuple[Edge, ...]) -> tuple[Handle, ...]:
+    """Each node after all that must come before it, and otherwise as `nodes` has them; what lies on or behind a circle
+    is left out.
 
-    networkx.lexicographical_topological_sort takes four times as long: it sorts by any key, not just by number.
+    It is networkx.lexicographical_topological_sort, which takes ten times as long.
     """
-    names = tuple(rank)
-    waiting = dict(graph.in_degree())
-    ready = [rank[node] for node, before in waiting.items() if not before]  # rising, and so a heap already
+    rank = {node: number for number, node in enumerate(nodes)}
+    waiting = [0] * len(nodes)
+    following: dict[Handle, list[int]] = {}
+    for edge in edges:
+        number = rank[edge.after]
+        waiting[number] += 1
+        following.setdefault(edge.before, []).append(number)
+    ready = [number for number, count in enumerate(waiting) if not count]  # rising, and so a heap already
     order = []
     while ready:
-        node = names[heappop(ready)]
+        node = nodes[heappop(ready)]
         order.append(node)
-        for after in graph.successors(node):
-            waiting[after] -= 1
-            if not waiting[after]:
-                heappush(ready, rank[after])
+        for later in following.get(node, ()):
+            waiting[later] -= 1
+            if not waiting[later]:
+                heappush(ready, later)
     return tuple(order)
+
+
+def _circle(nodes: tuple[Handle, ...], edges: tuple[Edge, ...]) -> str:
+    """Why something would have to precede itself, in words."""
+    import networkx as nx
+
+    graph: nx.DiGraph[Handle] = nx.DiGraph()
+    graph.add_nodes_from(nodes)
+    graph.add_edges_from((edge.before, edge.after) for edge in edges)
+    kinds = {(edge.before, edge.after): edge for edge in edges}
+    return "; ".join(kinds[before, after].reason() for before, after in nx.find_cycle(graph))
 
 
 def _nodes(topology: Topology) -> Iterable[Handle]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
+from random import Random
 
 import pytest
 
 from mountplan.planner.errors import PlanRefused
 from mountplan.planner.language.spec_reading import parse_spec
-from mountplan.planner.plan.graph import find_order
+from mountplan.planner.plan.graph import find_order, sorted_nodes
+from mountplan.planner.plan.plan import Edge
 from mountplan.planner.resolve.resolve import resolve
 from mountplan.planner.resolve.topology import Topology
 from tests.fakes import FakeHost
@@ -89,3 +93,37 @@ def test_a_circle_is_told_as_a_sentence_that_names_the_mounts() -> None:
         "one is mounted on two, so two must stand first"
     ) == reason
     assert 1 == caught.value.exit_status
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_order_is_the_one_that_networkx_finds(seed: int) -> None:
+    """Planning does without networkx; the same spec must go on giving the same plan, byte for byte."""
+    import networkx as nx
+
+    random = Random(seed)
+    places = random.sample(range(40), 40)  # an order that can be kept, which is not that of the nodes
+    nodes = tuple(f"n{number}" for number in range(40))
+    pairs = [sorted(random.sample(range(40), 2), key=places.__getitem__) for _ in range(60)]
+    edges = tuple(Edge(f"n{before}", f"n{after}", "parent") for before, after in [*pairs, *pairs[:5]])
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from(nodes)
+    graph.add_edges_from(edge[:2] for edge in edges)
+    expected = tuple(nx.lexicographical_topological_sort(graph, key=nodes.index))
+    assert expected != nodes
+    assert expected == sorted_nodes(nodes, edges)
+
+
+def test_planning_a_spec_that_has_an_order_loads_no_networkx() -> None:
+    """It takes longer to load than small specs take to plan."""
+    spec = f"format = 1\n{ROOT}".encode()
+    program = (
+        "import sys; from mountplan.planner.plan import graph, schedule; from tests.fakes import FakeHost\n"
+        "from mountplan.planner.language.spec_reading import parse_spec\n"
+        "from mountplan.planner.resolve.resolve import resolve\n"
+        f"spec = parse_spec({spec!r}, 'test.toml')\n"
+        "topology = resolve(spec, FakeHost())\n"
+        "assert schedule.make_plan(topology, graph.find_order(topology)).steps\n"
+        "print('networkx' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "False\n" == done.stdout
