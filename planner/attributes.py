@@ -49,6 +49,8 @@ NAMES: dict[str, Change] = {
     "diratime": Change(0, NODIRATIME),
 }
 
+# Of which a mount has one.
+TIMES = frozenset({"relatime", "noatime", "strictatime"})
 # Names of which one list may hold one at most.
 EXCLUSIVE: tuple[frozenset[str], ...] = (
     frozenset({"ro", "rw"}),
@@ -56,7 +58,7 @@ EXCLUSIVE: tuple[frozenset[str], ...] = (
     frozenset({"nodev", "dev"}),
     frozenset({"noexec", "exec"}),
     frozenset({"nosymfollow", "symfollow"}),
-    frozenset({"relatime", "noatime", "strictatime"}),
+    TIMES,
     frozenset({"nodiratime", "diratime"}),
 )
 

@@ -40,7 +40,8 @@ class FilesystemType(NamedTuple):
 
     `defaults` are options as they are shown, or not shown, if not asked for: one that is absent has that value.
     `source` is what the kernel shows whatever was given, as far as it does so; `shown_as` is the type that it shows, if
-    it is another. `asked_for` are those that a machine is asked for if none is named (mountplan doctor).
+    it is another. `asked_for` are those that a machine is asked for if none is named (mountplan doctor). Those that are
+    found `everywhere`, on each kernel on which a tree can be built, it is not asked for.
     """
 
     name: str
@@ -60,6 +61,7 @@ class FilesystemType(NamedTuple):
     source: str = ""
     shown_as: str = ""
     asked_for: bool = False
+    everywhere: bool = False
 
     @property
     def inside(self) -> Inside:
@@ -99,15 +101,15 @@ _OWNER = {"uid": "0", "gid": "0"}
 ROWS: tuple[FilesystemType, ...] = (
     _row("tmpfs", "empty", "mount", in_memory=True, in_userns=True, takes_files=True, renewed=True,
          defaults={"mode": "1777", **_OWNER}, changeable={"size": "50%", "nr_blocks": "", "nr_inodes": ""},
-         asked_for=True),
+         asked_for=True, everywhere=True),
     _row("ramfs", "empty", "mount", in_memory=True, in_userns=True, takes_files=True, renewed=True,
-         defaults={"mode": "755"}),
+         defaults={"mode": "755"}, everywhere=True),
     _row("hugetlbfs", "empty", "mount", in_memory=True, renewed=True),  # files can be mapped there, not written
     _of_kernel("proc", "mount", shows="pid", in_userns=True, bare=True, usual="/proc",
-               defaults={"hidepid": "off", "gid": "0", "subset": ""}, asked_for=True),
-    _of_kernel("sysfs", "net", shows="net", in_userns=True, bare=True, usual="/sys", asked_for=True),
+               defaults={"hidepid": "off", "gid": "0", "subset": ""}, asked_for=True, everywhere=True),
+    _of_kernel("sysfs", "net", shows="net", in_userns=True, bare=True, usual="/sys", asked_for=True, everywhere=True),
     _of_kernel("devpts", "mount", in_userns=True,
-               defaults={"mode": "600", "ptmxmode": "000", **_OWNER}, asked_for=True),
+               defaults={"mode": "600", "ptmxmode": "000", **_OWNER}, asked_for=True, everywhere=True),
     _of_kernel("mqueue", "ipc", shows="ipc", in_userns=True, usual="/dev/mqueue", asked_for=True),
     # Its flags are set anew by each mount from the first cgroup namespace, and by none from another.
     _of_kernel("cgroup2", shows="cgroup", in_userns=True, usual="/sys/fs/cgroup", asked_for=True),

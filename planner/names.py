@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from typing import Literal, TypeAlias
 
 from mountplan.planner.record import NamedTuple
@@ -9,7 +10,15 @@ from mountplan.planner.record import NamedTuple
 Handle: TypeAlias = str
 
 
+# What becomes of what a recursive clone brings along; "" if nothing is said of it, which is private.
+Brings = Literal["", "private", "peer", "slave"]
 NodeKind = Literal["file", "directory", "symlink", "fifo", "char", "block", "socket"]
+# What stat(2) calls each of them, as S_IFMT cuts it out, and back.
+NODE_TYPES: dict[NodeKind, int] = {
+    "file": stat.S_IFREG, "directory": stat.S_IFDIR, "symlink": stat.S_IFLNK, "fifo": stat.S_IFIFO,
+    "char": stat.S_IFCHR, "block": stat.S_IFBLK, "socket": stat.S_IFSOCK,
+}  # fmt: skip
+NODE_KINDS: dict[int, NodeKind] = {number: kind for kind, number in NODE_TYPES.items()}
 
 
 class Moved(NamedTuple):

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 from mountplan.planner.record import NamedTuple
+
+# Of what a command may have besides its mount namespace.
+NamespaceKind = Literal["user", "pid", "net", "ipc", "uts", "cgroup", "time"]
+NAMESPACE_KINDS: tuple[str, ...] = get_args(NamespaceKind)
 
 # linux/capability.h: the position is the number.
 CAPABILITIES = (

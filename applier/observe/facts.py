@@ -12,21 +12,10 @@ from mountplan.applier.observe.observe import observe
 from mountplan.applier.sys.refusal import OF_THE_SYSTEM
 from mountplan.planner.fstypes import of
 from mountplan.planner.host import BLOCK, MOUNT_MAX, HostEntry, HostPath, NotThere, Partition
-from mountplan.planner.names import NodeKind
+from mountplan.planner.names import NODE_KINDS, NodeKind
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.instances import shown
 from mountplan.planner.tables.table import MountTable, Walks
-
-_KINDS: dict[int, NodeKind] = {
-    stat.S_IFREG: "file",
-    stat.S_IFDIR: "directory",
-    stat.S_IFLNK: "symlink",
-    stat.S_IFIFO: "fifo",
-    stat.S_IFCHR: "char",
-    stat.S_IFBLK: "block",
-    stat.S_IFSOCK: "socket",
-}
-
 
 _REMOVED = " (deleted)"  # how /proc/PID/fd marks the name of what has none any more
 _asked: list[str] = []
@@ -140,7 +129,7 @@ def _leads_to(fd: int, path: str) -> bool:
 
 
 def _kind(path: str) -> NodeKind:
-    return _KINDS[stat.S_IFMT(os.lstat(path).st_mode)]
+    return NODE_KINDS[stat.S_IFMT(os.lstat(path).st_mode)]
 
 
 def _entry(path: str) -> HostEntry:
@@ -165,7 +154,7 @@ def _covered_entry(base: str, place: str) -> HostEntry | None:
         resolve = abi.RESOLVE_BENEATH | abi.RESOLVE_NO_MAGICLINKS
         fd = syscalls.openat2(clone, os.fsencode(place), os.O_PATH | os.O_NOFOLLOW, resolve)
         try:
-            kind = _KINDS[stat.S_IFMT(os.fstat(fd).st_mode)]
+            kind = NODE_KINDS[stat.S_IFMT(os.fstat(fd).st_mode)]
             return HostEntry(kind, os.readlink("", dir_fd=fd) if kind == "symlink" else "")
         finally:
             os.close(fd)
@@ -230,7 +219,7 @@ class LiveHost:
                     raise
                 raise LookupError((error.strerror or "cannot be looked up").lower()) from None
             mount = self._walks.end_of(canonical)
-            found = self._seen[path] = HostPath(canonical, _KINDS[stat.S_IFMT(mode)], mount)
+            found = self._seen[path] = HostPath(canonical, NODE_KINDS[stat.S_IFMT(mode)], mount)
         return found
 
     def identity(self, path: str) -> str:

@@ -13,21 +13,11 @@ from mountplan.applier.observe.layers import find_layers
 from mountplan.applier.observe.roots import look
 from mountplan.applier.observe.subjects import Subject, of_process
 from mountplan.applier.sys import abi, syscalls
-from mountplan.planner.names import NodeKind
+from mountplan.planner.names import NODE_KINDS
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.mount_facts import FoundLayer, LiveImage, LiveOverlay, MountRoot
 from mountplan.planner.tables.mounttree import MountTree
 from mountplan.planner.tables.table import MountTable
-
-_KINDS: dict[int, NodeKind] = {
-    stat.S_IFREG: "file",
-    stat.S_IFDIR: "directory",
-    stat.S_IFLNK: "symlink",
-    stat.S_IFIFO: "fifo",
-    stat.S_IFCHR: "char",
-    stat.S_IFBLK: "block",
-    stat.S_IFSOCK: "socket",
-}
 
 _PARTITION = re.compile(r"(?<=\d)p\d+$")  # of a loop device: loop0p1
 _LOOK = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NOATIME | os.O_CLOEXEC
@@ -93,7 +83,7 @@ class LiveFacts:
             answer = look(self._subjects[space], self._tables[space], mounts, _stat)
             for number, one in zip(numbers, answer, strict=True):
                 if one is not None:
-                    found[number] = MountRoot(_KINDS[stat.S_IFMT(one[0])], one[1:3], one[3])
+                    found[number] = MountRoot(NODE_KINDS[stat.S_IFMT(one[0])], one[1:3], one[3])
         return found
 
 

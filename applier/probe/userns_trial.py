@@ -21,8 +21,6 @@ from mountplan.planner.fstypes import of
 from mountplan.planner.names import Handle
 from mountplan.planner.plan import steps as s
 
-_ATIME = frozenset({"relatime", "noatime", "strictatime"})
-
 
 class UsernsRefusal(NamedTuple):
     """Step `step` (from 0) would be refused: notallowed.py knows the words for `case`; `details` go into them."""

@@ -19,6 +19,7 @@ from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.chroot import leave
 from mountplan.applier.sys.refusal import KernelRefusal, Occupied
 from mountplan.planner.fstypes import of
+from mountplan.planner.names import NODE_TYPES, NodeKind
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.table import MountRow, MountTable
@@ -34,15 +35,6 @@ _CLONE = abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_EMPTY_PATH | abi.A
 _JOIN = abi.MOVE_MOUNT_SET_GROUP | abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH
 _CAREFUL = abi.RESOLVE_BENEATH | abi.RESOLVE_NO_SYMLINKS | abi.RESOLVE_NO_MAGICLINKS
 _ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()  # os.fsencode asks for them each time
-_TYPES = {
-    "char": stat.S_IFCHR,
-    "block": stat.S_IFBLK,
-    "socket": stat.S_IFSOCK,
-    "fifo": stat.S_IFIFO,
-    "file": stat.S_IFREG,
-    "directory": stat.S_IFDIR,
-    "symlink": stat.S_IFLNK,
-}
 
 
 class Kernel(Protocol):
@@ -407,7 +399,7 @@ class LinuxKernel:
                 return
             else:
                 permissions = 0o644 if mode < 0 else mode & 0o777
-                os.mknod(path, _TYPES[kind] | permissions, os.makedev(*node.device), dir_fd=dirfd)
+                os.mknod(path, NODE_TYPES[kind] | permissions, os.makedev(*node.device), dir_fd=dirfd)
         except OSError as error:
             if not node.existing or not _is(dirfd, path, kind):
                 raise
@@ -571,10 +563,10 @@ def _attr(set: int, clear: int, propagation: int, userns: int) -> bytes:
     return syscalls.mount_attr(set=set, clear=clear, propagation=propagation, userns=userns)
 
 
-def _is(dirfd: int, path: str, kind: str) -> bool:
+def _is(dirfd: int, path: str, kind: NodeKind) -> bool:
     """True if something of this kind is at `path` already. Raises OSError if that cannot be seen."""
     try:
-        return stat.S_IFMT(os.lstat(path, dir_fd=dirfd).st_mode) == _TYPES[kind]
+        return stat.S_IFMT(os.lstat(path, dir_fd=dirfd).st_mode) == NODE_TYPES[kind]
     except (FileNotFoundError, NotADirectoryError):
         return False
 

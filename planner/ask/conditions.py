@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import operator
 import re
+from collections.abc import Callable
 
 from mountplan.planner.ask.script_calls import ScriptCalls
 from mountplan.planner.ask.util_linux import Unusable
@@ -11,7 +13,10 @@ from mountplan.planner.model import WouldRefuse
 from mountplan.planner.model.walking import walk
 
 _FILES = frozenset(["-e", "-d", "-f", "-s", "-r", "-w", "-x", "-L", "-h", "-b", "-c", "-p", "-S", "-u", "-g", "-k"])
-_NUMBERS = {"-eq": 0, "-ne": 0, "-lt": 0, "-le": 0, "-gt": 0, "-ge": 0}
+_NUMBERS: dict[str, Callable[[int, int], bool]] = {
+    "-eq": operator.eq, "-ne": operator.ne, "-lt": operator.lt, "-le": operator.le, "-gt": operator.gt,
+    "-ge": operator.ge,
+}  # fmt: skip
 
 
 class Unknown(Unusable):
@@ -79,8 +84,7 @@ class _Condition:
                 one, other = int(left), int(right)
             except ValueError:
                 raise self.wrong() from None
-            return {"-eq": one == other, "-ne": one != other, "-lt": one < other, "-le": one <= other,
-                    "-gt": one > other, "-ge": one >= other}[operator]  # fmt: skip
+            return _NUMBERS[operator](one, other)
         if operator in ("<", ">"):
             return left < right if operator == "<" else left > right
         if self.name == "[[" and set(right) & set("*?["):

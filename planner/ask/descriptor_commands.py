@@ -21,12 +21,9 @@ from mountplan.planner.ask.actions import (
 from mountplan.planner.ask.script_calls import ScriptCalls
 from mountplan.planner.ask.util_linux import Unusable, read_options
 from mountplan.planner.attributes import EXCLUSIVE, NAMES, Change, applied, change, contradiction
-from mountplan.planner.model.peers import Kind
+from mountplan.planner.model.peers import KINDS
 
 _FAILED = 1
-_KINDS: dict[str, Kind] = {
-    "shared": "shared", "slave": "slave", "private": "private", "unbindable": "unbindable",
-}  # fmt: skip
 USAGE = {
     "open_tree": "open_tree [--clone] [--recursive] PATH @NAME",
     "move_mount": "move_mount [--set-group|--beneath] FROM TO",
@@ -54,10 +51,10 @@ def move_mount(calls: ScriptCalls, arguments: list[str]) -> int:
 def mount_setattr(calls: ScriptCalls, arguments: list[str]) -> int:
     given, (target,) = _read("mount_setattr", arguments, ["recursive", "attributes=", "propagation="], 1)
     word = given.get("propagation", "")
-    if word and word not in _KINDS:
-        raise Unusable(f"mount_setattr: there is no propagation {word}", f"one of {', '.join(_KINDS)}")
+    if word and word not in KINDS:
+        raise Unusable(f"mount_setattr: there is no propagation {word}", f"one of {', '.join(KINDS)}")
     wanted = _attributes("mount_setattr", given.get("attributes", ""))
-    return calls.all([SetAttributesCall(target, wanted, _KINDS.get(word), "recursive" in given)], _FAILED)
+    return calls.all([SetAttributesCall(target, wanted, KINDS.get(word), "recursive" in given)], _FAILED)
 
 
 def fsmount(calls: ScriptCalls, arguments: list[str]) -> int:

@@ -12,20 +12,15 @@ import re
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from mountplan.planner.attributes import NAMES, Change, change
-from mountplan.planner.model.peers import Kind
+from mountplan.planner.attributes import NAMES, TIMES, Change, change
+from mountplan.planner.model.peers import KINDS, Kind
 
-KINDS: dict[str, tuple[Kind, bool]] = {
-    "shared": ("shared", False),
-    "slave": ("slave", False),
-    "private": ("private", False),
-    "unbindable": ("unbindable", False),
-    "rshared": ("shared", True),
-    "rslave": ("slave", True),
-    "rprivate": ("private", True),
-    "runbindable": ("unbindable", True),
+# The options of mount(8) that change the sharing: what becomes of the mount, and whether of all below it as well.
+CHANGES_OF_KIND: dict[str, tuple[Kind, bool]] = {
+    **{name: (kind, False) for name, kind in KINDS.items()},
+    **{f"r{name}": (kind, True) for name, kind in KINDS.items()},
 }
-_TIMES = frozenset({"noatime", "relatime", "strictatime", "nodiratime"})
+_TIMES = TIMES | {"nodiratime"}
 # What a bind makes a change of attributes for: strictatime is not among them (MNT_BIND_SETTABLE of libmount).
 _BIND_SETTABLE = frozenset({"ro", "nosuid", "nodev", "noexec", "nosymfollow", "noatime", "relatime", "nodiratime"})
 # What an option sets and takes back, of the flags that mount(2) has for mounts. The later option wins.
@@ -108,7 +103,7 @@ class Flags(NamedTuple):
     def attributes(self) -> int:
         """What the kernel makes of them: strictatime is stronger than noatime, and that than relatime."""
         times = next((name for name in ("strictatime", "noatime") if name in self.names), "relatime")
-        return change((*sorted(self.names - {"strictatime", "noatime", "relatime"}), times)).set
+        return change((*sorted(self.names - TIMES), times)).set
 
     @property
     def keep_times(self) -> bool:
@@ -183,7 +178,7 @@ def read_mount(arguments: list[str], version: Version = OLDEST) -> MountWords:
         "t:o:BRMrwvnismcaT:O:",
         ["types=", "options=", "bind", "rbind", "move", "read-only", "rw", "read-write", "verbose", "no-mtab",
          "internal-only", "no-canonicalize", "mkdir", "all", "fstab=", "test-opts=", "source=", "target=",
-         *(f"make-{kind}" for kind in KINDS)],
+         *(f"make-{kind}" for kind in CHANGES_OF_KIND)],
     )  # fmt: skip
     found = MountWords()
     words: list[str] = []
@@ -236,8 +231,8 @@ def _with_options(found: MountWords, words: list[str], operations: list[str], ve
         name, _, value = word.partition("=")
         if word in ("bind", "rbind", "move", "remount"):
             asked.add(word)
-        elif word in KINDS:
-            found = found._replace(kinds=(*found.kinds, KINDS[word]))
+        elif word in CHANGES_OF_KIND:
+            found = found._replace(kinds=(*found.kinds, CHANGES_OF_KIND[word]))
         elif name in NAMES and value in ("recursive", "vfs", "fs") and version < _KNOWS_RECURSIVE:
             handed.append(word)
         elif name in NAMES and value == "recursive":
@@ -351,7 +346,7 @@ def read_unshare(arguments: list[str]) -> UnshareWords:
     return UnshareWords(
         mount="-m" in given or "--mount" in given or bool(proc),
         user=any(name in given for name in users),
-        propagation=None if word == "unchanged" else KINDS[f"r{word}"],
+        propagation=None if word == "unchanged" else CHANGES_OF_KIND[f"r{word}"],
         proc=proc,
         root=given.get("-R", given.get("--root", "")),
         directory=given.get("-w", given.get("--wd", "")),

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from mountplan.planner.attributes import ATIME_MASK, IDMAP, NAMES, parse_shown
+from mountplan.planner.attributes import ATIME_MASK, IDMAP, NAMES, TIMES, parse_shown
 from mountplan.planner.capture.brought import Brought, find_brought
 from mountplan.planner.capture.captured import (
     COPY_DIFFERS,
@@ -55,7 +55,7 @@ _BITS = tuple(
         ("nodiratime", "diratime"),
     )
 )  # fmt: skip
-_ATIME = {NAMES[word].set & ATIME_MASK: word for word in ("relatime", "noatime", "strictatime")}
+_ATIME = {NAMES[word].set & ATIME_MASK: word for word in TIMES}
 
 
 _Mount = tuple[int, int]  # number of the namespace, index in its tree

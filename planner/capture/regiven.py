@@ -9,10 +9,10 @@ from typing import NamedTuple
 from mountplan.planner.capture.captured import Options
 from mountplan.planner.fstypes import of
 from mountplan.planner.tables.mountinfo import unescape
+from mountplan.planner.tables.options import OF_LAYERS
 
 # Of an overlay: what every new upper directory gets, and what belongs to the machine and not to the mount.
 _OVERLAY_DEFAULTS = {"uuid": "on"}
-_OF_LAYERS = frozenset({"lowerdir", "lowerdir+", "datadir+", "upperdir", "workdir"})
 _KILOBYTES = frozenset({"size"})
 _SUBVOLUME = re.compile(r",subvolid=(\d+),subvol=(.*)", re.DOTALL)  # the last that btrfs shows: a path may have commas
 
@@ -59,7 +59,7 @@ def given_again(fstype: str, text: str) -> Options:
         return (("ro", True),) if shown.read_only else ()
     defaults, leave_out, read_only = kind.defaults, _SHOWN_ONLY, shown.read_only
     if fstype == "overlay":
-        defaults, leave_out = _OVERLAY_DEFAULTS, leave_out | _OF_LAYERS
+        defaults, leave_out = _OVERLAY_DEFAULTS, leave_out.union(OF_LAYERS)
         if not shown.values("upperdir"):
             read_only = False  # it is so anyhow
             if "on" in shown.values("redirect_dir") and not shown.values("metacopy"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from mountplan.planner.change.change_steps import ChangeStep
 from mountplan.planner.record import NamedTuple
@@ -47,4 +47,4 @@ class ChangePlan(NamedTuple):
     spread: tuple[str, ...] = ()
 
     def counts(self) -> dict[str, int]:
-        return {sign: sum(one.sign == sign for one in self.changes) for sign in ("+", "-", "~", "swap")}
+        return {sign: sum(one.sign == sign for one in self.changes) for sign in get_args(Sign)}

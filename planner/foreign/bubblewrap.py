@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from mountplan.planner.foreign.mount_words import share
 from mountplan.planner.foreign.spec_draft import DraftMount, ImportFacts, Refusal, SpecDraft, absolute, inside
+from mountplan.planner.language.presets import DEVICES, LINKS
 
 _BASE = "/newroot"
 _BINDS = {  # option -> (attributes, may the source be missing)
@@ -19,11 +20,10 @@ _BINDS = {  # option -> (attributes, may the source be missing)
     "--ro-bind": (("ro", "nosuid", "nodev"), False),
     "--ro-bind-try": (("ro", "nosuid", "nodev"), True),
 }
-_NAMESPACES = {
-    "--unshare-user": "user", "--unshare-user-try": "user", "--unshare-ipc": "ipc", "--unshare-pid": "pid",
-    "--unshare-net": "net", "--unshare-uts": "uts", "--unshare-cgroup": "cgroup", "--unshare-cgroup-try": "cgroup",
-}  # fmt: skip
-_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+UNSHARED_BY_ALL = ("user", "ipc", "pid", "net", "uts", "cgroup")
+_NAMESPACES = {f"--unshare-{kind}": kind for kind in UNSHARED_BY_ALL} | {
+    f"--unshare-{kind}-try": kind for kind in ("user", "cgroup")
+}
 _PROC_COVERS = ("sys", "sysrq-trigger", "irq", "bus")
 # Options that say nothing about mounts, and how many words follow each; those in _QUIET are of no use in a spec.
 _OTHER = {
@@ -171,7 +171,7 @@ class _BubblewrapImport:
             if option.endswith("-try"):
                 self.draft.cannot_say(f"{option}: a spec asks for a namespace, or does not")
         elif option == "--unshare-all":
-            self.unshare += ["user", "ipc", "pid", "net", "uts", "cgroup"]
+            self.unshare += UNSHARED_BY_ALL
         elif option == "--share-net":
             self.unshare = [one for one in self.unshare if one != "net"]
         elif option == "--setenv":
@@ -251,19 +251,13 @@ class _BubblewrapImport:
         self._create(mount)
         mount.keys["attributes"] = ["nosuid", "nodev"]
         top = place.rstrip("/")
-        for name in _DEVICES:
+        for name in DEVICES:
             if self.facts.kind(f"/dev/{name}"):
                 node = self.draft.add(f"{top}/{name}", bind=f"/dev/{name}")
                 node.keys["attributes"] = ["nosuid"]
                 share(self.draft, node, [("slave", True)], self.facts.sharing(f"/dev/{name}"))
-        for number, name in enumerate(("stdin", "stdout", "stderr")):
-            mount.files.append({"path": name, "symlink": f"/proc/self/fd/{number}"})
-        mount.files += [
-            {"path": "fd", "symlink": "/proc/self/fd"},
-            {"path": "core", "symlink": "/proc/kcore"},
-            {"path": "shm", "directory": True},
-            {"path": "ptmx", "symlink": "pts/ptmx"},
-        ]
+        mount.files += [{"path": name, "symlink": to} for name, to in (LINKS | {"core": "/proc/kcore"}).items()]
+        mount.files.append({"path": "shm", "directory": True})
         pts = self.draft.add(f"{top}/pts", type="devpts", source="devpts", options={"ptmxmode": "666", "mode": "620"})
         pts.keys["attributes"] = ["nosuid", "noexec"]
 

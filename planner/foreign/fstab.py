@@ -14,9 +14,9 @@ from mountplan.planner.foreign.mount_words import (
 )
 from mountplan.planner.foreign.spec_draft import DraftMount, ImportFacts, Refusal, SpecDraft, absolute
 from mountplan.planner.fstypes import of
+from mountplan.planner.language.fstab_words import DEVICE_TAGS
 from mountplan.planner.tables.mountinfo import unescape
 
-_TAGS = {"UUID": "by-uuid", "LABEL": "by-label", "PARTUUID": "by-partuuid", "PARTLABEL": "by-partlabel", "ID": "by-id"}
 _OF_LOOP = ("loop", "offset", "sizelimit")
 
 
@@ -110,9 +110,9 @@ def _filesystem(draft: SpecDraft, where: str, source: str, place: str, words: So
             options.pop(one, None)
     else:
         tag, equals, value = source.partition("=")
-        if equals and tag in _TAGS:
+        if equals and tag in DEVICE_TAGS:
             value = value.strip('"')
-            keys["source"] = f"/dev/disk/{_TAGS[tag]}/{value}"
+            keys["source"] = f"{DEVICE_TAGS[tag]}/{value}"
         elif source not in (fstype, "none") or fstype in ("tmpfs", "ramfs"):
             keys["source"] = source
     if of(fstype).is_shared and options:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from mountplan.planner.attributes import EXCLUSIVE, NAMES
 from mountplan.planner.foreign.spec_draft import DraftMount, HostSharing, SpecDraft
 from mountplan.planner.fstypes import of
+from mountplan.planner.model.peers import KINDS
 
-KINDS = ("shared", "slave", "private", "unbindable")
 # Of no use in a spec: what they say is what happens anyway, or is for the time of booting.
 _NOTHING = frozenset({
     "defaults", "auto", "nofail", "_netdev", "user", "nouser", "users", "owner", "group", "rw", "async", "nomand",

@@ -8,31 +8,13 @@ from typing import Any
 from mountplan.planner.foreign.mount_words import SortedWords, add_attributes, filesystem_options, read_words, share
 from mountplan.planner.foreign.spec_draft import DraftMount, ImportFacts, Refusal, SpecDraft, absolute, inside
 from mountplan.planner.fstypes import of
+from mountplan.planner.language.presets import DEVICES, LINKS
+from mountplan.planner.model.peers import KINDS
+from mountplan.planner.run_settings import NAMESPACE_KINDS
 
-_NAMESPACES = {
-    "pid": "pid",
-    "network": "net",
-    "ipc": "ipc",
-    "uts": "uts",
-    "user": "user",
-    "cgroup": "cgroup",
-    "time": "time",
-}
-# What the runtimes make in /dev, whatever the configuration says.
-_DEVICES = (
-    ("null", "c:1:3"),
-    ("zero", "c:1:5"),
-    ("full", "c:1:7"),
-    ("tty", "c:5:0"),
-    ("random", "c:1:8"),
-    ("urandom", "c:1:9"),
-)
-_LINKS = (
-    ("fd", "/proc/self/fd"),
-    ("stdin", "/proc/self/fd/0"),
-    ("stdout", "/proc/self/fd/1"),
-    ("stderr", "/proc/self/fd/2"),
-)
+# What OCI calls the kinds of namespaces.
+NAMESPACE_NAMES = {kind: kind for kind in NAMESPACE_KINDS} | {"net": "network"}
+_NAMESPACES = {name: kind for kind, name in NAMESPACE_NAMES.items()}
 _UNSAID_PROCESS = ("rlimits", "apparmorProfile", "selinuxLabel", "oomScoreAdj", "scheduler", "ioPriority")
 _UNSAID_LINUX = ("seccomp", "resources", "sysctl", "mountLabel", "intelRdt", "personality")
 
@@ -86,7 +68,7 @@ class _OciImport:
         # The runtime makes what it has inherited rslave first, or what rootfsPropagation says.
         kind = str(self.linux.get("rootfsPropagation") or "rslave")
         self.first = ("slave" if kind in ("shared", "rshared") else kind.removeprefix("r"), True)
-        if kind.removeprefix("r") not in ("shared", "slave", "private", "unbindable"):
+        if kind.removeprefix("r") not in KINDS:
             self.refusal.add("linux.rootfsPropagation", f"{kind} is no propagation", "write shared, slave or private")
             return
         events: list[tuple[str, bool]] = [self.first] if self.first[0] != "unbindable" else [("private", True)]
@@ -181,7 +163,10 @@ class _OciImport:
             self.draft.cannot_say("device nodes in /dev, which the runtime makes: /dev is on the host's filesystem")
             return
         top = inside(holder, "/dev/x")[1:-1]
-        made: dict[str, tuple[str, dict[str, object]]] = {name: (device, {"mode": "0666"}) for name, device in _DEVICES}
+        # What the runtimes make, whatever the configuration says.
+        made: dict[str, tuple[str, dict[str, object]]] = {
+            name: (device, {"mode": "0666"}) for name, device in DEVICES.items()
+        }
         for one in self.linux.get("devices") or ():
             path, kind = absolute(str(one.get("path"))), str(one.get("type"))
             if not path.startswith("/dev/"):
@@ -197,8 +182,7 @@ class _OciImport:
         for name, (device, keys) in made.items():
             entry: dict[str, object] = {"path": top + name, "device": device}
             holder.files.append(entry | keys)
-        holder.files.extend({"path": top + name, "symlink": to} for name, to in _LINKS)
-        holder.files.append({"path": f"{top}ptmx", "symlink": "pts/ptmx"})
+        holder.files.extend({"path": top + name, "symlink": to} for name, to in LINKS.items())
         if (self.config.get("process") or {}).get("terminal"):
             self.draft.cannot_say("a terminal of its own on /dev/console")
 

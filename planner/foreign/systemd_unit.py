@@ -7,6 +7,7 @@ import shlex
 
 from mountplan.planner.foreign.mount_words import add_attributes, read_words, share, split_options
 from mountplan.planner.foreign.spec_draft import DraftMount, ImportFacts, Refusal, SpecDraft, absolute
+from mountplan.planner.language.presets import DEVICES, LINKS
 
 _YES = frozenset({"1", "yes", "true", "on"})
 # Directives that hold lists: an empty one begins anew, and drop-ins add to what is there.
@@ -31,9 +32,6 @@ _UNSAID = (
     "LockPersonality", "ProtectKernelModules", "ProtectKernelLogs", "ProtectClock", "PrivateUsers", "DeviceAllow",
     "DevicePolicy", "ExecPaths", "NoExecPaths", "LoadCredential", "SetCredential",
 )  # fmt: skip
-_DEVICES = {"null": "1:3", "zero": "1:5", "full": "1:7", "random": "1:8", "urandom": "1:9", "tty": "5:0"}
-_LINKS = {"ptmx": "pts/ptmx", "fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1",
-          "stderr": "/proc/self/fd/2"}  # fmt: skip
 
 
 def read_unit(text: str) -> dict[str, list[str]]:
@@ -238,8 +236,8 @@ class _UnitImport:
     def _devices(self) -> None:
         mount = self.draft.add("/dev", type="tmpfs", source="tmpfs", options={"mode": "0755"})
         mount.keys["attributes"] = ["nosuid", "strictatime", "noexec"]
-        mount.files.extend({"path": name, "device": f"c:{one}", "mode": "0666"} for name, one in _DEVICES.items())
-        mount.files.extend({"path": name, "symlink": to} for name, to in _LINKS.items())
+        mount.files.extend({"path": name, "device": one, "mode": "0666"} for name, one in DEVICES.items())
+        mount.files.extend({"path": name, "symlink": to} for name, to in LINKS.items())
         for name in ("pts", "shm", "mqueue", "hugepages"):
             if self.facts.kind(f"/dev/{name}"):
                 self._again(f"/dev/{name}", False, [])

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from mountplan.planner.attributes import NODEV, NOSUID, RDONLY
+from mountplan.planner.foreign.bubblewrap import UNSHARED_BY_ALL
 from mountplan.planner.foreign.to_oci import ExportedMounts, PlannedTree, planned_tree
 from mountplan.planner.plan.plan import ExpectedMount, Plan
 from mountplan.planner.plan.steps import CopyContents, MakeFilesystem, MakeNode
 
 _TYPES = {"proc": "--proc", "mqueue": "--mqueue"}
-_UNSHARE = {"user": "--unshare-user", "pid": "--unshare-pid", "net": "--unshare-net", "ipc": "--unshare-ipc",
-            "uts": "--unshare-uts", "cgroup": "--unshare-cgroup"}  # fmt: skip
 
 
 def to_bubblewrap(plan: Plan) -> ExportedMounts:
@@ -28,10 +27,10 @@ def to_bubblewrap(plan: Plan) -> ExportedMounts:
         _mount(tree, path, mount, words, reasons, notes)
     _files(tree, roots, words, reasons)
     for kind in plan.run.unshare:
-        if kind not in _UNSHARE:
+        if kind not in UNSHARED_BY_ALL:
             reasons.append(f"bubblewrap makes no {kind} namespace")
         else:
-            words.append(_UNSHARE[kind])
+            words.append(f"--unshare-{kind}")
     _run(plan, words)
     if reasons:
         return ExportedMounts(None, tuple(dict.fromkeys(reasons)))

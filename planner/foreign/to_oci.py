@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from mountplan.planner.attributes import NAMES
+from mountplan.planner.foreign.oci import NAMESPACE_NAMES
 from mountplan.planner.fstypes import of
 from mountplan.planner.plan.plan import ExpectedMount, Plan
 from mountplan.planner.plan.steps import Attach, AttachImage, CopyContents, MakeFilesystem, MakeNode, MakeOverlay
 from mountplan.planner.run_settings import RunSettings
-
-_UNSHARE = {"net": "network"}
 
 
 class ExportedMounts(NamedTuple):
@@ -86,8 +85,7 @@ def to_oci(plan: Plan) -> ExportedMounts:
     linux["rootfsPropagation"] = "rslave" if slaves else "rprivate"
     if masked:
         linux["maskedPaths"] = masked
-    kinds = ["mount", *plan.run.unshare]
-    linux["namespaces"] = [{"type": _UNSHARE.get(kind, kind)} for kind in kinds]
+    linux["namespaces"] = [{"type": "mount"}, *({"type": NAMESPACE_NAMES[kind]} for kind in plan.run.unshare)]
     value = {"ociVersion": "1.0.2", "root": root, "mounts": entries, "linux": linux, "process": _process(plan.run)}
     if plan.run.hostname:
         value["hostname"] = plan.run.hostname

@@ -59,6 +59,8 @@ _COMMENTS = {
     "x-mount.mode": "write [[mount.file]] with the path and mode",
 }
 # Options of every filesystem (vfs_parse_sb_flag in fs/fs_context.c), which are no attributes of a mount.
+# By what mount(8) finds devices, and where links tell it to the kernel; udev makes them.
+DEVICE_TAGS = {tag: f"/dev/disk/by-{tag.lower()}" for tag in ("UUID", "LABEL", "PARTUUID", "PARTLABEL", "ID")}
 _FLAGS = frozenset({"sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand"})
 _READ_ONLY = frozenset({"ro", "rw"})  # both: the superblock's, and the mount's
 

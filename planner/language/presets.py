@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-_LINKS = """
-[[mount.file]]
-path = "fd"
-symlink = "/proc/self/fd"
-[[mount.file]]
-path = "stdin"
-symlink = "/proc/self/fd/0"
-[[mount.file]]
-path = "stdout"
-symlink = "/proc/self/fd/1"
-[[mount.file]]
-path = "stderr"
-symlink = "/proc/self/fd/2"
-[[mount.file]]
-path = "ptmx"
-symlink = "pts/ptmx"
-"""
+# What programs find in every /dev: the nodes, with their numbers, and where symlinks point.
+DEVICES = {"null": "c:1:3", "zero": "c:1:5", "full": "c:1:7", "random": "c:1:8", "urandom": "c:1:9", "tty": "c:5:0"}
+LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2",
+         "ptmx": "pts/ptmx"}  # fmt: skip
+_LINKS = "".join(f'[[mount.file]]\npath = "{name}"\nsymlink = "{to}"\n' for name, to in LINKS.items())
 
 # An ordinary user can make no device nodes, so these are the machine's own.
+_NODES = "".join(f'[[mount]]\ntarget = "/dev/{name}"\nbind = "/dev/{name}"\n' for name in DEVICES)
 _DEV = f"""
 [[mount]]
 target = "/dev"
@@ -28,25 +17,7 @@ type = "tmpfs"
 options = {{ size = "64k", mode = "0755" }}
 attributes = ["nosuid", "noexec"]
 {_LINKS}
-[[mount]]
-target = "/dev/null"
-bind = "/dev/null"
-[[mount]]
-target = "/dev/zero"
-bind = "/dev/zero"
-[[mount]]
-target = "/dev/full"
-bind = "/dev/full"
-[[mount]]
-target = "/dev/random"
-bind = "/dev/random"
-[[mount]]
-target = "/dev/urandom"
-bind = "/dev/urandom"
-[[mount]]
-target = "/dev/tty"
-bind = "/dev/tty"
-
+{_NODES}
 [[mount]]
 target = "/dev/pts"
 type = "devpts"

@@ -49,6 +49,7 @@ from mountplan.planner.language.origins import Origins
 from mountplan.planner.language.parameters import Setting
 from mountplan.planner.names import Moved
 from mountplan.planner.paths import ROOT, TargetPath
+from mountplan.planner.run_settings import NamespaceKind
 
 FORMAT = 1
 
@@ -574,7 +575,7 @@ class Run(_Table):
     hostname: Hostname | None = Field(
         default=None, description="The host name to set (needs unshare uts).", examples=["shop"]
     )
-    unshare: list[Literal["user", "pid", "net", "ipc", "uts", "cgroup", "time"]] = Field(
+    unshare: list[NamespaceKind] = Field(
         default_factory=list,
         description="Namespaces of its own besides the mount namespace.",
         examples=[["pid", "ipc", "uts"]],

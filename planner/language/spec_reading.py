@@ -18,7 +18,6 @@ from mountplan.planner.language.rewriting import Directory, Rewriting, may_need
 from mountplan.planner.language.salvage import Salvage
 from mountplan.planner.language.spec import FORMAT, Spec
 from mountplan.planner.language.wording import ModelFinding, Path, findings, owners
-from mountplan.planner.run_settings import CAPABILITIES as CAPABILITIES
 
 
 def parse_spec(

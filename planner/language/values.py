@@ -25,7 +25,7 @@ from mountplan.planner.language import limits
 from mountplan.planner.language.fstab_words import instead_of_attribute
 from mountplan.planner.language.presets import NAMES as PRESETS
 from mountplan.planner.paths import TargetPath
-from mountplan.planner.run_settings import CAPABILITIES as CAPABILITIES
+from mountplan.planner.run_settings import CAPABILITIES
 
 Path = TypeVar("Path", bound=str)
 

@@ -8,12 +8,13 @@ so on: all that sees what is mounted in it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, get_args
 
 from mountplan.planner.model.objects import ModelMount, Numbers
 from mountplan.planner.model.rules import Rules
 
 Kind = Literal["shared", "slave", "private", "unbindable"]
+KINDS: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
 
 
 def join_ring(mount: ModelMount, after: ModelMount) -> None:

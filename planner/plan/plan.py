@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Literal
 
 from mountplan.planner.errors import SpecRef
-from mountplan.planner.names import Alteration, Handle, LeftOut, Moved
+from mountplan.planner.names import Alteration, Brings, Handle, LeftOut, Moved
 from mountplan.planner.plan.steps import Step
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.run_settings import RunSettings
+from mountplan.planner.tables.mount_facts import Lock
 
 EdgeKind = Literal["parent", "deeper_first", "workbench", "layer", "image", "source", "master", "group", "stack"]
 
@@ -65,9 +66,9 @@ class ExpectedMount(NamedTuple):
     unbindable: bool
     group: str
     master: str
-    lock: Literal["", "attributes", "locked"]  # what the owner of the namespace cannot undo
+    lock: Lock
     inherits: Literal["", "slave"]  # what a recursive host clone is, with all below it: private, or the host's slaves
-    brings: Literal["", "private", "peer", "slave"]  # what is below it, if the spec says so; otherwise private
+    brings: Brings  # what is below it, if the spec says so; otherwise private
     origin: str
 
 

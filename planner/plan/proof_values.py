@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 from mountplan.planner.attributes import NAMES, change
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
-from mountplan.planner.run_settings import RunSettings
+from mountplan.planner.run_settings import NAMESPACE_KINDS, RunSettings
+from mountplan.planner.tables.options import OF_LAYERS
 
 REMEDY = "make it again with `mountplan plan SPEC -o FILE`"
 
@@ -106,9 +107,7 @@ def check_type(fstype: str) -> None:
         check_as_in_a_spec(values.filesystem_type, fstype)
 
 
-_NO_OPTIONS = frozenset(
-    {"source", "lowerdir", "upperdir", "workdir", "lowerdir+", "datadir+"}
-)  # each is a field of a step
+_NO_OPTIONS = frozenset({"source", *OF_LAYERS})  # each is a field of a step
 
 
 def check_options(options: tuple[tuple[str, str | bool], ...]) -> None:
@@ -142,9 +141,6 @@ def check_node(step: s.MakeNode) -> None:
         refuse("its device number is out of range")
 
 
-_KINDS = ("user", "pid", "net", "ipc", "uts", "cgroup", "time")
-
-
 def check_names(plan: Plan) -> None:
     names = [one.name for one in plan.expected.namespaces]
     for name in (plan.name, *names):
@@ -175,10 +171,10 @@ def check_run(run: RunSettings) -> None:
         check_as_in_a_spec(values.hostname, run.hostname)
         if "uts" not in run.unshare:
             refuse("run.hostname: without uts in run.unshare it would be the whole machine's")
-    if len(set(run.unshare)) < len(run.unshare) or not set(run.unshare) <= set(_KINDS):
+    if len(set(run.unshare)) < len(run.unshare) or not set(run.unshare) <= set(NAMESPACE_KINDS):
         refuse(f"run.unshare: {', '.join(run.unshare)} are not kinds of namespaces")
     if run.capabilities:
-        from mountplan.planner.run_settings import CAPABILITIES as CAPABILITIES
+        from mountplan.planner.run_settings import CAPABILITIES
 
         for name in run.capabilities:
             if name not in CAPABILITIES:

@@ -5,30 +5,21 @@ options such as a filesystem takes?
 from __future__ import annotations
 
 from mountplan.planner import fstypes
-from mountplan.planner.language.fstab_words import instead_of_option
+from mountplan.planner.language.fstab_words import DEVICE_TAGS, instead_of_option
 from mountplan.planner.language.values import octal_meant, shown
 from mountplan.planner.resolve.draft import Context, Draft
-from mountplan.planner.tables.options import OCTAL
+from mountplan.planner.tables.options import OCTAL, OF_LAYERS
 
 Options = tuple[tuple[str, str | bool], ...]
 
-# Types that every kernel has on which a tree can be built: the kernel is not asked for them.
-_ALWAYS = frozenset({"tmpfs", "ramfs", "proc", "sysfs", "devpts"})
 _KNOWN = sorted(row.name for row in fstypes.ROWS)
-_TAGS = ("UUID", "LABEL", "PARTUUID", "PARTLABEL")  # by which mount(8) finds devices
-_FIELDS = {
-    "source": "source",
-    "upperdir": "upper",
-    "workdir": "work",
-    "lowerdir": "layers",
-    "lowerdir+": "layers",
-    "datadir+": "data_layers",
-}
+# The keys of a mount that say what options of an overlay say.
+_FIELDS = dict(zip(OF_LAYERS, ("layers", "layers", "data_layers", "upper", "work"), strict=True)) | {"source": "source"}
 
 
 def check_type(draft: Draft, fstype: str, context: Context) -> bool:
     """False, and a mistake, if the kernel has no filesystem of this type. That it cannot be known is no mistake."""
-    if fstype in _ALWAYS or context.host.knows_filesystem(fstype) is not False:
+    if fstypes.of(fstype).everywhere or context.host.knows_filesystem(fstype) is not False:
         return True
     close = context.closest(fstype, _KNOWN) if fstype not in _KNOWN else ""
     context.mistakes.add(
@@ -55,11 +46,11 @@ def check_device(draft: Draft, fstype: str, context: Context) -> None:
         return
     key, source = f"{draft.key}.source", spec.source
     tag, equals, value = source.partition("=")
-    if equals and tag in _TAGS:
+    if equals and tag in DEVICE_TAGS:
         wrong(
             key,
             f"{shown(source)} is no path of a device: mount(8) looks that up, the kernel does not",
-            f'write source = "/dev/disk/by-{tag.lower()}/{value}"',
+            f'write source = "{DEVICE_TAGS[tag]}/{value}"',
         )
     elif not source:
         wrong(key, "is empty", 'write source = "/dev/NAME", the path of a block device')

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from mountplan.planner.attributes import change
 from mountplan.planner.language.spec import MountPath, Spec
-from mountplan.planner.names import LeftOut
+from mountplan.planner.names import Brings, LeftOut
 from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft
 from mountplan.planner.resolve.optional import reason_of
 from mountplan.planner.resolve.topology import (
@@ -107,7 +105,7 @@ def _filesystem(draft: FilesystemDraft, in_group: set[str]) -> ResolvedFilesyste
     )
 
 
-def _brings(draft: Draft) -> Literal["", "private", "peer", "slave"]:
+def _brings(draft: Draft) -> Brings:
     """What becomes of what the clone brings along; copies of mounts of the spec are mounts by themselves."""
     word = draft.spec.recursive_sharing or ""
     return word if word == "private" or (draft.brings and draft.host is not None) else ""

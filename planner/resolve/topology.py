@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from mountplan.planner.attributes import Change, change
 from mountplan.planner.host import HostPath
-from mountplan.planner.names import Alteration, Handle, LeftOut, Moved, NodeKind
+from mountplan.planner.names import Alteration, Brings, Handle, LeftOut, Moved, NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.run_settings import RunSettings
 from mountplan.planner.tables.mount_facts import Lock
@@ -126,7 +126,7 @@ class ResolvedMount(NamedTuple):
     host: HostPath | None
     recursive: bool
     inherits: Literal["", "slave"]
-    brings: Literal["", "private", "peer", "slave"]
+    brings: Brings
     words: tuple[str, ...]
     change: Change
     below_words: tuple[str, ...]

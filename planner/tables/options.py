@@ -26,6 +26,8 @@ _SAME: dict[tuple[str, str], str] = {
     ("hidepid", "4"): "ptraceable",
 }
 
+# What says which directories an overlay is made of; each is a field of a step, and a key of a mount.
+OF_LAYERS = ("lowerdir", "lowerdir+", "datadir+", "upperdir", "workdir")
 _READ_ONLY = {"ro": "rw", "rw": "ro"}
 
 
@@ -213,7 +215,7 @@ def _match_layers(ours: dict[str, list[str]], theirs: dict[str, list[str]]) -> N
             del side["uuid"]  # what a new upper directory gets, unless it was used before
         if "lowerdir" in side:
             side["lowerdir+"] = [path for value in side.pop("lowerdir") for path in split_layers(value)]
-    for name in ("lowerdir+", "datadir+", "upperdir", "workdir"):
+    for name in OF_LAYERS:
         one, two = ours.get(name, []), theirs.get(name, [])
         if len(one) == len(two) and all(
             path == other or has_device(path) != has_device(other) for path, other in zip(one, two, strict=True)

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import pytest
 
-from mountplan.planner.fstypes import ROWS, FilesystemType, of
+from mountplan.planner.fstypes import ROWS, FilesystemType, of, where
 from tests.hosts import InHost, mount, run_in_child, umount, unshare
 from tests.privileges import FSCONFIG, FSOPEN, syscall
 
@@ -78,6 +78,13 @@ def number_of(attempt: Callable[[], object]) -> int:
 
 
 @pytest.mark.needs_kernel("root")
+def test_this_kernel_has_what_every_kernel_is_said_to_have() -> None:
+    said = where(everywhere=True)
+    assert "tmpfs" in said
+    assert said == {name for name in said if is_known(name)}
+
+
+@pytest.mark.needs_kernel("root")
 def test_what_shares_a_superblock_cannot_be_mounted_on_one_place_twice(in_host: InHost) -> None:
     """The kernel says EBUSY only of the very superblock whose root is mounted there."""
 
@@ -119,11 +126,13 @@ def test_only_a_namespace_of_the_kind_in_the_row_has_another_instance(in_host: I
 def test_what_is_in_a_new_one_is_what_the_row_says(in_host: InHost) -> None:
     """In what the kernel fills nobody makes a directory to mount on; of what begins empty, some take files."""
 
+    of_all = ("cgroup2", "devtmpfs")  # root makes cgroups and nodes there: the machine's, and so not in a test
+
     def begins(row: FilesystemType) -> tuple[bool, bool, bool]:
         mount("x", PLACE, row.name)
         try:
             empty = not os.listdir(PLACE)
-            makes = row.name == "cgroup2" or not number_of(lambda: os.mkdir(f"{PLACE}/directory"))
+            makes = row.name in of_all or not number_of(lambda: os.mkdir(f"{PLACE}/directory"))
             writes = row.begins != "filled" and not number_of(lambda: Path(f"{PLACE}/file").write_text("x"))
             return empty, makes, writes
         finally:
@@ -136,7 +145,7 @@ def test_what_is_in_a_new_one_is_what_the_row_says(in_host: InHost) -> None:
         if row.begins == "empty":
             assert empty and makes, name
         elif row.begins == "filled":
-            assert not makes or name == "cgroup2", name  # there one makes a cgroup of the machine's
+            assert not makes or name in of_all, name
     assert len(found) >= LEAST
 
 
