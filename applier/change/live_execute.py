@@ -47,7 +47,7 @@ def execute_change(
         execution.close()
 
 
-_CHANGING = (c.SetSharing, c.AttachBeneath, c.DetachLive, c.Reconfigure, c.WriteFile)
+_CHANGING = (c.SetSharing, c.AttachBeneath, c.AttachLowest, c.RemoveLowest, c.DetachLive, c.Reconfigure, c.WriteFile)
 _CHANGING_INSIDE = (s.Attach, s.SetAttributes, s.JoinGroup)
 
 
@@ -59,6 +59,7 @@ class LiveExecution(Execution):
     def __init__(self, kernel: LiveKernel, reporter: Reporter) -> None:
         super().__init__(kernel, reporter)
         self.home = -1
+        self.visited = ""
 
     def all_handlers(self) -> dict[type, Callable[[Any], None]]:
         found: dict[type, Callable[[Any], None]] = dict(self.handlers())
@@ -79,6 +80,7 @@ class LiveExecution(Execution):
 
     def visit(self, step: c.Visit) -> None:
         self._leave_home(step.namespace)
+        self.visited = step.namespace
 
     def copy_namespace(self, step: c.CopyNamespace) -> None:
         self._leave_home(step.namespace)
@@ -114,6 +116,50 @@ class LiveExecution(Execution):
 
     def attach_beneath(self, step: c.AttachBeneath) -> None:
         self.kernel.attach_beneath(self.fds[step.mount], self.fds[step.top])
+
+    def attach_lowest(self, step: c.AttachLowest) -> None:
+        self._through_peer(self.fds[step.parent], step.path, self.fds[step.mount], step.shared)
+
+    def remove_lowest(self, step: c.RemoveLowest) -> None:
+        self._through_peer(self.fds[step.parent], step.path, -1, False)
+
+    def _through_peer(self, parent: int, path: str, mount: int, shared: bool) -> None:
+        """Have the mount `parent` receive a mount at `path`, or with -1 an unmount, from a clone of it in our yard."""
+        kernel, opened = self.kernel, []
+        try:
+            peer = kernel.clone(parent, "")
+            opened.append(peer)
+            kernel.return_to(self.home, self.host)
+            self._stage("peer")
+            kernel.attach(peer, self.yard, "peer")
+            try:
+                where = kernel.open(peer, path, tree=True)
+                opened.append(where)
+                if mount < 0:
+                    stand_in = kernel.clone(where, "")
+                    opened.append(stand_in)
+                    kernel.attach(stand_in, where, "")
+                kernel.set_attributes(peer, propagation=abi.MS_SHARED)
+                seed = kernel.clone(peer, "")
+                opened.append(seed)
+                if not shared:
+                    kernel.set_attributes(seed, propagation=abi.MS_SLAVE)
+                kernel.join(seed, parent)
+                try:
+                    if mount < 0:
+                        kernel.unmount(peer, path, recursive=True)
+                    else:
+                        kernel.attach(mount, where, "")
+                finally:
+                    kernel.visit(self.visited)
+                    kernel.set_attributes(parent, propagation=abi.MS_PRIVATE)
+                    kernel.return_to(self.home, self.host)
+            finally:
+                kernel.unmount(self.yard, "peer", recursive=True)
+        finally:
+            for fd in opened:
+                kernel.close(fd)
+            kernel.visit(self.visited)
 
     def detach_live(self, step: c.DetachLive) -> None:
         path = step.path

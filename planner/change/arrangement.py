@@ -93,7 +93,7 @@ class Arrangement:
         if one.sharing:
             if row.peer_group or row.master or row.unbindable:
                 self.steps.append(c.SetSharing(self._live(one.found), "private", False, origin))
-        elif builds and row.peer_group:
+        elif builds and (row.peer_group or (row.master and one.is_changed_through_peer)):
             own_seed = f"seed:{live_name(space, row)}"
             self.steps.append(c.SeedLive(own_seed, self._live(one.found), False, origin))
             self.steps.append(c.SetSharing(self._live(one.found), "private", False, origin))
@@ -158,7 +158,9 @@ class Arrangement:
                 yield self._settle(site.inner[site.wanted[site.kept - 1]])
         elif site.mode == "swap":
             self._refuse_arrivals(site)
-            yield self._swap(site)
+            yield self._swap(site, site.found[site.kept], site.wanted[site.kept :])
+        elif site.mode == "peer":
+            yield self._exchange(site, upon)
         else:
             yield self._take_off(site)
             yield self._put_on(site, upon)
@@ -291,9 +293,9 @@ class Arrangement:
 
     # --- taking away
 
-    def _swap(self, site: ExaminedSite) -> Steps[None]:
+    def _swap(self, site: ExaminedSite, old: int, wanted_ones: list[int]) -> Steps[None]:
         space = self.space
-        old, new = site.found[site.kept], site.wanted[site.kept]
+        new = wanted_ones[0]
         instead = site.inner.get(new)
         if instead is not None and instead.found != old:
             instead = None
@@ -304,7 +306,7 @@ class Arrangement:
                     yield self._settle(one.inner[stack[0]])
         top = self._live(old)
         made = []
-        for wanted in site.wanted[site.kept :]:
+        for wanted in wanted_ones:
             handle = self._make(wanted)
             self.steps.append(c.AttachBeneath(handle, top, space.origins[wanted]))
             yield self._fill(wanted, instead if wanted == new else None)
@@ -312,6 +314,36 @@ class Arrangement:
         self._detach(old)
         for wanted in reversed(made):
             self._finish(wanted)
+
+    def _exchange(self, site: ExaminedSite, upon: ExaminedMount | None) -> Steps[None]:
+        """Put right what lies beneath the topmost mount, or beneath a cover: all from the lowest up goes, then what is
+        wanted comes, the highest first, as each goes beneath all that is there.
+        """
+        parent, path = self._parent_of(site, upon)
+        space = self.space
+        out = site.found[: len(site.found) - site.upper]
+        come = site.wanted[: len(site.wanted) - site.upper]
+        old = new = -1
+        if out and come and not site.covered and not site.upper:
+            old, new = out.pop(), come.pop()
+        self.steps += [c.RemoveLowest(parent, path, space.origins[upon.wanted] if upon else "") for _ in out]
+        if old >= 0 and not site.top_beneath:
+            come.append(new)
+        for wanted in reversed(come):
+            handle = self._make(wanted)
+            row = space.wanted.rows[wanted]
+            if row.peer_group or row.master:
+                self._join(wanted, handle)
+            self.steps.append(
+                c.AttachLowest(handle, parent, path, row.peer_group != 0, space.origins[wanted])
+            )  # fmt: skip
+            self.steps.append(s.Release(handle, ""))
+        if site.top_beneath:
+            yield self._swap(site, old, [new])
+        elif old >= 0:
+            self._detach(old)
+        if site.upper and not site.covered:
+            yield self._settle(site.inner[site.wanted[-1]])
 
     def _take_off(self, site: ExaminedSite) -> Steps[None]:
         """Everything above what is kept, the topmost first; of what comes back, a clone is held."""

@@ -128,6 +128,41 @@ class AttachBeneath(NamedTuple):
         return f"attach {self.mount} beneath {self.top}"
 
 
+class AttachLowest(NamedTuple):
+    """Attach `mount`, on which nothing stands, at `path` of the live mount `parent`, below all that is mounted there.
+
+    Through a peer: a clone of the parent stands in the yard, where nothing covers it, and passes on to the parent what
+    is attached to it there. What arrives at a place goes beneath what is mounted there (attach_recursive_mnt(), long
+    before Linux 5.15): so it takes no MOVE_MOUNT_BENEATH, and no cover has to be lifted. The parent must be private.
+    With `shared` what arrives is a peer of `mount`, and otherwise a slave of its master, or private.
+    """
+
+    mount: Handle
+    parent: Handle
+    path: str
+    shared: bool
+    origin: str = ""
+    kind: Literal["attach_lowest"] = "attach_lowest"
+
+    def describe(self) -> str:
+        return f"attach {self.mount} at {self.parent}:/{self.path}, beneath what is there"
+
+
+class RemoveLowest(NamedTuple):
+    """Unmount the lowest mount at `path` of the live mount `parent`, on which nothing but the next of its stack stands.
+
+    As AttachLowest: a mount that stands in for it is unmounted from a peer of the parent (propagate_umount()).
+    """
+
+    parent: Handle
+    path: str
+    origin: str = ""
+    kind: Literal["remove_lowest"] = "remove_lowest"
+
+    def describe(self) -> str:
+        return f"unmount the lowest mount at {self.parent}:/{self.path}"
+
+
 class DetachLive(NamedTuple):
     """Unmount a live mount with all that stands on it (MNT_DETACH): who has something open there keeps it."""
 
@@ -184,6 +219,8 @@ LiveStep: TypeAlias = (
     | SetSharing
     | CarryLive
     | AttachBeneath
+    | AttachLowest
+    | RemoveLowest
     | DetachLive
     | Reconfigure
     | WriteFile

@@ -30,6 +30,7 @@ class ChangeTrial(Trial):
         self._order = tuple(space.name for space in standing.spaces)
         self._others = self._seen.processes[1 + len(others) :]
         self._home: tuple[Process, Place] | None = None  # the builder's own namespace, while it is elsewhere
+        self._visited: Process = self.builder
         self._taken: dict[Handle, ModelHandle] = {}
         for step, kind in zip(c.LIVE_TYPES, c.LIVE_KINDS, strict=True):
             self._do[step] = getattr(self, "_" + kind)  # type: ignore[index]
@@ -54,8 +55,15 @@ class ChangeTrial(Trial):
         self.world.setns(self.builder, other)
         self.world.chroot(self.builder, ModelHandle(other.root))
 
+    def _go_home(self) -> None:
+        assert self._home is not None
+        home, root = self._home
+        self.world.setns(self.builder, home)
+        self.world.chroot(self.builder, ModelHandle(root))
+
     def _visit(self, step: c.Visit) -> None:
-        self._leave_home(self._spaces[step.namespace])
+        self._visited = self._spaces[step.namespace]
+        self._leave_home(self._visited)
 
     def _copy_namespace(self, step: c.CopyNamespace) -> None:
         self._leave_home(self._spaces[step.namespace])
@@ -69,10 +77,7 @@ class ChangeTrial(Trial):
         self.world.set_attributes(self.builder, handle, Change(0, _ALL))
 
     def _leave_copy(self, step: c.LeaveCopy) -> None:
-        assert self._home is not None
-        home, root = self._home
-        self.world.setns(self.builder, home)
-        self.world.chroot(self.builder, ModelHandle(root))
+        self._go_home()
         for name in step.taken:
             self._handles[name] = self._taken.pop(name)
             self._park(name)
@@ -99,6 +104,43 @@ class ChangeTrial(Trial):
 
     def _attach_beneath(self, step: c.AttachBeneath) -> None:
         self.world.move_mount(self.builder, self._handles[step.mount], self._handles[step.top], beneath=True)
+
+    def _attach_lowest(self, step: c.AttachLowest) -> None:
+        self._through_peer(self._handles[step.parent], step.path, self._handles[step.mount], step.shared)
+
+    def _remove_lowest(self, step: c.RemoveLowest) -> None:
+        self._through_peer(self._handles[step.parent], step.path, None, False)
+
+    def _through_peer(self, parent: ModelHandle, path: str, mount: ModelHandle | None, shared: bool) -> None:
+        """As LiveExecution does it."""
+        world, builder = self.world, self.builder
+        peer = world.open_tree(builder, parent, clone=True)
+        visited = self._visited
+        self._go_home()
+        world.move_mount(builder, peer, self._staged("peer"))
+        place = ModelHandle(walk(builder, path, peer.place))
+        if mount is None:
+            stand_in = world.open_tree(builder, place, clone=True)
+            world.move_mount(builder, stand_in, place)
+            world.close(stand_in)
+        world.set_attributes(builder, peer, Change(), kind="shared")
+        seed = world.open_tree(builder, peer, clone=True)
+        if not shared:
+            world.set_attributes(builder, seed, Change(), kind="slave")
+        world.set_group(builder, seed, parent)
+        world.close(seed)
+        world.chdir(builder, peer)
+        if mount is None:
+            world.umount(builder, path, lazy=True)
+        else:
+            world.move_mount(builder, mount, place)
+        self._leave_home(visited)
+        world.set_attributes(builder, parent, Change(), kind="private")
+        self._go_home()
+        world.chdir(builder, ModelHandle(self._staged("peer").place))
+        world.umount(builder, ".", lazy=True)
+        world.close(peer)
+        self._leave_home(visited)
 
     def _detach_live(self, step: c.DetachLive) -> None:
         """As the kernel walks: the topmost at the path must be this one."""

@@ -25,15 +25,12 @@ class Descriptions:
         sharing: SharingMatch,
         groups: dict[int, str],
         allowed: Allowed,
-        *,
-        beneath: bool,
     ) -> None:
         self._examination = examination
         self._space: PairedSpace = examination.space
         self._sharing = sharing
         self._groups = groups
         self._allowed = allowed
-        self._beneath = beneath
         self.changes: list[ChangeLine] = []
         self.asides: list[str] = []
         self.obstacles: list[ChangeObstacle] = []
@@ -49,7 +46,7 @@ class Descriptions:
             row = space.found.rows[found]
             self.asides.append(f"{row.mountpoint}: {row.fstype} {row.source} has arrived from elsewhere, and stays")
         gap = ""
-        if site.has_gap or (site.mode == "swap" and not self._beneath):
+        if site.has_gap:
             gap = "nothing is there for a moment"
             at = site.wanted[-1]
             self._need(
@@ -63,7 +60,8 @@ class Descriptions:
         swapped: set[int] = set()
         for number, wanted in enumerate(site.wanted):
             inner = site.inner.get(wanted)
-            if inner is None or (inner.unlike and not (site.mode == "swap" and number == site.kept)):
+            same_place = site.mode == "peer" or (site.mode == "swap" and number == site.kept)
+            if inner is None or (inner.unlike and not same_place):
                 replaces = self._replaced(site, number, swapped, back)
                 if replaces is None:
                     self._tell("+", wanted, _what(space.wanted, wanted), "the spec has it", site)
@@ -82,6 +80,9 @@ class Descriptions:
                 if number >= site.kept and site.mode == "rebuild":
                     why = "taken off, and put on again, to reach what it covers"
                     self._swap(wanted, inner.found, why, site, gap)
+                elif number < len(site.wanted) - site.upper and site.mode == "peer":
+                    why = "made anew: beneath another mount nothing can be changed in place"
+                    self._swap(wanted, inner.found, why, site, gap)
                 self._kept(inner, site)
                 yield from inner.sites.values()
         for found in site.found[site.kept :]:
@@ -90,7 +91,7 @@ class Descriptions:
 
     def _replaced(self, site: ExaminedSite, number: int, swapped: set[int], back: dict[int, int]) -> int | None:
         """What a new mount takes the place of."""
-        if site.mode not in ("swap", "rebuild") or number >= len(site.found):
+        if site.mode not in ("swap", "peer", "rebuild") or number >= len(site.found):
             return None
         found = site.found[number]
         return found if found not in back and found not in swapped and number >= site.kept else None

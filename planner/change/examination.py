@@ -1,7 +1,8 @@
 """What is different about each site of a namespace, and by which means it can be put right.
 
 A site is changed by one of these: `append` new mounts on top; `pop` the topmost ones; `swap` the topmost, by attaching
-what is new beneath it before it goes; `rebuild`, which takes mounts off and puts them on again, so that for a moment
+what is new beneath it before it goes; `peer`, which changes what lies beneath the topmost mount, or beneath a cover,
+from below (AttachLowest, RemoveLowest); `rebuild`, which takes mounts off and puts them on again, so that for a moment
 something is missing; or only `inside`, in what stands on the mounts of the site.
 """
 
@@ -18,7 +19,7 @@ from mountplan.planner.change.same_superblock import Superblocks
 from mountplan.planner.change.sharing_changes import SharingMatch
 from mountplan.planner.tables.table import MountRow
 
-Mode: TypeAlias = Literal["none", "inside", "append", "pop", "swap", "rebuild"]
+Mode: TypeAlias = Literal["none", "inside", "append", "pop", "swap", "peer", "rebuild"]
 
 
 @dataclass(slots=True)
@@ -26,7 +27,9 @@ class ExaminedSite:
     """One site. `wanted` and `found` are the stacks, the lowest first; the first `kept` of both are the same.
 
     `inner` has what was found out about each wanted mount that has a counterpart in the stack. `arrived` are mounts on
-    top that have come from elsewhere, and stay. `lifted` if it only covers what is to be changed.
+    top that have come from elsewhere, and stay. `lifted` if it only covers what is to be changed. With `peer`, the last
+    `upper` of both stay, and all others are exchanged; `covered` says whether a walk reaches none of them, and `top_beneath` whether the topmost is exchanged as
+    by a swap.
     """
 
     place: str
@@ -35,6 +38,9 @@ class ExaminedSite:
     kept: int = 0
     mode: Mode = "none"
     lifted: bool = False
+    upper: int = 0
+    covered: bool = False
+    top_beneath: bool = False
     inner: dict[int, ExaminedMount] = field(default_factory=dict)
     arrived: list[int] = field(default_factory=list)
 
@@ -63,6 +69,11 @@ class ExaminedMount:
         return bool(self.unlike) or self.sharing or self.attributes != Change()
 
     @property
+    def is_changed_through_peer(self) -> bool:
+        """Whether it has to be private for a moment, as it becomes the slave of a peer."""
+        return any(site.mode == "peer" for site in self.sites.values())
+
+    @property
     def is_built_upon(self) -> bool:
         """Whether something is attached to it, or taken from it."""
         return any(site.mode not in ("none", "inside") for site in self.sites.values())
@@ -77,11 +88,17 @@ class Examination:
         superblocks: Superblocks,
         sharing: SharingMatch,
         has_arrived: Callable[[MountRow, MountRow], bool],
+        *,
+        beneath: bool,
+        peers: bool,
     ) -> None:
+        """`beneath`: whether a mount can be attached beneath another; `peers`: whether to do it through a peer too."""
         self.space = space
         self._superblocks = superblocks
         self._sharing = sharing
         self._has_arrived = has_arrived
+        self._beneath = beneath
+        self._peers = peers
         wanted, found = space.roots()
         top = self._site_at_root(wanted, found)
         self.root: ExaminedSite = run_through(top)
@@ -126,9 +143,7 @@ class Examination:
         for place in dict.fromkeys((*on, *under)):
             one.sites[place] = yield self._site(place, on.get(place, []), under.get(place, []))
         dirty = [place for place, site in one.sites.items() if site.mode != "none"]
-        for place in dirty:
-            for cover in covers_of(under, place):
-                self._lift(one.sites[cover])
+        self._reach(one, {place: covers_of(under, place) for place in dirty})
         one.dirty = one.changes_itself or bool(dirty)
         if not one.dirty:
             one.sites = {place: site for place, site in one.sites.items() if site.arrived}
@@ -163,7 +178,7 @@ class Examination:
             site.mode = "append"
         elif kept == len(wanted):
             site.mode = "pop"
-        elif kept == high - 1 and not (kept and space.found.rows[site.found[kept - 1]].peer_group):
+        elif self._beneath and kept == high - 1 and not (kept and space.found.rows[site.found[kept - 1]].peer_group):
             site.mode = "swap"  # what it stands on cannot be made private while it is covered
         else:
             site.mode = "rebuild"
@@ -173,6 +188,58 @@ class Examination:
         forest = self.space.found
         parent = forest.parents[found]
         return parent >= 0 and self._has_arrived(forest.rows[found], forest.rows[parent])
+
+    def _reach(self, one: ExaminedMount, dirty: dict[str, list[str]]) -> None:
+        """Say how to get at the sites on a mount that are to be changed; `dirty` has the places that cover each."""
+        lifted: set[str] = set()
+        by_peer = []
+        for place, covers in dirty.items():
+            if covers and self._can_go_through_peer(one, one.sites[place], covered=True):
+                by_peer.append(place)
+            else:
+                lifted.update(covers)
+        for place in lifted:
+            self._lift(one.sites[place])
+        for place, covers in dirty.items():
+            site = one.sites[place]
+            if place in lifted or (covers and place not in by_peer):
+                continue
+            if covers or (site.mode == "rebuild" and self._can_go_through_peer(one, site, covered=False)):
+                site.mode = "peer"
+
+    def _can_go_through_peer(self, upon: ExaminedMount, site: ExaminedSite, *, covered: bool) -> bool:
+        """Whether all but the topmost that are the same can be exchanged from below: nothing stands on any of them."""
+        space = self.space
+        below = space.found.rows[upon.found]
+        if not self._peers or upon.unlike or below.unbindable or site.arrived:
+            return False
+        wanted, found = site.wanted, site.found
+        upper = 0
+        while upper < min(len(wanted), len(found)):
+            inner = site.inner.get(wanted[-1 - upper])
+            if inner is None or inner.found != found[-1 - upper] or inner.unlike:
+                break
+            if inner.dirty and (upper or covered):
+                break
+            upper += 1
+        site.upper, site.covered = upper, covered
+        out, come = found[: len(found) - upper], wanted[: len(wanted) - upper]
+        swaps_top = bool(out and come and not covered and not upper)
+        if not covered and not upper and not swaps_top:
+            return False
+        for at in out[:-1] if swaps_top else out:
+            stacked = space.found.tops.get(at)
+            if any(child != stacked for child in space.found.children.get(at, ())):
+                return False
+        for at in come:
+            row, stacked = space.wanted.rows[at], space.wanted.tops.get(at)
+            if not row.unbindable and all(child == stacked for child in space.wanted.children.get(at, ())):
+                continue
+            is_shared_below = len(come) > 1 and space.wanted.rows[come[-2]].peer_group
+            if not swaps_top or at != come[-1] or not self._beneath or is_shared_below:
+                return False
+            site.top_beneath = True
+        return True
 
     def _lift(self, site: ExaminedSite) -> None:
         """Have a site be taken off, so that what it covers can be reached."""

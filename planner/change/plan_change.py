@@ -30,6 +30,14 @@ _ANEW = "build it anew: mountplan apply --replace"
 
 def plan_change(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: int = MOUNT_MAX) -> ChangePlan:
     """What it takes to make `standing` into what `plan` says. Touches nothing; a refused one has obstacles."""
+    change = _planned(plan, standing, allowed, mount_max, peers=True)
+    if any(one.kind == "model" for one in change.obstacles):
+        return _planned(plan, standing, allowed, mount_max, peers=False)
+    return change
+
+
+def _planned(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: int, *, peers: bool) -> ChangePlan:
+    """`peers`: what lies beneath other mounts is exchanged through a peer, where that is possible."""
     predictions = predict(plan, standing.host)
     obstacle = _namespaces_differ(plan, standing)
     if obstacle is not None:
@@ -60,7 +68,10 @@ def plan_change(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max:
 
     sharing = SharingMatch(parts, spaces, superblocks)
     while True:
-        examined = [Examination(space, superblocks, sharing, has_arrived) for space in spaces]
+        examined = [
+            Examination(space, superblocks, sharing, has_arrived, beneath=standing.beneath, peers=peers)
+            for space in spaces
+        ]
         new = NewParts(plan, parts, superblocks, sharing, spaces)
         files = FileChanges(parts, standing.record, superblocks, new, spaces)
         arranged = [Arrangement(one, sharing, new, files) for one in examined]
@@ -73,7 +84,7 @@ def plan_change(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max:
     obstacles: list[ChangeObstacle] = list(files.obstacles)
     groups = group_names(plan)
     for one, done in zip(examined, arranged, strict=True):
-        told = Descriptions(one, sharing, groups, allowed, beneath=standing.beneath)
+        told = Descriptions(one, sharing, groups, allowed)
         changes += told.changes
         asides += told.asides
         obstacles += done.obstacles + told.obstacles
@@ -89,8 +100,6 @@ def plan_change(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max:
             if done.steps:
                 inside += [c.Visit(space.standing.name), *done.steps]
         steps = _renamed((*new.steps(), *inside), spaces)
-        if not standing.beneath:
-            steps = _without_beneath(steps)
     result = ChangePlan(
         standing.label, tuple(changes), tuple(dict.fromkeys(asides)), tuple(dict.fromkeys(obstacles)), steps,
         tuple((space.name, space.table) for space in standing.spaces),
@@ -120,11 +129,6 @@ def _renamed(steps: tuple[c.ChangeStep, ...], spaces: tuple[PairedSpace, ...]) -
         else step
         for step in steps
     )
-
-
-def _without_beneath(steps: tuple[c.ChangeStep, ...]) -> tuple[c.ChangeStep, ...]:
-    """For kernels before 6.5: what is attached beneath is attached once the other is gone."""
-    return steps  # planner/change/arrangement.py has no other way yet; _tried() refuses it
 
 
 def _option_changes(

@@ -149,7 +149,8 @@ def test_a_saved_change_is_refused_once_something_else_stands(on_host: Callable[
 
 
 def test_what_takes_a_gap_is_refused_without_the_word_and_changes_nothing(on_host: Callable[..., Any]) -> None:
-    cover = '[[mount]]\nid = "top"\ntarget = "/data"\ntype = "tmpfs"\n'
+    cover = '[[mount]]\nparent = "low"\ntarget = "/data/kid"\ntype = "tmpfs"\n'
+    cover += '[[mount]]\nid = "top"\ntarget = "/data"\ntype = "tmpfs"\n'
     below = BEFORE.replace('"/data"\n', '"/data"\nid = "low"\n', 1) + cover
 
     def script() -> list[Ended]:

@@ -16,6 +16,7 @@ from mountplan.applier.change.visit import carry_out
 from mountplan.applier.observe.observe import observe
 from mountplan.planner.change import change_steps as c
 from mountplan.planner.change.change_steps import ChangeStep
+from mountplan.planner.change.plan_change import plan_change
 from mountplan.planner.change.standing import Allowed
 from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.plan.plan import Plan
@@ -117,6 +118,68 @@ def test_who_reads_inside_misses_no_file_while_its_mount_is_swapped(in_host: InH
     assert 0 == missed
 
 
+STACK = """format = 1
+name = "live"
+[peer_group.g]
+[[mount]]
+id = "root"
+target = "/"
+type = "tmpfs"
+peer_group = "g"
+[[mount]]
+id = "low"
+target = "/stack"
+type = "tmpfs"
+source = "SOURCE"
+[[mount]]
+target = "/stack"
+type = "tmpfs"
+source = "TOP"
+[[mount.file]]
+path = "file"
+content = "top"
+[[mount]]
+parent = "root"
+target = "/cover/deep"
+type = "tmpfs"
+source = "SOURCE"
+peer_group = "g2"
+[[mount]]
+target = "/cover"
+type = "tmpfs"
+[[mount.file]]
+path = "file"
+content = "cover"
+[peer_group.g2]
+"""
+
+
+@pytest.mark.parametrize("top", ["SOURCE", "top"])
+@pytest.mark.parametrize("beneath", [True, False])
+def test_who_reads_inside_misses_no_file_while_what_lies_beneath_is_exchanged(
+    in_host: InHost, beneath: bool, top: str
+) -> None:
+    """In a stack, under a cover, and with the topmost of the stack itself; with and without MOVE_MOUNT_BENEATH."""
+    text = STACK.replace("TOP", top)
+
+    def script() -> tuple[tuple[int, int], str]:
+        plans = [plan_of(text.replace("SOURCE", word)) for word in ("one", "two")]
+        with standing_tree(plans[0]) as tree, reading(tree, "/stack/file", "/cover/file") as end:
+            for number in range(max(6, SWAPS // 6)):
+                now, wanted = tree.became(plans[number % 2]), plans[(number + 1) % 2]
+                found = plan_change(wanted, now.standing()._replace(beneath=beneath), Allowed(), 100_000)
+                now.change(found)
+                drift = tree.drift(wanted)
+                if drift:
+                    return end(), str(drift)
+            return end(), ""
+
+    (looks, missed), drift = in_host(script)
+    assert "" == drift
+    assert looks > 0
+    assert 0 == missed
+
+
 OUTSIDE = """format = 1
 name = "live"
 [peer_group.feed]
@@ -189,9 +252,11 @@ def stopped(tree: LiveTree, steps: tuple[ChangeStep, ...]) -> None:
 @pytest.mark.parametrize("undo", [False, True])
 def test_wherever_a_change_stops_it_can_be_finished_and_taken_back(in_host: InHost, undo: bool) -> None:
     """Both are planned from what stands."""
+    stacked = STACK[STACK.index('[[mount]]\nid = "low"') : STACK.index("[[mount]]\nparent")].replace("TOP", "top")
     first = TREE.replace("SOURCE", "one") + '[[mount]]\ntarget = "/gone"\ntype = "tmpfs"\n'
     second = TREE.replace("SOURCE", "two").replace('"/pool"', '"/data/pool"')
     second += '[[mount]]\nid = "more"\ntarget = "/more"\ntype = "tmpfs"\nattributes = ["ro"]\n'
+    first, second = first + stacked.replace("SOURCE", "one"), second + stacked.replace("SOURCE", "two")
 
     def script() -> int:
         before, after = plan_of(first), plan_of(second)

@@ -119,11 +119,48 @@ def test_a_process_whose_root_would_stay_behind_takes_a_word() -> None:
     assert not change(tmpfs("/jail"), "", Allowed(move=True), jail=(user,)).obstacles
 
 
-def test_what_lies_under_another_mount_takes_a_gap_and_a_word() -> None:
+LOW = '[[mount]]\nid = "low"\ntarget = "/a"\ntype = "tmpfs"\n'
+TOP = tmpfs("/a", 'id = "top"\nsource = "top"\n')
+
+
+def test_what_lies_under_another_mount_is_exchanged_from_below() -> None:
+    """The kernel puts what arrives at a place beneath what is mounted there, and unmounts the lowest."""
+    found = change(LOW + TOP, LOW + 'attributes = ["ro"]\n' + TOP)
+    assert [("swap", "1 of 2"), ("~", "1 of 2")] == [(one.sign, one.layer) for one in found.changes]
+    assert not found.obstacles
+    kinds = [step.kind for step in found.steps]
+    assert kinds.index("remove_lowest") < kinds.index("attach_lowest")
+    assert "detach_live" not in kinds
+
+
+def test_what_a_cover_hides_is_changed_while_the_cover_stays() -> None:
+    cover = tmpfs("/a", 'source = "cover"\n')
+    deep = '[[mount]]\nid = "deep"\nparent = "PARENT"\ntarget = "/a/b"\ntype = "tmpfs"\n'
+    root = ROOT.replace("[[mount]]\n", '[[mount]]\nid = "base"\n')
     before, after = (
-        f'[[mount]]\nid = "low"\ntarget = "/a"\ntype = "tmpfs"\n{more}' + tmpfs("/a", 'source = "top"\n')
-        for more in ("", 'attributes = ["ro"]\n')
+        api.plan(parse_spec((root + deep.replace("PARENT", "base") + more + cover).encode(), "live.toml"), HOST)
+        for more in ("", 'source = "new"\n')
     )
+    found = plan_change(after, standing(before), Allowed(), 100_000)
+    assert not found.obstacles, found.obstacles
+    assert ["/a/b"] == [one.mount for one in found.changes]
+    kinds = [step.kind for step in found.steps]
+    assert ["remove_lowest", "attach_lowest"] == [kind for kind in kinds if kind.endswith("_lowest")]
+
+
+def test_without_move_mount_beneath_a_swap_has_no_gap_either() -> None:
+    before, after = (planned(tmpfs("/a", f'source = "{word}"\n')) for word in ("old", "new"))
+    found = plan_change(after, standing(before)._replace(beneath=False), Allowed(), 100_000)
+    assert not found.obstacles, found.obstacles
+    kinds = [step.kind for step in found.steps]
+    assert "attach_beneath" not in kinds
+    assert kinds.index("attach_lowest") < kinds.index("detach_live")
+
+
+def test_what_is_built_upon_under_another_mount_takes_a_gap_and_a_word() -> None:
+    """What stands on it would have to be carried to a place that no walk reaches."""
+    kid = '[[mount]]\nparent = "low"\ntarget = "/a/kid"\ntype = "tmpfs"\n'
+    before, after = LOW + kid + TOP, LOW + 'attributes = ["ro"]\n' + kid + TOP
     assert ["gap"] == [one.kind for one in change(before, after).obstacles]
     signs = [(one.sign, one.layer) for one in change(before, after, Allowed(gap=True)).changes]
     assert [("~", "1 of 2"), ("swap", "2 of 2")] == signs
