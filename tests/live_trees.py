@@ -13,6 +13,7 @@ from mountplan.applier.change.live_kernel import Entrance
 from mountplan.applier.change.visit import carry_out
 from mountplan.applier.observe.observe import observe
 from mountplan.applier.observe.subjects import Subject
+from mountplan.applier.sys.syscalls import knows_beneath
 from mountplan.operands import view_of
 from mountplan.planner.change.change_plan import ChangePlan
 from mountplan.planner.change.plan_change import plan_change
@@ -59,7 +60,8 @@ class LiveTree(NamedTuple):
         alive = {row.device for view in views for row in view.table.rows}
         devices = {name: device for name, device in self.devices.items() if device in alive}
         spaces = tuple(StandingSpace(view.namespace, view.table, idmaps=view.idmaps) for view in views)
-        return StandingTree("the tree", spaces, observe(), (), Record(self.plan, devices))
+        known = knows_beneath()
+        return StandingTree("the tree", spaces, observe(), (), Record(self.plan, devices), beneath=known)
 
     def preview(self, plan: Plan, allowed: Allowed = GAPS) -> ChangePlan:
         return plan_change(plan, self.standing(), allowed, 100_000)

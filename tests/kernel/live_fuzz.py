@@ -35,7 +35,8 @@ def outcome(seed: int) -> str:
         return "no pair"
     host = observe()
     with standing_tree(first) as tree:
-        standing = tree.standing()._replace(beneath=seed % 3 != 0)
+        standing = tree.standing()
+        standing = standing._replace(beneath=standing.beneath and seed % 3 != 0)
         change = plan_change(second, standing, Allowed(), 100_000)
         how = "changed"
         if {one.kind for one in change.obstacles} == {"gap"}:
