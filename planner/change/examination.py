@@ -27,9 +27,10 @@ class ExaminedSite:
     """One site. `wanted` and `found` are the stacks, the lowest first; the first `kept` of both are the same.
 
     `inner` has what was found out about each wanted mount that has a counterpart in the stack. `arrived` are mounts on
-    top that have come from elsewhere, and stay. `lifted` if it only covers what is to be changed. With `peer`, the last
-    `upper` of both stay, and all others are exchanged; `covered` says whether a walk reaches none of them, and `top_beneath` whether the topmost is exchanged as
-    by a swap.
+    top that have come from elsewhere, and stay. `lifted` if it only covers what is to be changed.
+
+    With `peer`, the last `upper` of both stay, and all others are exchanged; `covered` says whether a walk reaches none
+    of them, and `top_beneath` whether the topmost is exchanged as by a swap.
     """
 
     place: str
