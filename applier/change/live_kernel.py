@@ -6,7 +6,7 @@ import os
 import stat
 
 from mountplan.applier.sys import abi, syscalls
-from mountplan.applier.sys.kernel import LinuxKernel, Options
+from mountplan.applier.sys.kernel import LinuxKernel, Options, own_file
 from mountplan.planner.attributes import ATIME_MASK, NODEV, NODIRATIME, NOEXEC, NOSUID, NOSYMFOLLOW, RDONLY
 from mountplan.planner.plan.steps import MakeNode
 from mountplan.planner.record import NamedTuple
@@ -96,10 +96,7 @@ class LiveKernel(LinuxKernel):
             while at < len(data):
                 at += os.pwrite(fd, view[at:], at)
             os.ftruncate(fd, len(data))
-            if node.uid >= 0 or node.gid >= 0:
-                os.fchown(fd, node.uid, node.gid)
-            if node.mode >= 0:
-                os.fchmod(fd, node.mode)
+            own_file(fd, node)
         finally:
             os.close(fd)
 

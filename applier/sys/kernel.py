@@ -585,12 +585,17 @@ def _make_file(dirfd: int, path: str, node: MakeNode, source: int) -> None:
                 _write(fd, block)
         elif node.content:
             _write(fd, node.content.encode("utf-8", "surrogateescape"))
-        if node.uid >= 0 or node.gid >= 0:
-            os.fchown(fd, node.uid, node.gid)
-        if node.mode >= 0:
-            os.fchmod(fd, node.mode)
+        own_file(fd, node)
     finally:
         os.close(fd)
+
+
+def own_file(fd: int, node: MakeNode) -> None:
+    """Give an open file the owner and the mode that are said of it."""
+    if node.uid >= 0 or node.gid >= 0:
+        os.fchown(fd, node.uid, node.gid)
+    if node.mode >= 0:
+        os.fchmod(fd, node.mode)
 
 
 def _write(fd: int, data: bytes) -> None:

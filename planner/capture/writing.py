@@ -56,14 +56,9 @@ def _write_group(group: CapturedGroup, out: list[str]) -> None:
 
 def _write_mount(mount: CapturedMount, prefix: str, out: list[str]) -> None:
     out += ["", f"[[{prefix}mount]]"]
-    if mount.id:
-        out.append(f"id = {_text(mount.id)}")
-    if mount.target:
-        out.append(f"target = {_text(mount.target)}")
-    if mount.parent:
-        out.append(f"parent = {_text(mount.parent)}")
-    if mount.unsupported:
-        out.append(f"unsupported = {_text(mount.unsupported)}")
+    for key in ("id", "target", "parent", "unsupported"):
+        if text := getattr(mount, key):
+            out.append(f"{key} = {_text(text)}")
     if mount.type:
         out.append(f"type = {_text(mount.type)}")
         if mount.source is not None:
@@ -83,12 +78,9 @@ def _write_mount(mount: CapturedMount, prefix: str, out: list[str]) -> None:
         out.append(f"idmap = {{ uids = {_lines(mount.uids)}, gids = {_lines(mount.gids)} }}")
     if mount.unmapped:
         out.append("idmap = false")
-    if mount.on_symlink:
-        out.append(f"on_symlink = {_text(mount.on_symlink)}")
-    if mount.peer_group:
-        out.append(f"peer_group = {_text(mount.peer_group)}")
-    if mount.master:
-        out.append(f"master = {_text(mount.master)}")
+    for key in ("on_symlink", "peer_group", "master"):
+        if text := getattr(mount, key):
+            out.append(f"{key} = {_text(text)}")
     if mount.lock:
         out.append("locked = true" if mount.lock == "locked" else 'locked = "attributes"')
     if mount.unbindable:

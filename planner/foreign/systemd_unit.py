@@ -181,15 +181,20 @@ class _UnitImport:
 
     def _again(self, path: str, optional: bool, attributes: list[str]) -> None:
         """What stands there, mounted once more upon itself, with other attributes."""
-        if optional and not self.facts.kind(path):
+        self._bound(path, path, True, optional, attributes, ("on_symlink", "follow"))
+
+    def _bound(
+        self, source: str, place: str, recursive: bool, optional: bool, attributes: list[str], key: tuple[str, object]
+    ) -> None:
+        if optional and not self.facts.kind(source):
             return
-        mount = self.draft.add(path, bind=self.facts.real(path), recursive=True)
+        mount = self.draft.add(place, bind=self.facts.real(source), recursive=recursive)
         if optional:
             mount.keys["optional"] = True
         if attributes:
             mount.keys["attributes"] = attributes
-        mount.keys["on_symlink"] = "follow"
-        share(self.draft, mount, [("slave", True)], self.facts.sharing(path))
+        mount.keys[key[0]] = key[1]
+        share(self.draft, mount, [("slave", True)], self.facts.sharing(source))
 
     def _hide(self, path: str, optional: bool) -> None:
         kind = self.facts.kind(path)
@@ -223,15 +228,7 @@ class _UnitImport:
             self.draft.cannot_say(f"{name}={word}: write out what stands for %")
             return
         recursive = "norbind" not in parts[2:]
-        if optional and not self.facts.kind(source):
-            return
-        mount = self.draft.add(place, bind=self.facts.real(source), recursive=recursive)
-        if optional:
-            mount.keys["optional"] = True
-        if attributes:
-            mount.keys["attributes"] = attributes
-        mount.keys["create"] = True
-        share(self.draft, mount, [("slave", True)], self.facts.sharing(source))
+        self._bound(source, place, recursive, optional, attributes, ("create", True))
 
     def _devices(self) -> None:
         mount = self.draft.add("/dev", type="tmpfs", source="tmpfs", options={"mode": "0755"})

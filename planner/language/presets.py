@@ -8,6 +8,17 @@ LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/sel
          "ptmx": "pts/ptmx"}  # fmt: skip
 _LINKS = "".join(f'[[mount.file]]\npath = "{name}"\nsymlink = "{to}"\n' for name, to in LINKS.items())
 
+_MADE_NODES = "".join(
+    f'[[mount.file]]\npath = "{name}"\ndevice = "{device}"\nmode = "0666"\n' for name, device in DEVICES.items()
+)
+_SHM = """
+[[mount]]
+target = "/dev/shm"
+type = "tmpfs"
+options = { size = "64m", mode = "1777" }
+attributes = ["nosuid", "nodev", "noexec"]
+"""
+
 # An ordinary user can make no device nodes, so these are the machine's own.
 _NODES = "".join(f'[[mount]]\ntarget = "/dev/{name}"\nbind = "/dev/{name}"\n' for name in DEVICES)
 _DEV = f"""
@@ -23,13 +34,7 @@ target = "/dev/pts"
 type = "devpts"
 options = {{ ptmxmode = "0666", mode = "0620" }}
 attributes = ["nosuid", "noexec"]
-
-[[mount]]
-target = "/dev/shm"
-type = "tmpfs"
-options = {{ size = "64m", mode = "1777" }}
-attributes = ["nosuid", "nodev", "noexec"]
-"""
+{_SHM}"""
 
 # What a kernel has of these depends on how it was built.
 _PROC = """
@@ -75,43 +80,13 @@ target = "/dev"
 type = "tmpfs"
 options = {{ size = "64m", mode = "0755" }}
 attributes = ["nosuid", "strictatime"]
-[[mount.file]]
-path = "null"
-device = "c:1:3"
-mode = "0666"
-[[mount.file]]
-path = "zero"
-device = "c:1:5"
-mode = "0666"
-[[mount.file]]
-path = "full"
-device = "c:1:7"
-mode = "0666"
-[[mount.file]]
-path = "random"
-device = "c:1:8"
-mode = "0666"
-[[mount.file]]
-path = "urandom"
-device = "c:1:9"
-mode = "0666"
-[[mount.file]]
-path = "tty"
-device = "c:5:0"
-mode = "0666"
-{_LINKS}
+{_MADE_NODES}{_LINKS}
 [[mount]]
 target = "/dev/pts"
 type = "devpts"
 options = {{ ptmxmode = "0666", mode = "0620", gid = 5 }}
 attributes = ["nosuid", "noexec"]
-
-[[mount]]
-target = "/dev/shm"
-type = "tmpfs"
-options = {{ size = "64m", mode = "1777" }}
-attributes = ["nosuid", "nodev", "noexec"]
-
+{_SHM}
 [[mount]]
 target = "/dev/mqueue"
 type = "mqueue"

@@ -110,6 +110,12 @@ class SparedPath(_Table):
     optional: bool = Field(default=False, description="It is no mistake if there is no such path.", examples=[True])
 
 
+def _check_overlap(uids: list[tuple[int, int, int]], gids: list[tuple[int, int, int]]) -> None:
+    for field, lines in (("uids", uids), ("gids", gids)):
+        if clash := values.overlap(lines) if len(lines) > 1 else "":
+            raise values.Unfit(f"{field}: {clash}", "map each id once")
+
+
 class IdMap(_Table):
     """Owners seen through the mount differ from those in the filesystem."""
 
@@ -130,10 +136,7 @@ class IdMap(_Table):
 
     @model_validator(mode="after")
     def _lines_must_not_overlap(self) -> IdMap:
-        for field, lines in (("uids", self.uids), ("gids", self.gids)):
-            clash = values.overlap(lines) if len(lines) > 1 else ""
-            if clash:
-                raise values.Unfit(f"{field}: {clash}", "map each id once")
+        _check_overlap(self.uids, self.gids)
         return self
 
 
@@ -454,9 +457,7 @@ class NamespaceOwner(_Table):
             raise values.Unfit("is that of another namespace, and has what a new one has", "keep of, or the rest")
         if self.of is None and not (self.uids and self.gids):
             raise values.Unfit("lacks ids", "add uids = [[0, 100000, 65536]] and gids, or of = another namespace")
-        for field, lines in (("uids", self.uids), ("gids", self.gids)):
-            if clash := values.overlap(lines) if len(lines) > 1 else "":
-                raise values.Unfit(f"{field}: {clash}", "map each id once")
+        _check_overlap(self.uids, self.gids)
         return self
 
 
@@ -496,6 +497,29 @@ class InheritedChange(_Table):
     optional: bool = Field(default=False, description="It is no mistake if there is no such path.", examples=[True])
 
 
+# What is said of a tree, by a namespace or by a spec that has one only.
+InheritedSharing = Literal["private", "slave", "slave-shared"]
+
+
+def _preset() -> Any:
+    what = "Mounts that many trees have: `mountplan plan --expand` writes them out."
+    return Field(default=(), description=what, examples=["dev"])
+
+
+def _propagation() -> Any:
+    return Field(default="private", description="What the mounts of an inherited root are.", examples=["slave"])
+
+
+def _removals() -> Any:
+    what = "Mounts of an inherited tree that go, before anything is changed or mounted."
+    return Field(default_factory=list, description=what, examples=[[{"target": "/mnt/backup"}]])
+
+
+def _changes() -> Any:
+    what = "What mounts of an inherited tree become, in this order, before anything is mounted on it."
+    return Field(default_factory=list, description=what, examples=[[{"target": "/usr", "attributes": ["ro"]}]])
+
+
 class PeerGroup(_Table):
     """A sharing group of mounts; members name it by peer_group, those that only receive by master."""
 
@@ -525,29 +549,15 @@ class Namespace(_Table):
     root: Literal["inherit", "new"] | None = Field(
         default=None, description="A copy of the host's tree, or a root of its own (a mount on /).", examples=["new"]
     )
-    preset: Presets = Field(
-        default=(),
-        description="Mounts that many trees have: `mountplan plan --expand` writes them out.",
-        examples=["dev"],
-    )
-    propagation: Literal["private", "slave", "slave-shared"] = Field(
-        default="private", description="What the mounts of an inherited root are.", examples=["slave"]
-    )
+    preset: Presets = _preset()
+    propagation: InheritedSharing = _propagation()
     user: NamespaceOwner | None = Field(
         default=None,
         description="The user namespace that it belongs to, if that is not the one in which it is built.",
         examples=[{"uids": [[0, 100000, 65536]], "gids": [[0, 100000, 65536]]}],
     )
-    remove: list[InheritedRemoval] = Field(
-        default_factory=list,
-        description="Mounts of an inherited tree that go, before anything is changed or mounted.",
-        examples=[[{"target": "/mnt/backup"}]],
-    )
-    change: list[InheritedChange] = Field(
-        default_factory=list,
-        description="What mounts of an inherited tree become, in this order, before anything is mounted on it.",
-        examples=[[{"target": "/usr", "attributes": ["ro"]}]],
-    )
+    remove: list[InheritedRemoval] = _removals()
+    change: list[InheritedChange] = _changes()
     mount: list[Mount] = Field(
         default_factory=list,
         description="Its mounts, in any order but for several on one target: later ones are on top.",
@@ -638,29 +648,15 @@ class Spec(_Table):
         description="A copy of the host's tree, or a root of its own; without it, a mount on / makes a new root.",
         examples=["inherit"],
     )
-    preset: Presets = Field(
-        default=(),
-        description="Mounts that many trees have: `mountplan plan --expand` writes them out.",
-        examples=["dev"],
-    )
-    propagation: Literal["private", "slave", "slave-shared"] = Field(
-        default="private", description="What the mounts of an inherited root are.", examples=["slave"]
-    )
+    preset: Presets = _preset()
+    propagation: InheritedSharing = _propagation()
     peer_group: dict[Name, PeerGroup] = Field(
         default_factory=dict,
         description="The sharing groups with a master, or of the host.",
         examples=[{"feed": {"host": "/srv/feed"}}],
     )
-    remove: list[InheritedRemoval] = Field(
-        default_factory=list,
-        description="Mounts of an inherited tree that go, before anything is changed or mounted.",
-        examples=[[{"target": "/mnt/backup"}]],
-    )
-    change: list[InheritedChange] = Field(
-        default_factory=list,
-        description="What mounts of an inherited tree become, in this order, before anything is mounted on it.",
-        examples=[[{"target": "/usr", "attributes": ["ro"]}]],
-    )
+    remove: list[InheritedRemoval] = _removals()
+    change: list[InheritedChange] = _changes()
     mount: list[Mount] = Field(
         default_factory=list,
         description="The mounts, in any order but for several on one target: later ones are on top.",
