@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import ExitStack, contextmanager
 from time import perf_counter
@@ -16,7 +17,8 @@ from mountplan.applier.observe.subjects import of_process
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.chroot import unshare_user
 from mountplan.applier.sys.inside import in_child
-from mountplan.operands import Operand, recognise, view_of
+from mountplan.applier.sys.refusal import in_words
+from mountplan.operands import Operand, granted_of, recognise, view_of
 from mountplan.planner.change.change_plan import ChangeObstacle, ChangePlan
 from mountplan.planner.change.plan_change import plan_change
 from mountplan.planner.change.standing import Allowed, Record, StandingSpace, StandingTree, User
@@ -28,6 +30,7 @@ from mountplan.planner.errors import (
     InUse,
     StepRefused,
     SubjectError,
+    TableError,
     VerificationFailed,
 )
 from mountplan.planner.plan.planfile import dump_plan, load_plan
@@ -38,12 +41,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from mountplan.applier.change.journal import Journal, JournalEntry
-    from mountplan.applier.change.visit import Refused
+    from mountplan.applier.change.visit import Refused, Visited
     from mountplan.applier.keep.kept import Opened
     from mountplan.applier.observe.inspect import Whole
     from mountplan.applier.observe.subjects import Subject
     from mountplan.planner.change.change_file import SavedChange
     from mountplan.planner.change.change_steps import ChangeStep
+    from mountplan.planner.compare.difference import Drift
+    from mountplan.planner.compare.view import Granted
+    from mountplan.planner.names import Handle
     from mountplan.planner.plan.plan import Plan
     from mountplan.planner.tables.mount_facts import Lock
     from mountplan.planner.tables.table import MountTable
@@ -162,8 +168,10 @@ def _target(
 def _knows_beneath() -> bool:
     try:
         return syscalls.knows_beneath()
-    except OSError:
-        pass  # an ordinary user: root in a user namespace of its own is told
+    except OSError as error:
+        if error.errno != errno.EPERM:
+            raise
+        # an ordinary user: root in a user namespace of its own is told
 
     def ask() -> bool:
         unshare_user()
@@ -227,16 +235,19 @@ def _groups(tables: list[MountTable]) -> set[int]:
 
 
 class Changed(NamedTuple):
-    """What a change has come to: the lines that were carried out, what stands there now, and how long it took (s).
+    """What a change into `plan` has come to: the lines carried out, what stands there now, how long it took (s).
 
-    `outcome` is "stands" if there was nothing to do. `outside` are differences that were seen in other namespaces.
+    `outcome` is "stands" if there was nothing to do. `outside` are differences that were seen in other namespaces,
+    `notices` options that the kernel took and shows in another form.
     """
 
+    plan: Plan
     change: ChangePlan
     outcome: Literal["changed", "stands", "finished", "taken back"]
     tables: tuple[tuple[str, MountTable], ...]
     seconds: float
     outside: tuple[str, ...] = ()
+    notices: Drift = ()
 
 
 @without_collector
@@ -266,7 +277,7 @@ def finish(plan: Plan | None, operand: Operand, allowed: Allowed, *, undo: bool)
         entry = journal.find()
         if entry is None:
             what = f"no change of {_label(operand)} was interrupted"
-            raise ChangeUnfinished(what, "leave out --continue and --undo: mountplan apply SPEC --live")
+            raise ChangeUnfinished(what, "leave out --continue and --undo: mountplan apply SPEC --live", 2)
         if entry.under_way:
             _refuse_unfinished(journal, operand)
         if plan is None or undo:
@@ -298,26 +309,35 @@ def _carry_out(
             _record(plan, target)
         if interrupted is not None:
             journal.remove()
-        return Changed(found, "stands" if outcome == "changed" else outcome, found.tables, perf_counter() - started)
+        return Changed(
+            plan, found, "stands" if outcome == "changed" else outcome, found.tables, perf_counter() - started
+        )
     _refuse_what_is_in_use(plan, found)
     before = target.standing.record
     if interrupted is None:
-        journal.write(dump_plan(before.plan) if before is not None else "", dump_plan(plan))
+        try:
+            journal.write(dump_plan(before.plan) if before is not None else "", dump_plan(plan))
+        except FileExistsError:  # since it was looked for
+            _refuse_unfinished(journal, Operand(target.kind, target.value))
+            raise
     else:
         journal.write_anew(interrupted)
+    from mountplan.applier.change.visit import Refused
+
+    granted = _granted(target)
     refused = _visit(target, found.steps, journal)
-    if refused is not None:
+    if isinstance(refused, Refused):
         if interrupted is not None and interrupted.begun:
             refused = refused._replace(begun=True)
         raise _refusal(plan, target, found, refused, journal)
     after = look(Operand(target.kind, target.value))
-    _verify(plan, after)
+    notices = _verify(plan, target, after, granted, found, refused.present)
     if target.kind == "name":
         _record(plan, after)
     journal.remove()
     tables = tuple((space.name, space.table) for space in after.standing.spaces)
     outside = _seen_outside(target.standing, after.standing)
-    return Changed(found, outcome, tables, perf_counter() - started, outside)
+    return Changed(plan, found, outcome, tables, perf_counter() - started, outside, notices)
 
 
 def _words(plan: Plan) -> Callable[[ChangeObstacle], str]:
@@ -343,8 +363,10 @@ def _journal(operand: Operand) -> Iterator[Journal]:
     with of_process(int(operand.value)) as subject:
         try:
             number = syscalls.namespace_id(subject.fd)
-        except OSError:  # before Linux 6.11
-            number = os.fstat(subject.fd).st_ino
+        except OSError as error:
+            if error.errno not in (errno.ENOTTY, errno.EINVAL):
+                raise TableError(f"{subject.label}: cannot tell its namespace: {in_words(error)}") from None
+            number = os.fstat(subject.fd).st_ino  # before Linux 6.11
     with journal_of_namespace(number) as journal:
         yield journal
 
@@ -394,7 +416,7 @@ def _refuse_what_is_in_use(plan: Plan, found: ChangePlan) -> None:
         raise InUse(others)
 
 
-def _visit(target: Target, steps: tuple[ChangeStep, ...], journal: Journal) -> Refused | None:
+def _visit(target: Target, steps: tuple[ChangeStep, ...], journal: Journal) -> Refused | Visited:
     """Carry steps out in the namespaces of the target."""
     from mountplan.applier.change.live_kernel import Entrance
     from mountplan.applier.change.visit import carry_out
@@ -416,8 +438,9 @@ def _visit(target: Target, steps: tuple[ChangeStep, ...], journal: Journal) -> R
         else:
             subject = stack.enter_context(of_process(int(target.value)))
             root = subject.root()
-            if root >= 0:
-                stack.callback(os.close, root)
+            if root < 0:
+                raise TableError(f"process {target.value} has ended")
+            stack.callback(os.close, root)
             entrances = [Entrance(target.standing.spaces[0].name, subject.fd, root)]
             others = []
             for kind in ("user", "net", "ipc", "uts", "cgroup", "pid"):
@@ -459,7 +482,7 @@ def _refusal(
         error.args = (f"{error.args[0]}\n  {told}",)
         return error
     what = f"{error}\n  what had been changed by then stands, and could not be taken back"
-    return ChangeUnfinished(what, _ways_out(target.kind, target.value))
+    return ChangeUnfinished(what, _ways_out(target.kind, target.value), error.exit_status)
 
 
 def _take_back(target: Target, journal: Journal) -> tuple[str, ...] | None:
@@ -469,9 +492,11 @@ def _take_back(target: Target, journal: Journal) -> tuple[str, ...] | None:
     """
     if target.standing.record is None:
         return None
+    from mountplan.applier.change.visit import Refused
+
     now = look(Operand(target.kind, target.value))
     back = preview(target.standing.record.plan, now, Allowed(move=True, gap=True, propagation=True))
-    if back.obstacles or (back.steps and _visit(now, back.steps, journal) is not None):
+    if back.obstacles or (back.steps and isinstance(_visit(now, back.steps, journal), Refused)):
         return None
     after = look(Operand(target.kind, target.value))
     _record(target.standing.record.plan, after)
@@ -483,22 +508,51 @@ def _take_back(target: Target, journal: Journal) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(row.mountpoint for row in rows))
 
 
-def _verify(plan: Plan, after: Target) -> None:
-    """Raises VerificationFailed unless what stands is what the plan says."""
+def _granted(target: Target) -> dict[str, Granted]:
+    """By device: what was asked of the superblocks that were made for a name, and what they showed then."""
+    if target.standing.record is None:
+        return {}
+    with kept.opened(target.value) as opened:
+        options = granted_of(opened, target.standing.record.plan)
+    alive = set(target.standing.record.devices.values())
+    return {device: one for each in options.values() for device, one in each.items() if device in alive}
+
+
+def _verify(
+    plan: Plan,
+    before: Target,
+    after: Target,
+    granted: dict[str, Granted],
+    change: ChangePlan,
+    present: tuple[Handle, ...],
+) -> Drift:
+    """Options that are shown in another form. Raises VerificationFailed unless what stands is what the plan says.
+
+    `granted` is what superblocks that stood before had been granted. `present` are filesystems that the change made,
+    and that may have been there before.
+    """
+    from mountplan.planner.change.granted_since import granted_since
     from mountplan.planner.compare.compare import judge, machine_of, views_of
     from mountplan.planner.compare.view import View
 
     host = after.standing.host
     wanted = views_of(plan, predict(plan, host))
-    found = tuple(View(space.name, space.table, idmaps=space.idmaps) for space in after.standing.spaces)
+    spaces = {space.name: space for space in after.standing.spaces}
+    if len(wanted) == 1:
+        spaces = {wanted[0].namespace: after.standing.spaces[0]}
+    pairs = [(view, spaces[view.namespace].table) for view in wanted]
+    stood = frozenset(row.device for space in before.standing.spaces for row in space.table.rows)
+    since, drift = granted_since(pairs, granted, stood, change.steps, present)
+    found = tuple(View(space.name, space.table, idmaps=space.idmaps, granted=since) for space in after.standing.spaces)
     outside = tuple(table for _, table in after.standing.outside)
 
     def around() -> Surroundings:
         return Surroundings(outside, after.standing.ages)
 
     judged = judge(wanted, found, machine_of(host), arrivals=True, surroundings=around)
-    if judged.drift:
-        raise VerificationFailed(judged.drift)
+    if judged.drift or drift:
+        raise VerificationFailed(judged.drift or drift)
+    return judged.notices
 
 
 def _record(plan: Plan, target: Target) -> None:

@@ -6,11 +6,21 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from mountplan.keeping import judge_standing
-from mountplan.operands import Side, plan_of, predicted, read_side, recognise, refuse_one_stream_twice, refuse_unused
+from mountplan.operands import (
+    Operand,
+    Side,
+    plan_of,
+    predicted,
+    read_side,
+    recognise,
+    refuse_one_stream_twice,
+    refuse_unused,
+)
 from mountplan.planner.collector import without_collector
 from mountplan.planner.compare.compare import differences, judge, machine_of
 from mountplan.planner.compare.difference import Drift
 from mountplan.planner.errors import SubjectError
+from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.planfile import digest_of
 from mountplan.surroundings import surroundings
 
@@ -50,9 +60,6 @@ def verify(spec: str, subject: str = "", *, parameters: Mapping[str, str] | None
     What arrived by propagation where the spec lets it come is no difference. What is kept is held against what the spec
     makes of the host as it was when the name was made.
     """
-    from mountplan.applier.keep import kept
-    from mountplan.applier.observe.observe import observe
-
     refuse_one_stream_twice(spec, subject)
     wanted = recognise(spec)
     if wanted.kind not in ("spec", "plan"):
@@ -60,16 +67,20 @@ def verify(spec: str, subject: str = "", *, parameters: Mapping[str, str] | None
     plan = plan_of(wanted, parameters)
     if not subject and not plan.name:
         raise SubjectError(f"{spec}: the spec has no name", "say what to verify: a kept name, or a process")
-    found = recognise(subject) if "," not in subject and subject else None
-    if (subject and found is None) or (found is not None and found.kind != "name"):
-        side = read_side(subject, found)
-        host = observe()
-        if side.plan is not None:
-            raise SubjectError(f"{subject}: does not stand anywhere", f"name what is kept, or a process, {_OR_DIFF}")
-        first = predicted(spec, plan, host)
-        machine = machine_of(host) if side.of_machine else None
-        return Compared(first, side, *judge(first.views, side.views, machine, arrivals=True, surroundings=surroundings))
-    name, _, namespace = (found.value if found else plan.name).partition("/")
+    if not subject:
+        return held_against(spec, plan, Operand("name", plan.name))
+    if "," in subject:
+        return _as_predicted(spec, plan, subject, read_side(subject))
+    return held_against(spec, plan, recognise(subject), subject)
+
+
+def held_against(spec: str, plan: Plan, found: Operand, subject: str = "") -> Compared:
+    """How what stands compares with `plan`, which is of `spec`. Raises SubjectError for what does not stand."""
+    from mountplan.applier.keep import kept
+
+    if found.kind != "name":
+        return _as_predicted(spec, plan, subject, read_side(subject, found))
+    name, _, namespace = found.value.partition("/")
     with kept.opened(name) as standing:
         standing.namespace(namespace)
         host = standing.host()
@@ -80,5 +91,17 @@ def verify(spec: str, subject: str = "", *, parameters: Mapping[str, str] | None
         views = tuple(one for one in views if one.namespace == namespace)
         first = first._replace(views=tuple(one for one in first.views if one.namespace == namespace))
         judged = judge(first.views, views, machine_of(host), arrivals=True, surroundings=surroundings)
-    side = Side(found.value if found else name, views, incomplete=not as_it_is.complete)
+    side = Side(found.value, views, incomplete=not as_it_is.complete)
     return Compared(first, side, *judged)
+
+
+def _as_predicted(spec: str, plan: Plan, subject: str, side: Side) -> Compared:
+    """Of what no record tells: it is held against what the plan would make of the host as it is now."""
+    from mountplan.applier.observe.observe import observe
+
+    host = observe()
+    if side.plan is not None:
+        raise SubjectError(f"{subject}: does not stand anywhere", f"name what is kept, or a process, {_OR_DIFF}")
+    first = predicted(spec, plan, host)
+    machine = machine_of(host) if side.of_machine else None
+    return Compared(first, side, *judge(first.views, side.views, machine, arrivals=True, surroundings=surroundings))

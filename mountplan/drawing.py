@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mountplan.operands import Operand, Side, read_side, recognise, refuse_unused
 from mountplan.planner.errors import KeepRefused, NotKept, PlanFileError, PlanRefused, SubjectError
+from mountplan.planner.names import LeftOut
 from mountplan.planner.render.lanes import GroupNames, Scene
 from mountplan.planner.tables.table import MountTable
 
@@ -28,6 +29,7 @@ class Drawn(NamedTuple):
     plan: Plan | None = None
     incomplete: bool = False
     only_named: bool = False  # other groups are no part of it
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def drawn(argument: str, *, parameters: Mapping[str, str] | None = None) -> Drawn:
@@ -70,7 +72,13 @@ def of_plan(label: str, plan: Plan, tables: Iterable[tuple[str, MountTable]]) ->
     for row in observe().rows:
         if row.peer_group:
             places.setdefault(HOST_GROUPS + row.peer_group, row.mountpoint)
-    return Drawn(label, plan_scenes(PlanIndex(plan), named), plan_groups(plan, named, places), plan)
+    return Drawn(
+        label,
+        plan_scenes(PlanIndex(plan), named),
+        plan_groups(plan, named, places),
+        plan,
+        left_out=plan.expected.left_out,
+    )
 
 
 def drawn_from(tables: Iterable[tuple[str, MountTable]], groups: Iterable[ExplainedGroup]) -> Drawn:
@@ -102,7 +110,8 @@ def _kept(named: Operand, side: Side) -> Drawn:
         name = view.namespace or plan.expected.namespaces[0].name
         names |= group_names(plan, name, view.table)
     scenes = tuple(Scene(view.namespace, view.table) for view in side.views)
-    return Drawn(side.label, scenes, GroupNames(names, _of_host(side.views)), incomplete=side.incomplete)
+    groups = GroupNames(names, _of_host(side.views))
+    return Drawn(side.label, scenes, groups, incomplete=side.incomplete, left_out=plan.expected.left_out)
 
 
 def _of_host(views: Iterable[View]) -> Mapping[int, str]:

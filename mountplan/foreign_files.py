@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import os
 import re
 import stat
+import sys
 from typing import TYPE_CHECKING, Any
 
+from mountplan.applier.sys.refusal import OF_THE_SYSTEM
 from mountplan.inputs import label_of, read_input, reason_of
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
 from mountplan.planner.foreign.spec_draft import HostSharing
@@ -39,7 +42,9 @@ class MachineFacts:
     def kind(self, path: str) -> str:
         try:
             return "directory" if stat.S_ISDIR(os.stat(path).st_mode) else "file"
-        except OSError:
+        except OSError as error:
+            if error.errno in OF_THE_SYSTEM:
+                raise
             return ""
 
     def writable(self, path: str) -> bool:
@@ -56,7 +61,9 @@ def read_descriptor(number: str) -> bytes | None:
     try:
         with open(int(number), "rb", closefd=False) as file:
             return file.read()
-    except OSError:
+    except OSError as error:
+        if error.errno != errno.EBADF:
+            raise
         return None
 
 
@@ -132,6 +139,7 @@ def _yaml(text: str, label: str) -> list[Any]:
     try:
         yaml: Any = importlib.import_module("yaml")  # an optional extra, which few need
     except ImportError:
+        _may_look_for_modules()
         what = "it is YAML, and PyYAML is not installed"
         mistake = Mistake(SpecRef(label, ""), what, "pip install 'mountplan[yaml]', or hand it over as JSON")
         raise SpecError((mistake,)) from None
@@ -142,6 +150,17 @@ def _yaml(text: str, label: str) -> list[Any]:
         what = f"is not YAML: {getattr(error, 'problem', None) or error}"
         mistake = Mistake(SpecRef(label, "", mark.line + 1 if mark else 0), what, "mend it, or name another file")
         raise SpecError((mistake,)) from None
+
+
+def _may_look_for_modules() -> None:
+    """Raise what is refused to Python's own search for a module: it says of all that there is no such module."""
+    for place in sys.path:
+        try:
+            os.stat(place or ".")
+            os.listdir(place or ".")
+        except OSError as error:
+            if error.errno in OF_THE_SYSTEM:
+                raise
 
 
 def imported_dump(place: str, *, root: str = "", name: str = "") -> Captured:

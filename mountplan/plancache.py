@@ -132,9 +132,9 @@ def answer(host: Host, name: str, *arguments: str) -> Any:
         return host.instance(*arguments)
     if name == "link":
         return host.link(*arguments)
-    if name == "glob":
-        return list(host.glob(*arguments))
     try:
+        if name == "glob":
+            return list(host.glob(*arguments))
         if name == "partitions":
             return [list(one) for one in host.partitions(*arguments)]
         if name == "under":

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from mountplan.applier.observe.observe import read_still, why_not
-from mountplan.applier.observe.subjects import enter, open_proc
+from mountplan.applier.observe.subjects import ENDED, enter, open_proc
 from mountplan.applier.sys.inside import in_child
 from mountplan.planner.errors import TableError
 from mountplan.planner.plan.seedbase import without_base
@@ -17,7 +17,7 @@ from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.table import MountRow, MountTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mountplan.operands import Operand
     from mountplan.planner.compare.difference import Drift
@@ -36,52 +36,85 @@ class MountEvent(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What was seen at one look; `drift` is how it then differs from the spec, None without one."""
+    """What was seen at one look; `drift` is how it then differs from the spec, None without one. `end` says why this
+    was the last look, if not because the time is over.
+    """
 
     events: tuple[MountEvent, ...]
     drift: Drift | None
+    end: str = ""
 
 
 def watch(operand: Operand, plan: Plan | None, seconds: float | None) -> Iterator[Seen]:
     """What changes in the namespaces of a kept name, or of a process, until `seconds` are over (None: for ever).
 
-    Ends with the process. Raises NotKept, KeepRefused or TableError.
+    Ends with the process, and when something else has the name, or nothing. Raises NotKept, KeepRefused or TableError.
     """
     deadline = None if seconds is None else monotonic() + seconds
     with ExitStack() as stack:
         files = {}
-        for name, fd in _mountinfos(operand):
+        found, has_ended = _mountinfos(operand, stack)
+        for name, fd in found:
             files[name] = stack.enter_context(open(fd, "rb", buffering=0))
         before = {name: _read(file) for name, file in files.items()}
         poll = select.poll()
         for file in files.values():
             poll.register(file, select.POLLPRI)
         if plan is not None:
-            yield Seen((), _drift(plan, before))
+            yield Seen((), _drift(plan, operand))
         while deadline is None or monotonic() < deadline:
             left = _PAUSE if deadline is None else max(0.0, min(_PAUSE, deadline - monotonic()))
             poll.poll(left * 1000)
-            if operand.kind == "pid" and not os.path.exists(f"/proc/{operand.value}"):
+            if end := has_ended():
+                yield Seen((), None, end)
                 return
             now = {name: _read(file) for name, file in files.items()}
             events = tuple(event for name in now for event in events_between(name, before[name], now[name]))
             if events:
-                yield Seen(events, None if plan is None else _drift(plan, now))
+                yield Seen(events, None if plan is None else _drift(plan, operand))
             before = now
 
 
-def _mountinfos(operand: Operand) -> list[tuple[str, int]]:
-    """For each namespace a descriptor of its mountinfo, which shows it whenever it is read."""
+def _mountinfos(operand: Operand, stack: ExitStack) -> tuple[list[tuple[str, int]], Callable[[], str]]:
+    """For each namespace a descriptor of its mountinfo, which shows it whenever it is read; and what to ask whether it
+    still is that of `operand`: "", or why it is not.
+    """
     if operand.kind == "pid":
-        pid = int(operand.value)
-        try:
-            return [("", os.open(f"/proc/{pid}/mountinfo", os.O_RDONLY | os.O_CLOEXEC))]
-        except OSError as error:
-            raise TableError(why_not(error, pid)) from None
+        return _of_process(int(operand.value), stack)
     from mountplan.applier.keep import kept
 
     with kept.opened(operand.value) as found:
-        return [(one.name, _opened_inside(found.open(one))) for one in found.kept.mounts]
+        was = found.kept.id
+        files = [(one.name, _opened_inside(found.open(one))) for one in found.kept.mounts]
+
+    def has_gone() -> str:
+        now = kept.find(operand.value)
+        if now is None:
+            return f"{operand.value} is no longer kept"
+        return "" if now.id == was else f"something else was put in the place of {operand.value}"
+
+    return files, has_gone
+
+
+def _of_process(pid: int, stack: ExitStack) -> tuple[list[tuple[str, int]], Callable[[], str]]:
+    try:
+        directory = os.open(f"/proc/{pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)  # never that of another process
+        stack.callback(os.close, directory)
+        fd = os.open("mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+        was = os.stat("ns/mnt", dir_fd=directory)
+    except OSError as error:
+        raise TableError(why_not(error, pid)) from None
+
+    def has_gone() -> str:
+        try:
+            now = os.stat("ns/mnt", dir_fd=directory)
+        except OSError as error:
+            if error.errno in ENDED:
+                return f"process {pid} has ended"
+            raise TableError(why_not(error, pid)) from None
+        return "" if os.path.samestat(was, now) else f"process {pid} has gone to another mount namespace"
+
+    return [("", fd)], has_gone
 
 
 def _opened_inside(namespace: int) -> int:
@@ -99,11 +132,10 @@ def _opened_inside(namespace: int) -> int:
     with ours, theirs:
         try:
             in_child(send)
-            _, (fd,), _, _ = socket.recv_fds(ours, 1, 1)
+            _, (fd,), _, _ = socket.recv_fds(ours, 1, 1, socket.MSG_CMSG_CLOEXEC)
         finally:
             os.close(proc)
             os.close(namespace)
-    os.set_inheritable(fd, False)
     return fd
 
 
@@ -145,12 +177,8 @@ def _words(row: MountRow) -> str:
     return f"{row.fstype} {row.source} {row.attributes}"
 
 
-def _drift(plan: Plan, tables: dict[str, MountTable]) -> Drift:
-    from mountplan.applier.observe.observe import observe
-    from mountplan.planner.compare.compare import differences, machine_of, views_of
-    from mountplan.planner.compare.view import View
-    from mountplan.planner.plan.predict import predict
+def _drift(plan: Plan, operand: Operand) -> Drift:
+    """As `verify` finds it."""
+    from mountplan.comparing import held_against
 
-    host = observe()
-    wanted = views_of(plan, predict(plan, host))
-    return differences(wanted, [View(name, table) for name, table in tables.items()], machine_of(host), arrivals=True)
+    return held_against(plan.file, plan, operand, operand.value).drift

@@ -14,7 +14,8 @@
     |-- CommandNotStarted      the tree stands, but the command does not run in it (126, 127 as in a shell, else 3)
     |-- NotKept             2  no namespaces are kept under that name
     |-- ChangeRefused       1  what stands cannot be changed into that, or not without a word
-    |-- ChangeUnfinished    1  a change of a tree that stands was interrupted, and neither finished nor taken back
+    |-- ChangeUnfinished    1  a change of a tree that stands was interrupted, and neither finished nor taken back (3 if
+    |                          the kernel refused it at this moment, 2 if there is none)
     |-- NameTaken           1  what is kept under that name is something else
     `-- KeepRefused         3  namespaces cannot be kept, or got at, where they are kept (2 for a bad name)
 
@@ -305,12 +306,12 @@ class ChangeUnfinished(MountplanError):
     Raised by change, and by whatever plans a change, if it finds one, or if it could not take back its own.
     """
 
-    exit_status = 1
     code = "change-unfinished"
 
-    def __init__(self, what: str, remedy: str = "") -> None:
+    def __init__(self, what: str, remedy: str = "", exit_status: int = 1) -> None:
         self.what = what
         self.remedy = remedy
+        self.exit_status = exit_status
         super().__init__(what + (f"\n  remedy: {remedy}" if remedy else ""))
 
 

@@ -108,8 +108,8 @@ class Host(Protocol):
         ...
 
     def glob(self, base: str, pattern: str) -> tuple[str, ...]:
-        """The paths below the canonical `base` that match `pattern`, relative to it, sorted; symlinks are not
-        followed.
+        """The paths below the canonical `base` that match `pattern`, relative to it, sorted. Raises LookupError where
+        a directory on the way may not be listed.
         """
         ...
 

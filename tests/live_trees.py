@@ -10,7 +10,7 @@ from typing import NamedTuple
 from mountplan import pipeline
 from mountplan.applier.build.build import Built
 from mountplan.applier.change.live_kernel import Entrance
-from mountplan.applier.change.visit import carry_out
+from mountplan.applier.change.visit import Refused, carry_out
 from mountplan.applier.observe.observe import observe
 from mountplan.applier.observe.subjects import Subject
 from mountplan.applier.sys.syscalls import knows_beneath
@@ -72,7 +72,7 @@ class LiveTree(NamedTuple):
         entrances = [Entrance(one.name, self.built.open_mounts(one.name), -1) for one in self.built.namespaces]
         try:
             refused = carry_out(change.steps, tuple(entrances), ())
-            assert refused is None, (refused, refused and change.steps[refused.step - 1])
+            assert not isinstance(refused, Refused), (refused, change.steps[refused.step - 1])
         finally:
             for one in entrances:
                 os.close(one.namespace)

@@ -27,8 +27,22 @@ from mountplan.cli.exit_status import BUG
 from tests import machine
 from tests.commands import PROC, programs
 from tests.faults import CALLS
-from tests.hosts import CHECKOUT, NOBODY, PATIENCE, PR_SET_PDEATHSIG, _open_the_way, become, prctl, run_in_host
+from tests.hosts import (
+    CHECKOUT,
+    CLONE_NEWNS,
+    NOBODY,
+    PATIENCE,
+    PR_SET_PDEATHSIG,
+    _open_the_way,
+    become,
+    enter_user_namespace,
+    mount,
+    prctl,
+    run_in_host,
+    unshare,
+)
 from tests.keptnames import SPEC
+from tests.mountflags import MS_PRIVATE, MS_REC
 from tests.trees import ROOT
 from tests.without import filter_calls
 
@@ -56,6 +70,16 @@ FILES = {
     "isolated.toml": programs(run='unshare = ["pid", "net", "ipc", "uts"]', mounts=PROC),
     "overlay.toml": 'name = "overlay"\n' + ROOT + OVERLAY,
     "mqueue.toml": 'name = "mqueue"\n' + ROOT + '[[mount]]\ntarget = "/d"\ntype = "mqueue"\n',
+    "inherit.toml": 'root = "inherit"\npropagation = "private"\n[[mount]]\ntarget = "/opt"\ntype = "tmpfs"\n',
+    "bind.toml": 'name = "bind"\n' + ROOT + '[[mount]]\ntarget = "/usr"\nbind = "/usr"\nattributes = ["ro"]\n',
+}
+# Configurations of other programs.
+FOREIGN = {
+    "config.json": '{"ociVersion": "1.0.2", "root": {"path": "/usr"}, "mounts": '
+    '[{"destination": "/proc", "type": "proc", "source": "proc"}]}',
+    "fstab": "none /opt tmpfs size=1m 0 0\n/usr /opt/usr none bind,ro 0 0\n",
+    "a.service": "[Service]\nExecStart=/usr/bin/true\nPrivateTmp=yes\nProtectSystem=strict\n",
+    "compose.yaml": "services:\n  web:\n    volumes: ['/usr:/opt:ro']\n    tmpfs: [/run]\n",
 }
 SCRIPT = "mkdir /a\nmount -t tmpfs a /a\nmount --make-shared /a\nmount --bind /a /a\n"
 # Names "shop" and "programs" are kept before each of them. Those that keep or remove names come last.
@@ -88,8 +112,35 @@ READING = (
     "doctor",
     "schema",
     "completion bash",
+    "plan --live shop other.toml",
+    "plan --live pid:{inside} inherit.toml",
+    "graph shop.toml",
+    "graph --format html shop",
+    "graph pid:{own}",
+    "import oci config.json",
+    "import fstab fstab",
+    "import systemd a.service",
+    "import compose compose.yaml --root /usr",
+    "import bwrap -- --ro-bind /usr /usr --proc /proc true",
+    "export sh shop.toml",
+    "export oci bind.toml",
+    "export bwrap bind.toml",
+    "watch --for 0.1 shop",
+    "watch --for 0.1 shop other.toml",
+    "watch --for 0.1 pid:{inside}",
+    "example",
+    "example hello",
 )
-CHANGING = ("apply shop.toml", "apply --replace shop.toml", "apply --name third other.toml", "rm shop", "rm --all")
+CHANGING = (
+    "apply shop.toml",
+    "apply --replace shop.toml",
+    "apply --name third other.toml",
+    "apply --live --name shop other.toml",
+    "apply --live --pid {inside} inherit.toml",
+    "apply --live --name shop --undo",
+    "rm shop",
+    "rm --all",
+)
 COMMANDS = READING + CHANGING
 
 # Without these, Python cannot even read the source that tells what was called.
@@ -140,6 +191,8 @@ def try_all(wanted: Iterable[Case], timeout: float = 60.0) -> dict[Case, str]:
 def _problems(wanted: list[Case]) -> Iterator[tuple[Case, str]]:
     for name, text in FILES.items():
         Path("/srv", name).write_text("format = 1\n" + text)
+    for name, text in FOREIGN.items():
+        Path("/srv", name).write_text(text)
     _open_the_way([Path(sys.base_prefix), Path(sys.prefix), CHECKOUT])  # of Python, an ordinary user loads a rest
     os.mkdir(RUNTIME, 0o700)
     os.chown(RUNTIME, NOBODY, NOBODY)
@@ -180,7 +233,7 @@ def _judge(case: Case, ended: Ended, usual: Ended) -> str:
     if case.words.startswith(("run", "enter")) and ended.err and "mountplan:" not in ended.err:
         return ""  # the command itself may have run into it, or what starts it
     if case.call == "write":
-        return "" if ended.status else "nothing can have been written, and it ends with 0"
+        return "" if ended.status or not usual.out + usual.err else "nothing can have been written, and it ends with 0"
     told = _tells(case, said)
     if ended.status == usual.status:
         same = _plain(ended.out) == _plain(usual.out)
@@ -224,6 +277,8 @@ def _carry_out(words: str, user: User, refused: dict[int, int] | None = None) ->
     """A fork of this process, which has imported everything: what Python itself needs is none of our concern."""
     files = [os.memfd_create(name) for name in ("in", "out", "err")]
     os.pwrite(files[0], SCRIPT.encode(), 0)
+    inside = machine.spawn("inside", lambda: _move_in(user)) if "{inside}" in words else 0
+    words = words.replace("{inside}", str(inside))
     child = os.fork()
     if child == 0:
         _become(words, user, files, refused or {})
@@ -233,10 +288,23 @@ def _carry_out(words: str, user: User, refused: dict[int, int] | None = None) ->
     if not ended:
         os.killpg(child, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if inside:
+        os.kill(inside, signal.SIGKILL)
+        os.waitpid(inside, 0)
     texts = [os.pread(fd, 1 << 20, 0).decode(errors="replace") for fd in files[1:]]
     for fd in files:
         os.close(fd)
     return Ended(status if ended else None, *texts)
+
+
+def _move_in(user: User) -> None:
+    """Into a mount namespace of one's own, which a command may change."""
+    if user == "nobody":
+        become(NOBODY)
+        enter_user_namespace(CLONE_NEWNS)
+    else:
+        unshare(CLONE_NEWNS)
+    mount("", "/", flags=MS_REC | MS_PRIVATE)
 
 
 def _become(words: str, user: User, files: list[int], refused: dict[int, int]) -> NoReturn:

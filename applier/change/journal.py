@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 
 from mountplan.applier.keep import kept
 from mountplan.applier.keep.store import runtime_place
+from mountplan.applier.sys.refusal import explain, function_of
 from mountplan.planner.errors import KeepRefused
 from mountplan.planner.record import NamedTuple
 
@@ -44,14 +45,14 @@ class Journal:
 
     def find(self) -> JournalEntry | None:
         """What another process has left, or has under way. Raises KeepRefused if it cannot be read."""
-        if self._is_locked():
-            return JournalEntry("", "", True, under_way=True)
         try:
+            if self._is_locked():
+                return JournalEntry("", "", True, under_way=True)
             data = kept.read_file(self._directory, self._file)
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise KeepRefused(f"cannot read the journal of a change: {error.strerror}", "look at it") from None
+            raise _refused("read", error) from None
         first, whole, rest = data.partition(b"\n")
         if not whole:
             return JournalEntry("", "", False)  # cut off while it was written
@@ -64,10 +65,8 @@ class Journal:
             return JournalEntry("", "", True)
 
     def _is_locked(self) -> bool:
-        try:
-            fd = os.open(self._file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._directory)
-        except OSError:
-            return False
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        fd = os.open(self._file, flags, dir_fd=self._directory)
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return False
@@ -77,7 +76,7 @@ class Journal:
             os.close(fd)
 
     def write(self, before: str, after: str) -> None:
-        """Raises FileExistsError if there is one."""
+        """Raises FileExistsError if there is one, KeepRefused if it cannot be written."""
         self._write(self._file, JournalEntry(before, after, begun=False))
 
     def write_anew(self, entry: JournalEntry) -> None:
@@ -93,11 +92,16 @@ class Journal:
         self._fd = os.open(file, flags, 0o600, dir_fd=self._directory)
         fcntl.flock(self._fd, fcntl.LOCK_EX)  # as long as this process or its visitor lives
         values = {"format": _FORMAT, "before": entry.before, "after": entry.after}
-        os.write(self._fd, json.dumps(values).encode() + b"\n" + (_BEGUN if entry.begun else b""))
+        try:
+            _write_all(self._fd, json.dumps(values).encode() + b"\n" + (_BEGUN if entry.begun else b""))
+        except OSError as error:
+            with suppress(OSError):
+                os.unlink(file, dir_fd=self._directory)
+            raise _refused("write", error) from None
 
     def begin(self) -> None:
         """Something that stands is going to be touched. To be called in whichever process, wherever that is."""
-        os.write(self._fd, _BEGUN)
+        _write_all(self._fd, _BEGUN)
 
     def remove(self) -> None:
         if self._fd >= 0:
@@ -107,12 +111,24 @@ class Journal:
             os.unlink(self._file, dir_fd=self._directory)
         except OSError as error:
             if error.errno != errno.ENOENT:
-                raise KeepRefused(f"cannot remove the journal of a change: {error.strerror}", "remove it") from None
+                raise _refused("remove", error) from None
 
     def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    """A full filesystem may take a part, and says so at the next attempt only."""
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def _refused(what: str, error: OSError) -> KeepRefused:
+    call = function_of(error).partition(" ")[0]
+    meaning, remedy = explain("", error.errno or 0, call)
+    return KeepRefused(f"cannot {what} the journal of a change: {call}{call and ': '}{meaning}", remedy)
 
 
 @contextmanager

@@ -22,21 +22,19 @@ class OtherMount(OSError):
 
 def execute_change(
     steps: tuple[c.ChangeStep, ...], kernel: LiveKernel, reporter: Reporter, begin: Callable[[], None]
-) -> None:
+) -> tuple[Handle, ...]:
     """Carry all steps out; stops at the first that is refused (StepFailed). `begin` is called before the first that
-    changes something which stands.
+    changes something which stands. Returns the filesystems whose superblocks may have been there before, as execute().
     """
     execution = LiveExecution(kernel, reporter)
     handlers = execution.all_handlers()
-    begun = inside = False
+    first = first_change(steps)
     reporter.begin(len(steps))
     try:
         kernel.lift_limit()
         for index, step in enumerate(steps):
-            inside = type(step) is c.Visit or (inside and type(step) is not c.LeaveCopy)
-            if not begun and (type(step) in _CHANGING or (inside and type(step) in _CHANGING_INSIDE)):
+            if index == first:
                 begin()
-                begun = True
             try:
                 handlers[type(step)](step)
             except OSError as error:
@@ -45,6 +43,17 @@ def execute_change(
         reporter.end()
     finally:
         execution.close()
+    return tuple(execution.present)
+
+
+def first_change(steps: tuple[c.ChangeStep, ...]) -> int:
+    """The first step that changes something which stands; the number of steps if none does."""
+    inside = False
+    for index, step in enumerate(steps):
+        inside = type(step) is c.Visit or (inside and type(step) is not c.LeaveCopy)
+        if type(step) in _CHANGING or (inside and type(step) in _CHANGING_INSIDE):
+            return index
+    return len(steps)
 
 
 _CHANGING = (c.SetSharing, c.AttachBeneath, c.AttachLowest, c.RemoveLowest, c.DetachLive, c.Reconfigure, c.WriteFile)

@@ -9,17 +9,18 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from mountplan.applier.build.execute import StepFailed, load_what_is_needed
-from mountplan.applier.change.live_execute import OtherMount, execute_change
+from mountplan.applier.change.live_execute import OtherMount, execute_change, first_change
 from mountplan.applier.change.live_kernel import Entrance, LiveKernel
 from mountplan.applier.sys import abi, channel, syscalls
 from mountplan.applier.sys.inside import ChildFailed, in_child
-from mountplan.applier.sys.refusal import Occupied, call_of
+from mountplan.applier.sys.refusal import KernelRefusal, Occupied, Place, function_at, place_of
 from mountplan.applier.sys.report import Reporter
-from mountplan.planner.change.change_steps import ChangeStep
+from mountplan.planner.change.change_steps import ChangeStep, WriteFile
+from mountplan.planner.names import Handle
 from mountplan.planner.plan.steps import STEP_TYPES
 from mountplan.planner.record import NamedTuple
 
-Answer: TypeAlias = "tuple[Any, ...] | None"  # a Refused
+Answer: TypeAlias = "tuple[bool, tuple[Any, ...]]"  # whether all was carried out, and what is in Visited or Refused
 
 
 class Refused(NamedTuple):
@@ -36,20 +37,26 @@ class Refused(NamedTuple):
     begun: bool
 
 
+class Visited(NamedTuple):
+    """All steps were carried out. `present` are new filesystems whose superblocks may have been there before."""
+
+    present: tuple[Handle, ...]
+
+
 def carry_out(
     steps: tuple[ChangeStep, ...],
     entrances: tuple[Entrance, ...],
     others: tuple[tuple[str, int], ...],
     begin: Callable[[], None] | None = None,
-) -> Refused | None:
-    """Carry the steps out in a child; None if all were. `others` are namespaces of other kinds to enter first.
+) -> Refused | Visited:
+    """Carry the steps out in a child. `others` are namespaces of other kinds to enter first.
 
     `begin` is called, in the child, before anything that stands is changed. Raises KernelRefusal if the child itself
     cannot be had, and ChildFailed.
     """
     load_what_is_needed(tuple(step for step in steps if isinstance(step, STEP_TYPES)))
 
-    def work() -> tuple[object, ...] | None:
+    def work() -> Answer:
         syscalls.hide()
         os.umask(0)
         for kind, fd in sorted(others, key=lambda one: one[0] != "user"):
@@ -58,17 +65,9 @@ def carry_out(
             return _in_grandchild(inside)  # who enters a pid namespace is not in it: its children are
         return inside()
 
-    def inside() -> tuple[object, ...] | None:
-        begun = False
-
-        def note() -> None:
-            nonlocal begun
-            begun = True
-            if begin is not None:
-                begin()
-
+    def inside() -> Answer:
         try:
-            execute_change(steps, LiveKernel(entrances), Reporter(), note)
+            return True, execute_change(steps, LiveKernel(entrances), Reporter(), begin or (lambda: None))
         except StepFailed as failed:
             cause = failed.cause
             told = ("", "")
@@ -77,11 +76,18 @@ def carry_out(
             elif isinstance(cause, OtherMount):
                 told = cause.strerror or "", "plan the change again"
             log = tuple(getattr(cause, "log", ()))
-            return (failed.index + 1, cause.errno or 0, call_of(cause), *told, log, begun)
-        return None
+            first = first_change(steps)  # one call, which was refused and has changed nothing; but for a file
+            begun = failed.index > first or (failed.index == first and isinstance(steps[first], WriteFile))
+            # What is at the path of our source is another file here, if the root is another.
+            call = getattr(cause, "syscall", "") or place_of(cause) or ""
+            return False, (failed.index + 1, cause.errno or 0, call, *told, log, begun)
 
-    answer = in_child(work)
-    return None if answer is None else Refused._make(answer)
+    done, answer = in_child(work)
+    if done:
+        return Visited(tuple(answer))
+    refused = Refused._make(answer)
+    call: str | Place = refused.syscall
+    return refused if isinstance(call, str) else refused._replace(syscall=function_at(call))
 
 
 def _in_grandchild(function: Callable[[], Answer]) -> Answer:
@@ -91,7 +97,12 @@ def _in_grandchild(function: Callable[[], Answer]) -> Answer:
     if child == 0:
         try:
             syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
-            data = marshal.dumps(function())
+            try:
+                data = marshal.dumps(("returned", function()))
+            except OSError as error:
+                data = marshal.dumps(
+                    ("refused", (error.errno or 0, getattr(error, "syscall", "") or place_of(error) or ""))
+                )
             while data:
                 data = data[os.write(writing, data) :]
         finally:
@@ -102,5 +113,9 @@ def _in_grandchild(function: Callable[[], Answer]) -> Answer:
     os.waitpid(child, 0)
     if not data:
         raise ChildFailed("the process that changed the namespace was killed")
-    answer: Answer = marshal.loads(data)
+    kind, value = marshal.loads(data)
+    if kind == "refused":
+        number, call = value
+        raise KernelRefusal(number, call if isinstance(call, str) else function_at(call))
+    answer: Answer = value
     return answer

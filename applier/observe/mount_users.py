@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from mountplan.applier.observe.subjects import command_of
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.refusal import in_words
+from mountplan.planner.errors import TableError
 
 
 class MountUser(NamedTuple):
@@ -35,7 +38,8 @@ def users_of(namespaces: Iterable[int]) -> dict[int, list[MountUser]]:
         try:
             if os.stat(f"/proc/{name}/ns/mnt").st_ino not in wanted:
                 continue
-        except OSError:
+        except OSError as error:
+            _pass_over(error)
             continue
         for mount, user in _uses(int(name)).items():
             found.setdefault(mount, []).append(user)
@@ -68,7 +72,8 @@ def _uses(pid: int) -> dict[int, MountUser]:
 def _entries(directory: str) -> list[str]:
     try:
         return [f"{directory}/{name}" for name in os.listdir(directory)]
-    except OSError:
+    except OSError as error:
+        _pass_over(error)
         return []
 
 
@@ -76,7 +81,8 @@ def _mount_of(path: str) -> int:
     """The id of the mount that what a link of /proc leads to is seen through, 0 if it cannot be told."""
     try:
         return syscalls.mount_id(abi.AT_FDCWD, path.encode())
-    except OSError:
+    except OSError as error:
+        _pass_over(error)
         return 0
 
 
@@ -90,6 +96,13 @@ def _told(path: str) -> tuple[int, int]:
                     mount = int(line[7:])
                 elif line.startswith(b"flags:"):
                     flags = int(line[6:], 8)
-    except (OSError, ValueError):
+    except OSError as error:
+        _pass_over(error)
         return 0, 0
     return mount, flags
+
+
+def _pass_over(error: OSError) -> None:
+    """Of what has ended, or is not for this user to see, nothing is told; what the system lacks says nothing of it."""
+    if error.errno not in (errno.ENOENT, errno.ESRCH, errno.EACCES, errno.EPERM, errno.ENOTDIR):
+        raise TableError(f"cannot tell which processes use the mounts: {in_words(error)}") from None

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     pass
 
 
+# What /proc answers about a process that has ended.
+ENDED = (errno.ENOENT, errno.ESRCH)
+
 # What files of other kinds answer to an ioctl(2) of namespace files: regular ones, directories, terminals, sockets.
 _NO_NAMESPACE_FILE = (errno.ENOTTY, errno.EINVAL, errno.EOPNOTSUPP, errno.ENXIO)
 
@@ -53,14 +56,15 @@ class Subject:
 
     def root(self) -> int:
         """A descriptor of its own of the root that it is seen from, -1 if there is none."""
+        if self._root >= 0:
+            return os.dup(self._root)
         try:
-            if self._root >= 0:
-                return os.dup(self._root)
             if self.pid:
                 return os.open(f"/proc/{self.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError:
-            pass  # the process has ended: then from the topmost mount
-        return -1
+        except OSError as error:
+            if error.errno not in ENDED:
+                raise TableError(why_not(error, self.pid)) from None
+        return -1  # the process has ended: then from the topmost mount
 
     def read(self) -> Whole:
         """All of its mounts. Raises TableError."""
@@ -167,7 +171,11 @@ def _parent_of(pid: int) -> int:
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return int(file.read().rpartition(b")")[2].split()[1])
-    except (OSError, IndexError):
+    except IndexError:
+        return 0
+    except OSError as error:
+        if error.errno not in (*ENDED, errno.EACCES, errno.EPERM):  # hidepid=1 of /proc hides other users' that way
+            raise TableError(why_not(error, pid)) from None
         return 0
 
 

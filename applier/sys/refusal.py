@@ -324,7 +324,7 @@ def call_of(error: OSError) -> str:
 
 
 # The system call behind a function of Python's that is called otherwise.
-_BEHIND = {"listdir": "getdents64", "scandir": "getdents64", "waitpid": "wait4"}
+_BEHIND = {"listdir": "getdents64", "next": "getdents64", "scandir": "getdents64", "waitpid": "wait4"}
 # The same where it is given a directory to begin at.
 _AT = {name: f"{name}at" for name in ("link", "mkdir", "mknod", "readlink", "rename", "symlink", "unlink")} | {
     "rmdir": "unlinkat", "replace": "renameat",

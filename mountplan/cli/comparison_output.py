@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mountplan.cli.output import Output
     from mountplan.comparing import Compared
     from mountplan.operands import Side
+    from mountplan.planner.names import LeftOut
 
 _INCOMPLETE = "what its root does not show was not compared: that takes Linux 6.11"
 
@@ -48,6 +49,10 @@ def print_comparison(
     return 1 if found.drift else 0
 
 
+def left_out_of(side: Side) -> tuple[LeftOut, ...]:
+    return side.plan.expected.left_out if side.plan else ()
+
+
 def size_text(side: Side) -> str:
     spaces = f" in {len(side.views)} namespaces" if len(side.views) > 1 else ""
     return count(side.mounts, "mount") + spaces
@@ -62,11 +67,17 @@ def _data(found: Compared) -> dict[str, Any]:
     return {
         "same": not found.drift,
         "sides": [
-            {"name": side.label, "namespaces": len(side.views), "mounts": side.mounts, "complete": not side.incomplete}
+            {
+                "name": side.label,
+                "namespaces": len(side.views),
+                "mounts": side.mounts,
+                "complete": not side.incomplete,
+                "left_out": left_out_data(left_out_of(side)),
+            }
             for side in (found.first, found.second)
         ],
         "differences": drift_data(found.drift, plan, found.second.plan),
         "notices": drift_data(found.notices, plan),
         "arrivals": drift_data(found.arrivals, plan),
-        "left_out": left_out_data(plan.expected.left_out) if plan else [],
+        "left_out": left_out_data(left_out_of(found.first)),
     }

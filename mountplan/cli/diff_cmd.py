@@ -43,10 +43,14 @@ def add(command: NewCommand) -> None:
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Exit status 1 if there is a difference."""
-    from mountplan.cli.comparison_output import count_text, print_comparison, size_text
+    from mountplan.cli.comparison_output import count_text, left_out_of, print_comparison, size_text
+    from mountplan.cli.trial_notes import note_left_out
 
     found = api.diff(args.first, args.second, parameters=settings_of(args))
     one, other = visible(found.first.label), visible(found.second.label)
     same = f"The same: {one} and {other}, {size_text(found.first)}\n"
     different = f"A is {one}, B is {other}: {count_text(found)}\n\n"
-    return print_comparison(found, args, output, same, different, ("A", "B"))
+    status = print_comparison(found, args, output, same, different, ("A", "B"))
+    for side in (found.first, found.second):
+        note_left_out(left_out_of(side), output, side.label)
+    return status

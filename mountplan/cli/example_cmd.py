@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from mountplan.cli.sources import save
 from mountplan.cli.usage import UsageError
@@ -72,8 +73,16 @@ def _examples() -> dict[str, Path]:
     import mountplan
 
     folder = Path(mountplan.__file__).parent / "specs"
-    paths = sorted(folder.rglob("*.toml"), key=lambda path: (len(path.relative_to(folder).parts), path.name))
+    found = (
+        Path(above, name) for above, _, names in os.walk(folder, onerror=_raise, followlinks=True) for name in names
+    )
+    paths = [path for path in found if path.suffix == ".toml"]
+    paths.sort(key=lambda path: (len(path.relative_to(folder).parts), path.name))
     return {str(path.relative_to(folder).with_suffix("")): path for path in paths}
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error
 
 
 def _about(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mountplan.cli.shared_options import SPEC_OR_PLAN, add_kernel, add_set, settings_of
+from mountplan.cli.trial_notes import note_left_out
 from mountplan.cli.usage import UsageError
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         locked=args.unmount is not None,
         other=args.reaches,
     )
+    note_left_out(known.left_out, output)
     here = known.tables[0][0]
     explainer = Explainer(known.tables, here, rules_for(args.kernel, output), known.ages, known.locks, known.other)
     for path in (args.mount, args.unmount, args.why):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mountplan.cli.shared_options import SPEC_OR_PLAN, add_set, settings_of
 from mountplan.cli.sources import plan_from, save
+from mountplan.cli.trial_notes import note_left_out
 from mountplan.planner.characters import visible
 
 if TYPE_CHECKING:
@@ -39,12 +40,15 @@ def add(command: NewCommand) -> None:
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Exit status 1 if it cannot be said."""
+    from mountplan.planner.render.left_out_text import left_out_data
+
     plan = plan_from(args.spec, settings_of(args))
     text, reasons, notes = _exported(plan, args.form)
     if text and args.output not in (None, "-"):
         save(args.output, text)
     if output.as_json:
-        output.data({"exported": bool(text), "reasons": list(reasons), "notes": list(notes), "text": text or None})
+        data = {"exported": bool(text), "reasons": list(reasons), "notes": list(notes), "text": text or None}
+        output.data(data | {"left_out": left_out_data(plan.expected.left_out)})
         return 0 if text else 1
     if text and args.output in (None, "-"):
         output.raw(text)
@@ -53,6 +57,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     else:
         lines = "".join(f"  {visible(reason)}\n" for reason in reasons)
         output.result(f"{_NONE[args.form]} {visible(plan.file)}:\n{lines}")
+    note_left_out(plan.expected.left_out, output)
     for note in notes:
         output.note(f"mountplan: {visible(note)}\n")
     return 0 if text else 1

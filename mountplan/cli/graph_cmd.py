@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mountplan.cli.shared_options import add_set, settings_of
 from mountplan.cli.sources import save
+from mountplan.cli.trial_notes import note_left_out
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible
 
@@ -69,6 +70,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         output.drawing(lane_lines(chart, room=room))
         if not chart.lines:
             output.note("mountplan: nothing is shared, and nothing is a slave\n")
+    note_left_out(found.left_out, output)
     if found.incomplete:
         missing = "what its root does not show is missing: that takes Linux 6.11"
         output.note(f"mountplan: {visible(found.label)}: {missing}\n")
@@ -104,6 +106,8 @@ def _rendered(form: str, found: Drawn, chart: LaneChart, room: int) -> str:
 
 
 def _data(found: Drawn, chart: LaneChart) -> dict[str, Any]:
+    from mountplan.planner.render.left_out_text import left_out_data
+
     called = {0: None} | {lane.group: lane.name for lane in chart.lanes.values()}
     return {
         "what": found.label,
@@ -123,4 +127,5 @@ def _data(found: Drawn, chart: LaneChart) -> dict[str, Any]:
             for line in chart.lines
             if line.row is not None
         ],
+        "left_out": left_out_data(found.left_out),
     }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+from mountplan.applier.sys.report import TIMEOUT
 from mountplan.cli.shared_options import settings_of
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible
@@ -64,6 +66,18 @@ def refuse_without_live(args: argparse.Namespace, *others: str) -> None:
             raise UsageError(f"--{name} goes with --live")
 
 
+def _refuse_what_builds(args: argparse.Namespace) -> None:
+    """Raise UsageError for options of a build, which a change has no use for."""
+    given = {
+        "--rootless": args.rootless != "auto",
+        "--max-mounts": args.max_mounts is not None,
+        "--timeout": getattr(args, "timeout", TIMEOUT) != TIMEOUT,
+        "--no-cache": getattr(args, "no_cache", False),
+    }
+    for name in (name for name, is_given in given.items() if is_given):
+        raise UsageError(f"{name} is for what is built anew: leave it out with --live")
+
+
 def preview(made: Plan, args: argparse.Namespace, output: Output) -> int:
     """What would change in the tree that --live names; 1 if that is refused, or, with --exit-code, if there is any."""
     from mountplan import changing
@@ -71,6 +85,7 @@ def preview(made: Plan, args: argparse.Namespace, output: Output) -> int:
 
     if args.classic or args.after_step is not None or args.why is not None or args.format or args.steps:
         raise UsageError("--live has a preview of its own: leave out --why, --after, --classic, --steps and --format")
+    _refuse_what_builds(args)
     target = changing.look(changing.target_of(args.live))
     allowed = allowed_by(args)
     found = changing.preview(made, target, allowed)
@@ -101,7 +116,7 @@ def _saved(name: str) -> bytes | None:
     """What is in a file that is a plan of changes."""
     from mountplan.planner.change.change_file import is_change
 
-    if not name.endswith(".json"):
+    if not name.endswith(".json") or not os.path.isfile(name):  # a pipe can be read once
         return None
     try:
         with open(name, "rb") as file:
@@ -118,6 +133,7 @@ def apply_live(args: argparse.Namespace, output: Output) -> int:
 
     if args.forget or args.replace:
         raise UsageError("--live changes what stands: leave out --forget and --replace")
+    _refuse_what_builds(args)
     if args.pid is not None and args.name is not None:
         raise UsageError("--name and --pid name two different things: leave one out")
     if args.go_on and args.undo:
@@ -143,23 +159,37 @@ def apply_live(args: argparse.Namespace, output: Output) -> int:
 
 def _apply_saved(data: bytes, args: argparse.Namespace, output: Output) -> int:
     from mountplan import changing
+    from mountplan.cli.sources import refuse_parameters_of_plan
     from mountplan.planner.change.change_file import load_change
 
     if args.name is not None or args.pid is not None or args.go_on or args.undo:
         raise UsageError("a plan of changes says what it is for: leave out --name, --pid, --continue and --undo")
+    if args.allow_move or args.allow_gap or args.allow_propagation:
+        remedy = "say it to `mountplan plan --live`, and leave out --allow-move, --allow-gap and --allow-propagation"
+        raise UsageError(f"a plan of changes says what is allowed: {remedy}")
+    refuse_parameters_of_plan(args.spec, settings_of(args))
     saved = load_change(data, args.spec)
     args.made = saved.plan
     return _tell(changing.change(saved.plan, changing.target_of(saved.subject), saved.allowed, saved), args, output)
 
 
 def _tell(done: Changed, args: argparse.Namespace, output: Output) -> int:
+    from mountplan.planner.render.aside_text import notices_text
     from mountplan.planner.render.change_text import change_data, changed_text
+    from mountplan.planner.render.problems import drift_data
 
     if output.as_json:
-        data = change_data(args.made, done.change) if args.made is not None else {"counts": done.change.counts()}
-        data |= {"outcome": done.outcome, "seconds": round(done.seconds, 6), "changed_outside": list(done.outside)}
+        data = change_data(done.plan, done.change) | {
+            "outcome": done.outcome,
+            "verified": not done.plan.expected.left_out,  # of a whole
+            "notices": drift_data(done.notices, done.plan),
+            "seconds": round(done.seconds, 6),
+            "changed_outside": list(done.outside),
+        }
         output.data(data)
     elif not output.quiet:
         mounts = sum(len(table.rows) for _, table in done.tables)
-        output.result(changed_text(done.change, done.outcome, mounts, done.seconds, done.outside))
+        left_out = done.plan.expected.left_out
+        told = (done.change, done.outcome, mounts, done.seconds, done.outside, left_out)
+        output.result(changed_text(*told, everything=args.all) + (notices_text(done.notices) if args.verbose else ""))
     return 0

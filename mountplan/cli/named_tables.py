@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mountplan.cli.sources import plan_from
 from mountplan.cli.usage import UsageError
 from mountplan.planner.errors import NotKept
+from mountplan.planner.names import LeftOut
 from mountplan.planner.tables.mount_facts import Lock, SeenLocks
 from mountplan.planner.tables.table import MountRow, MountTable
 
@@ -28,13 +29,14 @@ Tables = tuple[tuple[str, MountTable], ...]
 class Known(NamedTuple):
     """Namespaces that something is asked about, how old their mounts are, and what is locked (see Inhabited), by name.
 
-    `other` is what a second namespace that was asked for is called there.
+    `other` is what a second namespace that was asked for is called there. `left_out` are mounts of the spec.
     """
 
     tables: Tables
     ages: dict[str, dict[int, int]]
     locks: dict[str, SeenLocks]
     other: str = ""
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def tables_of(what: str, parameters: Mapping[str, str] | None = None) -> Tables:
@@ -63,8 +65,9 @@ def known_of(
 
     planned: Tables = ()
     locks: dict[str, SeenLocks] = {}
+    left_out: tuple[LeftOut, ...] = ()
     if what == "-" or what.endswith((".toml", ".json")) or os.path.exists(what):
-        planned, locks = _of_plan(what, parameters)
+        planned, locks, left_out = _of_plan(what, parameters)
         asked: tuple[Inhabited, ...] = (of_process(os.getpid(), aged=aged, locked=locked),)
     else:
         if parameters:
@@ -89,7 +92,7 @@ def known_of(
     live = (*asked, *others)
     tables = (*planned, *((one.name, one.table) for one in live))
     locks |= {one.name: one.locks for one in live if one.locks is not None}
-    return Known(tables, {one.name: one.ages for one in live if one.ages}, locks, other or "")
+    return Known(tables, {one.name: one.ages for one in live if one.ages}, locks, other or "", left_out)
 
 
 def rules_for(version: str | None, output: Output) -> Rules:
@@ -123,7 +126,9 @@ def _has_root(table: MountTable) -> bool:
     return 1 == sum(row.parent_id not in by_id or row.parent_id == row.mount_id for row in table.rows)
 
 
-def _of_plan(what: str, parameters: Mapping[str, str] | None) -> tuple[Tables, dict[str, SeenLocks]]:
+def _of_plan(
+    what: str, parameters: Mapping[str, str] | None
+) -> tuple[Tables, dict[str, SeenLocks], tuple[LeftOut, ...]]:
     from mountplan.applier.observe.observe import observe
     from mountplan.planner.plan.predict import predict
 
@@ -134,7 +139,7 @@ def _of_plan(what: str, parameters: Mapping[str, str] | None) -> tuple[Tables, d
         name = one.namespace or plan.name
         tables += ((name, MountTable(tuple(map(_with_own_groups, one.table.rows)))),)
         locks[name] = _planned_locks(expected, one)
-    return tables, locks
+    return tables, locks, plan.expected.left_out
 
 
 def _planned_locks(expected: ExpectedNamespace, prediction: Prediction) -> SeenLocks:

@@ -82,6 +82,9 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     if args.expand:
         if args.format:
             raise UsageError("--expand writes a spec: leave out --format")
+        if args.live is not None:
+            raise UsageError("--live has a preview of its own: leave out --expand")
+        refuse_without_live(args, "exit-code")
         return expand(args.spec, settings_of(args), args.output, output)
     if args.output and not args.format:
         _format_of(args.output)  # refused, if it is, before there is anything to wait for
@@ -93,6 +96,8 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     refuse_without_live(args, "exit-code")
     if (args.classic or args.after_step is not None) and (args.output or args.format):
         raise UsageError("--after and --classic print an answer: leave out -o and --format")
+    if args.why is not None and (args.output or args.format):
+        raise UsageError("--why prints an answer: leave out -o and --format")
     if args.classic:
         return _classic(made, args, output)
     if args.after_step is not None:

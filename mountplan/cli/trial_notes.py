@@ -5,17 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mountplan import api
-from mountplan.planner.characters import visible_lines
+from mountplan.planner.characters import visible, visible_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mountplan.cli.output import Output
     from mountplan.planner.errors import MountplanError
+    from mountplan.planner.names import LeftOut
     from mountplan.planner.plan.plan import Plan
 
 
 def note_untried(error: MountplanError, output: Output) -> None:
     """A spec may be meant for another machine, so this is no mistake of it."""
     output.note(f"mountplan: whether the kernel allows it cannot be tried here: {visible_lines(str(error))}\n")
+
+
+def note_left_out(left_out: Sequence[LeftOut], output: Output, what: str = "") -> None:
+    """For answers that are about the rest; `what` says of which of two sides, if there are two."""
+    if left_out:
+        from mountplan.planner.render.left_out_text import left_out_text
+
+        text = left_out_text(left_out)
+        output.note(f"mountplan: {visible(what)}: {text[0].lower()}{text[1:]}" if what else text)
 
 
 def note_sharing_stops(made: Plan, output: Output) -> None:

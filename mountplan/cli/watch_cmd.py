@@ -36,27 +36,42 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Print until there is nothing more to watch."""
     from mountplan import changing, watching
     from mountplan.cli.sources import plan_from
+    from mountplan.planner.render.left_out_text import left_out_data, left_out_text, left_out_words
+    from mountplan.planner.render.problems import drift_data
+    from mountplan.planner.render.words import count
 
     if output.as_json and args.seconds is None:
         raise UsageError("--json prints one document at the end: say when that is, with --for SECONDS")
+    if args.seconds is not None and not 0 <= args.seconds < 1e9:
+        raise UsageError("--for takes a number of seconds")
     if args.settings and args.spec is None:
         raise UsageError("--set gives values to the parameters of a spec: name one")
     operand = changing.target_of(args.subject)
     plan = plan_from(args.spec, settings_of(args)) if args.spec is not None else None
-    told = []
+    told, drift = [], None
+    left_out = plan.expected.left_out if plan is not None else ()
+    output.note(left_out_text(left_out))
     for seen in watching.watch(operand, plan, args.seconds):
         for event in seen.events:
             where = f"{event.namespace}:{event.mount}" if event.namespace else event.mount
             told.append({"change": event.sign, "namespace": event.namespace, "mount": event.mount, "what": event.what})
             if not output.as_json:
                 output.result(f"{event.sign} {visible(where)}  {visible(event.what)}\n")
-        if seen.drift is not None and not output.as_json:
+        if seen.end:
+            output.note(f"mountplan: {visible(seen.end)}\n")
+        if seen.drift is None:
+            continue
+        drift = drift_data(seen.drift, plan)
+        if not output.as_json:
             number = len(seen.drift)
-            words = "as the spec says" if not number else f"{number} difference{'s' * (number > 1)} from the spec"
-            output.result(f"= {words}\n")
+            words = f"{count(number, 'difference')} from the spec" if number else "as the spec says"
+            output.result(f"= {words}{left_out_words(left_out)}\n")
             for one in seen.drift[:10]:
                 words = f"{one.mount}: {one.prop}: wanted {one.wanted}, found {one.found}"
                 output.result(f"    {visible(words)}\n")
+            if number > 10:
+                output.result(f"    ... and {number - 10:,} more: mountplan verify shows them\n")
     if output.as_json:
-        output.data({"events": told})
+        data: dict[str, object] = {"events": told}
+        output.data(data if plan is None else data | {"differences": drift, "left_out": left_out_data(left_out)})
     return 0

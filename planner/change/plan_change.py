@@ -89,8 +89,6 @@ def _planned(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: in
         asides += told.asides
         obstacles += done.obstacles + told.obstacles
     changes += _option_changes(superblocks, parts, spaces, new, standing, obstacles) + files.changes
-    for left in plan.expected.left_out:
-        asides.append(f"{left.target}: left out, as its source is not there")
     obstacles += _cut_off(sharing, standing, allowed)
     obstacles += _lonely(new, sharing, parts)
     steps: tuple[c.ChangeStep, ...] = ()

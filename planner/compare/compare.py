@@ -8,7 +8,7 @@ If everything is as it should be, one walk through the tables says so. Only othe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 
 from mountplan.planner.attributes import parse_shown
@@ -23,7 +23,7 @@ from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.predict import HOST_GROUPS, Prediction, mounts_behind
 from mountplan.planner.plan.steps import MakeIdMap, SetAttributes
 from mountplan.planner.record import NamedTuple
-from mountplan.planner.tables.table import UNTOLD, MountTable
+from mountplan.planner.tables.table import UNTOLD, MountRow, MountTable
 
 # Which instance of these a mount shows follows from the namespaces of whoever mounted it, not from the mount.
 _BY_NAMESPACE = frozenset(one.name for one in ROWS if one.shows or one.is_shared)
@@ -147,17 +147,23 @@ def judge(
 
 def granted(wanted: View, seen: MountTable) -> dict[str, Granted]:
     """What was asked of each new superblock of a prediction, and what it showed in a table that was judged to be it."""
-    options: dict[str, Granted] = {}
     asked = wanted.asked or {}
+    return {
+        there.device: Granted(asked[row.device], there.options)
+        for row, there in counterparts(wanted.table, seen)
+        if row.device in asked and row.fstype == there.fstype
+    }
+
+
+def counterparts(wanted: MountTable, seen: MountTable) -> Iterator[tuple[MountRow, MountRow]]:
+    """The pairs of mounts, one of each table, that are at the same place."""
     places = dict(zip(map(_place, seen.rows), seen.rows, strict=True))
-    pairs = {wanted.table.root().parent_id: seen.root().parent_id} if wanted.table.rows and seen.rows else {}
-    for row in wanted.table.rows:
+    pairs = {wanted.root().parent_id: seen.root().parent_id} if wanted.rows and seen.rows else {}
+    for row in wanted.rows:
         there = places.get((pairs.get(row.parent_id, -1), row.mountpoint))
         if there is not None:
             pairs[row.mount_id] = there.mount_id
-            if row.device in asked and row.fstype == there.fstype:
-                options[there.device] = Granted(asked[row.device], there.options)
-    return options
+            yield row, there
 
 
 def _by_name(wanted: Sequence[View], found: Sequence[View]) -> tuple[list[tuple[View, View]], Drift]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mountplan.planner.change.change_plan import ChangeLine, ChangePlan
 from mountplan.planner.errors import SpecRef
+from mountplan.planner.names import LeftOut
 from mountplan.planner.plan.plan import Plan
+from mountplan.planner.render.left_out_text import left_out_data, left_out_text, left_out_words
 from mountplan.planner.render.words import count, padded, visible, width
 
 _MOST = 60  # lines, unless all are wanted
@@ -15,9 +18,10 @@ _VERBS = (("+", "to add"), ("~", "to change"), ("swap", "to swap"), ("-", "to re
 
 def change_text(plan: Plan, found: ChangePlan, *, everything: bool = False) -> str:
     """The preview: the changes, who notices, what else is to tell, and the counts."""
-    label = visible(found.label)
+    label, left_out = visible(found.label), plan.expected.left_out
     if not found.changes and not found.obstacles:
-        return f"{label} stands as {visible(plan.file)} says: nothing to do.\n{_asides(found)}"
+        says = f"{label} stands as {visible(plan.file)} says{left_out_words(left_out)}: nothing to do.\n"
+        return f"{says}{left_out_text(left_out)}{_asides(found)}"
     lines = [f"What would change in {label}:", ""]
     shown = found.changes if everything or len(found.changes) <= _MOST + 1 else found.changes[:_MOST]
     several = len(found.tables) > 1
@@ -34,7 +38,8 @@ def change_text(plan: Plan, found: ChangePlan, *, everything: bool = False) -> s
     text = "\n".join(lines) + _asides(found)
     if found.spread:
         text += "Seen outside:\n" + "".join(f"  {visible(one)}\n" for one in found.spread)
-    return text + counts_text(found) + refusals_text(plan, found)
+    beside = f"\n{left_out_text(left_out)}" if left_out else ""
+    return text + counts_text(found) + beside + refusals_text(plan, found)
 
 
 def counts_text(found: ChangePlan) -> str:
@@ -77,19 +82,32 @@ _OUTCOMES = {
 }
 
 
-def changed_text(found: ChangePlan, outcome: str, mounts: int, seconds: float, outside: tuple[str, ...]) -> str:
+def changed_text(
+    found: ChangePlan,
+    outcome: str,
+    mounts: int,
+    seconds: float,
+    outside: Sequence[str],
+    left_out: Sequence[LeftOut] = (),
+    *,
+    everything: bool = False,
+) -> str:
     """What was done: the changes in short, and what stands there now."""
     label = visible(found.label)
+    counted = count(mounts, "mount") + left_out_words(left_out)
+    beside = left_out_text(left_out)
     if not found.changes:
-        return f"{_OUTCOMES[outcome]} {label}: {count(mounts, 'mount')}, compared with the spec.\n{_asides(found)}"
+        return f"{_OUTCOMES[outcome]} {label}: {counted}, compared with the spec.\n{beside}{_asides(found)}"
     several = len(found.tables) > 1
     lines = [f"{_OUTCOMES[outcome]} {label}: {_done(found)}, {seconds:.2f} s", ""]
-    lines += [f"  {one.sign:<4}  {_place(one, several)}" for one in found.changes[:_MOST]]
-    if len(found.changes) > _MOST:
-        lines.append(f"  ... and {len(found.changes) - _MOST:,} more")
-    lines += ["", f"Read back and compared: {count(mounts, 'mount')}, as the spec says."]
+    shown = found.changes if everything else found.changes[:_MOST]
+    lines += [f"  {one.sign:<4}  {_place(one, several)}" for one in shown]
+    if len(shown) < len(found.changes):
+        lines.append(f"  ... and {len(found.changes) - len(shown):,} more: --all shows them")
+    all_else = ", all else as the spec says" if left_out else ", as the spec says"
+    lines += ["", f"Read back and compared: {counted}{all_else}."]
     lines += [f"Outside, meanwhile: {visible(one)}" for one in outside]
-    return "\n".join(lines) + "\n" + _asides(found)
+    return "\n".join(lines) + "\n" + beside + _asides(found)
 
 
 def _done(found: ChangePlan) -> str:
@@ -120,6 +138,7 @@ def change_data(plan: Plan, found: ChangePlan) -> dict[str, Any]:
             name: found.counts()[sign]
             for sign, name in (("+", "add"), ("~", "change"), ("swap", "swap"), ("-", "remove"))
         },
+        "left_out": left_out_data(plan.expected.left_out),
         "notes": list(found.asides),
         "seen_outside": list(found.spread),
         "refused": [

@@ -85,8 +85,10 @@ def _matches(
         contents = draft.filesystem.contents
         stored = draft.filesystem.fixed.contents
         if stored:
-            below = TargetPath(stored).joined(draft.root)
-            for rest in context.host.glob(below, pattern) if _is_glob(pattern) else (pattern,):
+            rests = _on_disk(TargetPath(stored).joined(draft.root), pattern, field, key, context)
+            if rests is None:
+                return None
+            for rest in rests:
                 context.learn(draft.filesystem, draft.root.joined(rest))
         paths = contents.glob(draft.root, pattern) if _is_glob(pattern) else [TargetPath(pattern)]
         known: list[tuple[TargetPath, NodeKind]] = []
@@ -104,7 +106,10 @@ def _matches(
         )
         return None
     found = []
-    for rest in context.host.glob(base, pattern) if _is_glob(pattern) else (pattern.lstrip("/"),):
+    rests = _on_disk(base, pattern.lstrip("/"), field, key, context)
+    if rests is None:
+        return None
+    for rest in rests:
         path = TargetPath(base).joined(rest)
         try:
             there = context.host.look(path)
@@ -118,6 +123,18 @@ def _matches(
         kind: NodeKind = there.kind if there.path == path else "symlink"
         found.append((TargetPath("/").joined(rest), kind))
     return found
+
+
+def _on_disk(base: str, pattern: str, field: PathList, key: str, context: Context) -> tuple[str, ...] | None:
+    """The paths below `base` that a pattern means; None (and a mistake) if it is not for this user to list them."""
+    if not _is_glob(pattern):
+        return (pattern,)
+    try:
+        return context.host.glob(base, pattern)
+    except LookupError as error:
+        what = f'it is not known what "{pattern}" matches: {error.args[0]}'
+        context.mistakes.add(key, what, f"{_VERBS[field]} what can be looked at, or run it as root")
+        return None
 
 
 def _on_host(draft: Draft, context: Context) -> str | None:

@@ -106,6 +106,8 @@ def test_a_plan_of_changes_is_saved(on_host: Callable[..., Any]) -> None:
         (("--live", "pid:self"), "the mount namespace that mountplan runs in"),
         (("--live", "live/"), "a name is changed as a whole"),
         (("--live", "live", "--classic"), "--live has a preview of its own"),
+        (("--live", "live", "--expand"), "--live has a preview of its own"),
+        (("--live", "live", "--max-mounts", "9"), "--max-mounts is for what is built anew"),
         (("--exit-code",), "--exit-code goes with --live"),
         (("--allow-gap",), "--allow-gap goes with --live"),
     ],
@@ -226,6 +228,7 @@ def test_an_ordinary_users_name_is_changed(in_host: InHost) -> None:
 def interrupted(after: str) -> None:
     """As after a SIGKILL: the journal is there, and half of the steps were carried out."""
     from mountplan import api, changing
+    from mountplan.applier.change.visit import Visited
     from mountplan.planner.change.change_steps import DetachLive
     from mountplan.planner.change.standing import Allowed
 
@@ -236,7 +239,7 @@ def interrupted(after: str) -> None:
         assert target.standing.record is not None
         journal.write(dump_plan(target.standing.record.plan), dump_plan(plan))
         end = next(at for at, step in enumerate(found.steps) if isinstance(step, DetachLive))
-        assert changing._visit(target, found.steps[: end + 1], journal) is None
+        assert isinstance(changing._visit(target, found.steps[: end + 1], journal), Visited)
 
 
 def test_a_change_that_was_interrupted_is_told_and_finished_or_taken_back(on_host: Callable[..., Any]) -> None:
@@ -302,3 +305,83 @@ def test_each_change_is_printed_as_it_happens_with_the_drift_from_a_spec(on_host
     assert told.startswith("= as the spec says\n")
     assert "+ /data  tmpfs new rw,relatime\n" in told
     assert "- /data  tmpfs old rw,relatime\n" in told
+
+
+def test_what_a_plan_of_changes_or_a_change_has_no_use_for_is_refused(on_host: Callable[..., Any]) -> None:
+    """It would be passed over, and the user be left to believe that it was heard."""
+
+    def script() -> list[Ended]:
+        after, file = spec(AFTER, "b.toml"), "/tmp/change.json"
+        assert 0 == mountplan("plan", after, "--live", "live", "-o", file).status
+        told = [mountplan("apply", file, word) for word in ("--allow-gap", "--set=a=b", "--timeout=9")]
+        return [*told, mountplan("apply", after, "--live", "--rootless=never"), mountplan("apply", file, "-q")]
+
+    *told, done = on_host(script)
+    assert [2, 2, 2, 2] == [one.status for one in told], told
+    assert "says what is allowed" in told[0].err
+    assert 0 == done.status, done
+
+
+def test_an_option_that_the_kernel_shows_otherwise_is_granted_to_what_a_change_makes(
+    on_host: Callable[..., Any],
+) -> None:
+    """As for what is built anew: each option was refused by its own call, or taken."""
+    after = AFTER + '[[mount]]\ntarget = "/o"\ntype = "tmpfs"\noptions = { mpol = "interleave", size = "1m" }\n'
+
+    def script() -> list[Ended]:
+        asked = spec(after, "b.toml")
+        bigger = spec(after.replace('"1m"', '"2m"'), "c.toml")
+        return [
+            mountplan("apply", asked, "--live", "--json"),
+            mountplan("verify", asked, "live"),
+            mountplan("diff", asked, "live"),
+            mountplan("plan", asked, "--live", "live", "--exit-code"),
+            mountplan("apply", bigger, "--live", "-v"),
+            mountplan("verify", bigger, "live"),
+            mountplan("ls", "--json"),
+        ]
+
+    done, *others, listed = on_host(script)
+    assert [0] * 6 == [one.status for one in (done, *others)], (done, others)
+    assert "option mpol" in [one["property"] for one in done.json()["notices"]]
+    assert "/o: option mpol: interleave, shown as" in others[3].out
+    assert "healthy" == listed.json()[0]["health"]
+
+
+def test_what_is_left_out_is_part_of_every_report_on_a_spec(on_host: Callable[..., Any]) -> None:
+    after = AFTER + '[[mount]]\ntarget = "/o"\nbind = "/no/such"\noptional = true\n'
+    as_text = ("plan {spec} --live live", "apply {spec} --live", "graph live", "export sh {spec}", "explain {spec}")
+    as_json = (
+        "apply {spec} --live",
+        "watch live {spec} --for 0",
+        "graph {spec}",
+        "export bwrap {spec}",
+        "diff {spec} live",
+    )
+
+    def script() -> list[Ended]:
+        file = spec(after, "b.toml")
+        return [mountplan(*command.format(spec=file).split()) for command in as_text] + [
+            mountplan(*command.format(spec=file).split(), "--json") for command in as_json
+        ]
+
+    ended = on_host(script)
+    for command, told in zip(as_text, ended, strict=False):
+        assert '/o: host path "/no/such": no such file or directory' in told.out + told.err, (command, told)
+    for command, told in zip(as_json, ended[len(as_text) :], strict=True):
+        assert ["/o"] == [one["target"] for one in told.json()["left_out"]], (command, told)
+    assert "all else as the spec says" in ended[1].out
+    assert False is ended[len(as_text)].json()["verified"]
+
+
+def test_to_watch_a_name_ends_when_it_is_no_longer_kept(on_host: Callable[..., Any]) -> None:
+    def script() -> tuple[int, str]:
+        command = [sys.executable, "-m", "mountplan", "watch", "live", spec(BEFORE)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watcher:
+            assert watcher.stdout is not None
+            watcher.stdout.readline()
+            mountplan("rm", "live")
+            told = watcher.communicate(timeout=60)[1]
+            return watcher.returncode, told
+
+    assert (0, "mountplan: live is no longer kept\n") == on_host(script)

@@ -42,6 +42,13 @@ SAMPLE = (
     # In a process whose root is another.
     ("readlinkat", "EPERM", "simulate --compare-kernel -"),
     ("chroot", "ENOSYS", "simulate --compare-kernel -"),
+    ("getdents64", "ENOSYS", "example"),
+    ("newfstatat", "EPERM", "export bwrap bind.toml"),
+    ("getdents64", "EPERM", "import compose compose.yaml --root /usr"),
+    # By the process that changes what stands; nothing has been changed by then.
+    ("fchdir", "EPERM", "apply --live --name shop other.toml"),
+    ("mkdirat", "ENOSYS", "apply --live --name shop other.toml"),
+    ("openat2", "EPERM", "apply --live --pid {inside} inherit.toml"),
     # Python finds no module where it may not look.
     ("newfstatat", "EPERM", "schema"),
 )

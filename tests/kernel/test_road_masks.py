@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.trees import ROOT, tree
+from mountplan.planner.errors import SpecError
+from tests.hosts import InHost
+from tests.trees import ROOT, plan_of, tree
 
 pytestmark = pytest.mark.needs_kernel("mountns")
 
@@ -42,6 +44,23 @@ def test_a_glob_hides_all_that_it_matches_when_the_plan_is_made(tmp_path: Path) 
     with tree(spec) as built:
         masked = [path for path in built.mountpoints() if path.startswith("/dir/")]
         assert ["/dir/.d.key", "/dir/a.key", "/dir/b.key", "/dir/sub/e.key"] == masked
+
+
+@pytest.mark.needs_kernel("root")
+def test_a_glob_in_what_may_not_be_listed_is_a_mistake(tmp_path: Path, in_host: InHost) -> None:
+    """It would match nothing, and what is there not be hidden: who knows its name could still read it."""
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/key").touch()
+    (tmp_path / "secrets").chmod(0o711)
+    spec = f'{ROOT}[[mount]]\ntarget = "/dir"\nbind = "{tmp_path}"\nmask = ["secrets/*"]'
+
+    def look() -> str:
+        try:
+            return str(plan_of(spec))
+        except SpecError as error:
+            return error.mistakes[0].what
+
+    assert in_host(look, identity="nobody", reach=[tmp_path]).endswith("secrets: permission denied")
 
 
 def test_a_glob_that_matches_nothing_and_an_optional_path_hide_nothing(tmp_path: Path) -> None:
