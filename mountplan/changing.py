@@ -13,7 +13,7 @@ from mountplan.applier.keep import kept, kept_changes
 from mountplan.applier.keep.inhabited import everyone_else
 from mountplan.applier.observe.mount_users import MountUser, users_of
 from mountplan.applier.observe.observe import observe
-from mountplan.applier.observe.subjects import of_process
+from mountplan.applier.observe.subjects import below, of_process
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.chroot import unshare_user
 from mountplan.applier.sys.inside import in_child
@@ -62,11 +62,18 @@ class Target(NamedTuple):
     namespace files, in the order of the spaces; `unique` all unique ids of mounts in there, where the kernel has them.
     """
 
-    kind: str  # "name" or "pid"
-    value: str
+    operand: Operand  # a "name" or a "pid"
     standing: StandingTree
     numbers: tuple[int, ...]
     unique: tuple[tuple[int, ...], ...]
+
+    @property
+    def kind(self) -> str:
+        return self.operand.kind
+
+    @property
+    def value(self) -> str:
+        return self.operand.value
 
 
 def target_of(argument: str) -> Operand:
@@ -82,7 +89,7 @@ def target_of(argument: str) -> Operand:
 @without_collector
 def look(operand: Operand) -> Target:
     """Everything that planning a change needs to know. Raises NotKept, KeepRefused, SubjectError or TableError."""
-    return _of_name(operand.value) if operand.kind == "name" else _of_process(int(operand.value))
+    return _of_name(operand.value) if operand.kind == "name" else _of_process(operand)
 
 
 @without_collector
@@ -109,18 +116,24 @@ def _of_name(name: str) -> Target:
         record = Record(plan, _devices(found, plan, wholes))
         names = [one.name for one in found.kept.mounts]
         numbers = tuple(one.inode for one in found.kept.mounts)
-    return _target("name", name, name, names, wholes, numbers, record)
+    return _target(Operand("name", name), name, names, wholes, numbers, record)
 
 
-def _of_process(pid: int) -> Target:
-    with of_process(pid) as subject:
+def _subject(operand: Operand) -> Subject:
+    pid = int(operand.value)
+    return below(pid, operand.root) if operand.root else of_process(pid)
+
+
+def _of_process(operand: Operand) -> Target:
+    pid = int(operand.value)
+    with _subject(operand) as subject:
         whole = subject.read()
         number = os.fstat(subject.fd).st_ino
         locks = _locks(subject, view_of("", whole).table)
     if number == os.stat("/proc/self/ns/mnt").st_ino:
         what = f"process {pid} is in the mount namespace that mountplan runs in"
         raise SubjectError(what, "change that with mount(8); --live is for namespaces of their own")
-    return _target("pid", str(pid), f"process {pid}", [""], [whole], (number,), None, locks)
+    return _target(operand, f"process {pid}", [""], [whole], (number,), None, locks)
 
 
 def _locks(subject: Subject, table: MountTable) -> dict[int, Lock]:
@@ -141,8 +154,7 @@ def _locks(subject: Subject, table: MountTable) -> dict[int, Lock]:
 
 
 def _target(
-    kind: str,
-    value: str,
+    operand: Operand,
     label: str,
     names: list[str],
     wholes: list[Whole],
@@ -150,7 +162,7 @@ def _target(
     record: Record | None,
     locks: Mapping[int, Lock] = {},
 ) -> Target:
-    if not all(whole.complete for whole in wholes) and kind == "name":
+    if not all(whole.complete for whole in wholes) and operand.kind == "name":
         pass  # before Linux 6.11: what lies under another mount on "/" is not seen, and not changed
     users = users_of(numbers)
     spaces = []
@@ -162,7 +174,7 @@ def _target(
         )
     outside, ages = _around([space.table for space in spaces], set(numbers))
     standing = StandingTree(label, tuple(spaces), observe(), outside, record, ages, _knows_beneath())
-    return Target(kind, value, standing, numbers, tuple(whole.unique for whole in wholes))
+    return Target(operand, standing, numbers, tuple(whole.unique for whole in wholes))
 
 
 def _knows_beneath() -> bool:
@@ -318,7 +330,7 @@ def _carry_out(
         try:
             journal.write(dump_plan(before.plan) if before is not None else "", dump_plan(plan))
         except FileExistsError:  # since it was looked for
-            _refuse_unfinished(journal, Operand(target.kind, target.value))
+            _refuse_unfinished(journal, target.operand)
             raise
     else:
         journal.write_anew(interrupted)
@@ -330,7 +342,7 @@ def _carry_out(
         if interrupted is not None and interrupted.begun:
             refused = refused._replace(begun=True)
         raise _refusal(plan, target, found, refused, journal)
-    after = look(Operand(target.kind, target.value))
+    after = look(target.operand)
     notices = _verify(plan, target, after, granted, found, refused.present)
     if target.kind == "name":
         _record(plan, after)
@@ -436,7 +448,7 @@ def _visit(target: Target, steps: tuple[ChangeStep, ...], journal: Journal) -> R
                     stack.callback(os.close, fd)
                     others.append((one.kind, fd))
         else:
-            subject = stack.enter_context(of_process(int(target.value)))
+            subject = stack.enter_context(_subject(target.operand))
             root = subject.root()
             if root < 0:
                 raise TableError(f"process {target.value} has ended")
@@ -494,11 +506,11 @@ def _take_back(target: Target, journal: Journal) -> tuple[str, ...] | None:
         return None
     from mountplan.applier.change.visit import Refused
 
-    now = look(Operand(target.kind, target.value))
+    now = look(target.operand)
     back = preview(target.standing.record.plan, now, Allowed(move=True, gap=True, propagation=True))
     if back.obstacles or (back.steps and isinstance(_visit(now, back.steps, journal), Refused)):
         return None
-    after = look(Operand(target.kind, target.value))
+    after = look(target.operand)
     _record(target.standing.record.plan, after)
     journal.remove()
     alive = set(now.standing.record.devices.values() if now.standing.record else ())

@@ -21,21 +21,22 @@ if TYPE_CHECKING:
 
     from mountplan.planner.capture.captured import Captured
     from mountplan.planner.foreign.spec_draft import SpecDraft
-    from mountplan.planner.tables.table import Walks
+    from mountplan.planner.tables.table import MountTable, Walks
 
 
 class MachineFacts:
-    """ImportFacts of this machine."""
+    """ImportFacts of this machine, with the mount table that it shows, or `table`."""
 
-    def __init__(self) -> None:
+    def __init__(self, table: MountTable | None = None) -> None:
         self._walks: Walks | None = None
+        self._table = table
 
     def sharing(self, path: str) -> HostSharing:
         from mountplan.applier.observe.observe import observe
         from mountplan.planner.tables.table import Walks
 
         if self._walks is None:
-            self._walks = Walks(observe())
+            self._walks = Walks(self._table or observe())
         row = self._walks.end_of(os.path.realpath(path))
         return HostSharing(row.peer_group, row.master, row.mountpoint)
 
@@ -67,21 +68,28 @@ def read_descriptor(number: str) -> bytes | None:
         return None
 
 
-def imported(form: str, file: str, *, words: Sequence[str] = (), part: str = "", root: str = "") -> SpecDraft:
+def imported(
+    form: str,
+    file: str,
+    *,
+    words: Sequence[str] = (),
+    part: str = "",
+    root: str = "",
+    table: MountTable | None = None,
+) -> SpecDraft:
     """The draft of a spec from a configuration. `part` is a service or container, `root` a directory with its image.
 
-    Raises SpecError.
+    `table` is what to look sharing up in, if not in all that this process sees. Raises SpecError.
     """
     try:
-        return _imported(form, file, words=words, part=part, root=root)
+        return _imported(form, file, MachineFacts(table), words=words, part=part, root=root)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         # A configuration may have anything anywhere: a number for a list, a list for a table.
         what = f"something in it is not of the kind that it must be: {type(error).__name__}: {error}"
         raise SpecError((Mistake(SpecRef(file, ""), what, "hold it against the format's description"),)) from None
 
 
-def _imported(form: str, file: str, *, words: Sequence[str] = (), part: str = "", root: str = "") -> SpecDraft:
-    facts = MachineFacts()
+def _imported(form: str, file: str, facts: MachineFacts, *, words: Sequence[str], part: str, root: str) -> SpecDraft:
     if form == "bwrap":
         from mountplan.planner.foreign.bubblewrap import import_bwrap
 
@@ -117,6 +125,12 @@ def _contents(file: str) -> tuple[str, bytes]:
     except (OSError, ValueError) as error:
         mistake = Mistake(SpecRef(file, ""), f"cannot read it: {reason_of(error)}", "name a file, or - for stdin")
         raise SpecError((mistake,)) from None
+
+
+def read_json(file: str) -> Any:
+    """What is in a JSON file. Raises SpecError."""
+    label, data = _contents(file)
+    return _json(data.decode("utf-8", "surrogateescape"), label)
 
 
 def _json(text: str, label: str) -> Any:

@@ -35,12 +35,14 @@ _PREFIXES = "say which: spec:FILE, plan:FILE, name:NAME, pid:N, ns:FILE or mount
 
 class Operand(NamedTuple):
     """What an argument, or a part of it, names: one of KINDS, and the value. `data` is what is in the file, where that
-    had to be read to find out; it may have come through a pipe.
+    had to be read to find out; it may have come through a pipe. `root` is, of a process, the directory in its mount
+    namespace that will be its root, if it is another one as yet.
     """
 
     kind: str
     value: str
     data: bytes | None = None
+    root: str = ""
 
     def contents(self) -> bytes:
         """What is in the file. Raises SubjectError if it cannot be read."""
@@ -78,7 +80,7 @@ def read_side(argument: str, recognised: Operand | None = None, *, parameters: M
     if len(parts) > 1 and not kinds <= {"pid", "ns", "mountinfo"}:
         what = f"{argument}: only processes, namespace files and mountinfo files make one side together"
         raise SubjectError(what, "a spec, a plan or a kept name has its namespaces within itself")
-    kind, value, _ = parts[0]
+    kind, value, *_ = parts[0]
     if kind in ("spec", "plan"):
         return _planned(parts[0], parameters)
     if kind == "name":

@@ -198,10 +198,12 @@ def _is_there(path: str) -> bool:
 
 
 class LiveHost:
-    """The host that this process runs on. Its mount table is read once, when it is first asked for."""
+    """The host that this process runs on. Its mount table is read once, when it is first asked for, if it is not handed
+    in.
+    """
 
-    def __init__(self) -> None:
-        self._table: MountTable | None = None
+    def __init__(self, table: MountTable | None = None) -> None:
+        self._table = table
         self._walks: Walks | None = None
         self._seen: dict[str, HostPath] = {}
         self._filesystems: frozenset[str] | None = None

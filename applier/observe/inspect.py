@@ -70,6 +70,17 @@ def read_whole(namespace: int, mountinfo: Callable[[], bytes]) -> Whole:
     raise TableError(NEVER_STILL)
 
 
+def read_below(namespace: int, text: bytes) -> Whole:
+    """What is seen from a root inside, `text` as mountinfo has it from there; what is not below that is left out."""
+    table = parse_mountinfo(text)
+    idmaps: dict[int, tuple[IdLines, IdLines]] = {}
+    if b"idmapped" in text and (ids := _all_ids(namespace)) is not None:
+        known = {row.mount_id for row in table.rows}
+        found = Mounts(namespace_id(namespace)).idmaps(ids)
+        idmaps = {number: maps for number, maps in found.items() if number in known}
+    return Whole(table, idmaps, complete=True)
+
+
 def _whole(namespace: int, text: bytes, ids: tuple[int, ...] | None) -> Whole | None:
     """What a reading comes to, with the rest asked for each mount; None if one of them has gone meanwhile."""
     table = parse_mountinfo(text)

@@ -34,6 +34,9 @@ def look(subject: Subject, table: MountTable, mounts: Sequence[int], see: See) -
 
         def visible() -> list[Any]:
             enter(subject.fd)
+            if root >= 0 and tree.rows and _is_root(root, tree.rows[0].mount_id):
+                os.fchdir(root)
+                os.chroot(".")
             return [see(paths.get(mount, b""), mount, mount) for mount in mounts]
 
         def covered() -> list[Any]:

@@ -8,7 +8,7 @@ import os
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from mountplan.applier.observe.inspect import Whole, read_whole
+from mountplan.applier.observe.inspect import Whole, read_below, read_whole
 from mountplan.applier.observe.observe import NEVER_STILL, NO_PROC, read_still, why_not
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.inside import in_child
@@ -127,6 +127,36 @@ def of_process(pid: int, name: str = "") -> Subject:
     except OSError as error:
         raise TableError(why_not(error, pid)) from None
     return Subject(name or command_of(pid), label, fd, pid, kinds=kinds)
+
+
+class SubjectBelow(Subject):
+    """A mount namespace as it will be seen once a directory in it is the root: what is not below that is left out."""
+
+    def read(self) -> Whole:
+        try:
+            return read_below(self.fd, self._from_inside())
+        except TableError as error:
+            raise TableError(f"{self.label}: {error}") from None
+
+
+def below(pid: int | None, path: str) -> SubjectBelow:
+    """The mount namespace that a process is in, or, for None, our own, from the directory `path` in it on.
+
+    For what a container runtime has built, and not yet made the root. Raises TableError if there is none.
+    """
+    where = "self" if pid is None else str(pid)
+    label = f"{path} in process {pid}" if pid is not None else path
+    try:
+        fd = os.open(f"/proc/{where}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise TableError(why_not(error, pid or os.getpid())) from None
+    try:
+        root = os.open(f"/proc/{where}/root{path}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        os.close(fd)
+        raise TableError(f"{label}: cannot open it: {in_words(error)}") from None
+    kinds = () if pid is None else tuple(kind for kind in SHOWN_KINDS if _differs(pid, kind))
+    return SubjectBelow("container", label, fd, 0, root, kinds)
 
 
 def _differs(pid: int, kind: str) -> bool:

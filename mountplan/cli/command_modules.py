@@ -36,6 +36,7 @@ COMMANDS = (
     "diff",
     "verify",
     "watch",
+    "hook",
     "explain",
     "graph",
     "simulate",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
 from typing import NamedTuple
 
+from mountplan.planner.capture.naming import Names
 from mountplan.planner.names import NodeKind
 from mountplan.planner.tables.mount_facts import LiveImage, Lock
 
@@ -113,3 +115,49 @@ class Captured(NamedTuple):
     namespaces: tuple[CapturedNamespace, ...]
     unshare: tuple[str, ...]
     cautions: tuple[Caution, ...]
+
+
+def renamed_groups(captured: Captured, others: Mapping[str, str]) -> Captured:
+    """The same with other names for groups that are called as `others`, which has the `host` of each, "" for none.
+
+    One that is the host's at the same path is the same group, and keeps its name.
+    """
+    names = Names()
+    for name in (*others, *(group.name for group in captured.groups)):
+        names.take(name)
+    new = {
+        group.name: names.take(group.name)
+        for group in captured.groups
+        if group.name in others and not (group.host and group.host == others[group.name])
+    }
+    if not new:
+        return captured
+    groups = tuple(
+        one._replace(name=new.get(one.name, one.name), master=new.get(one.master, one.master))
+        for one in captured.groups
+    )
+    spaces = tuple(
+        space._replace(
+            mounts=tuple(
+                one._replace(peer_group=new.get(one.peer_group, one.peer_group), master=new.get(one.master, one.master))
+                for one in space.mounts
+            )
+        )
+        for space in captured.namespaces
+    )
+    return captured._replace(groups=groups, namespaces=spaces)
+
+
+def without_targets(captured: Captured, targets: Container[str]) -> Captured:
+    """The same without the mounts on these targets, and without the groups that no mount is in then."""
+    spaces = tuple(
+        space._replace(mounts=tuple(one for one in space.mounts if one.target not in targets))
+        for space in captured.namespaces
+    )
+    used = {name for space in spaces for one in space.mounts for name in (one.peer_group, one.master)}
+    masters = {group.name: group.master for group in captured.groups}
+    for name in tuple(used):
+        while name := masters.get(name, ""):
+            used.add(name)
+    groups = tuple(group for group in captured.groups if group.name in used)
+    return captured._replace(groups=groups, namespaces=spaces)

@@ -89,6 +89,7 @@ FILES = {
     + ROOT
     + '[[mount]]\ntarget = "/d"\ntype = "debugfs"\noptions = { mode = "0500" }\n',
 }
+CONTAINER = '{"ociVersion": "1.0.2", "id": "one", "status": "running", "pid": {sandbox}, "bundle": "/srv/bundle"}'
 SCRIPT = """\
 mkdir /a
 mount -t tmpfs a /a
@@ -243,6 +244,11 @@ ROWS = (
     Row("apply shop.toml --live --undo", DIFFERENT),
     Row("watch shop --for 0.1"),
     Row("watch nonesuch", USAGE),
+    Row("hook poststart --spec inherit.toml --on-difference log", stdin=CONTAINER),
+    Row("hook poststart --spec inherit.toml", DIFFERENT, stdin=CONTAINER),
+    Row("hook poststart --add mistakes.toml", USAGE, stdin=CONTAINER),
+    Row("hook createRuntime --config", USAGE, stdin="{}"),
+    Row("hook poststart", USAGE),
     Row("graph pair.toml"),
     Row("graph --json shop"),
     Row("graph --shared -o work/picture.txt pid:1"),
@@ -323,6 +329,8 @@ def prepare() -> dict[str, str]:
     """The files that the rows name, and the processes."""
     for name, text in FILES.items():
         Path("/srv", name).write_text("format = 1\n" + text)
+    Path("/srv/bundle").mkdir()
+    Path("/srv/bundle/config.json").write_text('{"root": {"path": "/"}}')
     for name in ("i.ext4", "zeros"):
         Path("/srv/images", name).write_bytes(bytes(1 << 20))
     subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", "/srv/images/i.ext4"], check=True)
@@ -336,7 +344,8 @@ def carry_out(row: Row, before: State, processes: dict[str, str], *, again: bool
     """What is wrong with it, and what the machine is afterwards."""
     before = machinestate.with_systemds_options(before)
     argv = [word.format_map(processes) if "{" in word else word for word in shlex.split(row.words)]
-    ended = machine.carry_out(argv, stdin=row.stdin, killed=row.killed)
+    stdin = row.stdin.replace(SIBLING, processes["sandbox"])
+    ended = machine.carry_out(argv, stdin=stdin, killed=row.killed)
     found = []
     wanted = row.status if isinstance(row.status, tuple) else (row.status,)
     if ended.status not in wanted:

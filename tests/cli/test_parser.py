@@ -110,6 +110,7 @@ LINES = {
     "diff": ["x", "y", "--color=never"],
     "verify": ["x"],
     "watch": ["x", "--for", "1"],
+    "hook": ["poststart", "--config", "--log", "x"],
     "explain": ["x", "--kernel", "6.1"],
     "graph": ["x", "--shared", "--width", "80"],
     "simulate": ["x", "--from", "1"],
