@@ -20,6 +20,7 @@ from time import time
 from typing import Any
 
 import mountplan
+from mountplan.applier.observe.listings import MANY, kinds_of
 from mountplan.live_outside import QUESTIONS, AskedOutside, LiveOutside, answer_of
 from mountplan.planner.errors import PlanFileError, PlanRefused
 from mountplan.planner.host import Host, HostEntry, HostPath, NotThere, Partition
@@ -28,8 +29,8 @@ from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.planfile import dump_plan, load_plan
 from mountplan.planner.tables.table import MountTable
 
-FORMAT = b"mountplan-cached/1"
-MOST_ENTRIES, MOST_BYTES, LARGEST = 64, 32 << 20, 8 << 20
+FORMAT = b"mountplan-cached/2"
+MOST_ENTRIES, MOST_BYTES, LARGEST = 64, 128 << 20, 64 << 20  # the largest: a plan of 100,000 mounts has 30 MB
 _DIRECTORY = "mountplan-plans"  # not "mountplan": the user may have caches where names are kept
 _ENTRY, _COMING = "plan-", ".new-"
 _ABANDONED = 3600.0  # seconds after which an unfinished file has no writer any more
@@ -48,7 +49,7 @@ def plan_of(data: bytes, file: str, parameters: Mapping[str, str] | None = None)
         outside = AskedOutside(LiveOutside(), host.questions)
         spec = pipeline.load(file, data, parameters=parameters, outside=outside)
         plan = pipeline.plan_on_this_machine(spec, host)
-        _keep(key, host.questions, plan)
+        _keep(key, in_bulk(host.questions, host), plan)
     return plan
 
 
@@ -63,6 +64,7 @@ class AskedHost:
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self._asked: set[tuple[str, ...]] = set()
         self.questions: list[Question] = []
 
     @property
@@ -113,7 +115,10 @@ class AskedHost:
         return self._host.glob(base, pattern)
 
     def _ask(self, name: str, *arguments: str) -> None:
-        self.questions.append([name, *arguments, answer(self._host, name, *arguments)])
+        question = (name, *arguments)
+        if question not in self._asked:  # as the same directories are on the way to many paths
+            self._asked.add(question)
+            self.questions.append([*question, answer(self._host, *question)])
 
 
 def answer(host: Host, name: str, *arguments: str) -> Any:
@@ -132,6 +137,9 @@ def answer(host: Host, name: str, *arguments: str) -> Any:
         return host.instance(*arguments)
     if name == "link":
         return host.link(*arguments)
+    if name == "entries":
+        directory, names = arguments
+        return kinds_of(directory, names.split("/"), frozenset([row.mountpoint for row in host.table.rows]))
     try:
         if name == "glob":
             return list(host.glob(*arguments))
@@ -144,6 +152,44 @@ def answer(host: Host, name: str, *arguments: str) -> Any:
     except LookupError as error:
         return {"error": str(error), "absent": isinstance(error, NotThere)}
     return [found.path, found.kind, list(found.mount[2:])]
+
+
+def in_bulk(questions: list[Question], host: Host) -> list[Question]:
+    """The same questions, with those about many names of one directory as one, which is answered by reading that.
+
+    Left out is also what follows from others: where a path leads to itself, no symlink is on the way to it.
+    """
+    looked = {one[1]: one[2] for one in questions if one[0] == "look" and one[2].__class__ is list}
+    straight = [path for path, (found, _, _) in looked.items() if found == path]
+    by_directory: dict[str, list[str]] = {}
+    for path in straight:
+        by_directory.setdefault(path.rpartition("/")[0] or "/", []).append(path)
+    no_links = set(straight)
+    for path in by_directory:
+        while path not in no_links:
+            no_links.add(path)
+            path = path.rpartition("/")[0]
+    together: set[str] = set()
+    bulk: list[Question] = []
+    for directory, paths in by_directory.items():
+        if len(paths) < MANY:
+            continue
+        there = answer(host, "look", directory)
+        if there.__class__ is not list or there[0] != directory:
+            continue
+        alike = [path for path in paths if looked[path][2] == there[2]]  # nothing is mounted there
+        names = "/".join([path.rpartition("/")[2] for path in alike])
+        kinds = "".join([looked[path][1][0] for path in alike])
+        if len(alike) >= MANY and kinds == answer(host, "entries", directory, names):
+            together.update(alike)
+            bulk += [["look", directory, there], ["entries", directory, names, kinds]]
+    left = [
+        one
+        for one in questions
+        if not (one[0] == "look" and one[1] in together)
+        and not (one[0] == "link" and one[2] is None and one[1] in no_links)
+    ]
+    return [*left, *bulk]
 
 
 def _key(data: bytes, file: str, parameters: Mapping[str, str]) -> str:

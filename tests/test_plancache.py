@@ -106,6 +106,61 @@ def test_another_mount_there_makes_it_anew(home: Path, in_host: InHost) -> None:
     assert [True, False, True] == in_host(script, identity="best")
 
 
+def many(home: Path) -> bool:
+    """True if a plan of many binds in one directory is made anew; it is the right one, and its questions are few."""
+    binds = "".join(f'[[mount]]\ntarget = "/b{one}"\nbind = "{home}/many/{one}"\n' for one in range(40))
+    text = f"format = 1\n{ROOT}{binds}".encode()
+    before = list_of_kept(home)
+    plan = plancache.plan_of(text, "x.toml")
+    assert api.plan(api.load("x.toml", text)) == plan
+    (entry,) = entries(home)
+    assert entry.read_bytes().splitlines()[1].count(b'"look"') < 5
+    return before != list_of_kept(home)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: (path.rmdir(), path.symlink_to("7")),
+        lambda path: (path.rmdir(), path.touch()),
+    ],
+    ids=["symlink", "file"],
+)
+def test_of_many_names_in_a_directory_each_counts(home: Path, change: Callable[[Path], object]) -> None:
+    """They are asked about all at once."""
+    for one in range(50):
+        (home / f"many/{one}").mkdir(parents=True)
+    assert [True, False] == [many(home), many(home)]
+    (home / "many/45").rmdir()  # which the spec does not name
+    assert not many(home)
+    change(home / "many/33")
+    assert [True, False] == [many(home), many(home)]
+
+
+def test_a_symlink_in_place_of_a_directory_of_which_many_names_are_asked_counts(home: Path) -> None:
+    for one in range(40):
+        (home / f"many/{one}").mkdir(parents=True)
+    assert [True, False] == [many(home), many(home)]
+    (home / "many").rename(home / "others")
+    (home / "many").symlink_to("others")
+    text = list_of_kept(home)
+    with pytest.raises(AssertionError):  # each path leads elsewhere now, and is asked for by itself
+        many(home)
+    assert text != list_of_kept(home)
+
+
+def test_what_is_mounted_on_one_of_many_makes_it_anew(home: Path, in_host: InHost) -> None:
+    for one in range(40):
+        (home / f"many/{one}").mkdir(parents=True)
+
+    def script() -> list[bool]:
+        found = [many(home), many(home)]
+        mount("none", str(home / "many/33"), "tmpfs")
+        return [*found, many(home)]
+
+    assert [True, False, True] == in_host(script, identity="best")
+
+
 @pytest.mark.alone
 @pytest.mark.needs_kernel("root", "fs:debugfs")
 def test_other_options_of_what_the_machine_has_one_of_make_it_anew(home: Path, in_host: InHost) -> None:

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mountplan.applier.observe.listings import Listings
 from mountplan.applier.observe.observe import observe
 from mountplan.applier.sys.refusal import OF_THE_SYSTEM
 from mountplan.planner.fstypes import of
@@ -110,6 +111,27 @@ def _walked(path: str) -> tuple[str, int]:
     raise LookupError(f"no path leads there: what {name} names now is something else, or covers it")
 
 
+def _looked_up(path: str, walks: Walks) -> HostPath:
+    try:
+        with asking(f"the host path {path!r}"):
+            canonical, mode = _walked(path)
+    except OSError as error:
+        if error.errno in OF_THE_SYSTEM:
+            raise
+        raise LookupError((error.strerror or "cannot be looked up").lower()) from None
+    return HostPath(canonical, NODE_KINDS[stat.S_IFMT(mode)], walks.end_of(canonical))
+
+
+def _link(path: str) -> str | None:
+    try:
+        with asking(f"the host path {path!r}"):
+            return os.readlink(path)
+    except OSError as error:
+        if error.errno in OF_THE_SYSTEM:
+            raise
+        return None
+
+
 def _no_look(error: OSError) -> Exception:
     """What a look at a path of the host comes to that failed, for the caller to raise."""
     if error.errno in OF_THE_SYSTEM:
@@ -199,10 +221,12 @@ def _is_there(path: str) -> bool:
 
 class LiveHost:
     """The host that this process runs on. Its mount table is read once, when it is first asked for, if it is not handed
-    in.
+    in; and so is a directory of which many names are asked for.
     """
 
     def __init__(self, table: MountTable | None = None) -> None:
+        self._listings = Listings()
+        self._links: dict[str, str | None] = {}
         self._table = table
         self._walks: Walks | None = None
         self._seen: dict[str, HostPath] = {}
@@ -248,16 +272,24 @@ class LiveHost:
         if found is None:
             if self._walks is None:
                 self._walks = Walks(self.table)
-            try:
-                with asking(f"the host path {path!r}"):
-                    canonical, mode = _walked(path)
-            except OSError as error:
-                if error.errno in OF_THE_SYSTEM:
-                    raise
-                raise LookupError((error.strerror or "cannot be looked up").lower()) from None
-            mount = self._walks.end_of(canonical)
-            found = self._seen[path] = HostPath(canonical, NODE_KINDS[stat.S_IFMT(mode)], mount)
+            found = self._seen[path] = self._in_directory(path, self._walks) or _looked_up(path, self._walks)
         return found
+
+    def _in_directory(self, path: str, walks: Walks) -> HostPath | None:
+        """What look() says, by the directory that the path is in; None if that does not tell."""
+        above, _, name = path.rpartition("/")
+        if not above or above[0] != "/":
+            return None
+        kind = self._listings.kind(above, name)
+        if kind is None or kind == "symlink":
+            return None
+        try:
+            base = self.look(above)
+        except LookupError:
+            return None
+        if base.path != above or walks.is_covered(base.mount, path):
+            return None
+        return HostPath(path, kind, base.mount)
 
     def identity(self, path: str) -> str:
         try:
@@ -283,13 +315,11 @@ class LiveHost:
             raise LookupError((error.strerror or "cannot be read").lower()) from None
 
     def link(self, path: str) -> str | None:
-        try:
-            with asking(f"the host path {path!r}"):
-                return os.readlink(path)
-        except OSError as error:
-            if error.errno in OF_THE_SYSTEM:
-                raise
-            return None
+        if path not in self._links:
+            above, _, name = path.rpartition("/")
+            kind = self._listings.kind(above, name) if above[:1] == "/" else None
+            self._links[path] = _link(path) if kind in (None, "symlink") else None
+        return self._links[path]
 
     def under(self, base: str, place: str) -> HostEntry | None:
         path = TargetPath(base).joined(place)

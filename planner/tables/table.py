@@ -105,3 +105,7 @@ class Walks:
             while (above := at.get((row.mount_id, path[:end]))) is not None:
                 row = above
         return row
+
+    def is_covered(self, row: MountRow, path: str) -> bool:
+        """Whether something is mounted at `path` of this mount."""
+        return (row.mount_id, path) in self._at

@@ -97,6 +97,42 @@ def test_magic_links_of_proc_are_followed_where_a_path_leads_to_the_same(
     assert os.path.realpath(sys.executable) == done.stdout.strip()
 
 
+@pytest.mark.needs_kernel("root")
+def test_of_many_names_of_a_directory_each_is_told_as_if_asked_for_alone(in_host: InHost, tmp_path: Path) -> None:
+    """The directory is read then, and tells neither what is mounted in it nor where its symlinks lead."""
+
+    def script() -> tuple[list[object], list[object]]:
+        mount("none", str(tmp_path), "tmpfs")
+        for number in range(30):
+            (tmp_path / f"{number}").mkdir()
+        for number in range(30, 36):
+            (tmp_path / f"{number}").touch()
+        (tmp_path / "36").symlink_to("3")
+        (tmp_path / "37").symlink_to("nowhere")
+        os.mkfifo(tmp_path / "38")
+        mount("none", str(tmp_path / "20"), "tmpfs")
+        mount("none", str(tmp_path / "20"), "tmpfs")
+        mount(str(tmp_path / "35"), str(tmp_path / "34"), flags=MS_BIND)
+        paths = [str(tmp_path / str(number)) for number in range(40)]
+        return _all_of(paths, LiveHost()), [one for path in paths for one in _all_of([path], LiveHost())]
+
+    together, alone = in_host(script, identity="root")
+    assert alone == together
+    assert 38 == sum("no link" in str(one) for one in together)
+
+
+def _all_of(paths: list[str], host: LiveHost) -> list[object]:
+    """All that is told of paths, twice: of the first ones, more is known by the second time."""
+    found: list[object] = []
+    for path in paths * 2:
+        try:
+            looked: object = host.look(path)
+        except LookupError as error:
+            looked = (type(error), str(error))
+        found.append((path, looked, host.link(path) or "no link"))
+    return found[len(paths) :]
+
+
 def test_a_magic_link_to_what_has_no_path_is_refused(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     try:
