@@ -8,11 +8,13 @@ from contextlib import ExitStack
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
+from mountplan.applier.observe.mount_events import watching
 from mountplan.applier.observe.observe import read_still, why_not
 from mountplan.applier.observe.subjects import ENDED, enter, open_proc
 from mountplan.applier.sys.inside import in_child
 from mountplan.planner.errors import TableError
 from mountplan.planner.plan.seedbase import without_base
+from mountplan.planner.render.table_text import sharing_of
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.table import MountRow, MountTable
 
@@ -23,11 +25,12 @@ if TYPE_CHECKING:
     from mountplan.planner.compare.difference import Drift
     from mountplan.planner.plan.plan import Plan
 
+_SHARING = ("peer_group", "master", "propagate_from", "unbindable")
 _PAUSE = 1.0  # seconds: the kernel tells of mounts that come and go, but not of attributes and sharing
 
 
 class MountEvent(NamedTuple):
-    """A mount that has come (+), gone (-) or changed (~)."""
+    """A mount that has come (+), gone (-), changed (~), or come and gone within one look (?): `mount` is "" then."""
 
     sign: str
     namespace: str
@@ -52,14 +55,18 @@ def watch(operand: Operand, plan: Plan | None, seconds: float | None) -> Iterato
     """
     deadline = None if seconds is None else monotonic() + seconds
     with ExitStack() as stack:
-        files = {}
+        files, told = {}, {}
         found, has_ended = _mountinfos(operand, stack)
-        for name, fd in found:
-            files[name] = stack.enter_context(open(fd, "rb", buffering=0))
-        before = {name: _read(file) for name, file in files.items()}
         poll = select.poll()
-        for file in files.values():
-            poll.register(file, select.POLLPRI)
+        for name, fd, namespace in found:
+            files[name] = stack.enter_context(open(fd, "rb", buffering=0))
+            poll.register(fd, select.POLLPRI)
+            events_of = watching(namespace)
+            if events_of is not None:
+                told[name] = events_of
+                stack.callback(events_of.close)
+                poll.register(events_of.fd, select.POLLIN)
+        before = {name: _read(file) for name, file in files.items()}
         if plan is not None:
             yield Seen((), _drift(plan, operand))
         while deadline is None or monotonic() < deadline:
@@ -70,14 +77,22 @@ def watch(operand: Operand, plan: Plan | None, seconds: float | None) -> Iterato
                 return
             now = {name: _read(file) for name, file in files.items()}
             events = tuple(event for name in now for event in events_between(name, before[name], now[name]))
+            for name, source in told.items():
+                if number := source.passing():
+                    events += (MountEvent("?", name, "", _passed(number)),)
             if events:
                 yield Seen(events, None if plan is None else _drift(plan, operand))
             before = now
 
 
-def _mountinfos(operand: Operand, stack: ExitStack) -> tuple[list[tuple[str, int]], Callable[[], str]]:
-    """For each namespace a descriptor of its mountinfo, which shows it whenever it is read; and what to ask whether it
-    still is that of `operand`: "", or why it is not.
+def _passed(number: int) -> str:
+    return "a mount has come and gone" if number == 1 else f"{number} mounts have come and gone"
+
+
+def _mountinfos(operand: Operand, stack: ExitStack) -> tuple[list[tuple[str, int, int]], Callable[[], str]]:
+    """For each namespace a descriptor of its mountinfo, which shows it whenever it is read, and one of its file.
+
+    And what to ask whether it still is that of `operand`: "", or why it is not.
     """
     if operand.kind == "pid":
         return _of_process(int(operand.value), stack)
@@ -85,7 +100,7 @@ def _mountinfos(operand: Operand, stack: ExitStack) -> tuple[list[tuple[str, int
 
     with kept.opened(operand.value) as found:
         was = found.kept.id
-        files = [(one.name, _opened_inside(found.open(one))) for one in found.kept.mounts]
+        files = [(one.name, _opened_inside(found.open(one)), found.open(one)) for one in found.kept.mounts]
 
     def has_gone() -> str:
         now = kept.find(operand.value)
@@ -96,12 +111,13 @@ def _mountinfos(operand: Operand, stack: ExitStack) -> tuple[list[tuple[str, int
     return files, has_gone
 
 
-def _of_process(pid: int, stack: ExitStack) -> tuple[list[tuple[str, int]], Callable[[], str]]:
+def _of_process(pid: int, stack: ExitStack) -> tuple[list[tuple[str, int, int]], Callable[[], str]]:
     try:
         directory = os.open(f"/proc/{pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)  # never that of another process
         stack.callback(os.close, directory)
         fd = os.open("mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
-        was = os.stat("ns/mnt", dir_fd=directory)
+        namespace = os.open("ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+        was = os.fstat(namespace)
     except OSError as error:
         raise TableError(why_not(error, pid)) from None
 
@@ -114,7 +130,7 @@ def _of_process(pid: int, stack: ExitStack) -> tuple[list[tuple[str, int]], Call
             raise TableError(why_not(error, pid)) from None
         return "" if os.path.samestat(was, now) else f"process {pid} has gone to another mount namespace"
 
-    return [("", fd)], has_gone
+    return [("", fd, namespace)], has_gone
 
 
 def _opened_inside(namespace: int) -> int:
@@ -164,13 +180,29 @@ def events_between(namespace: str, before: MountTable, now: MountTable) -> list[
         if old is None:
             events.append(MountEvent("+", namespace, row.mountpoint, _words(row)))
         elif old != row:
-            changed = [
-                f"{field} {one or 'none'} -> {two or 'none'}"
-                for field, one, two in zip(MountRow._fields, old, row, strict=True)
-                if one != two
-            ]
-            events.append(MountEvent("~", namespace, row.mountpoint, ", ".join(changed)))
+            what = _changed(old, row, _place(old, earlier), _place(row, later))
+            events.append(MountEvent("~", namespace, row.mountpoint, what))
     return events
+
+
+def _changed(old: MountRow, row: MountRow, before: str, place: str) -> str:
+    """What is another, in the words of mountinfo; `before` and `place` say what it stood and stands on."""
+    changed = [
+        f"{field} {one or 'none'} -> {two or 'none'}"
+        for field, one, two in zip(MountRow._fields, old, row, strict=True)
+        if one != two and field not in (*_SHARING, "mount_id", "parent_id")
+    ]
+    if old.parent_id != row.parent_id:
+        changed.insert(0, f"stands on {place} instead of {before}")
+    if any(getattr(old, field) != getattr(row, field) for field in _SHARING):
+        changed.append(f"sharing {sharing_of(old, {}) or 'private'} -> {sharing_of(row, {}) or 'private'}")
+    return ", ".join(changed)
+
+
+def _place(row: MountRow, table: dict[int, MountRow]) -> str:
+    """The mount that one stands on; of one that is out of reach of the reader's root no place can be told."""
+    parent = table.get(row.parent_id)
+    return f"{parent.fstype} at {parent.mountpoint}" if parent is not None else "a mount that is not seen from here"
 
 
 def _words(row: MountRow) -> str:

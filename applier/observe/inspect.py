@@ -60,10 +60,10 @@ def read_whole(namespace: int, mountinfo: Callable[[], bytes]) -> Whole:
 
     Both are read until nothing has changed while all of it was asked for. Raises TableError if that never happens.
     """
-    before = (mountinfo(), _all_ids(namespace))
+    before = (mountinfo(), all_ids(namespace))
     for _ in tries():
         whole = _whole(namespace, *before)
-        now = (mountinfo(), _all_ids(namespace))
+        now = (mountinfo(), all_ids(namespace))
         if whole is not None and now == before:
             return whole
         before = now
@@ -100,7 +100,7 @@ def _whole(namespace: int, text: bytes, ids: tuple[int, ...] | None) -> Whole | 
     return Whole(table, idmaps, complete=True, unique=ids)
 
 
-def _all_ids(namespace: int) -> tuple[int, ...] | None:
+def all_ids(namespace: int) -> tuple[int, ...] | None:
     """The unique ids of all mounts of a namespace but the one that all others stand on; None if they cannot be had."""
     try:
         number = namespace_id(namespace)
@@ -138,7 +138,7 @@ def ages(namespace: int) -> dict[int, int]:
     Unique ids only grow, machine-wide: the lesser is that of the older mount. Empty where they cannot be had.
     """
     found = {}
-    ids = _all_ids(namespace)
+    ids = all_ids(namespace)
     if ids:
         mounts = Mounts(namespace_id(namespace))
         for number in ids:

@@ -35,6 +35,17 @@ MAX_HANDLE_SZ = 128  # linux/exportfs.h
 FS_IOC_GETFSUUID = 0x80111500  # linux/fs.h, Linux 6.9
 RENAME_EXCHANGE = 2
 
+# linux/fanotify.h, Linux 6.14
+FAN_CLOEXEC = 0x1
+FAN_NONBLOCK = 0x2
+FAN_REPORT_MNT = 0x4000
+FAN_MARK_ADD = 0x1
+FAN_MARK_MNTNS = 0x110
+FAN_MNT_ATTACH = 0x01000000
+FAN_MNT_DETACH = 0x02000000
+FAN_EVENT_METADATA = "=IBBHQii"  # length, version, 0, length of this, mask, descriptor, pid
+FAN_EVENT_INFO_MNT = "=BBH4xQ"  # struct fanotify_event_info_mnt: 7, 0, length, unique id
+
 # linux/mount.h
 OPEN_TREE_CLONE = 1
 OPEN_TREE_CLOEXEC = 0o2000000

@@ -13,7 +13,7 @@ import os
 import stat
 import struct
 from collections.abc import Iterable
-from ctypes import c_char_p, c_int, c_size_t, c_uint, c_ulong
+from ctypes import c_char_p, c_int, c_size_t, c_uint, c_uint64, c_ulong
 from typing import Any, NoReturn
 
 from mountplan.applier.sys import abi
@@ -55,6 +55,8 @@ _sethostname = _wrapped("sethostname", c_char_p, c_size_t)
 _renameat2 = _wrapped("renameat2", c_int, c_char_p, c_int, c_char_p, c_uint)
 _inotify_init1 = _wrapped("inotify_init1", c_int)
 _inotify_add_watch = _wrapped("inotify_add_watch", c_int, c_char_p, c_uint)
+_fanotify_init = _wrapped("fanotify_init", c_uint, c_uint)
+_fanotify_mark = _wrapped("fanotify_mark", c_int, c_uint, c_uint64, c_int, c_char_p)
 _socket = _wrapped("socket", c_int, c_int, c_int)
 _name_to_handle_at = _wrapped("name_to_handle_at", c_int, c_char_p, c_char_p, c_char_p, c_int)
 _open_by_handle_at = _wrapped("open_by_handle_at", c_int, c_char_p, c_int)
@@ -330,6 +332,21 @@ def inotify_add_watch(fd: int, path: bytes, mask: int) -> None:
     """inotify_add_watch(2): have an inotify descriptor tell of the events in `mask` (IN_*) at a file."""
     if _inotify_add_watch(fd, path, mask) < 0:
         _refuse("inotify_add_watch")
+
+
+def fanotify_init() -> int:
+    """fanotify_init(2) with FAN_REPORT_MNT: a descriptor that tells of mounts, and never waits."""
+    fd: int = _fanotify_init(abi.FAN_REPORT_MNT | abi.FAN_CLOEXEC | abi.FAN_NONBLOCK, os.O_RDONLY)
+    if fd < 0:
+        _refuse("fanotify_init")
+    return fd
+
+
+def fanotify_mark_namespace(fd: int, namespace: int) -> None:
+    """fanotify_mark(2): have `fd` tell what is attached and detached in the mount namespace behind a descriptor."""
+    events = abi.FAN_MNT_ATTACH | abi.FAN_MNT_DETACH
+    if _fanotify_mark(fd, abi.FAN_MARK_ADD | abi.FAN_MARK_MNTNS, events, namespace, None) < 0:
+        _refuse("fanotify_mark")
 
 
 def local_socket() -> int:

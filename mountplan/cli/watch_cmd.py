@@ -56,7 +56,9 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
             where = f"{event.namespace}:{event.mount}" if event.namespace else event.mount
             told.append({"change": event.sign, "namespace": event.namespace, "mount": event.mount, "what": event.what})
             if not output.as_json:
-                output.result(f"{event.sign} {visible(where)}  {visible(event.what)}\n")
+                output.result(
+                    f"{event.sign} {visible(where)}  {visible(event.what)}\n" if where else f"? {event.what}\n"
+                )
         if seen.end:
             output.note(f"mountplan: {visible(seen.end)}\n")
         if seen.drift is None:

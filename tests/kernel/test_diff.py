@@ -194,7 +194,7 @@ def test_both_ways_of_reading_tell_the_same_whatever_bytes_a_path_has(in_host: I
             os.mkdir(directory)
         mount("o v", "over", "overlay", data=r"lowerdir=low er:low\\er")
         with open("/proc/self/ns/mnt") as namespace:
-            ids = inspect._all_ids(namespace.fileno())
+            ids = inspect.all_ids(namespace.fileno())
             if ids is None:
                 return None
             seen = parse_mountinfo(Path("/proc/self/mountinfo").read_bytes())
