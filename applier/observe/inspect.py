@@ -74,7 +74,7 @@ def read_below(namespace: int, text: bytes) -> Whole:
     """What is seen from a root inside, `text` as mountinfo has it from there; what is not below that is left out."""
     table = parse_mountinfo(text)
     idmaps: dict[int, tuple[IdLines, IdLines]] = {}
-    if b"idmapped" in text and (ids := _all_ids(namespace)) is not None:
+    if b"idmapped" in text and (ids := all_ids(namespace)) is not None:
         known = {row.mount_id for row in table.rows}
         found = Mounts(namespace_id(namespace)).idmaps(ids)
         idmaps = {number: maps for number, maps in found.items() if number in known}
