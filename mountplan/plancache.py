@@ -90,6 +90,10 @@ class AskedHost:
         self._ask("look", path)
         return self._host.look(path)
 
+    def namespace_file(self, path: str) -> HostPath:
+        self._ask("namespace_file", path)
+        return self._host.namespace_file(path)
+
     def identity(self, path: str) -> str:
         self._ask("identity", path)
         return self._host.identity(path)
@@ -148,7 +152,7 @@ def answer(host: Host, name: str, *arguments: str) -> Any:
         if name == "under":
             entry = host.under(*arguments)
             return None if entry is None else list(entry)
-        found = host.look(*arguments)
+        found = host.namespace_file(*arguments) if name == "namespace_file" else host.look(*arguments)
     except LookupError as error:
         return {"error": str(error), "absent": isinstance(error, NotThere)}
     return [found.path, found.kind, list(found.mount[2:])]

@@ -27,6 +27,9 @@ class HostPath(NamedTuple):
     path: str
     kind: NodeKind
     mount: MountRow  # the topmost mount there: the one a walk to `path` ends on
+    namespace: str = (
+        ""  # of the file of a namespace: its identity (planner/tables/namespace_file.py); `mount` is what it will be
+    )
 
     @property
     def is_removed(self) -> bool:
@@ -78,6 +81,12 @@ class Host(Protocol):
     def look(self, path: str) -> HostPath:
         """What is at `path`, absolute or from where mountplan was started, symlinks followed. Raises LookupError with
         the reason in words, NotThere if nothing is.
+        """
+        ...
+
+    def namespace_file(self, path: str) -> HostPath:
+        """The file of a namespace at `path`, which may be a magic link of /proc. Raises LookupError with the reason,
+        NotThere if nothing is there; of a mount namespace as well, which cannot be mounted.
         """
         ...
 
@@ -133,6 +142,9 @@ class NoHost:
         return None
 
     def look(self, path: str) -> HostPath:
+        raise LookupError("host paths are not looked up here")
+
+    def namespace_file(self, path: str) -> HostPath:
         raise LookupError("host paths are not looked up here")
 
     def identity(self, path: str) -> str:

@@ -15,6 +15,7 @@ from mountplan.planner.names import NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.plan.steps import MakeNode
 from mountplan.planner.tables.instances import shown
+from mountplan.planner.tables.namespace_file import file_row
 from mountplan.planner.tables.table import MountRow, MountTable, Walks
 
 Options = tuple[tuple[str, str | bool], ...]
@@ -59,6 +60,7 @@ class FakeHost:
         self._table = MountTable((host_mount(1, 0, "/"), *mounts))
         self._walks = Walks(self._table)
         self.unknown_filesystems: frozenset[str] = frozenset()
+        self.namespaces: dict[str, str] = {}  # path of a namespace's file -> which one it is
         self._paths = {"/": "directory", **{row.mountpoint: "directory" for row in mounts}, **(paths or {})}
         for path in tuple(self._paths):
             for above in TargetPath(path).ancestors():
@@ -85,6 +87,11 @@ class FakeHost:
         if kind is None:
             raise NotThere("no such file or directory")
         return HostPath(canonical, cast(NodeKind, kind), self._walks.end_of(canonical))
+
+    def namespace_file(self, path: str) -> HostPath:
+        if path in self.namespaces:
+            return HostPath(path, "file", file_row(self.namespaces[path]), self.namespaces[path])
+        raise LookupError("is no file of a namespace") if path in self._paths else NotThere("no such file or directory")
 
     def identity(self, path: str) -> str:
         """No two of its paths are one file."""
@@ -194,6 +201,10 @@ class FakeKernel:
     def open(self, dirfd: int, path: str, *, careful: bool = True, tree: bool = False) -> int:
         self._call("open", self._named(dirfd), path, fds=(dirfd,))
         return self._opened(f"{self._named(dirfd)}/{path}")
+
+    def open_namespace_file(self, path: str, identity: str) -> int:
+        self._call("open_namespace_file", path)
+        return self._opened(f"namespace {path}")
 
     present = False
 

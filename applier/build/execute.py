@@ -50,6 +50,8 @@ def load_what_is_needed(steps: tuple[Step, ...]) -> None:
     """Import it before anything is built: later, a file that cannot be read would look like a bug."""
     for kind in set(map(type, steps)) & _MODULES.keys():
         __import__(_MODULES[kind])
+    if namespace_files(steps):
+        __import__("mountplan.applier.sys.held_namespaces")
     types = {step.fstype for step in steps if type(step) is s.MakeFilesystem}
     if any(of(fstype).instances == "machine" for fstype in types):
         __import__("mountplan.applier.sys.machine_instances")
@@ -57,6 +59,11 @@ def load_what_is_needed(steps: tuple[Step, ...]) -> None:
         type(step) is s.AttachImage or (type(step) is s.MakeFilesystem and step.source[:1] == "/") for step in steps
     ):
         __import__("mountplan.applier.sys.devices")
+
+
+def namespace_files(steps: tuple[Step, ...]) -> list[str]:
+    """The paths at which the files of namespaces are to be opened."""
+    return [step.path for step in steps if isinstance(step, (s.CloneHost, s.CloneHostWorkbench)) and step.namespace]
 
 
 def is_foreign(step: Step) -> bool:
@@ -326,8 +333,13 @@ class Execution:
         finally:
             self.kernel.close(directory)
 
+    def _on_host(self, step: s.CloneHost | s.CloneHostWorkbench) -> int:
+        if step.namespace:
+            return self.kernel.open_namespace_file(step.path, step.namespace)
+        return self.kernel.open(self.host, step.path[1:], tree=True)
+
     def clone_host_workbench(self, step: s.CloneHostWorkbench) -> None:
-        where = self.kernel.open(self.host, step.path[1:], tree=True)
+        where = self._on_host(step)
         try:
             self.fds[step.filesystem] = self.kernel.clone(where, "")
         finally:
@@ -435,7 +447,7 @@ class Execution:
             self.fds[mount] = self.kernel.clone(workbench, path)
 
     def clone_host(self, step: s.CloneHost) -> None:
-        where = self.kernel.open(self.host, step.path[1:], tree=True)
+        where = self._on_host(step)
         try:
             fd = self.kernel.clone_tree(where) if step.recursive else self.kernel.clone(where, "")
             self.fds[step.mount] = fd

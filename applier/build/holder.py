@@ -13,7 +13,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, NoReturn
 
-from mountplan.applier.build.execute import StepFailed, execute
+from mountplan.applier.build.execute import StepFailed, execute, namespace_files
 from mountplan.applier.process.command import Found, Inherited, Report, Start, become
 from mountplan.applier.sys import abi, channel, syscalls
 from mountplan.applier.sys.channel import Sender
@@ -25,6 +25,7 @@ from mountplan.planner.errors import CommandNotStarted
 from mountplan.planner.plan.plan import Plan
 
 if TYPE_CHECKING:
+    from mountplan.applier.sys.held_namespaces import HeldFiles
     from mountplan.applier.sys.userns import Rootless
 
 
@@ -58,8 +59,9 @@ def hold(
         if rootless == "always" and "user" not in kinds:
             kinds = ("user", *kinds)
         root = _line_of_root()  # of the host's table, which a user namespace does not see all of
+        held = _hold_namespace_files(plan)
         stops = _isolate(kinds, sender, leash, rootless) if kinds else -1
-        if not _build(plan, sender, leash, rootless, root, only_try):
+        if not _build(plan, sender, leash, rootless, root, held, only_try):
             os._exit(1)
         await_orders(sender, inherited, leash, stops, init="pid" in kinds)
     except BaseException as error:
@@ -132,9 +134,21 @@ class _Kernel(LinuxKernel):
             os._exit(1)
 
 
-def _build(plan: Plan, sender: Sender, leash: int, rootless: Rootless, root: bytes, only_try: bool) -> bool:
+def _hold_namespace_files(plan: Plan) -> HeldFiles | None:
+    paths = namespace_files(plan.steps)
+    if not paths:
+        return None
+    from mountplan.applier.sys.held_namespaces import HeldFiles
+
+    return HeldFiles(paths)
+
+
+def _build(
+    plan: Plan, sender: Sender, leash: int, rootless: Rootless, root: bytes, held: HeldFiles | None, only_try: bool
+) -> bool:
     """`root` is the line for "/" that the host's table lacks, if any."""
     kernel = _Kernel(plan, sender, leash, rootless)
+    kernel.held = held
     try:
         with open("/proc/self/mountinfo", "rb") as file:
             sender.send(channel.HOST, root + file.read())
@@ -151,6 +165,9 @@ def _build(plan: Plan, sender: Sender, leash: int, rootless: Rootless, root: byt
         words = (str(failed.index), str(cause.errno or 0), getattr(cause, "syscall", ""), place, *told, *log)
         sender.send(channel.REFUSED, "\0".join(words).encode("utf-8", "surrogateescape"))
         return False
+    finally:
+        if held is not None:
+            held.close()
     for one in kernel.finished:
         with open(one.mountinfo, "rb") as file:  # read only now, when all of them stand
             sender.send(channel.FINISHED, b"%s\0%d\0%d\0%s" % (one.name.encode(), one.fd, one.root, file.read()))

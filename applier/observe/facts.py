@@ -16,6 +16,7 @@ from mountplan.planner.host import BLOCK, MOUNT_MAX, HostEntry, HostPath, NotThe
 from mountplan.planner.names import NODE_KINDS, NodeKind
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.instances import shown
+from mountplan.planner.tables.namespace_file import file_row
 from mountplan.planner.tables.table import MountTable, Walks
 
 _REMOVED = " (deleted)"  # how /proc/PID/fd marks the name of what has none any more
@@ -290,6 +291,23 @@ class LiveHost:
         if base.path != above or walks.is_covered(base.mount, path):
             return None
         return HostPath(path, kind, base.mount)
+
+    def namespace_file(self, path: str) -> HostPath:
+        from mountplan.applier.sys.held_namespaces import identify, open_file
+
+        found = ""
+        try:
+            with asking(f"the host path {path!r}"):
+                fd = open_file(path)
+            try:
+                found = identify(fd)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise _no_look(error) from None
+        if not found:
+            raise LookupError("is no file of a namespace")
+        return HostPath(path, "file", file_row(found)._replace(mountpoint=path), found)
 
     def identity(self, path: str) -> str:
         try:

@@ -13,10 +13,12 @@ from mountplan.applier.observe.layers import find_layers
 from mountplan.applier.observe.roots import look
 from mountplan.applier.observe.subjects import Subject, of_process
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.held_namespaces import shows
 from mountplan.planner.names import NODE_KINDS
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.mount_facts import FoundLayer, LiveImage, LiveOverlay, MountRoot
 from mountplan.planner.tables.mounttree import MountTree
+from mountplan.planner.tables.namespace_file import identity
 from mountplan.planner.tables.table import MountTable
 
 _PARTITION = re.compile(r"(?<=\d)p\d+$")  # of a loop device: loop0p1
@@ -60,6 +62,18 @@ class LiveFacts:
             if stat.S_ISREG(found.st_mode) and (found.st_dev, found.st_ino) == (of_device, inode):
                 return LiveImage(path, offset, size)
         return None
+
+    def namespace(self, device: str, root: str) -> str:
+        """See Facts."""
+        kind = root.partition(":")[0]
+        for subject in self._subjects:
+            try:
+                found = os.stat(f"/proc/{subject.pid}/ns/{kind}") if subject.pid else None
+            except OSError:
+                continue
+            if found is not None and shows(found, identity(device, root)):
+                return f"{kind}:{subject.pid}"
+        return ""
 
     def files_in_root(self, space: int) -> list[str]:
         """The names in the root of a namespace behind which are files or symlinks of its own: those themselves, and

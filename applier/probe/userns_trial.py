@@ -230,6 +230,8 @@ class _Trial:
     # --- mounts of the host's
 
     def clone_host(self, step: s.CloneHost) -> None:
+        if step.namespace:  # who could open it may mount it
+            return
         self.clones[step.mount] = step.path, step.recursive
         self.once("clone", self._clone, step.path, step.recursive, details=(step.path,))
         if step.propagation == "peers_below":  # what is shared on the host is a slave in a user namespace's copy
@@ -237,6 +239,8 @@ class _Trial:
             raise _Refused("peers", error, step.path)
 
     def clone_host_workbench(self, step: s.CloneHostWorkbench) -> None:
+        if step.namespace:
+            return
         self.clones[step.filesystem] = step.path, False
         self.once("clone", self._clone, step.path, False, details=(step.path,))
 

@@ -25,6 +25,7 @@ from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.table import MountRow, MountTable
 
 if TYPE_CHECKING:
+    from mountplan.applier.sys.held_namespaces import HeldFiles
     from mountplan.applier.sys.overlay import CollectedLayers
     from mountplan.planner.plan.steps import MakeNode
 
@@ -52,6 +53,7 @@ class Kernel(Protocol):
     def clone(self, dirfd: int, path: str) -> int: ...
     def clone_tree(self, dirfd: int) -> int: ...
     def open(self, dirfd: int, path: str, *, careful: bool = True, tree: bool = False) -> int: ...
+    def open_namespace_file(self, path: str, identity: str) -> int: ...
     def new_filesystem(self, fstype: str, source: str, options: Options) -> int: ...
     def new_image(
         self, fstype: str, image: int, options: Options, part: tuple[int, int], *, read_only: bool
@@ -114,6 +116,7 @@ class LinuxKernel:
     def __init__(self, enter_user_namespace: Callable[[], None] | None = None) -> None:
         self.present = False
         self.finished: list[FinishedNamespace] = []
+        self.held: HeldFiles | None = None  # files of namespaces that were opened beforehand
         self.enter_user_namespace = enter_user_namespace
         self._proc = -1
         self._limit = (0, 0)  # of open files, as it was before lift_limit()
@@ -173,6 +176,11 @@ class LinuxKernel:
             return os.open(path or ".", os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=dirfd)
         resolve = _CAREFUL if tree else _CAREFUL | abi.RESOLVE_NO_XDEV
         return syscalls.openat2(dirfd, os.fsencode(path) or b".", os.O_PATH, resolve)
+
+    def open_namespace_file(self, path: str, identity: str) -> int:
+        from mountplan.applier.sys.held_namespaces import HeldFiles
+
+        return (self.held or HeldFiles()).open(path, identity)
 
     def new_filesystem(self, fstype: str, source: str, options: Options) -> int:
         """One more mount of it, if the machine has one only: that keeps its options, or KernelRefusal (EBUSY)."""

@@ -115,6 +115,10 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         ),
         ("the host path is no longer there", "create it, or plan again"),
     ),
+    **dict.fromkeys(
+        ((kind, E.ESTALE) for kind in ("clone_host", "clone_host_workbench")),
+        ("the host has the file of another namespace there than when this was planned", "plan again"),
+    ),
     ("make_overlay", E.ENOENT): ("a layer is no longer there", "create it, or plan again"),
     ("attach", E.ENOENT): (
         "the mountpoint is not there",

@@ -11,7 +11,7 @@ import errno
 import re
 from typing import NamedTuple
 
-from mountplan.planner.ask.trial import host_world, new_superblock
+from mountplan.planner.ask.trial import host_world, namespace_file, new_superblock
 from mountplan.planner.attributes import IDMAP, WORDED, Change
 from mountplan.planner.compare.compare import compare
 from mountplan.planner.compare.difference import Difference
@@ -164,8 +164,12 @@ class _Attempt:
         target = self._target(mount, space)
         member = None
         if not mount.filesystem:
-            self._make_place(process, target, directory=True)
-            world.bind(process, mount.root, target, recursive=mount.recursive)
+            self._make_place(process, target, directory=not mount.is_namespace_file)
+            if mount.is_namespace_file:
+                copy = world.open_tree(process, ModelHandle(namespace_file(world, mount.root)), clone=True)
+                world.move_mount(process, copy, target)
+            else:
+                world.bind(process, mount.root, target, recursive=mount.recursive)
             joined = bool(mount.group)
         elif (owner := self.owners.get(mount.filesystem)) is mount:
             self._make_place(process, target, directory=True)

@@ -80,6 +80,10 @@ def _beyond_mount(plan: Plan) -> tuple[str, ...]:
             reasons.append(f"{mount.name} is id-mapped")
         if mount.filesystem == "fs:@masks":
             reasons.append(f"{mount.name} hides something behind an empty file or directory of mountplan's own")
+        if mount.is_namespace_file:
+            reasons.append(
+                f"{mount.name} is the file of a namespace, of which a script knows neither process nor number"
+            )
         if mount.root.endswith("//deleted"):
             reasons.append(f"{mount.name} shows what has been removed")
     root = mounts[0] if mounts else None

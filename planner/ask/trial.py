@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from mountplan.planner.attributes import IDMAP, Change
+from mountplan.planner.attributes import IDMAP, Change, parse_shown
 from mountplan.planner.fstypes import of
 from mountplan.planner.model import ModelHandle, ModelMount, Process, Superblock, World, WouldRefuse
 from mountplan.planner.model.from_tables import TablesWorld, world_of
@@ -24,6 +24,7 @@ from mountplan.planner.plan import seedbase
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.mountcount import Peak
 from mountplan.planner.tables.inherited_tree import InheritedTree
+from mountplan.planner.tables.namespace_file import file_row
 from mountplan.planner.tables.table import MountRow, MountTable
 
 # Filesystems that begin empty. Of all others it is not known what is in them.
@@ -278,7 +279,7 @@ class Trial:
         self._stand(step.filesystem, step.mount, superblock, step.source)
 
     def _clone_host_workbench(self, step: s.CloneHostWorkbench) -> None:
-        self._clone(step.filesystem, walk(self.builder, step.path))
+        self._clone(step.filesystem, self._on_host(step))
         self._park(step.filesystem)
 
     def _make_node(self, step: s.MakeNode) -> None:
@@ -313,7 +314,7 @@ class Trial:
         self._clone(step.mount, self._inside(step.filesystem, step.path))
 
     def _clone_host(self, step: s.CloneHost) -> None:
-        handle = self._clone(step.mount, walk(self.builder, step.path), recursive=step.recursive)
+        handle = self._clone(step.mount, self._on_host(step), recursive=step.recursive)
         if step.propagation == "slave":
             self.world.set_attributes(self.builder, handle, Change(), kind="slave", recursive=True)
         elif step.propagation != "private":
@@ -417,6 +418,11 @@ class Trial:
 
     # --- what the steps share
 
+    def _on_host(self, step: s.CloneHost | s.CloneHostWorkbench) -> Place:
+        if not step.namespace:
+            return walk(self.builder, step.path)
+        return namespace_file(self.world, step.namespace)
+
     def _stand(self, filesystem: Handle, mount: Handle, superblock: Superblock, source: str) -> None:
         """A new superblock's first mount: one of the tree, or a workbench."""
         handle = self.world.fsmount(self.builder, superblock, source)
@@ -470,6 +476,17 @@ class Trial:
     def _name_group(self, seed: Handle, member: ModelMount | None) -> None:
         if member is not None and member.group:
             self._names[member.group] = seed.removeprefix("seed:")
+
+
+def namespace_file(world: World, identity: str) -> Place:
+    """The file of a namespace, on the kernel's own mount of all of them."""
+    row = file_row(identity)
+    superblock = next((one for one in world.superblocks if one.device == row.device), None)
+    if superblock is None:
+        superblock = world.superblock(row.fstype, device=row.device, complete=False)
+    mount = ModelMount(world.numbers.next_mount(), superblock.make(f"/{row.root}", directory=False), row.source)
+    mount.attributes = parse_shown(row.attributes)
+    return mount, mount.root
 
 
 def _joined(node: ModelNode, path: str) -> str:

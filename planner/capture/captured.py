@@ -24,6 +24,7 @@ class CapturedPlace(NamedTuple):
     path: str
     hidden: bool = False
     deleted: bool = False
+    namespace: str = ""  # of the file of a namespace: what names it, instead of a path
 
 
 class CapturedFile(NamedTuple):

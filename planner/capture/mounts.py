@@ -42,6 +42,7 @@ from mountplan.planner.tables.table import DELETED, UNTOLD, MountRow, MountTable
 
 _LOOP = re.compile(r"/dev/loop\d+(p\d+)?")
 _IMAGE = "it is in the image {}, which is mounted already, and would be damaged if it were mounted twice for writing"
+_NAMELESS = "it keeps a namespace alive, which neither a mount on the host shows nor a process that is captured is in"
 _NO_MAP: tuple[IdLines, IdLines] = ((), ())
 _STANDS_ON = "what it stands on is left out"
 _PROCESS = re.compile(r"/\d+(/|$)")
@@ -85,6 +86,10 @@ class Facts(LayerFacts, Protocol):
 
     def image(self, device: str) -> LiveImage | None:
         """What is behind a loop device, or a partition of one; None if no file on the host is known to be."""
+        ...
+
+    def namespace(self, device: str, root: str) -> str:
+        """What names the namespace whose file is shown, by a process that is looked at; "" if none is in it."""
         ...
 
 
@@ -186,10 +191,14 @@ class _Capture:
         return self.trees[mount[0]].rows[mount[1]]
 
     def superblocks_of_host(self) -> frozenset[str]:
-        return frozenset(one.device for one in self.superblocks.values() if one.how == "host")
+        """Those of which something wider is needed for a group: peers of a namespace's file show nothing but that."""
+        return frozenset(one.device for one in self.superblocks.values() if one.how == "host" and one.fstype != "nsfs")
 
     def _settle(self, superblock: FoundSuperblock) -> None:
         kind = of(superblock.fstype)
+        if superblock.fstype == "nsfs":  # of each of its files something else is true
+            superblock.how = "host"
+            return
         if superblock.device in self.host.devices:
             superblock.how = "host"
             # What was removed from it is in no other filesystem either: that has no say.
@@ -260,14 +269,16 @@ class _Capture:
             if superblock.maker != mount and row.fstype == "devpts" and _TERMINAL.match(row.root):
                 return f"it shows {row.root} of a devpts: a terminal, there while a program holds its other end"
             return ""
+        if is_mount_namespace_file(row):
+            return "the kernel copies the file of a mount namespace into no other one"
         found = self.host.showing(row.device, row.root)
         if found is not None:
             mapped = parse_shown(found[1].attributes) & IDMAP and "idmapped" not in row.attributes
             if mapped:
                 return f"the host shows what it shows at {found[0]} only, which is id-mapped, and this is not"
             return ""
-        if is_mount_namespace_file(row):
-            return "the kernel copies the file of a mount namespace into no other one"
+        if row.fstype == "nsfs":
+            return "" if self.facts.namespace(row.device, row.root) else _NAMELESS
         if self._is_removed(mount):
             path = row.root.removesuffix(DELETED)
             return f"what it shows, {path}, has been removed from its filesystem ({row.fstype})"
@@ -454,7 +465,10 @@ class _Capture:
                 words = words._replace(bind=self._inner(superblock.maker, superblock.maker_id, mount, row))
         else:
             found = self.host.showing(row.device, row.root)
-            assert found is not None
+            if found is None:
+                name = self.facts.namespace(row.device, row.root)
+                words = words._replace(bind=CapturedPlace("", "", namespace=name))
+                return words._replace(attributes=_attributes(row.attributes, parse_shown("rw")))
             path, host_row = found
             base = parse_shown(host_row.attributes)
             words = words._replace(bind=CapturedPlace("", path), recursive=index in self.brought[space].tops)
@@ -559,8 +573,6 @@ def _attributes(shown: str, base: int) -> tuple[str, ...]:
 def _why_not(fstype: str) -> str:
     if fstype.startswith("fuse") or fstype == "autofs":
         return f"{fstype} needs the program that serves it, and no mount on the host shows this filesystem"
-    if fstype == "nsfs":
-        return "it keeps a namespace alive, which no mount on the host shows"
     return f"no mount on the host shows this filesystem ({fstype}), and a new one would not be the same"
 
 

@@ -117,6 +117,8 @@ def _write_file(file: CapturedFile, prefix: str, out: list[str]) -> None:
 
 
 def _place(place: CapturedPlace) -> str:
+    if place.namespace:
+        return f"{{ namespace = {_text(place.namespace)} }}"
     if not place.mount:
         return _text(place.path)
     words = [f"mount = {_text(place.mount)}"]

@@ -98,7 +98,7 @@ class NewParts:
                     self._making.append(step)
         else:
             path = self._host_path(name)
-            self._making.append(s.CloneHost(name, path, False, "private", origin))
+            self._making.append(s.CloneHost(name, path, False, "private", "", origin))
             bits = parse_shown(row.attributes)
             self._making.append(s.SetAttributes(name, bits & _ALL, _ALL, False, False, "", row.attributes, origin))
         for step in making:

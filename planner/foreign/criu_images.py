@@ -33,6 +33,9 @@ class _Unseen:
     def image(self, device: str) -> LiveImage | None:
         return None
 
+    def namespace(self, device: str, root: str) -> str:
+        return ""
+
     def layers(self, wanted: Sequence[LiveOverlay]) -> list[tuple[FoundLayer, ...]]:
         return [tuple(FoundLayer(None, "gone") for _ in one.paths) for one in wanted]
 

@@ -52,6 +52,9 @@ def _mount(
         reasons.append(f"{path} is shared, or a slave of a group of the spec's own")
     if mount.unbindable or mount.idmapped:
         reasons.append(f"{path} is unbindable or id-mapped")
+    if mount.is_namespace_file:
+        reasons.append(f"{path} is the file of a namespace")
+        return
     if not mount.filesystem:
         if mount.recursive or not mount.parent:
             pass

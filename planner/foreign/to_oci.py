@@ -108,6 +108,9 @@ def _entry(tree: PlannedTree, path: str, mount: ExpectedMount, reasons: list[str
     words = _attributes(mount)
     if mount.idmapped:
         reasons.append(f"{path} is id-mapped")
+    if mount.is_namespace_file:
+        reasons.append(f"{path} is the file of a namespace")
+        return {}
     if not mount.filesystem:
         options = ["rbind" if mount.recursive else "bind"]
         options += [f"r{one}" if mount.recursive and mount.recursive_attributes else one for one in words]

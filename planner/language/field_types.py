@@ -36,6 +36,7 @@ LocalPath = Annotated[str, PlainValidator(values.local_path), _text(minLength=1)
 InnerPath = Annotated[TargetPath, PlainValidator(values.inner_path), _text(minLength=1)]
 Word = Annotated[str, PlainValidator(values.word), _text(minLength=1)]
 Link = Annotated[str, PlainValidator(values.link), _text(minLength=1)]
+NamespaceName = Annotated[str, PlainValidator(values.namespace_name), _text(minLength=1)]
 Source = Annotated[str, PlainValidator(values.source), _text()]
 Content = Annotated[str, PlainValidator(values.content), _text()]
 Argument = Annotated[str, PlainValidator(values.argument), _text()]

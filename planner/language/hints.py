@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # By model, then by key.
 HINTS: dict[str, dict[str, str]] = {
-    "MountPath": {"id": "write mount = ...", "source": "write path = ..."},
+    "MountPath": {"id": "write mount = ...", "source": "write path = ...", "pid": 'write { namespace = "net:PID" }'},
     "IdMap": {"uid": "write uids = [[...]]", "gid": "write gids = [[...]]"},
     "FileEntry": {
         "type": "write directory = true, fifo = true, symlink = ..., or device = ...; without these it is a file",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from mountplan.planner.language.field_types import ESCAPED
-from mountplan.planner.language.spec import IdMap, Image, Mask, MountPath, Parameter, SparedPath, Spec
+from mountplan.planner.language.spec import IdMap, Image, Mask, MountPath, NamespaceFile, Parameter, SparedPath, Spec
 
 # What may be a text may be made of parameters, and what these come to is not known in an editor.
 _REFERENCE = r"\$\{.+\}"
@@ -22,7 +22,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def json_schema() -> dict[str, Any]:
     """The schema of a whole spec, every key with a title, a description and examples."""
     schema = Spec.model_json_schema()
-    named = (MountPath, Mask, SparedPath, IdMap, Image, Parameter)  # which no pydantic union holds
+    named = (MountPath, NamespaceFile, Mask, SparedPath, IdMap, Image, Parameter)  # which no pydantic union holds
     definitions = schema.pop("$defs") | {model.__name__: model.model_json_schema() for model in named}
     return {
         "$schema": DIALECT,

@@ -32,6 +32,7 @@ from mountplan.planner.language.field_types import (
     LocalPath,
     Mode,
     Name,
+    NamespaceName,
     OptionName,
     OptionValue,
     Owner,
@@ -87,6 +88,17 @@ class MountPath(_Table):
         default=False,
         description="It is a file; where nothing is, an empty one is made, and without this a directory.",
         examples=[True],
+    )
+
+
+class NamespaceFile(_Table):
+    """The file of a namespace, which is mounted to give that a name, or to keep it."""
+
+    CALLED = "a namespace file"
+
+    namespace: NamespaceName = Field(
+        description="A process of it, as net:PID, or the path of its file; net:/path checks its kind.",
+        examples=["net:4711"],
     )
 
 
@@ -220,6 +232,15 @@ def _place(value: object) -> TargetPath | MountPath:
     return value if isinstance(value, MountPath) else values.place(value)
 
 
+def _bound(value: object) -> TargetPath | MountPath | NamespaceFile:
+    if type(value) is dict and "namespace" in value:
+        if others := [key for key in value if key != "namespace"]:
+            what = f"has {' and '.join(others)} beside namespace, which names a whole file"
+            raise values.Unfit(what, "keep the one or the other")
+        return NamespaceFile.model_validate(value)
+    return value if isinstance(value, NamespaceFile) else _place(value)
+
+
 def _hidden(value: object) -> TargetPath | Mask:
     if type(value) is dict and "escaped" not in value:
         return Mask.model_validate(value)
@@ -244,9 +265,9 @@ def _image(value: object) -> TargetPath | Image:
     return value if isinstance(value, Image) else values.absolute_path(value)
 
 
-def _or_table(text: dict[str, Any], model: type[BaseModel]) -> WithJsonSchema:
+def _or_table(text: dict[str, Any], *models: type[BaseModel]) -> WithJsonSchema:
     return WithJsonSchema(
-        {"anyOf": [text, ESCAPED, {"table": model.__name__}]}
+        {"anyOf": [text, ESCAPED, *({"table": model.__name__} for model in models)]}
     )  # planner/language/schema.py puts it in
 
 
@@ -261,6 +282,11 @@ Mapped = Annotated[
 ]
 Place = Annotated[
     TargetPath | MountPath, PlainValidator(_place), _or_table({"type": "string", "pattern": r"^(/|\./|\.$)"}, MountPath)
+]
+Bound = Annotated[
+    TargetPath | MountPath | NamespaceFile,
+    PlainValidator(_bound),
+    _or_table({"type": "string", "pattern": r"^(/|\./|\.$)"}, MountPath, NamespaceFile),
 ]
 Locked = Annotated[
     Literal["attributes"] | bool,
@@ -339,9 +365,9 @@ class Mount(_Table):
         description="An empty directory on the same mount as upper, which the overlay works in.",
         examples=["/srv/changes/work"],
     )
-    bind: Place | None = Field(
+    bind: Bound | None = Field(
         default=None,
-        description="Show what is at this path of the host, or at a path in another mount.",
+        description="Show what is at this path of the host, or at a path in another mount, or the file of a namespace.",
         examples=["/srv/data"],
     )
     recursive: bool = Field(

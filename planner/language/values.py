@@ -26,6 +26,7 @@ from mountplan.planner.language.fstab_words import instead_of_attribute
 from mountplan.planner.language.presets import NAMES as PRESETS
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.run_settings import CAPABILITIES
+from mountplan.planner.tables import namespace_file
 
 Path = TypeVar("Path", bound=str)
 
@@ -187,12 +188,40 @@ def absolute_path(value: object) -> TargetPath:
     return _path(value, A_PATH)
 
 
+def namespace_name(value: object) -> str:
+    """What names the file of a namespace: planner/tables/namespace_file.py."""
+    text = word(value)
+    try:
+        kind, path = namespace_file.split_name(text)
+    except ValueError as error:
+        kind, colon, rest = text.partition(":")
+        close, kinds = suggestion(kind, namespace_file.KINDS) or "net", ", ".join(namespace_file.KINDS)
+        like = f"{close}:{rest if rest.isdecimal() and int(rest) else 'PID'}"
+        if kind in ("pid_for_children", "time_for_children"):
+            like = f"{kind.partition('_')[0]}:/proc/{rest or 'PID'}/ns/{kind}"
+        raise Unfit(
+            f"{shown(text)}: {error}" if colon else f"{shown(text)} {error}",
+            f'write namespace = "{like}", or the path of a namespace file; kinds are {kinds}',
+        ) from None
+    if kind == namespace_file.NEVER_MOUNTED:
+        raise Unfit(
+            f"{shown(text)} is a mount namespace, whose file the kernel mounts in older ones only",
+            f"enter it by that file: nsenter --mount={path}",
+        )
+    path = _path(path, "the path of a namespace file")
+    return f"{kind}:{path}" if kind and text.partition(":")[2][:1] == "/" else path if not kind else text
+
+
 def place(value: object) -> TargetPath:
     """An absolute path where a path inside another mount could stand as well."""
     if isinstance(value, str) and _NAME.fullmatch(value):  # perhaps the id of a mount, and no path of the host
         raise Unfit(
             f"{shown(value)} is not absolute",
             f"write the whole path from '/' on; or {{ mount = {shown(value)} }} for the mount with that id",
+        )
+    if isinstance(value, str) and value.partition(":")[0] in namespace_file.KINDS:
+        raise Unfit(
+            f"{shown(value)} is not absolute", f"write {{ namespace = {shown(value)} }} for the file of a namespace"
         )
     return _path(value, A_HOST_PATH)
 

@@ -46,8 +46,9 @@ class ExpectedMount(NamedTuple):
     """One mount of the finished tree.
 
     `parent` is "" for the root, and `place` the mountpoint within the parent's mount ("" for its root). A mount of the
-    host's has `filesystem` "" and in `root` the canonical path on the host; otherwise `root` is a path in `filesystem`.
-    `set` and `clear` are attribute bits asked for. What a recursive one brings along is asked for the same, or, if not
+    host's has `filesystem` "" and in `root` the canonical path on the host, or the identity of a namespace whose file
+    it is (planner/tables/namespace_file.py); otherwise `root` is a path in `filesystem`. `set` and `clear` are bits of
+    attributes asked for. What a recursive one brings along is asked for the same, or, if not
     `recursive_attributes`, for `below_set` and `below_clear`. `group` and `master` are names of groups, "" for none.
     """
 
@@ -70,6 +71,10 @@ class ExpectedMount(NamedTuple):
     inherits: Literal["", "slave"]  # what a recursive host clone is, with all below it: private, or the host's slaves
     brings: Brings  # what is below it, if the spec says so; otherwise private
     origin: str
+
+    @property
+    def is_namespace_file(self) -> bool:
+        return not self.filesystem and self.root[:1] != "/"
 
 
 class ExpectedFilesystem(NamedTuple):

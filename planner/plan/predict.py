@@ -17,6 +17,7 @@ from mountplan.planner.plan.plan import ExpectedFilesystem, ExpectedMount, Expec
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.inherited_tree import InheritedTree
 from mountplan.planner.tables.mount_facts import Lock
+from mountplan.planner.tables.namespace_file import file_row
 from mountplan.planner.tables.table import UNTOLD, MountRow, MountTable, Walks, copied
 
 OWN_GROUPS = 1 << 30  # numbers above, and below the next, stand for groups of what is brought along alone
@@ -160,8 +161,12 @@ def _predict(
                       mount.unbindable, made.fstype, made.source, "")  # fmt: skip
             rows.add(tuple.__new__(MountRow, fields), mount.origin, mount.name)  # MountRow() itself takes much longer
             continue
-        source = walks.end_of(mount.root)
-        root = TargetPath(source.root).joined(TargetPath(mount.root).relative_to(source.mountpoint))
+        if mount.is_namespace_file:
+            source = file_row(mount.root)
+            root = TargetPath(source.root)
+        else:
+            source = walks.end_of(mount.root)
+            root = TargetPath(source.root).joined(TargetPath(mount.root).relative_to(source.mountpoint))
         change = Change(mount.set, mount.clear)
         bits = applied(parse_shown(source.attributes), change)
         if mount.inherits:

@@ -13,6 +13,7 @@ from mountplan.planner.plan.proof_values import (
     BARE,
     PLAIN,
     check_absolute,
+    check_namespace,
     check_node,
     check_options,
     check_relative,
@@ -119,6 +120,7 @@ class FilesystemProof(ProofState):
 
     def _clone_host_workbench(self, step: s.CloneHostWorkbench) -> None:
         check_absolute(step.path)
+        check_namespace(step.namespace)
         self._check_yard()
         self._new(step.filesystem, Filesystem(step.filesystem, "", "", (), "host", bench=True))
 

@@ -10,7 +10,14 @@ from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.proof_parts import Filesystem, ProofIdMap, ProofMount, Seed
 from mountplan.planner.plan.proof_state import ProofState, check_made, check_maps, is_stage
-from mountplan.planner.plan.proof_values import asked_for, check_absolute, check_relative, is_among, refuse
+from mountplan.planner.plan.proof_values import (
+    asked_for,
+    check_absolute,
+    check_namespace,
+    check_relative,
+    is_among,
+    refuse,
+)
 from mountplan.planner.plan.step_effects import ENTERED, UNSHARED
 from mountplan.planner.plan.steps import STAGE, YARD
 
@@ -49,7 +56,10 @@ class MountProof(ProofState):
             )
         if grouped and not step.recursive:
             refuse("a slave of the host's is in a group, or comes with all below it")
-        mount = ProofMount(step.mount, None, step.path, None)
+        check_namespace(step.namespace)
+        if step.namespace and step.recursive:
+            refuse("nothing is mounted below the file of a namespace")
+        mount = ProofMount(step.mount, None, step.namespace or step.path, "file" if step.namespace else None)
         mount.recursive, mount.inherits = step.recursive, step.propagation == "slave"
         mount.brings = {"slaves_below": "slave", "peers_below": "peer"}.get(step.propagation, "")
         self._new(step.mount, mount)

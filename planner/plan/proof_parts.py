@@ -73,7 +73,7 @@ class ProofMount:
     def __init__(self, name: str, filesystem: Filesystem | None, root: str, kind: str | None) -> None:
         self.name = name
         self.filesystem = filesystem  # None for the host's
-        self.root = root  # a path in the filesystem, relative; or an absolute one on the host
+        self.root = root  # a path in the filesystem, relative; or an absolute one on the host, or a namespace
         self.kind = kind  # of its root, None if it is not known
         self.places = NOTHING_ON_IT  # what is attached to it
 

@@ -13,6 +13,7 @@ from mountplan.planner.attributes import NAMES, change
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.run_settings import NAMESPACE_KINDS, RunSettings
+from mountplan.planner.tables.namespace_file import is_identity
 from mountplan.planner.tables.options import OF_LAYERS
 
 REMEDY = "make it again with `mountplan plan SPEC -o FILE`"
@@ -92,6 +93,11 @@ def check_absolute(path: str) -> None:
         refuse(f"{path!r} is not absolute, and should name something of the host's")
     if path != "/":
         check_relative(path[1:])
+
+
+def check_namespace(namespace: str) -> None:
+    if namespace and not is_identity(namespace):
+        refuse(f"{namespace!r} is no namespace whose file can be mounted")
 
 
 def check_short(text: str) -> None:

@@ -151,10 +151,10 @@ class _Schedule:
         for root in self.roots:
             if root.inherits:
                 assert root.host is not None
-                yield CloneHost(root.name, root.host.path, True, "slave", root.origin)
+                yield CloneHost(root.name, root.host.path, True, "slave", "", root.origin)
         for mount in self.mounts.values():
             if mount.brings in _EARLY and mount.host is not None:
-                yield CloneHost(mount.name, mount.host.path, True, _EARLY[mount.brings], mount.origin)
+                yield CloneHost(mount.name, mount.host.path, True, _EARLY[mount.brings], "", mount.origin)
         for group in self.topology.groups:
             if group.host is not None:
                 yield self._take(group)
@@ -249,7 +249,7 @@ class _Schedule:
         if filesystem.made:
             yield from self._create(filesystem, "")
         else:
-            yield CloneHostWorkbench(filesystem.name, filesystem.host_path, filesystem.origin)
+            yield CloneHostWorkbench(filesystem.name, filesystem.host_path, filesystem.namespace, filesystem.origin)
 
     def _create(self, filesystem: ResolvedFilesystem, mount: Handle) -> Iterator[Step]:
         """Make a superblock, as workbench or as the mount `mount`, and all that shall be in it."""
@@ -417,7 +417,7 @@ class _Schedule:
         name, origin = mount.name, mount.origin
         if mount.host is not None:
             if not mount.inherits and mount.brings not in _EARLY:
-                yield CloneHost(name, mount.host.path, mount.recursive, "private", origin)
+                yield CloneHost(name, mount.host.path, mount.recursive, "private", mount.host.namespace, origin)
         elif not filesystem.workbench:
             yield from self._create(filesystem, name)
         else:
@@ -514,13 +514,14 @@ def _expected(topology: Topology, graph: Graph) -> Expected:
 
 def _expected_mount(mount: ResolvedMount, masters: dict[str, str]) -> ExpectedMount:
     otherwise = mount.recursive and not mount.recursive_attributes
+    root = mount.root + ("//deleted" if mount.deleted else "")
     below = change(mount.below_words)
     return ExpectedMount(
         name=mount.name,
         parent=mount.parent or "",
         place="" if mount.place == "/" else str(mount.place),
         filesystem="" if mount.host is not None else mount.filesystem,
-        root=mount.host.path if mount.host is not None else mount.root + ("//deleted" if mount.deleted else ""),
+        root=(mount.host.namespace or mount.host.path) if mount.host is not None else root,
         recursive=mount.recursive,
         recursive_attributes=not otherwise,
         set=mount.change.set | (IDMAP if mount.uids else 0),

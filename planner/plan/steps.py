@@ -265,10 +265,13 @@ class MakeOverlay(NamedTuple):
 
 
 class CloneHostWorkbench(NamedTuple):
-    """A workbench for a filesystem of the host: a clone, without children, of the host mount at `path`."""
+    """A workbench for a filesystem of the host: a clone, without children, of the host mount at `path`; or of the
+    file there of the namespace `namespace`, as CloneHost.
+    """
 
     filesystem: Handle
     path: str
+    namespace: str
     origin: str
     kind: Literal["clone_host_workbench"] = "clone_host_workbench"
 
@@ -398,13 +401,15 @@ class CloneHost(NamedTuple):
 
     `propagation` says what the copies become: private, or (before MakePrivate only) slaves of the host's groups, all of
     them or only those below the first, which is private then; or those are peers of the host's, and what is private
-    there gets a group of its own.
+    there gets a group of its own. With `namespace` it is the file of that namespace, as
+    planner/tables/namespace_file.py calls it: magic links of /proc may lead there, and that of another one is refused.
     """
 
     mount: Handle
     path: str
     recursive: bool
     propagation: Literal["private", "slave", "slaves_below", "peers_below"]
+    namespace: str
     origin: str
     kind: Literal["clone_host"] = "clone_host"
 

@@ -23,6 +23,7 @@ from mountplan.planner.plan.steps import (
 )
 from mountplan.planner.render.outline import MOST_DEPTH
 from mountplan.planner.render.words import attribute_words, count, options_text, sharing_words, visible
+from mountplan.planner.tables.namespace_file import device_and_root
 
 MASKS = "fs:@masks"
 Maker = MakeFilesystem | AttachImage | MakeOverlay | CloneHostWorkbench
@@ -143,6 +144,8 @@ class PlanIndex:
 
     def what(self, mount: ExpectedMount) -> str:
         """What the mount shows: `tmpfs size=1m`, `host:/usr and below`, `bind of data:/incoming`."""
+        if mount.is_namespace_file:
+            return f"file of {device_and_root(mount.root)[1]}"
         if not mount.filesystem:
             return f"host:{visible(mount.root)}" + (" and below" if mount.recursive else "")
         if mount.filesystem == MASKS:

@@ -17,6 +17,7 @@ from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.resolve.contents import Contents
 from mountplan.planner.resolve.topology import LayerRef, ResolvedFilesystem, ResolvedNode
 from mountplan.planner.tables.mount_facts import Lock
+from mountplan.planner.tables.namespace_file import NEVER_MOUNTED, split_name
 from mountplan.planner.tables.table import left_behind
 
 _MOST_LIKENED = 10_000
@@ -232,6 +233,30 @@ class Context:
             self.mistakes.add(key, f'host path "{path}" {what}', "name another path; nsenter(1) enters by that file")
             return None
         return found
+
+    def look_for_namespace(self, name: str, key: str) -> HostPath | None:
+        """The file of the namespace that a spec calls `name`; a mistake at `key` if it cannot be mounted."""
+        kind, path = split_name(name)
+        try:
+            found = self.host.namespace_file(path)
+        except LookupError as error:
+            gone = isinstance(error, NotThere)
+            remedy = "name a process that runs, or the path of the file of a namespace"
+            remedy += ", or leave it out here with optional = true" if gone else ""
+            self.mistakes.add(key, f'namespace "{name}": {error.args[0]}', remedy)
+            if gone:
+                self.not_there.add(self.mistakes.found[-1])
+            return None
+        its = found.mount.root.partition(":")[0]
+        if its == NEVER_MOUNTED:
+            what = f'"{path}" is the file of a mount namespace, which the kernel mounts in older ones only'
+            self.mistakes.add(key, what, f"enter it by that file: nsenter --mount={path}")
+        elif kind not in ("", its):
+            what = f'"{path}" is the file of a {its} namespace, not of a {kind} namespace'
+            self.mistakes.add(key, what, f'write "{its}:{path}", or name another file')
+        else:
+            return found
+        return None
 
     def look_to_mount(self, path: str, key: str, remedy: str) -> HostPath | None:
         """As look(), for what more mounts are to be made of."""

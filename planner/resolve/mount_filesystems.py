@@ -7,7 +7,7 @@ import posixpath
 from mountplan.planner.attributes import contradiction
 from mountplan.planner.fstypes import of
 from mountplan.planner.language.fstab_words import instead_of_options
-from mountplan.planner.language.spec import Image, MountPath
+from mountplan.planner.language.spec import Image, MountPath, NamespaceFile
 from mountplan.planner.language.values import either, shown
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.bind_attributes import inherit
@@ -288,16 +288,44 @@ def _settle_bind(draft: Draft, context: Context) -> None:
             return
         draft.source = source
         draft.root = source.root.joined(spec.bind.path)
-        if source.host is not None:
+        if source.host is not None and source.host.namespace:
+            draft.host = source.host
+            _join_filesystem(draft, source.filesystem)
+            if spec.bind.path != "/":
+                what = f"{source.name} is the file of a namespace, with nothing in it"
+                wrong(f"{key}.bind.path", what, "leave it out")
+        elif source.host is not None:
             bind_host(draft, TargetPath(source.host.path).joined(spec.bind.path), f"{key}.bind", context)
             if draft.host is not None and draft.host.mount != source.host.mount:
                 wrong(f"{key}.bind", f'the host has another mount at "{draft.host.path}"', "bind that host path itself")
         else:
             _join_filesystem(draft, source.filesystem)
             context.learn(source.filesystem, draft.root)
+    elif isinstance(spec.bind, NamespaceFile):
+        _bind_namespace(draft, spec.bind.namespace, f"{key}.bind.namespace", context)
     elif spec.bind is not None:
         bind_host(draft, spec.bind, f"{key}.bind", context)
     inherit(draft, context)
+
+
+def _bind_namespace(draft: Draft, name: str, key: str, context: Context) -> None:
+    wrong = context.mistakes.add
+    if draft.spec.recursive:
+        wrong(f"{draft.key}.recursive", "nothing is mounted below the file of a namespace", "leave it out")
+    if draft.spec.idmap:
+        wrong(f"{draft.key}.idmap", "the file of a namespace has no owners to be mapped", "leave it out")
+    found = context.look_for_namespace(name, key)
+    if found is None:
+        return
+    draft.host = found
+    draft.root = TargetPath(found.mount.root)
+    # All are in one filesystem of the kernel's, but none contains another.
+    known = f"namespace:{found.namespace}"
+    filesystem = context.filesystems.get(known)
+    if filesystem is None:
+        fixed = ResolvedFilesystem(known, found.mount.fstype, "host", draft.key, namespace=found.namespace)
+        filesystem = context.filesystems[known] = FilesystemDraft(fixed)
+    _join_filesystem(draft, filesystem)
 
 
 def bind_host(draft: Draft, path: str, key: str, context: Context) -> None:

@@ -212,7 +212,10 @@ def _find_workbenches(ordered: list[_GroupDraft], context: Context) -> None:
     families: dict[str, dict[str, list[_GroupDraft]]] = {}  # by filesystem, then by the first of the family
     first_of: dict[str, str] = {}
     for group in ordered:
-        if group.span is not None and group.filesystem.startswith("host:") and group.host is None:
+        draft = context.filesystems.get(group.filesystem)
+        if draft is not None and draft.fixed.namespace and draft.mounts[0].host is not None:
+            draft.fixed = draft.fixed._replace(host_path=draft.mounts[0].host.path, host_root=draft.mounts[0].root)
+        elif group.span is not None and group.filesystem.startswith("host:") and group.host is None:
             first = first_of[group.name] = first_of.get(group.master, group.name)
             families.setdefault(group.filesystem, {}).setdefault(first, []).append(group)
     for name, by_first in families.items():

@@ -102,6 +102,7 @@ def _filesystem(draft: FilesystemDraft, in_group: set[str]) -> ResolvedFilesyste
         seal=fixed.seal,
         host_path=fixed.host_path,
         host_root=fixed.host_root,
+        namespace=fixed.namespace,
     )
 
 

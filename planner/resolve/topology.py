@@ -71,7 +71,8 @@ class ResolvedFilesystem(NamedTuple):
     `made` filesystems are created by the plan, the others are the host's. `workbench` says whether mounts are cloned
     from a workbench in the yard; otherwise its one mount is the filesystem's own. `seal` makes it read-only when all
     nodes are in it, since the spec's options say `ro`. `contents` is a directory of the host that it is filled with
-    first, which makes it opaque. `host_path` is where the host has the part that is needed.
+    first, which makes it opaque. `host_path` is where the host has the part that is needed. `namespace` is the identity
+    of a namespace, if this is the file of one.
     """
 
     name: Handle
@@ -90,6 +91,7 @@ class ResolvedFilesystem(NamedTuple):
     seal: bool = False
     host_path: str = ""
     host_root: TargetPath = ROOT
+    namespace: str = ""
 
     @property
     def known(self) -> bool:

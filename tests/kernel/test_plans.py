@@ -37,7 +37,7 @@ def after(plan: Plan, kind: type, *more: s.Step) -> list[s.Step]:
 
 
 def in_workbench(plan: Plan, step: s.Step) -> list[s.Step]:
-    return after(plan, s.CloneHost, s.CloneHostWorkbench("h", "/srv", "mount[1]"), step)
+    return after(plan, s.CloneHost, s.CloneHostWorkbench("h", "/srv", "", "mount[1]"), step)
 
 
 ALTERED: dict[str, tuple[Callable[[Plan], list[s.Step]], str]] = {
@@ -87,7 +87,7 @@ ALTERED: dict[str, tuple[Callable[[Plan], list[s.Step]], str]] = {
     "onto a mount that passes it on": (
         lambda plan: [
             *plan.steps[:1],
-            s.CloneHost("e", "/srv", False, "private", "mount[1]"),
+            s.CloneHost("e", "/srv", False, "private", "", "mount[1]"),
             *without(plan, s.CloneHost)[1:],
         ],
         "it must come after make_private",
