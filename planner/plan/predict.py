@@ -149,7 +149,8 @@ def _predict(
     lone: Iterator[int],
 ) -> None:
     numbers: dict[str, int] = {}
-    trees: dict[str, dict[tuple[int, str], MountRow]] = {}  # of recursive clones: (id, mountpoint) -> row, to walk in
+    trees: dict[str, Walks] = {}  # in what recursive clones have brought
+    changed: dict[tuple[str, int, int], str] = {}  # what attributes of the host's become: as shown before, and after
     for mount in namespace.mounts:
         number = numbers[mount.name] = len(rows.rows) + 1
         parent_id, mountpoint = _place(mount, numbers, trees, rows)
@@ -161,26 +162,31 @@ def _predict(
                       mount.unbindable, made.fstype, made.source, "")  # fmt: skip
             rows.add(tuple.__new__(MountRow, fields), mount.origin, mount.name)  # MountRow() itself takes much longer
             continue
+        source = file_row(mount.root) if mount.is_namespace_file else walks.end_of(mount.root)
         if mount.is_namespace_file:
-            source = file_row(mount.root)
-            root = TargetPath(source.root)
+            root = source.root
+        elif source.root == "/" == source.mountpoint:  # as nearly always
+            root = mount.root
         else:
-            source = walks.end_of(mount.root)
             root = TargetPath(source.root).joined(TargetPath(mount.root).relative_to(source.mountpoint))
-        change = Change(mount.set, mount.clear)
-        bits = applied(parse_shown(source.attributes), change)
+        change = (source.attributes, mount.set, mount.clear)
+        attributes = changed.get(change)
+        if attributes is None:
+            attributes = changed[change] = show(applied(parse_shown(change[0]), Change(mount.set, mount.clear)))
         if mount.inherits:
             master = _received(source)
-        row = MountRow(number, parent_id, source.device, root, mountpoint, show(bits), group, master, 0,
-                       mount.unbindable, source.fstype, source.source, source.options)  # fmt: skip
-        rows.add(row, mount.origin, mount.name)
+        fields = (number, parent_id, source.device, root, mountpoint, attributes, group, master, 0,
+                  mount.unbindable, source.fstype, source.source, source.options)  # fmt: skip
+        rows.add(tuple.__new__(MountRow, fields), mount.origin, mount.name)
         if mount.recursive:
             first = len(rows.rows)
-            _below(mount, source, mountpoint, number, _change_below(mount, change), rows, below)
+            own = Change(mount.set, mount.clear)
+            _below(mount, source, mountpoint, number, _change_below(mount, own), rows, below)
             if altered and not mount.parent:
                 _alter(rows, mount.name, altered, lone)
             brought = rows.rows[first - 1 :]
-            trees[mount.name] = {(one.parent_id, one.mountpoint): one for one in brought[1:]}
+            if len(brought) > 1:
+                trees[mount.name] = Walks.upon(brought[0], MountTable(tuple(brought[1:])).at())
 
 
 def _alter(rows: _Rows, name: str, altered: list[Alteration], lone: Iterator[int]) -> None:
@@ -237,9 +243,7 @@ def _brought(mount: ExpectedMount, row: MountRow, rows: _Rows) -> tuple[int, int
     return 0, _received(row) if mount.inherits or mount.brings == "slave" else 0
 
 
-def _place(
-    mount: ExpectedMount, numbers: dict[str, int], trees: dict[str, dict[tuple[int, str], MountRow]], rows: _Rows
-) -> tuple[int, str]:
+def _place(mount: ExpectedMount, numbers: dict[str, int], trees: dict[str, Walks], rows: _Rows) -> tuple[int, str]:
     """(parent id, mountpoint) of a mount; below a recursive clone, the parent may be one of the mounts it brought."""
     if not mount.parent:
         return 0, "/"
@@ -247,10 +251,8 @@ def _place(
     above, place = parent.mountpoint, mount.place
     mountpoint = place if above == "/" and place else above + place
     tree = trees.get(mount.parent) if trees else None
-    if tree:
-        for step in (*reversed(tuple(TargetPath(mountpoint).ancestors())), mountpoint):
-            while (higher := tree.get((parent.mount_id, step))) is not None:
-                parent = higher
+    if tree is not None:
+        parent = tree.end_of(mountpoint)
     return parent.mount_id, mountpoint
 
 

@@ -80,13 +80,24 @@ def copied(table: MountTable) -> MountTable:
 
 
 class Walks:
-    """Path walks in one table: its index is made once, a walk then costs one look-up a component."""
+    """Path walks in one table: its index is made once, and where a walk to a directory ends is kept for the next."""
 
-    __slots__ = ("_at", "_root")
+    __slots__ = ("_at", "_ends", "_root")
 
     def __init__(self, table: MountTable) -> None:
         self._at = table.at()
         self._root = table.root() if table.rows else None
+        self._ends: dict[str, MountRow] = {} if self._root is None else {"": self._root}
+
+    @classmethod
+    def upon(cls, row: MountRow, at: dict[tuple[int, str], MountRow]) -> Walks:
+        """Walks that begin on `row`, or on what covers it at "/"; `at` is MountTable.at() of what stands on it."""
+        walks = cls(MountTable(()))
+        walks._at = at
+        while (above := at.get((row.mount_id, "/"))) is not None:
+            row = above
+        walks._root = walks._ends[""] = row
+        return walks
 
     def end_of(self, path: str) -> MountRow:
         """The mount on which a walk to the absolute, canonical `path` ends: at each step the topmost mount there.
@@ -97,13 +108,23 @@ class Walks:
         row = self._root
         if row is None:
             raise LookupError("the mount table is empty")
-        at = self._at
-        end = 0
-        while end < len(path) and path != "/":
-            end = path.find("/", end + 1)
-            end = len(path) if end < 0 else end
-            while (above := at.get((row.mount_id, path[:end]))) is not None:
+        if path == "/":
+            return row
+        ends, at = self._ends, self._at
+        directory = path.rpartition("/")[0]
+        end = len(directory)
+        while (found := ends.get(directory[:end])) is None:
+            end = directory.rfind("/", 0, end)
+        row = found
+        while end < len(directory):
+            end = directory.find("/", end + 1)
+            end = len(directory) if end < 0 else end
+            step = directory[:end]
+            while (above := at.get((row.mount_id, step))) is not None:
                 row = above
+            ends[step] = row
+        while (above := at.get((row.mount_id, path))) is not None:
+            row = above
         return row
 
     def is_covered(self, row: MountRow, path: str) -> bool:
