@@ -1,4 +1,4 @@
-"""The options of cgroup2. The machine has one instance; whoever mounts it from its first cgroup namespace sets them."""
+"""The options of cgroup2. The machine has one instance; each mount from its first cgroup namespace sets them."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def host_untouched(request: pytest.FixtureRequest, host_table: HostTable) -> Ite
     """The host's mount table is the same after a test as before, but for what other processes change of it.
 
     A test that is marked `alone` gives the machine other options for a while, so no other test runs beside it,
-    whoever runs it and from whatever checkout.
+    for every user and from any checkout.
     """
     alone = request.node.get_closest_marker("alone") is not None
     with open(_turns()) as turns:

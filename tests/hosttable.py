@@ -62,7 +62,7 @@ def _without_options(lines: Iterable[str], fstypes: tuple[str, ...] = ()) -> tup
 
 
 def _leave_the_machines_namespace() -> bool:
-    """For a copy whose mounts are shared where those are. False for whoever may not, who cannot mount here either."""
+    """For a copy whose mounts are shared where those are. False for a user who may not; that one cannot mount here."""
     before = table()
     try:
         unshare(CLONE_NEWNS)

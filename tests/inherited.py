@@ -1,4 +1,4 @@
-"""What a test run has from whoever started it, brought to one known state: no test depends on it.
+"""What a test run has from the process that started it, brought to one known state: no test depends on it.
 
 A shell without job control starts a background job with SIGINT and SIGQUIT ignored, nohup(1) with SIGHUP; a login has
 its umask, locale and terminal, an init system its limits. A test that is about one of these sets it for itself.

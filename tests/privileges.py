@@ -145,7 +145,7 @@ def _configure_loop() -> None:
                 raise
         finally:
             os.close(device)
-    raise OSError(errno.EBUSY, "every free loop device is taken by somebody else first")
+    raise OSError(errno.EBUSY, "every free loop device is taken by another process first")
 
 
 def syscall(number: int, what: str, *args: object) -> int:

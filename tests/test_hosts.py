@@ -163,7 +163,7 @@ def test_a_child_that_takes_too_long_is_killed_with_its_own_children() -> None:
             run_in_child(script, timeout=0.3)
     finally:
         os.close(write_end)
-    assert b"" == os.read(read_end, 1), "somebody still holds the pipe"
+    assert b"" == os.read(read_end, 1), "another process still holds the pipe"
     os.close(read_end)
 
 

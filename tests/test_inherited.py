@@ -1,4 +1,4 @@
-"""What whoever starts the tests hands to them decides nothing."""
+"""What the process that starts the tests hands to them decides nothing."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def test_the_wheel_has_one_top_level_name(wheel: zipfile.ZipFile) -> None:
 
 
 def test_the_wheel_has_every_module_of_the_checkout(wheel: zipfile.ZipFile) -> None:
-    copy = Path(str(wheel.filename)).parent  # not the checkout itself, which somebody may be working in
+    copy = Path(str(wheel.filename)).parent  # not the checkout itself, which a developer may be working in
     for top in ("mountplan", *HALVES):
         prefix = "" if top == "mountplan" else "mountplan/"
         expected = {prefix + str(module.relative_to(copy)) for module in _modules(copy / top)}

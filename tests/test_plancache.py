@@ -1,4 +1,4 @@
-"""Plans that are kept from one run to the next: used only if they still hold, and nobody else can have written them."""
+"""Plans kept from one run to the next: used only if they still hold, and if no other user can have written them."""
 
 from __future__ import annotations
 
@@ -247,7 +247,7 @@ def _fifo(entry: Path) -> None:
         pytest.param(lambda entry: os.chown(entry.parent.parent, 65534, 65534), marks=pytest.mark.needs_kernel("root")),
     ],
 )  # fmt: skip
-def test_what_is_damaged_or_may_be_somebody_elses_is_not_used(home: Path, spoil: Callable[[Path], object]) -> None:
+def test_what_is_damaged_or_may_be_another_users_is_not_used(home: Path, spoil: Callable[[Path], object]) -> None:
     """A plan is carried out with all the rights of who runs it."""
     is_planned(home)
     (entry,) = entries(home)

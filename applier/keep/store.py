@@ -117,7 +117,7 @@ def _runtime_directory() -> str:
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
             raise _refused(what, error) from None
-        if path == origin and error.errno == errno.ENOENT:  # whoever comes by su(1) has no session
+        if path == origin and error.errno == errno.ENOENT:  # a user who comes by su(1) has no session
             remedy = for_this_user(_NO_SESSION)
         raise NoPlace(
             f"{what}: {error.strerror}" if path == origin else f"{what}: {path}: {error.strerror}", remedy

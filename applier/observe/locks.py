@@ -70,7 +70,7 @@ def _enter(user: int) -> None:
 
 
 def seen_locks(subject: Subject) -> SeenLocks:
-    """What is locked in a namespace, whoever owns it. What the machine's first user namespace owns has no locks."""
+    """What is locked in a namespace, of any owner. What the machine's first user namespace owns has no locks."""
     owner = -1
     try:
         owner = fcntl.ioctl(subject.fd, abi.NS_GET_USERNS)

@@ -88,7 +88,7 @@ def why_not(error: OSError, pid: int) -> str:
     if error.errno in (errno.ENOENT, errno.ESRCH):
         return f"process {pid}: there is no such process (any more); `lsns -t mnt` lists those that there are"
     if error.errno == errno.EACCES or (error.errno == errno.EPERM and _is_of_ptrace(error)):
-        if pid == os.getpid():  # whoever it is: the kernel does not protect a process from itself
+        if pid == os.getpid():  # of any user: the kernel does not protect a process from itself
             return f"process {pid}: cannot read its mounts: {in_words(error)}: {explain('', errno.EPERM)[0]}"
         if os.geteuid() == 0:
             return f"process {pid}: it is protected: it may do what this process may not, or a security module says so"

@@ -1,8 +1,8 @@
 """Tries what a user namespace may refuse, step by step, before anything is carried out.
 
 The kernel is asked, never a table of versions: what a step does is done to something that is thrown away: a clone that
-is attached nowhere, a filesystem that nobody sees. So this runs in the mount namespace of the build itself, right after
-it was made, and all that is not allowed is known at once. The words for it are in notallowed.py.
+is attached nowhere, a filesystem that is mounted nowhere else. So this runs in the mount namespace of the build, right
+after it was made, and all that is not allowed is known at once. The words for it are in notallowed.py.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ class _Trial:
 
     @contextmanager
     def _file(self, kind: str, device: tuple[int, int]) -> Iterator[str]:
-        """Lend a file of this kind in a filesystem that nobody sees."""
+        """Lend a file of this kind in a filesystem that no other process sees."""
         if self.scratch < 0:
             self.scratch = self.kernel.new_filesystem("tmpfs", "mountplan", ())
         mode = {"char": 0o020600, "block": 0o060600}.get(kind, 0o100600)

@@ -233,7 +233,7 @@ NO_PROC = (
     "mount it: mount -t proc proc /proc",
 )
 
-# The calls that the kernel itself lets everybody make: whoever is answered EPERM has a filter in the way.
+# The calls that the kernel itself lets every process make: one that is answered EPERM has a filter in the way.
 _EVERYBODYS = frozenset(
     {
         "capget", "close_range", "fork", "getcwd", "inotify_init1", "memfd_create", "openat2", "pidfd_open", "pipe",

@@ -122,7 +122,7 @@ def _saved(name: str) -> bytes | None:
         with open(name, "rb") as file:
             data = file.read()
     except OSError:
-        return None  # whoever reads it next says why
+        return None  # the next reader of it says why
     return data if is_change(data) else None
 
 

@@ -3,7 +3,7 @@
 A *live* mount is one that stands, named `live:NAMESPACE:ID` after its namespace's number and its id in mountinfo; it is
 held by a descriptor from the step that opens it to its Release. New parts are made in the builder's own namespace, as
 ever; what is taken from the tree that stands is taken from a private copy of its namespace, in which covers may be
-taken away without anyone noticing. Only between Visit and the end is the tree itself changed.
+taken away before any process notices. Only between Visit and the end is the tree itself changed.
 """
 
 from __future__ import annotations

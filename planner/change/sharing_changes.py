@@ -1,7 +1,7 @@
 """Which group that stands is which of the plan, and where a seed for each comes from.
 
 A plan's mounts join groups from seeds. A seed for a group that stands is a clone of a member whose root contains the
-root of whoever joins. Where there is no such member, the group is made anew, and all of its members join that.
+root of each mount that joins. Where there is no such member, the group is made anew, and all of its members join that.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class SharingMatch:
         return None if seed in self.anew else self.standing.get(seed)
 
     def has_members(self, seed: Handle) -> bool:
-        """Whether somebody is in the group in the end, or it is the host's: it does not live on otherwise."""
+        """Whether a mount is in the group in the end, or it is the host's: it does not live on otherwise."""
         return self._has_members(seed) or isinstance(self._parts.seeds[seed], s.TakeHostGroup)
 
     def is_made_anew(self, space: PairedSpace, wanted: int) -> bool:

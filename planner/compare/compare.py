@@ -25,7 +25,7 @@ from mountplan.planner.plan.steps import MakeIdMap, SetAttributes
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import UNTOLD, MountRow, MountTable
 
-# Which instance of these a mount shows follows from the namespaces of whoever mounted it, not from the mount.
+# Which instance of these a mount shows follows from the namespaces of the process that mounted it, not from the mount.
 _BY_NAMESPACE = frozenset(one.name for one in ROWS if one.shows or one.is_shared)
 
 _place = itemgetter(1, 4)  # of a row: (parent_id, mountpoint)
@@ -114,7 +114,7 @@ def differences(
     """How `found` differs from `wanted`; of each side, all is predicted, or all is observed.
 
     `machine` is None unless both sides are of one live machine; then ids of groups and devices may have any other name,
-    otherwise only those of which nobody else knows. With `arrivals`, what is found below a slave may have come there.
+    otherwise only those that no other namespace has. With `arrivals`, what is found below a slave may have come there.
     Namespaces go by their names, if both sides have the same ones, else by their order.
     """
     return judge(wanted, found, machine, arrivals=arrivals).drift

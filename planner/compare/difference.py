@@ -12,8 +12,8 @@ class Difference(NamedTuple):
 
     `mount` is its mountpoint, "" if it is about the whole. `layer` says which, if several stand there: "2 of 3",
     counted from below. `origin` is the part of the spec that it is from, `found_origin` that of the other side, if that
-    is a spec as well. `namespace` is "" if there is only one. `unknown` if nobody knows whether it should be so: the
-    kernel does not say enough.
+    is a spec as well. `namespace` is "" if there is only one. `unknown` if the kernel does not say
+    enough to tell whether it should be so.
     """
 
     mount: str

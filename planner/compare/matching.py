@@ -42,7 +42,7 @@ class Forest:
             self._cut_circles()
 
     def _cut_circles(self) -> None:
-        """No kernel makes any; but whoever walks from the roots shall not miss them."""
+        """No kernel makes any; but a walk from the roots would miss them."""
         reached = set(self.order())
         for at, parent in enumerate(self.parents):
             if at not in reached:

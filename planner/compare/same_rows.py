@@ -32,7 +32,7 @@ class SameRows:
                 and one.unbindable == other.unbindable
                 and one.fstype == other.fstype
                 and one.source == other.source
-                # A parent that cannot be seen from the root is in nobody's table.
+                # A parent that cannot be seen from the root is in no table.
                 and ids.get(one.parent_id, 0) == (other.parent_id if other.parent_id in there else 0)
                 and groups.setdefault(one.peer_group, other.peer_group) == other.peer_group
                 and groups_back.setdefault(other.peer_group, one.peer_group) == one.peer_group

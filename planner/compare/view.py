@@ -24,7 +24,7 @@ class View(NamedTuple):
     """`asked` is None if the rows are what a kernel showed. Otherwise they are predicted, and it says which options
     were asked of each new superblock, by device; `origins` has the part of the spec that each row is from.
 
-    `idmaps` has the id-mapping of each mount that has one, by its id; None if nobody knows. `groups` are names for ids
+    `idmaps` has the id-mapping of each mount that has one, by its id; None if not known. `groups` are names for ids
     of groups, as far as there are some. `ids` are those of the user namespace that owns it, as with_ids_inside() takes
     them; None if they are the machine's, which a kernel shows in options wherever it is asked.
 

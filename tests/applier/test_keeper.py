@@ -439,7 +439,7 @@ def test_a_command_entered_into_a_pid_namespace_ends_as_it_would_elsewhere(on_ho
     assert [128 + signal.SIGTERM, 127, 0] == on_host(script)
 
 
-def test_process_1_ends_if_whoever_keeps_it_is_killed_before_the_name_is_there(on_host: Callable[..., Any]) -> None:
+def test_process_1_ends_if_its_keeper_is_killed_before_the_name_is_there(on_host: Callable[..., Any]) -> None:
     def script() -> None:
         plan = plan_of(PID())
 

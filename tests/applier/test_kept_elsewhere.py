@@ -87,7 +87,7 @@ def here(action: Callable[[], Result]) -> Result:
 def test_a_name_that_goes_takes_none_of_another_mount_namespace_with_it(
     shared: bool, propagation: str, copied: str, in_host: InHost
 ) -> None:
-    """Even if it is called the same, and whoever came or goes first. The directory that both see must stay for that: it
+    """Even if it is called the same, in any order in which they came or go. The directory that both see must stay: it
     can be removed where nothing is mounted on it, and then what another namespace has mounted on it is gone.
     """
 

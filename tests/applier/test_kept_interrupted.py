@@ -55,7 +55,7 @@ def test_of_two_applies_of_one_name_at_the_same_time_one_wins_and_the_other_says
 
 
 def test_many_names_come_and_go_at_the_same_time(in_host: InHost) -> None:
-    """The store is made by whoever is first and goes with whoever is last, again and again."""
+    """The first name makes the store and the last one takes it along, again and again."""
 
     def come_and_go(name: str) -> None:
         for _ in range(5):

@@ -62,7 +62,7 @@ def in_a_namespace_that_ends(action: Callable[[], int], propagation: int = MS_PR
     return run_in_child(inside)
 
 
-# ---- whoever holds a name ends with its record -----------------------------------------------------------------------
+# ---- the process that holds a name ends with its record --------------------------------------------------------------
 
 INHERITS = f'root = "inherit"\npropagation = "slave"\n[[mount]]\ntarget = "/mnt"\ntype = "tmpfs"\n{WITH_PID}'
 

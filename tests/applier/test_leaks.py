@@ -162,7 +162,7 @@ def test_who_looks_at_mounts_cannot_be_looked_into_by_those_inside(
 def test_process_1_has_let_go_of_the_callers_files_when_the_command_begins(
     how: How, in_host: InHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A pipe that it held open would never end for whoever reads it, and a directory leads out. Here it is slow."""
+    """A pipe that it held open would never end for its reader, and a directory leads out. Here it is slow."""
     close_all_but = channel.close_all_but
 
     def take_your_time(*kept: int) -> None:

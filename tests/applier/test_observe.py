@@ -1,4 +1,4 @@
-"""Reading live namespaces' mount tables, while somebody else mounts and unmounts in them."""
+"""Reading live namespaces' mount tables, while another process mounts and unmounts in them."""
 
 from __future__ import annotations
 

@@ -259,7 +259,7 @@ def test_an_ordinary_user_receives_from_a_group_of_the_hosts(in_host: InHost, ra
 @pytest.mark.needs_kernel("nobody", "id-ranges")
 @pytest.mark.parametrize("number", [0, 1, 1000])
 def test_owners_in_options_are_compared_and_captured_as_they_are_inside(in_host: InHost, number: int) -> None:
-    """The kernel shows the machine's ids, whoever asks, and a spec gives those that are there where it is built."""
+    """The kernel shows the machine's ids everywhere, and a spec gives those that are there where it is built."""
     owner = f"uid = {number}, gid = {number}"
     text = (
         f'format = 1\nname = "owned"\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\noptions = {{ {owner} }}\n'

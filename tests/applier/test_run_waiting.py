@@ -89,7 +89,7 @@ def test_a_sigkill_while_building_leaves_nothing_running(how: How, kind: str, in
     assert [-signal.SIGKILL] * 10 == in_host(script)
 
 
-def test_process_1_killed_by_somebody_is_137(in_host: InHost) -> None:
+def test_process_1_killed_by_another_process_is_137(in_host: InHost) -> None:
     def script() -> int:
         reader, writer = os.pipe()
         os.set_inheritable(writer, True)

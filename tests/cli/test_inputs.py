@@ -98,7 +98,7 @@ def test_what_is_saved_goes_to_standard_output_if_it_is_called_dash(
     assert saved.decode() == capsys.readouterr().out
 
 
-def test_nothing_harmful_is_printed_whoever_wrote_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_harmful_is_printed_of_any_writer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In messages, previews and pictures alike."""
     evil = "\\u009b31mA\\u202eb\\u200b\\u2028\\U000E0041\\u007f"
     path = tmp_path / "evil\u202e.toml"

@@ -220,7 +220,7 @@ def test_show_tells_all_about_a_name_and_what_has_changed(on_host: Callable[...,
     def script() -> list[Ended]:
         mountplan("apply", spec(programs(mounts='[[mount]]\ntarget = "/mark"\ntype = "tmpfs"\n')))
         before = mountplan("show", "name:programs")
-        # As whoever is root in there; an ordinary user is in a user namespace of his own.
+        # As root in there; an ordinary user is in a user namespace of his own.
         mountplan("enter", "programs", "--", "mount", "-o", "remount,bind,ro", "/mark")
         return [before, mountplan("show", "programs"), mountplan("show", "--json", "programs"), mountplan("ls")]
 

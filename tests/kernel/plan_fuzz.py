@@ -228,7 +228,7 @@ def _replaced(value: Any, old: str, new: str) -> Any:
 
 
 def lay_out() -> None:
-    """What SPECS name on the host, for whoever is in a throw-away host."""
+    """What SPECS name on the host, for a process in a throw-away host."""
     for place in ("/srv", "/srv/feed", "/srv/wide", "/srv/tree", "/srv/tree/in"):
         Path(place).mkdir(exist_ok=True)
         mount("host", place, "tmpfs", data="size=1m")

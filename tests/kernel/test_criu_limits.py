@@ -245,7 +245,7 @@ def test_a_bind_of_a_file_of_whose_filesystem_nothing_else_is_left(in_host: InHo
 
 @pytest.mark.needs_kernel("userns")
 def test_namespaces_of_nested_user_namespaces(in_host: InHost) -> None:
-    """Each of the two namespaces has another owner; what is in them is built by whoever captures them."""
+    """Each of the two namespaces has another owner; what is in them is built by the user who captures them."""
 
     def nested(depth: int) -> Callable[[], None]:
         def build() -> None:

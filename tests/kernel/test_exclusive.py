@@ -185,7 +185,7 @@ def test_an_image_that_is_attached_is_shared_or_refused_as_mount_does(
             return found, device, devices(image)
 
     (before, at_the_call), device, left = in_host(script, identity="root")
-    assert [device] == [one for one in left if one == device], "a device of somebody else's was detached"
+    assert [device] == [one for one in left if one == device], "a device of another process was detached"
     wanted_words = said.format(device=device)
     assert (wanted_words in before) and (wanted_words in at_the_call)
     assert (bool(said), bool(said)) == (bool(before), bool(at_the_call))

@@ -1,4 +1,4 @@
-"""Saved plans that do something else than a plan may do, as somebody might write one: none of it happens."""
+"""Saved plans that do something else than a plan may do, as an attacker might write one: none of it happens."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def on_a_host(function: Callable[[Plan], object]) -> object:
 def test_a_plan_that_reaches_out_of_its_namespace_is_refused_before_anything_is_touched(
     name: str, in_host: InHost, tmp_path: Path
 ) -> None:
-    """With a right digest: whoever can write the file can write that as well. Every command that reads one says so."""
+    """With a right digest: one who can write the file can write that as well. Every command that reads one says so."""
     alter, reason = ALTERED[name]
     saved = tmp_path / "altered.json"
 

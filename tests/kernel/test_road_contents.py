@@ -89,7 +89,7 @@ def refusal(source: Path, in_host: InHost) -> str:
 
 @pytest.mark.needs_kernel("root")
 def test_an_owner_whom_the_user_namespace_does_not_know_is_refused_by_name(source: Path, in_host: InHost) -> None:
-    """Anything else would give a file to somebody whom nobody has named."""
+    """Anything else would give a file to a user whom the spec does not name."""
     os.chown(source / "etc" / "motd", 12, 34)
     told = refusal(source, in_host)
     assert "/etc/motd: cannot give it to user" in told
@@ -192,7 +192,7 @@ def test_files_whose_size_is_told_wrongly_are_read_to_their_end(
 
 @pytest.mark.needs_kernel("root")
 def test_a_file_that_would_have_to_be_waited_for_is_refused_by_name(tmp_path: Path, in_host: InHost) -> None:
-    """Nobody knows when the kernel has its next message."""
+    """It cannot be known when the kernel has its next message."""
 
     def script() -> list[str]:
         (tmp_path / "kmsg").touch()

@@ -1,7 +1,7 @@
 """What went wrong in mount set-up elsewhere, and must not here; each test says which kind of thing it is.
 
 Others are in tests/applier: links that lead out, and what is not what it seems, in test_swapping.py; what leaks to a
-command in test_leaks.py; tables that change while they are read in test_observe.py; mounts that somebody has replaced
+command in test_leaks.py; tables that change while they are read in test_observe.py; mounts that others have replaced
 in test_kept.py; SIGKILL at every step in test_faults.py.
 """
 
@@ -154,7 +154,7 @@ def with_proc(kind: str, namespaces: str) -> str:
 @pytest.mark.parametrize("namespaces", [KINDS, f'{KINDS}, "pid"'], ids=["becoming", "waiting"])
 def test_nothing_that_mountplan_needs_comes_from_the_new_root(kind: str, namespaces: str, in_host: InHost) -> None:
     """A /proc in there may be anything, and so may Python's own files: what was written through the one, or imported
-    from the others, would be at the mercy of whoever made the tree.
+    from the others, would be at the mercy of the maker of the tree.
     """
 
     def script() -> list[Call]:
@@ -177,7 +177,7 @@ def test_nothing_that_mountplan_needs_comes_from_the_new_root(kind: str, namespa
             inside.discard(call.pid)
         elif call.pid in inside and not call.arguments[0].isdigit():  # nor by a descriptor
             seen.add(call.path)
-    assert seen, "nobody has been inside"
+    assert seen, "no process has been inside"
     assert seen <= {"/", "/..", ".", "/usr/bin/uname"}  # which is looked at before it is executed
 
 

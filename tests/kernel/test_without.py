@@ -124,7 +124,7 @@ def test_a_capture_says_so_if_it_cannot_tell_an_id_mapping(in_host: InHost) -> N
 
 @pytest.mark.parametrize("call", ["openat2=EPERM", "openat2", "mount_setattr", "open_tree", "fsopen"])
 def test_a_call_that_nothing_can_replace_is_named_and_the_host_is_left_alone(call: str, in_host: InHost) -> None:
-    """Walking without openat2(2) would follow whatever somebody puts in the way, so nothing takes its place."""
+    """Walking without openat2(2) would follow whatever another process puts in the way, so nothing takes its place."""
 
     def script() -> tuple[str, bool]:
         do_without(calls_of(call))

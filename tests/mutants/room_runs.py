@@ -43,7 +43,7 @@ class Tests(NamedTuple):
         """The tests that may notice a mutant, the quickest first. None reaches it if there are none."""
         lines = self.reaching.get(str(mutant.path), {})
         names = set().union(*(lines.get(line, ()) for line in mutant.lines))
-        if names and mutant.at_import:  # whoever comes first imports it for all
+        if names and mutant.at_import:  # the first test imports it for all
             names = set(self.seconds)
         chosen = {test for test in self.seconds if test in names or test.partition("::")[0] in names}
         return sorted(chosen, key=lambda test: self.seconds[test])

@@ -1,4 +1,4 @@
-"""Example specs with things in them changed at random: what people write by mistake, and what nobody would."""
+"""Example specs with things in them changed at random: what people write by mistake, and what they never would."""
 
 from __future__ import annotations
 

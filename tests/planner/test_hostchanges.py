@@ -17,7 +17,7 @@ def test_the_same_mounts_are_no_change_in_whatever_order() -> None:
 
 
 def test_what_has_come_and_gone_and_what_is_otherwise_is_told() -> None:
-    """Options belong to the superblock: whoever changes them does so for the whole machine."""
+    """Options belong to the superblock: a change of them is one for the whole machine."""
     added = host_mount(3, 1, "/srv", fstype="tmpfs")
     assert ("/srv: a mount has come: tmpfs",) == host_changes(MountTable((ROOT,)), MountTable((ROOT, added)))
     assert ("/srv: a mount is gone: tmpfs",) == host_changes(MountTable((ROOT, added)), MountTable((ROOT,)))
