@@ -45,7 +45,7 @@ from mountplan.planner.ask.shell_syntax import (
     Text,
     While,
 )
-from mountplan.planner.ask.shell_words import fields, limited, pattern, text_of
+from mountplan.planner.ask.shell_words import fields, limited, pattern, pattern_text, text_of
 from mountplan.planner.ask.util_linux import Unusable
 
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "zsh"})
@@ -197,6 +197,9 @@ class Shell(ShellBuiltins):
                 return self._pipeline(command)
             case Test():
                 words = [text_of(one, self) for one in command.words]
+                for at, word in enumerate(command.words):
+                    if words[at - 1 : at] in (["="], ["=="], ["!="]):
+                        words[at] = pattern_text(word, self)
                 return self._condition(words, 2)
         raise AssertionError(command)
 
@@ -361,6 +364,7 @@ class Shell(ShellBuiltins):
         except ReturnFrom as end:
             status = end.status
         if context.trapped:
+            context.status = status
             text, context.trapped = context.trapped, ""
             try:
                 self.run_text(text, self.calls.line)

@@ -66,6 +66,14 @@ def pattern(word: Word, values: Values) -> re.Pattern[str]:
     return _compiled(pieces)
 
 
+def pattern_text(word: Word, values: Values) -> str:
+    """A word as a pattern of `[[`: what is quoted means itself there, and so stands in brackets."""
+    return "".join(
+        re.sub(r"[*?[]", r"[\g<0>]", text) if isinstance(part, Text | ShellParameter) and part.quoted else text
+        for part, text in ((part, _value(part, values)) for part in word)
+    )
+
+
 def _compiled(pieces: Iterable[WordPiece]) -> re.Pattern[str]:
     whole = [(plain, "".join(one.text for one in some)) for plain, some in groupby(pieces, lambda one: one.plain)]
     return re.compile("".join(re.escape(text) if plain else translated(text) for plain, text in whole), re.DOTALL)

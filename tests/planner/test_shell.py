@@ -1,0 +1,114 @@
+"""The shell of scripts without a kernel: what its words, commands and control flow come to.
+
+tests/golden/scripts.txt has that for each line of tests/shell_scripts.py; tests/kernel/test_scripts.py holds the same
+lines against the real programs.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from mountplan.planner.ask.simulate import simulate
+from mountplan.planner.errors import SpecError
+from tests.planner.test_render import golden
+from tests.shell_scripts import BEGIN, LINES, shown
+
+# No program has these words, so there is none to hold them against: docs/propagation.md says what they are.
+CALLS = [
+    "open_tree --clone --recursive $R/a @t; move_mount @t $R/b; close @t; move_mount @t $R/c",
+    "open_tree --clone $R/a @t; mkdir $R/c/d; move_mount @t/x $R/b; move_mount @t $R/c/d",
+    "open_tree $R/a/x @t; move_mount @t $R/b; sh -c 'move_mount @t $R/c'; (close @t); close @t; close @t",
+    "fsmount --options size=1m,ro --source q --attributes nosuid,noatime tmpfs @f; move_mount @f $R/b; close @f",
+    "fsmount tmpfs @f; mount_setattr --attributes ro @f; move_mount @f $R/b; fsmount tmpfs @f; move_mount @f $R/c",
+    "mount_setattr --recursive --attributes noexec,suid --propagation shared $R/a; mount_setattr --attributes rw $R/a",
+    "mount_setattr --propagation shared $R/a; mount_setattr --propagation slave $R/a; mount_setattr $R/q",
+    "mount --make-shared $R/a; open_tree --clone $R/a @s; fsmount tmpfs @f; move_mount --set-group @s $R/a/x",
+    "mount --bind $R/a $R/b; mount --make-shared $R/a; move_mount --set-group $R/a $R/b; mount -t tmpfs y $R/b/x",
+    "fsmount --source u tmpfs @f; move_mount --beneath @f $R/a/x; umount $R/a/x; move_mount @no $R/b",
+    "mount -t ext4 -o ro /dev/sda $R/b; fsmount --source /dev/sda ext4 @f",
+]
+
+
+def outcome(line: str) -> list[str]:
+    """What is mounted in the end, in each namespace that is left; and what was refused."""
+    simulation = simulate(f"R=; export R\n{BEGIN}{line}\n")
+    refused = [f"refused: {one.action.describe()}: {one.why}" for one in simulation.failures]
+    tables = [shown(one.table.rows, "none") for one in simulation.final]
+    more = [f"{number}: {one}" for number, lines in enumerate(tables[1:], 2) for one in lines]
+    return [*tables[0], *more, *refused]
+
+
+def test_what_the_lines_come_to_is_what_it_was() -> None:
+    lines = [(line, outcome(line)) for line in (*LINES, *CALLS)]
+    golden("scripts.txt", "\n".join(f"$ {line}\n" + "".join(f"{one}\n" for one in found) for line, found in lines))
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("mount --bind --source $R/a $R/b", "mount: --bind and --source exclude each other"),
+        ("mount --bind -t tmpfs $R/a $R/b", "mount: --bind and -t exclude each other"),
+        ("mount --bind --rbind $R/a $R/b", "mount: --bind and --rbind exclude each other"),
+        ("mount -t tmpfs --source y --target $R/b z", "mount: there are 3 paths"),
+        ("mount -t tmpfs $R/b", "mount: /b alone would be looked up in /etc/fstab"),
+        ("mount -o shared $R/a", "mount: /a alone would be looked up in /etc/fstab"),
+        ("mount -t notmpfs y $R/b", "mount: the type of the filesystem is missing"),
+        ("mount --make-shared src $R/a", "mount: the type of the filesystem is missing"),
+        ("mount -t tmpfs -o X-mount.subdir=x y $R/b", "mount: X-mount.subdir is not followed"),
+        ("unshare --mount=$R/b true", "unshare: --mount=FILE is not followed"),
+        ("nsenter -mu -t $$ true", "nsenter: -mu names the file u"),
+        ("mkdir $1", "$1 has no value"),
+        ('mkdir "`blkid`/d"', "what `blkid` writes is not known"),
+        ("if grep -q x /etc/fstab; then umount $R/a; fi", "whether `grep -q x /etc/fstab` fails is not known"),
+        ("frobnicate $R/a", "frobnicate is not followed"),
+        ("command -v frobnicate && umount $R/a", "whether there is a frobnicate is not known"),
+        ("read x", "what `read` would read is not known"),
+        ("while :; do :; done", "the script comes to more than 100,000 commands"),
+        ("a=(1 2)", "arrays are not followed"),
+        ("mount <(echo) $R/a", "<( ) is not followed"),
+        ("for ((i=0; i<3; i++)); do :; done", "`for` of this kind is not followed"),
+        ("IFS=:", "IFS is not followed"),
+        ("mount -t proc p $R/c; [ -e $R/c/self ] && umount $R/a",
+         "whether -e /c/self holds is not known: the proc there may have anything in it"),
+        ("mount -t proc p $R/c; for i in $R/c/*; do umount $R/a; done",
+         "what is in /c/ is not known: the proc there may have anything in it"),
+        ("mkdir ~/d", "~ is not followed"),
+        ("sleep 9 & (sleep 9; mount -t tmpfs y $R/b) &", "what follows `sleep` in the background is not followed"),
+        ("sh file", "sh: file is not read"),
+        ("cd -", "cd: - is not followed"),
+        ("exit x", "exit: x is no number"),
+        ("set -o vi", "set -o vi is not followed"),
+        ("set -k", "set -k is not followed"),
+        ("export a-b", "export a-b is not followed"),
+        ("getopts ab x; set -- -a; getopts ab x", "getopts is not followed"),
+        ("[ a = b", "`]` is missing"),
+        ("[ -q x ]", "[ -q x: this condition is not followed"),
+        ("[ 1 -eq x ]", "[ 1 -eq x: this condition is not followed"),
+        ("x=$(printf %x 3)", "printf %x is not followed"),
+        ("x=$(seq 1 2 3)", "seq of this kind is not followed"),
+        ("env -i mount", "env -i is not followed"),
+        ("sh -c", "sh: there is nothing after -c"),
+        ("sh -z", "sh: -z is not followed"),
+        ("kill 7", "kill: there is no process 7 beside this one"),
+        ("mkdir ${x?}", "$x has no value, which ends the shell"),
+        ("mkdir ${R/a/b}", "${R/a/b} is not followed"),
+        ("mkdir $((2**3))", "$((2**3)) is not followed"),
+        ("mkdir $((1/0))", "$((1/0)) is not followed"),
+        ("mkdir $'\\q'", "\\q in $'...' is not followed"),
+        ("case a in a) :;& b) :;; esac", "`;&` is not followed"),
+        ("select x in a; do :; done", "`select` is not followed"),
+        ("if true; then", "`fi` is missing"),
+        ("mkdir {1..99999}", "braces give more than 10,000 words"),
+        ("close x", "close: x is no name of a descriptor"),
+        ("close", "close: there is no path"),
+        ("open_tree $R/a", "open_tree: there is one path"),
+        ("move_mount --set-group --beneath $R/a $R/b", "move_mount: --set-group and --beneath exclude each other"),
+        ("mount_setattr --propagation odd $R/a", "mount_setattr: there is no propagation odd"),
+        ("mount_setattr --attributes odd $R/a", "mount_setattr: there is no attribute odd"),
+        ("mount_setattr --attributes ro,rw $R/a", "mount_setattr: ro and rw exclude each other"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_or_not_followed_is_told_and_not_misread(line: str, told: str) -> None:
+    with pytest.raises(SpecError) as error:
+        simulate(f"R=; export R\n{BEGIN}{line}\n")
+    assert [told] == [mistake.what for mistake in error.value.mistakes]

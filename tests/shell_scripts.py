@@ -1,0 +1,231 @@
+"""Lines of scripts that mean something to mounts, and what is left of a tree after them, in short lines.
+
+The model and the real programs carry the same ones out; R is a directory with a tree below it, which BEGIN makes.
+"""
+
+from __future__ import annotations
+
+from mountplan.planner.tables.table import MountRow
+
+BEGIN = "mkdir $R/a $R/b $R/c\nmount -t tmpfs src $R/a\nmkdir $R/a/x\nmount -t tmpfs -o ro,nosuid sub $R/a/x\n"
+
+SOURCE_AND_TARGET = [
+    "mount --bind $R/a --target $R/b",
+    "mount --bind --target $R/b $R/a",
+    "mount -o bind --source $R/a $R/b",
+    "mount -o bind --target $R/b --source $R/a",
+    "mount --source=y --target=$R/b -t tmpfs",
+    "mount --target $R/b -t tmpfs y",
+    "mount -t tmpfs --source y $R/b",
+    "mount y $R/b -t tmpfs",
+    "mount -t tmpfs -- y $R/b",
+    "mount --make-shared --target $R/a",
+    "mount --target $R/a -o remount,ro",
+    "mount --source src -o remount,ro",
+    "mount -o remount,ro src",
+    "mount --move $R/a/x $R/b",
+    "cd $R/a; mount --bind x ../b",
+    "umount sub",
+    "cd $R/a; umount x",
+    "umount $R/b/../a/x",
+    "umount $R/c $R/a/x $R/a",
+]
+
+OPTIONS = [
+    f"mount -t tmpfs -o {options} y $R/c"
+    for options in (
+        "user", "users", "owner", "group", "user,exec", "exec,users", "owner,suid", "user,nouser", "rw,nosuid,suid",
+        "ro,rw", "rw,ro", "nosuid,defaults", "relatime,noatime,strictatime", "noatime,atime", "noatime,norelatime",
+        "strictatime,nostrictatime", "noatime,relatime", "nodiratime,diratime", "nodiratime", "nosymfollow,symfollow",
+        "nosuid,size=1m -o suid,noexec", "ro -w", "rw -r", "private,shared",
+        "nodev,noauto,nofail,x-y,_netdev,comment=z",
+        "sync,dirsync,lazytime,silent,loud,async",
+        "X-mount.mode=0755,nodev,X-mount.owner=0,X-mount.group=0,X-mount.noloop", "ro -O noauto",
+    )
+] + [
+    f"mount {bind} -o {options} $R/a $R/c"
+    for bind, options in (
+        ("--bind", "rw"), ("--bind", "ro"), ("--rbind", "ro"), ("-o bind", "ro,rw"), ("-o rbind", "bind"),
+        ("--bind", "nosuid,suid"), ("--bind", "user"), ("-o bind,user", "exec"), ("--bind", "owner"),
+        ("--bind", "strictatime"), ("--bind", "relatime"), ("--bind", "noatime,nodiratime"), ("--bind", "shared"),
+        ("--make-shared --bind", "ro"), ("-B", "noexec --make-private"), ("--bind", "lazytime"),
+    )
+] + [
+    f"mount -o remount,{options}"
+    for options in (
+        "rw $R/a/x", "noexec $R/a/x", "bind,rw $R/a/x", "bind $R/a/x", "nosuid sub $R/a/x", "bind,noexec foo $R/a/x",
+        "noatime $R/a/x", "user $R/a", "ro -w $R/a", "rw -r $R/a", "strictatime $R/a", "ro $R/c", "shared $R/a",
+        "ro --bind $R/a/x", "ro --rbind $R/a", "private --make-shared $R/a",
+    )
+]  # fmt: skip
+
+SHELL = [
+    "unshare -m sh -c 'mount -t tmpfs y $R/b; exit 0'\nmount -t tmpfs z $R/c",
+    "sh -c 'exit 0'\nmount -t tmpfs z $R/c",
+    "sh -c 'exit 3' || mount -t tmpfs z $R/c",
+    "(mount -t tmpfs y $R/b; exit 1) && mount -t tmpfs z $R/c",
+    "cd $R/c; (cd $R/b; mount -t tmpfs y .)\nmount -t tmpfs z .",
+    "x=b; (x=c; mount -t tmpfs y $R/$x); mount -t tmpfs z $R/$x",
+    "x=b sh -c 'mount -t tmpfs y $R/$x'; x=c; mount -t tmpfs z $R/$x",
+    "x=c; export x; sh -c 'x=b; mount -t tmpfs y $R/$x'; mount -t tmpfs z $R/$x",
+    "opts='-t tmpfs y'; none=''; mount $opts $none $R/b",
+    "o=' '; mount -t tmpfs \"$o\"y $R/b",
+    "set -e; umount $R/b || mount -t tmpfs y $R/b; umount $R/c; mount -t tmpfs z $R/c",
+    "sh -ec 'umount $R/b; mount -t tmpfs y $R/b'; mount -t tmpfs z $R/c",
+    "set -e; (false; mount -t tmpfs y $R/b) || true; false; mount -t tmpfs z $R/c",
+    "exec mount -t tmpfs y $R/b; mount -t tmpfs z $R/c",
+    "(exec mount -t tmpfs y $R/b; mount -t tmpfs x $R/b); mount -t tmpfs z $R/c",
+    "exit; mount -t tmpfs z $R/c",
+    "(mount -t tmpfs y $R/b; sleep 0) & wait; mount -t tmpfs z $R/c",
+    "sh -c 'mount -t tmpfs y $R/b; exit 5' & wait; mount -t tmpfs z $R/c",
+    "false; (exit) || mount -t tmpfs z $R/c",
+    "umount $R/b; test=$?; mount -t tmpfs y$test $R/c",
+    "(unshare -m sleep 1) & P=$!; sleep .3; nsenter -t $P -m mount -t tmpfs y $R/b; kill $P",
+    "(:; true && (unshare -m sleep 1)) & P=$!; sleep .3; nsenter -t $P -m mount -t tmpfs y $R/b; kill $P",
+    "sh -c 'unshare -m sleep 1' & P=$!; sleep .3; nsenter -t $P -m mount -t tmpfs y $R/b; kill $P",
+    "bash -c 'unshare -m sleep 1' & P=$!; sleep .3; nsenter -t $P -m mount -t tmpfs y $R/b; kill $P",
+    'mount -t tmpfs "y\\\nz" $R/c',
+    "if umount $R/b; then mount -t tmpfs y $R/b; elif umount $R/a/x; then mount -t tmpfs z $R/c; else false; fi",
+    "if ! mountpoint -q $R/a; then mount -t tmpfs y $R/b; else mount -t tmpfs z $R/c; fi",
+    "mountpoint -q $R/b || mount -t tmpfs y $R/b; mountpoint -q $R/b && mount -t tmpfs z $R/c",
+    "for i in b c; do mount -t tmpfs $i $R/$i; done",
+    "for i in b c; do for j in 1 2 3; do [ $j = 2 ] && continue 2; mount -t tmpfs $i$j $R/$i; done; done",
+    "for i in 1 2 3; do mount -t tmpfs y$i $R/b; test $i -ge 2 && break; done; mount -t tmpfs z $R/c",
+    "f() { mount -t tmpfs $1 $R/$2; return 3; }; f y b; test $? -eq 3 && f z c",
+    "f() (cd $R/c; exit 4); f || mount -t tmpfs y$? $R/b; mount -t tmpfs z $R/c",
+    "x=; mount -t tmpfs ${x:-y} $R/b; mount -t tmpfs ${x-none}z $R/c",
+    "unset x; mount -t tmpfs ${x:=y} $R/b; mount -t tmpfs $x${x:+z} $R/c",
+    "p=/a/b.c.d; mount -t tmpfs ${p#*/}:${p##*/}:${p%.*}:${p%%.*}:${#p} $R/c",
+    "case $R/b in */a) umount $R/a/x;; */b|*/c) mount -t tmpfs y $R/b;; *) umount $R/a;; esac",
+    "case a.b in [!a]*) umount $R/a/x;; [a-c]?b) mount -t tmpfs y $R/b;; esac",
+    'mount $(echo -t tmpfs z)y $R/b; mount -t tmpfs "$(echo y; echo z)" $R/c',
+    "cd $R/b; mount -t tmpfs `basename /q/w.e .e` $(pwd)",
+    "i=0; while [ $i -lt 3 ]; do i=$((i + 1)); mount -t tmpfs y$i $R/b; done; mount -t tmpfs z$((2*(3+i))) $R/c",
+    "i=1; until test $i = 3; do i=$((i+1)); mount -t tmpfs y $R/c; done",
+    "for d in $R/[bc]; do mount -t tmpfs y $d; done; for d in $R/nothing*; do mkdir $d; done",
+    "printf 'y b\\nz c\\n' | while read s t; do mount -t tmpfs $s $R/$t; done",
+    "while read s t; do mount -t tmpfs $s $R/$t; done <<E\ny b\nz$x c\nE".replace("$x", "${x:-}"),
+    "trap 'mount -t tmpfs y $R/b' EXIT; umount $R/a/x; exit 3",
+    "sh -c 'trap \"umount $R/a/x\" EXIT; exit 1'; mount -t tmpfs z $R/c",
+    'set -- b c; mount -t tmpfs $# $R/$2; shift; mount -t tmpfs "$*" $R/$1; for i; do mount -t tmpfs $i $R/$i; done',
+    'f() { for i in "$@"; do mount -t tmpfs "$i" $R/b; done; }; f \'y y\' z',
+    "[ -d $R/a -a ! -e $R/q ] && mount -t tmpfs y $R/b; test -f $R/c || mount -t tmpfs z $R/c",
+    "{ mount -t tmpfs y $R/b; exit 0; }; mount -t tmpfs z $R/c",
+    "set -e; f() { false; mount -t tmpfs y $R/b; }; if f; then :; fi; f; mount -t tmpfs z $R/c",
+    "set -e; ! mount -t tmpfs y $R/b; false | true; mount -t tmpfs z $R/c; true | false; umount $R/c",
+    "set -e; x=$(false); mount -t tmpfs y $R/b",
+    "x=$(exit 3) || mount -t tmpfs y$? $R/b; eval 'mount -t tmpfs z $R/c'",
+    "mount -t tmpfs y $R/b && { umount $R/b; mount -t tmpfs q $R/b; } || umount $R/a",
+    "mount -t tmpfs y $R/b > $R/log 2>&1; mount --bind $R/a $R/log; mount -t tmpfs z $R/c >/dev/null",
+    "true > $R/c/no/log || mount -t tmpfs z $R/c",
+    "umount $R/a/x && mount -t tmpfs y $R/b & wait; mount -t tmpfs z $R/c",
+    'a=\'x y\'; set -- $a "$a"; mount -t tmpfs $# $R/b; b=$a; mount -t tmpfs "$b" $R/c',
+    'cd $R && mkdir \'d e\' && for d in d*; do mount -t tmpfs "$d" "$d"; done',
+    "# nothing\n\n  mount -t tmpfs y \\\n  $R/b # but this\nmount -t tmpfs 'z#' $R/c",
+    "mount -t tmpfs y $R/b;sh -c 'mount -t tmpfs $0$1 $R/c' p q",
+    'x=b; eval "y_$x=c"; mount -t tmpfs $y_b $R/$y_b',
+]
+SHELL += [
+    'x=b; mount -t tmpfs "y ${x}  ${x#b}z" $R/${x}',
+    "for i in b c; do true & mount -t tmpfs y $R/$i; done",
+]
+
+BASH = [
+    "for i in $R/{b,c}; do mount -t tmpfs y $i; done",
+    "cd $R; mkdir {d,e{1..3},f}; for i in e{1,3}; do mount -t tmpfs $i $i; done",
+    "[[ $R/b == *b && ! -e $R/q ]] && mount -t tmpfs y $R/b; [[ a < b || -z x ]] && mount -t tmpfs z $R/c",
+    "mount -t tmpfs $'y\\tz' $R/b; read -r x <<< 'a b'; mount -t tmpfs \"$x\" $R/c",
+    "function f { local x=$1; mount -t tmpfs $x $R/$x; }; f b; f c",
+    "sh -c 'mount -t tmpfs y $R/b'; f() { unshare -m mount -t tmpfs n $R/c; }; f",
+]
+
+# Words, sums, conditions and commands that only write; `m` mounts one filesystem for each, named as it comes out.
+M = 'm() { for i in "$@"; do mount -t tmpfs "$i" $R/b; done; }; '
+WORDS = [
+    M + line
+    for line in (
+        "m $(dirname /q/w/e) $(dirname q) $(dirname /q/) $(basename /q/w.e) $(basename /q/w.e .e) $(basename .e .e)",
+        "m $(seq 2) x$(seq 4 6)y x$(seq -1 0)",
+        "m \"$(printf '%s-%d:' a 1 b 2)\" $(printf 'q%%') \"$(printf 'a\\tb\\n\\n')\" $(printf x y)",
+        'm u$(id -u) g$(id -g) "$(echo -n a; echo b  c)" $(echo)z',
+        "mount --bind $(realpath $R/b/../a) $R/c; cd $R/a; mount --bind $(pwd) $R/b",
+        "for n in 1 2 3; do [ $n -eq 2 ] && m e$n; [ $n -ne 2 ] && m n$n; [ $n -lt 2 ] && m l$n; done",
+        "for n in 1 2 3; do [ $n -le 2 ] && m e$n; test $n -gt 2 && m n$n; [ $n -ge 2 ] && m l$n; done",
+        "[ -n x ] && m n; [ -n '' ] || m nn; [ -z '' ] && m z; [ a = b ] || m e; [ a != b ] && m d; [ a = a ] && m f",
+        "test a && m a; test '' || m b; test || m c; [ ! a = b ] && m d; [ a -a b ] && m e; [ '' -o b ] && m f",
+        "[ '' -a b ] || m a; [ '' -o '' ] || m b; test \\( a = b \\) -o c = c && m c; test ! '' && m d",
+        "[ -e $R/a ] && m a; [ -f $R/a ] || m b; [ -e $R/q ] || m c; [ -d $R/a/x ] && m d; [ -L $R/a ] || m e",
+        "x=3; m v$((7/2)) v$((-7/2)) v$((7%3)) v$((-7%3)) v$((2*x)) v$((x-5)) v$((1+2*3-4)) v$(((1+2)*3)) v$((-x))",
+        "x=3; m $((2>1))$((1==2))$((1!=2))$((3<=2))$((3>=3))$((2<3))$((3<2))$((2>=3)) $((x==3)) $(($x+1)) $((y+1))",
+        "x=; m a${x:-b} a${x-b} a${x:+b}c a${x+b}c ${y:-d} ${y-e} f${y:+g} f${y+g} ${x:=h} $x ${z=i}$z ${#x}",
+        'p=/a/b.c.d; m ${p#*/} ${p##*/} ${p%.*} ${p%%.*} ${p#q} ${p%?} ${p#/?} ${p%[a-d]} ${p#"*"} ${#p}',
+        'x=\'a  b\'; m $x "$x" c$x"d" "${x}"$x; x=\' q \'; m 1$x\\2 \'\' ""',
+        'm \'a\\b\' "a\\$b" a\\ b "q\\"q" "`echo x`" "it\'s" \'d"q\' a\'b\'"c" \\\\ "\\\\" "a\\b"',
+        'cd $R; mkdir d1 d2 .d e; m d* d? d[!1] [de]* *q "d*" d\\* d1/../d[1-2] .d*',
+        "for x in ab b.c -q '*'; do case $x in a*|-*) m 1$x;; b?c) m 2$x;; '*') m 3;; [!x]) m 4;; esac; done",
+        "case a-b in a[-]b) m 1;; esac; case b in [!a]) m 3;; esac; case x in (x) m 4; esac; case '' in '') m 5;; esac",
+        "n=0; until [ $n = 3 ]; do n=$((n+1)); [ $n = 1 ] && continue; m $n; done; while false; do m q; done; m s$?",
+        "for i in 1 2; do for j in 1 2 3; do [ $j = 2 ] && break; m $i$j; done; done; for i in 1 2; do break; done",
+        "for i in 1 2; do for j in 1 2; do m $i$j; break 2; done; done; m s$?; x=; for i in $x; do m q; done; m s$?",
+        "f() { [ $1 = 3 ] && return 4; m $1; return; }; f 1; f 3; m r$?; f 2; m r$?; f() { m n; }; f; g() { f; }; g",
+        'set -- a \'b c\' d; m $# $1 "$2" $3 "$*" "x$@y"; shift; m $# $1; shift 2; m $# "$@"; set -- q w; m $#',
+        "f() { m $# \"$@\"; set -- z; m $1; }; set -- a b; f c; m $# $2; sh -c 'mount -t tmpfs $0$1$# $R/c' p q r",
+        "export A=1 B; B=2; sh -c 'mount -t tmpfs x$A${B-u}${C-v} $R/b'; C=3 sh -c 'mount -t tmpfs y$C $R/b'; m ${C-w}",
+        "A=2; A=3 true; m $A; A=$(echo 4)5 B=$A; m $A$B; unset A; m ${A:-u}; readonly D=7; m $D; A= ; m ${A-v}w",
+        "while read x y; do m $x \"$y\"; done <<'E'\na $b c\n d\nE",
+        "b=2; while read x; do m \"$x\"; done <<-E\n\ta\n\t$b\n\tE\necho 'p q' | { read x y; m $y; }; m ${y-none}",
+        "echo a b | while read x y; do m $y$x; done; printf 'a\\nb\\n' | { read x; read y; read z || m $x$y-$z; }",
+        "true && m a || m b; false && m c || m d; ! false && m e; ! true || m f; false || false || m g; : || m && m i",
+        "(m a; exit 3); m $?; { m b; }; (exit 2) || m $?; (cd $R/a); x=1; (x=2; m $x); m $x; sh -c 'exit 5'; m $?",
+        "if false; then m a; elif false; then m b; elif true; then m c; else m d; fi; if false; then m e; fi; m $?",
+        "trap 'm t' EXIT; trap - EXIT; m a; trap 'm $?' EXIT; false; exit 6",
+        "set -e; set +e; false; m a; set -o errexit; true; if false; then :; fi; false || m b; false; m c",
+        "x=w; eval m a '${x}b'; x='m c'; $x; eval \"x=d\"; m $x; env A=1 mount -t tmpfs f $R/b",
+        "command -v mount >/dev/null && m a; command -v m >/dev/null && m b; type cd >/dev/null && m c",
+        "x=$(m a; echo b); m $x; x=$(exit 4); m $?; x=`false` || m c; m $(m d) \"$(echo $(echo e) 'f  g')\"; : $(m h)",
+        "echo x > $R/f; [ -e $R/f ] && m a; { echo; } >> $R/g; (echo) 2> $R/h; [ -f $R/g ] && m b; [ -e $R/h ] && m c",
+        "mkdir -p $R/n/o; rmdir $R/n/o; [ -d $R/n/o ] || m a; mkdir $R/n && m b; mkdir -m 700 $R/p; [ -d $R/p ] && m c",
+    )
+]
+WORDS_OF_BASH = [
+    M + line
+    for line in (
+        "m {a,b}{1,2} {3..1} x{-1..1} x{,y}z {a} \"{a,b}\" {a,{b,c}d} '{'a,b} {a,b c}; x=q; m ${x}{1,2} {$x,r}",
+        '[[ ab == a* ]] && m a; [[ ab == "a*" ]] || m b; [[ ab != b* ]] && m c; [[ x && ( a == b || c < d ) ]] && m d',
+        "[[ b > a ]] && m a; [[ 3 -gt 2 ]] && m b; [[ ! -e $R/q ]] && m c; [[ '' ]] || m d; [[ a == [!b] ]] && m e",
+        "m $'a\\nb' $'q\\'q'; read x <<< 'p q'; m \"$x\"; f() { local y=2; m $y; }; f; declare z=3; m $z",
+    )
+]
+
+NAMESPACES = [
+    "mount --make-shared $R/a; unshare -Ur unshare -m --propagation unchanged mount -t tmpfs y $R/a/x",
+    "mount --make-shared $R/a; unshare -Urm --propagation unchanged mount -t tmpfs y $R/a/x",
+    "mount --make-shared $R/a; unshare -m --propagation unchanged mount -t tmpfs y $R/a/x",
+    "mount --make-shared $R/a; unshare -U umount $R/a/x",
+    "unshare -Urm mount -o remount,noexec $R/a",
+    "unshare --propagation slave mount -t tmpfs y $R/b",
+    "mount --make-shared $R/a; unshare -m -w $R/a --propagation unchanged umount x",
+    "mount --make-shared $R/a; unshare --mount --propagation=unchanged --fork --kill-child umount $R/a/x",
+]
+BASH += WORDS_OF_BASH
+LINES = SOURCE_AND_TARGET + OPTIONS + SHELL + WORDS + BASH + NAMESPACES
+
+
+def shown(rows: tuple[MountRow, ...], source: str) -> list[str]:
+    """One line for each mount upon the one from `source`: path, source, root, attributes, state and sharing."""
+    base = next(row for row in rows if row.source == source)
+    root = base.mountpoint.rstrip("/")
+    by_id = {row.mount_id: row for row in rows}
+    groups: dict[int, int] = {}
+    lines = []
+    for row in rows:
+        above = row
+        while above is not base and above.parent_id in by_id:
+            above = by_id[above.parent_id]
+        if row is base or above is not base:
+            continue
+        group = groups.setdefault(row.peer_group, len(groups) + 1) if row.peer_group else 0
+        state = row.options.partition(",")[0]
+        path = row.mountpoint[len(root) :]
+        lines.append(f"{path} {row.fstype} {row.source}[{row.root}] {row.attributes} {state} shared:{group}")
+    return lines
