@@ -7,19 +7,26 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
 from mountplan import api
-from tests.hosts import CHECKOUT, PATIENCE, InHost, mount
+from mountplan.applier.observe.observe import observe
+from mountplan.applier.sys import syscalls
+from tests.hosts import CHECKOUT, PATIENCE, InHost, mount, run_in_child
+from tests.kernel import test_containers
 from tests.kernel.test_containers import LINKS, PATH, container, nspawn, with_one_hierarchy
-from tests.mountflags import MS_SHARED
+from tests.mountflags import MS_PRIVATE, MS_SHARED
+
+Result = TypeVar("Result")
 
 pytestmark = pytest.mark.needs_kernel("set-group", "root")
 
@@ -84,11 +91,13 @@ def readme(_: Path) -> AbstractContextManager[int]:
     return bwrap("--ro-bind", "/usr", "/usr", *links, "--proc", "/proc", "--dev", "/dev")
 
 
-def agent(folder: Path) -> AbstractContextManager[int]:
-    project = str(folder / "project")
-    os.mkdir(project)
+PROJECT = "/srv/project"
+
+
+def agent(_: Path) -> AbstractContextManager[int]:
+    os.mkdir(PROJECT)
     return bwrap(
-        *("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--bind", project, project)
+        *("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--bind", PROJECT, PROJECT)
     )
 
 
@@ -128,6 +137,9 @@ def crun_mounts(folder: Path) -> AbstractContextManager[int]:
         mount(name, f"/srv/{name}", "tmpfs")
     mount("", "/srv/feed", flags=MS_SHARED)
 
+    os.mkdir("/srv/feed/sub")
+    mount("sub", "/srv/feed/sub", "tmpfs")
+
     def change(config: Any) -> None:
         plain(
             config,
@@ -136,15 +148,52 @@ def crun_mounts(folder: Path) -> AbstractContextManager[int]:
             ("/data/top", "/srv/data", ["rbind", "ro"]),
             ("/mapped", f"{folder}/rootfs/usr", ["bind", "idmap=uids=0-100000-65536;gids=0-100000-65536"]),
         )
+        with_copy_of_etc(folder, config)
         config["linux"]["rootfsPropagation"] = "rslave"
 
     return container("crun", folder, change)
+
+
+def with_copy_of_etc(folder: Path, config: Any, *options: str) -> None:
+    """A tmpfs on /etc that begins with what the image has there."""
+    (folder / "rootfs/etc").mkdir()
+    (folder / "rootfs/etc/motd").write_text("of the image\n")
+    options = ("nosuid", "nodev", "size=1m", *options, "tmpcopyup")
+    config["mounts"].append({"destination": "/etc", "type": "tmpfs", "source": "tmpfs", "options": list(options)})
+
+
+LACKING: dict[str, str] = {}  # what the runtime at hand is too old for
+
+
+def runc_mounts(folder: Path) -> AbstractContextManager[int]:
+    for name in ("data", "data/sub"):
+        os.mkdir(f"/srv/{name}")
+        mount(name, f"/srv/{name}", "tmpfs")
+    said = subprocess.run(["runc", "--version"], capture_output=True, text=True, check=True).stdout
+    version = tuple(map(int, re.findall(r"\d+", said)[:2]))
+
+    def change(config: Any) -> None:
+        plain(config, ("/data", "/srv/data", ["rbind", "rro", "rnosuid"]))
+        with_copy_of_etc(folder, config, "mode=0755")
+        if version < (1, 2):
+            LACKING["/mapped"] = "mount"
+            (folder / "rootfs/mapped").mkdir()
+            return
+        ids = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        mapped = {"destination": "/mapped", "source": f"{folder}/rootfs/usr", "options": ["bind"]}
+        config["mounts"].append(mapped | {"uidMappings": ids, "gidMappings": ids})
+
+    return container("runc", folder, change)
 
 
 def csi(folder: Path) -> AbstractContextManager[int]:
     os.mkdir("/srv/kubelet")
     mount("kubelet", "/srv/kubelet", "tmpfs")
     mount("", "/srv/kubelet", flags=MS_SHARED)
+    for name in ("pods", "own"):
+        os.mkdir(f"/srv/kubelet/{name}")
+        mount(name, f"/srv/kubelet/{name}", "tmpfs")
+    mount("", "/srv/kubelet/own", flags=MS_PRIVATE)
 
     def change(config: Any) -> None:
         plain(config, ("/srv/kubelet", "/srv/kubelet", ["rbind", "rshared"]))
@@ -196,28 +245,69 @@ def lxc(folder: Path) -> Iterator[int]:
 # -- mount(8) ----------------------------------------------------------------------------------------------------------
 
 LIVE = """
-mkdir /srv/medium /srv/changes /srv/root
-mount -t squashfs -o loop,ro "$1" /srv/medium
+mkdir /srv/medium /srv/system /srv/changes /srv/root
+mount -t "$2" -o loop,ro "$1" /srv/medium
+mount -t squashfs -o loop,ro /srv/medium/live/filesystem.squashfs /srv/system
 mount -t tmpfs -o mode=0755 tmpfs /srv/changes
 mkdir /srv/changes/rw /srv/changes/work
-mount -t overlay overlay -o lowerdir=/srv/medium,upperdir=/srv/changes/rw,workdir=/srv/changes/work /srv/root
+mount -t overlay overlay -o lowerdir=/srv/system,upperdir=/srv/changes/rw,workdir=/srv/changes/work /srv/root
 mount --rbind -o ro /usr /srv/root/usr
 mount -t proc -o nosuid,nodev,noexec proc /srv/root/proc
-cd /srv/root
-pivot_root . .
-umount -l .
-echo x
-exec cat
 """
 
 
-@contextmanager
-def live(folder: Path) -> Iterator[int]:
+def live_medium(folder: Path) -> Mapping[str, str]:
+    """An ISO, where the kernel reads them; the medium of others is a squashfs as well."""
+    kind = "iso9660" if "iso9660" in Path("/proc/filesystems").read_text() and shutil.which("xorriso") else "squashfs"
+    return {"medium": str(folder / "medium"), "filesystem": kind}
+
+
+def live(folder: Path) -> AbstractContextManager[int]:
     """What the initrd of a live system does."""
-    rootfs = make_root(folder, "proc", "etc")
-    subprocess.run(["mksquashfs", rootfs, folder / "squashfs", "-quiet"], check=True, stdout=subprocess.DEVNULL)
+    rootfs, medium = make_root(folder, "proc", "etc"), folder / "tree"
+    (medium / "live").mkdir(parents=True)
+    make(["mksquashfs", rootfs, medium / "live/filesystem.squashfs", "-quiet"])
+    kind = live_medium(folder)["filesystem"]
+    if kind == "iso9660":
+        make(["xorriso", "-as", "mkisofs", "-quiet", "-o", folder / "medium", medium])
+    else:
+        make(["mksquashfs", medium, folder / "medium", "-quiet"])
+    return script(LIVE, folder / "medium", kind)
+
+
+# What mount.composefs does, which Debian has from trixie on; this is what it calls.
+COMPOSEFS = """
+mkdir /srv/metadata /srv/root
+mount -t erofs -o loop,ro "$1" /srv/metadata
+mount -t overlay -o "ro,metacopy=on,redirect_dir=on,lowerdir=/srv/metadata::$2" composefs /srv/root
+umount -l /srv/metadata
+mount --rbind -o ro /usr /srv/root/usr
+mount -t proc proc /srv/root/proc
+test "$(cat /srv/root/etc/motd)" = "of an object"
+"""
+
+
+def composefs(folder: Path) -> AbstractContextManager[int]:
+    metadata, objects = make_root(folder, "proc", "etc"), folder / "objects"
+    (objects / "ab").mkdir(parents=True)
+    (objects / "ab/cdef").write_text("of an object\n")
+    os.truncate(os.open(metadata / "etc/motd", os.O_WRONLY | os.O_CREAT), len("of an object\n"))
+    os.setxattr(metadata / "etc/motd", "trusted.overlay.metacopy", b"")
+    os.setxattr(metadata / "etc/motd", "trusted.overlay.redirect", b"/ab/cdef")
+    make(["mkfs.erofs", folder / "image", metadata])
+    return script(COMPOSEFS, folder / "image", str(objects))
+
+
+def make(words: list[str | Path]) -> None:
+    subprocess.run(words, check=True, capture_output=True)
+
+
+@contextmanager
+def script(text: str, *arguments: str | Path) -> Iterator[int]:
+    """Lend a process in what a script has mounted on /srv/root."""
+    enter = "cd /srv/root\npivot_root . .\numount -l .\necho x\nexec cat\n"
     child = subprocess.Popen(
-        ["unshare", "--mount", "--propagation=private", "sh", "-euc", LIVE, "sh", str(folder / "squashfs")],
+        ["unshare", "--mount", "--propagation=private", "sh", "-euc", text + enter, "sh", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -236,6 +326,64 @@ def live(folder: Path) -> Iterator[int]:
 def machine(folder: Path) -> Iterator[int]:
     with nspawn(folder) as pids:
         yield pids[-1]
+
+
+# -- systemd's services ------------------------------------------------------------------------------------------------
+
+
+def in_machine(machine: int, function: Callable[[], Result]) -> Result:
+    """`function` in the mount and pid namespaces of a process, with all that is imported by now."""
+
+    def inside() -> Result:
+        for namespace in [os.open(f"/proc/{machine}/ns/{kind}", os.O_RDONLY) for kind in ("pid", "mnt")]:
+            syscalls.setns(namespace, 0)
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.write(writer, pickle.dumps(function()))
+            finally:
+                os._exit(0)
+        os.close(writer)
+        with open(reader, "rb") as file:
+            found: Result = pickle.load(file)
+        os.waitpid(child, 0)
+        return found
+
+    return run_in_child(inside)
+
+
+def test_a_spec_builds_what_systemd_builds_for_a_service(
+    tmp_path: Path, in_host: InHost, needs_kernel: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a machine of systemd-nspawn's, whose mounts are what is inherited."""
+    needs_kernel("systemd-nspawn")
+    wanted = ["ProtectSystem=strict", "PrivateTmp=yes", "ReadWritePaths=/srv/data"]
+    monkeypatch.setattr(test_containers, "SERVICES", {"strict": wanted})
+    text = (CHECKOUT / "specs/real/systemd-strict.toml").read_text()
+
+    def script() -> tuple[set[tuple[str, str]], int]:
+        mount("folder", str(tmp_path), "tmpfs")
+        with nspawn(tmp_path, "--boot") as (machine, service):
+            shown = {row.mountpoint: row.root for row in observe(service).rows}
+            inside = Path(f"/proc/{service}/status").read_text().partition("NSpid:")[2].split("\n")[0].split()[-1]
+            private = {"tmp": "/tmp" + shown["/tmp"], "var_tmp": shown["/var/tmp"].removeprefix("/machine")}
+            Path(f"/proc/{machine}/root/srv/spec.toml").write_text(text)
+
+            def look() -> tuple[set[tuple[str, str]], int]:
+                found = api.diff("/srv/spec.toml", f"pid:{inside}", parameters=private)
+                applied = api.apply(api.plan(api.load("/srv/spec.toml", parameters=private)))
+                return {(one.mount, one.prop) for one in found.drift}, len(applied.tables[0][1].rows)
+
+            api.diff("specs/hello.toml", f"pid:{service}")  # what is imported here need not be found there
+            api.apply(api.plan(api.load("specs/change.toml", parameters={})))
+            return in_machine(machine, look)
+
+    drift, mounts = in_host(script, identity="root")
+    of_systemd = {("/run/credentials", "mount"), ("/run/systemd/incoming", "mount")}
+    of_nspawn = {("/", "mount"), ("/run/host/os-release", "attributes"), ("/run/host/incoming", "attributes")}
+    assert of_systemd | of_nspawn == drift
+    assert mounts >= 20
 
 
 # -- podman ------------------------------------------------------------------------------------------------------------
@@ -274,18 +422,26 @@ CASES = [
         "bwrap",
         "agent-sandbox",
         agent,
-        lambda folder: {"project": str(folder / "project")},
+        lambda _: {"project": PROJECT},
         {"/dev/(pts|shm|mqueue)": "attributes"},
     ),
     Case("runc", "oci-default", oci("runc"), bundle, {**OF_MASKS, "/sys/fs/cgroup": "root", "/dev": "superblock"}),
     Case("crun", "oci-default", oci("crun"), bundle, {**OF_MASKS, "/sys/fs/cgroup": "source"}),
     Case("crun", "crun-mounts", crun_mounts, bundle, {}),
+    Case("runc", "runc-mounts", runc_mounts, bundle, LACKING),
     Case("crun", "csi-node", csi, lambda folder: {**bundle(folder), "kubelet": "/srv/kubelet"}, {}),
     Case(
         "mksquashfs loop fs:squashfs fs:overlay",
         "live-system",
         live,
-        lambda folder: {"squashfs": str(folder / "squashfs")},
+        live_medium,
+        {},
+    ),
+    Case(
+        "mkfs.erofs loop fs:erofs fs:overlay",
+        "composefs-root",
+        composefs,
+        lambda folder: {"image": str(folder / "image"), "objects": str(folder / "objects")},
         {},
     ),
     Case(
@@ -342,5 +498,5 @@ def test_a_spec_builds_what_the_real_program_builds(
 def test_each_of_them_is_in_the_page() -> None:
     page = (CHECKOUT / "docs/coming-from.md").read_text()
     names = {path.name for path in (CHECKOUT / "specs/real").glob("*.toml")}
-    assert names == {f"{case.spec}.toml" for case in CASES}
+    assert names == {"systemd-strict.toml", *(f"{case.spec}.toml" for case in CASES)}
     assert names <= set(re.findall(r"specs/real/([\w-]+\.toml)", page))
