@@ -28,6 +28,7 @@ from mountplan.planner.errors import (
     ChangeRefused,
     ChangeUnfinished,
     InUse,
+    MountplanError,
     StepRefused,
     SubjectError,
     TableError,
@@ -325,14 +326,19 @@ def _carry_out(
             plan, found, "stands" if outcome == "changed" else outcome, found.tables, perf_counter() - started
         )
     _refuse_what_is_in_use(plan, found)
-    before = target.standing.record
+    record = target.standing.record
+    before = record.plan if record is not None else None
     if interrupted is None:
+        if before is None:
+            before = _plan_of_what_stands(target)
         try:
-            journal.write(dump_plan(before.plan) if before is not None else "", dump_plan(plan))
+            journal.write(dump_plan(before) if before is not None else "", dump_plan(plan))
         except FileExistsError:  # since it was looked for
             _refuse_unfinished(journal, target.operand)
             raise
     else:
+        if before is None and interrupted.before:
+            before = load_plan(interrupted.before, "the plan in the journal")
         journal.write_anew(interrupted)
     from mountplan.applier.change.visit import Refused
 
@@ -341,7 +347,7 @@ def _carry_out(
     if isinstance(refused, Refused):
         if interrupted is not None and interrupted.begun:
             refused = refused._replace(begun=True)
-        raise _refusal(plan, target, found, refused, journal)
+        raise _refusal(plan, target, found, refused, journal, before)
     after = look(target.operand)
     notices = _verify(plan, target, after, granted, found, refused.present)
     if target.kind == "name":
@@ -350,6 +356,23 @@ def _carry_out(
     tables = tuple((space.name, space.table) for space in after.standing.spaces)
     outside = _seen_outside(target.standing, after.standing)
     return Changed(plan, found, outcome, tables, perf_counter() - started, outside, notices)
+
+
+def _plan_of_what_stands(target: Target) -> Plan | None:
+    """What to take a change of a process's tree back to: its capture. None if that leaves out or adds anything."""
+    from mountplan.capturing import capture_subjects
+    from mountplan.pipeline import check_and_plan
+
+    try:
+        with _subject(target.operand) as subject:
+            text = capture_subjects([subject], check=False).text
+        plan, _ = check_and_plan(text.encode("utf-8", "surrogateescape"), target.standing.label)
+    except MountplanError:
+        return None
+    if plan is None:
+        return None
+    found = preview(plan, target, Allowed())
+    return None if found.changes or found.obstacles else plan
 
 
 def _words(plan: Plan) -> Callable[[ChangeObstacle], str]:
@@ -464,9 +487,9 @@ def _visit(target: Target, steps: tuple[ChangeStep, ...], journal: Journal) -> R
 
 
 def _refusal(
-    plan: Plan, target: Target, found: ChangePlan, refused: Refused, journal: Journal
+    plan: Plan, target: Target, found: ChangePlan, refused: Refused, journal: Journal, before: Plan | None
 ) -> StepRefused | ChangeUnfinished:
-    """The error to raise, once what had begun is taken back as far as possible."""
+    """The error to raise, once what had begun is taken back as far as possible: into `before`."""
     from mountplan.applier.sys.refusal import explain
 
     step = found.steps[refused.step - 1]
@@ -486,7 +509,7 @@ def _refusal(
     if not refused.begun:
         journal.remove()
         return error
-    lost = _take_back(target, journal)
+    lost = _take_back(target, journal, before) if before is not None else None
     if lost is not None:
         told = "what had been changed by then was taken back"
         if lost:
@@ -497,27 +520,24 @@ def _refusal(
     return ChangeUnfinished(what, _ways_out(target.kind, target.value), error.exit_status)
 
 
-def _take_back(target: Target, journal: Journal) -> tuple[str, ...] | None:
-    """Change what stands into what its record says; None if that is not known, or is refused.
+def _take_back(target: Target, journal: Journal, before: Plan) -> tuple[str, ...] | None:
+    """Change what stands into what was there; None if that is refused.
 
     Gives the places of filesystems that had to be made anew.
     """
-    if target.standing.record is None:
-        return None
     from mountplan.applier.change.visit import Refused
 
     now = look(target.operand)
-    back = preview(target.standing.record.plan, now, Allowed(move=True, gap=True, propagation=True))
+    back = preview(before, now, Allowed(move=True, gap=True, propagation=True))
     if back.obstacles or (back.steps and isinstance(_visit(now, back.steps, journal), Refused)):
         return None
-    after = look(target.operand)
-    _record(target.standing.record.plan, after)
+    if target.kind == "name":
+        _record(before, look(target.operand))
     journal.remove()
-    alive = set(now.standing.record.devices.values() if now.standing.record else ())
-    before = target.standing
-    gone = {device for device in target.standing.record.devices.values() if device not in alive}
-    rows = [row for space in before.spaces for row in space.table.rows if row.device in gone]
-    return tuple(dict.fromkeys(row.mountpoint for row in rows))
+    rows = [row for space in target.standing.spaces for row in space.table.rows]
+    alive = {row.device for space in now.standing.spaces for row in space.table.rows}
+    alive |= {row.device for row in now.standing.host.rows}
+    return tuple(dict.fromkeys(row.mountpoint for row in rows if row.device not in alive))
 
 
 def _granted(target: Target) -> dict[str, Granted]:

@@ -19,6 +19,7 @@ from mountplan.planner.change import change_steps as c
 from mountplan.planner.change.change_steps import ChangeStep
 from mountplan.planner.change.plan_change import plan_change
 from mountplan.planner.change.standing import Allowed
+from mountplan.planner.errors import StepRefused
 from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.plan.plan import Plan
 from tests.hosts import InHost, mount, setns
@@ -312,3 +313,31 @@ def test_the_namespace_of_any_process_is_changed(in_host: InHost) -> None:
     signs, left = in_host(script)
     assert ["+", "swap"] == signs
     assert 0 == left
+
+
+def test_a_refused_change_of_a_process_is_taken_back(in_host: InHost) -> None:
+    """What it was, its capture says. In proc nothing can be made to mount upon, which only the kernel knows."""
+    before = TREE.replace("SOURCE", "one") + '[[mount]]\ntarget = "/proc"\ntype = "proc"\n'
+    after = TREE.replace("SOURCE", "two") + '[[mount]]\ntarget = "/proc"\ntype = "proc"\n'
+    after += "".join(f'[[mount]]\ntarget = "{path}"\ntype = "tmpfs"\n' for path in ("/new/deep/one", "/proc/none"))
+
+    def script() -> tuple[str, list[tuple[str, str]], list[tuple[str, str]]]:
+        from mountplan import changing
+
+        def seen(tree: LiveTree) -> list[tuple[str, str]]:
+            return sorted((row.mountpoint, row.source) for view in tree.views() for row in view.table.rows)
+
+        with standing_tree(plan_of(before)) as tree:
+            operand = changing.target_of(f"pid:{tree.built.pid}")
+            mount("run", "/run", "tmpfs", data="mode=0755")
+            earlier = seen(tree)
+            try:
+                changing.change(plan_of(after), operand, Allowed())
+            except StepRefused as error:
+                assert [] == os.listdir("/run")
+                return str(error), earlier, seen(tree)
+            return "", [], []
+
+    error, earlier, now = in_host(script)
+    assert "taken back" in error
+    assert earlier == now
