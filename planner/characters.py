@@ -71,6 +71,18 @@ def _by_number(code: int) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+def in_shell(text: str) -> str:
+    """A shell script, or a part of it, of which harmful characters stand in single quotes only, as shlex.quote() has
+    them: the same to the shell, with each written as an escape of printf(1). Line ends stay.
+    """
+    return "\n".join(_harmful().sub(_by_printf, line) for line in text.split("\n"))
+
+
+def _by_printf(match: re.Match[str]) -> str:
+    octal = "".join(f"\\{byte:03o}" for byte in match[0].encode("utf-8", "surrogateescape"))
+    return f"'\"$(printf '{octal}')\"'"
+
+
 # -- TOML --------------------------------------------------------------------------------------------------------------
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")

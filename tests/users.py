@@ -76,7 +76,8 @@ def _become(kind: str, home: Path) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     elif kind != "root":
         os.chown(home, NOBODY, NOBODY)
-        os.environ |= {"HOME": str(home), "MOUNTPLAN_REQUIRE_KERNEL": "0"}
+        storage = str(home / "hypothesis")  # which warns, and the test fails, where it cannot write
+        os.environ |= {"HOME": str(home), "MOUNTPLAN_REQUIRE_KERNEL": "0", "HYPOTHESIS_STORAGE_DIRECTORY": storage}
         enter_host("root")
         give_ranges() if kind == "user-with-ids" else give_ranges("")
         enter_host("nobody")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mountplan.cli.shared_options import SPEC_OR_PLAN, add_set, settings_of
 from mountplan.cli.sources import plan_from, save
 from mountplan.cli.trial_notes import note_left_out
-from mountplan.planner.characters import visible
+from mountplan.planner.characters import in_shell, visible
 
 if TYPE_CHECKING:
     import argparse
@@ -76,10 +76,12 @@ def _exported(plan: Plan, form: str) -> tuple[str, tuple[str, ...], tuple[str, .
         from mountplan.applier.observe.observe import observe
         from mountplan.planner.ask.mount_commands import mount_script
         from mountplan.planner.plan.predict import predict
+        from mountplan.planner.run_settings import RunSettings
 
         host = observe()
         script = mount_script(plan, predict(plan, host), host)
-        return script.text, script.reasons, ()
+        beyond = "what [run] says is not in the script" if plan.run != RunSettings() else ""
+        return script.text, script.reasons, (beyond,) if beyond and script.text else ()
     if form == "oci":
         import json
 
@@ -93,5 +95,5 @@ def _exported(plan: Plan, form: str) -> tuple[str, tuple[str, ...], tuple[str, .
         from mountplan.planner.foreign.to_bubblewrap import to_bubblewrap
 
         found = to_bubblewrap(plan)
-        text = f"bwrap {shlex.join(found.value)}\n" if found.value is not None else ""
+        text = in_shell(f"bwrap {shlex.join(found.value)}\n") if found.value is not None else ""
     return text, found.reasons, found.notes

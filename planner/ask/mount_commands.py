@@ -10,12 +10,14 @@ member has mounts of its own on it.
 from __future__ import annotations
 
 import heapq
+import re
 import shlex
 from typing import NamedTuple
 
 from mountplan.planner.ask.actions import Stage
 from mountplan.planner.ask.simulate import simulate
 from mountplan.planner.ask.trial import host_world
+from mountplan.planner.characters import in_shell, visible
 from mountplan.planner.compare.compare import differences
 from mountplan.planner.compare.view import View
 from mountplan.planner.errors import SpecError
@@ -30,6 +32,7 @@ from mountplan.planner.plan.steps import (
     MakeNode,
     MakeOverlay,
     RemoveNode,
+    SealFilesystem,
     Step,
 )
 from mountplan.planner.tables.table import MountRow, MountTable
@@ -102,9 +105,33 @@ def _beyond_mount(plan: Plan) -> tuple[str, ...]:
             reasons.append(f"layers of {step.mount or step.filesystem} are id-mapped")
         if isinstance(step, MakeNode) and step.node == "socket":
             reasons.append(f"{step.path} is a socket, which no command makes")
+        if isinstance(step, MakeNode) and "\0" in step.content:
+            reasons.append(f"{step.path} has a byte 0 in it, which no script holds")
         if isinstance(step, RemoveNode):
             reasons.append(f"{step.path} is removed once it is mounted")
+        if isinstance(step, MakeFilesystem | AttachImage | MakeOverlay):
+            reasons += _read_otherwise(step)
     return tuple(dict.fromkeys(reasons))
+
+
+def _read_otherwise(step: MakeFilesystem | AttachImage | MakeOverlay) -> list[str]:
+    """What mount(8), or the filesystem behind it, would take apart or for something else."""
+    name = step.mount or step.filesystem
+    found = [
+        f"option {key} of {name} has a comma or a quote in it"
+        for key, value in step.options
+        if isinstance(value, str) and any(sign in value for sign in ',"')
+    ]
+    if isinstance(step, MakeOverlay):
+        layers = [*step.layers, *filter(None, (step.upper, step.work))]
+        if any(sign in layer.path for layer in layers for sign in ',:\\"'):
+            found.append(f"the path of a layer of {name} has a comma, a colon, a backslash or a quote in it")
+    elif not isinstance(step, AttachImage) and (step.source.startswith("-") or _TAG.match(step.source)):
+        found.append(f"mount(8) takes the source of {name} for something else: {step.source}")
+    return found
+
+
+_TAG = re.compile(r"(LABEL|UUID|PARTLABEL|PARTUUID|ID)=")
 
 
 class _Node(NamedTuple):
@@ -246,6 +273,9 @@ class _ScriptWriter:
             self.made.add(path)
         elif isinstance(step, MakeNode) and not step.existing:
             self._node(step)
+        elif isinstance(step, SealFilesystem):
+            self._say(f"mount -o remount,ro {self.workbench[step.filesystem]}", "")
+            self._say(f"mount -o remount,bind,rw {self.workbench[step.filesystem]}", "")  # for mount(8), that is both
         elif isinstance(step, CopyContents) and step.within in self.workbench:
             self._say(f"cp -a {_quoted(step.source)}/. {self.workbench[step.within]}/", "")
         elif isinstance(step, MakeMountpoint) and step.within in self.workbench:
@@ -279,8 +309,13 @@ class _ScriptWriter:
                     words.append(f"{word}={self._layer(layer.filesystem, layer.path)}")
             fstype, source = "overlay", step.source or "overlay"
         elif isinstance(step, AttachImage):
-            fstype, source = step.fstype, step.image
+            bench = self.workbench.get(step.holder)
+            fstype, source = step.fstype, f"{bench}/{step.image}" if bench else step.image
             words.append("loop")
+            words += [
+                f"{key}={number}" for key, number in (("offset", step.offset), ("sizelimit", step.size)) if number
+            ]
+            words += ["ro"] * (step.read_only and "ro" not in words)
         else:
             fstype, source = step.fstype, step.source or step.fstype
         options = f"-o {_quoted(','.join(words))} " if words else ""
@@ -382,11 +417,12 @@ class _ScriptWriter:
 
     def text(self) -> str:
         name = f" {self.plan.name}" if self.plan.name else ""
+        what = f"{visible(name)} ({visible(self.plan.file)})"
         return (
             "#!/bin/sh\n"
-            f"# The mounts of{name} ({self.plan.file}), in an order that comes to the same in the model. Run it as\n"
+            f"# The mounts of{what}, in an order that comes to the same in the model. Run it as\n"
             f"#   {START} {self.propagation()} sh FILE COMMAND...\n"
-            "set -e\n" + "\n".join(self.lines) + f'\nexec chroot {_ROOT} "$@"\n'
+            "set -e\n" + in_shell("\n".join(self.lines)) + f'\nexec chroot {_ROOT} "$@"\n'
         )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from mountplan.planner.attributes import NODEV, NOSUID, RDONLY
+from mountplan.planner.attributes import NAMES, NODEV, NOSUID, RDONLY
 from mountplan.planner.foreign.bubblewrap import UNSHARED_BY_ALL
 from mountplan.planner.foreign.to_oci import ExportedMounts, PlannedTree, planned_tree
 from mountplan.planner.plan.plan import ExpectedMount, Plan
-from mountplan.planner.plan.steps import CopyContents, MakeFilesystem, MakeNode
+from mountplan.planner.plan.steps import CopyContents, MakeFilesystem, MakeNode, RemoveNode, SealFilesystem
 
 _TYPES = {"proc": "--proc", "mqueue": "--mqueue"}
 
@@ -39,10 +39,27 @@ def to_bubblewrap(plan: Plan) -> ExportedMounts:
 
 def _root(tree: PlannedTree, mount: ExpectedMount, words: list[str], reasons: list[str]) -> None:
     maker = tree.makers.get(mount.filesystem)
+    _attributes("/", mount, reasons)
     if not mount.filesystem:
         words += ["--ro-bind" if mount.set & RDONLY else "--bind", mount.root, "/"]
     elif not isinstance(maker, MakeFilesystem) or maker.fstype != "tmpfs":
         reasons.append("its root is neither a tmpfs nor a directory of the host")
+    elif options := [name for name, value in maker.options if (name, value) != ("mode", "0755")]:
+        reasons.append(f"its root has options that bubblewrap has no words for: {', '.join(options)}")
+
+
+def _attributes(path: str, mount: ExpectedMount, reasons: list[str], *also: str) -> None:
+    """Add the reason, if it has others than bubblewrap can be told, or those of `also`."""
+    found = [
+        name
+        for name, change in NAMES.items()
+        if name not in (*_SAID, *also) and change.set and change.set & mount.set == change.set
+    ]
+    if found:
+        reasons.append(f"{path} has attributes that bubblewrap has no words for: {', '.join(found)}")
+
+
+_SAID = ("ro", "nosuid", "nodev", "relatime")
 
 
 def _mount(
@@ -50,6 +67,9 @@ def _mount(
 ) -> None:
     if mount.group or (mount.master and mount.master not in tree.external):
         reasons.append(f"{path} is shared, or a slave of a group of the spec's own")
+    maker = tree.makers.get(mount.filesystem)
+    known = isinstance(maker, MakeFilesystem) and maker.fstype in _TYPES  # these it mounts so by itself
+    _attributes(path, mount, reasons, *(["noexec"] if known else []))
     if mount.unbindable or mount.idmapped:
         reasons.append(f"{path} is unbindable or id-mapped")
     if mount.is_namespace_file:
@@ -67,7 +87,6 @@ def _mount(
             notes.append(f"{path}: bubblewrap adds nodev")
         words += [option, mount.root, path]
         return
-    maker = tree.makers.get(mount.filesystem)
     if not isinstance(maker, MakeFilesystem) or maker.origin != mount.origin or mount.root != "/":
         reasons.append(f"{path} is a mask, an image, an overlay, or shows a part of another mount of the spec")
         return
@@ -98,9 +117,15 @@ def _files(tree: PlannedTree, roots: set[str], words: list[str], reasons: list[s
     for step in tree.plan.steps:
         if isinstance(step, CopyContents):
             reasons.append(f"{step.within} is filled with what is in {step.source}")
+        elif isinstance(step, RemoveNode):
+            reasons.append(f"{step.path} is removed once it is mounted")
+        elif isinstance(step, SealFilesystem):
+            reasons.append(f"the filesystem {step.filesystem} is read-only as a whole, not its mounts one by one")
         elif isinstance(step, MakeNode) and ".file[" in step.origin:
             owner = {mount.name: path for path, mount in tree.mounts}.get(step.within.removeprefix("fs:"))
             path = f"{(owner or '').rstrip('/')}/{step.path}"
+            if step.uid > 0 or step.gid > 0:
+                reasons.append(f"{path} belongs to another user or group than 0")
             if owner is None:
                 reasons.append(f"{step.path} is put into {step.within}")
             elif step.node == "symlink":

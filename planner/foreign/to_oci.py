@@ -8,7 +8,16 @@ from mountplan.planner.attributes import NAMES
 from mountplan.planner.foreign.oci import NAMESPACE_NAMES
 from mountplan.planner.fstypes import of
 from mountplan.planner.plan.plan import ExpectedMount, Plan
-from mountplan.planner.plan.steps import Attach, AttachImage, CopyContents, MakeFilesystem, MakeNode, MakeOverlay
+from mountplan.planner.plan.steps import (
+    Attach,
+    AttachImage,
+    CopyContents,
+    MakeFilesystem,
+    MakeNode,
+    MakeOverlay,
+    RemoveNode,
+    SealFilesystem,
+)
 from mountplan.planner.run_settings import RunSettings
 
 
@@ -101,6 +110,10 @@ def _files(tree: PlannedTree) -> list[str]:
             found.append(f"{step.within} is filled with what is in {step.source}")
         elif isinstance(step, MakeNode) and ".file[" in step.origin:
             found.append(f"{step.path} is put into {step.within}")
+        elif isinstance(step, RemoveNode):
+            found.append(f"{step.path} is removed once it is mounted")
+        elif isinstance(step, SealFilesystem):
+            found.append(f"the filesystem {step.filesystem} is read-only as a whole, not its mounts one by one")
     return found
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mountplan import api
 from mountplan.planner.errors import SpecError
 from mountplan.planner.foreign.bubblewrap import import_bwrap
 from mountplan.planner.foreign.compose import import_compose
@@ -19,6 +20,7 @@ from mountplan.planner.foreign.mount_words import read_words, split_options
 from mountplan.planner.foreign.oci import import_oci
 from mountplan.planner.foreign.spec_draft import HostSharing, SpecDraft
 from mountplan.planner.foreign.systemd_unit import import_systemd, read_unit
+from mountplan.planner.foreign.to_bubblewrap import to_bubblewrap
 from mountplan.planner.language.spec_reading import parse_spec
 from tests.planner.test_render import GOLDEN, golden
 
@@ -172,3 +174,19 @@ def test_whatever_a_command_line_says_it_is_a_spec_or_a_mistake(words: list[str]
     except SpecError:
         return
     parse_spec(draft.text([]).encode(), "spec")
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ('attributes = ["noexec"]', "/a has attributes that bubblewrap has no words for: noexec"),
+        ("options = { ro = true }", "the filesystem /a is read-only as a whole"),
+        ('[[mount.file]]\npath = "d"\ndirectory = true\nuid = 7', "/a/d belongs to another user"),
+        ('[[mount]]\nid = "b"\ntarget = "/b"\ntype = "tmpfs"\noptions = { nr_inodes = "9" }', "nr_inodes"),
+    ],
+)
+def test_what_no_command_line_of_bubblewrap_says_is_told_and_nothing_is_exported(more: str, reason: str) -> None:
+    text = f'format = 1\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n[[mount]]\ntarget = "/a"\ntype = "tmpfs"\n{more}\n'
+    found = to_bubblewrap(api.plan(api.load("spec.toml", text.encode())))
+    assert found.value is None
+    assert any(reason in one for one in found.reasons), found.reasons

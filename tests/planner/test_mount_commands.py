@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from mountplan import api
 from mountplan.planner.ask.mount_commands import MountScript, mount_script
+from mountplan.planner.characters import is_plain
 from mountplan.planner.plan.predict import predict
 from mountplan.planner.tables.table import MountTable
 from tests.planner.test_render import row
@@ -64,6 +67,10 @@ def test_two_peers_with_mounts_of_their_own_have_no_order_and_the_reason_is_told
     [
         ("idmap = { uids = [[0, 9, 1]], gids = [[0, 9, 1]] }", "is id-mapped"),
         ('mask = ["x"]\n[[mount.file]]\npath = "x"', "hides something"),
+        ('options = { mpol = "bind:0,2" }', "option mpol of /a has a comma or a quote in it"),
+        ('source = "--bind"', "mount(8) takes the source of /a for something else: --bind"),
+        ('source = "LABEL=x"', "mount(8) takes the source"),
+        ('[[mount.file]]\npath = "x"\ncontent = "a\\u0000b"', "x has a byte 0 in it"),
     ],
 )
 def test_what_mount_has_no_words_for_is_told(more: str, reason: str) -> None:
@@ -75,3 +82,24 @@ def test_what_mount_has_no_words_for_is_told(more: str, reason: str) -> None:
 def test_several_namespaces_have_no_script() -> None:
     space = '[[namespace]]\nname = "{0}"\n[[namespace.mount]]\ntarget = "/"\ntype = "tmpfs"\n'
     assert "several namespaces" in script("format = 1\n" + space.format("a") + space.format("b")).reasons[0]
+
+
+def test_a_filesystem_is_made_read_only_once_everything_is_in_it() -> None:
+    """It alone: the mount that it is bound from stays as it is."""
+    sealed = 'target = "/a"\ntype = "tmpfs"\noptions = { ro = true }\nfile = [{ path = "x" }]\n'
+    lines = script(f"{ROOT}[[mount]]\n{sealed}").text.splitlines()
+    at = lines.index("touch /mnt/fs-2/x")
+    assert ["mount -o remount,ro /mnt/fs-2", "mount -o remount,bind,rw /mnt/fs-2"] == lines[at + 1 : at + 3]
+
+
+def test_no_line_of_a_script_is_what_a_name_makes_of_it() -> None:
+    """Neither on a terminal nor to the shell: of a spec's file, its name, its paths and contents."""
+    text = ROOT + '[[mount]]\ntarget = "/a\\u001b[31m\\u202e\\u009b"\ntype = "tmpfs"\n'
+    plan = api.plan(api.load("x\nrm -r y\u202e.toml", text.encode()))
+    found = mount_script(plan, predict(plan, HOST), HOST).text
+    assert is_plain(found.replace("\n", "")), found
+    assert [] == [line for line in found.splitlines() if line.startswith("rm")]
+    made = next(line for line in found.splitlines() if line.startswith("mkdir -p '/mnt/fs-0/a"))
+    word = made.removeprefix("mkdir -p ")
+    said = subprocess.run(["sh", "-c", f"printf %s {word}"], capture_output=True, check=True).stdout
+    assert "/mnt/fs-0/a\x1b[31m\u202e\x9b" == said.decode()
