@@ -12,6 +12,7 @@ from mountplan.applier.observe.mount_events import watching
 from mountplan.applier.observe.observe import read_still, why_not
 from mountplan.applier.observe.subjects import ENDED, enter, open_proc
 from mountplan.applier.sys.inside import in_child
+from mountplan.applier.sys.refusal import in_words
 from mountplan.planner.errors import TableError
 from mountplan.planner.plan.seedbase import without_base
 from mountplan.planner.render.table_text import sharing_of
@@ -127,7 +128,7 @@ def _of_process(pid: int, stack: ExitStack) -> tuple[list[tuple[str, int, int]],
         except OSError as error:
             if error.errno in ENDED:
                 return f"process {pid} has ended"
-            raise TableError(why_not(error, pid)) from None
+            raise TableError(f"process {pid}: cannot tell whether it is still there: {in_words(error)}") from None
         return "" if os.path.samestat(was, now) else f"process {pid} has gone to another mount namespace"
 
     return [("", fd, namespace)], has_gone

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
 
+from mountplan.planner.fstypes import only_reads
 from mountplan.planner.host import HostPath
 from mountplan.planner.language.spec import MountPath
 from mountplan.planner.names import NodeKind
@@ -398,6 +399,7 @@ def make_mountpoints(context: Context) -> None:
     _settle_mountpoints(waiting, context)
     for draft in context.drafts:
         _hidden_source(draft, context)
+        _deleted_source(draft, context)
     check_layers(context)
     check_stacking(context)
 
@@ -543,6 +545,26 @@ def _create_on_host(draft: Draft, base: HostPath, parent: Draft, context: Contex
         ResolvedNode(path=path, kind=kind, declared=False, origin=draft.key)  # type: ignore[arg-type]
         for path, kind in reversed(missing)
     )
+
+
+def _deleted_source(draft: Draft, context: Context) -> None:
+    """What is to be removed must be the spec's own, and in what can be written to."""
+    bind, filesystem = draft.spec.bind, draft.filesystem
+    if not isinstance(bind, MountPath) or not bind.deleted or draft.source is None or draft.copied:
+        return
+    key = f"{draft.key}.bind.deleted"
+    if filesystem is None or draft.host is not None:
+        what = f'"{bind.path}" in {draft.source.name} is the host\'s, of which nothing is removed'
+        context.mistakes.add(key, what, "leave deleted out, or bind from a filesystem that the spec makes")
+    elif filesystem.fixed.seal:
+        what = f"the kernel makes no filesystem read-only of which something removed is shown: {draft.source.name}"
+        remedy = 'leave deleted out, or make its mounts read-only instead: attributes = ["ro"]'
+        context.mistakes.add(key, what, remedy)
+    elif only_reads(filesystem.fixed.fstype, filesystem.fixed.options) or (
+        filesystem.fixed.fstype == "overlay" and filesystem.upper is None
+    ):
+        what = f"{draft.source.name} is read-only, and nothing can be removed from it"
+        context.mistakes.add(key, what, "leave deleted out, or bind from what can be written to")
 
 
 def _hidden_source(draft: Draft, context: Context) -> None:

@@ -87,6 +87,22 @@ from tests.planner.mistakes import ROOT, bind, mistakes, one, tmpfs
             "add hidden = true to show in another place what is masked in this one",
         ),
         one(
+            "a path of the host that would be removed",
+            ROOT + bind("/d", '"/data"', 'id = "d"') + bind("/a", '{ mount = "d", path = "/dir", deleted = true }'),
+            "mount[2].bind.deleted",
+            '"/dir" in d is the host\'s, of which nothing is removed',
+            "leave deleted out, or bind from a filesystem that the spec makes",
+        ),
+        one(
+            "a removed path in a filesystem that is to be read-only",
+            ROOT
+            + tmpfs("/d", 'id = "d"\noptions = { ro = true }')
+            + bind("/a", '{ mount = "d", path = "/x", deleted = true }'),
+            "mount[2].bind.deleted",
+            "the kernel makes no filesystem read-only of which something removed is shown: d",
+            'leave deleted out, or make its mounts read-only instead: attributes = ["ro"]',
+        ),
+        one(
             "a path in a host bind on which the host has another mount",
             ROOT + bind("/d", '"/srv"', 'id = "d"') + bind("/a", '{ mount = "d", path = "/shared" }'),
             "mount[2].bind",
