@@ -27,7 +27,7 @@ enum { NR_OPEN_TREE = 428, NR_MOVE_MOUNT = 429, NR_FSOPEN = 430, NR_FSCONFIG = 4
        NR_MOUNT_SETATTR = 442 };
 
 enum op { UNSHARE, UMASK, MOUNT, OPEN, OPEN_TREE, FSOPEN, FSCONFIG, FSMOUNT, SETATTR, MOVE_MOUNT, MKDIR, CLOSE, PIVOT,
-          SETNS, CHROOT, OPENAT2 };
+          SETNS, CHROOT, OPENAT2, FSTAT };
 
 /* One call. `made` and `fd` and `to` are numbers on the tape, which stand for descriptors; -1 is none, -100 AT_FDCWD. */
 struct call {
@@ -69,6 +69,7 @@ static long pivot(int root, int top)
 
 static long make(const struct call *call)
 {
+	struct stat found;
 	const char *value = call->value ? call->text + call->value : NULL;
 
 	switch ((enum op)call->op) {
@@ -80,6 +81,8 @@ static long make(const struct call *call)
 		return mount(NULL, call->text, NULL, call->flags, NULL);
 	case OPEN:
 		return openat(real(call->fd), call->text, call->flags);
+	case FSTAT:
+		return fstat(real(call->fd), &found);
 	case OPENAT2:
 		return syscall(NR_OPENAT2, real(call->fd), call->text, call->attributes, 3 * sizeof *call->attributes);
 	case OPEN_TREE:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _CALL = struct.Struct("=4iI2H4Q")  # struct call of floor.c
 _OPS = ("unshare", "umask", "mount", "open", "open_tree", "fsopen", "fsconfig", "fsmount", "setattr", "move_mount",
-        "mkdir", "close", "pivot", "setns", "chroot", "openat2")  # enum op of floor.c  # fmt: skip
+        "mkdir", "close", "pivot", "setns", "chroot", "openat2", "fstat")  # enum op of floor.c  # fmt: skip
 _OP = {name: number for number, name in enumerate(_OPS)}
 _NOTHING = (0, 0, 0, 0)
 _CLONE = abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_EMPTY_PATH | abi.AT_SYMLINK_NOFOLLOW
@@ -78,6 +78,12 @@ class Tape:
 
     def clone(self, dirfd: int, path: str) -> int:
         return self._write("open_tree", dirfd, os.fsencode(path), _CLONE, makes=True)
+
+    def clone_entry(self, dirfd: int, name: str) -> tuple[int, bool]:
+        flags = abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_SYMLINK_NOFOLLOW | abi.AT_NO_AUTOMOUNT
+        fd = self._write("open_tree", dirfd, os.fsencode(name), flags, makes=True)
+        self._write("fstat", fd)
+        return fd, True
 
     def clone_tree(self, dirfd: int) -> int:
         return self._write("open_tree", dirfd, flags=_CLONE | abi.AT_RECURSIVE, makes=True)

@@ -194,6 +194,11 @@ class FakeKernel:
         self._call("clone", self._named(dirfd), path, fds=(dirfd,))
         return self._opened(f"clone of {os.path.join(self._named(dirfd), path)}")
 
+    def clone_entry(self, dirfd: int, name: str) -> tuple[int, bool]:
+        self._call("clone_entry", self._named(dirfd), name, fds=(dirfd,))
+        path = os.path.join(self._named(dirfd), name)
+        return self._opened(f"clone of {path}"), not any(path.endswith(one) for one in self._files)
+
     def clone_tree(self, dirfd: int) -> int:
         self._call("clone_tree", self._named(dirfd), fds=(dirfd,))
         return self._opened(f"tree of {self._named(dirfd)}")

@@ -7,10 +7,12 @@ Only the seeds of the host's groups are all open for a while: they are taken bef
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from operator import length_hint
-from typing import Any
+from typing import Any, NoReturn
 
+from mountplan.applier.build.last_directory import LastDirectory
 from mountplan.applier.sys import abi
 from mountplan.applier.sys.kernel import Kernel
 from mountplan.applier.sys.report import Reporter
@@ -24,6 +26,7 @@ from mountplan.planner.tables.inherited_tree import InheritedTree
 
 _KEPT = 48  # descriptors of workbenches and seeds that are kept open
 _CHUNK = 512  # steps between two reports
+_OF_THE_PATH = frozenset((errno.ELOOP, errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.EXDEV))
 _EMPTY_FILE = s.MakeNode("", "", "file", -1, -1, -1, "", "", "", (0, 0), False, False, "")
 
 
@@ -128,12 +131,15 @@ class Execution:
         self.bench = -1  # the yard in which workbenches and seeds are opened: another one in a namespace of a user
         self.stage = -1
         self.host = -1
+        self.sources = LastDirectory(kernel)  # on the host
+        self.targets = LastDirectory(kernel)  # in a mount that has brought others along
+        self.of_directory = -1  # the last clone whose root is known to be one
         self.first: tuple[int, int, int] | None = None  # of the first of several namespaces: its file, "/" and yard
 
     def handlers(self) -> dict[type[Step], Callable[[Any], None]]:
         """The method for each type of step: it is named as the step's kind."""
         methods = {step: getattr(self, kind) for step, kind in zip(s.STEP_TYPES, s.STEP_KINDS, strict=True)}
-        methods.update({step: self._told(methods[step]) for step in _FOREIGN})
+        methods.update({step: self._told(methods[step]) for step in _FOREIGN - {s.CloneHost}})
         return methods
 
     def _told(self, method: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -144,11 +150,16 @@ class Execution:
         return handle
 
     def close(self) -> None:
+        self.leave_directories()
         for fd in {*self.fds.values(), *(self.first or ()), self.yard, self.host, self.base, self.stage}:
             if fd >= 0:
                 self.kernel.close(fd)
         self.fds, self.kept, self.first = {}, [], None
         self.yard = self.bench = self.host = self.base = self.stage = -1
+
+    def leave_directories(self) -> None:
+        self.sources.leave()
+        self.targets.leave()
 
     def descriptor(self, handle: Handle) -> int:
         """The descriptor of a mount, a workbench or a seed."""
@@ -202,6 +213,7 @@ class Execution:
 
     def open_namespace(self, step: s.OpenNamespace) -> None:
         """Go back to the first namespace, with its workbenches and seeds; copy it unless this is the last."""
+        self.leave_directories()
         while self.kept:
             self.kernel.close(self.fds.pop(self.kept.pop()))
         if self.first is None:
@@ -230,6 +242,7 @@ class Execution:
     def own_namespace(self, step: s.OwnNamespace) -> None:
         """What is parked is opened in the first namespace from now on: what stood in the yard of this one is gone."""
         assert self.first is not None
+        self.leave_directories()
         while self.kept:
             self.kernel.close(self.fds.pop(self.kept.pop()))
         self.kernel.enter_root(self.stage, self.stage, self.stage)
@@ -280,6 +293,7 @@ class Execution:
             self.kernel.restore_limit()
 
     def make_private(self, step: s.MakePrivate) -> None:
+        self.leave_directories()
         if self.kernel.make_private():
             self.kernel.close(self.host)
             self.host = self.kernel.host_root()
@@ -447,6 +461,20 @@ class Execution:
             self.fds[mount] = self.kernel.clone(workbench, path)
 
     def clone_host(self, step: s.CloneHost) -> None:
+        self.foreign()
+        mount, path, recursive, propagation, namespace = step[:5]
+        if not recursive and propagation == "private" and not namespace:
+            above, _, name = path.rpartition("/")
+            directory = self.sources.of(self.host, above[1:])
+            if directory >= 0 and name:
+                try:
+                    fd, is_directory = self.kernel.clone_entry(directory, name)
+                except OSError as error:
+                    self._say_why(error, self.host, path[1:])
+                self.fds[mount] = fd
+                if is_directory:
+                    self.of_directory = fd
+                return
         where = self._on_host(step)
         try:
             fd = self.kernel.clone_tree(where) if step.recursive else self.kernel.clone(where, "")
@@ -458,6 +486,12 @@ class Execution:
             self.kernel.set_attributes(fd, propagation=kind, recursive=True)
         if step.propagation.endswith("_below"):
             self.kernel.set_attributes(fd, propagation=abi.MS_PRIVATE)
+
+    def _say_why(self, error: OSError, base: int, path: str) -> NoReturn:
+        """Raise what a careful walk to `path` is refused with, if it is the path; else the error itself."""
+        if error.errno in _OF_THE_PATH:
+            self.kernel.close(self.kernel.open(base, path, tree=True))
+        raise error
 
     def set_attributes(self, step: s.SetAttributes) -> None:
         self.kernel.set_attributes(
@@ -478,15 +512,29 @@ class Execution:
             self._stage(path)
         if careful:
             self.foreign()
-            where = self.kernel.open(parent, path, tree=tree)
-            try:
-                self.kernel.attach(self.fds[mount], where, "")
-            finally:
-                self.kernel.close(where)
+            self._attach_carefully(self.fds[mount], parent, path, tree=tree)
         else:
             self.kernel.attach(self.fds[mount], parent, path)
         if below == STAGE:  # a recursive clone of "/" has brought a copy of the yard along, and that on top of it
             self.kernel.lay_bare(self.stage, path, self.fds[mount])
+
+    def _attach_carefully(self, fd: int, parent: int, path: str, *, tree: bool) -> None:
+        """No symlink is followed. A directory is not mounted on one (EINVAL); for all else a walk looks before."""
+        above, _, name = path.rpartition("/")
+        directory = self.targets.of(parent, above) if tree and name else -1
+        if directory >= 0 and fd == self.of_directory:
+            try:
+                self.kernel.attach(fd, directory, name)
+            except OSError as error:
+                self._say_why(error, parent, path)
+            return
+        where = self.kernel.open(parent, path, tree=tree)
+        try:
+            self.kernel.attach(fd, where, "")
+        finally:
+            self.kernel.close(where)
+        if self.targets.is_at_or_below(parent, path):
+            self.targets.leave()
 
     def _stage(self, name: str) -> None:
         """Make sure that the yard has a directory for something that is built there."""
@@ -561,4 +609,7 @@ class Execution:
             self.base = -1
 
     def release(self, step: s.Release) -> None:
-        self.kernel.close(self.fds.pop(step.handle))
+        fd = self.fds.pop(step.handle)
+        if fd == self.targets.base:
+            self.targets.leave()
+        self.kernel.close(fd)

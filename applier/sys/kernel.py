@@ -33,6 +33,7 @@ Options = tuple[tuple[str, str | bool], ...]
 IdMap = tuple[tuple[int, int, int], ...]
 
 _CLONE = abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_EMPTY_PATH | abi.AT_SYMLINK_NOFOLLOW
+_CLONE_ENTRY = abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_SYMLINK_NOFOLLOW | abi.AT_NO_AUTOMOUNT
 _JOIN = abi.MOVE_MOUNT_SET_GROUP | abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH
 _CAREFUL = abi.RESOLVE_BENEATH | abi.RESOLVE_NO_SYMLINKS | abi.RESOLVE_NO_MAGICLINKS
 _ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()  # os.fsencode asks for them each time
@@ -51,6 +52,7 @@ class Kernel(Protocol):
     def make_private(self) -> bool: ...
     def host_root(self) -> int: ...
     def clone(self, dirfd: int, path: str) -> int: ...
+    def clone_entry(self, dirfd: int, name: str) -> tuple[int, bool]: ...
     def clone_tree(self, dirfd: int) -> int: ...
     def open(self, dirfd: int, path: str, *, careful: bool = True, tree: bool = False) -> int: ...
     def open_namespace_file(self, path: str, identity: str) -> int: ...
@@ -165,6 +167,15 @@ class LinuxKernel:
 
     def clone(self, dirfd: int, path: str) -> int:
         return syscalls.open_tree(dirfd, path.encode(_ENCODING, _ERRORS), _CLONE)
+
+    def clone_entry(self, dirfd: int, name: str) -> tuple[int, bool]:
+        """A clone of what is seen at a name of a directory, and whether that is one; of a symlink ELOOP."""
+        fd = syscalls.open_tree(dirfd, name.encode(_ENCODING, _ERRORS), _CLONE_ENTRY)
+        kind = stat.S_IFMT(os.fstat(fd).st_mode)
+        if kind == stat.S_IFLNK:
+            os.close(fd)
+            raise KernelRefusal(errno.ELOOP, "open_tree")
+        return fd, kind == stat.S_IFDIR
 
     def clone_tree(self, dirfd: int) -> int:
         """A clone of the mount at `dirfd` and of all that is mounted below it."""

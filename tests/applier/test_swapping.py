@@ -161,3 +161,35 @@ def test_what_masks_a_path_is_not_taken_from_the_host(in_host: InHost) -> None:
             return *seen, {built.at(path).fstype for path in ("/x/secret", "/x/keys")}
 
     assert ("", [], {"tmpfs"}) == in_host(script, identity="root")
+
+
+@pytest.mark.parametrize("kind", ["directory", "file"])
+@pytest.mark.parametrize("where", ["source", "target"])
+@pytest.mark.parametrize("becomes", ["symlink", "nothing"])
+def test_of_many_in_one_directory_one_that_is_swapped_is_refused(
+    becomes: str, where: str, kind: str, in_host: InHost
+) -> None:
+    """Such a directory is walked to once. What is refused is told as of a walk to each."""
+
+    def script() -> tuple[str, str]:
+        mount("none", "/mnt", "tmpfs")
+        spec = 'name = "many"\nroot = "inherit"\n'
+        for name in ("source", "target"):
+            os.mkdir(f"/mnt/{name}")
+        for number in range(6):
+            for name in ("source", "target"):
+                path = Path(f"/mnt/{name}/{number}")
+                path.mkdir() if kind == "directory" else path.touch()
+            spec += f'[[mount]]\ntarget = "/mnt/target/{number}"\nbind = "/mnt/source/{number}"\n'
+        plan = plan_of(spec)
+        with tree(plan) as built:
+            rows = built.built.held().table.rows
+            assert 6 == sum(row.mountpoint.startswith("/mnt/target/") for row in rows)
+        os.rename(f"/mnt/{where}/4", "/mnt/away")
+        if becomes == "symlink":
+            os.symlink("/mnt/away", f"/mnt/{where}/4")
+        with pytest.raises(StepRefused) as refused, tree(plan):
+            pass
+        return errno.errorcode[refused.value.errno], refused.value.syscall
+
+    assert ("ELOOP" if becomes == "symlink" else "ENOENT", "openat2") == in_host(script, identity="root")
