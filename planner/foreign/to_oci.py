@@ -83,7 +83,8 @@ def to_oci(plan: Plan) -> ExportedMounts:
                 reasons.append("its root is a filesystem of its own: a bundle's is a directory of the host")
                 continue
             root = {"path": mount.root, "readonly": "ro" in _attributes(mount)}
-            if _sharing(tree, mount, reasons)[-1:] == ["rshared"] or mount.unbindable:
+            _sharing(tree, mount, reasons)
+            if mount.group or mount.unbindable:
                 reasons.append("its root is shared or unbindable: runc makes neither")
         else:
             entries.append(_entry(tree, path, mount, reasons))
@@ -112,7 +113,7 @@ def _files(tree: PlannedTree) -> list[str]:
             found.append(f"{step.path} is put into {step.within}")
         elif isinstance(step, RemoveNode):
             found.append(f"{step.path} is removed once it is mounted")
-        elif isinstance(step, SealFilesystem):
+        elif isinstance(step, SealFilesystem) and step.filesystem != "fs:@masks":  # a runtime's masks are, too
             found.append(f"the filesystem {step.filesystem} is read-only as a whole, not its mounts one by one")
     return found
 
