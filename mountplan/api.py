@@ -1,13 +1,12 @@
 """The public names of mountplan: its verbs, the values that they take and return, and every exception that they raise.
 
-    from mountplan import api
+    import mountplan
 
-    plan = api.plan(api.load("specs/hello.toml"))
-    with api.build(plan) as tree:
+    with mountplan.build("specs/hello.toml") as tree:
         print(tree.run(["ls", "/srv"]).stdout)
 
-Nothing is done here. Each name is fetched from its module when it is first asked for, so that carrying a saved plan
-out needs neither pydantic nor networkx.
+`mountplan` has the same names. Nothing is done here, and next to nothing is loaded: each name is fetched from its
+module when it is first asked for, so that carrying a saved plan out needs neither pydantic nor networkx.
 """
 
 from __future__ import annotations
@@ -17,43 +16,45 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mountplan.applier.keep.kept_changes import remove as remove
+    from mountplan.applier.keep.kept_record import Kept as Kept
     from mountplan.applier.probe.probe import Finding as Finding
     from mountplan.applier.sys.report import Reporter as Reporter
     from mountplan.capturing import Capture as Capture
-    from mountplan.capturing import capture as capture
+    from mountplan.changing import Changed as Changed
     from mountplan.comparing import Compared as Compared
-    from mountplan.comparing import diff as diff
-    from mountplan.comparing import verify as verify
+    from mountplan.forms import Comparable as Comparable
+    from mountplan.forms import PlanLike as PlanLike
+    from mountplan.forms import SpecLike as SpecLike
+    from mountplan.forms import TreeLike as TreeLike
     from mountplan.keeping import Keeping as Keeping
     from mountplan.keeping import Standing as Standing
     from mountplan.keeping import enter as enter
-    from mountplan.keeping import keep as keep
     from mountplan.keeping import kept as kept
     from mountplan.keeping import look_up as look_up
     from mountplan.keeping import shell as shell
+    from mountplan.mount_mapping import MountsByPath as MountsByPath
     from mountplan.pipeline import Applied as Applied
-    from mountplan.pipeline import apply as apply
     from mountplan.pipeline import carry_out_in_model as carry_out_in_model
-    from mountplan.pipeline import check as check
     from mountplan.pipeline import check_and_plan as check_and_plan
     from mountplan.pipeline import check_mount_count as check_mount_count
     from mountplan.pipeline import classic as classic
     from mountplan.pipeline import execute as execute
     from mountplan.pipeline import foresee as foresee
     from mountplan.pipeline import in_use as in_use
-    from mountplan.pipeline import load as load
     from mountplan.pipeline import load_plan as load_plan
-    from mountplan.pipeline import plan as plan
     from mountplan.pipeline import plan_on_this_machine as plan_on_this_machine
     from mountplan.pipeline import predict as predict
     from mountplan.pipeline import probe as probe
     from mountplan.pipeline import read_back as read_back
-    from mountplan.pipeline import run as run
     from mountplan.pipeline import sharing_stops as sharing_stops
     from mountplan.pipeline import try_out as try_out
     from mountplan.planner.ask.classic import Classic as Classic
+    from mountplan.planner.ask.explain import Answer as Answer
+    from mountplan.planner.ask.explain import Explainer as Explainer
     from mountplan.planner.ask.foresight import Foresight as Foresight
+    from mountplan.planner.ask.simulate import Simulation as Simulation
     from mountplan.planner.ask.trial import Trial as Trial
+    from mountplan.planner.change.change_plan import ChangePlan as ChangePlan
     from mountplan.planner.compare.difference import Difference as Difference
     from mountplan.planner.compare.difference import Drift as Drift
     from mountplan.planner.errors import ChangeRefused as ChangeRefused
@@ -76,48 +77,108 @@ if TYPE_CHECKING:
     from mountplan.planner.errors import TableError as TableError
     from mountplan.planner.errors import VerificationFailed as VerificationFailed
     from mountplan.planner.host import Host as Host
+    from mountplan.planner.language.spec import FileEntry as FileEntry
+    from mountplan.planner.language.spec import IdMap as IdMap
+    from mountplan.planner.language.spec import Image as Image
+    from mountplan.planner.language.spec import InheritedChange as InheritedChange
+    from mountplan.planner.language.spec import InheritedRemoval as InheritedRemoval
+    from mountplan.planner.language.spec import Mask as Mask
+    from mountplan.planner.language.spec import Mount as Mount
+    from mountplan.planner.language.spec import MountPath as MountPath
+    from mountplan.planner.language.spec import Namespace as Namespace
+    from mountplan.planner.language.spec import NamespaceFile as NamespaceFile
+    from mountplan.planner.language.spec import NamespaceOwner as NamespaceOwner
+    from mountplan.planner.language.spec import Parameter as Parameter
+    from mountplan.planner.language.spec import PeerGroup as PeerGroup
+    from mountplan.planner.language.spec import Run as Run
+    from mountplan.planner.language.spec import SparedPath as SparedPath
     from mountplan.planner.language.spec import Spec as Spec
     from mountplan.planner.plan.plan import Plan as Plan
     from mountplan.planner.tables.table import MountRow as MountRow
     from mountplan.planner.tables.table import MountTable as MountTable
     from mountplan.tree import Tree as Tree
-    from mountplan.tree import build as build
+    from mountplan.tree import assert_same as assert_same
+    from mountplan.tree import attach as attach
+    from mountplan.verbs import apply as apply
+    from mountplan.verbs import build as build
+    from mountplan.verbs import build_and_forget as build_and_forget
+    from mountplan.verbs import capture as capture
+    from mountplan.verbs import change as change
+    from mountplan.verbs import check as check
+    from mountplan.verbs import diff as diff
+    from mountplan.verbs import explain as explain
+    from mountplan.verbs import finish as finish
+    from mountplan.verbs import load as load
+    from mountplan.verbs import plan as plan
+    from mountplan.verbs import plan_live as plan_live
+    from mountplan.verbs import run as run
+    from mountplan.verbs import simulate as simulate
+    from mountplan.verbs import to_toml as to_toml
+    from mountplan.verbs import verify as verify
+    from mountplan.verbs import watch as watch
+    from mountplan.watching import Seen as Seen
 
-# Module, below mountplan, and the public names that are in it. A test holds it against the imports above.
+__all__ = [
+    "Answer", "Applied", "Capture", "ChangePlan", "ChangeRefused", "ChangeUnfinished", "Changed", "Classic",
+    "CommandNotStarted", "Comparable", "Compared", "Difference", "Drift", "Explainer", "FileEntry", "Finding",
+    "Foresight", "Host", "IdMap", "Image", "InUse", "InheritedChange", "InheritedRemoval", "KeepRefused", "Keeping",
+    "Kept", "Mask", "Mistake", "Mount", "MountPath", "MountRow", "MountTable", "MountplanError", "MountsByPath",
+    "NameTaken", "Namespace", "NamespaceFile", "NamespaceOwner", "NamespaceRefused", "NotAllowed", "NotKept",
+    "Parameter", "PeerGroup", "Plan", "PlanFileError", "PlanLike", "PlanRefused", "Reporter", "Run", "Seen",
+    "Simulation", "SparedPath", "Spec", "SpecError", "SpecLike", "SpecRef", "Standing", "StepRefused",
+    "SubjectError", "TableError", "Tree", "TreeLike", "Trial", "VerificationFailed", "apply", "assert_same",
+    "attach", "build", "build_and_forget", "capture", "carry_out_in_model", "change", "check", "check_and_plan",
+    "check_mount_count", "classic", "diff", "enter", "execute", "explain", "finish", "foresee", "in_use", "kept",
+    "load", "load_plan", "look_up", "plan", "plan_live", "plan_on_this_machine", "predict", "probe", "read_back",
+    "remove", "run", "sharing_stops", "shell", "simulate", "to_toml", "try_out", "verify", "watch",
+]  # fmt: skip
+
+# Module, below mountplan, and the public names that are in it. A test holds all three lists against each other.
 _HOME = {
     "applier.keep.kept_changes": "remove",
+    "applier.keep.kept_record": "Kept",
     "applier.probe.probe": "Finding",
     "applier.sys.report": "Reporter",
-    "capturing": "Capture capture",
-    "comparing": "Compared diff verify",
-    "keeping": "Keeping Standing enter keep kept look_up shell",
-    "pipeline": "Applied apply carry_out_in_model check check_and_plan check_mount_count classic execute foresee in_use"
-    " load load_plan plan plan_on_this_machine predict probe read_back run sharing_stops try_out",
+    "capturing": "Capture",
+    "changing": "Changed",
+    "comparing": "Compared",
+    "forms": "Comparable PlanLike SpecLike TreeLike",
+    "keeping": "Keeping Standing enter kept look_up shell",
+    "mount_mapping": "MountsByPath",
+    "pipeline": "Applied carry_out_in_model check_and_plan check_mount_count classic execute foresee in_use load_plan "
+    "plan_on_this_machine predict probe read_back sharing_stops try_out",
     "planner.ask.classic": "Classic",
+    "planner.ask.explain": "Answer Explainer",
     "planner.ask.foresight": "Foresight",
+    "planner.ask.simulate": "Simulation",
     "planner.ask.trial": "Trial",
+    "planner.change.change_plan": "ChangePlan",
     "planner.compare.difference": "Difference Drift",
-    "planner.errors": "ChangeRefused ChangeUnfinished CommandNotStarted InUse KeepRefused Mistake MountplanError"
-    " NameTaken NamespaceRefused NotAllowed NotKept PlanFileError PlanRefused SpecError SpecRef StepRefused"
-    " SubjectError TableError VerificationFailed",
+    "planner.errors": "ChangeRefused ChangeUnfinished CommandNotStarted InUse KeepRefused Mistake MountplanError "
+    "NameTaken NamespaceRefused NotAllowed NotKept PlanFileError PlanRefused SpecError SpecRef StepRefused "
+    "SubjectError TableError VerificationFailed",
     "planner.host": "Host",
-    "planner.language.spec": "Spec",
+    "planner.language.spec": "FileEntry IdMap Image InheritedChange InheritedRemoval Mask Mount MountPath Namespace "
+    "NamespaceFile NamespaceOwner Parameter PeerGroup Run SparedPath Spec",
     "planner.plan.plan": "Plan",
     "planner.tables.table": "MountRow MountTable",
-    "tree": "Tree build",
+    "tree": "Tree assert_same attach",
+    "verbs": "apply build build_and_forget capture change check diff explain finish load plan plan_live run "
+    "simulate to_toml verify watch",
+    "watching": "Seen",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
 
-__all__ = sorted(_MODULE_OF)  # noqa: PLE0605
 
+if not TYPE_CHECKING:  # of which they would believe that it has every name
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
 
-    value = globals()[name] = getattr(import_module(f"mountplan.{_MODULE_OF[name]}"), name)
-    return value
+        value = globals()[name] = getattr(import_module(f"mountplan.{_MODULE_OF[name]}"), name)
+        return value
 
 
 def __dir__() -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mountplan.applier.keep import kept
 from mountplan.applier.observe.live_facts import LiveFacts
@@ -32,6 +32,9 @@ from mountplan.planner.tables.mounttree import MountTree
 from mountplan.planner.tables.options import with_ids_inside
 from mountplan.planner.tables.table import MountTable
 
+if TYPE_CHECKING:
+    from mountplan.tree import Tree
+
 _OF_PROGRAMS = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "usr"})
 _ALL_IDS = ((0, 0, 2**32 - 1),)  # the id-map of the machine's first user namespace
 
@@ -52,13 +55,13 @@ class Capture(NamedTuple):
 
 
 @contextmanager
-def opened(wanted: Sequence[Wanted]) -> Iterator[list[Subject]]:
+def opened(wanted: Sequence[Wanted | Tree]) -> Iterator[list[Subject]]:
     """Lend the mount namespaces of all that is wanted, in that order, each once. Raises TableError or NotKept."""
     with ExitStack() as stack:
         found: list[Subject] = []
         known: set[tuple[int, int]] = set()
-        for kind, value in wanted:
-            for subject in _open(kind, value):
+        for one in wanted:
+            for subject in _open(*one) if isinstance(one, Wanted) else one.subjects():
                 stack.enter_context(subject)
                 status = os.fstat(subject.fd)
                 if (status.st_dev, status.st_ino) not in known:
@@ -189,21 +192,3 @@ def _as_seen_here(table: MountTable, subject: Subject) -> MountTable:
     if uids == gids == _ALL_IDS:
         return table
     return MountTable(tuple(row._replace(options=with_ids_inside(row.options, uids, gids)) for row in table.rows))
-
-
-@without_collector
-def capture(*what: int | str, name: str = "", contents: str | None = None, check: bool = True) -> Capture:
-    """The spec of what stands in live mount namespaces, with its text and cautions; `name` is what to call it.
-
-    Each of `what` is a process, or as text a namespace file if there is a "/" in it, or a kept name. `contents` is a
-    directory to be made for the files of tmpfs and ramfs. Unless `check` is false, in what the spec would build
-    something else is among the cautions. Raises TableError or NotKept; FileExistsError.
-    """
-    wanted = [
-        Wanted("pid", str(one)) if isinstance(one, int) else Wanted("ns" if "/" in one else "kept", one) for one in what
-    ]
-    if not wanted:
-        raise TypeError("capture() takes at least one process, namespace file or kept name")
-    folder = Folder(contents, os.path.abspath(contents)) if contents is not None else None
-    with opened(wanted) as subjects:
-        return capture_subjects(subjects, name, folder, check=check)

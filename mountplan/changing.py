@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import mountplan
 from mountplan.applier.keep import kept, kept_changes
 from mountplan.applier.keep.inhabited import everyone_else
 from mountplan.applier.observe.mount_users import MountUser, users_of
@@ -37,6 +36,7 @@ from mountplan.planner.errors import (
 from mountplan.planner.plan.planfile import dump_plan, load_plan
 from mountplan.planner.plan.predict import predict
 from mountplan.planner.plan.seedbase import without_base
+from mountplan.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -595,7 +595,7 @@ def _record(plan: Plan, target: Target) -> None:
         state = opened.kept._replace(
             spec=os.path.abspath(plan.file) if os.path.exists(plan.file) else plan.file,
             digest=digest_of(plan),
-            made_by=mountplan.__version__,
+            made_by=__version__,
             run=plan.run,
             left_out=plan.expected.left_out,
         )

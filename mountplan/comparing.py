@@ -38,15 +38,15 @@ class Compared(NamedTuple):
 
 
 @without_collector
-def diff(first: str, second: str, *, parameters: Mapping[str, str] | None = None) -> Compared:
-    """Compare any two of spec, plan, kept name, process, namespace file and mountinfo file.
+def diff(first: str | Side, second: str | Side, *, parameters: Mapping[str, str] | None = None) -> Compared:
+    """Compare any two of spec, plan, kept name, process, namespace file and mountinfo file, or sides that were read.
 
     `parameters` are values for those of a spec, or of both.
     """
     from mountplan.applier.observe.observe import observe
 
-    refuse_one_stream_twice(first, second)
-    one, other = read_side(first, parameters=parameters), read_side(second, parameters=parameters)
+    refuse_one_stream_twice(*(side for side in (first, second) if isinstance(side, str)))
+    one, other = (read_side(side, parameters=parameters) if isinstance(side, str) else side for side in (first, second))
     refuse_unused(parameters, one, other)
     machine = machine_of(observe()) if one.of_machine and other.of_machine else None
     return Compared(one, other, differences(one.views, other.views, machine))
@@ -64,7 +64,13 @@ def verify(spec: str, subject: str = "", *, parameters: Mapping[str, str] | None
     wanted = recognise(spec)
     if wanted.kind not in ("spec", "plan"):
         raise SubjectError(f"{spec}: is neither a spec nor a plan", f"say spec:FILE or plan:FILE, {_OR_DIFF}")
-    plan = plan_of(wanted, parameters)
+    return verify_plan(spec, plan_of(wanted, parameters), subject)
+
+
+def verify_plan(spec: str, plan: Plan, subject: str | Side = "") -> Compared:
+    """verify(), of a plan that is there already; `spec` is what errors call it."""
+    if isinstance(subject, Side):
+        return _as_predicted(spec, plan, subject.label, subject)
     if not subject and not plan.name:
         raise SubjectError(f"{spec}: the spec has no name", "say what to verify: a kept name, or a process")
     if not subject:

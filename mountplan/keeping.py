@@ -6,7 +6,6 @@ import os
 from time import gmtime, perf_counter, strftime
 from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
 
-import mountplan
 from mountplan import pipeline
 from mountplan.applier.keep import kept as keeping
 from mountplan.applier.keep import kept_changes
@@ -32,6 +31,7 @@ from mountplan.planner.plan.predict import predict
 from mountplan.planner.plan.seedbase import without_base
 from mountplan.planner.tables.table import MountTable
 from mountplan.surroundings import surroundings
+from mountplan.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,7 +133,7 @@ def state_for(plan: Plan, name: str) -> Kept:
         digest=digest_of(plan),
         created=strftime("%Y-%m-%dT%H:%M:%SZ", gmtime()),
         since=uptime(),
-        made_by=mountplan.__version__,
+        made_by=__version__,
         namespaces=(),
         keeper=None,
         run=plan.run,

@@ -95,6 +95,11 @@ def read_side(argument: str, recognised: Operand | None = None, *, parameters: M
     )
 
 
+def file_side(path: str, *, parameters: Mapping[str, str] | None = None) -> Side:
+    """read_side() of what can be nothing but a file."""
+    return read_side(path, file_operand(path), parameters=parameters)
+
+
 def recognise(argument: str) -> Operand:
     """What a single argument names. Raises SubjectError if that is nothing, or may be one thing or another."""
     prefixed = _PREFIX.fullmatch(argument)
@@ -113,7 +118,7 @@ def recognise(argument: str) -> Operand:
     if is_kept(argument):
         found.append(Operand("name", argument))
     if argument == "-" or os.path.exists(argument):
-        found.append(_of_file(argument))
+        found.append(file_operand(argument))
     if len(found) > 1:
         words = " or ".join(f"{one.kind}:{one.value}" for one in found)
         raise SubjectError(f"{argument!r} may be several things", f"say which: {words}")
@@ -139,8 +144,8 @@ def is_kept(argument: str) -> bool:
         return False
 
 
-def _of_file(path: str) -> Operand:
-    """By its name, and where that says nothing, by its contents."""
+def file_operand(path: str) -> Operand:
+    """What a file is: by its name, and where that says nothing, by its contents."""
     from mountplan.applier.observe.subjects import is_namespace_file
     from mountplan.planner.tables.mountinfo_file import looks_like_mountinfo
 

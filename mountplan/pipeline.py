@@ -51,7 +51,8 @@ class Verified(NamedTuple):
     notices: Drift
 
 
-def _read(path: str) -> bytes:
+def read(path: str) -> bytes:
+    """What is in a file, or comes from standard input. Raises SpecError."""
     from mountplan.inputs import read_input, reason_of
 
     try:
@@ -80,7 +81,7 @@ def load(
     from mountplan.live_outside import LiveOutside
     from mountplan.planner.language.spec_reading import parse_spec
 
-    data = _read(path) if data is None else data
+    data = read(path) if data is None else data
     return parse_spec(data, label_of(path), outside or LiveOutside(), parameters)
 
 
@@ -310,9 +311,9 @@ def probe(*, rootless: Rootless = "auto") -> tuple[Finding, ...]:
 @without_collector
 def load_plan(path: str) -> Plan:
     """The plan in a plan file, proven to be one that may be carried out. Raises PlanFileError or PlanRefused."""
-    from mountplan.planner.plan.planfile import load_plan as read
+    from mountplan.planner.plan.planfile import load_plan as load_saved
 
-    return read(_read(path), path)
+    return load_saved(read(path), path)
 
 
 @without_collector
@@ -380,7 +381,7 @@ def build_verified(
     return built, Verified(tuple((held.name, held.table) for held in built.namespaces), judged.notices)
 
 
-def apply(
+def build_and_forget(
     plan: Plan, reporter: Reporter | None = None, *, rootless: Rootless = "auto", timeout: float | None = TIMEOUT
 ) -> Applied:
     """Build what `plan` says, read it back, compare, and let it go again. Raises StepRefused or VerificationFailed.

@@ -19,7 +19,6 @@ from contextlib import contextmanager
 from time import time
 from typing import Any
 
-import mountplan
 from mountplan.applier.observe.listings import MANY, kinds_of
 from mountplan.live_outside import QUESTIONS, AskedOutside, LiveOutside, answer_of
 from mountplan.planner.errors import PlanFileError, PlanRefused
@@ -28,6 +27,7 @@ from mountplan.planner.plan.digest import sha256_hex
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.planfile import dump_plan, load_plan
 from mountplan.planner.tables.table import MountTable
+from mountplan.version import __version__
 
 FORMAT = b"mountplan-cached/2"
 MOST_ENTRIES, MOST_BYTES, LARGEST = 64, 128 << 20, 64 << 20  # the largest: a plan of 100,000 mounts has 30 MB
@@ -204,7 +204,7 @@ def _key(data: bytes, file: str, parameters: Mapping[str, str]) -> str:
     system = os.uname()
     given = sorted(parameters.items())
     parts = (
-        mountplan.__version__,
+        __version__,
         sources,
         system.release,
         system.version,

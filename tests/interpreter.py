@@ -113,7 +113,7 @@ def _enter(command: tuple[str, ...]) -> NoReturn:
 def _all(way: str, folder: Path) -> dict[str, Outcome]:
     text = spec(folder, way)
     if way.startswith("enter"):
-        api.keep(plan_of(text))
+        api.apply(plan_of(text))
     return {name: ended(way, text, command) for name, command in COMMANDS.items()}
 
 

@@ -5,11 +5,20 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+import mountplan
 from mountplan import api
 from mountplan.planner import errors
 from mountplan.planner.errors import MountplanError
+from mountplan.planner.language import spec as language
+from tests.hosts import CHECKOUT
 
 
 def test_each_public_name_comes_from_the_module_that_type_checkers_are_told() -> None:
@@ -44,3 +53,43 @@ def test_every_exception_is_named_alike_for_python_and_for_json_and_says_who_rai
     words = {one: re.findall("[A-Z][a-z]+", one.__name__.removesuffix("Error")) for one in family}
     assert {one: "-".join(words[one]).lower() for one in family} == {one: one.code for one in family}
     assert [] == [one.__name__ for one in family if "Raised by" not in (inspect.getdoc(one) or "")]
+
+
+def test_importing_mountplan_loads_next_to_nothing() -> None:
+    """`import mountplan` stands in programs that may never use it; each name costs when it is asked for."""
+    script = "import sys, mountplan; print(sorted(n for n in sys.modules if n.startswith('mountplan')))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=CHECKOUT, check=True)
+    assert "['mountplan', 'mountplan.version']\n" == done.stdout
+
+
+def test_mountplan_has_the_public_names_and_no_other() -> None:
+    assert mountplan.build is api.build
+    assert set(api.__all__) <= set(dir(mountplan))
+    with pytest.raises(AttributeError, match="no attribute 'nonesuch'"):
+        mountplan.nonesuch  # type: ignore[attr-defined]  # noqa: B018
+
+
+TABLES = [value for value in vars(language).values() if isinstance(value, type) and issubclass(value, language._Table)]
+
+
+@pytest.mark.parametrize("table", TABLES[1:], ids=lambda table: table.__name__)
+def test_type_checkers_are_told_the_fields_that_a_table_has(table: type[language._Table]) -> None:
+    """What they are told is written beside the fields, by hand: names and defaults."""
+    source = textwrap.dedent(inspect.getsource(table))
+    told = next(
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__" and node.args.kwonlyargs
+    )
+    names = [one.arg for one in told.args.kwonlyargs]
+    assert list(table.model_fields) == names
+    defaults: list[Any] = [
+        None if one is None else eval(ast.unparse(one), vars(language)) for one in told.args.kw_defaults
+    ]
+    for name, default in zip(names, defaults, strict=True):
+        info = table.model_fields[name]
+        if info.is_required():
+            assert default == {"format": 1}.get(name), name
+        else:
+            true = info.get_default(call_default_factory=True)
+            assert true == (list(default) if isinstance(true, list) else default), name

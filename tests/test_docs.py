@@ -262,7 +262,7 @@ def test_every_command_takes_json() -> None:
 
 @pytest.mark.needs_kernel("mountns")
 def test_the_program_in_the_readme_does_what_it_says(in_host: InHost) -> None:
-    (program,) = re.findall(r"^```python\n(from mountplan import api\n.*?)^```", _text("README.md"), re.DOTALL | re.M)
+    (program,) = re.findall(r"^```python\n(import mountplan\n.*?)^```", _text("README.md"), re.DOTALL | re.M)
 
     def look() -> str:
         os.chdir(CHECKOUT)
@@ -271,8 +271,8 @@ def test_the_program_in_the_readme_does_what_it_says(in_host: InHost) -> None:
         return out.getvalue()
 
     printed = in_host(look)
-    assert "1 unshare a mount namespace\n" in printed
-    assert printed.endswith("['/', '/srv/data', '/srv/replica']\n")
+    assert printed.startswith("['/', '/srv']\nformat = 1\n")
+    assert printed.rstrip().endswith('target = "/srv"\ntype = "tmpfs"')
 
 
 @cache

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 import zipfile
 from collections.abc import Iterator
@@ -117,3 +118,70 @@ def test_what_applies_a_plan_file_starts_light(name: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert set() == HEAVY & set(json.loads(done.stdout))
+
+
+def test_a_typed_program_is_checked_against_what_is_installed(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    """`mypy --strict` of what users write: all names are typed, and values go in as people have them."""
+    pytest.importorskip("mypy")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
+    wheel.extractall(site)
+    (site / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    (tmp_path / "program.py").write_text(PROGRAM)
+    (tmp_path / "slip.py").write_text("import mountplan\n\nmountplan.Mount(target=3)\nmountplan.biuld\n")
+    words = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", str(tmp_path / "cache")]
+    words += ["--python-executable", str(tmp_path / "venv/bin/python"), "program.py", "slip.py"]
+    environment = {name: value for name, value in os.environ.items() if name not in ("MYPYPATH", "PYTHONPATH")}
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    lines = [line.partition(": error: ") for line in done.stdout.splitlines() if ": error: " in line]
+    assert ["slip.py:3", "slip.py:4"] == [line[0] for line in lines], done.stdout + done.stderr
+    assert "[arg-type]" in lines[0][2]
+    assert "[attr-defined]" in lines[1][2]
+
+
+PROGRAM = """
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import mountplan
+from mountplan import FileEntry, Mount, MountPath, MountsByPath, PeerGroup, Spec, Tree
+
+
+def spec(where: Path) -> Spec:
+    return Spec(
+        name="typed",
+        peer_group={"data": PeerGroup()},
+        mount=[
+            Mount(target="/", type="tmpfs", options={"size": "1m"}, file=[FileEntry(path="x", content="y")]),
+            Mount(target=where, bind=MountPath(mount="root", path="/x"), attributes=["ro"]),
+        ],
+    )
+
+
+def names(tree: Tree) -> list[str]:
+    done: subprocess.CompletedProcess[str] = tree.run(["ls", "/"], cwd="/", user=0, check=True)
+    raw: bytes = tree.run(["ls"], text=False).stdout
+    assert raw
+    return done.stdout.split()
+
+
+def main() -> None:
+    text: str = mountplan.to_toml(spec(Path("/srv")))
+    mistakes: tuple[mountplan.Mistake, ...] = mountplan.check(text)
+    print(mistakes)
+    try:
+        with mountplan.build(text) as tree:
+            mounts: MountsByPath = tree.mounts()
+            number: int = mounts["/"].peer_group
+            size: int = tree.call(len, "abc")
+            print(names(tree), number, size)
+        kept = mountplan.apply(spec(Path("/srv")), "typed", replace=True)
+        print(kept.outcome, kept.kept.name)
+        with mountplan.attach("typed") as again, mountplan.attach(pid=1) as host:
+            for difference in mountplan.diff(again, host).drift:
+                print(difference.mount)
+    except mountplan.MountplanError as error:
+        raise SystemExit(error.exit_status) from None
+"""

@@ -187,4 +187,4 @@ def test_an_unused_plugin_imports_nothing_of_weight() -> None:
         "import sys, mountplan.pytest_plugin as p; print(sorted(m for m in sys.modules if m.startswith('mountplan')))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert "['mountplan', 'mountplan.pytest_plugin']\n" == out
+    assert "['mountplan', 'mountplan.pytest_plugin', 'mountplan.version']\n" == out

@@ -78,7 +78,7 @@ def _start_child(start: Start, mounts: int) -> NoReturn:
 
     answer, say = channel.pipe()
     leash_end, leash = channel.pipe()
-    child = os.fork()
+    child = syscalls.fork()
     if child == 0:
         try:
             os.close(answer)

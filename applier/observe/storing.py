@@ -280,7 +280,7 @@ def _views(subject: Subject, table: MountTable, mounts: Sequence[int]) -> Iterat
     if not mounts:
         return
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    child = os.fork()
+    child = syscalls.fork()
     if child == 0:
         try:
             syscalls.prctl(abi.PR_SET_PDEATHSIG, 9)

@@ -15,7 +15,7 @@ def first_locked(paths: Sequence[str]) -> int | None:
     """The index of the first of `paths` at which a mount is locked, unmounting each; None if none is, or if that cannot
     be found out. It is tried in a copy of the mount namespace, by a process that ends.
     """
-    child = os.fork()
+    child = syscalls.fork()
     if child == 0:
         answer = _NONE
         try:

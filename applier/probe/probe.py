@@ -60,7 +60,7 @@ def probe(features: Iterable[str] | None = None, rootless: Rootless = "auto") ->
     """
     names = tuple(KNOWN if features is None else features)
     answer, say = os.pipe()
-    child = os.fork()
+    child = syscalls.fork()
     if child == 0:
         os.close(answer)
         _child(names, rootless, say)
@@ -152,7 +152,7 @@ def _tried(name: str, kernel: LinuxKernel, yard: int) -> str:
 
 def _forked(name: str, kernel: LinuxKernel) -> str:
     answer, say = os.pipe()
-    child = os.fork()
+    child = syscalls.fork()
     if child == 0:
         try:
             os.write(say, f".{_tried(name, kernel, -1)}".encode())
@@ -196,7 +196,7 @@ def _in_own_namespace(kind: str, attempt: Callable[[], None]) -> None:
         syscalls.unshare(NAMESPACE_FLAGS[kind])
         if kind != "pid":
             return attempt()
-        child = os.fork()  # a pid namespace is for children
+        child = syscalls.fork()  # a pid namespace is for children
         if child == 0:
             number = errno.ECHILD
             try:

@@ -12,7 +12,9 @@ import fcntl
 import os
 import stat
 import struct
+import sys
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from ctypes import c_char_p, c_int, c_size_t, c_uint, c_uint64, c_ulong
 from typing import Any, NoReturn
 
@@ -86,11 +88,24 @@ def check_machine() -> None:
 
 
 def fork() -> int:
-    """os.fork(), whose refusal has no name."""
+    """os.fork(), whose refusal has no name; without a warning of Python's, see forking()."""
     try:
-        return os.fork()
+        with forking():
+            return os.fork()
     except OSError as error:
         raise KernelRefusal(error.errno or 0, "fork") from None
+
+
+def forking() -> AbstractContextManager[object]:
+    """Around a fork. From 3.12 on Python warns if there are other threads, as they may hold locks that a child takes.
+
+    Ours takes none; and where warnings are errors, that one is raised when there is a child already.
+    """
+    if sys.version_info < (3, 12):
+        return nullcontext()
+    import warnings
+
+    return warnings.catch_warnings(action="ignore", category=DeprecationWarning)
 
 
 def open_tree(dirfd: int, path: bytes, flags: int) -> int:

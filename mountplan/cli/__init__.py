@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import sys
 
-import mountplan
 from mountplan.cli.exit_status import BUG
+from mountplan.version import __version__
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell tells it
 NO_READER = 141  # 128 + SIGPIPE
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _main(arguments: list[str]) -> int:
     if arguments in (["--version"], ["-V"]):  # without argparse: scripts ask this often
-        sys.stdout.write(f"mountplan {mountplan.__version__}\n")
+        sys.stdout.write(f"mountplan {__version__}\n")
         return 0
     if not arguments:
         sys.stdout.write(START)

@@ -78,7 +78,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         raise UsageError("--forget keeps nothing: leave out --name and --replace")
     api.check_mount_count(made, args.max_mounts)
     with reporter_for("building", output) as reporter:
-        applied = api.apply(made, reporter, rootless=args.rootless, timeout=args.timeout or None)
+        applied = api.build_and_forget(made, reporter, rootless=args.rootless, timeout=args.timeout or None)
     if output.as_json:
         output.data(_applied_data(made, applied) | {"outcome": "forgotten", "kept": None})
         return 0

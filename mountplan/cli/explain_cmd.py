@@ -29,7 +29,7 @@ def add(command: NewCommand) -> None:
         "  mountplan explain 1234 --unmount /srv      what would vanish, and where\n"
         "  mountplan explain 1234 --why /srv/feed     how it can have come there",
     )
-    what = f"{SPEC_OR_PLAN}; a kept name, or NAME/NAMESPACE; or the number of a process"
+    what = f"{SPEC_OR_PLAN}; a kept name, or NAME/NAMESPACE; or the number of a process, 1234 or pid:1234"
     parser.add_argument("what", metavar="SPEC|NAME|PID", help=what)
     question = parser.add_mutually_exclusive_group()
     question.add_argument("--mount", metavar="PATH", help="where a mount at PATH would appear")
@@ -49,8 +49,9 @@ def add(command: NewCommand) -> None:
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Exit status 0, also where the answer is that the event would be refused."""
     from mountplan.cli.lane_output import sharing_picture
-    from mountplan.cli.named_tables import known_of, rules_for
+    from mountplan.cli.named_tables import rules_for, tables_known_of
     from mountplan.drawing import drawn_from
+    from mountplan.explaining import process_number
     from mountplan.planner.ask.explain import Answer, Explainer
     from mountplan.planner.ask.reach import reach
     from mountplan.planner.render.explained import (
@@ -68,7 +69,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         raise UsageError("--lazy and --recursive go with --unmount")
     if args.reaches is not None and args.mount is None:
         raise UsageError("--reaches goes with --mount")
-    known = known_of(
+    known = tables_known_of(
         args.what,
         settings_of(args),
         aged=args.why is not None,
@@ -83,10 +84,11 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
             raise UsageError(f"{path} is not absolute; write it as the namespace sees it")
     answer = None
     asked = next((path for path in (args.mount, args.unmount, args.why) if path is not None), None)
-    if asked is not None and args.what.isdecimal():
-        asked, absent = _as_seen(int(args.what), asked)
+    number = process_number(args.what)
+    if asked is not None and number is not None:
+        asked, absent = _as_seen(number, asked)
         if absent and args.why is not None:
-            raise UsageError(f"{args.why} is not there, as process {args.what} sees it: {absent}")
+            raise UsageError(f"{args.why} is not there, as process {number} sees it: {absent}")
         if absent:
             event = f"a mount at {args.mount}" if args.mount is not None else f"an unmount of {args.unmount}"
             answer = Answer(event, (), absent)

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, NoReturn
 
-import mountplan
 from mountplan.cli.command_modules import COMMANDS, module_of
 from mountplan.cli.shared_options import add_output
 from mountplan.cli.usage import UsageError
+from mountplan.version import __version__
 
 DESCRIPTION = """\
 Write down the mount tree and the sharing you want; mountplan works out an order
@@ -145,7 +145,7 @@ def make_parser(commands: Sequence[str] = COMMANDS) -> Parser:
     """A parser for command lines of some commands; without any named, of all that exist."""
     parser = Parser(prog="mountplan", description=DESCRIPTION, epilog=EPILOG, usage="mountplan COMMAND ...")
     add_output(parser)
-    parser.add_argument("-V", "--version", action="version", version=f"mountplan {mountplan.__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"mountplan {__version__}")
     parser._positionals.title = "commands"  # there are no other positional arguments, and they shall come first
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", prog="mountplan", required=True)
     for name in commands:

@@ -7,12 +7,13 @@ planner/resolve/resolve.py's business.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema, model_validator
 
-from mountplan.planner.errors import Mistake, SpecRef
+from mountplan.planner.errors import Mistake, SpecError, SpecRef
 from mountplan.planner.language import values
 from mountplan.planner.language.field_types import (
     ESCAPED,
@@ -44,15 +45,18 @@ from mountplan.planner.language.field_types import (
     Variable,
     Word,
 )
-from mountplan.planner.language.locate import Places
+from mountplan.planner.language.locate import Places, key_path
 from mountplan.planner.language.mount_options import settled
 from mountplan.planner.language.origins import Origins
 from mountplan.planner.language.parameters import Setting
+from mountplan.planner.language.wording import findings
 from mountplan.planner.names import Moved
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.run_settings import NamespaceKind
 
 FORMAT = 1
+
+PathText: TypeAlias = "str | PathLike[str]"  # a path as Python programs have it
 
 
 class _Table(BaseModel):
@@ -60,6 +64,45 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     CALLED: ClassVar[str]  # what messages call this table
+
+    def __init__(self, /, **values: Any) -> None:
+        """Of Python values: paths may be os.PathLike, lists any sequence. Raises SpecError with every mistake found.
+
+        What type checkers are told of it is beside the fields of each table; a test holds the two together. Tables in
+        what TOML gives do not come by here.
+        """
+        if "spared" in values:
+            values["except"] = values.pop("spared")  # which is a word of Python's
+        called = f"{type(self).__name__}(...)"
+        try:
+            made = self.model_validate({name: _as_toml(value) for name, value in values.items()})
+        except ValidationError as error:
+            found = findings(error.errors(include_url=False), type(self))
+            raise SpecError(
+                tuple(Mistake(SpecRef(called, key_path(*one.path)), one.what, one.remedy) for one in found)
+            ) from None
+        # Not by pydantic's own: what a validator returns in place of `self` would be lost.
+        object.__setattr__(self, "__dict__", made.__dict__)
+        object.__setattr__(self, "__pydantic_fields_set__", made.__pydantic_fields_set__)
+        object.__setattr__(self, "__pydantic_extra__", None)
+        object.__setattr__(self, "__pydantic_private__", made.__pydantic_private__)
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # pydantic: not one to be called for each table
+
+    def __repr_args__(self) -> Any:
+        """Only what was said."""
+        return ((name, getattr(self, name)) for name in type(self).model_fields if name in self.model_fields_set)
+
+
+def _as_toml(value: object) -> object:
+    """A Python value as TOML would give it."""
+    if isinstance(value, PathLike):
+        return fspath(value)
+    if isinstance(value, Mapping):
+        return {key: _as_toml(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_toml(inner) for inner in value]
+    return value
 
 
 class MountPath(_Table):
@@ -90,6 +133,12 @@ class MountPath(_Table):
         examples=[True],
     )
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, *, mount: str, path: PathText = "/", hidden: bool = False, deleted: bool = False, file: bool = False
+        ) -> None: ...
+
 
 class NamespaceFile(_Table):
     """The file of a namespace, which is mounted to give that a name, or to keep it."""
@@ -100,6 +149,10 @@ class NamespaceFile(_Table):
         description="A process of it, as net:PID, or the path of its file; net:/path checks its kind.",
         examples=["net:4711"],
     )
+
+    if TYPE_CHECKING:
+
+        def __init__(self, *, namespace: str) -> None: ...
 
 
 class Mask(_Table):
@@ -112,6 +165,10 @@ class Mask(_Table):
         default=False, description="It is left out, and told, where nothing is there.", examples=[True]
     )
 
+    if TYPE_CHECKING:
+
+        def __init__(self, *, path: PathText, optional: bool = False) -> None: ...
+
 
 class SparedPath(_Table):
     """A path of the host that a change leaves out."""
@@ -120,6 +177,10 @@ class SparedPath(_Table):
 
     path: AbsolutePath = Field(description="A path of the host.", examples=["/srv/data"])
     optional: bool = Field(default=False, description="It is no mistake if there is no such path.", examples=[True])
+
+    if TYPE_CHECKING:
+
+        def __init__(self, *, path: PathText, optional: bool = False) -> None: ...
 
 
 def _check_overlap(uids: list[tuple[int, int, int]], gids: list[tuple[int, int, int]]) -> None:
@@ -146,6 +207,10 @@ class IdMap(_Table):
         examples=[[[0, 100000, 65536]]],
     )
 
+    if TYPE_CHECKING:
+
+        def __init__(self, *, uids: Sequence[Sequence[int]], gids: Sequence[Sequence[int]]) -> None: ...
+
     @model_validator(mode="after")
     def _lines_must_not_overlap(self) -> IdMap:
         _check_overlap(self.uids, self.gids)
@@ -170,6 +235,18 @@ class Image(_Table):
     partition: Partition | None = Field(
         default=None, description="The partition of it, by its number or its label.", examples=[2, "root"]
     )
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            path: str,
+            mount: str | None = None,
+            offset: int = 0,
+            size: int = 0,
+            partition: int | str | None = None,
+        ) -> None: ...
 
     @model_validator(mode="after")
     def _is_a_plain_path(self) -> Image:
@@ -209,6 +286,25 @@ class FileEntry(_Table):
     mode: Mode | None = Field(default=None, description="Permissions, as octal digits in a string.", examples=["0644"])
     uid: Owner | None = Field(default=None, description="The number of the user who owns it.", examples=[1000])
     gid: Owner | None = Field(default=None, description="The number of the group that owns it.", examples=[1000])
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            path: PathText,
+            content: str | None = None,
+            source: PathText | None = None,
+            symlink: str | None = None,
+            directory: bool = False,
+            fifo: bool = False,
+            socket: bool = False,
+            device: str | None = None,
+            parameters: bool = False,
+            mode: str | None = None,
+            uid: int | None = None,
+            gid: int | None = None,
+        ) -> None: ...
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> FileEntry:
@@ -443,6 +539,43 @@ class Mount(_Table):
         examples=[[{"path": "etc/motd", "content": "hello\n"}]],
     )
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            target: PathText | None = None,
+            id: str | None = None,
+            parent: str | None = None,
+            type: str | None = None,
+            source: str | None = None,
+            options: Mapping[str, bool | int | str | Sequence[str]] = {},
+            mount_options: str | None = None,
+            contents: PathText | None = None,
+            image: PathText | Image | None = None,
+            layers: Sequence[PathText | MountPath] = (),
+            data_layers: Sequence[PathText | MountPath] = (),
+            upper: PathText | MountPath | None = None,
+            work: PathText | MountPath | None = None,
+            bind: PathText | MountPath | NamespaceFile | None = None,
+            recursive: bool = False,
+            create: bool = False,
+            on_symlink: Literal["error", "follow"] = "error",
+            attributes: Sequence[str] = (),
+            recursive_attributes: bool = True,
+            recursive_sharing: Literal["private", "peer", "slave"] | None = None,
+            idmap: IdMap | Literal[False] | None = None,
+            peer_group: str | None = None,
+            master: str | None = None,
+            locked: Literal["attributes"] | bool = False,
+            unbindable: bool = False,
+            mask: Sequence[PathText | Mask] = (),
+            readonly: Sequence[PathText | Mask] = (),
+            optional: bool = False,
+            unsupported: str | None = None,
+            file: Sequence[FileEntry] = (),
+        ) -> None: ...
+
     @model_validator(mode="after")
     def _takes_options_apart(self) -> Mount:
         if self.mount_options is None:
@@ -477,6 +610,17 @@ class NamespaceOwner(_Table):
         default=None, description="It is the one that owns this other namespace.", examples=["outer"]
     )
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            uids: Sequence[Sequence[int]] = (),
+            gids: Sequence[Sequence[int]] = (),
+            within: str | None = None,
+            of: str | None = None,
+        ) -> None: ...
+
     @model_validator(mode="after")
     def _is_one_or_new(self) -> NamespaceOwner:
         if self.of is not None and (self.uids or self.gids or self.within is not None):
@@ -495,6 +639,10 @@ class InheritedRemoval(_Table):
     target: AbsolutePath = Field(description="Where it is mounted on the host.", examples=["/mnt/backup"])
     recursive: bool = Field(default=False, description="What stands on it goes along.", examples=[True])
     optional: bool = Field(default=False, description="It is no mistake if nothing is mounted there.", examples=[True])
+
+    if TYPE_CHECKING:
+
+        def __init__(self, *, target: PathText, recursive: bool = False, optional: bool = False) -> None: ...
 
 
 class InheritedChange(_Table):
@@ -521,6 +669,19 @@ class InheritedChange(_Table):
         examples=["private"],
     )
     optional: bool = Field(default=False, description="It is no mistake if there is no such path.", examples=[True])
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            target: PathText,
+            recursive: bool = False,
+            spared: Sequence[PathText | SparedPath] = (),
+            attributes: Sequence[str] = (),
+            sharing: Literal["private", "shared"] | None = None,
+            optional: bool = False,
+        ) -> None: ...
 
 
 # What is said of a tree, by a namespace or by a spec that has one only.
@@ -565,6 +726,12 @@ class PeerGroup(_Table):
         examples=[True],
     )
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, *, master: str | None = None, host: PathText | None = None, across_user_namespaces: bool = False
+        ) -> None: ...
+
 
 class Namespace(_Table):
     """One of several mount namespaces; ids and peer groups are shared by the whole spec."""
@@ -589,6 +756,21 @@ class Namespace(_Table):
         description="Its mounts, in any order but for several on one target: later ones are on top.",
         examples=[[{"target": "/", "type": "tmpfs"}]],
     )
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            name: str,
+            root: Literal["inherit", "new"] | None = None,
+            preset: str | Sequence[str] = (),
+            propagation: InheritedSharing = "private",
+            user: NamespaceOwner | None = None,
+            remove: Sequence[InheritedRemoval] = (),
+            change: Sequence[InheritedChange] = (),
+            mount: Sequence[Mount] = (),
+        ) -> None: ...
 
 
 class Run(_Table):
@@ -628,6 +810,22 @@ class Run(_Table):
         default=True, description="Programs with set-user-id or file capabilities gain nothing.", examples=[False]
     )
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            command: Sequence[str] = (),
+            environment: Mapping[str, str] = {},
+            clear_environment: bool = False,
+            cwd: PathText | None = None,
+            hostname: str | None = None,
+            unshare: Sequence[NamespaceKind] = (),
+            capabilities: Sequence[str] | None = None,
+            parameters: bool = False,
+            no_new_privs: bool = True,
+        ) -> None: ...
+
 
 class Parameter(_Table):
     """A text that is not the same everywhere: it is given, or from the environment, or what is written here."""
@@ -641,6 +839,12 @@ class Parameter(_Table):
     description: Word | None = Field(
         default=None, description="What it is for.", examples=["where the user's files are"]
     )
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, *, env: str | None = None, default: str | None = None, description: str | None = None
+        ) -> None: ...
 
 
 def _parameter(value: object) -> str | Parameter:
@@ -695,6 +899,36 @@ class Spec(_Table):
         default_factory=Run, description="How `mountplan run` starts its command.", examples=[{"command": ["sh"]}]
     )
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            format: Literal[1] = 1,
+            name: str | None = None,
+            include: Sequence[PathText] = (),
+            parameters: Mapping[str, str | Parameter] = {},
+            root: Literal["inherit", "new"] | None = None,
+            preset: str | Sequence[str] = (),
+            propagation: InheritedSharing = "private",
+            peer_group: Mapping[str, PeerGroup] = {},
+            remove: Sequence[InheritedRemoval] = (),
+            change: Sequence[InheritedChange] = (),
+            mount: Sequence[Mount] = (),
+            namespace: Sequence[Namespace] = (),
+            run: Run = Run(),  # noqa: B008
+        ) -> None: ...
+    else:
+
+        def __init__(self, /, **values: Any) -> None:
+            super().__init__(**{"format": FORMAT, **values})
+            self._file = "Spec(...)"
+            if not self.has_tree and not self.include:
+                what, remedy = "has no mount", 'add some: mount=[Mount(target="/", type="tmpfs")]'
+                raise SpecError((Mistake(self.ref(""), what, remedy),))
+
+        __init__.__pydantic_base_init__ = True
+
     _file: str = "spec"
     _places: Places | None = None
     _damaged: frozenset[str] = frozenset()
@@ -729,6 +963,11 @@ class Spec(_Table):
         return isinstance(other, Spec) and self.__dict__ == other.__dict__
 
     __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def has_tree(self) -> bool:
+        """Is there anything to build? A root that is said to be the host's, or a new one, is a tree without mounts."""
+        return bool(self.mount or self.namespace or self.preset or self.root is not None)
 
     @property
     def file(self) -> str:

@@ -127,7 +127,7 @@ def _put_together(
     if partial:
         spec, clashes = _merged(specs, gathered.order, file)
         mistakes += clashes
-    if not mistakes and not _has_tree(spec):
+    if not mistakes and not spec.has_tree:
         mistakes.append(Mistake(spec.ref("include"), "the spec has no mount, nor has what it includes", _FIRST_MOUNT))
     return spec.settle(parameters.settings), tuple(mistakes)
 
@@ -155,7 +155,7 @@ def _read(
     """One text. `found` is what is known to be wrong with it; `partial`: it need not have a mount."""
     if type(raw.get("format")) is int and not found:  # True is equal to 1
         spec = Spec.checked(raw)
-        if isinstance(spec, Spec) and (_has_tree(spec) or partial):
+        if isinstance(spec, Spec) and (spec.has_tree or partial):
             return spec.read_from(file, places), ()
     return _salvage(raw, file, places, found, partial=partial)
 
@@ -194,11 +194,6 @@ def _beginning(raw: dict[str, Any], *, partial: bool) -> tuple[list[ModelFinding
 _FIRST_MOUNT = f"add what is to be mounted, for example:\n{EXAMPLE}"
 
 
-def _has_tree(spec: Spec) -> bool:
-    """Is there anything to build? A root that is said to be the host's, or a new one, is a tree without any mount."""
-    return bool(spec.mount or spec.namespace or spec.preset or spec.root is not None)
-
-
 def _salvage(
     raw: dict[str, Any], file: str, places: Places | None, before: Sequence[ModelFinding], *, partial: bool
 ) -> tuple[Spec | None, tuple[Mistake, ...]]:
@@ -211,7 +206,7 @@ def _salvage(
     while known:
         checked = Spec.checked(salvage.rest)
         if isinstance(checked, Spec):
-            if _has_tree(checked) or partial:
+            if checked.has_tree or partial:
                 spec = checked.read_from(file, places, salvage.damaged)
             break
         new = findings(checked.errors(include_url=False), Spec)

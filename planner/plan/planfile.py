@@ -26,7 +26,6 @@ from json.encoder import encode_basestring_ascii as _quote
 from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, TypeAlias, Union, get_args, get_origin
 
-import mountplan
 from mountplan.planner.collector import no_collector
 from mountplan.planner.errors import PlanFileError
 from mountplan.planner.names import Alteration, LeftOut, Moved
@@ -46,6 +45,7 @@ from mountplan.planner.plan.proof_values import REMEDY
 from mountplan.planner.plan.steps import STEP_TYPES, Step
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.run_settings import RunSettings
+from mountplan.version import __version__
 
 FORMAT = "mountplan-plan/2"
 
@@ -58,7 +58,7 @@ def dump_plan(plan: Plan) -> str:
     """The plan as JSON text, ending in a newline; the same bytes for the same plan and version of mountplan."""
     with no_collector():
         body = _body(plan)
-    head = {"format": FORMAT, "mountplan": mountplan.__version__, "digest": _digest(body.encode())}
+    head = {"format": FORMAT, "mountplan": __version__, "digest": _digest(body.encode())}
     return "{\n" + "".join(f'"{key}": {_quote(value)},\n' for key, value in head.items()) + body
 
 
@@ -580,7 +580,7 @@ def _check_format(document: dict[str, Json], file: str) -> None:
         writer = document.get("mountplan")
         by = f", written by mountplan {writer}" if isinstance(writer, str) else ""
         told = found if isinstance(found, str) and len(found) < 40 else _told(found)
-        _refuse(file, f"its format is {told}{by}; mountplan {mountplan.__version__} reads {FORMAT}")
+        _refuse(file, f"its format is {told}{by}; mountplan {__version__} reads {FORMAT}")
     if document.get("digest").__class__ is not str:
         _refuse(file, "it has no digest, so it cannot be told whether it is whole")
 

@@ -83,7 +83,7 @@ def test_a_step_that_hangs_where_it_cannot_be_killed_is_told_and_its_process_nam
         freeze("/mnt/frozen")
         try:
             with pytest.raises(StepRefused, match="hangs in the kernel") as caught:
-                api.apply(plan, timeout=0.5)
+                api.build_and_forget(plan, timeout=0.5)
         finally:
             freeze("/mnt/frozen", FITHAW)
         assert errno.ETIMEDOUT == caught.value.errno
@@ -93,7 +93,7 @@ def test_a_step_that_hangs_where_it_cannot_be_killed_is_told_and_its_process_nam
         os.waitpid(-1, 0)
         os.rmdir("/mnt/frozen/new")
         assert not before.compared_with(State.take())
-        api.apply(plan)
+        api.build_and_forget(plan)
 
     in_host(script, identity="root")
 
@@ -167,4 +167,4 @@ def test_a_change_of_the_clock_does_not_matter(in_host: InHost, monkeypatch: pyt
     """Deadlines go by the clock that nobody can set: here the other one jumps by a day whenever it is asked."""
     jumps = iter(range(10**6))
     monkeypatch.setattr(time, "time", lambda: 86400.0 * next(jumps) * (-1) ** next(jumps))
-    assert 1 == in_host(lambda: len(api.apply(plan_of(ROOT), timeout=30).tables), identity="root")
+    assert 1 == in_host(lambda: len(api.build_and_forget(plan_of(ROOT), timeout=30).tables), identity="root")

@@ -429,7 +429,7 @@ def test_removing_tells_which_names_there_are_not_and_removes_the_others(in_host
 
 def test_apply_without_keeping_is_still_there(in_host: InHost) -> None:
     def script() -> int:
-        applied = api.apply(plan_of(SPEC))
+        applied = api.build_and_forget(plan_of(SPEC))
         assert () == names.names()
         return len(applied.tables)
 

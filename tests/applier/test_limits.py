@@ -69,7 +69,7 @@ def test_mount_max_reached_half_way_is_told_and_leaves_nothing(in_host: InHost) 
                 room -= 1 << number
         assert room == 0
         with pytest.raises(StepRefused) as caught:
-            api.apply(plan)
+            api.build_and_forget(plan)
         return caught.value.errno, caught.value.remedy, caught.value.number
 
     number, remedy, step = in_host(script, identity="root", timeout=120)
@@ -119,7 +119,7 @@ def test_mounts_that_come_and_go_on_the_host_meanwhile_do_not_matter(in_host: In
         before = State.take()
         with meanwhile(disturb):
             for _ in range(25):
-                api.apply(plan_of(spec))
+                api.build_and_forget(plan_of(spec))
         for path in ("/mnt/shared/x", "/mnt/busy"):
             while os.path.ismount(path):
                 umount(path)

@@ -154,7 +154,7 @@ def test_what_is_allowed_can_be_built(in_host: InHost) -> None:
 
     def script() -> None:
         for spec in (*ALLOWED, *ALONE):
-            api.apply(api.plan(api.load("x.toml", spec.encode())))
+            api.build_and_forget(api.plan(api.load("x.toml", spec.encode())))
 
     as_user(in_host, script, ranges=True)
 
@@ -188,7 +188,7 @@ def test_building_tells_the_same_before_anything_is_touched(in_host: InHost) -> 
         spec = HEAD + ROOT + made.format(place) + PROC.partition(ROOT)[2]
         plan = api.plan(api.load("x.toml", spec.encode()))
         mistakes: list[Mistake] = []
-        for build in (api.apply, api.build, api.run, api.try_out):
+        for build in (api.build_and_forget, api.build, api.run, api.try_out):
             with pytest.raises(NotAllowed) as refused:
                 build(plan._replace(run=RunSettings(("true",))))
             mistakes += refused.value.mistakes

@@ -59,7 +59,7 @@ class Listener(Reporter):
 def notices() -> list[str]:
     """What the user is told when a tree is built."""
     listener = Listener()
-    api.apply(plan_of(SPEC), listener)
+    api.build_and_forget(plan_of(SPEC), listener)
     return listener.notices
 
 
@@ -178,7 +178,7 @@ def test_never_means_that_an_ordinary_user_is_refused(in_host: InHost) -> None:
         told = []
         for spec in (SPEC, SPEC + '[run]\nunshare = ["ipc"]\n'):
             try:
-                api.apply(plan_of(spec), rootless="never")
+                api.build_and_forget(plan_of(spec), rootless="never")
             except (StepRefused, NamespaceRefused) as refused:
                 told.append(refused.remedy)
         return told
@@ -192,8 +192,8 @@ def test_always_puts_root_into_a_user_namespace_as_well(in_host: InHost) -> None
 
     def script() -> tuple[bool, str, bool]:
         with api.build(plan_of(OWNED), rootless="always") as built:
-            there = os.stat(f"/proc/{built._built.pid}/ns/user").st_ino
-            map = Path(f"/proc/{built._built.pid}/uid_map").read_text().split()
+            there = os.stat(f"/proc/{built.pid}/ns/user").st_ino
+            map = Path(f"/proc/{built.pid}/uid_map").read_text().split()
         (finding,) = probe.probe(("mknod",), "always")
         return there != os.stat("/proc/self/ns/user").st_ino, map[0], finding.works
 

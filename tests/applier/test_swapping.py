@@ -123,7 +123,7 @@ def test_what_was_a_file_when_it_was_planned_is_not_opened_as_anything_else(
         os.unlink("/mnt/thing")
         pretend("/mnt/thing")
         with pytest.raises(StepRefused) as caught:
-            api.apply(plan, timeout=10)
+            api.build_and_forget(plan, timeout=10)
         return errno.errorcode[caught.value.errno], caught.value.remedy
 
     found, remedy = in_host(script, identity="root")
@@ -141,7 +141,7 @@ def test_a_bind_whose_source_has_become_a_link_into_proc_is_refused(in_host: InH
         os.unlink("/mnt/null")
         os.symlink("/proc/sysrq-trigger", "/mnt/null")
         with pytest.raises(StepRefused) as caught:
-            api.apply(plan)
+            api.build_and_forget(plan)
         return errno.errorcode[caught.value.errno]
 
     assert "ELOOP" == in_host(script, identity="root")

@@ -74,7 +74,7 @@ def applying(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
         seen.append(plan)
         return applied(plan)
 
-    monkeypatch.setattr(api, "apply", apply)
+    monkeypatch.setattr(api, "build_and_forget", apply)
     return seen
 
 

@@ -70,7 +70,7 @@ REFUSALS: list[tuple[MountplanError, int, str]] = [
 def test_a_refusal_is_told_on_standard_error_and_by_the_exit_status(
     run: Command, saved: Path, monkeypatch: pytest.MonkeyPatch, error: MountplanError, status: int, message: str
 ) -> None:
-    refuse(monkeypatch, "apply", error)
+    refuse(monkeypatch, "build_and_forget", error)
     ended = run("apply", "--forget", saved)
     assert (status, "") == (ended.status, ended.out)
     assert ended.err.startswith(f"mountplan: {message}")

@@ -125,7 +125,7 @@ def test_verify_knows_whether_a_kept_name_and_a_process_are_what_the_spec_says(i
     def script() -> tuple[list[bool], Ended, Ended]:
         path, other = spec(), spec(SPEC.replace("/srv", "/opt"), "other.toml")
         try:
-            api.keep(api.plan(api.load(path)))
+            api.apply(api.plan(api.load(path)))
             file = api.look_up("shop").kept
             place = keeping.path_of(file, file.namespaces[0])
             same = [
@@ -175,7 +175,7 @@ def test_what_keeps_a_group_without_members_alive_is_no_part_of_the_tree(in_host
     """It lies below the root, where a look at the whole namespace finds it."""
 
     def script() -> tuple[int | None, list[tuple[str, ...]], Drift]:
-        api.keep(plan_of(MEMBERLESS))
+        api.apply(plan_of(MEMBERLESS))
         found = api.look_up("ghost").kept
         place = keeping.path_of(found, found.namespaces[0])
 

@@ -16,7 +16,7 @@ from tests.cli.command_line import Command, Ended, refuse
 
 
 def test_a_bug_is_told_without_a_traceback(run: Command, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    refuse(monkeypatch, "apply", ZeroDivisionError("by \x1b nought"))
+    refuse(monkeypatch, "build_and_forget", ZeroDivisionError("by \x1b nought"))
     ended = run("apply", "--forget", saved)
     assert (70, "") == (ended.status, ended.out)
     assert r"this is a bug in mountplan: ZeroDivisionError: by \x1b nought (command_line.py:" in ended.err
@@ -29,7 +29,7 @@ def test_a_bug_is_told_without_a_traceback(run: Command, saved: Path, monkeypatc
 
 
 def test_an_interrupt_says_so_and_no_more(run: Command, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    refuse(monkeypatch, "apply", KeyboardInterrupt())
+    refuse(monkeypatch, "build_and_forget", KeyboardInterrupt())
     assert Ended(130, "", "mountplan: interrupted\n") == run("apply", "--forget", saved)
 
 

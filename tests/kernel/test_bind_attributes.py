@@ -333,7 +333,7 @@ def test_in_a_user_namespace_what_is_locked_stays_and_clearing_it_is_told_before
     def script() -> str:
         mount("mnt", "/mnt", "tmpfs", MS_NOSUID)
         try:
-            ((_, table),) = api.apply(plan_of(spec), rootless="always").tables
+            ((_, table),) = api.build_and_forget(plan_of(spec), rootless="always").tables
         except api.NotAllowed as error:
             return str(error)
         return next(row.attributes for row in table.rows if row.mountpoint == "/two")

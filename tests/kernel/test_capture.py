@@ -200,7 +200,7 @@ def captured(function: Callable[[], object]) -> Capture:
     """What is captured of such a process, and can be built."""
     with held(function) as pid:
         capture = api.capture(pid, name="state")
-    api.apply(api.plan(api.load("captured.toml", capture.text.encode())))
+    api.build_and_forget(api.plan(api.load("captured.toml", capture.text.encode())))
     return capture
 
 
@@ -232,7 +232,7 @@ def test_what_there_is_only_one_of_is_mounted_anew_if_its_source_is_called_other
             mount("", "/mnt", flags=sharing)
 
         capture = captured(change)
-        ((_, table),) = api.apply(api.plan(api.load("captured.toml", capture.text.encode()))).tables
+        ((_, table),) = api.build_and_forget(api.plan(api.load("captured.toml", capture.text.encode()))).tables
         return capture, next(row.source for row in table.rows if row.mountpoint == "/mnt")
 
     capture, source = in_host(host, identity="root")
@@ -388,7 +388,7 @@ def test_what_was_removed_from_a_filesystem_of_the_host_is_left_out_with_the_rea
             if again:
                 Path("/mnt/dir/x//deleted").mkdir(parents=True)
             capture = api.capture(process, name="state")
-        api.apply(api.plan(api.load("captured.toml", capture.text.encode())))
+        api.build_and_forget(api.plan(api.load("captured.toml", capture.text.encode())))
         return capture
 
     found = in_host(script, identity="root")

@@ -58,7 +58,7 @@ def test_a_filesystem_of_the_namespaces_own_has_them_too(in_host: InHost) -> Non
 
         with inhabited(build) as pid:
             text = api.capture(pid).text
-        ((_, table),) = api.apply(api.plan(api.load("captured.toml", text.encode()))).tables
+        ((_, table),) = api.build_and_forget(api.plan(api.load("captured.toml", text.encode()))).tables
         return [(row.mountpoint, row.source) for row in table.rows if row.fstype == "sysfs"]
 
     assert [("/a", "mine"), ("/b", "other"), ("/c", "other")] == in_host(script, identity="root")
@@ -115,7 +115,7 @@ source = "other"
 
     def script() -> tuple[object, ...]:
         before = cgroup2.options()
-        ((_, table),) = api.apply(api.plan(api.load("two.toml", spec.encode()))).tables
+        ((_, table),) = api.build_and_forget(api.plan(api.load("two.toml", spec.encode()))).tables
         sources = [row.source for row in table.rows if row.fstype == "cgroup2"]
         return before, cgroup2.options(), sources
 

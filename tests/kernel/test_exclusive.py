@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -115,7 +116,7 @@ def both(text: str) -> tuple[str, str]:
     def at_the_call() -> None:
         build(plan_of(text)).close()
 
-    return outcome(lambda: api.apply(plan_of(text))), outcome(at_the_call)
+    return outcome(lambda: api.build_and_forget(plan_of(text))), outcome(at_the_call)
 
 
 def write_inside(namespace: int, prefix: str) -> None:
@@ -134,11 +135,11 @@ def test_a_replaced_name_and_its_successor_write_to_one_superblock(in_host: InHo
 
     def script() -> tuple[int, list[str]]:
         image = IMAGE
-        api.keep(plan_of(image_spec(image)))
+        api.apply(plan_of(image_spec(image)))
         with names.opened("one") as old:
             before = old.open(old.namespace())
         write_inside(before, "a")
-        api.keep(plan_of(image_spec(image)), replace=True)
+        api.apply(plan_of(image_spec(image)), replace=True)
         count = len(devices(image))
         with names.opened("one") as new:
             after = new.open(new.namespace())
@@ -225,12 +226,15 @@ def test_a_name_that_writes_to_an_image_is_told_to_who_would_only_read_it(in_hos
 
     def script() -> tuple[list[str], list[str]]:
         image = IMAGE
-        api.keep(plan_of(image_spec(image, name="writer")))
-        said = [*both(image_spec(image, READS)), outcome(lambda: api.apply(plan_of(image_spec(image, OTHER))))]
+        api.apply(plan_of(image_spec(image, name="writer")))
+        said = [
+            *both(image_spec(image, READS)),
+            outcome(lambda: api.build_and_forget(plan_of(image_spec(image, OTHER)))),
+        ]
         api.remove("writer")
         wait_until_free(image)
-        api.keep(plan_of(image_spec(image, READS, name="reader")))
-        api.apply(plan_of(image_spec(image, READS)))
+        api.apply(plan_of(image_spec(image, READS, name="reader")))
+        api.build_and_forget(plan_of(image_spec(image, READS)))
         said += both(image_spec(image))
         return said, devices(image)
 
@@ -247,7 +251,7 @@ def test_a_name_that_writes_to_an_image_is_told_to_who_would_only_read_it(in_hos
 def test_options_that_a_shared_superblock_does_not_show_are_refused_at_the_call(in_host: InHost) -> None:
     def script() -> str:
         image = IMAGE
-        api.keep(plan_of(image_spec(image)))
+        api.apply(plan_of(image_spec(image)))
         return both(image_spec(image, 'options = { commit = "9" }'))[1]
 
     assert "does not show these: commit = 9" in in_host(keeping_names(script), identity="root")
@@ -259,7 +263,7 @@ def test_builds_at_the_same_moment_get_one_loop_device(in_host: InHost) -> None:
         image = IMAGE
         plan = plan_of(image_spec(image))
         children = [
-            os.fork() or leave(lambda number=number: api.keep(plan, f"n{number}"))  # type: ignore[misc]
+            os.fork() or leave(lambda number=number: api.apply(plan, f"n{number}"))  # type: ignore[misc]
             for number in range(5)
         ]
         return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children], devices(image)
@@ -274,7 +278,8 @@ def test_one_after_the_other_there_is_nothing_in_the_way(in_host: InHost) -> Non
 
     def script() -> list[str]:
         image = host_with_image()
-        return [outcome(lambda more=more: api.apply(plan_of(image_spec(image, more)))) for more in (WRITES, READS) * 3]  # type: ignore[misc]
+        plans = [plan_of(image_spec(image, more)) for more in (WRITES, READS)]
+        return [outcome(partial(api.build_and_forget, one)) for one in plans * 3]
 
     assert [""] * 6 == in_host(script, identity="root")
 
@@ -322,7 +327,7 @@ def test_a_device_is_mounted_once_and_its_options_stay(in_host: InHost) -> None:
                 said[name], said[name + ", at the call"] = both(text)
 
             attempt("free")
-            api.keep(plan_of(image_spec(device, name="holder", field="source")))
+            api.apply(plan_of(image_spec(device, name="holder", field="source")))
             attempt("shared")
             attempt("other options", more='options = { commit = "9" }')
             attempt("read-only", more=READS)
@@ -360,7 +365,7 @@ def test_a_kernel_that_cannot_be_asked_for_a_new_superblock_is_asked_for_the_dev
         image = IMAGE
         with attached(image) as device:
             free = both(image_spec(device, 'options = { commit = "9" }', field="source"))
-            api.keep(plan_of(image_spec(device, name="holder", field="source")))
+            api.apply(plan_of(image_spec(device, name="holder", field="source")))
             shared = both(image_spec(device, field="source"))
             other = both(image_spec(device, 'options = { commit = "9" }', field="source"))
             api.remove("holder")
@@ -390,7 +395,7 @@ def test_a_loop_device_as_source_is_refused_beside_another_one_over_the_same_byt
     def script() -> str:
         image = host_with_image()
         with attached(image, *first), attached(image, *second) as device:
-            return outcome(lambda: api.apply(plan_of(image_spec(device, field="source"))))
+            return outcome(lambda: api.build_and_forget(plan_of(image_spec(device, field="source"))))
 
     assert refused == ("another loop device is over the same file" in in_host(script, identity="root"))
 
@@ -424,7 +429,7 @@ def test_the_directories_of_an_overlay_are_not_given_to_a_second_one(
     """The kernel only warns, in its log."""
 
     def script() -> tuple[str, str, list[str]]:
-        api.keep(plan_of(overlay_spec("upper", "work", name="holder")))
+        api.apply(plan_of(overlay_spec("upper", "work", name="holder")))
         found = both(overlay_spec(upper, work))
         return *found, [*os.listdir("/srv/upper2"), *os.listdir("/srv/work2")]
 
@@ -473,7 +478,7 @@ def test_of_overlays_at_the_same_moment_one_gets_the_directories(in_host: InHost
     def script() -> list[int]:
         plan = plan_of(overlay_spec("upper", "work"))
         children = [
-            os.fork() or leave(lambda number=number: api.keep(plan, f"n{number}"))  # type: ignore[misc]
+            os.fork() or leave(lambda number=number: api.apply(plan, f"n{number}"))  # type: ignore[misc]
             for number in range(4)
         ]
         return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]

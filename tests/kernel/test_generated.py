@@ -48,7 +48,7 @@ def try_out(value: Table, *, over_host: bool = True) -> MountTable | None:
         hypothesis.event("no order")
         return None
     try:
-        table = api.apply(plan).tables[0][1]
+        table = api.build_and_forget(plan).tables[0][1]
     except StepRefused as refusal:
         if not over_host or not may_refuse(refusal):
             raise

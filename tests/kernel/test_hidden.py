@@ -76,7 +76,7 @@ def test_process_1_of_what_is_kept_is_nothing_of_the_hosts(who: Identity, in_hos
 def test_the_holder_of_a_tree_cannot_be_looked_into(who: Identity, run: str, in_host: InHost) -> None:
     def work() -> tuple[str, str, str, int]:
         with api.build(plan_of(programs(run))) as tree:
-            holder = tree._built.pid
+            holder = tree.pid
             done = tree.run(["sh", "-c", LOOK.format(holder)])
             assert {"tmp", "usr"} <= {path.name for path in tree.root.iterdir()}
             return done.stdout, done.stderr, tree.observe().rows[0].mountpoint, tree.call(_dumpable)

@@ -63,7 +63,7 @@ def plan_of(name: str) -> Plan:
 
 def shown(plan: Plan) -> list[str]:
     """The roots of all that is of nsfs in what the plan builds."""
-    ((_, table),) = api.apply(plan).tables
+    ((_, table),) = api.build_and_forget(plan).tables
     return [row.root for row in table.rows if row.fstype == "nsfs"]
 
 
@@ -102,7 +102,7 @@ def test_a_plan_refuses_the_file_of_another_namespace_than_it_was_made_for(in_ho
             link.unlink()
             link.symlink_to(f"/proc/{other}/ns/net")
             with pytest.raises(StepRefused) as caught:
-                api.apply(plan)
+                api.build_and_forget(plan)
             return caught.value.errno, str(caught.value)
 
     number, said = in_host(host, identity="root")

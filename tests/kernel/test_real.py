@@ -372,11 +372,11 @@ def test_a_spec_builds_what_systemd_builds_for_a_service(
 
             def look() -> tuple[set[tuple[str, str]], int]:
                 found = api.diff("/srv/spec.toml", f"pid:{inside}", parameters=private)
-                applied = api.apply(api.plan(api.load("/srv/spec.toml", parameters=private)))
+                applied = api.build_and_forget(api.plan(api.load("/srv/spec.toml", parameters=private)))
                 return {(one.mount, one.prop) for one in found.drift}, len(applied.tables[0][1].rows)
 
             api.diff("specs/hello.toml", f"pid:{service}")  # what is imported here need not be found there
-            api.apply(api.plan(api.load("specs/change.toml", parameters={})))
+            api.build_and_forget(api.plan(api.load("specs/change.toml", parameters={})))
             return in_machine(machine, look)
 
     drift, mounts = in_host(script, identity="root")
@@ -488,7 +488,7 @@ def test_a_spec_builds_what_the_real_program_builds(
                 )
             ]
             plan = api.plan(api.load(spec, parameters=parameters))
-            return odd, len(api.apply(plan).tables[0][1].rows)
+            return odd, len(api.build_and_forget(plan).tables[0][1].rows)
 
     odd, mounts = in_host(script, identity="root")
     assert [] == odd

@@ -240,10 +240,10 @@ def test_no_peer_of_the_hosts_is_had_without_root(in_host: InHost) -> None:
         mount("", "/mnt/sub", flags=MS_SHARED)
         mount("", "/mnt", flags=MS_PRIVATE)
         spec = f'{ROOT}[[mount]]\ntarget = "/in"\nbind = "/mnt"\nrecursive = true\nrecursive_sharing = '
-        ((_, table),) = api.apply(plan_of(f'{spec}"slave"'), rootless="always").tables
+        ((_, table),) = api.build_and_forget(plan_of(f'{spec}"slave"'), rootless="always").tables
         assert 1 == len([row for row in table.rows if row.master])
         try:
-            api.apply(plan_of(f'{spec}"peer"'), rootless="always")
+            api.build_and_forget(plan_of(f'{spec}"peer"'), rootless="always")
         except api.NotAllowed as error:
             return str(error)
         return ""

@@ -255,7 +255,7 @@ def test_an_unbindable_mount_of_the_host_that_is_out_of_reach_is_no_obstacle(in_
             mount("", f"{path}/below", flags=MS_UNBINDABLE)
         mount("none", "/mnt/covered", "tmpfs")
         plan = plan_of(f'{ROOT}[[mount]]\ntarget = "/usr"\nbind = "/usr"\n')
-        api.apply(plan)
+        api.build_and_forget(plan)
         kernel._make_bindable()
         return [(row.mountpoint, row.unbindable) for row in observe().rows if row.source == "this"]
 
@@ -448,7 +448,7 @@ def test_in_an_overlay_only_a_file_that_is_asked_for_is_made(in_host: InHost) ->
         told = []
         for path, file in (("/directory", ", file = true"), ("/none", "")):
             with pytest.raises(StepRefused) as caught:
-                api.apply(plan_of(spec(path, file)))
+                api.build_and_forget(plan_of(spec(path, file)))
             told.append(str(caught.value))
         return made, told
 

@@ -105,7 +105,7 @@ def test_a_device_node_that_the_user_may_not_make_is_refused_by_name(source: Pat
 def test_a_full_filesystem_is_told_with_the_file_that_found_no_room(source: Path) -> None:
     (source / "big").write_bytes(b"x" * 100_000)
     with pytest.raises(StepRefused, match=r"(?s)full.*/big: cannot copy the file"):
-        api.apply(plan_of(filled(source, 'options = { size = "8k" }')))
+        api.build_and_forget(plan_of(filled(source, 'options = { size = "8k" }')))
 
 
 def test_what_is_in_it_can_be_bound_and_mounted_upon(source: Path) -> None:

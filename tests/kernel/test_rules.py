@@ -132,7 +132,7 @@ def test_what_was_not_granted_is_an_error() -> None:
     other = namespace.mounts[0]._replace(set=2)
     altered = plan._replace(expected=plan.expected._replace(namespaces=(namespace._replace(mounts=(other,)),)))
     with pytest.raises(VerificationFailed) as caught:
-        api.apply(altered)
+        api.build_and_forget(altered)
     assert 3 == caught.value.exit_status
     assert [("/", "attributes", "rw,nosuid,relatime", "ro,relatime")] == [
         tuple(difference[:4]) for difference in caught.value.differences
@@ -144,7 +144,7 @@ def test_a_mount_that_nobody_asked_for_is_an_error() -> None:
     (namespace,) = plan.expected.namespaces
     less = namespace._replace(mounts=namespace.mounts[:1])
     with pytest.raises(VerificationFailed) as caught:
-        api.apply(plan._replace(expected=plan.expected._replace(namespaces=(less,))))
+        api.build_and_forget(plan._replace(expected=plan.expected._replace(namespaces=(less,))))
     assert [("/a", "mount", "none", "tmpfs on tmpfs at /")] == [
         tuple(difference[:4]) for difference in caught.value.differences
     ]
@@ -172,13 +172,13 @@ def test_a_plan_read_back_from_its_file_is_built_like_the_one_it_was(tmp_path: P
     again = load_plan(text.encode(), "plan.json")
     assert plan == again
     assert text == dump_plan(again)
-    assert 1 == len(api.apply(again).tables[0][1].rows)
+    assert 1 == len(api.build_and_forget(again).tables[0][1].rows)
 
 
 def test_applying_a_saved_plan_loads_neither_pydantic_nor_networkx(in_host: InHost, tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text(dump_plan(plan_of(ROOT)))
     program = (
-        "import sys; from mountplan import api; api.apply(api.load_plan(sys.argv[1]))\n"
+        "import sys; from mountplan import api; api.build_and_forget(api.load_plan(sys.argv[1]))\n"
         "print([name for name in ('pydantic', 'networkx', 'rich', 'tomli', 'dataclasses') if name in sys.modules])"
     )
 
@@ -235,7 +235,7 @@ def test_a_killed_builder_leaves_no_process_and_no_mount(wait: float) -> None:
     """The kernel frees a namespace with its last process, and the building process dies with its parent."""
     plan = big_plan()
     before = Path("/proc/self/mountinfo").read_bytes()
-    assert [] == killed_and_gone(lambda: api.apply(plan), wait)
+    assert [] == killed_and_gone(lambda: api.build_and_forget(plan), wait)
     assert before == Path("/proc/self/mountinfo").read_bytes()
 
 
@@ -250,7 +250,7 @@ def test_a_holder_dies_with_the_process_that_it_holds_a_namespace_for() -> None:
 def test_a_build_works_with_256_descriptors() -> None:
     def script() -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
-        return len(api.apply(big_plan()).tables[0][1].rows)
+        return len(api.build_and_forget(big_plan()).tables[0][1].rows)
 
     assert 1501 == run_in_child(script)
 
@@ -285,7 +285,7 @@ def test_an_ordinary_user_without_user_namespaces_is_told_so(in_host: InHost) ->
         os.close(limit)
         give_up_all_capabilities()
         try:
-            api.apply(plan)
+            api.build_and_forget(plan)
         except MountplanError as error:
             return f"{type(error).__name__} {error}"
         return "built"

@@ -210,7 +210,7 @@ def test_not_one_event_reaches_a_host_that_shares_all_its_mounts(kind: str, who:
             changes = select.poll()
             changes.register(table, select.POLLPRI)
             table.read()
-            api.apply(plan)
+            api.build_and_forget(plan)
             told = changes.poll(0)
         assert before == Path("/proc/self/mountinfo").read_bytes()
         return told
@@ -282,7 +282,7 @@ def test_a_cleaner_that_is_at_work_meanwhile_does_not_matter(in_host: InHost) ->
         before = Path("/proc/self/mountinfo").read_text()
         with meanwhile(clean):
             for _ in range(5):
-                api.apply(plan)
+                api.build_and_forget(plan)
                 assert "kept" == keeping.keep(plan).outcome
                 assert "healthy" == keeping.look_up("programs").health
                 assert () == keeping.remove(("programs",))
@@ -326,7 +326,7 @@ def test_what_others_have_put_into_the_scratch_directories_is_not_used(in_host: 
         os.environ["TMPDIR"] = "/mnt/run"
         os.chdir("/mnt/run")
         before = State.take()
-        api.apply(plan_of(SPEC))
+        api.build_and_forget(plan_of(SPEC))
         with pytest.raises(MountplanError, match="a symlink leads there"):
             keeping.keep(plan_of(SPEC))
         assert not before.compared_with(State.take())
@@ -366,7 +366,7 @@ def test_a_plan_that_would_drop_a_locked_flag_is_not_carried_out_with_less(in_ho
         plan = plan_of(f'{ROOT}[[mount]]\ntarget = "/x"\nbind = "/srv"\nattributes = ["suid", "noexec"]\n')
         leave_root()
         with pytest.raises(MountplanError) as caught:
-            api.apply(plan)
+            api.build_and_forget(plan)
         return type(caught.value).__name__, str(caught.value)
 
     kind, text = in_host(script, identity="root")
@@ -486,7 +486,7 @@ def test_an_option_with_another_one_in_it_is_refused(fstype: str, options: dict[
             mount["layers"] = ["/usr", "/bin"]
         spec = {"format": 1, "mount": [{"target": "/", "type": "tmpfs"}, mount]}
         with pytest.raises((SpecError, StepRefused)) as caught:
-            api.apply(api.plan(api.load("odd.toml", tomli_w.dumps(spec).encode())))
+            api.build_and_forget(api.plan(api.load("odd.toml", tomli_w.dumps(spec).encode())))
         if isinstance(caught.value, StepRefused):
             assert "EINVAL" == errno.errorcode[caught.value.errno]
             assert caught.value.syscall.startswith("fsconfig")

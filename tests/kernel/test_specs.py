@@ -70,7 +70,7 @@ def lend(name: str, use: Callable[[Tree], Result]) -> Callable[[], Result]:
 def test_a_spec_is_built_and_verified_and_leaves_the_host_as_it_was(name: str, in_host: InHost) -> None:
     def script() -> tuple[bool, int]:
         before = Path("/proc/self/mountinfo").read_bytes()
-        applied = api.apply(api.plan(api.load(path_of(name))))
+        applied = api.build_and_forget(api.plan(api.load(path_of(name))))
         return before == Path("/proc/self/mountinfo").read_bytes(), len(applied.tables[0][1].rows)
 
     unchanged, mounts = in_host(with_feed(script), identity="root")
@@ -82,7 +82,7 @@ def test_a_spec_is_built_and_verified_and_leaves_the_host_as_it_was(name: str, i
 @pytest.mark.parametrize("name", ROOTLESS)
 def test_a_spec_that_takes_nothing_of_roots_is_built_by_an_ordinary_user(name: str, in_host: InHost) -> None:
     def script() -> int:
-        return len(api.apply(api.plan(api.load(path_of(name)))).tables[0][1].rows)
+        return len(api.build_and_forget(api.plan(api.load(path_of(name)))).tables[0][1].rows)
 
     assert in_host(script, identity="userns") >= 3
 

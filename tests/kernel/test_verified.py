@@ -196,7 +196,7 @@ def test_an_option_of_a_new_superblock_on_an_image_is_judged_likewise(in_host: I
         with open("/mnt/b.img", "wb") as file:
             file.truncate(120 << 20)
         subprocess.run(["mkfs.btrfs", "-q", "/mnt/b.img"], check=True, capture_output=True)
-        return [one[:4] for one in api.apply(plan_of(text)).notices if one.mount == "/b"]
+        return [one[:4] for one in api.build_and_forget(plan_of(text)).notices if one.mount == "/b"]
 
     assert [("/b", "option compress", "zstd", "zstd:3")] == in_host(script, identity="root")
 

@@ -75,7 +75,7 @@ def test_young_calls_are_done_without(taken: str, in_host: InHost) -> None:
     def script() -> list[str]:
         do_without(calls_of(taken))
         for name in SPECS:
-            api.apply(api.plan(api.load(str(CHECKOUT / f"specs/{name}.toml"))))
+            api.build_and_forget(api.plan(api.load(str(CHECKOUT / f"specs/{name}.toml"))))
         told = []
         for seed in (1, 2, 3):
             with running(chance_state(seed)) as alive:
@@ -130,7 +130,7 @@ def test_a_call_that_nothing_can_replace_is_named_and_the_host_is_left_alone(cal
         do_without(calls_of(call))
         before = Path("/proc/self/mountinfo").read_bytes()
         with pytest.raises(StepRefused) as caught:
-            api.apply(api.plan(api.load(str(CHECKOUT / "specs/container.toml"))))
+            api.build_and_forget(api.plan(api.load(str(CHECKOUT / "specs/container.toml"))))
         return str(caught.value), before == Path("/proc/self/mountinfo").read_bytes()
 
     told, same = in_host(script)
@@ -252,4 +252,4 @@ def test_more_layers_than_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(PlanRefused, match=r"fs:/merged: this kernel does not have overlay layers .*\(Linux 6\.8\)"):
         plan_of(overlay_of(61))
     with pytest.raises(StepRefused, match=r"use fewer layers \(60 always fit\), or Linux 6\.8"):
-        api.apply(plan)
+        api.build_and_forget(plan)

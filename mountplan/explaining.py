@@ -1,0 +1,168 @@
+"""What questions about propagation are asked of: the mount tables of a plan, a kept name, a process or a tree, and of
+all other namespaces around them.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from mountplan.planner.errors import NotKept, SubjectError
+from mountplan.planner.names import LeftOut
+from mountplan.planner.tables.mount_facts import Lock, SeenLocks
+from mountplan.planner.tables.table import MountRow, MountTable
+
+if TYPE_CHECKING:
+    from mountplan.applier.keep.inhabited import Inhabited
+    from mountplan.planner.ask.explain import Explainer
+    from mountplan.planner.plan.plan import ExpectedNamespace, Plan
+    from mountplan.planner.plan.predict import Prediction
+
+Tables = tuple[tuple[str, MountTable], ...]
+
+
+class Known(NamedTuple):
+    """Namespaces that something is asked about, how old their mounts are, and what is locked (see Inhabited), by name.
+
+    `other` is what a second namespace that was asked for is called there. `left_out` are mounts of the spec.
+    """
+
+    tables: Tables
+    ages: dict[str, dict[int, int]]
+    locks: dict[str, SeenLocks]
+    other: str = ""
+    left_out: tuple[LeftOut, ...] = ()
+
+
+def known_of(
+    what: str | Plan | MountTable, *, aged: bool = False, locked: bool = False, other: str | None = None
+) -> Known:
+    """(name, table) of each namespace; first those that were asked for, then what else there is around them.
+
+    `what` is a plan, a table by itself, a process by its number (`12` or `pid:12`), or a kept name; of one with several
+    namespaces, NAME/NAMESPACE comes first. With `aged` the ages of mounts come along, with `locked` what is locked, as
+    far as that is known. `other` is a kept name or process, or one of the names in a plan, that is to be there too.
+    Raises NotKept, KeepRefused, SubjectError or TableError.
+    """
+    from mountplan.applier.keep.inhabited import everyone_else, of_process
+    from mountplan.planner.plan.plan import Plan
+
+    if isinstance(what, MountTable):
+        return Known((("", what),), {}, {}, other or "")
+    planned: Tables = ()
+    locks: dict[str, SeenLocks] = {}
+    if isinstance(what, Plan):
+        planned, locks = _of_plan(what)
+        asked: tuple[Inhabited, ...] = (of_process(os.getpid(), aged=aged, locked=locked),)
+    else:
+        asked = _standing(what, aged, locked)
+    second = "" if other is None or other in [name for name, _ in planned] else other
+    if second:
+        live_other = _standing(second, aged, locked)[0]
+        known_already = next((one for one in asked if one.inode == live_other.inode), None)
+        if known_already is None:
+            asked = (*asked, live_other)
+        other = (known_already or live_other).name
+    others = [
+        one for one in everyone_else({one.inode for one in asked}, aged=aged, locked=locked) if _has_root(one.table)
+    ]
+    if planned:  # then ours is one of the others
+        others, asked = [*(one for one in asked if _has_root(one.table)), *others], ()
+    live = (*asked, *others)
+    tables = (*planned, *((one.name, one.table) for one in live))
+    locks |= {one.name: one.locks for one in live if one.locks is not None}
+    left_out = what.expected.left_out if isinstance(what, Plan) else ()
+    return Known(tables, {one.name: one.ages for one in live if one.ages}, locks, other or "", left_out)
+
+
+def process_number(what: str) -> int | None:
+    """The process that an argument names, `12`, `pid:12` or `pid:self`; None if it names something else.
+
+    A bare number under which something is kept is that name. Raises SubjectError for `pid:` with what is no number.
+    """
+    from mountplan.operands import is_kept, recognise
+
+    if what.startswith("pid:"):
+        return int(recognise(what).value)
+    return int(what) if what.isascii() and what.isdecimal() and not is_kept(what) else None
+
+
+def explainer_of(what: str | Plan | MountTable, *, reaches: str | None = None, kernel: str | None = None) -> Explainer:
+    """An Explainer of that; `kernel` is the release of another one than this machine's, as in "6.1"."""
+    from mountplan.planner.ask.explain import Explainer
+    from mountplan.planner.model import is_known, rules_of
+    from mountplan.planner.model.rules import KNOWN
+
+    if kernel is not None and not is_known(kernel):
+        raise SubjectError(f"it is not known what Linux {kernel} would do", f"known are {KNOWN}")
+    known = known_of(what, aged=True, locked=True, other=reaches)
+    rules = rules_of(kernel or os.uname().release)
+    return Explainer(known.tables, known.tables[0][0], rules, known.ages, known.locks, known.other)
+
+
+def _standing(what: str, aged: bool, locked: bool) -> tuple[Inhabited, ...]:
+    from mountplan.applier.keep.inhabited import of_process
+
+    number = process_number(what)
+    if number is not None:
+        return (of_process(number, aged=aged, locked=locked),)
+    return _of_kept(what.removeprefix("name:"), aged, locked)
+
+
+def _of_kept(what: str, aged: bool, locked: bool) -> tuple[Inhabited, ...]:
+    from mountplan.applier.keep.inhabited import of_kept
+
+    name, _, namespace = what.partition("/")
+    try:
+        found = of_kept(name, aged=aged, locked=locked)
+    except NotKept as error:
+        remedy = "name a spec, a saved plan, a kept name (`mountplan ls` lists them) or a process"
+        raise NotKept(error.what, remedy) from None
+    if namespace and what not in [one.name for one in found]:
+        names = ", ".join(one.name for one in found)
+        raise NotKept(f"no namespace {namespace!r} is kept as {name}", f"there are: {names}")
+    return tuple(sorted(found, key=lambda one: one.name != what)) if namespace else found
+
+
+def _has_root(table: MountTable) -> bool:
+    """Whether it can be understood: a process that is confined to a plain directory sees no root mount."""
+    by_id = table.by_id()
+    return 1 == sum(row.parent_id not in by_id or row.parent_id == row.mount_id for row in table.rows)
+
+
+def _of_plan(plan: Plan) -> tuple[Tables, dict[str, SeenLocks]]:
+    from mountplan.applier.observe.observe import observe
+    from mountplan.planner.plan.predict import predict
+
+    tables: Tables = ()
+    locks = {}
+    for expected, one in zip(plan.expected.namespaces, predict(plan, observe()), strict=True):
+        name = one.namespace or plan.name
+        tables += ((name, MountTable(tuple(map(_with_own_groups, one.table.rows)))),)
+        locks[name] = _planned_locks(expected, one)
+    return tables, locks
+
+
+def _planned_locks(expected: ExpectedNamespace, prediction: Prediction) -> SeenLocks:
+    from mountplan.planner.plan.predict import lock_of, mounts_behind
+
+    behind = mounts_behind(expected, prediction)
+    found: dict[int, Lock] = {
+        row.mount_id: lock_of(mount, is_one) for row, (mount, is_one) in zip(prediction.table.rows, behind, strict=True)
+    }
+    return SeenLocks(found if expected.user else {})
+
+
+def _with_own_groups(row: MountRow) -> MountRow:
+    """The groups that the plan makes get numbers that the kernel has for none; those of the host get the host's."""
+    return row._replace(
+        peer_group=_own_group(row.peer_group),
+        master=_own_group(row.master),
+        propagate_from=_own_group(row.propagate_from),
+    )
+
+
+def _own_group(number: int) -> int:
+    from mountplan.planner.plan.predict import HOST_GROUPS
+
+    return number - HOST_GROUPS if number >= HOST_GROUPS else -number

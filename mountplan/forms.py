@@ -1,0 +1,108 @@
+"""The forms in which a Python program may give a spec, a plan or a tree, and what each of them comes to.
+
+A str with a newline in it is TOML text, every other one a path; bytes are text. Relative paths in a text or a dict
+count from the current directory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from mountplan import pipeline
+
+if TYPE_CHECKING:
+    from mountplan.operands import Side
+    from mountplan.planner.language.outside import Outside
+    from mountplan.planner.language.spec import Spec
+    from mountplan.planner.plan.plan import Plan
+    from mountplan.planner.tables.table import MountTable
+    from mountplan.tree import Tree
+
+SpecLike: TypeAlias = "Spec | Mapping[str, Any] | str | bytes | os.PathLike[str]"
+PlanLike: TypeAlias = "Plan | SpecLike"
+TreeLike: TypeAlias = "str | int | os.PathLike[str] | Tree | MountTable"
+Comparable: TypeAlias = "TreeLike | Plan | Spec | Mapping[str, Any]"
+
+TEXT, TABLE = "<text>", "<dict>"  # what errors call a spec that is in no file
+
+
+def spec_of(
+    source: SpecLike,
+    data: bytes | None = None,
+    *,
+    parameters: Mapping[str, str] | None = None,
+    outside: Outside | None = None,
+) -> Spec:
+    """The spec; with `data`, that is its text, and `source` the name of its file. Raises SpecError."""
+    from mountplan.live_outside import LiveOutside
+
+    if isinstance(source, Mapping):
+        from mountplan.planner.language.spec_reading import build_spec
+
+        return build_spec(source, TABLE, outside or LiveOutside(TABLE), parameters)
+    if isinstance(source, str | os.PathLike) and (data is not None or not is_text(source)):
+        return pipeline.load(os.fspath(source), data, parameters=parameters, outside=outside)
+    if isinstance(source, str | bytes):
+        text = source.encode("utf-8", "surrogateescape") if isinstance(source, str) else source
+        return pipeline.load(TEXT, text, parameters=parameters, outside=outside or LiveOutside(TEXT))
+    assert not isinstance(source, os.PathLike)
+    return _settled(source, parameters, outside)
+
+
+def is_text(source: object) -> bool:
+    """Whether it is the text of a spec, and not the name of a file."""
+    return isinstance(source, bytes) or (isinstance(source, str) and "\n" in source)
+
+
+def _settled(spec: Spec, parameters: Mapping[str, str] | None, outside: Outside | None) -> Spec:
+    """A Spec that was made in Python may name files to include, and parameters; one that was read has none any more."""
+    if not (spec.include or spec.parameters or parameters):
+        return spec
+    from mountplan.live_outside import LiveOutside
+    from mountplan.planner.language.spec_text import spec_text
+
+    text = spec_text(spec).encode("utf-8", "surrogateescape")
+    return pipeline.load(spec.file, text, parameters=parameters, outside=outside or LiveOutside(spec.file))
+
+
+def plan_of(source: PlanLike, parameters: Mapping[str, str] | None = None) -> Plan:
+    """The plan: itself, one that is saved in a file, or what a spec comes to on this machine."""
+    from mountplan.planner.plan.plan import Plan
+
+    if isinstance(source, Plan):
+        return source
+    if isinstance(source, str | os.PathLike) and not is_text(source):
+        path = os.fspath(source)
+        if path.endswith(".json"):
+            return pipeline.load_plan(path)
+    return pipeline.plan(spec_of(source, parameters=parameters))
+
+
+def operand_of(tree: str | int) -> str:
+    """A kept name or a process, as the command line has it."""
+    return f"pid:{tree}" if isinstance(tree, int) else tree
+
+
+def side_of(value: Comparable, parameters: Mapping[str, str] | None = None) -> str | Side:
+    """One side of a comparison: as the command line has it, or what a value comes to."""
+    from mountplan.applier.observe.observe import observe
+    from mountplan.operands import Side, file_side, predicted
+    from mountplan.planner.compare.view import View
+    from mountplan.planner.plan.plan import Plan
+    from mountplan.planner.tables.table import MountTable
+    from mountplan.tree import Tree
+
+    if isinstance(value, int):
+        return operand_of(value)
+    if isinstance(value, str) and not is_text(value):
+        return value
+    if isinstance(value, MountTable):
+        return Side("the table", (View("", value),), of_machine=False)
+    if isinstance(value, Tree):
+        return Side("the tree", value.views())
+    if isinstance(value, os.PathLike):
+        return file_side(os.fspath(value), parameters=parameters)
+    made = plan_of(value, parameters)
+    return predicted(made.file, made, observe())._replace(of_spec=not isinstance(value, Plan))
