@@ -67,9 +67,9 @@ def present(tables: list[Table]) -> list[Table]:
 class Superblock:
     """A filesystem that a spec makes, and the symlinks and directories that are declared in it."""
 
-    def __init__(self, fstype: str, source: str) -> None:
+    def __init__(self, fstype: str, source: str | None) -> None:
         self.fstype = fstype
-        self.source = source
+        self.source = source  # None: that of whichever loop device is free
         self.symlinks: dict[Path, str] = {}
 
 
@@ -187,7 +187,8 @@ class Reading:
             before = source.attributes
         else:
             before = frozenset()
-            superblock, path = Superblock(one["type"], str(one.get("source", one["type"]))), ()
+            source_text = None if "image" in one else str(one.get("source", one["type"]))
+            superblock, path = Superblock(one["type"], source_text), ()
             for entry in one.get("file", ()):
                 if "symlink" in entry:
                     superblock.symlinks[parts(entry["path"])] = entry["symlink"]
@@ -240,19 +241,25 @@ class Reading:
             mount.master = self.value["peer_group"][mount.group].get("master", "")
 
     def _bring(self, one: Table) -> None:
-        """What stands below the source of a recursive bind comes along, private, with the bind's attributes on top."""
+        """What stands below the source of a recursive bind comes along, with the bind's attributes on top."""
         words = one.get("attributes", []) if one.get("recursive_attributes", True) else []
         source, below = self.mounts[one["bind"]["mount"]], parts(one["bind"]["path"])
-        self._copy(source, below, self.mounts[one["id"]], words)
+        self._copy(source, below, self.mounts[one["id"]], words, one.get("recursive_sharing", "private"))
 
-    def _copy(self, source: NaiveMount, below: Path, to: NaiveMount, words: list[str]) -> None:
+    def _copy(self, source: NaiveMount, below: Path, to: NaiveMount, words: list[str], sharing: str) -> None:
+        """It is private; or as `mount --make-rshared` leaves a copy, or `--make-rslave`."""
         for place, child in list(source.children.items()):
             if place[: len(below)] == below:
                 copy = NaiveMount(
                     child.superblock, child.path, attributes_of(words, child.attributes), f"{to.key}+{child.key}"
                 )
+                if sharing == "peer":
+                    copy.group = child.group or f"alone: {copy.key}"
+                    copy.master = child.master
+                elif sharing == "slave":
+                    copy.master = child.group or child.master
                 copy.put(to, place[len(below) :])
-                self._copy(child, (), copy, words)
+                self._copy(child, (), copy, words, sharing)
 
 
 def differences(root: NaiveMount, table: MountTable, known: dict[str, Any]) -> list[str]:
@@ -281,8 +288,9 @@ def _one(mount: NaiveMount, row: MountRow, known: dict[str, Any]) -> list[str]:
     shown = set(row.attributes.split(",")) - {"rw"}
     attributes = frozenset((shown - {"relatime"}) | (set() if shown & set(TIMES) else {"strictatime"}))
     root = "/" + "/".join(mount.path)
+    source = row.source if mount.superblock.source is None else mount.superblock.source
     pairs = [
-        ("filesystem", (mount.superblock.fstype, mount.superblock.source), (row.fstype, row.source)),
+        ("filesystem", (mount.superblock.fstype, source), (row.fstype, row.source)),
         ("root", root, row.root),
         ("attributes", sorted(mount.attributes), sorted(attributes)),
         ("unbindable", mount.unbindable, row.unbindable),

@@ -18,6 +18,11 @@ ATTRIBUTES = ("ro", "nosuid", "nodev", "noexec", "nosymfollow", "noatime", "stri
 CLEARING = ("rw", "suid", "dev", "exec", "symfollow", "relatime", "diratime")
 
 
+# A squashfs with the directories a/a to d/d, and another such one in itself; and where it begins in a longer file.
+IMAGE, LONG_IMAGE, BEGINS = "/mnt/valid.squashfs", "/mnt/valid.image", 1 << 20
+INNER = "/inner.squashfs"
+
+
 def text(path: Path) -> str:
     return "/" + "/".join(path)
 
@@ -25,15 +30,17 @@ def text(path: Path) -> str:
 class _Spec:
     """One spec in the making. `nodes` is what is in each filesystem: its directories and files, by path."""
 
-    def __init__(self, seed: int, *, plain: bool) -> None:
+    def __init__(self, seed: int, *, plain: bool, images: bool) -> None:
         self.random = random.Random(f"{seed} {plain}")
         self.plain = plain
+        self.images = images and not plain
         self.tables: list[Table] = []
         self.mounts: list[NaiveMount] = []
         self.makers: dict[Superblock, Table] = {}
         self.nodes: dict[Superblock, dict[Path, str]] = {}
         self.frozen: set[NaiveMount] = set()
         self.links = 0
+        self.media: list[Table] = []  # images that stand nowhere, and hold others
 
     def chance(self, one_in: int) -> bool:
         return self.random.randrange(one_in) == 0
@@ -43,12 +50,12 @@ class _Spec:
         if not self.plain and self.chance(4):
             value["namespace"] = []
             for name in ("one", "two"):
-                begin = len(self.tables)
+                begin, media = len(self.tables), len(self.media)
                 self.namespace(self.random.randint(1, 6))
-                value["namespace"].append({"name": name, "mount": self.tables[begin:]})
+                value["namespace"].append({"name": name, "mount": self.tables[begin:] + self.media[media:]})
         else:
             self.namespace(self.random.randint(1, 12))
-            value["mount"] = self.tables
+            value["mount"] = [*self.tables, *self.media]
         if not self.plain:
             self.share(value)
             for space in value.get("namespace") or [value]:
@@ -72,9 +79,24 @@ class _Spec:
             {"target": target} if target else {}
         )
         superblock = Superblock(fstype, table["source"])
+        if fstype == "squashfs":
+            del table["source"]
+            superblock.source = None
+            table["image"] = self.image()
         self.makers[superblock] = table
         self.nodes[superblock] = {(): "directory"}
         return self.remember(table, NaiveMount(superblock, (), frozenset(), table["id"]))
+
+    def image(self) -> object:
+        """Where an image is: a file of the host, a part of one, or a file in another image."""
+        what = self.random.randrange(4)
+        if what == 0:
+            return {"path": LONG_IMAGE, "offset": BEGINS}
+        if what == 1:
+            holder: Table = {"id": f"medium{len(self.tables)}", "type": "squashfs", "image": IMAGE}
+            self.media.append(holder)
+            return {"mount": holder["id"], "path": INNER}
+        return IMAGE
 
     def remember(self, table: Table, mount: NaiveMount) -> NaiveMount:
         words = [word for word in ATTRIBUTES if self.chance(8)]
@@ -136,6 +158,8 @@ class _Spec:
         nodes = self.nodes[superblock]
         if superblock.fstype == "proc":
             return False
+        if superblock.fstype == "squashfs":
+            return kind == "directory" and len(path) <= 2
         return nodes.get(path, kind) == kind and all(
             nodes.get(path[:end], "directory") == "directory" for end in range(len(path))
         )
@@ -150,6 +174,8 @@ class _Spec:
             self.stands_nowhere()
             return
         what = self.random.choice(("new", "new", "bind", "bind", "bind", "file", "recursive", "proc"))
+        if what == "new" and self.images and self.chance(3):
+            what = "image"
         kind = "file" if what == "file" else "directory"
         follow = not self.plain and self.chance(6)
         found = self.place_behind_link(kind) if follow else self.place(kind)
@@ -157,10 +183,9 @@ class _Spec:
             return
         target, parent, place = found
         self.note(parent.superblock, parent.path + place, kind)
-        if what in ("new", "proc"):
-            mount = self.filesystem(
-                self.random.choice(("tmpfs", "tmpfs", "ramfs")) if what == "new" else "proc", target
-            )
+        if what in ("new", "proc", "image"):
+            new = self.random.choice(("tmpfs", "tmpfs", "ramfs"))
+            mount = self.filesystem({"new": new, "image": "squashfs"}.get(what, what), target)
         else:
             made = self.bind(target, kind, what == "recursive", parent)
             if made is None:
@@ -209,7 +234,9 @@ class _Spec:
             return None
         if self.plain and not self.visible(source, path):
             return None
-        declared = self.makers[source.superblock].setdefault("file", [])
+        declared: list[Table] = []
+        if source.superblock.fstype != "squashfs":
+            declared = self.makers[source.superblock].setdefault("file", [])
         if inner and all(entry["path"] != "/".join(inner) for entry in declared):
             declared.append(
                 {"path": "/".join(inner)} | ({"directory": True} if kind == "directory" else {"content": kind})
@@ -314,10 +341,18 @@ class _Spec:
                     table["peer_group"] = name
                 elif what in ("member", "slave") and names:
                     table["peer_group" if what == "member" else "master"] = self.random.choice(names)
+                self.share_below(table)
         if groups:
             value["peer_group"] = groups
 
+    def share_below(self, table: Table) -> None:
+        """What a recursive bind brings along."""
+        if table.get("recursive") and self.chance(2):
+            table["recursive_sharing"] = (
+                "peer" if "peer_group" in table else "slave" if "master" in table else "private"
+            )
 
-def valid_spec(seed: int, *, plain: bool = False) -> Table:
-    """The spec of this number, as a value: format, mounts, groups."""
-    return _Spec(seed, plain=plain).value()
+
+def valid_spec(seed: int, *, plain: bool = False, images: bool = True) -> Table:
+    """The spec of this number, as a value: format, mounts, groups. With `images` some are of squashfs."""
+    return _Spec(seed, plain=plain, images=images).value()

@@ -564,6 +564,8 @@ class Execution:
                 self.kernel.set_attributes(
                     fd, set=step.set, clear=step.clear, propagation=propagation, recursive=recursive
                 )
+                if step.sharing == "shared" and path == "/":  # it has no peers: it is again what it was
+                    self.kernel.set_attributes(fd, propagation=abi.MS_SLAVE)
             finally:
                 if fd != root:
                     self.kernel.close(fd)
@@ -573,7 +575,7 @@ class Execution:
         but_root = step.sharing == "shared" and step.path == "/"
         if not step.recursive:
             return [] if but_root else [(step.path, False)]
-        if not step.spared and not but_root:
+        if not step.spared:
             return [(step.path, True)]
         tree = InheritedTree(self.kernel.tree_of(root))
         found = tree.reach(step.path, step.spared, recursive=True, but_root=but_root)

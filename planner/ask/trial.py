@@ -364,6 +364,8 @@ class Trial:
             place = ModelHandle(self._altered(step.mount, one.path))
             change = Change(step.set, step.clear)
             self.world.set_attributes(self.builder, place, change, kind=kind, recursive=one.recursive)
+            if step.sharing == "shared" and one.path == "/":
+                self.world.set_attributes(self.builder, place, Change(), kind="slave")
 
     def _altered(self, tree: Handle, path: str) -> Place:
         root = self._handles[tree].place

@@ -541,8 +541,8 @@ class ChangeMounts(NamedTuple):
     """mount_setattr(2) on what stands at `path` of an inherited tree: attributes, or what it becomes (`sharing`).
 
     With `recursive` on all that stands on it, but for what is seen at the paths `spared`; the rule is in
-    planner/tables/inherited_tree.py. The root of the tree is never made shared by it, since pivot_root(2) wants none
-    there: ShareRoot does that.
+    planner/tables/inherited_tree.py. The root of the tree does not stay shared, since pivot_root(2) wants none there:
+    ShareRoot does that.
     """
 
     mount: Handle

@@ -88,7 +88,8 @@ class InheritedTree:
 
     def reach(self, path: str, spared: Iterable[str], *, recursive: bool, but_root: bool = False) -> list[Reached]:
         """What a change of `path` is made to: the mount there; if `recursive`, all that stands on it, but for what is
-        seen at the paths `spared` and what stands on that. With `but_root` the root of the tree is left as it is.
+        seen at the paths `spared` and what stands on that. With `but_root` the root of the tree is not changed by
+        itself; it is together with all that stands on it.
 
         Mounts that have what is spared above them are changed one by one, where a path leads to them: what is covered
         by another mount is left as it is then.
@@ -103,8 +104,6 @@ class InheritedTree:
             while parent in self.rows and parent not in above:
                 above.add(parent)
                 parent = self.rows[parent].parent_id
-        if but_root and top == self._root:
-            above.add(top)
         if top not in above:
             return [Reached(path, top, True)]
         found: list[Reached] = []

@@ -174,6 +174,7 @@ def test_a_slave_root_is_shared_again_and_some_of_it_cut_off(in_host: InHost) ->
     found = in_host(on_host(script), identity="root")
     assert [(True, False)] == found["/"] == found["/mnt"] == found["/mnt/dir/deep"]
     assert [(True, True)] == found["/mnt/also"]
+    assert [(True, False), (True, False)] == found["/mnt/stack"], "what is covered as well"
     assert [(False, False)] == found["/mnt/shared"] == found["/mnt/shared/in"]
     assert [(False, False)] == found["/mnt/dir"] == found["/mnt/dir/in"]
 

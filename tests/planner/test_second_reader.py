@@ -11,14 +11,17 @@ from mountplan.planner.language.spec_reading import build_spec
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.predict import predict
 from mountplan.planner.tables.table import MountTable
+from tests.fakes import host_mount
 from tests.second_reader import Reading, Table, differences, mounted_in_order
-from tests.valid_specs import valid_spec
+from tests.valid_specs import IMAGE, LONG_IMAGE, valid_spec
 
 
 class BareHost(NoHost):
-    """One that has nothing at all."""
+    """One that has two images, and nothing else."""
 
     def look(self, path: str) -> HostPath:
+        if path in (IMAGE, LONG_IMAGE):
+            return HostPath(path, "file", host_mount(1, 0, "/"))
         raise NotThere("no such file or directory")
 
 
