@@ -27,6 +27,7 @@ from mountplan.planner.collector import without_collector
 from mountplan.planner.errors import TableError
 from mountplan.planner.fstypes import of
 from mountplan.planner.plan.seedbase import without_base
+from mountplan.planner.render.aside_text import TAKES_LISTMOUNT
 from mountplan.planner.tables.mount_facts import Lock
 from mountplan.planner.tables.mounttree import MountTree
 from mountplan.planner.tables.options import with_ids_inside
@@ -119,7 +120,7 @@ def capture_subjects(
         lives.append(Live(label, table, whole.idmaps, seeds, owner, locks))
         if not whole.complete:
             where = label if len(subjects) > 1 else ""
-            cautions.append(Caution(where, "what its root does not show is missing: that takes Linux 6.11"))
+            cautions.append(Caution(where, f"what its root does not show is missing: {TAKES_LISTMOUNT}"))
     facts = LiveFacts(subjects, tables, host)
     captured = capture_tables(lives, host, facts, name=name or lives[0].name, unshare=subjects[0].kinds)
     if contents is not None:

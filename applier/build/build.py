@@ -416,7 +416,7 @@ def _listen(plan: Plan, built: Built, reporter: Reporter, rootless: Rootless, de
                 _map_ids(built, int(payload), reporter)
             except OSError as error:
                 # If the child has failed before its ids were mapped, what it says is why; if it waits, it ends.
-                unmapped = refused("cannot make an id-mapping for the user namespace", error, "isolate")
+                unmapped = refused("cannot make an id-mapping for the user namespace", error, "map_ids")
                 built.drop_leash()
         elif kind == channel.PID:
             try:

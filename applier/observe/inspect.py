@@ -112,6 +112,10 @@ def all_ids(namespace: int) -> tuple[int, ...] | None:
             found += more
             if len(more) < _MANY:
                 return tuple(found)
+    except KernelRefusal as refusal:
+        if refusal.errno in (errno.ENOMEM, errno.EMFILE, errno.ENFILE):
+            raise TableError(f"cannot list the mounts: {in_words(refusal)}") from None
+        return None
     except (OSError, ValueError):
         return None
 

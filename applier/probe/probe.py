@@ -91,6 +91,8 @@ def _remedy(name: str, words: str, nothing: str, rootless: Rootless) -> str:
     call = words.partition(": ")[0].partition("(")[0]
     if words.endswith(os.strerror(errno.ENOSYS)) and call.isidentifier():
         return explain("", errno.ENOSYS, call)[1]
+    if call == "write" and words.endswith(os.strerror(errno.EPERM)):
+        return explain("map_ids", errno.EPERM)[1]
     if words == nothing:
         return NEVER if rootless == "never" else _NAMESPACES
     if name.startswith("filesystem:") and words.endswith(os.strerror(errno.EPERM)):

@@ -50,6 +50,10 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         "this user may not do that, not even in a user namespace",
         _ALLOW_USERNS,
     ),
+    ("map_ids", E.EPERM): (
+        "root without CAP_SETFCAP may give user 0 to no user namespace",
+        "give the container CAP_SYS_ADMIN, or CAP_SETFCAP, or run it as another user",
+    ),
     ("isolate", E.ENOSPC): ("the limit of namespaces is reached", "raise sysctl user.max_*_namespaces"),
     ("isolate", E.EINVAL): (
         "this kernel is built without that kind of namespace",
@@ -257,6 +261,8 @@ def explain(kind: str, number: int, syscall: str = "") -> tuple[str, str]:
     if kind == "attach_image" and syscall == "openat2":
         kind = "image file"  # what is missing is not a device
     call = syscall.partition("(")[0].partition(" ")[0]
+    if kind == "map_ids" and (number != E.EPERM or os.geteuid()):
+        kind = "isolate"
     if kind == "make_overlay" and call == "mount_setattr":
         kind = "set_attributes"  # the id-mapping of a layer
     # Every process may make these calls: who answers that it may not is a filter, whatever the call was for.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mountplan.planner.characters import visible
+from mountplan.planner.render.aside_text import TAKES_LISTMOUNT
 from mountplan.planner.render.difference_text import NamedSide, differences_text
 from mountplan.planner.render.left_out_text import left_out_data
 from mountplan.planner.render.problems import drift_data
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from mountplan.operands import Side
     from mountplan.planner.names import LeftOut
 
-_INCOMPLETE = "what its root does not show was not compared: that takes Linux 6.11"
+_INCOMPLETE = f"what its root does not show was not compared: {TAKES_LISTMOUNT}"
 
 
 def print_comparison(

@@ -72,7 +72,9 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
             output.note("mountplan: nothing is shared, and nothing is a slave\n")
     note_left_out(found.left_out, output)
     if found.incomplete:
-        missing = "what its root does not show is missing: that takes Linux 6.11"
+        from mountplan.planner.render.aside_text import TAKES_LISTMOUNT
+
+        missing = f"what its root does not show is missing: {TAKES_LISTMOUNT}"
         output.note(f"mountplan: {visible(found.label)}: {missing}\n")
     return 0
 

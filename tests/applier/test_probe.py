@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from mountplan import api
 from mountplan.__main__ import main
 from mountplan.applier.probe import probe
 from mountplan.applier.probe.userns_trial import ask_for
 from mountplan.applier.sys.userns import Rootless
+from mountplan.planner.errors import NamespaceRefused
 from mountplan.planner.fstypes import of
 from mountplan.planner.plan.requirements import find_requirements
 from tests.hosts import InHost, enter_user_namespace, give_up_all_capabilities
+from tests.trees import ROOT, plan_of
 
 
 @pytest.mark.needs_kernel("root", "set-group")
@@ -106,3 +109,20 @@ def test_doctor_tells_the_same_to_programs(capsys: pytest.CaptureFixture[str]) -
     features = json.loads(capsys.readouterr().out)["features"]
     assert list(probe.KNOWN) == [feature["feature"] for feature in features]
     assert (1 if not all(feature["works"] for feature in features) else 0) == status
+
+
+@pytest.mark.needs_kernel("root", "userns")
+def test_root_of_a_container_without_capabilities_is_told_which_one_is_missing(in_host: InHost) -> None:
+    """It may make a user namespace, but not give user 0 to it; neither a filter nor a sysctl is in its way."""
+
+    def script() -> tuple[str, str]:
+        plan = plan_of(ROOT)
+        give_up_all_capabilities()
+        (finding,) = probe.probe(("mount_namespace",))
+        with pytest.raises(NamespaceRefused) as caught:
+            api.apply(plan)
+        return finding.remedy, str(caught.value)
+
+    remedy, said = in_host(script, identity="root")
+    assert "CAP_SETFCAP" in remedy
+    assert "root without CAP_SETFCAP may give user 0 to no user namespace" in said

@@ -21,6 +21,7 @@ from mountplan.applier.observe.subjects import command_of, of_process
 from mountplan.capturing import Folder, capture_subjects
 from mountplan.operands import view_of
 from mountplan.planner.compare.compare import differences
+from mountplan.planner.render.aside_text import TAKES_LISTMOUNT
 from tests.hosts import PATIENCE, InHost, moments, mount, umount
 from tests.mountflags import MNT_DETACH
 from tests.portrait import portrait
@@ -228,7 +229,7 @@ def assert_same(found: dict[str, Any]) -> None:
     # container's root does not show.
     instead = ": the host has it so covered that it cannot be taken from there; a new one stands in for it"
     new = {one.removesuffix(instead) for one in found["cautions"] if one.endswith(instead)}
-    expected = (instead, *(["that takes Linux 6.11"] * bool(missing("foreign-mounts"))))
+    expected = (instead, *([TAKES_LISTMOUNT] * bool(missing("foreign-mounts"))))
     assert [] == [one for one in found["cautions"] if not one.endswith(expected)]
     assert [] == [what for place, prop, what in found["differences"] if place not in new or prop != "superblock"]
     assert found["first"] == found["second"]
