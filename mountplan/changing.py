@@ -17,7 +17,7 @@ from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.chroot import unshare_user
 from mountplan.applier.sys.inside import in_child
 from mountplan.applier.sys.refusal import in_words
-from mountplan.operands import Operand, granted_of, recognise, view_of
+from mountplan.operands import Operand, granted_of, recognise, store_device, view_of
 from mountplan.planner.change.change_plan import ChangeObstacle, ChangePlan
 from mountplan.planner.change.plan_change import plan_change
 from mountplan.planner.change.standing import Allowed, Record, StandingSpace, StandingTree, User
@@ -174,7 +174,7 @@ def _target(
             StandingSpace(name, view.table, {key: one for key, one in own.items() if one}, locks, view.idmaps)
         )
     outside, ages = _around([space.table for space in spaces], set(numbers))
-    standing = StandingTree(label, tuple(spaces), observe(), outside, record, ages, _knows_beneath())
+    standing = StandingTree(label, tuple(spaces), observe(), outside, record, ages, _knows_beneath(), store_device())
     return Target(operand, standing, numbers, tuple(whole.unique for whole in wholes))
 
 
@@ -565,13 +565,16 @@ def _verify(
     """
     from mountplan.planner.change.granted_since import granted_since
     from mountplan.planner.compare.compare import judge, machine_of, views_of
+    from mountplan.planner.compare.own_store import without_absent_store
     from mountplan.planner.compare.view import View
 
     host = after.standing.host
-    wanted = views_of(plan, predict(plan, host))
+    predictions = predict(plan, host)
     spaces = {space.name: space for space in after.standing.spaces}
-    if len(wanted) == 1:
-        spaces = {wanted[0].namespace: after.standing.spaces[0]}
+    if len(predictions) == 1:
+        spaces = {predictions[0].namespace: after.standing.spaces[0]}
+    now = [spaces[one.namespace].table for one in predictions]
+    wanted = views_of(plan, without_absent_store(predictions, now, after.standing.store))
     pairs = [(view, spaces[view.namespace].table) for view in wanted]
     stood = frozenset(row.device for space in before.standing.spaces for row in space.table.rows)
     since, drift = granted_since(pairs, granted, stood, change.steps, present)

@@ -15,9 +15,10 @@ from mountplan.operands import (
     recognise,
     refuse_one_stream_twice,
     refuse_unused,
+    store_device,
 )
 from mountplan.planner.collector import without_collector
-from mountplan.planner.compare.compare import differences, judge, machine_of
+from mountplan.planner.compare.compare import differences, judge, machine_of, views_of
 from mountplan.planner.compare.difference import Drift
 from mountplan.planner.errors import SubjectError
 from mountplan.planner.plan.plan import Plan
@@ -48,6 +49,7 @@ def diff(first: str | Side, second: str | Side, *, parameters: Mapping[str, str]
     refuse_one_stream_twice(*(side for side in (first, second) if isinstance(side, str)))
     one, other = (read_side(side, parameters=parameters) if isinstance(side, str) else side for side in (first, second))
     refuse_unused(parameters, one, other)
+    one, other = _beside_kept(one, other), _beside_kept(other, one)
     machine = machine_of(observe()) if one.of_machine and other.of_machine else None
     return Compared(one, other, differences(one.views, other.views, machine))
 
@@ -99,6 +101,23 @@ def held_against(spec: str, plan: Plan, found: Operand, subject: str = "") -> Co
         judged = judge(first.views, views, machine_of(host), arrivals=True, surroundings=surroundings)
     side = Side(found.value, views, incomplete=not as_it_is.complete)
     return Compared(first, side, *judged)
+
+
+def _beside_kept(side: Side, other: Side) -> Side:
+    """What a plan would build, beside a name that may have been kept before there was a store to be brought along."""
+    from mountplan.applier.observe.observe import observe
+    from mountplan.planner.compare.own_store import without_absent_store
+    from mountplan.planner.plan.predict import predict
+
+    names = [view.namespace for view in side.views]
+    if side.plan is None or other.plan is not None or not other.of_machine or len(names) != len(other.views):
+        return side
+    tables = {view.namespace: view.table for view in other.views}
+    if set(names) != set(tables):
+        tables = dict(zip(names, (view.table for view in other.views), strict=True))
+    predictions = predict(side.plan, observe())
+    kept = without_absent_store(predictions, [tables[one.namespace] for one in predictions], store_device())
+    return side._replace(views=views_of(side.plan, kept))
 
 
 def _as_predicted(spec: str, plan: Plan, subject: str, side: Side) -> Compared:

@@ -252,6 +252,15 @@ def kept_side(value: str) -> Side:
     return Side(value, tuple(views), incomplete=not complete)
 
 
+def store_device() -> str:
+    """The device of the store of kept names, where that is a mount of its own; "" where it is not there."""
+    from mountplan.applier.keep.store import MOUNTED
+    from mountplan.applier.observe.observe import observe
+
+    rows = (row for row in observe().rows if row.mountpoint == MOUNTED and row.source == "mountplan")
+    return next((row.device for row in rows), "")
+
+
 def granted_of(found: Opened, own: Plan) -> dict[str, Mapping[str, Granted]]:
     """By namespace: what was asked of the superblocks that were made for a kept name, and what they showed then. `own`
     is the plan that it was made from.

@@ -32,6 +32,7 @@ from mountplan.applier.sys.refusal import KernelRefusal, explain, function_of
 from mountplan.planner.errors import KeepRefused
 
 RUN = "/run"
+MOUNTED = f"{RUN}/mountplan"  # of whoever may mount it
 _OWNER = ".owner"
 _COMING, _GOING = ".new-", ".old-"
 _PATIENCE = 300.0  # seconds to wait for the lock: it is free soon, but many may want it at once
@@ -67,7 +68,7 @@ def find_place() -> StorePlace:
             if run.st_uid == os.geteuid():
                 if run.st_mode & 0o022 and not run.st_mode & stat.S_ISVTX:
                     raise KeepRefused(f"cannot keep namespaces: others may replace what is in {RUN}", f"chmod +t {RUN}")
-                return StorePlace(f"{RUN}/mountplan", True)
+                return StorePlace(MOUNTED, True)
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
                 raise _refused("cannot keep namespaces", error) from None

@@ -17,6 +17,7 @@ from mountplan.planner.change.sharing_changes import SharingMatch
 from mountplan.planner.change.standing import Allowed, StandingTree
 from mountplan.planner.compare.arrivals import Arrivals, Surroundings
 from mountplan.planner.compare.compare import differences, group_names, machine_of, views_of
+from mountplan.planner.compare.own_store import without_absent_store
 from mountplan.planner.compare.view import View
 from mountplan.planner.errors import TableError
 from mountplan.planner.model.world import MOUNT_MAX
@@ -42,10 +43,12 @@ def _planned(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: in
     obstacle = _namespaces_differ(plan, standing)
     if obstacle is not None:
         return ChangePlan(standing.label, (), (), (obstacle,), (), ())
-    views = views_of(plan, predictions)
     by_name = {space.name: space for space in standing.spaces}
     if len(predictions) == 1:
         by_name = {predictions[0].namespace: standing.spaces[0]}
+    now = [by_name[one.namespace].table for one in predictions]
+    predictions = without_absent_store(predictions, now, standing.store)
+    views = views_of(plan, predictions)
     spaces = tuple(
         PairedSpace(number, one, view, by_name[one.namespace])
         for number, (one, view) in enumerate(zip(predictions, views, strict=True))
@@ -102,7 +105,7 @@ def _planned(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: in
         standing.label, tuple(changes), tuple(dict.fromkeys(asides)), tuple(dict.fromkeys(obstacles)), steps,
         tuple((space.name, space.table) for space in standing.spaces),
     )  # fmt: skip
-    return _tried(result, plan, views, standing, allowed, mount_max) if steps else result
+    return _tried(result, plan, standing, allowed, mount_max) if steps else result
 
 
 def _namespaces_differ(plan: Plan, standing: StandingTree) -> ChangeObstacle | None:
@@ -197,9 +200,7 @@ def _lonely(new: NewParts, sharing: SharingMatch, parts: Parts) -> list[ChangeOb
     return found
 
 
-def _tried(
-    result: ChangePlan, plan: Plan, views: tuple[View, ...], standing: StandingTree, allowed: Allowed, mount_max: int
-) -> ChangePlan:
+def _tried(result: ChangePlan, plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: int) -> ChangePlan:
     """Carry it out in the model: what it comes to inside must be what the plan says, and outside nothing may change."""
     try:
         trial = ChangeTrial(result.steps, standing, mount_max)
@@ -214,6 +215,7 @@ def _tried(
     trial.end()
     after = trial.after()
     obstacles: list[ChangeObstacle] = []
+    views = views_of(plan, without_absent_store(predict(plan, standing.host), after, standing.store))
     wanted = tuple(view._replace(asked=dict.fromkeys(view.asked or {}, ())) for view in views)
     found = tuple(View(view.namespace, table) for view, table in zip(views, after, strict=True))
     for one in differences(wanted, found, machine_of(standing.host), arrivals=True)[:5]:

@@ -51,7 +51,8 @@ class Record(NamedTuple):
 class StandingTree(NamedTuple):
     """All of it. `outside` are the tables of other namespaces by their names, and `host` that of our own.
 
-    `ages` are as in Surroundings. `beneath` says whether the kernel has MOVE_MOUNT_BENEATH.
+    `ages` are as in Surroundings. `beneath` says whether the kernel has MOVE_MOUNT_BENEATH. `store` is the device of
+    the store of kept names, which mountplan has mounted on the host (planner/compare/own_store.py).
     """
 
     label: str
@@ -61,6 +62,7 @@ class StandingTree(NamedTuple):
     record: Record | None = None
     ages: Mapping[int, int] = {}
     beneath: bool = True
+    store: str = ""
 
 
 class Allowed(NamedTuple):

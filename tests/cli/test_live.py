@@ -385,3 +385,29 @@ def test_to_watch_a_name_ends_when_it_is_no_longer_kept(on_host: Callable[..., A
             return watcher.returncode, told
 
     assert (0, "mountplan: live is no longer kept\n") == on_host(script)
+
+
+def test_the_store_that_came_with_the_name_is_no_difference(in_host: InHost) -> None:
+    """Mounted on /run once the first name is kept: a bind of all of the host has been made by then."""
+    text = 'name = "all"\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n'
+    text += '[[mount]]\ntarget = "/h"\nbind = "/"\nrecursive = true\n'
+    more = '[[mount]]\ntarget = "/new"\ntype = "tmpfs"\n'
+
+    def script() -> list[Ended]:
+        file, other = spec(text), spec(text + more, "b.toml")
+        try:
+            return [
+                mountplan("apply", file, "-q"),
+                mountplan("diff", file, "all"),
+                mountplan("diff", "all", file),
+                mountplan("verify", file),
+                mountplan("plan", file, "--live", "all", "--exit-code"),
+                mountplan("apply", other, "--live"),
+                mountplan("verify", other),
+                mountplan("plan", other, "--live", "all", "--exit-code"),
+            ]
+        finally:
+            mountplan("rm", "all")
+
+    ended = in_host(on_run(script))
+    assert [0] * 8 == [one.status for one in ended], ended
