@@ -11,6 +11,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from mountplan.applier.sys import abi, syscalls
@@ -20,6 +21,7 @@ from mountplan.planner.attributes import NAMES
 from mountplan.planner.fstypes import of
 from mountplan.planner.names import Handle
 from mountplan.planner.plan import steps as s
+from mountplan.planner.tables.inherited_tree import InheritedTree
 
 
 class UsernsRefusal(NamedTuple):
@@ -91,6 +93,7 @@ class _Trial:
             s.CloneMount: self.clone_mount,
             s.SetAttributes: self.set_attributes,
             s.RemoveMount: self.remove_mount,
+            s.BindOver: self.bind_over,
             s.ChangeMounts: self.change_mounts,
         }
 
@@ -315,8 +318,18 @@ class _Trial:
 
     def change_mounts(self, step: s.ChangeMounts) -> None:
         words = tuple(word for word in step.words.split(",") if word in NAMES)
-        if any(NAMES[word].clear for word in words) and not step.spared and self._can_be_cloned(step.path, True):
-            self.once("locked", self._change, step.path, True, step.recursive, words)
+        if not any(NAMES[word].clear for word in words):
+            return
+        for one in self._inherited.reach(step.path, step.spared, recursive=step.recursive):
+            if self._can_be_cloned(one.path, True):
+                self.once("locked", self._change, one.path, True, one.recursive, words)
+
+    def bind_over(self, step: s.BindOver) -> None:
+        self._inherited.bind_over(step.path)
+
+    @cached_property
+    def _inherited(self) -> InheritedTree:
+        return InheritedTree(self.kernel.tree_of(self.host))
 
     def _can_be_cloned(self, path: str, recursive: bool) -> bool:
         """Whether there is something to try attributes on. If not, that is told of the step that makes the clone."""

@@ -124,6 +124,11 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         ("the host has the file of another namespace there than when this was planned", "plan again"),
     ),
     ("make_overlay", E.ENOENT): ("a layer is no longer there", "create it, or plan again"),
+    ("clone_mount", E.ENOENT): (
+        "nothing is there in that filesystem",
+        "correct the path, or have it made there",
+    ),
+    ("clone_mount", E.ELOOP): ("it is a symlink, or behind one", "write the path that it leads to"),
     ("attach", E.ENOENT): (
         "the mountpoint is not there",
         "create it in the filesystem, write create = true on the mount, or correct target",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mountplan import api
 from mountplan.cli.shared_options import SPEC_OR_PLAN, add_all, add_rootless, add_set, settings_of
@@ -18,6 +18,7 @@ from mountplan.planner.errors import (
     SpecRef,
     StepRefused,
 )
+from mountplan.planner.names import LeftOut
 
 if TYPE_CHECKING:
     import argparse
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from mountplan.applier.sys.userns import Rootless
     from mountplan.cli.output import Output
     from mountplan.cli.shared_options import NewCommand
-    from mountplan.planner.names import LeftOut
 
 
 def add(command: NewCommand) -> None:
@@ -55,37 +55,44 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
 
     refuse_one_stream_twice(args.specs)
     with sign_of_life("checking", output):
-        found = [(name, *_mistakes(name, settings_of(args), args.rootless, output)) for name in args.specs]
-    status = max(status for _, _, status, _ in found)
+        found = [(name, _checked(name, settings_of(args), args.rootless, output)) for name in args.specs]
+    status = max(one.status for _, one in found)
     if output.as_json:
         specs = [
             {
                 "file": name,
-                "ok": not mistakes,
-                "mistakes": [mistake_data(one) for one in mistakes],
-                "left_out": left_out_data(left_out),
+                "ok": not one.mistakes,
+                "mistakes": [mistake_data(mistake) for mistake in one.mistakes],
+                "warnings": [mistake_data(warning) for warning in one.warnings],
+                "left_out": left_out_data(one.left_out),
             }
-            for name, mistakes, _, left_out in found
+            for name, one in found
         ]
         output.data({"ok": status == 0, "specs": specs})
         return status
-    for name, mistakes, _, left_out in found:
+    for name, (mistakes, _, left_out, _) in found:
         if mistakes:
             output.error(mistakes_text(mistakes, everything=args.all) + "\n", {})
         elif not output.quiet:
             output.result(f"{visible(name)}: no mistakes{left_out_words(left_out)}\n{left_out_text(left_out)}")
-    total = sum(len(mistakes) for _, mistakes, *_ in found)
+    total = sum(len(one.mistakes) for _, one in found)
     if total and not output.quiet:
-        wrong = sum(1 for _, mistakes, *_ in found if mistakes)
+        wrong = sum(1 for _, one in found if one.mistakes)
         where = f" in {wrong} of {len(found)} files" if len(found) > 1 else ""
         output.note(f"mountplan: {count(total, 'mistake')}{where}\n")
     return status
 
 
-def _mistakes(
-    name: str, parameters: Mapping[str, str], rootless: Rootless, output: Output
-) -> tuple[tuple[Mistake, ...], int, tuple[LeftOut, ...]]:
-    """The mistakes, the exit status for them, and what is left out."""
+class _Checked(NamedTuple):
+    """The mistakes, the exit status for them, what is left out, and what is no mistake, but seldom meant."""
+
+    mistakes: tuple[Mistake, ...]
+    status: int
+    left_out: tuple[LeftOut, ...] = ()
+    warnings: tuple[Mistake, ...] = ()
+
+
+def _checked(name: str, parameters: Mapping[str, str], rootless: Rootless, output: Output) -> _Checked:
     from mountplan.inputs import looks_like_plan
 
     try:
@@ -98,18 +105,17 @@ def _mistakes(
             api.foresee(made)
             api.try_out(made, rootless=rootless)
             note_in_use(made, output)
-            note_sharing_stops(made, output)
-            return (), 0, made.expected.left_out
+            return _Checked((), 0, made.expected.left_out, note_sharing_stops(made, output))
         planned, mistakes = api.check_and_plan(data, file, rootless=rootless, parameters=parameters)
-        if planned is not None:
-            note_in_use(planned, output)
-            note_sharing_stops(planned, output)
-        return mistakes, 2 if mistakes else 0, planned.expected.left_out if planned is not None else ()
+        if planned is None:
+            return _Checked(mistakes, 2)
+        note_in_use(planned, output)
+        return _Checked(mistakes, 0, planned.expected.left_out, note_sharing_stops(planned, output))
     except (SpecError, NotAllowed) as error:
-        return error.mistakes, error.exit_status, ()
+        return _Checked(error.mistakes, error.exit_status)
     except (NamespaceRefused, StepRefused) as error:
         note_untried(error, output)
-        return (), 0, ()
+        return _Checked((), 0)
     except MountplanError as error:
         what, _, remedy = str(error).removeprefix(f"{name}: ").partition("\n  remedy: ")
-        return (Mistake(SpecRef(name, ""), what, remedy),), error.exit_status, ()
+        return _Checked((Mistake(SpecRef(name, ""), what, remedy),), error.exit_status)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mountplan.cli.output import Output
-    from mountplan.planner.errors import MountplanError
+    from mountplan.planner.errors import Mistake, MountplanError
     from mountplan.planner.names import LeftOut
     from mountplan.planner.plan.plan import Plan
 
@@ -30,10 +30,12 @@ def note_left_out(left_out: Sequence[LeftOut], output: Output, what: str = "") -
         output.note(f"mountplan: {visible(what)}: {text[0].lower()}{text[1:]}" if what else text)
 
 
-def note_sharing_stops(made: Plan, output: Output) -> None:
+def note_sharing_stops(made: Plan, output: Output) -> tuple[Mistake, ...]:
     """A bind is shared and what it brings along is not: no mistake, and seldom what is meant."""
-    for one in api.sharing_stops(made):
+    found = api.sharing_stops(made)
+    for one in found:
         output.note(f"mountplan: warning: {visible_lines(str(one))}\n")
+    return found
 
 
 def note_in_use(made: Plan, output: Output) -> None:

@@ -32,7 +32,7 @@ def listed_paths(draft: Draft, field: PathList, context: Context) -> Iterator[tu
         pattern = entry if isinstance(entry, str) else entry.path
         optional = not isinstance(entry, str) and entry.optional
         key = f"{draft.key}.{field}[{number}]"
-        found = _matches(draft, pattern, field, key, context)
+        found = _matches(draft, pattern, field, key, context, optional=optional)
         if found is None:
             continue
         if not found and not _is_glob(pattern):
@@ -77,7 +77,7 @@ def _leave_out(draft: Draft, pattern: str, field: PathList, key: str, context: C
 
 
 def _matches(
-    draft: Draft, pattern: str, field: PathList, key: str, context: Context
+    draft: Draft, pattern: str, field: PathList, key: str, context: Context, *, optional: bool
 ) -> list[tuple[TargetPath, NodeKind]] | None:
     """What `pattern` matches in the mount; None (and a mistake) if that cannot be known before it is mounted."""
     assert draft.filesystem is not None
@@ -98,11 +98,15 @@ def _matches(
                 known.append((path, what))
         return known
     base = draft.host.path if draft.host is not None else _on_host(draft, context)
+    if base is None and field == "readonly" and not optional and not _is_glob(pattern):
+        # It is bound over itself, whatever it is; if it is not there, or a symlink, the build is refused.
+        return [(TargetPath(pattern), "directory")]
     if base is None:
         context.mistakes.add(
             key,
             f"what is in a {draft.filesystem.fixed.fstype} is not known before it is mounted",
-            f"{_VERBS[field]} a path of a bind, of a tmpfs, or of a filesystem that the host has mounted too",
+            f"{_VERBS[field]} a path of a bind, of a tmpfs, or of a filesystem that the host has mounted too"
+            + (", or one that is surely there: no glob, and without optional" if field == "readonly" else ""),
         )
         return None
     found = []

@@ -330,6 +330,8 @@ def _bind_namespace(draft: Draft, name: str, key: str, context: Context) -> None
 
 def bind_host(draft: Draft, path: str, key: str, context: Context) -> None:
     remedy = "create it on the host first, name a path that exists, or leave it out here with optional = true"
+    if draft.spec.optional:  # what is not there is left out, and it is something else
+        remedy = "let this user look at it, or name another path"
     found = context.look_to_mount(path, key, remedy)
     if found is None:
         return

@@ -16,9 +16,10 @@ from tests.cli.command_line import Command, Ended, refuse
 def test_a_good_spec_has_no_mistakes(run: Command, spec: Path) -> None:
     assert Ended(0, f"{spec}: no mistakes\n", "") == run("check", spec)
     assert Ended(0, "", "") == run("check", "-q", spec)
-    assert {"ok": True, "specs": [{"file": str(spec), "ok": True, "mistakes": [], "left_out": []}]} == run(
-        "check", "--json", spec
-    ).json()
+    assert {
+        "ok": True,
+        "specs": [{"file": str(spec), "ok": True, "mistakes": [], "warnings": [], "left_out": []}],
+    } == run("check", "--json", spec).json()
 
 
 def test_all_mistakes_of_all_specs_are_told_on_standard_error(run: Command, spec: Path, wrong: Path) -> None:

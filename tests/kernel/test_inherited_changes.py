@@ -217,6 +217,27 @@ def test_what_meets_nothing_is_a_mistake(in_host: InHost) -> None:
 
 
 @pytest.mark.needs_kernel("userns")
+def test_what_is_locked_is_told_beside_exceptions_as_well(in_host: InHost) -> None:
+    """Each mount that the change reaches is tried: /mnt/ro, and not the mounts that are spared or writable."""
+    text = 'root = "inherit"\n[[change]]\ntarget = "/mnt"\nrecursive = true\nexcept = [%s]\nattributes = ["rw"]\n'
+
+    def script() -> list[str]:
+        found = []
+        for spared in ('"/mnt/dir"', '"/mnt/dir", "/mnt/ro"'):
+            try:
+                api.try_out(plan_of(text % spared), rootless="always")
+                found.append("")
+            except NotAllowed as error:
+                found.append(error.mistakes[0].what)
+        return found
+
+    locked, fine = in_host(on_host(script), identity="root")
+    assert "rw cannot be set" in locked
+    assert "/mnt/ro" in locked
+    assert "" == fine
+
+
+@pytest.mark.needs_kernel("userns")
 def test_an_ordinary_user_changes_what_is_inherited_and_is_told_that_it_cannot_be_removed(in_host: InHost) -> None:
     change = 'root = "inherit"\n[[change]]\ntarget = "/"\nrecursive = true\nexcept = ["/tmp"]\nattributes = ["ro"]\n'
     remove = 'root = "inherit"\n[[remove]]\ntarget = "/proc"\nrecursive = true\n'

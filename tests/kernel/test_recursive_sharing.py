@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +15,7 @@ import pytest
 from mountplan import api
 from mountplan.applier.sys.kernel import LinuxKernel
 from mountplan.planner.errors import SpecError, VerificationFailed
-from tests.hosts import CLONE_NEWNS, InHost, mount, run_in_child, setns, umount, unshare
+from tests.hosts import CHECKOUT, CLONE_NEWNS, InHost, mount, run_in_child, setns, umount, unshare
 from tests.mountflags import MS_BIND, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE
 from tests.trees import ROOT, Tree, plan_of, tree
 
@@ -292,13 +295,17 @@ def test_what_comes_on_the_host_while_it_is_built_is_taken_in_or_told(
     ("word", "warns"), [("", True), ('recursive_sharing = "private"', False), ('recursive_sharing = "peer"', False)]
 )
 def test_sharing_that_stops_at_the_top_is_warned_of(word: str, warns: bool, in_host: InHost) -> None:
-    def script() -> list[str]:
+    def script() -> tuple[list[str], list[str]]:
         host()
         spec = f'{MNT}{ROOT}[[mount]]\ntarget = "/in"\nbind = "/mnt"\nrecursive = true\npeer_group = "mnt"\n{word}'
-        return [str(one) for one in api.sharing_stops(plan_of(spec))]
+        words = [sys.executable, "-m", "mountplan", "check", "--json", "-"]
+        said = subprocess.run(words, input=f"format = 1\n{spec}", text=True, stdout=subprocess.PIPE, cwd=CHECKOUT)
+        told = [one["what"] for one in json.loads(said.stdout)["specs"][0]["warnings"]]
+        return [str(one) for one in api.sharing_stops(plan_of(spec))], told
 
-    found = in_host(script, identity="root")
+    found, told = in_host(script, identity="root")
     assert warns == bool(found)
+    assert len(found) == len(told)
     if warns:
         assert "mount[1]: /in is a peer, but what it brings along is private" in found[0]
         assert "/mnt/shared" in found[0]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mountplan.planner.errors import StepRefused
 from tests.hosts import InHost, mount
 from tests.trees import ROOT, tree
 
@@ -45,6 +46,38 @@ path = "a.conf"
 target = "/data/fixed/on"
 type = "tmpfs"
 """
+
+
+OVERLAY = """
+[[mount]]
+id = "layers"
+type = "tmpfs"
+[[mount.file]]
+path = "lower/etc/motd"
+[[mount.file]]
+path = "lower/link"
+symlink = "etc"
+[[mount]]
+target = "/data"
+type = "overlay"
+layers = [{ mount = "layers", path = "/lower" }]
+upper = { mount = "layers", path = "/upper" }
+work = { mount = "layers", path = "/work" }
+"""
+
+
+@pytest.mark.needs_kernel("root", "fs:overlay")
+def test_a_path_of_an_overlay_is_read_only_and_must_be_there() -> None:
+    with tree(f'{ROOT}{OVERLAY}readonly = ["etc"]') as built:
+        paths = ("/data/etc/motd", "/data/new")
+        assert [errno.EROFS, 0] == built.inside(lambda: written(*paths))
+    for path, number in (("nowhere", errno.ENOENT), ("link", errno.ELOOP)):
+        with (
+            pytest.raises(StepRefused, match=r"mount\[2\]\.readonly\[0\]") as caught,
+            tree(f'{ROOT}{OVERLAY}readonly = ["{path}"]'),
+        ):
+            pass
+        assert number == caught.value.errno
 
 
 def test_paths_of_a_tmpfs_are_read_only_and_what_is_masked_or_mounted_in_them_is_seen_there() -> None:

@@ -7,6 +7,7 @@ import pytest
 from tests.planner.mistakes import ROOT, bind, mistakes, one, tmpfs
 from tests.planner.test_optional import built
 
+OVERLAY = '[[mount]]\ntarget = "/o"\ntype = "overlay"\nlayers = ["/data", "/other"]\n'
 DATA = tmpfs("/data", 'id = "data"\nreadonly = ["a", "a/b"]') + (
     '[[mount.file]]\npath = "a/b"\ndirectory = true\n[[mount.file]]\npath = "link"\nsymlink = "a"\n'
 )
@@ -37,11 +38,12 @@ DATA = tmpfs("/data", 'id = "data"\nreadonly = ["a", "a/b"]') + (
             'write attributes = ["ro"] on that mount',
         ),
         one(
-            "an overlay",
-            ROOT + '[[mount]]\ntarget = "/o"\ntype = "overlay"\nlayers = ["/data", "/other"]\nreadonly = ["etc"]\n',
-            "mount[1].readonly[0]",
+            "a glob in an overlay",
+            ROOT + OVERLAY + 'readonly = ["etc", "e*"]\n',
+            "mount[1].readonly[1]",
             "what is in a overlay is not known before it is mounted",
-            "name a path of a bind, of a tmpfs, or of a filesystem that the host has mounted too",
+            "name a path of a bind, of a tmpfs, or of a filesystem that the host has mounted too, "
+            "or one that is surely there: no glob, and without optional",
         ),
         one(
             "a recursive bind of a mount",
@@ -61,6 +63,17 @@ DATA = tmpfs("/data", 'id = "data"\nreadonly = ["a", "a/b"]') + (
 )  # fmt: skip
 def test_a_wrong_list_is_told_with_its_place_and_a_remedy(text: str, key: str, what: str, remedy: str) -> None:
     assert [(key, what, remedy)] == mistakes(text)
+
+
+def test_a_path_of_an_overlay_is_read_only_whatever_it_is() -> None:
+    assert ["root", "/o", "readonly:/o/etc"] == built(ROOT + OVERLAY + 'readonly = ["etc", "etc/motd"]\n')
+
+
+def test_a_star_itself_is_written_in_brackets() -> None:
+    """As in a shell, so that a name with a star in it is no other one's."""
+    files = "".join(f'[[mount.file]]\npath = "{name}"\n' for name in ("a*b", "axb"))
+    text = ROOT + tmpfs("/d", 'mask = ["a[*]b"]\nreadonly = ["a[*]b"]') + files
+    assert ["root", "/d", "readonly:/d/a*b", "mask:/d/a*b"] == built(text)
 
 
 def test_a_path_in_one_that_is_read_only_takes_no_mount_of_its_own() -> None:
