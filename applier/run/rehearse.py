@@ -51,6 +51,7 @@ from mountplan.planner.ask.actions import (
     NewDetachedMount,
     OpenTree,
     PivotRoot,
+    Reconfigure,
     Remount,
     RemoveDirectory,
     SetAttributesCall,
@@ -285,7 +286,7 @@ _CLASSES: dict[str, Callable[..., Action]] = {
     for one in (
         AttachMount, BindMount, ChangeDirectory, ChangeKind, ChangeRoot, CloseDescriptor, DropGroups, End, Enter, Fork,
         JoinSharing, LoseCapabilities, MakeDirectory, MakeFile, MountNew, MoveMount, NewDetachedMount, OpenTree,
-        PivotRoot, RemoveDirectory, Remount, SetAttributesCall, Unmount, Unshare,
+        PivotRoot, Reconfigure, RemoveDirectory, Remount, SetAttributesCall, Unmount, Unshare,
     )
 }  # fmt: skip
 
@@ -473,6 +474,8 @@ class _Actor:
             case Remount():
                 flags = abi.MS_REMOUNT | (abi.MS_BIND if action.bind else 0)
                 self._mount("", action.target, flags | _flags(action.attributes, named=not action.keep_times))
+            case Reconfigure():
+                _reconfigure(action)
             case SetAttributesCall():
                 attr = syscalls.mount_attr(
                     set=action.change[0], clear=action.change[1], propagation=_KINDS[action.kind] if action.kind else 0
@@ -606,10 +609,25 @@ def _new_detached(action: NewDetachedMount) -> int:
             name, equals, value = option.partition("=")
             kind = abi.FSCONFIG_SET_STRING if equals else abi.FSCONFIG_SET_FLAG
             syscalls.fsconfig(context, kind, name.encode(), os.fsencode(value) if equals else None, 0)
-        syscalls.fsconfig(context, abi.FSCONFIG_CMD_CREATE, None, None, 0)
+        create = abi.FSCONFIG_CMD_CREATE_EXCL if action.exclusive else abi.FSCONFIG_CMD_CREATE
+        syscalls.fsconfig(context, create, None, None, 0)
         return syscalls.fsmount(context, action.attributes)
     finally:
         os.close(context)
+
+
+def _reconfigure(action: Reconfigure) -> None:
+    mount = os.open(action.target, os.O_PATH | os.O_CLOEXEC)
+    try:
+        context = syscalls.fspick(mount)
+        try:
+            name = b"ro" if action.read_only else b"rw"
+            syscalls.fsconfig(context, abi.FSCONFIG_SET_FLAG, name, None, 0)
+            syscalls.fsconfig(context, abi.FSCONFIG_CMD_RECONFIGURE, None, None, 0)
+        finally:
+            os.close(context)
+    finally:
+        os.close(mount)
 
 
 def _refused_of(types: Iterable[str]) -> tuple[tuple[str, int, str], ...]:

@@ -11,7 +11,7 @@ from mountplan.cli.usage import UsageError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from mountplan.cli.output import Output
     from mountplan.cli.shared_options import NewCommand
@@ -68,6 +68,13 @@ def add(command: NewCommand) -> None:
         "--fails", action="append", default=[], metavar="COMMAND", help="that such a command ends with status 1"
     )
     parser.add_argument(
+        "--file",
+        action="append",
+        default=[],
+        metavar="PATH=FILE",
+        help="what is in a file that the script reads (a table, what it sources): PATH as the script names it",
+    )
+    parser.add_argument(
         "--compare-kernel", action="store_true", help="carry it out for real in a throw-away namespace as well"
     )
     parser.add_argument(
@@ -105,7 +112,8 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         _stage(args.start, settings_of(args), rules),
         variables=variables,
         answers=answers,
-        util_linux=_util_linux(args.util_linux, text, output),
+        files=_files(args.file),
+        util_linux=_util_linux(args.util_linux, output),
     )
     for unused in simulation.unasked:
         output.note(f"No command was asked for: {unused}\n")
@@ -123,30 +131,41 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     return 1 if comparison is not None and comparison.differences else 0
 
 
-def _util_linux(wanted: str | None, text: str, output: Output) -> Version:
-    """The version that was asked for; or, where something in the script hangs on it, that of the mount(8) at hand."""
+def _util_linux(wanted: str | None, output: Output) -> Callable[[], Version]:
+    """Gives the version that was asked for; or, where something in the script hangs on it, that of the one at hand."""
     from mountplan.planner.ask.util_linux import NEWEST, OLDEST
 
+    if wanted is None:
+        return _AtHand(output).version
     known = f"{'.'.join(map(str, OLDEST))} to {'.'.join(map(str, NEWEST))}"
-    if wanted is not None:
-        read_version = re.fullmatch(r"([0-9]{1,4})\.([0-9]{1,4})(\.[0-9]{1,4})*", wanted)
-        if read_version is None:
-            raise UsageError(f"--util-linux: {wanted!r} is no version of util-linux; write it as in 2.38")
-        version = int(read_version[1]), int(read_version[2])
-        if not OLDEST <= version <= NEWEST:
-            raise UsageError(f"--util-linux: it is not known what util-linux {wanted} would do; known are {known}")
-        return version
-    if not re.search(r"=(recursive|vfs|fs)\b", text):
-        return OLDEST
-    from mountplan.applier.run.programs import util_linux_at_hand
+    read_version = re.fullmatch(r"([0-9]{1,4})\.([0-9]{1,4})(\.[0-9]{1,4})*", wanted)
+    if read_version is None:
+        raise UsageError(f"--util-linux: {wanted!r} is no version of util-linux; write it as in 2.38")
+    version = int(read_version[1]), int(read_version[2])
+    if not OLDEST <= version <= NEWEST:
+        raise UsageError(f"--util-linux: it is not known what util-linux {wanted} would do; known are {known}")
+    return lambda: version
 
-    found = util_linux_at_hand()
-    nearest = min(max(found or OLDEST, OLDEST), NEWEST)
-    if found != nearest:
-        at_hand = f"util-linux {found[0]}.{found[1]} is not known" if found else "mount(8) does not tell its version"
-        taken = f"options are read as util-linux {nearest[0]}.{nearest[1]} does"
-        output.note(f"{at_hand}: {taken}; --util-linux names another.\n")
-    return nearest
+
+class _AtHand:
+    def __init__(self, output: Output) -> None:
+        self.output = output
+        self.found: Version | None = None
+
+    def version(self) -> Version:
+        """Of the mount(8) at hand, or the nearest one of which it is known what it does; then that is told."""
+        from mountplan.applier.run.programs import util_linux_at_hand
+        from mountplan.planner.ask.util_linux import NEWEST, OLDEST
+
+        if self.found is None:
+            found = util_linux_at_hand()
+            self.found = min(max(found or OLDEST, OLDEST), NEWEST)
+            if found != self.found:
+                unknown = "mount(8) does not tell its version"
+                at_hand = f"util-linux {found[0]}.{found[1]} is not known" if found else unknown
+                taken = f"options are read as util-linux {self.found[0]}.{self.found[1]} does"
+                self.output.note(f"{at_hand}: {taken}; --util-linux names another.\n")
+        return self.found
 
 
 def _known(args: argparse.Namespace) -> tuple[dict[str, str], Answers]:
@@ -165,6 +184,16 @@ def _known(args: argparse.Namespace) -> tuple[dict[str, str], Answers]:
             raise UsageError(f"--answer {one}: write COMMAND=OUTPUT")
         outputs.append((command, output))
     return variables, Answers(tuple(outputs), tuple(args.fails))
+
+
+def _files(given: list[str]) -> dict[str, str]:
+    found = {}
+    for one in given:
+        path, equals, file = one.partition("=")
+        if not equals or not path or not file:
+            raise UsageError(f"--file {one}: write PATH=FILE")
+        found[path] = read(file, "a file that the script reads")[1].decode("utf-8", "surrogateescape")
+    return found
 
 
 def _at_last_blank(text: str) -> tuple[str, str, str]:

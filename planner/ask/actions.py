@@ -70,6 +70,16 @@ class Remount(NamedTuple):
         return f"change the attributes of {self.target}"
 
 
+class Reconfigure(NamedTuple):
+    """fspick(2) and FSCONFIG_CMD_RECONFIGURE: whether the filesystem may be written."""
+
+    target: str
+    read_only: bool
+
+    def describe(self) -> str:
+        return f"make the filesystem at {self.target} {'read-only' if self.read_only else 'writable'}"
+
+
 class SetAttributesCall(NamedTuple):
     """mount_setattr(2); with `kind` the sharing is changed as well."""
 
@@ -99,13 +109,14 @@ class OpenTree(NamedTuple):
 
 
 class NewDetachedMount(NamedTuple):
-    """fsopen(2) to fsmount(2): a new filesystem, mounted nowhere yet."""
+    """fsopen(2) to fsmount(2): a new filesystem, mounted nowhere yet; `exclusive` if it must not be an old one."""
 
     fstype: str
     source: str
     descriptor: str
     attributes: int = 0
     options: str = ""
+    exclusive: bool = False
 
     @property
     def read_only(self) -> bool:
@@ -247,6 +258,7 @@ Action = (
     | MoveMount
     | ChangeKind
     | Remount
+    | Reconfigure
     | SetAttributesCall
     | OpenTree
     | NewDetachedMount
@@ -305,6 +317,8 @@ class Stage:
             case Remount():
                 remount = world.remount_bind if action.bind else world.remount
                 remount(process, action.target, action.attributes, keep_times=action.keep_times)
+            case Reconfigure():
+                world.reconfigure(process, action.target, read_only=action.read_only)
             case SetAttributesCall():
                 target = self._where(number, action.target)
                 world.set_attributes(process, target, action.change, kind=action.kind, recursive=action.recursive)
@@ -352,6 +366,9 @@ class Stage:
                 self._descriptors.close_all(world, number)
                 world.exit(self.processes.pop(number))
 
+    def has_descriptor(self, number: int, name: str) -> bool:
+        return self._descriptors.has(number, name)
+
     def _where(self, number: int, path: str) -> Where:
         if not path.startswith("@"):
             return path
@@ -362,6 +379,10 @@ class Stage:
     def _new_detached(self, number: int, action: NewDetachedMount) -> None:
         world, process = self.world, self.processes[number]
         check_may_mount(process)
+        kind = of(action.fstype)
+        key = action.fstype, "" if kind.is_shared else action.source
+        if action.exclusive and (kind.is_shared or key in self._known):
+            raise WouldRefuse(errno.EBUSY, f"there is a {action.fstype} of this kind already")
         superblock = self._superblock(process, action)
         if superblock is None:
             superblock = world.superblock(action.fstype, options=action.options)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from mountplan.planner.ask.actions import (
     Action,
-    BindMount,
     ChangeDirectory,
     ChangeKind,
     ChangeRoot,
@@ -19,20 +19,19 @@ from mountplan.planner.ask.actions import (
     MountNew,
     MoveMount,
     PivotRoot,
-    Remount,
     RemoveDirectory,
-    SetAttributesCall,
     Unmount,
     Unshare,
 )
 from mountplan.planner.ask.descriptor_commands import CALLS
+from mountplan.planner.ask.mount_actions import matches_type, only_looks
+from mountplan.planner.ask.mount_actions import mount as mount_words
 from mountplan.planner.ask.script_calls import ScriptCalls
 from mountplan.planner.ask.util_linux import (
-    MountWords,
+    UmountWords,
     UnshareWords,
     Unusable,
     read_mkdir,
-    read_mount,
     read_nsenter,
     read_umount,
     read_unshare,
@@ -41,6 +40,8 @@ from mountplan.planner.attributes import NODEV, NOEXEC, NOSUID
 from mountplan.planner.tables.table import MountRow
 
 FAILED = 1  # the exit status of most commands
+# What umount -a leaves out of itself.
+_NOT_OF_ALL = "noproc,nodevfs,nodevpts,nosysfs,norpc_pipefs,nonfsd,noselinuxfs"
 # Of mount(8) and umount(8), of chroot(1), of mountpoint(1)
 _MOUNT_FAILED, _NO_CHROOT, _NO_MOUNTPOINT = 32, 125, 32
 
@@ -53,72 +54,71 @@ class Starter(NamedTuple):
 
 
 def mount(calls: ScriptCalls, arguments: list[str]) -> int:
-    if all(one in ("-l", "--show-labels") for one in arguments):
-        return look(calls, arguments)
-    words = read_mount(arguments, calls.util_linux)
-    if words.make_target and not calls.make(MakeDirectory(words.target, True)):
-        return _MOUNT_FAILED
-    return calls.all(_mount_actions(calls, words), _MOUNT_FAILED)
-
-
-def _mount_actions(calls: ScriptCalls, words: MountWords) -> list[Action]:
-    actions: list[Action] = []
-    match words.what:
-        case "bind" | "rbind":
-            actions.append(BindMount(words.source, words.target, words.what == "rbind"))
-        case "move":
-            actions.append(MoveMount(words.source, words.target))
-        case "remount":
-            if words.words or not words.recursive_names:
-                target, before = words.target, frozenset[str]()
-                if not words.source:  # only then mount(8) adds the options to those that are shown
-                    target, before = _shown(calls, target)
-                flags = words.flags(before)
-                actions.append(Remount(target, flags.attributes, flags.keep_times, words.bind))
-                words = words._replace(target=target)
-        case "":
-            actions.append(MountNew(words.fstype, words.source, words.target, words.flags().attributes, words.options))
-    if words.recursive_names:
-        actions.append(SetAttributesCall(words.target, words.recursive_change()))
-    actions += [ChangeKind(words.target, kind, recursive) for kind, recursive in words.kinds]
-    if words.what in ("bind", "rbind"):
-        flags = words.flags()
-        if flags.change_a_bind:
-            actions.append(Remount(words.target, flags.attributes, flags.keep_times, True))
-    return actions
-
-
-def _shown(calls: ScriptCalls, target: str) -> tuple[str, frozenset[str]]:
-    """The mount that is meant, by mountpoint or by source, and its options as the mount table has them."""
-    row = calls.row(target)
-    if row is None:
-        return target, frozenset()
-    names = set(row.attributes.split(","))
-    if row.options.partition(",")[0] == "ro":
-        names.add("ro")
-    return row.mountpoint, frozenset(names - {"rw"})
+    if only_looks(arguments):
+        return look(calls, arguments) if not {"-V", "--version", "-h", "--help"} & set(arguments) else 0
+    return mount_words(calls, arguments)
 
 
 def umount(calls: ScriptCalls, arguments: list[str]) -> int:
     words = read_umount(arguments)
+    if words.fake:
+        return 0
     status = 0
     if not calls.stage.processes[calls.process].user.capable:
-        calls.make(Unmount(words.targets[0], words.lazy))
+        calls.make(Unmount(words.targets[0] if words.targets else "/", words.lazy))
         return FAILED
+    if words.every:
+        return _umount_every(calls, words)
     for target in words.targets:
-        if words.recursive:
+        target = calls.loop_of(target)
+        if words.all_targets:
+            failed = _umount_all_targets(calls, target, words)
+        elif words.recursive:
             failed = _umount_recursively(calls, target, words.lazy)
         else:
-            row = calls.row(target)
-            by_source = row is not None and row.mountpoint != calls.absolute(target)
-            path = row.mountpoint if row is not None and by_source else target
-            if by_source and row != calls.row(path):  # it is covered there, and umount(8) does not try
-                calls.make(Unmount(target, words.lazy))
-                status += FAILED
-                continue
-            failed = 0 if calls.make(Unmount(path, words.lazy)) else _MOUNT_FAILED
+            failed = _umount_one(calls, target, words)
         status += failed
     return min(status, 255)
+
+
+def _umount_one(calls: ScriptCalls, target: str, words: UmountWords) -> int:
+    row = calls.row(target)
+    by_source = row is not None and row.mountpoint != calls.absolute(target)
+    path = row.mountpoint if row is not None and by_source else target
+    if by_source and row != calls.row(path):  # it is covered there, and umount(8) does not try
+        calls.make(Unmount(target, words.lazy))
+        return FAILED
+    if calls.make(Unmount(path, words.lazy)):
+        return 0
+    if words.read_only and calls.done[-1].errno == errno.EBUSY:
+        raise Unusable("umount: -r of what is busy is not followed", "versions differ in that; write the remount out")
+    return _MOUNT_FAILED
+
+
+def _umount_every(calls: ScriptCalls, words: UmountWords) -> int:
+    """umount -a: all that is shown, the last first; the status has what any of them failed with."""
+    status = 0
+    for row in reversed(calls.rows()):
+        if matches_type(row.fstype, words.types or _NOT_OF_ALL):
+            status |= 0 if calls.make(Unmount(row.mountpoint, words.lazy)) else _MOUNT_FAILED
+    return status
+
+
+def _umount_all_targets(calls: ScriptCalls, target: str, words: UmountWords) -> int:
+    """umount -A: wherever the filesystem is mounted, the last first."""
+    row = calls.row(target)
+    if row is None:
+        calls.make(Unmount(target, words.lazy))  # umount(8) does not try, but the reason is the same
+        return FAILED
+    for one in reversed(calls.rows()):
+        if one.device == row.device and any(there.mountpoint == one.mountpoint for there in calls.rows()):
+            if words.recursive:
+                failed = _umount_recursively(calls, one.mountpoint, words.lazy)
+            else:
+                failed = 0 if calls.make(Unmount(one.mountpoint, words.lazy)) else _MOUNT_FAILED
+            if failed:
+                return failed
+    return 0
 
 
 def _umount_recursively(calls: ScriptCalls, target: str, lazy: bool) -> int:

@@ -27,6 +27,9 @@ class Descriptors:
         """Raises WouldRefuse with EBADF if there is none of that name."""
         return self._file(process, name).handle
 
+    def has(self, process: int, name: str) -> bool:
+        return name in self._files.get(process, ())
+
     def put(self, world: World, process: int, name: str, handle: ModelHandle) -> None:
         """What had the name before is closed."""
         files = self._files.setdefault(process, {})

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from mountplan.planner.ask.actions import Action, Stage, Unmount
+from mountplan.planner.ask.file_contents import FileContents
 from mountplan.planner.ask.numbers import FIRST_PID
 from mountplan.planner.model import World, WouldRefuse
 from mountplan.planner.model.objects import ModelNamespace, Place
@@ -65,11 +66,23 @@ def _some(paths: list[str], count: int) -> str:
 
 
 class ScriptCalls:
-    """`process` is the one that makes the next call, and `line` where that stands; `util_linux` is its version."""
+    """`process` is the one that makes the next call, and `line` where that stands.
 
-    def __init__(self, stage: Stage, util_linux: tuple[int, int]) -> None:
+    `ask` has what is said of a command, its output and its status, or None.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        util_linux: Callable[[], tuple[int, int]],
+        files: Mapping[str, str],
+        ask: Callable[[str], tuple[str, int] | None],
+    ) -> None:
         self.stage = stage
-        self.util_linux = util_linux
+        self._version = util_linux
+        self.contents = FileContents(files)
+        self.ask = ask
+        self._loops: dict[tuple[str, ...], str] = {}  # image and options -> device
         self.process = 1
         self.line = 0
         self.done: list[Done] = []
@@ -79,6 +92,26 @@ class ScriptCalls:
     @property
     def world(self) -> World:
         return self.stage.world
+
+    @property
+    def util_linux(self) -> tuple[int, int]:
+        """Its version, which is looked up only where something hangs on it."""
+        return self._version()
+
+    def has_descriptor(self, name: str) -> bool:
+        return self.stage.has_descriptor(self.process, name)
+
+    def loop_device(self, image: str, options: tuple[str, ...]) -> str:
+        """The device through which an image is mounted, the same one each time; the numbers are the script's own."""
+        named = next((one.partition("=")[2] for one in options if one.startswith("loop=")), "")
+        others = sorted(one for one in options if one.partition("=")[0] != "loop")
+        key = self.absolute(image), *others
+        return self._loops.setdefault(key, named or f"/dev/loop{len(self._loops)}")
+
+    def loop_of(self, target: str) -> str:
+        """The device of an image, by which umount(8) finds it; anything else as it is."""
+        path = self.absolute(target)
+        return next((device for key, device in self._loops.items() if key[0] == path), target)
 
     def make(self, action: Action, process: int = 0) -> bool:
         """One call, by this process or another; whether it worked."""

@@ -415,7 +415,7 @@ class Shell(ShellBuiltins):
             if name in self._writers:
                 return self._written(name, arguments)
             if name in PROGRAMS:
-                always = name == "mountpoint"
+                always = name in ("mount", "mountpoint", "umount")
                 return self.calls.program(
                     (name, *arguments), lambda: PROGRAMS[name](self.calls, arguments), always=always
                 )

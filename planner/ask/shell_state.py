@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -115,9 +115,14 @@ class ShellState:
     """All the shells of a script, one in the other: `stack` has them, the innermost last."""
 
     def __init__(
-        self, stage: Stage, variables: Mapping[str, str], answers: Answers, util_linux: tuple[int, int]
+        self,
+        stage: Stage,
+        variables: Mapping[str, str],
+        answers: Answers,
+        util_linux: Callable[[], tuple[int, int]],
+        files: Mapping[str, str],
     ) -> None:
-        self.calls = ScriptCalls(stage, util_linux)
+        self.calls = ScriptCalls(stage, util_linux, files, self._answer)
         self.stack = [ShellContext(1)]
         context = self.context
         context.variables = {name: value for name, value in variables.items() if not name.isdecimal()}

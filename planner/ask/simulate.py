@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from mountplan.planner.ask.actions import Stage
@@ -59,15 +59,17 @@ def simulate(
     *,
     variables: Mapping[str, str] | None = None,
     answers: Answers | None = None,
-    util_linux: Version = OLDEST,
+    files: Mapping[str, str] | None = None,
+    util_linux: Callable[[], Version] = lambda: OLDEST,
 ) -> Simulation:
     """Carry a script out. `variables` it has from elsewhere (with numbers for names: its arguments), and `answers` say
-    what other commands do. Options are read as that version of util-linux reads them.
+    what other commands do; `files` has what is in files that it reads. Options are read as that version of util-linux
+    reads them, which is asked for only where something hangs on it.
 
     Raises SpecError with all lines that are not followed; nothing has been carried out then.
     """
     stage = empty_world() if stage is None else stage
-    shell = Shell(stage, variables or {}, answers or Answers(), util_linux)
+    shell = Shell(stage, variables or {}, answers or Answers(), util_linux, files or {})
     shell.braces = not text.startswith(("#!/bin/sh", "#! /bin/sh", "#!/bin/dash"))
     try:
         shell.run_to_the_end(text)

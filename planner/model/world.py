@@ -224,6 +224,16 @@ class World:
         mount.superblock.read_only = bool(attributes & RDONLY)
         mount.attributes = attributes
 
+    def reconfigure(self, process: Process, target: Where, *, read_only: bool) -> None:
+        """fspick(2) and fsconfig(2) with FSCONFIG_CMD_RECONFIGURE: the filesystem becomes read-only or writable."""
+        check_may_mount(process)
+        mount, node = self._at(process, target)
+        if node is not mount.root:
+            raise invalid("it is not a mount point")
+        if not process.user.rules_over(mount.superblock.owner or self.initial_user):
+            raise WouldRefuse(errno.EPERM, "the filesystem belongs to a more privileged user")
+        mount.superblock.read_only = read_only
+
     def _remounted(self, process: Process, target: Where, attributes: int, keep_times: bool) -> tuple[ModelMount, int]:
         """The mount, and the attributes that a remount gives it; whether it may be done is asked before all else."""
         mount, node = self._at(process, target)

@@ -99,8 +99,8 @@ frob -r /
     err = capsys.readouterr().err
     lines = [line.removeprefix(f"{name}:") for line in err.splitlines() if line.startswith(name)]
     assert [
-        "1: mount: -a reads a table, and what is in that file is not known",
-        "2: mount: the type of the filesystem is missing",
+        "1: mount: what is in /etc/fstab is not known",
+        "2: mount: what type of filesystem /dev/sda1 has is not known",
         "3: $y has no value",
         "5: what `date` writes is not known",
         "7: mount: option --frobnicate not recognized",

@@ -205,10 +205,10 @@ def same(programs: int) -> str:
 @pytest.mark.needs_kernel("root", "unshare")
 def test_a_command_that_is_misread_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The words are run by mount(8) itself: a comparison of the calls that were understood would find nothing."""
-    from mountplan.planner.ask.util_linux import read_mount as read
+    from mountplan.planner.ask.mount_arguments import read_mount as read
 
     monkeypatch.setattr(
-        "mountplan.planner.ask.commands.read_mount", lambda words, _: read(words)._replace(words=("noexec",))
+        "mountplan.planner.ask.mount_actions.read_mount", lambda words, _: read(words)._replace(words=("noexec",))
     )
     status, told = compared("mkdir /a\nmount -t tmpfs x /a\nmount -t tmpfs y /a\n", tmp_path)
     told = told.partition("The kernel does otherwise:\n")[2]

@@ -131,3 +131,53 @@ umount -l /c/d
 def test_a_cpuset_is_shown_as_the_kernel_shows_it() -> None:
     table = simulate("mkdir /c\nmount -t cpuset c /c\n").final[0].table
     assert ["tmpfs", "cgroup"] == [row.fstype for row in table.rows]
+
+
+BIND_AT_A_PEER = """\
+mkdir /a /b /c
+mount -t tmpfs a /a
+mount --make-shared /a
+mkdir /a/x
+mount --bind /a /b
+mount --bind -o ro /c /a/x
+"""
+
+
+@pytest.mark.parametrize(("version", "state"), [((2, 38), "rw"), ((2, 39), "ro"), ((2, 42), "ro")])
+def test_the_copy_of_a_bind_has_its_attributes_where_they_are_set_before_it_is_attached(
+    version: tuple[int, int], state: str
+) -> None:
+    rows = simulate(BIND_AT_A_PEER, util_linux=lambda: version).final[0].table.rows
+    assert ["ro", state] == [row.attributes.split(",")[0] for row in rows if row.mountpoint in ("/a/x", "/b/x")]
+
+
+def test_beneath_and_id_mapping_are_followed_where_mount_knows_them() -> None:
+    script = "mkdir /a\nmount -t tmpfs a /a\nmount --beneath -t tmpfs -o noexec,X-mount.idmap=b:0:0:1 b /a\numount /a\n"
+    table = simulate(script, util_linux=lambda: (2, 42)).final[0].table
+    assert ["rw,noexec,relatime,idmapped"] == [row.attributes for row in table.rows if row.source == "b"]
+
+
+def test_an_image_is_one_filesystem_on_one_loop_device() -> None:
+    script = "mkdir /a /b /c\ntouch /i\nmount -t ext4 -o loop /i /a\nmount -t ext4 /i /b\n"
+    script += "mount -t ext4 -o loop,offset=9 /i /c\n"
+    rows = simulate(script).final[0].table.rows[1:]
+    assert ["/dev/loop0", "/dev/loop0", "/dev/loop1"] == [row.source for row in rows]
+    assert rows[0].device == rows[1].device != rows[2].device
+    assert ["/a", "/c"] == [row.mountpoint for row in simulate(script + "umount /i\n").final[0].table.rows[1:]]
+
+
+def test_a_part_of_a_filesystem_is_mounted_and_nothing_where_it_is_not_there() -> None:
+    script = "mkdir /a\nmount -t {} -o X-mount.subdir=x/y /dev/sda1 /a\n"
+    found = simulate(script.format("ext4"))
+    assert ["/x/y"] == [row.root for row in found.final[0].table.rows[1:]]
+    missing = simulate(script.format("tmpfs"))
+    assert (["/"], [32]) == ([row.mountpoint for row in missing.final[0].table.rows], [missing.ran[-1].status])
+
+
+def test_what_is_in_a_table_of_mounts_can_be_said() -> None:
+    table = "# all\none /a tmpfs ro 0 0\ntwo\\040b /b tmpfs noauto\n"
+    script = "mkdir /a /b\nmount -a\nmount /b\nmount -a\n"
+    rows = simulate(script, files={"/etc/fstab": table}).final[0].table.rows[1:]
+    assert [("/a", "one", "ro"), ("/b", "two b", "rw")] == [
+        (row.mountpoint, row.source, row.attributes.split(",")[0]) for row in rows
+    ]

@@ -1,0 +1,45 @@
+"""What is in the files of a script, as far as that is known: what it has written, what is said of them."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+
+from mountplan.planner.model import Process, WouldRefuse
+from mountplan.planner.model.objects import ModelNode
+from mountplan.planner.model.walking import walk
+
+
+class FileContents:
+    """`given` has texts by the paths that scripts name."""
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self._given = given
+        self._known: dict[ModelNode, str | None] = {}
+
+    def read(self, process: Process, path: str) -> str | None:
+        """The text; None if it is not known. Raises WouldRefuse with ENOENT if there is no such file."""
+        try:
+            _, node = walk(process, path)
+        except WouldRefuse:
+            if path in self._given:
+                return self._given[path]
+            raise
+        if node in self._known:
+            return self._known[node]
+        if path in self._given:
+            return self._given[path]
+        if node.superblock.complete:
+            if node.is_directory:
+                raise WouldRefuse(errno.EISDIR, f"{path} is a directory")
+            return ""  # nothing was written
+        return None
+
+    def write(self, process: Process, path: str, text: str | None, *, append: bool = False) -> None:
+        """With None, what is written is not known."""
+        try:
+            _, node = walk(process, path)
+        except WouldRefuse:
+            return
+        before = self._known.get(node, "" if node.superblock.complete else None) if append else ""
+        self._known[node] = before + text if before is not None and text is not None else None

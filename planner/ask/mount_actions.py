@@ -1,0 +1,289 @@
+"""What one call of mount(8) does: its words, a table of mounts, loop devices -> calls, and its exit status."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from mountplan.planner.ask.actions import (
+    Action,
+    AttachMount,
+    BindMount,
+    ChangeKind,
+    CloseDescriptor,
+    MakeDirectory,
+    MountNew,
+    MoveMount,
+    NewDetachedMount,
+    OpenTree,
+    Reconfigure,
+    Remount,
+    SetAttributesCall,
+)
+from mountplan.planner.ask.mount_arguments import MountWords, hangs_on_version, read_line, read_mount
+from mountplan.planner.ask.script_calls import ScriptCalls
+from mountplan.planner.ask.util_linux import OLDEST, Unusable
+from mountplan.planner.attributes import applied
+from mountplan.planner.fstypes import of
+from mountplan.planner.model import WouldRefuse
+from mountplan.planner.model.walking import walk
+from mountplan.planner.tables.mountinfo import unescape
+from mountplan.planner.tables.table import MountRow
+
+FAILED = 32  # of mount(8)
+_SOME_FAILED = 64
+_TREE, _PART = "@mount", "@mount_part"  # what mount(8) has open
+
+
+def mount(calls: ScriptCalls, arguments: list[str]) -> int:
+    """mount(8), but for a call that only shows what is mounted."""
+    words = read_mount(arguments, calls.util_linux if hangs_on_version(arguments) else OLDEST)
+    if words.every or words.place:  # on what is in the table
+        words = read_mount(arguments, calls.util_linux)
+    if words.every:
+        return _mount_all(calls, words)
+    if words.place:
+        words = _looked_up(calls, words)
+    return _mount_one(calls, words)
+
+
+def _mount_one(calls: ScriptCalls, words: MountWords) -> int:
+    if words.make_target and not calls.make(MakeDirectory(words.target, True)):
+        return FAILED
+    if not words.what:
+        words = _with_device(calls, words)
+        if words.once and _is_mounted(calls, words, calls.rows()):
+            return FAILED
+    if words.fake:
+        return 0
+    status = calls.all(_actions(calls, words), FAILED)
+    for name in (_TREE, _PART):
+        if calls.has_descriptor(name):
+            calls.make(CloseDescriptor(name))
+    return status
+
+
+# --- one mount
+
+
+def _actions(calls: ScriptCalls, words: MountWords) -> Iterator[Action]:
+    if words.what == "remount":
+        yield from _remount(calls, words)
+    elif words.subdirectory or words.beneath or words.exclusive or (words.by_descriptor and _is_shaped(words)):
+        yield from _by_descriptor(words)
+    else:
+        yield from _classic(words)
+
+
+def _classic(words: MountWords) -> Iterator[Action]:
+    """As mount(2) has it. From 2.39 on what has no attributes of its own comes to the same."""
+    match words.what:
+        case "bind" | "rbind":
+            yield BindMount(words.source, words.target, words.what == "rbind")
+        case "move":
+            yield MoveMount(words.source, words.target)
+        case "":
+            attributes, options = words.flags().attributes, words.options
+            if words.by_descriptor:
+                attributes = applied(0, words.attribute_change())
+                options = ",".join(filter(None, (options, *words.of_filesystem)))
+            yield MountNew(words.fstype, words.source, words.target, attributes, options)
+    if words.recursive_names:
+        yield SetAttributesCall(words.target, words.recursive_change())
+    for kind, recursive in words.kinds:
+        yield ChangeKind(words.target, kind, recursive)
+    if words.what in ("bind", "rbind") and not words.by_descriptor:
+        flags = words.flags()
+        if flags.change_a_bind:
+            yield Remount(words.target, flags.attributes, flags.keep_times, True)
+
+
+def _is_shaped(words: MountWords) -> bool:
+    """Whether something is done to the mount before it is attached, or to that very one thereafter."""
+    if words.what in ("bind", "rbind"):
+        return bool(words.words or words.recursive_names or words.kinds or words.idmapped)
+    plain = words.superblock_words[-1:] == tuple(word for word in words.words if word in ("ro", "rw"))[-1:]
+    return not words.what and bool(not plain or words.recursive_names or words.kinds or words.idmapped)
+
+
+def _by_descriptor(words: MountWords) -> Iterator[Action]:
+    tree = _TREE
+    match words.what:
+        case "bind" | "rbind":
+            yield OpenTree(words.source, tree, True, words.what == "rbind")
+        case "move":
+            yield OpenTree(words.source, tree)
+        case "kind":
+            yield OpenTree(words.target, tree)
+        case _:
+            options = ",".join(filter(None, (words.options, *words.of_filesystem, "ro" if words.read_only else "")))
+            yield NewDetachedMount(words.fstype, words.source, tree, 0, options, words.exclusive)
+    changed = words.attribute_change()
+    if any(changed):
+        yield SetAttributesCall(tree, changed, None, False)
+    if words.recursive_names:
+        yield SetAttributesCall(tree, words.recursive_change())
+    if words.subdirectory:
+        yield OpenTree(f"{tree}/{words.subdirectory}", _PART, True, True)
+        yield CloseDescriptor(tree)
+        tree = _PART
+    if words.what != "kind":
+        yield AttachMount(tree, words.target, words.beneath)
+    for kind, recursive in words.kinds:
+        yield SetAttributesCall(tree, changed._replace(set=0, clear=0), kind, recursive)
+
+
+def _remount(calls: ScriptCalls, words: MountWords) -> Iterator[Action]:
+    target, shown = words.target, tuple[str, ...]()
+    if not words.source:  # only then mount(8) adds the options to those that are shown
+        row = calls.row(target)
+        if row is not None:
+            target, shown = row.mountpoint, _shown(row)
+    if words.by_descriptor:
+        if not words.bind:
+            if words.of_filesystem:
+                told = f"mount: whether the filesystem takes {','.join(words.of_filesystem)} is not known"
+                raise Unusable(told, "leave it out")
+            read_only = words.superblock_words[-1:] or tuple(one for one in shown if one in ("ro", "rw"))[-1:]
+            yield Reconfigure(target, read_only == ("ro",))
+        change = words.attribute_change(shown, resets=not words.bind)
+        if any(change):
+            yield SetAttributesCall(target, change, None, False)
+    elif words.words or not words.recursive_names:
+        flags = words.flags(frozenset(shown) - {"rw"})
+        yield Remount(target, flags.attributes, flags.keep_times, words.bind)
+    if words.recursive_names:
+        yield SetAttributesCall(target, words.recursive_change())
+    for kind, recursive in words.kinds:
+        yield ChangeKind(target, kind, recursive)
+
+
+def _shown(row: MountRow) -> tuple[str, ...]:
+    """Its options as the mount table has them."""
+    names = [name for name in row.attributes.split(",") if name != "rw"]
+    if row.options.partition(",")[0] == "ro" and "ro" not in names:
+        names.append("ro")
+    return tuple(names) if "ro" in names else ("rw", *names)
+
+
+# --- what it is made from
+
+
+def _with_device(calls: ScriptCalls, words: MountWords) -> MountWords:
+    """A loop device for an image, and the type of what is on a device."""
+    source = words.source
+    if not words.fstype or words.fstype == "auto" or "," in words.fstype or words.fstype.startswith("no"):
+        command = f"blkid -o value -s TYPE {source}"
+        answer = calls.ask(command)
+        found = answer[0].strip() if answer is not None else ""
+        if not found:
+            told = f"what type of filesystem {source} has is not known"
+            raise Unusable(f"mount: {told}", f"say it: --answer '{command}=ext4', or write -t")
+        words = words._replace(fstype=found)
+    if not of(words.fstype).in_memory and (words.loop or (source.startswith("/") and _is_image(calls, source))):
+        words = words._replace(source=calls.loop_device(source, words.loop), loop=())
+    return words
+
+
+def _is_image(calls: ScriptCalls, path: str) -> bool:
+    try:
+        _, node = walk(calls.stage.processes[calls.process], path)
+    except WouldRefuse:
+        return False
+    return not node.is_directory
+
+
+# --- tables of mounts
+
+
+def _lines(calls: ScriptCalls, words: MountWords) -> list[tuple[str, str, str, str]]:
+    """Source, target, type and options of each line of the table."""
+    path = words.table or "/etc/fstab"
+    try:
+        text = calls.contents.read(calls.stage.processes[calls.process], path)
+    except WouldRefuse:
+        text = None
+    if text is None:
+        raise Unusable(f"mount: what is in {path} is not known", f"give it: --file {path}=FILE")
+    found = []
+    for line in text.splitlines():
+        fields = [unescape(field) for field in line.split()]
+        if len(fields) > 1 and not fields[0].startswith("#"):
+            filled = (*fields[:4], *("auto", "defaults")[len(fields) - 2 :]) if len(fields) < 4 else fields
+            found.append((filled[0], filled[1], filled[2], filled[3]))
+    return found
+
+
+def _looked_up(calls: ScriptCalls, words: MountWords) -> MountWords:
+    path = calls.absolute(words.place)
+    for fields in _lines(calls, words):
+        if calls.absolute(fields[1]) == path or fields[0] in (words.place, path):
+            return read_line(fields, words, calls.util_linux)
+    raise Unusable(f"mount: {words.place} is not in {words.table or '/etc/fstab'}", "name source and target")
+
+
+def _mount_all(calls: ScriptCalls, given: MountWords) -> int:
+    """mount -a: what is there already when it begins is left as it is."""
+    before = calls.rows()
+    good = failed = 0
+    for fields in _lines(calls, given):
+        source, target, fstype, options = fields
+        if fstype == "swap" or target in ("none", "swap") or (target in ("/", "root") and not given.prefix):
+            continue
+        if "noauto" in options.split(",") or not matches_type(fstype, given.types) or not _has(options, given.tests):
+            continue
+        words = read_line(fields, given, calls.util_linux)
+        if _is_mounted(calls, words, before):
+            continue
+        if words.nofail and not _is_there(calls, source):
+            good += 1
+            continue
+        if _mount_one(calls, words):
+            failed += 1
+        else:
+            good += 1
+    return 0 if not failed else _SOME_FAILED if good else FAILED
+
+
+def _is_there(calls: ScriptCalls, source: str) -> bool:
+    """`nofail` forgives only what a device is missing for."""
+    if not source.startswith("/"):
+        return True
+    try:
+        walk(calls.stage.processes[calls.process], source)
+    except WouldRefuse:
+        return False
+    return True
+
+
+def matches_type(fstype: str, types: str) -> bool:
+    if not types:
+        return True
+    names = types.removeprefix("no").split(",")
+    return (fstype in [name.removeprefix("no") for name in names]) != types.startswith("no")
+
+
+def _has(options: str, tests: tuple[str, ...]) -> bool:
+    """-O: all of these, and of those that begin with `no` none."""
+    there = options.split(",")
+    return all(
+        (one.removeprefix("no") not in there) if one.startswith("no") and one not in there else one in there
+        for one in filter(None, tests)
+    )
+
+
+def _is_mounted(calls: ScriptCalls, words: MountWords, rows: tuple[MountRow, ...]) -> bool:
+    target = calls.absolute(words.target)
+    there = [row for row in rows if row.mountpoint == target]
+    if words.what not in ("bind", "rbind"):
+        return any(row.source == words.source for row in there)
+    try:
+        mount, node = walk(calls.stage.processes[calls.process], words.source)
+    except WouldRefuse:
+        return False
+    return any((row.device, row.root) == (mount.superblock.device, node.path) for row in there)
+
+
+def only_looks(arguments: list[str]) -> bool:
+    """Whether mount(8) shows what is mounted, or its version."""
+    return all(re.fullmatch("-l|-v|--show-labels|--verbose|-V|--version|-h|--help", one) for one in arguments)
