@@ -51,10 +51,10 @@ from mountplan.planner.ask.actions import (
     NewDetachedMount,
     OpenTree,
     PivotRoot,
-    Reconfigure,
     Remount,
     RemoveDirectory,
     SetAttributesCall,
+    SetReadOnly,
     Unmount,
     Unshare,
 )
@@ -286,7 +286,7 @@ _CLASSES: dict[str, Callable[..., Action]] = {
     for one in (
         AttachMount, BindMount, ChangeDirectory, ChangeKind, ChangeRoot, CloseDescriptor, DropGroups, End, Enter, Fork,
         JoinSharing, LoseCapabilities, MakeDirectory, MakeFile, MountNew, MoveMount, NewDetachedMount, OpenTree,
-        PivotRoot, Reconfigure, RemoveDirectory, Remount, SetAttributesCall, Unmount, Unshare,
+        PivotRoot, SetReadOnly, RemoveDirectory, Remount, SetAttributesCall, Unmount, Unshare,
     )
 }  # fmt: skip
 
@@ -474,7 +474,7 @@ class _Actor:
             case Remount():
                 flags = abi.MS_REMOUNT | (abi.MS_BIND if action.bind else 0)
                 self._mount("", action.target, flags | _flags(action.attributes, named=not action.keep_times))
-            case Reconfigure():
+            case SetReadOnly():
                 _reconfigure(action)
             case SetAttributesCall():
                 attr = syscalls.mount_attr(
@@ -616,7 +616,7 @@ def _new_detached(action: NewDetachedMount) -> int:
         os.close(context)
 
 
-def _reconfigure(action: Reconfigure) -> None:
+def _reconfigure(action: SetReadOnly) -> None:
     mount = os.open(action.target, os.O_PATH | os.O_CLOEXEC)
     try:
         context = syscalls.fspick(mount)

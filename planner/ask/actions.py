@@ -70,7 +70,7 @@ class Remount(NamedTuple):
         return f"change the attributes of {self.target}"
 
 
-class Reconfigure(NamedTuple):
+class SetReadOnly(NamedTuple):
     """fspick(2) and FSCONFIG_CMD_RECONFIGURE: whether the filesystem may be written."""
 
     target: str
@@ -258,7 +258,7 @@ Action = (
     | MoveMount
     | ChangeKind
     | Remount
-    | Reconfigure
+    | SetReadOnly
     | SetAttributesCall
     | OpenTree
     | NewDetachedMount
@@ -317,7 +317,7 @@ class Stage:
             case Remount():
                 remount = world.remount_bind if action.bind else world.remount
                 remount(process, action.target, action.attributes, keep_times=action.keep_times)
-            case Reconfigure():
+            case SetReadOnly():
                 world.reconfigure(process, action.target, read_only=action.read_only)
             case SetAttributesCall():
                 target = self._where(number, action.target)

@@ -16,9 +16,9 @@ from mountplan.planner.ask.actions import (
     MoveMount,
     NewDetachedMount,
     OpenTree,
-    Reconfigure,
     Remount,
     SetAttributesCall,
+    SetReadOnly,
 )
 from mountplan.planner.ask.mount_arguments import MountWords, hangs_on_version, read_line, read_mount
 from mountplan.planner.ask.script_calls import ScriptCalls
@@ -145,7 +145,7 @@ def _remount(calls: ScriptCalls, words: MountWords) -> Iterator[Action]:
                 told = f"mount: whether the filesystem takes {','.join(words.of_filesystem)} is not known"
                 raise Unusable(told, "leave it out")
             read_only = words.superblock_words[-1:] or tuple(one for one in shown if one in ("ro", "rw"))[-1:]
-            yield Reconfigure(target, read_only == ("ro",))
+            yield SetReadOnly(target, read_only == ("ro",))
         change = words.attribute_change(shown, resets=not words.bind)
         if any(change):
             yield SetAttributesCall(target, change, None, False)

@@ -23,9 +23,9 @@ from mountplan.planner.ask.actions import (
     MoveMount,
     NewDetachedMount,
     OpenTree,
-    Reconfigure,
     Remount,
     SetAttributesCall,
+    SetReadOnly,
     Unmount,
     Unshare,
 )
@@ -217,7 +217,7 @@ def modelled(actions: Iterable[Action]) -> list[str]:
             case Remount():
                 keep = " keep" if action.keep_times else ""
                 told.append(f"remount{' bind' if action.bind else ''} {action.target} {action.attributes:x}{keep}")
-            case Reconfigure():
+            case SetReadOnly():
                 told.append(f"reconfigure {action.target} {'ro' if action.read_only else 'rw'}")
             case ChangeKind():
                 told.append(f"kind {action.kind}{' rec' if action.recursive else ''}")
