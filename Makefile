@@ -18,7 +18,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit users users-here test-kernels test-without check bench bench-quick fuzz faults fuzz-model fuzz-scripts fuzz-plans agree live refusals mutants coverage clean
+.PHONY: help demo test unit users users-here test-kernels test-without test-fleet check bench bench-quick fuzz faults fuzz-model fuzz-scripts fuzz-plans agree live refusals mutants coverage clean
 
 help:
 	@echo 'make demo      apply specs/hello.toml and show the tree'
@@ -27,6 +27,7 @@ help:
 	@echo 'make users     run the tests as root, as ordinary users and in the background, here and on Debian 13'
 	@echo 'make test-kernels  boot Linux 6.1 and 6.12 by emulation and run the tests there; takes hours, and 1 GB in build/'
 	@echo 'make test-without  run the tests of the kernel without its young system calls'
+	@echo 'make test-fleet  run the tests of the Ansible collection and of the manifests, with Ansible from PyPI'
 	@echo 'make check     ruff, mypy, pyright, import contracts'
 	@echo 'make bench     time every phase; takes minutes'
 	@echo 'make bench-quick  whole commands beside C, crun and bwrap, as ratios: less than a minute'
@@ -71,6 +72,11 @@ test-without: $(VENV)/installed-dev
 	    MOUNTPLAN_WITHOUT=$$calls $(BIN)/python -m pytest -q -n auto tests/kernel tests/applier || failed="$$failed $$calls"; \
 	done; \
 	if [ "$$failed" ]; then echo "tests failed without:$$failed" >&2; exit 1; fi
+
+# Ansible wants versions of its own, so it has an environment of its own. docs/fleet.md
+FLEET := .venv-fleet
+test-fleet: $(VENV)/installed-dev $(FLEET)/installed
+	MOUNTPLAN_FLEET=1 $(BIN)/python -m pytest -n auto tests/fleet tests/kernel/test_hooks.py
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check
@@ -130,7 +136,7 @@ coverage: $(VENV)/installed-dev
 	$(BIN)/coverage report --show-missing --skip-covered
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(FLEET) build dist *.egg-info .coverage .coverage.* .hypothesis .import_linter_cache
 	rm -rf .mypy_cache .pytest_cache .ruff_cache bench/floor bench/out
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
@@ -161,4 +167,10 @@ $(VENV)/installed: $(VENV)/created pyproject.toml
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(FLEET)/installed: contrib/ansible/requirements.txt
+	@rm -rf $(FLEET)
+	$(PYTHON) -m venv $(FLEET)
+	$(FLEET)/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
 	@touch $@

@@ -184,7 +184,7 @@ def enter_host(identity: Identity, reach: Iterable[Path] = ()) -> None:
         identity = "best"  # we are an ordinary user already
     mount("", "/", flags=MS_REC | MS_PRIVATE)
     if identity in ("userns", "nobody"):
-        _open_the_way([Path(sys.base_prefix), Path(sys.prefix), CHECKOUT, *reach])
+        open_the_way([Path(sys.base_prefix), Path(sys.prefix), CHECKOUT, *reach])
         try:
             become(NOBODY)
         except OSError:
@@ -198,7 +198,7 @@ def enter_host(identity: Identity, reach: Iterable[Path] = ()) -> None:
 
 def leave_root() -> None:
     """Become an ordinary user, for root of a throw-away host: everything stays mounted and shared as it is."""
-    _open_the_way([Path(sys.base_prefix), Path(sys.prefix), CHECKOUT])
+    open_the_way([Path(sys.base_prefix), Path(sys.prefix), CHECKOUT])
     become(NOBODY)
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of credentials has cleared it
 
@@ -218,12 +218,12 @@ def give_ranges(line: str = f"{NOBODY}:{FIRST_ID}:65536") -> None:
 
 def become_nobody() -> None:
     """On a throw-away host of root's: go on as an ordinary user, who can get to Python and to the checkout."""
-    _open_the_way([Path(sys.base_prefix), Path(sys.prefix), CHECKOUT])
+    open_the_way([Path(sys.base_prefix), Path(sys.prefix), CHECKOUT])
     become(NOBODY)
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _open_the_way(paths: Iterable[Path]) -> None:
+def open_the_way(paths: Iterable[Path]) -> None:
     """Make `paths` reachable for an ordinary user: cover each closed directory above them with an open one.
 
     Root's home is closed, and so are the temporary directories of pytest; Python and the tests may live in there.

@@ -33,10 +33,10 @@ from tests.hosts import (
     NOBODY,
     PATIENCE,
     PR_SET_PDEATHSIG,
-    _open_the_way,
     become,
     enter_user_namespace,
     mount,
+    open_the_way,
     prctl,
     run_in_host,
     unshare,
@@ -193,7 +193,7 @@ def _problems(wanted: list[Case]) -> Iterator[tuple[Case, str]]:
         Path("/srv", name).write_text("format = 1\n" + text)
     for name, text in FOREIGN.items():
         Path("/srv", name).write_text(text)
-    _open_the_way([Path(sys.base_prefix), Path(sys.prefix), CHECKOUT])  # of Python, an ordinary user loads a rest
+    open_the_way([Path(sys.base_prefix), Path(sys.prefix), CHECKOUT])  # of Python, an ordinary user loads a rest
     os.mkdir(RUNTIME, 0o700)
     os.chown(RUNTIME, NOBODY, NOBODY)
     os.chmod("/srv/work", 0o777)
