@@ -16,19 +16,21 @@ QUESTIONS = ("variable", "whereabouts", "text")
 
 
 class LiveOutside:
-    """Asks the file system and the environment of this process. `as_if` is a path at which no file need be: that of a
-    spec which is in none, and counts as if it were there.
+    """Asks the file system and the environment of this process. `as_if` is what a spec is called that is in no file: it
+    counts as if it were at that path, or in `directory`.
     """
 
-    def __init__(self, as_if: str = "") -> None:
+    def __init__(self, as_if: str = "", directory: str = "") -> None:
         self._as_if = as_if
+        self._directory = directory
 
     def variable(self, name: str) -> str | None:
         return os.environ.get(name)
 
     def whereabouts(self, file: str) -> Whereabouts:
         if file == self._as_if:
-            return Whereabouts(os.path.realpath(os.path.dirname(file)), os.path.realpath(file))
+            directory = self._directory or os.path.dirname(file)
+            return Whereabouts(os.path.realpath(directory), os.path.realpath(file))
         if file == STDIN:
             raise Piped("it comes from standard input")
         try:

@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from mountplan.planner.compare.difference import Drift
 
 
+class NothingMounted(KeyError):
+    """There is no mount on a path; says what there is."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class MountsByPath(Mapping[str, MountRow]):
     """The mounts of a namespace by their mountpoints; of several on one, the topmost. `table` has them all.
 
@@ -44,7 +51,7 @@ class MountsByPath(Mapping[str, MountRow]):
         except KeyError:
             near = get_close_matches(path, self._rows, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise KeyError(f"nothing is mounted on {path}{hint}\n{self!r}") from None
+            raise NothingMounted(f"nothing is mounted on {path}{hint}\n{self!r}") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)

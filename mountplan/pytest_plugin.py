@@ -4,18 +4,24 @@
         tree = mountplan("specs/disjoint-group.toml")
         assert tree.run(["ls", "/peers"]).stdout == "a\\nbb\\nc\\n"
 
-Loaded by pytest wherever mountplan is installed, so nothing else is imported until a fixture is used.
+docs/pytest.md has all of it. Loaded by pytest wherever mountplan is installed, so nothing else is imported until a
+fixture is used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import linecache
+import os
+import sys
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from mountplan.planner.language.spec import Spec
     from mountplan.planner.plan.plan import Plan
     from mountplan.tree import Tree
@@ -36,10 +42,40 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Generator[None, Any, None]:
+    """Tracebacks end in the test, not in mountplan, unless what was raised is a bug of ours."""
+    if call.excinfo is not None and not item.config.getoption("fulltrace", False):
+        _hide_own_frames(call.excinfo.value)
+    yield
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """What a failed `assert` on mounts and drifts says."""
+    if "mountplan.tree" not in sys.modules:
+        return None
+    from mountplan import assertion_text
+
+    return assertion_text.explain_comparison(op, left, right)
+
+
 @pytest.fixture
 def mountplan(request: pytest.FixtureRequest) -> Iterator[Mountplan]:
     """A function that builds a spec and returns a Tree: run commands or functions in it, look at it, compare it."""
-    builder = Mountplan(request)
+    builder = Mountplan(request.config, request.node)
+    try:
+        yield builder
+    finally:
+        builder.close()
+
+
+@pytest.fixture(scope="session")
+def mountplan_factory(request: pytest.FixtureRequest) -> Iterator[Mountplan]:
+    """The same for fixtures of a wider scope: `with mountplan_factory(spec) as tree: yield tree`.
+
+    A tree that is not closed by then goes when the session ends.
+    """
+    builder = Mountplan(request.config)
     try:
         yield builder
     finally:
@@ -74,10 +110,11 @@ def _mount_table() -> list[str]:
 
 
 class Mountplan:
-    """Builds specs for one test, and takes all down after it."""
+    """Builds specs for a test (`node`), or for a session, and takes all down after it."""
 
-    def __init__(self, request: pytest.FixtureRequest) -> None:
-        self._request = request
+    def __init__(self, config: pytest.Config, node: pytest.Item | None = None) -> None:
+        self._config = config
+        self._node = node
         self._trees: list[Tree] = []
 
     def __call__(
@@ -89,58 +126,113 @@ class Mountplan:
         paths in a text or dict count from the directory of the test. Skips the test, with the reason, if this kernel
         or user lacks what the spec needs; fails it under --mountplan-require.
         """
-        from mountplan import api
+        from mountplan import pipeline
+        from mountplan.applier.observe.facts import LiveHost
+        from mountplan.planner.errors import NamespaceRefused, NotAllowed, StepRefused
+        from mountplan.tree import build
 
-        plan = api.plan(self._spec(spec, parameters or {}))
-        self._require(plan)
-        tree = api.build(plan)
+        caller = sys._getframe(1)
+        made = pipeline.plan(self._spec(spec, parameters or {}, caller), LiveHost())
+        try:
+            tree = build(made)
+        except NotAllowed as error:
+            self._unavailable(str(error))
+        except (NamespaceRefused, StepRefused):
+            self._skip_if_missing(made)
+            raise
         self._trees.append(tree)
         return tree
 
     def close(self) -> None:
+        """Close all trees, the last one first, whatever becomes of the others."""
         while self._trees:
-            self._trees.pop().close()
+            tree = self._trees.pop()
+            try:
+                tree.close()
+            except BaseException:
+                self.close()
+                raise
 
-    def _spec(self, spec: str | Path | dict[str, Any] | Spec | None, parameters: Mapping[str, str]) -> Spec:
-        from mountplan import api
+    def _spec(
+        self, spec: str | Path | dict[str, Any] | Spec | None, parameters: Mapping[str, str], caller: FrameType
+    ) -> Spec:
+        from mountplan.forms import spec_of
         from mountplan.live_outside import LiveOutside
-        from mountplan.planner.language.spec_reading import build_spec
 
         if spec is None:
-            mark = self._request.node.get_closest_marker("mountplan")
+            mark = self._node.get_closest_marker("mountplan") if self._node is not None else None
             if mark is None or len(mark.args) != 1:
                 raise pytest.UsageError('name a spec: mountplan("x.toml"), or @pytest.mark.mountplan("x.toml")')
-            return self._spec(mark.args[0], {**mark.kwargs.get("parameters", {}), **parameters})
-        here = self._request.path.parent
-        name = str(here / self._request.node.name.replace("/", "-"))
-        outside = LiveOutside(name)
-        if isinstance(spec, dict):
-            return build_spec(spec, name, outside, parameters)
+            return self._spec(mark.args[0], {**mark.kwargs.get("parameters", {}), **parameters}, caller)
+        here = self._node.path.parent if self._node is not None else Path(caller.f_code.co_filename).parent
         if isinstance(spec, str) and "\n" in spec:
-            return api.load(name, spec.encode(), parameters=parameters, outside=outside)
-        if not isinstance(spec, (str, Path)):
-            if parameters:
-                raise pytest.UsageError("a Spec has no parameters any more: give them when it is loaded")
-            return spec
-        path = here / spec if (here / spec).exists() else self._request.config.rootpath / spec
-        return api.load(str(path), parameters=parameters)
+            name, padding = self._place_of(spec, caller)
+            outside = LiveOutside(name, str(here))
+            return spec_of(name, (padding + spec).encode(), parameters=parameters, outside=outside)
+        if isinstance(spec, (str, Path)):
+            path = here / spec if (here / spec).exists() else self._config.rootpath / spec
+            return spec_of(path, parameters=parameters)
+        if isinstance(spec, Mapping):
+            from mountplan.planner.language.spec_reading import build_spec
 
-    def _require(self, plan: Plan) -> None:
-        from mountplan import api
+            name = f"dict in {self._shown(caller.f_code.co_filename)}{self._test()}"
+            return build_spec(spec, name, LiveOutside(name, str(here)), parameters)
+        return spec_of(spec, parameters=parameters)
+
+    def _place_of(self, text: str, caller: FrameType) -> tuple[str, str]:
+        """What errors call a text, and lines to put before it, so that they have the line of the test's file.
+
+        Where that cannot be known, as it was put together, lines are counted in the text.
+        """
+        files = [caller.f_code.co_filename]
+        if self._node is not None and str(self._node.path) not in files:
+            files.append(str(self._node.path))  # of a mark, or of a constant that a fixture has been given
+        for file in files:
+            source = "".join(linecache.getlines(file))
+            at = source.find(text)
+            if at >= 0 and source.find(text, at + 1) < 0:
+                return self._shown(file), "\n" * source.count("\n", 0, at)
+        return f"TOML text in {self._shown(files[0])}{self._test()}", ""
+
+    def _test(self) -> str:
+        return f", {self._node.name}" if self._node is not None else ""
+
+    def _shown(self, file: str) -> str:
+        inside = os.path.relpath(file, self._config.rootpath)
+        return file if inside.startswith("..") else inside
+
+    def _skip_if_missing(self, plan: Plan) -> None:
         from mountplan.applier.probe.probe import missing
-        from mountplan.planner.errors import NotAllowed
 
         lacking = missing(requirement.feature for requirement in plan.requirements)
         if lacking:
             self._unavailable(
                 "; ".join(f"{one.what} does not work here: {one.said} (remedy: {one.remedy})" for one in lacking)
             )
-        try:
-            api.try_out(plan)
-        except NotAllowed as error:
-            self._unavailable(str(error))
 
     def _unavailable(self, reason: str) -> NoReturn:
-        if self._request.config.getoption("--mountplan-require"):
+        if self._config.getoption("--mountplan-require"):
             pytest.fail(f"mountplan: {reason}", pytrace=False)
         pytest.skip(f"mountplan: {reason}")
+
+
+_BELOW_US = ("mountplan", "subprocess", "contextlib")  # the last two: what we call, and what calls us
+
+
+def _hide_own_frames(error: BaseException) -> None:
+    """Cut the traceback behind the last frame that is not ours, of what we raise on purpose."""
+    errors = sys.modules.get("mountplan.planner.errors")
+    subprocess = sys.modules.get("subprocess")
+    kinds = getattr(errors, "MountplanError", None), getattr(subprocess, "SubprocessError", None)
+    ours = tuple(kind for kind in kinds if kind is not None)
+    if not isinstance(error, (*ours, OSError, AssertionError, LookupError)):
+        return
+    last, trace, seen = None, error.__traceback__, False
+    while trace is not None:
+        module = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        if module not in _BELOW_US:
+            last, seen = trace, False
+        seen = seen or module == "mountplan"
+        trace = trace.tb_next
+    if last is not None and seen:
+        last.tb_next = None

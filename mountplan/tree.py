@@ -366,7 +366,12 @@ class Tree:
 
     def umount(self, target: str, *, lazy: bool = False, recursive: bool = False, namespace: str = "") -> None:
         """Unmount what is topmost on a path in a namespace, as a process in there would. Raises OSError."""
-        self.call(carry_out_unmount, target, lazy, recursive, namespace=namespace)
+        proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if recursive else -1
+        try:
+            self.call(carry_out_unmount, target, lazy, proc, namespace=namespace)
+        finally:
+            if proc >= 0:
+                os.close(proc)
 
     def reaches(self, path: str, other: str, *, namespace: str = "", other_namespace: str | None = None) -> bool:
         """Whether a mount made at `path` shows at `other` as well: a tmpfs is mounted there for a moment.

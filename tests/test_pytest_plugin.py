@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from mountplan.applier.probe.probe import Finding
+from mountplan.planner.errors import SpecRef, StepRefused
 from mountplan.pytest_plugin import Mountplan
-from tests.hosts import CHECKOUT, InHost
+from mountplan.tree import Tree
+from tests.hosts import CHECKOUT, InHost, moments
 
 pytest_plugins = ["pytester"]
 
@@ -142,6 +148,13 @@ def test_what_is_missing_skips_with_its_name_and_fails_if_required(
         """
     )
     finding = Finding("filesystem:tmpfs", False, "fsopen: refused", "mounting a new tmpfs", "none")
+
+    def refuse(_: object) -> Tree:
+        raise StepRefused(
+            number=1, step="new tmpfs", origin=SpecRef("x", ""), syscall="fsopen", errno=1, meaning="no", remedy=""
+        )
+
+    monkeypatch.setattr("mountplan.tree.build", refuse)
     monkeypatch.setattr("mountplan.applier.probe.probe.missing", lambda features: (finding,))
     pytester.runpytest_inprocess("-rs").stdout.fnmatch_lines(["*mounting a new tmpfs does not work here*"])
     assert 1 == pytester.runpytest_inprocess("--mountplan-require").ret
@@ -188,3 +201,236 @@ def test_an_unused_plugin_imports_nothing_of_weight() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "['mountplan', 'mountplan.pytest_plugin', 'mountplan.version']\n" == out
+
+
+def _run(pytester: pytest.Pytester, *options: str) -> pytest.RunResult:
+    return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-W", "error", *options)
+
+
+@pytest.mark.needs_kernel("mountns")
+def test_every_test_on_the_page_passes(pytester: pytest.Pytester) -> None:
+    """docs/pytest.md, each block a file, as a reader would copy it; two of them at a time by pytest-xdist as well."""
+    page = (CHECKOUT / "docs/pytest.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 5
+    for number, block in enumerate(blocks):
+        pytester.makepyfile(**{f"test_page_{number}": block})
+    tests = sum(len(re.findall(r"^def test_", block, re.MULTILINE)) for block in blocks)
+    assert tests == 11
+    _run(pytester, "--mountplan-require", "-p", "xdist").assert_outcomes(passed=tests)
+    _run(pytester, "--mountplan-require", "-n", "2", "--dist", "load", "-W", "default").assert_outcomes(passed=tests)
+
+
+PAIR = """
+format = 1
+[peer_group.pair]
+[[mount]]
+target = "/"
+type = "tmpfs"
+[[mount]]
+id = "a"
+target = "/a"
+type = "tmpfs"
+peer_group = "pair"
+[[mount]]
+target = "/b"
+bind = { mount = "a" }
+peer_group = "pair"
+[[mount]]
+target = "/c"
+bind = { mount = "a" }
+"""
+
+
+@pytest.mark.needs_kernel("mountns")
+def test_mounts_are_made_and_taken_away_as_a_process_inside_would(mountplan: Mountplan) -> None:
+    tree = mountplan(PAIR)
+    tree.mount("/a/sub", create=True, options={"size": "8k"}, attributes=["ro"])
+    mounts = tree.mounts()
+    assert {"/", "/a", "/b", "/c", "/a/sub", "/b/sub"} == set(mounts)
+    assert mounts["/b/sub"].attributes == "ro,relatime"
+    assert mounts["/b/sub"].peer_group == mounts["/a/sub"].peer_group != 0
+    assert "size=8k" in mounts["/a/sub"].options
+    tree.mount("/c", bind="/a", recursive=True)
+    assert "/c/sub" in tree.mounts()
+    tree.umount("/c", recursive=True)  # a peer of /a by now, so that what goes there goes everywhere
+    assert {"/", "/a", "/b", "/c"} == set(tree.mounts())
+    assert () == tree.drift()
+    with pytest.raises(OSError, match="/nosuch") as caught:
+        tree.mount("/nosuch")
+    assert errno.ENOENT == caught.value.errno
+    assert "create=True makes it" in str(caught.value)
+    with pytest.raises(OSError, match="/a/sub") as caught:
+        tree.umount("/a/sub")
+    assert caught.value.errno in (errno.ENOENT, errno.EINVAL)
+
+
+@pytest.mark.needs_kernel("mountns")
+def test_whether_a_mount_reaches_a_place_is_tried_and_told(mountplan: Mountplan) -> None:
+    """For a moment only; and where it does not, it says where it shows, and how the two places are shared."""
+    tree = mountplan(PAIR)
+    tree.assert_reaches("/a", "/b")
+    assert (True, False, False) == (tree.reaches("/b", "/a"), tree.reaches("/a", "/c"), tree.reaches("/c", "/a"))
+    assert () == tree.drift()
+    with pytest.raises(AssertionError) as caught:
+        tree.assert_reaches("/a", "/c")
+    told = str(caught.value).splitlines()
+    assert ["a mount at /a does not reach /c", "  it shows at /a, /b"] == told[:2]
+    assert told[3] == "  /c is on the mount /c, which is private"
+    two = mountplan(TWO)
+    two.mount("/d", create=True, namespace="one")
+    two.umount("/d", namespace="one")
+    two.assert_reaches("/d", "/d", namespace="one", other_namespace="two")
+
+
+@pytest.mark.needs_kernel("mountns")
+def test_trees_are_the_same_or_it_is_told_how_they_differ(mountplan: Mountplan) -> None:
+    one, other = mountplan(PAIR), mountplan(PAIR)
+    one.assert_same(other)
+    other.umount("/c")
+    with pytest.raises(AssertionError, match="the trees differ:\n/c"):
+        one.assert_same(other)
+
+
+@pytest.mark.needs_kernel("mountns")
+def test_a_command_has_a_directory_and_a_user(mountplan: Mountplan) -> None:
+    """And what goes wrong is raised as subprocess would raise it: whatever is not there."""
+    tree = mountplan({"format": 1, "root": "inherit", "mount": [{"target": "/mnt", "type": "tmpfs"}]})
+    assert "/mnt\n" == tree.run(["pwd"], cwd="/mnt").stdout
+    assert "0\n" == tree.run(["id", "-u"], user=0 if os.geteuid() == 0 else None).stdout
+    if os.geteuid() == 0:
+        assert "65534 65534\n" == tree.run(["sh", "-c", "echo $(id -u) $(id -g)"], user="nobody").stdout
+    for words, options, name in ((["nosuch"], {}, "nosuch"), (["true"], {"cwd": "/no/where"}, "/no/where")):
+        with pytest.raises(FileNotFoundError) as caught:
+            tree.run(words, **options)  # type: ignore[call-overload]
+        assert name == caught.value.filename
+    with pytest.raises(ValueError, match="no user 'nosuch'"):
+        tree.run(["true"], user="nosuch")
+    with pytest.raises(subprocess.TimeoutExpired):
+        tree.run(["sleep", "60"], timeout=0.1)
+    with pytest.raises(subprocess.CalledProcessError):
+        tree.run(["false"], check=True)
+
+
+@pytest.mark.needs_kernel("mountns")
+def test_what_is_not_mounted_is_told_with_what_is(mountplan: Mountplan) -> None:
+    with pytest.raises(KeyError) as caught:
+        mountplan(PAIR).mounts()["/aa"]
+    assert str(caught.value).startswith("nothing is mounted on /aa; did you mean /a?\nTARGET")
+
+
+@pytest.mark.needs_kernel("mountns")
+def test_failed_assertions_say_what_is_there_and_end_in_the_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_it=f"""
+import mountplan as m
+PAIR = {PAIR!r}
+def test_in(mountplan):
+    assert "/d" in mountplan(PAIR).mounts()
+def test_equal(mountplan):
+    one, other = mountplan(PAIR), mountplan(PAIR)
+    other.umount("/c")
+    assert one.mounts() == other.mounts()
+def test_drift(mountplan):
+    tree = mountplan(PAIR)
+    tree.umount("/c")
+    assert tree.drift() == ()
+def test_reaches(mountplan):
+    mountplan(PAIR).assert_reaches("/a", "/c")
+def test_program(mountplan):
+    mountplan(PAIR).run(["nosuch"])
+def test_inside(mountplan):
+    def inside():
+        assert 1 == 2
+    mountplan(PAIR).call(inside)
+"""
+    )
+    done = _run(pytester, "--mountplan-require")
+    done.assert_outcomes(failed=6)
+    out = done.stdout.str()
+    for line in (
+        "*assert nothing is mounted on /d*", "*─c *tmpfs *private*", "*assert the mounts differ*", "*    mount: *",
+        "*what stands there is not what was wanted*", "*a mount at /a does not reach /c*", "*assert 1 == 2*",
+    ):  # fmt: skip
+        done.stdout.fnmatch_lines([line])
+    assert "mountplan/tree.py" not in out.replace("mountplan.tree.RemoteTraceback", "")
+    assert "subprocess.py" not in out
+    assert "mountplan/tree.py" in _run(pytester, "--full-trace", "-k", "program").stdout.str()
+
+
+def test_a_mistake_in_a_text_is_told_with_the_line_of_the_test(pytester: pytest.Pytester) -> None:
+    """Where the text stands in the file as it is; otherwise by its own lines, and so called."""
+    pytester.makepyfile(
+        test_it='''
+        def test_literal(mountplan):
+            mountplan("""
+                format = 1
+                [[mount]]
+                target = "/"
+                typ = "tmpfs"
+            """)
+
+        def test_put_together(mountplan):
+            mountplan("\\n".join(["format = 1", "[[mount]]", 'target = "/"', 'typ = "tmpfs"']))
+
+        def test_dict(mountplan):
+            mountplan({"format": 1, "mount": [{"target": "/", "typ": "tmpfs"}]})
+        '''
+    )
+    done = _run(pytester)
+    done.assert_outcomes(failed=3)
+    done.stdout.fnmatch_lines(["*SpecError: test_it.py:6: mount[[]0[]].typ: unknown key"])
+    done.stdout.fnmatch_lines(["*SpecError: TOML text in test_it.py, test_put_together:4: mount[[]0[]].typ: *"])
+    done.stdout.fnmatch_lines(["*SpecError: dict in test_it.py, test_dict: mount[[]0[]].typ: unknown key"])
+    assert "mountplan/pytest_plugin.py" not in done.stdout.str()
+
+
+@pytest.mark.needs_kernel("mountns")
+@pytest.mark.parametrize("how", ["raise RuntimeError", "raise KeyboardInterrupt", "os.kill(os.getpid(), 9)"])
+def test_nothing_is_left_however_a_test_ends(how: str, pytester: pytest.Pytester) -> None:
+    """No process that holds a tree, of the test's, the module's or the session's; and no descriptor."""
+    pytester.makepyfile(
+        test_it=f"""
+import os
+import pytest
+PAIR = {PAIR!r}
+@pytest.fixture(scope="module")
+def standing(mountplan_factory):
+    with mountplan_factory(PAIR) as tree:
+        yield tree
+def test_before(mountplan):
+    mountplan(PAIR)
+def test_descriptors(mountplan):
+    before = os.listdir("/proc/self/fd")
+    for _ in range(3):
+        with mountplan(PAIR) as tree:
+            tree.run(["true"]) if os.path.exists("/nonesuch") else tree.call(os.getpid)
+            tree.mounts()
+    assert before == os.listdir("/proc/self/fd")
+def test_it(mountplan, mountplan_factory, standing):
+    trees = [mountplan(PAIR), mountplan_factory(PAIR), standing]
+    with open("pids", "w") as file:
+        file.write(" ".join(str(tree.pid) for tree in trees))
+    {how}
+"""
+    )
+    done = _run(pytester, "--mountplan-require")
+    pids = (pytester.path / "pids").read_text().split()
+    assert 3 == len(set(pids)), done.stdout.str()
+    for _ in moments():
+        if not any(os.path.exists(f"/proc/{pid}") for pid in pids):
+            break
+    assert [] == [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
+    if "kill" not in how:
+        done.assert_outcomes(passed=2, failed=int("Runtime" in how))
+
+
+@pytest.mark.needs_kernel("mountns")
+def test_a_tree_that_a_thread_has_built_stays_when_that_ends(mountplan: Mountplan) -> None:
+    """The kernel would send a signal to the holder: it tells of the end of the thread, not of the process."""
+    built: list[Tree] = []
+    thread = threading.Thread(target=lambda: built.append(mountplan(HELLO)))
+    thread.start()
+    thread.join()
+    time.sleep(0.05)
+    assert "hello" == built[0].call(_read, "/data/greeting")

@@ -11,6 +11,7 @@ import fcntl
 import marshal
 import os
 import signal
+from _thread import get_native_id
 from itertools import islice
 from time import monotonic
 from types import TracebackType
@@ -366,6 +367,7 @@ def _fork(
         pipes += channel.pipe()
         pipes += channel.pipe()
         parent = os.getpid()
+        of_main_thread = get_native_id() == parent
         child = syscalls.fork()
     except OSError as error:
         for fd in (*pipes, *({watch} - {-1})):
@@ -375,8 +377,9 @@ def _fork(
     if child == 0:
         ignored = frozenset((signal.SIGCHLD,) if ignored_children else ())
         hold(
-            plan, kinds, rootless, parent, Sender(say, counter), leash_end, (answer, leash), ignored, only_try=only_try
-        )
+            plan, kinds, rootless, parent, Sender(say, counter), leash_end, (answer, leash), ignored,
+            only_try=only_try, of_main_thread=of_main_thread,
+        )  # fmt: skip
     built = Built(child, leash, answer, kinds)
     built.watch = watch
     built._ignored_children = ignored_children

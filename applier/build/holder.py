@@ -40,19 +40,22 @@ def hold(
     ignored: frozenset[int] = frozenset(),
     *,
     only_try: bool = False,
+    of_main_thread: bool = True,
 ) -> NoReturn:
     """The whole life of the child. Never returns, and never runs anything of the parent's on its way out.
 
     `kinds` are the namespaces to unshare besides the mount namespace; `foreign` are descriptors of the parent's, to be
     closed; `ignored` are signals that the parent ignored.
-    With `only_try`, nothing is carried out: it is only told what would be refused in a user namespace.
+    With `only_try`, nothing is carried out: it is only told what would be refused in a user namespace. `of_main_thread`
+    says whether the thread that forked us is one that stays for as long as its process does.
     """
     try:
         for fd in foreign:
             os.close(fd)
         inherited = Inherited.take(ignored)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and ends us
-        syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if of_main_thread:  # otherwise the kernel would kill us when that thread ends; then the leash has to do
+            syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
         gc.disable()  # the process is short-lived, and its steps make many small objects

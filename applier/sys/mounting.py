@@ -11,6 +11,7 @@ from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.kernel import LinuxKernel
 from mountplan.applier.sys.refusal import KernelRefusal, explain
 from mountplan.planner import attributes as words
+from mountplan.planner.tables.mountinfo import parse_mountinfo
 
 
 class MountOrder(NamedTuple):
@@ -52,14 +53,15 @@ def carry_out_mount(order: MountOrder) -> None:
             os.close(fd)
 
 
-def carry_out_unmount(target: str, lazy: bool, recursive: bool) -> None:
-    """The topmost mount on a path; with `recursive`, first what stands on it. Raises as carry_out_mount()."""
+def carry_out_unmount(target: str, lazy: bool, proc: int) -> None:
+    """The topmost mount on a path; first what stands on it, if `proc` is a descriptor of /proc, which may not be there.
+
+    Raises as carry_out_mount().
+    """
     flags = abi.MNT_DETACH if lazy else 0
     below: list[str] = []
-    if recursive:
-        with open("/proc/self/mountinfo", "rb") as file:
-            from mountplan.planner.tables.mountinfo import parse_mountinfo
-
+    if proc >= 0:
+        with open(os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), "rb") as file:
             rows = parse_mountinfo(file.read()).rows
         below = [row.mountpoint for row in rows if row.mountpoint.startswith(target.rstrip("/") + "/")]
     try:

@@ -120,7 +120,7 @@ def test_root_of_a_container_without_capabilities_is_told_which_one_is_missing(i
         give_up_all_capabilities()
         (finding,) = probe.probe(("mount_namespace",))
         with pytest.raises(NamespaceRefused) as caught:
-            api.apply(plan)
+            api.build_and_forget(plan)
         return finding.remedy, str(caught.value)
 
     remedy, said = in_host(script, identity="root")

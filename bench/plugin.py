@@ -1,0 +1,89 @@
+"""What a tree costs a test that is not the first: CPU time and time by the clock, beside the same system calls in C.
+
+    python bench/plugin.py [--runs N]      (as root)
+
+Builds a tree of three mounts and closes it, again and again, in a process that has loaded what pytest and the
+plugin load. CPU time is that of this process and of its children, user and system; `fork` is that of a fork of this
+process by itself, which each tree takes once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import pytest  # noqa: F401  what a test process has loaded, and a fork copies
+from floor import compile_floor, run_floor, write_tape
+
+from mountplan import api, pipeline
+from mountplan.applier.observe.facts import LiveHost
+from mountplan.forms import spec_of
+from mountplan.tree import build
+
+
+def cpu() -> float:
+    """Seconds of this process and of the children that it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def tree() -> None:
+    """As the fixture does it."""
+    build(pipeline.plan(spec_of(TEXT), LiveHost())).close()
+
+
+def fork() -> None:
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def timed(name: str, runs: int) -> None:
+    action = {"tree": tree, "fork": fork, "plan": lambda: pipeline.plan(spec_of(TEXT), LiveHost())}[name]
+    action()
+    found = []
+    for _ in range(runs):
+        before, begun = cpu(), time.perf_counter()
+        action()
+        found.append((time.perf_counter() - begun, cpu() - before))
+    clock, used = (median(one) * 1000 for one in zip(*found, strict=True))
+    print(f"{name:<20} {clock:8.1f} ms by the clock {used:8.1f} ms of CPU time")
+
+
+TEXT = """
+format = 1
+[[mount]]
+id = "root"
+target = "/"
+type = "tmpfs"
+[[mount]]
+target = "/srv/data"
+type = "tmpfs"
+[[mount]]
+target = "/srv/copy"
+bind = { mount = "root", path = "/files" }
+attributes = ["ro"]
+"""
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--runs", type=int, default=15)
+    wanted = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        tape, program = Path(folder) / "tape", compile_floor(Path(folder))
+        write_tape(api.plan(TEXT), tape)
+        clock, used = (
+            median(one) / 1e6 for one in zip(*(run_floor(program, tape) for _ in range(wanted.runs)), strict=True)
+        )
+        print(f"{'the same calls in C':<20} {clock:8.1f} ms by the clock {used:8.1f} ms of CPU time")
+    for name in ("plan", "fork", "tree"):
+        timed(name, wanted.runs)
