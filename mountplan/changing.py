@@ -28,6 +28,7 @@ from mountplan.planner.errors import (
     ChangeUnfinished,
     InUse,
     MountplanError,
+    PlanFileError,
     StepRefused,
     SubjectError,
     TableError,
@@ -103,11 +104,11 @@ def preview(plan: Plan, target: Target, allowed: Allowed) -> ChangePlan:
 
 def dump(plan: Plan, target: Target, allowed: Allowed, change: ChangePlan) -> str:
     """A plan of changes as the text of a file."""
-    from mountplan.planner.change.change_file import SavedChange, dump_change, outcome_of, state_of
+    from mountplan.planner.change.change_file import SavedChange, dump_change, lines_of, outcome_of, state_of
 
     subject = target.value if target.kind == "name" else f"pid:{target.value}"
     state = state_of(target.standing, target.unique)
-    return dump_change(SavedChange(subject, plan, allowed, state, outcome_of(change)), change)
+    return dump_change(SavedChange(subject, plan, allowed, state, outcome_of(change), lines_of(change)))
 
 
 def _of_name(name: str) -> Target:
@@ -434,10 +435,13 @@ def _ways_out(kind: str, value: str) -> str:
 
 
 def _check_unchanged(saved: SavedChange, target: Target, found: ChangePlan) -> None:
-    from mountplan.planner.change.change_file import outcome_of, state_of
+    from mountplan.planner.change.change_file import lines_of, outcome_of, state_of
 
     if state_of(target.standing, target.unique) == saved.state and outcome_of(found) == saved.outcome:
-        return
+        if lines_of(found) == saved.lines:
+            return
+        what = "the changes that are written in it are not those that it stands for"
+        raise PlanFileError(f"a plan of changes of {target.standing.label}: {what}: plan it again")
     what = f"{target.standing.label} is no longer what the change was planned from"
     raise ChangeRefused((f"{what}\n  remedy: plan it again: mountplan plan SPEC --live {saved.subject}",))
 

@@ -7,17 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from mountplan.applier.build.execute import Execution, StepFailed
-from mountplan.applier.change.live_kernel import LiveKernel
+from mountplan.applier.change.live_kernel import LiveKernel, OtherMount
 from mountplan.applier.sys import abi
 from mountplan.applier.sys.report import Reporter
 from mountplan.planner.change import change_steps as c
 from mountplan.planner.names import Handle
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.steps import MakeNode
-
-
-class OtherMount(OSError):
-    """What stands is no longer what the change was planned from."""
 
 
 def execute_change(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -13,6 +14,10 @@ from mountplan.planner.record import NamedTuple
 
 _BENEATH = abi.MOVE_MOUNT_BENEATH | abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH
 _ALL = RDONLY | NOSUID | NODEV | NOEXEC | NODIRATIME | NOSYMFOLLOW | ATIME_MASK
+
+
+class OtherMount(OSError):
+    """What stands is no longer what the change was planned from."""
 
 
 class Entrance(NamedTuple):
@@ -29,6 +34,7 @@ class LiveKernel(LinuxKernel):
     def __init__(self, entrances: tuple[Entrance, ...]) -> None:
         super().__init__()
         self._entrances = {one.name: one for one in entrances}
+        self._devices: dict[int, str] = {}  # of the mounts of the private copy, by their ids
 
     def visit(self, name: str) -> None:
         """Enter a namespace that stands. Its "/" is where it was seen from."""
@@ -41,21 +47,23 @@ class LiveKernel(LinuxKernel):
         """Go into a copy of the namespace, in which nothing that happens is seen elsewhere."""
         syscalls.unshare(abi.CLONE_NEWNS)
         syscalls.mount(b"/", abi.MS_PRIVATE | abi.MS_REC)
+        self._devices = {row.mount_id: row.device for row in self._table().rows}
 
     def uncover(self, path: str) -> None:
         syscalls.umount2(os.fsencode(path), abi.MNT_DETACH | abi.UMOUNT_NOFOLLOW)
 
     def take(self, path: str, device: str) -> int:
-        """A detached clone of the mount at an absolute path, without any attribute. OSError if it is another device."""
+        """A detached clone of the mount at an absolute path of the private copy, without any attribute. Raises
+        OtherMount if it is of another device (as mountinfo has it, which stat(2) does not know of every filesystem).
+        """
         fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            found = os.fstat(fd).st_dev
-            if syscalls.stat_root(fd, b"")[4] is False:
-                raise OSError(os.EX_DATAERR, "there is no mount there any more")
+            number, *_, is_root = syscalls.stat_root(fd, b"")
+            if is_root is False or self._devices.get(number) != device:
+                raise OtherMount(errno.ESTALE, f"at {path} is not what there was when it was planned")
             clone = self.clone(fd, "")
         finally:
             os.close(fd)
-        del found, device
         self.set_attributes(clone, clear=_ALL)
         return clone
 

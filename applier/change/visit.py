@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from mountplan.applier.build.execute import StepFailed, load_what_is_needed
-from mountplan.applier.change.live_execute import OtherMount, execute_change, first_change
-from mountplan.applier.change.live_kernel import Entrance, LiveKernel
+from mountplan.applier.change.live_execute import execute_change, first_change
+from mountplan.applier.change.live_kernel import Entrance, LiveKernel, OtherMount
 from mountplan.applier.sys import abi, channel, syscalls
 from mountplan.applier.sys.inside import ChildFailed, in_child
 from mountplan.applier.sys.refusal import KernelRefusal, Occupied, Place, function_at, place_of

@@ -98,6 +98,8 @@ def _left_behind(args: argparse.Namespace) -> str:
         return "; nothing was built"
     if args.command != "apply" or args.forget:
         return ""
+    if args.live:  # the process that changes the tree goes on to its end
+        return "; `mountplan plan --live` shows what is left to do, and `apply --live` whether a change had begun"
     try:
         from mountplan.applier.keep.kept import find
 

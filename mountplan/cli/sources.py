@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mountplan import api
@@ -65,8 +66,14 @@ def refuse_parameters_of_plan(name: str, parameters: Mapping[str, str] | None) -
 
 def save(name: str, text: str, *, errors: str = "strict") -> None:
     """Write `text` into the file `name` as UTF-8; `errors` as for open(). Raises UsageError if that cannot be done."""
+    import os
+
+    is_new = not os.path.lexists(name)
     try:
         with open(name, "w", encoding="utf-8", errors=errors) as file:
             file.write(text)
     except OSError as error:
+        if is_new:  # a part of it would be taken for the whole
+            with suppress(OSError):
+                os.unlink(name)
         raise UsageError(f"cannot write {name}: {error.strerror}") from None

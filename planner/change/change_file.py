@@ -19,13 +19,16 @@ FORMAT = "mountplan-change/1"
 
 
 class SavedChange(NamedTuple):
-    """`subject` is as --live takes it. `state` is that of what stands, `outcome` that of the lines of the preview."""
+    """`subject` is as --live takes it. `state` is that of what stands, `outcome` that of the `lines` of the preview,
+    which are what people read in the file.
+    """
 
     subject: str
     plan: Plan
     allowed: Allowed
     state: str
     outcome: str
+    lines: tuple[tuple[str, ...], ...]
 
 
 def state_of(standing: StandingTree, unique: tuple[tuple[int, ...], ...]) -> str:
@@ -39,14 +42,19 @@ def outcome_of(change: ChangePlan) -> str:
     return _digest([[*one[:7]] for one in change.changes] + [list(change.spread)])
 
 
-def dump_change(saved: SavedChange, change: ChangePlan) -> str:
+def lines_of(change: ChangePlan) -> tuple[tuple[str, ...], ...]:
+    """What is to be done, as it stands in a file."""
+    return tuple(tuple(map(str, one[:7])) for one in change.changes)
+
+
+def dump_change(saved: SavedChange) -> str:
     values: dict[str, Any] = {
         "format": FORMAT,
         "subject": saved.subject,
         "state": saved.state,
         "outcome": saved.outcome,
         "allowed": saved.allowed._asdict(),
-        "changes": [[*one[:7]] for one in change.changes],
+        "changes": [list(line) for line in saved.lines],
         "plan": dump_plan(saved.plan),
     }
     values["digest"] = _digest(values)
@@ -67,15 +75,21 @@ def load_change(data: bytes, file: str) -> SavedChange:
             raise PlanFileError(f"{file}: was written by another version of mountplan ({form})")
         if digest != _digest(values):
             raise PlanFileError(f"{file}: was altered since it was saved: plan the change again")
-        allowed = Allowed(**{key: bool(value) for key, value in values["allowed"].items()})
+        if unknown := values.keys() - {"format", "subject", "state", "outcome", "allowed", "changes", "plan"}:
+            raise ValueError(f"nothing is called {min(unknown)!r}")
+        words = values["allowed"]
+        if words.keys() != set(Allowed._fields) or not all(isinstance(one, bool) for one in words.values()):
+            raise ValueError("what is allowed is not said as it is written")
+        allowed = Allowed(**words)
         subject, state, outcome, text = (values[key] for key in ("subject", "state", "outcome", "plan"))
         if not all(isinstance(one, str) for one in (subject, state, outcome, text)):
             raise ValueError("a value is of the wrong type")
+        lines = tuple(tuple(map(str, line)) for line in values["changes"])
     except KeyError as error:
         raise PlanFileError(f"{file}: is no whole plan of changes: there is no {error} in it") from None
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise PlanFileError(f"{file}: is no plan of changes: {type(error).__name__}: {error}") from None
-    return SavedChange(subject, load_plan(text, file), allowed, state, outcome)
+    return SavedChange(subject, load_plan(text, file), allowed, state, outcome, lines)
 
 
 def _digest(value: Any) -> str:

@@ -575,7 +575,7 @@ def _parse(text: bytes | str, file: str) -> dict[str, Json]:
 def _check_format(document: dict[str, Json], file: str) -> None:
     found = document["format"]
     if isinstance(found, str) and found.startswith("mountplan-change/"):
-        _refuse(file, "it is a plan of changes, which only `mountplan apply` takes")
+        _refuse(file, "it is a plan of changes, which `mountplan apply FILE.json` takes, by that name")
     if found != FORMAT:
         writer = document.get("mountplan")
         by = f", written by mountplan {writer}" if isinstance(writer, str) else ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import resource
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -115,3 +117,18 @@ def test_nothing_harmful_is_printed_of_any_writer(tmp_path: Path, capsys: pytest
     text = captured.out + captured.err
     assert [] == [char for char in "\x9b\u202e\u200b\u2028\U000e0041" if char in text]
     assert "\\u202e" in text
+
+
+def test_what_cannot_be_written_whole_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As on a full disk: a part of it would be taken for the whole."""
+    (tmp_path / "x.toml").write_text(SPEC)
+    saved, limit = tmp_path / "x.svg", resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limit[1]))
+    try:
+        assert 2 == main(["graph", str(tmp_path / "x.toml"), "-o", str(saved)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, before)
+    assert not saved.exists()
+    assert "cannot write" in capsys.readouterr().err

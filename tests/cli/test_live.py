@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from mountplan.planner.change import change_file
 from mountplan.planner.plan.planfile import dump_plan
 from tests.cli.test_kept_commands import Ended, mountplan, spec
 from tests.hosts import CHECKOUT, InHost
@@ -314,10 +315,14 @@ def test_what_a_plan_of_changes_or_a_change_has_no_use_for_is_refused(on_host: C
         after, file = spec(AFTER, "b.toml"), "/tmp/change.json"
         assert 0 == mountplan("plan", after, "--live", "live", "-o", file).status
         told = [mountplan("apply", file, word) for word in ("--allow-gap", "--set=a=b", "--timeout=9")]
+        values = json.loads(Path(file).read_text()) | {"changes": []}
+        del values["digest"]
+        Path("/tmp/other.json").write_text(json.dumps(values | {"digest": change_file._digest(values)}))
+        told.append(mountplan("apply", "/tmp/other.json"))  # people read in it what is not done
         return [*told, mountplan("apply", after, "--live", "--rootless=never"), mountplan("apply", file, "-q")]
 
     *told, done = on_host(script)
-    assert [2, 2, 2, 2] == [one.status for one in told], told
+    assert [2, 2, 2, 2, 2] == [one.status for one in told], told
     assert "says what is allowed" in told[0].err
     assert 0 == done.status, done
 

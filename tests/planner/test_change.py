@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from mountplan import api
+from mountplan.planner.change import change_file
 from mountplan.planner.change import change_steps as c
-from mountplan.planner.change.change_file import SavedChange, dump_change, is_change, load_change, outcome_of, state_of
+from mountplan.planner.change.change_file import (
+    SavedChange,
+    dump_change,
+    is_change,
+    lines_of,
+    load_change,
+    outcome_of,
+    state_of,
+)
 from mountplan.planner.change.change_plan import ChangePlan
 from mountplan.planner.change.plan_change import plan_change
 from mountplan.planner.change.standing import Allowed, Record, StandingSpace, StandingTree, User
@@ -207,12 +218,19 @@ def test_a_file_of_the_spec_is_written_by_a_rename_unless_it_is_mounted() -> Non
 def test_a_saved_change_is_read_back_and_an_altered_one_is_not() -> None:
     before, plan = standing(planned(tmpfs("/a"))), planned("")
     found = plan_change(plan, before, Allowed(), 100_000)
-    saved = SavedChange("live", plan, Allowed(gap=True), state_of(before, ((1, 2),)), outcome_of(found))
-    text = dump_change(saved, found).encode()
+    state = state_of(before, ((1, 2),))
+    saved = SavedChange("live", plan, Allowed(gap=True), state, outcome_of(found), lines_of(found))
+    text = dump_change(saved).encode()
     assert is_change(text)
     assert saved == load_change(text, "change.json")
     with pytest.raises(PlanFileError, match="altered"):
         load_change(text.replace(b'"gap": true', b'"gap": false'), "change.json")
+    for key, value in (("allowed", {"move": 1, "gap": True, "propagation": False}), ("changes", 7), ("more", "")):
+        values = json.loads(text) | {key: value}
+        del values["digest"]
+        values["digest"] = change_file._digest(values)
+        with pytest.raises(PlanFileError, match="is no plan of changes"):
+            load_change(json.dumps(values).encode(), "change.json")
 
 
 def test_the_preview_ends_with_counts() -> None:
