@@ -241,7 +241,7 @@ ROWS = (
     Row("plan --json shop.toml --live shop --exit-code"),
     Row("plan shop.toml --live nonesuch", USAGE),
     Row("apply shop.toml --live"),
-    Row("apply shop.toml --live --undo", DIFFERENT),
+    Row("apply shop.toml --live --undo", USAGE),
     Row("watch shop --for 0.1"),
     Row("watch nonesuch", USAGE),
     Row("hook poststart --spec inherit.toml --on-difference log", stdin=CONTAINER),

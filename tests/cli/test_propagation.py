@@ -461,7 +461,7 @@ def test_a_live_namespace_is_explained_with_those_around_it(in_host: InHost) -> 
             with contextlib.redirect_stdout(text):
                 main(words)
             texts.append(text.getvalue().replace(str(child), "CHILD"))
-        group = next(row.peer_group for row in observe().rows if row.mountpoint == "/tmp")
+        group = next(row.peer_group for row in observe().rows if row.source == "feed")
         texts[1] = texts[1].replace(f"group {group}:", "group GROUP:")
         os.close(may_go)
         os.waitpid(child, 0)

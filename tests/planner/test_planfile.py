@@ -153,7 +153,7 @@ def test_a_wrong_digest_is_noticed() -> None:
         ("null", "not a plan"),
         ('{"mounts": []}', "not a plan"),
         ('{"format": 1}', "its format is a number"),
-        ('{"format": "mountplan-change/1"}', "it is a plan of changes, which only `mountplan apply` takes"),
+        ('{"format": "mountplan-change/1"}', "it is a plan of changes, which `mountplan apply FILE.json` takes"),
         ('{"format": "mountplan-plan/2"}', "it has no digest"),
         ('{"format": "mountplan-plan/2", "digest": 3}', "it has no digest"),
         ('{"format": ' + "9" * 5000 + "}", "JSON that no plan holds"),
