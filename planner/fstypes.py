@@ -147,6 +147,8 @@ ROWS: tuple[FilesystemType, ...] = (
     _of_kernel("rpc_pipefs", "net", shows="net"),
     _of_kernel("nfsd", "net", shows="net"),
     _row("nsfs", "filled", "unknown"),  # it cannot be mounted: the files of namespaces are in it
+    # Linux 7.0: an empty directory below all roots, in which nothing can be made.
+    _row("nullfs", "filled", "machine", in_memory=True),
 )  # fmt: skip
 
 _BY_NAME = {one.name: one for one in ROWS}

@@ -18,7 +18,7 @@ from mountplan.applier.process.command import Found, Inherited, Report, Start, b
 from mountplan.applier.sys import abi, channel, syscalls
 from mountplan.applier.sys.channel import Sender
 from mountplan.applier.sys.chroot import line_of_root
-from mountplan.applier.sys.kernel import LinuxKernel
+from mountplan.applier.sys.kernel import LinuxKernel, tries_new
 from mountplan.applier.sys.refusal import Occupied, call_of, explain, function_of, place_of
 from mountplan.applier.sys.userns import is_nested
 from mountplan.planner.errors import CommandNotStarted
@@ -127,6 +127,10 @@ class _Kernel(LinuxKernel):
         unshare_user(self._sender, self._leash)
 
     def unshare_mounts(self) -> None:
+        if tries_new():
+            from mountplan.applier.build.one_path import takes_nothing_of_the_host
+
+            self.of_one_path = takes_nothing_of_the_host(self._plan.steps)
         super().unshare_mounts()
         if not is_nested():
             return

@@ -18,7 +18,7 @@ from mountplan.applier.probe.userns_trial import ask_for
 from mountplan.applier.sys import abi, chroot, syscalls
 from mountplan.applier.sys.abi import NAMESPACE_FLAGS
 from mountplan.applier.sys.inside import in_child
-from mountplan.applier.sys.kernel import LinuxKernel
+from mountplan.applier.sys.kernel import LinuxKernel, tries_new
 from mountplan.applier.sys.privilege import for_this_user
 from mountplan.applier.sys.refusal import NEVER, NO_PROC, KernelRefusal, explain, function_of, lacks_proc
 from mountplan.applier.sys.userns import Rootless, enter_alone, is_nested, map_ids, mapped_ids, new_namespace
@@ -58,7 +58,7 @@ def probe(features: Iterable[str] | None = None, rootless: Rootless = "auto") ->
     They are tried as building would have them: in a user namespace if it takes one, or as `rootless` says.
     Costs one process and a few dozen system calls. Raises OSError only if not even a process can be had.
     """
-    names = tuple(KNOWN if features is None else features)
+    names = tuple((*KNOWN, *(NEW if tries_new() else ())) if features is None else features)
     answer, say = os.pipe()
     child = syscalls.fork()
     if child == 0:
@@ -116,7 +116,7 @@ def feature_of(name: str) -> Feature:
             f"load the module (modprobe {fstype})",
             lambda kernel, yard: _filesystem(kernel, fstype),
         )
-    return FEATURES[name]
+    return NEW[name] if name in NEW else FEATURES[name]
 
 
 def _child(names: tuple[str, ...], rootless: Rootless, say: int) -> None:
@@ -326,6 +326,11 @@ def _unshare(flags: int) -> Callable[[LinuxKernel, int], None]:
     return attempt
 
 
+def _one_path(kernel: LinuxKernel, yard: int) -> None:
+    flags = abi.OPEN_TREE_NAMESPACE | abi.OPEN_TREE_CLOEXEC
+    os.close(syscalls.open_tree(abi.AT_FDCWD, b"/", flags))
+
+
 FEATURES: dict[str, Feature] = {
     "mount_namespace": Feature(
         "a mount namespace of its own", _NAMESPACES, lambda kernel, yard: kernel.unshare_mounts()
@@ -375,6 +380,14 @@ FEATURES: dict[str, Feature] = {
     "uts_namespace": Feature("run: a uts namespace", _NAMESPACES, _unshare(abi.CLONE_NEWUTS)),
     "cgroup_namespace": Feature("run: a cgroup namespace", _NAMESPACES, _unshare(abi.CLONE_NEWCGROUP)),
     "time_namespace": Feature("run: a time namespace", _NAMESPACES, _unshare(abi.CLONE_NEWTIME)),
+}
+# What no kernel had yet that mountplan was tried on: used with MOUNTPLAN_TRY_NEW=1 only.
+NEW: dict[str, Feature] = {
+    "one_path_namespace": Feature(
+        "a mount namespace of one path, for trees in which all is new",
+        "use Linux 7.0 or newer; without, the host's mount table is copied first, as ever",
+        _one_path,
+    ),
 }
 KNOWN: tuple[str, ...] = (*FEATURES, *(f"filesystem:{one.name}" for one in ROWS if one.asked_for))
 _APART = frozenset(

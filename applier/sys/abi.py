@@ -48,6 +48,7 @@ FAN_EVENT_INFO_MNT = "=BBH4xQ"  # struct fanotify_event_info_mnt: 7, 0, length, 
 
 # linux/mount.h
 OPEN_TREE_CLONE = 1
+OPEN_TREE_NAMESPACE = 2  # Linux 7.0
 OPEN_TREE_CLOEXEC = 0o2000000
 MOVE_MOUNT_F_EMPTY_PATH = 0x04
 MOVE_MOUNT_T_EMPTY_PATH = 0x40

@@ -100,6 +100,29 @@ class Kernel(Protocol):
     def close(self, fd: int) -> None: ...
 
 
+def tries_new() -> bool:
+    """Whether to use what no kernel had yet that mountplan was tried on."""
+    return os.environ.get("MOUNTPLAN_TRY_NEW", "") == "1"
+
+
+def enter_one_path() -> bool:
+    """Enter a new mount namespace that has the mount of "/" and no other: nothing is copied that is thrown away then.
+
+    open_tree(2) with OPEN_TREE_NAMESPACE, Linux 7.0. False if the kernel does not have it, or not for this user.
+    """
+    try:
+        namespace = syscalls.open_tree(abi.AT_FDCWD, b"/", abi.OPEN_TREE_NAMESPACE | abi.OPEN_TREE_CLOEXEC)
+    except KernelRefusal as refusal:
+        if refusal.errno in (errno.EINVAL, errno.EPERM):
+            return False
+        raise
+    try:
+        syscalls.setns(namespace, abi.CLONE_NEWNS)
+    finally:
+        os.close(namespace)
+    return True
+
+
 class FinishedNamespace(NamedTuple):
     """A namespace that is built: its name, a descriptor of its namespace file, one of its root, one of its mountinfo.
 
@@ -120,6 +143,7 @@ class LinuxKernel:
         self.finished: list[FinishedNamespace] = []
         self.held: HeldFiles | None = None  # files of namespaces that were opened beforehand
         self.enter_user_namespace = enter_user_namespace
+        self.of_one_path = False  # whether a new mount namespace need not have what ours has, but for "/"
         self._proc = -1
         self._limit = (0, 0)  # of open files, as it was before lift_limit()
         self._single_layers: bool | None = None  # whether overlays take their layers one by one; None: not tried yet
@@ -131,6 +155,8 @@ class LinuxKernel:
         syscalls.check_machine()
         os.umask(0)
         self._proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)  # it is gone once the root is new
+        if self.of_one_path and enter_one_path():
+            return
         try:
             syscalls.unshare(abi.CLONE_NEWNS)
         except KernelRefusal as refusal:

@@ -29,9 +29,12 @@ def add(command: NewCommand) -> None:
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """A line for each feature, with the remedy for what is missing; exit status 1 if anything is."""
+    from mountplan.applier.probe.probe import NEW, probe
+    from mountplan.applier.sys.kernel import tries_new
     from mountplan.planner.render.words import count
 
     findings = api.probe(rootless=args.rootless)
+    off = [] if tries_new() else [finding for finding in probe(NEW, args.rootless) if finding.works]
     lacking = [finding for finding in findings if not finding.works]
     system = os.uname()
     if output.as_json:
@@ -41,6 +44,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
                 "machine": system.machine,
                 "uid": os.geteuid(),
                 "features": [finding._asdict() for finding in findings],
+                "off": [finding.feature for finding in off],
             }
         )
         return 1 if lacking else 0
@@ -56,6 +60,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         else:
             lines.append(f"  missing  {finding.what:{width}}  {finding.said}")
             lines.append(f"           remedy: {finding.remedy}")
+    lines += [f"  off      {finding.what}: MOUNTPLAN_TRY_NEW=1 uses it" for finding in off]
     lines.append("")
     lines.append("Everything works." if not lacking else f"{count(len(lacking), 'feature')} missing; the rest works.")
     output.result("\n".join(lines) + "\n")

@@ -261,6 +261,8 @@ class _Capture:
         row, superblock = self.row(mount), self.superblocks[self.row(mount).device]
         if mount in self.sharing.refused:
             return self.sharing.refused[mount]
+        if row.fstype == "nullfs":
+            return "it is the empty directory that Linux 7.0 has below all roots, and nobody can mount one"
         if superblock.how == "unsupported":
             return superblock.reason
         if superblock.how == "made":

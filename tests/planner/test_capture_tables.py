@@ -203,3 +203,12 @@ def test_what_is_written_of_each_tree_is_what_it_was() -> None:
 def test_what_is_written_can_be_read(name: str) -> None:
     _, mistakes = parse_spec_leniently(told(CASES[name])[0].encode())
     assert () == mistakes
+
+
+def test_what_linux_7_has_below_all_roots_is_told_for_what_it_is() -> None:
+    """A nullfs is empty and can be made by nobody: a capture that shows one says so, and `check` refuses it."""
+    table = parse_mountinfo(f"{ROOT}2 1 0:60 / /below rw,relatime - nullfs nullfs rw\n".encode())
+    found = capture([Live("it", table, {})], parse_mountinfo(HOST.encode()), Facts(), name="it")
+    (mount,) = [one for space in found.namespaces for one in space.mounts if one.target == "/below"]
+    assert "empty directory that Linux 7.0 has below all roots" in mount.unsupported
+    assert f'unsupported = "{mount.unsupported}"' in write_spec(found)
