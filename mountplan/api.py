@@ -11,6 +11,8 @@ module when it is first asked for, so that carrying a saved plan out needs neith
 
 from __future__ import annotations
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -175,9 +177,9 @@ if not TYPE_CHECKING:  # of which they would believe that it has every name
     def __getattr__(name: str) -> Any:
         if name not in _MODULE_OF:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from importlib import import_module
-
-        value = globals()[name] = getattr(import_module(f"mountplan.{_MODULE_OF[name]}"), name)
+        module = f"mountplan.{_MODULE_OF[name]}"
+        __import__(module)  # importlib has more modules to load
+        value = globals()[name] = getattr(sys.modules[module], name)
         return value
 
 

@@ -7,13 +7,12 @@ all stands, and compared. From then on the kernel sees to it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mountplan.applier.observe.observe import observe
 from mountplan.planner.compare.difference import Difference, Drift
 from mountplan.planner.plan.predict import predict
 from mountplan.planner.tables.table import MountRow, MountTable, Walks, copied
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mountplan.applier.build.build import Built
     from mountplan.planner.plan.plan import ExpectedMount, Plan

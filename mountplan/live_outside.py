@@ -6,7 +6,7 @@ import os
 import stat
 from typing import Any
 
-from mountplan.applier.observe.facts import asking
+from mountplan.applier.observe.asked import asking
 from mountplan.inputs import STDIN, reason_of
 from mountplan.planner.language.outside import Outside, Piped, Whereabouts
 from mountplan.planner.plan.digest import sha256_hex

@@ -6,7 +6,6 @@ Each imports what it needs when it is called: carrying a saved plan out needs ne
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NoReturn
 
 from mountplan.applier.sys.report import TIMEOUT
 from mountplan.planner.collector import no_collector, without_collector
@@ -14,8 +13,10 @@ from mountplan.planner.errors import InUse, Mistake, NotAllowed, PlanRefused, Sp
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import MountTable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import NoReturn
 
     from mountplan.applier.build.build import Built
     from mountplan.applier.probe.probe import Finding
@@ -295,10 +296,13 @@ def check_mount_count(plan: Plan, max_mounts: int | None = None) -> None:
 
     Much cheaper than foresee(), which does that as well.
     """
+    from mountplan.applier.observe.observe import mount_max, observe
     from mountplan.planner.plan.mountcount import check_mount_count as check_count
+    from mountplan.planner.plan.mountcount import surely_fits
 
-    host = _this_machine()
-    check_count(plan, host.table, host.mount_max, max_mounts)
+    host, most = observe(), mount_max()
+    if not surely_fits(plan.steps, host, most if max_mounts is None else min(most, max_mounts)):
+        check_count(plan, host, most, max_mounts)
 
 
 def probe(*, rootless: Rootless = "auto") -> tuple[Finding, ...]:

@@ -6,8 +6,7 @@ clear an attribute (`rw`, `suid`, ...) are mount(8)'s too.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
+from mountplan.planner.light import remember
 from mountplan.planner.record import NamedTuple
 
 RDONLY = 0x00000001
@@ -77,7 +76,7 @@ _SHOWN: tuple[tuple[str, int], ...] = (
 )
 
 
-@lru_cache(maxsize=1024)
+@remember
 def change(names: tuple[str, ...]) -> Change:
     """The change that the names ask for together. Raises KeyError for an unknown name."""
     bits_set = bits_clear = 0
@@ -105,7 +104,7 @@ def contradiction(names: tuple[str, ...]) -> tuple[str, ...]:
     return ()
 
 
-@lru_cache(maxsize=1024)
+@remember
 def parse_shown(text: str) -> int:
     """The attribute bits behind mountinfo's sixth field, such as `rw,nosuid,relatime`."""
     shown = set(text.split(","))
@@ -118,7 +117,7 @@ def parse_shown(text: str) -> int:
     return bits
 
 
-@lru_cache(maxsize=1024)
+@remember
 def show(bits: int) -> str:
     """Attribute bits as mountinfo writes them."""
     words = ["ro" if bits & RDONLY else "rw"]

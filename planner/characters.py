@@ -7,8 +7,12 @@ None of them is written as it is: not on a terminal, not into a file that people
 
 from __future__ import annotations
 
-import re
-from functools import cache
+from mountplan.planner.light import regex
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import re
+
 
 # Ranges of code points. A test holds them against the Unicode tables: all of the categories Cc, Cf, Cs, Zl, Zp and Zs
 # (but the space, and the signs of Cf that show something), and what is to be ignored where it is not supported.
@@ -27,15 +31,12 @@ _RANGES = (
 )
 
 
-@cache
-def _harmful() -> re.Pattern[str]:
-    """Compiled when it is needed first: that takes half a millisecond, and most texts are plain."""
-    return re.compile(f"[{_RANGES}]")
+_HARMFUL = regex(f"[{_RANGES}]")  # most texts are plain
 
 
 def is_plain(text: str) -> bool:
     """True if no harmful character is in `text`."""
-    return (text.isascii() and text.isprintable()) or not _harmful().search(text)
+    return (text.isascii() and text.isprintable()) or not _HARMFUL.search(text)
 
 
 _SHORT = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
@@ -48,7 +49,7 @@ def visible(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return _harmful().sub(_escaped, text)
+    return _HARMFUL.sub(_escaped, text)
 
 
 def visible_lines(text: str) -> str:
@@ -75,7 +76,7 @@ def in_shell(text: str) -> str:
     """A shell script, or a part of it, of which harmful characters stand in single quotes only, as shlex.quote() has
     them: the same to the shell, with each written as an escape of printf(1). Line ends stay.
     """
-    return "\n".join(_harmful().sub(_by_printf, line) for line in text.split("\n"))
+    return "\n".join(_HARMFUL.sub(_by_printf, line) for line in text.split("\n"))
 
 
 def _by_printf(match: re.Match[str]) -> str:
@@ -85,13 +86,11 @@ def _by_printf(match: re.Match[str]) -> str:
 
 # -- TOML --------------------------------------------------------------------------------------------------------------
 
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_BARE_KEY = regex(r"[A-Za-z0-9_-]+")
 _ESCAPES = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
 
 
-@cache
-def _not_as_it_is() -> re.Pattern[str]:
-    return re.compile(f'["\\\\{_RANGES}]')
+_NOT_AS_IT_IS = regex(f'["\\\\{_RANGES}]')
 
 
 def toml_string(text: str) -> str:
@@ -99,7 +98,7 @@ def toml_string(text: str) -> str:
 
     TOML has no way to write a lone surrogate: one comes out as \uNNNN, which is for people to read, and for no parser.
     """
-    return f'"{_not_as_it_is().sub(_toml_escaped, text)}"'
+    return f'"{_NOT_AS_IT_IS.sub(_toml_escaped, text)}"'
 
 
 def toml_key(text: str) -> str:

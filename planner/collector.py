@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import gc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import ParamSpec, TypeVar
+
+from mountplan.planner.light import ParamSpec, TypeVar, contextmanager, like
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -27,9 +29,8 @@ def no_collector() -> Iterator[None]:
 def without_collector(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """`function` with the collector at rest, for functions that make a great many objects and let none of them go."""
 
-    @functools.wraps(function)
     def resting(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         with no_collector():
             return function(*args, **kwargs)
 
-    return resting
+    return like(resting, function)  # type: ignore[no-any-return]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import stat
-from typing import Literal, TypeAlias
 
+from mountplan.planner.light import Literal
 from mountplan.planner.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
 
 Handle: TypeAlias = str
 

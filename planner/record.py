@@ -8,11 +8,11 @@ makes its steps without.
 from __future__ import annotations
 
 from _collections import _tuplegetter  # type: ignore[import-not-found, unused-ignore]
-from collections.abc import Iterable
 from sys import intern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 

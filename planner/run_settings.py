@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 from mountplan.planner.record import NamedTuple
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    NamespaceKind = Literal["user", "pid", "net", "ipc", "uts", "cgroup", "time"]
+
 # Of what a command may have besides its mount namespace.
-NamespaceKind = Literal["user", "pid", "net", "ipc", "uts", "cgroup", "time"]
-NAMESPACE_KINDS: tuple[str, ...] = get_args(NamespaceKind)
+NAMESPACE_KINDS: tuple[NamespaceKind, ...] = ("user", "pid", "net", "ipc", "uts", "cgroup", "time")
 
 # linux/capability.h: the position is the number.
 CAPABILITIES = (

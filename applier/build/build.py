@@ -10,18 +10,16 @@ import errno
 import fcntl
 import marshal
 import os
-import signal
 from _thread import get_native_id
 from itertools import islice
 from time import monotonic
-from types import TracebackType
-from typing import TYPE_CHECKING
 
 from mountplan.applier.build.execute import is_foreign, load_what_is_needed
 from mountplan.applier.build.holder import hold
 from mountplan.applier.process.command import Found, Start, refusal
 from mountplan.applier.sys import abi, channel, chroot, syscalls
 from mountplan.applier.sys.channel import Sender, TimedOut
+from mountplan.applier.sys.plain_signal import signal
 from mountplan.applier.sys.refusal import NEVER, explain, function_at, refused
 from mountplan.applier.sys.report import TIMEOUT, Reporter
 from mountplan.applier.sys.userns import is_nested
@@ -38,7 +36,10 @@ from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.table import MountTable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from mountplan.applier.sys.userns import IdMap, Rootless
 
 # The namespaces besides the mount namespace that a process may enter itself, in this order; others take a child.

@@ -8,9 +8,7 @@ Only the seeds of the host's groups are all open for a while: they are taken bef
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
 from operator import length_hint
-from typing import Any, NoReturn
 
 from mountplan.applier.build.last_directory import LastDirectory
 from mountplan.applier.sys import abi
@@ -22,7 +20,11 @@ from mountplan.planner.plan import seedbase
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.steps import STAGE, YARD, Step
 from mountplan.planner.tables import layerpath
-from mountplan.planner.tables.inherited_tree import InheritedTree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
 
 _KEPT = 48  # descriptors of workbenches and seeds that are kept open
 _CHUNK = 512  # steps between two reports
@@ -46,6 +48,7 @@ _MODULES: dict[type[Step], str] = {
     s.MakeIdMap: "mountplan.applier.sys.userns",
     s.MakeUserNamespace: "mountplan.applier.sys.owned",
     s.RemoveNode: "shutil",
+    s.ChangeMounts: "mountplan.planner.tables.inherited_tree",
 }
 
 
@@ -577,6 +580,8 @@ class Execution:
             return [] if but_root else [(step.path, False)]
         if not step.spared:
             return [(step.path, True)]
+        from mountplan.planner.tables.inherited_tree import InheritedTree  # load_what_is_needed() has loaded it
+
         tree = InheritedTree(self.kernel.tree_of(root))
         found = tree.reach(step.path, step.spared, recursive=True, but_root=but_root)
         return [(one.path, one.recursive) for one in found]

@@ -10,8 +10,6 @@ import errno
 import gc
 import marshal
 import os
-import signal
-from typing import TYPE_CHECKING, NoReturn
 
 from mountplan.applier.build.execute import StepFailed, execute, namespace_files
 from mountplan.applier.process.command import Found, Inherited, Report, Start, become
@@ -19,12 +17,16 @@ from mountplan.applier.sys import abi, channel, syscalls
 from mountplan.applier.sys.channel import Sender
 from mountplan.applier.sys.chroot import line_of_root
 from mountplan.applier.sys.kernel import LinuxKernel, tries_new
+from mountplan.applier.sys.plain_signal import signal
 from mountplan.applier.sys.refusal import Occupied, call_of, explain, function_of, place_of
 from mountplan.applier.sys.userns import is_nested
 from mountplan.planner.errors import CommandNotStarted
 from mountplan.planner.plan.plan import Plan
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from mountplan.applier.sys.held_namespaces import HeldFiles
     from mountplan.applier.sys.userns import Rootless
 

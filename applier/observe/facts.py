@@ -5,37 +5,24 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 
+from mountplan.applier.observe.asked import asking
 from mountplan.applier.observe.listings import Listings
-from mountplan.applier.observe.observe import observe
+from mountplan.applier.observe.observe import mount_max, observe
 from mountplan.applier.sys.refusal import OF_THE_SYSTEM
 from mountplan.planner.fstypes import of
-from mountplan.planner.host import BLOCK, MOUNT_MAX, HostEntry, HostPath, NotThere, Partition
+from mountplan.planner.host import BLOCK, HostEntry, HostPath, NotThere, Partition
 from mountplan.planner.names import NODE_KINDS, NodeKind
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.instances import shown
 from mountplan.planner.tables.namespace_file import file_row
 from mountplan.planner.tables.table import MountTable, Walks
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    pass
+
 _REMOVED = " (deleted)"  # how /proc/PID/fd marks the name of what has none any more
-_asked: list[str] = []
-
-
-@contextmanager
-def asking(what: str) -> Iterator[None]:
-    """In this block, waited_for() is `what`: another process may have to answer before it is left."""
-    _asked.append(what)
-    try:
-        yield
-    finally:
-        _asked.pop()
-
-
-def waited_for() -> str:
-    """What planning is waiting for at this moment, in words; "" if it only waits for the machine to do its work."""
-    return _asked[-1] if _asked else ""
 
 
 def knows_set_group() -> bool:
@@ -241,11 +228,7 @@ class LiveHost:
 
     @property
     def mount_max(self) -> int:
-        try:
-            with open("/proc/sys/fs/mount-max", "rb") as file:
-                return int(file.read())
-        except (OSError, ValueError):  # no /proc, or a masked one
-            return MOUNT_MAX
+        return mount_max()
 
     @property
     def argument_max(self) -> int:

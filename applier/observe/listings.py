@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 
 from mountplan.planner.names import NodeKind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MANY = 8  # names of one directory
 _FOR_EACH = 20  # entries that are read for each name that was asked for, at most: others may be in there without end

@@ -6,7 +6,6 @@ import errno
 import io
 import os
 import select
-from collections.abc import Iterator
 from itertools import count
 from time import monotonic
 
@@ -15,6 +14,10 @@ from mountplan.applier.sys.refusal import OF_THE_SYSTEM, explain, function_of, i
 from mountplan.planner.errors import TableError
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.table import MountTable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NO_PROC = "mounts are read from /proc, which is not mounted here; mount it: mount -t proc proc /proc"
 NEVER_STILL = "the mount table changed during each reading, for seconds"
@@ -99,3 +102,14 @@ def why_not(error: OSError, pid: int) -> str:
 def _is_of_ptrace(error: OSError) -> bool:
     """The kernel protects the files of a process by refusing to open or read them; an EPERM of others is a filter's."""
     return function_of(error).partition(" ")[0] in ("open", "readlink", "readlinkat", "stat", "read", "")
+
+
+def mount_max() -> int:
+    """sysctl fs.mount-max, which holds for every mount namespace."""
+    try:
+        with open("/proc/sys/fs/mount-max", "rb") as file:
+            return int(file.read())
+    except (OSError, ValueError):  # no /proc, or a masked one
+        from mountplan.planner.host import MOUNT_MAX
+
+        return MOUNT_MAX

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import stat
-from collections.abc import Callable
-from typing import NoReturn
 
 from mountplan.applier.process.capabilities import keep_capabilities
 from mountplan.applier.process.trampoline import Attempt, Failure, File, Script
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.plain_signal import signal
 from mountplan.applier.sys.refusal import OF_THE_SYSTEM, KernelRefusal, call_of, explain
 from mountplan.planner.errors import CommandNotStarted
 from mountplan.planner.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
 
 # Records are made by _make() here, which spares the compilation of a constructor: 0.1 to 0.4 ms a class.
 

@@ -17,13 +17,16 @@ import fcntl
 import os
 import struct
 import sys
-from collections.abc import Mapping, Sequence
-from typing import NoReturn
 
 from mountplan.applier.process.machinecode import IMAGES, SIZE
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.refusal import KernelRefusal
 from mountplan.planner.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import NoReturn
 
 # os.uname().machine -> whose machine code; and what a 64-bit Python is on that is told of a 32-bit machine (setarch).
 _CODE = {"i686": "i386", "armv7l": "arm", "armv8l": "arm"}

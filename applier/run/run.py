@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
 
 from mountplan.applier.process.command import STDERR, Report, Start, become
 from mountplan.applier.sys import abi, syscalls
@@ -20,7 +19,10 @@ from mountplan.applier.sys.refusal import KernelRefusal, explain
 from mountplan.planner.errors import CommandNotStarted
 from mountplan.planner.run_settings import RunSettings
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from mountplan.applier.build.build import Built
 
 

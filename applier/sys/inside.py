@@ -5,12 +5,16 @@ from __future__ import annotations
 import errno
 import marshal
 import os
-import signal
-from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
 
 from mountplan.applier.sys import abi, channel, syscalls
+from mountplan.applier.sys.plain_signal import signal
 from mountplan.applier.sys.refusal import KernelRefusal, call_of, function_at, place_of
+from mountplan.planner.light import TypeVar
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
 
 Result = TypeVar("Result")
 

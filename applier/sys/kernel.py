@@ -10,21 +10,21 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
 
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.chroot import leave
 from mountplan.applier.sys.refusal import KernelRefusal, Occupied
 from mountplan.planner.fstypes import of
+from mountplan.planner.light import Protocol, contextmanager, remember
 from mountplan.planner.names import NODE_TYPES, NodeKind
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.table import MountRow, MountTable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from mountplan.applier.sys.held_namespaces import HeldFiles
     from mountplan.applier.sys.overlay import CollectedLayers
     from mountplan.planner.plan.steps import MakeNode
@@ -603,7 +603,7 @@ def _make_bindable() -> None:
                 raise
 
 
-@lru_cache(maxsize=256)
+@remember
 def _attr(set: int, clear: int, propagation: int, userns: int) -> bytes:
     return syscalls.mount_attr(set=set, clear=clear, propagation=propagation, userns=userns)
 

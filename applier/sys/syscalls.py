@@ -13,13 +13,16 @@ import os
 import stat
 import struct
 import sys
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
 from ctypes import c_char_p, c_int, c_size_t, c_uint, c_uint64, c_ulong
-from typing import Any, NoReturn
 
 from mountplan.applier.sys import abi
 from mountplan.applier.sys.refusal import KernelRefusal
+from mountplan.planner.light import contextmanager
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any, NoReturn
 
 _libc = ctypes.CDLL(None)
 _libc_with_lock = ctypes.PyDLL(None)
@@ -96,16 +99,19 @@ def fork() -> int:
         raise KernelRefusal(error.errno or 0, "fork") from None
 
 
-def forking() -> AbstractContextManager[object]:
+@contextmanager
+def forking() -> Iterator[None]:
     """Around a fork. From 3.12 on Python warns if there are other threads, as they may hold locks that a child takes.
 
     Ours takes none; and where warnings are errors, that one is raised when there is a child already.
     """
     if sys.version_info < (3, 12):
-        return nullcontext()
+        yield
+        return
     import warnings
 
-    return warnings.catch_warnings(action="ignore", category=DeprecationWarning)
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        yield
 
 
 def open_tree(dirfd: int, path: bytes, flags: int) -> int:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Literal, TypeAlias
 
 from mountplan.applier.sys import abi, chroot, syscalls
+from mountplan.applier.sys.plain_signal import signal
 from mountplan.applier.sys.refusal import KernelRefusal, function_of
+from mountplan.planner.light import Literal, contextmanager
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from typing import TypeAlias
 
 # Whether to build in a user namespace: if it takes one, in any case, or not even then.
 Rootless: TypeAlias = Literal["auto", "always", "never"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
@@ -49,7 +51,7 @@ COMMANDS = (
 
 def module_of(command: str) -> CommandModule:
     """The module of one of COMMANDS, imported now: start-up counts, and the others are not needed."""
-    from importlib import import_module
-
-    module: Any = import_module(f"mountplan.cli.{command}_cmd")
+    name = f"mountplan.cli.{command}_cmd"
+    __import__(name)  # importlib has more modules to load
+    module: Any = sys.modules[name]
     return module  # type: ignore[no-any-return]

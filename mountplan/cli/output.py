@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import IO, TYPE_CHECKING, Any, Literal, TextIO
 
 from mountplan.planner.characters import visible_lines
+from mountplan.planner.light import Literal
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import IO, Any, TextIO
+
     from mountplan.planner.render.lane_text import Piece
 
 Color = Literal["auto", "always", "never"]

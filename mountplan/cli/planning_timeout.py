@@ -6,7 +6,7 @@ import _thread  # threading would cost start-up time
 import os
 import sys
 
-from mountplan.applier.observe import facts
+from mountplan.applier.observe import asked
 from mountplan.planner.characters import visible
 
 
@@ -40,7 +40,7 @@ class PlanningTimeout:
 
     def _watch(self) -> None:
         if not self._left.acquire(timeout=self._seconds):
-            waited_for = visible(facts.waited_for())
+            waited_for = visible(asked.waited_for())
             sys.stderr.write(
                 f"mountplan: cannot plan: not done after {self._seconds:g} seconds"
                 f"{waited_for and '; it waits for '}{waited_for}\n"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from time import monotonic
-from types import TracebackType
-from typing import TYPE_CHECKING
 
 from mountplan.applier.sys.report import Reporter
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from rich.progress import Progress
 
     from mountplan.cli.output import Output

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from mountplan import api
 from mountplan.cli.inner_command import add_misplaced, check_place
@@ -22,6 +21,7 @@ from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible, visible_lines
 from mountplan.planner.errors import CommandNotStarted
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable

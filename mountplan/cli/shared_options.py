@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
-
 from mountplan.applier.sys.report import TIMEOUT
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+    from typing import TypeAlias
 
 # Begins a command's parser: what the list of commands says of it, its description, examples of its use.
 NewCommand: TypeAlias = "Callable[[str, str, str], argparse.ArgumentParser]"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
+from mountplan.applier.sys.plain_signal import signal
+from mountplan.planner.light import contextmanager
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mountplan.cli.output import Output
 
 DELAY = 1.0  # seconds before there is one

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING
-
 from mountplan import api
 from mountplan.cli.usage import UsageError
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 
 def read(name: str, what: str = "a spec, a saved plan") -> tuple[str, bytes]:
     """The name that errors shall use, and the contents. Raises SpecError if there is no such file."""
-    from mountplan.applier.observe.facts import asking
+    from mountplan.applier.observe.asked import asking
     from mountplan.inputs import label_of, read_input, reason_of
 
     try:
@@ -74,6 +72,8 @@ def save(name: str, text: str, *, errors: str = "strict") -> None:
             file.write(text)
     except OSError as error:
         if is_new:  # a part of it would be taken for the whole
-            with suppress(OSError):
+            try:
                 os.unlink(name)
+            except OSError:
+                pass
         raise UsageError(f"cannot write {name}: {error.strerror}") from None

@@ -7,12 +7,15 @@ smallest unique id, is the one that was mounted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Literal, TypeAlias
-
+from mountplan.planner.light import Literal
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import MountRow, MountTable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import TypeAlias
 
 Whence: TypeAlias = Literal["here", "elsewhere", "unknown"]
 

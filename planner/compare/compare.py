@@ -8,14 +8,11 @@ If everything is as it should be, one walk through the tables says so. Only othe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 
 from mountplan.planner.attributes import parse_shown
-from mountplan.planner.compare.arrivals import Arrivals, Surroundings
 from mountplan.planner.compare.difference import Difference, Drift, Judged
-from mountplan.planner.compare.mount_differences import Telling
-from mountplan.planner.compare.renaming import Renaming, Sense
+from mountplan.planner.compare.sense import Sense
 from mountplan.planner.compare.superblocks import judge_options
 from mountplan.planner.compare.view import Granted, IdMap, View
 from mountplan.planner.fstypes import ROWS
@@ -24,6 +21,12 @@ from mountplan.planner.plan.predict import HOST_GROUPS, Prediction, mounts_behin
 from mountplan.planner.plan.steps import MakeIdMap, SetAttributes
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import UNTOLD, MountRow, MountTable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from mountplan.planner.compare.arrivals import Surroundings
 
 # Which instance of these a mount shows follows from the namespaces of the process that mounted it, not from the mount.
 _BY_NAMESPACE = frozenset(one.name for one in ROWS if one.shows or one.is_shared)
@@ -140,6 +143,11 @@ def judge(
     walk = _Walk(groups, devices)
     if all(walk.same(one, other) for one, other in pairs):
         return Judged(drift, tuple(walk.notices))
+    # Only where something differs: what stands there is what was wished for, as a rule, and start-up counts.
+    from mountplan.planner.compare.arrivals import Arrivals
+    from mountplan.planner.compare.mount_differences import Telling
+    from mountplan.planner.compare.renaming import Renaming
+
     arrived = Arrivals([view.table for view in found], surroundings, untouched=untouched) if arrivals else None
     telling = Telling(Renaming(0, *groups, exclusive=True), Renaming("", *devices, exclusive=False), pairs, arrived)
     return Judged(drift + telling.drift(), *telling.aside())

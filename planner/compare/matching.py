@@ -8,16 +8,19 @@ Every step is a look-up, so that all of it takes time linear in the number of mo
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Container, Hashable
-from typing import TypeAlias
 
 from mountplan.planner.attributes import parse_shown
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import MountTable
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Hashable
+    from typing import TypeAlias
+
 OUTSIDE = -1  # the parent of mounts that have none in their table
 
-Key: TypeAlias = Callable[["Forest", int], Hashable]
+Key: TypeAlias = "Callable[[Forest, int], Hashable]"
 Pairs: TypeAlias = list[tuple[int, int]]
 
 

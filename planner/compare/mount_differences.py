@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TypeAlias
-
 from mountplan.planner.attributes import parse_shown
 from mountplan.planner.compare.arrivals import Arrivals, Whence
 from mountplan.planner.compare.difference import Difference, Drift
@@ -17,11 +14,16 @@ from mountplan.planner.tables.layerpath import devices_among, with_devices
 from mountplan.planner.tables.options import differing_asked, differing_shown
 from mountplan.planner.tables.table import UNTOLD, MountRow
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import TypeAlias
+
 _UNKNOWN = "which a peer may have brought, or was mounted here: the kernel tells from Linux 6.11 on"
 _MOST_NAMED = 3  # fellow members of a group that are named
 
 Pair: TypeAlias = tuple[View, View]
-Found: TypeAlias = Iterator[tuple[str, str, str]]  # property, wanted, found
+Found: TypeAlias = "Iterator[tuple[str, str, str]]"  # property, wanted, found
 
 
 class Telling:

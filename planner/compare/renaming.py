@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeAlias, TypeVar
+from mountplan.planner.compare.sense import Id, Sense
+from mountplan.planner.light import Generic
 
-Id = TypeVar("Id", int, str)
-Number: TypeAlias = Callable[[Id], Id | None]
-
-
-class Sense(NamedTuple, Generic[Id]):
-    """What the ids of one side mean.
-
-    `number` is the kernel's number of an id, None for one of what is still to be made. `certain` is the same, but None
-    also where the number says nothing to the other side: then the id may be any.
-    """
-
-    number: Number[Id]
-    certain: Number[Id]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    pass
 
 
 class Renaming(Generic[Id]):

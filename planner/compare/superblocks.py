@@ -8,8 +8,6 @@ of a process's mounts, what is shown is held against what is asked, in the forms
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 from mountplan.planner.compare.view import View
 from mountplan.planner.tables.options import (
     differing_asked,
@@ -19,6 +17,10 @@ from mountplan.planner.tables.options import (
     unlike_shown,
 )
 from mountplan.planner.tables.table import MountRow
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
 
 Told: TypeAlias = list[tuple[str, str, str]]  # name, wanted, found
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeAlias
-
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.options import Pairs, with_ids_inside
 from mountplan.planner.tables.table import MountTable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TypeAlias
 
 IdLines: TypeAlias = tuple[tuple[int, int, int], ...]
 IdMap: TypeAlias = tuple[IdLines, IdLines]  # of users, of groups

@@ -52,7 +52,12 @@ from mountplan.planner.language.parameters import Setting
 from mountplan.planner.language.wording import findings
 from mountplan.planner.names import Moved
 from mountplan.planner.paths import ROOT, TargetPath
-from mountplan.planner.run_settings import NamespaceKind
+from mountplan.planner.run_settings import NAMESPACE_KINDS
+
+if TYPE_CHECKING:
+    from mountplan.planner.run_settings import NamespaceKind
+else:
+    NamespaceKind = Literal[NAMESPACE_KINDS]
 
 FORMAT = 1
 

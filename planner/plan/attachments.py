@@ -11,16 +11,18 @@ What cannot be shared by a plan is what the namespace of its caller has mounted:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Protocol
-
 from mountplan.planner.errors import Mistake
 from mountplan.planner.fstypes import of, only_reads
+from mountplan.planner.light import Protocol
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.steps import AttachImage, MakeFilesystem, MakeOverlay
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.options import Pairs, unproven_options
 from mountplan.planner.tables.table import MountRow, MountTable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 TAKEN_LAYER = "give each overlay directories of its own, or end the other one first (umount, mountplan rm)"
 
@@ -141,21 +143,17 @@ class Uses(Protocol):
 
     def image(self, path: str, part: tuple[int, int], *, read_only: bool) -> Decision:
         """What decide() says of all that has the file, or block device, attached or mounted; of it, offset and size."""
-        ...
 
     def device(self, path: str) -> Attachment | None:
         """The mount of a block device; None if it is not mounted, or if there is no block device at `path`."""
-        ...
 
     def beside(self, path: str) -> tuple[Attachment, ...]:
         """The other loop devices over the same bytes as the loop device at `path`; () if there is none such."""
-        ...
 
     def layer(self, path: str) -> str | None:
         """Which overlay has the directory as its upper or work directory, in words, "" if that is not known; None if
         none has it.
         """
-        ...
 
 
 def asks_of_others(plan: Plan) -> bool:

@@ -112,6 +112,16 @@ class _Trees:
         return size
 
 
+def surely_fits(steps: tuple[Step, ...], host: MountTable, most: int) -> bool:
+    """True if the steps need no more than `most` mounts at once, by the number of steps: this costs next to nothing."""
+    kinds = set(map(type, steps))
+    if not kinds.isdisjoint((BindOver, MakeBase, MakeOverlay)):  # of these, one may make several
+        return False
+    copies = sum([step.recursive for step in steps if type(step) is CloneHost])
+    copies += sum([type(step) is OpenNamespace for step in steps]) if OpenNamespace in kinds else 0
+    return len(steps) + (1 + len(host.rows)) * (1 + copies) <= most
+
+
 def check_mount_count(plan: Plan, host: MountTable, mount_max: int, max_mounts: int | None = None) -> Peak:
     """Raises PlanRefused if the plan takes more mounts at once than fs.mount-max or the user's `max_mounts` allows."""
     peak = most_mounts(plan.steps, host)

@@ -6,15 +6,17 @@ makes plans, planner/plan/planfile.py reads and writes them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
-
 from mountplan.planner.errors import SpecRef
+from mountplan.planner.light import Literal
 from mountplan.planner.names import Alteration, Brings, Handle, LeftOut, Moved
 from mountplan.planner.plan.steps import Step
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.run_settings import RunSettings
 from mountplan.planner.tables.mount_facts import Lock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EdgeKind = Literal["parent", "deeper_first", "workbench", "layer", "image", "source", "master", "group", "stack"]
 

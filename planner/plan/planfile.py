@@ -17,19 +17,16 @@ Nothing here is written per step: the fields and their types come from the Named
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable
-from functools import cache
 from itertools import repeat
-from json.encoder import encode_basestring_ascii as _quote
-from types import NoneType, UnionType
-from typing import Any, Literal, NoReturn, TypeAlias, Union, get_args, get_origin
 
 from mountplan.planner.collector import no_collector
 from mountplan.planner.errors import PlanFileError
+from mountplan.planner.light import Literal, remember
 from mountplan.planner.names import Alteration, LeftOut, Moved
 from mountplan.planner.plan.digest import sha256_hex
+from mountplan.planner.plan.plain_json import loads
+from mountplan.planner.plan.plain_json import quote as _quote
 from mountplan.planner.plan.plan import (
     Edge,
     Expected,
@@ -47,10 +44,16 @@ from mountplan.planner.record import NamedTuple
 from mountplan.planner.run_settings import RunSettings
 from mountplan.version import __version__
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn, TypeAlias
+
 FORMAT = "mountplan-plan/2"
 
-Json: TypeAlias = Any
+Json: TypeAlias = "Any"
 # Kernel interfaces take 64 bits at most; a larger number would be cut silently on its way into a system call.
+_Union: Any = type(int | str)  # types.UnionType
 _LEAST, _MOST = -(2**63), 2**64 - 1
 
 
@@ -168,14 +171,14 @@ def _columns(cls: Any, records: Any, strings: dict[str, int], first: dict[str, s
 
 
 def _is_text(hint: Any) -> bool:
-    return hint is str or get_origin(hint) is Literal
+    return hint is str or hint.__class__ is Literal
 
 
 def _encode(value: Any) -> str:
     return _ENCODE[value.__class__](value)
 
 
-class _Encoders(dict[type, Callable[[Any], str]]):
+class _Encoders(dict[type, "Callable[[Any], str]"]):
     """How each type is written; one for a NamedTuple or a subclass is made when it is first met."""
 
     def __missing__(self, cls: type) -> Callable[[Any], str]:
@@ -201,7 +204,7 @@ def _record_encoder(cls: Any) -> Callable[[Any], str]:
     return encode
 
 
-@cache
+@remember
 def _hints(cls: Any) -> dict[str, Any]:
     """What typing.get_type_hints says of a NamedTuple, in a tenth of the time: each annotation is evaluated once.
 
@@ -220,7 +223,7 @@ def _hints(cls: Any) -> dict[str, Any]:
 _EVALUATED: dict[str, dict[Any, Any]] = {}
 
 
-@cache
+@remember
 def _zeros(cls: Any) -> dict[str, Any]:
     """Field -> the value that is not written, in the order of the fields."""
     zeros: dict[str, Any] = {name: _zero(hint) for name, hint in _hints(cls).items()}
@@ -230,11 +233,10 @@ def _zeros(cls: Any) -> dict[str, Any]:
 
 
 def _zero(hint: Any) -> Any:
-    origin = get_origin(hint)
-    if origin is tuple:
-        return () if get_args(hint)[-1] is Ellipsis else _NEVER
-    if origin is Literal:
-        return "" if "" in get_args(hint) else _NEVER
+    if getattr(hint, "__origin__", None) is tuple:
+        return () if hint.__args__[-1] is Ellipsis else _NEVER
+    if hint.__class__ is Literal:
+        return "" if "" in hint.__args__ else _NEVER
     return hint() if hint in (str, int, bool) else _NEVER
 
 
@@ -245,7 +247,7 @@ _ENCODE: _Encoders = _Encoders(
         str: _quote,  # ASCII only: a byte that is not UTF-8 (a surrogate escape) survives every locale and editor
         int: int.__repr__,
         bool: lambda value: "true" if value else "false",
-        NoneType: lambda _: "null",
+        type(None): lambda _: "null",
         tuple: lambda value: "[" + ", ".join([_ENCODE[part.__class__](part) for part in value]) + "]",
     }
 )
@@ -267,20 +269,19 @@ class _Bad(Exception):
         return _Bad(self.what, f"{step}{dot}{self.place}")
 
 
-Reader: TypeAlias = Callable[[Json], Any]
+Reader: TypeAlias = "Callable[[Json], Any]"
 
 
-@cache
+@remember
 def _reader(annotation: Any) -> Reader:
     """A function from JSON to a value of the annotated type; it raises _Bad."""
-    origin = get_origin(annotation)
-    if origin is tuple:
-        parts = get_args(annotation)
+    if getattr(annotation, "__origin__", None) is tuple:
+        parts = annotation.__args__
         return _list_reader(_reader(parts[0])) if parts[-1] is Ellipsis else _fixed_reader(parts)
-    if origin is Literal:
-        return _literal_reader(get_args(annotation))
-    if origin in (Union, UnionType):
-        return _union_reader(get_args(annotation))
+    if annotation.__class__ is Literal:
+        return _literal_reader(annotation.__args__)
+    if isinstance(annotation, _Union):
+        return _union_reader(annotation.__args__)
     if hasattr(annotation, "_fields"):
         return _record_reader(annotation)
     return _plain_reader(annotation)
@@ -311,12 +312,20 @@ def _union_reader(members: tuple[Any, ...]) -> Reader:
 
     def read(value: Json) -> Any:
         for member, reader in zip(members, readers, strict=True):
-            if value.__class__ is (dict if hasattr(member, "_fields") else list if get_origin(member) else member):
+            if value.__class__ is (
+                dict if hasattr(member, "_fields") else list if hasattr(member, "__origin__") else member
+            ):
                 return reader(value)
-        words = " or ".join(_WORD.get(get_origin(member) or member, "an object") for member in members)
+        words = " or ".join(_WORD.get(getattr(member, "__origin__", member), "an object") for member in members)
         raise _Bad(f"must be {words}, not {_told(value)}")
 
     return read
+
+
+def _class_of(member: Any) -> type:
+    """What JSON has for a value of this type."""
+    kind: type = dict if hasattr(member, "_fields") else list if hasattr(member, "__origin__") else member
+    return kind
 
 
 def _list_reader(read_one: Reader) -> Reader:
@@ -513,7 +522,7 @@ def _read_column(hint: Any, column: list[Json], strings: tuple[str, ...]) -> Any
             )
             raise _Bad(f"must be the number of a string, not {_shown(column[number])}", f"[{number}]")
         texts = [strings[number] for number in column]
-        if hint is not str and not set(texts) <= set(get_args(hint)):
+        if hint is not str and not set(texts) <= set(hint.__args__):
             _judge_each(_reader(hint), texts)
         return texts
     if hint is bool and kinds == {bool}:
@@ -541,13 +550,13 @@ _KINDS: dict[str, Any] = {kind: cls for cls, kind in _KIND_OF.items()}
 # What a few bytes can ask for without saying more: a file may not take memory that is out of proportion to its length.
 _MOST_RECORDS, _MOST_ALIKE = 1 << 26, 1000
 _HEAD = ("format", "mountplan", "digest")
-_WORD: dict[Any, str] = {str: "a string", int: "a number", bool: "true or false", NoneType: "null", tuple: "a list"}
+_WORD: dict[Any, str] = {str: "a string", int: "a number", bool: "true or false", type(None): "null", tuple: "a list"}
 
 
 def _told(value: Json) -> str:
     """A JSON value as an error names it: short, whatever it is."""
     if value is None or isinstance(value, bool):
-        return json.dumps(value)
+        return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, str):
         return _quote(value if len(value) <= 40 else value[:40] + "...")
     if isinstance(value, list):
@@ -559,13 +568,14 @@ def _parse(text: bytes | str, file: str) -> dict[str, Json]:
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
-        document = json.loads(text)
+        document = loads(text)
     except UnicodeDecodeError as error:
         _refuse(file, f"it is not UTF-8 (byte {error.start})")
-    except json.JSONDecodeError as error:
-        what = "it is empty" if not text.strip() else f"it is not JSON, or not whole: {error.msg.lower()}"
-        _refuse(f"{file}:{error.lineno}", what)
-    except (ValueError, RecursionError):  # a number of thousands of digits; brackets nested without end
+    except (ValueError, RecursionError) as error:
+        if hasattr(error, "lineno") and hasattr(error, "msg"):  # json.JSONDecodeError
+            what = "it is empty" if not text.strip() else f"it is not JSON, or not whole: {error.msg.lower()}"
+            _refuse(f"{file}:{error.lineno}", what)
+        # a number of thousands of digits; brackets nested without end
         _refuse(file, "it holds JSON that no plan holds")
     if document.__class__ is not dict or "format" not in document:
         _refuse(file, 'it is JSON, but not a plan (there is no "format" in it)')

@@ -6,7 +6,6 @@ for nothing but who is equal to whom. What is the host's (devices, external grou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from itertools import count
 
 from mountplan.planner.attributes import Change, applied, parse_shown, show
@@ -15,10 +14,13 @@ from mountplan.planner.names import Alteration, Handle
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.plan import ExpectedFilesystem, ExpectedMount, ExpectedNamespace, Plan
 from mountplan.planner.record import NamedTuple
-from mountplan.planner.tables.inherited_tree import InheritedTree
 from mountplan.planner.tables.mount_facts import Lock
 from mountplan.planner.tables.namespace_file import file_row
 from mountplan.planner.tables.table import UNTOLD, MountRow, MountTable, Walks, copied
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 OWN_GROUPS = 1 << 30  # numbers above, and below the next, stand for groups of what is brought along alone
 HOST_GROUPS = 1 << 40  # numbers above stand for the group of that number minus this on the host
@@ -191,6 +193,8 @@ def _predict(
 
 def _alter(rows: _Rows, name: str, altered: list[Alteration], lone: Iterator[int]) -> None:
     """What the rows, those of an inherited tree, become when it is altered; they are numbered anew."""
+    from mountplan.planner.tables.inherited_tree import InheritedTree
+
     tree = InheritedTree(MountTable(tuple(rows.rows)))
     told = {row.mount_id: (origin, called) for row, origin, called in rows.told()}
     for one in altered:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from mountplan.planner.names import Handle
 from mountplan.planner.plan.plan import Edge, Expected, ExpectedMount, Plan
 from mountplan.planner.plan.proof_parts import Filesystem, ProofMount, Seed
 from mountplan.planner.plan.proof_values import check_absolute, check_text, is_among, refuse
 from mountplan.planner.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Outcome(NamedTuple):

@@ -12,9 +12,6 @@ before.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NoReturn
-
 from mountplan.planner.errors import PlanRefused
 from mountplan.planner.names import Handle
 from mountplan.planner.plan import steps as s
@@ -37,6 +34,11 @@ from mountplan.planner.plan.step_effects import (
     UNSHARED,
 )
 from mountplan.planner.plan.steps import Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
 
 
 def prove(plan: Plan, file: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from mountplan.planner.fstypes import of, only_reads
 from mountplan.planner.names import Handle
 from mountplan.planner.plan import steps as s
@@ -26,6 +24,10 @@ from mountplan.planner.plan.proof_values import (
 from mountplan.planner.plan.step_effects import EFFECTS, FINISHED, PHASE_WORDS, TREE
 from mountplan.planner.plan.steps import Step
 from mountplan.planner.tables.table import UNTOLD
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class FilesystemProof(ProofState):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from mountplan.planner.attributes import IDMAP
 from mountplan.planner.names import Alteration, Handle
 from mountplan.planner.paths import TargetPath
@@ -20,6 +18,10 @@ from mountplan.planner.plan.proof_values import (
 )
 from mountplan.planner.plan.step_effects import ENTERED, UNSHARED
 from mountplan.planner.plan.steps import STAGE, YARD
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class MountProof(ProofState):

@@ -5,7 +5,9 @@ The proof (planner/plan/proof.py) fills them in, step by step, and planner/plan/
 
 from __future__ import annotations
 
-from typing import Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Filesystem:

@@ -5,8 +5,6 @@ proof_filesystems.py, proof_mounts.py and proof.py add the rules of the steps.
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
-
 from mountplan.planner.names import Alteration, Handle
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
@@ -14,6 +12,10 @@ from mountplan.planner.plan.proof_parts import ARTICLE, Filesystem, ProofIdMap, 
 from mountplan.planner.plan.proof_values import check_as_in_a_spec, check_relative, refuse
 from mountplan.planner.plan.step_effects import COMMON, START
 from mountplan.planner.plan.steps import YARD
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 
 class ProofState:

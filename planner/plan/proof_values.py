@@ -5,16 +5,18 @@ Most are seen to be right at once. What is not goes to planner/language/values.p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
-from functools import lru_cache
-from typing import Any, NoReturn
-
 from mountplan.planner.attributes import NAMES, change
+from mountplan.planner.light import remember
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.run_settings import NAMESPACE_KINDS, RunSettings
 from mountplan.planner.tables.namespace_file import is_identity
 from mountplan.planner.tables.options import OF_LAYERS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container
+    from typing import Any, NoReturn
 
 REMEDY = "make it again with `mountplan plan SPEC -o FILE`"
 
@@ -35,7 +37,7 @@ PLAIN = s.MakeNode("", "", "file", -1, -1, -1, "", "", "", (0, 0), False, False,
 BARE = (*PLAIN, False, False)  # with existing and careful
 
 
-@lru_cache(maxsize=1024)
+@remember
 def asked_for(words: str) -> tuple[int, int, bool, bool]:
     """What the words of set_attributes ask for: bits set and cleared, unbindable, id-mapped."""
     names = words.split(",")

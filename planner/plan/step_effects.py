@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.steps import Step
 from mountplan.planner.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 # How far a plan has got.
 START, UNSHARED, PRIVATE, COMMON, TREE, FINISHED, ENTERED, CLOSED = (1 << number for number in range(8))

@@ -9,10 +9,13 @@ mount of the finished tree and is held by a descriptor from the step that makes 
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
-
+from mountplan.planner.light import Literal
 from mountplan.planner.names import Handle, NodeKind
 from mountplan.planner.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
 
 STAGE: Handle = "@stage"  # as the yard
 YARD: Handle = "@yard"  # a name that no spec can give: ids are letters, digits, "-", "_", "." and "/"
@@ -623,6 +626,6 @@ Step: TypeAlias = (
     | Release
 )
 
-STEP_TYPES: tuple[type[Step], ...] = get_args(Step)
+STEP_TYPES: tuple[type[Step], ...] = Step.__args__
 
 STEP_KINDS: tuple[str, ...] = tuple(step._field_defaults["kind"] for step in STEP_TYPES)

@@ -5,12 +5,14 @@ The rows are those of one tree, in the coordinates of its root: as a process wou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 from mountplan.planner.attributes import Change, applied, parse_shown, show
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import MountRow, MountTable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 class Reached(NamedTuple):

@@ -6,17 +6,19 @@ kernels take those that are not given for defaults, and set these. So a mount of
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-
 from mountplan.planner.fstypes import of
+from mountplan.planner.light import regex
 from mountplan.planner.tables.mountinfo import unescape
 from mountplan.planner.tables.options import Pairs, is_shown
 from mountplan.planner.tables.table import MountRow
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 # What security modules show, and choose by themselves: it is not given. A label may have commas in it.
 _OF_SECURITY = frozenset({"seclabel", "context", "fscontext", "defcontext", "rootcontext"})
-_LABEL = re.compile('"[^"]*"')
+_LABEL = regex('"[^"]*"')
 
 
 def shown(rows: Iterable[MountRow], fstype: str) -> str | None:

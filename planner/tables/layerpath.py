@@ -7,13 +7,18 @@ afterwards; but it is named after the device, which the overlay keeps alive. So 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable
+
+from mountplan.planner.light import regex
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable
 
 ID_MAPPED = "mapped"  # how the name of a directory begins whose owners are seen through an id-mapping
-_AMONG = re.compile(r"(?<=[=:])/[a-z0-9]+-on-(\d+)-(\d+)(?=[/:,]|$)")
-_OF_DEVICE = re.compile(r"/(?:\d+:\d+|[a-z0-9]+-on-\d+-\d+)(?:/.*)?", re.DOTALL)
-_SHOWN = re.compile(r"/[a-z0-9]+-on-(\d+)-(\d+)(/.*)?", re.DOTALL)
+_AMONG = regex(r"(?<=[=:])/[a-z0-9]+-on-(\d+)-(\d+)(?=[/:,]|$)")
+_OF_DEVICE = regex(r"(?s)/(?:\d+:\d+|[a-z0-9]+-on-\d+-\d+)(?:/.*)?")
+_SHOWN = regex(r"(?s)/[a-z0-9]+-on-(\d+)-(\d+)(/.*)?")
 
 
 def directory_of(device: int, name: str) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
-
+from mountplan.planner.light import Literal
 from mountplan.planner.names import NodeKind
+from mountplan.planner.record import NamedTuple
 
 # What the owner of a namespace cannot undo: nothing, the attributes of a mount, or the mount itself.
 Lock = Literal["", "attributes", "locked"]

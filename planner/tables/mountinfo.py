@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from sys import intern
 
 from mountplan.planner.errors import TableError
+from mountplan.planner.light import regex
 from mountplan.planner.tables.table import MountRow, MountTable
 
-_OCTAL = re.compile(r"\\([0-7]{3})")
+_OCTAL = regex(r"\\([0-7]{3})")
 
 
 def unescape(field: str) -> str:

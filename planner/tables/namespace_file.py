@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
+from mountplan.planner.light import regex
 from mountplan.planner.tables.table import MountRow
 
 KINDS = ("cgroup", "ipc", "net", "pid", "time", "user", "uts")
 # The kernel mounts the file of a mount namespace in older mount namespaces only, and what is built is the newest.
 NEVER_MOUNTED = "mnt"
 
-_PROCESS = re.compile(r"([a-z]+):([1-9][0-9]{0,9}|self)")
-_IDENTITY = re.compile(rf"[0-9]+:[0-9]+ ({'|'.join(KINDS)}):\[[0-9]+\]")
+_PROCESS = regex(r"([a-z]+):([1-9][0-9]{0,9}|self)")
+_IDENTITY = regex(rf"[0-9]+:[0-9]+ ({'|'.join(KINDS)}):\[[0-9]+\]")
 
 
 def split_name(name: str) -> tuple[str, str]:

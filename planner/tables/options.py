@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
-
 from mountplan.planner.fstypes import of
+from mountplan.planner.light import regex
 from mountplan.planner.tables.layerpath import has_device
 from mountplan.planner.tables.mountinfo import unescape
 
 Pairs = tuple[tuple[str, str | bool], ...]
 IdMap = tuple[tuple[int, int, int], ...]
 
-_DEVICE = re.compile(r"(?:(?<=^/)|(?<=:/))(\d+):(\d+)(?=[/:]|$)")
-_BETWEEN_LAYERS = re.compile(r"(?<!\\)((?:\\\\)*):")
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_DEVICE = regex(r"(?:(?<=^/)|(?<=:/))(\d+):(\d+)(?=[/:]|$)")
+_BETWEEN_LAYERS = regex(r"(?<!\\)((?:\\\\)*):")
+_ESCAPED = regex(r"(?s)\\(.)")
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 _SIZES = frozenset({"size", "nr_blocks"})
 OCTAL = frozenset({"mode", "ptmxmode", "umask", "fmask", "dmask", "file_mode", "dir_mode"})

@@ -16,7 +16,7 @@ import pytest
 
 from mountplan import api
 from mountplan.applier.build.execute import execute, is_foreign
-from mountplan.applier.observe.facts import asking
+from mountplan.applier.observe.asked import asking
 from mountplan.applier.sys.report import Reporter
 from mountplan.cli import main
 from mountplan.cli.planning_timeout import PlanningTimeout

@@ -190,6 +190,25 @@ def test_applying_a_saved_plan_loads_neither_pydantic_nor_networkx(in_host: InHo
     assert "[]\n" == in_host(script)
 
 
+def test_applying_a_saved_plan_loads_nothing_of_python_s_own_that_costs_as_much_as_python(
+    in_host: InHost, tmp_path: Path
+) -> None:
+    """Each of these loads others; together they took longer than all else of a small build (planner/light.py)."""
+    (tmp_path / "plan.json").write_text(dump_plan(plan_of(ROOT)))
+    program = (
+        "import sys; from mountplan import pipeline as p; p.build_verified(p.load_plan(sys.argv[1]), None)[0].close()\n"
+        "slow = ('collections', 'contextlib', 'enum', 'functools', 'importlib', 'json', 're', 'signal', 'typing')\n"
+        "print([name for name in slow if name in sys.modules])"
+    )
+
+    def script() -> str:
+        command = [sys.executable, "-S", "-c", program, str(tmp_path / "plan.json")]  # site may load some of them
+        done = subprocess.run(command, env={"PYTHONPATH": str(CHECKOUT)}, capture_output=True, text=True)
+        return done.stdout + done.stderr
+
+    assert "[]\n" == in_host(script)
+
+
 def big_plan() -> Plan:
     mounts = "".join(f'[[mount]]\ntarget = "/m{number}"\ntype = "tmpfs"\n' for number in range(1500))
     return plan_of(ROOT + mounts)

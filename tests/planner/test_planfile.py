@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import mountplan
+from mountplan.planner import light
 from mountplan.planner.errors import PlanFileError, PlanRefused
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.planfile import dump_plan, load_plan, parse_plan
@@ -35,8 +36,8 @@ def values(annotation: Any) -> st.SearchStrategy[Any]:
         if parts[-1] is Ellipsis:
             return st.lists(values(parts[0]), max_size=3).map(tuple)
         return st.tuples(*map(values, parts))
-    if origin is Literal:
-        return st.sampled_from(get_args(annotation))
+    if isinstance(annotation, light.Literal):  # type: ignore[arg-type]  # at run time it is a class
+        return st.sampled_from(annotation.__args__)
     if origin in (Union, UnionType):
         return st.one_of([values(part) for part in get_args(annotation)])
     if hasattr(annotation, "_fields"):

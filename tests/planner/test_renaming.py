@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mountplan.planner.compare.renaming import Renaming, Sense
+from mountplan.planner.compare.renaming import Renaming
+from mountplan.planner.compare.sense import Sense
 
 
 def nothing(number: int) -> int | None:
