@@ -131,6 +131,12 @@ def recognise(argument: str) -> Operand:
     raise SubjectError(f"{argument!r} is no kept name, no process and no file", _PREFIXES)
 
 
+def refuse_two_meanings(argument: str) -> None:
+    """Raise SubjectError for the name of a file that is also a kept name, and does not say which it is."""
+    if not argument.endswith((".toml", ".json")) and is_kept(argument):
+        raise SubjectError(f"{argument!r} may be several things", f"say which: name:{argument} or spec:{argument}")
+
+
 def is_kept(argument: str) -> bool:
     """Whether something is kept under a name, written as NAME or NAME/NAMESPACE."""
     from mountplan.applier.keep import kept

@@ -48,9 +48,10 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     if args.output not in (None, "-"):
         save(args.output, text)
         output.note(f"Saved to {visible(args.output)}; look at it with: mountplan plan {visible(args.output)}\n")
-    elif output.as_json:
-        output.data({"name": name, "about": _about(text), "spec": text})
-    else:
+    if output.as_json:
+        saved = args.output if args.output != "-" else None
+        output.data({"name": name, "saved": saved, "about": _about(text), "spec": text})
+    elif args.output in (None, "-"):
         output.raw(text)
     return 0
 

@@ -61,6 +61,8 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     if args.output not in (None, "-"):
         save(args.output, _rendered(form, found, chart, args.width or 0), errors="backslashreplace")
         output.note(f"Saved to {visible(args.output)}\n")
+        if output.as_json:
+            output.data({"saved": args.output, "format": form} | _data(found, chart))
     elif output.as_json:
         output.data(_data(found, chart))
     elif form != "text":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mountplan.cli.sources import plan_from
 from mountplan.cli.usage import UsageError
+from mountplan.operands import refuse_two_meanings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +43,7 @@ def tables_known_of(
         if what.startswith(prefix):
             return known_of(plan_from(what.removeprefix(prefix), parameters), aged=aged, locked=locked, other=other)
     if what == "-" or what.endswith((".toml", ".json")) or os.path.exists(what):
+        refuse_two_meanings(what)
         return known_of(plan_from(what, parameters), aged=aged, locked=locked, other=other)
     if parameters:
         raise UsageError(f"--set: {what} is no spec, and has no parameters")

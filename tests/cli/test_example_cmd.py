@@ -31,6 +31,7 @@ def test_an_example_is_saved_to_begin_with(run: Command, tmp_path: Path) -> None
     assert (0, "") == (ended.status, ended.out)
     assert ended.err.endswith(f"look at it with: mountplan plan {tmp_path}/mine.toml\n")
     assert 0 == run("check", tmp_path / "mine.toml").status
+    assert str(tmp_path / "x.toml") == run("example", "hello", "--json", "-o", tmp_path / "x.toml").json()["saved"]
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,11 @@ def test_json_has_the_same(run: Command, mountinfo: str) -> None:
     ]
 
 
+def test_json_tells_what_was_saved(run: Command, mountinfo: str, tmp_path: Path) -> None:
+    data = run("graph", "--json", mountinfo, "-o", tmp_path / "x.svg").json()
+    assert (str(tmp_path / "x.svg"), "svg", 4) == (data["saved"], data["format"], len(data["mounts"]))
+
+
 def test_colours_change_no_character(run: Command, mountinfo: str) -> None:
     colored = run("graph", "--color=always", mountinfo).out
     assert "\x1b[32m" in colored  # lanes have colours of their own

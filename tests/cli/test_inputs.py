@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from mountplan import operands
 from mountplan.cli import main
 
 SPEC = 'format = 1\nname = "x"\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n'
@@ -132,3 +133,14 @@ def test_what_cannot_be_written_whole_is_not_there(tmp_path: Path, capsys: pytes
         signal.signal(signal.SIGXFSZ, before)
     assert not saved.exists()
     assert "cannot write" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["explain", "graph"])
+def test_a_file_that_is_called_as_a_kept_name_is_not_taken_for_it(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(operands, "is_kept", lambda argument: argument == "shop")
+    Path("shop").write_text(SPEC)
+    assert (0, 2) == (main([command, "./shop"]), main([command, "shop"]))
+    assert "'shop' may be several things" in capsys.readouterr().err
