@@ -28,6 +28,7 @@ import pytest
 from tests.mutants.sites import Mutant, mutated
 
 SLOW_TO_LOAD = ("hypothesis", "jsonschema", "networkx", "pydantic", "rich.console", "rich.table", "tomli", "tomli_w")
+FIRST = 2.0  # seconds of tests that are tried before all others are
 MEMORY = 4 << 30  # some mutants collect without an end
 
 
@@ -47,6 +48,18 @@ class Tests(NamedTuple):
             names = set(self.seconds)
         chosen = {test for test in self.seconds if test in names or test.partition("::")[0] in names}
         return sorted(chosen, key=lambda test: self.seconds[test])
+
+    def batches(self, mutant: Mutant) -> list[list[str]]:
+        """The same in two parts, each of whole files: to collect all of them takes longer than most mutants live."""
+        files: dict[str, list[str]] = {}
+        for test in self.of(mutant):
+            files.setdefault(test.partition("::")[0], []).append(test)
+        parts: list[list[str]] = [[], []]
+        cost = 0.0
+        for tests in sorted(files.values(), key=lambda tests: sum(self.seconds[test] for test in tests)):
+            cost += sum(self.seconds[test] for test in tests)
+            parts[bool(parts[0]) and cost > FIRST].extend(tests)
+        return [sorted(part, key=lambda test: self.seconds[test]) for part in parts if part]
 
 
 def load_what_is_slow() -> None:
@@ -96,7 +109,7 @@ def try_all(mutants: Sequence[Mutant], tests: Tests, jobs: int) -> Iterator[tupl
     First one test of each file runs as it would for a mutant, without any: if that failed, each would count as killed.
     """
     waiting = list(mutants)[::-1]
-    running: dict[int, tuple[Mutant, Path]] = {}
+    running: dict[int, tuple[Mutant, Path, list[list[str]]]] = {}
     with tempfile.TemporaryDirectory() as place:
         log = Path(place, "log")
         first = {test.partition("::")[0]: test for test in tests.seconds}
@@ -105,19 +118,22 @@ def try_all(mutants: Sequence[Mutant], tests: Tests, jobs: int) -> Iterator[tupl
         while waiting or running:
             while waiting and len(running) < jobs:
                 mutant = waiting.pop()
-                chosen = tests.of(mutant)
-                if not chosen:
+                batches = tests.batches(mutant)
+                if not batches:
                     yield mutant, "not reached"
                     continue
                 log = Path(place, f"log-{len(waiting)}")
-                running[_start(mutant, chosen, tests, log)] = mutant, log
+                running[_start(mutant, batches[0], tests, log)] = mutant, log, batches[1:]
             if running:
                 pid, waited = os.wait()
-                mutant, log = running.pop(pid)
+                mutant, log, batches = running.pop(pid)
                 status = os.waitstatus_to_exitcode(waited)
                 if status == pytest.ExitCode.NO_TESTS_COLLECTED:
                     raise SystemExit(f"{mutant.name}: no test was run:\n{log.read_text()}")
-                yield mutant, "survived" if status == 0 else "killed"
+                if status == 0 and batches:
+                    running[_start(mutant, batches[0], tests, log)] = mutant, log, batches[1:]
+                else:
+                    yield mutant, "survived" if status == 0 else "killed"
 
 
 def _start(mutant: Mutant | None, chosen: list[str], tests: Tests, log: Path) -> int:
