@@ -86,12 +86,12 @@ check: $(VENV)/installed-dev
 	$(BIN)/lint-imports
 
 bench: $(VENV)/installed-dev
-	$(BIN)/python bench/run.py
+	$(BIN)/python bench/phases.py
 	$(BIN)/python bench/startup.py
 	$(BIN)/python bench/capture.py
 
 bench-quick: $(VENV)/installed-dev
-	$(BIN)/python bench/quick.py
+	$(BIN)/python bench/ratios.py
 
 # Other states every time; the seeds are printed, and failing states as the shortest list of acts that fails.
 fuzz: $(VENV)/installed-dev

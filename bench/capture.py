@@ -4,7 +4,7 @@
 
 Prints microseconds a mount, by the clock and of CPU time (children included): medians over the runs, the factor from
 1,000 to 10,000 mounts, and that from 10,000 to 50,000 (10 and 5 are linear). Sizes take turns, each run is a process
-of its own, at real-time priority if that is allowed: see bench/run.py. --write puts the table into bench/RESULTS.md.
+of its own, at real-time priority if that is allowed: see bench/phases.py. --write puts the table into bench/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from floor import compile_floor, run_floor
-from run import CAPTURE_HEADING, Times, _cell, _held, _median, in_child, plan_tape, take_priority
+from phases import CAPTURE_HEADING, Times, _cell, _held, _median, in_child, plan_tape, take_priority
 
 from mountplan import api
 from mountplan.applier.build.build import build

@@ -19,7 +19,7 @@ ATTRIBUTES = (
     ("noatime", "relatime", "strictatime"),
     ("nodiratime", "diratime"),
 )
-# What a generated spec may take from the host: see HOST in tests/kernel/test_generated.py.
+# What a generated spec may take from the host: see HOST in tests/kernel/test_generated_builds.py.
 HOST_DIRECTORIES = ("", "/wide", "/wide/a", "/wide/a/b", "/shared", "/slave", "/stack", "/ro/a")
 HOST_FILES = ("/wide/f", "/ro/f")
 

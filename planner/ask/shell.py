@@ -1,4 +1,4 @@
-"""The shell that carries a script out: its processes and control flow; what its commands do is in commands.py.
+"""The shell that carries a script out: its processes and control flow; what its commands do is in script_commands.py.
 
 Processes are numbered from 1, the first shell. After a shell that is started without a script (`unshare -m sh`) the
 lines go on in it, as if typed.
@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from mountplan.planner.ask.actions import End, Fork, MakeFile
-from mountplan.planner.ask.commands import FAILED, PROGRAMS, STARTERS, Starter, look
 from mountplan.planner.ask.conditions import Unknown
 from mountplan.planner.ask.quiet_commands import QUIET
+from mountplan.planner.ask.script_commands import FAILED, PROGRAMS, STARTERS, Starter, look
 from mountplan.planner.ask.shell_builtins import ShellBuiltins
 from mountplan.planner.ask.shell_reading import parse_script
 from mountplan.planner.ask.shell_state import (

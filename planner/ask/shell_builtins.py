@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from mountplan.planner.ask.actions import End
-from mountplan.planner.ask.commands import FAILED, PROGRAMS, STARTERS, change_directory, look
 from mountplan.planner.ask.conditions import holds
+from mountplan.planner.ask.script_commands import FAILED, PROGRAMS, STARTERS, change_directory, look
 from mountplan.planner.ask.shell_state import Asleep, ExitShell, LeaveLoop, ReturnFrom
 from mountplan.planner.ask.shell_writers import ShellWriters
 from mountplan.planner.ask.util_linux import Unusable

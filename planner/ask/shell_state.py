@@ -8,10 +8,10 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from mountplan.planner.ask.actions import Stage
-from mountplan.planner.ask.commands import FAILED
 from mountplan.planner.ask.numbers import FIRST_PID
 from mountplan.planner.ask.quiet_commands import PASSED_OVER
 from mountplan.planner.ask.script_calls import ScriptCalls
+from mountplan.planner.ask.script_commands import FAILED
 from mountplan.planner.ask.shell_syntax import Command, ScriptError
 from mountplan.planner.ask.shell_words import limited
 from mountplan.planner.ask.util_linux import Unusable

@@ -145,12 +145,13 @@ def judge(
         return Judged(drift, tuple(walk.notices))
     # Only where something differs: what stands there is what was wished for, as a rule, and start-up counts.
     from mountplan.planner.compare.arrivals import Arrivals
-    from mountplan.planner.compare.mount_differences import Telling
+    from mountplan.planner.compare.mount_differences import MountDifferences
     from mountplan.planner.compare.renaming import Renaming
 
     arrived = Arrivals([view.table for view in found], surroundings, untouched=untouched) if arrivals else None
-    telling = Telling(Renaming(0, *groups, exclusive=True), Renaming("", *devices, exclusive=False), pairs, arrived)
-    return Judged(drift + telling.drift(), *telling.aside())
+    renamings = Renaming(0, *groups, exclusive=True), Renaming("", *devices, exclusive=False)
+    different = MountDifferences(*renamings, pairs, arrived)
+    return Judged(drift + different.drift(), *different.aside())
 
 
 def granted(wanted: View, seen: MountTable) -> dict[str, Granted]:

@@ -26,7 +26,7 @@ Pair: TypeAlias = tuple[View, View]
 Found: TypeAlias = "Iterator[tuple[str, str, str]]"  # property, wanted, found
 
 
-class Telling:
+class MountDifferences:
     """All differences between the pairs of namespaces. `arrivals` tells what may have come there; None: nothing may."""
 
     def __init__(

@@ -129,5 +129,5 @@ def test_mounts_that_come_and_go_on_the_host_meanwhile_do_not_matter(in_host: In
 
 
 def test_many_applies_at_once_are_all_correct_and_leave_nothing(in_host: InHost) -> None:
-    """bench/load.py does this with 200."""
+    """bench/many_applies.py does this with 200."""
     assert in_host(lambda: apply_in_parallel(12), identity="root", timeout=300) > 0

@@ -12,7 +12,7 @@ from mountplan.applier.sys import abi, syscalls
 from mountplan.capturing import Capture
 from tests.hosts import InHost, mount
 from tests.kernel.states import Actor
-from tests.kernel.test_capture import held
+from tests.kernel.test_capture_live import held
 from tests.mountflags import MS_BIND, MS_SHARED
 
 pytestmark = pytest.mark.needs_kernel("set-group", "root")

@@ -223,7 +223,7 @@ def test_a_command_that_ends_otherwise_is_told_with_what_it_said(
     from mountplan.planner.ask.util_linux import read_umount as read
 
     monkeypatch.setattr(
-        "mountplan.planner.ask.commands.read_umount", lambda words: read(words)._replace(recursive=True)
+        "mountplan.planner.ask.script_commands.read_umount", lambda words: read(words)._replace(recursive=True)
     )
     status, told = compared(
         "mkdir -p /a\nmount -t tmpfs x /a\nmkdir /a/b\nmount -t tmpfs y /a/b\numount /a\n", tmp_path

@@ -41,7 +41,7 @@ PYTEST = "-m pytest -p no:cacheprovider -p no:xdist -v --tb=short --junitxml={ou
 # fail in turn, for hours, and what follows from a refusal is the same everywhere.
 KERNEL = (
     "tests/kernel --ignore=tests/kernel/test_specs.py --ignore=tests/kernel/test_model.py "
-    "--deselect=tests/kernel/test_capture.py::test_states_made_by_chance_come_back"
+    "--deselect=tests/kernel/test_capture_live.py::test_states_made_by_chance_come_back"
 )
 APPLIER = "tests/applier --ignore=tests/applier/test_faults.py"
 # What runs in the guest: pytest's suites have paths, the others are programs that count for themselves.

@@ -1,6 +1,6 @@
 """From mount tables to a spec, without a kernel: what is written of each tree is in tests/golden/captures.txt.
 
-tests/kernel/test_capture.py captures real trees, builds what it says and compares.
+tests/kernel/test_capture_live.py captures real trees, builds what it says and compares.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whatever spec comes up: what holds for every plan, without a kernel. tests/kernel/test_generated.py builds them."""
+"""Whatever spec comes up: what holds for each plan. tests/kernel/test_generated_builds.py builds them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Times every phase of the road by itself, and `execute` against the same system calls made in C.
 
-    python bench/run.py [--runs N] [--write]      (as root; takes minutes)
+    python bench/phases.py [--runs N] [--write]      (as root; takes minutes)
 
 Prints microseconds a mount, by the clock and of CPU time (user and system): the median over the runs, the factor from
 1,000 to 10,000 mounts (10 is linear; above 13 is a defect and marked "!"), and the peak memory of a process that walked

@@ -1,6 +1,6 @@
 """Whole commands beside the same work in C and the tools that do less, as ratios: the goals, in less than a minute.
 
-    python bench/quick.py [--rounds N] [--only WORD...] [--write]      (as root)
+    python bench/ratios.py [--rounds N] [--only WORD...] [--write]      (as root)
 
 Every figure is CPU time, user and system, of a command and of all processes that it starts, those that outlive it
 included: other work on the machine disturbs that least. All commands of a size take turns, and a ratio is the median
@@ -361,7 +361,7 @@ def main() -> None:
     private_namespace()
     system, load = os.uname(), os.getloadavg()[1]
     words = (
-        f"Measured by `python bench/quick.py` on {time.strftime('%Y-%m-%d')}:",
+        f"Measured by `python bench/ratios.py` on {time.strftime('%Y-%m-%d')}:",
         f"Linux {system.release.split('-')[0]}, {system.machine}, {os.cpu_count()} CPUs,",
         f"Python {platform.python_version()}; medians, beside a load of {load:.1f}.",
     )

@@ -1,4 +1,4 @@
-"""Times the start of a command through the trampoline beside a plain exec of it: python bench/trampoline.py [RUNS]
+"""Times the start of a command through the trampoline beside a plain exec of it: python bench/command_start.py [RUNS]
 
 Each is done in a forked child of this process, in turns; prints the medians of wall time, from fork to end.
 """
