@@ -128,7 +128,21 @@ def recognise(argument: str) -> Operand:
         return Operand(
             "plan" if argument.endswith(".json") else "spec", argument
         )  # and that it is not there is told later
-    raise SubjectError(f"{argument!r} is no kept name, no process and no file", _PREFIXES)
+    raise SubjectError(f"{argument!r} is no kept name, no process and no file", _near_miss(argument) + _PREFIXES)
+
+
+def _near_miss(argument: str) -> str:
+    """The kept name that was probably meant."""
+    from difflib import get_close_matches
+
+    from mountplan.applier.keep import kept
+    from mountplan.planner.errors import MountplanError
+
+    try:
+        near = get_close_matches(argument, kept.names(), n=1)
+    except MountplanError:
+        return ""
+    return f"did you mean {near[0]!r}? or " if near else ""
 
 
 def refuse_two_meanings(argument: str) -> None:

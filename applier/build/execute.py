@@ -11,7 +11,7 @@ import errno
 from operator import length_hint
 
 from mountplan.applier.build.last_directory import LastDirectory
-from mountplan.applier.sys import abi
+from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.kernel import Kernel
 from mountplan.applier.sys.report import Reporter
 from mountplan.planner.fstypes import of
@@ -129,6 +129,7 @@ class Execution:
         self.kept: list[Handle] = []  # those of the parked that are open, the longest open first
         self.early: list[Handle] = []  # seeds that wait for the yard to be parked in it
         self.staged: set[str] = set()
+        self.number = 0  # of the step, where they are shown
         self.base = -1
         self.yard = -1
         self.bench = -1  # the yard in which workbenches and seeds are opened: another one in a namespace of a user
@@ -143,7 +144,19 @@ class Execution:
         """The method for each type of step: it is named as the step's kind."""
         methods = {step: getattr(self, kind) for step, kind in zip(s.STEP_TYPES, s.STEP_KINDS, strict=True)}
         methods.update({step: self._told(methods[step]) for step in _FOREIGN - {s.CloneHost}})
+        if syscalls.told:
+            methods = {step: self._shown(method) for step, method in methods.items()}
         return methods
+
+    def _shown(self, method: Callable[[Any], None]) -> Callable[[Any], None]:
+        from mountplan.applier.sys import tracing
+
+        def handle(step: Any) -> None:
+            self.number += 1
+            tracing.say(f"step {self.number}: {step.describe()}")
+            method(step)
+
+        return handle
 
     def _told(self, method: Callable[[Any], None]) -> Callable[[Any], None]:
         def handle(step: Any) -> None:

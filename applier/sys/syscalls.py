@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any, NoReturn
 
+told = False  # whether each call is shown: tracing.py
+
 _libc = ctypes.CDLL(None)
 _libc_with_lock = ctypes.PyDLL(None)
 

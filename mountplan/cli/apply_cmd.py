@@ -10,13 +10,14 @@ from mountplan.cli.progress import reporter_for
 from mountplan.cli.shared_options import (
     SPEC_OR_PLAN,
     add_all,
+    add_calls,
     add_max_mounts,
     add_no_cache,
     add_rootless,
     add_set,
     add_timeout,
-    add_verbose,
     settings_of,
+    show_calls,
 )
 from mountplan.cli.sources import plan_from
 from mountplan.cli.usage import UsageError
@@ -57,21 +58,23 @@ def add(command: NewCommand) -> None:
     add_rootless(parser)
     add_max_mounts(parser)
     add_all(parser, "show every mount")
-    add_verbose(parser)
+    add_calls(parser, ", and options that the kernel writes otherwise")
 
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Build, verify, keep, show what stands there."""
     if is_live(args):
+        show_calls(args)
         return apply_live(args, output)
     refuse_without_live(args, "pid", "continue", "undo")
     if args.spec is None:
-        raise UsageError("the following arguments are required: SPEC")
+        raise UsageError("SPEC is missing")
     from mountplan.cli.planning_timeout import PlanningTimeout
     from mountplan.cli.sign_of_life import sign_of_life
 
     with PlanningTimeout(args.timeout), sign_of_life("planning", output):
         made = args.made = plan_from(args.spec, settings_of(args), cache=not args.no_cache)
+    show_calls(args)
     if not args.forget:
         return _keep(made, args, output)
     if args.name is not None or args.replace:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mountplan.cli.kept_argument import kept_name, process_in
+from mountplan.cli.shared_options import add_calls, show_calls
 from mountplan.cli.sources import save
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible
@@ -69,10 +70,12 @@ def add(command: NewCommand) -> None:
         help="do not try what the spec comes to: that is where cautions tell what the copy will have otherwise",
     )  # fmt: skip
     parser.add_argument("--name", metavar="NAME", help="the spec's name (that of the program, file or kept name)")
+    add_calls(parser)
 
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Exit status 0, also if something could not be captured: the spec says what, and why."""
+    show_calls(args)
     from mountplan.capturing import Wanted, capture_subjects, opened
     from mountplan.planner.language.values import Unfit
     from mountplan.planner.language.values import name as checked_name

@@ -122,10 +122,15 @@ class Output:
         return _json({"error": data}).encode()
 
     def wants_color(self, stream: TextIO) -> bool:
-        """`--color` decides; otherwise a terminal that can, and no NO_COLOR in the environment."""
+        """`--color` decides; then NO_COLOR, CLICOLOR_FORCE and CLICOLOR; otherwise a terminal that can."""
         if self.color != "auto":
             return self.color == "always"
-        return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        said = os.environ
+        if said.get("NO_COLOR"):
+            return False
+        if said.get("CLICOLOR_FORCE", "0") not in ("", "0"):
+            return True
+        return stream.isatty() and said.get("CLICOLOR") != "0" and said.get("TERM") != "dumb"
 
     def _write(self, stream: TextIO, text: str) -> None:
         text = _fitting(visible_lines(text), stream)  # wherever it is from: nothing harmful comes by here

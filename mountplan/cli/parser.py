@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, NoReturn
 
 from mountplan.cli.command_modules import COMMANDS, module_of
+from mountplan.cli.exit_status import TABLE
 from mountplan.cli.shared_options import add_output
 from mountplan.cli.usage import UsageError
 from mountplan.version import __version__
@@ -28,13 +29,13 @@ examples:
   mountplan apply shop.toml && mountplan enter shop
 
 exit status:
-  0 done; 1 a difference, or a plan was refused; 2 wrong usage or a wrong spec;
-  3 the kernel said no. `run` and `enter` end with the status of their command.
+{statuses}
+  `run` and `enter` end with the status of their command (128 + n: signal n).
 
 With --json, standard output has one JSON document: the result, or an object
 with the one key "error". Only `run` and `enter`, whose standard output is their
 command's, tell errors on standard error. Without --json, all errors go there.
-"""
+""".format(statuses="\n".join(f"  {status:<4} {what}" for status, what in TABLE))
 
 
 # What other programs call it -> what it is called here.
@@ -52,7 +53,22 @@ _OTHER_NAMES = {
     "validate": "check",
     "version": "--version",
 }
-_OPTIONS_ELSEWHERE = {"--dry-run": "`mountplan plan SPEC` tells what would be built, and builds nothing"}
+_OPTIONS_ELSEWHERE = {
+    "--dry-run": "`mountplan plan SPEC` tells what would be built, and builds nothing",
+    "--file": "name the spec without an option",
+    "--force": "`mountplan apply SPEC --replace` puts a new build in the place of what has the name",
+    "--verbose": "apply, run, rm and capture have it, and show each system call; verify has it too",
+    "-f": "name the spec without an option; `apply --replace` puts a new build in the place of what has the name",
+    "-v": "apply, run, rm and capture have it, and show each system call; verify has it too",
+}
+# What argparse says -> what is said here. {} stands for the groups of the expression.
+_IN_OUR_WORDS = (
+    (r"argument (\S+): invalid int value: (.*)", "{}: {} is no whole number"),
+    (r"argument (\S+): invalid (number of seconds) value: (.*)", "{0}: {2} is no {1}"),
+    (r"argument (\S+): expected one argument", "{}: say which value, as in `{}`"),
+    (r"the following arguments are required: (.*)", "{} is missing"),
+    (r"argument (\S+): not allowed with argument (\S+)", "{} and {} ask for two different things: leave one out"),
+)
 _PRINTS_THE_PARSER = ("completion",)  # and so it needs the parsers of all
 
 
@@ -80,7 +96,22 @@ class Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=_Help, allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message, self.prog.removeprefix("mountplan").strip())
+        raise UsageError(self._in_our_words(message), self.prog.removeprefix("mountplan").strip())
+
+    def _in_our_words(self, message: str) -> str:
+        import re
+
+        for pattern, words in _IN_OUR_WORDS:
+            found = re.fullmatch(pattern, message)
+            if found is not None and "as in" in words:
+                return words.format(found[1], self._example_of(found[1]))
+            if found is not None:
+                return words.format(*found.groups())
+        return message
+
+    def _example_of(self, options: str) -> str:
+        action = self._option_string_actions.get(options.rpartition("/")[2])
+        return f"{options.rpartition('/')[2]} {action.metavar or 'VALUE'}" if action is not None else options
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """As argparse's, but a reader that has gone is not passed over in silence."""
@@ -101,7 +132,10 @@ class Parser(argparse.ArgumentParser):
 
     def _about_unknown(self, word: str) -> str:
         if not word.startswith("-"):
-            return f"unexpected argument {word!r}"
+            own = self.prog.removeprefix("mountplan ")
+            last = [one.metavar for one in self._get_positional_actions() if one.nargs not in ("*", "+")]
+            takes = f"{own} takes one {last[-1]}: " if last else f"{own} takes no arguments: "
+            return f"{takes}{word!r} is one too many"
         option = word.partition("=")[0]
         if option in _OPTIONS_ELSEWHERE:
             return f"unknown option {option}; {_OPTIONS_ELSEWHERE[option]}"

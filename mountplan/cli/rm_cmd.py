@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mountplan.cli.kept_argument import kept_name, told_for_what_it_is
+from mountplan.cli.shared_options import add_calls, show_calls
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible, visible_lines
 from mountplan.planner.errors import MountplanError
@@ -27,6 +28,7 @@ def add(command: NewCommand) -> None:
     parser.usage = "mountplan rm [options] NAME... | --all"
     parser.add_argument("names", nargs="*", metavar="NAME", help="a kept name")
     parser.add_argument("--all", action="store_true", help="every name")
+    add_calls(parser)
 
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
@@ -39,6 +41,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         raise UsageError("name what is to be removed, or --all, not both")
     if not args.all and not args.names:
         raise UsageError("name what is to be removed, or say --all")
+    show_calls(args)
     tidy(output)
     wanted = names.names() if args.all else tuple(dict.fromkeys(map(kept_name, args.names)))
     removed: list[str] = []

@@ -9,12 +9,14 @@ from mountplan.cli.inner_command import add_misplaced, check_place
 from mountplan.cli.progress import reporter_for
 from mountplan.cli.shared_options import (
     SPEC_OR_PLAN,
+    add_calls,
     add_max_mounts,
     add_no_cache,
     add_rootless,
     add_set,
     add_timeout,
     settings_of,
+    show_calls,
 )
 from mountplan.cli.sources import plan_from
 from mountplan.cli.usage import UsageError
@@ -53,6 +55,7 @@ def add(command: NewCommand) -> None:
         type=int,
         help="write a line of JSON there when the command runs (child-pid) and when it has ended (exit-code)",
     )
+    add_calls(parser)
     add_misplaced(parser)
 
 
@@ -69,6 +72,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         known = f"there are: {', '.join(map(visible, names))}" if names != [""] else "the spec has one, without a name"
         raise UsageError(f"no namespace is called {visible(args.namespace)!r}; {known}")
     api.check_mount_count(made, args.max_mounts)
+    show_calls(args)
     command: tuple[str, ...] = args.after or made.run.command or (api.shell(),)
     tell = _error_as_json(made, output) if output.as_json else None
     with reporter_for("building", output) as reporter:

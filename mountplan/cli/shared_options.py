@@ -26,7 +26,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
         "--color",
         choices=("auto", "always", "never"),
         default=SUPPRESS,
-        help="when to use colours (auto: on a terminal, unless NO_COLOR is set)",
+        help="when to use colours (auto: on a terminal, unless NO_COLOR or CLICOLOR=0 is set)",
     )
     group.add_argument(
         "--no-pager", action="store_true", default=SUPPRESS, help="print what is longer than the terminal all the same"
@@ -44,6 +44,21 @@ def add_all(parser: argparse.ArgumentParser, what: str) -> None:
 def add_verbose(parser: argparse.ArgumentParser) -> None:
     """For every command that compares what was asked for with what the kernel shows."""
     parser.add_argument("-v", "--verbose", action="store_true", help="show options that the kernel writes otherwise")
+
+
+def add_calls(parser: argparse.ArgumentParser, more: str = "") -> None:
+    """For every command that mounts, unmounts or reads what is mounted."""
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help=f"show each system call on mounts as it happens{more}"
+    )
+
+
+def show_calls(args: argparse.Namespace) -> None:
+    """Begin, if it was asked for."""
+    if getattr(args, "verbose", False):
+        from mountplan.applier.sys import tracing
+
+        tracing.begin()
 
 
 def add_rootless(parser: argparse.ArgumentParser) -> None:

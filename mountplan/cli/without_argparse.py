@@ -19,6 +19,7 @@ DEFAULTS: dict[str, Any] = {
     "timeout": TIMEOUT,
     "namespace": "",
     "json_status_fd": None,
+    "verbose": False,
     "extra": [],
 }
 

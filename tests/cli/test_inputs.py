@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mountplan import operands
+from mountplan import api, operands
 from mountplan.cli import main
 
 SPEC = 'format = 1\nname = "x"\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n'
@@ -144,3 +144,31 @@ def test_a_file_that_is_called_as_a_kept_name_is_not_taken_for_it(
     Path("shop").write_text(SPEC)
     assert (0, 2) == (main([command, "./shop"]), main([command, "shop"]))
     assert "'shop' may be several things" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["check -", "plan -", "plan --expand -", "explain -", "graph -", "diff - SPEC", "diff SPEC -", "export sh -",
+     "apply --forget -", "verify - pid:self", "run - -- /nosuch", "import fstab -", "simulate -", "plan -o - -"],
+)  # fmt: skip
+def test_dash_is_standard_input_wherever_a_file_is_read(
+    words: str, spec: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only that it was read matters here: `run` ends as its command, `verify` finds differences."""
+    data = {"import": b"none /mnt tmpfs\n", "simulate": b"mount -t tmpfs none /\n"}.get(words.split()[0], SPEC.encode())
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    if words.startswith(("apply", "run")):
+        monkeypatch.setattr(api, "build_and_forget", lambda *_, **__: api.Applied((), 0, 0.0))
+        monkeypatch.setattr(api, "execute", lambda *_, **__: sys.exit(127))
+    status = main([spec if word == "SPEC" else word for word in words.split()])
+    assert status == {"run": 127, "verify": 1}.get(words.split()[0], 0), capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["check -", "plan -", "explain -", "diff - SPEC", "export sh -", "graph -"])
+def test_quiet_prints_nothing_but_results(
+    words: str, spec: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing on standard error, where there is nothing wrong."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(SPEC.encode())))
+    assert 0 == main(["--quiet", *(spec if word == "SPEC" else word for word in words.split())])
+    assert "" == capsys.readouterr().err

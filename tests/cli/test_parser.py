@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 
 import pytest
 
 import mountplan
-from mountplan.cli import without_argparse
+from mountplan.cli import INTERRUPTED, NO_READER, without_argparse
 from mountplan.cli.command_modules import COMMANDS
-from mountplan.cli.parser import make_parser, parse
+from mountplan.cli.exit_status import BUG, TABLE
+from mountplan.cli.parser import EPILOG, make_parser, parse
+from mountplan.planner import errors
 from tests.cli.command_line import Command, Ended
+from tests.hosts import CHECKOUT
 
 
 def test_mountplan_alone_names_three_commands_to_begin_with(run: Command) -> None:
@@ -59,12 +63,19 @@ def test_every_command_has_help_with_examples_and_fits_80_columns(run: Command, 
         (["plan", "x", "-o", "x.svg"], "-o x.svg: a plan is not saved as .svg, but as JSON (.json), or drawn ("),
         (["plan", "x.toml", "-o", "x.toml"], "-o x.toml: a plan is not saved as .toml,"),
         (["--nonesuch", "plan", "x"], "unknown option --nonesuch\n"),
-        (["apply", "x", "y"], "unexpected argument 'y'\n"),
-        (["-q"], "the following arguments are required: COMMAND"),
-        (["plan"], "the following arguments are required: SPEC"),
-        (["check"], "the following arguments are required: SPEC"),
-        (["enter"], "the following arguments are required: NAME\n"),
-        (["run"], "the following arguments are required: SPEC\n"),
+        (["apply", "x", "y"], "apply takes one SPEC: 'y' is one too many\n"),
+        (["-q"], "COMMAND is missing"),
+        (["plan", "--after", "abc", "x"], "--after: 'abc' is no whole number\n"),
+        (["apply", "x", "--timeout", "soon"], "--timeout: 'soon' is no number of seconds\n"),
+        (["plan", "x", "-o"], "-o/--output: say which value, as in `--output FILE`\n"),
+        (["plan", "--why", "1", "--after", "1", "x"], "--after and --why ask for two different things: leave one out"),
+        (["apply", "-f", "x"], "unknown option -f; name the spec without an option;"),
+        (["check", "-v", "x"], "unknown option -v; apply, run, rm and capture have it"),
+        (["doctor", "x"], "doctor takes no arguments: 'x' is one too many\n"),
+        (["plan"], "SPEC is missing"),
+        (["check"], "SPEC is missing"),
+        (["enter"], "NAME is missing\n"),
+        (["run"], "SPEC is missing\n"),
         (["plan", "x", "--fromat=json"], "unknown option --fromat; did you mean --format?"),
         (["plan", "x", "--format", "jsno"], "unknown value of --format: 'jsno'; did you mean json?"),
         (["--color", "blue", "plan", "x"], "unknown value of --color: 'blue'; there are: auto, always, never"),
@@ -133,3 +144,14 @@ def test_a_command_on_its_own_is_read_as_among_all(command: str) -> None:
 @pytest.mark.parametrize("words", [["run"], ["run", "--json"], ["run", "x", "y"], ["apply", "x"], ["run", "-q", "x"]])
 def test_whatever_is_not_plain_is_left_to_the_parser(words: list[str]) -> None:
     assert without_argparse.parse(words) is None
+
+
+def test_the_table_of_exit_statuses_is_one() -> None:
+    """In the help and in README; what errors end with, and what the command line ends with by itself, is in it."""
+    help_rows = re.findall(r"^  (\d+) +(.*)$", EPILOG, re.MULTILINE)
+    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    assert list(TABLE) == help_rows == re.findall(r"^\| (\d+) \| (.*) \|$", readme, re.MULTILINE)
+    known = {int(status) for status, _ in TABLE}
+    family = [one for one in vars(errors).values() if inspect.isclass(one) and issubclass(one, errors.MountplanError)]
+    used = {getattr(one, "exit_status", 3) for one in family} | {BUG, INTERRUPTED, NO_READER}
+    assert set() == used - known

@@ -1,0 +1,92 @@
+"""Every system call that mounts, as it happens: a line each on standard error, with the errno where it is refused.
+
+Begun before a process is forked to build, it goes on in that one. What is wrapped are the functions of syscalls.py.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+from collections.abc import Callable
+from typing import Any
+
+from mountplan.applier.sys import abi, syscalls
+
+# The calls that are told, with the arguments that are flags, by their position: what their names begin with in abi.py.
+_TOLD: dict[str, dict[int, tuple[str, ...]]] = {
+    "open_tree": {2: ("OPEN_TREE_", "AT_EMPTY", "AT_RECURSIVE", "AT_SYMLINK")},
+    "move_mount": {3: ("MOVE_MOUNT_",)},
+    "fsopen": {},
+    "fsconfig": {1: ("FSCONFIG_",)},
+    "create_exclusively": {},
+    "fsmount": {},
+    "fspick": {},
+    "mount_setattr": {1: ("AT_EMPTY", "AT_RECURSIVE")},
+    "mount": {1: ("MS_",)},
+    "mount_classic": {3: ("MS_",)},
+    "umount2": {1: ("MNT_",)},
+    "pivot_root": {},
+    "unshare": {0: ("CLONE_NEW",)},
+    "setns": {1: ("CLONE_NEW",)},
+    "statmount": {},
+    "listmount": {},
+}  # fmt: skip
+_DESCRIPTORS = {abi.AT_FDCWD: "AT_FDCWD"}
+
+
+def begin() -> None:
+    """Tell all calls of this process from now on, and of those that it forks."""
+    if syscalls.told:
+        return
+    syscalls.told = True
+    for name, flags in _TOLD.items():
+        setattr(syscalls, name, _telling(getattr(syscalls, name), flags))
+
+
+def say(text: str) -> None:
+    """A line, in one write: other processes write there as well. One that cannot be written is nothing to fail of."""
+    try:
+        os.write(2, (text + "\n").encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass
+
+
+def _telling(function: Callable[..., Any], flags: dict[int, tuple[str, ...]]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def told(*arguments: Any, **keywords: Any) -> Any:
+        words = ", ".join(_word(one, flags.get(place)) for place, one in enumerate(arguments))
+        try:
+            result = function(*arguments, **keywords)
+        except OSError as error:
+            number = error.errno or 0
+            say(f"{function.__name__}({words}) = -1 {errno.errorcode.get(number, number)} ({os.strerror(number)})")
+            raise
+        say(f"{function.__name__}({words})" + (f" = {result}" if isinstance(result, int) else ""))
+        return result
+
+    return told
+
+
+def _word(value: Any, prefixes: tuple[str, ...] | None) -> str:
+    if prefixes is not None and isinstance(value, int):
+        return _flags(value, prefixes)
+    if isinstance(value, bytes):
+        text = value.decode("utf-8", "backslashreplace")
+        return f'"{text}"' if text.isprintable() else f"{len(value)} bytes"
+    if isinstance(value, bytearray):
+        return f"{len(value)} bytes"
+    return _DESCRIPTORS.get(value, str(value)) if isinstance(value, int) else str(value)
+
+
+@functools.cache
+def _flags(value: int, prefixes: tuple[str, ...]) -> str:
+    """Names for the bits, as the headers have them, or for the value of an enumeration; a number for what is left."""
+    if prefixes == ("FSCONFIG_",):
+        return next((name for name, one in vars(abi).items() if name.startswith(prefixes) and one == value), str(value))
+    names = []
+    for name, bit in vars(abi).items():
+        if name.startswith(prefixes) and isinstance(bit, int) and bit and value & bit == bit:
+            names.append(name)
+            value &= ~bit
+    return "|".join([*names, *([hex(value)] if value else [])]) or "0"

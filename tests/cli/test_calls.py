@@ -1,0 +1,70 @@
+"""-v: each system call on mounts as it happens."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.hosts import CHECKOUT, Identity, InHost
+from tests.keptnames import on_run
+
+SPEC = """
+format = 1
+name = "told"
+[[mount]]
+target = "/"
+type = "tmpfs"
+options = { size = "1m" }
+[[mount]]
+target = "/a"
+type = "tmpfs"
+"""
+
+
+def _told(*words: str, stdin: str = SPEC) -> tuple[int, list[str], str]:
+    command = [sys.executable, "-m", "mountplan", *words]
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, cwd=CHECKOUT)
+    return done.returncode, done.stderr.splitlines(), done.stdout
+
+
+@pytest.mark.parametrize("identity", ["root", "nobody"])
+def test_a_build_tells_its_steps_and_their_calls_on_standard_error(identity: Identity, in_host: InHost) -> None:
+    """In the order in which they happen; what is printed besides is the same as without."""
+
+    def script() -> list[tuple[int, list[str], str]]:
+        return [_told("apply", "--forget", "-v", "-"), _told("apply", "--forget", "-q", "-")]
+
+    (status, lines, out), plain = in_host(script, identity=identity)
+    assert 0 == status
+    assert (0, [], "") == plain
+    assert "Built" in out
+    at = lines.index("step 4: new tmpfs / (size=1m)")
+    assert lines[at + 1].startswith('fsopen("tmpfs") = ')
+    assert ', FSCONFIG_SET_STRING, "size", "1m", 0)' in "".join(lines[at:])
+    moved = [line for line in lines if line.startswith("move_mount(")]
+    assert len(moved) >= 3
+    assert all("MOVE_MOUNT_F_EMPTY_PATH" in line for line in moved)
+    assert not any(line.startswith(("step", "fsopen")) for line in out.splitlines())
+
+
+def test_a_refused_call_is_told_with_its_errno(in_host: InHost) -> None:
+    """Beside the message, which says what it means."""
+    wrong = SPEC.replace('size = "1m"', 'size = "many"')
+    status, lines, _ = in_host(lambda: _told("apply", "--forget", "-v", "-", stdin=wrong))
+    assert 3 == status
+    assert [line for line in lines if line.startswith("fsconfig(") and line.endswith(" = -1 EINVAL (Invalid argument)")]
+
+
+def test_run_rm_and_capture_tell_theirs(in_host: InHost, tmp_path: Path) -> None:
+    def script() -> list[list[str]]:
+        said = [_told("run", "-v", "-", "--", "/nosuch")[1], _told("apply", "-", "-q")[1]]
+        said += [_told("capture", "-v", "told")[1], _told("rm", "-v", "told")[1]]
+        return [sorted({line.partition("(")[0] for line in lines if "(" in line and ")" in line}) for lines in said]
+
+    run, _, capture, rm = in_host(on_run(script))
+    assert {"fsopen", "fsconfig", "fsmount", "move_mount", "pivot_root", "unshare"} <= set(run)
+    assert {"setns", "listmount"} <= set(capture)
+    assert "umount2" in rm
