@@ -18,11 +18,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit users users-here test-kernels test-without test-fleet check bench bench-quick fuzz faults fuzz-model fuzz-scripts fuzz-plans agree live refusals mutants coverage clean
+.PHONY: help demo test unit users users-here test-kernels test-without test-fleet check bench bench-quick fuzz faults fuzz-model fuzz-scripts fuzz-plans agree live refusals mutants coverage clean test-packages
 
 help:
 	@echo 'make demo      apply specs/hello.toml and show the tree'
 	@echo 'make test      run the tests on the real kernel'
+	@echo 'make test-packages  install the archive of the sources, by pipx and as a Debian package'
 	@echo 'make unit      run the tests that need no kernel: half a minute'
 	@echo 'make users     run the tests as root, as ordinary users and in the background, here and on Debian 13'
 	@echo 'make test-kernels  boot Linux 6.1 and 6.12 by emulation and run the tests there; takes hours, and 1 GB in build/'
@@ -49,6 +50,10 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest $(TESTS)
+
+# What is installed: the archive of the sources, the wheel by pipx, a Debian package. Fetches what mountplan imports.
+test-packages: $(VENV)/installed-dev
+	MOUNTPLAN_PACKAGES=1 $(BIN)/python -m pytest -q tests/test_installing.py
 
 unit: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -q -n auto $(UNIT)

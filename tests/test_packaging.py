@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from mountplan.cli.command_modules import COMMANDS
 from tests.hosts import CHECKOUT
 
 HALVES = ("planner", "applier")
@@ -58,11 +59,12 @@ def test_the_table_in_pyproject_names_every_package() -> None:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
     """A wheel built from a copy of the checkout, so that no build/ of an earlier day gets into it."""
     pytest.importorskip("setuptools", "77", "needs setuptools, to build a wheel without the network")
+    pytest.importorskip("argparse_manpage", reason="needs argparse-manpage, which makes the manual pages")
     copy = tmp_path_factory.mktemp("wheel") / "checkout"
     copy.mkdir()
     for name in ("mountplan", *LINKED):
         shutil.copytree(CHECKOUT / name, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "LICENSE", "README.md"):
+    for name in ("pyproject.toml", "setup.py", "LICENSE", "README.md"):
         if (CHECKOUT / name).exists():
             shutil.copy(CHECKOUT / name, copy)
     build = "from setuptools.build_meta import build_wheel; import sys; print(build_wheel(sys.argv[1]))"
@@ -75,7 +77,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]
 def test_the_wheel_has_one_top_level_name(wheel: zipfile.ZipFile) -> None:
     """`planner` and `applier` are names that anybody might use; in site-packages they would collide."""
     tops = {name.partition("/")[0] for name in wheel.namelist()}
-    assert {"mountplan"} == {top for top in tops if not top.endswith(".dist-info")}
+    assert {"mountplan"} == {top for top in tops if not top.endswith((".dist-info", ".data"))}
 
 
 def test_the_wheel_has_every_module_of_the_checkout(wheel: zipfile.ZipFile) -> None:
@@ -100,6 +102,28 @@ def _modules(folder: Path) -> Iterator[Path]:
 def test_the_wheel_has_the_command(wheel: zipfile.ZipFile) -> None:
     (entry_points,) = (name for name in wheel.namelist() if name.endswith("/entry_points.txt"))
     assert "mountplan = mountplan.__main__:main" in wheel.read(entry_points).decode()
+
+
+def test_the_wheel_has_a_manual_page_for_each_command_and_what_shells_complete_with(wheel: zipfile.ZipFile) -> None:
+    found = {name.partition(".data/data/share/")[2] for name in wheel.namelist()}
+    assert {"man/man1/mountplan.1", *(f"man/man1/mountplan-{name}.1" for name in COMMANDS)} <= found
+    assert {
+        "bash-completion/completions/mountplan", "fish/vendor_completions.d/mountplan.fish",
+        "zsh/site-functions/_mountplan",
+    } <= found  # fmt: skip
+
+
+@pytest.mark.skipif(not shutil.which("man"), reason="needs man, which reads the pages")
+@pytest.mark.parametrize("page", ["mountplan", "mountplan-plan"])
+def test_a_manual_page_reads_as_the_help_does(wheel: zipfile.ZipFile, tmp_path: Path, page: str) -> None:
+    (name,) = (one for one in wheel.namelist() if one.endswith(f"/{page}.1"))
+    file = tmp_path / f"{page}.1"
+    file.write_bytes(wheel.read(name))
+    command = ["man", "--warnings", "-l", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "MANWIDTH": "80", "LC_ALL": "C"})
+    assert (0, "") == (done.returncode, done.stderr)
+    titles = {line for line in done.stdout.splitlines() if line.isupper()}
+    assert {"NAME", "SYNOPSIS", "DESCRIPTION", "EXAMPLES", "SEE ALSO"} <= titles
 
 
 def _light_modules() -> list[str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mountplan.cli.completions import SHELLS, completion
 
 if TYPE_CHECKING:
+    import argparse
+
     from mountplan.cli.output import Output
     from mountplan.cli.shared_options import NewCommand
 
@@ -13,29 +16,18 @@ if TYPE_CHECKING:
 def add(command: NewCommand) -> None:
     parser = command(
         "print a completion script for a shell",
-        "Print a script that lets a shell complete mountplan's commands and options.",
-        '  eval "$(mountplan completion bash)"\n  mountplan completion zsh > ~/.zfunc/_mountplan',
+        "Print a script that lets a shell complete mountplan's commands, options and kept\n"
+        "names. What is installed from a package brings it along for bash, zsh and fish.",
+        '  eval "$(mountplan completion bash)"\n  mountplan completion zsh > ~/.zfunc/_mountplan\n'
+        "  mountplan completion fish > ~/.config/fish/completions/mountplan.fish",
     )
-    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="the shell")
+    parser.add_argument("shell", choices=SHELLS, help="the shell")
 
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
-    """The script is made from the parser that has read this command line, so that it knows what the parser knows."""
-    import shtab
-
-    _complete_files(args.parser, shtab.FILE)
-    script = shtab.complete(args.parser, shell=args.shell)
+    script = completion(args.parser, args.shell)
     if output.as_json:
         output.data({"shell": args.shell, "script": script})
     else:
-        output.raw(script if script.endswith("\n") else script + "\n")
+        output.raw(script)
     return 0
-
-
-def _complete_files(parser: argparse.ArgumentParser, how: Any) -> None:
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for below in action.choices.values():
-                _complete_files(below, how)
-        elif action.dest in ("spec", "specs", "output", "ns"):
-            action.complete = how  # type: ignore[attr-defined]

@@ -14,13 +14,22 @@ if TYPE_CHECKING:
 
 
 def add(command: NewCommand) -> None:
-    command(
+    parser = command(
         "list kept namespaces, and whether they still are what they were",
         "List what `mountplan apply` keeps: names, namespaces, how many mounts, how old,\n"
         "and whether each still is what was verified when it was kept (healthy) or not\n"
         "(drifted; `mountplan show NAME` says in what).",
         "  mountplan ls\n  mountplan ls --json | jq '.[] | select(.health != \"healthy\").name'",
     )
+    parser.add_argument("--names", action="store_true", help="print the names alone, one a line, and look no further")
+
+
+def _names(found: tuple[str, ...], output: Output) -> int:
+    if output.as_json:
+        output.data(list(found))
+    else:
+        output.result("".join(f"{visible(name)}\n" for name in found))
+    return 0
 
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
@@ -33,6 +42,8 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     from mountplan.planner.render.words import count, listed
 
     tidy(output)
+    if args.names:
+        return _names(names.names(), output)
     found = keeping.listed()
     if output.as_json:
         output.data(

@@ -16,6 +16,7 @@ _WITH_PARAMETERS = {"type": "string", "description": "A text with ${NAME} in it.
 
 _NARROW = ("type", "pattern", "enum", "maxLength", "minLength", "minimum", "maximum", "exclusiveMaximum")
 
+NAME = "urn:mountplan:spec:1"  # of format = 1; no address, as nothing is fetched
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -26,6 +27,7 @@ def json_schema() -> dict[str, Any]:
     definitions = schema.pop("$defs") | {model.__name__: model.model_json_schema() for model in named}
     return {
         "$schema": DIALECT,
+        "$id": NAME,
         **_tidy(schema),
         "title": "mountplan spec",
         "anyOf": [{"required": [key]} for key in ("mount", "namespace", "root", "preset", "include")],

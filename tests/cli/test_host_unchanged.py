@@ -272,7 +272,7 @@ ROWS = (
     Row("schema --json"),
     Row("schema shop.toml", USAGE),
     Row("completion bash"),
-    Row("completion fish", USAGE),
+    Row("completion ksh", USAGE),
     # rm
     Row("rm shop2", drops="shop2"),
     Row("rm --json nonesuch isolated", USAGE, drops="isolated", keepers=-1),
