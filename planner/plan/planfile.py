@@ -2,11 +2,12 @@
 
 Steps, edges, mounts, filesystems, groups and lines are kept in columns: for each kind of step, and for each of the
 others, a field has one list with the values of all of them. A list of one value means that all have it; a field that is
-absent is empty, zero or false for all, as its type has it. Texts are numbers of `strings`, where each stands once: they
-are handles and paths, which come again and again. `order` has a letter for each step, which its kind says. Each
-column and each string has a line of its own, so `diff` shows what differs between two plans, but of steps only which
-values: the steps themselves are shown by `mountplan plan FILE`. With an object a step, a plan was four times as long,
-and took three times as long to read.
+absent is empty, zero or false for all, as its type has it. A long column may be told by its runs instead, as in
+{"runs": [[v, n], [w, m, d]]}: n times v, then m numbers that begin with w, each d more than the last. Texts are numbers
+of `strings`, where each stands once: they are handles and paths, which come again and again. `order` has a letter for
+each step, which its kind says. Each column and each string has a line of its own, so `diff` shows what differs between
+two plans, but of steps only which values: the steps themselves are shown by `mountplan plan FILE`. With an object a
+step, a plan was ten times as long.
 
 The digest covers all that follows it, in the form in which `dump_plan` writes it. It tells damage and careless edits,
 nothing more: who can change the file can write a new digest as well.
@@ -18,7 +19,7 @@ Nothing here is written per step: the fields and their types come from the Named
 from __future__ import annotations
 
 import sys
-from itertools import repeat
+from itertools import groupby, repeat
 
 from mountplan.planner.collector import no_collector
 from mountplan.planner.errors import PlanFileError
@@ -46,10 +47,10 @@ from mountplan.version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any, NoReturn, TypeAlias
 
-FORMAT = "mountplan-plan/2"
+FORMAT = "mountplan-plan/3"
 
 Json: TypeAlias = "Any"
 # Kernel interfaces take 64 bits at most; a larger number would be cut silently on its way into a system call.
@@ -92,7 +93,8 @@ def parse_plan(text: bytes | str, file: str) -> Plan:
         document = _parse(text, file)
         _check_format(document, file)
         try:
-            plan = _read_plan({key: document[key] for key in document if key not in _HEAD})
+            most = max(_MOST_ALIKE, len(text) // _BYTES)
+            plan = _read_plan({key: document[key] for key in document if key not in _HEAD}, most)
         except _Bad as bad:
             _refuse(file, f"{bad.place}: {bad.what}" if bad.place else bad.what)
         if not _unaltered(text, document["digest"]) and document["digest"] != _digest(_body(plan).encode()):
@@ -163,11 +165,45 @@ def _columns(cls: Any, records: Any, strings: dict[str, int], first: dict[str, s
         if len(values) == 1 and values[0] == zero:
             continue
         if _is_text(hint):
-            encoded = [str(strings.setdefault(value, len(strings))) for value in values]
+            numbers = [strings.setdefault(value, len(strings)) for value in values]
+            encoded = _runs(numbers) or list(map(str, numbers))
+        elif hint is int:
+            encoded = _runs(values) or list(map(str, values))
         else:
-            encoded = [_encode(value) for value in values]
-        parts[name] = "[" + ",".join(encoded) + "]"
+            encoded = _repeats(values) or list(map(_encode, values))
+        text = "[" + ",".join(encoded) + "]"
+        parts[name] = f'{{"runs": {text}}}' if len(encoded) < len(values) else text
     return _object(parts)
+
+
+def _runs(numbers: Sequence[int]) -> list[str]:
+    """Numbers as runs, if that is much shorter; else []."""
+    size = len(numbers)
+    runs: list[str] = []
+    at = 0
+    while at < size >= _LONG:
+        first, step, end = numbers[at], 0, at + 1
+        if end < size:
+            step = numbers[end] - first
+            expected = first + step
+            while end < size and numbers[end] == expected:
+                expected += step
+                end += 1
+        if end - at == 2:  # by chance: the second may begin a longer one
+            step, end = 0, at + 1
+        runs.append(f"[{first},{end - at},{step}]" if step else f"[{first},{end - at}]")
+        at = end
+        if 3 * len(runs) > size:
+            return []
+    return runs
+
+
+def _repeats(values: Sequence[Any]) -> list[str]:
+    """Values that are repeated as runs, if that is much shorter; else []."""
+    if len(values) < _LONG:
+        return []
+    runs = [f"[{_encode(value)},{len(list(alike))}]" for value, alike in groupby(values)]
+    return runs if 3 * len(runs) <= len(values) else []
 
 
 def _is_text(hint: Any) -> bool:
@@ -240,6 +276,7 @@ def _zero(hint: Any) -> Any:
     return hint() if hint in (str, int, bool) else _NEVER
 
 
+_LONG = 16  # a shorter column tells each value: people read small plans
 _NEVER = object()  # the zero of a field that is always written
 _KIND_OF: dict[type, str] = {cls: cls._field_defaults["kind"] for cls in STEP_TYPES}
 _ENCODE: _Encoders = _Encoders(
@@ -391,7 +428,8 @@ def _record_reader(cls: Any) -> Reader:
     return read
 
 
-def _read_plan(document: dict[str, Json]) -> Plan:
+def _read_plan(document: dict[str, Json], most: int) -> Plan:
+    """`most`: how many records of a kind there may be that are not told one by one."""
     left = dict(document)
 
     def take(name: str, hint: Any) -> Any:
@@ -402,7 +440,7 @@ def _read_plan(document: dict[str, Json]) -> Plan:
     strings: tuple[str, ...] = take("strings", tuple[str, ...])
 
     def counted(cls: Any) -> Reader:
-        return lambda value: _read_counted(cls, value, strings)
+        return lambda value: _read_counted(cls, value, strings, most)
 
     def take_records(name: str, cls: Any) -> tuple[Any, ...]:
         return _at(name, counted(cls), left.pop(name, None))  # type: ignore[no-any-return]
@@ -412,7 +450,7 @@ def _read_plan(document: dict[str, Json]) -> Plan:
         file=take("file", str),
         requirements=take("requirements", tuple[Requirement, ...]),
         edges=take_records("edges", Edge),
-        steps=_at("steps", lambda value: _read_steps(value, strings), left.pop("steps", None)),
+        steps=_at("steps", lambda value: _read_steps(value, strings, most), left.pop("steps", None)),
         expected=Expected(
             _at("namespaces", _namespaces_reader(counted(ExpectedMount)), left.pop("namespaces", None)),
             take_records("filesystems", ExpectedFilesystem),
@@ -421,7 +459,7 @@ def _read_plan(document: dict[str, Json]) -> Plan:
             take_records("altered", Alteration) if "altered" in left else (),
         ),
         run=take("run", RunSettings),
-        lines=tuple(map(tuple, take_records("lines", _Line))),
+        lines=take_records("lines", _Line),
         moved=take_records("moved", Moved) if "moved" in left else (),
     )
     for name in left:
@@ -436,7 +474,7 @@ def _at(name: str, read: Reader, value: Json) -> Any:
         raise bad.below(name) from None
 
 
-def _read_steps(value: Json, strings: tuple[str, ...]) -> tuple[Step, ...]:
+def _read_steps(value: Json, strings: tuple[str, ...], most: int) -> tuple[Step, ...]:
     if value.__class__ is not dict:
         raise _Bad(f"must be an object, not {_told(value)}")
     order = value.get("order")
@@ -455,7 +493,7 @@ def _read_steps(value: Json, strings: tuple[str, ...]) -> tuple[Step, ...]:
             raise _Bad("must be a letter of its own", f"{kind}.letter")
         fields = {name: columns[name] for name in columns if name != "letter"}
         try:
-            steps = _read_columns(_KINDS[kind], fields, order.count(letter), strings)
+            steps = _read_columns(_KINDS[kind], fields, order.count(letter), strings, most)
         except _Bad as bad:
             raise bad.below(kind) from None
         following[letter] = iter(steps).__next__
@@ -474,20 +512,23 @@ def _namespaces_reader(read_mounts: Reader) -> Reader:
     return _list_reader(read_one)
 
 
-def _read_counted(cls: Any, value: Json, strings: tuple[str, ...]) -> tuple[Any, ...]:
+def _read_counted(cls: Any, value: Json, strings: tuple[str, ...], most: int) -> tuple[Any, ...]:
     if value.__class__ is not dict:
         raise _Bad(f"must be an object, not {_told(value)}")
     count = value.get("count")
     if count.__class__ is not int or not 0 <= count <= _MOST_RECORDS:
         raise _Bad("must be how many there are", "count")
-    return _read_columns(cls, {name: value[name] for name in value if name != "count"}, count, strings)
+    return _read_columns(cls, {name: value[name] for name in value if name != "count"}, count, strings, most)
 
 
-def _read_columns(cls: Any, value: Json, count: int, strings: tuple[str, ...]) -> tuple[Any, ...]:
+def _read_columns(cls: Any, value: Json, count: int, strings: tuple[str, ...], most: int) -> tuple[Any, ...]:
     """`count` records of one class, each column judged as a whole."""
     if value.__class__ is not dict:
         raise _Bad(f"must be an object, not {_told(value)}")
-    hints, columns, longest = _hints(cls), [], 1
+    hints = _hints(cls)
+    columns: list[Any] = []
+    if count > most and all(one.__class__ is not list or len(one) < count for one in value.values()):
+        raise _Bad(f"{count} of the same cannot be meant")
     for name in value:
         if name not in hints or (name == "kind" and cls in _KIND_OF):
             raise _Bad("is not known to this version of mountplan", name)
@@ -500,17 +541,61 @@ def _read_columns(cls: Any, value: Json, count: int, strings: tuple[str, ...]) -
             columns.append(repeat(zero, count))
             continue
         column = value[name]
+        if column.__class__ is dict and column.keys() == {"runs"}:
+            try:
+                columns.append(_read_runs(hints[name], column["runs"], count, strings))
+            except _Bad as bad:
+                raise bad.below(name) from None
+            continue
         if column.__class__ is not list or len(column) not in (1, count):
             raise _Bad(f"must be a list of 1 or {count}, not {_told(column)}", name)
-        longest = max(longest, len(column))
         try:
             read = _read_column(hints[name], column, strings)
         except _Bad as bad:
             raise bad.below(name) from None
         columns.append(repeat(read[0], count) if len(column) == 1 else read)
-    if count > longest and count > _MOST_ALIKE:
-        raise _Bad(f"{count} of the same cannot be meant")
-    return tuple(map(tuple.__new__, repeat(cls), zip(*columns, strict=True)))
+    rows = zip(*columns, strict=True)
+    return tuple(rows if cls is _Line else map(tuple.__new__, repeat(cls), rows))
+
+
+def _read_runs(hint: Any, runs: Json, count: int, strings: tuple[str, ...]) -> list[Any]:
+    """A column that is told by its runs."""
+    if runs.__class__ is not list:
+        raise _Bad(f"must be a list, not {_told(runs)}", "runs")
+    read = _reader(hint)
+    counts_up = _is_text(hint) or hint is int
+    found: list[Any] = []
+    for number, run in enumerate(runs):
+        try:
+            if run.__class__ is not list or len(run) not in (2, 3):
+                raise _Bad(f"must be a list of 2 or 3, not {_told(run)}")
+            value, times, *more = run
+            if times.__class__ is not int or not 1 <= times <= count - len(found):
+                raise _Bad(f"must be a number from 1 to {count - len(found)}, not {_shown(times)}", "[1]")
+            if not counts_up:
+                if more:
+                    raise _Bad("must be a list of 2, not a list of 3")
+                found += [_at("[0]", read, value)] * times
+                continue
+            step = more[0] if more else 0
+            if step.__class__ is not int or not _LEAST <= step <= _MOST:
+                raise _Bad(f"must be a number, not {_told(step)}", "[2]")
+            last = value + step * (times - 1) if value.__class__ is int else value
+            for one in (value, last):
+                _read_column(hint, [one], strings)
+            numbers = range(value, last + (1 if step > 0 else -1), step) if step else repeat(value, times)
+            if not _is_text(hint):
+                found += numbers
+            elif step == 1 and hint is str:
+                found += strings[value : last + 1]
+            else:
+                texts = [strings[one] for one in numbers]
+                found += texts if hint is str else [read(one) for one in texts]
+        except _Bad as bad:
+            raise bad.below(f"runs[{number}]") from None
+    if len(found) != count:
+        raise _Bad(f"must come to {count}, not {len(found)}", "runs")
+    return found
 
 
 def _read_column(hint: Any, column: list[Json], strings: tuple[str, ...]) -> Any:
@@ -549,6 +634,7 @@ def _shown(value: Json) -> str:
 _KINDS: dict[str, Any] = {kind: cls for cls, kind in _KIND_OF.items()}
 # What a few bytes can ask for without saying more: a file may not take memory that is out of proportion to its length.
 _MOST_RECORDS, _MOST_ALIKE = 1 << 26, 1000
+_BYTES = 8  # of the file for each record that it does not tell one by one, at least; they come to thirty and more
 _HEAD = ("format", "mountplan", "digest")
 _WORD: dict[Any, str] = {str: "a string", int: "a number", bool: "true or false", type(None): "null", tuple: "a list"}
 
