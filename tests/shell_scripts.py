@@ -229,3 +229,39 @@ def shown(rows: tuple[MountRow, ...], source: str) -> list[str]:
         path = row.mountpoint[len(root) :]
         lines.append(f"{path} {row.fstype} {row.source}[{row.root}] {row.attributes} {state} shared:{group}")
     return lines
+
+
+FILES = [
+    "printf 'y b\\nz c\\n' > $R/tab; while read s t; do mount -t tmpfs $s $R/$t; done < $R/tab",
+    "echo 'q() { mount -t tmpfs $1 $R/$2; }' > $R/lib; . $R/lib; q y b; q z c",
+    "echo 'mount -t tmpfs $1 $R/b; exit 3' > $R/run; sh $R/run y || mount -t tmpfs z$? $R/c",
+    "printf 'y %s/b tmpfs noexec\\nz %s/c tmpfs ro\\n' $R $R > $R/tab; mount -a -T $R/tab; mount -T $R/tab y",
+    "echo one > $R/f; echo two >> $R/f; mount -t tmpfs $(grep -c . $R/f)$(tail -n 1 $R/f) $R/b",
+    'x=$(echo y 2>/dev/null); y=$(echo no >&2; echo z); mount -t tmpfs $x $R/b; mount -t tmpfs "$y" $R/c',
+    "x=$(echo a:y:c | cut -d: -f2 | tr a-z A-Z); mount -t tmpfs $x $R/b",
+    (
+        "x=$(echo ab.c/d | sed -e 's,/,-,g;s/\\.c//'); y=$(printf 'b\\na\\nb\\n' | sort -u | head -n1)"
+        "; mount -t tmpfs $x$y $R/b"
+    ),
+    "x=$(printf 'a b\\nc d\\n' | awk '$1 == \"c\" {print $2}'); echo $x | grep -q '^d$' && mount -t tmpfs $x $R/b",
+    "printf 'a\\n' > $R/f; if grep -qx a $R/f; then mount -t tmpfs y $R/b; fi; grep -q b $R/f || mount -t tmpfs z $R/c",
+]
+VARIABLES = [
+    "IFS=:; p=b:c; for i in $p; do mount -t tmpfs $i $R/$i; done; unset IFS; set -- $p; mount -t tmpfs $1 $R/b",
+    'echo b,c > $R/f; IFS=, read x y < $R/f; mount -t tmpfs $x $R/$x; mount -t tmpfs "$y" $R/$y',
+    "f() { local x=b; x=c; mount -t tmpfs $x $R/$x; }; x=b; f; mount -t tmpfs $x $R/$x",
+    "x=q; unset x; mount -t tmpfs ${x-y}${x:+n} $R/b; mount -t tmpfs z$x $R/c",
+    "while getopts ab:c o -c -ab y -b z n; do mount -t tmpfs $o$OPTARG $R/b; done; mount -t tmpfs $OPTIND $R/c",
+    "set -- -t tmpfs y; shift $((1 ? 2 : 0)); mount -t tmpfs $1$((2 && 0 || 3))$((7 & 5 | 8)) $R/b",
+]
+ONLY_IN_BASH = [
+    'a=(y \'z z\'); a+=(c); mount -t tmpfs ${a[0]}${#a[@]} $R/b; for i in "${a[@]:1}"; do mount -t tmpfs "$i" $R/c; done',  # noqa: E501
+    'declare -A m; m[y]=b; mount -t tmpfs ${#m[@]}${m[y]} $R/b; for k in "${!m[@]}"; do mount -t tmpfs $k $R/c; done',
+    "for ((i=0; i<3; i++)); do ((i == 1)) && continue; mount -t tmpfs y$i $R/b; done",
+    "while read -r x; do mount -t tmpfs $x $R/b; done < <(printf 'y\\nz\\n')",
+    "x=abc; y=x; mount -t tmpfs ${x:1:1}${x/b/q}${x^^}${!y}${x: -1} $R/b",
+    'f() { local -a l=("$@"); mount -t tmpfs ${l[-1]}${#l[*]} $R/b; }; f p q',
+]
+LINES += FILES + VARIABLES
+BASH += ONLY_IN_BASH
+LINES += ONLY_IN_BASH

@@ -41,6 +41,7 @@ from mountplan.planner.ask.actions import (
     DropGroups,
     End,
     Enter,
+    FillFile,
     Fork,
     JoinSharing,
     LoseCapabilities,
@@ -286,7 +287,7 @@ _CLASSES: dict[str, Callable[..., Action]] = {
     for one in (
         AttachMount, BindMount, ChangeDirectory, ChangeKind, ChangeRoot, CloseDescriptor, DropGroups, End, Enter, Fork,
         JoinSharing, LoseCapabilities, MakeDirectory, MakeFile, MountNew, MoveMount, NewDetachedMount, OpenTree,
-        PivotRoot, SetReadOnly, RemoveDirectory, Remount, SetAttributesCall, Unmount, Unshare,
+        PivotRoot, SetReadOnly, RemoveDirectory, Remount, SetAttributesCall, Unmount, Unshare, FillFile,
     )
 }  # fmt: skip
 
@@ -506,6 +507,9 @@ class _Actor:
                 _make_directory(action)
             case MakeFile():
                 os.close(os.open(action.path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
+            case FillFile():
+                with open(action.path, "a" if action.append else "w", errors="surrogateescape") as file:
+                    file.write(action.text)
             case RemoveDirectory():
                 os.rmdir(action.path)
             case ChangeDirectory():

@@ -14,6 +14,7 @@ from mountplan.planner.fstypes import of
 from mountplan.planner.model import Process, Superblock, World, WouldRefuse
 from mountplan.planner.model.checks import check_may_mount
 from mountplan.planner.model.peers import Kind
+from mountplan.planner.model.walking import walk
 from mountplan.planner.model.world import PathFrom, Where
 
 
@@ -186,6 +187,17 @@ class MakeFile(NamedTuple):
         return f"make the file {self.path}"
 
 
+class FillFile(NamedTuple):
+    """What comes into a file that is there, which no mount hangs on."""
+
+    path: str
+    text: str
+    append: bool = False
+
+    def describe(self) -> str:
+        return f"write to {self.path}"
+
+
 class RemoveDirectory(NamedTuple):
     path: str
 
@@ -269,6 +281,7 @@ Action = (
     | PivotRoot
     | MakeDirectory
     | MakeFile
+    | FillFile
     | RemoveDirectory
     | ChangeDirectory
     | ChangeRoot
@@ -343,6 +356,8 @@ class Stage:
                 world.mkdir(process, action.path, parents=action.parents)
             case MakeFile():
                 world.mkdir(process, action.path, directory=False)
+            case FillFile():
+                walk(process, action.path)
             case RemoveDirectory():
                 world.remove(process, action.path.rstrip("/") or action.path)
             case ChangeDirectory():

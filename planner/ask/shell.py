@@ -16,6 +16,7 @@ from mountplan.planner.ask.conditions import Unknown
 from mountplan.planner.ask.quiet_commands import QUIET
 from mountplan.planner.ask.script_commands import FAILED, PROGRAMS, STARTERS, Starter, look
 from mountplan.planner.ask.shell_builtins import ShellBuiltins
+from mountplan.planner.ask.shell_filters import FILTERS, files_of
 from mountplan.planner.ask.shell_reading import parse_script
 from mountplan.planner.ask.shell_state import (
     Asleep,
@@ -36,6 +37,7 @@ from mountplan.planner.ask.shell_syntax import (
     Group,
     If,
     Negated,
+    NotFollowed,
     Pipeline,
     Redirection,
     ScriptError,
@@ -86,12 +88,19 @@ class Shell(ShellBuiltins):
         """The script itself, with what it has trapped."""
         return self._to_the_end(lambda: self.run_text(text, 1))
 
-    def run_text(self, text: str, first_line: int, *, ends: bool = False) -> int:
-        commands, mistakes = parse_script(text, first_line)
-        self.mistakes += mistakes
-        if mistakes:
-            raise Stopped
-        return self.run(commands, ends=ends)
+    def run_text(
+        self, text: str, first_line: int, *, ends: bool = False, one_line: bool = False, file: str = ""
+    ) -> int:
+        """With `one_line` all of it counts as that one line of the script; mistakes are told with the `file`'s own."""
+        before = len(self.mistakes)
+        with self._deeper():
+            try:
+                return self.run(parse_script(text, first_line, one_line=one_line), ends=ends)
+            finally:
+                if file:
+                    self.mistakes[before:] = [
+                        ScriptError(one.line, f"in {file}: {one.what}", one.remedy) for one in self.mistakes[before:]
+                    ]
 
     def run(self, commands: tuple[Command, ...], *, ends: bool = False) -> int:
         """Carry commands out one after the other; the status of the last. Raises ExitShell if the shell ends with one.
@@ -160,6 +169,11 @@ class Shell(ShellBuiltins):
                 return self._in_background(command)
         if isinstance(command, Simple):
             return self._simple(command, stays=stays)
+        if isinstance(command, NotFollowed):
+            self._mistake(command.line, Unusable(command.what, command.remedy))
+            if command.ends:
+                raise Stopped
+            return FAILED
         with self._deeper():
             return self._redirected(command.redirections, lambda: self._compound(command, stays=stays))
 
@@ -271,55 +285,67 @@ class Shell(ShellBuiltins):
         if not command.words:
             context.status = before_status
         assigned = {}
-        for name, word in command.assignments:
-            if name == "IFS":
-                if words[:1] == ["read"]:
-                    continue
-                raise Unusable("IFS is not followed", "write the words out")
-            assigned[name] = text_of(word, self)
+        for one in command.assignments:
+            text = text_of(one.word, self)
             if not words:
-                context.variables[name] = assigned[name]
+                self.assign_to(one, text, fields(one.items or (), self))
+            else:
+                assigned[one.name] = text
         if not words:
-            asked = any(isinstance(part, Substitution) for _, word in command.assignments for part in word)
+            asked = any(isinstance(part, Substitution) for one in command.assignments for part in one.word)
             status = context.status if asked else 0
             return self._redirected(command.redirections, lambda: status)
-        before = dict(context.variables), set(context.exported)
+        before = {name: context.variables.get(name) for name in assigned}
+        exported = {name for name in assigned if name not in context.exported}
         context.variables.update(assigned)
         context.exported.update(assigned)
         try:
             return self._redirected(command.redirections, lambda: self._command(words, stays=stays))
         finally:
-            if assigned:
-                context.variables, context.exported = before
+            context.exported -= exported
+            self.set_back(context, before)
 
     def _redirected(self, redirections: tuple[Redirection, ...], run: Callable[[], int]) -> int:
-        """Files that are written to come to be; what is written there is not seen here."""
+        """Files that are written to come to be, with what commands write there as far as it is known."""
         if not redirections:
             return run()
         context = self.context
-        given, drops = context.input, False
+        given, drops, written = context.input, False, ("", False)
         for one in redirections:
+            text = text_of(one.word, self)
             if one.operator == "<<":
-                context.input = ShellInput(text_of(one.word, self))
+                context.input = ShellInput(text)
                 continue
-            path = text_of(one.word, self)
-            if one.operator in (">&", "<&", "&>") and (path.isdecimal() or path == "-"):
+            if one.operator in (">&", "<&") and (text.isdecimal() or text == "-"):
+                drops |= one.of == 1 and text != "1"
                 continue
             if one.operator.startswith("<"):
-                context.input = None
+                if one.of == 0:
+                    context.input = self.input_from(text)
                 continue
-            drops = True
-            if not path.startswith(("/dev/", "/proc/", "/sys/")) and not self.calls.make(MakeFile(path)):
+            if not text.startswith(("/dev/", "/proc/", "/sys/")):
+                if not self.calls.make(MakeFile(text)):
+                    context.input = given
+                    return FAILED
+                if one.of == 1:
+                    written = self.calls.absolute(text), ">>" in one.operator
+            drops |= one.of == 1 or one.operator.startswith("&")
+        if not drops:
+            try:
+                return run()
+            finally:
                 context.input = given
-                return FAILED
-        if drops:
-            self.writing.append(ShellOutput(wanted=False))
+        output = ShellOutput(wanted=False)
+        self.writing.append(output)
+        before = len(self.passed), len(self.calls.done)
         try:
             return run()
         finally:
             context.input = given
-            if drops:
-                self.writing.pop()
+            self.writing.pop()
+            if written[0]:
+                known = before == (len(self.passed), len(self.calls.done))
+                self._keep(written[0], output.text if known else None, append=written[1])
 
     def _in_background(self, command: Command) -> int:
         starter = self.context
@@ -428,20 +454,56 @@ class Shell(ShellBuiltins):
                 return look(self.calls, arguments)
             if name in SHELLS:
                 return self._new_shell(name, arguments, stays)
+            if "/" in words[0] and (text := self.text_in(words[0])) is not None:
+                return self._script(text, words, stays)
+            if name in FILTERS and (result := self._filtered(name, arguments)) is not None:
+                self._write(result[0])
+                return result[1]
             return self._pass_over(name, words)
+
+    def _filtered(self, name: str, arguments: list[str]) -> tuple[str, int] | None:
+        """What a command makes of a text that is known; None if that cannot be said, or nothing hangs on it."""
+        if not (self.writing or self.context.asked or self.context.tested):
+            return None
+        files, options = files_of(name, arguments)
+        text = ""
+        for path in files:
+            try:
+                found = self.text_in(path)
+            except Unusable:
+                found = None
+            if found is None:
+                return None
+            text += found
+        if not files:
+            given = self.context.input
+            if given is None:
+                return None
+            text = "".join(f"{line}\n" for line in given.lines)
+        result = FILTERS[name](options, text)
+        if result is not None and not files and self.context.input is not None:
+            self.context.input.lines = []
+        return result
 
     def _call(self, name: str, arguments: list[str]) -> int:
         context = self.context
         before, context.arguments = context.arguments, arguments
+        self.locals.append({})
         try:
             return self._one(context.functions[name]._replace(background=False), stays=False)
         except ReturnFrom as end:
             return end.status
         finally:
             context.arguments = before
+            self.set_back(context, self.locals.pop())
 
     def _new_shell(self, name: str, arguments: list[str], stays: bool) -> int:
         letters, rest = shell_options(arguments)
+        if "c" not in letters and rest:
+            text = self.text_in(rest[0])
+            if text is None:
+                raise Unusable(f"sh: what is in {rest[0]} is not known", f"give it: --file {rest[0]}=FILE")
+            return self._script(text, rest, stays, stops="e" in letters)
         if "c" not in letters:
             return self._within((name, *arguments), lambda: 0, stays)
         if not rest:
@@ -460,6 +522,38 @@ class Shell(ShellBuiltins):
         self.stack[-1] = self.context.new_shell(self.context.process)
         return self._to_the_end(run)
 
+    def _script(self, text: str, words: list[str], stays: bool, *, stops: bool = False) -> int:
+        """A file of commands, in a shell of its own."""
+        line = self.calls.line
+
+        def run() -> int:
+            self.context.stops = stops
+            self.context.variables["0"], self.context.arguments = words[0], words[1:]
+            return self.run_text(text, line, one_line=True, file=words[0])
+
+        if not stays:
+            return self._in_child(self.context.new_shell, run)
+        self.stack[-1] = self.context.new_shell(self.context.process)
+        return self._to_the_end(run)
+
+    def _source(self, arguments: list[str]) -> int:
+        """`.`: the commands of a file, as if they stood here."""
+        if not arguments:
+            raise Unusable(".: there is no file", "name it")
+        text = self.text_in(arguments[0])
+        if text is None:
+            raise Unusable(f"what is in {arguments[0]} is not known", f"give it: --file {arguments[0]}=FILE")
+        before = self.context.arguments
+        if arguments[1:]:
+            self.context.arguments = arguments[1:]
+        try:
+            return self.run_text(text, self.calls.line, one_line=True, file=arguments[0])
+        except ReturnFrom as end:
+            return end.status
+        finally:
+            if arguments[1:]:
+                self.context.arguments = before
+
     def _started(self, words: tuple[str, ...], starter: Starter, stays: bool) -> int:
         """A program that does something and then becomes another."""
         return self._within(starter.command, lambda: self.calls.program(words, starter.prepare), stays)
@@ -467,7 +561,9 @@ class Shell(ShellBuiltins):
     def _within(self, command: tuple[str, ...], prepare: Callable[[], int], stays: bool) -> int:
         """Start a process, let it `prepare` itself, and run a command in it; without one the script goes on in it."""
         goes_on = not command or (
-            command[0].rpartition("/")[2] in SHELLS and "c" not in shell_options(list(command[1:]))[0]
+            command[0].rpartition("/")[2] in SHELLS
+            and "c" not in shell_options(list(command[1:]))[0]
+            and not shell_options(list(command[1:]))[1]
         )
         if stays:
             status = prepare()
@@ -507,7 +603,11 @@ class Shell(ShellBuiltins):
     def _eval(self, arguments: list[str]) -> int:
         return self.run_text(limited(" ".join(arguments)), self.calls.line)
 
-    _builtins: ClassVar[dict[str, Callable[[Any, list[str]], int]]] = ShellBuiltins._builtins | {"eval": _eval}
+    _builtins: ClassVar[dict[str, Callable[[Any, list[str]], int]]] = ShellBuiltins._builtins | {
+        ".": _source,
+        "eval": _eval,
+        "source": _source,
+    }
 
 
 def _plain_name(command: Command) -> str:
@@ -519,7 +619,7 @@ def _plain_name(command: Command) -> str:
 
 
 def shell_options(arguments: list[str]) -> tuple[str, list[str]]:
-    """The letters of a shell's options, and the words after them. Raises Unusable for a file of commands."""
+    """The letters of a shell's options, and the words after them."""
     letters = ""
     rest = list(arguments)
     while rest and rest[0][:1] == "-":
@@ -530,6 +630,4 @@ def shell_options(arguments: list[str]) -> tuple[str, list[str]]:
             letters += word[1:]
     if set(letters) - set("ceuxil"):
         raise Unusable(f"sh: -{letters} is not followed", "use -c, -e, -u and -x only")
-    if rest and "c" not in letters:
-        raise Unusable(f"sh: {rest[0]} is not read", "write the commands of the file here")
     return letters, rest

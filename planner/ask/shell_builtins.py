@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -9,6 +10,7 @@ from mountplan.planner.ask.actions import End
 from mountplan.planner.ask.conditions import holds
 from mountplan.planner.ask.script_commands import FAILED, PROGRAMS, STARTERS, change_directory, look
 from mountplan.planner.ask.shell_state import Asleep, ExitShell, LeaveLoop, ReturnFrom
+from mountplan.planner.ask.shell_words import UnsetValue, number, split_at
 from mountplan.planner.ask.shell_writers import ShellWriters
 from mountplan.planner.ask.util_linux import Unusable
 
@@ -71,18 +73,43 @@ class ShellBuiltins(ShellWriters):
         return 0
 
     def _local(self, arguments: list[str]) -> int:
-        """`local` and `readonly`; the caller's variable of that name is not kept apart."""
+        keyed = False
         for word in arguments:
             name, equals, value = word.partition("=")
-            if not name.startswith("-") and (equals or name not in self.context.variables):
+            if word[:1] in ("-", "+"):
+                if "n" in word:
+                    raise Unusable("names of variables as variables are not followed", "use plain variables")
+                keyed |= "A" in word
+                continue
+            self.keep_apart(name)
+            if equals:
+                self.assign(name, value)
+            elif self.locals:
+                self.context.variables[name] = UnsetValue()
+                self.context.arrays.pop(name, None)
+            if keyed:
+                self.context.keyed.add(name)
+        return 0
+
+    def _let(self, arguments: list[str]) -> int:
+        value = 0
+        for word in arguments:
+            value = number(word, self)
+        return 0 if value else FAILED
+
+    def _readonly(self, arguments: list[str]) -> int:
+        for word in arguments:
+            name, equals, value = word.partition("=")
+            if equals and not name.startswith("-"):
                 self.assign(name, value)
         return 0
 
     def _unset(self, arguments: list[str]) -> int:
         for name in arguments:
             if name != "-f":
-                self.context.variables[name] = ""
+                self.context.variables[name] = UnsetValue()
                 self.context.functions.pop(name, None)
+                self.context.arrays.pop(name, None)
         return 0
 
     def _true(self, arguments: list[str]) -> int:
@@ -99,9 +126,9 @@ class ShellBuiltins(ShellWriters):
     def _wait(self, arguments: list[str]) -> int:
         """What this shell has in the background comes to its end; there, only `sleep` has taken time."""
         asked = [self.calls.number(word) for word in arguments]
-        for number in sorted(self.calls.stage.processes):
-            if self.parents.get(number) == self.context.process and (not asked or number in asked):
-                self._end_tree(number)
+        for one in sorted(self.calls.stage.processes):
+            if self.parents.get(one) == self.context.process and (not asked or one in asked):
+                self._end_tree(one)
         return 0
 
     def _end_tree(self, number: int) -> None:
@@ -137,8 +164,13 @@ class ShellBuiltins(ShellWriters):
             for name in names:
                 self.assign(name, "")
             return FAILED
-        line = given.lines.pop(0).strip(" \t")
-        pieces = [line] if len(names) < 2 else line.split(None, len(names) - 1)
+        line = given.lines.pop(0)
+        if "-r" not in arguments:
+            while line.endswith("\\") and given.lines:
+                line = line[:-1] + given.lines.pop(0)
+            line = re.sub(r"\\(.)", r"\1", line)
+        separators = self.value("IFS")
+        pieces = split_at(line, " \t\n" if separators is None else separators, max(len(names), 1))
         for at, name in enumerate(names):
             self.assign(name, pieces[at] if at < len(pieces) else "")
         return 0
@@ -159,8 +191,33 @@ class ShellBuiltins(ShellWriters):
         return 0 if holds(self.calls, words, brackets=brackets) else FAILED
 
     def _getopts(self, arguments: list[str]) -> int:
-        if self.context.arguments:
-            raise Unusable("getopts is not followed", "give no arguments")
+        """The next option of the arguments. $OPTIND counts from 1; letters that stand together are told one by one."""
+        letters, name, *words = arguments
+        words = words or self.context.arguments
+        at, within = int(self.value("OPTIND") or "1"), int(self.value("_OPTPOS") or "1")
+        word = words[at - 1] if at <= len(words) else ""
+        if within == 1 and (not word.startswith("-") or word == "-"):
+            return self._end_of_options(name, at)
+        if word == "--":
+            return self._end_of_options(name, at + 1)
+        letter = word[within]
+        known = letters.lstrip(":").partition(letter)
+        given = ""
+        last = within + 1 == len(word)
+        if known[1] and known[2].startswith(":"):
+            given = word[within + 1 :] or (words[at] if at < len(words) else "")
+            at, within = at + (2 if last else 1), 1
+        else:
+            at, within = (at + 1, 1) if last else (at, within + 1)
+        for variable, value in ((name, letter if known[1] else "?"), ("OPTARG", given), ("OPTIND", str(at))):
+            self.assign(variable, value)
+        self.assign("_OPTPOS", str(within))
+        return 0
+
+    def _end_of_options(self, name: str, at: int) -> int:
+        self.assign(name, "?")
+        self.assign("OPTIND", str(at))
+        self.assign("_OPTPOS", "1")
         return FAILED
 
     def _whether_there(self, arguments: list[str]) -> int:
@@ -196,9 +253,10 @@ class ShellBuiltins(ShellWriters):
         "findmnt": _look,
         "getopts": _getopts,
         "kill": _kill,
+        "let": _let,
         "local": _local,
         "read": _read,
-        "readonly": _local,
+        "readonly": _readonly,
         "return": _return,
         "set": _set,
         "shift": _shift,

@@ -16,6 +16,7 @@ import tree_sitter_bash
 from mountplan.planner.ask.shell_syntax import (
     MOST_NESTED,
     Arithmetic,
+    Assignment,
     Case,
     Command,
     For,
@@ -24,6 +25,7 @@ from mountplan.planner.ask.shell_syntax import (
     If,
     Joint,
     Negated,
+    NotFollowed,
     Part,
     Pipeline,
     Redirection,
@@ -50,45 +52,45 @@ _STATEMENTS = frozenset(
      "while_statement",
      "case_statement", "function_definition", "test_command", "redirected_statement", "c_style_for_statement"}
 )  # fmt: skip
-_NO_STATEMENTS = frozenset({"ERROR", "comment", "heredoc_body", "heredoc_end"})
+_NO_STATEMENTS = frozenset({"comment", "heredoc_body", "heredoc_end"})
 _OTHERWISE = "write it in another way"
 _REDIRECTS = frozenset({"file_redirect", "heredoc_redirect", "herestring_redirect"})
 
 
-def parse_script(text: str, first_line: int = 1) -> tuple[tuple[Command, ...], list[ScriptError]]:
-    """The commands in order, and all that is not understood (a command with a mistake is left out)."""
+def parse_script(text: str, first_line: int = 1, *, one_line: bool = False) -> tuple[Command, ...]:
+    """The commands in order; with `one_line` all are in the first.
+
+    What is not understood is a command too, which stops the script that comes to it.
+    """
     reader = _Reader(text, first_line)
-    return reader.commands(reader.root.children), reader.mistakes
+    reader.one_line = one_line
+    return reader.commands(reader.root.children)
 
 
 class _Reader:
     def __init__(self, text: str, first_line: int) -> None:
         self.data = text.encode("utf-8", "surrogateescape")
         self.first_line = first_line
-        self.mistakes: list[ScriptError] = []
+        self.one_line = False
         self.depth = 0
         self.root = tree_sitter.Parser(_LANGUAGE).parse(self.data).root_node
-        self._find_errors()
 
-    def _find_errors(self) -> None:
-        """One mistake for the first place that is no shell; what comes after it cannot be trusted."""
-        if not self.root.has_error:
-            return
-        waiting = [self.root]
+    def _error_in(self, top: Any) -> NotFollowed:
+        """The first place that is no shell; what comes after it cannot be trusted."""
+        waiting = [top]
         while waiting:
             node = waiting.pop()
             if node.is_missing:
-                self.mistakes.append(ScriptError(self.line(node), f"`{node.type}` is missing", "write it"))
-                return
+                return NotFollowed(self.line(node), f"`{node.type}` is missing", "write it", ends=True)
             if node.is_error:
                 text = self.text(node).strip().split("\n")[0][:40]
                 what = f"`{text}` is not understood as shell" if text else "this is not understood as shell"
-                self.mistakes.append(ScriptError(self.line(node), what, "see whether a quote or a word is missing"))
-                return
+                return NotFollowed(self.line(node), what, "see whether a quote or a word is missing", ends=True)
             waiting += [child for child in reversed(node.children) if child.has_error or child.is_missing]
+        raise AssertionError(top)
 
     def line(self, node: Any) -> int:
-        return self.first_line + int(node.start_point[0])
+        return self.first_line + (0 if self.one_line else int(node.start_point[0]))
 
     def text(self, node: Any) -> str:
         return self.slice(node.start_byte, node.end_byte)
@@ -106,25 +108,33 @@ class _Reader:
             if node.type == "&" and begin < len(found):
                 last = found[-1] if begin == len(found) - 1 else Group(found[begin].line, tuple(found[begin:]), False)
                 found[begin:] = [last._replace(background=True)]
+            elif node.has_error or node.is_missing:
+                found.append(self._with_error(node))
             elif node.type in _STATEMENTS:
                 begin = len(found)
-                try:
-                    found += self.statement(node)
-                except ScriptError as error:
-                    self.mistakes.append(error)
+                found += self.statement(node)
             elif node.is_named and node.type not in _NO_STATEMENTS:
-                self.mistakes.append(ScriptError(self.line(node), f"{node.type} is not followed", _OTHERWISE))
+                found.append(NotFollowed(self.line(node), f"{node.type} is not followed", _OTHERWISE))
         return tuple(found)
+
+    def _with_error(self, node: Any) -> Command:
+        """A function that is not understood does no harm before it is called."""
+        error = self._error_in(node)
+        if node.type == "function_definition" and (name := node.child_by_field_name("name")) is not None:
+            return Function(self.line(node), self.text(name), error)
+        return error
 
     def statement(self, node: Any) -> list[Command]:
         """One statement; of a list, all that it joins, each with its joint."""
         if node.type == "list":
             return self._list(node)
         if self.depth >= MOST_NESTED:
-            raise ScriptError(self.line(node), f"commands are nested more than {MOST_NESTED} deep", "nest fewer")
+            return [NotFollowed(self.line(node), f"commands are nested more than {MOST_NESTED} deep", "nest fewer")]
         self.depth += 1
         try:
             return [self._one(node)]
+        except ScriptError as error:
+            return [NotFollowed(error.line, error.what, error.remedy)]
         finally:
             self.depth -= 1
 
@@ -153,12 +163,17 @@ class _Reader:
                 nodes = [node] if node.type == "variable_assignment" else node.children
                 return Simple(line, tuple(self._assignment(one) for one in nodes), ())
             case "declaration_command" | "unset_command":
-                return Simple(line, (), tuple(self._declared(one) for one in node.children if one.type != "comment"))
+                found = self._declaration(node, line)
+                return found[0] if len(found) == 1 else Group(line, tuple(found), subshell=False)
             case "pipeline":
                 inner = [one for one in node.children if one.type in _STATEMENTS]
                 return Pipeline(line, tuple(self._joined(one) for one in inner))
             case "negated_command":
                 return Negated(line, self._joined(node.children[-1]))
+            case "compound_statement" if node.children[0].type == "((":
+                return self._let(node, node.start_byte + 2, node.end_byte - 2, line)
+            case "c_style_for_statement":
+                return self._counting(node, line)
             case "subshell" | "compound_statement":
                 return Group(line, self.commands(node.children), node.type == "subshell")
             case "if_statement":
@@ -229,9 +244,14 @@ class _Reader:
         operand = node.child_by_field_name("destination") or node.children[-1]
         if node.type == "herestring_redirect":
             return [Redirection("<<", (*self.word(operand), Text("\n", True)))]
+        first = node.children[0]
+        descriptor = int(self.text(first)) if first.type == "file_descriptor" and len(self.text(first)) < 4 else -1
         if operand.type == "file_descriptor" or not operand.is_named:
-            return []
-        return [Redirection(operator, self.word(operand))]
+            return [Redirection(operator.rstrip("-"), (Text("-", True),), descriptor)]
+        if operand.type == "process_substitution" and operator == "<":
+            inner = Substitution(self.commands(operand.children), self.text(operand)[2:-1].strip(), True)
+            return [Redirection("<<", (inner, Text("\n", True)), descriptor)]
+        return [Redirection(operator, self.word(operand), descriptor)]
 
     def _simple(self, node: Any, line: int) -> Simple:
         assignments = []
@@ -246,25 +266,39 @@ class _Reader:
                 words.append(child.children[0] if child.type == "command_name" else child)
         return Simple(line, tuple(assignments), self.words(words), tuple(redirections))
 
-    def _assignment(self, node: Any) -> tuple[str, Word]:
+    def _assignment(self, node: Any) -> Assignment:
         name = node.child_by_field_name("name")
         value = node.child_by_field_name("value")
-        if (
-            name.type != "variable_name"
-            or node.children[1].type != "="
-            or (value is not None and value.type == "array")
-        ):
-            raise ScriptError(self.line(node), "arrays are not followed", "use plain variables")
-        return self.text(name), self.word(value) if value is not None else ()
+        append = node.children[1].type == "+="
+        index = None
+        if name.type == "subscript":
+            inner = name.children[0]
+            index = self._between(name, inner.end_byte + 1, name.end_byte - 1, True)
+            name = inner
+        if value is not None and value.type == "array":
+            items = self.words([one for one in value.children[1:-1] if one.type != "comment"])
+            return Assignment(self.text(name), (), append, index, items)
+        return Assignment(self.text(name), self.word(value) if value is not None else (), append, index)
 
-    def _declared(self, node: Any) -> Word:
-        if node.type != "variable_assignment":
-            return self.word(node)
-        name, value = self._assignment(node)
-        return (
-            Text(f"{name}=", True),
-            *(part._replace(quoted=True) if not isinstance(part, Arithmetic) else part for part in value),
-        )
+    def _declaration(self, node: Any, line: int) -> list[Command]:
+        """`local`, `export`, `declare` and their like. Arrays are declared first, and then assigned."""
+        words: list[Word] = []
+        further: list[Assignment] = []
+        for one in node.children:
+            if one.type == "comment":
+                continue
+            if one.type != "variable_assignment":
+                words.append(self.word(one))
+                continue
+            made = self._assignment(one)
+            if made.items is not None or made.key is not None or made.append:
+                words.append((Text(made.name, True),))
+                further.append(made)
+            else:
+                value = (part._replace(quoted=True) if not isinstance(part, Arithmetic) else part for part in made.word)
+                words.append((Text(f"{made.name}=", True), *value))
+        declared = Simple(line, (), tuple(words))
+        return [declared, Simple(line, tuple(further), ())] if further else [declared]
 
     def _if(self, node: Any, line: int) -> If:
         branches = []
@@ -287,6 +321,31 @@ class _Reader:
         after = self._split(head, "in")[1]
         words = self.words([one for one in after[1:] if one.type not in (";", "comment")]) if after else None
         return For(line, name, words, self.commands(body[0].children))
+
+    def _let(self, node: Any, start: int, end: int, line: int) -> Simple:
+        """`(( ))` as the command `let`."""
+        sum_ = self._between(node, start, end, True) or (Text("0", True),)
+        return Simple(line, (), ((Text("let", True),), sum_))
+
+    def _counting(self, node: Any, line: int) -> Command:
+        """`for ((a; b; c))` as a loop that does c before it asks b, but for the first time."""
+        body = node.child_by_field_name("body")
+        begin = next(one for one in node.children if one.type == "((").end_byte
+        end = next(one for one in node.children if one.type == "))").start_byte
+        cuts = [one.start_byte for one in node.children if one.type == ";" and begin <= one.start_byte < end]
+        if len(cuts) != 2 or body.type not in ("do_group", "compound_statement"):
+            raise ScriptError(line, "`for` of this kind is not followed", _OTHERWISE)
+        first = f"_first_{node.start_byte}"
+        condition = self._let(node, cuts[0] + 1, cuts[1], line)
+        if not self.slice(cuts[0] + 1, cuts[1]).strip():
+            condition = Simple(line, (), ((Text("let", True),), (Text("1", True),)))
+        step = self._between(node, cuts[1] + 1, end, True) or (Text("0", True),)
+        again = (Text(f"{first} ? ({first} = 0) : (", True), *step, Text(")", True))
+        begun = (Assignment(first, (Text("1", True),)),)
+        loop = While(
+            line, (Simple(line, (), ((Text("let", True),), again)), condition), self.commands(body.children), False
+        )
+        return Group(line, (self._let(node, begin, cuts[0], line), Simple(line, begun, ()), loop), subshell=False)
 
     def _case(self, node: Any, line: int) -> Case:
         items = []
@@ -433,20 +492,43 @@ class _Reader:
 
     def _expansion(self, node: Any, lead: str, quoted: bool) -> ShellParameter:
         text = self.text(node)[len(lead) :]
+        index = None
+        if match := re.match(r"(\$\{[#!]?[A-Za-z_][A-Za-z0-9_]*)\[((?:[^\[\]]|\[[^\]]*\])*)\]", text):
+            begin = node.start_byte + len((lead + match[1]).encode()) + 1
+            index = self._between(node, begin, begin + len(match[2].encode()), True)
+            text = match[1] + text[match.end() :]
         if match := re.fullmatch(r"\$\{#([A-Za-z_][A-Za-z0-9_]*|[0-9@*])\}", text):
-            return ShellParameter(match[1], quoted, "length")
-        match = re.match(r"\$\{([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-])(:?[-=+?]|##?|%%?|\})", text)
+            return ShellParameter(match[1], quoted, "length", key=index)
+        if match := re.fullmatch(r"\$\{!([A-Za-z_][A-Za-z0-9_]*|[0-9]+)\}", text):
+            return ShellParameter(match[1], quoted, "!", key=index)
+        match = re.match(
+            r"\$\{([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-])(:?[-=+?]|##?|%%?|//?[#%]?|\^\^?|,,?|:|\})", text
+        )
         if match is None:
             raise ScriptError(
                 self.line(node), f"{text} is not followed", "use ${NAME}, ${NAME:-...}, ${NAME#...} or ${NAME%...}"
             )
         if match[2] == "}":
-            return ShellParameter(match[1], quoted)
-        start = node.start_byte + len(lead.encode()) + len(match[0].encode())
+            return ShellParameter(match[1], quoted, key=index)
+        start = node.end_byte - len(text[match.end() :].encode())
+        if match[2][0] in "/:" and match[2][1:] not in ("-", "=", "+", "?"):
+            return self._with_two(node, match, start, quoted)._replace(key=index)
         is_pattern = match[2][0] in "#%"
-        return ShellParameter(
-            match[1], quoted, match[2], self._between(node, start, node.end_byte - 1, quoted and not is_pattern)
-        )
+        argument = self._between(node, start, node.end_byte - 1, quoted and not is_pattern)
+        return ShellParameter(match[1], quoted, match[2], argument, key=index)
+
+    def _with_two(self, node: Any, match: re.Match[str], start: int, quoted: bool) -> ShellParameter:
+        """`${name/pattern/text}` and `${name:first:length}`: at the first separator that nothing encloses."""
+        end = node.end_byte - 1
+        at, depth = start, 0
+        separator = match[2][0].encode()
+        while at < end and (depth or self.data[at : at + 1] != separator):
+            depth += {b"{": 1, b"(": 1, b"}": -1, b")": -1}.get(self.data[at : at + 1], 0)
+            at += 2 if self.data[at : at + 1] == b"\\" else 1
+        is_part = separator == b":"
+        first = self._between(node, start, min(at, end), is_part)
+        second = self._between(node, at + 1, end, True) if at < end else ()
+        return ShellParameter(match[1], quoted, match[2], first, second)
 
     def _substitution(self, node: Any, quoted: bool) -> Substitution:
         text = self.text(node)
@@ -454,7 +536,6 @@ class _Reader:
             inner = re.sub(r"\\([$`\\])", r"\1", text[1:-1])
             reader = _Reader(inner, self.line(node))
             reader.depth = self.depth
-            self.mistakes += reader.mistakes
             return Substitution(reader.commands(reader.root.children), inner.strip(), quoted)
         return Substitution(self.commands(node.children), text[2:-1].strip(), quoted)
 

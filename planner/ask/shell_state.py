@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import copy
+import posixpath
+import re
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from mountplan.planner.ask.actions import Stage
+from mountplan.planner.ask.actions import FillFile, MakeDirectory, MakeFile, Stage
 from mountplan.planner.ask.numbers import FIRST_PID
 from mountplan.planner.ask.quiet_commands import PASSED_OVER
 from mountplan.planner.ask.script_calls import ScriptCalls
 from mountplan.planner.ask.script_commands import FAILED
-from mountplan.planner.ask.shell_syntax import Command, ScriptError
-from mountplan.planner.ask.shell_words import limited
+from mountplan.planner.ask.shell_syntax import Assignment, Command, ScriptError, Substitution
+from mountplan.planner.ask.shell_words import UnsetValue, limited, number, text_of
 from mountplan.planner.ask.util_linux import Unusable
+from mountplan.planner.model import WouldRefuse
 
 
 class Answers(NamedTuple):
@@ -77,6 +80,8 @@ class ShellContext:
         self.process = process
         self.shell = process
         self.variables: dict[str, str] = {}
+        self.arrays: dict[str, dict[str, str]] = {}
+        self.keyed: set[str] = set()  # those whose keys are words
         self.exported: set[str] = set()
         self.functions: dict[str, Command] = {}
         self.arguments: list[str] = []
@@ -93,6 +98,7 @@ class ShellContext:
         made = copy.copy(self)
         made.process = process
         made.variables, made.exported = dict(self.variables), set(self.exported)
+        made.arrays = {name: dict(elements) for name, elements in self.arrays.items()}
         made.functions, made.arguments = dict(self.functions), list(self.arguments)
         made.trapped = ""
         return made
@@ -136,6 +142,7 @@ class ShellState:
         self.depth = 0
         self.count = 0
         self.in_background = 0
+        self.locals: list[dict[str, str | None]] = []  # what the variables had that functions have as their own
         self.went_on = False  # the last command was a shell without a script, in the process of its caller
         self.braces = True
         self.mistakes: list[ScriptError] = []
@@ -172,15 +179,62 @@ class ShellState:
             if number <= len(context.arguments):
                 return context.arguments[number - 1]
             return "" if len(self.stack) > 1 or context.arguments else None
+        if name in context.arrays:
+            return context.arrays[name].get("0", UnsetValue())
         return context.variables.get(name)
+
+    def set_back(self, context: ShellContext, before: Mapping[str, str | None]) -> None:
+        """Give variables what they had before; None is none."""
+        for name, value in before.items():
+            if value is None:
+                context.variables.pop(name, None)
+            else:
+                context.variables[name] = value
+
+    def elements(self, name: str) -> dict[str, str]:
+        """Of an array, by index or key; a plain variable is one of one element."""
+        found = self.context.arrays.get(name)
+        if found is None:
+            value = self.context.variables.get(name)
+            return {"0": value} if value is not None and not isinstance(value, UnsetValue) else {}
+        return found
+
+    def assign_to(self, one: Assignment, text: str, items: list[str]) -> None:
+        """All that an assignment may be; `text` and `items` are its words by now."""
+        context = self.context
+        if one.items is not None:
+            elements = dict(self.elements(one.name)) if one.append else {}
+            for item in items:
+                keyed = re.match(r"\[([^\]]+)\]=(.*)", item, re.DOTALL)
+                if keyed is not None:
+                    elements[keyed[1]] = keyed[2]
+                else:
+                    last = max((int(key) for key in elements if key.isdecimal()), default=-1)
+                    elements[str(last + 1)] = item
+            context.arrays[one.name] = elements
+            context.variables.pop(one.name, None)
+        elif one.key is not None:
+            key = text_of(one.key, self)
+            elements = context.arrays.setdefault(one.name, dict(self.elements(one.name)))
+            if one.name not in context.keyed and not key.isdecimal():
+                key = str(number(key, self))
+            elements[key] = (elements.get(key, "") if one.append else "") + text
+        elif one.name in context.arrays:
+            context.arrays[one.name]["0"] = text
+        else:
+            before = context.variables.get(one.name, "") if one.append else ""
+            context.variables[one.name] = limited(before + text)
 
     def arguments(self) -> list[str]:
         return self.context.arguments
 
     def assign(self, name: str, value: str) -> None:
-        if name == "IFS":
-            raise Unusable("IFS is not followed", "write the words out")
         self.context.variables[name] = value
+
+    def keep_apart(self, name: str) -> None:
+        """From here to the end of the function that runs, a variable is the function's own."""
+        if self.locals and name not in self.locals[-1]:
+            self.locals[-1][name] = self.context.variables.get(name)
 
     def names(self, directory: str) -> Iterable[str]:
         from mountplan.planner.model import WouldRefuse
@@ -194,6 +248,39 @@ class ShellState:
             what = f"what is in {directory} is not known: the {mount.superblock.fstype} there may have anything in it"
             raise Unusable(what, "write the names out")
         return tuple(node.children)
+
+    def output(self, substitution: Substitution) -> str:
+        """What commands write, in a process of their own."""
+        raise NotImplementedError
+
+    def lay_out(self, files: Mapping[str, str]) -> None:
+        """Make the files of which is said what is in them, where it is known what else is there."""
+        for path, text in files.items():
+            if not path.startswith("/") or not self.calls.stage.processes[1].root[1].superblock.complete:
+                continue
+            parent = posixpath.dirname(path)
+            actions = [MakeDirectory(parent, True)] if parent != "/" else []
+            self.calls.all([*actions, MakeFile(path), *([FillFile(path, text)] if text else [])])
+            self.calls.contents.write(self.calls.stage.processes[1], path, text)
+
+    def text_in(self, path: str) -> str | None:
+        """What is in a file. None if that is not known; raises Unusable if it is surely not there."""
+        try:
+            return self.calls.contents.read(self.calls.stage.processes[self.context.process], path)
+        except WouldRefuse as refusal:
+            raise Unusable(f"{path} cannot be read: {refusal.why}", f"give it: --file {path}=FILE") from None
+
+    def input_from(self, path: str) -> ShellInput | None:
+        if path == "/dev/null":
+            return ShellInput("")
+        text = self.text_in(path)
+        return ShellInput(text) if text is not None else None
+
+    def _keep(self, path: str, text: str | None, *, append: bool) -> None:
+        """What a command has written to a file."""
+        self.calls.contents.write(self.calls.stage.processes[self.context.process], path, text, append=append)
+        if text:
+            self.calls.make(FillFile(path, text, append), self.context.process)
 
     @property
     def captured(self) -> bool:

@@ -32,13 +32,17 @@ class Text(NamedTuple):
 
 class ShellParameter(NamedTuple):
     """`$name` and `${name...}`. What is not `quoted` is split where it has spaces. `operator` is "", "length", one of
-    `:-`, `-`, `:=`, `=`, `:+`, `+`, `:?`, `?`, `#`, `##`, `%`, `%%`; `argument` is what follows on it.
+    `:-`, `-`, `:=`, `=`, `:+`, `+`, `:?`, `?`, `#`, `##`, `%`, `%%`, `/`, `//`, `/#`, `/%`, `^`, `^^`, `,`, `,,`, `:`
+    for a part, `!` for the variable that it names or the keys; `argument` and `second` are what follows on it. `key`
+    is that of an array.
     """
 
     name: str
     quoted: bool
     operator: str = ""
     argument: tuple[Part, ...] = ()
+    second: tuple[Part, ...] = ()
+    key: tuple[Part, ...] | None = None
 
 
 class Substitution(NamedTuple):
@@ -58,17 +62,32 @@ Word = tuple[Part, ...]
 
 
 class Redirection(NamedTuple):
-    """`operator` is `<`, `>`, `>>`, `>&` and so on, or `<<` for a text that is given (`word`)."""
+    """`operator` is `<`, `>`, `>>`, `>&` and so on, or `<<` for a text that is given (`word`); of which descriptor."""
 
     operator: str
     word: Word
+    descriptor: int = -1
+
+    @property
+    def of(self) -> int:
+        return self.descriptor if self.descriptor >= 0 else 0 if self.operator.startswith("<") else 1
+
+
+class Assignment(NamedTuple):
+    """`name=word`, with `append` `+=`; of an array, one element (`key`) or all (`items`)."""
+
+    name: str
+    word: Word
+    append: bool = False
+    key: Word | None = None
+    items: tuple[Word, ...] | None = None
 
 
 class Simple(NamedTuple):
     """One simple command. Each command says how it is joined to the one before it, and whether `&` stands behind it."""
 
     line: int
-    assignments: tuple[tuple[str, Word], ...]
+    assignments: tuple[Assignment, ...]
     words: tuple[Word, ...]
     redirections: tuple[Redirection, ...] = ()
     joint: Joint = ";"
@@ -165,4 +184,16 @@ class Function(NamedTuple):
     background: bool = False
 
 
-Command = Simple | Test | Group | Negated | Pipeline | If | For | While | Case | Function
+class NotFollowed(NamedTuple):
+    """What stops a script if it comes there; with `ends`, what follows cannot be trusted either."""
+
+    line: int
+    what: str
+    remedy: str
+    ends: bool = False
+    redirections: tuple[Redirection, ...] = ()
+    joint: Joint = ";"
+    background: bool = False
+
+
+Command = Simple | Test | Group | Negated | Pipeline | If | For | While | Case | Function | NotFollowed

@@ -26,6 +26,7 @@ class Values(Protocol):
     def value(self, name: str) -> str | None: ...
     def arguments(self) -> list[str]: ...
     def assign(self, name: str, value: str) -> None: ...
+    def elements(self, name: str) -> dict[str, str]: ...
     def output(self, substitution: Substitution) -> str: ...
     def names(self, directory: str) -> Iterable[str]: ...
 
@@ -107,18 +108,30 @@ def _value(part: Part, values: Values) -> str:
         case Substitution():
             return limited(values.output(part).rstrip("\n"))
         case Arithmetic():
-            return str(_number("".join(_value(one, values) for one in part.parts), values))
+            return str(number("".join(_value(one, values) for one in part.parts), values))
+
+
+class UnsetValue(str):
+    """Of a variable that is known to have none: empty, unless it is asked whether it has one."""
 
 
 def _parameter(part: ShellParameter, values: Values) -> str:
     if part.name in ("@", "*") and not part.operator:
-        return " ".join(values.arguments())
-    value = values.value(part.name)
+        between = values.value("IFS") if part.name == "*" and part.quoted else None
+        return (" " if between is None else between[:1]).join(values.arguments())
     operator = part.operator
+    if part.key is None:
+        value = values.value(part.name)
+    else:
+        whole = several(part, values)
+        if whole is not None:
+            return str(len(whole)) if operator == "length" else " ".join(whole)
+        value = values.elements(part.name).get(_index(part, values), UnsetValue())
     if operator == "length":
-        return str(len(_known(part.name, value)))
+        return str(len(values.arguments()) if part.name in ("@", "*") else len(_known(part.name, value)))
     if operator.lstrip(":") in ("-", "=", "+", "?"):
-        given = value is not None and (value != "" or not operator.startswith(":"))
+        given = value is not None and not isinstance(value, UnsetValue)
+        given = given and (value != "" or not operator.startswith(":"))
         if operator[-1] == "+":
             return text_of(part.argument, values) if given else ""
         if given:
@@ -130,9 +143,79 @@ def _parameter(part: ShellParameter, values: Values) -> str:
             values.assign(part.name, default)
         return default
     text = _known(part.name, value)
-    if operator:
+    if not operator:
+        return text
+    if operator[0] in "#%":
         return _without(text, operator, pattern(part.argument, values))
-    return text
+    return _changed(part, text, values)
+
+
+def _changed(part: ShellParameter, text: str, values: Values) -> str:
+    """What only some shells have: another variable, a part, replaced text, capitals."""
+    match part.operator:
+        case "!":
+            return _known(text, values.value(text))
+        case ":":
+            first = number(text_of(part.argument, values), values)
+            first = max(len(text) + first, 0) if first < 0 else first
+            if not part.second:
+                return text[first:]
+            count = number(text_of(part.second, values), values)
+            return text[first : len(text) + count] if count < 0 else text[first : first + count]
+        case "^" | "^^" | "," | ",,":
+            change = str.upper if part.operator[0] == "^" else str.lower
+            return change(text) if len(part.operator) > 1 else change(text[:1]) + text[1:]
+    what = pattern(part.argument, values)
+    by = text_of(part.second, values)
+    if part.operator.endswith(("#", "%")):
+        rest = _without(text, part.operator[-1] * 2, what)
+        return (by + rest if part.operator[-1] == "#" else rest + by) if rest != text else text
+    found = re.sub(what.pattern, lambda _: by, text, count=0 if part.operator == "//" else 1, flags=re.DOTALL)
+    return limited(found)
+
+
+def several(part: ShellParameter, values: Values) -> list[str] | None:
+    """The values of `${name[@]}`, `${@:2}` and their like, as many as there are; None if it is one."""
+    if part.key is None:
+        if part.name not in ("@", "*") or part.operator not in ("", ":"):
+            return None
+        found = values.arguments()
+        if part.operator:
+            found = [values.value("0") or "", *found]
+    else:
+        if text_of(part.key, values) not in ("@", "*"):
+            return None
+        elements = values.elements(part.name)
+        if len(elements) > 1 and part.operator != "length" and not all(key.isdecimal() for key in elements):
+            raise Unusable(f"in which order the elements of {part.name} come is not known", "name them one by one")
+        found = list(elements) if part.operator == "!" else list(elements.values())
+    if part.operator == ":":
+        first = number(text_of(part.argument, values), values)
+        found = found[first:]
+        return found[: number(text_of(part.second, values), values)] if part.second else found
+    if part.operator in ("", "!", "length"):
+        return found
+    if part.operator.lstrip(":") in ("-", "+"):
+        if bool(found) == (part.operator[-1] == "-"):
+            return found
+        return [text_of(part.argument, values)] if part.argument else []
+    if part.operator[0] in "#%":
+        what = pattern(part.argument, values)
+        return [_without(one, part.operator, what) for one in found]
+    return [_changed(part, one, values) for one in found]
+
+
+def _index(part: ShellParameter, values: Values) -> str:
+    assert part.key is not None
+    text = text_of(part.key, values)
+    if text in values.elements(part.name):
+        return text
+    try:
+        at = number(text, values)
+    except Unusable:
+        return text
+    keys = list(values.elements(part.name))
+    return keys[at] if at < 0 and -at <= len(keys) else str(at)
 
 
 def _without(text: str, operator: str, what: re.Pattern[str]) -> str:
@@ -148,24 +231,38 @@ def _without(text: str, operator: str, what: re.Pattern[str]) -> str:
     return text
 
 
+def split_at(text: str, separators: str, most: int = 0) -> list[str]:
+    """The fields of a text, by IFS: blanks in it count together, any other character alone; `most` as read has it."""
+    blanks = "".join(one for one in separators if one in _SPACES)
+    others = "".join(one for one in separators if one not in _SPACES)
+    if not separators:
+        return [text] if text else []
+    blank = f"[{re.escape(blanks)}]" if blanks else "(?!)"
+    cut = re.compile(f"{blank}*[{re.escape(others)}]{blank}*|{blank}+" if others else f"{blank}+")
+    text = text.strip(blanks) if blanks else text
+    found = cut.split(text, maxsplit=most - 1 if most > 1 else 0) if most != 1 else [text]
+    if len(found) > 1 and found[-1] == "" and most == 0:
+        found.pop()
+    return found if text else []
+
+
 def _known(name: str, value: str | None) -> str:
     if value is None:
         raise Unusable(f"${name} has no value", f"set it before: {name}=..., or give it: --var {name}=...")
     return value
 
 
-def _number(text: str, values: Values) -> int:
-    """Arithmetic with + - * / % and comparisons."""
+_TOKEN = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+|[A-Za-z_][A-Za-z0-9_]*|\+\+|--|[-+*/%&|^]=|<<|>>|[<>=!]=|&&|\|\||\S")
+_MOST_OF_A_SUM = 64  # bits
 
-    def named(match: re.Match[str]) -> str:
-        return str(int(values.value(match[0]) or "0"))
 
+def number(text: str, values: Values) -> int:
+    """Arithmetic as the shell has it, assignments included."""
     text = text.strip() or "0"
-    if re.fullmatch(r"[A-Za-z0-9_+\-*/%()<>=! ]{1,200}", text) is None or "**" in text:
-        raise Unusable(f"$(({text})) is not followed", "write the number")
-    tokens = re.sub(r"[A-Za-z_][A-Za-z0-9_]*", named, text)
+    if len(text) > 200 or "**" in text:
+        raise Unusable(f"$(({text[:200]})) is not followed", "write the number")
     try:
-        return _Sum(re.findall(r"[0-9]+|[<>=!]=|.", tokens.replace(" ", ""))).whole()
+        return _Sum(_TOKEN.findall(text), values).whole()
     except (ValueError, IndexError, ZeroDivisionError):
         raise Unusable(f"$(({text})) is not followed", "write the number") from None
 
@@ -173,15 +270,58 @@ def _number(text: str, values: Values) -> int:
 class _Sum:
     """Reads tokens of a sum; the operators in the order in which they bind, the loosest first."""
 
-    LEVELS = (("==", "!="), ("<", ">", "<=", ">="), ("+", "-"), ("*", "/", "%"))
+    LEVELS = (("||",), ("&&",), ("|",), ("^",), ("&",), ("==", "!="), ("<", ">", "<=", ">="), ("<<", ">>"), ("+", "-"),
+              ("*", "/", "%"))  # fmt: skip
 
-    def __init__(self, tokens: list[str]) -> None:
+    def __init__(self, tokens: list[str], values: Values) -> None:
         self.tokens = tokens
+        self.values = values
+        self.idle = 0
 
     def whole(self) -> int:
-        value = self.level(0)
+        value = self.choice()
+        while self.tokens[:1] == [","]:
+            self.tokens.pop(0)
+            value = self.choice()
         if self.tokens:
             raise ValueError
+        return value
+
+    def choice(self) -> int:
+        """Assignments, and `a ? b : c`."""
+        if len(self.tokens) > 1 and self.tokens[0].isidentifier() and re.fullmatch(r"[-+*/%&|^]?=", self.tokens[1]):
+            name, operator = self.tokens.pop(0), self.tokens.pop(0)
+            value = self.choice()
+            if operator != "=":
+                value = self.done(self.of(name), operator[:-1], value)
+            return self.put(name, value)
+        value = self.level(0)
+        if self.tokens[:1] == ["?"]:
+            self.tokens.pop(0)
+            first = self.chosen(bool(value))
+            if self.tokens.pop(0) != ":":
+                raise ValueError
+            second = self.chosen(not value)
+            return first if value else second
+        return value
+
+    def chosen(self, is_chosen: bool) -> int:
+        """One side of a choice; what is not chosen assigns nothing."""
+        self.idle += not is_chosen
+        try:
+            return self.choice()
+        finally:
+            self.idle -= not is_chosen
+
+    def of(self, name: str) -> int:
+        text = self.values.value(name) or "0"
+        if text.isidentifier():
+            raise ValueError
+        return int(text, 0) if not re.fullmatch("0[0-9]+", text) else int(text, 8)
+
+    def put(self, name: str, value: int) -> int:
+        if not self.idle:
+            self.values.assign(name, str(value))
         return value
 
     def level(self, number: int) -> int:
@@ -195,13 +335,22 @@ class _Sum:
     def single(self) -> int:
         token = self.tokens.pop(0)
         if token == "(":
-            value = self.level(0)
+            value = self.choice()
             if self.tokens.pop(0) != ")":
                 raise ValueError
             return value
-        if token in ("-", "+"):
-            return -self.single() if token == "-" else self.single()
-        return int(token)
+        if token in ("-", "+", "!", "~"):
+            value = self.single()
+            return {"-": -value, "+": value, "!": int(not value), "~": ~value}[token]
+        if token in ("++", "--"):
+            name = self.tokens.pop(0)
+            return self.put(name, self.of(name) + (1 if token == "++" else -1))
+        if token.isidentifier():
+            value = self.of(token)
+            if self.tokens[:1] in (["++"], ["--"]):
+                self.put(token, value + (1 if self.tokens.pop(0) == "++" else -1))
+            return value
+        return int(token, 0) if not re.fullmatch("0[0-9]+", token) else int(token, 8)
 
     def done(self, left: int, operator: str, right: int) -> int:
         match operator:
@@ -215,6 +364,14 @@ class _Sum:
                 return int(left / right)
             case "%":
                 return left - int(left / right) * right
+            case "&" | "|" | "^":
+                return {"&": left & right, "|": left | right, "^": left ^ right}[operator]
+            case "<<" | ">>":
+                if not 0 <= right < _MOST_OF_A_SUM:
+                    raise ValueError
+                return left << right if operator == "<<" else left >> right
+            case "&&" | "||":
+                return int(bool(left and right) if operator == "&&" else bool(left or right))
         return int({"==": left == right, "!=": left != right, "<": left < right, ">": left > right,
                     "<=": left <= right, ">=": left >= right}[operator])  # fmt: skip
 
@@ -313,13 +470,13 @@ def _split(word: Word, values: Values) -> Iterator[list[WordPiece]]:
     """The fields of one word: values without quotes are split, and leave nothing if they are empty."""
     current: list[WordPiece] | None = None
     for part in word:
-        if isinstance(part, ShellParameter) and part.name == "@" and not part.operator and part.quoted:
-            arguments = values.arguments()
-            for number, argument in enumerate(arguments):
-                if number and current is not None:
+        found = several(part, values) if isinstance(part, ShellParameter) and _is_several(part) else None
+        if isinstance(part, ShellParameter) and part.quoted and found is not None:
+            for at, one in enumerate(found):
+                if at and current is not None:
                     yield current
                     current = []
-                current = [*(current or []), WordPiece(argument, True)]
+                current = [*(current or []), WordPiece(one, True)]
             continue
         value = _value(part, values)
         if isinstance(part, Text):
@@ -330,6 +487,16 @@ def _split(word: Word, values: Values) -> Iterator[list[WordPiece]]:
         if isinstance(part, Arithmetic) or part.quoted:
             current = [*(current or []), WordPiece(value, True)]
             continue
+        spaces = values.value("IFS")
+        if spaces is not None and spaces != _SPACES:
+            pieces = split_at(value, spaces)
+            for number_, piece in enumerate(pieces):
+                if number_ and current is not None:
+                    yield current
+                    current = None
+                if piece or (number_ + 1 < len(pieces)):
+                    current = [*(current or []), WordPiece(piece, False)]
+            continue
         for piece in _PIECE.findall(value):
             if piece[0] not in _SPACES:
                 current = [*(current or []), WordPiece(piece, False)]
@@ -338,6 +505,14 @@ def _split(word: Word, values: Values) -> Iterator[list[WordPiece]]:
                 current = None
     if current is not None:
         yield current
+
+
+def _is_several(part: Part) -> bool:
+    """Whether it is one field for each value where it stands in quotation marks."""
+    if not isinstance(part, ShellParameter) or part.operator == "length":
+        return False
+    last = part.key[-1] if part.key else None
+    return part.name == "@" or (isinstance(last, Text) and last.text == "@")
 
 
 def _named(pieces: list[WordPiece], values: Values) -> list[str]:

@@ -87,7 +87,7 @@ def test_what_the_kernel_finds_too_long_is_refused() -> None:
     ("script", "told"),
     [
         ("unshare -m " * 5000 + "true", "commands and shells are nested more than 64 deep"),
-        ("( " * 5000 + "true" + " )" * 5000, "commands are nested more than 64 deep"),
+        ("( " * 5000 + "true" + " )" * 5000, "commands and shells are nested more than 64 deep"),
         ("( " * 40 + "unshare -m " * 40 + "true" + " )" * 40, "commands and shells are nested more than 64 deep"),
         (f"mkdir /{'a' * 200_000}", "a word is longer than 131,071 characters"),
         ("A=aa\n" + "A=$A$A\n" * 40, "a word is longer than 131,071 characters"),

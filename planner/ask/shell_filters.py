@@ -1,0 +1,471 @@
+"""What commands make of a text that is known: cat, cut, grep, head, sed, tail, tr and their like, in their usual forms.
+
+Each gives its output and status, or None for a form that is not followed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+Filtered = tuple[str, int] | None
+Filter = Callable[[list[str], str], Filtered]
+_CLASSES = {
+    "alpha": "a-zA-Z", "digit": "0-9", "alnum": "a-zA-Z0-9", "upper": "A-Z", "lower": "a-z", "space": r" \t\n\r\f\v",
+    "blank": r" \t", "punct": r"!-/:-@\[-`{-~", "xdigit": "0-9a-fA-F",
+}  # fmt: skip
+
+_CLASS = re.compile(r"\[:([a-z]+):\]")
+
+
+def _lines(text: str) -> list[str]:
+    return text.split("\n")[: -1 if text.endswith("\n") else None] if text else []
+
+
+def _joined(lines: list[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def expression(text: str, *, extended: bool) -> str | None:
+    """A regular expression of grep(1) and sed(1) as one of Python's; None if it is not followed."""
+    found, at = [], 0
+    while at < len(text):
+        one = text[at]
+        at += 1
+        if one == "\\" and at < len(text):
+            following = text[at]
+            at += 1
+            if following in "(){}|+?" and not extended:
+                found.append(following)
+            elif following in "sSwWbB" or following.isdigit():
+                found.append(f"\\{following}")
+            elif following in "<>":
+                found.append(r"\b")
+            else:
+                found.append(re.escape({"t": "\t", "n": "\n"}.get(following, following)))
+        elif one == "[":
+            end = text.find("]", at + 1 + (text[at : at + 1] == "^"))
+            while end > 0 and text.count("[:", at, end) > text.count(":]", at, end + 1):
+                end = text.find("]", end + 1)
+            if end < 0:
+                return None
+            inside = text[at:end].replace("\\", "\\\\").replace("[:", "\0").replace("[", "\\[").replace("\0", "[:")
+            if inside[:1] == "]":
+                inside = "\\" + inside
+            found.append(f"[{_CLASS.sub(lambda match: _CLASSES.get(match[1], ''), inside)}]")
+            at = end + 1
+        elif one in "(){}|+?" and not extended:
+            found.append(f"\\{one}")
+        elif one == "*" and (not found or found[-1] in ("^", "(", "|")):
+            found.append(r"\*")
+        else:
+            found.append(one)
+    return "".join(found)
+
+
+def _compiled(text: str, *, extended: bool, flags: int = 0) -> re.Pattern[str] | None:
+    pattern = expression(text, extended=extended)
+    if pattern is None:
+        return None
+    try:
+        return re.compile(pattern, flags)
+    except re.error:
+        return None
+
+
+def _options(arguments: list[str], letters: str, with_value: str) -> tuple[dict[str, str], list[str]] | None:
+    """Short options as getopt(3) has them; None if there is another."""
+    found: dict[str, str] = {}
+    rest: list[str] = []
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        if word == "--":
+            return found, rest + words
+        if not word.startswith("-") or word == "-":
+            rest.append(word)
+            continue
+        at = 1
+        while at < len(word):
+            letter = word[at]
+            at += 1
+            if letter in with_value:
+                value = word[at:] or (words.pop(0) if words else "")
+                found[letter] = f"{found[letter]}\n{value}" if letter in found else value
+                break
+            if letter not in letters:
+                return None
+            found[letter] = ""
+    return found, rest
+
+
+def _grep(arguments: list[str], text: str) -> Filtered:
+    read = _options(arguments, "qvixwcosEFlhan", "em")
+    if read is None:
+        return None
+    given, rest = read
+    patterns = given["e"].split("\n") if "e" in given else rest[0].split("\n") if rest else []
+    if not patterns or "l" in given or "n" in given:
+        return None
+    wanted = []
+    for one in patterns:
+        compiled = (
+            re.compile(re.escape(one), re.IGNORECASE if "i" in given else 0)
+            if "F" in given
+            else _compiled(one, extended="E" in given, flags=re.IGNORECASE if "i" in given else 0)
+        )
+        if compiled is None:
+            return None
+        inner = f"(?:{compiled.pattern})"
+        inner = f"^{inner}$" if "x" in given else rf"(?<!\w){inner}(?!\w)" if "w" in given else inner
+        wanted.append(re.compile(inner, compiled.flags))
+    found = [line for line in _lines(text) if any(one.search(line) for one in wanted) != ("v" in given)]
+    if "m" in given:
+        found = found[: int(given["m"])] if given["m"].isdecimal() else found
+    status = 0 if found else 1
+    if "q" in given:
+        return "", status
+    if "c" in given:
+        return f"{len(found)}\n", status
+    if "o" in given:
+        return _joined(
+            [match[0] for line in found for one in wanted for match in one.finditer(line) if match[0]]
+        ), status
+    return _joined(found), status
+
+
+def _egrep(arguments: list[str], text: str) -> Filtered:
+    return _grep(["-E", *arguments], text)
+
+
+def _fgrep(arguments: list[str], text: str) -> Filtered:
+    return _grep(["-F", *arguments], text)
+
+
+def _numbers(text: str, count: int) -> list[int] | None:
+    """The list of cut(1), from 0 on."""
+    found: set[int] = set()
+    for piece in text.split(","):
+        match = re.fullmatch(r"([0-9]*)(-?)([0-9]*)", piece)
+        if match is None or piece in ("", "-"):
+            return None
+        first = int(match[1] or 1)
+        last = int(match[3]) if match[3] else count if match[2] else first
+        found.update(range(first - 1, min(last, count)))
+    return sorted(found)
+
+
+def _cut(arguments: list[str], text: str) -> Filtered:
+    read = _options(arguments, "s", "dfcb")
+    if read is None:
+        return None
+    given, _ = read
+    found = []
+    for line in _lines(text):
+        if "f" in given:
+            between = given.get("d", "\t")
+            pieces = line.split(between)
+            if len(pieces) == 1:
+                if "s" not in given:
+                    found.append(line)
+                continue
+        else:
+            between, pieces = "", list(line)
+        numbers = _numbers(given.get("f") or given.get("c") or given.get("b") or "", len(pieces))
+        if numbers is None:
+            return None
+        found.append(between.join(pieces[one] for one in numbers))
+    return _joined(found), 0
+
+
+def _characters(text: str) -> str | None:
+    """A set of tr(1), written out."""
+    if "[:" in text:
+        for name, inside in _CLASSES.items():
+            text = text.replace(
+                f"[:{name}:]", re.sub(r"\\(.)", r"\1", inside) if name not in ("space", "blank") else " \t\n"
+            )
+    text = text.replace("\\n", "\n").replace("\\t", "\t").replace("\\0", "\0").replace("\\\\", "\\")
+    found, at = [], 0
+    while at < len(text):
+        if text[at + 1 : at + 2] == "-" and at + 2 < len(text):
+            if ord(text[at]) > ord(text[at + 2]):
+                return None
+            found += [chr(one) for one in range(ord(text[at]), ord(text[at + 2]) + 1)]
+            at += 3
+        else:
+            found.append(text[at])
+            at += 1
+    return "".join(found)
+
+
+def _tr(arguments: list[str], text: str) -> Filtered:
+    read = _options(arguments, "dscC", "")
+    if read is None or not read[1]:
+        return None
+    given, sets = read
+    first = _characters(sets[0])
+    second = _characters(sets[1]) if len(sets) > 1 else ""
+    if first is None or second is None:
+        return None
+    inverted = "c" in given or "C" in given
+    chosen = set(first)
+
+    def is_chosen(character: str) -> bool:
+        return (character in chosen) != inverted
+
+    if "d" in given:
+        return "".join(one for one in text if not is_chosen(one)), 0
+    if second:
+        padded = second + second[-1] * len(first)
+        text = "".join(
+            (second[-1] if inverted else padded[first.index(one)]) if is_chosen(one) else one for one in text
+        )
+    elif "s" not in given:
+        return None
+    if "s" in given:
+        squeezed = set(second) if second else None
+        kept: list[str] = []
+        for one in text:
+            if not (kept and kept[-1] == one and (one in squeezed if squeezed is not None else is_chosen(one))):
+                kept.append(one)
+        text = "".join(kept)
+    return text, 0
+
+
+def _count_of(arguments: list[str]) -> tuple[str, list[str]] | None:
+    if arguments and re.fullmatch("-[0-9]+", arguments[0]):
+        return arguments[0][1:], arguments[1:]
+    read = _options(arguments, "q", "n")
+    return None if read is None else (read[0].get("n", "10"), read[1])
+
+
+def _head(arguments: list[str], text: str) -> Filtered:
+    read = _count_of(arguments)
+    if read is None or not read[0].isdecimal():
+        return None
+    return _joined(_lines(text)[: int(read[0])]), 0
+
+
+def _tail(arguments: list[str], text: str) -> Filtered:
+    read = _count_of(arguments)
+    if read is None or not re.fullmatch(r"\+?[0-9]+", read[0]):
+        return None
+    lines, count = _lines(text), int(read[0])
+    return _joined(lines[max(count - 1, 0) :] if read[0][0] == "+" else lines[-count:] if count else []), 0
+
+
+def _cat(arguments: list[str], text: str) -> Filtered:
+    return (text, 0) if all(not one.startswith("-") or one == "-" for one in arguments) else None
+
+
+def _wc(arguments: list[str], text: str) -> Filtered:
+    counts = {"-l": text.count("\n"), "-w": len(text.split()), "-c": len(text.encode()), "-m": len(text)}
+    return (f"{counts[arguments[0]]}\n", 0) if len(arguments) == 1 and arguments[0] in counts else None
+
+
+def _sort(arguments: list[str], text: str) -> Filtered:
+    read = _options(arguments, "urn", "")
+    if read is None:
+        return None
+    given, _ = read
+    lines = _lines(text)
+    if "n" in given:
+        lines.sort(key=lambda line: float((re.match(r"\s*(-?[0-9.]+)", line) or ["", "0"])[1]))
+    else:
+        lines.sort()
+    if "u" in given:
+        lines = list(dict.fromkeys(lines))
+    return _joined(lines[::-1] if "r" in given else lines), 0
+
+
+def _uniq(arguments: list[str], text: str) -> Filtered:
+    if arguments:
+        return None
+    lines = _lines(text)
+    return _joined([line for at, line in enumerate(lines) if not at or line != lines[at - 1]]), 0
+
+
+_SED_ADDRESS = re.compile(r"\s*(?:[0-9$]+|/(?:[^/\\]|\\.)*/)?\s*!?\s*")
+_SED = re.compile(r"(?:(?P<line>[0-9]+|\$)|/(?P<where>(?:[^/\\]|\\.)*)/)?\s*(?P<not>!)?\s*(?P<rest>.*)", re.DOTALL)
+
+
+def _sed(arguments: list[str], text: str) -> Filtered:
+    """`s`, `d` and `p`, each of all lines, of one, or of those that match."""
+    read = _options(arguments, "nrEu", "e")
+    if read is None:
+        return None
+    given, rest = read
+    program = given["e"] if "e" in given else rest[0] if rest else ""
+    extended = "r" in given or "E" in given
+    commands = []
+    for piece in _sed_commands(program):
+        match = _SED.fullmatch(piece.strip())
+        if match is None or not match["rest"]:
+            return None
+        where = _compiled(match["where"], extended=extended) if match["where"] is not None else None
+        if match["where"] is not None and where is None:
+            return None
+        command = match["rest"]
+        change = _substitution(command, extended=extended) if command[0] == "s" else None
+        if change is None and command not in ("d", "p", "q"):
+            return None
+        commands.append((match["line"], where, bool(match["not"]), command, change))
+    lines, found = _lines(text), []
+    for at, line in enumerate(lines, 1):
+        ends = False
+        for number, where, inverted, command, change in commands:
+            is_meant = True
+            if number is not None:
+                is_meant = at == (len(lines) if number == "$" else int(number))
+            elif where is not None:
+                is_meant = where.search(line) is not None
+            if is_meant == inverted:
+                continue
+            if command == "d":
+                break
+            if command == "p":
+                found.append(line)
+            elif command == "q":
+                ends = True
+            elif change is not None:
+                pattern, by, count, shows = change
+                line, changes = pattern.subn(by, line, count=count)
+                if shows and changes:
+                    found.append(line)
+        else:
+            if "n" not in given:
+                found.append(line)
+        if ends:
+            break
+    return _joined(found), 0
+
+
+def _sed_commands(program: str) -> list[str]:
+    """Cut at semicolons and ends of lines that are in no regular expression."""
+    found, current, at = [], "", 0
+    while at < len(program):
+        one = program[at]
+        if one in ";\n":
+            found.append(current)
+            current = ""
+        elif (
+            one == "s" and re.fullmatch(r"\s*(?:[0-9$]+|/(?:[^/\\]|\\.)*/)?\s*!?\s*", current) and at + 1 < len(program)
+        ):
+            mark, end, seen = program[at + 1], at + 2, 0
+            while end < len(program) and seen < 2:
+                seen += program[end] == mark
+                end += 2 if program[end] == "\\" else 1
+            current += program[at:end]
+            at = end
+            continue
+        else:
+            current += one
+        at += 1
+    return [piece for piece in [*found, current] if piece.strip()]
+
+
+def _substitution(
+    command: str, *, extended: bool
+) -> tuple[re.Pattern[str], str | Callable[[re.Match[str]], str], int, bool] | None:
+    mark = re.escape(command[1:2])
+    match = re.fullmatch(
+        rf"s{mark}((?:[^{mark}\\]|\\.)*){mark}((?:[^{mark}\\]|\\.)*){mark}([gpiI]*)", command, re.DOTALL
+    )
+    if match is None:
+        return None
+    flags = re.IGNORECASE if {"i", "I"} & set(match[3]) else 0
+    source = match[1].replace(f"\\{command[1]}", command[1]) if command[1] not in "|+?(){}" else match[1]
+    pattern = _compiled(source, extended=extended, flags=flags)
+    if pattern is None:
+        return None
+    template = match[2]
+
+    def by(found: re.Match[str]) -> str:
+        def one(piece: re.Match[str]) -> str:
+            if piece[0] == "&":
+                return found[0]
+            if piece[1].isdigit():
+                return found[int(piece[1])] or ""
+            return {"n": "\n", "t": "\t"}.get(piece[1], piece[1])
+
+        return re.sub(r"\\(.)|&", one, template, flags=re.DOTALL)
+
+    return pattern, by, 0 if "g" in match[3] else 1, "p" in match[3]
+
+
+def _awk(arguments: list[str], text: str) -> Filtered:
+    """`{print $1}` and `$1 == "x" {print $2}` only, with -F."""
+    read = _options(arguments, "", "F")
+    if read is None or not read[1]:
+        return None
+    given, rest = read
+    condition = r"(?:\$([0-9]+)\s*(==|!=|~)\s*(?:\"([^\"]*)\"|/([^/]*)/)|/([^/]*)/|NR\s*==\s*([0-9]+))?"
+    match = re.fullmatch(rf"\s*{condition}\s*\{{\s*print\s*((?:\$(?:[0-9]+|NF)[,\s]*)*);?\s*\}}\s*", rest[0])
+    if match is None:
+        return None
+    found = []
+    for at, line in enumerate(_lines(text), 1):
+        pieces = [line, *(re.split(given["F"], line) if len(given.get("F", " ")) > 1 else line.split(given.get("F")))]
+        if given.get("F") == " ":
+            pieces = [line, *line.split()]
+        if match[1] is not None:
+            value = pieces[int(match[1])] if int(match[1]) < len(pieces) else ""
+            if match[2] == "~":
+                holds = re.search(match[4] if match[4] is not None else match[3], value) is not None
+            else:
+                holds = (value == match[3]) == (match[2] == "==")
+        elif match[5] is not None:
+            holds = re.search(match[5], line) is not None
+        else:
+            holds = match[6] is None or at == int(match[6])
+        if not holds:
+            continue
+        names = re.findall(r"\$([0-9]+|NF)", match[7]) or ["0"]
+        numbers = [len(pieces) - 1 if name == "NF" else int(name) for name in names]
+        shown = [pieces[one] if one < len(pieces) else "" for one in numbers]
+        found.append((" " if "," in match[7] else "").join(shown))
+    return _joined(found), 0
+
+
+FILTERS: dict[str, Filter] = {
+    "awk": _awk, "cat": _cat, "cut": _cut, "egrep": _egrep, "fgrep": _fgrep, "grep": _grep, "head": _head, "sed": _sed,
+    "sort": _sort, "tail": _tail, "tr": _tr, "uniq": _uniq, "wc": _wc,
+}  # fmt: skip
+_SCRIPT_FIRST = frozenset({"awk", "egrep", "fgrep", "grep", "sed"})  # before the files
+_VALUES = {
+    "awk": "Fv",
+    "cut": "dfcb",
+    "egrep": "em",
+    "fgrep": "em",
+    "grep": "em",
+    "head": "nc",
+    "sed": "ef",
+    "tail": "nc",
+}
+
+
+def files_of(name: str, arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The files among the arguments, and the arguments without them."""
+    if name == "tr":
+        return [], arguments
+    found: list[str] = []
+    kept: list[str] = []
+    words = list(arguments)
+    needs = name in _SCRIPT_FIRST
+    while words:
+        word = words.pop(0)
+        if word.startswith("-") and word != "-":
+            kept.append(word)
+            last = next((at for at, letter in enumerate(word[1:], 1) if letter in _VALUES.get(name, "")), 0)
+            if last and not word.startswith("--"):
+                if word[last] == "e":
+                    needs = False
+                if last + 1 == len(word) and words:
+                    kept.append(words.pop(0))
+        elif needs:
+            kept.append(word)
+            needs = False
+        else:
+            found.append(word)
+    return found, kept
