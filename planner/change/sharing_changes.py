@@ -84,6 +84,8 @@ class SharingMatch:
         row, there = space.wanted.rows[wanted], space.found.rows[found]
         if row.unbindable != there.unbindable:
             return True
+        if 0 < row.peer_group < HOST_GROUPS and space.names[wanted] not in self._parts.joined:  # a group of its own
+            return not there.peer_group or there.master != _of_host(row.master)
         return self.wanted_pair(space, wanted) != (there.peer_group, there.master)
 
     def wanted_pair(self, space: PairedSpace, wanted: int) -> Pair | None:

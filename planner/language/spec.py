@@ -339,6 +339,10 @@ def _bound(value: object) -> TargetPath | MountPath | NamespaceFile:
             what = f"has {' and '.join(others)} beside namespace, which names a whole file"
             raise values.Unfit(what, "keep the one or the other")
         return NamespaceFile.model_validate(value)
+    if type(value) is dict and "mount" not in value:
+        for key in value:
+            if values.suggestion(key, ("namespace", "mount")) == "namespace":
+                raise values.Unfit(f"unknown key {values.shown(key)}", 'did you mean "namespace"?')
     return value if isinstance(value, NamespaceFile) else _place(value)
 
 

@@ -10,6 +10,7 @@ from mountplan.planner.language.spec import Mount as SpecMount
 from mountplan.planner.names import Handle, NodeKind
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.draft import Context, Draft
+from mountplan.planner.resolve.underneath import UNDERNEATH
 
 PathList = Literal["mask", "readonly"]
 
@@ -96,11 +97,18 @@ def _matches(
             what = contents.kind(draft.root.joined(path))
             if what is not None:
                 known.append((path, what))
-        return known
-    base = draft.host.path if draft.host is not None else _on_host(draft, context)
+        if known or draft.spec.contents != UNDERNEATH:
+            return known
+        base = None  # what it covers is found when all mounts have their places
+    else:
+        base = draft.host.path if draft.host is not None else _on_host(draft, context)
     if base is None and field == "readonly" and not optional and not _is_glob(pattern):
         # It is bound over itself, whatever it is; if it is not there, or a symlink, the build is refused.
         return [(TargetPath(pattern), "directory")]
+    if base is None and draft.spec.contents == UNDERNEATH:
+        unknown = "what is underneath is not known before all mounts have their places"
+        context.mistakes.add(key, unknown, f'name the directory that it begins with: contents = "{draft.target}"')
+        return None
     if base is None:
         context.mistakes.add(
             key,

@@ -38,6 +38,13 @@ def _settle(draft: Draft, context: Context) -> None:
         wrong(key, what, f'write recursive = true on {parent.key}, or contents = "{path}"')
         return
     filesystem.fixed = filesystem.fixed._replace(contents=path, inside="opaque")
+    for one in filesystem.mounts:  # what is bound from it, and is there, is not made
+        if one.root != "/":
+            context.learn(filesystem, one.root)
+        its = filesystem.contents.kind(one.root)
+        if one.is_part and its in (None, "symlink"):
+            what = f'"{one.root}" in "{path}" is a symlink' if its else f'there is no "{one.root}" in "{path}"'
+            wrong(one.key, what, "correct the path, or leave it out")
     for node in filesystem.contents.nodes.values():
         if node.declared and context.host.link(path.joined(node.path)) is None:
             try:

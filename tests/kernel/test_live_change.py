@@ -102,6 +102,21 @@ def reading(tree: LiveTree, *paths: str) -> Iterator[Callable[[], tuple[int, int
         os.waitpid(child, 0)
 
 
+@pytest.mark.parametrize("word", ['propagation = "slave-shared"', '[[change]]\ntarget = "/mnt"\nsharing = "shared"'])
+def test_nothing_is_to_be_changed_in_what_has_groups_without_a_name(word: str, in_host: InHost) -> None:
+    """Each of such mounts is in a group of its own, which has whatever number the kernel gave it."""
+
+    def script() -> list[object]:
+        mount("m", "/mnt", "tmpfs")
+        mount("", "/mnt", flags=MS_SHARED)
+        plan = plan_of(f'format = 1\nname = "live"\nroot = "inherit"\n{word}\n')
+        with standing_tree(plan) as tree:
+            preview = plan_change(plan, tree.standing(), Allowed(), 100_000)
+            return [*preview.changes, *preview.obstacles]
+
+    assert [] == in_host(script, identity="root")
+
+
 def test_who_reads_inside_misses_no_file_while_its_mount_is_swapped(in_host: InHost) -> None:
     """Neither of the mount that is swapped, nor of one that stands on it."""
     if not in_host(knows_beneath):

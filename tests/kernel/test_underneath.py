@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from mountplan.planner.errors import SpecError, StepRefused
 from tests.hosts import InHost, mount
+from tests.kernel.test_road_readonly import written
 from tests.trees import ROOT, plan_of, tree
 
 pytestmark = pytest.mark.needs_kernel("mountns")
@@ -52,6 +54,32 @@ def test_files_modes_and_links_are_there_and_changes_stay_in_it(tmp_path: Path) 
         expected = ("0o751", "0o640", "/etc/passwd", ["file", "link", "pipe"])  # a link is copied, and not followed
         assert expected == built.inside(look)
     assert "old" == (tmp_path / "in/file").read_text()
+
+
+def test_what_is_underneath_can_be_read_only_and_be_bound(tmp_path: Path) -> None:
+    """It is found when all mounts have their places, and is not made once more, as a directory, before."""
+    filled(tmp_path)
+    more = 'readonly = ["file"]\nid = "in"\n[[mount]]\ntarget = "/copy"\nbind = { mount = "in", path = "/file" }\n'
+
+    def look() -> list[object]:
+        return [*written("/d/in/file", "/d/in/new"), Path("/copy").read_text()]
+
+    with tree(covers(tmp_path, more)) as built:
+        assert [errno.EROFS, 0, "old"] == built.inside(look)
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        ('readonly = ["nowhere"]', 'there is no "/nowhere" in'),
+        ('readonly = ["link"]', '"/link" in .* is a symlink'),
+        ('mask = [{ path = "file", optional = true }]', "what is underneath is not known before"),
+    ],
+)
+def test_what_cannot_be_found_underneath_is_a_mistake_and_not_left_out(tmp_path: Path, words: str, what: str) -> None:
+    filled(tmp_path)
+    with pytest.raises(SpecError, match=what):
+        plan_of(covers(tmp_path, words))
 
 
 def test_mountpoints_and_declared_files_are_added_to_it(tmp_path: Path) -> None:
