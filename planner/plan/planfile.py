@@ -335,6 +335,9 @@ def _plain_reader(wanted: Any) -> Reader:
     return read
 
 
+_TEXT_READER = _reader(str)
+
+
 def _literal_reader(allowed: tuple[str, ...]) -> Reader:
     def read(value: Json) -> Any:
         if value.__class__ is not str or value not in allowed:
@@ -369,6 +372,8 @@ def _list_reader(read_one: Reader) -> Reader:
     def read(value: Json) -> Any:
         if value.__class__ is not list:
             raise _Bad(f"must be a list, not {_told(value)}")
+        if read_one is _TEXT_READER and set(map(type, value)) <= {str}:
+            return tuple(value)
         try:
             return tuple([read_one(part) for part in value])
         except _Bad:

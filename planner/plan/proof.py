@@ -21,7 +21,7 @@ from mountplan.planner.plan.proof_filesystems import FilesystemProof
 from mountplan.planner.plan.proof_mounts import MountProof
 from mountplan.planner.plan.proof_parts import Filesystem, ProofMount, ProofUser
 from mountplan.planner.plan.proof_state import check_maps
-from mountplan.planner.plan.proof_values import REMEDY, Wrong, check_names, check_run, is_among, refuse
+from mountplan.planner.plan.proof_values import REMEDY, Wrong, all_plain, check_names, check_run, is_among, refuse
 from mountplan.planner.plan.step_effects import (
     CLOSED,
     COMMON,
@@ -47,6 +47,7 @@ def prove(plan: Plan, file: str) -> None:
     number = 0
     try:
         handlers = proof.handlers()
+        proof.look_at_paths()
         for number, step in enumerate(plan.steps, 1):  # noqa: B007
             phases, handle = handlers[type(step)]
             if not phases & proof.phase:
@@ -76,6 +77,13 @@ class _Proof(FilesystemProof, MountProof):
             step: (EFFECTS[step].phases, getattr(self, "_" + kind))
             for step, kind in zip(s.STEP_TYPES, s.STEP_KINDS, strict=True)
         }
+
+    def look_at_paths(self) -> None:
+        """Most plans have no path that needs a closer look, and then each is spared one."""
+        steps = self.plan.steps
+        paths = [step.path for step in steps if type(step) is s.CloneHost and step.path != "/"]
+        paths += ["/" + step.path for step in steps if type(step) is s.Attach and step.careful]
+        self.plain = all_plain(paths)
 
     def out_of_order(self, step: Step) -> NoReturn:
         if self.phase == START:

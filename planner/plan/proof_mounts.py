@@ -13,7 +13,6 @@ from mountplan.planner.plan.proof_values import (
     check_absolute,
     check_namespace,
     check_relative,
-    is_among,
     refuse,
 )
 from mountplan.planner.plan.step_effects import ENTERED, UNSHARED
@@ -48,7 +47,8 @@ class MountProof(ProofState):
         self.held += 1
 
     def _clone_host(self, step: s.CloneHost) -> None:
-        check_absolute(step.path)
+        if not self.plain:
+            check_absolute(step.path)
         grouped = step.propagation != "private"
         if grouped != (self.phase == UNSHARED):
             refuse(
@@ -62,8 +62,9 @@ class MountProof(ProofState):
         if step.namespace and step.recursive:
             refuse("nothing is mounted below the file of a namespace")
         mount = ProofMount(step.mount, None, step.namespace or step.path, "file" if step.namespace else None)
-        mount.recursive, mount.inherits = step.recursive, step.propagation == "slave"
-        mount.brings = {"slaves_below": "slave", "peers_below": "peer"}.get(step.propagation, "")
+        if step.recursive:
+            mount.recursive, mount.inherits = True, step.propagation == "slave"
+            mount.brings = {"slaves_below": "slave", "peers_below": "peer"}.get(step.propagation, "")
         self._new(step.mount, mount)
         self.held += 1
 
@@ -137,20 +138,19 @@ class MountProof(ProofState):
             if careful != (not own and path != "") or tree != (parent.recursive and parent.brings != "peer"):
                 refuse("the walk is careful if, and only if, it is not known what is there")
             places = parent.places
-            if places and (path in places or is_among(places, path)):
+            if places and (path in places or parent.is_covered(path)):
                 refuse(f"{above}:/{path} is covered by then")
             if path == "":
                 kind = parent.kind
             elif filesystem is not None and own:
                 kind = self._kind_of(filesystem, f"{parent.root}/{path}" if parent.root else path)
             else:
-                check_relative(path)
+                if not self.plain:
+                    check_relative(path)
                 kind = None
             if kind is not None and mount.kind is not None and (kind == "directory") != (mount.kind == "directory"):
                 refuse(f"a {mount.kind} cannot be mounted on a {kind}")
-            if not places:
-                places = parent.places = {}
-            places[path] = mount
+            parent.attach(path, mount)
             mount.parent, mount.place = parent, path
             if mount.space >= 0:
                 return

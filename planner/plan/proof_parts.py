@@ -5,6 +5,8 @@ The proof (planner/plan/proof.py) fills them in, step by step, and planner/plan/
 
 from __future__ import annotations
 
+from mountplan.planner.plan.proof_values import is_among
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -78,11 +80,34 @@ class ProofMount:
         self.root = root  # a path in the filesystem, relative; or an absolute one on the host, or a namespace
         self.kind = kind  # of its root, None if it is not known
         self.places = NOTHING_ON_IT  # what is attached to it
+        self.bare = NOTHING_BARE  # directories above which nothing is, and with each all above it
+
+    def is_covered(self, path: str) -> bool:
+        """True if something is attached to a directory above `path`."""
+        directory = path.rpartition("/")[0]
+        if directory in self.bare or not path:
+            return False
+        if is_among(self.places, path):
+            return True
+        if self.bare is NOTHING_BARE:
+            self.bare = set()
+        while directory not in self.bare:
+            self.bare.add(directory)
+            directory = directory.rpartition("/")[0]
+        return False
+
+    def attach(self, path: str, mount: ProofMount) -> None:
+        if self.places is NOTHING_ON_IT:
+            self.places = {}
+        self.places[path] = mount
+        if path in self.bare:
+            self.bare = set()
 
 
 # Shared by all to which nothing was added yet: most things are leaves, and a dictionary each would be most of what is
 # kept of them.
 NOTHING_ON_IT: dict[str, ProofMount] = {}
+NOTHING_BARE: set[str] = set()
 NOTHING_IN_IT: dict[str, str | None] = {"": "directory"}
 NOTHING_REMOVED: dict[str, None] = {}
 ARTICLE = {

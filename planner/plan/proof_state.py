@@ -23,6 +23,7 @@ class ProofState:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        self.plain = False  # each path of the host, and in what is not known, needs no closer look
         self.phase = START
         self.spaces = len(plan.expected.namespaces)
         self.stages: set[int] = set()  # the namespaces that have a stage

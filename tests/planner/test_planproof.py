@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from random import Random
 from time import process_time
 from typing import Any
 
@@ -20,6 +21,8 @@ from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Edge, ExpectedMount, ExpectedNamespace, Plan
 from mountplan.planner.plan.planfile import dump_plan, load_plan
 from mountplan.planner.plan.proof import prove
+from mountplan.planner.plan.proof_parts import ProofMount
+from mountplan.planner.plan.proof_values import all_plain, is_among, is_plain
 from mountplan.planner.plan.step_effects import EFFECTS
 from mountplan.planner.plan.steps import STEP_TYPES, YARD
 from tests.planner.plans import node, shop, wide
@@ -364,3 +367,27 @@ def test_the_proof_of_a_plan_needs_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "\n" == done.stdout
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_what_is_covered_is_so_whatever_was_asked_before(seed: int) -> None:
+    """Directories that nothing covers are remembered, until something is attached to one of them."""
+    random = Random(seed)
+    mount = ProofMount("m", None, "/", None)
+    seen = [False, False]
+    for _ in range(60):
+        path = "/".join(random.choices("abc", k=random.randrange(1, 6))) if random.random() < 0.97 else ""
+        covered = is_among(mount.places, path)
+        assert covered == mount.is_covered(path)
+        seen[covered] = True
+        if random.random() < 0.2:
+            mount.attach(path, ProofMount(path, None, "/", None))
+    assert [True, True] == seen
+
+
+@pytest.mark.parametrize(
+    "text", ["a", "a/b", ".a", "a/.", "..", "a/../b", "a//b", "a/", "é", "a\0b", "a\0/b", "", "a.b/c"]
+)
+def test_paths_are_plain_together_if_each_is(text: str) -> None:
+    for others in ([], ["/x", "/y/z"]):
+        assert is_plain(text) == all_plain([*others, f"/{text}", *others])
