@@ -11,10 +11,9 @@ from mountplan.planner.render.lanes import GroupNames, Scene
 from mountplan.planner.tables.table import MountTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mountplan.planner.ask.explain import ExplainedGroup
-    from mountplan.planner.compare.view import View
     from mountplan.planner.plan.plan import Plan
 
 _SCRIPT = "script:"
@@ -55,7 +54,7 @@ def drawn(argument: str, *, parameters: Mapping[str, str] | None = None) -> Draw
     return Drawn(
         side.label,
         tuple(Scene(view.namespace, view.table) for view in side.views),
-        GroupNames(outside=_of_host(side.views) if side.of_machine else {}),
+        GroupNames(outside=_of_host(view.table for view in side.views) if side.of_machine else {}),
         incomplete=side.incomplete,
     )
 
@@ -100,21 +99,26 @@ def drawn_from(tables: Iterable[tuple[str, MountTable]], groups: Iterable[Explai
 
 
 def _kept(named: Operand, side: Side) -> Drawn:
-    """A kept name: what stands there, with the words of the plan that it was made from."""
     from mountplan import keeping
-    from mountplan.planner.render.table_text import group_names
 
     plan = keeping.plan_of(named.value.partition("/")[0])
+    tables = [(view.namespace, view.table) for view in side.views]
+    return of_kept(side.label, plan, tables)._replace(incomplete=side.incomplete)
+
+
+def of_kept(label: str, plan: Plan, tables: Sequence[tuple[str, MountTable]]) -> Drawn:
+    """A kept name: what stands in its namespaces, with the words of the plan that it was made from."""
+    from mountplan.planner.render.table_text import group_names
+
     names: dict[int, str] = {}
-    for view in side.views:
-        name = view.namespace or plan.expected.namespaces[0].name
-        names |= group_names(plan, name, view.table)
-    scenes = tuple(Scene(view.namespace, view.table) for view in side.views)
-    groups = GroupNames(names, _of_host(side.views))
-    return Drawn(side.label, scenes, groups, incomplete=side.incomplete, left_out=plan.expected.left_out)
+    for namespace, table in tables:
+        names |= group_names(plan, namespace or plan.expected.namespaces[0].name, table)
+    scenes = tuple(Scene(namespace, table) for namespace, table in tables)
+    groups = GroupNames(names, _of_host(table for _, table in tables))
+    return Drawn(label, scenes, groups, left_out=plan.expected.left_out)
 
 
-def _of_host(views: Iterable[View]) -> Mapping[int, str]:
+def _of_host(tables: Iterable[MountTable]) -> Mapping[int, str]:
     """The groups that have members in the namespace of this process, with the place of the first; none of them, if that
     is what is drawn.
     """
@@ -123,7 +127,7 @@ def _of_host(views: Iterable[View]) -> Mapping[int, str]:
     host = observe()
     ids = {row.mount_id for row in host.rows}
     found: dict[int, str] = {}
-    if any(row.mount_id in ids for view in views for row in view.table.rows):
+    if any(row.mount_id in ids for table in tables for row in table.rows):
         return found
     for row in host.rows:
         if row.peer_group:

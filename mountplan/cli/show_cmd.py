@@ -34,7 +34,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     from mountplan.applier.keep.kept import path_of
     from mountplan.cli.kept_output import age_text, standing_data, tidy
     from mountplan.cli.lane_output import sharing_picture
-    from mountplan.drawing import drawn
+    from mountplan.drawing import of_kept
     from mountplan.planner.render.aside_text import arrivals_text
     from mountplan.planner.render.left_out_text import left_out_text
     from mountplan.planner.render.problems import drift_data, drift_text
@@ -71,7 +71,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         text += "\n" + block if block else ""
     if one.tables:
         text += "\n" + table_text(plan, one.tables, everything=args.all, room=output.room)
-        text += sharing_picture(drawn(f"name:{name}"), output.room, everything=args.all)
+        text += sharing_picture(of_kept(name, plan, one.tables), output.room, everything=args.all)
     output.paged(text)
     return 0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -237,6 +239,32 @@ def test_show_tells_all_about_a_name_and_what_has_changed(on_host: Callable[...,
     assert ("drifted", "/mark") == (data["health"], data["differences"][0]["mount"])
     assert "/mark" in [row["mountpoint"] for row in data["tables"][0]["mounts"]]
     assert "drifted" == listed.out.split()[-1]
+
+
+def test_show_reads_each_namespace_once(on_host: Callable[..., Any]) -> None:
+    """Also where a picture of its sharing is drawn."""
+    shared = programs(mounts='[[mount]]\ntarget = "/m"\ntype = "tmpfs"\npeer_group = "g"\n[peer_group.g]\n')
+
+    def script() -> tuple[int, list[str], str]:
+        from mountplan.applier.keep import kept
+        from mountplan.cli import main
+
+        mountplan("apply", spec(shared))
+        read, reading = kept.read_whole, []
+
+        def read_whole(label: str, fd: int) -> object:
+            reading.append(label)
+            return read(label, fd)
+
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as out:
+            patch.setattr(kept, "read_whole", read_whole)
+            patch.setattr(kept, "subjects", lambda name: reading.append(f"{name} again"))
+            status = main(["show", "programs"])
+        return status, reading, out.getvalue()
+
+    status, reading, out = on_host(script)
+    assert (0, ["programs"]) == (status, reading)
+    assert "* peer: what is mounted in one is in all" in out
 
 
 def test_rm_lets_go_what_it_can_and_tells_what_it_cannot(on_host: Callable[..., Any]) -> None:
