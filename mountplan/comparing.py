@@ -64,6 +64,8 @@ def verify(spec: str, subject: str = "", *, parameters: Mapping[str, str] | None
     """
     refuse_one_stream_twice(spec, subject)
     wanted = recognise(spec)
+    if wanted.kind not in ("spec", "plan") and subject.endswith((".toml", ".json")):
+        raise SubjectError(f"{spec}: is neither a spec nor a plan", f"the spec comes first: verify {subject} {spec}")
     if wanted.kind not in ("spec", "plan"):
         raise SubjectError(f"{spec}: is neither a spec nor a plan", f"say spec:FILE or plan:FILE, {_OR_DIFF}")
     return verify_plan(spec, plan_of(wanted, parameters), subject)

@@ -39,6 +39,22 @@ def reason_of(error: OSError | ValueError) -> str:
     return f"{call}: {words}" if call else words
 
 
+def meant_instead(path: str) -> str:
+    """The beginning of a remedy where `path` cannot be read: the file that was probably meant, "" if none is near."""
+    from difflib import get_close_matches
+
+    directory, name = os.path.split(path)
+    try:
+        if os.path.isdir(path):
+            inside = sorted(one for one in os.listdir(path) if one.endswith(".toml"))
+            return f"name a file in it, such as {os.path.join(path, inside[0])}; or " if inside else ""
+        there = [one for one in os.listdir(directory or ".") if one.endswith((".toml", ".json", ".sh"))]
+    except OSError:
+        return ""
+    near = [one for one in there if os.path.splitext(one)[0] == name] or get_close_matches(name, there, n=1)
+    return f"did you mean {os.path.join(directory, near[0])}? or " if near else ""
+
+
 def looks_like_plan(path: str, data: bytes) -> bool:
     """Is it a saved plan? By its name, and where that says nothing, by its first character: no spec begins so."""
     if path.endswith((".json", ".toml")):

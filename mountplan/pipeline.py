@@ -54,7 +54,7 @@ class Verified(NamedTuple):
 
 def read(path: str) -> bytes:
     """What is in a file, or comes from standard input. Raises SpecError."""
-    from mountplan.inputs import read_input, reason_of
+    from mountplan.inputs import meant_instead, read_input, reason_of
 
     try:
         return read_input(path)
@@ -62,7 +62,9 @@ def read(path: str) -> bytes:
         from mountplan.planner.errors import SpecRef
 
         what = f"cannot read it: {reason_of(error)}"
-        raise SpecError((Mistake(SpecRef(path, ""), what, "name a spec file that exists"),)) from None
+        raise SpecError(
+            (Mistake(SpecRef(path, ""), what, f"{meant_instead(path)}name a spec file that exists"),)
+        ) from None
 
 
 @without_collector

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mountplan.planner.render.lanes import LaneChart
 
 _SUFFIXES = {".txt": "text", ".svg": "svg", ".html": "html", ".htm": "html"}
+_OTHER_PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".pdf", ".dot", ".mmd", ".json", ".toml")
 
 
 def add(command: NewCommand) -> None:
@@ -91,7 +92,11 @@ def _chart(found: Drawn, only_shared: bool) -> LaneChart:
 
 
 def _format_of(name: str) -> str:
-    return next((form for suffix, form in _SUFFIXES.items() if name.endswith(suffix)), "text")
+    """By the end of the file's name; text where that says nothing. Raises UsageError where it says something else."""
+    form = next((form for suffix, form in _SUFFIXES.items() if name.endswith(suffix)), "text")
+    if form == "text" and name.lower().endswith(_OTHER_PICTURES):
+        raise UsageError(f"-o {name}: a picture is saved as one of {', '.join(_SUFFIXES)}")
+    return form
 
 
 def _rendered(form: str, found: Drawn, chart: LaneChart, room: int) -> str:

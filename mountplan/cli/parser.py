@@ -68,6 +68,7 @@ _IN_OUR_WORDS = (
     (r"argument (\S+): expected one argument", "{}: say which value, as in `{}`"),
     (r"the following arguments are required: (.*)", "{} is missing"),
     (r"argument (\S+): not allowed with argument (\S+)", "{} and {} ask for two different things: leave one out"),
+    (r"argument (-\S+): (.*)", "{}: {}"),
 )
 _PRINTS_THE_PARSER = ("completion",)  # and so it needs the parsers of all
 
@@ -153,6 +154,9 @@ class Parser(argparse.ArgumentParser):
         hint = f"did you mean {near}?" if near else f"there are: {known}"
         if action.dest == "command" and (value.endswith((".toml", ".json")) or os.path.isfile(value)):
             self.error(f"say what to do with {value}: mountplan check|plan|run|apply {value}")
+        if not option and os.path.isfile(value):
+            near = f"say first as what, and then the file: {self.prog} {next(iter(map(str, action.choices)))} {value}"
+            self.error(f"{near}; there are: {known}")
         self.error(f"unknown {what} {value!r}; {hint}")
 
 

@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 def read(name: str, what: str = "a spec, a saved plan") -> tuple[str, bytes]:
     """The name that errors shall use, and the contents. Raises SpecError if there is no such file."""
     from mountplan.applier.observe.asked import asking
-    from mountplan.inputs import label_of, read_input, reason_of
+    from mountplan.inputs import label_of, meant_instead, read_input, reason_of
 
     try:
         with asking("standard input" if name == "-" else f"the file {name!r}"):
             return label_of(name), read_input(name)
     except (OSError, ValueError) as error:
         reason = reason_of(error)
-        mistake = Mistake(SpecRef(name, ""), f"cannot read it: {reason}", f"name {what}, or - for stdin")
+        mistake = Mistake(
+            SpecRef(name, ""), f"cannot read it: {reason}", f"{meant_instead(name)}name {what}, or - for stdin"
+        )
         raise SpecError((mistake,)) from None
 
 

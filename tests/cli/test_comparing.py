@@ -199,3 +199,14 @@ def test_what_stands_nowhere_cannot_be_verified(tmp_path: Path, capsys: pytest.C
     assert "does not stand anywhere" in capsys.readouterr().err
     assert 2 == main(["verify", "1"])
     assert "'mountplan diff'" in capsys.readouterr().err.replace("`", "'")
+
+
+def test_a_near_miss_of_a_kept_name_and_the_wrong_order_are_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mountplan.applier.keep.kept.names", lambda: ("shop", "other"))
+    monkeypatch.setattr("mountplan.operands.is_kept", lambda argument: argument == "shop")
+    assert 2 == main(["diff", "pid:self", "shpo"])
+    assert "remedy: did you mean 'shop'? or say which: spec:FILE" in capsys.readouterr().err
+    assert 2 == main(["verify", "shop", "shop.toml"])
+    assert "remedy: the spec comes first: verify shop.toml shop" in capsys.readouterr().err

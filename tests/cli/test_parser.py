@@ -71,6 +71,12 @@ def test_every_command_has_help_with_examples_and_fits_80_columns(run: Command, 
         (["plan", "--why", "1", "--after", "1", "x"], "--after and --why ask for two different things: leave one out"),
         (["apply", "-f", "x"], "unknown option -f; name the spec without an option;"),
         (["check", "-v", "x"], "unknown option -v; apply, run, rm and capture have it"),
+        (["plan", "--set", "ab", "x"], "--set: 'ab' is no NAME=VALUE\n"),
+        (["export", "pyproject.toml"], "say first as what, and then the file: mountplan export sh pyproject.toml;"),
+        (
+            ["graph", "specs/hello.toml", "-o", "x.png"],
+            "-o x.png: a picture is saved as one of .txt, .svg, .html, .htm\n",
+        ),
         (["doctor", "x"], "doctor takes no arguments: 'x' is one too many\n"),
         (["plan"], "SPEC is missing"),
         (["check"], "SPEC is missing"),
@@ -86,7 +92,10 @@ def test_every_command_has_help_with_examples_and_fits_80_columns(run: Command, 
         (["run", "x", "--"], "there is no command after --"),
     ],
 )
-def test_wrong_usage_is_told_with_a_way_out(run: Command, words: list[str], message: str) -> None:
+def test_wrong_usage_is_told_with_a_way_out(
+    run: Command, words: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(CHECKOUT)
     ended = run(*words)
     assert (2, "") == (ended.status, ended.out)
     assert ended.err.startswith(f"mountplan: {message}")

@@ -52,3 +52,25 @@ def test_a_damaged_plan_file_is_told_with_a_remedy(run: Command, saved: Path) ->
         assert (2, "") == (ended.status, ended.out)
         assert ended.err.startswith(f"mountplan: {saved}:")
         assert "remedy: make it again with `mountplan plan SPEC -o FILE`" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("check shop", "did you mean shop.toml? or name a spec"),
+        ("plan shpo.toml", "did you mean shop.toml? or name a spec"),
+        ("plan .", "name a file in it, such as ./shop.toml; or name a spec"),
+        ("run elsewhere -- ls", "remedy: name a spec, a saved plan, or - for stdin"),
+        ("simulate build.hs", "did you mean build.sh? or name a shell script"),
+    ],
+)
+def test_a_file_that_is_not_there_is_told_with_the_one_that_was_meant(
+    words: str, told: str, run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a name without its ending, with a slip in it, or of the directory that it is in."""
+    (tmp_path / "shop.toml").write_text(SPEC)
+    (tmp_path / "build.sh").write_text("")
+    monkeypatch.chdir(tmp_path)
+    ended = run(*words.split())
+    assert 2 == ended.status
+    assert told in ended.err
