@@ -11,6 +11,7 @@ import pytest
 
 from mountplan import api
 from mountplan.planner.ask.foresight import foresee
+from mountplan.planner.ask.mount_commands import mount_script
 from mountplan.planner.host import HostEntry, HostPath
 from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.plan.plan import Plan
@@ -63,6 +64,15 @@ def test_the_plan_of_an_example_is_what_it_was(name: str) -> None:
     plan = plan_of(name)
     named = tuple((one.namespace, one.table) for one in predict(plan, host().table))
     golden(f"plans/{name}.txt", plan_text(plan, named, steps=True, everything=True))
+
+
+def test_the_mount_commands_of_the_examples_are_what_they_were() -> None:
+    texts = []
+    for name in SPECS:
+        plan = plan_of(name)
+        script = mount_script(plan, predict(plan, host().table), host().table)
+        texts.append(f"# --- {name}\n{script.text}" + "".join(f"# not: {one}\n" for one in script.reasons))
+    golden("commands.txt", "\n".join(texts))
 
 
 @pytest.mark.parametrize("name", SPECS)
