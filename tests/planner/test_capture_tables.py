@@ -29,6 +29,8 @@ HOST = """\
 8 7 0:24 / /proc/bus rw,relatime - autofs systemd-1 rw,fd=5
 9 1 8:9 / /mapped rw,idmapped - ext4 /dev/sdb rw
 10 9 8:9 / /mapped rw - ext4 /dev/sdb rw
+11 1 8:11 / /covered rw - ext4 /dev/sdc rw
+12 11 8:12 / /covered rw - ext4 /dev/sdd rw
 """
 ROOT = "1 0 0:50 / / rw,relatime - tmpfs root rw,size=64k,mode=755\n"
 
@@ -161,6 +163,42 @@ CASES: dict[str, Case] = {
             "6 1 0:90 / /e rw,relatime master:102 propagate_from:100 - tmpfs a rw\n"
             "7 1 8:1 /home /home rw,idmapped - ext4 /dev/sda1 rw\n"
             "8 1 8:9 /x /x rw - ext4 /dev/sdb rw\n")
+        ],
+        Facts(),
+    ),
+    "what the host has covered comes with a recursive bind, where all of it stands": (
+        [
+            (
+                "2 1 8:1 / /h rw,relatime - ext4 /dev/sda1 rw\n"
+                "3 2 8:2 / /h/srv ro,nosuid,relatime - xfs /dev/sda2 rw\n"
+                "4 2 8:3 /sub /h/data rw,relatime - btrfs /dev/sda3 rw,subvolid=256,subvol=/sub\n"
+                "5 2 0:20 / /h/run rw,nosuid - tmpfs run rw,size=1024k,mode=755\n"
+                "6 5 0:22 / /h/run/lock rw,nosuid - tmpfs lock rw\n"
+                "7 2 0:21 / /h/sys/kernel/debug rw,relatime - debugfs debugfs rw\n"
+                "8 2 0:23 / /h/proc rw,relatime - proc proc rw\n"
+                "9 8 0:24 / /h/proc/bus rw,relatime - autofs systemd-1 rw,fd=5\n"
+                "10 2 8:9 / /h/mapped rw,idmapped - ext4 /dev/sdb rw\n"
+                "11 10 8:9 / /h/mapped rw - ext4 /dev/sdb rw\n"
+                "12 2 8:11 / /h/covered rw - ext4 /dev/sdc rw\n"
+                "13 12 8:12 / /h/covered rw - ext4 /dev/sdd rw\n"
+                "14 13 0:99 / /h/covered/more rw - tmpfs more rw\n"
+                "20 1 8:1 / /half rw,relatime - ext4 /dev/sda1 rw\n"
+                "21 20 8:11 / /half/covered rw - ext4 /dev/sdc rw\n"
+            )
+        ],
+        Facts(),
+    ),
+    "sources of what there is one of": (
+        [
+            (
+                "2 1 0:21 / /debug rw,relatime - debugfs other rw\n"
+                "3 1 0:62 / /one rw - cgroup2 one rw\n"
+                "4 1 0:62 / /two rw - cgroup2 two rw\n"
+                "5 1 0:62 /sub /three rw shared:200 - cgroup2 three rw\n"
+                "6 1 0:62 / /four rw master:200 - cgroup2 two rw\n"
+                "7 1 0:62 / /five rw shared:201 - cgroup2 five rw\n"
+                "8 1 0:62 / /six rw shared:201 - cgroup2 five rw\n"
+            )
         ],
         Facts(),
     ),

@@ -59,6 +59,6 @@ def test_groups_and_devices_are_renamed_in_the_same_way_in_all_tables() -> None:
     assert same.equal(TABLE[:2], numbered_otherwise(*TABLE[:2]))
     assert same.equal(TABLE, numbered_otherwise(*TABLE))
     for changes in ({"peer_group": 27}, {"device": "9:8"}):
-        other = [row._replace(**changes) if row.peer_group == 17 else row for row in numbered_otherwise(*TABLE)]  # type: ignore[arg-type]
+        other = [row._replace(**changes) if row.peer_group == 17 else row for row in numbered_otherwise(*TABLE)]
         assert not same.equal(TABLE, other)
         assert SameRows().equal(TABLE, other)
