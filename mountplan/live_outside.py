@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Any
 
 from mountplan.applier.observe.asked import asking
 from mountplan.inputs import STDIN, reason_of
 from mountplan.planner.language.outside import Outside, Piped, Whereabouts
 from mountplan.planner.plan.digest import sha256_hex
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 LARGEST = 16 << 20  # bytes of an included file; a spec of a hundred thousand mounts has less
 QUESTIONS = ("variable", "whereabouts", "text")

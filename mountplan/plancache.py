@@ -11,23 +11,26 @@ and what cannot be written is not kept.
 
 from __future__ import annotations
 
-import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from time import time
-from typing import Any
 
 from mountplan.applier.observe.listings import MANY, kinds_of
 from mountplan.live_outside import QUESTIONS, AskedOutside, LiveOutside, answer_of
 from mountplan.planner.errors import PlanFileError, PlanRefused
 from mountplan.planner.host import Host, HostEntry, HostPath, NotThere, Partition
+from mountplan.planner.light import contextmanager
 from mountplan.planner.plan.digest import sha256_hex
+from mountplan.planner.plan.plain_json import loads
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.planfile import dump_plan, load_plan
 from mountplan.planner.tables.table import MountTable
 from mountplan.version import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any, TypeAlias
 
 FORMAT = b"mountplan-cached/2"
 MOST_ENTRIES, MOST_BYTES, LARGEST = 64, 128 << 20, 64 << 20  # the largest: a plan of 100,000 mounts has 30 MB
@@ -35,7 +38,9 @@ _DIRECTORY = "mountplan-plans"  # not "mountplan": the user may have caches wher
 _ENTRY, _COMING = "plan-", ".new-"
 _ABANDONED = 3600.0  # seconds after which an unfinished file has no writer any more
 
-Question = list[Any]  # the name of a question to the host, its arguments, and last the answer, as JSON has them
+Question: TypeAlias = (
+    "list[Any]"  # the name of a question to the host, its arguments, and last the answer, as JSON has them
+)
 
 
 def plan_of(data: bytes, file: str, parameters: Mapping[str, str] | None = None) -> Plan:
@@ -241,7 +246,7 @@ def _kept(key: str, file: str) -> Plan | None:
                     return None
                 questions, _, plan = rest.partition(b"\n")
                 host, outside = _this_machine(), LiveOutside()
-                for name, *arguments, before in json.loads(questions):
+                for name, *arguments, before in loads(questions.decode()):
                     now = answer_of(outside, name, *arguments) if name in QUESTIONS else answer(host, name, *arguments)
                     if now != before:
                         return None
@@ -254,6 +259,8 @@ def _kept(key: str, file: str) -> Plan | None:
 
 def _keep(key: str, questions: list[Question], plan: Plan) -> None:
     try:
+        import json  # it is loaded where a spec is read, and not where what is kept is used
+
         rest = json.dumps(questions).encode() + b"\n" + dump_plan(plan).encode()
         text = FORMAT + b" " + sha256_hex(rest).encode() + b"\n" + rest
         if len(text) > LARGEST:

@@ -321,3 +321,17 @@ def test_the_second_time_neither_pydantic_nor_networkx_is_loaded(home: Path) -> 
     assert not (home / "cache/mountplan-plans").exists()
     assert "pydantic" in loaded()
     assert "0 []\n" == loaded()
+
+
+def test_a_plan_that_is_kept_is_found_without_what_a_saved_one_does_without(home: Path) -> None:
+    """As tests/kernel/test_rules.py has it of saved plans. (Globs take `re`.)"""
+    text = SPEC.replace("HOME", str(home)).replace('mask = ["s*"]', "").encode()
+    plancache.plan_of(text, "x.toml")
+    program = (
+        "import sys; from mountplan import plancache; plancache.plan_of(sys.stdin.buffer.read(), 'x.toml')\n"
+        "slow = ('collections', 'contextlib', 'enum', 'functools', 'json', 'pydantic', 're', 'signal', 'typing')\n"
+        "print([name for name in slow if name in sys.modules])"
+    )
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+    words = [sys.executable, "-S", "-c", program]  # site may load some of them
+    assert b"[]\n" == subprocess.run(words, input=text, capture_output=True, check=True, env=environment).stdout

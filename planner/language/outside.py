@@ -6,8 +6,7 @@ that it is in are asked of an Outside that the caller hands in: the real one is 
 
 from __future__ import annotations
 
-from typing import Protocol
-
+from mountplan.planner.light import Protocol
 from mountplan.planner.record import NamedTuple
 
 

@@ -163,6 +163,7 @@ class Context:
         self.single: dict[str, list[FilesystemDraft]] = {}  # of types that there is one of, one for each source
         self.image_checks: list[tuple[FilesystemDraft, TargetPath, str, str]] = []  # that may be declared yet
         self.made_groups: dict[str, tuple[str, str]] = {}  # of copies of mounts of the spec: master, key path
+        self.straight: dict[Draft, set[str]] = {}  # places in mounts of the host that no symlink is on the way to
         self._likened = 0
 
     def add(self, draft: Draft) -> None:

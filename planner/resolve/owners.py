@@ -56,8 +56,11 @@ def _find(
 
 def check_locks(context: Context) -> None:
     """What is locked was there before what the owner has mounted, all of it at once."""
+    if not any(draft.lock for draft in context.drafts):
+        return
+    left_out = set(context.left_out)
     for draft in context.drafts:
-        if not draft.placed or draft in context.left_out:
+        if not draft.placed or draft in left_out:
             continue
         key = f"{draft.key}.locked"
         if draft.lock and not draft.space.user:

@@ -284,10 +284,15 @@ def _link_on_the_way(where: Draft, place: TargetPath, context: Context) -> tuple
     if place == "/" or where.filesystem is None:
         return None
     if where.host is not None:
-        for step in (*reversed(tuple(place.ancestors())), place):
-            points_to = _link_on_host(where, where.host.path, step, context) if step != "/" else None
+        straight = context.straight.setdefault(where, {"/"})
+        steps = [place]
+        while steps[-1] not in straight:
+            steps.append(TargetPath(steps[-1].rpartition("/")[0] or "/"))
+        for step in reversed(steps[:-1]):
+            points_to = _link_on_host(where, where.host.path, step, context)
             if points_to is not None:
                 return step, points_to
+            straight.add(step)
         return None
     path = where.root.joined(place)
     for step in (*path.ancestors(), path) if where.filesystem.fixed.contents else ():
