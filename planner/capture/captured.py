@@ -56,6 +56,7 @@ class CapturedMount(NamedTuple):
     work: CapturedPlace | None
     bind: CapturedPlace | None
     recursive: bool
+    recursive_sharing: str
     attributes: tuple[str, ...]
     uids: IdLines
     gids: IdLines

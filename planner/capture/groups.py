@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from mountplan.planner.capture.captured import CapturedGroup
@@ -26,8 +26,15 @@ class Sharing(NamedTuple):
 
 
 class _Groups:
-    def __init__(self, trees: Sequence[MountTree], host: HostMounts, host_devices: frozenset[str]) -> None:
+    def __init__(
+        self,
+        trees: Sequence[MountTree],
+        host: HostMounts,
+        host_devices: frozenset[str],
+        brought: Sequence[frozenset[int]],
+    ) -> None:
         self.trees = trees
+        self.brought = brought
         self.host = host
         self.host_devices = host_devices
         self.members: dict[int, list[Mount]] = {}
@@ -49,26 +56,31 @@ class _Groups:
                 hints.setdefault(seed.peer_group, {})[seed.master] = None
         self._guess_masters(hints)
         self._find_spans()
-        for space, tree in enumerate(self.trees):
-            for index, row in enumerate(tree.rows):
-                if row.peer_group:
-                    self._join((space, index), row)
-                elif row.master:
-                    self._receive((space, index), row)
+        for space, index, row in self._rows():
+            if row.peer_group:
+                self._join((space, index), row)
+            elif row.master:
+                self._receive((space, index), row)
         return Sharing(tuple(self.groups.values()), self.group_of, self.master_of, self.refused)
+
+    def _rows(self) -> Iterator[tuple[int, int, MountRow]]:
+        """All mounts but those that recursive binds bring along, which say what those are."""
+        for space, (tree, brought) in enumerate(zip(self.trees, self.brought, strict=True)):
+            for index, row in enumerate(tree.rows):
+                if index not in brought:
+                    yield space, index, row
 
     def _collect(self) -> dict[int, dict[int, None]]:
         """Note which mounts are in which group. Returns what is known of the masters of groups not seen here."""
         hints: dict[int, dict[int, None]] = {}
-        for space, tree in enumerate(self.trees):
-            for index, row in enumerate(tree.rows):
-                if row.peer_group:
-                    self.members.setdefault(row.peer_group, []).append((space, index))
-                    self.masters[row.peer_group] = row.master
-                elif row.master:
-                    self.slaves.setdefault(row.master, []).append((space, index))
-                if row.master and row.propagate_from:
-                    hints.setdefault(row.master, {})[row.propagate_from] = None
+        for space, index, row in self._rows():
+            if row.peer_group:
+                self.members.setdefault(row.peer_group, []).append((space, index))
+                self.masters[row.peer_group] = row.master
+            elif row.master:
+                self.slaves.setdefault(row.master, []).append((space, index))
+            if row.master and row.propagate_from:
+                hints.setdefault(row.master, {})[row.propagate_from] = None
         return hints
 
     def _guess_masters(self, hints: dict[int, dict[int, None]]) -> None:
@@ -207,11 +219,15 @@ class _Groups:
 
 
 def find_sharing(
-    trees: Sequence[MountTree], host: HostMounts, host_devices: frozenset[str], seeds: Sequence[MountRow] = ()
+    trees: Sequence[MountTree],
+    host: HostMounts,
+    host_devices: frozenset[str],
+    seeds: Sequence[MountRow] = (),
+    brought: Sequence[frozenset[int]] | None = None,
 ) -> Sharing:
     """The peer groups behind the group ids of these trees.
 
     `host_devices` are filesystems that are taken from the host; `seeds` are mounts outside of the trees which tell what
-    the masters of groups are.
+    the masters of groups are. `brought` are the mounts of each tree that recursive binds bring along.
     """
-    return _Groups(trees, host, host_devices).find(seeds)
+    return _Groups(trees, host, host_devices, brought or [frozenset() for _ in trees]).find(seeds)

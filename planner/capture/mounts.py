@@ -133,10 +133,12 @@ class _Capture:
             self._settle(superblock)
         self.overlays = Overlays(self.trees, self.superblocks, self.host, self.where)
         self.overlays.settle(self.facts)
+        self._unmap_layers()
         self._take_subvolumes()
         self.cautions += self.overlays.cautions
         seeds = [seed for live in self.lives for seed in live.seeds]
-        self.sharing = find_sharing(self.trees, self.host, self.superblocks_of_host(), seeds)
+        brought = [one.rows for one in self.brought]
+        self.sharing = find_sharing(self.trees, self.host, self.superblocks_of_host(), seeds, brought)
         self._leave_out()
         self._find_users()
         makers = {one.device: one.maker or one.mounts[0] for one in self.superblocks.values() if one.is_mounted}
@@ -219,7 +221,19 @@ class _Capture:
                 return
             superblock.image = image
         superblock.how = "made"
-        superblock.maker = next((one for one in superblock.mounts if self.row(one).root == "/"), None)
+        superblock.maker = self._maker_among(superblock.mounts)
+
+    def _maker_among(self, mounts: list[_Mount], *, mapped: bool = True) -> _Mount | None:
+        """The first that shows the whole; unless `mapped`, of those that are not id-mapped."""
+        whole = (one for one in mounts if self.row(one).root == "/")
+        return next((one for one in whole if mapped or "idmapped" not in self.row(one).attributes), None)
+
+    def _unmap_layers(self) -> None:
+        """A layer goes through the id-mapping of the mount that it is named in: so it is named in one without."""
+        for device in self.overlays.unmapped():
+            one = self.superblocks.get(device)
+            if one is not None and one.how == "made":
+                one.maker = self._maker_among(one.mounts, mapped=False)
 
     def _take_subvolumes(self) -> None:
         """A btrfs of which only one subvolume is mounted, once, is made by that mount: nothing counts paths from it."""
@@ -252,7 +266,9 @@ class _Capture:
                     continue
                 built = [one for one in superblock.mounts if one not in self.left_out]
                 if built or superblock.device in used:
-                    superblock.maker = next((one for one in built if self.row(one).root == "/"), None)
+                    superblock.maker = self._maker_among(
+                        built, mapped=superblock.device not in self.overlays.unmapped()
+                    )
                     continue
                 superblock.how, superblock.layers, waiting = "dropped", (), True
 
@@ -474,6 +490,7 @@ class _Capture:
             path, host_row = found
             base = parse_shown(host_row.attributes)
             words = words._replace(bind=CapturedPlace("", path), recursive=index in self.brought[space].tops)
+            words = words._replace(recursive_sharing=self.brought[space].tops.get(index, ""))
             if base & IDMAP:
                 words = self._of_mapped_host(words, space, row, path)
         return words._replace(attributes=_attributes(row.attributes, base))
@@ -530,8 +547,8 @@ class _Capture:
 
 _EMPTY = CapturedMount(
     row=-1, id="", target="", parent="", type="", source=None, options=(), image=None, layers=(), upper=None, work=None,
-    bind=None, recursive=False, attributes=(), uids=(), gids=(), unmapped=False, peer_group="", master="",
-    lock="", unbindable=False, on_symlink="", contents="", files=(), unsupported="",
+    bind=None, recursive=False, recursive_sharing="", attributes=(), uids=(), gids=(), unmapped=False, peer_group="",
+    master="", lock="", unbindable=False, on_symlink="", contents="", files=(), unsupported="",
 )  # fmt: skip
 
 

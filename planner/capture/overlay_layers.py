@@ -58,6 +58,15 @@ class Overlays:
             self._caution_of_id_mappings(superblock)
             self._caution_of_changes(superblock)
 
+    def unmapped(self) -> frozenset[str]:
+        """The devices with directories of overlays that are not seen through an id-mapping, as far as is known."""
+        return frozenset(
+            layer.device
+            for one in self.made
+            for layer, path in zip(one.layers, one.directories.paths if one.directories else (), strict=False)
+            if not is_id_mapped(path)
+        )
+
     def place_of(self, layer: OverlayLayer) -> CapturedPlace | None:
         superblock = self.superblocks.get(layer.device)
         if superblock is not None and superblock.how == "made":

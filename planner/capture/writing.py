@@ -70,6 +70,8 @@ def _write_mount(mount: CapturedMount, prefix: str, out: list[str]) -> None:
         out.append(f"bind = {_place(mount.bind)}")
     if mount.recursive:
         out.append("recursive = true")
+    if mount.recursive_sharing:
+        out.append(f"recursive_sharing = {_text(mount.recursive_sharing)}")
     if mount.recursive and mount.attributes:
         out.append("recursive_attributes = false")
     if mount.attributes:

@@ -9,8 +9,8 @@ import pytest
 
 from mountplan import api
 from tests.hosts import InHost, mount
-from tests.kernel.handmade import begin, inhabited, new, restored
-from tests.mountflags import MS_BIND, MS_MOVE, MS_RDONLY, MS_REMOUNT
+from tests.kernel.handmade import begin, inhabited, make, new, restored
+from tests.mountflags import MS_BIND, MS_MOVE, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SHARED, MS_SLAVE
 
 pytestmark = pytest.mark.needs_kernel("set-group", "root")
 
@@ -58,6 +58,28 @@ def test_other_mounts_may_stand_there_as_well(in_host: InHost) -> None:
         mount("own", "/srv/own", "tmpfs")
 
     assert "" == restored(in_host, upon_it(change), host=host)
+
+
+def shared_host() -> None:
+    host()
+    make("/srv", MS_REC | MS_SHARED)
+
+
+@pytest.mark.parametrize("word", ["slave", "peer"])
+def test_so_it_is_where_what_stands_there_shares_with_the_host(word: str, in_host: InHost) -> None:
+    """It would be lost otherwise: no path leads to what is covered, and a new one would not be the host's."""
+
+    def change() -> None:
+        if word == "slave":
+            make("/", MS_REC | MS_SLAVE)
+
+    def script() -> str:
+        shared_host()
+        with inhabited(upon_it(change)) as pid:
+            return api.capture(pid).text
+
+    assert f'recursive_sharing = "{word}"' in in_host(script, identity="root")
+    assert "" == restored(in_host, upon_it(change), host=shared_host)
 
 
 def test_where_the_host_has_more_a_new_one_stands_in_with_a_caution(in_host: InHost) -> None:

@@ -91,3 +91,21 @@ def test_a_capture_says_that_the_id_mapping_of_layers_is_not_told() -> None:
             for one in subjects:
                 one.close()
     assert any("seen through an id-mapping" in one for one in told)
+
+
+def test_a_captured_layer_is_mapped_no_more_than_it_was() -> None:
+    """The one mount of its filesystem is id-mapped, and the layer was not: it is named in one without a target."""
+    base = '[[mount]]\nid = "base"\ntype = "tmpfs"\n[[mount.file]]\npath = "l/f"\n'
+    view = f'[[mount]]\ntarget = "/view"\nbind = {{ mount = "base" }}\n{MAPPED}'
+    spec = f'{ROOT}{base}{view}{CHANGES}{OVERLAY}layers = [{{ mount = "base", path = "/l" }}]\n{UPPER}'
+    with tree(spec) as built:
+        assert [0, 100000] == owners(built, "/o/f", "/view/l/f")
+        subjects = of_built(built.built)
+        try:
+            text = capture_subjects(subjects).text
+        finally:
+            for one in subjects:
+                one.close()
+    again = text.replace('[[mount.file]]\npath = "l"\ndirectory = true', '[[mount.file]]\npath = "l/f"')
+    with tree(api.plan(api.load("captured.toml", again.encode()))) as built:
+        assert [0, 100000] == owners(built, "/o/f", "/view/l/f")

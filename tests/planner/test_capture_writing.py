@@ -16,8 +16,8 @@ from mountplan.planner.tables.mount_facts import LiveImage
 
 NOTHING = CapturedMount(
     row=0, id="", target="/", parent="", type="", source=None, options=(), image=None, layers=(), upper=None, work=None,
-    bind=None, recursive=False, attributes=(), uids=(), gids=(), unmapped=False, peer_group="", master="",
-    lock="", unbindable=False, on_symlink="", contents="", files=(), unsupported="",
+    bind=None, recursive=False, recursive_sharing="", attributes=(), uids=(), gids=(), unmapped=False, peer_group="",
+    master="", lock="", unbindable=False, on_symlink="", contents="", files=(), unsupported="",
 )  # fmt: skip
 
 
