@@ -106,3 +106,21 @@ def side_of(value: Comparable, parameters: Mapping[str, str] | None = None) -> s
         return file_side(os.fspath(value), parameters=parameters)
     made = plan_of(value, parameters)
     return predicted(made.file, made, observe())._replace(of_spec=not isinstance(value, Plan))
+
+
+def sides_of(
+    first: Comparable, second: Comparable, parameters: Mapping[str, str] | None = None
+) -> tuple[str | Side, str | Side]:
+    """Both sides of a comparison. A table by itself has the ids of owners as they are seen inside, and so has then what
+    it is compared with.
+    """
+    from mountplan.operands import read_side
+    from mountplan.planner.tables.table import MountTable
+
+    one, other = side_of(first, parameters), side_of(second, parameters)
+    if isinstance(first, MountTable) != isinstance(second, MountTable):
+        one, other = (
+            read_side(side, parameters=parameters) if isinstance(side, str) else side for side in (one, other)
+        )
+        one, other = (side._replace(views=tuple(view.inside() for view in side.views)) for side in (one, other))
+    return one, other

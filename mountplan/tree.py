@@ -430,11 +430,14 @@ class Tree:
 
     def views(self) -> tuple[View, ...]:
         """Its namespaces as one side of a comparison."""
+        from mountplan.applier.observe.subjects import ids_inside
         from mountplan.operands import view_of
 
         with ExitStack() as stack:
             subjects = [stack.enter_context(subject) for subject in self._stand.subjects()]
-            return tuple(view_of(subject.name, subject.read()) for subject in subjects)
+            return tuple(
+                view_of(subject.name, subject.read())._replace(ids=ids_inside(subject.fd)) for subject in subjects
+            )
 
     def subjects(self) -> list[Subject]:
         """Its namespaces, to look at; the caller closes them."""

@@ -266,9 +266,9 @@ def diff(first: Comparable, second: Comparable, *, parameters: Mapping[str, str]
     ()
     """
     from mountplan.comparing import diff as compare
-    from mountplan.forms import side_of
+    from mountplan.forms import sides_of
 
-    return compare(side_of(first, parameters), side_of(second, parameters), parameters=parameters)
+    return compare(*sides_of(first, second, parameters), parameters=parameters)
 
 
 def verify(source: PlanLike, tree: TreeLike = "", *, parameters: Mapping[str, str] | None = None) -> Compared:
