@@ -94,6 +94,7 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python bench/phases.py
 	$(BIN)/python bench/startup.py
 	$(BIN)/python bench/capture.py
+	$(BIN)/python bench/growth.py
 
 bench-quick: $(VENV)/installed-dev
 	$(BIN)/python bench/ratios.py

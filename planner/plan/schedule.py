@@ -129,6 +129,7 @@ class _Schedule:
         self.users = {one.name: one for one in topology.users}
         # pivot_root(2) wants the mount on which it puts the old root not to be shared: these join afterwards, from
         # seeds that must outlive the yard.
+        self.heights = self._heights()  # of all namespaces at once: there may be many
         self.tops = {self._top(root) for root in self.roots}
         self.late = {seed_of(group_of(self.mounts[name])) for name in self.tops if group_of(self.mounts[name])}
 
@@ -278,7 +279,7 @@ class _Schedule:
 
     def _tree(self, root: ResolvedMount) -> Iterator[Step]:
         """Build the tree: a mount, then all that stands on it, then its group; see DEPTH for deep ones."""
-        heights = self._heights()
+        heights = self.heights
         slots: list[str] = []
         slot_count = 0
         staged: dict[Handle, str] = {}
