@@ -18,7 +18,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit users users-here test-kernels test-without test-fleet check bench bench-quick fuzz faults fuzz-model fuzz-scripts fuzz-plans agree live refusals mutants coverage clean test-packages
+.PHONY: help demo test unit users users-here test-kernels test-without test-fleet check docs bench bench-quick fuzz faults fuzz-model fuzz-scripts fuzz-plans agree live refusals mutants coverage clean test-packages
 
 help:
 	@echo 'make demo      apply specs/hello.toml and show the tree'
@@ -30,6 +30,7 @@ help:
 	@echo 'make test-without  run the tests of the kernel without its young system calls'
 	@echo 'make test-fleet  run the tests of the Ansible collection and of the manifests, with Ansible from PyPI'
 	@echo 'make check     ruff, mypy, pyright, import contracts'
+	@echo 'make docs      the pages of docs/ as a site, in build/site'
 	@echo 'make bench     time every phase; takes minutes'
 	@echo 'make bench-quick  whole commands beside C, crun and bwrap, as ratios: less than a minute'
 	@echo 'make fuzz N=10000          capture random states, build them again, and compare'
@@ -89,6 +90,10 @@ check: $(VENV)/installed-dev
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+# The pages of docs/ as a site, in build/site.
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/mkdocs build --quiet --strict
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python bench/phases.py
@@ -173,6 +178,10 @@ $(VENV)/installed: $(VENV)/created pyproject.toml
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed-dev
+	$(PIP) --editable '.[docs]'
 	@touch $@
 
 $(FLEET)/installed: contrib/ansible/requirements.txt

@@ -80,6 +80,8 @@ def _read_otherwise(value: Table, tree: LiveTree) -> None:
     spaces = [one["mount"] for one in value.get("namespace", [value])]
     if any(table.get("recursive") for space in spaces for table in space):
         return  # the edits may have added to what a recursive bind takes along, which that reader does not expect
+    if Reading(value, careless=True).unclear():
+        return  # an edit has brought two mounts to one place by way of a symlink: that reader stacks none
     reading = Reading(value)
     known: Table = {}
     for view in tree.views():

