@@ -77,8 +77,8 @@ class MountplanError(Exception):
 class SpecError(MountplanError):
     """The spec is wrong. `mistakes` holds all that was found, in the order of the file; there is at least one.
 
-    Raised by load (what is written) and plan (what it means on this machine), before anything is touched; of a script,
-    by `mountplan simulate`.
+    Raised by load and the constructors (what is written), and by plan and all that plans (what it means here), before
+    anything is touched; of a script, by `mountplan simulate`.
     """
 
     exit_status = 2
@@ -111,7 +111,7 @@ class TableError(MountplanError):
 class SubjectError(MountplanError):
     """An argument names something to look at that is not there, or that could be several things.
 
-    Raised by diff and verify.
+    Raised by diff, verify, explain, attach, change, and by a Tree for a namespace or a plan that it has not.
     """
 
     exit_status = 2
@@ -143,7 +143,7 @@ class NotAllowed(MountplanError):
     """The kernel would refuse it to this user, or in a user namespace. `mistakes` holds all that was found by trying,
     in the order of the lines.
 
-    Raised by try_out, and by apply, run, build and keep before their first step. Nothing was carried out.
+    Raised by try_out, and by apply, build, build_and_forget and run before their first step. Nothing was carried out.
     """
 
     exit_status = 3
@@ -157,8 +157,8 @@ class NotAllowed(MountplanError):
 class InUse(MountplanError):
     """An image, a block device or an overlay's directory is in use, in a way that does not go with the plan.
 
-    `mistakes` says of each what has it, in the order of the steps. Raised by apply, run, build and keep before their
-    first step; in_use() returns the same. Nothing was carried out.
+    `mistakes` says of each what has it, in the order of the steps. Raised by apply, build, build_and_forget and run
+    before their first step; in_use() returns the same. Nothing was carried out.
     """
 
     exit_status = 3
@@ -173,8 +173,8 @@ class StepRefused(MountplanError):
     """The kernel refused a step. What was built up to it is let go and is never handed out; `aftermath` is what was
     then found out about the host, None if it was not looked at.
 
-    Raised by apply, run, build and keep. `number` counts from 1; `syscall` is "" where no single call is to blame;
-    `errno` is the kernel's; `log` is what the filesystem said (fsopen(2)).
+    Raised by apply, build, build_and_forget, run and change. `number` counts from 1; `syscall` is "" where no single
+    call is to blame; `errno` is the kernel's; `log` is what the filesystem said (fsopen(2)).
     """
 
     exit_status = 3
@@ -211,7 +211,7 @@ class StepRefused(MountplanError):
 class VerificationFailed(MountplanError):
     """Every step was carried out, but what stands there is not what the spec says. It is let go, and never handed out.
 
-    Raised by apply, run, build and keep. `differences` are planner.compare.difference.Difference.
+    Raised by apply, build, build_and_forget, run and change. `differences` are planner.compare.difference.Difference.
     """
 
     exit_status = 3
@@ -225,7 +225,7 @@ class VerificationFailed(MountplanError):
 class NamespaceRefused(MountplanError):
     """The kernel refused what is needed before the first step: a process, a pipe, a namespace, an id-mapping.
 
-    Raised by whatever builds or tries (apply, run, build, keep, try_out), and by enter for what is kept.
+    Raised by whatever builds or tries (apply, build, build_and_forget, run, try_out), and by enter for what is kept.
     """
 
     exit_status = 3
@@ -240,7 +240,7 @@ class NamespaceRefused(MountplanError):
 
 class CommandNotStarted(MountplanError):
     """The command did not start. The exit status is a shell's: 127 not found, 126 not executable; else 3, and 2 for
-    settings in [run] that cannot work. Raised by run, execute, enter and Tree.run.
+    settings in [run] that cannot work. Raised by run, execute, enter, Tree.run and Tree.popen.
 
     `number` is the errno with which execve(2) failed, 0 if it did not come to that.
     """
@@ -258,7 +258,7 @@ class CommandNotStarted(MountplanError):
 class NotKept(MountplanError):
     """No namespaces are kept under a name, or none of that name are among them.
 
-    Raised by whatever takes a kept name: look_up, enter, remove, capture, diff, verify.
+    Raised by whatever takes a kept name: look_up, attach, enter, remove, capture, diff, verify, change.
     """
 
     exit_status = 2
@@ -273,7 +273,7 @@ class NotKept(MountplanError):
 class NameTaken(MountplanError):
     """What is kept under a name is from another spec, no longer what it was, or was kept by another process meanwhile.
 
-    Raised by keep. `differences` are planner.compare.difference.Difference: of what stands from what the plan says.
+    Raised by apply. `differences` are planner.compare.difference.Difference: of what stands from what the plan says.
     """
 
     exit_status = 1
@@ -318,7 +318,7 @@ class ChangeUnfinished(MountplanError):
 class KeepRefused(MountplanError):
     """The place where namespaces are kept cannot be used, or the kernel does not let them be kept or reached there.
 
-    Raised by keep, kept, look_up, enter and remove.
+    Raised by apply, kept, look_up, attach, enter and remove.
     """
 
     code = "keep-refused"

@@ -93,3 +93,18 @@ def test_type_checkers_are_told_the_fields_that_a_table_has(table: type[language
         else:
             true = info.get_default(call_default_factory=True)
             assert true == (list(default) if isinstance(true, list) else default), name
+
+
+def test_who_raises_an_exception_is_public_too() -> None:
+    """What docstrings and docs/python.md name after "Raised by" is there to be called."""
+    family = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, MountplanError)]
+    told = [(inspect.getdoc(one) or "").partition("Raised by")[2].partition("\n\n")[0] for one in family]
+    named = {word for text in told for word in re.findall(r"\b[a-z]+_[a-z_]+\b|\b[a-z]+(?=\(\))", text)}
+    page = (CHECKOUT / "docs/python.md").read_text(encoding="utf-8").partition("| raised by |")[2]
+    rows = re.findall(r"^\| (`.*?`) \| .* \| (.*) \|$", page, re.MULTILINE)
+    assert len(rows) > 8
+    named |= {word for _, callers in rows for word in re.findall(r"`(\w+)", callers)}
+    assert set() == named - set(api.__all__)
+    assert {one.__name__ for one in family} - {"MountplanError"} == {
+        word for raised, _ in rows for word in re.findall(r"`(\w+)`", raised)
+    }
