@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,9 +46,10 @@ def change_text(plan: Plan, found: ChangePlan, *, everything: bool = False) -> s
 def counts_text(found: ChangePlan) -> str:
     counts = found.counts()
     told = ", ".join(f"{counts[sign]:,} {verb}" for sign, verb in _VERBS if counts[sign]) or "nothing to change"
-    changed = {(one.namespace, one.mount) for one in found.changes}
-    mounts = [(name, row.mountpoint) for name, table in found.tables for row in table.rows]
-    untouched = sum(one not in changed for one in mounts)
+    changed = {(one.namespace, one.mount, one.layer) for one in found.changes if one.sign != "-"}
+    layers = Counter((namespace, mount) for namespace, mount, _ in changed)
+    mounts = Counter((name, row.mountpoint) for name, table in found.tables for row in table.rows)
+    untouched = sum(max(0, number - layers[place]) for place, number in mounts.items())
     stays = "stays as it is" if untouched == 1 else "stay as they are"
     return f"{told}; {count(untouched, 'mount')} {stays}.\n"
 

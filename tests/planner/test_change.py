@@ -25,7 +25,7 @@ from mountplan.planner.errors import PlanFileError
 from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.predict import predict
-from mountplan.planner.render.change_text import change_text
+from mountplan.planner.render.change_text import change_text, counts_text
 from mountplan.planner.tables.table import MountTable
 from tests.fakes import FakeHost
 
@@ -139,6 +139,7 @@ def test_what_lies_under_another_mount_is_exchanged_from_below() -> None:
     found = change(LOW + TOP, LOW + 'attributes = ["ro"]\n' + TOP)
     assert [("swap", "1 of 2"), ("~", "1 of 2")] == [(one.sign, one.layer) for one in found.changes]
     assert not found.obstacles
+    assert counts_text(found).endswith("; 2 mounts stay as they are.\n")  # the root, and the topmost
     kinds = [step.kind for step in found.steps]
     assert kinds.index("remove_lowest") < kinds.index("attach_lowest")
     assert "detach_live" not in kinds
