@@ -26,6 +26,7 @@ CLEARS = {
     "symfollow": "nosymfollow",
     "diratime": "nodiratime",
 }
+OF_NAMESPACE_FILE = frozenset({"strictatime"})  # the kernel's own mount of them has no relatime
 TIMES = ("relatime", "noatime", "strictatime")
 
 
@@ -163,6 +164,7 @@ class Reading:
         self.mounts: dict[str, NaiveMount] = {}  # those with an id
         self.tables: dict[str, Table] = {}
         self.roots: dict[str, NaiveMount] = {}
+        self.namespaces = Superblock("nsfs", "nsfs")
         spaces = value.get("namespace") or [{"name": "", "mount": value["mount"]}]
         order = [(space["name"], one) for space in spaces for one in space["mount"]]
         self.tables = {one["id"]: one for _, one in order}
@@ -181,7 +183,12 @@ class Reading:
         if key in self.mounts:
             return self.mounts[key]
         one = self.tables[key]
-        if "bind" in one:
+        if "namespace" in one.get("bind", ()):  # of the kind that is named first, or last
+            name = one["bind"]["namespace"]
+            superblock = self.namespaces
+            path: Path = (name.rpartition("/")[2].partition(":")[0],)
+            before = OF_NAMESPACE_FILE
+        elif "bind" in one:
             source = self._make(one["bind"]["mount"])
             superblock, path = source.superblock, source.path + parts(one["bind"]["path"])
             before = source.attributes
@@ -289,6 +296,8 @@ def _one(mount: NaiveMount, row: MountRow, known: dict[str, Any]) -> list[str]:
     attributes = frozenset((shown - {"relatime"}) | (set() if shown & set(TIMES) else {"strictatime"}))
     root = "/" + "/".join(mount.path)
     source = row.source if mount.superblock.source is None else mount.superblock.source
+    if mount.superblock.fstype == "nsfs":  # the kernel shows the number of the namespace behind its kind
+        root = f"{mount.path[0]}:{row.root.partition(':')[2]}"
     pairs = [
         ("filesystem", (mount.superblock.fstype, source), (row.fstype, row.source)),
         ("root", root, row.root),

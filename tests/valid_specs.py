@@ -10,7 +10,7 @@ import random
 from typing import Any
 
 from mountplan.planner.attributes import contradiction
-from tests.second_reader import NaiveMount, Path, Reading, Superblock, attributes_of, parts, walk
+from tests.second_reader import OF_NAMESPACE_FILE, NaiveMount, Path, Reading, Superblock, attributes_of, parts, walk
 
 Table = dict[str, Any]
 NAMES = ("a", "b", "c", "d")
@@ -86,6 +86,13 @@ class _Spec:
         self.makers[superblock] = table
         self.nodes[superblock] = {(): "directory"}
         return self.remember(table, NaiveMount(superblock, (), frozenset(), table["id"]))
+
+    def namespace_file(self, target: str) -> NaiveMount:
+        name = self.random.choice(("net:self", "uts:/proc/self/ns/uts", "/proc/self/ns/ipc"))
+        superblock = next((one for one in self.nodes if one.fstype == "nsfs"), None) or Superblock("nsfs", "nsfs")
+        self.nodes[superblock] = {(): "file"}
+        table: Table = {"id": f"m{len(self.tables)}", "target": target, "bind": {"namespace": name}}
+        return self.remember(table, NaiveMount(superblock, (), OF_NAMESPACE_FILE, table["id"]))
 
     def image(self) -> object:
         """Where an image is: a file of the host, a part of one, or a file in another image."""
@@ -176,7 +183,9 @@ class _Spec:
         what = self.random.choice(("new", "new", "bind", "bind", "bind", "file", "recursive", "proc"))
         if what == "new" and self.images and self.chance(3):
             what = "image"
-        kind = "file" if what == "file" else "directory"
+        if what == "file" and self.images and self.chance(4):
+            what = "namespace"
+        kind = "file" if what in ("file", "namespace") else "directory"
         follow = not self.plain and self.chance(6)
         found = self.place_behind_link(kind) if follow else self.place(kind)
         if found is None:
@@ -186,6 +195,8 @@ class _Spec:
         if what in ("new", "proc", "image"):
             new = self.random.choice(("tmpfs", "tmpfs", "ramfs"))
             mount = self.filesystem({"new": new, "image": "squashfs"}.get(what, what), target)
+        elif what == "namespace":
+            mount = self.namespace_file(target)
         else:
             made = self.bind(target, kind, what == "recursive", parent)
             if made is None:
@@ -215,7 +226,7 @@ class _Spec:
         self.note(found[1].superblock, found[1].path + found[2], "directory")
 
     def bind(self, target: str, kind: str, recursive: bool, parent: NaiveMount) -> NaiveMount | None:
-        sources = [one for one in self.mounts if one.superblock.fstype != "proc" and not one.unbindable]
+        sources = [one for one in self.mounts if one.superblock.fstype not in ("proc", "nsfs") and not one.unbindable]
         source = self.random.choice(sources)
         path = (
             ()
@@ -260,7 +271,7 @@ class _Spec:
     def say_what_is_hidden(self) -> None:
         """A bind of what something is mounted upon says that it means what is underneath."""
         for table in self.tables:
-            if "bind" in table:
+            if "mount" in table.get("bind", ()):
                 source = next(one for one in self.mounts if one.key == table["bind"]["mount"])
                 path = parts(table["bind"]["path"])
                 if any(place == path[: len(place)] for place in source.children):
@@ -324,7 +335,7 @@ class _Spec:
     def share(self, value: Table) -> None:
         by_superblock: dict[Superblock, list[int]] = {}
         for number, mount in enumerate(self.mounts):
-            if not mount.unbindable and mount.superblock.fstype != "proc":
+            if not mount.unbindable and mount.superblock.fstype not in ("proc", "nsfs"):
                 by_superblock.setdefault(mount.superblock, []).append(number)
         groups: Table = {}
         for members in by_superblock.values():

@@ -69,6 +69,8 @@ class CapturedMount(NamedTuple):
     contents: str
     files: tuple[CapturedFile, ...]
     unsupported: str
+    mask: tuple[str, ...] = ()
+    readonly: tuple[str, ...] = ()
 
 
 class CapturedGroup(NamedTuple):

@@ -25,6 +25,7 @@ from mountplan.planner.capture.captured import (
     IdLines,
     Options,
 )
+from mountplan.planner.capture.folding import fold
 from mountplan.planner.capture.found_superblock import FoundSuperblock
 from mountplan.planner.capture.groups import Sharing, find_sharing
 from mountplan.planner.capture.naming import Names
@@ -150,7 +151,7 @@ class _Capture:
         spaces = tuple(self._namespace(space) for space in range(len(self.lives)))
         shown = {of(one.fstype).shows for one in self.superblocks.values() if one.how == "made"}
         needed = tuple(kind for kind in unshare if kind in shown)
-        return Captured(name, self.sharing.groups, spaces, needed, tuple(self.cautions))
+        return fold(Captured(name, self.sharing.groups, spaces, needed, tuple(self.cautions)), self.trees, self.host)
 
     def _find_users(self) -> None:
         """Whose the namespaces are, and what is locked in them; of one alone, that is no matter of the spec's."""

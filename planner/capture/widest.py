@@ -36,6 +36,11 @@ class HostMounts:
         """Mount id -> index in the tree."""
         return {row.mount_id: index for index, row in enumerate(self.tree.rows)} if self.tree is not None else {}
 
+    def shows_all_of(self, fstype: str) -> bool:
+        """Whether a path leads to the root of some filesystem of this type."""
+        rows = (row for row in self.table.rows if row.fstype == fstype and row.root == "/")
+        return any(self._walks.end_of(row.mountpoint).mount_id == row.mount_id for row in rows)
+
     def showing(self, device: str, root: str) -> tuple[str, MountRow] | None:
         """A host path that shows `root` of the filesystem, and the mount it is on: the widest that does. Else None.
 

@@ -80,6 +80,9 @@ def _write_mount(mount: CapturedMount, prefix: str, out: list[str]) -> None:
         out.append(f"idmap = {{ uids = {_lines(mount.uids)}, gids = {_lines(mount.gids)} }}")
     if mount.unmapped:
         out.append("idmap = false")
+    for word, paths in (("mask", mount.mask), ("readonly", mount.readonly)):
+        if paths:
+            out.append(f"{word} = {_array(paths)}")
     for key in ("on_symlink", "peer_group", "master"):
         if text := getattr(mount, key):
             out.append(f"{key} = {_text(text)}")

@@ -275,7 +275,7 @@ def live(folder: Path) -> AbstractContextManager[int]:
     return script(LIVE, folder / "medium", kind)
 
 
-# What mount.composefs does, which Debian has from trixie on; this is what it calls.
+# What mount.composefs does, without that program, which Debian 12 does not have.
 COMPOSEFS = """
 mkdir /srv/metadata /srv/root
 mount -t erofs -o loop,ro "$1" /srv/metadata

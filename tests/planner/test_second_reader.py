@@ -10,6 +10,7 @@ from mountplan.planner.host import HostPath, NoHost, NotThere
 from mountplan.planner.language.spec_reading import build_spec
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.predict import predict
+from mountplan.planner.tables.namespace_file import file_row
 from mountplan.planner.tables.table import MountTable
 from tests.fakes import host_mount
 from tests.second_reader import Reading, Table, differences, mounted_in_order
@@ -23,6 +24,10 @@ class BareHost(NoHost):
         if path in (IMAGE, LONG_IMAGE):
             return HostPath(path, "file", host_mount(1, 0, "/"))
         raise NotThere("no such file or directory")
+
+    def namespace_file(self, path: str) -> HostPath:
+        identity = f"0:4 {path.rpartition('/')[2]}:[{len(path)}]"
+        return HostPath(path, "file", file_row(identity), identity)
 
 
 SPECS = int(os.environ.get("MOUNTPLAN_EXAMPLES", "0")) or 500
