@@ -247,6 +247,8 @@ FILES = [
     "printf 'a\\n' > $R/f; if grep -qx a $R/f; then mount -t tmpfs y $R/b; fi; grep -q b $R/f || mount -t tmpfs z $R/c",
 ]
 VARIABLES = [
+    'a=x; b=y; mount -t tmpfs "$a $b" $R/b; mount -t tmpfs "$a $(echo $b)  ${b} $((1+1)) `echo z`" $R/c',
+    'f() { mount -t tmpfs y${2:+n} $R/b; mount -t tmpfs "z$1" $R/c; }; f',
     "IFS=:; p=b:c; for i in $p; do mount -t tmpfs $i $R/$i; done; unset IFS; set -- $p; mount -t tmpfs $1 $R/b",
     'echo b,c > $R/f; IFS=, read x y < $R/f; mount -t tmpfs $x $R/$x; mount -t tmpfs "$y" $R/$y',
     "f() { local x=b; x=c; mount -t tmpfs $x $R/$x; }; x=b; f; mount -t tmpfs $x $R/$x",

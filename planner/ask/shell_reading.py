@@ -44,6 +44,11 @@ _ESCAPED = re.compile(r"\\(\n|.)", re.DOTALL)
 _ESCAPED_IN_QUOTES = re.compile(r'\\(\n|["\\$`])', re.DOTALL)
 # Expansions that the grammar takes for text, as the second one of $x/$1
 _MISSED = re.compile(r"\\.|\$([A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-])", re.DOTALL)
+_UNKNOWN = (
+    (re.compile(r"(?<=\s)\\([()])(?=\s)"), r"'\1'"),
+    (re.compile(r"(?<=\s)([0-9]?)<>(?=\s*/)"), r"\1<"),
+    (re.compile(r"(?<=\s)(0[xX])\*\)"), r"'\1'*)"),
+)
 _ANSI = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "v": "\v"}
 _OPERATORS = ("-", "=", "+", "?")
 _STATEMENTS = frozenset(
@@ -74,6 +79,17 @@ class _Reader:
         self.one_line = False
         self.depth = 0
         self.root = tree_sitter.Parser(_LANGUAGE).parse(self.data).root_node
+        if self.root.has_error:
+            self._try_otherwise(text)
+
+    def _try_otherwise(self, text: str) -> None:
+        """What the grammar does not know, in other words that mean the same; the lines stay."""
+        for written, meant in _UNKNOWN:
+            text = written.sub(meant, text)
+        data = text.encode("utf-8", "surrogateescape")
+        root = tree_sitter.Parser(_LANGUAGE).parse(data).root_node
+        if not root.has_error:
+            self.data, self.root = data, root
 
     def _error_in(self, top: Any) -> NotFollowed:
         """The first place that is no shell; what comes after it cannot be trusted."""
@@ -412,22 +428,27 @@ class _Reader:
                 return (Text(self.text(node)[1:-1], True),)
             case "ansi_c_string":
                 return (Text(self._ansi(node), True),)
-            case "simple_expansion":
-                return (ShellParameter(self.text(node)[1:], quoted),)
-            case "expansion":
+            case "simple_expansion" | "expansion" | "command_substitution" | "arithmetic_expansion":
                 text = self.text(node)
                 lead = text[: len(text) - len(text.lstrip())]  # the grammar takes spaces in quotes for a part of it
-                return (*((Text(lead, True),) if lead else ()), self._expansion(node, lead, quoted))
-            case "command_substitution":
-                return (self._substitution(node, quoted),)
-            case "arithmetic_expansion":
-                start = node.start_byte + (3 if self.text(node).startswith("$((") else 2)
-                end = node.end_byte - (2 if self.text(node).endswith("))") else 1)
-                return (Arithmetic(self._between(node, start, end, True)),)
+                return (*((Text(lead, True),) if lead else ()), self._expanded(node, lead, quoted))
             case "process_substitution":
                 raise ScriptError(self.line(node), "<( ) is not followed", "use a file")
         text = self.text(node)
         return self._unescaped(text)
+
+    def _expanded(self, node: Any, lead: str, quoted: bool) -> Part:
+        """What stands behind the spaces `lead`."""
+        text = self.text(node)[len(lead) :]
+        match node.type:
+            case "simple_expansion":
+                return ShellParameter(text[1:], quoted)
+            case "expansion":
+                return self._expansion(node, lead, quoted)
+            case "command_substitution":
+                return self._substitution(node, text, quoted)
+        start = node.start_byte + len(lead.encode()) + (3 if text.startswith("$((") else 2)
+        return Arithmetic(self._between(node, start, node.end_byte - (2 if text.endswith("))") else 1), True))
 
     def _unescaped(self, text: str) -> Word:
         """Text without quotes: what a backslash stands before is quoted."""
@@ -530,8 +551,7 @@ class _Reader:
         second = self._between(node, at + 1, end, True) if at < end else ()
         return ShellParameter(match[1], quoted, match[2], first, second)
 
-    def _substitution(self, node: Any, quoted: bool) -> Substitution:
-        text = self.text(node)
+    def _substitution(self, node: Any, text: str, quoted: bool) -> Substitution:
         if text.startswith("`"):
             inner = re.sub(r"\\([$`\\])", r"\1", text[1:-1])
             reader = _Reader(inner, self.line(node))

@@ -6,7 +6,6 @@ import copy
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping
-from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from mountplan.planner.ask.actions import FillFile, MakeDirectory, MakeFile, Stage
@@ -178,7 +177,7 @@ class ShellState:
             number = int(name)
             if number <= len(context.arguments):
                 return context.arguments[number - 1]
-            return "" if len(self.stack) > 1 or context.arguments else None
+            return "" if len(self.stack) > 1 or self.locals or context.arguments else None
         if name in context.arrays:
             return context.arrays[name].get("0", UnsetValue())
         return context.variables.get(name)
@@ -290,11 +289,11 @@ class ShellState:
     def _answer(self, text: str) -> tuple[str, int] | None:
         """What is said of a command: what it writes, and its status."""
         for one in self.answers.failing:
-            if fnmatchcase(text, one) or text == one:
+            if _matches(text, one):
                 self.answered.add(one)
                 return "", FAILED
         for one, output in self.answers.outputs:
-            if fnmatchcase(text, one) or text == one:
+            if _matches(text, one):
                 self.answered.add(one)
                 return output + "\n" if output else "", 0
         return None
@@ -318,3 +317,10 @@ class ShellState:
             )
         self.passed.append((self.calls.line, name))
         return 0
+
+
+def _matches(text: str, command: str) -> bool:
+    """Whether a command is meant: `*` stands for any text, and nothing else for anything but itself."""
+    if "*" not in command:
+        return text == command
+    return re.fullmatch(".*".join(map(re.escape, command.split("*"))), text, re.DOTALL) is not None

@@ -80,6 +80,35 @@ def _compiled(pieces: Iterable[WordPiece]) -> re.Pattern[str]:
     return re.compile("".join(re.escape(text) if plain else translated(text) for plain, text in whole), re.DOTALL)
 
 
+_CLASSES = {
+    "alpha": "a-zA-Z", "digit": "0-9", "alnum": "a-zA-Z0-9", "upper": "A-Z", "lower": "a-z", "space": r" \t\n\r\f\v",
+    "blank": r" \t", "punct": r"!-/:-@\[-`{-~", "xdigit": "0-9a-fA-F",
+}  # fmt: skip
+
+
+def _end_of_bracket(text: str, start: int) -> int:
+    """Where `]` is that closes; one that comes first stands for itself, and so does what is in `[:` and `:]`."""
+    at = start + (text[start : start + 1] in ("!", "^"))
+    at += text[at : at + 1] == "]"
+    while at < len(text) and text[at] != "]":
+        closing = text.find(":]", at + 2) if text.startswith("[:", at) else -1
+        at = closing + 2 if closing > 0 else at + 1
+    return at if at < len(text) else -1
+
+
+def _bracket(inside: str) -> str:
+    """What stands in `[...]`. A range that begins behind its end has nothing in it."""
+    inverted = inside[:1] in ("!", "^")
+    text = inside[1:] if inverted else inside
+    text = re.sub(r"\[:([a-z]+):\]", lambda match: f"\0{match[1]}\0", text)
+    text = re.sub(r"(.)-(.)", lambda match: match[0] if match[1] <= match[2] else "", text, flags=re.DOTALL)
+    text = text.replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]").replace("^", "\\^").replace("&&", "&\\&")
+    text = re.sub("\0([a-z]+)\0", lambda match: _CLASSES.get(match[1], ""), text)
+    if not text:
+        return "." if inverted else "(?!)"
+    return f"[{'^' * inverted}{text}]"
+
+
 def translated(text: str) -> str:
     """`*`, `?` and `[...]` as a regular expression."""
     found, at = [], 0
@@ -90,9 +119,8 @@ def translated(text: str) -> str:
             found.append(".*")
         elif character == "?":
             found.append(".")
-        elif character == "[" and (end := text.find("]", at + 1 + (text[at : at + 1] in ("!", "^")))) > 0:
-            inside = text[at:end].replace("\\", "\\\\").replace("[", "\\[")
-            found.append(f"[^{inside[1:]}]" if inside[:1] in ("!", "^") else f"[{inside}]")
+        elif character == "[" and (end := _end_of_bracket(text, at)) > 0:
+            found.append(_bracket(text[at:end]))
             at = end + 1
         else:
             found.append(re.escape(character))

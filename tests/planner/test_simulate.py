@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from mountplan.planner.ask.simulate import simulate
+from mountplan.planner.ask.actions import MakeDirectory
+from mountplan.planner.ask.simulate import Answers, simulate
 from mountplan.planner.errors import SpecError
 
 
@@ -181,3 +182,19 @@ def test_what_is_in_a_table_of_mounts_can_be_said() -> None:
     assert [("/a", "one", "ro"), ("/b", "two b", "rw")] == [
         (row.mountpoint, row.source, row.attributes.split(",")[0]) for row in rows
     ]
+
+
+def test_an_answer_for_a_condition_is_no_pattern_of_characters() -> None:
+    """`[ -e /x ]` is what it is; as a pattern it would be any one character of these, and `:` is a command."""
+    answers = Answers(failing=("[ : -e /dev/kvm ]", "[ -e /dev/kvm ]"))
+    found = simulate("[ -e /dev/kvm ] || mkdir /a\n: && mkdir /b\n", answers=answers)
+    assert ["/a", "/b"] == [one.action.path for one in found.done if isinstance(one.action, MakeDirectory)]
+    assert ("[ : -e /dev/kvm ]",) == found.unasked
+
+
+def test_patterns_are_those_of_the_shell() -> None:
+    """Classes of characters, ranges that are empty, and what is not in one."""
+    script = "for x in a1 - z; do case $x in [[:alpha:]][0-9]) mkdir /one;; [s-f]) mkdir /no;; [!a-z]) mkdir /not;;"
+    script += " esac; done"
+    found = simulate(script).done
+    assert ["/one", "/not"] == [one.action.path for one in found if isinstance(one.action, MakeDirectory)]
