@@ -12,7 +12,7 @@ from mountplan.applier.build.build_subjects import of_built
 from mountplan.capturing import capture_subjects
 from tests.trees import ROOT, Tree, tree
 
-pytestmark = pytest.mark.needs_kernel("mountns")
+pytestmark = pytest.mark.needs_kernel("mountns", "root")
 
 PROC = """
 [[mount]]
