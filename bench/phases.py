@@ -54,6 +54,7 @@ SIZES = (100, 1_000, 10_000)
 PLANNING = ("load", "resolve", "order", "plan")
 READING = ("observe", "predict", "compare")
 PHASES = (*PLANNING, "count", "execute", *READING, "foresee")
+HEADING = "## Phases"
 CAPTURE_HEADING = "## Capture, diff and verify"
 FACTOR = 13.0
 FLOOR_BUDGET = 1.35
@@ -234,7 +235,7 @@ def main() -> None:
     system, load = os.uname(), os.getloadavg()[1]
     priority = "real-time" if take_priority() else "normal"
     lines = [
-        "# Figures",
+        HEADING,
         "",
         " ".join(
             (
@@ -257,8 +258,9 @@ def main() -> None:
             lines += table
     if args.write:
         file = Path(__file__).with_name("RESULTS.md")
-        _, heading, captures = file.read_text().partition(CAPTURE_HEADING)  # bench/capture.py writes that
-        file.write_text("\n".join(lines) + (f"\n{heading}{captures}" if heading else ""))
+        before, _, rest = file.read_text().partition(f"{HEADING}\n")
+        _, heading, captures = rest.partition(CAPTURE_HEADING)  # bench/capture.py writes that
+        file.write_text(before + "\n".join(lines) + (f"\n{heading}{captures}" if heading else ""))
 
 
 if __name__ == "__main__":
