@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mountplan.planner.paths import TargetPath
-from mountplan.planner.resolve.draft import Context, Draft
+from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft
 
 UNDERNEATH = "underneath"
 
@@ -20,6 +20,9 @@ def _settle(draft: Draft, context: Context) -> None:
     parent, filesystem = draft.parent, draft.filesystem
     if parent is None or filesystem is None:
         wrong(key, "it covers nothing", "name the directory that it shall begin with")
+        return
+    if parent.host is None and parent.filesystem is not None and parent.filesystem.fixed.inside == "own":
+        _begin_with_declared(draft, parent, filesystem, parent.filesystem, context)
         return
     if parent.host is None:
         what = f"what it covers is in {parent.name}, which the spec makes, and not known before that is mounted"
@@ -41,10 +44,7 @@ def _settle(draft: Draft, context: Context) -> None:
     for one in filesystem.mounts:  # what is bound from it, and is there, is not made
         if one.root != "/":
             context.learn(filesystem, one.root)
-        its = filesystem.contents.kind(one.root)
-        if one.is_part and its in (None, "symlink"):
-            what = f'"{one.root}" in "{path}" is a symlink' if its else f'there is no "{one.root}" in "{path}"'
-            wrong(one.key, what, "correct the path, or leave it out")
+    _check_parts(filesystem, path, context)
     for node in filesystem.contents.nodes.values():
         if node.declared and context.host.link(path.joined(node.path)) is None:
             try:
@@ -54,3 +54,36 @@ def _settle(draft: Draft, context: Context) -> None:
         elif not node.declared:
             continue
         wrong(f"{node.origin}.path", f"{node.path} is in what it covers already", "leave it out here")
+
+
+def _check_parts(filesystem: FilesystemDraft, path: str, context: Context) -> None:
+    """Read-only paths were taken for there when this was not known."""
+    for one in filesystem.mounts:
+        kind = filesystem.contents.kind(one.root)
+        if one.is_part and kind in (None, "symlink"):
+            what = f'"{one.root}" in "{path}" is a symlink' if kind else f'there is no "{one.root}" in "{path}"'
+            context.mistakes.add(one.key, what, "correct the path, or leave it out")
+
+
+def _begin_with_declared(
+    draft: Draft, parent: Draft, filesystem: FilesystemDraft, covered: FilesystemDraft, context: Context
+) -> None:
+    """What the spec declares in a filesystem of its own is declared in the one that covers it as well."""
+    base = parent.root.joined(draft.place)
+    nodes = [node for node in covered.contents.nodes.values() if node.declared and node.path.is_under(base)]
+    if not nodes:
+        what = f"it covers nothing: no [[mount.file]] of {parent.name}, which the spec makes, is there"
+        remedy = "declare it there, or name a directory of the host, or leave contents out"
+        context.mistakes.add(f"{draft.key}.contents", what, remedy)
+    for node in nodes:
+        if node.path == base:
+            asked = [("mode", f"{node.mode:04o}")] if node.mode >= 0 else []
+            asked += [(name, str(value)) for name, value in (("uid", node.uid), ("gid", node.gid)) if value >= 0]
+            given = dict(filesystem.fixed.options)
+            more = tuple(pair for pair in asked if pair[0] not in given)
+            filesystem.fixed = filesystem.fixed._replace(options=(*filesystem.fixed.options, *more))
+            continue
+        there = node._replace(path=TargetPath("/").joined(node.path.relative_to(base)))
+        if problem := filesystem.contents.add(there):
+            context.mistakes.add(f"{draft.key}.contents", f"{there.path} {problem}", "leave it out in one of them")
+    _check_parts(filesystem, draft.target, context)

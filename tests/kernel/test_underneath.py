@@ -56,6 +56,37 @@ def test_files_modes_and_links_are_there_and_changes_stay_in_it(tmp_path: Path) 
     assert "old" == (tmp_path / "in/file").read_text()
 
 
+def test_what_the_spec_declares_is_underneath_as_well() -> None:
+    text = """
+    [[mount.file]]
+    path = "etc"
+    directory = true
+    mode = "0750"
+    [[mount.file]]
+    path = "etc/in/motd"
+    content = "old"
+    [[mount.file]]
+    path = "etc/link"
+    symlink = "in"
+    [[mount]]
+    target = "/etc"
+    type = "tmpfs"
+    contents = "underneath"
+    readonly = ["in"]
+    [[mount.file]]
+    path = "new"
+    """
+
+    def look() -> object:
+        what = oct(os.stat("/etc").st_mode & 0o777), os.readlink("/etc/link"), sorted(os.listdir("/etc"))
+        return what, Path("/etc/in/motd").read_text(), written("/etc/in/motd", "/etc/new")
+
+    with tree(ROOT + text) as built:
+        assert (("0o750", "in", ["in", "link", "new"]), "old", [errno.EROFS, 0]) == built.inside(look)
+    with pytest.raises(SpecError, match="is declared twice"):
+        plan_of(ROOT + text.replace('path = "new"', 'path = "in/motd"'))
+
+
 def test_what_is_underneath_can_be_read_only_and_be_bound(tmp_path: Path) -> None:
     """It is found when all mounts have their places, and is not made once more, as a directory, before."""
     filled(tmp_path)
@@ -101,7 +132,7 @@ def test_what_is_there_already_is_not_declared_again_and_a_covered_link_is_told(
     again = '[[mount.file]]\npath = "file"\ncontent = "x"\n'
     with pytest.raises(SpecError, match="/file is in what it covers already"):
         plan_of(covers(tmp_path, again))
-    with pytest.raises(SpecError, match="which the spec makes, and not known before"):
+    with pytest.raises(SpecError, match="of root, which the spec makes, is there"):
         plan_of(f'{ROOT}[[mount]]\ntarget = "/d"\ntype = "tmpfs"\ncontents = "underneath"\n')
     with pytest.raises(SpecError, match="is not filled by the spec"):
         plan_of(covers(tmp_path).replace('type = "tmpfs"\n    contents', 'type = "proc"\n    contents'))
