@@ -9,6 +9,8 @@ from mountplan.planner.model import Process, WouldRefuse
 from mountplan.planner.model.objects import ModelNode
 from mountplan.planner.model.walking import walk
 
+_MOST = 1 << 20  # characters of a file that are kept in mind
+
 
 class FileContents:
     """`given` has texts by the paths that scripts name."""
@@ -42,4 +44,5 @@ class FileContents:
         except WouldRefuse:
             return
         before = self._known.get(node, "" if node.superblock.complete else None) if append else ""
-        self._known[node] = before + text if before is not None and text is not None else None
+        known = before is not None and text is not None and len(before) + len(text) <= _MOST
+        self._known[node] = f"{before}{text}" if known else None

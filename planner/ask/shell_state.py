@@ -72,6 +72,19 @@ class ShellOutput:
         self.text = limited(self.text + text)
 
 
+class ShellArray(dict[str, str]):
+    """The elements of an array, by index or key; `last` is the greatest index, or -1."""
+
+    def __init__(self, elements: Mapping[str, str]) -> None:
+        super().__init__(elements)
+        self.last = max((int(key) for key in elements if key.isdecimal()), default=-1)
+
+    def put(self, key: str, value: str) -> None:
+        self[key] = value
+        if key.isdecimal():
+            self.last = max(self.last, int(key))
+
+
 class ShellContext:
     """A shell: the process it is, what `$$` gives in it, and what it has been told."""
 
@@ -79,7 +92,7 @@ class ShellContext:
         self.process = process
         self.shell = process
         self.variables: dict[str, str] = {}
-        self.arrays: dict[str, dict[str, str]] = {}
+        self.arrays: dict[str, ShellArray] = {}
         self.keyed: set[str] = set()  # those whose keys are words
         self.exported: set[str] = set()
         self.functions: dict[str, Command] = {}
@@ -97,7 +110,7 @@ class ShellContext:
         made = copy.copy(self)
         made.process = process
         made.variables, made.exported = dict(self.variables), set(self.exported)
-        made.arrays = {name: dict(elements) for name, elements in self.arrays.items()}
+        made.arrays = {name: ShellArray(elements) for name, elements in self.arrays.items()}
         made.functions, made.arguments = dict(self.functions), list(self.arguments)
         made.trapped = ""
         return made
@@ -201,25 +214,26 @@ class ShellState:
     def assign_to(self, one: Assignment, text: str, items: list[str]) -> None:
         """All that an assignment may be; `text` and `items` are its words by now."""
         context = self.context
-        if one.items is not None:
-            elements = dict(self.elements(one.name)) if one.append else {}
-            for item in items:
-                keyed = re.match(r"\[([^\]]+)\]=(.*)", item, re.DOTALL)
-                if keyed is not None:
-                    elements[keyed[1]] = keyed[2]
-                else:
-                    last = max((int(key) for key in elements if key.isdecimal()), default=-1)
-                    elements[str(last + 1)] = item
+        if one.items is not None or one.key is not None:
+            elements = context.arrays.get(one.name)
+            if elements is None or (one.items is not None and not one.append):
+                elements = ShellArray(self.elements(one.name) if one.items is None or one.append else {})
+            if one.items is not None:
+                for item in items:
+                    keyed = re.match(r"\[([^\]]+)\]=(.*)", item, re.DOTALL)
+                    if keyed is not None:
+                        elements.put(keyed[1], keyed[2])
+                    else:
+                        elements.put(str(elements.last + 1), item)
+            elif one.key is not None:
+                key = text_of(one.key, self)
+                if one.name not in context.keyed and not key.isdecimal():
+                    key = str(number(key, self))
+                elements.put(key, (elements.get(key, "") if one.append else "") + text)
             context.arrays[one.name] = elements
             context.variables.pop(one.name, None)
-        elif one.key is not None:
-            key = text_of(one.key, self)
-            elements = context.arrays.setdefault(one.name, dict(self.elements(one.name)))
-            if one.name not in context.keyed and not key.isdecimal():
-                key = str(number(key, self))
-            elements[key] = (elements.get(key, "") if one.append else "") + text
         elif one.name in context.arrays:
-            context.arrays[one.name]["0"] = text
+            context.arrays[one.name].put("0", text)
         else:
             before = context.variables.get(one.name, "") if one.append else ""
             context.variables[one.name] = limited(before + text)

@@ -67,6 +67,7 @@ DEEP = {
     "shells": "unshare -m sh\n" * 2000 + "mkdir /a\n",
     "joints": "mkdir /a && " * 5000 + "mkdir /a\n",
     "prefixes": "sudo " * 5000 + "mkdir /a\n",
+    "elements": "for ((i = 0; i < 9000; i++)); do a+=(x); done\nmkdir /a${#a[@]}\n",
 }
 
 
@@ -76,6 +77,14 @@ def test_a_deep_or_long_script_is_answered_in_seconds(what: str) -> None:
     simulation = simulate(DEEP[what])
     assert 20 > time.process_time() - begun
     assert ["/"] == [row.mountpoint for row in simulation.final[0].table.rows]
+
+
+def test_a_file_that_doubles_is_not_kept_in_mind_for_ever() -> None:
+    """The 21st line is more than is kept; what is in it is not known then."""
+    script = f"echo {'a' * 100_000} > /f\n" + "cat /f >> /g\n" * 20
+    assert not simulate(script).failures
+    with pytest.raises(SpecError, match="what `grep -c a /g` writes is not known"):
+        simulate(script + "mkdir /$(grep -c a /g)\n")
 
 
 def test_what_the_kernel_finds_too_long_is_refused() -> None:
