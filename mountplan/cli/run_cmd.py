@@ -21,6 +21,7 @@ from mountplan.cli.shared_options import (
 from mountplan.cli.sources import plan_from
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible, visible_lines
+from mountplan.planner.collector import without_collector
 from mountplan.planner.errors import CommandNotStarted
 
 TYPE_CHECKING = False
@@ -59,6 +60,7 @@ def add(command: NewCommand) -> None:
     add_misplaced(parser)
 
 
+@without_collector  # which would look through a large plan again and again, until this is another program
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Build, verify, and end as a command in it; the status is the command's."""
     from mountplan.cli.planning_timeout import PlanningTimeout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import pty
@@ -15,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from mountplan.cli import progress
+from mountplan import api
+from mountplan.cli import main, progress
 from mountplan.cli.output import Output
 from mountplan.planner.plan.planfile import dump_plan
 from tests.hosts import PATIENCE, moments
@@ -158,6 +160,20 @@ def test_what_start_up_loads() -> None:
     quick = loaded("--version")
     assert not {"argparse", "json", "mountplan.planner"} & quick
     assert not {"argparse", "json", "mountplan.planner"} & loaded()
+
+
+def test_no_collector_looks_through_a_plan_while_it_is_run(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a plan is made of has no cycles, and to look for some took longer than to read it back."""
+    seen = []
+
+    def execute(*_: object, **__: object) -> None:
+        seen.append(gc.isenabled())
+        raise SystemExit(7)
+
+    monkeypatch.setattr(api, "execute", execute)
+    gc.enable()
+    assert 7 == main(["run", str(saved), "--", "true"])
+    assert [False, True] == [*seen, gc.isenabled()]
 
 
 def test_a_command_loads_no_other_command(saved: Path) -> None:
