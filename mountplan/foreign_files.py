@@ -116,7 +116,7 @@ def _imported(form: str, file: str, facts: MachineFacts, *, words: Sequence[str]
         return import_kubernetes(_yaml(text, label), label, facts, container=part, root=root)
     from mountplan.planner.foreign.oci import import_oci
 
-    return import_oci(_json(text, label), label, folder, facts)
+    return import_oci(_json(text, label), label, folder, facts, root=root)
 
 
 def _contents(file: str) -> tuple[str, bytes]:

@@ -43,7 +43,7 @@ def add(command: NewCommand) -> None:
     parser.add_argument(
         "--service", "--container", dest="part", metavar="NAME", help="which one of a file with several"
     )
-    parser.add_argument("--root", metavar="DIR", help="compose, k8s, criu: the directory that holds the root")
+    parser.add_argument("--root", metavar="DIR", help="oci, compose, k8s, criu: the directory that holds the root")
     parser.add_argument("--name", metavar="NAME", help="the spec's name")
 
 
@@ -67,8 +67,10 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
             checked_name(args.name)
         except Unfit as error:
             raise UsageError(f"--name: {error}") from None
-    if (args.part or args.root) and args.form not in ("compose", "k8s", "criu"):
-        raise UsageError("--service, --container and --root are for compose, k8s and criu")
+    if args.part and args.form not in ("compose", "k8s"):
+        raise UsageError("--service and --container are for compose and k8s")
+    if args.root and args.form not in ("oci", "compose", "k8s", "criu"):
+        raise UsageError("--root is for oci, compose, k8s and criu")
     text, unsaid, mounts = _text(args)
     _, mistakes = parse_spec_leniently(text.encode(), "the spec")
     unsaid += [*(f"{one.ref}: {one.what}" for one in mistakes)]
@@ -106,4 +108,4 @@ def _text(args: argparse.Namespace) -> tuple[str, list[str], int]:
         return write_spec(found, heading), [str(one) for one in found.cautions], mounts
     draft = imported(args.form, args.file or "", words=args.after or (), part=args.part or "", root=root)
     draft.name = args.name or draft.name
-    return draft.text(heading), list(draft.unsaid), len(draft.mounts)
+    return draft.text(heading), draft.left_out(), len(draft.mounts)

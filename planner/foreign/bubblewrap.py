@@ -5,6 +5,7 @@ bubblewrap builds in the directory "newroot" of a tmpfs; so does the spec, and w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from mountplan.planner.foreign.mount_words import share
@@ -146,9 +147,13 @@ class _BubblewrapImport:
             self._entry(place, {"symlink": to})
         elif option == "--perms":
             self.mode = words.next(option)
+            if not re.fullmatch("0*[0-7]{1,4}", self.mode):
+                self.refusal.add(option, f"{self.mode} is no file mode", "write octal digits, as in 0755")
             return
         elif option == "--size":
             self.size = words.next(option)
+            if not self.size.isdecimal():
+                self.refusal.add(option, f"{self.size} is no number of bytes", "write digits only, as bwrap takes it")
             return
         elif option == "--chmod":
             mode, place = words.next(option), absolute(words.next(option))

@@ -113,6 +113,7 @@ def share(draft: SpecDraft, mount: DraftMount, events: Iterable[tuple[str, bool]
     """
     peer = start is not None and start.group != 0  # in a group of the host's
     of_host = start is not None and start.group != 0
+    events = tuple(events)
     own, unbindable = False, False
     slave = False
     for kind, _ in events:
@@ -136,3 +137,37 @@ def share(draft: SpecDraft, mount: DraftMount, events: Iterable[tuple[str, bool]
             mount.keys["master"] = master
     if unbindable:
         mount.keys["unbindable"] = True
+    if start is not None and mount.keys.get("recursive"):
+        _share_brought(draft, mount, [kind for kind, is_recursive in events if is_recursive], start)
+    is_slave = start is not None and start.master and not start.group
+    if is_slave and not any(kind in ("private", "unbindable") for kind, _ in events):
+        mount.notes.append(
+            "private here: it would be a slave like the machine's mount, whose master has no place to name"
+        )
+
+
+def _share_brought(draft: SpecDraft, mount: DraftMount, changes: Iterable[str], start: HostSharing) -> None:
+    """Say of what a recursive bind brings along what recursive `changes` make of it. Without a word it is private.
+
+    It can be a peer or slave of the host's mounts if the bind is that too, or if there is nothing that it could be of.
+    """
+    peer, slave, own = True, False, False
+    for kind in changes:
+        if kind == "shared":
+            own = not peer
+        else:
+            peer, slave, own = False, kind == "slave" and (peer or slave), False
+    group = draft.groups.get(str(mount.keys.get("peer_group", mount.keys.get("master"))), {})
+    is_alone = not (start.group or start.master)
+    if peer and (is_alone or ("host" in group and "peer_group" in mount.keys)):
+        mount.keys["recursive_sharing"] = "peer"
+    elif slave and (is_alone or group.keys() & {"host", "master"}):
+        mount.keys["recursive_sharing"] = "slave"
+        if own:
+            mount.notes.append("what the bind brings along is a slave here, and not shared again")
+    else:
+        if group:
+            mount.keys["recursive_sharing"] = "private"
+        if peer or slave or own:
+            wanted = "a peer of the host's" if peer else "a slave of the host's" if slave else "shared"
+            mount.notes.append(f"what the bind brings along is private here, and would be {wanted}")

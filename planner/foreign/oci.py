@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mountplan.planner.foreign.mount_words import SortedWords, add_attributes, filesystem_options, read_words, share
-from mountplan.planner.foreign.spec_draft import DraftMount, ImportFacts, Refusal, SpecDraft, absolute, inside
+from mountplan.planner.foreign.spec_draft import (
+    DraftMount,
+    HostSharing,
+    ImportFacts,
+    Refusal,
+    SpecDraft,
+    absolute,
+    inside,
+)
 from mountplan.planner.fstypes import of
 from mountplan.planner.language.presets import DEVICES, LINKS
 from mountplan.planner.model.peers import KINDS
@@ -19,8 +27,8 @@ _UNSAID_PROCESS = ("rlimits", "apparmorProfile", "selinuxLabel", "oomScoreAdj", 
 _UNSAID_LINUX = ("seccomp", "resources", "sysctl", "mountLabel", "intelRdt", "personality")
 
 
-def import_oci(config: Mapping[str, Any], file: str, folder: str, facts: ImportFacts) -> SpecDraft:
-    """`folder` is the bundle's, which relative paths count from. Raises SpecError."""
+def import_oci(config: Mapping[str, Any], file: str, folder: str, facts: ImportFacts, *, root: str = "") -> SpecDraft:
+    """`folder` is the bundle's, which relative paths count from; `root` stands for root.path. Raises SpecError."""
     refusal = Refusal(file)
     if not isinstance(config, Mapping) or not isinstance(config.get("root"), Mapping):
         refusal.add(
@@ -28,6 +36,8 @@ def import_oci(config: Mapping[str, Any], file: str, folder: str, facts: ImportF
         )
         refusal.end()
     draft = SpecDraft()
+    if root:
+        config = {**config, "root": {**config["root"], "path": root}}
     return _OciImport(draft, config, folder, facts, refusal).draft_of()
 
 
@@ -65,16 +75,31 @@ class _OciImport:
         path = self.facts.real(absolute(str(root.get("path", "rootfs")), self.folder))
         mount = self.draft.add("/", bind=path, recursive=True)
         self.root = mount
-        # The runtime makes what it has inherited rslave first, or what rootfsPropagation says.
-        kind = str(self.linux.get("rootfsPropagation") or "rslave")
-        self.first = ("slave" if kind in ("shared", "rshared") else kind.removeprefix("r"), True)
-        if kind.removeprefix("r") not in KINDS:
-            self.refusal.add("linux.rootfsPropagation", f"{kind} is no propagation", "write shared, slave or private")
+        word = self.propagation = str(self.linux.get("rootfsPropagation") or "rslave")
+        kind = word.removeprefix("r")
+        self.root_stands_on = self.facts.sharing(path).mountpoint
+        if kind not in KINDS:
+            self.refusal.add("linux.rootfsPropagation", f"{word} is no propagation", "write shared, slave or private")
             return
-        events: list[tuple[str, bool]] = [self.first] if self.first[0] != "unbindable" else [("private", True)]
-        if kind.removeprefix("r") in ("shared", "unbindable"):
-            events.append((kind.removeprefix("r"), False))
+        events = self._inherited(self.facts.sharing(path))
+        if kind in ("shared", "unbindable"):
+            events.append((kind, word != kind))
         share(self.draft, mount, events, self.facts.sharing(path))
+
+    def _inherited(self, sharing: HostSharing) -> list[tuple[str, bool]]:
+        """What the runtime does to the sharing of a mount of the host's before it binds from it.
+
+        rootfsPropagation is given to the / of its namespace: with all below it only if the word begins with "r". A
+        shared mount that holds the root is made private, as pivot_root(2) takes no other (prepareRoot in runc).
+        """
+        word = self.propagation
+        kind = word.removeprefix("r").replace("unbindable", "private")
+        events: list[tuple[str, bool]] = []
+        if kind != "shared" and (word.startswith("r") or sharing.mountpoint == "/"):
+            events.append((kind, word.startswith("r")))
+        elif sharing.mountpoint == self.root_stands_on:
+            events.append(("private", False))
+        return events
 
     def _read_only_root(self) -> None:
         if self.config["root"].get("readonly"):
@@ -95,9 +120,15 @@ class _OciImport:
         if mount.stands_on is not None and isinstance(mount.stands_on.keys.get("bind"), str):
             mount.keys["create"] = True
         if "tmpcopyup" in special:
-            mount.notes.append("without tmpcopyup: fill it with contents = DIRECTORY")
-            self.draft.cannot_say(f"{place}: tmpcopyup, which begins with what is in the image there")
+            self._copy_up(mount, place)
         self._idmap(mount, entry, special)
+
+    def _copy_up(self, mount: DraftMount, place: str) -> None:
+        below = mount.stands_on
+        if below is None or not isinstance(below.keys.get("bind"), str):
+            self.draft.cannot_say(f"{place}: tmpcopyup, which begins with what an earlier mount has there")
+        elif self.facts.kind(f"{str(below.keys['bind']).rstrip('/')}{inside(below, place)}") == "directory":
+            mount.keys["contents"] = "underneath"
 
     def _bind(self, place: str, entry: Mapping[str, Any], words: SortedWords) -> DraftMount:
         source = self.facts.real(absolute(str(entry.get("source", "")), self.folder))
@@ -106,8 +137,8 @@ class _OciImport:
         add_attributes(mount, words, recursive=recursive)
         for name in words.options:
             self.draft.cannot_say(f"{place}: {name}, as a bind has no options of a filesystem")
-        events = [self.first if self.first[0] != "unbindable" else ("private", True), *words.events]
-        share(self.draft, mount, events, self.facts.sharing(source))
+        sharing = self.facts.sharing(source)
+        share(self.draft, mount, [*self._inherited(sharing), *words.events], sharing)
         return mount
 
     def _filesystem(

@@ -101,6 +101,10 @@ class SpecDraft:
         if what not in self.unsaid:
             self.unsaid.append(what)
 
+    def left_out(self) -> list[str]:
+        """All that the spec does not say, with the mounts that it is about."""
+        return [*self.unsaid, *(f"{one.target or one.id}: {note}" for one in self.mounts for note in one.notes)]
+
     def id_of(self, mount: DraftMount) -> str:
         """The id of a mount; it is given one if it has none."""
         if not mount.id:

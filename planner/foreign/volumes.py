@@ -32,15 +32,13 @@ def host_bind(
         if read_only == "mount":
             mount.keys["recursive_attributes"] = False
     create_on(mount)
-    kind = propagation.removeprefix("r") if propagation.startswith("r") else propagation
+    kind = propagation.removeprefix("r")
     sharing = facts.sharing(source)
     if kind in ("shared", "slave") and not sharing.group:
         mount.notes.append(f"{propagation}: nothing at {sharing.mountpoint} of this machine is shared")
     # The runtime has the host's mounts as slaves; "shared" needs the host's group itself.
     events = {"shared": [], "slave": [("slave", True)]}.get(kind, [("private", True)])
     share(draft, mount, events, sharing)
-    if propagation in ("shared", "slave"):
-        mount.notes.append(f"{propagation}: what the bind brings along is private")
     return mount
 
 

@@ -71,6 +71,14 @@ def test_without_crit_a_dump_is_told_to_need_it(run: Command, tmp_path: Path, mo
     assert "there is no mount image in it" in run("import", "criu", str(tmp_path / "empty")).err
 
 
+def test_an_image_elsewhere_is_named_and_what_stands_above_a_mount_is_told(run: Command, tmp_path: Path) -> None:
+    mount = {"destination": "/a", "type": "bind", "source": "/usr", "options": ["rbind", "rnosuid", "ro", "rprivate"]}
+    (tmp_path / "config.json").write_text(json.dumps({"root": {"path": "gone"}, "mounts": [mount]}))
+    ended = run("import", "oci", str(tmp_path / "config.json"), "--root", "/usr")
+    assert 'target = "/"\nbind = "/usr"' in ended.out
+    assert "mountplan: not in the spec: /a: ro: here also for what the bind brings along" in ended.err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -78,7 +86,8 @@ def test_without_crit_a_dump_is_told_to_need_it(run: Command, tmp_path: Path, mo
         (["bwrap"], "write the command line of bwrap after --"),
         (["bwrap", "x", "--", "sh"], "bwrap has no file: write its command line after --"),
         (["fstab", "x", "--", "sh"], "import fstab takes nothing after --"),
-        (["fstab", "x", "--service", "y"], "--service, --container and --root are for compose, k8s and criu"),
+        (["fstab", "x", "--service", "y"], "--service and --container are for compose and k8s"),
+        (["fstab", "x", "--root", "y"], "--root is for oci, compose, k8s and criu"),
         (["fstab", "x", "--name", "a b"], "--name: "),
         (["docker", "x"], "unknown form 'docker'; there are: oci, bwrap, fstab"),
     ],

@@ -64,8 +64,6 @@ def test_bubblewrap(more: tuple[str, ...], shared: bool, tmp_path: Path, in_host
 
     # What the host has mounted twice on one place: bubblewrap finds the upper one only when it changes attributes.
     found = in_host(script, identity="root")
-    if shared:  # and of what a recursive bind brings along, no sharing can be told
-        found = [one for one in found if ": master: none -> " not in one]
     same(found, "/dev/shm: attributes", "/dev/pts: attributes")
 
 
@@ -89,18 +87,36 @@ def binds(config: Any) -> None:
             {"destination": f"/data/{kind}", "type": "bind", "source": "/srv", "options": ["rbind", kind, "nosuid"]}
         )
     config["mounts"].append({"destination": "/scratch", "type": "tmpfs", "source": "s", "options": ["size=1m", "ro"]})
+    copied = ["size=1m", "mode=0755", "nosuid", "tmpcopyup"]
+    config["mounts"].append({"destination": "/kept", "type": "tmpfs", "source": "k", "options": copied})
 
 
-# crun makes private what it inherits, keeps the filesystem of /sys writable, and gives no recursive bind another
-# sharing but slave and private; runc shares no root. (docs/import.md has the same list.)
-CRUN = ("/: master", "/usr: master", "/data/rslave: master", "/data/rshared: ", "/data/unbindable: ", "/sys: option ro")
+def driver(config: Any) -> None:
+    """A pod's container with mountPropagation: Bidirectional, HostToContainer and None, as containerd writes it."""
+    shared_root(config)
+    for kind in ("rshared", "rslave", "rprivate"):
+        config["mounts"].append(
+            {"destination": f"/data/{kind}", "type": "bind", "source": "/srv", "options": ["rbind", kind, "rw"]}
+        )
+
+
+# crun takes the machine's mounts as private ones unless the configuration says otherwise, keeps the filesystem of /sys
+# writable, and gives no recursive bind another sharing but slave and private; runc shares no root. (docs/import.md has
+# the same list.)
+CRUN = ("/: master", "/usr: master", "/data/rslave: master", "/data/rslave/sub: master", "/data/rshared: ",
+        "/data/rshared/sub: ", "/data/unbindable: ", "/sys: option ro")  # fmt: skip
+CRUN_SHARED = ("/sys: option ro",)
 CGROUP = ("/sys/fs/cgroup: ",)
-RUNC_SHARED = ("/: peer group", "/: master", "/usr: master")
+RUNC_SHARED = ("/: peer group",)
+# What a bind brings along, a slave of the host's and shared again, or below a bind that is private: no word for it.
+RUNC_BINDS = ("/data/rshared/sub: peer group", "/data/private/sub: master", "/data/unbindable/sub: master")
 
 
 @pytest.mark.parametrize("runtime", ["crun", "runc"])
 @pytest.mark.parametrize("shared", [False, True], ids=["private", "shared"])
-@pytest.mark.parametrize("more", [unmasked, shared_root, binds], ids=["its usual mounts", "shared root", "binds"])
+@pytest.mark.parametrize(
+    "more", [unmasked, shared_root, binds, driver], ids=["its usual mounts", "shared root", "binds", "driver"]
+)
 def test_a_container_runtime(
     runtime: Runtime,
     more: Callable[[Any], object] | None,
@@ -113,12 +129,24 @@ def test_a_container_runtime(
 
     def script() -> list[str]:
         mount("srv", "/srv", "tmpfs")
+        os.mkdir("/srv/sub")
+        mount("sub", "/srv/sub", "tmpfs")
         if shared:
             mount("", "/", "", MS_SHARED | MS_REC)
+        (tmp_path / "rootfs/kept/of").mkdir(parents=True)
+        (tmp_path / "rootfs/kept/of/image").write_text("text")
         with container(runtime, tmp_path, change(more)) as pid:
+            if more is binds:
+                assert "text" == Path(f"/proc/{pid}/root/kept/of/image").read_text()
             return differences("oci", str(tmp_path / "config.json"), pid, tmp_path)
 
-    known = CRUN if runtime == "crun" else RUNC_SHARED if more is shared_root else ()
+    has_shared_root = more in (shared_root, driver)
+    if runtime == "crun":
+        known: tuple[str, ...] = CRUN_SHARED if has_shared_root else CRUN
+    else:
+        known = RUNC_SHARED if has_shared_root else RUNC_BINDS if more is binds else ()
+    if more is driver and not shared:
+        known = (*known, *RUNC_BINDS)
     same(in_host(script, identity="root"), *known, *CGROUP)
 
 

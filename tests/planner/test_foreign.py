@@ -145,6 +145,8 @@ def test_drop_ins_add_to_lists_and_an_empty_one_begins_anew() -> None:
         (lambda: bwrap("--bind", "/a"), "--bind takes more words"),
         (lambda: bwrap("--frobnicate"), "--frobnicate is no option of bwrap"),
         (lambda: bwrap("--args", "9"), "descriptor 9 cannot be read"),
+        (lambda: bwrap("--perms", "--dir", "--dir", "/a"), "--dir is no file mode"),
+        (lambda: bwrap("--size", "1m", "--tmpfs", "/a"), "1m is no number of bytes"),
         (lambda: bwrap("--remount-ro", "/nothing"), "nothing is mounted on /nothing"),
         (lambda: import_fstab("tmpfs /tmp\n", "f", Machine()), "at least three fields, this one has 2"),
         (lambda: import_systemd("", "u", Machine()), "there is no directive of a [Service]"),
