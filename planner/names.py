@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Handle: TypeAlias = str
 
+MASKS: Handle = "fs:@masks"  # the filesystem that is mounted over what is masked; no id can begin with "@"
+
 
 # What becomes of what a recursive clone brings along; "" if nothing is said of it, which is private.
 Brings = Literal["", "private", "peer", "slave"]

@@ -21,6 +21,7 @@ from mountplan.planner.characters import in_shell, visible
 from mountplan.planner.compare.compare import differences
 from mountplan.planner.compare.view import View
 from mountplan.planner.errors import SpecError
+from mountplan.planner.names import MASKS
 from mountplan.planner.plan.plan import ExpectedMount, Plan
 from mountplan.planner.plan.predict import Prediction
 from mountplan.planner.plan.steps import (
@@ -81,7 +82,7 @@ def _beyond_mount(plan: Plan) -> tuple[str, ...]:
             reasons.append(f"{mount.name} is a peer of the host: the commands would mount on the host as well")
         if mount.idmapped:
             reasons.append(f"{mount.name} is id-mapped")
-        if mount.filesystem == "fs:@masks":
+        if mount.filesystem == MASKS:
             reasons.append(f"{mount.name} hides something behind an empty file or directory of mountplan's own")
         if mount.is_namespace_file:
             reasons.append(

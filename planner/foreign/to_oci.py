@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from mountplan.planner.attributes import NAMES
 from mountplan.planner.foreign.oci import NAMESPACE_NAMES
 from mountplan.planner.fstypes import of
+from mountplan.planner.names import MASKS
 from mountplan.planner.plan.plan import ExpectedMount, Plan
 from mountplan.planner.plan.steps import (
     Attach,
@@ -76,7 +77,7 @@ def to_oci(plan: Plan) -> ExportedMounts:
     root: dict[str, Any] = {}
     linux: dict[str, Any] = {}
     for path, mount in tree.mounts:
-        if mount.filesystem == "fs:@masks":
+        if mount.filesystem == MASKS:
             masked.append(path)
         elif not mount.parent:
             if mount.filesystem:
@@ -113,7 +114,7 @@ def _files(tree: PlannedTree) -> list[str]:
             found.append(f"{step.path} is put into {step.within}")
         elif isinstance(step, RemoveNode):
             found.append(f"{step.path} is removed once it is mounted")
-        elif isinstance(step, SealFilesystem) and step.filesystem != "fs:@masks":  # a runtime's masks are, too
+        elif isinstance(step, SealFilesystem) and step.filesystem != MASKS:  # a runtime's masks are, too
             found.append(f"the filesystem {step.filesystem} is read-only as a whole, not its mounts one by one")
     return found
 

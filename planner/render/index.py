@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mountplan.planner.names import Handle
+from mountplan.planner.names import MASKS, Handle
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.plan import Edge, ExpectedFilesystem, ExpectedGroup, ExpectedMount, ExpectedNamespace, Plan
 from mountplan.planner.plan.steps import (
@@ -25,7 +25,6 @@ from mountplan.planner.render.outline import MOST_DEPTH
 from mountplan.planner.render.words import attribute_words, count, options_text, sharing_words, visible
 from mountplan.planner.tables.namespace_file import device_and_root
 
-MASKS = "fs:@masks"
 Maker = MakeFilesystem | AttachImage | MakeOverlay | CloneHostWorkbench
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mountplan.planner.names import Handle
+from mountplan.planner.names import MASKS, Handle
 from mountplan.planner.plan.plan import EdgeKind
 from mountplan.planner.plan.steps import (
     YARD,
@@ -17,7 +17,7 @@ from mountplan.planner.plan.steps import (
     MakeSeed,
     Step,
 )
-from mountplan.planner.render.index import MASKS, PlanIndex
+from mountplan.planner.render.index import PlanIndex
 from mountplan.planner.render.words import visible
 
 # What the method itself says of each kind of step, where no edge of the graph does: (in a few words, in a sentence).

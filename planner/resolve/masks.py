@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from mountplan.planner.language.spec import Mount as SpecMount
-from mountplan.planner.names import NodeKind
+from mountplan.planner.names import MASKS, NodeKind
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft
 from mountplan.planner.resolve.inner_paths import listed_paths, part_name
 from mountplan.planner.resolve.readonly import holder_of
 from mountplan.planner.resolve.topology import ResolvedFilesystem, ResolvedNode
 
-MASKS = "fs:@masks"
 _WORDS = ["ro", "nosuid", "nodev", "noexec"]
 
 
