@@ -32,7 +32,9 @@ def pytest_collection_finish() -> None:
     if "hypothesis" in sys.modules:
         import hypothesis
 
-        hypothesis.settings.register_profile("mountplan", deadline=None)
+        hypothesis.settings.register_profile(
+            "mountplan", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+        )
         hypothesis.settings.load_profile("mountplan")
 
 

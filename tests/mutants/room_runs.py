@@ -67,7 +67,10 @@ def load_what_is_slow() -> None:
     for name in SLOW_TO_LOAD:
         importlib.import_module(name)
     # What hypothesis chooses is the same for each mutant, and for who runs this again.
-    hypothesis.settings.register_profile("mutants", derandomize=True, database=None, deadline=None)
+    slow = [hypothesis.HealthCheck.too_slow]
+    hypothesis.settings.register_profile(
+        "mutants", derandomize=True, database=None, deadline=None, suppress_health_check=slow
+    )
     hypothesis.settings.load_profile("mutants")
     ours = [name for name in sys.modules if name.partition(".")[0] == "mountplan"]
     assert not ours, ours
