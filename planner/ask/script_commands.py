@@ -37,6 +37,8 @@ from mountplan.planner.ask.util_linux import (
     read_unshare,
 )
 from mountplan.planner.attributes import NODEV, NOEXEC, NOSUID
+from mountplan.planner.model import Superblock, WouldRefuse
+from mountplan.planner.model.walking import walk
 from mountplan.planner.tables.table import MountRow
 
 FAILED = 1  # the exit status of most commands
@@ -237,12 +239,26 @@ def switch_root(calls: ScriptCalls, arguments: list[str]) -> Starter:
     new = arguments[0].rstrip("/")
 
     def prepare() -> int:
+        root, new_root = (_filesystem_at(calls, path) for path in ("/", new))
         for name in ("/dev", "/proc", "/sys", "/run"):
-            if calls.row(name) is not None and not calls.make(MoveMount(name, f"{new}{name}")):
+            there = _filesystem_at(calls, name)
+            if there is None or there is root:  # nothing is mounted there
+                continue
+            if _filesystem_at(calls, f"{new}{name}") is not new_root:  # something is there already, or no directory
                 calls.make(Unmount(name, True))
+            elif not calls.make(MoveMount(name, f"{new}{name}")):
+                calls.make(Unmount(name))
         return calls.all([ChangeDirectory(new), MoveMount(new, "/"), ChangeRoot(".")])
 
     return Starter(prepare, tuple(arguments[1:]))
+
+
+def _filesystem_at(calls: ScriptCalls, path: str) -> Superblock | None:
+    """What stat(2) tells two places apart by."""
+    try:
+        return walk(calls.stage.processes[calls.process], path)[0].superblock
+    except WouldRefuse:
+        return None
 
 
 def paths_of(program: str, arguments: list[str]) -> list[str]:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from mountplan.planner.ask.actions import MakeDirectory
+from mountplan.planner.ask.actions import End, MakeDirectory
 from mountplan.planner.ask.simulate import Answers, simulate
 from mountplan.planner.errors import SpecError
 
@@ -207,3 +207,25 @@ def test_patterns_are_those_of_the_shell() -> None:
     script += " esac; done"
     found = simulate(script).done
     assert ["/one", "/not"] == [one.action.path for one in found if isinstance(one.action, MakeDirectory)]
+
+
+SWITCH = """\
+mkdir -p /new /proc /run /sys /dev
+mount -t tmpfs r /new
+mkdir -p /new/proc /new/run /new/dev
+mount -t tmpfs p /proc
+mount -t tmpfs u /run
+mount -t tmpfs y /sys
+mount --bind /dev /dev
+mount -t tmpfs v /new/run
+switch_root /new init
+"""
+
+
+def test_a_switched_root_takes_along_what_has_a_free_place_there() -> None:
+    """/sys has no directory there and /run something mounted, so they go; /dev is of the same filesystem, and stays."""
+    simulation = simulate(SWITCH, answers=Answers((("init", ""),)))
+    assert ["go to /new", "make . the root of the process", "move the mount at /new to /",
+            "move the mount at /proc to /new/proc", "start a process", "unmount /run", "unmount /sys"] == sorted(
+        one.action.describe() for one in simulation.done if one.line == 9 and not isinstance(one.action, End)
+    )  # fmt: skip
