@@ -227,6 +227,7 @@ def nsenter(calls: ScriptCalls, arguments: list[str]) -> Starter:
 
 
 def chroot(calls: ScriptCalls, arguments: list[str]) -> Starter:
+    arguments = arguments[1:] if arguments[:1] == ["--"] else arguments
     if not arguments or arguments[0].startswith("-"):
         raise Unusable("chroot: the first word must be a directory", "name it, and leave options out")
     return Starter(lambda: calls.all([ChangeRoot(arguments[0])], _NO_CHROOT), tuple(arguments[1:]))

@@ -151,6 +151,12 @@ class ShellBuiltins(ShellWriters):
 
     def _trap(self, arguments: list[str]) -> int:
         """What is to be carried out at the end; signals do not come here."""
+        if arguments[:1] == ["-p"]:
+            trapped = self.context.trapped or self.context.trapped_above
+            if trapped and (not arguments[1:] or {"EXIT", "0"} & set(arguments[1:])):
+                self._write(f"trap -- '{trapped}' EXIT\n")
+            return 0
+        arguments = arguments[1:] if arguments[:1] == ["--"] else arguments
         if arguments[1:] and {"EXIT", "0"} & set(arguments[1:]):
             self.context.trapped = "" if arguments[0] == "-" else arguments[0]
         return 0

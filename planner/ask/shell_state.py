@@ -103,6 +103,7 @@ class ShellContext:
         self.tested = False  # unless something asks for its status
         self.asked = False  # and whether anything that matters hangs on that
         self.trapped = ""  # what is carried out when it ends
+        self.trapped_above = ""  # by the shell that has started it, which still tells
         self.input: ShellInput | None = None
 
     def subshell(self, process: int) -> ShellContext:
@@ -112,7 +113,7 @@ class ShellContext:
         made.variables, made.exported = dict(self.variables), set(self.exported)
         made.arrays = {name: ShellArray(elements) for name, elements in self.arrays.items()}
         made.functions, made.arguments = dict(self.functions), list(self.arguments)
-        made.trapped = ""
+        made.trapped, made.trapped_above = "", self.trapped or self.trapped_above
         return made
 
     def new_shell(self, process: int) -> ShellContext:

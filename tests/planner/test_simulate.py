@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from mountplan.planner.ask.actions import End, MakeDirectory
+from mountplan.planner.ask.actions import ChangeRoot, End, MakeDirectory
 from mountplan.planner.ask.simulate import Answers, simulate
 from mountplan.planner.errors import SpecError
 
@@ -229,3 +229,12 @@ def test_a_switched_root_takes_along_what_has_a_free_place_there() -> None:
             "move the mount at /proc to /new/proc", "start a process", "unmount /run", "unmount /sys"] == sorted(
         one.action.describe() for one in simulation.done if one.line == 9 and not isinstance(one.action, End)
     )  # fmt: skip
+
+
+def test_what_is_trapped_can_be_asked_for_and_chroot_takes_the_end_of_options() -> None:
+    """As arch-chroot(8) does both."""
+    script = "mkdir /a\n[ -z \"$(trap -p EXIT)\" ] && trap 'mkdir /end' EXIT\n"
+    script += '[ -n "$(trap -p EXIT)" ] && chroot -- /a true\n'
+    done = simulate(script).done
+    assert ["/a", "/end"] == [one.action.path for one in done if isinstance(one.action, MakeDirectory)]
+    assert ["/a"] == [one.action.path for one in done if isinstance(one.action, ChangeRoot)]
