@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mountplan.planner.capture.captured import Captured
     from mountplan.planner.foreign.spec_draft import SpecDraft
-    from mountplan.planner.tables.table import MountTable, Walks
+    from mountplan.planner.tables.table import MountRow, MountTable, Walks
 
 
 class MachineFacts:
@@ -29,6 +29,7 @@ class MachineFacts:
 
     def __init__(self, table: MountTable | None = None) -> None:
         self._walks: Walks | None = None
+        self._widest: dict[int, MountRow] = {}  # of each peer group, the mount that shows most
         self._table = table
 
     def sharing(self, path: str) -> HostSharing:
@@ -36,9 +37,16 @@ class MachineFacts:
         from mountplan.planner.tables.table import Walks
 
         if self._walks is None:
-            self._walks = Walks(self._table or observe())
+            table = self._table or observe()
+            self._walks = Walks(table)
+            for row in table.rows:
+                widest = self._widest.get(row.peer_group)
+                if (widest is None or len(row.root) < len(widest.root)) and self._walks.end_of(row.mountpoint) is row:
+                    self._widest[row.peer_group] = row
         row = self._walks.end_of(os.path.realpath(path))
-        return HostSharing(row.peer_group, row.master, row.mountpoint)
+        widest = self._widest.get(row.peer_group, row)
+        wider = widest.mountpoint if row.peer_group and len(widest.root) < len(row.root) else ""
+        return HostSharing(row.peer_group, row.master, row.mountpoint, wider)
 
     def kind(self, path: str) -> str:
         try:
@@ -104,7 +112,7 @@ def _imported(form: str, file: str, facts: MachineFacts, *, words: Sequence[str]
     if form == "systemd":
         from mountplan.planner.foreign.systemd_unit import import_systemd
 
-        return import_systemd(text, label, facts)
+        return import_systemd(text, label, facts, as_root=os.geteuid() == 0)
     if form == "compose":
         from mountplan.planner.foreign.compose import import_compose
 

@@ -95,6 +95,8 @@ class _OciImport:
         word = self.propagation
         kind = word.removeprefix("r").replace("unbindable", "private")
         events: list[tuple[str, bool]] = []
+        if "user" in self.unshare:  # whoever takes another user's mounts along has them as slaves
+            events.append(("slave", True))
         if kind != "shared" and (word.startswith("r") or sharing.mountpoint == "/"):
             events.append((kind, word.startswith("r")))
         elif sharing.mountpoint == self.root_stands_on:
@@ -211,6 +213,11 @@ class _OciImport:
             kind = "c" if kind == "u" else kind
             made[path[5:]] = (f"{kind}:{one.get('major')}:{one.get('minor')}", more)
         for name, (device, keys) in made.items():
+            if "user" in self.unshare:  # there the runtimes bind the machine's
+                node = self.draft.add(f"/dev/{name}", bind=f"/dev/{name}")
+                sharing = self.facts.sharing(f"/dev/{name}")
+                share(self.draft, node, self._inherited(sharing), sharing)
+                continue
             entry: dict[str, object] = {"path": top + name, "device": device}
             holder.files.append(entry | keys)
         holder.files.extend({"path": top + name, "symlink": to} for name, to in LINKS.items())

@@ -17,11 +17,15 @@ from mountplan.planner.language.values import escape
 
 
 class HostSharing(NamedTuple):
-    """The sharing of the host's mount at a path: its peer group and its master, 0 for none, and where it is mounted."""
+    """The sharing of the host's mount at a path: its peer group and its master, 0 for none, and where it is mounted.
+
+    `widest` is where the member of the group is mounted that shows most of its filesystem, if that is another one.
+    """
 
     group: int
     master: int
     mountpoint: str
+    widest: str = ""
 
 
 class ImportFacts(Protocol):
@@ -73,6 +77,8 @@ class SpecDraft:
         self.keys: dict[str, object] = {}  # more at the top
         self.unsaid: list[str] = []
         self.groups: dict[str, dict[str, object]] = {}
+        self.removals: list[dict[str, object]] = []  # [[remove]] and [[change]] of an inherited root
+        self.changes: list[dict[str, object]] = []
         self.mounts: list[DraftMount] = []
         self.run: dict[str, object] = {}
         self._names = Names()
@@ -125,8 +131,9 @@ class SpecDraft:
         """The name of the host's peer group of a mount."""
         name = self._host_groups.get(sharing.group)
         if name is None:
-            name = self._host_groups[sharing.group] = self._group_names.take(f"host-{_last_part(sharing.mountpoint)}")
-            self.groups[name] = {"host": sharing.mountpoint}
+            place = sharing.widest or sharing.mountpoint
+            name = self._host_groups[sharing.group] = self._group_names.take(f"host-{_last_part(place)}")
+            self.groups[name] = {"host": place}
         return name
 
     def own_group(self, target: str, master: str = "") -> str:
@@ -161,6 +168,9 @@ class SpecDraft:
         for name, group in self.groups.items():
             if name in used:
                 out += ["", f"[peer_group.{toml_key(name)}]", *_lines(group)]
+        for key, tables in (("remove", self.removals), ("change", self.changes)):
+            for table in tables:
+                out += ["", f"[[{key}]]", *_lines(table)]
         for mount in self.mounts:
             out += ["", *(f"# {visible(note)}" for note in mount.notes), "[[mount]]", *_lines(mount.keys)]
             for file in mount.files:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterable
+from typing import Literal, NamedTuple, TypeAlias
 
 from mountplan.planner.foreign.mount_words import add_attributes, read_words, share, split_options
 from mountplan.planner.foreign.spec_draft import DraftMount, ImportFacts, Refusal, SpecDraft, absolute
@@ -23,15 +25,53 @@ _OLD = {
     "ReadOnlyDirectories": "ReadOnlyPaths",
     "InaccessibleDirectories": "InaccessiblePaths",
 }
-_TUNABLES = ("/proc/sys", "/proc/sysrq-trigger", "/proc/latency_stats", "/proc/mtrr", "/proc/apm", "/proc/acpi",
-             "/proc/timer_stats", "/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/sys")  # fmt: skip
-_HOMES = ("/home", "/root", "/run/user")
+# What directives cover (src/core/namespace.c of systemd): paths that need not be there begin with "-".
+_TUNABLES_RO = ("/proc/sys", "-/proc/sysrq-trigger", "-/proc/latency_stats", "-/proc/mtrr", "-/proc/apm", "-/proc/acpi",
+                "-/proc/timer_stats", "-/proc/asound", "-/proc/bus", "-/proc/fs", "-/proc/irq", "-/proc/scsi", "/sys",
+                "-/sys/fs/bpf", "-/sys/kernel/debug", "-/sys/kernel/tracing")  # fmt: skip
+_TUNABLES_RW = ("-/sys/fs/cgroup", "-/sys/fs/selinux")
+_HOMES = ("-/home", "-/root", "-/run/user")
+_STRICT_RW = ("/dev", "/proc", "/sys", *_HOMES)
+_TUNABLES_HIDDEN = ("-/proc/kallsyms", "-/proc/kcore")
+_MODULES = ("-/usr/lib/modules", "-/lib/modules")
+_LOGS = ("-/proc/kmsg", "-/dev/kmsg")
+_HOSTNAME = ("-/proc/sys/kernel/hostname", "-/proc/sys/kernel/domainname")
 _UNSAID = (
     "RootImage", "RootHash", "RootVerity", "MountImages", "ExtensionImages", "ExtensionDirectories", "User", "Group",
     "DynamicUser", "SystemCallFilter", "RestrictNamespaces", "RestrictAddressFamilies", "MemoryDenyWriteExecute",
-    "LockPersonality", "ProtectKernelModules", "ProtectKernelLogs", "ProtectClock", "PrivateUsers", "DeviceAllow",
-    "DevicePolicy", "ExecPaths", "NoExecPaths", "LoadCredential", "SetCredential",
+    "LockPersonality", "ProtectClock", "PrivateUsers", "DeviceAllow", "DevicePolicy", "LoadCredential",
+    "LoadCredentialEncrypted", "ImportCredential", "SetCredential", "EnvironmentFile", "PassEnvironment",
+    "LogNamespace",
+    "BindLogSockets", "PrivateBPF", "RootEphemeral", "NetworkNamespacePath", "IPCNamespacePath", "RestrictFileSystems",
+    "What", "Where",
 )  # fmt: skip
+
+# Options of the filesystems that systemd makes (src/shared/mount-util.h).
+_TMPFS = {"mode": "0755", "size": "10%", "nr_inodes": "400k"}
+_DEV = {"mode": "0755", "size": "4m", "nr_inodes": "64k"}
+_INACCESSIBLE = {"directory": "/run/systemd/inaccessible/dir", "file": "/run/systemd/inaccessible/reg"}
+
+Mode: TypeAlias = Literal["hide", "own", "ro", "rw", "implicit"]
+_PRIORITY: tuple[Mode, ...] = (
+    "hide",
+    "own",
+    "ro",
+    "rw",
+    "implicit",
+)  # of several at one path, as systemd orders its modes
+
+_KINDS_INHERITED = ("ro", "rw", "implicit")
+
+
+class _Place(NamedTuple):
+    """What a path shall be: hidden, a mount of the unit's own, read-only, or as it is outside.
+
+    "implicit" is what another directive leaves as it is; what a unit asks to be so ("rw") becomes a mountpoint.
+    """
+
+    path: str
+    mode: Mode
+    optional: bool
 
 
 def read_unit(text: str) -> dict[str, list[str]]:
@@ -60,147 +100,358 @@ def read_unit(text: str) -> dict[str, list[str]]:
     return found
 
 
-def import_systemd(text: str, file: str, facts: ImportFacts) -> SpecDraft:
-    """Raises SpecError if there is nothing of a unit in it."""
+def import_systemd(text: str, file: str, facts: ImportFacts, *, as_root: bool = True) -> SpecDraft:
+    """As root, what a new /proc or /dev replaces is unmounted, as systemd does it; others cannot.
+
+    Raises SpecError if there is nothing of a unit in it.
+    """
     refusal = Refusal(file)
     unit = read_unit(text)
     if not unit:
         refusal.add("", "there is no directive of a [Service] in it", "give it what `systemctl cat UNIT` prints")
         refusal.end()
-    return _UnitImport(unit, facts).draft_of()
+    return _UnitImport(unit, facts, as_root).draft_of()
 
 
 class _UnitImport:
-    def __init__(self, unit: dict[str, list[str]], facts: ImportFacts) -> None:
-        self.unit, self.facts = unit, facts
+    def __init__(self, unit: dict[str, list[str]], facts: ImportFacts, as_root: bool) -> None:
+        self.unit, self.facts, self.as_root = unit, facts, as_root
         self.draft = SpecDraft()
         self.hidden: DraftMount | None = None
-        self.unshare: list[str] = []
+        self.places: list[_Place] = []
+        self.own: list[DraftMount] = []
+        root = self.one("RootDirectory").lstrip("-")
+        self.root = facts.real(absolute(root)) if root else ""
 
     def one(self, name: str) -> str:
         return self.unit.get(name, [""])[-1].strip()
 
-    def yes(self, name: str) -> bool:
-        return self.one(name).lower() in _YES
+    def yes(self, name: str, *more: str) -> bool:
+        return self.one(name).lower() in (*_YES, *more)
 
-    def paths(self, name: str) -> list[tuple[str, bool]]:
-        """(path, may it be missing) of a list of paths."""
+    def paths(self, name: str) -> list[str]:
+        """The paths of a list, those that need not be there with "-" before them."""
         found = []
-        for value in self.unit.get(name, ()):
-            for word in _words(value):
-                optional = word.startswith("-")
-                path = word.lstrip("-+")
-                if "%" in path:
-                    self.draft.cannot_say(f"{name}={word}: write out what stands for %")
-                    continue
-                found.append((absolute(path), optional))
+        for word in self._list(name):
+            path = word.lstrip("-+")
+            found.append(("-" if word[:1] in "-+" and "-" in word[:2] else "") + absolute(path))
+        return found
+
+    def _list(self, name: str) -> list[str]:
+        found = []
+        for word in (word for value in self.unit.get(name, ()) for word in _words(value)):
+            if "%" in word:
+                self.draft.cannot_say(f"{name}={word}: write out what stands for %")
+            else:
+                found.append(word)
         return found
 
     def draft_of(self) -> SpecDraft:
-        draft = self.draft
-        self._root()
-        self._usual()
-        for path, optional in self.paths("ReadOnlyPaths"):
-            self._again(path, optional, ["ro"])
-        for path, optional in self.paths("ReadWritePaths"):
-            self._again(path, optional, ["rw"])
-        for name in ("State", "Cache", "Logs", "Runtime"):
-            top = {"State": "/var/lib", "Cache": "/var/cache", "Logs": "/var/log", "Runtime": "/run"}[name]
-            if self.strict:
-                for path, _ in self.paths(f"{name}Directory"):
-                    self._again(f"{top}{path}", True, ["rw"])
-        for path, optional in self.paths("InaccessiblePaths"):
-            self._hide(path, optional)
-        for value in self.unit.get("TemporaryFileSystem", ()):
-            for word in _words(value):
-                path, _, options = word.partition(":")
-                self._tmpfs(absolute(path), split_options(options))
+        self._collect()
+        for value in self._list("TemporaryFileSystem"):
+            path, _, options = value.partition(":")
+            self._tmpfs(absolute(path), split_options(options))
         for name, attributes in (("BindPaths", []), ("BindReadOnlyPaths", ["ro"])):
-            for value in self.unit.get(name, ()):
-                for word in _words(value):
-                    self._bind(name, word, attributes)
+            for word in self._list(name):
+                self._bind(word, attributes)
+        self._write()
         self._run()
         for name in _UNSAID:
             if self.one(name) and self.one(name).lower() not in ("no", "false", "0"):
-                draft.cannot_say(f"{name}={self.one(name)}")
-        return draft
+                self.draft.cannot_say(f"{name}={self.one(name)}")
+        return self.draft
 
-    @property
-    def strict(self) -> bool:
-        return self.one("ProtectSystem") == "strict"
+    # -- what the directives say of paths ------------------------------------------------------------------------------
 
-    def _root(self) -> None:
-        root = self.one("RootDirectory")
-        if not root and not self.strict:
-            self.draft.inherits = True
-            self.draft.keys["propagation"] = "slave"
-            return
-        source = self.facts.real(absolute(root.lstrip("-"))) if root else "/"
-        mount = self.draft.add("/", bind=source, recursive=True)
-        share(self.draft, mount, [("slave", True)], self.facts.sharing(source))
-        if self.strict:
-            mount.keys["attributes"] = ["ro"]
-            for path in ("/dev", "/proc", "/sys"):
-                if not root:
-                    self._again(path, False, ["rw"])
-        if root and (self.yes("MountAPIVFS") or not self.one("MountAPIVFS")):
-            for path in ("/proc", "/sys", "/dev", "/run"):
-                if self.facts.kind(f"{source}{path}"):
-                    self._again(path, False, [])
+    def _add(self, mode: Mode, paths: Iterable[str]) -> None:
+        for word in paths:
+            path, optional = word.removeprefix("-"), word.startswith("-")
+            self.places.append(_Place(self._real(path), mode, optional))
 
-    def _usual(self) -> None:
-        protect = self.one("ProtectSystem").lower()
-        if protect in _YES or protect == "full":
-            for path in ("/usr", "/boot", "/efi", *(("/etc",) if protect == "full" else ())):
-                self._again(path, True, ["ro"])
-        home = self.one("ProtectHome").lower()
-        for path in _HOMES:
-            if home in _YES:
-                self._hide(path, True)
-            elif home == "read-only":
-                self._again(path, True, ["ro"])
-            elif home == "tmpfs" and self.facts.kind(path):
-                self._tmpfs(path, ["mode=0755", "ro"])
-        if self.one("PrivateTmp").lower() in (*_YES, "disconnected"):
+    def _real(self, path: str) -> str:
+        """The path in the unit's root to which the symlinks there lead."""
+        return self.facts.real(path) if not self.root else path
+
+    def _collect(self) -> None:
+        protect, home = self.one("ProtectSystem").lower(), self.one("ProtectHome").lower()
+        if protect == "strict":
+            self._add("ro", ["/"])
+            self._add("implicit", _STRICT_RW)
+        elif protect in _YES or protect == "full":
+            self._add("ro", ["/usr", "-/boot", "-/efi", *(["/etc"] if protect == "full" else [])])
+        if home in _YES:
+            self._add("hide", _HOMES)
+        elif home == "read-only":
+            self._add("ro", _HOMES)
+        elif home == "tmpfs":
+            for path in _HOMES:
+                if self.facts.kind(f"{self.root}{path[1:]}"):
+                    self._tmpfs(path[1:], ["mode=0755", "ro"])
+        if self.yes("PrivateTmp", "disconnected"):
             for path in ("/tmp", "/var/tmp"):
-                self._tmpfs(path, ["mode=1777"])
+                mount = self._tmpfs(path, ["mode=1777", "nosuid"])
+                if self.yes("PrivateTmp"):
+                    mount.notes.append(f"in place of a directory below {path} of the machine that systemd makes")
         if self.yes("PrivateDevices"):
             self._devices()
         if self.yes("ProtectKernelTunables"):
-            for path in _TUNABLES:
-                self._again(path, True, ["ro"])
-        if self.one("ProtectControlGroups").lower() in (*_YES, "strict", "private"):
-            self._again("/sys/fs/cgroup", True, ["ro"])
-        proc, subset = self.one("ProtectProc"), self.one("ProcSubset")
-        options = ({"hidepid": proc} if proc not in ("", "default") else {}) | (
-            {"subset": "pid"} if subset == "pid" else {}
-        )
-        if options:
-            mount = self.draft.add("/proc", type="proc", source="proc", options=options)
-            mount.keys["attributes"] = ["nosuid", "nodev", "noexec"]
+            self._add("ro", _TUNABLES_RO)
+            self._add("implicit", _TUNABLES_RW)
+            self._add("hide", _TUNABLES_HIDDEN)
+        if self.yes("ProtectControlGroups", "strict", "private"):
+            self._add("ro", ["-/sys/fs/cgroup"])
+        if self.yes("ProtectKernelModules"):
+            self._add("hide", _MODULES)
+        if self.yes("ProtectKernelLogs"):
+            self._add("hide", _LOGS)
+        if self.yes("ProtectHostname"):
+            self._add("ro", _HOSTNAME)
+        self._proc()
+        self._add("hide", self.paths("InaccessiblePaths"))
+        self._add("ro", self.paths("ReadOnlyPaths"))
+        self._add("rw", self.paths("ReadWritePaths"))
+        for name, top in (("State", "/var/lib"), ("Cache", "/var/cache"), ("Logs", "/var/log"), ("Runtime", "/run")):
+            for word in self._list(f"{name}Directory"):
+                path = f"{top}{absolute(word.partition(':')[0])}"
+                self._add("rw", [f"-{path}"])
+                if not self.facts.kind(f"{self.root}{path}"):
+                    self.draft.cannot_say(f"{name}Directory={word}: make {path} before, as systemd does")
 
-    def _again(self, path: str, optional: bool, attributes: list[str]) -> None:
-        """What stands there, mounted once more upon itself, with other attributes."""
-        self._bound(path, path, True, optional, attributes, ("on_symlink", "follow"))
+    def _proc(self) -> None:
+        options = {"hidepid": self.one("ProtectProc"), "subset": self.one("ProcSubset")}
+        options = {key: value for key, value in options.items() if value not in ("", "default", "all")}
+        protected = self.yes("ProtectKernelTunables") or self.yes("ProtectControlGroups", "strict", "private")
+        if options or self.yes("MountAPIVFS") or protected:  # all of them imply MountAPIVFS=
+            self._own("/proc", type="proc", source="proc", options=options)
+            self.own[-1].keys["attributes"] = ["nosuid", "nodev", "noexec"]
+            if not self.root:
+                self._add("implicit", ["/dev", "/sys", "-/run"])
 
-    def _bound(
-        self, source: str, place: str, recursive: bool, optional: bool, attributes: list[str], key: tuple[str, object]
-    ) -> None:
+    # -- mounts of the unit's own --------------------------------------------------------------------------------------
+
+    def _own(self, path: str, **keys: object) -> DraftMount:
+        mount = DraftMount(path, **{key: value for key, value in keys.items() if value not in (False, {}, "")})
+        self.own = [one for one in self.own if one.target != path] + [mount]
+        self.places.append(_Place(path, "own", False))
+        return mount
+
+    def _tmpfs(self, path: str, options: list[str]) -> DraftMount:
+        words = read_words(options)
+        mount = self._own(self._real(path), type="tmpfs", source="tmpfs", options=_TMPFS | dict(words.options))
+        add_attributes(mount, words, recursive=False, extra=("nodev", "strictatime"))
+        mount.keys["create"] = True
+        return mount
+
+    def _bind(self, word: str, attributes: list[str]) -> None:
+        optional = word.startswith("-")
+        parts = [part.replace("\\:", ":") for part in re.split(r"(?<!\\):", word.lstrip("-+"))]
+        source = absolute(parts[0])
         if optional and not self.facts.kind(source):
             return
-        mount = self.draft.add(place, bind=self.facts.real(source), recursive=recursive)
+        place = absolute(parts[1] if len(parts) > 1 and parts[1] else parts[0])
+        mount = self._own(self._real(place), bind=self.facts.real(source), recursive="norbind" not in parts[2:])
         if optional:
             mount.keys["optional"] = True
         if attributes:
             mount.keys["attributes"] = attributes
-        mount.keys[key[0]] = key[1]
-        share(self.draft, mount, [("slave", True)], self.facts.sharing(source))
+        mount.keys["create"] = True
 
-    def _hide(self, path: str, optional: bool) -> None:
-        kind = self.facts.kind(path)
+    def _devices(self) -> None:
+        mount = self._own("/dev", type="tmpfs", source="tmpfs", options=_DEV)
+        mount.keys["attributes"] = ["ro", "nosuid", "strictatime", "noexec"]
+        mount.files.extend({"path": name, "device": one, "mode": "0666"} for name, one in DEVICES.items())
+        mount.files.extend({"path": name, "symlink": to} for name, to in LINKS.items())
+        for name in ("pts", "shm", "mqueue", "hugepages"):
+            if self.facts.kind(f"/dev/{name}"):
+                self._own(f"/dev/{name}", bind=f"/dev/{name}", recursive=True)
+
+    # -- the spec ------------------------------------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        draft = self.draft
+        shared = self.one("MountFlags") or "shared"
+        self.events = {"shared": [("slave", True), ("shared", True)], "slave": [("slave", True)]}.get(
+            shared.removeprefix("r"), [("private", True)]
+        )
+        kept = self._kept()
+        by_path = {mount.target: mount for mount in self.own}
+        if self.root:
+            mount = draft.add("/", bind=self.root, recursive=True)
+            share(draft, mount, self.events, self.facts.sharing(self.root))
+            if self.yes("MountAPIVFS") or not self.one("MountAPIVFS"):
+                self._api(kept)
+        else:
+            draft.inherits = True
+            draft.keys["propagation"] = {"shared": "slave-shared", "slave": "slave"}.get(shared, "private")
+            for path in ("/proc", "/dev"):
+                if self.as_root and path in by_path and path in kept:
+                    draft.removals.append({"target": path, "recursive": True, "optional": True})
+            self._changes([one for one in kept.values() if self._is_inherited(one, kept)])
+        for path, place in sorted(kept.items()):
+            if place.mode == "hide":
+                self._hide(place)
+            elif place.mode == "own":
+                self._put(by_path[path])
+            elif self.root or not self._is_inherited(place, kept) or self._is_new_mountpoint(place, kept):
+                self._again(place, kept, by_path)
+        self._exec_paths()
+
+    def _kept(self) -> dict[str, _Place]:
+        """One place for each path; none below a hidden one, and none that says what the nearest above it says."""
+        found: dict[str, _Place] = {}
+        for mode in _PRIORITY:
+            for place in self.places:
+                if place.mode == mode:
+                    found.setdefault(place.path, place)
+        kept: dict[str, _Place] = {}
+        for path in sorted(found, key=lambda one: one.split("/")):
+            above = self._above(found[path], kept)
+            if above is None or (above.mode != "hide" and (above.mode != found[path].mode or above.mode == "own")):
+                kept[path] = found[path]
+        return kept
+
+    def _above(self, place: _Place, kept: dict[str, _Place]) -> _Place | None:
+        path = place.path
+        while path != "/":
+            path = path.rpartition("/")[0] or "/"
+            if path in kept:
+                return kept[path]
+        return None
+
+    def _is_new_mountpoint(self, place: _Place, kept: dict[str, _Place]) -> bool:
+        """Whether it has to be mounted upon itself, as no [[change]] that spares it does so."""
+        above = self._above(place, kept)
+        is_spared = above is not None and above.mode == "ro"
+        is_there = bool(self.facts.kind(place.path))
+        return (
+            place.mode == "rw"
+            and is_there
+            and not is_spared
+            and self.facts.sharing(place.path).mountpoint != place.path
+        )
+
+    def _is_inherited(self, place: _Place, kept: dict[str, _Place]) -> bool:
+        """Whether the path is read-only or writable on what the unit inherits, and not on a mount of its own."""
+        above: _Place | None = place
+        while above is not None and above.mode in _KINDS_INHERITED:
+            above = self._above(above, kept)
+        return above is None and place.mode in _KINDS_INHERITED
+
+    def _changes(self, places: list[_Place]) -> None:
+        removed = {str(one["target"]) for one in self.draft.removals}
+        for place in places:
+            if place.mode != "ro":
+                continue
+            if not place.optional and not self.facts.kind(place.path):
+                self.draft.cannot_say(f"{place.path} read-only: it is not there, and the unit would not start")
+            spared = [one for one in places if one.mode in ("rw", "implicit") and _is_below(one.path, place.path)]
+            spared = [one for one in spared if not any(_is_below(one.path, other.path) for other in spared)]
+            words: list[object] = [
+                {"path": one.path, "optional": True} if one.optional or not self.facts.kind(one.path) else one.path
+                for one in spared
+            ]
+            words += [
+                str(one.target)
+                for one in self.own
+                if _is_below(str(one.target), place.path)
+                and not any(one.target == other or _is_below(str(one.target), other) for other in removed)
+                and self.facts.sharing(str(one.target)).mountpoint == one.target
+                and not any(_is_below(str(one.target), other.path) or one.target == other.path for other in spared)
+            ]
+            change: dict[str, object] = {"target": place.path, "recursive": True, "attributes": ["ro"]}
+            if words:
+                change["except"] = words
+            if place.optional:
+                change["optional"] = True
+            self.draft.changes.append(change)
+
+    def _exec_paths(self) -> None:
+        allowed = [self._real(path.removeprefix("-")) for path in self.paths("ExecPaths")]
+        for word in self.paths("NoExecPaths"):
+            path = self._real(word.removeprefix("-"))
+            if self.root:
+                self.draft.cannot_say(f"NoExecPaths={path} in a RootDirectory=")
+                continue
+            change: dict[str, object] = {"target": path, "recursive": True, "attributes": ["noexec"]}
+            spared = [{"path": one, "optional": True} for one in allowed if _is_below(one, path)]
+            if spared:
+                change["except"] = spared
+            if word.startswith("-"):
+                change["optional"] = True
+            self.draft.changes.append(change)
+
+    def _put(self, mount: DraftMount) -> None:
+        made = self.draft.add(mount.target, **{key: value for key, value in mount.keys.items() if key != "target"})
+        made.notes, made.files = mount.notes, mount.files
+        source = mount.keys.get("bind")
+        share(self.draft, made, self.events, self.facts.sharing(source) if isinstance(source, str) else None)
+
+    def _again(self, place: _Place, kept: dict[str, _Place], by_path: dict[str | None, DraftMount]) -> None:
+        """What stands there, mounted once more upon itself: in a root of the unit's, or in what it binds."""
+        above = self._above(place, kept)
+        while above is not None and above.mode != "own":
+            above = self._above(above, kept)
+        own = by_path[above.path] if above is not None else None
+        top = own.keys.get("bind") if own is not None else self.root or "/"
+        if own is not None and own.keys.get("type") == "proc" and place.mode == "ro":
+            path = place.path.removeprefix("/proc/")
+            made = next(one for one in self.draft.mounts if one.target == "/proc")
+            made.keys["readonly"] = [
+                *self._read_only(made),
+                {"path": path, "optional": True} if place.optional else path,
+            ]
+            return
+        if not isinstance(top, str):
+            self.draft.cannot_say(f"{place.path} {place.mode}, in a filesystem that is new")
+            return
+        source = absolute(f"{top}{place.path.removeprefix(above.path if above is not None else '')}")
+        if place.path == "/":
+            self.draft.mounts[0].keys["attributes"] = ["ro"]
+            return
+        if not self.facts.kind(source):
+            if not place.optional:
+                self.draft.cannot_say(f"{place.path} {place.mode}: it is not there")
+            return
+        mount = self.draft.add(place.path, bind=self.facts.real(source), recursive=True)
+        if place.optional:
+            mount.keys["optional"] = True
+        if place.mode == "ro":
+            mount.keys["attributes"] = ["ro"]
+        mount.keys["on_symlink"] = "follow"
+        share(self.draft, mount, self.events, self.facts.sharing(source))
+
+    @staticmethod
+    def _read_only(mount: DraftMount) -> list[object]:
+        found = mount.keys.get("readonly", [])
+        assert isinstance(found, list)
+        return found
+
+    def _api(self, kept: dict[str, _Place]) -> None:
+        """What a RootDirectory= has besides, unless the unit mounts there itself."""
+        for path, keys in (
+            ("/proc", {"type": "proc", "attributes": ["nosuid", "nodev", "noexec"]}),
+            ("/sys", {"bind": "/sys", "recursive": True}),
+            ("/dev", {"bind": "/dev", "recursive": True}),
+            ("/run", {"type": "tmpfs", "options": {"mode": "0755"}, "attributes": ["nosuid", "nodev", "strictatime"]}),
+        ):
+            if kept.get(path, _Place(path, "rw", True)).mode in _KINDS_INHERITED:
+                mount = DraftMount(path, **keys)
+                mount.keys["create"] = True
+                self._put(mount)
+
+    def _hide(self, place: _Place) -> None:
+        path = place.path
+        kind = self.facts.kind(f"{self.root}{path}")
         if not kind:
-            if not optional:
+            if not place.optional:
                 self.draft.cannot_say(f"InaccessiblePaths={path}, which is not there")
+            return
+        usual = _INACCESSIBLE[kind]
+        if not self.root and self.facts.kind(usual):
+            mount = self.draft.add(path, bind=self.facts.real(usual))
+            mount.keys["attributes"] = ["ro", "nosuid", "nodev", "noexec"]
+            mount.keys["on_symlink"] = "follow"
+            share(self.draft, mount, self.events, self.facts.sharing(usual))
             return
         if self.hidden is None:
             self.hidden = self.draft.add(None, id="inaccessible", type="tmpfs", options={"mode": "0755"})
@@ -211,39 +462,17 @@ class _UnitImport:
         mount = self.draft.add(path, bind={"mount": "inaccessible", "path": f"/{kind}"})
         mount.keys["attributes"] = ["ro", "nosuid", "nodev", "noexec"]
         mount.keys["on_symlink"] = "follow"
-
-    def _tmpfs(self, path: str, options: list[str]) -> None:
-        words = read_words(options)
-        given = {"mode": "0755"} | dict(words.options)
-        mount = self.draft.add(path, type="tmpfs", source="tmpfs", options=given)
-        add_attributes(mount, words, recursive=False, extra=("nodev", "strictatime"))
-        mount.keys["on_symlink"] = "follow"
-
-    def _bind(self, name: str, word: str, attributes: list[str]) -> None:
-        optional = word.startswith("-")
-        parts = re.split(r"(?<!\\):", word.lstrip("-+"))
-        source = absolute(parts[0].replace("\\:", ":"))
-        place = absolute((parts[1] if len(parts) > 1 and parts[1] else parts[0]).replace("\\:", ":"))
-        if "%" in source + place:
-            self.draft.cannot_say(f"{name}={word}: write out what stands for %")
-            return
-        recursive = "norbind" not in parts[2:]
-        self._bound(source, place, recursive, optional, attributes, ("create", True))
-
-    def _devices(self) -> None:
-        mount = self.draft.add("/dev", type="tmpfs", source="tmpfs", options={"mode": "0755"})
-        mount.keys["attributes"] = ["nosuid", "strictatime", "noexec"]
-        mount.files.extend({"path": name, "device": one, "mode": "0666"} for name, one in DEVICES.items())
-        mount.files.extend({"path": name, "symlink": to} for name, to in LINKS.items())
-        for name in ("pts", "shm", "mqueue", "hugepages"):
-            if self.facts.kind(f"/dev/{name}"):
-                self._again(f"/dev/{name}", False, [])
+        share(self.draft, mount, self.events, None)
 
     def _run(self) -> None:
         run = self.draft.run
         start = self.one("ExecStart")
+        if len(self.unit.get("ExecStart", ())) > 1:
+            self.draft.cannot_say("that several commands of ExecStart= follow each other: the last one is here")
         if start:
-            words = _words(start.lstrip("-@:+!"))
+            words = _words(start.lstrip("-@:+!|"))
+            if "@" in start[: len(start) - len(start.lstrip("-@:+!|"))]:
+                del words[1:2]  # what the command is called
             if any("%" in word or word.startswith("$") for word in words):
                 self.draft.cannot_say(f"ExecStart={start}: write out what stands for % and $")
             else:
@@ -267,9 +496,6 @@ class _UnitImport:
             self.draft.cannot_say(f"CapabilityBoundingSet={bounding}: write down which stay")
         if not self.yes("NoNewPrivileges"):
             run["no_new_privs"] = False
-        flags = self.one("MountFlags")
-        if flags and flags != "slave":
-            self.draft.cannot_say(f"MountFlags={flags}")
 
 
 def _words(text: str) -> list[str]:
@@ -277,3 +503,7 @@ def _words(text: str) -> list[str]:
         return shlex.split(text)
     except ValueError:
         return text.split()
+
+
+def _is_below(path: str, top: str) -> bool:
+    return path != top and (top == "/" or path.startswith(f"{top}/"))

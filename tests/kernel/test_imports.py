@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -20,7 +21,9 @@ from mountplan.planner.capture.writing import write_spec
 from mountplan.planner.plan.seedbase import without_base
 from mountplan.planner.tables.table import MountTable
 from tests.hosts import CHECKOUT, CLONE_NEWNS, InHost, mount, unshare
-from tests.kernel.test_containers import LINKS, Runtime, bubblewrap, container
+from tests.kernel import test_containers
+from tests.kernel.test_containers import LINKS, Runtime, bubblewrap, container, nspawn
+from tests.kernel.test_real import in_machine
 from tests.mountflags import MS_PRIVATE, MS_REC, MS_SHARED
 from tests.trees import tree
 
@@ -234,3 +237,53 @@ def test_a_dump_of_criu_whose_groups_it_does_not_restore(encoded: bool, tmp_path
         return [f"{one.mount}: {one.prop}: {one.wanted} -> {one.found}" for one in drift]
 
     same(in_host(script, identity="root"))
+
+
+IN_PROC = (
+    "acpi",
+    "asound",
+    "bus",
+    "fs",
+    "irq",
+    "mtrr",
+    "scsi",
+    "sys",
+    "sysrq-trigger",
+    "latency_stats",
+    "timer_stats",
+    "apm",
+)
+SERVICES = {
+    "strict": ["ProtectSystem=strict", "ProtectHome=yes", "ProtectKernelTunables=yes", "ProtectControlGroups=yes",
+               "ReadWritePaths=/srv -/none", "ReadOnlyPaths=/srv/data", "ProtectKernelModules=yes",
+               "ProtectKernelLogs=yes", "ProtectHostname=yes", "RuntimeDirectory=strict"],
+    "full": ["ProtectSystem=full", "ProtectHome=read-only", "PrivateDevices=yes", "ProtectProc=invisible",
+             "InaccessiblePaths=/srv/data -/srv/none", "ReadWritePaths=/var"],
+    "empty": ["TemporaryFileSystem=/srv:ro", "BindPaths=/srv/data /etc:/copy",
+              "BindReadOnlyPaths=/usr/share:/opt/share:norbind", "ReadOnlyPaths=/copy/systemd", "MountFlags=slave"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_of_systemds(
+    service: str, tmp_path: Path, in_host: InHost, needs_kernel: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs_kernel("systemd-nspawn")
+    monkeypatch.setattr(test_containers, "SERVICES", {service: SERVICES[service]})
+
+    def script() -> list[str]:
+        mount("folder", str(tmp_path), "tmpfs")
+        with nspawn(tmp_path, "--boot") as (machine, process):
+            inside = Path(f"/proc/{process}/status").read_text().partition("NSpid:")[2].split("\n")[0].split()[-1]
+            Path(f"/proc/{machine}/root/srv/service").write_text("\n".join(["[Service]", *SERVICES[service]]))
+            imported("systemd", str(tmp_path / "machine/srv/service")).text([])  # what it imports is not found there
+            importlib.import_module("mountplan.applier.probe.locked")
+            api.diff("specs/hello.toml", f"pid:{process}")
+            api.diff("specs/change.toml", f"pid:{process}")
+            return in_machine(machine, lambda: differences("systemd", "/srv/service", int(inside), Path("/srv")))
+
+    # What systemd has for each service besides; that /sys is one entry of two of its tables; and what is read-only in a
+    # new /proc is shared, like all else. Of nspawn, what it leaves at its root.
+    of_all = ("/run/credentials: mount", "/run/systemd/incoming: mount", "/: mount: none -> ", "/run/host/")
+    of_sys = ("/sys/fs/bpf: mount", "/sys/kernel/debug: mount", "/sys/kernel/tracing: mount")
+    same(in_host(script, identity="root"), *of_all, *of_sys, *(f"/proc/{one}: peer group: none -> " for one in IN_PROC))

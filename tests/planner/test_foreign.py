@@ -105,6 +105,53 @@ def test_words_of_sharing_are_changes_one_after_the_other(words: str, sharing: d
     assert wanted.items() <= {key: found[key] for key in found if key in ("peer_group", "master", "unbindable")}.items()
 
 
+def test_a_group_of_the_hosts_is_named_by_the_mount_that_shows_most() -> None:
+    """A group is found again by one mount; of a bind of the host's within its own filesystem, only a part would be."""
+    draft = SpecDraft()
+    draft.host_group(HostSharing(7, 0, "/run/host", "/run"))
+    assert {"host-run": {"host": "/run"}} == draft.groups
+
+
+def test_in_a_user_namespace_devices_are_the_machines_and_its_mounts_are_masters() -> None:
+    mounts = [{"destination": "/dev", "type": "tmpfs"}, {"destination": "/a", "source": "/srv", "options": ["rbind"]}]
+    linux = {"namespaces": [{"type": "user"}], "rootfsPropagation": "shared"}
+    draft = import_oci({"root": {"path": "/image"}, "mounts": mounts, "linux": linux}, "c", "/", Machine())
+    assert "/dev/null" in [one.keys.get("bind") for one in draft.mounts]
+    assert not [file for one in draft.mounts for file in one.files if "device" in file]
+    (bound,) = (one for one in draft.mounts if one.target == "/a")
+    assert ("host-srv", "slave") == (bound.keys["master"], bound.keys["recursive_sharing"])
+
+
+def test_what_goes_with_what_a_unit_replaces_is_not_spared() -> None:
+    class OnDev(Machine):
+        def sharing(self, path: str) -> HostSharing:
+            return HostSharing(0, 0, path if path in ("/dev", "/dev/pts") else "/")
+
+    draft = import_systemd("[Service]\nProtectSystem=strict\nPrivateDevices=yes\n", "u", OnDev())
+    assert [{"target": "/dev", "recursive": True, "optional": True}] == draft.removals
+    assert not [one for one in draft.changes[0]["except"] if str(one).startswith("/dev")]  # type: ignore[attr-defined]
+
+
+def test_of_a_units_paths_the_nearest_counts_and_what_is_spared_stays() -> None:
+    writable = "ReadWritePaths=/srv/a -/srv/none /srv/a/in"
+    unit = f"[Service]\nProtectSystem=strict\n{writable}\nReadOnlyPaths=/srv/a/b\nNoExecPaths=/opt"
+    draft = import_systemd(unit, "u", Machine())
+    homes = [{"path": path, "optional": True} for path in ("/home", "/root", "/run/user")]
+    whole, part, opt = draft.changes
+    assert [
+        "/dev",
+        *homes[:1],
+        "/proc",
+        *homes[1:],
+        "/srv/a",
+        {"path": "/srv/none", "optional": True},
+        "/sys",
+    ] == whole["except"]
+    assert {"target": "/srv/a/b", "recursive": True, "attributes": ["ro"]} == part
+    assert {"target": "/opt", "recursive": True, "attributes": ["noexec"]} == opt
+    assert [] == draft.mounts
+
+
 def test_what_a_later_mount_covers_names_what_it_stands_on() -> None:
     draft = bwrap("--tmpfs", "/a", "--tmpfs", "/a/b", "--tmpfs", "/a/b/c", "--tmpfs", "/a")
     draft.arrange()
