@@ -117,7 +117,9 @@ def _imported(form: str, file: str, facts: MachineFacts, *, words: Sequence[str]
         from mountplan.planner.foreign.compose import import_compose
 
         documents = _yaml(text, label)
-        return import_compose(documents[0] if documents else None, label, folder, facts, service=part, root=root)
+        config = documents[0] if documents else None
+        options: dict[str, Any] = {"variables": _variables(folder), "load": _first_document}
+        return import_compose(config, label, folder, facts, service=part, root=root, **options)
     if form == "k8s":
         from mountplan.planner.foreign.kubernetes import import_kubernetes
 
@@ -133,6 +135,27 @@ def _contents(file: str) -> tuple[str, bytes]:
     except (OSError, ValueError) as error:
         mistake = Mistake(SpecRef(file, ""), f"cannot read it: {reason_of(error)}", "name a file, or - for stdin")
         raise SpecError((mistake,)) from None
+
+
+def _first_document(path: str) -> Any:
+    label, data = _contents(path)
+    documents = _yaml(data.decode("utf-8", "surrogateescape"), label)
+    return documents[0] if documents else None
+
+
+def _variables(folder: str) -> dict[str, str]:
+    """What Compose puts into its files: the lines of .env beside them, and the environment, which counts for more."""
+    found: dict[str, str] = {}
+    try:
+        with open(os.path.join(folder, ".env"), encoding="utf-8", errors="surrogateescape") as file:
+            lines = file.read().splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        lines = []
+    for line in lines:
+        name, equals, value = line.strip().removeprefix("export ").partition("=")
+        if equals and not name.startswith("#"):
+            found[name.strip()] = value.strip().strip("\"'")
+    return found | dict(os.environ)
 
 
 def read_json(file: str) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mountplan.planner.foreign.mount_words import add_attributes, read_words, split_options
@@ -11,6 +12,11 @@ from mountplan.planner.foreign.volumes import create_on, host_bind, image_root
 
 _PROPAGATION = ("shared", "rshared", "slave", "rslave", "private", "rprivate")
 _UNSAID = (
+    "env_file",
+    "cap_add",
+    "cap_drop",
+    "volumes_from",
+    "develop",
     "configs",
     "secrets",
     "devices",
@@ -24,10 +30,25 @@ _UNSAID = (
 )
 
 
+# ${NAME}, ${NAME:-what if not}, $NAME and $$; what if not may have variables of its own.
+_VARIABLE = re.compile(
+    r"\$(?:(?P<dollar>\$)|(?P<plain>[A-Za-z_]\w*)|"
+    r"\{(?P<name>[A-Za-z_]\w*)(?:(?P<mark>:?[-?+])(?P<other>(?:[^{}]|\{[^{}]*\})*))?\})"
+)
+
+
 def import_compose(
-    config: object, file: str, folder: str, facts: ImportFacts, *, service: str = "", root: str = ""
+    config: object,
+    file: str,
+    folder: str,
+    facts: ImportFacts,
+    *,
+    service: str = "",
+    root: str = "",
+    variables: Mapping[str, str] | None = None,
+    load: Callable[[str], object] = lambda _: None,
 ) -> SpecDraft:
-    """`service` may be left out if there is one only. Raises SpecError."""
+    """`service` may be left out if there is one only. `load` reads another Compose file. Raises SpecError."""
     refusal = Refusal(file)
     services = config.get("services") if isinstance(config, Mapping) else None
     if not isinstance(services, Mapping) or not services:
@@ -43,6 +64,10 @@ def import_compose(
     refusal.end()
     assert isinstance(given, Mapping) and isinstance(config, Mapping)
     draft = SpecDraft(_name(name))
+    values = _Values(variables or {}, draft, refusal)
+    given = values.put(_extended(services, name, folder, load, refusal, values, ()))
+    config = {**config, "volumes": values.put(config.get("volumes"))}
+    refusal.end()
     image_root(draft, root, facts, f"the image {given.get('image', name)}", read_only=bool(given.get("read_only")))
     volumes = config.get("volumes")
     entries = given.get("volumes") or ()
@@ -67,6 +92,117 @@ def import_compose(
     _run(draft, given)
     refusal.end()
     return draft
+
+
+class _Values:
+    """Puts the values of variables into texts, as Compose does it; what is not set is empty, and told."""
+
+    def __init__(self, variables: Mapping[str, str], draft: SpecDraft, refusal: Refusal) -> None:
+        self.variables, self.draft, self.refusal = variables, draft, refusal
+
+    def put(self, found: Any) -> Any:
+        if isinstance(found, str):
+            return _VARIABLE.sub(self._value, found)
+        if isinstance(found, Mapping):
+            return {key: self.put(value) for key, value in found.items()}
+        return [self.put(value) for value in found] if isinstance(found, list) else found
+
+    def _value(self, match: re.Match[str]) -> str:
+        if match["dollar"]:
+            return "$"
+        name, mark, other = match["name"] or match["plain"], match["mark"] or "", match["other"] or ""
+        value = self.variables.get(name)
+        if not value and mark.startswith(":"):
+            value = None
+        if mark.endswith("+"):
+            return "" if value is None else str(self.put(other))
+        if value is not None:
+            return value
+        if mark.endswith("?"):
+            self.refusal.add(
+                "", f"the variable {name} has to be set: {other}", f"set it, or write it into .env: {name}=..."
+            )
+        elif not mark:
+            self.draft.cannot_say(f"the value of the variable {name}, which is not set: it is empty here")
+        return str(self.put(other)) if mark.endswith("-") else ""
+
+
+def _extended(
+    services: Mapping[str, Any],
+    name: str,
+    folder: str,
+    load: Callable[[str], object],
+    refusal: Refusal,
+    values: _Values,
+    seen: tuple[tuple[str, str], ...],
+) -> dict[str, Any]:
+    """A service with what it has from the one that it extends; relative paths count from the file that has them."""
+    given = services.get(name)
+    key = f"services.{name}"
+    if not isinstance(given, Mapping):
+        refusal.add(key, "there is no such service, which another one extends", "name one of the file")
+        return {}
+    own = dict(given)
+    entries = own.get("volumes")
+    if seen and isinstance(entries, list):
+        own["volumes"] = [_from_folder(values.put(one), folder) for one in entries]
+    other = own.pop("extends", None)
+    if not other:
+        return own
+    if isinstance(other, str):
+        other = {"service": other}
+    if (folder, name) in seen:
+        refusal.add(f"{key}.extends", "the services extend each other in a circle", "take one of them out")
+        return own
+    base, place = str(other.get("service")), str(other.get("file") or "")
+    if place:
+        path = absolute(str(values.put(place)), folder)
+        folder = path.rpartition("/")[0] or "/"
+        found = load(path)
+        services = (found.get("services") if isinstance(found, Mapping) else None) or {}
+    under = _extended(services, base, folder, load, refusal, values, (*seen, (folder, name)))
+    return _merged(under, own)
+
+
+def _from_folder(entry: Any, folder: str) -> Any:
+    if isinstance(entry, str) and entry.startswith("."):
+        source, colon, rest = entry.partition(":")
+        return f"{absolute(source, folder)}{colon}{rest}"
+    if isinstance(entry, Mapping) and str(entry.get("source", "")).startswith("."):
+        return {**entry, "source": absolute(str(entry["source"]), folder)}
+    return entry
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Compose's rule: tables are merged, lists follow each other, of volumes those at one place replace each other."""
+    found = dict(under)
+    for key, value in over.items():
+        old = found.get(key)
+        if key == "volumes" and isinstance(old, list) and isinstance(value, list):
+            places = {_target_of(one) for one in value}
+            found[key] = [*(one for one in old if _target_of(one) not in places), *value]
+        elif key == "environment" and old:
+            found[key] = {**_environment(old), **_environment(value)}
+        elif isinstance(old, Mapping) and isinstance(value, Mapping):
+            found[key] = {**old, **value}
+        elif isinstance(old, list) and isinstance(value, list) and key not in ("command", "entrypoint"):
+            found[key] = [*old, *value]
+        else:
+            found[key] = value
+    return found
+
+
+def _target_of(entry: Any) -> str:
+    if isinstance(entry, Mapping):
+        return absolute(str(entry.get("target")))
+    parts = str(entry).split(":")
+    return absolute(parts[1] if len(parts) > 1 else parts[0])
+
+
+def _environment(given: Any) -> dict[str, Any]:
+    if isinstance(given, Mapping):
+        return dict(given)
+    return {str(one).partition("=")[0]: str(one).partition("=")[2] for one in given or () if "=" in str(one)}
 
 
 def _volume(draft: SpecDraft, entry: object, folder: str, volumes: Mapping[str, Any], facts: ImportFacts) -> None:
@@ -107,6 +243,7 @@ def _volume(draft: SpecDraft, entry: object, folder: str, volumes: Mapping[str, 
         path = absolute(source, folder)
         if source.startswith("~"):
             draft.cannot_say(f"{place}: {source}, whose home directory is not known here")
+            return
         propagation = str(bind.get("propagation") or "rprivate")
         if bind.get("recursive") == "readonly" and read_only:
             read_only = "recursive"

@@ -17,6 +17,10 @@ from mountplan.planner.fstypes import of
 from mountplan.planner.language.fstab_words import DEVICE_TAGS
 from mountplan.planner.tables.mountinfo import unescape
 
+# Types that a program of its own mounts (mount.TYPE, or FUSE), as it finds out what the kernel has to be told.
+_BY_PROGRAM = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "glusterfs", "davfs", "sshfs", "ntfs-3g", "zfs", "s3fs"}
+)
 _OF_LOOP = ("loop", "offset", "sizelimit")
 
 
@@ -55,6 +59,15 @@ def _line(
         return
     if fstype == "ignore":
         return
+    bound = any(one in ("bind", "rbind") for one in (*options, fstype))
+    if not bound and (fstype in _BY_PROGRAM or fstype.partition(".")[0] in ("fuse", "fuseblk")):
+        draft.cannot_say(f"{where}: {fstype}, which a program of its own mounts")
+        return
+    if not bound and fstype == "auto":
+        draft.cannot_say(f"{where}: auto, as what is on {source} is not known here: write its type")
+        return
+    if "," in fstype:
+        draft.cannot_say(f"{where}: one of {fstype}, whichever fits: the first of them is here")
     special = [one for one in options if one.lower().startswith("x-") or one.startswith("comment=")]
     words = read_words(one for one in options if one not in special)
     place = absolute(target)
@@ -62,7 +75,7 @@ def _line(
         mount = _bind(draft, source, place, words, fstype, facts)
     else:
         mount = _filesystem(draft, where, source, place, words, fstype.split(",")[0])
-    if "nofail" in options and any(key in mount.keys for key in ("bind", "image")):
+    if "nofail" in options and (mount.keys.keys() & {"bind", "image"} or str(mount.keys.get("source")).startswith("/")):
         mount.keys["optional"] = True
     for one in special:
         _special(draft, where, mount, one)
@@ -112,7 +125,7 @@ def _filesystem(draft: SpecDraft, where: str, source: str, place: str, words: So
         tag, equals, value = source.partition("=")
         if equals and tag in DEVICE_TAGS:
             value = value.strip('"')
-            keys["source"] = f"{DEVICE_TAGS[tag]}/{value}"
+            keys["source"] = f"{DEVICE_TAGS[tag]}/{_as_udev_writes(value)}"
         elif source not in (fstype, "none") or fstype in ("tmpfs", "ramfs"):
             keys["source"] = source
     if of(fstype).is_shared and options:
@@ -138,5 +151,16 @@ def _special(draft: SpecDraft, where: str, mount: DraftMount, word: str) -> None
         target = mount.keys.pop("target")
         mount.keys = {"id": source} | {key: one for key, one in mount.keys.items() if key != "id"}
         draft.add(str(target), bind={"mount": source, "path": absolute(value)})
-    elif lower.startswith("x-mount."):
+    elif lower.startswith(("x-mount.", "x-systemd.")):
         draft.cannot_say(f"{where}: {word}")
+
+
+def _as_udev_writes(tag: str) -> str:
+    """The name of a link below /dev/disk: all but some characters as \\xNN (libudev's util_replace_chars)."""
+    kept = "#+-.:=@_/"
+    return "".join(
+        char
+        if char.isalnum() or char in kept or ord(char) > 127
+        else "".join(f"\\x{byte:02x}" for byte in char.encode())
+        for char in tag
+    )

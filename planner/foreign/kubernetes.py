@@ -27,25 +27,30 @@ def import_kubernetes(
 ) -> SpecDraft:
     """A pod, or what makes pods (a Deployment, a DaemonSet, ...). Raises SpecError."""
     refusal = Refusal(file)
-    pod = next(filter(None, map(_pod, documents)), None)
-    if pod is None:
+    pods = [pod for document in documents for pod in _pods(document)]
+    if not pods:
         refusal.add("spec", "there is no pod, and nothing that makes pods", "name a file with one")
         refusal.end()
         raise AssertionError
-    containers = [one for one in pod.get("containers") or () if isinstance(one, Mapping)]
-    known = ", ".join(str(one.get("name")) for one in containers)
-    if not container and len(containers) > 1:
+    every = [(one, pod) for pod in pods for one in _containers(pod)]
+    first = [one for one in pods[0].get("containers") or () if isinstance(one, Mapping)]
+    known = ", ".join(str(one.get("name")) for one, _ in every)
+    if not container and len(first) > 1:
         refusal.add("spec.containers", f"has several: {known}", "name one with --container")
-    chosen = next((one for one in containers if container in ("", one.get("name"))), None)
+    chosen, pod = next((one for one in every if container in ("", one[0].get("name"))), (None, pods[0]))
     if chosen is None:
         refusal.add("spec.containers", f"there is no container {container}", f"there are: {known or 'none'}")
     refusal.end()
     assert chosen is not None
     draft = SpecDraft(str(chosen.get("name", "")))
+    if len(pods) > 1 and not container:
+        draft.cannot_say(f"the other pods of the file: their containers are {', '.join(known.split(', ')[1:])}")
     security = chosen.get("securityContext") or {}
     read_only = bool(security.get("readOnlyRootFilesystem"))
     image_root(draft, root, facts, f"the image {chosen.get('image')}", read_only=read_only)
     volumes = {one.get("name"): one for one in pod.get("volumes") or () if isinstance(one, Mapping)}
+    for one in pod.get("volumeClaimTemplates") or ():
+        volumes.setdefault(str(one["metadata"]["name"]), {"name": one["metadata"]["name"], "persistentVolumeClaim": {}})
     shared: dict[str, str] = {}  # volume without a path on the host -> id of its filesystem
     for number, mount in enumerate(chosen.get("volumeMounts") or ()):
         key = f"spec.containers.{chosen.get('name')}.volumeMounts[{number}]"
@@ -58,15 +63,24 @@ def import_kubernetes(
     return draft
 
 
-def _pod(document: object) -> Mapping[str, Any] | None:
-    """The pod's spec in what a document describes."""
+def _pods(document: object) -> Iterable[Mapping[str, Any]]:
+    """The specs of pods in what a document describes, with what a StatefulSet gives them."""
     found = document.get("spec") if isinstance(document, Mapping) else None
+    if isinstance(document, Mapping) and isinstance(document.get("items"), list):  # a List
+        for one in document["items"]:
+            yield from _pods(one)
+    claims = found.get("volumeClaimTemplates") if isinstance(found, Mapping) else None
     for step in (None, "jobTemplate", "template"):
         if step is not None and isinstance(found, Mapping) and isinstance(found.get(step), Mapping):
             found = found[step].get("spec")
         if isinstance(found, Mapping) and found.get("containers"):
-            return found
-    return None
+            yield {**found, "volumeClaimTemplates": claims} if claims else found
+            return
+
+
+def _containers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    found = [*(pod.get("containers") or ()), *(pod.get("initContainers") or ())]
+    return [one for one in found if isinstance(one, Mapping)]
 
 
 def _mount(
@@ -84,9 +98,13 @@ def _mount(
         source = absolute(part, absolute(str(host.get("path", "/"))))
         made = host_bind(draft, place, source, facts, propagation=propagation, read_only=read_only)
         if not facts.kind(source):
-            made.notes.append(
-                f"{source} is not there; the kubelet makes it for type {host.get('type') or 'DirectoryOrCreate'}"
-            )
+            kind = str(host.get("type") or "")
+            if not kind:
+                made.notes.append(f"{source} is not there: most runtimes make a directory")
+            elif kind.endswith("OrCreate"):
+                made.notes.append(f"{source} is not there: the kubelet makes it, for type {kind}")
+            else:
+                made.notes.append(f"{source} is not there: the pod would wait for it, for type {kind}")
         return
     name = str(volume.get("name"))
     if name not in shared:

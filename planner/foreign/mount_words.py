@@ -12,9 +12,16 @@ from mountplan.planner.model.peers import KINDS
 
 # Of no use in a spec: what they say is what happens anyway, or is for the time of booting.
 _NOTHING = frozenset({
-    "defaults", "auto", "nofail", "_netdev", "user", "nouser", "users", "owner", "group", "rw", "async", "nomand",
+    "defaults", "auto", "nofail", "_netdev", "nouser", "rw", "async", "nomand",
     "silent", "loud", "norelatime", "nostrictatime", "noiversion", "nolazytime",
 })  # fmt: skip
+# Who lets users mount makes them harmless (mount(8)); a later word may say otherwise.
+_IMPLY = {
+    "user": ("nosuid", "nodev", "noexec"),
+    "users": ("nosuid", "nodev", "noexec"),
+    "owner": ("nosuid", "nodev"),
+    "group": ("nosuid", "nodev"),
+}
 
 
 class SortedWords(NamedTuple):
@@ -64,6 +71,9 @@ def read_words(words: Iterable[str]) -> SortedWords:
             events.append((word.removeprefix("r") if word[1:] in KINDS else word, word[1:] in KINDS))
         elif word in ("bind", "rbind"):
             bind = word
+        elif word in _IMPLY:
+            for one in _IMPLY[word]:
+                _replace(attributes, one)
         elif word not in _NOTHING and word != "remount":
             name, equals, value = word.partition("=")
             given = value if equals else True

@@ -239,3 +239,82 @@ def test_what_no_command_line_of_bubblewrap_says_is_told_and_nothing_is_exported
     found = to_bubblewrap(api.plan(api.load("spec.toml", text.encode())))
     assert found.value is None
     assert any(reason in one for one in found.reasons), found.reasons
+
+
+def test_lines_of_an_fstab_that_users_may_mount_are_harmless_unless_they_say_otherwise() -> None:
+    words = {name: read_words(name.split(",")).attributes for name in ("user,exec", "owner", "suid,users")}
+    assert {
+        "user,exec": ("nosuid", "nodev", "exec"),
+        "owner": ("nosuid", "nodev"),
+        "suid,users": words["suid,users"],
+    } == words
+    assert {"nosuid", "nodev", "noexec"} == set(words["suid,users"])
+
+
+def test_what_an_fstab_leaves_to_other_programs_is_told() -> None:
+    lines = (
+        "host:/a /a nfs ro 0 0\nx#y /b fuse x 0 0\n/dev/sda /c auto x-systemd.automount\n/dev/sdb /d ext4,xfs nofail\n"
+    )
+    draft = import_fstab(lines + "LABEL=My\\040Disk /e ext4 x-systemd.automount\n", "f", Machine())
+    assert [("/dev/sdb", True), ("/dev/disk/by-label/My\\x20Disk", None)] == [
+        (one.keys["source"], one.keys.get("optional")) for one in draft.mounts
+    ]
+    told = "; ".join(draft.left_out())
+    for one in (
+        "nfs, which a program",
+        "fuse, which a program",
+        "/c): auto, as",
+        "one of ext4,xfs",
+        "x-systemd.automount",
+    ):
+        assert one in told, one
+
+
+def test_variables_and_services_that_extend_others_are_as_compose_has_them() -> None:
+    base = {"image": "b", "volumes": ["./b:/b", "./old:/a"], "environment": ["A=base", "B=base"]}
+    web = {
+        "extends": {"file": "other/base.yaml", "service": "base"},
+        "volumes": ["${DATA:-./d}/$SUB:/a", "${GONE}/x:/c"],
+        "environment": {"A": "$$A ${SET:+yes}"},
+    }
+    files = {"/project/other/base.yaml": {"services": {"base": base}}}
+    draft = import_compose(
+        {"services": {"web": web}}, "c", "/project", Machine(), variables={"SUB": "s", "SET": "1"}, load=files.get
+    )
+    binds = {one.target: one.keys.get("bind") for one in draft.mounts[1:]}
+    assert {"/b": "/project/other/b", "/a": "/project/d/s", "/c": "/x"} == binds
+    assert {"A": "$A yes", "B": "base"} == draft.run["environment"]
+    assert ["the value of the variable GONE, which is not set: it is empty here"] == draft.unsaid
+
+
+@pytest.mark.parametrize(
+    ("web", "message"),
+    [
+        ({"extends": "web"}, "extend each other in a circle"),
+        ({"extends": "none"}, "there is no such service"),
+        ({"volumes": ["${DATA:?where it is}:/a"]}, "the variable DATA has to be set: where it is"),
+    ],
+)
+def test_what_compose_refuses_is_refused(web: object, message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        import_compose({"services": {"web": web}}, "c", "/", Machine())
+    assert message in caught.value.mistakes[0].what
+
+
+def test_claims_of_a_set_other_pods_and_containers_that_come_first_are_found() -> None:
+    def pod(name: str, **more: object) -> dict[str, object]:
+        mounts = [{"name": "data", "mountPath": "/data"}]
+        return {"containers": [{"name": name, "command": ["x"], "volumeMounts": mounts}], **more}
+
+    claims = [{"metadata": {"name": "data"}}]
+    first = {
+        "spec": {"volumeClaimTemplates": claims, "template": {"spec": pod("a", initContainers=[{"name": "before"}])}}
+    }
+    host = {"name": "data", "hostPath": {"path": "/srv/none", "type": "Directory"}}
+    both = [{"kind": "List", "items": [first, {"spec": pod("b", volumes=[host])}]}]
+    draft = import_kubernetes(both, "p", Machine())
+    assert "in place of the volume data, persistentVolumeClaim" in draft.mounts[1].notes[0]
+    assert "the other pods of the file: their containers are before, b" in draft.unsaid
+    assert "before" == import_kubernetes(both, "p", Machine(), container="before").name
+    waiting = import_kubernetes(both, "p", Machine(), container="b").left_out()
+    assert "/data: /srv/none is not there: the pod would wait for it, for type Directory" in waiting
