@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import takewhile
 from typing import Any, NamedTuple
 
 from mountplan.applier.observe import layer_looks
-from mountplan.applier.observe.layer_looks import Handle, SeenDirectory, as_handle
+from mountplan.applier.observe.layer_looks import Handle, LayerEntry, SeenDirectory, as_handle
 from mountplan.applier.observe.roots import look
 from mountplan.applier.observe.subjects import Subject, enter, open_proc
 from mountplan.applier.sys import syscalls
@@ -74,37 +74,81 @@ class _Overlay:
         self.found[number] = FoundLayer(layer, proof)
         self.taken[number] = candidate
 
+    def has(self, layer: OverlayLayer) -> bool:
+        """Whether it is one of those that are found: the kernel refuses a directory that is told twice."""
+        return any(one is not None and one.layer == layer for one in self.found)
+
+    def put_in_order(self) -> None:
+        """Names may have been changed for each other. Where several lower layers have a file, the one is above from
+        which the overlay shows it.
+        """
+        known = {
+            number: one
+            for number, one in enumerate(self.taken)
+            if one is not None
+            and number >= max(1, self.changing)
+            and self.found[number] == FoundLayer(one.layer, "handle")
+        }
+        below = {number: self._covered(one, known) for number, one in known.items()}
+        waiting, order = list(known), list[int]()
+        while waiting:
+            free = (one for one in waiting if not any(one in below[other] for other in waiting if other != one))
+            order.append(next(free, waiting[0]))
+            waiting.remove(order[-1])
+        for number, other in zip(known, order, strict=True):
+            self.take(number, known[other].layer, "handle", known[other])
+
+    def _covered(self, above: _Candidate, known: Mapping[int, _Candidate]) -> set[int]:
+        """The layers that have something of which `above` has what is seen."""
+        shown = {one.path for one in above.seen.entries if self._is_seen(one)}
+        return {
+            number
+            for number, other in known.items()
+            if any(one.path in shown and not self._is_seen(one) for one in other.seen.entries)
+        }
+
+    def _is_seen(self, entry: LayerEntry) -> bool:
+        handle = self.behind.get(entry.path)
+        return entry.handle is not None and handle is not None and handle.is_same(entry.handle)
+
     def give_up(self, number: int) -> None:
         self.found[number], self.taken[number] = FoundLayer(None, "gone"), None
 
     def judge(self, number: int, one: _Candidate) -> Proof | None:
         """How the candidate is proven; "name" if by nothing; None if it is not the one."""
-        if one.layer.device == self.wanted.device:
+        if one.layer.device == self.wanted.device or self.has(one.layer):
             return None
-        if number == 0 and self.root is not None and one.seen.handle is not None and not self.wanted.inner:
-            return "handle" if self.root.is_same(one.seen.handle) else None
+        if self.root is not None and one.seen.handle is not None and not self.wanted.inner:
+            is_first = self.root.is_same(one.seen.handle)
+            if is_first or number == 0:
+                return "handle" if is_first and number == 0 else None
         if number < self.changing:
             return "name"
-        for entry in one.seen.entries:
-            handle = self.behind.get(entry.path)
-            if entry.handle is not None and handle is not None and handle.is_same(entry.handle):
-                return "handle"
+        if any(self._is_seen(entry) for entry in one.seen.entries):
+            return "handle"
         return None if self._misses(number, one) else "name"
 
     def _misses(self, number: int, one: _Candidate) -> bool:
-        """Whether the candidate has something that would be seen in the overlay, and is not."""
+        """Whether the candidate has something that the overlay would show, and does not, or shows another one of."""
         above = [self.taken[other] for other in range(number) if other != 1 or not self.changing]
         if any(other is None or not other.seen.whole for other in above):
             return False  # that may have hidden it
-        hidden = {entry.path for other in above if other is not None for entry in other.seen.entries if entry.whiteout}
+        hidden = {entry.path for other in above if other is not None for entry in other.seen.entries}
         return any(
             "/" not in entry.path
             and not entry.whiteout
             and entry.path in self.asked
-            and entry.path not in self.behind
             and entry.path not in hidden
+            and self._is_another(entry)
             for entry in one.seen.entries
         )
+
+    def _is_another(self, entry: LayerEntry) -> bool:
+        """Whether the overlay has nothing of that name, or something else, as far as the kernel tells."""
+        if entry.path not in self.behind:
+            return True
+        handle = self.behind[entry.path]
+        return entry.handle is not None and handle is not None and not handle.is_same(entry.handle)
 
     def shows(self, one: _Candidate) -> bool:
         """Whether anything of what is in the candidate has a like in the overlay: not merely its name fits then."""
@@ -151,6 +195,7 @@ class _Search:
             self._take_proven(overlay)
         self._follow_roots()
         self._follow_uses()
+        self._follow_entries()  # first, since what is there by now under the name of a layer may be empty
         for overlay in self.overlays:
             self._take_named(overlay)
         self._follow_neighbours()
@@ -158,6 +203,7 @@ class _Search:
             self._follow_entries()
             self._follow_neighbours()
         for overlay in self.overlays:
+            overlay.put_in_order()
             for number in overlay.open():
                 overlay.give_up(number)
         self._try_uses()
@@ -406,11 +452,14 @@ class _Search:
     def _neighbour(self, overlay: _Overlay, number: int) -> int | None:
         """The layer of which it is known where it is, or that it is gone, whose name has most in common with this."""
         own = overlay.parts[number]
+        is_relative = not overlay.paths[number].startswith("/")
         best, most = None, 0
         for other, one in enumerate(overlay.found):
             if one is None or one.proof not in ("handle", "in use", "gone"):
                 continue
             common = _common(own, overlay.parts[other])
+            if is_relative and not overlay.paths[other].startswith("/"):
+                common += 1  # the directory that both were told from
             if common > most:
                 best, most = other, common
         return best
@@ -430,7 +479,7 @@ class _Search:
         looked = self._probe_all([self._spot_of(layer) for _, _, layer in guesses])
         self._ask([(overlay, one.seen) for (overlay, _, _), (_, one) in zip(guesses, looked, strict=True) if one])
         for (overlay, number, layer), (is_seen, one) in zip(guesses, looked, strict=True):
-            if not is_seen:
+            if not is_seen and not overlay.has(layer):
                 overlay.take(number, layer, "name", None)
             elif one is not None and (proof := overlay.judge(number, one)) is not None:
                 overlay.take(number, layer, proof, one)
@@ -547,7 +596,11 @@ def _moved(shown: str, now: str, other: str) -> str:
     parts = other.strip("/").split("/")
     if parts[: len(was)] != was or not parts[len(was) :]:
         return ""
-    return "/" + "/".join([part for part in is_now if part] + parts[len(was) :])
+    rest = parts[len(was) :]
+    while is_now and rest[:1] == [".."]:
+        is_now.pop()
+        rest.pop(0)
+    return "/" + "/".join([part for part in is_now if part] + rest) if ".." not in rest else ""
 
 
 def _assigned(overlay: _Overlay, roots: list[OverlayLayer]) -> list[tuple[int, OverlayLayer]]:

@@ -72,7 +72,11 @@ def _views(those: list[tuple[int, int]], trees: Sequence[MountTree]) -> tuple[Vi
     for root in roots:
         candidates = by_root[root]
         if len(candidates) > 1:
-            candidates = sorted(candidates, key=lambda one: not trees[one[0]].reached[one[1]])
+            # What stands upon a root is what processes have for theirs: nothing below it can be seen if it is shared.
+            candidates = sorted(
+                candidates,
+                key=lambda one: ("/" in trees[one[0]].below[one[1]], not trees[one[0]].reached[one[1]]),
+            )
         space, index = candidates[0]
         views.append(Visible(root.removesuffix(DELETED), space, trees[space].rows[index].mount_id))
     return tuple(views)

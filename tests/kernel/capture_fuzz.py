@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import stat
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from difflib import unified_diff
@@ -25,7 +27,7 @@ from mountplan.applier.observe.inspect import Whole
 from mountplan.applier.observe.roots import look
 from mountplan.applier.observe.subjects import Subject, of_process
 from mountplan.applier.sys import syscalls
-from mountplan.capturing import Folder, capture_subjects
+from mountplan.capturing import Capture, Folder, capture_subjects
 from mountplan.operands import view_of
 from mountplan.planner.compare.compare import differences
 from mountplan.planner.compare.difference import Difference, Drift
@@ -51,7 +53,10 @@ TOLD = (
     "what comes of that is undefined",
     DIFFERS,
 )
+UNFILLED = "it cannot be looked into"  # of a filesystem, for its files
 LOST = "new empty directories stand in"  # of an overlay, of which the files are not compared
+CAME_BACK = "came back"
+PLAIN = "of these without a caution"
 NAMES = ("one", "two", "three")
 
 
@@ -62,16 +67,29 @@ class Inhabited(Protocol):
     def pids(self) -> list[int]: ...
 
 
-def round_trip(state: State) -> str:
-    """What is wrong with capturing this state and building it again; "" if nothing is."""
+class Compared(NamedTuple):
+    """What is wrong, "" if nothing is; and what the cautions of the capture said."""
+
+    wrong: str
+    told: frozenset[str] = frozenset()  # of TOLD
+
+
+def round_trip(state: State) -> Compared:
+    """What comes of capturing this state and building it again."""
+    told: set[str] = set()
     with running(state) as alive:
-        return compare_again(alive)
+        wrong = compare_again(alive, told)
+    return Compared(wrong, frozenset(told))
 
 
-def compare_again(alive: Inhabited) -> str:
-    """Capture what is alive, build that, and say in what it differs; "" if in nothing."""
+def compare_again(alive: Inhabited, kinds: set[str] | None = None) -> str:
+    """Capture what is alive, build that, and say in what it differs; "" if in nothing. The `kinds` of cautions that
+    are told come to be in there, by their words in TOLD.
+    """
     with _subjects(alive) as subjects:
         first = capture_subjects(subjects, "state")
+        if kinds is not None:
+            kinds.update(words for words in TOLD for one in first.cautions if words in one.what)
         before = [subject.read() for subject in subjects]
         text, difference = first.text, []
         unsupported = [str(one) for one in first.cautions if not any(words in one.what for words in TOLD)]
@@ -82,7 +100,8 @@ def compare_again(alive: Inhabited) -> str:
                 if any(row.fstype == "overlay" for whole in before for row in whole.table.rows):
                     # Only files tell one layer from another.
                     folder = stack.enter_context(TemporaryDirectory()) + "/contents"
-                    text = capture_subjects(subjects, "state", Folder(folder, folder), check=False).text
+                    filled = capture_subjects(subjects, "state", Folder(folder, folder), check=False)
+                    text = filled.text
                 mistakes = api.check(text.encode(), "captured.toml")
                 if mistakes:
                     return "\n".join(map(str, mistakes)) + "\n" + text
@@ -93,8 +112,10 @@ def compare_again(alive: Inhabited) -> str:
                 again = [stack.enter_context(subject) for subject in of_built(built)]
                 second = capture_subjects(again, "state", check=False)
                 after = [subject.read() for subject in again]
-                if text != first.text and not any(UNKNOWN in one.what for one in first.cautions):
-                    lost = {one.where.rpartition(":")[2] for one in first.cautions if LOST in one.what}
+                if text != first.text and not any(
+                    words in one.what for one in filled.cautions for words in (UNKNOWN, UNFILLED)
+                ):
+                    lost = _lost(first, before)
                     for sides in zip(zip(subjects, before, strict=True), zip(again, after, strict=True), strict=True):
                         difference += _other_files(*sides, lost)
         except MountplanError as error:
@@ -113,21 +134,32 @@ def compare_again(alive: Inhabited) -> str:
     return "\n".join(difference) and "\n".join([*difference, first.text])
 
 
+def _lost(capture: Capture, tables: list[Whole]) -> set[str]:
+    """The devices of overlays that are captured without the files of layers."""
+    places = {one.where.rpartition(":")[2] for one in capture.cautions if LOST in one.what}
+    rows = (row for whole in tables for row in without_base(whole.table)[0].rows)
+    return {row.device for row in rows if row.fstype == "overlay" and row.mountpoint in places}
+
+
 def _other_files(ours: tuple[Subject, Whole], theirs: tuple[Subject, Whole], lost: set[str]) -> list[str]:
-    """In which overlays there is something else than there was."""
+    """In which overlays there is something else than there was. `lost` has the devices of those without their files."""
     seen = []
     for subject, whole in (ours, theirs):
         tree = MountTree(without_base(whole.table)[0])
-        overlays = [row for row in tree.rows if row.fstype == "overlay" and row.mountpoint not in lost]
+        overlays = [row for row in tree.rows if row.fstype == "overlay"]
         names = look(subject, whole.table, [row.mount_id for row in overlays], _names)
-        seen.append([(row.mountpoint, row.root, names) for row, names in zip(overlays, names, strict=True)])
+        seen.append([(row.device, row.mountpoint, row.root, names) for row, names in zip(overlays, names, strict=True)])
     pairs = zip(*seen, strict=True) if len(seen[0]) == len(seen[1]) else ()  # otherwise the tables differ
     # What one of them cannot see, as it lies below what is shared, is not compared.
-    return [f"files: {one} {other}" for one, other in pairs if one != other and None not in (one[2], other[2])]
+    return [
+        f"files: {one[1:]} {other[1:]}"
+        for one, other in pairs
+        if one[1:] != other[1:] and None not in (one[3], other[3]) and one[0] not in lost
+    ]
 
 
 def _names(path: bytes, here: int, _: int) -> list[str] | None:
-    """What is in the directory at `path`, if that is on the mount with the id `here`."""
+    """What is in the directory at `path`, and how long files are, if that is on the mount with the id `here`."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
@@ -135,9 +167,13 @@ def _names(path: bytes, here: int, _: int) -> list[str] | None:
     try:
         if syscalls.mount_id(fd, b"") != here:
             return None
-        if not os.path.isdir(f"/proc/self/fd/{fd}"):
+        if not stat.S_ISDIR(os.fstat(fd).st_mode):
             return []
-        return sorted(f"{top}/{name}" for top, *some, _ in os.fwalk(".", dir_fd=fd) for names in some for name in names)
+        found = []
+        for top, directories, files, inner in os.fwalk(".", dir_fd=fd):
+            found += [f"{top}/{name}" for name in directories]
+            found += [f"{top}/{name} {os.stat(name, dir_fd=inner, follow_symlinks=False).st_size}" for name in files]
+        return sorted(found)
     finally:
         os.close(fd)
 
@@ -167,12 +203,12 @@ class Failure(NamedTuple):
     what: str
 
 
-def attempt(state: State) -> str:
+def attempt(state: State) -> Compared:
     """round_trip, with a bug as one more thing that can be wrong."""
     try:
         return round_trip(state)
     except Exception:
-        return traceback.format_exc()
+        return Compared(traceback.format_exc())
 
 
 def _kind(what: str) -> str:
@@ -187,7 +223,7 @@ def shorten(state: State, what: str) -> tuple[State, str]:
         start = 1
         while start < len(state):
             fewer = [*state[:start], *state[start + size :]]
-            said = attempt(fewer)
+            said = attempt(fewer).wrong
             if said and _kind(said) == _kind(what):
                 state, what = fewer, said
             else:
@@ -197,21 +233,26 @@ def shorten(state: State, what: str) -> tuple[State, str]:
         size //= 2
 
 
-def search(seeds: range, *, stop_after: int = 5) -> tuple[int, int, list[Failure]]:
-    """Try all seeds in this process, which moves to a namespace of its own. (states, mounts, failures)"""
+def search(seeds: range, *, stop_after: int = 5) -> tuple[Counter[str], list[Failure]]:
+    """Try all seeds in this process, which moves to a namespace of its own.
+
+    How many states came back, with each kind of caution and without one; and what failed.
+    """
     enter_host("root")
     found: list[Failure] = []
-    states = 0
+    told: Counter[str] = Counter()
     for seed in seeds:
-        states += 1
         state = chance_state(seed)
-        what = attempt(state)
-        if what:
-            found.append(Failure(seed, *shorten(state, what)))
+        outcome = attempt(state)
+        if outcome.wrong:
+            found.append(Failure(seed, *shorten(state, outcome.wrong)))
             sys.stderr.write(f"seed {seed} fails\n{show(found[-1].state)}{found[-1].what}\n")
             if len(found) >= stop_after:
                 break
-    return states, 0, found
+        else:
+            told[CAME_BACK] += 1
+            told.update(outcome.told or {PLAIN})
+    return told, found
 
 
 def main() -> int:
@@ -230,10 +271,12 @@ def main() -> int:
     outcomes = in_children(
         [lambda part=part: search(part, stop_after=arguments.stop_after) for part in parts]  # type: ignore[misc]
     )
-    found = [failure for _, _, failures in outcomes for failure in failures]
+    found = [failure for _, failures in outcomes for failure in failures]
     write(f"failing seeds: {sorted(failure.seed for failure in found)}\n" if found else "")
-    states = sum(count for count, _, _ in outcomes)
-    write(f"{states} states, {len(found)} failures, {time.monotonic() - begin:.0f} s\n")
+    told = sum((counts for counts, _ in outcomes), Counter[str]())
+    for kind in (CAME_BACK, PLAIN, *TOLD):
+        write(f"{told[kind]:7} {kind}\n")
+    write(f"{told[CAME_BACK] + len(found)} states, {len(found)} failures, {time.monotonic() - begin:.0f} s\n")
     return 1 if found else 0
 
 

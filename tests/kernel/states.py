@@ -263,8 +263,8 @@ class Actor:
                     os.mkdir(self.at(name))
             if fill:
                 for entry in (f"only{number}", "all"):
-                    with contextlib.suppress(OSError):
-                        os.close(os.open(f"{self.at(name)}/{entry}", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
+                    with contextlib.suppress(OSError), open(f"{self.at(name)}/{entry}", "wb") as file:
+                        file.write(b"x" * number)  # by its size it is known from which layer it comes
         options = "lowerdir=" + ":".join(_escaped(told(name)) for name in lower)
         if upper:
             if how != "again" or not self.changes:

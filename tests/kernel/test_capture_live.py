@@ -17,7 +17,7 @@ from mountplan.applier.build.build import build
 from mountplan.applier.build.build_subjects import of_built
 from mountplan.applier.observe.inspect import read_whole
 from mountplan.applier.observe.subjects import of_process, of_tree
-from mountplan.capturing import Capture, capture_subjects
+from mountplan.capturing import Capture, Folder, capture_subjects
 from mountplan.planner.capture.captured import CapturedMount, CapturedPlace
 from mountplan.planner.characters import is_plain
 from mountplan.planner.errors import TableError
@@ -43,7 +43,7 @@ def test_states_made_by_chance_come_back(in_host: InHost, first: int) -> None:
     def host() -> str:
         for seed in range(first, first + CHUNK):
             state = chance_state(seed)
-            if what := attempt(state):
+            if what := attempt(state).wrong:
                 state, what = shorten(state, what)
                 return f"seed {seed}:\n{show(state)}{what}"
         return ""
@@ -52,7 +52,7 @@ def test_states_made_by_chance_come_back(in_host: InHost, first: int) -> None:
 
 
 def comes_back(*acts: Act) -> Callable[[], str]:
-    return lambda: attempt([Act(0, "begin", (False,)), *acts])
+    return lambda: attempt([Act(0, "begin", (False,)), *acts]).wrong
 
 
 TRIED: dict[str, State] = {
@@ -145,6 +145,31 @@ TRIED: dict[str, State] = {
         Act(0, "overlay", ("/a", ("/x,y", "/x:y\\z"), "/x,y", "overlay", "relative", "", True)),
         Act(0, "overlay", ("/b", ("/layers/a", "/x:y\\z"), "/layers/changes", "overlay", "dots", "", True)),
     ],
+    "layers have each other's names by now, and all have one file": [
+        Act(0, "overlay", ("/c", ("/a/a", "/b/a"), "/layers/changes", "overlay", "absolute", "", True)),
+        Act(0, "rename", ("/a/a", "/old")),
+        Act(0, "rename", ("/b/a", "/a/a")),
+        Act(0, "rename", ("/old", "/b/a")),
+    ],
+    "the name of a layer leads to another one of the overlay": [
+        Act(0, "overlay", ("/a/b", ("/b/a", "/x,y", "/a/b"), "", "overlay", "absolute", "", True)),
+        Act(0, "unshare", (True,)),
+        Act(1, "bind", ("/b/a", "/a/b")),
+    ],
+    "an empty directory has the name of a layer": [
+        Act(0, "overlay", ("/c", ("/layers/a", "/b/a"), "", "overlay", "absolute", "", True)),
+        Act(0, "rbind", ("/b/a/c", "/b/a")),
+    ],
+    "a layer is gone, and the directory of its name has a file of the same name": [
+        Act(0, "tmpfs", ("/b", "", "", 0)),
+        Act(0, "overlay", ("/a/a", ("/b/a",), "/layers/changes", "overlay", "absolute", "", True)),
+        Act(0, "umount", ("/b", True)),
+    ],
+    "the name of a lower layer leads to the upper one": [
+        Act(0, "overlay", ("/c", ("/a/a", "/a/b"), "", "overlay", "absolute", "", True)),
+        Act(0, "rename", ("/a/b", "/b/old")),
+        Act(0, "rename", ("/a/a", "/a/b")),
+    ],
     "an overlay has another one for its layer": [
         Act(0, "overlay", ("/a", ("/layers/a", "/layers/b"), "/layers/changes", "overlay", "absolute", "", True)),
         Act(0, "overlay", ("/b", ("/a", "/layers/c"), "/layers/changes", "overlay", "absolute", "", True)),
@@ -170,6 +195,25 @@ TRIED: dict[str, State] = {
 @pytest.mark.parametrize("name", TRIED)
 def test_a_state_that_was_once_captured_wrongly_comes_back(in_host: InHost, name: str) -> None:
     assert "" == in_host(comes_back(*TRIED[name]), identity="root")
+
+
+def test_files_are_taken_along_through_the_mount_that_is_the_root_of_the_process(
+    in_host: InHost, tmp_path: Path
+) -> None:
+    """What is shared, and lies below it, cannot be laid open."""
+
+    def host() -> str:
+        acts = [
+            Act(0, "begin", (False,)),
+            Act(0, "make", ("/", "shared", False)),
+            Act(0, "rbind", ("/", "/")),
+            Act(0, "top", ("/",)),
+        ]
+        folder = str(tmp_path / "contents")
+        with running(acts) as alive, of_process(alive.pids[0]) as subject:
+            return capture_subjects([subject], "state", Folder(folder, folder)).text
+
+    assert 'contents = "' in in_host(host, identity="root")
 
 
 @contextmanager
