@@ -319,7 +319,19 @@ def view_of(namespace: str, whole: Whole) -> View:
     """What was read, without what mountplan itself has put below the tree. Not every kernel tells the id-mappings."""
     table, _ = without_base(whole.table)
     mapped = {row.mount_id for row in table.rows if "idmapped" in row.attributes}
-    return View(namespace, table, idmaps=whole.idmaps if mapped <= whole.idmaps.keys() else None)
+    idmaps = whole.idmaps if mapped <= whole.idmaps.keys() else None
+    return View(namespace, table, idmaps=idmaps, images=_images(table))
+
+
+def _images(table: MountTable) -> dict[str, tuple[int, int, int, int]]:
+    """See View. What the kernel has given out is no difference between two mounts of one image."""
+    loops = {row.source for row in table.rows if row.source.startswith("/dev/loop")}
+    if not loops:
+        return {}
+    from mountplan.applier.observe.loop_files import loop_file
+
+    found = {source: loop_file(source) for source in loops}
+    return {source: one[1:] for source, one in found.items() if one is not None}
 
 
 def _mountinfo(named: Operand) -> tuple[View, bool]:

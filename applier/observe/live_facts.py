@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import re
 import stat
-import struct
 from collections.abc import Sequence
 
 from mountplan.applier.observe.layers import find_layers
+from mountplan.applier.observe.loop_files import loop_file
 from mountplan.applier.observe.roots import look
 from mountplan.applier.observe.subjects import Subject, of_process
 from mountplan.applier.sys import abi, syscalls
@@ -21,7 +19,6 @@ from mountplan.planner.tables.mounttree import MountTree
 from mountplan.planner.tables.namespace_file import identity
 from mountplan.planner.tables.table import MountTable
 
-_PARTITION = re.compile(r"(?<=\d)p\d+$")  # of a loop device: loop0p1
 _LOOK = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NOATIME | os.O_CLOEXEC
 _Seen = tuple[int, int, int, str] | None  # mode, major and minor, link
 
@@ -39,19 +36,10 @@ class LiveFacts:
 
         Of a file that was opened through a mount which is gone since, sysfs shows the path within that mount only.
         """
-        buffer = bytearray(abi.LOOP_INFO64_SIZE)
-        name = os.path.basename(device)
-        whole = _PARTITION.sub("", name)
-        try:
-            begin, length = _partition(f"/sys/block/{whole}/{name}") if name != whole else (0, 0)
-            with open(f"/sys/block/{whole}/loop/backing_file", "rb") as file:
-                shown = os.fsdecode(file.read().removesuffix(b"\n"))
-            with open(f"/dev/{whole}", "rb") as loop:
-                fcntl.ioctl(loop, abi.LOOP_GET_STATUS64, buffer)
-        except OSError:
+        behind = loop_file(device)
+        if behind is None:
             return None
-        of_device, inode, _, offset, size = struct.unpack_from("=5Q", buffer)
-        offset, size = offset + begin, length or size
+        shown, of_device, inode, offset, size = behind
         number = f"{os.major(of_device)}:{os.minor(of_device)}"
         mountpoints = [TargetPath(row.mountpoint) for row in self._host.rows if row.device == number]
         for path in (shown, *(mountpoint.joined(shown) for mountpoint in mountpoints)):
@@ -99,15 +87,6 @@ class LiveFacts:
                 if one is not None:
                     found[number] = MountRoot(NODE_KINDS[stat.S_IFMT(one[0])], one[1:3], one[3])
         return found
-
-
-def _partition(directory: str) -> tuple[int, int]:
-    """The offset and the size of a partition in bytes. sysfs counts in 512 of them, whatever the disk does."""
-    numbers = []
-    for name in ("start", "size"):
-        with open(f"{directory}/{name}", "rb") as file:
-            numbers.append(int(file.read()) * 512)
-    return numbers[0], numbers[1]
 
 
 def _with_files(path: bytes, mount: int, _: int) -> list[str] | None:

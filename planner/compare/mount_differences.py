@@ -147,7 +147,9 @@ class MountDifferences:
         if (wanted.asked is not None and asked is None) or (found.asked is not None and also is None):
             return  # the host's own: one and the same, or one that is not known well enough
         if row.source != there.source and UNTOLD not in (row.source, there.source):
-            yield "source", row.source, there.source
+            image = wanted.images.get(row.source)
+            if image is None or image != found.images.get(there.source):
+                yield "source", row.source, there.source
         if asked is not None and also is not None:
             options = differing_asked(row.fstype, asked, also)
         elif asked is not None:

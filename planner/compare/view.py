@@ -32,6 +32,9 @@ class View(NamedTuple):
 
     `present` are the devices of those superblocks in `asked` that may have been there before what is predicted was
     built; None if it was not just built. `granted` tells of superblocks, by device, how they were when they were kept.
+
+    `images` tells of sources that are loop devices which bytes of which file are behind them: device and inode, offset,
+    size.
     """
 
     namespace: str
@@ -43,6 +46,7 @@ class View(NamedTuple):
     ids: IdMap | None = None
     present: frozenset[str] | None = None
     granted: Mapping[str, Granted] = {}
+    images: Mapping[str, tuple[int, int, int, int]] = {}
 
     def inside(self) -> View:
         """The same with the ids in options as they are inside, which is how a spec gives them."""

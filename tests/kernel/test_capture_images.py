@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -142,3 +142,28 @@ def test_what_writes_to_a_part_of_an_image_is_not_mounted_twice(in_host: InHost)
 
     (reason,) = in_host(script, identity="root")
     assert "it is in the image /mnt/disk, which is mounted already" in reason
+
+
+@pytest.mark.needs_kernel("mksquashfs", "fs:squashfs")
+def test_two_processes_with_one_image_differ_by_its_bytes_not_by_the_loop_device(in_host: InHost) -> None:
+    def script() -> list[list[tuple[str, str]]]:
+        two_in_one()
+        os.makedirs("/mnt/m")
+
+        def at(offset: int) -> None:
+            command = ["losetup", "-f", "--show", "-r", "-o", str(offset), "--sizelimit", "4194304", "/mnt/disk"]
+            device = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+            mounted(device, "ro", "/mnt/m")
+            run("losetup", "-d", device)  # as soon as it is no longer mounted
+
+        with ExitStack() as stack:
+            one, same, other = (
+                stack.enter_context(inhabited(lambda offset=offset: at(offset)))  # type: ignore[misc]
+                for offset in (4194304, 4194304, 8388608)
+            )
+            return [
+                [(found.mount, found.prop) for found in api.diff(f"pid:{one}", f"pid:{second}").drift]
+                for second in (same, other)
+            ]
+
+    assert [[], [("/mnt/m", "source")]] == in_host(script, identity="root")
