@@ -65,7 +65,7 @@ def import_compose(
     assert isinstance(given, Mapping) and isinstance(config, Mapping)
     draft = SpecDraft(_name(name))
     values = _Values(variables or {}, draft, refusal)
-    given = values.put(_extended(services, name, folder, load, refusal, values, ()))
+    given = values.put(_extended(services, name, f"{folder}/", load, refusal, values, ()))
     config = {**config, "volumes": values.put(config.get("volumes"))}
     refusal.end()
     image_root(draft, root, facts, f"the image {given.get('image', name)}", read_only=bool(given.get("read_only")))
@@ -130,7 +130,7 @@ class _Values:
 def _extended(
     services: Mapping[str, Any],
     name: str,
-    folder: str,
+    file: str,
     load: Callable[[str], object],
     refusal: Refusal,
     values: _Values,
@@ -145,22 +145,22 @@ def _extended(
     own = dict(given)
     entries = own.get("volumes")
     if seen and isinstance(entries, list):
-        own["volumes"] = [_from_folder(values.put(one), folder) for one in entries]
+        own["volumes"] = [_from_folder(values.put(one), file.rpartition("/")[0]) for one in entries]
     other = own.pop("extends", None)
     if not other:
         return own
     if isinstance(other, str):
         other = {"service": other}
-    if (folder, name) in seen:
+    if (file, name) in seen:
         refusal.add(f"{key}.extends", "the services extend each other in a circle", "take one of them out")
         return own
+    seen = (*seen, (file, name))
     base, place = str(other.get("service")), str(other.get("file") or "")
     if place:
-        path = absolute(str(values.put(place)), folder)
-        folder = path.rpartition("/")[0] or "/"
-        found = load(path)
+        file = absolute(str(values.put(place)), file.rpartition("/")[0])
+        found = load(file)
         services = (found.get("services") if isinstance(found, Mapping) else None) or {}
-    under = _extended(services, base, folder, load, refusal, values, (*seen, (folder, name)))
+    under = _extended(services, base, file, load, refusal, values, seen)
     return _merged(under, own)
 
 

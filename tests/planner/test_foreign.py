@@ -273,11 +273,11 @@ def test_what_an_fstab_leaves_to_other_programs_is_told() -> None:
 def test_variables_and_services_that_extend_others_are_as_compose_has_them() -> None:
     base = {"image": "b", "volumes": ["./b:/b", "./old:/a"], "environment": ["A=base", "B=base"]}
     web = {
-        "extends": {"file": "other/base.yaml", "service": "base"},
+        "extends": {"file": "other/base.yaml", "service": "web"},
         "volumes": ["${DATA:-./d}/$SUB:/a", "${GONE}/x:/c"],
         "environment": {"A": "$$A ${SET:+yes}"},
     }
-    files = {"/project/other/base.yaml": {"services": {"base": base}}}
+    files = {"/project/other/base.yaml": {"services": {"web": {"extends": "base"}, "base": base}}}
     draft = import_compose(
         {"services": {"web": web}}, "c", "/project", Machine(), variables={"SUB": "s", "SET": "1"}, load=files.get
     )
