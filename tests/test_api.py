@@ -84,7 +84,7 @@ def test_type_checkers_are_told_the_fields_that_a_table_has(table: type[language
     names = [one.arg for one in told.args.kwonlyargs]
     assert list(table.model_fields) == names
     defaults: list[Any] = [
-        None if one is None else eval(ast.unparse(one), vars(language)) for one in told.args.kw_defaults
+        None if one is None else eval(ast.unparse(one), dict(vars(language))) for one in told.args.kw_defaults
     ]
     for name, default in zip(names, defaults, strict=True):
         info = table.model_fields[name]

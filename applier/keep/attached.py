@@ -53,7 +53,7 @@ class Attached:
 
     def __init__(self, label: str, spaces: tuple[AttachedSpace, ...], pid: int = 0) -> None:
         self.label = label
-        self.spaces = spaces
+        self.spaces: tuple[AttachedSpace, ...] = spaces
         self.pid = pid
         self._root = -1
 

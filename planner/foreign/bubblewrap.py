@@ -261,7 +261,7 @@ class _BubblewrapImport:
                 node = self.draft.add(f"{top}/{name}", bind=f"/dev/{name}")
                 node.keys["attributes"] = ["nosuid"]
                 share(self.draft, node, [("slave", True)], self.facts.sharing(f"/dev/{name}"))
-        mount.files += [{"path": name, "symlink": to} for name, to in (LINKS | {"core": "/proc/kcore"}).items()]
+        mount.files.extend({"path": name, "symlink": to} for name, to in (LINKS | {"core": "/proc/kcore"}).items())
         mount.files.append({"path": "shm", "directory": True})
         pts = self.draft.add(f"{top}/pts", type="devpts", source="devpts", options={"ptmxmode": "666", "mode": "620"})
         pts.keys["attributes"] = ["nosuid", "noexec"]

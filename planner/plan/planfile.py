@@ -663,9 +663,11 @@ def _parse(text: bytes | str, file: str) -> dict[str, Json]:
     except UnicodeDecodeError as error:
         _refuse(file, f"it is not UTF-8 (byte {error.start})")
     except (ValueError, RecursionError) as error:
-        if hasattr(error, "lineno") and hasattr(error, "msg"):  # json.JSONDecodeError
-            what = "it is empty" if not text.strip() else f"it is not JSON, or not whole: {error.msg.lower()}"
-            _refuse(f"{file}:{error.lineno}", what)
+        line = getattr(error, "lineno", 0)
+        if line:  # json.JSONDecodeError
+            words = str(getattr(error, "msg", ""))
+            what = "it is empty" if not text.strip() else f"it is not JSON, or not whole: {words.lower()}"
+            _refuse(f"{file}:{line}", what)
         # a number of thousands of digits; brackets nested without end
         _refuse(file, "it holds JSON that no plan holds")
     if document.__class__ is not dict or "format" not in document:

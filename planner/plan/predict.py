@@ -210,7 +210,9 @@ def _alter(rows: _Rows, name: str, altered: list[Alteration], lone: Iterator[int
         put_off = one.sharing == "shared" and one.path == "/"  # for the root itself, until it is entered
         reached = tree.reach(one.path, one.spared, recursive=one.recursive, but_root=put_off)
         tree.change(reached, Change(one.set, one.clear))
-        changed = dict.fromkeys((*tree.changed(reached), *([tree.end_of("/").mount_id] if put_off else [])))
+        changed: dict[int, None] = dict.fromkeys(
+            (*tree.changed(reached), *([tree.end_of("/").mount_id] if put_off else []))
+        )
         for number in changed if one.sharing else ():
             row = tree.rows[number]
             if one.sharing == "private":

@@ -36,7 +36,7 @@ def check_promise(outcome: Outcome) -> None:
     for edge in outcome.plan.edges:
         before, name, kind = edge
         after = made.get(name)
-        if kind == "parent" and after.__class__ is ProofMount and after.place and after.parent is made.get(before):
+        if kind == "parent" and isinstance(after, ProofMount) and after.place and after.parent is made.get(before):
             continue  # as most are
         if not _is_so(edge, made):
             refuse(f"its edges say that {edge.reason()}, and its steps do not")

@@ -37,7 +37,8 @@ def values(annotation: Any) -> st.SearchStrategy[Any]:
             return st.lists(values(parts[0]), max_size=3).map(tuple)
         return st.tuples(*map(values, parts))
     if isinstance(annotation, light.Literal):  # type: ignore[arg-type]  # at run time it is a class
-        return st.sampled_from(annotation.__args__)
+        literal: Any = annotation
+        return st.sampled_from(literal.__args__)
     if origin in (Union, UnionType):
         return st.one_of([values(part) for part in get_args(annotation)])
     if hasattr(annotation, "_fields"):
