@@ -135,7 +135,8 @@ class LaneDrawing:
                     f'<text class="label" x="{self.labels + 6:g}" y="{y:g}" style="fill:{color(lane)}">'
                     f"{escaped(sign + line.label)}</text>"
                 )
-        about = f"{line.text}: {_what(line)}" + (f", {_sharing(line, lane)}" if lane is not None else "")
+        place = visible(line.row.mountpoint) if line.row is not None else line.text
+        about = f"{place}: {_what(line)}" + (f", {_sharing(line, lane)}" if lane is not None else "")
         yield (
             f'<g class="mount" data-at="{at}" aria-label="{escaped(about)}"><title>{escaped(about)}</title>'
             + "".join(parts)

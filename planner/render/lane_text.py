@@ -35,6 +35,7 @@ _JOINTS = {
 _OF_HOST = str.maketrans("│╷╵├┤┌┐└┘┴┬┼", "║╥╨╟╢╓╖╙╜╨╥╫")
 SIGNS = PEER + SLAVE + "".join(_JOINTS.values()) + "║╥╨╟╢╓╖╙╜╫…"
 _LEAST_PATH, _MOST_WHAT, _MOST_LABEL, _MOST_PATH = 18, 32, 48, 100
+_LEAST_WHAT = 12  # of what mounts are: less of a longer word tells nothing
 
 
 class Piece(NamedTuple):
@@ -72,8 +73,8 @@ def _widths(chart: LaneChart, room: int) -> tuple[int, int, int]:
     label = min(label, max(8, min(_MOST_LABEL, left - min(path, _LEAST_PATH))))
     left -= label
     path = min(path, max(_LEAST_PATH, left))
-    what = min(what, left - path - 2)
-    return path, what if what >= 5 else 0, label
+    needed, what = what, min(what, left - path - 2)
+    return path, what if what >= min(needed, _LEAST_WHAT) else 0, label
 
 
 def _what(line: LaneLine) -> str:

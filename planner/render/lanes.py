@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from mountplan.planner.plan.predict import HOST_GROUPS, OWN_GROUPS
 from mountplan.planner.render.outline import outline
-from mountplan.planner.render.words import visible
+from mountplan.planner.render.words import place_below, visible
 from mountplan.planner.tables.mounttree import MountTree
 from mountplan.planner.tables.table import MountRow, MountTable
 
@@ -171,25 +171,31 @@ def _lines(number: int, scene: Scene, only: Collection[int] | None) -> Iterator[
     below: list[list[int]] = [[] for _ in tree.rows]
     roots: list[int] = []
     nearest: list[int] = []  # which of the mounts that are drawn a mount stands on, or is
+    above_of: list[int] = []  # which of them it stands on
     for index, row in enumerate(tree.rows):
         above = nearest[tree.parents[index]] if tree.parents[index] >= 0 else -1
         drawn = only is None or (row.peer_group or row.master) in only
         nearest.append(index if drawn else above)
         if drawn:
             (below[above] if above >= 0 else roots).append(index)
+        above_of.append(above)
     for branch in outline(roots, lambda index: below[index], fold=False):
         row = tree.rows[branch.item]
         mark = "" if tree.reached[branch.item] else "hidden"
         if not mark and "/" in tree.below[branch.item]:
             mark = "covered"
-        yield _line(number, branch.prefix, row, scene.said, mark)
+        above = above_of[branch.item]
+        yield _line(number, branch.prefix, row, scene.said, mark, tree.rows[above].mountpoint if above >= 0 else None)
     for row in tree.adrift:
         if only is None or (row.peer_group or row.master) in only:
             yield _line(number, "", row, scene.said, "adrift")
 
 
-def _line(number: int, prefix: str, row: MountRow, said: Mapping[int, str], mark: str) -> LaneLine:
-    path = row.mountpoint if len(row.mountpoint) <= _LONGEST else f"...{row.mountpoint[-_LONGEST:]}"
+def _line(
+    number: int, prefix: str, row: MountRow, said: Mapping[int, str], mark: str, above: str | None = None
+) -> LaneLine:
+    path = place_below(above, row.mountpoint)  # as the trees of plan and show have it
+    path = path if len(path) <= _LONGEST else f"...{path[-_LONGEST:]}"
     what = said.get(row.mount_id) or row.fstype + (f"[{row.root}]" if row.root != "/" else "")
     return LaneLine(number, prefix, visible(path), visible(what), row, mark)
 

@@ -24,10 +24,10 @@ MOUNTINFO = """\
 24 21 0:6 / /c rw,relatime master:3 - tmpfs data rw
 """
 PICTURE = """\
-/     tmpfs
-├─/a  tmpfs      ●─── 3
-├─/b  tmpfs[/x]  ├─●─ 4, slave of 3
-└─/c  tmpfs      ▼
+/    tmpfs
+├─a  tmpfs      ●─── 3
+├─b  tmpfs[/x]  ├─●─ 4, slave of 3
+└─c  tmpfs      ▼
 
 ● peer: what is mounted in one is in all   ▼ slave: receives only
 """
@@ -59,7 +59,7 @@ def test_a_script_of_mount_commands(run: Command, tmp_path: Path) -> None:
     script = tmp_path / "build"
     script.write_text("mkdir /a /b\nmount -t tmpfs x /a\nmount --make-shared /a\nmount --bind /a /b\nunshare -m sh\n")
     out = run("graph", f"script:{script}").out
-    assert "Namespace of process 1" in out and "├─/a" in out and "●─ 1" in out
+    assert "Namespace of process 1" in out and "├─a" in out and "●─ 1" in out
 
 
 @pytest.mark.needs_kernel("mountns")
@@ -161,10 +161,10 @@ def test_where_the_locale_has_no_more_it_is_ascii(
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding=encoding, write_through=True))
     assert 0 == main(["graph", mountinfo])
     assert raw.getvalue().decode("ascii").splitlines()[:4] == [
-        "/     tmpfs",
-        "|-/a  tmpfs      *--- 3",
-        "|-/b  tmpfs[/x]  |-*- 4, slave of 3",
-        "`-/c  tmpfs      v",
+        "/    tmpfs",
+        "|-a  tmpfs      *--- 3",
+        "|-b  tmpfs[/x]  |-*- 4, slave of 3",
+        "`-c  tmpfs      v",
     ]
 
 
