@@ -239,6 +239,25 @@ def test_a_dump_of_criu_whose_groups_it_does_not_restore(encoded: bool, tmp_path
     same(in_host(script, identity="root"))
 
 
+@pytest.mark.parametrize("runtime", ["crun", "runc"])
+def test_masked_paths_of_a_container(
+    runtime: Runtime, tmp_path: Path, in_host: InHost, needs_kernel: Callable[..., None]
+) -> None:
+    """The same paths are hidden, each runtime's own way: runc binds the /dev/null of the container, say."""
+    needs_kernel(runtime)
+    masked: list[str] = []
+
+    def script() -> tuple[list[str], list[str]]:
+        with container(runtime, tmp_path, lambda config: masked.extend(config["linux"]["maskedPaths"])) as pid:
+            return masked, differences("oci", str(tmp_path / "config.json"), pid, tmp_path)
+
+    paths, found = in_host(script, identity="root")
+    assert len(paths) >= 5
+    assert not [one for one in found if ": mount: " in one]
+    ways = ("root", "attributes", "superblock", "filesystem", "source", "option ")
+    same(found, *CRUN, *CGROUP, "/dev: superblock", *(f"{path}: {way}" for path in paths for way in ways))
+
+
 IN_PROC = (
     "acpi",
     "asound",
