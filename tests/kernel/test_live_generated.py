@@ -22,7 +22,7 @@ def test_what_is_changed_equals_what_is_built_afresh(in_host: InHost) -> None:
 
     counts = in_host(change_all)
     tried = PAIRS - counts.pop("no pair", 0)
-    refused = sum(number for kind, number in counts.items() if kind.startswith("refused") or kind.endswith("gap"))
+    refused = sum(number for kind, number in counts.items() if kind.startswith("refused") or "gap" in kind)
     assert tried > 0.8 * PAIRS, counts
     # `make live` has enough of them for the 10 % that are the goal with MOVE_MOUNT_BENEATH; Linux 6.1 came to 20 %.
     assert refused < 0.3 * tried, counts
@@ -37,4 +37,8 @@ def test_what_is_changed_equals_what_is_built_afresh(in_host: InHost) -> None:
     ],
 )
 def test_changes_that_were_once_carried_out_wrongly(seed: int, in_host: InHost) -> None:
-    assert in_host(lambda: outcome(seed)) in ("changed", "changed with a gap")
+    assert in_host(lambda: outcome(seed)) in (
+        "changed",
+        "changed with a gap",
+        "changed with a gap, as without MOVE_MOUNT_BENEATH",
+    )
