@@ -161,7 +161,7 @@ def _other_files(ours: tuple[Subject, Whole], theirs: tuple[Subject, Whole], los
 def _names(path: bytes, here: int, _: int) -> list[str] | None:
     """What is in the directory at `path`, and how long files are, if that is on the mount with the id `here`."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # it may be a fifo
     except OSError:
         return None
     try:
