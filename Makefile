@@ -100,7 +100,7 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python bench/startup.py
 	$(BIN)/python bench/capture.py
 	$(BIN)/python bench/growth.py
-	$(BIN)/python bench/names.py
+	$(BIN)/python bench/kept_names.py
 
 bench-quick: $(VENV)/installed-dev
 	$(BIN)/python bench/ratios.py

@@ -1,6 +1,6 @@
 """What the commands cost that look at what stands: whole commands, beside the mounts that they have to read.
 
-    python bench/names.py [--mounts N] [--names N] [--rounds N]      (as root)
+    python bench/kept_names.py [--mounts N] [--names N] [--rounds N]      (as root)
 
 CPU time of each command and of all that it starts (bench/ratios.py), and how often that is Python's own start. All
 happens in a mount namespace of its own, with a /run of its own.
