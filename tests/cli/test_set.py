@@ -65,7 +65,7 @@ def test_every_command_that_builds_takes_it(
 
 
 def test_every_command_that_asks_takes_it(run: Command, file: Path, tmp_path: Path) -> None:
-    assert "/x" in run("graph", file, "--set", "home=/x").out
+    assert "─x " in run("graph", file, "--set", "home=/x").out
     assert 0 == run("diff", file, file, "--set", "home=/x").status
     assert "/x" in run("export", "sh", file, "--set", "home=/x").out
     assert 0 == run("explain", file, "--set", "home=/x", "--mount", "/x").status
