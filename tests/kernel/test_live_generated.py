@@ -22,11 +22,13 @@ def test_what_is_changed_equals_what_is_built_afresh(in_host: InHost) -> None:
 
     counts = in_host(change_all)
     tried = PAIRS - counts.pop("no pair", 0)
-    refused = sum(number for kind, number in counts.items() if kind.startswith("refused") or "gap" in kind)
+    refused = sum(number for kind, number in counts.items() if kind.startswith("refused"))
+    gaps = sum(number for kind, number in counts.items() if "gap" in kind)
     assert tried > 0.8 * PAIRS, counts
+    assert refused < 0.1 * tried, counts
     # `make live` has enough of them for the 10 % that are the goal with MOVE_MOUNT_BENEATH; Linux 6.1 came to 20 %.
-    assert refused < 0.3 * tried, counts
-    assert counts["changed"] > 0.6 * tried, counts
+    assert refused + gaps < 0.3 * tried, counts
+    assert counts["changed"] + gaps > 0.7 * tried, counts
 
 
 @pytest.mark.parametrize(
