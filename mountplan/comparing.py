@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from mountplan.inputs import label_of
 from mountplan.keeping import judge_standing
 from mountplan.operands import (
     Operand,
@@ -68,7 +69,7 @@ def verify(spec: str, subject: str = "", *, parameters: Mapping[str, str] | None
         raise SubjectError(f"{spec}: is neither a spec nor a plan", f"the spec comes first: verify {subject} {spec}")
     if wanted.kind not in ("spec", "plan"):
         raise SubjectError(f"{spec}: is neither a spec nor a plan", f"say spec:FILE or plan:FILE, {_OR_DIFF}")
-    return verify_plan(spec, plan_of(wanted, parameters), subject)
+    return verify_plan(label_of(spec), plan_of(wanted, parameters), subject)
 
 
 def verify_plan(spec: str, plan: Plan, subject: str | Side = "") -> Compared:

@@ -99,9 +99,14 @@ def imported(
 
 def _imported(form: str, file: str, facts: MachineFacts, *, words: Sequence[str], part: str, root: str) -> SpecDraft:
     if form == "bwrap":
-        from mountplan.planner.foreign.bubblewrap import import_bwrap
+        from mountplan.planner.foreign.bubblewrap import import_bwrap, words_of
 
+        if file:
+            label, data = _contents(file)
+            words = words_of(data.decode("utf-8", "surrogateescape"), label)
         return import_bwrap(words, facts, read_descriptor, as_root=os.geteuid() == 0)
+    if form == "oci" and os.path.isdir(file):  # runtimes are given the bundle, too
+        file = os.path.join(file, "config.json")
     label, data = _contents(file)
     folder = os.path.dirname(os.path.abspath(file)) if file != "-" else os.getcwd()
     text = data.decode("utf-8", "surrogateescape")
@@ -241,7 +246,10 @@ def _decoded(path: str) -> Any:
     if crit is None:
         remedy = "install criu (apt install criu), or decode it where it is: crit show IMAGE >IMAGE.json"
         raise SpecError((Mistake(SpecRef(label, ""), "there is no crit to decode it", remedy),))
-    ended = subprocess.run([crit, "show", path], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    # crit looks for the other images of a dump beside the one it is given, so that must be where it is.
+    source = "/dev/stdin" if path == "-" else path
+    given = data if path == "-" else b""
+    ended = subprocess.run([crit, "show", source], input=given, capture_output=True, check=False)
     if ended.returncode:
         words = ended.stderr.decode(errors="replace").strip().splitlines()
         what = f"crit cannot decode it: {words[-1] if words else 'it says nothing'}"

@@ -11,6 +11,8 @@ from mountplan.planner.errors import SubjectError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
+    from typing import NoReturn
 
 STDIN = "<stdin>"
 
@@ -53,6 +55,23 @@ def meant_instead(path: str) -> str:
         return ""
     near = [one for one in there if os.path.splitext(one)[0] == name] or get_close_matches(name, there, n=1)
     return f"did you mean {os.path.join(directory, near[0])}? or " if near else ""
+
+
+def examples() -> dict[str, Path]:
+    """Where each is, by name: one idea each first, then those that are like what people have."""
+    from pathlib import Path
+
+    folder = Path(__file__).parent / "specs"
+    found = (
+        Path(above, name) for above, _, names in os.walk(folder, onerror=_raise, followlinks=True) for name in names
+    )
+    paths = [path for path in found if path.suffix == ".toml"]
+    paths.sort(key=lambda path: (len(path.relative_to(folder).parts), path.name))
+    return {str(path.relative_to(folder).with_suffix("")): path for path in paths}
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error
 
 
 def looks_like_plan(path: str, data: bytes) -> bool:

@@ -140,8 +140,8 @@ def _near_miss(argument: str) -> str:
 
     try:
         near = get_close_matches(argument, kept.names(), n=1)
-    except MountplanError:
-        return ""
+    except MountplanError as error:
+        return f"if it is a kept name: {str(error).partition(chr(10))[0]}; else "
     return f"did you mean {near[0]!r}? or " if near else ""
 
 
@@ -162,6 +162,10 @@ def is_kept(argument: str) -> bool:
         return is_name(name) and kept.find(name) is not None
     except NoPlace:
         return False
+    except KeepRefused:
+        if name.isdecimal():  # a process, wherever names are kept
+            return False
+        raise
 
 
 def file_operand(path: str) -> Operand:

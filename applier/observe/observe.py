@@ -94,7 +94,8 @@ def why_not(error: OSError, pid: int) -> str:
         if pid == os.getpid():  # of any user: the kernel does not protect a process from itself
             return f"process {pid}: cannot read its mounts: {in_words(error)}: {explain('', errno.EPERM)[0]}"
         if os.geteuid() == 0:
-            return f"process {pid}: it is protected: it may do what this process may not, or a security module says so"
+            what = "CAP_SYS_PTRACE over its user namespace, and no security module that refuses it"
+            return f"process {pid}: it is protected: to look at it takes {what}"
         return f"process {pid}: it belongs to another user, or is protected; run mountplan as root"
     return f"process {pid}: cannot read its mounts: {in_words(error)}"
 

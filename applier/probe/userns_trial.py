@@ -147,7 +147,7 @@ class _Trial:
         self.fresh[step.mount or step.filesystem] = "overlay"
         self.once("filesystem", ask_for, "overlay")
         for layer in step.layers:
-            if layer.id_map:
+            if layer.id_map in self.maps:  # one that was refused has been told
                 self._map_layer(layer, self.maps[layer.id_map])
 
     def _map_layer(self, layer: s.Layer, id_map: int) -> None:

@@ -33,10 +33,18 @@ class _Append(argparse.Action):
         kind = (option or "kept").lstrip("-")
         found = values if isinstance(values, list) else [values]
         if kind in ("pid", "tree"):
-            for value in found:
-                if not str(value).isdecimal():
-                    parser.error(f"{option} takes the number of a process, not {value!r}")
+            found = [_number(parser, str(option), str(value)) for value in found]
         namespace.wanted = [*(getattr(namespace, "wanted", None) or ()), *((kind, value) for value in found)]
+
+
+def _number(parser: argparse.ArgumentParser, option: str, value: str) -> str:
+    """The number of a process, written as it is, or as everywhere: `pid:1234`, `self`."""
+    number = value.removeprefix("pid:")
+    if number == "self":
+        return str(os.getpid())
+    if not (number.isascii() and number.isdecimal()):
+        parser.error(f"{option} takes the number of a process, not {value!r}")
+    return number
 
 
 def add(command: NewCommand) -> None:

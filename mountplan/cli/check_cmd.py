@@ -48,7 +48,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     3 if the kernel would not have it.
     """
     from mountplan.cli.sign_of_life import sign_of_life
-    from mountplan.inputs import refuse_one_stream_twice
+    from mountplan.inputs import label_of, refuse_one_stream_twice
     from mountplan.planner.render.left_out_text import left_out_data, left_out_text, left_out_words
     from mountplan.planner.render.problems import mistake_data, mistakes_text
     from mountplan.planner.render.words import count
@@ -74,7 +74,9 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         if mistakes:
             output.error(mistakes_text(mistakes, everything=args.all) + "\n", {})
         elif not output.quiet:
-            output.result(f"{visible(name)}: no mistakes{left_out_words(left_out)}\n{left_out_text(left_out)}")
+            output.result(
+                f"{visible(label_of(name))}: no mistakes{left_out_words(left_out)}\n{left_out_text(left_out)}"
+            )
     total = sum(len(one.mistakes) for _, one in found)
     if total and not output.quiet:
         wrong = sum(1 for _, one in found if one.mistakes)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from mountplan.cli.sources import save
 from mountplan.cli.usage import UsageError
+from mountplan.inputs import examples
 from mountplan.planner.characters import visible
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def add(command: NewCommand) -> None:
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """The list, or the text of one, comments and all."""
-    found = _examples()
+    found = examples()
     if args.name is None:
         if args.output is not None:
             raise UsageError("name the example that is to be saved; `mountplan example` lists them")
@@ -65,25 +65,6 @@ def _list(found: dict[str, Path], output: Output) -> int:
 
     output.paged("\n".join(fitted(list(abouts.items()), (40,), output.room)) + "\n")
     return 0
-
-
-def _examples() -> dict[str, Path]:
-    """Where each is, by name: one idea each first, then those that are like what people have."""
-    from pathlib import Path
-
-    import mountplan
-
-    folder = Path(mountplan.__file__).parent / "specs"
-    found = (
-        Path(above, name) for above, _, names in os.walk(folder, onerror=_raise, followlinks=True) for name in names
-    )
-    paths = [path for path in found if path.suffix == ".toml"]
-    paths.sort(key=lambda path: (len(path.relative_to(folder).parts), path.name))
-    return {str(path.relative_to(folder).with_suffix("")): path for path in paths}
-
-
-def _raise(error: OSError) -> NoReturn:
-    raise error
 
 
 def _about(text: str) -> str:

@@ -27,11 +27,16 @@ def carry_out(argv: list[str]) -> int:
     """Parse and carry out one command line that is not empty."""
     before, after = _split(argv)
     try:
+        if "" in before:
+            raise UsageError("an argument is empty", remedy="see whether a variable of the shell has no value")
         args = without_argparse.parse(before) or _parse(before)
         args.after = after
     except UsageError as error:
         # The arguments could not be read, so what was asked of the output is looked for by hand.
         output = Output(as_json="--json" in before, color="never" if "--color=never" in before else "auto")
+        if after and before[0] in WITH_COMMAND and error.message.endswith(" is missing"):
+            line = " ".join((*before, after[0], "--", *(after[1:] or ("COMMAND",))))
+            error.remedy = f"it comes before the --, as in `mountplan {line}`"
         return _tell_usage(error, output)
     except SystemExit as request:  # --help and --version have printed what they were asked for
         return int(request.code or 0)
@@ -142,7 +147,7 @@ def tell(error: MountplanError, args: argparse.Namespace, output: Output) -> int
 
 def _tell_usage(error: UsageError, output: Output, command: str = "") -> int:
     command = error.command or command
-    remedy = f"see `mountplan {command} --help`" if command else "see `mountplan --help`"
+    remedy = error.remedy or (f"see `mountplan {command} --help`" if command else "see `mountplan --help`")
     data: dict[str, Any] = {"code": "usage", "exit_status": 2, "message": error.message, "remedy": remedy}
     output.error(visible_lines(f"mountplan: {error.message}\n  remedy: {remedy}\n"), data)
     return 2

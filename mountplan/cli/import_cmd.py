@@ -24,7 +24,7 @@ def add(command: NewCommand) -> None:
         "Write a spec of what another program's configuration would mount, in the order\n"
         "in which that program does it:\n\n"
         "  oci      config.json of a bundle (runc, crun, podman)\n"
-        "  bwrap    the command line of bubblewrap, after --\n"
+        "  bwrap    the command line of bubblewrap, after -- or in a script\n"
         "  fstab    what `mount -a` would mount, in a copy of the host's tree\n"
         "  systemd  the sandboxing of a unit, as `systemctl cat` prints it\n"
         "  compose  the volumes of a service of a Compose file\n"
@@ -38,7 +38,7 @@ def add(command: NewCommand) -> None:
         "  mountplan import compose compose.yaml --service web --root image/",
     )
     parser.add_argument("form", metavar="FORMAT", choices=FORMATS, help="what it is the configuration of")
-    parser.add_argument("file", metavar="FILE", nargs="?", help="the file, or - for standard input; none for bwrap")
+    parser.add_argument("file", metavar="FILE", nargs="?", help="the file, or - for standard input")
     parser.add_argument("-o", "--output", metavar="FILE", help="save the spec there (standard output)")
     parser.add_argument(
         "--service", "--container", dest="part", metavar="NAME", help="which one of a file with several"
@@ -54,10 +54,10 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     from mountplan.planner.language.values import name as checked_name
 
     if args.form == "bwrap":
-        if args.file is not None:
-            raise UsageError("bwrap has no file: write its command line after --")
-        if not args.after:
-            raise UsageError("write the command line of bwrap after --")
+        if args.file is not None and args.after is not None:
+            raise UsageError("name a file with bwrap's command line, or write it after --, not both")
+        if args.file is None and not args.after:
+            raise UsageError("write the command line of bwrap after --, or name a file with it")
     elif args.after is not None:
         raise UsageError(f"import {args.form} takes nothing after --")
     elif args.file is None:

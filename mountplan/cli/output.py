@@ -167,8 +167,37 @@ def _put(stream: IO[str], write: Callable[[], object]) -> None:
 
 
 def _fitting(text: str, stream: TextIO) -> str:
+    if text.isascii():
+        return text
     try:
         _BOXES.encode(stream.encoding or "ascii")
+        if not os.environ.get("PYTHONIOENCODING"):  # which is about this stream, whatever the locale is
+            _BOXES.encode(_charset_of_locale())
     except (UnicodeEncodeError, LookupError):
         return text.translate(_ASCII)
     return text
+
+
+def _charset_of_locale() -> str:
+    """What the terminal has, as the locale tells it: Python itself says UTF-8 wherever that is "C" (PEP 538, 540).
+
+    Where nothing is said of a locale, as under many a service manager, it is UTF-8: "C" means ASCII if it is asked for.
+    """
+    said = os.environ
+    kind = said.get("LC_CTYPE")
+    if kind == "C.UTF-8":  # by Python itself, maybe
+        kind = _asked_for()
+    name = said.get("LC_ALL") or kind or said.get("LANG") or ""
+    if name in ("C", "POSIX"):
+        return "ascii"
+    return name.partition("@")[0].partition(".")[2] or "utf-8"
+
+
+def _asked_for() -> str:
+    """LC_CTYPE as this process was started with it."""
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            found = [one for one in file.read().split(b"\0") if one.startswith(b"LC_CTYPE=")]
+    except OSError:
+        return ""
+    return found[0].partition(b"=")[2].decode("ascii", "replace") if found else ""

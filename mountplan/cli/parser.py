@@ -40,16 +40,35 @@ command's, tell errors on standard error. Without --json, all errors go there.
 
 # What other programs call it -> what it is called here.
 _OTHER_NAMES = {
+    "attach": "enter",
     "build": "apply",
+    "compare": "diff",
+    "convert": "import",
+    "create": "apply",
     "delete": "rm",
+    "describe": "show",
     "destroy": "rm",
+    "down": "rm",
+    "draw": "graph",
+    "dump": "capture",
     "exec": "enter",
     "inspect": "show",
+    "kill": "rm",
     "lint": "check",
     "list": "ls",
+    "mount": "apply",
     "preview": "plan",
+    "ps": "ls",
     "remove": "rm",
+    "save": "capture",
     "shell": "enter",
+    "start": "apply",
+    "status": "ls",
+    "stop": "rm",
+    "test": "check",
+    "umount": "rm",
+    "unmount": "rm",
+    "up": "apply",
     "validate": "check",
     "version": "--version",
 }
@@ -60,6 +79,16 @@ _OPTIONS_ELSEWHERE = {
     "--verbose": "apply, run, rm and capture have it, and show each system call; verify has it too",
     "-f": "name the spec without an option; `apply --replace` puts a new build in the place of what has the name",
     "-v": "apply, run, rm and capture have it, and show each system call; verify has it too",
+    "-n": "a name is given with --name",
+    "--width": "`graph` has it; elsewhere a terminal's width counts, or COLUMNS=N on one",
+    "--pid": "name the process in its place, as in pid:1234",
+}
+_OPTIONS_OF = {
+    ("rm", "-f"): "names go without one, whatever is in them",
+    ("rm", "-r"): "names go without one, whatever is in them",
+    ("rm", "--force"): "names go without one, whatever is in them",
+    ("simulate", "-c"): "hand commands over on standard input: mountplan simulate -",
+    ("import", ""): "if it is one of bubblewrap's, its command line comes after --: mountplan import bwrap -- ...",
 }
 # What argparse says -> what is said here. {} stands for the groups of the expression.
 _IN_OUR_WORDS = (
@@ -138,10 +167,11 @@ class Parser(argparse.ArgumentParser):
             takes = f"{own} takes one {last[-1]}: " if last else f"{own} takes no arguments: "
             return f"{takes}{word!r} is one too many"
         option = word.partition("=")[0]
-        if option in _OPTIONS_ELSEWHERE:
-            return f"unknown option {option}; {_OPTIONS_ELSEWHERE[option]}"
-        near = _nearest(option, self._option_string_actions)
-        return f"unknown option {option}" + (f"; did you mean {near}?" if near else "")
+        own = self.prog.removeprefix("mountplan ")
+        hint = _OPTIONS_OF.get((own, option)) or _OPTIONS_ELSEWHERE.get(option)
+        near = None if hint else _nearest(option, self._option_string_actions)
+        hint = hint or (f"did you mean {near}?" if near else _OPTIONS_OF.get((own, "")))
+        return f"unknown option {option}" + (f"; {hint}" if hint else "")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is None or value in action.choices:

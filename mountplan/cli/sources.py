@@ -24,10 +24,21 @@ def read(name: str, what: str = "a spec, a saved plan") -> tuple[str, bytes]:
             return label_of(name), read_input(name)
     except (OSError, ValueError) as error:
         reason = reason_of(error)
-        mistake = Mistake(
-            SpecRef(name, ""), f"cannot read it: {reason}", f"{meant_instead(name)}name {what}, or - for stdin"
-        )
+        meant = meant_instead(name) or (_known_otherwise(name) if what.startswith("a spec") else "")
+        mistake = Mistake(SpecRef(name, ""), f"cannot read it: {reason}", f"{meant}name {what}, or - for stdin")
         raise SpecError((mistake,)) from None
+
+
+def _known_otherwise(name: str) -> str:
+    """The beginning of a remedy for what is no file, but a kept name or an example."""
+    from mountplan.inputs import examples
+    from mountplan.operands import is_kept
+
+    if is_kept(name):
+        return f"it is kept under this name, and `mountplan show {name}` shows it; or "
+    if name.removesuffix(".toml").removeprefix("specs/") in examples():
+        return f"`mountplan example {name} -o FILE` saves the example of this name; or "
+    return ""
 
 
 def plan_from(name: str, parameters: Mapping[str, str] | None = None, *, cache: bool = False) -> Plan:
@@ -66,6 +77,7 @@ def refuse_parameters_of_plan(name: str, parameters: Mapping[str, str] | None) -
 
 def save(name: str, text: str, *, errors: str = "strict") -> None:
     """Write `text` into the file `name` as UTF-8; `errors` as for open(). Raises UsageError if that cannot be done."""
+    import errno
     import os
 
     is_new = not os.path.lexists(name)
@@ -78,4 +90,6 @@ def save(name: str, text: str, *, errors: str = "strict") -> None:
                 os.unlink(name)
             except OSError:
                 pass
-        raise UsageError(f"cannot write {name}: {error.strerror}") from None
+        remedy = f"make the directory first: mkdir -p {os.path.dirname(name)}" if error.errno == errno.ENOENT else ""
+        remedy = remedy or "name a file that can be written, or - for standard output"
+        raise UsageError(f"cannot write {name}: {error.strerror}", remedy=remedy) from None

@@ -6,7 +6,9 @@ bubblewrap builds in the directory "newroot" of a tmpfs; so does the spec, and w
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Sequence
+from functools import cache
 
 from mountplan.planner.foreign.mount_words import share
 from mountplan.planner.foreign.spec_draft import DraftMount, ImportFacts, Refusal, SpecDraft, absolute, inside
@@ -36,6 +38,30 @@ _OTHER = {
 _QUIET = frozenset({"--info-fd", "--json-status-fd", "--sync-fd", "--block-fd", "--userns-block-fd", "--level-prefix"})
 
 
+def words_of(text: str, file: str) -> list[str]:
+    """The words after `bwrap` of a shell script, or of one line, or of what --args would read. Raises SpecError."""
+    if "\0" in text:
+        return [word for word in text.split("\0") if word]
+    refusal = Refusal(file)
+    text = text.replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if re.match(r"[^#]*\bbwrap\s", line)]
+    line = lines[0] if lines else text
+    if len(lines) > 1:
+        refusal.add("", "it calls bwrap several times", "leave one call in it")
+    try:
+        words = shlex.split(line, comments=True)
+    except ValueError as error:
+        refusal.add("", f"is not understood as words of a shell: {error}", "close what is quoted")
+        refusal.end()
+    at = next((at for at, word in enumerate(words) if word.rpartition("/")[2] == "bwrap"), -1)
+    words = [word for word in words[at + 1 :] if word != "$@"]  # a wrapper's own arguments: the command
+    for word in words:
+        if re.search(r"[$`]", re.sub("'[^']*'", "", line)) and ("$" in word or "`" in word):
+            refusal.add("", f"{word}: variables are not replaced", "write out what stands for it")
+    refusal.end()
+    return words
+
+
 class _Words:
     """The words of the command line, one after the other."""
 
@@ -59,8 +85,12 @@ def import_bwrap(
 
     As root bubblewrap covers parts of /proc, as an ordinary user it cannot write there anyway. Raises SpecError.
     """
-    refusal = Refusal("the command line of bwrap")
-    return _BubblewrapImport(arguments, facts, read_fd, refusal, as_root).draft_of()
+    read_once = cache(read_fd)
+    found = _BubblewrapImport(arguments, facts, read_once, as_root)
+    draft = found.draft_of()
+    if not found.has_own_pids():  # which is known at the end of the line only
+        draft = _BubblewrapImport(arguments, facts, read_once, as_root, binds_proc=True).draft_of()
+    return draft
 
 
 class _BubblewrapImport:
@@ -69,14 +99,17 @@ class _BubblewrapImport:
         arguments: Sequence[str],
         facts: ImportFacts,
         read_fd: Callable[[str], bytes | None],
-        refusal: Refusal,
         as_root: bool,
+        *,
+        binds_proc: bool = False,
     ) -> None:
-        self.words = _Words(arguments, refusal)
+        self.refusal = Refusal("the command line of bwrap")
+        self.words = _Words(arguments, self.refusal)
         self.facts = facts
         self.read_fd = read_fd
-        self.refusal = refusal
         self.as_root = as_root
+        self.binds_proc = binds_proc
+        self.joins_pids = False
         self.draft = SpecDraft()
         self.base = self.draft.add(None, type="tmpfs", source="tmpfs")
         self.base.keys = {"id": "base"} | self.base.keys
@@ -95,6 +128,8 @@ class _BubblewrapImport:
 
     def draft_of(self) -> SpecDraft:
         words = self.words
+        if words.words and words.words[0].rpartition("/")[2] == "bwrap":  # the whole line, from its program on
+            words.at = 1
         while words.at < len(words.words):
             option = words.words[words.at]
             if not option.startswith("--"):
@@ -121,6 +156,9 @@ class _BubblewrapImport:
         if self.unshare:
             run["unshare"] = list(dict.fromkeys(self.unshare))
         return self.draft
+
+    def has_own_pids(self) -> bool:
+        return self.joins_pids or "pid" in self.unshare
 
     def _option(self, option: str) -> None:
         words = self.words
@@ -202,6 +240,7 @@ class _BubblewrapImport:
             else:
                 self.draft.cannot_say(f"{option} {name}: write down which capabilities stay")
         elif option in _OTHER:
+            self.joins_pids = self.joins_pids or option == "--pidns"
             given = [words.next(option) for _ in range(_OTHER[option])]
             if option not in _QUIET:
                 self.draft.cannot_say(" ".join((option, *given)))
@@ -243,13 +282,17 @@ class _BubblewrapImport:
                 mount.notes.append("ro: with what the bind brings along, which --remount-ro leaves as it is")
 
     def _proc(self, place: str) -> None:
+        covered = [one for one in _PROC_COVERS if self.as_root and self.facts.writable(f"/proc/{one}")]
+        if self.binds_proc:  # with the machine's pids goes the machine's /proc
+            self._bind("/proc", place, ("nosuid", "nodev"), optional=False)
+            for part in covered:
+                self._bind(f"/proc/{part}", f"{place.rstrip('/')}/{part}", ("ro", "nosuid", "nodev"), optional=False)
+            return
         mount = self.draft.add(place, type="proc", source="proc")
         self._create(mount)
         mount.keys["attributes"] = ["nosuid", "nodev", "noexec"]
-        if self.as_root:
-            covered = [part for part in _PROC_COVERS if self.facts.writable(f"/proc/{part}")]
-            if covered:
-                mount.keys["readonly"] = covered
+        if covered:
+            mount.keys["readonly"] = covered
 
     def _dev(self, place: str) -> None:
         mount = self.draft.add(place, type="tmpfs", source="tmpfs", options={"mode": "0755"})

@@ -86,7 +86,7 @@ def read_unit(text: str) -> dict[str, list[str]]:
         if line[0] == "[" and line[-1] == "]":
             section = line[1:-1]
             continue
-        if section not in ("Service", "Socket", "Mount", "Swap", ""):
+        if section not in ("Service", "Socket", "Mount", "Swap") and not (section == "" and line[:1].isupper()):
             continue
         name, equals, value = line.partition("=")
         name = _OLD.get(name.strip(), name.strip())

@@ -54,6 +54,8 @@ HINTS: dict[str, dict[str, str]] = {
         "mandatory": "write optional = true for a mount that may be left out",
         "nofail": "write optional = true",
         "if_exists": "write optional = true",
+        "uid": 'it belongs to the filesystem: write options = { uid = "0" }',
+        "gid": 'it belongs to the filesystem: write options = { gid = "0" }',
         "uids": "write idmap = { uids = ..., gids = ... }",
         "gids": "write idmap = { uids = ..., gids = ... }",
     },
@@ -84,6 +86,8 @@ HINTS: dict[str, dict[str, str]] = {
     "Spec": {
         "version": "write format = 1",
         "peer": "write [peer_group.NAME]",
+        "file": "write [[mount.file]] below the mount that it is in",
+        "target": "write it below a [[mount]]",
         "command": "write it below [run]",
         "environment": "write it below [run]",
         "hostname": "write it below [run]",

@@ -34,6 +34,7 @@ _ADVICE = (
         r"Expected '=' after a key",
         'write key = "text"; a key with anything but letters, digits, "_" and "-" needs quotes',
     ),
+    (r"Expected '\]", "close a header as it began: [[mount]] with two brackets, [run] with one"),
     (r"Unclosed array", "close the list with ] and separate what is in it by commas"),
     (r"Unclosed inline table", "close the table with } and separate what is in it by commas"),
     (r"Unterminated|Illegal character '.n'", "close the text with the quote it began with"),

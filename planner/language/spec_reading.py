@@ -187,10 +187,11 @@ def _beginning(raw: dict[str, Any], *, partial: bool) -> tuple[list[ModelFinding
     meant = [key for key in raw if key not in fields and values.suggestion(key, fields) in tables]
     if not (meant or any(raw.get(table) for table in tables) or raw.get("root") is not None or raw.get("preset")):
         place = next(((table,) for table in tables if raw.get(table) == []), ())
-        found.append(ModelFinding(place, "the spec has no mount", _FIRST_MOUNT))
+        found.append(ModelFinding(place, "the spec has no mount", _INHERIT if raw.get("change") else _FIRST_MOUNT))
     return found, True
 
 
+_INHERIT = 'write root = "inherit" at the top, to change mounts of the host\'s tree; or add a [[mount]]'
 _FIRST_MOUNT = f"add what is to be mounted, for example:\n{EXAMPLE}"
 
 

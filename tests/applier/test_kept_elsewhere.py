@@ -12,7 +12,8 @@ from mountplan import keeping
 from mountplan.applier.keep import kept as names
 from mountplan.applier.keep import kept_changes
 from mountplan.applier.sys import syscalls
-from mountplan.planner.errors import NotKept
+from mountplan.operands import is_kept
+from mountplan.planner.errors import KeepRefused, NotKept
 from tests.hosts import CLONE_NEWNS, InHost, mount, run_in_child, umount, unshare
 from tests.keptnames import SPEC, STORE, leave, on_run, table
 from tests.mountflags import MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE
@@ -157,3 +158,28 @@ def test_looking_removes_nothing_either(in_host: InHost) -> None:
         return found
 
     assert "healthy" == in_host(on_run(script), identity="root")
+
+
+def test_without_proc_nobody_says_that_nothing_is_kept(in_host: InHost) -> None:
+    """Whose the store is could not be told; that is not to say that it is another's."""
+
+    def script() -> None:
+        mount("run", "/run", "tmpfs", data="mode=0755")
+        keep()
+        umount("/proc", MNT_DETACH)
+        names.names()
+
+    with pytest.raises(KeepRefused, match="mount -t proc proc /proc"):
+        in_host(script, identity="root")
+
+
+def test_a_process_needs_no_place_for_names(in_host: InHost) -> None:
+    """Whatever is wrong with that place: a bare number is told by it only if something is kept under the number."""
+
+    def script() -> bool:
+        mount("run", "/run", "tmpfs", data="mode=0755")
+        os.mkdir(STORE)
+        os.chmod(STORE, 0o777)
+        return is_kept("123")
+
+    assert not in_host(script, identity="root")

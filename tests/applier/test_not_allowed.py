@@ -34,6 +34,11 @@ MAPPED = (
     + '[[mount]]\ntarget = "/x"\nbind = "/srv/locked"\nidmap = {{ uids = [[0, {0}, 1]], gids = [[0, {0}, 1]] }}\n'
 )
 
+MAPPED_LAYER = (
+    HEAD + ROOT + '[[mount]]\nid = "m"\ntarget = "/m"\ntype = "tmpfs"\n'
+    "idmap = { uids = [[0, 900000, 1]], gids = [[0, 900000, 1]] }\n"
+    '[[mount]]\ntarget = "/o"\ntype = "overlay"\nlayers = [{ mount = "m", path = "/" }, "/usr"]\n'
+)
 CREATE = (
     f'{HEAD}{ROOT}[[mount]]\ntarget = "/srv/closed/x/y"\nbind = "/srv/image"\ncreate = true\nparent = "srv"\n'
     '[[mount]]\nid = "srv"\ntarget = "/srv"\nbind = "/srv"\nrecursive = true\n'
@@ -62,6 +67,7 @@ REFUSED = {
     FEED + 'peer_group = "feed"\n': ("peer_group.feed", "cannot be in it", "master instead of peer_group"),
     MAPPED.format(0): ("mount[1].idmap", "/srv/locked cannot be id-mapped", "run it as root"),
     MAPPED.format(900000): ("mount[1].idmap", "ids that do not exist", "run it as root"),
+    MAPPED_LAYER: ("mount[1].idmap", "ids that do not exist", "run it as root"),
     CREATE: (
         "mount[1].create", "may not write to /srv/closed", "make it there beforehand",
     ),

@@ -40,6 +40,49 @@ def test_the_command_line_of_bwrap_comes_after_two_dashes(run: Command, tmp_path
     assert 'command = ["sh"]' in out
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"bwrap --tmpfs /tmp sh",
+        b"/usr/bin/bwrap --tmpfs /tmp sh",
+        b"--tmpfs /tmp sh",
+        b"--tmpfs\0/tmp\0sh\0",
+        b"#!/bin/sh\n# bwrap is called\nset -e\nexec bwrap \\\n  --tmpfs '/tmp' \\\n  sh \"$@\"\n",
+    ],
+)
+def test_the_command_line_of_bwrap_may_be_in_a_script_or_come_from_standard_input(
+    run: Command, tmp_path: Path, text: bytes
+) -> None:
+    script = tmp_path / "box.sh"
+    script.write_bytes(text)
+    expected = run("import", "bwrap", "--", "--tmpfs", "/tmp", "sh")
+    assert expected == run("import", "bwrap", "-", stdin=text) == run("import", "bwrap", str(script))
+    assert expected == run("import", "bwrap", "--", "bwrap", "--tmpfs", "/tmp", "sh")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('bwrap --bind "$HOME" /x', "<stdin>: $HOME: variables are not replaced"),
+        ("bwrap --tmpfs '/x", "is not understood as words of a shell: No closing quotation"),
+        ("bwrap --tmpfs /x\nbwrap --tmpfs /y", "it calls bwrap several times"),
+    ],
+)
+def test_what_a_shell_would_make_of_it_is_refused(run: Command, text: str, told: str) -> None:
+    ended = run("import", "bwrap", "-", stdin=text.encode())
+    assert (2, "") == (ended.status, ended.out) and told in ended.err
+
+
+def test_a_bundle_may_be_named_by_its_directory(run: Command, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"root": {"path": "/usr"}}))
+    assert run("import", "oci", str(tmp_path / "config.json")) == run("import", "oci", str(tmp_path))
+
+
+def test_what_is_no_unit_is_not_taken_for_an_empty_one(run: Command) -> None:
+    ended = run("import", "systemd", "-", stdin=b'format = 1\n[[mount]]\ntarget = "/"\n')
+    assert 2 == ended.status and "there is no directive of a [Service] in it" in ended.err
+
+
 def test_compose_files_are_yaml(run: Command, tmp_path: Path) -> None:
     pytest.importorskip("yaml")
     (tmp_path / "html").mkdir()
@@ -84,7 +127,7 @@ def test_an_image_elsewhere_is_named_and_what_stands_above_a_mount_is_told(run: 
     [
         (["oci"], "name the file that is to be imported as oci"),
         (["bwrap"], "write the command line of bwrap after --"),
-        (["bwrap", "x", "--", "sh"], "bwrap has no file: write its command line after --"),
+        (["bwrap", "x", "--", "sh"], "name a file with bwrap's command line, or write it after --, not both"),
         (["fstab", "x", "--", "sh"], "import fstab takes nothing after --"),
         (["fstab", "x", "--service", "y"], "--service and --container are for compose and k8s"),
         (["fstab", "x", "--root", "y"], "--root is for oci, compose, k8s and criu"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from pathlib import Path
 
 import pytest
 
@@ -90,6 +91,16 @@ def test_every_command_has_help_with_examples_and_fits_80_columns(run: Command, 
         (["run", "x", "ls", "y"], "write -- before the command: mountplan run x -- ls y"),
         (["run", "x", "ls", "-l"], "write -- before the command: mountplan run x -- ls -l"),
         (["run", "x", "--"], "there is no command after --"),
+        (["up", "x"], "unknown command 'up'; did you mean apply?"),
+        (["rm", "-f", "x"], "unknown option -f; names go without one, whatever is in them\n"),
+        (["apply", "x", "-n", "y"], "unknown option -n; a name is given with --name\n"),
+        (["plan", "x", "--width", "9"], "unknown option --width; `graph` has it; elsewhere a terminal's width counts"),
+        (
+            ["simulate", "-c", "mount x"],
+            "unknown option -c; hand commands over on standard input: mountplan simulate -",
+        ),
+        (["import", "bwrap", "--ro-bind", "/", "/"], "unknown option --ro-bind; if it is one of bubblewrap's, its"),
+        (["capture", "--pid", "x"], "--pid takes the number of a process, not 'x'\n"),
     ],
 )
 def test_wrong_usage_is_told_with_a_way_out(
@@ -100,6 +111,26 @@ def test_wrong_usage_is_told_with_a_way_out(
     assert (2, "") == (ended.status, ended.out)
     assert ended.err.startswith(f"mountplan: {message}")
     assert re.search(r"\n  remedy: see `mountplan (\w+ )?--help`\n$", ended.err)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["check", ""], "an argument is empty\n  remedy: see whether a variable of the shell has no value\n"),
+        (["run", "--", "x.toml", "ls"], "it comes before the --, as in `mountplan run x.toml -- ls`\n"),
+        (["enter", "--", "x"], "it comes before the --, as in `mountplan enter x -- COMMAND`\n"),
+        (["example", "hello", "-o", "no/x"], "cannot write no/x: No such file or directory\n  remedy: make the dir"),
+        (["example", "hello", "-o", "/"], "cannot write /: Is a directory\n  remedy: name a file that can be written"),
+        (["plan", "hello"], "remedy: `mountplan example hello -o FILE` saves the example of this name; or name a spec"),
+    ],
+)
+def test_what_no_help_would_tell_has_a_remedy_of_its_own(
+    run: Command, words: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = run(*words)
+    assert (2, "") == (ended.status, ended.out)
+    assert told in ended.err
 
 
 def test_wrong_usage_as_json(run: Command) -> None:

@@ -66,6 +66,29 @@ def test_a_terminal_gets_colours_and_a_pipe_gets_none(saved: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("locale", "is_ascii"),
+    [
+        ({"LC_ALL": "C"}, True),
+        ({"LC_ALL": "C", "PYTHONUTF8": "1"}, True),
+        ({"LC_ALL": "POSIX", "LANG": "C.UTF-8"}, True),
+        ({"LC_CTYPE": "C", "LANG": "C.UTF-8"}, True),
+        ({"LANG": "C"}, True),
+        ({"LANG": "nn_NO.ISO-8859-1"}, True),
+        ({"LANG": "C", "LC_CTYPE": "C.UTF-8"}, False),
+        ({"LC_ALL": "C", "PYTHONIOENCODING": "utf-8"}, False),
+        ({"LANG": "de_DE.UTF-8@euro"}, False),
+        ({}, False),
+    ],
+)
+def test_a_locale_that_has_ascii_only_gets_no_more(saved: Path, locale: dict[str, str], is_ascii: bool) -> None:
+    """Python writes UTF-8 where the locale is C, which is not what the terminal has."""
+    plain = {name: value for name, value in environment().items() if not name.startswith(("LC_", "LANG", "PYTHONIO"))}
+    for words in (("plan", saved), ("graph", saved)):
+        done = subprocess.run([*MOUNTPLAN, *words], capture_output=True, env=plain | locale, check=True)
+        assert is_ascii == done.stdout.isascii()
+
+
+@pytest.mark.parametrize(
     ("words", "more"),
     [([], {"NO_COLOR": "1"}), (["--color=never"], {}), ([], {"TERM": "dumb"})],
     ids=["NO_COLOR", "--color=never", "dumb"],

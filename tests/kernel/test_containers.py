@@ -45,7 +45,7 @@ def run(*words: str | Path, folder: Path) -> None:
 
 
 @contextmanager
-def bubblewrap(*more: str) -> Iterator[int]:
+def bubblewrap(*more: str, pids: str = "--unshare-pid") -> Iterator[int]:
     """A sandbox; the process in it."""
     links = [word for name in LINKS for word in ("--symlink", f"usr/{name}", f"/{name}")]
     reader, writer = os.pipe()
@@ -53,7 +53,7 @@ def bubblewrap(*more: str) -> Iterator[int]:
     more = tuple(str(data) if word == "DATA" else word for word in more)
     words = ["--ro-bind", "/usr", "/usr", *links, "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", *more]
     child = subprocess.Popen(
-        ["bwrap", "--die-with-parent", "--unshare-pid", "--info-fd", str(writer), *words, "cat"],
+        ["bwrap", "--die-with-parent", *pids.split(), "--info-fd", str(writer), *words, "cat"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         pass_fds=[writer, data],

@@ -51,7 +51,8 @@ def same(found: list[str], *known: str) -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        pytest.param((), id="its usual mounts"),
+        pytest.param(("--unshare-pid",), id="its usual mounts"),
+        pytest.param((), id="the pids of the host"),
         pytest.param(("--bind", "/", "/", "--dev", "/dev", "--ro-bind", "/srv", "/srv"), id="upon the host's root"),
         pytest.param(("--tmpfs", "/a", "--bind", "/usr", "/a/b", "--remount-ro", "/a", "--tmpfs", "/a"), id="covers"),
         pytest.param(("--mqueue", "/mq", "--bind-try", "/nonesuch", "/n", "--dev-bind", "/dev/null", "/x"), id="files"),
@@ -62,7 +63,7 @@ def test_bubblewrap(more: tuple[str, ...], shared: bool, tmp_path: Path, in_host
         mount("srv", "/srv", "tmpfs")
         if shared:
             mount("", "/", "", MS_SHARED | MS_REC)
-        with bubblewrap(*more) as pid:
+        with bubblewrap(*more, pids="") as pid:
             return differences("bwrap", "", pid, tmp_path, (*USUAL, *more))
 
     # What the host has mounted twice on one place: bubblewrap finds the upper one only when it changes attributes.

@@ -281,6 +281,13 @@ LONELY = (b'name = "x"\n', b"[run]\n", b"[peer_group.x]\n", b"[peer_group]\n", b
         (b"format = 1\n", 1, "the spec has no mount", "[[mount]]"),
         *((b"format = 1\n" + line, 1, "the spec has no mount", "[[mount]]") for line in LONELY),
         (b"format = 1\n\nmount = []\n", 3, "the spec has no mount", "[[mount]]"),
+        (
+            b'format = 1\n[[change]]\ntarget = "/x"\nattributes = ["ro"]\n',
+            1,
+            "the spec has no mount",
+            'root = "inherit"',
+        ),
+        (b"format = 1\n[[mount]\n", 2, None, "[[mount]] with two brackets"),
         (b"format = 1\n\nnamespace = []\n", 3, "the spec has no mount", "[[mount]]"),
         (
             b"\nformat = 2\n[[filesystem]]\n",
