@@ -79,21 +79,21 @@ if TYPE_CHECKING:
     from mountplan.planner.errors import TableError as TableError
     from mountplan.planner.errors import VerificationFailed as VerificationFailed
     from mountplan.planner.host import Host as Host
-    from mountplan.planner.language.spec import FileEntry as FileEntry
-    from mountplan.planner.language.spec import IdMap as IdMap
-    from mountplan.planner.language.spec import Image as Image
-    from mountplan.planner.language.spec import InheritedChange as InheritedChange
-    from mountplan.planner.language.spec import InheritedRemoval as InheritedRemoval
-    from mountplan.planner.language.spec import Mask as Mask
-    from mountplan.planner.language.spec import Mount as Mount
-    from mountplan.planner.language.spec import MountPath as MountPath
-    from mountplan.planner.language.spec import Namespace as Namespace
-    from mountplan.planner.language.spec import NamespaceFile as NamespaceFile
-    from mountplan.planner.language.spec import NamespaceOwner as NamespaceOwner
+    from mountplan.planner.language.mount_models import FileEntry as FileEntry
+    from mountplan.planner.language.mount_models import IdMap as IdMap
+    from mountplan.planner.language.mount_models import Mount as Mount
+    from mountplan.planner.language.namespace_models import InheritedChange as InheritedChange
+    from mountplan.planner.language.namespace_models import InheritedRemoval as InheritedRemoval
+    from mountplan.planner.language.namespace_models import Namespace as Namespace
+    from mountplan.planner.language.namespace_models import NamespaceOwner as NamespaceOwner
+    from mountplan.planner.language.namespace_models import PeerGroup as PeerGroup
+    from mountplan.planner.language.path_models import Image as Image
+    from mountplan.planner.language.path_models import Mask as Mask
+    from mountplan.planner.language.path_models import MountPath as MountPath
+    from mountplan.planner.language.path_models import NamespaceFile as NamespaceFile
+    from mountplan.planner.language.path_models import SparedPath as SparedPath
     from mountplan.planner.language.spec import Parameter as Parameter
-    from mountplan.planner.language.spec import PeerGroup as PeerGroup
     from mountplan.planner.language.spec import Run as Run
-    from mountplan.planner.language.spec import SparedPath as SparedPath
     from mountplan.planner.language.spec import Spec as Spec
     from mountplan.planner.plan.plan import Plan as Plan
     from mountplan.planner.tables.table import MountRow as MountRow
@@ -160,8 +160,10 @@ _HOME = {
     "NameTaken NamespaceRefused NotAllowed NotKept PlanFileError PlanRefused SpecError SpecRef StepRefused "
     "SubjectError TableError VerificationFailed",
     "planner.host": "Host",
-    "planner.language.spec": "FileEntry IdMap Image InheritedChange InheritedRemoval Mask Mount MountPath Namespace "
-    "NamespaceFile NamespaceOwner Parameter PeerGroup Run SparedPath Spec",
+    "planner.language.mount_models": "FileEntry IdMap Mount",
+    "planner.language.namespace_models": "InheritedChange InheritedRemoval Namespace NamespaceOwner PeerGroup",
+    "planner.language.path_models": "Image Mask MountPath NamespaceFile SparedPath",
+    "planner.language.spec": "Parameter Run Spec",
     "planner.plan.plan": "Plan",
     "planner.tables.table": "MountRow MountTable",
     "tree": "Tree assert_same attach",

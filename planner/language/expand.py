@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 import tomli
 
+from mountplan.planner.language.mount_models import Mount
+from mountplan.planner.language.namespace_models import Namespace
 from mountplan.planner.language.presets import TEXTS
-from mountplan.planner.language.spec import Mount, Namespace, Spec
+from mountplan.planner.language.spec import Spec
 from mountplan.planner.paths import TargetPath
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from mountplan.planner.language.field_types import ESCAPED
-from mountplan.planner.language.spec import IdMap, Image, Mask, MountPath, NamespaceFile, Parameter, SparedPath, Spec
+from mountplan.planner.language.mount_models import IdMap
+from mountplan.planner.language.path_models import Image, Mask, MountPath, NamespaceFile, SparedPath
+from mountplan.planner.language.spec import Parameter, Spec
 
 # What may be a text may be made of parameters, and what these come to is not known in an editor.
 _REFERENCE = r"\$\{.+\}"

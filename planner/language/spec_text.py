@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from mountplan.planner.characters import toml_key, toml_string
-from mountplan.planner.language import spec as language
-from mountplan.planner.language.spec import Spec
+from mountplan.planner.language.mount_models import FileEntry, Mount
+from mountplan.planner.language.namespace_models import InheritedChange, InheritedRemoval, Namespace, PeerGroup
+from mountplan.planner.language.spec import Run, Spec
 from mountplan.planner.language.values import escape
 
 # The models that are tables with a header of their own; all others stand within one line.
-_TABLES = (
-    language.Mount, language.FileEntry, language.Namespace, language.PeerGroup, language.Run,
-    language.InheritedRemoval, language.InheritedChange,
-)  # fmt: skip
+_TABLES = (Mount, FileEntry, Namespace, PeerGroup, Run, InheritedRemoval, InheritedChange)
 _IN_QUOTES = ("content", "command", "environment")  # where a newline may stand in a plain string
 _WIDTH = 120
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from mountplan.planner.attributes import change, contradiction
 from mountplan.planner.host import HostPath, NotThere
-from mountplan.planner.language.spec import InheritedChange, InheritedRemoval, Namespace, Spec
-from mountplan.planner.language.spec import Mount as SpecMount
+from mountplan.planner.language.mount_models import Mount as SpecMount
+from mountplan.planner.language.namespace_models import InheritedChange, InheritedRemoval, Namespace
+from mountplan.planner.language.spec import Spec
 from mountplan.planner.names import Alteration
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.draft import Context, Draft, Space

@@ -6,7 +6,7 @@ Those of a mount of the host come with its clone, and only what the spec says ab
 from __future__ import annotations
 
 from mountplan.planner.attributes import overridden
-from mountplan.planner.language.spec import IdMap
+from mountplan.planner.language.mount_models import IdMap
 from mountplan.planner.resolve.draft import Context, Draft
 
 _HOST_HAS_IT = "idmapped"  # among the attributes that mountinfo shows

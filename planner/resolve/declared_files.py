@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mountplan.planner.language.spec import FileEntry
+from mountplan.planner.language.mount_models import FileEntry
 from mountplan.planner.resolve.draft import Context, Draft
 from mountplan.planner.resolve.topology import ResolvedNode
 

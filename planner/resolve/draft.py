@@ -10,8 +10,8 @@ from functools import cached_property
 
 from mountplan.planner.errors import Mistake, SpecRef
 from mountplan.planner.host import Host, HostPath, NotThere
-from mountplan.planner.language.spec import IdMap
-from mountplan.planner.language.spec import Mount as SpecMount
+from mountplan.planner.language.mount_models import IdMap
+from mountplan.planner.language.mount_models import Mount as SpecMount
 from mountplan.planner.names import Alteration, Handle, NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.resolve.contents import Contents

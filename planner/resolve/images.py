@@ -6,7 +6,7 @@ import re
 
 from mountplan.planner.fstypes import only_reads
 from mountplan.planner.host import BLOCK
-from mountplan.planner.language.spec import Image
+from mountplan.planner.language.path_models import Image
 from mountplan.planner.language.values import shown
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft

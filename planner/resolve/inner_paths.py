@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from mountplan.planner.host import NotThere
-from mountplan.planner.language.spec import Mount as SpecMount
+from mountplan.planner.language.mount_models import Mount as SpecMount
 from mountplan.planner.names import Handle, NodeKind
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.draft import Context, Draft

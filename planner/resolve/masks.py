@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mountplan.planner.language.spec import Mount as SpecMount
+from mountplan.planner.language.mount_models import Mount as SpecMount
 from mountplan.planner.names import MASKS, NodeKind
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft

@@ -7,7 +7,7 @@ import posixpath
 from mountplan.planner.attributes import contradiction
 from mountplan.planner.fstypes import of
 from mountplan.planner.language.fstab_words import instead_of_options
-from mountplan.planner.language.spec import Image, MountPath, NamespaceFile
+from mountplan.planner.language.path_models import Image, MountPath, NamespaceFile
 from mountplan.planner.language.values import either, shown
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.bind_attributes import inherit

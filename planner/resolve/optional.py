@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from mountplan.planner.errors import Mistake
 from mountplan.planner.host import NotThere
-from mountplan.planner.language.spec import MountPath
+from mountplan.planner.language.path_models import MountPath
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.draft import Context, Draft
 

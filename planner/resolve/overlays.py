@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mountplan.planner.language.spec import MountPath
+from mountplan.planner.language.path_models import MountPath
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft
 from mountplan.planner.resolve.topology import LayerRef, ResolvedNode

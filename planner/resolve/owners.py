@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mountplan.planner.language.spec import NamespaceOwner, Spec
+from mountplan.planner.language.namespace_models import NamespaceOwner
+from mountplan.planner.language.spec import Spec
 from mountplan.planner.resolve.draft import Context, Draft
 from mountplan.planner.resolve.topology import ResolvedUser, SharingGroup
 

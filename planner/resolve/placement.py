@@ -6,7 +6,7 @@ from heapq import heapify, heappop, heappush
 
 from mountplan.planner.fstypes import only_reads
 from mountplan.planner.host import HostPath
-from mountplan.planner.language.spec import MountPath
+from mountplan.planner.language.path_models import MountPath
 from mountplan.planner.names import NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.resolve.bind_attributes import bring

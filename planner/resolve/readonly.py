@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mountplan.planner.language.spec import Mount as SpecMount
-from mountplan.planner.language.spec import MountPath
+from mountplan.planner.language.mount_models import Mount as SpecMount
+from mountplan.planner.language.path_models import MountPath
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.bind_attributes import inherit
 from mountplan.planner.resolve.draft import Context, Draft, Space

@@ -8,8 +8,8 @@ from __future__ import annotations
 from mountplan.planner.errors import SpecError
 from mountplan.planner.host import Host
 from mountplan.planner.language.expand import Entry, entries
-from mountplan.planner.language.spec import Mount as SpecMount
-from mountplan.planner.language.spec import Namespace as SpecNamespace
+from mountplan.planner.language.mount_models import Mount as SpecMount
+from mountplan.planner.language.namespace_models import Namespace as SpecNamespace
 from mountplan.planner.language.spec import Spec
 from mountplan.planner.resolve.alterations import find_alterations
 from mountplan.planner.resolve.brought_sharing import check_brought

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mountplan.planner.attributes import change
-from mountplan.planner.language.spec import MountPath, Spec
+from mountplan.planner.language.path_models import MountPath
+from mountplan.planner.language.spec import Spec
 from mountplan.planner.names import Brings, LeftOut
 from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft
 from mountplan.planner.resolve.optional import reason_of

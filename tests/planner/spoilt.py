@@ -11,21 +11,10 @@ from typing import Any
 import tomli
 from hypothesis import strategies as st
 
-from mountplan.planner.language.spec import (
-    FileEntry,
-    IdMap,
-    InheritedChange,
-    InheritedRemoval,
-    Mask,
-    Mount,
-    MountPath,
-    Namespace,
-    Parameter,
-    PeerGroup,
-    Run,
-    SparedPath,
-    Spec,
-)
+from mountplan.planner.language.mount_models import FileEntry, IdMap, Mount
+from mountplan.planner.language.namespace_models import InheritedChange, InheritedRemoval, Namespace, PeerGroup
+from mountplan.planner.language.path_models import Mask, MountPath, SparedPath
+from mountplan.planner.language.spec import Parameter, Run, Spec
 
 SPECS = sorted((Path(__file__).parents[2] / "specs").glob("*.toml"))
 MODELS = (

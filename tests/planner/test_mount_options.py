@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mountplan.planner.language.spec import Mount
+from mountplan.planner.language.mount_models import Mount
 from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.language.spec_text import spec_text
 from tests.planner.mistakes import ROOT, bind, mistakes, tmpfs

@@ -6,7 +6,7 @@ import pytest
 
 from mountplan import api
 from mountplan.planner.errors import PlanRefused, SpecError
-from mountplan.planner.language.spec import NamespaceFile
+from mountplan.planner.language.path_models import NamespaceFile
 from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.planfile import dump_plan, load_plan

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mountplan.live_outside import LiveOutside
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
 from mountplan.planner.language.hints import HINTS
-from mountplan.planner.language.spec import MountPath
+from mountplan.planner.language.path_models import MountPath
 from mountplan.planner.language.spec_reading import build_spec, parse_spec, parse_spec_leniently
 from mountplan.planner.language.values import escape
 from mountplan.planner.paths import TargetPath

@@ -1,0 +1,347 @@
+"""`[[mount]]`, with what it holds: files, and the ids of an idmapped mount."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
+
+from mountplan.planner.language import values
+from mountplan.planner.language.field_types import (
+    AbsolutePath,
+    Attribute,
+    Content,
+    Device,
+    FilesystemType,
+    IdLine,
+    InnerPath,
+    Link,
+    LocalPath,
+    Mode,
+    Name,
+    OptionName,
+    OptionValue,
+    Owner,
+    PastedOptions,
+    Reference,
+    Source,
+    Word,
+)
+from mountplan.planner.language.mount_options import settled
+from mountplan.planner.language.path_models import (
+    Bound,
+    Hidden,
+    Image,
+    ImagePlace,
+    Mask,
+    MountPath,
+    NamespaceFile,
+    Place,
+)
+from mountplan.planner.language.spec_table import PathText, SpecTable
+
+
+def check_overlap(uids: list[tuple[int, int, int]], gids: list[tuple[int, int, int]]) -> None:
+    for field, lines in (("uids", uids), ("gids", gids)):
+        if clash := values.overlap(lines) if len(lines) > 1 else "":
+            raise values.Unfit(f"{field}: {clash}", "map each id once")
+
+
+class IdMap(SpecTable):
+    """Owners seen through the mount differ from those in the filesystem."""
+
+    CALLED = "idmap"
+
+    uids: list[IdLine] = Field(
+        min_length=1,
+        max_length=340,
+        description="Lines of [first user id in the filesystem, first one seen through the mount, count].",
+        examples=[[[0, 100000, 65536]]],
+    )
+    gids: list[IdLine] = Field(
+        min_length=1,
+        max_length=340,
+        description="Lines of [first group id in the filesystem, first one seen through the mount, count].",
+        examples=[[[0, 100000, 65536]]],
+    )
+
+    if TYPE_CHECKING:
+
+        def __init__(self, *, uids: Sequence[Sequence[int]], gids: Sequence[Sequence[int]]) -> None: ...
+
+    @model_validator(mode="after")
+    def _lines_must_not_overlap(self) -> IdMap:
+        check_overlap(self.uids, self.gids)
+        return self
+
+
+class FileEntry(SpecTable):
+    """Something that shall exist in the filesystem of a mount; a file, unless symlink, directory, ... say otherwise."""
+
+    CALLED = "[[mount.file]]"
+    KINDS: ClassVar[tuple[str, ...]] = ("content", "source", "symlink", "directory", "fifo", "socket", "device")
+
+    path: InnerPath = Field(
+        description="Where it is, counted from the root of the mount; missing directories are made.",
+        examples=["etc/motd"],
+    )
+    content: Content | None = Field(default=None, description="What is in the file.", examples=["hello\n"])
+    source: AbsolutePath | None = Field(
+        default=None, description="A file of the host whose content is copied.", examples=["/etc/hosts"]
+    )
+    symlink: Link | None = Field(
+        default=None, description="Make a symlink, which points to this.", examples=["usr/bin"]
+    )
+    directory: bool = Field(default=False, description="Make a directory.", examples=[True])
+    fifo: bool = Field(default=False, description="Make a named pipe.", examples=[True])
+    socket: bool = Field(default=False, description="Make a socket, on which no process listens.", examples=[True])
+    device: Device | None = Field(
+        default=None,
+        description="Make a device node: c or b (character or block), major and minor number.",
+        examples=["c:1:3"],
+    )
+    parameters: bool = Field(default=False, description="Parameters are replaced in content as well.", examples=[True])
+    mode: Mode | None = Field(default=None, description="Permissions, as octal digits in a string.", examples=["0644"])
+    uid: Owner | None = Field(default=None, description="The number of the user who owns it.", examples=[1000])
+    gid: Owner | None = Field(default=None, description="The number of the group that owns it.", examples=[1000])
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            path: PathText,
+            content: str | None = None,
+            source: PathText | None = None,
+            symlink: str | None = None,
+            directory: bool = False,
+            fifo: bool = False,
+            socket: bool = False,
+            device: str | None = None,
+            parameters: bool = False,
+            mode: str | None = None,
+            uid: int | None = None,
+            gid: int | None = None,
+        ) -> None: ...
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> FileEntry:
+        if len(self.model_fields_set) > 2:
+            kinds = [kind for kind in self.KINDS if getattr(self, kind) not in (None, False)]
+            if len(kinds) > 1:
+                raise values.Unfit(
+                    f"is said to be several things at once: {', '.join(kinds)}",
+                    "keep one of them; none is an empty file",
+                )
+            if kinds == ["symlink"] and self.mode is not None:
+                raise values.Unfit("a symlink has no mode of its own", "leave mode out")
+        return self
+
+
+def _locked(value: object) -> object:
+    if isinstance(value, bool) or value == "attributes":
+        return value
+    raise values.Unfit(f"is {values.described(value)}", 'write locked = true, or locked = "attributes"')
+
+
+def _mapping(value: object) -> IdMap | Literal[False]:
+    return value if value is False or isinstance(value, IdMap) else IdMap.model_validate(value)
+
+
+Mapped = Annotated[
+    IdMap | Literal[False],
+    PlainValidator(_mapping),
+    WithJsonSchema({"anyOf": [{"table": "IdMap"}, {"const": False}]}),
+]
+Locked = Annotated[
+    Literal["attributes"] | bool,
+    PlainValidator(_locked),
+    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "string", "enum": ["attributes"]}]}),
+]
+
+
+class Mount(SpecTable):
+    """One mount of the tree; without a target, a filesystem that stands nowhere and is there to be bound from."""
+
+    CALLED = "[[mount]]"
+
+    target: AbsolutePath | None = Field(
+        default=None,
+        description="Where it is mounted. Without it the mount stands nowhere, and others are made from it.",
+        examples=["/srv/data"],
+    )
+    id: Name | None = Field(default=None, description="A name by which others can refer to it.", examples=["data"])
+    parent: Reference | None = Field(
+        default=None,
+        description="The id of the mount that it is mounted on, if that is covered; target is then read within it.",
+        examples=["below"],
+    )
+    type: FilesystemType | None = Field(
+        default=None, description="Make a filesystem of this type; /proc/filesystems has the list.", examples=["tmpfs"]
+    )
+    source: Source | None = Field(
+        default=None,
+        description="The name that the kernel shows as the filesystem's source; the type, if it is left out.",
+        examples=["scratch"],
+    )
+    options: dict[OptionName, OptionValue] = Field(
+        default_factory=dict,
+        description="Options of the filesystem (the superblock); true for an option without a value.",
+        examples=[{"size": "16m"}],
+    )
+    mount_options: PastedOptions | None = Field(
+        default=None,
+        description="Attributes and options in one text, as mount(8) has them; a comma in quotes is no border.",
+        examples=["ro,nosuid,size=16m"],
+    )
+    contents: LocalPath | None = Field(
+        default=None,
+        description="A directory whose tree is copied into the new filesystem, with owners, modes, times and all else; "
+        "a relative path counts from the directory of the spec.",
+        examples=["shop.contents/1"],
+    )
+    image: ImagePlace | None = Field(
+        default=None,
+        description="A file that holds the filesystem: of the host, or in another mount, or a part of such a file.",
+        examples=["/srv/root.ext4"],
+    )
+    layers: list[Place] = Field(
+        default_factory=list,
+        description="The read-only layers of an overlay, the topmost first.",
+        examples=[["/srv/top", "/srv/base"]],
+    )
+    data_layers: list[Place] = Field(
+        default_factory=list,
+        description="Layers below those, of which nothing is seen: files of layers have their contents there.",
+        examples=[["/srv/objects"]],
+    )
+    upper: Place | None = Field(
+        default=None, description="The directory of an overlay that takes the changes.", examples=["/srv/changes/upper"]
+    )
+    work: Place | None = Field(
+        default=None,
+        description="An empty directory on the same mount as upper, which the overlay works in.",
+        examples=["/srv/changes/work"],
+    )
+    bind: Bound | None = Field(
+        default=None,
+        description="Show what is at this path of the host, or at a path in another mount, or the file of a namespace.",
+        examples=["/srv/data"],
+    )
+    recursive: bool = Field(
+        default=False, description="Bind what is mounted below the bound path as well.", examples=[True]
+    )
+    create: bool = Field(
+        default=False,
+        description="If the mountpoint is in a filesystem of the host and missing, make it there.",
+        examples=[True],
+    )
+    on_symlink: Literal["error", "follow"] = Field(
+        default="error",
+        description="What a symlink on the way to the target is: a mistake, or followed within the new tree.",
+        examples=["follow"],
+    )
+    attributes: list[Attribute] = Field(
+        default_factory=list,
+        description="What is set or cleared on this mount, as mount(8) names it.",
+        examples=[["ro", "nosuid"]],
+    )
+    recursive_attributes: bool = Field(
+        default=True, description="The attributes go for what a recursive bind brings along as well.", examples=[False]
+    )
+    recursive_sharing: Literal["private", "peer", "slave"] | None = Field(
+        default=None,
+        description="What a recursive bind brings along: private, or peers or slaves of what they are copies of.",
+        examples=["slave"],
+    )
+    idmap: Mapped | None = Field(
+        default=None,
+        description="Owners seen through this mount differ from those in the filesystem; false: not, though they do in "
+        "what it is bound from.",
+        examples=[{"uids": [[0, 100000, 65536]], "gids": [[0, 100000, 65536]]}],
+    )
+    peer_group: Reference | None = Field(
+        default=None, description="Shared: events travel between all mounts with this peer group.", examples=["data"]
+    )
+    master: Reference | None = Field(
+        default=None,
+        description="Slave: events come in from this peer group. Those of peer_group's master need not be repeated.",
+        examples=["feed"],
+    )
+    locked: Locked = Field(
+        default=False,
+        description="In a namespace of another user: true for a mount that its owner can neither unmount by itself nor "
+        'take attributes from; "attributes" for one that only keeps those.',
+        examples=[True],
+    )
+    unbindable: bool = Field(default=False, description="Private, and it cannot be bound.", examples=[True])
+    mask: list[Hidden] = Field(
+        default_factory=list,
+        description="Paths inside this mount that are hidden behind something empty.",
+        examples=[["proc/kcore"]],
+    )
+    readonly: list[Hidden] = Field(
+        default_factory=list,
+        description="Paths inside this mount that are read-only.",
+        examples=[["sys", "sysrq-trigger"]],
+    )
+    optional: bool = Field(
+        default=False,
+        description="It is left out, and told, where the host does not have the path that it takes.",
+        examples=[True],
+    )
+    unsupported: Word | None = Field(
+        default=None,
+        description="Why this mount cannot be built: it is left out, with all that stands on it. Captures write it.",
+        examples=["a filesystem that only its own program can mount"],
+    )
+    file: list[FileEntry] = Field(
+        default_factory=list,
+        description="What shall exist in the filesystem of this mount.",
+        examples=[[{"path": "etc/motd", "content": "hello\n"}]],
+    )
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            target: PathText | None = None,
+            id: str | None = None,
+            parent: str | None = None,
+            type: str | None = None,
+            source: str | None = None,
+            options: Mapping[str, bool | int | str | Sequence[str]] = {},
+            mount_options: str | None = None,
+            contents: PathText | None = None,
+            image: PathText | Image | None = None,
+            layers: Sequence[PathText | MountPath] = (),
+            data_layers: Sequence[PathText | MountPath] = (),
+            upper: PathText | MountPath | None = None,
+            work: PathText | MountPath | None = None,
+            bind: PathText | MountPath | NamespaceFile | None = None,
+            recursive: bool = False,
+            create: bool = False,
+            on_symlink: Literal["error", "follow"] = "error",
+            attributes: Sequence[str] = (),
+            recursive_attributes: bool = True,
+            recursive_sharing: Literal["private", "peer", "slave"] | None = None,
+            idmap: IdMap | Literal[False] | None = None,
+            peer_group: str | None = None,
+            master: str | None = None,
+            locked: Literal["attributes"] | bool = False,
+            unbindable: bool = False,
+            mask: Sequence[PathText | Mask] = (),
+            readonly: Sequence[PathText | Mask] = (),
+            optional: bool = False,
+            unsupported: str | None = None,
+            file: Sequence[FileEntry] = (),
+        ) -> None: ...
+
+    @model_validator(mode="after")
+    def _takes_options_apart(self) -> Mount:
+        if self.mount_options is None:
+            return self
+        fstype = self.type if self.bind is None else None
+        return self.model_copy(update=settled(self.mount_options, fstype, self.attributes, self.options))

@@ -1,0 +1,73 @@
+"""What all tables of a spec have in common: they take Python's values as well as TOML's, and tell every mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike, fspath
+from typing import Any, ClassVar, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, ValidationError, WithJsonSchema
+
+from mountplan.planner.errors import Mistake, SpecError, SpecRef
+from mountplan.planner.language.field_types import ESCAPED
+from mountplan.planner.language.locate import key_path
+from mountplan.planner.language.wording import findings
+
+PathText: TypeAlias = "str | PathLike[str]"  # a path as Python programs have it
+
+
+class SpecTable(BaseModel):
+    # Strict: `recursive = 1` and `uid = true` are slips, not abbreviations.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    CALLED: ClassVar[str]  # what messages call this table
+
+    def __init__(self, /, **values: Any) -> None:
+        """Of Python values: paths may be os.PathLike, lists any sequence. Raises SpecError with every mistake found.
+
+        What type checkers are told of it is beside the fields of each table; a test holds the two together. Tables in
+        what TOML gives do not come by here.
+        """
+        if "spared" in values:
+            values["except"] = values.pop("spared")  # which is a word of Python's
+        called = f"{type(self).__name__}(...)"
+        try:
+            made = self.model_validate({name: _as_toml(value) for name, value in values.items()})
+        except ValidationError as error:
+            found = findings(error.errors(include_url=False), type(self))
+            raise SpecError(
+                tuple(Mistake(SpecRef(called, key_path(*one.path)), one.what, one.remedy) for one in found)
+            ) from None
+        # Not by pydantic's own: what a validator returns in place of `self` would be lost.
+        object.__setattr__(self, "__dict__", made.__dict__)
+        object.__setattr__(self, "__pydantic_fields_set__", made.__pydantic_fields_set__)
+        object.__setattr__(self, "__pydantic_extra__", None)
+        object.__setattr__(self, "__pydantic_private__", made.__pydantic_private__)
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # pydantic: not one to be called for each table
+
+    def __repr_args__(self) -> Any:
+        """Only what was said."""
+        return ((name, getattr(self, name)) for name in type(self).model_fields if name in self.model_fields_set)
+
+
+def _as_toml(value: object) -> object:
+    """A Python value as TOML would give it."""
+    if isinstance(value, PathLike):
+        return fspath(value)
+    if isinstance(value, Mapping):
+        return {key: _as_toml(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_toml(inner) for inner in value]
+    return value
+
+
+def or_table(text: dict[str, Any], *models: type[BaseModel]) -> WithJsonSchema:
+    """The schema of a string, or of a table of a model.
+
+    What reads such a value is no union of pydantic's: what that has to say about one that fits none of its
+    alternatives is one complaint for each of them, and it takes longer to say yes.
+    """
+    return WithJsonSchema(
+        {"anyOf": [text, ESCAPED, *({"table": model.__name__} for model in models)]}
+    )  # planner/language/schema.py puts it in
