@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from mountplan.applier.sys.refusal import KernelRefusal
-from mountplan.planner.host import BLOCK, SURELY_TAKEN, HostEntry, HostPath, NotThere, Partition
+from mountplan.planner.host import BLOCK, MOUNT_MAX, SURELY_TAKEN, HostEntry, HostPath, NotThere, Partition
 from mountplan.planner.language.outside import Whereabouts
 from mountplan.planner.names import NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
@@ -51,6 +51,49 @@ def host_mount(
         fstype,
         options,
     )
+
+
+class NoHost:
+    """A host of which nothing may be asked: for specs that name no host path, and to prove that they need none."""
+
+    @property
+    def table(self) -> MountTable:
+        return MountTable(())
+
+    @property
+    def mount_max(self) -> int:
+        return MOUNT_MAX
+
+    @property
+    def argument_max(self) -> int:
+        return SURELY_TAKEN
+
+    def knows_filesystem(self, fstype: str) -> bool | None:
+        return None
+
+    def look(self, path: str) -> HostPath:
+        raise LookupError("host paths are not looked up here")
+
+    def namespace_file(self, path: str) -> HostPath:
+        raise LookupError("host paths are not looked up here")
+
+    def identity(self, path: str) -> str:
+        return ""
+
+    def partitions(self, path: str) -> tuple[Partition, ...]:
+        raise LookupError("host paths are not looked up here")
+
+    def link(self, path: str) -> str | None:
+        return None
+
+    def under(self, base: str, place: str) -> HostEntry | None:
+        return None
+
+    def instance(self, fstype: str) -> str | None:
+        return None
+
+    def glob(self, base: str, pattern: str) -> tuple[str, ...]:
+        raise LookupError("host paths are not looked up here")
 
 
 class FakeHost:

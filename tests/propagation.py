@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
-from mountplan.applier.run.rehearse import Look, rehearse
+from mountplan.applier.run.rehearse import Rehearsal
+from mountplan.planner.ask.actions import Action
 from mountplan.planner.ask.simulate import simulate
 from mountplan.planner.tables.table import MountTable
 from tests.privileges import require
@@ -31,6 +32,34 @@ class Outcome(NamedTuple):
 
 
 Carry = Callable[[str], Outcome]
+
+
+class Look(NamedTuple):
+    """A table to be read by `process` after so many calls."""
+
+    after: int
+    process: int
+
+
+def rehearse(
+    calls: tuple[tuple[int, Action], ...], looks: tuple[Look, ...]
+) -> tuple[tuple[int, ...], tuple[MountTable, ...]]:
+    """Make the calls (process, action) in order; the errno of each (0: done), and the tables that were asked for.
+
+    Raises NamespaceRefused if no throw-away namespace can be made here.
+    """
+    with Rehearsal() as troupe:
+        results: list[int] = []
+        tables: list[MountTable] = []
+        waiting = iter(looks)
+        look = next(waiting, None)
+        for number in range(len(calls) + 1):
+            while look is not None and look.after == number:
+                tables.append(troupe.table(look.process))
+                look = next(waiting, None)
+            if number < len(calls):
+                results.append(troupe.act(*calls[number]))
+        return tuple(results), tuple(tables)
 
 
 def in_the_model(script: str) -> Outcome:

@@ -16,65 +16,38 @@ where that one has gone. All of it goes when the last of them ends.
 
 from __future__ import annotations
 
-import errno
-import marshal
 import os
 import re
 import select
 import socket
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
-from mountplan.applier.probe.userns_trial import ask_for
-from mountplan.applier.run.programs import Programs, Shelf
-from mountplan.applier.run.within import run_program
-from mountplan.applier.sys import abi, syscalls
-from mountplan.applier.sys.refusal import KernelRefusal, call_of, function_at, in_words, place_of
+from mountplan.applier.run.programs import Programs
+from mountplan.applier.run.rehearsed_process import (
+    ACTION,
+    PROGRAM,
+    REFUSED,
+    TABLE,
+    TYPES,
+    first_process,
+    receive,
+    send,
+)
+from mountplan.applier.sys import syscalls
+from mountplan.applier.sys.refusal import KernelRefusal, function_at, in_words
 from mountplan.planner.ask.actions import (
     Action,
-    AttachMount,
-    BindMount,
-    ChangeDirectory,
-    ChangeKind,
-    ChangeRoot,
-    CloseDescriptor,
-    DropGroups,
     End,
     Enter,
-    FillFile,
     Fork,
-    JoinSharing,
-    LoseCapabilities,
-    MakeDirectory,
-    MakeFile,
-    MountNew,
-    MoveMount,
-    NewDetachedMount,
-    OpenTree,
-    PivotRoot,
-    Remount,
-    RemoveDirectory,
-    SetAttributesCall,
-    SetReadOnly,
-    Unmount,
-    Unshare,
 )
 from mountplan.planner.ask.numbers import FIRST_PID
-from mountplan.planner.attributes import ATIME_MASK, NOATIME, NODIRATIME, NOSYMFOLLOW, STRICTATIME
 from mountplan.planner.errors import NamespaceRefused
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.table import MountTable
 
-_KINDS = {
-    "shared": abi.MS_SHARED,
-    "slave": abi.MS_SLAVE,
-    "private": abi.MS_PRIVATE,
-    "unbindable": abi.MS_UNBINDABLE,
-}
-_SAME_BITS = 0xF  # ro, nosuid, nodev and noexec are the same bits in mount(2) and in mount_setattr(2)
 _PID = re.compile(r"(?<![0-9])[0-9]{7}(?![0-9])")
-_REFUSED = "refused"  # what a process answers that cannot do what it is asked for
-_TABLE, _ACTION, _TYPES, _PROGRAM = 0, 1, 2, 3  # what a process is asked for
 
 
 class ProgramResult(NamedTuple):
@@ -84,41 +57,13 @@ class ProgramResult(NamedTuple):
     told: str
 
 
-class Look(NamedTuple):
-    """A table to be read by `process` after so many calls."""
-
-    after: int
-    process: int
-
-
-def rehearse(
-    calls: tuple[tuple[int, Action], ...], looks: tuple[Look, ...]
-) -> tuple[tuple[int, ...], tuple[MountTable, ...]]:
-    """Make the calls (process, action) in order; the errno of each (0: done), and the tables that were asked for.
-
-    Raises NamespaceRefused if no throw-away namespace can be made here.
-    """
-    with Rehearsal() as troupe:
-        results: list[int] = []
-        tables: list[MountTable] = []
-        waiting = iter(looks)
-        look = next(waiting, None)
-        for number in range(len(calls) + 1):
-            while look is not None and look.after == number:
-                tables.append(parse_mountinfo(troupe.ask(look.process, _TABLE)))
-                look = next(waiting, None)
-            if number < len(calls):
-                results.append(troupe.act(*calls[number]))
-        return tuple(results), tuple(tables)
-
-
 def refused_types(types: Iterable[str]) -> dict[str, KernelRefusal]:
     """Those of the filesystem types that cannot be mounted there: they are the machine's, or unknown.
 
     Raises NamespaceRefused if no throw-away namespace can be made here.
     """
     with Rehearsal() as troupe:
-        told = troupe.ask(1, _TYPES, tuple(types))
+        told = troupe.ask(1, TYPES, tuple(types))
     return {fstype: KernelRefusal(number, call) for fstype, number, call in told}
 
 
@@ -150,7 +95,7 @@ class Rehearsal:
         if self.child == 0:
             try:
                 ours.close()
-                _first(theirs, self.programs)
+                first_process(theirs, self.programs)
             finally:
                 os._exit(1)
         theirs.close()
@@ -171,7 +116,7 @@ class Rehearsal:
     def act(self, number: int, action: Action) -> int:
         """Have a process make one call; the errno."""
         other = self.links[action.other].pid if isinstance(action, Enter) else 0
-        request = _ACTION, other, type(action).__name__, _plain(action)
+        request = ACTION, other, type(action).__name__, _plain(action)
         if isinstance(action, Fork):
             try:
                 ours, theirs = socket.socketpair()
@@ -193,7 +138,7 @@ class Rehearsal:
 
     def run(self, number: int, words: tuple[str, ...]) -> ProgramResult | None:
         """Have a process run a program; None if it cannot be run where the process is."""
-        found = self.ask(number, _PROGRAM, tuple(_PID.sub(self._real_pid, word) for word in words))
+        found = self.ask(number, PROGRAM, tuple(_PID.sub(self._real_pid, word) for word in words))
         return ProgramResult(*found) if found else None
 
     def _real_pid(self, match: re.Match[str]) -> str:
@@ -205,24 +150,24 @@ class Rehearsal:
 
     def text(self, number: int) -> bytes:
         """What a process reads from /proc/self/mountinfo."""
-        found: bytes = self.ask(number, _TABLE)
+        found: bytes = self.ask(number, TABLE)
         return found
 
     def ask(self, number: int, *request: Any, pass_on: int = -1) -> Any:
         connection = self.links[number].connection
         try:
-            _send(connection, request, pass_on)
-            answer = _receive(connection)[0]
+            send(connection, request, pass_on)
+            answer = receive(connection)[0]
         except (EOFError, ConnectionError):
             raise _refused("a process of the script has died") from None
-        if isinstance(answer, tuple) and answer[:1] == (_REFUSED,):
+        if isinstance(answer, tuple) and answer[:1] == (REFUSED,):
             raise _refused(_refusal_words(answer))
         return answer
 
     def _welcome(self, number: int, connection: socket.socket) -> None:
         """Hear from a new process. Raises NamespaceRefused with its reason if it could not begin."""
         try:
-            (pid, refusal), ended = _receive(connection)
+            (pid, refusal), ended = receive(connection)
             why = "" if pid else _refusal_words(refusal)
         except EOFError:
             pid, why, ended = 0, "the process that was to make it has died", -1
@@ -244,414 +189,12 @@ def _refused(why: str) -> NamespaceRefused:
     return NamespaceRefused("the throw-away namespace for the comparison", why, remedy)
 
 
-def _refusal(error: OSError) -> tuple[Any, ...]:
-    """What a process answers that could not do what it was to; which call that was, the other side finds out."""
-    place = None if isinstance(error, KernelRefusal) else place_of(error)  # that has the name of the call
-    return _REFUSED, error.errno or errno.EIO, call_of(error), place
-
-
 def _refusal_words(refusal: tuple[Any, ...]) -> str:
     _, number, call, place = refusal
     names = function_at(place) if place else "", call
     return in_words(KernelRefusal(number, " ".join(filter(None, names))))
 
 
-def _send(connection: socket.socket, value: Any, descriptor: int = -1) -> None:
-    data = marshal.dumps(value)
-    socket.send_fds(connection, [len(data).to_bytes(8, "little")], [descriptor] if descriptor >= 0 else [])
-    connection.sendall(data)
-
-
-def _receive(connection: socket.socket) -> tuple[Any, int]:
-    """What the other side has sent, and the descriptor that came along, or -1. Raises EOFError."""
-    head, descriptors, _, _ = socket.recv_fds(connection, 8, 1, socket.MSG_CMSG_CLOEXEC)
-    if len(head) < 8:
-        raise EOFError
-    data = bytearray()
-    size = int.from_bytes(head, "little")
-    while len(data) < size:
-        piece = connection.recv(min(size - len(data), 1 << 20))
-        if not piece:
-            raise EOFError
-        data += piece
-    return marshal.loads(data), descriptors[0] if descriptors else -1
-
-
 def _plain(value: tuple[Any, ...]) -> tuple[Any, ...]:
     """Tuples of marshal's own types: named ones lose their name."""
     return tuple(_plain(one) if isinstance(one, tuple) else one for one in value)
-
-
-_CLASSES: dict[str, Callable[..., Action]] = {
-    one.__name__: one
-    for one in (
-        AttachMount, BindMount, ChangeDirectory, ChangeKind, ChangeRoot, CloseDescriptor, DropGroups, End, Enter, Fork,
-        JoinSharing, LoseCapabilities, MakeDirectory, MakeFile, MountNew, MoveMount, NewDetachedMount, OpenTree,
-        PivotRoot, SetReadOnly, RemoveDirectory, Remount, SetAttributesCall, Unmount, Unshare, FillFile,
-    )
-}  # fmt: skip
-
-
-# --- in the processes
-
-
-def _first(connection: socket.socket, programs: Programs | None) -> NoReturn:
-    """Process 1: make the empty namespace, then obey."""
-    try:
-        proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
-        _leave_the_machine(proc)
-        shelf = Shelf(programs) if programs is not None else None
-        if shelf is not None:
-            shelf.anteroom = _make_anteroom(proc)
-        _make_empty_root()
-        actor = _Actor(connection, proc, shelf)
-    except OSError as error:
-        _send(connection, (0, _refusal(error)))
-        os._exit(0)
-    actor.obey()
-
-
-def _leave_the_machine(proc: int) -> None:
-    """Be root of new user, mount and IPC namespaces. (mqueue is one for each IPC namespace.)"""
-    uid, gid = os.geteuid(), os.getegid()
-    kinds = abi.CLONE_NEWUSER | abi.CLONE_NEWNS | abi.CLONE_NEWIPC
-    try:
-        syscalls.unshare(kinds)
-    except KernelRefusal:
-        # Not from a chroot. Who may do so leaves it, in a mount namespace that is given up for the next one.
-        syscalls.unshare(abi.CLONE_NEWNS)
-        syscalls.mount(b"/", abi.MS_REC | abi.MS_PRIVATE)
-        namespace = os.open("self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
-        try:
-            syscalls.setns(namespace, abi.CLONE_NEWNS)
-        finally:
-            os.close(namespace)
-        syscalls.unshare(kinds)
-    _map_ids(proc, uid, gid)
-    syscalls.mount(b"/", abi.MS_REC | abi.MS_PRIVATE)
-
-
-def _map_ids(proc: int, uid: int, gid: int) -> None:
-    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
-        fd = os.open(f"self/{name}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
-        try:
-            os.write(fd, text.encode())
-        finally:
-            os.close(fd)
-
-
-def _make_anteroom(proc: int) -> int:
-    """Make a mount namespace with nothing in it but a proc, and go on in a copy. Programs that need one start there."""
-    flags = abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_RECURSIVE
-    copied = syscalls.open_tree(abi.AT_FDCWD, b"/proc", flags)
-    syscalls.mount_classic(b"none", b"/proc", b"tmpfs", 0, b"mode=755")
-    os.mkdir("/proc/proc")
-    syscalls.move_mount(copied, abi.AT_FDCWD, b"/proc/proc", abi.MOVE_MOUNT_F_EMPTY_PATH)
-    os.close(copied)
-    os.chdir("/proc")
-    syscalls.pivot_root(b".", b".")
-    syscalls.umount2(b".", abi.MNT_DETACH)
-    os.chdir("/")
-    anteroom = os.open("self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
-    syscalls.unshare(abi.CLONE_NEWNS)
-    return anteroom
-
-
-def _make_empty_root() -> None:
-    """Two tmpfs, one on the other, in the place of all that the machine has mounted."""
-    syscalls.mount_classic(b"none", b"/proc", b"tmpfs", 0, b"mode=755")
-    os.chdir("/proc")
-    syscalls.pivot_root(b".", b".")  # the lock of the old root goes over to the new one
-    syscalls.umount2(b".", abi.MNT_DETACH)
-    os.chdir("/")
-    try:
-        syscalls.umount2(b"/", abi.MNT_DETACH)
-    except KernelRefusal as refusal:
-        if refusal.errno != errno.EINVAL:
-            raise
-    else:
-        raise OSError(errno.EPERM, "the kernel does not lock what covers the machine's root")
-    syscalls.mount_classic(b"none", b"/", b"tmpfs", 0, b"mode=755")
-    os.chdir("/..")  # what covers the root
-    os.chroot(".")
-
-
-class _Actor:
-    """One process of the script."""
-
-    def __init__(self, connection: socket.socket, proc: int, shelf: Shelf | None) -> None:
-        self.connection = connection
-        self.proc = proc
-        self.shelf = shelf
-        self.first_user = os.stat("self/ns/user", dir_fd=proc)
-        self.descriptors: dict[str, int] = {}  # the script's own, by name
-
-    def obey(self) -> NoReturn:
-        """Do what comes over the socket until it ends."""
-        self._introduce()
-        while True:
-            try:
-                self._obey_once()
-            except EOFError:
-                os._exit(0)
-            except OSError as error:  # not of a call of the script's, but of what it takes to make that
-                _send(self.connection, _refusal(error))
-
-    def _obey_once(self) -> None:
-        (sort, *values), descriptor = _receive(self.connection)
-        if sort == _TABLE:
-            _send(self.connection, self._table())
-        elif sort == _TYPES:
-            _send(self.connection, _refused_of(values[0]))
-        elif sort == _PROGRAM:
-            _send(self.connection, self._run(values[0]))
-        elif values[1] == Fork.__name__:
-            self._fork(descriptor)
-        else:
-            self._carry_out(*values)
-
-    def _introduce(self) -> None:
-        """Say one's pid, as /proc has it and as a descriptor."""
-        try:
-            ended = os.pidfd_open(os.getpid())
-            pid = int(os.readlink("self", dir_fd=self.proc))
-        except OSError as error:
-            _send(self.connection, (0, _refusal(error)))
-            os._exit(0)
-        _send(self.connection, (pid, ()), ended)
-        os.close(ended)
-
-    def _table(self) -> bytes:
-        fd = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.proc)
-        with os.fdopen(fd, "rb") as file:
-            return file.read()
-
-    def _run(self, words: tuple[str, ...]) -> tuple[int, str] | None:
-        if self.shelf is None or not self.shelf.has(words[0]):
-            return None
-        return run_program(self.shelf, words, self.proc)
-
-    def _fork(self, descriptor: int) -> None:
-        """Become two; the new one goes on with the connection that was passed along."""
-        _reap()
-        try:
-            child = os.fork()
-        except OSError as error:
-            os.close(descriptor)
-            _send(self.connection, error.errno or errno.EIO)
-            return
-        if child:
-            os.close(descriptor)
-            _send(self.connection, 0)
-            return
-        self.connection.close()
-        self.connection = socket.socket(fileno=descriptor)
-        self._introduce()
-
-    def _carry_out(self, other: int, name: str, fields: tuple[Any, ...]) -> None:
-        action = _CLASSES[name](*fields)
-        result = 0
-        try:
-            self._do(action, other)
-        except OSError as error:
-            result = error.errno or errno.EIO
-        _send(self.connection, result)
-        if isinstance(action, End):
-            os._exit(0)
-
-    def _do(self, action: Action, other: int) -> None:
-        match action:
-            case MountNew():
-                flags = _flags(action.attributes, named=bool(action.attributes & (ATIME_MASK | NODIRATIME)))
-                data = os.fsencode(action.options) if action.options else None
-                source, target = os.fsencode(action.source), os.fsencode(action.target)
-                syscalls.mount_classic(source, target, action.fstype.encode(), flags, data)
-            case BindMount():
-                self._mount(action.source, action.target, abi.MS_BIND | (abi.MS_REC if action.recursive else 0))
-            case MoveMount():
-                self._mount(action.source, action.target, abi.MS_MOVE)
-            case ChangeKind():
-                self._mount("", action.target, _KINDS[action.kind] | (abi.MS_REC if action.recursive else 0))
-            case Remount():
-                flags = abi.MS_REMOUNT | (abi.MS_BIND if action.bind else 0)
-                self._mount("", action.target, flags | _flags(action.attributes, named=not action.keep_times))
-            case SetReadOnly():
-                _reconfigure(action)
-            case SetAttributesCall():
-                attr = syscalls.mount_attr(
-                    set=action.change[0], clear=action.change[1], propagation=_KINDS[action.kind] if action.kind else 0
-                )
-                flags = abi.AT_RECURSIVE if action.recursive else 0
-                fd, path = self._where(action.target)
-                syscalls.mount_setattr(fd, flags, attr, path)
-            case OpenTree():
-                flags = abi.OPEN_TREE_CLOEXEC | (abi.OPEN_TREE_CLONE if action.clone else 0)
-                flags |= abi.AT_RECURSIVE if action.recursive else 0
-                fd, path = self._where(action.path)
-                opened = syscalls.open_tree(fd, path, flags | (abi.AT_EMPTY_PATH if not path else 0))
-                self._put(action.descriptor, opened)
-            case NewDetachedMount():
-                self._put(action.descriptor, _new_detached(action))
-            case AttachMount():
-                self._move_mount(action.source, action.target, abi.MOVE_MOUNT_BENEATH if action.beneath else 0)
-            case JoinSharing():
-                self._move_mount(action.source, action.target, abi.MOVE_MOUNT_SET_GROUP)
-            case CloseDescriptor():
-                os.close(self._descriptor(action.descriptor))
-                del self.descriptors[action.descriptor]
-            case Unmount():
-                syscalls.umount2(os.fsencode(action.target), abi.MNT_DETACH if action.lazy else 0)
-            case PivotRoot():
-                syscalls.pivot_root(os.fsencode(action.new), os.fsencode(action.old))
-            case MakeDirectory():
-                _make_directory(action)
-            case MakeFile():
-                os.close(os.open(action.path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
-            case FillFile():
-                with open(action.path, "a" if action.append else "w", errors="surrogateescape") as file:
-                    file.write(action.text)
-            case RemoveDirectory():
-                os.rmdir(action.path)
-            case ChangeDirectory():
-                os.chdir(action.path)
-            case ChangeRoot():
-                os.chroot(action.path)
-                os.chdir("/")
-            case Unshare():
-                self._unshare(action)
-            case Enter():
-                self._enter(other, user=action.user)
-            case LoseCapabilities():
-                syscalls.capset(0, 0, 0)
-            case DropGroups():
-                if not os.path.samestat(os.stat("self/ns/user", dir_fd=self.proc), self.first_user):
-                    os.setgroups(())  # in the first one it is denied as well, but that stands for the machine's
-            case Fork() | End():
-                pass  # by those who call this
-
-    def _mount(self, source: str, target: str, flags: int) -> None:
-        syscalls.mount_classic(os.fsencode(source) if source else None, os.fsencode(target), None, flags, None)
-
-    def _where(self, path: str) -> tuple[int, bytes]:
-        """A directory's descriptor and a path, as the calls take them, of what actions.Stage has words for."""
-        if not path.startswith("@"):
-            return abi.AT_FDCWD, os.fsencode(path)
-        name, _, rest = path.partition("/")
-        return self._descriptor(name), os.fsencode(rest)
-
-    def _descriptor(self, name: str) -> int:
-        if name not in self.descriptors:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        return self.descriptors[name]
-
-    def _put(self, name: str, fd: int) -> None:
-        before = self.descriptors.get(name, -1)
-        self.descriptors[name] = fd
-        if before >= 0:
-            os.close(before)
-
-    def _move_mount(self, source: str, target: str, flags: int) -> None:
-        (from_fd, from_path), (to_fd, to_path) = self._where(source), self._where(target)
-        flags |= 0 if from_path else abi.MOVE_MOUNT_F_EMPTY_PATH
-        flags |= 0 if to_path else abi.MOVE_MOUNT_T_EMPTY_PATH
-        syscalls.move_mount(from_fd, to_fd, to_path, flags, from_path)
-
-    def _unshare(self, action: Unshare) -> None:
-        uid, gid = os.geteuid(), os.getegid()
-        kinds = (abi.CLONE_NEWUSER if action.user else 0) | (abi.CLONE_NEWNS if action.mount else 0)
-        syscalls.unshare(kinds)
-        if action.user:
-            _map_ids(self.proc, uid, gid)
-
-    def _enter(self, pid: int, *, user: bool) -> None:
-        """As nsenter(1): all files are opened first, and the user namespace is passed over if one is in it already."""
-        kinds = [("mnt", abi.CLONE_NEWNS)]
-        theirs, ours = (os.stat(f"{one}/ns/user", dir_fd=self.proc) for one in (pid, "self"))
-        if user and not os.path.samestat(theirs, ours):
-            kinds.insert(0, ("user", abi.CLONE_NEWUSER))
-        opened = [
-            (os.open(f"{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.proc), kind) for name, kind in kinds
-        ]
-        try:
-            for fd, kind in opened:
-                syscalls.setns(fd, kind)
-        finally:
-            for fd, _ in opened:
-                os.close(fd)
-
-
-def _reap() -> None:
-    """Let go of processes that have ended."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        pass
-
-
-def _make_directory(action: MakeDirectory) -> None:
-    names = [name for name in action.path.split("/") if name]
-    for count in range(1, len(names)) if action.parents else ():
-        try:
-            os.mkdir("/" * action.path.startswith("/") + "/".join(names[:count]))
-        except FileExistsError:
-            pass
-    try:
-        os.mkdir(action.path)
-    except FileExistsError:
-        if not action.parents or not os.path.isdir(action.path):
-            raise
-
-
-def _new_detached(action: NewDetachedMount) -> int:
-    """fsopen(2) to fsmount(2)."""
-    context = syscalls.fsopen(action.fstype.encode())
-    try:
-        if action.source:
-            syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, b"source", os.fsencode(action.source), 0)
-        for option in filter(None, action.options.split(",")):
-            name, equals, value = option.partition("=")
-            kind = abi.FSCONFIG_SET_STRING if equals else abi.FSCONFIG_SET_FLAG
-            syscalls.fsconfig(context, kind, name.encode(), os.fsencode(value) if equals else None, 0)
-        create = abi.FSCONFIG_CMD_CREATE_EXCL if action.exclusive else abi.FSCONFIG_CMD_CREATE
-        syscalls.fsconfig(context, create, None, None, 0)
-        return syscalls.fsmount(context, action.attributes)
-    finally:
-        os.close(context)
-
-
-def _reconfigure(action: SetReadOnly) -> None:
-    mount = os.open(action.target, os.O_PATH | os.O_CLOEXEC)
-    try:
-        context = syscalls.fspick(mount)
-        try:
-            name = b"ro" if action.read_only else b"rw"
-            syscalls.fsconfig(context, abi.FSCONFIG_SET_FLAG, name, None, 0)
-            syscalls.fsconfig(context, abi.FSCONFIG_CMD_RECONFIGURE, None, None, 0)
-        finally:
-            os.close(context)
-    finally:
-        os.close(mount)
-
-
-def _refused_of(types: Iterable[str]) -> tuple[tuple[str, int, str], ...]:
-    refused = []
-    for fstype in types:
-        try:
-            ask_for(fstype)
-        except OSError as error:
-            refused.append((fstype, error.errno or errno.EIO, call_of(error)))
-    return tuple(refused)
-
-
-def _flags(attributes: int, *, named: bool) -> int:
-    """Attribute bits as MS_* flags; with `named`, those for access times as well, whatever they are."""
-    flags = attributes & _SAME_BITS
-    if attributes & NOSYMFOLLOW:
-        flags |= abi.MS_NOSYMFOLLOW
-    if named:
-        times = attributes & ATIME_MASK
-        flags |= {NOATIME: abi.MS_NOATIME, STRICTATIME: abi.MS_STRICTATIME}.get(times, abi.MS_RELATIME)
-        if attributes & NODIRATIME:
-            flags |= abi.MS_NODIRATIME
-    return flags

@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 
 from mountplan.planner.attributes import IDMAP, Change, parse_shown
 from mountplan.planner.fstypes import of
+from mountplan.planner.host import MOUNT_MAX
 from mountplan.planner.model import ModelHandle, ModelMount, Process, Superblock, World, WouldRefuse
 from mountplan.planner.model.from_tables import TablesWorld, world_of
 from mountplan.planner.model.objects import ModelNode, Place
 from mountplan.planner.model.peers import Kind
 from mountplan.planner.model.to_table import path_of, table_of
 from mountplan.planner.model.walking import into_mounts, walk
-from mountplan.planner.model.world import MOUNT_MAX, Spread
+from mountplan.planner.model.world import Spread
 from mountplan.planner.names import Handle
 from mountplan.planner.plan import seedbase
 from mountplan.planner.plan import steps as s

@@ -7,13 +7,10 @@ stands on it is attached; what goes is made private, with all on it, before it i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from mountplan.planner.attributes import show
 from mountplan.planner.change import change_steps as c
 from mountplan.planner.change.change_plan import ChangeObstacle
 from mountplan.planner.change.deep_calls import Steps, run_through
-from mountplan.planner.change.examination import Examination, ExaminedMount, ExaminedSite, mounts_in
+from mountplan.planner.change.examination import Examination, ExaminedMount, ExaminedSite
 from mountplan.planner.change.file_changes import FileChanges
 from mountplan.planner.change.new_parts import NewParts, NoSource
 from mountplan.planner.change.paired_space import PairedSpace, covers_of
@@ -407,12 +404,3 @@ def live_name(space: PairedSpace, row: MountRow) -> Handle:
 
 def _depth(place: str) -> tuple[int, str]:
     return place.count("/") if place != "/" else 0, place
-
-
-def all_mounts(sites: Iterable[ExaminedSite]) -> Iterable[ExaminedMount]:
-    for site in sites:
-        yield from mounts_in(site)
-
-
-def exact_attributes(row: MountRow) -> str:
-    return show(0) if not row.attributes else row.attributes

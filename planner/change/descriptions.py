@@ -26,7 +26,6 @@ class Descriptions:
         groups: dict[int, str],
         allowed: Allowed,
     ) -> None:
-        self._examination = examination
         self._space: PairedSpace = examination.space
         self._sharing = sharing
         self._groups = groups

@@ -20,7 +20,7 @@ from mountplan.planner.compare.compare import differences, group_names, machine_
 from mountplan.planner.compare.own_store import without_absent_store
 from mountplan.planner.compare.view import View
 from mountplan.planner.errors import TableError
-from mountplan.planner.model.world import MOUNT_MAX
+from mountplan.planner.host import MOUNT_MAX
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.predict import predict

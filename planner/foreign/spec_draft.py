@@ -7,7 +7,7 @@ the mount that it stands on as its `parent`.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from mountplan.planner.capture.naming import Names
@@ -264,6 +264,3 @@ class Refusal:
         """Raise SpecError if anything is wrong."""
         if self.mistakes:
             raise SpecError(tuple(self.mistakes))
-
-
-Importer = Callable[..., SpecDraft]

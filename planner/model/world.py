@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from mountplan.planner.attributes import ATIME_MASK, IDMAP, NODIRATIME, RDONLY, Change, applied
+from mountplan.planner.host import MOUNT_MAX
 from mountplan.planner.model import files
 from mountplan.planner.model.attaching import attach_tree
 from mountplan.planner.model.checks import (
@@ -58,8 +59,6 @@ from mountplan.planner.model.to_table import table_of
 from mountplan.planner.model.unmounting import is_busy, unmount_tree
 from mountplan.planner.model.walking import into_mounts, walk
 from mountplan.planner.tables.table import MountTable
-
-MOUNT_MAX = 100_000  # fs.mount-max as kernels come
 
 
 class PathFrom(NamedTuple):

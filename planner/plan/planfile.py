@@ -352,9 +352,7 @@ def _union_reader(members: tuple[Any, ...]) -> Reader:
 
     def read(value: Json) -> Any:
         for member, reader in zip(members, readers, strict=True):
-            if value.__class__ is (
-                dict if hasattr(member, "_fields") else list if hasattr(member, "__origin__") else member
-            ):
+            if value.__class__ is _class_of(member):
                 return reader(value)
         words = " or ".join(_WORD.get(getattr(member, "__origin__", member), "an object") for member in members)
         raise _Bad(f"must be {words}, not {_told(value)}")

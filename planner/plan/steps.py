@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 STAGE: Handle = "@stage"  # as the yard
 YARD: Handle = "@yard"  # a name that no spec can give: ids are letters, digits, "-", "_", "." and "/"
 
-Propagation = Literal["", "private", "shared", "slave", "unbindable"]
-
 
 class UnshareNamespace(NamedTuple):
     """A mount namespace of our own: a copy of the host's tree (unshare(2), CLONE_NEWNS)."""

@@ -12,7 +12,6 @@ import errno
 import random
 import sys
 
-from mountplan.applier.run.rehearse import Look, rehearse
 from mountplan.planner.ask.actions import (
     Action,
     BindMount,
@@ -49,6 +48,7 @@ from mountplan.planner.model.peers import Kind
 from mountplan.planner.model.to_table import path_of
 from mountplan.planner.render.kernel_comparison import Sight, table_differences
 from mountplan.planner.tables.table import MountTable
+from tests.propagation import Look, rehearse
 
 NAMES = ("a", "b", "c")
 KINDS: tuple[Kind, ...] = ("shared", "shared", "shared", "slave", "slave", "private", "unbindable")

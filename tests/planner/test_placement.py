@@ -8,10 +8,10 @@ import pytest
 
 from mountplan import api
 from mountplan.planner.errors import SpecError
-from mountplan.planner.host import NoHost
 from mountplan.planner.language.spec_reading import build_spec
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.steps import MakeIdMap
+from tests.fakes import NoHost
 from tests.second_reader import Table
 
 ROOT = {"id": "root", "target": "/", "type": "tmpfs", "file": [{"path": "link", "symlink": "/c/b"}]}

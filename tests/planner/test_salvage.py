@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from mountplan import api
 from mountplan.live_outside import LiveOutside
 from mountplan.planner.errors import Mistake, PlanRefused, SpecError, SpecRef
-from mountplan.planner.host import NoHost
 from mountplan.planner.language.path_models import MountPath
 from mountplan.planner.language.spec_reading import all_mistakes, build_spec, parse_spec_leniently
+from tests.fakes import NoHost
 from tests.planner.spoilt import spoilt_specs
 from tests.share import Share
 

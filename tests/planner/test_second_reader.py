@@ -6,13 +6,13 @@ import os
 
 from mountplan import api
 from mountplan.planner.errors import PlanRefused, SpecError
-from mountplan.planner.host import HostPath, NoHost, NotThere
+from mountplan.planner.host import HostPath, NotThere
 from mountplan.planner.language.spec_reading import build_spec
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.predict import predict
 from mountplan.planner.tables.namespace_file import file_row
 from mountplan.planner.tables.table import MountTable
-from tests.fakes import host_mount
+from tests.fakes import NoHost, host_mount
 from tests.second_reader import Reading, Table, differences, mounted_in_order
 from tests.valid_specs import IMAGE, LONG_IMAGE, valid_spec
 
