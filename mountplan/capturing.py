@@ -23,9 +23,9 @@ from mountplan.planner.capture.mounts import capture as capture_tables
 from mountplan.planner.capture.naming import Names
 from mountplan.planner.capture.user_namespaces import Owner
 from mountplan.planner.capture.writing import write_spec
-from mountplan.planner.collector import without_collector
 from mountplan.planner.errors import TableError
 from mountplan.planner.fstypes import of
+from mountplan.planner.light import without_collector
 from mountplan.planner.plan.seedbase import without_base
 from mountplan.planner.render.aside_text import TAKES_LISTMOUNT
 from mountplan.planner.tables.mount_facts import Lock

@@ -21,7 +21,6 @@ from mountplan.operands import Operand, granted_of, recognise, store_device, vie
 from mountplan.planner.change.change_plan import ChangeObstacle, ChangePlan
 from mountplan.planner.change.plan_change import plan_change
 from mountplan.planner.change.standing import Allowed, Record, StandingSpace, StandingTree, User
-from mountplan.planner.collector import without_collector
 from mountplan.planner.compare.arrivals import Surroundings
 from mountplan.planner.errors import (
     ChangeRefused,
@@ -34,6 +33,7 @@ from mountplan.planner.errors import (
     TableError,
     VerificationFailed,
 )
+from mountplan.planner.light import without_collector
 from mountplan.planner.plan.planfile import dump_plan, load_plan
 from mountplan.planner.plan.predict import predict
 from mountplan.planner.plan.seedbase import without_base

@@ -18,10 +18,10 @@ from mountplan.operands import (
     refuse_unused,
     store_device,
 )
-from mountplan.planner.collector import without_collector
 from mountplan.planner.compare.compare import differences, judge, machine_of, views_of
 from mountplan.planner.compare.difference import Drift
 from mountplan.planner.errors import SubjectError
+from mountplan.planner.light import without_collector
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.planfile import digest_of
 from mountplan.surroundings import surroundings

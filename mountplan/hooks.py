@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mountplan.inputs import STDIN
 from mountplan.live_outside import LiveOutside
 from mountplan.operands import Operand, Side, predicted, view_of
-from mountplan.planner.collector import without_collector
 from mountplan.planner.compare.difference import Difference
 from mountplan.planner.errors import Mistake, SpecError, SpecRef, SubjectError
 from mountplan.planner.foreign.oci_hooks import ContainerState, RuntimeWays, Sorted, Stage, read_state, root_of
 from mountplan.planner.language.outside import Whereabouts
+from mountplan.planner.light import without_collector
 from mountplan.planner.tables.table import MountTable
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 
 from mountplan.applier.sys.report import TIMEOUT
-from mountplan.planner.collector import no_collector, without_collector
 from mountplan.planner.errors import InUse, Mistake, NotAllowed, PlanRefused, SpecError, VerificationFailed
+from mountplan.planner.light import no_collector, without_collector
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import MountTable
 

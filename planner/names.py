@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
 Handle: TypeAlias = str
+IdLines = tuple[tuple[int, int, int], ...]  # of an id-mapping: first id on the one side, first on the other, count
+IdMapping = tuple[IdLines, IdLines]  # of users, of groups
 
 MASKS: Handle = "fs:@masks"  # the filesystem that is mounted over what is masked; no id can begin with "@"
 

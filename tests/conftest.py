@@ -27,11 +27,17 @@ def pytest_configure() -> None:
     do_without(calls_of(os.environ.get("MOUNTPLAN_WITHOUT", "")))
 
 
-def pytest_collection_finish() -> None:
-    """One profile for all generated tests: how long one example takes depends on what else the machine does."""
-    if "hypothesis" in sys.modules:
-        import hypothesis
+def pytest_pycollect_makemodule(module_path: Path) -> None:
+    """One profile for all generated tests: how long one example takes depends on what else the machine does.
 
+    A test takes its settings from the profile as it is defined, so it is there before a module that has such tests is
+    imported; and hypothesis is imported for those alone, as it takes longer than most tests.
+    """
+    if b"hypothesis" not in module_path.read_bytes():
+        return
+    import hypothesis
+
+    if hypothesis.settings.get_current_profile_name() == "default":  # but for mutants, and where CI=true
         hypothesis.settings.register_profile(
             "mountplan", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
         )

@@ -17,7 +17,9 @@ from tests.privileges import require
 
 BAD_HABITS = """
 import os
+import time
 import pytest
+from hypothesis import given, strategies
 from tests.hosts import mount
 
 fd = os.open("/etc/passwd", os.O_RDONLY)
@@ -44,6 +46,10 @@ def test_needs():
 
 def test_forks():
     os.fork() or os._exit(0)
+
+@given(strategies.none())
+def test_generated(_):
+    time.sleep(0.3)
 """
 
 
@@ -104,6 +110,11 @@ def test_what_a_failed_test_had_open_is_not_told_as_a_second_fault(said: str) ->
 def test_a_child_that_nobody_waited_for_is_an_error(said: str) -> None:
     assert ["PASSED", "ERROR"] == outcomes(said, "test_forks")
     assert "a child process is still running, or was never waited for" in said
+
+
+def test_a_generated_test_may_take_its_time(said: str) -> None:
+    """How long an example takes depends on what else the machine does."""
+    assert "PASSED test_inner.py::test_generated" in said
 
 
 def test_a_skip_names_its_reason(said: str) -> None:

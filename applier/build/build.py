@@ -31,6 +31,7 @@ from mountplan.planner.errors import (
     StepRefused,
     TableError,
 )
+from mountplan.planner.names import IdMapping
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mountinfo import parse_mountinfo
@@ -40,7 +41,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from mountplan.applier.sys.userns import IdMap, Rootless
+    from mountplan.applier.sys.userns import Rootless
 
 # The namespaces besides the mount namespace that a process may enter itself, in this order; others take a child.
 VISITED = ("user", "ipc", "uts", "net", "cgroup")
@@ -77,7 +78,7 @@ class Built:
         self.watch = -1  # what process 1 of a pid namespace that may be kept ends with (record_watch.py)
         self._leash = leash
         self._opened: dict[str, int] = {}  # by hide(): path below the holder's directory in /proc -> descriptor
-        self._initial_ids: tuple[IdMap, IdMap] | None = None
+        self._initial_ids: IdMapping | None = None
         self._ignored_children = False
         self.left = 0  # a process that could not be ended: the kernel does not let it go yet
 
@@ -137,7 +138,7 @@ class Built:
     def _is_in_user_namespace(self) -> bool:
         return os.stat(self._path("ns/user")).st_ino != abi.USER_NS_INIT_INO
 
-    def _ids_of_holder(self) -> tuple[IdMap, IdMap]:
+    def _ids_of_holder(self) -> IdMapping:
         from mountplan.applier.sys.userns import initial_ids
 
         if self._initial_ids is None:

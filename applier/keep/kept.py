@@ -23,12 +23,12 @@ from mountplan.applier.keep.store import ODD, Store, find_place, let_go, reading
 from mountplan.applier.sys.refusal import OF_THE_SYSTEM, explain, function_of
 from mountplan.planner.errors import KeepRefused, NotKept, TableError
 from mountplan.planner.fstypes import SHOWN_KINDS
+from mountplan.planner.names import IdMapping
 from mountplan.planner.tables.table import MountTable
 
 if TYPE_CHECKING:
     from mountplan.applier.observe.inspect import Whole
     from mountplan.applier.observe.subjects import Subject
-    from mountplan.applier.sys.userns import IdMap
 
 STATE, PLAN, HOST, SEEN, IDS = ".state.json", ".plan.json", ".host.json", ".seen-", ".ids-"
 _NOT_THERE = (errno.ENOENT, errno.ESRCH, errno.ENOTDIR, errno.ELOOP)
@@ -107,7 +107,7 @@ class Opened:
         finally:
             os.close(fd)
 
-    def ids(self, one: KeptNamespace) -> tuple[IdMap, IdMap] | None:
+    def ids(self, one: KeptNamespace) -> IdMapping | None:
         """The ids of the user namespace that it was built in (View.ids)."""
         from mountplan.applier.observe.subjects import ids_inside
 

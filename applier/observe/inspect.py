@@ -17,10 +17,9 @@ from mountplan.applier.sys.refusal import KernelRefusal, in_words
 from mountplan.applier.sys.syscalls import namespace_id
 from mountplan.planner.attributes import show
 from mountplan.planner.errors import TableError
+from mountplan.planner.names import IdLines, IdMapping
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.table import UNTOLD, MountRow, MountTable
-
-IdLines = tuple[tuple[int, int, int], ...]
 
 _MANY = 20000  # ids that listmount(2) is asked for in one call
 _ALL = (
@@ -50,7 +49,7 @@ class Whole(NamedTuple):
     """
 
     table: MountTable
-    idmaps: dict[int, tuple[IdLines, IdLines]]
+    idmaps: dict[int, IdMapping]
     complete: bool
     unique: tuple[int, ...] = ()
 
@@ -73,7 +72,7 @@ def read_whole(namespace: int, mountinfo: Callable[[], bytes]) -> Whole:
 def read_below(namespace: int, text: bytes) -> Whole:
     """What is seen from a root inside, `text` as mountinfo has it from there; what is not below that is left out."""
     table = parse_mountinfo(text)
-    idmaps: dict[int, tuple[IdLines, IdLines]] = {}
+    idmaps: dict[int, IdMapping] = {}
     if b"idmapped" in text and (ids := all_ids(namespace)) is not None:
         known = {row.mount_id for row in table.rows}
         found = Mounts(namespace_id(namespace)).idmaps(ids)
@@ -237,7 +236,7 @@ class Mounts:
             options=options,
         )
 
-    def idmaps(self, ids: tuple[int, ...]) -> dict[int, tuple[IdLines, IdLines]]:
+    def idmaps(self, ids: tuple[int, ...]) -> dict[int, IdMapping]:
         """The id-mappings of id-mapped mounts (Linux 6.15), by the id that mountinfo has."""
         found = {}
         for number in ids:

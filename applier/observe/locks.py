@@ -12,9 +12,10 @@ from mountplan.applier.observe.subjects import Subject, open_proc
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.inside import ChildFailed, in_child
 from mountplan.applier.sys.refusal import KernelRefusal, in_words
-from mountplan.applier.sys.userns import IdMap, initial_ids, waiting_in
+from mountplan.applier.sys.userns import initial_ids, waiting_in
 from mountplan.planner.attributes import ATIME_MASK, NOATIME, parse_shown
 from mountplan.planner.errors import TableError
+from mountplan.planner.names import IdLines
 from mountplan.planner.tables.mount_facts import Lock, SeenLocks
 from mountplan.planner.tables.mounttree import MountTree, path_to
 from mountplan.planner.tables.table import MountTable
@@ -28,8 +29,8 @@ class LiveOwner(NamedTuple):
     fd: int
     inode: int
     above: tuple[int, ...]
-    uids: IdMap
-    gids: IdMap
+    uids: IdLines
+    gids: IdLines
 
 
 def owner_of(namespace: int) -> LiveOwner | None:

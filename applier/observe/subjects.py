@@ -13,9 +13,10 @@ from mountplan.applier.observe.observe import NEVER_STILL, NO_PROC, read_still, 
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.inside import in_child
 from mountplan.applier.sys.refusal import call_of, in_words
-from mountplan.applier.sys.userns import IdMap, ids_of
+from mountplan.applier.sys.userns import ids_of
 from mountplan.planner.errors import TableError
 from mountplan.planner.fstypes import SHOWN_KINDS
+from mountplan.planner.names import IdMapping
 
 if TYPE_CHECKING:
     pass
@@ -282,7 +283,7 @@ def _still(text: bytes | None) -> bytes:
     return text
 
 
-def ids_inside(namespace: int) -> tuple[IdMap, IdMap] | None:
+def ids_inside(namespace: int) -> IdMapping | None:
     """The ids of the user namespace that owns a mount namespace (View.ids); None also if it is not ours to ask."""
     try:
         owner = fcntl.ioctl(namespace, abi.NS_GET_USERNS)

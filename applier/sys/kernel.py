@@ -16,7 +16,7 @@ from mountplan.applier.sys.chroot import leave
 from mountplan.applier.sys.refusal import KernelRefusal, Occupied
 from mountplan.planner.fstypes import of
 from mountplan.planner.light import Protocol, contextmanager, remember
-from mountplan.planner.names import NODE_TYPES, NodeKind
+from mountplan.planner.names import NODE_TYPES, IdLines, NodeKind
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.table import MountRow, MountTable
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from mountplan.planner.plan.steps import MakeNode
 
 Options = tuple[tuple[str, str | bool], ...]
-IdMap = tuple[tuple[int, int, int], ...]
 
 _CLONE = abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_EMPTY_PATH | abi.AT_SYMLINK_NOFOLLOW
 _CLONE_ENTRY = abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_SYMLINK_NOFOLLOW | abi.AT_NO_AUTOMOUNT
@@ -74,8 +73,8 @@ class Kernel(Protocol):
         userns: int = 0,
         recursive: bool = False,
     ) -> None: ...
-    def id_mapping(self, uids: tuple[tuple[int, int, int], ...], gids: tuple[tuple[int, int, int], ...]) -> int: ...
-    def user_namespace(self, uids: IdMap, gids: IdMap, within: int) -> int: ...
+    def id_mapping(self, uids: IdLines, gids: IdLines) -> int: ...
+    def user_namespace(self, uids: IdLines, gids: IdLines, within: int) -> int: ...
     def own_namespace(self, user: int) -> None: ...
     def attach(self, mount: int, dirfd: int, path: str) -> None: ...
     def join(self, seed: int, mount: int) -> None: ...
@@ -398,12 +397,12 @@ class LinuxKernel:
         attr = _attr(set, clear, propagation, userns)
         syscalls.mount_setattr(mount, abi.AT_RECURSIVE if recursive else 0, attr)
 
-    def id_mapping(self, uids: tuple[tuple[int, int, int], ...], gids: tuple[tuple[int, int, int], ...]) -> int:
+    def id_mapping(self, uids: IdLines, gids: IdLines) -> int:
         from mountplan.applier.sys.userns import id_mapping
 
         return id_mapping(uids, gids)
 
-    def user_namespace(self, uids: IdMap, gids: IdMap, within: int) -> int:
+    def user_namespace(self, uids: IdLines, gids: IdLines, within: int) -> int:
         """A descriptor of a new user namespace, made in that behind `within`, or, if that is -1, in ours."""
         from mountplan.applier.sys.owned import user_namespace
 

@@ -7,10 +7,11 @@ import fcntl
 import os
 
 from mountplan.applier.sys import abi, chroot, syscalls
-from mountplan.applier.sys.userns import IdMap, id_mapping, waiting_in
+from mountplan.applier.sys.userns import id_mapping, waiting_in
+from mountplan.planner.names import IdLines
 
 
-def user_namespace(uids: IdMap, gids: IdMap, within: int) -> int:
+def user_namespace(uids: IdLines, gids: IdLines, within: int) -> int:
     """A descriptor of a new user namespace with these maps, made in that behind `within` unless that is -1.
 
     Raises OSError.

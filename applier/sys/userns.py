@@ -8,6 +8,7 @@ from mountplan.applier.sys import abi, chroot, syscalls
 from mountplan.applier.sys.plain_signal import signal
 from mountplan.applier.sys.refusal import KernelRefusal, function_of
 from mountplan.planner.light import Literal, contextmanager
+from mountplan.planner.names import IdLines, IdMapping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,10 +19,8 @@ if TYPE_CHECKING:
 # Whether to build in a user namespace: if it takes one, in any case, or not even then.
 Rootless: TypeAlias = Literal["auto", "always", "never"]
 
-IdMap: TypeAlias = tuple[tuple[int, int, int], ...]
 
-
-def id_mapping(uids: tuple[tuple[int, int, int], ...], gids: tuple[tuple[int, int, int], ...]) -> int:
+def id_mapping(uids: IdLines, gids: IdLines) -> int:
     """A descriptor of a user namespace with these maps: lines of (id in the filesystem, id seen, count).
 
     Raises OSError.
@@ -37,7 +36,7 @@ def new_namespace() -> AbstractContextManager[int]:
     return waiting_in(chroot.unshare_user)
 
 
-def ids_of(namespace: int) -> tuple[IdMap, IdMap] | None:
+def ids_of(namespace: int) -> IdMapping | None:
     """The ids of the user namespace behind a descriptor, as initial_ids() has them; None if they are the machine's.
 
     A map is read by way of a process that is in there, and there may be none: one of ours enters it. Raises OSError.
@@ -150,7 +149,7 @@ def mapped_ids(process: str = "self") -> tuple[int, int]:
     return uids, gids
 
 
-def initial_ids(pid: int | Literal["self"]) -> tuple[IdMap, IdMap]:
+def initial_ids(pid: int | Literal["self"]) -> IdMapping:
     """The user and group ids of the namespace of `pid`: lines of (id there, id in the machine's first one, count).
 
     That is exact if our own namespace is the first one, or made by it, which is all that the kernel tells.
@@ -160,7 +159,7 @@ def initial_ids(pid: int | Literal["self"]) -> tuple[IdMap, IdMap]:
     return uids, gids
 
 
-def _below_ours(pid: int | Literal["self"], name: str) -> IdMap:
+def _below_ours(pid: int | Literal["self"], name: str) -> IdLines:
     """A map of the namespace of `pid`, which is another than ours."""
     ours = _map_of("self", name)
     return tuple(
@@ -171,7 +170,7 @@ def _below_ours(pid: int | Literal["self"], name: str) -> IdMap:
     )
 
 
-def _map_of(process: str, name: str) -> IdMap:
+def _map_of(process: str, name: str) -> IdLines:
     with open(f"/proc/{process}/{name}") as file:
         return tuple((int(a), int(b), int(count)) for a, b, count in map(str.split, file))
 

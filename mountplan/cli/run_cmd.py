@@ -21,8 +21,8 @@ from mountplan.cli.shared_options import (
 from mountplan.cli.sources import plan_from
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible, visible_lines
-from mountplan.planner.collector import without_collector
 from mountplan.planner.errors import CommandNotStarted
+from mountplan.planner.light import without_collector
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,10 +6,9 @@ from collections.abc import Container, Mapping
 from typing import NamedTuple
 
 from mountplan.planner.capture.naming import Names
-from mountplan.planner.names import NodeKind
+from mountplan.planner.names import IdLines, NodeKind
 from mountplan.planner.tables.mount_facts import LiveImage, Lock
 
-IdLines = tuple[tuple[int, int, int], ...]
 Options = tuple[tuple[str, str | bool | tuple[str, ...]], ...]
 
 

@@ -22,7 +22,6 @@ from mountplan.planner.capture.captured import (
     CapturedPlace,
     CapturedUser,
     Caution,
-    IdLines,
     Options,
 )
 from mountplan.planner.capture.folding import fold
@@ -36,6 +35,7 @@ from mountplan.planner.capture.user_namespaces import Owner, find_users, settled
 from mountplan.planner.capture.widest import HostMounts
 from mountplan.planner.fstypes import of
 from mountplan.planner.language.limits import OPTION, size
+from mountplan.planner.names import IdMapping
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.mount_facts import LiveImage, Lock, MountRoot
 from mountplan.planner.tables.mounttree import MountTree, hiders
@@ -44,7 +44,7 @@ from mountplan.planner.tables.table import DELETED, UNTOLD, MountRow, MountTable
 _LOOP = re.compile(r"/dev/loop\d+(p\d+)?")
 _IMAGE = "it is in the image {}, which is mounted already, and would be damaged if it were mounted twice for writing"
 _NAMELESS = "it keeps a namespace alive, which neither a mount on the host shows nor a process that is captured is in"
-_NO_MAP: tuple[IdLines, IdLines] = ((), ())
+_NO_MAP: IdMapping = ((), ())
 _STANDS_ON = "what it stands on is left out"
 _PROCESS = re.compile(r"/\d+(/|$)")
 _TERMINAL = re.compile(r"/\d+(//deleted)?$")
@@ -72,7 +72,7 @@ class Live(NamedTuple):
 
     name: str
     table: MountTable
-    idmaps: dict[int, tuple[IdLines, IdLines]]
+    idmaps: dict[int, IdMapping]
     seeds: tuple[MountRow, ...] = ()
     owner: Owner | None = None  # the user namespace that it belongs to, if that is not ours
     locks: dict[int, Lock] = {}  # what that cannot undo, by mount id
@@ -507,7 +507,7 @@ class _Capture:
         """What a bind of it has, unless it says otherwise; what stands nowhere is written without attributes."""
         return parse_shown(self.row(superblock.maker).attributes) if superblock.maker is not None else 0
 
-    def _idmap(self, space: int, row: MountRow) -> tuple[IdLines, IdLines]:
+    def _idmap(self, space: int, row: MountRow) -> IdMapping:
         return self.lives[space].idmaps.get(row.mount_id, _NO_MAP) if "idmapped" in row.attributes else _NO_MAP
 
     def _bound(self, words: CapturedMount, superblock: FoundSuperblock) -> CapturedMount:

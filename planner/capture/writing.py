@@ -11,11 +11,11 @@ from mountplan.planner.capture.captured import (
     CapturedMount,
     CapturedPlace,
     CapturedUser,
-    IdLines,
     Options,
 )
 from mountplan.planner.characters import is_plain, toml_key, toml_string, visible
 from mountplan.planner.language.values import escape
+from mountplan.planner.names import IdLines
 from mountplan.planner.tables.mount_facts import LiveImage
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from mountplan.planner.change.standing import StandingSpace, User
 from mountplan.planner.compare.matching import OUTSIDE, Forest, match
-from mountplan.planner.compare.view import IdMap, View
+from mountplan.planner.compare.view import View
+from mountplan.planner.names import IdMapping
 from mountplan.planner.plan.predict import Prediction
 from mountplan.planner.tables.mounttree import hiders
 from mountplan.planner.tables.table import MountRow
@@ -40,10 +41,10 @@ class PairedSpace:
         for wanted, found in self.pairs.items():
             yield self.wanted.rows[wanted], self.found.rows[found]
 
-    def idmap(self, wanted: int) -> IdMap | None:
+    def idmap(self, wanted: int) -> IdMapping | None:
         return self.idmaps.get(self.wanted.rows[wanted].mount_id)
 
-    def idmap_found(self, found: int) -> IdMap | None:
+    def idmap_found(self, found: int) -> IdMapping | None:
         return (self.standing.idmaps or {}).get(self.found.rows[found].mount_id)
 
     def users(self, found: int, *, below: bool = True) -> tuple[User, ...]:

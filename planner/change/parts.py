@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from mountplan.planner.names import Handle
+from mountplan.planner.names import Handle, IdMapping
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.record import NamedTuple
 
 Creation = s.MakeFilesystem | s.AttachImage | s.MakeOverlay
 Node = s.MakeNode
-IdMaps = tuple[tuple[tuple[int, int, int], ...], tuple[tuple[int, int, int], ...]]
 
 
 class PlannedFilesystem(NamedTuple):
@@ -22,7 +21,7 @@ class PlannedFilesystem(NamedTuple):
     nodes: tuple[Node, ...]
     removed: tuple[str, ...]
     sealed: bool
-    mapped: tuple[IdMaps | None, ...] = ()  # the id-mappings of an overlay's layers
+    mapped: tuple[IdMapping | None, ...] = ()  # the id-mappings of an overlay's layers
 
 
 class Parts:
@@ -85,7 +84,7 @@ class Parts:
                 tuple(removed.get(name, ())), name in sealed, self._mapped(creation),
             )  # fmt: skip
 
-    def _mapped(self, creation: Creation) -> tuple[IdMaps | None, ...]:
+    def _mapped(self, creation: Creation) -> tuple[IdMapping | None, ...]:
         layers = creation.layers if isinstance(creation, s.MakeOverlay) else ()
         steps = [self.id_maps[layer.id_map] if layer.id_map else None for layer in layers]
         return tuple((step.uids, step.gids) if step else None for step in steps)

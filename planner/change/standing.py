@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from mountplan.planner.compare.view import IdMap
-from mountplan.planner.names import Handle
+from mountplan.planner.names import Handle, IdMapping
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import MountTable
@@ -38,7 +37,7 @@ class StandingSpace(NamedTuple):
     table: MountTable
     users: Mapping[int, tuple[User, ...]] = {}
     locks: Mapping[int, Lock] = {}
-    idmaps: Mapping[int, IdMap] | None = None
+    idmaps: Mapping[int, IdMapping] | None = None
 
 
 class Record(NamedTuple):

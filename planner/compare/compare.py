@@ -14,8 +14,9 @@ from mountplan.planner.attributes import parse_shown
 from mountplan.planner.compare.difference import Difference, Drift, Judged
 from mountplan.planner.compare.sense import Sense
 from mountplan.planner.compare.superblocks import judge_options
-from mountplan.planner.compare.view import Granted, IdMap, View
+from mountplan.planner.compare.view import Granted, View
 from mountplan.planner.fstypes import ROWS
+from mountplan.planner.names import IdMapping
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.predict import HOST_GROUPS, Prediction, mounts_behind
 from mountplan.planner.plan.steps import MakeIdMap, SetAttributes
@@ -92,7 +93,7 @@ def views_of(plan: Plan, predictions: Sequence[Prediction]) -> tuple[View, ...]:
     """Predictions with all that the plan says beyond the tables: names of groups, and id-mappings."""
     groups = group_names(plan)
     maps = {step.id_map: (step.uids, step.gids) for step in plan.steps if isinstance(step, MakeIdMap)}
-    mapped: dict[str, tuple[IdMap, bool]] = {}
+    mapped: dict[str, tuple[IdMapping, bool]] = {}
     for step in plan.steps if maps else ():
         if isinstance(step, SetAttributes) and step.id_map:
             mapped[step.mount] = (maps[step.id_map], step.recursive)

@@ -8,7 +8,8 @@ from mountplan.planner.compare.difference import Difference, Drift
 from mountplan.planner.compare.matching import OUTSIDE, Forest, Match, match
 from mountplan.planner.compare.renaming import Renaming
 from mountplan.planner.compare.superblocks import Told, judge_options
-from mountplan.planner.compare.view import IdMap, View
+from mountplan.planner.compare.view import View
+from mountplan.planner.names import IdMapping
 from mountplan.planner.plan.predict import HOST_GROUPS
 from mountplan.planner.tables.layerpath import devices_among, with_devices
 from mountplan.planner.tables.options import differing_asked, differing_shown
@@ -296,7 +297,7 @@ def _what(forest: Forest, at: int, known: dict[int, int]) -> str:
     return f"{forest.rows[at].fstype}{where}" + (f", and {more:,} more upon it" if more else "")
 
 
-def _idmap_words(idmap: IdMap | None) -> str:
+def _idmap_words(idmap: IdMapping | None) -> str:
     if idmap is None:
         return "none"
     uids, gids = (" ".join(":".join(map(str, line)) for line in lines) for lines in idmap)

@@ -5,10 +5,6 @@ from __future__ import annotations
 from mountplan.planner.compare.sense import Id, Sense
 from mountplan.planner.light import Generic
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
-
 
 class Renaming(Generic[Id]):
     """Pairs ids of two sides, one to one. First all ids meet their counterparts, then they are paired by majority.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mountplan.planner.names import IdMapping
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.options import Pairs, with_ids_inside
 from mountplan.planner.tables.table import MountTable
@@ -9,10 +10,6 @@ from mountplan.planner.tables.table import MountTable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import TypeAlias
-
-IdLines: TypeAlias = tuple[tuple[int, int, int], ...]
-IdMap: TypeAlias = tuple[IdLines, IdLines]  # of users, of groups
 
 
 class Granted(NamedTuple):
@@ -41,9 +38,9 @@ class View(NamedTuple):
     table: MountTable
     origins: tuple[str, ...] = ()
     asked: Mapping[str, Pairs] | None = None
-    idmaps: Mapping[int, IdMap] | None = None
+    idmaps: Mapping[int, IdMapping] | None = None
     groups: Mapping[int, str] = {}
-    ids: IdMap | None = None
+    ids: IdMapping | None = None
     present: frozenset[str] | None = None
     granted: Mapping[str, Granted] = {}
     images: Mapping[str, tuple[int, int, int, int]] = {}

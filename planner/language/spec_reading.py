@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mountplan.planner.collector import no_collector
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
 from mountplan.planner.language import values
 from mountplan.planner.language.including import Part, gather
@@ -18,6 +17,7 @@ from mountplan.planner.language.rewriting import Directory, Rewriting, may_need
 from mountplan.planner.language.salvage import Salvage
 from mountplan.planner.language.spec import FORMAT, Spec
 from mountplan.planner.language.wording import ModelFinding, Path, findings, owners
+from mountplan.planner.light import no_collector
 
 
 def parse_spec(

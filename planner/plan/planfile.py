@@ -21,9 +21,8 @@ from __future__ import annotations
 import sys
 from itertools import groupby, repeat
 
-from mountplan.planner.collector import no_collector
 from mountplan.planner.errors import PlanFileError
-from mountplan.planner.light import Literal, remember
+from mountplan.planner.light import Literal, no_collector, remember
 from mountplan.planner.names import Alteration, LeftOut, Moved
 from mountplan.planner.plan.digest import sha256_hex
 from mountplan.planner.plan.plain_json import loads

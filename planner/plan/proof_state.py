@@ -5,7 +5,7 @@ proof_filesystems.py, proof_mounts.py and proof.py add the rules of the steps.
 
 from __future__ import annotations
 
-from mountplan.planner.names import Alteration, Handle
+from mountplan.planner.names import Alteration, Handle, IdLines
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.proof_parts import ARTICLE, Filesystem, ProofIdMap, ProofMount, Seed
@@ -114,7 +114,7 @@ def is_stage(name: str, word: str = "stage") -> bool:
     return name.startswith(word) and name[len(word) :].isdecimal() and name.isascii()
 
 
-def check_maps(*maps: tuple[tuple[int, int, int], ...]) -> None:
+def check_maps(*maps: IdLines) -> None:
     from mountplan.planner.language import values
 
     for lines in maps:

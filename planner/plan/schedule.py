@@ -12,7 +12,7 @@ from typing import Literal
 
 from mountplan.planner.attributes import IDMAP, RDONLY, change
 from mountplan.planner.fstypes import only_reads
-from mountplan.planner.names import Handle
+from mountplan.planner.names import Handle, IdLines, IdMapping
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.plan.graph import Graph, group_of, seed_of
 from mountplan.planner.plan.plan import (
@@ -67,7 +67,6 @@ from mountplan.planner.plan.steps import (
     UnshareNamespace,
 )
 from mountplan.planner.resolve.topology import (
-    IdLines,
     LayerRef,
     ResolvedFilesystem,
     ResolvedMount,
@@ -111,7 +110,7 @@ class _Schedule:
         mounts = [mount for namespace in topology.namespaces for mount in namespace.mounts]
         self.mounts = {mount.name: mount for mount in mounts}
         self.children: dict[Handle, list[ResolvedMount]] = {mount.name: [] for mount in mounts}
-        self.id_maps: dict[tuple[IdLines, IdLines], Handle] = {}
+        self.id_maps: dict[IdMapping, Handle] = {}
         self.of_id_maps: dict[Handle, str] = {}  # the part of the spec that each is for
         for mount in mounts:
             if mount.parent is not None:

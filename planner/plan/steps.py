@@ -10,7 +10,7 @@ mount of the finished tree and is held by a descriptor from the step that makes 
 from __future__ import annotations
 
 from mountplan.planner.light import Literal
-from mountplan.planner.names import Handle, NodeKind
+from mountplan.planner.names import Handle, IdLines, NodeKind
 from mountplan.planner.record import NamedTuple
 
 TYPE_CHECKING = False
@@ -105,8 +105,8 @@ class MakeIdMap(NamedTuple):
     """
 
     id_map: Handle
-    uids: tuple[tuple[int, int, int], ...]
-    gids: tuple[tuple[int, int, int], ...]
+    uids: IdLines
+    gids: IdLines
     origin: str
     kind: Literal["make_id_map"] = "make_id_map"
 
@@ -122,8 +122,8 @@ class MakeUserNamespace(NamedTuple):
     """
 
     user: Handle
-    uids: tuple[tuple[int, int, int], ...]
-    gids: tuple[tuple[int, int, int], ...]
+    uids: IdLines
+    gids: IdLines
     within: Handle
     origin: str
     kind: Literal["make_user_namespace"] = "make_user_namespace"

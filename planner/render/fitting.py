@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Collection
 
@@ -17,7 +16,7 @@ _GAP = 2
 _LEAST = 7
 # With less than this for each, columns that can be spared go.
 _ENOUGH = 10
-_DRAWN = re.compile(r"[│├└─|` ]*")
+_DRAWN = "│├└─|` "
 
 
 def fitted(
@@ -70,8 +69,7 @@ def cut(text: str, most: int) -> str:
     """`text` in `most` columns: the middle is left out, what is drawn before a name in a tree stays."""
     if width(text) <= most:
         return text
-    drawn = _DRAWN.match(text)
-    head = min(drawn.end() if drawn else 0, max(most - 4, 0))
+    head = min(len(text) - len(text.lstrip(_DRAWN)), max(most - 4, 0))
     own = text[head:]
     left = most - head - width(CUT)
     if left <= 0:

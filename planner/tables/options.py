@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from mountplan.planner.fstypes import of
 from mountplan.planner.light import regex
+from mountplan.planner.names import IdLines
 from mountplan.planner.tables.layerpath import has_device
 from mountplan.planner.tables.mountinfo import unescape
 
 Pairs = tuple[tuple[str, str | bool], ...]
-IdMap = tuple[tuple[int, int, int], ...]
 
 _DEVICE = regex(r"(?:(?<=^/)|(?<=:/))(\d+):(\d+)(?=[/:]|$)")
 _BETWEEN_LAYERS = regex(r"(?<!\\)((?:\\\\)*):")
@@ -49,7 +49,7 @@ def _normal(name: str, value: str) -> str:
     return value
 
 
-def with_ids_inside(options: str, uids: IdMap, gids: IdMap) -> str:
+def with_ids_inside(options: str, uids: IdLines, gids: IdLines) -> str:
     """Options as mountinfo shows them, but with ids as a user namespace has them, not the machine's first one.
 
     `uids` and `gids` are lines of (id there, id in the first one, count). An id that it does not have stays as it is.
@@ -57,7 +57,7 @@ def with_ids_inside(options: str, uids: IdMap, gids: IdMap) -> str:
     return ",".join(_with_id_inside(part, uids if part.startswith("uid=") else gids) for part in options.split(","))
 
 
-def _with_id_inside(option: str, ids: IdMap) -> str:
+def _with_id_inside(option: str, ids: IdLines) -> str:
     name, _, text = option.partition("=")
     if name in ("uid", "gid") and text.isdecimal():
         for inside, outside, count in ids:

@@ -24,7 +24,6 @@ from tests.share import Share
 EXAMPLES = int(os.environ.get("MOUNTPLAN_EXAMPLES", "50"))
 SETTINGS = settings(
     max_examples=EXAMPLES,
-    deadline=None,
     derandomize="MOUNTPLAN_EXAMPLES" not in os.environ,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],

@@ -155,6 +155,23 @@ def test_a_group_of_the_host_is_that_very_group() -> None:
     assert [("/", "peer group", "7 of the host, alone", "8, alone")] == drift(predicted, row(70, 45, "/", peer_group=8))
 
 
+def test_what_stands_in_a_group_of_the_hosts_by_mistake_is_told_however_many_they_are() -> None:
+    """A group of its own that turns out to be the host's is another one: to the host's, all its events would go."""
+    own = [row(number, 1, f"/{number}", device="=d", peer_group=1) for number in (2, 3, 4)]
+    predicted = wanted(row(1, 0, "/", device="=d", peer_group=HOST_GROUPS + 7), *own)
+    found = [row(70 + number, 70, f"/{number}", peer_group=7) for number in (2, 3, 4)]
+    told = drift(predicted, row(70, 45, "/", peer_group=7), *found)
+    assert ["/2", "/3", "/4"] == [mount for mount, property, _, _ in told if property == "peer group" and mount != "/"]
+
+
+def test_a_new_filesystem_may_turn_out_to_be_one_that_the_host_has() -> None:
+    """There is one proc for each namespace of processes, and the host's may be bound beside it."""
+    predicted = wanted(ROOT, row(2, 1, "/a", device="0:30"), row(3, 1, "/b", device="=fs:b"))
+    found = FOUND, row(72, 70, "/a", device="0:30"), row(73, 70, "/b", device="0:30")
+    assert [] == drift(predicted, *found)
+    assert [("/", "source")] == [one[:2] for one in drift(predicted, FOUND._replace(source="other"), *found[1:])]
+
+
 def test_a_difference_names_the_part_of_the_spec() -> None:
     predicted = wanted(ROOT, row(2, 1, "/a", device="=fs:a"))
     (difference,) = compare((predicted,), (MountTable((FOUND,)),))

@@ -45,6 +45,7 @@ def test_the_last_cell_of_a_row_may_use_the_columns_that_are_empty_after_it() ->
 def test_a_path_is_cut_in_its_middle_and_the_tree_before_it_stays() -> None:
     assert "│ └─/srv…/data" == cut("│ └─/srv/kubernetes/data", 14)
     assert "/short" == cut("/short", 6)
+    assert ["│…ta", "│…a", "…a", "│"] == [cut("│ └─/srv/data", most) for most in (4, 3, 2, 1)]
     assert 9 == width(cut("日本語日本語", 10))
 
 

@@ -27,7 +27,6 @@ from tests.share import Share
 
 SETTINGS = settings(
     max_examples=int(os.environ.get("MOUNTPLAN_EXAMPLES", "50")),
-    deadline=None,
     derandomize="MOUNTPLAN_EXAMPLES" not in os.environ,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],

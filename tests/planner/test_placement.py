@@ -10,7 +10,6 @@ from mountplan import api
 from mountplan.planner.errors import SpecError
 from mountplan.planner.language.spec_reading import build_spec
 from mountplan.planner.plan.plan import Plan
-from mountplan.planner.plan.steps import MakeIdMap
 from tests.fakes import NoHost
 from tests.second_reader import Table
 
@@ -80,9 +79,3 @@ def test_a_target_below_a_covered_mountpoint_lands_on_what_covers_it() -> None:
         assert {"low": ("root", "/d/e"), "cover": ("root", "/d"), "x": ("cover", "/e/f")} == {
             key: found[key] for key in ("low", "cover", "x")
         }
-
-
-def test_an_id_mapping_keeps_its_users_and_its_groups_apart() -> None:
-    plan = plan_of(ROOT, {**mount("m", "/m"), "idmap": {"uids": [[0, 1000, 5]], "gids": [[0, 2000, 6]]}})
-    (made,) = (step for step in plan.steps if isinstance(step, MakeIdMap))
-    assert (((0, 1000, 5),), ((0, 2000, 6),)) == (made.uids, made.gids)

@@ -57,7 +57,7 @@ def types(value: Any) -> Any:
     return (type(value), [types(part) for part in value]) if isinstance(value, tuple) else type(value)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(values(Plan))
 def test_what_is_loaded_is_what_was_dumped(plan: Plan) -> None:
     again = parse_plan(dump_plan(plan).encode(), "x.json")
@@ -288,7 +288,7 @@ def test_no_damage_gets_past_or_raises_anything_else() -> None:
     """Cut, flipped, swapped or doubled bytes: the plan is the one that was written, or a PlanFileError."""
     noticed = Share()
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(st.data())
     def run(data: st.DataObject) -> None:
         text = bytearray(dump_plan(shop()).encode())
@@ -315,7 +315,7 @@ def test_no_damage_gets_past_or_raises_anything_else() -> None:
     assert noticed.good < noticed.examples, "nothing was read"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_any_json_in_any_place_is_a_plan_file_error_at_worst(data: st.DataObject) -> None:
     anything = st.recursive(
