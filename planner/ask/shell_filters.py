@@ -15,7 +15,8 @@ _CLASSES = {
     "blank": r" \t", "punct": r"!-/:-@\[-`{-~", "xdigit": "0-9a-fA-F",
 }  # fmt: skip
 
-_CLASS = re.compile(r"\[:([a-z]+):\]")
+_BRACKET = re.compile(r"\[(\^?)(\]?(?:\[:[a-z]+:\]|[^]])*)\]")
+_IN_BRACKET = re.compile(r"\[:([a-z]+):\]|\\?.", re.DOTALL)
 
 
 def _lines(text: str) -> list[str]:
@@ -26,8 +27,17 @@ def _joined(lines: list[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def expression(text: str, *, extended: bool) -> str | None:
-    """A regular expression of grep(1) and sed(1) as one of Python's; None if it is not followed."""
+def _as_ended(lines: list[str], text: str) -> str:
+    """Lines of a text, or what became of them: without an end of line at the end, if its last one has none there."""
+    joined = _joined(lines)
+    return joined if not text or text.endswith("\n") else joined[:-1]
+
+
+def expression(text: str, *, extended: bool, escapes: bool = False) -> str | None:
+    """A regular expression of grep(1) and sed(1) as one of Python's; None if it is not followed.
+
+    With `escapes`, as in sed(1), backslash n and t are what they are for Python within brackets as well.
+    """
     found, at = [], 0
     while at < len(text):
         one = text[at]
@@ -44,16 +54,19 @@ def expression(text: str, *, extended: bool) -> str | None:
             else:
                 found.append(re.escape({"t": "\t", "n": "\n"}.get(following, following)))
         elif one == "[":
-            end = text.find("]", at + 1 + (text[at : at + 1] == "^"))
-            while end > 0 and text.count("[:", at, end) > text.count(":]", at, end + 1):
-                end = text.find("]", end + 1)
-            if end < 0:
+            bracket = _BRACKET.match(text, at - 1)
+            if bracket is None:
                 return None
-            inside = text[at:end].replace("\\", "\\\\").replace("[:", "\0").replace("[", "\\[").replace("\0", "[:")
-            if inside[:1] == "]":
-                inside = "\\" + inside
-            found.append(f"[{_CLASS.sub(lambda match: _CLASSES.get(match[1], ''), inside)}]")
-            at = end + 1
+            at = bracket.end()
+            inside = ""
+            for part in _IN_BRACKET.finditer(bracket[2]):
+                if part[1]:
+                    inside += _CLASSES.get(part[1], "")
+                elif escapes and part[0] in ("\\n", "\\t"):
+                    inside += part[0]
+                else:
+                    inside += "".join(one if one == "-" else re.escape(one) for one in part[0])
+            found.append(f"[{bracket[1]}{inside}]")
         elif one in "(){}|+?" and not extended:
             found.append(f"\\{one}")
         elif one == "*" and (not found or found[-1] in ("^", "(", "|")):
@@ -63,14 +76,20 @@ def expression(text: str, *, extended: bool) -> str | None:
     return "".join(found)
 
 
-def _compiled(text: str, *, extended: bool, flags: int = 0) -> re.Pattern[str] | None:
-    pattern = expression(text, extended=extended)
+def _compiled(text: str, *, extended: bool, flags: int = 0, escapes: bool = False) -> re.Pattern[str] | None:
+    pattern = expression(text, extended=extended, escapes=escapes)
     if pattern is None:
         return None
     try:
         return re.compile(pattern, flags)
     except re.error:
         return None
+
+
+def _is_ambiguous(pattern: str) -> bool:
+    """Whether two alternatives may match at one place: then the programs take the longest, and Python the first."""
+    begins = re.findall(r"(?:^|(?<!\\)[(|])(?=([^(]|$))", pattern) if "|" in pattern else []
+    return len(set(begins)) < len(begins) or not all(one.isalnum() for one in begins)
 
 
 def _options(arguments: list[str], letters: str, with_value: str) -> tuple[dict[str, str], list[str]] | None:
@@ -116,6 +135,8 @@ def _grep(arguments: list[str], text: str) -> Filtered:
         )
         if compiled is None:
             return None
+        if "o" in given and (len(patterns) > 1 or _is_ambiguous(compiled.pattern)):
+            return None
         inner = f"(?:{compiled.pattern})"
         inner = f"^{inner}$" if "x" in given else rf"(?<!\w){inner}(?!\w)" if "w" in given else inner
         wanted.append(re.compile(inner, compiled.flags))
@@ -146,7 +167,7 @@ def _numbers(text: str, count: int) -> list[int] | None:
     """The list of cut(1), from 0 on."""
     found: set[int] = set()
     for piece in text.split(","):
-        match = re.fullmatch(r"([0-9]*)(-?)([0-9]*)", piece)
+        match = re.fullmatch(r"(0*[1-9][0-9]*)?(-?)(0*[1-9][0-9]*)?", piece)
         if match is None or piece in ("", "-"):
             return None
         first = int(match[1] or 1)
@@ -160,6 +181,9 @@ def _cut(arguments: list[str], text: str) -> Filtered:
     if read is None:
         return None
     given, _ = read
+    wanted = given.get("f") or given.get("c") or given.get("b") or ""
+    if _numbers(wanted, 0) is None:
+        return None
     found = []
     for line in _lines(text):
         if "f" in given:
@@ -171,10 +195,7 @@ def _cut(arguments: list[str], text: str) -> Filtered:
                 continue
         else:
             between, pieces = "", list(line)
-        numbers = _numbers(given.get("f") or given.get("c") or given.get("b") or "", len(pieces))
-        if numbers is None:
-            return None
-        found.append(between.join(pieces[one] for one in numbers))
+        found.append(between.join(pieces[one] for one in _numbers(wanted, len(pieces)) or ()))
     return _joined(found), 0
 
 
@@ -206,7 +227,7 @@ def _tr(arguments: list[str], text: str) -> Filtered:
     given, sets = read
     first = _characters(sets[0])
     second = _characters(sets[1]) if len(sets) > 1 else ""
-    if first is None or second is None:
+    if first is None or second is None or {"d", "s"} <= given.keys():
         return None
     inverted = "c" in given or "C" in given
     chosen = set(first)
@@ -244,7 +265,8 @@ def _head(arguments: list[str], text: str) -> Filtered:
     read = _count_of(arguments)
     if read is None or not read[0].isdecimal():
         return None
-    return _joined(_lines(text)[: int(read[0])]), 0
+    lines, count = _lines(text), int(read[0])
+    return _joined(lines[:count]) if count < len(lines) else text, 0
 
 
 def _tail(arguments: list[str], text: str) -> Filtered:
@@ -252,7 +274,8 @@ def _tail(arguments: list[str], text: str) -> Filtered:
     if read is None or not re.fullmatch(r"\+?[0-9]+", read[0]):
         return None
     lines, count = _lines(text), int(read[0])
-    return _joined(lines[max(count - 1, 0) :] if read[0][0] == "+" else lines[-count:] if count else []), 0
+    shown = lines[max(count - 1, 0) :] if read[0][0] == "+" else lines[-count:] if count else []
+    return _as_ended(shown, text) if shown else "", 0
 
 
 def _cat(arguments: list[str], text: str) -> Filtered:
@@ -264,18 +287,23 @@ def _wc(arguments: list[str], text: str) -> Filtered:
     return (f"{counts[arguments[0]]}\n", 0) if len(arguments) == 1 and arguments[0] in counts else None
 
 
+def _number(line: str) -> float:
+    """What `sort -n` takes a line for."""
+    match = re.match(r"[ \t]*(-?(?:[0-9]+\.?[0-9]*|\.[0-9]+))", line)
+    return float(match[1]) if match else 0
+
+
 def _sort(arguments: list[str], text: str) -> Filtered:
     read = _options(arguments, "urn", "")
     if read is None:
         return None
     given, _ = read
     lines = _lines(text)
-    if "n" in given:
-        lines.sort(key=lambda line: float((re.match(r"\s*(-?[0-9.]+)", line) or ["", "0"])[1]))
-    else:
-        lines.sort()
-    if "u" in given:
-        lines = list(dict.fromkeys(lines))
+    if "n" in given and "u" in given:  # one line a number, the first
+        lines = list({_number(line): line for line in reversed(lines)}.values())
+    elif "u" in given:
+        lines = list(set(lines))
+    lines.sort(key=lambda line: (_number(line) if "n" in given else 0, line))
     return _joined(lines[::-1] if "r" in given else lines), 0
 
 
@@ -296,14 +324,16 @@ def _sed(arguments: list[str], text: str) -> Filtered:
     if read is None:
         return None
     given, rest = read
-    program = given["e"] if "e" in given else rest[0] if rest else ""
+    if not rest and "e" not in given:
+        return None
+    program = given["e"] if "e" in given else rest[0]
     extended = "r" in given or "E" in given
     commands = []
     for piece in _sed_commands(program):
         match = _SED.fullmatch(piece.strip())
         if match is None or not match["rest"]:
             return None
-        where = _compiled(match["where"], extended=extended) if match["where"] is not None else None
+        where = _compiled(match["where"], extended=extended, escapes=True) if match["where"] is not None else None
         if match["where"] is not None and where is None:
             return None
         command = match["rest"]
@@ -312,8 +342,8 @@ def _sed(arguments: list[str], text: str) -> Filtered:
             return None
         commands.append((match["line"], where, bool(match["not"]), command, change))
     lines, found = _lines(text), []
+    ends, shown = False, 0  # the line of which something was shown last
     for at, line in enumerate(lines, 1):
-        ends = False
         for number, where, inverted, command, change in commands:
             is_meant = True
             if number is not None:
@@ -326,19 +356,36 @@ def _sed(arguments: list[str], text: str) -> Filtered:
                 break
             if command == "p":
                 found.append(line)
+                shown = at
             elif command == "q":
                 ends = True
             elif change is not None:
                 pattern, by, count, shows = change
-                line, changes = pattern.subn(by, line, count=count)
+                line, changes = _substituted(pattern, by, line, count)
                 if shows and changes:
                     found.append(line)
+                    shown = at
         else:
             if "n" not in given:
                 found.append(line)
+                shown = at
         if ends:
             break
-    return _joined(found), 0
+    return _joined(found) if ends or shown < len(lines) else _as_ended(found, text), 0
+
+
+def _substituted(
+    pattern: re.Pattern[str], by: Callable[[re.Match[str]], str], line: str, count: int
+) -> tuple[str, int]:
+    """As Pattern.subn, but what is empty is not found right behind what was found, as sed(1) has it."""
+    found, end, changes = "", 0, 0
+    for match in pattern.finditer(line):
+        if match.end() > match.start() or not changes or match.start() > end:
+            found += line[end : match.start()] + by(match)
+            end, changes = match.end(), changes + 1
+            if changes == count:
+                break
+    return found + line[end:], changes
 
 
 def _sed_commands(program: str) -> list[str]:
@@ -349,9 +396,7 @@ def _sed_commands(program: str) -> list[str]:
         if one in ";\n":
             found.append(current)
             current = ""
-        elif (
-            one == "s" and re.fullmatch(r"\s*(?:[0-9$]+|/(?:[^/\\]|\\.)*/)?\s*!?\s*", current) and at + 1 < len(program)
-        ):
+        elif one == "s" and _SED_ADDRESS.fullmatch(current) and at + 1 < len(program):
             mark, end, seen = program[at + 1], at + 2, 0
             while end < len(program) and seen < 2:
                 seen += program[end] == mark
@@ -367,7 +412,7 @@ def _sed_commands(program: str) -> list[str]:
 
 def _substitution(
     command: str, *, extended: bool
-) -> tuple[re.Pattern[str], str | Callable[[re.Match[str]], str], int, bool] | None:
+) -> tuple[re.Pattern[str], Callable[[re.Match[str]], str], int, bool] | None:
     mark = re.escape(command[1:2])
     match = re.fullmatch(
         rf"s{mark}((?:[^{mark}\\]|\\.)*){mark}((?:[^{mark}\\]|\\.)*){mark}([gpiI]*)", command, re.DOTALL
@@ -376,8 +421,8 @@ def _substitution(
         return None
     flags = re.IGNORECASE if {"i", "I"} & set(match[3]) else 0
     source = match[1].replace(f"\\{command[1]}", command[1]) if command[1] not in "|+?(){}" else match[1]
-    pattern = _compiled(source, extended=extended, flags=flags)
-    if pattern is None:
+    pattern = _compiled(source, extended=extended, flags=flags, escapes=True)
+    if pattern is None or _is_ambiguous(pattern.pattern):
         return None
     template = match[2]
 
