@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from mountplan.applier.keep import kept
 from mountplan.applier.observe.live_facts import LiveFacts
 from mountplan.applier.observe.locks import find_locks, owner_of
-from mountplan.applier.observe.observe import observe
+from mountplan.applier.observe.observe import observe, refused_table
 from mountplan.applier.observe.subjects import Subject, ids_inside, of_file, of_process, of_tree
-from mountplan.applier.sys.refusal import in_words
 from mountplan.applier.sys.userns import initial_ids
 from mountplan.capture_judgement import judge_capture
 from mountplan.operands import view_of
@@ -23,7 +22,6 @@ from mountplan.planner.capture.mounts import capture as capture_tables
 from mountplan.planner.capture.naming import Names
 from mountplan.planner.capture.user_namespaces import Owner
 from mountplan.planner.capture.writing import write_spec
-from mountplan.planner.errors import TableError
 from mountplan.planner.fstypes import of
 from mountplan.planner.light import without_collector
 from mountplan.planner.plan.seedbase import without_base
@@ -159,7 +157,7 @@ def _owner(subject: Subject, table: MountTable) -> tuple[Owner | None, dict[int,
     try:
         locks = find_locks(subject.fd, found.fd, table)
     except OSError as error:
-        raise TableError(f"{subject.label}: cannot find out what is locked: {in_words(error)}") from None
+        raise refused_table(f"{subject.label}: cannot find out what is locked", error) from None
     finally:
         os.close(found.fd)
     return Owner(found.inode, found.above, found.uids, found.gids), locks

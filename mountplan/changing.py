@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from mountplan.applier.keep import kept, kept_changes
 from mountplan.applier.keep.inhabited import everyone_else
 from mountplan.applier.observe.mount_users import MountUser, users_of
-from mountplan.applier.observe.observe import observe
+from mountplan.applier.observe.observe import observe, refused_table
 from mountplan.applier.observe.subjects import below, of_process
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.chroot import unshare_user
@@ -141,7 +141,6 @@ def _of_process(operand: Operand) -> Target:
 def _locks(subject: Subject, table: MountTable) -> dict[int, Lock]:
     """What was there before the user who owns the namespace: who enters it to change it is held by that, too."""
     from mountplan.applier.observe.locks import find_locks, owner_of
-    from mountplan.applier.sys.refusal import in_words
 
     owner = owner_of(subject.fd)
     if owner is None:
@@ -401,7 +400,7 @@ def _journal(operand: Operand) -> Iterator[Journal]:
             number = syscalls.namespace_id(subject.fd)
         except OSError as error:
             if error.errno not in (errno.ENOTTY, errno.EINVAL):
-                raise TableError(f"{subject.label}: cannot tell its namespace: {in_words(error)}") from None
+                raise refused_table(f"{subject.label}: cannot tell its namespace", error) from None
             number = os.fstat(subject.fd).st_ino  # before Linux 6.11
     with journal_of_namespace(number) as journal:
         yield journal

@@ -221,11 +221,16 @@ _UNSHOWN = (
 )  # fmt: skip
 
 
+def _is_unshown(step: steps.Step) -> bool:
+    """Not so a mountpoint on the host (create = true): it is there by now, and what stands on it is shown."""
+    if isinstance(step, steps.MakeNode):
+        return not step.existing
+    return isinstance(step, _UNSHOWN)
+
+
 def _made_otherwise(plan: Plan, own: Plan) -> Drift:
     """What two plans for equal mounts make in different ways."""
-    new, old = (
-        {one._replace(origin=""): one for one in some.steps if isinstance(one, _UNSHOWN)} for some in (plan, own)
-    )
+    new, old = ({one._replace(origin=""): one for one in some.steps if _is_unshown(one)} for some in (plan, own))
     ours, theirs = ({one.describe() for one in some} for some in (new, old))
     other, none = "the same, made in another way", "no such step"
     changed = []

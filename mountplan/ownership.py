@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from mountplan.applier.build.build import Built
+from mountplan.applier.observe.observe import refused_table
 from mountplan.planner.compare.difference import Difference, Drift
 from mountplan.planner.compare.matching import match
 from mountplan.planner.plan.plan import ExpectedMount, Plan
@@ -33,8 +34,6 @@ def _of_one(
     prediction: Prediction,
 ) -> list[Difference]:
     from mountplan.applier.observe.locks import find_locks, owner_of
-    from mountplan.applier.sys.refusal import in_words
-    from mountplan.planner.errors import TableError
 
     table = built.held(name).table
     fd = built.open_mounts(name)
@@ -47,7 +46,7 @@ def _of_one(
         finally:
             os.close(owner.fd)
     except OSError as error:
-        raise TableError(f"namespace {name}: cannot find out what is locked: {in_words(error)}") from None
+        raise refused_table(f"namespace {name}: cannot find out what is locked", error) from None
     finally:
         os.close(fd)
     found = []

@@ -9,10 +9,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from mountplan.applier.observe.mount_events import watching
-from mountplan.applier.observe.observe import read_still, why_not
+from mountplan.applier.observe.observe import not_read, read_still, refused_table
 from mountplan.applier.observe.subjects import ENDED, enter, open_proc
 from mountplan.applier.sys.inside import in_child
-from mountplan.applier.sys.refusal import in_words
 from mountplan.planner.errors import TableError
 from mountplan.planner.plan.seedbase import without_base
 from mountplan.planner.render.table_text import sharing_of
@@ -120,7 +119,7 @@ def _of_process(pid: int, stack: ExitStack) -> tuple[list[tuple[str, int, int]],
         namespace = os.open("ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
         was = os.fstat(namespace)
     except OSError as error:
-        raise TableError(why_not(error, pid)) from None
+        raise not_read(error, pid) from None
 
     def has_gone() -> str:
         try:
@@ -128,7 +127,7 @@ def _of_process(pid: int, stack: ExitStack) -> tuple[list[tuple[str, int, int]],
         except OSError as error:
             if error.errno in ENDED:
                 return f"process {pid} has ended"
-            raise TableError(f"process {pid}: cannot tell whether it is still there: {in_words(error)}") from None
+            raise refused_table(f"process {pid}: cannot tell whether it is still there", error) from None
         return "" if os.path.samestat(was, now) else f"process {pid} has gone to another mount namespace"
 
     return [("", fd, namespace)], has_gone

@@ -3,7 +3,7 @@
     MountplanError
     |-- SpecError           2  the spec is wrong; carries every mistake that was found
     |-- PlanFileError       2  a plan file is damaged, altered or of another format
-    |-- TableError          2  a mount table cannot be read
+    |-- TableError          2  a mount table cannot be read (3 if the kernel, a limit or a filter refuses it)
     |-- SubjectError        2  an argument names nothing to look at, or several things
     |-- PlanRefused         1  a spec or a plan file is well written, but cannot come out as written
     |-- NotAllowed          3  the kernel would refuse some of it to this user; nothing was carried out
@@ -101,11 +101,19 @@ class PlanFileError(MountplanError):
 class TableError(MountplanError):
     """A mount table cannot be read; says which line of it, or of which process, and why.
 
-    Raised by capture, diff, verify and whatever else looks at live namespaces and mountinfo files.
+    Raised by capture, diff, verify and whatever else looks at live namespaces and mountinfo files. The exit status is 3
+    if the kernel, a limit or a filter refuses it.
     """
 
-    exit_status = 2
     code = "table"
+
+    def __init__(self, text: str, exit_status: int = 2) -> None:
+        self.exit_status = exit_status
+        super().__init__(text)
+
+    def about(self, label: str) -> TableError:
+        """The same, of what is called `label`."""
+        return TableError(f"{label}: {self}", self.exit_status)
 
 
 class SubjectError(MountplanError):

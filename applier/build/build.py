@@ -20,7 +20,7 @@ from mountplan.applier.process.command import Found, Start, refusal
 from mountplan.applier.sys import abi, channel, chroot, syscalls
 from mountplan.applier.sys.channel import Sender, TimedOut
 from mountplan.applier.sys.plain_signal import signal
-from mountplan.applier.sys.refusal import NEVER, explain, function_at, refused
+from mountplan.applier.sys.refusal import NEVER, explain, function_at, numbered_otherwise, refused
 from mountplan.applier.sys.report import TIMEOUT, Reporter
 from mountplan.applier.sys.userns import is_nested
 from mountplan.planner.errors import (
@@ -290,6 +290,8 @@ def build(
     """
     from mmap import mmap
 
+    if wrong := numbered_otherwise():
+        raise NamespaceRefused("cannot build", *wrong)
     counter = memoryview(mmap(-1, 8)).cast("Q")  # shared with the child
     watch = -1
     if to_keep and "pid" in kinds:

@@ -7,10 +7,9 @@ import socket
 from typing import NamedTuple
 
 from mountplan.applier.keep import kept
+from mountplan.applier.observe.observe import refused_table
 from mountplan.applier.observe.subjects import Subject, of_process
 from mountplan.applier.sys.inside import in_child
-from mountplan.applier.sys.refusal import in_words
-from mountplan.planner.errors import TableError
 
 _KINDS = ("user", "ipc", "uts", "net", "cgroup")  # that a process may enter itself, in this order; others take a child
 
@@ -88,7 +87,7 @@ class Attached:
 
                 in_child(send)
             except OSError as error:
-                raise TableError(f"{self.label}: cannot enter the namespace: {in_words(error)}") from None
+                raise refused_table(f"{self.label}: cannot enter the namespace", error) from None
             finally:
                 entrance.close()
             (fd,) = socket.recv_fds(ours, 1, 1)[1]
@@ -137,5 +136,5 @@ def of_running(pid: int) -> Attached:
         subject.close()
         for fd in opened:
             os.close(fd)
-        raise TableError(f"process {pid}: cannot open its namespaces: {in_words(error)}") from None
+        raise refused_table(f"process {pid}: cannot open its namespaces", error) from None
     return Attached(f"process {pid}", (AttachedSpace("", subject, tuple(opened)),), pid)

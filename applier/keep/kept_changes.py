@@ -97,7 +97,10 @@ def keep(new: NewName, built: Built) -> Kept:
         try:
             seen = {held: read_whole(name, fd) for kind, held, fd in wanted if kind == "mnt"}
         except TableError as error:
-            raise KeepRefused(f"cannot keep namespaces that cannot be looked at: {error}", "try again") from None
+            what, _, remedy = str(error).partition("\n  remedy: ")
+            raise KeepRefused(
+                f"cannot keep namespaces that cannot be looked at: {what}", remedy or "try again"
+            ) from None
         with store.coming(name) as directory:
             _write(directory, PLAN, new.plan)
             _write(directory, HOST, dump_table(built.host))

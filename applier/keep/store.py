@@ -422,17 +422,24 @@ def _is_ours(fd: int, place: StorePlace) -> bool:
     if not place.is_mount:
         return True
     try:
+        written = _read_owner(fd)
+        return written is not None and written == _identity(fd)
+    except OSError as error:
+        raise _refused(f"cannot tell whose {place.path} is", error) from None
+
+
+def _read_owner(fd: int) -> bytes | None:
+    """What the owner's file says, None if there is none. Raises OSError."""
+    try:
         owner = os.open(_OWNER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=fd)
+        try:
+            return os.read(owner, 100)
+        finally:
+            os.close(owner)
     except OSError as error:
         if error.errno in _NO_OWNER:
-            return False
-        raise _refused(f"cannot tell whose {place.path} is", error) from None
-    try:
-        return os.read(owner, 100) == _identity(fd)
-    except OSError as error:  # without a /proc it cannot be told, which is not to say that it is none of ours
-        raise _refused(f"cannot tell whose {place.path} is", error) from None
-    finally:
-        os.close(owner)
+            return None
+        raise
 
 
 def _check_directory(fd: int, place: StorePlace) -> None:

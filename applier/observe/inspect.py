@@ -11,9 +11,9 @@ import struct
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from mountplan.applier.observe.observe import NEVER_STILL, tries
+from mountplan.applier.observe.observe import NEVER_STILL, refused_table, tries
 from mountplan.applier.sys import abi, syscalls
-from mountplan.applier.sys.refusal import KernelRefusal, in_words
+from mountplan.applier.sys.refusal import KernelRefusal
 from mountplan.applier.sys.syscalls import namespace_id
 from mountplan.planner.attributes import show
 from mountplan.planner.errors import TableError
@@ -94,7 +94,7 @@ def _whole(namespace: int, text: bytes, ids: tuple[int, ...] | None) -> Whole | 
             idmaps = mounts.idmaps(ids)
     except KernelRefusal as refusal:
         if refusal.errno != errno.ENOENT:
-            raise TableError(f"cannot read the mounts one by one: {in_words(refusal)}") from None
+            raise refused_table("cannot read the mounts one by one", refusal) from None
         return None
     return Whole(table, idmaps, complete=True, unique=ids)
 
@@ -113,7 +113,7 @@ def all_ids(namespace: int) -> tuple[int, ...] | None:
                 return tuple(found)
     except KernelRefusal as refusal:
         if refusal.errno in (errno.ENOMEM, errno.EMFILE, errno.ENFILE):
-            raise TableError(f"cannot list the mounts: {in_words(refusal)}") from None
+            raise refused_table("cannot list the mounts", refusal) from None
         return None
     except (OSError, ValueError):
         return None

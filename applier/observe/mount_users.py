@@ -7,10 +7,9 @@ import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from mountplan.applier.observe.observe import refused_table
 from mountplan.applier.observe.subjects import command_of
 from mountplan.applier.sys import abi, syscalls
-from mountplan.applier.sys.refusal import in_words
-from mountplan.planner.errors import TableError
 
 
 class MountUser(NamedTuple):
@@ -105,4 +104,4 @@ def _told(path: str) -> tuple[int, int]:
 def _pass_over(error: OSError) -> None:
     """Of what has ended, or is not for this user to see, nothing is told; what the system lacks says nothing of it."""
     if error.errno not in (errno.ENOENT, errno.ESRCH, errno.EACCES, errno.EPERM, errno.ENOTDIR):
-        raise TableError(f"cannot tell which processes use the mounts: {in_words(error)}") from None
+        raise refused_table("cannot tell which processes use the mounts", error) from None

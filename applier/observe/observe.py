@@ -10,7 +10,7 @@ from itertools import count
 from time import monotonic
 
 from mountplan.applier.sys import chroot
-from mountplan.applier.sys.refusal import OF_THE_SYSTEM, explain, function_of, in_words, lacks_proc
+from mountplan.applier.sys.refusal import OF_THE_SYSTEM, explain, function_of, in_words, wrong_proc
 from mountplan.planner.errors import TableError
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.table import MountTable
@@ -19,7 +19,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NO_PROC = "mounts are read from /proc, which is not mounted here; mount it: mount -t proc proc /proc"
 NEVER_STILL = "the mount table changed during each reading, for seconds"
 _TRIES, _SECONDS = 20, 2.0  # read that often at least, and for that long
 
@@ -51,13 +50,9 @@ def observe(pid: int | str = "self") -> MountTable:
             if text is not None:
                 return parse_mountinfo(_line_of_root() + text if pid == "self" else text)
     except OSError as error:
-        if lacks_proc():
-            raise TableError(NO_PROC) from None
         if isinstance(pid, int):
-            raise TableError(why_not(error, pid)) from None
-        call = function_of(error)
-        meaning, remedy = explain("", error.errno or 0, call)
-        raise TableError(f"cannot read the mount table: {call or path}: {meaning}\n  remedy: {remedy}") from None
+            raise not_read(error, pid) from None
+        raise refused_table("cannot read the mount table", error, path) from None
     raise TableError(f"{path}: {NEVER_STILL}")
 
 
@@ -66,10 +61,11 @@ def _line_of_root() -> bytes:
         return chroot.line_of_root()
     except OSError as error:
         call = function_of(error)
-        meaning, remedy = explain("", error.errno or 0, call)
         if call == "statx" or (error.errno in OF_THE_SYSTEM and call != "setns"):
-            raise TableError(f"cannot read the mount table: {call}: {meaning}\n  remedy: {remedy}") from None
-        raise TableError(f"{chroot.UNSEEN}: {meaning}\n  remedy: {chroot.REMEDY}") from None
+            raise refused_table("cannot read the mount table", error) from None
+        raise TableError(
+            f"{chroot.UNSEEN}: {explain('', error.errno or 0, call)[0]}\n  remedy: {chroot.REMEDY}", 3
+        ) from None
 
 
 def read_still(file: io.FileIO) -> bytes | None:
@@ -84,20 +80,33 @@ def read_still(file: io.FileIO) -> bytes | None:
     return None
 
 
-def why_not(error: OSError, pid: int) -> str:
-    """In words, why the mounts of a process cannot be read."""
-    if lacks_proc():
-        return NO_PROC
-    if error.errno in (errno.ENOENT, errno.ESRCH):
-        return f"process {pid}: there is no such process (any more); `lsns -t mnt` lists those that there are"
+def refused_table(what: str, error: OSError, path: str = "") -> TableError:
+    """What to raise if the system does not let a table be read: which call, why, and what to do."""
+    call = function_of(error)
+    meaning, remedy = explain("", error.errno or 0, call)
+    return TableError(f"{what}: {call or path}: {meaning}" + (f"\n  remedy: {remedy}" if remedy else ""), 3)
+
+
+def not_read(error: OSError, pid: int) -> TableError:
+    """What to raise if the mounts of a process cannot be read."""
+    if error.errno in (errno.ENOENT, errno.ESRCH) and wrong_proc() is None:
+        return TableError(
+            f"process {pid}: there is no such process (any more); `lsns -t mnt` lists those that there are"
+        )
+    if error.errno in OF_THE_SYSTEM - {errno.EPERM} or wrong_proc():
+        return refused_table(f"process {pid}: cannot read its mounts", error)
+    return TableError(f"process {pid}: {_not_ours(error, pid)}", 3)
+
+
+def _not_ours(error: OSError, pid: int) -> str:
     if error.errno == errno.EACCES or (error.errno == errno.EPERM and _is_of_ptrace(error)):
         if pid == os.getpid():  # of any user: the kernel does not protect a process from itself
-            return f"process {pid}: cannot read its mounts: {in_words(error)}: {explain('', errno.EPERM)[0]}"
+            return f"cannot read its mounts: {in_words(error)}: {explain('', errno.EPERM)[0]}"
         if os.geteuid() == 0:
             what = "CAP_SYS_PTRACE over its user namespace, and no security module that refuses it"
-            return f"process {pid}: it is protected: to look at it takes {what}"
-        return f"process {pid}: it belongs to another user, or is protected; run mountplan as root"
-    return f"process {pid}: cannot read its mounts: {in_words(error)}"
+            return f"it is protected: to look at it takes {what}"
+        return "it belongs to another user, or is protected; run mountplan as root"
+    return f"cannot read its mounts: {in_words(error)}"
 
 
 def _is_of_ptrace(error: OSError) -> bool:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from mountplan.applier.observe.inspect import Whole, read_below, read_whole
-from mountplan.applier.observe.observe import NEVER_STILL, NO_PROC, read_still, why_not
+from mountplan.applier.observe.observe import NEVER_STILL, not_read, read_still, refused_table
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.inside import in_child
 from mountplan.applier.sys.refusal import call_of, in_words
@@ -34,7 +34,7 @@ def open_proc() -> int:
     try:
         return os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise TableError(NO_PROC if error.errno == errno.ENOENT else f"cannot open /proc: {in_words(error)}") from None
+        raise refused_table("cannot open /proc", error) from None
 
 
 class Subject:
@@ -64,7 +64,7 @@ class Subject:
                 return os.open(f"/proc/{self.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             if error.errno not in ENDED:
-                raise TableError(why_not(error, self.pid)) from None
+                raise not_read(error, self.pid) from None
         return -1  # the process has ended: then from the topmost mount
 
     def read(self) -> Whole:
@@ -72,7 +72,7 @@ class Subject:
         try:
             return read_whole(self.fd, self.mountinfo)
         except TableError as error:
-            raise TableError(f"{self.label}: {error}") from None
+            raise error.about(self.label) from None
 
     def mountinfo(self) -> bytes:
         """The text of mountinfo. Raises TableError if the process has ended, or is in another namespace by now."""
@@ -83,7 +83,7 @@ class Subject:
                 text = read_still(file)
             same = os.path.samestat(os.stat(f"/proc/{self.pid}/ns/mnt"), os.fstat(self.fd))
         except OSError as error:
-            raise TableError(why_not(error, self.pid)) from None
+            raise not_read(error, self.pid) from None
         if not same:
             raise TableError(f"process {self.pid} went to another mount namespace while it was read")
         return _still(text)
@@ -103,7 +103,7 @@ class Subject:
 
             return _still(in_child(look))
         except OSError as error:
-            raise TableError(f"cannot enter the namespace: {in_words(error)}") from None
+            raise refused_table("cannot enter the namespace", error) from None
         finally:
             os.close(proc)
 
@@ -126,7 +126,7 @@ def of_process(pid: int, name: str = "") -> Subject:
         fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         kinds = tuple(kind for kind in SHOWN_KINDS if _differs(pid, kind))
     except OSError as error:
-        raise TableError(why_not(error, pid)) from None
+        raise not_read(error, pid) from None
     return Subject(name or command_of(pid), label, fd, pid, kinds=kinds)
 
 
@@ -137,7 +137,7 @@ class SubjectBelow(Subject):
         try:
             return read_below(self.fd, self._from_inside())
         except TableError as error:
-            raise TableError(f"{self.label}: {error}") from None
+            raise error.about(self.label) from None
 
 
 def below(pid: int | None, path: str) -> SubjectBelow:
@@ -150,7 +150,7 @@ def below(pid: int | None, path: str) -> SubjectBelow:
     try:
         fd = os.open(f"/proc/{where}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise TableError(why_not(error, pid or os.getpid())) from None
+        raise not_read(error, pid or os.getpid()) from None
     try:
         root = os.open(f"/proc/{where}/root{path}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
@@ -206,7 +206,7 @@ def _parent_of(pid: int) -> int:
         return 0
     except OSError as error:
         if error.errno not in (*ENDED, errno.EACCES, errno.EPERM):  # hidepid=1 of /proc hides other users' that way
-            raise TableError(why_not(error, pid)) from None
+            raise not_read(error, pid) from None
         return 0
 
 
@@ -232,7 +232,7 @@ def of_file(path: str, name: str = "") -> Subject:
     except OSError as error:
         os.close(fd)
         if error.errno not in _NO_NAMESPACE_FILE:
-            raise TableError(f"{path}: cannot tell whose it is: {in_words(error)}") from None
+            raise refused_table(f"{path}: cannot tell whose it is", error) from None
         raise TableError(f"{path}: is no namespace file; name one such as /proc/PID/ns/mnt") from None
     if kind != abi.CLONE_NEWNS:
         os.close(fd)
@@ -251,7 +251,7 @@ def is_namespace_file(path: str) -> bool:
         return True
     except OSError as error:
         if error.errno not in _NO_NAMESPACE_FILE:
-            raise TableError(f"{path}: cannot tell whether it is a namespace file: {in_words(error)}") from None
+            raise refused_table(f"{path}: cannot tell whether it is a namespace file", error) from None
         return False
     finally:
         os.close(fd)

@@ -20,7 +20,7 @@ from mountplan.applier.sys.abi import NAMESPACE_FLAGS
 from mountplan.applier.sys.inside import in_child
 from mountplan.applier.sys.kernel import LinuxKernel, tries_new
 from mountplan.applier.sys.privilege import for_this_user
-from mountplan.applier.sys.refusal import NEVER, NO_PROC, KernelRefusal, explain, function_of, lacks_proc
+from mountplan.applier.sys.refusal import NEVER, KernelRefusal, explain, function_of, wrong_proc
 from mountplan.applier.sys.userns import Rootless, enter_alone, is_nested, map_ids, mapped_ids, new_namespace
 from mountplan.planner.fstypes import ROWS, of
 
@@ -82,8 +82,8 @@ def probe(features: Iterable[str] | None = None, rootless: Rootless = "auto") ->
 
 def _remedy(name: str, words: str, nothing: str, rootless: Rootless) -> str:
     """What helps if a feature was refused with `words`; `nothing` are those with which there was nowhere to try it."""
-    if words.endswith(os.strerror(errno.ENOENT)) and lacks_proc():
-        return NO_PROC[1]
+    if words.endswith(os.strerror(errno.ENOENT)) and (wrong := wrong_proc()):
+        return wrong[1]
     if words.endswith(os.strerror(errno.ENOSPC)):
         return explain("isolate", errno.ENOSPC)[1]  # nothing else that is tried has a limit
     if words == _words(KernelRefusal(errno.EPERM, "unshare")) and chroot.has_no_mount():

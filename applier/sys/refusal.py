@@ -241,6 +241,10 @@ NO_PROC = (
     "there is no /proc of this process here, where its mounts and namespaces are read and written",
     "mount it: mount -t proc proc /proc",
 )
+FOREIGN_PROC = (
+    "/proc is that of another pid namespace, where this process is not, or has another number",
+    "mount this one's: mount -t proc proc /proc",
+)
 
 # The calls that the kernel itself lets every process make: one that is answered EPERM has a filter in the way.
 _EVERYBODYS = frozenset(
@@ -291,8 +295,8 @@ def _of_call(call: str, number: int) -> tuple[str, str] | None:
         return what, f"use Linux {max(since, '5.15', key=_version)} or newer, or {_allow(call)}"
     if number == E.ENOSYS or (number == E.EPERM and call in _EVERYBODYS):
         return "a seccomp filter does not let the call through", _allow(call)
-    if number == E.ENOENT and lacks_proc():
-        return NO_PROC
+    if number == E.ENOENT and (wrong := wrong_proc()):
+        return wrong
     if number == E.EINVAL and call == "renameat2":  # what the C library makes of ENOSYS
         return "this kernel, a filter or the filesystem does not let names change places", _allow(call)
     if number == E.ENOSPC and call in ("unshare", "open_tree", "fsmount"):
@@ -301,13 +305,23 @@ def _of_call(call: str, number: int) -> tuple[str, str] | None:
     return None
 
 
-def lacks_proc() -> bool:
-    """Whether this process finds nothing of itself in /proc."""
+def wrong_proc() -> tuple[str, str] | None:
+    """What is the matter with /proc, and what to do, if this process finds nothing of itself there; else None."""
     try:
         os.readlink("/proc/self")
     except OSError as error:
-        return error.errno in (E.ENOENT, E.ENOTDIR)
-    return False
+        if error.errno in (E.ENOENT, E.ENOTDIR):
+            return FOREIGN_PROC if os.path.lexists("/proc/self") else NO_PROC
+    return None
+
+
+def numbered_otherwise() -> tuple[str, str] | None:
+    """As wrong_proc(), and if processes have other numbers in /proc: there a child's would be another process's."""
+    try:
+        same = os.readlink("/proc/self") == str(os.getpid())
+    except OSError:
+        return wrong_proc()
+    return None if same else FOREIGN_PROC
 
 
 def _allow(call: str) -> str:

@@ -55,7 +55,9 @@ def main(argv: list[str] | None = None) -> int:
         if not isinstance(error, OSError) or error.filename is not None or _to_be_told(error) is not error:
             return _say_last(error)
         _drop_output()  # of the output: what else the system refuses has been told, or names a file
-        sys.stderr.write(f"mountplan: cannot write the output: {(error.strerror or str(error)).lower()}\n{_WRITABLE}\n")
+        _write_last(
+            f"mountplan: cannot write the output: {(error.strerror or str(error)).lower()}\n{_WRITABLE}\n".encode()
+        )
         return 3
 
 
@@ -100,10 +102,10 @@ def _say_last(error: Exception) -> int:
     """
     import os  # Python itself has loaded it
 
-    if os.environ.get("MOUNTPLAN_DEBUG"):
-        sys.excepthook(type(error), error, error.__traceback__)
     status, text = BUG, b"mountplan: it fails, and there is not even the memory to say why\n"
     try:
+        if os.environ.get("MOUNTPLAN_DEBUG"):  # to look that up takes memory, too
+            sys.excepthook(type(error), error, error.__traceback__)
         told = _to_be_told(error)
         if isinstance(told, MemoryError):
             status, text = 3, b"mountplan: there is not enough memory\n  remedy: raise the limit (ulimit -d, -v)\n"
@@ -115,11 +117,18 @@ def _say_last(error: Exception) -> int:
             text = f"mountplan: it cannot go on: {type(error).__name__}: {error}\n".encode(errors="backslashreplace")
     except MemoryError:
         pass
+    _write_last(text)
+    return status
+
+
+def _write_last(text: bytes) -> None:
+    """To standard error. If that is what takes nothing more, the exit status says it alone, and is not Python's."""
+    import os
+
     try:
         os.write(2, bytes(byte if 32 <= byte < 127 or byte == 10 else 63 for byte in text))  # no control characters
     except OSError:
-        pass
-    return status
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # Python flushes it at the end
 
 
 def _drop_output() -> None:

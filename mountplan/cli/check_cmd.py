@@ -17,6 +17,7 @@ from mountplan.planner.errors import (
     SpecError,
     SpecRef,
     StepRefused,
+    TableError,
 )
 from mountplan.planner.names import LeftOut
 
@@ -70,28 +71,32 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         ]
         output.data({"ok": status == 0, "specs": specs})
         return status
-    for name, (mistakes, _, left_out, _) in found:
+    for name, (mistakes, _, left_out, _, _) in found:
         if mistakes:
             output.error(mistakes_text(mistakes, everything=args.all) + "\n", {})
         elif not output.quiet:
             output.result(
                 f"{visible(label_of(name))}: no mistakes{left_out_words(left_out)}\n{left_out_text(left_out)}"
             )
-    total = sum(len(one.mistakes) for _, one in found)
+    total = sum(len(one.mistakes) for _, one in found if not one.refused)
     if total and not output.quiet:
-        wrong = sum(1 for _, one in found if one.mistakes)
+        wrong = sum(1 for _, one in found if one.mistakes and not one.refused)
         where = f" in {wrong} of {len(found)} files" if len(found) > 1 else ""
         output.note(f"mountplan: {count(total, 'mistake')}{where}\n")
     return status
 
 
 class _Checked(NamedTuple):
-    """The mistakes, the exit status for them, what is left out, and what is no mistake, but seldom meant."""
+    """The mistakes, the exit status for them, what is left out, and what is no mistake, but seldom meant.
+
+    `refused`: nothing is wrong with the spec, but it could not be looked into, for the reason that `mistakes` has.
+    """
 
     mistakes: tuple[Mistake, ...]
     status: int
     left_out: tuple[LeftOut, ...] = ()
     warnings: tuple[Mistake, ...] = ()
+    refused: bool = False
 
 
 def _checked(name: str, parameters: Mapping[str, str], rootless: Rootless, output: Output) -> _Checked:
@@ -120,4 +125,5 @@ def _checked(name: str, parameters: Mapping[str, str], rootless: Rootless, outpu
         return _Checked((), 0)
     except MountplanError as error:
         what, _, remedy = str(error).removeprefix(f"{name}: ").partition("\n  remedy: ")
-        return _Checked((Mistake(SpecRef(name, ""), what, remedy),), error.exit_status)
+        refused = isinstance(error, TableError) and error.exit_status == 3
+        return _Checked((Mistake(SpecRef(name, ""), what, remedy),), error.exit_status, refused=refused)

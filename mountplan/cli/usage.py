@@ -8,6 +8,8 @@ class UsageError(Exception):
     before one is known, mountplan itself. `remedy` is what to do where no help would tell it.
     """
 
+    exit_status = 2
+
     def __init__(self, message: str, command: str = "", remedy: str = "") -> None:
         self.message = message
         self.command = command

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import TypeAlias
 
-_UNKNOWN = "which a peer may have brought, or was mounted here: the kernel tells from Linux 6.11 on"
+_UNKNOWN = (
+    "which a peer may have brought, or was mounted here: that takes Linux 6.11 to tell, and no filter before"
+    " statmount and listmount"
+)
 _MOST_NAMED = 3  # fellow members of a group that are named
 
 Pair: TypeAlias = tuple[View, View]

@@ -7,7 +7,9 @@ from mountplan.planner.render.difference_text import mount_words
 from mountplan.planner.render.words import count, visible
 
 # Why nobody tells of mounts that no root shows; which of the two it is, the kernel does not say in one way.
-TAKES_LISTMOUNT = "that takes Linux 6.11, and CAP_SYS_ADMIN over the namespace"
+TAKES_LISTMOUNT = (
+    "that takes Linux 6.11, CAP_SYS_ADMIN over the namespace, and statmount and listmount let through by every filter"
+)
 
 
 def notices_text(notices: Drift) -> str:

@@ -18,7 +18,7 @@ from tests.commands import programs
 from tests.hosts import CLONE_NEWNS, InHost, mount, run_in_child, umount, unshare
 from tests.keptnames import OTHER, SPEC, STORE, TWO, enter, leave, new_name, on_run, table
 from tests.mountflags import MS_BIND, MS_REC, MS_SHARED, MS_SLAVE
-from tests.trees import plan_of
+from tests.trees import ROOT, plan_of
 
 pytestmark = pytest.mark.needs_kernel("root", "set-group")
 
@@ -239,6 +239,19 @@ def test_changes_below_a_covered_root_are_seen_as_far_as_one_who_enters_sees_the
         return [before, found.health, *[one.mount for one in found.drift]]
 
     assert ["healthy", "drifted", "/top"] == in_host(on_run(script), identity="root")
+
+
+def test_a_mountpoint_that_was_made_on_the_host_is_no_difference_once_it_is_there(
+    in_host: InHost, tmp_path: Path
+) -> None:
+    """The second time there is no step that makes it."""
+    text = f'name = "shop"\n{ROOT}[[mount]]\ntarget = "/b"\nbind = "{tmp_path}"\n'
+    text += '[[mount]]\ntarget = "/b/c/d"\ntype = "tmpfs"\ncreate = true\n'
+
+    def script() -> list[str]:
+        return [keeping.keep(plan_of(text)).outcome for _ in range(2)]
+
+    assert ["kept", "stands"] == in_host(on_run(script), identity="root")
 
 
 def test_a_changed_spec_is_refused_and_the_differences_are_told(in_host: InHost) -> None:

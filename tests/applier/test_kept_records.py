@@ -62,6 +62,24 @@ def in_a_namespace_that_ends(action: Callable[[], int], propagation: int = MS_PR
     return run_in_child(inside)
 
 
+def test_without_its_own_proc_root_is_not_told_that_nothing_is_kept(in_host: InHost) -> None:
+    """The store tells whose it is by the number of the mount namespace, which only /proc has."""
+
+    def script() -> list[str]:
+        keeping.keep(plan_of(SPEC))
+        mount("nothing", "/proc", "tmpfs")
+        told = []
+        for ask in (keeping.listed, lambda: kept_changes.remove("shop"), lambda: names.find("shop")):
+            with pytest.raises(KeepRefused) as caught:
+                ask()
+            told.append(caught.value.remedy)
+        umount("/proc")
+        assert ["shop"] == [one.kept.name for one in keeping.kept()]
+        return told
+
+    assert 3 * ["mount it: mount -t proc proc /proc"] == in_host(on_run(script), identity="root")
+
+
 # ---- the process that holds a name ends with its record --------------------------------------------------------------
 
 INHERITS = f'root = "inherit"\npropagation = "slave"\n[[mount]]\ntarget = "/mnt"\ntype = "tmpfs"\n{WITH_PID}'

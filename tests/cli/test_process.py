@@ -298,6 +298,26 @@ def test_output_that_nothing_takes_is_told_as_that(words: list[str], saved: Path
     assert done.stderr.startswith("mountplan: cannot write the output: no space left on device\n  remedy: send it to ")
 
 
+@pytest.mark.parametrize(
+    ("words", "status"), [("check nonesuch.toml", 3), ("diff nonesuch a", 2), ("ls --nonesuch", 2)]
+)
+def test_an_error_that_nothing_takes_is_no_difference(words: str, status: int) -> None:
+    """Python would end with 1 once it cannot write to standard error."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*MOUNTPLAN, *words.split()], stdout=full, stderr=full, env=environment())
+    assert status == done.returncode
+
+
+@pytest.mark.needs_kernel("root", "unshare")
+def test_a_proc_of_another_pid_namespace_is_told_as_that(saved: Path) -> None:
+    """Children have other numbers there: what is read there of one would be another process's."""
+    command = ["unshare", "--fork", "--pid", *MOUNTPLAN, "apply", "--forget", str(saved)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment())
+    assert 3 == done.returncode
+    assert done.stderr.startswith("mountplan: cannot build: /proc is that of another pid namespace")
+    assert done.stderr.endswith("remedy: mount this one's: mount -t proc proc /proc\n")
+
+
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize(("words", "status"), [("plan {}", 0), ("check -", 2), ("nonesuch", 2), ("--help", 0)])
 def test_standard_files_may_be_closed(words: str, status: int, closed: str, saved: Path) -> None:
