@@ -109,7 +109,7 @@ def test_the_process_of_another_user_is_told_with_a_remedy() -> None:
         return capture("--pid", str(os.getppid()))
 
     ended = run_in_child(child)
-    assert 2 == ended.status
+    assert 3 == ended.status
     assert "belongs to another user, or is protected; run mountplan as root" in ended.err
 
 
