@@ -13,6 +13,7 @@ from mountplan.planner.tables.options import (
     differing_asked,
     differing_options,
     differing_since,
+    has_as_written,
     other_forms,
     unlike_shown,
 )
@@ -36,6 +37,8 @@ def judge_options(row: MountRow, there: MountRow, wanted: View, found: View) -> 
         differences = differing_since(granted.asked, granted.shown, shown)
         if asked != granted.asked:
             differences = differing_asked(row.fstype, asked, granted.asked) + differences
+            written = {name for name, value in asked if has_as_written(name, value, shown)}
+            differences = [one for one in differences if one[0] not in written]
     elif wanted.present is None:
         differences = differing_options(row.fstype, asked, shown)
         return differences, []

@@ -28,6 +28,9 @@ _SAME: dict[tuple[str, str], str] = {
 # What says which directories an overlay is made of; each is a field of a step, and a key of a mount.
 OF_LAYERS = ("lowerdir", "lowerdir+", "datadir+", "upperdir", "workdir")
 _READ_ONLY = {"ro": "rw", "rw": "ro"}
+# What may be shown otherwise though nobody has changed it: defaults of tmpfs are reckoned from the machine's memory,
+# which may become more or less, and are not shown; which subvolume of btrfs it is, each mount shows for itself.
+_SHIFTING = frozenset({"size", "nr_inodes", "subvol", "subvolid"})
 
 
 def _normal(name: str, value: str) -> str:
@@ -104,7 +107,7 @@ def other_forms(asked: Pairs, shown: str) -> list[tuple[str, str, str]]:
 
 
 def differing_since(asked: Pairs, then: str, now: str) -> list[tuple[str, str, str]]:
-    """(name, asked, shown now) of every option asked for that is shown otherwise than it was `then`, when it was right.
+    """(name, asked, shown now) of every option that is shown otherwise than it was `then`, when it was right.
 
     Without a `then`, only what must always be as it was asked for: whether the filesystem is read-only.
     """
@@ -120,7 +123,19 @@ def differing_since(asked: Pairs, then: str, now: str) -> list[tuple[str, str, s
         elif then and before.get(name) != there.get(name):
             wish = "set" if value is True else str(value)
             differences.append((name, wish, ",".join(there[name]) or "set" if name in there else "no longer shown"))
+    if then:
+        others = {*before, *there} - {name for name, _ in asked} - _READ_ONLY.keys() - _SHIFTING
+        for name in sorted(others):
+            if before.get(name) != there.get(name):
+                one, two = (",".join(side[name]) or "set" if name in side else "not shown" for side in (before, there))
+                differences.append((name, one, two))
     return differences
+
+
+def has_as_written(name: str, value: str | bool, shown: str) -> bool:
+    """True if an option is shown to the letter as it is asked for: then it has been granted, whoever asked for it."""
+    there = _shown(shown)
+    return name in there and (value is True or value in there[name])
 
 
 def unlike_shown(fstype: str, asked: Pairs, shown: str) -> list[tuple[str, str, str]]:

@@ -17,7 +17,7 @@ from mountplan.planner.errors import KeepRefused, NameTaken, NotKept, StepRefuse
 from tests.commands import programs
 from tests.hosts import CLONE_NEWNS, InHost, mount, run_in_child, umount, unshare
 from tests.keptnames import OTHER, SPEC, STORE, TWO, enter, leave, new_name, on_run, table
-from tests.mountflags import MS_BIND, MS_REC, MS_SHARED, MS_SLAVE
+from tests.mountflags import MS_BIND, MS_REC, MS_REMOUNT, MS_SHARED, MS_SLAVE
 from tests.trees import ROOT, plan_of
 
 pytestmark = pytest.mark.needs_kernel("root", "set-group")
@@ -239,6 +239,20 @@ def test_changes_below_a_covered_root_are_seen_as_far_as_one_who_enters_sees_the
         return [before, found.health, *[one.mount for one in found.drift]]
 
     assert ["healthy", "drifted", "/top"] == in_host(on_run(script), identity="root")
+
+
+def test_an_option_that_nobody_asked_for_is_told_when_it_is_changed_inside(in_host: InHost) -> None:
+    """And one that is shown as another spec writes it is as that spec says, whatever was asked for first."""
+    first = f'name = "shop"\n{ROOT}[[mount]]\ntarget = "/proc"\ntype = "proc"\n'
+
+    def script() -> tuple[list[str], str]:
+        keeping.keep(plan_of(first))
+        inside("shop", lambda: mount("proc", "/proc", "proc", MS_REMOUNT, "hidepid=invisible"))
+        told = [" ".join(one[:4]) for one in keeping.look_up("shop").drift]
+        return told, keeping.keep(plan_of(first + 'options = { hidepid = "invisible" }\n')).outcome
+
+    told = ["/proc option hidepid not shown invisible"]
+    assert (told, "stands") == in_host(on_run(script), identity="root")
 
 
 def test_a_mountpoint_that_was_made_on_the_host_is_no_difference_once_it_is_there(
