@@ -31,14 +31,17 @@ def _find(
 ) -> str:
     """The handle of the user namespace that owns the mount namespace `name`; "" and a mistake if there is none."""
     place, owner = spaces.get(name, ("", None))
-    field = f"{key}.{'of' if trail else ''}".rstrip(".")
+    first = spaces[trail[0]][1] if trail else None  # that of `key`, which names another
+    word = "within" if first is not None and first.of is None else "of"
+    field = f"{key}.{word}" if trail else key
     if not place:
         close = context.closest(name, spaces)
         remedy = f'did you mean "{close}"?' if close else "name a [[namespace]] that has a user"
         context.mistakes.add(field, f'there is no namespace "{name}"', remedy)
         return ""
     if owner is None:
-        remedy = "leave this user out, which is the same; or give that namespace a user"
+        spare = "within" if word == "within" else "this user"
+        remedy = f"leave {spare} out, which is the same; or give that namespace a user"
         context.mistakes.add(field, f'namespace "{name}" belongs to the user namespace in which it is built', remedy)
         return ""
     if name in trail:

@@ -420,9 +420,9 @@ def test_what_belongs_to_another_user_is_not_changed_while_it_stands(in_host: In
         ('attributes = ["nosuid"]\nlocked = "attributes"', "", "namespace[1].mount[1].locked", "what it stands on"),
         ("uids = [[0, 1000, 100]], ", "", "namespace[1].user", "lacks ids"),
         ("{ uids", '{ of = "outside", uids', "namespace[1].user", "has what a new one has"),
-        ("{ uids", '{ within = "nowhere", uids', "namespace[1].user.of", "there is no namespace"),
-        ("{ uids", '{ within = "outside", uids', "namespace[1].user.of", "in which it is built"),
-        ("{ uids", '{ within = "inside", uids', "namespace[1].user.of", "in a circle"),
+        ("{ uids", '{ within = "nowhere", uids', "namespace[1].user.within", "there is no namespace"),
+        ("{ uids", '{ within = "outside", uids', "namespace[1].user.within", "in which it is built"),
+        ("{ uids", '{ within = "inside", uids', "namespace[1].user.within", "in a circle"),
     ],
 )
 def test_what_cannot_be_is_told_with_its_place(before: str, after: str, key: str, words: str) -> None:
