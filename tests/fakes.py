@@ -99,8 +99,15 @@ class NoHost:
 class FakeHost:
     """planner/host.py's Host: `paths` maps what exists to its kind, or to "-> TARGET" for a symlink."""
 
-    def __init__(self, paths: Mapping[str, str] | None = None, mounts: tuple[MountRow, ...] = ()) -> None:
-        self._table = MountTable((host_mount(1, 0, "/"), *mounts))
+    def __init__(
+        self,
+        paths: Mapping[str, str] | None = None,
+        mounts: tuple[MountRow, ...] = (),
+        *,
+        shared: int = 0,
+        master: int = 0,
+    ) -> None:
+        self._table = MountTable((host_mount(1, 0, "/", shared=shared, master=master), *mounts))
         self._walks = Walks(self._table)
         self.unknown_filesystems: frozenset[str] = frozenset()
         self.namespaces: dict[str, str] = {}  # path of a namespace's file -> which one it is

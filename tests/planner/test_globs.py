@@ -12,9 +12,11 @@ from mountplan.planner.ask.shell_words import translated
 PATTERNS = (
     "*", "?", "a*", "*b", "a?c", "[abc]", "[a-c]x", "[!a]", "[^a]", "[]]", "[!]]x", "[a-]", "[-a]",
     "[[:digit:]]*", "[![:alpha:]]", "[[:upper:][:digit:]]", "[c-a]", "[!c-a]", "[a", "a]", "[[]", "[&&]", "[a&&b]",
-    "[.^]", "a.c", "[a-c-e]", "*.*", "**", "[:a:]",
+    "[.^]", "a.c", "[a-c-e]", "*.*", "**", "[:a:]", r"[\\]", r"[!\\]",
 )  # fmt: skip
 WORDS = (
+    "X",
+    "\\",
     "",
     "a",
     "b",

@@ -14,17 +14,16 @@ from mountplan.planner.plan.predict import predict
 from mountplan.planner.tables.table import MountTable
 from tests.fakes import FakeHost, host_mount
 
-HOST = FakeHost(
-    {"/srv/shared/in/d": "directory", "/usr/x": "directory"},
-    (
-        host_mount(2, 1, "/srv/shared", shared=5),
-        host_mount(3, 2, "/srv/shared/in", shared=6),
-        host_mount(4, 2, "/srv/shared/slave", master=7),
-        host_mount(5, 2, "/srv/shared/private"),
-        host_mount(6, 1, "/usr", shared=8),
-        host_mount(7, 6, "/usr/x", shared=9, master=7),
-    ),
+PATHS = {"/srv/shared/in/d": "directory", "/usr/x": "directory"}
+MOUNTS = (
+    host_mount(2, 1, "/srv/shared", shared=5),
+    host_mount(3, 2, "/srv/shared/in", shared=6),
+    host_mount(4, 2, "/srv/shared/slave", master=7),
+    host_mount(5, 2, "/srv/shared/private"),
+    host_mount(6, 1, "/usr", shared=8),
+    host_mount(7, 6, "/usr/x", shared=9, master=7),
 )
+HOSTS = FakeHost(PATHS, MOUNTS), FakeHost(PATHS, MOUNTS, shared=10, master=11)  # whose root is private, or shared
 GROUP = '[peer_group.feed]\nhost = "/srv/shared"\n'
 ROOT = '[[mount]]\ntarget = "/"\ntype = "tmpfs"\n'
 ABOVE = {"": "", "peer": 'peer_group = "feed"\n', "slave": 'master = "feed"\n'}
@@ -33,14 +32,17 @@ BELOW = {"": "", "private": 'recursive_sharing = "private"\n', "peer": 'recursiv
 WORDS = ("", 'attributes = ["ro", "noexec"]\n', 'attributes = ["ro"]\nrecursive_attributes = false\n')
 
 
-def built(text: str) -> tuple[MountTable, ...]:
-    """What stands when the model has carried the plan out, which is what is predicted."""
-    plan = api.plan(parse_spec(b"format = 1\n" + text.encode(), "s.toml"), HOST)
-    trial = Trial(plan.steps, HOST.table)
-    trial.run()
-    assert (None, []) == (trial.refusal, trial.events)
-    assert () == compare(predict(plan, HOST.table), trial.tables())
-    return trial.tables()
+def built(text: str) -> list[MountTable]:
+    """What stands on each host when the model has carried the plan out, which is what is predicted."""
+    tables: list[MountTable] = []
+    for host in HOSTS:
+        plan = api.plan(parse_spec(b"format = 1\n" + text.encode(), "s.toml"), host)
+        trial = Trial(plan.steps, host.table)
+        trial.run()
+        assert (None, []) == (trial.refusal, trial.events)
+        assert () == compare(predict(plan, host.table), trial.tables())
+        tables += trial.tables()
+    return tables
 
 
 def sharing(table: MountTable) -> list[str]:
@@ -60,7 +62,7 @@ def test_the_model_builds_what_a_recursive_bind_is_predicted_to_bring(above: str
     for words in WORDS:
         group = GROUP if above else ""
         bind = f'[[mount]]\ntarget = "/b"\nbind = "/srv/shared"\nrecursive = true\n{ABOVE[above]}{BELOW[below]}{words}'
-        (table,) = built(group + ROOT + bind)
+        table, _ = built(group + ROOT + bind)
         (at,) = (row for row in table.rows if row.mountpoint == "/b")
         (inner,) = (row for row in table.rows if row.mountpoint == "/b/in")
         assert (above == "peer", above == "slave") == (bool(at.peer_group), bool(at.master))
@@ -82,7 +84,7 @@ CHANGES = (
 
 @pytest.mark.parametrize(("propagation", "change"), list(itertools.product(PROPAGATION, CHANGES)))
 def test_the_model_builds_what_an_inherited_tree_is_predicted_to_become(propagation: str, change: str) -> None:
-    (table,) = built(f'root = "inherit"\npropagation = "{propagation}"\n{change}')
+    table, _ = built(f'root = "inherit"\npropagation = "{propagation}"\n{change}')
     if not change:
         wanted = {"private": "", "slave": "r", "slave-shared": "sr"}[propagation]
         assert [f"/srv/shared {wanted} rw,relatime"] == [
