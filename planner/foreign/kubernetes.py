@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from math import ceil
 from typing import Any
 
 from mountplan.planner.foreign.spec_draft import ImportFacts, Refusal, SpecDraft, absolute
@@ -137,14 +140,17 @@ def _id(name: str, taken: Mapping[str, str]) -> str:
 
 def _bytes(text: object) -> str:
     """A quantity of Kubernetes as tmpfs takes it."""
-    words = str(text)
-    for suffix, size in (("Ki", "k"), ("Mi", "m"), ("Gi", "g")):
-        if words.endswith(suffix) and words[: -len(suffix)].isdecimal():
-            return words[: -len(suffix)] + size
-    for suffix, factor in (("k", 1000), ("M", 1000**2), ("G", 1000**3)):
-        if words.endswith(suffix) and words[: -len(suffix)].isdecimal():
-            return str(int(words[: -len(suffix)]) * factor)
-    return words
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:([kMGTPE])(i?)|Ki|(m)|[eE]([0-9]+))?", str(text))
+    if match is None:
+        return str(text)
+    amount, letter, binary, thousandths, power = match.groups()
+    if match[0].endswith("Ki"):
+        letter, binary = "k", "i"
+    if binary and amount.isdecimal():
+        return amount + letter.lower()
+    factor = Fraction(1, 1000) if thousandths else Fraction(10) ** int(power or 0)
+    factor *= (1024 if binary else 1000) ** ("kMGTPE".index(letter) + 1 if letter else 0)
+    return str(ceil(Fraction(amount) * factor))
 
 
 def _run(draft: SpecDraft, chosen: Mapping[str, Any], security: Mapping[str, Any], pod: Mapping[str, Any]) -> None:

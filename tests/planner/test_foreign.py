@@ -318,3 +318,57 @@ def test_claims_of_a_set_other_pods_and_containers_that_come_first_are_found() -
     assert "before" == import_kubernetes(both, "p", Machine(), container="before").name
     waiting = import_kubernetes(both, "p", Machine(), container="b").left_out()
     assert "/data: /srv/none is not there: the pod would wait for it, for type Directory" in waiting
+
+
+@pytest.mark.parametrize(
+    ("quantity", "size"),
+    [
+        ("64Mi", "64m"), ("4Ki", "4k"), ("1Gi", "1g"), ("2Ti", "2t"), ("1k", "1000"), ("2M", "2000000"), (4096, "4096"),
+        ("1G", "1000000000"), ("123", "123"), ("1.5Gi", "1610612736"), ("0.5k", "500"), ("1e3", "1000"), ("1500m", "2"),
+        (".5Ki", "512"), ("some", "some"),
+    ],
+)  # fmt: skip
+def test_a_quantity_of_kubernetes_is_a_size_as_tmpfs_takes_it(quantity: object, size: str) -> None:
+    """Fractions, and units that tmpfs does not know, come to bytes, and to no less than was asked for."""
+    volumes = [{"name": "v", "emptyDir": {"sizeLimit": quantity}}]
+    container = {"name": "c", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}
+    pod = {"kind": "Pod", "spec": {"containers": [container], "volumes": volumes}}
+    draft = import_kubernetes([pod], "p", Machine())
+    assert {"mode": "0777", "size": size} in [one.keys.get("options") for one in draft.mounts]
+
+
+def test_a_mount_of_no_volume_is_told_with_those_that_there_are() -> None:
+    container = {"name": "c", "volumeMounts": [{"name": "x", "mountPath": "/v"}, {"name": "v"}]}
+    pod = {"kind": "Pod", "spec": {"containers": [container], "volumes": [{"name": "v"}, {"name": "w"}]}}
+    with pytest.raises(SpecError) as refusal:
+        import_kubernetes([pod], "p", Machine())
+    assert [(f"spec.containers.c.volumeMounts[{at}]", "volumes are: v, w") for at in (0, 1)] == [
+        (one.ref.key, one.remedy) for one in refusal.value.mistakes
+    ]
+
+
+@pytest.mark.parametrize(
+    ("word", "attribute"),
+    [("shared", ("peer_group", "host-srv")), ("rshared", ("peer_group", "host-srv")),
+     ("slave", ("peer_group", "host-srv")), ("private", ("peer_group", "host-srv")),
+     ("rslave", ("master", "host-srv")), ("rprivate", None), ("runbindable", None)],
+)  # fmt: skip
+def test_rootfs_propagation_reaches_the_mounts_of_the_host_if_it_is_recursive(
+    word: str, attribute: tuple[str, str] | None
+) -> None:
+    """Without an r it is that of / alone, and a bind of another mount is in the group that this is in."""
+    entry = {"destination": "/a", "source": "/srv/x", "type": "bind", "options": ["rbind"]}
+    config = {"root": {"path": "/image"}, "mounts": [entry], "linux": {"rootfsPropagation": word}}
+    found = import_oci(config, "c", "/", Machine()).mounts[-1].keys
+    assert (dict([attribute]) if attribute else {}) == {
+        key: found[key] for key in ("peer_group", "master") if key in found
+    }
+
+
+def test_a_unit_with_a_root_of_its_own_binds_that_first() -> None:
+    draft = import_systemd("[Service]\nRootDirectory=/srv/image\nPrivateTmp=yes\n", "u", Machine())
+    assert ("/", "/srv/image", True) == (
+        draft.mounts[0].target,
+        draft.mounts[0].keys["bind"],
+        draft.mounts[0].keys["recursive"],
+    )
