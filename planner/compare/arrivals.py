@@ -67,21 +67,27 @@ class Arrivals:
                 self._members.setdefault(row.peer_group, []).append(row)
 
     def _has_come_down(self, mount: MountRow, parent: MountRow) -> bool:
-        """Is it a slave of what was mounted at the master of its parent, or at the master of that?"""
+        """Is it a slave of what was mounted at its place in the master of its parent, or in the master of that?
+
+        A copy of what has arrived, or what was moved, is a slave of the same, and nothing is at its place there.
+        """
         self._look_around()
         above: dict[int, None] = {}
         group = parent.master
         while group and group not in above:
             above[group] = None
             group = next((one.master for one in self._members.get(group, ())), 0)
+        place = _place_in(mount, parent)
         sources = self._members.get(mount.master, ())
         if sources:
-            bases = [self._rows.get(one.parent_id) for one in sources]
-            return any(base is None or base.peer_group in above for base in bases)
+            bases = [(one, self._rows.get(one.parent_id)) for one in sources]
+            return any(
+                base is None or (base.peer_group in above and _place_in(one, base) in (None, place))
+                for one, base in bases
+            )
         # Nobody sees what it is a slave of: it is not where it would be, if a place where it would be can be seen.
-        if not TargetPath(mount.mountpoint).is_under(parent.mountpoint):
+        if place is None:
             return True
-        place = TargetPath(parent.root).joined(TargetPath(mount.mountpoint).relative_to(parent.mountpoint))
         return not any(place.is_under(one.root) for group in above for one in self._members.get(group, ()))
 
     def _among_peers(self, mount: MountRow, parent: MountRow) -> Whence:
@@ -98,3 +104,10 @@ class Arrivals:
         except KeyError:
             return "unknown"
         return "here" if oldest in self._own else "elsewhere"
+
+
+def _place_in(mount: MountRow, parent: MountRow) -> TargetPath | None:
+    """Where in the filesystem of its parent a mount stands; None if the two are not seen from one root."""
+    if not TargetPath(mount.mountpoint).is_under(parent.mountpoint):
+        return None
+    return TargetPath(parent.root).joined(TargetPath(mount.mountpoint).relative_to(parent.mountpoint))

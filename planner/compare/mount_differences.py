@@ -17,7 +17,7 @@ from mountplan.planner.tables.table import UNTOLD, MountRow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Sequence
     from typing import TypeAlias
 
 _UNKNOWN = (
@@ -96,6 +96,7 @@ class MountDifferences:
     def _only_found(self, found: _Space, second: Forest, back: dict[int, int]) -> Iterator[Difference]:
         """What is only on the other side: but for what has arrived, and upon that only what has not."""
         arrived: set[int] = set()
+        first_ones: list[int] = []
         for at in second.order() if len(back) < len(second.rows) else ():
             parent = second.parents[at]
             if at in back or not (parent in back or parent == OUTSIDE or parent in arrived):
@@ -103,16 +104,15 @@ class MountDifferences:
             whence: Whence = "here"
             if self._arrivals is not None and parent != OUTSIDE:
                 whence = self._arrivals.whence(second.rows[at], second.rows[parent])
-            what = _what(second, at, back)
-            one = found.difference(second, at, "mount", "none", what, found.origin(at))._replace(origin="")
             if whence == "elsewhere":
                 arrived.add(at)
                 if parent in back:
-                    self._arrived.append(one)
-            elif whence == "unknown":
-                yield one._replace(found=f"{what}, {_UNKNOWN}", unknown=True)
-            else:
-                yield one
+                    first_ones.append(at)
+                continue
+            one = _only(found, second, at, back)
+            yield one._replace(found=f"{one.found}, {_UNKNOWN}", unknown=True) if whence == "unknown" else one
+        told = set(range(len(second.rows))) - arrived
+        self._arrived += [_only(found, second, at, told) for at in first_ones]
 
     def _properties(self, wanted: _Space, found: _Space, row: MountRow, there: MountRow, otherwise: Told) -> Found:
         if row.fstype != there.fstype:
@@ -290,7 +290,12 @@ def _parent(forest: Forest, at: int) -> str:
     return f"{forest.rows[parent].fstype} at {forest.rows[parent].mountpoint}"
 
 
-def _what(forest: Forest, at: int, known: dict[int, int]) -> str:
+def _only(found: _Space, forest: Forest, at: int, known: Container[int]) -> Difference:
+    what = _what(forest, at, known)
+    return found.difference(forest, at, "mount", "none", what, found.origin(at))._replace(origin="")
+
+
+def _what(forest: Forest, at: int, known: Container[int]) -> str:
     """A mount that the other side does not have, and how many on it that it does not have either."""
     where = f" on {_parent(forest, at)}" if forest.parents[at] != OUTSIDE else ""
     below = [at]

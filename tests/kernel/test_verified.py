@@ -17,7 +17,7 @@ from mountplan.cli import main
 from mountplan.planner.errors import NameTaken
 from tests.hosts import InHost, mount, run_in_child, setns, umount
 from tests.keptnames import STORE, on_run
-from tests.mountflags import MS_REMOUNT, MS_SHARED
+from tests.mountflags import MS_BIND, MS_REMOUNT, MS_SHARED
 from tests.trees import ROOT, plan_of
 
 Result = TypeVar("Result")
@@ -37,6 +37,9 @@ path = "d"
 directory = true
 [[mount.file]]
 path = "e"
+directory = true
+[[mount.file]]
+path = "f"
 directory = true
 [[mount]]
 target = "/s"
@@ -107,11 +110,16 @@ def test_what_is_mounted_below_a_slave_from_inside_is_no_arrival(in_host: InHost
         seen = [told("arrivals")]
         # This one has come down from /a, which nothing wanted to have a mount either.
         inside("arrivals", ("fine", "/a/e", "tmpfs"))
-        return [*seen, told("arrivals")]
+        seen.append(told("arrivals"))
+        # A copy of it is a slave of the same, but has not come down from there.
+        inside("arrivals", ("/s/e", "/s/f", "", MS_BIND), ("evil", "/s/e", "tmpfs"))
+        return [*seen, told("arrivals"), [one.found for one in keeping.look_up("arrivals").arrivals]]
 
-    first, second = in_host(on_run(script), identity="root")
+    first, second, third, found = in_host(on_run(script), identity="root")
     assert ("drifted", ["/s/d"], []) == first
     assert ("drifted", ["/a/e", "/s/d"], ["/s/e"]) == second
+    assert ("drifted", ["/a/e", "/s/d", "/s/e", "/s/f"], ["/s/e"]) == (third[0], sorted(third[1]), third[2])
+    assert ["tmpfs on tmpfs at /s"] == found, "and what was mounted upon it is no part of it"
 
 
 def test_what_the_host_mounts_on_its_peer_has_arrived_and_what_is_mounted_inside_has_not(in_host: InHost) -> None:

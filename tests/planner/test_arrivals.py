@@ -36,6 +36,8 @@ def whence(
         (row(21, 20, "/s/d", group=8, master=9), (HOST, row(11, 10, "/feed/d", group=9)), "elsewhere"),
         # A slave of something else, bound here: what it receives from stands on no mount of the master's.
         (row(21, 20, "/s/d", master=9), (HOST, row(1, 0, "/"), row(11, 1, "/other", group=9)), "here"),
+        # A copy of what has arrived elsewhere, or what was moved from there.
+        (row(21, 20, "/s/d", master=9), (HOST, row(11, 10, "/feed/e", group=9)), "here"),
         # Nobody sees the master of it, though the place where it would be is seen; and nobody sees that place.
         (row(21, 20, "/s/d", master=9), (HOST,), "here"),
         (row(21, 20, "/s/d", master=9), (), "elsewhere"),
