@@ -76,20 +76,72 @@ def refuse_parameters_of_plan(name: str, parameters: Mapping[str, str] | None) -
 
 
 def save(name: str, text: str, *, errors: str = "strict") -> None:
-    """Write `text` into the file `name` as UTF-8; `errors` as for open(). Raises UsageError if that cannot be done."""
+    """Write `text` into the file `name` as UTF-8; `errors` as for open(). Raises UsageError if that cannot be done.
+
+    All of it is there or nothing: what cannot be written whole leaves what was there. Symlinks, modes and owners stay.
+    """
     import errno
     import os
 
-    is_new = not os.path.lexists(name)
+    data = text.encode("utf-8", errors)
     try:
-        with open(name, "w", encoding="utf-8", errors=errors) as file:
-            file.write(text)
+        place = _replaceable(name)
+        if place is None or not _put_in_place(place, data):
+            with open(name, "wb") as file:
+                file.write(data)
     except OSError as error:
-        if is_new:  # a part of it would be taken for the whole
-            try:
-                os.unlink(name)
-            except OSError:
-                pass
         remedy = f"make the directory first: mkdir -p {os.path.dirname(name)}" if error.errno == errno.ENOENT else ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            remedy = "make room there, or name a file elsewhere"
         remedy = remedy or "name a file that can be written, or - for standard output"
         raise UsageError(f"cannot write {name}: {error.strerror}", remedy=remedy) from None
+
+
+def _replaceable(name: str) -> str | None:
+    """The path at which a whole new file may take the place of what is called `name`. Raises OSError.
+
+    None for what has to be written as it is: devices and pipes, what /dev and /proc lead to and others have open, what
+    has other names as well, and what belongs to somebody whom a new file could not be given to.
+    """
+    import os
+    import stat
+
+    place = os.path.realpath(name)
+    directory = f"{os.path.realpath(os.path.dirname(name) or '.')}/"
+    if directory.startswith(("/dev/", "/proc/")):
+        return None
+    try:
+        found = os.stat(name)
+    except FileNotFoundError:
+        return place
+    ours = os.geteuid() == 0 or (found.st_uid, found.st_gid) == (os.geteuid(), os.getegid())
+    return place if ours and stat.S_ISREG(found.st_mode) and found.st_nlink == 1 else None
+
+
+def _put_in_place(place: str, data: bytes) -> bool:
+    """Write a new file beside `place`, and let it take that name; False if none may be made there. Raises OSError."""
+    import errno
+    import os
+
+    aside = f"{os.path.dirname(place)}/.mountplan-{os.getpid()}"
+    try:
+        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and os.path.lexists(place):
+            return False  # it is the directory that may not be written to
+        raise
+    try:
+        with open(fd, "wb") as file:
+            if os.path.exists(place):
+                before = os.stat(place)
+                if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
+                    os.fchown(fd, before.st_uid, before.st_gid)
+                os.fchmod(fd, before.st_mode & 0o7777)
+                if not os.access(place, os.W_OK):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            file.write(data)
+        os.rename(aside, place)
+    except BaseException:
+        os.unlink(aside)
+        raise
+    return True

@@ -120,19 +120,40 @@ def test_nothing_harmful_is_printed_of_any_writer(tmp_path: Path, capsys: pytest
     assert "\\u202e" in text
 
 
-def test_what_cannot_be_written_whole_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("before", [None, "what was there\n"])
+def test_what_cannot_be_written_whole_leaves_what_was_there(
+    before: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """As on a full disk: a part of it would be taken for the whole."""
     (tmp_path / "x.toml").write_text(SPEC)
     saved, limit = tmp_path / "x.svg", resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    if before is not None:
+        saved.write_text(before)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limit[1]))
     try:
         assert 2 == main(["graph", str(tmp_path / "x.toml"), "-o", str(saved)])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-        signal.signal(signal.SIGXFSZ, before)
-    assert not saved.exists()
+        signal.signal(signal.SIGXFSZ, handler)
+    assert before == (saved.read_text() if saved.exists() else None)
+    assert {"x.toml", *(["x.svg"] if before else [])} == {one.name for one in tmp_path.iterdir()}
     assert "cannot write" in capsys.readouterr().err
+
+
+def test_what_is_saved_over_a_file_keeps_its_names_and_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(SPEC)
+    plain, link, twice = (tmp_path / name for name in ("plain", "link", "twice"))
+    plain.touch(mode=0o640)
+    link.symlink_to("plain")
+    twice.touch()
+    twice.with_suffix(".also").hardlink_to(twice)
+    for name in (link, twice):
+        assert 0 == main(["plan", "-q", str(tmp_path / "x.toml"), "-o", str(name)])
+    assert link.is_symlink()
+    assert (0o100640, True) == (plain.stat().st_mode, plain.read_text().startswith("{"))
+    assert twice.samefile(twice.with_suffix(".also"))
+    assert twice.read_text() == plain.read_text()
 
 
 @pytest.mark.parametrize("command", ["explain", "graph"])
