@@ -33,6 +33,12 @@ def check_type(draft: Draft, fstype: str, context: Context) -> bool:
 def check_device(draft: Draft, fstype: str, context: Context) -> None:
     """What is on a block device needs one, by its path; what is in a file takes a loop device: `image`."""
     spec, wrong = draft.spec, context.mistakes.add
+    if spec.image is not None and fstype in _KNOWN and not fstypes.of(fstype).on_device:
+        wrong(
+            f"{draft.key}.image",
+            f"{fstype} is on no device, so nothing of an image would be seen",
+            "write the type that is in the image (file IMAGE tells what it is), or leave image out",
+        )
     if (
         not fstypes.of(fstype).on_device or spec.image is not None or "fsid" in spec.options
     ):  # an erofs may be in a cache
@@ -92,6 +98,8 @@ def options_of(draft: Draft, context: Context) -> Options:
             pairs += [(name, one) for one in value]
         else:
             pairs.append((name, value if value is True else str(value)))
+    if draft.spec.options.get("ro") is True and draft.spec.options.get("rw") is True:
+        _wrong(draft, "rw", context, "a filesystem is ro or rw, not both", "leave one of them out")
     return tuple(pairs)
 
 

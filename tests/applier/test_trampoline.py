@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import shutil
 import subprocess
 from functools import partial
@@ -125,6 +126,20 @@ def test_where_no_memfd_may_be_executed_it_is_on_a_tmpfs_of_its_own(in_host: InH
             assert "hi\n" == tree.run(["echo", "hi"], check=True).stdout
 
     in_host(lambda: in_pid_namespace(work), identity="root")
+
+
+@pytest.mark.needs_kernel("set-group")
+@pytest.mark.parametrize("how", ["run", "execute"])
+def test_where_no_file_may_have_its_size_that_is_told(how: str, in_host: InHost) -> None:
+    """The signal that comes with it would end the process as if it were the command's."""
+
+    def work() -> Outcome:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))
+        return outcome(programs(), "true", how="run" if how == "run" else "execute")
+
+    ended = in_host(work)
+    assert 3 == ended.status
+    assert "File too large (EFBIG)" in ended.err
 
 
 # ---- nobody notices it ----------------------------------------------------------------------------------------------

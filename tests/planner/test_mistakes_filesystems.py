@@ -24,6 +24,20 @@ def made(words: str) -> str:
             'add image = "/path/of/the/image", or source = "/dev/NAME" for a block device',
         ),
         one(
+            "an image of what is in memory",
+            made('type = "tmpfs"\nimage = "/img"'),
+            "mount[1].image",
+            "tmpfs is on no device, so nothing of an image would be seen",
+            "write the type that is in the image (file IMAGE tells what it is), or leave image out",
+        ),
+        one(
+            "read-only and writable",
+            made('type = "tmpfs"\noptions = { ro = true, rw = true }'),
+            "mount[1].options.rw",
+            "a filesystem is ro or rw, not both",
+            "leave one of them out",
+        ),
+        one(
             "a device by its label",
             made('type = "xfs"\nsource = "LABEL=data"'),
             "mount[1].source",
