@@ -137,7 +137,7 @@ class Superblock:
     def shown_options(self) -> str:
         """mountinfo's last field: whether the filesystem can be written, and its own options."""
         state = "ro" if self.read_only else "rw"
-        return f"{state},{self.options}" if self.options else state
+        return ",".join((state, *(one for one in self.options.split(",") if one not in ("", "ro", "rw"))))
 
     def find(self, node: ModelNode, name: str) -> ModelNode | None:
         """The child of that name, or None."""

@@ -454,6 +454,17 @@ def test_removing_tells_which_names_there_are_not_and_removes_the_others(in_host
     assert (["NotKept"], ()) == in_host(on_run(script), identity="root")
 
 
+def test_removing_where_nothing_was_ever_kept_says_that_it_is_not(in_host: InHost) -> None:
+    """There is no store then, and none is made to look into."""
+
+    def script() -> list[str]:
+        return [f"{type(error).__name__}: {error}" for error in keeping.remove(("shop",))]
+
+    (told,) = in_host(on_run(script), identity="root")
+    assert told.startswith("NotKept: ")
+    assert "shop" in told
+
+
 def test_apply_without_keeping_is_still_there(in_host: InHost) -> None:
     def script() -> int:
         applied = api.build_and_forget(plan_of(SPEC))

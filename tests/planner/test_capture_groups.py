@@ -63,6 +63,20 @@ def test_a_seed_tells_the_master_of_a_group_that_nobody_visible_is_in() -> None:
     assert (CapturedGroup("a", "", ""),) == sharing(seen, seeds=(row(800, 0, "/", peer_group=9, master=7),)).groups
 
 
+def test_a_group_spans_what_all_that_receive_from_it_show_however_far_below_they_are() -> None:
+    """Only then the host has to show it: the seed of a group contains the roots of all members and slaves."""
+    host = HostMounts(MountTable((row(901, 0, "/", device="8:1"), row(902, 901, "/part", device="8:2", root="/part"))))
+    chain = (
+        row(2, 1, "/a", device="8:2", root="/part/x", peer_group=7),
+        row(3, 1, "/b", device="8:2", root="/part/x", peer_group=8, master=7),
+        row(4, 1, "/c", device="8:2", root="/part/x", peer_group=9, master=8),
+    )
+    assert {} == sharing(*chain, row(5, 1, "/d", device="8:2", root="/part/y", master=9), host=host).refused
+    found = sharing(*chain, row(5, 1, "/d", device="8:2", root="/other", master=9), host=host)
+    assert [(0, 1), (0, 2), (0, 3), (0, 4)] == sorted(found.refused)
+    assert () == found.groups
+
+
 def test_a_group_of_the_host_is_taken_through_the_widest_mount_that_shows_the_root() -> None:
     host = HostMounts(
         MountTable(

@@ -75,3 +75,13 @@ def test_the_details_tell_places_and_what_is_wrong_and_fold_long_lists() -> None
     assert "  ... and 10 more (--all shows them)\n" in text
     assert "Of 31 mounts, 1 would not be as written:\n  /a  is shared\n" in text
     assert "more" not in classic_text(Classic(31, 30, places, 0, (), False), everything=True)
+
+
+def test_attributes_reach_what_a_recursive_bind_brings_along_if_they_are_to() -> None:
+    """mount --rbind -o ro=recursive, in effect; without that the tree would be another one."""
+    host = FakeHost({}, (host_mount(2, 1, "/srv"), host_mount(3, 2, "/srv/in")))
+    bind = '[[mount]]\ntarget = "/b"\nbind = "/srv"\nrecursive = true\nattributes = ["ro"]\n'
+    for more in ("", "recursive_attributes = false\n"):
+        text = f"format = 1\n{ROOT}{bind}{more}"
+        found = api.classic(api.plan(parse_spec(text.encode(), "test.toml"), host), host)
+        assert ((), 0) == (found.wrong, found.added)

@@ -238,3 +238,71 @@ def test_what_is_trapped_can_be_asked_for_and_chroot_takes_the_end_of_options() 
     done = simulate(script).done
     assert ["/a", "/end"] == [one.action.path for one in done if isinstance(one.action, MakeDirectory)]
     assert ["/a"] == [one.action.path for one in done if isinstance(one.action, ChangeRoot)]
+
+
+TREE = "mkdir /a /b\nmount -t tmpfs x /a\nmkdir /a/c\nmount -t tmpfs y /a/c\n"
+
+
+@pytest.mark.parametrize(
+    ("version", "words", "made", "bound"),
+    [
+        # what a mount of a new filesystem has (its attributes, the superblock); what a recursive bind has, and below it
+        ((2, 38), "ro", ("ro", "ro"), ("ro", "rw")),
+        ((2, 38), "ro=x", ("ro", "ro"), ("ro", "rw")),  # no notice is taken of other arguments
+        ((2, 39), "ro=vfs", ("ro", "ro"), ("ro", "rw")),
+        ((2, 39), "ro=fs", ("ro", "ro"), ("ro", "rw")),
+        ((2, 39), "ro=recursive", ("ro", "ro"), ("ro", "ro")),
+        ((2, 41), "ro=vfs", ("ro", "rw"), ("ro", "rw")),
+        ((2, 41), "ro=fs", ("rw", "ro"), ("rw", "rw")),
+        ((2, 41), "rw=fs,ro=vfs", ("ro", "rw"), ("ro", "rw")),
+        ((2, 41), "ro=recursive", ("ro", "ro"), ("ro", "ro")),
+        ((2, 41), "ro", ("ro", "ro"), ("ro", "rw")),
+        ((2, 41), "noexec=vfs", ("rw", "rw"), ("rw", "rw")),
+    ],
+)
+def test_versions_differ_in_what_the_argument_of_an_attribute_says(
+    version: tuple[int, int], words: str, made: tuple[str, str], bound: tuple[str, str]
+) -> None:
+    script = f"{TREE}mount -t tmpfs -o {words} x /b\nmount --rbind /a /b -o {words}\n"
+    rows = simulate(script, util_linux=lambda: version).final[0].table.rows
+    new, on_it, below = (row for row in rows if row.mountpoint in ("/b", "/b/c"))
+    assert made == (new.attributes.partition(",")[0], new.options)
+    assert bound == (on_it.attributes.partition(",")[0], below.attributes.partition(",")[0])
+    assert (("noexec" in words,) * 2) == ("noexec" in new.attributes, "noexec" in on_it.attributes)
+
+
+@pytest.mark.parametrize("words", ["ro=vfs", "noexec=fs", "ro=recursive"])
+def test_old_versions_hand_such_an_argument_to_the_filesystem(words: str) -> None:
+    with pytest.raises(SpecError, match=f"util-linux 2.38 hands {words} to the filesystem"):
+        simulate(f"{TREE}mount -t tmpfs -o {words} x /b\n", util_linux=lambda: (2, 38))
+
+
+@pytest.mark.parametrize(
+    ("line", "left", "why"),
+    [
+        ("umount -A /a/c", "/a /b", ""),
+        ("mount --bind /a /b; umount -A x", "/a /a/c /b", "unmount /a"),
+        ("mount --bind /a/c /b; umount -A -R y", "/a /b", ""),
+        ("umount -A -l x", "/b", ""),
+        ("umount -A /none", "/a /a/c /b", "unmount /none"),
+        ("umount -a -t tmpfs", "", ""),
+        ("umount -a -t notmpfs", "/a /a/c /b", ""),
+        ("umount -a -t nosuch,noproc", "", ""),
+        ("umount --fake /a", "/a /a/c /b", ""),
+        ("umount -l /a", "/b", ""),
+        ("umount -R /a", "/b", ""),
+        ("umount /a/c /a/c", "/a /b", "unmount /a/c"),
+    ],
+)
+def test_umount_takes_what_its_options_say(line: str, left: str, why: str) -> None:
+    simulation = simulate(f"{TREE}mount --bind / /b\n{line}\n")
+    assert left.split() == [row.mountpoint for row in simulation.final[0].table.rows if row.mountpoint != "/"]
+    assert [why] * bool(why) == [one.action.describe() for one in simulation.failures]
+
+
+def test_a_sourced_file_has_its_own_arguments_if_it_is_given_some() -> None:
+    """And `return` ends it with a status; afterwards the arguments are what they were."""
+    files = {"/lib": "mkdir /$1\nreturn 3\nmkdir /never\n"}
+    script = "set -- mine\n. /lib yours || mkdir /failed\n. /lib\nmkdir /$1/x\n"
+    made = [one.action.describe() for one in simulate(script, files=files).done]
+    assert ["/yours", "/failed", "/mine", "/mine/x"] == [words.split()[-1] for words in made if "/lib" not in words]
