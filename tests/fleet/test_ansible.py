@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -227,7 +228,8 @@ def test_the_role_installs_the_program_the_unit_and_specs(folder: Path, there: d
         wheels,
         CHECKOUT,
     ]
-    subprocess.run(line, check=True, stdin=subprocess.DEVNULL, timeout=300 * PATIENCE)
+    caching = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}  # pip keeps what it builds on the way there
+    subprocess.run(line, env=caching, check=True, stdin=subprocess.DEVNULL, timeout=300 * PATIENCE)
     (wheel,) = wheels.glob("mountplan-*.whl")
     there["one"].run("mkdir", "-p", str(wheels))
     values = {"wheel": wheel, "wheels": wheels, "python": sys.executable}
