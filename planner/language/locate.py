@@ -7,10 +7,11 @@ table are looked for when one of them is asked for.
 
 from __future__ import annotations
 
-import re
 from functools import cached_property, lru_cache
+from re import Pattern
 
 from mountplan.planner.characters import toml_key
+from mountplan.planner.light import regex
 
 # The parts of the grammar that matter here. No two alternatives can begin alike, so that no match ever goes back.
 _BASIC = r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"'
@@ -21,27 +22,26 @@ _KEY = rf"(?:[A-Za-z0-9_-]+|{_BASIC}|{_LITERAL})"
 _DOTTED = rf"{_KEY}(?:[ \t]*\.[ \t]*{_KEY})*"
 _REST = r"[ \t]*(?:\#[^\n]*)?\n"
 
-_ONE_KEY = re.compile(_KEY, re.DOTALL)
-_KEY_VALUE = re.compile(rf"[ \t]*({_DOTTED})[ \t]*=[ \t]*", re.DOTALL)
-_SCALAR = re.compile(rf"{_LONG_BASIC}|{_LONG_LITERAL}|{_BASIC}|{_LITERAL}|[^,\]}}\#\n]+", re.DOTALL)
-_GAP = re.compile(r"(?:[ \t\n,]+|\#[^\n]*)*")
-_BLANK = re.compile(r"(?:[ \t\n]+|\#[^\n]*)*")
+_ONE_KEY = regex(rf"(?s){_KEY}")
+_KEY_VALUE = regex(rf"(?s)[ \t]*({_DOTTED})[ \t]*=[ \t]*")
+_SCALAR = regex(rf"(?s){_LONG_BASIC}|{_LONG_LITERAL}|{_BASIC}|{_LITERAL}|[^,\]}}\#\n]+")
+_GAP = regex(r"(?:[ \t\n,]+|\#[^\n]*)*")
+_BLANK = regex(r"(?:[ \t\n]+|\#[^\n]*)*")
 
 
-def _lines_pattern(value: str) -> re.Pattern[str]:
+def _lines_pattern(value: str) -> Pattern[str]:
     """As many lines as possible that are a statement each, then a header if there is one.
 
     A line is a statement if its value cannot go on in the next line: a scalar, or what `value` matches. Only bare keys,
     which all but a few are; everything else is left to the careful reader.
     """
-    return re.compile(
-        rf"""
+    return regex(
+        rf"""(?sx)
         (?: [A-Za-z0-9_.\- \t]+ = [ \t]* (?: (?! [ \t\[{{] | \"{{3}} | '{{3}} ) [^\n]* \n | {value} )
           | {_REST}
         )*
         ( [ \t]* \[ (\[?) [ \t]* ({_DOTTED}) [ \t]* \]\]? {_REST} )?
-        """,
-        re.DOTALL | re.VERBOSE,
+        """
     )
 
 
@@ -54,7 +54,7 @@ _LINES_AND_LONG_STRINGS = _lines_pattern(rf"(?! [^\n]* (?: \"{{3}} | '{{3}} ) ) 
 # No parser takes such a text; and here the key paths alone would be as long as the square of it.
 _DEEPEST = 1000
 
-_PATH_PART = re.compile(r'\.?(?:"(?:[^"\\]|\\.)*"|[^.\[\]"]+)|\[\d+\]')
+_PATH_PART = regex(r'\.?(?:"(?:[^"\\]|\\.)*"|[^.\[\]"]+)|\[\d+\]')
 
 
 def key_path(*parts: str | int) -> str:

@@ -6,15 +6,15 @@ one of the files.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 
 from mountplan.planner.errors import Mistake, SpecRef
 from mountplan.planner.language.locate import Places, prefixes
+from mountplan.planner.light import regex
 from mountplan.planner.names import Moved
 
 # Key paths as messages have them, and texts in quotes, in which nothing is one.
-_IN_WORDS = re.compile(r'"[^"]*"|\b(?:namespace\[\d+\]\.)?[a-z_]+\[\d+\](?:\.[a-z_]+(?:\[\d+\])?)*')
+_IN_WORDS = regex(r'"[^"]*"|\b(?:namespace\[\d+\]\.)?[a-z_]+\[\d+\](?:\.[a-z_]+(?:\[\d+\])?)*')
 
 
 class Origins:

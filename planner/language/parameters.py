@@ -6,15 +6,15 @@ text that is not handed on as it is (planner/language/rewriting.py), and `$$` is
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from mountplan.planner.language.outside import Outside
 from mountplan.planner.language.values import Unfit, content, escaped_bytes, shown, suggestion, variable
+from mountplan.planner.light import regex
 from mountplan.planner.record import NamedTuple
 
-_REFERENCE = re.compile(r"\$(?:\$|\{([^{}]*)(\}?))")
+_REFERENCE = regex(r"\$(?:\$|\{([^{}]*)(\}?))")
 _KEYS = {"env", "default", "description"}
 _DEEPEST = 100
 

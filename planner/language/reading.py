@@ -11,6 +11,7 @@ import tomli
 from mountplan.planner.errors import Mistake, SpecRef
 from mountplan.planner.language.toml10 import Newer, find_newer
 from mountplan.planner.language.values import shorter
+from mountplan.planner.light import regex
 
 # The shortest spec there is, as errors show it.
 EXAMPLE = """\
@@ -21,7 +22,7 @@ EXAMPLE = """\
     type = "tmpfs"\
 """
 
-_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_PLACE = regex(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 # What the parser says -> what to do about it; the first that fits.
 _ADVICE = (
@@ -47,10 +48,10 @@ _ADVICE = (
 
 
 # Outside of strings as far as a line tells: a number such as 0755, and the key that it is for.
-_LEADING_ZERO = re.compile(
+_LEADING_ZERO = regex(
     r"""^(?:[^"'#]|"[^"]*"|'[^']*')*?([A-Za-z0-9_-]+[ \t]*=[ \t]*|[\[,][ \t]*)(0[0-9]+)(?![0-9_.:eE-])"""
 )
-_HEADER = re.compile(r"[ \t]*\[\[[ \t]*([A-Za-z0-9_.-]+)[ \t]*\]\]")
+_HEADER = regex(r"[ \t]*\[\[[ \t]*([A-Za-z0-9_.-]+)[ \t]*\]\]")
 
 
 def _first_below(name: str, lines: list[str]) -> int:

@@ -9,18 +9,18 @@ host, and nothing else: a target, or a path in a mount, is nowhere on the host.
 from __future__ import annotations
 
 import posixpath
-import re
 from typing import Any
 
 from mountplan.planner.language.outside import Outside, Piped
 from mountplan.planner.language.parameters import Parameters
 from mountplan.planner.language.values import Unfit, escaped_bytes, shown
 from mountplan.planner.language.wording import ModelFinding, Path
+from mountplan.planner.light import regex
 
 _HANDED_ON = ("content", "command", "environment")
 _LISTS = ("layers", "data_layers")
 _ON_HOST = frozenset({*_LISTS, "bind", "image", "contents", "upper", "work", "host", "namespace"})
-_NUMBER = re.compile("[0-9]{1,10}")
+_NUMBER = regex("[0-9]{1,10}")
 _DEEPEST = 16  # nothing in a spec is nested as deep; what is goes to the models as it is
 
 

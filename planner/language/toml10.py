@@ -7,8 +7,9 @@ and the escapes \e and \xHH in strings; times without seconds, too, but no key o
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
+
+from mountplan.planner.light import regex
 
 
 class Newer(NamedTuple):
@@ -29,9 +30,9 @@ _COMMENT = r"\#[^\n]*+"
 # An inline table as nearly all are: in one line, nothing nested in it that has braces or a comment.
 _TABLE = rf"\{{(?:[^\"'\#{{}},\n]++|{_STRING}|,(?![ \t]*\}}))*+\}}"
 # As much as is surely TOML 1.0, in one call: what stops it is looked at one by one.
-_PLAIN = re.compile(rf"(?:[^\"'\#{{}}]++|{_COMMENT}|{_STRING}|{_TABLE})*+", re.DOTALL)
-_TOKEN = re.compile(rf"{_COMMENT}|{_STRING}|[\[\]{{}},\n]|[^\"'\#\[\]{{}},\n]++", re.DOTALL)
-_NEW_ESCAPE = re.compile(r"\\[ex]")
+_PLAIN = regex(rf"(?s)(?:[^\"'\#{{}}]++|{_COMMENT}|{_STRING}|{_TABLE})*+")
+_TOKEN = regex(rf"(?s){_COMMENT}|{_STRING}|[\[\]{{}},\n]|[^\"'\#\[\]{{}},\n]++")
+_NEW_ESCAPE = regex(r"\\[ex]")
 
 
 def find_newer(text: str) -> Newer | None:

@@ -24,6 +24,7 @@ from mountplan.planner.characters import visible
 from mountplan.planner.language import limits
 from mountplan.planner.language.fstab_words import instead_of_attribute
 from mountplan.planner.language.presets import NAMES as PRESETS
+from mountplan.planner.light import regex
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.run_settings import CAPABILITIES
 from mountplan.planner.tables import namespace_file
@@ -33,12 +34,12 @@ Path = TypeVar("Path", bound=str)
 MAX_BYTES = 2**63 - 1
 MAX_ID = 2**32 - 1  # (uid_t)-1 itself means "no user"
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
-_FSTYPE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_MODE = re.compile(r"0?[0-7]{1,4}")
-_LIKELY_MODE = re.compile(r"[0-7][04567]{3}")
-_DEVICE = re.compile(r"([cb]):(\d{1,7}):(\d{1,7})")
-_OCTAL = re.compile(r"\\([0-3][0-7]{2})")
+_NAME = regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_FSTYPE = regex(r"[A-Za-z0-9_.-]{1,64}")
+_MODE = regex(r"0?[0-7]{1,4}")
+_LIKELY_MODE = regex(r"[0-7][04567]{3}")
+_DEVICE = regex(r"([cb]):(\d{1,7}):(\d{1,7})")
+_OCTAL = regex(r"\\([0-3][0-7]{2})")
 
 
 class Unfit(ValueError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from mountplan.planner.errors import (
     StepRefused,
     VerificationFailed,
 )
+from mountplan.planner.light import regex
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.render.difference_text import mount_words
 from mountplan.planner.render.words import count, listed, visible_lines
@@ -29,7 +29,7 @@ _REMEDY = "\n  remedy: "
 _MOST_DIFFERENCES = 40
 _MOST_OF_A_KIND = 12  # mistakes that are all told
 _FIRST_OF_A_KIND, _MOST_PLACES = 3, 8
-_VARIABLE = re.compile(r'"(?:[^"\\]|\\.)*"|[0-9][0-9,]*')
+_VARIABLE = regex(r'"(?:[^"\\]|\\.)*"|[0-9][0-9,]*')
 
 
 def error_text(error: MountplanError, plan: Plan | None = None, *, everything: bool = False) -> str:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
-
 from mountplan.planner.fstypes import only_reads
 from mountplan.planner.host import BLOCK
 from mountplan.planner.language.path_models import Image
 from mountplan.planner.language.values import shown
+from mountplan.planner.light import regex
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft
 from mountplan.planner.resolve.topology import ImagePart, ResolvedFilesystem
 from mountplan.planner.tables.options import Pairs
 
-_LOOP_DEVICE = re.compile(rf"{BLOCK}7:\d+")
+_LOOP_DEVICE = regex(rf"{BLOCK}7:\d+")
 _TOP = "5"  # the id of the top of every btrfs
 
 
