@@ -11,10 +11,9 @@ from mountplan.applier.keep import kept
 from mountplan.applier.observe.live_facts import LiveFacts
 from mountplan.applier.observe.locks import find_locks, owner_of
 from mountplan.applier.observe.observe import observe, refused_table
-from mountplan.applier.observe.subjects import Subject, ids_inside, of_file, of_process, of_tree
-from mountplan.applier.sys.userns import initial_ids
+from mountplan.applier.observe.subjects import Subject, of_file, of_process, of_tree
 from mountplan.capture_judgement import judge_capture
-from mountplan.operands import view_of
+from mountplan.operands import as_specs_have_it, view_of
 from mountplan.planner.capture.captured import Captured, Caution
 from mountplan.planner.capture.fillable import find_fillings, with_contents
 from mountplan.planner.capture.mounts import Live
@@ -28,14 +27,12 @@ from mountplan.planner.plan.seedbase import without_base
 from mountplan.planner.render.aside_text import TAKES_LISTMOUNT
 from mountplan.planner.tables.mount_facts import Lock
 from mountplan.planner.tables.mounttree import MountTree
-from mountplan.planner.tables.options import with_ids_inside
 from mountplan.planner.tables.table import MountTable
 
 if TYPE_CHECKING:
     from mountplan.tree import Tree
 
 _OF_PROGRAMS = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "usr"})
-_ALL_IDS = ((0, 0, 2**32 - 1),)  # the id-map of the machine's first user namespace
 
 
 class Wanted(NamedTuple):
@@ -109,7 +106,7 @@ def capture_subjects(
     cautions = []
     for subject in subjects:
         whole = subject.read()
-        whole = whole._replace(table=_as_seen_here(whole.table, subject))
+        whole = whole._replace(table=as_specs_have_it(whole.table, subject.fd))
         views.append(view_of("", whole))
         table, seeds = without_base(whole.table)
         tables.append(table)
@@ -179,15 +176,3 @@ def _take_contents(
             cautions.append(Caution(where, f"contents: as much for {one.untold} more"))
     there = [(one.filling, f"{folder.shown}/{one.filling.name}", one.there) for one in stored if one.is_there]
     return with_contents(captured, there), cautions
-
-
-def _as_seen_here(table: MountTable, subject: Subject) -> MountTable:
-    """The table with owners by the numbers that they will have where a spec of it is built.
-
-    The kernel shows those of the machine's first user namespace, which is where root builds. An ordinary user builds in
-    a namespace of their own, as the captured one probably is.
-    """
-    uids, gids = (ids_inside(subject.fd) if os.geteuid() != 0 else None) or initial_ids("self")
-    if uids == gids == _ALL_IDS:
-        return table
-    return MountTable(tuple(row._replace(options=with_ids_inside(row.options, uids, gids)) for row in table.rows))

@@ -17,7 +17,7 @@ from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.chroot import unshare_user
 from mountplan.applier.sys.inside import in_child
 from mountplan.applier.sys.refusal import in_words
-from mountplan.operands import Operand, granted_of, recognise, store_device, view_of
+from mountplan.operands import Operand, as_specs_have_it, granted_of, recognise, store_device, view_of
 from mountplan.planner.change.change_plan import ChangeObstacle, ChangePlan
 from mountplan.planner.change.plan_change import plan_change
 from mountplan.planner.change.standing import Allowed, Record, StandingSpace, StandingTree, User
@@ -130,6 +130,7 @@ def _of_process(operand: Operand) -> Target:
     pid = int(operand.value)
     with _subject(operand) as subject:
         whole = subject.read()
+        whole = whole._replace(table=as_specs_have_it(whole.table, subject.fd))
         number = os.fstat(subject.fd).st_ino
         locks = _locks(subject, view_of("", whole).table)
     if number == os.stat("/proc/self/ns/mnt").st_ino:

@@ -10,6 +10,7 @@ from mountplan.keeping import judge_standing
 from mountplan.operands import (
     Operand,
     Side,
+    beside_spec,
     plan_of,
     predicted,
     read_side,
@@ -51,6 +52,7 @@ def diff(first: str | Side, second: str | Side, *, parameters: Mapping[str, str]
     one, other = (read_side(side, parameters=parameters) if isinstance(side, str) else side for side in (first, second))
     refuse_unused(parameters, one, other)
     one, other = _beside_kept(one, other), _beside_kept(other, one)
+    one, other = beside_spec(one, other), beside_spec(other, one)
     machine = machine_of(observe()) if one.of_machine and other.of_machine else None
     return Compared(one, other, differences(one.views, other.views, machine))
 
@@ -131,5 +133,6 @@ def _as_predicted(spec: str, plan: Plan, subject: str, side: Side) -> Compared:
     if side.plan is not None:
         raise SubjectError(f"{subject}: does not stand anywhere", f"name what is kept, or a process, {_OR_DIFF}")
     first = predicted(spec, plan, host)
+    side = beside_spec(side, first)
     machine = machine_of(host) if side.of_machine else None
     return Compared(first, side, *judge(first.views, side.views, machine, arrivals=True, surroundings=surroundings))

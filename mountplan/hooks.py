@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mountplan.inputs import STDIN
 from mountplan.live_outside import LiveOutside
-from mountplan.operands import Operand, Side, predicted, view_of
+from mountplan.operands import Operand, Side, as_specs_have_it, predicted, view_of
 from mountplan.planner.compare.difference import Difference
 from mountplan.planner.errors import Mistake, SpecError, SpecRef, SubjectError
 from mountplan.planner.foreign.oci_hooks import ContainerState, RuntimeWays, Sorted, Stage, read_state, root_of
@@ -89,14 +89,19 @@ def check(container: Container, spec: str | None, parameters: Mapping[str, str])
 
     A spec that inherits its root says what some mounts shall be, and nothing of the others.
     """
+    from mountplan.applier.observe.subjects import ids_inside
     from mountplan.planner.compare.compare import judge, machine_of
     from mountplan.surroundings import surroundings
 
     with container.opened() as subject:
         whole = subject.read()
+        ids = ids_inside(subject.fd)
+        as_specs = as_specs_have_it(whole.table, subject.fd)
     host = _host(container, whole)
     plan = _of_config(container, host) if spec is None else _of_spec(container, spec, parameters, host)
-    side = Side(container.label, (view_of("", whole),), incomplete=not whole.complete)
+    # A configuration has the ids that are inside, a spec those of who builds it.
+    seen = view_of("", whole)._replace(ids=ids) if spec is None else view_of("", whole._replace(table=as_specs))
+    side = Side(container.label, (seen,), incomplete=not whole.complete)
     ways = RuntimeWays(container.config, container.stage, of_config=spec is None)
     wanted, to_mask = ways.without_masks(predicted(plan.file, plan, host).views[0])
     found, masked = ways.without_masks(side.views[0])

@@ -53,7 +53,7 @@ class Side(NamedTuple):
     """One side: what errors and results call it, its namespaces, and the plan that they are predicted from, if any.
 
     `of_machine` is False for what has been written down somewhere, some time. `incomplete` if there may be more mounts,
-    which cannot be seen from any root.
+    which cannot be seen from any root. `visited` if it is of processes, and of no name.
     """
 
     label: str
@@ -62,6 +62,7 @@ class Side(NamedTuple):
     of_machine: bool = True
     incomplete: bool = False
     of_spec: bool = False
+    visited: bool = False
 
     @property
     def mounts(self) -> int:
@@ -92,6 +93,7 @@ def read_side(argument: str, recognised: Operand | None = None, *, parameters: M
         tuple(view._replace(namespace=name) for (view, _), name in zip(views, names, strict=True)),
         of_machine="mountinfo" not in kinds,
         incomplete=not all(complete for _, complete in views),
+        visited=not kinds & {"mountinfo"},
     )
 
 
@@ -317,6 +319,43 @@ def _view(subject: Subject) -> tuple[View, bool]:
     except ChildFailed as error:
         raise TableError(f"{subject.label}: {error}") from None
     return view_of("", whole)._replace(ids=ids_inside(subject.fd)), whole.complete
+
+
+def beside_spec(side: Side, predicted: Side) -> Side:
+    """What processes show, beside what would be built: with ids in options as the builder's specs have them.
+
+    Those of the machine's root are the machine's, whoever owns the namespace that they are of (capture writes them so),
+    but where the spec says whose a namespace is.
+    """
+    plan = predicted.plan
+    if not side.visited or plan is None or not _is_machines_root():
+        return side
+    users = [one.user for one in plan.expected.namespaces]
+    if len(users) != len(side.views):
+        return side
+    views = (one if user else one._replace(ids=None) for one, user in zip(side.views, users, strict=True))
+    return side._replace(views=tuple(views))
+
+
+def as_specs_have_it(table: MountTable, namespace: int) -> MountTable:
+    """What a mount namespace shows, with owners by the numbers that they have where a spec of it is built.
+
+    The kernel shows those of the machine's first user namespace, which is where root builds. An ordinary user builds in
+    a namespace of their own, as the one behind the descriptor probably is.
+    """
+    from mountplan.applier.observe.subjects import ids_inside
+    from mountplan.applier.sys.userns import initial_ids
+
+    if _is_machines_root():
+        return table
+    ids = (ids_inside(namespace) if os.geteuid() != 0 else None) or initial_ids("self")
+    return View("", table, ids=ids).inside().table
+
+
+def _is_machines_root() -> bool:
+    from mountplan.applier.sys.userns import is_nested
+
+    return os.geteuid() == 0 and not is_nested()
 
 
 def view_of(namespace: str, whole: Whole) -> View:

@@ -139,15 +139,24 @@ class RuntimeWays:
                 return True
             # crun makes private what others make slaves of the host's mounts.
             return self._of_config and one.found == "none" and one.mount not in self._shared_by_word
+        if one.mount in _DEVICES:  # in a user namespace, where none can be made, runtimes bind the host's
+            bound = one.prop == "mount" and one.wanted == "none" and one.found.startswith("devtmpfs on ")
+            return bound or (one.prop == "attributes" and _but_execution(one.wanted) == _but_execution(one.found))
         return self._console and one.mount == "/dev/console"
 
 
+# OCI runtime specification, config-linux.md, "Default Devices"
+_DEVICES = frozenset(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty"))
 _SHARING = frozenset(prefix + word for word in ("shared", "slave", "private", "unbindable") for prefix in ("", "r"))
 
 
 def _looks_empty(row: MountRow) -> bool:
     """Is it an empty directory, or the null device, as runtimes and mountplan itself mask paths?"""
     return row.fstype in ("tmpfs", "devtmpfs") and row.root in ("/", "/null", "/directory", "/file")
+
+
+def _but_execution(words: str) -> list[str]:
+    return [word for word in words.split(",") if word not in ("nosuid", "noexec")]
 
 
 def _but_ro(words: str) -> list[str]:

@@ -326,3 +326,34 @@ def test_the_hook_files_are_what_podman_and_cri_o_read() -> None:
         assert ("1.0.0", "/", ["mountplan", "hook"]) == (found["version"], found["hook"]["path"][0], args[:2])
         assert [args[2]] == found["stages"]
         assert {"annotations"} == set(found["when"])
+
+
+@pytest.mark.needs_kernel("crun")
+def test_ids_of_a_container_with_a_user_namespace_are_those_that_its_configuration_has(
+    tmp_path: Path, in_host: InHost
+) -> None:
+    """The kernel shows them as the machine has them. Devices are bound, as none can be made there."""
+
+    def in_user_namespace(config: Any) -> None:
+        ids = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        config["linux"] |= {"uidMappings": ids, "gidMappings": ids}
+        config["linux"]["namespaces"].append({"type": "user"})
+        config["process"]["user"] = {"uid": 0, "gid": 0}
+        for path in (tmp_path, *tmp_path.rglob("*")):
+            os.chown(path, 100000, 100000, follow_symlinks=False)
+
+    def script() -> tuple[str, str]:
+        host()
+        os.chmod("/run", 0o755)
+        with container("crun", tmp_path, in_user_namespace) as pid:
+            state = {"ociVersion": "1.0", "id": "x", "pid": pid, "status": "running", "bundle": str(tmp_path)}
+            ended = subprocess.run(
+                [sys.executable, "-m", "mountplan", "hook", "poststart", "--config"],
+                input=json.dumps(state), env=os.environ | {"PYTHONPATH": str(CHECKOUT)}, capture_output=True,
+                text=True, timeout=30 * PATIENCE,
+            )  # fmt: skip
+            return rows(pid)["/dev/pts"], ended.stdout + ended.stderr
+
+    there, told = in_host(script, identity="root")
+    assert there
+    assert " has the mounts that " in told, told

@@ -475,3 +475,31 @@ locked = true
     told, real, planned = in_host(script, identity="root")
     assert [False, False, True] == told == real
     assert planned
+
+
+def with_owners() -> None:
+    """Filesystems of the user's, whose owners the kernel tells by the numbers of the machine."""
+    mount("own", "/srv/other", "tmpfs", data="uid=7,gid=9")
+
+
+def test_a_capture_of_the_roots_is_what_stands_there_by_all_commands(in_host: InHost, tmp_path: Path) -> None:
+    """It has the machine's numbers of owners, as it is built by root."""
+    file = tmp_path / "captured.toml"
+
+    def script() -> tuple[list[int], str]:
+        host()
+        with user(with_owners) as pid:
+            file.write_text(api.capture(pid).text)
+            commands = (
+                ["verify", str(file), f"pid:{pid}"],
+                ["diff", str(file), f"pid:{pid}"],
+                ["diff", f"pid:{pid}", str(file)],
+                ["plan", str(file), "--live", f"pid:{pid}", "--exit-code"],
+            )
+            told = io.StringIO()
+            with contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
+                return [main(words) for words in commands], told.getvalue()
+
+    status, told = in_host(script, identity="root")
+    assert [0, 0, 0, 0] == status, told
+    assert 'uid = "1007", gid = "1009"' in file.read_text()
