@@ -39,7 +39,7 @@ from mountplan.planner.language.path_models import (
     NamespaceFile,
     Place,
 )
-from mountplan.planner.language.spec_table import PathText, SpecTable
+from mountplan.planner.language.spec_table import PathText, SpecTable, no_list, no_table
 
 
 def check_overlap(uids: list[tuple[int, int, int]], gids: list[tuple[int, int, int]]) -> None:
@@ -186,7 +186,7 @@ class Mount(SpecTable):
         examples=["scratch"],
     )
     options: dict[OptionName, OptionValue] = Field(
-        default_factory=dict,
+        default_factory=no_table,
         description="Options of the filesystem (the superblock); true for an option without a value.",
         examples=[{"size": "16m"}],
     )
@@ -207,12 +207,12 @@ class Mount(SpecTable):
         examples=["/srv/root.ext4"],
     )
     layers: list[Place] = Field(
-        default_factory=list,
+        default_factory=no_list,
         description="The read-only layers of an overlay, the topmost first.",
         examples=[["/srv/top", "/srv/base"]],
     )
     data_layers: list[Place] = Field(
-        default_factory=list,
+        default_factory=no_list,
         description="Layers below those, of which nothing is seen: files of layers have their contents there.",
         examples=[["/srv/objects"]],
     )
@@ -243,7 +243,7 @@ class Mount(SpecTable):
         examples=["follow"],
     )
     attributes: list[Attribute] = Field(
-        default_factory=list,
+        default_factory=no_list,
         description="What is set or cleared on this mount, as mount(8) names it.",
         examples=[["ro", "nosuid"]],
     )
@@ -277,12 +277,12 @@ class Mount(SpecTable):
     )
     unbindable: bool = Field(default=False, description="Private, and it cannot be bound.", examples=[True])
     mask: list[Hidden] = Field(
-        default_factory=list,
+        default_factory=no_list,
         description="Paths inside this mount that are hidden behind something empty.",
         examples=[["proc/kcore"]],
     )
     readonly: list[Hidden] = Field(
-        default_factory=list,
+        default_factory=no_list,
         description="Paths inside this mount that are read-only.",
         examples=[["sys", "sysrq-trigger"]],
     )
@@ -297,7 +297,7 @@ class Mount(SpecTable):
         examples=["a filesystem that only its own program can mount"],
     )
     file: list[FileEntry] = Field(
-        default_factory=list,
+        default_factory=no_list,
         description="What shall exist in the filesystem of this mount.",
         examples=[[{"path": "etc/motd", "content": "hello\n"}]],
     )

@@ -11,7 +11,7 @@ from mountplan.planner.language import values
 from mountplan.planner.language.field_types import AbsolutePath, Attribute, IdLine, Name, Presets, Reference
 from mountplan.planner.language.mount_models import Mount, check_overlap
 from mountplan.planner.language.path_models import Spared, SparedPath
-from mountplan.planner.language.spec_table import PathText, SpecTable
+from mountplan.planner.language.spec_table import PathText, SpecTable, no_list
 
 
 class NamespaceOwner(SpecTable):
@@ -20,13 +20,13 @@ class NamespaceOwner(SpecTable):
     CALLED = "a user namespace"
 
     uids: list[IdLine] = Field(
-        default_factory=list,
+        default_factory=no_list,
         max_length=340,
         description="Lines of [first user id inside, first one outside, count], as /proc/PID/uid_map has them.",
         examples=[[[0, 100000, 65536]]],
     )
     gids: list[IdLine] = Field(
-        default_factory=list,
+        default_factory=no_list,
         max_length=340,
         description="Lines of [first group id inside, first one outside, count].",
         examples=[[[0, 100000, 65536]]],
@@ -86,12 +86,12 @@ class InheritedChange(SpecTable):
     recursive: bool = Field(default=False, description="What is mounted below it is changed as well.", examples=[True])
     spared: list[Spared] = Field(
         alias="except",
-        default_factory=list,
+        default_factory=no_list,
         description="Paths below it that stay as they are, with what is mounted below them.",
         examples=[["/home", "/tmp"]],
     )
     attributes: list[Attribute] = Field(
-        default_factory=list, description="What is set or cleared, as mount(8) names it.", examples=[["ro"]]
+        default_factory=no_list, description="What is set or cleared, as mount(8) names it.", examples=[["ro"]]
     )
     sharing: Literal["private", "shared"] | None = Field(
         default=None,
@@ -129,12 +129,12 @@ def propagation_field() -> Any:
 
 def removals_field() -> Any:
     what = "Mounts of an inherited tree that go, before anything is changed or mounted."
-    return Field(default_factory=list, description=what, examples=[[{"target": "/mnt/backup"}]])
+    return Field(default_factory=no_list, description=what, examples=[[{"target": "/mnt/backup"}]])
 
 
 def changes_field() -> Any:
     what = "What mounts of an inherited tree become, in this order, before anything is mounted on it."
-    return Field(default_factory=list, description=what, examples=[[{"target": "/usr", "attributes": ["ro"]}]])
+    return Field(default_factory=no_list, description=what, examples=[[{"target": "/usr", "attributes": ["ro"]}]])
 
 
 class PeerGroup(SpecTable):
@@ -182,7 +182,7 @@ class Namespace(SpecTable):
     remove: list[InheritedRemoval] = removals_field()
     change: list[InheritedChange] = changes_field()
     mount: list[Mount] = Field(
-        default_factory=list,
+        default_factory=no_list,
         description="Its mounts, in any order but for several on one target: later ones are on top.",
         examples=[[{"target": "/", "type": "tmpfs"}]],
     )

@@ -41,7 +41,7 @@ from mountplan.planner.language.namespace_models import (
 )
 from mountplan.planner.language.origins import Origins
 from mountplan.planner.language.parameters import Setting
-from mountplan.planner.language.spec_table import PathText, SpecTable, or_table
+from mountplan.planner.language.spec_table import PathText, SpecTable, no_list, no_table, or_table
 from mountplan.planner.names import Moved
 from mountplan.planner.run_settings import NAMESPACE_KINDS
 
@@ -59,10 +59,12 @@ class Run(SpecTable):
     CALLED = "[run]"
 
     command: list[Argument] = Field(
-        default_factory=list, description="The program and its arguments.", examples=[["python3", "-c", "print('hi')"]]
+        default_factory=no_list,
+        description="The program and its arguments.",
+        examples=[["python3", "-c", "print('hi')"]],
     )
     environment: dict[Variable, Argument] = Field(
-        default_factory=dict, description="Environment variables to set.", examples=[{"LANG": "C.UTF-8"}]
+        default_factory=no_table, description="Environment variables to set.", examples=[{"LANG": "C.UTF-8"}]
     )
     clear_environment: bool = Field(
         default=False, description="Start from an empty environment, not from the caller's.", examples=[True]
@@ -74,7 +76,7 @@ class Run(SpecTable):
         default=None, description="The host name to set (needs unshare uts).", examples=["shop"]
     )
     unshare: list[NamespaceKind] = Field(
-        default_factory=list,
+        default_factory=no_list,
         description="Namespaces of its own besides the mount namespace.",
         examples=[["pid", "ipc", "uts"]],
     )
@@ -144,12 +146,12 @@ class Spec(SpecTable):
     format: Literal[1] = Field(description="The version of the language.", examples=[FORMAT])
     name: Name | None = Field(default=None, description="What the tree is called.", examples=["shop"])
     include: list[LocalPath] = Field(
-        default_factory=list,
+        default_factory=no_list,
         description="Other specs that belong to this one; a relative path counts from the directory of the spec.",
         examples=[["base.toml"]],
     )
     parameters: dict[Name, ParameterValue] = Field(
-        default_factory=dict,
+        default_factory=no_table,
         description="What texts in the spec name as ${NAME}: a value, or where it is from.",
         examples=[{"home": {"env": "HOME", "default": "/root"}}],
     )
@@ -161,19 +163,19 @@ class Spec(SpecTable):
     preset: Presets = preset_field()
     propagation: InheritedSharing = propagation_field()
     peer_group: dict[Name, PeerGroup] = Field(
-        default_factory=dict,
+        default_factory=no_table,
         description="The sharing groups with a master, or of the host.",
         examples=[{"feed": {"host": "/srv/feed"}}],
     )
     remove: list[InheritedRemoval] = removals_field()
     change: list[InheritedChange] = changes_field()
     mount: list[Mount] = Field(
-        default_factory=list,
+        default_factory=no_list,
         description="The mounts, in any order but for several on one target: later ones are on top.",
         examples=[[{"target": "/mnt", "type": "tmpfs"}]],
     )
     namespace: list[Namespace] = Field(
-        default_factory=list, description="Several namespaces, each with its mounts.", examples=[[{"name": "web"}]]
+        default_factory=no_list, description="Several namespaces, each with its mounts.", examples=[[{"name": "web"}]]
     )
     run: Run = Field(
         default_factory=Run, description="How `mountplan run` starts its command.", examples=[{"command": ["sh"]}]
