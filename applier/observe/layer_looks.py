@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -173,20 +174,51 @@ def _inner(root: int, place: str) -> tuple[object, ...] | bool | None:
         return None if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) else False
 
 
-def _open_in(root: int, place: str) -> int:
-    """A directory of a mount; also one that lies below another mount, if it can be had by a clone. Raises OSError."""
+def _open_in(root: int, place: str, flags: int = os.O_RDONLY | os.O_DIRECTORY) -> int:
+    """A directory of a mount, or what `flags` open; also below another mount, if that can be had by a clone.
+
+    Raises OSError.
+    """
     resolve = abi.RESOLVE_BENEATH | abi.RESOLVE_NO_XDEV | abi.RESOLVE_NO_SYMLINKS
     path = os.fsencode(place.strip("/")) or b"."
     try:
-        return syscalls.openat2(root, path, os.O_RDONLY | os.O_DIRECTORY, resolve)
+        return syscalls.openat2(root, path, flags, resolve)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
     clone = syscalls.open_tree(root, b"", abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_EMPTY_PATH)
     try:
-        return syscalls.openat2(clone, path, os.O_RDONLY | os.O_DIRECTORY, resolve)
+        return syscalls.openat2(clone, path, flags, resolve)
     finally:
         os.close(clone)
+
+
+def presence(wanted: Mapping[int, Sequence[str]]) -> See:
+    """Whether something is at paths in mounts, that is no whiteout."""
+
+    def see(path: bytes, here: int, mount: int) -> list[bool] | None:
+        try:
+            root = _opened(path, here, os.O_PATH)
+        except OSError:
+            return None
+        try:
+            return [_is_there(root, place) for place in wanted[mount]]
+        finally:
+            os.close(root)
+
+    return see
+
+
+def _is_there(root: int, place: str) -> bool:
+    try:
+        fd = _open_in(root, place, os.O_PATH | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        found = os.fstat(fd)
+        return not (stat.S_ISCHR(found.st_mode) and found.st_rdev == 0)
+    finally:
+        os.close(fd)
 
 
 def behind_overlays(wanted: Mapping[int, Iterable[str]]) -> See:

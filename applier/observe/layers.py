@@ -124,9 +124,23 @@ class _Overlay:
                 return "handle" if is_first and number == 0 else None
         if number < self.changing:
             return "name"
+        if self._overlaps(number, one.layer):
+            return None
         if any(self._is_seen(entry) for entry in one.seen.entries):
             return "handle"
         return None if self._misses(number, one) else "name"
+
+    def _overlaps(self, number: int, layer: OverlayLayer) -> bool:
+        """Whether a lower layer would lie within another directory of the overlay, or another lower one within it: the
+        kernel makes no such overlay.
+        """
+        for other, one in enumerate(self.found):
+            if other == number or one is None or one.layer is None or one.layer.device != layer.device:
+                continue
+            is_within = TargetPath(layer.path).is_under(one.layer.path)
+            if is_within or (other >= self.changing and TargetPath(one.layer.path).is_under(layer.path)):
+                return True
+        return False
 
     def _misses(self, number: int, one: _Candidate) -> bool:
         """Whether the candidate has something that the overlay would show, and does not, or shows another one of."""
@@ -149,6 +163,37 @@ class _Overlay:
             return True
         handle = self.behind[entry.path]
         return entry.handle is not None and handle is not None and not handle.is_same(entry.handle)
+
+    def named(self) -> list[int]:
+        """The lower layers that were taken by their names, and are not known to be the ones."""
+        return [
+            number
+            for number, one in enumerate(self.found)
+            if number >= self.changing and one is not None and one.proof == "name"
+        ]
+
+    def is_whole(self) -> bool:
+        """Whether all directories were looked at that something in the overlay may come from."""
+        return all(one is not None for number, one in enumerate(self.taken) if number != 1 or not self.changing)
+
+    def has_entry(self, path: str, handle: Handle) -> bool:
+        """Whether this was seen in one of the directories that are taken."""
+        return any(
+            entry.path == path and entry.handle is not None and entry.handle.is_same(handle)
+            for one in self.taken
+            if one is not None
+            for entry in one.seen.entries
+        )
+
+    def holds(self, device: str, path: str) -> bool:
+        """Whether what is at this place in a filesystem is in one of the directories that are taken."""
+        return any(
+            one is not None
+            and one.layer is not None
+            and one.layer.device == device
+            and TargetPath(path or "/").is_under(one.layer.path)
+            for one in self.found
+        )
 
     def shows(self, one: _Candidate) -> bool:
         """Whether anything of what is in the candidate has a like in the overlay: not merely its name fits then."""
@@ -206,7 +251,9 @@ class _Search:
             overlay.put_in_order()
             for number in overlay.open():
                 overlay.give_up(number)
+        self._doubt_named()
         self._try_uses()
+        self._find_places()
         return [tuple(one for one in overlay.found if one is not None) for overlay in self.overlays]
 
     # -- by name ------------------------------------------------------------------------------------------------------
@@ -387,7 +434,8 @@ class _Search:
         layers = []
         for overlay in lost:
             device, path = places.get(overlay.root, ("", ""))  # type: ignore[arg-type]
-            layers.append(OverlayLayer(device, path or posixpath.normpath(f"/{overlay.paths[0]}")) if device else None)
+            shown = posixpath.normpath("/" + overlay.paths[0].lstrip("/"))
+            layers.append(OverlayLayer(device, path or shown) if device else None)
         self._take_all([(overlay, 0, layer, "handle") for overlay, layer in zip(lost, layers, strict=True) if layer])
         for overlay, layer in zip(lost, layers, strict=True):
             if layer is None:
@@ -487,13 +535,7 @@ class _Search:
     def _follow_entries(self) -> None:
         """Where what is seen in an overlay comes from tells where its layers are."""
         lost = [overlay for overlay in self.overlays if overlay.is_told and overlay.open()]
-        listed: dict[_Overlay, list[tuple[str, Handle]]] = {}
-        for space in {overlay.wanted.space for overlay in lost}:
-            those = [overlay for overlay in lost if overlay.wanted.space == space]
-            mounts = [overlay.wanted.mount for overlay in those]
-            for overlay, answer in zip(those, self._see(space, mounts, layer_looks.listings()), strict=True):
-                base = overlay.wanted.inner
-                listed[overlay] = [(f"{base}/{path}".strip("/"), Handle(*handle)) for path, handle in answer or ()]
+        listed = self._listed(lost)
         places = self._decode(handle for some in listed.values() for _, handle in some)
         taken: list[tuple[_Overlay, int, OverlayLayer, Proof]] = []
         for overlay, some in listed.items():
@@ -508,6 +550,32 @@ class _Search:
             for number, layer in _assigned(overlay, list(roots)):
                 taken.append((overlay, number, layer, "handle"))
         self._take_all(taken)
+
+    def _listed(self, overlays: Sequence[_Overlay]) -> dict[_Overlay, list[tuple[str, Handle]]]:
+        """What is in overlays, by its path there, with the handles behind it."""
+        listed: dict[_Overlay, list[tuple[str, Handle]]] = {}
+        for space in {overlay.wanted.space for overlay in overlays}:
+            those = [overlay for overlay in overlays if overlay.wanted.space == space]
+            mounts = [overlay.wanted.mount for overlay in those]
+            for overlay, answer in zip(those, self._see(space, mounts, layer_looks.listings()), strict=True):
+                base = overlay.wanted.inner
+                listed[overlay] = [(f"{base}/{path}".strip("/"), Handle(*handle)) for path, handle in answer or ()]
+        return listed
+
+    def _doubt_named(self) -> None:
+        """Give up the lower layers that were taken by their names if something in the overlay comes from none of its
+        directories: then it comes from one that is elsewhere, or nowhere.
+        """
+        doubtful = [overlay for overlay in self.overlays if overlay.is_told and overlay.named()]
+        strange = {
+            overlay: [handle for path, handle in some if not overlay.has_entry(path, handle)]
+            for overlay, some in self._listed([one for one in doubtful if one.is_whole()]).items()
+        }
+        places = self._decode(handle for some in strange.values() for handle in some)
+        for overlay, some in strange.items():
+            if not all(overlay.holds(*places.get(handle, ("", ""))) for handle in some):
+                for number in overlay.named():
+                    overlay.give_up(number)
 
     def _try_uses(self) -> None:
         """Whether upper and work directories are in use, as far as that is not known. What is not is not the one."""
@@ -528,6 +596,28 @@ class _Search:
         for overlay, used in zip(doubtful, self._used([(overlay, 0) for overlay in doubtful]), strict=True):
             if used:
                 overlay.give_up(1)
+
+    def _find_places(self) -> None:
+        """Which of the places that matter are in which directory; what is in the work directory is seen nowhere."""
+        asked: list[tuple[_Overlay, int, str]] = []
+        spots: list[_Spot] = []
+        for overlay in self.overlays:
+            for number, one in enumerate(overlay.found):
+                if one is None or one.layer is None or (overlay.changing and number == 1):
+                    continue
+                if overlay.wanted.places and (spot := self._spot_of(one.layer)) is not None:
+                    asked += [(overlay, number, place) for place in overlay.wanted.places]
+                    spots += [spot._replace(path=TargetPath(spot.path).joined(at)) for at in overlay.wanted.places]
+        has: dict[tuple[_Overlay, int], set[str]] = {}
+        for numbers, answers in self._at_spots(spots, layer_looks.presence):
+            for at, is_there in zip(numbers, answers, strict=True):
+                overlay, number, place = asked[at]
+                if is_there:
+                    has.setdefault((overlay, number), set()).add(place)
+        for (overlay, number), places in has.items():
+            found = overlay.found[number]
+            if found is not None:
+                overlay.found[number] = found._replace(has=frozenset(places))
 
     def _used(self, those: Sequence[tuple[_Overlay, int]]) -> list[bool | None]:
         """Whether directories are in use by an overlay; None if that cannot be told."""

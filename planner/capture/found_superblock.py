@@ -11,8 +11,8 @@ class FoundSuperblock:
     """One filesystem, by its device: which mounts show it, and how a spec comes by it."""
 
     __slots__ = (
-        "device", "directories", "files", "fstype", "how", "image", "layers", "maker", "maker_id", "more", "mounts",
-        "needed_by", "reason",
+        "device", "directories", "files", "fstype", "has", "how", "image", "layers", "maker", "maker_id", "more",
+        "mounts", "needed_by", "reason",
     )  # fmt: skip
 
     def __init__(self, device: str, fstype: str) -> None:
@@ -27,6 +27,7 @@ class FoundSuperblock:
         self.files: dict[str, CapturedFile] = {}
         self.directories: Directories | None = None  # of an overlay, as it shows them
         self.layers: tuple[OverlayLayer, ...] = ()  # the same, in the same order, as they are now
+        self.has: tuple[frozenset[str], ...] = ()  # which paths are in these, of those that mounts stand on or show
         self.more: Options = ()  # options that it has to be given besides those that it shows
         self.image: LiveImage | None = None  # what it is in, if that is behind a loop device
 

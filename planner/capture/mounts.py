@@ -420,8 +420,10 @@ class _Capture:
         if row.source == UNTOLD:
             told = (source for mount in superblock.mounts if (source := self.row(mount).source) != UNTOLD)
             row = row._replace(source=next(told, UNTOLD))
+        more = dict(superblock.more)
+        options = (*(one for one in self._options(row) if one[0] not in more), *superblock.more)
         words = words._replace(
-            type=row.fstype, source=_source(row), options=(*self._options(row), *superblock.more),
+            type=row.fstype, source=_source(row), options=options,
             files=tuple(sorted(superblock.files.values())),
         )  # fmt: skip
         if superblock.image is not None:

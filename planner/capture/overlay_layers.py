@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from mountplan.planner.capture.captured import CapturedPlace, Caution
@@ -55,6 +55,7 @@ class Overlays:
         self._stand_in([one for one, _ in found])
         self._share([one for one, _ in found])
         for superblock, _ in found:
+            self._caution_of_unseen(superblock)
             self._caution_of_id_mappings(superblock)
             self._caution_of_changes(superblock)
 
@@ -90,16 +91,26 @@ class Overlays:
                 continue
             superblock.directories = directories
             changes, inner = bool(directories.upper), row.root.strip("/")
+            places = tuple(self._places(superblock))
             asked.append(
-                (superblock, LiveOverlay(row.device, whole[0], row.mount_id, directories.paths, changes, inner))
+                (superblock, LiveOverlay(row.device, whole[0], row.mount_id, directories.paths, changes, inner, places))
             )
         answers = facts.layers([overlay for _, overlay in asked]) if asked else []
         found = []
         for (superblock, _), layers in zip(asked, answers, strict=True):
             # Until _stand_in has seen to it, a device that there is none of marks what was not found.
             superblock.layers = tuple(one.layer or OverlayLayer("", "") for one in layers)
+            superblock.has = tuple(one.has for one in layers)
             found.append((superblock, layers))
         return found
+
+    def _places(self, superblock: FoundSuperblock) -> Iterator[str]:
+        """The paths of an overlay that mounts show, or that something is mounted on."""
+        for space, index in superblock.mounts:
+            root = TargetPath(self._root((space, index)))
+            yield from (path for place in self.trees[space].below[index] if (path := root.joined(place)) != "/")
+            if root != "/":
+                yield root
 
     def _root(self, mount: tuple[int, int]) -> str:
         return self.trees[mount[0]].rows[mount[1]].root
@@ -193,6 +204,22 @@ class Overlays:
                         what = f"another overlay is made of {shown} too, and one of them changes it"
                         self._caution(one, f"{what}; what comes of that is undefined, as the kernel says")
 
+    def _caution_of_unseen(self, superblock: FoundSuperblock) -> None:
+        """Say which directories lie in a captured filesystem where none of its mounts shows them."""
+        directories = superblock.directories
+        if not superblock.layers or directories is None:
+            return
+        unseen = []
+        for number, (layer, path) in enumerate(zip(superblock.layers, directories.paths, strict=True)):
+            below = self.superblocks.get(layer.device)
+            if below is None or not below.is_mounted or (directories.upper and number == 1):
+                continue
+            if not any(TargetPath(layer.path).is_under(self._root(one)) for one in below.mounts):
+                unseen.append(path)
+        if unseen:
+            what = "new empty directories stand in for what no mount shows any more, without the files"
+            self._caution(superblock, f"{what}: {_listed(unseen)}")
+
     def _caution_of_id_mappings(self, superblock: FoundSuperblock) -> None:
         if superblock.directories and any(is_id_mapped(path) for path in superblock.directories.lower):
             what = "layers of it are seen through an id-mapping, of which the kernel tells nothing: owners will differ"
@@ -210,10 +237,13 @@ class Overlays:
             self._caution(superblock, what)
 
     def top_of(self, device: str, path: str) -> tuple[FoundSuperblock, str] | None:
-        """Where something has to be made that is to be at `path` of a filesystem: in an overlay, in its top layer."""
+        """Where something has to be made that is to be at `path` of a filesystem: in an overlay, in the topmost of its
+        layers that has it, so that it hides nothing; if none is known to have it, in the top layer.
+        """
         superblock = self.superblocks.get(device)
         while superblock is not None and superblock.layers:
-            layer = superblock.layers[0]
+            number = next((number for number, has in enumerate(superblock.has) if path in has), 0)
+            layer = superblock.layers[number]
             path = TargetPath(layer.path).joined(path)
             superblock = self.superblocks.get(layer.device)
         return (superblock, path) if superblock is not None else None

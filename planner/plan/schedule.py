@@ -194,7 +194,8 @@ class _Schedule:
     def _finish_filesystems(self) -> Iterator[Step]:
         """Nothing will be cloned or created any more: remove what shall have no name, seal what shall be read-only."""
         removed = {(one.filesystem, one.root): one for one in self.mounts.values() if one.deleted}
-        for (filesystem, path), mount in removed.items():
+        # What is within another one goes first: its name is gone with that.
+        for (filesystem, path), mount in sorted(removed.items(), key=lambda one: one[0][1].count("/"), reverse=True):
             yield RemoveNode(filesystem, path.relative_to("/"), mount.origin)
         for one in self.topology.filesystems:
             if one.seal and one.workbench:

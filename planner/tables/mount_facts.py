@@ -55,10 +55,13 @@ Proof = Literal["handle", "in use", "device", "name", "gone"]
 
 
 class FoundLayer(NamedTuple):
-    """What was found of one directory of an overlay; `layer` is None if it is gone."""
+    """What was found of one directory of an overlay; `layer` is None if it is gone. `has` are those of
+    LiveOverlay.places that are in it.
+    """
 
     layer: OverlayLayer | None
     proof: Proof
+    has: frozenset[str] = frozenset()
 
 
 class LiveOverlay(NamedTuple):
@@ -74,6 +77,7 @@ class LiveOverlay(NamedTuple):
     paths: tuple[str, ...]
     changes: bool
     inner: str = ""
+    places: tuple[str, ...] = ()  # paths in it of which it matters which directory they are from
 
 
 class Visible(NamedTuple):

@@ -187,6 +187,36 @@ TRIED: dict[str, State] = {
         Act(0, "top", ("/",)),
         Act(0, "rbind", ("/", "/")),
     ],
+    "what an overlay shows is in none of the directories that have the names of its layers": [
+        Act(0, "tmpfs", ("/b", "tmpfs", "", 0)),
+        Act(0, "unshare", (False,)),
+        Act(0, "tmpfs", ("/b/a", "", "size=12345", 0)),
+        Act(0, "make", ("/b/a", "shared", True)),
+        Act(0, "tmpfs", ("/b/a", "", "size=12345", 0)),
+        Act(0, "overlay", ("/b/b/a", ("/b/b/a", "/b/a/b", "/b/x:y\\z"), "", "overlay", "relative", "", True)),
+        Act(0, "unshare", (False,)),
+        Act(2, "umount", ("/b/a", True)),
+    ],
+    "the name of a layer leads by now into another layer": [
+        Act(0, "tmpfs", ("/a/b", "tmpfs", "uid=7,gid=8", 0)),
+        Act(0, "overlay", ("/b/a/c", ("/x:y\\z", "/a", "/a/b"), "", "overlay", "absolute", "userxattr", True)),
+        Act(0, "rbind", ("/b/a", "/a")),
+    ],
+    "one of two overlays with the same changes wants them for itself": [
+        Act(0, "overlay", ("/b", ("/layers/a",), "/layers/changes", "overlay", "absolute", "index=on", True)),
+        Act(0, "unshare", (False,)),
+        Act(1, "overlay", ("/b/a", ("/a",), "/b/a/c/f/a", "overlay", "again", "", False)),
+    ],
+    "mounts stand in an overlay on what is in a lower layer": [
+        Act(0, "overlay", ("/a/a", ("/b", "/a"), "", "overlay", "dots", "", True)),
+        Act(0, "rbind", ("/", "/a/a/b")),
+    ],
+    "no mount shows the directory any more that changes are in": [
+        Act(0, "tmpfs", ("/b", "tmpfs", "mode=0755", 0)),
+        Act(0, "overlay", ("/a", ("/b/a", "/x,y", "/a/b"), "/b/a", "-", "again", "", False)),
+        Act(0, "bind", ("/b/a/a", "/a/a/a")),
+        Act(0, "umount", ("/b", True)),
+    ],
     "mounts of one name": [Act(0, "tmpfs", ("/a/a", f"t{n}", "", 0)) for n in range(3)]
     + [Act(0, "bind", ("/a/a/a/a", "/a"))],
 }
@@ -337,6 +367,24 @@ def test_a_directory_of_the_host_is_no_layer_merely_because_it_has_the_name(in_h
     assert ["/mnt"] == [one.where for one in capture.cautions if "/srv/own/upper" in one.what]
 
 
+def test_what_is_bound_from_an_overlay_is_made_in_the_layer_that_has_it(in_host: InHost) -> None:
+    """Made in the upper one, it would hide the files that `--contents` brings into the lower one."""
+
+    def act() -> None:
+        mount("own", "/mnt", "tmpfs")
+        for name in ("upper", "work", "empty", "low/directory"):
+            os.makedirs(f"/mnt/{name}")
+        for name in ("low/file", "low/directory/other", "here"):
+            Path(f"/mnt/{name}").write_text("text")
+        mount("overlay", "/srv", "overlay", data="lowerdir=/mnt/empty:/mnt/low,upperdir=/mnt/upper,workdir=/mnt/work")
+        mount("/srv/file", "/mnt/here", flags=MS_BIND)
+        mount("none", "/srv/directory", "tmpfs")
+
+    files = at(in_host(lambda: captured(act), identity="root"), "/mnt").files
+    places = [one.path.strip("/") for one in files]
+    assert ["low/directory", "low/file"] == sorted(path for path in places if path.startswith(("low/", "upper/")))
+
+
 def test_hundreds_of_layers_are_found_where_they_have_moved_to(in_host: InHost) -> None:
     def moved() -> None:
         mount("none", "/mnt", "tmpfs")
@@ -402,6 +450,22 @@ def test_a_file_that_was_removed_after_it_was_bound_is_removed_again(in_host: In
     bind = at(in_host(lambda: captured(removed), identity="root"), "/mnt/here").bind
     assert bind is not None
     assert ("/gone", True) == (bind.path, bind.deleted)
+
+
+def test_a_directory_that_was_removed_from_a_removed_one_is_removed_before_it(in_host: InHost) -> None:
+    def removed() -> None:
+        mount("own", "/mnt", "tmpfs")
+        os.makedirs("/mnt/a/b")
+        for number, path in enumerate(("a", "a/b")):
+            os.mkdir(f"/mnt/{number}")
+            mount(f"/mnt/{path}", f"/mnt/{number}", flags=MS_BIND)
+        os.rmdir("/mnt/a/b")
+        os.rmdir("/mnt/a")
+
+    capture = in_host(lambda: captured(removed), identity="root")
+    assert [("/a", True), ("/a/b", True)] == [
+        (bind.path, bind.deleted) for name in ("0", "1") if (bind := at(capture, f"/mnt/{name}").bind) is not None
+    ]
 
 
 @pytest.mark.parametrize("again", [False, True])
