@@ -110,6 +110,75 @@ def container(runtime: Runtime, folder: Path, change: Callable[[Any], object] = 
         run(*program, "delete", "--force", name, folder=folder)
 
 
+def root_of_container(folder: Path) -> Path:
+    """A directory with the links of the host's root, for a container that gets the host's /usr."""
+    for name in ("usr", "proc", "sys", "dev", "etc", "tmp"):
+        (folder / "rootfs" / name).mkdir(parents=True)
+    for name in LINKS:
+        (folder / "rootfs" / name).symlink_to(f"usr/{name}")
+    return folder / "rootfs"
+
+
+@contextmanager
+def podman(*options: str, user: int = 0, over: str = "") -> Iterator[int]:
+    """A container of podman's, in storage of its own; the process in it. `user` is an ordinary one, by number."""
+    with_one_hierarchy()
+    mount("srv", "/srv", "tmpfs")
+    folder = Path("/srv")  # it takes no long path
+    root = f"{root_of_container(folder)}{over}"
+    for name in ("home", "runtime"):
+        (folder / name).mkdir(mode=0o700)
+    where = ["--root", f"{folder}/home/store", "--runroot", f"{folder}/runtime/run", "--events-backend=file"]
+    words = ["podman", *where, "--cgroup-manager=cgroupfs", "--runtime=crun"]
+    if user:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, user, user, follow_symlinks=False)
+        words = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--inh-caps=-all", *words]
+    own = {"HOME": f"{folder}/home", "XDG_RUNTIME_DIR": f"{folder}/runtime"} if user else {}
+    environment = {"PATH": PATH, **own}
+    name = f"mountplan-test-{os.getpid()}"
+    limits = ["--ulimit=nofile=64:64", "--ulimit=nproc=64:64"]
+    usual = ["--cgroups=disabled", "--network=none", *limits, "--volume=/usr:/usr:ro", f"--name={name}", *options]
+    pause = folder / "runtime/libpod/tmp/pause.pid"
+
+    def call(*more: str) -> str:
+        return subprocess.run(
+            [*words, *more], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environment, cwd=folder, text=True,
+            timeout=60 * PATIENCE, check=True,
+        ).stdout.strip()  # fmt: skip
+
+    try:
+        call("run", "--detach", *usual, "--rootfs", root, "/bin/sleep", "600")
+        yield int(call("inspect", "--format={{.State.Pid}}", name))
+    finally:
+        call("rm", "--force", "--time=0", name)
+        if pause.exists():  # what keeps the user namespace
+            os.kill(int(pause.read_text()), signal.SIGKILL)
+
+
+@contextmanager
+def lxc(folder: Path) -> Iterator[int]:
+    """A container of LXC's; the process in it."""
+    with_one_hierarchy()
+    name = f"mountplan-test-{os.getpid()}"
+    root = root_of_container(folder)
+    lines = [f"rootfs.path = dir:{root}", "mount.entry = /usr usr none ro,bind 0 0", "mount.auto = proc:mixed sys:ro",
+             "autodev = 1", "net.0.type = empty", "init.cmd = /bin/sleep 600", "apparmor.profile = unconfined",
+             "tty.max = 0"]  # fmt: skip
+    (folder / "config").write_text("".join(f"lxc.{line}\n" for line in lines))
+    (folder / "state").mkdir()
+    words = [f"--lxcpath={folder}/state", f"--name={name}"]
+    run("lxc-start", *words, f"--rcfile={folder}/config", "--daemon", folder=folder)
+    try:
+        found = subprocess.run(
+            ["lxc-info", *words, "--pid", "--no-humanize"], stdout=subprocess.PIPE, text=True, check=True,
+            env={**os.environ, "PATH": PATH},
+        )  # fmt: skip
+        yield int(found.stdout)
+    finally:
+        run("lxc-stop", *words, "--kill", folder=folder)
+
+
 SERVICES = {
     "private": ["PrivateTmp=yes"],
     "strict": ["ProtectSystem=strict", "ProtectHome=yes", "PrivateDevices=yes", "ProtectKernelTunables=yes"],
@@ -280,6 +349,37 @@ def test_what_a_container_runtime_builds_is_built_again(
     def script() -> dict[str, Any]:
         mount("srv", "/srv", "tmpfs")
         with container(runtime, tmp_path, change or (lambda _: None)) as pid:
+            return rebuilt(pid, tmp_path)
+
+    assert_same(in_host(script, identity="root"))
+
+
+@pytest.mark.needs_kernel("podman", "crun", "setpriv")
+@pytest.mark.parametrize("user", [0, 12345], ids=["as root", "rootless"])
+@pytest.mark.parametrize("options", [(), ("--read-only", "--tmpfs=/scratch"), ("--privileged",)], ids=" ".join)
+def test_what_podman_builds_is_built_again(
+    options: tuple[str, ...], user: int, tmp_path: Path, in_host: InHost
+) -> None:
+    def script() -> dict[str, Any]:
+        with podman(*options, user=user) as pid:
+            return rebuilt(pid, tmp_path)
+
+    assert_same(in_host(script, identity="root"))
+
+
+@pytest.mark.needs_kernel("podman", "crun")
+def test_what_podman_builds_upon_an_overlay_is_built_again(tmp_path: Path, in_host: InHost) -> None:
+    def script() -> dict[str, Any]:
+        with podman(over=":O") as pid:
+            return rebuilt(pid, tmp_path)
+
+    assert_same(in_host(script, identity="root"))
+
+
+@pytest.mark.needs_kernel("lxc-start")
+def test_what_lxc_builds_is_built_again_but_for_its_terminal(tmp_path: Path, in_host: InHost) -> None:
+    def script() -> dict[str, Any]:
+        with lxc(tmp_path) as pid:
             return rebuilt(pid, tmp_path)
 
     assert_same(in_host(script, identity="root"))
