@@ -188,6 +188,18 @@ class _Capture:
                 if name not in members and not masters[name].host:
                     return f"no mount is in peer group {name}, which nothing keeps alive for another user"
                 name = masters[name].master
+        return self._why_not_locked(space)
+
+    def _why_not_locked(self, space: int) -> str:
+        """What was locked, and covered by what was locked, before it was shared or mounted on cannot be got at."""
+        tree = self.trees[space]
+        locks = settled_locks(tree, self.lives[space].locks)
+        for index, row in enumerate(tree.rows):
+            changed = (space, index) in self.sharing.group_of or any(
+                locks[one] != "locked" for one in tree.below[index].values()
+            )
+            if changed and locks[index] == "locked" and any(locks[one] == "locked" for one in tree.covers(index)):
+                return f"{row.mountpoint} is shared or mounted on, and covered; all of that is locked"
         return ""
 
     def row(self, mount: tuple[int, int]) -> MountRow:

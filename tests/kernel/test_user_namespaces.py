@@ -349,6 +349,21 @@ def test_what_an_unprivileged_clone_has_made_comes_back_with_its_owner_and_its_l
     assert ("", True) == in_host(script, identity="root")
 
 
+def test_what_locks_would_keep_from_being_shared_comes_back_as_one_of_our_own(in_host: InHost) -> None:
+    """One recursive call shares what lies below covers; a mount of these alone nobody can get at, once it is locked."""
+
+    def script() -> list[str]:
+        host()
+        mount("cover", "/srv/feed", "tmpfs")
+        with inhabited(lambda: None) as outside, user(lambda: make("/", MS_REC | MS_SHARED)) as pid:
+            capture = api.capture(outside, pid, name="state")
+            api.build_and_forget(api.plan(api.load("captured.toml", capture.text.encode())))
+            return [one.what for one in capture.cautions if "belongs to a user namespace" in one.what]
+
+    (what,) = in_host(script, identity="root")
+    assert what.endswith("is shared or mounted on, and covered; all of that is locked")
+
+
 def test_the_namespace_of_a_user_may_be_the_first(in_host: InHost) -> None:
     def script() -> tuple[str, str]:
         host()
