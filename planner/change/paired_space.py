@@ -7,6 +7,7 @@ the two tables.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 from mountplan.planner.change.standing import StandingSpace, User
 from mountplan.planner.compare.matching import OUTSIDE, Forest, match
@@ -40,6 +41,14 @@ class PairedSpace:
     def places(self) -> Iterator[tuple[MountRow, MountRow]]:
         for wanted, found in self.pairs.items():
             yield self.wanted.rows[wanted], self.found.rows[found]
+
+    def stacked(self) -> Iterator[tuple[MountRow, MountRow]]:
+        """Each wanted mount of a stack with each that stands there."""
+        for wanted, found in self.pairs.items():
+            there = self.found_sites.on(found)
+            for place, stack in self.wanted_sites.on(wanted).items():
+                for one, other in product(stack, there.get(place, ())):
+                    yield self.wanted.rows[one], self.found.rows[other]
 
     def idmap(self, wanted: int) -> IdMapping | None:
         return self.idmaps.get(self.wanted.rows[wanted].mount_id)

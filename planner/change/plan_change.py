@@ -58,6 +58,7 @@ def _planned(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: in
         parts,
         standing.record,
         [pair for space in spaces for pair in space.places()],
+        [pair for space in spaces for pair in space.stacked()],
         [row for space in spaces for row in space.found.rows],
         frozenset(row.device for row in standing.host.rows),
     )

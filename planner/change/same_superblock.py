@@ -35,11 +35,12 @@ def find_standing(
     parts: Parts,
     record: Record | None,
     places: Iterable[tuple[MountRow, MountRow]],
+    stacked: Iterable[tuple[MountRow, MountRow]],
     found: Iterable[MountRow],
     host: frozenset[str],
 ) -> Superblocks:
-    """`places` are pairs of rows, wanted and found, at one place; `found` are all rows that stand; `host` the devices
-    of mounts outside.
+    """`places` are pairs of rows, wanted and found, at one place, `stacked` those on any levels of one stack, of which
+    some may have come or gone. `found` are all rows that stand; `host` the devices of mounts outside.
     """
     rows: dict[str, MountRow] = {}
     for row in found:
@@ -50,9 +51,12 @@ def find_standing(
     for name, device in record.devices.items() if record else ():
         if name in parts.filesystems and device in rows and _alike(made[name], parts.filesystems[name]):
             devices[name] = device
-    votes = Counter((wanted.device[1:], there.device) for wanted, there in places if wanted.device[:1] == "=")
+    votes, more = (
+        Counter((wanted.device[1:], there.device) for wanted, there in pairs if wanted.device[:1] == "=")
+        for pairs in (places, stacked)
+    )
     taken = set(devices.values())
-    for (name, device), _ in votes.most_common():
+    for (name, device), _ in (*votes.most_common(), *more.most_common()):
         fs = parts.filesystems.get(name)
         if fs is None or name in devices or device in taken:
             continue

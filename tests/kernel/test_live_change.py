@@ -132,7 +132,7 @@ def test_who_reads_inside_misses_no_file_while_its_mount_is_swapped(in_host: InH
                 now.change(found)
             return end()
 
-    looks, missed = in_host(script)
+    looks, missed = in_host(script, timeout=60 + SWAPS / 2)
     assert looks > SWAPS
     assert 0 == missed
 
@@ -199,6 +199,26 @@ def test_who_reads_inside_misses_no_file_while_what_lies_beneath_is_exchanged(
     assert "" == drift
     assert looks > 0
     assert 0 == missed
+
+
+def test_the_filesystems_of_a_stack_stay_when_one_below_them_goes(in_host: InHost) -> None:
+    """Without ids too, so that nothing but their sources tells which is which."""
+    root = 'format = 1\nname = "live"\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n'
+    before, after = (
+        plan_of(root + "".join(f'[[mount]]\ntarget = "/a"\ntype = "tmpfs"\nsource = "{one}"\n' for one in sources))
+        for sources in ("xyz", "yz")
+    )
+
+    def script() -> tuple[dict[str, str], dict[str, str]]:
+        with standing_tree(before) as tree:
+            devices = [{row.source: row.device for row in tree.views()[0].table.rows}]
+            tree.change(tree.preview(after))
+            devices.append({row.source: row.device for row in tree.views()[0].table.rows})
+            return devices[0], devices[1]
+
+    first, second = in_host(script)
+    del first["x"]
+    assert first == second
 
 
 OUTSIDE = """format = 1
