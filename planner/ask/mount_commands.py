@@ -272,7 +272,7 @@ class _ScriptWriter:
             self._say(f"mkdir -p {path}")
             self._say(self._filesystem(step, path))
             self.made.add(path)
-        elif isinstance(step, MakeNode) and not step.existing:
+        elif isinstance(step, MakeNode):
             self._node(step)
         elif isinstance(step, SealFilesystem):
             self._say(f"mount -o remount,ro {self.workbench[step.filesystem]}", "")
@@ -344,7 +344,7 @@ class _ScriptWriter:
         elif step.content:
             self._say(f"printf %s {_quoted(step.content)} >{path}", f"touch {path}")
         else:
-            self._say(f"touch {path}")
+            self._say(f"[ -e {path} ] || touch {path}" if step.existing else f"touch {path}", f"touch {path}")
         if step.node != "symlink" and step.mode >= 0:
             self._say(f"chmod {step.mode:04o} {path}", "")
         if step.uid >= 0 or step.gid >= 0:
@@ -423,7 +423,7 @@ class _ScriptWriter:
             "#!/bin/sh\n"
             f"# The mounts of{what}, in an order that comes to the same in the model. Run it as\n"
             f"#   {START} {self.propagation()} sh FILE COMMAND...\n"
-            "set -e\n" + in_shell("\n".join(self.lines)) + f'\nexec chroot {_ROOT} "$@"\n'
+            "set -e\n" + in_shell("\n".join(self.lines)) + f'\nPATH=$PATH:/usr/sbin:/sbin\nexec chroot {_ROOT} "$@"\n'
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mountplan.planner.attributes import NAMES, NODEV, NOSUID, RDONLY
 from mountplan.planner.foreign.bubblewrap import UNSHARED_BY_ALL
-from mountplan.planner.foreign.to_oci import ExportedMounts, PlannedTree, planned_tree
+from mountplan.planner.foreign.to_oci import ExportedMounts, PlannedTree, beyond_mounts, planned_tree
 from mountplan.planner.plan.plan import ExpectedMount, Plan
 from mountplan.planner.plan.steps import CopyContents, MakeFilesystem, MakeNode, RemoveNode, SealFilesystem
 
@@ -17,12 +17,12 @@ def to_bubblewrap(plan: Plan) -> ExportedMounts:
     if tree is None:
         return ExportedMounts(None, ("bubblewrap makes one namespace, and this has several",))
     words: list[str] = []
-    reasons: list[str] = []
+    reasons: list[str] = beyond_mounts(plan)
     notes: list[str] = []
     roots = {mount.name for _, mount in tree.mounts if not mount.parent}
     for path, mount in tree.mounts:
         if mount.name in roots:
-            _root(tree, mount, words, reasons)
+            _root(tree, mount, words, reasons, notes)
             continue
         _mount(tree, path, mount, words, reasons, notes)
     _files(tree, roots, words, reasons)
@@ -37,11 +37,11 @@ def to_bubblewrap(plan: Plan) -> ExportedMounts:
     return ExportedMounts(words, (), tuple(dict.fromkeys(notes)))
 
 
-def _root(tree: PlannedTree, mount: ExpectedMount, words: list[str], reasons: list[str]) -> None:
+def _root(tree: PlannedTree, mount: ExpectedMount, words: list[str], reasons: list[str], notes: list[str]) -> None:
     maker = tree.makers.get(mount.filesystem)
     _attributes("/", mount, reasons)
     if not mount.filesystem:
-        words += ["--ro-bind" if mount.set & RDONLY else "--bind", mount.root, "/"]
+        _bind("/", mount, words, notes)
     elif not isinstance(maker, MakeFilesystem) or maker.fstype != "tmpfs":
         reasons.append("its root is neither a tmpfs nor a directory of the host")
     elif options := [name for name, value in maker.options if (name, value) != ("mode", "0755")]:
@@ -76,16 +76,7 @@ def _mount(
         reasons.append(f"{path} is the file of a namespace")
         return
     if not mount.filesystem:
-        if mount.recursive or not mount.parent:
-            pass
-        else:
-            notes.append(f"{path}: bubblewrap brings along what is mounted below its source")
-        if not mount.set & NOSUID:
-            notes.append(f"{path}: bubblewrap adds nosuid")
-        option = "--ro-bind" if mount.set & RDONLY else "--bind" if mount.set & NODEV else "--dev-bind"
-        if option == "--ro-bind" and not mount.set & NODEV:
-            notes.append(f"{path}: bubblewrap adds nodev")
-        words += [option, mount.root, path]
+        _bind(path, mount, words, notes)
         return
     if not isinstance(maker, MakeFilesystem) or maker.origin != mount.origin or mount.root != "/":
         reasons.append(f"{path} is a mask, an image, an overlay, or shows a part of another mount of the spec")
@@ -101,6 +92,8 @@ def _mount(
             words += ["--size", number]
         words += ["--tmpfs", path]
     elif maker.fstype in _TYPES:
+        if maker.fstype == "proc" and "pid" not in tree.plan.run.unshare:
+            reasons.append(f'{path} is a new proc: without unshare = ["pid"] bubblewrap binds the machine\'s')
         words += [_TYPES[maker.fstype], path]
     else:
         reasons.append(f"{path} is {maker.fstype}, which bubblewrap does not mount")
@@ -110,6 +103,19 @@ def _mount(
         words += ["--remount-ro", path]
     if maker.fstype != "mqueue" and not mount.set & NOSUID:
         notes.append(f"{path}: bubblewrap adds nosuid and nodev")
+
+
+def _bind(path: str, mount: ExpectedMount, words: list[str], notes: list[str]) -> None:
+    if not mount.recursive:
+        notes.append(f"{path}: bubblewrap brings along what is mounted below its source")
+    if not (mount.master or mount.inherits):
+        notes.append(f"{path}: bubblewrap makes it a slave, if the host's mount is shared")
+    if not mount.set & NOSUID:
+        notes.append(f"{path}: bubblewrap adds nosuid")
+    option = "--ro-bind" if mount.set & RDONLY else "--bind" if mount.set & NODEV else "--dev-bind"
+    if option == "--ro-bind" and not mount.set & NODEV:
+        notes.append(f"{path}: bubblewrap adds nodev")
+    words += [option, mount.root, path]
 
 
 def _files(tree: PlannedTree, roots: set[str], words: list[str], reasons: list[str]) -> None:

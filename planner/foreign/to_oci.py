@@ -12,12 +12,17 @@ from mountplan.planner.plan.plan import ExpectedMount, Plan
 from mountplan.planner.plan.steps import (
     Attach,
     AttachImage,
+    BindOver,
+    ChangeMounts,
     CopyContents,
     MakeFilesystem,
     MakeNode,
     MakeOverlay,
+    OwnNamespace,
+    RemoveMount,
     RemoveNode,
     SealFilesystem,
+    ShareRoot,
 )
 from mountplan.planner.run_settings import RunSettings
 
@@ -71,7 +76,7 @@ def to_oci(plan: Plan) -> ExportedMounts:
     tree = planned_tree(plan)
     if tree is None:
         return ExportedMounts(None, ("a bundle is one namespace, and this has several",))
-    reasons = [*_files(tree)]
+    reasons = [*_files(tree), *beyond_mounts(plan)]
     entries: list[dict[str, Any]] = []
     masked: list[str] = []
     root: dict[str, Any] = {}
@@ -83,6 +88,8 @@ def to_oci(plan: Plan) -> ExportedMounts:
             if mount.filesystem:
                 reasons.append("its root is a filesystem of its own: a bundle's is a directory of the host")
                 continue
+            if mount.root == "/":
+                reasons.append("its root is that of the host: a runtime cannot change into the root that it is in")
             root = {"path": mount.root, "readonly": "ro" in _attributes(mount)}
             _sharing(tree, mount, reasons)
             if mount.group or mount.unbindable:
@@ -102,6 +109,21 @@ def to_oci(plan: Plan) -> ExportedMounts:
         value["hostname"] = plan.run.hostname
     notes = ("the runtime makes device nodes and links in /dev, whatever the configuration says",)
     return ExportedMounts(value, (), notes)
+
+
+def beyond_mounts(plan: Plan) -> list[str]:
+    """What is done to a tree that is not of mounts added to it: neither format has words for that."""
+    found = []
+    for step in plan.steps:
+        if isinstance(step, RemoveMount):
+            found.append(f"{step.path} is unmounted, which the host has there")
+        elif isinstance(step, (ChangeMounts, BindOver)):
+            found.append(f"{step.path} is changed as the host has it, which is no mount of the spec's")
+        elif isinstance(step, ShareRoot):
+            found.append("its root is shared")
+        elif isinstance(step, OwnNamespace):
+            found.append("what stands in it is locked by a user namespace")
+    return found
 
 
 def _files(tree: PlannedTree) -> list[str]:

@@ -59,7 +59,8 @@ SPECS = {
     + mount("/proc", 'type = "proc"')
     + mount("/q", 'type = "mqueue"')
     + mount("/tmp", 'type = "tmpfs"', "options = { size = '3k', mode = '0700' }", 'attributes = ["ro", "nosuid"]')
-    + "[run]\nunshare = ['user', 'uts']\nhostname = 'box'\nclear_environment = true\nenvironment = { A = '1' }\n",
+    + "[run]\nunshare = ['user', 'uts', 'pid']\n"
+    "hostname = 'box'\nclear_environment = true\nenvironment = { A = '1' }\n",
     "what neither has": TMPFS
     + '[[mount.file]]\npath = "etc/motd"\ncontent = "hello"\n'
     + mount("/a", 'id = "a"', 'type = "tmpfs"', "peer_group = 'g'", "options = { size = '50%', huge = 'always' }")
@@ -77,6 +78,9 @@ SPECS = {
     "several namespaces": "[[namespace]]\nname = 'a'\n[[namespace.mount]]\ntarget = '/'\ntype = 'tmpfs'\n"
     "[[namespace]]\nname = 'b'\n[[namespace.mount]]\ntarget = '/'\ntype = 'tmpfs'\n",
     "a root that is inherited": "root = 'inherit'\npropagation = 'slave'\n" + mount("/srv", 'type = "tmpfs"'),
+    "a root that is changed": "root = 'inherit'\n[[change]]\ntarget = '/usr'\nrecursive = true\nattributes = ['ro']\n"
+    "[[remove]]\ntarget = '/srv'\n",
+    "a new proc, and the pids of the host": TMPFS + mount("/proc", 'type = "proc"'),
     "a root that is shared": BUNDLE + "peer_group = 'own'\n[peer_group.own]\n",
 }
 
