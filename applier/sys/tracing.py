@@ -1,12 +1,15 @@
-"""Every system call that mounts, as it happens: a line each on standard error, with the errno where it is refused.
+"""Every system call that mounts, makes, changes or opens something, as it happens: a line each on standard error, with
+the errno where it is refused.
 
-Begun before a process is forked to build, it goes on in that one. What is wrapped are the functions of syscalls.py.
+Begun before a process is forked to build, it goes on in that one. What is wrapped are functions of syscalls.py, and of
+the os module, which all of mountplan calls by their modules.
 """
 
 from __future__ import annotations
 
 import errno
 import functools
+import json
 import os
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +34,16 @@ _TOLD: dict[str, dict[int, tuple[str, ...]]] = {
     "setns": {1: ("CLONE_NEW",)},
     "statmount": {},
     "listmount": {},
+    "openat2": {2: ("O_",)},
+    "exchange": {},
+    "sethostname": {},
+    "capset": {},
+}  # fmt: skip
+_MODE = ("mode",)
+_TOLD_OF_OS: dict[str, dict[int, tuple[str, ...]]] = {
+    "chdir": {}, "chmod": {1: _MODE}, "chown": {}, "chroot": {}, "fchdir": {}, "fchmod": {1: _MODE}, "fchown": {},
+    "fork": {}, "ftruncate": {}, "link": {}, "mkdir": {1: _MODE}, "mknod": {1: _MODE}, "open": {1: ("O_",), 2: _MODE},
+    "rename": {}, "rmdir": {}, "setgid": {}, "setgroups": {}, "setuid": {}, "symlink": {}, "unlink": {},
 }  # fmt: skip
 _DESCRIPTORS = {abi.AT_FDCWD: "AT_FDCWD"}
 
@@ -42,6 +55,8 @@ def begin() -> None:
     syscalls.told = True
     for name, flags in _TOLD.items():
         setattr(syscalls, name, _telling(getattr(syscalls, name), flags))
+    for name, flags in _TOLD_OF_OS.items():
+        setattr(os, name, _telling(getattr(os, name), flags))
 
 
 def say(text: str) -> None:
@@ -55,7 +70,8 @@ def say(text: str) -> None:
 def _telling(function: Callable[..., Any], flags: dict[int, tuple[str, ...]]) -> Callable[..., Any]:
     @functools.wraps(function)
     def told(*arguments: Any, **keywords: Any) -> Any:
-        words = ", ".join(_word(one, flags.get(place)) for place, one in enumerate(arguments))
+        said = [_word(one, flags.get(place)) for place, one in enumerate(arguments)]
+        words = ", ".join([*said, *(f"{name}={_word(one, None)}" for name, one in keywords.items())])
         try:
             result = function(*arguments, **keywords)
         except OSError as error:
@@ -69,11 +85,15 @@ def _telling(function: Callable[..., Any], flags: dict[int, tuple[str, ...]]) ->
 
 
 def _word(value: Any, prefixes: tuple[str, ...] | None) -> str:
+    if prefixes == _MODE:
+        return f"0{value:o}"
     if prefixes is not None and isinstance(value, int):
         return _flags(value, prefixes)
     if isinstance(value, bytes):
         text = value.decode("utf-8", "backslashreplace")
         return f'"{text}"' if text.isprintable() else f"{len(value)} bytes"
+    if isinstance(value, (str, os.PathLike)):
+        return json.dumps(os.fspath(value))
     if isinstance(value, bytearray):
         return f"{len(value)} bytes"
     return _DESCRIPTORS.get(value, str(value)) if isinstance(value, int) else str(value)
@@ -85,7 +105,7 @@ def _flags(value: int, prefixes: tuple[str, ...]) -> str:
     if prefixes == ("FSCONFIG_",):
         return next((name for name, one in vars(abi).items() if name.startswith(prefixes) and one == value), str(value))
     names = []
-    for name, bit in vars(abi).items():
+    for name, bit in vars(os if prefixes == ("O_",) else abi).items():
         if name.startswith(prefixes) and isinstance(bit, int) and bit and value & bit == bit:
             names.append(name)
             value &= ~bit

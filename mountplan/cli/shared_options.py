@@ -48,9 +48,7 @@ def add_verbose(parser: argparse.ArgumentParser) -> None:
 
 def add_calls(parser: argparse.ArgumentParser, more: str = "") -> None:
     """For every command that mounts, unmounts or reads what is mounted."""
-    parser.add_argument(
-        "-v", "--verbose", action="store_true", help=f"show each system call on mounts as it happens{more}"
-    )
+    parser.add_argument("-v", "--verbose", action="store_true", help=f"show each system call as it happens{more}")
 
 
 def show_calls(args: argparse.Namespace) -> None:

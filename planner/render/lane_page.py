@@ -86,9 +86,12 @@ h1 { font-size: 16px; margin: 0; } main { display: flex; align-items: flex-start
 #panel h2 { font: bold 15px monospace; } #panel h3 { font-size: 14px; margin: 12px 0 2px; }
 #panel ul { margin: 0; padding-left: 18px; font-family: monospace; } #panel p { margin: 4px 0; }
 #player { display: flex; align-items: center; gap: 6px; margin-top: 4px; } #step { flex: 0 1 16em; }
-.mount { cursor: pointer; outline: none; } .mount:hover .hit, .mount:focus .hit { fill: #ffe9a8; }
+.mount { cursor: pointer; outline: none; } .mount .hit { mix-blend-mode: multiply; }
+.mount:hover .hit, .mount:focus .hit { fill: #ffe9a8; }
 .mount.receives .hit { fill: #d9f2e3; } .mount.sends .hit { fill: #dbe8fb; } .mount.chosen .hit { fill: #ffd24d; }
 .mount.later { opacity: .12; } .mount.alone .sign, .mount.alone .label { opacity: .1; }
+@media (max-width: 60em) { main { display: block; } #panel { top: auto; bottom: 0; max-height: 40vh; background: #fff;
+  border-left: 0; border-top: 1px solid #ccc; } }
 .mount.now text { font-weight: bold; } .lanes.asked .lane:not(.meant), .lanes.asked .tie:not(.meant) { opacity: .18; }
 """
 SCRIPT = r"""

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from mountplan.planner.plan.plan import ExpectedNamespace, Plan
-from mountplan.planner.plan.steps import MakeUserNamespace
+from mountplan.planner.plan.steps import MakeSeed, MakeUserNamespace
 from mountplan.planner.render.altered_text import altered_lines
 from mountplan.planner.render.fitting import fitted, wrapped
 from mountplan.planner.render.index import PlanIndex
@@ -103,8 +103,9 @@ def order_line(plan: Plan) -> str:
     """The order of the steps in one sentence, of what the plan has."""
     kinds = Counter(step.kind for step in plan.steps)
     parts = ["all is made private"]
-    if kinds["make_seed"]:
-        parts.append(f"{count(kinds['make_seed'], 'sharing group is', 'sharing groups are')} made")
+    groups = sum(isinstance(step, MakeSeed) and step.shared for step in plan.steps)  # others are for slaves alone
+    if groups:
+        parts.append(f"{count(groups, 'sharing group is', 'sharing groups are')} made")
     parts.append(f"{count(kinds['attach'], 'mount')} from the root down, parent before child")
     if kinds["join_group"]:
         parts.append(f"{count(kinds['join_group'], 'mount joins its group', 'mounts join their groups')}")

@@ -1,7 +1,8 @@
-"""-v: each system call on mounts as it happens."""
+"""-v: each system call as it happens."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,10 @@ name = "told"
 target = "/"
 type = "tmpfs"
 options = { size = "1m" }
+[[mount.file]]
+path = "etc/motd"
+content = "hello"
+mode = "0600"
 [[mount]]
 target = "/a"
 type = "tmpfs"
@@ -44,6 +49,10 @@ def test_a_build_tells_its_steps_and_their_calls_on_standard_error(identity: Ide
     at = lines.index("step 4: new tmpfs / (size=1m)")
     assert lines[at + 1].startswith('fsopen("tmpfs") = ')
     assert ', FSCONFIG_SET_STRING, "size", "1m", 0)' in "".join(lines[at:])
+    made = [line for line in lines if line.startswith(("mkdir", "open("))]
+    assert any(re.fullmatch(r'mkdir\("etc", 0755, dir_fd=\d+\)', line) for line in made)
+    opened = r'open\("etc/motd", O_WRONLY\|O_CREAT\|O_EXCL\|O_CLOEXEC\|O_NOFOLLOW, 0600, dir_fd=\d+\) = \d+'
+    assert any(re.fullmatch(opened, line) for line in made)
     moved = [line for line in lines if line.startswith("move_mount(")]
     assert len(moved) >= 3
     assert all("MOVE_MOUNT_F_EMPTY_PATH" in line for line in moved)

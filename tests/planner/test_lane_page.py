@@ -118,6 +118,11 @@ def classes(page: str, name: str) -> list[int]:
     return [int(at) for marks, at in found if name in marks.split()]
 
 
+def test_what_marks_a_mount_lets_the_lanes_through() -> None:
+    """The marks are drawn above the lanes of other mounts, and would hide them."""
+    assert ".mount .hit { mix-blend-mode: multiply; }" in lane_page(chart((1, 0), (2, 0)), "shop", PLAY)
+
+
 def test_a_browser_shows_who_receives_and_plays_the_steps(tmp_path: Path) -> None:
     drawn = chart((1, 0), (2, 0), (3, 1), (0, 1), (0, 3), (1, 0))
     path = tmp_path / "shop.html"
