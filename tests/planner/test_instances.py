@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mountplan import api
+from mountplan.planner.fstypes import ROWS, of
 from mountplan.planner.tables.instances import given_again, shown
 from tests.fakes import FakeHost, host_mount
 from tests.planner.mistakes import ROOT
@@ -115,3 +116,18 @@ def test_another_name_of_a_hierarchy_is_refused() -> None:
     """Where no hierarchy has the cpuset controller, it would take that from the machine's cgroup2."""
     (mistake,) = mistakes("cpuset", "")
     assert ("mount[1].type", "what is mounted as a cpuset is a cgroup") == mistake[:2]
+
+
+def test_what_is_tried_leaves_nothing_anywhere() -> None:
+    """One of a namespace's own or of the mount's goes with it; of the machine's, cgroup2 alone is mounted as it is."""
+    assert [
+        "bpf", "cgroup2", "devpts", "hugetlbfs", "mqueue", "nfsd", "proc", "ramfs", "rpc_pipefs", "sysfs", "tmpfs",
+    ] == sorted(one.name for one in ROWS if one.may_be_tried)  # fmt: skip
+
+
+def test_what_is_in_memory_is_made_anew_and_is_on_no_device() -> None:
+    """But for nullfs, of which there is one since the machine began."""
+    assert ["nullfs"] == [one.name for one in ROWS if one.in_memory != one.renewed]
+    assert [] == [one.name for one in ROWS if one.in_memory and one.on_device]
+    kernels = {one.name for one in ROWS if one.begins == "filled"}
+    assert {"cgroup", "cpuset", "nsfs"} == {name for name in kernels if not of(name).in_memory}
