@@ -49,7 +49,7 @@ def test_a_walk_ends_where_a_naive_one_does() -> None:
     seen = 0
     for first, second, third in itertools.product(places, repeat=3):
         for parents in itertools.product((1,), (1, 2), (1, 2, 3)):
-            rows = (ROOT,)
+            rows: tuple[MountRow, ...] = (ROOT,)
             for number, (place, parent) in enumerate(zip((first, second, third), parents, strict=True), 2):
                 above = next(row for row in rows if row.mount_id == parent).mountpoint
                 taken = any((row.parent_id, row.mountpoint) == (parent, place) for row in rows)

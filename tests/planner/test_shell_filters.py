@@ -71,7 +71,7 @@ CALLS: dict[str, list[list[str]]] = {
         ["{print $1}"], ["{print $2}"], ["-F:", "{print $2}"], ["-F", ":", "{print $1,$3}"], ["{print $NF}"],
         ["{print}"], ["{print $0}"], ['$1=="a"{print $2}'], ['$1!="a" {print $2}'], ["$1~/a/{print $1}"],
         ["/a/{print $1}"], ["NR==2{print $1}"], ["{print $1 $2}"], ["-F[:]", "{print $1}"], ["{print $9}"],
-        ["{ print $1; }"], ['$2~"x"{print $1}'], ["-F ", "{print $2}"], ["-F:", "$3~/t/ {print $1}"],
+        ["{ print $1; }"], ['$2~"x"{print $1}'], ["-F ", "{print $1,$3}"], ["-F:", "$3~/t/ {print $1}"],
     ],
 }  # fmt: skip
 NOT_FOLLOWED: dict[str, list[list[str]]] = {
