@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from mountplan.planner.errors import Mistake
 from mountplan.planner.host import NotThere
-from mountplan.planner.language.path_models import MountPath
+from mountplan.planner.language.path_models import Image, MountPath
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.draft import Context, Draft
 
@@ -94,6 +94,8 @@ def references(draft: Draft) -> Iterator[tuple[str, str, str]]:
     places: list[tuple[str, object]] = [(f"{key}.bind", spec.bind), (f"{key}.upper", spec.upper)]
     places += [(f"{key}.work", spec.work), *((f"{key}.layers[{n}]", one) for n, one in enumerate(spec.layers))]
     places += [(f"{key}.data_layers[{n}]", one) for n, one in enumerate(spec.data_layers)]
+    if isinstance(spec.image, Image) and spec.image.mount is not None:
+        yield f"{key}.image", "is made from", spec.image.mount
     for place_key, place in places:
         if isinstance(place, MountPath):
             yield place_key, "is made from", place.mount
@@ -111,9 +113,9 @@ def take_out(gone: Iterable[Draft], context: Context) -> None:
     context.drafts = [draft for draft in context.drafts if draft not in out]
     for filesystem in context.filesystems.values():
         filesystem.mounts = [draft for draft in filesystem.mounts if draft not in out]
+    # Without a mount, one without a target included, nothing can name it: who did so has been taken out with those.
     for name in [name for name, filesystem in context.filesystems.items() if not filesystem.mounts]:
-        if not context.filesystems[name].needs_workbench:
-            del context.filesystems[name]
+        del context.filesystems[name]
 
 
 def tell_what_stands_lower(context: Context) -> None:

@@ -142,19 +142,10 @@ def _name_space(space: Space, mounts: list[Entry], propagation: str, context: Co
 
 def _find_unused(context: Context) -> None:
     """A mount without a target is there for others; if there are none, it was forgotten, or its target was."""
-    layers = {
-        layer.filesystem
-        for one in context.filesystems.values()
-        for layer in (*one.layers, one.upper, one.work)
-        if layer is not None
-    }
-    missed = {named for one in context.left_out for _, _, named in references(one)}
-    layers |= {one.fixed.image.holder for one in context.filesystems.values()}
+    named = {other for one in (*context.drafts, *context.left_out) for _, _, other in references(one)}
     for draft in context.drafts:
         filesystem = draft.filesystem
-        if draft.placed or draft.spec.id is None or filesystem is None or filesystem.fixed.name in layers:
-            continue
-        if draft.spec.id in missed:
+        if draft.placed or draft.spec.id is None or filesystem is None or draft.spec.id in named:
             continue
         if not any(one.placed for one in filesystem.mounts):
             context.mistakes.add(

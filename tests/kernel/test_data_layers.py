@@ -39,3 +39,18 @@ def test_a_file_has_its_contents_in_a_layer_of_which_nothing_is_seen(bound: bool
             return built.inside(lambda: (os.listdir("/o"), open("/o/greeting").read(), os.stat("/o/greeting").st_uid))
 
     assert (["greeting"], "hello", 1000 if bound else 0) == in_host(script, identity="root")
+
+
+def test_a_mount_can_be_there_for_layers_alone(in_host: InHost) -> None:
+    """Without a target, and without an id-mapping that would make it more than the directory that it is bound from."""
+
+    def script() -> list[str]:
+        mount("mnt", "/mnt", "tmpfs")
+        for name in ("tree", "other", "data"):
+            os.makedirs(f"/mnt/{name}/{name}")
+        stores = "".join(f'[[mount]]\nid = "{name}"\nbind = "/mnt/{name}"\n' for name in ("other", "data"))
+        layers = 'layers = ["/mnt/tree", { mount = "other" }]\ndata_layers = [{ mount = "data" }]\n'
+        with tree(f'{ROOT}{stores}[[mount]]\ntarget = "/o"\ntype = "overlay"\n{layers}') as built:
+            return built.inside(lambda: sorted(os.listdir("/o")))
+
+    assert ["other", "tree"] == in_host(script, identity="root")

@@ -91,3 +91,26 @@ def test_the_plan_file_and_its_check_name_what_is_left_out(tmp_path: Path) -> No
     assert () == mistakes
     assert plan is not None
     assert ["/a"] == [one.target for one in plan.expected.left_out]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        'type = "ext4"\nimage = "/no/such"',
+        'type = "ext4"\nsource = "/no/such"',
+        'type = "overlay"\nlayers = ["/usr", "/no/such"]',
+        'type = "tmpfs"\ncontents = "/no/such"',
+        'bind = "/no/such"',
+    ],
+)
+def test_what_stands_nowhere_is_left_out_with_what_is_made_from_it(made: str) -> None:
+    """Nothing of it is made: a filesystem without its image cannot be."""
+    holder = f'{ROOT}[[mount]]\nid = "x"\noptional = true\n{made}\n'
+    for rest in (
+        "",
+        'bind = { mount = "x" }\n',
+        'type = "squashfs"\nimage = { mount = "x", path = "/y" }\n',
+        'type = "overlay"\nlayers = ["/usr"]\ndata_layers = [{ mount = "x" }]\n',
+    ):
+        with tree(holder + (f'[[mount]]\ntarget = "/a"\noptional = true\n{rest}' if rest else "")) as built:
+            assert ["/"] == built.mountpoints()
