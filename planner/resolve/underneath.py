@@ -40,6 +40,10 @@ def _settle(draft: Draft, context: Context) -> None:
         what = f'on the host something is mounted on "{found.mount.mountpoint}", which the bind does not bring along'
         wrong(key, what, f'write recursive = true on {parent.key}, or contents = "{path}"')
         return
+    if other := _shown_otherwise(draft, parent, path):
+        what = f"{other}, and what is copied is what the host has there"
+        wrong(key, what, f'write contents = "{path}" if that is meant, or leave contents out')
+        return
     filesystem.fixed = filesystem.fixed._replace(contents=path, inside="opaque")
     for one in filesystem.mounts:  # what is bound from it, and is there, is not made
         if one.root != "/":
@@ -54,6 +58,23 @@ def _settle(draft: Draft, context: Context) -> None:
         elif not node.declared:
             continue
         wrong(f"{node.origin}.path", f"{node.path} is in what it covers already", "leave it out here")
+
+
+def _shown_otherwise(draft: Draft, parent: Draft, path: TargetPath) -> str:
+    """Why what the host has at `path` is not what `draft` covers there; "" if it is."""
+    if parent.idmap is not None or (parent.brings and parent.below_idmap is not None):
+        return f"{parent.name} is id-mapped, so that the files belong to others there"
+    waiting = list(parent.children.values())
+    for one in waiting:
+        if one.is_part and one.filesystem is parent.filesystem:  # a read-only path shows the same files
+            waiting += one.children.values()
+        elif one is not draft and one.target.is_under(draft.target):
+            return f"{one.name} ({one.key}) stands on what it covers"
+    for altered in draft.space.altered if parent.index < 0 else ():
+        gone = TargetPath(altered.path)
+        if altered.what == "remove" and (gone.is_under(path) or path.is_under(gone)):
+            return f'{altered.origin} removes what is mounted on "{gone}"'
+    return ""
 
 
 def _check_parts(filesystem: FilesystemDraft, path: str, context: Context) -> None:

@@ -167,3 +167,40 @@ def test_it_begins_with_what_a_bind_brings_along_or_is_told_what_it_does_not(in_
     names, what = in_host(script, identity="root")
     assert ["of-the-covering"] == names
     assert 'on the host something is mounted on "/mnt/in"' in what
+
+
+def test_what_the_tree_shows_otherwise_than_the_host_is_not_copied_in_its_place(tmp_path: Path) -> None:
+    """A mask hides it, an id-mapping gives it to others, a removal has taken it away: a copy would have the host's."""
+    filled(tmp_path)
+    (tmp_path / "in/deep").mkdir()
+    bind = f'bind = "{tmp_path}"\n'
+    whole = covers(tmp_path).replace("/d/in", "/d")
+    for words, what in {
+        'mask = ["in/file"]': r"mask:/d/in/file \(mount\[1\].mask\[0\]\) stands on what it covers",
+        'readonly = ["in"]\nmask = ["in/file"]': r"mask:/d/in/file \(mount\[1\].mask\[0\]\) stands on what it covers",
+        'id = "d"\n[[mount]]\ntarget = "/d/in/deep"\ntype = "ramfs"\nparent = "d"': "/d/in/deep .* stands on",
+        "idmap = { uids = [[0, 1, 9]], gids = [[0, 1, 9]] }": "/d is id-mapped",
+    }.items():
+        with pytest.raises(SpecError, match=what):
+            plan_of(whole.replace(bind, bind + words + "\n"))
+    with tree(whole.replace(bind, bind + 'readonly = ["in"]\n')) as built:
+        assert "old" == built.inside(lambda: Path("/d/in/file").read_text())
+
+
+@pytest.mark.needs_kernel("root")
+def test_what_was_removed_is_not_what_is_covered(in_host: InHost) -> None:
+    def script() -> list[str]:
+        mount("mnt", "/mnt", "tmpfs")
+        os.makedirs("/mnt/in/gone")
+        mount("gone", "/mnt/in/gone", "tmpfs")
+        Path("/mnt/in/gone/file").touch()
+        said = []
+        for target in ("/mnt/in", "/mnt/in/gone"):
+            text = f'root = "inherit"\n[[remove]]\ntarget = "/mnt/in/gone"\n[[mount]]\ntarget = "{target}"\n'
+            with pytest.raises(SpecError) as error:
+                plan_of(f'{text}type = "tmpfs"\ncontents = "underneath"\n')
+            said.append(str(error.value))
+        return said
+
+    for said in in_host(script, identity="root"):
+        assert 'remove[0] removes what is mounted on "/mnt/in/gone"' in said
