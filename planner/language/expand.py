@@ -11,6 +11,7 @@ import tomli
 
 from mountplan.planner.language.mount_models import Mount
 from mountplan.planner.language.namespace_models import Namespace
+from mountplan.planner.language.path_models import Mask
 from mountplan.planner.language.presets import TEXTS
 from mountplan.planner.language.spec import Spec
 from mountplan.planner.paths import TargetPath
@@ -27,7 +28,8 @@ def entries(space: Spec | Namespace, base: str) -> list[Entry]:
     """The mounts of a spec or namespace, those of its presets first; `base` is what its key paths begin with.
 
     What is mounted on a target of a preset takes the place of that, and of what the preset mounts below it, be it the
-    spec's or a later preset's. A new root takes the place of a preset's root alone.
+    spec's or a later preset's. A new root takes the place of a preset's root alone. What is mounted on a read-only path
+    of a preset, and is not left out wherever it is missing, takes the place of that.
     """
     found: list[Entry] = []
     for name in space.preset:
@@ -43,12 +45,18 @@ def preset_mounts(name: str) -> tuple[Mount, ...]:
 
 
 def _without(found: list[Entry], mounts: Iterable[Mount]) -> Iterator[Entry]:
-    targets = {one.target for one in mounts if one.target is not None and one.parent is None}
-    for entry in found:
-        target = entry.mount.target
+    placed = [one for one in mounts if one.target is not None and one.parent is None]
+    targets, surely = {one.target for one in placed}, {one.target for one in placed if not one.optional}
+    for key, mount in found:
+        target = mount.target
         assert target is not None
         if target not in targets and not any(above != "/" and above in targets for above in target.ancestors()):
-            yield entry
+            kept = [one for one in mount.readonly if _target(mount, one) not in surely]
+            yield Entry(key, mount.model_copy(update={"readonly": kept}) if len(kept) < len(mount.readonly) else mount)
+
+
+def _target(mount: Mount, listed: str | Mask) -> TargetPath:
+    return TargetPath(mount.target or "/").joined(TargetPath(listed if isinstance(listed, str) else listed.path))
 
 
 def expanded(spec: Spec, base: str) -> Spec:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mountplan import api
+from mountplan.planner.errors import SpecError
 from mountplan.planner.language.expand import expanded
 from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.language.spec_text import spec_text
@@ -54,3 +55,17 @@ def test_the_kernels_filesystems_of_a_container_are_masked_and_read_only(in_host
             return [built.at(path).attributes for path in ("/proc/sys", "/proc/keys", "/sys")]
 
     assert ["ro,nosuid,nodev,noexec,relatime"] * 3 == in_host(script, identity="root")
+
+
+@pytest.mark.needs_kernel("root")
+def test_a_mount_takes_the_place_of_a_read_only_path_unless_it_may_be_left_out(in_host: InHost) -> None:
+    """With one that is left out, what the preset makes read-only would be writable."""
+    own = '[[mount]]\ntarget = "/proc/sys"\ntype = "tmpfs"\n'
+
+    def script() -> list[str]:
+        with tree(plan_of(SANDBOX + own)) as built:
+            return [f"{built.at(path).fstype} {built.at(path).attributes}" for path in ("/proc/sys", "/proc/bus")]
+
+    assert ["tmpfs rw,relatime", "proc ro,nosuid,nodev,noexec,relatime"] == in_host(script, identity="root")
+    with pytest.raises(SpecError, match="is mounted on"):
+        plan_of(SANDBOX + own + "optional = true\n")
