@@ -107,6 +107,10 @@ class AskedHost:
         self._ask("partitions", path)
         return self._host.partitions(path)
 
+    def size(self, path: str) -> int | None:
+        self._ask("size", path)
+        return self._host.size(path)
+
     def link(self, path: str) -> str | None:
         self._ask("link", path)
         return self._host.link(path)
@@ -142,6 +146,8 @@ def answer(host: Host, name: str, *arguments: str) -> Any:
         return host.knows_filesystem(*arguments)
     if name == "identity":
         return host.identity(*arguments)
+    if name == "size":
+        return host.size(*arguments)
     if name == "instance":
         return host.instance(*arguments)
     if name == "link":

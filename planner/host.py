@@ -99,6 +99,10 @@ class Host(Protocol):
         """The partitions of the disk image, or disk, at a canonical path. Raises LookupError with the reason."""
         ...
 
+    def size(self, path: str) -> int | None:
+        """How many bytes the file at a canonical path has; None of what is no file, or if this user cannot find out."""
+        ...
+
     def link(self, path: str) -> str | None:
         """Where the symlink at `path` points, or None if there is no symlink; nothing is followed but its parents."""
         ...

@@ -83,6 +83,9 @@ class NoHost:
     def partitions(self, path: str) -> tuple[Partition, ...]:
         raise LookupError("host paths are not looked up here")
 
+    def size(self, path: str) -> int | None:
+        return None
+
     def link(self, path: str) -> str | None:
         return None
 
@@ -150,6 +153,9 @@ class FakeHost:
 
     def partitions(self, path: str) -> tuple[Partition, ...]:
         raise LookupError("there is no partition table in it")
+
+    def size(self, path: str) -> int | None:
+        return None
 
     def link(self, path: str) -> str | None:
         kind = self._paths.get(path, "")

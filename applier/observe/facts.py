@@ -315,6 +315,16 @@ class LiveHost:
                 raise
             raise LookupError((error.strerror or "cannot be read").lower()) from None
 
+    def size(self, path: str) -> int | None:
+        try:
+            with asking(f"the host path {path!r}"):
+                found = os.stat(path)
+        except OSError as error:
+            if error.errno in OF_THE_SYSTEM:
+                raise
+            return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
     def link(self, path: str) -> str | None:
         if path not in self._links:
             above, _, name = path.rpartition("/")

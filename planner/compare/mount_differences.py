@@ -221,9 +221,11 @@ class _Space:
 
     def difference(self, forest: Forest, at: int, prop: str, wanted: str, found: str, found_origin: str) -> Difference:
         namespace = self.view.namespace if self._several else ""
-        mountpoint = forest.rows[at].mountpoint
+        mountpoint, fstype, remedy = forest.rows[at].mountpoint, forest.rows[at].fstype, ""
+        if prop == "root" and fstype == "btrfs" and wanted == "/" and self.view.asked is not None:
+            remedy = f'that is its default subvolume: write options = {{ subvol = "{found}" }}, or "/" for the top'
         return Difference(
-            mountpoint, prop, wanted, found, self.origin(at), "", namespace, self._layer(forest, at), found_origin
+            mountpoint, prop, wanted, found, self.origin(at), remedy, namespace, self._layer(forest, at), found_origin
         )
 
     def _layer(self, forest: Forest, at: int) -> str:

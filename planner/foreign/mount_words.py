@@ -96,6 +96,8 @@ def filesystem_options(fstype: str, words: SortedWords, *, is_new: bool = False)
     have as well (see fstypes.py) it is the mount's alone, unless a namespace of its own makes it new.
     """
     options: dict[str, object] = dict(words.options)
+    if "subvol" in options:  # the number is that of the path, or mount(2) refuses both
+        options.pop("subvolid", None)
     if "ro" in words.attributes and (is_new or not of(fstype).is_shared):
         options = {"ro": True} | options
     return options

@@ -51,4 +51,23 @@ def _tell(filesystem: FilesystemDraft, path: str, other: FilesystemDraft, contex
     if filesystem.fixed.image.path and other.fixed.image.path:
         remedy += ", or options = { ro = true } on each of them"
     what = f'"{path}" is what {other.fixed.origin} mounts already; what is written to can be mounted once only'
+    if filesystem.fixed.fstype == other.fixed.fstype == "btrfs":
+        what, remedy = _unlike_subvolumes(filesystem, other)
     context.mistakes.add(f"{filesystem.fixed.origin}.{field}", what, remedy)
+
+
+def _unlike_subvolumes(filesystem: FilesystemDraft, other: FilesystemDraft) -> tuple[str, str]:
+    """Subvolumes of one btrfs are mounted as one filesystem (same_pool() in images.py), unless it is not said that they
+    are, or they differ in their options.
+    """
+    names = sorted({name for name, _ in set(filesystem.fixed.options) ^ set(other.fixed.options)})
+    if "subvolid" in names:
+        what = f"which subvolume is mounted is not said here or in {other.fixed.origin}"
+        return what, 'write subvol = "/its/path" in the options of both; "/" is the top'
+    if not names:
+        what = f"its default subvolume is what {other.fixed.origin} mounts already, and can be mounted once only"
+        return what, 'write subvol = "/its/path" in the options of both, or bind = { mount = "ID" }'
+    what = (
+        f"it and {other.fixed.origin} are subvolumes of one filesystem, and ask for other options: {', '.join(names)}"
+    )
+    return what, 'give both the same options; attributes = ["ro"] makes one of them read-only'

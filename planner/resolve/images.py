@@ -7,13 +7,15 @@ from mountplan.planner.host import BLOCK
 from mountplan.planner.language.path_models import Image
 from mountplan.planner.language.values import shown
 from mountplan.planner.light import regex
-from mountplan.planner.paths import ROOT, TargetPath
+from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft
 from mountplan.planner.resolve.topology import ImagePart, ResolvedFilesystem
 from mountplan.planner.tables.options import Pairs
 
 _LOOP_DEVICE = regex(rf"{BLOCK}7:\d+")
+_SECTOR = 512
 _TOP = "5"  # the id of the top of every btrfs
+_OF_SUBVOLUMES = ("subvol", "subvolid")
 
 
 def find_image(draft: Draft, fstype: str, options: Pairs, context: Context) -> ImagePart:
@@ -38,7 +40,24 @@ def find_image(draft: Draft, fstype: str, options: Pairs, context: Context) -> I
     if whole and _LOOP_DEVICE.fullmatch(context.host.identity(part.path) if part.path else ""):
         what = f"{shown(image.path)} is a loop device: an image behind it would be behind two"
         wrong(key, what, f"write source = {shown(image.path)}, or image = ... with the file that it is over")
-    return part._replace(offset=image.offset, size=image.size)
+    return _part(part, image, key, context)
+
+
+def _part(file: ImagePart, image: Image, key: str, context: Context) -> ImagePart:
+    """So many bytes of a file of the host. A loop device of more than there is would end with the file, untold."""
+    part, wrong = file._replace(offset=image.offset, size=image.size), context.mistakes.add
+    if not part.path or not (part.offset or part.size):
+        return part
+    there = context.host.size(part.path)
+    if there is not None and part.offset >= there:
+        wrong(f"{key}.offset", f'"{part.path}" ends before it, with {there} bytes', "name a byte of the file")
+    elif there is not None and part.offset + part.size > there:
+        what = f'"{part.path}" has {there - part.offset} bytes from {part.offset} on'
+        wrong(f"{key}.size", what, "leave it out for all to the end")
+    elif part.size % _SECTOR:
+        what = f"{part.size} bytes are no whole sectors, and a loop device leaves the rest out"
+        wrong(f"{key}.size", what, f"write a multiple of {_SECTOR}")
+    return part
 
 
 def _on_host(path: str, key: str, context: Context) -> ImagePart:
@@ -60,8 +79,7 @@ def _in_mount(draft: Draft, image: Image, reads: bool, context: Context) -> Imag
         return ImagePart()
     inner = TargetPath.parse("/" + image.path.lstrip("/"))
     if source.host is not None:
-        part = _on_host(TargetPath(source.host.path).joined(inner), key, context)
-        return part._replace(offset=image.offset, size=image.size)
+        return _part(_on_host(TargetPath(source.host.path).joined(inner), key, context), image, key, context)
     fixed = source.filesystem.fixed
     path = source.root.joined(inner)
     context.learn(source.filesystem, path)
@@ -106,20 +124,32 @@ def take_subvolume(draft: Draft, options: Pairs, context: Context) -> Pairs:
 
     The kernel counts the roots of mounts from there. So all subvolumes of one image or device can be mounted.
     """
-    given = dict(options)
-    if draft.spec.type != "btrfs" or not {"subvol", "subvolid"} & given.keys():
+    if draft.spec.type != "btrfs" or not any(name in _OF_SUBVOLUMES for name, _ in options):
         return options
-    subvol, number = given.get("subvol"), given.get("subvolid")
-    if subvol is None and number not in (_TOP, "0"):
-        context.mistakes.add(
-            f"{draft.key}.options.subvolid",
-            f"which path subvolume {number} has is not known before it is mounted",
-            'write subvol = "/its/path": `btrfs subvolume list` tells it',
-        )
-    elif isinstance(subvol, str):
-        draft.root = ROOT.joined(TargetPath.parse("/" + subvol.strip("/")).relative_to("/"))
-    rest = tuple(pair for pair in options if pair[0] not in ("subvol", "subvolid"))
+    subvols, numbers = ([value for name, value in options if name == which] for which in _OF_SUBVOLUMES)
+    key, wrong = f"{draft.key}.options", context.mistakes.add
+    if len(subvols) + len(numbers) > 1:  # the kernel refuses a number that is not that of the path
+        which = "a mount shows one subvolume, and this one names several"
+        what = "which number a subvolume has is not known before it is mounted" if subvols and numbers else which
+        wrong(f"{key}.subvolid" if numbers else f"{key}.subvol", what, 'keep subvol = "/its/path" alone')
+    elif subvols:
+        _go_to(subvols[0], draft, f"{key}.subvol", context)
+    elif numbers[0] not in (_TOP, "0"):
+        what = f"which path subvolume {str(numbers[0]).lower()} has is not known before it is mounted"
+        wrong(f"{key}.subvolid", what, 'write subvol = "/its/path": `btrfs subvolume list` tells it')
+    rest = tuple(pair for pair in options if pair[0] not in _OF_SUBVOLUMES)
     return (*rest, ("subvolid", _TOP))
+
+
+def _go_to(subvol: str | bool, draft: Draft, key: str, context: Context) -> None:
+    what = "names no subvolume"
+    if isinstance(subvol, str) and subvol:
+        try:
+            draft.root = TargetPath.parse("/" + subvol.lstrip("/"))
+            return
+        except ValueError as error:
+            what = f"{shown(subvol)} {error}"
+    context.mistakes.add(key, what, 'write its path from the top: subvol = "/@home"; subvol = "/" is the top')
 
 
 def same_pool(fixed: ResolvedFilesystem, context: Context) -> FilesystemDraft | None:

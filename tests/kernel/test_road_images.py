@@ -12,7 +12,8 @@ from typing import TypeVar
 import pytest
 
 from mountplan import api
-from mountplan.planner.errors import SpecError, StepRefused
+from mountplan.planner.errors import SpecError, StepRefused, VerificationFailed
+from mountplan.planner.render.problems import error_text
 from tests.hosts import InHost, mount, umount
 from tests.trees import ROOT, Tree, plan_of, tree
 
@@ -97,6 +98,26 @@ def test_a_part_of_a_file_is_mounted_by_its_offset(in_host: InHost) -> None:
     assert [["first"], ["second"]] == in_host(script, identity="root")
 
 
+@pytest.mark.parametrize(
+    ("part", "what"),
+    [
+        ("offset = 8192", 'offset: "FILE" ends before it, with 8192 bytes'),
+        ("offset = 4096, size = 4608", 'size: "FILE" has 4096 bytes from 4096 on'),
+        ("size = 8704", 'size: "FILE" has 8192 bytes from 0 on'),
+        ("size = 1000", "size: 1000 bytes are no whole sectors, and a loop device leaves the rest out"),
+        ("offset = 4097, size = 3584", ""),
+    ],
+)
+def test_bytes_that_a_file_does_not_have_are_told(part: str, what: str, tmp_path: Path) -> None:
+    """The kernel's loop device ends with the file, and at a whole sector, without a word."""
+    file = tmp_path / "file"
+    file.write_bytes(bytes(8192))
+    said = told(ROOT + image_mount(f'{{ path = "{file}", {part} }}'))
+    assert ([f"mount[1].image.{what}".replace("FILE", str(file))] if what else []) == [
+        one.split(";")[0] for one in said
+    ]
+
+
 @pytest.mark.needs_kernel("mksquashfs", "fs:squashfs")
 @pytest.mark.parametrize("table", ["gpt", "mbr"])
 def test_a_partition_is_mounted_by_its_number_or_its_label(table: str, in_host: InHost) -> None:
@@ -159,10 +180,11 @@ def test_an_image_is_a_file_in_a_mount_of_the_spec(in_host: InHost) -> None:
 
 
 @pytest.mark.needs_kernel("fs:ext4")
-def test_an_offset_behind_the_end_of_the_image_is_told(tmp_path: Path) -> None:
-    (tmp_path / "image").write_bytes(bytes(MIB))
-    words = f'{{ path = "{tmp_path}/image", offset = {MIB * 8} }}'
-    with pytest.raises(StepRefused, match="the image ends before it"), tree(ROOT + image_mount(words, "ext4")):
+def test_an_offset_behind_the_end_that_the_image_has_since_is_told(tmp_path: Path) -> None:
+    (tmp_path / "image").write_bytes(bytes(MIB * 9))
+    plan = plan_of(ROOT + image_mount(f'{{ path = "{tmp_path}/image", offset = {MIB * 8} }}', "ext4"))
+    os.truncate(tmp_path / "image", MIB)
+    with pytest.raises(StepRefused, match="the image ends before it"), tree(plan):
         pass
 
 
@@ -248,6 +270,53 @@ def test_subvolumes_are_mounted_each_by_its_path(in_host: InHost) -> None:
     assert ["/home /@home", "/root /@", "/user /@home/user"] == sorted(rows[:3])
     assert "there is no /@nowhere in it" in rows[3]
     assert ["mount[1].options.subvolid: which path subvolume 256 has"] == [one[:55] for one in by_number]
+
+
+@pytest.mark.needs_kernel("mkfs.btrfs", "fs:btrfs")
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ('subvol = "@home/../@"', 'options.subvol: "@home/../@" contains'),
+        ("subvol = true", "options.subvol: names no subvolume"),
+        ('subvol = ["/@", "/@home"]', "options.subvol: a mount shows one subvolume"),
+        ('subvol = "/@home", subvolid = 258', "options.subvolid: which number a subvolume has"),
+    ],
+)
+def test_a_subvolume_that_cannot_be_known_is_a_mistake(options: str, what: str, in_host: InHost) -> None:
+    """The kernel refuses the last one if the number is not that of the path."""
+    text = ROOT + image_mount('"/mnt/image"', "btrfs", more=f"options = {{ {options} }}")
+    (said,) = in_host(btrfs(lambda: told(text)), identity="root")
+    assert said.startswith(f"mount[1].{what}")
+
+
+@pytest.mark.needs_kernel("mkfs.btrfs", "fs:btrfs")
+def test_subvolumes_with_other_options_and_default_ones_are_told_for_what_they_are(in_host: InHost) -> None:
+    def script() -> tuple[list[str], str]:
+        root, home = 'subvol = "/@", ', 'subvol = "/@home", '
+        said = [
+            told(
+                ROOT
+                + "".join(
+                    image_mount('"/mnt/image"', "btrfs", f"/{at}", f"options = {{ {one} }}")
+                    for at, one in enumerate(pair)
+                )
+            )
+            for pair in (
+                (f"{root}compress = 'lzo'", f"{home}compress = 'zstd'"),
+                ("compress = 'lzo'", "compress = 'lzo'"),
+            )
+        ]
+        run("mount", "-o", "loop", "/mnt/image", "/mnt/d")
+        run("btrfs", "subvolume", "set-default", "/mnt/d/@home")
+        umount("/mnt/d")
+        with pytest.raises(VerificationFailed) as error:
+            api.build_and_forget(plan_of(ROOT + image_mount('"/mnt/image"', "btrfs")))
+        return [one for (one,) in said], error_text(error.value)
+
+    (options, default), remedy = in_host(btrfs(script), identity="root")
+    assert "ask for other options: compress" in options
+    assert "its default subvolume is what mount[1] mounts already" in default
+    assert 'write options = { subvol = "/@home" }' in remedy
 
 
 @pytest.mark.needs_kernel("mkfs.xfs", "fs:xfs")

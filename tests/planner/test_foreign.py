@@ -251,6 +251,13 @@ def test_lines_of_an_fstab_that_users_may_mount_are_harmless_unless_they_say_oth
     assert {"nosuid", "nodev", "noexec"} == set(words["suid,users"])
 
 
+def test_a_subvolume_is_imported_by_its_path() -> None:
+    """Arch's genfstab writes both, and mount(2) refuses a number that is not that of the path."""
+    line = "/dev/sda1 /home btrfs subvolid=256,subvol=/@home,noatime 0 0\n"
+    (one,) = import_fstab(line, "f", Machine()).mounts
+    assert {"subvol": "/@home"} == one.keys["options"]
+
+
 def test_what_an_fstab_leaves_to_other_programs_is_told() -> None:
     lines = (
         "host:/a /a nfs ro 0 0\nx#y /b fuse x 0 0\n/dev/sda /c auto x-systemd.automount\n/dev/sdb /d ext4,xfs nofail\n"
