@@ -94,13 +94,20 @@ class _Merging:
         before = dict(self._namespaces)
         for index, one in enumerate(namespaces):
             at = before.get(one.name, len(there))
-            key, own = f"namespace[{at}]", f"namespace[{index}]"
-            mounts: list[Any] = list(there[at].mount) if at < len(there) else []
-            self._note(number, key, own)
-            self._append(number, f"{key}.mount", f"{own}.mount", mounts, one.mount)
-            if at < len(there):
-                said = {field: getattr(one, field) for field in one.model_fields_set}
-                there[at] = there[at].model_copy(update={**said, "mount": mounts})
+            first = there[at] if at < len(there) else None
+            self._note(number, f"namespace[{at}]", f"namespace[{index}]")
+            said: dict[str, Any] = {}
+            for field in one.model_fields_set:
+                key, own = f"namespace[{at}].{field}", f"namespace[{index}].{field}"
+                value, earlier = getattr(one, field), getattr(first, field, ())
+                if isinstance(value, list):
+                    said[field] = list(earlier)
+                    self._append(number, key, own, said[field], value)
+                else:
+                    self._note(number, key, own)
+                    said[field] = tuple(dict.fromkeys((*earlier, *value))) if isinstance(value, tuple) else value
+            if first is not None:
+                there[at] = first.model_copy(update=said)
                 continue
             self._namespaces[one.name] = at
             there.append(one)

@@ -37,7 +37,7 @@ def find_alterations(spec: Spec, context: Context) -> None:
             for field in ("remove", "change"):
                 if getattr(one, field):
                     context.mistakes.add(
-                        f"{base}{field}",
+                        f"{base}{field}[0]",
                         "the root is a new one, so nothing is inherited that could be changed",
                         'write root = "inherit", or write it on the mounts themselves',
                     )

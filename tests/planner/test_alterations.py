@@ -95,7 +95,7 @@ def test_the_rule_and_the_model_come_to_the_same() -> None:
 @pytest.mark.parametrize(
     ("text", "key", "what", "remedy"),
     [
-        one("a new root", ROOT + '[[change]]\ntarget = "/x"\nattributes = ["ro"]', "change",
+        one("a new root", ROOT + '[[change]]\ntarget = "/x"\nattributes = ["ro"]', "change[0]",
             "the root is a new one, so nothing is inherited that could be changed",
             'write root = "inherit", or write it on the mounts themselves'),
         one("nothing there", INHERIT + '[[change]]\ntarget = "/no/such"\nattributes = ["ro"]', "change[0].target",

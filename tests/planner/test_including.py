@@ -96,6 +96,24 @@ def test_namespaces_of_one_name_are_one() -> None:
     assert "main.toml:9: namespace[1].mount[0].target" == str(spec.ref("namespace[0].mount[1].target"))
 
 
+def test_what_the_files_say_of_one_namespace_is_added_up() -> None:
+    """As it is of a spec without namespaces: the one that includes wins where a thing can be said once only."""
+    head, remove = '[[namespace]]\nname = "one"\n', '[[namespace.remove]]\ntarget = "/{}"\n'
+    change = '[[namespace.change]]\ntarget = "/{}"\nattributes = ["ro"]\n'
+    spec = read(
+        main=f'format = 1\ninclude = ["a.toml"]\n{head}preset = "oci"\npropagation = "slave"\n'
+        f"{remove.format('m')}{change.format('m')}",
+        a=f'format = 1\n{head}preset = "dev"\nroot = "inherit"\npropagation = "private"\n'
+        f"{remove.format('a')}{change.format('a')}",
+    )
+    (one,) = spec.namespace
+    assert (["/a", "/m"], ["/a", "/m"]) == tuple([at.target for at in what] for what in (one.remove, one.change))
+    assert (("dev", "oci"), "inherit", "slave") == (one.preset, one.root, one.propagation)
+    assert ["a.toml:7: namespace[0].remove[0]", "main.toml:7: namespace[0].remove[0]", "a.toml:5: namespace[0].root"] == [
+        str(spec.ref(f"namespace[0].{key}")) for key in ("remove[0]", "remove[1]", "root")
+    ]
+
+
 def test_a_file_is_read_once_however_many_roads_lead_to_it() -> None:
     files = {
         "main.toml": 'format = 1\ninclude = ["a.toml", "./b.toml", "c.toml"]\n',
