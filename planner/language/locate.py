@@ -7,6 +7,7 @@ table are looked for when one of them is asked for.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from re import Pattern
 
@@ -54,6 +55,7 @@ _LINES_AND_LONG_STRINGS = _lines_pattern(rf"(?! [^\n]* (?: \"{{3}} | '{{3}} ) ) 
 # No parser takes such a text; and here the key paths alone would be as long as the square of it.
 _DEEPEST = 1000
 
+_OF_MOUNTS = ("mount[", "namespace[")
 _PATH_PART = regex(r'\.?(?:"(?:[^"\\]|\\.)*"|[^.\[\]"]+)|\[\d+\]')
 
 
@@ -95,6 +97,14 @@ def _unquoted(key: str) -> str:
     return key
 
 
+def _with_pasted(known: list[str]) -> Iterator[str]:
+    """The innermost first. What is not there by itself may have come from `mount_options`."""
+    for prefix in reversed(known):
+        yield prefix
+        if prefix.startswith(_OF_MOUNTS) and prefix.endswith((".attributes", ".options")):
+            yield f"{prefix.rpartition('.')[0]}.mount_options"
+
+
 class Places:
     """The lines of a TOML text's tables, keys and array elements, counted from 1."""
 
@@ -112,7 +122,7 @@ class Places:
             body = bodies.pop(prefix, None)
             if body is not None:
                 self._read_body(prefix, *body)
-        lines = (self._lines.get(prefix) or self._unquoted.get(prefix) for prefix in reversed(known))
+        lines = (self._lines.get(prefix) or self._unquoted.get(prefix) for prefix in _with_pasted(known))
         return next((line for line in lines if line), 1)
 
     def headers(self) -> tuple[tuple[str, int], ...]:

@@ -21,6 +21,7 @@ def mount_options(value: object) -> MountOptions:
     """The text taken apart at its commas, as mount(8) does it: a comma within double quotes is part of a value."""
     attributes: list[str] = []
     options: dict[str, str | bool] = {}
+    none: dict[str, str] = {}  # what is no option, and what to write instead
     for part in _parts(word(value)):
         name, equals, text = part.partition("=")
         given: str | bool = text if equals else True
@@ -29,10 +30,20 @@ def mount_options(value: object) -> MountOptions:
             continue
         instead = instead_of_option(name, given)
         if instead:
-            raise Unfit(f"{name} is no option of a filesystem", f"take it out: {instead}")
+            none[name] = instead
+            continue
+        if not name:
+            raise Unfit(f"{shown(part)} is an option without a name", "write NAME=VALUE")
         if name in options:
             raise Unfit(f"gives {name} twice", "give it once; options = { NAME = [...] } gives it several times")
         options[name] = given
+    if len(none) == 1:
+        ((name, instead),) = none.items()
+        remedy = instead if instead.startswith("leave it out") else f"take it out, and {instead}"
+        raise Unfit(f"{name} is no option of a filesystem", remedy)
+    if none:
+        remedy = "; ".join(f"{name}: {instead}" for name, instead in none.items())
+        raise Unfit(f"{', '.join(none)} are no options of a filesystem", f"take them out. {remedy}")
     return MountOptions(tuple(attributes), tuple(options.items()))
 
 

@@ -121,6 +121,9 @@ class Rewriting:
     def _on_host(self, text: str, path: Path, key: str, *, escaped: bool) -> str:
         if not key:
             return text
+        kind, colon, path_of_kind = text.partition(":") if key == "namespace" and text[:1] != "." else ("", "", text)
+        if colon:
+            return f"{kind}:{self._on_host(path_of_kind, path, key, escaped=escaped)}"
         try:
             base, rest = self._directory.split(text, key)
         except Unfit as problem:

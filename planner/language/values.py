@@ -197,7 +197,7 @@ def namespace_name(value: object) -> str:
     except ValueError as error:
         kind, colon, rest = text.partition(":")
         close, kinds = suggestion(kind, namespace_file.KINDS) or "net", ", ".join(namespace_file.KINDS)
-        like = f"{close}:{rest if rest.isdecimal() and int(rest) else 'PID'}"
+        like = f"{close}:{int(rest) if rest.isdecimal() and int(rest) else 'PID'}"
         if kind in ("pid_for_children", "time_for_children"):
             like = f"{kind.partition('_')[0]}:/proc/{rest or 'PID'}/ns/{kind}"
         raise Unfit(

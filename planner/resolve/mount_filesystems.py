@@ -9,6 +9,7 @@ from mountplan.planner.fstypes import of
 from mountplan.planner.language.fstab_words import instead_of_options
 from mountplan.planner.language.path_models import Image, MountPath, NamespaceFile
 from mountplan.planner.language.values import either, shown
+from mountplan.planner.light import regex
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.bind_attributes import inherit
 from mountplan.planner.resolve.contents import FILLABLE
@@ -23,6 +24,7 @@ from mountplan.planner.tables import instances
 from mountplan.planner.tables.options import Pairs
 from mountplan.planner.tables.table import UNTOLD
 
+_OF_NAMESPACES = regex(r"/proc/[a-z0-9-]+/ns/[a-z_]+")
 # What says something about a mount in the tree, and nothing about the filesystem behind it.
 _OF_PLACED = ("parent", "create", "peer_group", "master", "unbindable", "mask", "readonly")
 # What a bind takes as it finds it.
@@ -332,6 +334,8 @@ def bind_host(draft: Draft, path: str, key: str, context: Context) -> None:
     remedy = "create it on the host first, name a path that exists, or leave it out here with optional = true"
     if draft.spec.optional:  # what is not there is left out, and it is something else
         remedy = "let this user look at it, or name another path"
+    if _OF_NAMESPACES.fullmatch(path):
+        remedy = f'write bind = {{ namespace = "{path}" }}'
     found = context.look_to_mount(path, key, remedy)
     if found is None:
         return

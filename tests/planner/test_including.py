@@ -8,6 +8,7 @@ import pytest
 
 from mountplan import api
 from mountplan.planner.errors import SpecError, SpecRef
+from mountplan.planner.language.path_models import NamespaceFile
 from mountplan.planner.language.spec import Spec
 from mountplan.planner.language.spec_reading import parse_spec, parse_spec_leniently
 from mountplan.planner.plan.planfile import digest_of, dump_plan, load_plan
@@ -109,9 +110,11 @@ def test_what_the_files_say_of_one_namespace_is_added_up() -> None:
     (one,) = spec.namespace
     assert (["/a", "/m"], ["/a", "/m"]) == tuple([at.target for at in what] for what in (one.remove, one.change))
     assert (("dev", "oci"), "inherit", "slave") == (one.preset, one.root, one.propagation)
-    assert ["a.toml:7: namespace[0].remove[0]", "main.toml:7: namespace[0].remove[0]", "a.toml:5: namespace[0].root"] == [
-        str(spec.ref(f"namespace[0].{key}")) for key in ("remove[0]", "remove[1]", "root")
-    ]
+    assert [
+        "a.toml:7: namespace[0].remove[0]",
+        "main.toml:7: namespace[0].remove[0]",
+        "a.toml:5: namespace[0].root",
+    ] == [str(spec.ref(f"namespace[0].{key}")) for key in ("remove[0]", "remove[1]", "root")]
 
 
 def test_a_file_is_read_once_however_many_roads_lead_to_it() -> None:
@@ -236,3 +239,13 @@ def test_the_same_files_give_the_same_plan() -> None:
         "a": f'{ROOT}[run]\nclear_environment = true\nno_new_privs = false\ncommand = ["x"]\n',
     }
     assert dump_plan(api.plan(read(**files), FakeHost())) == dump_plan(api.plan(read(**files), FakeHost()))
+
+
+def test_the_file_of_a_namespace_counts_from_the_directory_with_its_kind_or_without() -> None:
+    binds = "".join(
+        f'[[mount]]\ntarget = "/{n}"\nbind = {{ namespace = "{one}" }}\n'
+        for n, one in enumerate(("./red", "net:./red", "net:self", "net:/red"))
+    )
+    spec = read(main='format = 1\ninclude = ["a/b.toml"]\n', **{"a/b": f"format = 1\n{binds}"})
+    names = [one.bind.namespace for one in spec.mount if isinstance(one.bind, NamespaceFile)]
+    assert ["/cwd/a/red", "net:/cwd/a/red", "net:self", "net:/red"] == names

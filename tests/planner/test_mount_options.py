@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from mountplan import api
+from mountplan.planner.errors import SpecError
 from mountplan.planner.language.mount_models import Mount
 from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.language.spec_text import spec_text
-from tests.planner.mistakes import ROOT, bind, mistakes, tmpfs
+from tests.planner.mistakes import HOST, ROOT, bind, mistakes, tmpfs
 
 
 def mount_of(words: str) -> Mount:
@@ -46,6 +48,10 @@ def case(name: str, text: str, key: str, what: str) -> object:
     [
         case("a word of mount(8) alone", ROOT + tmpfs("/a", 'mount_options = "nofail"'), "mount[1].mount_options",
              "nofail is no option of a filesystem"),
+        case("several of them", ROOT + tmpfs("/a", 'mount_options = "noauto,size=1m,x-gvfs-show"'),
+             "mount[1].mount_options", "noauto, x-gvfs-show are no options of a filesystem"),
+        case("no name", ROOT + tmpfs("/a", 'mount_options = "=1m"'), "mount[1].mount_options",
+             '"=1m" is an option without a name'),
         case("twice", ROOT + tmpfs("/a", 'mount_options = "size=1,size=2"'), "mount[1].mount_options",
              "gives size twice"),
         case("an open quote", ROOT + tmpfs("/a", "mount_options = 'a=\"b'"), "mount[1].mount_options",
@@ -61,3 +67,10 @@ def case(name: str, text: str, key: str, what: str) -> object:
 )  # fmt: skip
 def test_a_wrong_text_is_told_with_its_place(text: str, key: str, what: str) -> None:
     assert [(key, what)] == [found[:2] for found in mistakes(text)]
+
+
+def test_what_the_text_came_to_is_told_in_its_line() -> None:
+    text = 'format = 1\n[[mount]]\ntarget = "/data"\nbind = "/data"\n\nmount_options = "ro,rw,size=1m"\n'
+    with pytest.raises(SpecError) as error:
+        api.plan(parse_spec(text.encode(), "x.toml"), HOST)
+    assert {6} == {one.ref.line for one in error.value.mistakes}

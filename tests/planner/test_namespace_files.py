@@ -126,3 +126,8 @@ def test_the_name_is_written_back_as_it_was() -> None:
     read = parse_spec(spec('"net:7"').encode())
     assert NamespaceFile(namespace="net:7") == read.mount[1].bind
     assert read == parse_spec(spec_text(read).encode())
+
+
+def test_a_link_of_proc_in_the_place_of_a_path_is_told_the_table_to_write() -> None:
+    text = 'format = 1\n[[mount]]\ntarget = "/n"\nbind = "/proc/self/ns/net"'
+    assert 'write bind = { namespace = "/proc/self/ns/net" }' in told(text)
