@@ -5,8 +5,14 @@ from __future__ import annotations
 import errno as E
 
 from mountplan.planner.plan.plan import Plan
-from mountplan.planner.plan.steps import AttachImage, CloneMount, MakeFilesystem
+from mountplan.planner.plan.steps import AttachImage, CloneMount, MakeFilesystem, MakeNode
 
+_IN_HOLDER = {
+    E.ENOENT: "is not there",
+    E.ENOTDIR: "is below a file",
+    E.ELOOP: "is a symlink, or behind one",
+    E.EMEDIUMTYPE: "is no file",
+}
 _CLONE = "options = { nouuid = true } if a copy of it is mounted: xfs takes no two with one UUID"
 
 
@@ -20,4 +26,12 @@ def also_perhaps(plan: Plan, index: int, number: int, meaning: str, remedy: str)
         types = {one.name: one.fstype for one in plan.expected.filesystems}
         if types.get(step.filesystem) == "btrfs":
             return f"there is no /{step.path} in it", "`btrfs subvolume list` tells the subvolumes, from the top of it"
+    # What is in an image or an overlay nobody has looked at before, so nothing has changed since it was planned.
+    if isinstance(step, AttachImage) and step.holder and number in _IN_HOLDER:
+        return (
+            f"/{step.image} in {step.holder} {_IN_HOLDER[number]}",
+            "correct the path: it is not followed over symlinks",
+        )
+    if isinstance(step, MakeNode) and step.careful and number == E.EEXIST:
+        return f"what is there already is no {step.node}", "mount a directory on a directory and a file on a file"
     return meaning, remedy

@@ -179,6 +179,36 @@ def test_an_image_is_a_file_in_a_mount_of_the_spec(in_host: InHost) -> None:
     assert (["deep"], ["live"]) == in_host(script, identity="root")
 
 
+@pytest.mark.needs_kernel("mkfs.ext4", "fs:ext4", "fs:squashfs")
+def test_what_is_in_an_image_was_not_looked_at_before_and_is_told_for_what_it_is(in_host: InHost) -> None:
+    def script() -> list[str]:
+        mount("mnt", "/mnt", "tmpfs")
+        os.makedirs("/mnt/tree/dir")
+        Path("/mnt/tree/file").touch()
+        os.symlink("file", "/mnt/tree/link")
+        run("mkfs.ext4", "-q", "-d", "/mnt/tree", "/mnt/ext4", "4M")
+        holder = ROOT + image_mount('"/mnt/ext4"', "ext4", "/x", 'id = "x"')
+        said = []
+        for rest in (
+            *(image_mount(f'{{ mount = "x", path = "/{name}" }}') for name in ("gone", "dir", "link", "file/y")),
+            '[[mount]]\ntarget = "/x/file"\ntype = "tmpfs"\n',
+            '[[mount]]\ntarget = "/x/dir"\nbind = "/etc/passwd"\n',
+        ):
+            with pytest.raises(StepRefused) as error:
+                api.build_and_forget(plan_of(holder + rest))
+            said.append(error.value.meaning)
+        return said
+
+    assert [
+        "/gone in fs:x is not there",
+        "/dir in fs:x is no file",
+        "/link in fs:x is a symlink, or behind one",
+        "/file/y in fs:x is below a file",
+        "what is there already is no directory",
+        "what is there already is no file",
+    ] == in_host(script, identity="root")
+
+
 @pytest.mark.needs_kernel("fs:ext4")
 def test_an_offset_behind_the_end_that_the_image_has_since_is_told(tmp_path: Path) -> None:
     (tmp_path / "image").write_bytes(bytes(MIB * 9))
