@@ -194,6 +194,8 @@ class _UnitImport:
                     mount.notes.append(f"in place of a directory below {path} of the machine that systemd makes")
         if self.yes("PrivateDevices"):
             self._devices()
+        if self.yes("PrivateIPC"):
+            self.draft.cannot_say("PrivateIPC=yes: its own queues on /dev/mqueue, where the machine's are here")
         if self.yes("ProtectKernelTunables"):
             self._add("ro", _TUNABLES_RO)
             self._add("implicit", _TUNABLES_RW)

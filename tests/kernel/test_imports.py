@@ -280,6 +280,7 @@ SERVICES = {
                "ProtectKernelLogs=yes", "ProtectHostname=yes", "RuntimeDirectory=strict"],
     "full": ["ProtectSystem=full", "ProtectHome=read-only", "PrivateDevices=yes", "ProtectProc=invisible",
              "InaccessiblePaths=/srv/data -/srv/none", "ReadWritePaths=/var"],
+    "home": ["ProtectHome=tmpfs", "ProtectSystem=yes", "NoExecPaths=/srv", "ExecPaths=/srv/data"],
     "empty": ["TemporaryFileSystem=/srv:ro", "BindPaths=/srv/data /etc:/copy",
               "BindReadOnlyPaths=/usr/share:/opt/share:norbind", "ReadOnlyPaths=/copy/systemd", "MountFlags=slave"],
 }  # fmt: skip
@@ -307,4 +308,14 @@ def test_a_service_of_systemds(
     # new /proc is shared, like all else. Of nspawn, what it leaves at its root.
     of_all = ("/run/credentials: mount", "/run/systemd/incoming: mount", "/: mount: none -> ", "/run/host/")
     of_sys = ("/sys/fs/bpf: mount", "/sys/kernel/debug: mount", "/sys/kernel/tracing: mount")
-    same(in_host(script, identity="root"), *of_all, *of_sys, *(f"/proc/{one}: peer group: none -> " for one in IN_PROC))
+    # systemd 252 forgets of ProtectHome=tmpfs that it is read-only, and its mode: later ones are as the manual says.
+    of_home = [
+        f"{place}: {what}" for place in ("/home", "/root", "/run/user") for what in ("attributes", "option mode")
+    ]
+    same(
+        in_host(script, identity="root"),
+        *of_all,
+        *of_sys,
+        *of_home,
+        *(f"/proc/{one}: peer group: none -> " for one in IN_PROC),
+    )
