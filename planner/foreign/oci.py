@@ -148,6 +148,8 @@ class _OciImport:
     ) -> DraftMount:
         if fstype == "cgroup":  # on a machine with one hierarchy, which is the kind that is left
             fstype = "cgroup2"
+            if not self.facts.kind("/sys/fs/cgroup/cgroup.procs"):
+                self.draft.cannot_say(f"{place}: cgroup2 in place of the hierarchies of cgroup v1")
         if not fstype:
             self.refusal.add(f"mounts[{number}]", "has neither a type nor the option bind", "say what it shows")
         row = of(fstype)

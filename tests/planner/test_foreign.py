@@ -57,6 +57,18 @@ def bwrap(*words: str, data: dict[str, bytes] | None = None) -> SpecDraft:
     return import_bwrap(words, Machine(), (data or {}).get)
 
 
+def test_a_machine_with_many_control_hierarchies_is_told_to_have_more_than_a_spec_says() -> None:
+    config = {"root": {"path": "/srv"}, "mounts": [{"destination": "/cg", "type": "cgroup", "source": "cgroup"}]}
+
+    class Old(Machine):
+        def kind(self, path: str) -> str:
+            return "" if path == "/sys/fs/cgroup/cgroup.procs" else super().kind(path)
+
+    told = "/cg: cgroup2 in place of the hierarchies of cgroup v1"
+    new, old = (import_oci(config, "config.json", "/b", machine).left_out() for machine in (Machine(), Old()))
+    assert (False, True) == (told in new, told in old)
+
+
 _LINE = (
     "--unshare-pid --ro-bind /usr /usr --symlink usr/bin /bin --proc /proc --dev /dev --dir /run/x --bind-try "
     "/srv/data /data --file 11 /etc/motd --perms 0700 --tmpfs /tmp --bind /home /tmp/home --remount-ro / "
