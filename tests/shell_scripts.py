@@ -267,3 +267,50 @@ ONLY_IN_BASH = [
 LINES += FILES + VARIABLES
 BASH += ONLY_IN_BASH
 LINES += ONLY_IN_BASH
+
+# Options of the shell, what it calls a failure, and commands that change files or run others.
+OPTIONS_OF_THE_SHELL = [
+    "set -f; for i in $R/[bc]; do mount -t tmpfs y $i || mount -t tmpfs z $R/c; done; set +f; ls $R/[b]",
+    "set -eu; unset x; (mount -t tmpfs y$x $R/b) || mount -t tmpfs z $R/c; : $x; mount -t tmpfs n $R/c",
+    "x=; (: ${x:?}; mount -t tmpfs n $R/b); mount -t tmpfs y $R/c; : ${x:?}; mount -t tmpfs n $R/b",
+    "set -e; for i in 1; do false && true; done; if true; then false && true; fi; mount -t tmpfs y $R/b",
+    "set -e; { false && true; }; f() { false && true; }; mount -t tmpfs y $R/b; f; mount -t tmpfs n $R/c",
+    "set -e; { :; } > $R/no/x; mount -t tmpfs n $R/c",
+    "set -- -q y; set b; mount -t tmpfs $# $R/$1; set -o errexit -o nounset; false; mount -t tmpfs n $R/c",
+    "mount() { command mount -o ro \"$@\"; }; mount -t tmpfs y $R/b; unset -f mount; mount -t tmpfs z $R/c",
+    "env A=y sh -c 'mount -t tmpfs $A $R/b'; nice -n 5 timeout 9 mount -t tmpfs z $R/c; mount -t tmpfs ${A-n} $R/b",
+    "mount -t tmpfs n$((9223372036854775807 + 1))$((-7 / 2))$((-7 % 2))$((9007199254740993 / 1)) $R/b",
+    "printf '%03d|%-3s|%5.2s|%x' 7 a bcd 255 > $R/f; mount -t tmpfs \"$(cat $R/f)\" $R/b",
+]  # fmt: skip
+FILE_COMMANDS = [
+    "touch $R/f; rm $R/f; [ -e $R/f ] || mount -t tmpfs y $R/b; rm $R/f || mount -t tmpfs z $R/c",
+    "touch $R/f; mv $R/f $R/g; [ -e $R/f ] || [ ! -e $R/g ] || mount -t tmpfs y $R/b; mv $R/g $R/c; ls $R/c/g && mount --bind $R/a $R/c",  # noqa: E501
+    "ln -s $R/b $R/l; mount -t tmpfs y $R/l; [ -L $R/l ] && mount -t tmpfs $(basename $(readlink $R/l)) $R/c; umount $R/l",  # noqa: E501
+    "ln -s b $R/l; mount --bind $R/a $R/l/../c; mountpoint -q $R/l/../c/ && mount -t tmpfs y $R/l; umount -R $R/l",
+    "ln -s l $R/l; mount -t tmpfs y $R/l || mount -t tmpfs z $R/b; ln -sf b $R/l; mount -t tmpfs y $R/l",
+    "echo y > $R/f; cp $R/f $R/g; mount -t tmpfs $(cat $R/g) $R/b; mkdir -p $R/d/e; cp -a $R/d $R/h; mount -t tmpfs z $R/h/e",  # noqa: E501
+    "install -d $R/d/e $R/g; mount -t tmpfs y $R/d/e; truncate -s 1M $R/i; mount --bind $R/i $R/g; mount -t tmpfs z $R/i",  # noqa: E501
+    "echo y | tee $R/f > /dev/null; mount -t tmpfs $(cat $R/f) $R/b; [ -s $R/f ] && mount -t tmpfs z $R/c",
+    "mkdir -p $R/d/e; mount -t tmpfs y $R/d/e; rm -rf $R/d || mount -t tmpfs z $R/c; mkdir $R/d/e/f; rm -rf $R/d/e; rmdir $R/d/e/f || mount -t tmpfs q $R/b",  # noqa: E501
+    "mkfifo $R/p; [ -p $R/p ] && mount -t tmpfs y $R/b; [ -f $R/p ] || mount -t tmpfs z $R/c",
+    "printf '%s\\n' $R/b $R/c | xargs -n 1 mount -t tmpfs y; echo $R/b | xargs -I{} mount -t tmpfs z {}",
+    "mkdir $R/c/d; find $R/c -mindepth 1 -type d -exec mount -t tmpfs y {} \\;; for i in $(ls $R/c); do mount -t tmpfs $i $R/b; done",  # noqa: E501
+]
+OPTIONS_OF_BASH = [
+    "set -o pipefail; umount $R/b | cat || mount -t tmpfs y $R/b; set -euo pipefail; false | true; umount $R/b",
+    "shopt -s nullglob; for i in $R/no*; do mount -t tmpfs n $R/b; done; for i in $R/[b]; do mount -t tmpfs y $i; done",
+    "trap 'mount -t tmpfs y $R/b' ERR; false; umount $R/b || true; false || false",
+    "set -e; x=$(false; echo y); mount -t tmpfs $x $R/b",
+    "for i in x{08..10..2} {c..a} {3..1..2}; do mount -t tmpfs $i $R/b; done",
+    'a=(y z); for i in "${a[@]/#/p}" "${a[@]/%z/q}"; do mount -t tmpfs $i $R/b; done; x=a#b#; mount -t tmpfs ${x//#/y}${x/#a/n} $R/c',  # noqa: E501
+    "printf -v x %s-%s a b; mount -t tmpfs $x $R/b; IFS=, read -ra a <<< y,z; mount -t tmpfs ${a[1]} $R/c",
+    "case 1 in 1) mount -t tmpfs y $R/b;& 2) mount -t tmpfs z $R/c;;& [0-9]) umount $R/a/x;; *) umount $R/c;; esac",
+    "echo -e 'y\\tz' > $R/f; mount -t tmpfs \"$(cat $R/f)\" $R/b; mount -t tmpfs \"$(echo 'y\\tz')\" $R/c",
+]
+LINES += OPTIONS_OF_THE_SHELL + FILE_COMMANDS + OPTIONS_OF_BASH
+BASH += OPTIONS_OF_BASH
+
+
+def script_of(line: str, root: str) -> str:
+    """The whole script, with the shell that is to read it in its first line."""
+    return f"#!/bin/{'bash' if line in BASH else 'sh'}\nR={root}; export R\n{BEGIN}{line}\n"

@@ -17,7 +17,8 @@ from typing import NamedTuple
 from mountplan.applier.run.preload import DIRECTORY, HELD, library
 from mountplan.applier.sys import abi, syscalls
 
-NAMES = ("chroot", "mkdir", "mount", "nsenter", "pivot_root", "rmdir", "touch", "umount", "unshare")
+NAMES = ("chroot", "cp", "ln", "mkdir", "mount", "mv", "nsenter", "pivot_root", "rm", "rmdir", "touch", "umount",
+         "unshare")  # fmt: skip
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _ENVIRONMENT = {"PATH": _PATH, "LC_ALL": "C"}
 _LIBRARIES, _PRELOAD, _LOADER = "lib", "before.so", "loader"

@@ -31,6 +31,7 @@ from mountplan.planner.ask.actions import (
     LoseCapabilities,
     MakeDirectory,
     MakeFile,
+    MakeLink,
     MountNew,
     MoveMount,
     NewDetachedMount,
@@ -38,6 +39,8 @@ from mountplan.planner.ask.actions import (
     PivotRoot,
     Remount,
     RemoveDirectory,
+    RemoveFile,
+    Rename,
     SetAttributesCall,
     SetReadOnly,
     Unmount,
@@ -302,6 +305,12 @@ class RehearsedProcess:
                     file.write(action.text)
             case RemoveDirectory():
                 os.rmdir(action.path)
+            case RemoveFile():
+                os.unlink(action.path)
+            case Rename():
+                os.rename(action.old, action.new)
+            case MakeLink():
+                os.symlink(action.leads_to, action.path)
             case ChangeDirectory():
                 os.chdir(action.path)
             case ChangeRoot():

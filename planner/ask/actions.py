@@ -205,6 +205,29 @@ class RemoveDirectory(NamedTuple):
         return f"remove the directory {self.path}"
 
 
+class RemoveFile(NamedTuple):
+    path: str
+
+    def describe(self) -> str:
+        return f"remove the file {self.path}"
+
+
+class Rename(NamedTuple):
+    old: str
+    new: str
+
+    def describe(self) -> str:
+        return f"rename {self.old} to {self.new}"
+
+
+class MakeLink(NamedTuple):
+    path: str
+    leads_to: str
+
+    def describe(self) -> str:
+        return f"make the symbolic link {self.path} to {self.leads_to}"
+
+
 class ChangeDirectory(NamedTuple):
     path: str
 
@@ -283,6 +306,9 @@ Action = (
     | MakeFile
     | FillFile
     | RemoveDirectory
+    | RemoveFile
+    | Rename
+    | MakeLink
     | ChangeDirectory
     | ChangeRoot
     | Fork
@@ -360,6 +386,12 @@ class Stage:
                 walk(process, action.path)
             case RemoveDirectory():
                 world.remove(process, action.path.rstrip("/") or action.path)
+            case RemoveFile():
+                world.remove(process, action.path, directory=False)
+            case Rename():
+                world.rename(process, action.old.rstrip("/") or "/", action.new.rstrip("/") or "/")
+            case MakeLink():
+                world.symlink(process, action.path, action.leads_to)
             case ChangeDirectory():
                 world.chdir(process, action.path)
             case ChangeRoot():

@@ -105,13 +105,17 @@ class _Condition:
     def _file(self, operator: str, path: str) -> bool:
         process = self.calls.stage.processes[self.calls.process]
         asked = f"{operator} {path}"
+        if operator in ("-L", "-h"):
+            node = self.calls.node(path)
+            if node is None or node.is_known:
+                return node is not None and node.link is not None
         try:
             mount, node = walk(process, path)
         except WouldRefuse as refusal:
             if refusal.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
                 return False
             raise Unknown(f"whether {asked} holds is not known", _answer(self.name, self.all)) from None
-        if not node.superblock.complete and node is not mount.root:
+        if not node.is_known and (node.unknown or node is not mount.root):
             raise Unknown(
                 f"whether {asked} holds is not known: the {node.superblock.fstype} there may have anything in it",
                 _answer(self.name, self.all),
@@ -124,9 +128,15 @@ class _Condition:
             case "-w":
                 return not mount.superblock.read_only
             case "-f":
-                return not node.is_directory
-            case "-L" | "-h" | "-b" | "-c" | "-p" | "-S" | "-u" | "-g" | "-k":
+                return not node.is_directory and node not in self.calls.contents.special
+            case "-b" | "-c" | "-p" | "-S":
+                return self.calls.contents.special.get(node) == operator[1]
+            case "-L" | "-h" | "-u" | "-g" | "-k":
                 return False
+            case "-s" if not node.is_directory:
+                text = self.calls.contents.read(process, path)
+                if text is not None:
+                    return text != ""
         raise Unknown(f"whether {asked} holds is not known", _answer(self.name, self.all))
 
 

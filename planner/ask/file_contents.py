@@ -18,6 +18,7 @@ class FileContents:
     def __init__(self, given: Mapping[str, str]) -> None:
         self._given = given
         self._known: dict[ModelNode, str | None] = {}
+        self.special: dict[ModelNode, str] = {}  # what is no plain file: its kind, as mknod(1) has it
 
     def read(self, process: Process, path: str) -> str | None:
         """The text; None if it is not known. Raises WouldRefuse with ENOENT if there is no such file."""
@@ -31,7 +32,7 @@ class FileContents:
             return self._known[node]
         if path in self._given:
             return self._given[path]
-        if node.superblock.complete:
+        if node.is_known and node not in self.special:
             if node.is_directory:
                 raise WouldRefuse(errno.EISDIR, f"{path} is a directory")
             return ""  # nothing was written
@@ -43,6 +44,6 @@ class FileContents:
             _, node = walk(process, path)
         except WouldRefuse:
             return
-        before = self._known.get(node, "" if node.superblock.complete else None) if append else ""
+        before = self._known.get(node, "" if node.is_known else None) if append else ""
         known = before is not None and text is not None and len(before) + len(text) <= _MOST
         self._known[node] = f"{before}{text}" if known else None

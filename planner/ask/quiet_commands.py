@@ -15,7 +15,7 @@ PASSED_OVER = frozenset(
      "lsof", "fuser", "useradd", "usermod", "groupadd", "passwd", "apt-get", "dpkg", "dpkg-query", "dpkg-deb", "rpm",
      "yum", "dnf", "pacman", "curl", "wget", "ping", "route", "dhclient", "plymouth", "restorecon", "chcon",
      "setenforce", "ldconfig", "update-grub", "umask", "ulimit", "times", "hash", "bg", "fg", "jobs", "disown",
-     "shopt", "enable", "complete", "alias", "unalias", "kmod", "mktemp", "tzselect", "locale", "sha256sum",
+     "enable", "complete", "unalias", "kmod", "mktemp", "tzselect", "locale", "sha256sum",
      "md5sum", "od", "hexdump", "xxd", "setupcon", "loadkeys", "setfont", "clear_console", "poweroff", "reboot",
      "halt", "usleep"}
 )  # fmt: skip

@@ -6,11 +6,11 @@ import posixpath
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from mountplan.planner.ask.actions import Action, Stage, Unmount
+from mountplan.planner.ask.actions import Action, MakeDirectory, Stage, Unmount
 from mountplan.planner.ask.file_contents import FileContents
 from mountplan.planner.ask.numbers import FIRST_PID
 from mountplan.planner.model import World, WouldRefuse
-from mountplan.planner.model.objects import ModelNamespace, Place
+from mountplan.planner.model.objects import ModelNamespace, ModelNode, Place
 from mountplan.planner.model.to_table import path_of
 from mountplan.planner.model.walking import into_mounts, walk
 from mountplan.planner.tables.table import MountRow, MountTable
@@ -84,6 +84,7 @@ class ScriptCalls:
         self.ask = ask
         self._loops: dict[tuple[str, ...], str] = {}  # image and options -> device
         self.process = 1
+        self.links = False  # whether the script has made symbolic links
         self.line = 0
         self.done: list[Done] = []
         self.seen: list[SeenTable] = []
@@ -185,8 +186,34 @@ class ScriptCalls:
 
     def absolute(self, path: str) -> str:
         process = self.stage.processes[self.process]
+        if self.links:  # as libmount has it: mount points without symbolic links
+            try:
+                return path_of(walk(process, path), process.root) or path
+            except WouldRefuse:
+                pass
         whole = path if path.startswith("/") else f"{path_of(process.cwd, process.root) or ''}/{path}"
         return f"/{posixpath.normpath(whole).lstrip('/')}"
+
+    def node(self, path: str) -> ModelNode | None:
+        """What has this name, symbolic links not followed at its end; None if there is none that is known of."""
+        head, _, name = path.rstrip("/").rpartition("/")
+        try:
+            if name in ("", ".", ".."):
+                return walk(self.stage.processes[self.process], path or "/")[1]
+            above = walk(self.stage.processes[self.process], head or ("/" if path.startswith("/") else "."))[1]
+        except WouldRefuse:
+            return None
+        return above.superblock.find(above, name) if above.is_directory else None
+
+    def forget(self, path: str) -> None:
+        """From here on it is not known what `path` is, nor what is in it: something has been put there."""
+        node = self.node(path)
+        if node is None and self.make(MakeDirectory(path)):
+            node = self.node(path)
+        if node is not None and node.is_directory:
+            node.unknown = True
+        elif node is not None:
+            self.contents.write(self.stage.processes[self.process], path, None)
 
     def number(self, word: str) -> int:
         """Which of the script's processes has this pid; 0 if none has."""

@@ -15,7 +15,6 @@ from mountplan.planner.ask.actions import (
     Enter,
     LoseCapabilities,
     MakeDirectory,
-    MakeFile,
     MountNew,
     MoveMount,
     PivotRoot,
@@ -24,6 +23,7 @@ from mountplan.planner.ask.actions import (
     Unshare,
 )
 from mountplan.planner.ask.descriptor_commands import CALLS
+from mountplan.planner.ask.file_commands import FILE_COMMANDS
 from mountplan.planner.ask.mount_actions import matches_type, only_looks
 from mountplan.planner.ask.mount_actions import mount as mount_words
 from mountplan.planner.ask.script_calls import ScriptCalls
@@ -155,11 +155,6 @@ def rmdir(calls: ScriptCalls, arguments: list[str]) -> int:
     return 0 if all(removed) else FAILED
 
 
-def touch(calls: ScriptCalls, arguments: list[str]) -> int:
-    made = [calls.make(MakeFile(path)) for path in paths_of("touch", arguments)]
-    return 0 if all(made) else FAILED
-
-
 def pivot_root(calls: ScriptCalls, arguments: list[str]) -> int:
     if len(arguments) != 2:
         raise Unusable("pivot_root takes two directories", "pivot_root NEW_ROOT PUT_OLD")
@@ -274,12 +269,12 @@ def paths_of(program: str, arguments: list[str]) -> list[str]:
 
 PROGRAMS: dict[str, Callable[[ScriptCalls, list[str]], int]] = {
     **CALLS,
+    **FILE_COMMANDS,
     "mkdir": mkdir,
     "mount": mount,
     "mountpoint": mountpoint,
     "pivot_root": pivot_root,
     "rmdir": rmdir,
-    "touch": touch,
     "umount": umount,
 }
 STARTERS: dict[str, Callable[[ScriptCalls, list[str]], Starter]] = {

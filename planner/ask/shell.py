@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 
 from mountplan.planner.ask.actions import End, Fork, MakeFile
 from mountplan.planner.ask.conditions import Unknown
-from mountplan.planner.ask.quiet_commands import QUIET
+from mountplan.planner.ask.file_commands import NothingKnown
+from mountplan.planner.ask.quiet_commands import PASSED_OVER, QUIET
 from mountplan.planner.ask.script_commands import FAILED, PROGRAMS, STARTERS, Starter, look
-from mountplan.planner.ask.shell_builtins import ShellBuiltins
 from mountplan.planner.ask.shell_filters import FILTERS, files_of
+from mountplan.planner.ask.shell_finders import ShellFinders
 from mountplan.planner.ask.shell_reading import parse_script
 from mountplan.planner.ask.shell_state import (
     Asleep,
@@ -53,10 +54,14 @@ from mountplan.planner.ask.util_linux import Unusable
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "zsh"})
 MOST_COMMANDS = 100_000  # that a script may come to
 _STAYING = frozenset({"sh", "dash", "ash"})  # with -c, they do not become what their last command is
-_PREFIXES = frozenset({"sudo", "command", "env", "nohup", "setsid", "nice", "ionice", "builtin"})
+# Programs that become another, with the letters of their options that have a value; what else does not matter here.
+_PREFIXES = {
+    "builtin": "", "busybox": "", "command": "", "doas": "u", "env": "", "eatmydata": "", "ionice": "cnp",
+    "nice": "n", "nohup": "", "setsid": "", "stdbuf": "ioe", "sudo": "ugnCh", "time": "fo", "timeout": "ks",
+}  # fmt: skip
 
 
-class Shell(ShellBuiltins):
+class Shell(ShellFinders):
     """Carries out what was read: `stack` has the shells, one in the other."""
 
     def output(self, substitution: Substitution) -> str:
@@ -73,11 +78,18 @@ class Shell(ShellBuiltins):
             ):
                 status = self.run(substitution.commands, ends=False)  # no process makes a difference
             else:
-                status = self._in_child(self.context.subshell, lambda: self.run(substitution.commands, ends=True))
+                status = self._in_child(self._substituting, lambda: self.run(substitution.commands, ends=True))
         finally:
             self.writing.pop()
         self.context.status = status
         return written.text
+
+    def _substituting(self, process: int) -> ShellContext:
+        """bash gives `set -e` up in there, other shells do not."""
+        made = self.context.subshell(process)
+        if made.dialect != "sh" and "inherit_errexit" not in made.options:
+            made.options.discard("errexit")
+        return made
 
     def unasked(self) -> tuple[str, ...]:
         """The answers that no command was given."""
@@ -86,6 +98,8 @@ class Shell(ShellBuiltins):
 
     def run_to_the_end(self, text: str) -> int:
         """The script itself, with what it has trapped."""
+        self.context.dialect = dialect_of(text)
+        self.set_letters(options_of(text), True)
         return self._to_the_end(lambda: self.run_text(text, 1))
 
     def run_text(
@@ -119,9 +133,10 @@ class Shell(ShellBuiltins):
                 context.tested |= follower is not None
                 context.asked |= follower is not None and _plain_name(follower) not in QUIET
                 stays = ends and at + 1 == len(commands) and len(self.stack) == base
+                unopened = self.unopened
                 status = self._whole(command, stays=stays, follower=follower)
-                if status and self.context.stops and not self.context.tested and not isinstance(command, Negated):
-                    raise ExitShell(status)
+                if status and not self.context.tested and (not _is_exempt(command) or self.unopened > unopened):
+                    self._fail(status)
             except ExitShell as end:
                 if len(self.stack) == base:
                     raise
@@ -136,6 +151,17 @@ class Shell(ShellBuiltins):
                 context.tested, context.asked = before
             self.context.status = status
         return status
+
+    def _fail(self, status: int) -> None:
+        """What a shell does after a command that fails, and whose status nothing asks for."""
+        context = self.context
+        if context.trapped_errors and (not self.locals or "errtrace" in context.options):
+            text, context.trapped_errors = context.trapped_errors, ""
+            context.status = status
+            self.run_text(text, self.calls.line)
+            context.trapped_errors = text
+        if context.stops:
+            raise ExitShell(status)
 
     def _turn_to(self, line: int) -> None:
         self.calls.line = line
@@ -200,10 +226,14 @@ class Shell(ShellBuiltins):
                 return self._loop(self._rounds(command), command.body)
             case Case():
                 value = text_of(command.word, self)
-                for patterns, body in command.items:
-                    if any(pattern(one, self).fullmatch(value) for one in patterns):
-                        return self.run(body)
-                return 0
+                status, falls = 0, False
+                for item in command.items:
+                    if falls or any(pattern(one, self).fullmatch(value) for one in item.patterns):
+                        status = self.run(item.body)
+                        if item.end == ";;":
+                            return status
+                        falls = item.end == ";&"
+                return status
             case Function():
                 self.context.functions[command.name] = command.body
                 return 0
@@ -252,7 +282,7 @@ class Shell(ShellBuiltins):
 
     def _pipeline(self, command: Pipeline) -> int:
         """Each part in a process of its own; what one writes, the next one reads."""
-        status = 0
+        status = failed = 0
         passed: ShellInput | None = self.context.input
         for at, part in enumerate(command.commands):
             last = at + 1 == len(command.commands)
@@ -266,16 +296,18 @@ class Shell(ShellBuiltins):
                 self.writing.append(written)
             context = self.context
             state = context.tested, context.asked
-            context.tested, context.asked = context.tested and last, context.asked and last
+            if not last and "pipefail" not in context.options:
+                context.tested = context.asked = False
             before = len(self.passed)
             try:
                 status = self._in_child(context.subshell, run)
+                failed = status or failed
             finally:
                 context.tested, context.asked = state
                 if not last:
                     self.writing.pop()
             passed = None if len(self.passed) > before else ShellInput(written.text)
-        return status
+        return failed if "pipefail" in self.context.options else status
 
     def _simple(self, command: Simple, *, stays: bool = False) -> int:
         """With `stays` the process that carries it out is not that of the shell, and may become what the command is."""
@@ -326,6 +358,7 @@ class Shell(ShellBuiltins):
             if not text.startswith(("/dev/", "/proc/", "/sys/")):
                 if not self.calls.make(MakeFile(text)):
                     context.input = given
+                    self.unopened += 1
                     return FAILED
                 if one.of == 1:
                     written = self.calls.absolute(text), ">>" in one.operator
@@ -423,28 +456,23 @@ class Shell(ShellBuiltins):
             if answered is not None:
                 self._write(answered[0])
                 return answered[1]
-            while words and words[0] in _PREFIXES and words[0] not in self.context.functions:
-                if len(words) > 1 and words[1].startswith("-"):
-                    if words[0] == "command" and words[1] in ("-v", "-V"):
-                        return self._whether_there(words[2:])
-                    raise Unusable(f"{words[0]} {words[1]} is not followed", "leave it out")
-                words = words[1:]
-                while words and re.match(r"[A-Za-z_][A-Za-z0-9_]*=", words[0]):
-                    words = words[1:]
-            if not words:
-                return 0
             name, arguments = words[0].rpartition("/")[2], words[1:]
-            if name in self.context.functions and "/" not in words[0]:
+            if words[0] in self.context.functions and words[0] not in self.beyond:
                 return self._call(name, arguments)
+            if name in _PREFIXES:
+                return self._prefixed(words, stays)
             if name in self._builtins:
                 return self._builtins[name](self, arguments)
             if name in self._writers:
                 return self._written(name, arguments)
             if name in PROGRAMS:
                 always = name in ("mount", "mountpoint", "umount")
-                return self.calls.program(
-                    (name, *arguments), lambda: PROGRAMS[name](self.calls, arguments), always=always
-                )
+                try:
+                    return self.calls.program(
+                        (name, *arguments), lambda: PROGRAMS[name](self.calls, arguments), always=always
+                    )
+                except NothingKnown:
+                    return self._pass_over(name, words)
             if name in STARTERS:
                 starter = STARTERS[name](self.calls, arguments)
                 return self._started((name, *arguments), starter, stays)
@@ -455,11 +483,49 @@ class Shell(ShellBuiltins):
             if name in SHELLS:
                 return self._new_shell(name, arguments, stays)
             if "/" in words[0] and (text := self.text_in(words[0])) is not None:
-                return self._script(text, words, stays)
+                return self._script(text, words, stays, letters=options_of(text))
             if name in FILTERS and (result := self._filtered(name, arguments)) is not None:
                 self._write(result[0])
                 return result[1]
             return self._pass_over(name, words)
+
+    def run_words(self, words: list[str]) -> int:
+        """A command that another program runs, in a process of its own."""
+        self.beyond.append(words[0])
+        try:
+            return self._in_child(self.context.subshell, lambda: self._command(words, stays=True))
+        finally:
+            self.beyond.pop()
+
+    def means_something(self, words: list[str]) -> bool:
+        """Whether a command is more than one that would be passed over."""
+        names = [one.rpartition("/")[2] for one in words[:1]]
+        return any(one not in PASSED_OVER or one in PROGRAMS for one in names)
+
+    def _prefixed(self, words: list[str], stays: bool) -> int:
+        """A command that others run: it is no function then."""
+        given: dict[str, str] = {}
+        while words and (name := words[0].rpartition("/")[2]) in _PREFIXES:
+            if name == "command" and words[1:2] in (["-v"], ["-V"]):
+                return self._whether_there(words[2:])
+            words = _after(name, words[1:])
+            while name in ("env", "sudo", "doas") and words and (one := _ASSIGNS.match(words[0])):
+                given[one[1]] = words[0][one.end() :]
+                words = words[1:]
+        if not words:
+            return 0
+        context = self.context
+        before = {name: context.variables.get(name) for name in given}
+        exported = set(given) - context.exported
+        context.variables.update(given)
+        context.exported.update(given)
+        self.beyond.append(words[0])
+        try:
+            return self._command(words, stays=stays)
+        finally:
+            self.beyond.pop()
+            context.exported -= exported
+            self.set_back(context, before)
 
     def _filtered(self, name: str, arguments: list[str]) -> tuple[str, int] | None:
         """What a command makes of a text that is known; None if that cannot be said, or nothing hangs on it."""
@@ -489,11 +555,13 @@ class Shell(ShellBuiltins):
         context = self.context
         before, context.arguments = context.arguments, arguments
         self.locals.append({})
+        beyond, self.beyond = self.beyond, []
         try:
             return self._one(context.functions[name]._replace(background=False), stays=False)
         except ReturnFrom as end:
             return end.status
         finally:
+            self.beyond = beyond
             context.arguments = before
             self.set_back(context, self.locals.pop())
 
@@ -503,7 +571,7 @@ class Shell(ShellBuiltins):
             text = self.text_in(rest[0])
             if text is None:
                 raise Unusable(f"sh: what is in {rest[0]} is not known", f"give it: --file {rest[0]}=FILE")
-            return self._script(text, rest, stays, stops="e" in letters)
+            return self._script(text, rest, stays, letters=letters, dialect="bash" if name == "bash" else "sh")
         if "c" not in letters:
             return self._within((name, *arguments), lambda: 0, stays)
         if not rest:
@@ -511,7 +579,8 @@ class Shell(ShellBuiltins):
         line = self.calls.line
 
         def run() -> int:
-            self.context.stops = "e" in letters
+            self.set_letters(letters, True)
+            self.context.dialect = "bash" if name == "bash" else "sh"
             self.context.arguments = rest[2:]
             if rest[1:2]:
                 self.context.variables["0"] = rest[1]
@@ -522,12 +591,13 @@ class Shell(ShellBuiltins):
         self.stack[-1] = self.context.new_shell(self.context.process)
         return self._to_the_end(run)
 
-    def _script(self, text: str, words: list[str], stays: bool, *, stops: bool = False) -> int:
+    def _script(self, text: str, words: list[str], stays: bool, *, letters: str = "", dialect: str = "") -> int:
         """A file of commands, in a shell of its own."""
         line = self.calls.line
 
         def run() -> int:
-            self.context.stops = stops
+            self.set_letters(letters, True)
+            self.context.dialect = dialect or dialect_of(text)
             self.context.variables["0"], self.context.arguments = words[0], words[1:]
             return self.run_text(text, line, one_line=True, file=words[0])
 
@@ -545,6 +615,8 @@ class Shell(ShellBuiltins):
             raise Unusable(f"what is in {arguments[0]} is not known", f"give it: --file {arguments[0]}=FILE")
         before = self.context.arguments
         if arguments[1:]:
+            if self.context.is_sh:
+                raise Unusable(". with arguments is not followed: shells called sh differ in that", "use set --")
             self.context.arguments = arguments[1:]
         try:
             return self.run_text(text, self.calls.line, one_line=True, file=arguments[0])
@@ -603,11 +675,49 @@ class Shell(ShellBuiltins):
     def _eval(self, arguments: list[str]) -> int:
         return self.run_text(limited(" ".join(arguments)), self.calls.line)
 
-    _builtins: ClassVar[dict[str, Callable[[Any, list[str]], int]]] = ShellBuiltins._builtins | {
+    _builtins: ClassVar[dict[str, Callable[[Any, list[str]], int]]] = ShellFinders._builtins | {
         ".": _source,
         "eval": _eval,
         "source": _source,
     }
+
+
+def _after(prefix: str, words: list[str]) -> list[str]:
+    """The command that a program of _PREFIXES runs: what stands behind its options."""
+    words = list(words)
+    while words and words[0].startswith("-") and words[0] != "-":
+        word = words.pop(0)
+        if word == "--":
+            break
+        letter = word[1]
+        if letter == "-" or prefix == "env" or (prefix == "command" and letter != "p"):
+            raise Unusable(f"{prefix} {word} is not followed", "leave it out")
+        if letter in _PREFIXES[prefix] and len(word) == 2:
+            words = words[1:]
+    return words[1:] if prefix == "timeout" else words
+
+
+_ASSIGNS = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=")
+_INTERPRETER = re.compile(r"#! *(?:\S*/)?(?:env +(?:-S +)?)?(\w+)(?: +-([a-z]+))?")
+
+
+def dialect_of(text: str) -> str:
+    """What the first line of a script says of it: "bash", "sh", or "" if it says nothing."""
+    found = _INTERPRETER.match(text)
+    return "" if found is None or found[1] not in SHELLS else "bash" if found[1] == "bash" else "sh"
+
+
+def options_of(text: str) -> str:
+    """The letters that its first line gives the shell that the kernel starts for it."""
+    found = _INTERPRETER.match(text)
+    return (found[2] or "") if found is not None and found[1] in SHELLS else ""
+
+
+def _is_exempt(command: Command) -> bool:
+    """Whether its status says nothing that the commands in it have not said before (`set -e`)."""
+    if isinstance(command, Group):
+        return not command.subshell
+    return isinstance(command, Negated | If | For | While | Case | Function)
 
 
 def _plain_name(command: Command) -> str:

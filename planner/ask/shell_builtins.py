@@ -6,10 +6,19 @@ import re
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from mountplan.planner.ask.actions import End
+from mountplan.planner.ask.actions import End, MakeDirectory, MakeFile
 from mountplan.planner.ask.conditions import holds
+from mountplan.planner.ask.file_commands import options
 from mountplan.planner.ask.script_commands import FAILED, PROGRAMS, STARTERS, change_directory, look
-from mountplan.planner.ask.shell_state import Asleep, ExitShell, LeaveLoop, ReturnFrom
+from mountplan.planner.ask.shell_state import (
+    IDLE_OPTIONS,
+    LETTERS,
+    Asleep,
+    ExitShell,
+    LeaveLoop,
+    ReturnFrom,
+    ShellArray,
+)
 from mountplan.planner.ask.shell_words import UnsetValue, number, split_at
 from mountplan.planner.ask.shell_writers import ShellWriters
 from mountplan.planner.ask.util_linux import Unusable
@@ -43,21 +52,44 @@ class ShellBuiltins(ShellWriters):
         return 0
 
     def _set(self, arguments: list[str]) -> int:
-        words = iter(arguments)
-        for word in words:
+        words = list(arguments)
+        while words:
+            word = words.pop(0)
             if word == "--":
-                self.context.arguments = list(words)
-            elif word in ("-o", "+o"):
-                option = next(words, "")
-                if option == "errexit":
-                    self.context.stops = word == "-o"
-                elif option not in ("nounset", "pipefail", "xtrace", "noglob"):
-                    raise Unusable(f"set {word} {option} is not followed", "leave it out")
-            elif word[:1] in ("-", "+") and word[1:] and not set(word[1:]) - set("euxfv"):
-                if "e" in word:
-                    self.context.stops = word[0] == "-"
-            else:
+                self.context.arguments = words
+                return 0
+            if word[:1] not in ("-", "+"):
+                self.context.arguments = [word, *words]
+                return 0
+            if word in ("-", "+") or set(word[1:]) - set("euxfvoEThmbB"):
                 raise Unusable(f"set {word} is not followed", "leave it out")
+            on = word[0] == "-"
+            self.set_letters(word[1:], on)
+            if "o" in word and words:
+                option = words.pop(0)
+                if option in (*LETTERS.values(), "pipefail"):
+                    (self.context.options.add if on else self.context.options.discard)(option)
+                elif option not in IDLE_OPTIONS:
+                    raise Unusable(f"set {word} {option} is not followed", "leave it out")
+        return 0
+
+    def _shopt(self, arguments: list[str]) -> int:
+        """The options of bash; those that have to do with how a script is read are known by name."""
+        if arguments[:1] not in (["-s"], ["-u"]):
+            raise Unusable(f"shopt {' '.join(arguments)} is not followed", "use shopt -s and -u")
+        for option in arguments[1:]:
+            if option in ("nullglob", "inherit_errexit", "dotglob"):
+                (self.context.options.add if arguments[0] == "-s" else self.context.options.discard)(option)
+            elif option not in ("extglob", "checkwinsize", "histappend", "expand_aliases", "cmdhist", "huponexit"):
+                raise Unusable(f"shopt {arguments[0]} {option} is not followed", "leave it out")
+        return 0
+
+    def _alias(self, arguments: list[str]) -> int:
+        for word in arguments:
+            name = word.partition("=")[0]
+            if name in PROGRAMS or name in STARTERS or name in self._builtins or name in self.context.functions:
+                raise Unusable(f"an alias for {name} is not followed", "use a function")
+        self.passed.append((self.calls.line, "alias"))
         return 0
 
     def _export(self, arguments: list[str]) -> int:
@@ -73,22 +105,31 @@ class ShellBuiltins(ShellWriters):
         return 0
 
     def _local(self, arguments: list[str]) -> int:
-        keyed = False
+        letters = ""
         for word in arguments:
             name, equals, value = word.partition("=")
             if word[:1] in ("-", "+"):
                 if "n" in word:
                     raise Unusable("names of variables as variables are not followed", "use plain variables")
-                keyed |= "A" in word
+                if word[0] == "+" or set(word[1:]) - set("aArxgp"):
+                    raise Unusable(f"declare {word} is not followed", "leave it out")
+                letters += word[1:]
                 continue
-            self.keep_apart(name)
+            if "p" in letters:
+                raise Unusable("declare -p is not followed", "leave it out")
+            if "g" not in letters:
+                self.keep_apart(name)
             if equals:
                 self.assign(name, value)
-            elif self.locals:
+            elif self.locals and "g" not in letters:
                 self.context.variables[name] = UnsetValue()
                 self.context.arrays.pop(name, None)
-            if keyed:
+            if "A" in letters:
                 self.context.keyed.add(name)
+            if "x" in letters:
+                self.context.exported.add(name)
+            if "r" in letters and not self.locals:
+                self.context.read_only.add(name)
         return 0
 
     def _let(self, arguments: list[str]) -> int:
@@ -100,15 +141,28 @@ class ShellBuiltins(ShellWriters):
     def _readonly(self, arguments: list[str]) -> int:
         for word in arguments:
             name, equals, value = word.partition("=")
-            if equals and not name.startswith("-"):
+            if name.startswith("-"):
+                continue
+            if equals:
                 self.assign(name, value)
+            self.context.read_only.add(name)
         return 0
 
     def _unset(self, arguments: list[str]) -> int:
+        what = ""
         for name in arguments:
-            if name != "-f":
-                self.context.variables[name] = UnsetValue()
+            if name in ("-f", "-v"):
+                what = name
+                continue
+            if not name.isidentifier():
+                raise Unusable(f"unset {name} is not followed", "name a whole variable")
+            is_variable = bool(self.elements(name))
+            if what == "-f" or (not what and not is_variable and name in self.context.functions):
                 self.context.functions.pop(name, None)
+            if what != "-f":
+                if name in self.context.read_only:
+                    return FAILED
+                self.context.variables[name] = UnsetValue()
                 self.context.arrays.pop(name, None)
         return 0
 
@@ -157,29 +211,112 @@ class ShellBuiltins(ShellWriters):
                 self._write(f"trap -- '{trapped}' EXIT\n")
             return 0
         arguments = arguments[1:] if arguments[:1] == ["--"] else arguments
+        if {"DEBUG", "RETURN"} & set(arguments[1:]):
+            raise Unusable("trap ... DEBUG and RETURN are not followed", "leave it out")
+        if arguments[1:] and "ERR" in arguments[1:]:
+            self.context.trapped_errors = "" if arguments[0] == "-" else arguments[0]
         if arguments[1:] and {"EXIT", "0"} & set(arguments[1:]):
             self.context.trapped = "" if arguments[0] == "-" else arguments[0]
         return 0
 
     def _read(self, arguments: list[str]) -> int:
-        names = [one for one in arguments if not one.startswith("-")]
+        array, names = "", list(arguments)
+        raw = False
+        while names and names[0].startswith("-") and names[0] != "-":
+            word = names.pop(0)
+            for at, letter in enumerate(word[1:], 2):
+                if letter == "-":
+                    break
+                if letter in "rs":
+                    raw |= letter == "r"
+                    continue
+                value = word[at:] or (names.pop(0) if names else "")
+                if letter == "a":
+                    array = value
+                elif letter not in "pt":
+                    raise Unusable(f"read {word} is not followed", "read whole lines of standard input")
+                break
+            if word == "--":
+                break
         given = self.context.input
         if given is None:
             raise Unusable("what `read` would read is not known", "give it: <<END ... END")
         if not given.lines:
-            for name in names:
+            for name in [array] if array else names:
                 self.assign(name, "")
             return FAILED
         line = given.lines.pop(0)
-        if "-r" not in arguments:
+        if not raw:
             while line.endswith("\\") and given.lines:
                 line = line[:-1] + given.lines.pop(0)
             line = re.sub(r"\\(.)", r"\1", line)
         separators = self.value("IFS")
-        pieces = split_at(line, " \t\n" if separators is None else separators, max(len(names), 1))
-        for at, name in enumerate(names):
+        separators = " \t\n" if separators is None else separators
+        if array:
+            self.context.arrays[array] = ShellArray(
+                {str(at): piece for at, piece in enumerate(split_at(line, separators))}
+            )
+            return 0
+        pieces = split_at(line, separators, max(len(names), 1)) if names else [line]
+        for at, name in enumerate(names or ["REPLY"]):
             self.assign(name, pieces[at] if at < len(pieces) else "")
         return 0
+
+    def _readlink(self, arguments: list[str]) -> int:
+        words = [one for one in arguments if not one.startswith("-")]
+        letters = "".join(one[1:] for one in arguments if one.startswith("-"))
+        if len(words) != 1 or set(letters) - set("femnqsvz"):
+            raise Unusable(f"readlink {' '.join(arguments)} is not followed", "write readlink -f PATH")
+        end = "" if "n" in letters else "\n"
+        if set(letters) & set("fem"):
+            self._write(self.calls.absolute(words[0]) + end)
+            return 0
+        node = self.calls.node(words[0])
+        if node is not None and not node.is_known:
+            return self._pass_over("stat", ["readlink", *arguments])
+        if node is None or node.link is None:
+            return FAILED
+        self._write(node.link + end)
+        return 0
+
+    def _mktemp(self, arguments: list[str]) -> int:
+        """Its name is chosen here, as any would do."""
+        given, words = options("mktemp", arguments, "dqutp:", "directory quiet dry-run tmpdir= suffix=")
+        template = words[0] if words else "tmp.XXXXXXXXXX"
+        default = self.value("TMPDIR") or "/tmp"
+        above = given.get("p", given.get("tmpdir", default if not words or "t" in given else "")) or ""
+        bare = template.rstrip("X")
+        if "suffix" in given or len(template) - len(bare) < 3:
+            raise Unusable(f"mktemp {' '.join(arguments)} is not followed", "end the name with XXX")
+        self.temporary += 1
+        path = bare + f"{self.temporary:0{len(template) - len(bare)}d}"
+        path = f"{above.rstrip('/')}/{path}" if above else path
+        if above == default:
+            self.calls.make(MakeDirectory(above, True))
+        if not {"u", "dry-run"} & set(given):
+            action = MakeDirectory(path) if {"d", "directory"} & set(given) else MakeFile(path)
+            if not self.calls.make(action):
+                return FAILED
+        self._write(path + "\n")
+        return 0
+
+    def _tee(self, arguments: list[str]) -> int:
+        given, paths = options("tee", arguments, "ai", "append")
+        source = self.context.input
+        text = "".join(f"{line}\n" for line in source.lines) if source is not None else None
+        status = 0
+        for path in paths:
+            if path.startswith(("/dev/", "/proc/", "/sys/")):
+                continue
+            if self.calls.make(MakeFile(path)):
+                self._keep(self.calls.absolute(path), text, append=bool(given))
+            else:
+                status = FAILED
+        if source is None or text is None:
+            return self._pass_over("tee", ["tee", *arguments])
+        source.lines = []
+        self._write(text)
+        return status
 
     def _test(self, arguments: list[str]) -> int:
         return self._condition(arguments, 0)
@@ -249,6 +386,7 @@ class ShellBuiltins(ShellWriters):
     _builtins: ClassVar[dict[str, Callable[[Any, list[str]], int]]] = {
         ":": _true,
         "[": _bracket,
+        "alias": _alias,
         "break": _break,
         "cd": _cd,
         "continue": _continue,
@@ -261,12 +399,16 @@ class ShellBuiltins(ShellWriters):
         "kill": _kill,
         "let": _let,
         "local": _local,
+        "mktemp": _mktemp,
         "read": _read,
+        "readlink": _readlink,
         "readonly": _readonly,
         "return": _return,
         "set": _set,
         "shift": _shift,
+        "shopt": _shopt,
         "sleep": _sleep,
+        "tee": _tee,
         "test": _test,
         "trap": _trap,
         "true": _true,

@@ -76,9 +76,36 @@ def expression(text: str, *, extended: bool, escapes: bool = False) -> str | Non
     return "".join(found)
 
 
+_OF_PATTERN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL)
+
+
+def _may_take_forever(pattern: str) -> bool:
+    """Whether something is repeated that is repeated, or a choice, inside: grep(1) has no pains with that, re has."""
+    opened: list[bool] = []
+    inside = False  # of the group that has ended just now: whether it may match in many ways
+    ended = False
+    for piece in _OF_PATTERN.findall(pattern):
+        if piece == "(":
+            opened.append(False)
+        elif piece == ")" and opened:
+            inside, ended = opened.pop(), True
+            if opened:
+                opened[-1] |= inside
+            continue
+        elif piece in ("*", "+", "{"):
+            if ended and inside:
+                return True
+            if opened:
+                opened[-1] = True
+        elif piece in ("|", "?") and opened:
+            opened[-1] = True
+        ended = False
+    return False
+
+
 def _compiled(text: str, *, extended: bool, flags: int = 0, escapes: bool = False) -> re.Pattern[str] | None:
     pattern = expression(text, extended=extended, escapes=escapes)
-    if pattern is None:
+    if pattern is None or _may_take_forever(pattern):
         return None
     try:
         return re.compile(pattern, flags)

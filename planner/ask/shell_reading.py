@@ -7,7 +7,7 @@ so that no byte of it gets lost.
 from __future__ import annotations
 
 import re
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 import tree_sitter
@@ -18,6 +18,7 @@ from mountplan.planner.ask.shell_syntax import (
     Arithmetic,
     Assignment,
     Case,
+    CaseItem,
     Command,
     For,
     Function,
@@ -67,6 +68,10 @@ def parse_script(text: str, first_line: int = 1, *, one_line: bool = False) -> t
 
     What is not understood is a command too, which stops the script that comes to it.
     """
+    if "\r\n" in text:
+        line = first_line + (0 if one_line else text[: text.index("\r\n")].count("\n"))
+        what = "the line ends with a carriage return, which shells take for a part of the last word"
+        return (NotFollowed(line, what, "write lines as Unix has them (dos2unix)", ends=True),)
     reader = _Reader(text, first_line)
     reader.one_line = one_line
     return reader.commands(reader.root.children)
@@ -369,9 +374,8 @@ class _Reader:
             if one.type == "case_item":
                 before, after = self._split(one.children, ")")
                 patterns = tuple(self.word(child) for child in before if child.type not in ("(", "|", "comment"))
-                if any(child.type in (";&", ";;&") for child in after):
-                    raise ScriptError(self.line(one), "`;&` is not followed", "write the commands that are meant")
-                items.append((patterns, self.commands(after)))
+                joint = next((child.type for child in after if child.type in (";&", ";;&")), ";;")
+                items.append(CaseItem(patterns, self.commands(after), joint))
         return Case(line, self.word(node.child_by_field_name("value")), tuple(items))
 
     def _test(self, node: Any, line: int) -> Command:
@@ -419,6 +423,11 @@ class _Reader:
     def _word(self, node: Any, quoted: bool) -> Word:
         match node.type:
             case "concatenation":
+                for child, after in pairwise(node.children):
+                    name = self.text(child)[1:]
+                    if child.type == "simple_expansion" and name.isidentifier() and self.text(after).startswith("{"):
+                        what = f"${name}{{ is not followed: bash reads it with the first letters that the braces give"
+                        raise ScriptError(self.line(node), what, f"write ${{{name}}}{{")
                 return _mended(tuple(part for child in node.children for part in self.word(child, quoted)))
             case "string" | "translated_string":
                 inner = node.children[-1] if node.type == "translated_string" else node
@@ -523,7 +532,7 @@ class _Reader:
         if match := re.fullmatch(r"\$\{!([A-Za-z_][A-Za-z0-9_]*|[0-9]+)\}", text):
             return ShellParameter(match[1], quoted, "!", key=index)
         match = re.match(
-            r"\$\{([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-])(:?[-=+?]|##?|%%?|//?[#%]?|\^\^?|,,?|:|\})", text
+            r"\$\{([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-])(:?[-=+?]|##?|%%?|//|/[#%]?|\^\^?|,,?|:|\})", text
         )
         if match is None:
             raise ScriptError(

@@ -6,7 +6,7 @@ import copy
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from mountplan.planner.ask.actions import FillFile, MakeDirectory, MakeFile, Stage
 from mountplan.planner.ask.numbers import FIRST_PID
@@ -17,6 +17,10 @@ from mountplan.planner.ask.shell_syntax import Assignment, Command, ScriptError,
 from mountplan.planner.ask.shell_words import UnsetValue, limited, number, text_of
 from mountplan.planner.ask.util_linux import Unusable
 from mountplan.planner.model import WouldRefuse
+
+# The options of `set` that mean something here, and those that do not.
+LETTERS = {"e": "errexit", "f": "noglob", "u": "nounset", "E": "errtrace"}
+IDLE_OPTIONS = frozenset({"verbose", "xtrace", "monitor", "notify", "posix", "hashall", "functrace"})
 
 
 class Answers(NamedTuple):
@@ -99,10 +103,13 @@ class ShellContext:
         self.arguments: list[str] = []
         self.background = 0
         self.status = 0
-        self.stops = False  # at the first command that fails (set -e)
-        self.tested = False  # unless something asks for its status
+        self.options: set[str] = set()  # of `set` and `shopt`, by their long names
+        self.dialect = ""  # "bash", "sh" for any shell that is called so, or "" if it does not say
+        self.read_only: set[str] = set()
+        self.tested = False  # something asks for the status of what is carried out
         self.asked = False  # and whether anything that matters hangs on that
         self.trapped = ""  # what is carried out when it ends
+        self.trapped_errors = ""  # and when a command fails (trap ... ERR)
         self.trapped_above = ""  # by the shell that has started it, which still tells
         self.input: ShellInput | None = None
 
@@ -111,14 +118,27 @@ class ShellContext:
         made = copy.copy(self)
         made.process = process
         made.variables, made.exported = dict(self.variables), set(self.exported)
+        made.options, made.read_only = set(self.options), set(self.read_only)
         made.arrays = {name: ShellArray(elements) for name, elements in self.arrays.items()}
         made.functions, made.arguments = dict(self.functions), list(self.arguments)
         made.trapped, made.trapped_above = "", self.trapped or self.trapped_above
+        if "errtrace" not in self.options:
+            made.trapped_errors = ""
         return made
+
+    @property
+    def stops(self) -> bool:
+        """At the first command that fails, unless something asks for its status (set -e)."""
+        return "errexit" in self.options
+
+    @property
+    def is_sh(self) -> bool:
+        return self.dialect == "sh"
 
     def new_shell(self, process: int) -> ShellContext:
         """A shell that is started anew, and knows what is exported."""
         made = ShellContext(process)
+        made.dialect = self.dialect
         made.variables = {name: value for name, value in self.variables.items() if name in self.exported}
         made.exported = set(self.exported)
         return made
@@ -157,14 +177,35 @@ class ShellState:
         self.in_background = 0
         self.locals: list[dict[str, str | None]] = []  # what the variables had that functions have as their own
         self.went_on = False  # the last command was a shell without a script, in the process of its caller
-        self.braces = True
         self.mistakes: list[ScriptError] = []
+        self.temporary = 0  # files that mktemp(1) has made
+        self.unopened = 0  # files of redirections
+        self.beyond: list[str] = []  # commands that are no functions now, as `command` has said
         self.passed: list[tuple[int, str]] = []
         self.writing: list[ShellOutput] = []  # what is written goes into the last of these, if there is one
 
     @property
     def context(self) -> ShellContext:
         return self.stack[-1]
+
+    @property
+    def options(self) -> set[str]:
+        return self.context.options
+
+    @property
+    def dialect(self) -> str:
+        return self.context.dialect
+
+    def set_letters(self, letters: str, on: bool) -> None:
+        """The options of `set` that have letters; those that mean nothing here are left out."""
+        for letter in letters:
+            option = LETTERS.get(letter)
+            if option is not None:
+                (self.context.options.add if on else self.context.options.discard)(option)
+
+    def end_without(self, name: str) -> NoReturn:
+        """What a shell does that needs a value which is not there."""
+        raise ExitShell(2 if self.context.is_sh else 1)
 
     def value(self, name: str) -> str | None:
         context = self.context
@@ -182,7 +223,8 @@ class ShellState:
             case "0":
                 return context.variables.get("0", "sh")
             case "-":
-                return "e" if context.stops else ""
+                letters = {"errexit": "e", "noglob": "f", "nounset": "u", "xtrace": "x", "verbose": "v"}
+                return "".join(letter for option, letter in letters.items() if option in context.options)
             case "PWD":
                 return self.calls.absolute(".")
             case "@" | "*":
@@ -215,6 +257,7 @@ class ShellState:
     def assign_to(self, one: Assignment, text: str, items: list[str]) -> None:
         """All that an assignment may be; `text` and `items` are its words by now."""
         context = self.context
+        self._check_writable(one.name)
         if one.items is not None or one.key is not None:
             elements = context.arrays.get(one.name)
             if elements is None or (one.items is not None and not one.append):
@@ -243,7 +286,15 @@ class ShellState:
         return self.context.arguments
 
     def assign(self, name: str, value: str) -> None:
-        self.context.variables[name] = value
+        self._check_writable(name)
+        if name in self.context.arrays:
+            self.context.arrays[name].put("0", value)
+        else:
+            self.context.variables[name] = value
+
+    def _check_writable(self, name: str) -> None:
+        if name in self.context.read_only:
+            raise Unusable(f"{name} is read-only: what becomes of the script then, shells do not agree on", "leave it")
 
     def keep_apart(self, name: str) -> None:
         """From here to the end of the function that runs, a variable is the function's own."""
@@ -258,10 +309,18 @@ class ShellState:
             mount, node = walk(self.calls.stage.processes[self.context.process], directory)
         except WouldRefuse:
             return ()
-        if not node.superblock.complete:
+        if not node.is_known:
             what = f"what is in {directory} is not known: the {mount.superblock.fstype} there may have anything in it"
             raise Unusable(what, "write the names out")
         return tuple(node.children)
+
+    def run_words(self, words: list[str]) -> int:
+        """A command that another program runs."""
+        raise NotImplementedError
+
+    def means_something(self, words: list[str]) -> bool:
+        """Whether a command is more than one that would be passed over."""
+        raise NotImplementedError
 
     def output(self, substitution: Substitution) -> str:
         """What commands write, in a process of their own."""

@@ -164,12 +164,18 @@ class While(NamedTuple):
     background: bool = False
 
 
-class Case(NamedTuple):
-    """`items` are pairs of patterns and commands."""
+class CaseItem(NamedTuple):
+    """`end` is `;;`, `;&` to carry out the next one as well, or `;;&` to go on comparing."""
 
+    patterns: tuple[Word, ...]
+    body: tuple[Command, ...]
+    end: str
+
+
+class Case(NamedTuple):
     line: int
     word: Word
-    items: tuple[tuple[tuple[Word, ...], tuple[Command, ...]], ...]
+    items: tuple[CaseItem, ...]
     redirections: tuple[Redirection, ...] = ()
     joint: Joint = ";"
     background: bool = False

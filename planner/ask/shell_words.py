@@ -5,23 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from itertools import groupby, pairwise
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, NoReturn, Protocol
 
 from mountplan.planner.ask.shell_syntax import Arithmetic, Part, ShellParameter, Substitution, Text, Word
 from mountplan.planner.ask.util_linux import Unusable
 
 LONGEST = 131_071  # bytes of one word, as long as an argument may be (MAX_ARG_STRLEN)
 _MOST_FIELDS, _MOST_BRACED = 100_000, 10_000
+_MOST_TRIED = 1_000  # characters of a text in which a pattern with many `*` is looked for
 _SPACES = " \t\n"
 _PIECE = re.compile(r"[ \t\n]+|[^ \t\n]+")
 _BRACES = re.compile(r"\{[^{}\s]*(?:,|\.\.)[^{}\s]*\}")
-_NUMBERS = re.compile(r"(-?[0-9]{1,9})\.\.(-?[0-9]{1,9})")
+_NUMBERS = re.compile(r"(-?[0-9]{1,18})\.\.(-?[0-9]{1,18})(?:\.\.(-?[0-9]{1,18}))?")
+_LETTERS = re.compile(r"([a-zA-Z])\.\.([a-zA-Z])(?:\.\.(-?[0-9]{1,18}))?")
 
 
 class Values(Protocol):
     """What words ask the shell."""
 
-    braces: bool  # whether this shell knows them
+    @property
+    def options(self) -> set[str]: ...  # of `set` and `shopt`, as they are called there
+    @property
+    def dialect(self) -> str: ...  # "bash", "sh", or "" if that is not known
 
     def value(self, name: str) -> str | None: ...
     def arguments(self) -> list[str]: ...
@@ -29,6 +34,7 @@ class Values(Protocol):
     def elements(self, name: str) -> dict[str, str]: ...
     def output(self, substitution: Substitution) -> str: ...
     def names(self, directory: str) -> Iterable[str]: ...
+    def end_without(self, name: str) -> NoReturn: ...
 
 
 class WordPiece(NamedTuple):
@@ -63,8 +69,11 @@ def fields(words: Iterable[Word], values: Values) -> list[str]:
 
 def pattern(word: Word, values: Values) -> re.Pattern[str]:
     """A word as a pattern of `case` and the like."""
-    pieces = [WordPiece(_value(part, values), isinstance(part, Arithmetic) or part.quoted) for part in word]
-    return _compiled(pieces)
+    return _compiled(_pieces(word, values))
+
+
+def _pieces(word: Word, values: Values) -> list[WordPiece]:
+    return [WordPiece(_value(part, values), isinstance(part, Arithmetic) or part.quoted) for part in word]
 
 
 def pattern_text(word: Word, values: Values) -> str:
@@ -76,8 +85,26 @@ def pattern_text(word: Word, values: Values) -> str:
 
 
 def _compiled(pieces: Iterable[WordPiece]) -> re.Pattern[str]:
+    return re.compile(_one_way(_tokens_of(pieces)), re.DOTALL)
+
+
+def _tokens_of(pieces: Iterable[WordPiece]) -> list[str]:
     whole = [(plain, "".join(one.text for one in some)) for plain, some in groupby(pieces, lambda one: one.plain)]
-    return re.compile("".join(re.escape(text) if plain else translated(text) for plain, text in whole), re.DOTALL)
+    return [token for plain, text in whole for token in ([re.escape(text)] if plain else _tokens(text))]
+
+
+def _one_way(tokens: list[str]) -> str:
+    """For a whole text: each `*` but the last takes as little as it can, and is not tried again, as in fnmatch."""
+    chunks = [""]
+    for token in tokens:
+        if token == ".*":
+            chunks.append("")
+        else:
+            chunks[-1] += token
+    if len(chunks) == 1:
+        return chunks[0]
+    between = "".join(f"(?>.*?{chunk})" for chunk in chunks[1:-1] if chunk)
+    return f"{chunks[0]}{between}.*{chunks[-1]}"
 
 
 _CLASSES = {
@@ -110,7 +137,12 @@ def _bracket(inside: str) -> str:
 
 
 def translated(text: str) -> str:
-    """`*`, `?` and `[...]` as a regular expression."""
+    """`*`, `?` and `[...]` as a regular expression for whole texts."""
+    return _one_way(_tokens(text))
+
+
+def _tokens(text: str) -> list[str]:
+    """The same in pieces; `.*` is one of them."""
     found, at = [], 0
     while at < len(text):
         character = text[at]
@@ -124,7 +156,7 @@ def translated(text: str) -> str:
             at = end + 1
         else:
             found.append(re.escape(character))
-    return "".join(found)
+    return found
 
 
 def _value(part: Part, values: Values) -> str:
@@ -165,12 +197,16 @@ def _parameter(part: ShellParameter, values: Values) -> str:
         if given:
             return value or ""
         if operator[-1] == "?":
+            if value is not None:
+                values.end_without(part.name)
             raise Unusable(f"${part.name} has no value, which ends the shell", f"give it: --var {part.name}=...")
         default = text_of(part.argument, values)
         if operator[-1] == "=":
             values.assign(part.name, default)
         return default
     text = _known(part.name, value)
+    if isinstance(value, UnsetValue) and "nounset" in values.options:
+        values.end_without(part.name)
     if not operator:
         return text
     if operator[0] in "#%":
@@ -193,13 +229,19 @@ def _changed(part: ShellParameter, text: str, values: Values) -> str:
         case "^" | "^^" | "," | ",,":
             change = str.upper if part.operator[0] == "^" else str.lower
             return change(text) if len(part.operator) > 1 else change(text[:1]) + text[1:]
-    what = pattern(part.argument, values)
     by = text_of(part.second, values)
-    if part.operator.endswith(("#", "%")):
-        rest = _without(text, part.operator[-1] * 2, what)
-        return (by + rest if part.operator[-1] == "#" else rest + by) if rest != text else text
-    found = re.sub(what.pattern, lambda _: by, text, count=0 if part.operator == "//" else 1, flags=re.DOTALL)
-    return limited(found)
+    if part.operator in ("/", "//"):
+        tokens = _tokens_of(_pieces(part.argument, values))
+        if tokens.count(".*") > 2 and len(text) > _MOST_TRIED:
+            raise Unusable("a pattern of this kind in a text of this length is not followed", "use a simpler one")
+        count = 0 if part.operator == "//" else 1
+        return limited(re.sub("".join(tokens), lambda _: by, text, count=count, flags=re.DOTALL)) if tokens else text
+    what = pattern(part.argument, values)
+    if part.operator == "/#":
+        end = next((end for end in range(len(text), -1, -1) if what.fullmatch(text, 0, end)), -1)
+        return by + text[end:] if end >= 0 else text
+    begin = next((begin for begin in range(len(text) + 1) if what.fullmatch(text, begin)), -1)
+    return text[:begin] + by if begin >= 0 else text
 
 
 def several(part: ShellParameter, values: Values) -> list[str] | None:
@@ -281,7 +323,12 @@ def _known(name: str, value: str | None) -> str:
 
 
 _TOKEN = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+|[A-Za-z_][A-Za-z0-9_]*|\+\+|--|[-+*/%&|^]=|<<|>>|[<>=!]=|&&|\|\||\S")
-_MOST_OF_A_SUM = 64  # bits
+_BITS = 64
+
+
+def _wrapped(value: int) -> int:
+    """As signed integers of the machine have it."""
+    return (value + (1 << _BITS - 1)) % (1 << _BITS) - (1 << _BITS - 1)
 
 
 def number(text: str, values: Values) -> int:
@@ -293,6 +340,13 @@ def number(text: str, values: Values) -> int:
         return _Sum(_TOKEN.findall(text), values).whole()
     except (ValueError, IndexError, ZeroDivisionError):
         raise Unusable(f"$(({text})) is not followed", "write the number") from None
+
+
+def _literal(text: str) -> int:
+    value = int(text, 8) if re.fullmatch("0[0-9]+", text) else int(text, 0)
+    if _wrapped(value) != value:
+        raise ValueError
+    return value
 
 
 class _Sum:
@@ -345,7 +399,7 @@ class _Sum:
         text = self.values.value(name) or "0"
         if text.isidentifier():
             raise ValueError
-        return int(text, 0) if not re.fullmatch("0[0-9]+", text) else int(text, 8)
+        return _literal(text)
 
     def put(self, name: str, value: int) -> int:
         if not self.idle:
@@ -378,26 +432,25 @@ class _Sum:
             if self.tokens[:1] in (["++"], ["--"]):
                 self.put(token, value + (1 if self.tokens.pop(0) == "++" else -1))
             return value
-        return int(token, 0) if not re.fullmatch("0[0-9]+", token) else int(token, 8)
+        return _literal(token)
 
     def done(self, left: int, operator: str, right: int) -> int:
         match operator:
             case "+":
-                return left + right
+                return _wrapped(left + right)
             case "-":
-                return left - right
+                return _wrapped(left - right)
             case "*":
-                return left * right
-            case "/":
-                return int(left / right)
-            case "%":
-                return left - int(left / right) * right
+                return _wrapped(left * right)
+            case "/" | "%":
+                whole = abs(left) // abs(right) * (1 if (left < 0) == (right < 0) else -1)
+                return _wrapped(whole) if operator == "/" else left - whole * right
             case "&" | "|" | "^":
                 return {"&": left & right, "|": left | right, "^": left ^ right}[operator]
             case "<<" | ">>":
-                if not 0 <= right < _MOST_OF_A_SUM:
+                if not 0 <= right < _BITS:
                     raise ValueError
-                return left << right if operator == "<<" else left >> right
+                return _wrapped(left << right) if operator == "<<" else left >> right
             case "&&" | "||":
                 return int(bool(left and right) if operator == "&&" else bool(left or right))
         return int({"==": left == right, "!=": left != right, "<": left < right, ">": left > right,
@@ -413,7 +466,7 @@ def _braced(word: Word, values: Values) -> Iterator[Word]:
     if "{" not in text or not _BRACES.search(text):
         yield word
         return
-    if not values.braces:
+    if values.dialect == "sh":
         raise Unusable("braces are not followed: shells called sh read them in different ways", "write the words out")
     waiting = [word]
     count = 0
@@ -485,13 +538,21 @@ def _cut(word: Word, begin: tuple[int, int], end: tuple[int, int]) -> Word:
 
 def _numbers(inside: Word) -> list[Word]:
     text = "".join(part.text if isinstance(part, Text) and not part.quoted else "\0" for part in inside)
-    if not (match := _NUMBERS.fullmatch(text)):
+    if match := _NUMBERS.fullmatch(text):
+        first, last = int(match[1]), int(match[2])
+        padded = any(re.match("-?0.", one) for one in (match[1], match[2]))
+        width = max(len(match[1]), len(match[2])) if padded else 0
+    elif match := _LETTERS.fullmatch(text):
+        first, last, width = ord(match[1]), ord(match[2]), -1
+    else:
         return []
-    first, last = int(match[1]), int(match[2])
-    if abs(last - first) > _MOST_BRACED:
+    step = (abs(int(match[3] or 1)) or 1) * (1 if last >= first else -1)
+    if (last - first) // step > _MOST_BRACED:
         raise Unusable(f"braces give more than {_MOST_BRACED:,} words", "use fewer")
-    step = 1 if last >= first else -1
-    return [(Text(str(number), False),) for number in range(first, last + step, step)]
+    found = range(first, last + (1 if step > 0 else -1), step)
+    if width < 0 and not all(chr(one).isalpha() for one in found):
+        raise Unusable(f"{{{text}}} is not followed", "write the words out")
+    return [(Text(chr(one) if width < 0 else f"{one:0{width}d}", False),) for one in found]
 
 
 def _split(word: Word, values: Values) -> Iterator[list[WordPiece]]:
@@ -546,6 +607,8 @@ def _is_several(part: Part) -> bool:
 def _named(pieces: list[WordPiece], values: Values) -> list[str]:
     """The names that a pattern stands for; the pattern itself if there is none."""
     text = limited("".join(piece.text for piece in pieces))
+    if "noglob" in values.options:
+        return [text]
     if not any(not piece.plain and set(piece.text) & set("*?[") for piece in pieces):
         return [text]
     if not re.search(r"[*?]|\[.+\]", "".join(piece.text for piece in pieces if not piece.plain)):
@@ -556,14 +619,14 @@ def _named(pieces: list[WordPiece], values: Values) -> list[str]:
             found = [f"{one}{''.join(piece.text for piece in component)}" for one in found]
             continue
         what = _compiled(component)
-        hidden = "".join(piece.text for piece in component).startswith(".")
+        hidden = "dotglob" in values.options or "".join(piece.text for piece in component).startswith(".")
         found = [
             f"{one}{name}"
             for one in found
             for name in sorted(values.names(one or "."))
             if what.fullmatch(name) and (hidden or not name.startswith("."))
         ]
-    return found or [text]
+    return found or ([] if "nullglob" in values.options else [text])
 
 
 def _components(pieces: list[WordPiece]) -> Iterator[list[WordPiece]]:

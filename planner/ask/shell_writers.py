@@ -11,41 +11,97 @@ from mountplan.planner.ask.shell_state import ShellState
 from mountplan.planner.ask.shell_words import limited
 from mountplan.planner.ask.util_linux import Unusable
 
+_ESCAPES = re.compile(r"\\(?:([abefnrtv\\])|0([0-7]{0,3})|x([0-9a-fA-F]{1,2})|([1-7][0-7]{0,2}))")
+_CONTROLS = {"a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\"}
+_FORM = re.compile(r"%([-0 ]*)([0-9]{0,5})(?:\.([0-9]{0,5}))?([sdiuxXoc%])")
+
+
+def _unescaped(text: str) -> str:
+    """What backslashes stand for in `echo -e` and in the form of printf."""
+
+    def one(match: re.Match[str]) -> str:
+        if match[1]:
+            return _CONTROLS[match[1]]
+        code = int(match[3], 16) if match[3] else int(match[2] or match[4] or "0", 8)
+        return chr(code) if code < 128 else chr(0xDC00 + code) if code < 256 else match[0]
+
+    return _ESCAPES.sub(one, text)
+
+
+def _formatted(form: str, *values: str) -> str | None:
+    """What printf(1) makes of it: the form is used again as long as there are values. None if it is not followed."""
+    if "%" in _FORM.sub("", form) or "\\c" in form:
+        return None
+    left, found = list(values), ""
+    while True:
+        at, takes = 0, False
+        for match in _FORM.finditer(form):
+            flags, width, precision, letter = match[1], match[2], match[3], match[4]
+            found += _unescaped(form[at : match.start()])
+            at = match.end()
+            if letter == "%":
+                found += "%"
+                continue
+            takes = True
+            value = left.pop(0) if left else ""
+            if letter == "c":
+                value = value[:1]
+            elif letter == "s":
+                value = value if precision is None else value[: int(precision or 0)]
+            else:
+                if precision is not None or not re.fullmatch(r"(?:[-+]?[0-9]{1,18}|0x[0-9a-fA-F]{1,15})?", value):
+                    return None
+                octal = re.fullmatch("0[0-7]+", value) is not None
+                number = int(value, 8) if octal else int(value or "0", 0)
+                value = f"{number:{letter}}" if letter in "xXo" else str(number)
+                if "0" in flags and "-" not in flags:
+                    value = value.zfill(int(width or 0))
+            found += value.ljust(int(width or 0)) if "-" in flags else value.rjust(int(width or 0))
+            limited(found)
+        found = limited(found + _unescaped(form[at:]))
+        if not left or not takes:
+            return found
+
 
 class ShellWriters(ShellState):
-    """What each of them writes."""
+    """What each of them writes, or None if that is not known and nothing asks for it."""
 
     def _written(self, name: str, arguments: list[str]) -> int:
         text = self._writers[name](self, arguments)
-        if not self.writing:
+        if not self.writing or text is None:
             self.passed.append((self.calls.line, name))
+        if text is None:
+            return 0
         self._write(text)
         return 0
 
-    def _echo(self, arguments: list[str]) -> str:
-        newline = "\n"
-        while arguments and re.fullmatch("-[neE]+", arguments[0]):
-            newline = "" if "n" in arguments[0] else newline
-            arguments = arguments[1:]
-        return " ".join(arguments) + newline
+    def _echo(self, arguments: list[str]) -> str | None:
+        words, newline, escapes = list(arguments), "\n", False
+        while words and re.fullmatch("-[neE]+", words[0]):
+            letters = words.pop(0)[1:]
+            newline = "" if "n" in letters else newline
+            escapes = (escapes or "e" in letters) and "E" not in letters
+        text = " ".join(words)
+        if self.dialect == "bash":
+            return (_unescaped(text) if escapes else text) + newline
+        if "\\" not in text and all(one == "-n" for one in arguments[: len(arguments) - len(words)]):
+            return text + newline
+        if self.captured:
+            raise Unusable("echo of this kind is not followed: shells called sh differ in that", "use printf")
+        return None
 
-    def _printf(self, arguments: list[str]) -> str:
-        if not arguments:
+    def _printf(self, arguments: list[str]) -> str | None:
+        variable, words = "", list(arguments)
+        if words[:1] == ["-v"] and self.dialect != "sh":
+            variable, words = words[1], words[2:]
+        words = words[1:] if words[:1] == ["--"] else words
+        text = _formatted(*words) if words else ""
+        if text is None and (self.captured or variable):
+            raise Unusable(f"printf {words[0]} is not followed", "use %s and %d")
+        if variable:
+            self.assign(variable, text or "")
             return ""
-        form, *values = arguments
-        form = form.replace("\\n", "\n").replace("\\t", "\t").replace("%%", "\0")
-        if re.search(r"%[^sd]", form) and self.captured:
-            raise Unusable(f"printf {arguments[0]} is not followed", "use %s only")
-        pieces = re.split(r"%[sd]", form)
-        if len(pieces) == 1:
-            return form.replace("\0", "%")
-        text = ""
-        while True:
-            for piece in pieces[:-1]:
-                text += piece + (values.pop(0) if values else "")
-            text = limited(text + pieces[-1])
-            if not values:
-                return text.replace("\0", "%")
+        return text
 
     def _pwd(self, arguments: list[str]) -> str:
         return self.calls.absolute(".") + "\n"
@@ -75,14 +131,13 @@ class ShellWriters(ShellState):
     def _user(self, arguments: list[str]) -> str:
         return "0\n" if arguments and set(arguments[0]) <= set("-ug") else "uid=0(root) gid=0(root)\n"
 
-    _writers: ClassVar[dict[str, Callable[[ShellWriters, list[str]], str]]] = {
+    _writers: ClassVar[dict[str, Callable[[ShellWriters, list[str]], str | None]]] = {
         "basename": _basename,
         "dirname": _dirname,
         "echo": _echo,
         "id": _user,
         "printf": _printf,
         "pwd": _pwd,
-        "readlink": _realpath,
         "realpath": _realpath,
         "seq": _seq,
     }

@@ -71,7 +71,6 @@ def simulate(
     stage = empty_world() if stage is None else stage
     shell = Shell(stage, variables or {}, answers or Answers(), util_linux, files or {})
     shell.lay_out(files or {})
-    shell.braces = not text.startswith(("#!/bin/sh", "#! /bin/sh", "#!/bin/dash"))
     try:
         shell.run_to_the_end(text)
     except (ExitShell, Stopped):

@@ -33,12 +33,27 @@ def make(process: Process, path: str, *, directory: bool, parents: bool) -> None
                 make(process, above, directory=True, parents=False)
     mount, node, name = _walk_to_last(process, path.rstrip("/") or path)
     if not name or name in node.children:
-        if not directory or (parents and (not name or node.children[name].is_directory)):
+        if not directory:
+            if name and node.children[name].link is not None:
+                walk(process, path)
+            return
+        if parents and (not name or walk(process, path)[1].is_directory):
             return
         raise WouldRefuse(errno.EEXIST, f"{path} is there already")
     _check_writable(mount)
     check_not_removed(node)
     node.children[name] = ModelNode(node.superblock, node, name, directory)
+
+
+def make_link(process: Process, path: str, target: str) -> None:
+    """symlink(2)."""
+    mount, node, name = _walk_to_last(process, path)
+    if not name or name in node.children:
+        raise WouldRefuse(errno.EEXIST, f"{path} is there already")
+    _check_writable(mount)
+    check_not_removed(node)
+    made = node.children[name] = ModelNode(node.superblock, node, name, False)
+    made.link = target
 
 
 def remove(process: Process, path: str, rules: Rules, *, directory: bool) -> None:

@@ -15,10 +15,12 @@ class ModelNode:
     """A file or directory of a superblock (the kernel's dentry): the same one for every mount that shows it.
 
     One that has been `removed` has no name any more, but what was mounted from there, or is open there, still has it.
-    `mounted` are the mounts that hang on it, in whichever namespace.
+    `mounted` are the mounts that hang on it, in whichever namespace. `link` is where a symbolic link leads. Of a
+    directory that is `unknown`, it is not known what is in it, as in a superblock that is not complete.
     """
 
-    __slots__ = ("children", "depth", "is_directory", "mounted", "name", "parent", "path", "removed", "superblock")
+    __slots__ = ("children", "depth", "is_directory", "link", "mounted", "name", "parent", "path", "removed",
+                 "superblock", "unknown")  # fmt: skip
 
     def __init__(self, superblock: Superblock, parent: ModelNode | None, name: str, is_directory: bool = True) -> None:
         self.superblock = superblock
@@ -28,6 +30,8 @@ class ModelNode:
         self.children: dict[str, ModelNode] = {}
         self.mounted: dict[ModelMount, None] = {}
         self.removed = False
+        self.link: str | None = None
+        self.unknown = False
         if parent is None:
             self.depth = 0
             self.path = "/"
@@ -84,7 +88,12 @@ class ModelNode:
 
     def differs_in_kind(self, other: ModelNode) -> bool:
         """Whether one is a directory and the other is not, as far as that is known."""
-        return self.is_directory != other.is_directory and self.superblock.complete and other.superblock.complete
+        return self.is_directory != other.is_directory and self.is_known and other.is_known
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known what it is, and what is in it."""
+        return self.superblock.complete and not self.unknown
 
     def __repr__(self) -> str:
         return f"<{self.superblock.name}:{self.path}>"
@@ -142,8 +151,9 @@ class Superblock:
     def find(self, node: ModelNode, name: str) -> ModelNode | None:
         """The child of that name, or None."""
         child = node.children.get(name)
-        if child is None and not self.complete and node.is_directory:
+        if child is None and node.is_directory and (node.unknown or not self.complete):
             child = node.children[name] = ModelNode(self, node, name)
+            child.unknown = node.unknown
         return child
 
 

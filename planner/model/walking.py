@@ -1,9 +1,10 @@
-"""How a path becomes a place, as path_resolution(7) has it, symbolic links aside: the model has none."""
+"""How a path becomes a place, as path_resolution(7) has it."""
 
 from __future__ import annotations
 
 import errno
 
+from mountplan.planner.attributes import NOSYMFOLLOW
 from mountplan.planner.model.objects import ModelMount, ModelNode, Place, Process
 from mountplan.planner.model.refused import WouldRefuse
 
@@ -19,6 +20,7 @@ def into_mounts(mount: ModelMount, node: ModelNode) -> Place:
 
 _PATH_MAX, _NAME_MAX = 4096, 255  # bytes: of a path with the null byte behind it, of a name
 _SHORT = _NAME_MAX // 4  # characters of a name that is short enough in any case
+_MOST_LINKS = 40  # that are followed for one path (MAXSYMLINKS)
 
 
 def check_length(path: str) -> None:
@@ -45,8 +47,10 @@ def walk(process: Process, path: str, start: Place | None = None, *, directory: 
     else:
         mount, node = start or process.cwd
     check_length(path)
-    names = [name for name in path.split("/") if name and name != "."]
-    for name in names:
+    names = _names(path)
+    followed = 0
+    while names:
+        name = names.pop()
         if not node.is_directory:
             raise WouldRefuse(errno.ENOTDIR, f"{node.path} is not a directory")
         if name == "..":
@@ -57,10 +61,23 @@ def walk(process: Process, path: str, start: Place | None = None, *, directory: 
         child = node.superblock.find(node, name)
         if child is None:
             raise WouldRefuse(errno.ENOENT, f"there is no {name} in {node.path}")
+        if child.link is not None:
+            followed += 1
+            if followed > _MOST_LINKS or mount.attributes & NOSYMFOLLOW:
+                raise WouldRefuse(errno.ELOOP, "a symbolic link is not followed: too many, or by nosymfollow")
+            names += _names(child.link)
+            if child.link.startswith("/"):
+                mount, node = process.root
+            continue
         mount, node = into_mounts(mount, child)
     if not node.is_directory and (directory or path.endswith(("/", "/."))):
         raise WouldRefuse(errno.ENOTDIR, f"{path} is not a directory")
     return mount, node
+
+
+def _names(path: str) -> list[str]:
+    """The names in a path, the last one first."""
+    return [name for name in reversed(path.split("/")) if name and name != "."]
 
 
 def _up(process: Process, mount: ModelMount, node: ModelNode) -> Place:

@@ -385,6 +385,10 @@ class World:
         """rmdir(2), or with directory=False unlink(2)."""
         files.remove(process, path, self.rules, directory=directory)
 
+    def symlink(self, process: Process, path: str, target: str) -> None:
+        """symlink(2)."""
+        files.make_link(process, path, target)
+
     def rename(self, process: Process, old: str, new: str) -> None:
         """rename(2)."""
         files.rename(process, old, new, self.rules)

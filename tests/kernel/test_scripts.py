@@ -16,7 +16,7 @@ from mountplan.rehearsing import compare_with_kernel
 from tests.hosts import PATIENCE, InHost, mount
 from tests.kernel.script_fuzz import search
 from tests.propagation import require_rules
-from tests.shell_scripts import BASH, BEGIN, LINES, shown
+from tests.shell_scripts import BASH, LINES, script_of, shown
 
 pytestmark = pytest.mark.needs_kernel("root", "unshare")
 
@@ -28,12 +28,12 @@ def test_a_script_comes_to_the_same_mounts_as_the_real_programs(line: str, in_ho
     def run() -> list[str]:
         mount("none", "/run", "tmpfs", data="mode=755")  # mount(8) keeps notes there, of `user` for one
         mount("base", "/mnt", "tmpfs", data="mode=755")
-        script = f"R=/mnt; export R\n{BEGIN}{line}\n"
+        script = script_of(line, "/mnt")
         shell = "bash" if line in BASH else "sh"
         subprocess.run([shell, "-c", script], capture_output=True, timeout=60 * PATIENCE)
         return shown(parse_mountinfo(Path("/proc/self/mountinfo").read_bytes()).rows, "base")
 
-    modelled = simulate(f"R=; export R\n{BEGIN}{line}\n").final[0].table.rows
+    modelled = simulate(script_of(line, "")).final[0].table.rows
     assert in_host(run, identity="root") == shown(modelled, "none")
 
 
