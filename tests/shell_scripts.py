@@ -280,6 +280,7 @@ OPTIONS_OF_THE_SHELL = [
     "mount() { command mount -o ro \"$@\"; }; mount -t tmpfs y $R/b; unset -f mount; mount -t tmpfs z $R/c",
     "env A=y sh -c 'mount -t tmpfs $A $R/b'; nice -n 5 timeout 9 mount -t tmpfs z $R/c; mount -t tmpfs ${A-n} $R/b",
     "mount -t tmpfs n$((9223372036854775807 + 1))$((-7 / 2))$((-7 % 2))$((9007199254740993 / 1)) $R/b",
+    "x=; [ \"$x\" -eq 1 ] || mount -t tmpfs y$? $R/b; [ 1 -eq z ]; mount -t tmpfs z$? $R/c",
     "printf '%03d|%-3s|%5.2s|%x' 7 a bcd 255 > $R/f; mount -t tmpfs \"$(cat $R/f)\" $R/b",
 ]  # fmt: skip
 FILE_COMMANDS = [

@@ -19,6 +19,13 @@ _NUMBERS: dict[str, Callable[[int, int], bool]] = {
 }  # fmt: skip
 
 
+_NUMBER = re.compile(r"\s*[-+]?[0-9]{1,18}\s*")
+
+
+class NoNumber(Exception):
+    """Where test(1) wants a number, there is none: it says so, with a status of its own."""
+
+
 class Unknown(Unusable):
     """What only a machine knows."""
 
@@ -80,10 +87,13 @@ class _Condition:
 
     def _compared(self, left: str, operator: str, right: str) -> bool:
         if operator in _NUMBERS:
-            try:
-                one, other = int(left), int(right)
-            except ValueError:
-                raise self.wrong() from None
+            if self.name == "[[" and not (_NUMBER.fullmatch(left) and _NUMBER.fullmatch(right)):
+                raise self.wrong()  # a sum
+            if not _NUMBER.fullmatch(left) or not _NUMBER.fullmatch(right):
+                raise NoNumber
+            one, other = int(left), int(right)
+            if self.name == "[[" and any(re.match("[-+]?0[0-9]", word) for word in (left, right)):
+                raise self.wrong()  # octal
             return _NUMBERS[operator](one, other)
         if operator in ("<", ">"):
             return left < right if operator == "<" else left > right

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from mountplan.planner.ask.actions import End, MakeDirectory, MakeFile
-from mountplan.planner.ask.conditions import holds
+from mountplan.planner.ask.conditions import NoNumber, holds
 from mountplan.planner.ask.file_commands import options
 from mountplan.planner.ask.script_commands import FAILED, PROGRAMS, STARTERS, change_directory, look
 from mountplan.planner.ask.shell_state import (
@@ -331,7 +331,10 @@ class ShellBuiltins(ShellWriters):
         answered = self._answer(whole)
         if answered is not None:
             return answered[1]
-        return 0 if holds(self.calls, words, brackets=brackets) else FAILED
+        try:
+            return 0 if holds(self.calls, words, brackets=brackets) else FAILED
+        except NoNumber:
+            return 2
 
     def _getopts(self, arguments: list[str]) -> int:
         """The next option of the arguments. $OPTIND counts from 1; letters that stand together are told one by one."""
@@ -371,6 +374,12 @@ class ShellBuiltins(ShellWriters):
                 self._write(f"{word}\n")
                 continue
             text = f"command -v {word}"
+            answered = self._answer(text)
+            if answered is not None:
+                self._write(answered[0])
+                if answered[1]:
+                    return answered[1]
+                continue
             remedy = f"say it: --answer '{text}=/usr/bin/{word}' or --fails '{text}'"
             raise Unusable(f"whether there is a {word} is not known", remedy)
         return 0

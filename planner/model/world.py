@@ -555,6 +555,7 @@ class World:
         over = parent
         if beneath:
             if over.parent is None:
+                check_not_removed(over.root)  # it is its own mount point there
                 raise invalid("nothing can be mounted beneath the lowest mount of a namespace")
             parent, mountpoint = over.parent, over.mountpoint
         check_not_removed(mountpoint)

@@ -52,6 +52,8 @@ def test_random_scripts_come_to_the_same_by_the_real_programs() -> None:
         "mkdir /a; mount -t tmpfs one /a; umount -R a",
         "mkdir /a /c; mount -t tmpfs one /a; mount --bind /c /a; cd /c; umount one; umount -R /a",
         "mkdir /a; rmdir /a/; mkdir /a/; rmdir /a//",
+        "mkdir -p /a/x /b; mount -t tmpfs one /b; open_tree --clone /a/x @q; rmdir /a/x; move_mount --beneath /b @q",
+        "mkdir /a /b; ln -s a /l; mount -t tmpfs one /l; umount l; mv /b /c; rm /l; rm -r /a; mount -t tmpfs one /c",
     ],
 )
 def test_what_random_scripts_have_shown(script: str) -> None:

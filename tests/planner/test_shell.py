@@ -87,7 +87,7 @@ def test_what_the_lines_come_to_is_what_it_was() -> None:
         ("export a-b", "export a-b is not followed"),
         ("[ a = b", "`]` is missing"),
         ("[ -q x ]", "[ -q x: this condition is not followed"),
-        ("[ 1 -eq x ]", "[ 1 -eq x: this condition is not followed"),
+        ("[[ 1 -eq x ]]", "[[ 1 -eq x: this condition is not followed"),
         ("x=$(printf %e 3)", "printf %e is not followed"),
         ("x=$(seq 1 2 3)", "seq of this kind is not followed"),
         ("env -i mount", "env -i is not followed"),
