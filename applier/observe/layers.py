@@ -240,6 +240,7 @@ class _Search:
             self._take_proven(overlay)
         self._follow_roots()
         self._follow_uses()
+        self._follow_folders()
         self._follow_entries()  # first, since what is there by now under the name of a layer may be empty
         for overlay in self.overlays:
             self._take_named(overlay)
@@ -280,7 +281,8 @@ class _Search:
         there = self._probe([spot for _, _, spot in beneath])
         for (overlay, number, _), one in zip(beneath, there, strict=True):
             if one is not None:
-                overlay.candidates[number].append(one)
+                there = overlay.candidates[number]
+                there.insert(sum(other.spot.view == overlay.wanted.space for other in there), one)  # before other views
 
     def _look(self, view: int, paths: Sequence[str]) -> dict[str, _Candidate]:
         """What directories these paths lead to in a namespace, or on the host, by walks of the kernel's."""
@@ -299,8 +301,8 @@ class _Search:
         found = {}
         for path, one in zip(paths, seen, strict=True):
             row = rows.get(one[0]) if one is not None else None
-            if one is None or row is None or of(row.fstype).begins == "filled":
-                continue  # the kernel makes no overlay of what it fills itself
+            if one is None or row is None or row.fstype == "proc":
+                continue  # the kernel makes no overlay of it
             if TargetPath(one[1]).is_under(row.mountpoint):
                 place = TargetPath("/").joined(TargetPath(one[1]).relative_to(row.mountpoint))
                 layer = OverlayLayer(row.device, TargetPath(row.root).joined(place))
@@ -440,6 +442,41 @@ class _Search:
         for overlay, layer in zip(lost, layers, strict=True):
             if layer is None:
                 overlay.give_up(0)
+
+    def _follow_folders(self) -> None:
+        """Where the layer is that has a relative name tells the directory that all of these were told from: look there
+        for the others. They may be in other filesystems.
+        """
+        wanted: dict[int, dict[str, list[tuple[_Overlay, int]]]] = {}
+        for overlay in self.overlays:
+            folder = self._folder_of(overlay)
+            for number in overlay.open() if folder is not None else ():
+                if folder is not None and not overlay.paths[number].startswith("/"):
+                    path = posixpath.normpath(f"{folder[1]}/{overlay.paths[number]}")
+                    wanted.setdefault(folder[0], {}).setdefault(path, []).append((overlay, number))
+        for view, paths in wanted.items():
+            asked = list(paths)
+            walked = self._look(view, asked)
+            beneath = {path: self._beneath(view, path, one.wanted.device) for path in asked for one, _ in paths[path]}
+            spots = [beneath[path] for path in asked]
+            for path, other in zip(asked, self._probe(spots), strict=True):
+                found = [one for one in (walked.get(path), other) if one is not None]
+                for overlay, number in paths[path]:
+                    overlay.candidates[number] += found
+                    self._ask([(overlay, one.seen) for one in found])
+        for overlay in self.overlays:
+            self._take_proven(overlay)
+
+    def _folder_of(self, overlay: _Overlay) -> tuple[int, str] | None:
+        """The directory, in a captured namespace, from which a layer that is known has its relative name."""
+        for number, (path, one) in enumerate(zip(overlay.paths, overlay.taken, strict=True)):
+            if one is None or path.startswith(("/", "..")) or one.spot.view == self.host:
+                continue
+            here = TargetPath(self.rows[one.spot.view][one.spot.mount].mountpoint).joined(one.spot.path)
+            if here.endswith(f"/{path}"):
+                overlay.candidates[number].append(one)  # it is where its name says
+                return one.spot.view, here[: -len(path) - 1] or "/"
+        return None
 
     def _follow_uses(self) -> None:
         """Where no handles are told, an upper directory is one that is in use: where its name leads to, or where a part
@@ -599,15 +636,22 @@ class _Search:
 
     def _find_places(self) -> None:
         """Which of the places that matter are in which directory; what is in the work directory is seen nowhere."""
+        places_of = {overlay: dict.fromkeys(overlay.wanted.places) for overlay in self.overlays}
+        by_device = {overlay.wanted.device: overlay for overlay in self.overlays}
+        for overlay in 2 * self.overlays:  # the kernel has overlays over overlays, and none over these
+            for one in overlay.found:
+                if one is not None and one.layer is not None and one.layer.device in by_device:
+                    inner, below = TargetPath(one.layer.path), by_device[one.layer.device]
+                    places_of[below] |= {inner.joined(place): None for place in places_of[overlay]}
         asked: list[tuple[_Overlay, int, str]] = []
         spots: list[_Spot] = []
-        for overlay in self.overlays:
+        for overlay, some in places_of.items():
             for number, one in enumerate(overlay.found):
                 if one is None or one.layer is None or (overlay.changing and number == 1):
                     continue
-                if overlay.wanted.places and (spot := self._spot_of(one.layer)) is not None:
-                    asked += [(overlay, number, place) for place in overlay.wanted.places]
-                    spots += [spot._replace(path=TargetPath(spot.path).joined(at)) for at in overlay.wanted.places]
+                if some and (spot := self._spot_of(one.layer)) is not None:
+                    asked += [(overlay, number, place) for place in some]
+                    spots += [spot._replace(path=TargetPath(spot.path).joined(place)) for place in some]
         has: dict[tuple[_Overlay, int], set[str]] = {}
         for numbers, answers in self._at_spots(spots, layer_looks.presence):
             for at, is_there in zip(numbers, answers, strict=True):
@@ -708,6 +752,10 @@ def _assigned(overlay: _Overlay, roots: list[OverlayLayer]) -> list[tuple[int, O
                 continue
         numbers.remove(best)
         found.append((best, layer))
+    # Of the others it is known that they are layers, and not which: put_in_order tells, as far as it can be seen.
+    left = [layer for layer in roots if layer not in {one for _, one in found}]
+    if len(left) <= len(numbers) and not (overlay.changing and overlay.found[0] is None):
+        found += zip(numbers, left, strict=False)
     return found
 
 

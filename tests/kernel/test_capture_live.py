@@ -207,6 +207,13 @@ TRIED: dict[str, State] = {
         Act(0, "unshare", (False,)),
         Act(1, "overlay", ("/b/a", ("/a",), "/b/a/c/f/a", "overlay", "again", "", False)),
     ],
+    "a layer is of a filesystem that the kernel fills, and lies beneath the overlay": [
+        Act(0, "overlay", ("/b", ("/layers/c", "/layers/b"), "/layers/changes", "none", "absolute", "", False)),
+        Act(0, "unshare", (False,)),
+        Act(1, "kernel", ("devpts", "/b/a", "-")),
+        Act(1, "overlay", ("/b", ("/b/x,y", "/b/a"), "", "with space", "again", "", False)),
+        Act(1, "tmpfs", ("/b", "-", "", 8)),
+    ],
     "mounts stand in an overlay on what is in a lower layer": [
         Act(0, "overlay", ("/a/a", ("/b", "/a"), "", "overlay", "dots", "", True)),
         Act(0, "rbind", ("/", "/a/a/b")),
@@ -383,6 +390,29 @@ def test_what_is_bound_from_an_overlay_is_made_in_the_layer_that_has_it(in_host:
     files = at(in_host(lambda: captured(act), identity="root"), "/mnt").files
     places = [one.path.strip("/") for one in files]
     assert ["low/directory", "low/file"] == sorted(path for path in places if path.startswith(("low/", "upper/")))
+
+
+def test_an_overlay_is_a_layer_by_a_relative_name_and_has_what_is_bound_from_above(in_host: InHost) -> None:
+    """The directory from which names are relative is known by a layer in another filesystem."""
+
+    def act() -> None:
+        mount("none", "/mnt", "tmpfs")
+        for name in ("layers", "inner", "outer", "here"):
+            os.mkdir(f"/mnt/{name}")
+        mount("own", "/mnt/layers", "tmpfs")
+        for name in ("upper", "work", "a", "b", "c"):
+            os.mkdir(f"/mnt/layers/{name}")
+        Path("/mnt/layers/b/file").write_text("text")
+        Path("/mnt/here/file").touch()
+        os.chdir("/mnt")
+        mount("one", "inner", "overlay", data="lowerdir=layers/a:layers/b")
+        mount("two", "outer", "overlay", data="lowerdir=inner:layers/c,upperdir=layers/upper,workdir=layers/work")
+        mount("outer/file", "here/file", flags=MS_BIND)
+
+    capture = in_host(lambda: captured(act), identity="root")
+    places = [place for place in at(capture, "/mnt/outer").layers if not place.mount.startswith("layers-of")]
+    assert ["/", "/c"] == [place.path for place in places]
+    assert ["b/file"] == [path for one in at(capture, "/mnt/layers").files if "file" in (path := one.path.strip("/"))]
 
 
 def test_hundreds_of_layers_are_found_where_they_have_moved_to(in_host: InHost) -> None:
