@@ -281,8 +281,8 @@ class _Search:
         there = self._probe([spot for _, _, spot in beneath])
         for (overlay, number, _), one in zip(beneath, there, strict=True):
             if one is not None:
-                there = overlay.candidates[number]
-                there.insert(sum(other.spot.view == overlay.wanted.space for other in there), one)  # before other views
+                some = overlay.candidates[number]
+                some.insert(sum(other.spot.view == overlay.wanted.space for other in some), one)  # before other views
 
     def _look(self, view: int, paths: Sequence[str]) -> dict[str, _Candidate]:
         """What directories these paths lead to in a namespace, or on the host, by walks of the kernel's."""

@@ -266,6 +266,8 @@ class Actor:
                     with contextlib.suppress(OSError), open(f"{self.at(name)}/{entry}", "wb") as file:
                         file.write(b"x" * number)  # by its size it is known from which layer it comes
         options = "lowerdir=" + ":".join(_escaped(told(name)) for name in lower)
+        if any(os.path.exists(f"{self.at(one)}/cgroup.procs") for one in (upper, os.path.dirname(upper)) if one):
+            upper = ""  # directories in there are control groups of the machine
         if upper:
             if how != "again" or not self.changes:
                 with contextlib.suppress(FileExistsError):

@@ -168,6 +168,8 @@ def lxc(folder: Path) -> Iterator[int]:
     (folder / "config").write_text("".join(f"lxc.{line}\n" for line in lines))
     (folder / "state").mkdir()
     words = [f"--lxcpath={folder}/state", f"--name={name}"]
+    pivot = Path("/sys/fs/cgroup/lxc.pivot")
+    is_new = not pivot.exists()
     run("lxc-start", *words, f"--rcfile={folder}/config", "--daemon", folder=folder)
     try:
         found = subprocess.run(
@@ -177,6 +179,8 @@ def lxc(folder: Path) -> Iterator[int]:
         yield int(found.stdout)
     finally:
         run("lxc-stop", *words, "--kill", folder=folder)
+        if is_new and pivot.exists():
+            pivot.rmdir()
 
 
 SERVICES = {
