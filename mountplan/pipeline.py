@@ -6,6 +6,7 @@ Each imports what it needs when it is called: carrying a saved plan out needs ne
 from __future__ import annotations
 
 import os
+import sys
 
 from mountplan.applier.sys.report import TIMEOUT
 from mountplan.planner.errors import InUse, Mistake, NotAllowed, PlanRefused, SpecError, VerificationFailed
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from mountplan.planner.language.outside import Outside
     from mountplan.planner.language.spec import Spec
     from mountplan.planner.plan.plan import Plan
+
+
+_ROOM = 32 << 20  # bytes of address space that a first spec takes to be read
 
 
 class Applied(NamedTuple):
@@ -82,10 +86,24 @@ def load(
     """
     from mountplan.inputs import label_of
     from mountplan.live_outside import LiveOutside
+
+    _check_memory()
     from mountplan.planner.language.spec_reading import parse_spec
 
     data = read(path) if data is None else data
     return parse_spec(data, label_of(path), outside or LiveOutside(), parameters)
+
+
+def _check_memory() -> None:
+    """Raise MemoryError if there is no room for pydantic: what that is written in aborts where there is none."""
+    if "pydantic_core" in sys.modules:
+        return
+    from mmap import mmap
+
+    try:
+        mmap(-1, _ROOM).close()
+    except OSError:
+        raise MemoryError from None
 
 
 @without_collector
@@ -115,6 +133,8 @@ def check_and_plan(
 ) -> tuple[Plan | None, tuple[Mistake, ...]]:
     """check(), and the plan to go on with: None if there are mistakes."""
     from mountplan.live_outside import LiveOutside
+
+    _check_memory()
     from mountplan.planner.language.spec_reading import all_mistakes, parse_spec_leniently
 
     spec, mistakes = parse_spec_leniently(data, file, LiveOutside(), parameters)

@@ -100,6 +100,10 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         "the filesystem cannot be read: it is damaged, or the image ends before it",
         "check offset and size, if there are some, and the image (file IMAGE tells what it is)",
     ),
+    ("attach_image", E.ENOMEM): (  # the answer of ext4 where it cannot read its superblock at all
+        "the image ends before its filesystem begins, or the kernel has no memory",
+        "check the image (file IMAGE tells what it is), or free memory",
+    ),
     ("attach_image", E.EBUSY): (
         "the image is in use, and not as this mount would use it",
         "where it is mounted without ro, it cannot be mounted with it: `losetup -a` and `findmnt -A` tell who has it",
@@ -231,7 +235,10 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     ),
     ("", E.EMFILE): ("too many open files", "raise the limit: ulimit -n"),
     ("", E.ENFILE): ("too many open files on this machine", "raise sysctl fs.file-max"),
-    ("", E.ENOMEM): ("the kernel has no memory for it", "free memory, or raise the limit of the cgroup"),
+    ("", E.ENOMEM): (
+        "the kernel has no memory for it",
+        "free memory, or raise the limit (of the cgroup, or ulimit -d, -v)",
+    ),
     ("", E.ENOSPC): ("no space is left, or a limit of the kernel is reached", "see sysctl fs.mount-max"),
     ("", E.EINTR): ("a signal came in between", "try again"),
     ("", E.EAGAIN): ("it cannot be had at this moment", "try again"),

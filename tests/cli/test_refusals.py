@@ -77,3 +77,27 @@ def test_want_of_memory_is_no_difference_and_leaves_no_traceback(words: str, meg
     )
     assert "Traceback" not in ended.stderr
     assert ended.returncode in (0, 2, 3, 70), ended
+
+
+@pytest.mark.parametrize("megabytes", range(36, 52, 2))
+def test_want_of_address_space_is_told_as_that(megabytes: int, tmp_path: Path) -> None:
+    """What pydantic is written in aborts where it gets no memory, or leaves an error behind that is none."""
+    (tmp_path / "spec.toml").write_text("format = 1\n" + ROOT)
+    size = megabytes * 1000 << 10
+    ended = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from mountplan.__main__ import main; sys.exit(main())",
+            "check",
+            "spec.toml",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60 * PATIENCE,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size)),
+    )
+    assert (0, "spec.toml: no mistakes\n") == (ended.returncode, ended.stdout) or (
+        3 == ended.returncode and "memory" in ended.stderr and "ulimit" in ended.stderr
+    ), ended
