@@ -596,7 +596,19 @@ def _verify(
 
 def _record(plan: Plan, target: Target) -> None:
     """The name is what `plan` says from now on."""
+    from mountplan.planner.compare.compare import counterparts, views_of
     from mountplan.planner.plan.planfile import digest_of
+    from mountplan.planner.tables.table import MountTable
+
+    host = target.standing.host
+    wanted = {view.namespace: view.table for view in views_of(plan, predict(plan, host))}
+
+    def own(namespace: str, whole: MountTable) -> MountTable:
+        """Without what has arrived: that is told by what it is more than what was seen when the name was kept."""
+        table, _ = without_base(whole)
+        ours = {there.mount_id for _, there in counterparts(wanted[namespace], table)}
+        others = {row.mount_id for row in table.rows} - ours
+        return MountTable(tuple(row for row in whole.rows if row.mount_id not in others))
 
     with kept.opened(target.value) as opened:
         state = opened.kept._replace(
@@ -606,7 +618,7 @@ def _record(plan: Plan, target: Target) -> None:
             run=plan.run,
             left_out=plan.expected.left_out,
         )
-        kept_changes.record_anew(opened, state, dump_plan(plan).encode(), target.standing.host)
+        kept_changes.record_anew(opened, state, dump_plan(plan).encode(), host, own)
 
 
 def _seen_outside(before: StandingTree, after: StandingTree) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -170,9 +170,12 @@ def _pin(namespace: int, directory: int, file: str) -> None:
         os.close(tree)
 
 
-def record_anew(found: Opened, state: Kept, plan: bytes, host: MountTable) -> Kept:
+def record_anew(
+    found: Opened, state: Kept, plan: bytes, host: MountTable, own: Callable[[str, MountTable], MountTable]
+) -> Kept:
     """Have the record of a name say what it has been changed into. Its namespaces are what they were.
 
+    `own` is what of the table of a namespace belongs to the name.
     Every file is written over, not replaced: the process that keeps an ordinary user's namespaces ends when it goes.
     """
     directory = found.directory
@@ -181,7 +184,7 @@ def record_anew(found: Opened, state: Kept, plan: bytes, host: MountTable) -> Ke
         _write_over(directory, HOST, dump_table(host))
         for one in state.mounts:
             whole = found.look(one)
-            _write_over(directory, SEEN + file_of("mnt", one.name), dump_table(whole.table))
+            _write_over(directory, SEEN + file_of("mnt", one.name), dump_table(own(one.name, whole.table)))
             _write_over(directory, IDS + file_of("mnt", one.name), dump_ids(whole.unique))
         _write_over(directory, STATE, dump_state(state))
     except OSError as error:

@@ -14,8 +14,9 @@ import pytest
 from mountplan.planner.change import change_file
 from mountplan.planner.plan.planfile import dump_plan
 from tests.cli.test_kept_commands import Ended, mountplan, spec
-from tests.hosts import CHECKOUT, InHost
+from tests.hosts import CHECKOUT, InHost, mount, umount
 from tests.keptnames import in_runtime_directory, on_run
+from tests.mountflags import MS_BIND, MS_SHARED
 
 pytestmark = pytest.mark.needs_kernel("root", "set-group", "foreign-mounts")
 
@@ -351,6 +352,35 @@ def test_an_option_that_the_kernel_shows_otherwise_is_granted_to_what_a_change_m
     assert "option mpol" in [one["property"] for one in done.json()["notices"]]
     assert "/o: option mpol: interleave, shown as" in others[3].out
     assert "healthy" == listed.json()[0]["health"]
+
+
+def test_what_has_arrived_is_told_after_a_change_too(on_host: Callable[..., Any], tmp_path: Path) -> None:
+    """Were it part of what the name is, `ls` would see nothing new in it."""
+    text = (
+        f'name = "fed"\n[peer_group.feed]\nhost = "{tmp_path}"\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n'
+        f'[[mount]]\ntarget = "/feed"\nbind = "{tmp_path}"\nmaster = "feed"\n'
+    )
+    (tmp_path / "x").mkdir()
+
+    def script() -> list[Ended]:
+        mount(str(tmp_path), str(tmp_path), flags=MS_BIND)
+        mount("", str(tmp_path), flags=MS_SHARED)
+        fed = spec(text)
+        done = [mountplan("apply", fed, "-q")]
+        mount("outside", f"{tmp_path}/x", "tmpfs")
+        done += [mountplan("apply", fed, "--live", "-q"), mountplan("ls"), mountplan("verify", fed, "fed")]
+        umount(f"{tmp_path}/x")
+        done.append(mountplan("ls"))
+        mountplan("rm", "fed")
+        umount(str(tmp_path))
+        return done
+
+    kept, changed, listed, verified, after = on_host(script)
+    assert [0, 0, 0, 0] == [one.status for one in (kept, changed, listed, verified)], (kept, changed, verified)
+    assert "healthy, 1 mount arrived" in listed.out
+    assert "/feed/x" in verified.out
+    assert "arrived" not in after.out
+    assert "drifted" not in after.out
 
 
 def test_what_is_left_out_is_part_of_every_report_on_a_spec(on_host: Callable[..., Any]) -> None:
