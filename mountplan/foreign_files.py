@@ -92,9 +92,13 @@ def imported(
     try:
         return _imported(form, file, MachineFacts(table), words=words, part=part, root=root)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        # A configuration may have anything anywhere: a number for a list, a list for a table.
-        what = f"something in it is not of the kind that it must be: {type(error).__name__}: {error}"
-        raise SpecError((Mistake(SpecRef(file, ""), what, "hold it against the format's description"),)) from None
+        raise of_another_kind(file, error) from None
+
+
+def of_another_kind(file: str, error: Exception) -> SpecError:
+    """A configuration may have anything anywhere: a number for a list, a list for a table."""
+    what = f"something in it is not of the kind that it must be: {type(error).__name__}: {error}"
+    return SpecError((Mistake(SpecRef(file, ""), what, "hold it against the format's description"),))
 
 
 def _imported(form: str, file: str, facts: MachineFacts, *, words: Sequence[str], part: str, root: str) -> SpecDraft:
@@ -172,7 +176,7 @@ def read_json(file: str) -> Any:
 def _json(text: str, label: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", 0)
         mistake = Mistake(
             SpecRef(label, "", line), f"is not JSON: {getattr(error, 'msg', error)}", "mend it, or name another file"
@@ -184,7 +188,7 @@ def _yaml(text: str, label: str) -> list[Any]:
     """The documents of a YAML file. JSON is YAML, and needs no library."""
     try:
         return [json.loads(text)]
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     try:
         yaml: Any = importlib.import_module("yaml")  # an optional extra, which few need

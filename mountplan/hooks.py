@@ -90,6 +90,7 @@ def check(container: Container, spec: str | None, parameters: Mapping[str, str])
     A spec that inherits its root says what some mounts shall be, and nothing of the others.
     """
     from mountplan.applier.observe.subjects import ids_inside
+    from mountplan.foreign_files import of_another_kind
     from mountplan.planner.compare.compare import judge, machine_of
     from mountplan.surroundings import surroundings
 
@@ -102,7 +103,10 @@ def check(container: Container, spec: str | None, parameters: Mapping[str, str])
     # A configuration has the ids that are inside, a spec those of who builds it.
     seen = view_of("", whole)._replace(ids=ids) if spec is None else view_of("", whole._replace(table=as_specs))
     side = Side(container.label, (seen,), incomplete=not whole.complete)
-    ways = RuntimeWays(container.config, container.stage, of_config=spec is None)
+    try:
+        ways = RuntimeWays(container.config, container.stage, of_config=spec is None)
+    except (AttributeError, TypeError) as error:
+        raise of_another_kind(container.config_file, error) from None
     wanted, to_mask = ways.without_masks(predicted(plan.file, plan, host).views[0])
     found, masked = ways.without_masks(side.views[0])
     judged = judge([wanted], [found], machine_of(host), arrivals=True, surroundings=surroundings)

@@ -72,6 +72,8 @@ def read_whole(namespace: int, mountinfo: Callable[[], bytes]) -> Whole:
 def read_below(namespace: int, text: bytes) -> Whole:
     """What is seen from a root inside, `text` as mountinfo has it from there; what is not below that is left out."""
     table = parse_mountinfo(text)
+    if not table.rows:
+        raise TableError("it is no mount, and has none below, as the root that a runtime has made would")
     idmaps: dict[int, IdMapping] = {}
     if b"idmapped" in text and (ids := all_ids(namespace)) is not None:
         known = {row.mount_id for row in table.rows}

@@ -62,6 +62,10 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         raise UsageError("--config and --spec are two things to hold it against: leave one out")
     if not args.config and args.spec is None and args.add is None:
         raise UsageError("say what to do: --config, --spec SPEC or --add SPEC")
+    if "-" in (args.spec, args.add):
+        raise UsageError("standard input has the container's state: name the file of the spec")
+    if args.log is not None:  # before anything is done that could not be told in it
+        _append(args.log, "")
     try:
         text, data, different = _work(args)
     except MountplanError as error:

@@ -33,7 +33,7 @@ def read_state(data: bytes, file: str) -> ContainerState:
     """Raises SpecError for what is no state."""
     try:
         value = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _mistake(file, "", f"is no state of a container: {error}") from None
     if not isinstance(value, dict):
         raise _mistake(file, "", "is no state of a container: it is no object")
@@ -49,9 +49,17 @@ def root_of(config: object, bundle: str, file: str) -> str:
     """The directory that becomes the container's root. Raises SpecError."""
     root = config.get("root") if isinstance(config, Mapping) else None
     path = root.get("path") if isinstance(root, Mapping) else None
-    if not isinstance(path, str) or not path:
+    if not isinstance(path, str) or not path or _is_no_path(path):
         raise _mistake(file, "root.path", "there is none: this is no config.json of a bundle")
     return posixpath.normpath(posixpath.join(bundle, path))
+
+
+def _is_no_path(text: str) -> bool:
+    """Is it none that the kernel can be given: with a NUL, or half of a character?"""
+    try:
+        return b"\0" in text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return True
 
 
 def _mistake(file: str, key: str, what: str) -> SpecError:

@@ -118,6 +118,26 @@ def test_specs_that_come_change_and_go_are_followed(tmp_path: Path, in_host: InH
     assert expected == in_host(script, identity="root", timeout=120)
 
 
+@pytest.mark.needs_kernel("root", "set-group")
+def test_nothing_is_let_go_but_what_has_gone_from_the_directory(tmp_path: Path, in_host: InHost) -> None:
+    """Neither what others keep, nor, where the directory is missing, all that there is."""
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    for folder, name in ((here, "shop"), (elsewhere, "other")):
+        folder.mkdir()
+        (folder / f"{name}.toml").write_text("format = 1\n" + SPEC)
+
+    def script() -> list[object]:
+        mount("run", "/run", "tmpfs", data="mode=0755")
+        seen: list[object] = [keep("--once", here), keep("--once", elsewhere), keep("--once", tmp_path / "missing")]
+        seen += [keep("--ready", tmp_path / "missing"), [one.kept.name for one in api.kept()]]
+        (elsewhere / "other.toml").unlink()
+        (here / "shop.toml").unlink()
+        return [*seen, keep("--once", here), [one.kept.name for one in api.kept()]]
+
+    expected = [0, 0, 1, 1, ["other", "shop"], 0, ["other"]]
+    assert expected == in_host(script, identity="root", timeout=120)
+
+
 def test_what_the_manifest_asks_for_is_what_an_import_of_it_says() -> None:
     """`mountplan import k8s` reads it: the page names that as a way to see what a pod would mount."""
     draft = imported("k8s", str(MANIFESTS), root="/srv")

@@ -17,7 +17,7 @@ import pytest
 
 from tests.hosts import CHECKOUT, PATIENCE, InHost, mount
 from tests.kernel.test_containers import LINKS, PATH, Runtime, container, with_one_hierarchy
-from tests.mountflags import MS_REC, MS_SHARED
+from tests.mountflags import MS_BIND, MS_REC, MS_SHARED
 
 pytestmark = pytest.mark.needs_kernel("set-group", "root", "foreign-mounts", "device-nodes")
 
@@ -250,6 +250,43 @@ def test_what_cannot_be_done_inside_is_refused_there(tmp_path: Path, in_host: In
     assert added.startswith("2 mountplan: at createContainer a hook is inside")
     assert compared.startswith("2 added.toml: root: inherits its root, and at createContainer")
     assert early.startswith("2 <stdin>: pid: it is 0: there is no process yet")
+
+
+def test_what_is_wrong_is_told_and_is_no_bug(tmp_path: Path, in_host: InHost) -> None:
+    """Whatever a config.json has, wherever the root is, and before anything is done that the log could not have."""
+    (tmp_path / "rootfs").mkdir()
+    (tmp_path / "added.toml").write_text(ADDED)
+
+    def told(config: str, *words: str) -> str:
+        (tmp_path / "config.json").write_text(config)
+        state = {"ociVersion": "1.0", "id": "x", "pid": os.getpid(), "status": "created", "bundle": str(tmp_path)}
+        ended = subprocess.run(
+            [sys.executable, "-m", "mountplan", "hook", "createRuntime", *words], input=json.dumps(state), cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(CHECKOUT)}, capture_output=True, text=True, timeout=30 * PATIENCE,
+        )  # fmt: skip
+        return f"{ended.returncode} {ended.stderr}"
+
+    def script() -> list[str]:
+        host()
+        root = '"root": {"path": "rootfs"}'
+        no_mount = told(f"{{{root}}}", "--config")
+        mount(str(tmp_path / "rootfs"), str(tmp_path / "rootfs"), "", MS_BIND)
+        return [
+            no_mount,
+            told("[" * 100_000, "--config"),
+            told(f'{{{root}, "mounts": 5}}', "--spec", "added.toml"),
+            told(f"{{{root}}}", "--add", "-"),
+            told(f"{{{root}}}", "--add", "added.toml", "--log", "/nowhere/log"),
+            f"{sorted(rows(os.getpid()))}",
+        ]
+
+    no_mount, nested, odd, state_twice, log, mounts = in_host(script, identity="root")
+    assert "it is no mount, and has none below" in no_mount
+    assert nested.startswith("2 ") and "is not JSON" in nested
+    assert odd.startswith("2 ") and "something in it is not of the kind" in odd
+    assert state_twice.startswith("2 mountplan: standard input has the container's state")
+    assert log.startswith("2 mountplan: --log: cannot write /nowhere/log")
+    assert "rootfs/feed" not in mounts
 
 
 @contextmanager

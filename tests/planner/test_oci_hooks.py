@@ -106,6 +106,7 @@ def test_a_state_is_read() -> None:
     [
         ("", "<stdin>: is no state of a container: "),
         ("[]", "it is no object"),
+        pytest.param("[" * 100_000, "is no state of a container: ", id="nested"),
         (STATE.replace("12", '"12"'), "<stdin>: pid: is a number"),
         (STATE.replace("12", "true"), "<stdin>: pid: is a number"),
         (STATE.replace('"one"', "1"), "<stdin>: id: is a text"),
@@ -122,7 +123,7 @@ def test_what_is_no_state_is_told(text: str, told: str) -> None:
 
 def test_the_root_is_where_the_configuration_says() -> None:
     assert ["/b/rootfs", "/x"] == [root_of({"root": {"path": path}}, "/b", "config.json") for path in ("rootfs", "/x")]
-    wrong: tuple[object, ...] = ([], {}, {"root": "x"}, {"root": {"path": ""}})
-    for config in wrong:
+    paths: tuple[object, ...] = ("x", *({"path": path} for path in ("", "a\0", "\ud800")))
+    for config in ([], {}, *({"root": path} for path in paths)):
         with pytest.raises(SpecError, match=r"root\.path"):
             root_of(config, "/b", "config.json")
