@@ -180,6 +180,13 @@ CAPTURE = """\
 """
 
 
+def test_parameters_are_texts_and_numbers(folder: Path, there: dict[str, FleetHost]) -> None:
+    one = {"one": there["one"]}
+    truth = TASK.replace("{size: 2m}", "{size: true}")
+    assert "tmpfs size=true " in play(folder, one, truth, "--check", "--diff").text
+    assert "size is neither a text nor a number" in play(folder, one, truth.replace("true", "[1]"), "--check").text
+
+
 def test_a_capture_is_written_once(folder: Path, there: dict[str, FleetHost]) -> None:
     one = {"one": there["one"]}
     assert CHANGED == play(folder, one, TASK).recap["one"]
@@ -244,3 +251,40 @@ def test_the_role_installs_the_program_the_unit_and_specs(folder: Path, there: d
     wrong = play(folder, one, ROLE, *words, "-e", "group=no/name")
     assert 1 == wrong.recap["one"].failed
     assert "peer_group" in wrong.text
+
+
+SYSTEMCTL = """\
+#!/bin/sh
+echo "$1" >>/opt/asked
+case $1 in
+show) printf 'LoadState=loaded\\nActiveState=active\\n' ;;
+is-enabled) echo enabled ;;
+esac
+"""
+UNITS = """\
+- hosts: all
+  gather_facts: false
+  environment: {PATH: "/opt/fake:/usr/bin:/bin:/usr/sbin:/sbin"}
+  roles:
+    - role: mountplan.mountplan.mountplan
+      mountplan_venv: "{{ prefix }}"
+      mountplan_unit: true
+      mountplan_enable: true
+      mountplan_specs: {shop: "{{ lookup('ansible.builtin.template', 'shop.toml.j2') }}"}
+"""
+
+
+def test_a_spec_that_has_changed_reloads_the_unit_that_has_it(folder: Path, there: dict[str, FleetHost]) -> None:
+    """With an invented systemctl: the hosts have no systemd."""
+    one = {"one": there["one"]}
+    (folder / "systemctl").write_text(SYSTEMCTL)
+    there["one"].run("mkdir", "-p", "/opt/fake", "/etc/mountplan", "/etc/systemd/system")
+    there["one"].run("install", "-m", "755", folder / "systemctl", "/opt/fake/systemctl")
+    seen = []
+    for more in ("", "", "# more\n"):
+        (folder / "shop.toml.j2").write_text(SPEC + more)
+        played = play(folder, one, UNITS, "-e", f"prefix={sys.prefix}", "--start-at-task", "Write the specs")
+        assert 0 == played.recap["one"].failed, played.text
+        asked = there["one"].run("sh", "-c", "cat /opt/asked; rm /opt/asked").split()
+        seen.append([word for word in asked if word in ("start", "reload")])
+    assert [["reload"], [], ["reload"]] == seen

@@ -29,7 +29,7 @@ options:
       - Paths that begin with C(./) and C(include) need a file, so use O(spec) for these.
     type: str
   parameters:
-    description: Values for the C([parameters]) of the spec.
+    description: Values for the C([parameters]) of the spec, texts and numbers. V(true) and V(false) come to these words.
     type: dict
     default: {}
   state:
@@ -122,10 +122,18 @@ class Work:
         self.spec = "-" if self.data is not None else self.params["spec"]
         self.set = []
         for key, value in sorted(self.params["parameters"].items()):
-            self.set += ["--set", "%s=%s" % (key, value)]
+            self.set += ["--set", "%s=%s" % (key, self._text_of(key, value))]
         self.rootless = ["--rootless", self.params["rootless"]]
         self.name = self.params["name"] or self._own_name()
         self.result = {"changed": False, "name": self.name}
+
+    def _text_of(self, key, value):
+        """A parameter as a spec would have it: Python's True is TOML's true."""
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if not isinstance(value, (str, int, float)):
+            self.module.fail_json(msg="parameters: %s is neither a text nor a number: %r" % (key, value))
+        return value
 
     def _own_name(self):
         _status, plan = self.mountplan.need(["plan", self.spec] + self.set + self.rootless, self.data)
