@@ -13,6 +13,8 @@ from mountplan.planner.tables.mount_facts import Lock, SeenLocks
 from mountplan.planner.tables.table import MountRow, MountTable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mountplan.applier.keep.inhabited import Inhabited
     from mountplan.planner.ask.explain import Explainer
     from mountplan.planner.plan.plan import ExpectedNamespace, Plan
@@ -32,6 +34,7 @@ class Known(NamedTuple):
     locks: dict[str, SeenLocks]
     other: str = ""
     left_out: tuple[LeftOut, ...] = ()
+    standing: Mapping[str, int] = {}  # those that stand on this machine, with the numbers of their files
 
 
 def known_of(
@@ -72,7 +75,23 @@ def known_of(
     tables = (*planned, *((one.name, one.table) for one in live))
     locks |= {one.name: one.locks for one in live if one.locks is not None}
     left_out = what.expected.left_out if isinstance(what, Plan) else ()
-    return Known(tables, {one.name: one.ages for one in live if one.ages}, locks, other or "", left_out)
+    ages = {one.name: one.ages for one in live if one.ages}
+    return Known(tables, ages, locks, other or "", left_out, {one.name: one.inode for one in live})
+
+
+def users_known_of(known: Known) -> dict[tuple[str, int], str]:
+    """Who has something of the mounts that stand, by namespace and id, as far as this user may look."""
+    from mountplan.applier.observe.mount_users import users_of
+
+    users = users_of(known.standing.values())
+    found = {}
+    for name, table in known.tables:
+        for row in table.rows if name in known.standing else ():
+            others = [one for one in users.get(row.mount_id, ()) if one.pid != os.getpid()]
+            if others:
+                more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+                found[name, row.mount_id] = f"{others[0].command} ({others[0].pid}){more}"
+    return found
 
 
 def process_number(what: str) -> int | None:

@@ -7,9 +7,10 @@ answer. Every answer carries the chain that leads from the place where it is ask
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import NamedTuple, TypeAlias
 
 from mountplan.planner.model import RULES_6_18, ModelMount, Process, Rules, World, WouldRefuse
 from mountplan.planner.model.from_tables import OUTSIDE, TablesWorld, world_of
@@ -23,6 +24,11 @@ from mountplan.planner.tables.table import MountTable
 Tables = tuple[tuple[str, MountTable], ...]
 Ages = dict[str, dict[int, int]]
 NEW = "new"
+_LAZY = "; a lazy unmount (umount -l) would be carried out, as told here"
+
+# Who has something of a mount (a working directory, an open file), by namespace and id there.
+Users: TypeAlias = "Mapping[tuple[str, int], str]"
+NOBODY: Users = MappingProxyType({})
 
 
 class Spot(NamedTuple):
@@ -202,11 +208,14 @@ class Explainer:
         ]
         return Answer(event, tuple(effects))
 
-    def unmount(self, path: str, *, lazy: bool = False, recursive: bool = False) -> Answer:
+    def unmount(
+        self, path: str, *, lazy: bool = False, recursive: bool = False, users: Users = MappingProxyType({})
+    ) -> Answer:
         """What would vanish where, if the topmost mount at `path` in the subject were unmounted.
 
-        If it is in use, the answer is what a lazy unmount would do, and says so. With `recursive` as by umount -R: the
-        mounts below it go one by one, and it stops where one is in use.
+        If it is in use, the answer is what a lazy unmount would do, and says so; `users` says of mounts which process
+        has something of them. With `recursive` as by umount -R: the mounts below it go one by one, and it stops where
+        one is in use.
         """
         self.start_again()
         event = f"{'a lazy' if lazy else 'an'} unmount of {path}{' and all below it' if recursive else ''}"
@@ -218,17 +227,28 @@ class Explainer:
         after = self._world()
         process = after.processes[self.subject]
         refused = ""
+        if path == "/" and not lazy and not recursive and node is target.root:
+            what = "umount(2) leaves the root of the process that calls it, and makes its filesystem read-only instead"
+            return Answer(event, (), what)
         if recursive and node is target.root:
-            refused = self._unmount_all(target, after.world, process, lazy)
+            refused = self._unmount_all(target, after.world, process, {} if lazy else users, lazy)
         else:
             try:
                 after.world.umount(process, path, lazy=lazy)
             except WouldRefuse as refusal:
                 refused = str(refusal)
                 if not lazy and refusal.errno == errno.EBUSY:
-                    refused += "; a lazy unmount (umount -l) would be carried out, as told here"
+                    refused += _LAZY
                     after.world.umount(process, path, lazy=True)
         effects = tuple(self._gone(target, after.world))
+        # A counterpart with a mount in it is left as it is, and asked for no users; those that go are (kernel's
+        # propagate_mount_busy()).
+        if not (lazy or recursive or refused):
+            going = [one.spot for one in effects if one.what == "vanishes"]
+            used = next((spot for spot in going if _key(spot) in users), None)
+            if used is not None:
+                where = spot_text(used, self.process.namespace.name)
+                refused = f"EBUSY (Device or resource busy): {users[_key(used)]} has something of {where}{_LAZY}"
         return Answer(event, effects, refused, tuple(self._unknown_locks(target, effects)))
 
     def _unknown_locks(self, target: ModelMount, effects: tuple[Effect, ...]) -> Iterator[str]:
@@ -241,10 +261,13 @@ class Explainer:
             elif name == here and seen.of(self.ids.get(target, 0)) is None:
                 yield f"whether {self._called(target)} is locked cannot be told: no path of the namespace's leads there"
 
-    def _unmount_all(self, top: ModelMount, world: World, process: Process, lazy: bool) -> str:
+    def _unmount_all(self, top: ModelMount, world: World, process: Process, users: Users, lazy: bool) -> str:
         """Children before their parents, each by its path; why it stops, if it does."""
         for mount in reversed(top.tree()):
             path = self.spot(mount).path
+            user = users.get(_key(self.spot(mount)))
+            if user is not None:
+                return f"it stops at {path}: EBUSY (Device or resource busy): {user} has something of it"
             try:
                 world.umount(process, path, lazy=lazy)
             except WouldRefuse as refusal:
@@ -464,6 +487,10 @@ class Explainer:
             name = self._called(link) if link is receiver or not link.group else f"group {self.number(link.group)}"
             steps.append(f"{name} is a slave of group {self.number(link.master.group)}")
         return tuple(steps)
+
+
+def _key(spot: Spot) -> tuple[str, int]:
+    return spot.namespace, spot.mount_id
 
 
 def spot_text(spot: Spot, here: str) -> str:

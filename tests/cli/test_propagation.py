@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import io
 import json
 import os
@@ -470,3 +472,56 @@ def test_a_live_namespace_is_explained_with_those_around_it(in_host: InHost) -> 
     answer, groups = in_host(look, identity="root")
     assert "/tmp/x in process CHILD" in answer
     assert "/tmp is a slave of group GROUP: it receives, and nothing leaves it" in groups
+
+
+@pytest.mark.needs_kernel("root")
+@pytest.mark.parametrize("inside", [False, True])
+def test_an_unmount_of_what_a_process_stands_in_is_busy_here_and_in_a_slave(inside: bool, in_host: InHost) -> None:
+    """The kernel asks the counterparts that go along, too; what is explained is what it does."""
+
+    def look() -> tuple[list[str], list[int]]:
+        mount("feed", "/tmp", "tmpfs")
+        mount("", "/tmp", flags=MS_SHARED)
+        os.mkdir("/tmp/x")
+        ready, is_ready = os.pipe()
+        go, may_go = os.pipe()
+        mount("x", "/tmp/x", "tmpfs")
+        child = os.fork()
+        if child == 0:
+            os.close(may_go)
+            if inside:
+                unshare(CLONE_NEWNS)
+                mount("", "/tmp", flags=MS_SLAVE)
+            os.chdir("/tmp/x")
+            os.write(is_ready, b"x")
+            os.read(go, 1)
+            os._exit(0)
+        os.read(ready, 1)
+        told, done = [], []
+        for words in ([], ["--lazy"]):
+            text = io.StringIO()
+            with contextlib.redirect_stdout(text):
+                main(["explain", "pid:self", "--unmount", "/tmp/x", *words])
+            told.append(text.getvalue().replace(str(child), "CHILD"))
+            libc = ctypes.CDLL(None, use_errno=True)
+            done.append(0 if libc.umount2(b"/tmp/x", 2 if words else 0) == 0 else ctypes.get_errno())
+        os.close(may_go)
+        os.waitpid(child, 0)
+        return told, done
+
+    (plain, lazy), done = in_host(look, identity="root")
+    assert [errno.EBUSY, 0] == done
+    where = "/tmp/x in process CHILD" if inside else "/tmp/x"
+    assert re.search(rf"refused as it is: EBUSY .*: \S+ \(CHILD\) has something of {where}", plain), plain
+    assert "refused" not in lazy
+
+
+@pytest.mark.needs_kernel("root")
+def test_the_root_is_not_unmounted(in_host: InHost) -> None:
+    def look() -> str:
+        text = io.StringIO()
+        with contextlib.redirect_stdout(text):
+            main(["explain", "pid:self", "--unmount", "/"])
+        return text.getvalue()
+
+    assert "makes its filesystem read-only instead" in in_host(look, identity="root")
