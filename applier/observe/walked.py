@@ -1,4 +1,4 @@
-"""A path as a process sees it, walked component by component: is it there, and what is it without symbolic links?"""
+"""A path as seen from a root, walked component by component: is it there, and what is it without symbolic links?"""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _PLACE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_LINKS = 40  # as the kernel has it (MAXSYMLINKS)
 
 
-def walked(pid: int, path: str) -> str:
-    """The same place without links, `.` and `..`, from the root of the process. Nothing is mounted by looking.
+def walked(root: str, path: str) -> str:
+    """The same place without links, `.` and `..`, from a root directory on. Nothing is mounted by looking.
 
     Raises FileNotFoundError, NotADirectoryError, or another OSError if it cannot be known.
     """
     waiting = [name for name in reversed(path.split("/")) if name]
-    open_ones = [os.open(f"/proc/{pid}/root", os.O_PATH | os.O_CLOEXEC)]
+    open_ones = [os.open(root, os.O_PATH | os.O_CLOEXEC)]
     names: list[str] = []
     links = 0
     try:
@@ -51,3 +51,15 @@ def walked(pid: int, path: str) -> str:
     finally:
         for fd in open_ones:
             os.close(fd)
+
+
+def walked_in(namespace: int, path: str) -> str:
+    """walked(), in the mount namespace behind a descriptor, as who enters it sees it."""
+    from mountplan.applier.observe.subjects import enter
+    from mountplan.applier.sys.inside import in_child
+
+    def look() -> str:
+        enter(namespace)
+        return walked("/", path)
+
+    return in_child(look)

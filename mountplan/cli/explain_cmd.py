@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING
 
 from mountplan.cli.shared_options import SPEC_OR_PLAN, add_kernel, add_set, settings_of
@@ -51,7 +53,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     from mountplan.cli.lane_output import sharing_picture
     from mountplan.cli.named_tables import rules_for, tables_known_of
     from mountplan.drawing import drawn_from
-    from mountplan.explaining import process_number, users_known_of
+    from mountplan.explaining import users_known_of
     from mountplan.planner.ask.explain import Answer, Explainer
     from mountplan.planner.ask.reach import reach
     from mountplan.planner.render.explained import (
@@ -84,11 +86,10 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
             raise UsageError(f"{path} is not absolute; write it as the namespace sees it")
     answer = None
     asked = next((path for path in (args.mount, args.unmount, args.why) if path is not None), None)
-    number = process_number(args.what)
-    if asked is not None and number is not None:
-        asked, absent = _as_seen(number, asked)
+    if asked is not None and known.standing and here in known.standing:
+        asked, absent = _as_seen(args.what, asked)
         if absent and args.why is not None:
-            raise UsageError(f"{args.why} is not there, as process {number} sees it: {absent}")
+            raise UsageError(f"{args.why} is not there, as {here} sees it: {absent}")
         if absent:
             event = f"a mount at {args.mount}" if args.mount is not None else f"an unmount of {args.unmount}"
             answer = Answer(event, (), absent)
@@ -127,16 +128,26 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     return 0
 
 
-def _as_seen(pid: int, path: str) -> tuple[str, str]:
-    """The place that a path leads to in the namespace of a process, or why there is none. What may not be seen counts
-    as being there.
+def _as_seen(what: str, path: str) -> tuple[str, str]:
+    """The place that a path leads to in the namespace of a process or a kept name, or why there is none. What may not
+    be seen counts as being there.
     """
-    from mountplan.applier.observe.walked import walked
+    from mountplan.applier.keep import kept
+    from mountplan.applier.observe.walked import walked, walked_in
+    from mountplan.explaining import process_number
     from mountplan.planner.ask.simulate import errno_words
 
+    number = process_number(what)
     try:
-        return walked(pid, path), ""
-    except (FileNotFoundError, NotADirectoryError) as error:
-        return path, errno_words(error.errno or 0)
-    except OSError:
-        return path, ""
+        if number is not None:
+            return walked(f"/proc/{number}/root", path), ""
+        name, _, namespace = what.removeprefix("name:").partition("/")
+        with kept.opened(name) as found:
+            fd = found.open(found.namespace(namespace))
+            try:
+                return walked_in(fd, path), ""
+            finally:
+                os.close(fd)
+    except OSError as error:
+        absent = error.errno in (errno.ENOENT, errno.ENOTDIR)
+        return path, errno_words(error.errno or 0) if absent else ""

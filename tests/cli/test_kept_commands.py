@@ -305,19 +305,24 @@ def test_what_is_kept_is_explained_and_simulated_with_all_its_namespaces(on_host
     """A name stands for what it keeps; NAME/NAMESPACE asks from another one's point of view."""
 
     def script() -> list[Ended]:
-        mountplan("apply", spec(TWO))
+        place = '[[namespace.mount.file]]\npath = "x"\ndirectory = true\n'
+        mountplan("apply", spec(TWO.replace('[[namespace]]\nname = "right"', f'{place}[[namespace]]\nname = "right"')))
         return [
             mountplan("explain", "pair", "--mount", "/feed/x"),
             mountplan("explain", "pair/right"),
-            mountplan("simulate", "-", "--from", "pair", stdin="mkdir /feed/x\nmount -t tmpfs new /feed/x\n"),
+            mountplan("simulate", "-", "--from", "pair", stdin="mount -t tmpfs new /feed/x\n"),
+            mountplan("explain", "pair", "--mount", "/feed/none"),
+            mountplan("explain", "pair", "--why", "/feed/none"),
             mountplan("explain", "pair/middle"),
             mountplan("explain", "nobody"),
         ]
 
-    effects, groups, simulated, no_namespace, no_name = on_host(script)
+    effects, groups, simulated, nowhere, why, no_namespace, no_name = on_host(script)
     assert "/feed/x in pair/right appears" in effects.out
     assert re.match(r"Peer group \d+: /feed, /feed in pair/left\n", groups.out)
     assert "  └─x " in simulated.out
+    assert nowhere.out.startswith("a mount at /feed/none would be refused: ENOENT")
+    assert "/feed/none is not there, as pair/left sees it: ENOENT" in why.err
     assert (2, "mountplan: no namespace 'middle' is kept as pair\n  remedy: there are: pair/left, pair/right\n") == (
         no_namespace.status,
         no_namespace.err,
