@@ -15,12 +15,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import signal
 import struct
 import sys
 
 from mountplan.applier.process.machinecode import IMAGES, SIZE
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.plain_signal import signal
 from mountplan.applier.sys.refusal import KernelRefusal
 from mountplan.planner.record import NamedTuple
 
@@ -159,10 +159,12 @@ class File:
     def _close(self, data: bytes) -> int:
         """Write it, and make it unwritable for all; a descriptor for execution only."""
         at_limit = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # else `ulimit -f 0` ends it as if it were the command
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
-        signal.signal(signal.SIGXFSZ, at_limit)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._fd, view) :]
+        finally:
+            signal.signal(signal.SIGXFSZ, at_limit)
         if self._mount < 0:
             fcntl.fcntl(self._fd, fcntl.F_ADD_SEALS, _SEALS)
         # Not by way of /proc, which need not be there. What is open for writing is not executed (ETXTBSY).

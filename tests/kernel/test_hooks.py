@@ -232,6 +232,7 @@ def test_what_cannot_be_done_inside_is_refused_there(tmp_path: Path, in_host: In
 
     def script() -> list[str]:
         host()
+        mount(str(tmp_path / "rootfs"), str(tmp_path / "rootfs"), flags=MS_BIND)
         told = []
         for words in (
             ["createContainer", "--add", "added.toml"],

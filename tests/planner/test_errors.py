@@ -48,6 +48,7 @@ def test_a_refused_step_tells_its_place_its_call_what_the_filesystem_said_and_wh
 def test_exit_statuses_and_codes_are_what_scripts_rely_on() -> None:
     family = {one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, MountplanError)}
     own: dict[type[MountplanError], int] = {kind: kind("x").exit_status for kind in WITH_REMEDY}
+    own[errors.TableError] = errors.TableError("x").exit_status
     assert {
         "change-refused": 1, "change-unfinished": 1, "command-not-started": 3, "error": 3, "in-use": 3,
         "keep-refused": 3, "name-taken": 1, "namespace-refused": 3, "not-allowed": 3, "not-kept": 2, "plan-file": 2,

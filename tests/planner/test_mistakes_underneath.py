@@ -167,7 +167,7 @@ def test_what_is_no_directory_cannot_be_begun_with(text: str, told: str) -> None
         DATA + tmpfs("/b/dir", IN + '\nreadonly = ["sub"]'),
         ROOT + bind("/b", '"/srv"', "recursive = true") + tmpfs("/b/shared", IN),
         ROOT + bind("/b", '"/"', 'id = "h"') + ext4('{ path = "img", mount = "h" }'),
-        ROOT + ext4('{ path = "/img", offset = 5, size = 6 }'),
+        ROOT + ext4('{ path = "/img", offset = 5, size = 512 }'),
     ],
 )
 def test_what_can_be_is_no_mistake(text: str) -> None:
