@@ -79,6 +79,7 @@ def with_one_hierarchy() -> None:
     if not os.path.exists("/sys/fs/cgroup/cgroup.procs"):
         umount("/sys/fs/cgroup", MNT_DETACH)
         mount("cgroup2", "/sys/fs/cgroup", "cgroup2")
+    mount("shm", "/dev/shm", "tmpfs", data="mode=1777")  # podman leaves its locks there
 
 
 @contextmanager
