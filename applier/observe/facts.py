@@ -40,6 +40,17 @@ def knows_set_group() -> bool:
     return True
 
 
+def _stat(path: str) -> os.stat_result | None:
+    """None of what is not there, or not to be had; what the system refuses is no answer. Raises OSError."""
+    try:
+        with asking(f"the host path {path!r}"):
+            return os.stat(path)
+    except OSError as error:
+        if error.errno in OF_THE_SYSTEM:
+            raise
+        return None
+
+
 def _registered() -> frozenset[str]:
     """The filesystem types that the kernel has at this moment; none if there is no /proc."""
     try:
@@ -293,12 +304,8 @@ class LiveHost:
         return HostPath(path, "file", file_row(found)._replace(mountpoint=path), found)
 
     def identity(self, path: str) -> str:
-        try:
-            with asking(f"the host path {path!r}"):
-                found = os.stat(path)
-        except OSError as error:
-            if error.errno in OF_THE_SYSTEM:
-                raise
+        found = _stat(path)
+        if found is None:
             return ""
         if stat.S_ISBLK(found.st_mode):
             return f"{BLOCK}{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
@@ -316,14 +323,8 @@ class LiveHost:
             raise LookupError((error.strerror or "cannot be read").lower()) from None
 
     def size(self, path: str) -> int | None:
-        try:
-            with asking(f"the host path {path!r}"):
-                found = os.stat(path)
-        except OSError as error:
-            if error.errno in OF_THE_SYSTEM:
-                raise
-            return None
-        return found.st_size if stat.S_ISREG(found.st_mode) else None
+        found = _stat(path)
+        return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
 
     def link(self, path: str) -> str | None:
         if path not in self._links:

@@ -86,7 +86,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
             raise UsageError(f"{path} is not absolute; write it as the namespace sees it")
     answer = None
     asked = next((path for path in (args.mount, args.unmount, args.why) if path is not None), None)
-    if asked is not None and known.standing and here in known.standing:
+    if asked is not None and here in known.standing:
         asked, absent = _as_seen(args.what, asked)
         if absent and args.why is not None:
             raise UsageError(f"{args.why} is not there, as {here} sees it: {absent}")

@@ -278,19 +278,8 @@ def test_bubblewrap_makes_what_is_exported_for_it(tmp_path: Path, in_host: InHos
         exported = to_bubblewrap(api.plan(api.load(str(spec))))
         slave = "/usr: bubblewrap makes it a slave, if the host's mount is shared"
         assert ((), (slave, "/tmp: bubblewrap adds nosuid and nodev")) == (exported.reasons, exported.notes)
-        child = subprocess.Popen(["bwrap", *exported.value], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert child.stdin is not None
-        assert child.stdout is not None
-        try:
-            child.stdin.write(b"x")
-            child.stdin.flush()
-            assert b"x" == child.stdout.read(1)  # it runs: all is mounted
-            subjects = of_tree(child.pid)
-            for subject in subjects:
-                subject.close()
-            drift = api.diff(str(spec), f"pid:{subjects[-1].pid}").drift
-        finally:
-            child.communicate(timeout=60 * PATIENCE)
+        with by_bubblewrap(exported.value, tmp_path) as there:
+            drift = api.diff(str(spec), there).drift
         return [f"{one.mount}: {one.prop}: {one.wanted} -> {one.found}" for one in drift]
 
     found = in_host(script, identity="root")
