@@ -50,6 +50,7 @@ _OTHER_NAMES = {
     "destroy": "rm",
     "down": "rm",
     "draw": "graph",
+    "dry-run": "plan",
     "dump": "capture",
     "exec": "enter",
     "inspect": "show",
