@@ -14,6 +14,10 @@ from mountplan.planner.fstypes import of
 from mountplan.planner.plan.plan import Plan
 
 
+# The copy that the kernel makes of a whole tree receives from it by itself.
+_INHERIT = 'let root = "inherit" with propagation = "slave" receive what the host mounts'
+
+
 def mistake_of(refusal: UsernsRefusal, plan: Plan) -> Mistake:
     """The refusal as one of the mistakes that `check` tells, at its place in the spec."""
     step: Any = plan.steps[refusal.step]
@@ -54,6 +58,12 @@ def _words(refusal: UsernsRefusal, step: Any, unshared: tuple[str, ...]) -> tupl
         if step.kind == "clone_host":
             return "bind", what, "write recursive = true, or run it as root"
         return "", what, "use a host path below which nothing is mounted, or run it as root"
+    if case == "group":
+        what = (
+            f"in a user namespace, only a mount below which nothing is mounted can be put into a group of the host's, "
+            f"and on the host there is something below {details[0]}"
+        )
+        return "", what, f"{_INHERIT}; take a path below which nothing is mounted; or run it as root"
     if case == "peer":
         what = f"in a user namespace, mounts receive from the host's peer group at {details[0]}, but cannot be in it"
         return "", what, "write it as master instead of peer_group, or run it as root"

@@ -80,6 +80,7 @@ class _Trial:
         self.fresh: dict[Handle, str] = {}  # mounts and workbenches of new filesystems: type
         self.maps: dict[Handle, int] = {}
         self.scratch = -1
+        self.ungrouped: set[str] = set()  # paths on the host whose groups nothing can be put into
         self.unmakeable: set[str] = set()  # the parts of the spec for which a directory on the host cannot be made
         self.attempts: dict[type[Any], Callable[[Any], None]] = {
             s.MakeFilesystem: self.make_filesystem,
@@ -245,10 +246,17 @@ class _Trial:
         if step.namespace:
             return
         self.clones[step.filesystem] = step.path, False
-        self.once("clone", self._clone, step.path, False, details=(step.path,))
+        if step.path not in self.ungrouped:  # that says why, and this would say it once more
+            self.once("clone", self._clone, step.path, False, details=(step.path,))
 
     def take_host_group(self, step: s.TakeHostGroup) -> None:
-        self.once("clone", self._clone, step.path, False, details=(step.path,))
+        try:
+            self.once("clone", self._clone, step.path, False, details=(step.path,))
+        except _Refused as refused:
+            self.ungrouped.add(step.path)
+            if refused.error.errno != errno.EINVAL:
+                raise
+            raise _Refused("group", refused.error, step.path) from None
         if not step.slave:
             self.once("peer", self._is_shared, step.path, details=(step.path,))
 

@@ -65,6 +65,12 @@ REFUSED = {
     ),
     LOCKED + 'attributes = ["strictatime"]\n': ("mount[1].attributes", "strictatime cannot be set", "leave out"),
     FEED + 'peer_group = "feed"\n': ("peer_group.feed", "cannot be in it", "master instead of peer_group"),
+    **{
+        FEED.replace("/srv/feed", "/srv") + f'recursive = true\nmaster = "feed"\n{below}': (
+            "peer_group.feed", "only a mount below which nothing is mounted", 'root = "inherit" with propagation',
+        )
+        for below in ("", 'recursive_sharing = "slave"\n')
+    },
     MAPPED.format(0): ("mount[1].idmap", "/srv/locked cannot be id-mapped", "run it as root"),
     MAPPED.format(900000): ("mount[1].idmap", "ids that do not exist", "run it as root"),
     MAPPED_LAYER: ("mount[1].idmap", "ids that do not exist", "run it as root"),
@@ -91,6 +97,7 @@ ALLOWED = [
     BIND + "recursive = true\n",
     LOCKED + 'attributes = ["nosuid", "ro", "noexec"]\n',
     FEED + 'master = "feed"\n',
+    HEAD + 'root = "inherit"\npropagation = "slave"\n',
     HEAD + ROOT + '[[mount.file]]\npath = "null"\n[[mount]]\ntarget = "/null"\nbind = "/dev/null"\n',
     *([] if missing("idmap-tmpfs") else [HEAD + ROOT + MAPPED_TMPFS]),
 ]
@@ -104,6 +111,7 @@ def as_user(
     def script() -> Result:
         give_ranges() if ranges else give_ranges("")
         mount("none", "/srv", "tmpfs")
+        mount("", "/srv", flags=MS_SHARED)
         for name in ("locked", "feed", "closed"):
             os.mkdir(f"/srv/{name}", 0o755)
         mount("none", "/srv/locked", "tmpfs", flags=MS_RDONLY | MS_NOSUID | MS_NODEV)
