@@ -337,6 +337,9 @@ class FakeKernel:
         self._call("is_directory", self._named(fd), fds=(fd,))
         return not any(name in self._named(fd) for name in self._files)
 
+    def check_subvolume(self, fd: int) -> None:
+        self._call("check_subvolume", self._named(fd), fds=(fd,))
+
     def open_file(self, fd: int) -> int:
         self._call("open_file", self._named(fd), fds=(fd,))
         return self._opened(f"file {self._named(fd)}")

@@ -463,7 +463,7 @@ class Execution:
             self.park(step.seed)
 
     def clone_mount(self, step: s.CloneMount) -> None:
-        mount, filesystem, path, careful, _, _ = step
+        mount, filesystem, path, careful, subvolume, _, _ = step
         workbench = self.descriptor(filesystem)
         if careful:
             self.foreign()
@@ -475,6 +475,8 @@ class Execution:
                 self.kernel.close(where)
         else:
             self.fds[mount] = self.kernel.clone(workbench, path)
+        if subvolume:
+            self.kernel.check_subvolume(self.fds[mount])
 
     def clone_host(self, step: s.CloneHost) -> None:
         self.foreign()

@@ -26,6 +26,11 @@ def also_perhaps(plan: Plan, index: int, number: int, meaning: str, remedy: str)
         types = {one.name: one.fstype for one in plan.expected.filesystems}
         if types.get(step.filesystem) == "btrfs":
             return f"there is no /{step.path} in it", "`btrfs subvolume list` tells the subvolumes, from the top of it"
+    if isinstance(step, CloneMount) and step.subvolume and number == E.EINVAL:
+        return (
+            f"/{step.path} in it is a directory, and no subvolume",
+            f'bind it: {{ mount = "ID", path = "/{step.path}" }} of a mount with subvol = "/"',
+        )
     # What is in an image or an overlay nobody has looked at before, so nothing has changed since it was planned.
     if isinstance(step, AttachImage) and step.holder and number in _IN_HOLDER:
         return (

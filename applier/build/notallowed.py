@@ -13,7 +13,6 @@ from mountplan.planner.errors import Mistake
 from mountplan.planner.fstypes import of
 from mountplan.planner.plan.plan import Plan
 
-
 # The copy that the kernel makes of a whole tree receives from it by itself.
 _INHERIT = 'let root = "inherit" with propagation = "slave" receive what the host mounts'
 

@@ -188,6 +188,8 @@ SOCK_CLOEXEC = 0o2000000
 LOOP_CONFIGURE = 0x4C0A
 LOOP_GET_STATUS64 = 0x4C05
 LOOP_INFO64_SIZE = 232
+# The inode of the root of each subvolume of btrfs; no other directory has it (linux/btrfs_tree.h).
+BTRFS_FIRST_FREE_OBJECTID = 256
 # How struct loop_info64 begins: device, inode and, of a block device, its number (rdev) of the backing file; offset,
 # size limit (0 if none), number of the loop device, two fields of no use any more, flags.
 LOOP_INFO64 = "=5Q 4I"

@@ -158,7 +158,7 @@ class NewParts:
                 what = f"{row.mountpoint}: a removed directory cannot be bound again"
                 raise NoSource(ChangeObstacle("removed directory", what, "leave the mount as it is", origin))
             take, path = self.take(filesystem, row.root, origin)
-            self._making.append(s.CloneMount(name, take, path, True, origin))
+            self._making.append(s.CloneMount(name, take, path, True, False, origin))
             return
         if own.mount == name:
             self._making += self._creation(filesystem, aside=False)

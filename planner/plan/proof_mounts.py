@@ -32,7 +32,7 @@ class MountProof(ProofState):
         self.held += 1
 
     def _clone_mount(self, step: s.CloneMount) -> None:
-        handle, bench, path, careful, _, _ = step
+        handle, bench, path, careful, subvolume, _, _ = step
         filesystem = self._bench(bench)
         if filesystem.inside == "own":
             kind = filesystem.nodes.get(path)
@@ -43,6 +43,8 @@ class MountProof(ProofState):
             kind = self._kind_of(filesystem, path)
         if careful != (filesystem.inside != "own"):
             refuse("the walk is careful if, and only if, it is not known what is there")
+        if subvolume and filesystem.fstype != "btrfs":
+            refuse("there are subvolumes in btrfs only")
         self._new(handle, ProofMount(handle, filesystem, path, kind))
         self.held += 1
 

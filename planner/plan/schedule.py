@@ -423,7 +423,7 @@ class _Schedule:
             yield from self._create(filesystem, name)
         else:
             careful = filesystem.inside != "own"
-            yield CloneMount(name, filesystem.name, mount.root.relative_to("/"), careful, origin)
+            yield CloneMount(name, filesystem.name, mount.root.relative_to("/"), careful, mount.subvolume, origin)
         created = {node.path: node for child in self.children[name] for node in child.missing}
         if created and mount.change.clear & ~mount.change.set & RDONLY:
             # What the host has mounted read-only, and the tree has not: nothing could be created in it otherwise.

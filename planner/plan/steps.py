@@ -381,12 +381,13 @@ class MakeSeed(NamedTuple):
 
 
 class CloneMount(NamedTuple):
-    """A detached clone of `path` in a workbench, which will be `mount`."""
+    """A detached clone of `path` in a workbench, which will be `mount`; of a `subvolume` of btrfs only, if so."""
 
     mount: Handle
     filesystem: Handle
     path: str  # relative, "" for the filesystem's root
     careful: bool
+    subvolume: bool
     origin: str
     kind: Literal["clone_mount"] = "clone_mount"
 

@@ -138,6 +138,7 @@ def _mount(draft: Draft) -> ResolvedMount:
         gids=tuple(draft.idmap.gids) if draft.idmap else (),
         unbindable=spec.unbindable,
         deleted=isinstance(spec.bind, MountPath) and spec.bind.deleted,
+        subvolume=spec.type == "btrfs" and draft.root != "/",
         group=spec.peer_group or "",
         master=spec.master or "",
         lock=draft.lock,

@@ -112,6 +112,7 @@ class ResolvedMount(NamedTuple):
     within the parent, a directory before what is in it. `words` are its attributes, of which a bind has some of its
     source, and `change` what they come to; `below_words` are those of what a `recursive` one brings along, and with
     `below_idmap` that is id-mapped as it is. `brings` is what the spec says of the sharing of that.
+    `subvolume` is true if the root has to be one of btrfs, as the spec says.
     """
 
     name: Handle
@@ -135,6 +136,7 @@ class ResolvedMount(NamedTuple):
     gids: IdLines
     unbindable: bool
     deleted: bool
+    subvolume: bool
     group: str
     master: str
     lock: Lock = ""

@@ -275,6 +275,22 @@ def btrfs(function: Callable[[], Result]) -> Callable[[], Result]:
 
 
 @pytest.mark.needs_kernel("mkfs.btrfs", "fs:btrfs")
+def test_what_is_no_subvolume_is_not_mounted_as_one(in_host: InHost) -> None:
+    """As the kernel has it; a directory of that name is a path for a bind."""
+
+    def script() -> str:
+        with pytest.raises(StepRefused) as error:
+            api.build_and_forget(
+                plan_of(ROOT + image_mount('"/mnt/image"', "btrfs", more='options = { subvol = "/@home/user" }'))
+            )
+        return error_text(error.value)
+
+    said = in_host(btrfs(script), identity="root")
+    assert "mount[1]" in said and "/@home/user in it is a directory, and no subvolume" in said
+    assert 'bind it: { mount = "ID", path = "/@home/user" }' in said
+
+
+@pytest.mark.needs_kernel("mkfs.btrfs", "fs:btrfs")
 def test_subvolumes_are_mounted_each_by_its_path(in_host: InHost) -> None:
     def script() -> tuple[list[str], list[str], list[str], list[str]]:
         home, root = 'options = { subvol = "@home" }', 'options = { subvol = "/@" }'
