@@ -28,7 +28,7 @@ _INSIDE: dict[str, Inside] = {"empty": "own", "filled": "kernel", "unknown": "op
 class FilesystemType(NamedTuple):
     """`takes_files`: processes can create files in it and write to them. `in_memory`: a mount of it needs no device,
     program or option. `on_device`: it is on a block device, and so in an image as well. `renewed`: a new instance is as
-    good as one that stands. `read_only`: nothing is ever written.
+    good as one that stands. `read_only`: nothing is ever written. `unmappable`: its mounts take no id-mapping.
 
     `shows` is the kind of namespace whose state it shows: that of the process which mounts it. A user namespace may
     mount those that are `in_userns`, and of these the ones that show a namespace only if it has made that too; `bare`
@@ -55,6 +55,7 @@ class FilesystemType(NamedTuple):
     takes_files: bool = False
     renewed: bool = False
     read_only: bool = False
+    unmappable: bool = False
     usual: str = ""
     changeable: Mapping[str, str] = {}
     defaults: Mapping[str, str] = {}
@@ -89,7 +90,7 @@ def _row(name: str, begins: Begins, instances: Instances, **known: object) -> Fi
 
 def _of_kernel(name: str, instances: Instances = "machine", **known: object) -> FilesystemType:
     """One that the kernel fills, and can fill again at any time."""
-    return _row(name, "filled", instances, **({"in_memory": True, "renewed": True} | known))
+    return _row(name, "filled", instances, **({"in_memory": True, "renewed": True, "unmappable": True} | known))
 
 
 def _on_device(name: str, **known: object) -> FilesystemType:
@@ -103,7 +104,7 @@ ROWS: tuple[FilesystemType, ...] = (
          defaults={"mode": "1777", **_OWNER}, changeable={"size": "50%", "nr_blocks": "", "nr_inodes": ""},
          asked_for=True, everywhere=True),
     _row("ramfs", "empty", "mount", in_memory=True, in_userns=True, takes_files=True, renewed=True,
-         defaults={"mode": "755"}, everywhere=True),
+         unmappable=True, defaults={"mode": "755"}, everywhere=True),
     _row("hugetlbfs", "empty", "mount", in_memory=True, renewed=True),  # files can be mapped there, not written
     _of_kernel("proc", "mount", shows="pid", in_userns=True, bare=True, usual="/proc",
                defaults={"hidepid": "off", "gid": "0", "subset": ""}, asked_for=True, everywhere=True),
@@ -113,7 +114,7 @@ ROWS: tuple[FilesystemType, ...] = (
     _of_kernel("mqueue", "ipc", shows="ipc", in_userns=True, usual="/dev/mqueue", asked_for=True),
     # Its flags are set anew by each mount from the first cgroup namespace, and by none from another.
     _of_kernel("cgroup2", shows="cgroup", in_userns=True, usual="/sys/fs/cgroup", asked_for=True),
-    _row("overlay", "unknown", "mount", in_userns=True, asked_for=True),
+    _row("overlay", "unknown", "mount", in_userns=True, unmappable=True, asked_for=True),
     _on_device("ext4", asked_for=True),
     _on_device("xfs", asked_for=True),
     _on_device("erofs", read_only=True, asked_for=True),
@@ -128,10 +129,11 @@ ROWS: tuple[FilesystemType, ...] = (
     )),
     *(_row(name, "unknown", "unknown") for name in ("9p", "cifs", "nfs", "nfs4", "virtiofs")),
     _row("fuse", "unknown", "unknown", in_userns=True),
-    _row("bpf", "unknown", "mount", in_memory=True, renewed=True),
+    _row("bpf", "unknown", "mount", in_memory=True, renewed=True, unmappable=True),
     # Two of a set of controllers are one; a new one is a new hierarchy, or none can be had.
-    _row("cgroup", "filled", "hierarchy", shows="cgroup"),
-    _row("cpuset", "filled", "hierarchy", shows="cgroup", shown_as="cgroup"),  # cgroup -o cpuset,noprefix
+    _row("cgroup", "filled", "hierarchy", shows="cgroup", unmappable=True),
+    # cgroup -o cpuset,noprefix
+    _row("cpuset", "filled", "hierarchy", shows="cgroup", unmappable=True, shown_as="cgroup"),
     _of_kernel("devtmpfs"),
     _of_kernel("debugfs", defaults={"mode": "700", **_OWNER}),
     _of_kernel("tracefs", defaults={"mode": "700", **_OWNER}),
@@ -146,7 +148,7 @@ ROWS: tuple[FilesystemType, ...] = (
     _of_kernel("smackfs"),
     _of_kernel("rpc_pipefs", "net", shows="net"),
     _of_kernel("nfsd", "net", shows="net"),
-    _row("nsfs", "filled", "unknown"),  # it cannot be mounted: the files of namespaces are in it
+    _row("nsfs", "filled", "unknown", unmappable=True),  # it cannot be mounted: the files of namespaces are in it
     # Linux 7.0: an empty directory below all roots, in which nothing can be made.
     _row("nullfs", "filled", "machine", in_memory=True),
 )  # fmt: skip

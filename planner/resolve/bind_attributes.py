@@ -6,8 +6,12 @@ Those of a mount of the host come with its clone, and only what the spec says ab
 from __future__ import annotations
 
 from mountplan.planner.attributes import overridden
+from mountplan.planner.fstypes import of
+from mountplan.planner.host import HostPath
 from mountplan.planner.language.mount_models import IdMap
+from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.draft import Context, Draft
+from mountplan.planner.tables.inherited_tree import InheritedTree
 
 _HOST_HAS_IT = "idmapped"  # among the attributes that mountinfo shows
 
@@ -47,6 +51,41 @@ def _inherit_idmap(draft: Draft, source: Draft | None, context: Context) -> None
             "what the bind brings along is id-mapped otherwise than the bind itself, and that is more than one call",
             "leave recursive_attributes out, so that both have one mapping",
         )
+
+
+def check_idmaps(context: Context) -> None:
+    """Tell each id-mapping that the kernel takes of no mount of such a filesystem, of what comes along as well."""
+    for draft in context.drafts:
+        own = draft.idmap is not None and (draft.spec.idmap or (draft.source and draft.source.idmap is None))
+        if not own or draft.filesystem is None:
+            continue
+        fstype, key = draft.filesystem.fixed.fstype, f"{draft.key}.idmap"
+        if of(fstype).unmappable:
+            brought = f"{draft.name.partition('+')[2]} is brought along, and " if draft.copied else ""
+            remedy = _ALONE if draft.copied else _INSTEAD.get(fstype, "leave it out")
+            context.mistakes.add(key, f"{brought}the kernel takes no id-mapping of {fstype}", remedy)
+        elif draft.host is not None and draft.brings and draft.below_idmap is not None:
+            _check_brought(draft.host, key, context)
+
+
+# What else comes to what is wanted.
+_INSTEAD = {"ramfs": 'write type = "tmpfs"', "overlay": "name its layers in mounts with that idmap"}
+_ALONE = "write recursive_attributes = false, so that the bind alone is id-mapped"
+
+
+def _check_brought(host: HostPath, key: str, context: Context) -> None:
+    tree = InheritedTree(context.host.table)
+    waiting = [row for row in tree.children(host.mount.mount_id) if TargetPath(row.mountpoint).is_under(host.path)]
+    while waiting:
+        row = waiting.pop()
+        if row.unbindable:
+            continue
+        mapped = _HOST_HAS_IT in row.attributes.split(",")
+        if mapped or of(row.fstype).unmappable:
+            why = "is id-mapped already" if mapped else f"is {row.fstype}, of which the kernel takes no id-mapping"
+            context.mistakes.add(key, f'the host\'s mount at "{row.mountpoint}" comes along, and {why}', _ALONE)
+            return
+        waiting += tree.children(row.mount_id)
 
 
 def bring(copy: Draft, original: Draft, bind: Draft) -> None:

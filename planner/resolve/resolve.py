@@ -12,6 +12,7 @@ from mountplan.planner.language.mount_models import Mount as SpecMount
 from mountplan.planner.language.namespace_models import Namespace as SpecNamespace
 from mountplan.planner.language.spec import Spec
 from mountplan.planner.resolve.alterations import find_alterations
+from mountplan.planner.resolve.bind_attributes import check_idmaps
 from mountplan.planner.resolve.brought_sharing import check_brought
 from mountplan.planner.resolve.declared_files import declare_files
 from mountplan.planner.resolve.device_checks import check_devices
@@ -51,6 +52,7 @@ def resolve(spec: Spec, host: Host) -> Topology:
     settle_underneath(context)
     check_devices(context)
     copy_bound_trees(context)
+    check_idmaps(context)
     make_mountpoints(context)
     tell_what_stands_lower(context)
     check_brought(context)

@@ -11,6 +11,8 @@ from typing import TypeVar
 
 import pytest
 
+from mountplan.applier.sys import abi
+from mountplan.applier.sys.kernel import LinuxKernel
 from mountplan.planner.fstypes import ROWS, FilesystemType, of, where
 from tests.hosts import InHost, mount, run_in_child, umount, unshare
 from tests.privileges import FSCONFIG, FSOPEN, syscall
@@ -168,6 +170,36 @@ def test_what_is_shown_of_a_new_one_is_a_default_of_the_row(in_host: InHost) -> 
         assert others(options, row) == others(with_defaults, row), name
         if not row.is_shared:  # of what others have as well, they have chosen the options
             assert not row.defaults.keys() & {option.partition("=")[0] for option in others(options, row)}, name
+    assert len(found) >= LEAST
+
+
+@pytest.mark.needs_kernel("root", "idmap-tmpfs")
+def test_an_id_mapping_is_refused_of_the_types_in_whose_row_it_is(in_host: InHost) -> None:
+    """Of tmpfs it is taken since Linux 6.3, of hugetlbfs since 6.9: for those the kernel is asked."""
+    kernel = LinuxKernel()
+
+    def takes(fstype: str, data: str = "") -> bool:
+        mount("x", PLACE, fstype, data=data)
+        place = os.open(PLACE, os.O_PATH | os.O_CLOEXEC)
+        clone = kernel.clone(place, "")
+        mapping = kernel.id_mapping(((0, 1000, 1),), ((0, 1000, 1),))
+        number = number_of(lambda: kernel.set_attributes(clone, set=abi.MOUNT_ATTR_IDMAP, userns=mapping))
+        for fd in (clone, place, mapping):
+            os.close(fd)
+        umount(PLACE)
+        assert number in (0, errno.EINVAL), fstype
+        return not number
+
+    def script() -> dict[str, bool]:
+        found = of_each(lambda row: takes(row.name))
+        return found | {"overlay": takes("overlay", "lowerdir=/usr:/etc")}
+
+    found = in_host(script, identity="root")
+    since = {"tmpfs", "hugetlbfs"}
+    assert {name: not of(name).unmappable for name in found if name not in since} == {
+        name: answer for name, answer in found.items() if name not in since
+    }
+    assert not any(of(name).unmappable for name in since)
     assert len(found) >= LEAST
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mountplan import api
-from tests.fakes import FakeHost
+from tests.fakes import FakeHost, host_mount
 from tests.planner.mistakes import ROOT, bind, mistakes, one, tmpfs
 
 
@@ -273,3 +273,56 @@ def test_a_mount_namespace_need_not_be_asked_for(word: str) -> None:
             "leave it out: there is always a mount namespace of its own",
         )
     ] == mistakes(f'{ROOT}[run]\nunshare = ["{word}"]\n')
+
+
+IDMAP = "idmap = { uids = [[0, 1000, 1]], gids = [[0, 1000, 1]] }\n"
+IN_T = tmpfs("/t", 'id = "t"') + '[[mount]]\ntarget = "/t/p"\ntype = "proc"\n'
+ALONE = "write recursive_attributes = false, so that the bind alone is id-mapped"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (
+            made(f'type = "ramfs"\n{IDMAP}'),
+            ("mount[1]", "the kernel takes no id-mapping of ramfs", 'write type = "tmpfs"'),
+        ),
+        (
+            made(f'type = "overlay"\nlayers = ["/data", "/other"]\n{IDMAP}'),
+            ("mount[1]", "the kernel takes no id-mapping of overlay", "name its layers in mounts with that idmap"),
+        ),
+        (
+            made(f'bind = "/data/p"\n{IDMAP}'),
+            ("mount[1]", "the kernel takes no id-mapping of proc", "leave it out"),
+        ),
+        (
+            made(f'bind = "/data"\nrecursive = true\n{IDMAP}'),
+            (
+                "mount[1]",
+                'the host\'s mount at "/data/p" comes along, and is proc, of which the kernel takes no id-mapping',
+                ALONE,
+            ),
+        ),
+        (
+            ROOT + IN_T + bind("/x", '{ mount = "t" }', f"recursive = true\n{IDMAP}"),
+            ("mount[3]", "/t/p is brought along, and the kernel takes no id-mapping of proc", ALONE),
+        ),
+        (made(f'bind = "/data"\nrecursive = true\nrecursive_attributes = false\n{IDMAP}'), None),
+        (made(f'bind = "/srv"\nrecursive = true\n{IDMAP}'), None),  # a proc below it is covered, and stays behind
+        (ROOT + IN_T + bind("/x", '{ mount = "t" }', IDMAP), None),
+    ],
+)
+def test_an_id_mapping_of_what_takes_none_is_told(text: str, wanted: tuple[str, str, str] | None) -> None:
+    """It was EINVAL when all but that had been built."""
+    host = FakeHost(
+        dict.fromkeys(("/data/p", "/other", "/srv/p"), "directory"),
+        (
+            host_mount(2, 1, "/data/p", fstype="proc"),
+            host_mount(3, 1, "/srv"),
+            host_mount(4, 3, "/srv/p", fstype="proc"),
+            host_mount(5, 3, "/srv"),
+        ),
+    )
+    found = api.check(f"format = 1\n{text}".encode(), "test.toml", host)
+    told = [(f"{wanted[0]}.idmap", *wanted[1:])] if wanted else []
+    assert told == [(one.ref.key, one.what, one.remedy) for one in found]
