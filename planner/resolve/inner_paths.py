@@ -19,12 +19,13 @@ _NOTHING: dict[PathList, str] = {
     "mask": "nothing is there to hide",
     "readonly": "nothing is there to make read-only",
 }
+_MATCHES_NOTHING = "nothing that is there matches it"
 
 
 def listed_paths(draft: Draft, field: PathList, context: Context) -> Iterator[tuple[str, TargetPath, NodeKind]]:
     """What is there of the paths in a list of `draft`, each once: (key path, path in the mount, kind).
 
-    What is not there is told: as a mistake, or as left out if it is optional.
+    What is not there is told: as a mistake, or as left out if it is optional or a glob.
     """
     found_before: set[str] = set()
     for number, entry in enumerate(getattr(draft.spec, field)):
@@ -36,10 +37,9 @@ def listed_paths(draft: Draft, field: PathList, context: Context) -> Iterator[tu
         found = _matches(draft, pattern, field, key, context, optional=optional)
         if found is None:
             continue
-        if not found and not _is_glob(pattern):
-            if optional:
-                _leave_out(draft, pattern, field, key, context)
-                continue
+        if not found and (optional or _is_glob(pattern)):
+            _leave_out(draft, pattern, field, key, context)
+        elif not found:
             context.mistakes.add(
                 key,
                 f'there is no "{pattern}" in {draft.name}',
@@ -73,7 +73,7 @@ def _leave_out(draft: Draft, pattern: str, field: PathList, key: str, context: C
     target = draft.target.joined(pattern)
     spec = SpecMount.model_construct(target=target)
     part = Draft(draft.space, draft.index, key, part_name(field, target, context), spec)
-    part.is_part, part.gone = True, _NOTHING[field]
+    part.is_part, part.gone = True, _MATCHES_NOTHING if _is_glob(pattern) else _NOTHING[field]
     context.left_out.append(part)
 
 

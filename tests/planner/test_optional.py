@@ -145,6 +145,13 @@ def test_mounts_on_one_target_may_have_masks_on_one_path() -> None:
     assert ["/a/x", "/a/x"] == [target for target, _, _ in left_out(text)]
 
 
+@pytest.mark.parametrize("field", ["mask", "readonly"])
+def test_a_glob_that_matches_nothing_is_left_out(field: str) -> None:
+    text = ROOT + bind("/a", '"/data"', f'{field} = ["nosuch*", "fil?"]')
+    assert [("/a/nosuch*", "nothing that is there matches it", "")] == left_out(text)
+    assert f"{field}:/a/file" in built(text)
+
+
 def test_masks_of_what_is_not_there_are_told_in_one_line() -> None:
     masks = 'mask = ["file", { path = "x", optional = true }, { path = "y", optional = true }]'
     text = ROOT + bind("/a", '"/data"', masks)
