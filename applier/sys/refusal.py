@@ -223,6 +223,10 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     ),
     ("keep", E.ENOSPC): ("no space is left there", "make room: `mountplan ls` shows what is kept, df(1) what is full"),
     ("keep", E.EDQUOT): ("the quota there is used up", "make room"),
+    **dict.fromkeys(
+        (("save", E.ENOSPC), ("save", E.EDQUOT)), ("no space is left there", "make room, or name a file elsewhere")
+    ),
+    ("save", E.EFBIG): ("it would be larger than a file may be", "raise the limit: ulimit -f"),
     ("keep", E.EROFS): ("it is read-only there", "mount /run for writing"),
     ("", E.EPERM): ("this user may not do that", _ROOT_FIRST),
     ("", E.EMEDIUMTYPE): (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mountplan.cli.kept_argument import kept_name, process_in
 from mountplan.cli.shared_options import add_calls, show_calls
-from mountplan.cli.sources import save
+from mountplan.cli.sources import save, unwritten
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible
 
@@ -106,8 +106,9 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         except OSError as error:
             if folder is None or error.filename != folder.path:
                 raise
-            what = "is there already" if error.errno == errno.EEXIST else f"cannot be made: {error.strerror}"
-            raise UsageError(f"--contents: {folder.path} {what}; name a directory that is not there") from None
+            if error.errno != errno.EEXIST:
+                raise unwritten(f"--contents: cannot make {folder.path}", error, folder.path) from None
+            raise UsageError(f"--contents: {folder.path} is there already; name a directory that is not there") from None
     if saved is not None:
         save(saved, found.text)
     if output.as_json:

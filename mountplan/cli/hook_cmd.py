@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mountplan.cli.live_changes import add_allowances, allowed_by
 from mountplan.cli.shared_options import add_all, add_set, settings_of
+from mountplan.cli.sources import unwritten
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible
 from mountplan.planner.errors import MountplanError
@@ -140,4 +141,4 @@ def _append(file: str, text: str) -> None:
         with open(file, "a", encoding="utf-8", errors="surrogateescape") as opened:
             opened.write(text)
     except OSError as error:
-        raise UsageError(f"--log: cannot write {file}: {error.strerror}") from None
+        raise unwritten(f"--log: cannot write {file}", error, file) from None

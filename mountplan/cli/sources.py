@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mountplan.planner.errors import NamespaceRefused
     from mountplan.planner.language.parameters import Setting
     from mountplan.planner.plan.plan import Plan
 
@@ -76,13 +77,10 @@ def refuse_parameters_of_plan(name: str, parameters: Mapping[str, str] | None) -
 
 
 def save(name: str, text: str, *, errors: str = "strict") -> None:
-    """Write `text` into the file `name` as UTF-8; `errors` as for open(). Raises UsageError if that cannot be done.
+    """Write `text` into the file `name` as UTF-8; `errors` as for open(). Raises what unwritten() has.
 
     All of it is there or nothing: what cannot be written whole leaves what was there. Symlinks, modes and owners stay.
     """
-    import errno
-    import os
-
     data = text.encode("utf-8", errors)
     try:
         place = _replaceable(name)
@@ -90,11 +88,25 @@ def save(name: str, text: str, *, errors: str = "strict") -> None:
             with open(name, "wb") as file:
                 file.write(data)
     except OSError as error:
-        remedy = f"make the directory first: mkdir -p {os.path.dirname(name)}" if error.errno == errno.ENOENT else ""
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            remedy = "make room there, or name a file elsewhere"
-        remedy = remedy or "name a file that can be written, or - for standard output"
-        raise UsageError(f"cannot write {name}: {error.strerror}", remedy=remedy) from None
+        raise unwritten(f"cannot write {name}", error, name) from None
+
+
+def unwritten(what: str, error: OSError, name: str) -> UsageError | NamespaceRefused:
+    """What to raise if `what` ("cannot write ...") failed: only where nothing can be written by that name, the command
+    line is wrong. A full disk is a refusal.
+    """
+    import errno
+    import os
+
+    from mountplan.applier.sys.refusal import refused
+
+    if error.errno == errno.ENOENT:
+        remedy = f"make the directory first: mkdir -p {os.path.dirname(name)}"
+    elif error.errno in (errno.EACCES, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EROFS):
+        remedy = "name a file that can be written, or - for standard output"
+    else:
+        return refused(what, error, "save")
+    return UsageError(f"{what}: {error.strerror}", remedy=remedy)
 
 
 def _replaceable(name: str) -> str | None:

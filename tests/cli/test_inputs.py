@@ -132,13 +132,37 @@ def test_what_cannot_be_written_whole_leaves_what_was_there(
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limit[1]))
     try:
-        assert 2 == main(["graph", str(tmp_path / "x.toml"), "-o", str(saved)])
+        assert 3 == main(["graph", str(tmp_path / "x.toml"), "-o", str(saved)])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, handler)
     assert before == (saved.read_text() if saved.exists() else None)
     assert {"x.toml", *(["x.svg"] if before else [])} == {one.name for one in tmp_path.iterdir()}
     assert "cannot write" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "plan SPEC",
+        "graph SPEC",
+        "export sh SPEC",
+        "export bwrap SPEC",
+        "example hello",
+        "import bwrap",
+        "capture pid:self",
+    ],
+)
+def test_a_full_disk_is_a_refusal_and_no_wrong_usage(
+    words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Scripts correct their own words on 2, and try again later on 3."""
+    (tmp_path / "x.toml").write_text('format = 1\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n')
+    given = words.replace("SPEC", str(tmp_path / "x.toml")).split()
+    after = ["--", "--ro-bind", "/usr", "/usr", "sh"] if "import" in words else []
+    assert 3 == main([*given, "-o", "/dev/full", *after])
+    told = "cannot write /dev/full: No space left on device (ENOSPC): no space is left there\n  remedy: make room"
+    assert told in capsys.readouterr().err
 
 
 def test_what_is_saved_over_a_file_keeps_its_names_and_its_mode(tmp_path: Path) -> None:
