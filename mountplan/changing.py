@@ -113,7 +113,7 @@ def dump(plan: Plan, target: Target, allowed: Allowed, change: ChangePlan) -> st
 
 def _of_name(name: str) -> Target:
     with kept.opened(name) as found:
-        plan = load_plan(found.plan_text(), f"the plan of {name}")
+        plan = found.plan()
         wholes = [found.look(one) for one in found.kept.mounts]
         record = Record(plan, _devices(found, plan, wholes))
         names = [one.name for one in found.kept.mounts]

@@ -21,12 +21,10 @@ from mountplan.planner.errors import (
     MountplanError,
     NameTaken,
     NotKept,
-    PlanFileError,
-    PlanRefused,
     TableError,
 )
 from mountplan.planner.plan import steps
-from mountplan.planner.plan.planfile import digest_of, dump_plan, load_plan
+from mountplan.planner.plan.planfile import digest_of, dump_plan
 from mountplan.planner.plan.predict import predict
 from mountplan.planner.plan.seedbase import without_base
 from mountplan.planner.tables.table import MountTable
@@ -199,7 +197,7 @@ def judge_standing(plan: Plan, digest: str, found: Opened, *, notices: bool = Fa
     if same and unchanged and not notices:
         views = tuple(view_of(one.name, whole) for one, whole in zip(found.kept.mounts, wholes, strict=True))
         return StandingAs(views, complete, Judged(_anew(found, wholes, ())))
-    own = load_plan(found.plan_text(), f"the plan of {found.kept.name}")
+    own = found.plan()
     views = _views(found, wholes, own)
     judged = _against(plan, found, views) if complete else _since_kept(found, wholes, seen)
     drift = judged.drift
@@ -249,11 +247,6 @@ def _made_otherwise(plan: Plan, own: Plan) -> Drift:
     return tuple(changed)
 
 
-def plan_of(name: str) -> Plan:
-    """The plan that was carried out for a kept name. Raises NotKept."""
-    return load_plan(keeping.plan_text(name), f"the plan of {name}")
-
-
 class Unreadable(NamedTuple):
     """A name of which nothing is known but why."""
 
@@ -285,7 +278,7 @@ def look_up(name: str) -> Standing:
     try:
         with keeping.opened(name) as found:
             return _look(found)
-    except (KeepRefused, PlanFileError, PlanRefused) as error:  # its plan may be of an earlier version's format
+    except KeepRefused as error:  # its plan may be of an earlier version's format
         state = keeping.find(name)
         if state is None:
             raise
@@ -306,7 +299,7 @@ def _look(found: Opened) -> Standing:
     judged = Judged()
     if tuple(whole.table for whole in wholes) != seen:
         if all(whole.complete for whole in wholes):
-            own = load_plan(found.plan_text(), f"the plan of {found.kept.name}")
+            own = found.plan()
             judged = _against(own, found, _views(found, wholes, own))
         else:
             judged = _since_kept(found, wholes, seen)
@@ -348,7 +341,7 @@ def _mounted_again(found: Opened, wholes: list[Whole]) -> Drift:
     since = [found.mounted_since(one, whole) for one, whole in zip(found.kept.mounts, wholes, strict=True)]
     if not any(since):
         return ()
-    plan = load_plan(found.plan_text(), f"the plan of {found.kept.name}")
+    plan = found.plan()
     wanted = {
         (view.namespace, row.mountpoint)
         for view in views_of(plan, predict(plan, found.host()))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mountplan import inputs
 from mountplan.inputs import label_of, looks_like_plan, read_input
 from mountplan.planner.compare.view import View
-from mountplan.planner.errors import KeepRefused, NotKept, PlanFileError, PlanRefused, SubjectError, TableError
+from mountplan.planner.errors import KeepRefused, NotKept, PlanRefused, SubjectError, TableError
 from mountplan.planner.plan.seedbase import without_base
 
 if TYPE_CHECKING:
@@ -254,7 +254,6 @@ def plan_of(named: Operand, parameters: Mapping[str, str] | None = None) -> Plan
 def kept_side(value: str) -> Side:
     """What is kept under a name, all of it or the namespace after a slash. Raises NotKept."""
     from mountplan.applier.keep import kept
-    from mountplan.planner.plan.planfile import load_plan
 
     name, slash, space = value.partition("/")
     views: list[View] = []
@@ -262,8 +261,8 @@ def kept_side(value: str) -> Side:
     options: dict[str, Mapping[str, Granted]] = {}
     with kept.opened(name) as found:
         try:
-            options = granted_of(found, load_plan(found.plan_text(), f"the plan of {name}"))
-        except (KeepRefused, PlanFileError, PlanRefused):
+            options = granted_of(found, found.plan())
+        except KeepRefused:
             pass  # written by another version: then options are held against the forms that are known
     with ExitStack() as stack:
         for subject in [stack.enter_context(subject) for subject in kept.subjects(name)]:

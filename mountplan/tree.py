@@ -60,7 +60,6 @@ def attach(name: str = "", *, pid: int = 0) -> Tree:
     Closing it changes nothing there. Raises NotKept, KeepRefused, SubjectError or TableError.
     """
     from mountplan.applier.keep.attached import of_kept, of_running
-    from mountplan.planner.plan.planfile import load_plan
 
     if bool(name) == bool(pid):
         raise TypeError("attach() takes a kept name, or pid=N")
@@ -68,9 +67,9 @@ def attach(name: str = "", *, pid: int = 0) -> Tree:
         return Tree(OtherStand(of_running(pid), None))
     attached = of_kept(name)
     try:
-        from mountplan.applier.keep.kept import plan_text
+        from mountplan.applier.keep.kept import plan_of
 
-        return Tree(OtherStand(attached, load_plan(plan_text(name), f"the plan of {name}")))
+        return Tree(OtherStand(attached, plan_of(name)))
     except BaseException:
         attached.close()
         raise

@@ -211,9 +211,9 @@ def remove(name: str) -> None:
     with _writing(create=False) as changing:
         if changing is None or name not in changing.store.names():
             raise nothing_kept(name, changing.store if changing is not None else None)
-        if not changing.store.is_plain(name):
-            what = f"{changing.store.place.path}/{name}: there are directories in it, which mountplan has not made"
-            raise KeepRefused(what, ODD)
+        if foreign := changing.store.foreign(name):
+            what = f"{changing.store.place.path}/{name}/{foreign[0]}: a directory that mountplan has not made"
+            raise KeepRefused(what, f"{ODD}; then `mountplan rm {name}` removes the rest")
         _check_reach(changing.store, name)
         changing.drop(name)
 
@@ -242,7 +242,7 @@ def _is_dead(store: Store, name: str) -> str:
                 for one in found.kept.namespaces:
                     os.close(found.open(one))
         except NotKept as error:
-            return error.what if store.is_plain(name) else ""
+            return "" if store.foreign(name) else error.what
     except (KeepRefused, OSError):
         pass
     return ""

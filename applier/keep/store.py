@@ -144,9 +144,10 @@ class Store:
         return [entry for entry in self._visible() if is_name(entry) and self._is_directory(entry)]
 
     def odd(self) -> list[str]:
-        """What is in it and is no name, sorted."""
+        """What is in it and mountplan has not made: what is no name, and directories within names. Sorted."""
         names = set(self.names())
-        return [entry for entry in self._visible() if entry not in names or not self.is_plain(entry)]
+        within = [f"{name}/{one}" for name in names for one in self.foreign(name)]
+        return sorted([*(entry for entry in self._visible() if entry not in names), *within])
 
     def _visible(self) -> list[str]:
         return sorted(entry for entry in os.listdir(self.fd) if entry[0] != ".")
@@ -249,20 +250,20 @@ class Store:
             os.close(directory)
         os.rmdir(entry, dir_fd=self.fd)
 
-    def is_plain(self, name: str) -> bool:
-        """False if there are directories in that of a name, which mountplan has not made, and so does not remove.
+    def foreign(self, name: str) -> list[str]:
+        """Directories in that of a name, which mountplan has not made, and so does not remove. Sorted.
 
-        True for what cannot be read.
+        None of what cannot be read.
         """
         try:
             directory = self.open(name)
         except KeepRefused:
-            return True
+            return []
         if directory is None:
-            return True
+            return []
         try:
             with os.scandir(directory) as entries:
-                return not any(one.is_dir(follow_symlinks=False) for one in entries)
+                return sorted(one.name for one in entries if one.is_dir(follow_symlinks=False))
         finally:
             os.close(directory)
 

@@ -108,7 +108,9 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
                 raise
             if error.errno != errno.EEXIST:
                 raise unwritten(f"--contents: cannot make {folder.path}", error, folder.path) from None
-            raise UsageError(f"--contents: {folder.path} is there already; name a directory that is not there") from None
+            raise UsageError(
+                f"--contents: {folder.path} is there already; name a directory that is not there"
+            ) from None
     if saved is not None:
         save(saved, found.text)
     if output.as_json:

@@ -51,7 +51,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         )
         return 0
     for path in names.odd():
-        output.note(f"mountplan: {visible(path)}: this is no name; look at it, and remove it\n")
+        output.note(f"mountplan: {visible(path)}: mountplan has not made this; look at it, and remove it\n")
     if not found:
         output.note("Nothing is kept; `mountplan apply SPEC` keeps what it builds.\n")
         return 0

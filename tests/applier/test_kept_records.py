@@ -258,7 +258,10 @@ def among_odd_things(store: Path) -> None:
     unreadable = {name for name, one in listed.items() if isinstance(one, keeping.Unreadable)}
     assert UNREADABLE - readable == unreadable - {name for name in unreadable if name.startswith("no-")}
     assert {"a", "z"} <= {one.kept.name for one in keeping.kept() if one.health == "healthy"}
-    assert {"file", "fifo", "symlink", "loop", "no name", "nested"} <= {path.rpartition("/")[2] for path in names.odd()}
+    odd = {os.path.relpath(path, store) for path in names.odd()}
+    assert {"file", "fifo", "symlink", "loop", "no name", "nested/deeper"} <= odd
+    with pytest.raises(KeepRefused, match=r"(?s)no-plan-json.*remedy: look at it.*mountplan rm no-plan-json"):
+        names.plan_of("no-plan-json")
     for name in ("file", "fifo", "symlink", "loop", "nested"):
         with pytest.raises((KeepRefused, NotKept)):
             kept_changes.remove(name)
@@ -351,7 +354,7 @@ def test_a_name_that_is_replaced_all_the_time_is_there_all_the_time(in_host: InH
         while os.waitpid(child, os.WNOHANG) == (0, 0):
             found = {one.kept.name: one.health for one in keeping.kept()}
             seen |= {f"{name}: {found.get(name)}" for name in ("stays", "shop")}
-            names.plan_text("shop")
+            names.plan_of("shop")
             for subject in names.subjects("shop"):
                 subject.close()
             looks += 1

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,7 +47,7 @@ def mountplan(*words: str, stdin: str = "") -> Ended:
 
 def spec(text: str = SPEC, name: str = "spec.toml") -> str:
     """A spec in a file, in a place that the throw-away host has for itself."""
-    path = Path("/tmp", f"mountplan-{os.getpid()}-{name}")
+    path = Path(os.environ["SPECS"], name)
     path.write_text("format = 1\n" + text)
     return str(path)
 
@@ -60,11 +61,9 @@ def on_host(request: pytest.FixtureRequest, in_host: InHost) -> Callable[..., An
 
     def run(function: Callable[[], object]) -> Any:
         def script() -> object:
-            try:
+            with tempfile.TemporaryDirectory(prefix="mountplan-") as folder:
+                os.environ["SPECS"] = folder
                 return function()
-            finally:
-                for path in Path("/tmp").glob(f"mountplan-{os.getpid()}-*"):
-                    path.unlink()
 
         return in_host(around(script), identity=request.param)
 
