@@ -20,7 +20,7 @@ from mountplan.applier.sys.abi import NAMESPACE_FLAGS
 from mountplan.applier.sys.inside import in_child
 from mountplan.applier.sys.kernel import LinuxKernel, tries_new
 from mountplan.applier.sys.privilege import for_this_user
-from mountplan.applier.sys.refusal import NEVER, KernelRefusal, explain, function_of, wrong_proc
+from mountplan.applier.sys.refusal import NEVER, KernelRefusal, explain, function_of, is_root, wrong_proc
 from mountplan.applier.sys.userns import Rootless, enter_alone, is_nested, map_ids, mapped_ids, new_namespace
 from mountplan.planner.fstypes import ROWS, of
 
@@ -93,6 +93,8 @@ def _remedy(name: str, words: str, nothing: str, rootless: Rootless) -> str:
         return explain("", errno.ENOSYS, call)[1]
     if call == "write" and words.endswith(os.strerror(errno.EPERM)):
         return explain("map_ids", errno.EPERM)[1]
+    if words.endswith(os.strerror(errno.EPERM)) and is_root() and rootless != "always":
+        return explain("", errno.EPERM, call if call.isidentifier() else "")[1]
     if words == nothing:
         return NEVER if rootless == "never" else _NAMESPACES
     if name.startswith("filesystem:") and words.endswith(os.strerror(errno.EPERM)):

@@ -291,7 +291,8 @@ def explain(kind: str, number: int, syscall: str = "") -> tuple[str, str]:
     meaning, remedy = known or _MEANINGS.get(("", number)) or _otherwise(call)
     if number == E.EPERM and remedy.startswith(_ROOT_FIRST) and is_root():
         meaning = "root may not do that here: a capability is missing, or a filter (seccomp, a security module) says no"
-        remedy = f"give the container CAP_SYS_ADMIN, and allow {call or 'the mount calls'} in its seccomp profile"
+        capability = "CAP_MKNOD" if call.startswith("mknod") else "CAP_SYS_ADMIN"
+        remedy = f"give the container {capability}, and allow {call or 'the mount calls'} in its seccomp profile"
     words = f"{os.strerror(number)} ({E.errorcode.get(number, number)})"
     return (f"{words}: {meaning}" if meaning else words), remedy
 

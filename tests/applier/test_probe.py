@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from mountplan.applier.sys.userns import Rootless
 from mountplan.planner.errors import NamespaceRefused
 from mountplan.planner.fstypes import of
 from mountplan.planner.plan.requirements import find_requirements
+from tests.faults import CALLS
 from tests.hosts import InHost, enter_user_namespace, give_up_all_capabilities
 from tests.trees import ROOT, plan_of
+from tests.without import filter_calls
 
 
 @pytest.mark.needs_kernel("root", "set-group")
@@ -126,3 +129,15 @@ def test_root_of_a_container_without_capabilities_is_told_which_one_is_missing(i
     remedy, said = in_host(script, identity="root")
     assert "CAP_SETFCAP" in remedy
     assert "root without CAP_SETFCAP may give user 0 to no user namespace" in said
+
+
+@pytest.mark.needs_kernel("root")
+@pytest.mark.parametrize("call", ["fsopen", "unshare", "mknodat"])
+def test_root_behind_a_filter_is_told_of_the_filter_and_not_to_be_root(call: str, in_host: InHost) -> None:
+    def script() -> list[str]:
+        filter_calls({CALLS[call]: errno.EPERM})
+        return [one.remedy for one in probe.probe(("mount_namespace", "mknod", "filesystem:tmpfs")) if not one.works]
+
+    remedies = in_host(script, identity="root")
+    assert remedies
+    assert all("seccomp profile" in one and "root" not in one for one in remedies), remedies
