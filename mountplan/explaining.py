@@ -47,7 +47,7 @@ def known_of(
     far as that is known. `other` is a kept name or process, or one of the names in a plan, that is to be there too.
     Raises NotKept, KeepRefused, SubjectError or TableError.
     """
-    from mountplan.applier.keep.inhabited import everyone_else, of_process
+    from mountplan.applier.keep.inhabited import apart, everyone_else, of_process
     from mountplan.planner.plan.plan import Plan
 
     if isinstance(what, MountTable):
@@ -66,12 +66,15 @@ def known_of(
         if known_already is None:
             asked = (*asked, live_other)
         other = (known_already or live_other).name
+        other = apart(other) if other in [name for name, _ in planned] else other
     others = [
         one for one in everyone_else({one.inode for one in asked}, aged=aged, locked=locked) if _has_root(one.table)
     ]
     if planned:  # then ours is one of the others
         others, asked = [*(one for one in asked if _has_root(one.table)), *others], ()
-    live = (*asked, *others)
+    # A plan's namespaces, and trees that stand, may have the same names, and be two things.
+    mine = {name for name, _ in planned}
+    live = tuple(one._replace(name=apart(one.name)) if one.name in mine else one for one in (*asked, *others))
     tables = (*planned, *((one.name, one.table) for one in live))
     locks |= {one.name: one.locks for one in live if one.locks is not None}
     left_out = what.expected.left_out if isinstance(what, Plan) else ()

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from mountplan.applier.run.programs import gather
 from mountplan.applier.run.rehearse import ProgramResult, Rehearsal, refused_types
+from mountplan.applier.sys.refusal import OF_THE_SYSTEM
+from mountplan.applier.sys.refusal import refused as refused_call
 from mountplan.planner.ask.actions import DropGroups, MountNew, NewDetachedMount, Stage
 from mountplan.planner.ask.descriptor_commands import CALLS
 from mountplan.planner.ask.simulate import Ran, Simulation
@@ -145,6 +147,9 @@ def _check_types(simulation: Simulation, name: str) -> None:
         (line, action.fstype) for line, action in new if isinstance(action, MountNew | NewDetachedMount)
     )
     refused = refused_types(dict.fromkeys(fstype for _, fstype in wanted))
+    for fstype, refusal in refused.items():
+        if refusal.errno in OF_THE_SYSTEM and not _may_not_be(fstype, refusal):
+            raise refused_call(f"cannot mount a {fstype} to compare", refusal)
     mistakes = tuple(
         Mistake(SpecRef(name, "", line), _not_its_own(fstype, refused[fstype]), "compare with tmpfs in its place")
         for line, fstype in wanted
@@ -154,8 +159,14 @@ def _check_types(simulation: Simulation, name: str) -> None:
         raise SpecError(mistakes)
 
 
+def _may_not_be(fstype: str, refusal: KernelRefusal) -> bool:
+    """Whether it is the kernel that lets no user namespace have one: it asks that once the type is opened."""
+    own = of(fstype).in_userns and not of(fstype).shows
+    return refusal.errno == errno.EPERM and refusal.syscall != "fsopen" and not own
+
+
 def _not_its_own(fstype: str, refusal: KernelRefusal) -> str:
-    if refusal.errno == errno.EPERM and not (of(fstype).in_userns and not of(fstype).shows):
+    if _may_not_be(fstype, refusal):
         return (
             f"{fstype} is not mounted to compare: a user namespace may not, and without one it could be the machine's"
         )

@@ -20,6 +20,11 @@ from mountplan.planner.tables.table import MountTable
 HOST = "host"
 
 
+def apart(name: str) -> str:
+    """What a kept name or the host is called beside a namespace of a plan that has the same name."""
+    return "pid:1" if name == HOST else f"name:{name}"
+
+
 class Inhabited(NamedTuple):
     """A namespace: what it is called, its number (of its file's inode), and what is seen in it.
 
@@ -72,7 +77,8 @@ def of_kept(name: str, *, aged: bool = False, locked: bool = False) -> tuple[Inh
             table, _ = without_base(subject.read().table)
             known = ages(subject.fd) if aged else {}
             locks = seen_locks(subject) if locked else None
-            found.append(Inhabited(subject.label, os.fstat(subject.fd).st_ino, table, known, locks))
+            label = subject.label if subject.label != HOST else f"name:{HOST}"
+            found.append(Inhabited(label, os.fstat(subject.fd).st_ino, table, known, locks))
     finally:
         _close(subjects)
     return tuple(found)

@@ -35,7 +35,7 @@ from mountplan.applier.run.rehearsed_process import (
     send,
 )
 from mountplan.applier.sys import syscalls
-from mountplan.applier.sys.refusal import KernelRefusal, function_at, in_words
+from mountplan.applier.sys.refusal import KernelRefusal, function_at, refused
 from mountplan.planner.ask.actions import (
     Action,
     End,
@@ -47,6 +47,7 @@ from mountplan.planner.errors import NamespaceRefused
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.table import MountTable
 
+_WHAT = "the throw-away namespace for the comparison"
 _PID = re.compile(r"(?<![0-9])[0-9]{7}(?![0-9])")
 
 
@@ -91,7 +92,7 @@ class Rehearsal:
             ours, theirs = socket.socketpair()
             self.child = syscalls.fork()
         except OSError as error:
-            raise _refused(in_words(error)) from None
+            raise refused(_WHAT, error, "isolate") from None
         if self.child == 0:
             try:
                 ours.close()
@@ -121,7 +122,7 @@ class Rehearsal:
             try:
                 ours, theirs = socket.socketpair()
             except OSError as error:
-                raise _refused(f"no further process: {in_words(error)}") from None
+                raise refused(f"{_WHAT}: no further process", error, "isolate") from None
             with theirs:
                 result = int(self.ask(number, *request, pass_on=theirs.fileno()))
             if result:
@@ -161,19 +162,19 @@ class Rehearsal:
         except (EOFError, ConnectionError):
             raise _refused("a process of the script has died") from None
         if isinstance(answer, tuple) and answer[:1] == (REFUSED,):
-            raise _refused(_refusal_words(answer))
+            raise _told(answer)
         return answer
 
     def _welcome(self, number: int, connection: socket.socket) -> None:
         """Hear from a new process. Raises NamespaceRefused with its reason if it could not begin."""
         try:
             (pid, refusal), ended = receive(connection)
-            why = "" if pid else _refusal_words(refusal)
         except EOFError:
-            pid, why, ended = 0, "the process that was to make it has died", -1
+            connection.close()
+            raise _refused("the process that was to make it has died") from None
         if not pid:
             connection.close()
-            raise _refused(why)
+            raise _told(refusal)
         self.links[number] = _Link(connection, ended, pid)
 
 
@@ -186,13 +187,13 @@ def _wait(pidfd: int) -> None:
 
 def _refused(why: str) -> NamespaceRefused:
     remedy = "allow user namespaces (`mountplan doctor` tells what is in the way), or compare on another machine"
-    return NamespaceRefused("the throw-away namespace for the comparison", why, remedy)
+    return NamespaceRefused(_WHAT, why, remedy)
 
 
-def _refusal_words(refusal: tuple[Any, ...]) -> str:
+def _told(refusal: tuple[Any, ...]) -> NamespaceRefused:
     _, number, call, place = refusal
     names = function_at(place) if place else "", call
-    return in_words(KernelRefusal(number, " ".join(filter(None, names))))
+    return refused(_WHAT, KernelRefusal(number, " ".join(filter(None, names))), "isolate")
 
 
 def _plain(value: tuple[Any, ...]) -> tuple[Any, ...]:

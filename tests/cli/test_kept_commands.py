@@ -327,3 +327,17 @@ def test_what_is_kept_is_explained_and_simulated_with_all_its_namespaces(on_host
         no_namespace.err,
     )
     assert "remedy: name a spec, a saved plan, a kept name" in no_name.err
+
+
+def test_a_spec_and_the_tree_that_is_kept_under_its_name_are_two_things(on_host: Callable[..., Any]) -> None:
+    """The tree stands apart from what the spec would build, and nothing that is mounted there would reach it."""
+
+    def script() -> tuple[Ended, Ended]:
+        path = spec()
+        mountplan("apply", path)
+        asked = "explain", path, "--mount", "/srv/x", "--reaches"
+        return mountplan(*asked, "name:shop"), mountplan(*asked, "shop")
+
+    kept, own = on_host(script)
+    assert (0, "a mount at /srv/x does not reach name:shop:") == (kept.status, kept.out.split("\n")[0])
+    assert (0, "a mount at /srv/x reaches shop:") == (own.status, own.out.split("\n")[0])

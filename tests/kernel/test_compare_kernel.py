@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import resource
@@ -12,9 +13,11 @@ import pytest
 
 from mountplan.applier.sys import syscalls
 from mountplan.cli import main
+from tests.faults import CALLS
 from tests.hosts import InHost, mount, umount
 from tests.mountflags import MS_BIND, MS_REC, MS_SHARED
 from tests.propagation import in_the_model, on_the_kernel, require_rules
+from tests.without import filter_calls
 
 
 @pytest.fixture(autouse=True)
@@ -115,6 +118,18 @@ def test_a_filesystem_that_would_be_the_machines_is_refused_with_its_line(comman
 def test_a_filesystem_that_the_kernel_does_not_know_is_refused_with_its_line(tmp_path: Path) -> None:
     status, told = compared("mkdir /a\nmount -t frobfs x /a\n", tmp_path)
     assert (2, "script:2: frobfs cannot be mounted to compare: No such device") == (status, told.split("\n")[0])
+
+
+@pytest.mark.needs_kernel("root")
+@pytest.mark.parametrize("call", ["fsopen", "fsconfig"])
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS, errno.ENOMEM])
+def test_a_refused_call_is_no_mistake_of_the_script(call: str, number: int, in_host: InHost, tmp_path: Path) -> None:
+    def look() -> tuple[int, str]:
+        filter_calls({CALLS[call]: number})
+        return compared("mkdir /a\nmount -t tmpfs x /a\n", tmp_path)
+
+    status, told = in_host(look, identity="root")
+    assert (3, True) == (status, f" {call}: {os.strerror(number)}" in told and "user namespace" not in told), told
 
 
 @pytest.mark.parametrize("whose", ["the first", "ours"])
