@@ -17,6 +17,7 @@ from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.chroot import unshare_user
 from mountplan.applier.sys.inside import in_child
 from mountplan.applier.sys.refusal import in_words
+from mountplan.kept_plan import plan_behind
 from mountplan.operands import Operand, as_specs_have_it, granted_of, recognise, store_device, view_of
 from mountplan.planner.change.change_plan import ChangeObstacle, ChangePlan
 from mountplan.planner.change.plan_change import plan_change
@@ -113,7 +114,7 @@ def dump(plan: Plan, target: Target, allowed: Allowed, change: ChangePlan) -> st
 
 def _of_name(name: str) -> Target:
     with kept.opened(name) as found:
-        plan = found.plan()
+        plan = plan_behind(found)
         wholes = [found.look(one) for one in found.kept.mounts]
         record = Record(plan, _devices(found, plan, wholes))
         names = [one.name for one in found.kept.mounts]

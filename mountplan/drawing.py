@@ -99,9 +99,9 @@ def drawn_from(tables: Iterable[tuple[str, MountTable]], groups: Iterable[Explai
 
 
 def _kept(named: Operand, side: Side) -> Drawn:
-    from mountplan.applier.keep import kept
+    from mountplan.kept_plan import plan_kept_for
 
-    plan = kept.plan_of(named.value.partition("/")[0])
+    plan = plan_kept_for(named.value.partition("/")[0])
     tables = [(view.namespace, view.table) for view in side.views]
     return of_kept(side.label, plan, tables)._replace(incomplete=side.incomplete)
 

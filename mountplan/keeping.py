@@ -12,6 +12,7 @@ from mountplan.applier.keep import kept_changes
 from mountplan.applier.keep.kept_record import Kept, check_name
 from mountplan.applier.keep.uptime import uptime
 from mountplan.applier.sys.report import TIMEOUT
+from mountplan.kept_plan import plan_behind
 from mountplan.operands import granted_of, view_of
 from mountplan.planner.compare.compare import differences, judge, machine_of, views_of
 from mountplan.planner.compare.difference import Difference, Drift, Judged
@@ -197,7 +198,7 @@ def judge_standing(plan: Plan, digest: str, found: Opened, *, notices: bool = Fa
     if same and unchanged and not notices:
         views = tuple(view_of(one.name, whole) for one, whole in zip(found.kept.mounts, wholes, strict=True))
         return StandingAs(views, complete, Judged(_anew(found, wholes, ())))
-    own = found.plan()
+    own = plan_behind(found)
     views = _views(found, wholes, own)
     judged = _against(plan, found, views) if complete else _since_kept(found, wholes, seen)
     drift = judged.drift
@@ -299,7 +300,7 @@ def _look(found: Opened) -> Standing:
     judged = Judged()
     if tuple(whole.table for whole in wholes) != seen:
         if all(whole.complete for whole in wholes):
-            own = found.plan()
+            own = plan_behind(found)
             judged = _against(own, found, _views(found, wholes, own))
         else:
             judged = _since_kept(found, wholes, seen)
@@ -341,7 +342,7 @@ def _mounted_again(found: Opened, wholes: list[Whole]) -> Drift:
     since = [found.mounted_since(one, whole) for one, whole in zip(found.kept.mounts, wholes, strict=True)]
     if not any(since):
         return ()
-    plan = found.plan()
+    plan = plan_behind(found)
     wanted = {
         (view.namespace, row.mountpoint)
         for view in views_of(plan, predict(plan, found.host()))

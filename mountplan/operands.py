@@ -254,6 +254,7 @@ def plan_of(named: Operand, parameters: Mapping[str, str] | None = None) -> Plan
 def kept_side(value: str) -> Side:
     """What is kept under a name, all of it or the namespace after a slash. Raises NotKept."""
     from mountplan.applier.keep import kept
+    from mountplan.kept_plan import plan_behind
 
     name, slash, space = value.partition("/")
     views: list[View] = []
@@ -261,7 +262,7 @@ def kept_side(value: str) -> Side:
     options: dict[str, Mapping[str, Granted]] = {}
     with kept.opened(name) as found:
         try:
-            options = granted_of(found, found.plan())
+            options = granted_of(found, plan_behind(found))
         except KeepRefused:
             pass  # written by another version: then options are held against the forms that are known
     with ExitStack() as stack:

@@ -67,9 +67,9 @@ def attach(name: str = "", *, pid: int = 0) -> Tree:
         return Tree(OtherStand(of_running(pid), None))
     attached = of_kept(name)
     try:
-        from mountplan.applier.keep.kept import plan_of
+        from mountplan.kept_plan import plan_kept_for
 
-        return Tree(OtherStand(attached, plan_of(name)))
+        return Tree(OtherStand(attached, plan_kept_for(name)))
     except BaseException:
         attached.close()
         raise

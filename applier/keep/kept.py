@@ -21,7 +21,7 @@ from mountplan.applier.keep.kept_record import (
 )
 from mountplan.applier.keep.store import ODD, Store, find_place, let_go, reading
 from mountplan.applier.sys.refusal import OF_THE_SYSTEM, explain, function_of
-from mountplan.planner.errors import KeepRefused, NotKept, PlanFileError, PlanRefused, TableError
+from mountplan.planner.errors import KeepRefused, NotKept, TableError
 from mountplan.planner.fstypes import SHOWN_KINDS
 from mountplan.planner.names import IdMapping
 from mountplan.planner.tables.table import MountTable
@@ -29,7 +29,6 @@ from mountplan.planner.tables.table import MountTable
 if TYPE_CHECKING:
     from mountplan.applier.observe.inspect import Whole
     from mountplan.applier.observe.subjects import Subject
-    from mountplan.planner.plan.plan import Plan
 
 STATE, PLAN, HOST, SEEN, IDS = ".state.json", ".plan.json", ".host.json", ".seen-", ".ids-"
 _NOT_THERE = (errno.ENOENT, errno.ESRCH, errno.ENOTDIR, errno.ELOOP)
@@ -149,9 +148,9 @@ class Opened:
         before, after = (frozenset(row.mount_id for row in table.rows) for table in (self.seen(one), now.table))
         return frozenset() if before <= after else after - before
 
-    def plan(self) -> Plan:
-        """The plan that it was made from. Raises KeepRefused."""
-        return _plan_in(self.kept.name, self._directory)
+    def plan_text(self) -> bytes:
+        """The plan, as planner/plan/planfile.py wrote it."""
+        return self._read(PLAN)
 
     def host(self) -> MountTable:
         """The host's mount table as the plan met it."""
@@ -200,23 +199,13 @@ def find(name: str) -> Kept | None:
         return state_in(store, name) if store is not None else None
 
 
-def plan_of(name: str) -> Plan:
-    """The plan that what is kept under a name was made from. Raises NotKept or KeepRefused."""
+def plan_text(name: str) -> bytes:
+    """The plan of what is kept under a name. Raises NotKept or KeepRefused."""
     with _lent(name) as directory:
-        return _plan_in(name, directory)
-
-
-def _plan_in(name: str, directory: int) -> Plan:
-    """Who is told that a record is of no use has no plan to make again, but a name to remove."""
-    from mountplan.planner.plan.planfile import load_plan
-
-    try:
-        return load_plan(read_file(directory, PLAN), f"the plan of {name}")
-    except OSError as error:
-        raise _unreadable(name, PLAN, error) from None
-    except (PlanFileError, PlanRefused) as error:
-        what = str(error).partition("\n  remedy: ")[0]
-        raise KeepRefused(what, f"{ODD}: mountplan rm {name}") from None
+        try:
+            return read_file(directory, PLAN)
+        except OSError as error:
+            raise _unreadable(name, PLAN, error) from None
 
 
 @contextmanager

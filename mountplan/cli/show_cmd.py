@@ -31,11 +31,11 @@ def add(command: NewCommand) -> None:
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """All about one name, or one process."""
     from mountplan import keeping
-    from mountplan.applier.keep import kept
     from mountplan.applier.keep.kept import path_of
     from mountplan.cli.kept_output import age_text, standing_data, tidy
     from mountplan.cli.lane_output import sharing_picture
     from mountplan.drawing import of_kept
+    from mountplan.kept_plan import plan_kept_for
     from mountplan.planner.render.aside_text import arrivals_text
     from mountplan.planner.render.left_out_text import left_out_text
     from mountplan.planner.render.problems import drift_data, drift_text
@@ -49,7 +49,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     name = kept_name(args.name)
     with told_for_what_it_is(args.name, "show"):
         one = keeping.look_up(name)
-    plan = kept.plan_of(name)
+    plan = plan_kept_for(name)
     if output.as_json:
         output.data(standing_data(one, plan) | {"differences": drift_data(one.drift, plan)})
         return 0

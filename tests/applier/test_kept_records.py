@@ -17,6 +17,7 @@ import pytest
 from mountplan import api, keeping
 from mountplan.applier.keep import kept as names
 from mountplan.applier.keep import kept_changes
+from mountplan.kept_plan import plan_kept_for
 from mountplan.planner.errors import KeepRefused, NotKept
 from tests.commands import PROC, programs
 from tests.hosts import CLONE_NEWNS, NOBODY, PATIENCE, InHost, leave_root, moments, mount, run_in_child, umount, unshare
@@ -261,7 +262,7 @@ def among_odd_things(store: Path) -> None:
     odd = {os.path.relpath(path, store) for path in names.odd()}
     assert {"file", "fifo", "symlink", "loop", "no name", "nested/deeper"} <= odd
     with pytest.raises(KeepRefused, match=r"(?s)no-plan-json.*remedy: look at it.*mountplan rm no-plan-json"):
-        names.plan_of("no-plan-json")
+        plan_kept_for("no-plan-json")
     for name in ("file", "fifo", "symlink", "loop", "nested"):
         with pytest.raises((KeepRefused, NotKept)):
             kept_changes.remove(name)
@@ -354,7 +355,7 @@ def test_a_name_that_is_replaced_all_the_time_is_there_all_the_time(in_host: InH
         while os.waitpid(child, os.WNOHANG) == (0, 0):
             found = {one.kept.name: one.health for one in keeping.kept()}
             seen |= {f"{name}: {found.get(name)}" for name in ("stays", "shop")}
-            names.plan_of("shop")
+            names.plan_text("shop")
             for subject in names.subjects("shop"):
                 subject.close()
             looks += 1
