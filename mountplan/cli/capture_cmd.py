@@ -87,6 +87,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     from mountplan.capturing import Wanted, capture_subjects, opened
     from mountplan.planner.language.values import Unfit
     from mountplan.planner.language.values import name as checked_name
+    from mountplan.planner.render.problems import cautions_text
     from mountplan.planner.render.words import count
 
     saved = args.output if args.output != "-" else None  # "-" is standard output, where it goes anyway
@@ -118,8 +119,8 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         return 0
     if saved is None:
         output.raw(found.text)
-    for caution in found.cautions:
-        output.note(f"mountplan: caution: {visible(str(caution))}\n")
+    for caution in cautions_text(found.cautions):
+        output.note(f"mountplan: caution: {visible(caution)}\n")
     if saved is not None:
         mounts = count(sum(len(space.mounts) for space in found.captured.namespaces), "mount")
         output.note(f"Saved {mounts} to {visible(saved)}; look at it with: mountplan plan {visible(saved)}\n")

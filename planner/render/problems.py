@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mountplan.planner.compare.difference import Difference
 from mountplan.planner.errors import (
@@ -24,11 +24,15 @@ from mountplan.planner.plan.plan import Plan
 from mountplan.planner.render.difference_text import mount_words
 from mountplan.planner.render.words import count, listed, visible_lines
 
+if TYPE_CHECKING:
+    from mountplan.planner.capture.captured import Caution
+
 _MOST_CHANGES = 10
 _REMEDY = "\n  remedy: "
 _MOST_DIFFERENCES = 40
 _MOST_OF_A_KIND = 12  # mistakes that are all told
 _FIRST_OF_A_KIND, _MOST_PLACES = 3, 8
+_PATH = regex(r"(?<![^\s(])/[^\s,;)]*")
 _VARIABLE = regex(r'"(?:[^"\\]|\\.)*"|[0-9][0-9,]*')
 
 
@@ -82,6 +86,21 @@ def mistakes_text(mistakes: Sequence[Mistake], *, everything: bool = False) -> s
 def _kind(mistake: Mistake) -> tuple[str, str, str]:
     """What a mistake has in common with others of its kind: all but the numbers, and what is quoted in it."""
     return mistake.ref.file, _VARIABLE.sub("*", mistake.ref.key), _VARIABLE.sub("...", mistake.what)
+
+
+def cautions_text(cautions: Sequence[Caution]) -> list[str]:
+    """One caution of a capture a line; of many of one kind the first, and where the others are."""
+    kinds: dict[str, list[Caution]] = {}
+    for one in cautions:
+        kinds.setdefault(_PATH.sub("...", _VARIABLE.sub("...", one.what)), []).append(one)
+    lines: list[str] = []
+    for alike in kinds.values():
+        told = alike if len(alike) <= _MOST_OF_A_KIND else alike[:_FIRST_OF_A_KIND]
+        lines += map(str, told)
+        if rest := alike[len(told) :]:
+            places = listed([one.where for one in rest], _MOST_PLACES)
+            lines.append(f"{len(rest):,} more of this kind, at {places} (--json has them all)")
+    return lines
 
 
 def drift_text(differences: Iterable[Difference], plan: Plan | None = None) -> str:

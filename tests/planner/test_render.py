@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mountplan.planner.attributes import NAMES, NODEV, NOSUID, RDONLY, change
+from mountplan.planner.capture.captured import Caution
 from mountplan.planner.compare.difference import Difference
 from mountplan.planner.errors import (
     Aftermath,
@@ -35,7 +36,7 @@ from mountplan.planner.render.index import PlanIndex
 from mountplan.planner.render.mermaid import plan_mermaid
 from mountplan.planner.render.outline import outline
 from mountplan.planner.render.preview import plan_text
-from mountplan.planner.render.problems import error_data, error_text
+from mountplan.planner.render.problems import cautions_text, error_data, error_text
 from mountplan.planner.render.reasons import METHOD
 from mountplan.planner.render.table_text import group_names, table_text
 from mountplan.planner.render.why import why_data, why_text
@@ -509,3 +510,15 @@ def test_an_outline_tells_of_every_item_once(tree: tuple[object, ...]) -> None:
     assert len(items) == sum(branch.folded or 1 for branch in folded)
     cut = list(outline([0], below.__getitem__, fold=True, most=5))
     assert len(items) == sum(branch.folded or 1 for branch in cut)
+
+
+def test_cautions_of_one_kind_are_told_as_one_with_a_count_and_places() -> None:
+    """Of a process whose root is a directory, nearly all mounts are such as nothing shows."""
+    shown = "cannot be rebuilt: nothing on the host shows /var/{} of its filesystem (ext4)"
+    alike = [Caution(f"/m/{number}", shown.format(number)) for number in range(30)]
+    few = [Caution("/x", "has an option"), *alike[:12]]
+    assert [str(one) for one in few] == cautions_text(few)
+    lines = cautions_text([*alike, Caution("/x", "has an option")])
+    assert [str(one) for one in alike[:3]] == lines[:3]
+    places = ", ".join(f"/m/{number}" for number in range(3, 11))
+    assert [f"27 more of this kind, at {places} and 19 more (--json has them all)", "/x: has an option"] == lines[3:]
