@@ -38,8 +38,8 @@ from mountplan.planner.plan.steps import (
 )
 from mountplan.planner.tables.table import MountRow, MountTable
 
-_YARD = "/mnt"  # a private tmpfs goes there, with all that the tree is made of
-_ROOT = f"{_YARD}/root"
+# All that the tree is made of is in a private tmpfs, on the first of these which the commands do not need themselves.
+_YARDS = ("/mnt", "/media", "/opt", "/srv")
 START = "unshare --mount --propagation"
 
 
@@ -55,7 +55,10 @@ def mount_script(plan: Plan, prediction: tuple[Prediction, ...], host: MountTabl
     reasons = _beyond_mount(plan)
     if reasons:
         return MountScript("", reasons)
-    writer = _ScriptWriter(plan, prediction[0])
+    yard = _uncovered(plan)
+    if not yard:
+        return MountScript("", (f"it needs what the host has below each of {', '.join(_YARDS)}",))
+    writer = _ScriptWriter(plan, prediction[0], yard)
     if not writer.write():
         circle = "each of some mounts must be mounted before the others: a peer below a peer, or below its own slave"
         return MountScript("", writer.reasons() or (circle,))
@@ -67,6 +70,26 @@ def mount_script(plan: Plan, prediction: tuple[Prediction, ...], host: MountTabl
         told = writer.reasons() or ("the nearest order that was found comes out otherwise",)
         return MountScript("", (*told, *(f"in the model: {one}" for one in wrong[:6])))
     return MountScript(writer.text(), ())
+
+
+def _uncovered(plan: Plan) -> str:
+    """Where a filesystem hides nothing of the host that is shown or read; "" if nowhere."""
+    needed = [(mount.root, mount.recursive) for mount in plan.expected.namespaces[0].mounts if not mount.filesystem]
+    needed += [(group.host, False) for group in plan.expected.groups if group.host]
+    for step in plan.steps:
+        if isinstance(step, CopyContents | MakeNode | MakeFilesystem):
+            needed.append((step.source, False))
+        elif isinstance(step, AttachImage) and not step.holder:
+            needed.append((step.image, False))
+        elif isinstance(step, MakeOverlay):
+            layers = [*step.layers, *filter(None, (step.upper, step.work))]
+            needed += [(f"/{layer.path.lstrip('/')}", False) for layer in layers if not layer.filesystem]
+    free = (
+        yard
+        for yard in _YARDS
+        if not any(_within(path, yard) or (all_of and _within(yard, path)) for path, all_of in needed)
+    )
+    return next(free, "")
 
 
 def _beyond_mount(plan: Plan) -> tuple[str, ...]:
@@ -143,8 +166,10 @@ class _Node(NamedTuple):
 
 
 class _ScriptWriter:
-    def __init__(self, plan: Plan, prediction: Prediction) -> None:
+    def __init__(self, plan: Plan, prediction: Prediction, yard: str) -> None:
         self.plan = plan
+        self.yard = yard
+        self.root = f"{yard}/root"
         self.mounts = {mount.name: mount for mount in plan.expected.namespaces[0].mounts}
         self.rows = dict(zip(prediction.names, prediction.table.rows, strict=True))
         self.makers: dict[str, Step] = {}
@@ -155,7 +180,7 @@ class _ScriptWriter:
         self.children: dict[str, list[ExpectedMount]] = {name: [] for name in self.mounts}
         self.where: dict[str, str] = {}
         for mount in self.mounts.values():
-            above = self.where[mount.parent] if mount.parent else _ROOT
+            above = self.where[mount.parent] if mount.parent else self.root
             self.where[mount.name] = f"{above.rstrip('/')}/{mount.place.strip('/')}".rstrip("/")
             if mount.parent:
                 self.children[mount.parent].append(mount)
@@ -205,9 +230,9 @@ class _ScriptWriter:
         order = self._order()
         if order is None:
             return False
-        self._say(f"mount -t tmpfs -o mode=0755 yard {_YARD}")
-        self._say(f"mount --make-private {_YARD}")
-        self._say(f"mkdir -p {_ROOT}")
+        self._say(f"mount -t tmpfs -o mode=0755 yard {self.yard}")
+        self._say(f"mount --make-private {self.yard}")
+        self._say(f"mkdir -p {self.root}")
         for step in self.plan.steps:
             self._prepare(step)
         for node in order:
@@ -265,7 +290,7 @@ class _ScriptWriter:
     def _prepare(self, step: Step) -> None:
         """Filesystems, each at a place in the yard, and what is in them."""
         if isinstance(step, MakeFilesystem | AttachImage | MakeOverlay):
-            path = f"{_YARD}/fs-{len(self.workbench)}"
+            path = f"{self.yard}/fs-{len(self.workbench)}"
             self.workbench[step.filesystem] = path
             if step.mount:
                 self.workbench[step.mount] = path
@@ -278,11 +303,20 @@ class _ScriptWriter:
             self._say(f"mount -o remount,ro {self.workbench[step.filesystem]}", "")
             self._say(f"mount -o remount,bind,rw {self.workbench[step.filesystem]}", "")  # for mount(8), that is both
         elif isinstance(step, CopyContents) and step.within in self.workbench:
-            self._say(f"cp -a {_quoted(step.source)}/. {self.workbench[step.within]}/", "")
+            bench = self.workbench[step.within]
+            self._say(f"cp -a {_quoted(step.source)}/. {bench}/", self._used_of(step.within, bench))
         elif isinstance(step, MakeMountpoint) and step.within in self.workbench:
             self._mountpoint(f"{self.workbench[step.within]}/{step.path}", self.mounts.get(step.like))
         elif isinstance(step, MakeMountpoint):
             self.on_host.add(step.like)
+
+    def _used_of(self, within: str, bench: str) -> str:
+        """Commands that make of a filesystem's contents what is shown and mounted upon, as the plan has seen it."""
+        filesystem = self.mounts[within].filesystem if within in self.mounts else within
+        shown = [mount for mount in self.mounts.values() if mount.filesystem == filesystem]
+        used = [mount.root for mount in shown]
+        used += [f"{mount.root}/{child.place}" for mount in shown for child in self.children[mount.name]]
+        return "\n".join(f"mkdir -p {_quoted(f'{bench}/{path}')}" for path in used)
 
     def _mountpoint(self, path: str, like: ExpectedMount | None) -> None:
         """A directory, or a file if that is what will be mounted there."""
@@ -376,7 +410,7 @@ class _ScriptWriter:
         if mount.recursive:
             for name, brought in self.rows.items():
                 if name.startswith(f"{mount.name}+"):
-                    self._attributes(_quoted(_ROOT + brought.mountpoint), brought)
+                    self._attributes(_quoted(self.root + brought.mountpoint), brought)
 
     def _attributes(self, target: str, row: MountRow) -> None:
         words = [word for word in row.attributes.split(",") if word not in ("rw", "idmapped")]
@@ -395,7 +429,7 @@ class _ScriptWriter:
 
     def _seed(self, group: str, mount: ExpectedMount) -> str:
         if group not in self.seeds:
-            path = f"{_YARD}/group-{len(self.seeds)}"
+            path = f"{self.yard}/group-{len(self.seeds)}"
             master = self.masters.get(group, "")
             self._say(f"mkdir -p {path}")
             if master and master not in self.host_groups:
@@ -423,7 +457,9 @@ class _ScriptWriter:
             "#!/bin/sh\n"
             f"# The mounts of{what}, in an order that comes to the same in the model. Run it as\n"
             f"#   {START} {self.propagation()} sh FILE COMMAND...\n"
-            "set -e\n" + in_shell("\n".join(self.lines)) + f'\nPATH=$PATH:/usr/sbin:/sbin\nexec chroot {_ROOT} "$@"\n'
+            "set -e\n"
+            + in_shell("\n".join(self.lines))
+            + f'\nPATH=$PATH:/usr/sbin:/sbin\nexec chroot {self.root} "$@"\n'
         )
 
 
@@ -451,7 +487,7 @@ def _proof(writer: _ScriptWriter, prediction: Prediction, host: MountTable) -> l
     """How what the commands come to in the model differs from what the plan comes to."""
     seen = host_world(host, len(host.rows) + 1000 + 10 * len(writer.mounts))
     stage = Stage(seen.world, {1: seen.processes[0]})
-    text = f"{START} {writer.propagation()} sh\n" + "\n".join(writer.proof) + f"\nchroot {_ROOT} sh\nfindmnt\n"
+    text = f"{START} {writer.propagation()} sh\n" + "\n".join(writer.proof) + f"\nchroot {writer.root} sh\nfindmnt\n"
     simulation = simulate(text, "the script", stage)
     failed = [f"{one.action.describe()}: {one.why}" for one in simulation.failures]
     if failed:

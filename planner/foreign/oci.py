@@ -210,7 +210,7 @@ class _OciImport:
             more: dict[str, object] = {"mode": f"{int(one.get('fileMode') or 0o666) & 0o7777:04o}"}
             more |= {key: one[key] for key in ("uid", "gid") if one.get(key)}
             if kind == "p":
-                holder.files.append({"path": path[1:], "fifo": True} | more)
+                holder.files.append({"path": top + path[5:], "fifo": True} | more)
                 continue
             kind = "c" if kind == "u" else kind
             made[path[5:]] = (f"{kind}:{one.get('major')}:{one.get('minor')}", more)

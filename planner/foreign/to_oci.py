@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from mountplan.planner.attributes import NAMES
 from mountplan.planner.foreign.oci import NAMESPACE_NAMES
 from mountplan.planner.fstypes import of
+from mountplan.planner.language.presets import DEVICES, LINKS
 from mountplan.planner.names import MASKS
 from mountplan.planner.plan.plan import ExpectedMount, Plan
 from mountplan.planner.plan.steps import (
@@ -79,11 +80,14 @@ def to_oci(plan: Plan) -> ExportedMounts:
     reasons = [*_files(tree), *beyond_mounts(plan)]
     entries: list[dict[str, Any]] = []
     masked: list[str] = []
+    readonly: list[str] = []
     root: dict[str, Any] = {}
     linux: dict[str, Any] = {}
     for path, mount in tree.mounts:
         if mount.filesystem == MASKS:
             masked.append(path)
+        elif ".readonly[" in mount.origin:
+            readonly.append(path)
         elif not mount.parent:
             if mount.filesystem:
                 reasons.append("its root is a filesystem of its own: a bundle's is a directory of the host")
@@ -101,14 +105,20 @@ def to_oci(plan: Plan) -> ExportedMounts:
     slaves = any(mount.master in tree.external or mount.inherits for _, mount in tree.mounts)
     slaves |= any(group.master in tree.external for group in plan.expected.groups)
     linux["rootfsPropagation"] = "rslave" if slaves else "rprivate"
-    if masked:
-        linux["maskedPaths"] = masked
+    lists = {"maskedPaths": masked, "readonlyPaths": readonly, "devices": _devices(tree)}
+    linux |= {key: given for key, given in lists.items() if given}
     linux["namespaces"] = [{"type": "mount"}, *({"type": NAMESPACE_NAMES[kind]} for kind in plan.run.unshare)]
     value = {"ociVersion": "1.0.2", "root": root, "mounts": entries, "linux": linux, "process": _process(plan.run)}
     if plan.run.hostname:
         value["hostname"] = plan.run.hostname
-    notes = ("the runtime makes device nodes and links in /dev, whatever the configuration says",)
-    return ExportedMounts(value, (), notes)
+    notes = ["the runtime makes device nodes and links in /dev, whatever the configuration says"]
+    for entry in entries:
+        kinds = [one.removeprefix("r") for one in entry["options"]]
+        if "shared" in kinds:
+            notes.append(f"{entry['destination']}: crun makes no mount shared")
+        elif "unbindable" in kinds:
+            notes.append(f"{entry['destination']}: crun leaves it bindable")
+    return ExportedMounts(value, (), tuple(notes))
 
 
 def beyond_mounts(plan: Plan) -> list[str]:
@@ -132,12 +142,35 @@ def _files(tree: PlannedTree) -> list[str]:
     for step in tree.plan.steps:
         if isinstance(step, CopyContents):
             found.append(f"{step.within} is filled with what is in {step.source}")
-        elif isinstance(step, MakeNode) and ".file[" in step.origin:
+        elif isinstance(step, MakeNode) and ".file[" in step.origin and not _in_dev(tree, step):
             found.append(f"{step.path} is put into {step.within}")
         elif isinstance(step, RemoveNode):
             found.append(f"{step.path} is removed once it is mounted")
         elif isinstance(step, SealFilesystem) and step.filesystem != MASKS:  # a runtime's masks are, too
             found.append(f"the filesystem {step.filesystem} is read-only as a whole, not its mounts one by one")
+    return found
+
+
+def _in_dev(tree: PlannedTree, step: MakeNode) -> bool:
+    """Whether the runtime makes it: device nodes, and the links that are in every /dev."""
+    maker = next((tree.makers.get(mount.filesystem) for path, mount in tree.mounts if path == "/dev"), None)
+    if maker is None or step.within not in (maker.mount, maker.filesystem):
+        return False
+    return step.node in ("char", "block", "fifo") or (step.node == "symlink" and LINKS.get(step.path) == step.link)
+
+
+def _devices(tree: PlannedTree) -> list[dict[str, Any]]:
+    """Device nodes beside those that the runtime makes anyway."""
+    found = []
+    for step in tree.plan.steps:
+        if isinstance(step, MakeNode) and step.node in ("char", "block", "fifo") and _in_dev(tree, step):
+            kind = {"char": "c", "block": "b", "fifo": "p"}[step.node]
+            major, minor = step.device
+            if DEVICES.get(step.path) == f"{kind}:{major}:{minor}" and step.mode == 0o666:
+                continue
+            entry: dict[str, Any] = {"path": f"/dev/{step.path}", "type": kind, "major": major, "minor": minor}
+            more = {"fileMode": step.mode, "uid": step.uid, "gid": step.gid}
+            found.append(entry | {key: given for key, given in more.items() if given >= 0})
     return found
 
 
