@@ -91,6 +91,9 @@ class AskedHost:
         self._ask("knows_filesystem", fstype)
         return self._host.knows_filesystem(fstype)
 
+    def refused_option(self, fstype: str, name: str, value: str | bool) -> str:
+        return self._host.refused_option(fstype, name, value)  # a refusal is no plan, and what was taken is again
+
     def look(self, path: str) -> HostPath:
         self._ask("look", path)
         return self._host.look(path)

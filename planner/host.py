@@ -77,6 +77,12 @@ class Host(Protocol):
         """Whether the kernel has this type of filesystem, or could load it; None if this user cannot find out."""
         ...
 
+    def refused_option(self, fstype: str, name: str, value: str | bool) -> str:
+        """Why a new filesystem of this type, which the kernel has, would not take an option, in its own words; "" if it
+        would, or if that cannot be found out without more than to ask.
+        """
+        ...
+
     def look(self, path: str) -> HostPath:
         """What is at `path`, absolute or from where mountplan was started, symlinks followed. Raises LookupError with
         the reason in words, NotThere if nothing is.

@@ -71,6 +71,9 @@ class NoHost:
     def knows_filesystem(self, fstype: str) -> bool | None:
         return None
 
+    def refused_option(self, fstype: str, name: str, value: str | bool) -> str:
+        return ""
+
     def look(self, path: str) -> HostPath:
         raise LookupError("host paths are not looked up here")
 
@@ -113,6 +116,7 @@ class FakeHost:
         self._table = MountTable((host_mount(1, 0, "/", shared=shared, master=master), *mounts))
         self._walks = Walks(self._table)
         self.unknown_filesystems: frozenset[str] = frozenset()
+        self.refused_options: dict[str, str] = {}  # name -> what the filesystem says
         self.namespaces: dict[str, str] = {}  # path of a namespace's file -> which one it is
         self._paths = {"/": "directory", **{row.mountpoint: "directory" for row in mounts}, **(paths or {})}
         for path in tuple(self._paths):
@@ -133,6 +137,9 @@ class FakeHost:
 
     def knows_filesystem(self, fstype: str) -> bool | None:
         return fstype not in self.unknown_filesystems
+
+    def refused_option(self, fstype: str, name: str, value: str | bool) -> str:
+        return self.refused_options.get(name, "")
 
     def look(self, path: str) -> HostPath:
         canonical = self._canonical(path if path.startswith("/") else f"/{path}")  # it is started from "/"

@@ -39,6 +39,13 @@ def _words(refusal: UsernsRefusal, step: Any, unshared: tuple[str, ...]) -> tupl
     if case == "device":
         what = "device nodes cannot be made in a user namespace"
         return "device", what, 'bind the host\'s: a [[mount]] with bind = "/dev/null", say; or run it as root'
+    if case == "option":
+        said = "; ".join(refusal.log) or os.strerror(number).lower()
+        return (
+            f"options.{details[0]}",
+            f"the filesystem does not take it: {said}",
+            "correct the option, or leave it out",
+        )
     if case == "owner":
         return _owner(refusal, step)
     if case == "source":

@@ -9,7 +9,7 @@ import stat
 from mountplan.applier.observe.asked import asking
 from mountplan.applier.observe.listings import Listings
 from mountplan.applier.observe.observe import mount_max, observe
-from mountplan.applier.sys.refusal import OF_THE_SYSTEM
+from mountplan.applier.sys.refusal import OF_THE_SYSTEM, KernelRefusal
 from mountplan.planner.fstypes import of
 from mountplan.planner.host import BLOCK, HostEntry, HostPath, NotThere, Partition
 from mountplan.planner.names import NODE_KINDS, NodeKind
@@ -58,6 +58,17 @@ def _registered() -> frozenset[str]:
             return frozenset(line.split()[-1].decode() for line in file if line.strip())
     except OSError:
         return frozenset()
+
+
+def _refused_option(fstype: str, name: str, value: str | bool) -> str:
+    from mountplan.applier.sys import syscalls
+
+    try:
+        syscalls.try_option(fstype, name, value)
+    except KernelRefusal as refusal:
+        if refusal.errno == errno.EINVAL:  # EPERM: an ordinary user may not ask
+            return "; ".join(refusal.log) or "invalid argument"
+    return ""
 
 
 def _modules_alias() -> str:
@@ -230,6 +241,7 @@ class LiveHost:
         self._walks: Walks | None = None
         self._seen: dict[str, HostPath] = {}
         self._filesystems: frozenset[str] | None = None
+        self._refused_options: dict[tuple[str, str, str | bool], str] = {}
 
     @property
     def table(self) -> MountTable:
@@ -261,6 +273,18 @@ class LiveHost:
         except OSError as error:
             return False if error.errno == errno.ENODEV else None
         return True
+
+    def refused_option(self, fstype: str, name: str, value: str | bool) -> str:
+        """Of types that are there already, so that nothing is loaded for a question, and whose options lead nowhere."""
+        row = of(fstype)
+        if self._filesystems is None:
+            self._filesystems = _registered()
+        if fstype not in self._filesystems or not (row.in_memory or row.on_device or fstype == "overlay"):
+            return ""
+        asked = (fstype, name, value)
+        if asked not in self._refused_options:
+            self._refused_options[asked] = _refused_option(*asked)
+        return self._refused_options[asked]
 
     def look(self, path: str) -> HostPath:
         found = self._seen.get(path)

@@ -136,7 +136,10 @@ class _Trial:
         self.fresh[step.mount or step.filesystem] = step.fstype
         if of(step.fstype).may_be_tried:
             self.once("filesystem", self._mount, step.fstype)
-            # Sizes and flags are not the user namespace's business; the ids of owners are.
+            for key, value in step.options:
+                if key not in ("uid", "gid"):
+                    self.once("option", syscalls.try_option, step.fstype, key, value, details=(key,))
+            # The ids of owners are looked at when it is made.
             owners = [((key, value),) for key, value in step.options if key in ("uid", "gid")]
             self._whose(
                 [f"{key} = {value}" for ((key, value),) in owners], self._mount, [(step.fstype, o) for o in owners]

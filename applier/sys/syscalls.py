@@ -161,6 +161,18 @@ def fsconfig(context: int, command: int, key: bytes | None, value: bytes | None,
         )
 
 
+def try_option(fstype: str, name: str, value: str | bool) -> None:
+    """Give an option to a filesystem of which nothing is made. Raises KernelRefusal, with what the filesystem says."""
+    context = fsopen(fstype.encode())
+    try:
+        if value is True:
+            fsconfig(context, abi.FSCONFIG_SET_FLAG, os.fsencode(name), None, 0)
+        else:
+            fsconfig(context, abi.FSCONFIG_SET_STRING, os.fsencode(name), os.fsencode(str(value)), 0)
+    finally:
+        os.close(context)
+
+
 def create_exclusively(context: int) -> bool:
     """fsconfig(2) with FSCONFIG_CMD_CREATE_EXCL, Linux 6.6: make the superblock, if it is surely a new one.
 

@@ -100,6 +100,18 @@ def options_of(draft: Draft, context: Context) -> Options:
             pairs.append((name, value if value is True else str(value)))
     if draft.spec.options.get("ro") is True and draft.spec.options.get("rw") is True:
         _wrong(draft, "rw", context, "a filesystem is ro or rw, not both", "leave one of them out")
+    for name, one in pairs:
+        said = context.host.refused_option(draft.spec.type or "", name, one)
+        if said:
+            row = fstypes.of(draft.spec.type or "")
+            close = context.closest(name, sorted({*row.defaults, *row.changeable} - {name}))
+            _wrong(
+                draft,
+                name,
+                context,
+                f"the filesystem does not take it: {said}",
+                f'did you mean "{close}"?' if close else "correct the option, or its value, or leave it out",
+            )
     return tuple(pairs)
 
 

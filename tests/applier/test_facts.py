@@ -182,3 +182,22 @@ def test_a_path_into_another_namespace_or_below_a_cover_is_refused(in_host: InHo
 
     reason = "no path leads there: what {} names now is something else, or covers it"
     assert [reason.format(path) for path in ("/", "/mnt/dir", "/mnt")] == in_host(script, identity="root")
+
+
+@pytest.mark.parametrize(
+    ("fstype", "name", "value", "said"),
+    [
+        ("tmpfs", "size", "1m", ""),
+        ("tmpfs", "noswap", True, ""),
+        ("tmpfs", "size", "1x", "tmpfs: Bad value for 'size'"),
+        ("tmpfs", "sise", "1m", "tmpfs: Unknown parameter 'sise'"),
+        ("proc", "hidepid", "2", ""),
+        ("proc", "hidepd", "2", "proc: Unknown parameter 'hidepd'"),
+        ("fuse", "fd", "x", ""),
+        ("nosuchfs", "x", "y", ""),
+    ],
+)
+def test_the_kernel_tells_which_options_it_takes_before_anything_is_made(
+    fstype: str, name: str, value: str | bool, said: str, in_host: InHost
+) -> None:
+    assert said == in_host(lambda: LiveHost().refused_option(fstype, name, value), identity="root")

@@ -51,6 +51,9 @@ REFUSED = {
     PROC.replace("proc", "mqueue"): ("mount[1].type", "only with a ipc namespace", 'add "ipc" to run.unshare'),
     PROC.replace("proc", "cgroup2"): ("mount[1].type", "only with a cgroup namespace", 'add "cgroup" to run.unshare'),
     PROC.replace("proc", "bpf"): ("mount[1].type", "bpf cannot be mounted in a user namespace", "run it as root"),
+    PROC.replace('"proc"', '"tmpfs"\noptions = { sise = "1m" }'): (
+        "mount[1].options.sise", "the filesystem does not take it: tmpfs: Unknown parameter 'sise'", "correct",
+    ),
     IMAGE: ("mount[1].image", "image files cannot be mounted", "mount the image as root"),
     HEAD + ROOT + '[[mount.file]]\npath = "null"\ndevice = "c:1:3"\n': (
         "mount[0].file[0].device", "device nodes cannot be made", "bind the host's",
