@@ -61,17 +61,40 @@ def _of_mistake(mistake: Mistake, captured: Captured) -> Caution:
     return Caution(_mount_of(mistake.ref.key, captured), f"{what} ({mistake.ref.key}); {mistake.remedy}")
 
 
-def _mount_of(key: str, captured: Captured) -> str:
-    """The target of the mount that a key path such as `namespace[1].mount[3].bind` is about; "" if it is none."""
+def without_refused(captured: Captured, mistakes: Sequence[Mistake]) -> Captured:
+    """With the mounts left out, with the reason, that `check` has something against; but for roots."""
+    spaces = list(captured.namespaces)
+    cautions = captured.cautions
+    for mistake in mistakes:
+        number, index = _indexes(mistake.ref.key)
+        if index < 0:
+            continue
+        mount = spaces[number].mounts[index]
+        if not mount.unsupported and not (mount.target == "/" and not mount.parent):
+            mounts = list(spaces[number].mounts)
+            mounts[index] = mount._replace(unsupported=mistake.what)
+            spaces[number] = spaces[number]._replace(mounts=tuple(mounts))
+            cautions += (Caution(_mount_of(mistake.ref.key, captured), f"left out: {mistake.what}"),)
+    return captured._replace(namespaces=tuple(spaces), cautions=cautions)
+
+
+def _indexes(key: str) -> tuple[int, int]:
+    """The namespace and the mount that a key path such as `namespace[1].mount[3].bind` is about; -1 if it is none."""
     numbers = {"namespace": 0, "mount": -1}
     for part in key.split("."):
         name, bracket, number = part.partition("[")
         if bracket and name in numbers:
             numbers[name] = int(number.rstrip("]"))
-    if numbers["mount"] < 0:
+    return numbers["namespace"], numbers["mount"]
+
+
+def _mount_of(key: str, captured: Captured) -> str:
+    """The target of the mount that a key path is about; "" if it is none."""
+    number, index = _indexes(key)
+    if index < 0:
         return ""
-    namespace = captured.namespaces[numbers["namespace"]]
-    mount = namespace.mounts[numbers["mount"]]
+    namespace = captured.namespaces[number]
+    mount = namespace.mounts[index]
     where = mount.target or mount.id
     return f"{namespace.name}:{where}" if len(captured.namespaces) > 1 else where
 

@@ -17,7 +17,7 @@ from mountplan.planner.errors import Mistake, SpecError, SpecRef
 from mountplan.planner.foreign.spec_draft import HostSharing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from mountplan.planner.capture.captured import Captured
     from mountplan.planner.foreign.spec_draft import SpecDraft
@@ -93,6 +93,22 @@ def imported(
         return _imported(form, file, MachineFacts(table), words=words, part=part, root=root)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise of_another_kind(file, error) from None
+
+
+def settled(text: Callable[[], str], leave_out: Callable[[Sequence[Mistake]], bool], file: str) -> str:
+    """The spec that `text` returns, once `leave_out` has left out of it what `check` refuses on this machine.
+
+    Raises SpecError if that cannot be left out, and PlanRefused.
+    """
+    from mountplan import pipeline
+
+    while True:
+        spec = text()
+        _, mistakes = pipeline.check_and_plan(spec.encode("utf-8", "surrogateescape"), file)
+        if not mistakes:
+            return spec
+        if not leave_out(mistakes):  # there is no file yet that has these lines
+            raise SpecError(tuple(one._replace(ref=SpecRef(file, one.ref.key)) for one in mistakes))
 
 
 def of_another_kind(file: str, error: Exception) -> SpecError:

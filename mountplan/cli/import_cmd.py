@@ -11,9 +11,11 @@ from mountplan.planner.characters import visible
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from mountplan.cli.output import Output
     from mountplan.cli.shared_options import NewCommand
+    from mountplan.planner.errors import Mistake
 
 FORMATS = ("oci", "bwrap", "fstab", "systemd", "compose", "k8s", "criu")
 
@@ -49,7 +51,6 @@ def add(command: NewCommand) -> None:
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Exit status 0, also if something could not be said: the spec tells what."""
-    from mountplan.planner.language.spec_reading import parse_spec_leniently
     from mountplan.planner.language.values import Unfit
     from mountplan.planner.language.values import name as checked_name
 
@@ -72,8 +73,6 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     if args.root and args.form not in ("oci", "compose", "k8s", "criu"):
         raise UsageError("--root is for oci, compose, k8s and criu")
     text, unsaid, mounts = _text(args)
-    _, mistakes = parse_spec_leniently(text.encode(), "the spec")
-    unsaid += [*(f"{one.ref}: {one.what}" for one in mistakes)]
     if args.output not in (None, "-"):
         save(args.output, text)
     if output.as_json:
@@ -96,16 +95,25 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
 
 def _text(args: argparse.Namespace) -> tuple[str, list[str], int]:
     """The spec, what is not in it, and how many mounts are."""
-    from mountplan.foreign_files import imported, imported_dump
+    from mountplan.foreign_files import imported, imported_dump, settled
 
     heading = [f"Written by `mountplan import {args.form}`."]
     root = os.path.abspath(args.root) if args.root else ""
     if args.form == "criu":
+        from mountplan.capture_judgement import without_refused
         from mountplan.planner.capture.writing import write_spec
 
         found = imported_dump(args.file, root=root, name=args.name or "")
+
+        def leave_out(mistakes: Sequence[Mistake]) -> bool:
+            nonlocal found
+            before, found = found, without_refused(found, mistakes)
+            return found != before
+
+        text = settled(lambda: write_spec(found, heading), leave_out, f"the spec of {args.file}")
         mounts = sum(len(space.mounts) for space in found.namespaces)
-        return write_spec(found, heading), [str(one) for one in found.cautions], mounts
+        return text, [str(one) for one in found.cautions], mounts
     draft = imported(args.form, args.file or "", words=args.after or (), part=args.part or "", root=root)
     draft.name = args.name or draft.name
-    return draft.text(heading), draft.left_out(), len(draft.mounts)
+    text = settled(lambda: draft.text(heading), draft.leave_out, f"the spec of {args.file or 'it'}")
+    return text, draft.left_out(), len(draft.mounts)

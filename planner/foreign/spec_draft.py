@@ -7,6 +7,7 @@ the mount that it stands on as its `parent`.
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -56,6 +57,7 @@ class DraftMount:
         self.keys |= keys
         self.stands_on: DraftMount | None = None  # the mount at whose path it was mounted
         self.notes: list[str] = []
+        self.is_comment = False  # written as one: not even as what is left out it is part of the spec
         self.files: list[dict[str, object]] = []
 
     @property
@@ -109,7 +111,38 @@ class SpecDraft:
 
     def left_out(self) -> list[str]:
         """All that the spec does not say, with the mounts that it is about."""
-        return [*self.unsaid, *(f"{one.target or one.id}: {note}" for one in self.mounts for note in one.notes)]
+        found = list(self.unsaid)
+        for one in self.mounts:
+            reason = one.keys.get("unsupported")
+            notes = [*one.notes, *([f"left out: {reason}"] if reason else [])]
+            found += [f"{one.target or one.id}: {note}" for note in notes]
+        return found
+
+    def leave_out(self, mistakes: Sequence[Mistake]) -> bool:
+        """Leave out what `check` has something against, with the reason; False if nothing of it can be left out."""
+        mounts = [one for one in self.mounts if not one.is_comment]
+        tables = {"remove": list(self.removals), "change": list(self.changes)}
+        left_out = [one for one in mounts if "unsupported" in one.keys]
+        changed = False
+        for mistake in mistakes:
+            found = re.match(r"(mount|remove|change)\[([0-9]+)\]", mistake.ref.key)
+            if found is None:
+                continue
+            kind, number = found[1], int(found[2])
+            if kind == "mount":
+                one = mounts[number]
+                if one.target == "/" and one.stands_on is None and not self.inherits:
+                    continue  # without its root there is no tree
+                if one in left_out:
+                    one.is_comment = True
+                one.keys.setdefault("unsupported", mistake.what)
+            else:
+                table = tables[kind][number]
+                self.removals = [one for one in self.removals if one is not table]
+                self.changes = [one for one in self.changes if one is not table]
+                self.cannot_say(f"{kind} {table.get('target') or table.get('path') or ''}: {mistake.what}")
+            changed = True
+        return changed
 
     def id_of(self, mount: DraftMount) -> str:
         """The id of a mount; it is given one if it has none."""
@@ -163,7 +196,8 @@ class SpecDraft:
         if self.inherits:
             out.append('root = "inherit"')
         out += _lines(self.keys)
-        used = {value for one in self.mounts for key, value in one.keys.items() if key in ("peer_group", "master")}
+        mounts = [one for one in self.mounts if not one.is_comment]
+        used = {value for one in mounts for key, value in one.keys.items() if key in ("peer_group", "master")}
         used |= {group["master"] for name, group in self.groups.items() if name in used and "master" in group}
         for name, group in self.groups.items():
             if name in used:
@@ -172,9 +206,11 @@ class SpecDraft:
             for table in tables:
                 out += ["", f"[[{key}]]", *_lines(table)]
         for mount in self.mounts:
-            out += ["", *(f"# {visible(note)}" for note in mount.notes), "[[mount]]", *_lines(mount.keys)]
+            lines = ["[[mount]]", *_lines(mount.keys)]
             for file in mount.files:
-                out += ["[[mount.file]]", *_lines(file)]
+                lines += ["[[mount.file]]", *_lines(file)]
+            out += ["", *(f"# {visible(note)}" for note in mount.notes)]
+            out += [f"# {visible(line)}" for line in lines] if mount.is_comment else lines
         if self.run:
             out += ["", "[run]", *_lines(self.run)]
         return "\n".join(out) + "\n"

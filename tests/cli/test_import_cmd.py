@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mountplan.foreign_files import settled
+from mountplan.planner.foreign.spec_draft import SpecDraft
 from mountplan.planner.language.spec_reading import parse_spec
 from tests.cli.command_line import Command
 
@@ -154,3 +156,72 @@ def test_whatever_a_file_holds_there_is_no_traceback(run: Command, tmp_path: Pat
     path.write_text(text)
     ended = run("import", form, str(path))
     assert ended.status in (0, 2), ended.err
+
+
+WRONG_HERE = {
+    "fstab": """\
+/usr /srv none bind,ro 0 0
+/nonesuch /tmp none bind 0 0
+/dev/nope /opt xfs defaults 0 2
+overlay /mnt overlay lowerdir=/usr/bin:/nonesuch 0 0
+frob /var frobfs defaults 0 0
+tmpfs /nonesuch/place tmpfs defaults 0 0
+tmpfs /nonesuch/place/below tmpfs defaults 0 0
+""",
+    "systemd": "[Service]\nBindPaths=/nonesuch:/tmp /usr:/nonesuch\nReadOnlyPaths=/nowhere\n",
+    "k8s": json.dumps({"spec": {
+        "volumes": [{"name": "a", "hostPath": {"path": "/nonesuch"}}, {"name": "c", "hostPath": {"path": "/usr"}}],
+        "containers": [{"name": "c", "volumeMounts": [
+            {"name": "a", "mountPath": "/a"}, {"name": "c", "mountPath": "/c", "subPath": "nonesuch"},
+        ]}],
+    }}),
+    "compose": json.dumps({"services": {"web": {"volumes": ["/nonesuch:/a", "/usr:/b"], "tmpfs": ["/tmp:foo=bar"]}}}),
+    "oci": json.dumps({"root": {"path": "/usr"}, "mounts": [
+        {"destination": "/bin", "type": "bind", "source": "/nonesuch", "options": ["bind"]},
+        {"destination": "/bin/below", "type": "tmpfs"},
+        {"destination": "/share", "type": "frobfs", "source": "t"},
+        {"destination": "/lib", "type": "tmpfs", "options": ["size=abc", "frob"]},
+    ]}),
+    "bwrap": "bwrap --bind /nonesuch /a --ro-bind /usr /usr sh",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", WRONG_HERE)
+def test_what_check_would_refuse_here_is_left_out_and_told(run: Command, tmp_path: Path, form: str) -> None:
+    (tmp_path / "file").write_text(WRONG_HERE[form])
+    saved = tmp_path / "saved.toml"
+    ended = run("import", form, tmp_path / "file", "-o", saved)
+    assert 0 == ended.status, ended.err
+    assert "left out: host path" in ended.err or "is not there" in ended.err
+    checked = run("check", saved)
+    assert 0 == checked.status, checked.err
+
+
+def test_what_has_no_root_here_is_refused_and_nothing_saved(run: Command, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"root": {"path": "rootfs"}}')
+    ended = run("import", "oci", tmp_path, "-o", tmp_path / "saved.toml")
+    assert (2, False) == (ended.status, (tmp_path / "saved.toml").exists())
+    assert f'mount[0].bind: host path "{tmp_path}/rootfs": no such file or directory' in ended.err
+
+
+def test_a_part_of_which_not_even_the_key_is_right_becomes_a_comment() -> None:
+    draft = SpecDraft()
+    draft.add("/", type="tmpfs")
+    draft.add("relative", type="tmpfs")
+    text = settled(lambda: draft.text(["x"]), draft.leave_out, "it")
+    assert '# [[mount]]\n# target = "relative"\n# type = "tmpfs"\n# unsupported = ' in text
+    assert 1 == len(parse_spec(text.encode()).mount)
+    assert ['relative: left out: "relative" is not absolute'] == draft.left_out()
+
+
+def test_mounts_of_a_dump_that_are_not_to_be_had_here_are_left_out(run: Command, tmp_path: Path) -> None:
+    row = {"fstype": 5, "root_dev": "0:9", "flags": "0x0", "root": "/", "source": "t", "options": "", "sb_flags": "0x0"}
+    entries = [
+        row | {"mnt_id": 1, "parent_mnt_id": 0, "mountpoint": "/", "fsname": "tmpfs"},
+        row
+        | {"mnt_id": 2, "parent_mnt_id": 1, "mountpoint": "/a", "fstype": 0, "fsname": "frobfs", "root_dev": "0:10"},
+    ]
+    (tmp_path / "mountpoints-1.json").write_text(json.dumps({"magic": "MNTS", "entries": entries}))
+    ended = run("import", "criu", tmp_path, "-o", tmp_path / "saved.toml")
+    assert 0 == ended.status, ended.err
+    assert 0 == run("check", tmp_path / "saved.toml").status
