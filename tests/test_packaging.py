@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -62,7 +63,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]
     pytest.importorskip("argparse_manpage", reason="needs argparse-manpage, which makes the manual pages")
     copy = tmp_path_factory.mktemp("wheel") / "checkout"
     copy.mkdir()
-    for name in ("mountplan", *LINKED):
+    for name in ("mountplan", "bin", *LINKED):
         shutil.copytree(CHECKOUT / name, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "setup.py", "LICENSE", "README.md"):
         if (CHECKOUT / name).exists():
@@ -100,8 +101,17 @@ def _modules(folder: Path) -> Iterator[Path]:
 
 
 def test_the_wheel_has_the_command(wheel: zipfile.ZipFile) -> None:
-    (entry_points,) = (name for name in wheel.namelist() if name.endswith("/entry_points.txt"))
-    assert "mountplan = mountplan.__main__:main" in wheel.read(entry_points).decode()
+    (script,) = (name for name in wheel.namelist() if name.endswith(".data/scripts/mountplan"))
+    assert wheel.read(script).startswith(b"#!python\n")  # for which pip writes the interpreter's path
+
+
+def test_an_interrupt_while_the_program_loads_ends_it_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "mountplan").mkdir()
+    (tmp_path / "mountplan/__init__.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = subprocess.run(
+        [sys.executable, CHECKOUT / "bin/mountplan"], env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert (-signal.SIGINT, "") == (done.returncode, done.stderr)
 
 
 def test_the_wheel_has_a_manual_page_for_each_command_and_what_shells_complete_with(wheel: zipfile.ZipFile) -> None:
