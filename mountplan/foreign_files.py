@@ -246,9 +246,10 @@ def imported_dump(place: str, *, root: str = "", name: str = "") -> Captured:
         paths = [os.path.join(place, one) for one in names if re.fullmatch(r"mountpoints-\d+\.(img|json)", one)]
         decoded = {os.path.splitext(one)[0] for one in paths if one.endswith(".json")}
         paths = [one for one in paths if one.endswith(".json") or os.path.splitext(one)[0] not in decoded]
-    images = [(os.path.splitext(os.path.basename(path))[0], _decoded(path)) for path in paths]
+    names = ["dump" if path == "-" else os.path.splitext(os.path.basename(path))[0] for path in paths]
+    images = [(one, _decoded(path)) for one, path in zip(names, paths, strict=True)]
     try:
-        return import_criu(images, place, root=root, name=name)
+        return import_criu(images, label_of(place), root=root, name=name)
     except (AttributeError, KeyError, LookupError, TypeError, ValueError) as error:
         what = f"something in it is not of the kind that it must be: {type(error).__name__}: {error}"
         raise SpecError((Mistake(SpecRef(place, ""), what, "dump it again with this machine's criu"),)) from None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mountplan.planner.foreign.mount_words import add_attributes, read_words, split_options
-from mountplan.planner.foreign.spec_draft import ImportFacts, Refusal, SpecDraft, absolute
+from mountplan.planner.foreign.spec_draft import ImportFacts, Refusal, SpecDraft, absolute, spec_name
 from mountplan.planner.foreign.volumes import create_on, host_bind, image_root
 
 _PROPAGATION = ("shared", "rshared", "slave", "rslave", "private", "rprivate")
@@ -63,7 +63,7 @@ def import_compose(
         refusal.add(f"services.{name}", "there is no such service", f"there are: {', '.join(map(str, services))}")
     refusal.end()
     assert isinstance(given, Mapping) and isinstance(config, Mapping)
-    draft = SpecDraft(_name(name))
+    draft = SpecDraft(spec_name(name))
     values = _Values(variables or {}, draft, refusal)
     given = values.put(_extended(services, name, f"{folder}/", load, refusal, values, ()))
     config = {**config, "volumes": values.put(config.get("volumes"))}
@@ -282,7 +282,3 @@ def _run(draft: SpecDraft, given: Mapping[str, Any]) -> None:
         draft.run["environment"] = {str(key): "" if value is None else str(value) for key, value in environment.items()}
     if given.get("working_dir"):
         draft.run["cwd"] = absolute(str(given["working_dir"]))
-
-
-def _name(text: str) -> str:
-    return "".join(char if char.isascii() and (char.isalnum() or char in "_.-") else "-" for char in text).lstrip(".-")

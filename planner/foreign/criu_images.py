@@ -11,7 +11,7 @@ from typing import Any
 
 from mountplan.planner.capture.captured import Captured
 from mountplan.planner.capture.mounts import Live, capture
-from mountplan.planner.foreign.spec_draft import Refusal
+from mountplan.planner.foreign.spec_draft import Refusal, spec_name
 from mountplan.planner.fstypes import of
 from mountplan.planner.tables.mount_facts import FoundLayer, LiveImage, LiveOverlay, MountRoot
 from mountplan.planner.tables.table import DELETED, MountRow, MountTable
@@ -52,7 +52,7 @@ def import_criu(images: Sequence[tuple[str, Any]], file: str, *, root: str = "",
         if not isinstance(entries, list) or not entries or image.get("magic") not in ("MNTS", None):
             refusal.add(label, "it is no mount image", "name the directory of a dump, with its mountpoints-*.img")
             continue
-        lives.append(Live(label, MountTable(tuple(map(_row, entries))), {}))
+        lives.append(Live(spec_name(label) or "dump", MountTable(tuple(map(_row, entries))), {}))
     if not images:
         refusal.add("", "there is no mount image in it", "name the directory of a dump, with its mountpoints-*.img")
     refusal.end()

@@ -300,3 +300,8 @@ class Refusal:
         """Raise SpecError if anything is wrong."""
         if self.mistakes:
             raise SpecError(tuple(self.mistakes))
+
+
+def spec_name(text: str) -> str:
+    """The name that a text makes, of which a spec's are letters, digits and a few signs; "" if it has none of them."""
+    return "".join(char if char.isascii() and (char.isalnum() or char in "_.-") else "-" for char in text).lstrip(".-")

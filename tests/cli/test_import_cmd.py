@@ -116,6 +116,14 @@ def test_without_crit_a_dump_is_told_to_need_it(run: Command, tmp_path: Path, mo
     assert "there is no mount image in it" in run("import", "criu", str(tmp_path / "empty")).err
 
 
+def test_a_decoded_dump_on_standard_input_makes_a_spec_with_a_name(run: Command, tmp_path: Path) -> None:
+    entry = {"fstype": 5, "mnt_id": 2, "root_dev": "0:46", "parent_mnt_id": 1, "mountpoint": "/", "source": "x"}
+    ended = run("import", "criu", "-", stdin=json.dumps({"magic": "MNTS", "entries": [entry]}).encode())
+    assert (0, "") == (ended.status, ended.err)
+    assert 'name = "dump"' in ended.out
+    assert "<stdin>: dump: it is no mount image" in run("import", "criu", "-", stdin=b"{}").err
+
+
 def test_an_image_elsewhere_is_named_and_what_stands_above_a_mount_is_told(run: Command, tmp_path: Path) -> None:
     mount = {"destination": "/a", "type": "bind", "source": "/usr", "options": ["rbind", "rnosuid", "ro", "rprivate"]}
     (tmp_path / "config.json").write_text(json.dumps({"root": {"path": "gone"}, "mounts": [mount]}))
