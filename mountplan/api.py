@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from mountplan.pipeline import predict as predict
     from mountplan.pipeline import probe as probe
     from mountplan.pipeline import read_back as read_back
-    from mountplan.pipeline import sharing_stops as sharing_stops
     from mountplan.pipeline import try_out as try_out
+    from mountplan.pipeline import warnings as warnings
     from mountplan.planner.ask.classic import Classic as Classic
     from mountplan.planner.ask.explain import Answer as Answer
     from mountplan.planner.ask.explain import Explainer as Explainer
@@ -132,7 +132,7 @@ __all__ = [
     "attach", "build", "build_and_forget", "capture", "carry_out_in_model", "change", "check", "check_and_plan",
     "check_mount_count", "classic", "diff", "enter", "execute", "explain", "finish", "foresee", "in_use", "kept",
     "load", "load_plan", "look_up", "plan", "plan_live", "plan_on_this_machine", "predict", "probe", "read_back",
-    "remove", "run", "sharing_stops", "shell", "simulate", "to_toml", "try_out", "verify", "watch",
+    "remove", "run", "shell", "simulate", "to_toml", "try_out", "verify", "warnings", "watch",
 ]  # fmt: skip
 
 # Module, below mountplan, and the public names that are in it. A test holds all three lists against each other.
@@ -148,7 +148,7 @@ _HOME = {
     "keeping": "Keeping Standing enter kept look_up shell",
     "mount_mapping": "MountsByPath",
     "pipeline": "Applied carry_out_in_model check_and_plan check_mount_count classic execute foresee in_use load_plan "
-    "plan_on_this_machine predict probe read_back sharing_stops try_out",
+    "plan_on_this_machine predict probe read_back try_out warnings",
     "planner.ask.classic": "Classic",
     "planner.ask.explain": "Answer Explainer",
     "planner.ask.foresight": "Foresight",

@@ -291,11 +291,15 @@ def classic(plan: Plan, host: Host | None = None) -> Classic:
     return classic_way(plan, predict_tables(plan, table), table)
 
 
-def sharing_stops(plan: Plan, host: Host | None = None) -> tuple[Mistake, ...]:
-    """Warnings about recursive binds that are shared, while what they bring along is not, and no word says so."""
-    from mountplan.planner.plan.sharing_stops import sharing_stops as look
+def warnings(plan: Plan, host: Host | None = None) -> tuple[Mistake, ...]:
+    """What is no mistake, and seldom meant: recursive binds that are shared, while what they bring along is not; and
+    changes of what is inherited that leave what others cover.
+    """
+    from mountplan.planner.plan.left_by_changes import left_by_changes
+    from mountplan.planner.plan.sharing_stops import sharing_stops
 
-    return look(plan, (host or _this_machine()).table)
+    table = (host or _this_machine()).table
+    return (*sharing_stops(plan, table), *left_by_changes(plan, table))
 
 
 def in_use(plan: Plan) -> tuple[Mistake, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mountplan import api
 from mountplan.cli.shared_options import SPEC_OR_PLAN, add_all, add_rootless, add_set, settings_of
 from mountplan.cli.sources import read, refuse_parameters_of_plan
-from mountplan.cli.trial_notes import note_in_use, note_sharing_stops, note_untried
+from mountplan.cli.trial_notes import note_in_use, note_untried, note_warnings
 from mountplan.planner.characters import visible
 from mountplan.planner.errors import (
     Mistake,
@@ -112,12 +112,12 @@ def _checked(name: str, parameters: Mapping[str, str], rootless: Rootless, outpu
             api.foresee(made)
             api.try_out(made, rootless=rootless)
             note_in_use(made, output)
-            return _Checked((), 0, made.expected.left_out, note_sharing_stops(made, output))
+            return _Checked((), 0, made.expected.left_out, note_warnings(made, output))
         planned, mistakes = api.check_and_plan(data, file, rootless=rootless, parameters=parameters)
         if planned is None:
             return _Checked(mistakes, 2)
         note_in_use(planned, output)
-        return _Checked(mistakes, 0, planned.expected.left_out, note_sharing_stops(planned, output))
+        return _Checked(mistakes, 0, planned.expected.left_out, note_warnings(planned, output))
     except (SpecError, NotAllowed) as error:
         return _Checked(error.mistakes, error.exit_status)
     except (NamespaceRefused, StepRefused) as error:

@@ -11,7 +11,7 @@ from mountplan.cli.live_changes import add_preview, preview, refuse_without_live
 from mountplan.cli.shared_options import SPEC_OR_PLAN, add_all, add_max_mounts, add_rootless, add_set, settings_of
 from mountplan.cli.sign_of_life import sign_of_life
 from mountplan.cli.sources import planned_from, save
-from mountplan.cli.trial_notes import note_in_use, note_sharing_stops, note_untried
+from mountplan.cli.trial_notes import note_in_use, note_untried, note_warnings
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible
 from mountplan.planner.errors import NamespaceRefused, StepRefused
@@ -108,7 +108,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     if untried is not None:
         note_untried(untried, output)
     note_in_use(made, output)
-    note_sharing_stops(made, output)
+    note_warnings(made, output)
     if args.why is not None:
         return _why(made, args.why, output)
     if args.output in (None, "-"):  # with "-", what would be saved goes to standard output

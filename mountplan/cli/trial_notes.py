@@ -30,9 +30,9 @@ def note_left_out(left_out: Sequence[LeftOut], output: Output, what: str = "") -
         output.note(f"mountplan: {visible(what)}: {text[0].lower()}{text[1:]}" if what else text)
 
 
-def note_sharing_stops(made: Plan, output: Output) -> tuple[Mistake, ...]:
-    """A bind is shared and what it brings along is not: no mistake, and seldom what is meant."""
-    found = api.sharing_stops(made)
+def note_warnings(made: Plan, output: Output) -> tuple[Mistake, ...]:
+    """What is no mistake, and seldom what is meant."""
+    found = api.warnings(made)
     for one in found:
         output.note(f"mountplan: warning: {visible_lines(str(one))}\n")
     return found

@@ -82,7 +82,7 @@ def name_mounts(spec: Spec, context: Context) -> None:
     """Give every mount a name: its id, or its target, with "#2" and so on where targets repeat."""
     if spec.namespace and spec.mount:
         context.mistakes.add(
-            "namespace",
+            "mount[0]",
             "there are mounts both in namespaces and outside of them",
             "put each [[mount]] into a namespace: [[namespace.mount]]",
         )

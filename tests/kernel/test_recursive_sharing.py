@@ -301,7 +301,7 @@ def test_sharing_that_stops_at_the_top_is_warned_of(word: str, warns: bool, in_h
         words = [sys.executable, "-m", "mountplan", "check", "--json", "-"]
         said = subprocess.run(words, input=f"format = 1\n{spec}", text=True, stdout=subprocess.PIPE, cwd=CHECKOUT)
         told = [one["what"] for one in json.loads(said.stdout)["specs"][0]["warnings"]]
-        return [str(one) for one in api.sharing_stops(plan_of(spec))], told
+        return [str(one) for one in api.warnings(plan_of(spec))], told
 
     found, told = in_host(script, identity="root")
     assert warns == bool(found)
@@ -332,5 +332,5 @@ def test_sharing_that_stops_at_the_top_of_a_mount_of_the_spec_is_warned_of() -> 
     peer_group = "g"
     """
     groups = "[peer_group.s]\n"
-    assert ["mount[3]"] == [one.ref.key for one in api.sharing_stops(plan_of(groups + spec))]
-    assert () == api.sharing_stops(plan_of(f'{groups}{spec}recursive_sharing = "private"'))
+    assert ["mount[3]"] == [one.ref.key for one in api.warnings(plan_of(groups + spec))]
+    assert () == api.warnings(plan_of(f'{groups}{spec}recursive_sharing = "private"'))
