@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno as E
 
+from mountplan.planner.fstypes import of
 from mountplan.planner.plan.plan import Plan
-from mountplan.planner.plan.steps import AttachImage, CloneMount, MakeFilesystem, MakeNode
+from mountplan.planner.plan.steps import AttachImage, CloneMount, MakeFilesystem, MakeNode, MakeOverlay
 
 _IN_HOLDER = {
     E.ENOENT: "is not there",
@@ -37,6 +38,16 @@ def also_perhaps(plan: Plan, index: int, number: int, meaning: str, remedy: str)
             f"/{step.image} in {step.holder} {_IN_HOLDER[number]}",
             "correct the path: it is not followed over symlinks",
         )
+    if isinstance(step, MakeOverlay) and number in _IN_HOLDER:
+        opaque = {one.name for one in plan.expected.filesystems if of(one.fstype).inside == "opaque"}
+        unseen = [one for one in (*step.layers, step.upper, step.work) if one is not None and one.filesystem in opaque]
+        if unseen:
+            one_of = "one of its layers" if len(unseen) > 1 else "its layer"
+            named = ", ".join(f"/{one.path} in {one.filesystem}" for one in unseen)
+            return (
+                f"{one_of} {_IN_HOLDER[number]}: {named}",
+                "correct the path: it is not followed over symlinks",
+            )
     if isinstance(step, MakeNode) and step.careful and number == E.EEXIST:
         return f"what is there already is no {step.node}", "mount a directory on a directory and a file on a file"
     return meaning, remedy

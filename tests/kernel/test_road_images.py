@@ -193,6 +193,8 @@ def test_what_is_in_an_image_was_not_looked_at_before_and_is_told_for_what_it_is
             *(image_mount(f'{{ mount = "x", path = "/{name}" }}') for name in ("gone", "dir", "link", "file/y")),
             '[[mount]]\ntarget = "/x/file"\ntype = "tmpfs"\n',
             '[[mount]]\ntarget = "/x/dir"\nbind = "/etc/passwd"\n',
+            f'{OVERLAY}layers = [{{ mount = "x", path = "/gone" }}, "/usr"]\n',
+            f'{OVERLAY}layers = [{{ mount = "x", path = "/file/y" }}, {{ mount = "x", path = "/dir" }}]\n',
         ):
             with pytest.raises(StepRefused) as error:
                 api.build_and_forget(plan_of(holder + rest))
@@ -206,6 +208,8 @@ def test_what_is_in_an_image_was_not_looked_at_before_and_is_told_for_what_it_is
         "/file/y in fs:x is below a file",
         "what is there already is no directory",
         "what is there already is no file",
+        "its layer is not there: /gone in fs:x",
+        "one of its layers is below a file: /file/y in fs:x, /dir in fs:x",
     ] == in_host(script, identity="root")
 
 
@@ -255,6 +259,9 @@ def test_what_cannot_be_an_image_is_told(in_host: InHost) -> None:
         strict=True,
     ):
         assert what in said
+
+
+OVERLAY = '[[mount]]\ntarget = "/o"\ntype = "overlay"\n'
 
 
 def btrfs(function: Callable[[], Result]) -> Callable[[], Result]:

@@ -155,7 +155,7 @@ def test_wrong_sharing_is_told_with_its_place_and_a_remedy(text: str, key: str, 
         one(
             "mounts inside and outside of namespaces",
             ROOT + '[[namespace]]\nname = "n"\n[[namespace.mount]]\ntarget = "/"\ntype = "tmpfs"',
-            "namespace",
+            "mount[0]",
             "there are mounts both in namespaces and outside of them",
             "put each [[mount]] into a namespace: [[namespace.mount]]",
         ),
