@@ -65,6 +65,10 @@ class _Overlay:
     def changing(self) -> int:
         return 2 if self.wanted.changes else 0
 
+    def is_data(self, number: int) -> bool:
+        """Whether it is of a layer that holds data only: of what is in there the overlay has no names."""
+        return number >= len(self.paths) - self.wanted.data
+
     @property
     def is_told(self) -> bool:
         """Whether the kernel tells anything of what is behind it."""
@@ -126,6 +130,8 @@ class _Overlay:
             return "name"
         if self._overlaps(number, one.layer):
             return None
+        if self.is_data(number):
+            return "name"
         if any(self._is_seen(entry) for entry in one.seen.entries):
             return "handle"
         return None if self._misses(number, one) else "name"
@@ -174,7 +180,11 @@ class _Overlay:
 
     def is_whole(self) -> bool:
         """Whether all directories were looked at that something in the overlay may come from."""
-        return all(one is not None for number, one in enumerate(self.taken) if number != 1 or not self.changing)
+        return all(
+            one is not None
+            for number, one in enumerate(self.taken)
+            if not (number == 1 and self.changing) and not self.is_data(number)
+        )
 
     def has_entry(self, path: str, handle: Handle) -> bool:
         """Whether this was seen in one of the directories that are taken."""
@@ -514,7 +524,7 @@ class _Search:
     def _take_named(self, overlay: _Overlay) -> None:
         """Take what is found by its name only, unless something speaks against it."""
         for number in overlay.open():
-            neighbour = self._neighbour(overlay, number)
+            neighbour = self._neighbour(overlay, number) if not overlay.is_data(number) else None
             fitting = [one for one in overlay.candidates[number] if overlay.judge(number, one) is not None]
             if neighbour is not None:
                 there = overlay.taken[neighbour]
@@ -522,7 +532,7 @@ class _Search:
                     continue  # that has moved, or has gone; and so has this one, probably
                 view = there.spot.view
                 fitting.sort(key=lambda one: one.spot.view != view)
-            elif overlay.is_told or self._is_nested(overlay):
+            elif not overlay.is_data(number) and (overlay.is_told or self._is_nested(overlay)):
                 fitting = [one for one in fitting if one.layer.device not in self.on_host or overlay.shows(one)]
             if fitting:
                 overlay.take(number, fitting[0].layer, "name", fitting[0])
@@ -647,7 +657,7 @@ class _Search:
         spots: list[_Spot] = []
         for overlay, some in places_of.items():
             for number, one in enumerate(overlay.found):
-                if one is None or one.layer is None or (overlay.changing and number == 1):
+                if one is None or one.layer is None or (overlay.changing and number == 1) or overlay.is_data(number):
                     continue
                 if some and (spot := self._spot_of(one.layer)) is not None:
                     asked += [(overlay, number, place) for place in some]
@@ -740,7 +750,7 @@ def _moved(shown: str, now: str, other: str) -> str:
 def _assigned(overlay: _Overlay, roots: list[OverlayLayer]) -> list[tuple[int, OverlayLayer]]:
     """Which of the layers found by their contents is which: by what their names have in common, at their ends."""
     found = []
-    numbers = [number for number in overlay.open() if number >= overlay.changing]
+    numbers = [number for number in overlay.open() if number >= overlay.changing and not overlay.is_data(number)]
     for layer in roots:
         if not numbers:
             break

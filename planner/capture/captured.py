@@ -51,6 +51,7 @@ class CapturedMount(NamedTuple):
     options: Options
     image: LiveImage | None
     layers: tuple[CapturedPlace, ...]
+    data_layers: tuple[CapturedPlace, ...]
     upper: CapturedPlace | None
     work: CapturedPlace | None
     bind: CapturedPlace | None

@@ -444,9 +444,10 @@ class _Capture:
         if superblock.directories is None:
             return words
         places = tuple(place for layer in superblock.layers if (place := self.overlays.place_of(layer)) is not None)
-        if superblock.directories.upper:
-            return words._replace(layers=places[2:], upper=places[0], work=places[1])
-        return words._replace(layers=places)
+        first, end = 2 if superblock.directories.upper else 0, len(places) - len(superblock.directories.data)
+        if first:
+            words = words._replace(upper=places[0], work=places[1])
+        return words._replace(layers=places[first:end], data_layers=places[end:])
 
     def _options(self, row: MountRow) -> Options:
         """What to give a new filesystem; nothing if that is one more mount of the host's, which has its options."""
@@ -561,9 +562,10 @@ class _Capture:
 
 
 _EMPTY = CapturedMount(
-    row=-1, id="", target="", parent="", type="", source=None, options=(), image=None, layers=(), upper=None, work=None,
-    bind=None, recursive=False, recursive_sharing="", attributes=(), uids=(), gids=(), unmapped=False, peer_group="",
-    master="", lock="", unbindable=False, on_symlink="", contents="", files=(), unsupported="",
+    row=-1, id="", target="", parent="", type="", source=None, options=(), image=None, layers=(), data_layers=(),
+    upper=None, work=None, bind=None, recursive=False, recursive_sharing="", attributes=(), uids=(), gids=(),
+    unmapped=False, peer_group="", master="", lock="", unbindable=False, on_symlink="", contents="", files=(),
+    unsupported="",
 )  # fmt: skip
 
 

@@ -93,7 +93,19 @@ class Overlays:
             changes, inner = bool(directories.upper), row.root.strip("/")
             places = tuple(self._places(superblock))
             asked.append(
-                (superblock, LiveOverlay(row.device, whole[0], row.mount_id, directories.paths, changes, inner, places))
+                (
+                    superblock,
+                    LiveOverlay(
+                        row.device,
+                        whole[0],
+                        row.mount_id,
+                        directories.paths,
+                        changes,
+                        inner,
+                        places,
+                        len(directories.data),
+                    ),
+                )
             )
         answers = facts.layers([overlay for _, overlay in asked]) if asked else []
         found = []

@@ -14,24 +14,27 @@ class Directories(NamedTuple):
     lower: tuple[str, ...]
     upper: str
     work: str
+    data: tuple[str, ...] = ()  # layers that hold data only, below the lower ones
 
     @property
     def paths(self) -> tuple[str, ...]:
         """All of them; first the one from which the root of the overlay is taken."""
-        return (self.upper, self.work, *self.lower) if self.upper else self.lower
+        return (*((self.upper, self.work) if self.upper else ()), *self.lower, *self.data)
 
 
 def shown_directories(options: str) -> Directories | str:
     """The directories, as paths; or why they cannot be given again."""
     shown = parse_options(options)
     lower = [path for value in shown.values("lowerdir") for path in split_layers(value)]
+    data = shown.values("datadir+")
+    if "" in lower:  # two colons: all behind them are for data
+        first = lower.index("")
+        lower, data = lower[:first], [path for path in lower[first:] if path]
     lower += shown.values("lowerdir+")
-    if shown.values("datadir+") or "" in lower:
-        return "it has layers that hold data only"
     upper, work = shown.values("upperdir"), shown.values("workdir")
     if not lower:
         return "the kernel does not tell what it is made of"
     # mount(2) takes them with backslashes before commas and colons, and they are shown as they were given.
     is_one_text = bool(shown.values("lowerdir"))
-    changing = [unescaped_layer(one[0]) if one and is_one_text else one[0] if one else "" for one in (upper, work)]
-    return Directories(tuple(lower), *changing)
+    top, beside = (unescaped_layer(one[0]) if one and is_one_text else one[0] if one else "" for one in (upper, work))
+    return Directories(tuple(lower), top, beside, tuple(data))

@@ -99,12 +99,12 @@ def _write_made_from(mount: CapturedMount, out: list[str]) -> None:
         out.append(f"image = {_image(mount.image)}")
     if mount.contents:
         out.append(f"contents = {_text(mount.contents)}")
-    if mount.layers:
-        layers = [_place(layer) for layer in mount.layers]
+    for key, places in (("layers", mount.layers), ("data_layers", mount.data_layers)):
+        layers = [_place(layer) for layer in places]
         if len(layers) > 1:
-            out += ["layers = [", *(f"  {layer}," for layer in layers), "]"]
-        else:
-            out.append(f"layers = [{layers[0]}]")
+            out += [f"{key} = [", *(f"  {layer}," for layer in layers), "]"]
+        elif layers:
+            out.append(f"{key} = [{layers[0]}]")
     if mount.upper is not None:
         out.append(f"upper = {_place(mount.upper)}")
     if mount.work is not None:

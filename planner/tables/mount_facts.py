@@ -68,7 +68,8 @@ class LiveOverlay(NamedTuple):
     """An overlay that is mounted, and the paths of its layers; first of that which its root is taken from.
 
     `space` is the number of the namespace, `mount` the id of a mount there, which shows the path `inner` of the
-    overlay, "" for its root. If `changes`, the first two paths are those of the upper and the work directory.
+    overlay, "" for its root. If `changes`, the first two paths are those of the upper and the work directory. The last
+    `data` of them are of layers that hold data only.
     """
 
     device: str
@@ -78,6 +79,7 @@ class LiveOverlay(NamedTuple):
     changes: bool
     inner: str = ""
     places: tuple[str, ...] = ()  # paths in it of which it matters which directory they are from
+    data: int = 0
 
 
 class Visible(NamedTuple):

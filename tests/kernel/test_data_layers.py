@@ -6,7 +6,9 @@ import os
 
 import pytest
 
-from tests.hosts import InHost, mount
+from mountplan.applier.build.build_subjects import of_built
+from mountplan.capturing import capture_subjects
+from tests.hosts import InHost, mount, umount
 from tests.trees import ROOT, tree
 
 pytestmark = pytest.mark.needs_kernel("root", "fs:overlay", "lowerdir+")
@@ -39,6 +41,47 @@ def test_a_file_has_its_contents_in_a_layer_of_which_nothing_is_seen(bound: bool
             return built.inside(lambda: (os.listdir("/o"), open("/o/greeting").read(), os.stat("/o/greeting").st_uid))
 
     assert (["greeting"], "hello", 1000 if bound else 0) == in_host(script, identity="root")
+
+
+@pytest.mark.parametrize("options", ["lowerdir=/mnt/tree::/mnt/objects", "lowerdir+"])
+def test_a_capture_names_the_layers_for_data_by_which_a_file_has_its_contents(options: str, in_host: InHost) -> None:
+    """Nothing of such a layer is seen in the overlay, so it is taken by its name, and that is said."""
+
+    def script() -> tuple[list[str], str]:
+        stored()
+        if options == "lowerdir+":
+            spec = f'{ROOT}{OVERLAY}data_layers = ["/mnt/objects"]\noptions = {{ metacopy = "on" }}\n'
+        else:
+            os.mkdir("/mnt/o")
+            mount("x", "/mnt/o", "overlay", data=f"{options},metacopy=on")
+            spec = f'{ROOT}[[mount]]\ntarget = "/o"\nbind = "/mnt/o"\n'
+        with tree(spec) as built:
+            subjects = of_built(built.built)
+            if options != "lowerdir+":
+                umount("/mnt/o")
+            try:
+                capture = capture_subjects(subjects)
+            finally:
+                for one in subjects:
+                    one.close()
+        with tree(capture.text.replace("format = 1", "")) as again:
+            return [one.what for one in capture.cautions], again.inside(lambda: open("/o/greeting").read())
+
+    cautions, text = in_host(script, identity="root")
+    assert "hello" == text
+    assert ["taken by name, and without proof, since nothing of them is seen in it: /mnt/objects"] == cautions
+
+
+def stored() -> None:
+    mount("mnt", "/mnt", "tmpfs")
+    os.makedirs("/mnt/tree")
+    os.makedirs("/mnt/objects/1a")
+    with open("/mnt/objects/1a/bc", "w") as file:
+        file.write("hello")
+    with open("/mnt/tree/greeting", "w") as file:
+        file.truncate(5)
+    os.setxattr("/mnt/tree/greeting", "trusted.overlay.metacopy", b"")
+    os.setxattr("/mnt/tree/greeting", "trusted.overlay.redirect", b"/1a/bc")
 
 
 def test_a_mount_can_be_there_for_layers_alone(in_host: InHost) -> None:

@@ -44,8 +44,8 @@ def test_options_are_written_as_they_would_be_given(fstype: str, shown: str, giv
         ("ro,lowerdir+=/p:q,lowerdir+=/r", Directories(("/p:q", "/r"), "", "")),
         (r"rw,lowerdir=/a,upperdir=/u\134\054,workdir=/w\134:", Directories(("/a",), "/u,", "/w:")),
         (r"rw,lowerdir+=/a,upperdir=/u\134\054,workdir=/w\134:", Directories(("/a",), "/u\\,", "/w\\:")),
-        ("ro,lowerdir=/a::/data", "it has layers that hold data only"),
-        ("ro,lowerdir+=/a,datadir+=/data", "it has layers that hold data only"),
+        ("ro,lowerdir=/a::/data::/more", Directories(("/a",), "", "", ("/data", "/more"))),
+        ("ro,lowerdir+=/a,datadir+=/data", Directories(("/a",), "", "", ("/data",))),
         ("rw", "the kernel does not tell what it is made of"),
     ],
 )

@@ -15,7 +15,8 @@ from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.tables.mount_facts import LiveImage
 
 NOTHING = CapturedMount(
-    row=0, id="", target="/", parent="", type="", source=None, options=(), image=None, layers=(), upper=None, work=None,
+    row=0, id="", target="/", parent="", type="", source=None, options=(), image=None, layers=(), data_layers=(),
+    upper=None, work=None,
     bind=None, recursive=False, recursive_sharing="", attributes=(), uids=(), gids=(), unmapped=False, peer_group="",
     master="", lock="", unbindable=False, on_symlink="", contents="", files=(), unsupported="",
 )  # fmt: skip
