@@ -15,7 +15,7 @@ from mountplan.planner.resolve.bind_attributes import inherit
 from mountplan.planner.resolve.contents import FILLABLE
 from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft
 from mountplan.planner.resolve.images import find_image, same_pool, take_subvolume
-from mountplan.planner.resolve.new_filesystem import check_device, check_type, options_of
+from mountplan.planner.resolve.new_filesystem import ask_for_options, check_device, check_type, options_of
 from mountplan.planner.resolve.optional import leave_out_if_missing
 from mountplan.planner.resolve.overlays import settle_layers
 from mountplan.planner.resolve.topology import ImagePart, ResolvedFilesystem
@@ -169,6 +169,7 @@ def _settle_filesystem(draft: Draft, fstype: str, context: Context) -> None:
     _check_shared(draft, options, context)
     inside = of(fstype).inside
     options = take_subvolume(draft, options, context)
+    ask_for_options(draft, options, context)
     image = find_image(draft, fstype, options, context) if spec.image is not None else ImagePart()
     contents = _find_contents(draft, spec.contents, context) if spec.contents is not None else ""
     fixed = ResolvedFilesystem(

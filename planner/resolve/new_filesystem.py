@@ -100,7 +100,12 @@ def options_of(draft: Draft, context: Context) -> Options:
             pairs.append((name, value if value is True else str(value)))
     if draft.spec.options.get("ro") is True and draft.spec.options.get("rw") is True:
         _wrong(draft, "rw", context, "a filesystem is ro or rw, not both", "leave one of them out")
-    for name, one in pairs:
+    return tuple(pairs)
+
+
+def ask_for_options(draft: Draft, options: Options, context: Context) -> None:
+    """Tell each that the kernel says this type does not take."""
+    for name, one in options:
         said = context.host.refused_option(draft.spec.type or "", name, one)
         if said:
             row = fstypes.of(draft.spec.type or "")
@@ -112,7 +117,6 @@ def options_of(draft: Draft, context: Context) -> Options:
                 f"the filesystem does not take it: {said}",
                 f'did you mean "{close}"?' if close else "correct the option, or its value, or leave it out",
             )
-    return tuple(pairs)
 
 
 def _wrong(draft: Draft, name: str, context: Context, what: str, remedy: str) -> None:
