@@ -72,7 +72,7 @@ def test_a_capture_shows_what_it_contains() -> None:
     """Names of a hostile container reach neither the file nor the terminal as they are; they are what they were."""
     path = f"/srv/{EVIL}" + os.fsdecode(b"\xe9")
     blank = CapturedMount(*(None,) * len(CapturedMount._fields))  # type: ignore[arg-type]
-    empty = blank._replace(attributes=(), uids=(), gids=(), files=(), layers=(), options=())
+    empty = blank._replace(attributes=(), uids=(), gids=(), files=(), layers=(), data_layers=(), options=())
     mounts = (
         empty._replace(target="/", type="tmpfs", source=EVIL, options=((EVIL, EVIL),)),
         empty._replace(target=path, bind=CapturedPlace("", f"/{EVIL}'\\")),
