@@ -64,6 +64,7 @@ def missing(name: str) -> str:
     - "foreign-mounts": listmount(2) and statmount(2) of other mount namespaces (Linux 6.11)
     - "told-id-maps": statmount(2) that tells id-mappings (Linux 6.15), and that it does
     - "idmap-tmpfs": id-mapped mounts of tmpfs (Linux 6.3)
+    - "new-proc": a new /proc in a pid namespace of one's own (a user may where nothing covers parts of the machine's)
     - "lowerdir+": overlays that take their layers one by one (Linux 6.8)
     - "layer-descriptors": overlays that take O_PATH descriptors as layers, and show their paths (Linux 6.13)
     - "memfd-noexec": a pid namespace in which no memfd can be executed (Linux 6.3)
@@ -277,6 +278,11 @@ def in_pid_namespace(function: Callable[[], None]) -> None:
     assert 0 == os.waitpid(child, 0)[1], "what it raised is on standard error"
 
 
+def _mount_proc() -> None:
+    enter_host("best")
+    in_pid_namespace(lambda: None)
+
+
 def _stat_mount(mask: int) -> bytes:
     """What statmount(2) says of some mount, when its namespace is named."""
     namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
@@ -304,6 +310,7 @@ _PROBES = {
     "foreign-mounts": _list_mounts,
     "told-id-maps": _tell_id_maps,
     "idmap-tmpfs": _map_tmpfs,
+    "new-proc": _mount_proc,
     "lowerdir+": _add_layer,
     "layer-descriptors": _add_descriptor,
     "tmpfs-xattrs": _set_attribute,

@@ -55,6 +55,7 @@ def test_without_a_word_nothing_is_made_on_the_host_and_never_below_a_file(tmp_p
     assert ["words"] == [one.name for one in tmp_path.iterdir()]
 
 
+@pytest.mark.needs_kernel("root")  # for other users it is tried before anything is made
 def test_what_a_refused_build_has_made_above_a_mountpoint_is_told(tmp_path: Path) -> None:
     """It stays on the host."""
     (tmp_path / "dir").mkdir()
