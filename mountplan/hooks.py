@@ -176,8 +176,11 @@ def _settings(container: Container, file: str, parameters: Mapping[str, str]) ->
 def _together(container: Container, file: str, spec: Spec, settings: Mapping[str, str]) -> Spec:
     """What stands in the container and `spec`, as one spec. What stands where the spec has a mount gives way to it."""
     from mountplan.capturing import capture_subjects
+    from mountplan.pipeline import check_memory
     from mountplan.planner.capture.captured import renamed_groups, without_targets
     from mountplan.planner.capture.writing import write_spec
+
+    check_memory()
     from mountplan.planner.language.spec_reading import parse_spec
 
     if container.stage == "createContainer":
@@ -214,6 +217,9 @@ class _Outside(LiveOutside):
 
 
 def _planned(data: bytes, file: str, host: MountTable) -> Plan:
+    from mountplan.pipeline import check_memory
+
+    check_memory()
     from mountplan.planner.language.spec_reading import parse_spec
 
     return _planned_spec(parse_spec(data, file, LiveOutside(as_if=file)), host)

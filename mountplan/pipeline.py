@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mountplan.planner.plan.plan import Plan
 
 
-_ROOM = 32 << 20  # bytes of address space that a first spec takes to be read
+_ROOM = 32 << 20  # bytes of address space, or of data, that a first spec takes to be read
 
 
 class Applied(NamedTuple):
@@ -87,21 +87,21 @@ def load(
     from mountplan.inputs import label_of
     from mountplan.live_outside import LiveOutside
 
-    _check_memory()
+    check_memory()
     from mountplan.planner.language.spec_reading import parse_spec
 
     data = read(path) if data is None else data
     return parse_spec(data, label_of(path), outside or LiveOutside(), parameters)
 
 
-def _check_memory() -> None:
+def check_memory() -> None:
     """Raise MemoryError if there is no room for pydantic: what that is written in aborts where there is none."""
     if "pydantic_core" in sys.modules:
         return
-    from mmap import mmap
+    from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 
     try:
-        mmap(-1, _ROOM).close()
+        mmap(-1, _ROOM, MAP_PRIVATE | MAP_ANONYMOUS).close()  # private: a shared one does not count as data (ulimit -d)
     except OSError:
         raise MemoryError from None
 
@@ -134,7 +134,7 @@ def check_and_plan(
     """check(), and the plan to go on with: None if there are mistakes."""
     from mountplan.live_outside import LiveOutside
 
-    _check_memory()
+    check_memory()
     from mountplan.planner.language.spec_reading import all_mistakes, parse_spec_leniently
 
     spec, mistakes = parse_spec_leniently(data, file, LiveOutside(), parameters)

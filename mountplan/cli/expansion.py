@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 def expand(name: str, parameters: Mapping[str, str], saved_as: str | None, output: Output) -> int:
     """Print it, or save it in the file `saved_as`."""
     from mountplan.inputs import looks_like_plan
+    from mountplan.pipeline import check_memory
+
+    check_memory()
     from mountplan.planner.language.expand import expanded
     from mountplan.planner.language.spec_text import spec_text
 

@@ -51,6 +51,9 @@ def add(command: NewCommand) -> None:
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Exit status 0, also if something could not be said: the spec tells what."""
+    from mountplan.pipeline import check_memory
+
+    check_memory()
     from mountplan.planner.language.values import Unfit
     from mountplan.planner.language.values import name as checked_name
 

@@ -20,6 +20,9 @@ def add(command: NewCommand) -> None:
 
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
+    from mountplan.pipeline import check_memory
+
+    check_memory()
     from mountplan.planner.language.schema import json_schema
 
     output.data(json_schema())

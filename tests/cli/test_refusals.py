@@ -61,12 +61,23 @@ def test_what_is_refused_is_told_and_is_no_answer(user: User) -> None:
     assert not problems, "\n".join(f"{case}\n  {problem}" for case, problem in problems.items())
 
 
-@pytest.mark.parametrize("megabytes", [7, 8, 10, 16])
-@pytest.mark.parametrize("words", ["check spec.toml", "ls", "diff spec.toml nonesuch", "apply --forget spec.toml"])
-def test_want_of_memory_is_no_difference_and_leaves_no_traceback(words: str, megabytes: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("megabytes", [7, 8, 10, 16, 17.5, 18.5])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "check spec.toml",
+        "ls",
+        "diff spec.toml nonesuch",
+        "apply --forget spec.toml",
+        "import bwrap -- --ro-bind /usr /usr",
+        "plan --expand spec.toml",
+        "schema",
+    ],
+)
+def test_want_of_memory_is_no_difference_and_leaves_no_traceback(words: str, megabytes: float, tmp_path: Path) -> None:
     """Python would end with 1, which means a difference. What tells of an error may need memory too."""
     (tmp_path / "spec.toml").write_text("format = 1\n" + ROOT)
-    size = megabytes << 20
+    size = int(megabytes * 1024) << 10
     ended = subprocess.run(
         [sys.executable, "-c", "import sys; from mountplan.__main__ import main; sys.exit(main())", *words.split()],
         cwd=tmp_path,
