@@ -7,7 +7,8 @@ TESTS ?= -n auto
 # Arguments for make test-kernels, as in: make test-kernels KERNELS="--kernel 6.1 --suite specs"
 KERNELS ?=
 # The tests that need no privilege and nothing of the kernel.
-UNIT := tests/planner tests/cli/test_commands.py tests/cli/test_inputs.py tests/cli/test_planning.py
+UNIT := tests/planner tests/cli/test_apply_cmd.py tests/cli/test_check_cmd.py tests/cli/test_plan_cmd.py tests/cli/test_run_cmd.py
+UNIT += tests/cli/test_import_cmd.py tests/cli/test_inputs.py tests/cli/test_parser.py tests/cli/test_planning.py
 UNIT += tests/applier/test_abi.py tests/applier/test_execute.py tests/test_api.py tests/test_inherited.py tests/test_workflow.py
 # Arguments for make users, as in: make users USERS="--as user -q tests/cli"
 USERS ?= -q -n auto
