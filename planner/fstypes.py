@@ -40,7 +40,7 @@ class FilesystemType(NamedTuple):
 
     `defaults` are options as they are shown, or not shown, if not asked for: one that is absent has that value.
     `source` is what the kernel shows whatever was given, as far as it does so; `shown_as` is the type that it shows, if
-    it is another. `asked_for` are those that a machine is asked for if none is named (mountplan doctor). Those that are
+    it is another. `takes` are the names of all options of which it is known that it refuses others. `asked_for` are those that a machine is asked for if none is named (mountplan doctor). Those that are
     found `everywhere`, on each kernel on which a tree can be built, it is not asked for.
     """
 
@@ -61,6 +61,7 @@ class FilesystemType(NamedTuple):
     defaults: Mapping[str, str] = {}
     source: str = ""
     shown_as: str = ""
+    takes: frozenset[str] = frozenset()
     asked_for: bool = False
     everywhere: bool = False
 
@@ -98,11 +99,17 @@ def _on_device(name: str, **known: object) -> FilesystemType:
 
 
 _OWNER = {"uid": "0", "gid": "0"}
+_QUOTAS = (f"{who}_{what}_hardlimit" for who in ("usrquota", "grpquota") for what in ("block", "inode"))
+# As of Linux 6.18; mm/shmem.c
+_OF_TMPFS = frozenset(
+    {"size", "nr_blocks", "nr_inodes", "mode", "uid", "gid", "huge", "mpol", "inode32", "inode64", "noswap", "quota",
+     "usrquota", "grpquota", "casefold", "strict_encoding", *_QUOTAS}
+)  # fmt: skip
 
 ROWS: tuple[FilesystemType, ...] = (
     _row("tmpfs", "empty", "mount", in_memory=True, in_userns=True, takes_files=True, renewed=True,
          defaults={"mode": "1777", **_OWNER}, changeable={"size": "50%", "nr_blocks": "", "nr_inodes": ""},
-         asked_for=True, everywhere=True),
+         takes=_OF_TMPFS, asked_for=True, everywhere=True),
     _row("ramfs", "empty", "mount", in_memory=True, in_userns=True, takes_files=True, renewed=True,
          unmappable=True, defaults={"mode": "755"}, everywhere=True),
     _row("hugetlbfs", "empty", "mount", in_memory=True, renewed=True),  # files can be mapped there, not written
@@ -167,6 +174,19 @@ def of(name: str) -> FilesystemType:
 def where(**wanted: object) -> frozenset[str]:
     """The names of all types whose rows have these values: `where(takes_files=True)`."""
     return frozenset(one.name for one in ROWS if all(getattr(one, key) == value for key, value in wanted.items()))
+
+
+def not_taken(fstype: str, options: str) -> str:
+    """The first of some options, joined with commas, that a filesystem of this type surely refuses; or "".
+
+    What is every filesystem's (`ro`), or a security module's (`context=`), it is not asked for.
+    """
+    takes = of(fstype).takes
+    if not takes or '"' in options:
+        return ""
+    names = [one.partition("=")[0] for one in options.split(",") if one]
+    others = ("ro", "rw", "sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand", "source")
+    return next((one for one in names if one not in takes and one not in others and not one.endswith("context")), "")
 
 
 def only_reads(fstype: str, options: tuple[tuple[str, str | bool], ...]) -> bool:

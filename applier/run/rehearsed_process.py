@@ -267,7 +267,8 @@ class RehearsedProcess:
                 self._mount("", action.target, _KINDS[action.kind] | (abi.MS_REC if action.recursive else 0))
             case Remount():
                 flags = abi.MS_REMOUNT | (abi.MS_BIND if action.bind else 0)
-                self._mount("", action.target, flags | _flags(action.attributes, named=not action.keep_times))
+                flags |= _flags(action.attributes, named=not action.keep_times)
+                self._mount("", action.target, flags, action.options)
             case SetReadOnly():
                 _reconfigure(action)
             case SetAttributesCall():
@@ -328,8 +329,9 @@ class RehearsedProcess:
             case Fork() | End():
                 pass  # by those who call this
 
-    def _mount(self, source: str, target: str, flags: int) -> None:
-        syscalls.mount_classic(os.fsencode(source) if source else None, os.fsencode(target), None, flags, None)
+    def _mount(self, source: str, target: str, flags: int, options: str = "") -> None:
+        data = os.fsencode(options) if options else None
+        syscalls.mount_classic(os.fsencode(source) if source else None, os.fsencode(target), None, flags, data)
 
     def _where(self, path: str) -> tuple[int, bytes]:
         """A directory's descriptor and a path, as the calls take them, of what actions.Stage has words for."""

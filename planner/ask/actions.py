@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from mountplan.planner.ask.descriptors import Descriptors
 from mountplan.planner.attributes import RDONLY, Change
-from mountplan.planner.fstypes import of
+from mountplan.planner.fstypes import not_taken, of
 from mountplan.planner.model import Process, Superblock, World, WouldRefuse
 from mountplan.planner.model.checks import check_may_mount
 from mountplan.planner.model.peers import Kind
@@ -60,12 +60,13 @@ class ChangeKind(NamedTuple):
 
 
 class Remount(NamedTuple):
-    """With `bind`, the attributes of one mount; otherwise those of the filesystem as well."""
+    """With `bind`, the attributes of one mount; otherwise those of the filesystem as well, with its `options`."""
 
     target: str
     attributes: int
     keep_times: bool
     bind: bool
+    options: str = ""
 
     def describe(self) -> str:
         return f"change the attributes of {self.target}"
@@ -337,6 +338,10 @@ class Stage:
         world, process = self.world, self.processes[number]
         match action:
             case MountNew():
+                if other := not_taken(action.fstype, action.options):
+                    walk(process, action.target)
+                    check_may_mount(process)
+                    raise WouldRefuse(errno.EINVAL, f"{action.fstype} has no option {other}")
                 world.mount_new(
                     process,
                     action.fstype,
@@ -355,6 +360,8 @@ class Stage:
                 world.change_type(process, action.target, action.kind, recursive=action.recursive)
             case Remount():
                 remount = world.remount_bind if action.bind else world.remount
+                if action.options and not action.bind:
+                    self._check_options(process, action)
                 remount(process, action.target, action.attributes, keep_times=action.keep_times)
             case SetReadOnly():
                 world.reconfigure(process, action.target, read_only=action.read_only)
@@ -430,6 +437,8 @@ class Stage:
         key = action.fstype, "" if kind.is_shared else action.source
         if action.exclusive and (kind.is_shared or key in self._known):
             raise WouldRefuse(errno.EBUSY, f"there is a {action.fstype} of this kind already")
+        if other := not_taken(action.fstype, action.options):
+            raise WouldRefuse(errno.EINVAL, f"{action.fstype} has no option {other}")
         superblock = self._superblock(process, action)
         if superblock is None:
             superblock = world.superblock(action.fstype, options=action.options)
@@ -437,6 +446,13 @@ class Stage:
             superblock.read_only = action.read_only
         opened = world.fsmount(process, superblock, action.source or "none", action.attributes)
         self._descriptors.put(world, number, action.descriptor, opened)
+
+    def _check_options(self, process: Process, action: Remount) -> None:
+        """The kernel asks this first, once it has found the mount."""
+        mount, node = walk(process, action.target)
+        other = not_taken(mount.superblock.fstype, action.options)
+        if node is mount.root and other and process.user.capable:
+            raise WouldRefuse(errno.EINVAL, f"{mount.superblock.fstype} has no option {other}")
 
     def _superblock(self, process: Process, action: MountNew | NewDetachedMount) -> Superblock | None:
         """The instance that a mount of this type, from this source, shows; None if it makes a new and empty one.

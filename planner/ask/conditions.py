@@ -6,8 +6,10 @@ import errno
 import operator
 import re
 from collections.abc import Callable
+from typing import Protocol
 
 from mountplan.planner.ask.script_calls import ScriptCalls
+from mountplan.planner.ask.shell_filters import compiled, is_ambiguous
 from mountplan.planner.ask.util_linux import Unusable
 from mountplan.planner.model import WouldRefuse
 from mountplan.planner.model.walking import walk
@@ -30,9 +32,16 @@ class Unknown(Unusable):
     """What only a machine knows."""
 
 
-def holds(calls: ScriptCalls, words: list[str], *, brackets: int) -> bool:
+class ShellNames(Protocol):
+    """What conditions of `[[` ask the shell, and tell it."""
+
+    def is_set(self, name: str) -> bool: ...
+    def matched(self, groups: list[str]) -> None: ...
+
+
+def holds(calls: ScriptCalls, words: list[str], *, brackets: int, names: ShellNames) -> bool:
     """`brackets` is 0 for test(1), 1 for `[`, 2 for `[[`, whose `&&` and `||` are words here. Raises Unusable."""
-    reader = _Condition(calls, words, "test" if not brackets else "[" * brackets)
+    reader = _Condition(calls, words, "test" if not brackets else "[" * brackets, names)
     if not words:
         return False
     value = reader.either()
@@ -42,8 +51,9 @@ def holds(calls: ScriptCalls, words: list[str], *, brackets: int) -> bool:
 
 
 class _Condition:
-    def __init__(self, calls: ScriptCalls, words: list[str], name: str) -> None:
+    def __init__(self, calls: ScriptCalls, words: list[str], name: str, names: ShellNames) -> None:
         self.calls = calls
+        self.names = names
         self.all = words
         self.words = list(words)
         self.name = name
@@ -68,7 +78,7 @@ class _Condition:
     def single(self) -> bool:
         if not self.words:
             raise self.wrong()
-        if len(self.words) >= 3 and self.words[1] in ("=", "==", "!=", "<", ">", *_NUMBERS):
+        if len(self.words) >= 3 and self.words[1] in ("=", "==", "!=", "<", ">", "-ef", "=~", *_NUMBERS):
             left, operator, right = self.words[:3]
             del self.words[:3]
             return self._compared(left, operator, right)
@@ -95,6 +105,10 @@ class _Condition:
             if self.name == "[[" and any(re.match("[-+]?0[0-9]", word) for word in (left, right)):
                 raise self.wrong()  # octal
             return _NUMBERS[operator](one, other)
+        if operator == "-ef":
+            return self._same(left, right)
+        if operator == "=~":
+            return self._matches(left, right)
         if operator in ("<", ">"):
             return left < right if operator == "<" else left > right
         if self.name == "[[" and set(right) & set("*?["):
@@ -103,11 +117,37 @@ class _Condition:
             return (re.fullmatch(translated(right), left, re.DOTALL) is not None) == (operator != "!=")
         return (left == right) == (operator != "!=")
 
+    def _same(self, one: str, other: str) -> bool:
+        """-ef: one file by two names."""
+        process = self.calls.stage.processes[self.calls.process]
+        found = []
+        for path in (one, other):
+            try:
+                mount, node = walk(process, path)
+            except WouldRefuse:
+                return False
+            if not node.is_known and node is not mount.root:
+                raise Unknown(f"whether {one} -ef {other} is not known", _answer(self.name, self.all))
+            found.append(node)
+        return found[0] is found[1]
+
+    def _matches(self, text: str, expression: str) -> bool:
+        if self.name != "[[":
+            raise self.wrong()
+        pattern = compiled(expression, extended=True)
+        found = pattern.search(text) if pattern is not None else None
+        if pattern is None or (found is not None and is_ambiguous(pattern.pattern.removeprefix("^"))):
+            raise self.wrong()
+        self.names.matched([found[0], *(group or "" for group in found.groups())] if found is not None else [])
+        return found is not None
+
     def _of_one(self, operator: str, word: str) -> bool:
         if operator in ("-n", "-z"):
             return (word != "") == (operator == "-n")
         if operator == "-t":
             return False
+        if operator == "-v" and self.name == "[[":
+            return self.names.is_set(word)
         if operator in _FILES:
             return self._file(operator, word)
         raise self.wrong()

@@ -20,6 +20,10 @@ class FileContents:
         self._known: dict[ModelNode, str | None] = {}
         self.special: dict[ModelNode, str] = {}  # what is no plain file: its kind, as mknod(1) has it
 
+    def is_given(self, path: str) -> bool:
+        """Whether it was said from outside what is in there."""
+        return path in self._given
+
     def read(self, process: Process, path: str) -> str | None:
         """The text; None if it is not known. Raises WouldRefuse with ENOENT if there is no such file."""
         try:

@@ -151,7 +151,7 @@ def _remount(calls: ScriptCalls, words: MountWords) -> Iterator[Action]:
             yield SetAttributesCall(target, change, None, False)
     elif words.words or not words.recursive_names:
         flags = words.flags(frozenset(shown) - {"rw"})
-        yield Remount(target, flags.attributes, flags.keep_times, words.bind)
+        yield Remount(target, flags.attributes, flags.keep_times, words.bind, words.options)
     if words.recursive_names:
         yield SetAttributesCall(target, words.recursive_change())
     for kind, recursive in words.kinds:
@@ -180,6 +180,7 @@ def _with_device(calls: ScriptCalls, words: MountWords) -> MountWords:
             told = f"what type of filesystem {source} has is not known"
             raise Unusable(f"mount: {told}", f"say it: --answer '{command}=ext4', or write -t")
         words = words._replace(fstype=found)
+        calls.told = ("-t", found)
     if not of(words.fstype).in_memory and (words.loop or (source.startswith("/") and _is_image(calls, source))):
         words = words._replace(source=calls.loop_device(source, words.loop), loop=())
     return words
@@ -284,6 +285,17 @@ def _is_mounted(calls: ScriptCalls, words: MountWords, rows: tuple[MountRow, ...
     return any((row.device, row.root) == (mount.superblock.device, node.path) for row in there)
 
 
+def only_lists(arguments: list[str]) -> str | None:
+    """Of which types mount(8) shows what is mounted, "" for all; None if it does something else."""
+    words = re.sub(r"(^|\0)(-t|--types)(?=\0[^\0]|[^\0])[\0=]?", r"\1-t", "\0".join(arguments)).split("\0")
+    types = [word[2:] for word in words if word.startswith("-t")]
+    if all(re.fullmatch("|-l|-v|--show-labels|--verbose|-t.*", one) for one in words) and len(types) < 2:
+        return types[0] if types else ""
+    return None
+
+
 def only_looks(arguments: list[str]) -> bool:
     """Whether mount(8) shows what is mounted, or its version."""
+    if only_lists(arguments) is not None:
+        return True
     return all(re.fullmatch("-l|-v|--show-labels|--verbose|-V|--version|-h|--help", one) for one in arguments)

@@ -84,6 +84,7 @@ class ScriptCalls:
         self.ask = ask
         self._loops: dict[tuple[str, ...], str] = {}  # image and options -> device
         self.process = 1
+        self.told: tuple[str, ...] = ()  # words that say to the program that runs what was answered: it cannot ask
         self.links = False  # whether the script has made symbolic links
         self.line = 0
         self.done: list[Done] = []
@@ -169,9 +170,10 @@ class ScriptCalls:
     def program(self, words: tuple[str, ...], carry_out: Callable[[], int], *, always: bool = False) -> int:
         """Note down what a program does; with `always` also if it makes no call."""
         line, process, first = self.line, self.process, len(self.done)
+        self.told = ()
         status = carry_out()
         if always or len(self.done) > first:
-            self.ran.append(Ran(line, process, words, first, len(self.done), status))
+            self.ran.append(Ran(line, process, (words[0], *self.told, *words[1:]), first, len(self.done), status))
         return status
 
     def rows(self) -> tuple[MountRow, ...]:

@@ -48,7 +48,7 @@ from mountplan.planner.ask.shell_syntax import (
     Text,
     While,
 )
-from mountplan.planner.ask.shell_words import fields, limited, pattern, pattern_text, text_of
+from mountplan.planner.ask.shell_words import expression_text, fields, limited, pattern, pattern_text, text_of
 from mountplan.planner.ask.util_linux import Unusable
 
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "zsh"})
@@ -244,6 +244,8 @@ class Shell(ShellFinders):
                 for at, word in enumerate(command.words):
                     if words[at - 1 : at] in (["="], ["=="], ["!="]):
                         words[at] = pattern_text(word, self)
+                    elif words[at - 1 : at] == ["=~"]:
+                        words[at] = expression_text(word, self)
                 return self._condition(words, 2)
         raise AssertionError(command)
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from mountplan.planner.ask.actions import End, MakeDirectory, MakeFile
 from mountplan.planner.ask.conditions import NoNumber, holds
 from mountplan.planner.ask.file_commands import options
+from mountplan.planner.ask.mount_actions import only_lists
 from mountplan.planner.ask.script_commands import FAILED, PROGRAMS, STARTERS, change_directory, look
 from mountplan.planner.ask.shell_state import (
     IDLE_OPTIONS,
@@ -21,6 +22,7 @@ from mountplan.planner.ask.shell_state import (
 )
 from mountplan.planner.ask.shell_words import UnsetValue, number, split_at
 from mountplan.planner.ask.shell_writers import ShellWriters
+from mountplan.planner.ask.table_commands import columns, found, listing
 from mountplan.planner.ask.util_linux import Unusable
 
 
@@ -332,9 +334,21 @@ class ShellBuiltins(ShellWriters):
         if answered is not None:
             return answered[1]
         try:
-            return 0 if holds(self.calls, words, brackets=brackets) else FAILED
+            return 0 if holds(self.calls, words, brackets=brackets, names=self) else FAILED
         except NoNumber:
             return 2
+
+    def is_set(self, name: str) -> bool:
+        """Whether a variable has a value. Raises Unusable if nothing is said of it."""
+        if name in self.context.arrays:
+            return "0" in self.context.arrays[name]
+        value = self.value(name) if name.isidentifier() or name.isdecimal() else None
+        if value is None:
+            raise Unusable(f"whether {name} has a value is not known", f"give it: --var {name}=..., or `unset {name}`")
+        return not isinstance(value, UnsetValue)
+
+    def matched(self, groups: list[str]) -> None:
+        self.context.arrays["BASH_REMATCH"] = ShellArray({str(at): one for at, one in enumerate(groups)})
 
     def _getopts(self, arguments: list[str]) -> int:
         """The next option of the arguments. $OPTIND counts from 1; letters that stand together are told one by one."""
@@ -387,10 +401,33 @@ class ShellBuiltins(ShellWriters):
     def _cd(self, arguments: list[str]) -> int:
         return change_directory(self.calls, arguments)
 
-    def _look(self, arguments: list[str]) -> int:
-        if self.captured and arguments:
-            return self._pass_over("df", ["findmnt", *arguments])
-        return look(self.calls, arguments)
+    def _findmnt(self, arguments: list[str]) -> int:
+        """Shows the table, or writes what another command reads; its status says whether there is such a mount."""
+        try:
+            rows = found(self.calls, arguments)
+        except Unusable:
+            rows = None
+        text = columns(arguments, rows) if rows is not None else None
+        if rows is None or (text is None and self.captured):
+            if self.captured or self.context.asked:
+                return self._pass_over("df", ["findmnt", *arguments])
+            return look(self.calls, arguments)
+        if self.writing:
+            if text is None:
+                self.passed.append((self.calls.line, "findmnt"))
+            self._write(text or "")
+        elif rows:
+            look(self.calls, arguments)
+        return 0 if rows else FAILED
+
+    def _mount(self, arguments: list[str]) -> int:
+        """mount(8), which shows what is mounted if it is not told what to mount."""
+        words = ("mount", *arguments)
+        types = only_lists(arguments)
+        if types is not None and self.writing:
+            self._write(listing(self.calls.rows(), types))
+            return self.calls.program(words, lambda: 0, always=True)
+        return self.calls.program(words, lambda: PROGRAMS["mount"](self.calls, arguments), always=True)
 
     _builtins: ClassVar[dict[str, Callable[[Any, list[str]], int]]] = {
         ":": _true,
@@ -403,12 +440,13 @@ class ShellBuiltins(ShellWriters):
         "exit": _exit,
         "export": _export,
         "false": _false,
-        "findmnt": _look,
+        "findmnt": _findmnt,
         "getopts": _getopts,
         "kill": _kill,
         "let": _let,
         "local": _local,
         "mktemp": _mktemp,
+        "mount": _mount,
         "read": _read,
         "readlink": _readlink,
         "readonly": _readonly,

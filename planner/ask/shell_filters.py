@@ -103,7 +103,7 @@ def _may_take_forever(pattern: str) -> bool:
     return False
 
 
-def _compiled(text: str, *, extended: bool, flags: int = 0, escapes: bool = False) -> re.Pattern[str] | None:
+def compiled(text: str, *, extended: bool, flags: int = 0, escapes: bool = False) -> re.Pattern[str] | None:
     pattern = expression(text, extended=extended, escapes=escapes)
     if pattern is None or _may_take_forever(pattern):
         return None
@@ -113,7 +113,7 @@ def _compiled(text: str, *, extended: bool, flags: int = 0, escapes: bool = Fals
         return None
 
 
-def _is_ambiguous(pattern: str) -> bool:
+def is_ambiguous(pattern: str) -> bool:
     """Whether two alternatives may match at one place: then the programs take the longest, and Python the first."""
     begins = re.findall(r"(?:^|(?<!\\)[(|])(?=([^(]|$))", pattern) if "|" in pattern else []
     return len(set(begins)) < len(begins) or not all(one.isalnum() for one in begins)
@@ -155,18 +155,18 @@ def _grep(arguments: list[str], text: str) -> Filtered:
         return None
     wanted = []
     for one in patterns:
-        compiled = (
+        wanted_pattern = (
             re.compile(re.escape(one), re.IGNORECASE if "i" in given else 0)
             if "F" in given
-            else _compiled(one, extended="E" in given, flags=re.IGNORECASE if "i" in given else 0)
+            else compiled(one, extended="E" in given, flags=re.IGNORECASE if "i" in given else 0)
         )
-        if compiled is None:
+        if wanted_pattern is None:
             return None
-        if "o" in given and (len(patterns) > 1 or _is_ambiguous(compiled.pattern)):
+        if "o" in given and (len(patterns) > 1 or is_ambiguous(wanted_pattern.pattern)):
             return None
-        inner = f"(?:{compiled.pattern})"
+        inner = f"(?:{wanted_pattern.pattern})"
         inner = f"^{inner}$" if "x" in given else rf"(?<!\w){inner}(?!\w)" if "w" in given else inner
-        wanted.append(re.compile(inner, compiled.flags))
+        wanted.append(re.compile(inner, wanted_pattern.flags))
     found = [line for line in _lines(text) if any(one.search(line) for one in wanted) != ("v" in given)]
     if "m" in given:
         found = found[: int(given["m"])] if given["m"].isdecimal() else found
@@ -360,7 +360,7 @@ def _sed(arguments: list[str], text: str) -> Filtered:
         match = _SED.fullmatch(piece.strip())
         if match is None or not match["rest"]:
             return None
-        where = _compiled(match["where"], extended=extended, escapes=True) if match["where"] is not None else None
+        where = compiled(match["where"], extended=extended, escapes=True) if match["where"] is not None else None
         if match["where"] is not None and where is None:
             return None
         command = match["rest"]
@@ -448,8 +448,8 @@ def _substitution(
         return None
     flags = re.IGNORECASE if {"i", "I"} & set(match[3]) else 0
     source = match[1].replace(f"\\{command[1]}", command[1]) if command[1] not in "|+?(){}" else match[1]
-    pattern = _compiled(source, extended=extended, flags=flags, escapes=True)
-    if pattern is None or _is_ambiguous(pattern.pattern):
+    pattern = compiled(source, extended=extended, flags=flags, escapes=True)
+    if pattern is None or is_ambiguous(pattern.pattern):
         return None
     template = match[2]
 

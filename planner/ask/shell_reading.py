@@ -41,15 +41,20 @@ from mountplan.planner.ask.shell_syntax import (
 )
 
 _LANGUAGE = tree_sitter.Language(tree_sitter_bash.language())
+_ANSI_ESCAPED = re.compile(r"\\(?:([0-7]{1,3})|x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{1,4})|(\n|.))", re.DOTALL)
 _ESCAPED = re.compile(r"\\(\n|.)", re.DOTALL)
 _ESCAPED_IN_QUOTES = re.compile(r'\\(\n|["\\$`])', re.DOTALL)
 # Expansions that the grammar takes for text, as the second one of $x/$1
 _MISSED = re.compile(r"\\.|\$([A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-])", re.DOTALL)
+# What the grammar does not know, and as many bytes with which it reads the rest as it is meant.
 _UNKNOWN = (
-    (re.compile(r"(?<=\s)\\([()])(?=\s)"), r"'\1'"),
-    (re.compile(r"(?<=\s)([0-9]?)<>(?=\s*/)"), r"\1<"),
-    (re.compile(r"(?<=\s)(0[xX])\*\)"), r"'\1'*)"),
+    (re.compile(rb"(?<=\s)([0-9]?)<>(?=\s*[^\s;&|<>])"), rb"\1< "),
+    (re.compile(rb"(?<=\s)(0[xX])\*\)"), rb"\1x)"),
+    (re.compile(rb"(?m)(^|[\s;&|(!`])\[(?=\s)"), b"\\1\x01"),  # a command as any other
 )
+# Sums, and what stands in their place in words, that the grammar does not know: each is read as text on its own.
+_SUM = re.compile(rb"(\$\(\()((?:[^()\n]|\([^()\n]*\))+)(?=\)\))")
+_DEFAULT = re.compile(rb"(\$\{[A-Za-z_][A-Za-z0-9_]*:?[-+=])((?:[^{}\n\"]|\$\{[^{}\n\"]*\})+)(?=\})")
 _ANSI = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "v": "\v"}
 _OPERATORS = ("-", "=", "+", "?")
 _STATEMENTS = frozenset(
@@ -77,24 +82,66 @@ def parse_script(text: str, first_line: int = 1, *, one_line: bool = False) -> t
     return reader.commands(reader.root.children)
 
 
+def _parsed(data: bytes) -> Any:
+    return tree_sitter.Parser(_LANGUAGE).parse(data).root_node
+
+
+def _errors(top: Any) -> int:
+    """How many places are no shell."""
+    count = 0
+    waiting = [top]
+    while waiting:
+        node = waiting.pop()
+        count += node.is_missing or node.is_error
+        waiting += [child for child in node.children if child.has_error or child.is_missing]
+    return count
+
+
 class _Reader:
     def __init__(self, text: str, first_line: int) -> None:
         self.data = text.encode("utf-8", "surrogateescape")
         self.first_line = first_line
         self.one_line = False
         self.depth = 0
-        self.root = tree_sitter.Parser(_LANGUAGE).parse(self.data).root_node
+        self.apart: set[int] = set()  # where something begins that the grammar does not know
+        self.root = _parsed(self.data)
         if self.root.has_error:
-            self._try_otherwise(text)
+            self._try_otherwise()
 
-    def _try_otherwise(self, text: str) -> None:
-        """What the grammar does not know, in other words that mean the same; the lines stay."""
+    def _try_otherwise(self) -> None:
+        """Where the grammar knows something not, the tree is that of other bytes; the text stays what it is."""
+        data = self.data
         for written, meant in _UNKNOWN:
-            text = written.sub(meant, text)
-        data = text.encode("utf-8", "surrogateescape")
-        root = tree_sitter.Parser(_LANGUAGE).parse(data).root_node
-        if not root.has_error:
-            self.data, self.root = data, root
+            data = self._read_if_better(data, written.sub(meant, data))
+        for written, end in ((_SUM, b"))"), (_DEFAULT, b"}")):
+            for match in written.finditer(data):
+                alone = match[0] + end
+                if self.root.has_error and _parsed(b"x=" + (alone if end == b"))" else b'"' + alone + b'"')).has_error:
+                    start, stop = match.span(2)
+                    other = data[:start] + b"1" * (stop - start) + data[stop:]
+                    if self._read_if_better(data, other) is other:
+                        data = other
+                        self.apart.add(start)
+
+    def _read_if_better(self, data: bytes, other: bytes) -> bytes:
+        if other == data or not self.root.has_error:
+            return data
+        root = _parsed(other)
+        if _errors(root) >= _errors(self.root):
+            return data
+        self.root = root
+        return other
+
+    def _apart(self, start: int, end: int, line: int) -> Word | None:
+        """The parts of what was left out for the grammar, as if it stood in quotation marks; None for anything else."""
+        if start not in self.apart:
+            return None
+        inner = self.slice(start, end)
+        reader = _Reader(f': "{inner}"', line)
+        commands = reader.commands(reader.root.children)
+        if len(commands) == 1 and isinstance(commands[0], Simple) and len(commands[0].words) == 2:
+            return commands[0].words[1]
+        raise ScriptError(line, f"`{inner}` is not understood as shell", _OTHERWISE)
 
     def _error_in(self, top: Any) -> NotFollowed:
         """The first place that is no shell; what comes after it cannot be trusted."""
@@ -444,6 +491,11 @@ class _Reader:
             case "process_substitution":
                 raise ScriptError(self.line(node), "<( ) is not followed", "use a file")
         text = self.text(node)
+        if node.type == "regex":
+            if re.search(r"[\"'`]|\$[{(]", text):
+                what = "a regular expression with quotation marks in it is not followed"
+                raise ScriptError(self.line(node), what, "put it into a variable: [[ $x =~ $pattern ]]")
+            return _mended(self._unescaped(text))
         return self._unescaped(text)
 
     def _expanded(self, node: Any, lead: str, quoted: bool) -> Part:
@@ -457,6 +509,8 @@ class _Reader:
             case "command_substitution":
                 return self._substitution(node, text, quoted)
         start = node.start_byte + len(lead.encode()) + (3 if text.startswith("$((") else 2)
+        if (apart := self._apart(start, node.end_byte - 2, self.line(node))) is not None:
+            return Arithmetic(apart)
         return Arithmetic(self._between(node, start, node.end_byte - (2 if text.endswith("))") else 1), True))
 
     def _unescaped(self, text: str) -> Word:
@@ -512,13 +566,16 @@ class _Reader:
 
     def _ansi(self, node: Any) -> str:
         def one(match: re.Match[str]) -> str:
-            if match[1] in _ANSI:
-                return _ANSI[match[1]]
-            if match[1] in "\\'\"?":
-                return match[1]
-            raise ScriptError(self.line(node), f"\\{match[1]} in $'...' is not followed", "write the character")
+            if match[4] is None:
+                code = int(match[1], 8) % 256 if match[1] else int(match[2] or match[3], 16)
+                return chr(code) if code < 128 or match[3] else chr(0xDC00 + code)
+            if match[4] in _ANSI:
+                return _ANSI[match[4]]
+            if match[4] in "\\'\"?":
+                return match[4]
+            raise ScriptError(self.line(node), f"\\{match[4]} in $'...' is not followed", "write the character")
 
-        return _ESCAPED.sub(one, self.text(node)[2:-1])
+        return _ANSI_ESCAPED.sub(one, self.text(node)[2:-1]).partition("\0")[0]  # nothing after a byte 0
 
     def _expansion(self, node: Any, lead: str, quoted: bool) -> ShellParameter:
         text = self.text(node)[len(lead) :]
@@ -543,6 +600,8 @@ class _Reader:
         start = node.end_byte - len(text[match.end() :].encode())
         if match[2][0] in "/:" and match[2][1:] not in ("-", "=", "+", "?"):
             return self._with_two(node, match, start, quoted)._replace(key=index)
+        if (apart := self._apart(start, node.end_byte - 1, self.line(node))) is not None:
+            return ShellParameter(match[1], quoted, match[2], apart, key=index)
         is_pattern = match[2][0] in "#%"
         argument = self._between(node, start, node.end_byte - 1, quoted and not is_pattern)
         return ShellParameter(match[1], quoted, match[2], argument, key=index)
@@ -566,6 +625,10 @@ class _Reader:
             reader = _Reader(inner, self.line(node))
             reader.depth = self.depth
             return Substitution(reader.commands(reader.root.children), inner.strip(), quoted)
+        named = [one for one in node.children if one.is_named]
+        if len(named) == 1 and named[0].type == "file_redirect":  # $(<file)
+            cat = Simple(self.line(node), (), ((Text("cat", True),),), tuple(self._redirection(named[0])))
+            return Substitution((cat,), text[2:-1].strip(), quoted)
         return Substitution(self.commands(node.children), text[2:-1].strip(), quoted)
 
 

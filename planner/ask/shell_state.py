@@ -15,6 +15,7 @@ from mountplan.planner.ask.script_calls import ScriptCalls
 from mountplan.planner.ask.script_commands import FAILED
 from mountplan.planner.ask.shell_syntax import Assignment, Command, ScriptError, Substitution
 from mountplan.planner.ask.shell_words import UnsetValue, limited, number, text_of
+from mountplan.planner.ask.table_commands import table_in
 from mountplan.planner.ask.util_linux import Unusable
 from mountplan.planner.model import WouldRefuse
 
@@ -338,6 +339,8 @@ class ShellState:
 
     def text_in(self, path: str) -> str | None:
         """What is in a file. None if that is not known; raises Unusable if it is surely not there."""
+        if not self.calls.contents.is_given(path) and (table := table_in(self.calls, path)) is not None:
+            return table
         try:
             return self.calls.contents.read(self.calls.stage.processes[self.context.process], path)
         except WouldRefuse as refusal:
@@ -361,15 +364,16 @@ class ShellState:
         return bool(self.writing) and self.writing[-1].wanted
 
     def _answer(self, text: str) -> tuple[str, int] | None:
-        """What is said of a command: what it writes, and its status."""
-        for one in self.answers.failing:
-            if _matches(text, one):
-                self.answered.add(one)
-                return "", FAILED
-        for one, output in self.answers.outputs:
-            if _matches(text, one):
-                self.answered.add(one)
-                return output + "\n" if output else "", 0
+        """What is said of a command: what it writes, and its status. A pattern is for what is not named."""
+        for matches in (str.__eq__, _matches):
+            for one in self.answers.failing:
+                if matches(text, one):
+                    self.answered.add(one)
+                    return "", FAILED
+            for one, output in self.answers.outputs:
+                if matches(text, one):
+                    self.answered.add(one)
+                    return output + "\n" if output else "", 0
         return None
 
     def _write(self, text: str) -> None:

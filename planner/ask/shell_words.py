@@ -84,6 +84,14 @@ def pattern_text(word: Word, values: Values) -> str:
     )
 
 
+def expression_text(word: Word, values: Values) -> str:
+    """A word as a regular expression of `[[ =~`: what is quoted means itself there."""
+    return "".join(
+        re.sub(r"[][\\.*^$+?(){}|]", r"\\\g<0>", text) if isinstance(part, Text | ShellParameter) and part.quoted else text
+        for part, text in ((part, _value(part, values)) for part in word)
+    )
+
+
 def _compiled(pieces: Iterable[WordPiece]) -> re.Pattern[str]:
     return re.compile(_one_way(_tokens_of(pieces)), re.DOTALL)
 
@@ -322,7 +330,7 @@ def _known(name: str, value: str | None) -> str:
     return value
 
 
-_TOKEN = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+|[A-Za-z_][A-Za-z0-9_]*|\+\+|--|[-+*/%&|^]=|<<|>>|[<>=!]=|&&|\|\||\S")
+_TOKEN = re.compile(r"[0-9]+#[0-9a-zA-Z@_]+|0[xX][0-9a-fA-F]+|[0-9]+|[A-Za-z_][A-Za-z0-9_]*|\+\+|--|[-+*/%&|^]=|<<|>>|[<>=!]=|&&|\|\||\S")
 _BITS = 64
 
 
@@ -343,7 +351,13 @@ def number(text: str, values: Values) -> int:
 
 
 def _literal(text: str) -> int:
-    value = int(text, 8) if re.fullmatch("0[0-9]+", text) else int(text, 0)
+    base, mark, digits = text.partition("#")
+    if mark:
+        if not 2 <= int(base) <= 36 or not digits.isalnum():  # beyond 36, small letters and capitals are two
+            raise ValueError
+        value = int(digits, int(base))
+    else:
+        value = int(text, 8) if re.fullmatch("0[0-9]+", text) else int(text, 0)
     if _wrapped(value) != value:
         raise ValueError
     return value

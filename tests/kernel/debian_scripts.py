@@ -1,10 +1,12 @@
-"""How many mount commands of Debian's shell scripts are come to, if what only a machine knows is answered somehow:
+"""Debian's shell scripts that mount something, each mount command of them come to, in the model and for real:
 
-apt-get download PACKAGE..., dpkg-deb -x each into DIRECTORY/PACKAGE, and
-python -m tests.kernel.debian_scripts DIRECTORY [--seconds 10] [--seed 1]
+apt-get download PACKAGE..., dpkg-deb -x each into DIRECTORY/PACKAGE (`make debian-scripts` does both), and
+python -m tests.kernel.debian_scripts DIRECTORY [--only NAME] [--find SECONDS]
 
-Each script is followed again and again, with variables, arguments and answers that are chosen by chance, and of
-libraries each function is called. A script counts if every command of it that is mount(8) has been carried out.
+debian_scripts.toml has the scripts, and for each what only a machine knows, in one or several runs. A mount command is
+reached if it has been carried out in one of them, and a script agrees if the real programs do the same in each, command
+by command, and tables are the same (simulate --compare-kernel). `--find` looks for answers of runs that are not written
+down yet, by chance.
 """
 
 from __future__ import annotations
@@ -14,117 +16,70 @@ import random
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mountplan.planner.ask.actions import Stage
+import tomli
+
 from mountplan.planner.ask.shell_reading import parse_script
 from mountplan.planner.ask.shell_syntax import Function, NotFollowed, Simple, Text
-from mountplan.planner.ask.simulate import Answers, simulate
+from mountplan.planner.ask.simulate import Answers, Simulation, empty_world, simulate
 from mountplan.planner.errors import SpecError
-from mountplan.planner.model import RULES_6_18, World
+from mountplan.rehearsing import compare_with_kernel
 
-SCRIPTS = tuple(
-    f"{package}/{path}"
-    for package, paths in {
-        "arch-install-scripts": (
-            "usr/bin/arch-chroot",
-            "usr/bin/pacstrap",
-        ),
-        "bilibop-lockfs": ("usr/share/initramfs-tools/scripts/local-bottom/bilibop-lockfs",),
-        "cgroupfs-mount": ("usr/bin/cgroupfs-mount",),
-        "cloud-init": ("usr/lib/cloud-init/uncloud-init",),
-        "cloud-initramfs-growroot": ("usr/share/initramfs-tools/scripts/local-bottom/growroot",),
-        "debootstrap": ("usr/share/debootstrap/functions",),
-        "dracut-core": (
-            "usr/lib/dracut/dracut-initramfs-restore",
-            "usr/lib/dracut/modules.d/01fips/fips.sh",
-            "usr/lib/dracut/modules.d/90overlay-root/overlay-mount.sh",
-            "usr/lib/dracut/modules.d/90overlayfs/mount-overlayfs.sh",
-            "usr/lib/dracut/modules.d/91zipl/install_zipl_cmdline.sh",
-            "usr/lib/dracut/modules.d/95fstab-sys/mount-sys.sh",
-            "usr/lib/dracut/modules.d/95rootfs-block/mount-root.sh",
-            "usr/lib/dracut/modules.d/95rootfs-block/rootfallback.sh",
-            "usr/lib/dracut/modules.d/95virtfs/mount-virtfs.sh",
-            "usr/lib/dracut/modules.d/95virtiofs/mount-virtiofs.sh",
-            "usr/lib/dracut/modules.d/96securityfs/securityfs.sh",
-            "usr/lib/dracut/modules.d/98ecryptfs/ecryptfs-mount.sh",
-            "usr/lib/dracut/modules.d/98selinux/selinux-loadpolicy.sh",
-            "usr/lib/dracut/modules.d/98usrmount/mount-usr.sh",
-            "usr/lib/dracut/modules.d/99base/init.sh",
-            "usr/lib/dracut/modules.d/99shutdown/shutdown.sh",
-        ),
-        "fai-client": (
-            "usr/lib/fai/get-config-dir-nfs",
-            "usr/lib/fai/mkramdisk",
-            "usr/lib/fai/mount2dir",
-            "usr/lib/fai/updatebase",
-        ),
-        "fai-nfsroot": ("usr/lib/fai/fai-mount-disk",),
-        "grml-debootstrap": ("etc/debootstrap/chroot-script",),
-        "initramfs-tools-core": (
-            "usr/share/initramfs-tools/init",
-            "usr/share/initramfs-tools/scripts/local",
-        ),
-        "initscripts": (
-            "etc/init.d/checkroot.sh",
-            "etc/init.d/mount-configfs",
-            "etc/init.d/mountall.sh",
-            "etc/init.d/umountroot",
-            "etc/network/if-up.d/mountnfs",
-            "lib/init/mount-functions.sh",
-        ),
-        "live-boot": (
-            "lib/live/boot/9990-mount-http.sh",
-            "lib/live/boot/9990-overlay.sh",
-            "lib/live/boot/9990-toram-todisk.sh",
-        ),
-        "live-build": (
-            "usr/lib/live/build/chroot_devpts",
-            "usr/lib/live/build/chroot_hooks",
-            "usr/lib/live/build/chroot_proc",
-            "usr/lib/live/build/chroot_selinuxfs",
-            "usr/lib/live/build/chroot_sysfs",
-            "usr/lib/live/build/chroot_tmpfs",
-            "usr/share/live/build/functions/chroot_bind_path.sh",
-        ),
-        "ltsp": ("usr/share/ltsp/client/init/25-ro-root.sh",),
-        "lxcfs": ("usr/share/lxcfs/lxc.mount.hook",),
-        "mmdebstrap": ("usr/share/mmdebstrap/hooks/file-mirror-automount/setup00.sh",),
-        "nfs-common": ("etc/init.d/nfs-common",),
-        "open-iscsi": (
-            "lib/open-iscsi/activate-storage.sh",
-            "usr/share/initramfs-tools/scripts/local-top/iscsi",
-        ),
-        "os-prober": ("usr/share/os-prober/common.sh",),
-        "overlayroot": (
-            "usr/sbin/overlayroot-chroot",
-            "usr/share/initramfs-tools/scripts/init-bottom/overlayroot",
-        ),
-        "pbuilder": ("usr/lib/pbuilder/pbuilder-modules",),
-        "schroot": (
-            "etc/schroot/setup.d/10mount",
-            "etc/schroot/setup.d/15binfmt",
-        ),
-    }.items()
-    for path in paths
-)
-_VALUES = ("", "x", "yes", "true", "1", "0", "/target", "/dev/sda1", "start", "mount", "setup-start", "tmpfs",
-           "ext4", "no")  # fmt: skip
-_COMPARED = re.compile(r"(?:[!=]=? |\||^\s*\(?)\"?([A-Za-z0-9/_:.-]{2,24})\"?(?= *[])|])", re.MULTILINE)
-_ROUNDS = 60
+_WANTED = re.compile(r"--var (\w+)=")
+DATA = Path(__file__).parent / "debian_scripts.toml"
 
 
-class Came(NamedTuple):
-    """The lines of mount(8) that a script has, those that were come to, and what was in the way last."""
+class Given(NamedTuple):
+    """What is said of one run: see the head of debian_scripts.toml."""
+
+    before: str = ""
+    after: str = ""
+    variables: Mapping[str, str] = {}
+    answers: Mapping[str, str] = {}
+    fails: tuple[str, ...] = ()
+    files: Mapping[str, str] = {}
+    instead: Mapping[str, str] = {}
+    end: int = 0
+    unasked: tuple[str, ...] = ()
+
+
+class Reached(NamedTuple):
+    """The lines of mount commands, those that were carried out, and what stood in the way or differs."""
 
     lines: frozenset[int]
     reached: frozenset[int]
     stopped: tuple[str, ...]
+    differences: tuple[str, ...]
 
 
-def _simple(value: Any) -> Iterator[Simple | Function | NotFollowed]:
+def scripts() -> dict[str, tuple[Given, ...]]:
+    """The runs of each script."""
+    read: dict[str, Any] = tomli.loads(DATA.read_text(encoding="utf-8"))
+    found = {}
+    for package, paths in read.items():
+        common = paths.pop("*", [{}])[0]
+        for path, runs in paths.items():
+            found[f"{package}/{path}"] = tuple(_given(one, common) for one in runs)
+    return found
+
+
+def _given(own: dict[str, Any], common: dict[str, Any]) -> Given:
+    """`common` is what all scripts of a package are told; what is not asked for of it counts for nothing."""
+    tables = {name: {**common.get(name, {}), **own.pop(name, {})} for name in ("var", "answer", "file", "instead")}
+    fails = own.pop("fails", [])
+    asked = (*common.get("answer", ()), *common.get("fails", ()))
+    made = Given(
+        own.pop("before", ""), own.pop("after", ""), tables["var"], tables["answer"],
+        (*fails, *common.get("fails", ())), tables["file"], tables["instead"], own.pop("end", 0), asked,
+    )  # fmt: skip
+    assert not own, own
+    return made
+
+
+def _commands(value: Any) -> Iterator[Simple | Function | NotFollowed]:
     """All commands in a value of the syntax, substitutions among them."""
     waiting = [value]
     while waiting:
@@ -135,110 +90,156 @@ def _simple(value: Any) -> Iterator[Simple | Function | NotFollowed]:
             waiting += one
 
 
-def _mounts(text: str) -> tuple[frozenset[int], tuple[str, ...]]:
-    """The lines with a mount command, and the names of the functions."""
-    commands = parse_script(text)
-    lines, names = set(), []
-    for one in _simple(commands):
-        if isinstance(one, Function):
-            names.append(one.name)
+def mount_lines(text: str) -> frozenset[int]:
+    """The lines with a mount command."""
+    lines = set()
+    for one in _commands(parse_script(text)):
         if isinstance(one, Simple) and one.words and isinstance(one.words[0][0], Text):
             first = [word[0].text for word in one.words[:2] if word and isinstance(word[0], Text)]
             name = first[0].rpartition("/")[2]
             runs = name == "mount" or (name in ("exec", "command", "busybox") and first[1:] == ["mount"])
             if runs and "--version" not in first:
                 lines.add(one.line)
-    return frozenset(lines), tuple(names)
+    return frozenset(lines)
 
 
-def follow(text: str, seconds: float, seed: int) -> Came:
-    """Follow it with answers by chance until all is reached, or the time is over."""
-    lines, functions = _mounts(text)
-    chance = random.Random(seed)
-    words_of = (*_VALUES, *sorted(set(_COMPARED.findall(text))))
+def _whole(text: str, given: Given) -> str:
+    """The script with a line for what has to be there before (behind its first), and with calls at its end."""
+    for written, other in given.instead.items():
+        assert written in text, written
+        text = text.replace(written, other)
+    if given.end:
+        lines = text.split("\n")
+        lines[given.end - 1] = f"exit; {lines[given.end - 1]}"
+        text = "\n".join(lines)
+    first, _, rest = text.partition("\n")
+    return f"{first}\n{'; '.join(given.before.splitlines())}\n{rest}\n{given.after}\n"
+
+
+def _run(text: str, given: Given, directory: Path) -> Simulation:
+    """Its lines are one more than in the script, but for the first. What has no value is empty, as it is in a shell."""
+    answers = Answers(tuple(given.answers.items()), given.fails)
+    files = {
+        path: (directory / one[1:]).read_text(encoding="utf-8", errors="surrogateescape") if one[:1] == "@" else one
+        for path, one in given.files.items()
+    }
+    variables = dict(given.variables)
+    whole = _whole(text, given)
+    while True:
+        try:
+            return simulate(whole, "S", empty_world(), variables=variables, answers=answers, files=files)
+        except SpecError as error:
+            wanted = {match[1] for one in error.mistakes if (match := _WANTED.search(one.remedy or ""))}
+            if not wanted - set(variables):
+                raise
+            variables |= dict.fromkeys(wanted, "")
+
+
+def _reached(simulation: Simulation) -> set[int]:
+    return {ran.line - 1 for ran in simulation.ran if ran.words[0] == "mount" and ran.line > 2}
+
+
+def follow(text: str, runs: tuple[Given, ...], directory: Path, *, real: bool) -> Reached:
+    lines = mount_lines(text)
     reached: set[int] = set()
-    stopped: dict[str, None] = {}
-    end = time.monotonic() + seconds
+    stopped: list[str] = []
+    differences: list[str] = []
+    for number, given in enumerate(runs, 1):
+        try:
+            simulation = _run(text, given, directory)
+            reached |= _reached(simulation) & lines
+            if real:
+                found = compare_with_kernel(simulation, empty_world(), "S").differences
+                differences += [f"run {number}: {one}" for one in found]
+            stopped += [f"run {number}: no command was asked for: {one}" for one in simulation.unasked if one not in given.unasked]
+        except SpecError as error:
+            stopped += [
+                f"run {number}: line {(one.ref.line or 1) - 1}: {one.what} | {one.remedy}" for one in error.mistakes
+            ]
+    return Reached(lines, frozenset(reached), tuple(stopped), tuple(differences))
+
+
+# --- answers by chance
+
+_VALUES = ("", "x", "yes", "true", "1", "0", "/target", "/dev/sda1", "start", "mount", "setup-start", "tmpfs",
+           "ext4", "no")  # fmt: skip
+_COMPARED = re.compile(r"(?:[!=]=? |\||^\s*\(?)\"?([A-Za-z0-9/_:.-]{2,24})\"?(?= *[])|])", re.MULTILINE)
+_ROUNDS = 60
+
+
+def find(text: str, given: Given, directory: Path, seconds: float) -> Iterator[tuple[Given, set[int]]]:
+    """Runs that come to more, found by giving at random what `given` does not say."""
+    lines, end, chance = mount_lines(text), time.monotonic() + seconds, random.Random(1)
+    words = (*_VALUES, *sorted(set(_COMPARED.findall(text))))
+    reached: set[int] = set()
     while time.monotonic() < end and not lines <= reached:
-        whole = text
-        if functions and chance.random() < 0.7:
-            words = " ".join(chance.choice(("/target", "tmpfs", "x", "mount", "''")) for _ in range(4))
-            whole = f"{text}\n{chance.choice(functions)} {words}\n"
-        found, why = _once(whole, chance, words_of)
-        reached |= found & lines
-        for one in why:
-            stopped.setdefault(one)
-    return Came(lines, frozenset(reached), tuple(stopped) if not lines <= reached else ())
+        tried, came = _by_chance(text, given, directory, chance, words)
+        if came & lines - reached:
+            reached |= came
+            yield tried, came & lines
 
 
-def _stage() -> Stage:
-    """A machine of which nothing is known: every name may be there."""
-    world = World(RULES_6_18)
-    return Stage(world, {1: world.boot("1", world.superblock("ext4", complete=False))})
-
-
-def _once(text: str, chance: random.Random, words: tuple[str, ...]) -> tuple[set[int], list[str]]:
-    variables: dict[str, str] = {}
-    outputs: list[tuple[str, str]] = []
-    failing: list[str] = []
-    files = {"/etc/fstab": "/dev/sda1 / ext4 defaults 0 0\n", "/proc/cmdline": "root=/dev/sda1 ro quiet\n",
-             "/proc/mounts": "/dev/sda1 / ext4 rw 0 0\n"}  # fmt: skip
-    tried: dict[str, int] = {}
+def _by_chance(
+    text: str, given: Given, directory: Path, chance: random.Random, words: tuple[str, ...]
+) -> tuple[Given, set[int]]:
     for _ in range(_ROUNDS):
         try:
-            answers = Answers(tuple(outputs), tuple(failing))
-            done = simulate(text, "S", _stage(), variables=variables, answers=answers, files=files)
+            return given, _reached(_run(text, given, directory))
         except SpecError as error:
-            left = []
-            for what, remedy in {mistake.what: mistake.remedy or "" for mistake in error.mistakes}.items():
-                tried[what] = tried.get(what, 0) + 1
-                if tried[what] > 3:
-                    left.append(f"{what} | {remedy}")
-                elif match := re.search(r"--var (\w+)=", remedy):
-                    variables[match[1]] = chance.choice(words)
+            before = given
+            for remedy in {mistake.remedy or "" for mistake in error.mistakes}:
+                if match := re.search(r"--var (\w+)=", remedy):
+                    given = given._replace(variables={**given.variables, match[1]: chance.choice(words)})
                 elif match := re.search(r"--file (\S+)=FILE", remedy):
-                    files[match[1]] = ""
+                    given = given._replace(files={**given.files, match[1]: ""})
                 elif match := re.search(r"--answer '(.*?)=(OUTPUT|ext4|/usr/bin/\S+|)'", remedy, re.DOTALL):
-                    if match[2] == "OUTPUT":
-                        outputs.append((match[1], chance.choice(words)))
-                    elif match[2] == "ext4" or chance.random() < 0.5:
-                        outputs.append((match[1], match[2]))
+                    output = chance.choice(words) if match[2] == "OUTPUT" else match[2]
+                    if match[2] not in ("OUTPUT", "ext4") and chance.random() < 0.5:
+                        given = given._replace(fails=(*given.fails, match[1]))
                     else:
-                        failing.append(match[1])
-                else:
-                    left.append(f"{what} | {remedy}")
-            if left:
-                return set(), left
-        else:
-            return {ran.line for ran in done.ran if ran.words[0] == "mount"}, []
-    return set(), []
+                        given = given._replace(answers={**given.answers, match[1]: output})
+            if given == before:
+                return given, set()
+    return given, set()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path)
-    parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--find", type=float, default=0)
+    parser.add_argument("--model-only", action="store_true")
     arguments = parser.parse_args()
-    whole = commands = reached = count = 0
-    for name in SCRIPTS:
+    whole = agree = commands = reached = count = 0
+    for name, runs in scripts().items():
         path = arguments.directory / name
+        if arguments.only not in name:
+            continue
         if not path.is_file():
             sys.stdout.write(f"{name}: not there\n")
             continue
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
-        came = follow(text, arguments.seconds, arguments.seed)
+        came = follow(text, runs, arguments.directory, real=not arguments.model_only)
+        complete = came.lines <= came.reached and not came.stopped
         count += 1
-        whole += came.lines <= came.reached
+        whole += complete
+        agree += complete and not came.differences
         commands += len(came.lines)
         reached += len(came.reached)
         missing = sorted(came.lines - came.reached)
-        rest = f", not lines {missing}" if missing else ""
+        rest = f", not lines {', '.join(map(str, missing))}" if missing else ""
         sys.stdout.write(f"{name}: {len(came.reached)} of {len(came.lines)}{rest}\n")
-        for one in came.stopped[:4]:
-            sys.stdout.write(f"    {one[:160]}\n")
-    sys.stdout.write(f"{whole} of {count} scripts, {reached} of {commands} mount commands\n")
+        sys.stdout.write("".join(f"    {one}\n" for one in (*came.stopped, *came.differences)))
+        sys.stdout.flush()
+        if arguments.find:
+            for given, lines in find(text, runs[0] if runs else Given(), arguments.directory, arguments.find):
+                sys.stdout.write(f"    {sorted(lines)}: {given}\n")
+    sys.stdout.write(
+        f"{whole} of {count} scripts whole, {reached} of {commands} mount commands;"
+        f" {agree} of the scripts agree with the kernel\n"
+    )
+    return 0 if agree == whole else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import random
 import sys
+from collections.abc import Callable
 from typing import NamedTuple
 
 from mountplan.planner.ask.simulate import empty_world, simulate
@@ -30,6 +31,9 @@ open_tree --clone /a/x @q
 mount_setattr --propagation private @q
 fsmount tmpfs @r
 """
+
+
+_TOLD = 50  # scripts
 
 
 class FuzzResult(NamedTuple):
@@ -129,10 +133,13 @@ def script_of(seed: int) -> str:
     return begin + "".join(f"{writer.line()}\n" for _ in range(12))
 
 
-def search(seeds: range) -> FuzzResult:
+def search(seeds: range, tell: Callable[[str], object] = lambda text: None) -> FuzzResult:
+    """What is found is told at once, so that a search which is broken off has said what it had seen."""
     lines = refused = 0
     differences = []
-    for seed in seeds:
+    for at, seed in enumerate(seeds):
+        if at and not at % _TOLD:
+            tell(f"{at} scripts: {_counts(FuzzResult(lines, refused, tuple(differences)))}\n")
         script = script_of(seed)
         try:
             simulation = simulate(script)
@@ -140,10 +147,19 @@ def search(seeds: range) -> FuzzResult:
             refused += 1
             continue
         lines += script.count("\n")
-        differences += [
-            (script, one) for one in compare_with_kernel(simulation, empty_world(), "SCRIPT").differences[:1]
-        ]
+        for one in compare_with_kernel(simulation, empty_world(), "SCRIPT").differences[:1]:
+            differences.append((script, one))
+            tell(f"seed {seed}:\n{script}  {one}\n\n")
     return FuzzResult(lines, refused, tuple(differences))
+
+
+def _counts(result: FuzzResult) -> str:
+    return f"{result.lines} lines, {result.refused} scripts not followed, {len(result.differences)} differences"
+
+
+def _tell(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def main() -> int:
@@ -151,11 +167,8 @@ def main() -> int:
     parser.add_argument("--scripts", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    result = search(range(arguments.seed, arguments.seed + arguments.scripts))
-    for script, difference in result.differences:
-        sys.stdout.write(f"{script}  {difference}\n\n")
-    counts = f"{result.lines} lines, {result.refused} scripts not followed, {len(result.differences)} differences"
-    sys.stdout.write(f"{counts}\n")
+    result = search(range(arguments.seed, arguments.seed + arguments.scripts), _tell)
+    _tell(f"{_counts(result)}\n")
     return 1 if result.differences else 0
 
 
