@@ -40,7 +40,8 @@ class FilesystemType(NamedTuple):
 
     `defaults` are options as they are shown, or not shown, if not asked for: one that is absent has that value.
     `source` is what the kernel shows whatever was given, as far as it does so; `shown_as` is the type that it shows, if
-    it is another. `takes` are the names of all options of which it is known that it refuses others. `asked_for` are those that a machine is asked for if none is named (mountplan doctor). Those that are
+    it is another. `takes` are the names of all its options, where it is known which those are. `asked_for` are those
+    that a machine is asked for if none is named (mountplan doctor). Those that are
     found `everywhere`, on each kernel on which a tree can be built, it is not asked for.
     """
 

@@ -312,6 +312,35 @@ LINES += OPTIONS_OF_THE_SHELL + FILE_COMMANDS + OPTIONS_OF_BASH
 BASH += OPTIONS_OF_BASH
 
 
+# What grammars read otherwise, and what a script asks of the mount table.
+READING = [
+    "if ! echo ab | grep -q b; then mount -t tmpfs y $R/b; else mount -t tmpfs z $R/c; fi",
+    'k=sr v=srcs; mount -t tmpfs "${v#${k}}-${v%${k#?}*}-${v##*"$k"}" $R/b',
+    "x=1 k=\nmount -t tmpfs y$x $R/b",
+    'mount -t tmpfs "${x-"a b"}" $R/b',
+    "[ a \\< b ] && [ \\( a = b -o a = a \\) -a b ] && mount -t tmpfs y $R/b",
+    "x=1f; mount -t tmpfs y$((0x${x})) $R/b",
+    "x=$R/c/f; echo > $x; [ -x $x ] || mount -t tmpfs y $R/b; chmod +x $x; [ -x $x ] && mount -t tmpfs z $R/b",
+    "x=; [ $x = a ]; mount -t tmpfs y$? $R/b",
+    'mount | grep -q " $R/a type tmpfs" && mount -t tmpfs y $R/b; mount -t ramfs | grep -q . || umount $R/a/x',
+    "findmnt $R/c >/dev/null || mount -t tmpfs y$(findmnt -n -o FSTYPE $R/a) $R/b",
+    "while read d m r; do if [ $m = $R/a/x ]; then umount $m; fi; done < /proc/mounts",
+    'mount -t tmpfs x $R/b; mount -t tmpfs y$(grep -c " $R/[ab] " /proc/self/mountinfo) $R/c',
+    "mount -t tmpfs -o bogus y $R/b || mount -t tmpfs z $R/c; mount -o remount,size=1m,odd $R/a || umount $R/a/x",
+    "echo c > $R/c/f; exec 9<&0 <$R/c/f; read x; exec 0<&9 9<&-; mount -t tmpfs y $R/$x",
+    "echo x > $R/a/x/f || mount -t tmpfs y $R/b; touch $R/c || mount -t tmpfs z $R/c",
+]
+READING_OF_BASH = [
+    "s=src9; [[ $s =~ ^([a-z]+)([0-9])$ ]] && mount -t tmpfs ${BASH_REMATCH[2]}${BASH_REMATCH[1]} $R/b",
+    's=a.b; [[ $s =~ "a." && ! axb =~ "a." ]] && mount -t tmpfs y $R/b',
+    "x=; [[ -v x ]] && unset x; [[ -v x ]] || mount -t tmpfs $'\\x79\\172' $R/b",
+    "echo $'q\\0r' > $R/c/f; mount -t tmpfs $(< $R/c/f) $R/c",
+    "[[ $R/a -ef $R/b/../a ]] && mount -t tmpfs y$((16#ff)) $R/b",
+]
+LINES += READING + READING_OF_BASH
+BASH += READING_OF_BASH
+
+
 def script_of(line: str, root: str) -> str:
     """The whole script, with the shell that is to read it in its first line."""
     return f"#!/bin/{'bash' if line in BASH else 'sh'}\nR={root}; export R\n{BEGIN}{line}\n"

@@ -24,8 +24,8 @@ _NUMBERS: dict[str, Callable[[int, int], bool]] = {
 _NUMBER = re.compile(r"\s*[-+]?[0-9]{1,18}\s*")
 
 
-class NoNumber(Exception):
-    """Where test(1) wants a number, there is none: it says so, with a status of its own."""
+class WrongTest(Exception):
+    """test(1) says that it is told something wrong, with a status of its own: no number where it wants one."""
 
 
 class Unknown(Unusable):
@@ -82,6 +82,13 @@ class _Condition:
             left, operator, right = self.words[:3]
             del self.words[:3]
             return self._compared(left, operator, right)
+        if (
+            len(self.all) == 2
+            and self.name != "[["
+            and self.all[0] != "!"
+            and not re.fullmatch("-[a-zA-Z]", self.all[0])
+        ):
+            raise WrongTest  # an operator without one of its sides, as where a variable is empty
         first = self.words.pop(0)
         if first == "!" and self.words:
             return not self.single()
@@ -100,7 +107,7 @@ class _Condition:
             if self.name == "[[" and not (_NUMBER.fullmatch(left) and _NUMBER.fullmatch(right)):
                 raise self.wrong()  # a sum
             if not _NUMBER.fullmatch(left) or not _NUMBER.fullmatch(right):
-                raise NoNumber
+                raise WrongTest
             one, other = int(left), int(right)
             if self.name == "[[" and any(re.match("[-+]?0[0-9]", word) for word in (left, right)):
                 raise self.wrong()  # octal
@@ -173,6 +180,11 @@ class _Condition:
         match operator:
             case "-e" | "-r":
                 return True
+            case "-x" if not node.is_directory:
+                executable = self.calls.contents.executable.get(node, False)
+                if executable is None:
+                    raise Unknown(f"whether {asked} holds is not known", _answer(self.name, self.all))
+                return executable
             case "-d" | "-x":
                 return node.is_directory
             case "-w":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import posixpath
+import re
 from collections.abc import Callable
 
 from mountplan.planner.ask.actions import (
@@ -165,6 +166,9 @@ def _copy_file(calls: ScriptCalls, source: str, target: str) -> bool:
     if not calls.make(MakeFile(target)):
         return False
     calls.contents.write(process, target, text)
+    source_node, target_node = _walked(calls, source), _walked(calls, target)
+    if source_node is not None and target_node is not None:
+        calls.contents.executable[target_node] = calls.contents.executable.get(source_node, False)
     if text:
         calls.make(FillFile(target, text))
     return True
@@ -246,6 +250,9 @@ def install(calls: ScriptCalls, arguments: list[str]) -> int:
         else:
             done = calls.make(MakeFile(target))
             calls.contents.write(calls.stage.processes[calls.process], target, None)
+        if done and (file := _walked(calls, target)) is not None:
+            mode = given.get("m", given.get("mode", "755"))
+            calls.contents.executable[file] = bool(int(mode, 8) & 0o111) if re.fullmatch("[0-7]+", mode) else None
         status = status if done else _FAILED
     return status
 
@@ -254,7 +261,7 @@ def touch(calls: ScriptCalls, arguments: list[str]) -> int:
     given, paths = options("touch", arguments, "acmr:t:d:h", "no-create reference= date=")
     if {"c", "no-create"} & set(given):
         raise NothingKnown
-    made = [calls.make(MakeFile(path)) for path in paths]
+    made = [calls.make(MakeFile(path)) for path in paths if not _directory(calls, path)]
     return 0 if all(made) else _FAILED
 
 
@@ -267,6 +274,35 @@ def _sized(calls: ScriptCalls, paths: list[str]) -> int:
         else:
             status = _FAILED
     return status
+
+
+def chmod(calls: ScriptCalls, arguments: list[str]) -> int:
+    """Of what a mode says, only whether a file can be executed is kept in mind."""
+    words = [one for one in arguments if re.fullmatch("-[-+=rwxXst,ugoa]+", one) or not one.startswith("-")]
+    if not words or "X" in words[0]:
+        raise NothingKnown
+    mode, paths = words[0], words[1:]
+    gone = re.search(r"-[rwst]*x", mode) is not None
+    runs: bool | None = re.search(r"[+=][rwst]*x", mode) is not None
+    if re.fullmatch("[0-7]+", mode):
+        runs, gone = bool(int(mode, 8) & 0o111), not int(mode, 8) & 0o111
+    elif "=" in mode and not runs:
+        runs, gone = None, True  # of others it may still be
+    for path in paths:
+        node = calls.node(path)
+        if node is not None and node.link is not None:
+            node = _walked(calls, path)
+        if node is not None and not node.is_directory and (runs or gone):
+            recursive_or_part = gone and not re.fullmatch("[0-7]+|a?-x|a-x", mode)
+            calls.contents.executable[node] = None if recursive_or_part and not runs else bool(runs)
+    raise NothingKnown
+
+
+def _walked(calls: ScriptCalls, path: str) -> ModelNode | None:
+    try:
+        return walk(calls.stage.processes[calls.process], path)[1]
+    except WouldRefuse:
+        return None
 
 
 def truncate(calls: ScriptCalls, arguments: list[str]) -> int:
@@ -304,6 +340,7 @@ def _special(calls: ScriptCalls, paths: list[str], kind: str) -> int:
 
 
 FILE_COMMANDS: dict[str, Callable[[ScriptCalls, list[str]], int]] = {
+    "chmod": chmod,
     "cp": cp,
     "dd": dd,
     "fallocate": fallocate,

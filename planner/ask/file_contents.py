@@ -18,6 +18,7 @@ class FileContents:
     def __init__(self, given: Mapping[str, str]) -> None:
         self._given = given
         self._known: dict[ModelNode, str | None] = {}
+        self.executable: dict[ModelNode, bool | None] = {}  # None if that is not known; of others, they are not
         self.special: dict[ModelNode, str] = {}  # what is no plain file: its kind, as mknod(1) has it
 
     def is_given(self, path: str) -> bool:

@@ -56,6 +56,10 @@ def _mount_one(calls: ScriptCalls, words: MountWords) -> int:
             return FAILED
     if words.fake:
         return 0
+    if not words.as_written:
+        words = words._replace(target=calls.canonical(words.target))
+        if words.what in ("bind", "rbind", "move"):
+            words = words._replace(source=calls.canonical(words.source))
     status = calls.all(_actions(calls, words), FAILED)
     for name in (_TREE, _PART):
         if calls.has_descriptor(name):
@@ -135,7 +139,10 @@ def _by_descriptor(words: MountWords) -> Iterator[Action]:
 
 def _remount(calls: ScriptCalls, words: MountWords) -> Iterator[Action]:
     target, shown = words.target, tuple[str, ...]()
-    if not words.source:  # only then mount(8) adds the options to those that are shown
+    listed = _in_table(calls, words) if not words.source else None
+    if listed is not None:
+        target, words = listed.target, listed
+    elif not words.source:  # only then mount(8) adds the options to those that are shown
         row = calls.row(target)
         if row is not None:
             target, shown = row.mountpoint, _shown(row)
@@ -156,6 +163,20 @@ def _remount(calls: ScriptCalls, words: MountWords) -> Iterator[Action]:
         yield SetAttributesCall(target, words.recursive_change())
     for kind, recursive in words.kinds:
         yield ChangeKind(target, kind, recursive)
+
+
+def _in_table(calls: ScriptCalls, words: MountWords) -> MountWords | None:
+    """A remount that names one place only takes the options of fstab before its own, if the place is there."""
+    try:
+        walk(calls.stage.processes[calls.process], words.table or "/etc/fstab")
+    except WouldRefuse:
+        return None  # there is no table
+    path = calls.absolute(words.target)
+    for fields in _lines(calls, words):
+        if calls.absolute(fields[1]) == path or fields[0] in (words.target, path):
+            read = read_line(fields, words, calls.util_linux)
+            return read._replace(what="remount", bind=words.bind or read.what in ("bind", "rbind"))
+    return None
 
 
 def _shown(row: MountRow) -> tuple[str, ...]:

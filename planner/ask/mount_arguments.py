@@ -100,6 +100,7 @@ class MountWords(NamedTuple):
     tests: tuple[str, ...] = ()  # and options that they must have, or not
     prefix: str = ""
     nofail: bool = False
+    as_written: bool = False  # paths are not made canonical
 
     def flags(self, before: frozenset[str] = frozenset()) -> Flags:
         """What mount(2) is told, if the mount table has `before` of the mount."""
@@ -215,6 +216,8 @@ def read_mount(arguments: list[str], version: Version = OLDEST) -> MountWords:
                 found = found._replace(table=value)
             case "-O" | "--test-opts":
                 found = found._replace(tests=(*found.tests, *value.split(",")))
+            case "-c" | "--no-canonicalize":
+                found = found._replace(as_written=True)
             case "-f" | "--fake":
                 found = found._replace(fake=True)
             case "--beneath":

@@ -193,8 +193,26 @@ class ScriptCalls:
                 return path_of(walk(process, path), process.root) or path
             except WouldRefuse:
                 pass
-        whole = path if path.startswith("/") else f"{path_of(process.cwd, process.root) or ''}/{path}"
+        here = path_of(process.cwd, process.root) if not path.startswith("/") else ""
+        if here is None:
+            return path  # getcwd(3) fails, and so no table has it
+        whole = f"{here}/{path}"
         return f"/{posixpath.normpath(whole).lstrip('/')}"
+
+    def canonical(self, path: str) -> str:
+        """As realpath(3) has a relative path, for which programs of util-linux ask: by name, from the root.
+
+        What is mounted on such a name since the process went there is in the way, then.
+        """
+        if path.startswith("/"):
+            return path
+        process = self.stage.processes[self.process]
+        try:
+            name = path_of(walk(process, path), process.root) or path
+            walk(process, name)
+        except WouldRefuse:
+            return path  # realpath(3) fails, and the path is taken as it is
+        return name
 
     def node(self, path: str) -> ModelNode | None:
         """What has this name, symbolic links not followed at its end; None if there is none that is known of."""

@@ -86,7 +86,7 @@ def umount(calls: ScriptCalls, arguments: list[str]) -> int:
 def _umount_one(calls: ScriptCalls, target: str, words: UmountWords) -> int:
     row = calls.row(target)
     by_source = row is not None and row.mountpoint != calls.absolute(target)
-    path = row.mountpoint if row is not None and by_source else target
+    path = row.mountpoint if row is not None else calls.canonical(target)
     if by_source and row != calls.row(path):  # it is covered there, and umount(8) does not try
         calls.make(Unmount(target, words.lazy))
         return FAILED

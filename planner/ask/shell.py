@@ -333,6 +333,8 @@ class Shell(ShellFinders):
         exported = {name for name in assigned if name not in context.exported}
         context.variables.update(assigned)
         context.exported.update(assigned)
+        if words == ["exec"] and all(one.operator.startswith("<") for one in command.redirections):
+            return self._opened(command.redirections)
         try:
             return self._redirected(command.redirections, lambda: self._command(words, stays=stays))
         finally:
@@ -381,6 +383,25 @@ class Shell(ShellFinders):
             if written[0]:
                 known = before == (len(self.passed), len(self.calls.done))
                 self._keep(written[0], output.text if known else None, append=written[1])
+
+    def _opened(self, redirections: tuple[Redirection, ...]) -> int:
+        """`exec` with nothing but files to read: from here on, the shell reads from them."""
+        context = self.context
+        for one in redirections:
+            text = text_of(one.word, self)
+            if one.operator == "<<":
+                given: ShellInput | None = ShellInput(text)
+            elif one.operator == "<&" and text == "-":
+                given = None
+            elif one.operator == "<&":
+                given = context.input if text == "0" else context.opened.get(text)
+            else:
+                given = self.input_from(text)
+            if one.of == 0:
+                context.input = given
+            else:
+                context.opened[str(one.of)] = given
+        return 0
 
     def _in_background(self, command: Command) -> int:
         starter = self.context
@@ -484,12 +505,21 @@ class Shell(ShellFinders):
                 return look(self.calls, arguments)
             if name in SHELLS:
                 return self._new_shell(name, arguments, stays)
-            if "/" in words[0] and (text := self.text_in(words[0])) is not None:
+            if "/" in words[0] and (text := self._script_text(words[0], name)) is not None:
                 return self._script(text, words, stays, letters=options_of(text))
             if name in FILTERS and (result := self._filtered(name, arguments)) is not None:
                 self._write(result[0])
                 return result[1]
             return self._pass_over(name, words)
+
+    def _script_text(self, path: str, name: str) -> str | None:
+        """What is in a program that is named by its path, if that is a script that is known."""
+        try:
+            return self.text_in(path)
+        except Unusable:
+            if name in PASSED_OVER:
+                return None
+            raise
 
     def run_words(self, words: list[str]) -> int:
         """A command that another program runs, in a process of its own."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from mountplan.planner.ask.actions import End, MakeDirectory, MakeFile
-from mountplan.planner.ask.conditions import NoNumber, holds
+from mountplan.planner.ask.conditions import WrongTest, holds
 from mountplan.planner.ask.file_commands import options
 from mountplan.planner.ask.mount_actions import only_lists
 from mountplan.planner.ask.script_commands import FAILED, PROGRAMS, STARTERS, change_directory, look
@@ -335,7 +335,7 @@ class ShellBuiltins(ShellWriters):
             return answered[1]
         try:
             return 0 if holds(self.calls, words, brackets=brackets, names=self) else FAILED
-        except NoNumber:
+        except WrongTest:
             return 2
 
     def is_set(self, name: str) -> bool:

@@ -134,9 +134,10 @@ class _Reader:
 
     def _apart(self, start: int, end: int, line: int) -> Word | None:
         """The parts of what was left out for the grammar, as if it stood in quotation marks; None for anything else."""
-        if start not in self.apart:
-            return None
-        inner = self.slice(start, end)
+        return self._text_alone(self.slice(start, end), line) if start in self.apart else None
+
+    def _text_alone(self, inner: str, line: int) -> Word:
+        """What stands in quotation marks, read on its own."""
         reader = _Reader(f': "{inner}"', line)
         commands = reader.commands(reader.root.children)
         if len(commands) == 1 and isinstance(commands[0], Simple) and len(commands[0].words) == 2:
@@ -234,8 +235,11 @@ class _Reader:
                 found = self._declaration(node, line)
                 return found[0] if len(found) == 1 else Group(line, tuple(found), subshell=False)
             case "pipeline":
-                inner = [one for one in node.children if one.type in _STATEMENTS]
-                return Pipeline(line, tuple(self._joined(one) for one in inner))
+                first, *rest = (one for one in node.children if one.type in _STATEMENTS)
+                negated = first.type == "negated_command"  # as a whole
+                inner = (first.children[-1] if negated else first, *rest)
+                pipeline = Pipeline(line, tuple(self._joined(one) for one in inner))
+                return Negated(line, pipeline) if negated else pipeline
             case "negated_command":
                 return Negated(line, self._joined(node.children[-1]))
             case "compound_statement" if node.children[0].type == "((":
@@ -281,6 +285,11 @@ class _Reader:
         if body is None:
             return Simple(line, (), (), redirections)
         found = self.statement(body)
+        first = next(one for one in node.children if one.type in _REDIRECTS)
+        last = found[-1]
+        if isinstance(last, Simple) and first.start_byte == body.end_byte and self.text(body.children[-1]).isdecimal():
+            found[-1] = last._replace(words=last.words[:-1])  # 0<&9: the number is the descriptor's
+            redirections = (redirections[0]._replace(descriptor=int(self.text(body.children[-1]))), *redirections[1:])
         found[-1] = found[-1]._replace(redirections=found[-1].redirections + redirections)
         return found[0] if len(found) == 1 else Group(line, tuple(found), subshell=False)
 
@@ -321,7 +330,7 @@ class _Reader:
             return [Redirection("<<", (inner, Text("\n", True)), descriptor)]
         return [Redirection(operator, self.word(operand), descriptor)]
 
-    def _simple(self, node: Any, line: int) -> Simple:
+    def _simple(self, node: Any, line: int) -> Command:
         assignments = []
         words: list[Any] = []
         redirections: list[Redirection] = []
@@ -332,6 +341,15 @@ class _Reader:
                 redirections += self._redirection(child)
             elif child.type not in ("comment", "file_descriptor"):
                 words.append(child.children[0] if child.type == "command_name" else child)
+        if assignments and words:
+            begin = words[0].start_byte
+            last = max(
+                one.end_byte for one in node.children if one.type == "variable_assignment" and one.end_byte <= begin
+            )
+            if re.search(r"(?<!\\)\n", self.slice(last, begin)):  # an empty value at the end of its line
+                alone = Simple(line, tuple(assignments), ())
+                command = Simple(self.line(words[0]), (), self.words(words), tuple(redirections))
+                return Group(line, (alone, command), subshell=False)
         return Simple(line, tuple(assignments), self.words(words), tuple(redirections))
 
     def _assignment(self, node: Any) -> Assignment:
@@ -602,9 +620,40 @@ class _Reader:
             return self._with_two(node, match, start, quoted)._replace(key=index)
         if (apart := self._apart(start, node.end_byte - 1, self.line(node))) is not None:
             return ShellParameter(match[1], quoted, match[2], apart, key=index)
-        is_pattern = match[2][0] in "#%"
-        argument = self._between(node, start, node.end_byte - 1, quoted and not is_pattern)
+        if match[2][0] in "#%":
+            argument = self._pattern(start, node.end_byte - 1, self.line(node))
+        elif quoted and '"' in (inner := self.slice(start, node.end_byte - 1)):
+            argument = self._text_alone(_without_quotes(inner), self.line(node))
+        else:
+            argument = self._between(node, start, node.end_byte - 1, quoted)
         return ShellParameter(match[1], quoted, match[2], argument, key=index)
+
+    def _pattern(self, start: int, end: int, line: int) -> Word:
+        """A pattern in an expansion, which the grammar has as text: quoted or not, with expansions in it."""
+        text = self.slice(start, end)
+        parts: list[Part] = []
+        at = 0
+        for match in _IN_PATTERN.finditer(text):
+            if match.start() < at:
+                continue  # within the last one
+            if match.start() > at:
+                parts.append(Text(text[at : match.start()], False))
+            at = match.end()
+            if match[0][0] == "\\":
+                parts.append(Text(match[0][1:], True))
+            elif match[0][0] == "'":
+                parts.append(Text(match[0][1:-1], True))
+            else:
+                at = _end_of(text, match.start())
+                inner = text[match.start() : at]
+                reader = _Reader(f": {inner}", line)
+                found = reader.commands(reader.root.children)
+                if len(found) != 1 or not isinstance(found[0], Simple) or len(found[0].words) != 2:
+                    raise ScriptError(line, f"`{text}` is not understood as a pattern", _OTHERWISE)
+                parts += found[0].words[1]
+        if at < len(text):
+            parts.append(Text(text[at:], False))
+        return tuple(parts)
 
     def _with_two(self, node: Any, match: re.Match[str], start: int, quoted: bool) -> ShellParameter:
         """`${name/pattern/text}` and `${name:first:length}`: at the first separator that nothing encloses."""
@@ -615,7 +664,10 @@ class _Reader:
             depth += {b"{": 1, b"(": 1, b"}": -1, b")": -1}.get(self.data[at : at + 1], 0)
             at += 2 if self.data[at : at + 1] == b"\\" else 1
         is_part = separator == b":"
-        first = self._between(node, start, min(at, end), is_part)
+        if is_part:
+            first = self._between(node, start, min(at, end), True)
+        else:
+            first = self._pattern(start, min(at, end), self.line(node))
         second = self._between(node, at + 1, end, True) if at < end else ()
         return ShellParameter(match[1], quoted, match[2], first, second)
 
@@ -630,6 +682,48 @@ class _Reader:
             cat = Simple(self.line(node), (), ((Text("cat", True),),), tuple(self._redirection(named[0])))
             return Substitution((cat,), text[2:-1].strip(), quoted)
         return Substitution(self.commands(node.children), text[2:-1].strip(), quoted)
+
+
+# A backslash with what it stands before, quotation marks, and where an expansion begins.
+_IN_PATTERN = re.compile(r"\\(?:.|$)|'[^']*'|\"|`|\$[A-Za-z_0-9@*#?$!{(-]", re.DOTALL)
+_CLOSED_BY = {"(": ")", "{": "}", '"': '"', "`": "`"}
+
+
+def _end_of(text: str, start: int) -> int:
+    """Where what begins at `start` ends: an expansion, or a text in quotation marks."""
+    if text[start] == "$" and text[start + 1] not in "({":
+        name = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|.", re.DOTALL).match(text, start + 1)
+        return name.end() if name is not None else start + 1
+    at = start + (text[start] == "$")
+    waiting = [_CLOSED_BY[text[at]]]
+    at += 1
+    while at < len(text) and waiting:
+        character = text[at]
+        if character == "\\":
+            at += 1
+        elif character == waiting[-1]:
+            waiting.pop()
+        elif character == "'" and waiting[-1] != '"':
+            at = text.find("'", at + 1) if "'" in text[at + 1 :] else len(text)
+        elif character in _CLOSED_BY and (waiting[-1] != '"' or character == "`" or text[at - 1] == "$"):
+            waiting.append(_CLOSED_BY[character])
+        at += 1
+    return min(at, len(text))
+
+
+def _without_quotes(text: str) -> str:
+    """What stands in quotation marks loses those that it has of its own, but for those in its expansions."""
+    found, at = "", 0
+    while at < len(text):
+        end = at + 1
+        if text[at] == "\\":
+            end = at + 2
+        elif text[at] == "`" or text[at : at + 2] in ("${", "$("):
+            end = _end_of(text, at)
+        if text[at:end] != '"':
+            found += text[at:end]
+        at = end
+    return found
 
 
 def _unquoted(text: str) -> str:

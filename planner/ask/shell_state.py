@@ -18,6 +18,7 @@ from mountplan.planner.ask.shell_words import UnsetValue, limited, number, text_
 from mountplan.planner.ask.table_commands import table_in
 from mountplan.planner.ask.util_linux import Unusable
 from mountplan.planner.model import WouldRefuse
+from mountplan.planner.model.walking import walk
 
 # The options of `set` that mean something here, and those that do not.
 LETTERS = {"e": "errexit", "f": "noglob", "u": "nounset", "E": "errtrace"}
@@ -113,13 +114,14 @@ class ShellContext:
         self.trapped_errors = ""  # and when a command fails (trap ... ERR)
         self.trapped_above = ""  # by the shell that has started it, which still tells
         self.input: ShellInput | None = None
+        self.opened: dict[str, ShellInput | None] = {}  # to read from, by number
 
     def subshell(self, process: int) -> ShellContext:
         """A copy that runs in another process; `$$` stays what it was."""
         made = copy.copy(self)
         made.process = process
         made.variables, made.exported = dict(self.variables), set(self.exported)
-        made.options, made.read_only = set(self.options), set(self.read_only)
+        made.options, made.read_only, made.opened = set(self.options), set(self.read_only), dict(self.opened)
         made.arrays = {name: ShellArray(elements) for name, elements in self.arrays.items()}
         made.functions, made.arguments = dict(self.functions), list(self.arguments)
         made.trapped, made.trapped_above = "", self.trapped or self.trapped_above
@@ -303,9 +305,6 @@ class ShellState:
             self.locals[-1][name] = self.context.variables.get(name)
 
     def names(self, directory: str) -> Iterable[str]:
-        from mountplan.planner.model import WouldRefuse
-        from mountplan.planner.model.walking import walk
-
         try:
             mount, node = walk(self.calls.stage.processes[self.context.process], directory)
         except WouldRefuse:
@@ -336,6 +335,7 @@ class ShellState:
             actions = [MakeDirectory(parent, True)] if parent != "/" else []
             self.calls.all([*actions, MakeFile(path), *([FillFile(path, text)] if text else [])])
             self.calls.contents.write(self.calls.stage.processes[1], path, text)
+            self.calls.contents.executable[walk(self.calls.stage.processes[1], path)[1]] = None
 
     def text_in(self, path: str) -> str | None:
         """What is in a file. None if that is not known; raises Unusable if it is surely not there."""

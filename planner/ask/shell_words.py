@@ -87,7 +87,9 @@ def pattern_text(word: Word, values: Values) -> str:
 def expression_text(word: Word, values: Values) -> str:
     """A word as a regular expression of `[[ =~`: what is quoted means itself there."""
     return "".join(
-        re.sub(r"[][\\.*^$+?(){}|]", r"\\\g<0>", text) if isinstance(part, Text | ShellParameter) and part.quoted else text
+        re.sub(r"[][\\.*^$+?(){}|]", r"\\\g<0>", text)
+        if isinstance(part, Text | ShellParameter) and part.quoted
+        else text
         for part, text in ((part, _value(part, values)) for part in word)
     )
 
@@ -330,7 +332,9 @@ def _known(name: str, value: str | None) -> str:
     return value
 
 
-_TOKEN = re.compile(r"[0-9]+#[0-9a-zA-Z@_]+|0[xX][0-9a-fA-F]+|[0-9]+|[A-Za-z_][A-Za-z0-9_]*|\+\+|--|[-+*/%&|^]=|<<|>>|[<>=!]=|&&|\|\||\S")
+_TOKEN = re.compile(
+    r"[0-9]+#[0-9a-zA-Z@_]+|0[xX][0-9a-fA-F]+|[0-9]+|[A-Za-z_][A-Za-z0-9_]*|\+\+|--|[-+*/%&|^]=|<<|>>|[<>=!]=|&&|\|\||\S"
+)
 _BITS = 64
 
 

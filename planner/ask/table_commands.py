@@ -1,4 +1,4 @@
-"""What a script reads of the mount table: /proc/mounts, /proc/self/mountinfo, mount(8) without arguments, findmnt(8)."""
+"""What a script reads of the mount table: /proc/mounts and its like, mount(8) without arguments, findmnt(8)."""
 
 from __future__ import annotations
 
@@ -104,9 +104,7 @@ def found(calls: ScriptCalls, arguments: list[str]) -> tuple[MountRow, ...] | No
         rows = _holding(calls, place)
     for place in places:
         path = calls.absolute(place)
-        rows = tuple(row for row in rows if row.mountpoint == path) or tuple(
-            row for row in rows if row.source == place
-        )
+        rows = tuple(row for row in rows if row.mountpoint == path) or tuple(row for row in rows if row.source == place)
     return rows[:1] if {"f", "first-only"} & set(given) else rows
 
 

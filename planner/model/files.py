@@ -34,8 +34,10 @@ def make(process: Process, path: str, *, directory: bool, parents: bool) -> None
     mount, node, name = _walk_to_last(process, path.rstrip("/") or path)
     if not name or name in node.children:
         if not directory:
-            if name and node.children[name].link is not None:
-                walk(process, path)
+            there, node = walk(process, path)
+            if node.is_directory and node.is_known:
+                raise WouldRefuse(errno.EISDIR, f"{path} is a directory")
+            _check_writable(there)
             return
         if parents and (not name or walk(process, path)[1].is_directory):
             return

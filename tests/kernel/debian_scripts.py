@@ -112,12 +112,14 @@ def _whole(text: str, given: Given) -> str:
         lines = text.split("\n")
         lines[given.end - 1] = f"exit; {lines[given.end - 1]}"
         text = "\n".join(lines)
-    first, _, rest = text.partition("\n")
-    return f"{first}\n{'; '.join(given.before.splitlines())}\n{rest}\n{given.after}\n"
+    if text.startswith("#!"):
+        first, _, rest = text.partition("\n")
+        return f"{first}\n{given.before}\n{rest}\n{given.after}\n"
+    return f"{given.before}\n{text}\n{given.after}\n"
 
 
 def _run(text: str, given: Given, directory: Path) -> Simulation:
-    """Its lines are one more than in the script, but for the first. What has no value is empty, as it is in a shell."""
+    """Its lines are one more than in the script. What has no value is empty, as it is in a shell."""
     answers = Answers(tuple(given.answers.items()), given.fails)
     files = {
         path: (directory / one[1:]).read_text(encoding="utf-8", errors="surrogateescape") if one[:1] == "@" else one
@@ -136,7 +138,7 @@ def _run(text: str, given: Given, directory: Path) -> Simulation:
 
 
 def _reached(simulation: Simulation) -> set[int]:
-    return {ran.line - 1 for ran in simulation.ran if ran.words[0] == "mount" and ran.line > 2}
+    return {ran.line - 1 for ran in simulation.ran if ran.words[0] == "mount"}
 
 
 def follow(text: str, runs: tuple[Given, ...], directory: Path, *, real: bool) -> Reached:
@@ -151,7 +153,11 @@ def follow(text: str, runs: tuple[Given, ...], directory: Path, *, real: bool) -
             if real:
                 found = compare_with_kernel(simulation, empty_world(), "S").differences
                 differences += [f"run {number}: {one}" for one in found]
-            stopped += [f"run {number}: no command was asked for: {one}" for one in simulation.unasked if one not in given.unasked]
+            stopped += [
+                f"run {number}: no command was asked for: {one}"
+                for one in simulation.unasked
+                if one not in given.unasked
+            ]
         except SpecError as error:
             stopped += [
                 f"run {number}: line {(one.ref.line or 1) - 1}: {one.what} | {one.remedy}" for one in error.mistakes

@@ -136,7 +136,7 @@ def script_of(seed: int) -> str:
 def search(seeds: range, tell: Callable[[str], object] = lambda text: None) -> FuzzResult:
     """What is found is told at once, so that a search which is broken off has said what it had seen."""
     lines = refused = 0
-    differences = []
+    differences: list[tuple[str, str]] = []
     for at, seed in enumerate(seeds):
         if at and not at % _TOLD:
             tell(f"{at} scripts: {_counts(FuzzResult(lines, refused, tuple(differences)))}\n")

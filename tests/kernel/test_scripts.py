@@ -53,6 +53,10 @@ def test_random_scripts_come_to_the_same_by_the_real_programs() -> None:
         "mkdir /a /c; mount -t tmpfs one /a; mount --bind /c /a; cd /c; umount one; umount -R /a",
         "mkdir /a; rmdir /a/; mkdir /a/; rmdir /a//",
         "mkdir -p /a/x /b; mount -t tmpfs one /b; open_tree --clone /a/x @q; rmdir /a/x; move_mount --beneath /b @q",
+        "mkdir -p /a/x /b; cd /a; mount -t tmpfs one /a; mkdir x; mount -t tmpfs two x; mount --bind . /b; umount x",
+        "mkdir /a; mount -t tmpfs one /a; touch /a/f; mount -o remount,ro /a; touch /a/f; echo > /a/f; touch /a; > /a",
+        "mkdir -p /a/b /b; mount -t tmpfs one /b; cd /a; mount -t tmpfs two .; umount -l .; mount -o remount,ro b",
+        "mkdir /a /etc; echo 'one /a tmpfs ro,nosuid' > /etc/fstab; mount /a; mount -o remount,rw,noexec /a",
         "mkdir /a /b; ln -s a /l; mount -t tmpfs one /l; umount l; mv /b /c; rm /l; rm -r /a; mount -t tmpfs one /c",
     ],
 )
