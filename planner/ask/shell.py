@@ -15,6 +15,7 @@ from mountplan.planner.ask.actions import End, Fork, MakeFile
 from mountplan.planner.ask.conditions import Unknown
 from mountplan.planner.ask.file_commands import NothingKnown
 from mountplan.planner.ask.quiet_commands import PASSED_OVER, QUIET
+from mountplan.planner.ask.script_calls import Ran
 from mountplan.planner.ask.script_commands import FAILED, PROGRAMS, STARTERS, Starter, look
 from mountplan.planner.ask.shell_filters import FILTERS, files_of
 from mountplan.planner.ask.shell_finders import ShellFinders
@@ -66,7 +67,8 @@ class Shell(ShellFinders):
 
     def output(self, substitution: Substitution) -> str:
         """What the commands write, in a process of their own."""
-        answered = self._answer(substitution.text)
+        one = substitution.commands[0] if len(substitution.commands) == 1 else None
+        answered = self._answer(substitution.text, whole=not isinstance(one, Simple))
         if answered is not None:
             self.context.status = answered[1]
             return answered[0]
@@ -374,14 +376,14 @@ class Shell(ShellFinders):
                 context.input = given
         output = ShellOutput(wanted=False)
         self.writing.append(output)
-        before = len(self.passed), len(self.calls.done)
+        passed, ran = len(self.passed), len(self.calls.ran)
         try:
             return run()
         finally:
             context.input = given
             self.writing.pop()
             if written[0]:
-                known = before == (len(self.passed), len(self.calls.done))
+                known = passed == len(self.passed) and not any(map(_is_verbose, self.calls.ran[ran:]))
                 self._keep(written[0], output.text if known else None, append=written[1])
 
     def _opened(self, redirections: tuple[Redirection, ...]) -> int:
@@ -743,6 +745,11 @@ def options_of(text: str) -> str:
     """The letters that its first line gives the shell that the kernel starts for it."""
     found = _INTERPRETER.match(text)
     return (found[2] or "") if found is not None and found[1] in SHELLS else ""
+
+
+def _is_verbose(ran: Ran) -> bool:
+    """Whether a program says what it does."""
+    return any(re.fullmatch("-[a-zA-Z]*v[a-zA-Z]*|--verbose", word) for word in ran.words)
 
 
 def _is_exempt(command: Command) -> bool:

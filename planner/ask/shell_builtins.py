@@ -420,6 +420,14 @@ class ShellBuiltins(ShellWriters):
             look(self.calls, arguments)
         return 0 if rows else FAILED
 
+    def _mountpoint(self, arguments: list[str]) -> int:
+        status = self.calls.program(
+            ("mountpoint", *arguments), lambda: PROGRAMS["mountpoint"](self.calls, arguments), always=True
+        )
+        if not {"-q", "--quiet"} & set(arguments):
+            self._write(f"{arguments[-1]} is {'not ' if status else ''}a mountpoint\n")
+        return status
+
     def _mount(self, arguments: list[str]) -> int:
         """mount(8), which shows what is mounted if it is not told what to mount."""
         words = ("mount", *arguments)
@@ -447,6 +455,7 @@ class ShellBuiltins(ShellWriters):
         "local": _local,
         "mktemp": _mktemp,
         "mount": _mount,
+        "mountpoint": _mountpoint,
         "read": _read,
         "readlink": _readlink,
         "readonly": _readonly,

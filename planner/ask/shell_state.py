@@ -363,9 +363,11 @@ class ShellState:
         """Whether what is written now must be known."""
         return bool(self.writing) and self.writing[-1].wanted
 
-    def _answer(self, text: str) -> tuple[str, int] | None:
-        """What is said of a command: what it writes, and its status. A pattern is for what is not named."""
-        for matches in (str.__eq__, _matches):
+    def _answer(self, text: str, *, whole: bool = False) -> tuple[str, int] | None:
+        """What is said of a command: what it writes, and its status. A pattern is for what is not named; with `whole`
+        it is for none of this, which is more than one command.
+        """
+        for matches in (str.__eq__,) if whole else (str.__eq__, _matches):
             for one in self.answers.failing:
                 if matches(text, one):
                     self.answered.add(one)

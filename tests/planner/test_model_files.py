@@ -65,11 +65,12 @@ def test_making_a_name_that_cannot_be_is_refused(
 
 def test_what_is_there_is_no_mistake_for_a_file_or_for_mkdir_with_parents(world: World, process: Process) -> None:
     world.mkdir(process, "/file", directory=False)
-    world.mkdir(process, "/d", directory=False)
+    world.mkdir(process, "/file", directory=False)
     world.mkdir(process, "/d/e", parents=True)
     world.mkdir(process, "/", parents=True)
     world.mkdir(process, "/new/below/", parents=True)
     assert "EEXIST" == refused(lambda: world.mkdir(process, "/new/below"))
+    assert "EISDIR" == refused(lambda: world.mkdir(process, "/d", directory=False))
 
 
 @pytest.mark.parametrize(
