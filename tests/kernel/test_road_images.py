@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import struct
 import subprocess
 from collections.abc import Callable
@@ -12,10 +14,12 @@ from typing import TypeVar
 import pytest
 
 from mountplan import api
-from mountplan.planner.errors import SpecError, StepRefused, VerificationFailed
+from mountplan.planner.errors import MountplanError, SpecError, StepRefused, VerificationFailed
 from mountplan.planner.render.problems import error_text
+from tests.faults import CALLS
 from tests.hosts import InHost, mount, umount
 from tests.trees import ROOT, Tree, plan_of, tree
+from tests.without import filter_calls
 
 pytestmark = pytest.mark.needs_kernel("root", "loop")
 MIB = 1 << 20
@@ -220,6 +224,38 @@ def test_an_offset_behind_the_end_that_the_image_has_since_is_told(tmp_path: Pat
     os.truncate(tmp_path / "image", MIB)
     with pytest.raises(StepRefused, match="the image ends before it"), tree(plan):
         pass
+
+
+@pytest.mark.needs_kernel("fs:ext4")
+def test_an_image_that_ends_before_its_filesystem_begins_is_told_as_that(tmp_path: Path) -> None:
+    """The kernel's answer is that it has no memory."""
+    (tmp_path / "image").write_bytes(bytes(1536))
+    with pytest.raises(StepRefused) as caught, tree(ROOT + image_mount(f'"{tmp_path}/image"', "ext4")):
+        pass
+    assert errno.ENOMEM == caught.value.errno
+    assert "the image ends before its filesystem begins, or the kernel has no memory" in caught.value.meaning
+    assert "check the image" in caught.value.remedy and "free memory" in caught.value.remedy
+
+
+@pytest.mark.needs_kernel("mksquashfs", "fs:squashfs")
+@pytest.mark.parametrize("call", ["fsopen", "fsconfig", "fsmount", "ioctl", "openat2"])
+def test_want_of_memory_at_an_image_is_told_with_its_call_and_what_to_do(
+    call: str, tmp_path: Path, in_host: InHost
+) -> None:
+    """What lacks memory is no image that is wrong, nor a loop device that is missing."""
+    squashfs(str(tmp_path / "image"), "file")
+
+    def script() -> tuple[str, int]:
+        plan = plan_of(ROOT + image_mount(f'"{tmp_path}/image"'))
+        filter_calls({CALLS[call]: errno.ENOMEM})
+        with pytest.raises(MountplanError) as caught:
+            api.build_and_forget(plan)
+        return str(caught.value), caught.value.exit_status
+
+    said, status = in_host(script, identity="root", reach=[tmp_path])
+    assert 3 == status
+    assert re.search(rf"\b{call}\b", said) and "Cannot allocate memory (ENOMEM)" in said, said
+    assert "free memory" in said, said
 
 
 @pytest.mark.needs_kernel("mksquashfs", "fs:squashfs", "mkfs.ext4", "fs:ext4")
