@@ -385,9 +385,22 @@ def test_what_has_arrived_is_told_after_a_change_too(on_host: Callable[..., Any]
 
 def test_what_is_left_out_is_part_of_every_report_on_a_spec(on_host: Callable[..., Any]) -> None:
     after = AFTER + '[[mount]]\ntarget = "/o"\nbind = "/no/such"\noptional = true\n'
-    as_text = ("plan {spec} --live live", "apply {spec} --live", "graph live", "export sh {spec}", "explain {spec}")
+    as_text = (
+        "plan {spec} --live live",
+        "apply {spec} --live",
+        "graph live",
+        "export sh {spec}",
+        "explain {spec}",
+        "check {spec}",
+        "plan {spec}",
+        "verify {spec} live",
+        "show live",
+    )
     as_json = (
         "apply {spec} --live",
+        "plan {spec}",
+        "show live",
+        "verify {spec} live",
         "watch live {spec} --for 0",
         "graph {spec}",
         "export bwrap {spec}",

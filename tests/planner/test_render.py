@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mountplan.planner import errors
 from mountplan.planner.attributes import NAMES, NODEV, NOSUID, RDONLY, change
 from mountplan.planner.capture.captured import Caution
 from mountplan.planner.compare.difference import Difference
@@ -444,19 +445,33 @@ def test_much_drift_is_cut() -> None:
     assert 500 == len(error_data(error)["differences"])
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        SpecError((Mistake(REF, "x\x1b", "y"),)),
-        PlanFileError("p.json: no plan\n  remedy: make it again"),
-        TableError("line 3: \x1b"),
-        PlanRefused(("a must precede itself", "b too")),
-        StepRefused(number=1, step="s", origin=REF, syscall="c", errno=1, meaning="m", remedy=""),
-        VerificationFailed(()),
-        MountplanError("plain"),
-    ],
-    ids=lambda error: type(error).__name__,
-)
+_OF_EACH = [
+    SpecError((Mistake(REF, "x\x1b", "y"),)),
+    PlanFileError("p.json: no plan\n  remedy: make it again"),
+    TableError("line 3: \x1b"),
+    errors.SubjectError("it is no tree\x1b", "name one"),
+    PlanRefused(("a must precede itself", "b too")),
+    errors.NotAllowed((Mistake(REF, "x\x1b", "y"),)),
+    errors.InUse((Mistake(REF, "x\x1b", "y"),)),
+    StepRefused(number=1, step="s", origin=REF, syscall="c", errno=1, meaning="m", remedy=""),
+    VerificationFailed(()),
+    errors.NamespaceRefused("a namespace\x1b", "no", "try again"),
+    errors.CommandNotStarted("no such program\x1b", "install it", 127),
+    errors.NotKept("nothing\x1b", "see ls"),
+    errors.NameTaken("taken\x1b", "replace it"),
+    errors.ChangeRefused(("it is busy\x1b\n  remedy: wait",)),
+    errors.ChangeUnfinished("half\x1b", "finish it"),
+    errors.KeepRefused("no place\x1b", "make one"),
+    MountplanError("plain"),
+]
+
+
+def test_there_is_one_of_each_error() -> None:
+    every = {one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, MountplanError)}
+    assert every == set(map(type, _OF_EACH))
+
+
+@pytest.mark.parametrize("error", _OF_EACH, ids=lambda error: type(error).__name__)
 def test_every_error_has_a_text_and_a_json_object(error: MountplanError) -> None:
     assert "\x1b" not in error_text(error)
     data = json.loads(json.dumps(error_data(error)))
