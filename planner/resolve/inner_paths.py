@@ -110,11 +110,16 @@ def _matches(
         context.mistakes.add(key, unknown, f'name the directory that it begins with: contents = "{draft.target}"')
         return None
     if base is None:
+        remedy = f"{_VERBS[field]} a path of a bind, of a tmpfs, or of a filesystem that the host has mounted too"
+        if field == "readonly":
+            remedy += ", or one that is surely there: no glob, and without optional"
+        elif not _is_glob(pattern):
+            remedy = (
+                f'mount over it: [[mount]] with target = "{draft.target.joined(pattern)}", attributes = ["ro"] and '
+            )
+            remedy += 'type = "tmpfs" for a directory, bind = "/dev/null" for a file'
         context.mistakes.add(
-            key,
-            f"what is in a {draft.filesystem.fixed.fstype} is not known before it is mounted",
-            f"{_VERBS[field]} a path of a bind, of a tmpfs, or of a filesystem that the host has mounted too"
-            + (", or one that is surely there: no glob, and without optional" if field == "readonly" else ""),
+            key, f"what is in the {draft.filesystem.fixed.fstype} is not known before it is mounted", remedy
         )
         return None
     found = []

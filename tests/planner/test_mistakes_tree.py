@@ -318,7 +318,15 @@ def test_a_wrong_file_is_told_with_its_place_and_a_remedy(text: str, key: str, w
             "a mask in something that is not known before",
             ROOT + '[[mount]]\ntarget = "/a"\ntype = "ext4"\nimage = "/img"\nmask = ["x"]',
             "mount[1].mask[0]",
-            "what is in a ext4 is not known before it is mounted",
+            "what is in the ext4 is not known before it is mounted",
+            'mount over it: [[mount]] with target = "/a/x", attributes = ["ro"] and type = "tmpfs" for a directory, '
+            'bind = "/dev/null" for a file',
+        ),
+        one(
+            "masks of what matches in something that is not known before",
+            ROOT + '[[mount]]\ntarget = "/a"\ntype = "ext4"\nimage = "/img"\nmask = ["x*"]',
+            "mount[1].mask[0]",
+            "what is in the ext4 is not known before it is mounted",
             "mask a path of a bind, of a tmpfs, or of a filesystem that the host has mounted too",
         ),
     ],

@@ -41,7 +41,7 @@ DATA = tmpfs("/data", 'id = "data"\nreadonly = ["a", "a/b"]') + (
             "a glob in an overlay",
             ROOT + OVERLAY + 'readonly = ["etc", "e*"]\n',
             "mount[1].readonly[1]",
-            "what is in a overlay is not known before it is mounted",
+            "what is in the overlay is not known before it is mounted",
             "name a path of a bind, of a tmpfs, or of a filesystem that the host has mounted too, "
             "or one that is surely there: no glob, and without optional",
         ),
