@@ -57,9 +57,10 @@ def _add(
     target = draft.target.joined(path)
     other = taken.get((draft.space, target))
     if other is not None and other is not draft:
-        context.mistakes.add(
-            key, f'{other.name} ({other.key}) is mounted on "{target}"', 'write attributes = ["ro"] on that mount'
-        )
+        remedy = 'take it out here, and write attributes = ["ro"] on that mount'
+        if "preset." in draft.key:
+            remedy = "leave optional out there: what is surely mounted takes the place of a preset's read-only path"
+        context.mistakes.add(key, f'{other.name} ({other.key}) is mounted on "{target}"', remedy)
         return
     spec = SpecMount.model_construct(target=target, recursive=draft.brings, attributes=["ro"])
     part = Draft(draft.space, draft.index, key, part_name("readonly", target, context), spec)

@@ -35,7 +35,7 @@ DATA = tmpfs("/data", 'id = "data"\nreadonly = ["a", "a/b"]') + (
             ROOT + DATA + tmpfs("/data/a"),
             "mount[1].readonly[0]",
             '/data/a (mount[2]) is mounted on "/data/a"',
-            'write attributes = ["ro"] on that mount',
+            'take it out here, and write attributes = ["ro"] on that mount',
         ),
         one(
             "a glob in an overlay",
