@@ -72,7 +72,7 @@ def _open(kind: str, value: str) -> list[Subject]:
     if kind == "tree":
         return of_tree(int(value))
     if kind == "ns":
-        return [of_file(value)]
+        return [of_file(f"/proc/{value}/ns/mnt" if value.isdecimal() else value)]
     return kept.subjects(value)
 
 

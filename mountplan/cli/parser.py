@@ -88,6 +88,7 @@ _OPTIONS_OF = {
     ("rm", "-f"): "names go without one, whatever is in them",
     ("rm", "-r"): "names go without one, whatever is in them",
     ("rm", "--force"): "names go without one, whatever is in them",
+    ("show", "--mount"): "`mountplan explain NAME --mount PATH` tells what a mount there would do",
     ("simulate", "-c"): "hand commands over on standard input: mountplan simulate -",
     ("import", ""): "if it is one of bubblewrap's, its command line comes after --: mountplan import bwrap -- ...",
 }
@@ -194,7 +195,8 @@ class Parser(argparse.ArgumentParser):
 def _nearest(word: str, known: Iterable[str]) -> str | None:
     from difflib import get_close_matches
 
-    return next(iter(get_close_matches(word, list(known), n=1)), None)
+    bare = {one.lstrip("-"): one for one in known}  # dashes, which all options have, make none alike
+    return next((bare[one] for one in get_close_matches(word.lstrip("-"), list(bare), n=1)), None)
 
 
 def parse(words: list[str]) -> argparse.Namespace:

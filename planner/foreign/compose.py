@@ -232,9 +232,7 @@ def _volume(draft: SpecDraft, entry: object, folder: str, volumes: Mapping[str, 
     )
     read_only = "mount" if said.get("read_only") else ""
     if kind == "tmpfs":
-        options = {key: str(value) for key, value in (said.get("tmpfs") or {}).items() if key in ("size", "mode")}
-        if isinstance((said.get("tmpfs") or {}).get("mode"), int):
-            options["mode"] = f"{said['tmpfs']['mode']:04o}"
+        options = _tmpfs_options(said.get("tmpfs") or {})
         mount = draft.add(place, type="tmpfs", source="tmpfs", options=options)
         mount.keys["attributes"] = ["nosuid", "nodev", "noexec", *(["ro"] if read_only else [])]
         create_on(mount)
@@ -282,3 +280,17 @@ def _run(draft: SpecDraft, given: Mapping[str, Any]) -> None:
         draft.run["environment"] = {str(key): "" if value is None else str(value) for key, value in environment.items()}
     if given.get("working_dir"):
         draft.run["cwd"] = absolute(str(given["working_dir"]))
+
+
+def _tmpfs_options(given: Mapping[str, Any]) -> dict[str, str]:
+    """Sizes with Docker's units ("64mb"), and modes as YAML 1.1 and 1.2 have octal numbers (0755, 0o755)."""
+    options = {key: str(value) for key, value in given.items() if key in ("size", "mode")}
+    size = re.fullmatch(r"(\d+)\s*([kmgtp]?)(?:i?b)?", options.get("size", ""), re.IGNORECASE)
+    if size:
+        options["size"] = size.group(1) + size.group(2).lower()
+    mode = given.get("mode")
+    if isinstance(mode, int):
+        options["mode"] = f"{mode:04o}"
+    elif isinstance(mode, str):
+        options["mode"] = "0" + mode.lower().removeprefix("0o").lstrip("0")
+    return options

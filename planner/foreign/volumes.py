@@ -43,8 +43,9 @@ def host_bind(
 
 
 def create_on(mount: DraftMount) -> None:
-    """Mountpoints that are missing in the image are made there."""
+    """Mountpoints that are missing in the image are made there, and its symlinks on the way are followed."""
     if mount.stands_on is not None and isinstance(mount.stands_on.keys.get("bind"), str):
+        mount.keys["on_symlink"] = "follow"
         mount.keys["create"] = True
 
 

@@ -46,6 +46,16 @@ def capture(*words: str) -> Ended:
     return Ended(status, out.getvalue(), err.getvalue())
 
 
+def test_the_namespace_of_a_process_may_be_named_by_its_number(in_host: InHost) -> None:
+    def host() -> tuple[Ended, Ended]:
+        with running(FEED) as alive:
+            pid = str(alive.pids[1])
+            return capture("--json", "--ns", pid), capture("--json", "--ns", f"/proc/{pid}/ns/mnt")
+
+    by_number, by_file = in_host(host)
+    assert (0, by_file.json()["namespaces"]) == (by_number.status, by_number.json()["namespaces"])
+
+
 def test_processes_become_the_namespaces_of_one_spec_in_the_given_order(in_host: InHost) -> None:
     def host() -> list[Ended]:
         with running(FEED) as alive:

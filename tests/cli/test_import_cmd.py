@@ -233,3 +233,19 @@ def test_mounts_of_a_dump_that_are_not_to_be_had_here_are_left_out(run: Command,
     ended = run("import", "criu", tmp_path, "-o", tmp_path / "saved.toml")
     assert 0 == ended.status, ended.err
     assert 0 == run("check", tmp_path / "saved.toml").status
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [("{size: 64mb, mode: 0o755}", ("64m", "0755")), ('{size: "1 GiB", mode: 0755}', ("1g", "0755")),
+     ('{size: 65536, mode: "1777"}', ("65536", "01777"))],
+)  # fmt: skip
+def test_sizes_and_modes_of_compose_become_such_as_the_kernel_takes(
+    given: str, wanted: tuple[str, str], run: Command, tmp_path: Path
+) -> None:
+    pytest.importorskip("yaml")
+    volume = f"{{type: tmpfs, target: /var/run/x, tmpfs: {given}}}"
+    (tmp_path / "c.yaml").write_text(f"services: {{a: {{image: x, volumes: [{volume}]}}}}\n")
+    ended = run("import", "compose", str(tmp_path / "c.yaml"), "--root", "/usr")
+    assert f'options = {{ size = "{wanted[0]}", mode = "{wanted[1]}" }}' in ended.out
+    assert 'on_symlink = "follow"' in ended.out

@@ -55,6 +55,8 @@ def test_every_command_has_help_with_examples_and_fits_80_columns(run: Command, 
     [
         (["plna", "x"], "unknown command 'plna'; did you mean plan?"),
         (["frobnicate"], "unknown command 'frobnicate'; there are: check, plan,"),
+        (["show", "x", "--mount", "/a"], "unknown option --mount; `mountplan explain NAME --mount PATH` tells"),
+        (["graph", "x", "--mount"], "unknown option --mount\n"),
         (["dry-run", "x"], "unknown command 'dry-run'; did you mean plan?"),
         (["destroy", "x"], "unknown command 'destroy'; did you mean rm?"),
         (["exec", "x"], "unknown command 'exec'; did you mean enter?"),
