@@ -42,5 +42,5 @@ def _warning(plan: Plan, origin: str, places: list[str]) -> Mistake:
     return Mistake(
         plan.ref(origin),
         f"what other mounts cover is left as it is, beside an exception: {', '.join(places[:_MOST_NAMED])}{more}",
-        "nothing of it is seen unless the cover is unmounted; unmount it on the host, or leave out what is excepted",
+        "to change that as well, leave except out, and undo it there by a second [[change]] (ro by rw)",
     )

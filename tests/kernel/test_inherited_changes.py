@@ -261,3 +261,21 @@ def test_an_ordinary_user_changes_what_is_inherited_and_is_told_that_it_cannot_b
     found, what = in_host(script, identity="nobody")
     assert [errno.EROFS, errno.EISDIR] == found
     assert "what is mounted on /proc is locked" in what
+
+
+@pytest.mark.parametrize("undone", [False, True])
+def test_what_others_cover_is_changed_if_the_exception_is_a_change_of_its_own(undone: bool, in_host: InHost) -> None:
+    """Beside an exception it is left as it is, with a warning that says this."""
+    change = '[[change]]\ntarget = "/mnt"\nrecursive = true\nattributes = ["ro"]\n'
+    if undone:
+        change += '[[change]]\ntarget = "/mnt/also"\nattributes = ["rw"]\n'
+    else:
+        change += 'except = ["/mnt/also"]\n'
+
+    def script() -> tuple[list[str], list[str], int]:
+        built = rows(change)
+        words = [row.attributes.partition(",")[0] for place in ("/mnt/also", "/mnt/stack") for row in built[place]]
+        return words[:1], words[1:], len(api.warnings(plan_of('root = "inherit"\n' + change)))
+
+    spared, stack, warned = in_host(on_host(script), identity="root")
+    assert (["rw"], ["ro" if undone else "rw", "ro"], 0 if undone else 1) == (spared, stack, warned)
