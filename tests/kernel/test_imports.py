@@ -158,6 +158,80 @@ def test_a_container_runtime(
     same(in_host(script, identity="root"), *known(runtime, more, shared=shared), perhaps=CGROUP)
 
 
+POD = """\
+kind: Pod
+apiVersion: v1
+metadata: {name: pod}
+spec:
+  hostNetwork: true
+  containers:
+  - name: driver
+    image: localhost/image
+    command: [/busybox, sleep, "600"]
+    volumeMounts:
+    - {name: data, mountPath: /data, readOnly: true}
+    - {name: feed, mountPath: /feed, mountPropagation: HostToContainer}
+    - {name: part, mountPath: /part, subPath: in/it}
+    - {name: empty, mountPath: /empty}
+  volumes:
+  - {name: data, hostPath: {path: /srv/data}}
+  - {name: feed, hostPath: {path: /srv/feed}}
+  - {name: part, hostPath: {path: /srv/data}}
+  - {name: empty, emptyDir: {}}
+"""
+# crun, without what an unprivileged machine refuses that has nothing to do with mounts: control groups and limits.
+CRUN_ALONE = """\
+#!/usr/bin/env python3
+import json, os, sys
+words = [word for word in sys.argv[1:] if not word.startswith("--cgroup-manager")]
+if "--bundle" in words:
+    path = words[words.index("--bundle") + 1] + "/config.json"
+    config = json.load(open(path))
+    config["process"].pop("rlimits", None)
+    config["linux"].pop("resources", None)
+    json.dump(config, open(path, "w"))
+os.execvp("crun", ["crun", "--cgroup-manager=disabled", *words])
+"""
+
+
+@pytest.mark.needs_kernel("podman", "crun", "busybox")
+def test_a_pod_as_podman_plays_it(tmp_path: Path, in_host: InHost) -> None:
+    """Its volumes; what else there is in it is its image's and the runtime's."""
+    pytest.importorskip("yaml")
+
+    def script() -> list[str]:
+        test_containers.with_one_hierarchy()
+        mount("srv", "/srv", "tmpfs")
+        image = Path("/srv/image")
+        for place in ("image", "data/in/it", "feed"):
+            (Path("/srv") / place).mkdir(parents=True)
+        shutil.copy(shutil.which("busybox") or "", image)
+        mount("feed", "/srv/feed", "tmpfs")
+        mount("", "/srv/feed", "", MS_SHARED)
+        runtime, pod = tmp_path / "crun-alone", tmp_path / "pod.yaml"
+        runtime.write_text(CRUN_ALONE)
+        runtime.chmod(0o755)
+        pod.write_text(POD)
+        subprocess.run(["tar", "--create", "--file", "/srv/image.tar", "--directory", image, "."], check=True)
+        podman = ["podman", "--root=/srv/store", "--runroot=/srv/run", "--events-backend=file", "--storage-driver=vfs",
+                  "--cgroup-manager=cgroupfs", f"--runtime={runtime}"]  # fmt: skip
+        test_containers.run(*podman, "import", "/srv/image.tar", "localhost/image", folder=tmp_path)
+        try:
+            test_containers.run(*podman, "kube", "play", pod, folder=tmp_path)
+            told = subprocess.run([*podman, "inspect", "--format={{.State.Pid}}", "pod-driver"], capture_output=True)
+            spec = tmp_path / "imported.toml"
+            spec.write_text(imported("k8s", str(pod), root=str(image)).text(["imported"]))
+            drift = api.diff(str(spec), f"pid:{int(told.stdout)}").drift
+            return [f"{one.mount}: {one.prop}: {one.wanted} -> {one.found}" for one in drift]
+        finally:
+            test_containers.run(*podman, "pod", "rm", "--all", "--force", "--time=0", folder=tmp_path)
+
+    runtimes = [f"{place}: mount: none -> " for place in ("/proc", "/sys", "/dev", "/etc/hosts", "/etc/hostname")]
+    # podman 4.3 passes over subPath.
+    perhaps = ("/etc/resolv.conf: mount", "/run/.containerenv: mount", "/part: root: /data/in/it -> /data")
+    same(in_host(script, identity="root"), "/: root: ", "/empty: ", *runtimes, perhaps=perhaps)
+
+
 def test_fstab_as_mount_does_it(tmp_path: Path, in_host: InHost) -> None:
     lines = """\
 # a comment
