@@ -67,7 +67,7 @@ def _refused_option(fstype: str, name: str, value: str | bool) -> str:
         syscalls.try_option(fstype, name, value)
     except KernelRefusal as refusal:
         if refusal.errno == errno.EINVAL:  # EPERM: an ordinary user may not ask
-            return "; ".join(refusal.log) or "invalid argument"
+            return "; ".join(dict.fromkeys(refusal.log)) or "invalid argument"
     return ""
 
 

@@ -165,6 +165,10 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         "an owner has no number in this user namespace",
         "run it as root, or let the files belong to the user who runs it",
     ),
+    ("copy file", E.EINVAL): (
+        "what is there cannot be read like a file",
+        "leave it out of the directory of contents",
+    ),
     ("copy_contents", E.ENOTSUP): (
         "the filesystem has no such extended attributes",
         "remove them from the directory of contents (tmpfs has user.* since Linux 6.6)",
@@ -280,6 +284,8 @@ def explain(kind: str, number: int, syscall: str = "") -> tuple[str, str]:
     """(what `errno` means for a step of this kind, or else for this call; what to do); the errno's own words first."""
     if kind == "attach_image" and syscall == "openat2":
         kind = "image file"  # what is missing is not a device
+    if kind == "copy_contents" and number == E.EINVAL and not syscall.startswith("cannot give it to"):
+        kind = "copy file"  # it is no owner that has no number
     call = syscall.partition("(")[0].partition(" ")[0]
     if kind == "map_ids" and (number != E.EPERM or os.geteuid()):
         kind = "isolate"

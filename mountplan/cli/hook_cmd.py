@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mountplan.cli.live_changes import add_allowances, allowed_by
 from mountplan.cli.shared_options import add_all, add_set, settings_of
-from mountplan.cli.sources import unwritten
+from mountplan.cli.sources import unwritten, write_all
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible
 from mountplan.planner.errors import MountplanError
@@ -138,7 +138,7 @@ def _checked_data(found: Checked) -> dict[str, Any]:
 
 def _append(file: str, text: str) -> None:
     try:
-        with open(file, "a", encoding="utf-8", errors="surrogateescape") as opened:
-            opened.write(text)
+        with open(file, "ab", buffering=0) as opened:
+            write_all(opened.fileno(), text.encode("utf-8", "surrogateescape"))
     except OSError as error:
         raise unwritten(f"--log: cannot write {file}", error, file) from None

@@ -85,10 +85,18 @@ def save(name: str, text: str, *, errors: str = "strict") -> None:
     try:
         place = _replaceable(name)
         if place is None or not _put_in_place(place, data):
-            with open(name, "wb") as file:
-                file.write(data)
+            with open(name, "wb", buffering=0) as file:
+                write_all(file.fileno(), data)
     except OSError as error:
         raise unwritten(f"cannot write {name}", error, name) from None
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write by the call itself, which errors then name; what Python keeps back fails when the file is closed."""
+    import os
+
+    while data:
+        data = data[os.write(fd, data) :]
 
 
 def unwritten(what: str, error: OSError, name: str) -> UsageError | NamespaceRefused:
@@ -143,7 +151,7 @@ def _put_in_place(place: str, data: bytes) -> bool:
             return False  # it is the directory that may not be written to
         raise
     try:
-        with open(fd, "wb") as file:
+        with open(fd, "wb", buffering=0):
             if os.path.exists(place):
                 before = os.stat(place)
                 if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
@@ -151,7 +159,7 @@ def _put_in_place(place: str, data: bytes) -> bool:
                 os.fchmod(fd, before.st_mode & 0o7777)
                 if not os.access(place, os.W_OK):
                     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            file.write(data)
+            write_all(fd, data)
         os.rename(aside, place)
     except BaseException:
         os.unlink(aside)

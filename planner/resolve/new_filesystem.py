@@ -109,7 +109,8 @@ def ask_for_options(draft: Draft, options: Options, context: Context) -> None:
         said = context.host.refused_option(draft.spec.type or "", name, one)
         if said:
             row = fstypes.of(draft.spec.type or "")
-            close = context.closest(name, sorted({*row.defaults, *row.changeable} - {name}))
+            known = sorted({*row.defaults, *row.changeable} - {name})
+            close = None if "Bad value" in said else context.closest(name, known)
             _wrong(
                 draft,
                 name,

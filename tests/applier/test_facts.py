@@ -190,6 +190,7 @@ def test_a_path_into_another_namespace_or_below_a_cover_is_refused(in_host: InHo
         ("tmpfs", "size", "1m", ""),
         ("tmpfs", "noswap", True, ""),
         ("tmpfs", "size", "1x", "tmpfs: Bad value for 'size'"),
+        ("tmpfs", "uid", "-1", "tmpfs: Bad value for 'uid'"),
         ("tmpfs", "sise", "1m", "tmpfs: Unknown parameter 'sise'"),
         ("proc", "hidepid", "2", ""),
         ("proc", "hidepd", "2", "proc: Unknown parameter 'hidepd'"),

@@ -161,7 +161,9 @@ def test_a_full_disk_is_a_refusal_and_no_wrong_usage(
     given = words.replace("SPEC", str(tmp_path / "x.toml")).split()
     after = ["--", "--ro-bind", "/usr", "/usr", "sh"] if "import" in words else []
     assert 3 == main([*given, "-o", "/dev/full", *after])
-    told = "cannot write /dev/full: No space left on device (ENOSPC): no space is left there\n  remedy: make room"
+    told = (
+        "cannot write /dev/full: write: No space left on device (ENOSPC): no space is left there\n  remedy: make room"
+    )
     assert told in capsys.readouterr().err
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable
@@ -188,6 +189,26 @@ def test_files_whose_size_is_told_wrongly_are_read_to_their_end(
     wanted, found = in_host(script, identity="root")
     assert wanted
     assert wanted == found
+
+
+@pytest.mark.needs_kernel("root")
+def test_a_file_that_is_none_is_told_as_that_and_not_as_one_without_an_owner(in_host: InHost) -> None:
+    """As /proc/PID/attr/current, where no security module is active."""
+
+    def script() -> tuple[str, str]:
+        with contextlib.suppress(OSError):
+            Path("/proc/self/attr/current").read_bytes()
+            return "", ""
+        spec = f'{ROOT}[[mount]]\ntarget = "/a"\ntype = "tmpfs"\ncontents = "/proc/self/attr"\n'
+        with pytest.raises(StepRefused) as refused:
+            api.build_and_forget(plan_of(spec))
+        return refused.value.meaning, refused.value.remedy
+
+    meaning, remedy = in_host(script, identity="root")
+    if not meaning:
+        pytest.skip("a security module is active here")
+    assert "what is there cannot be read like a file" in meaning
+    assert "leave it out of the directory of contents" == remedy
 
 
 @pytest.mark.needs_kernel("root")

@@ -220,8 +220,13 @@ def test_a_type_that_the_kernel_does_not_know_is_told(fstype: str, remedy: str) 
 
 def test_options_that_the_filesystem_does_not_take_are_told_in_its_words() -> None:
     host = FakeHost()
-    host.refused_options = {"sise": "tmpfs: Unknown parameter 'sise'", "mode": "tmpfs: Bad value for 'mode'"}
-    text = tmpfs("/a", 'options = { sise = "1m", mode = "0799", uid = 1 }')
+    bad = "tmpfs: Bad value for '{}'"
+    host.refused_options = {
+        "sise": "tmpfs: Unknown parameter 'sise'",
+        "mode": bad.format("mode"),
+        "uid": bad.format("uid"),
+    }
+    text = tmpfs("/a", 'options = { sise = "1m", mode = "0799", uid = -1 }')
     found = api.check(f"format = 1\n{ROOT}{text}".encode(), "test.toml", host)
     assert [
         (
@@ -232,6 +237,11 @@ def test_options_that_the_filesystem_does_not_take_are_told_in_its_words() -> No
         (
             "mount[1].options.mode",
             "the filesystem does not take it: tmpfs: Bad value for 'mode'",
+            "correct the option, or its value, or leave it out",
+        ),
+        (
+            "mount[1].options.uid",
+            "the filesystem does not take it: tmpfs: Bad value for 'uid'",
             "correct the option, or its value, or leave it out",
         ),
     ] == [(one.ref.key, one.what, one.remedy) for one in found]
