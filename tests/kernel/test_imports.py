@@ -225,6 +225,8 @@ def test_a_pod_as_podman_plays_it(tmp_path: Path, in_host: InHost) -> None:
             return [f"{one.mount}: {one.prop}: {one.wanted} -> {one.found}" for one in drift]
         finally:
             test_containers.run(*podman, "pod", "rm", "--all", "--force", "--time=0", folder=tmp_path)
+            for path in sorted(Path("/sys/fs/cgroup/libpod_parent").glob("**/"), reverse=True):  # which it leaves
+                path.rmdir()
 
     runtimes = [f"{place}: mount: none -> " for place in ("/proc", "/sys", "/dev", "/etc/hosts", "/etc/hostname")]
     # podman 4.3 passes over subPath.
