@@ -19,7 +19,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit users users-here test-kernels test-without test-fleet check docs bench bench-quick fuzz faults fuzz-model fuzz-scripts fuzz-plans agree live refusals mutants coverage clean test-packages
+.PHONY: help demo test unit users users-here test-kernels test-without test-fleet check docs bench bench-quick fuzz faults fuzz-model fuzz-scripts debian-scripts fuzz-plans agree live refusals mutants coverage clean test-packages
 
 help:
 	@echo 'make demo      apply specs/hello.toml and show the tree'
@@ -38,6 +38,7 @@ help:
 	@echo 'make faults    kill and refuse at every call of builds, with every errno; takes an hour'
 	@echo 'make fuzz-model N=100000  compare the model of propagation with the kernel on random calls'
 	@echo 'make fuzz-scripts N=1000  random shell scripts in the model and by the real programs'
+	@echo 'make debian-scripts  shell scripts of Debian 12 in the model and by the real programs'
 	@echo 'make agree N=10000  build random valid specs and hold them against a second reader of specs'
 	@echo 'make live N=2000   change trees that stand into random others, and hold each against a new build'
 	@echo 'make refusals  every command with each of its system calls refused, as root and as a user; takes an hour, as root'
@@ -114,6 +115,10 @@ fuzz: $(VENV)/installed-dev
 fuzz-model: $(VENV)/installed-dev
 	$(BIN)/python -m tests.kernel.model_fuzz --sequences $(N) --jobs 4
 	$(BIN)/python -m tests.kernel.model_processes --sequences $$(( $(N) / 50 ))
+
+# Debian's scripts that mount something, held against the real programs. On Debian 12; fetches packages into build/.
+debian-scripts: $(VENV)/installed-dev
+	$(BIN)/python -m tests.kernel.debian_scripts build/debian --fetch
 
 fuzz-scripts: $(VENV)/installed-dev
 	$(BIN)/python -m tests.kernel.script_fuzz --scripts $(N)

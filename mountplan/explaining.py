@@ -4,6 +4,7 @@ all other namespaces around them.
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,7 +14,7 @@ from mountplan.planner.tables.mount_facts import Lock, SeenLocks
 from mountplan.planner.tables.table import MountRow, MountTable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from mountplan.applier.keep.inhabited import Inhabited
     from mountplan.planner.ask.explain import Explainer
@@ -34,6 +35,7 @@ class Known(NamedTuple):
     locks: dict[str, SeenLocks]
     other: str = ""
     left_out: tuple[LeftOut, ...] = ()
+    plan: Plan | None = None
     standing: Mapping[str, int] = {}  # those that stand on this machine, with the numbers of their files
 
 
@@ -79,7 +81,34 @@ def known_of(
     locks |= {one.name: one.locks for one in live if one.locks is not None}
     left_out = what.expected.left_out if isinstance(what, Plan) else ()
     ages = {one.name: one.ages for one in live if one.ages}
-    return Known(tables, ages, locks, other or "", left_out, {one.name: one.inode for one in live})
+    plan = what if isinstance(what, Plan) else None
+    return Known(tables, ages, locks, other or "", left_out, plan, {one.name: one.inode for one in live})
+
+
+def absent_in(known: Known) -> Callable[[str], str]:
+    """Why a path is not there in the first namespace of a plan, as far as the plan makes what is there; or ""."""
+    if known.plan is None:
+        return lambda path: ""
+    plan, name = known.plan, known.tables[0][0]
+
+    def absent(path: str) -> str:
+        from mountplan.applier.observe.observe import observe
+        from mountplan.planner.ask.trial import Trial
+        from mountplan.planner.model import WouldRefuse
+        from mountplan.planner.model.walking import walk
+
+        trial = Trial(plan.steps, observe())
+        trial.run()
+        process = next((one for namespace, one in trial.finished if (namespace or plan.name) == name), None)
+        if process is None:
+            return ""
+        try:
+            walk(process, path)
+        except WouldRefuse as refusal:
+            return str(refusal) if refusal.errno in (errno.ENOENT, errno.ENOTDIR) else ""
+        return ""
+
+    return absent
 
 
 def users_known_of(known: Known) -> dict[tuple[str, int], str]:
@@ -119,7 +148,8 @@ def explainer_of(what: str | Plan | MountTable, *, reaches: str | None = None, k
         raise SubjectError(f"it is not known what Linux {kernel} would do", f"known are {KNOWN}")
     known = known_of(what, aged=True, locked=True, other=reaches)
     rules = rules_of(kernel or os.uname().release)
-    return Explainer(known.tables, known.tables[0][0], rules, known.ages, known.locks, known.other)
+    name = known.tables[0][0]
+    return Explainer(known.tables, name, rules, known.ages, known.locks, known.other, absent_in(known))
 
 
 def _standing(what: str, aged: bool, locked: bool) -> tuple[Inhabited, ...]:

@@ -53,7 +53,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     from mountplan.cli.lane_output import sharing_picture
     from mountplan.cli.named_tables import rules_for, tables_known_of
     from mountplan.drawing import drawn_from
-    from mountplan.explaining import users_known_of
+    from mountplan.explaining import absent_in, users_known_of
     from mountplan.planner.ask.explain import Answer, Explainer
     from mountplan.planner.ask.reach import reach
     from mountplan.planner.render.explained import (
@@ -80,7 +80,8 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     )
     note_left_out(known.left_out, output)
     here = known.tables[0][0]
-    explainer = Explainer(known.tables, here, rules_for(args.kernel, output), known.ages, known.locks, known.other)
+    rules = rules_for(args.kernel, output)
+    explainer = Explainer(known.tables, here, rules, known.ages, known.locks, known.other, absent_in(known))
     for path in (args.mount, args.unmount, args.why):
         if path is not None and not path.startswith("/"):
             raise UsageError(f"{path} is not absolute; write it as the namespace sees it")
@@ -93,6 +94,8 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         if absent:
             event = f"a mount at {args.mount}" if args.mount is not None else f"an unmount of {args.unmount}"
             answer = Answer(event, (), absent)
+    elif args.why is not None and (absent := explainer.absent(args.why)):
+        raise UsageError(f"{args.why} is not there in {here}: {absent}")
     if answer is not None:
         pass
     elif args.reaches is not None:

@@ -7,7 +7,7 @@ answer. Every answer carries the chain that leads from the place where it is ask
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
@@ -104,7 +104,8 @@ class Explainer:
 
     `ages` has numbers for mounts, by namespace and id; those of younger mounts are greater. Ids themselves tell no age:
     the kernel gives them to others later. `locks` has what is locked, by namespace;
-    `other` is one that is asked about along with the first.
+    `other` is one that is asked about along with the first. `absent` says why a path of the subject's is not there, or
+    "" where that is not known: tables have no files.
     """
 
     def __init__(
@@ -115,7 +116,9 @@ class Explainer:
         ages: Ages | None = None,
         locks: dict[str, SeenLocks] | None = None,
         other: str = "",
+        absent: Callable[[str], str] = lambda path: "",
     ) -> None:
+        self.absent = absent
         self.tables = tables
         self.rules = rules
         self.ages = ages or {}
@@ -194,6 +197,8 @@ class Explainer:
         """What would appear where, if something new were mounted at `path` in the subject."""
         self.start_again()
         event = f"a mount at {path}"
+        if absent := self.absent(path):
+            return Answer(event, (), absent)
         before = self._everything()
         try:
             made = self.world.mount_new(self.process, NEW, NEW, path)
@@ -219,6 +224,8 @@ class Explainer:
         """
         self.start_again()
         event = f"{'a lazy' if lazy else 'an'} unmount of {path}{' and all below it' if recursive else ''}"
+        if absent := self.absent(path):
+            return Answer(event, (), absent)
         try:
             target, node = into_mounts(*walk(self.process, path))
         except WouldRefuse as refusal:

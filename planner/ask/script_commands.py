@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -222,9 +223,19 @@ def nsenter(calls: ScriptCalls, arguments: list[str]) -> Starter:
 
 
 def chroot(calls: ScriptCalls, arguments: list[str]) -> Starter:
-    arguments = arguments[1:] if arguments[:1] == ["--"] else arguments
-    if not arguments or arguments[0].startswith("-"):
-        raise Unusable("chroot: the first word must be a directory", "name it, and leave options out")
+    given, paths = [], list(arguments)
+    while paths and paths[0].startswith("-"):
+        word = paths.pop(0)
+        if word == "--":
+            break
+        given.append(word)
+    arguments = paths
+    others = [
+        one for one in given if not re.fullmatch("--userspec=(root|0)?(:(root|0)?)?|--groups=.*|--skip-chdir", one)
+    ]
+    if others or not arguments:
+        what = f"chroot {others[0]} is not followed" if others else "chroot: there is no directory"
+        raise Unusable(what, "name a directory, and as --userspec no other user than root")
     return Starter(lambda: calls.all([ChangeRoot(arguments[0])], _NO_CHROOT), tuple(arguments[1:]))
 
 

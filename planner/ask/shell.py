@@ -538,11 +538,17 @@ class Shell(ShellFinders):
 
     def _prefixed(self, words: list[str], stays: bool) -> int:
         """A command that others run: it is no function then."""
-        given: dict[str, str] = {}
+        given: dict[str, str | None] = {}
+        clears = False
         while words and (name := words[0].rpartition("/")[2]) in _PREFIXES:
             if name == "command" and words[1:2] in (["-v"], ["-V"]):
                 return self._whether_there(words[2:])
-            words = _after(name, words[1:])
+            if name == "env":
+                words, removed, bare = _env_options(words[1:])
+                given |= dict.fromkeys(removed, None)
+                clears |= bare
+            else:
+                words = _after(name, words[1:])
             while name in ("env", "sudo", "doas") and words and (one := _ASSIGNS.match(words[0])):
                 given[one[1]] = words[0][one.end() :]
                 words = words[1:]
@@ -550,15 +556,16 @@ class Shell(ShellFinders):
             return 0
         context = self.context
         before = {name: context.variables.get(name) for name in given}
-        exported = set(given) - context.exported
-        context.variables.update(given)
-        context.exported.update(given)
+        exported = set(context.exported)
+        context.exported = (set() if clears else exported) | {name for name, one in given.items() if one is not None}
+        context.exported -= {name for name, one in given.items() if one is None}
+        context.variables.update({name: one for name, one in given.items() if one is not None})
         self.beyond.append(words[0])
         try:
             return self._command(words, stays=stays)
         finally:
             self.beyond.pop()
-            context.exported -= exported
+            context.exported = exported
             self.set_back(context, before)
 
     def _filtered(self, name: str, arguments: list[str]) -> tuple[str, int] | None:
@@ -716,6 +723,24 @@ class Shell(ShellFinders):
     }
 
 
+def _env_options(words: list[str]) -> tuple[list[str], list[str], bool]:
+    """The words behind env's options, the variables that it removes, and whether it begins with none."""
+    words, removed, bare = list(words), [], False
+    while words and words[0].startswith("-"):
+        word = words.pop(0)
+        if word in ("-", "-i", "--ignore-environment"):
+            bare = True
+        elif word == "-u" and words:
+            removed.append(words.pop(0))
+        elif word.startswith("--unset="):
+            removed.append(word.partition("=")[2])
+        elif word == "--":
+            break
+        else:
+            raise Unusable(f"env {word} is not followed", "leave it out")
+    return words, removed, bare
+
+
 def _after(prefix: str, words: list[str]) -> list[str]:
     """The command that a program of _PREFIXES runs: what stands behind its options."""
     words = list(words)
@@ -724,7 +749,7 @@ def _after(prefix: str, words: list[str]) -> list[str]:
         if word == "--":
             break
         letter = word[1]
-        if letter == "-" or prefix == "env" or (prefix == "command" and letter != "p"):
+        if letter == "-" or (prefix == "command" and letter != "p"):
             raise Unusable(f"{prefix} {word} is not followed", "leave it out")
         if letter in _PREFIXES[prefix] and len(word) == 2:
             words = words[1:]

@@ -253,7 +253,7 @@ class ShellBuiltins(ShellWriters):
                 line = line[:-1] + given.lines.pop(0)
             line = re.sub(r"\\(.)", r"\1", line)
         separators = self.value("IFS")
-        separators = " \t\n" if separators is None else separators
+        separators = " \t\n" if separators is None or isinstance(separators, UnsetValue) else separators
         if array:
             self.context.arrays[array] = ShellArray(
                 {str(at): piece for at, piece in enumerate(split_at(line, separators))}

@@ -7,6 +7,7 @@ so that no byte of it gets lost.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -97,6 +98,23 @@ def _errors(top: Any) -> int:
     return count
 
 
+def _taken_along(top: Any) -> list[int]:
+    """Where an empty value ends a line, and the grammar takes the command of the next line along (`A=1 B=`)."""
+    found = []
+    waiting = [top]
+    while waiting:
+        node = waiting.pop()
+        waiting += node.children
+        name = node.child_by_field_name("name") if node.type == "command" else None
+        before = [one for one in node.children if one.type == "variable_assignment"] if name is not None else []
+        last = before[-1] if before else None
+        if last is not None and name is not None and last.end_point[0] < name.start_point[0]:
+            text = node.text[last.end_byte - node.start_byte : name.start_byte - node.start_byte]
+            if re.search(rb"(?<!\\)\n", text):
+                found.append(last.end_byte)
+    return found
+
+
 class _Reader:
     def __init__(self, text: str, first_line: int) -> None:
         self.data = text.encode("utf-8", "surrogateescape")
@@ -104,13 +122,18 @@ class _Reader:
         self.one_line = False
         self.depth = 0
         self.apart: set[int] = set()  # where something begins that the grammar does not know
+        self.lines = [match.start() for match in re.finditer(b"\n", self.data)]
         self.root = _parsed(self.data)
+        read = self.data
+        while ends := _taken_along(self.root):
+            for end in ends:
+                read = read[:end] + b";" + read[end + 1 :]
+            self.root = _parsed(read)
         if self.root.has_error:
-            self._try_otherwise()
+            self._try_otherwise(read)
 
-    def _try_otherwise(self) -> None:
+    def _try_otherwise(self, data: bytes) -> None:
         """Where the grammar knows something not, the tree is that of other bytes; the text stays what it is."""
-        data = self.data
         for written, meant in _UNKNOWN:
             data = self._read_if_better(data, written.sub(meant, data))
         for written, end in ((_SUM, b"))"), (_DEFAULT, b"}")):
@@ -159,7 +182,7 @@ class _Reader:
         raise AssertionError(top)
 
     def line(self, node: Any) -> int:
-        return self.first_line + (0 if self.one_line else int(node.start_point[0]))
+        return self.first_line + (0 if self.one_line else bisect_left(self.lines, node.start_byte))
 
     def text(self, node: Any) -> str:
         return self.slice(node.start_byte, node.end_byte)
@@ -330,7 +353,7 @@ class _Reader:
             return [Redirection("<<", (inner, Text("\n", True)), descriptor)]
         return [Redirection(operator, self.word(operand), descriptor)]
 
-    def _simple(self, node: Any, line: int) -> Command:
+    def _simple(self, node: Any, line: int) -> Simple:
         assignments = []
         words: list[Any] = []
         redirections: list[Redirection] = []
@@ -341,15 +364,6 @@ class _Reader:
                 redirections += self._redirection(child)
             elif child.type not in ("comment", "file_descriptor"):
                 words.append(child.children[0] if child.type == "command_name" else child)
-        if assignments and words:
-            begin = words[0].start_byte
-            last = max(
-                one.end_byte for one in node.children if one.type == "variable_assignment" and one.end_byte <= begin
-            )
-            if re.search(r"(?<!\\)\n", self.slice(last, begin)):  # an empty value at the end of its line
-                alone = Simple(line, tuple(assignments), ())
-                command = Simple(self.line(words[0]), (), self.words(words), tuple(redirections))
-                return Group(line, (alone, command), subshell=False)
         return Simple(line, tuple(assignments), self.words(words), tuple(redirections))
 
     def _assignment(self, node: Any) -> Assignment:

@@ -21,6 +21,7 @@ from mountplan.planner.model import WouldRefuse
 from mountplan.planner.model.walking import walk
 
 # The options of `set` that mean something here, and those that do not.
+_MOST_WRITTEN = 1 << 20  # characters that are kept in mind
 LETTERS = {"e": "errexit", "f": "noglob", "u": "nounset", "E": "errtrace"}
 IDLE_OPTIONS = frozenset({"verbose", "xtrace", "monitor", "notify", "posix", "hashall", "functrace"})
 
@@ -75,7 +76,9 @@ class ShellOutput:
         self.text = ""
 
     def add(self, text: str) -> None:
-        self.text = limited(self.text + text)
+        if len(self.text) + len(text) > _MOST_WRITTEN:
+            raise Unusable(f"commands write more than {_MOST_WRITTEN:,} characters", "write less")
+        self.text += text
 
 
 class ShellArray(dict[str, str]):

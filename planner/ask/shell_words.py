@@ -176,7 +176,7 @@ def _value(part: Part, values: Values) -> str:
         case ShellParameter():
             return _parameter(part, values)
         case Substitution():
-            return limited(values.output(part).rstrip("\n"))
+            return values.output(part).rstrip("\n")  # whose words may be many
         case Arithmetic():
             return str(number("".join(_value(one, values) for one in part.parts), values))
 
@@ -187,7 +187,7 @@ class UnsetValue(str):
 
 def _parameter(part: ShellParameter, values: Values) -> str:
     if part.name in ("@", "*") and not part.operator:
-        between = values.value("IFS") if part.name == "*" and part.quoted else None
+        between = _separators(values) if part.name == "*" and part.quoted else None
         return (" " if between is None else between[:1]).join(values.arguments())
     operator = part.operator
     if part.key is None:
@@ -309,6 +309,12 @@ def _without(text: str, operator: str, what: re.Pattern[str]) -> str:
         if operator[0] == "%" and what.fullmatch(text[at:]):
             return text[:at]
     return text
+
+
+def _separators(values: Values) -> str | None:
+    """$IFS; None if it has no value, which is as if it had the usual one."""
+    found = values.value("IFS")
+    return None if isinstance(found, UnsetValue) else found
 
 
 def split_at(text: str, separators: str, most: int = 0) -> list[str]:
@@ -574,6 +580,13 @@ def _numbers(inside: Word) -> list[Word]:
 
 
 def _split(word: Word, values: Values) -> Iterator[list[WordPiece]]:
+    """The fields of one word, none of which may be too long."""
+    for pieces in _unlimited(word, values):
+        limited("".join(piece.text for piece in pieces))
+        yield pieces
+
+
+def _unlimited(word: Word, values: Values) -> Iterator[list[WordPiece]]:
     """The fields of one word: values without quotes are split, and leave nothing if they are empty."""
     current: list[WordPiece] | None = None
     for part in word:
@@ -594,7 +607,7 @@ def _split(word: Word, values: Values) -> Iterator[list[WordPiece]]:
         if isinstance(part, Arithmetic) or part.quoted:
             current = [*(current or []), WordPiece(value, True)]
             continue
-        spaces = values.value("IFS")
+        spaces = _separators(values)
         if spaces is not None and spaces != _SPACES:
             pieces = split_at(value, spaces)
             for number_, piece in enumerate(pieces):

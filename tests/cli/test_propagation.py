@@ -429,6 +429,17 @@ def test_a_live_namespace_is_asked_by_the_paths_that_are_there(in_host: InHost) 
     }
 
 
+def test_a_path_that_a_spec_does_not_make_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = tmp_path / "s.toml"
+    spec.write_text('format = 1\nname = "s"\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n')
+    missing = "ENOENT (No such file or directory): there is no none in /\n"
+    for words, told in (("--mount", "a mount at"), ("--unmount", "an unmount of")):
+        assert 0 == main(["explain", str(spec), words, "/none"])
+        assert f"{told} /none would be refused: {missing}" == capsys.readouterr().out
+    assert 2 == main(["explain", str(spec), "--why", "/none"])
+    assert f"/none is not there in s: {missing}" in capsys.readouterr().err
+
+
 def test_reaching_is_asked_of_mounts_only(
     spec: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,8 @@
 """Debian's shell scripts that mount something, each mount command of them come to, in the model and for real:
 
-apt-get download PACKAGE..., dpkg-deb -x each into DIRECTORY/PACKAGE (`make debian-scripts` does both), and
-python -m tests.kernel.debian_scripts DIRECTORY [--only NAME] [--find SECONDS]
+python -m tests.kernel.debian_scripts DIRECTORY [--fetch] [--only NAME] [--find SECONDS]
+
+--fetch downloads the packages with apt-get, and unpacks each into DIRECTORY/PACKAGE (`make debian-scripts`).
 
 debian_scripts.toml has the scripts, and for each what only a machine knows, in one or several runs. A mount command is
 reached if it has been carried out in one of them, and a script agrees if the real programs do the same in each, command
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import random
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -209,13 +211,30 @@ def _by_chance(
     return given, set()
 
 
+def fetch(directory: Path) -> None:
+    """The packages that are not there yet, and those that files are taken from."""
+    packages = {name.partition("/")[0] for name in scripts()}
+    files = [one for runs in scripts().values() for given in runs for one in given.files.values()]
+    packages |= {one[1:].partition("/")[0] for one in files if one.startswith("@")}
+    directory.mkdir(parents=True, exist_ok=True)
+    for package in sorted(packages):
+        if not (directory / package).is_dir():
+            subprocess.run(["apt-get", "download", package], cwd=directory, check=True, stdout=subprocess.DEVNULL)
+            archive = next(directory.glob(f"{package}_*.deb"))
+            subprocess.run(["dpkg-deb", "-x", archive, directory / package], check=True)
+            archive.unlink()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path)
+    parser.add_argument("--fetch", action="store_true")
     parser.add_argument("--only", default="")
     parser.add_argument("--find", type=float, default=0)
     parser.add_argument("--model-only", action="store_true")
     arguments = parser.parse_args()
+    if arguments.fetch:
+        fetch(arguments.directory)
     whole = agree = commands = reached = count = 0
     for name, runs in scripts().items():
         path = arguments.directory / name
