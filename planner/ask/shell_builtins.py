@@ -49,6 +49,8 @@ class ShellBuiltins(ShellWriters):
     def _shift(self, arguments: list[str]) -> int:
         count = self._status_of("shift", arguments or ["1"])
         if count > len(self.context.arguments):
+            if self.context.is_sh:
+                raise Unusable("shift of more than there is: shells called sh differ in that", "ask for $# before")
             return FAILED
         self.context.arguments = self.context.arguments[count:]
         return 0

@@ -687,6 +687,9 @@ class _Reader:
 
     def _substitution(self, node: Any, text: str, quoted: bool) -> Substitution:
         if text.startswith("`"):
+            if re.search(r"(?<!\\)`", text[1:-1]):
+                what = "several `...` in one line are not followed: the grammar takes them for one"
+                raise ScriptError(self.line(node), what, "write $(...)")
             inner = re.sub(r"\\([$`\\])", r"\1", text[1:-1])
             reader = _Reader(inner, self.line(node))
             reader.depth = self.depth

@@ -92,6 +92,8 @@ def test_what_the_lines_come_to_is_what_it_was() -> None:
         ("[[ 1 -eq x ]]", "[[ 1 -eq x: this condition is not followed"),
         ("x=$(printf %e 3)", "printf %e is not followed"),
         ("x=$(seq 1 2 3)", "seq of this kind is not followed"),
+        ("mkdir `pwd` `pwd`", "several `...` in one line are not followed: the grammar takes them for one"),
+        ("sh -c shift", "shift of more than there is: shells called sh differ in that"),
         ("env -S mount", "env -S is not followed"),
         ("chroot --userspec=me $R/a true", "chroot --userspec=me is not followed"),
         ("sh -c", "sh: there is nothing after -c"),
