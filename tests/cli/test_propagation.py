@@ -287,6 +287,9 @@ id = "data"
 target = "/data"
 type = "tmpfs"
 peer_group = "data"
+[[mount.file]]
+path = "x"
+directory = true
 [[mount]]
 target = "/copy"
 bind = { mount = "data" }
