@@ -148,8 +148,7 @@ def explainer_of(what: str | Plan | MountTable, *, reaches: str | None = None, k
         raise SubjectError(f"it is not known what Linux {kernel} would do", f"known are {KNOWN}")
     known = known_of(what, aged=True, locked=True, other=reaches)
     rules = rules_of(kernel or os.uname().release)
-    name = known.tables[0][0]
-    return Explainer(known.tables, name, rules, known.ages, known.locks, known.other, absent_in(known))
+    return Explainer(known.tables, known.tables[0][0], rules, known.ages, known.locks, known.other)
 
 
 def _standing(what: str, aged: bool, locked: bool) -> tuple[Inhabited, ...]:
