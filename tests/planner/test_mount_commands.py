@@ -11,6 +11,7 @@ from mountplan.planner.ask.mount_commands import MountScript, mount_script
 from mountplan.planner.characters import is_plain
 from mountplan.planner.plan.predict import predict
 from mountplan.planner.tables.table import MountTable
+from tests.fakes import FakeHost
 from tests.planner.test_render import row
 
 HOST = MountTable((row(1, 0, "/"),))
@@ -30,7 +31,7 @@ peer_group = "data"
 
 
 def script(text: str) -> MountScript:
-    plan = api.plan(api.load("spec.toml", text.encode()))
+    plan = api.plan(api.load("spec.toml", text.encode()), FakeHost())
     return mount_script(plan, predict(plan, HOST), HOST)
 
 
