@@ -19,6 +19,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .DEFAULT_GOAL := help
+.PHONY: pyright mypy ruff-check ruff-format lint-imports
 .PHONY: help demo test unit users users-here test-kernels test-without test-fleet check docs bench bench-quick fuzz faults fuzz-model fuzz-scripts debian-scripts fuzz-plans agree live refusals mutants coverage clean test-packages
 
 help:
@@ -86,11 +87,20 @@ FLEET := .venv-fleet
 test-fleet: $(VENV)/installed-dev $(FLEET)/installed
 	MOUNTPLAN_FLEET=1 $(BIN)/python -m pytest -n auto tests/fleet tests/kernel/test_hooks.py
 
+# Side by side, as each of them takes one core; all are run, whichever fails.
+CHECKS := pyright mypy ruff-check ruff-format lint-imports
 check: $(VENV)/installed-dev
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
+	@$(MAKE) --no-print-directory --keep-going --output-sync --jobs 2 $(CHECKS)
+
+pyright:
 	$(BIN)/pyright
+mypy:
+	$(BIN)/mypy
+ruff-check:
+	$(BIN)/ruff check
+ruff-format:
+	$(BIN)/ruff format --check
+lint-imports:
 	$(BIN)/lint-imports
 
 # The pages of docs/ as a site, in build/site.
