@@ -63,6 +63,14 @@ def new_name(text: str, replaces: str = "") -> NewName:
     return NewName(state, replaces, dump_plan(plan).encode())
 
 
+@contextmanager
+def place_for_specs() -> Iterator[None]:
+    """A directory for the files of a test, named in the environment, which the commands that it starts have too."""
+    with tempfile.TemporaryDirectory(prefix="mountplan-") as folder:
+        os.environ["SPECS"] = folder
+        yield
+
+
 def on_run(function: Callable[[], Result], *, shared: bool = False) -> Callable[[], Result]:
     """`function`, on a host with a fresh /run; all that it keeps there must be gone again when it returns."""
 
@@ -71,7 +79,8 @@ def on_run(function: Callable[[], Result], *, shared: bool = False) -> Callable[
         if shared:
             mount("", "/run", flags=MS_SHARED)
         before = hosttable.table()
-        result = function()
+        with place_for_specs():
+            result = function()
         keeping.remove(names.names())
         assert not difference(before, hosttable.table()), "the host's mount table has changed"
         left = [path for path, directories, files in os.walk("/run") for _ in (*directories, *files)]
@@ -89,7 +98,8 @@ def in_runtime_directory(function: Callable[[], Result]) -> Callable[[], Result]
         directory = tempfile.mkdtemp(prefix="mountplan-test-")
         os.environ["XDG_RUNTIME_DIR"] = directory
         try:
-            result = function()
+            with place_for_specs():
+                result = function()
             keeping.remove(names.names())
             assert not difference(before, hosttable.table()), "the host's mount table has changed"
             assert [] == os.listdir(directory)

@@ -15,7 +15,8 @@ from tests.mountflags import MNT_DETACH, MS_REMOUNT
 from tests.trees import ROOT, plan_of
 
 MANY = "".join(f'[[mount]]\ntarget = "/{number}"\ntype = "tmpfs"\n' for number in range(150))
-BAD = '[[mount]]\ntarget = "/bad"\ntype = "tmpfs"\noptions = { nonsense = "1" }\n'
+# Refused when it is built: there is no room for the file.
+BAD = '[[mount]]\ntarget = "/bad"\ntype = "tmpfs"\noptions = { nr_inodes = "1" }\n[[mount.file]]\npath = "x"\n'
 
 
 class Meanwhile(Reporter):

@@ -51,7 +51,8 @@ class Row(NamedTuple):
 
 
 IMAGE = '[[mount]]\ntarget = "/i"\ntype = "ext4"\nimage = "/srv/images/i.ext4"\noptions = { ro = true }\n'
-BAD_OPTION = '[[mount]]\ntarget = "/bad"\ntype = "tmpfs"\noptions = { nonsense = "1" }\n'
+# Refused when it is built: there is no room for the file.
+NO_ROOM = '[[mount]]\ntarget = "/bad"\ntype = "tmpfs"\noptions = { nr_inodes = "1" }\n[[mount.file]]\npath = "x"\n'
 UNSHARE = 'unshare = ["pid", "net", "ipc", "uts", "cgroup"]'
 FILES = {
     "shop.toml": SPEC,
@@ -75,16 +76,17 @@ FILES = {
     "mistakes.toml": ROOT + '[[mount]]\ntarget = "relative"\ntype = "tmpfs"\n[[mount]]\ntarget = "/a"\nbind = 3\n',
     "no-toml.toml": "[[mount]",
     "missing.toml": 'name = "missing"\n' + ROOT + '[[mount]]\ntarget = "/a"\nbind = "/srv/nonesuch"\n',
-    "refused.toml": 'name = "refused"\n' + ROOT + '[[mount]]\ntarget = "/a"\ntype = "tmpfs"\n' + BAD_OPTION,
-    "refused-pair.toml": TWO + '[[namespace.mount]]\ntarget = "/bad"\ntype = "tmpfs"\noptions = { nonsense = "1" }\n',
-    "refused-image.toml": 'name = "refused"\n' + ROOT + IMAGE + BAD_OPTION,
+    "refused.toml": 'name = "refused"\n' + ROOT + '[[mount]]\ntarget = "/a"\ntype = "tmpfs"\n' + NO_ROOM,
+    "refused-pair.toml": TWO + '[[namespace.mount]]\ntarget = "/bad"\ntype = "tmpfs"\noptions = { nr_inodes = "1" }\n'
+    '[[namespace.mount.file]]\npath = "x"\n',
+    "refused-image.toml": 'name = "refused"\n' + ROOT + IMAGE + NO_ROOM,
     "no-image.toml": 'name = "refused"\n' + ROOT + IMAGE.replace("i.ext4", "zeros"),
     "refused-inherit.toml": 'name = "refused"\nroot = "inherit"\npropagation = "slave"\n'
-    + BAD_OPTION.replace("/bad", "/srv/covered"),
+    + NO_ROOM.replace("/bad", "/srv/covered"),
     "refused-feed.toml": '[peer_group.feed]\nhost = "/srv/feed"\n'
     + ROOT
     + '[[mount]]\ntarget = "/feed"\nbind = "/srv/feed"\npeer_group = "feed"\n'
-    + BAD_OPTION,
+    + NO_ROOM,
     "debugfs.toml": 'name = "debugfs"\n'
     + ROOT
     + '[[mount]]\ntarget = "/d"\ntype = "debugfs"\noptions = { mode = "0500" }\n',

@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ import pytest
 
 from tests.commands import programs
 from tests.hosts import CHECKOUT, InHost
-from tests.keptnames import SPEC, TWO, in_runtime_directory, on_run
+from tests.keptnames import SPEC, TWO, in_runtime_directory, on_run, place_for_specs
 
 pytestmark = pytest.mark.needs_kernel("set-group")
 
@@ -60,12 +59,7 @@ def on_host(request: pytest.FixtureRequest, in_host: InHost) -> Callable[..., An
     around = on_run if request.param == "root" else in_runtime_directory
 
     def run(function: Callable[[], object]) -> Any:
-        def script() -> object:
-            with tempfile.TemporaryDirectory(prefix="mountplan-") as folder:
-                os.environ["SPECS"] = folder
-                return function()
-
-        return in_host(around(script), identity=request.param)
+        return in_host(around(function), identity=request.param)
 
     return run
 
@@ -183,21 +177,12 @@ def test_enter_runs_the_command_inside_and_ends_as_it_does(on_host: Callable[...
 def test_wrong_usage_is_told_with_a_way_out(words: list[str], message: str, in_host: InHost) -> None:
     def script() -> Ended:
         os.environ["XDG_RUNTIME_DIR"] = "/nonesuch"
-        return mountplan(*(spec() if word == "SPEC" else word for word in words))
+        with place_for_specs():
+            return mountplan(*(spec() if word == "SPEC" else word for word in words))
 
-    ended = in_host(on_tmp(script))
+    ended = in_host(script)
     assert (2, "") == (ended.status, ended.out)
     assert ended.err.startswith(f"mountplan: {message}\n  remedy: ")
-
-
-def on_tmp(script: Callable[[], Ended]) -> Callable[[], Ended]:
-    from tests.hosts import mount
-
-    def on_fresh_tmp() -> Ended:
-        mount("tmp", "/tmp", "tmpfs")
-        return script()
-
-    return on_fresh_tmp
 
 
 def test_ls_tells_names_namespaces_mounts_age_and_health(on_host: Callable[..., Any]) -> None:
