@@ -194,8 +194,10 @@ class Descriptions:
     ) -> None:
         notices: tuple[str, ...] = ()
         if found is not None:
-            users = self._space.users(found, below=below and sign == "swap")
-            words = list(dict.fromkeys(map(str, users)))
+            rows = self._space.found.rows
+            users = self._space.users_by_mount(found, below=below and sign == "swap")
+            told = (f"{user}" + (f", of {rows[at].mountpoint}" if at != found else "") for at, user in users)
+            words = list(dict.fromkeys(told))
             notices = tuple(words[:_MOST]) + ((f"{len(words) - _MOST} more",) if len(words) > _MOST else ())
         self.changes.append(ChangeLine(sign, self._space.name, mount, layer, what, why, origin, notices))
 

@@ -58,13 +58,15 @@ class PairedSpace:
 
     def users(self, found: int, *, below: bool = True) -> tuple[User, ...]:
         """The processes that have something of a mount, or of what stands on it; each once for each mount."""
-        told: list[User] = []
+        return tuple(user for _, user in self.users_by_mount(found, below=below))
+
+    def users_by_mount(self, found: int, *, below: bool) -> Iterator[tuple[int, User]]:
         waiting = [found]
         for at in waiting:
-            told += self.standing.users.get(self.found.rows[at].mount_id, ())
+            for user in self.standing.users.get(self.found.rows[at].mount_id, ()):
+                yield at, user
             if below:
                 waiting += self.found.children.get(at, ())
-        return tuple(told)
 
 
 class _Sites:

@@ -11,6 +11,7 @@ from mountplan.planner.change.examination import Examination
 from mountplan.planner.change.file_changes import FileChanges
 from mountplan.planner.change.new_parts import NewParts
 from mountplan.planner.change.paired_space import PairedSpace
+from mountplan.planner.change.parted_groups import GroupsOutside, only_here, parted
 from mountplan.planner.change.parts import Parts
 from mountplan.planner.change.same_superblock import Superblocks, find_standing
 from mountplan.planner.change.sharing_changes import SharingMatch
@@ -27,6 +28,7 @@ from mountplan.planner.plan.predict import predict
 from mountplan.planner.tables.table import MountRow
 
 _ANEW = "build it anew: mountplan apply --replace"
+_ALLOW = "--allow-propagation lets it be so"
 
 
 def plan_change(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: int = MOUNT_MAX) -> ChangePlan:
@@ -185,7 +187,7 @@ def _cut_off(sharing: SharingMatch, standing: StandingTree, allowed: Allowed) ->
                     f"the group {seed.removeprefix('seed:')} has to be made anew, and {row.mountpoint} of {name} would"
                     " not be in it any more"
                 )
-                found.append(ChangeObstacle("propagation", what, "--allow-propagation lets it be so"))
+                found.append(ChangeObstacle("propagation", what, _ALLOW))
     return found[:1]
 
 
@@ -229,10 +231,16 @@ def _tried(result: ChangePlan, plan: Plan, standing: StandingTree, allowed: Allo
         spread += [f"{name}: {row.mountpoint} ({row.fstype}) goes" for row in gone]
         spread += [f"{name}: {row.mountpoint} ({row.fstype}) comes, or is in another group" for row in come]
     if spread and not allowed.propagation:
-        obstacles.append(
-            ChangeObstacle(
-                "propagation", f"it would be seen outside: {sorted(spread)[0]}", "--allow-propagation lets it be so"
-            )
-        )
+        obstacles.append(ChangeObstacle("propagation", f"it would be seen outside: {sorted(spread)[0]}", _ALLOW))
     tables = tuple((space.name, table) for space, table in zip(standing.spaces, after, strict=True))
-    return result._replace(obstacles=tuple(obstacles), tables=tables, spread=tuple(sorted(spread)))
+    asides = list(result.asides)
+    others = GroupsOutside((("the host", standing.host), *standing.outside))
+    for space, table in zip(standing.spaces, after, strict=True):
+        for leaving in parted(space.table, table, others):
+            asides.append(leaving.words)
+            if leaving.replaced and not allowed.propagation:
+                obstacles.append(ChangeObstacle("propagation", leaving.words, _ALLOW))
+        asides += only_here(space.table, table, others)
+    return result._replace(
+        asides=tuple(dict.fromkeys(asides)), obstacles=tuple(obstacles), tables=tables, spread=tuple(sorted(spread))
+    )

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from mountplan import api
+from mountplan import api, changing
 from mountplan.applier.change.live_kernel import Entrance
 from mountplan.applier.change.visit import Visited, carry_out
 from mountplan.applier.observe.observe import observe
+from mountplan.applier.sys import abi
 from mountplan.applier.sys.syscalls import knows_beneath
 from mountplan.planner.change import change_steps as c
 from mountplan.planner.change.change_steps import ChangeStep
@@ -22,13 +23,14 @@ from mountplan.planner.change.standing import Allowed
 from mountplan.planner.errors import StepRefused
 from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.plan.plan import Plan
-from tests.hosts import InHost, mount, setns
+from tests.hosts import InHost, mount, run_in_child, setns, unshare
 from tests.live_trees import LiveTree, standing_tree
 from tests.mountflags import MS_BIND, MS_SHARED, MS_SLAVE
 
 pytestmark = pytest.mark.needs_kernel("root", "set-group", "foreign-mounts")
 
 SWAPS = int(os.environ.get("MOUNTPLAN_SWAPS", "60"))
+WIDTH = 20  # mounts that are swapped by one change
 ALL = Allowed(move=True, gap=True, propagation=True)
 
 TREE = """format = 1
@@ -56,6 +58,25 @@ target = "/pool"
 type = "tmpfs"
 peer_group = "g"
 """
+
+MANY = 'format = 1\nname = "live"\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n' + "".join(
+    f"""[[mount]]
+id = "data{number}"
+target = "/data{number}"
+type = "tmpfs"
+source = "SOURCE"
+[[mount.file]]
+path = "file"
+content = "SOURCE"
+[[mount]]
+target = "/data{number}/kid"
+type = "tmpfs"
+[[mount.file]]
+path = "file"
+content = "kid"
+"""
+    for number in range(WIDTH)
+)
 
 
 def plan_of(text: str) -> Plan:
@@ -122,18 +143,22 @@ def test_who_reads_inside_misses_no_file_while_its_mount_is_swapped(in_host: InH
     if not in_host(knows_beneath):
         pytest.skip("this kernel has no MOVE_MOUNT_BENEATH: what has mounts on it is swapped with a gap")
 
-    def script() -> tuple[int, int]:
-        plans = [plan_of(TREE.replace("SOURCE", word)) for word in ("one", "two")]
-        with standing_tree(plans[0]) as tree, reading(tree, "/data/file", "/data/kid/file") as end:
-            for number in range(SWAPS):
-                now = tree.became(plans[number % 2])
-                found = now.preview(plans[(number + 1) % 2], Allowed())
-                assert ["swap"] == [one.sign for one in found.changes], found.changes
+    def script() -> tuple[int, int, int]:
+        plans = [plan_of(MANY.replace("SOURCE", word)) for word in ("one", "two")]
+        files = [f"/data{number}{kid}/file" for number in range(WIDTH) for kid in ("", "/kid")]
+        swapped = 0
+        with standing_tree(plans[0]) as tree, reading(tree, *files) as end:
+            while swapped < SWAPS:
+                turn = swapped // WIDTH % 2
+                now = tree.became(plans[turn])
+                found = now.preview(plans[1 - turn], Allowed())
+                assert ["swap"] * WIDTH == [one.sign for one in found.changes], found.changes
                 now.change(found)
-            return end()
+                swapped += WIDTH
+            return swapped, *end()
 
-    looks, missed = in_host(script, timeout=60 + SWAPS / 2)
-    assert looks > SWAPS
+    swapped, looks, missed = in_host(script, timeout=60 + SWAPS)
+    assert looks > swapped
     assert 0 == missed
 
 
@@ -280,6 +305,59 @@ def test_peers_and_slaves_outside_see_nothing_of_a_change(in_host: InHost) -> No
     assert ["/peer/b", "/slave/b"] == there
 
 
+@contextmanager
+def nested_inside(tree: LiveTree) -> Iterator[int]:
+    """A process in a copy of the tree's namespace, with all its groups."""
+    reader, writer = os.pipe()
+    namespace = tree.built.open_mounts("")
+    child = os.fork()
+    if child == 0:
+        setns(namespace)
+        unshare(abi.CLONE_NEWNS)
+        os.write(writer, b".")
+        signal.pause()
+    os.close(namespace)
+    os.read(reader, 1)
+    try:
+        yield child
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(reader)
+        os.close(writer)
+
+
+def test_whom_a_swap_cuts_off_is_told_before(in_host: InHost) -> None:
+    """A process inside with a namespace of its own: nothing in its table changes."""
+
+    def script() -> tuple[list[str], list[str], bool, list[str]]:
+        before, after = (plan_of(TREE.replace("SOURCE", "one") + word) for word in ("", 'source = "new"\n'))
+        with standing_tree(before) as tree, nested_inside(tree) as pid:
+            operand = changing.target_of(f"pid:{tree.built.pid}")
+            mount("run", "/run", "tmpfs", data="mode=0755")
+            refused = changing.preview(after, changing.look(operand), Allowed())
+            earlier = Path(f"/proc/{pid}/mountinfo").read_text()
+            done = changing.change(after, operand, ALL)
+            same = Path(f"/proc/{pid}/mountinfo").read_text() == earlier
+            told = [one.replace(str(pid), "PID") for one in done.change.asides if "group" in one]
+            namespace = tree.built.open_mounts("")
+
+            def inside() -> None:
+                setns(namespace)
+                mount("later", "/pool", "tmpfs")
+
+            run_in_child(inside)
+            table = Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
+            return [one.kind for one in refused.obstacles], told, same, [line for line in table if "later" in line]
+
+    refused, told, same, arrived = in_host(script, identity="root")
+    assert ["propagation"] == refused
+    assert 1 == len(told)
+    assert "/pool leaves the group of /pool of " in told[0]
+    assert same
+    assert [] == arrived
+
+
 def stopped(tree: LiveTree, steps: tuple[ChangeStep, ...]) -> None:
     """Carry out only these, as if the visitor had been killed then."""
     entrances = [Entrance(one.name, tree.built.open_mounts(one.name), -1) for one in tree.built.namespaces]
@@ -335,8 +413,6 @@ def test_the_namespace_of_any_process_is_changed(in_host: InHost) -> None:
     )
 
     def script() -> tuple[list[str], int]:
-        from mountplan import changing
-
         with standing_tree(plan_of(before)) as tree:
             operand = changing.target_of(f"pid:{tree.built.pid}")
             mount("run", "/run", "tmpfs", data="mode=0755")
@@ -357,8 +433,6 @@ def test_a_refused_change_of_a_process_is_taken_back(in_host: InHost) -> None:
     after += "".join(f'[[mount]]\ntarget = "{path}"\ntype = "tmpfs"\n' for path in ("/new/deep/one", "/proc/none"))
 
     def script() -> tuple[str, list[tuple[str, str]], list[tuple[str, str]]]:
-        from mountplan import changing
-
         def seen(tree: LiveTree) -> list[tuple[str, str]]:
             return sorted((row.mountpoint, row.source) for view in tree.views() for row in view.table.rows)
 

@@ -116,6 +116,15 @@ def test_who_notices_is_told() -> None:
     assert ("sh (17): working directory",) == found.changes[0].notices
 
 
+def test_who_notices_because_of_a_mount_on_the_swapped_one_is_told_with_that() -> None:
+    stands = standing(
+        planned(tmpfs("/a", 'source = "old"\n') + tmpfs("/a/kid")),
+        {"/a/kid": (User(17, "sh", ("5 maps",), root=False, writes=False),)},
+    )
+    found = plan_change(planned(tmpfs("/a", 'source = "new"\n') + tmpfs("/a/kid")), stands, Allowed(), 100_000)
+    assert ("sh (17): 5 maps, of /a/kid",) == found.changes[0].notices
+
+
 def test_a_mount_that_is_written_to_becomes_read_only_by_a_swap() -> None:
     """mount_setattr(2) would answer EBUSY."""
     writer = User(17, "log", ("1 open file",), root=False, writes=True)
@@ -245,3 +254,44 @@ def test_an_option_that_is_no_longer_asked_for_is_set_to_its_default() -> None:
     found = change(tmpfs("/a", 'options = { size = "4m" }\n'), tmpfs("/a"))
     assert [(("size", "50%"),)] == [step.options for step in found.steps if isinstance(step, c.Reconfigure)]
     assert ["~"] == [one.sign for one in found.changes]
+
+
+def nested(before: str, after: str, allowed: Allowed | None = None) -> ChangePlan:
+    """What changes where a process inside has a copy of the namespace, with all its groups."""
+    stands = standing(planned(before))
+    table = MountTable(
+        tuple(
+            row._replace(mount_id=row.mount_id + 500, parent_id=row.parent_id + 500)
+            for row in stands.spaces[0].table.rows
+        )
+    )
+    stands = stands._replace(outside=(("process 7", table),))
+    return plan_change(planned(after), stands, allowed or Allowed(), 100_000)
+
+
+POOL = "[peer_group.g]\n" + tmpfs("/pool", 'peer_group = "g"\nSOURCE')
+
+
+def test_who_is_cut_off_outside_from_a_mount_that_is_swapped_is_told_and_has_to_be_allowed() -> None:
+    """Its table stays what it was: it is in the old group, and the new mount in a new one."""
+    found = nested(POOL.replace("SOURCE", ""), POOL.replace("SOURCE", 'source = "new"\n'))
+    told = "/pool leaves the group of /pool of process 7: what is mounted on the one does not reach the other"
+    assert [("propagation", told)] == [(one.kind, one.what) for one in found.obstacles]
+    allowed = nested(POOL.replace("SOURCE", ""), POOL.replace("SOURCE", 'source = "new"\n'), Allowed(propagation=True))
+    assert ((), (told,)) == (allowed.obstacles, allowed.asides)
+
+
+def test_what_leaves_a_group_as_the_spec_says_is_told() -> None:
+    found = nested(POOL.replace("SOURCE", ""), tmpfs("/pool"))
+    told = "/pool leaves the group of /pool of process 7: what is mounted on the one does not reach the other"
+    assert ((), (told,)) == (found.obstacles, found.asides)
+
+
+@pytest.mark.parametrize("more", [True, False])
+def test_what_changes_on_a_shared_mount_without_those_outside_is_told(more: bool) -> None:
+    pool = POOL.replace("SOURCE", "")
+    kid = pool + tmpfs("/pool/kid")
+    found = nested(pool, kid) if more else nested(kid, pool)
+    assert ((), ("what changes on /pool changes here only: /pool of process 7 has what it had",)) == (
+        found.obstacles, found.asides,
+    )  # fmt: skip
