@@ -37,9 +37,13 @@ def pytest_pycollect_makemodule(module_path: Path) -> None:
         return
     import hypothesis
 
-    if hypothesis.settings.get_current_profile_name() == "default":  # but for mutants, and where CI=true
+    if hypothesis.settings.get_current_profile_name() in ("default", "ci"):  # mutants have a profile of their own
         hypothesis.settings.register_profile(
-            "mountplan", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+            "mountplan",
+            hypothesis.settings(),  # with CI=true the examples are the same every time
+            max_examples=50,
+            deadline=None,
+            suppress_health_check=[hypothesis.HealthCheck.too_slow],
         )
         hypothesis.settings.load_profile("mountplan")
 

@@ -452,7 +452,7 @@ def test_process_1_ends_if_its_keeper_is_killed_before_the_name_is_there(on_host
                     )
 
         hear, tell = os.pipe()
-        for number in range(0, 400, 7):
+        for number in range(0, 400, 13):
             done = survives(partial(build_and_keep, number), 10**9)
             inode = int(os.read(hear, 100))
             kept_changes.tidy()

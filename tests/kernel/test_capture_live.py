@@ -32,8 +32,8 @@ pytestmark = pytest.mark.needs_kernel("set-group", "root")
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
-STATES = 300
-CHUNK = 25
+STATES = 120
+CHUNK = 20
 
 
 @pytest.mark.parametrize("first", range(0, STATES, CHUNK))

@@ -12,7 +12,7 @@ from tests.kernel.model_machine import Machine
 from tests.kernel.model_processes import Sequence, differences
 from tests.propagation import require_rules
 
-SEQUENCES = int(os.environ.get("MOUNTPLAN_SEQUENCES", "2000"))
+SEQUENCES = int(os.environ.get("MOUNTPLAN_SEQUENCES", "700"))
 JOBS = 4  # the kernel makes each of them wait often: two cores have room for more than two
 
 pytestmark = pytest.mark.needs_kernel("root")

@@ -71,7 +71,7 @@ def drift(wanted: MountTable, found: MountTable, machine: Machine | None = None)
     return differences((View("", wanted),), (View("", found),), machine)
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(seeds)
 def test_what_is_equal_but_for_its_ids_is_the_same_and_matched_mount_by_mount(seed: int) -> None:
     dice = Dice(seed)
@@ -115,7 +115,7 @@ def test_one_changed_property_is_all_the_difference_wherever_it_is(
     assert len(told) == 1 or (not told and prop in ("peer group", "master", "superblock"))
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(seeds)
 def test_a_mount_put_below_others_is_one_difference_and_so_is_one_taken_away(seed: int) -> None:
     """What stands above it is found again, and is the same."""
@@ -133,7 +133,7 @@ def test_a_mount_put_below_others_is_one_difference_and_so_is_one_taken_away(see
         assert [(above.mountpoint, "mount")] == [one[:2] for one in told]
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(seeds)
 def test_a_leaf_taken_away_is_the_one_difference(seed: int) -> None:
     dice = Dice(seed)
@@ -145,7 +145,7 @@ def test_a_leaf_taken_away_is_the_one_difference(seed: int) -> None:
         assert [(leaf.mountpoint, "mount")] == [one[:2] for one in drift(wanted, renamed(found, dice))]
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(seeds, seeds)
 def test_a_comparison_the_other_way_round_finds_a_difference_as_well_or_none(one: int, other: int) -> None:
     first, second = some_table(Dice(one), 5), some_table(Dice(other), 5)
@@ -172,7 +172,7 @@ def test_the_layers_of_an_overlay_may_be_on_other_devices_but_in_no_other_places
     assert drift(table("0:60", "lowerdir=/a:/b:/c"), old)
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(seeds, st.booleans())
 def test_the_short_walk_says_nothing_else_than_the_long_way(seed: int, on_one_machine: bool) -> None:
     """It is there for speed only: where it finds no difference, matching mount by mount finds none either."""

@@ -227,7 +227,7 @@ def test_what_is_no_configuration_is_told_with_a_remedy(call: Callable[[], SpecD
 WORDS = st.sampled_from([*BWRAP, "--tmpfs", "--bind", "--ro-bind", "/a", "/a/b", "/", "--dir", "--proc", "--symlink"])
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(st.lists(WORDS, max_size=12))
 def test_whatever_a_command_line_says_it_is_a_spec_or_a_mistake(words: list[str]) -> None:
     try:

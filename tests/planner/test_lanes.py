@@ -61,7 +61,7 @@ SHARING = st.lists(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(SHARING)
 def test_who_follows_a_lane_finds_the_members_of_the_group_and_its_slaves(sharing: list[tuple[int, int]]) -> None:
     """Lanes neither cross nor touch: a column that goes on without a gap is one group."""
@@ -77,7 +77,7 @@ def test_who_follows_a_lane_finds_the_members_of_the_group_and_its_slaves(sharin
     assert sorted(wanted.values()) == sorted(found)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(SHARING, st.integers(40, 90))
 def test_a_picture_is_as_wide_as_the_terminal_at_most(sharing: list[tuple[int, int]], room: int) -> None:
     masters = {group: master for group, master in sharing if group}

@@ -191,7 +191,7 @@ def paths_in(value: object, path: Path = ()) -> set[Path]:
     return found
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(documents)
 def test_every_key_and_element_that_the_parser_finds_has_the_line_where_it_begins(written: Writer) -> None:
     """The places must agree with the parser on every text, or an error message would send people to the wrong line."""
@@ -200,7 +200,7 @@ def test_every_key_and_element_that_the_parser_finds_has_the_line_where_it_begin
     assert expected == {path: places.line(key_path(*path)) for path in expected}
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(documents)
 def test_headers_are_told_in_order_with_the_index_of_each_array_element(written: Writer) -> None:
     assert tuple((key_path(*path), line) for path, line in written.headers) == Places(written.text).headers()

@@ -288,7 +288,7 @@ def test_no_damage_gets_past_or_raises_anything_else() -> None:
     """Cut, flipped, swapped or doubled bytes: the plan is the one that was written, or a PlanFileError."""
     noticed = Share()
 
-    @settings(max_examples=300)
+    @settings(max_examples=100)
     @given(st.data())
     def run(data: st.DataObject) -> None:
         text = bytearray(dump_plan(shop()).encode())
@@ -315,7 +315,7 @@ def test_no_damage_gets_past_or_raises_anything_else() -> None:
     assert noticed.good < noticed.examples, "nothing was read"
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(st.data())
 def test_any_json_in_any_place_is_a_plan_file_error_at_worst(data: st.DataObject) -> None:
     anything = st.recursive(

@@ -148,7 +148,7 @@ def test_whatever_is_in_a_spec_its_mistakes_have_places_words_and_remedies() -> 
     """No traceback, nothing of the machinery's own language, no place that is not in the text."""
     salvaged = Share()
 
-    @settings(max_examples=200)
+    @settings(max_examples=80)
     @given(spoilt_specs)
     def run(raw: dict[str, Any]) -> None:
         data = tomli_w.dumps(raw).encode()
@@ -177,7 +177,7 @@ def test_whatever_is_in_a_spec_its_mistakes_have_places_words_and_remedies() -> 
 def test_a_spec_made_in_python_has_the_mistakes_of_its_text() -> None:
     accepted = Share()
 
-    @settings(max_examples=100)
+    @settings(max_examples=50)
     @given(spoilt_specs)
     def run(raw: dict[str, Any]) -> None:
         mistakes = parse_spec_leniently(tomli_w.dumps(raw).encode())[1]

@@ -71,7 +71,7 @@ def test_what_is_a_spec_fits_the_schema() -> None:
     """An editor must not underline what mountplan accepts."""
     accepted = Share()
 
-    @settings(max_examples=100)
+    @settings(max_examples=50)
     @given(spoilt_specs)
     def run(raw: dict[str, Any]) -> None:
         try:

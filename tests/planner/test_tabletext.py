@@ -102,7 +102,7 @@ def mangled(path: bytes) -> bytes:
 PATHS = st.lists(st.integers(1, 255), max_size=40).map(lambda some: b"/" + bytes(some))
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(PATHS, PATHS)
 @example(rb"/\040", b"/ \t\n\\")
 @example(b"/\\134040", b"/\xff\xfe\xe2\x82")
@@ -118,7 +118,7 @@ def test_every_byte_of_a_path_comes_back_from_mountinfo(root: bytes, mountpoint:
         )
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(st.binary(max_size=200).map(lambda some: b"22 1 0:20 / / rw - a b rw\n" + some))
 def test_whatever_a_file_holds_it_is_read_or_refused_with_a_line(data: bytes) -> None:
     try:
