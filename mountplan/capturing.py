@@ -11,6 +11,7 @@ from mountplan.applier.keep import kept
 from mountplan.applier.observe.live_facts import LiveFacts
 from mountplan.applier.observe.locks import find_locks, owner_of
 from mountplan.applier.observe.observe import observe, refused_table
+from mountplan.applier.observe.removed_names import with_own_names
 from mountplan.applier.observe.subjects import Subject, of_file, of_process, of_tree
 from mountplan.capture_judgement import judge_capture
 from mountplan.operands import as_specs_have_it, view_of
@@ -101,15 +102,16 @@ def capture_subjects(
     host = observe()
     names = Names()
     lives = []
-    tables = []
-    views = []
     cautions = []
-    for subject in subjects:
-        whole = subject.read()
-        whole = whole._replace(table=as_specs_have_it(whole.table, subject.fd))
-        views.append(view_of("", whole))
-        table, seeds = without_base(whole.table)
-        tables.append(table)
+    wholes = [subject.read() for subject in subjects]
+    wholes = [
+        whole._replace(table=as_specs_have_it(whole.table, subject.fd))
+        for subject, whole in zip(subjects, wholes, strict=True)
+    ]
+    views = [view_of("", whole) for whole in wholes]
+    based = [without_base(whole.table) for whole in wholes]
+    tables = with_own_names(subjects, [table for table, _ in based], {row.device for row in host.rows})
+    for subject, whole, table, (_, seeds) in zip(subjects, wholes, tables, based, strict=True):
         label = names.take(subject.name)
         owner, locks = _owner(subject, table) if len(subjects) > 1 else (None, {})
         lives.append(Live(label, table, whole.idmaps, seeds, owner, locks))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from mountplan.planner.capture.captured import CapturedPlace, Caution
+from mountplan.planner.capture.captured import COPY_DIFFERS, CapturedPlace, Caution
 from mountplan.planner.capture.found_superblock import FoundSuperblock
 from mountplan.planner.capture.shown_layers import shown_directories
 from mountplan.planner.capture.widest import HostMounts
 from mountplan.planner.paths import TargetPath
-from mountplan.planner.tables.layerpath import is_id_mapped, layer_of
+from mountplan.planner.tables.layerpath import has_device, is_id_mapped, layer_of
 from mountplan.planner.tables.mount_facts import FoundLayer, LiveOverlay, OverlayLayer
 from mountplan.planner.tables.mounttree import MountTree
 
@@ -58,6 +58,7 @@ class Overlays:
             self._caution_of_unseen(superblock)
             self._caution_of_id_mappings(superblock)
             self._caution_of_changes(superblock)
+            self._caution_of_paths(superblock)
 
     def unmapped(self) -> frozenset[str]:
         """The devices with directories of overlays that are not seen through an id-mapping, as far as is known."""
@@ -231,6 +232,25 @@ class Overlays:
         if unseen:
             what = "new empty directories stand in for what no mount shows any more, without the files"
             self._caution(superblock, f"{what}: {_listed(unseen)}")
+
+    def _caution_of_paths(self, superblock: FoundSuperblock) -> None:
+        """Say which directories of the host the copy will show under other paths than those they were mounted by."""
+        directories = superblock.directories
+        if not superblock.layers or directories is None:
+            return
+        names = ["upperdir", "workdir"] if directories.upper else []
+        names += ["lowerdir+"] * len(directories.lower) + ["datadir+"] * len(directories.data)
+        named: dict[str, tuple[list[str], list[str]]] = {}
+        for name, layer, shown in zip(names, superblock.layers, directories.paths, strict=True):
+            below = self.superblocks.get(layer.device)
+            found = self.host.showing(layer.device, layer.path) if below is None or below.how != "made" else None
+            if found is not None and found[0] != shown and not has_device(shown):
+                was, will_be = named.setdefault(name, ([], []))
+                was.append(shown)
+                will_be.append(found[0])
+        for name, (was, will_be) in named.items():
+            what = f"{COPY_DIFFERS}: option {name}: {_listed(was)} -> {_listed(will_be)}"
+            self._caution(superblock, f"{what}; that is where the same directory is now")
 
     def _caution_of_id_mappings(self, superblock: FoundSuperblock) -> None:
         if superblock.directories and any(is_id_mapped(path) for path in superblock.directories.lower):

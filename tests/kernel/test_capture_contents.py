@@ -79,6 +79,30 @@ def test_all_that_a_filesystem_can_hold_is_there_again_and_is_captured_alike(tmp
     assert [] == found["cautions"]
 
 
+def test_what_was_removed_is_told_from_what_has_its_name_since(tmp_path: Path, in_host: InHost) -> None:
+    """The kernel shows one name for two removed files, and there may be another file of that name."""
+
+    def script() -> tuple[dict[str, str], list[str]]:
+        with alive(tmp_path) as (one, root):
+            for number in range(3):
+                (root / "f").write_text(str(number))
+                (root / f"at{number}").touch()
+                one.carry_out(Act(0, "bind file", ("/f", f"/at{number}")))
+                if number < 2:
+                    (root / "f").unlink()
+            capture = taken(one, tmp_path)
+            with again(capture) as built:
+                files = built.inside(lambda: {name: Path(name).read_text() for name in ("/at0", "/at1", "/at2")})
+                return files, said(capture)
+
+    files, cautions = in_host(script, identity="root")
+    assert {"/at0": "0", "/at1": "1", "/at2": "2"} == files
+    assert [
+        "/at0: the copy will differ: root: /f//deleted -> /f.removed//deleted",
+        "/at1: the copy will differ: root: /f//deleted -> /f.removed-2//deleted",
+    ] == cautions
+
+
 def test_what_other_mounts_cover_is_taken_as_well(tmp_path: Path, in_host: InHost) -> None:
     """Files below a mountpoint, in a file that is one, and in a filesystem that another one is upon."""
 

@@ -224,6 +224,10 @@ TRIED: dict[str, State] = {
         Act(0, "bind", ("/b/a/a", "/a/a/a")),
         Act(0, "umount", ("/b", True)),
     ],
+    "a layer is shown by a path that the host has it not at": [
+        Act(0, "kernel", ("sysfs", "/a/b", "none")),
+        Act(0, "overlay", ("/c", ("/a/b",), "/c", "overlay", "absolute", "", True)),
+    ],
     "mounts of one name": [Act(0, "tmpfs", ("/a/a", f"t{n}", "", 0)) for n in range(3)]
     + [Act(0, "bind", ("/a/a/a/a", "/a"))],
 }

@@ -1,0 +1,103 @@
+"""Tells apart what has been removed and shows a name that something else has: the kernel says the name it once had.
+
+So it is captured under a name of its own. Otherwise the copy would show one for the other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Sequence
+from itertools import count
+
+from mountplan.applier.observe.layer_looks import presence
+from mountplan.applier.observe.roots import look
+from mountplan.applier.observe.subjects import Subject
+from mountplan.applier.sys import abi, syscalls
+from mountplan.planner.paths import TargetPath
+from mountplan.planner.tables.mounttree import MountTree
+from mountplan.planner.tables.table import DELETED, MountRow, MountTable
+
+_Place = tuple[str, str]  # device, path in its filesystem
+
+
+def with_own_names(
+    subjects: Sequence[Subject], tables: Sequence[MountTable], devices: Collection[str]
+) -> list[MountTable]:
+    """The tables, in which no two things have one name. `devices` are of filesystems that matter not."""
+    if not any(row.root.endswith(DELETED) and row.device not in devices for table in tables for row in table.rows):
+        return list(tables)
+    # The order of the tree is the same in a copy, and so are the names.
+    removed = [
+        [row for row in MountTree(table).rows if row.root.endswith(DELETED) and row.device not in devices]
+        for table in tables
+    ]
+    things: dict[_Place, dict[int, str]] = {}  # by inode, what to call them
+    taken = {place for table in tables for place in _alive(table)}
+    inodes: dict[tuple[int, int], int] = {}
+    for space, rows in enumerate(removed):
+        answers = look(subjects[space], tables[space], [row.mount_id for row in rows], _inode)
+        for row, inode in zip(rows, answers, strict=True):
+            place = row.device, row.root.removesuffix(DELETED)
+            inodes[space, row.mount_id] = inode or 0  # what cannot be seen is taken for one and the same
+            things.setdefault(place, {}).setdefault(inode or 0, place[1])
+    taken.update(_found(subjects, tables, things))
+    for (device, path), those in things.items():
+        for inode in those:
+            those[inode] = next(name for name in _names(path) if (device, name) not in taken)
+            taken.add((device, those[inode]))
+    return [
+        MountTable(tuple(_renamed(row, things, inodes.get((space, row.mount_id))) for row in table.rows))
+        for space, table in enumerate(tables)
+    ]
+
+
+def _renamed(row: MountRow, things: dict[_Place, dict[int, str]], inode: int | None) -> MountRow:
+    if inode is None:
+        return row
+    return row._replace(root=things[row.device, row.root.removesuffix(DELETED)][inode] + DELETED)
+
+
+def _names(path: str) -> Iterator[str]:
+    yield path
+    yield f"{path}.removed"
+    yield from (f"{path}.removed-{number}" for number in count(2))
+
+
+def _alive(table: MountTable) -> Iterator[_Place]:
+    """What is known to have a name, since it is shown, or stood upon."""
+    tree = MountTree(table)
+    for index, row in enumerate(tree.rows):
+        if row.root.endswith(DELETED):
+            continue
+        for place in ("/", *tree.below[index]):
+            path = TargetPath(TargetPath(row.root).joined(place))
+            yield from ((row.device, str(one)) for one in (path, *path.ancestors()))
+
+
+def _found(subjects: Sequence[Subject], tables: Sequence[MountTable], places: Collection[_Place]) -> Iterator[_Place]:
+    """Those of the places at which there is something again, as far as a mount shows it."""
+    for subject, table in zip(subjects, tables, strict=True):
+        wanted: dict[int, list[_Place]] = {}
+        for device, path in places:
+            row = next((one for one in table.rows if one.device == device and _shows(one, path)), None)
+            if row is not None:
+                wanted.setdefault(row.mount_id, []).append((device, path))
+        roots = {row.mount_id: row.root for row in table.rows}
+        inner = {
+            mount: [TargetPath(path).relative_to(roots[mount]).lstrip("/") for _, path in those]
+            for mount, those in wanted.items()
+        }
+        for those, answer in zip(wanted.values(), look(subject, table, list(wanted), presence(inner)), strict=True):
+            yield from (place for place, there in zip(those, answer or (), strict=False) if there)
+
+
+def _shows(row: MountRow, path: str) -> bool:
+    return not row.root.endswith(DELETED) and path != row.root and TargetPath(path).is_under(row.root)
+
+
+def _inode(path: bytes, mount: int, _: int) -> int | None:
+    try:
+        found, _, _, _, is_root = syscalls.stat_root(abi.AT_FDCWD, path)
+        return os.lstat(path).st_ino if found == mount and is_root else None
+    except OSError:
+        return None
