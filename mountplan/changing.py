@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from mountplan.applier.keep import kept, kept_changes
 from mountplan.applier.keep.inhabited import everyone_else
 from mountplan.applier.observe.mount_users import MountUser, users_of
-from mountplan.applier.observe.observe import observe, refused_table
+from mountplan.applier.observe.observe import observe, refused_table, tmpfs_defaults
 from mountplan.applier.observe.subjects import below, of_process
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.chroot import unshare_user
@@ -618,6 +618,7 @@ def _record(plan: Plan, target: Target) -> None:
             made_by=__version__,
             run=plan.run,
             left_out=plan.expected.left_out,
+            defaults=tmpfs_defaults(),
         )
         kept_changes.record_anew(opened, state, dump_plan(plan).encode(), host, own)
 

@@ -11,6 +11,7 @@ from mountplan.applier.keep import kept as keeping
 from mountplan.applier.keep import kept_changes
 from mountplan.applier.keep.kept_record import Kept, check_name
 from mountplan.applier.keep.uptime import uptime
+from mountplan.applier.observe.observe import tmpfs_defaults
 from mountplan.applier.sys.report import TIMEOUT
 from mountplan.kept_plan import plan_behind
 from mountplan.operands import granted_of, view_of
@@ -137,6 +138,7 @@ def state_for(plan: Plan, name: str) -> Kept:
         keeper=None,
         run=plan.run,
         left_out=plan.expected.left_out,
+        defaults=tmpfs_defaults(),
     )
 
 

@@ -296,7 +296,7 @@ def granted_of(found: Opened, own: Plan) -> dict[str, Mapping[str, Granted]]:
 
     before = {one.namespace: one for one in views_of(own, predict(own, found.host()))}
     return {
-        one.name: granted(before[one.name], without_base(found.seen(one))[0])
+        one.name: granted(before[one.name], without_base(found.seen(one))[0], found.kept.defaults)
         for one in found.kept.mounts
         if one.name in before
     }

@@ -48,7 +48,8 @@ class Kept(NamedTuple):
 
     `id` is another one for every build. `created` is in UTC; `since` says the same as seconds after boot, which no
     change of the clock touches. `spec` is the absolute path of the spec, `digest` that of the plan without its places.
-    `left_out` is what the spec writes down besides, and does not stand there.
+    `left_out` is what the spec writes down besides, and does not stand there. `defaults` is what a tmpfs had at that
+    time of options that are not shown as long as the machine's memory stays as it is; "" if that was not written down.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Kept(NamedTuple):
     keeper: Keeper | None
     run: RunSettings
     left_out: tuple[LeftOut, ...] = ()
+    defaults: str = ""
 
     @property
     def mounts(self) -> tuple[KeptNamespace, ...]:
@@ -137,7 +139,7 @@ def _check_types(kept: Kept) -> None:
     """Raise ValueError unless every value is of its type, and every source a place where dump_state may have it."""
     run = kept.run
     right = (
-        all(type(value) is str for value in (*kept[:5], kept.made_by))
+        all(type(value) is str for value in (*kept[:5], kept.made_by, kept.defaults))
         and type(kept.since) in (int, float)
         and isfinite(kept.since)
         and (kept.keeper is None or (tuple(map(type, kept.keeper)) == (int, int, str, int) and kept.keeper.pid > 0))

@@ -114,6 +114,14 @@ def _is_of_ptrace(error: OSError) -> bool:
     return function_of(error).partition(" ")[0] in ("open", "readlink", "readlinkat", "stat", "read", "")
 
 
+def tmpfs_defaults() -> str:
+    """What a new tmpfs has of options that it does not show unless they are given (shmem_show_options() in mm/shmem.c):
+    half of the memory that the machine has at this moment.
+    """
+    pages = os.sysconf("SC_PHYS_PAGES") // 2
+    return f"size={pages * os.sysconf('SC_PAGE_SIZE') // 1024}k,nr_inodes={pages}"
+
+
 def mount_max() -> int:
     """sysctl fs.mount-max, which holds for every mount namespace."""
     try:

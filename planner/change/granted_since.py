@@ -67,4 +67,4 @@ def _changed(before: Granted, now: Granted, names: set[str]) -> Granted:
     asked = [pair for pair in before.asked if pair[0] not in names] + [pair for pair in now.asked if pair[0] in names]
     shown = [one for one in before.shown.split(",") if one.partition("=")[0] not in names]
     shown += [one for one in now.shown.split(",") if one.partition("=")[0] in names]
-    return Granted(tuple(asked), ",".join(shown))
+    return before._replace(asked=tuple(asked), shown=",".join(shown))

@@ -155,11 +155,13 @@ def judge(
     return Judged(drift + different.drift(), *different.aside())
 
 
-def granted(wanted: View, seen: MountTable) -> dict[str, Granted]:
-    """What was asked of each new superblock of a prediction, and what it showed in a table that was judged to be it."""
+def granted(wanted: View, seen: MountTable, defaults: str = "") -> dict[str, Granted]:
+    """What was asked of each new superblock of a prediction, and what it showed in a table that was judged to be it.
+    `defaults` are those of tmpfs at that time, if they are known.
+    """
     asked = wanted.asked or {}
     return {
-        there.device: Granted(asked[row.device], there.options)
+        there.device: Granted(asked[row.device], there.options, defaults)
         for row, there in counterparts(wanted.table, seen)
         if row.device in asked and row.fstype == there.fstype
     }

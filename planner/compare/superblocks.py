@@ -34,7 +34,7 @@ def judge_options(row: MountRow, there: MountRow, wanted: View, found: View) -> 
         return [], []
     granted = found.granted.get(there.device)
     if granted is not None:
-        differences = differing_since(granted.asked, granted.shown, shown)
+        differences = differing_since(*granted[:2], shown, granted.defaults)
         if asked != granted.asked:
             differences = differing_asked(row.fstype, asked, granted.asked) + differences
             written = {name for name, value in asked if has_as_written(name, value, shown)}

@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
 
 class Granted(NamedTuple):
-    """What was asked of a superblock that had taken it, and what it showed then."""
+    """What was asked of a superblock that had taken it, and what it showed then; `defaults` are those of tmpfs that
+    are not shown, as they were then: "" if that is not known.
+    """
 
     asked: Pairs
     shown: str
+    defaults: str = ""
 
 
 class View(NamedTuple):

@@ -28,9 +28,10 @@ _SAME: dict[tuple[str, str], str] = {
 # What says which directories an overlay is made of; each is a field of a step, and a key of a mount.
 OF_LAYERS = ("lowerdir", "lowerdir+", "datadir+", "upperdir", "workdir")
 _READ_ONLY = {"ro": "rw", "rw": "ro"}
-# What may be shown otherwise though nobody has changed it: defaults of tmpfs are reckoned from the machine's memory,
-# which may become more or less, and are not shown; which subvolume of btrfs it is, each mount shows for itself.
-_SHIFTING = frozenset({"size", "nr_inodes", "subvol", "subvolid"})
+# Defaults of tmpfs are reckoned from the machine's memory, which may become more or less: then they are shown.
+_OF_MEMORY = frozenset({"size", "nr_inodes"})
+# Which subvolume of btrfs it is, each mount shows for itself.
+_OF_MOUNTS = frozenset({"subvol", "subvolid"})
 
 
 def _normal(name: str, value: str) -> str:
@@ -106,14 +107,18 @@ def other_forms(asked: Pairs, shown: str) -> list[tuple[str, str, str]]:
     ]
 
 
-def differing_since(asked: Pairs, then: str, now: str) -> list[tuple[str, str, str]]:
+def differing_since(asked: Pairs, then: str, now: str, defaults: str = "") -> list[tuple[str, str, str]]:
     """(name, asked, shown now) of every option that is shown otherwise than it was `then`, when it was right.
 
-    Without a `then`, only what must always be as it was asked for: whether the filesystem is read-only.
+    Without a `then`, only what must always be as it was asked for: whether the filesystem is read-only. `defaults` is
+    what a tmpfs had at that time of options that it did not show; "" if that is not known.
     """
     if not then and not any(name in _READ_ONLY for name, _ in asked):
         return []
     before, there = _shown(then), _shown(now)
+    if defaults:
+        unshown = _shown(defaults)
+        there = {name: value for name, value in there.items() if name in before or unshown.get(name) != value}
     differences = []
     for name, value in asked:
         opposite = _READ_ONLY.get(name)
@@ -124,7 +129,9 @@ def differing_since(asked: Pairs, then: str, now: str) -> list[tuple[str, str, s
             wish = "set" if value is True else str(value)
             differences.append((name, wish, ",".join(there[name]) or "set" if name in there else "no longer shown"))
     if then:
-        others = {*before, *there} - {name for name, _ in asked} - _READ_ONLY.keys() - _SHIFTING
+        others = {*before, *there} - {name for name, _ in asked} - _READ_ONLY.keys() - _OF_MOUNTS
+        if not defaults:
+            others -= _OF_MEMORY
         for name in sorted(others):
             if before.get(name) != there.get(name):
                 one, two = (",".join(side[name]) or "set" if name in side else "not shown" for side in (before, there))

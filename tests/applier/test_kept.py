@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Callable
@@ -253,6 +254,25 @@ def test_an_option_that_nobody_asked_for_is_told_when_it_is_changed_inside(in_ho
 
     told = ["/proc option hidepid not shown invisible"]
     assert (told, "stands") == in_host(on_run(script), identity="root")
+
+
+@pytest.mark.parametrize("asked", ["", 'options = { size = "50%" }\n'])
+def test_a_limit_that_a_tmpfs_was_not_given_is_told_and_one_that_follows_the_memory_is_not(
+    in_host: InHost, asked: str
+) -> None:
+    """What a tmpfs has by default is shown as soon as the machine's memory is another: that is no change."""
+    text = f'name = "shop"\n{ROOT}[[mount]]\ntarget = "/x"\ntype = "tmpfs"\n{asked}'
+
+    def script() -> list[list[str]]:
+        keeping.keep(plan_of(text))
+        inside("shop", lambda: mount("none", "/x", flags=MS_REMOUNT, data="size=1m,nr_inodes=99"))
+        changed = sorted(one.prop for one in keeping.look_up("shop").drift)
+        record = Path("/run/mountplan/shop/.state.json")
+        state = json.loads(record.read_bytes())
+        record.write_text(json.dumps(state | {"defaults": "size=1024k,nr_inodes=99"}))
+        return [changed, [one.prop for one in keeping.look_up("shop").drift]]
+
+    assert [["option nr_inodes", "option size"], []] == in_host(on_run(script), identity="root")
 
 
 def test_a_mountpoint_that_was_made_on_the_host_is_no_difference_once_it_is_there(
