@@ -21,6 +21,7 @@ from mountplan.planner.tables.namespace_file import NEVER_MOUNTED, split_name
 from mountplan.planner.tables.table import left_behind
 
 _MOST_LIKENED = 10_000
+ELSEWHERE = "name another path, which leads there and which this user may look at"
 
 
 class Space:
@@ -218,13 +219,17 @@ class Context:
             node = ResolvedNode(path=path, kind=found.kind, declared=False, origin=origin)
         filesystem.contents.add(node)
 
-    def look(self, path: str, key: str, remedy: str) -> HostPath | None:
-        """What the host has at `path`; a mistake at `key` if there is nothing."""
+    def look(self, path: str, key: str, remedy: str, otherwise: str = ELSEWHERE) -> HostPath | None:
+        """What the host has at `path`; a mistake at `key` if there is nothing, which is what `remedy` helps against.
+
+        `otherwise` is the remedy if something is there, and is not to be had.
+        """
         try:
             found = self.host.look(path)
         except LookupError as error:
-            self.mistakes.add(key, f'host path "{path}": {error.args[0]}', remedy)
-            if isinstance(error, NotThere):
+            missing = isinstance(error, NotThere)
+            self.mistakes.add(key, f'host path "{path}": {error.args[0]}', remedy if missing else otherwise)
+            if missing:
                 self.not_there.add(self.mistakes.found[-1])
             return None
         # Only a mount upon a file asks for the table: a plan that has seen the table holds until that changes.
@@ -259,9 +264,9 @@ class Context:
             return found
         return None
 
-    def look_to_mount(self, path: str, key: str, remedy: str) -> HostPath | None:
+    def look_to_mount(self, path: str, key: str, remedy: str, otherwise: str = ELSEWHERE) -> HostPath | None:
         """As look(), for what more mounts are to be made of."""
-        found = self.look(path, key, remedy)
+        found = self.look(path, key, remedy, otherwise)
         if found is None or not found.is_removed:
             return found
         what = "is a mount of what has been removed, of which the kernel makes no other one"

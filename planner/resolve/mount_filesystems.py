@@ -13,7 +13,7 @@ from mountplan.planner.light import regex
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.bind_attributes import inherit
 from mountplan.planner.resolve.contents import FILLABLE
-from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft
+from mountplan.planner.resolve.draft import ELSEWHERE, Context, Draft, FilesystemDraft
 from mountplan.planner.resolve.images import find_image, same_pool, take_subvolume
 from mountplan.planner.resolve.new_filesystem import ask_for_options, check_device, check_type, options_of
 from mountplan.planner.resolve.optional import leave_out_if_missing
@@ -333,11 +333,10 @@ def _bind_namespace(draft: Draft, name: str, key: str, context: Context) -> None
 
 def bind_host(draft: Draft, path: str, key: str, context: Context) -> None:
     remedy = "create it on the host first, name a path that exists, or leave it out here with optional = true"
-    if draft.spec.optional:  # what is not there is left out, and it is something else
-        remedy = "let this user look at it, or name another path"
+    otherwise = ELSEWHERE
     if _OF_NAMESPACES.fullmatch(path):
-        remedy = f'write bind = {{ namespace = "{path}" }}'
-    found = context.look_to_mount(path, key, remedy)
+        remedy = otherwise = f'write bind = {{ namespace = "{path}" }}'
+    found = context.look_to_mount(path, key, remedy, otherwise)
     if found is None:
         return
     draft.host = found

@@ -5,13 +5,14 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 
 from mountplan.planner.fstypes import only_reads
-from mountplan.planner.host import HostPath
+from mountplan.planner.host import HostPath, NotThere
 from mountplan.planner.language.path_models import MountPath
+from mountplan.planner.light import regex
 from mountplan.planner.names import NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.resolve.bind_attributes import bring
 from mountplan.planner.resolve.brought_sharing import share_copy
-from mountplan.planner.resolve.draft import Context, Draft, Space
+from mountplan.planner.resolve.draft import ELSEWHERE, Context, Draft, Space
 from mountplan.planner.resolve.optional import has_mountpoint, take_out
 from mountplan.planner.resolve.overlay_limits import check_stacking
 from mountplan.planner.resolve.overlays import check_layers
@@ -19,6 +20,7 @@ from mountplan.planner.resolve.topology import ResolvedNode
 
 _Turn = tuple[int, tuple[int, int], Draft]
 _MOST_LINKS = 40  # as many as the kernel follows in one walk (MAXSYMLINKS)
+_MAGIC = regex(r"/(\d+|self|thread-self)/(cwd|root|exe|fd/\d+|ns/\w+|map_files/[\da-f]+-[\da-f]+)$")
 
 
 def place_mounts(space: Space, context: Context) -> None:
@@ -243,6 +245,13 @@ def _attach(
                 return 0
             tree.add(draft, where, place, walked=parent is None)
             return 0
+        if where.host is not None and _is_magic(TargetPath(where.host.path).joined(at), context):
+            context.mistakes.add(
+                f"{draft.key}.target",
+                f'"{link_path}" is a magic link of /proc: it leads to what a process has open, and not to "{points_to}"',
+                "write the path that is meant",
+            )
+            return 0
         if draft.spec.on_symlink == "error":
             context.mistakes.add(
                 f"{draft.key}.target",
@@ -259,6 +268,16 @@ def _attach(
         "write the path that is meant",
     )
     return 0
+
+
+def _is_magic(path: TargetPath, context: Context) -> bool:
+    """Whether the symlink at a host path is one of those of which the text is not where the kernel follows it."""
+    if _MAGIC.search(path) is None:
+        return False
+    try:
+        return context.host.look(path.rpartition("/")[0]).mount.fstype == "proc"
+    except LookupError:
+        return False
 
 
 def _followed(link: TargetPath, points_to: str) -> TargetPath:
@@ -503,13 +522,14 @@ def _mountpoint_on_host(draft: Draft, base: HostPath, parent: Draft, context: Co
     try:
         found = _kind_on_host(parent, base, draft.place, context)
     except LookupError as error:
-        if draft.spec.create:
+        missing = isinstance(error, NotThere)
+        if missing and draft.spec.create:
             _create_on_host(draft, base, parent, context)
             return
         context.mistakes.add(
             f"{draft.key}.target",
             f'mountpoint "{path}" on the host: {error.args[0]}',
-            "create it there, or write create = true to have it made on the host",
+            "create it there, or write create = true to have it made on the host" if missing else ELSEWHERE,
         )
         return
     if None not in (wanted, found) and (wanted == "directory") != (found == "directory"):

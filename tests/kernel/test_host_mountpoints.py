@@ -159,3 +159,31 @@ def test_who_may_not_look_under_a_mount_of_the_host_does_not_know_what_is_there(
         return LiveHost().under("/mnt", "/x/y"), LiveHost().under("/mnt", "/x")
 
     assert (None, HostEntry("directory")) == in_host(script, identity="root")
+
+
+@pytest.mark.parametrize("recursive", ["", "recursive = true\n"])
+def test_a_magic_link_of_proc_is_no_way_to_a_target(recursive: str) -> None:
+    """Its text is not where the kernel goes: that is what a process has open, outside of the new root."""
+    for link in ("cwd", "root/x", "ns/net", "task/self/exe"):
+        spec = f"""{ROOT}
+        [[mount]]
+        target = "/proc"
+        bind = "/proc"
+        {recursive}
+        [[mount]]
+        target = "/proc/self/{link.replace("self", str(os.getpid()))}"
+        type = "tmpfs"
+        on_symlink = "follow"
+        """
+        with pytest.raises(SpecError, match="is a magic link of /proc"):
+            plan_of(spec)
+
+
+def test_only_what_is_missing_is_to_be_created(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with open(tmp_path / "gone", "wb") as file:
+        (tmp_path / "gone").unlink()
+        for path in (f"/proc/{os.getpid()}/fd/{file.fileno()}", str(tmp_path / "loop")):
+            with pytest.raises(SpecError) as caught:
+                plan_of(f'{ROOT}[[mount]]\ntarget = "/x"\nbind = "{path}"\n')
+            assert "name another path" in caught.value.mistakes[0].remedy
