@@ -50,6 +50,8 @@ def _is_claimed(device: str) -> bool:
     try:
         os.close(os.open(device, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC))
     except OSError as error:
+        if error.errno in OF_THE_SYSTEM:
+            raise
         return error.errno == errno.EBUSY
     return False
 

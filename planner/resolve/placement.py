@@ -248,7 +248,7 @@ def _attach(
         if where.host is not None and _is_magic(TargetPath(where.host.path).joined(at), context):
             context.mistakes.add(
                 f"{draft.key}.target",
-                f'"{link_path}" is a magic link of /proc: it leads to what a process has open, and not to "{points_to}"',
+                f'"{link_path}" is a magic link of /proc: it leads to what a process has, and not to "{points_to}"',
                 "write the path that is meant",
             )
             return 0
