@@ -333,7 +333,9 @@ def test_replace_puts_the_new_build_in_the_place_of_the_old_at_once(in_host: InH
 
 
 def test_a_replacement_that_cannot_be_built_leaves_what_stands(in_host: InHost) -> None:
-    broken = SPEC + '[[mount]]\ntarget = "/bad"\ntype = "tmpfs"\noptions = { nonesuch = true }\n'
+    broken = (
+        SPEC + '[[mount]]\ntarget = "/bad"\ntype = "tmpfs"\noptions = { nr_inodes = "1" }\n[[mount.file]]\npath = "x"\n'
+    )
 
     def script() -> bool:
         first = keeping.keep(plan_of(SPEC)).kept

@@ -61,10 +61,12 @@ def test_a_build_tells_its_steps_and_their_calls_on_standard_error(identity: Ide
 
 def test_a_refused_call_is_told_with_its_errno(in_host: InHost) -> None:
     """Beside the message, which says what it means."""
-    wrong = SPEC.replace('size = "1m"', 'size = "many"')
-    status, lines, _ = in_host(lambda: _told("apply", "--forget", "-v", "-", stdin=wrong))
+    full = SPEC.replace('size = "1m"', 'nr_inodes = "1"')
+    status, lines, _ = in_host(lambda: _told("apply", "--forget", "-v", "-", stdin=full))
     assert 3 == status
-    assert [line for line in lines if line.startswith("fsconfig(") and line.endswith(" = -1 EINVAL (Invalid argument)")]
+    assert [
+        line for line in lines if line.startswith("mkdir(") and line.endswith(" = -1 ENOSPC (No space left on device)")
+    ]
 
 
 def test_run_rm_and_capture_tell_theirs(in_host: InHost, tmp_path: Path) -> None:
