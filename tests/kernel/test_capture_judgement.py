@@ -50,17 +50,17 @@ def test_a_mount_that_will_be_called_otherwise_is_named(in_host: InHost) -> None
 
 
 def test_what_check_would_refuse_is_told_with_the_mount(in_host: InHost) -> None:
-    """The captured root is not in the host's tree, and what is below a left-out root has nowhere to stand."""
+    """The captured root has been removed on the host, and what is below a left-out root has nowhere to stand."""
 
     def act() -> None:
-        mount("own", "/mnt", "tmpfs")
-        os.makedirs("/mnt/low/place")
-        os.mkdir("/mnt/data")
-        mount("overlay", "/srv", "overlay", data="lowerdir=/mnt/low::/mnt/data,metacopy=on")
+        mount("/mnt/gone", "/srv", flags=MS_BIND)
         pivot("/srv")
 
     def host() -> tuple[Capture, Capture]:
+        mount("host", "/mnt", "tmpfs")
+        os.mkdir("/mnt/gone")
         with held(act) as pid:
+            os.rmdir("/mnt/gone")
             return api.capture(pid, name="state"), api.capture(pid, name="state", check=False)
 
     judged, unjudged = in_host(host, identity="root")
