@@ -78,10 +78,13 @@ def _open(kind: str, value: str) -> list[Subject]:
 
 
 class Folder(NamedTuple):
-    """A directory to be made for the files of captured filesystems, and what the spec calls it."""
+    """A directory to be made for the files of captured filesystems, and what the spec calls it. `made` is as store()
+    takes it.
+    """
 
     path: str
     shown: str
+    made: list[str] | None = None
 
 
 @without_collector
@@ -168,7 +171,8 @@ def _take_contents(
     """Store the files of all filesystems that can have some, and have the spec fill those from there."""
     from mountplan.applier.observe.storing import store
 
-    stored = store(find_fillings(captured, [MountTree(table) for table in tables]), subjects, tables, folder.path)
+    fillings = find_fillings(captured, [MountTree(table) for table in tables])
+    stored = store(fillings, subjects, tables, folder.path, folder.made)
     cautions = []
     for one in stored:
         space = captured.namespaces[one.filling.space].name

@@ -46,11 +46,20 @@ class Stored:
 
 
 def store(
-    fillings: Sequence[Fillable], subjects: Sequence[Subject], tables: Sequence[MountTable], path: str
+    fillings: Sequence[Fillable],
+    subjects: Sequence[Subject],
+    tables: Sequence[MountTable],
+    path: str,
+    made: list[str] | None = None,
 ) -> list[Stored]:
     """Make the directory `path`, which must not exist, with one directory in it for each filling that has something in
     it which a spec does not make by itself. Raises OSError if nothing can be stored there at all.
+
+    `made` is removed_if_ended()'s, of a caller who has more to do before the directory is of use.
     """
+    if made is None:
+        with removed_if_ended() as made:
+            return store(fillings, subjects, tables, path, made)
     if os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
     # Whole or not at all: what a killed process leaves has another name, and goes when the same is wanted again.
@@ -61,17 +70,15 @@ def store(
     except OSError as error:
         error.filename = path
         raise
+    made.append(coming)
     try:
-        with _removed_if_ended(coming):
-            stored = _store(fillings, subjects, tables, top)
-            if os.listdir(coming):
-                os.rename(coming, path)
-            else:
-                os.rmdir(coming)
-            return stored
-    except BaseException:
-        shutil.rmtree(coming, ignore_errors=True)
-        raise
+        stored = _store(fillings, subjects, tables, top)
+        if os.listdir(coming):
+            os.rename(coming, path)
+            made.append(path)
+        else:
+            os.rmdir(coming)
+        return stored
     finally:
         os.close(top)
 
@@ -107,16 +114,22 @@ def _locked(path: str) -> int:
 
 
 @contextmanager
-def _removed_if_ended(path: str) -> Iterator[None]:
-    """In this block, a SIGTERM or SIGHUP that ends this process removes a directory before.
+def removed_if_ended() -> Iterator[list[str]]:
+    """In this block, an exception, or a SIGTERM or SIGHUP that ends this process, removes the directories that are in
+    the list by then.
 
     What is ignored (nohup), or handled by a program that uses this as a library, stays so.
     """
     here = os.getpid()
+    made: list[str] = []
+
+    def remove() -> None:
+        for path in made:
+            shutil.rmtree(path, ignore_errors=True)
 
     def end(number: int, frame: FrameType | None) -> None:
         if os.getpid() == here:  # and no child that has inherited this
-            shutil.rmtree(path, ignore_errors=True)
+            remove()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
@@ -125,7 +138,10 @@ def _removed_if_ended(path: str) -> Iterator[None]:
     try:
         for one in numbers:
             signal.signal(one, end)
-        yield
+        yield made
+    except BaseException:
+        remove()
+        raise
     finally:
         for one in numbers:
             signal.signal(one, signal.SIG_DFL)

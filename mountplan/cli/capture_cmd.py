@@ -84,6 +84,7 @@ def add(command: NewCommand) -> None:
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Exit status 0, also if something could not be captured: the spec says what, and why."""
     show_calls(args)
+    from mountplan.applier.observe.storing import removed_if_ended
     from mountplan.capturing import Wanted, capture_subjects, opened
     from mountplan.planner.language.values import Unfit
     from mountplan.planner.language.values import name as checked_name
@@ -99,21 +100,23 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
             checked_name(args.name)
         except Unfit as error:
             raise UsageError(f"--name: {error}") from None
-    folder = _folder(args.contents, saved)
-    with opened(wanted) as subjects:
-        try:
-            file = saved or "captured.toml"
-            found = capture_subjects(subjects, args.name or "", folder, check=not args.no_check, file=file)
-        except OSError as error:
-            if folder is None or error.filename != folder.path:
-                raise
-            if error.errno != errno.EEXIST:
-                raise unwritten(f"--contents: cannot make {folder.path}", error, folder.path) from None
-            raise UsageError(
-                f"--contents: {folder.path} is there already; name a directory that is not there"
-            ) from None
-    if saved is not None:
-        save(saved, found.text)
+    # Files without their spec would be of no use, and in the way of the next attempt.
+    with removed_if_ended() as made:
+        folder = _folder(args.contents, saved, made)
+        with opened(wanted) as subjects:
+            try:
+                file = saved or "captured.toml"
+                found = capture_subjects(subjects, args.name or "", folder, check=not args.no_check, file=file)
+            except OSError as error:
+                if folder is None or error.filename != folder.path:
+                    raise
+                if error.errno != errno.EEXIST:
+                    raise unwritten(f"--contents: cannot make {folder.path}", error, folder.path) from None
+                raise UsageError(
+                    f"--contents: {folder.path} is there already; name a directory that is not there"
+                ) from None
+        if saved is not None:
+            save(saved, found.text)
     if output.as_json:
         output.data(_data(found, saved))
         return 0
@@ -137,7 +140,7 @@ def _as_prefixed(kind: str, value: str) -> tuple[str, str]:
     return (kind, kept_name(value)) if process is None else ("pid", str(process))
 
 
-def _folder(contents: str | None, saved: str | None) -> Folder | None:
+def _folder(contents: str | None, saved: str | None, made: list[str]) -> Folder | None:
     """Where --contents has them: beside the file that the spec is saved in, if it does not say."""
     from mountplan.capturing import Folder
 
@@ -147,7 +150,7 @@ def _folder(contents: str | None, saved: str | None) -> Folder | None:
         raise UsageError("--contents: name a directory (--contents=DIR), or save the spec with -o")
     path = contents or f"{str(saved).removesuffix('.toml')}.contents"
     return Folder(
-        path, os.path.abspath(path) if saved is None else os.path.relpath(path, os.path.dirname(saved) or ".")
+        path, os.path.abspath(path) if saved is None else os.path.relpath(path, os.path.dirname(saved) or "."), made
     )
 
 

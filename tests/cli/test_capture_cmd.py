@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from mountplan import api, keeping
-from mountplan.cli import main
+from mountplan.cli import capture_cmd, main
 from tests.hosts import InHost, become, run_in_child
 from tests.keptnames import TWO, on_run
 from tests.kernel.states import Act, State, running
@@ -180,3 +181,23 @@ def test_a_directory_that_is_there_is_never_written_into(in_host: InHost, tmp_pa
     assert f"{tmp_path}/it.contents is there already; name a directory that is not there" in ended.err
     assert ["it.contents"] == os.listdir(tmp_path)
     assert [] == os.listdir(tmp_path / "it.contents")
+
+
+def test_files_whose_spec_was_not_saved_are_not_left(
+    in_host: InHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would be in the way of the next attempt."""
+
+    def host() -> list[object]:
+        found: list[object] = [with_a_file(f"--contents={tmp_path}/files", "-o", "/dev/full").status]
+        found.append(os.listdir(tmp_path))
+        monkeypatch.setattr(capture_cmd, "save", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        child = os.fork()
+        if not child:
+            try:
+                with_a_file(f"--contents={tmp_path}/files", "-o", f"{tmp_path}/it.toml")
+            finally:
+                os._exit(1)
+        return [*found, os.waitpid(child, 0)[1], os.listdir(tmp_path)]
+
+    assert [3, [], signal.SIGTERM, []] == in_host(host, identity="root")
