@@ -48,9 +48,25 @@ SENTENCES = {
     "), and a new one would not be the same": "block devices that the host has not mounted",
     "no mount is in peer group ": "If nothing keeps the master of a mount alive",
     " is shared or mounted on, and covered; all of that is locked": "that lies below another locked one",
+    "it is in an image to which no path of the host leads: the file is removed, or in what is captured itself": (
+        "images that no path of the host leads to"
+    ),
+    "it is in the image {}, which is mounted already, and would be damaged if it were mounted twice for writing": (
+        "mounted twice they would be damaged"
+    ),
+    "it keeps a namespace alive, which neither a mount on the host shows nor a process that is captured is in": (
+        "files of namespaces that the host has not mounted"
+    ),
+    "what it stands on is left out": "leaves it out with all that stands on it",
+    (
+        "what an overlay is made of is not told before Linux 6.6, nor of what was mounted in a user namespace or "
+        "cannot be looked at: such layers are taken by their names, "
+        "and what has those names by now may be something else"
+    ): "What an overlay is made of, before Linux 6.6",
     "it has no ids": "or the user namespace has no ids",
 }
 FRAMES = {
+    "the copy will differ",
     " belong to several users: each can mount what appears with the others", "it is bound from ", "cannot be rebuilt: ",
     "taken by name, and without proof, since ", "another overlay is made of ", " too, and one of them changes it",
     "its changes go to the host's ", "contents: as much for ", " more differences; `mountplan diff` tells them all",
@@ -64,7 +80,11 @@ _PAGES = ("mountplan/capturing.py", "mountplan/capture_judgement.py", "applier/o
 def _said() -> Iterator[str]:
     """The texts of three words and more in functions that caution, or give reasons."""
     for path in (*(CHECKOUT / "planner/capture").glob("*.py"), *(CHECKOUT / name for name in _PAGES)):
-        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        constants = [node.value for node in tree.body if isinstance(node, ast.Assign)]
+        named = [one.value for one in constants if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+        yield from (text for text in named if len(text.split()) > 3)
+        for function in ast.walk(tree):
             if isinstance(function, ast.FunctionDef) and (function.name.startswith("_why") or _cautions(function)):
                 texts = (node.value for node in ast.walk(function) if isinstance(node, ast.Constant))
                 yield from (

@@ -49,7 +49,7 @@ class LiveFacts:
                 continue
             if stat.S_ISREG(found.st_mode) and (found.st_dev, found.st_ino) == (of_device, inode):
                 return LiveImage(path, offset, size)
-        return None
+        return LiveImage("", offset, size)
 
     def namespace(self, device: str, root: str) -> str:
         """See Facts."""

@@ -18,6 +18,7 @@ from mountplan.planner.tables.mounttree import MountTree
 from mountplan.planner.tables.table import DELETED, MountRow, MountTable
 
 _Place = tuple[str, str]  # device, path in its filesystem
+_INSIDE = "/."  # of a path, if it is a directory's
 
 
 def with_own_names(
@@ -40,10 +41,17 @@ def with_own_names(
             place = row.device, row.root.removesuffix(DELETED)
             inodes[space, row.mount_id] = inode or 0  # what cannot be seen is taken for one and the same
             things.setdefault(place, {}).setdefault(inode or 0, place[1])
-    taken.update(_found(subjects, tables, things))
+    above = {(device, one) for device, path in things for one in TargetPath(path).ancestors() if one != "/"}
+    there = set(_found(subjects, tables, {*things, *above, *((device, path + _INSIDE) for device, path in above)}))
+    taken |= there
     for (device, path), those in things.items():
+        files = [
+            one
+            for one in TargetPath(path).ancestors()
+            if (device, one) in there and (device, one + _INSIDE) not in there
+        ]
         for inode in those:
-            those[inode] = next(name for name in _names(path) if (device, name) not in taken)
+            those[inode] = next(name for name in _names(path, files[:1]) if (device, name) not in taken)
             taken.add((device, those[inode]))
     return [
         MountTable(tuple(_renamed(row, things, inodes.get((space, row.mount_id))) for row in table.rows))
@@ -57,8 +65,12 @@ def _renamed(row: MountRow, things: dict[_Place, dict[int, str]], inode: int | N
     return row._replace(root=things[row.device, row.root.removesuffix(DELETED)][inode] + DELETED)
 
 
-def _names(path: str) -> Iterator[str]:
-    yield path
+def _names(path: str, file: Sequence[TargetPath]) -> Iterator[str]:
+    """What to call it; beside `file` if there is one by now where a directory was that it lay in."""
+    if file:
+        path = next(file[0].ancestors()).joined(path.rpartition("/")[2])
+    else:
+        yield path
     yield f"{path}.removed"
     yield from (f"{path}.removed-{number}" for number in count(2))
 

@@ -43,6 +43,7 @@ from mountplan.planner.tables.table import DELETED, UNTOLD, MountRow, MountTable
 
 _LOOP = re.compile(r"/dev/loop\d+(p\d+)?")
 _IMAGE = "it is in the image {}, which is mounted already, and would be damaged if it were mounted twice for writing"
+_LOST_IMAGE = "it is in an image to which no path of the host leads: the file is removed, or in what is captured itself"
 _NAMELESS = "it keeps a namespace alive, which neither a mount on the host shows nor a process that is captured is in"
 _NO_MAP: IdMapping = ((), ())
 _STANDS_ON = "what it stands on is left out"
@@ -86,7 +87,7 @@ class Facts(LayerFacts, Protocol):
         ...
 
     def image(self, device: str) -> LiveImage | None:
-        """What is behind a loop device, or a partition of one; None if no file on the host is known to be."""
+        """What is behind a loop device, or a partition of one; None if that is not known."""
         ...
 
     def namespace(self, device: str, root: str) -> str:
@@ -580,6 +581,8 @@ def _why_not_image(image: LiveImage | None, row: MountRow) -> str:
     """Why a filesystem on a device cannot be mounted anew from an image; "" if it can."""
     if image is None:
         return _why_not(row.fstype)
+    if not image.path:
+        return _LOST_IMAGE
     return "" if _is_read_only(row) else _IMAGE.format(image.path)
 
 

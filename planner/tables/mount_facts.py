@@ -33,7 +33,7 @@ class MountRoot(NamedTuple):
 
 class LiveImage(NamedTuple):
     """The file on the host that is behind a loop device, or behind a partition of one, and which bytes: `size` from
-    `offset` on, or all that follow (0).
+    `offset` on, or all that follow (0). The path is "" if none on the host leads to it.
     """
 
     path: str

@@ -103,6 +103,25 @@ def test_what_was_removed_is_told_from_what_has_its_name_since(tmp_path: Path, i
     ] == cautions
 
 
+def test_what_was_removed_with_its_directory_may_have_lain_where_a_file_is_now(tmp_path: Path, in_host: InHost) -> None:
+    def script() -> tuple[tuple[str, str], list[str]]:
+        with alive(tmp_path) as (one, root):
+            (root / "d").mkdir()
+            (root / "d/f").write_text("old")
+            (root / "at").touch()
+            one.carry_out(Act(0, "bind file", ("/d/f", "/at")))
+            (root / "d/f").unlink()
+            (root / "d").rmdir()
+            (root / "d").write_text("new")
+            capture = taken(one, tmp_path)
+            with again(capture) as built:
+                return built.inside(lambda: (Path("/at").read_text(), Path("/d").read_text())), said(capture)
+
+    files, cautions = in_host(script, identity="root")
+    assert ("old", "new") == files
+    assert ["/at: the copy will differ: root: /d/f//deleted -> /f.removed//deleted"] == cautions
+
+
 def test_what_other_mounts_cover_is_taken_as_well(tmp_path: Path, in_host: InHost) -> None:
     """Files below a mountpoint, in a file that is one, and in a filesystem that another one is upon."""
 

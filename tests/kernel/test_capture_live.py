@@ -594,6 +594,19 @@ def test_a_read_only_superblock_of_a_namespace_that_is_made_too_stays_read_only(
 
 
 @pytest.mark.needs_kernel("loop", "fs:erofs", "mkfs.erofs")
+def test_an_image_in_what_is_captured_itself_is_left_out_for_that_reason(in_host: InHost) -> None:
+    def inside() -> None:
+        mount("own", "/mnt", "tmpfs")
+        os.makedirs("/mnt/tree/etc")
+        os.mkdir("/mnt/here")
+        subprocess.run(["mkfs.erofs", "/mnt/image", "/mnt/tree"], check=True, capture_output=True)
+        subprocess.run(["mount", "-o", "loop,ro", "/mnt/image", "/mnt/here"], check=True)
+
+    reason = at(in_host(lambda: captured(inside), identity="root"), "/mnt/here").unsupported
+    assert reason.startswith("it is in an image to which no path of the host leads")
+
+
+@pytest.mark.needs_kernel("loop", "fs:erofs", "mkfs.erofs")
 def test_an_image_on_a_mount_that_is_gone_is_not_mistaken_for_another_file(in_host: InHost) -> None:
     """Of what was opened there, sysfs shows the path within that mount; here it leads to a decoy."""
 
