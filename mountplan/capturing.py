@@ -125,7 +125,7 @@ def capture_subjects(
     captured = capture_tables(lives, host, facts, name=name or lives[0].name, unshare=subjects[0].kinds)
     if contents is not None:
         captured, more = _take_contents(captured, subjects, tables, contents)
-        cautions += more
+        cautions += [*more, *_cautions_of_removed(captured, tables, facts)]
     else:
         cautions += _cautions_of_files(captured, facts, several=len(subjects) > 1)
     cautions += captured.cautions
@@ -148,6 +148,21 @@ def _cautions_of_files(captured: Captured, facts: LiveFacts, *, several: bool) -
             shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
             what = f"without --contents the copy has not what is in its root, and runs no programs: {shown}"
             cautions.append(Caution(f"{namespace.name}:/" if several else "/", what))
+    return cautions
+
+
+def _cautions_of_removed(captured: Captured, tables: Sequence[MountTable], facts: LiveFacts) -> list[Caution]:
+    """Say of which files the contents are lost: of those that were removed from overlays, no directory has them."""
+    cautions = []
+    for space, (namespace, table) in enumerate(zip(captured.namespaces, tables, strict=True)):
+        rows = MountTree(table).rows
+        shown = (rows[one.row] for one in namespace.mounts if one.bind is not None and one.bind.deleted)
+        removed = [row for row in shown if row.fstype == "overlay"]
+        for row, root in zip(removed, facts.roots([(space, row.mount_id) for row in removed]), strict=True):
+            if root is not None and root.kind == "file":
+                where = f"{namespace.name}:{row.mountpoint}" if len(tables) > 1 else row.mountpoint
+                what = "contents: it will be empty, as it was removed from an overlay, and no directory has it"
+                cautions.append(Caution(where, what))
     return cautions
 
 

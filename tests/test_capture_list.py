@@ -37,6 +37,9 @@ SENTENCES = {
     "what its root does not show is missing: ": "the mounts that the root of a process does not show",
     "without --contents the copy has not what is in its root, and runs no programs: ": "A root in memory loses",
     ": it cannot be looked into": "the files of a filesystem of which a copy cannot be had",
+    "contents: it will be empty, as it was removed from an overlay, and no directory has it": (
+        "the contents of files that were removed from an overlay"
+    ),
     "it is the empty directory that Linux 7.0 has below all roots, and nobody can mount one": "that Linux 7.0 has",
     " of a proc: a process that was there": "`/proc/PID` bound from a proc",
     " of a devpts: a terminal, there while a program holds its other end": "bound from a devpts",

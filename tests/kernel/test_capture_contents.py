@@ -103,6 +103,20 @@ def test_what_was_removed_is_told_from_what_has_its_name_since(tmp_path: Path, i
     ] == cautions
 
 
+def test_of_a_file_that_was_removed_from_an_overlay_the_loss_is_told(tmp_path: Path, in_host: InHost) -> None:
+    def script() -> list[str]:
+        with alive(tmp_path) as (one, root):
+            one.carry_out(Act(0, "overlay", ("/a", ("/b",), "/c", "ov", "absolute", "", False)))
+            (root / "a/f").write_text("of the overlay")
+            (root / "f").touch()
+            one.carry_out(Act(0, "bind file", ("/a/f", "/f")))
+            (root / "a/f").unlink()
+            return said(taken(one, tmp_path))
+
+    lost = "/f: contents: it will be empty, as it was removed from an overlay, and no directory has it"
+    assert lost in in_host(script, identity="root")
+
+
 def test_what_was_removed_with_its_directory_may_have_lain_where_a_file_is_now(tmp_path: Path, in_host: InHost) -> None:
     def script() -> tuple[tuple[str, str], list[str]]:
         with alive(tmp_path) as (one, root):
