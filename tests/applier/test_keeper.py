@@ -24,6 +24,7 @@ from mountplan.planner.plan.planfile import dump_plan
 from tests.commands import PROC, programs
 from tests.hosts import InHost, enter_user_namespace, moments, mount, run_in_child, unshare
 from tests.keptnames import (
+    MOMENTS,
     OTHER,
     SPEC,
     TWO,
@@ -246,7 +247,7 @@ def test_whatever_moment_a_process_is_killed_at_no_keeper_is_left_without_a_name
     def script() -> int:
         new = new_name(SPEC)
         with keeping.build_keepable(plan_of(SPEC), None)[0] as built:
-            for number in range(2000):
+            for number in MOMENTS:
                 done = survives(lambda: kept_changes.keep(new, built), number)
                 kept_changes.tidy()
                 if names.names():
@@ -269,7 +270,7 @@ def test_whatever_moment_a_replacement_or_a_removal_is_killed_at_one_keeper_is_l
         counts = set()
         with keeping.build_keepable(plan_of(SPEC), None)[0] as built:
             for action in ("replace", "remove"):
-                for number in range(2000):
+                for number in MOMENTS:
                     before = kept_changes.keep(new_name(SPEC), built)
                     again = partial(kept_changes.keep, new_name(SPEC, before.id), built)
                     done = survives(again if action == "replace" else partial(kept_changes.remove, "shop"), number)

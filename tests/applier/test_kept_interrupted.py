@@ -12,7 +12,7 @@ from mountplan.applier.keep import kept as names
 from mountplan.applier.keep import kept_changes
 from mountplan.planner.errors import KeepRefused, NameTaken
 from tests.hosts import InHost, umount
-from tests.keptnames import OTHER, SPEC, STORE, leave, new_name, on_run, survives, table
+from tests.keptnames import MOMENTS, OTHER, SPEC, STORE, leave, new_name, on_run, survives, table
 from tests.trees import plan_of
 
 pytestmark = pytest.mark.needs_kernel("root", "set-group")
@@ -81,7 +81,7 @@ def test_whatever_moment_a_process_is_killed_at_the_next_command_finds_a_name_wh
         plan = plan_of(SPEC)
         new = new_name(SPEC)
         with keeping.build_keepable(plan, None)[0] as built:
-            for number in range(2000):
+            for number in MOMENTS:
                 done = survives(lambda: kept_changes.keep(new, built), number)
                 notes = kept_changes.tidy()
                 assert () == notes
@@ -102,7 +102,7 @@ def test_whatever_moment_a_replacement_is_killed_at_the_old_stands_or_the_new(in
         winners = set()
         plans = [plan_of(SPEC), plan_of(OTHER)]
         with keeping.build_keepable(plans[0], None)[0] as old, keeping.build_keepable(plans[1], None)[0] as new:
-            for number in range(2000):
+            for number in MOMENTS:
                 before = kept_changes.keep(new_name(SPEC), old)
                 replacement = new_name(OTHER, before.id)
                 done = survives(partial(kept_changes.keep, replacement, new), number)
@@ -127,7 +127,7 @@ def test_whatever_moment_a_removal_is_killed_at_the_next_command_completes_it_or
     def script() -> int:
         new = new_name(SPEC)
         with keeping.build_keepable(plan_of(SPEC), None)[0] as built:
-            for number in range(2000):
+            for number in MOMENTS:
                 kept_changes.keep(new, built)
                 done = survives(lambda: kept_changes.remove("shop"), number)
                 kept_changes.tidy()
