@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 WITH_COMMAND = ("run", "enter")  # these take a command after "--", and standard output is that command's
 _WITH_WORDS = ("import",)  # and this one a command line of another program
+_LOST = "error return without exception set"  # Python's words where it had no memory for the exception itself
 
 
 def carry_out(argv: list[str]) -> int:
@@ -85,6 +86,8 @@ def _guarded(args: argparse.Namespace, output: Output) -> int:
             raise
         if isinstance(error, ImportError):
             return tell(_not_loaded(error), args, output)
+        if isinstance(error, SystemError) and str(error).startswith(_LOST):
+            error = MemoryError()
         if isinstance(error, (OSError, MemoryError)) and getattr(error, "errno", 0) not in (errno.EBADF, errno.EFAULT):
             return tell(_refusal(error), args, output)
         return _tell_bug(error, output)

@@ -15,6 +15,15 @@ from mountplan.planner.errors import (
 from tests.cli.command_line import Command, Ended, refuse
 
 
+def test_an_exception_that_python_had_no_memory_for_is_want_of_memory(
+    run: Command, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(monkeypatch, "build_and_forget", SystemError("error return without exception set"))
+    ended = run("apply", "--forget", saved)
+    assert (3, "") == (ended.status, ended.out)
+    assert "ENOMEM" in ended.err
+
+
 def test_a_bug_is_told_without_a_traceback(run: Command, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse(monkeypatch, "build_and_forget", ZeroDivisionError("by \x1b nought"))
     ended = run("apply", "--forget", saved)
