@@ -147,7 +147,7 @@ live: $(VENV)/installed-dev
 
 # The suite tries a sample of this.
 faults: $(VENV)/installed-dev
-	MOUNTPLAN_FAULTS=all $(BIN)/python -m pytest -n auto tests/applier/test_faults.py tests/applier/test_keeper.py tests/applier/test_kept_interrupted.py
+	MOUNTPLAN_FAULTS=all $(BIN)/python -m pytest -n auto tests/applier/test_faults.py tests/applier/test_keeper.py tests/applier/test_kept_interrupted.py tests/applier/test_live_faults.py
 
 # The suite tries a sample of this.
 refusals: $(VENV)/installed-dev

@@ -15,8 +15,8 @@ from mountplan.applier.observe.observe import observe, refused_table, tmpfs_defa
 from mountplan.applier.observe.subjects import below, of_process
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.chroot import unshare_user
-from mountplan.applier.sys.inside import in_child
-from mountplan.applier.sys.refusal import in_words
+from mountplan.applier.sys.inside import ChildKilled, in_child
+from mountplan.applier.sys.refusal import KernelRefusal, in_words
 from mountplan.kept_plan import plan_behind
 from mountplan.operands import Operand, as_specs_have_it, granted_of, recognise, store_device, view_of
 from mountplan.planner.change.change_plan import ChangeObstacle, ChangePlan
@@ -28,13 +28,14 @@ from mountplan.planner.errors import (
     ChangeUnfinished,
     InUse,
     MountplanError,
+    NamespaceRefused,
     PlanFileError,
     StepRefused,
     SubjectError,
     TableError,
     VerificationFailed,
 )
-from mountplan.planner.light import without_collector
+from mountplan.planner.light import TypeVar, without_collector
 from mountplan.planner.plan.planfile import dump_plan, load_plan
 from mountplan.planner.plan.predict import predict
 from mountplan.planner.plan.seedbase import without_base
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
     from mountplan.planner.plan.plan import Plan
     from mountplan.planner.tables.mount_facts import Lock
     from mountplan.planner.tables.table import MountTable
+
+Refusal = TypeVar("Refusal", StepRefused, NamespaceRefused)
 
 _WHICH = "name what is kept (`mountplan ls` lists it), or a process as pid:N"
 
@@ -116,7 +119,8 @@ def _of_name(name: str) -> Target:
     with kept.opened(name) as found:
         plan = plan_behind(found)
         wholes = [found.look(one) for one in found.kept.mounts]
-        record = Record(plan, _devices(found, plan, wholes))
+        shown = {row.device: row.options for one in found.kept.mounts for row in found.seen(one).rows}
+        record = Record(plan, _devices(found, plan, wholes), shown)
         names = [one.name for one in found.kept.mounts]
         numbers = tuple(one.inode for one in found.kept.mounts)
     return _target(Operand("name", name), name, names, wholes, numbers, record)
@@ -301,7 +305,8 @@ def finish(plan: Plan | None, operand: Operand, allowed: Allowed, *, undo: bool)
                 what = f"what {_label(operand)} was before the change is written down nowhere"
                 raise ChangeUnfinished(what, "finish it (--continue), or change it with the spec that it shall be")
             plan = load_plan(text, "the plan in the journal")
-        target = look(operand)
+        begun = load_plan(entry.after, "the plan in the journal") if entry.after else None
+        target = _with_begun(look(operand), begun)
         found = preview(plan, target, allowed)
         was = entry if undo else entry._replace(after=dump_plan(plan))
         return _carry_out(plan, target, found, journal, "taken back" if undo else "finished", was)
@@ -345,16 +350,25 @@ def _carry_out(
     from mountplan.applier.change.visit import Refused
 
     granted = _granted(target)
-    refused = _visit(target, found.steps, journal)
+    try:
+        refused = _visit(target, found.steps, journal)
+    except (ChildKilled, KernelRefusal) as error:
+        raise _ended(target, error, journal, before, plan) from None
     if isinstance(refused, Refused):
         if interrupted is not None and interrupted.begun:
             refused = refused._replace(begun=True)
         raise _refusal(plan, target, found, refused, journal, before)
-    after = look(target.operand)
-    notices = _verify(plan, target, after, granted, found, refused.present)
-    if target.kind == "name":
-        _record(plan, after)
-    journal.remove()
+    try:
+        after = look(target.operand)
+        notices = _verify(plan, target, after, granted, found, refused.present)
+        if target.kind == "name":
+            _record(plan, after)
+        journal.remove()
+    except VerificationFailed:
+        raise
+    except MountplanError as error:
+        what = f"{error}\n  all was changed by then, and could not be looked at or written down"
+        raise ChangeUnfinished(what, _ways_out(target.kind, target.value), error.exit_status) from None
     tables = tuple((space.name, space.table) for space in after.standing.spaces)
     outside = _seen_outside(target.standing, after.standing)
     return Changed(plan, found, outcome, tables, perf_counter() - started, outside, notices)
@@ -514,7 +528,32 @@ def _refusal(
     if not refused.begun:
         journal.remove()
         return error
-    lost = _take_back(target, journal, before) if before is not None else None
+    return _aftermath(error, target, journal, before, plan)
+
+
+def _ended(
+    target: Target, cause: ChildKilled | KernelRefusal, journal: Journal, before: Plan | None, plan: Plan
+) -> NamespaceRefused | ChangeUnfinished:
+    """The same, if the process that was to change it could not be had, or has ended, such as by a SIGKILL."""
+    from mountplan.applier.sys.refusal import explain
+
+    label = target.standing.label
+    if isinstance(cause, KernelRefusal):
+        meaning, remedy = explain("isolate", cause.errno or 0, cause.syscall)
+        error = NamespaceRefused(f"cannot change {label}: {cause.syscall}", meaning, remedy)
+    else:
+        error = NamespaceRefused(f"cannot change {label}", cause.meaning, cause.remedy)
+    if not journal.has_begun():
+        journal.remove()
+        return error
+    return _aftermath(error, target, journal, before, plan)
+
+
+def _aftermath(
+    error: Refusal, target: Target, journal: Journal, before: Plan | None, plan: Plan
+) -> Refusal | ChangeUnfinished:
+    """The error to raise once what had begun is taken back, if that is possible."""
+    lost = _take_back(target, journal, before, plan) if before is not None else None
     if lost is not None:
         told = "what had been changed by then was taken back"
         if lost:
@@ -525,20 +564,31 @@ def _refusal(
     return ChangeUnfinished(what, _ways_out(target.kind, target.value), error.exit_status)
 
 
-def _take_back(target: Target, journal: Journal, before: Plan) -> tuple[str, ...] | None:
+def _with_begun(target: Target, begun: Plan | None) -> Target:
+    """With a record that says what it may be already, of what was begun."""
+    record = target.standing.record
+    if record is None:
+        return target
+    return target._replace(standing=target.standing._replace(record=record._replace(begun=begun)))
+
+
+def _take_back(target: Target, journal: Journal, before: Plan, plan: Plan) -> tuple[str, ...] | None:
     """Change what stands into what was there; None if that is refused.
 
     Gives the places of filesystems that had to be made anew.
     """
     from mountplan.applier.change.visit import Refused
 
-    now = look(target.operand)
-    back = preview(before, now, Allowed(move=True, gap=True, propagation=True))
-    if back.obstacles or (back.steps and isinstance(_visit(now, back.steps, journal), Refused)):
+    try:
+        now = _with_begun(look(target.operand), plan)
+        back = preview(before, now, Allowed(move=True, gap=True, propagation=True))
+        if back.obstacles or (back.steps and isinstance(_visit(now, back.steps, journal), Refused)):
+            return None
+        if target.kind == "name":
+            _record(before, look(target.operand))
+        journal.remove()
+    except (MountplanError, KernelRefusal):
         return None
-    if target.kind == "name":
-        _record(before, look(target.operand))
-    journal.remove()
     rows = [row for space in target.standing.spaces for row in space.table.rows]
     alive = {row.device for space in now.standing.spaces for row in space.table.rows}
     alive |= {row.device for row in now.standing.host.rows}

@@ -233,7 +233,8 @@ class VerificationFailed(MountplanError):
 class NamespaceRefused(MountplanError):
     """The kernel refused what is needed before the first step: a process, a pipe, a namespace, an id-mapping.
 
-    Raised by whatever builds or tries (apply, build, build_and_forget, run, try_out), and by enter for what is kept.
+    Raised by whatever builds or tries (apply, build, build_and_forget, run, try_out), by enter for what is kept, and by
+    what looks into namespaces or changes them, if a process that does so is killed.
     """
 
     exit_status = 3

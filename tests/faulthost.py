@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mountplan import keeping
 from mountplan.applier.build import execute
@@ -25,7 +25,6 @@ from mountplan.applier.keep import kept as names
 from mountplan.applier.keep import kept_changes
 from mountplan.cli import main
 from mountplan.planner.errors import NotKept
-from mountplan.planner.plan import steps
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.planfile import dump_plan
 from tests.commands import programs
@@ -142,8 +141,8 @@ class Lab:
         path = os.environ.get("XDG_RUNTIME_DIR", "/mnt")
         self.file = f"{path}/plan.json"
         Path(self.file).write_text(dump_plan(self.plan))
-        _quietly(lambda: self._main("apply", "--forget", self.file))  # imports all, which is nothing to test
-        _quietly(self._apply_and_remove)
+        quietly(lambda: self._main("apply", "--forget", self.file))  # imports all, which is nothing to test
+        quietly(self._apply_and_remove)
         self.before = State.take()
         self.calls = self._record()
 
@@ -158,7 +157,7 @@ class Lab:
         """All calls that are made if nothing goes wrong, each with the step that it belongs to."""
 
         def action() -> int:
-            with _StepsMarked():
+            with StepsMarked():
                 return self._main(*self.arguments)
 
         experiment = Experiment(action, Fault())
@@ -180,7 +179,7 @@ class Lab:
             self._judge(fault, result)
             self._remove()
             experiment.wait()
-            assert 0 == _quietly(self._apply_and_remove), "the next apply does not work"
+            assert 0 == quietly(self._apply_and_remove), "the next apply does not work"
             left = self.before.compared_with(State.take())
             assert not left, left
         except Exception as error:
@@ -222,13 +221,17 @@ class Lab:
         return keeping.look_up(self.plan.name).health
 
 
-class _StepsMarked:
+class StepsMarked:
     """In this block, the supervisor is told which step begins, and which is the last to have ended."""
 
-    def __enter__(self) -> None:
-        self._handlers = handlers = execute.Execution.handlers
+    def __init__(self, execution: type[execute.Execution] = execute.Execution, method: str = "handlers") -> None:
+        self._execution = execution
+        self._method = method
 
-        def marking(execution: execute.Execution) -> dict[type[steps.Step], Callable[[object], None]]:
+    def __enter__(self) -> None:
+        self._handlers = handlers = getattr(self._execution, self._method)
+
+        def marking(execution: execute.Execution) -> dict[type[Any], Callable[[object], None]]:
             number = iter(range(1 << 30))
 
             def marked(handler: Callable[[object], None]) -> Callable[[object], None]:
@@ -241,13 +244,13 @@ class _StepsMarked:
 
             return {kind: marked(handler) for kind, handler in handlers(execution).items()}
 
-        execute.Execution.handlers = marking  # type: ignore[assignment, method-assign]
+        setattr(self._execution, self._method, marking)
 
     def __exit__(self, *_: object) -> None:
-        execute.Execution.handlers = self._handlers  # type: ignore[method-assign]
+        setattr(self._execution, self._method, self._handlers)
 
 
-def _quietly(action: Callable[[], int]) -> int:
+def quietly(action: Callable[[], int]) -> int:
     """The exit status of an action that prints nothing."""
     with redirect_stdout(io.StringIO()):
         return action()

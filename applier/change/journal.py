@@ -42,6 +42,7 @@ class Journal:
         self._directory = directory
         self._file = file
         self._fd = -1
+        self._size = 0  # without what begin() adds
 
     def find(self) -> JournalEntry | None:
         """What another process has left, or has under way. Raises KeepRefused if it cannot be read."""
@@ -92,8 +93,10 @@ class Journal:
         self._fd = os.open(file, flags, 0o600, dir_fd=self._directory)
         fcntl.flock(self._fd, fcntl.LOCK_EX)  # as long as this process or its visitor lives
         values = {"format": _FORMAT, "before": entry.before, "after": entry.after}
+        data = json.dumps(values).encode() + b"\n"
+        self._size = len(data)
         try:
-            _write_all(self._fd, json.dumps(values).encode() + b"\n" + (_BEGUN if entry.begun else b""))
+            _write_all(self._fd, data + (_BEGUN if entry.begun else b""))
         except OSError as error:
             with suppress(OSError):
                 os.unlink(file, dir_fd=self._directory)
@@ -102,6 +105,10 @@ class Journal:
     def begin(self) -> None:
         """Something that stands is going to be touched. To be called in whichever process, wherever that is."""
         _write_all(self._fd, _BEGUN)
+
+    def has_begun(self) -> bool:
+        """Of the change that is written in it by this process."""
+        return os.fstat(self._fd).st_size > self._size
 
     def remove(self) -> None:
         if self._fd >= 0:

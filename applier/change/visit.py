@@ -12,7 +12,7 @@ from mountplan.applier.build.execute import StepFailed, load_what_is_needed
 from mountplan.applier.change.live_execute import execute_change, first_change
 from mountplan.applier.change.live_kernel import Entrance, LiveKernel, OtherMount
 from mountplan.applier.sys import abi, channel, syscalls
-from mountplan.applier.sys.inside import ChildFailed, in_child
+from mountplan.applier.sys.inside import ChildKilled, in_child
 from mountplan.applier.sys.refusal import KernelRefusal, Occupied, Place, function_at, place_of
 from mountplan.applier.sys.report import Reporter
 from mountplan.planner.change.change_steps import ChangeStep, WriteFile
@@ -52,7 +52,7 @@ def carry_out(
     """Carry the steps out in a child. `others` are namespaces of other kinds to enter first.
 
     `begin` is called, in the child, before anything that stands is changed. Raises KernelRefusal if the child itself
-    cannot be had, and ChildFailed.
+    cannot be had, and ChildKilled.
     """
     load_what_is_needed(tuple(step for step in steps if isinstance(step, STEP_TYPES)))
 
@@ -112,7 +112,7 @@ def _in_grandchild(function: Callable[[], Answer]) -> Answer:
         data = file.read()
     os.waitpid(child, 0)
     if not data:
-        raise ChildFailed("the process that changed the namespace was killed")
+        raise ChildKilled
     kind, value = marshal.loads(data)
     if kind == "refused":
         number, call = value

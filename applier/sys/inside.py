@@ -9,6 +9,7 @@ import os
 from mountplan.applier.sys import abi, channel, syscalls
 from mountplan.applier.sys.plain_signal import signal
 from mountplan.applier.sys.refusal import KernelRefusal, call_of, function_at, place_of
+from mountplan.planner.errors import NamespaceRefused
 from mountplan.planner.light import TypeVar
 
 TYPE_CHECKING = False
@@ -23,11 +24,21 @@ class ChildFailed(Exception):
     """The child ended without an answer, or with an error that is no OSError: what it said."""
 
 
+class ChildKilled(ChildFailed, NamespaceRefused):
+    """It ended without an answer, as by a SIGKILL of the kernel's."""
+
+    def __init__(self) -> None:
+        remedy = "look into the kernel's log (dmesg), and try again"
+        NamespaceRefused.__init__(
+            self, "cannot work in a namespace", "the process that was to do it was killed", remedy
+        )
+
+
 def in_child(function: Callable[[], Result]) -> Result:
     """What `function` returns in a child process; it must be made of what marshal can write.
 
-    An OSError of the child is raised here as KernelRefusal, any other exception as ChildFailed. The child dies with its
-    parent.
+    An OSError of the child is raised here as KernelRefusal, any other exception as ChildFailed. Raises ChildKilled if
+    there is no answer. The child dies with its parent.
     """
     reading, writing = channel.pipe()
     parent = os.getpid()
@@ -41,7 +52,7 @@ def in_child(function: Callable[[], Result]) -> Result:
     finally:
         os.waitpid(child, 0)
     if not data:
-        raise ChildFailed("the process that looked into the namespace was killed")
+        raise ChildKilled
     kind, value = marshal.loads(data)
     if kind == "returned":
         result: Result = value

@@ -31,6 +31,10 @@ class FileChanges:
         self.asides: list[str] = []
         self.obstacles: list[ChangeObstacle] = []
         made = Parts(record.plan).filesystems if record else {}
+        begun = Parts(record.begun).filesystems if record and record.begun else {}
+        self._begun = {  # files that an interrupted change may have written
+            (name, node.path): _what_it_is(node) for name, one in begun.items() for node in one.nodes
+        }
         owner = {device: name for name, device in record.devices.items()} if record else {}
         for name, device in superblocks.devices.items():
             now = parts.filesystems[name]
@@ -50,13 +54,17 @@ class FileChanges:
             if old is None:
                 if _is_declared(node):
                     self._add(name, node)
-            elif _what_it_is(old) != _what_it_is(node):
+            elif _what_it_is(old) != _what_it_is(node) or self._may_be_other(name, node):
                 self._change(name, node, old)
         paths = {node.path for node in now.nodes}
         for path, node in before.items():
             if path not in paths and earlier is not None and _is_declared(node):
                 where, _ = self._place(name)
                 self.asides.append(f"{where}: {path} stays, though the spec does not have it any more")
+
+    def _may_be_other(self, name: Handle, node: Node) -> bool:
+        begun = self._begun.get((name, node.path))
+        return begun is not None and begun != _what_it_is(node)
 
     def _add(self, name: Handle, node: Node) -> None:
         """What is declared anew, and must not be there yet."""

@@ -71,7 +71,8 @@ def find_standing(
     before: dict[Handle, str] = {}
     for name, device in devices.items():
         earlier = made[owner[device]] if device in owner else None
-        changed, words = _changes(earlier, parts.filesystems[name], rows[device])
+        shown = record.shown.get(device) if record else None
+        changed, words = _changes(earlier, parts.filesystems[name], rows[device], shown)
         if changed:
             options[name], before[name] = changed, words
     return Superblocks(devices, options, before)
@@ -147,7 +148,15 @@ def _layers_asked(creation: s.MakeOverlay) -> tuple[str, ...]:
     return (*(layer.path for layer in creation.layers), upper, work)
 
 
-def _changes(earlier: PlannedFilesystem | None, now: PlannedFilesystem, row: MountRow) -> tuple[Pairs, str]:
+def _values(options: str) -> dict[str, str]:
+    pairs = (part.partition("=") for part in options.split(","))
+    return {key: value for key, _, value in pairs}
+
+
+def _changes(
+    earlier: PlannedFilesystem | None, now: PlannedFilesystem, row: MountRow, seen: str | None
+) -> tuple[Pairs, str]:
+    """`seen` is what it showed when the record was written: another process may have changed it since."""
     creation = now.creation
     if not isinstance(creation, s.MakeFilesystem):
         return (), ""
@@ -157,16 +166,16 @@ def _changes(earlier: PlannedFilesystem | None, now: PlannedFilesystem, row: Mou
         old = tuple(pair for pair in earlier.creation.options if pair[0] in changeable)
         asked += tuple((key, changeable[key]) for key, _ in old if key not in dict(asked) and changeable[key])
         names = {name for name, _, _ in differing_asked(creation.fstype, asked, old)}
+        if seen is not None:
+            was, there = _values(seen), _values(row.options)
+            names |= {name for name, _ in asked if was.get(name) != there.get(name)}
     else:
         names = {name for name, _, _ in differing_options(creation.fstype, asked, row.options)}
     changed = tuple(pair for pair in asked if pair[0] in names)
     read_only = now.sealed or _READ_ONLY in creation.options
     if read_only != ("ro" in row.options.split(",")):
         changed = (*changed, ("ro" if read_only else "rw", True))
-    shown: dict[str, str] = {}
-    for part in row.options.split(","):
-        key, _, value = part.partition("=")
-        shown[key] = value
+    shown = _values(row.options)
     words = ", ".join(
         f"{name}={shown[name]}" if shown.get(name) else name if name in shown else f"{name} not shown"
         for name, _ in changed

@@ -41,10 +41,16 @@ class StandingSpace(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What the tree was made from, and the device of each filesystem of that plan."""
+    """What the tree was made from, and the device of each filesystem of that plan.
+
+    `shown` has the options that each device showed then. `begun` is what an interrupted change was to make of it: files
+    may be as that says.
+    """
 
     plan: Plan
     devices: Mapping[Handle, str]
+    shown: Mapping[str, str] = {}
+    begun: Plan | None = None
 
 
 class StandingTree(NamedTuple):

@@ -295,3 +295,25 @@ def test_what_changes_on_a_shared_mount_without_those_outside_is_told(more: bool
     assert ((), ("what changes on /pool changes here only: /pool of process 7 has what it had",)) == (
         found.obstacles, found.asides,
     )  # fmt: skip
+
+
+def test_what_an_interrupted_change_may_have_written_is_written_back() -> None:
+    """The record still says what was there before it."""
+    files = [tmpfs("/a", f'[[mount.file]]\npath = "x"\ncontent = "{word}"\n') for word in ("1", "2")]
+    stands = standing(planned(files[0]))
+    assert stands.record is not None
+    stands = stands._replace(record=stands.record._replace(begun=planned(files[1])))
+    found = plan_change(planned(files[0]), stands, Allowed(), 100_000)
+    assert ["1"] == [step.content for step in found.steps if isinstance(step, c.WriteFile)]
+
+
+def test_an_option_that_has_changed_since_the_record_was_written_is_changed_back() -> None:
+    text = tmpfs("/a", 'options = { size = "1m" }\n')
+    stands = standing(planned(text))
+    (space,) = stands.spaces
+    rows = tuple(row._replace(options="rw,size=2048k") if row.mountpoint == "/a" else row for row in space.table.rows)
+    assert stands.record is not None
+    record = stands.record._replace(shown={row.device: "rw,size=1024k" for row in rows if row.mountpoint == "/a"})
+    stands = stands._replace(spaces=(space._replace(table=MountTable(rows)),), record=record)
+    found = plan_change(planned(text), stands, Allowed(), 100_000)
+    assert [(("size", "1m"),)] == [step.options for step in found.steps if isinstance(step, c.Reconfigure)]

@@ -1,0 +1,209 @@
+"""A change of a tree that stands, killed or refused at a call: it is told, and can be finished and taken back.
+
+The suite takes a sample: each call in each kind of step. `make faults` tries every call.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import redirect_stderr
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from mountplan import api, changing
+from mountplan.applier.change.live_execute import LiveExecution
+from mountplan.applier.keep import kept
+from mountplan.applier.sys.inside import in_child
+from mountplan.cli import main
+from mountplan.planner.change.standing import Allowed
+from tests.faulthost import ERRNOS, State, StepsMarked, furnish, quietly
+from tests.faults import Call, Experiment, Fault, missing
+from tests.hosts import InHost, moments, setns
+
+ALL = os.environ.get("MOUNTPLAN_FAULTS") == "all"
+SHARES = range(16 if ALL else 3)
+
+pytestmark = [
+    pytest.mark.needs_kernel("root", "set-group", "foreign-mounts"),
+    pytest.mark.skipif(bool(missing()), reason=missing()),
+]
+
+# A swap with something on it, beneath another mount, files, options, sharing, attributes, what comes and goes.
+BEFORE = """format = 1
+name = "live"
+[peer_group.g]
+[[mount]]
+id = "root"
+target = "/"
+type = "tmpfs"
+[[mount]]
+target = "/data"
+type = "tmpfs"
+source = "old"
+[[mount.file]]
+path = "version"
+content = "1"
+[[mount]]
+target = "/data/kid"
+type = "tmpfs"
+[[mount]]
+target = "/stack"
+type = "tmpfs"
+source = "old"
+[[mount]]
+target = "/stack"
+type = "tmpfs"
+source = "top"
+[[mount]]
+id = "keeps"
+target = "/keeps"
+type = "tmpfs"
+options = { size = "1m" }
+peer_group = "g"
+[[mount.file]]
+path = "version"
+content = "1"
+[[mount]]
+target = "/gone"
+type = "tmpfs"
+"""
+AFTER = BEFORE.replace('"old"', '"new"').replace('content = "1"', 'content = "2"').replace('"1m"', '"2m"')
+AFTER = AFTER.replace('"/gone"', '"/come"').replace('id = "root"', 'id = "root"\nattributes = ["nodev"]')
+AFTER += '[[mount]]\ntarget = "/keeps/come"\nbind = { mount = "keeps" }\nmaster = "g"\n'
+FIRST, SECOND = "/mnt/a.toml", "/mnt/b.toml"
+
+
+class LiveLab:
+    """A host where BEFORE is kept as `live`; `calls` are all that it takes to make AFTER of it."""
+
+    def __init__(self) -> None:
+        os.environ["LANGUAGE"] = "C"
+        Path(FIRST).write_text(BEFORE)
+        Path(SECOND).write_text(AFTER)
+        self.run("apply", FIRST)
+        self.run("apply", SECOND, "--live")  # imports all, which is nothing to test
+        self.run("rm", "live")
+        self.before = State.take()
+        self.run("apply", FIRST)
+        plan, operand = api.plan(api.load(SECOND)), changing.target_of("live")
+        self.steps = changing.preview(plan, changing.look(operand), Allowed()).steps
+        with StepsMarked(LiveExecution, "all_handlers"):
+            experiment = self.change(Fault())
+        assert 0 == experiment.result.status, experiment.result.err
+        self.calls = experiment.result.calls
+        self.build()
+
+    def build(self) -> None:
+        """Anew, so that the calls are the same each time."""
+        self.run("rm", "live")
+        self.run("apply", FIRST)
+
+    def run(self, *arguments: str) -> None:
+        status, told = self.ask(*arguments)
+        assert 0 == status, (arguments, told)
+
+    def ask(self, *arguments: str) -> tuple[int, str]:
+        """The exit status and what was told of it."""
+        told = StringIO()
+        with redirect_stderr(told):
+            return quietly(lambda: main(list(arguments))), told.getvalue()
+
+    def version(self) -> str:
+        """What is in a file that is changed in place."""
+        with kept.opened("live") as found:
+            namespace = found.open(found.kept.mounts[0])
+
+        def read() -> str:
+            setns(namespace)
+            return Path("/keeps/version").read_text()
+
+        try:
+            return in_child(read)
+        finally:
+            os.close(namespace)
+
+    def change(self, fault: Fault) -> Experiment:
+        experiment = Experiment(lambda: main(["apply", SECOND, "--live"]), fault)
+        experiment.wait()
+        return experiment
+
+    def attempt(self, fault: Fault, *, undo: bool) -> str:
+        """What came of it: "changed", "as before", or "interrupted" and then taken back or finished."""
+        result = self.change(fault).result
+        assert "Traceback" not in result.err
+        assert "bug" not in result.err
+        killed = result.status == -signal.SIGKILL
+        assert killed or result.status in (0, 3) or "remedy: " in result.err, result.status
+        outcome, stands = "changed", SECOND
+        for _ in moments():  # until the visitor has died, too
+            status, told = self.ask("apply", "--live", "--undo" if undo else "--continue", "--name", "live")
+            if "at this moment" not in told:
+                break
+        if status == 0:
+            outcome, stands = "interrupted", FIRST if undo else SECOND
+            assert result.status != 0, "it has said that all was done"
+        else:
+            assert "no change of live was interrupted" in told, told
+            if result.status != 0:
+                stands = FIRST
+                if self.ask("verify", SECOND, "live")[0] == 0:  # it was refused, or killed, when all was done
+                    assert fault.kill or "cannot write the output" in result.err
+                    stands = SECOND
+                outcome = "as before"
+        self.run("verify", stands, "live")
+        told = self.version()
+        assert told == ("1" if stands == FIRST else "2"), f"{stands}: the file has {told}"
+        self.build()
+        return outcome
+
+
+def sample(lab: LiveLab, *, kill: bool) -> list[Call]:
+    """The first of each kind of call, in each kind of step, or, to be killed at, of each kind of step."""
+    if ALL:
+        return list(lab.calls)
+    first: dict[object, Call] = {}
+    for call in lab.calls:
+        if call.step >= 0:
+            kind = lab.steps[call.step].kind
+            first.setdefault(kind if kill else (kind, call.name), call)
+        elif not kill:
+            first.setdefault(call.name, call)
+    return list(first.values())
+
+
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize("kill", [True, False])
+def test_a_change_may_be_killed_and_refused_at_any_call(kill: bool, share: int, in_host: InHost) -> None:
+    """The command or its visitor. In the end what stands is the one or the other, as was told."""
+
+    def script() -> dict[str, int]:
+        furnish()
+        lab = LiveLab()
+        found: dict[str, int] = {}
+        faults = [
+            Fault(at, kill=("main", "caller")[count // len(SHARES) % 2])
+            if kill
+            else Fault(at, errno=ERRNOS[count % len(ERRNOS)])
+            for count, at in enumerate(sample(lab, kill=kill))
+        ]
+        for count, fault in enumerate(faults[share :: len(SHARES)]):
+            try:
+                outcome = lab.attempt(fault, undo=count % 2 == 0)
+            except Exception as error:
+                step = lab.steps[fault.at.step].describe() if fault.at and fault.at.step >= 0 else ""
+                raise AssertionError(f"{fault}: {step}: {error!r}") from error
+            found[outcome] = found.get(outcome, 0) + 1
+        lab.run("rm", "live")
+        left = lab.before.compared_with(State.take())
+        assert not left, left
+        return found
+
+    found = in_host(script, identity="root", timeout=3000)
+    if kill:
+        assert found.get("changed", 0) <= 1  # at its last calls, all is done
+        assert found["interrupted"] > 0
+    else:
+        assert sum(found.values()) > 8
