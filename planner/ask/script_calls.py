@@ -193,10 +193,16 @@ class ScriptCalls:
                 return path_of(walk(process, path), process.root) or path
             except WouldRefuse:
                 pass
-        here = path_of(process.cwd, process.root) if not path.startswith("/") else ""
+        words = path.split("/")
+        after = len(words) - words[::-1].index("..") if ".." in words else 0
+        try:  # what stands before .. has to be there
+            start = walk(process, "/".join(words[:after])) if after else process.cwd
+        except WouldRefuse:
+            return path  # and so no table has it
+        here = path_of(start, process.root) if after or not path.startswith("/") else ""
         if here is None:
             return path  # getcwd(3) fails, and so no table has it
-        whole = f"{here}/{path}"
+        whole = f"{here}/{'/'.join(words[after:])}"
         return f"/{posixpath.normpath(whole).lstrip('/')}"
 
     def canonical(self, path: str) -> str:
