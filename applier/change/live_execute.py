@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from mountplan.applier.build.execute import Execution, StepFailed
@@ -197,9 +198,16 @@ class LiveExecution(Execution):
             above, _, name = step.path.rpartition("/")
             parent = self.kernel.open(within, above)
             opened.append(parent)
-            new = f".{name[:200]}.new"
-            self.kernel.make_node(parent, new, node, source)
-            self.kernel.put_upon(parent, new, name)
+            new = f".{name[:200]}.mountplan-new"
+            with suppress(FileNotFoundError):
+                self.kernel.remove(parent, new)  # of a change that was killed
+            try:
+                self.kernel.make_node(parent, new, node, source)
+                self.kernel.put_upon(parent, new, name)
+            except OSError:
+                with suppress(OSError):
+                    self.kernel.remove(parent, new)
+                raise
         finally:
             for fd in opened:
                 self.kernel.close(fd)
