@@ -16,6 +16,7 @@ import pytest
 
 from mountplan import api
 from mountplan.applier.build.build import build
+from mountplan.applier.observe.facts import LiveHost
 from mountplan.planner.errors import MountplanError, StepRefused, VerificationFailed
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
@@ -54,6 +55,13 @@ REFUSED = {
 
 
 def refused(text: str) -> StepRefused:
+    """Where planning has not asked what options a filesystem takes, as for a plan that was made elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LiveHost, "refused_option", lambda *_: "")
+        return _refused(text)
+
+
+def _refused(text: str) -> StepRefused:
     with pytest.raises(StepRefused) as caught, tree(text):
         pass
     return caught.value
