@@ -33,7 +33,7 @@ class FileChanges:
         made = Parts(record.plan).filesystems if record else {}
         begun = Parts(record.begun).filesystems if record and record.begun else {}
         self._begun = {  # files that an interrupted change may have written
-            (name, node.path): _what_it_is(node) for name, one in begun.items() for node in one.nodes
+            (name, node.path): node for name, one in begun.items() for node in one.nodes
         }
         owner = {device: name for name, device in record.devices.items()} if record else {}
         for name, device in superblocks.devices.items():
@@ -61,14 +61,21 @@ class FileChanges:
             if path not in paths and earlier is not None and _is_declared(node):
                 where, _ = self._place(name)
                 self.asides.append(f"{where}: {path} stays, though the spec does not have it any more")
+        for (filesystem, path), node in self._begun.items():
+            if filesystem == name and path not in paths and path not in before and _is_declared(node):
+                where, _ = self._place(name)
+                self.asides.append(f"{where}: {path} stays, if the interrupted change has made it")
 
     def _may_be_other(self, name: Handle, node: Node) -> bool:
         begun = self._begun.get((name, node.path))
-        return begun is not None and begun != _what_it_is(node)
+        return begun is not None and _what_it_is(begun) != _what_it_is(node)
 
     def _add(self, name: Handle, node: Node) -> None:
-        """What is declared anew, and must not be there yet."""
-        self._new.make_node(name, node, existing=False)
+        """What is declared anew, and must not be there yet, unless an interrupted change has made it."""
+        begun = (name, node.path) in self._begun
+        self._new.make_node(name, node, existing=begun)
+        if begun and node.node == "file":
+            self._write(name, node)
         self._tell("+", name, node, "the spec has it")
 
     def _change(self, name: Handle, node: Node, old: Node) -> None:
@@ -76,12 +83,15 @@ class FileChanges:
             what = f"{node.path} would have to become another {node.node}"
             self.obstacles.append(ChangeObstacle("file", what, "change it inside, or leave it", node.origin))
             return
+        self._write(name, node)
+        self._tell("~", name, node, "the spec has other contents, mode or owner")
+
+    def _write(self, name: Handle, node: Node) -> None:
         take, path = self._new.take(name, f"/{node.path}", node.origin)
         in_place = not path or self._is_mounted(self._devices[name], f"/{node.path}")
         self._new.do(
             c.WriteFile(take, path, node.content, node.source, node.mode, node.uid, node.gid, in_place, node.origin)
         )
-        self._tell("~", name, node, "the spec has other contents, mode or owner")
 
     def _is_mounted(self, device: str, path: str) -> bool:
         """Whether a file is the root of a mount, or something is mounted upon it: a rename would undo that."""

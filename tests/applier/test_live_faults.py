@@ -25,6 +25,7 @@ from tests.hosts import InHost, moments, setns
 
 ALL = os.environ.get("MOUNTPLAN_FAULTS") == "all"
 SHARES = range(16 if ALL else 3)
+EVERY = 1 if ALL else 2  # which of the sample's faults are tried
 
 pytestmark = [
     pytest.mark.needs_kernel("root", "set-group", "foreign-mounts"),
@@ -72,6 +73,8 @@ type = "tmpfs"
 """
 AFTER = BEFORE.replace('"old"', '"new"').replace('content = "1"', 'content = "2"').replace('"1m"', '"2m"')
 AFTER = AFTER.replace('"/gone"', '"/come"').replace('id = "root"', 'id = "root"\nattributes = ["nodev"]')
+# What the interrupted change has made is no file of somebody else's when it is finished.
+AFTER = AFTER.replace('peer_group = "g"\n', 'peer_group = "g"\n[[mount.file]]\npath = "fresh"\ncontent = "3"\n')
 AFTER += '[[mount]]\ntarget = "/keeps/come"\nbind = { mount = "keeps" }\nmaster = "g"\n'
 FIRST, SECOND = "/mnt/a.toml", "/mnt/b.toml"
 
@@ -189,7 +192,7 @@ def test_a_change_may_be_killed_and_refused_at_any_call(kill: bool, share: int, 
             else Fault(at, errno=ERRNOS[count % len(ERRNOS)])
             for count, at in enumerate(sample(lab, kill=kill))
         ]
-        for count, fault in enumerate(faults[share :: len(SHARES)]):
+        for count, fault in enumerate(faults[share :: EVERY * len(SHARES)]):
             try:
                 outcome = lab.attempt(fault, undo=count % 2 == 0)
             except Exception as error:
@@ -206,4 +209,4 @@ def test_a_change_may_be_killed_and_refused_at_any_call(kill: bool, share: int, 
         assert found.get("changed", 0) <= 1  # at its last calls, all is done
         assert found["interrupted"] > 0
     else:
-        assert sum(found.values()) > 8
+        assert sum(found.values()) > 4

@@ -87,7 +87,8 @@ def test_want_of_memory_is_no_difference_and_leaves_no_traceback(words: str, meg
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (size, size)),
     )
     assert "Traceback" not in ended.stderr
-    assert ended.returncode in (0, 3, 2 if words.startswith("diff") else 3), ended
+    # 70, as for a bug: Python itself may have lost the exception, or raise another one than MemoryError.
+    assert ended.returncode in (0, 3, 70, 2 if words.startswith("diff") else 3), ended
 
 
 @pytest.mark.parametrize("megabytes", range(36, 52, 2))
