@@ -10,6 +10,7 @@ import pytest
 
 from mountplan.planner.errors import StepRefused
 from tests.hosts import InHost, mount
+from tests.mountflags import MS_SHARED
 from tests.privileges import missing
 from tests.trees import ROOT, tree
 
@@ -121,3 +122,21 @@ def test_what_the_host_has_mounted_below_a_read_only_path_is_there_and_read_only
         return told, written("/mnt/fixed/new", "/mnt/fixed/below/new")
 
     assert ([errno.EROFS, errno.EROFS, 0], [0, 0]) == in_host(script, identity="root")
+
+
+@pytest.mark.needs_kernel("root", "set-group")
+@pytest.mark.parametrize(("readonly", "seen"), [("", True), ('readonly = ["fixed"]\n', False)])
+def test_what_the_host_mounts_below_a_read_only_path_is_not_seen(readonly: str, seen: bool, in_host: InHost) -> None:
+    """It arrives on the mount that the path is in, and so lies under the read-only one."""
+
+    def script() -> bool:
+        mount("host", "/srv", "tmpfs")
+        mount("", "/srv", flags=MS_SHARED)
+        os.makedirs("/srv/fixed/place")
+        bind = f'[[mount]]\ntarget = "/srv"\nbind = "/srv"\nmaster = "feed"\n{readonly}'
+        with tree(f'[peer_group.feed]\nhost = "/srv"\n{ROOT}{bind}') as built:
+            mount("late", "/srv/fixed/place", "tmpfs")
+            Path("/srv/fixed/place/late").touch()
+            return built.inside(lambda: os.path.exists("/srv/fixed/place/late"))
+
+    assert seen is in_host(script, identity="root")
