@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from mountplan.planner.foreign.mount_words import add_attributes, read_words, split_options
 from mountplan.planner.foreign.spec_draft import ImportFacts, Refusal, SpecDraft, absolute, spec_name
-from mountplan.planner.foreign.volumes import create_on, host_bind, image_root
+from mountplan.planner.foreign.volumes import StandIns, create_on, depth, host_bind, image_root
 
 _PROPAGATION = ("shared", "rshared", "slave", "rslave", "private", "rprivate")
 _UNSAID = (
@@ -17,8 +18,6 @@ _UNSAID = (
     "cap_drop",
     "volumes_from",
     "develop",
-    "configs",
-    "secrets",
     "devices",
     "privileged",
     "ipc",
@@ -65,33 +64,61 @@ def import_compose(
     assert isinstance(given, Mapping) and isinstance(config, Mapping)
     draft = SpecDraft(spec_name(name))
     values = _Values(variables or {}, draft, refusal)
-    given = values.put(_extended(services, name, f"{folder}/", load, refusal, values, ()))
-    config = {**config, "volumes": values.put(config.get("volumes"))}
+    given = _extended(services, name, f"{folder}/", load, refusal, values, ())
+    config = {key: values.put(config.get(key)) for key in ("volumes", "secrets", "configs")}
     refusal.end()
     image_root(draft, root, facts, f"the image {given.get('image', name)}", read_only=bool(given.get("read_only")))
-    volumes = config.get("volumes")
-    entries = given.get("volumes") or ()
-    for number, entry in enumerate(entries if isinstance(entries, list) else ()):
-        key = f"services.{name}.volumes[{number}]"
+    entries = _entries(draft, given, config, f"services.{name}", refusal)
+    places: dict[str, str] = {}
+    stand_ins = StandIns(draft)
+    home = values.variables.get("HOME", "")
+    for key, entry in sorted(entries, key=lambda one: depth(_target_of(one[1]))):
         try:
-            _volume(draft, entry, folder, volumes if isinstance(volumes, Mapping) else {}, facts)
+            place = _place(entry)
+            if place in places:
+                what = f"{place} is taken by {places[place]}: Docker mounts one volume at a place"
+                refusal.add(key, what, "take one of them out")
+            places.setdefault(place, key)
+            _volume(draft, place, entry, folder, home, config.get("volumes") or {}, facts, stand_ins)
         except (KeyError, TypeError, ValueError) as error:
             refusal.add(key, f"cannot be read: {error}", "write SOURCE:TARGET[:OPTIONS], or a table")
-    tmpfs = given.get("tmpfs") or ()
-    for one in [tmpfs] if isinstance(tmpfs, str) else tmpfs:
-        place, _, options = str(one).partition(":")
-        words = read_words(split_options(options))
-        mount = draft.add(absolute(place), type="tmpfs", source="tmpfs", options=dict(words.options))
-        add_attributes(mount, words, recursive=False, extra=("nosuid", "nodev", "noexec"))
-        create_on(mount)
     if given.get("shm_size"):
         draft.cannot_say("shm_size")
     for key in _UNSAID:
         if given.get(key):
             draft.cannot_say(f"{key} of the service")
-    _run(draft, given)
+    _run(draft, given, values.variables)
     refusal.end()
     return draft
+
+
+def _entries(
+    draft: SpecDraft, given: Mapping[str, Any], config: Mapping[str, Any], service: str, refusal: Refusal
+) -> list[tuple[str, Mapping[str, Any]]]:
+    """What is mounted, as volumes in the long notation, with the key of each."""
+    found: list[tuple[str, Mapping[str, Any]]] = []
+    for number, entry in enumerate(given.get("volumes") or ()):
+        key = f"{service}.volumes[{number}]"
+        try:
+            found.append((key, _in_long(draft, entry)))
+        except (TypeError, ValueError) as error:
+            refusal.add(key, f"cannot be read: {error}", "write SOURCE:TARGET[:OPTIONS], or a table")
+    tmpfs = given.get("tmpfs") or ()
+    for number, one in enumerate([tmpfs] if isinstance(tmpfs, str) else tmpfs):
+        place, _, options = str(one).partition(":")
+        found.append((f"{service}.tmpfs[{number}]", {"type": "tmpfs", "target": place, "options": options}))
+    for kind, top in (("secrets", "/run/secrets"), ("configs", "/")):
+        for number, one in enumerate(given.get(kind) or ()):
+            said = one if isinstance(one, Mapping) else {"source": one}
+            name = str(said.get("source"))
+            file = ((config.get(kind) or {}).get(name) or {}).get("file")
+            if not file:
+                draft.cannot_say(f"{kind}: {name}, which is not in a file")
+                continue
+            place = absolute(str(said.get("target") or name), top)
+            entry = {"type": "bind", "source": str(file), "target": place, "read_only": True}
+            found.append((f"{service}.{kind}[{number}]", entry))
+    return found
 
 
 class _Values:
@@ -142,10 +169,10 @@ def _extended(
     if not isinstance(given, Mapping):
         refusal.add(key, "there is no such service, which another one extends", "name one of the file")
         return {}
-    own = dict(given)
+    own: dict[str, Any] = dict(values.put(given))
     entries = own.get("volumes")
     if seen and isinstance(entries, list):
-        own["volumes"] = [_from_folder(values.put(one), file.rpartition("/")[0]) for one in entries]
+        own["volumes"] = [_from_folder(one, file.rpartition("/")[0]) for one in entries]
     other = own.pop("extends", None)
     if not other:
         return own
@@ -157,7 +184,7 @@ def _extended(
     seen = (*seen, (file, name))
     base, place = str(other.get("service")), str(other.get("file") or "")
     if place:
-        file = absolute(str(values.put(place)), file.rpartition("/")[0])
+        file = absolute(place, file.rpartition("/")[0])
         found = load(file)
         services = (found.get("services") if isinstance(found, Mapping) else None) or {}
     under = _extended(services, base, file, load, refusal, values, seen)
@@ -168,8 +195,8 @@ def _from_folder(entry: Any, folder: str) -> Any:
     if isinstance(entry, str) and entry.startswith("."):
         source, colon, rest = entry.partition(":")
         return f"{absolute(source, folder)}{colon}{rest}"
-    if isinstance(entry, Mapping) and str(entry.get("source", "")).startswith("."):
-        return {**entry, "source": absolute(str(entry["source"]), folder)}
+    if isinstance(entry, Mapping) and entry.get("type") == "bind" and not str(entry.get("source")).startswith("~"):
+        return {**entry, "source": absolute(str(entry.get("source")), folder)}
     return entry
 
 
@@ -202,84 +229,132 @@ def _target_of(entry: Any) -> str:
 def _environment(given: Any) -> dict[str, Any]:
     if isinstance(given, Mapping):
         return dict(given)
-    return {str(one).partition("=")[0]: str(one).partition("=")[2] for one in given or () if "=" in str(one)}
+    parts = [str(one).partition("=") for one in given or ()]
+    return {name: value if equals else None for name, equals, value in parts}
 
 
-def _volume(draft: SpecDraft, entry: object, folder: str, volumes: Mapping[str, Any], facts: ImportFacts) -> None:
-    if isinstance(entry, str):
-        parts = entry.split(":")
-        if len(parts) == 1:
-            parts = ["", parts[0]]
-        source, place, words = parts[0], parts[1], [one for part in parts[2:] for one in part.split(",")]
-        kind = "bind" if source.startswith(("/", ".", "~")) else "volume"
-        entry = {
-            "type": kind,
-            "source": source,
-            "target": place,
-            "read_only": "ro" in words,
-            "bind": {"propagation": next((one for one in words if one in _PROPAGATION), "")},
-        }
-        for one in words:
-            if one not in ("ro", "rw", "z", "Z", "cached", "delegated", "consistent", *_PROPAGATION):
-                draft.cannot_say(f"{place}: {one}")
-    if not isinstance(entry, Mapping):
+def _in_long(draft: SpecDraft, entry: object) -> Mapping[str, Any]:
+    """SOURCE:TARGET[:OPTIONS] as the table that says the same."""
+    if isinstance(entry, Mapping):
+        return dict(entry)
+    if not isinstance(entry, str):
         raise TypeError(f"{entry!r} is neither a text nor a table")
-    said: Mapping[str, Any] = dict(entry)
-    kind, place, source = (
+    parts = entry.split(":")
+    if not all(parts):
+        raise ValueError("nothing stands on one side of a colon")
+    if len(parts) == 1:
+        return {"type": "volume", "target": entry}
+    source, place, words = parts[0], parts[1], [one for part in parts[2:] for one in part.split(",")]
+    for one in words:
+        if one not in ("ro", "rw", "z", "Z", "nocopy", "cached", "delegated", "consistent", *_PROPAGATION):
+            draft.cannot_say(f"{place}: {one}")
+    return {
+        "type": "bind" if source.startswith(("/", ".", "~")) else "volume",
+        "source": source,
+        "target": place,
+        "read_only": "ro" in words,
+        "bind": {"propagation": next((one for one in words if one in _PROPAGATION), "")},
+    }
+
+
+def _place(entry: Mapping[str, Any]) -> str:
+    place = str(entry["target"])
+    if not place.startswith("/"):
+        raise ValueError(f"its place, {place}, does not begin with /")
+    return absolute(place)
+
+
+def _volume(
+    draft: SpecDraft,
+    place: str,
+    said: Mapping[str, Any],
+    folder: str,
+    home: str,
+    volumes: Mapping[str, Any],
+    facts: ImportFacts,
+    stand_ins: StandIns,
+) -> None:
+    kind, source, read_only = (
         str(said.get("type", "volume")),
-        absolute(str(said["target"])),
         str(said.get("source") or ""),
+        bool(said.get("read_only")),
     )
-    read_only = "mount" if said.get("read_only") else ""
     if kind == "tmpfs":
-        options = _tmpfs_options(said.get("tmpfs") or {})
-        mount = draft.add(place, type="tmpfs", source="tmpfs", options=options)
-        mount.keys["attributes"] = ["nosuid", "nodev", "noexec", *(["ro"] if read_only else [])]
+        words = read_words(split_options(str(said.get("options", ""))))
+        mount = draft.add(place, type="tmpfs", source="tmpfs")
+        mount.keys |= (
+            {"options": found} if (found := {**words.options, **_tmpfs_options(said.get("tmpfs") or {})}) else {}
+        )
+        add_attributes(
+            mount, words, recursive=False, extra=("nosuid", "nodev", "noexec", *(["ro"] if read_only else []))
+        )
         create_on(mount)
     elif kind == "bind":
-        bind = said.get("bind") or {}
-        path = absolute(source, folder)
-        if source.startswith("~"):
+        if source.startswith("~") and (not home or source[1:2] not in ("", "/")):
             draft.cannot_say(f"{place}: {source}, whose home directory is not known here")
             return
+        path = absolute(f"{home}{source[1:]}" if source.startswith("~") else source, folder)
+        bind = said.get("bind") or {}
         propagation = str(bind.get("propagation") or "rprivate")
-        if bind.get("recursive") == "readonly" and read_only:
-            read_only = "recursive"
-        made = host_bind(draft, place, path, facts, propagation=propagation, read_only=read_only)
-        if bind.get("recursive") == "disabled":
-            made.keys.pop("recursive", None)
-            made.keys.pop("recursive_attributes", None)
+        _bind(draft, place, path, facts, propagation, str(bind.get("recursive", "")), read_only=read_only)
+        if not facts.kind(path):
+            makes = bind.get("create_host_path", True)
+            draft.mounts[-1].notes.append(
+                f"{path} is not there: Docker {'makes a directory' if makes else 'refuses it'}"
+            )
     elif kind == "volume":
-        subpath = str((said.get("volume") or {}).get("subpath") or "")
+        part = str((said.get("volume") or {}).get("subpath") or "")
         options = (volumes.get(source) or {}).get("driver_opts") or {}
-        if options.get("o", "") in ("bind", "rbind") and options.get("device"):
-            path = absolute(subpath, absolute(str(options["device"]), folder))
-            host_bind(draft, place, path, facts, read_only=read_only)
+        words = read_words(split_options(str(options.get("o", ""))))
+        if words.bind and options.get("device"):
+            path = absolute(part.lstrip("/"), absolute(str(options["device"]), folder))
+            recursive = "" if words.bind == "rbind" else "disabled"
+            _bind(draft, place, path, facts, "rprivate", recursive, read_only=read_only or words.has("ro"))
             return
-        mount = draft.add(place, type="tmpfs", options={"mode": "0755"})
-        mount.notes.append(f"in place of volume {source or '(without a name)'}: bind the directory where it is kept")
-        if read_only:
-            mount.keys["attributes"] = ["ro"]
-        create_on(mount)
+        is_tmpfs = options.get("type") == "tmpfs"
+        called = source or f"without a name at {place}"
+        note = "" if is_tmpfs else f"in place of volume {called}: bind the directory where it is kept"
+        made = stand_ins.of(source or place, words.options if is_tmpfs else {"mode": "0755"}, note)
+        stand_ins.bind(place, made, part, read_only=read_only)
     else:
         draft.cannot_say(f"{place}: a volume of type {kind}")
 
 
-def _run(draft: SpecDraft, given: Mapping[str, Any]) -> None:
-    command = given.get("command")
-    entry = given.get("entrypoint")
-    words = [*(entry if isinstance(entry, list) else []), *(command if isinstance(command, list) else [])]
-    if words:
-        draft.run["command"] = [str(one) for one in words]
-    elif isinstance(command, str) or isinstance(entry, str):
-        draft.cannot_say("a command that is one text: split it into words")
-    environment = given.get("environment")
-    if isinstance(environment, list):
-        environment = dict(str(one).split("=", 1) for one in environment if "=" in str(one))
-    if isinstance(environment, Mapping) and environment:
-        draft.run["environment"] = {str(key): "" if value is None else str(value) for key, value in environment.items()}
+def _bind(
+    draft: SpecDraft, place: str, path: str, facts: ImportFacts, propagation: str, recursive: str, *, read_only: bool
+) -> None:
+    """What is read-only is so with all below it, since Docker 25; `recursive` says otherwise, in Compose's words."""
+    kind = "mount" if recursive in ("writable", "disabled") else "recursive"
+    made = host_bind(draft, place, path, facts, propagation=propagation, read_only=kind if read_only else "")
+    if recursive == "disabled":
+        for key in ("recursive", "recursive_attributes", "recursive_sharing"):
+            made.keys.pop(key, None)
+
+
+def _run(draft: SpecDraft, given: Mapping[str, Any], variables: Mapping[str, str]) -> None:
+    try:
+        entry, command = _words(given.get("entrypoint")), _words(given.get("command"))
+    except ValueError as error:
+        draft.cannot_say(f"the command: {error}")
+        return
+    if entry or command:
+        draft.run["command"] = [*entry, *command]
+    if not entry:
+        draft.cannot_say("the entry point of the image" + (", before the command" if command else ""))
+    environment = {}
+    for name, value in _environment(given.get("environment")).items():
+        if value is None:  # it comes from whoever starts it
+            value = variables.get(name)
+        if value is not None:
+            environment[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    if environment:
+        draft.run["environment"] = environment
     if given.get("working_dir"):
         draft.run["cwd"] = absolute(str(given["working_dir"]))
+
+
+def _words(command: Any) -> list[str]:
+    return shlex.split(command) if isinstance(command, str) else [str(one) for one in command or ()]
 
 
 def _tmpfs_options(given: Mapping[str, Any]) -> dict[str, str]:

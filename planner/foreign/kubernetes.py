@@ -9,20 +9,11 @@ from math import ceil
 from typing import Any
 
 from mountplan.planner.foreign.spec_draft import ImportFacts, Refusal, SpecDraft, absolute
-from mountplan.planner.foreign.volumes import create_on, host_bind, image_root
+from mountplan.planner.foreign.volumes import StandIns, depth, host_bind, image_root
 
 _PROPAGATION = {"None": "rprivate", "HostToContainer": "rslave", "Bidirectional": "rshared"}
-_FILES = (
-    "configMap",
-    "secret",
-    "projected",
-    "downwardAPI",
-    "persistentVolumeClaim",
-    "csi",
-    "ephemeral",
-    "nfs",
-    "iscsi",
-)
+# Whose volumes are files, which nobody in a pod may write; a subPath is one of them.
+_OF_FILES = ("configMap", "secret", "projected", "downwardAPI")
 
 
 def import_kubernetes(
@@ -54,13 +45,16 @@ def import_kubernetes(
     volumes = {one.get("name"): one for one in pod.get("volumes") or () if isinstance(one, Mapping)}
     for one in pod.get("volumeClaimTemplates") or ():
         volumes.setdefault(str(one["metadata"]["name"]), {"name": one["metadata"]["name"], "persistentVolumeClaim": {}})
-    shared: dict[str, str] = {}  # volume without a path on the host -> id of its filesystem
+    stand_ins = StandIns(draft)
+    mounts: list[Mapping[str, Any]] = []
     for number, mount in enumerate(chosen.get("volumeMounts") or ()):
         key = f"spec.containers.{chosen.get('name')}.volumeMounts[{number}]"
         if not isinstance(mount, Mapping) or "mountPath" not in mount or mount.get("name") not in volumes:
             refusal.add(key, "has no mountPath, or names no volume", f"volumes are: {', '.join(map(str, volumes))}")
             continue
-        _mount(draft, mount, volumes[mount["name"]], facts, shared)
+        mounts.append(mount)
+    for mount in sorted(mounts, key=lambda one: depth(absolute(str(one["mountPath"])))):
+        _mount(draft, mount, volumes[mount["name"]], facts, stand_ins)
     _run(draft, chosen, security, pod)
     refusal.end()
     return draft
@@ -87,7 +81,7 @@ def _containers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _mount(
-    draft: SpecDraft, mount: Mapping[str, Any], volume: Mapping[str, Any], facts: ImportFacts, shared: dict[str, str]
+    draft: SpecDraft, mount: Mapping[str, Any], volume: Mapping[str, Any], facts: ImportFacts, stand_ins: StandIns
 ) -> None:
     place, part = absolute(str(mount["mountPath"])), str(mount.get("subPath") or "")
     read_only = ""
@@ -110,32 +104,24 @@ def _mount(
                 made.notes.append(f"{source} is not there: the pod would wait for it, for type {kind}")
         return
     name = str(volume.get("name"))
-    if name not in shared:
-        empty = volume.get("emptyDir")
-        options = {"size": _bytes(empty["sizeLimit"])} if isinstance(empty, Mapping) and empty.get("sizeLimit") else {}
-        made = draft.add(None, type="tmpfs", options={"mode": "0777"} | options)
-        shared[name] = made_id = _id(name, shared)
-        made.keys = {"id": made_id} | made.keys
-        kind = next((one for one in volume if one != "name"), "nothing")
-        if kind in _FILES:
-            made.notes.append(f"in place of the volume {name}, {kind}: fill it with contents = DIRECTORY")
-        elif isinstance(empty, Mapping) and empty.get("medium") != "Memory":
-            made.notes.append(f"the volume {name}, which the kubelet keeps on the node's disk")
-    given: dict[str, object] = {"mount": shared[name]}
-    if part:
-        given["path"] = absolute(part)
-        source_mount = next(one for one in draft.mounts if one.id == shared[name])
-        if not any(file["path"] == part.strip("/") for file in source_mount.files):
-            source_mount.files.append({"path": part.strip("/"), "directory": True})
-    bound = draft.add(place, bind=given)
-    if read_only:
-        bound.keys["attributes"] = ["ro"]
-    create_on(bound)
+    kind = next((one for one in volume if one != "name"), "emptyDir")
+    given = volume.get(kind) or {}
+    options, note = {"mode": "0777"}, f"in place of the volume {name}, {kind}: fill it with contents = DIRECTORY"
+    if kind == "emptyDir":
+        options |= {"size": _bytes(given["sizeLimit"])} if given.get("sizeLimit") else {}
+        on_disk = given.get("medium") != "Memory"
+        note = f"the volume {name}, which the kubelet keeps on the node's disk" if on_disk else ""
+    is_file = kind in _OF_FILES and not any(one.startswith(f"{part.strip('/')}/") for one in _paths(given))
+    is_read_only = bool(read_only or kind in _OF_FILES or given.get("readOnly"))
+    stand_ins.bind(place, stand_ins.of(name, options, note), part, read_only=is_read_only, is_file=is_file)
 
 
-def _id(name: str, taken: Mapping[str, str]) -> str:
-    clean = "".join(char if char.isascii() and (char.isalnum() or char in "_.-") else "-" for char in name) or "volume"
-    return f"volume-{clean}" if f"volume-{clean}" not in taken.values() else f"volume-{clean}-{len(taken)}"
+def _paths(volume: Mapping[str, Any]) -> Iterable[str]:
+    """Where a volume of files says that they are to be in it."""
+    sources = [part for one in volume.get("sources") or () for part in one.values() if isinstance(part, Mapping)]
+    for source in (volume, *sources):
+        for item in source.get("items") or ():
+            yield str(item.get("path"))
 
 
 def _bytes(text: object) -> str:

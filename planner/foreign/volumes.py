@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mountplan.planner.foreign.mount_words import share
-from mountplan.planner.foreign.spec_draft import DraftMount, ImportFacts, SpecDraft
+from mountplan.planner.foreign.spec_draft import DraftMount, ImportFacts, SpecDraft, absolute
 
 
 def image_root(draft: SpecDraft, root: str, facts: ImportFacts, what: str, *, read_only: bool) -> DraftMount:
@@ -47,6 +47,48 @@ def create_on(mount: DraftMount) -> None:
     if mount.stands_on is not None and isinstance(mount.stands_on.keys.get("bind"), str):
         mount.keys["on_symlink"] = "follow"
         mount.keys["create"] = True
+
+
+def depth(place: str) -> int:
+    """Docker, podman and the runtimes of Kubernetes mount what is higher up first, in whatever order it is given."""
+    return place.rstrip("/").count("/")
+
+
+class StandIns:
+    """A tmpfs in place of each volume that is kept elsewhere, or is one, bound wherever the volume is mounted."""
+
+    def __init__(self, draft: SpecDraft) -> None:
+        self._draft = draft
+        self._made: dict[str, DraftMount] = {}
+
+    def of(self, name: str, options: Mapping[str, object], note: str = "") -> DraftMount:
+        """That of the volume `name`; `options` and `note` are for the first time that it is asked for."""
+        made = self._made.get(name)
+        if made is None:
+            made = self._draft.add(None, type="tmpfs", options={**options})
+            made.keys = {"id": self._id(name)} | made.keys
+            made.notes += [note] if note else []
+            self._made[name] = made
+        return made
+
+    def bind(self, place: str, made: DraftMount, part: str, *, read_only: bool, is_file: bool = False) -> None:
+        """`part` is what of the volume is mounted, "" for all of it; it is made there."""
+        given: dict[str, object] = {"mount": made.id}
+        if part:
+            given["path"] = absolute(part)
+            path = absolute(part).strip("/")
+            if not any(file["path"] == path for file in made.files):
+                made.files.append({"path": path} | ({"content": ""} if is_file else {"directory": True}))
+        bound = self._draft.add(place, bind=given)
+        if read_only:
+            bound.keys["attributes"] = ["ro"]
+        create_on(bound)
+
+    def _id(self, name: str) -> str:
+        clean = "".join(char if char.isascii() and (char.isalnum() or char in "_.-") else "-" for char in name)
+        taken = {one.id for one in self._made.values()}
+        found = f"volume-{clean.strip('-') or 'unnamed'}"
+        return found if found not in taken else f"{found}-{len(taken)}"
 
 
 def named(found: object, what: str) -> Mapping[str, Any]:

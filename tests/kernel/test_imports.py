@@ -7,8 +7,8 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,12 @@ USUAL = ["--ro-bind", "/usr", "/usr", *(word for one in LINKS for word in ("--sy
          "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # fmt: skip
 
 
-def differences(form: str, file: str, pid: int, folder: Path, words: tuple[str, ...] = ()) -> list[str]:
+def differences(
+    form: str, file: str, pid: int, folder: Path, words: tuple[str, ...] = (), *, root: str = ""
+) -> list[str]:
     """How what an imported spec would build differs from what stands in a process."""
     spec = folder / "imported.toml"
-    spec.write_text(imported(form, file, words=words).text(["imported"]))
+    spec.write_text(imported(form, file, words=words, root=root).text(["imported"]))
     return [f"{one.mount}: {one.prop}: {one.wanted} -> {one.found}" for one in api.diff(str(spec), f"pid:{pid}").drift]
 
 
@@ -172,11 +174,14 @@ spec:
     - {name: data, mountPath: /data, readOnly: true}
     - {name: feed, mountPath: /feed, mountPropagation: HostToContainer}
     - {name: part, mountPath: /part, subPath: in/it}
+    - {name: more, mountPath: /feed/more/in}
+    - {name: more, mountPath: /feed/more}
     - {name: empty, mountPath: /empty}
   volumes:
   - {name: data, hostPath: {path: /srv/data}}
   - {name: feed, hostPath: {path: /srv/feed}}
   - {name: part, hostPath: {path: /srv/data}}
+  - {name: more, hostPath: {path: /srv/more}}
   - {name: empty, emptyDir: {}}
 """
 # crun, without what an unprivileged machine refuses that has nothing to do with mounts: control groups and limits.
@@ -194,44 +199,140 @@ os.execvp("crun", ["crun", "--cgroup-manager=disabled", *words])
 """
 
 
+# What podman is run as here, given to podman-compose in its place: networks are not made, and of no concern.
+PODMAN = """\
+#!/usr/bin/env python3
+import os, sys
+words = sys.argv[1:]
+if words[0] == "network":
+    sys.exit()
+if words[0] == "run":
+    at = words.index("--net")
+    words[at : at + 2] = ["--network=none"]
+    del words[at + 1 : at + 3]
+folder = os.path.dirname(os.path.abspath(__file__))
+given = ["--root=/srv/store", "--runroot=/srv/run", "--events-backend=file", "--storage-driver=vfs",
+         "--cgroup-manager=cgroupfs", f"--runtime={folder}/crun-alone"]
+os.execvp("podman", ["podman", *given, *words])
+"""
+
+
+@contextmanager
+def podman_with_an_image(folder: Path) -> Iterator[Path]:
+    """A podman of its own in /srv, which has the image localhost/image: what is in /srv/image, with busybox."""
+    test_containers.with_one_hierarchy()
+    shutil.copy(shutil.which("busybox") or "", "/srv/image")
+    subprocess.run(["tar", "--create", "--file", "/srv/image.tar", "--directory", "/srv/image", "."], check=True)
+    podman = folder / "podman"
+    for program, text in ((podman, PODMAN), (folder / "crun-alone", CRUN_ALONE)):
+        program.write_text(text)
+        program.chmod(0o755)
+    test_containers.run(podman, "import", "/srv/image.tar", "localhost/image", folder=folder)
+    try:
+        yield podman
+    finally:
+        test_containers.run(podman, "rm", "--all", "--force", "--time=0", folder=folder)
+        test_containers.run(podman, "pod", "rm", "--all", "--force", "--time=0", folder=folder)
+        for path in sorted(Path("/sys/fs/cgroup/libpod_parent").glob("**/"), reverse=True):  # which it leaves
+            path.rmdir()
+
+
+def differs_in(podman: Path, container: str, form: str, file: Path) -> list[str]:
+    told = subprocess.run([podman, "inspect", "--format={{.State.Pid}}", container], stdout=subprocess.PIPE, check=True)
+    return differences(form, str(file), int(told.stdout), file.parent, root="/srv/image")
+
+
+# What podman has in each container besides.
+RUNTIMES = tuple(f"{place}: mount: none -> " for place in ("/proc", "/sys", "/dev", "/etc/hosts", "/etc/hostname"))
+PERHAPS = ("/etc/resolv.conf: mount", "/run/.containerenv: mount")
+
+
 @pytest.mark.needs_kernel("podman", "crun", "busybox")
 def test_a_pod_as_podman_plays_it(tmp_path: Path, in_host: InHost) -> None:
     """Its volumes; what else there is in it is its image's and the runtime's."""
     pytest.importorskip("yaml")
 
     def script() -> list[str]:
-        test_containers.with_one_hierarchy()
         mount("srv", "/srv", "tmpfs")
-        image = Path("/srv/image")
-        for place in ("image", "data/in/it", "feed"):
+        for place in ("image", "data/in/it", "feed", "more/in"):
             (Path("/srv") / place).mkdir(parents=True)
-        shutil.copy(shutil.which("busybox") or "", image)
         mount("feed", "/srv/feed", "tmpfs")
         mount("", "/srv/feed", "", MS_SHARED)
-        runtime, pod = tmp_path / "crun-alone", tmp_path / "pod.yaml"
-        runtime.write_text(CRUN_ALONE)
-        runtime.chmod(0o755)
+        pod = tmp_path / "pod.yaml"
         pod.write_text(POD)
-        subprocess.run(["tar", "--create", "--file", "/srv/image.tar", "--directory", image, "."], check=True)
-        podman = ["podman", "--root=/srv/store", "--runroot=/srv/run", "--events-backend=file", "--storage-driver=vfs",
-                  "--cgroup-manager=cgroupfs", f"--runtime={runtime}"]  # fmt: skip
-        test_containers.run(*podman, "import", "/srv/image.tar", "localhost/image", folder=tmp_path)
-        try:
-            test_containers.run(*podman, "kube", "play", pod, folder=tmp_path)
-            told = subprocess.run([*podman, "inspect", "--format={{.State.Pid}}", "pod-driver"], capture_output=True)
-            spec = tmp_path / "imported.toml"
-            spec.write_text(imported("k8s", str(pod), root=str(image)).text(["imported"]))
-            drift = api.diff(str(spec), f"pid:{int(told.stdout)}").drift
-            return [f"{one.mount}: {one.prop}: {one.wanted} -> {one.found}" for one in drift]
-        finally:
-            test_containers.run(*podman, "pod", "rm", "--all", "--force", "--time=0", folder=tmp_path)
-            for path in sorted(Path("/sys/fs/cgroup/libpod_parent").glob("**/"), reverse=True):  # which it leaves
-                path.rmdir()
+        with podman_with_an_image(tmp_path) as podman:
+            test_containers.run(podman, "kube", "play", pod, folder=tmp_path)
+            return differs_in(podman, "pod-driver", "k8s", pod)
 
-    runtimes = [f"{place}: mount: none -> " for place in ("/proc", "/sys", "/dev", "/etc/hosts", "/etc/hostname")]
     # podman 4.3 passes over subPath.
-    perhaps = ("/etc/resolv.conf: mount", "/run/.containerenv: mount", "/part: root: /data/in/it -> /data")
-    same(in_host(script, identity="root"), "/: root: ", "/empty: ", *runtimes, perhaps=perhaps)
+    perhaps = (*PERHAPS, "/part: root: /data/in/it -> /data")
+    same(in_host(script, identity="root"), "/: root: ", "/empty: ", *RUNTIMES, perhaps=perhaps)
+
+
+COMPOSE = """services:
+  web:
+    image: localhost/image
+    command: [/busybox, sleep, "600"]
+    read_only: true
+    tmpfs:
+    - /run
+    - /quick:size=2m,mode=0750,exec
+    volumes:
+    - /srv/data/in:/data/deep/in:ro
+    - /srv/data:/data
+    - ./html:/html:ro
+    - /srv/feed:/feed/slave:rslave
+    - /srv/feed:/feed/shared:rshared,ro
+    - /srv/feed:/feed/private:rprivate
+    - /srv/feed:/feed/plain:ro,slave
+    - cache:/cache:ro
+    - type: bind
+      source: ./html
+      target: /long
+      read_only: true
+      bind: {propagation: rslave}
+    - type: bind
+      source: /srv/feed
+      target: /long/feed
+      bind: {propagation: rshared}
+    - {type: volume, source: cache, target: /cache2}
+    - {type: tmpfs, target: /scratch, tmpfs: {size: 1048576, mode: "0750"}}
+    secrets:
+    - key
+    - {source: key, target: /long/key}
+volumes:
+  cache: {}
+secrets:
+  key: {file: ./html/key}
+"""
+
+
+@pytest.mark.needs_kernel("podman-compose", "podman", "crun", "busybox")
+def test_a_service_as_podman_compose_runs_it(tmp_path: Path, in_host: InHost) -> None:
+    """Its volumes; what else there is in it is its image's and the runtime's."""
+    pytest.importorskip("yaml")
+
+    def script() -> list[str]:
+        mount("srv", "/srv", "tmpfs")
+        for place in ("image", "data/in", "data/deep/in", "feed", "project/html/feed"):
+            (Path("/srv") / place).mkdir(parents=True)
+        mount("feed", "/srv/feed", "tmpfs")
+        mount("", "/srv/feed", "", MS_SHARED)
+        os.mkdir("/srv/feed/sub")
+        mount("sub", "/srv/feed/sub", "tmpfs")
+        compose = Path("/srv/project/compose.yaml")
+        compose.write_text(COMPOSE)
+        (compose.parent / "html/key").touch()
+        with podman_with_an_image(tmp_path) as podman:
+            test_containers.run("podman-compose", f"--podman-path={podman}", "up", "-d", folder=compose.parent)
+            return differs_in(podman, "project_web_1", "compose", compose)
+
+    # podman allows execution on a tmpfs, sets attributes of volumes, makes only the mount itself read-only of what is
+    # given as that, and adds to a read-only service what it may write to; crun shares the root if a mount is to be.
+    volumes = [f"/cache{one}: {what}" for one in ("", "2") for what in ("root: ", "attributes: ")]
+    found = ["/run: attributes: ", "/scratch: attributes: ", *volumes, "/cache: source: ", "/cache: option mode: "]
+    found += ["/feed/shared/sub: attributes: ", "/feed/plain/sub: attributes: ", "/tmp: mount: ", "/var/tmp: mount: "]
+    same(in_host(script, identity="root"), "/: root: ", "/: peer group: ", *found, *RUNTIMES, perhaps=PERHAPS)
 
 
 def test_fstab_as_mount_does_it(tmp_path: Path, in_host: InHost) -> None:

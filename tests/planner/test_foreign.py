@@ -290,19 +290,25 @@ def test_what_an_fstab_leaves_to_other_programs_is_told() -> None:
 
 
 def test_variables_and_services_that_extend_others_are_as_compose_has_them() -> None:
-    base = {"image": "b", "volumes": ["./b:/b", "./old:/a"], "environment": ["A=base", "B=base"]}
+    base = {
+        "image": "b",
+        "volumes": ["./b:/b", "./old:/a", {"type": "bind", "source": "l", "target": "/l"}, "~/h:/h"],
+        "environment": ["A=base", "B=base", "HOME", "UNSET"],
+        "entrypoint": "sh -c '$$PATH $$$$'",
+    }
     web = {
         "extends": {"file": "other/base.yaml", "service": "web"},
         "volumes": ["${DATA:-./d}/$SUB:/a", "${GONE}/x:/c"],
-        "environment": {"A": "$$A ${SET:+yes}"},
+        "environment": {"A": "$$A ${SET:+yes}", "YES": True},
     }
+    given = {"SUB": "s", "SET": "1", "HOME": "/home/me"}
     files = {"/project/other/base.yaml": {"services": {"web": {"extends": "base"}, "base": base}}}
-    draft = import_compose(
-        {"services": {"web": web}}, "c", "/project", Machine(), variables={"SUB": "s", "SET": "1"}, load=files.get
-    )
+    draft = import_compose({"services": {"web": web}}, "c", "/project", Machine(), variables=given, load=files.get)
     binds = {one.target: one.keys.get("bind") for one in draft.mounts[1:]}
-    assert {"/b": "/project/other/b", "/a": "/project/d/s", "/c": "/x"} == binds
-    assert {"A": "$A yes", "B": "base"} == draft.run["environment"]
+    places = {"/b": "/project/other/b", "/l": "/project/other/l", "/h": "/home/me/h", "/a": "/project/d/s", "/c": "/x"}
+    assert places == binds
+    assert {"A": "$A yes", "B": "base", "HOME": "/home/me", "YES": "true"} == draft.run["environment"]
+    assert ["sh", "-c", "$PATH $$"] == draft.run["command"]
     assert ["the value of the variable GONE, which is not set: it is empty here"] == draft.unsaid
 
 
@@ -312,12 +318,64 @@ def test_variables_and_services_that_extend_others_are_as_compose_has_them() -> 
         ({"extends": "web"}, "extend each other in a circle"),
         ({"extends": "none"}, "there is no such service"),
         ({"volumes": ["${DATA:?where it is}:/a"]}, "the variable DATA has to be set: where it is"),
+        ({"volumes": ["$UNSET:/a"]}, "nothing stands on one side of a colon"),
+        ({"volumes": ["/a:ro"]}, "its place, ro, does not begin with /"),
+        ({"volumes": ["a:/a"], "tmpfs": "/a/"}, "/a is taken by services.web.volumes[0]"),
     ],
 )
 def test_what_compose_refuses_is_refused(web: object, message: str) -> None:
     with pytest.raises(SpecError) as caught:
         import_compose({"services": {"web": web}}, "c", "/", Machine())
     assert message in caught.value.mistakes[0].what
+
+
+def test_volumes_of_compose_are_one_filesystem_each_wherever_they_are_mounted() -> None:
+    """Docker's local driver mounts what `driver_opts` say; a file of a secret is bound, and not to be written."""
+    web = {"volumes": ["v:/a/b", "v:/a:ro", "t:/t", "d:/d:ro"], "secrets": ["s", {"source": "s", "target": "/k"}, "e"]}
+    told = {"o": "bind,rw", "type": "none", "device": "./here"}
+    config = {
+        "services": {"web": web},
+        "volumes": {"t": {"driver_opts": {"type": "tmpfs", "o": "size=1m,uid=7"}}, "d": {"driver_opts": told}},
+        "secrets": {"s": {"file": "./s.conf"}, "e": {"environment": "E"}},
+    }
+    draft = import_compose(config, "c", "/project", Machine())
+    found = {one.target or one.id: one.keys for one in draft.mounts}
+    assert ["/", "volume-v", "/a", "volume-t", "/t", "/d", "/k", "/a/b", "/run/secrets/s"] == list(found)
+    assert found["/a"]["bind"] == found["/a/b"]["bind"] == {"mount": "volume-v"}
+    assert {"size": "1m", "uid": "7"} == found["volume-t"]["options"]
+    assert {"target": "/d", "bind": "/project/here", "attributes": ["ro"]} == found["/d"]
+    assert "/project/s.conf" == found["/k"]["bind"] == found["/run/secrets/s"]["bind"]
+    assert "secrets: e, which is not in a file" in draft.unsaid
+
+
+def test_of_what_is_read_only_compose_says_how_deep() -> None:
+    binds = [
+        {"type": "bind", "source": "/usr", "target": f"/{word}", "read_only": True, "bind": {"recursive": word}}
+        for word in ("enabled", "writable", "disabled", "readonly")
+    ]
+    draft = import_compose({"services": {"web": {"volumes": binds}}}, "c", "/", Machine())
+    deep = {one.target: one.keys.get("recursive_attributes", one.keys.get("recursive")) for one in draft.mounts[1:]}
+    assert {"/enabled": True, "/writable": False, "/disabled": None, "/readonly": True} == deep
+
+
+def test_files_of_a_pod_are_read_only_and_each_may_be_mounted_alone() -> None:
+    mounts = [
+        {"name": "map", "mountPath": "/etc/app/app.conf", "subPath": "app.conf"},
+        {"name": "map", "mountPath": "/etc/app"},
+        {"name": "items", "mountPath": "/dir", "subPath": "dir"},
+        {"name": "none", "mountPath": "/none"},
+    ]
+    items = [{"configMap": {"name": "x", "items": [{"key": "k", "path": "dir/k"}]}}]
+    volumes = [{"name": "map", "configMap": {}}, {"name": "items", "projected": {"sources": items}}, {"name": "none"}]
+    pod = {"spec": {"containers": [{"name": "c", "volumeMounts": mounts}], "volumes": volumes}}
+    draft = import_kubernetes([pod], "p", Machine())
+    found = {one.target or one.id: one for one in draft.mounts}
+    order = ["/", "volume-items", "/dir", "volume-none", "/none", "volume-map", "/etc/app", "/etc/app/app.conf"]
+    assert order == list(found)
+    assert [{"path": "app.conf", "content": ""}] == found["volume-map"].files
+    assert [{"path": "dir", "directory": True}] == found["volume-items"].files
+    read_only = [one for one in order if one[0] == "/" and "attributes" in found[one].keys]
+    assert ["/dir", "/etc/app", "/etc/app/app.conf"] == read_only
 
 
 def test_claims_of_a_set_other_pods_and_containers_that_come_first_are_found() -> None:
