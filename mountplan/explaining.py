@@ -53,7 +53,7 @@ def known_of(
     from mountplan.planner.plan.plan import Plan
 
     if isinstance(what, MountTable):
-        return Known((("", what),), {}, {}, other or "")
+        return Known((("the table", what),), {}, {}, other or "")
     planned: Tables = ()
     locks: dict[str, SeenLocks] = {}
     if isinstance(what, Plan):
@@ -99,7 +99,7 @@ def absent_in(known: Known) -> Callable[[str], str]:
 
         trial = Trial(plan.steps, observe())
         trial.run()
-        process = next((one for namespace, one in trial.finished if (namespace or plan.name) == name), None)
+        process = next((one for namespace, one in trial.finished if (namespace or _called(plan)) == name), None)
         if process is None:
             return ""
         try:
@@ -162,13 +162,14 @@ def _standing(what: str, aged: bool, locked: bool) -> tuple[Inhabited, ...]:
 
 def _of_kept(what: str, aged: bool, locked: bool) -> tuple[Inhabited, ...]:
     from mountplan.applier.keep.inhabited import of_kept
+    from mountplan.operands import near_miss
 
     name, _, namespace = what.partition("/")
     try:
         found = of_kept(name, aged=aged, locked=locked)
     except NotKept as error:
         remedy = "name a spec, a saved plan, a kept name (`mountplan ls` lists them) or a process"
-        raise NotKept(error.what, remedy) from None
+        raise NotKept(error.what, near_miss(name) + remedy) from None
     if namespace and what not in [one.name for one in found]:
         names = ", ".join(one.name for one in found)
         raise NotKept(f"no namespace {namespace!r} is kept as {name}", f"there are: {names}")
@@ -181,6 +182,10 @@ def _has_root(table: MountTable) -> bool:
     return 1 == sum(row.parent_id not in by_id or row.parent_id == row.mount_id for row in table.rows)
 
 
+def _called(plan: Plan) -> str:
+    return plan.name or plan.file or "the tree"
+
+
 def _of_plan(plan: Plan) -> tuple[Tables, dict[str, SeenLocks]]:
     from mountplan.applier.observe.observe import observe
     from mountplan.planner.plan.predict import predict
@@ -188,7 +193,7 @@ def _of_plan(plan: Plan) -> tuple[Tables, dict[str, SeenLocks]]:
     tables: Tables = ()
     locks = {}
     for expected, one in zip(plan.expected.namespaces, predict(plan, observe()), strict=True):
-        name = one.namespace or plan.name
+        name = one.namespace or _called(plan)
         tables += ((name, MountTable(tuple(map(_with_own_groups, one.table.rows)))),)
         locks[name] = _planned_locks(expected, one)
     return tables, locks

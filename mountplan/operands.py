@@ -130,10 +130,10 @@ def recognise(argument: str) -> Operand:
         return Operand(
             "plan" if argument.endswith(".json") else "spec", argument
         )  # and that it is not there is told later
-    raise SubjectError(f"{argument!r} is no kept name, no process and no file", _near_miss(argument) + _PREFIXES)
+    raise SubjectError(f"{argument!r} is no kept name, no process and no file", near_miss(argument) + _PREFIXES)
 
 
-def _near_miss(argument: str) -> str:
+def near_miss(argument: str) -> str:
     """The kept name that was probably meant."""
     from difflib import get_close_matches
 

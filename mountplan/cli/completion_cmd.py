@@ -21,7 +21,7 @@ def add(command: NewCommand) -> None:
         '  eval "$(mountplan completion bash)"\n  mountplan completion zsh > ~/.zfunc/_mountplan\n'
         "  mountplan completion fish > ~/.config/fish/completions/mountplan.fish",
     )
-    parser.add_argument("shell", choices=SHELLS, help="the shell")
+    parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))
 
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:

@@ -44,9 +44,9 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     name, slash, namespace = kept_name(args.name).partition("/")
     if slash and not namespace:
         raise UsageError("there is no namespace after the slash")
-    tidy(output)
     try:
         with told_for_what_it_is(args.name, "enter"):
+            tidy(output)
             api.enter(name, namespace, args.after or (), rootless=args.rootless, tell=partial(_told, output))
     except CommandNotStarted as error:
         sys.stderr.write(_told(output, error).decode())

@@ -54,6 +54,8 @@ def _better(argument: str, command: str) -> NotKept | None:
             return NotKept(f"{argument}: is no file, and no kept name either", "`mountplan ls` lists the names")
         what = f"{argument}: is {kind}, and {command} takes the name under which one is kept"
         return NotKept(what, _FOR_SPECS.get(command, "`mountplan ls` lists the names").format(file=argument))
+    if os.path.isdir(argument) or argument.startswith(("/", "./", "../")):
+        return NotKept(f"{argument}: is a path, and {command} takes a kept name", "`mountplan ls` lists the names")
     return None
 
 

@@ -42,6 +42,10 @@ command's, tell errors on standard error. Without --json, all errors go there.
 _OTHER_NAMES = {
     "attach": "enter",
     "build": "apply",
+    "cat": "show",
+    "change": "apply",
+    "chroot": "run",
+    "clean": "rm",
     "compare": "diff",
     "convert": "import",
     "create": "apply",
@@ -52,24 +56,46 @@ _OTHER_NAMES = {
     "draw": "graph",
     "dry-run": "plan",
     "dump": "capture",
+    "edit": "apply",
+    "examples": "example",
     "exec": "enter",
+    "follow": "watch",
+    "generate": "import",
+    "info": "show",
+    "init": "example",
     "inspect": "show",
+    "join": "enter",
     "kill": "rm",
     "lint": "check",
     "list": "ls",
+    "load": "apply",
+    "monitor": "watch",
     "mount": "apply",
+    "new": "example",
+    "nsenter": "enter",
+    "open": "enter",
     "preview": "plan",
+    "prune": "rm",
     "ps": "ls",
     "remove": "rm",
+    "render": "graph",
+    "replace": "apply",
+    "restore": "apply",
+    "sandbox": "run",
     "save": "capture",
     "shell": "enter",
     "start": "apply",
     "status": "ls",
     "stop": "rm",
+    "template": "example",
     "test": "check",
+    "trace": "watch",
+    "tree": "show",
     "umount": "rm",
     "unmount": "rm",
+    "unshare": "run",
     "up": "apply",
+    "update": "apply",
     "validate": "check",
     "version": "--version",
 }
@@ -81,6 +107,7 @@ _OPTIONS_ELSEWHERE = {
     "-f": "name the spec without an option; `apply --replace` puts a new build in the place of what has the name",
     "-v": "apply, run, rm and capture have it, and show each system call; verify has it too",
     "-n": "a name is given with --name",
+    "--name": "apply, capture and import have it",
     "--width": "`graph` has it; elsewhere a terminal's width counts, or COLUMNS=N on one",
     "--pid": "name the process in its place, as in pid:1234",
 }
@@ -92,11 +119,13 @@ _OPTIONS_OF = {
     ("simulate", "-c"): "hand commands over on standard input: mountplan simulate -",
     ("import", ""): "if it is one of bubblewrap's, its command line comes after --: mountplan import bwrap -- ...",
 }
+_FOR_SET = ("--param", "--parameter", "--parameters", "--var", "--variable", "--define", "-D", "-p")
 # What argparse says -> what is said here. {} stands for the groups of the expression.
 _IN_OUR_WORDS = (
     (r"argument (\S+): invalid int value: (.*)", "{}: {} is no whole number"),
     (r"argument (\S+): invalid (number of seconds) value: (.*)", "{0}: {2} is no {1}"),
     (r"argument (\S+): expected one argument", "{}: say which value, as in `{}`"),
+    (r"the following arguments are required: (.*, .*)", "{} are missing"),
     (r"the following arguments are required: (.*)", "{} is missing"),
     (r"argument (\S+): not allowed with argument (\S+)", "{} and {} ask for two different things: leave one out"),
     (r"argument (-\S+): (.*)", "{}: {}"),
@@ -126,8 +155,16 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=_Help, allow_abbrev=False, **options)
+        self._words: list[str] = []
 
     def error(self, message: str) -> NoReturn:
+        import re
+
+        if message.startswith("the following arguments are required"):
+            options = (word.partition("=")[0] for word in self._words if re.match(r"--|-[^-]$", word))
+            unknown = next((one for one in options if one not in self._option_string_actions), None)
+            if unknown is not None:  # of the two mistakes the one that is there to be seen
+                message = self._about_unknown(unknown)
         raise UsageError(self._in_our_words(message), self.prog.removeprefix("mountplan").strip())
 
     def _in_our_words(self, message: str) -> str:
@@ -154,6 +191,7 @@ class Parser(argparse.ArgumentParser):
 
         Except words of a command before which the "--" is missing (inner_command.py): options among them are its own.
         """
+        self._words = list(args)
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             extra = getattr(found, "extra", None)
@@ -171,7 +209,10 @@ class Parser(argparse.ArgumentParser):
         option = word.partition("=")[0]
         own = self.prog.removeprefix("mountplan ")
         hint = _OPTIONS_OF.get((own, option)) or _OPTIONS_ELSEWHERE.get(option)
-        near = None if hint else _nearest(option, self._option_string_actions)
+        known = self._option_string_actions
+        near = None if hint else _nearest(option, [*known, *(_FOR_SET if "--set" in known else ())])
+        if near in _FOR_SET and near not in known:
+            hint = "a value for one of the spec's [parameters] is given with --set NAME=VALUE"
         hint = hint or (f"did you mean {near}?" if near else _OPTIONS_OF.get((own, "")))
         return f"unknown option {option}" + (f"; {hint}" if hint else "")
 

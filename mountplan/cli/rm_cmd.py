@@ -42,7 +42,8 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     if not args.all and not args.names:
         raise UsageError("name what is to be removed, or say --all")
     show_calls(args)
-    tidy(output)
+    with told_for_what_it_is(args.names[0] if args.names else "", "rm"):
+        tidy(output)
     wanted = names.names() if args.all else tuple(dict.fromkeys(map(kept_name, args.names)))
     removed: list[str] = []
     problems: list[MountplanError] = []

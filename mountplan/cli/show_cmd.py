@@ -45,9 +45,9 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     process = process_in(args.name)
     if process is not None:  # for that, there need be no place for names
         return _process(process, args, output)
-    tidy(output)
     name = kept_name(args.name)
     with told_for_what_it_is(args.name, "show"):
+        tidy(output)
         one = keeping.look_up(name)
     plan = plan_kept_for(name)
     if output.as_json:

@@ -451,11 +451,10 @@ class _ScriptWriter:
         return "slave" if slaves or masters else "private"
 
     def text(self) -> str:
-        name = f" {self.plan.name}" if self.plan.name else ""
-        what = f"{visible(name)} ({visible(self.plan.file)})"
+        what = f"{visible(self.plan.name)} ({visible(self.plan.file)})" if self.plan.name else visible(self.plan.file)
         return (
             "#!/bin/sh\n"
-            f"# The mounts of{what}, in an order that comes to the same in the model. Run it as\n"
+            f"# The mounts of {what}, in an order that comes to the same in the model. Run it as\n"
             f"#   {START} {self.propagation()} sh FILE COMMAND...\n"
             "set -e\n"
             + in_shell("\n".join(self.lines))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_SHARING = 'write peer_group = "NAME" (shared), master = "NAME" (slave), or neither (private)'
+
 # By model, then by key.
 HINTS: dict[str, dict[str, str]] = {
     "MountPath": {"id": "write mount = ...", "source": "write path = ...", "pid": 'write { namespace = "net:PID" }'},
@@ -42,7 +44,8 @@ HINTS: dict[str, dict[str, str]] = {
         "group": 'write peer_group = "NAME"',
         "slave": 'write master = "NAME"',
         "private": "leave it out: a mount without peer_group and master is private",
-        "propagation": 'write peer_group = "NAME" (shared), master = "NAME" (slave), or neither (private)',
+        "propagation": _SHARING,
+        "sharing": _SHARING,
         "lower": 'write layers = ["/top", "/below"]',
         "lowerdir": 'write layers = ["/top", "/below"]',
         "upperdir": "write upper = ...",
@@ -61,6 +64,7 @@ HINTS: dict[str, dict[str, str]] = {
     },
     "PeerGroup": {
         "members": 'write peer_group = "NAME" on each member',
+        "mount": 'write peer_group = "NAME" on each member',
         "mounts": 'write peer_group = "NAME" on each member',
         "slave": 'write master = "NAME" on the group that receives',
         "path": 'write host = "/host/path" for the group of a host mount',
@@ -86,11 +90,8 @@ HINTS: dict[str, dict[str, str]] = {
     "Spec": {
         "version": "write format = 1",
         "peer": "write [peer_group.NAME]",
+        "sharing": "write propagation = ... for what is inherited, peer_group = ... on a mount",
         "file": "write [[mount.file]] below the mount that it is in",
-        "target": "write it below a [[mount]]",
-        "command": "write it below [run]",
-        "environment": "write it below [run]",
-        "hostname": "write it below [run]",
     },
 }
 
@@ -101,6 +102,8 @@ VALUE_HINTS: dict[str, dict[str, str]] = {
         "mnt": _MOUNT_NAMESPACE,
         "mount": _MOUNT_NAMESPACE,
         "ns": _MOUNT_NAMESPACE,
+        "CLONE_NEWNS": _MOUNT_NAMESPACE,
+        **{f"CLONE_NEW{name.upper()}": f'write "{name}"' for name in ("user", "pid", "net", "ipc", "uts", "cgroup")},
         "network": 'write "net"',
         "hostname": 'write "uts"',
         "process": 'write "pid"',

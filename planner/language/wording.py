@@ -114,7 +114,7 @@ def _finding(error: Mapping[str, Any], model: Any) -> ModelFinding:
     if about_key or kind == "invalid_key":
         return ModelFinding(path, f"has a key that is {described(value)}", "write the key as a string", "key")
     if kind == "extra_forbidden":
-        return ModelFinding(path, "unknown key", _unknown(str(path[-1]), owner), "unknown")
+        return ModelFinding(path, "unknown key", _unknown(str(path[-1]), owner, model), "unknown")
     if kind == "missing":
         return ModelFinding(path, "is missing", f"add {field.line}" if field else "add it", "missing")
     if field is None:
@@ -143,17 +143,32 @@ def _finding(error: Mapping[str, Any], model: Any) -> ModelFinding:
 
 
 @lru_cache(maxsize=1024)
-def _unknown(key: str, owner: Any) -> str:
+def _unknown(key: str, owner: Any, model: Any) -> str:
     known = [info.alias or name for name, info in owner.model_fields.items()]
     hints = HINTS.get(owner.__name__, {})
     if key in hints:
         return hints[key]
+    if key in model.model_fields:
+        return "write it at the top of the spec, before the first [table]"
     close = suggestion(key.replace("-", "_"), known)
     if close:
         return f'did you mean "{close}"?'
     if key.lower() in hints:
         return hints[key.lower()]
+    if home := _home(key, model):
+        return home
     return f"leave it out; {owner.CALLED} may have {', '.join(known)}"
+
+
+def _home(key: str, model: Any) -> str:
+    """The table of a spec that a key belongs in which stands in one that has none of that name; "" if there is none."""
+    tables = [field.table for name in model.model_fields if (field := field_of(model, name)) and field.table]
+    tables.sort(key=lambda table: -len(table.model_fields))  # [[mount]] is meant before [[remove]]
+    tables += [field.table for table in tables for name in table.model_fields if (field := field_of(table, name))]
+    for table in tables:
+        if table is not None and table.CALLED.startswith("[") and field_of(table, key):
+            return f"write it below {'a ' if table.CALLED.startswith('[[') else ''}{table.CALLED}"
+    return ""
 
 
 def _flag(name: str, value: object) -> str:

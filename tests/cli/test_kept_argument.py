@@ -34,6 +34,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("show", "shop.toml"), "shop.toml: is a spec", "`mountplan plan shop.toml`"),
         (("rm", "./shop.toml"), "./shop.toml: is a spec", "`mountplan ls` lists the names"),
         (("show", "none.toml"), "none.toml: is no file, and no kept name either", "`mountplan ls`"),
+        (("enter", "runtime"), "runtime: is a path, and enter takes a kept name", "`mountplan ls`"),
+        (("show", "./none"), "./none: is a path", "`mountplan ls`"),
         (("enter", "1"), "1: is the number of a process", "`nsenter --target PID --mount`"),
         (("rm", "pid:1"), "pid:1: is the number of a process", "`mountplan ls`"),
         (("show", "pid:x"), "pid:x: is no number of a process", "mountplan show --help"),

@@ -185,6 +185,20 @@ def test_wrong_usage_is_told_with_a_way_out(words: list[str], message: str, in_h
     assert ended.err.startswith(f"mountplan: {message}\n  remedy: ")
 
 
+@pytest.mark.parametrize("command", ["enter", "show", "rm"])
+def test_a_spec_is_told_as_one_also_where_there_is_no_place_for_names(command: str, in_host: InHost) -> None:
+    """The way out of a missing place leads nowhere here: it is the argument that is wrong."""
+
+    def script() -> Ended:
+        os.environ["XDG_RUNTIME_DIR"] = "/nonesuch"
+        with place_for_specs():
+            return mountplan(command, spec())
+
+    ended = in_host(script)
+    assert (2, "") == (ended.status, ended.out)
+    assert f".toml: is a spec, and {command} takes the name" in ended.err
+
+
 def test_ls_tells_names_namespaces_mounts_age_and_health(on_host: Callable[..., Any]) -> None:
     def script() -> tuple[Ended, Any]:
         mountplan("apply", spec())
@@ -267,7 +281,7 @@ def test_rm_lets_go_what_it_can_and_tells_what_it_cannot(on_host: Callable[..., 
     assert some.err.startswith("mountplan: nothing is kept under the name 'nonesuch'\n")
     assert 2 == as_json.status
     assert ["c"] == as_json.json()["removed"]
-    assert "no name to keep namespaces under" in as_json.json()["errors"][0]["message"]
+    assert "is a path, and rm takes a kept name" in as_json.json()["errors"][0]["message"]
     assert Ended(0, "Removed d\n", "") == rest
     assert Ended(0, "", "Nothing is kept.\n") == none
 
@@ -299,9 +313,10 @@ def test_what_is_kept_is_explained_and_simulated_with_all_its_namespaces(on_host
             mountplan("explain", "pair", "--why", "/feed/none"),
             mountplan("explain", "pair/middle"),
             mountplan("explain", "nobody"),
+            mountplan("explain", "pairs"),
         ]
 
-    effects, groups, simulated, nowhere, why, no_namespace, no_name = on_host(script)
+    effects, groups, simulated, nowhere, why, no_namespace, no_name, near = on_host(script)
     assert "/feed/x in pair/right appears" in effects.out
     assert re.match(r"Peer group \d+: /feed, /feed in pair/left\n", groups.out)
     assert "  └─x " in simulated.out
@@ -312,6 +327,7 @@ def test_what_is_kept_is_explained_and_simulated_with_all_its_namespaces(on_host
         no_namespace.err,
     )
     assert "remedy: name a spec, a saved plan, a kept name" in no_name.err
+    assert "remedy: did you mean 'pair'? or name a spec, a saved plan, a kept name" in near.err
 
 
 def test_a_spec_and_the_tree_that_is_kept_under_its_name_are_two_things(on_host: Callable[..., Any]) -> None:

@@ -332,6 +332,15 @@ Out of shop: nothing""" == words.replace("/data, /copy", "/copy, /data")
     assert ["●─ 1", "●", "▼"] == [line.partition("  ")[2].split("  ")[-1] for line in picture.splitlines()[:3]]
 
 
+def test_a_spec_without_a_name_is_explained_by_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = tmp_path / "s.toml"
+    spec.write_text('format = 1\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n')
+    assert 0 == main(["explain", str(spec)])
+    assert capsys.readouterr().out.startswith(f"Nothing in {spec} is shared")
+    assert 2 == main(["explain", str(spec), "--why", "/none"])
+    assert f"/none is not there in {spec}: ENOENT" in capsys.readouterr().err
+
+
 def test_explain_answers_what_a_mount_would_do(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 == main(["explain", spec, "--mount", "/data/x", "--json"])
     data = json.loads(capsys.readouterr().out)

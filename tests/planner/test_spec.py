@@ -247,6 +247,12 @@ def test_a_mistake_is_told_in_words_with_a_remedy(line: str, what: str, remedy: 
         ("[peer_group.x]\nmembers = 1", "peer_group.x.members", "unknown key", "on each member"),
         ("[[mounts]]", "mounts", "unknown key", 'did you mean "mount"?'),
         ("[[namespace]]", "namespace[0].name", "is missing", 'add name = "web"'),
+        ("capabilities = []", "capabilities", "unknown key", "write it below [run]"),
+        ("attributes = []", "attributes", "unknown key", "write it below a [[mount]]"),
+        ("content = ''", "content", "unknown key", "write it below a [[mount.file]]"),
+        ("[run]\nroot = 'inherit'", "run.root", "unknown key", "write it at the top of the spec, before the first ["),
+        ("[run]\nworkdirs = '/'", "run.workdirs", "unknown key", "leave it out; [run] may have"),
+        ('[run]\nunshare = ["CLONE_NEWNET"]', "run.unshare[0]", None, 'write "net"'),
     ],
 )
 def test_a_mistake_outside_of_mounts_is_told_as_well(
