@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mountplan.planner.foreign.mount_words import add_attributes, read_words, split_options
@@ -50,6 +50,11 @@ def import_compose(
     """`service` may be left out if there is one only. `load` reads another Compose file. Raises SpecError."""
     refusal = Refusal(file)
     services = config.get("services") if isinstance(config, Mapping) else None
+    if service and isinstance(config, Mapping) and service not in (services or {}):
+        for other, found in _included(config, folder, load, ()):
+            if service in (found.get("services") or {}):
+                options: dict[str, Any] = {"service": service, "root": root, "variables": variables, "load": load}
+                return import_compose(found, other, other.rpartition("/")[0], facts, **options)
     if not isinstance(services, Mapping) or not services:
         refusal.add("services", "this is no Compose file: it has no services", "name a file that has some")
         refusal.end()
@@ -90,6 +95,20 @@ def import_compose(
     _run(draft, given, values.variables)
     refusal.end()
     return draft
+
+
+def _included(
+    config: Mapping[str, Any], folder: str, load: Callable[[str], object], seen: tuple[str, ...]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The files that a file includes, and those that they do; the paths in each count from where it is."""
+    for one in config.get("include") or ():
+        path = one.get("path") if isinstance(one, Mapping) else one
+        for name in path if isinstance(path, list) else [path]:
+            file = absolute(str(name), folder)
+            found = load(file) if file not in seen else None
+            if isinstance(found, Mapping):
+                yield file, found
+                yield from _included(found, file.rpartition("/")[0], load, (*seen, file))
 
 
 def _entries(
@@ -281,10 +300,8 @@ def _volume(
     )
     if kind == "tmpfs":
         words = read_words(split_options(str(said.get("options", ""))))
-        mount = draft.add(place, type="tmpfs", source="tmpfs")
-        mount.keys |= (
-            {"options": found} if (found := {**words.options, **_tmpfs_options(said.get("tmpfs") or {})}) else {}
-        )
+        options: dict[str, object] = {**words.options, **_tmpfs_options(said.get("tmpfs") or {})}
+        mount = draft.add(place, type="tmpfs", source="tmpfs", options=options)
         add_attributes(
             mount, words, recursive=False, extra=("nosuid", "nodev", "noexec", *(["ro"] if read_only else []))
         )
@@ -304,14 +321,14 @@ def _volume(
             )
     elif kind == "volume":
         part = str((said.get("volume") or {}).get("subpath") or "")
-        options = (volumes.get(source) or {}).get("driver_opts") or {}
-        words = read_words(split_options(str(options.get("o", ""))))
-        if words.bind and options.get("device"):
-            path = absolute(part.lstrip("/"), absolute(str(options["device"]), folder))
+        driver = (volumes.get(source) or {}).get("driver_opts") or {}
+        words = read_words(split_options(str(driver.get("o", ""))))
+        if words.bind and driver.get("device"):
+            path = absolute(part.lstrip("/"), absolute(str(driver["device"]), folder))
             recursive = "" if words.bind == "rbind" else "disabled"
             _bind(draft, place, path, facts, "rprivate", recursive, read_only=read_only or words.has("ro"))
             return
-        is_tmpfs = options.get("type") == "tmpfs"
+        is_tmpfs = driver.get("type") == "tmpfs"
         called = source or f"without a name at {place}"
         note = "" if is_tmpfs else f"in place of volume {called}: bind the directory where it is kept"
         made = stand_ins.of(source or place, words.options if is_tmpfs else {"mode": "0755"}, note)

@@ -78,7 +78,8 @@ class StandIns:
             given["path"] = absolute(part)
             path = absolute(part).strip("/")
             if not any(file["path"] == path for file in made.files):
-                made.files.append({"path": path} | ({"content": ""} if is_file else {"directory": True}))
+                kind: dict[str, object] = {"content": ""} if is_file else {"directory": True}
+                made.files.append({"path": path, **kind})
         bound = self._draft.add(place, bind=given)
         if read_only:
             bound.keys["attributes"] = ["ro"]

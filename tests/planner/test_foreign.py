@@ -312,6 +312,19 @@ def test_variables_and_services_that_extend_others_are_as_compose_has_them() -> 
     assert ["the value of the variable GONE, which is not set: it is empty here"] == draft.unsaid
 
 
+def test_a_service_of_a_file_that_is_included_has_its_paths_from_there() -> None:
+    files = {
+        "/project/in/a.yaml": {"include": [{"path": ["../b.yaml"]}], "services": {"a": {}}},
+        "/project/b.yaml": {"include": ["in/a.yaml"], "services": {"db": {"volumes": ["./d:/d"]}}},
+        "/c.yaml": {},
+    }
+    for config in ({"include": ["in/a.yaml"], "services": {"web": {}}}, {"include": ["in/a.yaml"]}):
+        draft = import_compose(config, "c", "/project", Machine(), service="db", load=files.get)
+        assert "/project/d" == draft.mounts[-1].keys["bind"]
+    with pytest.raises(SpecError):
+        import_compose({"include": ["in/a.yaml"]}, "c", "/project", Machine(), service="none", load=files.get)
+
+
 @pytest.mark.parametrize(
     ("web", "message"),
     [
