@@ -74,6 +74,7 @@ class _Altering:
             self.tree.bind_over(path)
             self.space.altered.append(self._altered("bind_over", path, over[path], recursive=True))
         self.space.altered += changes
+        self.space.inherited = self.tree
 
     def _altered(self, what: str, path: str, origin: str, **more: object) -> Alteration:
         rest = {"recursive": False, "spared": (), "set": 0, "clear": 0, "sharing": "", "words": ""} | more

@@ -16,6 +16,7 @@ from mountplan.planner.names import Alteration, Handle, NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.resolve.contents import Contents
 from mountplan.planner.resolve.topology import LayerRef, ResolvedFilesystem, ResolvedNode
+from mountplan.planner.tables.inherited_tree import InheritedTree
 from mountplan.planner.tables.mount_facts import Lock
 from mountplan.planner.tables.namespace_file import NEVER_MOUNTED, split_name
 from mountplan.planner.tables.table import left_behind
@@ -35,6 +36,7 @@ class Space:
         self.user: Handle = ""  # the user namespace that owns it, "" for ours
         self.drafts: list[Draft] = []
         self.altered: list[Alteration] = []  # of what is inherited
+        self.inherited: InheritedTree | None = None  # when that is done
 
 
 class Draft:

@@ -9,6 +9,7 @@ from mountplan.planner.language.values import shown
 from mountplan.planner.light import regex
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft
+from mountplan.planner.resolve.host_places import is_covered
 from mountplan.planner.resolve.topology import ImagePart, ResolvedFilesystem
 from mountplan.planner.tables.options import Pairs
 
@@ -79,7 +80,11 @@ def _in_mount(draft: Draft, image: Image, reads: bool, context: Context) -> Imag
         return ImagePart()
     inner = TargetPath.parse("/" + image.path.lstrip("/"))
     if source.host is not None:
-        return _part(_on_host(TargetPath(source.host.path).joined(inner), key, context), image, key, context)
+        there = TargetPath(source.host.path).joined(inner)
+        remedy = f'write recursive = true on {source.key}, or image = "{there}", if that is meant'
+        if is_covered(source, inner, key, remedy, context):
+            return ImagePart()
+        return _part(_on_host(there, key, context), image, key, context)
     fixed = source.filesystem.fixed
     path = source.root.joined(inner)
     context.learn(source.filesystem, path)

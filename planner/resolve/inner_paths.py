@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from typing import Literal
 
-from mountplan.planner.host import NotThere
+from mountplan.planner.host import HostPath, NotThere
 from mountplan.planner.language.mount_models import Mount as SpecMount
 from mountplan.planner.names import Handle, NodeKind
 from mountplan.planner.paths import TargetPath
@@ -124,22 +125,61 @@ def _matches(
         return None
     found = []
     rests = _on_disk(base, pattern.lstrip("/"), field, key, context)
-    if rests is None:
+    if rests is None or _lists_covers(draft, base, pattern, key, context):
         return None
     for rest in rests:
-        path = TargetPath(base).joined(rest)
         try:
-            there = context.host.look(path)
+            kind = _kind(draft, base, rest, context)
         except NotThere:
             continue
         except LookupError as error:
-            refused = f'host path "{path}": {error.args[0]}'
+            refused = f'host path "{TargetPath(base).joined(rest)}": {error.args[0]}'
             context.mistakes.add(key, refused, f"{_VERBS[field]} what can be looked at")
             return None
-        # Through a symlink, what is found on the host need not be what is found in the new tree.
-        kind: NodeKind = there.kind if there.path == path else "symlink"
         found.append((TargetPath("/").joined(rest), kind))
     return found
+
+
+def _kind(draft: Draft, base: str, rest: str, context: Context) -> NodeKind:
+    """What is at `rest` of a mount that shows what the host has at `base`; a symlink on the way is one. Raises
+    LookupError.
+    """
+    path = TargetPath(base).joined(rest)
+    brings = draft.host is not None and draft.brings
+    there: HostPath | None = None
+    try:
+        there = context.host.look(path)
+    except NotThere:
+        if brings:
+            raise
+    if there is not None and (brings or there.mount == context.host.look(base).mount):
+        # Through a symlink, what is found on the host need not be what is found in the new tree.
+        return there.kind if there.path == path else "symlink"
+    kind: NodeKind = "directory"
+    for step in (*reversed(tuple(TargetPath("/").joined(rest).ancestors())), TargetPath("/").joined(rest)):
+        entry = context.host.under(base, step)
+        if entry is not None and entry.kind == "symlink":
+            return "symlink"
+        if entry is None and there is None:
+            raise LookupError("the host has mounted something over it, and this user may not look beneath")
+        kind = entry.kind if entry is not None else there.kind if there is not None else kind
+    return kind
+
+
+def _lists_covers(draft: Draft, base: str, pattern: str, key: str, context: Context) -> bool:
+    """True, and a mistake, if the host has mounted something over a directory of a bind that the pattern looks into."""
+    parts = pattern.strip("/").split("/")
+    if draft.host is None or draft.brings or len(parts) < 2 or not _is_glob(pattern):
+        return False
+    for row in context.host.table.rows:
+        if row.mountpoint == base or not TargetPath(row.mountpoint).is_under(base):
+            continue
+        there = TargetPath(row.mountpoint).relative_to(base).split("/")
+        if len(there) < len(parts) and all(map(fnmatch, there, parts)):
+            what = f'it is not known what "{pattern}" matches: on the host something is mounted on "{row.mountpoint}"'
+            context.mistakes.add(key, what, f"write recursive = true on {draft.key}, or name the paths")
+            return True
+    return False
 
 
 def _on_disk(base: str, pattern: str, field: PathList, key: str, context: Context) -> tuple[str, ...] | None:

@@ -14,6 +14,7 @@ from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.bind_attributes import inherit
 from mountplan.planner.resolve.contents import FILLABLE
 from mountplan.planner.resolve.draft import ELSEWHERE, Context, Draft, FilesystemDraft
+from mountplan.planner.resolve.host_places import is_covered
 from mountplan.planner.resolve.images import find_image, same_pool, take_subvolume
 from mountplan.planner.resolve.new_filesystem import ask_for_options, check_device, check_type, options_of
 from mountplan.planner.resolve.optional import leave_out_if_missing
@@ -298,7 +299,11 @@ def _settle_bind(draft: Draft, context: Context) -> None:
                 what = f"{source.name} is the file of a namespace, with nothing in it"
                 wrong(f"{key}.bind.path", what, "leave it out")
         elif source.host is not None:
-            bind_host(draft, TargetPath(source.host.path).joined(spec.bind.path), f"{key}.bind", context)
+            place = TargetPath(spec.bind.path)
+            path = TargetPath(source.host.path).joined(place)
+            if is_covered(source, place, f"{key}.bind", f'write bind = "{path}", if that is meant', context):
+                return
+            bind_host(draft, path, f"{key}.bind", context)
             if draft.host is not None and draft.host.mount != source.host.mount:
                 wrong(f"{key}.bind", f'the host has another mount at "{draft.host.path}"', "bind that host path itself")
         else:

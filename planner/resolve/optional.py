@@ -14,6 +14,7 @@ from mountplan.planner.host import NotThere
 from mountplan.planner.language.path_models import Image, MountPath
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.draft import Context, Draft
+from mountplan.planner.resolve.host_places import kind_at
 
 _MOST_NAMED = 3
 
@@ -35,10 +36,7 @@ def has_mountpoint(draft: Draft, where: Draft, place: TargetPath, context: Conte
         return True
     path = TargetPath(where.host.path).joined(place)
     try:
-        if where.spec.recursive:
-            context.host.look(path)
-        else:
-            context.host.under(where.host.path, place)
+        kind_at(where, place, context)
     except NotThere as error:
         draft.gone = f'mountpoint "{path}" on the host: {error.args[0]}'
     except LookupError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mountplan.planner.language.path_models import MountPath
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft
+from mountplan.planner.resolve.host_places import is_covered
 from mountplan.planner.resolve.topology import LayerRef, ResolvedNode
 
 MOST = 500  # layers (OVL_MAX_STACK in fs/overlayfs/params.h)
@@ -26,7 +27,11 @@ def settle_layers(draft: Draft, filesystem: FilesystemDraft, context: Context) -
         if source is None or source.filesystem is None:
             return None
         if source.host is not None:
-            ref = layer(TargetPath(source.host.path).joined(value.path), place, make=make)
+            path = TargetPath(source.host.path).joined(value.path)
+            remedy = f'write recursive = true on {source.key}, or "{path}" here, if that is meant'
+            if is_covered(source, TargetPath(value.path), place, remedy, context):
+                return None
+            ref = layer(path, place, make=make)
             return ref if ref is None or make else _through(source, ref, context)
         path = source.root.joined(value.path)
         context.learn(source.filesystem, path)

@@ -13,6 +13,7 @@ from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.resolve.bind_attributes import bring
 from mountplan.planner.resolve.brought_sharing import share_copy
 from mountplan.planner.resolve.draft import ELSEWHERE, Context, Draft, Space
+from mountplan.planner.resolve.host_places import kind_at, link_at
 from mountplan.planner.resolve.optional import has_mountpoint, take_out
 from mountplan.planner.resolve.overlay_limits import check_stacking
 from mountplan.planner.resolve.overlays import check_layers
@@ -308,7 +309,7 @@ def _link_on_the_way(where: Draft, place: TargetPath, context: Context) -> tuple
         while steps[-1] not in straight:
             steps.append(TargetPath(steps[-1].rpartition("/")[0] or "/"))
         for step in reversed(steps[:-1]):
-            points_to = _link_on_host(where, where.host.path, step, context)
+            points_to = link_at(where, step, context)
             if points_to is not None:
                 return step, points_to
             straight.add(step)
@@ -320,17 +321,6 @@ def _link_on_the_way(where: Draft, place: TargetPath, context: Context) -> tuple
     if node is None:
         return None
     return "/" + node.path.relative_to(where.root), node.link
-
-
-def _link_on_host(where: Draft, base: str, place: TargetPath, context: Context) -> str | None:
-    """Where a symlink at `place` of the bound host path `base` points; None if none is known to be there."""
-    if where.spec.recursive:
-        return context.host.link(TargetPath(base).joined(place))  # the host's mounts below it are brought along
-    try:
-        entry = context.host.under(base, place)
-    except LookupError:
-        return None
-    return entry.link if entry is not None and entry.kind == "symlink" else None
 
 
 def leave_out_unsupported(context: Context) -> None:
@@ -520,7 +510,7 @@ def _mountpoint_on_host(draft: Draft, base: HostPath, parent: Draft, context: Co
     wanted = draft.kind()
     path = TargetPath(base.path).joined(draft.place)
     try:
-        found = _kind_on_host(parent, base, draft.place, context)
+        found = kind_at(parent, draft.place, context)
     except LookupError as error:
         missing = isinstance(error, NotThere)
         if missing and draft.spec.create:
@@ -540,21 +530,13 @@ def _mountpoint_on_host(draft: Draft, base: HostPath, parent: Draft, context: Co
         )
 
 
-def _kind_on_host(parent: Draft, base: HostPath, place: TargetPath, context: Context) -> NodeKind | None:
-    """What a bind of a host path has at `place`; None if that cannot be found out. Raises LookupError."""
-    if parent.spec.recursive:
-        return context.host.look(TargetPath(base.path).joined(place)).kind
-    entry = context.host.under(base.path, place)
-    return entry.kind if entry is not None else None
-
-
 def _create_on_host(draft: Draft, base: HostPath, parent: Draft, context: Context) -> None:
     """Have the mountpoint made, and of the directories above it those that are missing."""
     kind = draft.kind()
     missing = [(draft.place, "directory" if kind in ("directory", None) else "file")]
     for above in draft.place.ancestors():
         try:
-            there = "directory" if above == "/" else _kind_on_host(parent, base, above, context)
+            there = "directory" if above == "/" else kind_at(parent, above, context)
         except LookupError:
             missing.append((above, "directory"))
             continue

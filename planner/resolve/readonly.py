@@ -9,6 +9,7 @@ from mountplan.planner.language.path_models import MountPath
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.bind_attributes import inherit
 from mountplan.planner.resolve.draft import Context, Draft, Space
+from mountplan.planner.resolve.host_places import is_covered
 from mountplan.planner.resolve.inner_paths import listed_paths, part_name
 
 BindHost = Callable[[Draft, str, str, Context], None]
@@ -66,6 +67,9 @@ def _add(
     part = Draft(draft.space, draft.index, key, part_name("readonly", target, context), spec)
     part.is_part, part.parent, part.source, part.path = True, draft, draft, path
     if draft.host is not None:
+        remedy = f"write recursive = true on {draft.key}, or leave this out"
+        if is_covered(draft, path, key, remedy, context):
+            return
         bind_host(part, TargetPath(draft.host.path).joined(path), key, context)
     elif draft.filesystem is not None:
         part.root, part.filesystem = draft.root.joined(path), draft.filesystem

@@ -187,3 +187,57 @@ def test_only_what_is_missing_is_to_be_created(tmp_path: Path) -> None:
             with pytest.raises(SpecError) as caught:
                 plan_of(f'{ROOT}[[mount]]\ntarget = "/x"\nbind = "{path}"\n')
             assert "name another path" in caught.value.mistakes[0].remedy
+
+
+@pytest.mark.needs_kernel("root")
+def test_what_is_hidden_in_a_bind_is_what_that_shows_not_what_the_host_has_over_it(in_host: InHost) -> None:
+    """Optional as it is, the mask was left out, since nothing has the name in the cover."""
+
+    def script() -> tuple[list[str], list[str]]:
+        _cover()
+        words = 'mask = [{ path = "x/y", optional = true }, { path = "x/z", optional = true }]'
+        spec = (ROOT + COVERED.format(words=words)).rpartition("[[mount]]")[0]
+        with tree(spec) as built:
+            globbed = spec.replace("x/y", "x/*")
+            with pytest.raises(SpecError, match='not known what "/x/\\*" matches'):
+                plan_of(globbed)
+            return built.mountpoints(), [one.target for one in plan_of(spec).expected.left_out]
+
+    assert (["/", "/low", "/low/x/y"], ["/low/x/z"]) == in_host(script, identity="root")
+
+
+@pytest.mark.needs_kernel("root")
+@pytest.mark.parametrize(
+    "made",
+    [
+        'bind = { mount = "low", path = "/x" }',
+        'type = "overlay"\nlayers = [{ mount = "low", path = "/x" }, "/etc"]',
+        'type = "ext4"\nimage = { mount = "low", path = "/x/z" }',
+        'type = "tmpfs"\n[[mount]]\ntarget = "/again"\nbind = "/mnt"\nreadonly = ["x"]',
+    ],
+)
+def test_what_the_host_has_mounted_over_a_path_of_a_bind_is_not_taken_for_it(made: str, in_host: InHost) -> None:
+    """It was, and called verified: the cover's directories were the layers, and its file the image."""
+
+    def script() -> str:
+        _cover()
+        with pytest.raises(SpecError) as caught:
+            plan_of(
+                f'{ROOT}[[mount]]\nid = "low"\ntarget = "/low"\nbind = "/mnt"\n[[mount]]\ntarget = "/made"\n{made}\n'
+            )
+        return caught.value.mistakes[0].what
+
+    assert 'on the host something is mounted on "/mnt/x", which' in in_host(script, identity="root")
+
+
+@pytest.mark.needs_kernel("root")
+def test_under_what_is_removed_a_mountpoint_is_looked_up_in_what_that_covered(in_host: InHost) -> None:
+    def script() -> tuple[bool, str]:
+        _cover()
+        spec = 'root = "inherit"\n[[remove]]\ntarget = "/mnt/x"\n[[mount]]\ntarget = "/mnt/x/y"\ntype = "tmpfs"\n'
+        with pytest.raises(SpecError) as caught:
+            plan_of(spec.replace("x/y", "x/z"))
+        with tree(spec) as built:
+            return "/mnt/x/y" in built.mountpoints(), caught.value.mistakes[0].what
+
+    assert (True, 'mountpoint "/mnt/x/z" on the host: no such file or directory') == in_host(script, identity="root")

@@ -106,8 +106,8 @@ from tests.planner.mistakes import ROOT, bind, mistakes, one, tmpfs
             "a path in a host bind on which the host has another mount",
             ROOT + bind("/d", '"/srv"', 'id = "d"') + bind("/a", '{ mount = "d", path = "/shared" }'),
             "mount[2].bind",
-            'the host has another mount at "/srv/shared"',
-            "bind that host path itself",
+            'on the host something is mounted on "/srv/shared", which d does not bring along',
+            'write bind = "/srv/shared", if that is meant',
         ),
     ],
 )
