@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mountplan.planner.names import Handle
 from mountplan.planner.plan.plan import Edge, Expected, ExpectedMount, Plan
-from mountplan.planner.plan.proof_parts import Filesystem, ProofMount, Seed
+from mountplan.planner.plan.proof_parts import Filesystem, ProofMount, ProvenRun, Seed
 from mountplan.planner.plan.proof_values import check_absolute, check_text, is_among, refuse
 from mountplan.planner.record import NamedTuple
 
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 class Outcome(NamedTuple):
     """What the steps of a plan have come to: all handles, and by the number of a namespace what is attached in it and
-    which seeds its base keeps.
+    which seeds its base keeps; binds that were proven together, by the name of the first.
     """
 
     plan: Plan
     made: dict[Handle, Any]
     attached: list[list[ProofMount]]
     kept: list[tuple[Handle, ...]]
+    runs: dict[Handle, ProvenRun]
 
 
 def check_promise(outcome: Outcome) -> None:
@@ -30,14 +31,16 @@ def check_promise(outcome: Outcome) -> None:
     _check_filesystems(outcome)
     _check_groups(outcome)
     for namespace, mounts in zip(outcome.plan.expected.namespaces, outcome.attached, strict=True):
-        _check_mounts(namespace.mounts, mounts, outcome.made)
+        _check_mounts(namespace.mounts, mounts, outcome)
     _check_left_out(outcome.plan.expected)
     made = outcome.made
+    parents: dict[Handle, Handle] = {}  # of the mounts of all runs: most edges are theirs
+    for run in outcome.runs.values():
+        parents |= dict.fromkeys(run.names, run.parent)
     for edge in outcome.plan.edges:
         before, name, kind = edge
-        after = made.get(name)
-        if kind == "parent" and isinstance(after, ProofMount) and after.place and after.parent is made.get(before):
-            continue  # as most are
+        if kind == "parent" and parents.get(name) == before:
+            continue
         if not _is_so(edge, made):
             refuse(f"its edges say that {edge.reason()}, and its steps do not")
 
@@ -132,10 +135,20 @@ def _check_groups(outcome: Outcome) -> None:
             refuse(f"groups without a member need a base that keeps them: {', '.join(sorted(orphans)) or 'none'}")
 
 
-def _check_mounts(promised: tuple[ExpectedMount, ...], attached: list[ProofMount], made: dict[Handle, Any]) -> None:
+def _check_mounts(promised: tuple[ExpectedMount, ...], attached: list[ProofMount], outcome: Outcome) -> None:
     """The table that comes out is the one that is promised, a parent before what stands on it."""
     left = {mount.name for mount in attached}
-    for one in promised:
+    made, runs, at = outcome.made, outcome.runs, 0
+    while at < len(promised):
+        one = promised[at]
+        run = runs.get(one.name)
+        if run is not None and run.parent not in left and left.issuperset(run.names):
+            end = at + len(run.names)
+            if run.come_to(promised[at:end]):
+                left.difference_update(run.names)
+                at = end
+                continue
+        at += 1
         if one.name not in left:
             refuse(f"it promises mount {one.name}, which its steps do not make")
         if one.parent and one.parent in left:

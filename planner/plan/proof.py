@@ -3,7 +3,8 @@
 A plan file is input like a spec, and as strictly judged. `prove` follows the handles through the steps: each is made
 before it is used, once, used as what it is, and let go. EFFECTS (step_effects.py) says when a step may come, and in
 which filesystems it may make or remove something. What the steps come to is derived from them alone, and held against
-what the plan says of itself (`expected`, `edges`). All that costs a few look-ups a step.
+what the plan says of itself (`expected`, `edges`). All that costs a few look-ups a step, and of many binds in a row
+less than one (proof_runs.py).
 
 What only the host knows is not judged here: whether a path is there, and on which of its filesystems. That the kernel
 decides, in the namespace of the plan's own, and what stands there is read back. planner/ask/foresight.py tells it
@@ -20,8 +21,9 @@ from mountplan.planner.plan.promise import Outcome, check_promise
 from mountplan.planner.plan.proof_filesystems import FilesystemProof
 from mountplan.planner.plan.proof_mounts import MountProof
 from mountplan.planner.plan.proof_parts import Filesystem, ProofMount, ProofUser
+from mountplan.planner.plan.proof_runs import BindRun, RunProof, runs_of_binds
 from mountplan.planner.plan.proof_state import check_maps
-from mountplan.planner.plan.proof_values import REMEDY, Wrong, all_plain, check_names, check_run, is_among, refuse
+from mountplan.planner.plan.proof_values import REMEDY, Wrong, check_names, check_run, is_among, refuse
 from mountplan.planner.plan.step_effects import (
     CLOSED,
     COMMON,
@@ -44,15 +46,18 @@ if TYPE_CHECKING:
 def prove(plan: Plan, file: str) -> None:
     """Raises PlanRefused if `plan` does what no plan may do, or does not come to what it says; `file` is its name."""
     proof = _Proof(plan)
-    number = 0
+    steps, number = plan.steps, 0
     try:
         handlers = proof.handlers()
-        proof.look_at_paths()
-        for number, step in enumerate(plan.steps, 1):  # noqa: B007
-            phases, handle = handlers[type(step)]
-            if not phases & proof.phase:
-                proof.out_of_order(step)
-            handle(step)
+        for run in (*runs_of_binds(steps), BindRun(len(steps), len(steps), "")):
+            for step in steps[number : run.begin]:
+                number += 1
+                phases, handle = handlers[type(step)]
+                if not phases & proof.phase:
+                    proof.out_of_order(step)
+                handle(step)
+            if run.kinds and proof.prove_run(run):
+                number = run.end
     except Wrong as wrong:
         step = plan.steps[number - 1]
         raise _refused(plan, file, f"step {number:,}, {step.describe()}", step.origin, wrong) from None
@@ -68,7 +73,7 @@ def _refused(plan: Plan, file: str, place: str, origin: str, wrong: Wrong) -> Pl
     return PlanRefused((f"{file}: {where}{wrong.what}\n  remedy: {REMEDY}",))
 
 
-class _Proof(FilesystemProof, MountProof):
+class _Proof(FilesystemProof, MountProof, RunProof):
     """All of a plan; here are the rules of namespaces, and of the whole."""
 
     def handlers(self) -> dict[type[Step], tuple[int, Callable[[Any], None]]]:
@@ -77,13 +82,6 @@ class _Proof(FilesystemProof, MountProof):
             step: (EFFECTS[step].phases, getattr(self, "_" + kind))
             for step, kind in zip(s.STEP_TYPES, s.STEP_KINDS, strict=True)
         }
-
-    def look_at_paths(self) -> None:
-        """Most plans have no path that needs a closer look, and then each is spared one."""
-        steps = self.plan.steps
-        paths = [step.path for step in steps if type(step) is s.CloneHost and step.path != "/"]
-        paths += ["/" + step.path for step in steps if type(step) is s.Attach and step.careful]
-        self.plain = all_plain(paths)
 
     def out_of_order(self, step: Step) -> NoReturn:
         if self.phase == START:
@@ -225,7 +223,7 @@ class _Proof(FilesystemProof, MountProof):
                     refuse(f"{handle} is never released")
         self._check_created()
         self._check_altered()
-        check_promise(Outcome(self.plan, self.made, self.attached, [kept or () for kept in self.bases]))
+        check_promise(Outcome(self.plan, self.made, self.attached, [kept or () for kept in self.bases], self.runs))
         check_names(self.plan)
         check_run(self.plan.run)
 

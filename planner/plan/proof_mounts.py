@@ -49,8 +49,7 @@ class MountProof(ProofState):
         self.held += 1
 
     def _clone_host(self, step: s.CloneHost) -> None:
-        if not self.plain:
-            check_absolute(step.path)
+        check_absolute(step.path)
         grouped = step.propagation != "private"
         if grouped != (self.phase == UNSHARED):
             refuse(
@@ -147,8 +146,7 @@ class MountProof(ProofState):
             elif filesystem is not None and own:
                 kind = self._kind_of(filesystem, f"{parent.root}/{path}" if parent.root else path)
             else:
-                if not self.plain:
-                    check_relative(path)
+                check_relative(path)
                 kind = None
             if kind is not None and mount.kind is not None and (kind == "directory") != (mount.kind == "directory"):
                 refuse(f"a {mount.kind} cannot be mounted on a {kind}")

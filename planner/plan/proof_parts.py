@@ -5,7 +5,12 @@ The proof (planner/plan/proof.py) fills them in, step by step, and planner/plan/
 
 from __future__ import annotations
 
+from itertools import repeat
+
+from mountplan.planner.names import Handle
+from mountplan.planner.plan.plan import ExpectedMount
 from mountplan.planner.plan.proof_values import is_among
+from mountplan.planner.record import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,6 +107,33 @@ class ProofMount:
         self.places[path] = mount
         if path in self.bare:
             self.bare = set()
+
+
+class ProvenRun(NamedTuple):
+    """Binds that stand: all but `names`, `roots`, `places`, `own` and `groups` is said once for all of them."""
+
+    parent: Handle
+    filesystem: Filesystem | None
+    names: tuple[Any, ...]
+    roots: tuple[Any, ...]
+    places: tuple[Any, ...]  # in the parent, relative
+    own: list[tuple[int, int]]  # attributes: set, cleared
+    groups: list[tuple[str, str]]  # peer group and master
+
+    def come_to(self, promised: tuple[ExpectedMount, ...]) -> bool:
+        """Whether they are what the plan promises: True, or nothing is said."""
+        if self.filesystem is not None and self.filesystem.removed:
+            return False
+        none, number = repeat(""), len(self.names)
+        roots = self.roots if self.filesystem is None else ["/" + root for root in self.roots]
+        rows = zip(
+            self.names, repeat(self.parent), ["/" + place for place in self.places],
+            repeat("" if self.filesystem is None else self.filesystem.name), roots, repeat(False),
+            [one.recursive_attributes for one in promised], *zip(*self.own, strict=True), repeat(0), repeat(0),
+            repeat(False), repeat(False), *zip(*self.groups, strict=True), none, none, none,
+            [one.origin for one in promised],
+        )  # fmt: skip
+        return len(promised) == number and all(map(tuple.__eq__, promised, rows))
 
 
 # Shared by all to which nothing was added yet: most things are leaves, and a dictionary each would be most of what is

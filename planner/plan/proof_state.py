@@ -8,7 +8,7 @@ from __future__ import annotations
 from mountplan.planner.names import Alteration, Handle, IdLines
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
-from mountplan.planner.plan.proof_parts import ARTICLE, Filesystem, ProofIdMap, ProofMount, Seed
+from mountplan.planner.plan.proof_parts import ARTICLE, Filesystem, ProofIdMap, ProofMount, ProvenRun, Seed
 from mountplan.planner.plan.proof_values import check_as_in_a_spec, check_relative, refuse
 from mountplan.planner.plan.step_effects import COMMON, START
 from mountplan.planner.plan.steps import YARD
@@ -23,7 +23,6 @@ class ProofState:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.plain = False  # each path of the host, and in what is not known, needs no closer look
         self.phase = START
         self.spaces = len(plan.expected.namespaces)
         self.stages: set[int] = set()  # the namespaces that have a stage
@@ -40,6 +39,7 @@ class ProofState:
         self.created: list[tuple[ProofMount, str]] = []  # on the host
         self.altered: list[list[Alteration]] = [[] for _ in range(self.spaces)]
         self.shares_root = [False] * self.spaces
+        self.runs: dict[Handle, ProvenRun] = {}  # binds that were proven together, by the name of the first
 
     def _new(self, handle: Handle, what: Any) -> None:
         if not handle or handle == YARD:

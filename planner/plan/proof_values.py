@@ -15,7 +15,7 @@ from mountplan.planner.tables.options import OF_LAYERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Container, Sequence
     from typing import Any, NoReturn
 
 REMEDY = "make it again with `mountplan plan SPEC -o FILE`"
@@ -65,7 +65,7 @@ def is_plain(path: str) -> bool:
     )
 
 
-def all_plain(paths: list[str]) -> bool:
+def all_plain(paths: Sequence[str]) -> bool:
     """True if each is an absolute path that needs no closer look: the same as asking is_plain() of each without its
     slash, at once.
     """

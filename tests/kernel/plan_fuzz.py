@@ -68,6 +68,10 @@ SPECS: dict[str, str] = {
         + _bind("/srv/tree", "/srv/tree", 'recursive = true\nattributes = ["ro"]')
         + '[[mount]]\ntarget = "/srv/wide/made"\ntype = "tmpfs"\ncreate = true\noptions = { size = "4k" }\n'
     ),
+    "in a row": (
+        'root = "inherit"\npropagation = "private"\n'
+        + "".join(_bind(f"/srv/{one}", "/srv/victim") for one in ("feed/a", "wide/a", "wide/b", "wide/made"))
+    ),
     "on a host's": (
         ROOT
         + _bind("/w", "/srv/wide", 'attributes = ["ro"]\nmask = ["a"]')
