@@ -47,7 +47,8 @@ def spec_of(
     if isinstance(source, str | bytes):
         text = source.encode("utf-8", "surrogateescape") if isinstance(source, str) else source
         return pipeline.load(TEXT, text, parameters=parameters, outside=outside or LiveOutside(TEXT))
-    assert not isinstance(source, os.PathLike)
+    if isinstance(source, os.PathLike) or not hasattr(source, "include"):
+        raise TypeError(f"a spec is a Spec, a path, TOML text or a dict, not {type(source).__name__}: {source!r}")
     return _settled(source, parameters, outside)
 
 

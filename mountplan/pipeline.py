@@ -56,8 +56,8 @@ class Verified(NamedTuple):
     notices: Drift
 
 
-def read(path: str) -> bytes:
-    """What is in a file, or comes from standard input. Raises SpecError."""
+def read(path: str, wanted: str = "") -> bytes:
+    """What is in a file, or comes from standard input. Raises SpecError, with what is `wanted` as the remedy."""
     from mountplan.inputs import meant_instead, read_input, reason_of
 
     try:
@@ -66,9 +66,9 @@ def read(path: str) -> bytes:
         from mountplan.planner.errors import SpecRef
 
         what = f"cannot read it: {reason_of(error)}"
-        raise SpecError(
-            (Mistake(SpecRef(path, ""), what, f"{meant_instead(path)}name a spec file that exists"),)
-        ) from None
+        kind = "saved plan" if path.endswith(".json") else "spec file"
+        remedy = meant_instead(path) + (wanted or f"name a {kind} that exists")
+        raise SpecError((Mistake(SpecRef(path, ""), what, remedy),)) from None
 
 
 @without_collector

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 if TYPE_CHECKING:
-    from types import FrameType
+    from types import FrameType, TracebackType
 
     from mountplan.planner.language.spec import Spec
     from mountplan.planner.plan.plan import Plan
@@ -225,14 +225,25 @@ def _hide_own_frames(error: BaseException) -> None:
     subprocess = sys.modules.get("subprocess")
     kinds = getattr(errors, "MountplanError", None), getattr(subprocess, "SubprocessError", None)
     ours = tuple(kind for kind in kinds if kind is not None)
-    if not isinstance(error, (*ours, OSError, AssertionError, LookupError)):
-        return
-    last, trace, seen = None, error.__traceback__, False
+    told = isinstance(error, (*ours, OSError, AssertionError, LookupError)) or _is_of_a_call(error)
+    last, innermost, trace, seen = None, None, error.__traceback__, False
     while trace is not None:
+        innermost = trace
         module = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
         if module not in _BELOW_US:
             last, seen = trace, False
         seen = seen or module == "mountplan"
         trace = trace.tb_next
-    if last is not None and seen:
+    if last is not None and seen and (told or (innermost is not None and _is_raised(innermost))):
         last.tb_next = None
+
+
+def _is_of_a_call(error: BaseException) -> bool:
+    """Whether a function has raised it that was called in a tree."""
+    tree = sys.modules.get("mountplan.tree")
+    return tree is not None and isinstance(error.__cause__, tree.RemoteTraceback)
+
+
+def _is_raised(frame: TracebackType) -> bool:
+    """Whether it is a statement that raises it, as what is wrong with arguments is told, and not a slip of ours."""
+    return linecache.getline(frame.tb_frame.f_code.co_filename, frame.tb_lineno).lstrip().startswith("raise ")

@@ -213,12 +213,19 @@ class Tree:
     """Namespaces that stand. What was built for it vanishes when it is closed and no process is left in there."""
 
     def __init__(self, stand: Stand) -> None:
-        self._stand = stand
+        self._given = stand
+        self._closed = False
+
+    @property
+    def _stand(self) -> Stand:
+        if self._closed:  # its process has ended, and another one may have the number by now
+            raise ValueError("the tree is closed")
+        return self._given
 
     @property
     def plan(self) -> Plan:
         """What it was built from. Raises SubjectError for the namespaces of a process."""
-        return self._stand.plan
+        return self._given.plan
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -277,8 +284,11 @@ class Tree:
                 process.wait()
                 raise
         done = subprocess.CompletedProcess(process.args, process.returncode, out, err)
-        if check:
-            done.check_returncode()
+        if check and done.returncode:
+            error = subprocess.CalledProcessError(done.returncode, done.args, out, err)
+            if err:
+                error.add_note((err if isinstance(err, str) else err.decode(errors="replace")).rstrip())
+            raise error
         return done
 
     def popen(
@@ -350,7 +360,7 @@ class Tree:
 
     def mount(
         self, target: str, *, type: str = "tmpfs", source: str = "", bind: str = "", recursive: bool = False,
-        options: Mapping[str, str | bool] | None = None, attributes: Sequence[str] = (), create: bool = False,
+        options: Mapping[str, str | bool] | None = None, attributes: Sequence[str] | str = (), create: bool = False,
         namespace: str = "",
     ) -> None:  # fmt: skip
         """Mount something in a namespace, as a process in there would: a new filesystem, or what is at the path `bind`.
@@ -358,19 +368,25 @@ class Tree:
         `options` are the filesystem's, `attributes` the mount's (ro, nosuid, ...); `create` makes a mountpoint that is
         missing. Raises OSError with the kernel's errno.
         """
-        order = MountOrder(
-            target, type, source, bind, recursive, tuple((options or {}).items()), tuple(attributes), create
-        )
-        self.call(carry_out_mount, order, namespace=namespace)
+        words = (attributes,) if isinstance(attributes, str) else tuple(attributes)
+        order = MountOrder(target, type, source, bind, recursive, tuple((options or {}).items()), words, create)
+        self._carry_out(carry_out_mount, order, namespace=namespace)
 
     def umount(self, target: str, *, lazy: bool = False, recursive: bool = False, namespace: str = "") -> None:
         """Unmount what is topmost on a path in a namespace, as a process in there would. Raises OSError."""
         proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if recursive else -1
         try:
-            self.call(carry_out_unmount, target, lazy, proc, namespace=namespace)
+            self._carry_out(carry_out_unmount, target, lazy, proc, namespace=namespace)
         finally:
             if proc >= 0:
                 os.close(proc)
+
+    def _carry_out(self, function: Callable[..., None], *arguments: Any, namespace: str) -> None:
+        """call() of what is ours: where in there it was refused tells nobody anything."""
+        try:
+            self.call(function, *arguments, namespace=namespace)
+        except OSError as error:
+            raise error from None
 
     def reaches(self, path: str, other: str, *, namespace: str = "", other_namespace: str | None = None) -> bool:
         """Whether a mount made at `path` shows at `other` as well: a tmpfs is mounted there for a moment.
@@ -443,8 +459,9 @@ class Tree:
         return self._stand.subjects()
 
     def close(self) -> None:
-        """Let it go. A second time does nothing."""
-        self._stand.close()
+        """Let it go. A second time does nothing; whatever else is asked of it then raises ValueError."""
+        self._closed = True
+        self._given.close()
 
     def __enter__(self) -> Tree:
         return self

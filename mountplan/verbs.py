@@ -199,7 +199,7 @@ def apply(
 
 def run(
     source: PlanLike,
-    command: Sequence[str] = (),
+    command: Sequence[str] | str = (),
     reporter: Reporter | None = None,
     *,
     namespace: str = "",
@@ -214,8 +214,9 @@ def run(
     build() does, and CommandNotStarted.
     """
     made = plan(source, parameters=parameters)
+    words = (command,) if isinstance(command, str) else tuple(command)
     return pipeline.run(
-        made, tuple(command), reporter, namespace=namespace, status_fd=status_fd, rootless=rootless, timeout=timeout
+        made, words, reporter, namespace=namespace, status_fd=status_fd, rootless=rootless, timeout=timeout
     )
 
 
@@ -410,7 +411,7 @@ def simulate(
     start: PlanLike | int | None = None,
     variables: Mapping[str, str] | None = None,
     outputs: Mapping[str, str] | None = None,
-    failing: Sequence[str] = (),
+    failing: Sequence[str] | str = (),
     kernel: str | None = None,
 ) -> Simulation:
     """Carry a script of mount commands out in a model of the kernel: a text of several lines, or a file.
@@ -436,7 +437,8 @@ def simulate(
         text, name = script, "<text>"
     else:
         name = os.fspath(script)
-        text = pipeline.read(name).decode("utf-8", "surrogateescape")
+        wanted = "name a script that exists; a text of one line needs a newline at its end"
+        text = pipeline.read(name, wanted).decode("utf-8", "surrogateescape")
     if start is None:
         stage = empty_world(rules)
     else:
@@ -446,7 +448,7 @@ def simulate(
         known = known_of(operand_of(start) if standing else plan_of(start))  # type: ignore[arg-type]
         seen = world_of(known.tables, World(rules))
         stage = Stage(seen.world, {1: seen.processes[0]})
-    answers = Answers(tuple((outputs or {}).items()), tuple(failing))
+    answers = Answers(tuple((outputs or {}).items()), (failing,) if isinstance(failing, str) else tuple(failing))
     return carry_out(text, name, stage, variables=variables, answers=answers)
 
 

@@ -7,6 +7,7 @@ import doctest
 import io
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,47 @@ def test_a_process_is_attached_to_with_its_root() -> None:
             tree.drift()
     with pytest.raises(TypeError):
         api.attach()
+
+
+def test_a_tree_that_is_closed_answers_nothing() -> None:
+    """Its process has ended: another one that has the number by then would be looked at."""
+    with api.build(SMALL) as tree:
+        pass
+    for ask in (lambda: tree.pid, lambda: tree.root, tree.mounts, tree.drift, lambda: tree.call(os.listdir, "/")):
+        with pytest.raises(ValueError, match="the tree is closed"):
+            ask()
+    tree.close()
+    assert "small" == tree.plan.name
+
+
+def test_a_program_that_fails_is_told_with_what_it_said() -> None:
+    with api.build(Spec(root="inherit", mount=[Mount(target="/mnt", type="tmpfs")])) as tree:
+        with pytest.raises(subprocess.CalledProcessError) as failed:
+            tree.run(["sh", "-c", "echo why >&2; exit 3"], check=True)
+    assert (3, "why\n", ["why"]) == (failed.value.returncode, failed.value.stderr, failed.value.__notes__)
+
+
+def test_one_word_is_a_list_of_one(tmp_path: Path) -> None:
+    """A str is a sequence of characters to Python, and never meant as that."""
+    marker = tmp_path / "made"
+    marker.write_text('#!/bin/sh\n: > "$0.too"\n')
+    marker.chmod(0o755)
+    host = Spec(root="inherit", mount=[Mount(target="/mnt", type="tmpfs")])
+    assert 0 == api.run(host, str(marker))
+    assert (tmp_path / "made.too").exists()
+    with api.build(host) as tree:
+        tree.mount("/mnt", attributes="ro")
+        assert "ro" in tree.mounts()["/mnt"].attributes
+    assert api.simulate("frobnicate x || mount -t tmpfs none /\n", failing="frobnicate *").final[0].table.rows
+
+
+def test_what_cannot_be_a_spec_or_a_file_of_it_is_told() -> None:
+    with pytest.raises(TypeError, match="a spec is a Spec, a path, TOML text or a dict, not int: 5"):
+        api.load(5)  # type: ignore[arg-type]
+    with pytest.raises(api.SpecError, match="name a saved plan that exists"):
+        api.load_plan("nonesuch.json")
+    with pytest.raises(api.SpecError, match="name a script that exists; a text of one line needs a newline"):
+        api.simulate("mount -t tmpfs none /a")
 
 
 def test_questions_are_asked_of_values() -> None:
