@@ -573,9 +573,11 @@ def _become(
         file = File()
         syscalls.close_range(3, abi.LAST_FD, abi.CLOSE_RANGE_CLOEXEC)
         if person is not None:
+            path = f"user {person.uid}: a user namespace has only the ids that are mapped into it"
             os.setgroups(person.groups)
             os.setresgid(person.gid, person.gid, person.gid)
             os.setresuid(person.uid, person.uid, person.uid)
+            path = ""
         execute(file, command, environment, report)
     except CommandNotStarted as error:
         _say(report, error.number, error.what, error.remedy, "")
@@ -623,5 +625,5 @@ def _outcome(enter: NamespaceEntry, function: Callable[..., Any], arguments: tup
 def _trace_inside(error: BaseException) -> str:
     """The traceback from the called function on: how it was called there is nothing to read."""
     own = error.__traceback__
-    shown = own.tb_next if own is not None and own.tb_next is not None else own
+    shown = own.tb_next if own is not None else None
     return "".join(traceback.format_exception(type(error), error, shown))

@@ -304,6 +304,9 @@ def test_a_command_has_a_directory_and_a_user(mountplan: Mountplan) -> None:
     assert "0\n" == tree.run(["id", "-u"], user=0 if os.geteuid() == 0 else None).stdout
     if os.geteuid() == 0:
         assert "65534 65534\n" == tree.run(["sh", "-c", "echo $(id -u) $(id -g)"], user="nobody").stdout
+    else:
+        with pytest.raises(PermissionError, match="user 4711: a user namespace has only the ids that are mapped"):
+            tree.run(["true"], user=4711)
     for words, options, name in ((["nosuch"], {}, "nosuch"), (["true"], {"cwd": "/no/where"}, "/no/where")):
         with pytest.raises(FileNotFoundError) as caught:
             tree.run(words, **options)  # type: ignore[call-overload]
