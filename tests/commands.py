@@ -1,21 +1,34 @@
-"""Commands in trees: run one as a user would, and look at how it ended and what it printed."""
+"""Commands in trees, and command lines of mountplan: run one as a user would, look at how it ended and what it printed.
+
+A command line is carried out by a fork of this process, which has imported everything (the fixture `all_imported`).
+That takes a tenth of what a new Python takes. Tests of what comes before `main`, of memory, of signals, or of what
+others see of a program start the program.
+"""
 
 from __future__ import annotations
 
+import faulthandler
+import gc
+import importlib
+import json
 import os
+import pkgutil
 import select
+import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple, NoReturn
+from typing import Any, Literal, NamedTuple, NoReturn
 
-import mountplan.applier.run.run  # a child that may open no more files can import nothing  # noqa: F401
+import mountplan.applier.run.run  # a child that may open no more files can import nothing
 from mountplan import api
+from mountplan.cli import main
 from mountplan.planner.errors import MountplanError
 from mountplan.planner.plan.plan import Plan
-from tests.hosts import PATIENCE
+from tests.hosts import PATIENCE, PYTHONS_OWN, forget_handlers
 from tests.trees import plan_of
 
 How = Literal["run", "execute"]
@@ -27,6 +40,9 @@ class Outcome(NamedTuple):
     status: int
     out: str
     err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
 
 
 def programs(run: str = "", mounts: str = "") -> str:
@@ -144,6 +160,82 @@ def become(
     finally:
         if sys.stdout is not None:
             sys.stdout.flush()
+        os._exit(status)
+
+
+def command_line(*words: str, stdin: str = "", cwd: str = "/", environment: Mapping[str, str] | None = None) -> Outcome:
+    """`mountplan WORDS...`, until it has ended and no process has its output open any more."""
+    source = os.memfd_create("in")
+    os.pwrite(source, stdin.encode(), 0)
+    pipes = [os.pipe2(os.O_CLOEXEC) for _ in ("out", "err")]
+    child = os.fork()
+    if child == 0:
+        become_command_line(words, (source, *(writer for _, writer in pipes)), cwd, environment)
+    os.close(source)
+    for _, writer in pipes:
+        os.close(writer)
+    texts = {reader: b"" for reader, _ in pipes}
+    ended: set[int] = set()
+    while len(ended) < len(texts):
+        for reader in select.select(texts.keys() - ended, [], [])[0]:
+            block = os.read(reader, 65536)
+            texts[reader] += block
+            if not block:
+                ended.add(reader)
+                os.close(reader)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return Outcome(status, *(text.decode(errors="surrogateescape") for text in texts.values()))
+
+
+def import_all() -> None:
+    """All of mountplan, but for what begins to run when it is imported."""
+    for module in pkgutil.walk_packages(mountplan.__path__, "mountplan."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+
+
+def become_command_line(
+    words: tuple[str, ...],
+    files: tuple[int, ...],
+    cwd: str,
+    environment: Mapping[str, str] | None = None,
+    prepare: Callable[[], object] = lambda: None,
+) -> NoReturn:
+    """`mountplan WORDS...`, for a process that was forked for it, once `prepare` is done: `files` become 0, 1 and 2.
+
+    What Python makes of itself as it starts is made so: handlers of signals, no other descriptors, the three streams,
+    what is a warning.
+    """
+    status = 99
+    try:
+        prepare()
+        gc.freeze()  # what the tests have made is not looked through
+        faulthandler.disable()
+        forget_handlers()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in PYTHONS_OWN:
+            signal.signal(number, signal.SIG_IGN)
+        warnings.resetwarnings()
+        warnings.simplefilter("ignore")
+        for place, fd in enumerate(files):
+            os.dup2(fd, place)
+        os.closerange(3, 1 << 20)
+        sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115 - until the end
+        sys.stderr = open(2, "w", errors="backslashreplace")  # noqa: SIM115
+        if environment is not None:
+            os.environ.clear()
+            os.environ.update(environment)
+        os.chdir(cwd)
+        sys.argv = ["mountplan", *words]
+        try:
+            status = main()
+        except SystemExit as end:
+            status = int(end.code or 0)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException:
+        os.write(2, traceback.format_exc().encode())
+    finally:
         os._exit(status)
 
 

@@ -86,6 +86,14 @@ def in_host() -> InHost:
 
 
 @pytest.fixture(scope="session")
+def all_imported() -> None:
+    """For tests.commands.command_line: what this process has imported, the processes that it forks need not."""
+    from tests.commands import import_all
+
+    import_all()
+
+
+@pytest.fixture(scope="session")
 def host_table() -> HostTable:
     return HostTable()
 

@@ -7,22 +7,18 @@ It is a mount and a pid namespace, so that nothing of it is left when the test e
 from __future__ import annotations
 
 import functools
-import importlib
 import os
 import pickle
-import pkgutil
 import select
 import signal
-import sys
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
-import mountplan
-from mountplan.cli import main
 from tests import cgroup2
+from tests.commands import Outcome, become_command_line
 from tests.hosts import CLONE_NEWNS, PATIENCE, PR_SET_PDEATHSIG, mount, prctl, setns, umount, unshare
 from tests.machinestate import IMAGES, WORK, namespaces, processes, read_table, type_of
 from tests.mountflags import MNT_DETACH, MS_BIND, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE
@@ -36,14 +32,6 @@ _PATIENCE = 60.0 * PATIENCE  # seconds for one command
 
 # Where systemd mounts what the machine has once. Its cgroup2 is wherever the machine has it.
 _ONCE = {"debugfs": "/sys/kernel/debug", "tracefs": "/sys/kernel/tracing"}
-
-
-class Ended(NamedTuple):
-    """How a command ended: its status, or -n if signal n ended it, and what it wrote."""
-
-    status: int
-    out: str
-    err: str
 
 
 # ---- the machine ----------------------------------------------------------------------------------------------------
@@ -182,19 +170,17 @@ def spawn(name: str, prepare: Callable[[], object]) -> int:
 # ---- commands -------------------------------------------------------------------------------------------------------
 
 
-def carry_out(argv: list[str], *, within: int = 0, stdin: str = "", killed: Moment | None = None) -> Ended:
-    """One command line in a process of its own, in the mount namespace of process `within`; `killed` at that moment.
-
-    A fork of this process, which has imported everything: that takes a tenth of the time.
-    """
-    _import_all()
+def carry_out(argv: list[str], *, within: int = 0, stdin: str = "", killed: Moment | None = None) -> Outcome:
+    """One command line in a process of its own, in the mount namespace of process `within`; `killed` at that moment."""
     standing = frozenset(inode for _, inode in namespaces())
     files = [os.memfd_create(name) for name in ("in", "out", "err")]
     os.pwrite(files[0], stdin.encode(), 0)
     namespace = os.open(f"/proc/{within or 'self'}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     child = os.fork()
     if child == 0:
-        _become(argv, files, namespace if within else -1)
+        own = {"SHELL": "/bin/sh", "COLUMNS": "80", "XDG_CACHE_HOME": f"{WORK}/cache"}
+        enter = functools.partial(setns, namespace) if within else lambda: None
+        become_command_line(tuple(argv), tuple(files), "/srv", os.environ | own, enter)
     os.close(namespace)
     pidfd = os.pidfd_open(child)
     deadline = time.monotonic() + _PATIENCE
@@ -209,36 +195,7 @@ def carry_out(argv: list[str], *, within: int = 0, stdin: str = "", killed: Mome
         texts.append(os.pread(fd, 1 << 20, 0).decode(errors="replace"))
     for fd in files:
         os.close(fd)
-    return Ended(status, *texts)
-
-
-@functools.cache
-def _import_all() -> None:
-    for module in pkgutil.walk_packages(mountplan.__path__, "mountplan."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
-
-
-def _become(argv: list[str], files: list[int], namespace: int) -> NoReturn:
-    status = 99
-    try:
-        for number, fd in enumerate(files):
-            os.dup2(fd, number)
-        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115 - until the end
-        if namespace >= 0:
-            setns(namespace)
-        os.chdir("/srv")
-        os.environ |= {"SHELL": "/bin/sh", "COLUMNS": "80", "XDG_CACHE_HOME": f"{WORK}/cache"}
-        try:
-            status = main(argv)
-        except SystemExit as end:
-            status = int(end.code or 0)
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BaseException:
-        os.write(2, traceback.format_exc().encode())
-    finally:
-        os._exit(status)
+    return Outcome(status, *texts)
 
 
 def is_building(standing: frozenset[int]) -> bool:

@@ -25,7 +25,7 @@ from typing import Literal, NamedTuple, NoReturn
 from mountplan.cli import main
 from mountplan.cli.exit_status import BUG
 from tests import machine
-from tests.commands import PROC, programs
+from tests.commands import PROC, import_all, programs
 from tests.faults import CALLS
 from tests.hosts import (
     CHECKOUT,
@@ -181,7 +181,7 @@ def cases(users: Iterable[User] = ("root", "nobody"), calls: Iterable[str] = CAL
 
 def try_all(wanted: Iterable[Case], timeout: float = 60.0) -> dict[Case, str]:
     """What is wrong with each case with which something is. For root; on a throw-away machine."""
-    machine._import_all()
+    import_all()
     found: dict[Case, str] = run_in_host(
         machine.on_machine(lambda: dict(_problems(list(wanted)))), identity="root", timeout=timeout
     )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.hosts import CHECKOUT, Identity, InHost
+from tests.commands import command_line
+from tests.hosts import Identity, InHost
 from tests.keptnames import on_run
+
+pytestmark = pytest.mark.usefixtures("all_imported")
 
 SPEC = """
 format = 1
@@ -30,9 +31,8 @@ type = "tmpfs"
 
 
 def _told(*words: str, stdin: str = SPEC) -> tuple[int, list[str], str]:
-    command = [sys.executable, "-m", "mountplan", *words]
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, cwd=CHECKOUT)
-    return done.returncode, done.stderr.splitlines(), done.stdout
+    ended = command_line(*words, stdin=stdin)
+    return ended.status, ended.err.splitlines(), ended.out
 
 
 @pytest.mark.parametrize("identity", ["root", "nobody"])

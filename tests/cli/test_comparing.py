@@ -16,7 +16,8 @@ from mountplan import api, keeping
 from mountplan.applier.sys.syscalls import setns
 from mountplan.cli import main
 from mountplan.planner.compare.difference import Drift
-from tests.cli.test_kept_commands import Ended, mountplan, spec
+from tests.cli.test_kept_commands import mountplan, spec
+from tests.commands import Outcome
 from tests.hosts import InHost, mount, run_in_child, umount
 from tests.keptnames import SPEC, on_run
 from tests.mountflags import MS_PRIVATE
@@ -121,8 +122,9 @@ def test_nobody_knows_what_to_compare_is_an_error_with_the_way_out(capsys: pytes
 
 
 @pytest.mark.needs_kernel("root", "set-group")
+@pytest.mark.usefixtures("all_imported")
 def test_verify_knows_whether_a_kept_name_and_a_process_are_what_the_spec_says(in_host: InHost) -> None:
-    def script() -> tuple[list[bool], Ended, Ended]:
+    def script() -> tuple[list[bool], Outcome, Outcome]:
         path, other = spec(), spec(SPEC.replace("/srv", "/opt"), "other.toml")
         try:
             api.apply(api.plan(api.load(path)))

@@ -306,6 +306,7 @@ def test_every_command_is_in_the_table_with_success_and_with_failure() -> None:
 
 
 @pytest.mark.alone
+@pytest.mark.usefixtures("all_imported")
 @pytest.mark.needs_kernel("root", "set-group", "loop", "mkfs.ext4", "fs:debugfs", "fs:tracefs", "fs:cgroup2")
 def test_no_command_changes_the_machine(in_host: InHost) -> None:
     with systemds_options() as has_them:

@@ -12,7 +12,7 @@ from tests.cli.test_kept_commands import mountplan, spec
 from tests.hosts import CHECKOUT, InHost
 from tests.keptnames import on_run
 
-pytestmark = pytest.mark.needs_kernel("mountns", "set-group")
+pytestmark = [pytest.mark.needs_kernel("mountns", "set-group"), pytest.mark.usefixtures("all_imported")]
 jsonschema = pytest.importorskip("jsonschema")
 
 HELLO = str(CHECKOUT / "specs/hello.toml")

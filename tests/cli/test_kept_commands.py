@@ -7,41 +7,23 @@ import io
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from tests.commands import programs
-from tests.hosts import CHECKOUT, InHost
+from tests.commands import Outcome, command_line, programs
+from tests.hosts import InHost
 from tests.keptnames import SPEC, TWO, in_runtime_directory, on_run, place_for_specs
 
-pytestmark = pytest.mark.needs_kernel("set-group")
+pytestmark = [pytest.mark.needs_kernel("set-group"), pytest.mark.usefixtures("all_imported")]
 
 
-class Ended(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-def mountplan(*words: str, stdin: str = "") -> Ended:
-    done = subprocess.run(
-        [sys.executable, "-m", "mountplan", *words],
-        capture_output=True,
-        text=True,
-        input=stdin,
-        cwd="/",
-        env=os.environ | {"PYTHONPATH": str(CHECKOUT), "SHELL": "/bin/sh"},
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return Ended(done.returncode, done.stdout, done.stderr)
+def mountplan(*words: str, stdin: str = "") -> Outcome:
+    ended = command_line(*words, stdin=stdin, environment=os.environ | {"SHELL": "/bin/sh"})
+    assert "Traceback" not in ended.err, ended.err
+    return ended
 
 
 def spec(text: str = SPEC, name: str = "spec.toml") -> str:
@@ -65,7 +47,7 @@ def on_host(request: pytest.FixtureRequest, in_host: InHost) -> Callable[..., An
 
 
 def test_apply_keeps_under_the_specs_name_and_says_how_to_look_at_it(on_host: Callable[..., Any]) -> None:
-    def script() -> tuple[Ended, Ended]:
+    def script() -> tuple[Outcome, Outcome]:
         path = spec()
         return mountplan("apply", path), mountplan("apply", path)
 
@@ -74,13 +56,13 @@ def test_apply_keeps_under_the_specs_name_and_says_how_to_look_at_it(on_host: Ca
     assert re.match(r'Built and kept "shop": 2 mounts, \d+ steps, ', first.out)
     assert first.out.endswith("Look at it: mountplan show shop\n")
     assert (
-        Ended(0, '"shop" stands already, and was verified again: 2 mounts\nLook at it: mountplan show shop\n', "")
+        Outcome(0, '"shop" stands already, and was verified again: 2 mounts\nLook at it: mountplan show shop\n', "")
         == again
     )
 
 
 def test_apply_says_how_to_enter_what_may_have_a_shell(on_host: Callable[..., Any]) -> None:
-    def script() -> Ended:
+    def script() -> Outcome:
         return mountplan("apply", spec(SPEC + '[[mount]]\ntarget = "/usr"\nbind = "/usr"\n'))
 
     assert on_host(script).out.endswith("Enter it: mountplan enter shop\n")
@@ -99,7 +81,7 @@ def test_apply_as_json_tells_where_the_namespace_files_are(on_host: Callable[...
 
 
 def test_without_a_name_apply_says_how_to_give_one_and_forget_needs_none(on_host: Callable[..., Any]) -> None:
-    def script() -> tuple[Ended, Ended, Ended]:
+    def script() -> tuple[Outcome, Outcome, Outcome]:
         path = spec(SPEC.replace('name = "shop"', ""))
         return mountplan("apply", path), mountplan("apply", "--forget", path), mountplan("ls")
 
@@ -114,7 +96,7 @@ def test_without_a_name_apply_says_how_to_give_one_and_forget_needs_none(on_host
 
 
 def test_a_changed_spec_is_told_with_its_places_and_replaced_when_asked(on_host: Callable[..., Any]) -> None:
-    def script() -> list[Ended]:
+    def script() -> list[Outcome]:
         mountplan("apply", spec())
         path = spec(SPEC.replace('target = "/srv"', 'target = "/srv"\nattributes = ["ro"]'))
         return [mountplan("apply", path), mountplan("apply", "--json", path), mountplan("apply", "--replace", path)]
@@ -133,7 +115,7 @@ def test_a_changed_spec_is_told_with_its_places_and_replaced_when_asked(on_host:
 
 
 def test_enter_runs_the_command_inside_and_ends_as_it_does(on_host: Callable[..., Any]) -> None:
-    def script() -> list[Ended]:
+    def script() -> list[Outcome]:
         mountplan("apply", spec(programs(mounts='[[mount]]\ntarget = "/mark"\ntype = "tmpfs"\n')))
         return [
             mountplan("enter", "programs", "--", "sh", "-c", "ls -d /mark; exit 7"),
@@ -147,8 +129,8 @@ def test_enter_runs_the_command_inside_and_ends_as_it_does(on_host: Callable[...
         ]
 
     command, shell, missing, as_json, directory, unknown, namespace, misspelt = on_host(script)
-    assert Ended(7, "/mark\n", "") == command
-    assert Ended(3, "in the shell\n", "") == shell
+    assert Outcome(7, "/mark\n", "") == command
+    assert Outcome(3, "in the shell\n", "") == shell
     assert (127, "") == (missing.status, missing.out)
     assert "cannot run 'nonesuch'" in missing.err
     assert 127 == json.loads(as_json.err)["error"]["exit_status"]
@@ -175,7 +157,7 @@ def test_enter_runs_the_command_inside_and_ends_as_it_does(on_host: Callable[...
     ],
 )
 def test_wrong_usage_is_told_with_a_way_out(words: list[str], message: str, in_host: InHost) -> None:
-    def script() -> Ended:
+    def script() -> Outcome:
         os.environ["XDG_RUNTIME_DIR"] = "/nonesuch"
         with place_for_specs():
             return mountplan(*(spec() if word == "SPEC" else word for word in words))
@@ -189,7 +171,7 @@ def test_wrong_usage_is_told_with_a_way_out(words: list[str], message: str, in_h
 def test_a_spec_is_told_as_one_also_where_there_is_no_place_for_names(command: str, in_host: InHost) -> None:
     """The way out of a missing place leads nowhere here: it is the argument that is wrong."""
 
-    def script() -> Ended:
+    def script() -> Outcome:
         os.environ["XDG_RUNTIME_DIR"] = "/nonesuch"
         with place_for_specs():
             return mountplan(command, spec())
@@ -200,7 +182,7 @@ def test_a_spec_is_told_as_one_also_where_there_is_no_place_for_names(command: s
 
 
 def test_ls_tells_names_namespaces_mounts_age_and_health(on_host: Callable[..., Any]) -> None:
-    def script() -> tuple[Ended, Any]:
+    def script() -> tuple[Outcome, Any]:
         mountplan("apply", spec())
         mountplan("apply", spec(programs(), "programs.toml"))
         return mountplan("ls"), mountplan("ls", "--json").json()
@@ -217,7 +199,7 @@ def test_ls_tells_names_namespaces_mounts_age_and_health(on_host: Callable[..., 
 
 
 def test_show_tells_all_about_a_name_and_what_has_changed(on_host: Callable[..., Any]) -> None:
-    def script() -> list[Ended]:
+    def script() -> list[Outcome]:
         mountplan("apply", spec(programs(mounts='[[mount]]\ntarget = "/mark"\ntype = "tmpfs"\n')))
         before = mountplan("show", "name:programs")
         # As root in there; an ordinary user is in a user namespace of his own.
@@ -266,7 +248,7 @@ def test_show_reads_each_namespace_once(on_host: Callable[..., Any]) -> None:
 
 
 def test_rm_lets_go_what_it_can_and_tells_what_it_cannot(on_host: Callable[..., Any]) -> None:
-    def script() -> list[Ended]:
+    def script() -> list[Outcome]:
         for name in ("a", "b", "c", "d"):
             mountplan("apply", "--name", name, spec())
         return [
@@ -282,12 +264,12 @@ def test_rm_lets_go_what_it_can_and_tells_what_it_cannot(on_host: Callable[..., 
     assert 2 == as_json.status
     assert ["c"] == as_json.json()["removed"]
     assert "is a path, and rm takes a kept name" in as_json.json()["errors"][0]["message"]
-    assert Ended(0, "Removed d\n", "") == rest
-    assert Ended(0, "", "Nothing is kept.\n") == none
+    assert Outcome(0, "Removed d\n", "") == rest
+    assert Outcome(0, "", "Nothing is kept.\n") == none
 
 
 def test_what_a_crash_has_left_is_told_when_it_is_cleaned(on_host: Callable[..., Any]) -> None:
-    def script() -> list[Ended]:
+    def script() -> list[Outcome]:
         mountplan("apply", spec())
         store = Path(os.environ["XDG_RUNTIME_DIR"] if os.geteuid() else "/run", "mountplan")
         (store / "half").mkdir()
@@ -302,7 +284,7 @@ def test_what_a_crash_has_left_is_told_when_it_is_cleaned(on_host: Callable[...,
 def test_what_is_kept_is_explained_and_simulated_with_all_its_namespaces(on_host: Callable[..., Any]) -> None:
     """A name stands for what it keeps; NAME/NAMESPACE asks from another one's point of view."""
 
-    def script() -> list[Ended]:
+    def script() -> list[Outcome]:
         place = '[[namespace.mount.file]]\npath = "x"\ndirectory = true\n'
         mountplan("apply", spec(TWO.replace('[[namespace]]\nname = "right"', f'{place}[[namespace]]\nname = "right"')))
         return [
@@ -333,7 +315,7 @@ def test_what_is_kept_is_explained_and_simulated_with_all_its_namespaces(on_host
 def test_a_spec_and_the_tree_that_is_kept_under_its_name_are_two_things(on_host: Callable[..., Any]) -> None:
     """The tree stands apart from what the spec would build, and nothing that is mounted there would reach it."""
 
-    def script() -> tuple[Ended, Ended]:
+    def script() -> tuple[Outcome, Outcome]:
         path = spec()
         mountplan("apply", path)
         asked = "explain", path, "--mount", "/srv", "--reaches"

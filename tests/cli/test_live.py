@@ -13,12 +13,16 @@ import pytest
 
 from mountplan.planner.change import change_file
 from mountplan.planner.plan.planfile import dump_plan
-from tests.cli.test_kept_commands import Ended, mountplan, spec
+from tests.cli.test_kept_commands import mountplan, spec
+from tests.commands import Outcome
 from tests.hosts import CHECKOUT, InHost, mount, umount
 from tests.keptnames import in_runtime_directory, on_run
 from tests.mountflags import MS_BIND, MS_SHARED
 
-pytestmark = pytest.mark.needs_kernel("root", "set-group", "foreign-mounts")
+pytestmark = [
+    pytest.mark.needs_kernel("root", "set-group", "foreign-mounts"),
+    pytest.mark.usefixtures("all_imported"),
+]
 
 BEFORE = """name = "live"
 [[mount]]
@@ -61,7 +65,7 @@ def on_host(in_host: InHost) -> Callable[[Callable[[], object]], Any]:
 
 
 def test_the_preview_has_a_line_for_each_change_and_changes_nothing(on_host: Callable[..., Any]) -> None:
-    def script() -> tuple[Ended, Ended]:
+    def script() -> tuple[Outcome, Outcome]:
         return mountplan("plan", spec(AFTER, "b.toml"), "--live", "live"), mountplan("verify", spec(BEFORE), "live")
 
     shown, verified = on_host(script)
@@ -121,7 +125,7 @@ def test_what_cannot_be_meant_is_told(on_host: Callable[..., Any], words: tuple[
 
 
 def test_what_stands_is_changed_and_the_record_says_so(on_host: Callable[..., Any]) -> None:
-    def script() -> list[Ended]:
+    def script() -> list[Outcome]:
         after = spec(AFTER, "b.toml")
         return [
             mountplan("apply", after, "--live"),
@@ -141,7 +145,7 @@ def test_what_stands_is_changed_and_the_record_says_so(on_host: Callable[..., An
 
 
 def test_a_saved_change_is_refused_once_something_else_stands(on_host: Callable[..., Any]) -> None:
-    def script() -> tuple[Ended, Ended]:
+    def script() -> tuple[Outcome, Outcome]:
         file = f"{spec(AFTER, 'b.toml')}.json"
         mountplan("plan", spec(AFTER, "b.toml"), "--live", "live", "-o", file, "-q")
         return mountplan("apply", file), mountplan("apply", file)
@@ -157,7 +161,7 @@ def test_what_takes_a_gap_is_refused_without_the_word_and_changes_nothing(on_hos
     cover += '[[mount]]\nid = "top"\ntarget = "/data"\ntype = "tmpfs"\n'
     below = BEFORE.replace('"/data"\n', '"/data"\nid = "low"\n', 1) + cover
 
-    def script() -> list[Ended]:
+    def script() -> list[Outcome]:
         mountplan("rm", "live")
         before, after = spec(below), spec(below.replace('source = "old"', 'source = "new"'), "b.toml")
         return [
@@ -183,7 +187,7 @@ def test_a_refused_step_takes_back_what_was_changed(on_host: Callable[..., Any])
     )
     after += '[[mount]]\ntarget = "/proc/none"\ntype = "tmpfs"\n'
 
-    def script() -> list[Ended]:
+    def script() -> list[Outcome]:
         return [mountplan("apply", spec(after, "b.toml"), "--live"), mountplan("verify", spec(BEFORE), "live")]
 
     refused, verified = on_host(script)
@@ -214,7 +218,7 @@ def test_an_ordinary_users_name_is_changed(in_host: InHost) -> None:
     """The visitor enters the user namespace of the name; a path of the host comes from a copy of our tree in there."""
     after = AFTER + '[[mount]]\ntarget = "/etc"\nbind = "/etc"\nrecursive = true\n'
 
-    def script() -> list[Ended]:
+    def script() -> list[Outcome]:
         done = [mountplan("apply", spec(BEFORE), "-q"), mountplan("apply", spec(after, "b.toml"), "--live")]
         done += [mountplan("verify", spec(after, "b.toml"), "live"), mountplan("ls")]
         mountplan("rm", "live")
@@ -245,7 +249,7 @@ def interrupted(after: str) -> None:
 
 
 def test_a_change_that_was_interrupted_is_told_and_finished_or_taken_back(on_host: Callable[..., Any]) -> None:
-    def script() -> list[Ended]:
+    def script() -> list[Outcome]:
         before, after = spec(BEFORE), spec(AFTER, "b.toml")
         interrupted(after)
         done = [mountplan("apply", after, "--live"), mountplan("apply", "--live", "--continue", "--name", "live")]
@@ -271,7 +275,7 @@ def test_what_is_killed_while_it_finishes_a_change_leaves_that_interrupted(on_ho
     from mountplan import changing
     from mountplan.planner.change.standing import Allowed
 
-    def script() -> list[Ended]:
+    def script() -> list[Outcome]:
         after = spec(AFTER, "b.toml")
         interrupted(after)
 
@@ -312,7 +316,7 @@ def test_each_change_is_printed_as_it_happens_with_the_drift_from_a_spec(on_host
 def test_what_a_plan_of_changes_or_a_change_has_no_use_for_is_refused(on_host: Callable[..., Any]) -> None:
     """It would be passed over, and the user be left to believe that it was heard."""
 
-    def script() -> list[Ended]:
+    def script() -> list[Outcome]:
         after, file = spec(AFTER, "b.toml"), "/tmp/change.json"
         assert 0 == mountplan("plan", after, "--live", "live", "-o", file).status
         told = [mountplan("apply", file, word) for word in ("--allow-gap", "--set=a=b", "--timeout=9")]
@@ -334,7 +338,7 @@ def test_an_option_that_the_kernel_shows_otherwise_is_granted_to_what_a_change_m
     """As for what is built anew: each option was refused by its own call, or taken."""
     after = AFTER + '[[mount]]\ntarget = "/o"\ntype = "tmpfs"\noptions = { mpol = "interleave", size = "1m" }\n'
 
-    def script() -> list[Ended]:
+    def script() -> list[Outcome]:
         asked = spec(after, "b.toml")
         bigger = spec(after.replace('"1m"', '"2m"'), "c.toml")
         return [
@@ -362,7 +366,7 @@ def test_what_has_arrived_is_told_after_a_change_too(on_host: Callable[..., Any]
     )
     (tmp_path / "x").mkdir()
 
-    def script() -> list[Ended]:
+    def script() -> list[Outcome]:
         mount(str(tmp_path), str(tmp_path), flags=MS_BIND)
         mount("", str(tmp_path), flags=MS_SHARED)
         fed = spec(text)
@@ -407,7 +411,7 @@ def test_what_is_left_out_is_part_of_every_report_on_a_spec(on_host: Callable[..
         "diff {spec} live",
     )
 
-    def script() -> list[Ended]:
+    def script() -> list[Outcome]:
         file = spec(after, "b.toml")
         return [mountplan(*command.format(spec=file).split()) for command in as_text] + [
             mountplan(*command.format(spec=file).split(), "--json") for command in as_json
@@ -445,7 +449,7 @@ def test_the_store_that_came_with_the_name_is_no_difference(in_host: InHost) -> 
     text += '[[mount]]\ntarget = "/h"\nbind = "/"\nrecursive = true\n'
     more = '[[mount]]\ntarget = "/new"\ntype = "tmpfs"\n'
 
-    def script() -> list[Ended]:
+    def script() -> list[Outcome]:
         file, other = spec(text), spec(text + more, "b.toml")
         try:
             return [

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +13,8 @@ from mountplan.planner.errors import PlanRefused
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.planfile import dump_plan
-from tests.hosts import CHECKOUT, InHost, mount
+from tests.commands import command_line
+from tests.hosts import InHost, mount
 from tests.kernel.model_fuzz import in_children
 from tests.kernel.plan_fuzz import search
 from tests.mountflags import MS_REC, MS_SHARED
@@ -107,12 +106,6 @@ COMMANDS = (
 )
 
 
-def mountplan(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "mountplan", *words], cwd=CHECKOUT, capture_output=True, text=True, check=False
-    )
-
-
 def machine() -> tuple[list[str], list[str], list[int]]:
     """What a plan must leave alone: the host's mounts and what is below /srv. (Superblocks are the whole machine's.)"""
     files = sorted(str(path) for path in Path("/srv").rglob("*"))
@@ -128,6 +121,7 @@ def on_a_host(function: Callable[[Plan], object]) -> object:
     return function(plan_of(SPEC))
 
 
+@pytest.mark.usefixtures("all_imported")
 @pytest.mark.parametrize("name", ALTERED)
 def test_a_plan_that_reaches_out_of_its_namespace_is_refused_before_anything_is_touched(
     name: str, in_host: InHost, tmp_path: Path
@@ -140,10 +134,10 @@ def test_a_plan_that_reaches_out_of_its_namespace_is_refused_before_anything_is_
         saved.write_text(dump_plan(plan._replace(steps=tuple(alter(plan)))))
         before = machine()
         for words in COMMANDS if name == "a file on the host" else COMMANDS[:1]:
-            done = mountplan(words[0], str(saved), *words[1:])
-            assert (2 if words[0] == "diff" else 1) == done.returncode, (words, done)  # 1 would be a difference
-            assert reason in done.stderr, (words, done)
-            assert "remedy: make it again" in done.stderr
+            done = command_line(words[0], str(saved), *words[1:])
+            assert (2 if words[0] == "diff" else 1) == done.status, (words, done)  # 1 would be a difference
+            assert reason in done.err, (words, done)
+            assert "remedy: make it again" in done.err
         with pytest.raises(PlanRefused, match="remedy"):
             api.load_plan(str(saved))
         assert before == machine()
@@ -151,13 +145,14 @@ def test_a_plan_that_reaches_out_of_its_namespace_is_refused_before_anything_is_
     in_host(lambda: on_a_host(script), identity="root", reach=[tmp_path])
 
 
+@pytest.mark.usefixtures("all_imported")
 def test_the_same_plan_unaltered_is_carried_out(in_host: InHost, tmp_path: Path) -> None:
     saved = tmp_path / "good.json"
 
     def script(plan: Plan) -> tuple[int, int, bool]:
         saved.write_text(dump_plan(plan))
         before = machine()
-        codes = mountplan("check", str(saved)).returncode, mountplan("apply", "--forget", str(saved)).returncode
+        codes = command_line("check", str(saved)).status, command_line("apply", "--forget", str(saved)).status
         return *codes, before == machine()
 
     assert (0, 0, True) == in_host(lambda: on_a_host(script), identity="root", reach=[tmp_path])
