@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from mountplan.cli import main
+from mountplan.cli.parser import parse
+from mountplan.cli.usage import UsageError
 from mountplan.planner.language.spec_reading import parse_spec_leniently
 from tests.fakes import FakeOutside
 from tests.hosts import CHECKOUT, InHost
@@ -79,6 +81,28 @@ def test_every_make_target_that_a_page_names_is_there(page: str) -> None:
 def test_every_command_that_a_page_names_is_one(page: str) -> None:
     named = {shlex.split(line.replace("'", ""))[0] for line in _commands_named(page)}
     assert set() == {word for word in named if not word.startswith("-") and word not in {*commands(), "COMMAND"}}
+
+
+@pytest.mark.parametrize("page", [*PAGES, "--help"])
+def test_every_command_line_can_be_typed_as_it_stands(page: str) -> None:
+    """With what is said beside it, which the shell must take for a comment."""
+    if page == "--help":
+        lines = [line for name in commands() for line in EXAMPLE.findall(_printed(f"{name} --help"))]
+    else:
+        lines = EXAMPLE.findall(_fences(page).replace("\\\n", " "))
+    wrong = {}
+    for line in lines:
+        words = shlex.split(re.split(r"(?<!\S)(?:\||>|&&)(?!\S)", line)[0], comments=True)
+        before = words[: words.index("--")] if "--" in words else words
+        try:
+            parse(before)
+        except UsageError as error:
+            wrong[line] = str(error)
+    assert {} == wrong
+    assert lines or page != "--help"
+
+
+EXAMPLE = re.compile(r"^ *(?:\$ )?mountplan +([a-z-][^\n]*)", re.MULTILINE)
 
 
 def _modules() -> list[Path]:

@@ -41,10 +41,10 @@ def add(command: NewCommand) -> None:
         "verified, and nothing is built. Exit status 1 if it is no longer what it was\n"
         "made to be, or if the spec has changed.",
         "  mountplan apply shop.toml\n"
-        "  mountplan apply shop.toml --replace    build anew, verify, and then swap\n"
-        "  mountplan apply shop.toml --forget     build, verify, and let it go again\n"
-        "  mountplan apply shop.toml --live       change what has the name\n"
-        "  mountplan apply change.json            as `plan --live -o` saved it\n"
+        "  mountplan apply shop.toml --replace    # build anew, verify, and then swap\n"
+        "  mountplan apply shop.toml --forget     # build, verify, and let it go again\n"
+        "  mountplan apply shop.toml --live       # change what has the name\n"
+        "  mountplan apply change.json            # as `plan --live -o` saved it\n"
         "  mountplan apply --json plan.json | jq .namespaces",
     )
     parser.add_argument("spec", metavar="SPEC", nargs="?", help=SPEC_OR_PLAN)

@@ -57,9 +57,9 @@ def add(command: NewCommand) -> None:
         "cautions on standard error, say why.",
         "  mountplan capture --pid 1234\n"
         "  mountplan capture --pid 1234 --pid 1250 -o pair.toml\n"
-        "  mountplan capture --tree 1234 --name shop -o shop.toml   with all descendants\n"
+        "  mountplan capture --tree 1234 --name shop -o shop.toml  # with all descendants\n"
         "  mountplan capture --ns /proc/1234/ns/mnt\n"
-        "  mountplan capture shop                                   what `apply` keeps",
+        "  mountplan capture shop                                  # what `apply` keeps",
     )
     parser.usage = "mountplan capture [options] (--pid N | --tree PID | --ns FILE | NAME)..."
     parser.add_argument("names", nargs="*", metavar="NAME", action=_Append, help="a kept name, with all its namespaces")

@@ -32,7 +32,7 @@ def add(command: NewCommand) -> None:
         "  mountplan diff shop.toml 1234\n"
         "  mountplan diff old.toml new.toml\n"
         "  mountplan diff shop pid:self\n"
-        "  mountplan diff pid:12,pid:34 pair          two processes, and a kept pair\n"
+        "  mountplan diff pid:12,pid:34 pair          # two processes, and a kept pair\n"
         "  ssh web cat /proc/1/mountinfo | mountplan diff 1 mountinfo:-",
     )
     parser.add_argument("first", metavar="A", help="one side")

@@ -21,7 +21,7 @@ def add(command: NewCommand) -> None:
         "Try each feature that mountplan can use, in a process that is thrown away, and\ntell what is missing and what"
         " to do about it. Exit status 1 if anything is.",
         "  mountplan doctor\n"
-        "  mountplan doctor --rootless always    what an ordinary user could do here\n"
+        "  mountplan doctor --rootless always    # what an ordinary user could do here\n"
         "  mountplan doctor --json | jq '.features[] | select(.works | not)'",
     )
     add_rootless(parser)

@@ -24,12 +24,12 @@ def add(command: NewCommand) -> None:
         "in the namespace and across its border. Or what a mount or an unmount at a path\n"
         "would do everywhere, with the reasons. Nothing is mounted.",
         "  mountplan explain shop.toml\n"
-        "  mountplan explain shop                     what is kept as shop\n"
-        "  mountplan explain 1234                     the namespace of process 1234\n"
-        "  mountplan explain 1234 --mount /srv/feed   where a mount there would appear\n"
-        "  mountplan explain 1234 --mount /srv/feed --reaches 5678   and if not, why not\n"
-        "  mountplan explain 1234 --unmount /srv      what would vanish, and where\n"
-        "  mountplan explain 1234 --why /srv/feed     how it can have come there",
+        "  mountplan explain shop                     # what is kept as shop\n"
+        "  mountplan explain 1234                     # the namespace of process 1234\n"
+        "  mountplan explain 1234 --mount /srv/feed   # where a mount there would appear\n"
+        "  mountplan explain 1234 --mount /srv/feed --reaches 5678  # and if not, why not\n"
+        "  mountplan explain 1234 --unmount /srv      # what would vanish, and where\n"
+        "  mountplan explain 1234 --why /srv/feed     # how it can have come there",
     )
     what = f"{SPEC_OR_PLAN}; a kept name, or NAME/NAMESPACE; or the number of a process, 1234 or pid:1234"
     parser.add_argument("what", metavar="SPEC|NAME|PID", help=what)

@@ -33,11 +33,11 @@ def add(command: NewCommand) -> None:
         "which is carried out in the model. Several processes, with commas between\n"
         "them, are drawn below each other and share the lanes.",
         "  mountplan graph shop.toml\n"
-        "  mountplan graph pid:self --shared        without the private mounts\n"
-        "  mountplan graph 1,4711                   two processes\n"
-        "  mountplan graph build-root.sh            what stands there in the end\n"
+        "  mountplan graph pid:self --shared        # without the private mounts\n"
+        "  mountplan graph 1,4711                   # two processes\n"
+        "  mountplan graph build-root.sh            # what stands there in the end\n"
         "  mountplan graph shop.toml -o shop.svg\n"
-        "  mountplan graph shop.toml -o shop.html   for a browser, with the steps",
+        "  mountplan graph shop.toml -o shop.html   # for a browser, with the steps",
     )
     parser.add_argument("what", metavar="WHAT", help="what to draw")
     add_set(parser)

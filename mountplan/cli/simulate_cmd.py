@@ -38,7 +38,7 @@ def add(command: NewCommand) -> None:
         "  move_mount [--beneath|--set-group] FROM TO\n"
         "  close @NAME...",
         "  mountplan simulate build-root.sh\n"
-        "  mountplan simulate build-root.sh --compare-kernel   and the same for real\n"
+        "  mountplan simulate build-root.sh --compare-kernel   # and the same for real\n"
         "  mountplan simulate setup.sh --var ROOT=/mnt --answer 'blkid *=ext4'\n"
         "  mountplan simulate setup.sh --fails 'grep -q quiet /proc/cmdline'\n"
         "  echo 'mount --rbind / /mnt' | mountplan simulate - --from 1234",

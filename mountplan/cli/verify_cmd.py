@@ -22,10 +22,10 @@ def add(command: NewCommand) -> None:
         "of a process. Mounts that have arrived, in a slave or in a peer group of the\n"
         "host's, are no difference. Exit status 0 if it matches, 1 if not, 2 if that\n"
         "cannot be told.",
-        "  mountplan verify shop.toml                 what is kept under the spec's name\n"
+        "  mountplan verify shop.toml                 # what is kept under its name\n"
         "  mountplan verify shop.toml shop2\n"
         "  mountplan verify shop.toml 1234\n"
-        "  mountplan verify pair.toml name:pair/left  one of its namespaces",
+        "  mountplan verify pair.toml name:pair/left  # one of its namespaces",
     )
     parser.usage = "mountplan verify [options] SPEC [NAME|PID]"
     parser.add_argument("spec", metavar="SPEC", help="a spec (TOML), or a saved plan (NAME.json)")

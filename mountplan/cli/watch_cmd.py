@@ -23,8 +23,8 @@ def add(command: NewCommand) -> None:
         "process ends. With a spec, how what then stands differs from it. Changes of\n"
         "attributes and sharing are seen within a second.",
         "  mountplan watch shop\n"
-        "  mountplan watch shop shop.toml     with the drift from the spec\n"
-        "  mountplan watch pid:1234 --for 60  for a minute",
+        "  mountplan watch shop shop.toml     # with the drift from the spec\n"
+        "  mountplan watch pid:1234 --for 60  # for a minute",
     )
     parser.add_argument("subject", metavar="NAME|pid:N", help="a kept name, or a process")
     parser.add_argument("spec", metavar="SPEC", nargs="?", help="a spec (TOML), or a saved plan (NAME.json)")
