@@ -10,6 +10,7 @@ from mountplan.planner.plan.proof_state import ProofState, check_made
 from mountplan.planner.plan.proof_values import (
     BARE,
     PLAIN,
+    SHORT,
     check_absolute,
     check_namespace,
     check_node,
@@ -161,6 +162,7 @@ class FilesystemProof(ProofState):
                 and bool(slash) == bool(above)
                 and name.isascii()
                 and name[:1] not in ("", ".")
+                and len(path) <= SHORT
                 and "\0" not in name
             ):
                 if nodes is NOTHING_IN_IT:

@@ -52,10 +52,15 @@ def asked_for(words: str) -> tuple[int, int, bool, bool]:
     return wanted.set, wanted.clear, unbindable, idmapped
 
 
+SYMLINK = 4095
+SHORT = 255  # no path of so many characters, and no name in it, is too long if each is a byte (NAME_MAX)
+
+
 def is_plain(path: str) -> bool:
     """True for most relative paths; the others are taken apart."""
     return (
         path != ""
+        and len(path) <= SHORT
         and path.isascii()
         and path[0] not in "/."
         and path[-1] != "/"
@@ -72,6 +77,7 @@ def all_plain(paths: Sequence[str]) -> bool:
     text = "\0".join(["", *paths, ""])
     return (
         text.isascii()
+        and len(max(paths, key=len, default="")) <= SHORT + 1
         and text.count("\0") == len(paths) + 1
         and text.count("\0/") == len(paths)
         and "//" not in text
@@ -103,12 +109,24 @@ def check_relative(path: str) -> None:
         refuse(f"{path} is absolute; a path of a plan counts from its filesystem")
     if not path or any(part in ("", ".", "..") for part in path.split("/")):
         refuse(f"{path!r} is no plain relative path")
+    check_length(path)
+
+
+def check_length(path: str) -> None:
+    """That the kernel would walk to `path`."""
+    from mountplan.planner.language.limits import path_too_long
+
+    wrong = path_too_long(path)
+    if wrong is not None:
+        refuse(f"{path[:40]!r}... {wrong.what}")
 
 
 def check_absolute(path: str) -> None:
     if path[:1] != "/":
         refuse(f"{path!r} is not absolute, and should name something of the host's")
-    if path != "/":
+    if path != "/" and not is_plain(path[1:]):
+        check_text(path)
+        check_length(path)
         check_relative(path[1:])
 
 
@@ -158,6 +176,8 @@ def check_node(step: s.MakeNode) -> None:
     if bool(step.link) != (step.node == "symlink"):
         refuse("a symlink, and nothing else, leads somewhere")
     check_text(step.link)
+    if len(step.link.encode("utf-8", "surrogateescape")) > SYMLINK:
+        refuse(f"{step.link[:40]!r}... is longer than the {SYMLINK} bytes that symlink(2) takes")
     if step.device != (0, 0) and step.node not in ("char", "block"):
         refuse("it is no device, but has the number of one")
     if not 0 <= step.device[0] < 1 << 12 or not 0 <= step.device[1] < 1 << 20:

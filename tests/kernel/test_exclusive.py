@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ import pytest
 from mountplan import api
 from mountplan.applier.build.build import build
 from mountplan.applier.keep import kept as names
+from mountplan.applier.sys import devices as devices_
 from mountplan.applier.sys import loop, syscalls
 from mountplan.applier.sys.overlay import is_in_use
 from mountplan.cli import main
@@ -374,6 +377,28 @@ def test_a_kernel_that_cannot_be_asked_for_a_new_superblock_is_asked_for_the_dev
     *fine, other = in_host(keeping_names(script), identity="root")
     assert [""] * 4 == fine
     assert "does not show these: commit = 9" in other
+
+
+@needs_images
+def test_a_device_is_claimed_while_it_is_mounted_and_a_refused_look_is_no_answer(in_host: InHost) -> None:
+    def script() -> tuple[bool, bool, bool, str]:
+        with attached(host_with_image()) as device:
+            free = devices_._is_claimed(device)
+            mount(device, "/srv/mnt", "ext4")
+            held = devices_._is_claimed(device)
+            limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (0, limit[1]))
+            try:
+                devices_._is_claimed(device)
+                said = ""
+            except OSError as error:
+                said = errno.errorcode[error.errno or 0]
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+            umount("/srv/mnt")
+            return free, held, devices_._is_claimed(device), said
+
+    assert (False, True, False, "EMFILE") == in_host(script, identity="root")
 
 
 @needs_images

@@ -151,6 +151,13 @@ BROKEN: dict[str, tuple[Plan, str]] = {
     ),
     "a node in a clone": (put(26, node("data", "x", "")), "made before mounts are cloned"),
     "a node below what is attached": (put(21, node("/", "x", "")), "the path may lead into another mount"),
+    "a node with a long name": (put(8, node("fs:data", "x" * 5000, "")), "is 5,000 bytes long"),
+    "a node with a long name of few letters": (put(8, node("fs:data", "é" * 200, "")), "has a name of 400 bytes in it"),
+    "a symlink with a long text": (
+        put(8, node("fs:data", "x", "", "symlink")._replace(link="x" * 5000)),
+        "is longer than the 4095 bytes that symlink",
+    ),
+    "a long path of the host": (alter(21, path="/" + "x/" * 2047 + "xx"), "is 4,097 bytes long"),
     "a node above": (alter(13, path="../usr"), "no plain relative path"),
     "an absolute node": (alter(13, path="/usr"), "/usr is absolute"),
     "a node twice": (put(14, STEPS[13]), "is made twice"),
@@ -386,7 +393,8 @@ def test_what_is_covered_is_so_whatever_was_asked_before(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a", "a/b", ".a", "a/.", "..", "a/../b", "a//b", "a/", "é", "a\0b", "a\0/b", "", "a.b/c"]
+    "text",
+    ["a", "a" * 255, "a" * 256, "a/b", ".a", "a/.", "..", "a/../b", "a//b", "a/", "é", "a\0b", "a\0/b", "", "a.b/c"],
 )
 def test_paths_are_plain_together_if_each_is(text: str) -> None:
     for others in ([], ["/x", "/y/z"]):
