@@ -102,7 +102,7 @@ def _matches(
             return known
         base = None  # what it covers is found when all mounts have their places
     else:
-        base = draft.host.path if draft.host is not None else _on_host(draft, context)
+        base = draft.host.path if draft.host is not None else as_on_host(draft, context)
     if base is None and field == "readonly" and not optional and not _is_glob(pattern):
         # It is bound over itself, whatever it is; if it is not there, or a symlink, the build is refused.
         return [(TargetPath(pattern), "directory")]
@@ -194,7 +194,7 @@ def _on_disk(base: str, pattern: str, field: PathList, key: str, context: Contex
         return None
 
 
-def _on_host(draft: Draft, context: Context) -> str | None:
+def as_on_host(draft: Draft, context: Context) -> str | None:
     """Where the host has a filesystem of this type too, and so the same things in it: one that the kernel fills."""
     assert draft.filesystem is not None
     fixed = draft.filesystem.fixed

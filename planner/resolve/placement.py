@@ -14,6 +14,7 @@ from mountplan.planner.resolve.bind_attributes import bring
 from mountplan.planner.resolve.brought_sharing import share_copy
 from mountplan.planner.resolve.draft import ELSEWHERE, Context, Draft, Space
 from mountplan.planner.resolve.host_places import kind_at, link_at
+from mountplan.planner.resolve.inner_paths import as_on_host
 from mountplan.planner.resolve.optional import has_mountpoint, take_out
 from mountplan.planner.resolve.overlay_limits import check_stacking
 from mountplan.planner.resolve.overlays import check_layers
@@ -21,7 +22,7 @@ from mountplan.planner.resolve.topology import ResolvedNode
 
 _Turn = tuple[int, tuple[int, int], Draft]
 _MOST_LINKS = 40  # as many as the kernel follows in one walk (MAXSYMLINKS)
-_MAGIC = regex(r"/(\d+|self|thread-self)/(cwd|root|exe|fd/\d+|ns/\w+|map_files/[\da-f]+-[\da-f]+)$")
+_MAGIC = regex(r"/(self|thread-self|(\d+|self|thread-self)/(cwd|root|exe|fd/\d+|ns/\w+|map_files/[\da-f]+-[\da-f]+))$")
 
 
 def place_mounts(space: Space, context: Context) -> None:
@@ -246,10 +247,10 @@ def _attach(
                 return 0
             tree.add(draft, where, place, walked=parent is None)
             return 0
-        if where.host is not None and _is_magic(TargetPath(where.host.path).joined(at), context):
+        if _is_magic(where, at, context):
             context.mistakes.add(
                 f"{draft.key}.target",
-                f'"{link_path}" is a magic link of /proc: it leads to what a process has, and not to "{points_to}"',
+                f'"{link_path}" is a magic link of /proc: it leads to what a process has, and not where its text says',
                 "write the path that is meant",
             )
             return 0
@@ -271,12 +272,16 @@ def _attach(
     return 0
 
 
-def _is_magic(path: TargetPath, context: Context) -> bool:
-    """Whether the symlink at a host path is one of those of which the text is not where the kernel follows it."""
-    if _MAGIC.search(path) is None:
+def _is_magic(where: Draft, place: str, context: Context) -> bool:
+    """Whether the symlink at a place of a mount is one of those that lead each process elsewhere, or not where their
+    text says.
+    """
+    if _MAGIC.search(place) is None:
         return False
+    if where.host is None:
+        return where.spec.type == "proc"
     try:
-        return context.host.look(path.rpartition("/")[0]).mount.fstype == "proc"
+        return context.host.look(TargetPath(where.host.path).joined(place).rpartition("/")[0]).mount.fstype == "proc"
     except LookupError:
         return False
 
@@ -315,12 +320,29 @@ def _link_on_the_way(where: Draft, place: TargetPath, context: Context) -> tuple
             straight.add(step)
         return None
     path = where.root.joined(place)
+    if where.filesystem.fixed.inside == "kernel":
+        return _link_as_on_host(where, place, context)
     for step in (*path.ancestors(), path) if where.filesystem.fixed.contents else ():
         context.learn(where.filesystem, step)
     node = where.filesystem.contents.first_link(path)
     if node is None:
         return None
     return "/" + node.path.relative_to(where.root), node.link
+
+
+def _link_as_on_host(where: Draft, place: TargetPath, context: Context) -> tuple[str, str] | None:
+    """As _link_on_the_way(), of what the kernel fills with the same things in each mount of it."""
+    base = as_on_host(where, context)
+    for step in (*reversed(tuple(place.ancestors())), place):
+        if _is_magic(where, step, context):  # of a process that is another there, or that may not be looked at
+            return step, ""
+        try:
+            entry = context.host.under(base, step) if base is not None else None
+        except LookupError:
+            return None
+        if entry is not None and entry.kind == "symlink":
+            return step, entry.link
+    return None
 
 
 def leave_out_unsupported(context: Context) -> None:

@@ -161,22 +161,34 @@ def test_who_may_not_look_under_a_mount_of_the_host_does_not_know_what_is_there(
     assert (None, HostEntry("directory")) == in_host(script, identity="root")
 
 
-@pytest.mark.parametrize("recursive", ["", "recursive = true\n"])
-def test_a_magic_link_of_proc_is_no_way_to_a_target(recursive: str) -> None:
-    """Its text is not where the kernel goes: that is what a process has open, outside of the new root."""
-    for link in ("cwd", "root/x", "ns/net", "task/self/exe"):
+@pytest.mark.parametrize("proc", ['bind = "/proc"', 'bind = "/proc"\nrecursive = true', 'type = "proc"'])
+def test_a_magic_link_of_proc_is_no_way_to_a_target(proc: str) -> None:
+    """Its text is not where the kernel goes: that is what a process has open, outside of the new root. Of a new proc it
+    was told at the step, with the remedy to follow it.
+    """
+    own = os.getpid()
+    for link in (f"{own}/cwd", f"{own}/root/x", f"{own}/ns/net", f"{own}/task/{own}/exe", "self/attr"):
         spec = f"""{ROOT}
         [[mount]]
         target = "/proc"
-        bind = "/proc"
-        {recursive}
+        {proc}
         [[mount]]
-        target = "/proc/self/{link.replace("self", str(os.getpid()))}"
+        target = "/proc/{link}"
         type = "tmpfs"
         on_symlink = "follow"
         """
         with pytest.raises(SpecError, match="is a magic link of /proc"):
             plan_of(spec)
+
+
+def test_a_symlink_of_sysfs_is_told_or_followed() -> None:
+    spec = (
+        ROOT + '[[mount]]\ntarget = "/sys"\ntype = "sysfs"\n[[mount]]\ntarget = "/sys/class/net/lo"\ntype = "tmpfs"\n'
+    )
+    with pytest.raises(SpecError, match="is a symlink to "):
+        plan_of(spec)
+    (place,) = [step.path for step in plan_of(spec + 'on_symlink = "follow"').steps if step.kind == "attach"][2:]
+    assert "devices/virtual/net/lo" == place
 
 
 def test_only_what_is_missing_is_to_be_created(tmp_path: Path) -> None:
