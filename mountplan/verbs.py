@@ -302,11 +302,11 @@ def plan_live(
 
     `tree` is a kept name (the spec's, if it is left out) or a process.
     """
-    from mountplan import changing
+    from mountplan import changing, live_target
     from mountplan.planner.change.standing import Allowed
 
     made = plan(source, parameters=parameters)
-    target = changing.look(changing.target_of(_subject(tree, made)))
+    target = live_target.look(live_target.target_of(_subject(tree, made)))
     return changing.preview(made, target, Allowed(move, gap, propagation))
 
 
@@ -325,11 +325,11 @@ def change(
     `propagation`: it may be seen in namespaces outside. Raises ChangeRefused, ChangeUnfinished, StepRefused,
     VerificationFailed, NotKept, KeepRefused, SubjectError or TableError.
     """
-    from mountplan import changing
+    from mountplan import changing, live_target
     from mountplan.planner.change.standing import Allowed
 
     made = plan(source, parameters=parameters)
-    return changing.change(made, changing.target_of(_subject(tree, made)), Allowed(move, gap, propagation))
+    return changing.change(made, live_target.target_of(_subject(tree, made)), Allowed(move, gap, propagation))
 
 
 def finish(
@@ -342,11 +342,13 @@ def finish(
     propagation: bool = False,
 ) -> Changed:
     """Finish a change that was interrupted, as it was begun or as `source` says; or take it back. See change()."""
-    from mountplan import changing
+    from mountplan import changing, live_target
     from mountplan.planner.change.standing import Allowed
 
     made = plan(source) if source is not None else None
-    return changing.finish(made, changing.target_of(_subject(tree, made)), Allowed(move, gap, propagation), undo=undo)
+    return changing.finish(
+        made, live_target.target_of(_subject(tree, made)), Allowed(move, gap, propagation), undo=undo
+    )
 
 
 def watch(tree: str | int, source: PlanLike | None = None, *, seconds: float | None = None) -> Iterator[Seen]:
@@ -354,10 +356,10 @@ def watch(tree: str | int, source: PlanLike | None = None, *, seconds: float | N
 
     With a spec, each time how it then differs from that. Raises NotKept, KeepRefused, SubjectError or TableError.
     """
-    from mountplan import changing, watching
+    from mountplan import live_target, watching
 
     made = plan(source) if source is not None else None
-    return watching.watch(changing.target_of(_subject(tree, made)), made, seconds)
+    return watching.watch(live_target.target_of(_subject(tree, made)), made, seconds)
 
 
 def explain(

@@ -80,13 +80,13 @@ def _refuse_what_builds(args: argparse.Namespace) -> None:
 
 def preview(made: Plan, args: argparse.Namespace, output: Output) -> int:
     """What would change in the tree that --live names; 1 if that is refused, or, with --exit-code, if there is any."""
-    from mountplan import changing
+    from mountplan import changing, live_target
     from mountplan.planner.render.change_text import change_data, change_text
 
     if args.classic or args.after_step is not None or args.why is not None or args.format or args.steps:
         raise UsageError("--live has a preview of its own: leave out --why, --after, --classic, --steps and --format")
     _refuse_what_builds(args)
-    target = changing.look(changing.target_of(args.live))
+    target = live_target.look(live_target.target_of(args.live))
     allowed = allowed_by(args)
     found = changing.preview(made, target, allowed)
     if args.output is not None and not found.obstacles:
@@ -128,7 +128,7 @@ def _saved(name: str) -> bytes | None:
 
 def apply_live(args: argparse.Namespace, output: Output) -> int:
     """Change what stands, and show what was changed."""
-    from mountplan import changing
+    from mountplan import changing, live_target
     from mountplan.cli.sources import plan_from
 
     if args.forget or args.replace:
@@ -147,7 +147,7 @@ def apply_live(args: argparse.Namespace, output: Output) -> int:
     subject = f"pid:{args.pid}" if args.pid is not None else args.name or (made.name if made is not None else "")
     if not subject:
         raise UsageError("say what to change: --name NAME or --pid N")
-    operand = changing.target_of(subject)
+    operand = live_target.target_of(subject)
     if args.go_on or args.undo:
         done = changing.finish(made, operand, allowed, undo=args.undo)
     elif made is None:
@@ -158,7 +158,7 @@ def apply_live(args: argparse.Namespace, output: Output) -> int:
 
 
 def _apply_saved(data: bytes, args: argparse.Namespace, output: Output) -> int:
-    from mountplan import changing
+    from mountplan import changing, live_target
     from mountplan.cli.sources import refuse_parameters_of_plan
     from mountplan.planner.change.change_file import load_change
 
@@ -170,7 +170,7 @@ def _apply_saved(data: bytes, args: argparse.Namespace, output: Output) -> int:
     refuse_parameters_of_plan(args.spec, settings_of(args))
     saved = load_change(data, args.spec)
     args.made = saved.plan
-    return _tell(changing.change(saved.plan, changing.target_of(saved.subject), saved.allowed, saved), args, output)
+    return _tell(changing.change(saved.plan, live_target.target_of(saved.subject), saved.allowed, saved), args, output)
 
 
 def _tell(done: Changed, args: argparse.Namespace, output: Output) -> int:

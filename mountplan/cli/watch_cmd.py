@@ -34,7 +34,7 @@ def add(command: NewCommand) -> None:
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Print until there is nothing more to watch."""
-    from mountplan import changing, watching
+    from mountplan import live_target, watching
     from mountplan.cli.sources import plan_from
     from mountplan.planner.render.left_out_text import left_out_data, left_out_text, left_out_words
     from mountplan.planner.render.problems import drift_data
@@ -46,7 +46,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         raise UsageError("--for takes a number of seconds")
     if args.settings and args.spec is None:
         raise UsageError("--set gives values to the parameters of a spec: name one")
-    operand = changing.target_of(args.subject)
+    operand = live_target.target_of(args.subject)
     plan = plan_from(args.spec, settings_of(args)) if args.spec is not None else None
     told, drift = [], None
     left_out = plan.expected.left_out if plan is not None else ()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mountplan import api, changing
+from mountplan import api, changing, live_target
 from mountplan.applier.change.live_execute import LiveExecution
 from mountplan.applier.keep import kept
 from mountplan.applier.sys.inside import in_child
@@ -91,8 +91,8 @@ class LiveLab:
         self.run("rm", "live")
         self.before = State.take()
         self.run("apply", FIRST)
-        plan, operand = api.plan(api.load(SECOND)), changing.target_of("live")
-        self.steps = changing.preview(plan, changing.look(operand), Allowed()).steps
+        plan, operand = api.plan(api.load(SECOND)), live_target.target_of("live")
+        self.steps = changing.preview(plan, live_target.look(operand), Allowed()).steps
         with StepsMarked(LiveExecution, "all_handlers"):
             experiment = self.change(Fault())
         assert 0 == experiment.result.status, experiment.result.err

@@ -233,14 +233,14 @@ def test_an_ordinary_users_name_is_changed(in_host: InHost) -> None:
 
 def interrupted(after: str) -> None:
     """As after a SIGKILL: the journal is there, and half of the steps were carried out."""
-    from mountplan import api, changing
+    from mountplan import api, changing, live_target
     from mountplan.applier.change.visit import Visited
     from mountplan.planner.change.change_steps import DetachLive
     from mountplan.planner.change.standing import Allowed
 
-    plan, operand = api.plan(api.load(after)), changing.target_of("live")
+    plan, operand = api.plan(api.load(after)), live_target.target_of("live")
     with changing._journal(operand) as journal:
-        target = changing.look(operand)
+        target = live_target.look(operand)
         found = changing.preview(plan, target, Allowed())
         assert target.standing.record is not None
         journal.write(dump_plan(target.standing.record.plan), dump_plan(plan))
@@ -272,7 +272,7 @@ def test_a_change_that_was_interrupted_is_told_and_finished_or_taken_back(on_hos
 
 def test_what_is_killed_while_it_finishes_a_change_leaves_that_interrupted(on_host: Callable[..., Any]) -> None:
     """Before it has begun by itself: nothing of it is there to be taken back, but something of the other is."""
-    from mountplan import changing
+    from mountplan import changing, live_target
     from mountplan.planner.change.standing import Allowed
 
     def script() -> list[Outcome]:
@@ -285,7 +285,7 @@ def test_what_is_killed_while_it_finishes_a_change_leaves_that_interrupted(on_ho
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(changing, "_visit", killed)
             with pytest.raises(KeyboardInterrupt):
-                changing.finish(None, changing.target_of("live"), Allowed(), undo=False)
+                changing.finish(None, live_target.target_of("live"), Allowed(), undo=False)
         done = [mountplan("apply", after, "--live"), mountplan("apply", "--live", "--undo", "--name", "live")]
         return [*done, mountplan("verify", spec(BEFORE), "live"), mountplan("apply", after, "--live")]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mountplan import api, changing
+from mountplan import api, changing, live_target
 from mountplan.applier.change.live_kernel import Entrance
 from mountplan.applier.change.visit import Visited, carry_out
 from mountplan.applier.observe.observe import observe
@@ -333,9 +333,9 @@ def test_whom_a_swap_cuts_off_is_told_before(in_host: InHost) -> None:
     def script() -> tuple[list[str], list[str], bool, list[str]]:
         before, after = (plan_of(TREE.replace("SOURCE", "one") + word) for word in ("", 'source = "new"\n'))
         with standing_tree(before) as tree, nested_inside(tree) as pid:
-            operand = changing.target_of(f"pid:{tree.built.pid}")
+            operand = live_target.target_of(f"pid:{tree.built.pid}")
             mount("run", "/run", "tmpfs", data="mode=0755")
-            refused = changing.preview(after, changing.look(operand), Allowed())
+            refused = changing.preview(after, live_target.look(operand), Allowed())
             earlier = Path(f"/proc/{pid}/mountinfo").read_text()
             done = changing.change(after, operand, ALL)
             same = Path(f"/proc/{pid}/mountinfo").read_text() == earlier
@@ -414,10 +414,10 @@ def test_the_namespace_of_any_process_is_changed(in_host: InHost) -> None:
 
     def script() -> tuple[list[str], int]:
         with standing_tree(plan_of(before)) as tree:
-            operand = changing.target_of(f"pid:{tree.built.pid}")
+            operand = live_target.target_of(f"pid:{tree.built.pid}")
             mount("run", "/run", "tmpfs", data="mode=0755")
             done = changing.change(plan_of(after), operand, Allowed())
-            left = changing.preview(plan_of(after), changing.look(operand), Allowed())
+            left = changing.preview(plan_of(after), live_target.look(operand), Allowed())
             assert [] == os.listdir("/run")
             return sorted(one.sign for one in done.change.changes), len(left.changes)
 
@@ -437,7 +437,7 @@ def test_a_refused_change_of_a_process_is_taken_back(in_host: InHost) -> None:
             return sorted((row.mountpoint, row.source) for view in tree.views() for row in view.table.rows)
 
         with standing_tree(plan_of(before)) as tree:
-            operand = changing.target_of(f"pid:{tree.built.pid}")
+            operand = live_target.target_of(f"pid:{tree.built.pid}")
             mount("run", "/run", "tmpfs", data="mode=0755")
             earlier = seen(tree)
             try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mountplan import api, changing
+from mountplan import api, changing, live_target
 from mountplan.applier.observe.subjects import of_process
 from mountplan.capturing import capture_subjects
 from mountplan.planner.change.standing import Allowed
@@ -30,9 +30,9 @@ def test_a_running_container_of_crun_gets_a_mount_more(tmp_path: Path, in_host: 
             (tmp_path / "d.toml").write_text(
                 f'{text}\n[[mount]]\ntarget = "/tmp/more"\ntype = "tmpfs"\ncreate = true\n'
             )
-            operand = changing.target_of(f"pid:{pid}")
+            operand = live_target.target_of(f"pid:{pid}")
             same, more = (api.plan(api.load(str(tmp_path / name))) for name in ("c.toml", "d.toml"))
-            nothing = changing.preview(same, changing.look(operand), Allowed())
+            nothing = changing.preview(same, live_target.look(operand), Allowed())
             mount("run", "/run", "tmpfs", data="mode=0755")
             done = changing.change(more, operand, Allowed())
             lines = [f"{one.sign} {one.mount}" for one in done.change.changes]
@@ -50,7 +50,7 @@ def test_what_a_more_privileged_user_has_locked_is_refused_when_it_is_planned(in
         host()
         with user(upon_what_was_there) as pid:
             text = 'format = 1\nname = "less"\n[[mount]]\ntarget = "/"\nbind = "/"\n'
-            target = changing.look(changing.target_of(f"pid:{pid}"))
+            target = live_target.look(live_target.target_of(f"pid:{pid}"))
             found = changing.preview(api.plan(parse_spec(text.encode(), "less.toml")), target, Allowed(move=True))
             return [one.what for one in found.obstacles if one.kind == "locked"]
 

@@ -1,0 +1,209 @@
+"""What --live names: a tree that stands, with all that planning a change of it needs to know."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from mountplan.applier.keep import kept
+from mountplan.applier.keep.inhabited import everyone_else
+from mountplan.applier.observe.mount_users import MountUser, users_of
+from mountplan.applier.observe.observe import observe
+from mountplan.applier.observe.subjects import below, of_process
+from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.chroot import unshare_user
+from mountplan.applier.sys.inside import in_child
+from mountplan.applier.sys.refusal import in_words
+from mountplan.kept_plan import plan_behind
+from mountplan.operands import Operand, as_specs_have_it, recognise, store_device, view_of
+from mountplan.planner.change.standing import Record, StandingSpace, StandingTree, User
+from mountplan.planner.errors import SubjectError
+from mountplan.planner.light import without_collector
+from mountplan.planner.plan.predict import predict
+from mountplan.planner.plan.seedbase import without_base
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mountplan.applier.keep.kept import Opened
+    from mountplan.applier.observe.inspect import Whole
+    from mountplan.applier.observe.subjects import Subject
+    from mountplan.planner.plan.plan import Plan
+    from mountplan.planner.tables.mount_facts import Lock
+    from mountplan.planner.tables.table import MountTable
+
+_WHICH = "name what is kept (`mountplan ls` lists it), or a process as pid:N"
+
+
+class Target(NamedTuple):
+    """What is to be changed: all namespaces of a kept name, or that of a process. `numbers` are the inodes of the
+    namespace files, in the order of the spaces; `unique` all unique ids of mounts in there, where the kernel has them.
+    """
+
+    operand: Operand  # a "name" or a "pid"
+    standing: StandingTree
+    numbers: tuple[int, ...]
+    unique: tuple[tuple[int, ...], ...]
+
+    @property
+    def kind(self) -> str:
+        return self.operand.kind
+
+    @property
+    def value(self) -> str:
+        return self.operand.value
+
+
+def target_of(argument: str) -> Operand:
+    """What an argument of --live names. Raises SubjectError."""
+    found = recognise(argument if ":" in argument or argument.isdecimal() else f"name:{argument}")
+    if found.kind not in ("name", "pid"):
+        raise SubjectError(f"{argument}: is not a tree that stands", _WHICH)
+    if found.kind == "name" and "/" in found.value:
+        raise SubjectError(f"{argument}: a name is changed as a whole", "leave out the namespace: --live NAME")
+    return found
+
+
+@without_collector
+def look(operand: Operand) -> Target:
+    """Everything that planning a change needs to know. Raises NotKept, KeepRefused, SubjectError or TableError."""
+    return _of_name(operand.value) if operand.kind == "name" else _of_process(operand)
+
+
+def _of_name(name: str) -> Target:
+    with kept.opened(name) as found:
+        plan = plan_behind(found)
+        wholes = [found.look(one) for one in found.kept.mounts]
+        shown = {row.device: row.options for one in found.kept.mounts for row in found.seen(one).rows}
+        record = Record(plan, _devices(found, plan, wholes), shown)
+        names = [one.name for one in found.kept.mounts]
+        numbers = tuple(one.inode for one in found.kept.mounts)
+    return _target(Operand("name", name), name, names, wholes, numbers, record)
+
+
+def subject_of(operand: Operand) -> Subject:
+    pid = int(operand.value)
+    return below(pid, operand.root) if operand.root else of_process(pid)
+
+
+def _of_process(operand: Operand) -> Target:
+    pid = int(operand.value)
+    with subject_of(operand) as subject:
+        whole = subject.read()
+        whole = whole._replace(table=as_specs_have_it(whole.table, subject.fd))
+        number = os.fstat(subject.fd).st_ino
+        locks = _locks(subject, view_of("", whole).table)
+    if number == os.stat("/proc/self/ns/mnt").st_ino:
+        what = f"process {pid} is in the mount namespace that mountplan runs in"
+        raise SubjectError(what, "change that with mount(8); --live is for namespaces of their own")
+    return _target(operand, f"process {pid}", [""], [whole], (number,), None, locks)
+
+
+def _locks(subject: Subject, table: MountTable) -> dict[int, Lock]:
+    """What was there before the user who owns the namespace: who enters it to change it is held by that, too."""
+    from mountplan.applier.observe.locks import find_locks, owner_of
+
+    owner = owner_of(subject.fd)
+    if owner is None:
+        return {}
+    try:
+        return find_locks(subject.fd, owner.fd, table)
+    except OSError as error:
+        what = f"{subject.label}: cannot find out what is locked: {in_words(error)}"
+        raise SubjectError(what, "change it from within, with mount(8)") from None
+    finally:
+        os.close(owner.fd)
+
+
+def _target(
+    operand: Operand,
+    label: str,
+    names: list[str],
+    wholes: list[Whole],
+    numbers: tuple[int, ...],
+    record: Record | None,
+    locks: Mapping[int, Lock] = {},
+) -> Target:
+    if not all(whole.complete for whole in wholes) and operand.kind == "name":
+        pass  # before Linux 6.11: what lies under another mount on "/" is not seen, and not changed
+    users = users_of(numbers)
+    spaces = []
+    for name, whole in zip(names, wholes, strict=True):
+        view = view_of(name, whole)
+        own = {row.mount_id: tuple(map(_user, users.get(row.mount_id, ()))) for row in view.table.rows}
+        spaces.append(
+            StandingSpace(name, view.table, {key: one for key, one in own.items() if one}, locks, view.idmaps)
+        )
+    outside, ages = _around([space.table for space in spaces], set(numbers))
+    standing = StandingTree(label, tuple(spaces), observe(), outside, record, ages, _knows_beneath(), store_device())
+    return Target(operand, standing, numbers, tuple(whole.unique for whole in wholes))
+
+
+def _knows_beneath() -> bool:
+    try:
+        return syscalls.knows_beneath()
+    except OSError as error:
+        if error.errno != errno.EPERM:
+            raise
+        # an ordinary user: root in a user namespace of its own is told
+
+    def ask() -> bool:
+        unshare_user()
+        syscalls.unshare(abi.CLONE_NEWNS)
+        return syscalls.knows_beneath()
+
+    return in_child(ask)
+
+
+def _user(user: MountUser) -> User:
+    has = ["its root"] if user.root else []
+    has += ["working directory"] if user.directory else []
+    if user.files:
+        has.append(f"{user.files} open file{'s' * (user.files > 1)}")
+    if user.maps:
+        has.append(f"{user.maps} map{'s' * (user.maps > 1)}")
+    return User(user.pid, user.command, tuple(has), user.root, user.writing > 0)
+
+
+def _devices(found: Opened, plan: Plan, wholes: list[Whole]) -> dict[str, str]:
+    """The device of each filesystem that was made for a name and stands, as it was seen when it was kept."""
+    from mountplan.planner.compare.matching import match
+
+    by_name = {one.namespace: one for one in predict(plan, found.host())}
+    devices: dict[str, str] = {}
+    for one, whole in zip(found.kept.mounts, wholes, strict=True):
+        if one.name not in by_name:
+            continue
+        fresh = found.mounted_since(one, whole)
+        alive = {row.device for row in whole.table.rows if row.mount_id not in fresh}
+        matched = match(by_name[one.name].table, without_base(found.seen(one))[0])
+        for wanted, there in matched.pairs.items():
+            row, seen = matched.first.rows[wanted], matched.second.rows[there]
+            if row.device[:1] == "=" and seen.device in alive:
+                devices.setdefault(row.device[1:], seen.device)
+    return devices
+
+
+def _around(tables: list[MountTable], numbers: set[int]) -> tuple[tuple[tuple[str, MountTable], ...], dict[int, int]]:
+    """The tables of other namespaces that have to do with these, directly or by way of others; and ages of mounts."""
+    groups = _groups(tables)
+    if not groups:
+        return (), {}
+    own = os.stat("/proc/self/ns/mnt").st_ino
+    waiting = {}
+    ages: dict[int, int] = {}
+    for one in everyone_else({*numbers, own}, aged=True):
+        waiting[one.name] = one.table
+        ages |= one.ages
+    found: dict[str, MountTable] = {}
+    while True:
+        more = {name: table for name, table in waiting.items() if name not in found and _groups([table]) & groups}
+        if not more:
+            return tuple(found.items()), ages
+        found |= more
+        groups |= _groups(list(more.values()))
+
+
+def _groups(tables: list[MountTable]) -> set[int]:
+    return {number for table in tables for row in table.rows for number in (row.peer_group, row.master)} - {0}
