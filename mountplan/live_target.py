@@ -15,6 +15,7 @@ from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.chroot import unshare_user
 from mountplan.applier.sys.inside import in_child
 from mountplan.applier.sys.refusal import in_words
+from mountplan.applier.sys.userns import ids_from_here
 from mountplan.kept_plan import plan_behind
 from mountplan.operands import Operand, as_specs_have_it, recognise, store_device, view_of
 from mountplan.planner.change.standing import Record, StandingSpace, StandingTree, User
@@ -94,10 +95,13 @@ def _of_process(operand: Operand) -> Target:
         whole = whole._replace(table=as_specs_have_it(whole.table, subject.fd))
         number = os.fstat(subject.fd).st_ino
         locks = _locks(subject, view_of("", whole).table)
+    # An ordinary user's specs have the ids of a user namespace of their own, as that of the process is.
+    ids = ids_from_here(pid) if os.geteuid() == 0 else None
     if number == os.stat("/proc/self/ns/mnt").st_ino:
         what = f"process {pid} is in the mount namespace that mountplan runs in"
         raise SubjectError(what, "change that with mount(8); --live is for namespaces of their own")
-    return _target(operand, f"process {pid}", [""], [whole], (number,), None, locks)
+    found = _target(operand, f"process {pid}", [""], [whole], (number,), None, locks)
+    return found._replace(standing=found.standing._replace(ids=ids))
 
 
 def _locks(subject: Subject, table: MountTable) -> dict[int, Lock]:

@@ -13,6 +13,7 @@ from mountplan.applier.change.live_execute import execute_change, first_change
 from mountplan.applier.change.live_kernel import Entrance, LiveKernel, OtherMount
 from mountplan.applier.sys import abi, channel, syscalls
 from mountplan.applier.sys.inside import ChildKilled, in_child
+from mountplan.applier.sys.owned import enter_as_its_user
 from mountplan.applier.sys.refusal import KernelRefusal, Occupied, Place, function_at, place_of
 from mountplan.applier.sys.report import Reporter
 from mountplan.planner.change.change_steps import ChangeStep, WriteFile
@@ -55,12 +56,16 @@ def carry_out(
     cannot be had, and ChildKilled.
     """
     load_what_is_needed(tuple(step for step in steps if isinstance(step, STEP_TYPES)))
+    __import__("resource")  # who has become another user may be unable to read it
 
     def work() -> Answer:
         syscalls.hide()
         os.umask(0)
         for kind, fd in sorted(others, key=lambda one: one[0] != "user"):
-            syscalls.setns(fd, abi.NAMESPACE_FLAGS[kind])
+            if kind == "user":
+                enter_as_its_user(fd)
+            else:
+                syscalls.setns(fd, abi.NAMESPACE_FLAGS[kind])
         if any(kind == "pid" for kind, _ in others):
             return _in_grandchild(inside)  # who enters a pid namespace is not in it: its children are
         return inside()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from contextlib import suppress
 
 from mountplan.applier.sys import abi, chroot, syscalls
 from mountplan.applier.sys.userns import id_mapping, waiting_in
@@ -39,13 +40,18 @@ def user_namespace(uids: IdLines, gids: IdLines, within: int) -> int:
 
 
 def _become_root_of(user: int) -> None:
-    """Enter a user namespace, as a user that it has: no other may make namespaces there."""
+    enter_as_its_user(user)
+    syscalls.prctl(abi.PR_SET_DUMPABLE, 1)  # or else nobody writes the maps of this process
+
+
+def enter_as_its_user(user: int) -> None:
+    """Enter a user namespace, as a user that it has: no other may make namespaces or files there."""
     syscalls.setns(user, abi.CLONE_NEWUSER)
     uid, gid = (_first_id(name) for name in ("uid_map", "gid_map"))
-    os.setgroups([])
+    with suppress(PermissionError):  # where setgroups(2) is denied, they are kept
+        os.setgroups([])
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
-    syscalls.prctl(abi.PR_SET_DUMPABLE, 1)  # or else nobody writes the maps of this process
 
 
 def _first_id(name: str) -> int:

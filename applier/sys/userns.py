@@ -10,6 +10,8 @@ from mountplan.applier.sys.refusal import KernelRefusal, function_of
 from mountplan.planner.light import Literal, contextmanager
 from mountplan.planner.names import IdLines, IdMapping
 
+_ALL_IDS = (1 << 32) - 1  # all that there are: the last number is no id
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -157,6 +159,17 @@ def initial_ids(pid: int | Literal["self"]) -> IdMapping:
     ours = os.path.samefile(f"/proc/{pid}/ns/user", "/proc/self/ns/user")
     uids, gids = (_map_of(str(pid), name) if ours else _below_ours(pid, name) for name in ("uid_map", "gid_map"))
     return uids, gids
+
+
+def ids_from_here(pid: int) -> IdMapping | None:
+    """Lines of (id in the user namespace of `pid`, id in ours, count); None if they are the same, or its own is ours.
+
+    Raises OSError.
+    """
+    if os.path.samefile(f"/proc/{pid}/ns/user", "/proc/self/ns/user"):
+        return None
+    uids, gids = (_map_of(str(pid), name) for name in ("uid_map", "gid_map"))
+    return None if all(lines == ((0, 0, _ALL_IDS),) for lines in (uids, gids)) else (uids, gids)
 
 
 def _below_ours(pid: int | Literal["self"], name: str) -> IdLines:

@@ -9,6 +9,7 @@ from mountplan.planner.change.change_trial import ChangeTrial
 from mountplan.planner.change.descriptions import Descriptions
 from mountplan.planner.change.examination import Examination
 from mountplan.planner.change.file_changes import FileChanges
+from mountplan.planner.change.inner_ids import with_inner_ids
 from mountplan.planner.change.new_parts import NewParts
 from mountplan.planner.change.paired_space import PairedSpace
 from mountplan.planner.change.parted_groups import GroupsOutside, only_here, parted
@@ -104,11 +105,14 @@ def _planned(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: in
             if done.steps:
                 inside += [c.Visit(space.standing.name), *done.steps]
         steps = _renamed((*new.steps(), *inside), spaces)
+        if standing.ids is not None:
+            steps, strange = with_inner_ids(steps, standing.ids)
+            obstacles += strange
     result = ChangePlan(
         standing.label, tuple(changes), tuple(dict.fromkeys(asides)), tuple(dict.fromkeys(obstacles)), steps,
         tuple((space.name, space.table) for space in standing.spaces),
     )  # fmt: skip
-    return _tried(result, plan, standing, allowed, mount_max) if steps else result
+    return _tried(result, plan, standing, allowed, mount_max) if steps and not obstacles else result
 
 
 def _namespaces_differ(plan: Plan, standing: StandingTree) -> ChangeObstacle | None:

@@ -57,7 +57,8 @@ class StandingTree(NamedTuple):
     """All of it. `outside` are the tables of other namespaces by their names, and `host` that of our own.
 
     `ages` are as in Surroundings. `beneath` says whether the kernel has MOVE_MOUNT_BENEATH. `store` is the device of
-    the store of kept names, which mountplan has mounted on the host (planner/compare/own_store.py).
+    the store of kept names, which mountplan has mounted on the host (planner/compare/own_store.py). `ids` as
+    with_inner_ids() takes them; None if those of a spec are the same in there.
     """
 
     label: str
@@ -68,6 +69,7 @@ class StandingTree(NamedTuple):
     ages: Mapping[int, int] = {}
     beneath: bool = True
     store: str = ""
+    ids: IdMapping | None = None
 
 
 class Allowed(NamedTuple):

@@ -12,9 +12,10 @@ from mountplan.applier.observe.subjects import of_process
 from mountplan.capturing import capture_subjects
 from mountplan.planner.change.standing import Allowed
 from mountplan.planner.language.spec_reading import parse_spec
+from mountplan.planner.plan.plan import Plan
 from tests.hosts import InHost, mount
 from tests.kernel.test_containers import container
-from tests.kernel.test_user_namespaces import host, upon_what_was_there, user
+from tests.kernel.test_user_namespaces import host, of_its_own, upon_what_was_there, user
 
 pytestmark = pytest.mark.needs_kernel("set-group", "root", "foreign-mounts", "crun", "device-nodes")
 
@@ -57,3 +58,45 @@ def test_what_a_more_privileged_user_has_locked_is_refused_when_it_is_planned(in
     told = in_host(script, identity="root")
     assert "/srv is locked: it came with a more privileged user's tree" in told
     assert not [what for what in told if "/srv/other " in what]
+
+
+@pytest.mark.needs_kernel("root", "set-group", "foreign-mounts")
+def test_ids_of_a_spec_are_those_of_who_writes_it_and_not_of_the_process(tmp_path: Path, in_host: InHost) -> None:
+    """The user namespace of the process has others for the same users, and none for most."""
+    more = """
+[[mount]]
+target = "/more"
+type = "tmpfs"
+create = true
+options = {{ uid = "{uid}", gid = "1008", mode = "0700" }}
+[[mount.file]]
+path = "file"
+uid = 1009
+[[mount]]
+target = "/mapped"
+bind = "/srv"
+create = true
+{idmap}
+"""
+
+    def script() -> tuple[list[str], str, list[tuple[int, int]]]:
+        with user(of_its_own) as pid:
+            with of_process(pid) as subject:
+                text = capture_subjects([subject], "container").text
+            operand = changing.target_of(f"pid:{pid}")
+
+            def wanted(uid: int, idmap: str = "") -> Plan:
+                return api.plan(parse_spec(f"{text}\n{more.format(uid=uid, idmap=idmap)}".encode(), "more.toml"))
+
+            mapped = wanted(7, "idmap = { uids = [[0, 5, 1]], gids = [[0, 5, 1]] }")
+            refused = changing.preview(mapped, changing.look(operand), Allowed()).obstacles
+            mount("run", "/run", "tmpfs", data="mode=0755")
+            done = changing.change(wanted(1007), operand, Allowed())
+            root = f"/proc/{pid}/root"
+            owners = [os.stat(f"{root}{path}") for path in ("/more", "/more/file")]
+            return [one.what for one in refused], done.outcome, [(one.st_uid, one.st_gid) for one in owners]
+
+    refused, outcome, owners = in_host(script, identity="root")
+    nobody = "option uid: 7 is nobody in the user namespace in which it would be made"
+    mapping = "an id-mapping counts by the ids of another user namespace than that in which it would be made"
+    assert ([mapping, nobody], "changed", [(1007, 1008), (1009, 1000)]) == (refused, outcome, owners)
