@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from mountplan.applier.keep import kept
@@ -21,6 +22,7 @@ from mountplan.operands import Operand, as_specs_have_it, recognise, store_devic
 from mountplan.planner.change.standing import Record, StandingSpace, StandingTree, User
 from mountplan.planner.errors import SubjectError
 from mountplan.planner.light import without_collector
+from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.predict import predict
 from mountplan.planner.plan.seedbase import without_base
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from mountplan.applier.keep.kept import Opened
     from mountplan.applier.observe.inspect import Whole
     from mountplan.applier.observe.subjects import Subject
+    from mountplan.planner.names import Handle
     from mountplan.planner.plan.plan import Plan
     from mountplan.planner.tables.mount_facts import Lock
     from mountplan.planner.tables.table import MountTable
@@ -77,7 +80,8 @@ def _of_name(name: str) -> Target:
         plan = plan_behind(found)
         wholes = [found.look(one) for one in found.kept.mounts]
         shown = {row.device: row.options for one in found.kept.mounts for row in found.seen(one).rows}
-        record = Record(plan, _devices(found, plan, wholes), shown)
+        devices = _devices(found, plan, wholes)
+        record = Record(plan, devices, shown, files=_files(found, plan, wholes, devices))
         names = [one.name for one in found.kept.mounts]
         numbers = tuple(one.inode for one in found.kept.mounts)
     return _target(Operand("name", name), name, names, wholes, numbers, record)
@@ -187,6 +191,44 @@ def _devices(found: Opened, plan: Plan, wholes: list[Whole]) -> dict[str, str]:
             if row.device[:1] == "=" and seen.device in alive:
                 devices.setdefault(row.device[1:], seen.device)
     return devices
+
+
+def _files(
+    found: Opened, plan: Plan, wholes: list[Whole], devices: Mapping[Handle, str]
+) -> dict[tuple[Handle, str], str]:
+    """What has become of files that were declared, as Record has it: a program inside may have written them since."""
+    from mountplan.applier.observe.file_looks import DeclaredFile, SeenAt, find_different
+    from mountplan.planner.change.file_changes import is_declared
+    from mountplan.planner.change.parts import Parts
+
+    looked: dict[tuple[Handle, str], DeclaredFile] = {}
+    filesystems = Parts(plan).filesystems
+    for name, device in devices.items():
+        shows = [
+            (number, row)
+            for number, whole in enumerate(wholes)
+            for row in whole.table.rows
+            if row.device == device and "idmapped" not in row.attributes
+        ]
+        for node in filesystems[name].nodes:
+            if is_declared(node):
+                path = TargetPath(f"/{node.path}")
+                places = (
+                    SeenAt(number, row.mount_id, TargetPath(row.mountpoint).joined(path.relative_to(row.root)))
+                    for number, row in shows
+                    if path.is_under(row.root)
+                )
+                looked[name, node.path] = DeclaredFile(node, tuple(places))
+    if not looked:
+        return {}
+    with ExitStack() as stack:
+        opened = []
+        for one in (*found.kept.mounts, *(other for other in found.kept.namespaces if other.kind == "user")):
+            opened.append(found.open(one))
+            stack.callback(os.close, opened[-1])
+        user = opened[len(found.kept.mounts)] if len(opened) > len(found.kept.mounts) else -1
+        seen = find_different(opened[: len(found.kept.mounts)], user, tuple(looked.values()))
+    return {key: words for key, words in zip(looked, seen, strict=True) if words}
 
 
 def _around(tables: list[MountTable], numbers: set[int]) -> tuple[tuple[tuple[str, MountTable], ...], dict[int, int]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import ExitStack, suppress
 
+from mountplan.applier.observe.file_looks import unlike
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.kernel import LinuxKernel, Options, own_file
 from mountplan.planner.attributes import ATIME_MASK, NODEV, NODIRATIME, NOEXEC, NOSUID, NOSYMFOLLOW, RDONLY
@@ -107,6 +109,46 @@ class LiveKernel(LinuxKernel):
             own_file(fd, node)
         finally:
             os.close(fd)
+
+    def make_node(self, dirfd: int, path: str, node: MakeNode, source: int) -> None:
+        """In a filesystem that stands, a file comes at once and whole. What is there just as it shall be, such as from
+        a change that was killed, is taken for it.
+        """
+        if node.existing or not node.careful:
+            super().make_node(dirfd, path, node, source)
+            return
+        try:
+            if node.node == "file":
+                self._make_whole(dirfd, path, node, source)
+            else:
+                super().make_node(dirfd, path, node, source)
+        except FileExistsError:
+            if self._is_other(dirfd, path, node, source):
+                raise
+
+    def _make_whole(self, dirfd: int, path: str, node: MakeNode, source: int) -> None:
+        new = f".{path[:200]}.mountplan-new"
+        with suppress(FileNotFoundError):
+            self.remove(dirfd, new)  # of a change that was killed
+        super().make_node(dirfd, new, node, source)
+        try:
+            os.link(new, path, src_dir_fd=dirfd, dst_dir_fd=dirfd, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP):
+                raise
+            if source >= 0:  # a filesystem without links
+                os.lseek(source, 0, os.SEEK_SET)
+            super().make_node(dirfd, path, node, source)
+        finally:
+            self.remove(dirfd, new)
+
+    def _is_other(self, dirfd: int, path: str, node: MakeNode, source: int) -> bool:
+        with ExitStack() as stack:
+            fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dirfd)
+            stack.callback(os.close, fd)
+            process = os.open("self/fd", os.O_PATH | os.O_CLOEXEC, dir_fd=self._proc)
+            stack.callback(os.close, process)
+            return unlike(node, fd, process, source) != ""
 
     def put_upon(self, dirfd: int, name: str, other: str) -> None:
         os.rename(name, other, src_dir_fd=dirfd, dst_dir_fd=dirfd)

@@ -27,6 +27,7 @@ class FileChanges:
         self._new = new
         self._spaces = spaces
         self._devices = superblocks.devices
+        self._seen = record.files if record else {}
         self.changes: list[ChangeLine] = []
         self.asides: list[str] = []
         self.obstacles: list[ChangeObstacle] = []
@@ -40,29 +41,32 @@ class FileChanges:
             now = parts.filesystems[name]
             earlier = made[owner[device]] if device in owner else None
             try:
-                self._compare(name, earlier, now)
+                self._compare(name, owner.get(device, ""), earlier, now)
             except NoSource as error:
                 self.obstacles.append(error.obstacle)
 
-    def _compare(self, name: Handle, earlier: PlannedFilesystem | None, now: PlannedFilesystem) -> None:
+    def _compare(self, name: Handle, owner: Handle, earlier: PlannedFilesystem | None, now: PlannedFilesystem) -> None:
         before = {node.path: node for node in earlier.nodes} if earlier else {}
-        if earlier is None and any(_is_declared(node) for node in now.nodes):
+        if earlier is None and any(is_declared(node) for node in now.nodes):
             where, _ = self._place(name)
             self.asides.append(f"{where}: its files were not compared: no record tells what they were")
         for node in now.nodes if earlier is not None else ():
             old = before.get(node.path)
             if old is None:
-                if _is_declared(node):
+                if is_declared(node):
                     self._add(name, node)
             elif _what_it_is(old) != _what_it_is(node) or self._may_be_other(name, node):
                 self._change(name, node, old)
+            elif seen := self._seen.get((owner, node.path)):
+                where, _ = self._place(name)
+                self.asides.append(f"{TargetPath(where).joined(node.path)} {seen}, and stays as it is")
         paths = {node.path for node in now.nodes}
         for path, node in before.items():
-            if path not in paths and earlier is not None and _is_declared(node):
+            if path not in paths and earlier is not None and is_declared(node):
                 where, _ = self._place(name)
                 self.asides.append(f"{where}: {path} stays, though the spec does not have it any more")
         for (filesystem, path), node in self._begun.items():
-            if filesystem == name and path not in paths and path not in before and _is_declared(node):
+            if filesystem == name and path not in paths and path not in before and is_declared(node):
                 where, _ = self._place(name)
                 self.asides.append(f"{where}: {path} stays, if the interrupted change has made it")
 
@@ -128,6 +132,6 @@ def _what_it_is(node: Node) -> Node:
     return node._replace(within="", origin="", existing=False, careful=False)
 
 
-def _is_declared(node: Node) -> bool:
+def is_declared(node: Node) -> bool:
     """Whether a node is an entry of `file`, not a mountpoint."""
     return ".file" in node.origin

@@ -44,13 +44,15 @@ class Record(NamedTuple):
     """What the tree was made from, and the device of each filesystem of that plan.
 
     `shown` has the options that each device showed then. `begun` is what an interrupted change was to make of it: files
-    may be as that says.
+    may be as that says. `files` has, of declared files by filesystem and path, in which way they are not as they were
+    declared, in words.
     """
 
     plan: Plan
     devices: Mapping[Handle, str]
     shown: Mapping[str, str] = {}
     begun: Plan | None = None
+    files: Mapping[tuple[Handle, str], str] = {}
 
 
 class StandingTree(NamedTuple):

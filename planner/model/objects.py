@@ -61,6 +61,7 @@ class ModelNode:
     def remove(self) -> None:
         """Take the name away, and the names of all that is in it."""
         self._leave()
+        self.superblock.has_lost = True
         going: list[ModelNode] = [self]
         while going:
             node = going.pop()
@@ -103,10 +104,12 @@ class Superblock:
     """One instance of a filesystem.
 
     Where `complete` is false, what lies in it is not known, as with a host's filesystem: every name that is asked for
-    is then taken to exist, as a directory. Otherwise only what was made is there.
+    is then taken to exist, as a directory. Otherwise only what was made is there. `has_lost` says whether anything was
+    ever removed from it.
     """
 
-    __slots__ = ("complete", "device", "fstype", "name", "namespace_files", "options", "owner", "read_only", "root")
+    __slots__ = ("complete", "device", "fstype", "has_lost", "name", "namespace_files", "options", "owner",
+                 "read_only", "root")  # fmt: skip
 
     def __init__(
         self,
@@ -126,6 +129,7 @@ class Superblock:
         self.complete = complete
         self.owner = owner
         self.read_only = False
+        self.has_lost = False
         self.namespace_files = fstype == "nsfs"
         self.root = ModelNode(self, None, "", root_is_directory)
 

@@ -93,6 +93,7 @@ class World:
         self.namespaces: list[ModelNamespace] = []
         self.processes: list[Process] = []
         self.superblocks: list[Superblock] = []
+        self.handles: dict[ModelHandle, None] = {}  # those that are open
         self.spread: list[Spread] = []  # all of it, in the order in which it came about
         self.initial_user = UserNamespace("initial")
 
@@ -220,7 +221,7 @@ class World:
         owner = mount.superblock.owner or self.initial_user
         if not process.user.rules_over(owner):
             raise WouldRefuse(errno.EPERM, "the filesystem belongs to a more privileged user")
-        mount.superblock.read_only = bool(attributes & RDONLY)
+        self._set_read_only(mount.superblock, bool(attributes & RDONLY))
         mount.attributes = attributes
 
     def reconfigure(self, process: Process, target: Where, *, read_only: bool) -> None:
@@ -231,7 +232,18 @@ class World:
             raise invalid("it is not a mount point")
         if not process.user.rules_over(mount.superblock.owner or self.initial_user):
             raise WouldRefuse(errno.EPERM, "the filesystem belongs to a more privileged user")
-        mount.superblock.read_only = read_only
+        self._set_read_only(mount.superblock, read_only)
+
+    def _set_read_only(self, superblock: Superblock, read_only: bool) -> None:
+        """EBUSY where something that was removed is still in use (sb_prepare_remount_readonly, s_remove_count)."""
+        if read_only and not superblock.read_only and superblock.has_lost:
+            places = [place for process in self.processes for place in (process.root, process.cwd)]
+            places += [handle.place for handle in self.handles]
+            tops = [one.root for one in self.namespaces if one.root is not None] + [mount for mount, _ in places]
+            roots = {one.root: None for top in tops for one in top.tree()}
+            if any(node.removed and node.superblock is superblock for node in (*roots, *(node for _, node in places))):
+                raise WouldRefuse(errno.EBUSY, "something that was removed from the filesystem is still in use")
+        superblock.read_only = read_only
 
     def _remounted(self, process: Process, target: Where, attributes: int, keep_times: bool) -> tuple[ModelMount, int]:
         """The mount, and the attributes that a remount gives it; whether it may be done is asked before all else."""
@@ -262,7 +274,7 @@ class World:
             # "Unmounting" one's own root makes the filesystem read-only instead.
             if not process.user.rules_over(mount.superblock.owner or self.initial_user):
                 raise WouldRefuse(errno.EPERM, "the filesystem belongs to a more privileged user")
-            mount.superblock.read_only = True
+            self._set_read_only(mount.superblock, True)
             return
         if mount.parent is None:
             raise invalid("it is the lowest mount of the namespace")
@@ -412,7 +424,7 @@ class World:
         place = self._at(process, path)
         if not clone:
             place[0].users += 1
-            return ModelHandle(place)
+            return self._opened(ModelHandle(place))
         origin = place[0].namespace
         if origin is not None and origin.anonymous:
             origin = origin.origin
@@ -422,6 +434,7 @@ class World:
     def close(self, handle: ModelHandle) -> None:
         """close(2). A detached tree that was not attached meanwhile goes (dissolve_on_fput)."""
         handle.open = False
+        self.handles.pop(handle, None)
         mount = handle.place[0]
         mount.users -= 1
         if handle.detached and mount.namespace is not None and mount.namespace.anonymous and mount.parent is None:
@@ -558,6 +571,8 @@ class World:
                 check_not_removed(over.root)  # it is its own mount point there
                 raise invalid("nothing can be mounted beneath the lowest mount of a namespace")
             parent, mountpoint = over.parent, over.mountpoint
+            if parent is place[0] and parent.parent is None:
+                over = parent  # the root of a detached tree is its own parent, and is taken for what lies above
         check_not_removed(mountpoint)
         check_move(process, mount, parent, self.rules)
         if beneath:
@@ -573,7 +588,11 @@ class World:
     ) -> ModelHandle:
         detached_namespace(mount, process.namespace.owner, origin, self.rules)
         mount.users += 1
-        return ModelHandle((mount, node), detached=True)
+        return self._opened(ModelHandle((mount, node), detached=True))
+
+    def _opened(self, handle: ModelHandle) -> ModelHandle:
+        self.handles[handle] = None
+        return handle
 
     def _use(self, before: Place, now: Place) -> Place:
         before[0].users -= 1

@@ -159,6 +159,7 @@ class LiveLab:
         self.run("verify", stands, "live")
         told = self.version()
         assert told == ("1" if stands == FIRST else "2"), f"{stands}: the file has {told}"
+        self.run("apply", SECOND, "--live")  # what it has left is in nobody's way
         self.build()
         return outcome
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from mountplan.planner.change import change_file
 from mountplan.planner.plan.planfile import dump_plan
 from tests.cli.test_kept_commands import mountplan, spec
 from tests.commands import Outcome
-from tests.hosts import CHECKOUT, InHost, mount, umount
+from tests.hosts import CHECKOUT, InHost, mount, run_in_child, setns, umount
 from tests.keptnames import in_runtime_directory, on_run
 from tests.mountflags import MS_BIND, MS_SHARED
 
@@ -103,6 +104,35 @@ def test_a_plan_of_changes_is_saved(on_host: Callable[..., Any]) -> None:
         return Path(file).read_text()
 
     assert "mountplan-change/1" == json.loads(on_host(script))["format"]
+
+
+def test_declared_files_are_looked_at_before_it_says_that_nothing_is_to_be_done(on_host: Callable[..., Any]) -> None:
+    """What a program has written since stays, but it is not what the spec says."""
+
+    def script() -> tuple[str, str, str]:
+        first = mountplan("plan", spec(BEFORE), "--live", "live")
+        write = ["open('/data/version', 'w').write('2')", "__import__('os').unlink('/data/version')"]
+        told = []
+        for line in write:
+            in_kept(line)
+            told.append(mountplan("plan", spec(BEFORE), "--live", "live").out)
+        return first.out, told[0], told[1]
+
+    first, written, gone = on_host(script)
+    assert "note:" not in first
+    assert "note: /data/version has other contents than were declared, and stays as it is" in written
+    assert "note: /data/version is not there any more, and stays as it is" in gone
+
+
+def in_kept(line: str) -> None:
+    """Run a line of Python in the namespace that is kept as `live`, which need not have one."""
+
+    def inside() -> None:
+        fd = os.open("/run/mountplan/live/mnt", os.O_RDONLY)
+        setns(fd)
+        exec(line, {})
+
+    run_in_child(inside)
 
 
 @pytest.mark.parametrize(

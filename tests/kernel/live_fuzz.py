@@ -44,6 +44,7 @@ def outcome(seed: int) -> str:
             change = plan_change(second, standing, GAPS, 100_000)
             how = "changed with a gap" if standing.beneath else "changed with a gap, as without MOVE_MOUNT_BENEATH"
         if change.obstacles:
+            print(f"pair {seed}: {change.obstacles[0].kind}: {change.obstacles[0].what}", flush=True)  # noqa: T201
             return f"refused: {change.obstacles[0].kind}"
         if not change.changes:
             assert not tree.drift(second), tree.drift(second)

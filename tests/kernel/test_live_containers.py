@@ -83,13 +83,13 @@ create = true
         with user(of_its_own) as pid:
             with of_process(pid) as subject:
                 text = capture_subjects([subject], "container").text
-            operand = changing.target_of(f"pid:{pid}")
+            operand = live_target.target_of(f"pid:{pid}")
 
             def wanted(uid: int, idmap: str = "") -> Plan:
                 return api.plan(parse_spec(f"{text}\n{more.format(uid=uid, idmap=idmap)}".encode(), "more.toml"))
 
             mapped = wanted(7, "idmap = { uids = [[0, 5, 1]], gids = [[0, 5, 1]] }")
-            refused = changing.preview(mapped, changing.look(operand), Allowed()).obstacles
+            refused = changing.preview(mapped, live_target.look(operand), Allowed()).obstacles
             mount("run", "/run", "tmpfs", data="mode=0755")
             done = changing.change(wanted(1007), operand, Allowed())
             root = f"/proc/{pid}/root"

@@ -58,6 +58,18 @@ def test_random_scripts_come_to_the_same_by_the_real_programs() -> None:
         "mkdir -p /a/b /b; mount -t tmpfs one /b; cd /a; mount -t tmpfs two .; umount -l .; mount -o remount,ro b",
         "mkdir /a /etc; echo 'one /a tmpfs ro,nosuid' > /etc/fstab; mount /a; mount -o remount,rw,noexec /a",
         "mkdir /a /b; ln -s a /l; mount -t tmpfs one /l; umount l; mv /b /c; rm /l; rm -r /a; mount -t tmpfs one /c",
+        (
+            "mkdir /a; mount -t tmpfs one /a; mount --make-shared /a; open_tree --clone /a @p; fsmount tmpfs @q;"
+            " fsmount tmpfs @r; move_mount @q @p; move_mount --beneath @r @p"
+        ),
+        (
+            "mkdir /a; mount -t tmpfs one /a; mkdir /a/x; cd /a/x; rmdir /a/x; mount -o remount,ro /a; cd /;"
+            " mount -o remount,ro /a"
+        ),
+        (
+            "mkdir -p /a/x /b; mount --bind /a/x /b; rmdir /a/x; mount -o remount,ro /; umount /b;"
+            " mount -o remount,ro /; mkdir /c"
+        ),
         "mkdir -p /a /b/c; mount -t tmpfs one /b; umount /gone/../b; cd /a; umount ../a/../b; umount ../gone/../a",
     ],
 )
