@@ -153,42 +153,47 @@ def _predict(
     numbers: dict[str, int] = {}
     trees: dict[str, Walks] = {}  # in what recursive clones have brought
     changed: dict[tuple[str, int, int], str] = {}  # what attributes of the host's become: as shown before, and after
+    new_row, add_row = tuple.__new__, rows.rows.append  # MountRow() itself takes much longer
+    add_origin, add_name = rows.origins.append, rows.names.append
     for mount in namespace.mounts:
-        number = numbers[mount.name] = len(rows.rows) + 1
-        parent_id, mountpoint = _place(mount, numbers, trees, rows)
-        group = groups[mount.group]
-        master = masters[mount.group] if mount.group else groups[mount.master]
-        if mount.filesystem:
-            device, made = filesystems[mount.filesystem]
-            fields = (number, parent_id, device, mount.root, mountpoint, show(mount.set), group, master, 0,
-                      mount.unbindable, made.fstype, made.source, "")  # fmt: skip
-            rows.add(tuple.__new__(MountRow, fields), mount.origin, mount.name)  # MountRow() itself takes much longer
+        (name, above, place, filesystem, root, recursive, _, bits, clear, _, _, _, unbindable, group, received, _,
+         inherits, _, origin) = mount  # fmt: skip
+        number = numbers[name] = len(rows.rows) + 1
+        parent_id, mountpoint = _place(above, place, numbers, trees, rows) if above else (0, "/")
+        peer_group = groups[group]
+        master = masters[group] if group else groups[received]
+        if filesystem:
+            device, made = filesystems[filesystem]
+            fields = (number, parent_id, device, root, mountpoint, show(bits), peer_group, master, 0, unbindable,
+                      made.fstype, made.source, "")  # fmt: skip
+            rows.add(new_row(MountRow, fields), origin, name)
             continue
-        source = file_row(mount.root) if mount.is_namespace_file else walks.end_of(mount.root)
-        if mount.is_namespace_file:
+        is_file = root[:1] != "/"  # of a namespace
+        source = file_row(root) if is_file else walks.end_of(root)
+        if is_file:
             root = source.root
-        elif source.root == "/" == source.mountpoint:  # as nearly always
-            root = mount.root
-        else:
-            root = TargetPath(source.root).joined(TargetPath(mount.root).relative_to(source.mountpoint))
-        change = (source.attributes, mount.set, mount.clear)
+        elif source.root != "/" or source.mountpoint != "/":
+            root = TargetPath(source.root).joined(TargetPath(root).relative_to(source.mountpoint))
+        change = (source.attributes, bits, clear)
         attributes = changed.get(change)
         if attributes is None:
-            attributes = changed[change] = show(applied(parse_shown(change[0]), Change(mount.set, mount.clear)))
-        if mount.inherits:
+            attributes = changed[change] = show(applied(parse_shown(change[0]), Change(bits, clear)))
+        if inherits:
             master = _received(source)
-        fields = (number, parent_id, source.device, root, mountpoint, attributes, group, master, 0,
-                  mount.unbindable, source.fstype, source.source, source.options)  # fmt: skip
-        rows.add(tuple.__new__(MountRow, fields), mount.origin, mount.name)
-        if mount.recursive:
+        fields = (number, parent_id, source.device, root, mountpoint, attributes, peer_group, master, 0, unbindable,
+                  source.fstype, source.source, source.options)  # fmt: skip
+        add_row(new_row(MountRow, fields))
+        add_origin(origin)
+        add_name(name)
+        if recursive:
             first = len(rows.rows)
-            own = Change(mount.set, mount.clear)
+            own = Change(bits, clear)
             _below(mount, source, mountpoint, number, _change_below(mount, own), rows, below)
-            if altered and not mount.parent:
-                _alter(rows, mount.name, altered, lone)
+            if altered and not above:
+                _alter(rows, name, altered, lone)
             brought = rows.rows[first - 1 :]
             if len(brought) > 1:
-                trees[mount.name] = Walks.upon(brought[0], MountTable(tuple(brought[1:])).at())
+                trees[name] = Walks.upon(brought[0], MountTable(tuple(brought[1:])).at())
 
 
 def _alter(rows: _Rows, name: str, altered: list[Alteration], lone: Iterator[int]) -> None:
@@ -249,17 +254,13 @@ def _brought(mount: ExpectedMount, row: MountRow, rows: _Rows) -> tuple[int, int
     return 0, _received(row) if mount.inherits or mount.brings == "slave" else 0
 
 
-def _place(mount: ExpectedMount, numbers: dict[str, int], trees: dict[str, Walks], rows: _Rows) -> tuple[int, str]:
+def _place(above: Handle, place: str, numbers: dict[str, int], trees: dict[str, Walks], rows: _Rows) -> tuple[int, str]:
     """(parent id, mountpoint) of a mount; below a recursive clone, the parent may be one of the mounts it brought."""
-    if not mount.parent:
-        return 0, "/"
-    parent = rows.rows[numbers[mount.parent] - 1]
-    above, place = parent.mountpoint, mount.place
-    mountpoint = place if above == "/" and place else above + place
-    tree = trees.get(mount.parent) if trees else None
-    if tree is not None:
-        parent = tree.end_of(mountpoint)
-    return parent.mount_id, mountpoint
+    number = numbers[above]
+    below = rows.rows[number - 1].mountpoint
+    mountpoint = place if below == "/" and place else below + place
+    tree = trees.get(above) if trees else None
+    return (number if tree is None else tree.end_of(mountpoint).mount_id), mountpoint
 
 
 def _below(

@@ -82,10 +82,11 @@ def copied(table: MountTable) -> MountTable:
 class Walks:
     """Path walks in one table: its index is made once, and where a walk to a directory ends is kept for the next."""
 
-    __slots__ = ("_at", "_ends", "_root")
+    __slots__ = ("_above", "_at", "_ends", "_root")
 
     def __init__(self, table: MountTable) -> None:
         self._at = table.at()
+        self._above: set[str] = set()  # the directories in which something is mounted, once it is known
         self._root = table.root() if table.rows else None
         self._ends: dict[str, MountRow] = {} if self._root is None else {"": self._root}
 
@@ -112,6 +113,11 @@ class Walks:
             return row
         ends, at = self._ends, self._at
         directory = path.rpartition("/")[0]
+        known = ends.get(directory)
+        if known is not None and at:  # as of most: many paths of a plan lie beside one another
+            above = self._above = self._above or {mountpoint.rpartition("/")[0] for _, mountpoint in at}
+            if directory not in above:
+                return known
         end = len(directory)
         while (found := ends.get(directory[:end])) is None:
             end = directory.rfind("/", 0, end)
@@ -120,11 +126,11 @@ class Walks:
             end = directory.find("/", end + 1)
             end = len(directory) if end < 0 else end
             step = directory[:end]
-            while (above := at.get((row.mount_id, step))) is not None:
-                row = above
+            while (upon := at.get((row.mount_id, step))) is not None:
+                row = upon
             ends[step] = row
-        while (above := at.get((row.mount_id, path))) is not None:
-            row = above
+        while (upon := at.get((row.mount_id, path))) is not None:
+            row = upon
         return row
 
     def is_covered(self, row: MountRow, path: str) -> bool:
