@@ -172,6 +172,8 @@ def _predict(
         source = file_row(root) if is_file else walks.end_of(root)
         if is_file:
             root = source.root
+        elif source.root == "/" and root.startswith(source.mountpoint + "/"):  # as nearly always
+            root = root[len(source.mountpoint) :]
         elif source.root != "/" or source.mountpoint != "/":
             root = TargetPath(source.root).joined(TargetPath(root).relative_to(source.mountpoint))
         change = (source.attributes, bits, clear)
