@@ -18,17 +18,19 @@ if TYPE_CHECKING:
     from mountplan.planner.plan.plan import ExpectedMount, Plan
 
 ATTEMPTS = 5  # builds, before that it is told
+_FOLLOWING = ("peer", "slave")
 _Place = tuple[str, str, str]  # mountpoint below the bind's, device, root
 _REMEDY = "run it again: the host mounted or unmounted something there each time that it was built"
 
 
 def follows_host(plan: Plan) -> bool:
     """True if anything that the plan builds is to have what the host mounts meanwhile."""
-    return any(_follows(mount) for space in plan.expected.namespaces for mount in space.mounts)
+    told = {(mount.inherits, mount.brings) for space in plan.expected.namespaces for mount in space.mounts}
+    return any(inherits or brings in _FOLLOWING for inherits, brings in told)
 
 
 def _follows(mount: ExpectedMount) -> bool:
-    return bool(mount.inherits) or mount.brings in ("peer", "slave")
+    return bool(mount.inherits) or mount.brings in _FOLLOWING
 
 
 def has_changed(plan: Plan, built: Built) -> bool:

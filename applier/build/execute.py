@@ -54,22 +54,25 @@ _MODULES: dict[type[Step], str] = {
 
 def load_what_is_needed(steps: tuple[Step, ...]) -> None:
     """Import it before anything is built: later, a file that cannot be read would look like a bug."""
-    for kind in set(map(type, steps)) & _MODULES.keys():
+    kinds = set(map(type, steps))  # which is had at once, of however many steps
+    for kind in kinds & _MODULES.keys():
         __import__(_MODULES[kind])
     if namespace_files(steps):
         __import__("mountplan.applier.sys.held_namespaces")
-    types = {step.fstype for step in steps if type(step) is s.MakeFilesystem}
-    if any(of(fstype).instances == "machine" for fstype in types):
+    made = [step for step in steps if type(step) is s.MakeFilesystem] if s.MakeFilesystem in kinds else []
+    if any(of(fstype).instances == "machine" for fstype in {step.fstype for step in made}):
         __import__("mountplan.applier.sys.machine_instances")
-    if any(
-        type(step) is s.AttachImage or (type(step) is s.MakeFilesystem and step.source[:1] == "/") for step in steps
-    ):
+    if s.AttachImage in kinds or any(step.source[:1] == "/" for step in made):
         __import__("mountplan.applier.sys.devices")
 
 
 def namespace_files(steps: tuple[Step, ...]) -> list[str]:
     """The paths at which the files of namespaces are to be opened."""
-    return [step.path for step in steps if isinstance(step, (s.CloneHost, s.CloneHostWorkbench)) and step.namespace]
+    return [
+        step.path
+        for step in steps
+        if (type(step) is s.CloneHost or type(step) is s.CloneHostWorkbench) and step.namespace
+    ]
 
 
 def is_foreign(step: Step) -> bool:

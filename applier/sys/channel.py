@@ -71,15 +71,16 @@ def wait_readable(fd: int, deadline: float) -> bool:
 
 
 def _read(fd: int, length: int, deadline: float | None) -> bytes:
-    data = b""
-    while len(data) < length:
+    blocks, left = [], length  # a table of many mounts comes in many: to add each to the last would copy all of them
+    while left > 0:
         if deadline is not None and not wait_readable(fd, deadline):
             raise TimedOut
-        block = os.read(fd, length - len(data))
+        block = os.read(fd, left)
         if not block:
             break
-        data += block
-    return data
+        blocks.append(block)
+        left -= len(block)
+    return b"".join(blocks)
 
 
 def pipe() -> tuple[int, int]:

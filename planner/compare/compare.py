@@ -92,7 +92,7 @@ def judge_built(
 def views_of(plan: Plan, predictions: Sequence[Prediction]) -> tuple[View, ...]:
     """Predictions with all that the plan says beyond the tables: names of groups, and id-mappings."""
     groups = group_names(plan)
-    maps = {step.id_map: (step.uids, step.gids) for step in plan.steps if isinstance(step, MakeIdMap)}
+    maps = {step.id_map: (step.uids, step.gids) for step in plan.steps if type(step) is MakeIdMap}
     mapped: dict[str, tuple[IdMapping, bool]] = {}
     for step in plan.steps if maps else ():
         if isinstance(step, SetAttributes) and step.id_map:

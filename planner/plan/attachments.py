@@ -162,9 +162,11 @@ class Uses(Protocol):
 
 def asks_of_others(plan: Plan) -> bool:
     """True if there is anything in `plan` that obstacles() looks at."""
-    return any(
-        isinstance(step, AttachImage | MakeOverlay) or (isinstance(step, MakeFilesystem) and step.source[:1] == "/")
-        for step in plan.steps
+    kinds = set(map(type, plan.steps))  # which is had at once, of however many steps
+    if not kinds.isdisjoint((AttachImage, MakeOverlay)):
+        return True
+    return MakeFilesystem in kinds and any(
+        isinstance(step, MakeFilesystem) and step.source[:1] == "/" for step in plan.steps
     )
 
 
