@@ -483,7 +483,7 @@ class Execution:
 
     def clone_host(self, step: s.CloneHost) -> None:
         self.foreign()
-        mount, path, recursive, propagation, namespace = step[:5]
+        mount, path, recursive, propagation, namespace, _, _ = step
         if not recursive and propagation == "private" and not namespace:
             above, _, name = path.rpartition("/")
             directory = self.sources.of(self.host, above[1:])
@@ -526,18 +526,19 @@ class Execution:
 
     def attach(self, step: s.Attach) -> None:
         mount, below, path, careful, tree, _, _ = step
-        if below == STAGE:
-            self._make_place(self.stage, path, self.fds[mount])
-        parent = self.yard if below == YARD else self.stage if below == STAGE else self.fds[below]
-        if below == YARD:
-            self._stage(path)
-        if careful:
+        fds = self.fds
+        if careful:  # never in the yard, nor on the stage
             self.foreign()
-            self._attach_carefully(self.fds[mount], parent, path, tree=tree)
-        else:
-            self.kernel.attach(self.fds[mount], parent, path)
+            self._attach_carefully(fds[mount], fds[below], path, tree=tree)
+            return
+        if below == STAGE:
+            self._make_place(self.stage, path, fds[mount])
+        elif below == YARD:
+            self._stage(path)
+        parent = self.yard if below == YARD else self.stage if below == STAGE else fds[below]
+        self.kernel.attach(fds[mount], parent, path)
         if below == STAGE:  # a recursive clone of "/" has brought a copy of the yard along, and that on top of it
-            self.kernel.lay_bare(self.stage, path, self.fds[mount])
+            self.kernel.lay_bare(self.stage, path, fds[mount])
 
     def _attach_carefully(self, fd: int, parent: int, path: str, *, tree: bool) -> None:
         """No symlink is followed. A directory is not mounted on one (EINVAL); for all else a walk looks before."""
