@@ -66,6 +66,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         reach_data,
         reach_text,
     )
+    from mountplan.planner.render.fitting import wrapped_text
 
     if args.unmount is None and (args.lazy or args.recursive):
         raise UsageError("--lazy and --recursive go with --unmount")
@@ -103,7 +104,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         if output.as_json:
             output.data(reach_data(found))
         else:
-            output.result(reach_text(found, here))
+            output.result(wrapped_text(reach_text(found, here), output.room))
         return 0
     elif args.mount is not None:
         answer = explainer.mount(asked or "/")
@@ -114,20 +115,20 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         if output.as_json:
             output.data(answer_data(answer))
         else:
-            output.paged(answer_text(answer, here))
+            output.paged(wrapped_text(answer_text(answer, here), output.room))
     elif args.why is not None:
         origin = explainer.why(asked or "/")
         if output.as_json:
             output.data(origin_data(origin))
         else:
-            output.paged(origin_text(origin, here))
+            output.paged(wrapped_text(origin_text(origin, here), output.room))
     else:
         groups = explainer.groups()
         if output.as_json:
             output.data({"namespace": here, "groups": groups_data(groups)})
         else:
             picture = sharing_picture(drawn_from(known.tables, groups), output.room)
-            output.paged(groups_text(groups, here) + picture)
+            output.paged(wrapped_text(groups_text(groups, here), output.room) + picture)
     return 0
 
 

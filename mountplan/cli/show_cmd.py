@@ -37,6 +37,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     from mountplan.drawing import of_kept
     from mountplan.kept_plan import plan_kept_for
     from mountplan.planner.render.aside_text import arrivals_text
+    from mountplan.planner.render.fitting import wrapped_text
     from mountplan.planner.render.left_out_text import left_out_text
     from mountplan.planner.render.problems import drift_data, drift_text
     from mountplan.planner.render.table_text import table_text
@@ -63,7 +64,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     for namespace in one.kept.namespaces:
         label = f"{namespace.kind} {namespace.name}".rstrip()
         lines.append(f"  file     {visible(path_of(one.kept, namespace))}  ({visible(label)})")
-    text = "\n".join(lines) + "\n"
+    text = wrapped_text("\n".join(lines), output.room)
     if one.problem:
         text += f"\nIt cannot be judged: {visible(one.problem)}\n"
     if one.drift:

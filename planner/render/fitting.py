@@ -65,9 +65,9 @@ def _shared_out(widths: list[int], room: int) -> list[int]:
     return [first, *(min(size, limit) for size in others)]
 
 
-def cut(text: str, most: int) -> str:
+def cut(text: str, most: int | None) -> str:
     """`text` in `most` columns: the middle is left out, what is drawn before a name in a tree stays."""
-    if width(text) <= most:
+    if most is None or width(text) <= most:
         return text
     head = min(len(text) - len(text.lstrip(_DRAWN)), max(most - 4, 0))
     own = text[head:]
@@ -105,3 +105,8 @@ def wrapped(line: str, room: int | None, hanging: int = 2) -> list[str]:
         break_on_hyphens=False,
         break_long_words=False,
     )
+
+
+def wrapped_text(text: str, room: int | None) -> str:
+    """The same of sentences, one on each line."""
+    return "".join(f"{part}\n" for line in text.splitlines() for part in wrapped(line, room) or [""])

@@ -51,7 +51,7 @@ def lane_lines(chart: LaneChart, *, room: int = 0, legend: bool = True) -> list[
     path, what, label = _widths(chart, room)
     lines = [_line(chart, at, path, what, label) for at in range(len(chart.lines))]
     if legend and chart.lanes:
-        lines += [(), _legend(chart)]
+        lines += [(), *_legend(chart, room)]
     return lines
 
 
@@ -143,7 +143,7 @@ def _color(lane: Lane | None) -> int:
     return lane.number if lane is not None else -1
 
 
-def _legend(chart: LaneChart) -> tuple[Piece, ...]:
+def _legend(chart: LaneChart, room: int) -> list[tuple[Piece, ...]]:
     words = []
     if any(line.is_peer for line in chart.lines):
         words.append(f"{PEER} peer: what is mounted in one is in all")
@@ -151,7 +151,8 @@ def _legend(chart: LaneChart) -> tuple[Piece, ...]:
         words.append(f"{SLAVE} slave: receives only")
     if any(lane.outside for lane in chart.lanes.values()):
         words.append("║ group of the host")
-    return (Piece("   ".join(words), "mark"),)
+    line = "   ".join(words)
+    return [(Piece(one, "mark"),) for one in (words if room and width(line) > room else [line])]
 
 
 def _fitted(text: str, columns: int) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from mountplan.planner.render.words import count, visible
+from mountplan.planner.render.fitting import CUT
+from mountplan.planner.render.words import count, visible, width
 
 Item = TypeVar("Item", bound=Hashable)
 
 # Siblings beyond this many are folded into one line, if folding is wanted; so many of them stay before and after it.
 MOST_SIBLINGS = 12
 _HEAD, _TAIL = 7, 2
+# A name of which less would be left says nothing.
+_LEGIBLE = 8
 # Lines are not indented further than this; a chain of a thousand mounts would otherwise take a million characters.
 MOST_DEPTH = 24
 
@@ -71,14 +75,32 @@ def _folded(hidden: Sequence[Item], sizes: Mapping[Item, int]) -> Branch[Item]:
     )
 
 
-def folded_text(branch: Branch[Item], place: Callable[[Item], str]) -> str:
-    """The line in place of what is folded: from where to where, and what that comes to."""
+def folded_text(branch: Branch[Item], place: Callable[[Item], str], room: int | None = None) -> str:
+    """The line in place of what is folded: from where to where, and what that comes to. `room` as in fitting.py."""
     mounts = count(branch.folded, "more mount")
-    if branch.last is None or branch.last == branch.item:
-        return f"{branch.prefix}... {mounts} (--all shows them)"
-    span = f"{visible(place(branch.item))} to {visible(place(branch.last))}"
     each = f", {branch.each:,} each" if branch.each > 1 else ""
-    return f"{branch.prefix}... {span}: {mounts}{each} (--all shows them)"
+    before, after = f"{branch.prefix}... ", f": {mounts}{each} (--all shows them)"
+    alone = f"{before}{mounts}{each}"
+    alone += " (--all shows them)" if room is None or width(before + after) <= room + 2 else ""
+    if branch.last is None or branch.last == branch.item:
+        return alone
+    first, last = place(branch.item), place(branch.last)
+    most = None if room is None else (room - width(before) - width(after) - width(" to ")) // 2
+    if most is not None and max(width(visible(first)), width(visible(last))) > most:
+        above = os.path.commonpath((first, last)).rstrip("/") + "/"  # all that is shown around it is below that too
+        first, last = first.removeprefix(above) or first, last.removeprefix(above) or last
+        if most < _LEGIBLE:
+            return alone
+    return f"{before}{_begun(visible(first), most)} to {_begun(visible(last), most)}{after}"
+
+
+def _begun(name: str, most: int | None) -> str:
+    """As cut(), but the end goes: names in one directory begin with what they differ in."""
+    if most is None or width(name) <= most:
+        return name
+    while width(name) > most - width(CUT):
+        name = name[:-1]
+    return name + CUT
 
 
 def _sizes(roots: Sequence[Item], children: Callable[[Item], Sequence[Item]]) -> dict[Item, int]:

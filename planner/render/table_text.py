@@ -37,7 +37,7 @@ def table_lines(table: MountTable, names: Mapping[int, str], *, fold: bool, room
     folded: dict[int, str] = {}
     for branch in outline(roots, lambda row: children[row.mount_id], fold=fold, most=200):
         if branch.folded:
-            folded[len(rows)] = folded_text(branch, lambda row: row.mountpoint)
+            folded[len(rows)] = folded_text(branch, lambda row: row.mountpoint, room)
             continue
         parent = by_id.get(branch.item.parent_id) if branch.prefix else None
         where = place_below(parent.mountpoint if parent else None, branch.item.mountpoint)

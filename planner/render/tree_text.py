@@ -16,7 +16,7 @@ def tree_lines(index: PlanIndex, namespace: ExpectedNamespace, *, fold: bool, ro
     roots = index.roots[namespace.name]
     for branch in outline(roots, index.children_of, fold=fold):
         if branch.folded:
-            folded[len(rows)] = folded_text(branch, lambda mount: index.where[mount.name])
+            folded[len(rows)] = folded_text(branch, lambda mount: index.where[mount.name], room)
             continue
         rows.append(_row(index, branch.prefix, branch.item))
     lines = fitted(rows, (36, 30), room)

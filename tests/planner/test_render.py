@@ -39,7 +39,7 @@ from mountplan.planner.render.outline import outline
 from mountplan.planner.render.preview import plan_text
 from mountplan.planner.render.problems import cautions_text, error_data, error_text
 from mountplan.planner.render.reasons import METHOD
-from mountplan.planner.render.table_text import group_names, table_text
+from mountplan.planner.render.table_text import group_names, table_lines, table_text
 from mountplan.planner.render.why import why_data, why_text
 from mountplan.planner.render.words import attribute_words, count, listed, visible, visible_lines, width
 from mountplan.planner.tables.table import MountRow, MountTable
@@ -331,6 +331,25 @@ def test_a_long_table_is_folded() -> None:
     text = table_text(shop(), (("", MountTable(tuple(rows))),))
     assert ": 991 more mounts (--all shows them)" in text
     assert 12 == len(text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("room", "told"),
+    [
+        (None, "... /pods/pod-0010-of-a-long-name/token to /pods/pod-0998-of-a-long-name/token: 989 more mounts"),
+        (110, "... pod-0010-of-a-long-name/token to pod-0998-of-a-long-name/token: 989 more mounts (--all shows them)"),
+        (80, "... pod-0010-of-a-l… to pod-0998-of-a-l…: 989 more mounts (--all shows them)"),
+        (60, "... 989 more mounts (--all shows them)"),
+        (40, "├─... 989 more mounts"),
+    ],
+)
+def test_what_is_folded_is_told_in_one_row_of_the_screen(room: int | None, told: str) -> None:
+    """By what the first and the last of them differ in, if there is room for that much."""
+    pods = (row(number, 2, f"/pods/pod-{number:04d}-of-a-long-name/token") for number in range(3, 1001))
+    lines = table_lines(MountTable((row(1, 0, "/"), row(2, 1, "/pods"), *pods)), {}, fold=True, room=room)
+    (line,) = [line for line in lines if "more mounts" in line]
+    assert told in line
+    assert room is None or max(map(len, lines)) <= room
 
 
 # ---- pictures -------------------------------------------------------------------------------------------------------
