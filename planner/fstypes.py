@@ -99,6 +99,8 @@ def _on_device(name: str, **known: object) -> FilesystemType:
     return _row(name, "unknown", "unknown", **({"on_device": True} | known))
 
 
+# What every filesystem takes; fs/fs_context.c
+OF_EACH = frozenset({"ro", "rw", "sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand", "source"})
 _OWNER = {"uid": "0", "gid": "0"}
 _QUOTAS = (f"{who}_{what}_hardlimit" for who in ("usrquota", "grpquota") for what in ("block", "inode"))
 # As of Linux 6.18; mm/shmem.c
@@ -186,8 +188,20 @@ def not_taken(fstype: str, options: str) -> str:
     if not takes or '"' in options:
         return ""
     names = [one.partition("=")[0] for one in options.split(",") if one]
-    others = ("ro", "rw", "sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand", "source")
-    return next((one for one in names if one not in takes and one not in others and not one.endswith("context")), "")
+    known = takes | OF_EACH
+    return next((one for one in names if one not in known and not one.endswith("context")), "")
+
+
+def options_for(fstype: str, name: str, said: str) -> list[str]:
+    """The options of which `name` may be a misspelt one, if that is what the kernel says of it."""
+    row = of(fstype)
+    return [] if "Bad value" in said else sorted({*row.defaults, *row.changeable} - {name})
+
+
+def option_refused(said: str, meant: str) -> tuple[str, str]:
+    """What is wrong with an option of which the kernel says this, and the remedy."""
+    remedy = f'did you mean "{meant}"?' if meant else "correct the option, or its value, or leave it out"
+    return f"the filesystem does not take it: {said}", remedy
 
 
 def only_reads(fstype: str, options: tuple[tuple[str, str | bool], ...]) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno as E
 import os
+from difflib import get_close_matches
 from typing import Any
 
 from mountplan.applier.probe.userns_trial import UsernsRefusal
 from mountplan.applier.sys.privilege import for_this_user
 from mountplan.applier.sys.refusal import explain
 from mountplan.planner.errors import Mistake
-from mountplan.planner.fstypes import of
+from mountplan.planner.fstypes import of, option_refused, options_for
 from mountplan.planner.plan.plan import Plan
 
 # The copy that the kernel makes of a whole tree receives from it by itself.
@@ -40,12 +41,9 @@ def _words(refusal: UsernsRefusal, step: Any, unshared: tuple[str, ...]) -> tupl
         what = "device nodes cannot be made in a user namespace"
         return "device", what, 'bind the host\'s: a [[mount]] with bind = "/dev/null", say; or run it as root'
     if case == "option":
-        said = "; ".join(refusal.log) or os.strerror(number).lower()
-        return (
-            f"options.{details[0]}",
-            f"the filesystem does not take it: {said}",
-            "correct the option, or leave it out",
-        )
+        said, name = "; ".join(refusal.log) or os.strerror(number).lower(), details[0]
+        meant = get_close_matches(name, options_for(step.fstype, name, said), n=1)
+        return (f"options.{name}", *option_refused(said, meant[0] if meant else ""))
     if case == "owner":
         return _owner(refusal, step)
     if case == "source":

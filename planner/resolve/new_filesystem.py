@@ -108,16 +108,8 @@ def ask_for_options(draft: Draft, options: Options, context: Context) -> None:
     for name, one in options:
         said = context.host.refused_option(draft.spec.type or "", name, one)
         if said:
-            row = fstypes.of(draft.spec.type or "")
-            known = sorted({*row.defaults, *row.changeable} - {name})
-            close = None if "Bad value" in said else context.closest(name, known)
-            _wrong(
-                draft,
-                name,
-                context,
-                f"the filesystem does not take it: {said}",
-                f'did you mean "{close}"?' if close else "correct the option, or its value, or leave it out",
-            )
+            close = context.closest(name, fstypes.options_for(draft.spec.type or "", name, said))
+            _wrong(draft, name, context, *fstypes.option_refused(said, close))
 
 
 def _wrong(draft: Draft, name: str, context: Context, what: str, remedy: str) -> None:

@@ -52,7 +52,7 @@ REFUSED = {
     PROC.replace("proc", "cgroup2"): ("mount[1].type", "only with a cgroup namespace", 'add "cgroup" to run.unshare'),
     PROC.replace("proc", "bpf"): ("mount[1].type", "bpf cannot be mounted in a user namespace", "run it as root"),
     PROC.replace('"proc"', '"tmpfs"\noptions = { sise = "1m" }'): (
-        "mount[1].options.sise", "the filesystem does not take it: tmpfs: Unknown parameter 'sise'", "correct",
+        "mount[1].options.sise", "does not take it: tmpfs: Unknown parameter 'sise'", 'did you mean "size"?',
     ),
     IMAGE: ("mount[1].image", "image files cannot be mounted", "mount the image as root"),
     HEAD + ROOT + '[[mount.file]]\npath = "null"\ndevice = "c:1:3"\n': (

@@ -11,9 +11,10 @@ from typing import TypeVar
 
 import pytest
 
-from mountplan.applier.sys import abi
+from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.kernel import LinuxKernel
-from mountplan.planner.fstypes import ROWS, FilesystemType, of, where
+from mountplan.applier.sys.refusal import KernelRefusal
+from mountplan.planner.fstypes import OF_EACH, ROWS, FilesystemType, not_taken, of, where
 from tests.hosts import InHost, mount, run_in_child, umount, unshare
 from tests.privileges import FSCONFIG, FSOPEN, syscall
 
@@ -223,3 +224,25 @@ def test_a_user_namespace_may_mount_what_the_row_says_with_the_namespace_that_it
     found.pop("cpuset", None)  # where the machine has that hierarchy
     assert {name: of(name).in_userns for name in found} == found
     assert len(found) >= LEAST
+
+
+@pytest.mark.needs_kernel("root")
+def test_the_options_that_a_type_is_said_to_take_are_those_that_the_kernel_takes() -> None:
+    """For scripts these lists are asked, and for specs the kernel."""
+    built_in = {"casefold", "strict_encoding", "quota", "usrquota", "grpquota"}  # or not, as it was configured
+    others = {name for row in ROWS for name in (*row.defaults, *row.changeable)} | {
+        "nosuid", "nodev", "noatime", "relatime", "defaults", "loop", "offset", "nofail", "bind", "remount", "sizes"
+    }  # fmt: skip
+    asked = 0
+    for row in ROWS:
+        for name in (row.takes | OF_EACH | others) if row.takes else ():
+            try:
+                syscalls.try_option(row.name, name, True)
+                takes = True
+            except KernelRefusal as refusal:
+                takes = "Unknown parameter" not in "".join(refusal.log)
+            asked += 1
+            if not takes and (name in built_in or "quota" in name):
+                continue
+            assert takes == (not not_taken(row.name, name)), (row.name, name)
+    assert asked > 30
