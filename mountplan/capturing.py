@@ -31,6 +31,7 @@ from mountplan.planner.tables.mounttree import MountTree
 from mountplan.planner.tables.table import MountTable
 
 if TYPE_CHECKING:
+    from mountplan.applier.observe.storing import Made
     from mountplan.tree import Tree
 
 _OF_PROGRAMS = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "usr"})
@@ -84,7 +85,7 @@ class Folder(NamedTuple):
 
     path: str
     shown: str
-    made: list[str] | None = None
+    made: Made | None = None
 
 
 @without_collector

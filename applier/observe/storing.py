@@ -11,7 +11,7 @@ import socket
 import stat
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 
 from mountplan.applier.observe.roots import look
@@ -45,12 +45,21 @@ class Stored:
             self.untold += 1
 
 
+class Made:
+    """What is removed if this process ends before it is of use: directories whose spec is to be saved as `spec`."""
+
+    def __init__(self, spec: str | None = None) -> None:
+        self.spec = spec
+        self.paths: list[str] = []
+        self.markers: list[tuple[str, int]] = []  # one beside each that is whole, with the lock on it
+
+
 def store(
     fillings: Sequence[Fillable],
     subjects: Sequence[Subject],
     tables: Sequence[MountTable],
     path: str,
-    made: list[str] | None = None,
+    made: Made | None = None,
 ) -> list[Stored]:
     """Make the directory `path`, which must not exist, with one directory in it for each filling that has something in
     it which a spec does not make by itself. Raises OSError if nothing can be stored there at all.
@@ -60,22 +69,26 @@ def store(
     if made is None:
         with removed_if_ended() as made:
             return store(fillings, subjects, tables, path, made)
-    if os.path.lexists(path):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
-    # Whole or not at all: what a killed process leaves has another name, and goes when the same is wanted again.
+    # Whole or not at all: what a killed process leaves has another name, or a marker, and goes when the same is wanted
+    # again.
     above, name = os.path.split(os.path.abspath(path))
     coming = os.path.join(above, f".{name}.mountplan-new")
+    marker = os.path.join(above, f".{name}.mountplan-unsaved")
+    _clear_unsaved(path, marker, made.spec)
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
     try:
         top = _make_anew(coming)
     except OSError as error:
         error.filename = path
         raise
-    made.append(coming)
+    made.paths.append(coming)
     try:
         stored = _store(fillings, subjects, tables, top)
         if os.listdir(coming):
+            made.markers.append((marker, _mark(marker, os.fstat(top).st_ino)))
             os.rename(coming, path)
-            made.append(path)
+            made.paths.append(path)
         else:
             os.rmdir(coming)
         return stored
@@ -97,6 +110,51 @@ def _make_anew(path: str) -> int:
     return _locked(path)
 
 
+def _mark(marker: str, inode: int) -> int:
+    """Say beside a directory that its spec is not saved yet; a descriptor that has the marker locked."""
+    fd = os.open(marker, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.write(fd, str(inode).encode())
+    return fd
+
+
+def _clear_unsaved(path: str, marker: str, spec: str | None) -> None:
+    """Remove the directory of a process that was killed before its spec was saved. Raises OSError if one is at it."""
+    try:
+        fd = os.open(marker, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+            return
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OSError(errno.EBUSY, "another process is storing files there", path) from None
+        inode = os.read(fd, 20)
+        if not _is_later(spec, status) and _inode(path) == inode:
+            shutil.rmtree(path)
+        os.unlink(marker)
+    finally:
+        os.close(fd)
+
+
+def _is_later(spec: str | None, status: os.stat_result) -> bool:
+    """True if the spec has been saved since then, so that the directory is of use."""
+    try:
+        return spec is not None and os.stat(spec).st_mtime_ns >= status.st_mtime_ns
+    except OSError:
+        return False
+
+
+def _inode(path: str) -> bytes:
+    try:
+        return str(os.lstat(path).st_ino).encode()
+    except OSError:
+        return b""
+
+
 def _locked(path: str) -> int:
     """A descriptor of a directory of ours that no other process has locked. Raises OSError."""
     fd = os.open(path, _DIRECTORY)
@@ -114,18 +172,26 @@ def _locked(path: str) -> int:
 
 
 @contextmanager
-def removed_if_ended() -> Iterator[list[str]]:
-    """In this block, an exception, or a SIGTERM or SIGHUP that ends this process, removes the directories that are in
-    the list by then.
+def removed_if_ended(spec: str | None = None) -> Iterator[Made]:
+    """In this block, an exception, or a SIGTERM or SIGHUP that ends this process, removes the directories that were
+    made by then. What SIGKILL leaves, the next attempt removes, unless `spec` was saved.
 
     What is ignored (nohup), or handled by a program that uses this as a library, stays so.
     """
     here = os.getpid()
-    made: list[str] = []
+    made = Made(spec)
 
     def remove() -> None:
-        for path in made:
+        for path in made.paths:
             shutil.rmtree(path, ignore_errors=True)
+        unmark()
+
+    def unmark() -> None:
+        for marker, fd in made.markers:
+            with suppress(OSError):
+                os.unlink(marker)
+            os.close(fd)
+        made.markers.clear()
 
     def end(number: int, frame: FrameType | None) -> None:
         if os.getpid() == here:  # and no child that has inherited this
@@ -139,6 +205,7 @@ def removed_if_ended() -> Iterator[list[str]]:
         for one in numbers:
             signal.signal(one, end)
         yield made
+        unmark()
     except BaseException:
         remove()
         raise

@@ -15,6 +15,7 @@ from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible
 
 if TYPE_CHECKING:
+    from mountplan.applier.observe.storing import Made
     from mountplan.capturing import Capture, Folder
     from mountplan.cli.output import Output
     from mountplan.cli.shared_options import NewCommand
@@ -101,7 +102,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         except Unfit as error:
             raise UsageError(f"--name: {error}") from None
     # Files without their spec would be of no use, and in the way of the next attempt.
-    with removed_if_ended() as made:
+    with removed_if_ended(saved) as made:
         folder = _folder(args.contents, saved, made)
         with opened(wanted) as subjects:
             try:
@@ -140,7 +141,7 @@ def _as_prefixed(kind: str, value: str) -> tuple[str, str]:
     return (kind, kept_name(value)) if process is None else ("pid", str(process))
 
 
-def _folder(contents: str | None, saved: str | None, made: list[str]) -> Folder | None:
+def _folder(contents: str | None, saved: str | None, made: Made) -> Folder | None:
     """Where --contents has them: beside the file that the spec is saved in, if it does not say."""
     from mountplan.capturing import Folder
 

@@ -19,6 +19,7 @@ from mountplan.applier.build.build_subjects import of_built
 from mountplan.applier.observe import storing
 from mountplan.applier.observe.subjects import of_process
 from mountplan.capturing import Capture, Folder, capture_subjects
+from mountplan.cli import capture_cmd, main
 from tests.hosts import InHost, mount, umount
 from tests.kernel.states import Act, Running, running
 from tests.portrait import Portrait, make_menagerie, portrait
@@ -298,3 +299,36 @@ def test_what_a_killed_capture_has_stored_is_gone_or_goes_with_the_next(
     first, second, third = in_host(script, identity="root")
     assert (left, ["first"]) == (first, second)
     assert "half" not in third
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_files_without_their_spec_that_a_killed_capture_has_left_go_with_the_next(
+    saved: bool, tmp_path: Path, in_host: InHost
+) -> None:
+    """What is killed when the spec is saved, and still says that it is not, leaves what is of use."""
+
+    def script() -> tuple[list[str], int, list[str], bool]:
+        with alive(tmp_path) as (one, root):
+            one.carry_out(Act(0, "tmpfs", ("/a", "feed", "", 0)))
+            (root / "a/file").write_text("x")
+            words = ["capture", "-q", "--pid", str(one.pids[0]), "-o", str(tmp_path / "c.toml"), "--contents"]
+            child = os.fork()
+            if child == 0:
+                # If it was saved: when the marker is about to go.
+                where, what = (storing, "suppress") if saved else (capture_cmd, "save")
+                setattr(where, what, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+                try:
+                    main(words)
+                finally:
+                    os._exit(1)
+            assert signal.SIGKILL == os.waitpid(child, 0)[1]
+            left = sorted(os.listdir(tmp_path))
+            inode = (tmp_path / "c.contents").stat().st_ino
+            status = main(words)
+            return left, status, sorted(os.listdir(tmp_path)), inode == (tmp_path / "c.contents").stat().st_ino
+
+    left, status, after, same = in_host(script, identity="root")
+    spec = ["c.toml"] if saved else []
+    assert [".c.contents.mountplan-unsaved", "c.contents", *spec] == left
+    assert (2 if saved else 0, saved) == (status, same)
+    assert ["c.contents", "c.toml"] == after
