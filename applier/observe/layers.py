@@ -2,7 +2,7 @@
 
 An overlay shows the paths by which its layers were mounted, as the process saw them that mounted it. What is there now
 may be something else, and the layer may be elsewhere. So what is found by name, in the captured namespaces, beneath the
-overlay itself and on the host, is held against the handles behind the overlay (applier/observe/layer_looks.py); and
+overlay itself and on the host, is held against the handles behind the overlay (layer_looks.py, sought_overlay.py); and
 where the names mislead, the handles tell where the layers are. Of an upper and a work directory the kernel tells
 whether an overlay has them. For a layer that nothing is seen of, since it is empty or all of it is covered, there is no
 proof: it is taken where its name and the other layers of the overlay say that it is.
@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import takewhile
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from mountplan.applier.observe import layer_looks
-from mountplan.applier.observe.layer_looks import Handle, LayerEntry, SeenDirectory, as_handle
+from mountplan.applier.observe.layer_looks import Handle, SeenDirectory, as_handle
 from mountplan.applier.observe.roots import look
+from mountplan.applier.observe.sought_overlay import Candidate, SoughtOverlay, Spot
 from mountplan.applier.observe.subjects import Subject, enter, open_proc
 from mountplan.applier.sys import syscalls
 from mountplan.applier.sys.inside import in_child
@@ -30,187 +30,6 @@ from mountplan.planner.tables.mounttree import MountTree, walk
 from mountplan.planner.tables.table import MountRow, MountTable
 
 _QUERIES = 2000  # paths that are looked up in one overlay
-
-
-class _Spot(NamedTuple):
-    """A directory as it can be reached: through which mount (by id) of which view, and where in that."""
-
-    view: int
-    mount: int
-    path: str
-
-
-class _Candidate(NamedTuple):
-    layer: OverlayLayer
-    spot: _Spot
-    seen: SeenDirectory
-
-
-class _Overlay:
-    """One overlay while its layers are looked for. All lists go by the order of its paths."""
-
-    def __init__(self, wanted: LiveOverlay) -> None:
-        self.wanted = wanted
-        self.paths = [posixpath.normpath(path) for path in wanted.paths]
-        self.parts = [path.strip("/").split("/") for path in self.paths]
-        self.candidates: list[list[_Candidate]] = [[] for _ in wanted.paths]
-        self.doubtful: dict[int, _Candidate] = {}  # to be taken only if they are proven
-        self.found: list[FoundLayer | None] = [None] * len(wanted.paths)
-        self.taken: list[_Candidate | None] = [None] * len(wanted.paths)  # those of `found` that were looked at
-        self.root: Handle | None = None
-        self.behind: dict[str, Handle | None] = {}  # what is there, of all that was asked for
-        self.asked: set[str] = set()
-
-    @property
-    def changing(self) -> int:
-        return 2 if self.wanted.changes else 0
-
-    def is_data(self, number: int) -> bool:
-        """Whether it is of a layer that holds data only: of what is in there the overlay has no names."""
-        return number >= len(self.paths) - self.wanted.data
-
-    @property
-    def is_told(self) -> bool:
-        """Whether the kernel tells anything of what is behind it."""
-        return self.root is not None
-
-    def take(self, number: int, layer: OverlayLayer, proof: Proof, candidate: _Candidate | None) -> None:
-        self.found[number] = FoundLayer(layer, proof)
-        self.taken[number] = candidate
-
-    def has(self, layer: OverlayLayer) -> bool:
-        """Whether it is one of those that are found: the kernel refuses a directory that is told twice."""
-        return any(one is not None and one.layer == layer for one in self.found)
-
-    def put_in_order(self) -> None:
-        """Names may have been changed for each other. Where several lower layers have a file, the one is above from
-        which the overlay shows it.
-        """
-        known = {
-            number: one
-            for number, one in enumerate(self.taken)
-            if one is not None
-            and number >= max(1, self.changing)
-            and self.found[number] == FoundLayer(one.layer, "handle")
-        }
-        below = {number: self._covered(one, known) for number, one in known.items()}
-        waiting, order = list(known), list[int]()
-        while waiting:
-            free = (one for one in waiting if not any(one in below[other] for other in waiting if other != one))
-            order.append(next(free, waiting[0]))
-            waiting.remove(order[-1])
-        for number, other in zip(known, order, strict=True):
-            self.take(number, known[other].layer, "handle", known[other])
-
-    def _covered(self, above: _Candidate, known: Mapping[int, _Candidate]) -> set[int]:
-        """The layers that have something of which `above` has what is seen."""
-        shown = {one.path for one in above.seen.entries if self._is_seen(one)}
-        return {
-            number
-            for number, other in known.items()
-            if any(one.path in shown and not self._is_seen(one) for one in other.seen.entries)
-        }
-
-    def _is_seen(self, entry: LayerEntry) -> bool:
-        handle = self.behind.get(entry.path)
-        return entry.handle is not None and handle is not None and handle.is_same(entry.handle)
-
-    def give_up(self, number: int) -> None:
-        self.found[number], self.taken[number] = FoundLayer(None, "gone"), None
-
-    def judge(self, number: int, one: _Candidate) -> Proof | None:
-        """How the candidate is proven; "name" if by nothing; None if it is not the one."""
-        if one.layer.device == self.wanted.device or self.has(one.layer):
-            return None
-        if self.root is not None and one.seen.handle is not None and not self.wanted.inner:
-            is_first = self.root.is_same(one.seen.handle)
-            if is_first or number == 0:
-                return "handle" if is_first and number == 0 else None
-        if number < self.changing:
-            return "name"
-        if self._overlaps(number, one.layer):
-            return None
-        if self.is_data(number):
-            return "name"
-        if any(self._is_seen(entry) for entry in one.seen.entries):
-            return "handle"
-        return None if self._misses(number, one) else "name"
-
-    def _overlaps(self, number: int, layer: OverlayLayer) -> bool:
-        """Whether a lower layer would lie within another directory of the overlay, or another lower one within it: the
-        kernel makes no such overlay.
-        """
-        for other, one in enumerate(self.found):
-            if other == number or one is None or one.layer is None or one.layer.device != layer.device:
-                continue
-            is_within = TargetPath(layer.path).is_under(one.layer.path)
-            if is_within or (other >= self.changing and TargetPath(one.layer.path).is_under(layer.path)):
-                return True
-        return False
-
-    def _misses(self, number: int, one: _Candidate) -> bool:
-        """Whether the candidate has something that the overlay would show, and does not, or shows another one of."""
-        above = [self.taken[other] for other in range(number) if other != 1 or not self.changing]
-        if any(other is None or not other.seen.whole for other in above):
-            return False  # that may have hidden it
-        hidden = {entry.path for other in above if other is not None for entry in other.seen.entries}
-        return any(
-            "/" not in entry.path
-            and not entry.whiteout
-            and entry.path in self.asked
-            and entry.path not in hidden
-            and self._is_another(entry)
-            for entry in one.seen.entries
-        )
-
-    def _is_another(self, entry: LayerEntry) -> bool:
-        """Whether the overlay has nothing of that name, or something else, as far as the kernel tells."""
-        if entry.path not in self.behind:
-            return True
-        handle = self.behind[entry.path]
-        return entry.handle is not None and handle is not None and not handle.is_same(entry.handle)
-
-    def named(self) -> list[int]:
-        """The lower layers that were taken by their names, and are not known to be the ones."""
-        return [
-            number
-            for number, one in enumerate(self.found)
-            if number >= self.changing and one is not None and one.proof == "name"
-        ]
-
-    def is_whole(self) -> bool:
-        """Whether all directories were looked at that something in the overlay may come from."""
-        return all(
-            one is not None
-            for number, one in enumerate(self.taken)
-            if not (number == 1 and self.changing) and not self.is_data(number)
-        )
-
-    def has_entry(self, path: str, handle: Handle) -> bool:
-        """Whether this was seen in one of the directories that are taken."""
-        return any(
-            entry.path == path and entry.handle is not None and entry.handle.is_same(handle)
-            for one in self.taken
-            if one is not None
-            for entry in one.seen.entries
-        )
-
-    def holds(self, device: str, path: str) -> bool:
-        """Whether what is at this place in a filesystem is in one of the directories that are taken."""
-        return any(
-            one is not None
-            and one.layer is not None
-            and one.layer.device == device
-            and TargetPath(path or "/").is_under(one.layer.path)
-            for one in self.found
-        )
-
-    def shows(self, one: _Candidate) -> bool:
-        """Whether anything of what is in the candidate has a like in the overlay: not merely its name fits then."""
-        return any(entry.path in self.behind for entry in one.seen.entries if not entry.whiteout)
-
-    def open(self) -> list[int]:
-        return [number for number, one in enumerate(self.found) if one is None]
 
 
 class _Search:
@@ -228,7 +47,7 @@ class _Search:
         self.host = len(subjects)
         self.trees = [MountTree(table) for table in tables]
         self.on_host = {row.device for row in host[1].rows}
-        self.overlays = [_Overlay(one) for one in wanted]
+        self.overlays = [SoughtOverlay(one) for one in wanted]
         self.mounts: dict[str, list[tuple[str, int, MountRow]]] = {}  # by device: root, view, mount; the widest first
         for view, (_, table) in enumerate(self.views):
             for row in table.rows:
@@ -273,7 +92,7 @@ class _Search:
         every = list(dict.fromkeys(path for overlay in self.overlays for path in overlay.wanted.paths))
         every += [short for path in every if (short := _without_first(path)) not in ("", *every)]
         seen = [self._look(view, every) for view in range(len(self.views))]
-        beneath: list[tuple[_Overlay, int, _Spot]] = []
+        beneath: list[tuple[SoughtOverlay, int, Spot]] = []
         for overlay in self.overlays:
             own = overlay.wanted.space
             order = [own, *(space for space in range(self.host) if space != own), self.host]
@@ -294,7 +113,7 @@ class _Search:
                 some = overlay.candidates[number]
                 some.insert(sum(other.spot.view == overlay.wanted.space for other in some), one)  # before other views
 
-    def _look(self, view: int, paths: Sequence[str]) -> dict[str, _Candidate]:
+    def _look(self, view: int, paths: Sequence[str]) -> dict[str, Candidate]:
         """What directories these paths lead to in a namespace, or on the host, by walks of the kernel's."""
         subject = self.views[view][0]
 
@@ -316,36 +135,32 @@ class _Search:
             if TargetPath(one[1]).is_under(row.mountpoint):
                 place = TargetPath("/").joined(TargetPath(one[1]).relative_to(row.mountpoint))
                 layer = OverlayLayer(row.device, TargetPath(row.root).joined(place))
-                found[path] = _Candidate(layer, _Spot(view, row.mount_id, place), SeenDirectory.of(one[2]))
+                found[path] = Candidate(layer, Spot(view, row.mount_id, place), SeenDirectory.of(one[2]))
         return found
 
-    def _beneath(self, space: int, path: str, device: str) -> _Spot | None:
+    def _beneath(self, space: int, path: str, device: str) -> Spot | None:
         """What lies at `path` beneath the overlay itself, or on a covered root; None if a walk finds it as well."""
         tree, path = self.trees[space], posixpath.normpath(f"/{path}")
         here = walk(tree, path, without=device)
         if here == walk(tree, path, from_top=True):
             return None
-        return _Spot(space, tree.rows[here[0]].mount_id, here[1])
+        return Spot(space, tree.rows[here[0]].mount_id, here[1])
 
     # -- what the kernel says -----------------------------------------------------------------------------------------
 
-    def _ask(self, pairs: Iterable[tuple[_Overlay, SeenDirectory]]) -> None:
+    def _ask(self, pairs: Iterable[tuple[SoughtOverlay, SeenDirectory]]) -> None:
         """Have the handles behind overlays, for what was seen in candidates."""
-        wanted: dict[_Overlay, list[str]] = {overlay: [] for overlay, _ in pairs}
+        wanted: dict[SoughtOverlay, list[str]] = {overlay: [] for overlay, _ in pairs}
         for overlay, seen in pairs:
             some = wanted[overlay]
             for entry in seen.entries:
-                if (
-                    entry.path not in overlay.asked
-                    and len(overlay.asked) < _QUERIES
-                    and _is_within(entry.path, overlay)
-                ):
+                if entry.path not in overlay.asked and len(overlay.asked) < _QUERIES and overlay.shows_path(entry.path):
                     overlay.asked.add(entry.path)
                     some.append(entry.path)
         for overlay in self.overlays:
             if overlay.root is None and not overlay.asked and overlay.open():
                 wanted.setdefault(overlay, [])
-        inside = {overlay: [_inner(path, overlay) for path in some] for overlay, some in wanted.items()}
+        inside = {overlay: [overlay.inner(path) for path in some] for overlay, some in wanted.items()}
         for space in {overlay.wanted.space for overlay in wanted}:
             those = {one.wanted.mount: one for one in wanted if one.wanted.space == space}
             see = layer_looks.behind_overlays({mount: inside[one] for mount, one in those.items()})
@@ -360,27 +175,27 @@ class _Search:
         subject, table = self.views[view]
         return look(subject, table, mounts, see)
 
-    def _probe(self, spots: Sequence[_Spot | None]) -> list[_Candidate | None]:
+    def _probe(self, spots: Sequence[Spot | None]) -> list[Candidate | None]:
         """Look at directories; None where there is none, or none that can be seen."""
         return [one for _, one in self._probe_all(spots)]
 
-    def _probe_all(self, all_spots: Sequence[_Spot | None]) -> list[tuple[bool, _Candidate | None]]:
+    def _probe_all(self, all_spots: Sequence[Spot | None]) -> list[tuple[bool, Candidate | None]]:
         """The same, with whether it can be seen that there is one or none."""
         numbers_of = [number for number, spot in enumerate(all_spots) if spot is not None]
         spots = [spot for spot in all_spots if spot is not None]
-        all_found: list[tuple[bool, _Candidate | None]] = [(False, None)] * len(all_spots)
+        all_found: list[tuple[bool, Candidate | None]] = [(False, None)] * len(all_spots)
         for numbers, answers in self._at_spots(spots, layer_looks.directories):
             for number, seen in zip(numbers, answers, strict=True):
                 spot = spots[number]
                 row = self.rows[spot.view][spot.mount]
                 layer = OverlayLayer(row.device, TargetPath(row.root).joined(spot.path))
                 if seen is not False:
-                    one = _Candidate(layer, spot, SeenDirectory.of(seen)) if seen is not None else None
+                    one = Candidate(layer, spot, SeenDirectory.of(seen)) if seen is not None else None
                     all_found[numbers_of[number]] = (True, one)
         return all_found
 
     def _at_spots(
-        self, spots: Sequence[_Spot], what: Callable[[dict[int, list[str]]], layer_looks.See]
+        self, spots: Sequence[Spot], what: Callable[[dict[int, list[str]]], layer_looks.See]
     ) -> Iterable[tuple[list[int], list[Any]]]:
         """Ask about directories mount by mount: pairs of their numbers in `spots`, and as many answers."""
         by_view: dict[int, dict[int, list[int]]] = {}
@@ -392,11 +207,11 @@ class _Search:
                 if answers is not None:
                     yield numbers, answers
 
-    def _spot_of(self, layer: OverlayLayer) -> _Spot | None:
+    def _spot_of(self, layer: OverlayLayer) -> Spot | None:
         """Where a directory can be seen, whatever covers it."""
         for root, view, row in self.mounts.get(layer.device, ()):
             if TargetPath(layer.path).is_under(root):
-                return _Spot(view, row.mount_id, TargetPath("/").joined(TargetPath(layer.path).relative_to(root)))
+                return Spot(view, row.mount_id, TargetPath("/").joined(TargetPath(layer.path).relative_to(root)))
         return None
 
     def _decode(self, handles: Iterable[Handle]) -> dict[Handle, tuple[str, str]]:
@@ -429,7 +244,7 @@ class _Search:
 
     # -- what follows from it -----------------------------------------------------------------------------------------
 
-    def _take_proven(self, overlay: _Overlay) -> None:
+    def _take_proven(self, overlay: SoughtOverlay) -> None:
         for number in overlay.open():
             doubtful = [overlay.doubtful[number]] if number in overlay.doubtful else []
             for one in (*overlay.candidates[number], *doubtful):
@@ -457,7 +272,7 @@ class _Search:
         """Where the layer is that has a relative name tells the directory that all of these were told from: look there
         for the others. They may be in other filesystems.
         """
-        wanted: dict[int, dict[str, list[tuple[_Overlay, int]]]] = {}
+        wanted: dict[int, dict[str, list[tuple[SoughtOverlay, int]]]] = {}
         for overlay in self.overlays:
             folder = self._folder_of(overlay)
             for number in overlay.open() if folder is not None else ():
@@ -477,7 +292,7 @@ class _Search:
         for overlay in self.overlays:
             self._take_proven(overlay)
 
-    def _folder_of(self, overlay: _Overlay) -> tuple[int, str] | None:
+    def _folder_of(self, overlay: SoughtOverlay) -> tuple[int, str] | None:
         """The directory, in a captured namespace, from which a layer that is known has its relative name."""
         for number, (path, one) in enumerate(zip(overlay.paths, overlay.taken, strict=True)):
             if one is None or path.startswith(("/", "..")) or one.spot.view == self.host:
@@ -492,7 +307,7 @@ class _Search:
         """Where no handles are told, an upper directory is one that is in use: where its name leads to, or where a part
         of its name leads to in any filesystem.
         """
-        asked: list[tuple[_Overlay, OverlayLayer]] = []
+        asked: list[tuple[SoughtOverlay, OverlayLayer]] = []
         for overlay in self.overlays:
             if overlay.changing and overlay.root is None and overlay.found[0] is None:
                 named = [one.layer for one in overlay.candidates[0] if one.layer.device != overlay.wanted.device]
@@ -502,7 +317,7 @@ class _Search:
         used: set[int] = set()
         for numbers, answers in self._at_spots([spot for spot in spots if spot is not None], layer_looks.uses):
             used |= {there[number] for number, answer in zip(numbers, answers, strict=True) if answer}
-        taken: dict[_Overlay, OverlayLayer] = {}
+        taken: dict[SoughtOverlay, OverlayLayer] = {}
         for number in sorted(used):
             taken.setdefault(*asked[number])
         self._take_all([(overlay, 0, layer, "in use") for overlay, layer in taken.items()])
@@ -515,16 +330,16 @@ class _Search:
                 for number in range(len(parts)):
                     yield OverlayLayer(device, "/" + "/".join(parts[number:]))
 
-    def _take_all(self, those: Sequence[tuple[_Overlay, int, OverlayLayer, Proof]]) -> None:
+    def _take_all(self, those: Sequence[tuple[SoughtOverlay, int, OverlayLayer, Proof]]) -> None:
         """Take layers that were not found by their names, and look at what can be seen of them."""
         seen = self._probe([self._spot_of(layer) for _, _, layer, _ in those])
         for (overlay, number, layer, proof), one in zip(those, seen, strict=True):
             overlay.take(number, layer, proof, one)
 
-    def _take_named(self, overlay: _Overlay) -> None:
+    def _take_named(self, overlay: SoughtOverlay) -> None:
         """Take what is found by its name only, unless something speaks against it."""
         for number in overlay.open():
-            neighbour = self._neighbour(overlay, number) if not overlay.is_data(number) else None
+            neighbour = overlay.neighbour(number) if not overlay.is_data(number) else None
             fitting = [one for one in overlay.candidates[number] if overlay.judge(number, one) is not None]
             if neighbour is not None:
                 there = overlay.taken[neighbour]
@@ -537,34 +352,19 @@ class _Search:
             if fitting:
                 overlay.take(number, fitting[0].layer, "name", fitting[0])
 
-    def _is_nested(self, overlay: _Overlay) -> bool:
+    def _is_nested(self, overlay: SoughtOverlay) -> bool:
         """Whether another overlay seems to be among its layers, so that no kernel tells what is behind it."""
         fitting = (one.layer.device for some in overlay.candidates for one in some)
         return any(
             self.mounts[device][0][2].fstype == "overlay" for device in fitting if device != overlay.wanted.device
         )
 
-    def _neighbour(self, overlay: _Overlay, number: int) -> int | None:
-        """The layer of which it is known where it is, or that it is gone, whose name has most in common with this."""
-        own = overlay.parts[number]
-        is_relative = not overlay.paths[number].startswith("/")
-        best, most = None, 0
-        for other, one in enumerate(overlay.found):
-            if one is None or one.proof not in ("handle", "in use", "gone"):
-                continue
-            common = _common(own, overlay.parts[other])
-            if is_relative and not overlay.paths[other].startswith("/"):
-                common += 1  # the directory that both were told from
-            if common > most:
-                best, most = other, common
-        return best
-
     def _follow_neighbours(self) -> None:
         """Where one layer is now tells where those are whose names begin alike."""
-        guesses: list[tuple[_Overlay, int, OverlayLayer]] = []
+        guesses: list[tuple[SoughtOverlay, int, OverlayLayer]] = []
         for overlay in self.overlays:
             for number in overlay.open():
-                neighbour = self._neighbour(overlay, number)
+                neighbour = overlay.neighbour(number)
                 known = overlay.found[neighbour] if neighbour is not None else None
                 if neighbour is None or known is None or known.layer is None:
                     continue
@@ -584,7 +384,7 @@ class _Search:
         lost = [overlay for overlay in self.overlays if overlay.is_told and overlay.open()]
         listed = self._listed(lost)
         places = self._decode(handle for some in listed.values() for _, handle in some)
-        taken: list[tuple[_Overlay, int, OverlayLayer, Proof]] = []
+        taken: list[tuple[SoughtOverlay, int, OverlayLayer, Proof]] = []
         for overlay, some in listed.items():
             known = {one.layer for one in overlay.found if one is not None}
             roots: dict[OverlayLayer, None] = {}
@@ -594,13 +394,13 @@ class _Search:
                     root = OverlayLayer(device, place[: -len(path) - 1] or "/")
                     if root not in known:
                         roots[root] = None
-            for number, layer in _assigned(overlay, list(roots)):
+            for number, layer in overlay.assigned(list(roots)):
                 taken.append((overlay, number, layer, "handle"))
         self._take_all(taken)
 
-    def _listed(self, overlays: Sequence[_Overlay]) -> dict[_Overlay, list[tuple[str, Handle]]]:
+    def _listed(self, overlays: Sequence[SoughtOverlay]) -> dict[SoughtOverlay, list[tuple[str, Handle]]]:
         """What is in overlays, by its path there, with the handles behind it."""
-        listed: dict[_Overlay, list[tuple[str, Handle]]] = {}
+        listed: dict[SoughtOverlay, list[tuple[str, Handle]]] = {}
         for space in {overlay.wanted.space for overlay in overlays}:
             those = [overlay for overlay in overlays if overlay.wanted.space == space]
             mounts = [overlay.wanted.mount for overlay in those]
@@ -632,7 +432,7 @@ class _Search:
             for number in range(overlay.changing)
             if (found := overlay.found[number]) is not None and found.proof == "name"
         ]
-        doubtful: list[_Overlay] = []
+        doubtful: list[SoughtOverlay] = []
         for (overlay, number), used in zip(unproven, self._used(unproven), strict=True):
             found = overlay.found[number]
             if used and found is not None:
@@ -653,8 +453,8 @@ class _Search:
                 if one is not None and one.layer is not None and one.layer.device in by_device:
                     inner, below = TargetPath(one.layer.path), by_device[one.layer.device]
                     places_of[below] |= {inner.joined(place): None for place in places_of[overlay]}
-        asked: list[tuple[_Overlay, int, str]] = []
-        spots: list[_Spot] = []
+        asked: list[tuple[SoughtOverlay, int, str]] = []
+        spots: list[Spot] = []
         for overlay, some in places_of.items():
             for number, one in enumerate(overlay.found):
                 if one is None or one.layer is None or (overlay.changing and number == 1) or overlay.is_data(number):
@@ -662,7 +462,7 @@ class _Search:
                 if some and (spot := self._spot_of(one.layer)) is not None:
                     asked += [(overlay, number, place) for place in some]
                     spots += [spot._replace(path=TargetPath(spot.path).joined(place)) for place in some]
-        has: dict[tuple[_Overlay, int], set[str]] = {}
+        has: dict[tuple[SoughtOverlay, int], set[str]] = {}
         for numbers, answers in self._at_spots(spots, layer_looks.presence):
             for at, is_there in zip(numbers, answers, strict=True):
                 overlay, number, place = asked[at]
@@ -673,7 +473,7 @@ class _Search:
             if found is not None:
                 overlay.found[number] = found._replace(has=frozenset(places))
 
-    def _used(self, those: Sequence[tuple[_Overlay, int]]) -> list[bool | None]:
+    def _used(self, those: Sequence[tuple[SoughtOverlay, int]]) -> list[bool | None]:
         """Whether directories are in use by an overlay; None if that cannot be told."""
         answers: list[bool | None] = [None] * len(those)
         seen = [(at, one.spot) for at, (overlay, number) in enumerate(those) if (one := overlay.taken[number])]
@@ -721,16 +521,6 @@ def _without_first(path: str) -> str:
     return f"/{rest}" if rest else ""
 
 
-def _is_within(path: str, overlay: _Overlay) -> bool:
-    """Whether the mount through which the overlay is looked at shows `path` of it."""
-    base = overlay.wanted.inner
-    return not base or path == base or path.startswith(f"{base}/")
-
-
-def _inner(path: str, overlay: _Overlay) -> str:
-    return path[len(overlay.wanted.inner) :].strip("/") if overlay.wanted.inner else path
-
-
 def _moved(shown: str, now: str, other: str) -> str:
     """Where `other` is if what is shown as `shown` is at `now`, and both have moved together; "" if it says nothing."""
     was, is_now = shown.strip("/").split("/"), now.strip("/").split("/")
@@ -745,34 +535,3 @@ def _moved(shown: str, now: str, other: str) -> str:
         is_now.pop()
         rest.pop(0)
     return "/" + "/".join([part for part in is_now if part] + rest) if ".." not in rest else ""
-
-
-def _assigned(overlay: _Overlay, roots: list[OverlayLayer]) -> list[tuple[int, OverlayLayer]]:
-    """Which of the layers found by their contents is which: by what their names have in common, at their ends."""
-    found = []
-    numbers = [number for number in overlay.open() if number >= overlay.changing and not overlay.is_data(number)]
-    for layer in roots:
-        if not numbers:
-            break
-        if len(numbers) == 1 == len(roots):
-            best = numbers[0]
-        else:
-            best = max(numbers, key=lambda number: (_common_end(overlay.paths[number], layer.path), -number))
-            if not _common_end(overlay.paths[best], layer.path):
-                continue
-        numbers.remove(best)
-        found.append((best, layer))
-    # Of the others it is known that they are layers, and not which: put_in_order tells, as far as it can be seen.
-    left = [layer for layer in roots if layer not in {one for _, one in found}]
-    if len(left) <= len(numbers) and not (overlay.changing and overlay.found[0] is None):
-        found += zip(numbers, left, strict=False)
-    return found
-
-
-def _common_end(path: str, other: str) -> int:
-    return _common(path.strip("/").split("/")[::-1], other.strip("/").split("/")[::-1])
-
-
-def _common(parts: list[str], other: list[str]) -> int:
-    """How many of the first parts are the same."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(parts, other, strict=False)))
