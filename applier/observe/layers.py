@@ -18,7 +18,7 @@ from typing import Any
 from mountplan.applier.observe import layer_looks
 from mountplan.applier.observe.layer_looks import Handle, SeenDirectory, as_handle
 from mountplan.applier.observe.roots import look
-from mountplan.applier.observe.sought_overlay import Candidate, SoughtOverlay, Spot
+from mountplan.applier.observe.sought_overlay import Candidate, LayerSpot, SoughtOverlay
 from mountplan.applier.observe.subjects import Subject, enter, open_proc
 from mountplan.applier.sys import syscalls
 from mountplan.applier.sys.inside import in_child
@@ -92,7 +92,7 @@ class _Search:
         every = list(dict.fromkeys(path for overlay in self.overlays for path in overlay.wanted.paths))
         every += [short for path in every if (short := _without_first(path)) not in ("", *every)]
         seen = [self._look(view, every) for view in range(len(self.views))]
-        beneath: list[tuple[SoughtOverlay, int, Spot]] = []
+        beneath: list[tuple[SoughtOverlay, int, LayerSpot]] = []
         for overlay in self.overlays:
             own = overlay.wanted.space
             order = [own, *(space for space in range(self.host) if space != own), self.host]
@@ -135,16 +135,16 @@ class _Search:
             if TargetPath(one[1]).is_under(row.mountpoint):
                 place = TargetPath("/").joined(TargetPath(one[1]).relative_to(row.mountpoint))
                 layer = OverlayLayer(row.device, TargetPath(row.root).joined(place))
-                found[path] = Candidate(layer, Spot(view, row.mount_id, place), SeenDirectory.of(one[2]))
+                found[path] = Candidate(layer, LayerSpot(view, row.mount_id, place), SeenDirectory.of(one[2]))
         return found
 
-    def _beneath(self, space: int, path: str, device: str) -> Spot | None:
+    def _beneath(self, space: int, path: str, device: str) -> LayerSpot | None:
         """What lies at `path` beneath the overlay itself, or on a covered root; None if a walk finds it as well."""
         tree, path = self.trees[space], posixpath.normpath(f"/{path}")
         here = walk(tree, path, without=device)
         if here == walk(tree, path, from_top=True):
             return None
-        return Spot(space, tree.rows[here[0]].mount_id, here[1])
+        return LayerSpot(space, tree.rows[here[0]].mount_id, here[1])
 
     # -- what the kernel says -----------------------------------------------------------------------------------------
 
@@ -175,11 +175,11 @@ class _Search:
         subject, table = self.views[view]
         return look(subject, table, mounts, see)
 
-    def _probe(self, spots: Sequence[Spot | None]) -> list[Candidate | None]:
+    def _probe(self, spots: Sequence[LayerSpot | None]) -> list[Candidate | None]:
         """Look at directories; None where there is none, or none that can be seen."""
         return [one for _, one in self._probe_all(spots)]
 
-    def _probe_all(self, all_spots: Sequence[Spot | None]) -> list[tuple[bool, Candidate | None]]:
+    def _probe_all(self, all_spots: Sequence[LayerSpot | None]) -> list[tuple[bool, Candidate | None]]:
         """The same, with whether it can be seen that there is one or none."""
         numbers_of = [number for number, spot in enumerate(all_spots) if spot is not None]
         spots = [spot for spot in all_spots if spot is not None]
@@ -195,7 +195,7 @@ class _Search:
         return all_found
 
     def _at_spots(
-        self, spots: Sequence[Spot], what: Callable[[dict[int, list[str]]], layer_looks.See]
+        self, spots: Sequence[LayerSpot], what: Callable[[dict[int, list[str]]], layer_looks.See]
     ) -> Iterable[tuple[list[int], list[Any]]]:
         """Ask about directories mount by mount: pairs of their numbers in `spots`, and as many answers."""
         by_view: dict[int, dict[int, list[int]]] = {}
@@ -207,11 +207,11 @@ class _Search:
                 if answers is not None:
                     yield numbers, answers
 
-    def _spot_of(self, layer: OverlayLayer) -> Spot | None:
+    def _spot_of(self, layer: OverlayLayer) -> LayerSpot | None:
         """Where a directory can be seen, whatever covers it."""
         for root, view, row in self.mounts.get(layer.device, ()):
             if TargetPath(layer.path).is_under(root):
-                return Spot(view, row.mount_id, TargetPath("/").joined(TargetPath(layer.path).relative_to(root)))
+                return LayerSpot(view, row.mount_id, TargetPath("/").joined(TargetPath(layer.path).relative_to(root)))
         return None
 
     def _decode(self, handles: Iterable[Handle]) -> dict[Handle, tuple[str, str]]:
@@ -454,7 +454,7 @@ class _Search:
                     inner, below = TargetPath(one.layer.path), by_device[one.layer.device]
                     places_of[below] |= {inner.joined(place): None for place in places_of[overlay]}
         asked: list[tuple[SoughtOverlay, int, str]] = []
-        spots: list[Spot] = []
+        spots: list[LayerSpot] = []
         for overlay, some in places_of.items():
             for number, one in enumerate(overlay.found):
                 if one is None or one.layer is None or (overlay.changing and number == 1) or overlay.is_data(number):

@@ -15,7 +15,7 @@ from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.mount_facts import FoundLayer, LiveOverlay, OverlayLayer, Proof
 
 
-class Spot(NamedTuple):
+class LayerSpot(NamedTuple):
     """A directory as it can be reached: through which mount (by id) of which view, and where in that."""
 
     view: int
@@ -25,7 +25,7 @@ class Spot(NamedTuple):
 
 class Candidate(NamedTuple):
     layer: OverlayLayer
-    spot: Spot
+    spot: LayerSpot
     seen: SeenDirectory
 
 

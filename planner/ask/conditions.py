@@ -119,7 +119,7 @@ class _Condition:
         if operator in ("<", ">"):
             return left < right if operator == "<" else left > right
         if self.name == "[[" and set(right) & set("*?["):
-            from mountplan.planner.ask.shell_words import translated
+            from mountplan.planner.ask.shell_patterns import translated
 
             return (re.fullmatch(translated(right), left, re.DOTALL) is not None) == (operator != "!=")
         return (left == right) == (operator != "!=")

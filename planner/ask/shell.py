@@ -48,8 +48,9 @@ from mountplan.planner.ask.shell_syntax import (
     Test,
     Text,
     While,
+    limited,
 )
-from mountplan.planner.ask.shell_words import expression_text, fields, limited, pattern, pattern_text, text_of
+from mountplan.planner.ask.shell_words import expression_text, fields, pattern, pattern_text, text_of
 from mountplan.planner.ask.util_linux import Unusable
 
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "zsh"})

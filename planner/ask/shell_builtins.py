@@ -11,6 +11,7 @@ from mountplan.planner.ask.conditions import WrongTest, holds
 from mountplan.planner.ask.file_commands import options
 from mountplan.planner.ask.mount_actions import only_lists
 from mountplan.planner.ask.script_commands import FAILED, PROGRAMS, STARTERS, change_directory, look
+from mountplan.planner.ask.shell_arithmetic import number
 from mountplan.planner.ask.shell_state import (
     IDLE_OPTIONS,
     LETTERS,
@@ -20,7 +21,7 @@ from mountplan.planner.ask.shell_state import (
     ReturnFrom,
     ShellArray,
 )
-from mountplan.planner.ask.shell_words import UnsetValue, number, split_at
+from mountplan.planner.ask.shell_words import UnsetValue, split_at
 from mountplan.planner.ask.shell_writers import ShellWriters
 from mountplan.planner.ask.table_commands import columns, found, listing
 from mountplan.planner.ask.util_linux import Unusable

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from mountplan.planner.ask.file_commands import options
 from mountplan.planner.ask.shell_builtins import ShellBuiltins
-from mountplan.planner.ask.shell_words import translated
+from mountplan.planner.ask.shell_patterns import translated
 from mountplan.planner.ask.util_linux import Unusable
 from mountplan.planner.model import WouldRefuse
 from mountplan.planner.model.objects import ModelNode

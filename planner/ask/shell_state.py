@@ -13,8 +13,9 @@ from mountplan.planner.ask.numbers import FIRST_PID
 from mountplan.planner.ask.quiet_commands import PASSED_OVER
 from mountplan.planner.ask.script_calls import ScriptCalls
 from mountplan.planner.ask.script_commands import FAILED
-from mountplan.planner.ask.shell_syntax import Assignment, Command, ScriptError, Substitution
-from mountplan.planner.ask.shell_words import UnsetValue, limited, number, text_of
+from mountplan.planner.ask.shell_arithmetic import number
+from mountplan.planner.ask.shell_syntax import Assignment, Command, ScriptError, Substitution, limited
+from mountplan.planner.ask.shell_words import UnsetValue, text_of
 from mountplan.planner.ask.table_commands import table_in
 from mountplan.planner.ask.util_linux import Unusable
 from mountplan.planner.model import WouldRefuse

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from mountplan.planner.ask.util_linux import Unusable
 from mountplan.planner.errors import Mistake, SpecRef
 
 Joint = Literal[";", "&&", "||"]
 MOST_NESTED = 64  # subshells, shells and commands that start commands, one in the other
+LONGEST = 131_071  # bytes of one word, as long as an argument may be (MAX_ARG_STRLEN)
 
 
 class ScriptError(ValueError):
@@ -21,6 +23,12 @@ class ScriptError(ValueError):
 
     def mistake(self, file: str) -> Mistake:
         return Mistake(SpecRef(file, "", self.line), self.what, self.remedy)
+
+
+def limited(text: str) -> str:
+    if len(text) > LONGEST:
+        raise Unusable(f"a word is longer than {LONGEST:,} characters", "no program can be given such a word")
+    return text
 
 
 class Text(NamedTuple):

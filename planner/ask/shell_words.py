@@ -1,26 +1,24 @@
-"""Words of a shell -> fields: variables, defaults, what commands write, braces and patterns of names."""
+"""Words of a shell -> fields: variables, defaults, what commands write, and names that there are."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from itertools import groupby, pairwise
-from typing import NamedTuple, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
-from mountplan.planner.ask.shell_syntax import Arithmetic, Part, ShellParameter, Substitution, Text, Word
+from mountplan.planner.ask.shell_arithmetic import Variables, number
+from mountplan.planner.ask.shell_braces import braced
+from mountplan.planner.ask.shell_patterns import WordPiece, compiled, tokens_of
+from mountplan.planner.ask.shell_syntax import Arithmetic, Part, ShellParameter, Substitution, Text, Word, limited
 from mountplan.planner.ask.util_linux import Unusable
 
-LONGEST = 131_071  # bytes of one word, as long as an argument may be (MAX_ARG_STRLEN)
-_MOST_FIELDS, _MOST_BRACED = 100_000, 10_000
+_MOST_FIELDS = 100_000
 _MOST_TRIED = 1_000  # characters of a text in which a pattern with many `*` is looked for
 _SPACES = " \t\n"
 _PIECE = re.compile(r"[ \t\n]+|[^ \t\n]+")
-_BRACES = re.compile(r"\{[^{}\s]*(?:,|\.\.)[^{}\s]*\}")
-_NUMBERS = re.compile(r"(-?[0-9]{1,18})\.\.(-?[0-9]{1,18})(?:\.\.(-?[0-9]{1,18}))?")
-_LETTERS = re.compile(r"([a-zA-Z])\.\.([a-zA-Z])(?:\.\.(-?[0-9]{1,18}))?")
 
 
-class Values(Protocol):
+class Values(Variables, Protocol):
     """What words ask the shell."""
 
     @property
@@ -28,26 +26,11 @@ class Values(Protocol):
     @property
     def dialect(self) -> str: ...  # "bash", "sh", or "" if that is not known
 
-    def value(self, name: str) -> str | None: ...
     def arguments(self) -> list[str]: ...
-    def assign(self, name: str, value: str) -> None: ...
     def elements(self, name: str) -> dict[str, str]: ...
     def output(self, substitution: Substitution) -> str: ...
     def names(self, directory: str) -> Iterable[str]: ...
     def end_without(self, name: str) -> NoReturn: ...
-
-
-class WordPiece(NamedTuple):
-    """Text of a field, and whether a pattern in it means something."""
-
-    text: str
-    plain: bool
-
-
-def limited(text: str) -> str:
-    if len(text) > LONGEST:
-        raise Unusable(f"a word is longer than {LONGEST:,} characters", "no program can be given such a word")
-    return text
 
 
 def text_of(word: Word, values: Values) -> str:
@@ -59,7 +42,7 @@ def fields(words: Iterable[Word], values: Values) -> list[str]:
     """All words of a command. Raises Unusable."""
     found: list[str] = []
     for word in words:
-        for one in _braced(word, values):
+        for one in braced(word, values.dialect):
             for pieces in _split(one, values):
                 found += _named(pieces, values)
                 if len(found) > _MOST_FIELDS:
@@ -69,7 +52,7 @@ def fields(words: Iterable[Word], values: Values) -> list[str]:
 
 def pattern(word: Word, values: Values) -> re.Pattern[str]:
     """A word as a pattern of `case` and the like."""
-    return _compiled(_pieces(word, values))
+    return compiled(_pieces(word, values))
 
 
 def _pieces(word: Word, values: Values) -> list[WordPiece]:
@@ -92,81 +75,6 @@ def expression_text(word: Word, values: Values) -> str:
         else text
         for part, text in ((part, _value(part, values)) for part in word)
     )
-
-
-def _compiled(pieces: Iterable[WordPiece]) -> re.Pattern[str]:
-    return re.compile(_one_way(_tokens_of(pieces)), re.DOTALL)
-
-
-def _tokens_of(pieces: Iterable[WordPiece]) -> list[str]:
-    whole = [(plain, "".join(one.text for one in some)) for plain, some in groupby(pieces, lambda one: one.plain)]
-    return [token for plain, text in whole for token in ([re.escape(text)] if plain else _tokens(text))]
-
-
-def _one_way(tokens: list[str]) -> str:
-    """For a whole text: each `*` but the last takes as little as it can, and is not tried again, as in fnmatch."""
-    chunks = [""]
-    for token in tokens:
-        if token == ".*":
-            chunks.append("")
-        else:
-            chunks[-1] += token
-    if len(chunks) == 1:
-        return chunks[0]
-    between = "".join(f"(?>.*?{chunk})" for chunk in chunks[1:-1] if chunk)
-    return f"{chunks[0]}{between}.*{chunks[-1]}"
-
-
-_CLASSES = {
-    "alpha": "a-zA-Z", "digit": "0-9", "alnum": "a-zA-Z0-9", "upper": "A-Z", "lower": "a-z", "space": r" \t\n\r\f\v",
-    "blank": r" \t", "punct": r"!-/:-@\[-`{-~", "xdigit": "0-9a-fA-F",
-}  # fmt: skip
-
-
-def _end_of_bracket(text: str, start: int) -> int:
-    """Where `]` is that closes; one that comes first stands for itself, and so does what is in `[:` and `:]`."""
-    at = start + (text[start : start + 1] in ("!", "^"))
-    at += text[at : at + 1] == "]"
-    while at < len(text) and text[at] != "]":
-        closing = text.find(":]", at + 2) if text.startswith("[:", at) else -1
-        at = closing + 2 if closing > 0 else at + 1
-    return at if at < len(text) else -1
-
-
-def _bracket(inside: str) -> str:
-    """What stands in `[...]`. A range that begins behind its end has nothing in it."""
-    inverted = inside[:1] in ("!", "^")
-    text = inside[1:] if inverted else inside
-    text = re.sub(r"\[:([a-z]+):\]", lambda match: f"\0{match[1]}\0", text)
-    text = re.sub(r"(.)-(.)", lambda match: match[0] if match[1] <= match[2] else "", text, flags=re.DOTALL)
-    text = text.replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]").replace("^", "\\^").replace("&&", "&\\&")
-    text = re.sub("\0([a-z]+)\0", lambda match: _CLASSES.get(match[1], ""), text)
-    if not text:
-        return "." if inverted else "(?!)"
-    return f"[{'^' * inverted}{text}]"
-
-
-def translated(text: str) -> str:
-    """`*`, `?` and `[...]` as a regular expression for whole texts."""
-    return _one_way(_tokens(text))
-
-
-def _tokens(text: str) -> list[str]:
-    """The same in pieces; `.*` is one of them."""
-    found, at = [], 0
-    while at < len(text):
-        character = text[at]
-        at += 1
-        if character == "*":
-            found.append(".*")
-        elif character == "?":
-            found.append(".")
-        elif character == "[" and (end := _end_of_bracket(text, at)) > 0:
-            found.append(_bracket(text[at:end]))
-            at = end + 1
-        else:
-            found.append(re.escape(character))
-    return found
 
 
 def _value(part: Part, values: Values) -> str:
@@ -241,7 +149,7 @@ def _changed(part: ShellParameter, text: str, values: Values) -> str:
             return change(text) if len(part.operator) > 1 else change(text[:1]) + text[1:]
     by = text_of(part.second, values)
     if part.operator in ("/", "//"):
-        tokens = _tokens_of(_pieces(part.argument, values))
+        tokens = tokens_of(_pieces(part.argument, values))
         if tokens.count(".*") > 2 and len(text) > _MOST_TRIED:
             raise Unusable("a pattern of this kind in a text of this length is not followed", "use a simpler one")
         count = 0 if part.operator == "//" else 1
@@ -338,247 +246,6 @@ def _known(name: str, value: str | None) -> str:
     return value
 
 
-_TOKEN = re.compile(
-    r"[0-9]+#[0-9a-zA-Z@_]+|0[xX][0-9a-fA-F]+|[0-9]+|[A-Za-z_][A-Za-z0-9_]*|\+\+|--|[-+*/%&|^]=|<<|>>|[<>=!]=|&&|\|\||\S"
-)
-_BITS = 64
-
-
-def _wrapped(value: int) -> int:
-    """As signed integers of the machine have it."""
-    return (value + (1 << _BITS - 1)) % (1 << _BITS) - (1 << _BITS - 1)
-
-
-def number(text: str, values: Values) -> int:
-    """Arithmetic as the shell has it, assignments included."""
-    text = text.strip() or "0"
-    if len(text) > 200 or "**" in text:
-        raise Unusable(f"$(({text[:200]})) is not followed", "write the number")
-    try:
-        return _Sum(_TOKEN.findall(text), values).whole()
-    except (ValueError, IndexError, ZeroDivisionError):
-        raise Unusable(f"$(({text})) is not followed", "write the number") from None
-
-
-def _literal(text: str) -> int:
-    base, mark, digits = text.partition("#")
-    if mark:
-        if not 2 <= int(base) <= 36 or not digits.isalnum():  # beyond 36, small letters and capitals are two
-            raise ValueError
-        value = int(digits, int(base))
-    else:
-        value = int(text, 8) if re.fullmatch("0[0-9]+", text) else int(text, 0)
-    if _wrapped(value) != value:
-        raise ValueError
-    return value
-
-
-class _Sum:
-    """Reads tokens of a sum; the operators in the order in which they bind, the loosest first."""
-
-    LEVELS = (("||",), ("&&",), ("|",), ("^",), ("&",), ("==", "!="), ("<", ">", "<=", ">="), ("<<", ">>"), ("+", "-"),
-              ("*", "/", "%"))  # fmt: skip
-
-    def __init__(self, tokens: list[str], values: Values) -> None:
-        self.tokens = tokens
-        self.values = values
-        self.idle = 0
-
-    def whole(self) -> int:
-        value = self.choice()
-        while self.tokens[:1] == [","]:
-            self.tokens.pop(0)
-            value = self.choice()
-        if self.tokens:
-            raise ValueError
-        return value
-
-    def choice(self) -> int:
-        """Assignments, and `a ? b : c`."""
-        if len(self.tokens) > 1 and self.tokens[0].isidentifier() and re.fullmatch(r"[-+*/%&|^]?=", self.tokens[1]):
-            name, operator = self.tokens.pop(0), self.tokens.pop(0)
-            value = self.choice()
-            if operator != "=":
-                value = self.done(self.of(name), operator[:-1], value)
-            return self.put(name, value)
-        value = self.level(0)
-        if self.tokens[:1] == ["?"]:
-            self.tokens.pop(0)
-            first = self.chosen(bool(value))
-            if self.tokens.pop(0) != ":":
-                raise ValueError
-            second = self.chosen(not value)
-            return first if value else second
-        return value
-
-    def chosen(self, is_chosen: bool) -> int:
-        """One side of a choice; what is not chosen assigns nothing."""
-        self.idle += not is_chosen
-        try:
-            return self.choice()
-        finally:
-            self.idle -= not is_chosen
-
-    def of(self, name: str) -> int:
-        text = self.values.value(name) or "0"
-        if text.isidentifier():
-            raise ValueError
-        return _literal(text)
-
-    def put(self, name: str, value: int) -> int:
-        if not self.idle:
-            self.values.assign(name, str(value))
-        return value
-
-    def level(self, number: int) -> int:
-        if number == len(self.LEVELS):
-            return self.single()
-        value = self.level(number + 1)
-        while self.tokens and self.tokens[0] in self.LEVELS[number]:
-            value = self.done(value, self.tokens.pop(0), self.level(number + 1))
-        return value
-
-    def single(self) -> int:
-        token = self.tokens.pop(0)
-        if token == "(":
-            value = self.choice()
-            if self.tokens.pop(0) != ")":
-                raise ValueError
-            return value
-        if token in ("-", "+", "!", "~"):
-            value = self.single()
-            return {"-": -value, "+": value, "!": int(not value), "~": ~value}[token]
-        if token in ("++", "--"):
-            name = self.tokens.pop(0)
-            return self.put(name, self.of(name) + (1 if token == "++" else -1))
-        if token.isidentifier():
-            value = self.of(token)
-            if self.tokens[:1] in (["++"], ["--"]):
-                self.put(token, value + (1 if self.tokens.pop(0) == "++" else -1))
-            return value
-        return _literal(token)
-
-    def done(self, left: int, operator: str, right: int) -> int:
-        match operator:
-            case "+":
-                return _wrapped(left + right)
-            case "-":
-                return _wrapped(left - right)
-            case "*":
-                return _wrapped(left * right)
-            case "/" | "%":
-                whole = abs(left) // abs(right) * (1 if (left < 0) == (right < 0) else -1)
-                return _wrapped(whole) if operator == "/" else left - whole * right
-            case "&" | "|" | "^":
-                return {"&": left & right, "|": left | right, "^": left ^ right}[operator]
-            case "<<" | ">>":
-                if not 0 <= right < _BITS:
-                    raise ValueError
-                return _wrapped(left << right) if operator == "<<" else left >> right
-            case "&&" | "||":
-                return int(bool(left and right) if operator == "&&" else bool(left or right))
-        return int({"==": left == right, "!=": left != right, "<": left < right, ">": left > right,
-                    "<=": left <= right, ">=": left >= right}[operator])  # fmt: skip
-
-
-# --- one word, several fields
-
-
-def _braced(word: Word, values: Values) -> Iterator[Word]:
-    """`{a,b}` and `{1..3}`, where they stand in text without quotes."""
-    text = "".join(part.text if isinstance(part, Text) and not part.quoted else "\0" for part in word)
-    if "{" not in text or not _BRACES.search(text):
-        yield word
-        return
-    if values.dialect == "sh":
-        raise Unusable("braces are not followed: shells called sh read them in different ways", "write the words out")
-    waiting = [word]
-    count = 0
-    while waiting:
-        one = waiting.pop()
-        found = _first_braces(one)
-        if found is None:
-            yield one
-            continue
-        before, choices, after = found
-        count += len(choices)
-        limited("".join(part.text for part in one if isinstance(part, Text)))
-        if count > _MOST_BRACED:
-            raise Unusable(f"braces give more than {_MOST_BRACED:,} words", "use fewer")
-        waiting += [(*before, *choice, *after) for choice in reversed(choices)]
-
-
-def _first_braces(word: Word) -> tuple[Word, list[Word], Word] | None:
-    """The first braces that mean something: what stands before them, what they stand for, and what follows."""
-    places = [
-        (number, at, character)
-        for number, part in enumerate(word)
-        if isinstance(part, Text) and not part.quoted
-        for at, character in enumerate(part.text)
-        if character in "{},"
-    ]
-    ends: dict[int, int] = {}
-    opened: list[int] = []
-    for index, (_, _, character) in enumerate(places):
-        if character == "{":
-            opened.append(index)
-        elif character == "}" and opened:
-            ends[opened.pop()] = index
-    for begin in sorted(ends):
-        end = ends[begin]
-        first, last = places[begin], places[end]
-        cuts = [places[begin]]
-        index = begin + 1
-        while index < end:
-            if places[index][2] == ",":
-                cuts.append(places[index])
-            index = ends.get(index, index) + 1
-        cuts.append(places[end])
-        if len(cuts) > 2:
-            choices = [_cut(word, (one[0], one[1] + 1), other[:2]) for one, other in pairwise(cuts)]
-        else:
-            choices = _numbers(_cut(word, (first[0], first[1] + 1), last[:2]))
-        if choices:
-            return _cut(word, (0, 0), first[:2]), choices, _cut(word, (last[0], last[1] + 1), (len(word), 0))
-    return None
-
-
-def _cut(word: Word, begin: tuple[int, int], end: tuple[int, int]) -> Word:
-    parts: list[Part] = []
-    for number, part in enumerate(word):
-        if not begin[0] <= number <= end[0]:
-            continue
-        if isinstance(part, Text):
-            start = begin[1] if number == begin[0] else 0
-            stop = end[1] if number == end[0] else len(part.text)
-            if part.text[start:stop]:
-                parts.append(part._replace(text=part.text[start:stop]))
-            elif part.quoted and number != end[0]:
-                parts.append(part)
-        elif number < end[0]:
-            parts.append(part)
-    return tuple(parts)
-
-
-def _numbers(inside: Word) -> list[Word]:
-    text = "".join(part.text if isinstance(part, Text) and not part.quoted else "\0" for part in inside)
-    if match := _NUMBERS.fullmatch(text):
-        first, last = int(match[1]), int(match[2])
-        padded = any(re.match("-?0.", one) for one in (match[1], match[2]))
-        width = max(len(match[1]), len(match[2])) if padded else 0
-    elif match := _LETTERS.fullmatch(text):
-        first, last, width = ord(match[1]), ord(match[2]), -1
-    else:
-        return []
-    step = (abs(int(match[3] or 1)) or 1) * (1 if last >= first else -1)
-    if (last - first) // step > _MOST_BRACED:
-        raise Unusable(f"braces give more than {_MOST_BRACED:,} words", "use fewer")
-    found = range(first, last + (1 if step > 0 else -1), step)
-    if width < 0 and not all(chr(one).isalpha() for one in found):
-        raise Unusable(f"{{{text}}} is not followed", "write the words out")
-    return [(Text(chr(one) if width < 0 else f"{one:0{width}d}", False),) for one in found]
-
-
 def _split(word: Word, values: Values) -> Iterator[list[WordPiece]]:
     """The fields of one word, none of which may be too long."""
     for pieces in _unlimited(word, values):
@@ -649,7 +316,7 @@ def _named(pieces: list[WordPiece], values: Values) -> list[str]:
         if all(piece.plain or not set(piece.text) & set("*?[") for piece in component):
             found = [f"{one}{''.join(piece.text for piece in component)}" for one in found]
             continue
-        what = _compiled(component)
+        what = compiled(component)
         hidden = "dotglob" in values.options or "".join(piece.text for piece in component).startswith(".")
         found = [
             f"{one}{name}"

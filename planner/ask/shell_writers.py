@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from mountplan.planner.ask.shell_state import ShellState
-from mountplan.planner.ask.shell_words import limited
+from mountplan.planner.ask.shell_syntax import limited
 from mountplan.planner.ask.util_linux import Unusable
 
 _ESCAPES = re.compile(r"\\(?:([abefnrtv\\])|0([0-7]{0,3})|x([0-9a-fA-F]{1,2})|([1-7][0-7]{0,2}))")
