@@ -56,7 +56,8 @@ class Arrangement:
         if not site.kept:
             self.obstacles.append(
                 ChangeObstacle(
-                    "root", "the root would be another mount, and the root of every process in there would move",
+                    "root", "the root would be another mount: every process that has it would be moved to the new one,"
+                    " and those in a chroot, or with a working directory on the old one, would be left behind there",
                     "build it anew: mountplan apply --replace", self.space.origins[site.wanted[0]],
                 )
             )  # fmt: skip
