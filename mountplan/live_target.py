@@ -214,7 +214,7 @@ def _files(
             if is_declared(node):
                 path = TargetPath(f"/{node.path}")
                 places = (
-                    SeenAt(number, row.mount_id, TargetPath(row.mountpoint).joined(path.relative_to(row.root)))
+                    SeenAt(number, row.mount_id, row.mountpoint, path.relative_to(row.root))
                     for number, row in shows
                     if path.is_under(row.root)
                 )

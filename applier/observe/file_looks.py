@@ -19,10 +19,13 @@ _RESOLVE = abi.RESOLVE_IN_ROOT | abi.RESOLVE_NO_SYMLINKS | abi.RESOLVE_NO_MAGICL
 
 
 class SeenAt(NamedTuple):
-    """Where a walk may come to a file: a path in the namespace of this number, on the mount with the id `mount`."""
+    """Where a walk may come to a file: `path` on the mount with the id `mount`, at `mountpoint` in the namespace
+    of this number.
+    """
 
     namespace: int
     mount: int
+    mountpoint: str
     path: str
 
 
@@ -62,7 +65,11 @@ def find_different(namespaces: Sequence[int], user: int, declared: Sequence[Decl
     except (OSError, ChildKilled):
         looks = []
     unseen = "was not looked at, as something is mounted over it"
-    return [unseen if one is None else one for one in looks] or ["was not looked at"] * len(declared)
+    words = [
+        one if one is not None else "" if each.node.node == "directory" else unseen
+        for one, each in zip(looks, declared, strict=False)
+    ]
+    return words or ["was not looked at"] * len(declared)
 
 
 def _opened(path: str, process: int) -> int:
@@ -85,12 +92,15 @@ def _difference(node: MakeNode, place: SeenAt, process: int, source: int) -> str
     """None if something else is seen there."""
     try:
         with _held(os.open("/", os.O_PATH | os.O_CLOEXEC)) as root:
-            flags = os.O_PATH | os.O_NOFOLLOW
-            with _held(syscalls.openat2(root, os.fsencode(place.path), flags, _RESOLVE)) as fd:
-                if syscalls.mount_id(fd, b"") != place.mount:
+            flags, inside = os.O_PATH | os.O_NOFOLLOW, _RESOLVE | abi.RESOLVE_NO_XDEV
+            with _held(syscalls.openat2(root, os.fsencode(place.mountpoint), flags, _RESOLVE)) as mount:
+                if syscalls.mount_id(mount, b"") != place.mount:
                     return None
-                return unlike(node, fd, process, source)
+                with _held(syscalls.openat2(mount, os.fsencode(place.path) or b".", flags, inside)) as fd:
+                    return unlike(node, fd, process, source)
     except OSError as error:
+        if error.errno == errno.EXDEV:
+            return None
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return "is not there any more"
         return f"was not looked at: {os.strerror(error.errno or 0)}"

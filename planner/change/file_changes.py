@@ -59,7 +59,7 @@ class FileChanges:
                 self._change(name, node, old)
             elif seen := self._seen.get((owner, node.path)):
                 where, _ = self._place(name)
-                self.asides.append(f"{TargetPath(where).joined(node.path)} {seen}, and stays as it is")
+                self.asides.append(f"{TargetPath(where).joined(node.path)} {seen}; it stays as it is")
         paths = {node.path for node in now.nodes}
         for path, node in before.items():
             if path not in paths and earlier is not None and is_declared(node):

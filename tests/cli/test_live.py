@@ -109,19 +109,24 @@ def test_a_plan_of_changes_is_saved(on_host: Callable[..., Any]) -> None:
 def test_declared_files_are_looked_at_before_it_says_that_nothing_is_to_be_done(on_host: Callable[..., Any]) -> None:
     """What a program has written since stays, but it is not what the spec says."""
 
-    def script() -> tuple[str, str, str]:
+    deep = BEFORE.replace('"version"', '"deep/version"')
+
+    def script() -> tuple[str, str, str, str]:
         first = mountplan("plan", spec(BEFORE), "--live", "live")
         write = ["open('/data/version', 'w').write('2')", "__import__('os').unlink('/data/version')"]
         told = []
         for line in write:
             in_kept(line)
             told.append(mountplan("plan", spec(BEFORE), "--live", "live").out)
-        return first.out, told[0], told[1]
+        mountplan("apply", spec(deep), "--replace", "-q")
+        in_kept("__import__('tests.hosts').hosts.mount('over', '/data/deep', 'tmpfs')")
+        return first.out, told[0], told[1], mountplan("plan", spec(deep), "--live", "live").out
 
-    first, written, gone = on_host(script)
+    first, written, gone, covered = on_host(script)
     assert "note:" not in first
-    assert "note: /data/version has other contents than were declared, and stays as it is" in written
-    assert "note: /data/version is not there any more, and stays as it is" in gone
+    assert "note: /data/version has other contents than were declared; it stays as it is" in written
+    assert "note: /data/version is not there any more; it stays as it is" in gone
+    assert "note: /data/deep/version was not looked at, as something is mounted over it" in covered
 
 
 def in_kept(line: str) -> None:
