@@ -1,0 +1,153 @@
+"""A plan -> the text of a plan file, without its head: what planner/plan/planfile.py says of columns, and of runs."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from mountplan.planner.names import Alteration, LeftOut, Moved
+from mountplan.planner.plan.plain_json import quote as _quote
+from mountplan.planner.plan.plan import Edge, ExpectedFilesystem, ExpectedGroup, ExpectedMount, Plan
+from mountplan.planner.plan.plan_fields import KIND_OF, OriginLine, hints_of, is_text, zeros_of
+from mountplan.planner.plan.steps import Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+_LONG = 16  # a shorter column tells each value: people read small plans
+
+
+def body_of(plan: Plan) -> str:
+    """What the digest covers: everything behind the line that holds it."""
+    strings: dict[str, int] = {}
+    by_kind: dict[type, list[Step]] = {}
+    for step in plan.steps:
+        by_kind.setdefault(type(step), []).append(step)
+    letters = {cls: chr(ord("a") + number) for number, cls in enumerate(by_kind)}
+    steps = {"order": _quote("".join([letters[type(step)] for step in plan.steps]))}
+    for cls, alike in by_kind.items():
+        steps[KIND_OF[cls]] = _columns(cls, alike, strings, {"letter": _quote(letters[cls])})
+    namespaces = [
+        _object(
+            {"name": _quote(one.name), "mounts": _counted(ExpectedMount, one.mounts, strings)}
+            | ({"user": _quote(one.user)} if one.user else {})
+        )
+        for one in plan.expected.namespaces
+    ]
+    parts = {
+        "name": _quote(plan.name),
+        "file": _quote(plan.file),
+        "requirements": _encode(plan.requirements),
+        "run": _encode(plan.run),
+        "steps": _object(steps),
+        "edges": _counted(Edge, plan.edges, strings),
+        "namespaces": "[" + ",\n".join(namespaces) + "]",
+        "filesystems": _counted(ExpectedFilesystem, plan.expected.filesystems, strings),
+        "groups": _counted(ExpectedGroup, plan.expected.groups, strings),
+        "lines": _counted(OriginLine, plan.lines, strings),
+    }
+    if plan.moved:
+        parts["moved"] = _counted(Moved, plan.moved, strings)
+    if plan.expected.altered:
+        parts["altered"] = _counted(Alteration, plan.expected.altered, strings)
+    if plan.expected.left_out:
+        parts["left_out"] = _counted(LeftOut, plan.expected.left_out, strings)
+    parts["strings"] = "[\n" + ",\n".join(map(_quote, strings)) + "\n]" if strings else "[]"
+    return _object(parts).removeprefix("{\n") + "\n"
+
+
+def _object(parts: dict[str, str]) -> str:
+    """A JSON object with a line for each key; the values are JSON already."""
+    return "{\n" + ",\n".join([f'"{name}": {part}' for name, part in parts.items()]) + "\n}"
+
+
+def _counted(cls: Any, records: tuple[Any, ...], strings: dict[str, int]) -> str:
+    return _columns(cls, records, strings, {"count": str(len(records))})
+
+
+def _columns(cls: Any, records: Any, strings: dict[str, int], first: dict[str, str]) -> str:
+    """Records of one class as an object of columns. `strings` gets the texts that it does not have yet."""
+    parts = dict(first)
+    for (name, hint), zero, column in zip(
+        hints_of(cls).items(), zeros_of(cls).values(), zip(*records, strict=True), strict=bool(records)
+    ):
+        if name == "kind" and cls in KIND_OF:
+            continue
+        values = column[:1] if column.count(column[0]) == len(column) else column
+        if len(values) == 1 and values[0] == zero:
+            continue
+        if is_text(hint):
+            numbers = [strings.setdefault(value, len(strings)) for value in values]
+            encoded = _runs(numbers) or list(map(str, numbers))
+        elif hint is int:
+            encoded = _runs(values) or list(map(str, values))
+        else:
+            encoded = _repeats(values) or list(map(_encode, values))
+        text = "[" + ",".join(encoded) + "]"
+        parts[name] = f'{{"runs": {text}}}' if len(encoded) < len(values) else text
+    return _object(parts)
+
+
+def _runs(numbers: Sequence[int]) -> list[str]:
+    """Numbers as runs, if that is much shorter; else []."""
+    size = len(numbers)
+    runs: list[str] = []
+    at = 0
+    while at < size >= _LONG:
+        first, step, end = numbers[at], 0, at + 1
+        if end < size:
+            step = numbers[end] - first
+            expected = first + step
+            while end < size and numbers[end] == expected:
+                expected += step
+                end += 1
+        if end - at == 2:  # by chance: the second may begin a longer one
+            step, end = 0, at + 1
+        runs.append(f"[{first},{end - at},{step}]" if step else f"[{first},{end - at}]")
+        at = end
+        if 3 * len(runs) > size:
+            return []
+    return runs
+
+
+def _repeats(values: Sequence[Any]) -> list[str]:
+    """Values that are repeated as runs, if that is much shorter; else []."""
+    if len(values) < _LONG:
+        return []
+    runs = [f"[{_encode(value)},{len(list(alike))}]" for value, alike in groupby(values)]
+    return runs if 3 * len(runs) <= len(values) else []
+
+
+def _encode(value: Any) -> str:
+    return _ENCODE[value.__class__](value)
+
+
+class _Encoders(dict[type, "Callable[[Any], str]"]):
+    """How each type is written; one for a NamedTuple or a subclass is made when it is first met."""
+
+    def __missing__(self, cls: type) -> Callable[[Any], str]:
+        # A path that knows it is one (TargetPath) is written as the text that it is.
+        encode = self[cls] = _record_encoder(cls) if issubclass(cls, tuple) else self[cls.__mro__[1]]
+        return encode
+
+
+def _record_encoder(cls: Any) -> Callable[[Any], str]:
+    zeros = zeros_of(cls)
+
+    def encode(value: Any) -> str:
+        pairs = zip(zeros.items(), value, strict=True)
+        return "{" + ", ".join([f'"{name}": {_encode(part)}' for (name, zero), part in pairs if part != zero]) + "}"
+
+    return encode
+
+
+_ENCODE: _Encoders = _Encoders(
+    {
+        str: _quote,  # ASCII only: a byte that is not UTF-8 (a surrogate escape) survives every locale and editor
+        int: int.__repr__,
+        bool: lambda value: "true" if value else "false",
+        type(None): lambda _: "null",
+        tuple: lambda value: "[" + ", ".join([_ENCODE[part.__class__](part) for part in value]) + "]",
+    }
+)
