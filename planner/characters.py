@@ -79,6 +79,13 @@ def in_shell(text: str) -> str:
     return "\n".join(_HARMFUL.sub(_by_printf, line) for line in text.split("\n"))
 
 
+def typed(word: str) -> str:
+    """A word of a command line as a shell has to be given it: what is suggested can be copied."""
+    import shlex
+
+    return in_shell(shlex.quote(word))
+
+
 def _by_printf(match: re.Match[str]) -> str:
     octal = "".join(f"\\{byte:03o}" for byte in match[0].encode("utf-8", "surrogateescape"))
     return f"'\"$(printf '{octal}')\"'"

@@ -21,7 +21,7 @@ from mountplan.cli.shared_options import (
 )
 from mountplan.cli.sources import plan_from
 from mountplan.cli.usage import UsageError
-from mountplan.planner.characters import visible
+from mountplan.planner.characters import typed, visible
 
 if TYPE_CHECKING:
     import argparse
@@ -167,7 +167,7 @@ def _applied_text(made: Plan, applied: api.Applied, args: argparse.Namespace, ro
     tables = table_text(made, applied.tables, everything=args.all, room=room)
     then = "It was let go again."
     if args.spec != "-" and _has_programs(made):
-        then = f"It was let go again; to work in it: mountplan run {visible(args.spec)} -- COMMAND"
+        then = f"It was let go again; to work in it: mountplan run {typed(args.spec)} -- COMMAND"
     notices = notices_text(applied.notices) if args.verbose else ""
     return f"Built {name}: {counts}\n\n{tables}\n{verified_text(left_out)}{notices}{then}\n"
 

@@ -11,7 +11,7 @@ from mountplan.cli.command_modules import module_of
 from mountplan.cli.exit_status import BUG
 from mountplan.cli.output import Output, OutputFailed
 from mountplan.cli.usage import UsageError
-from mountplan.planner.characters import visible_lines
+from mountplan.planner.characters import typed, visible_lines
 from mountplan.planner.errors import MountplanError, NamespaceRefused
 
 TYPE_CHECKING = False
@@ -36,7 +36,7 @@ def carry_out(argv: list[str]) -> int:
         # The arguments could not be read, so what was asked of the output is looked for by hand.
         output = Output(as_json="--json" in before, color="never" if "--color=never" in before else "auto")
         if after and before[0] in WITH_COMMAND and error.message.endswith(" is missing"):
-            line = " ".join((*before, after[0], "--", *(after[1:] or ("COMMAND",))))
+            line = " ".join(map(typed, (*before, after[0], "--", *(after[1:] or ("COMMAND",)))))
             error.remedy = f"it comes before the --, as in `mountplan {line}`"
         return _tell_usage(error, output)
     except SystemExit as request:  # --help and --version have printed what they were asked for

@@ -19,7 +19,9 @@ def add_misplaced(parser: argparse.ArgumentParser) -> None:
 def check_place(args: argparse.Namespace, subject: str) -> None:
     """Raise UsageError if the "--" is missing, or if nothing comes after it."""
     if args.extra:
-        words = " ".join(args.extra)
-        raise UsageError(f"write -- before the command: mountplan {args.command} {subject} -- {words}")
+        from mountplan.planner.characters import typed
+
+        words = " ".join(map(typed, ("mountplan", args.command, subject, "--", *args.extra)))
+        raise UsageError(f"write -- before the command: {words}")
     if args.after == ():
         raise UsageError("there is no command after --")

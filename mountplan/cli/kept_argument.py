@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mountplan.cli.usage import UsageError
+from mountplan.planner.characters import typed
 from mountplan.planner.errors import KeepRefused, NotKept
 
 _PREFIX = "name:"
@@ -53,7 +54,7 @@ def _better(argument: str, command: str) -> NotKept | None:
         if not os.path.exists(argument):
             return NotKept(f"{argument}: is no file, and no kept name either", "`mountplan ls` lists the names")
         what = f"{argument}: is {kind}, and {command} takes the name under which one is kept"
-        return NotKept(what, _FOR_SPECS.get(command, "`mountplan ls` lists the names").format(file=argument))
+        return NotKept(what, _FOR_SPECS.get(command, "`mountplan ls` lists the names").format(file=typed(argument)))
     if os.path.isdir(argument) or argument.startswith(("/", "./", "../")):
         return NotKept(f"{argument}: is a path, and {command} takes a kept name", "`mountplan ls` lists the names")
     return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mountplan.applier.sys.report import TIMEOUT
 from mountplan.cli.shared_options import settings_of
 from mountplan.cli.usage import UsageError
-from mountplan.planner.characters import visible
+from mountplan.planner.characters import typed, visible
 
 if TYPE_CHECKING:
     import argparse
@@ -102,8 +102,8 @@ def preview(made: Plan, args: argparse.Namespace, output: Output) -> int:
     elif not output.quiet:
         output.result(change_text(made, found, everything=args.all))
     if args.output is not None and not found.obstacles:
-        file = visible(args.output)
-        output.note(f"Saved to {file}; carry it out with: mountplan apply {file}\n")
+        file = args.output
+        output.note(f"Saved to {visible(file)}; carry it out with: mountplan apply {typed(file)}\n")
     return 1 if found.obstacles or (args.exit_code and found.changes) else 0
 
 

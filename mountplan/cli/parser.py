@@ -13,6 +13,7 @@ from mountplan.cli.command_modules import COMMANDS, module_of
 from mountplan.cli.exit_status import TABLE
 from mountplan.cli.shared_options import add_output
 from mountplan.cli.usage import UsageError
+from mountplan.planner.characters import typed
 from mountplan.version import __version__
 
 DESCRIPTION = """\
@@ -226,10 +227,10 @@ class Parser(argparse.ArgumentParser):
         known = ", ".join(map(str, action.choices))
         hint = f"did you mean {near}?" if near else f"there are: {known}"
         if action.dest == "command" and (value.endswith((".toml", ".json")) or os.path.isfile(value)):
-            self.error(f"say what to do with {value}: mountplan check|plan|run|apply {value}")
+            self.error(f"say what to do with {value}: mountplan check|plan|run|apply {typed(value)}")
         if not option and os.path.isfile(value):
-            near = f"say first as what, and then the file: {self.prog} {next(iter(map(str, action.choices)))} {value}"
-            self.error(f"{near}; there are: {known}")
+            line = f"{self.prog} {next(iter(map(str, action.choices)))} {typed(value)}"
+            self.error(f"say first as what, and then the file: {line}; there are: {known}")
         self.error(f"unknown {what} {value!r}; {hint}")
 
 

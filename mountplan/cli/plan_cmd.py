@@ -13,7 +13,7 @@ from mountplan.cli.sign_of_life import sign_of_life
 from mountplan.cli.sources import planned_from, save
 from mountplan.cli.trial_notes import note_in_use, note_untried, note_warnings
 from mountplan.cli.usage import UsageError
-from mountplan.planner.characters import visible
+from mountplan.planner.characters import typed, visible
 from mountplan.planner.errors import NamespaceRefused, StepRefused
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         return 0
     if not args.format and not output.quiet:
         output.result(_rendered(made, foreseen, settings, "text", args, output.room) + "\n")
-    then = f"; carry it out with: mountplan apply {visible(args.output)}" if form == "json" else ""
+    then = f"; carry it out with: mountplan apply {typed(args.output)}" if form == "json" else ""
     output.note(f"Saved to {visible(args.output)}{then}\n")
     return 0
 

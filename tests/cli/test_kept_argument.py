@@ -17,6 +17,7 @@ from tests.hosts import CHECKOUT, InHost
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory with a spec in it, and nothing kept anywhere."""
     (tmp_path / "shop.toml").write_text('format = 1\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n')
+    (tmp_path / "my shop.toml").write_bytes((tmp_path / "shop.toml").read_bytes())
     (tmp_path / "runtime").mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "runtime"))
     monkeypatch.chdir(tmp_path)
@@ -32,6 +33,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "keep it first: `mountplan apply ./shop.toml`",
         ),
         (("show", "shop.toml"), "shop.toml: is a spec", "`mountplan plan shop.toml`"),
+        (("enter", "my shop.toml"), "my shop.toml: is a spec", "`mountplan run 'my shop.toml' -- COMMAND`"),
         (("rm", "./shop.toml"), "./shop.toml: is a spec", "`mountplan ls` lists the names"),
         (("show", "none.toml"), "none.toml: is no file, and no kept name either", "`mountplan ls`"),
         (("enter", "runtime"), "runtime: is a path, and enter takes a kept name", "`mountplan ls`"),

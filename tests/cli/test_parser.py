@@ -106,6 +106,7 @@ def test_every_command_has_help_with_examples_and_fits_80_columns(run: Command, 
         (["completion", "ksh"], "unknown shell 'ksh'; did you mean zsh?"),
         (["apply", "x", "--", "sh"], "apply takes no command after --"),
         (["run", "x", "ls", "y"], "write -- before the command: mountplan run x -- ls y"),
+        (["run", "x", "sh", "-c", "a b"], "write -- before the command: mountplan run x -- sh -c 'a b'\n"),
         (["run", "x", "ls", "-l"], "write -- before the command: mountplan run x -- ls -l"),
         (["run", "x", "--"], "there is no command after --"),
         (["up", "x"], "unknown command 'up'; did you mean apply?"),
@@ -134,6 +135,10 @@ def test_wrong_usage_is_told_with_a_way_out(
     ("words", "told"),
     [
         (["check", ""], "an argument is empty\n  remedy: see whether a variable of the shell has no value\n"),
+        (
+            ["run", "--", "x.toml", "sh", "-c", "a b"],
+            "it comes before the --, as in `mountplan run x.toml -- sh -c 'a b'`\n",
+        ),
         (["run", "--", "x.toml", "ls"], "it comes before the --, as in `mountplan run x.toml -- ls`\n"),
         (["enter", "--", "x"], "it comes before the --, as in `mountplan enter x -- COMMAND`\n"),
         (["example", "hello", "-o", "no/x"], "cannot write no/x: No such file or directory\n  remedy: make the dir"),
