@@ -1,7 +1,8 @@
 """A shell script of mount commands, carried out in the model: what it makes, what fails, and what stands there then.
 
-Front door to the shell: shell_reading.py has its text, shell.py its processes and control flow, shell_builtins.py what
-it carries out itself, shell_words.py its words, conditions.py its tests, script_commands.py mount(8) and the like.
+Front door to the shell: shell_reading.py has its text, shell_control.py its control flow, shell.py its commands,
+shell_builtins.py what it carries out itself, shell_words.py its words, conditions.py its tests, script_commands.py
+mount(8) and the like.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from mountplan.planner.ask import shell
+from mountplan.planner.ask import shell_control
 from mountplan.planner.ask.simulate import simulate
 from mountplan.planner.errors import SpecError
 from tests.planner.test_render import golden
@@ -119,7 +119,7 @@ def test_what_the_lines_come_to_is_what_it_was() -> None:
 def test_what_is_wrong_or_not_followed_is_told_and_not_misread(
     line: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shell, "MOST_COMMANDS", 1000)
+    monkeypatch.setattr(shell_control, "MOST_COMMANDS", 1000)
     with pytest.raises(SpecError) as error:
         simulate(f"R=; export R\n{BEGIN}{line}\n")
     assert [told] == [mistake.what for mistake in error.value.mistakes]
