@@ -137,6 +137,25 @@ def test_what_was_removed_with_its_directory_may_have_lain_where_a_file_is_now(t
     assert ["/at: the copy will differ: root: /d/f//deleted -> /f.removed//deleted"] == cautions
 
 
+def test_a_directory_that_was_removed_with_what_is_still_shown_of_it_is_told(tmp_path: Path, in_host: InHost) -> None:
+    def script() -> tuple[bool, list[str]]:
+        with alive(tmp_path) as (one, root):
+            (root / "d/e").mkdir(parents=True)
+            (root / "d/e/f").write_text("old")
+            (root / "at").touch()
+            one.carry_out(Act(0, "bind file", ("/d/e/f", "/at")))
+            (root / "d/e/f").unlink()
+            (root / "d/e").rmdir()
+            capture = taken(one, tmp_path)
+            with again(capture) as built:
+                return built.inside(lambda: Path("/d/e").is_dir()), said(capture)
+
+    is_there, cautions = in_host(script, identity="root")
+    assert is_there
+    what = "/d/e: it was removed, and is there again: something that was in it is still shown"
+    assert [f"/: contents: {what}"] == cautions
+
+
 def test_what_other_mounts_cover_is_taken_as_well(tmp_path: Path, in_host: InHost) -> None:
     """Files below a mountpoint, in a file that is one, and in a filesystem that another one is upon."""
 
