@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
-from mountplan.cli import main
+from mountplan import cli
 
 __all__ = ["main"]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """One command line in a process of its own, of which next to nothing is ever garbage in a cycle.
+
+    Looking for that, while modules are loaded and once more at the end, took a fifth of the time of a small `check`.
+    """
+    gc.set_threshold(100_000)
+    try:
+        return cli.main(argv)
+    finally:
+        gc.freeze()
+
 
 if __name__ == "__main__":
     sys.exit(main())

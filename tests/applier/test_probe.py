@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from mountplan import api
-from mountplan.__main__ import main
 from mountplan.applier.probe import probe
 from mountplan.applier.probe.userns_trial import ask_for
 from mountplan.applier.sys.userns import Rootless
+from mountplan.cli import main
 from mountplan.planner.errors import NamespaceRefused
 from mountplan.planner.fstypes import of
 from mountplan.planner.plan.requirements import find_requirements
