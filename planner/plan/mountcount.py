@@ -61,14 +61,14 @@ def most_mounts(steps: tuple[Step, ...], host: MountTable) -> Peak:
                 continue
             attached.add(step.mount)
             here += sizes.get(step.mount, 1)
-        elif isinstance(step, MakeFilesystem | AttachImage | MakeOverlay):
-            here += not step.mount
-            if isinstance(step, MakeOverlay):
-                here += sum(bool(layer.id_map) for layer in step.layers)  # a clone each, in the yard
         elif isinstance(step, CloneHost):
             if step.recursive:
                 sizes[step.mount] = trees.size(step.path)
             continue
+        elif isinstance(step, (MakeFilesystem, AttachImage, MakeOverlay)):
+            here += not step.mount
+            if isinstance(step, MakeOverlay):
+                here += sum(bool(layer.id_map) for layer in step.layers)  # a clone each, in the yard
         elif isinstance(step, BindOver):
             here += trees.size(step.path)  # or fewer, if some were removed
         elif isinstance(step, CloneHostWorkbench):

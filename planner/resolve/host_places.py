@@ -64,8 +64,8 @@ def _path(bind: Draft, place: TargetPath) -> TargetPath:
 def _is_as_on_host(bind: Draft, place: TargetPath) -> bool:
     if bind.index >= 0:
         return bind.brings
-    path = _path(bind, place)
-    return not any(one.what == "remove" and path.is_under(one.path) for one in bind.space.altered)
+    removed = [one.path for one in bind.space.altered if one.what == "remove"]
+    return not removed or not any(map(_path(bind, place).is_under, removed))
 
 
 def _entry(bind: Draft, place: TargetPath, context: Context) -> HostEntry | None:

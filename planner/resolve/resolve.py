@@ -144,10 +144,13 @@ def _name_space(space: Space, mounts: list[Entry], propagation: str, context: Co
 
 def _find_unused(context: Context) -> None:
     """A mount without a target is there for others; if there are none, it was forgotten, or its target was."""
+    waiting = [draft for draft in context.drafts if not draft.placed and draft.spec.id is not None]
+    if not waiting:
+        return
     named = {other for one in (*context.drafts, *context.left_out) for _, _, other in references(one)}
-    for draft in context.drafts:
+    for draft in waiting:
         filesystem = draft.filesystem
-        if draft.placed or draft.spec.id is None or filesystem is None or draft.spec.id in named:
+        if filesystem is None or draft.spec.id in named:
             continue
         if not any(one.placed for one in filesystem.mounts):
             context.mistakes.add(
