@@ -308,6 +308,8 @@ def _is_mounted(calls: ScriptCalls, words: MountWords, rows: tuple[MountRow, ...
 
 def only_lists(arguments: list[str]) -> str | None:
     """Of which types mount(8) shows what is mounted, "" for all; None if it does something else."""
+    if arguments and arguments[-1][:1] not in ("", "-") and arguments[-2:-1] not in (["-t"], ["--types"]):
+        return None  # it names something, as nearly all do
     words = re.sub(r"(^|\0)(-t|--types)(?=\0[^\0]|[^\0])[\0=]?", r"\1-t", "\0".join(arguments)).split("\0")
     types = [word[2:] for word in words if word.startswith("-t")]
     if all(re.fullmatch("|-l|-v|--show-labels|--verbose|-t.*", one) for one in words) and len(types) < 2:

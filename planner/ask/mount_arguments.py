@@ -176,19 +176,24 @@ def hangs_on_version(arguments: list[str]) -> bool:
     return _MATTERS.search(" ".join(arguments)) is not None
 
 
+_LONG = [
+    "types=", "options=", "bind", "rbind", "move", "read-only", "ro", "rw", "read-write", "verbose", "no-mtab",
+    "internal-only", "no-canonicalize", "mkdir", "all", "fstab=", "test-opts=", "source=", "target=", "fake",
+    "fork", "show-labels", "namespace=", "label=", "uuid=", "target-prefix=", "options-mode=", "options-source=",
+    "options-source-force", *(f"{name.removeprefix('--')}{'=' * name.startswith('--map')}" for name in _SINCE),
+    *(f"make-{kind}" for kind in CHANGES_OF_KIND),
+]  # fmt: skip
+
+
 def read_mount(arguments: list[str], version: Version = OLDEST) -> MountWords:
     """The arguments of mount(8), without its name, as that version of util-linux reads them. Raises Unusable."""
     options, rest = read_options(
         "mount",
         arguments,
         "t:o:BMRrwvnismcaT:O:fFlN:L:U:",
-        ["types=", "options=", "bind", "rbind", "move", "read-only", "ro", "rw", "read-write", "verbose", "no-mtab",
-         "internal-only", "no-canonicalize", "mkdir", "all", "fstab=", "test-opts=", "source=", "target=", "fake",
-         "fork", "show-labels", "namespace=", "label=", "uuid=", "target-prefix=", "options-mode=", "options-source=",
-         "options-source-force", *(f"{name.removeprefix('--')}{'=' * name.startswith('--map')}" for name in _SINCE),
-         *(f"make-{kind}" for kind in CHANGES_OF_KIND)],
+        _LONG,
         optional={"mkdir"},
-    )  # fmt: skip
+    )
     found = MountWords(by_descriptor=version >= BY_DESCRIPTOR)
     words: list[str] = []
     operations: list[str] = []

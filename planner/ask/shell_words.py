@@ -33,6 +33,9 @@ class Values(Variables, Protocol):
     def end_without(self, name: str) -> NoReturn: ...
 
 
+_WITH_MEANING = re.compile(r"[]~*?[{}\\]")
+
+
 def text_of(word: Word, values: Values) -> str:
     """A word as one text, as after `=`: not split, and without patterns."""
     return limited("".join(_value(part, values) for part in word))
@@ -42,6 +45,10 @@ def fields(words: Iterable[Word], values: Values) -> list[str]:
     """All words of a command. Raises Unusable."""
     found: list[str] = []
     for word in words:
+        first = word[0] if len(word) == 1 else None
+        if isinstance(first, Text) and not _WITH_MEANING.search(first.text) and len(found) < _MOST_FIELDS:
+            found.append(limited(first.text))  # by far the most, and once more at each turn of a loop
+            continue
         for one in braced(word, values.dialect):
             for pieces in _split(one, values):
                 found += _named(pieces, values)
