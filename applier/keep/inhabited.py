@@ -43,6 +43,9 @@ def of_process(pid: int, *, aged: bool = False, locked: bool = False) -> Inhabit
     """The namespace of a process, as that sees it. Raises TableError."""
     table = observe(pid)
     inode = _namespace(pid)
+    if not inode:  # without it nothing is known to be the same as another, or not
+        with subject_of(pid) as subject:
+            inode = os.fstat(subject.fd).st_ino
     name = HOST if inode == _namespace(1) else f"process {pid} ({command_of(pid)})"
     return Inhabited(
         name, inode, table, _ages_of_process(pid) if aged else {}, _locks_of_process(pid) if locked else None

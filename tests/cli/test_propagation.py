@@ -10,6 +10,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -358,6 +359,22 @@ def test_explain_names_a_process_that_is_not_there(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.needs_kernel("root")
+def test_a_process_whose_namespace_cannot_be_told_is_not_taken_for_the_host(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A security module may show the mount table of a process, and not which namespace it is in."""
+    from mountplan.applier.keep import inhabited
+    from mountplan.planner.errors import TableError
+
+    def refused(pid: int) -> NoReturn:
+        raise TableError(f"process {pid}: it is protected")
+
+    monkeypatch.setattr(inhabited, "_namespace", lambda pid: 0)
+    monkeypatch.setattr(inhabited, "subject_of", refused)
+    assert 2 == main(["explain", str(os.getpid())])
+    assert f"process {os.getpid()}: it is protected" in capsys.readouterr().err
+
+
 def test_every_process_is_told_of_the_same_one_where_a_mount_was_made(in_host: InHost) -> None:
     """Its age is known by ids that no other mount ever gets, not by the order in which tables are read."""
 
