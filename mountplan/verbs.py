@@ -190,6 +190,15 @@ def apply(
     If it stands there already, that is verified. With `replace`, a new build takes the place of whatever has the name,
     once it is verified, and at one moment. Raises as build() does; NameTaken if something else, or something that has
     changed, has the name; KeepRefused.
+
+    >>> apply({"format": 1, "name": "one", "mount": [{"target": "/", "type": "tmpfs"}]}).outcome
+    'kept'
+    >>> [standing.kept.name for standing in kept()], look_up("one").health
+    (['one'], 'healthy')
+    >>> with attach("one") as tree:
+    ...     list(tree.mounts())
+    ['/']
+    >>> remove("one")
     """
     from mountplan.keeping import keep
 
@@ -212,6 +221,9 @@ def run(
 
     Without `command`, the spec's is run. Its input and output are this process's; Tree.run() captures them. Raises as
     build() does, and CommandNotStarted.
+
+    >>> run({"format": 1, "root": "inherit", "mount": [{"target": "/mnt", "type": "tmpfs"}]}, ["sh", "-c", "exit 7"])
+    7
     """
     made = plan(source, parameters=parameters)
     words = (command,) if isinstance(command, str) else tuple(command)
@@ -277,6 +289,13 @@ def verify(source: PlanLike, tree: TreeLike = "", *, parameters: Mapping[str, st
 
     What arrived by propagation where the spec lets it come is no difference. What is kept is held against what the spec
     makes of the host as it was when the name was made. Raises as diff() does.
+
+    >>> one = {"format": 1, "name": "one", "mount": [{"target": "/", "type": "tmpfs"}]}
+    >>> with build(one) as tree:
+    ...     before = verify(one, tree).drift
+    ...     tree.mount("/mnt", create=True)
+    ...     before, [(found.mount, found.prop) for found in verify(one, tree).drift]
+    ((), [('/mnt', 'mount')])
     """
     from mountplan import comparing
     from mountplan.forms import is_text, plan_of, side_of
@@ -324,6 +343,16 @@ def change(
     `move`: processes whose root is taken away may keep the old one; `gap`: a mount may be missing for a moment;
     `propagation`: it may be seen in namespaces outside. Raises ChangeRefused, ChangeUnfinished, StepRefused,
     VerificationFailed, NotKept, KeepRefused, SubjectError or TableError.
+
+    >>> from mountplan import Mount, Spec
+    >>> spec = Spec(name="one", mount=[Mount(target="/", type="tmpfs")])
+    >>> made = apply(spec)
+    >>> more = spec.model_copy(update={"mount": [*spec.mount, Mount(target="/mnt", type="tmpfs")]})
+    >>> [(line.sign, line.mount) for line in plan_live(more).changes]
+    [('+', '/mnt')]
+    >>> change(more).outcome
+    'changed'
+    >>> remove("one")
     """
     from mountplan import changing, live_target
     from mountplan.planner.change.standing import Allowed

@@ -239,6 +239,10 @@ def test_the_page_on_python_does_what_it_shows(identity: Identity, in_host: InHo
     assert "+ /srv/log" in [" ".join(line.split()[:2]) for line in shown]
 
 
+def _needs(name: str) -> tuple[str, ...]:
+    return ("root",) if name in _KEEPING else ("mountns",) if name in _MOUNTING else ()
+
+
 def _examples() -> list[doctest.DocTest]:
     """The examples of all public names, each run as a program that has imported them all."""
     names = {name: getattr(api, name) for name in api.__all__}
@@ -247,18 +251,23 @@ def _examples() -> list[doctest.DocTest]:
     return [one for one in found if one.examples]
 
 
-_MOUNTING = ("build", "capture")
+_MOUNTING = ("build", "capture", "run", "verify")
+_KEEPING = ("apply", "change")  # on a host with a /run of its own
 
 
 @pytest.mark.parametrize(
     "example",
     [
-        pytest.param(one, id=one.name, marks=[pytest.mark.needs_kernel("mountns")] if one.name in _MOUNTING else [])
+        pytest.param(one, id=one.name, marks=[pytest.mark.needs_kernel(need) for need in _needs(one.name)])
         for one in _examples()
     ],
 )
-def test_the_examples_of_the_public_names_do_what_they_show(example: doctest.DocTest) -> None:
-    out: list[str] = []
-    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    done = doctest.DocTestRunner(optionflags=flags).run(example, out=out.append, clear_globs=False)
-    assert (0, True) == (done.failed, done.attempted > 0), "".join(out)
+def test_the_examples_of_the_public_names_do_what_they_show(example: doctest.DocTest, in_host: InHost) -> None:
+    def script() -> tuple[int, bool, str]:
+        out: list[str] = []
+        flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+        done = doctest.DocTestRunner(optionflags=flags).run(example, out=out.append, clear_globs=False)
+        return done.failed, done.attempted > 0, "".join(out)
+
+    found = in_host(on_run(script), identity="root") if example.name in _KEEPING else script()
+    assert (0, True) == found[:2], found[2]
