@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mountplan.applier.sys import abi, syscalls
+from mountplan.planner.characters import is_plain, visible
 
 # The calls that are told, with the arguments that are flags, by their position: what their names begin with in abi.py.
 _TOLD: dict[str, dict[int, tuple[str, ...]]] = {
@@ -62,7 +63,7 @@ def begin() -> None:
 def say(text: str) -> None:
     """A line, in one write: other processes write there as well. One that cannot be written is nothing to fail of."""
     try:
-        os.write(2, (text + "\n").encode("utf-8", "backslashreplace"))
+        os.write(2, (visible(text) + "\n").encode())
     except OSError:
         pass
 
@@ -91,7 +92,7 @@ def _word(value: Any, prefixes: tuple[str, ...] | None) -> str:
         return _flags(value, prefixes)
     if isinstance(value, bytes):
         text = value.decode("utf-8", "backslashreplace")
-        return f'"{text}"' if text.isprintable() else f"{len(value)} bytes"
+        return f'"{text}"' if is_plain(text) else f"{len(value)} bytes"
     if isinstance(value, (str, os.PathLike)):
         return json.dumps(os.fspath(value))
     if isinstance(value, bytearray):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mountplan.planner.characters import is_plain
 from tests.commands import command_line
 from tests.hosts import Identity, InHost
 from tests.keptnames import on_run
@@ -67,6 +68,15 @@ def test_a_refused_call_is_told_with_its_errno(in_host: InHost) -> None:
     assert [
         line for line in lines if line.startswith("mkdir(") and line.endswith(" = -1 ENOSPC (No space left on device)")
     ]
+
+
+def test_nothing_harmful_in_a_path_is_printed(in_host: InHost) -> None:
+    """The names in steps were."""
+    harmful = SPEC.replace("etc/motd", r"a\u001b[31m\u009b\u202e\u3164/motd").replace('"/a"', r'"/b\u001b"')
+    status, lines, _ = in_host(lambda: _told("apply", "--forget", "-v", "-", stdin=harmful))
+    assert 0 == status
+    assert not [line for line in lines if not is_plain(line)]
+    assert [line for line in lines if r"/b\x1b" in line]
 
 
 def test_run_rm_and_capture_tell_theirs(in_host: InHost, tmp_path: Path) -> None:
