@@ -187,11 +187,12 @@ def command_line(*words: str, stdin: str = "", cwd: str = "/", environment: Mapp
     return Outcome(status, *(text.decode(errors="surrogateescape") for text in texts.values()))
 
 
-def import_all() -> None:
-    """All of mountplan, but for what begins to run when it is imported."""
+def import_all(begins: str = "mountplan.") -> None:
+    """All modules whose names begin so, but for those that begin to run when they are imported."""
     for module in pkgutil.walk_packages(mountplan.__path__, "mountplan."):
-        if not module.name.endswith("__main__"):
+        if module.name.startswith(begins) and not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    gc.freeze()  # the processes that are forked do not look all of it through, each again
 
 
 def become_command_line(

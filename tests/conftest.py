@@ -66,8 +66,22 @@ def needs_kernel() -> Callable[..., None]:
     return require
 
 
+@pytest.fixture(scope="session")
+def planner_imported(request: pytest.FixtureRequest) -> None:
+    """What plans is imported once here, not in the forked child of each test; a few tests need not wait for all of it.
+
+    What builds is not: it must have been imported before the child has another root, where there is no mountplan.
+    """
+    if request.session.testscollected < 20:
+        import mountplan.planner.language.spec  # noqa: F401  pydantic
+    else:
+        from tests.commands import import_all
+
+        import_all("mountplan.planner.")
+
+
 @pytest.fixture
-def in_host() -> InHost:
+def in_host(planner_imported: None) -> InHost:
     """tests.hosts.run_in_host, but where the machine allows no such host, the test is skipped."""
 
     def run(
@@ -78,8 +92,6 @@ def in_host() -> InHost:
         reach: Iterable[Path] = (),
     ) -> Result:
         require(NEEDED_FOR[identity])
-        import mountplan.planner.language.spec  # noqa: F401  pydantic: once here, not in the forked child of each test
-
         return run_in_host(function, identity=identity, timeout=timeout, reach=reach)
 
     return run
