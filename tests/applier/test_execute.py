@@ -191,7 +191,7 @@ def test_a_few_dozen_descriptors_do_for_a_tree_of_any_depth() -> None:
     """Each mount on the way down is held open; below a depth the deepest branch is built first, by itself."""
     kernel = FakeKernel()
     execute(deep().steps, kernel, Reporter())
-    assert kernel.most_open < 150
+    assert kernel.most_open < 80
 
 
 def test_a_few_dozen_descriptors_do_for_any_number_of_filesystems_and_groups() -> None:
