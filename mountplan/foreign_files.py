@@ -34,6 +34,7 @@ class MachineFacts:
 
     def sharing(self, path: str) -> HostSharing:
         from mountplan.applier.observe.observe import observe
+        from mountplan.planner.attributes import parse_shown
         from mountplan.planner.tables.table import Walks
 
         if self._walks is None:
@@ -46,7 +47,7 @@ class MachineFacts:
         row = self._walks.end_of(os.path.realpath(path))
         widest = self._widest.get(row.peer_group, row)
         wider = widest.mountpoint if row.peer_group and len(widest.root) < len(row.root) else ""
-        return HostSharing(row.peer_group, row.master, row.mountpoint, wider)
+        return HostSharing(row.peer_group, row.master, row.mountpoint, wider, parse_shown(row.attributes))
 
     def kind(self, path: str) -> str:
         try:

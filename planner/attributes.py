@@ -129,6 +129,28 @@ def show(bits: int) -> str:
     return ",".join(words)
 
 
+def words_of_bits(bits: int) -> tuple[str, ...]:
+    """The names for what is set, and of the access time the one that is kept."""
+    names = tuple(name for name, one in NAMES.items() if one.set and one.set & bits == one.set)
+    return names if bits & ATIME_MASK else (*names, "relatime")
+
+
+def remounted(bits: int, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names for all that remounting a bind with these makes of its `bits`, as mount(2) clears what is not given.
+
+    Of access times it keeps what there is, if none is given (do_mount in fs/namespace.c). Nothing given, nothing done.
+    """
+    if not change(names).set and "relatime" not in names:
+        return ()
+    kept = ATIME_MASK | NODIRATIME
+    given = change(names).set
+    gone = WORDED & bits & ~given
+    if not given & kept and "relatime" not in names:
+        gone &= ~kept
+    lost = tuple(name for name, one in NAMES.items() if not one.set and one.clear & gone)
+    return overridden(lost, names)
+
+
 def applied(bits: int, wanted: Change) -> int:
     """What the kernel makes of `bits` when mount_setattr(2) is given `wanted`."""
     return (bits & ~wanted.clear) | wanted.set

@@ -85,9 +85,10 @@ def _exported(plan: Plan, form: str) -> tuple[str, tuple[str, ...], tuple[str, .
     if form == "oci":
         import json
 
+        from mountplan.applier.observe.observe import observe
         from mountplan.planner.foreign.to_oci import to_oci
 
-        found = to_oci(plan)
+        found = to_oci(plan, observe())
         text = json.dumps(found.value, indent=2) + "\n" if found.value is not None else ""
     else:
         import shlex

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
+from mountplan.planner.attributes import NAMES, applied, change, remounted
 from mountplan.planner.foreign.mount_words import (
     SortedWords,
     add_attributes,
+    add_remounted,
     filesystem_options,
     read_words,
     share,
@@ -93,11 +95,27 @@ def _bind(draft: SpecDraft, source: str, place: str, words: SortedWords, fstype:
         mount = draft.add(place, bind=given)
     else:
         mount = draft.add(place, bind=path, recursive=recursive)
-    add_attributes(mount, words, recursive=recursive and holder is None)
+    bits = facts.sharing(path).attributes if holder is None else _bits(draft, holder, facts)
+    add_remounted(mount, words, bits)
+    cleared = [one for one in remounted(bits, words.attributes) if not NAMES[one].set and one not in words.attributes]
+    if cleared:
+        mount.notes.append(f"{', '.join(cleared)}: as mount(8) before util-linux 2.39; a later one keeps its source's")
     if words.options:
         mount.notes.append(f"without {', '.join(words.options)}: a bind has no options of a filesystem")
     share(draft, mount, words.events, None)
     return mount
+
+
+def _bits(draft: SpecDraft, mount: DraftMount, facts: ImportFacts) -> int:
+    """The attributes that a mount of an earlier line has."""
+    bind, start = mount.keys.get("bind"), 0
+    if isinstance(bind, str):
+        start = facts.sharing(bind).attributes
+    elif isinstance(bind, dict):
+        start = next(_bits(draft, one, facts) for one in draft.mounts if one.id == bind["mount"])
+    names = mount.keys.get("attributes", ())
+    assert isinstance(names, (list, tuple))
+    return applied(start, change(tuple(names)))
 
 
 def _filesystem(draft: SpecDraft, where: str, source: str, place: str, words: SortedWords, fstype: str) -> DraftMount:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from mountplan.planner.attributes import EXCLUSIVE, NAMES
+from mountplan.planner.attributes import EXCLUSIVE, NAMES, overridden, remounted
 from mountplan.planner.foreign.spec_draft import DraftMount, HostSharing, SpecDraft
 from mountplan.planner.fstypes import of
 from mountplan.planner.model.peers import KINDS
@@ -103,17 +103,23 @@ def filesystem_options(fstype: str, words: SortedWords, *, is_new: bool = False)
     return options
 
 
+def add_remounted(mount: DraftMount, words: SortedWords, source: int) -> None:
+    """The attributes of a bind that is remounted with its own: what the source has besides is cleared, of it alone."""
+    names = remounted(source, words.attributes)
+    add_attributes(mount, words._replace(attributes=names), recursive=bool(mount.keys.get("recursive")))
+
+
 def add_attributes(mount: DraftMount, words: SortedWords, *, recursive: bool, extra: Iterable[str] = ()) -> None:
     """The attributes of a mount. Those of a recursive bind go for what it brings along only if they were asked so."""
     plain = [*words.attributes]
     plain += [one for one in extra if not any(one in group and group & set(words.attributes) for group in EXCLUSIVE)]
     if words.recursive and recursive:
-        only = [one for one in plain if one not in words.recursive]
+        only = [one for one in overridden(tuple(plain), words.recursive) if one not in words.recursive]
         mount.keys["attributes"] = [*words.recursive, *only]
         if only:
             mount.notes.append(f"{', '.join(only)}: here also for what the bind brings along")
     elif plain or words.recursive:
-        mount.keys["attributes"] = [*plain, *(one for one in words.recursive if one not in plain)]
+        mount.keys["attributes"] = [*overridden(tuple(plain), words.recursive)]
         if recursive:
             mount.keys["recursive_attributes"] = False
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mountplan.planner.foreign.mount_words import SortedWords, add_attributes, filesystem_options, read_words, share
+from mountplan.planner.attributes import remounted
+from mountplan.planner.foreign.mount_words import (
+    SortedWords,
+    add_attributes,
+    add_remounted,
+    filesystem_options,
+    read_words,
+    share,
+)
 from mountplan.planner.foreign.spec_draft import (
     DraftMount,
     HostSharing,
@@ -105,7 +113,8 @@ class _OciImport:
 
     def _read_only_root(self) -> None:
         if self.config["root"].get("readonly"):
-            self.root.keys["attributes"] = ["ro"]
+            source = self.facts.sharing(str(self.root.keys["bind"])).attributes
+            self.root.keys["attributes"] = [*remounted(source, ("ro",))]
             self.root.keys["recursive_attributes"] = False
 
     def _mount(self, number: int, entry: Mapping[str, Any]) -> None:
@@ -136,10 +145,10 @@ class _OciImport:
         source = self.facts.real(absolute(str(entry.get("source", "")), self.folder))
         recursive = words.bind == "rbind"
         mount = self.draft.add(place, bind=source, recursive=recursive)
-        add_attributes(mount, words, recursive=recursive)
         for name in words.options:
             self.draft.cannot_say(f"{place}: {name}, as a bind has no options of a filesystem")
         sharing = self.facts.sharing(source)
+        add_remounted(mount, words, sharing.attributes)
         share(self.draft, mount, [*self._inherited(sharing), *words.events], sharing)
         return mount
 

@@ -21,12 +21,14 @@ class HostSharing(NamedTuple):
     """The sharing of the host's mount at a path: its peer group and its master, 0 for none, and where it is mounted.
 
     `widest` is where the member of the group is mounted that shows most of its filesystem, if that is another one.
+    `attributes` are its bits of MOUNT_ATTR_*.
     """
 
     group: int
     master: int
     mountpoint: str
     widest: str = ""
+    attributes: int = 0
 
 
 class ImportFacts(Protocol):

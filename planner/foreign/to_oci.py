@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mountplan.planner.attributes import NAMES
+from mountplan.planner.attributes import ATIME_MASK, NAMES, parse_shown, words_of_bits
 from mountplan.planner.foreign.oci import NAMESPACE_NAMES
 from mountplan.planner.fstypes import of
 from mountplan.planner.language.presets import DEVICES, LINKS
 from mountplan.planner.names import MASKS
 from mountplan.planner.plan.plan import ExpectedMount, Plan
+from mountplan.planner.plan.predict import predict
 from mountplan.planner.plan.steps import (
     Attach,
     AttachImage,
@@ -26,6 +27,7 @@ from mountplan.planner.plan.steps import (
     ShareRoot,
 )
 from mountplan.planner.run_settings import RunSettings
+from mountplan.planner.tables.table import MountTable
 
 
 class ExportedMounts(NamedTuple):
@@ -72,8 +74,8 @@ def planned_tree(plan: Plan) -> PlannedTree | None:
     )
 
 
-def to_oci(plan: Plan) -> ExportedMounts:
-    """`root` and `mounts`, and of [run] what a config.json has words for."""
+def to_oci(plan: Plan, host: MountTable) -> ExportedMounts:
+    """`root` and `mounts`, and of [run] what a config.json has words for, where the host has the mounts of `host`."""
     tree = planned_tree(plan)
     if tree is None:
         return ExportedMounts(None, ("a bundle is one namespace, and this has several",))
@@ -83,6 +85,9 @@ def to_oci(plan: Plan) -> ExportedMounts:
     readonly: list[str] = []
     root: dict[str, Any] = {}
     linux: dict[str, Any] = {}
+    notes: list[str] = []
+    predicted = predict(plan, host)[0]
+    bits = {name: parse_shown(row.attributes) for name, row in zip(predicted.names, predicted.table.rows, strict=True)}
     for path, mount in tree.mounts:
         if mount.filesystem == MASKS:
             masked.append(path)
@@ -95,11 +100,17 @@ def to_oci(plan: Plan) -> ExportedMounts:
             if mount.root == "/":
                 reasons.append("its root is that of the host: a runtime cannot change into the root that it is in")
             root = {"path": mount.root, "readonly": "ro" in _attributes(mount)}
+            others = [one for one in (*_attributes(mount), *_cleared(mount)) if one not in ("ro", "relatime")]
+            if others:
+                reasons.append(f"its root has attributes that a bundle has no words for: {', '.join(others)}")
+            kept = [one for one in words_of_bits(bits[mount.name]) if one not in ("ro", "relatime")]
+            if root["readonly"] and kept:
+                notes.append(f"/: the runtime clears {', '.join(kept)} when it makes it read-only")
             _sharing(tree, mount, reasons)
             if mount.group or mount.unbindable:
                 reasons.append("its root is shared or unbindable: runc makes neither")
         else:
-            entries.append(_entry(tree, path, mount, reasons))
+            entries.append(_entry(tree, path, mount, bits[mount.name], reasons))
     if reasons:
         return ExportedMounts(None, tuple(dict.fromkeys(reasons)))
     slaves = any(mount.master in tree.external or mount.inherits for _, mount in tree.mounts)
@@ -174,7 +185,8 @@ def _devices(tree: PlannedTree) -> list[dict[str, Any]]:
     return found
 
 
-def _entry(tree: PlannedTree, path: str, mount: ExpectedMount, reasons: list[str]) -> dict[str, Any]:
+def _entry(tree: PlannedTree, path: str, mount: ExpectedMount, bits: int, reasons: list[str]) -> dict[str, Any]:
+    """`bits` are the attributes that it comes to have."""
     words = _attributes(mount)
     if mount.idmapped:
         reasons.append(f"{path} is id-mapped")
@@ -183,7 +195,10 @@ def _entry(tree: PlannedTree, path: str, mount: ExpectedMount, reasons: list[str
         return {}
     if not mount.filesystem:
         options = ["rbind" if mount.recursive else "bind"]
-        options += [f"r{one}" if mount.recursive and mount.recursive_attributes else one for one in words]
+        if mount.recursive and mount.recursive_attributes:
+            options += [f"r{one}" for one in (*words, *_cleared(mount))]
+        elif mount.set or mount.clear:  # a runtime mounts it again with these, which clears what else its source has
+            options += words_of_bits(bits)
         kinds = _sharing(tree, mount, reasons)
         return {"destination": path, "type": "bind", "source": mount.root, "options": [*options, *kinds]}
     maker = tree.makers.get(mount.filesystem)
@@ -209,6 +224,13 @@ def _entry(tree: PlannedTree, path: str, mount: ExpectedMount, reasons: list[str
 def _attributes(mount: ExpectedMount) -> list[str]:
     """The words for what is set; to clear something, and no atime, is what a new mount has anyway."""
     return [name for name, change in NAMES.items() if change.set and change.set & mount.set == change.set]
+
+
+def _cleared(mount: ExpectedMount) -> list[str]:
+    """The words for what is cleared, where nothing else of its kind is set."""
+    gone = mount.clear & ~mount.set
+    names = [name for name, change in NAMES.items() if not change.set and change.clear & gone == change.clear]
+    return [name for name in names if name != "relatime" or not mount.set & ATIME_MASK]
 
 
 def _sharing(tree: PlannedTree, mount: ExpectedMount, reasons: list[str]) -> list[str]:

@@ -27,7 +27,7 @@ from tests.kernel.test_containers import LINKS, Runtime, container
 from tests.kernel.test_imports import same_but_masks
 from tests.kernel.test_real import CASES, Case
 from tests.kernel.test_specs import NEEDED, with_feed
-from tests.mountflags import MS_SHARED
+from tests.mountflags import MS_NOATIME, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_SHARED
 
 pytestmark = pytest.mark.needs_kernel("set-group", "root", "mount", "unshare")
 
@@ -148,7 +148,7 @@ def round_trip(form: str, spec: str, folder: Path, parameters: Mapping[str, str]
         standing = by_mount(script.text, folder)
         known = {"/sys": "option ro"} if "net" in plan.run.unshare else {}
     else:
-        found = to_bubblewrap(plan) if form == "bwrap" else to_oci(plan)
+        found = to_bubblewrap(plan) if form == "bwrap" else to_oci(plan, observe())
         assert (found.value is None) == bool(found.reasons)
         if found.reasons:
             return []
@@ -261,6 +261,31 @@ attributes = ["ro", "noexec"]
 unbindable = true
 create = true
 """,
+    "attributes of its source": """\
+[[mount]]
+target = "/harder"
+bind = "/srv/hard"
+attributes = ["ro"]
+create = true
+[[mount]]
+target = "/softer"
+bind = "/srv/hard"
+recursive = true
+attributes = ["exec", "relatime"]
+recursive_attributes = false
+create = true
+[[mount]]
+target = "/soft"
+bind = "/srv/hard"
+recursive = true
+attributes = ["suid", "dev", "exec", "rw"]
+create = true
+[[mount]]
+target = "/bare"
+bind = "/srv/hard"
+attributes = ["suid", "dev", "exec", "rw", "relatime"]
+create = true
+""",
     "groups": """\
 [peer_group.feed]
 host = "/srv"
@@ -291,15 +316,18 @@ def test_a_runtime_makes_what_is_exported_for_it(
     def script() -> list[str]:
         mount("srv", "/srv", "tmpfs")
         os.mkdir("/srv/own")
+        os.mkdir("/srv/hard")
+        mount("hard", "/srv/hard", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME)
         mount("", "/srv", "", MS_SHARED)
         (tmp_path / "image").mkdir()
         for name in LINKS:
             (tmp_path / "image" / name).symlink_to(f"usr/{name}")
         spec = tmp_path / "spec.toml"
         spec.write_text(BUNDLE.format(image=tmp_path / "image") + BUNDLES[bundle])
-        exported = to_oci(api.plan(api.load(str(spec))))
+        exported = to_oci(api.plan(api.load(str(spec))), observe())
         assert () == exported.reasons
-        assert bool([note for note in exported.notes if "crun" in note]) == (bundle != "slaves of the host's")
+        has_notes = any("crun" in note for note in exported.notes)
+        assert has_notes == (bundle in ("groups", "one that is unbindable"))
 
         def replaced(config: Any) -> None:
             config["mounts"], config["root"] = exported.value["mounts"], exported.value["root"]
@@ -337,7 +365,7 @@ def test_the_bundle_that_a_runtime_writes_comes_back(
             bundle = tmp_path / "config.json"
             bundle.write_text(json.dumps(config | {"linux": config["linux"] | {"devices": [device, fifo]}}))
             spec.write_text(imported("oci", str(bundle)).text(["imported"]))
-            exported = to_oci(api.plan(api.load(str(spec))))
+            exported = to_oci(api.plan(api.load(str(spec))), observe())
             assert () == exported.reasons
             assert exported.value["linux"]["readonlyPaths"]
             config.clear()

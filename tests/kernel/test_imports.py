@@ -24,7 +24,7 @@ from tests.hosts import CHECKOUT, CLONE_NEWNS, InHost, mount, unshare
 from tests.kernel import test_containers
 from tests.kernel.test_containers import LINKS, Runtime, bubblewrap, container, nspawn
 from tests.kernel.test_real import in_machine
-from tests.mountflags import MS_PRIVATE, MS_REC, MS_SHARED
+from tests.mountflags import MS_NOATIME, MS_NODEV, MS_NOEXEC, MS_PRIVATE, MS_REC, MS_SHARED
 from tests.trees import tree
 
 pytestmark = pytest.mark.needs_kernel("set-group", "root")
@@ -103,6 +103,18 @@ def driver(config: Any) -> None:
         )
 
 
+def attributes(config: Any) -> None:
+    """The runtimes mount a bind again with the attributes that it is given, which clears others."""
+    unmasked(config)
+    words: list[list[str]] = [["ro"], ["noexec", "rw"], ["noatime"], ["nodiratime"], ["relatime"], ["suid", "nosuid"]]
+    words += [["ro", "rnoexec"], ["noatime", "rsuid"], ["rnosuid"], []]
+    for number, one in enumerate(words):
+        for kind in ("bind", "rbind"):
+            place = f"/data/{kind}-{number}"
+            entry = {"destination": place, "type": "bind", "source": "/srv/sub", "options": [kind, "rprivate", *one]}
+            config["mounts"].append(entry)
+
+
 CGROUP = ("/sys/fs/cgroup: ",)  # the container's own, where the machine has one hierarchy
 CRUN_SYS = "/sys: option ro"
 IN_BINDS = ("/data/rshared/sub: peer group", "/data/private/sub: master", "/data/unbindable/sub: master")
@@ -116,13 +128,17 @@ def known(runtime: Runtime, more: Callable[[Any], object], *, shared: bool) -> t
     the host's and shared again, or below a bind that is private, has no word.
     """
     if runtime == "runc":
+        if more is attributes:
+            return ()
         if more in (shared_root, driver):
             return ("/: peer group",)
         return () if more is unmasked else IN_BINDS if shared else IN_BINDS[:1]
     found = [CRUN_SYS]
+    if more is attributes:  # it mounts each bind again, also one that is given no attributes
+        found += [f"/data/{kind}-{number}: attributes" for kind in ("bind", "rbind") for number in (8, 9)]
     if more is binds:
         found += ["/data/rshared: peer group", "/data/unbindable: unbindable"]
-    if more in (unmasked, binds) and shared:
+    if more in (unmasked, binds, attributes) and shared:
         found += ["/: master", "/usr: master"]
     if more is binds and shared:
         found += [f"/data/{one}: master" for one in ("rshared", "rshared/sub", "rslave", "rslave/sub")]
@@ -132,7 +148,9 @@ def known(runtime: Runtime, more: Callable[[Any], object], *, shared: bool) -> t
 @pytest.mark.parametrize("runtime", ["crun", "runc"])
 @pytest.mark.parametrize("shared", [False, True], ids=["private", "shared"])
 @pytest.mark.parametrize(
-    "more", [unmasked, shared_root, binds, driver], ids=["its usual mounts", "shared root", "binds", "driver"]
+    "more",
+    [unmasked, shared_root, binds, driver, attributes],
+    ids=["its usual mounts", "shared root", "binds", "driver", "attributes"],
 )
 def test_a_container_runtime(
     runtime: Runtime,
@@ -147,7 +165,7 @@ def test_a_container_runtime(
     def script() -> list[str]:
         mount("srv", "/srv", "tmpfs")
         os.mkdir("/srv/sub")
-        mount("sub", "/srv/sub", "tmpfs")
+        mount("sub", "/srv/sub", "tmpfs", (MS_NODEV | MS_NOEXEC | MS_NOATIME) if more is attributes else 0)
         if shared:
             mount("", "/", "", MS_SHARED | MS_REC)
         (tmp_path / "rootfs/kept/of").mkdir(parents=True)
@@ -342,6 +360,11 @@ tmpfs /srv/a tmpfs size=1m,mode=0755,nosuid,X-mount.mkdir 0 0
 /usr /srv/b none bind,ro,X-mount.mkdir 0 0
 a\\040b /srv/x\\040y tmpfs X-mount.mkdir,noatime,nodev 0 0
 /usr /srv/usr none rbind,x-mount.mkdir,nosuid 0 0
+/srv/hard /srv/soft none bind,ro,x-mount.mkdir 0 0
+/srv/hard /srv/soft2 none rbind,noatime,x-mount.mkdir 0 0
+/srv/hard /srv/hard2 none bind,x-mount.mkdir 0 0
+/srv/a /srv/a2 none bind,noexec,x-mount.mkdir 0 0
+/srv/a /srv/a3 none bind,x-mount.mkdir 0 0
 /nonesuch /srv/n none bind,nofail,x-mount.mkdir 0 0
 none /never tmpfs noauto 0 0
 overlay /srv/o overlay lowerdir=/usr/bin:/usr/sbin,X-mount.mkdir 0 0
@@ -350,6 +373,8 @@ sysfs /srv/sys sysfs ro,X-mount.mkdir 0 0
 
     def script() -> list[str]:
         mount("srv", "/srv", "tmpfs")
+        os.mkdir("/srv/hard")
+        mount("hard", "/srv/hard", "tmpfs", MS_NODEV | MS_NOEXEC | MS_NOATIME)
         mount("", "/", "", MS_PRIVATE | MS_REC)
         fstab = tmp_path / "fstab"
         fstab.write_text(lines)

@@ -95,7 +95,7 @@ def test_what_is_written_of_each_spec_is_what_it_was() -> None:
     lines = []
     for name, text in SPECS.items():
         plan = plan_of(text)
-        oci, bubblewrap = to_oci(plan), to_bubblewrap(plan)
+        oci, bubblewrap = to_oci(plan, HOST.table), to_bubblewrap(plan)
         lines += [f"# --- {name}", *([json.dumps(oci.value, indent=1)] if oci.value else [])]
         lines += [f"config.json: {one}" for one in (*oci.reasons, *oci.notes)]
         lines += [f"bwrap {shlex.join(bubblewrap.value)}"] if bubblewrap.value else []
