@@ -32,7 +32,7 @@ from mountplan.applier.sys.refusal import KernelRefusal, explain, function_of
 from mountplan.planner.errors import KeepRefused
 
 RUN = "/run"
-MOUNTED = f"{RUN}/mountplan"  # of whoever may mount it
+MOUNTED = f"{RUN}/mountplan"  # of a user who may mount it
 _OWNER = ".owner"
 _COMING, _GOING = ".new-", ".old-"
 _PATIENCE = 300.0  # seconds to wait for the lock: it is free soon, but many may want it at once

@@ -121,7 +121,7 @@ def _replaceable(name: str) -> str | None:
     """The path at which a whole new file may take the place of what is called `name`. Raises OSError.
 
     None for what has to be written as it is: devices and pipes, what /dev and /proc lead to and others have open, what
-    has other names as well, and what belongs to somebody whom a new file could not be given to.
+    has other names as well, and what belongs to a user to whom a new file could not be given.
     """
     import os
     import stat

@@ -360,7 +360,7 @@ def _run(draft: SpecDraft, given: Mapping[str, Any], variables: Mapping[str, str
         draft.cannot_say("the entry point of the image" + (", before the command" if command else ""))
     environment = {}
     for name, value in _environment(given.get("environment")).items():
-        if value is None:  # it comes from whoever starts it
+        if value is None:  # it comes from the process that starts it
             value = variables.get(name)
         if value is not None:
             environment[name] = str(value).lower() if isinstance(value, bool) else str(value)

@@ -103,7 +103,7 @@ class _OciImport:
         word = self.propagation
         kind = word.removeprefix("r").replace("unbindable", "private")
         events: list[tuple[str, bool]] = []
-        if "user" in self.unshare:  # whoever takes another user's mounts along has them as slaves
+        if "user" in self.unshare:  # a namespace that takes another user's mounts along has them as slaves
             events.append(("slave", True))
         if kind != "shared" and (word.startswith("r") or sharing.mountpoint == "/"):
             events.append((kind, word.startswith("r")))

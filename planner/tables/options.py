@@ -140,7 +140,7 @@ def differing_since(asked: Pairs, then: str, now: str, defaults: str = "") -> li
 
 
 def has_as_written(name: str, value: str | bool, shown: str) -> bool:
-    """True if an option is shown to the letter as it is asked for: then it has been granted, whoever asked for it."""
+    """True if an option is shown to the letter as it is asked for: then it has been granted, by any mount."""
     there = _shown(shown)
     return name in there and (value is True or value in there[name])
 

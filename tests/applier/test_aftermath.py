@@ -44,7 +44,7 @@ def test_a_host_that_nobody_has_changed_is_found_the_same(in_host: InHost) -> No
 
 @pytest.mark.needs_kernel("root")
 def test_what_has_changed_meanwhile_is_told(in_host: InHost) -> None:
-    """Whoever it was: from the tables alone that cannot be known."""
+    """Which process it was cannot be known from the tables alone."""
 
     def script() -> Aftermath:
         mount("first", "/mnt", "tmpfs", data="size=4k")

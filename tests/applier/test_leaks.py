@@ -40,7 +40,7 @@ def as_nobody(in_host: InHost) -> Callable[..., Any]:
 
 
 class Resident:
-    """Somebody who lives in kept namespaces, as their root: looks at what there is of all other processes in /proc."""
+    """A process in kept namespaces, as their root: looks at what there is of all other processes in /proc."""
 
     def __init__(self, name: str) -> None:
         start, self._start = os.pipe()

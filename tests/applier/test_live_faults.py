@@ -73,7 +73,7 @@ type = "tmpfs"
 """
 AFTER = BEFORE.replace('"old"', '"new"').replace('content = "1"', 'content = "2"').replace('"1m"', '"2m"')
 AFTER = AFTER.replace('"/gone"', '"/come"').replace('id = "root"', 'id = "root"\nattributes = ["nodev"]')
-# What the interrupted change has made is no file of somebody else's when it is finished.
+# What the interrupted change has made is no file of another process's when it is finished.
 AFTER = AFTER.replace('peer_group = "g"\n', 'peer_group = "g"\n[[mount.file]]\npath = "fresh"\ncontent = "3"\n')
 AFTER += '[[mount]]\ntarget = "/keeps/come"\nbind = { mount = "keeps" }\nmaster = "g"\n'
 FIRST, SECOND = "/mnt/a.toml", "/mnt/b.toml"

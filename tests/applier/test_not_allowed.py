@@ -186,7 +186,7 @@ def test_proc_is_refused_where_parts_of_the_hosts_are_covered(in_host: InHost) -
 
 @pytest.mark.needs_kernel("nobody", "id-ranges")
 def test_every_place_is_told_at_once_in_the_order_of_the_file(in_host: InHost) -> None:
-    """Whoever mends a spec wants to do it once."""
+    """So a spec is mended once."""
     spec = CHOWN + '[[mount]]\ntarget = "/proc"\ntype = "proc"\n[[mount]]\ntarget = "/p2"\ntype = "proc"\n'
     mistakes = as_user(in_host, lambda: told(spec))
     assert [8, 12, 15] == [one.ref.line for one in mistakes]

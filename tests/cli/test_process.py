@@ -99,7 +99,7 @@ def test_colours_can_be_turned_off(saved: Path, words: list[str], more: dict[str
 
 
 def test_asking_for_colours_beats_the_environment(saved: Path) -> None:
-    """Whoever types --color=always means it; NO_COLOR is for those who say nothing."""
+    """--color=always is meant as it is typed; NO_COLOR is for command lines without it."""
     command = [*MOUNTPLAN, "plan", str(saved), "--color=always"]
     assert b"\x1b[" in subprocess.run(command, capture_output=True, env=environment(NO_COLOR="1"), check=True).stdout
 

@@ -233,7 +233,7 @@ def shorten(state: State, what: str) -> tuple[State, str]:
         size //= 2
 
 
-# Whoever mounts cgroup2 on this machine meanwhile gives these to all of its mounts, or takes them away.
+# A process that mounts cgroup2 on this machine meanwhile gives these to all of its mounts, or takes them away.
 OF_MACHINE = ("nsdelegate", "memory_recursiveprot")
 
 

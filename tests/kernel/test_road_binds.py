@@ -362,7 +362,7 @@ def test_a_symlink_of_the_spec_is_followed_on_request() -> None:
 
 @pytest.mark.needs_kernel("root")
 def test_a_path_that_has_become_a_symlink_since_it_was_planned_is_refused(in_host: InHost, tmp_path: Path) -> None:
-    """Whoever can write to a directory on the way could otherwise lead root anywhere."""
+    """A user who can write to a directory on the way could otherwise lead root anywhere."""
     (tmp_path / "dir").mkdir()
 
     def script() -> int:

@@ -50,7 +50,7 @@ def test_a_child_that_stands_before_its_parent_in_the_file_is_covered() -> None:
 
 
 def test_what_crosses_to_the_host_is_counted_by_itself() -> None:
-    """Whoever needs a peer of the host's cannot make all private first, and mounts on the host as well."""
+    """A tree with a peer of the host's cannot make all private first, and mounts on the host as well."""
     feed = '[[mount]]\ntarget = "/feed"\nbind = "/srv"\npeer_group = "feed"\n'
     inside = '[[mount]]\ntarget = "/feed/in"\ntype = "tmpfs"\n'
     found = classic('[peer_group.feed]\nhost = "/srv"\n' + ROOT + feed + inside)

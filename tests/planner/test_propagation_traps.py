@@ -85,7 +85,7 @@ umount /up/x
 
 
 def test_unmounting_the_original_takes_the_copy_and_the_other_way_round_it_does_not(carry_out: Carry) -> None:
-    """Whoever unmounts in a slave unmounts for itself only."""
+    """What is unmounted in a slave is unmounted there only."""
     script = """\
 mkdir -p /up /down
 mount -t tmpfs u /up

@@ -63,11 +63,11 @@ def test_a_shell_in_the_background_stays_where_it_sleeps() -> None:
 
 
 DEEP = {
-    "umount -R": "mkdir /a\nmount -t tmpfs x /a\nmkdir /a/b\n" + "mount -t tmpfs x /a/b\n" * 5000 + "umount -R /a\n",
+    "umount -R": "mkdir /a\nmount -t tmpfs x /a\nmkdir /a/b\n" + "mount -t tmpfs x /a/b\n" * 2500 + "umount -R /a\n",
     "shells": "unshare -m sh\n" * 2000 + "mkdir /a\n",
     "joints": "mkdir /a && " * 5000 + "mkdir /a\n",
     "prefixes": "sudo " * 5000 + "mkdir /a\n",
-    "elements": "for ((i = 0; i < 9000; i++)); do a+=(x); done\nmkdir /a${#a[@]}\n",
+    "elements": "for ((i = 0; i < 5000; i++)); do a+=(x); done\nmkdir /a${#a[@]}\n",
 }
 
 
