@@ -244,7 +244,8 @@ def read_mount(arguments: list[str], version: Version = OLDEST) -> MountWords:
             case "-U" | "--uuid":
                 source = f"UUID={value}"
             case "-N" | "--namespace":
-                raise Unusable(f"mount: {name} is not followed", f"write nsenter -t {value} -m mount ...")
+                process = value if value.isdecimal() else "PID"  # a file does not tell which of the script's it is
+                raise Unusable(f"mount: {name} is not followed", f"write nsenter -t {process} -m mount ...")
             case _ if name.startswith("--options-"):
                 raise Unusable(f"mount: {name} is not followed", "write the options that are meant")
             case _ if name in _OPERATIONS:

@@ -123,3 +123,10 @@ def test_what_is_wrong_or_not_followed_is_told_and_not_misread(
     with pytest.raises(SpecError) as error:
         simulate(f"R=; export R\n{BEGIN}{line}\n")
     assert [told] == [mistake.what for mistake in error.value.mistakes]
+
+
+@pytest.mark.parametrize(("given", "process"), [("17", "17"), ("/a/ns", "PID")])
+def test_the_file_of_a_namespace_is_no_process_to_enter(given: str, process: str) -> None:
+    with pytest.raises(SpecError) as error:
+        simulate(f"mkdir /a\nmount -N {given} -t tmpfs y /a\n")
+    assert [f"write nsenter -t {process} -m mount ..."] == [one.remedy for one in error.value.mistakes]
