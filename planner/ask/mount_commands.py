@@ -368,22 +368,22 @@ class _ScriptWriter:
         if step.node == "directory":
             self._say(f"mkdir -p {path}")
         elif step.node == "symlink":
-            self._say(f"ln -s {_quoted(step.link)} {path}", "")
+            self._say(f"ln -s -- {_quoted(step.link)} {path}", "")
         elif step.node in ("char", "block"):
             self._say(f"mknod {path} {step.node[0]} {step.device[0]} {step.device[1]}", f"touch {path}")
         elif step.node == "fifo":
             self._say(f"mkfifo {path}", f"touch {path}")
         elif step.source:
-            self._say(f"cp {_quoted(step.source)} {path}", f"touch {path}")
+            self._say(f"cat {_quoted(step.source)} >{path}", f"touch {path}")  # not with its mode
         elif step.content:
             self._say(f"printf %s {_quoted(step.content)} >{path}", f"touch {path}")
         else:
             self._say(f"[ -e {path} ] || touch {path}" if step.existing else f"touch {path}", f"touch {path}")
-        if step.node != "symlink" and step.mode >= 0:
-            self._say(f"chmod {step.mode:04o} {path}", "")
         if step.uid >= 0 or step.gid >= 0:
             owner = f"{step.uid}" if step.uid >= 0 else ""
             self._say(f"chown -h {owner}{f':{step.gid}' if step.gid >= 0 else ''} {path}", "")
+        if step.node != "symlink" and step.mode >= 0:  # after the owner, whose change takes set-user-ID away
+            self._say(f"chmod {step.mode:04o} {path}", "")
 
     def _attach(self, mount: ExpectedMount) -> None:
         target = _quoted(self.where[mount.name])
@@ -456,9 +456,9 @@ class _ScriptWriter:
             "#!/bin/sh\n"
             f"# The mounts of {what}, in an order that comes to the same in the model. Run it as\n"
             f"#   {START} {self.propagation()} sh FILE COMMAND...\n"
-            "set -e\n"
+            'set -e\nset -- "$(umask)" "$@"\numask 022\n'
             + in_shell("\n".join(self.lines))
-            + f'\nPATH=$PATH:/usr/sbin:/sbin\nexec chroot {self.root} "$@"\n'
+            + f'\numask "$1"\nshift\nPATH=$PATH:/usr/sbin:/sbin\nexec chroot {self.root} "$@"\n'
         )
 
 

@@ -61,6 +61,34 @@ def test_a_script_hides_nothing_that_it_needs(tmp_path: Path, in_host: InHost) -
     assert ["made"] == in_host(script, identity="root")
 
 
+def test_the_files_of_a_script_have_the_modes_and_links_of_the_spec(tmp_path: Path, in_host: InHost) -> None:
+    """Whoever runs it with whatever umask, which the command has again; and nothing is read as an option."""
+    spec = tmp_path / "spec.toml"
+    spec.write_text(
+        'format = 1\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n[[mount.file]]\npath = "suid"\nmode = "4755"\nuid = 7\n'
+        '[[mount.file]]\npath = "link"\nsymlink = "-x y"\n[[mount.file]]\npath = "plain"\n'
+        f'[[mount.file]]\npath = "copy"\nsource = "{tmp_path}/program"\n'
+        '[[mount]]\ntarget = "/usr"\nbind = "/usr"\n'
+    )
+    (tmp_path / "program").touch(0o755)
+
+    def script() -> str:
+        plan = api.plan(api.load(str(spec)))
+        host = observe()
+        text = mount_script(plan, predict(plan, host), host).text
+        before, _, last = text.rstrip().rpartition("\n")
+        root = last.split(" ")[2]
+        names = "suid link plain copy usr"
+        (tmp_path / "build.sh").write_text(f"{before}\ncd {root}; stat -c '%n %a %u %N' {names}; umask\n")
+        command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", 'umask 077; exec sh "$0"']
+        return subprocess.run([*command, tmp_path / "build.sh"], stdout=subprocess.PIPE, text=True).stdout
+
+    assert [
+        "suid 4755 7 'suid'", "link 777 0 'link' -> '-x y'", "plain 644 0 'plain'", "copy 644 0 'copy'",
+        "usr 755 0 'usr'", "0077",
+    ] == in_host(script, identity="root").splitlines()  # fmt: skip
+
+
 EXAMPLES = sorted(path.stem for path in (CHECKOUT / "specs").glob("*.toml"))
 RUNTIMES: dict[str, Runtime] = {"runc": "runc", "crun": "crun"}
 FORMS = ("sh", "runc", "crun", "bwrap")

@@ -106,7 +106,7 @@ def test_no_line_of_a_script_is_what_a_name_makes_of_it() -> None:
     assert "/mnt/fs-0/a\x1b[31m\u202e\x9b" == said.decode()
 
 
-def test_each_kind_of_file_has_its_command_then_its_mode_and_its_owner() -> None:
+def test_each_kind_of_file_has_its_command_then_its_owner_and_its_mode() -> None:
     files = (
         'path = "d"\ndirectory = true\nmode = "0750"', 'path = "n"\ndevice = "c:1:3"\nmode = "0666"',
         'path = "b"\ndevice = "b:8:1"', 'path = "f"\nfifo = true\nuid = 3', 'path = "l"\nsymlink = "d"\ngid = 4',
@@ -117,7 +117,7 @@ def test_each_kind_of_file_has_its_command_then_its_mode_and_its_owner() -> None
     begin = lines.index("mkdir -p /mnt/fs-0/d")
     assert [
         "mkdir -p /mnt/fs-0/d", "chmod 0750 /mnt/fs-0/d", "mknod /mnt/fs-0/n c 1 3", "chmod 0666 /mnt/fs-0/n",
-        "mknod /mnt/fs-0/b b 8 1", "mkfifo /mnt/fs-0/f", "chown -h 3 /mnt/fs-0/f", "ln -s d /mnt/fs-0/l",
+        "mknod /mnt/fs-0/b b 8 1", "mkfifo /mnt/fs-0/f", "chown -h 3 /mnt/fs-0/f", "ln -s -- d /mnt/fs-0/l",
         "chown -h :4 /mnt/fs-0/l", "printf %s text >/mnt/fs-0/t", "chown -h 5:6 /mnt/fs-0/t", "touch /mnt/fs-0/e",
     ] == lines[begin : begin + 12]  # fmt: skip
 
