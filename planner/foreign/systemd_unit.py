@@ -12,6 +12,7 @@ from mountplan.planner.foreign.spec_draft import DraftMount, ImportFacts, Refusa
 from mountplan.planner.language.presets import DEVICES, LINKS
 
 _YES = frozenset({"1", "yes", "true", "on"})
+_NO = frozenset({"0", "no", "false", "off"})
 # Directives that hold lists: an empty one begins anew, and drop-ins add to what is there.
 _LISTS = frozenset({
     "ReadWritePaths", "ReadOnlyPaths", "InaccessiblePaths", "ExecPaths", "NoExecPaths", "TemporaryFileSystem",
@@ -60,6 +61,9 @@ _PRIORITY: tuple[Mode, ...] = (
     "implicit",
 )  # of several at one path, as systemd orders its modes
 
+# What a dynamic user implies, whatever the unit says (unit_patch_contexts).
+_OF_DYNAMIC_USERS = {"ProtectSystem": "strict", "PrivateTmp": "yes", "NoNewPrivileges": "yes"}
+
 _KINDS_INHERITED = ("ro", "rw", "implicit")
 
 
@@ -72,6 +76,54 @@ class _Place(NamedTuple):
     path: str
     mode: Mode
     optional: bool
+
+
+class _Bind(NamedTuple):
+    source: str
+    place: str
+    recursive: bool
+    optional: bool
+    attributes: list[str]
+
+    @classmethod
+    def of(cls, word: str, attributes: list[str]) -> _Bind:
+        parts = [part.replace("\\:", ":") for part in re.split(r"(?<!\\):", word.lstrip("-+"))]
+        place = absolute(parts[1] if len(parts) > 1 and parts[1] else parts[0])
+        return cls(absolute(parts[0]), place, "norbind" not in parts[2:], word.startswith("-"), attributes)
+
+
+class _Shown:
+    """What the machine has at the paths of a unit, which has mounts of its own there."""
+
+    def __init__(self, facts: ImportFacts, root: str) -> None:
+        self.facts, self.root = facts, root
+        self.sources: dict[str, str] = {}  # place of a mount -> what it binds, "" for a new filesystem
+
+    def put(self, path: str, source: str = "") -> None:
+        self.sources[path] = source
+
+    def _source(self, path: str) -> tuple[str, str, str]:
+        """Of the mount on which the path is: its place, what it binds, and where the machine has the path."""
+        tops = [one for one in self.sources if one == path or _is_below(path, one)]
+        top = max(tops, key=len, default="")
+        source = self.sources[top] if tops else self.root
+        return top, source, absolute(f"{source}/{path[len(top) :]}") if source or not tops else ""
+
+    def real(self, path: str) -> str:
+        """Where the symlinks on the way lead: those of a new filesystem's are none."""
+        top, source, place = self._source(path)
+        if self.root or not place:
+            return path
+        real = self.facts.real(place)
+        if not source:
+            return real
+        return f"{top}{real[len(source) :]}" if real == source or _is_below(real, source) else path
+
+    def kind(self, path: str) -> str:
+        place = self._source(path)[2]
+        if place:
+            return self.facts.kind(place)
+        return "directory" if any(one == path or _is_below(one, path) for one in self.sources) else ""
 
 
 def read_unit(text: str) -> dict[str, list[str]]:
@@ -122,6 +174,12 @@ class _UnitImport:
         self.own: list[DraftMount] = []
         root = self.one("RootDirectory").lstrip("-")
         self.root = facts.real(absolute(root)) if root else ""
+        if self.yes("DynamicUser"):
+            home = self.one("ProtectHome") if self.one("ProtectHome").lower() not in ("", *_NO) else "read-only"
+            self.unit |= {name: [value] for name, value in (_OF_DYNAMIC_USERS | {"ProtectHome": home}).items()}
+        self.shown = _Shown(facts, self.root)
+        # What a unit has no privilege to use is not on its mounts either: systemd makes each of them nosuid.
+        self.nosuid = self.yes("NoNewPrivileges")
 
     def one(self, name: str) -> str:
         return self.unit.get(name, [""])[-1].strip()
@@ -147,13 +205,24 @@ class _UnitImport:
         return found
 
     def draft_of(self) -> SpecDraft:
+        empty = [value.partition(":") for value in self._list("TemporaryFileSystem")]
+        binds = [_Bind.of(word, []) for word in self._list("BindPaths")]
+        binds += [_Bind.of(word, ["ro"]) for word in self._list("BindReadOnlyPaths")]
+        for path, _, _ in sorted(empty):
+            self.shown.put(self._real(absolute(path)))
+        if self.one("ProcSubset") == "pid":
+            self.shown.put("/proc")
+        if self.yes("PrivateTmp", "disconnected"):
+            for path in ("/tmp", "/var/tmp"):
+                self.shown.put(self._real(path))
+        for bind in sorted(binds, key=lambda one: one.place):
+            if not bind.optional or self.facts.kind(bind.source):
+                self.shown.put(self._real(bind.place), self.facts.real(bind.source))
         self._collect()
-        for value in self._list("TemporaryFileSystem"):
-            path, _, options = value.partition(":")
+        for path, _, options in empty:
             self._tmpfs(absolute(path), split_options(options))
-        for name, attributes in (("BindPaths", []), ("BindReadOnlyPaths", ["ro"])):
-            for word in self._list(name):
-                self._bind(word, attributes)
+        for bind in binds:
+            self._bind(bind)
         self._write()
         self._run()
         for name in _UNSAID:
@@ -170,7 +239,7 @@ class _UnitImport:
 
     def _real(self, path: str) -> str:
         """The path in the unit's root to which the symlinks there lead."""
-        return self.facts.real(path) if not self.root else path
+        return self.shown.real(path)
 
     def _collect(self) -> None:
         protect, home = self.one("ProtectSystem").lower(), self.one("ProtectHome").lower()
@@ -185,7 +254,7 @@ class _UnitImport:
             self._add("ro", _HOMES)
         elif home == "tmpfs":
             for path in _HOMES:
-                if self.facts.kind(f"{self.root}{path[1:]}"):
+                if self.shown.kind(path[1:]):
                     self._tmpfs(path[1:], ["mode=0755", "ro"])
         if self.yes("PrivateTmp", "disconnected"):
             for path in ("/tmp", "/var/tmp"):
@@ -197,7 +266,10 @@ class _UnitImport:
         if self.yes("PrivateIPC"):
             self.draft.cannot_say("PrivateIPC=yes: its own queues on /dev/mqueue, where the machine's are here")
         if self.yes("ProtectKernelTunables"):
-            self._add("ro", _TUNABLES_RO)
+            is_there = (
+                self.one("ProcSubset") != "pid"
+            )  # nothing of it is in such a /proc, where the unit starts all the same
+            self._add("ro", [one for one in _TUNABLES_RO if is_there or "/proc/" not in one])
             self._add("implicit", _TUNABLES_RW)
             self._add("hide", _TUNABLES_HIDDEN)
         if self.yes("ProtectControlGroups", "strict", "private"):
@@ -216,7 +288,9 @@ class _UnitImport:
             for word in self._list(f"{name}Directory"):
                 path = f"{top}{absolute(word.partition(':')[0])}"
                 self._add("rw", [f"-{path}"])
-                if not self.facts.kind(f"{self.root}{path}"):
+                if self.yes("DynamicUser") and top != "/run":
+                    self.draft.cannot_say(f"{name}Directory={word} of a dynamic user, which is below {top}/private")
+                elif not self.shown.kind(path):
                     self.draft.cannot_say(f"{name}Directory={word}: make {path} before, as systemd does")
 
     def _proc(self) -> None:
@@ -244,18 +318,14 @@ class _UnitImport:
         mount.keys["create"] = True
         return mount
 
-    def _bind(self, word: str, attributes: list[str]) -> None:
-        optional = word.startswith("-")
-        parts = [part.replace("\\:", ":") for part in re.split(r"(?<!\\):", word.lstrip("-+"))]
-        source = absolute(parts[0])
-        if optional and not self.facts.kind(source):
+    def _bind(self, bind: _Bind) -> None:
+        if bind.optional and not self.facts.kind(bind.source):
             return
-        place = absolute(parts[1] if len(parts) > 1 and parts[1] else parts[0])
-        mount = self._own(self._real(place), bind=self.facts.real(source), recursive="norbind" not in parts[2:])
-        if optional:
+        mount = self._own(self._real(bind.place), bind=self.facts.real(bind.source), recursive=bind.recursive)
+        if bind.optional:
             mount.keys["optional"] = True
-        if attributes:
-            mount.keys["attributes"] = attributes
+        if bind.attributes:
+            mount.keys["attributes"] = bind.attributes
         mount.keys["create"] = True
 
     def _devices(self) -> None:
@@ -266,6 +336,9 @@ class _UnitImport:
         for name in ("pts", "shm", "mqueue", "hugepages"):
             if self.facts.kind(f"/dev/{name}"):
                 self._own(f"/dev/{name}", bind=f"/dev/{name}", recursive=True)
+        self.shown.put("/dev")
+        for name in (*DEVICES, *LINKS, "pts", "shm", "mqueue", "hugepages"):
+            self.shown.put(f"/dev/{name}", f"/dev/{name}")
 
     # -- the spec ------------------------------------------------------------------------------------------------------
 
@@ -284,7 +357,10 @@ class _UnitImport:
                 self._api(kept)
         else:
             draft.inherits = True
-            draft.keys["propagation"] = {"shared": "slave-shared", "slave": "slave"}.get(shared, "private")
+            how = {"shared": "slave-shared", "slave": "slave"}.get(shared, "private")
+            if how == "slave-shared" and "/" in by_path:  # shared is the root that the unit sees
+                how = "slave"
+            draft.keys["propagation"] = how
             for path in ("/proc", "/dev"):
                 if self.as_root and path in by_path and path in kept:
                     draft.removals.append({"target": path, "recursive": True, "optional": True})
@@ -296,7 +372,9 @@ class _UnitImport:
                 self._put(by_path[path])
             elif self.root or not self._is_inherited(place, kept) or self._is_new_mountpoint(place, kept):
                 self._again(place, kept, by_path)
-        self._exec_paths()
+        self._exec_paths(list(kept.values()))
+        if self.nosuid and not self.root:
+            self._no_set_user_id([one for one in kept.values() if self._is_inherited(one, kept)])
 
     def _kept(self) -> dict[str, _Place]:
         """One place for each path; none below a hidden one, and none that says what the nearest above it says."""
@@ -323,8 +401,9 @@ class _UnitImport:
     def _is_new_mountpoint(self, place: _Place, kept: dict[str, _Place]) -> bool:
         """Whether it has to be mounted upon itself, as no [[change]] that spares it does so."""
         above = self._above(place, kept)
-        is_spared = above is not None and above.mode == "ro"
-        is_there = bool(self.facts.kind(place.path))
+        no_exec = [self._real(path.removeprefix("-")) for path in self.paths("NoExecPaths")]
+        is_spared = (above is not None and above.mode == "ro") or any(_is_below(place.path, one) for one in no_exec)
+        is_there = bool(self.shown.kind(place.path))
         return (
             place.mode == "rw"
             and is_there
@@ -340,7 +419,6 @@ class _UnitImport:
         return above is None and place.mode in _KINDS_INHERITED
 
     def _changes(self, places: list[_Place]) -> None:
-        removed = {str(one["target"]) for one in self.draft.removals}
         for place in places:
             if place.mode != "ro":
                 continue
@@ -348,18 +426,7 @@ class _UnitImport:
                 self.draft.cannot_say(f"{place.path} read-only: it is not there, and the unit would not start")
             spared = [one for one in places if one.mode in ("rw", "implicit") and _is_below(one.path, place.path)]
             spared = [one for one in spared if not any(_is_below(one.path, other.path) for other in spared)]
-            words: list[object] = [
-                {"path": one.path, "optional": True} if one.optional or not self.facts.kind(one.path) else one.path
-                for one in spared
-            ]
-            words += [
-                str(one.target)
-                for one in self.own
-                if _is_below(str(one.target), place.path)
-                and not any(one.target == other or _is_below(str(one.target), other) for other in removed)
-                and self.facts.sharing(str(one.target)).mountpoint == one.target
-                and not any(_is_below(str(one.target), other.path) or one.target == other.path for other in spared)
-            ]
+            words = self._spared(place.path, spared)
             change: dict[str, object] = {"target": place.path, "recursive": True, "attributes": ["ro"]}
             if words:
                 change["except"] = words
@@ -367,24 +434,61 @@ class _UnitImport:
                 change["optional"] = True
             self.draft.changes.append(change)
 
-    def _exec_paths(self) -> None:
-        allowed = [self._real(path.removeprefix("-")) for path in self.paths("ExecPaths")]
+    def _spared(self, top: str, spared: list[_Place]) -> list[object]:
+        """For a change's `except`: these, and what the unit's own mounts below it cover."""
+        removed = {str(one["target"]) for one in self.draft.removals}
+        words: list[object] = [
+            {"path": one.path, "optional": True} if one.optional or not self.facts.kind(one.path) else one.path
+            for one in spared
+        ]
+        return words + [
+            str(one.target)
+            for one in self.own
+            if _is_below(str(one.target), top)
+            and not any(one.target == other or _is_below(str(one.target), other) for other in removed)
+            and self.facts.sharing(str(one.target)).mountpoint == one.target
+            and not any(_is_below(str(one.target), other.path) or one.target == other.path for other in spared)
+        ]
+
+    def _exec_paths(self, kept: list[_Place]) -> None:
+        """systemd spares not only what may be executed, but every path that another directive names."""
+        allowed = [_Place(self._real(path.removeprefix("-")), "rw", True) for path in self.paths("ExecPaths")]
+        allowed += [one for one in kept if one.mode in _KINDS_INHERITED]
         for word in self.paths("NoExecPaths"):
             path = self._real(word.removeprefix("-"))
+            if any(one.target == path for one in self.own):
+                continue
             if self.root:
                 self.draft.cannot_say(f"NoExecPaths={path} in a RootDirectory=")
                 continue
             change: dict[str, object] = {"target": path, "recursive": True, "attributes": ["noexec"]}
-            spared = [{"path": one, "optional": True} for one in allowed if _is_below(one, path)]
+            below = {one.path: one for one in allowed if _is_below(one.path, path)}
+            spared = self._spared(
+                path, [one for one in below.values() if not any(_is_below(one.path, other) for other in below)]
+            )
             if spared:
                 change["except"] = spared
             if word.startswith("-"):
                 change["optional"] = True
             self.draft.changes.append(change)
 
+    def _no_set_user_id(self, places: list[_Place]) -> None:
+        for place in places:
+            if not any(_is_below(place.path, other.path) for other in places):
+                optional = place.optional or not self.facts.kind(place.path)
+                change: dict[str, object] = {"target": place.path, "recursive": True, "attributes": ["nosuid"]}
+                self.draft.changes.append(change | ({"optional": True} if optional else {}))
+
     def _put(self, mount: DraftMount) -> None:
         made = self.draft.add(mount.target, **{key: value for key, value in mount.keys.items() if key != "target"})
         made.notes, made.files = mount.notes, mount.files
+        # Of several entries for one path systemd takes the first one, with what the others say of it.
+        if any(place.mode == "ro" and place.path == mount.target for place in self.places):
+            self._add_attribute(made, "ro")
+        if any(self._real(path.removeprefix("-")) == mount.target for path in self.paths("NoExecPaths")):
+            self._add_attribute(made, "noexec")
+        if self.nosuid:
+            self._add_attribute(made, "nosuid")
         source = mount.keys.get("bind")
         share(self.draft, made, self.events, self.facts.sharing(source) if isinstance(source, str) else None)
 
@@ -394,8 +498,11 @@ class _UnitImport:
         while above is not None and above.mode != "own":
             above = self._above(above, kept)
         own = by_path[above.path] if above is not None else None
+        is_proc = own is not None and own.keys.get("type") == "proc" and self.one("ProcSubset") != "pid"
+        if place.optional and not is_proc and not self.shown.kind(place.path):
+            return
         top = own.keys.get("bind") if own is not None else self.root or "/"
-        if own is not None and own.keys.get("type") == "proc" and place.mode == "ro":
+        if is_proc and place.mode == "ro":
             path = place.path.removeprefix("/proc/")
             made = next(one for one in self.draft.mounts if one.target == "/proc")
             made.keys["readonly"] = [
@@ -419,8 +526,18 @@ class _UnitImport:
             mount.keys["optional"] = True
         if place.mode == "ro":
             mount.keys["attributes"] = ["ro"]
+        if self.nosuid:
+            self._add_attribute(mount, "nosuid")
         mount.keys["on_symlink"] = "follow"
         share(self.draft, mount, self.events, self.facts.sharing(source))
+
+    @staticmethod
+    def _add_attribute(mount: DraftMount, word: str) -> None:
+        found = mount.keys.get("attributes", [])
+        assert isinstance(found, list)
+        against = {"ro": "rw", "noexec": "exec", "nosuid": "suid"}[word]
+        if word not in found or against in found:
+            mount.keys["attributes"] = [*(one for one in found if one not in (word, against)), word]
 
     @staticmethod
     def _read_only(mount: DraftMount) -> list[object]:
@@ -443,7 +560,7 @@ class _UnitImport:
 
     def _hide(self, place: _Place) -> None:
         path = place.path
-        kind = self.facts.kind(f"{self.root}{path}")
+        kind = self.shown.kind(path)
         if not kind:
             if not place.optional:
                 self.draft.cannot_say(f"InaccessiblePaths={path}, which is not there")

@@ -495,6 +495,15 @@ SERVICES = {
     "home": ["ProtectHome=tmpfs", "ProtectSystem=yes", "NoExecPaths=/srv", "ExecPaths=/srv/data"],
     "empty": ["TemporaryFileSystem=/srv:ro", "BindPaths=/srv/data /etc:/copy",
               "BindReadOnlyPaths=/usr/share:/opt/share:norbind", "ReadOnlyPaths=/copy/systemd", "MountFlags=slave"],
+    "dynamic": ["DynamicUser=yes", "BindPaths=/srv:/home"],
+    "hardened": ["ProtectSystem=strict", "ProtectHome=yes", "PrivateDevices=yes", "ProtectKernelTunables=yes",
+                 "ProtectKernelLogs=yes", "ProtectProc=invisible", "ProcSubset=pid", "ReadWritePaths=/srv/data",
+                 "NoExecPaths=/", "ExecPaths=/usr"],
+    "rooted": ["TemporaryFileSystem=/:ro", "BindReadOnlyPaths=/usr /usr/bin:/bin /usr/lib:/lib /usr/lib64:/lib64 /etc",
+               "ProtectHome=yes"],
+    "twice": ["BindPaths=/etc:/tmp/etc", "ReadOnlyPaths=/tmp/etc /var", "NoExecPaths=/tmp/etc",
+              "TemporaryFileSystem=/srv/u", "NoNewPrivileges=yes"],
+    "noexec": ["NoExecPaths=/srv", "ReadWritePaths=/srv/data"],
 }  # fmt: skip
 
 
@@ -525,7 +534,15 @@ def test_a_service_of_systemds(
             "/sys/kernel/tracing: mount",
             "/proc/sys: peer group",
         ]
+    if service == "rooted":
+        found.remove("/run/credentials: mount")
+    if service == "hardened":
+        found += ["/sys/fs/bpf: mount", "/sys/kernel/debug: mount", "/sys/kernel/tracing: mount"]
     # systemd 252 forgets of ProtectHome=tmpfs that it is read-only, and its mode: later ones are as the manual says.
     homes = [f"{place}: {what}" for place in ("/home", "/root", "/run/user") for what in ("attributes", "option mode")]
     perhaps = {"strict": [f"/proc/{one}: peer group: none -> " for one in IN_PROC], "home": homes}
+    # Directories on a disk, for PrivateTmp; and of two mounts of nspawn's on one place, systemd changes the upper one.
+    ways = ("root", "master", "attributes", "source")
+    perhaps["dynamic"] = [f"{place}: {one}" for place in ("/tmp", "/var/tmp") for one in ways]
+    perhaps["dynamic"] += [f"/run/host/{one}: attributes" for one in ("os-release", "incoming")]
     same(in_host(script, identity="root"), *found, perhaps=tuple(perhaps.get(service, ())))
