@@ -120,12 +120,18 @@ def of_another_kind(file: str, error: Exception) -> SpecError:
 
 def _imported(form: str, file: str, facts: MachineFacts, *, words: Sequence[str], part: str, root: str) -> SpecDraft:
     if form == "bwrap":
-        from mountplan.planner.foreign.bubblewrap import import_bwrap, words_of
+        from mountplan.planner.foreign.bubblewrap import import_bwrap
 
+        beyond: Sequence[str] = ()
         if file:
+            from mountplan.bwrap_call import bwrap_call
+
             label, data = _contents(file)
-            words = words_of(data.decode("utf-8", "surrogateescape"), label)
-        return import_bwrap(words, facts, read_descriptor, as_root=os.geteuid() == 0)
+            words, beyond = bwrap_call(data.decode("utf-8", "surrogateescape"), label)
+        draft = import_bwrap(words, facts, read_descriptor, as_root=os.geteuid() == 0)
+        for what in beyond:
+            draft.cannot_say(what)
+        return draft
     if form == "oci" and os.path.isdir(file):  # runtimes are given the bundle, too
         file = os.path.join(file, "config.json")
     label, data = _contents(file)

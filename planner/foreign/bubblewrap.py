@@ -6,7 +6,6 @@ bubblewrap builds in the directory "newroot" of a tmpfs; so does the spec, and w
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Sequence
 from functools import cache
 
@@ -36,30 +35,6 @@ _OTHER = {
     "--new-session": 0, "--die-with-parent": 0, "--as-pid-1": 0, "--level-prefix": 0, "--argv0": 1,
 }  # fmt: skip
 _QUIET = frozenset({"--info-fd", "--json-status-fd", "--sync-fd", "--block-fd", "--userns-block-fd", "--level-prefix"})
-
-
-def words_of(text: str, file: str) -> list[str]:
-    """The words after `bwrap` of a shell script, or of one line, or of what --args would read. Raises SpecError."""
-    if "\0" in text:
-        return [word for word in text.split("\0") if word]
-    refusal = Refusal(file)
-    text = text.replace("\\\n", " ")
-    lines = [line for line in text.splitlines() if re.match(r"[^#]*\bbwrap\s", line)]
-    line = lines[0] if lines else text
-    if len(lines) > 1:
-        refusal.add("", "it calls bwrap several times", "leave one call in it")
-    try:
-        words = shlex.split(line, comments=True)
-    except ValueError as error:
-        refusal.add("", f"is not understood as words of a shell: {error}", "close what is quoted")
-        refusal.end()
-    at = next((at for at, word in enumerate(words) if word.rpartition("/")[2] == "bwrap"), -1)
-    words = [word for word in words[at + 1 :] if word != "$@"]  # a wrapper's own arguments: the command
-    for word in words:
-        if re.search(r"[$`]", re.sub("'[^']*'", "", line)) and ("$" in word or "`" in word):
-            refusal.add("", f"{word}: variables are not replaced", "write out what stands for it")
-    refusal.end()
-    return words
 
 
 class _Words:

@@ -67,13 +67,30 @@ def test_the_command_line_of_bwrap_may_be_in_a_script_or_come_from_standard_inpu
     ("text", "told"),
     [
         ('bwrap --bind "$HOME" /x', "<stdin>: $HOME: variables are not replaced"),
-        ("bwrap --tmpfs '/x", "is not understood as words of a shell: No closing quotation"),
+        ("bwrap --tmpfs '/x", "is not understood as words of a shell"),
+        ("bwrap --bind ~/x /x sh", "~/x: patterns, braces and ~ are not replaced"),
+        ("bwrap --bind /x{1,2} sh", "/x{1,2}: patterns, braces and ~ are not replaced"),
+        ("bwrap --bind $(pwd) /x sh", "what commands write is not known"),
+        ("--tmpfs /x; rm /y", "there is no call of bwrap in it"),
         ("bwrap --tmpfs /x\nbwrap --tmpfs /y", "it calls bwrap several times"),
     ],
 )
 def test_what_a_shell_would_make_of_it_is_refused(run: Command, text: str, told: str) -> None:
     ended = run("import", "bwrap", "-", stdin=text.encode())
     assert (2, "") == (ended.status, ended.out) and told in ended.err
+
+
+def test_what_a_script_does_after_the_call_is_no_part_of_its_command(run: Command) -> None:
+    """The shell's operators ended up as words of the sandbox's command."""
+    demo = """if command -v bwrap >/dev/null; then :; fi
+(exec bwrap --tmpfs '~' --setenv PS1 "demo$ " --file 11 /etc/passwd \\
+   sh -c "echo a" 2>&1) 11< <(getent passwd 0) && echo done; rm -rf /x | cat
+"""
+    ended = run("import", "bwrap", "-", stdin=demo.encode())
+    assert 'command = ["sh", "-c", "echo a"]' in ended.out
+    assert 'environment = { PS1 = "demo$ " }' in ended.out
+    assert "not in the spec: what the script runs besides bwrap: command, :, echo, rm, cat" in ended.err
+    assert "not in the spec: redirections" in ended.err
 
 
 def test_a_bundle_may_be_named_by_its_directory(run: Command, tmp_path: Path) -> None:
