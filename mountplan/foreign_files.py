@@ -29,25 +29,39 @@ class MachineFacts:
 
     def __init__(self, table: MountTable | None = None) -> None:
         self._walks: Walks | None = None
+        self._rows: tuple[MountRow, ...] = ()
         self._widest: dict[int, MountRow] = {}  # of each peer group, the mount that shows most
         self._table = table
 
     def sharing(self, path: str) -> HostSharing:
-        from mountplan.applier.observe.observe import observe
         from mountplan.planner.attributes import parse_shown
+
+        row = self._seen().end_of(os.path.realpath(path))
+        widest = self._widest.get(row.peer_group, row)
+        wider = widest.mountpoint if row.peer_group and len(widest.root) < len(row.root) else ""
+        return HostSharing(row.peer_group, row.master, row.mountpoint, wider, parse_shown(row.attributes))
+
+    def is_mounted(self, source: str, target: str, *, bind: bool) -> bool:
+        place, real = os.path.realpath(target), os.path.realpath(source)
+        end = self._seen().end_of(real)
+        shown = (end.device, f"{end.root.rstrip('/')}/{real[len(end.mountpoint) :].strip('/')}".rstrip("/") or "/")
+        here = [row for row in self._rows if row.mountpoint == place]
+        if bind:
+            return shown in [(row.device, row.root) for row in here]
+        return any(source == row.source or (source[:1] == "/" and real == row.source) for row in here)
+
+    def _seen(self) -> Walks:
+        from mountplan.applier.observe.observe import observe
         from mountplan.planner.tables.table import Walks
 
         if self._walks is None:
             table = self._table or observe()
-            self._walks = Walks(table)
+            self._walks, self._rows = Walks(table), table.rows
             for row in table.rows:
                 widest = self._widest.get(row.peer_group)
                 if (widest is None or len(row.root) < len(widest.root)) and self._walks.end_of(row.mountpoint) is row:
                     self._widest[row.peer_group] = row
-        row = self._walks.end_of(os.path.realpath(path))
-        widest = self._widest.get(row.peer_group, row)
-        wider = widest.mountpoint if row.peer_group and len(widest.root) < len(row.root) else ""
-        return HostSharing(row.peer_group, row.master, row.mountpoint, wider, parse_shown(row.attributes))
+        return self._walks
 
     def kind(self, path: str) -> str:
         try:

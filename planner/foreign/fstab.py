@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from mountplan.planner.attributes import NAMES, applied, change, remounted
 from mountplan.planner.foreign.mount_words import (
@@ -61,7 +62,14 @@ def _line(
         return
     if fstype == "ignore":
         return
+    if "remount" in options:
+        draft.cannot_say(f"{where}: remount, as it is no mount of its own: write a [[change]] of what is there")
+        return
     bound = any(one in ("bind", "rbind") for one in (*options, fstype))
+    of_earlier = bound and draft.holder(absolute(source)) is not None
+    if not of_earlier and facts.is_mounted(_device(source), absolute(target), bind=bound):
+        draft.cannot_say(f"{where}: it is mounted there already, so `mount -a` leaves it alone")
+        return
     if not bound and (fstype in _BY_PROGRAM or fstype.partition(".")[0] in ("fuse", "fuseblk")):
         draft.cannot_say(f"{where}: {fstype}, which a program of its own mounts")
         return
@@ -79,6 +87,7 @@ def _line(
         mount = _filesystem(draft, where, source, place, words, fstype.split(",")[0])
     if "nofail" in options and (mount.keys.keys() & {"bind", "image"} or str(mount.keys.get("source")).startswith("/")):
         mount.keys["optional"] = True
+    _tell_received(draft, mount)
     for one in special:
         _special(draft, where, mount, one)
 
@@ -87,6 +96,7 @@ def _bind(draft: SpecDraft, source: str, place: str, words: SortedWords, fstype:
     recursive = "rbind" in (words.bind, fstype)
     path = absolute(source)
     holder = draft.holder(path)
+    brought = [one for one in draft.below(path) if one.target != path and draft.holder(one.target or "/") is one]
     if holder is not None:  # of what an earlier line has mounted
         below = path[len((holder.target or "/").rstrip("/")) :] or "/"
         given: object = (
@@ -102,8 +112,58 @@ def _bind(draft: SpecDraft, source: str, place: str, words: SortedWords, fstype:
         mount.notes.append(f"{', '.join(cleared)}: as mount(8) before util-linux 2.39; a later one keeps its source's")
     if words.options:
         mount.notes.append(f"without {', '.join(words.options)}: a bind has no options of a filesystem")
-    share(draft, mount, words.events, None)
+    _share_as(draft, mount, words.events, holder)
+    again = [(kind, True) for kind, is_recursive in words.events if is_recursive]
+    if holder is None and recursive and ("shared", True) in again:
+        mount.notes.append("what the bind brings along of the host's is private here, and would be shared")
+    elif holder is not None and recursive and holder.keys.get("recursive"):
+        mount.notes.append(f"without what the bind on {holder.target} brings along of the host's")
+    for one in brought if recursive else ():
+        place_of_it = place.rstrip("/") + (one.target or "")[len(path.rstrip("/")) :]
+        _share_as(draft, draft.add(place_of_it, bind={"mount": draft.id_of(one)}), again, one)
     return mount
+
+
+def _share_as(
+    draft: SpecDraft, mount: DraftMount, events: Iterable[tuple[str, bool]], source: DraftMount | None
+) -> None:
+    """A bind of an earlier line's mount begins as its peer, or as a slave of the same; any other is private."""
+    keys = source.keys if source is not None else {}
+    group, master = str(keys.get("peer_group", "")), str(keys.get("master", ""))
+    if not group and not master:
+        share(draft, mount, events, None)
+        return
+    own = unbindable = False
+    for kind, _ in events:
+        if kind == "shared":
+            own, unbindable = not group, False
+        elif kind == "slave":
+            group, master, own = "", group or master, False
+        else:
+            group, master, own, unbindable = "", "", False, kind == "unbindable"
+    if own:
+        group = draft.own_group(mount.target or "", master)
+    given = {"peer_group": group} if group else {"master": master} if master else {}
+    mount.keys |= given | ({"unbindable": True} if unbindable else {})
+
+
+def _tell_received(draft: SpecDraft, mount: DraftMount) -> None:
+    """What is mounted on what an earlier line shares is shared as well, and appears with its peers and slaves."""
+    below = mount.stands_on
+    group = below.keys.get("peer_group") if below is not None else None
+    if group is None:
+        return
+    others = [
+        str(one.target)
+        for one in draft.mounts
+        if one is not below and one is not mount and group in (one.keys.get("peer_group"), _master(draft, one))
+    ]
+    where = f", and so it would appear below {', '.join(others)}" if others else ""
+    mount.notes.append(f"not shared here, as it would be on what is{where}")
+
+
+def _master(draft: SpecDraft, mount: DraftMount) -> object:
+    return mount.keys.get("master") or draft.groups.get(str(mount.keys.get("peer_group")), {}).get("master")
 
 
 def _bits(draft: SpecDraft, mount: DraftMount, facts: ImportFacts) -> int:
@@ -140,10 +200,8 @@ def _filesystem(draft: SpecDraft, where: str, source: str, place: str, words: So
         for one in _OF_LOOP:
             options.pop(one, None)
     else:
-        tag, equals, value = source.partition("=")
-        if equals and tag in DEVICE_TAGS:
-            value = value.strip('"')
-            keys["source"] = f"{DEVICE_TAGS[tag]}/{_as_udev_writes(value)}"
+        if _device(source) != source:
+            keys["source"] = _device(source)
         elif source not in (fstype, "none") or fstype in ("tmpfs", "ramfs"):
             keys["source"] = source
     if of(fstype).is_shared and options:
@@ -155,6 +213,12 @@ def _filesystem(draft: SpecDraft, where: str, source: str, place: str, words: So
     add_attributes(mount, words, recursive=False)
     share(draft, mount, words.events, None)
     return mount
+
+
+def _device(source: str) -> str:
+    """The path of a source that is told by a tag, as in LABEL=data; any other as it is."""
+    tag, equals, value = source.partition("=")
+    return f"{DEVICE_TAGS[tag]}/{_as_udev_writes(value.strip(chr(34)))}" if equals and tag in DEVICE_TAGS else source
 
 
 def _special(draft: SpecDraft, where: str, mount: DraftMount, word: str) -> None:

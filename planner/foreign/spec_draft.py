@@ -46,6 +46,10 @@ class ImportFacts(Protocol):
         """Whether this process may write to what is there."""
         ...
 
+    def is_mounted(self, source: str, target: str, *, bind: bool) -> bool:
+        """Whether a mount stands on `target` that is of this source, or with `bind` shows what is at that path."""
+        ...
+
     def real(self, path: str) -> str:
         """The path without symlinks, as far as it exists."""
         ...

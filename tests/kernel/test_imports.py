@@ -365,6 +365,17 @@ a\\040b /srv/x\\040y tmpfs X-mount.mkdir,noatime,nodev 0 0
 /srv/hard /srv/hard2 none bind,x-mount.mkdir 0 0
 /srv/a /srv/a2 none bind,noexec,x-mount.mkdir 0 0
 /srv/a /srv/a3 none bind,x-mount.mkdir 0 0
+tmpfs /srv/t tmpfs size=1m,x-mount.mkdir 0 0
+tmpfs /srv/t/in tmpfs size=1m,x-mount.mkdir 0 0
+/srv/t /srv/t2 none rbind,x-mount.mkdir 0 0
+tmpfs /srv/s tmpfs shared,size=1m,x-mount.mkdir 0 0
+/srv/s /srv/peer none bind,x-mount.mkdir 0 0
+/srv/s /srv/slave none bind,slave,x-mount.mkdir 0 0
+/srv/slave /srv/slave2 none bind,x-mount.mkdir 0 0
+/srv/slave /srv/both none bind,shared,x-mount.mkdir 0 0
+hard /srv/hard tmpfs defaults 0 0
+/srv/hard /srv/hard none bind 0 0
+/srv/hard /srv/hard none remount,bind,ro 0 0
 /nonesuch /srv/n none bind,nofail,x-mount.mkdir 0 0
 none /never tmpfs noauto 0 0
 overlay /srv/o overlay lowerdir=/usr/bin:/usr/sbin,X-mount.mkdir 0 0

@@ -41,6 +41,9 @@ class Machine:
     def real(self, path: str) -> str:
         return path
 
+    def is_mounted(self, source: str, target: str, *, bind: bool) -> bool:
+        return (source, target, bind) in (("proc", "/proc", False), ("/dev/shm", "/dev/shm", True))
+
     def writable(self, path: str) -> bool:
         return path != "/proc/irq"
 
@@ -268,6 +271,26 @@ def test_a_subvolume_is_imported_by_its_path() -> None:
     line = "/dev/sda1 /home btrfs subvolid=256,subvol=/@home,noatime 0 0\n"
     (one,) = import_fstab(line, "f", Machine()).mounts
     assert {"subvol": "/@home"} == one.keys["options"]
+
+
+def test_of_an_fstab_what_is_there_is_left_and_what_would_appear_elsewhere_is_told() -> None:
+    lines = """proc /proc proc defaults
+/dev/shm /dev/shm none bind
+/dev/shm /dev/shm none remount,bind,ro
+tmpfs /mnt tmpfs shared
+/mnt /media none bind,slave
+tmpfs /mnt/x tmpfs defaults
+/srv /new none rbind,rshared
+"""
+    draft = import_fstab(lines, "f", Machine())
+    assert ["/mnt", "/media", "/mnt/x", "/new"] == [one.target for one in draft.mounts]
+    assert [
+        "line 1 (/proc): it is mounted there already, so `mount -a` leaves it alone",
+        "line 2 (/dev/shm): it is mounted there already, so `mount -a` leaves it alone",
+        "line 3 (/dev/shm): remount, as it is no mount of its own: write a [[change]] of what is there",
+        "/mnt/x: not shared here, as it would be on what is, and so it would appear below /media",
+        "/new: what the bind brings along of the host's is private here, and would be shared",
+    ] == draft.left_out()
 
 
 def test_what_an_fstab_leaves_to_other_programs_is_told() -> None:
