@@ -3,8 +3,8 @@
 mount(8) cannot join a group: a mount is in one from the moment it is bound from a member, and what is mounted on it
 from then on appears on its peers. So of each group one member, the origin, is bound privately and shared only when all
 that stands on it is mounted; the others are bound from it after that. If no member shows all that the others show, a
-mount of the whole filesystem stands in for one, in a place that the tree does not see. That goes as long as no other
-member has mounts of its own on it.
+mount of the whole filesystem stands in for one, in a place that the tree does not see. Where another member has mounts
+of its own on it, no order is looked for; some of these have one.
 """
 
 from __future__ import annotations
@@ -404,9 +404,16 @@ class _ScriptWriter:
                 self._say(f"mount --make-{'r' if mount.recursive else ''}private {target}")
         else:
             self._say(f"mount --bind {_quoted(self._source_of(mount))} {target}")
+        # Later, its path leads to what will stand upon it.
+        is_covered = any(not child.place.strip("/") for child in self.children[mount.name])
+        first = len(self.late)
         if mount.unbindable:
             self.late.append(f"mount --make-unbindable {target}")
         self._attributes(target, row)
+        if is_covered:
+            for line in self.late[first:]:
+                self._say(line)
+            del self.late[first:]
         if mount.recursive:
             for name, brought in self.rows.items():
                 if name.startswith(f"{mount.name}+"):

@@ -56,6 +56,15 @@ def test_what_stands_on_one_peer_alone_is_mounted_before_it_is_shared() -> None:
     assert ["mount --make-shared /mnt/root/b", "mount --bind /mnt/root/b /mnt/root/a"] == found[2:]
 
 
+def test_what_another_mount_covers_at_its_place_has_its_attributes_before_that() -> None:
+    low = '[[mount]]\nid = "low"\ntarget = "/a"\ntype = "tmpfs"\nattributes = ["ro"]\n'
+    high = '[[mount]]\ntarget = "/a"\nparent = "low"\ntype = "tmpfs"\n'
+    found = commands(ROOT + low + high)
+    assert ["mount --bind", "mount -o remount,bind,ro,relatime", "mount --bind"] == [
+        " ".join(line.split()[: 2 if "--bind" in line else 3]) for line in found
+    ]
+
+
 def test_two_peers_with_mounts_of_their_own_have_no_order_and_the_reason_is_told() -> None:
     both = "".join(f'[[mount]]\ntarget = "/{one}/{one}"\ntype = "tmpfs"\n' for one in "ab")
     found = script(ROOT + PEERS + both)
