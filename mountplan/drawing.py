@@ -29,6 +29,7 @@ class Drawn(NamedTuple):
     incomplete: bool = False
     only_named: bool = False  # other groups are no part of it
     left_out: tuple[LeftOut, ...] = ()
+    failures: tuple[str, ...] = ()  # commands of a script that the kernel would refuse: what they mount is not drawn
 
 
 def drawn(argument: str, *, parameters: Mapping[str, str] | None = None) -> Drawn:
@@ -138,7 +139,7 @@ def _of_host(tables: Iterable[MountTable]) -> Mapping[int, str]:
 def _of_script(path: str) -> Drawn:
     from mountplan.inputs import label_of, read_input, reason_of
     from mountplan.planner.ask.simulate import simulate
-    from mountplan.planner.render.simulated import group_names
+    from mountplan.planner.render.simulated import failure_text, group_names
 
     try:
         data = read_input(path)
@@ -147,4 +148,5 @@ def _of_script(path: str) -> Drawn:
         raise SubjectError(what, "name a shell script that can be read") from None
     simulation = simulate(data.decode("utf-8", "surrogateescape"), label_of(path))
     scenes = tuple(Scene(f"of process {look.process}", look.table) for look in simulation.final)
-    return Drawn(label_of(path), scenes, GroupNames(group_names([scene.table for scene in scenes])))
+    groups = GroupNames(group_names([scene.table for scene in scenes]))
+    return Drawn(label_of(path), scenes, groups, failures=tuple(map(failure_text, simulation.failures)))

@@ -72,6 +72,11 @@ def _by_number(code: int) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+def as_ascii(text: str) -> str:
+    r"""`text` with all that is not ASCII as \uNNNN or \UNNNNNNNN, which TOML reads in strings in double quotes."""
+    return text if text.isascii() else "".join(one if one.isascii() else _by_number(ord(one)) for one in text)
+
+
 def in_shell(text: str) -> str:
     """A shell script, or a part of it, of which harmful characters stand in single quotes only, as shlex.quote() has
     them: the same to the shell, with each written as an escape of printf(1). Line ends stay.

@@ -122,7 +122,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         output.data(_data(found, saved))
         return 0
     if saved is None:
-        output.raw(found.text)
+        output.spec(found.text)
     for caution in cautions_text(found.cautions):
         output.note(f"mountplan: caution: {visible(caution)}\n")
     if saved is not None:

@@ -53,6 +53,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Exit status 0, or 2 if there is nothing to draw."""
     from mountplan.drawing import drawn
     from mountplan.planner.render.lane_text import lane_lines
+    from mountplan.planner.render.words import width
 
     if args.width is not None and args.width < 0:
         raise UsageError("--width: name a number of columns, or 0")
@@ -70,10 +71,22 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         output.raw(_rendered(form, found, chart, 0))
     else:
         room = output.room or 0 if args.width is None else args.width
-        output.drawing(lane_lines(chart, room=room))
+        lines = [
+            line._replace(
+                text=output.writable(line.text), what=output.writable(line.what), label=output.writable(line.label)
+            )
+            for line in chart.lines
+        ]
+        picture = lane_lines(chart._replace(lines=tuple(lines)), room=room)
+        output.drawing(picture)
+        widest = max((width("".join(piece.text for piece in line).rstrip()) for line in picture), default=0)
+        if room and widest > room:
+            output.note(f"mountplan: the lanes need more than {room} columns: the picture has {widest}\n")
         if not chart.lines:
             output.note("mountplan: nothing is shared, and nothing is a slave\n")
     note_left_out(found.left_out, output)
+    for failure in found.failures:
+        output.note(f"mountplan: {visible(found.label)}: {visible(failure)}\n")
     if found.incomplete:
         from mountplan.planner.render.aside_text import TAKES_LISTMOUNT
 
@@ -136,5 +149,6 @@ def _data(found: Drawn, chart: LaneChart) -> dict[str, Any]:
             for line in chart.lines
             if line.row is not None
         ],
+        "failures": list(found.failures),
         "left_out": left_out_data(found.left_out),
     }

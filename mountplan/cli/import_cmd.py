@@ -88,7 +88,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         output.data(data)
         return 0
     if args.output in (None, "-"):
-        output.raw(text)
+        output.spec(text)
     for line in unsaid:
         output.note(f"mountplan: not in the spec: {visible(line)}\n")
     if args.output not in (None, "-"):

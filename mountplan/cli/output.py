@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from mountplan.planner.characters import visible_lines
+from mountplan.planner.characters import as_ascii, visible_lines
 from mountplan.planner.light import Literal
 
 TYPE_CHECKING = False
@@ -87,6 +87,18 @@ class Output:
     def raw(self, text: str) -> None:
         """A result that another program reads: no colours, not a character changed."""
         _put(sys.stdout, lambda: sys.stdout.write(text))
+
+    def spec(self, text: str) -> None:
+        """A spec: what the encoding of standard output lacks is written as TOML has it."""
+        self.raw(self.writable(text))
+
+    def writable(self, text: str) -> str:
+        r"""`text` with all that standard output cannot encode as \uNNNN, so that it is as wide as it will be."""
+        try:
+            text.encode(sys.stdout.encoding or "ascii")
+        except (UnicodeEncodeError, LookupError):
+            return as_ascii(text)
+        return text
 
     def drawing(self, lines: Sequence[Sequence[Piece]]) -> None:
         """A picture with lanes, each lane in a colour of its own."""

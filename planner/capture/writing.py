@@ -13,7 +13,7 @@ from mountplan.planner.capture.captured import (
     CapturedUser,
     Options,
 )
-from mountplan.planner.characters import is_plain, toml_key, toml_string, visible
+from mountplan.planner.characters import toml_key, toml_string, visible
 from mountplan.planner.language.values import escape
 from mountplan.planner.names import IdLines
 from mountplan.planner.tables.mount_facts import LiveImage
@@ -170,6 +170,6 @@ def _text(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    if "\\" in text and "'" not in text and is_plain(text):
+    if "\\" in text and "'" not in text and text.isascii() and text.isprintable():
         return f"'{text}'"
     return toml_string(text)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from mountplan.planner.capture.naming import Names
-from mountplan.planner.characters import is_plain, toml_key, toml_string, visible
+from mountplan.planner.characters import toml_key, toml_string, visible
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
 from mountplan.planner.language.values import escape
 
@@ -263,7 +263,9 @@ def toml_value(value: object) -> str:
 
 
 def _quoted(text: str) -> str:
-    return f"'{text}'" if "\\" in text and "'" not in text and is_plain(text) else toml_string(text)
+    return (
+        f"'{text}'" if "\\" in text and "'" not in text and text.isascii() and text.isprintable() else toml_string(text)
+    )
 
 
 def _ways(path: str) -> list[str]:

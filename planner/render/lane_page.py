@@ -267,9 +267,8 @@ if (typeof document !== "undefined") {
       event.preventDefault();
     });
   }
-  // #/srv/data chooses a mount, #step=12 a step, so that both can be linked to.
-  const wanted = decodeURIComponent(location.hash.slice(1));
-  for (const part of wanted.split("&")) {
+  // #/srv/data chooses a mount, #step=12 a step, so that both can be linked to; & in a path is %26.
+  for (const part of location.hash.slice(1).split("&").map(decodeURIComponent)) {
     if (part.startsWith("step=") && slider) play(Number(part.slice(5)));
     else {
       const found = mounts.findLast((mount) => mount.target === part || called(mount) === part);

@@ -168,11 +168,33 @@ def test_where_the_locale_has_no_more_it_is_ascii(
     ]
 
 
+def test_names_that_the_locale_lacks_do_not_shift_the_lanes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="ascii", write_through=True))
+    (tmp_path / "web").write_text(MOUNTINFO.replace("/b rw", "/\xe9 rw"))
+    assert 0 == main(["graph", str(tmp_path / "web")])
+    assert raw.getvalue().decode("ascii").splitlines()[:4] == [
+        "/         tmpfs",
+        "|-a       tmpfs      *--- 3",
+        "|-c       tmpfs      v",
+        "`-\\u00e9  tmpfs[/x]  `-*- 4, slave of 3",
+    ]
+
+
+def test_commands_of_a_script_that_fail_are_told(run: Command, tmp_path: Path) -> None:
+    (tmp_path / "x.sh").write_text("mount -t tmpfs t /mnt\n")
+    said = run("graph", str(tmp_path / "x.sh"))
+    assert 0 == said.status
+    assert "x.sh: line 1: cannot mount" in said.err
+    assert "cannot mount" in run("graph", str(tmp_path / "x.sh"), "--json").json()["failures"][0]
+
+
 def test_it_is_as_wide_as_wanted(run: Command, mountinfo: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert max(map(len, run("graph", mountinfo, "--width", "30").out.splitlines()[:4])) <= 30
     monkeypatch.setattr(Output, "room", 30)
     assert max(map(len, run("graph", mountinfo).out.splitlines()[:4])) <= 30
     assert PICTURE == run("graph", mountinfo, "--width", "0").out
+    assert "the lanes need more than 5 columns: the picture has" in run("graph", mountinfo, "--width", "5").err
 
 
 @pytest.mark.parametrize(("name", "begins"), [("x.svg", "<svg "), ("x.html", "<!doctype html>"), ("x.txt", "/ ")])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from mountplan import api
+from mountplan.cli import main
 from mountplan.foreign_files import settled
 from mountplan.planner.foreign.spec_draft import SpecDraft
 from mountplan.planner.language.spec_reading import parse_spec
@@ -266,3 +269,10 @@ def test_sizes_and_modes_of_compose_become_such_as_the_kernel_takes(
     ended = run("import", "compose", str(tmp_path / "c.yaml"), "--root", "/usr")
     assert f'options = {{ size = "{wanted[0]}", mode = "{wanted[1]}" }}' in ended.out
     assert 'on_symlink = "follow"' in ended.out
+
+
+def test_where_standard_output_is_ascii_a_spec_is_toml_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="ascii", write_through=True))
+    assert 0 == main(["import", "bwrap", "--", "--tmpfs", "/", "--setenv", "A", "\xe9\\x", "true"])
+    assert {"A": "\xe9\\x"} == tomllib.loads(raw.getvalue().decode("ascii"))["run"]["environment"]
