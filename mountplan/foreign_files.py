@@ -75,7 +75,8 @@ class MachineFacts:
         return os.access(path, os.W_OK)
 
     def real(self, path: str) -> str:
-        return os.path.realpath(path)
+        found, own = os.path.realpath(path), f"/proc/{os.getpid()}/"
+        return f"/proc/self/{found[len(own) :]}" if found.startswith(own) else found
 
 
 def read_descriptor(number: str) -> bytes | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mountplan.applier.probe.userns_trial import UsernsRefusal
 from mountplan.applier.sys.privilege import for_this_user
-from mountplan.applier.sys.refusal import explain
+from mountplan.applier.sys.refusal import explain, is_root
 from mountplan.planner.errors import Mistake
 from mountplan.planner.fstypes import of, option_refused, options_for
 from mountplan.planner.plan.plan import Plan
@@ -23,6 +23,9 @@ def mistake_of(refusal: UsernsRefusal, plan: Plan) -> Mistake:
     step: Any = plan.steps[refusal.step]
     field, what, remedy = _words(refusal, step, plan.run.unshare)
     origin = f"{step.origin}.{field}" if field and step.origin else step.origin
+    if "user" in plan.run.unshare:  # root has one of its own then, too
+        leave = 'leave "user" out of unshare in [run]'
+        remedy = remedy.replace("run it as root", leave if is_root() else f"{leave} and run it as root")
     return Mistake(plan.ref(origin), what, for_this_user(remedy))
 
 

@@ -26,7 +26,7 @@ UNSHARED_BY_ALL = ("user", "ipc", "pid", "net", "uts", "cgroup")
 _NAMESPACES = {f"--unshare-{kind}": kind for kind in UNSHARED_BY_ALL} | {
     f"--unshare-{kind}-try": kind for kind in ("user", "cgroup")
 }
-_PROC_COVERS = ("sys", "sysrq-trigger", "irq", "bus")
+PROC_COVERS = ("sys", "sysrq-trigger", "irq", "bus")
 # Options that say nothing about mounts, and how many words follow each; those in _QUIET are of no use in a spec.
 _OTHER = {
     "--userns": 1, "--userns2": 1, "--pidns": 1, "--disable-userns": 0, "--assert-userns-disabled": 0, "--uid": 1,
@@ -247,6 +247,12 @@ class _BubblewrapImport:
 
     def _remount(self, place: str) -> None:
         mount = next((one for one in reversed(self.draft.mounts) if one.target == place), None)
+        holder = self.draft.holder(place)
+        source = str(holder.keys.get("bind", "")) if holder is not None and holder.keys.get("recursive") else ""
+        of_host = source.rstrip("/") + inside(holder, place) if holder is not None and source else ""
+        if mount is None and of_host and self.facts.sharing(of_host).mountpoint == self.facts.real(of_host):
+            self.draft.cannot_say(f"--remount-ro {place}, which another bind brings along")
+            return
         if mount is None:
             self.refusal.add("--remount-ro", f"nothing is mounted on {place} before it", "mount it before")
             return
@@ -257,7 +263,7 @@ class _BubblewrapImport:
                 mount.notes.append("ro: with what the bind brings along, which --remount-ro leaves as it is")
 
     def _proc(self, place: str) -> None:
-        covered = [one for one in _PROC_COVERS if self.as_root and self.facts.writable(f"/proc/{one}")]
+        covered = [one for one in PROC_COVERS if self.as_root and self.facts.writable(f"/proc/{one}")]
         if self.binds_proc:  # with the machine's pids goes the machine's /proc
             self._bind("/proc", place, ("nosuid", "nodev"), optional=False)
             for part in covered:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mountplan.planner.attributes import NAMES, NODEV, NOSUID, RDONLY
-from mountplan.planner.foreign.bubblewrap import UNSHARED_BY_ALL
+from mountplan.planner.attributes import NAMES, NODEV, NOEXEC, NOSUID, RDONLY
+from mountplan.planner.foreign.bubblewrap import PROC_COVERS, UNSHARED_BY_ALL
 from mountplan.planner.foreign.to_oci import ExportedMounts, PlannedTree, beyond_mounts, planned_tree
 from mountplan.planner.plan.plan import ExpectedMount, Plan
 from mountplan.planner.plan.steps import CopyContents, MakeFilesystem, MakeNode, RemoveNode, SealFilesystem
@@ -94,6 +94,9 @@ def _mount(
     elif maker.fstype in _TYPES:
         if maker.fstype == "proc" and "pid" not in tree.plan.run.unshare:
             reasons.append(f'{path} is a new proc: without unshare = ["pid"] bubblewrap binds the machine\'s')
+        if maker.fstype == "proc":
+            adds = "" if mount.set & NOEXEC else "adds noexec, and "
+            notes.append(f"{path}: bubblewrap {adds}makes what of {', '.join(PROC_COVERS)} it may write to read-only")
         words += [_TYPES[maker.fstype], path]
     else:
         reasons.append(f"{path} is {maker.fstype}, which bubblewrap does not mount")
@@ -112,6 +115,10 @@ def _bind(path: str, mount: ExpectedMount, words: list[str], notes: list[str]) -
         notes.append(f"{path}: bubblewrap makes it a slave, if the host's mount is shared")
     if not mount.set & NOSUID:
         notes.append(f"{path}: bubblewrap adds nosuid")
+    clear = mount.clear & ~mount.set
+    kept = [name for name, one in NAMES.items() if not one.set and name != "relatime" and one.clear & clear]
+    if kept:
+        notes.append(f"{path}: bubblewrap clears no attribute of the source's: {', '.join(kept)}")
     option = "--ro-bind" if mount.set & RDONLY else "--bind" if mount.set & NODEV else "--dev-bind"
     if option == "--ro-bind" and not mount.set & NODEV:
         notes.append(f"{path}: bubblewrap adds nodev")

@@ -85,7 +85,7 @@ def to_oci(plan: Plan, host: MountTable) -> ExportedMounts:
     readonly: list[str] = []
     root: dict[str, Any] = {}
     linux: dict[str, Any] = {}
-    notes: list[str] = []
+    notes = ["the runtime makes device nodes and links in /dev, whatever the configuration says"]
     predicted = predict(plan, host)[0]
     bits = {name: parse_shown(row.attributes) for name, row in zip(predicted.names, predicted.table.rows, strict=True)}
     for path, mount in tree.mounts:
@@ -115,6 +115,8 @@ def to_oci(plan: Plan, host: MountTable) -> ExportedMounts:
         return ExportedMounts(None, tuple(dict.fromkeys(reasons)))
     slaves = any(mount.master in tree.external or mount.inherits for _, mount in tree.mounts)
     slaves |= any(group.master in tree.external for group in plan.expected.groups)
+    if slaves and not any(mount.master or mount.inherits for _, mount in tree.mounts if not mount.parent):
+        notes.append("/: the runtime makes it a slave, if the host's mount is shared")
     linux["rootfsPropagation"] = "rslave" if slaves else "rprivate"
     lists = {"maskedPaths": masked, "readonlyPaths": readonly, "devices": _devices(tree)}
     linux |= {key: given for key, given in lists.items() if given}
@@ -122,7 +124,6 @@ def to_oci(plan: Plan, host: MountTable) -> ExportedMounts:
     value = {"ociVersion": "1.0.2", "root": root, "mounts": entries, "linux": linux, "process": _process(plan.run)}
     if plan.run.hostname:
         value["hostname"] = plan.run.hostname
-    notes = ["the runtime makes device nodes and links in /dev, whatever the configuration says"]
     for entry in entries:
         kinds = [one.removeprefix("r") for one in entry["options"]]
         if "shared" in kinds:

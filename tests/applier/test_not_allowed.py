@@ -76,6 +76,9 @@ REFUSED = {
     },
     MAPPED.format(0): ("mount[1].idmap", "/srv/locked cannot be id-mapped", "run it as root"),
     MAPPED.format(900000): ("mount[1].idmap", "ids that do not exist", "run it as root"),
+    MAPPED.format(0) + '[run]\nunshare = ["user"]\n': (
+        "mount[1].idmap", "/srv/locked cannot be id-mapped", 'leave "user" out of unshare in [run] and run it as root',
+    ),
     MAPPED_LAYER: ("mount[1].idmap", "ids that do not exist", "run it as root"),
     CREATE: (
         "mount[1].create", "may not write to /srv/closed", "make it there beforehand",

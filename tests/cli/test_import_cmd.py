@@ -96,6 +96,10 @@ def test_what_a_script_does_after_the_call_is_no_part_of_its_command(run: Comman
     assert "not in the spec: redirections" in ended.err
 
 
+def test_a_file_of_the_importers_own_process_is_told_as_that_of_any(run: Command) -> None:
+    assert 'bind = "/proc/self/status"' in run("import", "bwrap", "--", "--ro-bind", "/proc/self/status", "/st").out
+
+
 def test_a_bundle_may_be_named_by_its_directory(run: Command, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"root": {"path": "/usr"}}))
     assert run("import", "oci", str(tmp_path / "config.json")) == run("import", "oci", str(tmp_path))

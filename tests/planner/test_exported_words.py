@@ -103,6 +103,11 @@ def test_what_is_written_of_each_spec_is_what_it_was() -> None:
     golden("exports.txt", "\n".join([*lines, ""]))
 
 
+def test_what_bubblewrap_leaves_set_of_a_bind_is_told() -> None:
+    plan = plan_of(BUNDLE + mount("/plain", "bind = '/usr'", "attributes = ['rw', 'exec']"))
+    assert "/plain: bubblewrap clears no attribute of the source's: rw, exec" in to_bubblewrap(plan).notes
+
+
 DUMP = [
     {"mnt_id": 1, "parent_mnt_id": 0, "root_dev": "0x800001", "fstype": "auto", "fsname": "ext4", "root": "/r",
      "mountpoint": "./", "flags": "0x200000", "sb_flags": 1, "source": "/dev/sda1", "options": ",errors=x,"},

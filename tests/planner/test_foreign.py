@@ -180,6 +180,12 @@ def test_the_mount_that_a_walk_ends_on_is_the_last_one_on_the_way() -> None:
     assert low.stands_on is first and top.stands_on is first
 
 
+def test_what_a_bind_brings_along_is_no_mount_that_bubblewrap_has_made() -> None:
+    draft = bwrap("--bind", "/", "/", "--remount-ro", "/srv")
+    assert ["/"] == [one.target for one in draft.mounts]
+    assert "--remount-ro /srv, which another bind brings along" in draft.unsaid
+
+
 def test_mount_words() -> None:
     words = read_words(
         split_options('ro,rw,noatime,relatime,rnosuid,bind,rslave,size=1m,context="a,b",lowerdir+=x,lowerdir+=y')
