@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Sequence
@@ -71,13 +72,16 @@ def _enter(user: int) -> None:
 
 
 def seen_locks(subject: Subject) -> SeenLocks:
-    """What is locked in a namespace, of any owner. What the machine's first user namespace owns has no locks."""
+    """What is locked in a namespace, of any owner. Of the machine's first user namespace's, what is a copy of another
+    owner's has locks too (copy_mnt_ns); who may not look takes it to have none.
+    """
     owner = -1
     try:
         owner = fcntl.ioctl(subject.fd, abi.NS_GET_USERNS)
-        if os.fstat(owner).st_ino == abi.USER_NS_INIT_INO:
+        table = subject.read().table
+        if os.fstat(owner).st_ino == abi.USER_NS_INIT_INO and not _has_locks(subject.fd, table):
             return SeenLocks()
-        return SeenLocks(find_locks(subject.fd, owner, subject.read().table))
+        return SeenLocks(find_locks(subject.fd, owner, table))
     except OSError as error:
         return SeenLocks({}, in_words(error))
     except (TableError, ChildFailed) as error:
@@ -85,6 +89,35 @@ def seen_locks(subject: Subject) -> SeenLocks:
     finally:
         if owner >= 0:
             os.close(owner)
+
+
+def _has_locks(namespace: int, table: MountTable) -> bool:
+    """Whether something that stands on what a walk reaches is locked: its parent is not cloned then without it."""
+    tree = MountTree(table)
+
+    def look() -> bool:
+        syscalls.setns(namespace, abi.CLONE_NEWNS)
+        begins = syscalls.mount_id(abi.AT_FDCWD, b"/")
+        start = next((index for index, row in enumerate(tree.rows) if row.mount_id == begins), -1)
+        if start < 0:  # the root of the process is below that of its namespace
+            return False
+        parents = {*tree.parents[start + 1 : tree.end_of(start)]}
+        return any(_holds_locked(os.fsencode(path_to(tree, start, one))) for one in parents if tree.reached[one])
+
+    try:
+        return in_child(look)
+    except OSError as error:
+        if error.errno == errno.EPERM:
+            return False
+        raise
+
+
+def _holds_locked(path: bytes) -> bool:
+    try:
+        os.close(syscalls.open_tree(abi.AT_FDCWD, path, abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC))
+    except OSError as error:
+        return error.errno == errno.EINVAL
+    return False
 
 
 def find_locks(namespace: int, owner: int, table: MountTable) -> dict[int, Lock]:

@@ -447,6 +447,22 @@ def test_what_cannot_be_is_told_with_its_place(before: str, after: str, key: str
     assert any(words in one.what for one in told)
 
 
+def is_said_to_be_locked(*words: str) -> bool:
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        assert 0 == main(["explain", *words])
+    return "EINVAL (Invalid argument): the mount is locked" in text.getvalue()
+
+
+def is_refused(namespaces: list[int], path: str) -> bool:
+    def inside() -> bool:
+        for fd in namespaces:
+            setns(fd)
+        return bool(attempts(lambda: umount(path))[0])
+
+    return run_in_child(inside)
+
+
 def test_explain_knows_what_is_locked(in_host: InHost) -> None:
     """It answers what umount(2) answers to the owner, also of a namespace that a spec would make."""
     spec = """
@@ -463,33 +479,43 @@ type = "tmpfs"
 locked = true
 """
 
-    def refused(*words: str) -> bool:
-        text = io.StringIO()
-        with contextlib.redirect_stdout(text):
-            assert 0 == main(["explain", *words])
-        return "EINVAL (Invalid argument): the mount is locked" in text.getvalue()
-
-    def is_refused(namespaces: list[int], path: str) -> bool:
-        def inside() -> bool:
-            for fd in namespaces:
-                setns(fd)
-            return bool(attempts(lambda: umount(path))[0])
-
-        return run_in_child(inside)
-
     def script() -> tuple[list[bool], list[bool], bool]:
         host()
         Path("/srv/spec.toml").write_text(f"format = 1\n{spec}")
         places = ["/srv/other/bound", "/srv/other", "/srv"]
         with user(upon_what_was_there) as pid:
-            told = [refused(str(pid), "--unmount", place) for place in places]
+            told = [is_said_to_be_locked(str(pid), "--unmount", place) for place in places]
             namespaces = [os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY) for kind in ("user", "mnt")]
             real = [is_refused(namespaces, place) for place in places]
-        return told, real, refused("/srv/spec.toml", "--unmount", "/srv")
+        return told, real, is_said_to_be_locked("/srv/spec.toml", "--unmount", "/srv")
 
     told, real, planned = in_host(script, identity="root")
     assert [False, False, True] == told == real
     assert planned
+
+
+def test_explain_knows_what_is_locked_in_a_copy_of_another_users_namespace(in_host: InHost) -> None:
+    """Of root's own namespace: copy_mnt_ns locks what it copies whenever the owners differ."""
+
+    def script() -> tuple[list[bool], list[bool]]:
+        host()
+        places = ["/srv/other/bound", "/srv/other", "/srv"]
+        with user(upon_what_was_there) as pid:
+            theirs = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY)
+
+            def copy() -> None:
+                setns(theirs)
+                unshare(CLONE_NEWNS)
+                mount("own", "/srv/feed", "tmpfs")
+
+            with inhabited(copy) as mine:
+                told = [is_said_to_be_locked(str(mine), "--unmount", place) for place in [*places, "/srv/feed"]]
+                namespace = os.open(f"/proc/{mine}/ns/mnt", os.O_RDONLY)
+                return told, [is_refused([namespace], place) for place in [*places, "/srv/feed"]]
+
+    told, real = in_host(script, identity="root")
+    assert told == real
+    assert {True, False} == {*real}
 
 
 def with_owners() -> None:
