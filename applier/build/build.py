@@ -327,7 +327,8 @@ def _look_after(error: StepRefused, plan: Plan, built: Built) -> None:
         changes = host_changes(built.host, observe()) if built.host.rows else None
     except TableError:
         changes = None
-    left = tuple(f"step {number}, {step.describe()}" for number, step in steps_on_host(plan.steps[: error.number]))
+    done = error.number - 1 if error.errno == errno.EROFS else error.number  # or the last one may be done in part
+    left = tuple(f"step {number}, {step.describe()}" for number, step in steps_on_host(plan.steps[:done]))
     error.aftermath = Aftermath(changes, left, built.left)
 
 

@@ -135,7 +135,7 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     ("clone_mount", E.ELOOP): ("it is a symlink, or behind one", "write the path that it leads to"),
     ("attach", E.ENOENT): (
         "the mountpoint is not there",
-        "create it in the filesystem, write create = true on the mount, or correct target",
+        "create it in the filesystem, have create = true make it in what is bound of the host, or correct target",
     ),
     ("attach", E.ELOOP): (
         "a symlink is on the way to the mountpoint",

@@ -22,6 +22,8 @@ def check_type(draft: Draft, fstype: str, context: Context) -> bool:
     if fstypes.of(fstype).everywhere or context.host.knows_filesystem(fstype) is not False:
         return True
     close = context.closest(fstype, _KNOWN) if fstype not in _KNOWN else ""
+    if close and context.host.knows_filesystem(close) is False:
+        close = ""  # or it is one that nobody can mount, as nsfs
     context.mistakes.add(
         f"{draft.key}.type",
         f'this kernel has no filesystem "{fstype}"',

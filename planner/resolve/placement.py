@@ -19,6 +19,7 @@ from mountplan.planner.resolve.optional import has_mountpoint, take_out
 from mountplan.planner.resolve.overlay_limits import check_stacking
 from mountplan.planner.resolve.overlays import check_layers
 from mountplan.planner.resolve.topology import ResolvedNode
+from mountplan.planner.tables.table import MountRow
 
 _Turn = tuple[int, tuple[int, int], Draft]
 _MOST_LINKS = 40  # as many as the kernel follows in one walk (MAXSYMLINKS)
@@ -552,8 +553,22 @@ def _mountpoint_on_host(draft: Draft, base: HostPath, parent: Draft, context: Co
         )
 
 
+def _is_read_only(bind: Draft, row: MountRow) -> bool:
+    """Whether nothing can be made in a bind of the host's mount, which begins with the attributes of that."""
+    if "ro" in row.options.split(","):
+        return True
+    return isinstance(bind.spec.bind, str) and "ro" in row.attributes.split(",") and "rw" not in bind.own_words
+
+
 def _create_on_host(draft: Draft, base: HostPath, parent: Draft, context: Context) -> None:
     """Have the mountpoint made, and of the directories above it those that are missing."""
+    if _is_read_only(parent, base.mount):
+        what = (
+            f'mountpoint "{TargetPath(base.path).joined(draft.place)}" on the host is not there, and what is mounted at'
+        )
+        what = f"{what} {base.mount.mountpoint} is read-only"
+        context.mistakes.add(f"{draft.key}.target", what, "create it in what can be written to, or mount it elsewhere")
+        return
     kind = draft.kind()
     missing = [(draft.place, "directory" if kind in ("directory", None) else "file")]
     for above in draft.place.ancestors():

@@ -11,6 +11,7 @@ from mountplan.applier.observe.facts import LiveHost
 from mountplan.planner.errors import SpecError, StepRefused
 from mountplan.planner.host import HostEntry
 from tests.hosts import InHost, leave_root, mount, umount
+from tests.mountflags import MS_BIND, MS_RDONLY, MS_REMOUNT
 from tests.trees import ROOT, plan_of, tree
 
 pytestmark = pytest.mark.needs_kernel("mountns")
@@ -53,6 +54,28 @@ def test_without_a_word_nothing_is_made_on_the_host_and_never_below_a_file(tmp_p
     with pytest.raises(SpecError, match="is a file, so nothing can be made in it"):
         plan_of(bind + 'target = "/dir/words/a/b"\ncreate = true')
     assert ["words"] == [one.name for one in tmp_path.iterdir()]
+
+
+@pytest.mark.needs_kernel("root")
+@pytest.mark.parametrize("remounts", [MS_RDONLY, MS_RDONLY | MS_BIND], ids=["filesystem", "mount"])
+def test_that_nothing_can_be_made_in_what_is_read_only_is_told_before(remounts: int, in_host: InHost) -> None:
+    """An attribute can be taken from the bind, which is another mount."""
+    bind = f'{ROOT}[[mount]]\ntarget = "/dir"\nbind = "/srv"\nattributes = [%s]\n'
+    new = '[[mount]]\ntarget = "/dir/a/b"\ntype = "tmpfs"\ncreate = true\n'
+
+    def script() -> list[bool]:
+        mount("srv", "/srv", "tmpfs")
+        mount("", "/srv", flags=remounts | MS_REMOUNT)
+        told = []
+        for words in ("", '"rw"'):
+            try:
+                with tree(plan_of(bind % words + new)):
+                    told.append(False)
+            except SpecError as error:
+                told.append("what is mounted at /srv is read-only" in str(error))
+        return told
+
+    assert [True, not remounts & MS_BIND] == in_host(script, identity="root")
 
 
 @pytest.mark.needs_kernel("root")  # for other users it is tried before anything is made
