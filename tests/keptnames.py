@@ -168,8 +168,8 @@ def killed_at(number: int) -> Iterator[None]:
         sys.setprofile(None)
 
 
-# The calls before which tests kill: `make faults` takes each, the suite one of three.
-MOMENTS = range(0, 6000, 1 if os.environ.get("MOUNTPLAN_FAULTS") == "all" else 3)
+# The calls before which tests kill: `make faults` takes each, the suite every other one.
+MOMENTS = range(0, 6000, 1 if os.environ.get("MOUNTPLAN_FAULTS") == "all" else 2)
 
 
 def survives(action: Callable[[], object], number: int) -> bool:

@@ -21,7 +21,7 @@ from tests.hosts import NOBODY, InHost, become_nobody
 
 ALL = os.environ.get("MOUNTPLAN_FAULTS") == "all"
 SHARES = range(8 if ALL else 2)  # each a test of its own, so that they run side by side
-EVERY = 1 if ALL else 3  # which of the sample's faults are tried
+EVERY = 1 if ALL else 2  # which of the sample's faults are tried
 
 pytestmark = [
     pytest.mark.needs_kernel("root", "set-group", "nobody"),

@@ -26,7 +26,7 @@ from tests.hosts import InHost, moments, setns
 ALL = os.environ.get("MOUNTPLAN_FAULTS") == "all"
 SHARES = range(16 if ALL else 3)
 # Which of the sample's faults are tried: there are many more calls to refuse than steps to be killed in.
-EVERY = {"kill": 1, "refuse": 1} if ALL else {"kill": 2, "refuse": 5}
+EVERY = {"kill": 1, "refuse": 1} if ALL else {"kill": 2, "refuse": 3}
 
 pytestmark = [
     pytest.mark.needs_kernel("root", "set-group", "foreign-mounts"),

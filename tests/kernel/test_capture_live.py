@@ -32,7 +32,7 @@ pytestmark = pytest.mark.needs_kernel("set-group", "root")
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
-STATES = 80
+STATES = 120
 CHUNK = 20
 
 
