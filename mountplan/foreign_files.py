@@ -71,6 +71,14 @@ class MachineFacts:
                 raise
             return ""
 
+    def link(self, path: str) -> str:
+        try:
+            return os.readlink(path)
+        except OSError as error:
+            if error.errno in OF_THE_SYSTEM:
+                raise
+            return ""
+
     def writable(self, path: str) -> bool:
         return os.access(path, os.W_OK)
 

@@ -84,6 +84,7 @@ def import_compose(
                 what = f"{place} is taken by {places[place]}: Docker mounts one volume at a place"
                 refusal.add(key, what, "take one of them out")
             places.setdefault(place, key)
+            place = draft.destination(place, facts)
             _volume(draft, place, entry, folder, home, config.get("volumes") or {}, facts, stand_ins)
         except (KeyError, TypeError, ValueError) as error:
             refusal.add(key, f"cannot be read: {error}", "write SOURCE:TARGET[:OPTIONS], or a table")

@@ -83,7 +83,7 @@ def _containers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _mount(
     draft: SpecDraft, mount: Mapping[str, Any], volume: Mapping[str, Any], facts: ImportFacts, stand_ins: StandIns
 ) -> None:
-    place, part = absolute(str(mount["mountPath"])), str(mount.get("subPath") or "")
+    place, part = draft.destination(absolute(str(mount["mountPath"])), facts), str(mount.get("subPath") or "")
     read_only = ""
     if mount.get("readOnly"):
         read_only = "recursive" if mount.get("recursiveReadOnly") in ("Enabled", "IfPossible") else "mount"

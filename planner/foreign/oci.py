@@ -118,7 +118,7 @@ class _OciImport:
             self.root.keys["recursive_attributes"] = False
 
     def _mount(self, number: int, entry: Mapping[str, Any]) -> None:
-        place = absolute(entry["destination"])
+        place = self.draft.destination(absolute(entry["destination"]), self.facts)
         fstype = str(entry.get("type") or "")
         options = [str(one) for one in entry.get("options") or ()]
         special = [one for one in options if one in ("tmpcopyup", "idmap", "ridmap", "copy-symlink")]
@@ -237,6 +237,7 @@ class _OciImport:
 
     def _hide(self, key: str, path: str) -> None:
         """A masked or read-only path, in the mount that has it; the runtimes pass over what is not there."""
+        path = self.draft.destination(path, self.facts)
         holder = self.draft.holder(path)
         if holder is not None:
             given = holder.keys.setdefault(key, [])

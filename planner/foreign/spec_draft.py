@@ -16,6 +16,8 @@ from mountplan.planner.characters import toml_key, toml_string, visible
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
 from mountplan.planner.language.values import escape
 
+_MOST_LINKS = 40  # as many as the kernel follows in a path
+
 
 class HostSharing(NamedTuple):
     """The sharing of the host's mount at a path: its peer group and its master, 0 for none, and where it is mounted.
@@ -52,6 +54,10 @@ class ImportFacts(Protocol):
 
     def real(self, path: str) -> str:
         """The path without symlinks, as far as it exists."""
+        ...
+
+    def link(self, path: str) -> str:
+        """What is in the symlink there; "" if there is none."""
         ...
 
 
@@ -161,6 +167,37 @@ class SpecDraft:
         """The mount on which a walk to `path` ends now: the last of those whose target is on the way."""
         found = max((self._last.get(one, -1) for one in _ways(path)), default=-1)
         return self.mounts[found] if found >= 0 else None
+
+    def destination(self, path: str, facts: ImportFacts) -> str:
+        """Where `path` leads now, with symlinks within the root, as runtimes look for what they mount on.
+
+        Filesystems that are new have none.
+        """
+        found, left, links = "/", path.strip("/").split("/"), 0
+        while left:
+            name = left.pop(0)
+            if name == "..":
+                found = posixpath.dirname(found)
+            if name in ("", ".", ".."):
+                continue
+            place = posixpath.join(found, name)
+            text = self._link(place, facts)
+            links += bool(text)
+            if links > _MOST_LINKS:
+                return path
+            if text:
+                left = text.split("/") + left
+            found = "/" if text.startswith("/") else found if text else place
+        return found
+
+    def _link(self, place: str, facts: ImportFacts) -> str:
+        holder = self.holder(place)
+        while holder is not None and holder.keys.get("contents") == "underneath":
+            holder = holder.stands_on
+        source = holder.keys.get("bind") if holder is not None else None
+        if holder is None or not isinstance(source, str) or holder.target == place:
+            return ""
+        return facts.link(f"{source.rstrip('/')}{inside(holder, place)}")
 
     def below(self, path: str) -> Iterable[DraftMount]:
         """The mounts that are on `path` or below it."""

@@ -115,6 +115,16 @@ def attributes(config: Any) -> None:
             config["mounts"].append(entry)
 
 
+def behind_links(config: Any) -> None:
+    """Destinations that symlinks of the image lead to, and what covers them, or does not."""
+    unmasked(config)
+    for place in ("/var/lock/x", "/var/rel/../up/y"):
+        config["mounts"].append({"destination": place, "type": "bind", "source": "/srv", "options": ["bind"]})
+    for place in ("/run", "/run/lock"):
+        config["mounts"].append({"destination": place, "type": "tmpfs", "source": "r", "options": ["size=1m"]})
+    config["mounts"].append({"destination": "/var/lock/z", "type": "bind", "source": "/srv", "options": ["bind"]})
+
+
 CGROUP = ("/sys/fs/cgroup: ",)  # the container's own, where the machine has one hierarchy
 CRUN_SYS = "/sys: option ro"
 IN_BINDS = ("/data/rshared/sub: peer group", "/data/private/sub: master", "/data/unbindable/sub: master")
@@ -128,7 +138,7 @@ def known(runtime: Runtime, more: Callable[[Any], object], *, shared: bool) -> t
     the host's and shared again, or below a bind that is private, has no word.
     """
     if runtime == "runc":
-        if more is attributes:
+        if more in (attributes, behind_links):
             return ()
         if more in (shared_root, driver):
             return ("/: peer group",)
@@ -138,8 +148,10 @@ def known(runtime: Runtime, more: Callable[[Any], object], *, shared: bool) -> t
         found += [f"/data/{kind}-{number}: attributes" for kind in ("bind", "rbind") for number in (8, 9)]
     if more is binds:
         found += ["/data/rshared: peer group", "/data/unbindable: unbindable"]
-    if more in (unmasked, binds, attributes) and shared:
+    if more in (unmasked, binds, attributes, behind_links) and shared:
         found += ["/: master", "/usr: master"]
+    if more is behind_links and shared:
+        found += [f"/run/{one}: master" for one in ("lock/x", "up/y", "lock/z")]
     if more is binds and shared:
         found += [f"/data/{one}: master" for one in ("rshared", "rshared/sub", "rslave", "rslave/sub")]
     return tuple(found)
@@ -149,8 +161,8 @@ def known(runtime: Runtime, more: Callable[[Any], object], *, shared: bool) -> t
 @pytest.mark.parametrize("shared", [False, True], ids=["private", "shared"])
 @pytest.mark.parametrize(
     "more",
-    [unmasked, shared_root, binds, driver, attributes],
-    ids=["its usual mounts", "shared root", "binds", "driver", "attributes"],
+    [unmasked, shared_root, binds, driver, attributes, behind_links],
+    ids=["its usual mounts", "shared root", "binds", "driver", "attributes", "behind links"],
 )
 def test_a_container_runtime(
     runtime: Runtime,
@@ -170,6 +182,10 @@ def test_a_container_runtime(
             mount("", "/", "", MS_SHARED | MS_REC)
         (tmp_path / "rootfs/kept/of").mkdir(parents=True)
         (tmp_path / "rootfs/kept/of/image").write_text("text")
+        for name in ("var", "run/lock", "run/up"):
+            (tmp_path / "rootfs" / name).mkdir(parents=True)
+        (tmp_path / "rootfs/var/lock").symlink_to("/run/lock")
+        (tmp_path / "rootfs/var/up").symlink_to("../run/up")
         with container(runtime, tmp_path, more) as pid:
             if more is binds:
                 assert "text" == Path(f"/proc/{pid}/root/kept/of/image").read_text()

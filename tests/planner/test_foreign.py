@@ -41,6 +41,9 @@ class Machine:
     def real(self, path: str) -> str:
         return path
 
+    def link(self, path: str) -> str:
+        return ""
+
     def is_mounted(self, source: str, target: str, *, bind: bool) -> bool:
         return (source, target, bind) in (("proc", "/proc", False), ("/dev/shm", "/dev/shm", True))
 
