@@ -3,8 +3,9 @@
 mount(8) cannot join a group: a mount is in one from the moment it is bound from a member, and what is mounted on it
 from then on appears on its peers. So of each group one member, the origin, is bound privately and shared only when all
 that stands on it is mounted; the others are bound from it after that. If no member shows all that the others show, a
-mount of the whole filesystem stands in for one, in a place that the tree does not see. Where another member has mounts
-of its own on it, no order is looked for; some of these have one.
+mount of the whole filesystem stands in for one, in a place that the tree does not see. What several members
+have at one place is mounted on the origin while they are peers, and comes to the others as a copy. Where a member has a
+mount that the origin lacks, no order is looked for; some of these have one.
 """
 
 from __future__ import annotations
@@ -186,7 +187,8 @@ class _ScriptWriter:
                 self.children[mount.parent].append(mount)
             if mount.group:
                 self.members.setdefault(mount.group, []).append(mount)
-        self.origin = {group: self._origin(members) for group, members in self.members.items()}
+        self.origin = {group: self._origin(group, members) for group, members in self.members.items()}
+        self.copies = self._copies()
         self.head: list[str] = []
         self.lines: list[str] = []
         self.proof: list[str] = []
@@ -194,22 +196,71 @@ class _ScriptWriter:
         self.made: set[str] = set()
         self.on_host: set[str] = set()  # mounts whose mountpoints are made in what a bind of the host shows
         self.seeds: dict[str, str] = {}
+        self.seed_roots: dict[str, str] = {}  # what each shows of its filesystem
 
-    def _origin(self, members: list[ExpectedMount]) -> ExpectedMount | None:
-        """The member that the others can be bound from: it shows all that they show; one with mounts on it first."""
-        wide = [one for one in members if all(_within(other.root, one.root) for other in members)]
-        wide.sort(key=lambda one: not self.children[one.name])
+    def _origin(self, group: str, members: list[ExpectedMount]) -> ExpectedMount | None:
+        """The member that the others and all slaves can be bound from, as it shows all that they show; of several
+        the one with most mounts on it.
+        """
+        shown = self._roots_below(group)
+        wide = [one for one in members if all(_within(root, one.root) for root in shown)]
+        wide.sort(key=lambda one: -len(self.children[one.name]))
         return wide[0] if wide else None
+
+    def _roots_below(self, group: str) -> list[str]:
+        """What the members of a group show, its slaves, and the slaves of these."""
+        shown = [one.root for one in self.mounts.values() if (one.group or one.master) == group]
+        for name, master in self.masters.items():
+            if master == group:
+                shown += self._roots_below(name)
+        return shown
+
+    def _copies(self) -> dict[str, ExpectedMount]:
+        """Of what stands at one place of several members of a group, each -> the one on the origin."""
+        found: dict[str, ExpectedMount] = {}
+        for group, members in self.members.items():
+            origin = self.origin[group]
+            if origin is None:
+                continue
+            for member in members:
+                left = list(self.children[origin.name])
+                for child in self.children[member.name] if member is not origin else ():
+                    first = next((one for one in left if self._is_copy(child, one)), None)
+                    if first is not None:
+                        found[child.name] = first
+                        left.remove(first)
+        for name, first in found.items():  # which stands before its copies, so the group's others are bound from it
+            if first.group and self.origin[first.group] is self.mounts[name]:
+                self.origin[first.group] = first
+            mount = self.mounts[name]
+            if self.masters.get(first.group) and first.group in (mount.group, mount.master):
+                self.origin[first.group] = None  # the copies must be of the group at once, so it begins with a stand-in
+        return found
+
+    def _is_copy(self, mount: ExpectedMount, first: ExpectedMount) -> bool:
+        """Is it what propagation makes of `first` at the same place of a peer, but for what can be changed later?"""
+        if not mount.filesystem or (mount.filesystem, mount.root) != (first.filesystem, first.root):
+            return False
+        if not mount.place.strip("/") or self._mountpoint_of(mount) != self._mountpoint_of(first):
+            return False
+        if mount.group:
+            is_alone = not self.masters.get(mount.group) and self.origin[mount.group] is mount
+            return mount.group == first.group or is_alone
+        return not mount.master or mount.master in (first.group, first.master)
+
+    def _mountpoint_of(self, mount: ExpectedMount) -> str:
+        """As the filesystem calls it that the mount stands on."""
+        return f"{self.mounts[mount.parent].root.rstrip('/')}/{mount.place.strip('/')}"
 
     def reasons(self) -> tuple[str, ...]:
         """Which members of one group stand in each other's way."""
         found = []
         for group, members in self.members.items():
-            own = [one for one in members if self.children[one.name]]
+            own = {one.name: [at for at in self.children[one.name] if at.name not in self.copies] for one in members}
             origin = self.origin[group]
-            late = [one for one in own if one is not origin]
+            late = [one for one in members if own[one.name] and one is not origin]
             if late and origin is not None:
-                first = self.children[late[0].name][0]
+                first = own[late[0].name][0]
                 one = late[0].name
                 found.append(
                     f"{one} and {origin.name} are peers (group {group}), and {first.name} stands on {one} alone:"
@@ -253,6 +304,7 @@ class _ScriptWriter:
         attached = [step for step in self.plan.steps if isinstance(step, Attach) and step.mount in self.mounts]
         rank = {step.mount: at for at, step in enumerate(attached)}
         needs: dict[_Node, set[_Node]] = {}
+        copied = {one.name: one for one in self.copies.values()}
         for mount in sorted(self.mounts.values(), key=lambda one: rank.get(one.name, 0)):
             node = _Node("attach", mount.name)
             wanted = needs.setdefault(node, set())
@@ -261,7 +313,7 @@ class _ScriptWriter:
             origin = self.origin.get(mount.group)
             if origin is mount:
                 join = needs.setdefault(_Node("join", mount.name), {node})
-                join |= {_Node("attach", child.name) for child in self.children[mount.name]}
+                join |= {_Node("attach", one.name) for one in self.children[mount.name] if one.name not in copied}
                 wanted |= self._shown(self.masters.get(mount.group, ""))
             elif origin is not None:
                 wanted.add(_Node("join", origin.name))
@@ -270,7 +322,24 @@ class _ScriptWriter:
         for edge in self.plan.edges:
             if edge.kind in ("deeper_first", "stack") and edge.before in self.mounts and edge.after in self.mounts:
                 needs[_Node("attach", edge.after)].add(_Node("attach", edge.before))
+        for first in copied.values():
+            self._order_copies(first, needs)
         return _sorted(needs, rank)
+
+    def _order_copies(self, first: ExpectedMount, needs: dict[_Node, set[_Node]]) -> None:
+        """It is mounted when all that get a copy of it are peers already, and before any other that would get one."""
+        origin = self.mounts[first.parent]
+        node = _Node("attach", first.name)
+        needs[node].add(_Node("join", origin.name))
+        names = [name for name, one in self.copies.items() if one is first]
+        for name in names:
+            needs[_Node("attach", name)].add(node)
+        getting = {self.mounts[name].parent for name in names}
+        needs[node] |= {_Node("attach", name) for name in getting}
+        for mount in self.mounts.values():
+            receives = origin.group in (mount.group, mount.master, self.masters.get(mount.group))
+            if receives and mount is not origin and mount.name not in getting:
+                needs[_Node("attach", mount.name)].add(node)
 
     def _shown(self, group: str) -> set[_Node]:
         """What must be done before a mount can be bound that is in this group."""
@@ -392,7 +461,10 @@ class _ScriptWriter:
         origin = self.origin.get(mount.group)
         row = self.rows[mount.name]
         master = self.masters.get(mount.group, "") if mount.group else mount.master
-        if mount.group and origin is not mount:
+        if mount.name in self.copies:
+            if not mount.group or mount.group != self.copies[mount.name].group:
+                self._say(f"mount --make-{'slave' if master else 'private'} {target}")
+        elif mount.group and origin is not mount:
             self._say(f"mount --bind {_quoted(self._from_group(mount.group, mount))} {target}")
         elif master and master not in self.host_groups:
             self._say(f"mount --bind {_quoted(self._from_group(master, mount))} {target}")
@@ -404,6 +476,8 @@ class _ScriptWriter:
                 self._say(f"mount --make-{'r' if mount.recursive else ''}private {target}")
         else:
             self._say(f"mount --bind {_quoted(self._source_of(mount))} {target}")
+            if not mount.group and any(one is mount for one in self.copies.values()):
+                self._say(f"mount --make-private {target}")
         # Later, its path leads to what will stand upon it.
         is_covered = any(not child.place.strip("/") for child in self.children[mount.name])
         first = len(self.late)
@@ -430,9 +504,11 @@ class _ScriptWriter:
         """A path in a member of the group that shows what `mount` shows; a seed, if there is no member wide enough."""
         origin = self.origin.get(group)
         if origin is not None and _within(mount.root, origin.root):
-            rest = mount.root[len(origin.root.rstrip("/")) :].strip("/")
-            return f"{self.where[origin.name]}/{rest}".rstrip("/")
-        return f"{self._seed(group, mount)}/{mount.root.strip('/')}".rstrip("/")
+            path, top = self.where[origin.name], origin.root
+        else:
+            path = self._seed(group, mount)
+            top = self.seed_roots[group]
+        return f"{path}/{mount.root[len(top.rstrip('/')) :].strip('/')}".rstrip("/")
 
     def _seed(self, group: str, mount: ExpectedMount) -> str:
         if group not in self.seeds:
@@ -440,13 +516,14 @@ class _ScriptWriter:
             master = self.masters.get(group, "")
             self._say(f"mkdir -p {path}")
             if master and master not in self.host_groups:
-                source = (
-                    self._seed(master, mount) if self.origin.get(master) is None else self._from_group(master, mount)
-                )
+                wide = self.origin.get(master)
+                source = self.where[wide.name] if wide is not None else self._seed(master, mount)
+                self.seed_roots[group] = wide.root if wide is not None else self.seed_roots[master]
                 self._say(f"mount --bind {_quoted(source)} {path}")
                 self._say(f"mount --make-slave {path}")
             else:
                 self._say(f"mount --bind {self.workbench[mount.filesystem]} {path}")
+                self.seed_roots[group] = "/"
             self._say(f"mount --make-shared {path}")
             self.seeds[group] = path
             self.made.add(path)

@@ -89,6 +89,81 @@ def test_the_files_of_a_script_have_the_modes_and_links_of_the_spec(tmp_path: Pa
     ] == in_host(script, identity="root").splitlines()  # fmt: skip
 
 
+SHARED = """format = 1
+[[mount]]
+target = "/"
+type = "tmpfs"
+[peer_group.g]
+[peer_group.k]
+[[mount]]
+id = "d"
+target = "/d"
+type = "tmpfs"
+peer_group = "g"
+[[mount]]
+target = "/e"
+bind = { mount = "d" }
+peer_group = "g"
+"""
+# On the first member and at the same place of the second; what only the first has, and a peer and a slave without any.
+COPIES = """[[mount]]
+id = "x"
+target = "/d/x"
+type = "tmpfs"
+{first}
+[[mount]]
+target = "/e/x"
+bind = {{ mount = "x" }}
+attributes = ["ro"]
+{second}
+[[mount]]
+target = "/d/only"
+type = "tmpfs"
+[[mount]]
+target = "/f"
+bind = {{ mount = "d" }}
+peer_group = "g"
+[[mount]]
+target = "/s"
+bind = {{ mount = "d" }}
+master = "g"
+"""
+IN_K, SLAVE_OF_K = 'peer_group = "k"', 'master = "k"'
+WIDER_SLAVE = """[peer_group.h]
+master = "g"
+[[mount]]
+target = "/s1"
+bind = { mount = "d", path = "/x" }
+peer_group = "h"
+[[mount]]
+target = "/s2"
+bind = { mount = "d" }
+master = "h"
+"""
+ALIKE = SHARED.replace("[peer_group.k]\n", "")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(ALIKE + COPIES.format(first="", second=""), id="private copies"),
+        pytest.param(SHARED + COPIES.format(first=IN_K, second=IN_K), id="peers on peers"),
+        pytest.param(SHARED + COPIES.format(first=IN_K, second=SLAVE_OF_K), id="a slave on a peer"),
+        pytest.param(SHARED + COPIES.format(first="", second=IN_K), id="a shared copy"),
+        pytest.param(ALIKE + WIDER_SLAVE, id="a slave that shows more than its master"),
+    ],
+)
+def test_what_peers_have_at_one_place_is_mounted_while_they_are_peers(
+    spec: str, tmp_path: Path, in_host: InHost
+) -> None:
+    (tmp_path / "spec.toml").write_text(spec)
+
+    def script() -> list[str]:
+        return round_trip("sh", str(tmp_path / "spec.toml"), tmp_path, {}) + ["made"] * (tmp_path / "build.sh").exists()
+
+    assert ["made"] == in_host(script, identity="root")
+
+
 EXAMPLES = sorted(path.stem for path in (CHECKOUT / "specs").glob("*.toml"))
 RUNTIMES: dict[str, Runtime] = {"runc": "runc", "crun": "crun"}
 FORMS = ("sh", "runc", "crun", "bwrap")
