@@ -19,6 +19,7 @@ from mountplan.planner.errors import (
     StepRefused,
     TableError,
 )
+from mountplan.planner.light import without_collector
 from mountplan.planner.names import LeftOut
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class _Checked(NamedTuple):
     refused: bool = False
 
 
+@without_collector  # which would look through all that a large spec comes to, once it is known, right before it goes
 def _checked(name: str, parameters: Mapping[str, str], rootless: Rootless, output: Output) -> _Checked:
     from mountplan.inputs import looks_like_plan
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from mountplan import api
-from mountplan.cli import main, progress
+from mountplan.cli import check_cmd, main, progress
 from mountplan.cli.output import Output
 from mountplan.planner.plan.planfile import dump_plan
 from tests.hosts import PATIENCE, moments
@@ -196,6 +196,15 @@ def test_no_collector_looks_through_a_plan_while_it_is_run(saved: Path, monkeypa
     monkeypatch.setattr(api, "execute", execute)
     gc.enable()
     assert 7 == main(["run", str(saved), "--", "true"])
+    assert [False, True] == [*seen, gc.isenabled()]
+
+
+def test_no_collector_looks_through_what_is_checked(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It woke up when all that a large spec comes to was known, right before that was let go."""
+    seen = []
+    monkeypatch.setattr(check_cmd, "note_in_use", lambda *_: seen.append(gc.isenabled()))
+    gc.enable()
+    assert 0 == main(["check", str(saved)])
     assert [False, True] == [*seen, gc.isenabled()]
 
 
