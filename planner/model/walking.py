@@ -58,7 +58,7 @@ def walk(process: Process, path: str, start: Place | None = None, *, directory: 
             continue
         if len(name) > _SHORT:
             check_name_length(name)
-        child = node.superblock.find(node, name)
+        child = node.children.get(name) or node.superblock.find(node, name)
         if child is None:
             raise WouldRefuse(errno.ENOENT, f"there is no {name} in {node.path}")
         if child.link is not None:
@@ -69,7 +69,12 @@ def walk(process: Process, path: str, start: Place | None = None, *, directory: 
             if child.link.startswith("/"):
                 mount, node = process.root
             continue
-        mount, node = into_mounts(mount, child)
+        upon = mount.above.get(child)  # as into_mounts(), which most steps of most walks need not ask
+        if upon is None:
+            node = child
+        else:
+            mount = upon.topmost()
+            node = mount.root
     if not node.is_directory and (directory or path.endswith(("/", "/."))):
         raise WouldRefuse(errno.ENOTDIR, f"{path} is not a directory")
     return mount, node
