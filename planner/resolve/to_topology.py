@@ -116,30 +116,14 @@ def _brings(draft: Draft) -> Brings:
 def _mount(draft: Draft) -> ResolvedMount:
     spec = draft.spec
     assert draft.filesystem is not None
-    return ResolvedMount(
-        name=draft.name,
-        origin=draft.key,
-        target=draft.target,
-        filesystem=draft.filesystem.fixed.name,
-        root=draft.root,
-        parent=draft.parent.name if draft.parent else None,
-        place=draft.place,
-        mountpoint=draft.mountpoint,  # type: ignore[arg-type]
-        missing=draft.missing,
-        host=draft.host,
-        recursive=draft.brings and draft.host is not None,
-        inherits=draft.inherits,  # type: ignore[arg-type]
-        brings=_brings(draft),
-        words=draft.words,
-        change=change(draft.words),
-        below_words=draft.below_words,
-        below_idmap=draft.below_idmap is not None,
-        uids=tuple(draft.idmap.uids) if draft.idmap else (),
-        gids=tuple(draft.idmap.gids) if draft.idmap else (),
-        unbindable=spec.unbindable,
-        deleted=isinstance(spec.bind, MountPath) and spec.bind.deleted,
-        subvolume=spec.type == "btrfs" and draft.root != "/",
-        group=spec.peer_group or "",
-        master=spec.master or "",
-        lock=draft.lock,
-    )
+    return ResolvedMount(  # by place: by name, all of its fields take four times as long
+        draft.name, draft.key, draft.target, draft.filesystem.fixed.name, draft.root,
+        draft.parent.name if draft.parent else None, draft.place,
+        draft.mountpoint,  # type: ignore[arg-type]
+        draft.missing, draft.host, draft.brings and draft.host is not None,
+        draft.inherits,  # type: ignore[arg-type]
+        _brings(draft), draft.words, change(draft.words), draft.below_words, draft.below_idmap is not None,
+        tuple(draft.idmap.uids) if draft.idmap else (), tuple(draft.idmap.gids) if draft.idmap else (),
+        spec.unbindable, isinstance(spec.bind, MountPath) and spec.bind.deleted,
+        spec.type == "btrfs" and draft.root != "/", spec.peer_group or "", spec.master or "", draft.lock,
+    )  # fmt: skip
