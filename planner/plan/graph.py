@@ -136,13 +136,20 @@ def _edges(topology: Topology) -> Iterable[Edge]:
                     yield Edge(own.image.holder, mount.name, "image")
             if joined := group_of(mount):
                 yield Edge(seed_of(joined), mount.name, "group")
+        open_to: dict[Handle, set[str]] = {parent: set() for parent in children}  # directories that nothing covers
         for mount in namespace.mounts:
             if mount.parent is not None and mount.place != "/":
-                siblings = children[mount.parent]
+                siblings, uncovered = children[mount.parent], open_to[mount.parent]
                 above: str = mount.place if len(siblings) > 1 else "/"
-                while above != "/":
+                passed: list[str] = []
+                cover = None
+                while above != "/" and cover is None:
                     above = above.rpartition("/")[0] or "/"
-                    cover = siblings.get(above)
-                    if cover is not None:  # the nearest one is enough: that one has an edge to the next
-                        yield Edge(mount.name, cover, "deeper_first")
+                    if above in uncovered:
                         break
+                    passed.append(above)
+                    cover = siblings.get(above)
+                if cover is not None:  # the nearest one is enough: that one has an edge to the next
+                    yield Edge(mount.name, cover, "deeper_first")
+                else:
+                    uncovered.update(passed)

@@ -287,7 +287,6 @@ class _Schedule:
         while work:
             what, mount, parent, path, branch = work.pop()
             if what == "begin":
-                deepest = ""
                 # A branch that is moved onto a shared mount would become shared, with all that stands on it.
                 if heights[mount.name] > DEPTH and not self._has_shared(root):
                     deepest = max(self.children[mount.name], key=lambda one: heights[one.name]).name
@@ -295,15 +294,20 @@ class _Schedule:
                         slots.append(f"stage{slot_count}")
                         slot_count += 1
                     staged[deepest] = slots.pop()
-                work.append(("make", mount, parent, path, deepest))
-                if deepest:
+                    work.append(("make", mount, parent, path, deepest))
                     work.append(("begin", self.mounts[deepest], YARD, staged[deepest], ""))
-            elif what == "make":
+                    continue
+                what, branch = "make", ""
+            if what == "make":
                 yield from self._make(mount)
                 yield self._attach(mount, parent, path)
-                yield from self._alter(mount)
+                if mount.name in self.altered:
+                    yield from self._alter(mount)
                 if parent == root.name and self._has_shared(root):
                     yield Isolate(mount.name, mount.recursive, mount.origin)
+                if not self.children[mount.name]:  # as most: what comes next would be its end
+                    yield from self._finish(mount, keep=mount.name in staged)
+                    continue
                 work.append(("end", mount, "", "", ""))
                 for child in reversed(self.children[mount.name]):
                     do = "move" if child.name == branch else "begin"
@@ -424,14 +428,16 @@ class _Schedule:
         else:
             careful = filesystem.inside != "own"
             yield CloneMount(name, filesystem.name, mount.root.relative_to("/"), careful, mount.subvolume, origin)
-        created = {node.path: node for child in self.children[name] for node in child.missing}
+        children = self.children[name]
+        created = {node.path: node for child in children for node in child.missing} if children else {}
         if created and mount.change.clear & ~mount.change.set & RDONLY:
             # What the host has mounted read-only, and the tree has not: nothing could be created in it otherwise.
             recursive = mount.recursive and bool(change(mount.below_words).clear & RDONLY)
             yield SetAttributes(name, 0, RDONLY, recursive, False, "", "rw", origin)
-        for node in sorted(created.values(), key=lambda one: one.path):
+        for node in sorted(created.values(), key=lambda one: one.path) if created else ():
             yield _make_node(name, node, careful=True)
-        yield from self._attributes(mount)
+        if mount.words or mount.below_words or mount.uids or mount.below_idmap or mount.unbindable:
+            yield from self._attributes(mount)
         if mount.mountpoint == "like" and mount.parent is not None:
             parent = self.mounts[mount.parent]
             path = parent.root.joined(mount.place).relative_to("/")

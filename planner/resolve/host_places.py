@@ -58,12 +58,15 @@ def mount_seen(path: TargetPath, context: Context) -> MountRow:
 
 def _path(bind: Draft, place: TargetPath) -> TargetPath:
     assert bind.host is not None
-    return TargetPath(bind.host.path).joined(place)
+    base = bind.host.path
+    return place if base == "/" else TargetPath(base).joined(place)
 
 
 def _is_as_on_host(bind: Draft, place: TargetPath) -> bool:
     if bind.index >= 0:
         return bind.brings
+    if not bind.space.altered:
+        return True
     removed = [one.path for one in bind.space.altered if one.what == "remove"]
     return not removed or not any(map(_path(bind, place).is_under, removed))
 

@@ -48,7 +48,8 @@ def find_filesystems(context: Context) -> None:
                     settled[draft] = True
                     before = len(context.mistakes.found)
                     _settle(draft, context)
-                    leave_out_if_missing(draft, context.mistakes.found[before:], context)
+                    if len(context.mistakes.found) > before:
+                        leave_out_if_missing(draft, context.mistakes.found[before:], context)
 
 
 def _push_sources(draft: Draft, stack: list[Draft], settled: dict[Draft, bool], context: Context) -> None:
@@ -97,7 +98,7 @@ def _settle(draft: Draft, context: Context) -> None:
     spec, key, wrong = draft.spec, draft.key, context.mistakes.add
     if spec.unsupported is not None:
         return
-    clash = contradiction(draft.own_words)
+    clash = contradiction(draft.own_words) if draft.own_words else ()
     if clash:
         wrong(f"{key}.attributes", f"{' and '.join(clash)} contradict each other", f"keep one of {', '.join(clash)}")
     if not draft.placed:

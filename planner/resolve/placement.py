@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 
 from mountplan.planner.fstypes import only_reads
 from mountplan.planner.host import HostPath, NotThere
@@ -40,10 +40,11 @@ def place_mounts(space: Space, context: Context) -> None:
     behind: dict[Draft, list[_Turn]] = {}  # those that wait for a mount which they name as parent
     links: dict[Draft, int] = {}  # how many were followed for a mount
     # By depth, then in the order of the file; masks have no place of their own in that.
-    heap = [(_least_depth(one), (one.index, number), one) for number, one in enumerate(space.drafts) if one.placed]
-    heapify(heap)
-    while heap:
-        depth, turn, draft = heappop(heap)
+    ready = [(_least_depth(one), (one.index, number), one) for number, one in enumerate(space.drafts) if one.placed]
+    ready.sort(reverse=True)
+    heap: list[_Turn] = []  # those whose turn came before, and that wait for a later one
+    while ready or heap:
+        depth, turn, draft = heappop(heap) if not ready or (heap and heap[0] < ready[-1]) else ready.pop()
         parent = draft.parent  # masks and read-only paths know it already
         if parent is not None and parent.gone:
             draft.gone, draft.gone_with = "is a part of it", parent
@@ -165,20 +166,19 @@ class _Tree:
     def __init__(self, root: Draft) -> None:
         self._root = root
         self._passed: dict[str, Draft] = {"/": root}  # target -> a mount there that every walk to it comes by
+        self._nearest: dict[str, str] = {}  # directory, none of the above -> the nearest of those above it
         self._has_others = False  # mounts that a walk may come by and that are not in _passed
         self._highest: dict[Draft, Draft] = {}  # the highest that is known of a stack, by the lowest
 
     def walk(self, target: TargetPath) -> tuple[Draft, TargetPath]:
         """The topmost mount on the way to `target`, and what is left of the path within it."""
-        start: str = target
-        while start not in self._passed:
-            start = start.rpartition("/")[0] or "/"
+        start = target if target in self._passed else self._start(target.rpartition("/")[0] or "/")
         here = self._top(self._passed[start])
         if start == target:
             return here, ROOT
         rest = target if start == "/" else target[len(start) :]
         if not self._has_others:
-            return here, TargetPath(rest)
+            return here, target if rest is target else TargetPath(rest)
         left = ""
         for part in rest[1:].split("/"):
             left += "/" + part
@@ -187,6 +187,20 @@ class _Tree:
                 here = self._top(child)
                 left = ""
         return here, TargetPath(left or "/")
+
+    def _start(self, directory: str) -> str:
+        """The target of the nearest mount that a walk to what is in a directory surely comes by."""
+        found, unknown = directory, []
+        while found not in self._passed:
+            known = self._nearest.get(found)
+            if known is not None:
+                found = known
+                break
+            unknown.append(found)
+            found = found.rpartition("/")[0] or "/"
+        for one in unknown:
+            self._nearest[one] = found
+        return found
 
     def spot(self, parent: Draft, place: TargetPath) -> tuple[Draft, TargetPath]:
         """Where a mount on `place` of `parent` really gets: on top of what is mounted there already."""
@@ -207,10 +221,12 @@ class _Tree:
         parent.children[place] = draft
         if walked and draft.target == draft.spec.target:
             self._passed[draft.target] = draft
+            if draft.target in self._nearest:
+                self._nearest = {}  # of what lies below it, it is the nearest now
             return
         self._has_others = True
         if walked:  # A symlink led it elsewhere, perhaps between the root and what is placed: walks end earlier now.
-            self._passed = {"/": self._root}
+            self._passed, self._nearest = {"/": self._root}, {}
 
 
 def _attach(

@@ -35,6 +35,13 @@ def test_what_a_symlink_leads_to_is_looked_up_when_all_less_deep_mounts_stand() 
         assert ("c", "/b") == places(*order)["b"]
 
 
+def test_a_walk_that_is_tried_again_sees_what_has_come_to_stand_on_the_way() -> None:
+    """`deep` is walked to before all others, and waits; what that walk found on its way holds no more by then."""
+    deep = mount("deep", "/a/b/c", on_symlink="follow")
+    for order in itertools.permutations((ROOT, deep, mount("a", "/a"))):
+        assert ("a", "/b/c") == places(*order)["deep"]
+
+
 def test_a_mount_that_names_its_parent_does_not_bring_it_below_earlier_ones() -> None:
     """On one target a later one goes on top of an earlier one; `x` must not pull `second` below `first`."""
     found = places(ROOT, mount("x", "/d/e", parent="second"), mount("first", "/d"), mount("second", "/d"))
