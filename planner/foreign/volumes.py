@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mountplan.planner.attributes import remounted
 from mountplan.planner.foreign.mount_words import share
 from mountplan.planner.foreign.spec_draft import DraftMount, ImportFacts, SpecDraft, absolute
 
@@ -34,6 +35,11 @@ def host_bind(
     create_on(mount)
     kind = propagation.removeprefix("r")
     sharing = facts.sharing(source)
+    lost = [word for word in remounted(sharing.attributes, ("ro",)) if word != "ro"] if read_only else []
+    if lost:
+        mount.notes.append(
+            f"{', '.join(lost)}: what runc makes read-only may have it, podman leaves what the source has"
+        )
     if kind in ("shared", "slave") and not sharing.group:
         mount.notes.append(f"{propagation}: nothing at {sharing.mountpoint} of this machine is shared")
     # The runtime has the host's mounts as slaves; "shared" needs the host's group itself.

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mountplan import api
+from mountplan.planner.attributes import change
 from mountplan.planner.errors import SpecError
 from mountplan.planner.foreign.bubblewrap import import_bwrap
 from mountplan.planner.foreign.compose import import_compose
@@ -21,6 +22,7 @@ from mountplan.planner.foreign.oci import import_oci
 from mountplan.planner.foreign.spec_draft import HostSharing, SpecDraft
 from mountplan.planner.foreign.systemd_unit import import_systemd, read_unit
 from mountplan.planner.foreign.to_bubblewrap import to_bubblewrap
+from mountplan.planner.foreign.volumes import host_bind
 from mountplan.planner.language.spec_reading import parse_spec
 from tests.planner.test_render import GOLDEN, golden
 
@@ -494,3 +496,17 @@ def test_a_unit_with_a_root_of_its_own_binds_that_first() -> None:
         draft.mounts[0].keys["bind"],
         draft.mounts[0].keys["recursive"],
     )
+
+
+def test_what_runc_may_clear_of_a_read_only_volume_is_told() -> None:
+    class Strict(Machine):
+        def sharing(self, path: str) -> HostSharing:
+            return HostSharing(0, 0, "/", attributes=change(("nosuid", "nodev")).set)
+
+    def told(read_only: str) -> list[str]:
+        draft = SpecDraft()
+        host_bind(draft, "/data", "/opt", Strict(), read_only=read_only)
+        return draft.left_out()
+
+    note = "/data: suid, dev: what runc makes read-only may have it, podman leaves what the source has"
+    assert ([note], []) == (told("mount"), told(""))

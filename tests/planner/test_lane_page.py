@@ -138,6 +138,14 @@ def test_a_browser_shows_who_receives_and_plays_the_steps(tmp_path: Path) -> Non
     assert "1 of 3: new tmpfs / — the root" in html.unescape(page)
 
 
+def test_an_address_leads_to_a_mount_with_an_ampersand_in_its_path(tmp_path: Path) -> None:
+    rows = table((1, 0), (1, 0)).rows
+    named = MountTable((rows[0], rows[1]._replace(mountpoint="/R&D")))
+    path = tmp_path / "shop.html"
+    path.write_text(lane_page(lane_chart([Scene("one", named)], GroupNames({}, {})), "shop", PLAY))
+    assert [1] == classes(shown(path, "/R%26D"), "chosen")
+
+
 def test_a_picture_of_several_namespaces_has_their_names() -> None:
     drawn = lane_chart([Scene("web", table((1, 0))), Scene("worker", table((0, 1), first=9))], GroupNames())
     page = lane_page(drawn, "pair")
