@@ -127,7 +127,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         if output.as_json:
             output.data({"namespace": here, "groups": groups_data(groups)})
         else:
-            picture = sharing_picture(drawn_from(known.tables, groups), output.room)
+            picture = sharing_picture(drawn_from(known.tables, groups), output)
             output.paged(wrapped_text(groups_text(groups, here), output.room) + picture)
     return 0
 

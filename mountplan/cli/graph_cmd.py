@@ -51,6 +51,7 @@ def add(command: NewCommand) -> None:
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Exit status 0, or 2 if there is nothing to draw."""
+    from mountplan.cli.lane_output import encodable
     from mountplan.drawing import drawn
     from mountplan.planner.render.lane_text import lane_lines
     from mountplan.planner.render.words import width
@@ -71,13 +72,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         output.raw(_rendered(form, found, chart, 0))
     else:
         room = output.room or 0 if args.width is None else args.width
-        lines = [
-            line._replace(
-                text=output.writable(line.text), what=output.writable(line.what), label=output.writable(line.label)
-            )
-            for line in chart.lines
-        ]
-        picture = lane_lines(chart._replace(lines=tuple(lines)), room=room)
+        picture = lane_lines(encodable(chart, output), room=room)
         output.drawing(picture)
         widest = max((width("".join(piece.text for piece in line).rstrip()) for line in picture), default=0)
         if room and widest > room:

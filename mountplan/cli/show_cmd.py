@@ -73,7 +73,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         text += "\n" + block if block else ""
     if one.tables:
         text += "\n" + table_text(plan, one.tables, everything=args.all, room=output.room)
-        text += sharing_picture(of_kept(name, plan, one.tables), output.room, everything=args.all)
+        text += sharing_picture(of_kept(name, plan, one.tables), output, everything=args.all)
     output.paged(text)
     return 0
 

@@ -50,6 +50,7 @@ _UNSAID = (
 # Options of the filesystems that systemd makes (src/shared/mount-util.h).
 _TMPFS = {"mode": "0755", "size": "10%", "nr_inodes": "400k"}
 _DEV = {"mode": "0755", "size": "4m", "nr_inodes": "64k"}
+_SAY_HOW = ("ReadOnlyPaths", "ReadWritePaths")
 _INACCESSIBLE = {"directory": "/run/systemd/inaccessible/dir", "file": "/run/systemd/inaccessible/reg"}
 
 Mode: TypeAlias = Literal["hide", "own", "ro", "rw", "implicit"]
@@ -206,6 +207,12 @@ class _UnitImport:
 
     def draft_of(self) -> SpecDraft:
         empty = [value.partition(":") for value in self._list("TemporaryFileSystem")]
+        # At one path, systemd mounts what is first in its order: what says how a path is to be, and then no tmpfs.
+        said = {absolute(path.removeprefix("-")) for name in _SAY_HOW for path in self.paths(name)}
+        for path, _, _ in empty:
+            if absolute(path) in said:
+                self.draft.cannot_say(f"TemporaryFileSystem={path}: systemd leaves it out, as *Paths= has that path")
+        empty = [one for one in empty if absolute(one[0]) not in said]
         binds = [_Bind.of(word, []) for word in self._list("BindPaths")]
         binds += [_Bind.of(word, ["ro"]) for word in self._list("BindReadOnlyPaths")]
         for path, _, _ in sorted(empty):

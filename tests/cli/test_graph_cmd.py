@@ -181,6 +181,19 @@ def test_names_that_the_locale_lacks_do_not_shift_the_lanes(tmp_path: Path, monk
     ]
 
 
+def test_nor_do_they_shift_the_sharing_part_of_explain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="ascii", write_through=True))
+    (tmp_path / "web.toml").write_text(
+        'format = 1\n[peer_group.g]\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n'
+        '[[mount]]\nid = "x"\ntarget = "/\xe9"\ntype = "tmpfs"\npeer_group = "g"\n'
+        '[[mount]]\ntarget = "/b"\nbind = { mount = "x" }\npeer_group = "g"\n'
+    )
+    assert 0 == main(["explain", str(tmp_path / "web.toml")])
+    drawn = raw.getvalue().decode("ascii").splitlines()
+    assert "/b       tmpfs  *- 1" in drawn and "/\\u00e9  tmpfs  *" in drawn
+
+
 def test_commands_of_a_script_that_fail_are_told(run: Command, tmp_path: Path) -> None:
     (tmp_path / "x.sh").write_text("mount -t tmpfs t /mnt\n")
     said = run("graph", str(tmp_path / "x.sh"))

@@ -531,6 +531,7 @@ SERVICES = {
     "twice": ["BindPaths=/etc:/tmp/etc", "ReadOnlyPaths=/tmp/etc /var", "NoExecPaths=/tmp/etc",
               "TemporaryFileSystem=/srv/u", "NoNewPrivileges=yes"],
     "noexec": ["NoExecPaths=/srv", "ReadWritePaths=/srv/data"],
+    "tie": ["TemporaryFileSystem=/srv /home", "ReadOnlyPaths=/srv", "ReadWritePaths=/home"],
 }  # fmt: skip
 
 
