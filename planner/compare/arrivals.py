@@ -49,7 +49,8 @@ class Arrivals:
         """Where a mount that stands on `parent` comes from."""
         if self._untouched and (parent.master or parent.peer_group):
             return "elsewhere" if mount.master or mount.peer_group else "here"
-        if parent.master and mount.master and self._has_come_down(mount, parent):
+        may_be_shared = parent.peer_group or not mount.peer_group  # a slave that is not shared receives no other
+        if parent.master and mount.master and may_be_shared and self._has_come_down(mount, parent):
             return "elsewhere"
         if parent.peer_group and mount.peer_group:
             return self._among_peers(mount, parent)
@@ -69,7 +70,8 @@ class Arrivals:
     def _has_come_down(self, mount: MountRow, parent: MountRow) -> bool:
         """Is it a slave of what was mounted at its place in the master of its parent, or in the master of that?
 
-        A copy of what has arrived, or what was moved, is a slave of the same, and nothing is at its place there.
+        A copy of what has arrived, or what was moved, is a slave of the same, and nothing is at its place there, or
+        something else: what arrives shows what was mounted.
         """
         self._look_around()
         above: dict[int, None] = {}
@@ -82,7 +84,8 @@ class Arrivals:
         if sources:
             bases = [(one, self._rows.get(one.parent_id)) for one in sources]
             return any(
-                base is None or (base.peer_group in above and _place_in(one, base) in (None, place))
+                _shows_the_same(one, mount)
+                and (base is None or (base.peer_group in above and _place_in(one, base) in (None, place)))
                 for one, base in bases
             )
         # Nobody sees what it is a slave of: it is not where it would be, if a place where it would be can be seen.
@@ -93,9 +96,12 @@ class Arrivals:
     def _among_peers(self, mount: MountRow, parent: MountRow) -> Whence:
         self._look_around()
         copies = [mount.mount_id]
+        place = _place_in(mount, parent)
         for one in self._members.get(mount.peer_group, ()):
             base = self._rows.get(one.parent_id)
-            if one.mount_id != mount.mount_id and base is not None and base.peer_group == parent.peer_group:
+            if one.mount_id == mount.mount_id or base is None or base.peer_group != parent.peer_group:
+                continue
+            if _shows_the_same(one, mount) and (place is None or _place_in(one, base) in (None, place)):
                 copies.append(one.mount_id)
         if self._own.issuperset(copies):
             return "here"
@@ -104,6 +110,10 @@ class Arrivals:
         except KeyError:
             return "unknown"
         return "here" if oldest in self._own else "elsewhere"
+
+
+def _shows_the_same(one: MountRow, other: MountRow) -> bool:
+    return (one.device, one.root) == (other.device, other.root)
 
 
 def _place_in(mount: MountRow, parent: MountRow) -> TargetPath | None:

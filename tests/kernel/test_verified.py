@@ -17,7 +17,7 @@ from mountplan.cli import main
 from mountplan.planner.errors import NameTaken
 from tests.hosts import InHost, mount, run_in_child, setns, umount
 from tests.keptnames import STORE, on_run
-from tests.mountflags import MS_BIND, MS_REMOUNT, MS_SHARED
+from tests.mountflags import MS_BIND, MS_MOVE, MS_REMOUNT, MS_SHARED
 from tests.trees import ROOT, plan_of
 
 Result = TypeVar("Result")
@@ -139,6 +139,64 @@ def test_what_the_host_mounts_on_its_peer_has_arrived_and_what_is_mounted_inside
     assert ("healthy", [], ["/m/x"]) == first
     assert ("drifted", ["/m/y"], ["/m/x"]) == second
     assert ("drifted", ["/m/x", "/m/y"], ["/m/x"]) == (third[0], sorted(third[1]), third[2])
+
+
+def test_what_has_arrived_shows_what_the_host_has_mounted_there_and_is_as_it_came(in_host: InHost) -> None:
+    spec = BIDIRECTIONAL.replace("bidirectional", "down").replace("peer_group = ", "master = ")
+
+    def script() -> list[Any]:
+        keeping.keep(plan_of(spec))
+        mount("outside", "/mnt/feed/x", "tmpfs")
+        Path("/mnt/feed/x/part").mkdir()
+        mount("outside", "/mnt/feed/y", "tmpfs")
+        seen = [told("down")]
+        inside("down", ("", "/m/y", "", MS_SHARED))
+        inside("down", ("/m/x/part", "/m/x", "", MS_BIND))  # a slave of the same as what it covers
+        seen.append(told("down"))
+        for name in "xy":
+            umount(f"/mnt/feed/{name}")
+        return seen
+
+    first, second = in_host(with_feed(script), identity="root")
+    assert ("healthy", [], ["/m/x", "/m/y"]) == (first[0], first[1], sorted(first[2]))
+    assert ("drifted", ["/m/x", "/m/y"], ["/m/x"]) == (second[0], sorted(second[1]), second[2])
+
+
+def test_what_hides_what_has_arrived_is_no_arrival(in_host: InHost) -> None:
+    spec = BIDIRECTIONAL.replace("bidirectional", "down").replace("peer_group = ", "master = ")
+
+    def hide() -> None:
+        with open(STORE / "down" / "mnt") as file:
+            setns(file.fileno())
+        mount("/m/x/part", "/m/y", flags=MS_BIND)
+        umount("/m/x")
+        mount("/m/y", "/m/x", flags=MS_MOVE)
+
+    def script() -> Any:
+        keeping.keep(plan_of(spec))
+        mount("outside", "/mnt/feed/x", "tmpfs")
+        Path("/mnt/feed/x/part").mkdir()
+        run_in_child(hide)
+        seen = told("down")
+        umount("/mnt/feed/x")
+        return seen
+
+    assert ("drifted", ["/m/x"], []) == in_host(with_feed(script), identity="root")
+
+
+def test_a_bind_of_what_has_arrived_among_peers_was_made_here(in_host: InHost) -> None:
+    """It is a peer of what the host has mounted, which is older."""
+
+    def script() -> Any:
+        keeping.keep(plan_of(BIDIRECTIONAL))
+        mount("outside", "/mnt/feed/x", "tmpfs")
+        inside("bidirectional", ("/m/x", "/m/y", "", MS_BIND))
+        seen = told("bidirectional")
+        for name in "xy":
+            umount(f"/mnt/feed/{name}")
+        return seen
+
+    assert ("drifted", ["/m/y"], ["/m/x"]) == in_host(with_feed(script), identity="root")
 
 
 def test_where_ages_are_not_known_neither_is_where_among_peers_it_was_mounted(

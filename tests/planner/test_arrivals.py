@@ -33,7 +33,9 @@ def whence(
     [
         (row(21, 20, "/s/d"), (HOST,), "here"),
         (row(21, 20, "/s/d", master=9), (HOST, row(11, 10, "/feed/d", group=9)), "elsewhere"),
-        (row(21, 20, "/s/d", group=8, master=9), (HOST, row(11, 10, "/feed/d", group=9)), "elsewhere"),
+        # Made shared since, and a part of it in its place: it is shared only in what is shared.
+        (row(21, 20, "/s/d", group=8, master=9), (HOST, row(11, 10, "/feed/d", group=9)), "here"),
+        (row(21, 20, "/s/d", master=9, root="/part"), (HOST, row(11, 10, "/feed/d", group=9)), "here"),
         # A slave of something else, bound here: what it receives from stands on no mount of the master's.
         (row(21, 20, "/s/d", master=9), (HOST, row(1, 0, "/"), row(11, 1, "/other", group=9)), "here"),
         # A copy of what has arrived elsewhere, or what was moved from there.
