@@ -69,7 +69,7 @@ class Descriptions:
                     why = inner.unlike if inner is not None and inner.found == replaces else "another mount"
                     self._swap(wanted, replaces, why, site, gap)
                     if inner is None or inner.found != replaces:
-                        self._gone_below(replaces)
+                        self._gone_below(replaces, site)
                 yield from self._new_below(wanted, inner)
             elif inner.unlike:
                 swapped.add(inner.found)
@@ -86,7 +86,7 @@ class Descriptions:
                 yield from inner.sites.values()
         for found in site.found[site.kept :]:
             if found not in back and found not in swapped:
-                self._gone(found)
+                self._gone(found, site)
 
     def _replaced(self, site: ExaminedSite, number: int, swapped: set[int], back: dict[int, int]) -> int | None:
         """What a new mount takes the place of."""
@@ -103,7 +103,7 @@ class Descriptions:
         for place in sorted(on):
             yield ExaminedSite(place, on[place], [], mode="append")
 
-    def _gone(self, found: int) -> None:
+    def _gone(self, found: int, site: ExaminedSite) -> None:
         row = self._space.found.rows[found]
         whose = "the spec does not have it"
         self._check_leaving(found, row.mountpoint)
@@ -116,15 +116,18 @@ class Descriptions:
             "",
             found,
         )
-        self._gone_below(found)
+        self._gone_below(found, site)
 
-    def _gone_below(self, found: int) -> None:
+    def _gone_below(self, found: int, site: ExaminedSite | None = None) -> None:
+        """What goes with it; the rest of its own stack is told of by itself."""
         for child in self._space.found.children.get(found, ()):
+            if site is not None and child in site.found:
+                continue
             row = self._space.found.rows[child]
             self._line(
                 "-",
                 row.mountpoint,
-                "",
+                found_layer(self._space.found, child),
                 _what(self._space.found, child),
                 "what it stands on goes",
                 "",

@@ -23,6 +23,17 @@ class PlannedFilesystem(NamedTuple):
     sealed: bool
     mapped: tuple[IdMapping | None, ...] = ()  # the id-mappings of an overlay's layers
 
+    @property
+    def made_of(self) -> tuple[Handle, ...]:
+        """The plan's filesystems that it has its layers or its image from."""
+        match self.creation:
+            case s.AttachImage(holder=holder):
+                return (holder,) if holder else ()
+            case s.MakeOverlay(layers=layers, upper=upper, work=work):
+                return tuple(one.filesystem for one in (*layers, upper, work) if one is not None and one.filesystem)
+            case _:
+                return ()
+
 
 class Parts:
     """`filesystems` by name; `making` has the steps that make each mount while it is detached, in order.

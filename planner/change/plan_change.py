@@ -14,7 +14,7 @@ from mountplan.planner.change.new_parts import NewParts
 from mountplan.planner.change.paired_space import PairedSpace
 from mountplan.planner.change.parted_groups import GroupsOutside, only_here, parted
 from mountplan.planner.change.parts import Parts
-from mountplan.planner.change.same_superblock import Superblocks, find_standing
+from mountplan.planner.change.same_superblock import Superblocks, doubled_uppers, find_standing
 from mountplan.planner.change.sharing_changes import SharingMatch
 from mountplan.planner.change.standing import Allowed, StandingTree
 from mountplan.planner.compare.arrivals import Arrivals, Surroundings
@@ -97,6 +97,11 @@ def _planned(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: in
         obstacles += done.obstacles + told.obstacles
     changes += _option_changes(superblocks, parts, spaces, new, standing, obstacles) + files.changes
     obstacles += _cut_off(sharing, standing, allowed)
+    for overlay in doubled_uppers(parts, standing.record, superblocks):
+        what = f"a new overlay cannot write to {overlay.upper} while the one that stands does"
+        anew = _ANEW if overlay.upper and overlay.upper.filesystem else "let the old one go first: mountplan rm"
+        remedy = f"give it an upper and a work directory of its own, or {anew}"
+        obstacles.append(ChangeObstacle("upper directory", what, remedy, overlay.origin))
     obstacles += _lonely(new, sharing, parts)
     steps: tuple[c.ChangeStep, ...] = ()
     if changes and not obstacles:

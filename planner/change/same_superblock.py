@@ -7,7 +7,7 @@ wanted. Options that can be changed while it stands do not count.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 from mountplan.planner.change.parts import Creation, Parts, PlannedFilesystem
 from mountplan.planner.change.standing import Record
@@ -67,6 +67,9 @@ def find_standing(
         if fits:
             devices[name] = device
             taken.add(device)
+    while gone := [name for name in devices if not _is_made_of_same(name, parts, record, made, devices, rows)]:
+        for name in gone:
+            del devices[name]
     options: dict[Handle, Pairs] = {}
     before: dict[Handle, str] = {}
     for name, device in devices.items():
@@ -78,6 +81,33 @@ def find_standing(
     return Superblocks(devices, options, before)
 
 
+def _is_made_of_same(
+    name: Handle,
+    parts: Parts,
+    record: Record | None,
+    made: dict[Handle, PlannedFilesystem],
+    devices: dict[Handle, str],
+    rows: dict[str, MountRow],
+) -> bool:
+    """Whether the filesystems that one has its layers or its image from are those that it was made from."""
+    for below in parts.filesystems[name].made_of:
+        before = record.devices.get(below, "") if record else ""
+        if below in devices:
+            if devices[below] != before:
+                return False
+        elif before in rows or below not in made or not _equal(made[below], parts.filesystems[below]):
+            return (
+                False  # otherwise no mount shows it, through which it could be changed, and it is below the other still
+            )
+    return True
+
+
+def _equal(one: PlannedFilesystem, two: PlannedFilesystem) -> bool:
+    first, second = ({node._replace(origin="") for node in fs.nodes} for fs in (one, two))
+    same = _unnamed(one.creation) == _unnamed(two.creation) and first == second
+    return same and _alike(one, two) and (one.removed, one.sealed) == (two.removed, two.sealed)
+
+
 def _fixed(fstype: str, options: Pairs) -> Pairs:
     changeable = of(fstype).changeable
     return tuple(pair for pair in options if pair[0] not in changeable and pair != _READ_ONLY)
@@ -87,6 +117,27 @@ def _dropped(fstype: str, before: Pairs, after: Pairs) -> bool:
     """Whether an option is no longer asked for that cannot be taken back while the filesystem stands."""
     gone = {key for key, _ in before} - {key for key, _ in after} - {"ro"}
     return any(not of(fstype).changeable.get(key) for key in gone)
+
+
+def doubled_uppers(parts: Parts, record: Record | None, standing: Superblocks) -> Iterator[s.MakeOverlay]:
+    """New overlays that are to write where one writes that stands until they are there: the kernel refuses that."""
+    made = Parts(record.plan).filesystems if record else {}
+
+    def uppers(creation: Creation, devices: Mapping[Handle, str]) -> set[tuple[str, str]]:
+        if not isinstance(creation, s.MakeOverlay) or ("index", "off") in creation.options:
+            return set()
+        both = (creation.upper, creation.work)
+        return {(devices.get(one.filesystem, one.filesystem), one.path) for one in both if one is not None}
+
+    taken: set[tuple[str, str]] = set()
+    for name, fs in made.items():
+        if record is not None and name in record.devices:
+            taken |= uppers(fs.creation, record.devices)
+    for name, fs in parts.filesystems.items():
+        if name in standing.devices or not isinstance(fs.creation, s.MakeOverlay):
+            continue
+        if uppers(fs.creation, standing.devices) & taken:
+            yield fs.creation
 
 
 def _alike(one: PlannedFilesystem, two: PlannedFilesystem) -> bool:

@@ -405,6 +405,43 @@ def test_a_file_of_the_spec_is_changed_in_place(in_host: InHost) -> None:
     assert "changed" == in_host(script)
 
 
+LAYERS = """format = 1
+name = "live"
+[[mount]]
+target = "/"
+type = "tmpfs"
+[[mount]]
+id = "low"
+type = "tmpfs"
+TARGET
+[[mount.file]]
+path = "file"
+content = "old"
+[[mount]]
+id = "other"
+target = "/other"
+type = "tmpfs"
+[[mount]]
+target = "/over"
+type = "overlay"
+layers = [{ mount = "low", path = "/" }, { mount = "other", path = "/" }]
+"""
+
+
+@pytest.mark.parametrize("target", ['target = "/low"', ""])
+def test_an_overlay_shows_the_layer_that_takes_the_place_of_another(in_host: InHost, target: str) -> None:
+    """Also where no mount shows the layer: the overlay stayed on the old one, and nothing was said."""
+    before = LAYERS.replace("TARGET", target)
+    after = before.replace('id = "low"', 'id = "low"\nsource = "new"' if target else 'id = "low"').replace("old", "new")
+
+    def script() -> str:
+        with standing_tree(plan_of(before)) as tree:
+            tree.change(tree.preview(plan_of(after), Allowed()))
+            return Path(f"/proc/{tree.built.pid}/root/over/file").read_text()
+
+    assert "new" == in_host(script)
+
+
 def test_the_namespace_of_any_process_is_changed(in_host: InHost) -> None:
     """Of what no record tells of, each mount is known by what it shows."""
     before, after = (

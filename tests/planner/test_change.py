@@ -317,3 +317,35 @@ def test_an_option_that_has_changed_since_the_record_was_written_is_changed_back
     stands = stands._replace(spaces=(space._replace(table=MountTable(rows)),), record=record)
     found = plan_change(planned(text), stands, Allowed(), 100_000)
     assert [(("size", "1m"),)] == [step.options for step in found.steps if isinstance(step, c.Reconfigure)]
+
+
+def test_each_mount_of_a_stack_that_goes_is_told_once() -> None:
+    found = change(tmpfs("/a") + tmpfs("/a") + tmpfs("/a") + tmpfs("/a/kid"), tmpfs("/a"))
+    told = [(line.mount, line.layer, line.reason) for line in found.changes]
+    assert told == [
+        ("/a", "2 of 3", "the spec does not have it"),
+        ("/a", "3 of 3", "the spec does not have it"),
+        ("/a/kid", "", "what it stands on goes"),
+    ]
+
+
+def overlay(lower: str, source: str = "") -> str:
+    layer = '[[mount]]\nid = "{0}"\ntarget = "/{0}"\ntype = "tmpfs"\n{1}'
+    here = [layer.format(name, f'source = "{source}"\n' if source and name == "l" else "") for name in "lmu"]
+    return "".join(here) + f'[[mount]]\nid = "o"\ntarget = "/o"\ntype = "overlay"\nlayers = [{lower}]\n'
+
+
+LOWER = '{ mount = "l", path = "/" }, { mount = "m", path = "/" }'
+UPPER = 'upper = { mount = "u", path = "/u" }\nwork = { mount = "u", path = "/w" }\n'
+
+
+def test_an_overlay_is_another_one_where_a_layer_is_in_another_filesystem() -> None:
+    """It stayed on the one that went, and was called what the spec says."""
+    found = change(overlay(LOWER), overlay(LOWER, "new"))
+    assert [("swap", "/l"), ("swap", "/o")] == sorted((line.sign, line.mount) for line in found.changes)
+    assert not found.obstacles
+
+
+def test_a_new_overlay_on_the_upper_directory_of_the_one_that_stands_is_refused_when_planned() -> None:
+    found = change(overlay(LOWER) + UPPER, overlay(LOWER, "new") + UPPER)
+    assert ["upper directory"] == [one.kind for one in found.obstacles]
