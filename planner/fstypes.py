@@ -40,9 +40,10 @@ class FilesystemType(NamedTuple):
 
     `defaults` are options as they are shown, or not shown, if not asked for: one that is absent has that value.
     `source` is what the kernel shows whatever was given, as far as it does so; `shown_as` is the type that it shows, if
-    it is another. `takes` are the names of all its options, where it is known which those are. `asked_for` are those
-    that a machine is asked for if none is named (mountplan doctor). Those that are
-    found `everywhere`, on each kernel on which a tree can be built, it is not asked for.
+    it is another. `takes` are the names of all its options, where it is known which those are; `ignores` says that the
+    kernel takes any other as well, and does nothing with it. `asked_for` are those that a machine is asked for if none
+    is named (mountplan doctor). Those that are found `everywhere`, on each kernel on which a tree can be built, it is
+    not asked for.
     """
 
     name: str
@@ -63,6 +64,7 @@ class FilesystemType(NamedTuple):
     source: str = ""
     shown_as: str = ""
     takes: frozenset[str] = frozenset()
+    ignores: bool = False
     asked_for: bool = False
     everywhere: bool = False
 
@@ -108,13 +110,15 @@ _OF_TMPFS = frozenset(
     {"size", "nr_blocks", "nr_inodes", "mode", "uid", "gid", "huge", "mpol", "inode32", "inode64", "noswap", "quota",
      "usrquota", "grpquota", "casefold", "strict_encoding", *_QUOTAS}
 )  # fmt: skip
+# kernel/bpf/inode.c
+_OF_BPF = frozenset({"mode", *_OWNER, *(f"delegate_{what}" for what in ("cmds", "maps", "progs", "attachs"))})
 
 ROWS: tuple[FilesystemType, ...] = (
     _row("tmpfs", "empty", "mount", in_memory=True, in_userns=True, takes_files=True, renewed=True,
          defaults={"mode": "1777", **_OWNER}, changeable={"size": "50%", "nr_blocks": "", "nr_inodes": ""},
          takes=_OF_TMPFS, asked_for=True, everywhere=True),
     _row("ramfs", "empty", "mount", in_memory=True, in_userns=True, takes_files=True, renewed=True,
-         unmappable=True, defaults={"mode": "755"}, everywhere=True),
+         unmappable=True, defaults={"mode": "755"}, takes=frozenset({"mode"}), ignores=True, everywhere=True),
     _row("hugetlbfs", "empty", "mount", in_memory=True, renewed=True),  # files can be mapped there, not written
     _of_kernel("proc", "mount", shows="pid", in_userns=True, bare=True, usual="/proc",
                defaults={"hidepid": "off", "gid": "0", "subset": ""}, asked_for=True, everywhere=True),
@@ -139,13 +143,13 @@ ROWS: tuple[FilesystemType, ...] = (
     )),
     *(_row(name, "unknown", "unknown") for name in ("9p", "cifs", "nfs", "nfs4", "virtiofs")),
     _row("fuse", "unknown", "unknown", in_userns=True),
-    _row("bpf", "unknown", "mount", in_memory=True, renewed=True, unmappable=True),
+    _row("bpf", "unknown", "mount", in_memory=True, renewed=True, unmappable=True, takes=_OF_BPF, ignores=True),
     # Two of a set of controllers are one; a new one is a new hierarchy, or none can be had.
     _row("cgroup", "filled", "hierarchy", shows="cgroup", unmappable=True),
     # cgroup -o cpuset,noprefix
     _row("cpuset", "filled", "hierarchy", shows="cgroup", unmappable=True, shown_as="cgroup"),
     _of_kernel("devtmpfs"),
-    _of_kernel("debugfs", defaults={"mode": "700", **_OWNER}),
+    _of_kernel("debugfs", defaults={"mode": "700", **_OWNER}, takes=frozenset({"mode", *_OWNER}), ignores=True),
     _of_kernel("tracefs", defaults={"mode": "700", **_OWNER}),
     _of_kernel("securityfs"),
     _of_kernel("configfs"),
@@ -184,12 +188,21 @@ def not_taken(fstype: str, options: str) -> str:
 
     What is every filesystem's (`ro`), or a security module's (`context=`), it is not asked for.
     """
-    takes = of(fstype).takes
-    if not takes or '"' in options:
+    row = of(fstype)
+    if not row.takes or row.ignores or '"' in options:
         return ""
     names = [one.partition("=")[0] for one in options.split(",") if one]
-    known = takes | OF_EACH
-    return next((one for one in names if one not in known and not one.endswith("context")), "")
+    return next((one for one in names if not _knows(row, one)), "")
+
+
+def is_ignored(fstype: str, name: str) -> bool:
+    """True if a filesystem of this type takes this option and does nothing with it, as it does with any word."""
+    row = of(fstype)
+    return row.ignores and not _knows(row, name)
+
+
+def _knows(row: FilesystemType, name: str) -> bool:
+    return name in row.takes or name in OF_EACH or name.endswith("context")
 
 
 def options_for(fstype: str, name: str, said: str) -> list[str]:

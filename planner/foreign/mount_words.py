@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mountplan.planner.attributes import EXCLUSIVE, NAMES, overridden, remounted
 from mountplan.planner.foreign.spec_draft import DraftMount, HostSharing, SpecDraft
-from mountplan.planner.fstypes import of
+from mountplan.planner.fstypes import is_ignored, of
 from mountplan.planner.model.peers import KINDS
 
 # Of no use in a spec: what they say is what happens anyway, or is for the time of booting.
@@ -94,8 +94,9 @@ def _replace(attributes: list[str], word: str) -> None:
 def filesystem_options(fstype: str, words: SortedWords, *, is_new: bool = False) -> dict[str, object]:
     """The options of a new filesystem. mount(2) takes `ro` for mount and filesystem alike; of a filesystem that others
     have as well (see fstypes.py) it is the mount's alone, unless a namespace of its own makes it new.
+    What the kernel ignores (`size` of ramfs) is left out: a spec may not ask for it.
     """
-    options: dict[str, object] = dict(words.options)
+    options: dict[str, object] = {name: one for name, one in words.options.items() if not is_ignored(fstype, name)}
     if "subvol" in options:  # the number is that of the path, or mount(2) refuses both
         options.pop("subvolid", None)
     if "ro" in words.attributes and (is_new or not of(fstype).is_shared):

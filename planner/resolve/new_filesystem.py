@@ -106,11 +106,17 @@ def options_of(draft: Draft, context: Context) -> Options:
 
 
 def ask_for_options(draft: Draft, options: Options, context: Context) -> None:
-    """Tell each that the kernel says this type does not take."""
+    """Tell each that the kernel says this type does not take, or that it is known to take for nothing."""
+    fstype = draft.spec.type or ""
     for name, one in options:
-        said = context.host.refused_option(draft.spec.type or "", name, one)
+        if fstypes.is_ignored(fstype, name):
+            close = context.closest(name, sorted(fstypes.of(fstype).takes))
+            remedy = f'did you mean "{close}"?' if close else "leave it out"
+            _wrong(draft, name, context, f"{fstype} has no such option: the kernel takes it, and ignores it", remedy)
+            continue
+        said = context.host.refused_option(fstype, name, one)
         if said:
-            close = context.closest(name, fstypes.options_for(draft.spec.type or "", name, said))
+            close = context.closest(name, fstypes.options_for(fstype, name, said))
             _wrong(draft, name, context, *fstypes.option_refused(said, close))
 
 

@@ -14,7 +14,7 @@ import pytest
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.kernel import LinuxKernel
 from mountplan.applier.sys.refusal import KernelRefusal
-from mountplan.planner.fstypes import OF_EACH, ROWS, FilesystemType, not_taken, of, where
+from mountplan.planner.fstypes import OF_EACH, ROWS, FilesystemType, is_ignored, not_taken, of, where
 from tests.hosts import InHost, mount, run_in_child, umount, unshare
 from tests.privileges import FSCONFIG, FSOPEN, syscall
 
@@ -235,7 +235,7 @@ def test_the_options_that_a_type_is_said_to_take_are_those_that_the_kernel_takes
     }  # fmt: skip
     asked = 0
     for row in ROWS:
-        for name in (row.takes | OF_EACH | others) if row.takes else ():
+        for name in (row.takes | OF_EACH | others) if row.takes and not row.ignores else ():
             try:
                 syscalls.try_option(row.name, name, True)
                 takes = True
@@ -246,3 +246,22 @@ def test_the_options_that_a_type_is_said_to_take_are_those_that_the_kernel_takes
                 continue
             assert takes == (not not_taken(row.name, name)), (row.name, name)
     assert asked > 30
+
+
+@pytest.mark.needs_kernel("root")
+def test_a_type_is_said_to_ignore_just_the_options_of_which_the_kernel_reads_no_value() -> None:
+    """What it knows has to be a number, or a word that it knows."""
+    asked = 0
+    others = {"foo", "size", *(name for row in ROWS for name in row.takes)} - OF_EACH
+    for row in ROWS:
+        if not (row.in_memory and is_known(row.name)) or row.name == "pstore":  # it reads them later
+            continue
+        for name in others:
+            try:
+                syscalls.try_option(row.name, name, "-nonsense-")
+                ignored = True
+            except KernelRefusal:
+                ignored = False
+            asked += 1
+            assert ignored == is_ignored(row.name, name), (row.name, name)
+    assert asked > 100

@@ -284,6 +284,11 @@ def test_a_subvolume_is_imported_by_its_path() -> None:
     assert {"subvol": "/@home"} == one.keys["options"]
 
 
+def test_what_ramfs_ignores_is_not_imported() -> None:
+    (one,) = import_fstab("ramfs /ram ramfs size=512m,mode=700 0 0\n", "f", Machine()).mounts
+    assert {"mode": "700"} == one.keys["options"]
+
+
 def test_of_an_fstab_what_is_there_is_left_and_what_would_appear_elsewhere_is_told() -> None:
     lines = """proc /proc proc defaults
 /dev/shm /dev/shm none bind

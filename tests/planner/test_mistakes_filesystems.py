@@ -218,6 +218,16 @@ def test_a_type_that_the_kernel_does_not_know_is_told(fstype: str, remedy: str) 
     )
 
 
+def test_options_that_the_kernel_takes_and_ignores_are_told() -> None:
+    text = made('type = "ramfs"\noptions = { mode = "1750", size = "5m", moed = "700", sync = true }')
+    found = api.check(f"format = 1\n{text}".encode(), "test.toml", FakeHost())
+    what = "ramfs has no such option: the kernel takes it, and ignores it"
+    assert [
+        ("mount[1].options.size", what, "leave it out"),
+        ("mount[1].options.moed", what, 'did you mean "mode"?'),
+    ] == [(one.ref.key, one.what, one.remedy) for one in found]
+
+
 def test_options_that_the_filesystem_does_not_take_are_told_in_its_words() -> None:
     host = FakeHost()
     bad = "tmpfs: Bad value for '{}'"
