@@ -303,6 +303,8 @@ class _Schedule:
                 yield self._attach(mount, parent, path)
                 if mount.name in self.altered:
                     yield from self._alter(mount)
+                    if self._loses(mount):
+                        yield from self._make_missing(mount)
                 if parent == root.name and self._has_shared(root):
                     yield Isolate(mount.name, mount.recursive, mount.origin)
                 if not self.children[mount.name]:  # as most: what comes next would be its end
@@ -394,6 +396,10 @@ class _Schedule:
             top = self.mounts[top.parent]
         return FindLocked(mount.name, top.name, path.relative_to("/"), mount.origin)
 
+    def _loses(self, mount: ResolvedMount) -> bool:
+        """Whether something is removed of it: mountpoints are made in what is there afterwards."""
+        return any(one.what == "remove" for one in self.altered.get(mount.name, ()))
+
     def _has_shared(self, root: ResolvedMount) -> bool:
         return any(one.sharing == "shared" for one in self.altered[root.name])
 
@@ -428,20 +434,25 @@ class _Schedule:
         else:
             careful = filesystem.inside != "own"
             yield CloneMount(name, filesystem.name, mount.root.relative_to("/"), careful, mount.subvolume, origin)
-        children = self.children[name]
-        created = {node.path: node for child in children for node in child.missing} if children else {}
-        if created and mount.change.clear & ~mount.change.set & RDONLY:
-            # What the host has mounted read-only, and the tree has not: nothing could be created in it otherwise.
-            recursive = mount.recursive and bool(change(mount.below_words).clear & RDONLY)
-            yield SetAttributes(name, 0, RDONLY, recursive, False, "", "rw", origin)
-        for node in sorted(created.values(), key=lambda one: one.path) if created else ():
-            yield _make_node(name, node, careful=True)
+        if not self._loses(mount):
+            yield from self._make_missing(mount)
         if mount.words or mount.below_words or mount.uids or mount.below_idmap or mount.unbindable:
             yield from self._attributes(mount)
         if mount.mountpoint == "like" and mount.parent is not None:
             parent = self.mounts[mount.parent]
             path = parent.root.joined(mount.place).relative_to("/")
             yield MakeMountpoint(parent.filesystem, path, name, origin)
+
+    def _make_missing(self, mount: ResolvedMount) -> Iterator[Step]:
+        """The mountpoints that are to be made in what is bound of the host."""
+        children = self.children[mount.name]
+        created = {node.path: node for child in children for node in child.missing} if children else {}
+        if created and mount.change.clear & ~mount.change.set & RDONLY:
+            # What the host has mounted read-only, and the tree has not: nothing could be created in it otherwise.
+            recursive = mount.recursive and bool(change(mount.below_words).clear & RDONLY)
+            yield SetAttributes(mount.name, 0, RDONLY, recursive, False, "", "rw", mount.origin)
+        for node in sorted(created.values(), key=lambda one: one.path) if created else ():
+            yield _make_node(mount.name, node, careful=True)
 
     def _attributes(self, mount: ResolvedMount) -> Iterator[Step]:
         recursive = mount.recursive and mount.recursive_attributes

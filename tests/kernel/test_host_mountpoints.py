@@ -78,6 +78,32 @@ def test_that_nothing_can_be_made_in_what_is_read_only_is_told_before(remounts: 
     assert [True, not remounts & MS_BIND] == in_host(script, identity="root")
 
 
+@pytest.mark.needs_kernel("root")
+def test_what_is_missing_below_a_removed_mount_is_made_in_what_that_has_covered(in_host: InHost) -> None:
+    spec = """
+    root = "inherit"
+    [[remove]]
+    target = "/srv/a"
+    [[mount]]
+    target = "/srv/a/x/deep"
+    type = "tmpfs"
+    create = true
+    """
+
+    def script() -> tuple[bool, list[str], bool]:
+        mount("srv", "/srv", "tmpfs")
+        os.mkdir("/srv/a")
+        mount("a", "/srv/a", "tmpfs")
+        os.mkdir("/srv/a/x")
+        with tree(plan_of(spec)) as built:
+            stands = "/srv/a/x/deep" in built.mountpoints()
+        above = os.listdir("/srv/a/x")
+        umount("/srv/a")
+        return stands, above, Path("/srv/a/x/deep").is_dir()
+
+    assert (True, [], True) == in_host(script, identity="root")
+
+
 @pytest.mark.needs_kernel("root")  # for other users it is tried before anything is made
 def test_what_a_refused_build_has_made_above_a_mountpoint_is_told(tmp_path: Path) -> None:
     """It stays on the host."""
