@@ -39,6 +39,8 @@ class FilesystemType(NamedTuple):
     that it has if it is not asked for, "" if there is none that can be said.
 
     `defaults` are options as they are shown, or not shown, if not asked for: one that is absent has that value.
+    `shown_unless` are those that a kernel may take and then drop, and shows whenever they are in force with another
+    value than this one: which that is, a machine may have set.
     `source` is what the kernel shows whatever was given, as far as it does so; `shown_as` is the type that it shows, if
     it is another. `takes` are the names of all its options, where it is known which those are; `ignores` says that the
     kernel takes any other as well, and does nothing with it. `asked_for` are those that a machine is asked for if none
@@ -61,6 +63,7 @@ class FilesystemType(NamedTuple):
     usual: str = ""
     changeable: Mapping[str, str] = {}
     defaults: Mapping[str, str] = {}
+    shown_unless: Mapping[str, str] = {}
     source: str = ""
     shown_as: str = ""
     takes: frozenset[str] = frozenset()
@@ -128,7 +131,10 @@ ROWS: tuple[FilesystemType, ...] = (
     _of_kernel("mqueue", "ipc", shows="ipc", in_userns=True, usual="/dev/mqueue", asked_for=True),
     # Its flags are set anew by each mount from the first cgroup namespace, and by none from another.
     _of_kernel("cgroup2", shows="cgroup", in_userns=True, usual="/sys/fs/cgroup", asked_for=True),
-    _row("overlay", "unknown", "mount", in_userns=True, unmappable=True, asked_for=True),
+    # ovl_show_options in fs/overlayfs/params.c
+    _row("overlay", "unknown", "mount", in_userns=True, unmappable=True, asked_for=True,
+         shown_unless={**dict.fromkeys(("index", "nfs_export", "metacopy", "redirect_dir", "xino", "verity"), "off"),
+                       **dict.fromkeys(("volatile", "userxattr", "default_permissions"), "")}),
     _on_device("ext4", asked_for=True),
     _on_device("xfs", asked_for=True),
     _on_device("erofs", read_only=True, asked_for=True),

@@ -1,9 +1,10 @@
 """The options of one superblock that a plan asked for: what is a difference, and what is only written otherwise.
 
 The kernel writes options its own way, a different one in each release, and leaves defaults out. So no table of forms
-decides. Of a superblock that the build made new, each option was refused by its own call, or was taken. What was shown
-of one when it was kept under a name, and had been judged, is what it has to show later. Only where neither is known, as
-of a process's mounts, what is shown is held against what is asked, in the forms that are known.
+decides. Of a superblock that the build made new, each option was refused by its own call, or was taken; an overlay may
+drop one all the same, and what it shows tells of those. What was shown of one when it was kept under a name, and had
+been judged, is what it has to show later. Only where neither is known, as of a process's mounts, what is shown is held
+against what is asked, in the forms that are known.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from mountplan.planner.tables.options import (
     differing_asked,
     differing_options,
     differing_since,
+    dropped,
     has_as_written,
+    opposites,
     other_forms,
     unlike_shown,
 )
@@ -41,10 +44,10 @@ def judge_options(row: MountRow, there: MountRow, wanted: View, found: View) -> 
             differences = [one for one in differences if one[0] not in written]
     elif wanted.present is None:
         differences = differing_options(row.fstype, asked, shown)
-        return differences, []
+        return differences, dropped(row.fstype, asked, shown)
     elif row.device in wanted.present:
         differences = unlike_shown(row.fstype, asked, shown)
     else:
-        differences = differing_since(asked, "", shown)
+        differences = differing_since(asked, "", shown) + opposites(row.fstype, asked, shown)
     told = {name for name, _, _ in differences}
-    return differences, [one for one in other_forms(asked, shown) if one[0] not in told]
+    return differences, [one for one in other_forms(row.fstype, asked, shown) if one[0] not in told]

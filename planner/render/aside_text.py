@@ -5,6 +5,7 @@ from __future__ import annotations
 from mountplan.planner.compare.difference import Drift
 from mountplan.planner.render.difference_text import mount_words
 from mountplan.planner.render.words import count, visible
+from mountplan.planner.tables.options import NOT_SHOWN
 
 # Why nobody tells of mounts that no root shows; which of the two it is, the kernel does not say in one way.
 TAKES_LISTMOUNT = (
@@ -13,12 +14,14 @@ TAKES_LISTMOUNT = (
 
 
 def notices_text(notices: Drift) -> str:
-    """Options that the kernel took and shows in another form, both forms; "" if there is none."""
+    """Options that the kernel took and shows in another form, both forms, or not at all; "" if there is none."""
     if not notices:
         return ""
-    lines = ["Taken by the kernel, and shown in another form:"]
+    unshown = any(one.found == NOT_SHOWN for one in notices)
+    lines = [f"Taken by the kernel, and shown in another form{' or not at all' * unshown}:"]
     for one in notices:
-        lines.append(f"  {mount_words(one)}: {visible(one.prop)}: {visible(one.wanted)}, shown as {visible(one.found)}")
+        found = one.found if one.found == NOT_SHOWN else f"shown as {visible(one.found)}"
+        lines.append(f"  {mount_words(one)}: {visible(one.prop)}: {visible(one.wanted)}, {found}")
     return "\n".join(lines) + "\n"
 
 

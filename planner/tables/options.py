@@ -30,6 +30,8 @@ OF_LAYERS = ("lowerdir", "lowerdir+", "datadir+", "upperdir", "workdir")
 _READ_ONLY = {"ro": "rw", "rw": "ro"}
 # Defaults of tmpfs are reckoned from the machine's memory, which may become more or less: then they are shown.
 _OF_MEMORY = frozenset({"size", "nr_inodes"})
+# What an option is found to be that is not shown, though it would be if it were in force.
+NOT_SHOWN = "not shown: it may not be in force"
 # Which subvolume of btrfs it is, each mount shows for itself.
 _OF_MOUNTS = frozenset({"subvol", "subvolid"})
 
@@ -97,13 +99,41 @@ def differing_options(fstype: str, asked: Pairs, shown: str) -> list[tuple[str, 
     return differences
 
 
-def other_forms(asked: Pairs, shown: str) -> list[tuple[str, str, str]]:
-    """(name, asked, shown) of every option that is shown with another text than was asked for."""
+def other_forms(fstype: str, asked: Pairs, shown: str) -> list[tuple[str, str, str]]:
+    """(name, asked, shown) of every option that is shown with another text than was asked for, or not at all though it
+    is one that would be."""
     there = _shown(shown)
-    return [
+    otherwise = [
         (name, str(value), ",".join(there[name]))
         for name, value in asked
         if value is not True and name in there and value not in there[name]
+    ]
+    return otherwise + dropped(fstype, asked, shown)
+
+
+def dropped(fstype: str, asked: Pairs, shown: str) -> list[tuple[str, str, str]]:
+    """(name, asked, NOT_SHOWN) of every option that the kernel took, and may have dropped: it would be shown."""
+    unless = of(fstype).shown_unless
+    if not unless:
+        return []
+    there = _shown(shown)
+    return [
+        (name, "set" if value is True else str(value), NOT_SHOWN)
+        for name, value in asked
+        if name in unless and name not in there and name not in there.get("fsync", ()) and value in (True, "on")
+    ]
+
+
+def opposites(fstype: str, asked: Pairs, shown: str) -> list[tuple[str, str, str]]:
+    """(name, asked, shown) of every switch that is on where it was asked to be off, or the other way round."""
+    unless = of(fstype).shown_unless
+    if not unless:
+        return []
+    there = _shown(shown)
+    return [
+        (name, str(value), there[name][0])
+        for name, value in asked
+        if name in unless and name in there and {value, there[name][0]} == {"on", "off"}
     ]
 
 

@@ -267,6 +267,42 @@ def test_an_option_of_a_new_superblock_on_an_image_is_judged_likewise(in_host: I
     assert [("/b", "option compress", "zstd", "zstd:3")] == in_host(script, identity="root")
 
 
+@pytest.mark.needs_kernel("fs:overlay")
+@pytest.mark.parametrize(
+    ("option", "wish"), [('index = "on"', "on"), ("volatile = true", "set"), ('nfs_export = "on"', "on")]
+)
+def test_an_option_that_an_overlay_took_and_dropped_is_told(
+    option: str, wish: str, in_host: InHost, tmp_path: Path
+) -> None:
+    """Without an upper layer, it has none of these."""
+    overlay = f'type = "overlay"\nlayers = ["/mnt/feed/x", "/mnt/feed/y"]\noptions = {{ {option} }}\n'
+    (tmp_path / "o.toml").write_text(f'format = 1\nname = "o"\n{ROOT}[[mount]]\ntarget = "/o"\n{overlay}')
+
+    def script() -> Any:
+        return [as_json(verb, str(tmp_path / "o.toml")) for verb in ("apply", "verify")]
+
+    told_of = ("/o", f"option {option.split()[0]}", wish, "not shown: it may not be in force")
+    for status, value in in_host(with_feed(script), identity="root"):
+        assert 0 == status
+        found = [(one["mount"], one["property"], one["wanted"], one["found"]) for one in value["notices"]]
+        assert told_of in found
+
+
+@pytest.mark.needs_kernel("fs:overlay")
+def test_a_switch_of_an_overlay_found_the_other_way_round_is_a_difference(in_host: InHost) -> None:
+    options = 'options = { redirect_dir = "off", metacopy = "on" }\n'
+    text = f'{ROOT}[[mount]]\ntarget = "/o"\ntype = "overlay"\nlayers = ["/mnt/feed/x", "/mnt/feed/y"]\n{options}'
+
+    def script() -> Any:
+        feed()
+        try:
+            return [*api.build_and_forget(plan_of(text)).notices]
+        except api.VerificationFailed as error:
+            return [one[1:4] for one in error.differences]
+
+    assert [("option redirect_dir", "off", "on")] == in_host(script, identity="root")
+
+
 def test_a_name_that_is_remade_with_another_option_is_another_one(in_host: InHost) -> None:
     """What was asked for counts, not only what is shown: an option that is left away now was asked for then."""
     sized = f'name = "sized"\n{ROOT}[[mount]]\ntarget = "/t"\ntype = "tmpfs"\noptions = {{ size = "1m" }}\n'
