@@ -106,6 +106,11 @@ def _on_device(name: str, **known: object) -> FilesystemType:
 
 # What every filesystem takes; fs/fs_context.c
 OF_EACH = frozenset({"ro", "rw", "sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand", "source"})
+# Of two of these the kernel takes the last one, and shows nothing of the other.
+UNDOING = (
+    ("ro", "rw"), ("sync", "async"), ("lazytime", "nolazytime"), ("mand", "nomand"), ("inode32", "inode64"),
+    ("size", "nr_blocks"),
+)  # fmt: skip
 _OWNER = {"uid": "0", "gid": "0"}
 _QUOTAS = (f"{who}_{what}_hardlimit" for who in ("usrquota", "grpquota") for what in ("block", "inode"))
 # As of Linux 6.18; mm/shmem.c
@@ -205,6 +210,12 @@ def is_ignored(fstype: str, name: str) -> bool:
     """True if a filesystem of this type takes this option and does nothing with it, as it does with any word."""
     row = of(fstype)
     return row.ignores and not _knows(row, name)
+
+
+def takes_one(fstype: str, name: str) -> bool:
+    """True if of several values of this option the kernel surely takes the last one only."""
+    row = of(fstype)
+    return name in {*row.takes, *row.defaults, *row.changeable} and not name.startswith("delegate_")
 
 
 def _knows(row: FilesystemType, name: str) -> bool:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mountplan.planner.attributes import EXCLUSIVE, NAMES, overridden, remounted
 from mountplan.planner.foreign.spec_draft import DraftMount, HostSharing, SpecDraft
-from mountplan.planner.fstypes import is_ignored, of
+from mountplan.planner.fstypes import is_ignored, of, takes_one
 from mountplan.planner.model.peers import KINDS
 
 # Of no use in a spec: what they say is what happens anyway, or is for the time of booting.
@@ -97,6 +97,9 @@ def filesystem_options(fstype: str, words: SortedWords, *, is_new: bool = False)
     What the kernel ignores (`size` of ramfs) is left out: a spec may not ask for it.
     """
     options: dict[str, object] = {name: one for name, one in words.options.items() if not is_ignored(fstype, name)}
+    for name, one in options.items():
+        if isinstance(one, list) and takes_one(fstype, name):
+            options[name] = one[-1]
     if "subvol" in options:  # the number is that of the path, or mount(2) refuses both
         options.pop("subvolid", None)
     if "ro" in words.attributes and (is_new or not of(fstype).is_shared):

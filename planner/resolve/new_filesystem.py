@@ -96,12 +96,15 @@ def options_of(draft: Draft, context: Context) -> Options:
                 f"{value} is a number",
                 f'write octal digits in a string: {name} = "{octal_meant(value) or "0755"}"',
             )
+        elif isinstance(value, list) and len(value) > 1 and fstypes.takes_one(draft.spec.type or "", name):
+            _wrong(draft, name, context, f"{name} is given {len(value)} times, and only the last counts", "keep one")
         elif isinstance(value, list):
             pairs += [(name, one) for one in value]
         else:
             pairs.append((name, value if value is True else str(value)))
-    if draft.spec.options.get("ro") is True and draft.spec.options.get("rw") is True:
-        _wrong(draft, "rw", context, "a filesystem is ro or rw, not both", "leave one of them out")
+    for one, other in fstypes.UNDOING:
+        if draft.spec.options.get(one, False) is not False and draft.spec.options.get(other, False) is not False:
+            _wrong(draft, other, context, f"{one} and {other} contradict each other", "leave one of them out")
     return tuple(pairs)
 
 

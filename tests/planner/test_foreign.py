@@ -284,8 +284,8 @@ def test_a_subvolume_is_imported_by_its_path() -> None:
     assert {"subvol": "/@home"} == one.keys["options"]
 
 
-def test_what_ramfs_ignores_is_not_imported() -> None:
-    (one,) = import_fstab("ramfs /ram ramfs size=512m,mode=700 0 0\n", "f", Machine()).mounts
+def test_what_ramfs_ignores_or_has_given_anew_is_not_imported() -> None:
+    (one,) = import_fstab("ramfs /ram ramfs size=512m,mode=755,mode=700 0 0\n", "f", Machine()).mounts
     assert {"mode": "700"} == one.keys["options"]
 
 

@@ -34,7 +34,7 @@ def made(words: str) -> str:
             "read-only and writable",
             made('type = "tmpfs"\noptions = { ro = true, rw = true }'),
             "mount[1].options.rw",
-            "a filesystem is ro or rw, not both",
+            "ro and rw contradict each other",
             "leave one of them out",
         ),
         one(
@@ -216,6 +216,21 @@ def test_a_type_that_the_kernel_does_not_know_is_told(fstype: str, remedy: str) 
         mistake.what,
         mistake.remedy,
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "key", "what"),
+    [
+        ("sync = true, async = true", "async", "sync and async contradict each other"),
+        ("inode64 = true, inode32 = true", "inode64", "inode32 and inode64 contradict each other"),
+        ('nr_blocks = 5, size = "1m"', "nr_blocks", "size and nr_blocks contradict each other"),
+        ('size = ["1m", "2m"]', "size", "size is given 2 times, and only the last counts"),
+    ],
+)
+def test_options_of_which_the_kernel_would_take_the_last_one_are_told(options: str, key: str, what: str) -> None:
+    text = made(f'type = "tmpfs"\noptions = {{ {options} }}')
+    (mistake,) = api.check(f"format = 1\n{text}".encode(), "test.toml", FakeHost())
+    assert (f"mount[1].options.{key}", what) == (mistake.ref.key, mistake.what)
 
 
 def test_options_that_the_kernel_takes_and_ignores_are_told() -> None:
