@@ -20,7 +20,15 @@ from mountplan.applier.sys.abi import NAMESPACE_FLAGS
 from mountplan.applier.sys.inside import in_child
 from mountplan.applier.sys.kernel import LinuxKernel, tries_new
 from mountplan.applier.sys.privilege import for_this_user
-from mountplan.applier.sys.refusal import NEVER, KernelRefusal, explain, function_of, is_root, wrong_proc
+from mountplan.applier.sys.refusal import (
+    NEVER,
+    KernelRefusal,
+    explain,
+    function_of,
+    is_root,
+    numbered_otherwise,
+    wrong_proc,
+)
 from mountplan.applier.sys.userns import Rootless, enter_alone, is_nested, map_ids, mapped_ids, new_namespace
 from mountplan.planner.fstypes import ROWS, of
 
@@ -328,12 +336,18 @@ def _unshare(flags: int) -> Callable[[LinuxKernel, int], None]:
     return attempt
 
 
+def _own_proc(kernel: LinuxKernel, yard: int) -> None:
+    if wrong := numbered_otherwise():
+        raise OSError(errno.ESRCH, wrong[0])
+
+
 def _one_path(kernel: LinuxKernel, yard: int) -> None:
     flags = abi.OPEN_TREE_NAMESPACE | abi.OPEN_TREE_CLOEXEC
     os.close(syscalls.open_tree(abi.AT_FDCWD, b"/", flags))
 
 
 FEATURES: dict[str, Feature] = {
+    "own_proc": Feature("/proc of this pid namespace", "mount it: mount -t proc proc /proc", _own_proc),
     "mount_namespace": Feature(
         "a mount namespace of its own", _NAMESPACES, lambda kernel, yard: kernel.unshare_mounts()
     ),
@@ -393,6 +407,6 @@ NEW: dict[str, Feature] = {
 }
 KNOWN: tuple[str, ...] = (*FEATURES, *(f"filesystem:{one.name}" for one in ROWS if one.asked_for))
 _APART = frozenset(
-    {"mount_namespace", "user_namespace", "id_ranges", "host_peer", "idmap", "idmap_tmpfs"}
+    {"own_proc", "mount_namespace", "user_namespace", "id_ranges", "host_peer", "idmap", "idmap_tmpfs"}
     | {name for name in FEATURES if name.endswith("_namespace")}
 )

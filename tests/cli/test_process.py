@@ -325,6 +325,10 @@ def test_a_proc_of_another_pid_namespace_is_told_as_that(saved: Path) -> None:
     assert 3 == done.returncode
     assert done.stderr.startswith("mountplan: cannot build: /proc is that of another pid namespace")
     assert done.stderr.endswith("remedy: mount this one's: mount -t proc proc /proc\n")
+    command = ["unshare", "--fork", "--pid", *MOUNTPLAN, "doctor"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment())
+    assert 1 == done.returncode
+    assert "  /proc is that of another pid namespace" in done.stdout
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
