@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -25,6 +26,8 @@ def label_of(path: str) -> str:
 def read_input(path: str) -> bytes:
     """All that is in a file, or comes from standard input. Raises OSError, or ValueError for what is no path at all."""
     if path == "-":
+        if sys.__stdin__ is None:  # what stands in for it is empty, which nobody has said of a spec
+            raise OSError(errno.EBADF, "it is closed")
         return sys.stdin.buffer.read()
     with open(path, "rb") as file:
         return file.read()

@@ -331,6 +331,12 @@ def test_a_proc_of_another_pid_namespace_is_told_as_that(saved: Path) -> None:
     assert "  /proc is that of another pid namespace" in done.stdout
 
 
+def test_a_closed_standard_input_is_not_called_an_empty_spec() -> None:
+    command = f"{' '.join(MOUNTPLAN)} check - <&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=environment())
+    assert (2, True) == (done.returncode, "-: cannot read it: it is closed\n" in done.stderr)
+
+
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize(("words", "status"), [("plan {}", 0), ("check -", 2), ("nonesuch", 2), ("--help", 0)])
 def test_standard_files_may_be_closed(words: str, status: int, closed: str, saved: Path) -> None:
