@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from mountplan.planner.ask.shell_reading import parse_script
-from mountplan.planner.ask.shell_syntax import NotFollowed, ShellParameter, Simple, Substitution, Text
+from mountplan.planner.ask.shell_syntax import For, NotFollowed, ShellParameter, Simple, Substitution, Text, While
 from mountplan.planner.foreign.spec_draft import Refusal
 
 if TYPE_CHECKING:
@@ -51,6 +51,14 @@ def bwrap_call(text: str, file: str) -> BwrapCall:
     refusal.end()
     others = [_shown(one.words[0]) for one in simple if calls and one is not calls[0][0]]
     beyond = [f"what the script runs besides bwrap: {', '.join(dict.fromkeys(others))}"] if {*others} - {"set"} else []
+    if calls:
+        call, at = calls[0]
+        given = [f"{one.name}=..." for one in call.assignments]
+        before = [*given, *(_shown(word) for word in call.words[: at - 1] if _shown(word) != "exec")]
+        if before:
+            beyond.append(f"what stands before bwrap: {' '.join(before)}")
+        if any(isinstance(one, For | While) and call in _all([one]) for one in found):
+            beyond.append("a loop: it is called once here")
     if any(one.redirections for one in found):
         beyond.append("redirections: what they give to descriptors")
     return BwrapCall(told, tuple(beyond))

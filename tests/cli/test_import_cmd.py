@@ -96,6 +96,20 @@ def test_what_a_script_does_after_the_call_is_no_part_of_its_command(run: Comman
     assert "not in the spec: redirections" in ended.err
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('exec env FOO=1 bwrap --tmpfs /x sh "$@"', "what stands before bwrap: env FOO=1"),
+        ("FOO=1 bwrap --tmpfs /x sh", "what stands before bwrap: FOO=..."),
+        ("for d in a b; do bwrap --tmpfs /x sh; done", "a loop: it is called once here"),
+    ],
+)
+def test_what_a_script_says_around_the_call_is_told(run: Command, text: str, told: str) -> None:
+    ended = run("import", "bwrap", "-", stdin=text.encode())
+    assert 'command = ["sh"]' in ended.out
+    assert f"not in the spec: {told}\n" in ended.err
+
+
 def test_a_file_of_the_importers_own_process_is_told_as_that_of_any(run: Command) -> None:
     assert 'bind = "/proc/self/status"' in run("import", "bwrap", "--", "--ro-bind", "/proc/self/status", "/st").out
 
