@@ -108,6 +108,13 @@ class ProofMount:
         if path in self.bare:
             self.bare = set()
 
+    def attach_all(self, paths: tuple[str, ...], mounts: list[ProofMount]) -> None:
+        if self.places is NOTHING_ON_IT:
+            self.places = {}
+        self.places.update(zip(paths, mounts, strict=True))
+        if not self.bare.isdisjoint(paths):
+            self.bare = set()
+
 
 class ProvenRun(NamedTuple):
     """Binds that stand: all but `names`, `roots`, `places`, `own` and `groups` is said once for all of them."""

@@ -121,12 +121,12 @@ class RunProof(ProofState):
                 raise _NotPlain
         elif not all_plain(["/" + place for place in places]):
             raise _NotPlain
-        covered = {*places, *parent.places}
-        if len(covered) < len(places) + len(parent.places) or "" in covered:
+        new, there_before = set(places), parent.places.keys()  # of many, of which a run looks at a few
+        if len(new) < len(places) or "" in new or "" in there_before or not there_before.isdisjoint(new):
             raise _NotPlain
         directories = {place.rpartition("/")[0] for place in places}
         while directories - {""}:
-            if not covered.isdisjoint(directories):
+            if not new.isdisjoint(directories) or not there_before.isdisjoint(directories):
                 raise _NotPlain
             directories = {directory.rpartition("/")[0] for directory in directories}
         return parent, places
@@ -164,8 +164,7 @@ class RunProof(ProofState):
                 mount.own = attributes
         self.made.update(zip(names, mounts, strict=True))
         self.attached[space] += mounts
-        parent.places = {**parent.places, **dict(zip(places, mounts, strict=True))}
-        parent.bare = set()
+        parent.attach_all(places, mounts)
         groups = [(seed.group, seed.receives) for seed in seeds] or [("", "")] * len(names)
         self.runs[names[0]] = ProvenRun(parent.name, filesystem, names, roots, places, own, groups)
 
