@@ -72,6 +72,10 @@ class FilesystemType(NamedTuple):
     everywhere: bool = False
 
     @property
+    def known_options(self) -> frozenset[str]:
+        return self.takes | self.defaults.keys() | self.changeable.keys()
+
+    @property
     def inside(self) -> Inside:
         """What can be said about the inside of a new one, before it is mounted."""
         return _INSIDE[self.begins]
@@ -214,8 +218,7 @@ def is_ignored(fstype: str, name: str) -> bool:
 
 def takes_one(fstype: str, name: str) -> bool:
     """True if of several values of this option the kernel surely takes the last one only."""
-    row = of(fstype)
-    return name in {*row.takes, *row.defaults, *row.changeable} and not name.startswith("delegate_")
+    return name in of(fstype).known_options and not name.startswith("delegate_")
 
 
 def _knows(row: FilesystemType, name: str) -> bool:
@@ -224,8 +227,7 @@ def _knows(row: FilesystemType, name: str) -> bool:
 
 def options_for(fstype: str, name: str, said: str) -> list[str]:
     """The options of which `name` may be a misspelt one, if that is what the kernel says of it."""
-    row = of(fstype)
-    return [] if "Bad value" in said else sorted({*row.defaults, *row.changeable} - {name})
+    return [] if "Bad value" in said else sorted(of(fstype).known_options - {name})
 
 
 def option_refused(said: str, meant: str) -> tuple[str, str]:
