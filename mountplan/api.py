@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from mountplan.planner.ask.explain import Answer as Answer
     from mountplan.planner.ask.explain import Explainer as Explainer
     from mountplan.planner.ask.foresight import Foresight as Foresight
-    from mountplan.planner.ask.simulate import Simulation as Simulation
     from mountplan.planner.ask.trial import Trial as Trial
     from mountplan.planner.change.change_plan import ChangePlan as ChangePlan
     from mountplan.planner.compare.difference import Difference as Difference
@@ -96,6 +95,7 @@ if TYPE_CHECKING:
     from mountplan.planner.language.spec import Run as Run
     from mountplan.planner.language.spec import Spec as Spec
     from mountplan.planner.plan.plan import Plan as Plan
+    from mountplan.planner.shell.simulate import Simulation as Simulation
     from mountplan.planner.tables.table import MountRow as MountRow
     from mountplan.planner.tables.table import MountTable as MountTable
     from mountplan.tree import Tree as Tree
@@ -152,7 +152,7 @@ _HOME = {
     "planner.ask.classic": "Classic",
     "planner.ask.explain": "Answer Explainer",
     "planner.ask.foresight": "Foresight",
-    "planner.ask.simulate": "Simulation",
+    "planner.shell.simulate": "Simulation",
     "planner.ask.trial": "Trial",
     "planner.change.change_plan": "ChangePlan",
     "planner.compare.difference": "Difference Drift",

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from mountplan.planner.ask.shell_reading import parse_script
-from mountplan.planner.ask.shell_syntax import For, NotFollowed, ShellParameter, Simple, Substitution, Text, While
 from mountplan.planner.foreign.spec_draft import Refusal
+from mountplan.planner.shell.shell_reading import parse_script
+from mountplan.planner.shell.shell_syntax import For, NotFollowed, ShellParameter, Simple, Substitution, Text, While
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mountplan.planner.ask.shell_syntax import Command, Word
+    from mountplan.planner.shell.shell_syntax import Command, Word
 
 # What a shell replaces in a word that is not quoted.
 _REPLACED = re.compile(r"[*?\[]|\{[^{}]*(,|\.\.)[^{}]*\}")

@@ -138,8 +138,8 @@ def _of_host(tables: Iterable[MountTable]) -> Mapping[int, str]:
 
 def _of_script(path: str) -> Drawn:
     from mountplan.inputs import label_of, read_input, reason_of
-    from mountplan.planner.ask.simulate import simulate
     from mountplan.planner.render.simulated import failure_text, group_names
+    from mountplan.planner.shell.simulate import simulate
 
     try:
         data = read_input(path)

@@ -15,9 +15,8 @@ from mountplan.applier.run.programs import gather
 from mountplan.applier.run.rehearse import ProgramResult, Rehearsal, refused_types
 from mountplan.applier.sys.refusal import OF_THE_SYSTEM
 from mountplan.applier.sys.refusal import refused as refused_call
-from mountplan.planner.ask.actions import DropGroups, MountNew, NewDetachedMount, Stage
-from mountplan.planner.ask.descriptor_commands import CALLS
-from mountplan.planner.ask.simulate import Ran, Simulation
+from mountplan.planner.commands.actions import DropGroups, MountNew, NewDetachedMount, Stage
+from mountplan.planner.commands.descriptor_commands import CALLS
 from mountplan.planner.compare.same_rows import SameRows
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
 from mountplan.planner.fstypes import of
@@ -29,6 +28,7 @@ from mountplan.planner.render.kernel_comparison import (
     status_difference,
     table_differences,
 )
+from mountplan.planner.shell.simulate import Ran, Simulation
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.table import MountTable
 

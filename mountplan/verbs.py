@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from mountplan.keeping import Keeping
     from mountplan.pipeline import Applied
     from mountplan.planner.ask.explain import Explainer
-    from mountplan.planner.ask.simulate import Simulation
     from mountplan.planner.change.change_plan import ChangePlan
     from mountplan.planner.errors import Mistake
     from mountplan.planner.host import Host
     from mountplan.planner.language.outside import Outside
     from mountplan.planner.language.spec import Spec
     from mountplan.planner.plan.plan import Plan
+    from mountplan.planner.shell.simulate import Simulation
     from mountplan.planner.tables.table import MountTable
     from mountplan.tree import Tree
     from mountplan.watching import Seen
@@ -457,11 +457,11 @@ def simulate(
     """
     from mountplan.explaining import known_of
     from mountplan.forms import is_text, operand_of, plan_of
-    from mountplan.planner.ask.actions import Stage
-    from mountplan.planner.ask.simulate import Answers, empty_world
-    from mountplan.planner.ask.simulate import simulate as carry_out
+    from mountplan.planner.commands.actions import Stage
     from mountplan.planner.model import World, rules_of
     from mountplan.planner.model.from_tables import world_of
+    from mountplan.planner.shell.simulate import Answers, empty_world
+    from mountplan.planner.shell.simulate import simulate as carry_out
 
     rules = rules_of(kernel or os.uname().release)
     if isinstance(script, str) and is_text(script):

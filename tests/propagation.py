@@ -10,8 +10,8 @@ from typing import NamedTuple
 import pytest
 
 from mountplan.applier.run.rehearse import Rehearsal
-from mountplan.planner.ask.actions import Action
-from mountplan.planner.ask.simulate import simulate
+from mountplan.planner.commands.actions import Action
+from mountplan.planner.shell.simulate import simulate
 from mountplan.planner.tables.table import MountTable
 from tests.privileges import require
 

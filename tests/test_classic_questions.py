@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from mountplan.planner.ask.simulate import empty_world, simulate
 from mountplan.planner.render.simulated import simulation_text
+from mountplan.planner.shell.simulate import empty_world, simulate
 from mountplan.rehearsing import compare_with_kernel
 from tests.hosts import CHECKOUT
 from tests.propagation import require_rules

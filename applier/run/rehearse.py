@@ -36,13 +36,13 @@ from mountplan.applier.run.rehearsed_process import (
 )
 from mountplan.applier.sys import syscalls
 from mountplan.applier.sys.refusal import KernelRefusal, function_at, refused
-from mountplan.planner.ask.actions import (
+from mountplan.planner.commands.actions import (
     Action,
     End,
     Enter,
     Fork,
 )
-from mountplan.planner.ask.numbers import FIRST_PID
+from mountplan.planner.commands.numbers import FIRST_PID
 from mountplan.planner.errors import NamespaceRefused
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.table import MountTable

@@ -14,7 +14,8 @@ from mountplan.applier.run.programs import Programs, Shelf
 from mountplan.applier.run.within import run_program
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.refusal import KernelRefusal, call_of, place_of
-from mountplan.planner.ask.actions import (
+from mountplan.planner.attributes import ATIME_MASK, NOATIME, NODIRATIME, NOSYMFOLLOW, STRICTATIME
+from mountplan.planner.commands.actions import (
     Action,
     AttachMount,
     BindMount,
@@ -46,7 +47,6 @@ from mountplan.planner.ask.actions import (
     Unmount,
     Unshare,
 )
-from mountplan.planner.attributes import ATIME_MASK, NOATIME, NODIRATIME, NOSYMFOLLOW, STRICTATIME
 
 _KINDS = {
     "shared": abi.MS_SHARED,

@@ -139,7 +139,7 @@ def _as_seen(what: str, path: str) -> tuple[str, str]:
     from mountplan.applier.keep import kept
     from mountplan.applier.observe.walked import walked, walked_in
     from mountplan.explaining import process_number
-    from mountplan.planner.ask.simulate import errno_words
+    from mountplan.planner.shell.simulate import errno_words
 
     number = process_number(what)
     try:

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from mountplan.cli.output import Output
     from mountplan.cli.shared_options import NewCommand
-    from mountplan.planner.ask.actions import Stage
-    from mountplan.planner.ask.simulate import Answers
-    from mountplan.planner.ask.util_linux import Version
+    from mountplan.planner.commands.actions import Stage
+    from mountplan.planner.commands.util_linux import Version
     from mountplan.planner.model import Rules
+    from mountplan.planner.shell.simulate import Answers
 
 
 def add(command: NewCommand) -> None:
@@ -91,9 +91,9 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Exit status 1 if the kernel does otherwise; a command that fails, as it would in a shell, makes no difference."""
     from mountplan.cli.named_tables import rules_for
     from mountplan.inputs import refuse_one_stream_twice
-    from mountplan.planner.ask.simulate import empty_world, simulate
     from mountplan.planner.render.kernel_comparison import comparison_text
     from mountplan.planner.render.simulated import simulation_data, simulation_text
+    from mountplan.planner.shell.simulate import empty_world, simulate
 
     if args.start is not None and args.compare_kernel:
         raise UsageError("--compare-kernel begins with an empty namespace, so --from does not go with it")
@@ -133,7 +133,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
 
 def _util_linux(wanted: str | None, output: Output) -> Callable[[], Version]:
     """Gives the version that was asked for; or, where something in the script hangs on it, that of the one at hand."""
-    from mountplan.planner.ask.util_linux import NEWEST, OLDEST
+    from mountplan.planner.commands.util_linux import NEWEST, OLDEST
 
     if wanted is None:
         return _AtHand(output).version
@@ -155,7 +155,7 @@ class _AtHand:
     def version(self) -> Version:
         """Of the mount(8) at hand, or the nearest one of which it is known what it does; then that is told."""
         from mountplan.applier.run.programs import util_linux_at_hand
-        from mountplan.planner.ask.util_linux import NEWEST, OLDEST
+        from mountplan.planner.commands.util_linux import NEWEST, OLDEST
 
         if self.found is None:
             found = util_linux_at_hand()
@@ -169,7 +169,7 @@ class _AtHand:
 
 
 def _known(args: argparse.Namespace) -> tuple[dict[str, str], Answers]:
-    from mountplan.planner.ask.simulate import Answers
+    from mountplan.planner.shell.simulate import Answers
 
     variables = {}
     for one in args.var:
@@ -206,10 +206,10 @@ def _at_last_blank(text: str) -> tuple[str, str, str]:
 
 def _stage(start: str | None, parameters: Mapping[str, str], rules: Rules) -> Stage:
     from mountplan.cli.named_tables import tables_of
-    from mountplan.planner.ask.actions import Stage
-    from mountplan.planner.ask.simulate import empty_world
+    from mountplan.planner.commands.actions import Stage
     from mountplan.planner.model import World
     from mountplan.planner.model.from_tables import world_of
+    from mountplan.planner.shell.simulate import empty_world
 
     if start is None:
         if parameters:

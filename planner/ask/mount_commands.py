@@ -15,10 +15,9 @@ import re
 import shlex
 from typing import NamedTuple
 
-from mountplan.planner.ask.actions import Stage
-from mountplan.planner.ask.simulate import simulate
 from mountplan.planner.ask.trial import host_world
 from mountplan.planner.characters import in_shell, visible
+from mountplan.planner.commands.actions import Stage
 from mountplan.planner.compare.compare import differences
 from mountplan.planner.compare.view import View
 from mountplan.planner.errors import SpecError
@@ -37,6 +36,7 @@ from mountplan.planner.plan.steps import (
     SealFilesystem,
     Step,
 )
+from mountplan.planner.shell.simulate import simulate
 from mountplan.planner.tables.table import MountRow, MountTable
 
 # All that the tree is made of is in a private tmpfs, on the first of these which the commands do not need themselves.

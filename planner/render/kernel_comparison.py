@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mountplan.planner.ask.simulate import Done, Ran, errno_words
 from mountplan.planner.compare.compare import differences
 from mountplan.planner.compare.view import View
 from mountplan.planner.render.words import count, listed, visible_lines
+from mountplan.planner.shell.simulate import Done, Ran, errno_words
 from mountplan.planner.tables.table import MountTable
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from mountplan.planner.ask.simulate import Done, SeenTable, Simulation, errno_words
 from mountplan.planner.render.kernel_comparison import KernelComparison
 from mountplan.planner.render.table_text import table_lines
 from mountplan.planner.render.words import count, listed, visible, visible_lines
+from mountplan.planner.shell.simulate import Done, SeenTable, Simulation, errno_words
 from mountplan.planner.tables.table import MountTable
 
 

@@ -24,10 +24,10 @@ from typing import Any, NamedTuple
 
 import tomli
 
-from mountplan.planner.ask.shell_reading import parse_script
-from mountplan.planner.ask.shell_syntax import Function, NotFollowed, Simple, Text
-from mountplan.planner.ask.simulate import Answers, Simulation, empty_world, simulate
 from mountplan.planner.errors import SpecError
+from mountplan.planner.shell.shell_reading import parse_script
+from mountplan.planner.shell.shell_syntax import Function, NotFollowed, Simple, Text
+from mountplan.planner.shell.simulate import Answers, Simulation, empty_world, simulate
 from mountplan.rehearsing import compare_with_kernel
 
 _WANTED = re.compile(r"--var (\w+)=")

@@ -12,7 +12,18 @@ import errno
 import random
 import sys
 
-from mountplan.planner.ask.actions import (
+from mountplan.planner.attributes import (
+    ATIME_MASK,
+    NOATIME,
+    NODEV,
+    NODIRATIME,
+    NOEXEC,
+    NOSUID,
+    RDONLY,
+    STRICTATIME,
+    Change,
+)
+from mountplan.planner.commands.actions import (
     Action,
     BindMount,
     ChangeDirectory,
@@ -31,22 +42,11 @@ from mountplan.planner.ask.actions import (
     Unmount,
     Unshare,
 )
-from mountplan.planner.ask.simulate import empty_world
-from mountplan.planner.attributes import (
-    ATIME_MASK,
-    NOATIME,
-    NODEV,
-    NODIRATIME,
-    NOEXEC,
-    NOSUID,
-    RDONLY,
-    STRICTATIME,
-    Change,
-)
 from mountplan.planner.model import World, WouldRefuse
 from mountplan.planner.model.peers import Kind
 from mountplan.planner.model.to_table import path_of
 from mountplan.planner.render.kernel_comparison import Sight, table_differences
+from mountplan.planner.shell.simulate import empty_world
 from mountplan.planner.tables.table import MountTable
 from tests.propagation import Look, rehearse
 

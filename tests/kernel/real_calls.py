@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from mountplan.planner.ask.actions import (
+from mountplan.planner.commands.actions import (
     Action,
     AttachMount,
     BindMount,

@@ -13,8 +13,8 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-from mountplan.planner.ask.simulate import empty_world, simulate
 from mountplan.planner.errors import SpecError
+from mountplan.planner.shell.simulate import empty_world, simulate
 from mountplan.rehearsing import compare_with_kernel
 
 _PATHS = ("/a", "/b", "/c", "/a/x", "/b/x", "/a/x/y", "/a/../b", "$A", '"$A/x"', "a", "./b", "/none", "/c/")

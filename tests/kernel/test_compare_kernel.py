@@ -220,10 +220,10 @@ def same(programs: int) -> str:
 @pytest.mark.needs_kernel("root", "unshare")
 def test_a_command_that_is_misread_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The words are run by mount(8) itself: a comparison of the calls that were understood would find nothing."""
-    from mountplan.planner.ask.mount_arguments import read_mount as read
+    from mountplan.planner.commands.mount_arguments import read_mount as read
 
     monkeypatch.setattr(
-        "mountplan.planner.ask.mount_actions.read_mount", lambda words, _: read(words)._replace(words=("noexec",))
+        "mountplan.planner.commands.mount_actions.read_mount", lambda words, _: read(words)._replace(words=("noexec",))
     )
     status, told = compared("mkdir /a\nmount -t tmpfs x /a\nmount -t tmpfs y /a\n", tmp_path)
     told = told.partition("The kernel does otherwise:\n")[2]
@@ -235,10 +235,10 @@ def test_a_command_that_is_misread_is_told(tmp_path: Path, monkeypatch: pytest.M
 def test_a_command_that_ends_otherwise_is_told_with_what_it_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mountplan.planner.ask.util_linux import read_umount as read
+    from mountplan.planner.commands.util_linux import read_umount as read
 
     monkeypatch.setattr(
-        "mountplan.planner.ask.script_commands.read_umount", lambda words: read(words)._replace(recursive=True)
+        "mountplan.planner.commands.script_commands.read_umount", lambda words: read(words)._replace(recursive=True)
     )
     status, told = compared(
         "mkdir -p /a\nmount -t tmpfs x /a\nmkdir /a/b\nmount -t tmpfs y /a/b\numount /a\n", tmp_path

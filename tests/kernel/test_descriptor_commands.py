@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mountplan.planner.ask.simulate import empty_world, simulate
 from mountplan.planner.errors import SpecError
+from mountplan.planner.shell.simulate import empty_world, simulate
 from mountplan.rehearsing import compare_with_kernel
 from tests.propagation import in_the_model, require_rules
 

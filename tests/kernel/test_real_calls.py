@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from mountplan.planner.ask.simulate import simulate
-from mountplan.planner.ask.util_linux import NEWEST, OLDEST
+from mountplan.planner.commands.util_linux import NEWEST, OLDEST
 from mountplan.planner.errors import SpecError
+from mountplan.planner.shell.simulate import simulate
 from tests.hosts import InHost, mount
 from tests.kernel.real_calls import UtilLinux, modelled, traced, versions
 from tests.mountflags import MS_NOSUID, MS_RDONLY

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mountplan.planner.ask.simulate import empty_world, simulate
+from mountplan.planner.shell.simulate import empty_world, simulate
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.rehearsing import compare_with_kernel
 from tests.hosts import PATIENCE, InHost, mount

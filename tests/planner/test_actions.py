@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from mountplan.planner.ask.actions import MakeDirectory, MountNew, Stage
+from mountplan.planner.commands.actions import MakeDirectory, MountNew, Stage
 from mountplan.planner.model import World, WouldRefuse
 
 

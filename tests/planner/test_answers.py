@@ -9,7 +9,6 @@ from mountplan import api
 from mountplan.planner.ask.classic import classic_way
 from mountplan.planner.ask.explain import Explainer
 from mountplan.planner.ask.reach import reach
-from mountplan.planner.ask.simulate import simulate
 from mountplan.planner.ask.trial import Trial
 from mountplan.planner.compare.compare import compare
 from mountplan.planner.language.spec_reading import parse_spec
@@ -19,6 +18,7 @@ from mountplan.planner.plan.sharing_stops import sharing_stops
 from mountplan.planner.render import explained, foreseen, simulated
 from mountplan.planner.render.difference_text import NamedSide, differences_text
 from mountplan.planner.render.preview import plan_text
+from mountplan.planner.shell.simulate import simulate
 from mountplan.planner.tables.table import MountTable
 from tests.fakes import FakeHost, host_mount
 from tests.planner.test_explain import CHAINS, FEED, tables

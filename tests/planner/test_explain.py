@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mountplan.planner.ask.explain import Answer, ExplainedGroup, Explainer
-from mountplan.planner.ask.simulate import simulate
 from mountplan.planner.render.explained import answer_text, groups_text, origin_text
+from mountplan.planner.shell.simulate import simulate
 from mountplan.planner.tables.table import MountTable
 from tests.kernel.model_processes import Sequence
 

@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 
-from mountplan.planner.ask.shell_patterns import translated
+from mountplan.planner.shell.shell_patterns import translated
 
 PATTERNS = (
     "*", "?", "a*", "*b", "a?c", "[abc]", "[a-c]x", "[!a]", "[^a]", "[]]", "[!]]x", "[a-]", "[-a]",

@@ -6,7 +6,7 @@ import pytest
 
 from mountplan.planner.ask.explain import Explainer
 from mountplan.planner.ask.reach import Reach, reach
-from mountplan.planner.ask.simulate import simulate
+from mountplan.planner.shell.simulate import simulate
 
 BEGIN = "mkdir -p /a /b\nmount -t tmpfs x /a\nmkdir /a/d /a/e\n"
 SHARED = BEGIN + "mount --make-shared /a\n"

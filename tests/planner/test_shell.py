@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import pytest
 
-from mountplan.planner.ask import shell_control
-from mountplan.planner.ask.simulate import simulate
 from mountplan.planner.errors import SpecError
+from mountplan.planner.shell import shell_control
+from mountplan.planner.shell.simulate import simulate
 from tests.planner.test_render import golden
 from tests.shell_scripts import BEGIN, LINES, script_of, shown
 

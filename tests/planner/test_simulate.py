@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from mountplan.planner.ask.actions import ChangeRoot, End, MakeDirectory
-from mountplan.planner.ask.simulate import Answers, simulate
+from mountplan.planner.commands.actions import ChangeRoot, End, MakeDirectory
 from mountplan.planner.errors import SpecError
+from mountplan.planner.shell.simulate import Answers, simulate
 
 
 def mounts(script: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mountplan.planner.ask.util_linux import read_nsenter, read_umount, read_unshare
+from mountplan.planner.commands.util_linux import read_nsenter, read_umount, read_unshare
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NoReturn, Protocol
 
-from mountplan.planner.ask.shell_arithmetic import Variables, number
-from mountplan.planner.ask.shell_braces import braced
-from mountplan.planner.ask.shell_patterns import WordPiece, compiled, tokens_of
-from mountplan.planner.ask.shell_syntax import Arithmetic, Part, ShellParameter, Substitution, Text, Word, limited
-from mountplan.planner.ask.util_linux import Unusable
+from mountplan.planner.commands.util_linux import Unusable
+from mountplan.planner.shell.shell_arithmetic import Variables, number
+from mountplan.planner.shell.shell_braces import braced
+from mountplan.planner.shell.shell_patterns import WordPiece, compiled, tokens_of
+from mountplan.planner.shell.shell_syntax import Arithmetic, Part, ShellParameter, Substitution, Text, Word, limited
 
 _MOST_FIELDS = 100_000
 _MOST_TRIED = 1_000  # characters of a text in which a pattern with many `*` is looked for

@@ -10,7 +10,7 @@ import posixpath
 import re
 from collections.abc import Callable
 
-from mountplan.planner.ask.actions import (
+from mountplan.planner.commands.actions import (
     FillFile,
     MakeDirectory,
     MakeFile,
@@ -19,8 +19,8 @@ from mountplan.planner.ask.actions import (
     RemoveFile,
     Rename,
 )
-from mountplan.planner.ask.script_calls import ScriptCalls
-from mountplan.planner.ask.util_linux import Unusable
+from mountplan.planner.commands.script_calls import ScriptCalls
+from mountplan.planner.commands.util_linux import Unusable
 from mountplan.planner.model import WouldRefuse
 from mountplan.planner.model.objects import ModelNode
 from mountplan.planner.model.walking import walk

@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from mountplan.planner.ask.actions import (
+from mountplan.planner.attributes import NODEV, NOEXEC, NOSUID
+from mountplan.planner.commands.actions import (
     Action,
     ChangeDirectory,
     ChangeKind,
@@ -23,12 +24,12 @@ from mountplan.planner.ask.actions import (
     Unmount,
     Unshare,
 )
-from mountplan.planner.ask.descriptor_commands import CALLS
-from mountplan.planner.ask.file_commands import FILE_COMMANDS
-from mountplan.planner.ask.mount_actions import matches_type, only_looks
-from mountplan.planner.ask.mount_actions import mount as mount_words
-from mountplan.planner.ask.script_calls import ScriptCalls
-from mountplan.planner.ask.util_linux import (
+from mountplan.planner.commands.descriptor_commands import CALLS
+from mountplan.planner.commands.file_commands import FILE_COMMANDS
+from mountplan.planner.commands.mount_actions import matches_type, only_looks
+from mountplan.planner.commands.mount_actions import mount as mount_words
+from mountplan.planner.commands.script_calls import ScriptCalls
+from mountplan.planner.commands.util_linux import (
     UmountWords,
     UnshareWords,
     Unusable,
@@ -37,7 +38,6 @@ from mountplan.planner.ask.util_linux import (
     read_umount,
     read_unshare,
 )
-from mountplan.planner.attributes import NODEV, NOEXEC, NOSUID
 from mountplan.planner.model import Superblock, WouldRefuse
 from mountplan.planner.model.walking import walk
 from mountplan.planner.tables.table import MountRow

@@ -1,10 +1,10 @@
-"""A shell script as values: what planner/ask/shell_reading.py makes of its text, and the shell carries out."""
+"""A shell script as values: what planner/shell/shell_reading.py makes of its text, and the shell carries out."""
 
 from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from mountplan.planner.ask.util_linux import Unusable
+from mountplan.planner.commands.util_linux import Unusable
 from mountplan.planner.errors import Mistake, SpecRef
 
 Joint = Literal[";", "&&", "||"]

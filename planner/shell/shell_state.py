@@ -8,18 +8,18 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, NoReturn
 
-from mountplan.planner.ask.actions import FillFile, MakeDirectory, MakeFile, Stage
-from mountplan.planner.ask.numbers import FIRST_PID
-from mountplan.planner.ask.quiet_commands import PASSED_OVER
-from mountplan.planner.ask.script_calls import ScriptCalls
-from mountplan.planner.ask.script_commands import FAILED
-from mountplan.planner.ask.shell_arithmetic import number
-from mountplan.planner.ask.shell_syntax import Assignment, Command, ScriptError, Substitution, limited
-from mountplan.planner.ask.shell_words import UnsetValue, text_of
-from mountplan.planner.ask.table_commands import table_in
-from mountplan.planner.ask.util_linux import Unusable
+from mountplan.planner.commands.actions import FillFile, MakeDirectory, MakeFile, Stage
+from mountplan.planner.commands.numbers import FIRST_PID
+from mountplan.planner.commands.quiet_commands import PASSED_OVER
+from mountplan.planner.commands.script_calls import ScriptCalls
+from mountplan.planner.commands.script_commands import FAILED
+from mountplan.planner.commands.table_commands import table_in
+from mountplan.planner.commands.util_linux import Unusable
 from mountplan.planner.model import WouldRefuse
 from mountplan.planner.model.walking import walk
+from mountplan.planner.shell.shell_arithmetic import number
+from mountplan.planner.shell.shell_syntax import Assignment, Command, ScriptError, Substitution, limited
+from mountplan.planner.shell.shell_words import UnsetValue, text_of
 
 # The options of `set` that mean something here, and those that do not.
 _MOST_WRITTEN = 1 << 20  # characters that are kept in mind

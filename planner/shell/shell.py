@@ -12,14 +12,14 @@ import re
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from mountplan.planner.ask.file_commands import NothingKnown
-from mountplan.planner.ask.quiet_commands import PASSED_OVER
-from mountplan.planner.ask.script_commands import PROGRAMS, STARTERS, Starter, look
-from mountplan.planner.ask.shell_control import ShellControl
-from mountplan.planner.ask.shell_filters import FILTERS, files_of
-from mountplan.planner.ask.shell_state import ExitShell, ReturnFrom
-from mountplan.planner.ask.shell_syntax import limited
-from mountplan.planner.ask.util_linux import Unusable
+from mountplan.planner.commands.file_commands import NothingKnown
+from mountplan.planner.commands.quiet_commands import PASSED_OVER
+from mountplan.planner.commands.script_commands import PROGRAMS, STARTERS, Starter, look
+from mountplan.planner.commands.text_filters import FILTERS, files_of
+from mountplan.planner.commands.util_linux import Unusable
+from mountplan.planner.shell.shell_control import ShellControl
+from mountplan.planner.shell.shell_state import ExitShell, ReturnFrom
+from mountplan.planner.shell.shell_syntax import limited
 
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "zsh"})
 _STAYING = frozenset({"sh", "dash", "ash"})  # with -c, they do not become what their last command is

@@ -7,13 +7,13 @@ import shlex
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from mountplan.planner.ask.file_commands import options
-from mountplan.planner.ask.shell_builtins import ShellBuiltins
-from mountplan.planner.ask.shell_patterns import translated
-from mountplan.planner.ask.util_linux import Unusable
+from mountplan.planner.commands.file_commands import options
+from mountplan.planner.commands.util_linux import Unusable
 from mountplan.planner.model import WouldRefuse
 from mountplan.planner.model.objects import ModelNode
 from mountplan.planner.model.walking import walk
+from mountplan.planner.shell.shell_builtins import ShellBuiltins
+from mountplan.planner.shell.shell_patterns import translated
 
 _FAILED = 1
 _MOST_FOUND = 10_000

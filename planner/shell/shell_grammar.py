@@ -13,7 +13,7 @@ from typing import Any
 import tree_sitter
 import tree_sitter_bash
 
-from mountplan.planner.ask.shell_syntax import NotFollowed
+from mountplan.planner.shell.shell_syntax import NotFollowed
 
 _LANGUAGE = tree_sitter.Language(tree_sitter_bash.language())
 # What the grammar does not know, and as many bytes with which it reads the rest as it is meant.

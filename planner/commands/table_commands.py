@@ -5,8 +5,8 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable
 
-from mountplan.planner.ask.file_commands import options
-from mountplan.planner.ask.script_calls import ScriptCalls
+from mountplan.planner.commands.file_commands import options
+from mountplan.planner.commands.script_calls import ScriptCalls
 from mountplan.planner.model import WouldRefuse
 from mountplan.planner.model.walking import walk
 from mountplan.planner.tables.table import MountRow, MountTable

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from mountplan.planner.ask.shell_filters import FILTERS
+from mountplan.planner.commands.text_filters import FILTERS
 
 TEXTS = (
     "b 2 x\na 10 y\n\ta 9\n\nB 2  z\nb 2 x\nfoo.bar\n[x]\nback\\slash\n-^]|\n.5\n-3\n",

@@ -6,9 +6,9 @@ import posixpath
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from mountplan.planner.ask.actions import Action, MakeDirectory, Stage, Unmount
-from mountplan.planner.ask.file_contents import FileContents
-from mountplan.planner.ask.numbers import FIRST_PID
+from mountplan.planner.commands.actions import Action, MakeDirectory, Stage, Unmount
+from mountplan.planner.commands.file_contents import FileContents
+from mountplan.planner.commands.numbers import FIRST_PID
 from mountplan.planner.model import World, WouldRefuse
 from mountplan.planner.model.objects import ModelNamespace, ModelNode, Place
 from mountplan.planner.model.to_table import path_of

@@ -6,13 +6,15 @@ import re
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from mountplan.planner.ask.actions import End, MakeDirectory, MakeFile
-from mountplan.planner.ask.conditions import WrongTest, holds
-from mountplan.planner.ask.file_commands import options
-from mountplan.planner.ask.mount_actions import only_lists
-from mountplan.planner.ask.script_commands import FAILED, PROGRAMS, STARTERS, change_directory, look
-from mountplan.planner.ask.shell_arithmetic import number
-from mountplan.planner.ask.shell_state import (
+from mountplan.planner.commands.actions import End, MakeDirectory, MakeFile
+from mountplan.planner.commands.file_commands import options
+from mountplan.planner.commands.mount_actions import only_lists
+from mountplan.planner.commands.script_commands import FAILED, PROGRAMS, STARTERS, change_directory, look
+from mountplan.planner.commands.table_commands import columns, found, listing
+from mountplan.planner.commands.util_linux import Unusable
+from mountplan.planner.shell.conditions import WrongTest, holds
+from mountplan.planner.shell.shell_arithmetic import number
+from mountplan.planner.shell.shell_state import (
     IDLE_OPTIONS,
     LETTERS,
     Asleep,
@@ -21,10 +23,8 @@ from mountplan.planner.ask.shell_state import (
     ReturnFrom,
     ShellArray,
 )
-from mountplan.planner.ask.shell_words import UnsetValue, split_at
-from mountplan.planner.ask.shell_writers import ShellWriters
-from mountplan.planner.ask.table_commands import columns, found, listing
-from mountplan.planner.ask.util_linux import Unusable
+from mountplan.planner.shell.shell_words import UnsetValue, split_at
+from mountplan.planner.shell.shell_writers import ShellWriters
 
 
 class ShellBuiltins(ShellWriters):

@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable
 from typing import Protocol
 
-from mountplan.planner.ask.script_calls import ScriptCalls
-from mountplan.planner.ask.shell_filters import compiled, is_ambiguous
-from mountplan.planner.ask.util_linux import Unusable
+from mountplan.planner.commands.script_calls import ScriptCalls
+from mountplan.planner.commands.text_filters import compiled, is_ambiguous
+from mountplan.planner.commands.util_linux import Unusable
 from mountplan.planner.model import WouldRefuse
 from mountplan.planner.model.walking import walk
 
@@ -119,7 +119,7 @@ class _Condition:
         if operator in ("<", ">"):
             return left < right if operator == "<" else left > right
         if self.name == "[[" and set(right) & set("*?["):
-            from mountplan.planner.ask.shell_patterns import translated
+            from mountplan.planner.shell.shell_patterns import translated
 
             return (re.fullmatch(translated(right), left, re.DOTALL) is not None) == (operator != "!=")
         return (left == right) == (operator != "!=")

@@ -9,8 +9,8 @@ import re
 from itertools import groupby, pairwise
 from typing import Any
 
-from mountplan.planner.ask.shell_grammar import ScriptTree
-from mountplan.planner.ask.shell_syntax import (
+from mountplan.planner.shell.shell_grammar import ScriptTree
+from mountplan.planner.shell.shell_syntax import (
     MOST_NESTED,
     Arithmetic,
     Command,

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from mountplan.planner.ask.shell_syntax import Part, Text, Word, limited
-from mountplan.planner.ask.util_linux import Unusable
+from mountplan.planner.commands.util_linux import Unusable
+from mountplan.planner.shell.shell_syntax import Part, Text, Word, limited
 
 _MOST_BRACED = 10_000
 _BRACES = re.compile(r"\{[^{}\s]*(?:,|\.\.)[^{}\s]*\}")

@@ -1,8 +1,8 @@
 """A shell script of mount commands, carried out in the model: what it makes, what fails, and what stands there then.
 
 Front door to the shell: shell_reading.py has its text, shell_control.py its control flow, shell.py its commands,
-shell_builtins.py what it carries out itself, shell_words.py its words, conditions.py its tests, script_commands.py
-mount(8) and the like.
+shell_builtins.py what it carries out itself, shell_words.py its words, conditions.py its tests.
+planner/commands/script_commands.py has mount(8) and the like.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import os
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from mountplan.planner.ask.actions import Stage
-from mountplan.planner.ask.script_calls import Done, Ran, SeenTable
-from mountplan.planner.ask.shell import Shell
-from mountplan.planner.ask.shell_state import Answers, ExitShell, Stopped
-from mountplan.planner.ask.shell_syntax import ScriptError
-from mountplan.planner.ask.util_linux import OLDEST, Version
+from mountplan.planner.commands.actions import Stage
+from mountplan.planner.commands.script_calls import Done, Ran, SeenTable
+from mountplan.planner.commands.util_linux import OLDEST, Version
 from mountplan.planner.errors import SpecError
 from mountplan.planner.model import RULES_6_18, Rules, World
+from mountplan.planner.shell.shell import Shell
+from mountplan.planner.shell.shell_state import Answers, ExitShell, Stopped
+from mountplan.planner.shell.shell_syntax import ScriptError
 
 __all__ = ["Answers", "Done", "Ran", "SeenTable", "Simulation", "empty_world", "errno_words", "simulate"]
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from mountplan.planner.ask.util_linux import CHANGES_OF_KIND, OLDEST, Unusable, Version, read_options
 from mountplan.planner.attributes import ATIME_MASK, IDMAP, NAMES, TIMES, Change, change
+from mountplan.planner.commands.util_linux import CHANGES_OF_KIND, OLDEST, Unusable, Version, read_options
 from mountplan.planner.model.peers import Kind
 
 BY_DESCRIPTOR: Version = (2, 39)  # mounts are made by fsmount(2) and open_tree(2)

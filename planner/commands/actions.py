@@ -8,8 +8,8 @@ from __future__ import annotations
 import errno
 from typing import NamedTuple
 
-from mountplan.planner.ask.descriptors import Descriptors
 from mountplan.planner.attributes import RDONLY, Change
+from mountplan.planner.commands.descriptors import Descriptors
 from mountplan.planner.fstypes import not_taken, of
 from mountplan.planner.model import Process, Superblock, World, WouldRefuse
 from mountplan.planner.model.checks import check_may_mount

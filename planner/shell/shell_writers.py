@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable
 from typing import ClassVar
 
-from mountplan.planner.ask.shell_state import ShellState
-from mountplan.planner.ask.shell_syntax import limited
-from mountplan.planner.ask.util_linux import Unusable
+from mountplan.planner.commands.util_linux import Unusable
+from mountplan.planner.shell.shell_state import ShellState
+from mountplan.planner.shell.shell_syntax import limited
 
 _ESCAPES = re.compile(r"\\(?:([abefnrtv\\])|0([0-7]{0,3})|x([0-9a-fA-F]{1,2})|([1-7][0-7]{0,2}))")
 _CONTROLS = {"a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\"}

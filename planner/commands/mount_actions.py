@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mountplan.planner.ask.actions import (
+from mountplan.planner.attributes import applied
+from mountplan.planner.commands.actions import (
     Action,
     AttachMount,
     BindMount,
@@ -20,10 +21,9 @@ from mountplan.planner.ask.actions import (
     SetAttributesCall,
     SetReadOnly,
 )
-from mountplan.planner.ask.mount_arguments import MountWords, hangs_on_version, read_line, read_mount
-from mountplan.planner.ask.script_calls import ScriptCalls
-from mountplan.planner.ask.util_linux import OLDEST, Unusable
-from mountplan.planner.attributes import applied
+from mountplan.planner.commands.mount_arguments import MountWords, hangs_on_version, read_line, read_mount
+from mountplan.planner.commands.script_calls import ScriptCalls
+from mountplan.planner.commands.util_linux import OLDEST, Unusable
 from mountplan.planner.fstypes import of
 from mountplan.planner.model import WouldRefuse
 from mountplan.planner.model.walking import walk

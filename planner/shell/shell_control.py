@@ -9,14 +9,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from mountplan.planner.ask.actions import End, Fork, MakeFile
-from mountplan.planner.ask.conditions import Unknown
-from mountplan.planner.ask.quiet_commands import QUIET
-from mountplan.planner.ask.script_calls import Ran
-from mountplan.planner.ask.script_commands import FAILED
-from mountplan.planner.ask.shell_finders import ShellFinders
-from mountplan.planner.ask.shell_reading import parse_script
-from mountplan.planner.ask.shell_state import (
+from mountplan.planner.commands.actions import End, Fork, MakeFile
+from mountplan.planner.commands.quiet_commands import QUIET
+from mountplan.planner.commands.script_calls import Ran
+from mountplan.planner.commands.script_commands import FAILED
+from mountplan.planner.commands.util_linux import Unusable
+from mountplan.planner.shell.conditions import Unknown
+from mountplan.planner.shell.shell_finders import ShellFinders
+from mountplan.planner.shell.shell_reading import parse_script
+from mountplan.planner.shell.shell_state import (
     Asleep,
     ExitShell,
     LeaveLoop,
@@ -26,7 +27,7 @@ from mountplan.planner.ask.shell_state import (
     ShellOutput,
     Stopped,
 )
-from mountplan.planner.ask.shell_syntax import (
+from mountplan.planner.shell.shell_syntax import (
     MOST_NESTED,
     Case,
     Command,
@@ -45,8 +46,7 @@ from mountplan.planner.ask.shell_syntax import (
     Text,
     While,
 )
-from mountplan.planner.ask.shell_words import expression_text, fields, pattern, pattern_text, text_of
-from mountplan.planner.ask.util_linux import Unusable
+from mountplan.planner.shell.shell_words import expression_text, fields, pattern, pattern_text, text_of
 
 MOST_COMMANDS = 100_000  # that a script may come to
 

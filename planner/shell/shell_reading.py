@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from mountplan.planner.ask.shell_syntax import (
+from mountplan.planner.shell.shell_syntax import (
     MOST_NESTED,
     Arithmetic,
     Assignment,
@@ -29,7 +29,7 @@ from mountplan.planner.ask.shell_syntax import (
     While,
     Word,
 )
-from mountplan.planner.ask.shell_word_reading import OTHERWISE, WordReader
+from mountplan.planner.shell.shell_word_reading import OTHERWISE, WordReader
 
 _OPERATORS = ("-", "=", "+", "?")
 _STATEMENTS = frozenset(

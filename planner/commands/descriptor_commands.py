@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from mountplan.planner.ask.actions import (
+from mountplan.planner.attributes import EXCLUSIVE, NAMES, Change, applied, change, contradiction
+from mountplan.planner.commands.actions import (
     AttachMount,
     CloseDescriptor,
     JoinSharing,
@@ -18,9 +19,8 @@ from mountplan.planner.ask.actions import (
     OpenTree,
     SetAttributesCall,
 )
-from mountplan.planner.ask.script_calls import ScriptCalls
-from mountplan.planner.ask.util_linux import Unusable, read_options
-from mountplan.planner.attributes import EXCLUSIVE, NAMES, Change, applied, change, contradiction
+from mountplan.planner.commands.script_calls import ScriptCalls
+from mountplan.planner.commands.util_linux import Unusable, read_options
 from mountplan.planner.model.peers import KINDS
 
 _FAILED = 1
