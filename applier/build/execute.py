@@ -140,7 +140,7 @@ class Execution:
         self.host = -1
         self.sources = LastDirectory(kernel)  # on the host
         self.targets = LastDirectory(kernel)  # in a mount that has brought others along
-        self.of_directory = -1  # the last clone whose root is known to be one
+        self.of_directory = -1  # the last clone, if its root is known to be one
         self.first: tuple[int, int, int] | None = None  # of the first of several namespaces: its file, "/" and yard
 
     def handlers(self) -> dict[type[Step], Callable[[Any], None]]:
@@ -493,8 +493,7 @@ class Execution:
                 except OSError as error:
                     self._say_why(error, self.host, path[1:])
                 self.fds[mount] = fd
-                if is_directory:
-                    self.of_directory = fd
+                self.of_directory = fd if is_directory else -1  # or a file may get the number that a directory had
                 return
         where = self._on_host(step)
         try:
