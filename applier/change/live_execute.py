@@ -114,8 +114,8 @@ class LiveExecution(Execution):
             self.kernel.set_attributes(fd, propagation=abi.MS_SLAVE)
 
     def set_sharing(self, step: c.SetSharing) -> None:
-        kind = abi.MS_PRIVATE if step.propagation == "private" else abi.MS_UNBINDABLE
-        self.kernel.set_attributes(self.fds[step.mount], propagation=kind, recursive=step.recursive)
+        kinds = {"private": abi.MS_PRIVATE, "unbindable": abi.MS_UNBINDABLE, "shared": abi.MS_SHARED}
+        self.kernel.set_attributes(self.fds[step.mount], propagation=kinds[step.propagation], recursive=step.recursive)
 
     def carry_live(self, step: c.CarryLive) -> None:
         self.fds[step.mount] = self.kernel.clone_tree(self.fds[step.source])

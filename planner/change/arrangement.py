@@ -29,7 +29,6 @@ class Arrangement:
         self._parts = parts
         self._open: dict[int, Handle] = {}
         self._handles: dict[int, Handle] = {}  # of wanted mounts that were attached
-        self.joiners: list[int] = []
         self.steps: list[c.ChangeStep] = []
         self.obstacles: list[ChangeObstacle] = []
         if examination.root.mode != "none":
@@ -111,17 +110,15 @@ class Arrangement:
         if space.wanted.rows[wanted].unbindable:
             self.steps.append(c.SetSharing(handle, "unbindable", False, origin))
             return
-        seed = self._parts.seed_of(space, wanted)
+        try:
+            seed = self._parts.seed_of(space, wanted)
+        except NoSource as error:
+            self.obstacles.append(error.obstacle)
+            return
         if seed:
-            self.joiners.append(wanted)
             self.steps.append(s.JoinGroup(seed, handle, origin))
-        elif space.wanted.rows[wanted].master or space.wanted.rows[wanted].peer_group:
-            self.obstacles.append(
-                ChangeObstacle(
-                    "inherited sharing", f"{space.wanted.rows[wanted].mountpoint} is to receive from the host what it"
-                    " did not inherit", "build it anew: mountplan apply --replace", origin,
-                )
-            )  # fmt: skip
+        if self._sharing.has_own_group(space, wanted):
+            self.steps.append(c.SetSharing(handle, "shared", False, origin))
 
     def _sites(self, one: ExaminedMount) -> Steps[None]:
         """Covers off, the shortest place first; what is to be changed, the deepest first; covers on again."""

@@ -92,10 +92,10 @@ class SeedLive(NamedTuple):
 
 
 class SetSharing(NamedTuple):
-    """Make a live mount private, or unbindable."""
+    """Make a live mount private, or unbindable, or shared in a group of its own; its master stays with that."""
 
     mount: Handle
-    propagation: Literal["private", "unbindable"]
+    propagation: Literal["private", "unbindable", "shared"]
     recursive: bool
     origin: str = ""
     kind: Literal["set_sharing"] = "set_sharing"

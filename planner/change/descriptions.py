@@ -11,6 +11,7 @@ from mountplan.planner.change.paired_space import PairedSpace
 from mountplan.planner.change.sharing_changes import SharingMatch
 from mountplan.planner.change.standing import Allowed
 from mountplan.planner.compare.matching import Forest
+from mountplan.planner.plan.predict import HOST_GROUPS
 
 _MOST = 5  # processes that are named
 _SAYS = "the spec says so"
@@ -209,23 +210,25 @@ class Descriptions:
 
     def _sharing_wanted(self, wanted: int) -> str:
         row = self._space.wanted.rows[wanted]
+        if self._sharing.has_own_group(self._space, wanted):
+            return _sharing_words("", self._name(row.master), row.unbindable, shared=True)
         return _sharing_words(self._name(row.peer_group), self._name(row.master), row.unbindable)
 
     def _sharing_found(self, group: int, master: int, unbindable: bool) -> str:
         names = {pair[0]: seed for seed, pair in self._sharing.standing.items() if pair[0]}
-        first, second = (names.get(one, str(one)).removeprefix("seed:") if one else "" for one in (group, master))
+        first, second = (names.get(one, self._name(HOST_GROUPS + one)) if one else "" for one in (group, master))
+        first, second = first.removeprefix("seed:"), second.removeprefix("seed:")
         return _sharing_words(first, second, unbindable)
 
     def _name(self, number: int) -> str:
         if not number:
             return ""
-        from mountplan.planner.plan.predict import HOST_GROUPS
-
         return self._groups.get(number) or str(number - HOST_GROUPS if number >= HOST_GROUPS else number)
 
 
-def _sharing_words(group: str, master: str, unbindable: bool) -> str:
-    words = ["unbindable"] if unbindable else []
+def _sharing_words(group: str, master: str, unbindable: bool, *, shared: bool = False) -> str:
+    """`shared`: in a group of its own, which has no name."""
+    words = ["unbindable"] if unbindable else ["shared"] if shared else []
     words += [f"shared:{group}"] if group else []
     words += [f"slave:{master}"] if master else []
     return " ".join(words) or "private"

@@ -29,8 +29,10 @@ from mountplan.planner.names import Handle
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.predict import HOST_GROUPS
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mounttree import MountTree
+from mountplan.planner.tables.table import MountRow, MountTable, Walks, copied
 
 _ALL = RDONLY | NOSUID | NODEV | NOEXEC | NODIRATIME | NOSYMFOLLOW | ATIME_MASK
 
@@ -58,13 +60,22 @@ class NewParts:
     """Asked for one part after the other; steps() then has what makes them all."""
 
     def __init__(
-        self, plan: Plan, parts: Parts, superblocks: Superblocks, sharing: SharingMatch, spaces: tuple[PairedSpace, ...]
+        self,
+        plan: Plan,
+        parts: Parts,
+        superblocks: Superblocks,
+        sharing: SharingMatch,
+        spaces: tuple[PairedSpace, ...],
+        host: MountTable,
     ) -> None:
         self._plan = plan
         self._parts = parts
         self._devices = superblocks.devices
         self._sharing = sharing
         self._spaces = spaces
+        self._host = host
+        self._walks: Walks | None = None
+        self._host_seeds: dict[Handle, s.TakeHostGroup] = {}
         self._names = {mount.name for space in plan.expected.namespaces for mount in space.mounts}
         self._views = [_Reach(space) for space in spaces]
         self._takes: dict[tuple[int, int], Take] = {}
@@ -269,11 +280,32 @@ class NewParts:
     # --- groups
 
     def seed_of(self, space: PairedSpace, wanted: int) -> Handle:
-        """The seed that a mount joins, "" if none."""
+        """The seed that a mount joins, "" if none. Raises NoSource."""
         seed = self._parts.joined.get(space.names[wanted], "")
+        row = space.wanted.rows[wanted]
         if seed:
-            self.joined_roots.setdefault(seed, []).append(space.wanted.rows[wanted].root)
-        return seed
+            self.joined_roots.setdefault(seed, []).append(row.root)
+            return seed
+        is_peer = row.peer_group >= HOST_GROUPS
+        group = (row.peer_group if is_peer else row.master) - HOST_GROUPS
+        return self._host_seed(row, group, is_peer, space.origins[wanted]) if group >= 0 else ""
+
+    def _host_seed(self, row: MountRow, group: int, is_peer: bool, origin: str) -> Handle:
+        """A seed for a group of the host that has no name in the plan: of what a recursive bind brings along."""
+        if self._walks is None:
+            self._walks = Walks(copied(self._host))
+        for one in self._host.rows:
+            is_in = one.peer_group == group or (not is_peer and not one.peer_group and one.master == group)
+            if not is_in or one.device != row.device or not TargetPath(row.root).is_under(one.root):
+                continue
+            if self._walks.end_of(one.mountpoint) is not one:
+                continue
+            seed = f"host:{one.mountpoint}" + ("" if is_peer else ":slave")
+            self._host_seeds[seed] = s.TakeHostGroup(seed, one.mountpoint, not is_peer, True, origin)
+            return seed
+        words = "share with" if is_peer else "receive from"
+        what = f"{row.mountpoint} is to {words} a mount of the host that is under another one there"
+        raise NoSource(ChangeObstacle("no source", what, "build it anew: mountplan apply --replace", origin))
 
     def sources(self) -> dict[Handle, Member]:
         """For each seed of a group that stands: the member it is cloned from. Groups without one are made anew: then
@@ -320,6 +352,7 @@ class NewParts:
             step for seed, step in self._parts.seeds.items()
             if seed in self.joined_roots and isinstance(step, s.TakeHostGroup)
         ]  # fmt: skip
+        steps += self._host_seeds.values()
         steps += [step for name, step in self._parts.id_maps.items() if name in self._id_maps]
         steps += [s.MakePrivate(""), s.MakeYard("")]
         steps += self._taking()
@@ -374,8 +407,6 @@ class _Reach:
 
     def __init__(self, space: PairedSpace) -> None:
         self.space = space
-        from mountplan.planner.tables.table import MountTable
-
         self._tree = tree = MountTree(MountTable(space.found.rows))
         self._index = {space.position[row.mount_id]: index for index, row in enumerate(tree.rows)}
         self.reachable = {

@@ -59,11 +59,16 @@ def parted(before: MountTable, after: MountTable, outside: GroupsOutside) -> lis
             continue
         if row.peer_group and (where, row.peer_group) not in peers and (others := outside.receivers(row.peer_group)):
             words = f"{where} leaves the group of {others}: what is mounted on it does not arrive there any more"
-            if outside.peers(row.peer_group):
+            if (where, row.peer_group) in masters:
+                words = f"{where} only receives from {others}: what is mounted on it does not arrive there any more"
+            elif outside.peers(row.peer_group):
                 words = f"{where} leaves the group of {others}: what is mounted on the one does not reach the other"
             found.append(Parted(where, words, where in new))
         if row.master and (where, row.master) not in masters and (others := outside.peers(row.master)):
-            found.append(Parted(where, f"{where} no longer receives what is mounted on {others}", False))
+            words = f"{where} no longer receives what is mounted on {others}"
+            if (where, row.master) in peers:
+                words = f"{where} joins the group of {others}: what is mounted on it arrives there as well"
+            found.append(Parted(where, words, False))
     return found
 
 

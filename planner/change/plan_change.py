@@ -25,8 +25,8 @@ from mountplan.planner.errors import TableError
 from mountplan.planner.host import MOUNT_MAX
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
-from mountplan.planner.plan.predict import predict
-from mountplan.planner.tables.table import MountRow
+from mountplan.planner.plan.predict import HOST_GROUPS, group_numbers, predict
+from mountplan.planner.tables.table import MountRow, Walks, copied
 
 _ANEW = "build it anew: mountplan apply --replace"
 _ALLOW = "--allow-propagation lets it be so"
@@ -79,7 +79,7 @@ def _planned(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: in
             Examination(space, superblocks, sharing, has_arrived, beneath=standing.beneath, peers=peers)
             for space in spaces
         ]
-        new = NewParts(plan, parts, superblocks, sharing, spaces)
+        new = NewParts(plan, parts, superblocks, sharing, spaces, standing.host)
         files = FileChanges(parts, standing.record, superblocks, new, spaces)
         arranged = [Arrangement(one, sharing, new, files) for one in examined]
         before = len(sharing.anew)
@@ -89,7 +89,8 @@ def _planned(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: in
     changes: list[ChangeLine] = []
     asides: list[str] = list(files.asides)
     obstacles: list[ChangeObstacle] = list(files.obstacles)
-    groups = group_names(plan)
+    hosts = group_numbers(plan, Walks(copied(standing.host))).items()
+    groups = group_names(plan) | {number: name for name, number in hosts if number > HOST_GROUPS}
     for one, done in zip(examined, arranged, strict=True):
         told = Descriptions(one, sharing, groups, allowed)
         changes += told.changes

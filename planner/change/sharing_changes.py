@@ -84,9 +84,14 @@ class SharingMatch:
         row, there = space.wanted.rows[wanted], space.found.rows[found]
         if row.unbindable != there.unbindable:
             return True
-        if 0 < row.peer_group < HOST_GROUPS and space.names[wanted] not in self._parts.joined:  # a group of its own
+        if self.has_own_group(space, wanted):
             return not there.peer_group or there.master != _of_host(row.master)
         return self.wanted_pair(space, wanted) != (there.peer_group, there.master)
+
+    def has_own_group(self, space: PairedSpace, wanted: int) -> bool:
+        """Whether it shall be shared in a group of its own, which has no name."""
+        group = space.wanted.rows[wanted].peer_group
+        return 0 < group < HOST_GROUPS and space.names[wanted] not in self._parts.joined
 
     def wanted_pair(self, space: PairedSpace, wanted: int) -> Pair | None:
         """The kernel's numbers for the group of a mount; None if that is still to be made."""

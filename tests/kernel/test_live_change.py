@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.plan.plan import Plan
 from tests.hosts import InHost, mount, run_in_child, setns, unshare
 from tests.live_trees import LiveTree, standing_tree
-from tests.mountflags import MS_BIND, MS_SHARED, MS_SLAVE
+from tests.mountflags import MS_BIND, MS_PRIVATE, MS_SHARED, MS_SLAVE
 
 pytestmark = pytest.mark.needs_kernel("root", "set-group", "foreign-mounts")
 
@@ -303,6 +304,42 @@ def test_peers_and_slaves_outside_see_nothing_of_a_change(in_host: InHost) -> No
     assert same
     assert [] == spread
     assert ["/peer/b", "/slave/b"] == there
+
+
+WAYS = {
+    "Bidirectional": 'peer_group = "feed"\nrecursive_sharing = "peer"\n',
+    "HostToContainer": 'master = "feed"\nrecursive_sharing = "slave"\n',
+    "None": 'recursive_sharing = "private"\n',
+}
+
+
+@pytest.mark.parametrize(("before", "after"), list(permutations(WAYS, 2)))
+def test_what_a_recursive_bind_brings_along_changes_sides(before: str, after: str, in_host: InHost) -> None:
+    """The bind has a name for its group, what it brings along has none: each joins the group of the host's mount."""
+    bind = '[[mount]]\ntarget = "/feed"\nbind = "/mnt/feed"\nrecursive = true\n'
+    feed = '[peer_group.feed]\nhost = "/mnt/feed"\n'
+
+    def plan(way: str) -> Plan:
+        root = '[[mount]]\ntarget = "/"\ntype = "tmpfs"\n'
+        return plan_of('format = 1\nname = "live"\n' + (feed if way != "None" else "") + root + bind + WAYS[way])
+
+    def script() -> tuple[bool, list[str], bool]:
+        lay_out_feed()
+        mount("shared", "/mnt/feed/a", "tmpfs")
+        mount("private", "/mnt/feed/b", "tmpfs")
+        mount("", "/mnt/feed/b", flags=MS_PRIVATE)
+        os.mkdir("/mnt/feed/a/x")
+        with standing_tree(plan(before)) as tree:
+            host = observe()
+            found = tree.preview(plan(after), Allowed())
+            tree.change(found)
+            assert not tree.drift(plan(after)), tree.drift(plan(after))
+            same = observe() == host
+            mount("event", "/mnt/feed/a/x", "tmpfs")
+            arrived = any(row.source == "event" for view in tree.views() for row in view.table.rows)
+            return same, list(found.spread), arrived
+
+    assert (True, [], after != "None") == in_host(script)
 
 
 @contextmanager

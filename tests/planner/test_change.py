@@ -27,7 +27,7 @@ from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.predict import predict
 from mountplan.planner.render.change_text import change_text, counts_text
 from mountplan.planner.tables.table import MountTable
-from tests.fakes import FakeHost
+from tests.fakes import FakeHost, host_mount
 
 HOST = FakeHost({})
 
@@ -285,6 +285,21 @@ def test_what_leaves_a_group_as_the_spec_says_is_told() -> None:
     found = nested(POOL.replace("SOURCE", ""), tmpfs("/pool"))
     told = "/pool leaves the group of /pool of process 7: what is mounted on the one does not reach the other"
     assert ((), (told,)) == (found.obstacles, found.asides)
+
+
+def test_what_shall_receive_from_a_mount_that_the_host_has_under_another_is_refused_with_that_reason() -> None:
+    """No walk on the host leads to where its group could be joined."""
+    lower = host_mount(3, 2, "/feed/a", shared=6)
+    host = FakeHost({}, (host_mount(2, 1, "/feed", shared=5), lower, host_mount(4, 3, "/feed/a")))
+    bind = '[[mount]]\ntarget = "/feed"\nbind = "/feed"\nrecursive = true\nrecursive_sharing = '
+    feed = '[peer_group.feed]\nhost = "/feed"\n'
+    before = api.plan(parse_spec(f'{ROOT}{bind}"private"\n'.encode(), "live.toml"), host)
+    after = api.plan(parse_spec(f'{ROOT}{bind}"slave"\nmaster = "feed"\n{feed}'.encode(), "live.toml"), host)
+    (prediction,) = predict(before, host.table)
+    rows = [row._replace(device=row.device.replace("=", "0:9")) for row in prediction.table.rows]
+    stands = StandingTree("live", (StandingSpace("", MountTable(tuple(rows))),), host.table)
+    told = {one.what for one in plan_change(after, stands, Allowed(gap=True), 100_000).obstacles}
+    assert "/feed/a is to receive from a mount of the host that is under another one there" in told
 
 
 @pytest.mark.parametrize("more", [True, False])
