@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import errno
 import io
+import json
 import os
 import re
 import shlex
@@ -307,9 +309,64 @@ def test_yard_workbench_and_seed_appear_only_where_steps_are_shown(in_host: InHo
         assert bool(steps) == bool(OURS.findall(steps)) == command.startswith("plan --steps"), command
 
 
-def test_every_command_takes_json() -> None:
+# A name "hello" is kept by then. Standard output of `run` and `enter`, and of a hook, is that of others.
+IN_JSON = """
+check specs/hello.toml
+plan specs/hello.toml
+apply specs/hello.toml
+run /nonesuch.toml -- true
+enter nonesuch -- true
+ls
+show hello
+capture hello
+import fstab /etc/fstab
+export sh specs/hello.toml
+diff specs/hello.toml hello
+verify specs/hello.toml
+watch --for 0.1 hello
+hook --nonesuch
+explain hello
+graph hello
+simulate /dev/null
+doctor
+schema
+example
+completion bash
+rm hello
+"""
+
+
+def test_the_help_of_every_command_names_json_and_none_of_our_words() -> None:
     helps = {command: _printed(f"{command} --help") for command in sorted(commands())}
     assert [] == [command for command, text in helps.items() if "--json" not in text or OURS.search(text)]
+
+
+@pytest.mark.needs_kernel("mountns")
+def test_every_command_takes_json(in_host: InHost) -> None:
+    """And prints one value, of what it has done or of what is wrong."""
+    lines = IN_JSON.split("\n")[1:-1]
+    assert sorted(commands()) == sorted(line.split()[0] for line in lines)
+
+    def look() -> list[str]:
+        return [_printed(line.replace(" ", " --json ", 1) if " " in line else f"{line} --json") for line in lines]
+
+    for line, printed in zip(lines, in_host(on_run(look)), strict=True):
+        wrong = line.split()[0] in ("run", "enter", "hook")
+        assert wrong == ("error" in json.loads(printed)), line
+
+
+def test_each_message_on_the_page_of_troubles_is_one_of_ours_or_the_kernels() -> None:
+    """Who searches the page for what was printed finds it; `...` and NAME stand for what is another each time."""
+    rooms = [(CHECKOUT / room).rglob("*.py") for room in ("planner", "applier", "mountplan")]
+    ours = "".join(path.read_text(encoding="utf-8") for room in rooms for path in room).replace("\\'", "'")
+    kernels = {f"{os.strerror(number)} ({name})" for number, name in errno.errorcode.items()}
+    kernels |= {os.strerror(number) for number in errno.errorcode} | {os.strerror(errno.ENOENT).lower()}
+    rows = re.findall(r"^\| (.*?) \|", _text("docs/troubleshooting.md"), re.MULTILINE)[1:]
+    messages = [message for row in rows for message in re.findall(r"`([^`]+)`", row)[:1]]
+    assert len(messages) > 15
+    for message in messages:
+        parts = [part.strip(' "') for part in re.split(r"\.\.\.|NAME", message)]
+        assert [] == [part for part in parts if part not in ours and part not in kernels], message
 
 
 @pytest.mark.needs_kernel("mountns")

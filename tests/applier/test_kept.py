@@ -42,7 +42,9 @@ def test_keeping_adds_the_store_and_the_namespace_file_to_the_hosts_table_and_no
     def script() -> None:
         before = table().splitlines()
         kept = keeping.keep(plan_of(SPEC)).kept
-        new = [line.split(" ") for line in table().splitlines() if line not in before]
+        after = table().splitlines()
+        assert before == [line for line in after if line in before]
+        new = [line.split(" ") for line in after if line not in before]
         assert ["/run/mountplan", "/run/mountplan/shop/mnt"] == [fields[4] for fields in new]
         assert "unbindable" == new[0][6]
         assert ["-", "nsfs"] == new[1][6:8], "private"

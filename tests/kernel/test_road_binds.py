@@ -11,7 +11,7 @@ import pytest
 from mountplan import api
 from mountplan.applier.observe.observe import observe
 from mountplan.applier.sys import kernel
-from mountplan.planner.errors import StepRefused
+from mountplan.planner.errors import SpecError, StepRefused
 from tests.hosts import InHost, mount
 from tests.mountflags import MS_BIND, MS_NOEXEC, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SHARED, MS_UNBINDABLE
 from tests.trees import ROOT, plan_of, tree
@@ -286,6 +286,11 @@ def test_a_mountpoint_in_a_host_directory_is_made_only_on_request(tmp_path: Path
     type = "tmpfs"
     create = true
     """
+    with pytest.raises(
+        SpecError, match="on the host: no such file or directory\n  remedy: create it there, or write create = true"
+    ):
+        api.build_and_forget(plan_of(spec.replace("create = true", "")))
+    assert [] == list(tmp_path.iterdir())
     with tree(spec) as built:
         assert ["/", "/dir", "/dir/new"] == built.mountpoints()
     assert (tmp_path / "new").is_dir()

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,9 +19,12 @@ from mountplan import api
 from mountplan.applier.build.build import build
 from mountplan.applier.observe.facts import LiveHost
 from mountplan.planner.errors import MountplanError, StepRefused, VerificationFailed
+from mountplan.planner.plan import schedule
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.planfile import dump_plan, load_plan
+from mountplan.planner.plan.schedule import make_plan
+from tests.commands import command_line
 from tests.hosts import CHECKOUT, InHost, give_up_all_capabilities, moments, mount, run_in_child
 from tests.mountflags import MS_SHARED
 from tests.trees import ROOT, plan_of, tree
@@ -156,6 +160,30 @@ def test_a_mount_that_nobody_asked_for_is_an_error() -> None:
     assert [("/a", "mount", "none", "tmpfs on tmpfs at /")] == [
         tuple(difference[:4]) for difference in caught.value.differences
     ]
+
+
+@pytest.mark.parametrize(
+    ("command", "status"), [("check", 1), ("plan", 1), ("apply --forget --no-cache", 3), ("run --no-cache", 3)]
+)
+def test_a_plan_that_comes_out_otherwise_is_refused_and_no_command_is_in_what_stands(
+    command: str, status: int, in_host: InHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`check` and `plan` carry it out in the model; what builds it reads back what stands there."""
+    began = tmp_path / "began"
+    spec = '[[mount]]\ntarget = "/mnt"\ntype = "tmpfs"\nattributes = ["ro"]\n'
+    run = f'[run]\ncommand = ["touch", "{began}"]\n'
+
+    def without_attributes(*words: Any) -> Plan:
+        plan = make_plan(*words)
+        return plan._replace(steps=tuple(step for step in plan.steps if not isinstance(step, s.SetAttributes)))
+
+    monkeypatch.setattr(schedule, "make_plan", without_attributes)
+    stdin = f'format = 1\nroot = "inherit"\n{spec}{run}'
+    ended = in_host(lambda: command_line(*command.split(), "-", stdin=stdin))
+    assert (status, "") == (ended.status, ended.out)
+    assert "/mnt" in ended.err
+    assert "attributes" in ended.err
+    assert not began.exists()
 
 
 @pytest.mark.needs_kernel("root")
