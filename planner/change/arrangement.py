@@ -301,12 +301,17 @@ class Arrangement:
                     yield self._settle(one.inner[stack[0]])
         top = self._live(old)
         made = []
-        for wanted in wanted_ones:
+        stays = site.keeps_top
+        for wanted in wanted_ones[:-1] if stays else wanted_ones:
             handle = self._make(wanted)
             self.steps.append(c.AttachBeneath(handle, top, space.origins[wanted]))
             yield self._fill(wanted, instead if wanted == new else None)
             made.append(wanted)
-        self._detach(old)
+        if stays:
+            yield self._settle(site.inner[wanted_ones[-1]])
+            self._release(old)
+        else:
+            self._detach(old)
         for wanted in reversed(made):
             self._finish(wanted)
 

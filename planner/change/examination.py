@@ -1,9 +1,9 @@
 """What is different about each site of a namespace, and by which means it can be put right.
 
 A site is changed by one of these: `append` new mounts on top; `pop` the topmost ones; `swap` the topmost, by attaching
-what is new beneath it before it goes; `peer`, which changes what lies beneath the topmost mount, or beneath a cover,
-from below (AttachLowest, RemoveLowest); `rebuild`, which takes mounts off and puts them on again, so that for a moment
-something is missing; or only `inside`, in what stands on the mounts of the site.
+what is new beneath it before it goes, if it does; `peer`, which changes what lies beneath the topmost mount, or beneath
+a cover, from below (AttachLowest, RemoveLowest); `rebuild`, which takes mounts off and puts them on again, so that for
+a moment something is missing; or only `inside`, in what stands on the mounts of the site.
 """
 
 from __future__ import annotations
@@ -44,6 +44,12 @@ class ExaminedSite:
     top_beneath: bool = False
     inner: dict[int, ExaminedMount] = field(default_factory=dict)
     arrived: list[int] = field(default_factory=list)
+
+    @property
+    def keeps_top(self) -> bool:
+        """Whether the topmost mount stays."""
+        inner = self.inner.get(self.wanted[-1])
+        return inner is not None and inner.found == self.found[-1] and not inner.unlike
 
     @property
     def has_gap(self) -> bool:

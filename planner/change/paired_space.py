@@ -6,16 +6,16 @@ the two tables.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 
 from mountplan.planner.change.standing import StandingSpace, User
 from mountplan.planner.compare.matching import OUTSIDE, Forest, match
 from mountplan.planner.compare.view import View
-from mountplan.planner.names import IdMapping
+from mountplan.planner.names import Handle, IdMapping
 from mountplan.planner.plan.predict import Prediction
 from mountplan.planner.tables.mounttree import hiders
-from mountplan.planner.tables.table import MountRow
+from mountplan.planner.tables.table import MountRow, MountTable
 
 
 class PairedSpace:
@@ -33,6 +33,12 @@ class PairedSpace:
         self.wanted_sites = _Sites(self.wanted)
         self.found_sites = _Sites(self.found)
         self.position = {row.mount_id: at for at, row in enumerate(self.found.rows)}
+
+    def pair_again(self, devices: Mapping[Handle, str]) -> None:
+        """Now that it is known which filesystems stand: what else is in their stack comes or goes."""
+        if self.wanted.tops or self.found.tops:
+            rows = (row._replace(device=devices.get(row.device[1:], row.device)) for row in self.wanted.rows)
+            self.pairs = match(MountTable(tuple(rows)), MountTable(self.found.rows), devices=True).pairs
 
     def roots(self) -> tuple[int, int]:
         """The lowest mount of both sides."""

@@ -65,6 +65,8 @@ def _planned(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: in
         [row for space in spaces for row in space.found.rows],
         frozenset(row.device for row in standing.host.rows),
     )
+    for space in spaces:
+        space.pair_again(superblocks.devices)
     arrivals = Arrivals(
         [space.standing.table for space in spaces],
         lambda: Surroundings(tuple(table for _, table in standing.outside), standing.ages),

@@ -87,6 +87,12 @@ def _kind(forest: Forest, at: int) -> Hashable:
     return row.fstype, row.root
 
 
+def _superblock(forest: Forest, at: int) -> Hashable:
+    """What it is a mount of."""
+    row = forest.rows[at]
+    return row.device, row.root
+
+
 def _looks(forest: Forest, at: int) -> Hashable:
     """What a mount shows, whatever its ids are."""
     row = forest.rows[at]
@@ -108,9 +114,14 @@ class Match(NamedTuple):
     pairs: dict[int, int]
 
 
-def match(first: MountTable, second: MountTable) -> Match:
-    """The mounts of two tables that are each other's counterparts."""
-    matcher = _Matcher(Forest(first), Forest(second))
+_LOOKS = (_looks_with_children, _looks, _kind)
+
+
+def match(first: MountTable, second: MountTable, *, devices: bool = False) -> Match:
+    """The mounts of two tables that are each other's counterparts. With `devices`, both call a device the same, and in
+    a stack the mounts of one directory of a filesystem are told by that first.
+    """
+    matcher = _Matcher(Forest(first), Forest(second), (_superblock, *_LOOKS) if devices else _LOOKS)
     matcher.descend([(OUTSIDE, OUTSIDE)])
     if len(matcher.pairs) < min(len(first.rows), len(second.rows)):
         matcher.find_elsewhere(_looks_with_children)
@@ -119,9 +130,10 @@ def match(first: MountTable, second: MountTable) -> Match:
 
 
 class _Matcher:
-    def __init__(self, first: Forest, second: Forest) -> None:
+    def __init__(self, first: Forest, second: Forest, keys: tuple[Key, ...]) -> None:
         self.first = first
         self.second = second
+        self.keys = keys  # by which the mounts of a stack are told apart, the first before the others
         self.pairs: dict[int, int] = {}
         self.taken: set[int] = set()  # the values of `pairs`
 
@@ -174,14 +186,14 @@ class _Matcher:
         self.taken.update(found for _, found in new)
 
     def _stacks(self, ones: list[int], others: list[int]) -> Pairs:
-        """Pairs of what is in two piles of stacks, never crosswise: those that look the same, then those of one kind,
-        then as they come.
+        """Pairs of what is in two piles of stacks, never crosswise: those with one key, then with the next, then as
+        they come.
         """
         first = [at for one in ones for at in self.first.stack(one) if at not in self.pairs]
         second = [at for other in others for at in self.second.stack(other) if at not in self.taken]
         gaps = [(first, second)]
         pairs: Pairs = []
-        for key in (_looks_with_children, _looks, _kind):
+        for key in self.keys:
             narrower: list[tuple[list[int], list[int]]] = []
             for gap in gaps:
                 common = _common([key(self.first, at) for at in gap[0]], [key(self.second, at) for at in gap[1]])

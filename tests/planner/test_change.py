@@ -154,6 +154,21 @@ def test_what_lies_under_another_mount_is_exchanged_from_below() -> None:
     assert "detach_live" not in kinds
 
 
+def stack(names: str) -> str:
+    return "".join(tmpfs("/a", f'source = "{name}"\n') for name in names)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "signs"),
+    [("12", "2", "-"), ("123", "23", "-"), ("123", "3", "--"), ("123", "12", "-"), ("2", "12", "+"), ("23", "123", "+"),
+     ("13", "123", "+"), ("3", "123", "++"), ("12", "132", "+"), ("123", "4123", "+"), ("12", "123", "+")],
+)  # fmt: skip
+def test_of_a_stack_only_what_comes_and_goes_is_touched(before: str, after: str, signs: str) -> None:
+    found = change(stack(before), stack(after))
+    assert list(signs) == [one.sign for one in found.changes]
+    assert not found.obstacles
+
+
 def test_what_a_cover_hides_is_changed_while_the_cover_stays() -> None:
     cover = tmpfs("/a", 'source = "cover"\n')
     deep = '[[mount]]\nid = "deep"\nparent = "PARENT"\ntarget = "/a/b"\ntype = "tmpfs"\n'
