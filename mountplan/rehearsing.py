@@ -17,6 +17,7 @@ from mountplan.applier.sys.refusal import OF_THE_SYSTEM
 from mountplan.applier.sys.refusal import refused as refused_call
 from mountplan.planner.commands.actions import DropGroups, MountNew, NewDetachedMount, Stage
 from mountplan.planner.commands.descriptor_commands import CALLS
+from mountplan.planner.commands.script_commands import STARTERS
 from mountplan.planner.compare.same_rows import SameRows
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
 from mountplan.planner.fstypes import of
@@ -30,7 +31,7 @@ from mountplan.planner.render.kernel_comparison import (
 )
 from mountplan.planner.shell.simulate import Ran, Simulation
 from mountplan.planner.tables.mountinfo import parse_mountinfo
-from mountplan.planner.tables.table import MountTable
+from mountplan.planner.tables.table import MountRow, MountTable
 
 if TYPE_CHECKING:
     from mountplan.applier.sys.refusal import KernelRefusal
@@ -91,6 +92,8 @@ class _Both:
                 self.only_calls[part.words[0]] = None
             for index in (part,) if isinstance(part, int) else range(part.first, part.last):
                 told += self._call(index)
+        if isinstance(part, Ran) and part.status and part.words[0] in STARTERS:
+            return told  # where it has gone the process of the rehearsal has not, and it ends next
         return told or self._tables(part)
 
     def _run(self, ran: Ran) -> ProgramResult | None:
@@ -127,7 +130,7 @@ class _Both:
         if (tables, texts) == self.before:
             return []
         self.before = tables, texts
-        found = [parse_mountinfo(text) for text in texts]
+        tables, found = _numbered(tables), _numbered([parse_mountinfo(text) for text in texts])
         same = SameRows()
         if all(same.equal(one.rows, other.rows) for one, other in zip(tables, found, strict=True)):
             return []
@@ -138,6 +141,25 @@ class _Both:
         ]
         place = f"line {line}: {shlex.join(part.words) + ': ' if isinstance(part, Ran) else ''}"
         return [place + one for one in table_differences(sights)]
+
+
+def _numbered(tables: list[MountTable]) -> list[MountTable]:
+    """The tables with other numbers for namespaces, in the order in which files of them are seen.
+
+    Which namespace it is, the model knows of mount namespaces only.
+    """
+    if not any(row.fstype == "nsfs" for table in tables for row in table.rows):
+        return tables
+    names: dict[str, str] = {}
+
+    def name(row: MountRow) -> str:
+        kind = row.root.partition(":")[0]
+        return names.setdefault(row.root, f"mnt:[{len(names) + 1}]") if kind == "mnt" else kind
+
+    return [
+        MountTable(tuple(row._replace(root=name(row)) if row.fstype == "nsfs" else row for row in table.rows))
+        for table in tables
+    ]
 
 
 def _check_types(simulation: Simulation, name: str) -> None:

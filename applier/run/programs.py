@@ -14,14 +14,15 @@ import struct
 import subprocess
 from typing import NamedTuple
 
-from mountplan.applier.run.preload import DIRECTORY, HELD, library
+from mountplan.applier.run.preload import DIRECTORY, HELD, PROC, library
 from mountplan.applier.sys import abi, syscalls
 
 NAMES = ("chroot", "cp", "ln", "mkdir", "mount", "mv", "nsenter", "pivot_root", "rm", "rmdir", "touch", "umount",
          "unshare")  # fmt: skip
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _ENVIRONMENT = {"PATH": _PATH, "LC_ALL": "C"}
-_LIBRARIES, _PRELOAD, _LOADER = "lib", "before.so", "loader"
+_LIBRARIES, _LOADER = "lib", "loader"
+_PRELOAD, _PRELOAD_PROC = "before.so", "before-proc.so"
 _INTERPRETER = 3  # PT_INTERP
 
 
@@ -29,7 +30,7 @@ class Programs(NamedTuple):
     """What is copied: for each name in the directory, the file of the machine's. `missing` are programs not found."""
 
     files: tuple[tuple[str, str], ...]
-    before: bytes
+    before: tuple[bytes, bytes]  # what is loaded before them: without and with what looks into PROC
     glibc: bool
     missing: tuple[str, ...]
     version: str
@@ -106,7 +107,8 @@ class Shelf:
         for name, path in programs.files:
             with open(path, "rb") as file:
                 self._put(name, file.read())
-        self._put(_PRELOAD, programs.before)
+        for name, data in zip((_PRELOAD, _PRELOAD_PROC), programs.before, strict=True):
+            self._put(name, data)
         self.loader = os.open(_LOADER, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.directory)
         self.nothing = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
 
@@ -118,16 +120,26 @@ class Shelf:
     def has(self, name: str) -> bool:
         return name not in self.programs.missing and any(name == found for found, _ in self.programs.files)
 
-    def execute(self, words: tuple[str, ...], held: int, told: int) -> None:
-        """Become the program. It starts in the present directory, and its errors go to `told`; `held` is HELD to it."""
+    def execute(self, words: tuple[str, ...], held: int, told: int, proc: int, *, from_proc: bool) -> None:
+        """Become the program. It starts in the present directory, and its errors go to `told`; `held` is HELD to it.
+
+        With `from_proc` it finds what it mounts from /proc in `proc`.
+        """
         here = os.open(".", os.O_PATH | os.O_CLOEXEC)
         # Away from the numbers that are meant for something.
-        here, held, told, nothing, loader = (
-            fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 20) for fd in (here, held, told, self.nothing, self.loader)
+        here, held, told, proc, nothing, loader = (
+            fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 20) for fd in (here, held, told, proc, self.nothing, self.loader)
         )
         os.fchdir(self.directory)
-        for fd, number in ((here, DIRECTORY), (held, HELD), (nothing, 0), (nothing, 1), (told, 2)):
+        for fd, number in ((here, DIRECTORY), (held, HELD), (proc, PROC), (nothing, 0), (nothing, 1), (told, 2)):
             os.dup2(fd, number)
         options = ["--inhibit-cache"] if self.programs.glibc else []
-        options += ["--library-path", _LIBRARIES, "--preload", f"./{_PRELOAD}", "--argv0", words[0]]
+        options += [
+            "--library-path",
+            _LIBRARIES,
+            "--preload",
+            f"./{_PRELOAD_PROC if from_proc else _PRELOAD}",
+            "--argv0",
+            words[0],
+        ]
         os.execve(loader, [words[0], *options, f"./{words[0]}", *words[1:]], _ENVIRONMENT)

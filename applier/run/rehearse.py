@@ -38,6 +38,7 @@ from mountplan.applier.sys import syscalls
 from mountplan.applier.sys.refusal import KernelRefusal, function_at, refused
 from mountplan.planner.commands.actions import (
     Action,
+    BindNamespaceFile,
     End,
     Enter,
     Fork,
@@ -116,7 +117,7 @@ class Rehearsal:
 
     def act(self, number: int, action: Action) -> int:
         """Have a process make one call; the errno."""
-        other = self.links[action.other].pid if isinstance(action, Enter) else 0
+        other = self.links[action.other].pid if isinstance(action, Enter | BindNamespaceFile) else 0
         request = ACTION, other, type(action).__name__, _plain(action)
         if isinstance(action, Fork):
             try:

@@ -19,6 +19,7 @@ from mountplan.planner.commands.actions import (
     Action,
     AttachMount,
     BindMount,
+    BindNamespaceFile,
     ChangeDirectory,
     ChangeKind,
     ChangeRoot,
@@ -26,6 +27,7 @@ from mountplan.planner.commands.actions import (
     DropGroups,
     End,
     Enter,
+    EnterFile,
     FillFile,
     Fork,
     JoinSharing,
@@ -91,6 +93,7 @@ def receive(connection: socket.socket) -> tuple[Any, int]:
 def first_process(connection: socket.socket, programs: Programs | None) -> NoReturn:
     """Process 1: make the empty namespace, then obey."""
     try:
+        _stay_on_one_processor()
         proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
         _leave_the_machine(proc)
         shelf = Shelf(programs) if programs is not None else None
@@ -102,6 +105,14 @@ def first_process(connection: socket.socket, programs: Programs | None) -> NoRet
         send(connection, (0, _refusal(error)))
         os._exit(0)
     actor.obey()
+
+
+def _stay_on_one_processor() -> None:
+    """All processes of the script. Which of two mount namespaces is older (mnt_ns_loop) Linux 6.18 asks their ids, and
+    those that were given out by one processor are not comparable with those of another.
+    """
+    processors = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {processors[os.getpid() % len(processors)]})
 
 
 def _leave_the_machine(proc: int) -> None:
@@ -261,6 +272,8 @@ class RehearsedProcess:
                 syscalls.mount_classic(source, target, action.fstype.encode(), flags, data)
             case BindMount():
                 self._mount(action.source, action.target, abi.MS_BIND | (abi.MS_REC if action.recursive else 0))
+            case BindNamespaceFile():
+                self._bind_namespace(other, action)
             case MoveMount():
                 self._mount(action.source, action.target, abi.MS_MOVE)
             case ChangeKind():
@@ -321,6 +334,8 @@ class RehearsedProcess:
                 self._unshare(action)
             case Enter():
                 self._enter(other, user=action.user)
+            case EnterFile():
+                _enter_file(action)
             case LoseCapabilities():
                 syscalls.capset(0, 0, 0)
             case DropGroups():
@@ -332,6 +347,17 @@ class RehearsedProcess:
     def _mount(self, source: str, target: str, flags: int, options: str = "") -> None:
         data = os.fsencode(options) if options else None
         syscalls.mount_classic(os.fsencode(source) if source else None, os.fsencode(target), None, flags, data)
+
+    def _bind_namespace(self, pid: int, action: BindNamespaceFile) -> None:
+        """As by a path in /proc, which may be mounted nowhere: seen from there, the target is an open descriptor."""
+        target, here = (os.open(path, os.O_PATH | os.O_CLOEXEC) for path in (action.target, "."))
+        try:
+            os.fchdir(self.proc)
+            self._mount(f"{pid}/ns/{action.kind}", f"self/fd/{target}", abi.MS_BIND)
+        finally:
+            os.fchdir(here)
+            os.close(target)
+            os.close(here)
 
     def _where(self, path: str) -> tuple[int, bytes]:
         """A directory's descriptor and a path, as the calls take them, of what actions.Stage has words for."""
@@ -419,6 +445,14 @@ def _new_detached(action: NewDetachedMount) -> int:
         return syscalls.fsmount(context, action.attributes)
     finally:
         os.close(context)
+
+
+def _enter_file(action: EnterFile) -> None:
+    fd = os.open(action.path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscalls.setns(fd, abi.CLONE_NEWNS if action.kind == "mnt" else 0)
+    finally:
+        os.close(fd)
 
 
 def _reconfigure(action: SetReadOnly) -> None:

@@ -9,6 +9,8 @@ import struct
 from mountplan.applier.run.lent import MAPS, CannotLend, lent, written
 from mountplan.applier.run.programs import Shelf
 from mountplan.applier.sys import abi, syscalls
+from mountplan.planner.commands.mount_arguments import read_mount
+from mountplan.planner.commands.util_linux import read_nsenter, read_unshare
 
 _READERS = frozenset({"mount", "umount", "unshare"})  # of what is in /proc
 _CREDENTIALS = struct.Struct("3i")
@@ -18,6 +20,10 @@ _CANNOT_EXECUTE = 127
 
 def run_program(shelf: Shelf, words: tuple[str, ...], proc: int) -> tuple[int, str] | None:
     """Its status and what it wrote to standard error; None if it cannot be run here. Raises OSError."""
+    if words[0] == "nsenter" and (entered := read_nsenter(list(words[1:]))).files and entered.target:
+        return None  # processes it finds in the anteroom, files where the script has gone
+    if words[0] == "mount" and read_mount(list(words[1:])).namespace:
+        return None  # it looks for that in /proc
     if words[0] not in _READERS:
         result = _run(shelf, words, proc)
         return result if result[0] != _CANNOT_EXECUTE or result[1] else None
@@ -31,6 +37,8 @@ def run_program(shelf: Shelf, words: tuple[str, ...], proc: int) -> tuple[int, s
 
 
 def _run(shelf: Shelf, words: tuple[str, ...], proc: int) -> tuple[int, str]:
+    in_anteroom = words[0] == "nsenter" and not read_nsenter(list(words[1:])).files
+    binds_files = words[0] == "unshare" and bool(read_unshare(list(words[1:])).files)
     ours, theirs = socket.socketpair()
     told = os.memfd_create("told", os.MFD_CLOEXEC)
     try:
@@ -39,9 +47,9 @@ def _run(shelf: Shelf, words: tuple[str, ...], proc: int) -> tuple[int, str]:
             child = os.fork()
             if child == 0:
                 try:
-                    if words[0] == "nsenter":
+                    if in_anteroom:
                         syscalls.setns(shelf.anteroom, abi.CLONE_NEWNS)
-                    shelf.execute(words, theirs.fileno(), told)
+                    shelf.execute(words, theirs.fileno(), told, proc, from_proc=binds_files)
                 finally:
                     os._exit(_CANNOT_EXECUTE)
             theirs.close()

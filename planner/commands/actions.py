@@ -17,6 +17,8 @@ from mountplan.planner.model.peers import Kind
 from mountplan.planner.model.walking import walk
 from mountplan.planner.model.world import PathFrom, Where
 
+_KIND_WORDS = {"mnt": "mount"}
+
 
 class MountNew(NamedTuple):
     fstype: str
@@ -40,6 +42,18 @@ class BindMount(NamedTuple):
 
     def describe(self) -> str:
         return f"bind {self.source} {'and all below it ' if self.recursive else ''}on {self.target}"
+
+
+class BindNamespaceFile(NamedTuple):
+    """A bind of /proc/PID/ns/KIND, where PID is another process, or the one that makes the call."""
+
+    other: int
+    kind: str
+    target: str
+
+    def describe(self) -> str:
+        kind = _KIND_WORDS.get(self.kind, self.kind)
+        return f"bind the file of the {kind} namespace of process {self.other} on {self.target}"
 
 
 class MoveMount(NamedTuple):
@@ -269,6 +283,16 @@ class Enter(NamedTuple):
         return f"enter the mount {'and user namespaces' if self.user else 'namespace'} of process {self.other}"
 
 
+class EnterFile(NamedTuple):
+    """Go into the namespace of a file. Which one a process is in makes no difference but for mount namespaces."""
+
+    path: str
+    kind: str = "mnt"
+
+    def describe(self) -> str:
+        return f"enter the {_KIND_WORDS.get(self.kind, self.kind)} namespace of {self.path}"
+
+
 class LoseCapabilities(NamedTuple):
     """What execve(2) does to a process whose ids are not mapped in its user namespace."""
 
@@ -291,6 +315,7 @@ class End(NamedTuple):
 Action = (
     MountNew
     | BindMount
+    | BindNamespaceFile
     | MoveMount
     | ChangeKind
     | Remount
@@ -315,6 +340,7 @@ Action = (
     | Fork
     | Unshare
     | Enter
+    | EnterFile
     | DropGroups
     | LoseCapabilities
     | End
@@ -354,6 +380,8 @@ class Stage:
                 )
             case BindMount():
                 world.bind(process, action.source, action.target, recursive=action.recursive)
+            case BindNamespaceFile():
+                world.bind_namespace(process, self.processes[action.other], action.kind, action.target)
             case MoveMount():
                 world.move(process, action.source, action.target)
             case ChangeKind():
@@ -410,6 +438,8 @@ class Stage:
                 world.unshare(process, str(number), user=action.user, mount=action.mount)
             case Enter():
                 world.setns(process, self.processes[action.other], user=action.user)
+            case EnterFile():
+                world.enter_file(process, action.path, action.kind)
             case DropGroups():
                 if process.user is not world.initial_user:
                     why = "the user namespace has its ids from `unshare -r`, which denies it; nsenter has"

@@ -10,8 +10,13 @@ from mountplan.planner.commands.actions import (
     Action,
     AttachMount,
     BindMount,
+    BindNamespaceFile,
     ChangeKind,
     CloseDescriptor,
+    End,
+    Enter,
+    EnterFile,
+    Fork,
     MakeDirectory,
     MountNew,
     MoveMount,
@@ -31,6 +36,7 @@ from mountplan.planner.tables.mountinfo import unescape
 from mountplan.planner.tables.table import MountRow
 
 FAILED = 32  # of mount(8)
+_NO_NAMESPACE = 2
 _SOME_FAILED = 64
 _TREE, _PART = "@mount", "@mount_part"  # what mount(8) has open
 
@@ -38,6 +44,31 @@ _TREE, _PART = "@mount", "@mount_part"  # what mount(8) has open
 def mount(calls: ScriptCalls, arguments: list[str]) -> int:
     """mount(8), but for a call that only shows what is mounted."""
     words = read_mount(arguments, calls.util_linux if hangs_on_version(arguments) else OLDEST)
+    if words.namespace:
+        return _in_namespace(calls, arguments, words.namespace)
+    return _mount(calls, arguments, words)
+
+
+def _in_namespace(calls: ScriptCalls, arguments: list[str], namespace: str) -> int:
+    """mount -N: all is done in the mount namespace of a process, or of a file, from its root on."""
+    process = calls.process
+    other = calls.number(namespace)
+    if not other and namespace.isdecimal():
+        raise Unusable(f"mount: {namespace} is no process of this script", "name one as $$, $PPID or $!")
+    found = calls.namespace_file(namespace) if not other else ("mnt", other)
+    child = -process
+    calls.make(Fork(child))
+    calls.process = child
+    try:
+        if not calls.make(Enter(found[1]) if found is not None and found[0] == "mnt" else EnterFile(namespace)):
+            return _NO_NAMESPACE
+        return _mount(calls, arguments, read_mount(arguments, calls.util_linux))
+    finally:
+        calls.make(End())
+        calls.process = process
+
+
+def _mount(calls: ScriptCalls, arguments: list[str], words: MountWords) -> int:
     if words.every or words.place:  # on what is in the table
         words = read_mount(arguments, calls.util_linux)
     if words.every:
@@ -73,6 +104,12 @@ def _mount_one(calls: ScriptCalls, words: MountWords) -> int:
 def _actions(calls: ScriptCalls, words: MountWords) -> Iterator[Action]:
     if words.what == "remount":
         yield from _remount(calls, words)
+    elif words.what in ("bind", "rbind") and (found := calls.namespace_file(words.source)) is not None:
+        if any(words.flags().names):
+            raise Unusable("mount: the file of a namespace with attributes is not followed", "bind it, then remount")
+        yield BindNamespaceFile(found[1], found[0], words.target)
+        for kind, recursive in words.kinds:
+            yield ChangeKind(words.target, kind, recursive)
     elif words.subdirectory or words.beneath or words.exclusive or (words.by_descriptor and _is_shaped(words)):
         yield from _by_descriptor(words)
     else:

@@ -100,6 +100,7 @@ class MountWords(NamedTuple):
     tests: tuple[str, ...] = ()  # and options that they must have, or not
     prefix: str = ""
     nofail: bool = False
+    namespace: str = ""  # a process, or a file, in whose mount namespace all is done
     as_written: bool = False  # paths are not made canonical
 
     def flags(self, before: frozenset[str] = frozenset()) -> Flags:
@@ -244,8 +245,7 @@ def read_mount(arguments: list[str], version: Version = OLDEST) -> MountWords:
             case "-U" | "--uuid":
                 source = f"UUID={value}"
             case "-N" | "--namespace":
-                process = value if value.isdecimal() else "PID"  # a file does not tell which of the script's it is
-                raise Unusable(f"mount: {name} is not followed", f"write nsenter -t {process} -m mount ...")
+                found = found._replace(namespace=value)
             case _ if name.startswith("--options-"):
                 raise Unusable(f"mount: {name} is not followed", "write the options that are meant")
             case _ if name in _OPERATIONS:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from mountplan.planner.commands.actions import Action, MakeDirectory, Stage, Unmount
 from mountplan.planner.commands.file_contents import FileContents
 from mountplan.planner.commands.numbers import FIRST_PID
+from mountplan.planner.commands.util_linux import Unusable
 from mountplan.planner.model import World, WouldRefuse
 from mountplan.planner.model.objects import ModelNamespace, ModelNode, Place
 from mountplan.planner.model.to_table import path_of
@@ -240,6 +242,20 @@ class ScriptCalls:
             node.unknown = True
         elif node is not None:
             self.contents.write(self.stage.processes[self.process], path, None)
+
+    def namespace_file(self, path: str) -> tuple[str, int] | None:
+        """The kind and the process of /proc/PID/ns/KIND, where a proc is mounted; None if `path` is something else."""
+        try:
+            node = walk(self.stage.processes[self.process], path)[1]
+        except WouldRefuse:
+            return None
+        found = re.fullmatch("/(self|thread-self|[0-9]+)/ns/([a-z]+)", node.path)
+        if found is None or node.superblock.fstype != "proc":
+            return None
+        number = self.number(found[1]) if found[1].isdecimal() else self.process
+        if not number:
+            raise Unusable(f"{path}: {found[1]} is no process of this script", "name one as $$, $PPID or $!")
+        return found[2], number
 
     def number(self, word: str) -> int:
         """Which of the script's processes has this pid; 0 if none has."""

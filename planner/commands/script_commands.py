@@ -10,11 +10,15 @@ from typing import NamedTuple
 from mountplan.planner.attributes import NODEV, NOEXEC, NOSUID
 from mountplan.planner.commands.actions import (
     Action,
+    BindNamespaceFile,
     ChangeDirectory,
     ChangeKind,
     ChangeRoot,
     DropGroups,
+    End,
     Enter,
+    EnterFile,
+    Fork,
     LoseCapabilities,
     MakeDirectory,
     MountNew,
@@ -183,9 +187,11 @@ def look(calls: ScriptCalls, arguments: list[str]) -> int:
 
 def unshare(calls: ScriptCalls, arguments: list[str]) -> Starter:
     words = read_unshare(arguments)
+    if words.files and words.user and not words.mount:
+        raise Unusable("unshare: whether the files can be bound hangs on the version", "add --mount, or leave -U out")
 
     def prepare() -> int:
-        if status := calls.all(_unshare_actions(words)):
+        if status := _unshare(calls, words) or calls.all(_unshare_actions(words)):
             return status
         if not words.proc:
             return 0
@@ -196,9 +202,27 @@ def unshare(calls: ScriptCalls, arguments: list[str]) -> Starter:
     return Starter(prepare, words.command)
 
 
-def _unshare_actions(words: UnshareWords) -> Iterator[Action]:
+def _unshare(calls: ScriptCalls, words: UnshareWords) -> int:
+    """unshare(2), and the files of the new namespaces. Where the mounts are new, a child binds them among the old."""
+    process = calls.process
+    child = -process if words.files and words.mount else process
+    if child != process:
+        calls.make(Fork(child))
+    status = 0
     if words.mount or words.user:
-        yield Unshare(words.user, words.mount)
+        status = calls.all([Unshare(words.user, words.mount)])
+    for kind, file in words.files if not status else ():
+        if not calls.make(BindNamespaceFile(process, kind, file), child):
+            if words.forks:
+                raise Unusable("unshare: what --fork has started goes on without the file", "leave one of the two out")
+            status = FAILED
+            break
+    if child != process:
+        calls.make(End(), child)
+    return status
+
+
+def _unshare_actions(words: UnshareWords) -> Iterator[Action]:
     if words.mount and words.propagation is not None:
         yield ChangeKind("/", *words.propagation)
     if words.root:
@@ -213,10 +237,23 @@ def _unshare_actions(words: UnshareWords) -> Iterator[Action]:
 
 def nsenter(calls: ScriptCalls, arguments: list[str]) -> Starter:
     words = read_nsenter(arguments)
-    other = calls.number(words.target)
-    if not other:
-        raise Unusable(f"nsenter: {words.target} is no process of this script", "name one as $$, $PPID or $!")
-    actions: list[Action] = [Enter(other, words.user)]
+    actions = list[Action]()
+    for kind, file in words.files:
+        found = calls.namespace_file(file)
+        if found is None:
+            actions.append(EnterFile(file, kind))
+        elif found[0] != kind:
+            raise Unusable(f"nsenter: {file} is no file of that kind of namespace", "name another")
+        elif kind == "mnt":
+            actions.append(Enter(found[1]))
+    if words.target:
+        other = calls.number(words.target)
+        if not other:
+            raise Unusable(f"nsenter: {words.target} is no process of this script", "name one as $$, $PPID or $!")
+        if words.mount:
+            actions.append(Enter(other, words.user))
+        elif words.user:
+            raise Unusable("nsenter: a user namespace of a process and files of others", "name the process for all")
     if words.drops_groups:
         actions.append(DropGroups())
     return Starter(lambda: calls.all(actions), words.command)

@@ -25,6 +25,11 @@ _KNOWS_RECURSIVE: Version = (2, 39)  # it hands what it does not know to the fil
 _KNOWS_LEVELS: Version = (2, 41)  # vfs and fs; before that it takes no notice of other arguments
 
 
+# Of namespaces that a file may be named for: the options and the kinds, in the order in which unshare(1) binds them.
+_KINDS = {"--cgroup": "cgroup", "--ipc": "ipc", "--uts": "uts", "--net": "net", "--mount": "mnt"}
+_LETTERS = {"m": "mount", "u": "uts", "i": "ipc", "n": "net", "p": "pid", "C": "cgroup", "T": "time", "U": "user"}
+
+
 class Unusable(ValueError):
     """Options that are wrong, or not followed."""
 
@@ -57,13 +62,19 @@ class UnshareWords(NamedTuple):
     command: tuple[str, ...]
     drops_groups: bool = False
     mapped: bool = True  # whether the process has an id in its new user namespace
+    files: tuple[tuple[str, str], ...] = ()  # kinds of namespaces, and where their files are bound
+    forks: bool = False
 
 
 class EnterWords(NamedTuple):
+    """`mount` is the process whose mount namespace is entered; `files` are kinds of namespaces, and their files."""
+
     target: str
     user: bool
     command: tuple[str, ...]
     drops_groups: bool = False
+    mount: bool = True
+    files: tuple[tuple[str, str], ...] = ()
 
 
 def read_options(
@@ -139,9 +150,10 @@ def read_unshare(arguments: list[str]) -> UnshareWords:
     given = dict(options)
     users = ("-U", "--user", "-r", "--map-root-user", "-c", "--map-current-user", "--map-user", "--map-group",
              "--map-users", "--map-groups", "--map-auto")  # fmt: skip
-    for kind in ("mount", "user"):
+    for kind in ("user", "pid", "time"):
         if given.get(f"--{kind}"):
             raise Unusable(f"unshare: --{kind}=FILE is not followed", "leave the file out")
+    files = tuple((kind, given[option]) for option, kind in _KINDS.items() if given.get(option))
     mapped = bool(given.keys() & {"-r", "--map-root-user", "-c", "--map-current-user"})
     for name in ("--map-user", "--map-group", "--map-users", "--map-groups", "--map-auto"):
         if name in given:
@@ -161,7 +173,21 @@ def read_unshare(arguments: list[str]) -> UnshareWords:
         command=tuple(rest),
         drops_groups=bool(given.keys() & {"-G", "--setgid"}),
         mapped=mapped,
+        files=files,
+        forks=bool(given.keys() & {"-f", "--fork", "--kill-child"}),
     )
+
+
+def _files_apart(arguments: list[str]) -> list[str]:
+    """The arguments of nsenter(1) with a long option for each short one that has a file right behind it."""
+    words = list(arguments)
+    at = 0
+    while at < len(words) and words[at].startswith("-") and words[at] != "--":
+        word = words[at]
+        if len(word) > 2 and word[1] in _LETTERS:
+            words[at] = f"--{_LETTERS[word[1]]}={word[2:]}"
+        at += 2 if word in ("-t", "-S", "-G", "--target", "--setuid", "--setgid") else 1
+    return words
 
 
 def _check_root(program: str, given: Mapping[str, str]) -> None:
@@ -171,30 +197,30 @@ def _check_root(program: str, given: Mapping[str, str]) -> None:
 
 
 def read_nsenter(arguments: list[str]) -> EnterWords:
-    """The arguments of nsenter(1)."""
+    """The arguments of nsenter(1). A short option has its file right behind it."""
     options, rest = read_options(
         "nsenter",
-        arguments,
+        _files_apart(arguments),
         "t:mUuinpCTFaS:G:",
         ["target=", "mount", "user", "uts", "ipc", "net", "pid", "cgroup", "time", "no-fork", "preserve-credentials",
          "all", "setuid=", "setgid="],
         optional={"mount", "user", "uts", "ipc", "net", "pid", "cgroup", "time"},
         permute=False,
     )  # fmt: skip
-    for word in arguments[: len(arguments) - len(rest)]:
-        if word[:1] == "-" and word[1:2] in "muinpCTU" and len(word) > 2:
-            raise Unusable(f"nsenter: {word} names the file {word[2:]}", f"give each option for itself: {word[:2]}")
     given = dict(options)
     target = given.get("-t", given.get("--target", ""))
     everything = bool(given.keys() & {"-a", "--all"})
-    if given.get("--mount") or given.get("--user"):
-        raise Unusable("nsenter: files of namespaces are not followed", "name a process: -t PID -m")
-    if not target or not (everything or given.keys() & {"-m", "--mount"}):
-        raise Unusable("nsenter: only `-t PID -m` is followed", "name the process, as $$, $PPID or $!")
+    for name in ("--user", "--pid", "--time"):
+        if given.get(name):
+            raise Unusable(f"nsenter: {name}=FILE is not followed", "name a process: -t PID")
+    files = tuple((_KINDS[name], value) for name, value in options if value and name in _KINDS)
+    mount = not given.get("--mount") and (everything or bool(given.keys() & {"-m", "--mount"}))
+    if not (target and mount) and (mount or not files):
+        raise Unusable("nsenter: only `-t PID -m` and --mount=FILE are followed", "name a process, as $$, $PPID or $!")
     user = everything or bool(given.keys() & {"-U", "--user"})
     _check_root("nsenter", given)
     drops = "--preserve-credentials" not in given and (user or bool(given.keys() & {"-G", "--setgid"}))
-    return EnterWords(target, user, tuple(rest), drops)
+    return EnterWords(target, user, tuple(rest), drops, mount, files)
 
 
 def read_mkdir(arguments: list[str]) -> tuple[bool, tuple[str, ...]]:

@@ -59,7 +59,7 @@ def copy_tree(
     if source.unbindable and not unbindable:
         raise invalid("the mount is unbindable")
     if root.superblock.namespace_files and root.path.startswith("/mnt:[") and not namespace_files:
-        raise invalid("a mount namespace's file is not copied")
+        raise invalid("the file of a mount namespace is not copied, as to peers and slaves of where it is mounted")
     copy = clone_mount(source, root, numbers, rules, slave=slave, shared=shared)
     waiting = [(child, copy) for child in reversed(source.children) if child.mountpoint.is_within(root)]
     while waiting:

@@ -37,6 +37,8 @@ def make(process: Process, path: str, *, directory: bool, parents: bool) -> None
             there, node = walk(process, path)
             if node.is_directory and node.is_known:
                 raise WouldRefuse(errno.EISDIR, f"{path} is a directory")
+            if node.superblock.namespace_files:
+                raise WouldRefuse(errno.EPERM, "the file of a namespace is never written")
             _check_writable(there)
             return
         if parents and (not name or walk(process, path)[1].is_directory):

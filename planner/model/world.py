@@ -32,6 +32,7 @@ from mountplan.planner.model.checks import (
 )
 from mountplan.planner.model.copying import clone_mount, copy_tree
 from mountplan.planner.model.namespace_copies import copy_namespace, detached_namespace, first_namespace
+from mountplan.planner.model.namespace_files import NamespaceFiles
 from mountplan.planner.model.objects import (
     ModelHandle,
     ModelMount,
@@ -95,6 +96,7 @@ class World:
         self.superblocks: list[Superblock] = []
         self.handles: dict[ModelHandle, None] = {}  # those that are open
         self.spread: list[Spread] = []  # all of it, in the order in which it came about
+        self.files = NamespaceFiles(self.namespaces)
         self.initial_user = UserNamespace("initial")
 
     # --- the beginning
@@ -175,16 +177,14 @@ class World:
         """mount --bind and --rbind (do_loopback)."""
         place = walk(process, target)
         check_may_mount(process)
-        old = walk(process, source)
-        parent, node = lock_target(place)
-        check_own(process, parent)
-        mount = self._copy_for(process, old, recursive)
-        try:
-            self._graft(process, mount, parent, node)
-        except WouldRefuse:
-            unmount_tree(mount, self.rules, lazy=False)
-            raise
-        return mount
+        return self._bind(process, walk(process, source), place, recursive)
+
+    def bind_namespace(self, process: Process, other: Process, kind: str, target: str) -> ModelMount:
+        """mount --bind of /proc/PID/ns/KIND, where PID is `other`. EINVAL if its mount namespace is no younger."""
+        place = walk(process, target)
+        check_may_mount(process)
+        file = self.files.place(kind, other.namespace, self._nsfs, self.numbers.next_mount())
+        return self._bind(process, file, place, False)
 
     def move(self, process: Process, source: str, target: str) -> None:
         """mount --move (do_move_mount_old)."""
@@ -281,9 +281,12 @@ class World:
         if not lazy and is_busy(mount):
             raise WouldRefuse(errno.EBUSY, "it, or a counterpart, is in use or has a mount in it")
         parent = mount.parent
+        keeps = bool(self.files.namespaces) and any(one.superblock.namespace_files for one in mount.tree())
         further: list[tuple[ModelMount, Place]] = []
         unmount_tree(mount, self.rules, propagate=True, lazy=lazy, further=further)
         self.spread += [Spread(parent, other, place, False) for other, place in further]
+        if keeps:
+            self._drop_unheld()
 
     def pivot_root(self, process: Process, new_root: str, put_old: str) -> None:
         """pivot_root(2). Processes whose root or working directory is the old root get the new one."""
@@ -352,15 +355,27 @@ class World:
         self._drop_if_empty(process.namespace)
 
     def setns(self, process: Process, other: Process, *, user: bool = False) -> None:
-        """setns(2) into the mount namespace of `other`: its topmost root becomes root and directory (mntns_install).
+        """setns(2) into the mount namespace of `other`.
 
         With `user` into its user namespace first, unless it is the caller's own, which cannot be entered again.
         """
-        namespace = other.namespace
         if user and other.user is not process.user:
             if not process.user.rules_over(other.user):
                 raise WouldRefuse(errno.EPERM, "the user namespace is that of a more privileged user")
             process.user = other.user
+        self._enter(process, other.namespace)
+
+    def enter_file(self, process: Process, path: str, kind: str) -> None:
+        """open(2) of a namespace's file and setns(2) into that. EINVAL if it is no such file, or of another kind."""
+        node = walk(process, path)[1]
+        if not node.superblock.namespace_files or not node.name.startswith(f"{kind}:["):
+            raise invalid(f"it is not the file of a namespace of the kind {kind}")
+        namespace = self.files.namespaces.get(node)
+        if namespace is not None:
+            self._enter(process, namespace)
+
+    def _enter(self, process: Process, namespace: ModelNamespace) -> None:
+        """The topmost root of the namespace becomes root and directory (mntns_install)."""
         if not process.user.rules_over(namespace.owner):
             raise WouldRefuse(errno.EPERM, "the namespace belongs to a more privileged user")
         bottom = namespace.root
@@ -395,7 +410,10 @@ class World:
 
     def remove(self, process: Process, path: str, *, directory: bool = True) -> None:
         """rmdir(2), or with directory=False unlink(2)."""
+        detachings = ModelMount.detachings
         files.remove(process, path, self.rules, directory=directory)
+        if detachings != ModelMount.detachings:
+            self._drop_unheld()
 
     def symlink(self, process: Process, path: str, target: str) -> None:
         """symlink(2)."""
@@ -403,7 +421,10 @@ class World:
 
     def rename(self, process: Process, old: str, new: str) -> None:
         """rename(2)."""
+        detachings = ModelMount.detachings
         files.rename(process, old, new, self.rules)
+        if detachings != ModelMount.detachings:
+            self._drop_unheld()
 
     # --- the calls with descriptors
 
@@ -439,6 +460,7 @@ class World:
         mount.users -= 1
         if handle.detached and mount.namespace is not None and mount.namespace.anonymous and mount.parent is None:
             unmount_tree(mount, self.rules, connected=True)
+        self._drop_unheld()
 
     def move_mount(self, process: Process, source: Where, target: Where, *, beneath: bool = False) -> None:
         """move_mount(2); with `beneath` as MOVE_MOUNT_BENEATH (Linux 6.5): below what is topmost at the target."""
@@ -525,6 +547,25 @@ class World:
         mount.attributes = attributes
         return mount
 
+    def _nsfs(self) -> Superblock:
+        """What the files of all namespaces are in."""
+        known = next((one for one in self.superblocks if one.namespace_files), None)
+        return known or self.superblock("nsfs")
+
+    def _bind(self, process: Process, old: Place, place: Place, recursive: bool) -> ModelMount:
+        """do_loopback."""
+        if self.files.loops(process.namespace, old[1]):
+            raise invalid("the namespace of the file is the caller's own, or an older one")
+        parent, node = lock_target(place)
+        check_own(process, parent)
+        mount = self._copy_for(process, old, recursive)
+        try:
+            self._graft(process, mount, parent, node)
+        except WouldRefuse:
+            unmount_tree(mount, self.rules, lazy=False)
+            raise
+        return mount
+
     def _copy_for(self, process: Process, place: Place, recursive: bool) -> ModelMount:
         """What a bind or a clone copies (__do_loopback)."""
         mount, node = place
@@ -579,6 +620,8 @@ class World:
             check_beneath(process, mount, over, parent, mountpoint)
         if parent.shared and any(one.unbindable for one in mount.tree()):
             raise invalid("an unbindable mount cannot be moved below a shared one")
+        if self.files.namespaces and any(self.files.loops(process.namespace, one.root) for one in mount.tree()):
+            raise WouldRefuse(errno.ELOOP, "the file of the caller's own namespace, or of an older one, is in the tree")
         if parent.has_ancestor(mount):
             raise WouldRefuse(errno.ELOOP, "the target is in the tree that is moved")
         self._attach(process, mount, parent, mountpoint)
@@ -602,6 +645,17 @@ class World:
     def _drop_if_empty(self, namespace: ModelNamespace) -> None:
         if any(process.namespace is namespace for process in self.processes):
             return
+        if namespace in self.files.namespaces.values():
+            self._drop_unheld()
+        else:
+            self._drop(namespace)
+
+    def _drop_unheld(self) -> None:
+        """Namespaces that lived on by their files only; with one go the files that are mounted in it (nsfs_evict)."""
+        while self.files.namespaces and (namespace := self.files.unheld(self.processes, self.handles)) is not None:
+            self._drop(namespace)
+
+    def _drop(self, namespace: ModelNamespace) -> None:
         self.namespaces.remove(namespace)
         assert namespace.root is not None
         unmount_tree(namespace.root, self.rules)

@@ -8,6 +8,7 @@ from mountplan.planner.tables.table import MountRow
 KINDS = ("cgroup", "ipc", "net", "pid", "time", "user", "uts")
 # The kernel mounts the file of a mount namespace in older mount namespaces only, and what is built is the newest.
 NEVER_MOUNTED = "mnt"
+UNKNOWN_NUMBER = "[?]"  # in a table that was worked out: it is not known which of its kind the namespace is
 
 _PROCESS = regex(r"([a-z]+):([1-9][0-9]{0,9}|self)")
 _IDENTITY = regex(rf"[0-9]+:[0-9]+ ({'|'.join(KINDS)}):\[[0-9]+\]")

@@ -31,7 +31,8 @@ open_tree --clone /a/x @q
 mount_setattr --propagation private @q
 fsmount tmpfs @r
 """
-
+_FILES = ("/f", "/g", "/c/f", "/a/f", "c/f")
+WITH_FILES = "touch /f /g /c/f\nunshare --mount=/f true\n"
 
 _TOLD = 50  # scripts
 
@@ -46,6 +47,7 @@ class _Writer:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.with_calls = seed % 2 == 0
+        self.with_files = seed % 3 == 0
 
     def path(self) -> str:
         return self.random.choice(_PATHS)
@@ -102,14 +104,43 @@ class _Writer:
             f"close {name}",
         )
 
+    def namespace(self) -> str:
+        """What makes, enters, mounts and unmounts files of namespaces."""
+        file, other = self.some(*_FILES), self.some(*_FILES)
+        kind = self.some("", "", "--propagation slave ", "--propagation unchanged ", "-r ")
+        inner = self.some(self.mount(), f"umount {other}", f"mount --bind {file} {other}", f"touch {other}", "true")
+        return self.some(
+            f"unshare --mount={file} {kind}{inner}",
+            f"unshare --mount={file} {kind}{inner}",
+            f"unshare --net={file} {inner}",
+            f"unshare --net={file} --mount={other} {inner}",
+            f"unshare -m {kind}unshare --mount={file} {inner}",
+            f"nsenter --mount={file} {inner}",
+            f"nsenter -m{file} {inner}",
+            f"nsenter --mount={file} unshare --mount={other} {inner}",
+            f"mount -N {file} --bind /c {self.path()}",
+            f"mount -N {file} --make-{self.some(*_KINDS)} {self.path()}",
+            f"mount --bind {file} {other}",
+            f"mount --move {file} {other}",
+            f"umount {file}",
+            f"umount -l {file}",
+            f"umount -A {file}",
+            f"rm {file}",
+            f"touch {file}",
+            f"open_tree --clone {file} @p",
+            f"move_mount @p {file}",
+        )
+
     def line(self, depth: int = 0) -> str:
         if depth > 2:
-            return self.some(self.mount(), self.call()) if self.with_calls else self.mount()
+            choices = [self.mount(), *[self.call()] * self.with_calls, *[self.namespace()] * self.with_files]
+            return self.some(*choices)
         inner = self.line(depth + 1)
         other = self.line(depth + 1)
         return self.some(
             *[self.mount()] * 8,
             *[self.call()] * (8 if self.with_calls else 0),
+            *[self.namespace()] * (8 if self.with_files else 0),
             f"{inner} && {other}",
             f"{inner} || {other}",
             f"if {inner}; then {other}; else {self.mount()}; fi",
@@ -129,7 +160,7 @@ class _Writer:
 
 def script_of(seed: int) -> str:
     writer = _Writer(seed)
-    begin = BEGIN + WITH_CALLS * writer.with_calls
+    begin = BEGIN + WITH_CALLS * writer.with_calls + WITH_FILES * writer.with_files
     return begin + "".join(f"{writer.line()}\n" for _ in range(12))
 
 

@@ -46,6 +46,56 @@ def test_random_scripts_come_to_the_same_by_the_real_programs() -> None:
     assert 100 < result.lines
 
 
+FILES = [
+    "touch /f; unshare --mount=/f mkdir /d; nsenter --mount=/f mount -t tmpfs x /d; umount /f; nsenter -m/f true",
+    (
+        "mkdir /r; touch /r/f; mount --make-shared /; unshare --mount=/r/f true; mount --bind /r /r;"
+        " mount --make-private /r; unshare --mount=/r/f true; nsenter -m/r/f mount --bind /r/f /r/f"
+    ),
+    # One that is of an older namespace, or of the caller's own, is not mounted, nor is it moved there.
+    (
+        "touch /f /g; unshare --mount=/f true; unshare --mount=/g true; nsenter --mount=/f mount --bind /g /g;"
+        " nsenter --mount=/f umount /g; nsenter --mount=/f mount --bind /f /g; nsenter --mount=/f umount /f;"
+        " open_tree --clone /f @f; unshare -m move_mount @f /f; move_mount @f /f"
+    ),
+    # Its namespace lives as long as that of the last mount of it, in whichever namespace that is.
+    (
+        "mkdir /a; mount -t tmpfs s /a; mount --make-shared /a; touch /f /g; unshare --mount=/f --propagation slave"
+        " unshare --mount=/g --propagation slave mount --make-slave /; umount /f; mount --make-slave /a"
+    ),
+    "touch /f; unshare -Ur --mount=/f mount -t tmpfs x /; nsenter --mount=/f umount /; unshare -Ur nsenter -m/f true",
+    "touch /f; unshare --mount=/f true; mkdir /b; touch /b/f; mount --rbind / /b; unshare -m sh -c 'rm /f'; umount /f",
+    "touch /f /g; unshare --mount=/f --net=/g true; touch /f; > /g; nsenter -n/g true; nsenter -n/f true; umount -A /f",
+    "mkdir /d; cd /d; touch f; unshare --mount=f true; cd /; mount -N d/f --bind /d /d; mount -N $$ --make-shared /",
+    "mkdir /d; mount --make-shared /; unshare -m --propagation slave unshare -m -R /none true; mount --make-private /",
+    "touch /f; unshare --mount=/none true; unshare --mount=/d true; mount -N /none -t tmpfs x /; mount -N /f -a",
+]
+
+
+@pytest.mark.parametrize("script", FILES)
+def test_files_of_namespaces_do_as_the_real_programs_do(script: str) -> None:
+    require_rules()
+    assert () == compare_with_kernel(simulate(script), empty_world(), "SCRIPT").differences
+
+
+@pytest.mark.parametrize("way", ["mount --bind $R/p/self/ns/{0} $R/f", "mount -N $$ --bind $R/p/self/ns/{0} $R/f"])
+@pytest.mark.parametrize("kind", ["net", "mnt"])
+def test_the_file_of_a_namespace_in_a_proc_is_no_file_of_that(kind: str, way: str, in_host: InHost) -> None:
+    """It is one of nsfs, and that of one's own mount namespace is not mounted at all."""
+    require_rules()
+    line = f"mkdir $R/p; mount -t proc p $R/p; touch $R/f; {way.format(kind)}; umount $R/p"
+
+    def run() -> list[str]:
+        mount("base", "/mnt", "tmpfs", data="mode=755")
+        subprocess.run(["sh", "-c", script_of(line, "/mnt")], capture_output=True, timeout=60 * PATIENCE)
+        rows = parse_mountinfo(Path("/proc/self/mountinfo").read_bytes()).rows
+        return [f"{row.mountpoint[4:]} {row.root.partition(':')[0]}" for row in rows if row.fstype == "nsfs"]
+
+    rows = simulate(script_of(line, "")).final[0].table.rows
+    modelled = [f"{row.mountpoint} {row.root.partition(':')[0]}" for row in rows if row.fstype == "nsfs"]
+    assert in_host(run, identity="root") == modelled == (["/f net"] if kind == "net" else [])
+
+
 @pytest.mark.parametrize(
     "script",
     [

@@ -58,12 +58,15 @@ def test_what_the_lines_come_to_is_what_it_was() -> None:
         ("mount -T /none -a", "mount: what is in /none is not known"),
         ("mount --beneath -t tmpfs y $R/a",
          "mount: --beneath is an option of util-linux 2.42, and this is read as 2.38 does"),
-        ("mount -N 1 -t tmpfs y $R/b", "mount: -N is not followed"),
+        ("mount -N 17 -t tmpfs y $R/b", "mount: 17 is no process of this script"),
+        ("mount -t proc p $R/c; mount --bind $R/c/17/ns/net $R/b", "/c/17/ns/net: 17 is no process of this script"),
         ("mount --options-mode ignore -t tmpfs y $R/b", "mount: --options-mode is not followed"),
         ("umount -O noauto $R/a", "umount: -O is not followed"),
         ("umount -r $R/a", "umount: -r of what is busy is not followed"),
-        ("unshare --mount=$R/b true", "unshare: --mount=FILE is not followed"),
-        ("nsenter -mu -t $$ true", "nsenter: -mu names the file u"),
+        ("unshare --pid=$R/b true", "unshare: --pid=FILE is not followed"),
+        ("unshare -U --net=$R/b true", "unshare: whether the files can be bound hangs on the version"),
+        ("unshare -f --mount=$R/q true", "unshare: what --fork has started goes on without the file"),
+        ("nsenter --user=$R/b -m -t $$ true", "nsenter: --user=FILE is not followed"),
         ("mkdir $1", "$1 has no value"),
         ('mkdir "`blkid`/d"', "what `blkid` writes is not known"),
         ("if grep -q x /etc/fstab; then umount $R/a; fi", "whether `grep -q x /etc/fstab` fails is not known"),
@@ -123,10 +126,3 @@ def test_what_is_wrong_or_not_followed_is_told_and_not_misread(
     with pytest.raises(SpecError) as error:
         simulate(f"R=; export R\n{BEGIN}{line}\n")
     assert [told] == [mistake.what for mistake in error.value.mistakes]
-
-
-@pytest.mark.parametrize(("given", "process"), [("17", "17"), ("/a/ns", "PID")])
-def test_the_file_of_a_namespace_is_no_process_to_enter(given: str, process: str) -> None:
-    with pytest.raises(SpecError) as error:
-        simulate(f"mkdir /a\nmount -N {given} -t tmpfs y /a\n")
-    assert [f"write nsenter -t {process} -m mount ..."] == [one.remedy for one in error.value.mistakes]
