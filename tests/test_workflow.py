@@ -35,5 +35,8 @@ def test_the_pure_tests_ask_for_no_kernel() -> None:
     assert [] == [path.name for path in paths if not path.exists()]
     files = [file for path in paths for file in ([path] if path.is_file() else path.rglob("test_*.py"))]
     assert len(files) > 30
-    words = re.compile(r"\bin_host\b|\bneeds_kernel\b|\brun_in_host\b")
+    assert '-m "not needs_kernel"' in recipe("unit"), (
+        "what is held against the kernel as well stands beside the model's"
+    )
+    words = re.compile(r"\bin_host\b|\brun_in_host\b")
     assert [] == [file.name for file in files if words.search(file.read_text())]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from mountplan.planner.attributes import NODEV, NOEXEC, NOSUID, RDONLY
 from mountplan.planner.names import NodeKind
 from mountplan.planner.plan.plan import (
@@ -230,6 +232,7 @@ def shop() -> Plan:
     )  # fmt: skip
 
 
+@cache
 def wide(count: int) -> Plan:
     """`count` binds of one tmpfs below the root, each with a node, attributes, an attach and a release."""
     steps: list[Step] = [

@@ -7,7 +7,7 @@ import pytest
 from tests.propagation import Carry, in_the_model, on_the_kernel
 
 
-@pytest.fixture(params=["model", "kernel"])
+@pytest.fixture(params=["model", pytest.param("kernel", marks=pytest.mark.needs_kernel("root"))])
 def carry_out(request: pytest.FixtureRequest) -> Carry:
     return {"model": in_the_model, "kernel": on_the_kernel}[request.param]
 

@@ -96,8 +96,8 @@ def test_a_plan_that_a_few_screens_hold_is_not_folded() -> None:
 def test_all_shows_every_mount_and_every_step() -> None:
     text = plan_text(wide(300), steps=True, everything=True)
     assert "more" not in text
-    assert all(f"─m/{number:05d}  " in text for number in range(1, 301))
-    assert all(re.search(rf"^ +{number}  ", text, re.M) for number in range(1, len(wide(300).steps) + 1))
+    assert {f"m/{number:05d}" for number in range(1, 301)} <= set(re.findall(r"─(m/\d{5})  ", text))
+    assert {str(number) for number in range(1, len(wide(300).steps) + 1)} <= set(re.findall(r"^ +(\d+)  ", text, re.M))
 
 
 @pytest.mark.parametrize(
