@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from mountplan import pipeline
 from mountplan.inputs import label_of
-from mountplan.keeping import judge_standing
+from mountplan.keeping import as_it_was, judge_standing, plan_or_kept
 from mountplan.operands import (
     Operand,
     Side,
@@ -18,26 +19,32 @@ from mountplan.operands import (
     refuse_one_stream_twice,
     refuse_unused,
     store_device,
+    uncomparable,
 )
 from mountplan.planner.compare.compare import differences, judge, machine_of, views_of
 from mountplan.planner.compare.difference import Drift
-from mountplan.planner.errors import SubjectError
+from mountplan.planner.errors import PlanRefused, SubjectError
 from mountplan.planner.light import without_collector
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.planfile import digest_of
+from mountplan.spec_digest import Planned
 from mountplan.surroundings import surroundings
+
+if TYPE_CHECKING:
+    from mountplan.planner.language.spec import Spec
 
 _OR_DIFF = "or compare the two with `mountplan diff`"
 
 
 class Compared(NamedTuple):
-    """Both sides, and how the second differs from the first; what else there is to tell as Judged has it."""
+    """Both sides, and how the second differs from the first; the rest is as Judged and Planned have it."""
 
     first: Side
     second: Side
     drift: Drift
     notices: Drift = ()
     arrivals: Drift = ()
+    since: str = ""
 
 
 @without_collector
@@ -71,33 +78,53 @@ def verify(spec: str, subject: str = "", *, parameters: Mapping[str, str] | None
         raise SubjectError(f"{spec}: is neither a spec nor a plan", f"the spec comes first: verify {subject} {spec}")
     if wanted.kind not in ("spec", "plan"):
         raise SubjectError(f"{spec}: is neither a spec nor a plan", f"say spec:FILE or plan:FILE, {_OR_DIFF}")
-    return verify_plan(label_of(spec), plan_of(wanted, parameters), subject)
+    label = label_of(spec)
+    if wanted.kind == "plan":
+        return verify_plan(label, Planned(plan_of(wanted, parameters)), subject)
+    try:
+        return verify_spec(pipeline.load(label, wanted.contents(), parameters=parameters), subject)
+    except PlanRefused as error:
+        raise uncomparable(label, error) from None
 
 
-def verify_plan(spec: str, plan: Plan, subject: str | Side = "") -> Compared:
-    """verify(), of a plan that is there already; `spec` is what errors call it."""
+def verify_spec(spec: Spec, subject: str | Side = "") -> Compared:
+    """verify(), of a spec that was read. Raises SpecError or PlanRefused for one of which there is no plan."""
+    if isinstance(subject, Side) or "," in subject:
+        return verify_plan(spec.file, Planned(pipeline.plan(spec)), subject)
+    found = recognise(subject) if subject else Operand("name", spec.name or "")
+    name = found.value.partition("/")[0] if found.kind == "name" else ""
+    return verify_plan(spec.file, plan_or_kept(spec, name), subject, found if subject else None)
+
+
+def verify_plan(spec: str, planned: Planned, subject: str | Side = "", found: Operand | None = None) -> Compared:
+    """verify(), of a plan that is there already; `spec` is what errors call it, `found` what the subject was seen to
+    be.
+    """
+    plan = planned.plan
     if isinstance(subject, Side):
         return _as_predicted(spec, plan, subject.label, subject)
     if not subject and not plan.name:
         raise SubjectError(f"{spec}: the spec has no name", "say what to verify: a kept name, or a process")
     if not subject:
-        return held_against(spec, plan, Operand("name", plan.name))
+        return held_against(spec, planned, Operand("name", plan.name))
     if "," in subject:
         return _as_predicted(spec, plan, subject, read_side(subject))
-    return held_against(spec, plan, recognise(subject), subject)
+    return held_against(spec, planned, found or recognise(subject), subject)
 
 
-def held_against(spec: str, plan: Plan, found: Operand, subject: str = "") -> Compared:
-    """How what stands compares with `plan`, which is of `spec`. Raises SubjectError for what does not stand."""
+def held_against(spec: str, planned: Planned, found: Operand, subject: str = "") -> Compared:
+    """How what stands compares with a plan, which is of `spec`. Raises SubjectError for what does not stand."""
     from mountplan.applier.keep import kept
 
+    plan = planned.plan
     if found.kind != "name":
         return _as_predicted(spec, plan, subject, read_side(subject, found))
     name, _, namespace = found.value.partition("/")
     with kept.opened(name) as standing:
         standing.namespace(namespace)
         host = standing.host()
-        as_it_is = judge_standing(plan, digest_of(plan), standing, notices=True)
+        plan, digest, now = as_it_was(plan, digest_of(plan), planned.made_from, standing)
+        as_it_is = judge_standing(plan, digest, standing, notices=True)
     views, judged = as_it_is.views, as_it_is.judged
     first = predicted(spec, plan, host)
     if namespace:  # one namespace of several
@@ -105,7 +132,7 @@ def held_against(spec: str, plan: Plan, found: Operand, subject: str = "") -> Co
         first = first._replace(views=tuple(one for one in first.views if one.namespace == namespace))
         judged = judge(first.views, views, machine_of(host), arrivals=True, surroundings=surroundings)
     side = Side(found.value, views, incomplete=not as_it_is.complete)
-    return Compared(first, side, *judged)
+    return Compared(first, side, *judged, since=planned.since or now)
 
 
 def _beside_kept(side: Side, other: Side) -> Side:

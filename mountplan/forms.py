@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from mountplan import pipeline
 
@@ -74,11 +74,23 @@ def plan_of(source: PlanLike, parameters: Mapping[str, str] | None = None) -> Pl
 
     if isinstance(source, Plan):
         return source
-    if isinstance(source, str | os.PathLike) and not is_text(source):
-        path = os.fspath(source)
-        if path.endswith(".json"):
-            return pipeline.load_plan(path)
+    if is_saved(source):
+        return pipeline.load_plan(os.fspath(source))
     return pipeline.plan(spec_of(source, parameters=parameters))
+
+
+def is_saved(source: PlanLike) -> TypeGuard[str | os.PathLike[str]]:
+    """Whether it is the file of a saved plan."""
+    return isinstance(source, str | os.PathLike) and not is_text(source) and os.fspath(source).endswith(".json")
+
+
+def plan_or_spec(source: PlanLike, parameters: Mapping[str, str] | None = None) -> Plan | Spec:
+    """As plan_of(), but a spec is not planned yet."""
+    from mountplan.planner.plan.plan import Plan
+
+    if isinstance(source, Plan) or is_saved(source):
+        return plan_of(source)
+    return spec_of(source, parameters=parameters)
 
 
 def operand_of(tree: str | int) -> str:

@@ -13,7 +13,7 @@ from mountplan.applier.keep.kept_record import Kept, check_name
 from mountplan.applier.keep.uptime import uptime
 from mountplan.applier.observe.observe import tmpfs_defaults
 from mountplan.applier.sys.report import TIMEOUT
-from mountplan.kept_plan import plan_behind
+from mountplan.kept_plan import plan_behind, plan_kept_for
 from mountplan.operands import granted_of, view_of
 from mountplan.planner.compare.compare import differences, judge, machine_of, views_of
 from mountplan.planner.compare.difference import Difference, Drift, Judged
@@ -23,6 +23,8 @@ from mountplan.planner.errors import (
     MountplanError,
     NameTaken,
     NotKept,
+    PlanRefused,
+    SpecError,
     TableError,
 )
 from mountplan.planner.plan import steps
@@ -30,6 +32,7 @@ from mountplan.planner.plan.planfile import digest_of, dump_plan
 from mountplan.planner.plan.predict import predict
 from mountplan.planner.plan.seedbase import without_base
 from mountplan.planner.tables.table import MountTable
+from mountplan.spec_digest import OTHERWISE_NOW, Planned, digest_of_spec
 from mountplan.surroundings import surroundings
 from mountplan.version import __version__
 
@@ -42,23 +45,27 @@ if TYPE_CHECKING:
     from mountplan.applier.sys.report import Reporter
     from mountplan.applier.sys.userns import Rootless
     from mountplan.planner.errors import CommandNotStarted
+    from mountplan.planner.language.spec import Spec
     from mountplan.planner.plan.plan import Plan
 
 Tables = tuple[tuple[str, MountTable], ...]
 
 
 class Keeping(NamedTuple):
-    """What apply has come to. If it "stands" already, nothing was built: then there were no steps.
+    """What apply has come to, and with which plan. If it "stands" already, nothing was built: then there were no steps.
 
-    `notices` are options that the kernel took and shows in another form.
+    `notices` are options that the kernel took and shows in another form. `since` is what else the spec comes to on the
+    host as it is now, if it stands as it was when the name was made.
     """
 
     kept: Kept
+    plan: Plan
     outcome: Literal["kept", "replaced", "stands"]
     tables: Tables
     steps: int
     seconds: float
     notices: Drift = ()
+    since: str = ""
 
 
 class Standing(NamedTuple):
@@ -91,8 +98,34 @@ def name_for(plan: Plan, name: str | None = None) -> str:
     return check_name(plan.name if name is None else name)
 
 
+def plan_or_kept(spec: Spec, name: str) -> Planned:
+    """What a spec comes to on this host; if that has changed such that there is nothing, what it came to when `name`
+    was made of the same spec. Raises SpecError or PlanRefused.
+    """
+    made_from = digest_of_spec(spec)
+    try:
+        return Planned(pipeline.plan(spec), made_from)
+    except (SpecError, PlanRefused) as error:
+        plan = _plan_then(spec, made_from, name)
+        if plan is None:
+            raise
+        reason = str(error).partition("\n")[0]
+        return Planned(plan, made_from, f"on the host as it is now, nothing can be made of the spec: {reason}")
+
+
+def _plan_then(spec: Spec, made_from: str, name: str) -> Plan | None:
+    """With the lines that the spec has now. None where `name` was not made of this, or nothing can be read of it."""
+    try:
+        found = keeping.find(name)
+        if found is None or found.made_from != made_from:
+            return None
+        return plan_kept_for(name)._replace(file=spec.file, lines=spec.headers(), moved=spec.moved)
+    except MountplanError:
+        return None
+
+
 def keep(
-    plan: Plan,
+    made: Plan | Planned,
     name: str | None = None,
     *,
     replace: bool = False,
@@ -100,31 +133,34 @@ def keep(
     rootless: Rootless = "auto",
     timeout: float | None = TIMEOUT,
 ) -> Keeping:
-    """Build `plan`, verify it, and keep it under `name`, or the spec's. If it stands there already, verify that.
+    """Build a plan, verify it, and keep it under `name`, or the spec's. If it stands there already, verify that.
 
     With `replace`, a new build takes the place of whatever has the name, once it is verified, and at one moment.
     Raises NameTaken if something else, or something that has changed, has the name.
     """
     started = perf_counter()
+    plan, made_from, since = made if isinstance(made, Planned) else Planned(made)
     name = name_for(plan, name)
     kept_changes.tidy()
     before = keeping.find(name)
     digest = digest_of(plan)
     if before is not None and not replace:
         try:
-            return Keeping(before, "stands", _check_standing(plan, digest, before), 0, perf_counter() - started)
+            then, tables, now = _check_standing(plan, digest, made_from, before)
+            return Keeping(before, then, "stands", tables, 0, perf_counter() - started, since=since or now)
         except NotKept:
             before = None  # removed at this moment
     built, verified = build_keepable(plan, reporter, rootless, timeout)
     with built:
         replaces = before.id if before is not None else ""
-        kept = kept_changes.keep(kept_changes.NewName(state_for(plan, name), replaces, dump_plan(plan).encode()), built)
+        state = state_for(plan, name, made_from)
+        kept = kept_changes.keep(kept_changes.NewName(state, replaces, dump_plan(plan).encode()), built)
     outcome: Literal["kept", "replaced"] = "replaced" if before is not None else "kept"
     seconds = perf_counter() - started
-    return Keeping(kept, outcome, verified.tables, len(plan.steps), seconds, verified.notices)
+    return Keeping(kept, plan, outcome, verified.tables, len(plan.steps), seconds, verified.notices)
 
 
-def state_for(plan: Plan, name: str) -> Kept:
+def state_for(plan: Plan, name: str, made_from: str = "") -> Kept:
     """What is known about a name before its namespaces are kept."""
     return Kept(
         name=name,
@@ -139,6 +175,7 @@ def state_for(plan: Plan, name: str) -> Kept:
         run=plan.run,
         left_out=plan.expected.left_out,
         defaults=tmpfs_defaults(),
+        made_from=made_from,
     )
 
 
@@ -156,24 +193,39 @@ def build_keepable(
         return pipeline.build_verified(plan, reporter, rootless, timeout, to_keep=True)
 
 
-def _check_standing(plan: Plan, digest: str, before: Kept) -> Tables:
-    """The tables of what has the name, if that is what `plan` says. Raises NameTaken or KeepRefused."""
+def _check_standing(plan: Plan, digest: str, made_from: str, before: Kept) -> tuple[Plan, Tables, str]:
+    """The plan that it is held against, the tables of what has the name, and what is to be said of the host as it is
+    now. Raises NameTaken if it is not what the plan says, and KeepRefused.
+    """
     remedy = (
         "`mountplan apply --live` changes what stands, under what runs there; --replace puts a new build in its place;"
         f" `mountplan rm {before.name}` removes it"
     )
     with keeping.opened(before.name) as found:
         try:
+            plan, digest, now = as_it_was(plan, digest, made_from, found)
             standing = judge_standing(plan, digest, found)
         except TableError as error:
             what = f"{before.name} stands already, but cannot be verified: {error}"
             raise KeepRefused(what, remedy) from None
     if not standing.judged.drift:
-        return standing.tables
+        return plan, standing.tables, now
     what = f"{before.name} stands already, but is not what it was made to be"
     if before.digest != digest:
         what = f"{before.name} stands already, and was made from another spec, or from this one as it was before"
     raise NameTaken(what, remedy, standing.judged.drift)
+
+
+def as_it_was(plan: Plan, digest: str, made_from: str, found: Opened) -> tuple[Plan, str, str]:
+    """What `plan` was when the name was made, if that was of the same spec, `made_from`; its digest; and what to say
+    of it if that has become something else.
+    """
+    if digest == found.kept.digest or not made_from or made_from != found.kept.made_from:
+        return plan, digest, ""
+    then, host = plan_behind(found)._replace(file=plan.file, lines=plan.lines, moved=plan.moved), found.host()
+    before, after = (views_of(one, predict(one, host)) for one in (then, plan))
+    same = not differences(before, after, machine_of(host)) and not _made_otherwise(plan, then)
+    return then, found.kept.digest, "" if same else OTHERWISE_NOW
 
 
 class StandingAs(NamedTuple):

@@ -247,8 +247,13 @@ def plan_of(named: Operand, parameters: Mapping[str, str] | None = None) -> Plan
             return load_plan(data, label)
         return pipeline.plan(pipeline.load(label, data, parameters=parameters))
     except PlanRefused as error:
-        what, _, remedy = error.reasons[0].removeprefix(f"{label}: ").partition("\n  remedy: ")
-        raise SubjectError(f"{label}: cannot be compared: {what}", remedy or "`mountplan check` tells more") from None
+        raise uncomparable(label, error) from None
+
+
+def uncomparable(label: str, error: PlanRefused) -> SubjectError:
+    """What to raise for a spec or a plan of which there is no plan."""
+    what, _, remedy = error.reasons[0].removeprefix(f"{label}: ").partition("\n  remedy: ")
+    return SubjectError(f"{label}: cannot be compared: {what}", remedy or "`mountplan check` tells more")
 
 
 def kept_side(value: str) -> Side:

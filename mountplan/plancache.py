@@ -25,6 +25,7 @@ from mountplan.planner.plan.plain_json import loads
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.planfile import dump_plan, load_plan
 from mountplan.planner.tables.table import MountTable
+from mountplan.spec_digest import Planned, digest_of_spec
 from mountplan.version import __version__
 
 TYPE_CHECKING = False
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any, TypeAlias
 
-FORMAT = b"mountplan-cached/2"
+FORMAT = b"mountplan-cached/3"
 MOST_ENTRIES, MOST_BYTES, LARGEST = 64, 128 << 20, 64 << 20  # the largest: a plan of 100,000 mounts has 30 MB
 _DIRECTORY = "mountplan-plans"  # not "mountplan": the user may have caches where names are kept
 _ENTRY, _COMING = "plan-", ".new-"
@@ -45,17 +46,22 @@ Question: TypeAlias = (
 
 def plan_of(data: bytes, file: str, parameters: Mapping[str, str] | None = None) -> Plan:
     """The plan of a spec on this machine: the kept one if it still holds, else a new one. Raises as api.plan does."""
+    return planned(data, file, parameters).plan
+
+
+def planned(data: bytes, file: str, parameters: Mapping[str, str] | None = None) -> Planned:
+    """plan_of(), and of which spec."""
     key = _key(data, file, parameters or {})
-    plan = _kept(key, file)
-    if plan is None:
+    found = _kept(key, file)
+    if found is None:
         from mountplan import pipeline
 
         host = AskedHost(_this_machine())
         outside = AskedOutside(LiveOutside(), host.questions)
         spec = pipeline.load(file, data, parameters=parameters, outside=outside)
-        plan = pipeline.plan_on_this_machine(spec, host)
-        _keep(key, in_bulk(host.questions, host), plan)
-    return plan
+        found = Planned(pipeline.plan_on_this_machine(spec, host), digest_of_spec(spec))
+        _keep(key, in_bulk(host.questions, host), found)
+    return found
 
 
 def _this_machine() -> Host:
@@ -241,7 +247,7 @@ def _sources(folder: str) -> Iterator[tuple[str, int, int]]:
                 yield from _sources(one.path)
 
 
-def _kept(key: str, file: str) -> Plan | None:
+def _kept(key: str, file: str) -> Planned | None:
     try:
         with _folder(create=False) as folder:
             fd = os.open(_ENTRY + key, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
@@ -255,22 +261,23 @@ def _kept(key: str, file: str) -> Plan | None:
                     return None
                 questions, _, plan = rest.partition(b"\n")
                 host, outside = _this_machine(), LiveOutside()
-                for name, *arguments, before in loads(questions.decode()):
+                made_from, *asked = loads(questions.decode())
+                for name, *arguments, before in asked:
                     now = answer_of(outside, name, *arguments) if name in QUESTIONS else answer(host, name, *arguments)
                     if now != before:
                         return None
-                made = load_plan(plan, file)
+                made = Planned(load_plan(plan, file), str(made_from))
                 os.utime(fd)  # the ones not used for longest go first
                 return made
     except (OSError, ValueError, TypeError, AttributeError, LookupError, PlanFileError, PlanRefused):
         return None
 
 
-def _keep(key: str, questions: list[Question], plan: Plan) -> None:
+def _keep(key: str, questions: list[Question], made: Planned) -> None:
     try:
         import json  # it is loaded where a spec is read, and not where what is kept is used
 
-        rest = json.dumps(questions).encode() + b"\n" + dump_plan(plan).encode()
+        rest = json.dumps([made.made_from, *questions]).encode() + b"\n" + dump_plan(made.plan).encode()
         text = FORMAT + b" " + sha256_hex(rest).encode() + b"\n" + rest
         if len(text) > LARGEST:
             return

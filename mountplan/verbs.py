@@ -200,9 +200,17 @@ def apply(
     ['/']
     >>> remove("one")
     """
-    from mountplan.keeping import keep
+    from mountplan.forms import plan_or_spec
+    from mountplan.keeping import keep, plan_or_kept
+    from mountplan.planner.plan.plan import Plan
+    from mountplan.spec_digest import Planned
 
-    made = plan(source, parameters=parameters)
+    wanted = plan_or_spec(source, parameters)
+    made = (
+        Planned(wanted)
+        if isinstance(wanted, Plan)
+        else plan_or_kept(wanted, "" if replace else name or wanted.name or "")
+    )
     return keep(made, name, replace=replace, reporter=reporter, rootless=rootless, timeout=timeout)
 
 
@@ -298,14 +306,18 @@ def verify(source: PlanLike, tree: TreeLike = "", *, parameters: Mapping[str, st
     ((), [('/mnt', 'mount')])
     """
     from mountplan import comparing
-    from mountplan.forms import is_text, plan_of, side_of
+    from mountplan.forms import is_text, plan_or_spec, side_of
+    from mountplan.planner.plan.plan import Plan
+    from mountplan.spec_digest import Planned
 
     if isinstance(source, str) and not is_text(source):
         subject = side_of(tree)
         if isinstance(subject, str):
             return comparing.verify(source, subject, parameters=parameters)
-    made = plan_of(source, parameters)
-    return comparing.verify_plan(made.file, made, side_of(tree))
+    wanted = plan_or_spec(source, parameters)
+    if isinstance(wanted, Plan):
+        return comparing.verify_plan(wanted.file, Planned(wanted), side_of(tree))
+    return comparing.verify_spec(wanted, side_of(tree))
 
 
 def plan_live(

@@ -212,5 +212,6 @@ def _words(row: MountRow) -> str:
 def _drift(plan: Plan, operand: Operand) -> Drift:
     """As `verify` finds it."""
     from mountplan.comparing import held_against
+    from mountplan.spec_digest import Planned
 
-    return held_against(plan.file, plan, operand, operand.value).drift
+    return held_against(plan.file, Planned(plan), operand, operand.value).drift

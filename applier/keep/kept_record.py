@@ -50,6 +50,7 @@ class Kept(NamedTuple):
     change of the clock touches. `spec` is the absolute path of the spec, `digest` that of the plan without its places.
     `left_out` is what the spec writes down besides, and does not stand there. `defaults` is what a tmpfs had at that
     time of options that are not shown as long as the machine's memory stays as it is; "" if that was not written down.
+    `made_from` is the digest of what the spec said; "" if it was made from a saved plan.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Kept(NamedTuple):
     run: RunSettings
     left_out: tuple[LeftOut, ...] = ()
     defaults: str = ""
+    made_from: str = ""
 
     @property
     def mounts(self) -> tuple[KeptNamespace, ...]:
@@ -139,7 +141,7 @@ def _check_types(kept: Kept) -> None:
     """Raise ValueError unless every value is of its type, and every source a place where dump_state may have it."""
     run = kept.run
     right = (
-        all(type(value) is str for value in (*kept[:5], kept.made_by, kept.defaults))
+        all(type(value) is str for value in (*kept[:5], kept.made_by, kept.defaults, kept.made_from))
         and type(kept.since) in (int, float)
         and isfinite(kept.since)
         and (kept.keeper is None or (tuple(map(type, kept.keeper)) == (int, int, str, int) and kept.keeper.pid > 0))

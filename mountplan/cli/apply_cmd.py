@@ -19,9 +19,10 @@ from mountplan.cli.shared_options import (
     settings_of,
     show_calls,
 )
-from mountplan.cli.sources import plan_from
+from mountplan.cli.sources import plan_from, planned_to_keep
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import typed, visible
+from mountplan.spec_digest import Planned
 
 if TYPE_CHECKING:
     import argparse
@@ -73,10 +74,15 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     from mountplan.cli.sign_of_life import sign_of_life
 
     with PlanningTimeout(args.timeout), sign_of_life("planning", output):
-        made = args.made = plan_from(args.spec, settings_of(args), cache=not args.no_cache)
+        settings, cache = settings_of(args), not args.no_cache
+        if args.forget:
+            planned = Planned(plan_from(args.spec, settings, cache=cache))
+        else:
+            planned = planned_to_keep(args.spec, settings, args.name, cache=cache, replace=args.replace)
+        made = args.made = planned.plan
     show_calls(args)
     if not args.forget:
-        return _keep(made, args, output)
+        return _keep(planned, args, output)
     if args.name is not None or args.replace:
         raise UsageError("--forget keeps nothing: leave out --name and --replace")
     api.check_mount_count(made, args.max_mounts)
@@ -90,26 +96,29 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     return 0
 
 
-def _keep(made: Plan, args: argparse.Namespace, output: Output) -> int:
+def _keep(planned: Planned, args: argparse.Namespace, output: Output) -> int:
     from mountplan import keeping
 
     # Now: what is kept shall not be followed by a failure.
     from mountplan.cli import tables_output  # noqa: F401
-    from mountplan.cli.kept_output import kept_data, tidy
+    from mountplan.cli.kept_output import kept_data, tell_since, tidy
     from mountplan.planner.render import aside_text, left_out_text  # noqa: F401
 
+    made = planned.plan
     keeping.name_for(made, args.name)
     api.check_mount_count(made, args.max_mounts)
     tidy(output)
     with reporter_for("building", output) as reporter:
         done = keeping.keep(
-            made,
+            planned,
             args.name,
             replace=args.replace,
             reporter=reporter,
             rootless=args.rootless,
             timeout=args.timeout or None,
         )
+    tell_since(output, done.since)
+    made = done.plan
     if output.as_json:
         output.data(_applied_data(made, done) | {"outcome": done.outcome, "kept": kept_data(done.kept)})
     elif not output.quiet:
@@ -173,6 +182,7 @@ def _applied_text(made: Plan, applied: api.Applied, args: argparse.Namespace, ro
 
 
 def _applied_data(made: Plan, applied: api.Applied | keeping.Keeping) -> dict[str, Any]:
+    from mountplan import keeping
     from mountplan.cli.tables_output import tables_data
     from mountplan.planner.render.left_out_text import left_out_data
     from mountplan.planner.render.problems import drift_data
@@ -183,6 +193,7 @@ def _applied_data(made: Plan, applied: api.Applied | keeping.Keeping) -> dict[st
         "verified": not made.expected.left_out,  # of a whole
         "left_out": left_out_data(made.expected.left_out),
         "notices": drift_data(applied.notices, made),
+        "since": applied.since if isinstance(applied, keeping.Keeping) else "",
         "steps": applied.steps,
         "seconds": round(applied.seconds, 6),
         "namespaces": tables_data(made, applied.tables),

@@ -80,5 +80,6 @@ def _data(found: Compared) -> dict[str, Any]:
         "differences": drift_data(found.drift, plan, found.second.plan),
         "notices": drift_data(found.notices, plan),
         "arrivals": drift_data(found.arrivals, plan),
+        "since": found.since,
         "left_out": left_out_data(left_out_of(found.first)),
     }

@@ -21,6 +21,13 @@ def tidy(output: Output) -> None:
         output.note(f"mountplan: {visible(note)}\n")
 
 
+def tell_since(output: Output, since: str) -> None:
+    """Note what has become of the host since a name was made."""
+    if since:
+        told = "this is held against the host as it was when the name was made"
+        output.note(f"mountplan: {told}: {visible(since)}\n")
+
+
 def kept_data(kept: Kept) -> dict[str, Any]:
     """What is kept, without a look at it, as values for JSON."""
     return {

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mountplan.planner.errors import NamespaceRefused
     from mountplan.planner.language.parameters import Setting
     from mountplan.planner.plan.plan import Plan
+    from mountplan.spec_digest import Planned
 
 
 def read(name: str, what: str = "a spec, a saved plan") -> tuple[str, bytes]:
@@ -47,27 +48,62 @@ def plan_from(name: str, parameters: Mapping[str, str] | None = None, *, cache: 
 
     A saved plan, and one that was kept, loads neither pydantic nor networkx. `parameters` are values for the spec's.
     """
-    return planned_from(name, parameters, cache=cache)[0]
-
-
-def planned_from(
-    name: str, parameters: Mapping[str, str] | None = None, *, cache: bool = False
-) -> tuple[Plan, tuple[Setting, ...]]:
-    """plan_from(), and what the parameters came to, if it was planned now."""
-    from mountplan.inputs import looks_like_plan
-
     file, data = read(name)
-    if looks_like_plan(file, data):
-        from mountplan.planner.plan.planfile import load_plan
-
-        refuse_parameters_of_plan(name, parameters)
-        return load_plan(data, file), ()
+    saved = _saved_plan(name, file, data, parameters)
+    if saved is not None:
+        return saved
     if cache:
         from mountplan.plancache import plan_of
 
-        return plan_of(data, file, parameters), ()
+        return plan_of(data, file, parameters)
+    return api.plan(api.load(file, data, parameters=parameters))
+
+
+def planned_from(name: str, parameters: Mapping[str, str] | None = None) -> tuple[Plan, tuple[Setting, ...]]:
+    """plan_from(), and what the parameters came to, if it was planned now."""
+    file, data = read(name)
+    saved = _saved_plan(name, file, data, parameters)
+    if saved is not None:
+        return saved, ()
     spec = api.load(file, data, parameters=parameters)
     return api.plan(spec), spec.settings
+
+
+def planned_to_keep(
+    name: str, parameters: Mapping[str, str] | None, kept_name: str | None, *, cache: bool, replace: bool
+) -> Planned:
+    """plan_from(), to be kept as `kept_name`, or by the spec's name. Unless it shall `replace` what has that, it may be
+    what stands there.
+    """
+    from mountplan.keeping import plan_or_kept
+    from mountplan.planner.errors import PlanRefused
+    from mountplan.spec_digest import Planned
+
+    file, data = read(name)
+    saved = _saved_plan(name, file, data, parameters)
+    if saved is not None:
+        return Planned(saved)
+    if cache:
+        from mountplan.plancache import planned
+
+        try:
+            return planned(data, file, parameters)
+        except (SpecError, PlanRefused):
+            pass  # as the next one does, if it stands under no name
+    spec = api.load(file, data, parameters=parameters)
+    return plan_or_kept(spec, "" if replace else kept_name or spec.name or "")
+
+
+def _saved_plan(name: str, file: str, data: bytes, parameters: Mapping[str, str] | None) -> Plan | None:
+    """None of what is a spec."""
+    from mountplan.inputs import looks_like_plan
+
+    if not looks_like_plan(file, data):
+        return None
+    from mountplan.planner.plan.planfile import load_plan
+
+    refuse_parameters_of_plan(name, parameters)
+    return load_plan(data, file)
 
 
 def refuse_parameters_of_plan(name: str, parameters: Mapping[str, str] | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from mountplan import api, keeping
 from mountplan.cli import main
 from mountplan.planner.errors import NameTaken
+from mountplan.planner.plan.planfile import dump_plan
 from tests.hosts import InHost, mount, run_in_child, setns, umount
 from tests.keptnames import STORE, on_run
 from tests.mountflags import MS_BIND, MS_MOVE, MS_REMOUNT, MS_SHARED
@@ -413,3 +415,66 @@ def test_verify_and_apply_agree_on_whether_a_name_stands_as_another_spec_says(
             return differs, True
 
     assert (("id" not in change[1]),) * 2 == in_host(on_run(script), identity="root")
+
+
+@pytest.mark.parametrize(
+    ("bound", "happens"),
+    [
+        ('bind = "/mnt/src/sub"', lambda: mount("cover", "/mnt/src", "tmpfs")),
+        ('bind = "/mnt/src/sub/file"', lambda: mount("cover", "/mnt/src", "tmpfs")),
+        ('bind = "/mnt/link"', lambda: os.rename("/mnt/other-link", "/mnt/link")),
+        ('bind = "/mnt/none"\noptional = true', lambda: os.mkdir("/mnt/none")),
+        ('bind = "/mnt/src"\nmask = ["s*"]', lambda: os.mkdir("/mnt/src/second")),
+    ],
+)
+def test_what_the_host_does_to_a_source_later_is_no_difference_of_what_stands(
+    in_host: InHost, bound: str, happens: Callable[[], object]
+) -> None:
+    """ls, verify and apply go by the host as it was when the name was made, and agree."""
+
+    def prepared() -> Any:
+        mount("host", "/mnt", "tmpfs")
+        os.makedirs("/mnt/src/sub")
+        os.mkdir("/mnt/other")
+        Path("/mnt/src/sub/file").touch()
+        os.symlink("src/sub", "/mnt/link")
+        os.symlink("other", "/mnt/other-link")
+        return on_run(script)()
+
+    def script() -> Any:
+        spec = Path("/mnt/kept.toml")
+        spec.write_text(f'format = 1\nname = "kept"\n{ROOT}[[mount]]\ntarget = "/a"\n{bound}\n')
+        seen = [as_json("apply", str(spec))[0], as_json("verify", str(spec))]
+        happens()
+        spec.write_text("# said anew\n" + spec.read_text())
+        seen += [as_json("verify", str(spec)), as_json("apply", str(spec)), keeping.look_up("kept").health]
+        seen += [api.verify(api.load(str(spec))).drift, api.apply(str(spec)).outcome]
+        with contextlib.suppress(OSError):
+            umount("/mnt/src")
+        return seen
+
+    applied, before, verified, again, health, drift, outcome = in_host(prepared, identity="root")
+    assert (0, 0, "", 0, 0) == (applied, before[0], before[1]["since"], verified[0], again[0])
+    assert ("healthy", (), "stands", "stands") == (health, drift, again[1]["outcome"], outcome)
+    assert verified[1]["since"].startswith("on the host as it is now") and verified[1]["since"] == again[1]["since"]
+
+
+def test_a_name_that_a_saved_plan_has_made_is_held_against_the_spec_as_it_comes_to_now(in_host: InHost) -> None:
+    """A plan file does not tell for certain which spec it is from."""
+
+    def prepared() -> Any:
+        mount("host", "/mnt", "tmpfs")
+        os.makedirs("/mnt/one/file")
+        return on_run(script)()
+
+    def script() -> Any:
+        spec, plan = Path("/mnt/kept.toml"), Path("/mnt/kept.json")
+        spec.write_text(f'format = 1\nname = "kept"\n{ROOT}[[mount]]\ntarget = "/a"\nbind = "/mnt/link"\n')
+        os.symlink("one", "/mnt/link")
+        plan.write_text(dump_plan(api.plan(str(spec))))
+        assert 0 == as_json("apply", str(plan))[0]
+        os.unlink("/mnt/link")
+        os.symlink("one/file", "/mnt/link")
+        return as_json("verify", str(spec))[0]
+
+    assert 1 == in_host(prepared, identity="root")
