@@ -227,7 +227,8 @@ def shown(rows: tuple[MountRow, ...], source: str) -> list[str]:
         group = groups.setdefault(row.peer_group, len(groups) + 1) if row.peer_group else 0
         state = row.options.partition(",")[0]
         path = row.mountpoint[len(root) :]
-        lines.append(f"{path} {row.fstype} {row.source}[{row.root}] {row.attributes} {state} shared:{group}")
+        source = "base" if row.source == base.source else row.source
+        lines.append(f"{path} {row.fstype} {source}[{row.root}] {row.attributes} {state} shared:{group}")
     return lines
 
 
@@ -339,6 +340,64 @@ READING_OF_BASH = [
 ]
 LINES += READING + READING_OF_BASH
 BASH += READING_OF_BASH
+
+# What commands do with files, where each of their options matters.
+MORE_FILES = [
+    "mkdir $R/d; rm $R/d && mount -t tmpfs n $R/b; rm -f $R/none && mount -t tmpfs y $R/b; rm $R/none || mount -t tmpfs z $R/c; rm -r --force $R/d && mkdir $R/d && mount -t tmpfs q $R/d",  # noqa: E501
+    "mkdir -p $R/d/e/f; touch $R/d/e/g; ln -s e $R/d/l; rm -r $R/d/l; [ -d $R/d/e ] && mount -t tmpfs y $R/b; rm --recursive $R/d; [ -e $R/d ] || mount -t tmpfs z $R/c",  # noqa: E501
+    "mkdir $R/d; touch $R/f; mv $R/f $R/d/; [ -f $R/d/f ] && mount -t tmpfs y $R/b; mv -T $R/d $R/e; mount -t tmpfs z $R/e; mv $R/e $R/g || mount -t tmpfs q $R/c",  # noqa: E501
+    "echo y > $R/a/f; mv $R/a/f $R/g; [ -e $R/a/f ] || mount -t tmpfs $(cat $R/g) $R/b",
+    "mkdir $R/d; mv -t $R/d $R/b $R/c; mount -t tmpfs y $R/d/b; mount --bind $R/a $R/d/c",
+    "touch $R/f $R/g; mv $R/f $R/g $R/c; mount --bind $R/c/g $R/c/f; mv -n $R/c/g $R/c/h && mount --bind $R/c/h $R/c/h",
+    "mkdir -p $R/d/e; echo y > $R/d/e/f; ln -s e/f $R/d/l; cp $R/d $R/g; cp -r $R/d $R/g; mount -t tmpfs $(cat $R/g/l) $R/b; cp $R/d/e/f $R/d/none/f || mount -t tmpfs z $R/c",  # noqa: E501
+    "echo y > $R/f; chmod 755 $R/f; cp $R/f $R/c; [ -x $R/c/f ] && mount -t tmpfs y $R/b; chmod 600 $R/f; cp -T $R/f $R/g; [ -x $R/g ] || mount -t tmpfs z $R/c",  # noqa: E501
+    "echo y > $R/f; echo z > $R/g; cp -t $R/c $R/f $R/g; mount -t tmpfs $(cat $R/c/f $R/c/g | tr -d '\\n') $R/b",
+    "mkdir $R/d; echo y > $R/d/f; cp -a $R/d $R/c; cp -a $R/d/f $R/c/; mount --bind $R/c/d/f $R/c/f; cp --recursive $R/d $R/b; mount --bind $R/a $R/b/d",  # noqa: E501
+    "touch $R/b/x; ln -s x $R/b/l; ln -s y $R/b/l || mount -t tmpfs y $R/c; ln -sfn ../a $R/b/l; mount --bind $R/b/l $R/b; ln --symbolic --force $R/a $R/l; mount --bind $R/l $R/l",  # noqa: E501
+    "mkdir $R/d; ln -s d $R/l; ln -s q $R/l; [ -L $R/d/q ] && mount -t tmpfs y $R/b; ln -sn q $R/l || mount -t tmpfs z $R/c",  # noqa: E501
+    "cd $R/b; ln -s ../a/x; mount --bind x $R/c; ln -s -t $R/b y z; [ -h y -a -h z ] && mount -t tmpfs y .",
+    "echo y > $R/f; install -m 644 $R/f $R/g; [ -x $R/g ] || mount -t tmpfs $(cat $R/g) $R/b; install $R/f $R/c; [ -x $R/c/f ] && mount -t tmpfs z $R/c",  # noqa: E501
+    "touch $R/f; install -D $R/f $R/d/e/g; mount --bind $R/f $R/d/e/g; install -D -t $R/h/i $R/f; mount --bind $R/a $R/h/i; install -d $R/f || mount -t tmpfs y $R/b; install --directory $R/k && mount -t tmpfs z $R/k",  # noqa: E501
+    "touch $R/none/f || mount -t tmpfs z $R/c; touch $R/b; touch -d now $R/g && mount --bind $R/g $R/g",
+    "truncate -s 0 $R/f; dd if=/dev/zero of=$R/g count=1 2>/dev/null; fallocate -l 9 $R/h; mount --bind $R/g $R/f; mount --bind $R/h $R/g; truncate -s 1 $R/none/f || mount -t tmpfs y $R/b",  # noqa: E501
+    "mknod $R/p p; [ -p $R/p ] && mount -t tmpfs y $R/b; mknod $R/p p || mount -t tmpfs z $R/c; mkfifo -m 600 $R/q $R/p || mount --bind $R/q $R/p; [ -b $R/p ] || [ -f $R/p ] || mount -t tmpfs q $R/b",  # noqa: E501
+    "touch $R/f; chmod u+x $R/f; [ -x $R/f ] && mount -t tmpfs y $R/b; chmod a-x $R/f; [ -x $R/f ] || mount -t tmpfs z $R/c; chmod 0711 $R/f; chmod -x $R/f; [ -x $R/f ] || mount -t tmpfs q $R/b; chmod =rx $R/f; [ -x $R/f ] && mount -t tmpfs p $R/c",  # noqa: E501
+    "mkdir -p -m 755 $R/d/e; mkdir $R/d || mount -t tmpfs y $R/b; mkdir $R/d/x/y $R/d/z || mount -t tmpfs z $R/d/z; rmdir $R/d/e && rmdir $R/d; mount --bind $R/a $R/d; rmdir $R/none $R/c || mount -t tmpfs q $R/b; [ -d $R/c ] || mount -t tmpfs p $R/b",  # noqa: E501
+    "echo y | tee -a $R/f $R/g >/dev/null; echo z | tee --append $R/f > $R/h; mount -t tmpfs \"$(cat $R/f | tr '\\n' -)$(cat $R/g)$(cat $R/h)\" $R/b; echo q | tee $R/g; mount -t tmpfs $(cat $R/g) $R/c; echo x | tee $R/none/f || mount -t tmpfs n $R/c",  # noqa: E501
+    "ln -s b $R/l; mount -t tmpfs $(readlink $R/l) $R/b; mount -t tmpfs $(basename $(readlink -f $R/l/../c)) $R/c; readlink $R/b || mount -t tmpfs q $R/c; mount -t tmpfs $(readlink -n $R/l)x $R/b",  # noqa: E501
+    "[ -d $(mktemp -d $R/d.XXX) ] && mount -t tmpfs y $R/b; [ -f $(mktemp -p $R) ] && mount -t tmpfs z $R/c; [ -e $(mktemp -u $R/XXXXXX) ] || mount -t tmpfs q $R/b",  # noqa: E501
+    "mkdir $R/d $R/d/e $R/d/f; touch $R/d/g; ln -s e $R/d/h; mount -t tmpfs \"$(ls $R/d | tr '\\n' ,)$(ls -d $R/d/e | wc -l)$(find $R/d -type d | wc -l)$(find $R/d -maxdepth 1 -type f -name 'g*' | wc -l)$(find $R/d -mindepth 1 -type l | wc -l)\" $R/b; find $R/d -mindepth 1 -maxdepth 1 -type d | sort | xargs -n1 mount -t tmpfs y; find $R/d -xdev -name e -exec umount {} +; ls $R/none || mount -t tmpfs z $R/c",  # noqa: E501
+    "touch $R/c/.h $R/c/v; mount -t tmpfs \"$(ls -A $R/c | tr '\\n' ,)$(ls $R/c)\" $R/b; printf 'b\\n' | xargs -I % mount -t tmpfs z $R/%; echo $R/none | xargs umount || mount -t tmpfs $? $R/c",  # noqa: E501
+]
+# What holds, what is written, and where a loop, a function or the shell ends.
+MORE_WORDS = [
+    "[ 1 -ne 2 ] && [ 2 -ge 2 ] && [ 2 -le 2 ] && [ ! 2 -lt 2 ] && [ ! 2 -gt 2 ] && mount -t tmpfs y $R/b; [ -n x -a -z '' ] && [ x != y ] && mount -t tmpfs z $R/c",  # noqa: E501
+    "test ! -d $R/none -a -d $R/a -a -r $R/a -a -w $R/a -a ! -w $R/a/x -a -x $R/a -a ! -L $R/a && mount -t tmpfs y $R/b; test \\( a = a \\) -a ! b = a && mount -t tmpfs z $R/c; test || mount -t tmpfs q $R/b",  # noqa: E501
+    "touch $R/f; echo x > $R/g; [ -f $R/f -a ! -s $R/f -a -s $R/g -a ! -d $R/f -a ! -f $R/a -a ! -p $R/f -a ! -S $R/f -a ! -b $R/f -a ! -c $R/f ] && mount -t tmpfs y $R/b; [ $R/f -ef $R/g ] || mount --bind $R/f $R/g; [ $R/f -ef $R/g ] && mount -t tmpfs z $R/c; [ $R/none -ef $R/f ] || mount -t tmpfs q $R/b",  # noqa: E501
+    'mount -t tmpfs "$(basename $R/a/x/ )-$(basename x.img .img)-$(basename .img .img)" $R/b; mount -t tmpfs "$(dirname /a/b)$(dirname /a)$(dirname a)$(dirname a/b/)" $R/c',  # noqa: E501
+    "mount -t tmpfs \"$(seq 2 4 | tr '\\n' ,)$(seq 2)\" $R/b; cd $R/a; mount -t tmpfs $(basename $(pwd))$(id -u) x; cd x; mount -t tmpfs $(basename $(realpath ..)) $R/c",  # noqa: E501
+    "mount -t tmpfs \"$(printf '%5d|%-5d|%05d|%o|%X|%i|%u' 42 -7 -7 8 255 3 4)\" $R/b; mount -t tmpfs \"$(printf '%c%c%s%%\\101' abc d)\" $R/c",  # noqa: E501
+    'set -- a b c; shift; mount -t tmpfs "$1$#$*" $R/b; shift 2; mount -t tmpfs y$# $R/c; set -- p; mount -t tmpfs z$#$1 $R/c',  # noqa: E501
+    "f() { return 3; }; f; mount -t tmpfs y$? $R/b; (exit 300); mount -t tmpfs z$? $R/c; g() { false; return; }; g || mount -t tmpfs q $R/b",  # noqa: E501
+    "for i in 1 2 3; do for j in a b; do [ $i = 2 ] && continue 2; [ $i$j = 3b ] && break 2; mount -t tmpfs $i$j $R/b; done; done; mount -t tmpfs $i$j $R/c",  # noqa: E501
+    "printf 'p q r\\ns t\\n' > $R/f; { read x y; read z; read w || mount -t tmpfs no$w $R/c; } < $R/f; mount -t tmpfs \"$x-$y-$z\" $R/b",  # noqa: E501
+    "trap 'mount -t tmpfs y $R/b' EXIT; trap - EXIT; trap 'mount -t tmpfs z $R/c' 0; exit 3",
+    "cd $R/a && cd x && cd .. && mount --bind x ../b; cd none || mount -t tmpfs y $R/c",
+    "mountpoint $R/a && mount -t tmpfs y $R/b; mountpoint -q $R/c; mount -t tmpfs z$? $R/c",
+    "mount -t tmpfs \"$(findmnt -n -o SOURCE,FSTYPE $R/a/x | tr -s ' ' -)\" $R/b; findmnt -n $R/none || mount -t tmpfs z $R/c",  # noqa: E501
+    "mount -t tmpfs p $R/b; mount --bind $R/b $R/c; umount --all-targets $R/b && mount -t tmpfs y $R/b; umount -l $R/a; mount -t tmpfs z $R/c",  # noqa: E501
+    "mount --rbind $R/a $R/b; umount -R $R/b/x; mount --rbind $R/a $R/c; umount --recursive --lazy $R/c; umount -A $R/a || mount -t tmpfs z $R/c",  # noqa: E501
+]
+MORE_OF_BASH = [
+    '[[ a < b && ! ( b < a ) && ( a > b || 1 -lt 2 ) ]] && mount -t tmpfs y $R/b; x=q; unset xx; [[ -v x && ! -v xx && $x == [a-r] && $x != z* ]] && mount -t tmpfs z $R/c; [[ $x = "q" && -n $x && -z ${x#q} ]] && mount --bind $R/a $R/c',  # noqa: E501
+    "mount -t tmpfs \"$(echo -ne 'a\\tb\\x41\\0101\\n')\" $R/b; mount -t tmpfs \"$(echo -e -E 'a\\tb')\" $R/c; mount -t tmpfs \"$(printf '\\x42%s' q)\" $R/c",  # noqa: E501
+    "x=1; f() { local x; mount -t tmpfs y${x-unset} $R/b; x=2; }; f; mount -t tmpfs z$x $R/c",
+    "declare -x A=b; declare -r c=d; let 'x = 3' && let 'x - 3' || mount -t tmpfs $x$c $R/$A; typeset y=z; f() { declare -g y=q; local w=1; }; f; mount -t tmpfs $y${w-n} $R/c",  # noqa: E501
+    "shift 3 || mount -t tmpfs y $R/b; shopt -u nullglob; shopt -s dotglob; touch $R/c/.h; for i in $R/c/*; do mount -t tmpfs ${i##*/} $R/c; done",  # noqa: E501
+    "read -r a b <<< 'p\\q r s'; mount -t tmpfs \"$a-$b\" $R/b; read a b <<< 'p\\ q r'; mount -t tmpfs \"$a-$b\" $R/c; read <<< 'z w'; mount -t tmpfs \"$REPLY\" $R/c",  # noqa: E501
+]
+LINES += MORE_FILES + MORE_WORDS + MORE_OF_BASH
+BASH += MORE_OF_BASH
 
 
 def script_of(line: str, root: str) -> str:

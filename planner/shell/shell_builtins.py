@@ -26,6 +26,8 @@ from mountplan.planner.shell.shell_state import (
 from mountplan.planner.shell.shell_words import UnsetValue, split_at
 from mountplan.planner.shell.shell_writers import ShellWriters
 
+_ESCAPED = 0xF0000  # to a separator that a backslash makes a letter like others
+
 
 class ShellBuiltins(ShellWriters):
     """Each takes its arguments and gives its status."""
@@ -251,18 +253,20 @@ class ShellBuiltins(ShellWriters):
                 self.assign(name, "")
             return FAILED
         line = given.lines.pop(0)
+        separators = self.value("IFS")
+        separators = " \t\n" if separators is None or isinstance(separators, UnsetValue) else separators
+        escaped = {one: chr(_ESCAPED + ord(one)) for one in separators}  # nothing is taken apart there
         if not raw:
             while line.endswith("\\") and given.lines:
                 line = line[:-1] + given.lines.pop(0)
-            line = re.sub(r"\\(.)", r"\1", line)
-        separators = self.value("IFS")
-        separators = " \t\n" if separators is None or isinstance(separators, UnsetValue) else separators
+            line = re.sub(r"\\(.)", lambda match: escaped.get(match[1], match[1]), line)
+        most = 0 if array else max(len(names), 1)
+        pieces = split_at(line, separators, most) if array or names else [line]
+        plain = str.maketrans({there: one for one, there in escaped.items()})
+        pieces = [piece.translate(plain) for piece in pieces]
         if array:
-            self.context.arrays[array] = ShellArray(
-                {str(at): piece for at, piece in enumerate(split_at(line, separators))}
-            )
+            self.context.arrays[array] = ShellArray({str(at): piece for at, piece in enumerate(pieces)})
             return 0
-        pieces = split_at(line, separators, max(len(names), 1)) if names else [line]
         for at, name in enumerate(names or ["REPLY"]):
             self.assign(name, pieces[at] if at < len(pieces) else "")
         return 0

@@ -119,7 +119,7 @@ class ShellFinders(ShellBuiltins):
         process = self.calls.stage.processes[self.context.process]
         found: list[tuple[str, int, ModelNode]] = []
         waiting = [(path, 0)]
-        first = None
+        first = mount = None
         while waiting:
             one, depth = waiting.pop()
             node = self.calls.node(one)
@@ -131,14 +131,13 @@ class ShellFinders(ShellBuiltins):
                 except WouldRefuse:
                     continue
                 first = first or mount
-                if mount is not first and not crosses:
-                    continue
-            if not node.is_known and depth < most:
+            goes_on = depth < most and (crosses or mount is first)  # a mountpoint itself is found either way
+            if goes_on and not node.is_known:
                 raise Unusable(f"what is in {one} is not known", "write the names out")
             found.append((one, depth, node))
             if len(found) > _MOST_FOUND:
                 raise Unusable(f"there are more than {_MOST_FOUND:,} files in {path}", "name fewer")
-            if node.is_directory and depth < most:
+            if goes_on and node.is_directory:
                 names = sorted(node.children, reverse=True)
                 waiting += [(f"{one.rstrip('/')}/{name}", depth + 1) for name in names]
         return found
