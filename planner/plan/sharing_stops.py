@@ -46,7 +46,7 @@ def _shared_below(mount: ExpectedMount, rows: tuple[MountRow, ...]) -> list[str]
 def _private_copies(by_name: dict[str, ExpectedMount]) -> dict[str, list[str]]:
     """Of each recursive bind of a mount of the spec: the originals of what it brings along that is private.
 
-    Copies are named after both (planner/resolve/placement.py).
+    Copies are named after both (planner/resolve/bound_trees.py).
     """
     found: dict[str, list[str]] = {}
     for name, one in by_name.items():

@@ -1,29 +1,15 @@
-"""Where every mount stands: its parent, its place there, and how its mountpoint comes to be."""
+"""Where every mount stands: its parent, and its place there. How its mountpoint comes to be is in mountpoints.py."""
 
 from __future__ import annotations
 
 from heapq import heappop, heappush
 
-from mountplan.planner.fstypes import only_reads
-from mountplan.planner.host import HostPath, NotThere
-from mountplan.planner.language.path_models import MountPath
-from mountplan.planner.light import regex
-from mountplan.planner.names import NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
-from mountplan.planner.resolve.bind_attributes import bring
-from mountplan.planner.resolve.brought_sharing import share_copy
-from mountplan.planner.resolve.draft import ELSEWHERE, Context, Draft, Space
-from mountplan.planner.resolve.host_places import kind_at, link_at
-from mountplan.planner.resolve.inner_paths import as_on_host
+from mountplan.planner.resolve.draft import Context, Draft, Space
 from mountplan.planner.resolve.optional import has_mountpoint, take_out
-from mountplan.planner.resolve.overlay_limits import check_stacking
-from mountplan.planner.resolve.overlays import check_layers
-from mountplan.planner.resolve.topology import ResolvedNode
-from mountplan.planner.tables.table import MountRow
+from mountplan.planner.resolve.symlinks import MOST_LINKS, followed, is_magic, link_on_the_way
 
 _Turn = tuple[int, tuple[int, int], Draft]
-_MOST_LINKS = 40  # as many as the kernel follows in one walk (MAXSYMLINKS)
-_MAGIC = regex(r"/(self|thread-self|(\d+|self|thread-self)/(cwd|root|exe|fd/\d+|ns/\w+|map_files/[\da-f]+-[\da-f]+))$")
 
 
 def place_mounts(space: Space, context: Context) -> None:
@@ -237,7 +223,7 @@ def _attach(
     All that is less deep than `depth` stands. 0 if the place is found, or told to be a mistake; otherwise how deep the
     walk goes, so that others come first.
     """
-    while links.get(draft, 0) < _MOST_LINKS:
+    while links.get(draft, 0) < MOST_LINKS:
         if parent is None:
             where, place = tree.walk(draft.target)
         elif draft.is_part:
@@ -252,7 +238,7 @@ def _attach(
                 "a target is read within its parent's path",
             )
             return 0
-        link = _link_on_the_way(where, place, context)
+        link = link_on_the_way(where, place, context)
         link_path = draft.target
         if link is not None:
             at, points_to = link
@@ -264,7 +250,7 @@ def _attach(
                 return 0
             tree.add(draft, where, place, walked=parent is None)
             return 0
-        if _is_magic(where, at, context):
+        if is_magic(where, at, context):
             context.mistakes.add(
                 f"{draft.key}.target",
                 f'"{link_path}" is a magic link of /proc: it leads to what a process has, and not where its text says',
@@ -279,87 +265,14 @@ def _attach(
             )
             return 0
         rest = draft.target.relative_to(link_path)
-        draft.target = _followed(link_path, points_to).joined(rest)
+        draft.target = followed(link_path, points_to).joined(rest)
         links[draft] = links.get(draft, 0) + 1
     context.mistakes.add(
         f"{draft.key}.target",
-        f'"{draft.spec.target}" leads through more than {_MOST_LINKS} symlinks',
+        f'"{draft.spec.target}" leads through more than {MOST_LINKS} symlinks',
         "write the path that is meant",
     )
     return 0
-
-
-def _is_magic(where: Draft, place: str, context: Context) -> bool:
-    """Whether the symlink at a place of a mount is one of those that lead each process elsewhere, or not where their
-    text says.
-    """
-    if _MAGIC.search(place) is None:
-        return False
-    if where.host is None:
-        return where.spec.type == "proc"
-    try:
-        return context.host.look(TargetPath(where.host.path).joined(place).rpartition("/")[0]).mount.fstype == "proc"
-    except LookupError:
-        return False
-
-
-def _followed(link: TargetPath, points_to: str) -> TargetPath:
-    """Where the symlink at `link` leads, read beneath the new root: ".." stops at "/"."""
-    parts = [] if points_to.startswith("/") else list(link.parts[:-1])
-    for part in points_to.split("/"):
-        if part == "..":
-            del parts[-1:]
-        elif part not in ("", "."):
-            parts.append(part)
-    return TargetPath("/" + "/".join(parts))
-
-
-def _top(draft: Draft, place: TargetPath) -> tuple[Draft, TargetPath]:
-    """The place that a mount put on `place` of `draft` really gets: on top of what is mounted there already."""
-    while (child := draft.children.get(place)) is not None:
-        draft, place = child, ROOT
-    return draft, place
-
-
-def _link_on_the_way(where: Draft, place: TargetPath, context: Context) -> tuple[str, str] | None:
-    """The first symlink on the way to `place` of the mount `where`: (its path there, where it points)."""
-    if place == "/" or where.filesystem is None:
-        return None
-    if where.host is not None:
-        straight = context.straight.setdefault(where, {"/"})
-        steps = [place]
-        while steps[-1] not in straight:
-            steps.append(TargetPath(steps[-1].rpartition("/")[0] or "/"))
-        for step in reversed(steps[:-1]):
-            points_to = link_at(where, step, context)
-            if points_to is not None:
-                return step, points_to
-            straight.add(step)
-        return None
-    path = where.root.joined(place)
-    if where.filesystem.fixed.inside == "kernel":
-        return _link_as_on_host(where, place, context)
-    for step in (*path.ancestors(), path) if where.filesystem.fixed.contents else ():
-        context.learn(where.filesystem, step)
-    node = where.filesystem.contents.first_link(path)
-    if node is None:
-        return None
-    return "/" + node.path.relative_to(where.root), node.link
-
-
-def _link_as_on_host(where: Draft, place: TargetPath, context: Context) -> tuple[str, str] | None:
-    """As _link_on_the_way(), of what the kernel fills with the same things in each mount of it."""
-    base = as_on_host(where, context)
-    for step in (*reversed(tuple(place.ancestors())), place):
-        if _is_magic(where, step, context):  # of a process that is another there, or that may not be looked at
-            return step, ""
-        try:
-            entry = context.host.under(base, step) if base is not None else None
-        except LookupError:
-            return None
-        if entry is not None and entry.kind == "symlink":
-            return step, entry.link
-    return None
 
 
 def leave_out_unsupported(context: Context) -> None:
@@ -379,281 +292,3 @@ def leave_out_unsupported(context: Context) -> None:
             waiting += one.children.values()
     if gone:
         take_out(gone, context)
-
-
-def copy_bound_trees(context: Context) -> None:
-    """Write out what a recursive bind of a mount of the spec brings: copies of all mounts below its source.
-
-    They are private, unless `recursive_sharing` says otherwise, and copies of what the spec declares, so a bind into
-    itself brings no copy of itself. Unbindable mounts, and what stands on them, are left out, as the kernel does.
-    """
-    for draft in tuple(context.drafts):
-        if not draft.spec.recursive or not isinstance(draft.spec.bind, MountPath) or draft.source is None:
-            continue
-        below = TargetPath(draft.spec.bind.path)
-        pairs = [(draft, child, place) for place, child in _original_children(draft.source) if place.is_under(below)]
-        first = True
-        while pairs:
-            more = []
-            for parent, original, place in pairs:
-                if original is draft or original.spec.unbindable:
-                    continue
-                spot = ROOT.joined(place.relative_to(below)) if first else place
-                copy = _copy(original, draft, parent, spot)
-                share_copy(copy, original, draft, context)
-                where, copy.place = _top(parent, spot)
-                copy.parent = where
-                where.children[copy.place] = copy
-                context.add(copy)
-                more += [(copy, child, at) for at, child in _original_children(original)]
-            pairs, first = more, False
-
-
-def _original_children(draft: Draft) -> list[tuple[TargetPath, Draft]]:
-    return [(TargetPath(place), child) for place, child in draft.children.items() if not child.copied]
-
-
-def _copy(original: Draft, bind: Draft, parent: Draft, place: TargetPath) -> Draft:
-    changes: dict[str, object] = {
-        "id": None,
-        "file": [],
-        "mask": [],
-        "peer_group": None,
-        "master": None,
-        "parent": None,
-        "recursive_sharing": None,
-    }
-    copy = Draft(
-        bind.space, bind.index, bind.key, f"{bind.name}+{original.name}", original.spec.model_copy(update=changes)
-    )
-    copy.copied = True
-    copy.target = parent.target.joined(place)
-    copy.filesystem, copy.root, copy.host = original.filesystem, original.root, original.host
-    copy.source = original
-    bring(copy, original, bind)
-    if copy.filesystem is not None:
-        copy.filesystem.mounts.append(copy)
-    return copy
-
-
-def make_mountpoints(context: Context) -> None:
-    """Decide how each mountpoint comes to be, and put those into filesystems' contents that the spec makes; and so with
-    what is bound from there, if nothing else says what it is.
-    """
-    for draft in context.drafts:
-        if isinstance(draft.spec.bind, MountPath) and draft.spec.bind.file and not draft.copied:
-            _make_source(draft, "file", context)
-    waiting = [draft for draft in context.drafts if draft.parent is not None and draft.filesystem is not None]
-    waiting = _settle_mountpoints(waiting, context)
-    for draft in context.drafts:
-        known = draft.filesystem is not None and draft.filesystem.fixed.known
-        if known and draft.source is not None and draft.host is None and draft.kind() is None:
-            _make_source(draft, "directory", context)
-    _settle_mountpoints(waiting, context)
-    for draft in context.drafts:
-        _hidden_source(draft, context)
-        _deleted_source(draft, context)
-    check_layers(context)
-    check_stacking(context)
-
-
-def _settle_mountpoints(waiting: list[Draft], context: Context) -> list[Draft]:
-    """Those that still wait for others to say what they are."""
-    progress = True
-    while waiting and progress:
-        later = [draft for draft in waiting if not _mountpoint(draft, context)]
-        progress = len(later) < len(waiting)
-        waiting = later
-    return waiting
-
-
-def _make_source(draft: Draft, kind: NodeKind, context: Context) -> None:
-    """Have that made in a filesystem of the spec which is bound from there."""
-    filesystem, source, bind = draft.filesystem, draft.source, draft.spec.bind
-    if filesystem is None or source is None:
-        return
-    path = bind.path if isinstance(bind, MountPath) else draft.root
-    where, remedy = f'"{path}" in {source.name}', "leave out file"
-    if filesystem.fixed.inside == "host":
-        if draft.kind() != "file":
-            context.mistakes.add(f"{draft.key}.bind.file", f"{where} is a {draft.kind()} of the host", remedy)
-        return
-    if filesystem.fixed.inside == "kernel":
-        what = f"nothing can be created in a {filesystem.fixed.fstype}"
-        context.mistakes.add(f"{draft.key}.bind.file", what, remedy)
-        return
-    problem = filesystem.contents.add(ResolvedNode(path=draft.root, kind=kind, declared=False, origin=draft.key))
-    if problem:
-        remedy = "name another path" + (", or leave out file" if kind == "file" else "")
-        context.mistakes.add(f"{draft.key}.bind", f"{where} {problem}", remedy)
-
-
-def _mountpoint(draft: Draft, context: Context) -> bool:
-    """False if the kind of the mount's root is not known yet but may be later."""
-    parent = draft.parent
-    assert parent is not None and draft.filesystem is not None
-    if parent.filesystem is None or draft.place == "/":
-        return _fits_root(draft, parent, context)
-    kind = draft.kind()
-    if kind is None and draft.filesystem.fixed.known:
-        return False
-    inside = parent.filesystem.fixed.inside
-    if parent.kind() not in ("directory", None):
-        context.mistakes.add(
-            f"{draft.key}.target",
-            f"its parent {parent.name} is a {parent.kind()}, not a directory",
-            "mount it elsewhere",
-        )
-    elif parent.host is not None:
-        _mountpoint_on_host(draft, parent.host, parent, context)
-    elif inside in ("own", "opaque"):
-        if kind is None:
-            draft.mountpoint = "like"  # made just before it is attached, when its kind is seen
-            parent.filesystem.needs_workbench = True
-
-            return True
-        draft.mountpoint = "node"
-        path = parent.root.joined(draft.place)
-        node_kind: NodeKind = "directory" if kind == "directory" else "file"
-        context.learn(parent.filesystem, path)
-        there = parent.filesystem.contents.kind(path)
-        if there is not None and node_kind == "file" and there not in ("directory", "symlink"):
-            return True  # a device node, fifo or socket is as good a mountpoint for a file as a file is
-        problem = parent.filesystem.contents.add(
-            ResolvedNode(path=path, kind=node_kind, declared=False, origin=draft.key)
-        )
-        if problem:
-            context.mistakes.add(
-                f"{draft.key}.target",
-                f'mountpoint "{draft.target}" {problem}',
-                "a directory can be mounted on a directory only, a file on a file",
-            )
-    return True
-
-
-def _fits_root(draft: Draft, parent: Draft, context: Context) -> bool:
-    kind, below = draft.kind(), parent.kind()
-    if kind is None and draft.filesystem is not None and draft.filesystem.fixed.known:
-        return False
-    if None not in (kind, below) and (kind == "directory") != (below == "directory"):
-        context.mistakes.add(
-            f"{draft.key}.target",
-            f"a {kind} cannot be mounted on {parent.name}, which is a {below}",
-            "a directory can be mounted on a directory only, a file on a file",
-        )
-    return True
-
-
-def _mountpoint_on_host(draft: Draft, base: HostPath, parent: Draft, context: Context) -> None:
-    """Look a mountpoint up in the filesystem that its parent is a bind of; what is missing is made if that is asked."""
-    wanted = draft.kind()
-    path = TargetPath(base.path).joined(draft.place)
-    try:
-        found = kind_at(parent, draft.place, context)
-    except LookupError as error:
-        missing = isinstance(error, NotThere)
-        if missing and draft.spec.create:
-            _create_on_host(draft, base, parent, context)
-            return
-        context.mistakes.add(
-            f"{draft.key}.target",
-            f'mountpoint "{path}" on the host: {error.args[0]}',
-            "create it there, or write create = true to have it made on the host" if missing else ELSEWHERE,
-        )
-        return
-    if None not in (wanted, found) and (wanted == "directory") != (found == "directory"):
-        context.mistakes.add(
-            f"{draft.key}.target",
-            f'"{path}" on the host is a {found}, and the mount is a {wanted}',
-            "a directory can be mounted on a directory only, a file on a file",
-        )
-
-
-def _is_read_only(bind: Draft, row: MountRow) -> bool:
-    """Whether nothing can be made in a bind of the host's mount, which begins with the attributes of that."""
-    if "ro" in row.options.split(","):
-        return True
-    return isinstance(bind.spec.bind, str) and "ro" in row.attributes.split(",") and "rw" not in bind.own_words
-
-
-def _create_on_host(draft: Draft, base: HostPath, parent: Draft, context: Context) -> None:
-    """Have the mountpoint made, and of the directories above it those that are missing."""
-    if _is_read_only(parent, base.mount):
-        what = (
-            f'mountpoint "{TargetPath(base.path).joined(draft.place)}" on the host is not there, and what is mounted at'
-        )
-        what = f"{what} {base.mount.mountpoint} is read-only"
-        context.mistakes.add(f"{draft.key}.target", what, "create it in what can be written to, or mount it elsewhere")
-        return
-    kind = draft.kind()
-    missing = [(draft.place, "directory" if kind in ("directory", None) else "file")]
-    for above in draft.place.ancestors():
-        try:
-            there = "directory" if above == "/" else kind_at(parent, above, context)
-        except LookupError:
-            missing.append((above, "directory"))
-            continue
-        if there not in ("directory", None):
-            context.mistakes.add(
-                f"{draft.key}.target",
-                f'"{TargetPath(base.path).joined(above)}" on the host is a {there}, so nothing can be made in it',
-                "mount it elsewhere",
-            )
-            return
-        break
-    draft.missing = tuple(
-        ResolvedNode(path=path, kind=kind, declared=False, origin=draft.key)  # type: ignore[arg-type]
-        for path, kind in reversed(missing)
-    )
-
-
-def _deleted_source(draft: Draft, context: Context) -> None:
-    """What is to be removed must be the spec's own, and in what can be written to."""
-    bind, filesystem = draft.spec.bind, draft.filesystem
-    if not isinstance(bind, MountPath) or not bind.deleted or draft.source is None or draft.copied:
-        return
-    key = f"{draft.key}.bind.deleted"
-    if filesystem is None or draft.host is not None:
-        what = f'"{bind.path}" in {draft.source.name} is the host\'s, of which nothing is removed'
-        context.mistakes.add(key, what, "leave deleted out, or bind from a filesystem that the spec makes")
-    elif filesystem.fixed.seal:
-        what = f"the kernel makes no filesystem read-only of which something removed is shown: {draft.source.name}"
-        remedy = 'leave deleted out, or make its mounts read-only instead: attributes = ["ro"]'
-        context.mistakes.add(key, what, remedy)
-    elif only_reads(filesystem.fixed.fstype, filesystem.fixed.options) or (
-        filesystem.fixed.fstype == "overlay" and filesystem.upper is None
-    ):
-        what = f"{draft.source.name} is read-only, and nothing can be removed from it"
-        context.mistakes.add(key, what, "leave deleted out, or bind from what can be written to")
-
-
-def _hidden_source(draft: Draft, context: Context) -> None:
-    """A bind of a path below another mount shows what is under that mount, which is seldom what was meant."""
-    bind = draft.spec.bind
-    if draft.source is None or not draft.source.children or draft.copied:
-        return
-    if not isinstance(bind, MountPath) or bind.hidden:
-        return
-    if draft.source.space is not draft.space:
-        return  # in another namespace nothing is hidden from this one
-    path = TargetPath(bind.path)
-    for step in (path, *path.ancestors()):
-        cover = draft.source.children.get(step)
-        if cover is None or cover is draft or cover.copied:
-            continue
-        if cover.is_part and cover.filesystem is draft.source.filesystem:
-            continue  # a read-only path: the same thing is seen there
-        if step == path and draft.spec.recursive:
-            continue
-        rest = "/" + path.relative_to(step)
-        if cover.name.startswith("mask:"):
-            name, remedy = "a mask", "add hidden = true to show in another place what is masked in this one"
-        else:
-            name = cover.name
-            remedy = (
-                f'bind {{ mount = "{cover.spec.id or "ID of " + cover.key}", path = "{rest}" }} '
-                "to get what is seen there, or add hidden = true to get what is underneath"
-            )
-        what = f'"{bind.path}" in {draft.source.name} is hidden by {name} ({cover.key})'
-        context.mistakes.add(f"{draft.key}.bind", what, remedy)
-        return

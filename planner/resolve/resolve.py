@@ -13,6 +13,7 @@ from mountplan.planner.language.namespace_models import Namespace as SpecNamespa
 from mountplan.planner.language.spec import Spec
 from mountplan.planner.resolve.alterations import find_alterations
 from mountplan.planner.resolve.bind_attributes import check_idmaps
+from mountplan.planner.resolve.bound_trees import copy_bound_trees
 from mountplan.planner.resolve.brought_sharing import check_brought
 from mountplan.planner.resolve.declared_files import declare_files
 from mountplan.planner.resolve.device_checks import check_devices
@@ -21,9 +22,10 @@ from mountplan.planner.resolve.images import check_images
 from mountplan.planner.resolve.lengths import check_lengths, check_run_lengths
 from mountplan.planner.resolve.masks import expand_masks
 from mountplan.planner.resolve.mount_filesystems import bind_host, find_filesystems
+from mountplan.planner.resolve.mountpoints import make_mountpoints
 from mountplan.planner.resolve.optional import references, settle_gone, tell_what_stands_lower
 from mountplan.planner.resolve.owners import check_locks, check_peers, find_owners
-from mountplan.planner.resolve.placement import copy_bound_trees, leave_out_unsupported, make_mountpoints, place_mounts
+from mountplan.planner.resolve.placement import leave_out_unsupported, place_mounts
 from mountplan.planner.resolve.readonly import expand_readonly
 from mountplan.planner.resolve.sharing import find_groups
 from mountplan.planner.resolve.to_topology import to_topology
