@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from mountplan.applier.build.build import Built
+    from mountplan.applier.build.standby import Standby
     from mountplan.applier.probe.probe import Finding
     from mountplan.applier.sys.report import Reporter
     from mountplan.applier.sys.userns import Rootless
@@ -385,6 +386,7 @@ def build_verified(
     timeout: float | None = TIMEOUT,
     *,
     to_keep: bool = False,
+    standby: Standby | None = None,
 ) -> tuple[Built, Verified]:
     from mountplan.applier.build.build import build
 
@@ -395,7 +397,7 @@ def build_verified(
 
     follows = follows_host(plan)
     for attempt in range(1, ATTEMPTS + 1):
-        built = build(plan, reporter, plan.run.unshare, rootless, timeout, to_keep=to_keep)
+        built = build(plan, reporter, plan.run.unshare, rootless, timeout, to_keep=to_keep, standby=standby)
         try:
             with no_collector():
                 judged = _judge_built(plan, built)

@@ -22,6 +22,7 @@ import pytest
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
+    from mountplan.applier.build.standby import Standby
     from mountplan.planner.language.spec import Spec
     from mountplan.planner.plan.plan import Plan
     from mountplan.tree import Tree
@@ -59,10 +60,21 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
     return assertion_text.explain_comparison(op, left, right)
 
 
+@pytest.fixture(scope="session")
+def _mountplan_standby() -> Iterator[Standby]:
+    """What spares trees a fork of all that pytest has loaded. Tests that look for what is open find it before."""
+    from mountplan.applier.build.standby import Standby
+
+    standby = Standby()
+    standby.start()
+    yield standby
+    standby.close()
+
+
 @pytest.fixture
-def mountplan(request: pytest.FixtureRequest) -> Iterator[Mountplan]:
+def mountplan(request: pytest.FixtureRequest, _mountplan_standby: Standby) -> Iterator[Mountplan]:
     """A function that builds a spec and returns a Tree: run commands or functions in it, look at it, compare it."""
-    builder = Mountplan(request.config, request.node)
+    builder = Mountplan(request.config, _mountplan_standby, request.node)
     try:
         yield builder
     finally:
@@ -70,12 +82,12 @@ def mountplan(request: pytest.FixtureRequest) -> Iterator[Mountplan]:
 
 
 @pytest.fixture(scope="session")
-def mountplan_factory(request: pytest.FixtureRequest) -> Iterator[Mountplan]:
+def mountplan_factory(request: pytest.FixtureRequest, _mountplan_standby: Standby) -> Iterator[Mountplan]:
     """The same for fixtures of a wider scope: `with mountplan_factory(spec) as tree: yield tree`.
 
     A tree that is not closed by then goes when the session ends.
     """
-    builder = Mountplan(request.config)
+    builder = Mountplan(request.config, _mountplan_standby)
     try:
         yield builder
     finally:
@@ -112,8 +124,9 @@ def _mount_table() -> list[str]:
 class Mountplan:
     """Builds specs for a test (`node`), or for a session, and takes all down after it."""
 
-    def __init__(self, config: pytest.Config, node: pytest.Item | None = None) -> None:
+    def __init__(self, config: pytest.Config, standby: Standby, node: pytest.Item | None = None) -> None:
         self._config = config
+        self._standby = standby
         self._node = node
         self._trees: list[Tree] = []
 
@@ -134,7 +147,7 @@ class Mountplan:
         caller = sys._getframe(1)
         made = pipeline.plan(self._spec(spec, parameters or {}, caller), LiveHost())
         try:
-            tree = build(made)
+            tree = build(made, standby=self._standby)
         except NotAllowed as error:
             self._unavailable(str(error))
         except (NamespaceRefused, StepRefused):

@@ -27,6 +27,7 @@ from mountplan.planner.errors import CommandNotStarted, SubjectError
 
 if TYPE_CHECKING:
     from mountplan.applier.build.build import Built
+    from mountplan.applier.build.standby import Standby
     from mountplan.applier.observe.subjects import Subject
     from mountplan.applier.sys.report import Reporter
     from mountplan.applier.sys.userns import Rootless
@@ -40,12 +41,16 @@ Words: TypeAlias = "Sequence[str | os.PathLike[str]] | str"  # a program and its
 
 
 def build(
-    plan: Plan, reporter: Reporter | None = None, *, rootless: Rootless = "auto", timeout: float | None = TIMEOUT
-) -> Tree:
-    """Build and verify `plan`, for a program to use: a Tree, which vanishes when its `with` block is left."""
+    plan: Plan, reporter: Reporter | None = None, *, rootless: Rootless = "auto", timeout: float | None = TIMEOUT,
+    standby: Standby | None = None,
+) -> Tree:  # fmt: skip
+    """Build and verify `plan`, for a program to use: a Tree, which vanishes when its `with` block is left.
+
+    `standby` spares who builds many the forks (applier/build/standby.py).
+    """
     from mountplan.pipeline import build_verified
 
-    built, _ = build_verified(plan, reporter, rootless, timeout)
+    built, _ = build_verified(plan, reporter, rootless, timeout, standby=standby)
     try:
         built.hide()
     except BaseException:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from mountplan.applier.build.standby import Standby
 from mountplan.applier.probe.probe import Finding
 from mountplan.planner.errors import SpecRef, StepRefused
 from mountplan.pytest_plugin import Mountplan
@@ -149,7 +150,7 @@ def test_what_is_missing_skips_with_its_name_and_fails_if_required(
     )
     finding = Finding("filesystem:tmpfs", False, "fsopen: refused", "mounting a new tmpfs", "none")
 
-    def refuse(_: object) -> Tree:
+    def refuse(_: object, standby: Standby) -> Tree:
         raise StepRefused(
             number=1, step="new tmpfs", origin=SpecRef("x", ""), syscall="fsopen", errno=1, meaning="no", remedy=""
         )

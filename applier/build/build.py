@@ -41,6 +41,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from mountplan.applier.build.standby import Standby
     from mountplan.applier.sys.userns import Rootless
 
 # The namespaces besides the mount namespace that a process may enter itself, in this order; others take a child.
@@ -80,6 +81,7 @@ class Built:
         self._opened: dict[str, int] = {}  # by hide(): path below the holder's directory in /proc -> descriptor
         self._initial_ids: IdMapping | None = None
         self._ignored_children = False
+        self.is_deaf = False  # a holder that hears nothing but the end of the leash, and has nothing of ours
         self.left = 0  # a process that could not be ended: the kernel does not let it go yet
 
     def held(self, name: str = "") -> Held:
@@ -114,6 +116,8 @@ class Built:
             self._opened[one] = self._open(one, os.O_PATH)
         if self._is_in_user_namespace():
             self._ids_of_holder()
+        if self.is_deaf:
+            return
         self.tell(channel.HIDE)
         kind, payload = channel.receive(self.answer)
         if kind == channel.CRASHED:
@@ -278,6 +282,7 @@ def build(
     timeout: float | None = TIMEOUT,
     *,
     to_keep: bool = False,
+    standby: Standby | None = None,
 ) -> Built:
     """Carry `plan` out in a child process with mount namespaces of its own.
 
@@ -286,7 +291,8 @@ def build(
     `kinds` are the other namespaces that the child unshares first (RunSettings.unshare): what a proc or sysfs mount
     shows depends on them. A user without CAP_SYS_ADMIN gets a user namespace around it, unless `rootless` says never.
     What stands there is not verified yet. A build that has not come to an end after `timeout` seconds is ended; None
-    waits for ever. With `to_keep` they may be kept under a name; raises KeepRefused if not.
+    waits for ever. With `to_keep` they may be kept under a name; raises KeepRefused if not. `standby` is a process that
+    may do it instead of a child.
     """
     from mmap import mmap
 
@@ -298,23 +304,36 @@ def build(
         from mountplan.applier.process.record_watch import new_watch
 
         watch = new_watch()
-    built = _fork(plan, kinds, rootless, counter, watch)
+    plain = not kinds and rootless == "auto" and not to_keep
+    begun = standby.begin(plan.steps) if standby is not None and plain else None
+    if begun is not None:
+        built = Built(begun.pid, begun.leash, begun.answer, kinds)
+        built.pidfd = begun.pidfd
+        built._ignored_children = _heed_children()
+    else:
+        built = _fork(plan, kinds, rootless, counter, watch)
     try:
         _listen(plan, built, reporter or Reporter(), rootless, None if timeout is None else monotonic() + timeout)
         if built.pidfd < 0:
             built.pidfd = os.pidfd_open(built.child)
     except BaseException as error:
+        count = counter[0]
+        if isinstance(error, TimedOut) and begun is not None:
+            count = begun.counted()
         built.close()
         if isinstance(error, OSError):
             raise refused("cannot talk with the building process", error) from None
         if isinstance(error, TimedOut) and timeout is not None:
-            hangs = _hangs(plan, built, counter[0], timeout)
+            hangs = _hangs(plan, built, count, timeout)
             if isinstance(hangs, StepRefused):
                 _look_after(hangs, plan, built)
             raise hangs from None
         if isinstance(error, StepRefused):
             _look_after(error, plan, built)
         raise
+    finally:
+        if begun is not None and standby is not None:
+            standby.end()
     return built
 
 
@@ -426,6 +445,11 @@ def _listen(plan: Plan, built: Built, reporter: Reporter, rootless: Rootless, de
                 # If the child has failed before its ids were mapped, what it says is why; if it waits, it ends.
                 unmapped = refused("cannot make an id-mapping for the user namespace", error, "map_ids")
                 built.drop_leash()
+        elif kind == channel.HOLDER:
+            os.close(built.pidfd)
+            built.pidfd = os.pidfd_open(int(payload))
+            built.pid = built.child = int(payload)
+            built.is_deaf = True
         elif kind == channel.PID:
             try:
                 built.pidfd = os.pidfd_open(int(payload))

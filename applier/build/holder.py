@@ -22,13 +22,18 @@ from mountplan.applier.sys.refusal import Occupied, call_of, explain, function_o
 from mountplan.applier.sys.userns import is_nested
 from mountplan.planner.errors import CommandNotStarted
 from mountplan.planner.plan.plan import Plan
+from mountplan.planner.record import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import NoReturn
 
     from mountplan.applier.sys.held_namespaces import HeldFiles
+    from mountplan.applier.sys.kernel import FinishedNamespace
     from mountplan.applier.sys.userns import Rootless
+    from mountplan.planner.names import Handle
+    from mountplan.planner.plan.steps import Step
 
 
 def hold(
@@ -63,8 +68,8 @@ def hold(
         gc.disable()  # the process is short-lived, and its steps make many small objects
         if rootless == "always" and "user" not in kinds:
             kinds = ("user", *kinds)
-        root = _line_of_root()  # of the host's table, which a user namespace does not see all of
-        held = _hold_namespace_files(plan)
+        root = line_of_hosts_root()  # of the host's table, which a user namespace does not see all of
+        held = hold_namespace_files(plan.steps)
         stops = _isolate(kinds, sender, leash, rootless) if kinds else -1
         if not _build(plan, sender, leash, rootless, root, held, only_try):
             os._exit(1)
@@ -73,7 +78,7 @@ def hold(
         try:
             if isinstance(error, OSError) and error.errno != errno.EBADF:
                 _refuse_namespace(sender, "cannot get the building process going", error)
-            sender.send(channel.CRASHED, _traceback(error).encode(errors="replace"))
+            sender.send(channel.CRASHED, traceback_of(error).encode(errors="replace"))
         except OSError:
             pass
     finally:
@@ -116,12 +121,12 @@ def _refuse_namespace(sender: Sender, what: str, cause: OSError, call: str = "")
     os._exit(1)
 
 
-class _Kernel(LinuxKernel):
+class BuildKernel(LinuxKernel):
     """Tries, in a user namespace, what may be refused there, before the second step is carried out."""
 
-    def __init__(self, plan: Plan, sender: Sender, leash: int, rootless: Rootless) -> None:
+    def __init__(self, steps: tuple[Step, ...], sender: Sender, leash: int, rootless: Rootless) -> None:
         super().__init__(self._enter if rootless == "auto" else None)
-        self._plan, self._sender, self._leash = plan, sender, leash
+        self._steps, self._sender, self._leash = steps, sender, leash
 
     def _enter(self) -> None:
         from mountplan.applier.process.isolation import unshare_user
@@ -132,19 +137,20 @@ class _Kernel(LinuxKernel):
         if tries_new():
             from mountplan.applier.build.one_path import takes_nothing_of_the_host
 
-            self.of_one_path = takes_nothing_of_the_host(self._plan.steps)
+            self.of_one_path = takes_nothing_of_the_host(self._steps)
         super().unshare_mounts()
         if not is_nested():
             return
         from mountplan.applier.probe.userns_trial import try_out
 
-        if refusals := try_out(self._plan.steps, self):
+        if refusals := try_out(self._steps, self):
             self._sender.send(channel.TRIED, marshal.dumps([tuple(one) for one in refusals]))
             os._exit(1)
 
 
-def _hold_namespace_files(plan: Plan) -> HeldFiles | None:
-    paths = namespace_files(plan.steps)
+def hold_namespace_files(steps: tuple[Step, ...]) -> HeldFiles | None:
+    """The files of namespaces that the steps bind, opened while they can be reached."""
+    paths = namespace_files(steps)
     if not paths:
         return None
     from mountplan.applier.sys.held_namespaces import HeldFiles
@@ -156,16 +162,39 @@ def _build(
     plan: Plan, sender: Sender, leash: int, rootless: Rootless, root: bytes, held: HeldFiles | None, only_try: bool
 ) -> bool:
     """`root` is the line for "/" that the host's table lacks, if any."""
-    kernel = _Kernel(plan, sender, leash, rootless)
+    kernel = BuildKernel(plan.steps, sender, leash, rootless)
+    finished = carry_out(plan.steps[:1] if only_try else plan.steps, kernel, sender, root, held)
+    if finished is None:
+        return False
+    if only_try:
+        sender.send(channel.TRIED, marshal.dumps([]))
+        return False
+    tell(finished, sender)
+    return True
+
+
+class Finished(NamedTuple):
+    """What has been built, and the filesystems that may have been there before."""
+
+    namespaces: list[FinishedNamespace]
+    present: tuple[Handle, ...]
+
+    def held_as(self, numbers: Sequence[int]) -> Finished:
+        """Held by a process that has each namespace, and each root, under another number."""
+        pairs = zip(numbers[::2], numbers[1::2], strict=True)
+        named = zip(self.namespaces, pairs, strict=True)
+        return self._replace(namespaces=[one._replace(fd=fd, root=root) for one, (fd, root) in named])
+
+
+def carry_out(
+    steps: tuple[Step, ...], kernel: LinuxKernel, sender: Sender, root: bytes, held: HeldFiles | None
+) -> Finished | None:
+    """None if a step is refused, which the parent has been told then."""
     kernel.held = held
     try:
         with open("/proc/self/mountinfo", "rb") as file:
             sender.send(channel.HOST, root + file.read())
-        if only_try:
-            execute(plan.steps[:1], kernel, sender)
-            sender.send(channel.TRIED, marshal.dumps([]))
-            return False
-        present = execute(plan.steps, kernel, sender)
+        return Finished(kernel.finished, execute(steps, kernel, sender))
     except StepFailed as failed:
         cause = failed.cause
         log = getattr(cause, "log", ())
@@ -173,18 +202,21 @@ def _build(
         place = "" if getattr(cause, "syscall", "") else "\n".join(map(str, place_of(cause) or ()))
         words = (str(failed.index), str(cause.errno or 0), getattr(cause, "syscall", ""), place, *told, *log)
         sender.send(channel.REFUSED, "\0".join(words).encode("utf-8", "surrogateescape"))
-        return False
+        return None
     finally:
         if held is not None:
             held.close()
-    for one in kernel.finished:
-        with open(one.mountinfo, "rb") as file:  # read only now, when all of them stand
+
+
+def tell(finished: Finished, sender: Sender) -> None:
+    """Tell the parent what stands: its tables are read only now, when all of it does."""
+    for one in finished.namespaces:
+        with open(one.mountinfo, "rb") as file:
             sender.send(channel.FINISHED, b"%s\0%d\0%d\0%s" % (one.name.encode(), one.fd, one.root, file.read()))
-    sender.send(channel.DONE, marshal.dumps(present))
-    return True
+    sender.send(channel.DONE, marshal.dumps(finished.present))
 
 
-def _line_of_root() -> bytes:
+def line_of_hosts_root() -> bytes:
     """Who cannot have it cannot build either, and the step that is refused tells."""
     try:
         return line_of_root()
@@ -242,7 +274,7 @@ def _not_executed(found: Found, number: int) -> bytes:
     return channel.packed(channel.NOT_EXECUTED, "\0".join(words).encode("utf-8", "surrogateescape"))
 
 
-def _traceback(error: BaseException) -> str:
+def traceback_of(error: BaseException) -> str:
     """A traceback without source lines: the module `traceback` costs start-up time, and reads files that are gone."""
     lines = []
     trace = error.__traceback__

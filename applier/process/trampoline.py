@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _CODE = {"i686": "i386", "armv7l": "arm", "armv8l": "arm"}
 _WIDER = {"i386": "x86_64", "arm": "aarch64"}
 _ERRNOS = 256
+_WATCH = 3  # what a process of a Sleeper waits for
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
@@ -176,6 +177,38 @@ class File:
             os.close(self._mount)
             self._mount = -1
         return found
+
+
+class Sleeper:
+    """Starts processes that do nothing until a descriptor can be read: see File.wait().
+
+    The program is in a file on a tmpfs of its own, `directory`, which is mounted nowhere, so it needs no path.
+    """
+
+    def __init__(self, title: str) -> None:
+        """Raises OSError, and KeyError on a machine without a trampoline."""
+        self._title = title
+        self.directory = _tmpfs()
+        data = image(code_for(os.uname().machine), Script._make(((), None, b"")), _WATCH)
+        fd = os.open("sleeper", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o555, dir_fd=self.directory)
+        with open(fd, "wb") as file:
+            file.write(data)
+        syscalls.mount_setattr(self.directory, 0, syscalls.mount_attr(set=abi.MS_RDONLY))
+
+    def start(self, watch: int, held: Sequence[int]) -> tuple[int, list[int]]:
+        """The pid of one that waits for `watch`, and the numbers under which it has the descriptors of `held`.
+
+        It has the namespaces and the root of the caller, whose working directory is another one afterwards.
+        """
+        os.fchdir(self.directory)
+        numbers = list(range(_WATCH, _WATCH + 1 + len(held)))
+        above = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, numbers[-1] + 1) for fd in (watch, *held)]
+        actions = [(os.POSIX_SPAWN_DUP2, fd, number) for fd, number in zip(above, numbers, strict=True)]
+        try:
+            return os.posix_spawn("sleeper", [self._title], {}, file_actions=actions), numbers[1:]
+        finally:
+            for fd in above:
+                os.close(fd)
 
 
 def _copy(report: int) -> int:

@@ -14,7 +14,7 @@ from mountplan.applier.sys.report import Reporter
 _HEADER = struct.Struct("=cI")  # what a message is, and how long
 
 # What the holder says.
-PID, MAP, PROGRESS, HOST, FINISHED, DONE = (bytes([c]) for c in b"imphfd")
+PID, HOLDER, MAP, PROGRESS, HOST, FINISHED, DONE = (bytes([c]) for c in b"ijmphfd")
 REFUSED, NO_NAMESPACE, CRASHED, NOT_STARTED, NOT_EXECUTED = (bytes([c]) for c in b"rncxe")
 STAYING, TRIED, HIDDEN = (bytes([c]) for c in b"sto")
 # What it is told: the map is written; run this command; get ready to outlive us, and do; hide from those inside. The
