@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.inside import in_child
 from mountplan.applier.sys.overlay import is_in_use_here
 
 _UPPER = 4  # OVL_FH_FLAG_PATH_UPPER
@@ -38,11 +39,14 @@ class Handle(NamedTuple):
 
 
 class LayerEntry(NamedTuple):
-    """Something in a directory, by its path there; `handle` is None where the filesystem has none."""
+    """Something in a directory, by its path there; `handle` is None where the filesystem has none. `merges` if it is a
+    directory of which an overlay shows what layers below have in theirs too, and all that is in it is known.
+    """
 
     path: str
     handle: Handle | None
     whiteout: bool
+    merges: bool = False
 
 
 class SeenDirectory(NamedTuple):
@@ -56,7 +60,7 @@ class SeenDirectory(NamedTuple):
     def of(cls, seen: tuple[Any, ...]) -> SeenDirectory:
         """From what comes out of a child process."""
         handle, entries, whole = seen
-        made = tuple(LayerEntry(path, as_handle(one), whiteout) for path, one, whiteout in entries)
+        made = tuple(LayerEntry(path, as_handle(one), whiteout, merges) for path, one, whiteout, merges in entries)
         return cls(as_handle(handle), made, whole)
 
 
@@ -82,6 +86,7 @@ def describe(fd: int, most: int = _MOST) -> SeenDirectory:
     own = _handle_at(fd, "", uuid)
     found: list[LayerEntry] = []
     waiting = [""]
+    merging: set[str] = set()
     whole = True
     while waiting and len(found) < most:
         here = waiting.pop(0)
@@ -109,9 +114,22 @@ def describe(fd: int, most: int = _MOST) -> SeenDirectory:
                     )
                     if is_directory:
                         waiting.append(path)
+                else:
+                    if _merges(inner):
+                        merging.add(here)
         finally:
             os.close(inner)
-    return SeenDirectory(own[0] if own else None, tuple(found), whole)
+    made = tuple(one._replace(merges=one.path in merging) for one in found)
+    return SeenDirectory(own[0] if own else None, made, whole)
+
+
+def _merges(directory: int) -> bool:
+    """Whether an overlay shows what layers below have in a directory of that name: it is not opaque, nor renamed."""
+    try:
+        names = os.listxattr(directory)
+    except OSError:
+        return False
+    return not any(name.endswith((".overlay.opaque", ".overlay.redirect")) for name in names)
 
 
 def _handle_at(fd: int, path: str, uuid: bytes) -> tuple[Handle, int] | None:
@@ -134,7 +152,7 @@ def _uuid(fd: int) -> bytes:
 
 def plain(seen: SeenDirectory) -> tuple[object, ...]:
     """As marshal takes it."""
-    entries = [(path, tuple(handle) if handle else None, whiteout) for path, handle, whiteout in seen.entries]
+    entries = [(path, tuple(handle) if handle else None, *rest) for path, handle, *rest in seen.entries]
     return tuple(seen.handle) if seen.handle else None, entries, seen.whole
 
 
@@ -327,13 +345,33 @@ def uses(wanted: Mapping[int, Sequence[str]]) -> See:
 
 def _use(root: int, place: str) -> bool | None:
     try:
-        fd = _open_in(root, place)
+        return _use_at(root, place)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            return None
+    try:
+        return bool(in_child(lambda: _use_below(root, place)))
     except OSError:
         return None
+
+
+def _use_at(root: int, place: str) -> bool:
+    resolve = abi.RESOLVE_BENEATH | abi.RESOLVE_NO_XDEV | abi.RESOLVE_NO_SYMLINKS
+    fd = syscalls.openat2(root, os.fsencode(place.strip("/")) or b".", os.O_RDONLY | os.O_DIRECTORY, resolve)
     try:
         os.fchdir(fd)
         return is_in_use_here()
-    except OSError:
-        return None
     finally:
         os.close(fd)
+
+
+def _use_below(root: int, place: str) -> bool:
+    """The same of what lies below another mount, for a process that goes: overlays are made of what is mounted in the
+    namespace of who makes them (clone_private_mount()), so a clone must stand there, in a copy of the namespace.
+    """
+    os.fchdir(root)
+    syscalls.unshare(abi.CLONE_NEWNS)
+    syscalls.mount(b".", abi.MS_PRIVATE)
+    clone = syscalls.open_tree(abi.AT_FDCWD, b".", abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC)
+    syscalls.move_mount(clone, abi.AT_FDCWD, b".", abi.MOVE_MOUNT_F_EMPTY_PATH)
+    return _use_at(clone, place)

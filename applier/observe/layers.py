@@ -18,7 +18,7 @@ from typing import Any
 from mountplan.applier.observe import layer_looks
 from mountplan.applier.observe.layer_looks import Handle, SeenDirectory, as_handle
 from mountplan.applier.observe.roots import look
-from mountplan.applier.observe.sought_overlay import Candidate, LayerSpot, SoughtOverlay
+from mountplan.applier.observe.sought_overlay import Candidate, LayerSpot, SoughtOverlay, common_end
 from mountplan.applier.observe.subjects import Subject, enter, open_proc
 from mountplan.applier.sys import syscalls
 from mountplan.applier.sys.inside import in_child
@@ -317,10 +317,33 @@ class _Search:
         used: set[int] = set()
         for numbers, answers in self._at_spots([spot for spot in spots if spot is not None], layer_looks.uses):
             used |= {there[number] for number, answer in zip(numbers, answers, strict=True) if answer}
+        pairs = [asked[number] for number in sorted(used)]
+        self._take_all([(overlay, 0, layer, "in use") for overlay, layer in self._paired(pairs).items()])
+
+    def _paired(self, pairs: Sequence[tuple[SoughtOverlay, OverlayLayer]]) -> dict[SoughtOverlay, OverlayLayer]:
+        """Which overlay has which of the directories that are in use: what is seen where its name says, first. One that
+        another has by a name of its own is taken only where there is no other.
+        """
+        likeness = {(overlay, layer): self._likeness(overlay.paths[0], layer) for overlay, layer in pairs}
+        waiting = sorted(pairs, key=lambda pair: -likeness[pair])
         taken: dict[SoughtOverlay, OverlayLayer] = {}
-        for number in sorted(used):
-            taken.setdefault(*asked[number])
-        self._take_all([(overlay, 0, layer, "in use") for overlay, layer in taken.items()])
+        known = ((one.found[0], one.paths[0]) for one in self.overlays if one.changing)
+        name_of = {found.layer: path for found, path in known if found is not None and found.layer is not None}
+        for overlay, layer in waiting:
+            if overlay not in taken and name_of.setdefault(layer, overlay.paths[0]) == overlay.paths[0]:
+                taken[overlay] = layer
+        for overlay, layer in waiting:
+            taken.setdefault(overlay, layer)
+        return taken
+
+    def _likeness(self, path: str, layer: OverlayLayer) -> int:
+        """How many parts of the path, from its end, are where the directory can be seen."""
+        seen = (
+            TargetPath(row.mountpoint).joined(TargetPath(layer.path).relative_to(root))
+            for root, _, row in self.mounts[layer.device]
+            if TargetPath(layer.path).is_under(root)
+        )
+        return max((common_end(path, place) for place in seen), default=0)
 
     def _alike(self, path: str) -> Iterable[OverlayLayer]:
         """Directories, of whichever filesystem, whose paths there end as `path` does, if there are such."""

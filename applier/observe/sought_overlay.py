@@ -6,8 +6,8 @@ Candidates are held against the handles behind the overlay, against each other a
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
-from itertools import takewhile
+from collections.abc import Iterator, Mapping
+from itertools import accumulate, takewhile
 from typing import NamedTuple
 
 from mountplan.applier.observe.layer_looks import Handle, LayerEntry, SeenDirectory
@@ -136,12 +136,14 @@ class SoughtOverlay:
         above = [self.taken[other] for other in range(number) if other != 1 or not self.changing]
         if any(other is None or not other.seen.whole for other in above):
             return False  # that may have hidden it
-        hidden = {entry.path for other in above if other is not None for entry in other.seen.entries}
+        entries = [entry for other in above if other is not None for entry in other.seen.entries]
+        names = {entry.path for entry in entries}
+        hiding = {entry.path for entry in entries if not entry.merges}
         return any(
-            "/" not in entry.path
-            and not entry.whiteout
+            not entry.whiteout
             and entry.path in self.asked
-            and entry.path not in hidden
+            and entry.path not in names
+            and hiding.isdisjoint(_above(entry.path))
             and self._is_another(entry)
             for entry in one.seen.entries
         )
@@ -229,8 +231,8 @@ class SoughtOverlay:
             if len(numbers) == 1 == len(roots):
                 best = numbers[0]
             else:
-                best = max(numbers, key=lambda number: (_common_end(self.paths[number], layer.path), -number))
-                if not _common_end(self.paths[best], layer.path):
+                best = max(numbers, key=lambda number: (common_end(self.paths[number], layer.path), -number))
+                if not common_end(self.paths[best], layer.path):
                     continue
             numbers.remove(best)
             found.append((best, layer))
@@ -241,7 +243,13 @@ class SoughtOverlay:
         return found
 
 
-def _common_end(path: str, other: str) -> int:
+def _above(path: str) -> Iterator[str]:
+    """The directories that it is in: `a` and `a/b` for `a/b/c`."""
+    return accumulate(path.split("/")[:-1], "{}/{}".format)
+
+
+def common_end(path: str, other: str) -> int:
+    """How many parts of the paths are the same, from their ends."""
     return _common(path.strip("/").split("/")[::-1], other.strip("/").split("/")[::-1])
 
 

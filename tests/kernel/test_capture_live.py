@@ -174,6 +174,21 @@ TRIED: dict[str, State] = {
         Act(0, "overlay", ("/a", ("/layers/a", "/layers/b"), "/layers/changes", "overlay", "absolute", "", True)),
         Act(0, "overlay", ("/b", ("/a", "/layers/c"), "/layers/changes", "overlay", "absolute", "", True)),
     ],
+    "the upper layer of an overlay over an overlay is covered, and another has its last names": [
+        Act(0, "overlay", ("/c", ("/layers/a",), "/x,y", "overlay", "absolute", "", True)),
+        Act(0, "overlay", ("/b", ("/c/a",), "/a/x,y", "overlay", "absolute", "", True)),
+        Act(0, "bind", ("/a/b", "/a")),
+    ],
+    "two upper layers have one name in two filesystems": [
+        Act(0, "overlay", ("/c", ("/layers/a",), "/x,y", "overlay", "absolute", "", True)),
+        Act(0, "tmpfs", ("/a", "t", "", 0)),
+        Act(0, "overlay", ("/b", ("/c/a",), "/a/x,y", "overlay", "absolute", "", True)),
+        Act(0, "bind", ("/a/b", "/a")),
+    ],
+    "the name of a layer leads to a directory with files that the overlay does not show in one of its own": [
+        Act(0, "overlay", ("/c", ("/a/b",), "/x,y")),
+        Act(0, "tmpfs", ("/a", "t", "", 0)),
+    ],
     "an overlay is volatile, follows no redirects, and cannot be written to": [
         Act(0, "overlay", ("/a", ("/layers/a",), "/layers/changes", "overlay", "absolute", "volatile", True)),
         Act(0, "overlay", ("/b", ("/layers/a", "/layers/b"), "", "overlay", "absolute", "redirect_dir=nofollow")),
