@@ -626,7 +626,7 @@ class _UnitImport:
 
 def _words(text: str) -> list[str]:
     try:
-        return shlex.split(text)
+        return shlex.split(text.replace("\\:", "\\\\:"))  # a colon that parts nothing stays one
     except ValueError:
         return text.split()
 
