@@ -126,3 +126,24 @@ def test_what_is_wrong_or_not_followed_is_told_and_not_misread(
     with pytest.raises(SpecError) as error:
         simulate(f"R=; export R\n{BEGIN}{line}\n")
     assert [told] == [mistake.what for mistake in error.value.mistakes]
+
+
+MEANS_NOTHING = (
+    "sync ip ifconfig iptables nft sysctl modprobe insmod rmmod depmod kmod logger chmod chown chgrp chattr "
+    "setfacl udevadm systemctl service clear clear_console tput stty reset hostname date uname logname tty "
+    "whoami groups getent wc tr sort uniq tee sed awk grep egrep fgrep cut head tail tar gzip gunzip xz zstd "
+    "unzip cpio cmp diff cat blkid blockdev partprobe losetup dmsetup cryptsetup lvm vgchange mdadm fsck "
+    "e2fsck resize2fs mkfs mke2fs mkfs.ext4 mkfs.ext2 mkfs.xfs mkfs.btrfs mkfs.vfat mkswap swapon swapoff stat "
+    "df du ps pgrep pidof lsof fuser useradd usermod groupadd passwd apt-get dpkg dpkg-query dpkg-deb rpm yum "
+    "dnf pacman curl wget ping route dhclient plymouth restorecon chcon setenforce ldconfig update-grub umask "
+    "ulimit times hash bg fg jobs disown enable complete unalias tzselect locale sha256sum md5sum od hexdump "
+    "xxd setupcon loadkeys setfont poweroff reboot halt usleep "
+)
+
+
+def test_what_means_nothing_for_mounts_is_passed_over() -> None:
+    """Commands that scripts of Debian and its like run beside those that mount."""
+    words = MEANS_NOTHING.split()
+    simulation = simulate("".join(f"{word} x >/dev/null\n" for word in words) + "mount -t tmpfs y /\n")
+    assert list(enumerate(words, 1)) == list(simulation.passed)
+    assert () == simulation.failures
