@@ -1,4 +1,5 @@
-"""What pyproject.toml cannot say: the links of a checkout, and the man pages and completions that a wheel brings.
+"""What pyproject.toml cannot say: the links of a checkout, the man pages and completions that a wheel brings, and what
+is built from C where there is a compiler.
 
 Man pages and completions are made from the parsers of the command line, as `--help` is; they are written to build/share
 when something is built, and installed below share/, where man(1) and the shells look.
@@ -10,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Extension, setup
 
 HERE = Path(__file__).parent
 COMPLETIONS = {
@@ -46,6 +47,21 @@ def share() -> list[tuple[str, list[str]]]:
     return found
 
 
+# Many calls at once (applier/sys/call_program.py). Optional: where it cannot be compiled, calls are made one by one.
+# One build does for all versions of Python. MOUNTPLAN_PURE=1 leaves it out, for a wheel that does for all machines.
+PURE = os.environ.get("MOUNTPLAN_PURE") == "1"
+LOOP = Extension(
+    "mountplan.applier.sys._loop",
+    ["applier/sys/_loop.c"],
+    optional=True,
+    py_limited_api=True,
+    extra_compile_args=["-O2"],
+)
+
 link()
 BUILDS = {"bdist_wheel", "editable_wheel", "install"}
-setup(data_files=share() if BUILDS & set(sys.argv) else [])
+setup(
+    data_files=share() if BUILDS & set(sys.argv) else [],
+    ext_modules=[] if PURE else [LOOP],
+    options={} if PURE else {"bdist_wheel": {"py_limited_api": "cp311"}},
+)

@@ -65,6 +65,9 @@ class Tape:
         self.calls += 1
         return made
 
+    def makes_rows(self) -> bool:
+        return False
+
     def unshare_mounts(self) -> None:
         self._write("umask")
         self._proc = self._write("open", abi.AT_FDCWD, b"/proc", _O_PATH | os.O_DIRECTORY, makes=True)

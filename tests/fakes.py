@@ -242,6 +242,9 @@ class FakeKernel:
     def _named(self, fd: int) -> str:
         return self.open_descriptors.get(fd, "cwd")
 
+    def makes_rows(self) -> bool:
+        return False
+
     def unshare_mounts(self) -> None:
         self._call("unshare_mounts")
 

@@ -58,21 +58,46 @@ def test_the_table_in_pyproject_names_every_package() -> None:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
+    with zipfile.ZipFile(built_wheel(tmp_path_factory.mktemp("wheel"))) as archive:
+        yield archive
+
+
+def built_wheel(folder: Path, **environment: str) -> Path:
     """A wheel built from a copy of the checkout, so that no build/ of an earlier day gets into it."""
     pytest.importorskip("setuptools", "77", "needs setuptools, to build a wheel without the network")
     pytest.importorskip("argparse_manpage", reason="needs argparse-manpage, which makes the manual pages")
-    copy = tmp_path_factory.mktemp("wheel") / "checkout"
+    copy = folder / "checkout"
     copy.mkdir()
     for name in ("mountplan", "bin", *LINKED):
-        shutil.copytree(CHECKOUT / name, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+        ignored = shutil.ignore_patterns("__pycache__", "*.so")
+        shutil.copytree(CHECKOUT / name, copy / name, symlinks=True, ignore=ignored)
     for name in ("pyproject.toml", "setup.py", "LICENSE", "README.md"):
         if (CHECKOUT / name).exists():
             shutil.copy(CHECKOUT / name, copy)
     build = "from setuptools.build_meta import build_wheel; import sys; print(build_wheel(sys.argv[1]))"
-    done = subprocess.run([sys.executable, "-c", build, str(copy)], cwd=copy, capture_output=True, text=True)
+    command = [sys.executable, "-c", build, str(copy)]
+    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, env={**os.environ, **environment})
     assert done.returncode == 0, done.stderr
-    with zipfile.ZipFile(copy / done.stdout.splitlines()[-1]) as archive:
-        yield archive
+    return copy / done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("environment", "tag"), [({"CC": "false"}, "-abi3-linux_"), ({"MOUNTPLAN_PURE": "1"}, "-none-any")]
+)
+def test_a_wheel_is_built_without_a_compiler(environment: dict[str, str], tag: str, tmp_path: Path) -> None:
+    """The loop of calls in C is a help where it can be had, and no more: one build of it does for all versions."""
+    file = built_wheel(tmp_path, **environment)
+    assert tag in file.name
+    with zipfile.ZipFile(file) as archive:
+        assert not [name for name in archive.namelist() if "_loop" in name]
+
+
+@pytest.mark.skipif(
+    not shutil.which("cc") or not Path(sysconfig.get_path("include"), "Python.h").exists(), reason="no cc"
+)
+def test_the_wheel_has_the_loop_for_all_versions_of_python(wheel: zipfile.ZipFile) -> None:
+    assert ["mountplan/applier/sys/_loop.abi3.so"] == [name for name in wheel.namelist() if "_loop" in name]
+    assert "-cp311-abi3-linux_" in str(wheel.filename)
 
 
 def test_the_wheel_has_one_top_level_name(wheel: zipfile.ZipFile) -> None:

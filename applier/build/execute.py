@@ -18,15 +18,15 @@ from mountplan.planner.fstypes import of
 from mountplan.planner.names import Handle, NodeKind
 from mountplan.planner.plan import seedbase
 from mountplan.planner.plan import steps as s
+from mountplan.planner.plan.step_runs import LEAST, LONGEST
 from mountplan.planner.plan.steps import STAGE, YARD, Step
 from mountplan.planner.tables import layerpath
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any, NoReturn
 
-_KEPT = 48  # descriptors of workbenches and seeds that are kept open
 _CHUNK = 512  # steps between two reports
 _OF_THE_PATH = frozenset((errno.ELOOP, errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.EXDEV))
 _EMPTY_FILE = s.MakeNode("", "", "file", -1, -1, -1, "", "", "", (0, 0), False, False, "")
@@ -62,6 +62,10 @@ def load_what_is_needed(steps: tuple[Step, ...]) -> None:
     made = [step for step in steps if type(step) is s.MakeFilesystem] if s.MakeFilesystem in kinds else []
     if any(of(fstype).instances == "machine" for fstype in {step.fstype for step in made}):
         __import__("mountplan.applier.sys.machine_instances")
+    if len(steps) >= LEAST * LONGEST:
+        syscalls.load_loop()
+        if syscalls.loop:
+            __import__("mountplan.applier.build.rows")
     if s.AttachImage in kinds or any(step.source[:1] == "/" for step in made):
         __import__("mountplan.applier.sys.devices")
 
@@ -101,18 +105,37 @@ def execute(steps: tuple[Step, ...], kernel: Kernel, reporter: Reporter) -> tupl
     """
     execution = Execution(kernel, reporter)
     handlers = execution.handlers()
-    try:
-        reporter.begin(len(steps))
-        done = 0
-        while done < len(steps):
-            chunk = iter(steps[done : done + _CHUNK])
-            done = min(done + _CHUNK, len(steps))
+    told = 0
+
+    def one_by_one(begin: int, end: int) -> None:
+        while begin < end:
+            chunk = iter(steps[begin : min(end, begin - begin % _CHUNK + _CHUNK)])
+            begin += length_hint(chunk)
             try:
                 for step in chunk:
                     handlers[type(step)](step)
             except OSError as error:
-                raise StepFailed(done - length_hint(chunk) - 1, error) from error
-            reporter.step(done)
+                raise StepFailed(begin - length_hint(chunk) - 1, error) from error
+            done(begin)
+
+    def done(number: int) -> None:
+        nonlocal told
+        if number // _CHUNK > told // _CHUNK or told < number == len(steps):
+            told = number
+            reporter.step(number)
+
+    try:
+        reporter.begin(len(steps))
+        number = 0
+        if kernel.makes_rows():
+            from mountplan.applier.build.rows import Rows
+
+            rows = Rows(execution, steps, reporter.counter, one_by_one, done)
+            for run in rows.runs():
+                one_by_one(number, run.begin)
+                rows.carry_out(run)
+                number = run.end
+        one_by_one(number, len(steps))
         reporter.end()
     finally:
         execution.close()
@@ -121,6 +144,8 @@ def execute(steps: tuple[Step, ...], kernel: Kernel, reporter: Reporter) -> tupl
 
 class Execution:
     """The state of one execution: which handle has which descriptor."""
+
+    KEPT = 48  # descriptors of workbenches and seeds that are kept open
 
     def __init__(self, kernel: Kernel, reporter: Reporter) -> None:
         self.kernel = kernel
@@ -185,9 +210,17 @@ class Execution:
         fd = self.fds.get(handle)
         return self._reopen(handle) if fd is None else fd
 
+    def descriptors(self, handles: Iterable[Handle]) -> dict[Handle, int]:
+        """Of fewer than are kept, all at once."""
+        wanted = dict.fromkeys(handles)
+        self.kept.sort(key=wanted.__contains__)  # what is not wanted gives way
+        for handle in wanted:
+            self.descriptor(handle)
+        return {handle: self.fds[handle] for handle in wanted}
+
     def _reopen(self, handle: Handle) -> int:
         """Open something parked once more; what has been open for longest gives way to it."""
-        if len(self.kept) >= _KEPT:
+        if len(self.kept) >= self.KEPT:
             self.kernel.close(self.fds.pop(self.kept.pop(0)))
         fd = self.fds[handle] = self.kernel.open(self.bench, self.parked[handle], careful=False)
         self.kept.append(handle)
@@ -206,7 +239,7 @@ class Execution:
             self._make_place(self.yard, name, fd)
         self.kernel.attach(fd, self.yard, name)
         self.parked[handle] = name
-        if len(self.kept) >= _KEPT:
+        if len(self.kept) >= self.KEPT:
             self.kernel.close(self.fds.pop(handle))
         else:
             self.kept.append(handle)
@@ -297,7 +330,7 @@ class Execution:
             self.kernel.set_attributes(fd, propagation=abi.MS_SLAVE)
         if step.parked:
             self.early.append(step.seed)
-            if len(self.early) == _KEPT:
+            if len(self.early) == self.KEPT:
                 self.kernel.lift_limit()
 
     def make_yard(self, step: s.MakeYard) -> None:
@@ -308,7 +341,7 @@ class Execution:
         self.bench = self.yard
         for seed in self.early:
             self.park(seed)
-        if len(self.early) >= _KEPT:
+        if len(self.early) >= self.KEPT:
             self.kernel.restore_limit()
 
     def make_private(self, step: s.MakePrivate) -> None:

@@ -24,6 +24,11 @@ class LastDirectory:
             self._fd = self.kernel.open(base, path, tree=True)
         return self._fd
 
+    def held(self, base: int, path: str) -> int:
+        """As of(), but open the first time too."""
+        fd = self.of(base, path)
+        return self.of(base, path) if fd < 0 else fd
+
     def leave(self) -> None:
         """`base` is about to be closed, or what is seen from there to change."""
         if self._fd >= 0:

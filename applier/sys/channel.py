@@ -31,7 +31,7 @@ class Sender(Reporter):
 
     def __init__(self, fd: int, counter: memoryview | None = None) -> None:
         self.fd = fd
-        self._counter = counter
+        self.counter = counter
 
     def send(self, kind: bytes, payload: bytes = b"") -> None:
         view = memoryview(packed(kind, payload))
@@ -39,8 +39,8 @@ class Sender(Reporter):
             view = view[os.write(self.fd, view) :]
 
     def foreign(self) -> None:
-        if self._counter is not None:
-            self._counter[0] += 1
+        if self.counter is not None:
+            self.counter[0] += 1
 
     def step(self, done: int) -> None:
         self.send(PROGRESS, str(done).encode())

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 Options = tuple[tuple[str, str | bool], ...]
 
-_CLONE = abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_EMPTY_PATH | abi.AT_SYMLINK_NOFOLLOW
-_CLONE_ENTRY = abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_SYMLINK_NOFOLLOW | abi.AT_NO_AUTOMOUNT
-_JOIN = abi.MOVE_MOUNT_SET_GROUP | abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH
+CLONE = abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_EMPTY_PATH | abi.AT_SYMLINK_NOFOLLOW
+CLONE_ENTRY = abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_SYMLINK_NOFOLLOW | abi.AT_NO_AUTOMOUNT
+JOIN = abi.MOVE_MOUNT_SET_GROUP | abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH
 _CAREFUL = abi.RESOLVE_BENEATH | abi.RESOLVE_NO_SYMLINKS | abi.RESOLVE_NO_MAGICLINKS
-_ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()  # os.fsencode asks for them each time
+ENCODING, ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()  # os.fsencode asks for them each time
 
 
 class Kernel(Protocol):
@@ -98,6 +98,7 @@ class Kernel(Protocol):
     def restore_limit(self) -> None: ...
     def finish_namespace(self, name: str) -> None: ...
     def close(self, fd: int) -> None: ...
+    def makes_rows(self) -> bool: ...
 
 
 def tries_new() -> bool:
@@ -121,6 +122,14 @@ def enter_one_path() -> bool:
     finally:
         os.close(namespace)
     return True
+
+
+def takes_plain_calls(fstype: str, options: Options) -> bool:
+    """Whether nothing has to be asked or minded when one of this type is made, if it is not on a block device: each
+    mount is a superblock of its own, or it has no options that another may have taken.
+    """
+    instances = of(fstype).instances
+    return instances == "mount" or not (options or instances == "machine")
 
 
 class FinishedNamespace(NamedTuple):
@@ -192,11 +201,11 @@ class LinuxKernel:
         return os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def clone(self, dirfd: int, path: str) -> int:
-        return syscalls.open_tree(dirfd, path.encode(_ENCODING, _ERRORS), _CLONE)
+        return syscalls.open_tree(dirfd, path.encode(ENCODING, ERRORS), CLONE)
 
     def clone_entry(self, dirfd: int, name: str) -> tuple[int, bool]:
         """A clone of what is seen at a name of a directory, and whether that is one; of a symlink ELOOP."""
-        fd = syscalls.open_tree(dirfd, name.encode(_ENCODING, _ERRORS), _CLONE_ENTRY)
+        fd = syscalls.open_tree(dirfd, name.encode(ENCODING, ERRORS), CLONE_ENTRY)
         kind = stat.S_IFMT(os.fstat(fd).st_mode)
         if kind == stat.S_IFLNK:
             os.close(fd)
@@ -205,7 +214,7 @@ class LinuxKernel:
 
     def clone_tree(self, dirfd: int) -> int:
         """A clone of the mount at `dirfd` and of all that is mounted below it."""
-        return syscalls.open_tree(dirfd, b"", _CLONE | abi.AT_RECURSIVE)
+        return syscalls.open_tree(dirfd, b"", CLONE | abi.AT_RECURSIVE)
 
     def open(self, dirfd: int, path: str, *, careful: bool = True, tree: bool = False) -> int:
         """An O_PATH descriptor; a careful walk crosses into another mount only if `tree` is set."""
@@ -226,9 +235,8 @@ class LinuxKernel:
 
             if is_block_device(source):
                 return self._on_device(fstype, source, options)
-        instances = of(fstype).instances
-        self.present = instances == "machine"
-        if instances == "mount" or not (options or self.present):
+        self.present = of(fstype).instances == "machine"
+        if takes_plain_calls(fstype, options):
             with self._context(fstype, source, options) as context:
                 return self._create(context)
         if not self.present:
@@ -265,7 +273,7 @@ class LinuxKernel:
     def _context(self, fstype: str, source: str, options: Options) -> Iterator[int]:
         context = syscalls.fsopen(fstype.encode())
         try:
-            encoded = source.encode(_ENCODING, _ERRORS)
+            encoded = source.encode(ENCODING, ERRORS)
             syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, b"source", encoded, 0)
             self._configure(context, options)
             yield context
@@ -395,7 +403,7 @@ class LinuxKernel:
         userns: int = 0,
         recursive: bool = False,
     ) -> None:
-        attr = _attr(set, clear, propagation, userns)
+        attr = attributes_of(set, clear, propagation, userns)
         syscalls.mount_setattr(mount, abi.AT_RECURSIVE if recursive else 0, attr)
 
     def id_mapping(self, uids: IdLines, gids: IdLines) -> int:
@@ -421,12 +429,12 @@ class LinuxKernel:
 
     def attach(self, mount: int, dirfd: int, path: str) -> None:
         if path:
-            syscalls.move_mount(mount, dirfd, path.encode(_ENCODING, _ERRORS), abi.MOVE_MOUNT_F_EMPTY_PATH)
+            syscalls.move_mount(mount, dirfd, path.encode(ENCODING, ERRORS), abi.MOVE_MOUNT_F_EMPTY_PATH)
         else:
             syscalls.move_mount(mount, dirfd, b"", abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH)
 
     def join(self, seed: int, mount: int) -> None:
-        syscalls.move_mount(seed, mount, b"", _JOIN)
+        syscalls.move_mount(seed, mount, b"", JOIN)
 
     def make_directory(self, dirfd: int, path: str) -> None:
         os.mkdir(path, 0o755, dir_fd=dirfd)
@@ -487,7 +495,7 @@ class LinuxKernel:
         os.close(self.open(root, path, tree=True))  # no symlink is on the way: umount2(2) takes no descriptor
         os.fchdir(root)
         flags = abi.UMOUNT_NOFOLLOW | (abi.MNT_DETACH if recursive else 0)
-        syscalls.umount2(path.encode(_ENCODING, _ERRORS), flags)
+        syscalls.umount2(path.encode(ENCODING, ERRORS), flags)
 
     def tree_of(self, mount: int) -> MountTable:
         """An attached mount and all that stands on it, as they would be seen from its root."""
@@ -583,6 +591,10 @@ class LinuxKernel:
 
     close = staticmethod(syscalls.close)
 
+    def makes_rows(self) -> bool:
+        """Whether calls that many rows of steps take may be made by a CallProgram instead."""
+        return bool(syscalls.loop) and not syscalls.told
+
 
 _OUT_OF_REACH = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EINVAL)
 
@@ -609,7 +621,7 @@ def _make_bindable() -> None:
 
 
 @remember
-def _attr(set: int, clear: int, propagation: int, userns: int) -> bytes:
+def attributes_of(set: int, clear: int, propagation: int, userns: int) -> bytes:
     return syscalls.mount_attr(set=set, clear=clear, propagation=propagation, userns=userns)
 
 

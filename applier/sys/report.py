@@ -8,6 +8,8 @@ TIMEOUT = 300.0  # seconds that a build may take, unless the caller says otherwi
 class Reporter:
     """Override what you want to hear."""
 
+    counter: memoryview | None = None  # what counts the calls of foreign(), where many steps are made at once
+
     def begin(self, total: int) -> None:
         """`total` steps will be carried out."""
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 told = False  # whether each call is shown: tracing.py
+loop: Any = None  # what _loop.c was built as, for call_program.py; False if it was not
 
 _libc = ctypes.CDLL(None)
 _libc_with_lock = ctypes.PyDLL(None)
@@ -67,6 +68,16 @@ _fanotify_mark = _wrapped("fanotify_mark", c_int, c_uint, c_uint64, c_int, c_cha
 _socket = _wrapped("socket", c_int, c_int, c_int)
 _name_to_handle_at = _wrapped("name_to_handle_at", c_int, c_char_p, c_char_p, c_char_p, c_int)
 _open_by_handle_at = _wrapped("open_by_handle_at", c_int, c_char_p, c_int)
+
+
+def load_loop() -> None:
+    """Before anything is built: later, its file may not be there to be read."""
+    global loop
+    if loop is None:
+        try:
+            loop = __import__("mountplan.applier.sys._loop", fromlist=("run",))
+        except ImportError:
+            loop = False
 
 
 def _errno() -> int:

@@ -21,7 +21,7 @@ from mountplan.planner.plan.promise import Outcome, check_promise
 from mountplan.planner.plan.proof_filesystems import FilesystemProof
 from mountplan.planner.plan.proof_mounts import MountProof
 from mountplan.planner.plan.proof_parts import Filesystem, ProofMount, ProofUser
-from mountplan.planner.plan.proof_runs import BindRun, RunProof, runs_of_binds
+from mountplan.planner.plan.proof_runs import RunProof
 from mountplan.planner.plan.proof_state import check_maps
 from mountplan.planner.plan.proof_values import REMEDY, Wrong, check_names, check_run, is_among, refuse
 from mountplan.planner.plan.step_effects import (
@@ -35,6 +35,7 @@ from mountplan.planner.plan.step_effects import (
     TREE,
     UNSHARED,
 )
+from mountplan.planner.plan.step_runs import BINDS, StepRun, runs_of
 from mountplan.planner.plan.steps import Step
 
 TYPE_CHECKING = False
@@ -49,7 +50,7 @@ def prove(plan: Plan, file: str) -> None:
     steps, number = plan.steps, 0
     try:
         handlers = proof.handlers()
-        for run in (*runs_of_binds(steps), BindRun(len(steps), len(steps), "")):
+        for run in (*runs_of(steps, BINDS), StepRun(len(steps), len(steps), "")):
             for step in steps[number : run.begin]:
                 number += 1
                 phases, handle = handlers[type(step)]

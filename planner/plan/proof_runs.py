@@ -7,62 +7,24 @@ itself, which tells what is wrong. Each mount of a run is released in it, so tha
 
 from __future__ import annotations
 
-from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.proof_parts import Filesystem, ProofMount, ProvenRun, Seed
 from mountplan.planner.plan.proof_state import ProofState
 from mountplan.planner.plan.proof_values import Wrong, all_plain, asked_for
 from mountplan.planner.plan.step_effects import TREE
-from mountplan.planner.plan.steps import STAGE, STEP_TYPES, YARD, Step
-from mountplan.planner.record import NamedTuple
+from mountplan.planner.plan.step_runs import StepRun
+from mountplan.planner.plan.steps import STAGE, YARD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any, TypeAlias
 
     Column: TypeAlias = tuple[Any, ...]
-
-LETTERS: dict[type[Step], str] = dict.fromkeys(STEP_TYPES, ".") | {
-    s.CloneHost: "h",
-    s.CloneMount: "c",
-    s.SetAttributes: "s",
-    s.Attach: "a",
-    s.JoinGroup: "j",
-    s.Release: "r",
-}
-KINDS = frozenset(clone + more for clone in "hc" for more in ("ar", "sar", "ajr", "sajr"))
-LEAST = 4  # binds in a row that are worth it
-
-
-class BindRun(NamedTuple):
-    """Steps from number `begin` to before `end`, those of one bind after those of another: `kinds` says which."""
-
-    begin: int
-    end: int
-    kinds: str
-
-
-def runs_of_binds(steps: tuple[Step, ...]) -> Iterator[BindRun]:
-    """The runs there are, in their order."""
-    letters = "".join([LETTERS[kind] for kind in map(type, steps)])
-    at = 0
-    while at < len(letters):
-        kinds = letters[at : letters.find("r", at, at + 5) + 1]
-        if kinds not in KINDS:
-            at += 1
-            continue
-        end = at + len(kinds)
-        while letters.startswith(kinds, end):
-            end += len(kinds)
-        if end - at >= LEAST * len(kinds):
-            yield BindRun(at, end, kinds)
-        at = end
 
 
 class RunProof(ProofState):
     """The rules of proof_mounts.py for a run, each asked of whole columns."""
 
-    def prove_run(self, run: BindRun) -> bool:
+    def prove_run(self, run: StepRun) -> bool:
         """True if the steps are right, and taken down; False says nothing about them."""
         if self.phase != TREE or (self.space in self.stages and self.space not in self.owned):
             return False

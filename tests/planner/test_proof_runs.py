@@ -11,7 +11,7 @@ import pytest
 from mountplan import api
 from mountplan.planner.errors import PlanRefused
 from mountplan.planner.language.spec_reading import parse_spec
-from mountplan.planner.plan import proof, proof_runs
+from mountplan.planner.plan import proof, proof_runs, step_runs
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import ExpectedMount, Plan
 from mountplan.planner.plan.proof_parts import ProvenRun
@@ -67,11 +67,11 @@ def outcome(plan: Plan) -> str:
 @pytest.mark.parametrize("name", SPECS)
 def test_binds_in_a_row_are_proven_together(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise the test below would hold nothing."""
-    monkeypatch.setattr(proof_runs, "LEAST", 2)
+    monkeypatch.setattr(step_runs, "LEAST", 2)
     proven: list[bool] = []
     prove_run, come_to = proof_runs.RunProof.prove_run, ProvenRun.come_to
 
-    def seen(self: proof_runs.RunProof, run: proof_runs.BindRun) -> bool:
+    def seen(self: proof_runs.RunProof, run: step_runs.StepRun) -> bool:
         proven.append(prove_run(self, run))
         return proven[-1]
 
@@ -90,12 +90,12 @@ def test_a_changed_plan_is_refused_for_the_same_reason_however_it_is_proven(monk
     counts: Counter[bool] = Counter()
     for seed in range(1500):
         changed = changer.change(seed)
-        monkeypatch.setattr(proof_runs, "LEAST", 1 + random.Random(seed).randrange(3))
+        monkeypatch.setattr(step_runs, "LEAST", 1 + random.Random(seed).randrange(3))
         try:
             together = outcome(changed.plan)
         except (AttributeError, LookupError, TypeError, ValueError):
             continue  # by the types of its values: of those, the reading of the file has made sure
-        monkeypatch.setattr(proof_runs, "LEAST", 1000)
+        monkeypatch.setattr(step_runs, "LEAST", 1000)
         assert outcome(changed.plan) == together, f"{seed}: {changed.name}: {changed.what}"
         counts[together == ""] += 1
     assert counts[True] > 20 and counts[False] > 700, counts
@@ -142,5 +142,5 @@ def of_the_host() -> Plan:
 def test_what_is_wrong_in_a_row_of_binds_is_told_as_of_one(
     plan: Plan, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proof_runs, "LEAST", 2)
+    monkeypatch.setattr(step_runs, "LEAST", 2)
     assert reason in outcome(plan)

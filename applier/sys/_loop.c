@@ -1,0 +1,166 @@
+/*
+ * The same few system calls for each of many rows, without Python between them: applier/sys/call_program.py says which.
+ *
+ * Optional: what is built without it makes the calls one by one. Which call is made, with which arguments, is said in
+ * Python; here they are only made, and the first that is refused ends it.
+ */
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030b0000 /* one build does for all versions from 3.11 on */
+#include <Python.h>
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { ARGUMENTS = 6, CALLS = 32 };
+enum { IS_DIRECTORY = -1 }; /* in place of a number: fstat(2) of the first argument says that it is one */
+
+/* What an argument is: a number, the place of one in `numbers`, of an earlier call's result, or of bytes in `data`; or what
+ * is the row's own: the next of the texts, or its number in `each`. */
+enum { NUMBER, GIVEN, RESULT, DATA, TEXT, EACH };
+
+struct argument { int64_t kind, value; };
+
+/* A call: its number, whether a step begins with it that may hang, and whether its result is a descriptor. */
+struct call { int64_t number, foreign, opens; struct argument arguments[ARGUMENTS]; };
+
+struct program {
+	const struct call *calls;
+	int64_t count;
+	const int64_t *numbers;
+	int64_t given;
+	const char *data;
+	int64_t size;
+};
+
+static int is_sound(const struct program *program)
+{
+	for (int64_t at = 0; at < program->count; at++)
+		for (int place = 0; place < ARGUMENTS; place++) {
+			const struct argument *one = &program->calls[at].arguments[place];
+			int64_t end = one->kind == GIVEN ? program->given : one->kind == RESULT ? at : one->kind == DATA ? program->size : -1;
+
+			if (one->kind < NUMBER || one->kind > EACH || (end >= 0 && (one->value < 0 || one->value >= end)))
+				return 0;
+		}
+	return program->count > 0 && program->count <= CALLS;
+}
+
+static long make(const struct call *call, const long *words)
+{
+	struct stat found;
+
+	if (call->number != IS_DIRECTORY)
+		return syscall(call->number, words[0], words[1], words[2], words[3], words[4], words[5]);
+	if (fstat(words[0], &found) < 0)
+		return -1;
+	errno = ENOTDIR;
+	return S_ISDIR(found.st_mode) ? 0 : -1;
+}
+
+/* Makes the calls of one row; the number of the one that is refused, or -1. Each text ends in a zero byte, the last too. */
+static int64_t make_row(const struct program *program, const char **text, const char *end, int64_t each, uint64_t *counter,
+	long *results)
+{
+	for (int64_t at = 0; at < program->count; at++)
+		results[at] = -1;
+	for (int64_t at = 0; at < program->count; at++) {
+		const struct call *call = &program->calls[at];
+		long words[ARGUMENTS];
+
+		for (int place = 0; place < ARGUMENTS; place++) {
+			const struct argument *one = &call->arguments[place];
+
+			switch (one->kind) {
+			case GIVEN: words[place] = program->numbers[one->value]; break;
+			case RESULT: words[place] = results[one->value]; break;
+			case DATA: words[place] = (long)(program->data + one->value); break;
+			case EACH: words[place] = each; break;
+			case TEXT:
+				if (*text >= end)
+					return errno = EINVAL, at;
+				words[place] = (long)*text;
+				*text += strlen(*text) + 1;
+				break;
+			default: words[place] = one->value;
+			}
+		}
+		if (call->foreign && counter)
+			++*counter;
+		long result = make(call, words);
+		if (call->number == SYS_close) { /* it is closed whatever the kernel answers */
+			if (call->arguments[0].kind == RESULT)
+				results[call->arguments[0].value] = -1;
+		} else if (result < 0) {
+			return at;
+		} else if (call->opens) {
+			results[at] = result;
+		}
+	}
+	return -1;
+}
+
+PyDoc_STRVAR(run_doc, "run(calls, numbers, data, texts, each, rows, counter) -> (rows done, call or -1, errno, results)\n\n"
+	"Make the calls for each row. `results` are the descriptors that the row which has failed has open, or -1.");
+
+static PyObject *run(PyObject *self, PyObject *args)
+{
+	Py_buffer calls, numbers, data, texts, each, counter;
+	PyObject *counted, *results = NULL, *found = NULL;
+	Py_ssize_t rows, row;
+	int64_t failed = -1;
+	long open[CALLS];
+	int number = 0;
+
+	(void)self;
+	if (!PyArg_ParseTuple(args, "y*y*y*y*y*nO", &calls, &numbers, &data, &texts, &each, &rows, &counted))
+		return NULL;
+	struct program program = { calls.buf, calls.len / (Py_ssize_t)sizeof(struct call), numbers.buf, numbers.len / 8, data.buf, data.len };
+	counter.buf = NULL;
+	if (counted != Py_None && PyObject_GetBuffer(counted, &counter, PyBUF_WRITABLE) < 0)
+		goto release;
+	if (!is_sound(&program) || (counter.buf && counter.len < 8) || (each.len && each.len < 8 * rows)) {
+		PyErr_SetString(PyExc_ValueError, "not a program of calls");
+		goto release_counter;
+	}
+	const char *text = texts.buf, *end = text + texts.len;
+	for (row = 0; row < rows; row++)
+		if ((failed = make_row(&program, &text, end, each.len ? ((int64_t *)each.buf)[row] : -1, counter.buf, open)) >= 0) {
+			number = errno;
+			break;
+		}
+	results = PyTuple_New(failed < 0 ? 0 : program.count);
+	for (int64_t at = 0; results && failed >= 0 && at < program.count; at++)
+		PyTuple_SetItem(results, at, PyLong_FromLong(open[at]));
+	if (results)
+		found = Py_BuildValue("(nLiN)", row, (long long)failed, number, results);
+release_counter:
+	if (counter.buf)
+		PyBuffer_Release(&counter);
+release:
+	PyBuffer_Release(&each);
+	PyBuffer_Release(&texts);
+	PyBuffer_Release(&data);
+	PyBuffer_Release(&numbers);
+	PyBuffer_Release(&calls);
+	return found;
+}
+
+static PyMethodDef methods[] = { { "run", run, METH_VARARGS, run_doc }, { NULL, NULL, 0, NULL } };
+
+static int exec(PyObject *module)
+{
+	return PyModule_AddIntConstant(module, "CLOSE", SYS_close) < 0 || PyModule_AddIntConstant(module, "MKDIRAT", SYS_mkdirat) < 0
+		|| PyModule_AddIntConstant(module, "IS_DIRECTORY", IS_DIRECTORY) < 0 ? -1 : 0;
+}
+
+static PyModuleDef_Slot slots[] = { { Py_mod_exec, exec }, { 0, NULL } };
+static struct PyModuleDef module = { PyModuleDef_HEAD_INIT, "_loop", NULL, 0, methods, slots, NULL, NULL, NULL };
+
+PyMODINIT_FUNC PyInit__loop(void)
+{
+	return PyModuleDef_Init(&module);
+}

@@ -1,0 +1,65 @@
+"""Steps that are alike and come one row after the other, most of a large plan: where they begin and end."""
+
+from __future__ import annotations
+
+from mountplan.planner.plan import steps as s
+from mountplan.planner.plan.steps import STEP_TYPES, Step
+from mountplan.planner.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Set
+
+_LETTERS: dict[type[Step], str] = dict.fromkeys(STEP_TYPES, ".") | {
+    s.MakeNode: "n",
+    s.MakeFilesystem: "m",
+    s.MakeSeed: "e",
+    s.CloneHost: "h",
+    s.CloneMount: "c",
+    s.SetAttributes: "s",
+    s.Attach: "a",
+    s.JoinGroup: "j",
+    s.Release: "r",
+}
+BINDS = frozenset(clone + more for clone in "hc" for more in ("ar", "sar", "ajr", "sajr"))  # each of one mount
+LONGEST = 5
+LEAST = 4  # rows that are worth it
+
+
+class StepRun(NamedTuple):
+    """Steps from number `begin` to before `end`, those of one row after those of another: a letter of `kinds` each."""
+
+    begin: int
+    end: int
+    kinds: str
+
+
+def runs_of(steps: tuple[Step, ...], kinds: Set[str]) -> Iterator[StepRun]:
+    """The runs there are of rows of these `kinds`, in their order; of one that begins as another, it is the shorter."""
+    letters = "".join([_LETTERS[kind] for kind in map(type, steps)])
+    starts = {one[0] for one in kinds}
+    at = 0
+    while at < len(letters):
+        found = ""
+        if letters[at] in starts:
+            found = next((one for end in range(1, LONGEST + 1) if (one := letters[at : at + end]) in kinds), "")
+        if not found:
+            at += 1
+            continue
+        end = _end(letters, found, at)
+        if end - at >= LEAST * len(found):
+            yield StepRun(at, end, found)
+        at = end
+
+
+def _end(letters: str, kinds: str, at: int) -> int:
+    """Where the rows end that begin at `at`: first twice as many at each look, then half as many."""
+    block = kinds
+    while letters.startswith(block, at):
+        at += len(block)
+        block += block
+    while len(block) > len(kinds):
+        block = block[: len(block) // 2]
+        if letters.startswith(block, at):
+            at += len(block)
+    return at
