@@ -214,6 +214,10 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         "this filesystem does not take these attributes",
         "an id-mapping needs a filesystem that allows it, and each mount can be mapped once only",
     ),
+    ("set_attributes", E.EBUSY): (
+        "a process has a file open there for writing, which it has opened since it was looked at, or from elsewhere",
+        "plan again: for processes in the tree the mount is swapped; let others close it, or end them",
+    ),
     ("set_attributes", E.EPERM): (
         "an attribute that was locked by a more privileged namespace cannot be cleared",
         "leave the attribute as the host has it",

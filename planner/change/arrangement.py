@@ -25,6 +25,7 @@ class Arrangement:
 
     def __init__(self, examination: Examination, sharing: SharingMatch, parts: NewParts, files: FileChanges) -> None:
         self.space: PairedSpace = examination.space
+        self._examination = examination
         self._sharing = sharing
         self._parts = parts
         self._open: dict[int, Handle] = {}
@@ -242,7 +243,7 @@ class Arrangement:
             stack = on[place]
             site = instead.sites.get(place) if instead is not None else None
             carried: dict[int, Handle] = {}
-            if site is not None and instead is not None and self._can_be_carried(instead, site, stack):
+            if site is not None and instead is not None and self._examination.can_be_carried(instead, site, stack):
                 source = site.found[0]
                 carried[stack[0]] = handle = f"carried:{live_name(space, space.found.rows[source])}"
                 self.steps.append(c.CarryLive(handle, self._live(source), space.origins[stack[0]]))
@@ -276,16 +277,6 @@ class Arrangement:
         for handle in carried.values():
             self.steps.append(s.Release(handle, ""))
 
-    def _can_be_carried(self, instead: ExaminedMount, site: ExaminedSite, stack: list[int]) -> bool:
-        """A mount that is the same, and that a walk reaches, can be cloned with all on it; not what is unbindable."""
-        inner = site.inner.get(stack[0])
-        if inner is None or inner.unlike or site.found != [inner.found] or site.arrived:
-            return False
-        found: dict[str, list[int]] = {place: [] for place, one in instead.sites.items() if one.found or one.arrived}
-        if covers_of(found, site.place):
-            return False
-        return not self._is_unbindable(inner.wanted, inner.found) and not self._is_stacked_shared(stack, stack[0])
-
     # --- taking away
 
     def _swap(self, site: ExaminedSite, old: int, wanted_ones: list[int]) -> Steps[None]:
@@ -297,7 +288,7 @@ class Arrangement:
         if instead is not None:
             for one in instead.sites.values():
                 stack = one.wanted
-                if stack and self._can_be_carried(instead, one, stack):
+                if stack and self._examination.can_be_carried(instead, one, stack):
                     yield self._settle(one.inner[stack[0]])
         top = self._live(old)
         made = []
@@ -372,21 +363,9 @@ class Arrangement:
 
     def _can_be_held(self, site: ExaminedSite, wanted: int, found: int) -> bool:
         """Whether a clone of it can be taken; what cannot is made anew with all on it, and is not put right before."""
-        return not self._is_unbindable(wanted, found) and not self._is_stacked_shared(site.wanted, wanted)
-
-    def _is_stacked_shared(self, stack: list[int], wanted: int) -> bool:
-        """Whether something is to be stacked upon it: a clone would be in its group by then."""
-        return wanted != stack[-1] and self.space.wanted.rows[wanted].peer_group != 0
-
-    def _is_unbindable(self, wanted: int, found: int) -> bool:
-        """Whether something in the tree on a mount cannot be cloned, or will not be able to."""
-        for forest, first in ((self.space.found, found), (self.space.wanted, wanted)):
-            waiting = [first]
-            for at in waiting:
-                if forest.rows[at].unbindable:
-                    return True
-                waiting += forest.children.get(at, ())
-        return False
+        return not self._examination.is_unbindable(wanted, found) and not self._examination.is_stacked_shared(
+            site.wanted, wanted
+        )
 
     def _detach(self, found: int) -> None:
         forest = self.space.found

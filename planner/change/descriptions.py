@@ -12,6 +12,7 @@ from mountplan.planner.change.sharing_changes import SharingMatch
 from mountplan.planner.change.standing import Allowed
 from mountplan.planner.compare.matching import Forest
 from mountplan.planner.plan.predict import HOST_GROUPS
+from mountplan.planner.tables.table import UNTOLD
 
 _MOST = 5  # processes that are named
 _SAYS = "the spec says so"
@@ -25,11 +26,14 @@ class Descriptions:
         examination: Examination,
         sharing: SharingMatch,
         groups: dict[int, str],
+        images: dict[str, str],
         allowed: Allowed,
     ) -> None:
+        """`groups` has names of groups by their numbers, `images` those of images by the devices that show them."""
         self._space: PairedSpace = examination.space
         self._sharing = sharing
         self._groups = groups
+        self._images = images
         self._allowed = allowed
         self.changes: list[ChangeLine] = []
         self.asides: list[str] = []
@@ -44,7 +48,10 @@ class Descriptions:
         space = self._space
         for found in site.arrived:
             row = space.found.rows[found]
-            self.asides.append(f"{row.mountpoint}: {row.fstype} {row.source} has arrived from elsewhere, and stays")
+            if site.afresh:
+                self._gone(found, site, "what it stands on goes")
+            else:
+                self.asides.append(f"{row.mountpoint}: {row.fstype} {row.source} has arrived from elsewhere, and stays")
         gap = ""
         if site.has_gap:
             gap = "nothing is there for a moment"
@@ -60,24 +67,23 @@ class Descriptions:
         swapped: set[int] = set()
         for number, wanted in enumerate(site.wanted):
             inner = site.inner.get(wanted)
-            same_place = site.mode == "peer" or (site.mode == "swap" and number == site.kept)
-            if inner is None or (inner.unlike and not same_place):
+            if inner is None:
                 replaces = self._replaced(site, number, swapped, back)
                 if replaces is None:
-                    self._tell("+", wanted, _what(space.wanted, wanted), "the spec has it", site)
+                    self._tell("+", wanted, self._what(space.wanted, wanted), "the spec has it", site)
                 else:
                     swapped.add(replaces)
-                    why = inner.unlike if inner is not None and inner.found == replaces else "another mount"
-                    self._swap(wanted, replaces, why, site, gap)
-                    if inner is None or inner.found != replaces:
-                        self._gone_below(replaces, site)
-                yield from self._new_below(wanted, inner)
+                    self._swap(wanted, replaces, "another mount", site, gap)
+                    self._gone_below(replaces, site)
+                yield from self._new_below(wanted)
             elif inner.unlike:
                 swapped.add(inner.found)
                 self._swap(wanted, inner.found, inner.unlike, site, gap)
-                yield from self._new_below(wanted, inner)
+                yield from inner.sites.values()
             else:
-                if number >= site.kept and site.mode == "rebuild":
+                if site.afresh:
+                    pass
+                elif number >= site.kept and site.mode == "rebuild":
                     why = "taken off, and put on again, to reach what it covers"
                     self._swap(wanted, inner.found, why, site, gap)
                 elif number < len(site.wanted) - site.upper and site.mode == "peer":
@@ -96,23 +102,19 @@ class Descriptions:
         found = site.found[number]
         return found if found not in back and found not in swapped and number >= site.kept else None
 
-    def _new_below(self, wanted: int, instead: ExaminedMount | None) -> Iterator[ExaminedSite]:
-        if instead is not None:
-            yield from instead.sites.values()
-            return
+    def _new_below(self, wanted: int) -> Iterator[ExaminedSite]:
         on = self._space.wanted_sites.on(wanted)
         for place in sorted(on):
             yield ExaminedSite(place, on[place], [], mode="append")
 
-    def _gone(self, found: int, site: ExaminedSite) -> None:
+    def _gone(self, found: int, site: ExaminedSite, whose: str = "the spec does not have it") -> None:
         row = self._space.found.rows[found]
-        whose = "the spec does not have it"
         self._check_leaving(found, row.mountpoint)
         self._line(
             "-",
             row.mountpoint,
             found_layer(self._space.found, found),
-            _what(self._space.found, found),
+            self._what(self._space.found, found),
             whose,
             "",
             found,
@@ -129,7 +131,7 @@ class Descriptions:
                 "-",
                 row.mountpoint,
                 found_layer(self._space.found, child),
-                _what(self._space.found, child),
+                self._what(self._space.found, child),
                 "what it stands on goes",
                 "",
                 child,
@@ -141,7 +143,7 @@ class Descriptions:
         space = self._space
         row, there = space.wanted.rows[wanted], space.found.rows[found]
         self._check_leaving(found, there.mountpoint)
-        before, after = _what(space.found, found), _what(space.wanted, wanted)
+        before, after = self._what(space.found, found), self._what(space.wanted, wanted)
         what = f"{before} -> {after}" if before != after else after
         why += f"; {gap}" if gap else ""
         self._line("swap", row.mountpoint, self._layer(site, wanted), what, why, space.origins[wanted], found)
@@ -205,6 +207,13 @@ class Descriptions:
             notices = tuple(words[:_MOST]) + ((f"{len(words) - _MOST} more",) if len(words) > _MOST else ())
         self.changes.append(ChangeLine(sign, self._space.name, mount, layer, what, why, origin, notices))
 
+    def _what(self, forest: Forest, at: int) -> str:
+        row = forest.rows[at]
+        source = self._images.get(row.device, row.source)
+        source = f" {source}" if source not in ("", row.fstype, "none", UNTOLD) else ""
+        root = f"[{row.root}]" if row.root != "/" else ""
+        return f"{row.fstype}{source}{root} {row.attributes}"
+
     def _layer(self, site: ExaminedSite, wanted: int) -> str:
         return f"{site.wanted.index(wanted) + 1} of {len(site.wanted)}" if len(site.wanted) > 1 else ""
 
@@ -232,14 +241,6 @@ def _sharing_words(group: str, master: str, unbindable: bool, *, shared: bool = 
     words += [f"shared:{group}"] if group else []
     words += [f"slave:{master}"] if master else []
     return " ".join(words) or "private"
-
-
-def _what(forest: Forest, at: int) -> str:
-    row = forest.rows[at]
-    source = f" {row.source}" if row.source and row.source not in (row.fstype, "none") else ""
-    root = f"[{row.root}]" if row.root != "/" else ""
-    attributes = show(parse_shown(row.attributes) & ~0)
-    return f"{row.fstype}{source}{root} {attributes}"
 
 
 def found_layer(forest: Forest, at: int) -> str:

@@ -31,6 +31,8 @@ class ExaminedSite:
 
     With `peer`, the last `upper` of both stay, and all others are exchanged; `covered` says whether a walk reaches none
     of them, and `top_beneath` whether the topmost is exchanged as by a swap.
+
+    `afresh`: it is on a mount that another takes the place of, and all of it is made anew on that before it is seen.
     """
 
     place: str
@@ -42,6 +44,7 @@ class ExaminedSite:
     upper: int = 0
     covered: bool = False
     top_beneath: bool = False
+    afresh: bool = False
     inner: dict[int, ExaminedMount] = field(default_factory=dict)
     arrived: list[int] = field(default_factory=list)
 
@@ -53,7 +56,9 @@ class ExaminedSite:
 
     @property
     def has_gap(self) -> bool:
-        return self.mode == "rebuild" and len(self.wanted) > self.kept and len(self.found) > self.kept
+        return (
+            not self.afresh and self.mode == "rebuild" and len(self.wanted) > self.kept and len(self.found) > self.kept
+        )
 
 
 @dataclass(slots=True)
@@ -128,6 +133,8 @@ class Examination:
                 return f"a new {row.fstype}"
         if device != there.device:
             return f"{row.fstype} {row.source} instead of {there.fstype} {there.source}"
+        if row.root != there.root and row.fstype == "nsfs":
+            return f"the file of {row.root} instead of that of {there.root}"
         if row.root != there.root:
             return f"{row.root} of the filesystem instead of {there.root}"
         want, have = parse_shown(row.attributes), parse_shown(there.attributes)
@@ -147,8 +154,12 @@ class Examination:
             one.attributes = attribute_change(row.attributes, there.attributes)
             one.sharing = self._sharing.differs(space, wanted, found)
         on, under = space.wanted_sites.on(wanted), space.found_sites.on(found)
-        for place in dict.fromkeys((*on, *under)):
+        for place in dict.fromkeys((*on, *sorted(under))):
             one.sites[place] = yield self._site(place, on.get(place, []), under.get(place, []))
+        if one.unlike:
+            for place, site in one.sites.items():
+                if place not in on or not self.can_be_carried(one, site, on[place]):
+                    _make_afresh(site)
         dirty = [place for place, site in one.sites.items() if site.mode != "none"]
         self._reach(one, {place: covers_of(under, place) for place in dirty})
         one.dirty = one.changes_itself or bool(dirty)
@@ -195,6 +206,30 @@ class Examination:
         forest = self.space.found
         parent = forest.parents[found]
         return parent >= 0 and self._has_arrived(forest.rows[found], forest.rows[parent])
+
+    def can_be_carried(self, instead: ExaminedMount, site: ExaminedSite, stack: list[int]) -> bool:
+        """A mount that is the same, and that a walk reaches, can be cloned with all on it; not what is unbindable."""
+        inner = site.inner.get(stack[0])
+        if inner is None or inner.unlike or site.found != [inner.found] or site.arrived:
+            return False
+        found: dict[str, list[int]] = {place: [] for place, one in instead.sites.items() if one.found or one.arrived}
+        if covers_of(found, site.place):
+            return False
+        return not self.is_unbindable(inner.wanted, inner.found) and not self.is_stacked_shared(stack, stack[0])
+
+    def is_stacked_shared(self, stack: list[int], wanted: int) -> bool:
+        """Whether something is to be stacked upon it: a clone would be in its group by then."""
+        return wanted != stack[-1] and self.space.wanted.rows[wanted].peer_group != 0
+
+    def is_unbindable(self, wanted: int, found: int) -> bool:
+        """Whether something in the tree on a mount cannot be cloned, or will not be able to."""
+        for forest, first in ((self.space.found, found), (self.space.wanted, wanted)):
+            waiting = [first]
+            for at in waiting:
+                if forest.rows[at].unbindable:
+                    return True
+                waiting += forest.children.get(at, ())
+        return False
 
     def _reach(self, one: ExaminedMount, dirty: dict[str, list[str]]) -> None:
         """Say how to get at the sites on a mount that are to be changed; `dirty` has the places that cover each."""
@@ -266,6 +301,13 @@ def attribute_change(wanted: str, there: str) -> Change:
         (want & ~have & plain) | (want & ATIME_MASK if times else 0),
         (have & ~want & plain) | (ATIME_MASK if times else 0),
     )
+
+
+def _make_afresh(site: ExaminedSite) -> None:
+    waiting = [site]
+    for one in waiting:
+        one.afresh = True
+        waiting += [below for inner in one.inner.values() for below in inner.sites.values()]
 
 
 def mounts_in(site: ExaminedSite) -> Iterator[ExaminedMount]:

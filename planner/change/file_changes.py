@@ -5,7 +5,7 @@ from __future__ import annotations
 from mountplan.planner.change import change_steps as c
 from mountplan.planner.change.change_plan import ChangeLine, ChangeObstacle
 from mountplan.planner.change.new_parts import NewParts, NoSource
-from mountplan.planner.change.paired_space import PairedSpace
+from mountplan.planner.change.paired_space import PairedSpace, seen_at
 from mountplan.planner.change.parts import Node, Parts, PlannedFilesystem
 from mountplan.planner.change.same_superblock import Superblocks
 from mountplan.planner.change.standing import Record
@@ -58,17 +58,17 @@ class FileChanges:
             elif _what_it_is(old) != _what_it_is(node) or self._may_be_other(name, node):
                 self._change(name, node, old)
             elif seen := self._seen.get((owner, node.path)):
-                where, _ = self._place(name)
-                self.asides.append(f"{TargetPath(where).joined(node.path)} {seen}; it stays as it is")
+                where, _ = self._place(name, f"/{node.path}")
+                self.asides.append(f"{where} {seen}; it stays as it is")
         paths = {node.path for node in now.nodes}
         for path, node in before.items():
             if path not in paths and earlier is not None and is_declared(node):
-                where, _ = self._place(name)
-                self.asides.append(f"{where}: {path} stays, though the spec does not have it any more")
+                where, _ = self._place(name, f"/{path}")
+                self.asides.append(f"{where} stays, though the spec does not have it any more")
         for (filesystem, path), node in self._begun.items():
             if filesystem == name and path not in paths and path not in before and is_declared(node):
-                where, _ = self._place(name)
-                self.asides.append(f"{where}: {path} stays, if the interrupted change has made it")
+                where, _ = self._place(name, f"/{path}")
+                self.asides.append(f"{where} stays, if the interrupted change has made it")
 
     def _may_be_other(self, name: Handle, node: Node) -> bool:
         begun = self._begun.get((name, node.path))
@@ -84,7 +84,10 @@ class FileChanges:
 
     def _change(self, name: Handle, node: Node, old: Node) -> None:
         if not (node.node == old.node == "file"):
-            what = f"{node.path} would have to become another {node.node}"
+            where, _ = self._place(name, f"/{node.path}")
+            what = f"{where} would have to become another {node.node}"
+            if node.node != old.node:
+                what = f"{where} is a {old.node}, and would have to become a {node.node}"
             self.obstacles.append(ChangeObstacle("file", what, "change it inside, or leave it", node.origin))
             return
         self._write(name, node)
@@ -115,17 +118,12 @@ class FileChanges:
         return False
 
     def _tell(self, sign: str, name: Handle, node: Node, why: str) -> None:
-        where, namespace = self._place(name)
-        mount = TargetPath(where).joined(node.path)
+        mount, namespace = self._place(name, f"/{node.path}")
         assert sign in ("+", "~")
-        self.changes.append(ChangeLine("+" if sign == "+" else "~", namespace, mount, "", "file", why, node.origin))
+        self.changes.append(ChangeLine("+" if sign == "+" else "~", namespace, mount, "", node.node, why, node.origin))
 
-    def _place(self, name: Handle) -> tuple[str, str]:
-        for space in self._spaces:
-            for row in space.found.rows:
-                if row.device == self._devices[name]:
-                    return row.mountpoint, space.name
-        return "", ""
+    def _place(self, name: Handle, path: str = "/") -> tuple[str, str]:
+        return seen_at(self._spaces, self._devices[name], path)
 
 
 def _what_it_is(node: Node) -> Node:

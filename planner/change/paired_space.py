@@ -6,13 +6,14 @@ the two tables.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 
 from mountplan.planner.change.standing import StandingSpace, User
 from mountplan.planner.compare.matching import OUTSIDE, Forest, match
 from mountplan.planner.compare.view import View
 from mountplan.planner.names import Handle, IdMapping
+from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.predict import Prediction
 from mountplan.planner.tables.mounttree import hiders
 from mountplan.planner.tables.table import MountRow, MountTable
@@ -73,6 +74,19 @@ class PairedSpace:
                 yield at, user
             if below:
                 waiting += self.found.children.get(at, ())
+
+
+def seen_at(spaces: Iterable[PairedSpace], device: str, path: str = "/") -> tuple[str, str]:
+    """Where a path of a filesystem that stands is seen, and in which namespace: through the mount that shows most of
+    it; if none shows that path, where the filesystem is.
+    """
+    shown = [(space, row) for space in spaces for row in space.found.rows if row.device == device]
+    if not shown:
+        return "", ""
+    space, row = min(shown, key=lambda one: (not TargetPath(path).is_under(one[1].root), len(one[1].root)))
+    if not TargetPath(path).is_under(row.root):
+        return row.mountpoint, space.name
+    return TargetPath(row.mountpoint).joined(TargetPath(path).relative_to(row.root)), space.name
 
 
 class _Sites:

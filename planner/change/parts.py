@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from mountplan.planner.names import Handle, IdMapping
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
@@ -94,6 +96,13 @@ class Parts:
                 name, creation, creation.mount, contents.get(name, ""), tuple(nodes.get(name, ())),
                 tuple(removed.get(name, ())), name in sealed, self._mapped(creation),
             )  # fmt: skip
+
+    def images(self) -> Iterator[tuple[Handle, str]]:
+        """What each filesystem from an image has that in, in words."""
+        for name, one in self.filesystems.items():
+            if isinstance(one.creation, s.AttachImage):
+                holder = one.creation.holder.removeprefix("fs:")
+                yield name, f"{holder}:/{one.creation.image}" if holder else one.creation.image
 
     def _mapped(self, creation: Creation) -> tuple[IdMapping | None, ...]:
         layers = creation.layers if isinstance(creation, s.MakeOverlay) else ()

@@ -11,7 +11,7 @@ from mountplan.planner.change.examination import Examination
 from mountplan.planner.change.file_changes import FileChanges
 from mountplan.planner.change.inner_ids import with_inner_ids
 from mountplan.planner.change.new_parts import NewParts
-from mountplan.planner.change.paired_space import PairedSpace
+from mountplan.planner.change.paired_space import PairedSpace, seen_at
 from mountplan.planner.change.parted_groups import GroupsOutside, only_here, parted
 from mountplan.planner.change.parts import Parts
 from mountplan.planner.change.same_superblock import Superblocks, doubled_uppers, find_standing
@@ -92,9 +92,13 @@ def _planned(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: in
     asides: list[str] = list(files.asides)
     obstacles: list[ChangeObstacle] = list(files.obstacles)
     hosts = group_numbers(plan, Walks(copied(standing.host))).items()
+    images = {f"={name}": image for name, image in parts.images()}
+    if standing.record is not None:
+        devices = standing.record.devices
+        images |= {devices[name]: image for name, image in Parts(standing.record.plan).images() if name in devices}
     groups = group_names(plan) | {number: name for name, number in hosts if number > HOST_GROUPS}
     for one, done in zip(examined, arranged, strict=True):
-        told = Descriptions(one, sharing, groups, allowed)
+        told = Descriptions(one, sharing, groups, images, allowed)
         changes += told.changes
         asides += told.asides
         obstacles += done.obstacles + told.obstacles
@@ -159,18 +163,17 @@ def _option_changes(
     told = []
     for name, options in superblocks.options.items():
         device = superblocks.devices[name]
-        place = next(((one, row) for one in spaces for row in one.found.rows if row.device == device), None)
-        if place is None:
+        where, namespace = seen_at(spaces, device)
+        if not where:
             continue
-        space, row = place
         origin = parts.filesystems[name].creation.origin
         words = ", ".join(key if value is True else f"{key}={value}" for key, value in options)
         before = superblocks.before[name]
         told.append(
             ChangeLine(
                 "~",
-                space.name,
-                row.mountpoint,
+                namespace,
+                where,
                 "",
                 f"options {before + ' -> ' if before else ''}{words}",
                 "the spec says so",
@@ -178,10 +181,11 @@ def _option_changes(
             )
         )
         if device in outside:
-            what = f"{row.mountpoint}: other namespaces show the same filesystem, and its options are theirs as well"
+            what = f"{where}: other namespaces show the same filesystem, and its options are theirs as well"
             obstacles.append(ChangeObstacle("shared superblock", what, "leave its options as they are", origin))
             continue
-        take, _ = new.take(name, row.root, origin)
+        roots = (row.root for one in spaces for row in one.found.rows if row.device == device)
+        take, _ = new.take(name, min(roots, key=len), origin)
         new.do(c.Reconfigure(take, options, origin))
     return told
 

@@ -394,12 +394,15 @@ def test_an_option_that_the_kernel_shows_otherwise_is_granted_to_what_a_change_m
 
 
 def test_what_has_arrived_is_told_after_a_change_too(on_host: Callable[..., Any], tmp_path: Path) -> None:
-    """Were it part of what the name is, `ls` would see nothing new in it."""
+    """Were it part of what the name is, `ls` would see nothing new in it. What it stands on takes it along: it was told
+    to stay then.
+    """
     text = (
         f'name = "fed"\n[peer_group.feed]\nhost = "{tmp_path}"\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n'
         f'[[mount]]\ntarget = "/feed"\nbind = "{tmp_path}"\nmaster = "feed"\n'
     )
-    (tmp_path / "x").mkdir()
+    for name in ("x", "y"):
+        (tmp_path / name).mkdir()
 
     def script() -> list[Outcome]:
         mount(str(tmp_path), str(tmp_path), flags=MS_BIND)
@@ -408,16 +411,20 @@ def test_what_has_arrived_is_told_after_a_change_too(on_host: Callable[..., Any]
         done = [mountplan("apply", fed, "-q")]
         mount("outside", f"{tmp_path}/x", "tmpfs")
         done += [mountplan("apply", fed, "--live", "-q"), mountplan("ls"), mountplan("verify", fed, "fed")]
+        swapped = spec(text.replace(f'bind = "{tmp_path}"', f'bind = "{tmp_path}/y"'))
+        done.append(mountplan("plan", swapped, "--live", "fed"))
         umount(f"{tmp_path}/x")
         done.append(mountplan("ls"))
         mountplan("rm", "fed")
         umount(str(tmp_path))
         return done
 
-    kept, changed, listed, verified, after = on_host(script)
+    kept, changed, listed, verified, preview, after = on_host(script)
     assert [0, 0, 0, 0] == [one.status for one in (kept, changed, listed, verified)], (kept, changed, verified)
     assert "healthy, 1 mount arrived" in listed.out
     assert "/feed/x" in verified.out
+    assert "what it stands on goes" in preview.out
+    assert "and stays" not in preview.out
     assert "arrived" not in after.out
     assert "drifted" not in after.out
 

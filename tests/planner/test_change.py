@@ -169,6 +169,14 @@ def test_of_a_stack_only_what_comes_and_goes_is_touched(before: str, after: str,
     assert not found.obstacles
 
 
+def test_what_is_made_anew_on_a_mount_that_is_swapped_leaves_no_gap() -> None:
+    """All of it stands on the new mount before that is seen; it was refused for the gap that one leaves that stays."""
+    kid = tmpfs("/a/kid", 'source = "SOURCE"\n') + tmpfs("/a/kid/y") + tmpfs("/a/kid", 'source = "top"\n')
+    before, after = (tmpfs("/a", f'source = "{word}"\n') + kid.replace("SOURCE", word) for word in ("old", "new"))
+    assert [("swap", "/a"), ("swap", "/a/kid")] == [(one.sign, one.mount) for one in change(before, after).changes]
+    assert not change(before, after).obstacles
+
+
 def test_what_a_cover_hides_is_changed_while_the_cover_stays() -> None:
     cover = tmpfs("/a", 'source = "cover"\n')
     deep = '[[mount]]\nid = "deep"\nparent = "PARENT"\ntarget = "/a/b"\ntype = "tmpfs"\n'
@@ -238,6 +246,23 @@ def test_a_file_of_the_spec_is_written_by_a_rename_unless_it_is_mounted() -> Non
     assert [False] == [step.in_place for step in plain.steps if isinstance(step, c.WriteFile)]
     bound = change(data + files("1") + bind, data + files("2") + bind)
     assert [True] == [step.in_place for step in bound.steps if isinstance(step, c.WriteFile)]
+
+
+def test_a_file_is_called_by_where_it_is_seen() -> None:
+    """The first mount of a filesystem may show another part of it."""
+    text = '[[mount]]\ntarget = "/a"\nbind = { mount = "data", path = "/d" }\n' + tmpfs("/b", 'id = "data"\n')
+    entry = '[[mount.file]]\npath = "d"\ndirectory = true\n[[mount.file]]\npath = "f"\ncontent = "WORD"\n'
+    found = change(text + entry.replace("WORD", "1"), text + entry.replace("WORD", "2"))
+    assert ["~ /b/f: file"] == lines(found)
+
+
+def test_an_image_is_called_by_its_path() -> None:
+    """A mount does not show it: the preview had a NUL for what comes, and a loop device for what stands."""
+    host = FakeHost({"/one.img": "file", "/two.img": "file"})
+    text = ROOT + '[[mount]]\ntarget = "/a"\ntype = "ext4"\nimage = "/{}.img"\n'
+    one, two = (api.plan(parse_spec(text.format(word).encode(), "live.toml"), host) for word in ("one", "two"))
+    found = plan_change(two, standing(one), Allowed(), 100_000)
+    assert ["swap /a: ext4 /one.img rw,relatime -> ext4 /two.img rw,relatime"] == lines(found)
 
 
 def test_a_saved_change_is_read_back_and_an_altered_one_is_not() -> None:
