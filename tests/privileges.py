@@ -7,6 +7,7 @@ import errno
 import fcntl
 import functools
 import os
+import re
 import shutil
 import signal
 import stat
@@ -70,14 +71,31 @@ def missing(name: str) -> str:
     - "memfd-noexec": a pid namespace in which no memfd can be executed (Linux 6.3)
     - "tmpfs-xattrs": extended attributes user.* in a tmpfs (Linux 6.6)
     - "fs:TYPE": a filesystem type that the kernel knows or can load (who may mount it is for "root" or "userns" to say)
+    - "PROGRAM=VERSION": a program of that version, where a page says that its ways are told of that one
     - anything else: the name of a program
     """
     if name in _PROBES:
         return _try(_PROBES[name])
     if name.startswith("fs:"):
         return _try(functools.partial(_open_filesystem, name.removeprefix("fs:")))
-    path = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
-    return "" if shutil.which(name, path=path) else f"there is no program {name} here"
+    program, _, version = name.partition("=")
+    found = shutil.which(program, path=os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin")))
+    if found is None:
+        return f"there is no program {program} here"
+    wanted = _numbers(version)
+    told = version_of(found)[: len(wanted)] if version else ()
+    return "" if told == wanted else f"{program} is {'.'.join(map(str, told))} here"
+
+
+def version_of(program: str) -> tuple[int, ...]:
+    """What it says of itself; () if that is nothing of the kind."""
+    return _numbers(subprocess.run([program, "--version"], capture_output=True, text=True).stdout)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """The first version in a text."""
+    found = re.search(r"\d+(\.\d+)*", text)
+    return tuple(map(int, found[0].split("."))) if found else ()
 
 
 def require(*names: str) -> None:

@@ -5,6 +5,9 @@ The model and the real programs carry the same ones out; R is a directory with a
 
 from __future__ import annotations
 
+from mountplan.applier.run.programs import util_linux_at_hand
+from mountplan.planner.commands.util_linux import OLDEST
+from mountplan.planner.shell.simulate import Simulation, simulate
 from mountplan.planner.tables.table import MountRow
 
 BEGIN = "mkdir $R/a $R/b $R/c\nmount -t tmpfs src $R/a\nmkdir $R/a/x\nmount -t tmpfs -o ro,nosuid sub $R/a/x\n"
@@ -403,3 +406,8 @@ BASH += MORE_OF_BASH
 def script_of(line: str, root: str) -> str:
     """The whole script, with the shell that is to read it in its first line."""
     return f"#!/bin/{'bash' if line in BASH else 'sh'}\nR={root}; export R\n{BEGIN}{line}\n"
+
+
+def simulated(text: str) -> Simulation:
+    """Of a script that the programs of this machine carry out as well: options are read as its mount(8) reads them."""
+    return simulate(text, util_linux=lambda: util_linux_at_hand() or OLDEST)

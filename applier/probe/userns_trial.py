@@ -205,6 +205,8 @@ class _Trial:
         above = os.path.dirname(wanted)
         while not os.path.lexists(above):
             above = os.path.dirname(above)
+        if os.statvfs(above).f_flag & os.ST_RDONLY:
+            return  # planning tells where it stays so; in the tree it is writable
         if not os.access(above, os.W_OK | os.X_OK):
             self.unmakeable.add(origin)
             error = PermissionError(errno.EACCES, os.strerror(errno.EACCES))

@@ -436,10 +436,7 @@ def _new_detached(action: NewDetachedMount) -> int:
     try:
         if action.source:
             syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, b"source", os.fsencode(action.source), 0)
-        for option in filter(None, action.options.split(",")):
-            name, equals, value = option.partition("=")
-            kind = abi.FSCONFIG_SET_STRING if equals else abi.FSCONFIG_SET_FLAG
-            syscalls.fsconfig(context, kind, name.encode(), os.fsencode(value) if equals else None, 0)
+        _set_options(context, action.options)
         create = abi.FSCONFIG_CMD_CREATE_EXCL if action.exclusive else abi.FSCONFIG_CMD_CREATE
         syscalls.fsconfig(context, create, None, None, 0)
         return syscalls.fsmount(context, action.attributes)
@@ -455,13 +452,19 @@ def _enter_file(action: EnterFile) -> None:
         os.close(fd)
 
 
+def _set_options(context: int, options: str) -> None:
+    for option in filter(None, options.split(",")):
+        name, equals, value = option.partition("=")
+        kind = abi.FSCONFIG_SET_STRING if equals else abi.FSCONFIG_SET_FLAG
+        syscalls.fsconfig(context, kind, name.encode(), os.fsencode(value) if equals else None, 0)
+
+
 def _reconfigure(action: SetReadOnly) -> None:
     mount = os.open(action.target, os.O_PATH | os.O_CLOEXEC)
     try:
         context = syscalls.fspick(mount)
         try:
-            name = b"ro" if action.read_only else b"rw"
-            syscalls.fsconfig(context, abi.FSCONFIG_SET_FLAG, name, None, 0)
+            _set_options(context, f"{'ro' if action.read_only else 'rw'},{action.options}")
             syscalls.fsconfig(context, abi.FSCONFIG_CMD_RECONFIGURE, None, None, 0)
         finally:
             os.close(context)

@@ -87,10 +87,11 @@ class Remount(NamedTuple):
 
 
 class SetReadOnly(NamedTuple):
-    """fspick(2) and FSCONFIG_CMD_RECONFIGURE: whether the filesystem may be written."""
+    """fspick(2) and FSCONFIG_CMD_RECONFIGURE: whether the filesystem may be written, with its `options`."""
 
     target: str
     read_only: bool
+    options: str = ""
 
     def describe(self) -> str:
         return f"make the filesystem at {self.target} {'read-only' if self.read_only else 'writable'}"
@@ -392,6 +393,7 @@ class Stage:
                     self._check_options(process, action)
                 remount(process, action.target, action.attributes, keep_times=action.keep_times)
             case SetReadOnly():
+                self._check_options(process, action)
                 world.reconfigure(process, action.target, read_only=action.read_only)
             case SetAttributesCall():
                 target = self._where(number, action.target)
@@ -477,7 +479,7 @@ class Stage:
         opened = world.fsmount(process, superblock, action.source or "none", action.attributes)
         self._descriptors.put(world, number, action.descriptor, opened)
 
-    def _check_options(self, process: Process, action: Remount) -> None:
+    def _check_options(self, process: Process, action: Remount | SetReadOnly) -> None:
         """The kernel asks this first, once it has found the mount."""
         mount, node = walk(process, action.target)
         other = not_taken(mount.superblock.fstype, action.options)

@@ -189,7 +189,7 @@ def _remount(calls: ScriptCalls, words: MountWords) -> Iterator[Action]:
                 told = f"mount: whether the filesystem takes {','.join(words.of_filesystem)} is not known"
                 raise Unusable(told, "leave it out")
             read_only = words.superblock_words[-1:] or tuple(one for one in shown if one in ("ro", "rw"))[-1:]
-            yield SetReadOnly(target, read_only == ("ro",))
+            yield SetReadOnly(target, read_only == ("ro",), words.options)
         change = words.attribute_change(shown, resets=not words.bind)
         if any(change):
             yield SetAttributesCall(target, change, None, False)

@@ -67,6 +67,7 @@ _MATTERS = re.compile(
     r"=(recursive|vfs|fs)\b|\bX-mount\.|(^| )--(beneath|exclusive|onlyonce|map-users|map-groups)\b"
     r"|(^| )(-o|--options|-r|-w|--read-only|--rw).*\b(bind|rbind)\b|\b(bind|rbind|-B|-R)\b.*( -o| --options| -r| -w)"
     r"|\bremount\b|\bno(user|users|owner|group)\b|\"|\b(sync|dirsync|lazytime|mand)\b"
+    r"|\b(no|rel|strict)atime\b.*\b(rel|strict|no)atime\b"
 )
 
 

@@ -48,6 +48,7 @@ from mountplan.planner.tables.table import MountRow
 
 FAILED = 1  # the exit status of most commands
 # What umount -a leaves out of itself.
+_KNOWS_OVERMOUNTS = (2, 40)
 _NOT_OF_ALL = "noproc,nodevfs,nodevpts,nosysfs,norpc_pipefs,nonfsd,noselinuxfs"
 # Of mount(8) and umount(8), of chroot(1), of mountpoint(1)
 _MOUNT_FAILED, _NO_CHROOT, _NO_MOUNTPOINT = 32, 125, 32
@@ -132,10 +133,12 @@ def _umount_recursively(calls: ScriptCalls, target: str, lazy: bool) -> int:
     """Children first, the youngest of them first, each by its path, as umount(8) has it in the mount table."""
     path = calls.absolute(target)
     rows = calls.rows()
-    top = next((row for row in reversed(rows) if row.mountpoint == path), None)
-    if top is None:
+    there = [row for row in rows if row.mountpoint == path]
+    if not there:
         calls.make(Unmount(target, lazy))  # umount(8) does not try, but the reason is the same
         return FAILED
+    # Up to 2.39 it finds the mount on top there, later ones the lowest, and begin with what is mounted over that.
+    top = there[0 if len(there) > 1 and calls.util_linux >= _KNOWS_OVERMOUNTS else -1]
     children: dict[int, list[MountRow]] = {}
     for row in rows:
         if row.parent_id != row.mount_id:

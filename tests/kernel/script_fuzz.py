@@ -14,8 +14,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from mountplan.planner.errors import SpecError
-from mountplan.planner.shell.simulate import empty_world, simulate
+from mountplan.planner.shell.simulate import empty_world
 from mountplan.rehearsing import compare_with_kernel
+from tests.shell_scripts import simulated
 
 _PATHS = ("/a", "/b", "/c", "/a/x", "/b/x", "/a/x/y", "/a/../b", "$A", '"$A/x"', "a", "./b", "/none", "/c/")
 _OPTIONS = (
@@ -173,7 +174,7 @@ def search(seeds: range, tell: Callable[[str], object] = lambda text: None) -> F
             tell(f"{at} scripts: {_counts(FuzzResult(lines, refused, tuple(differences)))}\n")
         script = script_of(seed)
         try:
-            simulation = simulate(script)
+            simulation = simulated(script)
         except SpecError:
             refused += 1
             continue

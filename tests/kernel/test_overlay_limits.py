@@ -36,7 +36,15 @@ def test_as_many_overlays_lie_upon_each_other_as_the_kernel_takes(monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    "option", ["volatile = true", 'metacopy = "on"', 'index = "on"', 'uuid = "off"', "userxattr = true"]
+    "option",
+    [
+        "volatile = true",
+        'uuid = "off"',
+        "userxattr = true",
+        # a user namespace has neither the attributes nor the file handles that these take
+        pytest.param('metacopy = "on"', marks=pytest.mark.needs_kernel("root")),
+        pytest.param('index = "on"', marks=pytest.mark.needs_kernel("root")),
+    ],
 )
 def test_options_go_to_the_kernel_as_written(option: str) -> None:
     overlay = '[[mount]]\ntarget = "/o"\ntype = "overlay"\nlayers = [{ mount = "s", path = "/a" }]\n'

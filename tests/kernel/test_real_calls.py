@@ -45,7 +45,8 @@ mount -t tmpfs -o ro,nosuid sub /mnt/a/x
 ATTRIBUTES = (
     "ro", "rw", "ro,rw", "rw,ro", "nosuid,nodev,noexec", "nosuid,suid", "user", "users", "owner", "group", "user,exec",
     "user,noexec,nouser", "noatime", "relatime", "strictatime", "nodiratime", "noatime,atime", "noatime,norelatime",
-    "strictatime,nostrictatime", "relatime,nodiratime,noatime", "nosymfollow", "nosymfollow,symfollow", "defaults",
+    "strictatime,nostrictatime", "relatime,nodiratime,noatime", "noatime,relatime", "nosymfollow",
+    "nosymfollow,symfollow", "defaults",
     "x-y=z,comment=c,_netdev,nofail", "noauto,ro", "ro=recursive", "ro=vfs", "ro=fs",
     "noexec=recursive", "X-mount.noloop,X-mount.nocanonicalize", "X-other=1",
     "shared", "private,ro", "rslave", "ro,unbindable",

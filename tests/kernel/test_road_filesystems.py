@@ -39,6 +39,7 @@ layers = [{ mount = "store", path = "/top" }, { mount = "store", path = "/base" 
 """
 
 
+@pytest.mark.needs_kernel("root")
 def test_superblock_options_reach_the_filesystem() -> None:
     spec = f"""{ROOT}
     [[mount]]

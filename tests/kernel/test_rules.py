@@ -96,6 +96,7 @@ def test_a_refusal_names_step_mount_call_errno_and_remedy(name: str) -> None:
     assert f"remedy: {error.remedy}" in text
 
 
+@pytest.mark.needs_kernel("root")
 def test_a_refusal_quotes_what_the_filesystem_says() -> None:
     error = refused(REFUSED["unknown option"][0])
     assert "fsconfig(bogus)" == error.syscall
@@ -103,6 +104,7 @@ def test_a_refusal_quotes_what_the_filesystem_says() -> None:
     assert f"the filesystem says: {error.log[0]}" in str(error)
 
 
+@pytest.mark.needs_kernel("root")
 def test_a_refusal_points_to_the_line_of_the_mount() -> None:
     error = refused(f'{ROOT}\n\n[[mount]]\ntarget = "/a"\ntype = "tmpfs"\noptions = {{ bogus = "x" }}\n')
     lines = f'format = 1\n{ROOT}\n\n[[mount]]\ntarget = "/a"'.split("\n")

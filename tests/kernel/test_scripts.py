@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from mountplan.planner.shell.simulate import empty_world, simulate
+from mountplan.planner.shell.simulate import empty_world
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.rehearsing import compare_with_kernel
 from tests.hosts import PATIENCE, InHost, mount
 from tests.kernel.script_fuzz import search
 from tests.propagation import require_rules
-from tests.shell_scripts import BASH, LINES, script_of, shown
+from tests.shell_scripts import BASH, LINES, script_of, shown, simulated
 
 pytestmark = pytest.mark.needs_kernel("root", "unshare")
 
@@ -33,7 +33,7 @@ def test_a_script_comes_to_the_same_mounts_as_the_real_programs(line: str, in_ho
         subprocess.run([shell, "-c", script], capture_output=True, timeout=60 * PATIENCE)
         return shown(parse_mountinfo(Path("/proc/self/mountinfo").read_bytes()).rows, "base")
 
-    modelled = simulate(script_of(line, "")).final[0].table.rows
+    modelled = simulated(script_of(line, "")).final[0].table.rows
     assert in_host(run, identity="root") == shown(modelled, "none")
 
 
@@ -75,7 +75,7 @@ FILES = [
 @pytest.mark.parametrize("script", FILES)
 def test_files_of_namespaces_do_as_the_real_programs_do(script: str) -> None:
     require_rules()
-    assert () == compare_with_kernel(simulate(script), empty_world(), "SCRIPT").differences
+    assert () == compare_with_kernel(simulated(script), empty_world(), "SCRIPT").differences
 
 
 @pytest.mark.parametrize("way", ["mount --bind $R/p/self/ns/{0} $R/f", "mount -N $$ --bind $R/p/self/ns/{0} $R/f"])
@@ -91,7 +91,7 @@ def test_the_file_of_a_namespace_in_a_proc_is_no_file_of_that(kind: str, way: st
         rows = parse_mountinfo(Path("/proc/self/mountinfo").read_bytes()).rows
         return [f"{row.mountpoint[4:]} {row.root.partition(':')[0]}" for row in rows if row.fstype == "nsfs"]
 
-    rows = simulate(script_of(line, "")).final[0].table.rows
+    rows = simulated(script_of(line, "")).final[0].table.rows
     modelled = [f"{row.mountpoint} {row.root.partition(':')[0]}" for row in rows if row.fstype == "nsfs"]
     assert in_host(run, identity="root") == modelled == (["/f net"] if kind == "net" else [])
 
@@ -125,4 +125,4 @@ def test_the_file_of_a_namespace_in_a_proc_is_no_file_of_that(kind: str, way: st
 )
 def test_what_random_scripts_have_shown(script: str) -> None:
     require_rules()
-    assert () == compare_with_kernel(simulate(script), empty_world(), "SCRIPT").differences
+    assert () == compare_with_kernel(simulated(script), empty_world(), "SCRIPT").differences

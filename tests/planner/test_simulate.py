@@ -161,6 +161,24 @@ def test_the_copy_of_a_bind_has_its_attributes_where_they_are_set_before_it_is_a
     assert ["ro", state] == [row.attributes.split(",")[0] for row in rows if row.mountpoint in ("/a/x", "/b/x")]
 
 
+@pytest.mark.parametrize(
+    ("line", "old", "new"),
+    [
+        ("umount -R /a", ["/", "/a"], ["/"]),  # the upper one, or all that is there
+        ("mount -o remount,odd /a || umount /a", ["/", "/a"], ["/", "/a"]),
+        ("mount -t tmpfs -o noatime,relatime c /c", "rw,noatime", "rw,relatime"),  # the stronger one, or the last
+    ],
+)
+def test_versions_differ_in_stacks_in_access_times_and_in_how_options_are_handed_over(
+    line: str, old: object, new: object
+) -> None:
+    for version, wanted in (((2, 38), old), ((2, 41), new)):
+        script = f"mkdir /a /c\nmount -t tmpfs a /a\nmount -t tmpfs b /a\n{line}\n"
+        rows = simulate(script, util_linux=lambda version=version: version).final[0].table.rows  # type: ignore[misc]
+        found = [row.mountpoint for row in rows] if isinstance(wanted, list) else rows[-1].attributes
+        assert wanted == found, version
+
+
 def test_beneath_and_id_mapping_are_followed_where_mount_knows_them() -> None:
     script = "mkdir /a\nmount -t tmpfs a /a\nmount --beneath -t tmpfs -o noexec,X-mount.idmap=b:0:0:1 b /a\numount /a\n"
     table = simulate(script, util_linux=lambda: (2, 42)).final[0].table
