@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mountplan.applier.observe.mount_events import watching
 from mountplan.applier.observe.observe import not_read, read_still, refused_table
-from mountplan.applier.observe.subjects import ENDED, enter, open_proc
-from mountplan.applier.sys.inside import in_child
+from mountplan.applier.observe.subjects import ENDED, open_proc
+from mountplan.applier.sys.inside import enter, in_child
 from mountplan.planner.errors import TableError
 from mountplan.planner.plan.seedbase import without_base
 from mountplan.planner.render.table_text import sharing_of

@@ -545,7 +545,7 @@ def _refused(plan: Plan, payload: bytes, rootless: Rootless) -> StepRefused:
         from mountplan.applier.build.image_refusal import also_perhaps
 
         meaning, remedy = explain(step.kind, int(number), syscall)
-        meaning, remedy = also_perhaps(plan, int(index), int(number), meaning, remedy)
+        meaning, remedy = also_perhaps(plan, int(index), int(number), syscall, meaning, remedy)
     if int(number) == errno.EPERM and step.kind in ("unshare_namespace", "make_private") and chroot.has_no_mount():
         meaning, remedy = chroot.REFUSED, chroot.REMEDY
     if rootless == "never" and step.kind == "unshare_namespace" and int(number) == errno.EPERM:

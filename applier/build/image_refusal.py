@@ -14,15 +14,18 @@ _IN_HOLDER = {
     E.ELOOP: "is a symlink, or behind one",
     E.EMEDIUMTYPE: "is no file",
 }
+_LOG = "the kernel's log (dmesg) tells which of these it is"
 _CLONE = "options = { nouuid = true } if a copy of it is mounted: xfs takes no two with one UUID"
 
 
-def also_perhaps(plan: Plan, index: int, number: int, meaning: str, remedy: str) -> tuple[str, str]:
+def also_perhaps(plan: Plan, index: int, number: int, call: str, meaning: str, remedy: str) -> tuple[str, str]:
     """The meaning and the remedy of a refused step, with what is known of its filesystem."""
     step = plan.steps[index]
-    made = isinstance(step, AttachImage | MakeFilesystem) and step.fstype == "xfs"
-    if made and number == E.EINVAL and ("nouuid", True) not in step.options:  # type: ignore[union-attr]
-        return meaning, f"{remedy}; {_CLONE}"
+    made = isinstance(step, AttachImage | MakeFilesystem) and step.fstype == "xfs" and call.startswith("fsconfig")
+    if made and number == E.EINVAL:
+        remedy = f"{remedy}; {_LOG}"
+        copied = ("nouuid", True) in step.options  # type: ignore[union-attr]
+        return meaning, remedy if copied else f"{remedy}; {_CLONE}"
     if isinstance(step, CloneMount) and number == E.ENOENT and step.path:
         types = {one.name: one.fstype for one in plan.expected.filesystems}
         if types.get(step.filesystem) == "btrfs":

@@ -9,10 +9,11 @@ from __future__ import annotations
 import errno
 import struct
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from mountplan.applier.observe.observe import NEVER_STILL, refused_table, tries
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.inside import enter, in_child
 from mountplan.applier.sys.refusal import KernelRefusal
 from mountplan.applier.sys.syscalls import namespace_id
 from mountplan.planner.attributes import show
@@ -21,7 +22,11 @@ from mountplan.planner.names import IdLines, IdMapping
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.table import UNTOLD, MountRow, MountTable
 
+Result = TypeVar("Result")
+
 _MANY = 20000  # ids that listmount(2) is asked for in one call
+# Of a kernel without it, or one that tells of its own namespace only (before Linux 6.11); and of who may not ask.
+_NOT_TO_BE_HAD = (errno.ENOSYS, errno.EINVAL, errno.E2BIG, errno.EPERM)
 _ALL = (
     abi.STATMOUNT_SB_BASIC
     | abi.STATMOUNT_MNT_BASIC
@@ -77,7 +82,7 @@ def read_below(namespace: int, text: bytes) -> Whole:
     idmaps: dict[int, IdMapping] = {}
     if b"idmapped" in text and (ids := all_ids(namespace)) is not None:
         known = {row.mount_id for row in table.rows}
-        found = Mounts(namespace_id(namespace)).idmaps(ids)
+        found = _asked(namespace, lambda: Mounts(namespace_id(namespace)).idmaps(ids))
         idmaps = {number: maps for number, maps in found.items() if number in known}
     return Whole(table, idmaps, complete=True)
 
@@ -87,38 +92,71 @@ def _whole(namespace: int, text: bytes, ids: tuple[int, ...] | None) -> Whole | 
     table = parse_mountinfo(text)
     if ids is None:
         return Whole(table, {}, complete=False)
-    mounts = Mounts(namespace_id(namespace))
-    idmaps = {}
+
+    def ask() -> tuple[list[tuple[object, ...]], dict[int, IdMapping]]:
+        mounts = Mounts(namespace_id(namespace))
+        rows = mounts.table(ids, table).rows if len(ids) != len(table.rows) else table.rows
+        idmapped = b"idmapped" in text or any("idmapped" in row.attributes for row in rows)
+        return [(*row,) for row in rows] if rows is not table.rows else [], mounts.idmaps(ids) if idmapped else {}
+
     try:
-        if len(ids) != len(table.rows):
-            table = mounts.table(ids, table)
-        if b"idmapped" in text or any("idmapped" in row.attributes for row in table.rows):
-            idmaps = mounts.idmaps(ids)
+        rows, idmaps = _asked(namespace, ask)
     except KernelRefusal as refusal:
         if refusal.errno != errno.ENOENT:
             raise refused_table("cannot read the mounts one by one", refusal) from None
         return None
-    return Whole(table, idmaps, complete=True, unique=ids)
+    return Whole(
+        MountTable(tuple(MountRow._make(row) for row in rows)) if rows else table, idmaps, complete=True, unique=ids
+    )
 
 
 def all_ids(namespace: int) -> tuple[int, ...] | None:
     """The unique ids of all mounts of a namespace but the one that all others stand on; None if they cannot be had."""
     try:
         number = namespace_id(namespace)
-        (first,) = syscalls.listmount(abi.LSMT_ROOT, number, 0, 1)
-        base = Mounts(number).base(first)
-        found: list[int] = []
-        while True:
-            more = syscalls.listmount(base, number, found[-1] if found else 0, _MANY)
-            found += more
-            if len(more) < _MANY:
-                return tuple(found)
+    except OSError as error:
+        if error.errno != errno.ENOTTY:  # before Linux 6.11
+            raise refused_table("cannot list the mounts", error) from None
+        return None
+    try:
+        return _asked(namespace, lambda: _ids(number))
     except KernelRefusal as refusal:
-        if refusal.errno in (errno.ENOMEM, errno.EMFILE, errno.ENFILE):
-            raise refused_table("cannot list the mounts", refusal) from None
-        return None
-    except (OSError, ValueError):
-        return None
+        if refusal.errno in _NOT_TO_BE_HAD:
+            return None
+        raise refused_table("cannot list the mounts", refusal) from None
+
+
+def _ids(number: int) -> tuple[int, ...]:
+    first = syscalls.listmount(abi.LSMT_ROOT, number, 0, 1)
+    if not first:
+        return ()
+    base = Mounts(number).base(*first)
+    found: list[int] = []
+    while True:
+        more = syscalls.listmount(base, number, found[-1] if found else 0, _MANY)
+        found += more
+        if len(more) < _MANY:
+            return tuple(found)
+
+
+def _asked(namespace: int, ask: Callable[[], Result]) -> Result:
+    """What `ask` has of listmount(2) and statmount(2), called by a process in the namespace if it takes that.
+
+    From outside the kernel finds where a namespace begins by the ids of its mounts, and answers ENOENT where the oldest
+    of them is not the one that all stand on: so it is of what was built in a user namespace. `ask` then gives what
+    marshal can write.
+    """
+    try:
+        return ask()
+    except KernelRefusal as refusal:
+        if refusal.errno != errno.ENOENT:
+            raise
+
+    def inside() -> Result:
+        enter(namespace)
+        return ask()
+
+    return in_child(inside)
 
 
 def ids_in_mountinfo(namespace: int, unique: Iterable[int]) -> frozenset[int]:
@@ -126,15 +164,7 @@ def ids_in_mountinfo(namespace: int, unique: Iterable[int]) -> frozenset[int]:
 
     What has gone meanwhile is left out.
     """
-    mounts = Mounts(namespace_id(namespace))
-    found = set()
-    for number in unique:
-        try:
-            found.add(mounts.id_in_mountinfo(number))
-        except KernelRefusal as refusal:
-            if refusal.errno != errno.ENOENT:
-                raise
-    return frozenset(found)
+    return frozenset(_ids_by_unique(namespace, unique))
 
 
 def ages(namespace: int) -> dict[int, int]:
@@ -142,17 +172,34 @@ def ages(namespace: int) -> dict[int, int]:
 
     Unique ids only grow, machine-wide: the lesser is that of the older mount. Empty where they cannot be had.
     """
-    found = {}
     ids = all_ids(namespace)
-    if ids:
+    return _ids_by_unique(namespace, ids) if ids else {}
+
+
+def _ids_by_unique(namespace: int, unique: Iterable[int]) -> dict[int, int]:
+    """By the id that mountinfo has, the unique ones of those mounts that are still there."""
+
+    def ask() -> dict[int, int]:
         mounts = Mounts(namespace_id(namespace))
-        for number in ids:
+        found = {}
+        refused: KernelRefusal | None = None
+        for number in unique:
             try:
                 found[mounts.id_in_mountinfo(number)] = number
             except KernelRefusal as refusal:
-                if refusal.errno != errno.ENOENT:  # it has gone meanwhile
+                if refusal.errno != errno.ENOENT:
                     raise
-    return found
+                refused = refusal
+        if not found and refused is not None:
+            raise refused
+        return found
+
+    try:
+        return _asked(namespace, ask)
+    except KernelRefusal as refusal:
+        if refusal.errno != errno.ENOENT:  # all have gone
+            raise
+        return {}
 
 
 class Mounts:

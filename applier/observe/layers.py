@@ -19,9 +19,9 @@ from mountplan.applier.observe import layer_looks
 from mountplan.applier.observe.layer_looks import Handle, SeenDirectory, as_handle
 from mountplan.applier.observe.roots import look
 from mountplan.applier.observe.sought_overlay import Candidate, LayerSpot, SoughtOverlay, common_end
-from mountplan.applier.observe.subjects import Subject, enter, open_proc
+from mountplan.applier.observe.subjects import Subject, open_proc
 from mountplan.applier.sys import syscalls
-from mountplan.applier.sys.inside import in_child
+from mountplan.applier.sys.inside import enter, in_child
 from mountplan.planner.fstypes import of
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.layerpath import layer_of

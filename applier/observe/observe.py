@@ -95,18 +95,21 @@ def not_read(error: OSError, pid: int) -> TableError:
         )
     if error.errno in OF_THE_SYSTEM - {errno.EPERM} or wrong_proc():
         return refused_table(f"process {pid}: cannot read its mounts", error)
-    return TableError(f"process {pid}: {_not_ours(error, pid)}", 3)
+    what, remedy = _not_ours(error, pid)
+    return TableError(f"process {pid}: {what}" + (f"\n  remedy: {remedy}" if remedy else ""), 3)
 
 
-def _not_ours(error: OSError, pid: int) -> str:
+def _not_ours(error: OSError, pid: int) -> tuple[str, str]:
+    """Why the mounts of a process cannot be read, and what to do."""
     if error.errno == errno.EACCES or (error.errno == errno.EPERM and _is_of_ptrace(error)):
         if pid == os.getpid():  # of any user: the kernel does not protect a process from itself
-            return f"cannot read its mounts: {in_words(error)}: {explain('', errno.EPERM)[0]}"
+            meaning, remedy = explain("", errno.EPERM)
+            return f"cannot read its mounts: {in_words(error)}: {meaning}", remedy
         if os.geteuid() == 0:
-            what = "CAP_SYS_PTRACE over its user namespace, and no security module that refuses it"
-            return f"it is protected: to look at it takes {what}"
-        return "it belongs to another user, or is protected; run mountplan as root"
-    return f"cannot read its mounts: {in_words(error)}"
+            takes = "CAP_SYS_PTRACE over its user namespace, and no security module that refuses it"
+            return f"it is protected: to look at it takes {takes}", "run mountplan where root has that, as on the host"
+        return "it belongs to another user, or is protected", "run mountplan as root"
+    return f"cannot read its mounts: {in_words(error)}", ""
 
 
 def _is_of_ptrace(error: OSError) -> bool:

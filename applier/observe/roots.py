@@ -11,9 +11,9 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from mountplan.applier.observe.subjects import Subject, enter, open_proc
+from mountplan.applier.observe.subjects import Subject, open_proc
 from mountplan.applier.sys import abi, syscalls
-from mountplan.applier.sys.inside import in_child
+from mountplan.applier.sys.inside import enter, in_child
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.mounttree import MountTree, path_to
 from mountplan.planner.tables.table import MountTable

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from mountplan.applier.observe.inspect import Whole, read_below, read_whole
 from mountplan.applier.observe.observe import NEVER_STILL, not_read, read_still, refused_table
-from mountplan.applier.sys import abi, syscalls
-from mountplan.applier.sys.inside import in_child
+from mountplan.applier.sys import abi
+from mountplan.applier.sys.inside import enter, in_child
 from mountplan.applier.sys.refusal import call_of, in_words
 from mountplan.applier.sys.userns import ids_of
 from mountplan.planner.errors import TableError
@@ -255,26 +255,6 @@ def is_namespace_file(path: str) -> bool:
         return False
     finally:
         os.close(fd)
-
-
-def enter(namespace: int) -> None:
-    """Enter a mount namespace, by way of the user namespace that owns it if it takes that. Raises OSError.
-
-    The process stays hidden from those in there. It is to be one that ends soon.
-    """
-    owner = -1
-    syscalls.hide()
-    try:
-        owner = fcntl.ioctl(namespace, abi.NS_GET_USERNS)
-        if not os.path.samestat(os.fstat(owner), os.stat("/proc/self/ns/user")):
-            syscalls.setns(owner, abi.CLONE_NEWUSER)
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.EINVAL):
-            raise
-    finally:
-        if owner >= 0:
-            os.close(owner)
-    syscalls.setns(namespace, abi.CLONE_NEWNS)
 
 
 def _still(text: bytes | None) -> bytes:

@@ -55,8 +55,7 @@ def walked(root: str, path: str) -> str:
 
 def walked_in(namespace: int, path: str) -> str:
     """walked(), in the mount namespace behind a descriptor, as who enters it sees it."""
-    from mountplan.applier.observe.subjects import enter
-    from mountplan.applier.sys.inside import in_child
+    from mountplan.applier.sys.inside import enter, in_child
 
     def look() -> str:
         enter(namespace)

@@ -234,8 +234,18 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     **dict.fromkeys(
         (("save", E.ENOSPC), ("save", E.EDQUOT)), ("no space is left there", "make room, or name a file elsewhere")
     ),
-    ("save", E.EFBIG): ("it would be larger than a file may be", "raise the limit: ulimit -f"),
+    **dict.fromkeys(
+        ((call, E.EFBIG) for call in ("write", "sendfile", "ftruncate", "save", "keep")),
+        ("it would be larger than a file may be", "raise the limit: ulimit -f"),
+    ),
     ("keep", E.EROFS): ("it is read-only there", "mount /run for writing"),
+    **dict.fromkeys(
+        ((call, E.EAGAIN) for call in ("read", "sendfile")),
+        (
+            "there is nothing to be read there at this moment",
+            "leave it out, or name what can be read to its end",
+        ),
+    ),
     ("", E.EPERM): ("this user may not do that", _ROOT_FIRST),
     ("", E.EMEDIUMTYPE): (
         "it was a file when it was planned, and is none any more",
@@ -255,6 +265,42 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     ("", E.EINTR): ("a signal came in between", "try again"),
     ("", E.EAGAIN): ("it cannot be had at this moment", "try again"),
 }
+
+# Of these rows, the calls that they tell of: another one of the step that answers the same is not meant.
+_TELLS_OF: dict[tuple[str, int], tuple[str, ...]] = {
+    ("unshare_namespace", E.EPERM): ("unshare",),
+    ("isolate", E.ENOSPC): ("unshare",),
+    ("isolate", E.EINVAL): ("unshare",),
+    ("enter", E.EINVAL): ("setns",),
+    ("fork", E.EAGAIN): ("fork",),
+    **dict.fromkeys(
+        (
+            *((kind, E.EINVAL) for kind in ("make_filesystem", "make_overlay", "attach_image")),
+            ("make_overlay", E.EBUSY), ("make_overlay", E.E2BIG), ("attach_image", E.EIO), ("attach_image", E.ENOMEM),
+        ),
+        ("fsconfig",),
+    ),
+    ("make_filesystem", E.ENODEV): ("fsopen", "fsconfig"),
+    ("make_filesystem", E.EPERM): ("fsopen", "fsconfig", "fsmount"),
+    ("make_filesystem", E.EBUSY): ("fsconfig", "fsmount"),
+    ("attach_image", E.EBUSY): ("fsconfig", "ioctl", "open"),
+    ("attach_image", E.ENOENT): ("open",),
+    ("clone_host", E.EINVAL): ("open_tree", "open_tree_attr"),
+    ("bind_over", E.EINVAL): ("open_tree", "open_tree_attr"),
+    ("attach", E.EINVAL): ("move_mount",),
+    ("attach", E.ENOSPC): ("move_mount",),
+    ("attach", E.EXDEV): ("openat2",),
+    ("copy file", E.EINVAL): ("read", "lseek", "sendfile"),
+    ("join_group", E.EINVAL): ("move_mount",),
+    ("remove_mount", E.EBUSY): ("umount2",),
+    ("remove_mount", E.EINVAL): ("umount2",),
+    **dict.fromkeys(
+        ((kind, number) for kind in ("change_mounts", "set_attributes") for number in (E.EINVAL, E.EPERM)),
+        ("mount_setattr",),
+    ),
+    ("make_private", E.EINVAL): ("pivot_root",),
+    ("enter_root", E.EINVAL): ("pivot_root",),
+}  # fmt: skip
 
 NO_PROC = (
     "there is no /proc of this process here, where its mounts and namespaces are read and written",
@@ -296,9 +342,10 @@ def explain(kind: str, number: int, syscall: str = "") -> tuple[str, str]:
     if kind == "make_overlay" and call == "mount_setattr":
         kind = "set_attributes"  # the id-mapping of a layer
     # Every process may make these calls: who answers that it may not is a filter, whatever the call was for.
-    known = None if call in _EVERYBODYS and number == E.EPERM else _MEANINGS.get((kind, number))
-    known = known or _of_call(call, number) or _MEANINGS.get((call, number))
-    meaning, remedy = known or _MEANINGS.get(("", number)) or _otherwise(call)
+    told = call in _TELLS_OF.get((kind, number), (call,)) or not call
+    known = None if not told or (call in _EVERYBODYS and number == E.EPERM) else _MEANINGS.get((kind, number))
+    known = known or _of_call(call, number, syscall.partition(" ")[2]) or _MEANINGS.get((call, number))
+    meaning, remedy = known or _MEANINGS.get(("", number)) or _otherwise(call, told=told)
     if number == E.EPERM and remedy.startswith(_ROOT_FIRST) and is_root():
         meaning = "root may not do that here: a capability is missing, or a filter (seccomp, a security module) says no"
         capability = "CAP_MKNOD" if call.startswith("mknod") else "CAP_SYS_ADMIN"
@@ -307,8 +354,8 @@ def explain(kind: str, number: int, syscall: str = "") -> tuple[str, str]:
     return (f"{words}: {meaning}" if meaning else words), remedy
 
 
-def _of_call(call: str, number: int) -> tuple[str, str] | None:
-    """What an errno means that tells more of the call than of what it was for."""
+def _of_call(call: str, number: int, path: str) -> tuple[str, str] | None:
+    """What an errno means that tells more of the call, and of the path that it was for, than of what it was for."""
     if call == "syscall":  # syscalls.check_machine()
         what = "mountplan does not know the numbers of this machine's system calls"
         return what, f"run it on one of {', '.join(sorted(MACHINES))}"
@@ -319,6 +366,8 @@ def _of_call(call: str, number: int) -> tuple[str, str] | None:
         return "a seccomp filter does not let the call through", _allow(call)
     if number == E.ENOENT and (wrong := wrong_proc()):
         return wrong
+    if number == E.EROFS and path.startswith("/proc/"):
+        return "/proc is read-only here", "mount it for writing: mount -o remount,rw /proc"
     if number == E.EINVAL and call == "renameat2":  # what the C library makes of ENOSYS
         return "this kernel, a filter or the filesystem does not let names change places", _allow(call)
     if number == E.ENOSPC and call in ("unshare", "open_tree", "fsmount"):
@@ -354,7 +403,9 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(map(int, text.split(".")))
 
 
-def _otherwise(call: str) -> tuple[str, str]:
+def _otherwise(call: str, *, told: bool) -> tuple[str, str]:
+    if not told:
+        return "", f"look for a seccomp filter or a security module that answers so, and allow {call} there"
     return "", "`mountplan doctor` tells what works here" if call in _TRIED_BY_DOCTOR else ""
 
 

@@ -234,6 +234,11 @@ class Context:
             if missing:
                 self.not_there.add(self.mistakes.found[-1])
             return None
+        if found.mount.fstype == "proc" and self._is_of_reader(found):
+            what = "is of the process that reads the spec, and gone with it"
+            remedy = "name a process that stays, such as /proc/1; or keep a copy in a file, and name that"
+            self.mistakes.add(key, f'host path "{path}" {what}', remedy)
+            return None
         # Only a mount upon a file asks for the table: a plan that has seen the table holds until that changes.
         upon_file = found.kind != "directory" and found.path == found.mount.mountpoint
         if upon_file and found.mount.mount_id in self._left_behind:
@@ -241,6 +246,11 @@ class Context:
             self.mistakes.add(key, f'host path "{path}" {what}', "name another path; nsenter(1) enters by that file")
             return None
         return found
+
+    def _is_of_reader(self, found: HostPath) -> bool:
+        """Whether it is in a directory of /proc that the kernel calls self."""
+        top = str(found.inner).split("/")[1]
+        return top.isdecimal() and self.host.link(f"{found.mount.mountpoint}/self") == top
 
     def look_for_namespace(self, name: str, key: str) -> HostPath | None:
         """The file of the namespace that a spec calls `name`; a mistake at `key` if it cannot be mounted."""

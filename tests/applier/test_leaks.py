@@ -22,7 +22,7 @@ from mountplan.applier.build import holder
 from mountplan.applier.keep import kept as names
 from mountplan.applier.observe import subjects
 from mountplan.applier.process import init
-from mountplan.applier.sys import channel, syscalls
+from mountplan.applier.sys import channel, inside, syscalls
 from tests.commands import PROC, How, outcome, programs
 from tests.hosts import CHECKOUT, InHost
 from tests.keptnames import enter, in_runtime_directory, on_run
@@ -135,7 +135,7 @@ def test_who_looks_at_mounts_cannot_be_looked_into_by_those_inside(
 
     def script() -> list[str]:
         keeping.keep(plan_of(programs()))
-        enter = subjects.enter
+        enter = inside.enter
         paused = Paused(lambda: None)
 
         def enter_and_pause(namespace: int) -> None:

@@ -121,7 +121,7 @@ def test_the_process_of_another_user_is_told_with_a_remedy() -> None:
 
     ended = run_in_child(child)
     assert 3 == ended.status
-    assert "belongs to another user, or is protected; run mountplan as root" in ended.err
+    assert "belongs to another user, or is protected\n  remedy: run mountplan as root" in ended.err
 
 
 @pytest.mark.parametrize(

@@ -478,3 +478,25 @@ def test_a_name_that_a_saved_plan_has_made_is_held_against_the_spec_as_it_comes_
         return as_json("verify", str(spec))[0]
 
     assert 1 == in_host(prepared, identity="root")
+
+
+def test_what_stands_in_a_user_namespace_of_its_own_is_seen_whole_from_outside(in_host: InHost) -> None:
+    """listmount(2) finds no beginning of it from there: what its root does not show was said to take another kernel."""
+
+    def script() -> Any:
+        ids = "uids = [[0, 100000, 65536]], gids = [[0, 100000, 65536]]"
+        mounts = ROOT.replace("[[mount", "[[namespace.mount")
+        plan = plan_of(f'name = "owned"\n[[namespace]]\nname = "in"\nuser = {{ {ids} }}\n{mounts}')
+        keeping.keep(plan)
+        before = api.verify(plan)
+
+        def cover() -> None:
+            with open(STORE / "owned" / "in") as file:
+                setns(file.fileno())
+            mount("over", "/", "tmpfs")
+
+        run_in_child(cover)
+        after = api.verify(plan)
+        return before.second.incomplete, before.drift, after.second.incomplete, bool(after.drift), told("owned")[0]
+
+    assert (False, (), False, True, "drifted") == in_host(on_run(script), identity="root")

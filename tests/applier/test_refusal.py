@@ -1,0 +1,49 @@
+"""What an errno is said to mean: it depends on the call that answered it, and on the step that this was for."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from mountplan import api
+from mountplan.applier.sys.refusal import _MEANINGS, _TELLS_OF, explain
+from tests.trees import ROOT
+
+
+@pytest.mark.parametrize(("kind", "number"), list(_TELLS_OF))
+def test_an_errno_of_another_call_of_the_step_is_not_what_the_step_is_about(kind: str, number: int) -> None:
+    """A filter may answer EINVAL for setns(2) where pivot_root(2) is still to come."""
+    meaning, remedy = _MEANINGS[kind, number]
+    told, what_to_do = explain(kind, number, "signalfd")
+    assert meaning not in told and remedy != what_to_do and what_to_do
+    for call in _TELLS_OF[kind, number]:
+        if kind != "copy file":  # which is chosen by the call
+            assert meaning in explain(kind, number, call)[0] or os.geteuid() == 0, call
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "call", "remedy"),
+    [
+        ("keep", errno.EFBIG, "write", "raise the limit: ulimit -f"),
+        ("copy_contents", errno.EFBIG, "sendfile", "raise the limit: ulimit -f"),
+        ("isolate", errno.EROFS, "open /proc/12/uid_map", "mount it for writing: mount -o remount,rw /proc"),
+        ("make_node", errno.EAGAIN, "read", "leave it out, or name what can be read to its end"),
+        ("isolate", errno.EAGAIN, "unshare", "try again"),
+    ],
+)
+def test_what_is_refused_has_a_remedy_that_helps(kind: str, number: int, call: str, remedy: str) -> None:
+    assert remedy == explain(kind, number, call)[1]
+
+
+@pytest.mark.parametrize("path", ["/proc/self/status", "/proc/thread-self/status", "/proc/net/dev", "/proc/mounts"])
+@pytest.mark.parametrize("entry", ['[[mount.file]]\npath = "x"\nsource = ', '[[mount]]\ntarget = "/x"\nbind = '])
+def test_a_file_of_the_process_that_reads_the_spec_is_a_mistake(path: str, entry: str) -> None:
+    """It is gone with that process; whoever verifies later would have another one."""
+    (mistake,) = api.check(f'format = 1\n{ROOT}{entry}"{path}"\n')
+    assert f'host path "{path}" is of the process that reads the spec' in mistake.what
+
+
+def test_a_magic_link_leads_out_of_the_directory_of_the_process() -> None:
+    assert () == api.check(f'format = 1\n{ROOT}[[mount]]\ntarget = "/x"\nbind = "/proc/self/cwd"\n')
