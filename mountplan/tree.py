@@ -121,7 +121,7 @@ class OwnStand:
         return self._built.pid
 
     def entrance(self, namespace: str) -> NamespaceEntry:
-        from mountplan.applier.build.build import VISITED
+        from mountplan.applier.sys.abi import VISITED
 
         kinds = [kind for kind in VISITED if self._built.has_own(kind)]
         fds = [self._built.open_namespace(kind) for kind in kinds]

@@ -108,8 +108,9 @@ def _on_device(name: str, **known: object) -> FilesystemType:
     return _row(name, "unknown", "unknown", **({"on_device": True} | known))
 
 
-# What every filesystem takes; fs/fs_context.c
-OF_EACH = frozenset({"ro", "rw", "sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand", "source"})
+# What every filesystem takes, and no mount has; fs/fs_context.c
+FLAGS_OF_EACH = frozenset({"sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand"})
+OF_EACH = FLAGS_OF_EACH | {"ro", "rw", "source"}
 # Of two of these the kernel takes the last one, and shows nothing of the other.
 UNDOING = (
     ("ro", "rw"), ("sync", "async"), ("lazytime", "nolazytime"), ("mand", "nomand"), ("inode32", "inode64"),

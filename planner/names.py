@@ -15,7 +15,10 @@ Handle: TypeAlias = str
 IdLines = tuple[tuple[int, int, int], ...]  # of an id-mapping: first id on the one side, first on the other, count
 IdMapping = tuple[IdLines, IdLines]  # of users, of groups
 
-MASKS: Handle = "fs:@masks"  # the filesystem that is mounted over what is masked; no id can begin with "@"
+# The filesystem that is mounted over what is masked (no id can begin with "@"), its options, its mounts' attributes.
+MASKS: Handle = "fs:@masks"
+MASK_OPTIONS = (("size", "4k"), ("mode", "0755"), ("ro", True))
+MASK_ATTRIBUTES = ("ro", "nosuid", "nodev", "noexec")
 
 
 # What becomes of what a recursive clone brings along; "" if nothing is said of it, which is private.

@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from mountplan.applier.build.standby import Standby
     from mountplan.applier.sys.userns import Rootless
 
-# The namespaces besides the mount namespace that a process may enter itself, in this order; others take a child.
-VISITED = ("user", "ipc", "uts", "net", "cgroup")
 _PATIENCE = 2.0  # seconds for a killed process to be gone
 
 
@@ -109,7 +107,7 @@ class Built:
 
         Nor does an ordinary user outside, so what this object can be asked for is opened before.
         """
-        kinds = dict.fromkeys((*VISITED, *self.kinds))
+        kinds = dict.fromkeys((*abi.VISITED, *self.kinds))
         for one in (*(f"ns/{kind}" for kind in kinds), *(f"fd/{held.fd}" for held in self.namespaces)):
             self._opened[one] = self._open(one)
         for one in ("root", *(f"fd/{held.root}" for held in self.namespaces)):

@@ -9,9 +9,8 @@ from typing import NamedTuple
 from mountplan.applier.keep import kept
 from mountplan.applier.observe.observe import refused_table
 from mountplan.applier.observe.subjects import Subject, of_process
+from mountplan.applier.sys.abi import VISITED
 from mountplan.applier.sys.inside import in_child
-
-_KINDS = ("user", "ipc", "uts", "net", "cgroup")  # that a process may enter itself, in this order; others take a child
 
 
 class NamespaceEntry:
@@ -106,7 +105,7 @@ def of_kept(name: str) -> Attached:
     """All that is kept under a name. Raises NotKept or KeepRefused."""
     with kept.opened(name) as found:
         own = sorted(
-            (one for one in found.kept.namespaces if one.kind in _KINDS), key=lambda one: _KINDS.index(one.kind)
+            (one for one in found.kept.namespaces if one.kind in VISITED), key=lambda one: VISITED.index(one.kind)
         )
         opened: list[int] = []
         try:
@@ -128,7 +127,7 @@ def of_running(pid: int) -> Attached:
     subject = of_process(pid)
     opened: list[int] = []
     try:
-        for kind in _KINDS:
+        for kind in VISITED:
             path = f"/proc/{pid}/ns/{kind}"
             if not os.path.samestat(os.stat(path), os.stat(f"/proc/self/ns/{kind}")):
                 opened.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))

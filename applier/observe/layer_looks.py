@@ -19,7 +19,6 @@ from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.inside import in_child
 from mountplan.applier.sys.overlay import is_in_use_here
 
-_UPPER = 4  # OVL_FH_FLAG_PATH_UPPER
 _OVERLAY_HANDLE = 0xF8  # OVL_FILEID_V1
 _MOST = 128  # entries of a directory that are looked at, from its top down
 # From a path, the id of the mount that must be there, and the id by which it is known (applier/observe/roots.py).

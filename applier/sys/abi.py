@@ -89,7 +89,6 @@ LSMT_ROOT = 0xFFFFFFFFFFFFFFFF
 MNT_ID_REQ = "=IIQQQ"  # struct mnt_id_req: size, 0, mnt_id, param, mnt_ns_id
 STATMOUNT_SB_BASIC = 0x01
 STATMOUNT_MNT_BASIC = 0x02
-STATMOUNT_PROPAGATE_FROM = 0x04
 STATMOUNT_MNT_ROOT = 0x08
 STATMOUNT_MNT_POINT = 0x10
 STATMOUNT_FS_TYPE = 0x20
@@ -209,3 +208,5 @@ NAMESPACE_FLAGS = {
     "cgroup": CLONE_NEWCGROUP,
     "time": CLONE_NEWTIME,
 }
+# Of those, what a process may enter itself, in this order; others take a child.
+VISITED = ("user", "ipc", "uts", "net", "cgroup")

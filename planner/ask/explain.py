@@ -28,7 +28,6 @@ _LAZY = "; a lazy unmount (umount -l) would be carried out, as told here"
 
 # Who has something of a mount (a working directory, an open file), by namespace and id there.
 Users: TypeAlias = "Mapping[tuple[str, int], str]"
-NOBODY: Users = MappingProxyType({})
 
 
 class Spot(NamedTuple):

@@ -13,12 +13,9 @@ from typing import NamedTuple
 from mountplan.planner.capture.captured import Captured, CapturedFile, CapturedMount, CapturedNamespace
 from mountplan.planner.capture.widest import HostMounts
 from mountplan.planner.fstypes import of
-from mountplan.planner.names import NodeKind
+from mountplan.planner.names import MASK_ATTRIBUTES, MASK_OPTIONS, NodeKind
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.mounttree import MountTree
-
-_MASKED = ("ro", "nosuid", "nodev", "noexec")
-_OF_MASKS = (("size", "4k"), ("mode", "0755"), ("ro", True))
 
 
 class _Fold(NamedTuple):
@@ -66,7 +63,7 @@ def _holds_masks(one: CapturedMount) -> bool:
     names = {file.path.strip("/") for file in one.files}
     made = (one.type, one.source, one.target, one.unsupported, one.contents)
     empty = names <= {"file", "directory"}
-    return made == ("tmpfs", "mask", "", "", "") and set(one.options) == set(_OF_MASKS) and empty and bool(one.id)
+    return made == ("tmpfs", "mask", "", "", "") and set(one.options) == set(MASK_OPTIONS) and empty and bool(one.id)
 
 
 def _shows(one: CapturedMount, maker: str) -> bool:
@@ -95,7 +92,7 @@ def _masks(space: CapturedNamespace, tree: MountTree, masks: str, host: HostMoun
     return [
         fold
         for fold, one, parent in _candidates(space, tree)
-        if _shows(one, masks) and one.attributes == _MASKED and _is_known(parent, host)
+        if _shows(one, masks) and one.attributes == MASK_ATTRIBUTES and _is_known(parent, host)
     ]
 
 

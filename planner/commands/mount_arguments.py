@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from mountplan.planner.attributes import ATIME_MASK, IDMAP, NAMES, TIMES, Change, change
 from mountplan.planner.commands.util_linux import CHANGES_OF_KIND, OLDEST, Unusable, Version, read_options
+from mountplan.planner.fstypes import FLAGS_OF_EACH
 from mountplan.planner.model.peers import Kind
 
 BY_DESCRIPTOR: Version = (2, 39)  # mounts are made by fsmount(2) and open_tree(2)
@@ -39,11 +40,8 @@ _FLAGS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
 }
 # Of the whole filesystem or of mount(8) itself: nothing that a mount table of the model shows.
 _NOTHING = frozenset(
-    {"defaults", "auto", "noauto", "nofail", "_netdev", "silent", "loud", "async", "sync", "dirsync", "lazytime",
-     "nolazytime", "mand", "nomand", "iversion", "noiversion"}
-)  # fmt: skip
-# Those of them that are options of the filesystem where there are descriptors (MNT_SUPERBLOCK of libmount).
-_OF_FILESYSTEM = frozenset({"sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand"})
+    {"defaults", "auto", "noauto", "nofail", "_netdev", "silent", "loud", "iversion", "noiversion", *FLAGS_OF_EACH}
+)
 # What mount(8) does with files and with loop devices, how its values look that it surely takes, and since when.
 _OF_FILES: dict[str, tuple[str, Version]] = {
     "X-mount.mode": ("[0-7]{1,4}", OLDEST),
@@ -315,7 +313,7 @@ def _with_options(found: MountWords, words: list[str], operations: list[str], ve
             found = _with_extension(found, name, value, version, is_bind=bool(asked & {"bind", "rbind"}))
         elif name in _OF_LOOP and (value or name == "loop"):
             found = found._replace(loop=(*found.loop, word))
-        elif word in _OF_FILESYSTEM:
+        elif word in FLAGS_OF_EACH:  # MNT_SUPERBLOCK of libmount
             found = found._replace(of_filesystem=(*found.of_filesystem, word))
         elif word == "nofail":
             found = found._replace(nofail=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from mountplan.planner.attributes import NAMES
 from mountplan.planner.characters import toml_string
+from mountplan.planner.fstypes import FLAGS_OF_EACH
 
 _PRIVATE = "leave it out: a mount without peer_group and master is private"
 _AT_BOOT = "leave it out: a spec is carried out when you say so"
@@ -58,10 +59,8 @@ _COMMENTS = {
     "x-mount.group": "write [[mount.file]] with the path, gid and mode",
     "x-mount.mode": "write [[mount.file]] with the path and mode",
 }
-# Options of every filesystem (vfs_parse_sb_flag in fs/fs_context.c), which are no attributes of a mount.
 # By what mount(8) finds devices, and where links tell it to the kernel; udev makes them.
 DEVICE_TAGS = {tag: f"/dev/disk/by-{tag.lower()}" for tag in ("UUID", "LABEL", "PARTUUID", "PARTLABEL", "ID")}
-_FLAGS = frozenset({"sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand"})
 _READ_ONLY = frozenset({"ro", "rw"})  # both: the superblock's, and the mount's
 
 
@@ -94,7 +93,7 @@ def instead_of_options(options: Mapping[str, object]) -> str:
 
 def instead_of_attribute(word: str) -> str:
     """What to write instead of an attribute that is none; "" if nothing is known of it."""
-    if word in _FLAGS:
+    if word in FLAGS_OF_EACH:
         return f"it belongs to the filesystem: write options = {{ {word} = true }}"
     if word == "recursive":
         return "write recursive = true on the mount"

@@ -33,7 +33,6 @@ _JOINTS = {
     (1, 1, 1, 1): "┼",
 }
 _OF_HOST = str.maketrans("│╷╵├┤┌┐└┘┴┬┼", "║╥╨╟╢╓╖╙╜╨╥╫")
-SIGNS = PEER + SLAVE + "".join(_JOINTS.values()) + "║╥╨╟╢╓╖╙╜╫…"
 _LEAST_PATH, _MOST_WHAT, _MOST_LABEL, _MOST_PATH = 18, 32, 48, 100
 _LEAST_WHAT = 12  # of what mounts are: less of a longer word tells nothing
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from mountplan.planner.language.mount_models import Mount as SpecMount
-from mountplan.planner.names import MASKS, NodeKind
+from mountplan.planner.names import MASK_ATTRIBUTES, MASK_OPTIONS, MASKS, NodeKind
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft
 from mountplan.planner.resolve.inner_paths import listed_paths, part_name
 from mountplan.planner.resolve.readonly import holder_of
 from mountplan.planner.resolve.topology import ResolvedFilesystem, ResolvedNode
-
-_WORDS = ["ro", "nosuid", "nodev", "noexec"]
 
 
 def expand_masks(context: Context) -> None:
@@ -21,7 +19,9 @@ def expand_masks(context: Context) -> None:
     masked = [draft for draft in context.drafts if draft.spec.mask]
     if not masked:
         return
-    blank = SpecMount.model_construct(attributes=_WORDS)  # takes most of a millisecond, a copy of it much less
+    blank = SpecMount.model_construct(
+        attributes=list(MASK_ATTRIBUTES)
+    )  # takes most of a millisecond, a copy of it much less
     for draft in masked:
         for key, path, kind in listed_paths(draft, "mask", context):
             _add(draft, path, kind, key, blank, context)
@@ -36,7 +36,7 @@ def _add(draft: Draft, path: TargetPath, kind: NodeKind, key: str, blank: SpecMo
             inside="own",
             origin=key,
             source="mask",
-            options=(("size", "4k"), ("mode", "0755"), ("ro", True)),
+            options=MASK_OPTIONS,
             seal=True,
         )
         filesystem = context.filesystems[MASKS] = FilesystemDraft(fixed)

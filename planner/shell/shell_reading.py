@@ -31,7 +31,6 @@ from mountplan.planner.shell.shell_syntax import (
 )
 from mountplan.planner.shell.shell_word_reading import OTHERWISE, WordReader
 
-_OPERATORS = ("-", "=", "+", "?")
 _STATEMENTS = frozenset(
     {"command", "declaration_command", "unset_command", "variable_assignment", "variable_assignments", "list",
      "pipeline", "negated_command", "subshell", "compound_statement", "if_statement", "for_statement",

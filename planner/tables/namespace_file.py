@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from mountplan.planner.light import regex
+from mountplan.planner.run_settings import NAMESPACE_KINDS
 from mountplan.planner.tables.table import MountRow
 
-KINDS = ("cgroup", "ipc", "net", "pid", "time", "user", "uts")
+KINDS = tuple(sorted(NAMESPACE_KINDS))
 # The kernel mounts the file of a mount namespace in older mount namespaces only, and what is built is the newest.
 NEVER_MOUNTED = "mnt"
 UNKNOWN_NUMBER = "[?]"  # in a table that was worked out: it is not known which of its kind the namespace is
