@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Protocol
 
 from mountplan.mount_mapping import MountsByPath
 from mountplan.planner.compare.difference import Difference
 from mountplan.planner.tables.table import MountTable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from mountplan.planner.compare.difference import Drift
+
+    class Asked(Protocol):
+        """A Tree."""
+
+        answers: dict[str, Callable[[], str]]
 
 
 def explain_comparison(op: str, left: object, right: object) -> list[str] | None:
@@ -21,11 +29,17 @@ def explain_comparison(op: str, left: object, right: object) -> list[str] | None
         return None
     first, second = _mounts(left), _mounts(right)
     if first is not None and second is not None:
-        return ["the mounts differ (first: left, second: right)", *_lines(first.differences(second), "left", "right")]
+        return [
+            "the mounts differ (first: left, second: right)",
+            *difference_lines(first.differences(second), "left", "right").splitlines(),
+        ]
     for drift, other in ((left, right), (right, left)):
         if _is_drift(drift) and drift and other in ((), []):
             assert isinstance(drift, tuple)
-            return ["what stands there is not what was wanted", *_lines(drift, "wanted", "found")]
+            return [
+                "what stands there is not what was wanted",
+                *difference_lines(drift, "wanted", "found").splitlines(),
+            ]
     return None
 
 
@@ -39,7 +53,30 @@ def _is_drift(value: object) -> bool:
     return isinstance(value, tuple) and all(isinstance(one, Difference) for one in value)
 
 
-def _lines(drift: Drift, first: str, second: str) -> list[str]:
+def difference_lines(drift: Drift, first: str, second: str) -> str:
+    """What differs, by mount; `first` and `second` are what the sides are called."""
     from mountplan.planner.render.difference_text import NamedSide, differences_text
 
-    return differences_text(drift, NamedSide(first, None), NamedSide(second, None)).splitlines()
+    return differences_text(drift, NamedSide(first, None), NamedSide(second, None)).rstrip()
+
+
+# What pytest says of `assert not tree.drift()` and its like: the value, the call with that value again, and the tree.
+_QUESTION = re.compile(
+    r"^assert (?P<negated>not )?.*\n"
+    r" \+  where .* = (?P<call>(?P<name>reaches|drift|diff)\(.*\))\n"
+    r" \+    where (?P=name) = (?P<tree><mountplan\.tree\.Tree object at 0x[0-9a-f]+>)\.(?P=name)(?:\n \+ .*)*",
+    re.MULTILINE,
+)
+
+
+def explain_question(message: str, trees: Iterable[Asked]) -> str | None:
+    """The message of a failed assertion that asks a tree something, with what it has answered in words; None if it is
+    another one.
+    """
+    found = _QUESTION.search(message)
+    tree = next((one for one in trees if found and repr(one) == found["tree"]), None)
+    if not found or tree is None or found["name"] not in tree.answers:
+        return None
+    text = tree.answers[found["name"]]()
+    call = f"assert {found['negated'] or ''}{found['call']}"
+    return f"{message[: found.start()]}{call}\n{text}{message[found.end() :]}"

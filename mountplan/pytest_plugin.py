@@ -16,6 +16,7 @@ import sys
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+from weakref import WeakSet
 
 import pytest
 
@@ -46,8 +47,11 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Generator[None, Any, None]:
     """Tracebacks end in the test, not in mountplan, unless what was raised is a bug of ours."""
-    if call.excinfo is not None and not item.config.getoption("fulltrace", False):
-        _hide_own_frames(call.excinfo.value)
+    if call.excinfo is not None:
+        if isinstance(call.excinfo.value, AssertionError):
+            _tell_answer(call.excinfo.value)
+        if not item.config.getoption("fulltrace", False):
+            _hide_own_frames(call.excinfo.value)
     yield
 
 
@@ -121,6 +125,9 @@ def _mount_table() -> list[str]:
     return text.decode(errors="backslashreplace").splitlines()
 
 
+_TREES: WeakSet[Tree] = WeakSet()  # of all tests, for _tell_answer()
+
+
 class Mountplan:
     """Builds specs for a test (`node`), or for a session, and takes all down after it."""
 
@@ -154,6 +161,7 @@ class Mountplan:
             self._skip_if_missing(made)
             raise
         self._trees.append(tree)
+        _TREES.add(tree)
         return tree
 
     def close(self) -> None:
@@ -227,6 +235,20 @@ class Mountplan:
         if self._config.getoption("--mountplan-require"):
             pytest.fail(f"mountplan: {reason}", pytrace=False)
         pytest.skip(f"mountplan: {reason}")
+
+
+def _tell_answer(error: AssertionError) -> None:
+    """Have `assert tree.reaches(...)` and `assert not tree.drift()` say in words what the tree has answered."""
+    if not _TREES or not error.args or not isinstance(error.args[0], str):
+        return
+    from mountplan.assertion_text import explain_question
+
+    try:
+        told = explain_question(error.args[0], _TREES)
+    except (OSError, ValueError):
+        return  # the tree has been closed, or cannot be looked at any more
+    if told is not None:
+        error.args = (told, *error.args[1:])
 
 
 _BELOW_US = ("mountplan", "subprocess", "contextlib")  # the last two: what we call, and what calls us

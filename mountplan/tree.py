@@ -22,6 +22,7 @@ from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.channel import pipe
 from mountplan.applier.sys.mounting import MountOrder, carry_out_mount, carry_out_unmount
 from mountplan.applier.sys.report import TIMEOUT
+from mountplan.assertion_text import difference_lines
 from mountplan.mount_mapping import MountsByPath
 from mountplan.planner.errors import CommandNotStarted, SubjectError
 
@@ -220,6 +221,7 @@ class Tree:
     def __init__(self, stand: Stand) -> None:
         self._given = stand
         self._closed = False
+        self.answers: dict[str, Callable[[], str]] = {}  # by question, what to tell of the last answer (assertion_text)
 
     @property
     def _stand(self) -> Stand:
@@ -398,20 +400,27 @@ class Tree:
 
         `other` is in the same namespace, or in `other_namespace`. Raises OSError if nothing can be mounted at `path`.
         """
-        return other in self._spread(path, namespace, namespace if other_namespace is None else other_namespace)
+        there = namespace if other_namespace is None else other_namespace
+        shown = self._spread(path, namespace, there)
+        self.answers["reaches"] = partial(self._reach_text, path, other, shown, namespace, there)
+        return other in shown
 
     def assert_reaches(self, path: str, other: str, *, namespace: str = "", other_namespace: str | None = None) -> None:
         """reaches(), or an AssertionError that says where such a mount shows, and how the two places are shared."""
         __tracebackhide__ = True
         there = namespace if other_namespace is None else other_namespace
         shown = self._spread(path, namespace, there)
-        if other in shown:
-            return
-        lines = [f"a mount at {_where(path, namespace)} does not reach {_where(other, there)}"]
+        if other not in shown:
+            raise AssertionError(self._reach_text(path, other, shown, namespace, there))
+
+    def _reach_text(self, path: str, other: str, shown: list[str], namespace: str, there: str) -> str:
+        """Where a mount at `path` was `shown` in the namespace `there`, and how the two places are shared."""
+        verb = "reaches" if other in shown else "does not reach"
+        lines = [f"a mount at {_where(path, namespace)} {verb} {_where(other, there)}"]
         lines.append(f"  it shows at {', '.join(shown) or 'no place'}" + (f" in namespace {there}" if there else ""))
         for place, space in ((path, namespace), (other, there)):
             lines.append(f"  {_where(place, space)} is on {_sharing(self.observe(space), place)}")
-        raise AssertionError("\n".join(lines))
+        return "\n".join(lines)
 
     def _spread(self, path: str, namespace: str, other: str) -> list[str]:
         """Where a mount at `path` shows in the namespace `other`, by its own words."""
@@ -429,24 +438,24 @@ class Tree:
 
     def drift(self) -> Drift:
         """How what stands there now differs from the plan; empty if it does not."""
-        return self._stand.drift(tuple(self.observe(name) for name in self.names))
+        drift = self._stand.drift(tuple(self.observe(name) for name in self.names))
+        self.answers["drift"] = partial(difference_lines, drift, "wanted", "found")
+        return drift
 
     def diff(self, other: Tree) -> Drift:
         """How what stands in `other` differs from what stands here: all mounts of all namespaces, as they are now."""
         from mountplan.applier.observe.observe import observe
         from mountplan.planner.compare.compare import differences, machine_of
 
-        return differences(self.views(), other.views(), machine_of(observe()))
+        drift = differences(self.views(), other.views(), machine_of(observe()))
+        self.answers["diff"] = partial(difference_lines, drift, "the first", "the second")
+        return drift
 
     def assert_same(self, other: Tree) -> None:
         """diff() finds nothing, or an AssertionError that says how `other` differs."""
         __tracebackhide__ = True
-        from mountplan.planner.render.difference_text import NamedSide, differences_text
-
-        drift = self.diff(other)
-        if drift:
-            told = differences_text(drift, NamedSide("the first", None), NamedSide("the second", None))
-            raise AssertionError(f"the trees differ:\n{told}".rstrip())
+        if self.diff(other):
+            raise AssertionError(f"the trees differ:\n{self.answers['diff']()}")
 
     def views(self) -> tuple[View, ...]:
         """Its namespaces as one side of a comparison."""

@@ -361,16 +361,42 @@ def test_closed(mountplan):
     tree.mounts()
 def test_nothing(mountplan):
     mountplan()
+def test_truth_of_reach(mountplan):
+    assert mountplan(PAIR).reaches("/a", "/c")
+def test_truth_of_no_reach(mountplan):
+    tree = mountplan(PAIR)
+    assert not tree.reaches("/a", "/b"), "a word of the test's own"
+def test_truth_of_drift(mountplan):
+    tree = mountplan(PAIR)
+    tree.umount("/c")
+    assert not tree.drift()
 """
     )
     done = _run(pytester, "--mountplan-require")
-    done.assert_outcomes(failed=10)
+    done.assert_outcomes(failed=13)
     out = done.stdout.str()
     for line in (
         "*assert nothing is mounted on /d*", "*─c *tmpfs *private*", "*assert the mounts differ*", "*    mount: *",
         "*what stands there is not what was wanted*", "*a mount at /a does not reach /c*", "*assert 1 == 2*",
     ):  # fmt: skip
         done.stdout.fnmatch_lines([line])
+    for lines in (
+        [
+            "E*assert reaches('/a', '/c')",
+            "E*a mount at /a does not reach /c",
+            "E*it shows at /a, /b",
+            "E*/a is on */a*",
+        ],
+        [
+            "E*a word of the test's own",
+            "E*assert not reaches('/a', '/b')",
+            "E*a mount at /a reaches /b",
+            "E* /b is on *",
+        ],
+        ["E*assert not drift()", "E*/c*", "E*mount: only in wanted: tmpfs*"],
+    ):
+        done.stdout.fnmatch_lines(lines)
+    assert "Tree object at" not in out
     for place in ("mountplan/tree.py", "mountplan/pytest_plugin.py", "applier/sys/mounting.py", "subprocess.py"):
         assert place not in out
     assert "mountplan/tree.py" in _run(pytester, "--full-trace", "-k", "program").stdout.str()
