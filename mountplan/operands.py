@@ -130,7 +130,8 @@ def recognise(argument: str) -> Operand:
         return Operand(
             "plan" if argument.endswith(".json") else "spec", argument
         )  # and that it is not there is told later
-    raise SubjectError(f"{argument!r} is no kept name, no process and no file", near_miss(argument) + _PREFIXES)
+    near = "did you mean pid:self? or " if argument == "self" else near_miss(argument)
+    raise SubjectError(f"{argument!r} is no kept name, no process and no file", near + _PREFIXES)
 
 
 def near_miss(argument: str) -> str:

@@ -52,6 +52,9 @@ Discard = Callable[[str, int, str], None]
 class NoPlace(KeepRefused):
     """This user has no directory in which names could be kept: so there are none."""
 
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what, remedy, exit_status=2)  # it was not the kernel that said no
+
 
 class StorePlace(NamedTuple):
     """The path of a store, and whether it is a mount of our own, in which namespace files can be mounted."""

@@ -128,6 +128,7 @@ def _keep(planned: Planned, args: argparse.Namespace, output: Output) -> int:
 
 def _kept_text(made: Plan, done: keeping.Keeping, args: argparse.Namespace, room: int | None) -> str:
     from mountplan.planner.render.aside_text import notices_text
+    from mountplan.planner.render.fitting import wrapped_text
     from mountplan.planner.render.left_out_text import left_out_text, left_out_words, verified_text
     from mountplan.planner.render.table_text import table_text
     from mountplan.planner.render.words import count
@@ -144,7 +145,8 @@ def _kept_text(made: Plan, done: keeping.Keeping, args: argparse.Namespace, room
     counts = f"{mounts}{left_out_words(left_out)}, {count(done.steps, 'step')}, {done.seconds:.2f} s"
     notices = notices_text(done.notices) if args.verbose else ""
     tables = table_text(made, done.tables, everything=args.all, room=room)
-    return f'{what} "{name}": {counts}\n\n{tables}\n{verified_text(left_out)}{notices}{then}'
+    verified = wrapped_text(f"{verified_text(left_out)}{notices}", room)
+    return f'{what} "{name}": {counts}\n\n{tables}\n{verified}{then}'
 
 
 def _has_programs(made: Plan) -> bool:
@@ -163,6 +165,7 @@ def _has_programs(made: Plan) -> bool:
 
 def _applied_text(made: Plan, applied: api.Applied, args: argparse.Namespace, room: int | None) -> str:
     from mountplan.planner.render.aside_text import notices_text
+    from mountplan.planner.render.fitting import wrapped_text
     from mountplan.planner.render.left_out_text import left_out_words, verified_text
     from mountplan.planner.render.table_text import table_text
     from mountplan.planner.render.words import count
@@ -178,7 +181,8 @@ def _applied_text(made: Plan, applied: api.Applied, args: argparse.Namespace, ro
     if args.spec != "-" and _has_programs(made):
         then = f"It was let go again; to work in it: mountplan run {typed(args.spec)} -- COMMAND"
     notices = notices_text(applied.notices) if args.verbose else ""
-    return f"Built {name}: {counts}\n\n{tables}\n{verified_text(left_out)}{notices}{then}\n"
+    verified = wrapped_text(f"{verified_text(left_out)}{notices}", room)
+    return f"Built {name}: {counts}\n\n{tables}\n{verified}{then}\n"
 
 
 def _applied_data(made: Plan, applied: api.Applied | keeping.Keeping) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mountplan.planner.characters import visible
 from mountplan.planner.render.aside_text import TAKES_LISTMOUNT
 from mountplan.planner.render.difference_text import NamedSide, differences_text
+from mountplan.planner.render.fitting import wrapped_text
 from mountplan.planner.render.left_out_text import left_out_data
 from mountplan.planner.render.problems import drift_data
 from mountplan.planner.render.words import count
@@ -41,9 +42,9 @@ def print_comparison(
         plans = found.first.plan, found.second.plan
         sides = [NamedSide(name, plan) for name, plan in zip(names, plans, strict=True)]
         told = differences_text(found.drift, *sides, everything=args.all)
-        output.paged(different + told + (beside and "\n" + beside))
+        output.paged(wrapped_text(different + told + (beside and "\n" + beside), output.room))
     elif not output.quiet:
-        output.result(same + beside)
+        output.result(wrapped_text(same + beside, output.room))
     for side in (found.first, found.second):
         if side.incomplete:
             output.note(f"mountplan: {visible(side.label)}: {_INCOMPLETE}\n")

@@ -31,6 +31,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     """A line for each feature, with the remedy for what is missing; exit status 1 if anything is."""
     from mountplan.applier.probe.probe import NEW, probe
     from mountplan.applier.sys.kernel import tries_new
+    from mountplan.planner.render.fitting import wrapped_text
     from mountplan.planner.render.words import count
 
     findings = api.probe(rootless=args.rootless)
@@ -63,5 +64,5 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     lines += [f"  off      {finding.what}: MOUNTPLAN_TRY_NEW=1 uses it" for finding in off]
     lines.append("")
     lines.append("Everything works." if not lacking else f"{count(len(lacking), 'feature')} missing; the rest works.")
-    output.result("\n".join(lines) + "\n")
+    output.result(wrapped_text("\n".join(lines) + "\n", output.room, hanging=9))
     return 1 if lacking else 0

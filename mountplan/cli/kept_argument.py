@@ -46,6 +46,8 @@ def told_for_what_it_is(argument: str, command: str) -> Iterator[None]:
 
 def _better(argument: str, command: str) -> NotKept | None:
     """What to say instead; None if the argument can only be a name."""
+    if argument == "self" and command == "show":
+        return NotKept("nothing is kept under the name 'self'", "this process is pid:self")
     if process_in(argument) is not None:
         what = f"{argument}: is the number of a process, and {command} takes a kept name"
         return NotKept(what, _FOR_PROCESSES.get(command, "") + "`mountplan ls` lists the names")

@@ -107,6 +107,6 @@ def wrapped(line: str, room: int | None, hanging: int = 2) -> list[str]:
     )
 
 
-def wrapped_text(text: str, room: int | None) -> str:
+def wrapped_text(text: str, room: int | None, hanging: int = 2) -> str:
     """The same of sentences, one on each line."""
-    return "".join(f"{part}\n" for line in text.splitlines() for part in wrapped(line, room) or [""])
+    return "".join(f"{part}\n" for line in text.splitlines() for part in wrapped(line, room, hanging) or [""])

@@ -456,6 +456,7 @@ def test_a_process_without_a_place_for_it_learns_so_before_anything_is_built(in_
         with pytest.raises(KeepRefused, match="there is no place") as caught:
             keeping.keep(plan_of(SPEC))
         assert "remedy" in str(caught.value)
+        assert 2 == caught.value.exit_status  # it is a directory that is not there, and nothing that the kernel refuses
 
     in_host(script, identity="nobody")
 

@@ -41,6 +41,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("enter", "1"), "1: is the number of a process", "`nsenter --target PID --mount`"),
         (("rm", "pid:1"), "pid:1: is the number of a process", "`mountplan ls`"),
         (("show", "pid:x"), "pid:x: is no number of a process", "mountplan show --help"),
+        (("show", "self"), "nothing is kept under the name 'self'", "this process is pid:self"),
         (("show", "name:nonesuch"), "nothing is kept under the name 'nonesuch'", "`mountplan ls`"),
         (("capture", "pid:x"), "pid:x: is no number of a process", "mountplan capture --help"),
     ],

@@ -21,7 +21,7 @@ _SIGN_OF_LIFE = re.compile(r"[a-z ]+ \.\.\.\r\x1b\[K")  # where the machine is b
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def on_terminal(*words: str, columns: int, lines: int = 200, **more: str) -> str:
+def on_terminal(*words: str, columns: int, lines: int = 200, status: int = 0, **more: str) -> str:
     """All that a command writes on a terminal of this size."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
@@ -42,7 +42,7 @@ def on_terminal(*words: str, columns: int, lines: int = 200, **more: str) -> str
     except OSError:
         pass  # EIO: nothing has it open any more
     os.close(ours)
-    assert 0 == child.wait(), seen
+    assert status == child.wait(), seen
     return _SIGN_OF_LIFE.sub("", seen.decode()).replace("\r\n", "\n")
 
 
@@ -52,6 +52,21 @@ def test_no_row_of_a_plan_is_wider_than_the_terminal(columns: int) -> None:
         text = _ESCAPES.sub("", on_terminal(*words, str(CHECKOUT / "specs/complex-sharing.toml"), columns=columns))
         tree = text[text.index("Tree") :]
         assert [] == [line for line in tree.splitlines()[1:] if width(line) > columns]
+
+
+def test_sentences_are_wrapped_between_words(tmp_path: Path) -> None:
+    """What differs, what was verified, and what the kernel has."""
+    table = "1 0 0:1 / / rw,relatime - tmpfs tmpfs rw\n"
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_text(table)
+    other.write_text(table + "".join(f"{number} 1 0:2 / /{number} rw - tmpfs tmpfs rw\n" for number in (2, 3)))
+    texts = [
+        on_terminal("diff", f"mountinfo:{one}", f"mountinfo:{other}", columns=40, status=1),
+        on_terminal("doctor", columns=40),
+    ]
+    for text in texts:
+        lines = _ESCAPES.sub("", text).splitlines()
+        assert [] == [line for line in lines if width(line) > 40 and " " in line.strip()]
 
 
 def test_a_plan_of_thirty_mounts_fits_two_screens(tmp_path: Path) -> None:
