@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import builtins
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.mutants.sites import Mutant, mutants, mutated, sample
+from tests.mutants.sites import Mutant, marked, mutants, mutated, sample, statements
 
 MODULE = '''\
 """A docstring."""
@@ -70,3 +72,18 @@ def test_a_sample_stays_the_same_where_the_code_does(module: Path) -> None:
     moved = [told(mutant).partition(" ")[2] for mutant in sample([module], 5, 1)]
     assert [one for one in known if one != "3 -> 4"] == moved[: 5 - ("3 -> 4" in known)]
     assert known != [told(mutant).partition(" ")[2] for mutant in sample([module], 5, 2)]
+
+
+def test_marked_statements_tell_that_they_ran_and_the_module_does_as_before(
+    module: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = statements(module)
+    assert [9, 10, 11, 12, 13, 14] == lines
+    reached = bytearray(len(lines))
+    monkeypatch.setattr(builtins, "mountplan_reached", reached, raising=False)
+    names: dict[str, Any] = {}
+    exec(compile(marked(module, {line: at for at, line in enumerate(lines)}), "module", "exec"), names)
+    assert bytes(6) == bytes(reached)
+    assert "Y and more" == names["some"](["x", "y"])
+    assert [9, 10, 11, 12] == [line for line, there in zip(lines, reached, strict=True) if there]
+    assert "Another." == names["some"].__doc__

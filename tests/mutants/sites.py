@@ -23,6 +23,7 @@ OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.FloorDiv: ast.Mult, ast.Mod: ast.FloorDiv,
     ast.BitOr: ast.BitAnd, ast.BitAnd: ast.BitOr, ast.LShift: ast.RShift, ast.RShift: ast.LShift,
 }  # fmt: skip
+BODIES = ("body", "orelse", "handlers", "finalbody", "cases")  # of statements, and of what has them
 UNTOUCHED = ("__slots__", "__all__")
 
 
@@ -100,6 +101,32 @@ def mutated(mutant: Mutant) -> ast.Module:
     raise AssertionError(mutant.name)
 
 
+def statements(path: Path) -> list[int]:
+    """The first lines of all statements in functions."""
+    return sorted({statement.lineno for _, statement in _in_functions(ast.parse(path.read_bytes()), inside=False)})
+
+
+def marked(path: Path, numbers: dict[int, int]) -> ast.Module:
+    """The module, each of whose statements in functions sets `mountplan_reached[numbers[its first line]]`.
+
+    The name is one of `builtins`, which every module has.
+    """
+    tree = ast.parse(path.read_bytes())
+    for body, statement in list(_in_functions(tree, inside=False)):
+        mark = ast.parse(f"mountplan_reached[{numbers[statement.lineno]}] = 1").body[0]
+        body.insert(next(at for at, one in enumerate(body) if one is statement), mark)
+    return tree
+
+
+def _in_functions(owner: ast.AST, *, inside: bool) -> Iterator[tuple[list[ast.stmt], ast.stmt]]:
+    for field in BODIES:
+        body: list[ast.stmt] = getattr(owner, field, []) if not isinstance(owner, ast.expr) else []
+        for child in body:
+            if inside and isinstance(child, ast.stmt) and not _is_docstring(child):
+                yield body, child
+            yield from _in_functions(child, inside=inside or isinstance(child, ast.FunctionDef))
+
+
 def sample(paths: list[Path], size: int, seed: int) -> list[Mutant]:
     """As many mutants as `size`, evenly over all code, and the same ones wherever nothing has changed."""
 
@@ -130,7 +157,7 @@ def changes(tree: ast.Module) -> Iterator[Change]:
 
 
 def _of_body(owner: ast.AST, function: str, *, at_import: bool) -> Iterator[Change]:
-    for field in ("body", "orelse", "handlers", "finalbody", "cases"):
+    for field in BODIES:
         for index, child in enumerate(getattr(owner, field, ()) if not isinstance(owner, ast.expr) else ()):
             if isinstance(child, ast.stmt):
                 yield from _of_statement(owner, field, index, child, function, at_import=at_import)
@@ -173,9 +200,14 @@ def _of_statement(
     yield from _of_body(node, function, at_import=at_import)
 
 
+def _is_docstring(node: ast.stmt) -> bool:
+    """Or `...`."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
 def _is_left_out(node: ast.stmt) -> bool:
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-        return True  # a docstring, `...`
+    if _is_docstring(node):
+        return True
     if isinstance(node, ast.If) and _text(node.test) == "TYPE_CHECKING":
         return True
     if isinstance(node, ast.AnnAssign) and _text(node.annotation) == "TypeAlias":
