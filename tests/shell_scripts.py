@@ -390,8 +390,15 @@ MORE_WORDS = [
     "mount -t tmpfs \"$(findmnt -n -o SOURCE,FSTYPE $R/a/x | tr -s ' ' -)\" $R/b; findmnt -n $R/none || mount -t tmpfs z $R/c",  # noqa: E501
     "mount -t tmpfs p $R/b; mount --bind $R/b $R/c; umount --all-targets $R/b && mount -t tmpfs y $R/b; umount -l $R/a; mount -t tmpfs z $R/c",  # noqa: E501
     "mount --rbind $R/a $R/b; umount -R $R/b/x; mount --rbind $R/a $R/c; umount --recursive --lazy $R/c; umount -A $R/a || mount -t tmpfs z $R/c",  # noqa: E501
+    "printf 'y %s/b tmpfs _netdev\\nz %s/c tmpfs ro\\n' $R $R > $R/tab; mount -a -T $R/tab -O no_netdev",
+    "printf 'y %s/b tmpfs _netdev,ro\\nz %s/c tmpfs ro\\n' $R $R > $R/tab; mount -a -T $R/tab -O ro,_netdev; mount -a -T $R/tab -O no_netdev,noro",  # noqa: E501
+    "sh < /dev/null && mount -t tmpfs y $R/b",
+    "TMPDIR=$R/c; export TMPDIR; x=$(mktemp -t x.XXX); [ -e $R/c/${x##*/} ] && mount -t tmpfs y $R/b; x=$(mktemp -d); [ -d $R/c/${x##*/} ] && mount -t tmpfs z $R/c",  # noqa: E501
 ]
 MORE_OF_BASH = [
+    'a=(x y); a=(z); mount -t tmpfs "${a[*]}" $R/b; a[1]+=q; a[1]+=r; a=("${a[@]}" w); a+=(v); mount -t tmpfs "${a[*]}${#a[@]}" $R/c',  # noqa: E501
+    'a=([2]=p [5]=q r); mount -t tmpfs "${a[*]}-${!a[*]}" $R/b; a=s; mount -t tmpfs "${a[*]}" $R/c',
+    'x=p; x+=q; x[1]=r; mount -t tmpfs "${x[*]}" $R/b; i=1; a[i+1]=z; mount -t tmpfs "${!a[*]}${a[2]}" $R/c',
     '[[ a < b && ! ( b < a ) && ( a > b || 1 -lt 2 ) ]] && mount -t tmpfs y $R/b; x=q; unset xx; [[ -v x && ! -v xx && $x == [a-r] && $x != z* ]] && mount -t tmpfs z $R/c; [[ $x = "q" && -n $x && -z ${x#q} ]] && mount --bind $R/a $R/c',  # noqa: E501
     "mount -t tmpfs \"$(echo -ne 'a\\tb\\x41\\0101\\n')\" $R/b; mount -t tmpfs \"$(echo -e -E 'a\\tb')\" $R/c; mount -t tmpfs \"$(printf '\\x42%s' q)\" $R/c",  # noqa: E501
     "x=1; f() { local x; mount -t tmpfs y${x-unset} $R/b; x=2; }; f; mount -t tmpfs z$x $R/c",

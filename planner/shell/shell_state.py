@@ -90,9 +90,14 @@ class ShellArray(dict[str, str]):
         self.last = max((int(key) for key in elements if key.isdecimal()), default=-1)
 
     def put(self, key: str, value: str) -> None:
+        falls_between = key not in self and key.isdecimal() and int(key) < self.last
         self[key] = value
         if key.isdecimal():
             self.last = max(self.last, int(key))
+        if falls_between and all(one.isdecimal() for one in self):
+            ordered = {one: self[one] for one in sorted(self, key=int)}
+            self.clear()
+            self.update(ordered)
 
 
 class ShellContext:

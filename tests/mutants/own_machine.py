@@ -1,7 +1,7 @@
 """A process whose mounts and processes are its own, for mutants of what mounts, kills and removes.
 
 What a mutant mounts is gone with it, it sees no process of the machine, and what it starts ends with it. It can write
-to no file of the machine: / is read-only, and /tmp and /run are new.
+to no file of the machine: / is read-only, and /tmp, /run and /mnt are new.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _be_first(work: Callable[[], int]) -> int:
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     mount("", "/", flags=MS_REC | MS_PRIVATE)
     mount("proc", "/proc", "proc")
-    for place in ("/tmp", "/run"):
+    for place in ("/tmp", "/run", "/mnt"):
         mount("none", place, "tmpfs", data="mode=1777" if place == "/tmp" else "mode=0755")
     mount("", "/", flags=MS_REMOUNT | MS_BIND | MS_RDONLY)
     os.chdir(os.getcwd())  # the checkout may be below /tmp

@@ -75,6 +75,10 @@ SPECS = {
     + mount("/j", 'type = "tmpfs"', "contents = '/files'")
     + "[run]\nunshare = ['time']\n[peer_group.g]\n"
     + FEED,
+    "what is cleared": BUNDLE
+    + mount("/usr", 'bind = "/usr"', 'attributes = ["relatime", "exec", "suid"]')
+    + mount("/feed", 'bind = "/srv"', "recursive = true", 'attributes = ["rw", "dev", "diratime", "symfollow"]')
+    + mount("/proc", 'type = "proc"', 'attributes = ["strictatime", "exec"]'),
     "several namespaces": "[[namespace]]\nname = 'a'\n[[namespace.mount]]\ntarget = '/'\ntype = 'tmpfs'\n"
     "[[namespace]]\nname = 'b'\n[[namespace.mount]]\ntarget = '/'\ntype = 'tmpfs'\n",
     "a root that is inherited": "root = 'inherit'\npropagation = 'slave'\n" + mount("/srv", 'type = "tmpfs"'),

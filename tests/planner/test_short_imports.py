@@ -232,6 +232,11 @@ def drafts() -> Iterator[tuple[str, SpecDraft]]:
     yield UNITS[5], import_systemd(UNITS[5], "unit", Other(), as_root=False)
     for number, config in enumerate(BUNDLES):
         yield f"bundle {number}", import_oci(config, "config.json", "/bundle", Other())
+    binds = [{"destination": place, "type": "bind", "source": place} for place in ("/srv/x", "/home", "/usr")]
+    for word in ("shared", "rshared", "slave", "rslave", "private", "rprivate", "runbindable"):
+        for root in ("/srv/r", "/opt"):
+            config = {"root": {"path": root}, "mounts": binds, "linux": {"rootfsPropagation": word}}
+            yield f"{word} bundle in {root}", import_oci(config, "config.json", "/bundle", Other())
     yield "bundle 0 with a root", import_oci(BUNDLES[0], "config.json", "/bundle", Other(), root="/srv/other")
     for number, service in enumerate(SERVICES):
         config = {"services": {"one": service}} | MORE_OF_COMPOSE

@@ -324,3 +324,12 @@ def test_a_sourced_file_has_its_own_arguments_if_it_is_given_some() -> None:
     script = "set -- mine\n. /lib yours || mkdir /failed\n. /lib\nmkdir /$1/x\n"
     made = [one.action.describe() for one in simulate(script, files=files).done]
     assert ["/yours", "/failed", "/mine", "/mine/x"] == [words.split()[-1] for words in made if "/lib" not in words]
+
+
+def test_an_answer_is_what_a_command_writes_and_its_status() -> None:
+    answers = Answers((("blkid -o value /dev/sda", "y\n"),), failing=("findfs x",))
+    found = simulate("mount -t tmpfs $(blkid -o value /dev/sda) /\nx=$(findfs x) || mkdir /b\n", answers=answers)
+    assert ["y"] == [row.source for row in found.final[0].table.rows][1:]
+    assert [0, 0] == [one.errno for one in found.done]
+    assert () == found.unasked
+    assert ("blkid q",) == simulate("mkdir /a\n", answers=Answers((("blkid q", ""),))).unasked
