@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mountplan import keeping
-from mountplan.applier.build import execute
+from mountplan.applier.build import execute, rows
 from mountplan.applier.keep import kept as names
 from mountplan.applier.keep import kept_changes
 from mountplan.cli import main
 from mountplan.planner.errors import NotKept
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.planfile import dump_plan
+from mountplan.planner.plan.step_runs import StepRun
 from tests.commands import programs
 from tests.faults import Call, Experiment, Fault, Result, mark
 from tests.hosts import CHECKOUT, mount
@@ -222,7 +223,10 @@ class Lab:
 
 
 class StepsMarked:
-    """In this block, the supervisor is told which step begins, and which is the last to have ended."""
+    """In this block, the supervisor is told which step begins, and which is the last to have ended.
+
+    Not so of those that are made many at once: test_rows.py has faults of those.
+    """
 
     def __init__(self, execution: type[execute.Execution] = execute.Execution, method: str = "handlers") -> None:
         self._execution = execution
@@ -230,13 +234,16 @@ class StepsMarked:
 
     def __enter__(self) -> None:
         self._handlers = handlers = getattr(self._execution, self._method)
+        self._carry_out, self._init = carry_out, init = rows.Rows.carry_out, rows.Rows.__init__
+        number = [0]
 
         def marking(execution: execute.Execution) -> dict[type[Any], Callable[[object], None]]:
-            number = iter(range(1 << 30))
+            number[0] = 0
 
             def marked(handler: Callable[[object], None]) -> Callable[[object], None]:
                 def handle(step: object) -> None:
-                    mark(next(number))
+                    mark(number[0])
+                    number[0] += 1
                     handler(step)
                     mark(-1)
 
@@ -244,10 +251,28 @@ class StepsMarked:
 
             return {kind: marked(handler) for kind, handler in handlers(execution).items()}
 
+        def made_of(self: rows.Rows, *values: Any) -> None:
+            init(self, *values)
+            one_by_one = self.one_by_one
+
+            def counted(begin: int, end: int) -> None:
+                number[0] = begin
+                one_by_one(begin, end)
+
+            self.one_by_one = counted
+
+        def carried_out(self: rows.Rows, run: StepRun) -> None:
+            carry_out(self, run)
+            number[0] = run.end
+
         setattr(self._execution, self._method, marking)
+        rows.Rows.__init__ = made_of  # type: ignore[assignment,method-assign]
+        rows.Rows.carry_out = carried_out  # type: ignore[method-assign]
 
     def __exit__(self, *_: object) -> None:
         setattr(self._execution, self._method, self._handlers)
+        rows.Rows.__init__ = self._init  # type: ignore[method-assign]
+        rows.Rows.carry_out = self._carry_out  # type: ignore[method-assign]
 
 
 def quietly(action: Callable[[], int]) -> int:
