@@ -188,7 +188,10 @@ def _contents(file: str) -> tuple[str, bytes]:
     try:
         return label_of(file), read_input(file)
     except (OSError, ValueError) as error:
-        mistake = Mistake(SpecRef(file, ""), f"cannot read it: {reason_of(error)}", "name a file, or - for stdin")
+        remedy = "name a file, or - for stdin"
+        if file.startswith("bwrap "):
+            remedy = f"write the command line after --: mountplan import bwrap -- {file}"
+        mistake = Mistake(SpecRef(file, ""), f"cannot read it: {reason_of(error)}", remedy)
         raise SpecError((mistake,)) from None
 
 

@@ -36,7 +36,10 @@ def carry_out(argv: list[str]) -> int:
         # The arguments could not be read, so what was asked of the output is looked for by hand.
         output = Output(as_json="--json" in before, color="never" if "--color=never" in before else "auto")
         if after and before[0] in WITH_COMMAND and error.message.endswith(" is missing"):
-            line = " ".join(map(typed, (*before, after[0], "--", *(after[1:] or ("COMMAND",)))))
+            inner = after[1:] or ("COMMAND",)
+            if before[0] == "run" and not _may_be_file(after[0]):
+                after, inner = ("SPEC",), after
+            line = " ".join(map(typed, (*before, after[0], "--", *inner)))
             error.remedy = f"it comes before the --, as in `mountplan {line}`"
         return _tell_usage(error, output)
     except SystemExit as request:  # --help and --version have printed what they were asked for
@@ -55,6 +58,10 @@ def _parse(words: list[str]) -> argparse.Namespace:
     from mountplan.cli.parser import parse
 
     return parse(words)
+
+
+def _may_be_file(argument: str) -> bool:
+    return "/" in argument or argument == "-" or argument.endswith((".toml", ".json")) or os.path.isfile(argument)
 
 
 def _split(argv: list[str]) -> tuple[list[str], tuple[str, ...] | None]:

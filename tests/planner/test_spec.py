@@ -148,6 +148,7 @@ def test_every_example_is_a_spec(path: Path) -> None:
             '"size=1m" is no attribute of a mount',
             'it belongs to the filesystem: write options = { size = "1m" }',
         ),
+        ('attributes = ["readonly"]', '"readonly" is no attribute of a mount', 'write "ro"'),
         ('attributes = ["shared"]', '"shared" is no attribute of a mount', 'write peer_group = "NAME" on the mount'),
         (
             'attributes = ["ro,nosuid"]',
