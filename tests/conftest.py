@@ -48,6 +48,11 @@ def pytest_pycollect_makemodule(module_path: Path) -> None:
         hypothesis.settings.load_profile("mountplan")
 
 
+def pytest_collection_finish() -> None:
+    """What is there when the first test begins stays to the end: no collector need look through it again and again."""
+    gc.freeze()
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Hypothesis's plugin would import it for the summary, which takes longer than a test that does not need it."""
     plugins = session.config.pluginmanager

@@ -363,7 +363,7 @@ def test_the_proof_costs_the_same_for_each_mount() -> None:
     """A few look-ups a step, whatever is before it. Ten times the mounts may take twenty times as long."""
     few, many = wide(500), wide(5000)
     once = min(_seconds(lambda: prove(few, "x")) for _ in range(5))
-    assert min(_seconds(lambda: prove(many, "x")) for _ in range(3)) < 20 * once
+    assert any(_seconds(lambda: prove(many, "x")) < 20 * once for _ in range(3))
 
 
 def test_the_proof_of_a_plan_needs_nothing_heavy() -> None:

@@ -109,15 +109,14 @@ def test_rendering_is_linear(render: Callable[[Plan], str]) -> None:
     """Four times the mounts take about four times as long; sixteen times would be the square."""
 
     def seconds(plan: Plan) -> float:
-        best = 9.0
-        for _ in range(3):
-            begun = time.process_time()
-            render(plan)
-            best = min(best, time.process_time() - begun)
-        return best
+        begun = time.process_time()
+        render(plan)
+        return time.process_time() - begun
 
     small, large = wide(500), wide(2000)
-    assert seconds(large) < 10 * max(seconds(small), 0.002)
+    seconds(small)  # what the first one alone has to do
+    least = min(seconds(small) for _ in range(3))
+    assert any(seconds(large) < 10 * max(least, 0.002) for _ in range(3))
 
 
 def test_a_deep_chain_is_linear_too() -> None:
