@@ -59,6 +59,16 @@ def group(count: int) -> str:
     return f'{ROOT}[[mount.file]]\npath = "src"\ndirectory = true\n{binds}[peer_group.g]\n'
 
 
+def changing(count: int) -> str:
+    """Five binds with an attribute and five without, again and again: rows of one kind are short, and many."""
+    binds = "".join(
+        f'[[mount]]\ntarget = "/m/{one}"\nbind = {{ mount = "root", path = "/src" }}\n'
+        + ('attributes = ["ro"]\n' if one // 5 % 2 else "")
+        for one in range(count)
+    )
+    return f'{ROOT}[[mount.file]]\npath = "src"\ndirectory = true\n{binds}'
+
+
 def masters(count: int) -> str:
     chain = "".join(f'[peer_group.g{one}]\nmaster = "g{one - 1}"\n' for one in range(1, count))
     binds = "".join(
@@ -85,6 +95,7 @@ SHAPES: dict[str, tuple[Callable[[int], str], int]] = {
     "one below the other": (deep, 500),
     "on one point": (stack, 1_000),
     "in one group": (group, 10_000),
+    "in rows of five that change": (changing, 10_000),
     "a chain of masters": (masters, 500),
     "namespaces": (namespaces, 1_000),
     "layers of one overlay": (layers, 500),

@@ -8,7 +8,7 @@ step is where there is no such program: what is made, and what is told, is the s
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import groupby, repeat
 
 from mountplan.applier.sys import abi
 from mountplan.applier.sys.call_program import EACH, TEXT, CallProgram, given
@@ -108,10 +108,10 @@ class _RowsOfRun:
         elif kind == "m":
             columns["text"] = ["" if source[:1] == "/" else source for source in columns["source"]]  # a device
         elif kind == "h" or (kind == "a" and any(columns["careful"])):
-            parted = [path.rpartition("/") for path in columns["path"]]
-            columns["above"] = [above for above, _, _ in parted]
-            mixed = kind == "a" and not all(columns["careful"])  # texts of two kinds: each step by itself
-            columns["text"] = ["" if mixed else name for _, _, name in parted]
+            parted = map(str.rpartition, columns["path"], repeat("/"))
+            columns["above"], _, columns["text"] = zip(*parted, strict=True)
+            if kind == "a" and not all(columns["careful"]):  # texts of two kinds: each step by itself
+                columns["text"] = ("",) * self._count
         elif kind == "a":
             columns["above"], columns["text"] = ("",) * self._count, columns["path"]
         elif kind in "nc":

@@ -130,7 +130,8 @@ class Requirement(NamedTuple):
 
 class Plan(NamedTuple):
     """Everything that applying needs. `lines` gives the spec's line for each origin (key path) that a step has; `moved`
-    says which of them are from another file than `file`, or have another key path in it.
+    says which of them are from another file than `file`, or have another key path in it. `edges` and `lines` are
+    tuples, or, of a plan that was read, what is equal to them (plan_reading.py).
     """
 
     name: str

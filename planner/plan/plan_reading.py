@@ -37,12 +37,43 @@ from mountplan.planner.run_settings import RunSettings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 _KINDS: dict[str, Any] = {kind: cls for cls, kind in KIND_OF.items()}
 # What a few bytes can ask for without saying more: a file may not take memory that is out of proportion to its length.
 _MOST_RECORDS, _MOST_ALIKE = 1 << 26, 1000
+
+
+class RecordColumns:
+    """What a tuple of records holds, by its columns: of those that most runs never look at one by one, as there are
+    more of them than mounts. Equal to such a tuple, and to be read as one.
+    """
+
+    __slots__ = ("_cls", "columns")
+
+    def __init__(self, cls: Any, columns: list[Any]) -> None:
+        self._cls = cls
+        self.columns = columns
+
+    def __iter__(self) -> Iterator[Any]:
+        rows = zip(*self.columns, strict=True)
+        return rows if self._cls is OriginLine else map(tuple.__new__, repeat(self._cls), rows)
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    def __getitem__(self, place: Any) -> Any:
+        return tuple(self)[place]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, (tuple, RecordColumns)) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
 
 
 def read_plan(document: dict[str, Json], most: int) -> Plan:
@@ -59,8 +90,8 @@ def read_plan(document: dict[str, Json], most: int) -> Plan:
     def counted(cls: Any) -> Reader:
         return lambda value: _read_counted(cls, value, strings, most)
 
-    def take_records(name: str, cls: Any) -> tuple[Any, ...]:
-        return at_key(name, counted(cls), left.pop(name, None))  # type: ignore[no-any-return]
+    def take_records(name: str, cls: Any) -> Any:
+        return at_key(name, counted(cls), left.pop(name, None))
 
     plan = Plan(
         name=take("name", str),
@@ -122,7 +153,7 @@ def _namespaces_reader(read_mounts: Reader) -> Reader:
     return list_reader(read_one)
 
 
-def _read_counted(cls: Any, value: Json, strings: tuple[str, ...], most: int) -> tuple[Any, ...]:
+def _read_counted(cls: Any, value: Json, strings: tuple[str, ...], most: int) -> Any:
     if value.__class__ is not dict:
         raise Malformed(f"must be an object, not {in_short(value)}")
     count = value.get("count")
@@ -131,7 +162,7 @@ def _read_counted(cls: Any, value: Json, strings: tuple[str, ...], most: int) ->
     return _read_columns(cls, {name: value[name] for name in value if name != "count"}, count, strings, most)
 
 
-def _read_columns(cls: Any, value: Json, count: int, strings: tuple[str, ...], most: int) -> tuple[Any, ...]:
+def _read_columns(cls: Any, value: Json, count: int, strings: tuple[str, ...], most: int) -> Any:
     """`count` records of one class, each column judged as a whole."""
     if value.__class__ is not dict:
         raise Malformed(f"must be an object, not {in_short(value)}")
@@ -164,8 +195,9 @@ def _read_columns(cls: Any, value: Json, count: int, strings: tuple[str, ...], m
         except Malformed as bad:
             raise bad.below(name) from None
         columns.append(repeat(read[0], count) if len(column) == 1 else read)
-    rows = zip(*columns, strict=True)
-    return tuple(rows if cls is OriginLine else map(tuple.__new__, repeat(cls), rows))
+    if cls in (Edge, OriginLine):
+        return RecordColumns(cls, [column if column.__class__ is list else list(column) for column in columns])
+    return tuple(map(tuple.__new__, repeat(cls), zip(*columns, strict=True)))
 
 
 def _read_runs(hint: Any, runs: Json, count: int, strings: tuple[str, ...]) -> list[Any]:

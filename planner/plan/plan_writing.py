@@ -62,7 +62,7 @@ def _object(parts: dict[str, str]) -> str:
     return "{\n" + ",\n".join([f'"{name}": {part}' for name, part in parts.items()]) + "\n}"
 
 
-def _counted(cls: Any, records: tuple[Any, ...], strings: dict[str, int]) -> str:
+def _counted(cls: Any, records: Sequence[Any], strings: dict[str, int]) -> str:
     return _columns(cls, records, strings, {"count": str(len(records))})
 
 

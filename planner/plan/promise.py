@@ -34,12 +34,16 @@ def check_promise(outcome: Outcome) -> None:
         _check_mounts(namespace.mounts, mounts, outcome)
     _check_left_out(outcome.plan.expected)
     made = outcome.made
-    parents: dict[Handle, Handle] = {}  # of the mounts of all runs: most edges are theirs
+    # Of the mounts of all runs: most edges are theirs.
+    known: dict[str, dict[Handle, Handle]] = {"parent": {}, "group": {}, "workbench": {}}
     for run in outcome.runs.values():
-        parents |= dict.fromkeys(run.names, run.parent)
+        known["parent"] |= dict.fromkeys(run.names, run.parent)
+        known["group"].update(zip(run.names, run.seeds, strict=bool(run.seeds)))
+        if run.filesystem is not None:
+            known["workbench"] |= dict.fromkeys(run.names, run.filesystem.name)
     for edge in outcome.plan.edges:
         before, name, kind = edge
-        if kind == "parent" and parents.get(name) == before:
+        if kind in known and known[kind].get(name) == before:
             continue
         if not _is_so(edge, made):
             refuse(f"its edges say that {edge.reason()}, and its steps do not")

@@ -126,6 +126,7 @@ class ProvenRun(NamedTuple):
     places: tuple[Any, ...]  # in the parent, relative
     own: list[tuple[int, int]]  # attributes: set, cleared
     groups: list[tuple[str, str]]  # peer group and master
+    seeds: tuple[Handle, ...]  # of these groups; () if there are none
 
     def come_to(self, promised: tuple[ExpectedMount, ...]) -> bool:
         """Whether they are what the plan promises: True, or nothing is said."""

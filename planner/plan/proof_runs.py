@@ -43,7 +43,8 @@ class RunProof(ProofState):
             seeds = self._joined(columns["j"], filesystem) if "j" in columns else ()
         except (_NotPlain, Wrong):
             return False
-        self._take_down(names, filesystem, roots, kinds, parent, places, own, seeds)
+        joined = columns["j"][0] if "j" in columns else ()
+        self._take_down(names, filesystem, roots, kinds, parent, places, own, seeds, joined)
         return True
 
     def _cloned(self, columns: dict[str, Column]) -> tuple[Filesystem | None, Column, Column]:
@@ -113,6 +114,7 @@ class RunProof(ProofState):
         places: Column,
         own: list[tuple[int, int]],
         seeds: list[Seed] | tuple[()],
+        joined: Column,
     ) -> None:
         space, mounts = self.space, []
         for name, root, kind, place in zip(names, roots, kinds, places, strict=True):
@@ -128,7 +130,7 @@ class RunProof(ProofState):
         self.attached[space] += mounts
         parent.attach_all(places, mounts)
         groups = [(seed.group, seed.receives) for seed in seeds] or [("", "")] * len(names)
-        self.runs[names[0]] = ProvenRun(parent.name, filesystem, names, roots, places, own, groups)
+        self.runs[names[0]] = ProvenRun(parent.name, filesystem, names, roots, places, own, groups, joined)
 
 
 class _NotPlain(Exception):

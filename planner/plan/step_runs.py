@@ -36,7 +36,7 @@ class StepRun(NamedTuple):
 
 def runs_of(steps: tuple[Step, ...], kinds: Set[str]) -> Iterator[StepRun]:
     """The runs there are of rows of these `kinds`, in their order; of one that begins as another, it is the shorter."""
-    letters = "".join([_LETTERS[kind] for kind in map(type, steps)])
+    letters = "".join(map(_LETTERS.__getitem__, map(type, steps)))
     starts = {one[0] for one in kinds}
     at = 0
     while at < len(letters):

@@ -17,6 +17,7 @@ import mountplan
 from mountplan.planner import light
 from mountplan.planner.errors import PlanFileError, PlanRefused
 from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.plan_reading import RecordColumns
 from mountplan.planner.plan.planfile import dump_plan, load_plan, parse_plan
 from mountplan.planner.plan.steps import STEP_TYPES, Step
 from tests.planner.plans import shop, wide
@@ -54,6 +55,8 @@ def values(annotation: Any) -> st.SearchStrategy[Any]:
 
 def types(value: Any) -> Any:
     """A value's type and that of all it holds: equality alone does not tell a Layer from a tuple, nor 1 from True."""
+    if isinstance(value, RecordColumns):
+        value = tuple(value)
     return (type(value), [types(part) for part in value]) if isinstance(value, tuple) else type(value)
 
 
