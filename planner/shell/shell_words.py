@@ -314,8 +314,6 @@ def _named(pieces: list[WordPiece], values: Values) -> list[str]:
     text = limited("".join(piece.text for piece in pieces))
     if "noglob" in values.options:
         return [text]
-    if not any(not piece.plain and set(piece.text) & set("*?[") for piece in pieces):
-        return [text]
     if not re.search(r"[*?]|\[.+\]", "".join(piece.text for piece in pieces if not piece.plain)):
         return [text]
     found = [""]

@@ -1,6 +1,6 @@
 """How many small changes of the code do the tests notice? The figure is kept in figures.toml and only rises.
 
-python -m tests.mutants planner [--size 40] [--seed 1] [--jobs 2]
+python -m tests.mutants planner|applier [--size 40] [--seed 1] [--jobs 2]
 
 Without --size and --seed it is the sample of figures.toml, and the figure is held against what is written there.
 
@@ -50,6 +50,9 @@ def main() -> int:
     told = ", ".join(f"{fates[fate]} {fate}" for fate in ("killed", "survived", "not reached"))
     print(f"{args.half}: {len(mutants)} mutants, {told}: {killed:.1f} %")  # noqa: T201
     if args.size or args.seed or args.only:
+        return 0
+    if "least" not in figure:
+        print(f"no figure is kept for [{args.half}] yet")  # noqa: T201
         return 0
     if killed < figure["least"]:
         print(f"{FIGURES.relative_to(root)} wants {figure['least']} % at least")  # noqa: T201
