@@ -26,7 +26,7 @@ help:
 	@echo 'make demo      apply specs/hello.toml and show the tree'
 	@echo 'make test      run the tests on the real kernel'
 	@echo 'make test-packages  install the archive of the sources, by pipx and as a Debian package'
-	@echo 'make unit      run the tests that need no kernel: half a minute'
+	@echo 'make unit      run the tests that need no kernel: less than a minute'
 	@echo 'make users     run the tests as root, as ordinary users and in the background, here and on Debian 13'
 	@echo 'make test-kernels  boot Linux 6.1 and 6.12 by emulation and run the tests there; takes hours, and 1 GB in build/'
 	@echo 'make test-without  run the tests of the kernel without its young system calls'

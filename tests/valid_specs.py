@@ -307,8 +307,12 @@ class _Spec:
             space["mount"].insert(others.randint(1, len(space["mount"])), gone)
 
     def make_some_paths_readonly(self, value: Table) -> None:
-        """Of what is declared in a filesystem, what no other mount has as its target; none in another."""
+        """Of what is declared in a filesystem, what no other mount has as its target or gets to by a symlink; none in
+        another.
+        """
         others = random.Random(f"{self.random.random()} readonly")
+        reading = Reading(value, careless=True)
+        taken = {(mount.parent.key, mount.place) for mount in reading.mounts.values() if mount.parent is not None}
         for space in value.get("namespace") or [value]:
             targets = {one["target"] for one in space["mount"] if "target" in one}
             for one in space["mount"]:
@@ -320,6 +324,7 @@ class _Spec:
                     clear = not any(f"{path}/".startswith(f"{other}/") for other in [*links, *one.get("readonly", ())])
                     clear = clear and f"{one['target'].rstrip('/')}/{path}" not in targets
                     clear = clear and not any(other.startswith(f"{path}/") for other in one.get("readonly", ()))
+                    clear = clear and (one["id"], parts(path)) not in taken
                     if clear and not others.randrange(4):
                         one.setdefault("readonly", []).append(path)
 

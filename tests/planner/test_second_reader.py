@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from mountplan import api
 from mountplan.planner.errors import PlanRefused, SpecError
 from mountplan.planner.host import HostPath, NotThere
@@ -71,6 +73,12 @@ def test_a_plan_predicts_what_mount_commands_in_the_order_of_the_file_make() -> 
         (prediction,) = predict(plan, NOTHING)
         assert [] == differences(root, prediction.table, {}), f"valid_spec({seed}, plain=True)"
     assert planned >= 0.99 * SPECS
+
+
+@pytest.mark.parametrize(("seed", "images"), [(587, True), (663, False), (1471, False)])
+def test_a_symlink_leads_no_mount_of_a_valid_spec_to_a_read_only_path(seed: int, images: bool) -> None:
+    """Both would stand on one place, in no order that the spec says."""
+    assert Reading(valid_spec(seed, images=images)).roots
 
 
 def test_the_naive_reader_tells_tables_apart() -> None:
