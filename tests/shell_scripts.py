@@ -176,7 +176,7 @@ WORDS = [
         "export A=1 B; B=2; sh -c 'mount -t tmpfs x$A${B-u}${C-v} $R/b'; C=3 sh -c 'mount -t tmpfs y$C $R/b'; m ${C-w}",
         "A=2; A=3 true; m $A; A=$(echo 4)5 B=$A; m $A$B; unset A; m ${A:-u}; readonly D=7; m $D; A= ; m ${A-v}w",
         "while read x y; do m $x \"$y\"; done <<'E'\na $b c\n d\nE",
-        "b=2; while read x; do m \"$x\"; done <<-E\n\ta\n\t$b\n\tE\necho 'p q' | { read x y; m $y; }; m ${y-none}",
+        "b=2; while read x; do m \"$x\"; done <<-E\n\ta\n\t$b\n\tE\necho 'p q' | { read x y; m $y; }; m ${y-unset}",
         "echo a b | while read x y; do m $y$x; done; printf 'a\\nb\\n' | { read x; read y; read z || m $x$y-$z; }",
         "true && m a || m b; false && m c || m d; ! false && m e; ! true || m f; false || false || m g; : || m && m i",
         "(m a; exit 3); m $?; { m b; }; (exit 2) || m $?; (cd $R/a); x=1; (x=2; m $x); m $x; sh -c 'exit 5'; m $?",

@@ -183,10 +183,14 @@ class ScriptCalls:
 
     def row(self, place: str) -> MountRow | None:
         """What stands last in the mount table with this mountpoint, or else with this source."""
-        path = self.absolute(place)
-        rows = self.rows()
-        shown = [row for row in rows if row.mountpoint == path] or [row for row in rows if row.source == place]
-        return shown[-1] if shown else None
+        process = self.stage.processes[self.process]
+        row = self.world.row(process, self.absolute(place))
+        if row is None and any(mount.source == place for mount in process.namespace.mounts):
+            row = next((one for one in reversed(self.rows()) if one.source == place), None)
+        return row
+
+    def is_mountpoint(self, path: str) -> bool:
+        return self.world.row(self.stage.processes[self.process], path) is not None
 
     def absolute(self, path: str) -> str:
         process = self.stage.processes[self.process]

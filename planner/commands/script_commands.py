@@ -119,7 +119,7 @@ def _umount_all_targets(calls: ScriptCalls, target: str, words: UmountWords) -> 
         calls.make(Unmount(target, words.lazy))  # umount(8) does not try, but the reason is the same
         return FAILED
     for one in reversed(calls.rows()):
-        if one.device == row.device and any(there.mountpoint == one.mountpoint for there in calls.rows()):
+        if one.device == row.device and calls.is_mountpoint(one.mountpoint):
             if words.recursive:
                 failed = _umount_recursively(calls, one.mountpoint, words.lazy)
             else:
@@ -131,20 +131,21 @@ def _umount_all_targets(calls: ScriptCalls, target: str, words: UmountWords) -> 
 
 def _umount_recursively(calls: ScriptCalls, target: str, lazy: bool) -> int:
     """Children first, the youngest of them first, each by its path, as umount(8) has it in the mount table."""
-    path = calls.absolute(target)
-    rows = calls.rows()
-    there = [row for row in rows if row.mountpoint == path]
-    if not there:
+    # Up to 2.39 it finds the mount on top there, later ones the lowest, and begin with what is mounted over that.
+    process = calls.stage.processes[calls.process]
+
+    def lowest() -> bool:
+        return calls.util_linux >= _KNOWS_OVERMOUNTS
+
+    rows = calls.world.rows_below(process, calls.absolute(target), lowest)
+    if not rows:
         calls.make(Unmount(target, lazy))  # umount(8) does not try, but the reason is the same
         return FAILED
-    # Up to 2.39 it finds the mount on top there, later ones the lowest, and begin with what is mounted over that.
-    top = there[0 if len(there) > 1 and calls.util_linux >= _KNOWS_OVERMOUNTS else -1]
     children: dict[int, list[MountRow]] = {}
-    for row in rows:
-        if row.parent_id != row.mount_id:
-            children.setdefault(row.parent_id, []).append(row)
+    for row in rows[1:]:
+        children.setdefault(row.parent_id, []).append(row)
     order = []
-    waiting = [top]
+    waiting = rows[:1]
     while waiting:  # parents before their children, and of those the oldest first: the reverse of what is wanted
         row = waiting.pop()
         order.append(row)
@@ -175,7 +176,7 @@ def mountpoint(calls: ScriptCalls, arguments: list[str]) -> int:
     if len(paths) != 1 or paths[0].startswith("-"):
         raise Unusable(f"mountpoint {' '.join(arguments)} is not followed", "write mountpoint -q PATH")
     path = calls.absolute(paths[0])
-    return 0 if any(row.mountpoint == path for row in calls.rows()) else _NO_MOUNTPOINT
+    return 0 if calls.is_mountpoint(path) else _NO_MOUNTPOINT
 
 
 def change_directory(calls: ScriptCalls, arguments: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import attrgetter
 
 from mountplan.planner.attributes import show
@@ -20,33 +21,82 @@ def table_of(namespace: ModelNamespace, root: Place) -> MountTable:
         path = where[mount]
         if path is None:
             continue
-        superblock = mount.root.superblock
-        master = mount.master
-        if master is None:
-            master_group = dominating = 0
-        else:
-            master_group = master.group
-            dominating = dominating_group(mount, namespace, root)
-            if dominating == master_group:
-                dominating = 0
-        rows.append(
-            MountRow(
-                mount.number,
-                mount.parent.number if mount.parent is not None else mount.number,
-                superblock.device,
-                mount.root.shown(),
-                path or "/",
-                show(mount.attributes),
-                mount.group,
-                master_group,
-                dominating,
-                mount.unbindable,
-                superblock.fstype,
-                mount.source,
-                superblock.shown_options(),
-            )
-        )
+        rows.append(_row(mount, path, namespace, root))
     return MountTable(tuple(rows))
+
+
+def mounts_at(namespace: ModelNamespace, root: Place, path: str) -> list[ModelMount]:
+    """The mounts that a table shows with this mountpoint, in its order; found without the rest of the table."""
+    if not path.startswith("/"):
+        return []
+    names = [name for name in path.split("/") if name]
+    top, start = root
+    found = [top] if not names and start is top.root else []
+    waiting = [(top, start, 0)]
+    while waiting:
+        mount, node, at = waiting.pop()
+        while True:
+            upon = mount.above.get(node)
+            if upon is not None:
+                if at == len(names):
+                    found.append(upon)
+                waiting.append((upon, upon.root, at))
+            if at == len(names) or (child := node.children.get(names[at])) is None:
+                break
+            node, at = child, at + 1
+    return sorted((one for one in found if one.namespace is namespace), key=attrgetter("number"))
+
+
+def row_at(namespace: ModelNamespace, root: Place, path: str) -> MountRow | None:
+    """The last of the rows with this mountpoint."""
+    found = mounts_at(namespace, root, path)
+    return _row(found[-1], path, namespace, root) if found else None
+
+
+def rows_below(namespace: ModelNamespace, root: Place, path: str, lowest: Callable[[], bool]) -> list[MountRow]:
+    """The last of the rows with this mountpoint, and those of all that is mounted below it, parents first.
+
+    Of several it is the first if `lowest` says so, which is asked only then.
+    """
+    found = mounts_at(namespace, root, path)
+    if not found:
+        return []
+    top = found[0 if len(found) > 1 and lowest() else -1]
+    where: dict[ModelMount, str | None] = {top: path.rstrip("/")}
+    rows = []
+    for mount in top.tree():
+        _where(mount, root, where)
+        shown = where[mount]
+        if shown is not None:
+            rows.append(_row(mount, shown, namespace, root))
+    return rows
+
+
+def _row(mount: ModelMount, path: str, namespace: ModelNamespace, root: Place) -> MountRow:
+    superblock = mount.root.superblock
+    master = mount.master
+    if master is None:
+        master_group = dominating = 0
+    else:
+        master_group = master.group
+        dominating = dominating_group(mount, namespace, root)
+        if dominating == master_group:
+            dominating = 0
+    return MountRow(
+        mount.number,
+        mount.parent.number if mount.parent is not None else mount.number,
+        superblock.device,
+        mount.root.shown(),
+        path or "/",
+        show(mount.attributes),
+        mount.group,
+        master_group,
+        dominating,
+        mount.unbindable,
+        superblock.fstype,
+        mount.source,
+        superblock.shown_options(),
+    )
 
 
 def _where(mount: ModelMount, root: Place, known: dict[ModelMount, str | None]) -> None:

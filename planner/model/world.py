@@ -56,10 +56,10 @@ from mountplan.planner.model.peers import (
 )
 from mountplan.planner.model.refused import WouldRefuse, invalid
 from mountplan.planner.model.rules import RULES_6_18, Rules
-from mountplan.planner.model.to_table import table_of
+from mountplan.planner.model.to_table import row_at, rows_below, table_of
 from mountplan.planner.model.unmounting import is_busy, unmount_tree
 from mountplan.planner.model.walking import into_mounts, walk
-from mountplan.planner.tables.table import MountTable
+from mountplan.planner.tables.table import MountRow, MountTable
 
 
 class PathFrom(NamedTuple):
@@ -137,6 +137,14 @@ class World:
     def table(self, process: Process) -> MountTable:
         """What the process reads from /proc/self/mountinfo."""
         return table_of(process.namespace, process.root)
+
+    def row(self, process: Process, path: str) -> MountRow | None:
+        """The last row of that table with this mountpoint."""
+        return row_at(process.namespace, process.root, path)
+
+    def rows_below(self, process: Process, path: str, lowest: Callable[[], bool]) -> list[MountRow]:
+        """That row, or of several with this mountpoint the first if `lowest` says so, and all rows below it."""
+        return rows_below(process.namespace, process.root, path, lowest)
 
     # --- the classic calls
 
