@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import struct
 
 from mountplan.applier.run.lent import MAPS, CannotLend, lent, written
 from mountplan.applier.run.programs import Shelf
 from mountplan.applier.sys import abi, syscalls
-from mountplan.planner.commands.mount_arguments import read_mount
 from mountplan.planner.commands.util_linux import read_nsenter, read_unshare
 
 _READERS = frozenset({"mount", "umount", "unshare"})  # of what is in /proc
@@ -22,8 +22,8 @@ def run_program(shelf: Shelf, words: tuple[str, ...], proc: int) -> tuple[int, s
     """Its status and what it wrote to standard error; None if it cannot be run here. Raises OSError."""
     if words[0] == "nsenter" and (entered := read_nsenter(list(words[1:]))).files and entered.target:
         return None  # processes it finds in the anteroom, files where the script has gone
-    if words[0] == "mount" and read_mount(list(words[1:])).namespace:
-        return None  # it looks for that in /proc
+    if words[0] == "mount" and any(re.match("-[a-zA-Z]*N|--nam", word) for word in words[1:]):
+        return None  # the namespace it looks for in /proc
     if words[0] not in _READERS:
         result = _run(shelf, words, proc)
         return result if result[0] != _CANNOT_EXECUTE or result[1] else None

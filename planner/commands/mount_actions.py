@@ -340,7 +340,7 @@ def _is_mounted(calls: ScriptCalls, words: MountWords, rows: tuple[MountRow, ...
         mount, node = walk(calls.stage.processes[calls.process], words.source)
     except WouldRefuse:
         return False
-    return any((row.device, row.root) == (mount.superblock.device, node.path) for row in there)
+    return any((row.source, row.root) == (mount.source, node.path) for row in there)
 
 
 def only_lists(arguments: list[str]) -> str | None:

@@ -365,6 +365,9 @@ def _with_extension(found: MountWords, name: str, value: str, version: Version, 
     elif name == "X-mount.idmap":
         return found._replace(idmapped=found.idmapped or (version >= BY_DESCRIPTOR and value != ""))
     elif name == "X-mount.subdir" and value.strip("/"):
+        if version < BY_DESCRIPTOR:
+            told = "mount: what comes of X-mount.subdir by util-linux 2.38 hangs on propagation"
+            raise Unusable(told, "mount the whole and bind a part of it, or say --util-linux 2.39")
         return found if is_bind and version > _SUBDIR_OF_BINDS_UP_TO else found._replace(subdirectory=value.strip("/"))
     elif name != "X-mount.subdir":
         return found  # it is not known, and nothing comes of it

@@ -120,6 +120,12 @@ def test_the_file_of_a_namespace_in_a_proc_is_no_file_of_that(kind: str, way: st
             "mkdir -p /a/x /b; mount --bind /a/x /b; rmdir /a/x; mount -o remount,ro /; umount /b;"
             " mount -o remount,ro /; mkdir /c"
         ),
+        "mkdir /a /b; mount -t tmpfs one /a; mount -l -t tmpfs; mount | grep -q ' on /a ' && umount /a",
+        # Whether a bind of the table is there already, mount(8) tells by the source's name and not by its device.
+        (
+            "mkdir /a /b /etc; printf 'one /a tmpfs ro\\n/a /b none bind\\n' > /etc/fstab; mount -a; mount /a;"
+            " mount -a -t none"
+        ),
         "mkdir -p /a /b/c; mount -t tmpfs one /b; umount /gone/../b; cd /a; umount ../a/../b; umount ../gone/../a",
     ],
 )

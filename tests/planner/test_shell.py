@@ -60,6 +60,8 @@ def test_what_the_lines_come_to_is_what_it_was() -> None:
          "mount: --beneath is an option of util-linux 2.42, and this is read as 2.38 does"),
         ("mount -N 17 -t tmpfs y $R/b", "mount: 17 is no process of this script"),
         ("mount -t proc p $R/c; mount --bind $R/c/17/ns/net $R/b", "/c/17/ns/net: 17 is no process of this script"),
+        ("mount --bind -o X-mount.subdir=x $R/a $R/b",
+         "mount: what comes of X-mount.subdir by util-linux 2.38 hangs on propagation"),
         ("mount --options-mode ignore -t tmpfs y $R/b", "mount: --options-mode is not followed"),
         ("umount -O noauto $R/a", "umount: -O is not followed"),
         ("umount -r $R/a", "umount: -r of what is busy is not followed"),
