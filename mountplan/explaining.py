@@ -115,7 +115,7 @@ def users_known_of(known: Known) -> dict[tuple[str, int], str]:
     """Who has something of the mounts that stand, by namespace and id, as far as this user may look."""
     from mountplan.applier.observe.mount_users import users_of
 
-    users = users_of(known.standing.values())
+    users = users_of(None) if known.standing else {}
     found = {}
     for name, table in known.tables:
         for row in table.rows if name in known.standing else ():
@@ -124,6 +124,13 @@ def users_known_of(known: Known) -> dict[tuple[str, int], str]:
                 more = f" and {len(others) - 1} more" if len(others) > 1 else ""
                 found[name, row.mount_id] = f"{others[0].command} ({others[0].pid}){more}"
     return found
+
+
+def users_unseen_of(known: Known) -> str:
+    """Which processes there may be that users_known_of() cannot look into, in words; "" if there are none."""
+    from mountplan.applier.observe.mount_users import unseen
+
+    return unseen() if known.standing else ""
 
 
 def process_number(what: str) -> int | None:

@@ -11,6 +11,8 @@ from mountplan.applier.observe.observe import refused_table
 from mountplan.applier.observe.subjects import command_of
 from mountplan.applier.sys import abi, syscalls
 
+_INITIAL_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO of linux/proc_ns.h
+
 
 class MountUser(NamedTuple):
     """A process, and what it has of one mount."""
@@ -24,18 +26,19 @@ class MountUser(NamedTuple):
     maps: int
 
 
-def users_of(namespaces: Iterable[int]) -> dict[int, list[MountUser]]:
-    """By id of the mount (of mountinfo): its users in the mount namespaces with these numbers (of their files).
+def users_of(namespaces: Iterable[int] | None) -> dict[int, list[MountUser]]:
+    """By id of the mount (of mountinfo): its users in the mount namespaces with these numbers (of their files), or all.
 
-    As far as this user may look. Processes elsewhere that have a file there open are not found.
+    As far as this user may look. Ids are the machine's, so that who has a file of another namespace open is found as
+    well, if all are looked at.
     """
-    wanted = frozenset(namespaces)
+    wanted = frozenset(namespaces) if namespaces is not None else None
     found: dict[int, list[MountUser]] = {}
     for name in os.listdir("/proc"):
         if not name.isdecimal():
             continue
         try:
-            if os.stat(f"/proc/{name}/ns/mnt").st_ino not in wanted:
+            if os.stat(f"/proc/{name}/ns/mnt").st_ino not in (wanted or ()) and wanted is not None:
                 continue
         except OSError as error:
             _pass_over(error)
@@ -45,6 +48,23 @@ def users_of(namespaces: Iterable[int]) -> dict[int, list[MountUser]]:
     for users in found.values():
         users.sort()
     return found
+
+
+def unseen() -> str:
+    """Which processes users_of() cannot look into, in words; "" if it can into all."""
+    if os.stat("/proc/self/ns/pid").st_ino != _INITIAL_PID_NAMESPACE:
+        return "processes outside of this pid namespace"
+    if not os.path.exists("/proc/1"):
+        return "processes of other users, which are hidden here,"
+    for name in os.listdir("/proc"):
+        try:
+            if name.isdecimal():
+                os.stat(f"/proc/{name}/ns/mnt")
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM):
+                return "processes that this user may not look into"
+            _pass_over(error)
+    return ""
 
 
 def _uses(pid: int) -> dict[int, MountUser]:

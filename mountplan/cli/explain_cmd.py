@@ -53,7 +53,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     from mountplan.cli.lane_output import sharing_picture
     from mountplan.cli.named_tables import rules_for, tables_known_of
     from mountplan.drawing import drawn_from
-    from mountplan.explaining import absent_in, users_known_of
+    from mountplan.explaining import absent_in, users_known_of, users_unseen_of
     from mountplan.planner.ask.explain import Answer, Explainer
     from mountplan.planner.ask.reach import reach
     from mountplan.planner.render.explained import (
@@ -109,8 +109,8 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     elif args.mount is not None:
         answer = explainer.mount(asked or "/")
     elif args.unmount is not None:
-        users = {} if args.lazy else users_known_of(known)
-        answer = explainer.unmount(asked or "/", lazy=args.lazy, recursive=args.recursive, users=users)
+        users, unseen = ({}, "") if args.lazy else (users_known_of(known), users_unseen_of(known))
+        answer = explainer.unmount(asked or "/", lazy=args.lazy, recursive=args.recursive, users=users, unseen=unseen)
     if answer is not None:
         if output.as_json:
             output.data(answer_data(answer))

@@ -213,13 +213,19 @@ class Explainer:
         return Answer(event, tuple(effects))
 
     def unmount(
-        self, path: str, *, lazy: bool = False, recursive: bool = False, users: Users = MappingProxyType({})
+        self,
+        path: str,
+        *,
+        lazy: bool = False,
+        recursive: bool = False,
+        users: Users = MappingProxyType({}),
+        unseen: str = "",
     ) -> Answer:
         """What would vanish where, if the topmost mount at `path` in the subject were unmounted.
 
         If it is in use, the answer is what a lazy unmount would do, and says so; `users` says of mounts which process
-        has something of them. With `recursive` as by umount -R: the mounts below it go one by one, and it stops where
-        one is in use.
+        has something of them, and `unseen` which processes cannot be asked. With `recursive` as by umount -R: the
+        mounts below it go one by one, and it stops where one is in use.
         """
         self.start_again()
         event = f"{'a lazy' if lazy else 'an'} unmount of {path}{' and all below it' if recursive else ''}"
@@ -237,7 +243,7 @@ class Explainer:
             what = "umount(2) leaves the root of the process that calls it, and makes its filesystem read-only instead"
             return Answer(event, (), what)
         if recursive and node is target.root:
-            refused = self._unmount_all(target, after.world, process, {} if lazy else users, lazy)
+            refused = self._unmount_all(target, after, {} if lazy else users, lazy)
         else:
             try:
                 after.world.umount(process, path, lazy=lazy)
@@ -255,7 +261,12 @@ class Explainer:
             if used is not None:
                 where = spot_text(used, self.process.namespace.name)
                 refused = f"EBUSY (Device or resource busy): {users[_key(used)]} has something of {where}{_LAZY}"
-        return Answer(event, effects, refused, tuple(self._unknown_locks(target, effects)))
+        depends = list(self._unknown_locks(target, effects))
+        if unseen and not (lazy or refused):
+            depends.append(
+                f"what {unseen} use cannot be told: if one uses what goes, it is EBUSY (Device or resource busy)"
+            )
+        return Answer(event, effects, refused, tuple(depends))
 
     def _unknown_locks(self, target: ModelMount, effects: tuple[Effect, ...]) -> Iterator[str]:
         """Of whose mounts it is not known whether they are locked, that is: whether they go."""
@@ -267,17 +278,29 @@ class Explainer:
             elif name == here and seen.of(self.ids.get(target, 0)) is None:
                 yield f"whether {self._called(target)} is locked cannot be told: no path of the namespace's leads there"
 
-    def _unmount_all(self, top: ModelMount, world: World, process: Process, users: Users, lazy: bool) -> str:
+    def _unmount_all(self, top: ModelMount, after: TablesWorld, users: Users, lazy: bool) -> str:
         """Children before their parents, each by its path; why it stops, if it does."""
+        process = after.processes[self.subject]
+        holders: dict[ModelMount, tuple[str, Spot]] = {}
+        for (name, table), here, there in zip(self.tables, self.seen.mounts, after.mounts, strict=True):
+            for row in table.rows:
+                if (user := users.get((name, row.mount_id))) is not None:
+                    there[row.mount_id].users += 1
+                    holders[there[row.mount_id]] = user, self.spot(here[row.mount_id])
         for mount in reversed(top.tree()):
             path = self.spot(mount).path
-            user = users.get(_key(self.spot(mount)))
-            if user is not None:
-                return f"it stops at {path}: EBUSY (Device or resource busy): {user} has something of it"
             try:
-                world.umount(process, path, lazy=lazy)
+                going, _ = into_mounts(*walk(process, path))
+                after.world.umount(process, path, lazy=lazy)
             except WouldRefuse as refusal:
-                return f"it stops at {path}: {refusal}"
+                above = receivers(going.parent) if refusal.errno == errno.EBUSY and going.parent is not None else ()
+                counterparts = (one.above.get(going.mountpoint) for one in above)
+                held = next((holders[one] for one in (going, *counterparts) if one in holders), None)
+                if held is None:
+                    return f"it stops at {path}: {refusal}"
+                where = "it" if held[1].path == path and held[1].namespace == self.tables[self.subject][0] else ""
+                where = where or spot_text(held[1], self.process.namespace.name)
+                return f"it stops at {path}: EBUSY (Device or resource busy): {held[0]} has something of {where}"
         return ""
 
     def _gone(self, target: ModelMount, world: World) -> Iterator[Effect]:
@@ -344,8 +367,13 @@ class Explainer:
         age = self.age(mount)
         if age and all(self.age(one) for one in sources):
             first = min(sources, key=self.age, default=mount)
-            if self.age(first) < age:
-                return [self._came_from(first, mount, "older")]
+            there = [one for one in sources if self.age(parent) < self.age(one) < age]
+            if there:
+                return [self._came_from(min(there, key=self.age), mount, "older")]
+            if self.age(first) < age:  # no event came here then, as the parent was not there yet
+                shown = f"{self._called(first)}{self._kinship(mount, first)}"
+                how = "by a recursive bind, or as a new namespace was made"
+                return [f"it came with its parent, which is younger than {shown}: {how}"]
             reasons += [self._went_to(mount, one) for one in targets if not self.age(one) or self.age(one) > age]
             if sources and not reasons:
                 reasons.append(f"it was mounted here: {self._called(first)} shows the same, but is younger")

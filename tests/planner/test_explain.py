@@ -35,6 +35,28 @@ def group_of(groups: tuple[ExplainedGroup, ...], path: str) -> ExplainedGroup:
     return next(group for group in groups if group.members[0].path == path)
 
 
+def test_a_recursive_unmount_stops_where_a_counterpart_is_in_use() -> None:
+    """The kernel asks peers and slaves as well, but for those with a mount in them, which stay."""
+    script = "mkdir /a /b\nmount -t tmpfs a /a\nmkdir /a/x\nmount --make-shared /a\nmount --bind /a /b\n"
+    script += "mount -t tmpfs x /a/x\nmkdir /a/x/y\nmount -t tmpfs y /a/x/y\n"
+    here = tables(script)
+    used = {row.mountpoint: {("host", row.mount_id): "sleep (7)"} for row in here[0][1].rows}
+    explainer = Explainer(here)
+    told = "EBUSY (Device or resource busy): sleep (7) has something of"
+    assert f"it stops at /a/x/y: {told} /b/x/y" == explainer.unmount("/a", recursive=True, users=used["/b/x/y"]).refused
+    assert f"it stops at /a/x: {told} /b/x" == explainer.unmount("/a", recursive=True, users=used["/b/x"]).refused
+    assert f"it stops at /a: {told} it" == explainer.unmount("/a", recursive=True, users=used["/a"]).refused
+    assert not explainer.unmount("/a", recursive=True, users=used["/b"]).refused
+    assert not explainer.unmount("/a", recursive=True, lazy=True, users=used["/b/x"]).refused
+
+
+def test_processes_that_cannot_be_seen_are_told_where_it_matters() -> None:
+    explainer = Explainer(tables("mkdir /a; mount -t tmpfs a /a"))
+    told = "what processes of others use cannot be told: if one uses what goes, it is EBUSY (Device or resource busy)"
+    assert told in explainer.unmount("/a", unseen="processes of others").depends
+    assert told not in explainer.unmount("/a", lazy=True, unseen="processes of others").depends
+
+
 def test_a_group_knows_its_members_and_what_is_above_and_below_it() -> None:
     groups = Explainer(tables(FEED)).groups()
     feed = group_of(groups, "/srv/feed")
@@ -190,6 +212,23 @@ def test_how_a_mount_came_is_told_by_ids_and_groups(subject: str, path: str, rea
     ages = {name: {row.mount_id: row.mount_id for row in table.rows} for name, table in known}  # never reused there
     text = origin_text(Explainer(known, subject, ages=ages).why(path), subject)
     assert reason in text
+
+
+@pytest.mark.parametrize(
+    ("script", "subject", "path"),
+    [
+        ("mount --rbind /a /b", "host", "/b/x"),
+        ("unshare -m --propagation slave sleep 9 &", "inside", "/a/x"),
+        ("mount --bind /a /b\nunshare -m --propagation unchanged sleep 9 &", "inside", "/a/x"),
+    ],
+)
+def test_what_is_there_with_its_parent_has_come_with_it(script: str, subject: str, path: str) -> None:
+    """A recursive bind and a new namespace copy parents and what is mounted in them: no event has come anywhere."""
+    begin = "mkdir /a /b\nmount -t tmpfs a /a\nmkdir /a/x\nmount --make-shared /a\nmount -t tmpfs x /a/x\n"
+    known = tables(begin + script + "\n")
+    ages = {name: {row.mount_id: row.mount_id for row in table.rows} for name, table in known}
+    reason = Explainer(known, subject, ages=ages).why(path).reasons[0]
+    assert reason.startswith("it came with its parent, which is younger than /a/x")
 
 
 def test_of_which_the_age_is_not_known_it_is_told_only_where_it_must_have_come_from() -> None:
