@@ -60,15 +60,16 @@ class Tests(NamedTuple):
     at_import: bytes
 
     def of(self, mutant: Mutant) -> list[str]:
-        """The tests that may notice a mutant, the quickest first. None reaches it if there are none."""
+        """The tests that run the mutant, the quickest first."""
         number = self.numbers.get((str(mutant.path), mutant.lines.start))
         chosen = [] if number is None else [test for test, reached in self.reached.items() if reached[number]]
-        if self.runs_at_import(mutant):  # the first test imports it for all; those of the same module may see it first
-            near = {number for (path, _), number in self.numbers.items() if path == str(mutant.path)}
-            chosen = [test for test, reached in self.reached.items() if any(reached[one] for one in near)]
-            chosen.sort(key=self.seconds.__getitem__)
-            return [*chosen, *sorted(self.seconds.keys() - set(chosen), key=self.seconds.__getitem__)]
         return sorted(chosen, key=self.seconds.__getitem__)
+
+    def of_all(self, mutant: Mutant) -> list[str]:
+        """All tests, for what the first one imports for all; first those of the same module, which may see it first."""
+        near = {number for (path, _), number in self.numbers.items() if path == str(mutant.path)}
+        chosen = {test for test, reached in self.reached.items() if any(reached[one] for one in near)}
+        return sorted(self.seconds, key=lambda test: (test not in chosen, self.seconds[test]))
 
     def runs_at_import(self, mutant: Mutant) -> bool:
         number = self.numbers.get((str(mutant.path), mutant.lines.start))
@@ -137,11 +138,11 @@ def try_all(mutants: Sequence[Mutant], tests: Tests, jobs: int) -> Iterator[tupl
     First one test of each file runs as it would for a mutant, without any: if that failed, each would count as killed.
     """
     chosen = {mutant: tests.of(mutant) for mutant in mutants}
-    yield from ((mutant, "not reached") for mutant in mutants if not chosen[mutant])
+    yield from ((one, "not reached") for one in mutants if not chosen[one] and not tests.runs_at_import(one))
     first = list({test.partition("::")[0]: test for test in tests.seconds}.values())
     quick: list[tuple[Mutant | None, list[str]]] = [(None, first)]
-    quick += [(one, chosen[one]) for one in mutants if chosen[one] and not tests.runs_at_import(one)]
-    rest = [mutant for mutant in mutants if tests.runs_at_import(mutant)]
+    quick += [(one, chosen[one]) for one in mutants if chosen[one] and not one.at_import]
+    rest = [one for one in mutants if one.at_import or (not chosen[one] and tests.runs_at_import(one))]
     with tempfile.TemporaryDirectory() as place:
         reader, writer = os.pipe()
         server = _fork(lambda: _serve(quick, tests, jobs, writer, Path(place)), Path(place, "server"))
@@ -150,8 +151,7 @@ def try_all(mutants: Sequence[Mutant], tests: Tests, jobs: int) -> Iterator[tupl
             for line in answers:
                 number, fate = json.loads(line)
                 mutant = quick[number][0]
-                if fate == "afresh":
-                    assert mutant is not None
+                if mutant is not None and (fate == "afresh" or (fate == "survived" and tests.runs_at_import(mutant))):
                     rest.append(mutant)
                 elif mutant is not None:
                     yield mutant, fate
@@ -161,7 +161,7 @@ def try_all(mutants: Sequence[Mutant], tests: Tests, jobs: int) -> Iterator[tupl
             raise SystemExit(Path(place, "server").read_text()[-8000:])
 
         def begin(number: int, deadline: mmap.mmap) -> int:
-            return _fork(lambda: _afresh(rest[number], chosen[rest[number]], tests, deadline), Path(place, "log"))
+            return _fork(lambda: _afresh(rest[number], tests.of_all(rest[number]), tests, deadline), Path(place, "log"))
 
         for number, status in _in_turn(range(len(rest)), jobs, begin):
             if status == pytest.ExitCode.NO_TESTS_COLLECTED:
