@@ -291,6 +291,7 @@ def _visit(target: Target, steps: tuple[ChangeStep, ...], journal: Journal) -> R
     """Carry steps out in the namespaces of the target."""
     from mountplan.applier.change.live_kernel import Entrance
     from mountplan.applier.change.visit import carry_out
+    from mountplan.applier.sys.userns import owner_fd
 
     with ExitStack() as stack:
         if target.kind == "name":
@@ -315,7 +316,10 @@ def _visit(target: Target, steps: tuple[ChangeStep, ...], journal: Journal) -> R
             entrances = [Entrance(target.standing.spaces[0].name, subject.fd, root)]
             others = []
             for kind in ("user", "net", "ipc", "uts", "cgroup", "pid"):
-                fd = os.open(f"/proc/{target.value}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+                # A sandbox may have gone on into a user namespace that has no say over its mounts.
+                fd = owner_fd(subject.fd) if kind == "user" else -1
+                if fd < 0:
+                    fd = os.open(f"/proc/{target.value}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
                 stack.callback(os.close, fd)
                 if not os.path.samestat(os.fstat(fd), os.stat(f"/proc/self/ns/{kind}")):
                     others.append((kind, fd))

@@ -99,8 +99,8 @@ def _of_process(operand: Operand) -> Target:
         whole = whole._replace(table=as_specs_have_it(whole.table, subject.fd))
         number = os.fstat(subject.fd).st_ino
         locks = _locks(subject, view_of("", whole).table)
-    # An ordinary user's specs have the ids of a user namespace of their own, as that of the process is.
-    ids = ids_from_here(pid) if os.geteuid() == 0 else None
+        # An ordinary user's specs have the ids of a user namespace of their own, as that of the process is.
+        ids = ids_from_here(subject.fd) if os.geteuid() == 0 else None
     if number == os.stat("/proc/self/ns/mnt").st_ino:
         what = f"process {pid} is in the mount namespace that mountplan runs in"
         raise SubjectError(what, "change that with mount(8); --live is for namespaces of their own")

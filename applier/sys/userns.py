@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 
 from mountplan.applier.sys import abi, chroot, syscalls
@@ -161,14 +162,28 @@ def initial_ids(pid: int | Literal["self"]) -> IdMapping:
     return uids, gids
 
 
-def ids_from_here(pid: int) -> IdMapping | None:
-    """Lines of (id in the user namespace of `pid`, id in ours, count); None if they are the same, or its own is ours.
+def owner_fd(namespace: int) -> int:
+    """A descriptor of the user namespace that a namespace belongs to, -1 if that is not ours to know."""
+    try:
+        return fcntl.ioctl(namespace, abi.NS_GET_USERNS)
+    except PermissionError:
+        return -1
 
-    Raises OSError.
+
+def ids_from_here(namespace: int) -> IdMapping | None:
+    """Lines of (id in the user namespace that a mount namespace belongs to, id in ours, count); None if they are the
+    same, or it is ours. Raises OSError.
     """
-    if os.path.samefile(f"/proc/{pid}/ns/user", "/proc/self/ns/user"):
+    owner = owner_fd(namespace)
+    if owner < 0:
         return None
-    uids, gids = (_map_of(str(pid), name) for name in ("uid_map", "gid_map"))
+    try:
+        if os.path.samestat(os.fstat(owner), os.stat("/proc/self/ns/user")):
+            return None
+        with waiting_in(lambda: _go_hidden(owner)) as pid:
+            uids, gids = (_map_of(str(pid), name) for name in ("uid_map", "gid_map"))
+    finally:
+        os.close(owner)
     return None if all(lines == ((0, 0, _ALL_IDS),) for lines in (uids, gids)) else (uids, gids)
 
 

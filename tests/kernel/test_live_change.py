@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import permutations
@@ -24,7 +25,7 @@ from mountplan.planner.change.standing import Allowed
 from mountplan.planner.errors import StepRefused
 from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.plan.plan import Plan
-from tests.hosts import InHost, mount, run_in_child, setns, unshare
+from tests.hosts import InHost, moments, mount, run_in_child, setns, unshare
 from tests.live_trees import LiveTree, standing_tree
 from tests.mountflags import MS_BIND, MS_PRIVATE, MS_SHARED, MS_SLAVE
 
@@ -498,6 +499,28 @@ def test_the_namespace_of_any_process_is_changed(in_host: InHost) -> None:
     signs, left = in_host(script)
     assert ["+", "swap"] == signs
     assert 0 == left
+
+
+@pytest.mark.needs_kernel("userns", "unshare")
+def test_a_process_may_be_in_another_user_namespace_than_its_mounts(in_host: InHost) -> None:
+    """bwrap goes on into one more, which has no say over them: entering that was refused (EPERM)."""
+    plan = plan_of('format = 1\nname = "live"\nroot = "inherit"\n[[mount]]\ntarget = "/mnt"\ntype = "tmpfs"\n')
+
+    def script() -> list[str]:
+        mount("run", "/run", "tmpfs", data="mode=0755")
+        command = ["unshare", "--user", "--map-root-user", "--mount", "unshare", "--user", "sleep", "600"]
+        process = subprocess.Popen(command)
+        try:
+            for _ in moments():
+                if Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n":
+                    break
+            done = changing.change(plan, live_target.target_of(f"pid:{process.pid}"), Allowed())
+            return [f"{one.sign} {one.mount}" for one in done.change.changes]
+        finally:
+            process.kill()
+            process.wait()
+
+    assert ["+ /mnt"] == in_host(script, identity="root")
 
 
 def test_a_refused_change_of_a_process_is_taken_back(in_host: InHost) -> None:
