@@ -131,11 +131,14 @@ class NewParts:
             ways.append((above.device, TargetPath(above.root).joined(inside)))
         for device, way in ways:
             filesystem = device[1:] if device[:1] == "=" else ""
-            if filesystem not in self._devices:
-                continue
-            for node in self._nodes_of(filesystem):
-                if TargetPath(way).is_under(f"/{node.path}"):
-                    self.make_node(filesystem, node, existing=True)
+            if filesystem in self._devices:
+                self._make_way(filesystem, way)
+
+    def _make_way(self, filesystem: Handle, path: str) -> None:
+        """What the plan makes in a filesystem that stands, down to a path."""
+        for node in self._nodes_of(filesystem):
+            if TargetPath(path).is_under(f"/{node.path}"):
+                self.make_node(filesystem, node, existing=True)
 
     def nodes_upon(self, space: PairedSpace, wanted: int, parent: Handle, path: str) -> list[c.ChangeStep]:
         """What is made for a mount, on request, in a filesystem of the host, through the live mount `parent`."""
@@ -204,6 +207,7 @@ class NewParts:
         if layer.filesystem not in self._devices:
             self._filesystems.add(layer.filesystem)
             return layer
+        self._make_way(layer.filesystem, f"/{layer.path}")
         take, path = self.take(layer.filesystem, f"/{layer.path}", origin)
         return s.Layer(take, path, layer.id_map)
 

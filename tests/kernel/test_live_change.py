@@ -480,6 +480,25 @@ def test_an_overlay_shows_the_layer_that_takes_the_place_of_another(in_host: InH
     assert "new" == in_host(script)
 
 
+def test_directories_of_a_new_overlay_are_made_in_a_filesystem_that_stands(in_host: InHost) -> None:
+    """As in one that is new: the overlay was refused at its step (ENOENT)."""
+    lower = LAYERS.replace("TARGET", 'target = "/low"')
+    ways = [
+        f'upper = {{ mount = "other", path = "/{n}/up" }}\nwork = {{ mount = "other", path = "/{n}/w" }}\n'
+        for n in "12"
+    ]
+    one, two = (lower.replace('}, { mount = "other", path = "/" }]\n', "}]\n" + way) for way in ways)
+
+    def script() -> list[str]:
+        with standing_tree(plan_of(one)) as tree:
+            found = tree.preview(plan_of(two), Allowed())
+            tree.change(found)
+            assert not tree.drift(plan_of(two))
+            return [f"{line.sign} {line.mount}" for line in found.changes]
+
+    assert ["swap /over"] == in_host(script)
+
+
 def test_the_namespace_of_any_process_is_changed(in_host: InHost) -> None:
     """Of what no record tells of, each mount is known by what it shows."""
     before, after = (
