@@ -28,7 +28,9 @@ from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.predict import HOST_GROUPS, group_numbers, predict
 from mountplan.planner.tables.table import MountRow, Walks, copied
 
-_ANEW = "build it anew: mountplan apply --replace"
+_REPLACE = "mountplan apply --replace"
+_ANEW = f"build it anew: {_REPLACE}"
+_ANEW_PROCESS = "end the process, and start it in a new tree: what it has is under no name, and is not replaced"
 _ALLOW = "--allow-propagation lets it be so"
 
 
@@ -36,8 +38,13 @@ def plan_change(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max:
     """What it takes to make `standing` into what `plan` says. Touches nothing; a refused one has obstacles."""
     change = _planned(plan, standing, allowed, mount_max, peers=True)
     if any(one.kind == "model" for one in change.obstacles):
-        return _planned(plan, standing, allowed, mount_max, peers=False)
-    return change
+        change = _planned(plan, standing, allowed, mount_max, peers=False)
+    if standing.record is not None:
+        return change
+    obstacles = (
+        one._replace(remedy=_ANEW_PROCESS if _REPLACE in one.remedy else one.remedy) for one in change.obstacles
+    )
+    return change._replace(obstacles=tuple(obstacles))
 
 
 def _planned(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: int, *, peers: bool) -> ChangePlan:

@@ -217,6 +217,15 @@ def test_another_root_is_refused() -> None:
     assert ["root"] == [one.kind for one in found.obstacles]
 
 
+def test_what_only_a_new_build_can_do_has_another_remedy_for_a_process() -> None:
+    """`apply --replace` takes names."""
+    stands = standing(planned(""))._replace(record=None)
+    after = api.plan(parse_spec(ROOT.replace("tmpfs", "ramfs").encode(), "live.toml"), HOST)
+    (one,) = plan_change(after, stands, Allowed(), 100_000).obstacles
+    assert "root" == one.kind
+    assert one.remedy.startswith("end the process")
+
+
 def test_a_group_with_a_member_joins_from_that() -> None:
     group = "[peer_group.g]\n"
     member = tmpfs("/a", 'id = "data"\npeer_group = "g"\n')
