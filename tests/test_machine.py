@@ -22,7 +22,7 @@ CHANGES = {
     "a mount": r"file /run/tool/ns/app.mnt: \+ .* /srv/data .*process 1 machine: \+ .* /srv/data ",
     "an option": r"process 1 machine: - .*/srv/feed .* tmpfs feed rw.*\+ .*size=8k",
     "sharing": r"process 1 machine: - .*/run/netns .*shared:",
-    "of another": r"^mounts of process \d+ sandbox: \+ .* /usr /mnt [^|]*$",
+    "of another": r"^mounts of process \d+ sandbox: \+ .* \S*/usr /mnt [^|]*$",
     "a directory": r"^files: \+ /srv/made 40755 0 0$",
     "a mode": r"^files: - /srv/made 40755 0 0\|files: \+ /srv/made 40700 0 0$",
     "a process": r"^processes: \+ process \d+ left-behind$",

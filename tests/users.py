@@ -92,6 +92,9 @@ def run_on_debian13(arguments: list[str]) -> int:
         return 0
     copy = DEBIAN13 / "checkout"
     copy.mkdir(exist_ok=True)
+    for old in copy.iterdir():  # what has been moved or removed since would be a second one
+        if old.name != ".venv":
+            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
     files = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=CHECKOUT, capture_output=True, check=True,

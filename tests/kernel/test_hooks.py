@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.hosts import CHECKOUT, PATIENCE, InHost, mount
+from tests.hosts import CHECKOUT, PATIENCE, InHost, mount, open_the_way
 from tests.kernel.test_containers import LINKS, PATH, Runtime, container, with_one_hierarchy
 from tests.mountflags import MS_BIND, MS_REC, MS_SHARED
 
@@ -383,6 +383,7 @@ def test_ids_of_a_container_with_a_user_namespace_are_those_that_its_configurati
     def script() -> tuple[str, str]:
         host()
         os.chmod("/run", 0o755)
+        open_the_way([tmp_path])  # a later crun looks the root up as the container's user
         with container("crun", tmp_path, in_user_namespace) as pid:
             state = {"ociVersion": "1.0", "id": "x", "pid": pid, "status": "running", "bundle": str(tmp_path)}
             ended = subprocess.run(
