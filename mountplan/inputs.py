@@ -53,7 +53,7 @@ def meant_instead(path: str) -> str:
         if os.path.isdir(path):
             inside = sorted(one for one in os.listdir(path) if one.endswith(".toml"))
             return f"name a file in it, such as {os.path.join(path, inside[0])}; or " if inside else ""
-        there = [one for one in os.listdir(directory or ".") if one.endswith((".toml", ".json", ".sh"))]
+        there = [one for one in os.listdir(directory or ".") if one.endswith((".toml", ".json", ".sh")) and one != name]
     except OSError:
         return ""
     near = [one for one in there if os.path.splitext(one)[0] == name] or get_close_matches(name, there, n=1)

@@ -346,7 +346,7 @@ def _look(found: Opened) -> Standing:
     try:
         wholes = [found.look(one) for one in found.kept.mounts]
     except TableError as error:
-        return Standing(found.kept, (), (), str(error), age)
+        return Standing(found.kept, (), (), str(error).removeprefix(f"{found.kept.name}: "), age)
     tables = tuple(
         (one.name, without_base(whole.table)[0]) for one, whole in zip(found.kept.mounts, wholes, strict=True)
     )

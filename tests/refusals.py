@@ -230,6 +230,8 @@ def _judge(case: Case, ended: Ended, usual: Ended) -> str:
         return f"it is ended by {signal.Signals(-ended.status).name}"
     if "Traceback" in said or ended.status in (99, BUG):
         return f"it ends with {ended.status}, as a bug:\n{_end_of(said)}"
+    if "--json" not in case.words and (ill_said := _ill_said(said, case.words)):
+        return f"{ill_said}:\n{_end_of(said)}"
     if case.words.startswith(("run", "enter")) and ended.err and "mountplan:" not in ended.err:
         return ""  # the command itself may have run into it, or what starts it
     if case.call == "write":
@@ -241,6 +243,17 @@ def _judge(case: Case, ended: Ended, usual: Ended) -> str:
     if ended.status == 1 and not (told and case.words.startswith(("doctor", "simulate"))):
         return f"it ends with 1, which means a difference:\n{_end_of(said)}"
     return "" if told else f"it ends with {ended.status} and does not say what was refused:\n{_end_of(said)}"
+
+
+def _ill_said(said: str, words: str) -> str:
+    """What nobody can follow, though it names the call."""
+    if "\\n  remedy" in said:
+        return "the end of a line is an escape"
+    if any(not name.isidentifier() for name in re.findall(r"allow (\S+) in (?:the|its) seccomp", said)):
+        return "it wants something allowed that is no call"
+    if any(name in words.split() for name in re.findall(r"did you mean (\S+)\?", said)):
+        return "it means what was said"
+    return ""
 
 
 def _tells(case: Case, said: str) -> bool:
@@ -255,8 +268,8 @@ def _tells(case: Case, said: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    """Without what is different each time: numbers, and how long something has taken."""
-    return re.sub(r"\d+(\.\d+)?( ?(ms|s|seconds?|minutes?))?", "N", text)
+    """Without what is different each time: numbers, how long something has taken, and how wide that makes a column."""
+    return re.sub(r" +", " ", re.sub(r"\d+(\.\d+)?( ?(ms|s|seconds?|minutes?))?", "N", text))
 
 
 def _difference(ended: Ended, usual: Ended) -> str:

@@ -314,8 +314,8 @@ FOREIGN_PROC = (
 # The calls that the kernel itself lets every process make: one that is answered EPERM has a filter in the way.
 _EVERYBODYS = frozenset(
     {
-        "capget", "close_range", "fork", "getcwd", "inotify_init1", "memfd_create", "openat2", "pidfd_open", "pipe",
-        "poll", "signalfd", "socket", "stat", "statx", "wait",
+        "capget", "close_range", "fork", "getcwd", "getdents64", "inotify_init1", "memfd_create", "openat2",
+        "pidfd_open", "pipe", "poll", "readlink", "signalfd", "socket", "stat", "statx", "wait",
     }
 )  # fmt: skip
 
@@ -337,6 +337,8 @@ def explain(kind: str, number: int, syscall: str = "") -> tuple[str, str]:
     if kind == "copy_contents" and number == E.EINVAL and not syscall.startswith("cannot give it to"):
         kind = "copy file"  # it is no owner that has no number
     call = syscall.partition("(")[0].partition(" ")[0]
+    if not call.isidentifier():
+        call = ""  # a file, where even the source cannot be read that has the call
     if kind == "map_ids" and (number != E.EPERM or os.geteuid()):
         kind = "isolate"
     if kind == "make_overlay" and call == "mount_setattr":

@@ -71,5 +71,5 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         if isinstance(one, keeping.Unreadable):
             output.note(f"mountplan: {visible_lines(one.problem)}\n")
         elif one.problem:
-            output.note(f"mountplan: {visible(one.kept.name)}: {visible(one.problem)}\n")
+            output.note(f"mountplan: {visible(one.kept.name)}: {visible_lines(one.problem)}\n")
     return 0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mountplan.cli.kept_argument import kept_name, process_in, told_for_what_it_is
 from mountplan.cli.shared_options import add_all
-from mountplan.planner.characters import visible
+from mountplan.planner.characters import visible, visible_lines
 
 if TYPE_CHECKING:
     import argparse
@@ -66,7 +66,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         lines.append(f"  file     {visible(path_of(one.kept, namespace))}  ({visible(label)})")
     text = wrapped_text("\n".join(lines), output.room)
     if one.problem:
-        text += f"\nIt cannot be judged: {visible(one.problem)}\n"
+        text += f"\nIt cannot be judged: {visible_lines(one.problem)}\n"
     if one.drift:
         text += f"\nChanged since it was kept ({count(len(one.drift), 'difference')}):\n{drift_text(one.drift, plan)}\n"
     for block in (left_out_text(plan.expected.left_out), arrivals_text(one.arrivals)):

@@ -23,6 +23,7 @@ SAMPLE = (
     ("statx", "ENOSYS", "apply --forget mqueue.toml"),
     ("unshare", "ENOSYS", "apply --forget shop.toml"),
     ("unshare", "EPERM", "doctor"),
+    ("setns", "ENOSYS", "ls"),
     ("setns", "EPERM", "apply shop.toml"),
     ("setns", "EPERM", "verify shop.toml"),
     ("openat2", "EPERM", "apply --forget shop.toml"),
@@ -37,6 +38,9 @@ SAMPLE = (
     ("symlinkat", "EPERM", "run programs.toml -- /usr/bin/true"),
     ("getcwd", "EPERM", "apply --name third other.toml"),
     ("readlink", "EPERM", "capture shop"),
+    # What Python itself cannot do without: where the call is written cannot be read then.
+    ("openat", "ENOSYS", "diff shop.toml other.toml"),
+    ("read", "EPERM", "plan --classic overlay.toml"),
     # A process is not protected from itself.
     ("read", "EPERM", "explain {own}"),
     # In a process whose root is another.

@@ -29,10 +29,10 @@ from mountplan.planner.errors import MountplanError, SpecError, StepRefused
 from mountplan.planner.language.values import escape
 from mountplan.planner.plan.planfile import dump_plan
 from tests.applier.test_limits import meanwhile
-from tests.commands import programs
+from tests.commands import outcome, programs
 from tests.faulthost import SPEC, State, furnish
 from tests.hosts import CHECKOUT, InHost, leave_root, mount
-from tests.mountflags import MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REC, MS_SHARED
+from tests.mountflags import MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SHARED
 from tests.trees import ROOT, plan_of, tree
 
 pytestmark = pytest.mark.needs_kernel("root", "set-group")
@@ -191,6 +191,30 @@ TREES = {
     "inherited": f'name = "inherited"\n{INHERITED}',
     "slave": f'propagation = "slave"\n{INHERITED}',
 }
+
+
+@pytest.mark.needs_kernel("root", "userns")
+@pytest.mark.parametrize(("words", "spec", "host"), [("", "rw", "ro"), ("capabilities = []", "ro", "ro")])
+def test_what_a_spec_makes_read_only_stays_so_without_capabilities(
+    words: str, spec: str, host: str, in_host: InHost
+) -> None:
+    """What the host has read-only is locked in a user namespace; what the spec has is its root's to change."""
+    binds = "".join(
+        f'[[mount]]\ntarget = "/{name}"\nbind = "/mnt/{name}"\nattributes = ["ro"]\n' for name in ("spec", "host")
+    )
+    script = "for one in spec host; do mount -n -o remount,bind,rw /$one; ! touch /$one/x || echo $one; done; echo end"
+
+    def work() -> str:
+        mount("mnt", "/mnt", "tmpfs")
+        for name in ("spec", "host"):
+            os.mkdir(f"/mnt/{name}")
+        mount("/mnt/host", "/mnt/host", "", MS_BIND)
+        mount("", "/mnt/host", "", MS_BIND | MS_REMOUNT | MS_RDONLY)
+        return outcome(programs(f'unshare = ["user"]\n{words}', binds), "sh", "-c", script, how="run").out
+
+    *written, last = in_host(work, identity="root").split()
+    assert "end" == last
+    assert (spec, host) == tuple("rw" if name in written else "ro" for name in ("spec", "host"))
 
 
 @pytest.mark.needs_kernel("nobody", "userns")
