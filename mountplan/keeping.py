@@ -15,6 +15,7 @@ from mountplan.applier.observe.observe import tmpfs_defaults
 from mountplan.applier.sys.report import TIMEOUT
 from mountplan.kept_plan import plan_behind, plan_kept_for
 from mountplan.operands import granted_of, view_of
+from mountplan.pipeline import without_defaults
 from mountplan.planner.compare.compare import differences, judge, machine_of, views_of
 from mountplan.planner.compare.difference import Difference, Drift, Judged
 from mountplan.planner.compare.view import View
@@ -264,7 +265,8 @@ def judge_standing(plan: Plan, digest: str, found: Opened, *, notices: bool = Fa
             wanted, made = (views_of(one, predict(one, host)) for one in (plan, own))
             drift = differences(wanted, made, machine_of(host)) + drift
         drift = drift or _made_otherwise(plan, own)
-    return StandingAs(views, complete, judged._replace(drift=drift + _anew(found, wholes, drift)))
+    drift += _anew(found, wholes, drift)
+    return StandingAs(views, complete, judged._replace(drift=drift, notices=without_defaults(judged.notices)))
 
 
 # What mount tables do not show of it: what is in new filesystems, and what these are made from.

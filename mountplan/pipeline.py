@@ -293,14 +293,26 @@ def classic(plan: Plan, host: Host | None = None) -> Classic:
 
 
 def warnings(plan: Plan, host: Host | None = None) -> tuple[Mistake, ...]:
-    """What is no mistake, and seldom meant: recursive binds that are shared, while what they bring along is not; and
-    changes of what is inherited that leave what others cover.
+    """What is no mistake, and seldom meant: recursive binds that are shared, while what they bring along is not;
+    changes of what is inherited that leave what others cover; and what read_only_below() has.
     """
     from mountplan.planner.plan.left_by_changes import left_by_changes
     from mountplan.planner.plan.sharing_stops import sharing_stops
 
     table = (host or _this_machine()).table
-    return (*sharing_stops(plan, table), *left_by_changes(plan, table))
+    return (*sharing_stops(plan, table), *left_by_changes(plan, table), *read_only_below(plan, table))
+
+
+def read_only_below(plan: Plan, host: MountTable | None = None) -> tuple[Mistake, ...]:
+    """Mounts that the spec makes writable, of filesystems that are read-only themselves."""
+    from mountplan.planner.attributes import RDONLY
+
+    clears = [one.clear for space in plan.expected.namespaces for one in space.mounts if not one.filesystem]
+    if not any(bits & RDONLY for bits in (*clears, *(one.clear for one in plan.expected.altered))):
+        return ()
+    from mountplan.planner.plan.rw_of_read_only import rw_of_read_only
+
+    return rw_of_read_only(plan, _this_machine().table if host is None else host)
 
 
 def in_use(plan: Plan) -> tuple[Mistake, ...]:
@@ -368,7 +380,20 @@ def _judge_built(plan: Plan, built: Built) -> Judged:
         from mountplan.ownership import ownership_drift
 
         judged = judged._replace(drift=ownership_drift(plan, built, predictions))
-    return judged
+    return judged._replace(notices=without_defaults(judged.notices))
+
+
+def without_defaults(notices: Drift) -> Drift:
+    """Options that an overlay took and does not show are in force if they are what the machine has as a default."""
+    from mountplan.planner.tables.options import NOT_SHOWN
+
+    if not any(one.found == NOT_SHOWN for one in notices):
+        return notices
+    from mountplan.applier.sys.overlay import machines_defaults
+
+    defaults = machines_defaults()
+    known = {(f"option {name}", value) for name, value in defaults.items()}
+    return tuple(one for one in notices if one.found != NOT_SHOWN or (one.prop, one.wanted) not in known)
 
 
 def _without_ended_groups(host: MountTable) -> MountTable:

@@ -144,6 +144,7 @@ ROWS: tuple[FilesystemType, ...] = (
     # ovl_show_options in fs/overlayfs/params.c
     _row("overlay", "unknown", "mount", in_userns=True, unmappable=True, asked_for=True,
          shown_unless={**dict.fromkeys(("index", "nfs_export", "metacopy", "redirect_dir", "xino", "verity"), "off"),
+                       "uuid": "auto",
                        **dict.fromkeys(("volatile", "userxattr", "default_permissions"), "")}),
     _on_device("ext4", asked_for=True),
     _on_device("xfs", asked_for=True),

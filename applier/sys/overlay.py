@@ -259,3 +259,22 @@ def _joined(layers: list[tuple[int, str]], *, by_name: bool) -> bytes:
         b"" if directory < 0 else b"/" + os.fsencode(name) if by_name and _can_be_told(name) else b"%d" % directory
         for directory, name in layers
     )
+
+
+def machines_defaults() -> dict[str, str]:
+    """The options of a new overlay that is not asked for them, as the module has them; those that it does not tell
+    are left out.
+    """
+    found = {}
+    for name in ("index", "metacopy", "nfs_export", "redirect_dir", "redirect_always_follow", "xino_auto"):
+        try:
+            with open(f"/sys/module/overlay/parameters/{name}") as file:
+                found[name] = "on" if file.read().strip() == "Y" else "off"
+        except OSError:
+            pass
+    follows = found.pop("redirect_always_follow", "")
+    if follows and found.get("redirect_dir") == "off":
+        found["redirect_dir"] = "follow" if follows == "on" else "nofollow"
+    if "xino_auto" in found:
+        found["xino"] = "auto" if found.pop("xino_auto") == "on" else "off"
+    return found

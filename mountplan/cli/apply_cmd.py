@@ -20,6 +20,7 @@ from mountplan.cli.shared_options import (
     show_calls,
 )
 from mountplan.cli.sources import plan_from, planned_to_keep
+from mountplan.cli.trial_notes import note_read_only
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import typed, visible
 from mountplan.spec_digest import Planned
@@ -88,6 +89,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     api.check_mount_count(made, args.max_mounts)
     with reporter_for("building", output) as reporter:
         applied = api.build_and_forget(made, reporter, rootless=args.rootless, timeout=args.timeout or None)
+    note_read_only(made, output)
     if output.as_json:
         output.data(_applied_data(made, applied) | {"outcome": "forgotten", "kept": None})
         return 0
@@ -119,6 +121,7 @@ def _keep(planned: Planned, args: argparse.Namespace, output: Output) -> int:
         )
     tell_since(output, done.since)
     made = done.plan
+    note_read_only(made, output)
     if output.as_json:
         output.data(_applied_data(made, done) | {"outcome": done.outcome, "kept": kept_data(done.kept)})
     elif not output.quiet:

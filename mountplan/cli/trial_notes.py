@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mountplan import api
+from mountplan import api, pipeline
 from mountplan.planner.characters import visible, visible_lines
 
 if TYPE_CHECKING:
@@ -33,9 +33,18 @@ def note_left_out(left_out: Sequence[LeftOut], output: Output, what: str = "") -
 def note_warnings(made: Plan, output: Output) -> tuple[Mistake, ...]:
     """What is no mistake, and seldom what is meant."""
     found = api.warnings(made)
-    for one in found:
-        output.note(f"mountplan: warning: {visible_lines(str(one))}\n")
+    _note_each(found, output)
     return found
+
+
+def note_read_only(made: Plan, output: Output) -> None:
+    """Beside what is called verified: a mount is writable, and nothing can be written there."""
+    _note_each(pipeline.read_only_below(made), output)
+
+
+def _note_each(warnings: Sequence[Mistake], output: Output) -> None:
+    for one in warnings:
+        output.note(f"mountplan: warning: {visible_lines(str(one))}\n")
 
 
 def note_in_use(made: Plan, output: Output) -> None:

@@ -39,11 +39,14 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Exit status 1 if there is a difference."""
     from mountplan.cli.comparison_output import count_text, print_comparison, size_text
     from mountplan.cli.kept_output import tell_since
+    from mountplan.cli.trial_notes import note_read_only
     from mountplan.planner.render.aside_text import arrivals_text, notices_text
     from mountplan.planner.render.left_out_text import left_out_text, left_out_words
 
     found = api.verify(args.spec, args.subject, parameters=settings_of(args))
     tell_since(output, found.since)
+    if found.first.plan is not None:
+        note_read_only(found.first.plan, output)
     spec, what = visible(found.first.label), visible(found.second.label)
     left_out = found.first.plan.expected.left_out if found.first.plan else ()
     same = f"{what} stands as {spec} says: {size_text(found.second)}{left_out_words(left_out)}\n"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mountplan.planner.attributes import EXCLUSIVE, NAMES, overridden, remounted
 from mountplan.planner.foreign.spec_draft import DraftMount, HostSharing, SpecDraft
-from mountplan.planner.fstypes import is_ignored, of, takes_one
+from mountplan.planner.fstypes import UNDOING, is_ignored, of, takes_one
 from mountplan.planner.model.peers import KINDS
 
 # Of no use in a spec: what they say is what happens anyway, or is for the time of booting.
@@ -74,14 +74,25 @@ def read_words(words: Iterable[str]) -> SortedWords:
         elif word in _IMPLY:
             for one in _IMPLY[word]:
                 _replace(attributes, one)
-        elif word not in _NOTHING and word != "remount":
+        elif word in _NOTHING:
+            _undo(options, word)
+        elif word != "remount":
             name, equals, value = word.partition("=")
+            _undo(options, name)
             given = value if equals else True
             old = options.get(name)
             options[name] = (
                 given if old is None or given is True else [*(old if isinstance(old, list) else [str(old)]), value]
             )
     return SortedWords(tuple(attributes), tuple(recursive), tuple(events), options, bind)
+
+
+def _undo(options: dict[str, str | bool | list[str]], word: str) -> None:
+    """Forget what a word undoes that comes later."""
+    for pair in UNDOING:
+        if word in pair:
+            for other in set(pair) - {word}:
+                options.pop(other, None)
 
 
 def _replace(attributes: list[str], word: str) -> None:

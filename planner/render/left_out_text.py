@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from mountplan.planner.names import LeftOut
-from mountplan.planner.render.words import count, visible
+from mountplan.planner.render.words import count, listed, visible
 
 _MOST = 12
+_ALTERS = re.compile(r"(?:^|\.)(remove|change)\[[0-9]+\]")
 
 _READ_BACK = """\
 read back from the kernel and compared with the spec: the tree,
@@ -26,14 +28,25 @@ def verified_text(left_out: Sequence[LeftOut]) -> str:
 
 def left_out_words(left_out: Sequence[LeftOut]) -> str:
     """`1 mount left out`, to be put behind a count of mounts; "" if there is none."""
-    return f", {count(len(left_out), 'mount')} left out" if left_out else ""
+    return f", {_counted(left_out)} left out" if left_out else ""
+
+
+def _counted(left_out: Sequence[LeftOut]) -> str:
+    """How many of what: a [[remove]] or [[change]] is no mount."""
+    tables = [match[1] for one in left_out if (match := _ALTERS.search(one.origin))]
+    numbers = [
+        ("mount", len(left_out) - len(tables)),
+        ("removal", tables.count("remove")),
+        ("change", tables.count("change")),
+    ]
+    return listed([count(number, what) for what, number in numbers if number])
 
 
 def left_out_text(left_out: Sequence[LeftOut]) -> str:
     """A heading, and a line for each; "" if there is none."""
     if not left_out:
         return ""
-    lines = [f"Left out, so neither built nor verified ({count(len(left_out), 'mount')}):"]
+    lines = [f"Left out, so neither built nor verified ({_counted(left_out)}):"]
     several = len({one.namespace for one in left_out}) > 1
     places: dict[str, list[str]] = {}  # by reason, so that each is told once
     for one in left_out:

@@ -159,6 +159,7 @@ class Context:
         self.spaces: list[Space] = []
         self.drafts: list[Draft] = []  # of all namespaces
         self.by_id: dict[str, Draft] = {}
+        self.made_on_host: dict[tuple[str, TargetPath], tuple[str, str]] = {}  # what is made where, and for which mount
         self.left_out: list[Draft] = []  # what the spec says cannot be built or may be missing, and what stands on it
         self.not_there: set[Mistake] = set()  # those that say no more than that the host has no such path
         self.filesystems: dict[Handle, FilesystemDraft] = {}

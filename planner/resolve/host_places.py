@@ -56,6 +56,16 @@ def mount_seen(path: TargetPath, context: Context) -> MountRow:
         return Walks(context.host.table).end_of(path)
 
 
+def inner_at(bind: Draft, place: TargetPath, context: Context) -> tuple[str, TargetPath]:
+    """The device of the filesystem that has a place, and the path in that: the same for all that show it."""
+    assert bind.host is not None
+    if bind.index >= 0 and not bind.brings:
+        return bind.host.mount.device, bind.host.inner.joined(place)
+    path = _path(bind, place)
+    row = mount_seen(path, context)
+    return row.device, TargetPath(row.root).joined(path.relative_to(row.mountpoint))
+
+
 def _path(bind: Draft, place: TargetPath) -> TargetPath:
     assert bind.host is not None
     base = bind.host.path

@@ -8,7 +8,7 @@ from mountplan.planner.language.path_models import MountPath
 from mountplan.planner.names import NodeKind
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.draft import ELSEWHERE, Context, Draft
-from mountplan.planner.resolve.host_places import kind_at
+from mountplan.planner.resolve.host_places import inner_at, kind_at
 from mountplan.planner.resolve.overlay_limits import check_stacking
 from mountplan.planner.resolve.overlays import check_layers
 from mountplan.planner.resolve.topology import ResolvedNode
@@ -180,6 +180,13 @@ def _create_on_host(draft: Draft, base: HostPath, parent: Draft, context: Contex
             )
             return
         break
+    for place, node in missing:
+        first, whose = context.made_on_host.setdefault(inner_at(parent, place, context), (node, draft.name))
+        if node != first:
+            what = f'"{TargetPath(base.path).joined(place)}" on the host is to be made as a {first} for {whose}'
+            remedy = "mount a directory on a directory and a file on a file; or mount one of them elsewhere"
+            context.mistakes.add(f"{draft.key}.target", f"{what}, and as a {node} for {draft.name}", remedy)
+            return
     draft.missing = tuple(
         ResolvedNode(path=path, kind=kind, declared=False, origin=draft.key)  # type: ignore[arg-type]
         for path, kind in reversed(missing)

@@ -120,7 +120,8 @@ def dropped(fstype: str, asked: Pairs, shown: str) -> list[tuple[str, str, str]]
     return [
         (name, "set" if value is True else str(value), NOT_SHOWN)
         for name, value in asked
-        if name in unless and name not in there and name not in there.get("fsync", ()) and value in (True, "on")
+        if name in unless and name not in there and name not in there.get("fsync", ())
+        if value not in (False, unless[name])
     ]
 
 

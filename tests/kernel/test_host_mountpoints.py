@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mountplan import api
 from mountplan.applier.observe.facts import LiveHost
 from mountplan.planner.errors import SpecError, StepRefused
 from mountplan.planner.host import HostEntry
@@ -302,3 +303,22 @@ def test_under_what_is_removed_a_mountpoint_is_looked_up_in_what_that_covered(in
             return "/mnt/x/y" in built.mountpoints(), caught.value.mistakes[0].what
 
     assert (True, 'mountpoint "/mnt/x/z" on the host: no such file or directory') == in_host(script, identity="root")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [('bind = "/etc/hostname"', 'bind = "/usr"'), ('bind = "/usr"', 'bind = "/etc/hostname"')],
+)
+def test_one_place_of_the_host_is_not_made_as_a_file_and_as_a_directory(
+    in_host: InHost, first: str, second: str
+) -> None:
+    """It was told at the step, and what the first had made was left on the host."""
+    twice = "".join(f'[[mount]]\ntarget = "/{name}"\nbind = "/mnt"\n' for name in "ab")
+    made = [f'[[mount]]\ntarget = "/{name}/n"\n{bind}\ncreate = true\n' for name, bind in (("a", first), ("b", second))]
+
+    def script() -> list[str]:
+        mount("host", "/mnt", "tmpfs")
+        return [one.what for one in api.check(f"format = 1\n{ROOT}{twice}{''.join(made)}")]
+
+    (what,) = in_host(script, identity="root")
+    assert what.startswith('"/mnt/n" on the host is to be made as a ') and what.endswith("for /b/n")

@@ -13,13 +13,15 @@ from typing import Any, TypeVar
 
 import pytest
 
-from mountplan import api, keeping
+from mountplan import api, keeping, pipeline
 from mountplan.cli import main
+from mountplan.planner.compare.difference import Difference
 from mountplan.planner.errors import NameTaken
 from mountplan.planner.plan.planfile import dump_plan
+from mountplan.planner.tables.options import NOT_SHOWN
 from tests.hosts import InHost, mount, run_in_child, setns, umount
 from tests.keptnames import STORE, on_run
-from tests.mountflags import MS_BIND, MS_MOVE, MS_REMOUNT, MS_SHARED
+from tests.mountflags import MS_BIND, MS_MOVE, MS_RDONLY, MS_REMOUNT, MS_SHARED
 from tests.trees import ROOT, plan_of
 
 Result = TypeVar("Result")
@@ -271,7 +273,8 @@ def test_an_option_of_a_new_superblock_on_an_image_is_judged_likewise(in_host: I
 
 @pytest.mark.needs_kernel("fs:overlay")
 @pytest.mark.parametrize(
-    ("option", "wish"), [('index = "on"', "on"), ("volatile = true", "set"), ('nfs_export = "on"', "on")]
+    ("option", "wish"),
+    [('index = "on"', "on"), ("volatile = true", "set"), ('nfs_export = "on"', "on"), ('xino = "auto"', "auto")],
 )
 def test_an_option_that_an_overlay_took_and_dropped_is_told(
     option: str, wish: str, in_host: InHost, tmp_path: Path
@@ -500,3 +503,40 @@ def test_what_stands_in_a_user_namespace_of_its_own_is_seen_whole_from_outside(i
         return before.second.incomplete, before.drift, after.second.incomplete, bool(after.drift), told("owned")[0]
 
     assert (False, (), False, True, "drifted") == in_host(on_run(script), identity="root")
+
+
+def test_what_an_overlay_does_not_show_is_in_force_if_it_is_the_machines_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mountplan.applier.sys.overlay.machines_defaults", lambda: {"redirect_dir": "nofollow"})
+    told = [
+        Difference("/o", f"option {name}", value, NOT_SHOWN, "", "")
+        for name, value in (("redirect_dir", "nofollow"), ("redirect_dir", "follow"), ("verity", "on"))
+    ]
+    assert told[1:] == [*pipeline.without_defaults(tuple(told))]
+
+
+@pytest.mark.parametrize(
+    ("spec", "where"),
+    [
+        (f'{ROOT}[[mount]]\ntarget = "/b"\nbind = "/mnt/feed"\nattributes = ["rw"]\n', "/b"),
+        ('root = "inherit"\n[[change]]\ntarget = "/mnt/feed"\nattributes = ["rw"]\n', "/mnt/feed"),
+        (f'{ROOT}[[mount]]\ntarget = "/b"\nbind = "/mnt"\nrecursive = true\nattributes = ["rw"]\n', "/b/feed"),
+    ],
+)
+def test_rw_of_what_is_read_only_itself_is_told_beside_verified(in_host: InHost, spec: str, where: str) -> None:
+    """The mount is rw as it was asked for, and nothing can be written there."""
+
+    def script() -> Any:
+        feed()
+        writable = api.warnings(plan_of(spec))
+        mount("", "/mnt/feed", flags=MS_REMOUNT | MS_RDONLY)
+        Path("/mnt/spec.toml").write_text(f"format = 1\n{spec}")
+        err = io.StringIO()
+        with contextlib.redirect_stderr(err), contextlib.redirect_stdout(io.StringIO()):
+            status = main(["apply", "--forget", "/mnt/spec.toml"])
+        return writable, [one.what for one in api.warnings(plan_of(spec))], status, err.getvalue()
+
+    writable, told_of, status, err = in_host(script, identity="root")
+    what = f"rw, of a filesystem that is read-only itself: nothing can be written at {where}"
+    assert ((), [what], 0) == (writable, told_of, status) and what in err

@@ -125,6 +125,21 @@ def test_words_of_sharing_are_changes_one_after_the_other(words: str, sharing: d
     assert wanted.items() <= {key: found[key] for key in found if key in ("peer_group", "master", "unbindable")}.items()
 
 
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ("sync,async", {}),
+        ("async,sync", {"sync": True}),
+        ("lazytime,nolazytime", {}),
+        ("inode32,inode64", {"inode64": True}),
+        ("size=1m,mode=700,nr_blocks=9", {"mode": "700", "nr_blocks": "9"}),
+    ],
+)
+def test_of_options_that_undo_each_other_the_last_counts(words: str, options: dict[str, object]) -> None:
+    """As for mount(8); `check` refuses both together."""
+    assert options == read_words(words.split(",")).options
+
+
 def test_a_group_of_the_hosts_is_named_by_the_mount_that_shows_most() -> None:
     """A group is found again by one mount; of a bind of the host's within its own filesystem, only a part would be."""
     draft = SpecDraft()

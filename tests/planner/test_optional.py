@@ -7,8 +7,9 @@ import pytest
 from mountplan import api
 from mountplan.planner.host import HostPath, NotThere
 from mountplan.planner.language.spec_reading import parse_spec
+from mountplan.planner.names import LeftOut
 from mountplan.planner.plan.plan import Plan
-from mountplan.planner.render.left_out_text import left_out_text
+from mountplan.planner.render.left_out_text import left_out_text, left_out_words
 from tests.fakes import FakeHost
 from tests.planner.mistakes import HOST, ROOT, bind, mistakes, tmpfs
 
@@ -157,3 +158,11 @@ def test_masks_of_what_is_not_there_are_told_in_one_line() -> None:
     text = ROOT + bind("/a", '"/data"', masks)
     assert ["/a/x", "/a/y"] == [target for target, _, _ in left_out(text)]
     assert "  /a/x, /a/y: nothing is there to hide\n" in left_out_text(plan_of(text).expected.left_out)
+
+
+def test_what_is_left_out_is_counted_as_what_it_is() -> None:
+    """A [[remove]] or [[change]] of what is not there is no mount."""
+    origins = ("mount[0]", "mount[1].mask[0]", "remove[0]", "namespace[1].change[3]", "namespace[1].remove[0]")
+    gone = [LeftOut("x", "", "/x", "gone", "", origin) for origin in origins]
+    assert ", 2 mounts, 2 removals, 1 change left out" == left_out_words(gone)
+    assert ", 1 mount left out" == left_out_words(gone[:1])
