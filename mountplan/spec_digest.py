@@ -28,5 +28,5 @@ class Planned(NamedTuple):
 
 def digest_of_spec(spec: Spec) -> str:
     """The digest of what a spec says, with all that it takes from outside; not of how, nor of the host."""
-    said = os.path.dirname(os.path.abspath(spec.file)), spec.model_dump(exclude_unset=True)
+    said = os.path.dirname(os.path.abspath(spec.file)), spec.model_dump(exclude_unset=True, warnings=False)
     return sha256_hex(repr(said).encode("utf-8", "surrogateescape"))

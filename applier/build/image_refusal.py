@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno as E
+import os
 
 from mountplan.planner.fstypes import of
 from mountplan.planner.plan.plan import Plan
@@ -41,6 +42,12 @@ def also_perhaps(plan: Plan, index: int, number: int, call: str, meaning: str, r
             f"/{step.image} in {step.holder} {_IN_HOLDER[number]}",
             "correct the path: it is not followed over symlinks",
         )
+    if isinstance(step, MakeOverlay) and number == E.EINVAL and call.startswith("fsconfig") and step.work is not None:
+        # As fs/overlayfs leaves it there; why it refuses is told in the kernel's log only.
+        left = f"{step.work.path}/work/incompat"
+        if not step.work.filesystem and os.path.isdir(left):
+            what = f"{step.work} has been the work directory of a volatile overlay, and is not taken again"
+            return what, f"use new directories; or, if what was written may be incomplete, remove {left}"
     if isinstance(step, MakeOverlay) and number in _IN_HOLDER:
         opaque = {one.name for one in plan.expected.filesystems if of(one.fstype).inside == "opaque"}
         unseen = [one for one in (*step.layers, step.upper, step.work) if one is not None and one.filesystem in opaque]

@@ -187,7 +187,10 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         "this user may not create it",
         "run it as root (a user namespace cannot create device nodes)",
     ),
-    ("make_node", E.ENOSPC): ("the filesystem is full", "raise its size"),
+    **dict.fromkeys(
+        (("make_node", E.ENOSPC), ("make_mountpoint", E.ENOSPC)),
+        ("the filesystem is full", "raise its size, and nr_inodes if that is given"),
+    ),
     ("make_mountpoint", E.EROFS): (
         "the filesystem is read-only, so the mountpoint cannot be created",
         "create it there beforehand, or leave out ro",
@@ -290,7 +293,6 @@ _TELLS_OF: dict[tuple[str, int], tuple[str, ...]] = {
     ("attach", E.EINVAL): ("move_mount",),
     ("attach", E.ENOSPC): ("move_mount",),
     ("attach", E.EXDEV): ("openat2",),
-    ("copy file", E.EINVAL): ("read", "lseek", "sendfile"),
     ("join_group", E.EINVAL): ("move_mount",),
     ("remove_mount", E.EBUSY): ("umount2",),
     ("remove_mount", E.EINVAL): ("umount2",),

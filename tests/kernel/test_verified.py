@@ -19,6 +19,7 @@ from mountplan.planner.compare.difference import Difference
 from mountplan.planner.errors import NameTaken
 from mountplan.planner.plan.planfile import dump_plan
 from mountplan.planner.tables.options import NOT_SHOWN
+from mountplan.spec_digest import digest_of_spec
 from tests.hosts import InHost, mount, run_in_child, setns, umount
 from tests.keptnames import STORE, on_run
 from tests.mountflags import MS_BIND, MS_MOVE, MS_RDONLY, MS_REMOUNT, MS_SHARED
@@ -540,3 +541,31 @@ def test_rw_of_what_is_read_only_itself_is_told_beside_verified(in_host: InHost,
     writable, told_of, status, err = in_host(script, identity="root")
     what = f"rw, of a filesystem that is read-only itself: nothing can be written at {where}"
     assert ((), [what], 0) == (writable, told_of, status) and what in err
+
+
+@pytest.mark.needs_kernel("fs:overlay")
+def test_the_work_directory_of_a_volatile_overlay_is_told_when_it_is_refused(in_host: InHost) -> None:
+    """The kernel says why in its log only; that a layer may be in use, or have no xattr, was told instead."""
+    overlay = 'type = "overlay"\nlayers = ["/mnt/feed/x"]\nupper = "/mnt/feed/y"\nwork = "/mnt/work"\n'
+    text = f'{ROOT}[[mount]]\ntarget = "/o"\n{overlay.replace("/mnt/work", "/mnt/feed/work")}'
+
+    def script() -> str:
+        feed()
+        Path("/mnt/feed/work").mkdir()
+        api.build_and_forget(plan_of(f"{text}options = {{ volatile = true }}\n"))
+        with pytest.raises(api.StepRefused) as caught:
+            api.build_and_forget(plan_of(text))
+        return str(caught.value)
+
+    told_of = in_host(script, identity="root")
+    assert "/mnt/feed/work has been the work directory of a volatile overlay" in told_of
+    assert "remove /mnt/feed/work/work/incompat" in told_of
+
+
+def test_the_digest_of_a_spec_is_taken_without_a_word(recwarn: pytest.WarningsRecorder) -> None:
+    """Ids of an id-mapping are other values than their models write down."""
+    ids = "{ uids = [[0, 100000, 65536]], gids = [[0, 100000, 65536]] }"
+    text = f'format = 1\n{ROOT}[[mount]]\ntarget = "/a"\nbind = "/"\nidmap = {ids}\n'
+    assert digest_of_spec(api.load(text)) == digest_of_spec(api.load(f"# said again\n{text}"))
+    assert digest_of_spec(api.load(text)) != digest_of_spec(api.load(text.replace("65536", "65535")))
+    assert not recwarn.list
