@@ -129,6 +129,11 @@ SHELL = [
     'x=b; eval "y_$x=c"; mount -t tmpfs $y_b $R/$y_b',
 ]
 SHELL += [
+    # `cd ..` and PWD go by names, and not by where symbolic links lead.
+    (
+        "mkdir -p $R/c/d; ln -s ../c/d $R/b/l; cd $R/b/l; mount -t tmpfs ${PWD##*/} .; cd ..; mkdir q"
+        "; mount -t tmpfs ${PWD##*/} q; sh -c 'cd l/../../c; mount -t tmpfs ${PWD##*/} .'"
+    ),
     'x=b; mount -t tmpfs "y ${x}  ${x#b}z" $R/${x}',
     "for i in b c; do true & mount -t tmpfs y $R/$i; done",
 ]

@@ -212,7 +212,11 @@ def _in_table(calls: ScriptCalls, words: MountWords) -> MountWords | None:
     for fields in _lines(calls, words):
         if calls.absolute(fields[1]) == path or fields[0] in (words.target, path):
             read = read_line(fields, words, calls.util_linux)
-            return read._replace(what="remount", bind=words.bind or read.what in ("bind", "rbind"))
+            if read.what == "bind" and not words.bind and words.by_descriptor:
+                told = "mount: what a remount makes of `bind` in a table is known of util-linux 2.38 only"
+                raise Unusable(told, "write the options out, with a source")
+            # It takes `bind` away, which the table says of the mount, and not of the remount; `rbind` it leaves.
+            return read._replace(what="remount", bind=words.bind or read.what == "rbind")
     return None
 
 

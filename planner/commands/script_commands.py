@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import posixpath
 import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -179,9 +180,16 @@ def mountpoint(calls: ScriptCalls, arguments: list[str]) -> int:
     return 0 if calls.is_mountpoint(path) else _NO_MOUNTPOINT
 
 
-def change_directory(calls: ScriptCalls, arguments: list[str]) -> int:
+def change_directory(calls: ScriptCalls, arguments: list[str], here: str) -> str | None:
+    """cd, in a directory that the shell knows by the name `here`: by which name it knows the new one; None if it fails.
+
+    `..` takes a name away, whatever symbolic link that is (cd -L).
+    """
     paths = paths_of("cd", arguments)
-    return 0 if calls.make(ChangeDirectory(paths[0] if paths else "/")) else FAILED
+    path = paths[0] if paths else "/"
+    whole = f"/{posixpath.normpath(posixpath.join(here, path)).lstrip('/')}"
+    named = calls.links and ".." in path.split("/")
+    return whole if calls.make(ChangeDirectory(whole if named else path)) else None
 
 
 def look(calls: ScriptCalls, arguments: list[str]) -> int:

@@ -406,7 +406,11 @@ class ShellBuiltins(ShellWriters):
         return 0
 
     def _cd(self, arguments: list[str]) -> int:
-        return change_directory(self.calls, arguments)
+        directory = change_directory(self.calls, arguments, self.directory())
+        if directory is None:
+            return FAILED
+        self.context.directory = directory
+        return 0
 
     def _findmnt(self, arguments: list[str]) -> int:
         """Shows the table, or writes what another command reads; its status says whether there is such a mount."""

@@ -110,6 +110,8 @@ class ShellContext:
         self.arrays: dict[str, ShellArray] = {}
         self.keyed: set[str] = set()  # those whose keys are words
         self.exported: set[str] = set()
+        self.directory = ""  # where it has gone to, as it was named
+        self.inherits = False  # whether that is from another shell
         self.functions: dict[str, Command] = {}
         self.arguments: list[str] = []
         self.background = 0
@@ -150,7 +152,7 @@ class ShellContext:
     def new_shell(self, process: int) -> ShellContext:
         """A shell that is started anew, and knows what is exported."""
         made = ShellContext(process)
-        made.dialect = self.dialect
+        made.dialect, made.directory, made.inherits = self.dialect, self.directory, True
         made.variables = {name: value for name, value in self.variables.items() if name in self.exported}
         made.exported = set(self.exported)
         return made
@@ -159,6 +161,7 @@ class ShellContext:
         """A shell in which the script goes on; it shares what is known, as if the lines had been typed into both."""
         made = copy.copy(self)
         made.process = made.shell = process
+        made.inherits = True
         return made
 
 
@@ -219,6 +222,21 @@ class ShellState:
         """What a shell does that needs a value which is not there."""
         raise ExitShell(2 if self.context.is_sh else 1)
 
+    def directory(self) -> str:
+        """By which name the shell knows its working directory: with the symbolic links that it went by."""
+        context = self.context
+        if context.inherits:  # what another shell has called it counts if it is so
+            context.inherits = False
+            process = self.calls.stage.processes[context.process]
+            try:
+                is_there = walk(process, context.directory or "/") == process.cwd
+            except WouldRefuse:
+                is_there = False
+            context.directory = context.directory if is_there else ""
+        if self.calls.links and context.directory:
+            return context.directory
+        return self.calls.absolute(".")
+
     def value(self, name: str) -> str | None:
         context = self.context
         match name:
@@ -238,7 +256,7 @@ class ShellState:
                 letters = {"errexit": "e", "noglob": "f", "nounset": "u", "xtrace": "x", "verbose": "v"}
                 return "".join(letter for option, letter in letters.items() if option in context.options)
             case "PWD":
-                return self.calls.absolute(".")
+                return self.directory()
             case "@" | "*":
                 return " ".join(context.arguments)
         if name.isdecimal():

@@ -104,7 +104,7 @@ class ShellWriters(ShellState):
         return text
 
     def _pwd(self, arguments: list[str]) -> str:
-        return self.calls.absolute(".") + "\n"
+        return self.directory() + "\n"
 
     def _basename(self, arguments: list[str]) -> str:
         paths = [one for one in arguments if not one.startswith("-")]

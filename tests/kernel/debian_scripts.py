@@ -217,12 +217,13 @@ def fetch(directory: Path) -> None:
     files = [one for runs in scripts().values() for given in runs for one in given.files.values()]
     packages |= {one[1:].partition("/")[0] for one in files if one.startswith("@")}
     directory.mkdir(parents=True, exist_ok=True)
-    for package in sorted(packages):
-        if not (directory / package).is_dir():
-            subprocess.run(["apt-get", "download", package], cwd=directory, check=True, stdout=subprocess.DEVNULL)
-            archive = next(directory.glob(f"{package}_*.deb"))
-            subprocess.run(["dpkg-deb", "-x", archive, directory / package], check=True)
-            archive.unlink()
+    missing = [package for package in sorted(packages) if not (directory / package).is_dir()]
+    if missing:  # all at once: apt-get reads the lists of all packages each time
+        subprocess.run(["apt-get", "download", *missing], cwd=directory, check=True, stdout=subprocess.DEVNULL)
+    for package in missing:
+        archive = next(directory.glob(f"{package}_*.deb"))
+        subprocess.run(["dpkg-deb", "-x", archive, directory / package], check=True)
+        archive.unlink()
 
 
 def main() -> int:

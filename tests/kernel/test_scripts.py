@@ -126,6 +126,12 @@ def test_the_file_of_a_namespace_in_a_proc_is_no_file_of_that(kind: str, way: st
             "mkdir /a /b /etc; printf 'one /a tmpfs ro\\n/a /b none bind\\n' > /etc/fstab; mount -a; mount /a;"
             " mount -a -t none"
         ),
+        # Of a line of the table that has `bind`, a remount changes the filesystem; of one with `rbind`, the mount.
+        (
+            "mkdir /a /b /etc; mount -t tmpfs one /a; mount --bind /a /b; echo '/a /b none bind,nosuid' > /etc/fstab;"
+            " mount -o remount,ro /b; mount -o remount,rw /b; echo '/a /b none rbind,nodev' > /etc/fstab;"
+            " mount -o remount,ro /b; mount -o remount,bind,rw /b"
+        ),
         "mkdir -p /a /b/c; mount -t tmpfs one /b; umount /gone/../b; cd /a; umount ../a/../b; umount ../gone/../a",
     ],
 )
