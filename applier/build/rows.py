@@ -240,7 +240,7 @@ class _RowsOfRun:
         """What is made of each row, of its texts and of the descriptors that _calls() gives."""
         careful = "a" in one and one["a"]["careful"]
         bits = {name: one["s"][name] for name in ("set", "clear")} if "s" in one else {}
-        new = tuple(one["m"].values()) if "m" in one else ()
+        new: tuple[Any, ...] = tuple(one["m"].values()) if "m" in one else ()
         shape = (self._run.kinds, careful, *bits.values(), *new)
         known = self._all.programs.get(shape)
         if known is not None:
