@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from mountplan.planner.commands.file_commands import NothingKnown
-from mountplan.planner.commands.quiet_commands import PASSED_OVER
+from mountplan.planner.commands.quiet_commands import PASSED_OVER, passes_over
 from mountplan.planner.commands.script_commands import PROGRAMS, STARTERS, Starter, look
 from mountplan.planner.commands.text_filters import FILTERS, files_of
 from mountplan.planner.commands.util_linux import Unusable
@@ -100,7 +100,7 @@ class Shell(ShellControl):
     def means_something(self, words: list[str]) -> bool:
         """Whether a command is more than one that would be passed over."""
         names = [one.rpartition("/")[2] for one in words[:1]]
-        return any(one not in PASSED_OVER or one in PROGRAMS for one in names)
+        return any(one in PROGRAMS or not passes_over([one, *words[1:]]) for one in names)
 
     def _prefixed(self, words: list[str], stays: bool) -> int:
         """A command that others run: it is no function then."""

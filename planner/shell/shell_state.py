@@ -10,7 +10,7 @@ from typing import NamedTuple, NoReturn
 
 from mountplan.planner.commands.actions import FillFile, MakeDirectory, MakeFile, Stage
 from mountplan.planner.commands.numbers import FIRST_PID
-from mountplan.planner.commands.quiet_commands import PASSED_OVER
+from mountplan.planner.commands.quiet_commands import PASSED_OVER, passes_over
 from mountplan.planner.commands.script_calls import ScriptCalls
 from mountplan.planner.commands.script_commands import FAILED
 from mountplan.planner.commands.table_commands import table_in
@@ -412,8 +412,8 @@ class ShellState:
     def _pass_over(self, name: str, words: list[str]) -> int:
         """What means nothing for mounts, unless what it writes or how it ends is asked for."""
         text = " ".join(words)
-        if name not in PASSED_OVER:
-            what = f"{name} is not followed"
+        if not passes_over([name, *words[1:]]):
+            what = f"{text if name in PASSED_OVER else name} is not followed"
             raise Unusable(what, f"if it does nothing with mounts, say so: --answer '{name}*=' or --fails '{name}*'")
         if self.captured:
             raise Unusable(f"what `{text}` writes is not known", f"say it: --answer '{text}=OUTPUT'")

@@ -73,6 +73,11 @@ def test_what_the_lines_come_to_is_what_it_was() -> None:
         ('mkdir "`blkid`/d"', "what `blkid` writes is not known"),
         ("if grep -q x /etc/fstab; then umount $R/a; fi", "whether `grep -q x /etc/fstab` fails is not known"),
         ("frobnicate $R/a", "frobnicate is not followed"),
+        ("ip netns add blue", "ip netns add blue is not followed"),
+        ("ip -d net a blue", "ip -d net a blue is not followed"),
+        ("/sbin/ip -n red -all netns exec true", "/sbin/ip -n red -all netns exec true is not followed"),
+        ("systemctl --now start tmp.mount", "systemctl --now start tmp.mount is not followed"),
+        ("systemctl switch-root $R/a", "systemctl switch-root /a is not followed"),
         ("command -v frobnicate && umount $R/a", "whether there is a frobnicate is not known"),
         ("read x", "what `read` would read is not known"),
         ("while :; do :; done", "the script comes to more than 1,000 commands"),
@@ -189,3 +194,14 @@ def test_what_means_nothing_for_mounts_is_passed_over() -> None:
     simulation = simulate("".join(f"{word} x >/dev/null\n" for word in words) + "mount -t tmpfs y /\n")
     assert list(enumerate(words, 1)) == list(simulation.passed)
     assert () == simulation.failures
+
+
+def test_what_means_nothing_for_mounts_in_other_words_is_passed_over() -> None:
+    lines = [
+        "ip -n blue link set lo up",
+        "ip link add e0 netns a",
+        "ip netns list",
+        "ip netns",
+        "systemctl status tmp.mount",
+    ]
+    assert len(lines) == len(simulate("\n".join([*lines, "mount -t tmpfs y /", ""])).passed)
