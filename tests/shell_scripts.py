@@ -30,6 +30,7 @@ SOURCE_AND_TARGET = [
     "cd $R/a; mount --bind x ../b",
     "umount sub",
     "cd $R/a; umount x",
+    "HOME=$R/b; cd; mount -t tmpfs y .",
     "umount $R/b/../a/x",
     "umount $R/c $R/a/x $R/a",
 ]
@@ -417,7 +418,7 @@ BASH += MORE_OF_BASH
 
 def script_of(line: str, root: str) -> str:
     """The whole script, with the shell that is to read it in its first line."""
-    return f"#!/bin/{'bash' if line in BASH else 'sh'}\nR={root}; export R\n{BEGIN}{line}\n"
+    return f"#!/bin/{'bash' if line in BASH else 'sh'}\nR={root}; HOME=$R/; export R HOME\n{BEGIN}{line}\n"
 
 
 def simulated(text: str) -> Simulation:

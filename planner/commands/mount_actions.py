@@ -30,6 +30,7 @@ from mountplan.planner.commands.mount_arguments import MountWords, hangs_on_vers
 from mountplan.planner.commands.script_calls import ScriptCalls
 from mountplan.planner.commands.util_linux import OLDEST, Unusable
 from mountplan.planner.fstypes import of
+from mountplan.planner.language.fstab_words import DEVICE_TAGS
 from mountplan.planner.model import WouldRefuse
 from mountplan.planner.model.walking import walk
 from mountplan.planner.tables.mountinfo import unescape
@@ -232,8 +233,16 @@ def _shown(row: MountRow) -> tuple[str, ...]:
 
 
 def _with_device(calls: ScriptCalls, words: MountWords) -> MountWords:
-    """A loop device for an image, and the type of what is on a device."""
+    """The device that a tag names, a loop device for an image, and the type of what is on a device."""
     source = words.source
+    if "=" in source and source.partition("=")[0] in DEVICE_TAGS:
+        answer = calls.ask(f"findfs {source}")
+        source = answer[0].strip() if answer is not None else ""
+        if not source:
+            command = f"findfs {words.source}".replace("=", "*")  # the sign would end it there
+            told = f"which device {words.source} is, is not known"
+            raise Unusable(f"mount: {told}", f"say it: --answer '{command}=/dev/sda1'")
+        words = words._replace(source=source)
     if not words.fstype or words.fstype == "auto" or "," in words.fstype or words.fstype.startswith("no"):
         command = f"blkid -o value -s TYPE {source}"
         answer = calls.ask(command)

@@ -406,6 +406,10 @@ class ShellBuiltins(ShellWriters):
         return 0
 
     def _cd(self, arguments: list[str]) -> int:
+        if not arguments:
+            arguments = [self.value("HOME") or ""]
+            if not arguments[0]:
+                raise Unusable("where cd goes is not known", "say it: --var HOME=/root")
         directory = change_directory(self.calls, arguments, self.directory())
         if directory is None:
             return FAILED

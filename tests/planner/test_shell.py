@@ -91,6 +91,8 @@ def test_what_the_lines_come_to_is_what_it_was() -> None:
         ("sh file", "file cannot be read: there is no file in /"),
         (". $R/a/none", "/a/none cannot be read: there is no none in /"),
         ("cd -", "cd: - is not followed"),
+        ("cd", "where cd goes is not known"),
+        ("mount -t tmpfs LABEL=x $R/a", "mount: which device LABEL=x is, is not known"),
         ("exit x", "exit: x is no number"),
         ("set -o vi", "set -o vi is not followed"),
         ("set -k", "set -k is not followed"),

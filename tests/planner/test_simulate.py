@@ -326,6 +326,12 @@ def test_a_sourced_file_has_its_own_arguments_if_it_is_given_some() -> None:
     assert ["/yours", "/failed", "/mine", "/mine/x"] == [words.split()[-1] for words in made if "/lib" not in words]
 
 
+def test_the_device_of_a_label_is_what_findfs_is_said_to_find() -> None:
+    answers = Answers((("findfs LABEL*x", "/dev/sda1\n"),))
+    found = simulate("mount -t ext4 LABEL=x /\n", answers=answers)
+    assert ["/dev/sda1"] == [row.source for row in found.final[0].table.rows][1:]
+
+
 def test_an_answer_is_what_a_command_writes_and_its_status() -> None:
     answers = Answers((("blkid -o value /dev/sda", "y\n"),), failing=("findfs x",))
     found = simulate("mount -t tmpfs $(blkid -o value /dev/sda) /\nx=$(findfs x) || mkdir /b\n", answers=answers)
