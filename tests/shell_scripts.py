@@ -31,6 +31,7 @@ SOURCE_AND_TARGET = [
     "umount sub",
     "cd $R/a; umount x",
     "HOME=$R/b; cd; mount -t tmpfs y .",
+    "mount -t tmpfs \"$(printf '\\0601|\\101|\\1011|\\q')\" $R/b",
     "umount $R/b/../a/x",
     "umount $R/c $R/a/x $R/a",
 ]
@@ -140,6 +141,7 @@ SHELL += [
 ]
 
 BASH = [
+    "mount -t tmpfs \"$(echo -e '\\101|\\0101|\\x41|\\\"')$(printf '\\x41\\\"')\" $R/b",
     "for i in $R/{b,c}; do mount -t tmpfs y $i; done",
     "cd $R; mkdir {d,e{1..3},f}; for i in e{1,3}; do mount -t tmpfs $i $i; done",
     "[[ $R/b == *b && ! -e $R/q ]] && mount -t tmpfs y $R/b; [[ a < b || -z x ]] && mount -t tmpfs z $R/c",

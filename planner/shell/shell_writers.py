@@ -11,21 +11,34 @@ from mountplan.planner.commands.util_linux import Unusable
 from mountplan.planner.shell.shell_state import ShellState
 from mountplan.planner.shell.shell_syntax import limited
 
-_ESCAPES = re.compile(r"\\(?:([abefnrtv\\])|0([0-7]{0,3})|x([0-9a-fA-F]{1,2})|([1-7][0-7]{0,2}))")
-_CONTROLS = {"a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\"}
+# By octal numbers: in the form of printf as in C, after `echo -e` with a 0 before it.
+_ESCAPES = re.compile(r"\\(?:([abefnrtv\\\"])|x([0-9a-fA-F]{1,2})|([0-7]{1,3}))")
+_ESCAPES_OF_ECHO = re.compile(r"\\(?:([abefnrtv\\])|x([0-9a-fA-F]{1,2})|0([0-7]{0,3}))")
+_CONTROLS = {
+    "a": "\a",
+    "b": "\b",
+    "e": "\x1b",
+    "f": "\f",
+    "n": "\n",
+    "r": "\r",
+    "t": "\t",
+    "v": "\v",
+    "\\": "\\",
+    '"': '"',
+}
 _FORM = re.compile(r"%([-0 ]*)([0-9]{0,5})(?:\.([0-9]{0,5}))?([sdiuxXoc%])")
 
 
-def _unescaped(text: str) -> str:
-    """What backslashes stand for in `echo -e` and in the form of printf."""
+def _unescaped(text: str, escapes: re.Pattern[str] = _ESCAPES) -> str:
+    """What backslashes stand for."""
 
     def one(match: re.Match[str]) -> str:
         if match[1]:
             return _CONTROLS[match[1]]
-        code = int(match[3], 16) if match[3] else int(match[2] or match[4] or "0", 8)
+        code = int(match[2], 16) if match[2] else int(match[3] or "0", 8)
         return chr(code) if code < 128 else chr(0xDC00 + code) if code < 256 else match[0]
 
-    return _ESCAPES.sub(one, text)
+    return escapes.sub(one, text)
 
 
 def _formatted(form: str, *values: str) -> str | None:
@@ -83,7 +96,7 @@ class ShellWriters(ShellState):
             escapes = (escapes or "e" in letters) and "E" not in letters
         text = " ".join(words)
         if self.dialect == "bash":
-            return (_unescaped(text) if escapes else text) + newline
+            return (_unescaped(text, _ESCAPES_OF_ECHO) if escapes else text) + newline
         if "\\" not in text and all(one == "-n" for one in arguments[: len(arguments) - len(words)]):
             return text + newline
         if self.captured:
@@ -96,6 +109,8 @@ class ShellWriters(ShellState):
             variable, words = words[1], words[2:]
         words = words[1:] if words[:1] == ["--"] else words
         text = _formatted(*words) if words else ""
+        if words and self.dialect != "bash" and re.search(r"\\[x\"]", words[0]):
+            text = None  # dash leaves it as it is
         if text is None and (self.captured or variable):
             raise Unusable(f"printf {words[0]} is not followed", "use %s and %d")
         if variable:

@@ -103,6 +103,7 @@ def test_what_the_lines_come_to_is_what_it_was() -> None:
         ("[[ ab =~ (a|ab) ]]", "[[ ab =~ (a|ab): this condition is not followed"),
         ("[[ 1 -eq x ]]", "[[ 1 -eq x: this condition is not followed"),
         ("x=$(printf %e 3)", "printf %e is not followed"),
+        ("x=$(printf '\\x41')", "printf \\x41 is not followed"),
         ("x=$(seq 1 2 3)", "seq of this kind is not followed"),
         ("mkdir `pwd` `pwd`", "several `...` in one line are not followed: the grammar takes them for one"),
         ("sh -c shift", "shift of more than there is: shells called sh differ in that"),
