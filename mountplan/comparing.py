@@ -77,7 +77,8 @@ def verify(spec: str, subject: str = "", *, parameters: Mapping[str, str] | None
     if wanted.kind not in ("spec", "plan") and subject.endswith((".toml", ".json")):
         raise SubjectError(f"{spec}: is neither a spec nor a plan", f"the spec comes first: verify {subject} {spec}")
     if wanted.kind not in ("spec", "plan"):
-        raise SubjectError(f"{spec}: is neither a spec nor a plan", f"say spec:FILE or plan:FILE, {_OR_DIFF}")
+        way = "say spec:FILE or plan:FILE" if subject else f"say what it is to match: verify SPEC {spec}"
+        raise SubjectError(f"{spec}: is neither a spec nor a plan", f"{way}, {_OR_DIFF}")
     label = label_of(spec)
     if wanted.kind == "plan":
         return verify_plan(label, Planned(plan_of(wanted, parameters)), subject)

@@ -212,3 +212,5 @@ def test_a_near_miss_of_a_kept_name_and_the_wrong_order_are_told(
     assert "remedy: did you mean 'shop'? or say which: spec:FILE" in capsys.readouterr().err
     assert 2 == main(["verify", "shop", "shop.toml"])
     assert "remedy: the spec comes first: verify shop.toml shop" in capsys.readouterr().err
+    assert 2 == main(["verify", "shop"])
+    assert "remedy: say what it is to match: verify SPEC shop, or" in capsys.readouterr().err
