@@ -199,7 +199,7 @@ def test_a_file_that_is_none_is_told_as_that_and_not_as_one_without_an_owner(in_
         with contextlib.suppress(OSError):
             Path("/proc/self/attr/current").read_bytes()
             return "", ""
-        spec = f'{ROOT}[[mount]]\ntarget = "/a"\ntype = "tmpfs"\ncontents = "/proc/self/attr"\n'
+        spec = f'{ROOT}[[mount]]\ntarget = "/a"\ntype = "tmpfs"\ncontents = "/proc/{os.getppid()}/attr"\n'
         with pytest.raises(StepRefused) as refused:
             api.build_and_forget(plan_of(spec))
         return refused.value.meaning, refused.value.remedy
