@@ -71,12 +71,16 @@ class Fault(NamedTuple):
 
 
 class Result(NamedTuple):
-    """How the started process ended: an exit status, or -n if signal n ended it; what it wrote; all that was called."""
+    """How the started process ended: an exit status, or -n if signal n ended it; what it wrote; all that was called.
+
+    `met` tells whether the call of the fault was made.
+    """
 
     status: int
     out: str
     err: str
     calls: tuple[Call, ...]
+    met: bool
 
 
 class Experiment:
@@ -135,7 +139,7 @@ def _supervise(action: Callable[[], int], fault: Fault, tell: int) -> NoReturn:
         theirs.close()
         _, (listener,), _, _ = socket.recv_fds(ours, 1, 1)
         supervisor = _Supervisor(listener, child, fault)
-        supervisor.serve(lambda wait_status: _report(tell, wait_status, supervisor.calls, files))
+        supervisor.serve(lambda wait_status: _report(tell, wait_status, supervisor, files))
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -201,6 +205,7 @@ class _Supervisor:
         self._foreign: set[int] = set()  # processes that are another program by now
         self._processes: dict[int, list[int]] = {}  # by pid: which it is, and how many calls it has made
         self.calls: list[Call] = []
+        self.met = False
 
     def serve(self, report: Callable[[int], None]) -> None:
         """Until nobody is left whose calls are told. `report` gets the wait status of `main` when that has ended."""
@@ -241,6 +246,7 @@ class _Supervisor:
         call = Call(known[0], known[1], name, -1 if pid == self._main else self._step)
         self.calls.append(call)
         here = self._fault.at is not None and self._fault.at[:3] == call[:3]
+        self.met = self.met or here
         if here and self._fault.kill:
             _kill(pid if self._fault.kill == "caller" else self._main)
         refusal = self._fault.errno if here else 0
@@ -254,11 +260,12 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _report(tell: int, wait_status: int, calls: list[Call], files: list[int]) -> None:
+def _report(tell: int, wait_status: int, supervisor: _Supervisor, files: list[int]) -> None:
     texts = []
     for fd in files:
         size = os.fstat(fd).st_size
         texts.append(os.pread(fd, size, 0).decode(errors="replace"))
-    result = Result(os.waitstatus_to_exitcode(wait_status), texts[0], texts[1], tuple(calls))
+    status = os.waitstatus_to_exitcode(wait_status)
+    result = Result(status, texts[0], texts[1], tuple(supervisor.calls), supervisor.met)
     with open(tell, "wb") as file:
         file.write(pickle.dumps(result))

@@ -12,6 +12,7 @@ from mountplan.applier.observe.locks import seen_locks
 from mountplan.applier.observe.observe import observe
 from mountplan.applier.observe.subjects import Subject, command_of
 from mountplan.applier.observe.subjects import of_process as subject_of
+from mountplan.applier.sys.inside import ChildKilled
 from mountplan.planner.errors import MountplanError, TableError
 from mountplan.planner.plan.seedbase import without_base
 from mountplan.planner.tables.mount_facts import SeenLocks
@@ -90,12 +91,14 @@ def of_kept(name: str, *, aged: bool = False, locked: bool = False) -> tuple[Inh
 def everyone_else(known: set[int], *, aged: bool = False, locked: bool = False) -> Iterator[Inhabited]:
     """All other namespaces than those with the numbers `known`, each once: kept ones, then by the lowest pid in them.
 
-    What may not be read, and what ends meanwhile, is left out.
+    What may not be read, and what ends meanwhile, is left out. Raises ChildKilled: that says nothing of a namespace.
     """
     known = set(known)
     for name in _kept_names():
         try:
             found = of_kept(name, aged=aged, locked=locked)
+        except ChildKilled:
+            raise
         except (MountplanError, OSError):
             continue
         for one in found:

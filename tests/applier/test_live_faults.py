@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import redirect_stderr
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mountplan import api, changing, live_target
 from mountplan.applier.change.live_execute import LiveExecution
 from mountplan.applier.keep import kept
+from mountplan.applier.observe import file_looks, mount_users
 from mountplan.applier.sys.inside import in_child
 from mountplan.cli import main
 from mountplan.planner.change.standing import Allowed
 from tests.faulthost import ERRNOS, State, StepsMarked, furnish, quietly
-from tests.faults import Call, Experiment, Fault, missing
-from tests.hosts import InHost, moments, setns
+from tests.faults import Call, Experiment, Fault, mark, missing
+from tests.hosts import InHost, moments, reap, setns, with_own_processes
 
 ALL = os.environ.get("MOUNTPLAN_FAULTS") == "all"
 SHARES = range(16 if ALL else 3)
@@ -29,7 +32,7 @@ SHARES = range(16 if ALL else 3)
 EVERY = {"kill": 1, "refuse": 1} if ALL else {"kill": 2, "refuse": 3}
 
 pytestmark = [
-    pytest.mark.needs_kernel("root", "set-group", "foreign-mounts"),
+    pytest.mark.needs_kernel("root", "set-group", "foreign-mounts", "new-proc"),
     pytest.mark.skipif(bool(missing()), reason=missing()),
 ]
 
@@ -79,11 +82,34 @@ AFTER = AFTER.replace('peer_group = "g"\n', 'peer_group = "g"\n[[mount.file]]\np
 AFTER += '[[mount]]\ntarget = "/keeps/come"\nbind = { mount = "keeps" }\nmaster = "g"\n'
 FIRST, SECOND = "/mnt/a.toml", "/mnt/b.toml"
 
+LOOK = 10_000  # the step of looks_marked()
+
+
+@contextmanager
+def looks_marked() -> Iterator[None]:
+    """Children that look at declared files are of a step LOOK: what they would say is no condition of a change."""
+    find_different = file_looks.find_different
+
+    def marked(*arguments: Any) -> list[str]:
+        mark(LOOK)
+        found = find_different(*arguments)
+        mark(-1)
+        return found
+
+    file_looks.find_different = marked  # type: ignore[assignment]
+    yield
+    file_looks.find_different = find_different
+
 
 class LiveLab:
-    """A host where BEFORE is kept as `live`; `calls` are all that it takes to make AFTER of it."""
+    """A host where BEFORE is kept as `live`; `calls` are all that it takes to make AFTER of it.
+
+    A preview looks at each process that /proc shows, so a call has the same number each time only with_own_processes().
+    """
 
     def __init__(self) -> None:
+        # These are all that there are: they are looked at twice.
+        mount_users._INITIAL_PID_NAMESPACE = os.stat("/proc/self/ns/pid").st_ino
         os.environ["LANGUAGE"] = "C"
         Path(FIRST).write_text(BEFORE)
         Path(SECOND).write_text(AFTER)
@@ -94,10 +120,11 @@ class LiveLab:
         self.run("apply", FIRST)
         plan, operand = api.plan(api.load(SECOND)), live_target.target_of("live")
         self.steps = changing.preview(plan, live_target.look(operand), Allowed()).steps
-        with StepsMarked(LiveExecution, "all_handlers"):
+        with StepsMarked(LiveExecution, "all_handlers"), looks_marked():
             experiment = self.change(Fault())
         assert 0 == experiment.result.status, experiment.result.err
-        self.calls = experiment.result.calls
+        self.looking = {call.process for call in experiment.result.calls if call.step == LOOK}
+        self.calls = [call._replace(step=-1) if call.step == LOOK else call for call in experiment.result.calls]
         self.build()
 
     def build(self) -> None:
@@ -132,11 +159,13 @@ class LiveLab:
     def change(self, fault: Fault) -> Experiment:
         experiment = Experiment(lambda: main(["apply", SECOND, "--live"]), fault)
         experiment.wait()
+        reap()
         return experiment
 
     def attempt(self, fault: Fault, *, undo: bool) -> str:
         """What came of it: "changed", "as before", or "interrupted" and then taken back or finished."""
         result = self.change(fault).result
+        assert result.met, "no such call was made"
         assert "Traceback" not in result.err
         assert "bug" not in result.err
         killed = result.status == -signal.SIGKILL
@@ -157,6 +186,8 @@ class LiveLab:
                     assert fault.kill or "cannot write the output" in result.err
                     stands = SECOND
                 outcome = "as before"
+            elif fault.kill == "caller" and fault.at and fault.at.process in self.looking:
+                outcome = "changed, without a look at files"
         self.run("verify", stands, "live")
         told = self.version()
         assert told == ("1" if stands == FIRST else "2"), f"{stands}: the file has {told}"
@@ -206,7 +237,7 @@ def test_a_change_may_be_killed_and_refused_at_any_call(kill: bool, share: int, 
         assert not left, left
         return found
 
-    found = in_host(script, identity="root", timeout=3000)
+    found = in_host(with_own_processes(script, timeout=3000), identity="root", timeout=3000)
     if kill:
         assert found.get("changed", 0) <= 1  # at its last calls, all is done
         assert found["interrupted"] > 0

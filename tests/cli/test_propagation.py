@@ -16,6 +16,7 @@ import pytest
 
 from mountplan.applier.observe.inspect import ages
 from mountplan.applier.observe.observe import observe
+from mountplan.applier.sys.inside import ChildKilled
 from mountplan.cli import main
 from tests.hosts import CLONE_NEWNS, InHost, mount, unshare
 from tests.mountflags import MS_SHARED, MS_SLAVE
@@ -567,3 +568,16 @@ def test_the_root_is_not_unmounted(in_host: InHost) -> None:
         return text.getvalue()
 
     assert "makes its filesystem read-only instead" in in_host(look, identity="root")
+
+
+def test_a_look_at_a_kept_name_that_is_killed_is_not_a_namespace_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A live change that would be seen there went on."""
+    from mountplan.applier.keep import inhabited
+
+    def killed(*_: object, **__: object) -> None:
+        raise ChildKilled
+
+    monkeypatch.setattr(inhabited, "_kept_names", lambda: ("other",))
+    monkeypatch.setattr(inhabited, "of_kept", killed)
+    with pytest.raises(ChildKilled):
+        list(inhabited.everyone_else(set()))
