@@ -14,7 +14,7 @@ from mountplan.applier.observe.subjects import of_process
 from mountplan.applier.sys import syscalls
 from mountplan.applier.sys.inside import ChildKilled
 from mountplan.applier.sys.refusal import KernelRefusal
-from mountplan.live_target import Target, look, subject_of
+from mountplan.live_target import Target, holders_of, look, subject_of
 from mountplan.operands import Operand, granted_of
 from mountplan.planner.change.change_plan import ChangeObstacle, ChangePlan
 from mountplan.planner.change.plan_change import plan_change
@@ -336,6 +336,10 @@ def _refusal(
     meaning, remedy = refused.meaning, refused.remedy
     if not meaning:
         meaning, remedy = explain(step.kind, refused.errno, refused.syscall)
+        if refused.errno == errno.EBUSY and (mounts := _in_use_at(step, found.steps, target.standing)):
+            holders = holders_of(mounts)
+            meaning += f": {', '.join(holders)}" if holders else ""
+            remedy += "" if holders else "; lsof(8), as root in the machine's own pid namespace, may show which it is"
     error = StepRefused(
         number=refused.step,
         step=step.describe(),
@@ -350,6 +354,16 @@ def _refusal(
         journal.remove()
         return error
     return _aftermath(error, target, journal, before, plan)
+
+
+def _in_use_at(step: ChangeStep, steps: tuple[ChangeStep, ...], standing: StandingTree) -> set[int]:
+    """By their ids, the mounts that a step was to make read-only."""
+    if step.kind == "set_attributes" and step.mount.startswith("live:"):
+        return {int(step.mount.rpartition(":")[2])}
+    if step.kind != "reconfigure":
+        return set()
+    devices = [one.device for one in steps if one.kind == "take_live" and one.filesystem == step.filesystem]
+    return {row.mount_id for space in standing.spaces for row in space.table.rows if row.device in devices}
 
 
 def _ended(

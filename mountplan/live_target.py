@@ -20,14 +20,14 @@ from mountplan.applier.sys.userns import ids_from_here
 from mountplan.kept_plan import plan_behind
 from mountplan.operands import Operand, as_specs_have_it, recognise, store_device, view_of
 from mountplan.planner.change.standing import Record, StandingSpace, StandingTree, User
-from mountplan.planner.errors import SubjectError
+from mountplan.planner.errors import SubjectError, TableError
 from mountplan.planner.light import without_collector
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.predict import predict
 from mountplan.planner.plan.seedbase import without_base
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Set
 
     from mountplan.applier.keep.kept import Opened
     from mountplan.applier.observe.inspect import Whole
@@ -172,6 +172,17 @@ def _user(user: MountUser) -> User:
     if user.maps:
         has.append(f"{user.maps} map{'s' * (user.maps > 1)}")
     return User(user.pid, user.command, tuple(has), user.root, user.writing > 0)
+
+
+def holders_of(mounts: Set[int]) -> list[str]:
+    """Processes, in whatever namespace, that have files of these mounts open for writing, or mapped, as far as seen."""
+    try:
+        seen = users_of(None)
+    except (OSError, TableError):
+        return []
+    users = {user for mount, found in seen.items() if mount in mounts for user in found}
+    found = [user for user in users if user.writing] or [user for user in users if user.files or user.maps]
+    return [f"{user.command or 'process'} ({user.pid})" for user in sorted(found)]
 
 
 def _devices(found: Opened, plan: Plan, wholes: list[Whole]) -> dict[str, str]:

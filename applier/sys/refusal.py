@@ -221,6 +221,10 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         "a process has a file open there for writing, which it has opened since it was looked at, or from elsewhere",
         "plan again: for processes in the tree the mount is swapped; let others close it, or end them",
     ),
+    ("reconfigure", E.EBUSY): (
+        "it cannot be made read-only while a process has a file open there for writing, or one that was removed",
+        "let it close the file, or end it; or have ro in attributes: for processes in the tree the mount is swapped",
+    ),
     ("set_attributes", E.EPERM): (
         "an attribute that was locked by a more privileged namespace cannot be cleared",
         "leave the attribute as the host has it",
@@ -294,6 +298,8 @@ _TELLS_OF: dict[tuple[str, int], tuple[str, ...]] = {
     ("attach", E.ENOSPC): ("move_mount",),
     ("attach", E.EXDEV): ("openat2",),
     ("join_group", E.EINVAL): ("move_mount",),
+    ("reconfigure", E.EBUSY): ("fsconfig",),
+    ("set_attributes", E.EBUSY): ("mount_setattr",),
     ("remove_mount", E.EBUSY): ("umount2",),
     ("remove_mount", E.EINVAL): ("umount2",),
     **dict.fromkeys(

@@ -566,3 +566,35 @@ def test_a_refused_change_of_a_process_is_taken_back(in_host: InHost) -> None:
     error, earlier, now = in_host(script)
     assert "taken back" in error
     assert earlier == now
+
+
+@pytest.mark.parametrize("words", ['attributes = ["ro"]', "options = { ro = true }"])
+def test_who_keeps_a_mount_from_being_read_only_is_named(in_host: InHost, words: str) -> None:
+    """It has opened a file there and is in another namespace by now, where no plan looks for it."""
+
+    def script() -> tuple[int, str]:
+        with standing_tree(plan_of(TREE)) as tree:
+            home, namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY), tree.built.open_mounts("")
+            reader, writer = os.pipe()
+            child = os.fork()
+            if child == 0:
+                setns(namespace)
+                kept = open("/pool/file", "w")  # noqa: SIM115
+                setns(home)
+                os.write(writer, b"x")
+                signal.pause()
+                kept.close()
+            try:
+                os.read(reader, 1)
+                mount("run", "/run", "tmpfs", data="mode=0755")
+                operand = live_target.target_of(f"pid:{tree.built.pid}")
+                changing.change(plan_of(f"{TREE}{words}\n"), operand, Allowed())
+            except StepRefused as refused:
+                return child, str(refused)
+            finally:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+        return child, ""
+
+    child, told = in_host(script, identity="root")
+    assert f"({child})" in told and ", or end " in told
