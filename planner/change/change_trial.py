@@ -10,6 +10,7 @@ from mountplan.planner.change import change_steps as c
 from mountplan.planner.change.standing import StandingTree
 from mountplan.planner.model import ModelHandle, ModelMount, Process
 from mountplan.planner.model.objects import Place
+from mountplan.planner.model.to_table import path_of
 from mountplan.planner.model.walking import into_mounts, walk
 from mountplan.planner.names import Handle
 from mountplan.planner.tables.table import MountTable
@@ -32,6 +33,7 @@ class ChangeTrial(Trial):
         self._home: tuple[Process, Place] | None = None  # the builder's own namespace, while it is elsewhere
         self._visited: Process = self.builder
         self._taken: dict[Handle, ModelHandle] = {}
+        self.takes_off = ""  # what a step has taken off by propagation, inside, in words
         for step, kind in zip(c.LIVE_TYPES, c.LIVE_KINDS, strict=True):
             self._do[step] = getattr(self, "_" + kind)  # type: ignore[index]
 
@@ -148,6 +150,12 @@ class ChangeTrial(Trial):
         if found is not self._handles[step.mount].place[0]:
             raise AssertionError(f"at {step.path} there is another mount than {step.mount}")
         self.world.umount(self.builder, step.path, lazy=True)
+        for one in self.world.spread:
+            if not one.came and one.place[0].namespace is self.builder.namespace:
+                there = path_of(one.place, self.builder.root) or "another place"
+                alone = "what is mounted there cannot be taken off alone: it covers a shared mount"
+                others = f"what a peer or a slave of that has in this place, at {there}, would go too"
+                self.takes_off = f"{step.path}: {alone}, and {others}"
 
     def _reconfigure(self, step: c.Reconfigure) -> None:
         superblock = self._at(step.filesystem).place[0].superblock

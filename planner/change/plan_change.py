@@ -237,7 +237,7 @@ def _tried(result: ChangePlan, plan: Plan, standing: StandingTree, allowed: Allo
     if trial.refusal is not None:
         step = result.steps[trial.refusal.step - 1]
         what = f"step {trial.refusal.step}, {step.describe()}: the kernel would refuse it: {trial.refusal.why}"
-        return result._replace(obstacles=(ChangeObstacle("model", what, _ANEW, step.origin),))
+        return result._replace(obstacles=(ChangeObstacle("model", trial.takes_off or what, _ANEW, step.origin),))
     trial.end()
     after = trial.after()
     obstacles: list[ChangeObstacle] = []
@@ -246,7 +246,7 @@ def _tried(result: ChangePlan, plan: Plan, standing: StandingTree, allowed: Allo
     found = tuple(View(view.namespace, table) for view, table in zip(views, after, strict=True))
     for one in differences(wanted, found, machine_of(standing.host), arrivals=True)[:5]:
         what = f"{one.mount}: {one.prop} would be {one.found} instead of {one.wanted}"
-        obstacles.append(ChangeObstacle("model", what, _ANEW, one.origin))
+        obstacles.append(ChangeObstacle("model", trial.takes_off or what, _ANEW, one.origin))
     spread = []
     names = ["this namespace", *(name for name, _ in standing.outside)]
     for name, earlier, later in zip(names, before, trial.outside(), strict=True):

@@ -89,6 +89,17 @@ def test_of_a_thousand_mounts_only_those_that_change_have_steps() -> None:
     assert not any(isinstance(step, (c.TakeLive, c.DetachLive)) for step in found.steps)
 
 
+@pytest.mark.parametrize("more", ["", 'attributes = ["ro"]\n'])
+def test_what_covers_a_shared_mount_whose_slave_is_below_it_is_refused_in_words(more: str) -> None:
+    """A walk ends on what is to go, so what it stands on cannot be made private before: that slave has it as well."""
+    low = "[peer_group.g]\n" + tmpfs("/low", 'id = "low"\npeer_group = "g"\n')
+    bind = '[[mount]]\ntarget = "/d"\nbind = { mount = "low" }\n'
+    slave, peer = bind + 'id = "slave"\nmaster = "g"\n', bind + 'peer_group = "g"\n'
+    found = change(low + slave + peer + tmpfs("/d"), low + slave + more + peer, Allowed(gap=True))
+    (refused,) = found.obstacles
+    assert "/d: what is mounted there cannot be taken off alone: it covers a shared mount, and " in refused.what
+
+
 def test_another_filesystem_is_attached_beneath_before_the_old_one_goes() -> None:
     found = change(tmpfs("/a", 'source = "old"\n'), tmpfs("/a", 'source = "new"\n'))
     assert ["swap /a: tmpfs old rw,relatime -> tmpfs new rw,relatime"] == lines(found)
