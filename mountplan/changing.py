@@ -111,6 +111,9 @@ def finish(plan: Plan | None, operand: Operand, allowed: Allowed, *, undo: bool)
     """
     with _journal(operand) as journal:
         entry = journal.find()
+        if entry is not None and not (entry.begun or entry.after):  # cut off while it was written
+            journal.remove()
+            entry = None
         if entry is None:
             what = f"no change of {_label(operand)} was interrupted"
             raise ChangeUnfinished(what, "leave out --continue and --undo: mountplan apply SPEC --live", 2)

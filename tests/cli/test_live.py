@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from mountplan.applier.keep import kept
 from mountplan.planner.change import change_file
 from mountplan.planner.plan.planfile import dump_plan
 from tests.cli.test_kept_commands import mountplan, spec
@@ -303,6 +304,22 @@ def test_a_change_that_was_interrupted_is_told_and_finished_or_taken_back(on_hos
         undone,
         again,
     )
+
+
+@pytest.mark.parametrize("way", ["--continue", "--undo"])
+def test_a_change_that_was_killed_while_it_wrote_its_journal_had_not_begun(
+    on_host: Callable[..., Any], way: str
+) -> None:
+    """The remedy of the one way out was the other one."""
+
+    def script() -> Outcome:
+        with kept.opened("live") as found:
+            os.close(os.open(".live.json", os.O_CREAT | os.O_WRONLY, 0o600, dir_fd=found.directory))
+        return mountplan("apply", "--live", way, "--name", "live")
+
+    told = on_host(script)
+    assert 2 == told.status
+    assert "no change of live was interrupted" in told.err
 
 
 def test_what_is_killed_while_it_finishes_a_change_leaves_that_interrupted(on_host: Callable[..., Any]) -> None:
