@@ -74,7 +74,10 @@ def _is_root(fd: int, mount: int) -> bool:
 
 def _lay_open(proc: int, tree: MountTree, indices: list[int], see: See) -> list[Any]:
     """Look at mounts (by index) that are covered, in a copy of the namespace from which the covers are taken away."""
-    start = {row.mount_id: index for index, row in enumerate(tree.rows)}[syscalls.mount_id(abi.AT_FDCWD, b"/")]
+    here = syscalls.mount_id(abi.AT_FDCWD, b"/")
+    start = next((index for index, row in enumerate(tree.rows) if row.mount_id == here), -1)
+    if start < 0:
+        raise OSError("what is at / is not in the tree")  # it covers the root of a process that is below it
     syscalls.unshare(abi.CLONE_NEWNS)
     copy = os.open("self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
     wanted = sorted(index for index in indices if index >= 0)

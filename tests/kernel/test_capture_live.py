@@ -189,6 +189,14 @@ TRIED: dict[str, State] = {
         Act(0, "overlay", ("/c", ("/a/b",), "/x,y")),
         Act(0, "tmpfs", ("/a", "t", "", 0)),
     ],
+    "the root of a process is a directory below what is covered at /": [
+        Act(0, "make", ("/", "shared", False)),
+        Act(0, "overlay", ("/a", ("/x,y",), "/a", "", "absolute", "", True)),
+        Act(0, "unshare", (True,)),
+        Act(0, "tmpfs", ("/", "with space", "size=12345", 0)),
+        Act(1, "tmpfs", ("/a/a", "-", "", 1)),
+        Act(1, "chroot", ("/b",)),
+    ],
     "an overlay is volatile, follows no redirects, and cannot be written to": [
         Act(0, "overlay", ("/a", ("/layers/a",), "/layers/changes", "overlay", "absolute", "volatile", True)),
         Act(0, "overlay", ("/b", ("/layers/a", "/layers/b"), "", "overlay", "absolute", "redirect_dir=nofollow")),
