@@ -294,10 +294,10 @@ def with_own_processes(function: Callable[[], Result], *, timeout: float = 60.0)
 
 
 def reap() -> None:
-    """Wait for each child that has ended: for process 1, when it has started none that it waits for itself."""
+    """Wait until no child is left: for process 1, where one that was left behind may end a moment later than others."""
     with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+        while True:
+            os.waitpid(-1, 0)
 
 
 def run_in_child(function: Callable[[], Result], *, timeout: float = 60.0) -> Result:
