@@ -117,7 +117,10 @@ def _say_last(error: Exception) -> int:
             text = f"mountplan: it cannot go on: {type(error).__name__}: {error}\n".encode(errors="backslashreplace")
     except MemoryError:
         pass
-    _write_last(text)
+    try:
+        _write_last(text)
+    except MemoryError:  # the status alone says it
+        pass
     return status
 
 

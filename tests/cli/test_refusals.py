@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -85,6 +86,7 @@ def test_want_of_memory_is_no_difference_and_leaves_no_traceback(words: str, meg
     ended = subprocess.run(
         [sys.executable, "-c", "import sys; from mountplan.__main__ import main; sys.exit(main())", *words.split()],
         cwd=tmp_path,
+        env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},  # an ordinary user may have no place for names
         capture_output=True,
         text=True,
         timeout=60 * PATIENCE,
