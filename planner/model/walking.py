@@ -75,7 +75,7 @@ def walk(process: Process, path: str, start: Place | None = None, *, directory: 
         else:
             mount = upon.topmost()
             node = mount.root
-    if not node.is_directory and (directory or path.endswith(("/", "/."))):
+    if not node.is_directory and (directory or path == "." or path.endswith(("/", "/."))):
         raise WouldRefuse(errno.ENOTDIR, f"{path} is not a directory")
     return mount, node
 

@@ -26,6 +26,7 @@ CALLS = [
     "mount --make-shared $R/a; open_tree --clone $R/a @s; fsmount tmpfs @f; move_mount --set-group @s $R/a/x",
     "mount --bind $R/a $R/b; mount --make-shared $R/a; move_mount --set-group $R/a $R/b; mount -t tmpfs y $R/b/x",
     "fsmount --source u tmpfs @f; move_mount --beneath @f $R/a/x; umount $R/a/x; move_mount @no $R/b",
+    "touch $R/f; open_tree $R/f @f; open_tree @f/. @g; move_mount @g $R/b",
     "mount -t ext4 -o ro /dev/sda $R/b; fsmount --source /dev/sda ext4 @f",
 ]
 
