@@ -21,6 +21,7 @@ from mountplan.planner.commands.actions import Stage
 from mountplan.planner.compare.compare import differences
 from mountplan.planner.compare.view import View
 from mountplan.planner.errors import SpecError
+from mountplan.planner.language.fstab_words import DEVICE_TAGS
 from mountplan.planner.names import MASKS
 from mountplan.planner.plan.plan import ExpectedMount, Plan
 from mountplan.planner.plan.predict import Prediction
@@ -156,7 +157,7 @@ def _read_otherwise(step: MakeFilesystem | AttachImage | MakeOverlay) -> list[st
     return found
 
 
-_TAG = re.compile(r"(LABEL|UUID|PARTLABEL|PARTUUID|ID)=")
+_TAG = re.compile(f"({'|'.join(DEVICE_TAGS)})=")
 
 
 class _Node(NamedTuple):
