@@ -15,7 +15,7 @@ import pytest
 
 from mountplan.planner.plan import steps
 from tests.applier.test_execute import EVERYTHING
-from tests.faulthost import ERRNOS, IMAGE, PLAN, REPEATED, SPEC, Lab, furnish
+from tests.faulthost import ERRNOS, IMAGE, PLAN, REPEATED, SPEC, Lab, built_twice, furnish, on_one_cpu
 from tests.faults import Call, Fault, Victim, missing
 from tests.hosts import NOBODY, InHost, become_nobody
 
@@ -28,9 +28,10 @@ pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing()),
 ]
 
-Command = Literal["apply", "run", "forget"]
+Command = Literal["apply", "apply twice", "run", "forget"]
 COMMANDS: dict[Command, tuple[str, ...]] = {
     "apply": ("apply", PLAN),
+    "apply twice": ("apply", PLAN),
     "run": ("run", PLAN, "--", "true"),
     "forget": ("apply", "--forget", PLAN),
 }
@@ -74,9 +75,11 @@ def attempt_all(lab: Lab, faults: Iterable[Fault], share: int) -> int:
 def as_root(text: str, command: Command, work: Callable[[Lab], int], *, image: bool = False) -> Callable[[], int]:
     def script() -> int:
         furnish(image)
+        if command == "apply twice":
+            built_twice()
         return work(Lab(text, *COMMANDS[command]))
 
-    return script
+    return on_one_cpu(script)
 
 
 def as_nobody(text: str, command: Command, work: Callable[[Lab], int]) -> Callable[[], int]:
@@ -90,15 +93,22 @@ def as_nobody(text: str, command: Command, work: Callable[[Lab], int]) -> Callab
         become_nobody()
         return work(Lab(text, *COMMANDS[command]))
 
-    return script
+    return on_one_cpu(script)
 
 
 KILLED: list[tuple[Callable[..., Callable[[], int]], Command, Victim]] = [
     (as_root, "apply", "caller"), (as_root, "apply", "main"), (as_root, "run", "main"),
 ]  # fmt: skip
-REFUSED: list[tuple[Callable[..., Callable[[], int]], Command]] = [(as_root, "apply"), (as_nobody, "run")]
+REFUSED: list[tuple[Callable[..., Callable[[], int]], Command]] = [
+    (as_root, "apply"), (as_root, "apply twice"), (as_nobody, "run"),
+]  # fmt: skip
 if ALL:
-    KILLED += [(as_root, "run", "caller"), (as_nobody, "apply", "caller"), (as_nobody, "apply", "main")]
+    KILLED += [
+        (as_root, "apply twice", "caller"),
+        (as_root, "run", "caller"),
+        (as_nobody, "apply", "caller"),
+        (as_nobody, "apply", "main"),
+    ]
     REFUSED += [(as_root, "run"), (as_nobody, "apply")]
 
 

@@ -217,6 +217,7 @@ def test_any_call_of_a_row_may_be_refused_or_be_the_last(name: str, in_host: InH
             experiment = Experiment(action, fault)
             result = experiment.result
             experiment.wait()
+            assert result.met, f"no such call was made: {call}"
             assert before == Path("/proc/self/mountinfo").read_bytes()
             assert "Traceback" not in result.err or fault.kill, result.err
             if result.status == 3:
