@@ -90,7 +90,6 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     from mountplan.planner.language.values import Unfit
     from mountplan.planner.language.values import name as checked_name
     from mountplan.planner.render.problems import cautions_text
-    from mountplan.planner.render.words import count
 
     saved = args.output if args.output != "-" else None  # "-" is standard output, where it goes anyway
     wanted = [Wanted(*_as_prefixed(kind, value)) for kind, value in args.wanted]
@@ -126,8 +125,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     for caution in cautions_text(found.cautions):
         output.note(f"mountplan: caution: {visible(caution)}\n")
     if saved is not None:
-        mounts = count(sum(len(space.mounts) for space in found.captured.namespaces), "mount")
-        output.note(f"Saved {mounts} to {visible(saved)}; look at it with: mountplan plan {visible(saved)}\n")
+        output.note(f"Saved to {visible(saved)}; look at it with: mountplan plan {visible(saved)}\n")
     return 0
 
 
