@@ -418,6 +418,25 @@ LINES += MORE_FILES + MORE_WORDS + MORE_OF_BASH
 BASH += MORE_OF_BASH
 
 
+# Where loops, functions and processes end, and what they leave behind.
+ENDS = [
+    "sleep 9 & p=$!; kill $p; wait $p; mount -t tmpfs y$? $R/b; (exit 7) & wait $!; mount -t tmpfs z$? $R/c",
+    "sleep 9 & p=$!; kill -0 $p && kill -s KILL $p; wait $p; mount -t tmpfs y$? $R/b; kill -0 $p || umount $R/a/x",
+    "for i in 1; do break 2; done; mount -t tmpfs y$? $R/b; break; f() { break; }; for i in z q; do f; mount -t tmpfs $i $R/c; done",  # noqa: E501
+    "for i in y z; do x=$(break; echo n); mount -t tmpfs $i$x $R/b; done",
+    "x=0; y=$((0 && (x = 1))); y=$((1 || (x = 2))); mount -t tmpfs y$x $R/b; mount -t tmpfs z$((1 && (x = 3)))$x $R/c",
+    "(trap 'mount -t tmpfs y $R/b' EXIT; umount $R/c) & wait $!; mount -t tmpfs z$? $R/c",
+]
+ENDS_OF_BASH = [
+    "for i in y z; do (break; mount -t tmpfs $i $R/b); mount -t tmpfs $i $R/c; done; return; mount -t tmpfs q$? $R/c",
+    'a=(1 2); f() { local a=(y z w) b=v; local -a c=(u); mount -t tmpfs "${a[*]}$b" $R/b; }; f; mount -t tmpfs "${a[*]}${#c[@]}" $R/c',  # noqa: E501
+    "a=(1 2); f() { local a=y; mount -t tmpfs $a${#a[@]} $R/b; }; f; mount -t tmpfs ${a[1]} $R/c; local x=n; mount -t tmpfs q$?${x-} $R/b",  # noqa: E501
+    "export x=n; export -n x; bash -c 'mount -t tmpfs y${x-} $R/b'; x=0; (( 0 && x++ )); (( 1 || x++ )); mount -t tmpfs z$x $R/c",  # noqa: E501
+]
+LINES += ENDS + ENDS_OF_BASH
+BASH += ENDS_OF_BASH
+
+
 def script_of(line: str, root: str) -> str:
     """The whole script, with the shell that is to read it in its first line."""
     return f"#!/bin/{'bash' if line in BASH else 'sh'}\nR={root}; HOME=$R/; export R HOME\n{BEGIN}{line}\n"

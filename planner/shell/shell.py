@@ -163,14 +163,17 @@ class Shell(ShellControl):
         before, context.arguments = context.arguments, arguments
         self.locals.append({})
         beyond, self.beyond = self.beyond, []
+        loops, context.loops = (context.loops, context.loops_above), 0
+        context.loops_above = False
         try:
             return self._one(context.functions[name]._replace(background=False), stays=False)
         except ReturnFrom as end:
             return end.status
         finally:
             self.beyond = beyond
+            context.loops, context.loops_above = loops
             context.arguments = before
-            self.set_back(context, self.locals.pop())
+            self.set_back_locals(self.locals.pop())
 
     def _new_shell(self, name: str, arguments: list[str], stays: bool) -> int:
         letters, rest = shell_options(arguments)
@@ -225,11 +228,13 @@ class Shell(ShellControl):
             if self.context.is_sh:
                 raise Unusable(". with arguments is not followed: shells called sh differ in that", "use set --")
             self.context.arguments = arguments[1:]
+        self.sourced += 1
         try:
             return self.run_text(text, self.calls.line, one_line=True, file=arguments[0])
         except ReturnFrom as end:
             return end.status
         finally:
+            self.sourced -= 1
             if arguments[1:]:
                 self.context.arguments = before
 

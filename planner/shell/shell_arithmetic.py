@@ -111,7 +111,12 @@ class _Sum:
             return self.single()
         value = self.level(number + 1)
         while self.tokens and self.tokens[0] in self.LEVELS[number]:
-            value = self.done(value, self.tokens.pop(0), self.level(number + 1))
+            operator = self.tokens.pop(0)
+            decided = (operator == "&&" and not value) or (operator == "||" and bool(value))
+            self.idle += decided
+            right = self.level(number + 1)
+            self.idle -= decided
+            value = self.done(value, operator, right)
         return value
 
     def single(self) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 from mountplan.planner.commands.actions import End, MakeDirectory, MakeFile
 from mountplan.planner.commands.file_commands import options
 from mountplan.planner.commands.mount_actions import only_lists
+from mountplan.planner.commands.numbers import FIRST_PID
 from mountplan.planner.commands.script_commands import FAILED, PROGRAMS, STARTERS, change_directory, look
 from mountplan.planner.commands.table_commands import columns, found, listing
 from mountplan.planner.commands.util_linux import Unusable
@@ -26,6 +28,11 @@ from mountplan.planner.shell.shell_state import (
 from mountplan.planner.shell.shell_words import UnsetValue, split_at
 from mountplan.planner.shell.shell_writers import ShellWriters
 
+_NO_CHILD = 127  # of wait
+_SIGNALS = {name.name.removeprefix("SIG"): int(name) for name in signal.Signals}
+_HARMLESS_SIGNALS = frozenset(
+    _SIGNALS[name] for name in ("CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "WINCH")
+)
 _ESCAPED = 0xF0000  # to a separator that a backslash makes a letter like others
 
 
@@ -41,13 +48,26 @@ class ShellBuiltins(ShellWriters):
         return int(arguments[0]) % 256 if arguments else self.context.status
 
     def _return(self, arguments: list[str]) -> int:
-        raise ReturnFrom(self._status_of("return", arguments))
+        status = self._status_of("return", arguments)
+        if not self.locals and not self.sourced and not self.context.is_sh:
+            return 2  # bash goes on
+        raise ReturnFrom(status)
 
     def _break(self, arguments: list[str]) -> int:
-        raise LeaveLoop(max(1, self._status_of("break", arguments or ["1"])), again=False)
+        return self._leave_loops("break", arguments)
 
     def _continue(self, arguments: list[str]) -> int:
-        raise LeaveLoop(max(1, self._status_of("continue", arguments or ["1"])), again=True)
+        return self._leave_loops("continue", arguments)
+
+    def _leave_loops(self, name: str, arguments: list[str]) -> int:
+        """Of the loops of this function of this shell, as many as there are at most."""
+        context = self.context
+        count = min(max(1, self._status_of(name, arguments or ["1"])), context.loops)
+        if count:
+            raise LeaveLoop(count, again=name == "continue")
+        if context.is_sh and context.loops_above:
+            raise Unusable(f"{name} in a process that a loop has started: shells called sh differ in that", "use exit")
+        return 0
 
     def _shift(self, arguments: list[str]) -> int:
         count = self._status_of("shift", arguments or ["1"])
@@ -100,18 +120,28 @@ class ShellBuiltins(ShellWriters):
         return 0
 
     def _export(self, arguments: list[str]) -> int:
+        letters = ""
         for word in arguments:
             if word.startswith("-"):
+                letters += word[1:]
                 continue
             name, equals, value = word.partition("=")
             if not name.isidentifier():
                 raise Unusable(f"export {word} is not followed", "write export NAME=VALUE")
             if equals:
                 self.assign(name, value)
-            self.context.exported.add(name)
+            if "f" not in letters:
+                (self.context.exported.discard if "n" in letters else self.context.exported.add)(name)
         return 0
 
     def _local(self, arguments: list[str]) -> int:
+        if not self.locals:
+            if self.context.is_sh:
+                raise Unusable("`local` outside of functions: shells called sh differ in that", "leave it out")
+            return FAILED
+        return self._declare(arguments)
+
+    def _declare(self, arguments: list[str]) -> int:
         letters = ""
         for word in arguments:
             name, equals, value = word.partition("=")
@@ -128,9 +158,6 @@ class ShellBuiltins(ShellWriters):
                 self.keep_apart(name)
             if equals:
                 self.assign(name, value)
-            elif self.locals and "g" not in letters:
-                self.context.variables[name] = UnsetValue()
-                self.context.arrays.pop(name, None)
             if "A" in letters:
                 self.context.keyed.add(name)
             if "x" in letters:
@@ -186,11 +213,17 @@ class ShellBuiltins(ShellWriters):
 
     def _wait(self, arguments: list[str]) -> int:
         """What this shell has in the background comes to its end; there, only `sleep` has taken time."""
-        asked = [self.calls.number(word) for word in arguments]
-        for one in sorted(self.calls.stage.processes):
-            if self.parents.get(one) == self.context.process and (not asked or one in asked):
-                self._end_tree(one)
-        return 0
+        if any(not word.isdecimal() for word in arguments):
+            raise Unusable(f"wait {' '.join(arguments)} is not followed", "name processes as $!")
+        asked = [int(word) - FIRST_PID for word in arguments]
+        for one in sorted(self.parents):
+            if self.parents[one] == self.context.process and (not asked or one in asked):
+                if one in self.calls.stage.processes:
+                    self._end_tree(one)
+                self.waited.add(one)
+        if asked and self.parents.get(asked[-1]) != self.context.process:
+            return _NO_CHILD
+        return self.statuses.get(asked[-1], 0) if asked else 0
 
     def _end_tree(self, number: int) -> None:
         """End a process, and before it those that it waits for."""
@@ -201,14 +234,27 @@ class ShellBuiltins(ShellWriters):
             self.calls.make(End(), one)
 
     def _kill(self, arguments: list[str]) -> int:
-        for word in arguments:
-            if word.startswith("-"):
-                continue
-            number = self.calls.number(word)
-            if not number or number in [context.process for context in self.stack]:
+        """Signals that are not told by name or number here end a process, as far as it does not catch them."""
+        words, name = list(arguments), "TERM"
+        if words and (option := re.fullmatch("-(?:s|n)|-((?:SIG)?[A-Z0-9]+)", words[0])) is not None:
+            words.pop(0)
+            name = option[1] or (words.pop(0) if words else "")
+        words = words[1:] if words[:1] == ["--"] else words
+        name = name.removeprefix("SIG")
+        number = int(name) if name.isdecimal() else _SIGNALS.get(name)
+        if number is None or not words:
+            raise Unusable(f"kill {' '.join(arguments)} is not followed", "write kill $!")
+        status = 0
+        for word in words:
+            process = self.calls.number(word)
+            if not process and word.isdecimal() and int(word) - FIRST_PID in self.waited:
+                status = FAILED
+            elif not process or (number and process in [context.process for context in self.stack]):
                 raise Unusable(f"kill: there is no process {word} beside this one", "name it as $!")
-            self.calls.make(End(), number)
-        return 0
+            elif number and number not in _HARMLESS_SIGNALS:
+                self.statuses[process] = 128 + number
+                self.calls.make(End(), process)
+        return status
 
     def _trap(self, arguments: list[str]) -> int:
         """What is to be carried out at the end; signals do not come here."""
@@ -459,7 +505,7 @@ class ShellBuiltins(ShellWriters):
         "break": _break,
         "cd": _cd,
         "continue": _continue,
-        "declare": _local,
+        "declare": _declare,
         "exit": _exit,
         "export": _export,
         "false": _false,
@@ -484,7 +530,7 @@ class ShellBuiltins(ShellWriters):
         "trap": _trap,
         "true": _true,
         "type": _whether_there,
-        "typeset": _local,
+        "typeset": _declare,
         "unset": _unset,
         "wait": _wait,
         "which": _whether_there,

@@ -87,6 +87,7 @@ class ShellControl(ShellFinders):
     def _substituting(self, process: int) -> ShellContext:
         """bash gives `set -e` up in there, other shells do not."""
         made = self.context.subshell(process)
+        made.loops = self.context.loops
         if made.dialect != "sh" and "inherit_errexit" not in made.options:
             made.options.discard("errexit")
         return made
@@ -259,16 +260,21 @@ class ShellControl(ShellFinders):
 
     def _loop(self, rounds: Iterable[dict[str, str]], body: tuple[Command, ...]) -> int:
         status = 0
-        for variables in rounds:
-            for name, value in variables.items():
-                self.assign(name, value)
-            try:
-                status = self.run(body)
-            except LeaveLoop as leave:
-                if leave.count > 1:
-                    raise LeaveLoop(leave.count - 1, again=leave.again) from None
-                if not leave.again:
-                    return 0
+        context = self.context
+        context.loops += 1
+        try:
+            for variables in rounds:
+                for name, value in variables.items():
+                    self.assign(name, value)
+                try:
+                    status = self.run(body)
+                except LeaveLoop as leave:
+                    if leave.count > 1:
+                        raise LeaveLoop(leave.count - 1, again=leave.again) from None
+                    if not leave.again:
+                        return 0
+        finally:
+            context.loops -= 1
         return status
 
     def _pipeline(self, command: Pipeline) -> int:
@@ -398,12 +404,14 @@ class ShellControl(ShellFinders):
         child = self._fork()
         self.stack.append(starter.subshell(child))
         self.in_background += 1
+        plain = command._replace(background=False, joint=";")
+        whole = plain._replace(subshell=True) if isinstance(plain, Group) else plain
+        self.statuses[child] = 0
         try:
-            plain = command._replace(background=False, joint=";")
-            self._one(plain._replace(subshell=True) if isinstance(plain, Group) else plain, stays=True)
-        except ExitShell:
-            pass
+            self.statuses[child] = self._to_the_end(lambda: self._one(whole, stays=True))
         except Asleep:
+            if any(context.trapped for context in self.stack[depth:]):
+                raise Unusable("a trap of what sleeps in the background is not followed", "leave it out") from None
             del self.stack[depth:]  # all that waits for it stays as well
         finally:
             self.in_background -= 1
@@ -434,6 +442,8 @@ class ShellControl(ShellFinders):
             status = end.status
         except ReturnFrom as end:
             status = end.status
+        except LeaveLoop:  # of one that this process is in: it has nothing more to do
+            status = 0
         if context.trapped:
             context.status = status
             text, context.trapped = context.trapped, ""

@@ -19,7 +19,7 @@ from mountplan.planner.model import WouldRefuse
 from mountplan.planner.model.walking import walk
 from mountplan.planner.shell.shell_arithmetic import number
 from mountplan.planner.shell.shell_syntax import Assignment, Command, ScriptError, Substitution, limited
-from mountplan.planner.shell.shell_words import UnsetValue, text_of
+from mountplan.planner.shell.shell_words import DisputedValue, UnsetValue, text_of
 
 # The options of `set` that mean something here, and those that do not.
 _MOST_WRITTEN = 1 << 20  # characters that are kept in mind
@@ -100,6 +100,14 @@ class ShellArray(dict[str, str]):
             self.update(ordered)
 
 
+class ShellValue(NamedTuple):
+    """All that a name stands for."""
+
+    text: str | None
+    array: ShellArray | None
+    keyed: bool
+
+
 class ShellContext:
     """A shell: the process it is, what `$$` gives in it, and what it has been told."""
 
@@ -115,6 +123,8 @@ class ShellContext:
         self.functions: dict[str, Command] = {}
         self.arguments: list[str] = []
         self.background = 0
+        self.loops = 0  # that it is in
+        self.loops_above = False  # whether the shell that has started it is in one
         self.status = 0
         self.options: set[str] = set()  # of `set` and `shopt`, by their long names
         self.dialect = ""  # "bash", "sh" for any shell that is called so, or "" if it does not say
@@ -135,6 +145,7 @@ class ShellContext:
         made.options, made.read_only, made.opened = set(self.options), set(self.read_only), dict(self.opened)
         made.arrays = {name: ShellArray(elements) for name, elements in self.arrays.items()}
         made.functions, made.arguments = dict(self.functions), list(self.arguments)
+        made.loops, made.loops_above = 0, self.loops > 0 or self.loops_above
         made.trapped, made.trapped_above = "", self.trapped or self.trapped_above
         if "errtrace" not in self.options:
             made.trapped_errors = ""
@@ -190,7 +201,10 @@ class ShellState:
         self.depth = 0
         self.count = 0
         self.in_background = 0
-        self.locals: list[dict[str, str | None]] = []  # what the variables had that functions have as their own
+        self.locals: list[dict[str, ShellValue]] = []  # what the variables had that functions have as their own
+        self.statuses: dict[int, int] = {}  # of what was in the background
+        self.waited: set[int] = set()
+        self.sourced = 0  # files that `.` reads
         self.went_on = False  # the last command was a shell without a script, in the process of its caller
         self.mistakes: list[ScriptError] = []
         self.temporary = 0  # files that mktemp(1) has made
@@ -268,6 +282,17 @@ class ShellState:
             return context.arrays[name].get("0", UnsetValue())
         return context.variables.get(name)
 
+    def set_back_locals(self, before: Mapping[str, ShellValue]) -> None:
+        context = self.context
+        self.set_back(context, {name: one.text for name, one in before.items()})
+        for name, one in before.items():
+            context.arrays.pop(name, None)
+            context.keyed.discard(name)
+            if one.array is not None:
+                context.arrays[name] = one.array
+            if one.keyed:
+                context.keyed.add(name)
+
     def set_back(self, context: ShellContext, before: Mapping[str, str | None]) -> None:
         """Give variables what they had before; None is none."""
         for name, value in before.items():
@@ -329,7 +354,14 @@ class ShellState:
     def keep_apart(self, name: str) -> None:
         """From here to the end of the function that runs, a variable is the function's own."""
         if self.locals and name not in self.locals[-1]:
-            self.locals[-1][name] = self.context.variables.get(name)
+            context = self.context
+            before = ShellValue(context.variables.get(name), context.arrays.pop(name, None), name in context.keyed)
+            self.locals[-1][name] = before
+            context.keyed.discard(name)
+            if context.is_sh and before.text is not None and not isinstance(before.text, UnsetValue):
+                context.variables[name] = DisputedValue()
+            else:
+                context.variables[name] = UnsetValue()
 
     def names(self, directory: str) -> Iterable[str]:
         try:

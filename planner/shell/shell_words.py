@@ -100,6 +100,10 @@ class UnsetValue(str):
     """Of a variable that is known to have none: empty, unless it is asked whether it has one."""
 
 
+class DisputedValue(UnsetValue):
+    """Of a variable that a function has just declared its own: some shells called sh leave it what it had."""
+
+
 def _parameter(part: ShellParameter, values: Values) -> str:
     if part.name in ("@", "*") and not part.operator:
         between = _separators(values) if part.name == "*" and part.quoted else None
@@ -112,6 +116,9 @@ def _parameter(part: ShellParameter, values: Values) -> str:
         if whole is not None:
             return str(len(whole)) if operator == "length" else " ".join(whole)
         value = values.elements(part.name).get(_index(part, values), UnsetValue())
+    if isinstance(value, DisputedValue):
+        what = f"what {part.name} has after `local {part.name}`, shells called sh do not agree on"
+        raise Unusable(what, f"write local {part.name}=")
     if operator == "length":
         return str(len(values.arguments()) if part.name in ("@", "*") else len(_known(part.name, value)))
     if operator.lstrip(":") in ("-", "=", "+", "?"):
