@@ -39,7 +39,7 @@ def main() -> int:
     paths = sorted(path for path in Path(args.half).rglob("*.py") if args.only in str(path))
     mutants = sample(paths, args.size or figure["sample"], args.seed or figure["seed"])
     load_what_is_slow()
-    tests = measure(args.half, Path("tests", args.half))
+    tests = measure(args.half)
     print(f"{len(tests.seconds)} tests, {len(mutants)} mutants", flush=True)  # noqa: T201
     fates: Counter[str] = Counter()
     for mutant, fate in try_all(mutants, tests, args.jobs):

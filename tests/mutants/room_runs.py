@@ -43,6 +43,7 @@ from tests.mutants.sites import Mutant, marked, mutated, statements
 SLOW_TO_LOAD = ("hypothesis", "jsonschema", "networkx", "pydantic", "rich.console", "rich.table", "tomli", "tomli_w")
 MEMORY = 4 << 30  # some mutants collect without an end
 LONGEST = 60.0  # seconds for a test, and ten times what it took without a mutant: some mutants wait without an end
+FOLDERS = {"planner": ("tests/planner",), "applier": ("tests/applier", "tests/kernel")}  # whose tests try which half
 FIRST = 20  # tests whose files are collected before those of all others are
 LIMIT = struct.Struct("d")
 
@@ -89,7 +90,7 @@ def load_what_is_slow() -> None:
     assert not ours, ours
 
 
-def measure(half: str, folder: Path) -> Tests:
+def measure(half: str) -> Tests:
     """Run all tests of a half and see what each reaches. One that fails could tell no mutant: of the planner's none
     may; of the applier's, some do not find what they want on a machine of their own, and are named and left out.
 
@@ -113,7 +114,7 @@ def measure(half: str, folder: Path) -> Tests:
             builtins.mountplan_reached = shared  # type: ignore[attr-defined]
             sys.meta_path.insert(0, _Finder(half, marks))
             watcher = _Watcher(shared, half)
-            status = pytest.main([str(folder), *QUIET], [_Choice(half, None), watcher])
+            status = pytest.main([*FOLDERS[half], *QUIET], [_Choice(half, None), watcher])
             for test in watcher.failed if half == "applier" else ():
                 del watcher.seconds[test], watcher.reached[test]
             seen = Tests(half, watcher.seconds, watcher.clock, numbers, watcher.reached, watcher.first)
@@ -220,7 +221,7 @@ def _serve(works: Sequence[tuple[Mutant | None, list[str]]], tests: Tests, jobs:
                         return True
             return True
 
-    return int(pytest.main([f"tests/{tests.half}", *QUIET], [_Choice(tests.half, list(tests.seconds)), Server()]))
+    return int(pytest.main([*FOLDERS[tests.half], *QUIET], [_Choice(tests.half, list(tests.seconds)), Server()]))
 
 
 AFRESH = 77  # the exit status of a child that could not take the mutant in
@@ -379,7 +380,8 @@ class _Finder(importlib.abc.MetaPathFinder):
             return None
         file = Path(*fullname.split(".")[1:])
         file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
-        tree = self.change(file)
+        # What is compiled from C, as applier/sys/_loop.c, has no such file.
+        tree = self.change(file) if file.exists() else None
         if tree is None:
             return None
         place = str(Path.cwd() / file)
