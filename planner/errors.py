@@ -74,7 +74,22 @@ class MountplanError(Exception):
     code = "error"
 
 
-class SpecError(MountplanError):
+class _OfMistakes(Exception):
+    def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
+        self.mistakes = mistakes
+        super().__init__("\n".join(map(str, mistakes)))
+
+
+class _WithRemedy(Exception):
+    def __init__(self, what: str, remedy: str = "", exit_status: int | None = None) -> None:
+        self.what = what
+        self.remedy = remedy
+        if exit_status is not None:
+            self.exit_status = exit_status
+        super().__init__(what + (f"\n  remedy: {remedy}" if remedy else ""))
+
+
+class SpecError(_OfMistakes, MountplanError):
     """The spec is wrong. `mistakes` holds all that was found, in the order of the file; there is at least one.
 
     Raised by load and the constructors (what is written), and by plan and all that plans (what it means here), before
@@ -87,8 +102,7 @@ class SpecError(MountplanError):
     def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
         if not mistakes:
             raise ValueError("a SpecError has at least one mistake: without, it says nothing")
-        self.mistakes = mistakes
-        super().__init__("\n".join(str(mistake) for mistake in mistakes))
+        super().__init__(mistakes)
 
 
 class PlanFileError(MountplanError):
@@ -116,7 +130,7 @@ class TableError(MountplanError):
         return TableError(f"{label}: {self}", self.exit_status)
 
 
-class SubjectError(MountplanError):
+class SubjectError(_WithRemedy, MountplanError):
     """An argument names something to look at that is not there, or that could be several things.
 
     Raised by diff, verify, explain, attach, change, and by a Tree for a namespace or a plan that it has not.
@@ -124,11 +138,6 @@ class SubjectError(MountplanError):
 
     exit_status = 2
     code = "subject"
-
-    def __init__(self, what: str, remedy: str) -> None:
-        self.what = what
-        self.remedy = remedy
-        super().__init__(f"{what}\n  remedy: {remedy}")
 
 
 class PlanRefused(MountplanError):
@@ -147,7 +156,7 @@ class PlanRefused(MountplanError):
         super().__init__("\n".join(reasons))
 
 
-class NotAllowed(MountplanError):
+class NotAllowed(_OfMistakes, MountplanError):
     """The kernel would refuse it to this user, or in a user namespace. `mistakes` holds all that was found by trying,
     in the order of the lines.
 
@@ -157,12 +166,8 @@ class NotAllowed(MountplanError):
     exit_status = 3
     code = "not-allowed"
 
-    def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
-        self.mistakes = mistakes
-        super().__init__("\n".join(str(mistake) for mistake in mistakes))
 
-
-class InUse(MountplanError):
+class InUse(_OfMistakes, MountplanError):
     """An image, a block device or an overlay's directory is in use, in a way that does not go with the plan.
 
     `mistakes` says of each what has it, in the order of the steps. Raised by apply, build, build_and_forget and run
@@ -171,10 +176,6 @@ class InUse(MountplanError):
 
     exit_status = 3
     code = "in-use"
-
-    def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
-        self.mistakes = mistakes
-        super().__init__("\n".join(str(mistake) for mistake in mistakes))
 
 
 class StepRefused(MountplanError):
@@ -247,7 +248,7 @@ class NamespaceRefused(MountplanError):
         super().__init__(f"{what}: {meaning}" + (f"\n  remedy: {remedy}" if remedy else ""))
 
 
-class CommandNotStarted(MountplanError):
+class CommandNotStarted(_WithRemedy, MountplanError):
     """The command did not start. The exit status is a shell's: 127 not found, 126 not executable; else 3, and 2 for
     settings in [run] that cannot work. Raised by run, execute, enter, Tree.run and Tree.popen.
 
@@ -257,14 +258,11 @@ class CommandNotStarted(MountplanError):
     code = "command-not-started"
 
     def __init__(self, what: str, remedy: str = "", exit_status: int = 3, number: int = 0) -> None:
-        self.what = what
-        self.remedy = remedy
-        self.exit_status = exit_status
         self.number = number
-        super().__init__(what + (f"\n  remedy: {remedy}" if remedy else ""))
+        super().__init__(what, remedy, exit_status)
 
 
-class NotKept(MountplanError):
+class NotKept(_WithRemedy, MountplanError):
     """No namespaces are kept under a name, or none of that name are among them.
 
     Raised by whatever takes a kept name: look_up, attach, enter, remove, capture, diff, verify, change.
@@ -273,13 +271,8 @@ class NotKept(MountplanError):
     exit_status = 2
     code = "not-kept"
 
-    def __init__(self, what: str, remedy: str = "") -> None:
-        self.what = what
-        self.remedy = remedy
-        super().__init__(what + (f"\n  remedy: {remedy}" if remedy else ""))
 
-
-class NameTaken(MountplanError):
+class NameTaken(_WithRemedy, MountplanError):
     """What is kept under a name is from another spec, no longer what it was, or was kept by another process meanwhile.
 
     Raised by apply. `differences` are planner.compare.difference.Difference: of what stands from what the plan says.
@@ -289,10 +282,8 @@ class NameTaken(MountplanError):
     code = "name-taken"
 
     def __init__(self, what: str, remedy: str = "", differences: tuple[NamedTuple, ...] = ()) -> None:
-        self.what = what
-        self.remedy = remedy
         self.differences = differences
-        super().__init__(what + (f"\n  remedy: {remedy}" if remedy else ""))
+        super().__init__(what, remedy)
 
 
 class ChangeRefused(MountplanError):
@@ -309,31 +300,20 @@ class ChangeRefused(MountplanError):
         super().__init__("\n".join(f"cannot be changed: {reason}" for reason in reasons))
 
 
-class ChangeUnfinished(MountplanError):
+class ChangeUnfinished(_WithRemedy, MountplanError):
     """A change of a tree that stands was interrupted, and neither finished nor taken back.
 
     Raised by change, and by whatever plans a change, if it finds one, or if it could not take back its own.
     """
 
+    exit_status = 1
     code = "change-unfinished"
 
-    def __init__(self, what: str, remedy: str = "", exit_status: int = 1) -> None:
-        self.what = what
-        self.remedy = remedy
-        self.exit_status = exit_status
-        super().__init__(what + (f"\n  remedy: {remedy}" if remedy else ""))
 
-
-class KeepRefused(MountplanError):
+class KeepRefused(_WithRemedy, MountplanError):
     """The place where namespaces are kept cannot be used, or the kernel does not let them be kept or reached there.
 
     Raised by apply, kept, look_up, attach, enter and remove.
     """
 
     code = "keep-refused"
-
-    def __init__(self, what: str, remedy: str = "", exit_status: int = 3) -> None:
-        self.what = what
-        self.remedy = remedy
-        self.exit_status = exit_status
-        super().__init__(what + (f"\n  remedy: {remedy}" if remedy else ""))

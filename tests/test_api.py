@@ -43,6 +43,7 @@ def test_every_exception_is_public() -> None:
         name
         for name, value in vars(errors).items()
         if isinstance(value, type) and issubclass(value, Exception) and value.__module__ == errors.__name__
+        if not name.startswith("_")
     }
     assert set() == raised - set(api.__all__)
 
