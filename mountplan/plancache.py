@@ -16,6 +16,7 @@ import stat
 from time import time
 
 from mountplan.applier.observe.listings import MANY, kinds_of
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.live_outside import QUESTIONS, AskedOutside, LiveOutside, answer_of
 from mountplan.planner.errors import PlanFileError, PlanRefused
 from mountplan.planner.host import Host, HostEntry, HostPath, NotThere, Partition
@@ -299,8 +300,7 @@ def _folder(*, create: bool) -> Iterator[int]:
     if create and not os.path.lexists(base):
         os.mkdir(base, 0o700)
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-    above = os.open(base, flags)
-    try:
+    with closing_fd(os.open(base, flags)) as above:
         if os.fstat(above).st_uid != os.geteuid():  # as under sudo: nothing of root's is left in a user's home
             raise PermissionError(base)
         if create:
@@ -309,14 +309,10 @@ def _folder(*, create: bool) -> Iterator[int]:
             except FileExistsError:
                 pass
         folder = os.open(_DIRECTORY, flags | os.O_NOFOLLOW, dir_fd=above)
-    finally:
-        os.close(above)
-    try:
+    with closing_fd(folder):
         if not _is_ours(os.fstat(folder)):
             raise PermissionError(base)
         yield folder
-    finally:
-        os.close(folder)
 
 
 def _is_ours(found: os.stat_result) -> bool:

@@ -20,6 +20,7 @@ from mountplan.applier.process.command import Found, Report, execute
 from mountplan.applier.process.trampoline import File
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.channel import pipe
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.mounting import MountOrder, carry_out_mount, carry_out_unmount
 from mountplan.applier.sys.report import TIMEOUT
 from mountplan.assertion_text import difference_lines
@@ -142,11 +143,8 @@ class OwnStand:
     def table(self, namespace: str) -> MountTable:
         if self._built.held(namespace) is self._built.namespaces[-1]:
             return self._built.read_table(self._built.mountinfo())
-        proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
+        with closing_fd(os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as proc:
             return self._built.read_table(_called(self.entrance(namespace), _mountinfo, (proc,)))
-        finally:
-            os.close(proc)
 
     def drift(self, tables: tuple[MountTable, ...]) -> Drift:
         from mountplan.planner.compare.compare import group_names, judge_built

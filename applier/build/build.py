@@ -19,6 +19,7 @@ from mountplan.applier.build.holder import hold
 from mountplan.applier.process.command import Found, Start, refusal
 from mountplan.applier.sys import abi, channel, chroot, syscalls
 from mountplan.applier.sys.channel import Sender, TimedOut
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.plain_signal import signal
 from mountplan.applier.sys.refusal import NEVER, explain, function_at, numbered_otherwise, refused
 from mountplan.applier.sys.report import TIMEOUT, Reporter
@@ -242,11 +243,8 @@ class Built:
 
     def _ends(self) -> bool:
         """Wait for the killed child; False if it hangs in the kernel, which may take for ever."""
-        pidfd = os.pidfd_open(self.child)
-        try:
+        with closing_fd(os.pidfd_open(self.child)) as pidfd:
             return channel.wait_readable(pidfd, monotonic() + _PATIENCE)
-        finally:
-            os.close(pidfd)
 
     def drop_leash(self) -> None:
         """Have the child end once it waits for us."""

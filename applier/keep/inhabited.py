@@ -12,6 +12,7 @@ from mountplan.applier.observe.locks import seen_locks
 from mountplan.applier.observe.observe import observe
 from mountplan.applier.observe.subjects import Subject, command_of
 from mountplan.applier.observe.subjects import of_process as subject_of
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.inside import ChildKilled
 from mountplan.planner.errors import MountplanError, TableError
 from mountplan.planner.plan.seedbase import without_base
@@ -58,10 +59,8 @@ def _ages_of_process(pid: int) -> dict[int, int]:
         namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return {}
-    try:
+    with closing_fd(namespace):
         return ages(namespace)
-    finally:
-        os.close(namespace)
 
 
 def _locks_of_process(pid: int) -> SeenLocks:

@@ -20,6 +20,7 @@ from mountplan.applier.keep.uptime import added
 from mountplan.applier.process.record_watch import new_watch, watch_record
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.channel import pipe
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import KernelRefusal, explain, function_of, in_words
 from mountplan.planner.errors import KeepRefused
 
@@ -143,11 +144,8 @@ def _daemonize(tell: int, fds: tuple[int, ...], program: str, title: str) -> NoR
 def describe(pid: int) -> Keeper:
     """A process that keeps namespaces, such that it is not taken for another later. Raises KeepRefused."""
     try:
-        process = _open_process(pid)
-        try:
+        with closing_fd(_open_process(pid)) as process:
             start = _start_of(process)
-        finally:
-            os.close(process)
     except (FileNotFoundError, ProcessLookupError):
         start = None
     if start is None:

@@ -20,6 +20,7 @@ from mountplan.applier.keep.kept_record import (
     load_table,
 )
 from mountplan.applier.keep.store import ODD, Store, find_place, let_go, reading
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import OF_THE_SYSTEM, explain, function_of
 from mountplan.planner.errors import KeepRefused, NotKept, TableError
 from mountplan.planner.fstypes import SHOWN_KINDS
@@ -101,21 +102,15 @@ class Opened:
     def look(self, one: KeptNamespace) -> Whole:
         """All mounts of a mount namespace as they are now. Raises TableError."""
         label = f"{self.kept.name}/{one.name}" if one.name else self.kept.name
-        fd = self.open(one)
-        try:
+        with closing_fd(self.open(one)) as fd:
             return read_whole(label, fd)
-        finally:
-            os.close(fd)
 
     def ids(self, one: KeptNamespace) -> IdMapping | None:
         """The ids of the user namespace that it was built in (View.ids)."""
         from mountplan.applier.observe.subjects import ids_inside
 
-        fd = self.open(one)
-        try:
+        with closing_fd(self.open(one)) as fd:
             return ids_inside(fd)
-        finally:
-            os.close(fd)
 
     def seen(self, one: KeptNamespace) -> MountTable:
         """What look() gave when it was kept."""
@@ -140,11 +135,8 @@ class Opened:
             fresh = frozenset(now.unique) - before
             if not fresh or before <= frozenset(now.unique):
                 return frozenset()
-            fd = self.open(one)
-            try:
+            with closing_fd(self.open(one)) as fd:
                 return ids_in_mountinfo(fd, fresh)
-            finally:
-                os.close(fd)
         before, after = (frozenset(row.mount_id for row in table.rows) for table in (self.seen(one), now.table))
         return frozenset() if before <= after else after - before
 
@@ -216,10 +208,8 @@ def _lent(name: str) -> Iterator[int]:
         directory = store.lend(name) if store is not None else None
         if directory is None:
             raise nothing_kept(name, store)
-    try:
+    with closing_fd(directory):
         yield directory
-    finally:
-        os.close(directory)
 
 
 def nothing_kept(name: str, store: Store | None) -> NotKept:
@@ -321,8 +311,7 @@ def _gone(kept: Kept, one: KeptNamespace, why: str) -> NotKept:
 
 def read_file(directory: int, file: str) -> bytes:
     """All of a regular file of a bounded size; whatever else it may be is not waited for. Raises OSError."""
-    fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
-    try:
+    with closing_fd(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)) as fd:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "it is no regular file")
@@ -331,5 +320,3 @@ def read_file(directory: int, file: str) -> bytes:
         if found.st_size > _LARGEST:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
         return b"".join(iter(lambda: os.read(fd, 1 << 20), b""))
-    finally:
-        os.close(fd)

@@ -39,6 +39,7 @@ from mountplan.applier.keep.kept_record import (
 from mountplan.applier.keep.store import ODD, READERS, Store, find_place, reading, writing
 from mountplan.applier.process.record_watch import watch_record
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import explain, function_of
 from mountplan.planner.errors import KeepRefused, NameTaken, NotKept, TableError
 from mountplan.planner.tables.table import MountTable
@@ -64,12 +65,9 @@ def can_keep(built: Built) -> bool:
     if not find_place().is_mount:
         return True
     for held in built.namespaces:
-        fd = built.open_mounts(held.name)
-        try:
+        with closing_fd(built.open_mounts(held.name)) as fd:
             if not is_younger(fd):
                 return False
-        finally:
-            os.close(fd)
     return True
 
 
@@ -159,15 +157,9 @@ def _pin(namespace: int, directory: int, file: str) -> None:
     """Mount a namespace on a new file."""
     os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0, dir_fd=directory))
     flags = abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_EMPTY_PATH
-    tree = syscalls.open_tree(namespace, b"", flags)
-    try:
-        where = os.open(file, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-        try:
+    with closing_fd(syscalls.open_tree(namespace, b"", flags)) as tree:
+        with closing_fd(os.open(file, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)) as where:
             syscalls.move_mount(tree, where, b"", abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH)
-        finally:
-            os.close(where)
-    finally:
-        os.close(tree)
 
 
 def record_anew(
@@ -196,13 +188,11 @@ def record_anew(
 
 def _write_over(directory: int, file: str, data: bytes) -> None:
     fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
-    try:
+    with closing_fd(fd):
         at = 0
         while at < len(data):
             at += os.pwrite(fd, data[at:], at)
         os.ftruncate(fd, len(data))
-    finally:
-        os.close(fd)
 
 
 def remove(name: str) -> None:
@@ -329,9 +319,7 @@ def _check_reach(store: Store, name: str) -> None:
 
 def _write(directory: int, file: str, data: bytes) -> None:
     fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
-    try:
+    with closing_fd(fd):
         view = memoryview(data)
         while view:
             view = view[os.write(fd, view) :]
-    finally:
-        os.close(fd)

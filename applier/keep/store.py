@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 from mountplan.applier.keep.kept_record import is_name
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.privilege import for_this_user, may_mount
 from mountplan.applier.sys.refusal import KernelRefusal, explain, function_of
 from mountplan.planner.errors import KeepRefused
@@ -204,11 +205,8 @@ class Store:
         """
         new = _passing(_COMING, name)
         os.mkdir(new, 0o700, dir_fd=self.fd)
-        directory = os.open(new, _DIRECTORY | os.O_CLOEXEC, dir_fd=self.fd)
-        try:
+        with closing_fd(os.open(new, _DIRECTORY | os.O_CLOEXEC, dir_fd=self.fd)) as directory:
             yield directory
-        finally:
-            os.close(directory)
         if self._has(name):
             syscalls.exchange(self.fd, os.fsencode(new), os.fsencode(name))
         else:
@@ -243,14 +241,12 @@ class Store:
         directory = self.open(entry)
         if directory is None:
             return
-        try:
+        with closing_fd(directory):
             _lock(directory, deadline - monotonic())
             name = entry[len(_COMING) :].partition("~")[0]
             for file in sorted(os.listdir(directory), key=_last_first):
                 discard(name, directory, file)
                 os.unlink(file, dir_fd=directory)
-        finally:
-            os.close(directory)
         os.rmdir(entry, dir_fd=self.fd)
 
     def foreign(self, name: str) -> list[str]:
@@ -264,11 +260,9 @@ class Store:
             return []
         if directory is None:
             return []
-        try:
+        with closing_fd(directory):
             with os.scandir(directory) as entries:
                 return sorted(one.name for one in entries if one.is_dir(follow_symlinks=False))
-        finally:
-            os.close(directory)
 
     def has_leftovers(self) -> bool:
         entries = os.listdir(self.fd)
@@ -308,10 +302,8 @@ def reading() -> Iterator[Store | None]:
     if fd is None:
         yield None
         return
-    try:
+    with closing_fd(fd):
         yield Store(place, fd)
-    finally:
-        os.close(fd)
 
 
 @contextmanager
@@ -436,10 +428,8 @@ def _read_owner(fd: int) -> bytes | None:
     """What the owner's file says, None if there is none. Raises OSError."""
     try:
         owner = os.open(_OWNER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=fd)
-        try:
+        with closing_fd(owner):
             return os.read(owner, 100)
-        finally:
-            os.close(owner)
     except OSError as error:
         if error.errno in _NO_OWNER:
             return None
@@ -464,10 +454,8 @@ def _is_in_place(fd: int, place: StorePlace) -> bool:
     top = _open_top(place)
     if top is None:
         return False
-    try:
+    with closing_fd(top):
         return _same(fd, top)
-    finally:
-        os.close(top)
 
 
 def _same(one: int, other: int) -> bool:
@@ -488,20 +476,16 @@ def _make(place: StorePlace) -> None:
     below = _open_top(place)
     if below is None:
         return
-    try:
+    with closing_fd(below):
         _check_directory(below, place)
         os.fchmod(below, 0o700)  # who can open it can lock it, and for ever
         _lock_store(below, place, _SHORT_PATIENCE)
         top = _open_top(place)
         if top is None:
             return
-        try:
+        with closing_fd(top):
             if _same(below, top) and not _is_ours(top, place):
                 _mount_on(below)
-        finally:
-            os.close(top)
-    finally:
-        os.close(below)
 
 
 def _mount_on(directory: int) -> None:
@@ -512,25 +496,17 @@ def _mount_on(directory: int) -> None:
     before anything is in it. The copies are told from a store by its owner, and go when it goes.
     """
     try:
-        context = syscalls.fsopen(b"tmpfs")
-        try:
+        with closing_fd(syscalls.fsopen(b"tmpfs")) as context:
             syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, b"source", b"mountplan", 0)
             syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, b"mode", b"0700", 0)
             syscalls.fsconfig(context, abi.FSCONFIG_CMD_CREATE, None, None, 0)
             mount = syscalls.fsmount(context, abi.MOUNT_ATTR_NOSUID | abi.MOUNT_ATTR_NODEV | abi.MOUNT_ATTR_NOEXEC)
-        finally:
-            os.close(context)
-        try:
+        with closing_fd(mount):
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            owner = os.open(_OWNER, flags, 0o600, dir_fd=mount)
-            try:
+            with closing_fd(os.open(_OWNER, flags, 0o600, dir_fd=mount)) as owner:
                 os.write(owner, _identity(mount))
-            finally:
-                os.close(owner)
             syscalls.move_mount(mount, directory, b"", abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH)
             syscalls.mount_setattr(mount, 0, syscalls.mount_attr(propagation=abi.MS_UNBINDABLE))
-        finally:
-            os.close(mount)
     except OSError as error:
         if error.errno == errno.ENOENT:
             return  # the directory was removed meanwhile

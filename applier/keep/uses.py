@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import cached_property
 
 from mountplan.applier.observe.observe import observe
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.devices import is_block_device
 from mountplan.applier.sys.lingering import settled
 from mountplan.applier.sys.loop import attached_to, beside
@@ -87,11 +88,9 @@ class LiveUses:
             if error.errno in OF_THE_SYSTEM:
                 raise
             return None
-        try:
+        with closing_fd(fd):
             if not settled(lambda: is_in_use(fd), lambda used: not used):
                 return None
-        finally:
-            os.close(fd)
 
         def names_it(table: MountTable) -> MountRow | None:
             """An overlay that was made of a directory of this name: very likely this one, as one is in use."""

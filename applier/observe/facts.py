@@ -9,6 +9,7 @@ import stat
 from mountplan.applier.observe.asked import asking
 from mountplan.applier.observe.listings import Listings
 from mountplan.applier.observe.observe import mount_max, observe
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import OF_THE_SYSTEM, KernelRefusal
 from mountplan.planner.fstypes import of
 from mountplan.planner.host import BLOCK, HostEntry, HostPath, NotThere, Partition
@@ -106,14 +107,12 @@ def _walked(path: str) -> tuple[str, int]:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError as error:
         raise _no_look(error) from None
-    try:
+    with closing_fd(fd):
         name = os.readlink(f"/proc/self/fd/{fd}")
         # A mount whose source has been removed is marked so as well, and still is what a walk to its place ends on.
         for one in (name, name.removesuffix(_REMOVED)):
             if one.startswith("/") and _leads_to(fd, one):
                 return one, os.fstat(fd).st_mode
-    finally:
-        os.close(fd)
     if not name.startswith("/"):
         raise LookupError(f"leads to what has no path: {name}")
     if name.endswith(_REMOVED):
@@ -184,16 +183,11 @@ def _covered_entry(base: str, place: str) -> HostEntry | None:
         clone = syscalls.open_tree(abi.AT_FDCWD, os.fsencode(base), flags)
     except KernelRefusal:  # not a word about the path: an ordinary user, an unbindable mount, locked ones below it
         return None
-    try:
+    with closing_fd(clone):
         resolve = abi.RESOLVE_BENEATH | abi.RESOLVE_NO_MAGICLINKS
-        fd = syscalls.openat2(clone, os.fsencode(place), os.O_PATH | os.O_NOFOLLOW, resolve)
-        try:
+        with closing_fd(syscalls.openat2(clone, os.fsencode(place), os.O_PATH | os.O_NOFOLLOW, resolve)) as fd:
             kind = NODE_KINDS[stat.S_IFMT(os.fstat(fd).st_mode)]
             return HostEntry(kind, os.readlink("", dir_fd=fd) if kind == "symlink" else "")
-        finally:
-            os.close(fd)
-    finally:
-        os.close(clone)
 
 
 def _matching(base: str, pattern: str) -> list[str]:
@@ -317,10 +311,8 @@ class LiveHost:
         try:
             with asking(f"the host path {path!r}"):
                 fd = open_file(path)
-            try:
+            with closing_fd(fd):
                 found = identify(fd)
-            finally:
-                os.close(fd)
         except OSError as error:
             raise _no_look(error) from None
         if not found:

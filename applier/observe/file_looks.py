@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.inside import ChildKilled, in_child
 from mountplan.applier.sys.owned import enter_as_its_user
 from mountplan.planner.plan.steps import MakeNode
@@ -82,10 +83,8 @@ def _opened(path: str, process: int) -> int:
 
 @contextmanager
 def _held(fd: int) -> Iterator[int]:
-    try:
+    with closing_fd(fd):
         yield fd
-    finally:
-        os.close(fd)
 
 
 def _difference(node: MakeNode, place: SeenAt, process: int, source: int) -> str | None:

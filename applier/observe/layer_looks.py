@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.inside import in_child
 from mountplan.applier.sys.overlay import is_in_use_here
 
@@ -94,7 +95,7 @@ def describe(fd: int, most: int = _MOST) -> SeenDirectory:
         except OSError:
             whole = whole and bool(here)
             continue
-        try:
+        with closing_fd(inner):
             with os.scandir(inner) as entries:
                 for one in entries:
                     if len(found) >= most:
@@ -116,8 +117,6 @@ def describe(fd: int, most: int = _MOST) -> SeenDirectory:
                 else:
                     if _merges(inner):
                         merging.add(here)
-        finally:
-            os.close(inner)
     made = tuple(one._replace(merges=one.path in merging) for one in found)
     return SeenDirectory(own[0] if own else None, made, whole)
 
@@ -172,21 +171,16 @@ def directories(wanted: Mapping[int, Sequence[str]]) -> See:
             root = _opened(path, here, os.O_PATH)
         except OSError:
             return None
-        try:
+        with closing_fd(root):
             return [_inner(root, place) for place in wanted[mount]]
-        finally:
-            os.close(root)
 
     return see
 
 
 def _inner(root: int, place: str) -> tuple[object, ...] | bool | None:
     try:
-        fd = _open_in(root, place)
-        try:
+        with closing_fd(_open_in(root, place)) as fd:
             return plain(describe(fd))
-        finally:
-            os.close(fd)
     except OSError as error:
         return None if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) else False
 
@@ -204,10 +198,8 @@ def _open_in(root: int, place: str, flags: int = os.O_RDONLY | os.O_DIRECTORY) -
         if error.errno != errno.EXDEV:
             raise
     clone = syscalls.open_tree(root, b"", abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_EMPTY_PATH)
-    try:
+    with closing_fd(clone):
         return syscalls.openat2(clone, path, flags, resolve)
-    finally:
-        os.close(clone)
 
 
 def presence(wanted: Mapping[int, Sequence[str]]) -> See:
@@ -218,10 +210,8 @@ def presence(wanted: Mapping[int, Sequence[str]]) -> See:
             root = _opened(path, here, os.O_PATH)
         except OSError:
             return None
-        try:
+        with closing_fd(root):
             return [_is_there(root, place) for place in wanted[mount]]
-        finally:
-            os.close(root)
 
     return see
 
@@ -231,11 +221,9 @@ def _is_there(root: int, place: str) -> bool:
         fd = _open_in(root, place, os.O_PATH | os.O_NOFOLLOW)
     except OSError:
         return False
-    try:
+    with closing_fd(fd):
         found = os.fstat(fd)
         return not (stat.S_ISCHR(found.st_mode) and found.st_rdev == 0)
-    finally:
-        os.close(fd)
 
 
 def behind_overlays(wanted: Mapping[int, Iterable[str]]) -> See:
@@ -246,7 +234,7 @@ def behind_overlays(wanted: Mapping[int, Iterable[str]]) -> See:
             root = _opened(path, here, os.O_PATH)
         except OSError:
             return None
-        try:
+        with closing_fd(root):
             found: dict[str, object] = {}
             for one in wanted[mount]:
                 try:
@@ -255,8 +243,6 @@ def behind_overlays(wanted: Mapping[int, Iterable[str]]) -> See:
                     continue
                 found[one] = _behind(root, one)
             return _behind(root, ""), found
-        finally:
-            os.close(root)
 
     return see
 
@@ -275,10 +261,8 @@ def listings() -> See:
             root = _opened(path, here, os.O_RDONLY | os.O_DIRECTORY)
         except OSError:
             return None
-        try:
+        with closing_fd(root):
             seen = describe(root, 4 * _MOST)
-        finally:
-            os.close(root)
         return [(one.path, tuple(inner)) for one in seen.entries if (inner := behind(one.handle)) is not None]
 
     return see
@@ -295,15 +279,13 @@ def decoded(proc: int, handles: Sequence[Handle]) -> See:
             root = _opened(path, here, os.O_RDONLY | os.O_DIRECTORY)
         except OSError:
             return None
-        try:
+        with closing_fd(root):
             uuid = _uuid(root)
             base = os.readlink(f"self/fd/{root}", dir_fd=proc)
             return [
                 None if uuid and handle.uuid and uuid != handle.uuid else _lead(proc, root, base, handle)
                 for handle in handles
             ]
-        finally:
-            os.close(root)
 
     return see
 
@@ -313,7 +295,7 @@ def _lead(proc: int, root: int, base: str, handle: Handle) -> str | bool | None:
         fd = syscalls.open_by_handle(root, handle.type, handle.data)
     except OSError:
         return None
-    try:
+    with closing_fd(fd):
         path = os.readlink(f"self/fd/{fd}", dir_fd=proc)
         if os.fstat(fd).st_nlink == 0 or path.endswith(" (deleted)"):
             return None
@@ -322,8 +304,6 @@ def _lead(proc: int, root: int, base: str, handle: Handle) -> str | bool | None:
         if path.startswith(base if base == "/" else base + "/") and path != "/":
             return path if base == "/" else path[len(base) :]
         return False
-    finally:
-        os.close(fd)
 
 
 def uses(wanted: Mapping[int, Sequence[str]]) -> See:
@@ -334,10 +314,8 @@ def uses(wanted: Mapping[int, Sequence[str]]) -> See:
             root = _opened(path, here, os.O_PATH)
         except OSError:
             return None
-        try:
+        with closing_fd(root):
             return [_use(root, place) for place in wanted[mount]]
-        finally:
-            os.close(root)
 
     return see
 
@@ -357,11 +335,9 @@ def _use(root: int, place: str) -> bool | None:
 def _use_at(root: int, place: str) -> bool:
     resolve = abi.RESOLVE_BENEATH | abi.RESOLVE_NO_XDEV | abi.RESOLVE_NO_SYMLINKS
     fd = syscalls.openat2(root, os.fsencode(place.strip("/")) or b".", os.O_RDONLY | os.O_DIRECTORY, resolve)
-    try:
+    with closing_fd(fd):
         os.fchdir(fd)
         return is_in_use_here()
-    finally:
-        os.close(fd)
 
 
 def _use_below(root: int, place: str) -> bool:

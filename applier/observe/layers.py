@@ -21,6 +21,7 @@ from mountplan.applier.observe.roots import look
 from mountplan.applier.observe.sought_overlay import Candidate, LayerSpot, SoughtOverlay, common_end
 from mountplan.applier.observe.subjects import Subject, open_proc
 from mountplan.applier.sys import syscalls
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.inside import enter, in_child
 from mountplan.planner.fstypes import of
 from mountplan.planner.paths import TargetPath
@@ -513,11 +514,8 @@ def find_layers(
     wanted: Sequence[LiveOverlay],
 ) -> list[tuple[FoundLayer, ...]]:
     """The directories that overlays are made of, in the order of their paths."""
-    proc = open_proc()
-    try:
+    with closing_fd(open_proc()) as proc:
         return _Search(subjects, tables, host, wanted, proc).found()
-    finally:
-        os.close(proc)
 
 
 def _may_have_layers(row: MountRow) -> bool:
@@ -528,12 +526,9 @@ def _may_have_layers(row: MountRow) -> bool:
 def _walked(proc: int, path: str) -> tuple[int, str, tuple[object, ...] | None] | None:
     """Mount id, path as it is seen there, and what SeenDirectory.of takes, of the directory at `path`."""
     try:
-        fd = os.open(os.fsencode(f"/{path}"), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
+        with closing_fd(os.open(os.fsencode(f"/{path}"), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as fd:
             real = os.fsdecode(os.readlink(b"self/fd/%d" % fd, dir_fd=proc))
             return syscalls.mount_id(fd, b""), real, layer_looks.plain(layer_looks.describe(fd))
-        finally:
-            os.close(fd)
     except OSError:
         return None
 

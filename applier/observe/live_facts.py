@@ -11,6 +11,7 @@ from mountplan.applier.observe.loop_files import loop_file
 from mountplan.applier.observe.roots import look
 from mountplan.applier.observe.subjects import Subject, of_process
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.held_namespaces import shows
 from mountplan.planner.names import NODE_KINDS
 from mountplan.planner.paths import TargetPath
@@ -113,11 +114,9 @@ def _has_files(directory: int, name: str, mount: int) -> bool:
         fd = os.open(name, _LOOK, dir_fd=directory)
     except OSError:
         return False
-    try:
+    with closing_fd(fd):
         with os.scandir(fd) as entries:
             return any(one.is_symlink() or one.is_file(follow_symlinks=False) for one in entries)
-    finally:
-        os.close(fd)
 
 
 def _stat(path: bytes, mount: int, _: int) -> _Seen:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from mountplan.applier.observe.roots import copy_of_tree, own_tree
 from mountplan.applier.observe.subjects import Subject, open_proc
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.inside import ChildFailed, in_child
 from mountplan.applier.sys.refusal import KernelRefusal, in_words
 from mountplan.applier.sys.userns import initial_ids, waiting_in
@@ -126,8 +127,7 @@ def find_locks(namespace: int, owner: int, table: MountTable) -> dict[int, Lock]
     Raises OSError.
     """
     tree = MountTree(table)
-    proc = open_proc()
-    try:
+    with closing_fd(open_proc()) as proc:
 
         def look() -> list[tuple[int, Lock]]:
             _enter(owner)
@@ -141,8 +141,6 @@ def find_locks(namespace: int, owner: int, table: MountTable) -> dict[int, Lock]
             return _try_all(tree, start, copy_of_tree(tree, start, copy))
 
         found = dict(in_child(look))
-    finally:
-        os.close(proc)
     return {tree.rows[index].mount_id: lock for index, lock in found.items()}
 
 

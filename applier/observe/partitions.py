@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import struct
 
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.planner.host import Partition
 
 _SECTORS = (512, 4096)  # bytes
@@ -19,15 +20,12 @@ _MOST_ENTRIES, _MOST_BYTES = 1024, 4096
 
 def read_partitions(path: str) -> tuple[Partition, ...]:
     """The partitions that are in use, by number. Raises LookupError if there is no table; OSError."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
+    with closing_fd(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)) as fd:
         for sector in _SECTORS:
             header = os.pread(fd, 92, sector)
             if header.startswith(_GPT) and len(header) == 92:
                 return _gpt(fd, header, sector)
         return _mbr(os.pread(fd, 512, 0))
-    finally:
-        os.close(fd)
 
 
 def _gpt(fd: int, header: bytes, sector: int) -> tuple[Partition, ...]:

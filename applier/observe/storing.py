@@ -17,6 +17,7 @@ from types import FrameType
 from mountplan.applier.observe.roots import look
 from mountplan.applier.observe.subjects import Subject
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.copytree import copy_into, copy_tree
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.mount_facts import Fillable, Visible
@@ -83,7 +84,7 @@ def store(
         error.filename = path
         raise
     made.paths.append(coming)
-    try:
+    with closing_fd(top):
         stored = _store(fillings, subjects, tables, top)
         if os.listdir(coming):
             made.markers.append((marker, _mark(marker, os.fstat(top).st_ino)))
@@ -92,8 +93,6 @@ def store(
         else:
             os.rmdir(coming)
         return stored
-    finally:
-        os.close(top)
 
 
 def _make_anew(path: str) -> int:
@@ -101,11 +100,8 @@ def _make_anew(path: str) -> int:
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
-        left = _locked(path)
-        try:
+        with closing_fd(_locked(path)):
             shutil.rmtree(path)
-        finally:
-            os.close(left)
         os.mkdir(path, 0o700)
     return _locked(path)
 
@@ -124,7 +120,7 @@ def _clear_unsaved(path: str, marker: str, spec: str | None) -> None:
         fd = os.open(marker, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return
-    try:
+    with closing_fd(fd):
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
             return
@@ -136,8 +132,6 @@ def _clear_unsaved(path: str, marker: str, spec: str | None) -> None:
         if not _is_later(spec, status) and _inode(path) == inode:
             shutil.rmtree(path)
         os.unlink(marker)
-    finally:
-        os.close(fd)
 
 
 def _is_later(spec: str | None, status: os.stat_result) -> bool:
@@ -246,13 +240,11 @@ def _make_fresh(top: int, filling: Fillable) -> None:
             fd = syscalls.openat2(top, os.fsencode(filling.name + path), os.O_RDONLY | os.O_DIRECTORY, resolve)
         except OSError:
             continue  # there is no copy
-        try:
+        with closing_fd(fd):
             for name in os.listdir(fd) if path in filling.work else ():
                 shutil.rmtree(name, dir_fd=fd)
             for name in _ORIGINS.intersection(os.listxattr(fd)):
                 os.removexattr(fd, name)
-        finally:
-            os.close(fd)
 
 
 def _is_there(top: int, path: str) -> bool:
@@ -344,12 +336,9 @@ def _is_plain(source: int, path: TargetPath, filling: Fillable) -> bool:
             for name in (*directories, *files):
                 if here.joined(name) not in made:
                     return False
-                node = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
-                try:
+                with closing_fd(os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)) as node:
                     if not _is_default(node, None):
                         return False
-                finally:
-                    os.close(node)
     except (OSError, RecursionError):
         return False  # the copy will say what is wrong
     return True

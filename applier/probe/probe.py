@@ -17,6 +17,7 @@ from typing import NamedTuple
 from mountplan.applier.probe.userns_trial import ask_for
 from mountplan.applier.sys import abi, chroot, syscalls
 from mountplan.applier.sys.abi import NAMESPACE_FLAGS
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.inside import in_child
 from mountplan.applier.sys.kernel import LinuxKernel, tries_new
 from mountplan.applier.sys.privilege import for_this_user
@@ -263,11 +264,8 @@ def _overlay_layers(kernel: LinuxKernel, yard: int) -> None:
 
 
 def _overlay_descriptors(kernel: LinuxKernel, yard: int) -> None:
-    context = syscalls.fsopen(b"overlay")
-    try:
+    with closing_fd(syscalls.fsopen(b"overlay")) as context:
         syscalls.fsconfig(context, abi.FSCONFIG_SET_FD, b"lowerdir+", None, yard)
-    finally:
-        os.close(context)
 
 
 def _foreign_mounts(kernel: LinuxKernel, yard: int) -> None:
@@ -284,11 +282,8 @@ def _stat_some_mount(mask: int) -> tuple[int, ...]:
     """What statmount(2) tells of some mount, when its namespace is named."""
     from mountplan.applier.sys.syscalls import namespace_id
 
-    namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with closing_fd(os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)) as namespace:
         number = namespace_id(namespace)
-    finally:
-        os.close(namespace)
     (mount,) = syscalls.listmount(abi.LSMT_ROOT, number, 0, 1)
     buffer = bytearray(1024)
     syscalls.statmount(mount, number, mask, buffer)

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.kernel import LinuxKernel
 from mountplan.applier.sys.refusal import KernelRefusal
 from mountplan.planner.attributes import NAMES
@@ -282,20 +283,15 @@ class _Trial:
 
     @contextmanager
     def _at(self, path: str) -> Iterator[int]:
-        where = self.kernel.open(self.host, path[1:], tree=True)
-        try:
+        with closing_fd(self.kernel.open(self.host, path[1:], tree=True)) as where:
             yield where
-        finally:
-            os.close(where)
 
     @contextmanager
     def _cloned(self, path: str, recursive: bool) -> Iterator[int]:
         with self._at(path) as where:
             fd = self.kernel.clone_tree(where) if recursive else self.kernel.clone(where, "")
-        try:
+        with closing_fd(fd):
             yield fd
-        finally:
-            os.close(fd)
 
     # --- attributes
 
@@ -373,11 +369,8 @@ class _Trial:
             self.kernel.set_attributes(fd, set=abi.MOUNT_ATTR_IDMAP, userns=id_map, recursive=recursive)
 
     def _map_new(self, fstype: str, id_map: int) -> None:
-        fd = self.kernel.new_filesystem(fstype, fstype, ())
-        try:
+        with closing_fd(self.kernel.new_filesystem(fstype, fstype, ())) as fd:
             self.kernel.set_attributes(fd, set=abi.MOUNT_ATTR_IDMAP, userns=id_map)
-        finally:
-            os.close(fd)
 
 
 def _told(name: str) -> str:

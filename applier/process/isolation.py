@@ -15,6 +15,7 @@ from collections.abc import Callable
 from mountplan.applier.sys import abi, chroot, syscalls
 from mountplan.applier.sys.abi import NAMESPACE_FLAGS
 from mountplan.applier.sys.channel import MAP, MAPPED, Sender, receive
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import KernelRefusal
 from mountplan.applier.sys.userns import Rootless
 
@@ -69,17 +70,11 @@ def unshare_user(sender: Sender, leash: int) -> None:
 
 def _raise_loopback() -> None:
     """A new net namespace has its loopback interface down, and then not even 127.0.0.1 works."""
-    fd = syscalls.local_socket()
-    try:
+    with closing_fd(syscalls.local_socket()) as fd:
         fcntl.ioctl(fd, abi.SIOCSIFFLAGS, struct.pack("=16sH14x", b"lo", abi.IFF_UP))
-    finally:
-        os.close(fd)
 
 
 def _enter_own_time() -> None:
     """unshare(2) gives a time namespace to children only, and the caller may become the command itself."""
-    fd = os.open("/proc/self/ns/time_for_children", os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with closing_fd(os.open("/proc/self/ns/time_for_children", os.O_RDONLY | os.O_CLOEXEC)) as fd:
         syscalls.setns(fd, abi.CLONE_NEWTIME)
-    finally:
-        os.close(fd)

@@ -20,6 +20,7 @@ import sys
 
 from mountplan.applier.process.machinecode import IMAGES, SIZE
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.plain_signal import signal
 from mountplan.applier.sys.refusal import KernelRefusal
 from mountplan.planner.record import NamedTuple
@@ -131,11 +132,8 @@ class File:
 
         A ValueError tells of an argument that no process can be given.
         """
-        copy = _copy(report)
-        try:
+        with closing_fd(_copy(report)) as copy:
             self._execute(script, arguments, environment, copy)
-        finally:
-            os.close(copy)
 
     def wait(self, title: str, watch: int, held: Sequence[int]) -> NoReturn:
         """Turn into a process that does nothing until `watch` can be read, and then ends. Raises OSError.
@@ -149,12 +147,9 @@ class File:
     def _execute(
         self, script: Script, arguments: tuple[str, ...], environment: Mapping[str, str], report: int
     ) -> NoReturn:
-        executable = self._close(image(code_for(os.uname().machine), script, report))
-        try:
+        with closing_fd(self._close(image(code_for(os.uname().machine), script, report))) as executable:
             os.set_inheritable(report, True)
             os.execve(executable, arguments, environment)
-        finally:
-            os.close(executable)
         raise AssertionError("execve returns only to raise")
 
     def _close(self, data: bytes) -> int:
@@ -219,10 +214,8 @@ def _copy(report: int) -> int:
         if error.errno != errno.EBADF:
             raise
     root = os.open("/", os.O_PATH | os.O_CLOEXEC)  # standard error is closed: one that nothing can be written to
-    try:
+    with closing_fd(root):
         return fcntl.fcntl(root, fcntl.F_DUPFD_CLOEXEC, 3)
-    finally:
-        os.close(root)
 
 
 def _memfd() -> int:
@@ -239,9 +232,6 @@ def _memfd() -> int:
 
 
 def _tmpfs() -> int:
-    context = syscalls.fsopen(b"tmpfs")
-    try:
+    with closing_fd(syscalls.fsopen(b"tmpfs")) as context:
         syscalls.fsconfig(context, abi.FSCONFIG_CMD_CREATE, None, None, 0)
         return syscalls.fsmount(context, abi.MOUNT_ATTR_NOSUID | abi.MOUNT_ATTR_NODEV)
-    finally:
-        os.close(context)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from mountplan.applier.run.preload import DIRECTORY, HELD, PROC, library
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.closing import closing_fd
 
 NAMES = ("chroot", "cp", "ln", "mkdir", "mount", "mv", "nsenter", "pivot_root", "rm", "rmdir", "touch", "umount",
          "unshare")  # fmt: skip
@@ -95,12 +96,9 @@ class Shelf:
 
     def __init__(self, programs: Programs) -> None:
         """Raises OSError."""
-        context = syscalls.fsopen(b"tmpfs")
-        try:
+        with closing_fd(syscalls.fsopen(b"tmpfs")) as context:
             syscalls.fsconfig(context, abi.FSCONFIG_CMD_CREATE, None, None, 0)
             self.directory = syscalls.fsmount(context, abi.MOUNT_ATTR_NOSUID | abi.MOUNT_ATTR_NODEV)
-        finally:
-            os.close(context)
         self.anteroom = -1  # the mount namespace in which nsenter(1) finds the processes it is told of
         self.programs = programs
         os.mkdir(_LIBRARIES, dir_fd=self.directory)

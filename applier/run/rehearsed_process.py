@@ -13,6 +13,7 @@ from mountplan.applier.probe.userns_trial import ask_for
 from mountplan.applier.run.programs import Programs, Shelf
 from mountplan.applier.run.within import run_program
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import KernelRefusal, call_of, place_of
 from mountplan.planner.attributes import ATIME_MASK, NOATIME, NODIRATIME, NOSYMFOLLOW, STRICTATIME
 from mountplan.planner.commands.actions import (
@@ -125,11 +126,8 @@ def _leave_the_machine(proc: int) -> None:
         # Not from a chroot. Who may do so leaves it, in a mount namespace that is given up for the next one.
         syscalls.unshare(abi.CLONE_NEWNS)
         syscalls.mount(b"/", abi.MS_REC | abi.MS_PRIVATE)
-        namespace = os.open("self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
-        try:
+        with closing_fd(os.open("self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)) as namespace:
             syscalls.setns(namespace, abi.CLONE_NEWNS)
-        finally:
-            os.close(namespace)
         syscalls.unshare(kinds)
     _map_ids(proc, uid, gid)
     syscalls.mount(b"/", abi.MS_REC | abi.MS_PRIVATE)
@@ -137,11 +135,8 @@ def _leave_the_machine(proc: int) -> None:
 
 def _map_ids(proc: int, uid: int, gid: int) -> None:
     for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
-        fd = os.open(f"self/{name}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
-        try:
+        with closing_fd(os.open(f"self/{name}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)) as fd:
             os.write(fd, text.encode())
-        finally:
-            os.close(fd)
 
 
 def _make_anteroom(proc: int) -> int:
@@ -432,24 +427,18 @@ def _make_directory(action: MakeDirectory) -> None:
 
 def _new_detached(action: NewDetachedMount) -> int:
     """fsopen(2) to fsmount(2)."""
-    context = syscalls.fsopen(action.fstype.encode())
-    try:
+    with closing_fd(syscalls.fsopen(action.fstype.encode())) as context:
         if action.source:
             syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, b"source", os.fsencode(action.source), 0)
         _set_options(context, action.options)
         create = abi.FSCONFIG_CMD_CREATE_EXCL if action.exclusive else abi.FSCONFIG_CMD_CREATE
         syscalls.fsconfig(context, create, None, None, 0)
         return syscalls.fsmount(context, action.attributes)
-    finally:
-        os.close(context)
 
 
 def _enter_file(action: EnterFile) -> None:
-    fd = os.open(action.path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with closing_fd(os.open(action.path, os.O_RDONLY | os.O_CLOEXEC)) as fd:
         syscalls.setns(fd, abi.CLONE_NEWNS if action.kind == "mnt" else 0)
-    finally:
-        os.close(fd)
 
 
 def _set_options(context: int, options: str) -> None:
@@ -460,16 +449,10 @@ def _set_options(context: int, options: str) -> None:
 
 
 def _reconfigure(action: SetReadOnly) -> None:
-    mount = os.open(action.target, os.O_PATH | os.O_CLOEXEC)
-    try:
-        context = syscalls.fspick(mount)
-        try:
+    with closing_fd(os.open(action.target, os.O_PATH | os.O_CLOEXEC)) as mount:
+        with closing_fd(syscalls.fspick(mount)) as context:
             _set_options(context, f"{'ro' if action.read_only else 'rw'},{action.options}")
             syscalls.fsconfig(context, abi.FSCONFIG_CMD_RECONFIGURE, None, None, 0)
-        finally:
-            os.close(context)
-    finally:
-        os.close(mount)
 
 
 def _refused_of(types: Iterable[str]) -> tuple[tuple[str, int, str], ...]:

@@ -11,6 +11,7 @@ from mountplan.applier.build.build import Built
 from mountplan.applier.process.command import Start
 from mountplan.applier.process.init import exit_status
 from mountplan.applier.process.signals import FORWARDABLE, STOPPING, Signals
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.planner.errors import CommandNotStarted
 
 _GRACE = 1000  # ms that a command has to end by itself once an exception ends the waiting
@@ -97,8 +98,7 @@ class _Waiting:
     def wait(self) -> int:
         answer = self.built.answer
         poll = select.poll()
-        pidfd = os.pidfd_open(self.built.child)
-        try:
+        with closing_fd(os.pidfd_open(self.built.child)) as pidfd:
             for fd in (answer, self.signals.fd, pidfd):
                 poll.register(fd, select.POLLIN)
             while True:
@@ -110,8 +110,6 @@ class _Waiting:
                     self._pass_on()
                 if pidfd in ready:
                     return self._end()
-        finally:
-            os.close(pidfd)
 
     def _hear_answer(self) -> None:
         self.answered = True

@@ -10,6 +10,7 @@ import struct
 from mountplan.applier.run.lent import MAPS, CannotLend, lent, written
 from mountplan.applier.run.programs import Shelf
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.planner.commands.util_linux import read_nsenter, read_unshare
 
 _READERS = frozenset({"mount", "umount", "unshare"})  # of what is in /proc
@@ -40,8 +41,7 @@ def _run(shelf: Shelf, words: tuple[str, ...], proc: int) -> tuple[int, str]:
     in_anteroom = words[0] == "nsenter" and not read_nsenter(list(words[1:])).files
     binds_files = words[0] == "unshare" and bool(read_unshare(list(words[1:])).files)
     ours, theirs = socket.socketpair()
-    told = os.memfd_create("told", os.MFD_CLOEXEC)
-    try:
+    with closing_fd(os.memfd_create("told", os.MFD_CLOEXEC)) as told:
         with ours:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
             child = os.fork()
@@ -58,8 +58,6 @@ def _run(shelf: Shelf, words: tuple[str, ...], proc: int) -> tuple[int, str]:
                 _go_where(held, proc)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         return status, os.pread(told, _LONGEST, 0).decode("utf-8", "replace").strip()
-    finally:
-        os.close(told)
 
 
 def _wait_for_held(connection: socket.socket) -> int:
@@ -92,8 +90,5 @@ def _go_where(pid: int, proc: int) -> None:
 
 
 def _write(path: str, text: bytes, proc: int) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
-    try:
+    with closing_fd(os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)) as fd:
         os.write(fd, text)
-    finally:
-        os.close(fd)

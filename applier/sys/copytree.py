@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import KernelRefusal
 
 # What could not be copied: its path, what was tried, why not. Raising from it ends the copy, otherwise it goes on.
@@ -110,10 +111,8 @@ class _Copy:
         except OSError as error:
             self._refused(path, "cannot look at it", error)
             return
-        try:
+        with closing_fd(source):
             self._copy(path, source, name, level.target)
-        finally:
-            os.close(source)
 
     def _enter(self, path: str, source: int, directory: int, name: str) -> None:
         """Go into a directory, whose copy is there by now under this name."""
@@ -140,10 +139,8 @@ class _Copy:
         target = self._make(path, source, status, name, directory)
         if target < 0:
             return
-        try:
+        with closing_fd(target):
             self._dress(path, source, target, status)
-        finally:
-            os.close(target)
         if status.st_nlink > 1:
             self._links[key] = path
 
@@ -240,8 +237,7 @@ _KINDS = {
 
 
 def _make_file(source: int, status: os.stat_result, name: str, directory: int) -> int:
-    reader = os.open(f"/proc/self/fd/{source}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
+    with closing_fd(os.open(f"/proc/self/fd/{source}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)) as reader:
         writer = os.open(name, _NEW, 0o600, dir_fd=directory)
         try:
             _copy_data(reader, writer, status.st_size)
@@ -249,8 +245,6 @@ def _make_file(source: int, status: os.stat_result, name: str, directory: int) -
             os.close(writer)
             raise
         return writer
-    finally:
-        os.close(reader)
 
 
 def _copy_data(source: int, target: int, size: int) -> None:
@@ -303,10 +297,7 @@ def _open_far(directory: int, path: str) -> tuple[int, str]:
     while len(os.fsencode(path)) > _LONGEST:
         parts = path.split("/")
         some = _LONGEST // 256  # no name is longer than 255 bytes
-        above = here
-        try:
+        with closing_fd(here) as above:
             here = os.open("/".join(parts[:some]), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=above)
-        finally:
-            os.close(above)
         path = "/".join(parts[some:])
     return here, path

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterable
 
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import KernelRefusal
 from mountplan.planner.tables.namespace_file import device_and_root, identity
 
@@ -26,11 +27,8 @@ def identify(fd: int) -> str:
     found = os.fstat(fd)
     if found.st_dev != os.stat("/proc/self/ns/mnt").st_dev:  # all of them are in one filesystem
         return ""
-    opened = syscalls.open_again(fd, os.O_RDONLY, stat.S_IFREG)
-    try:
+    with closing_fd(syscalls.open_again(fd, os.O_RDONLY, stat.S_IFREG)) as opened:
         kind = _OF_KIND[fcntl.ioctl(opened, abi.NS_GET_NSTYPE)]
-    finally:
-        os.close(opened)
     return identity(f"{os.major(found.st_dev)}:{os.minor(found.st_dev)}", f"{kind}:[{found.st_ino}]")
 
 

@@ -13,6 +13,7 @@ import sys
 
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.chroot import leave
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import KernelRefusal, Occupied
 from mountplan.planner.fstypes import of
 from mountplan.planner.light import Protocol, contextmanager, remember
@@ -117,10 +118,8 @@ def enter_one_path() -> bool:
         if refusal.errno in (errno.EINVAL, errno.EPERM):
             return False
         raise
-    try:
+    with closing_fd(namespace):
         syscalls.setns(namespace, abi.CLONE_NEWNS)
-    finally:
-        os.close(namespace)
     return True
 
 
@@ -271,14 +270,11 @@ class LinuxKernel:
 
     @contextmanager
     def _context(self, fstype: str, source: str, options: Options) -> Iterator[int]:
-        context = syscalls.fsopen(fstype.encode())
-        try:
+        with closing_fd(syscalls.fsopen(fstype.encode())) as context:
             encoded = source.encode(ENCODING, ERRORS)
             syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, b"source", encoded, 0)
             self._configure(context, options)
             yield context
-        finally:
-            os.close(context)
 
     def _on_device(self, fstype: str, device: str, options: Options) -> int:
         """The filesystem on a block device. If it is mounted elsewhere, the superblock is the same.
@@ -295,10 +291,8 @@ class LinuxKernel:
             self.present = True
             with self._context(fstype, device, options) as context:
                 shown = self._create(context)
-            try:
+            with closing_fd(shown):
                 problem = why_not_alike(shown, options, self._proc)
-            finally:
-                os.close(shown)
             if problem is not None:
                 return problem
             with self._context(fstype, device, options) as context:
@@ -386,12 +380,9 @@ class LinuxKernel:
                 os.close(self._locked.pop())
 
     def make_read_only(self, mount: int) -> None:
-        context = syscalls.fspick(mount)
-        try:
+        with closing_fd(syscalls.fspick(mount)) as context:
             syscalls.fsconfig(context, abi.FSCONFIG_SET_FLAG, b"ro", None, 0)
             syscalls.fsconfig(context, abi.FSCONFIG_CMD_RECONFIGURE, None, None, 0)
-        finally:
-            os.close(context)
 
     def set_attributes(
         self,
@@ -421,11 +412,8 @@ class LinuxKernel:
         """Go into a copy of this mount namespace that belongs to the user namespace behind `user`."""
         from mountplan.applier.sys.owned import copy_for
 
-        namespace = copy_for(user, self._proc)
-        try:
+        with closing_fd(copy_for(user, self._proc)) as namespace:
             syscalls.setns(namespace, abi.CLONE_NEWNS)
-        finally:
-            os.close(namespace)
 
     def attach(self, mount: int, dirfd: int, path: str) -> None:
         if path:
@@ -641,15 +629,13 @@ def _make_file(dirfd: int, path: str, node: MakeNode, source: int) -> None:
         if node.existing and error.errno in (errno.EEXIST, errno.EROFS) and not _is(dirfd, path, "directory"):
             return
         raise
-    try:
+    with closing_fd(fd):
         if source >= 0:
             while block := os.read(source, 1 << 20):
                 _write(fd, block)
         elif node.content:
             _write(fd, node.content.encode("utf-8", "surrogateescape"))
         own_file(fd, node)
-    finally:
-        os.close(fd)
 
 
 def own_file(fd: int, node: MakeNode) -> None:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.lingering import settled
 from mountplan.applier.sys.refusal import KernelRefusal, Occupied
 from mountplan.planner.plan.attachments import Attachment, Decision, decide, decide_below, with_places
@@ -49,7 +50,7 @@ def loop_device(
     """
     kinds, flags = (stat.S_IFREG, stat.S_IFBLK), os.O_RDONLY if read_only else os.O_RDWR
     lock = syscalls.open_again(image, flags, *kinds)  # another open file than the device's, which would keep the lock
-    try:
+    with closing_fd(lock):
         fcntl.flock(lock, fcntl.LOCK_SH if read_only else fcntl.LOCK_EX)
         found = os.fstat(lock)
         while True:
@@ -58,20 +59,13 @@ def loop_device(
                 break
             if stat.S_ISBLK(found.st_mode):
                 flags |= _claim(image, read_only, table, found.st_rdev)
-            backing = syscalls.open_again(image, flags, *kinds)
-            try:
+            with closing_fd(syscalls.open_again(image, flags, *kinds)) as backing:
                 own, device = _bound(backing, part, read_only)
-            finally:
-                os.close(backing)
             if decision_about(found, part, table, read_only=read_only, but=own) == Decision():
                 break
             os.close(device)  # another program has attached it at the same moment, and has not seen us
-        try:
+        with closing_fd(device):
             yield LoopDevice(path or own, bool(path))
-        finally:
-            os.close(device)
-    finally:
-        os.close(lock)
 
 
 def _shared(image: os.stat_result, part: Part, table: Callable[[], MountTable], read_only: bool) -> tuple[str, int]:
@@ -117,10 +111,8 @@ def attached_to(image: os.stat_result, part: Part = WHOLE) -> tuple[Attachment, 
             if error.errno not in _UNKNOWN_DEVICE:
                 raise KernelRefusal(error.errno or 0, f"open({path})") from None
             continue
-        try:
+        with closing_fd(device):
             one = _attachment(device, path, image, part)
-        finally:
-            os.close(device)
         if one is not None:
             found.append(one)
     return tuple(found)
@@ -194,10 +186,8 @@ def _open_status(path: str) -> _Status | None:
         if error.errno not in _UNKNOWN_DEVICE:
             raise KernelRefusal(error.errno or 0, f"open({path})") from None
         return None
-    try:
+    with closing_fd(device):
         return _status(device)
-    finally:
-        os.close(device)
 
 
 def _attachment(device: int, path: str, image: os.stat_result, part: Part) -> Attachment | None:
@@ -239,7 +229,7 @@ def _bound(backing: int, part: Part, read_only: bool) -> tuple[str, int]:
     config = struct.pack(
         abi.LOOP_CONFIG, backing, 0, 0, 0, 0, *part, 0, 0, 0, flags, b"", b"", b"", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
     )
-    try:
+    with closing_fd(control):
         for _ in range(100):  # another process may take the free device before us
             number = fcntl.ioctl(control, abi.LOOP_CTL_GET_FREE)
             path = f"/dev/loop{number}"
@@ -255,5 +245,3 @@ def _bound(backing: int, part: Part, read_only: bool) -> tuple[str, int]:
                 if error.errno != errno.EBUSY:
                     raise KernelRefusal(error.errno or 0, "ioctl(LOOP_CONFIGURE)") from None
         raise KernelRefusal(errno.EBUSY, "ioctl(LOOP_CONFIGURE)")
-    finally:
-        os.close(control)

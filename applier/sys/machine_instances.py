@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import KernelRefusal
 from mountplan.planner.tables.instances import given_again, shown, unlike
 from mountplan.planner.tables.mountinfo import parse_mountinfo
@@ -68,15 +69,12 @@ def setting_no_flags(fstype: str) -> Iterator[None]:
     elif not _is_first("user", abi.USER_NS_INIT_INO):
         yield  # and this user is refused it
     else:
-        first = os.open("/proc/self/ns/cgroup", os.O_RDONLY | os.O_CLOEXEC)
-        try:
+        with closing_fd(os.open("/proc/self/ns/cgroup", os.O_RDONLY | os.O_CLOEXEC)) as first:
             syscalls.unshare(abi.CLONE_NEWCGROUP)
             try:
                 yield
             finally:
                 syscalls.setns(first, abi.CLONE_NEWCGROUP)
-        finally:
-            os.close(first)
 
 
 def _is_first(kind: str, inode: int) -> bool:

@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from itertools import count
 
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.lingering import settled
 from mountplan.applier.sys.privilege import may_mount
 from mountplan.applier.sys.refusal import KernelRefusal, Occupied
@@ -65,10 +66,8 @@ def _clone_in_yard(key: str, directory: int, proc: int) -> str:
         clone = syscalls.open_tree(directory, b"", _CLONE)
     except KernelRefusal:  # a user namespace may not take it off what is mounted below it
         return ""
-    try:
+    with closing_fd(clone):
         _attach(clone, name)
-    finally:
-        os.close(clone)
     return name
 
 
@@ -79,14 +78,11 @@ def id_mapped(directory: int, userns: int, proc: int) -> Iterator[tuple[int, str
     It is attached, since before Linux 6.15 the kernel makes no layer of a mount that stands nowhere.
     """
     number = next(_numbers)
-    clone = syscalls.open_tree(directory, b"", _CLONE)
-    try:
+    with closing_fd(syscalls.open_tree(directory, b"", _CLONE)) as clone:
         syscalls.mount_setattr(clone, 0, syscalls.mount_attr(set=abi.MOUNT_ATTR_IDMAP, userns=userns))
         name = _name_in_yard(directory, f"{ID_MAPPED}{number}", proc)
         _attach(clone, name or f"{ID_MAPPED}{number}")
         yield clone, name
-    finally:
-        os.close(clone)
 
 
 def _name_in_yard(directory: int, name: str, proc: int) -> str:

@@ -8,6 +8,7 @@ import os
 from contextlib import suppress
 
 from mountplan.applier.sys import abi, chroot, syscalls
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.userns import id_mapping, waiting_in
 from mountplan.planner.names import IdLines
 
@@ -71,10 +72,7 @@ def copy_for(user: int, proc: int) -> int:
 
     with waiting_in(begin, proc) as pid:
         namespace = os.open(f"{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
-    owner = fcntl.ioctl(namespace, abi.NS_GET_USERNS)
-    try:
+    with closing_fd(fcntl.ioctl(namespace, abi.NS_GET_USERNS)) as owner:
         if not os.path.samestat(os.fstat(owner), os.fstat(user)):
             raise OSError(errno.EIO, "the namespace belongs to another user namespace than was asked for")
-    finally:
-        os.close(owner)
     return namespace

@@ -6,6 +6,7 @@ import fcntl
 import os
 
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import is_root
 
 
@@ -20,10 +21,8 @@ def may_mount() -> bool:
         return False
     finally:
         os.close(namespace)
-    try:
+    with closing_fd(owner):
         return os.path.samestat(os.fstat(owner), os.stat("/proc/self/ns/user"))
-    finally:
-        os.close(owner)
 
 
 def for_this_user(remedy: str) -> str:

@@ -16,6 +16,7 @@ import sys
 from ctypes import c_char_p, c_int, c_size_t, c_uint, c_uint64, c_ulong
 
 from mountplan.applier.sys import abi
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import KernelRefusal
 from mountplan.planner.light import contextmanager
 
@@ -174,14 +175,11 @@ def fsconfig(context: int, command: int, key: bytes | None, value: bytes | None,
 
 def try_option(fstype: str, name: str, value: str | bool) -> None:
     """Give an option to a filesystem of which nothing is made. Raises KernelRefusal, with what the filesystem says."""
-    context = fsopen(fstype.encode())
-    try:
+    with closing_fd(fsopen(fstype.encode())) as context:
         if value is True:
             fsconfig(context, abi.FSCONFIG_SET_FLAG, os.fsencode(name), None, 0)
         else:
             fsconfig(context, abi.FSCONFIG_SET_STRING, os.fsencode(name), os.fsencode(str(value)), 0)
-    finally:
-        os.close(context)
 
 
 def create_exclusively(context: int) -> bool:

@@ -6,6 +6,7 @@ import fcntl
 import os
 
 from mountplan.applier.sys import abi, chroot, syscalls
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.plain_signal import signal
 from mountplan.applier.sys.refusal import KernelRefusal, function_of
 from mountplan.planner.light import Literal, contextmanager
@@ -177,13 +178,11 @@ def ids_from_here(namespace: int) -> IdMapping | None:
     owner = owner_fd(namespace)
     if owner < 0:
         return None
-    try:
+    with closing_fd(owner):
         if os.path.samestat(os.fstat(owner), os.stat("/proc/self/ns/user")):
             return None
         with waiting_in(lambda: _go_hidden(owner)) as pid:
             uids, gids = (_map_of(str(pid), name) for name in ("uid_map", "gid_map"))
-    finally:
-        os.close(owner)
     return None if all(lines == ((0, 0, _ALL_IDS),) for lines in (uids, gids)) else (uids, gids)
 
 
@@ -216,11 +215,8 @@ def _map_all_ids(pid: int) -> None:
 
 
 def _write(path: str, text: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
+    with closing_fd(os.open(path, os.O_WRONLY | os.O_CLOEXEC)) as fd:
         os.write(fd, text.encode())
-    finally:
-        os.close(fd)
 
 
 def is_nested() -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
-import os
 from typing import TYPE_CHECKING
 
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.cli.shared_options import SPEC_OR_PLAN, add_kernel, add_set, settings_of
 from mountplan.cli.trial_notes import note_left_out
 from mountplan.cli.usage import UsageError
@@ -147,11 +147,8 @@ def _as_seen(what: str, path: str) -> tuple[str, str]:
             return walked(f"/proc/{number}/root", path), ""
         name, _, namespace = what.removeprefix("name:").partition("/")
         with kept.opened(name) as found:
-            fd = found.open(found.namespace(namespace))
-            try:
+            with closing_fd(found.open(found.namespace(namespace))) as fd:
                 return walked_in(fd, path), ""
-            finally:
-                os.close(fd)
     except OSError as error:
         absent = error.errno in (errno.ENOENT, errno.ENOTDIR)
         return path, errno_words(error.errno or 0) if absent else ""
