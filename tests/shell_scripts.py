@@ -436,6 +436,47 @@ ENDS_OF_BASH = [
 LINES += ENDS + ENDS_OF_BASH
 BASH += ENDS_OF_BASH
 
+# Where commands read from and write to, what they say of failures, and what `sh` reads.
+STREAMS = [
+    "printf 'p\\nq' | while read x; do mount -t tmpfs $x $R/b; done; printf 'a\\rb\\n' | { read x; mount -t tmpfs \"$(echo \"$x\" | tr '\\r' R)\" $R/c; }",  # noqa: E501
+    'f() { echo o; echo e >&2; }; x=$(f 2>&1); mount -t tmpfs "$x" $R/b; x=$(f 2>&1 >/dev/null); f 2> $R/c/f; mount -t tmpfs $x$(cat $R/c/f) $R/c',  # noqa: E501
+    "exec 4> $R/c/f; echo y >&4; echo z >&4; exec 4>&- 5< $R/c/f; read x <&5; read y <&5; mount -t tmpfs $x$y $R/b",
+    "exec 3>&1 > $R/c/f; echo y; exec >&3 3>&-; mount -t tmpfs $(cat $R/c/f) $R/b; { x=$({ echo e >&2; } 2>&1 1>&3); } 3>&1; mount -t tmpfs z$x $R/c",  # noqa: E501
+    "mount -t tmpfs y $R/none 2>/dev/null || mount -t tmpfs y$? $R/b; umount $R/b/x 2>&1 | cat; mount -t tmpfs z $R/c",
+    "sh <<E\nmount -t tmpfs y $R/b\nexit 3\nE\nmount -t tmpfs z$? $R/c; echo 'umount $R/b' | sh; unshare -m sh <<E\numount $R/c\nE",  # noqa: E501
+    "sh -s y < /dev/null; mount -t tmpfs y $R/b; chroot $R/.. sh <<E\nmount -t tmpfs z $R/c\nE",
+    'cat > $R/c/f <<E\n  y $((1 + 1)) "q" \\\\ \\$x `echo b` \\"\n\nE\nmount -t tmpfs "$(tr \'\\n\' . < $R/c/f)" $R/b',
+    "cat > $R/c/f <<-E\n\n\t\ty\n\t z\n\tE\nmount -t tmpfs \"$(tr '\\n' . < $R/c/f)\" $R/b",
+    "cat <<E | tr a-z A-Z > $R/c/f && mount -t tmpfs $(cat $R/c/f) $R/b\ny\nE",
+    "while read x; do mount -t tmpfs $x $R/b; done <<E && mount -t tmpfs z $R/c\ny\nE",
+    "echo y > $R/c/f; echo p | { read x; mount -t tmpfs $x $R/c; } < $R/c/f",
+    "echo a b > $R/c/f; sed -i 's/a/y/' $R/c/f; sed -i -e 's/b/z/' $R/none || mount -t tmpfs $?$(cut -d' ' -f1 $R/c/f) $R/b; sed -i /y/d $R/c/f; [ -s $R/c/f ] || mount -t tmpfs z $R/c",  # noqa: E501
+    "printf 'y\\0z w\\0' | xargs -0 -I% mount -t tmpfs % $R/b; find $R -mindepth 1 -maxdepth 1 ! -name a -name b -print0 | xargs -0 -n1 mount -t tmpfs q || find $R/c -path '*/c' -exec mount -t tmpfs p {} \\;",  # noqa: E501
+    'awk -v r=/a/x \'$2 ~ r"$" && $3 == "tmpfs" {print $1, $3}\' /proc/mounts | tac | while read x y; do mount -t tmpfs $x$y $R/b; done',  # noqa: E501
+]
+STREAMS_OF_BASH = [
+    '(echo o; echo e >&2) |& while read x; do mount -t tmpfs $x $R/b; done; false | true | false; mount -t tmpfs "${PIPESTATUS[*]}" $R/c',  # noqa: E501
+    "while IFS= read -r -d '' x; do mount -t tmpfs \"$x\" $R/b; done < <(printf 'y\\0z w\\0'); mapfile -t a <<< $'p q\\nr'; mount -t tmpfs \"${a[0]}${#a[@]}\" $R/c",  # noqa: E501
+    "while read -r x <&3; do read -r y <<< in; mount -t tmpfs $x$y $R/b; done 3< <(printf 'p\\nq\\n'); echo z &> $R/c/f; mount -t tmpfs $(< $R/c/f) $R/c",  # noqa: E501
+    "bash -s p q <<< 'mount -t tmpfs $1$# $0'; pushd $R/b > /dev/null; mount -t tmpfs y .; popd > /dev/null; cd $R/c; cd - > /dev/null; cd \"$OLDPWD\"; mount -t tmpfs z .",  # noqa: E501
+]
+# Words that are several, or one, and names that are there.
+ONE_OR_MORE = [
+    'set -- "p q" r; IFS=,; x=$*; mount -t tmpfs "$x" $R/b; case $* in "p q,r") mount -t tmpfs z $R/c;; esac; x=$IFS',
+    'm() { mount -t tmpfs "$#:$1" $R/b; }; set -- "p q" r; m ${1+"$@"}; m ${1:+"$@" s}; m "${2+$1 x}" ${9-y z} ${9:-"y z"}; set --; m ${1+"$@"}',  # noqa: E501
+    "cd $R; touch f; mkdir b/d; for i in */d */none [bf]/; do mount -t tmpfs $i $R/b; done; OLD=$IFS; IFS=:; x=p:q; set -- $x; IFS=$OLD; mount -t tmpfs $#${#IFS} $R/c",  # noqa: E501
+    'm() { mount -t tmpfs "$*" $R/b; }; m $(basename -s .x /a/b.x) $(basename -a /a /b) $(dirname /a/b c/d) $(id -un)$(whoami) $(readlink -f $R/b/n/m || echo $?) $(realpath -e $R/none || echo $?)',  # noqa: E501
+    '[ -x "$(command -v mount)" ] && m=$(command -v mount) && $m -t tmpfs ${m##*/} $R/b; timeout 0.1 sleep 9; mount -t tmpfs z$? $R/c',  # noqa: E501
+    "cd $R; ln -s b l; cd -P l; mount -t tmpfs ${PWD##*/} .; cd ../l; x=$(pwd -P); mount -t tmpfs ${x##*/}${PWD##*/} ../c",  # noqa: E501
+    'f() { [ -z "${3+x}" ] && mount -t tmpfs y${3-u} $R/b; }; f p q; flock $R/c mount -t tmpfs z $R/c',
+]
+ONE_OR_MORE_OF_BASH = [
+    'a=(p q); IFS=,; mount -t tmpfs "${a[*]}" $R/b; x=${a[*]}; mount -t tmpfs "$x" $R/c; IFS=; mount -t tmpfs "${a[*]}" $R/c',  # noqa: E501
+    'x=; a=(${x:+--n "$x"}); x=1; b=(${x:+--n "v $x"}); mount -t tmpfs "${#a[@]}${#b[@]}${b[1]}" $R/b; printf -v y "%q %b" "a b" "c\\x41"; mount -t tmpfs "$y" $R/c',  # noqa: E501
+]
+LINES += STREAMS + STREAMS_OF_BASH + ONE_OR_MORE + ONE_OR_MORE_OF_BASH
+BASH += STREAMS_OF_BASH + ONE_OR_MORE_OF_BASH
+
 
 def script_of(line: str, root: str) -> str:
     """The whole script, with the shell that is to read it in its first line."""

@@ -19,7 +19,7 @@ PASSED_OVER = frozenset(
      "setenforce", "ldconfig", "update-grub", "umask", "ulimit", "times", "hash", "bg", "fg", "jobs", "disown",
      "enable", "complete", "unalias", "kmod", "mktemp", "tzselect", "locale", "sha256sum",
      "md5sum", "od", "hexdump", "xxd", "setupcon", "loadkeys", "setfont", "clear_console", "poweroff", "reboot",
-     "halt", "usleep"}
+     "halt", "usleep", "tac", "rev", "paste"}
 )  # fmt: skip
 QUIET = frozenset({"true", ":", "echo", "printf"}) | PASSED_OVER  # nothing hangs on whether these are carried out
 # Of ip(8): what `ip netns` mounts are the files of namespaces, and /sys in them.

@@ -87,6 +87,7 @@ class ScriptCalls:
         self._loops: dict[tuple[str, ...], str] = {}  # image and options -> device
         self.process = 1
         self.told: tuple[str, ...] = ()  # words that say to the program that runs what was answered: it cannot ask
+        self.programs: set[str] = set()  # paths of which `command -v` has said that they are programs
         self.links = False  # whether the script has made symbolic links
         self.line = 0
         self.done: list[Done] = []

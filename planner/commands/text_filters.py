@@ -15,6 +15,7 @@ _CLASSES = {
     "blank": r" \t", "punct": r"!-/:-@\[-`{-~", "xdigit": "0-9a-fA-F",
 }  # fmt: skip
 
+_ESCAPED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\"}
 _BRACKET = re.compile(r"\[(\^?)(\]?(?:\[:[a-z]+:\]|[^]])*)\]")
 _IN_BRACKET = re.compile(r"\[:([a-z]+):\]|\\?.", re.DOTALL)
 
@@ -233,10 +234,16 @@ def _characters(text: str) -> str | None:
             text = text.replace(
                 f"[:{name}:]", re.sub(r"\\(.)", r"\1", inside) if name not in ("space", "blank") else " \t\n"
             )
-    text = text.replace("\\n", "\n").replace("\\t", "\t").replace("\\0", "\0").replace("\\\\", "\\")
     found, at = [], 0
     while at < len(text):
-        if text[at + 1 : at + 2] == "-" and at + 2 < len(text):
+        if text[at] == "\\" and (escape := re.compile(r"\\([abfnrtv\\]|[0-7]{1,3})").match(text, at)) is not None:
+            code = escape[1]
+            text = text[: at + 1] + text[escape.end() :]
+            found.append(chr(int(code, 8) % 256) if code.isdecimal() else _ESCAPED[code])
+            if text[at + 1 : at + 2] == "-" and at + 2 < len(text):
+                return None
+            at += 1
+        elif text[at + 1 : at + 2] == "-" and at + 2 < len(text):
             if ord(text[at]) > ord(text[at + 2]):
                 return None
             found += [chr(one) for one in range(ord(text[at]), ord(text[at + 2]) + 1)]
@@ -466,43 +473,201 @@ def _substitution(
     return pattern, by, 0 if "g" in match[3] else 1, "p" in match[3]
 
 
+_AWK = re.compile(
+    r"\s*(?:(\"(?:[^\"\\]|\\.)*\")|(/(?:[^/\\\n]|\\.)+/)|(\$(?:[0-9]+|NF))|([0-9]+)|([A-Za-z_]\w*)"
+    r"|(==|!=|!~|<=|>=|&&|\|\||[-+~<>!(){};,]))",
+    re.DOTALL,
+)
+_Record = tuple[list[str], int]  # fields, of which the first is all, and the number of the line
+_AwkValue = Callable[[_Record], tuple[str, bool]]  # and whether it is a string and no number, whatever it looks like
+
+
+class _AwkProgram:
+    """Patterns with `{ print ... }`, as scripts have them. Raises ValueError for any other."""
+
+    def __init__(self, text: str, variables: dict[str, str]) -> None:
+        self.variables = variables
+        self.tokens: list[str] = []
+        at = 0
+        text = text.strip()
+        while at < len(text):
+            match = _AWK.match(text, at)
+            if match is None:
+                raise ValueError(text)
+            self.tokens.append(match[0].strip())
+            at = match.end()
+        self.rules: list[tuple[str, Callable[[_Record], bool], list[list[list[_AwkValue]]], str]] = []
+        while self.tokens:
+            self._rule()
+
+    def _taken(self, *choices: str) -> str:
+        return self.tokens.pop(0) if self.tokens and self.tokens[0] in choices else ""
+
+    def _rule(self) -> None:
+        kind = self._taken("END")
+        condition = (lambda record: True) if kind or self.tokens[:1] == ["{"] else self._either()
+        prints: list[list[list[_AwkValue]]] = []
+        then = ""
+        if self._taken("{"):
+            while not self._taken("}"):
+                then = self.tokens.pop(0)
+                if then not in ("print", "next", "exit", ";") or (kind and then != "print"):
+                    raise ValueError(then)
+                if then == "print":
+                    prints.append(self._values())
+                elif then in ("next", "exit") and self.tokens[:1] != ["}"]:
+                    raise ValueError(then)
+        else:
+            prints.append([])
+        self._taken(";")
+        self.rules.append((kind, condition, prints, then))
+
+    def _values(self) -> list[list[_AwkValue]]:
+        """What print writes: values that a comma parts, each of what stands side by side."""
+        found: list[list[_AwkValue]] = []
+        while self.tokens and self.tokens[0] not in ("}", ";"):
+            one = [self._value()]
+            while self.tokens and self.tokens[0] not in ("}", ";", ","):
+                one.append(self._value())
+            found.append(one)
+            if self._taken(",") and self.tokens[:1] in (["}"], [";"], []):
+                raise ValueError("print")
+        return found
+
+    def _value(self) -> _AwkValue:
+        token = self.tokens.pop(0)
+        if token[0] == '"':
+            escapes = {"n": "\n", "t": "\t", '"': '"', "\\": "\\", "/": "/"}
+            text = re.sub(r"\\(.)", lambda match: escapes[match[1]], token[1:-1], flags=re.DOTALL)
+            return lambda record: (text, True)
+        if token[0] == "$":
+            name = token[1:]
+
+            def field(record: _Record) -> tuple[str, bool]:
+                at = len(record[0]) - 1 if name == "NF" else int(name)
+                return (record[0][at] if at < len(record[0]) else ""), False
+
+            return field
+        if token in ("NR", "FNR", "NF"):
+            return lambda record: (str(record[1] if token != "NF" else len(record[0]) - 1), False)
+        if token.isdecimal():
+            return lambda record: (token, False)
+        if token in self.variables:
+            return lambda record: (self.variables[token], False)
+        raise ValueError(token)
+
+    def _either(self) -> Callable[[_Record], bool]:
+        sides = [self._both()]
+        while self._taken("||"):
+            sides.append(self._both())
+        return lambda record: any(one(record) for one in sides)
+
+    def _both(self) -> Callable[[_Record], bool]:
+        sides = [self._single()]
+        while self._taken("&&"):
+            sides.append(self._single())
+        return lambda record: all(one(record) for one in sides)
+
+    def _single(self) -> Callable[[_Record], bool]:
+        if self._taken("!"):
+            inner = self._single()
+            return lambda record: not inner(record)
+        if self._taken("("):
+            whole = self._either()
+            if not self._taken(")"):
+                raise ValueError("(")
+            return whole
+        if self.tokens[0][0] == "/":
+            pattern = self._pattern(self.tokens.pop(0)[1:-1])
+            return lambda record: pattern.search(record[0][0]) is not None
+        left = self._value()
+        operator = self._taken("==", "!=", "~", "!~", "<", ">", "<=", ">=")
+        if operator in ("~", "!~"):
+            if self.tokens[0][0] == "/":
+                pattern = self._pattern(self.tokens.pop(0)[1:-1])
+                return lambda record: (pattern.search(left(record)[0]) is not None) == (operator == "~")
+            parts = [self._value()]
+            while self.tokens and self.tokens[0] not in ("{", "&&", "||", ")", ";"):
+                parts.append(self._value())
+            return lambda record: (
+                (self._pattern("".join(part(record)[0] for part in parts)).search(left(record)[0]) is not None)
+                == (operator == "~")
+            )
+        if not operator:
+            raise ValueError("a value alone")
+        right = self._value()
+        return lambda record: _awk_holds(left(record), operator, right(record))
+
+    def _pattern(self, text: str) -> re.Pattern[str]:
+        pattern = compiled(text.replace("\\/", "/"), extended=True, escapes=True)
+        if pattern is None or "{" in text:  # not all of them have that
+            raise ValueError(text)
+        return pattern
+
+
+def _awk_holds(left: tuple[str, bool], operator: str, right: tuple[str, bool]) -> bool:
+    one: str | float = left[0]
+    other: str | float = right[0]
+    numbers = [re.fullmatch(r"\s*[-+]?[0-9]+(?:\.[0-9]*)?\s*", side[0]) for side in (left, right)]
+    if not left[1] and not right[1] and all(numbers):
+        one, other = float(left[0]), float(right[0])
+    elif operator not in ("==", "!="):
+        raise ValueError(operator)
+    return {"==": one == other, "!=": one != other}.get(operator, False) or (
+        isinstance(one, float)
+        and isinstance(other, float)
+        and {"<": one < other, ">": one > other, "<=": one <= other, ">=": one >= other}.get(operator, False)
+    )
+
+
 def _awk(arguments: list[str], text: str) -> Filtered:
-    """`{print $1}` and `$1 == "x" {print $2}` only, with -F."""
-    read = _options(arguments, "", "F")
+    """Patterns and `{ print ... }`, with -F and -v."""
+    read = _options(arguments, "", "Fv")
     if read is None or not read[1]:
         return None
     given, rest = read
-    condition = r"(?:\$([0-9]+)\s*(==|!=|~)\s*(?:\"([^\"]*)\"|/([^/]*)/)|/([^/]*)/|NR\s*==\s*([0-9]+))?"
-    match = re.fullmatch(rf"\s*{condition}\s*\{{\s*print\s*((?:\$(?:[0-9]+|NF)[,\s]*)*);?\s*\}}\s*", rest[0])
-    if match is None:
+    variables = dict(one.partition("=")[::2] for one in given.get("v", "").split("\n"))
+    separator = given.get("F", " ")
+    if any("\\" in one for one in (*variables.values(), separator)) or (len(separator) > 1 and "\n" in separator):
         return None
-    found = []
-    for at, line in enumerate(_lines(text), 1):
-        pieces = [line, *(re.split(given["F"], line) if len(given.get("F", " ")) > 1 else line.split(given.get("F")))]
-        if given.get("F") == " ":
-            pieces = [line, *line.split()]
-        if match[1] is not None:
-            value = pieces[int(match[1])] if int(match[1]) < len(pieces) else ""
-            if match[2] == "~":
-                holds = re.search(match[4] if match[4] is not None else match[3], value) is not None
-            else:
-                holds = (value == match[3]) == (match[2] == "==")
-        elif match[5] is not None:
-            holds = re.search(match[5], line) is not None
-        else:
-            holds = match[6] is None or at == int(match[6])
-        if not holds:
-            continue
-        names = re.findall(r"\$([0-9]+|NF)", match[7]) or ["0"]
-        numbers = [len(pieces) - 1 if name == "NF" else int(name) for name in names]
-        shown = [pieces[one] if one < len(pieces) else "" for one in numbers]
-        found.append((" " if "," in match[7] else "").join(shown))
+    try:
+        program = _AwkProgram(rest[0], variables)
+        found: list[str] = []
+        record: _Record = ([""], 0)
+
+        def carry_out(kind: str) -> str:
+            for of, condition, prints, then in program.rules:
+                if of != kind or not condition(record):
+                    continue
+                for values in prints:
+                    shown = ["".join(part(record)[0] for part in value) for value in values]
+                    found.append(" ".join(shown) if values else record[0][0])
+                if then in ("next", "exit"):
+                    return then
+            return ""
+
+        for at, line in enumerate(_lines(text), 1):
+            pieces = line.split() if separator == " " else re.split(separator, line) if len(separator) > 1 else []
+            record = ([line, *(pieces or line.split(separator if separator != " " else None))] if line else [line], at)
+            if carry_out("") == "exit":
+                break
+        carry_out("END")
+    except (ValueError, IndexError, KeyError, re.error):
+        return None
     return _joined(found), 0
+
+
+def _tac(arguments: list[str], text: str) -> Filtered:
+    return (_joined(_lines(text)[::-1]), 0) if not arguments and (not text or text.endswith("\n")) else None
+
+
+def _rev(arguments: list[str], text: str) -> Filtered:
+    return (_as_ended([line[::-1] for line in _lines(text)], text), 0) if not arguments else None
 
 
 FILTERS: dict[str, Filter] = {
     "awk": _awk, "cat": _cat, "cut": _cut, "egrep": _egrep, "fgrep": _fgrep, "grep": _grep, "head": _head, "sed": _sed,
-    "sort": _sort, "tail": _tail, "tr": _tr, "uniq": _uniq, "wc": _wc,
+    "rev": _rev, "sort": _sort, "tac": _tac, "tail": _tail, "tr": _tr, "uniq": _uniq, "wc": _wc,
 }  # fmt: skip
 _SCRIPT_FIRST = frozenset({"awk", "egrep", "fgrep", "grep", "sed"})  # before the files
 _VALUES = {

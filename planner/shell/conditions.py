@@ -161,6 +161,8 @@ class _Condition:
 
     def _file(self, operator: str, path: str) -> bool:
         process = self.calls.stage.processes[self.calls.process]
+        if path in self.calls.programs and operator in ("-e", "-f", "-r", "-s", "-x"):
+            return True
         asked = f"{operator} {path}"
         if operator in ("-L", "-h"):
             node = self.calls.node(path)

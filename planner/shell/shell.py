@@ -25,8 +25,9 @@ SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "zsh"})
 _STAYING = frozenset({"sh", "dash", "ash"})  # with -c, they do not become what their last command is
 # Programs that become another, with the letters of their options that have a value; what else does not matter here.
 _PREFIXES = {
-    "builtin": "", "busybox": "", "command": "", "doas": "u", "env": "", "eatmydata": "", "ionice": "cnp",
-    "nice": "n", "nohup": "", "setsid": "", "stdbuf": "ioe", "sudo": "ugnCh", "time": "fo", "timeout": "ks",
+    "builtin": "", "busybox": "", "command": "", "doas": "u", "env": "", "eatmydata": "", "flock": "wE",
+    "ionice": "cnp", "nice": "n", "nohup": "", "setsid": "", "stdbuf": "ioe", "sudo": "ugnCh", "taskset": "c",
+    "time": "fo", "timeout": "ks",
 }  # fmt: skip
 
 
@@ -55,12 +56,15 @@ class Shell(ShellControl):
             if name in self._builtins:
                 return self._builtins[name](self, arguments)
             if name in self._writers:
-                return self._written(name, arguments)
+                return self._written(name, ["-P"] if words[0].endswith("/pwd") else arguments)
             if name in PROGRAMS:
                 always = name in ("mount", "mountpoint", "umount")
                 try:
-                    return self.calls.program(
-                        (name, *arguments), lambda: PROGRAMS[name](self.calls, arguments), always=always
+                    return self._said(
+                        arguments,
+                        self.calls.program(
+                            (name, *arguments), lambda: PROGRAMS[name](self.calls, arguments), always=always
+                        ),
                     )
                 except NothingKnown:
                     return self._pass_over(name, words)
@@ -79,6 +83,14 @@ class Shell(ShellControl):
                 self._write(result[0])
                 return result[1]
             return self._pass_over(name, words)
+
+    def _said(self, arguments: list[str], status: int) -> int:
+        """What a program writes that has done something is not known."""
+        if any(re.fullmatch("-[a-zA-Z]*v[a-zA-Z]*|--verbose", word) for word in arguments):
+            self._unsaid(self.writing[-1] if self.writing else None)
+        if status:
+            self.complain()
+        return status
 
     def _script_text(self, path: str, name: str) -> str | None:
         """What is in a program that is named by its path, if that is a script that is known."""
@@ -114,7 +126,16 @@ class Shell(ShellControl):
                 given |= dict.fromkeys(removed, None)
                 clears |= bare
             else:
+                if name == "timeout" and (status := _timed_out(words[1:])):
+                    return status
+                if name in ("sudo", "doas") and (user := _user_of(words[1:])) not in ("root", "0", "#0"):
+                    raise Unusable(f"{name} -u {user} is not followed", "scripts are root's; leave it out")
+                taskset = name == "taskset" and not any(re.fullmatch("-[a-z]*c[a-z]*", one) for one in words[1:2])
                 words = _after(name, words[1:])
+                if name == "flock" or taskset:
+                    words = words[1:]  # the file that is locked, which nobody else has; the mask
+                if name == "flock" and words[:1] == ["-c"]:
+                    words = ["sh", *words]
             while name in ("env", "sudo", "doas") and words and (one := _ASSIGNS.match(words[0])):
                 given[one[1]] = words[0][one.end() :]
                 words = words[1:]
@@ -136,6 +157,8 @@ class Shell(ShellControl):
 
     def _filtered(self, name: str, arguments: list[str]) -> tuple[str, int] | None:
         """What a command makes of a text that is known; None if that cannot be said, or nothing hangs on it."""
+        if name == "sed" and (changed := _edited(arguments)) is not None:
+            return self._edit(changed)
         if not (self.writing or self.context.asked or self.context.tested):
             return None
         files, options = files_of(name, arguments)
@@ -152,11 +175,25 @@ class Shell(ShellControl):
             given = self.context.input
             if given is None:
                 return None
-            text = "".join(f"{line}\n" for line in given.lines)
+            text = given.text[given.at :]
         result = FILTERS[name](options, text)
         if result is not None and not files and self.context.input is not None:
-            self.context.input.lines = []
+            self.context.input.rest()
         return result
+
+    def _edit(self, arguments: list[str]) -> tuple[str, int] | None:
+        """sed -i: what is in the files then; None if one of them is not there, or it is not known what there is."""
+        files, options = files_of("sed", arguments)
+        status = 0
+        for path in files:
+            if not self.is_there(path):
+                self.complain()
+                status = 2
+                continue
+            text = self.text_in(path)
+            result = FILTERS["sed"](options, text) if text is not None else None
+            self._keep(self.calls.absolute(path), result[0] if result is not None else None, append=False)
+        return "", status
 
     def _call(self, name: str, arguments: list[str]) -> int:
         context = self.context
@@ -177,11 +214,17 @@ class Shell(ShellControl):
 
     def _new_shell(self, name: str, arguments: list[str], stays: bool) -> int:
         letters, rest = shell_options(arguments)
-        if "c" not in letters and rest:
+        if "c" not in letters and "s" not in letters and rest:
             text = self.text_in(rest[0])
             if text is None:
                 raise Unusable(f"sh: what is in {rest[0]} is not known", f"give it: --file {rest[0]}=FILE")
             return self._script(text, rest, stays, letters=letters, dialect="bash" if name == "bash" else "sh")
+        if "c" not in letters and not self.context.typed:
+            given = self.context.input
+            if given is None:
+                raise Unusable(f"what {name} would read is not known", "give it: <<END ... END")
+            words = [name, *rest]
+            return self._script(given.rest(), words, stays, letters=letters, dialect="bash" if name == "bash" else "sh")
         if "c" not in letters:
             return self._within((name, *arguments), lambda: 0, stays)
         if not rest:
@@ -240,14 +283,21 @@ class Shell(ShellControl):
 
     def _started(self, words: tuple[str, ...], starter: Starter, stays: bool) -> int:
         """A program that does something and then becomes another."""
-        return self._within(starter.command, lambda: self.calls.program(words, starter.prepare), stays)
+        return self._within(
+            starter.command, lambda: self.calls.program(words, starter.prepare) and self.complain(), stays
+        )
 
     def _within(self, command: tuple[str, ...], prepare: Callable[[], int], stays: bool) -> int:
         """Start a process, let it `prepare` itself, and run a command in it; without one the script goes on in it."""
-        goes_on = not command or (
-            command[0].rpartition("/")[2] in SHELLS
-            and "c" not in shell_options(list(command[1:]))[0]
-            and not shell_options(list(command[1:]))[1]
+        if not command and not self.context.typed:
+            command = ("sh",)  # $SHELL, which is not known here
+        goes_on = self.context.typed and (
+            not command
+            or (
+                command[0].rpartition("/")[2] in SHELLS
+                and "c" not in shell_options(list(command[1:]))[0]
+                and not shell_options(list(command[1:]))[1]
+            )
         )
         if stays:
             status = prepare()
@@ -285,6 +335,18 @@ class Shell(ShellControl):
     }
 
 
+def _edited(arguments: list[str]) -> list[str] | None:
+    """The arguments of a sed(1) that changes files, without what says so; None if it does not."""
+    found = [re.fullmatch("-([nrEsu]*)i.*|--in-place(=.*)?", one) for one in arguments]
+    if not any(found):
+        return None
+    kept = [
+        one if match is None else f"-{match[1]}" if match[1] else ""
+        for one, match in zip(arguments, found, strict=True)
+    ]
+    return [one for one in kept if one]
+
+
 def _env_options(words: list[str]) -> tuple[list[str], list[str], bool]:
     """The words behind env's options, the variables that it removes, and whether it begins with none."""
     words, removed, bare = list(words), [], False
@@ -303,6 +365,30 @@ def _env_options(words: list[str]) -> tuple[list[str], list[str], bool]:
     return words, removed, bare
 
 
+def _timed_out(words: list[str]) -> int:
+    """The status of timeout(1) where `sleep` takes longer; 0 for all that takes no time here."""
+    rest = _after("timeout", words)
+    durations = [
+        re.fullmatch(r"([0-9]*\.?[0-9]+)([smhd]?)", one) for one in (words[len(words) - len(rest) - 1], *rest[1:2])
+    ]
+    if rest[:1] != ["sleep"] or len(rest) != 2:
+        return 0
+    seconds = [float(one[1]) * _SECONDS[one[2]] for one in durations if one is not None]
+    if len(seconds) != 2 or len(rest) + 1 != len(words):
+        raise Unusable(f"timeout {' '.join(words)} is not followed", "write timeout SECONDS COMMAND")
+    return _TIMED_OUT if seconds[1] > seconds[0] > 0 else 0
+
+
+def _user_of(words: list[str]) -> str:
+    """Whom sudo(1) makes the command's."""
+    for at, word in enumerate(words):
+        if not word.startswith("-") or word == "--":
+            break
+        if word.startswith("-u"):
+            return word[2:] or (words[at + 1] if at + 1 < len(words) else "")
+    return "root"
+
+
 def _after(prefix: str, words: list[str]) -> list[str]:
     """The command that a program of _PREFIXES runs: what stands behind its options."""
     words = list(words)
@@ -318,6 +404,8 @@ def _after(prefix: str, words: list[str]) -> list[str]:
     return words[1:] if prefix == "timeout" else words
 
 
+_TIMED_OUT = 124
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _ASSIGNS = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=")
 _INTERPRETER = re.compile(r"#! *(?:\S*/)?(?:env +(?:-S +)?)?(\w+)(?: +-([a-z]+))?")
 
@@ -344,6 +432,6 @@ def shell_options(arguments: list[str]) -> tuple[str, list[str]]:
             break
         if word not in ("--norc", "--noprofile", "--login"):
             letters += word[1:]
-    if set(letters) - set("ceuxil"):
+    if set(letters) - set("ceuxils"):
         raise Unusable(f"sh: -{letters} is not followed", "use -c, -e, -u and -x only")
     return letters, rest

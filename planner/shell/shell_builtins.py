@@ -28,6 +28,11 @@ from mountplan.planner.shell.shell_state import (
 from mountplan.planner.shell.shell_words import UnsetValue, split_at
 from mountplan.planner.shell.shell_writers import ShellWriters
 
+_IN_THE_SHELL = frozenset(
+    {":", "[", "alias", "break", "cd", "continue", "echo", "eval", "exec", "exit", "export", "false", "getopts", "kill",
+     "local", "printf", "pwd", "read", "readonly", "return", "set", "shift", "test", "trap", "true", "type", "unset",
+     "wait"}
+)  # fmt: skip
 _NO_CHILD = 127  # of wait
 _SIGNALS = {name.name.removeprefix("SIG"): int(name) for name in signal.Signals}
 _HARMLESS_SIGNALS = frozenset(
@@ -274,7 +279,7 @@ class ShellBuiltins(ShellWriters):
 
     def _read(self, arguments: list[str]) -> int:
         array, names = "", list(arguments)
-        raw = False
+        raw, end = False, "\n"
         while names and names[0].startswith("-") and names[0] != "-":
             word = names.pop(0)
             for at, letter in enumerate(word[1:], 2):
@@ -286,6 +291,8 @@ class ShellBuiltins(ShellWriters):
                 value = word[at:] or (names.pop(0) if names else "")
                 if letter == "a":
                     array = value
+                elif letter == "d" and not self.context.is_sh:
+                    end = value[:1] or "\0"
                 elif letter not in "pt":
                     raise Unusable(f"read {word} is not followed", "read whole lines of standard input")
                 break
@@ -294,28 +301,31 @@ class ShellBuiltins(ShellWriters):
         given = self.context.input
         if given is None:
             raise Unusable("what `read` would read is not known", "give it: <<END ... END")
-        if not given.lines:
-            for name in [array] if array else names:
+        found = given.line(end)
+        if found is None:
+            if array:
+                self.context.arrays[array] = ShellArray({})
+            for name in [] if array else names or ["REPLY"]:
                 self.assign(name, "")
             return FAILED
-        line = given.lines.pop(0)
+        line, ended = found
         separators = self.value("IFS")
         separators = " \t\n" if separators is None or isinstance(separators, UnsetValue) else separators
         escaped = {one: chr(_ESCAPED + ord(one)) for one in separators}  # nothing is taken apart there
         if not raw:
-            while line.endswith("\\") and given.lines:
-                line = line[:-1] + given.lines.pop(0)
-            line = re.sub(r"\\(.)", lambda match: escaped.get(match[1], match[1]), line)
+            while re.search(r"(?<!\\)(?:\\\\)*\\$", line) and ended and (further := given.line(end)) is not None:
+                line, ended = line[:-1] + further[0], further[1]
+            line = re.sub(r"\\(.)", lambda match: escaped.get(match[1], match[1]), line, flags=re.DOTALL)
         most = 0 if array else max(len(names), 1)
         pieces = split_at(line, separators, most) if array or names else [line]
         plain = str.maketrans({there: one for one, there in escaped.items()})
         pieces = [piece.translate(plain) for piece in pieces]
         if array:
             self.context.arrays[array] = ShellArray({str(at): piece for at, piece in enumerate(pieces)})
-            return 0
-        for at, name in enumerate(names or ["REPLY"]):
-            self.assign(name, pieces[at] if at < len(pieces) else "")
-        return 0
+        else:
+            for at, name in enumerate(names or ["REPLY"]):
+                self.assign(name, pieces[at] if at < len(pieces) else "")
+        return 0 if ended else FAILED
 
     def _readlink(self, arguments: list[str]) -> int:
         words = [one for one in arguments if not one.startswith("-")]
@@ -323,8 +333,11 @@ class ShellBuiltins(ShellWriters):
         if len(words) != 1 or set(letters) - set("femnqsvz"):
             raise Unusable(f"readlink {' '.join(arguments)} is not followed", "write readlink -f PATH")
         end = "" if "n" in letters else "\n"
-        if set(letters) & set("fem"):
-            self._write(self.calls.absolute(words[0]) + end)
+        if how := set(letters) & set("fem"):
+            found = self.resolved(words[0], max(how, key="fme".index))
+            if found is None:
+                return FAILED
+            self._write(found + end)
             return 0
         node = self.calls.node(words[0])
         if node is not None and not node.is_known:
@@ -358,7 +371,7 @@ class ShellBuiltins(ShellWriters):
     def _tee(self, arguments: list[str]) -> int:
         given, paths = options("tee", arguments, "ai", "append")
         source = self.context.input
-        text = "".join(f"{line}\n" for line in source.lines) if source is not None else None
+        text = source.rest() if source is not None else None
         status = 0
         for path in paths:
             if path.startswith(("/dev/", "/proc/", "/sys/")):
@@ -369,7 +382,6 @@ class ShellBuiltins(ShellWriters):
                 status = FAILED
         if source is None or text is None:
             return self._pass_over("tee", ["tee", *arguments])
-        source.lines = []
         self._write(text)
         return status
 
@@ -389,6 +401,7 @@ class ShellBuiltins(ShellWriters):
         try:
             return 0 if holds(self.calls, words, brackets=brackets, names=self) else FAILED
         except WrongTest:
+            self.complain()
             return 2
 
     def is_set(self, name: str) -> bool:
@@ -437,12 +450,15 @@ class ShellBuiltins(ShellWriters):
         """command -v and its like."""
         for word in arguments:
             name = word.rpartition("/")[2]
-            if name in PROGRAMS or name in STARTERS or name in self._builtins or name in self.context.functions:
+            if name in self.context.functions or name in _IN_THE_SHELL:
                 self._write(f"{word}\n")
                 continue
             text = f"command -v {word}"
             answered = self._answer(text)
+            if answered is None and (name in PROGRAMS or name in STARTERS or name in self._builtins):
+                answered = (word if "/" in word else f"/usr/bin/{word}") + "\n", 0
             if answered is not None:
+                self.calls.programs.add(answered[0].rstrip("\n"))
                 self._write(answered[0])
                 if answered[1]:
                     return answered[1]
@@ -451,15 +467,58 @@ class ShellBuiltins(ShellWriters):
             raise Unusable(f"whether there is a {word} is not known", remedy)
         return 0
 
+    def _pushd(self, arguments: list[str]) -> int:
+        here = self.directory()
+        if len(arguments) != 1 or arguments[0][:1] in ("-", "+"):
+            raise Unusable(f"pushd {' '.join(arguments)} is not followed", "write pushd DIRECTORY")
+        if status := self._cd(arguments):
+            return status
+        self.context.pushed = (*self.context.pushed, here)
+        self._unsaid(self.writing[-1] if self.writing else None)
+        return 0
+
+    def _popd(self, arguments: list[str]) -> int:
+        if arguments:
+            raise Unusable(f"popd {' '.join(arguments)} is not followed", "write popd")
+        last = self.context.pushed[-1] if self.context.pushed else ""
+        self.context.pushed = self.context.pushed[:-1]
+        self._unsaid(self.writing[-1] if self.writing else None)
+        return self._cd([last]) if last else self.complain()
+
+    def _mapfile(self, arguments: list[str]) -> int:
+        given, names = options("mapfile", arguments, "td:n:")
+        source = self.context.input
+        if source is None:
+            raise Unusable("what `mapfile` would read is not known", "give it: <<END ... END")
+        end = (given["d"][:1] or "\0") if "d" in given else "\n"
+        lines: list[str] = []
+        most = int(given["n"]) if given.get("n", "").isdecimal() else 0
+        while (not most or len(lines) < most) and (found := source.line(end)) is not None:
+            lines.append(found[0] + ("" if "t" in given or not found[1] else end.rstrip("\0")))
+        name = names[0] if names else "MAPFILE"
+        self.context.arrays[name] = ShellArray({str(at): line for at, line in enumerate(lines)})
+        self.context.variables.pop(name, None)
+        return 0
+
     def _cd(self, arguments: list[str]) -> int:
+        physical = arguments[:1] == ["-P"]
+        arguments = arguments[1:] if arguments[:1] in (["-P"], ["-L"]) else arguments
+        if arguments == ["-"]:
+            before = self.value("OLDPWD")
+            if not before:
+                raise Unusable("where `cd -` goes is not known", "go somewhere before")
+            self._write(before + "\n")
+            arguments = [before]
         if not arguments:
             arguments = [self.value("HOME") or ""]
             if not arguments[0]:
                 raise Unusable("where cd goes is not known", "say it: --var HOME=/root")
-        directory = change_directory(self.calls, arguments, self.directory())
+        here = self.directory()
+        directory = change_directory(self.calls, arguments, here)
         if directory is None:
-            return FAILED
-        self.context.directory = directory
+            return self.complain()
+        self.context.left = here
+        self.context.directory = self.calls.absolute(".") if physical else directory
         return 0
 
     def _findmnt(self, arguments: list[str]) -> int:
@@ -496,7 +555,10 @@ class ShellBuiltins(ShellWriters):
         if types is not None and self.writing:
             self._write(listing(self.calls.rows(), types))
             return self.calls.program(words, lambda: 0, always=True)
-        return self.calls.program(words, lambda: PROGRAMS["mount"](self.calls, arguments), always=True)
+        status = self.calls.program(words, lambda: PROGRAMS["mount"](self.calls, arguments), always=True)
+        if {"-v", "--verbose"} & set(arguments):
+            self._unsaid(self.writing[-1] if self.writing else None)
+        return self.complain() and status if status else 0
 
     _builtins: ClassVar[dict[str, Callable[[Any, list[str]], int]]] = {
         ":": _true,
@@ -505,6 +567,11 @@ class ShellBuiltins(ShellWriters):
         "break": _break,
         "cd": _cd,
         "continue": _continue,
+        "mapfile": _mapfile,
+        "popd": _popd,
+        "pushd": _pushd,
+        "readarray": _mapfile,
+        "realpath": ShellWriters._realpath,
         "declare": _declare,
         "exit": _exit,
         "export": _export,

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 
 from mountplan.planner.commands.actions import End, Fork, MakeFile
 from mountplan.planner.commands.quiet_commands import QUIET
-from mountplan.planner.commands.script_calls import Ran
 from mountplan.planner.commands.script_commands import FAILED
 from mountplan.planner.commands.util_linux import Unusable
 from mountplan.planner.shell.conditions import Unknown
@@ -48,6 +47,7 @@ from mountplan.planner.shell.shell_syntax import (
 )
 from mountplan.planner.shell.shell_words import expression_text, fields, pattern, pattern_text, text_of
 
+_NOWHERE = ShellOutput(wanted=False)  # what a file is that cannot be opened
 MOST_COMMANDS = 100_000  # that a script may come to
 
 
@@ -64,6 +64,9 @@ class ShellControl(ShellFinders):
         return tuple(one for one in commands if one not in self.answered)
 
     def output(self, substitution: Substitution) -> str:
+        return self.written_by(substitution).replace("\0", "")
+
+    def written_by(self, substitution: Substitution) -> str:
         """What the commands write, in a process of their own."""
         one = substitution.commands[0] if len(substitution.commands) == 1 else None
         answered = self._answer(substitution.text, whole=not isinstance(one, Simple))
@@ -81,13 +84,18 @@ class ShellControl(ShellFinders):
                 status = self._in_child(self._substituting, lambda: self.run(substitution.commands, ends=True))
         finally:
             self.writing.pop()
-        self.context.status = status
+        self.context.status, self.context.substituted = status, True
+        if not written.known:
+            text = substitution.text
+            raise Unusable(f"what `{text}` writes is not known", f"say it: --answer '{text}=OUTPUT'")
         return written.text
 
     def _substituting(self, process: int) -> ShellContext:
         """bash gives `set -e` up in there, other shells do not."""
         made = self.context.subshell(process)
         made.loops = self.context.loops
+        if made.dialect == "sh" and made.tested:
+            made.tested, made.disputed = False, True
         if made.dialect != "sh" and "inherit_errexit" not in made.options:
             made.options.discard("errexit")
         return made
@@ -117,6 +125,7 @@ class ShellControl(ShellFinders):
             if (command.joint == "&&" and status) or (command.joint == "||" and not status):
                 continue
             self._turn_to(command.line)
+            self.context.substituted = False
             follower = commands[at + 1] if at + 1 < len(commands) and commands[at + 1].joint != ";" else None
             context, before = self.context, (self.context.tested, self.context.asked)
             try:
@@ -140,6 +149,8 @@ class ShellControl(ShellFinders):
             finally:
                 context.tested, context.asked = before
             self.context.status = status
+            if isinstance(command, Simple):
+                self.context.piped = ()
         return status
 
     def _fail(self, status: int) -> None:
@@ -151,6 +162,9 @@ class ShellControl(ShellFinders):
             self.run_text(text, self.calls.line)
             context.trapped_errors = text
         if context.stops:
+            if context.disputed:
+                what = "whether set -e ends this, as something asks for its status, shells called sh do not agree on"
+                raise Unusable(what, "write || exit")
             raise ExitShell(status)
 
     def _turn_to(self, line: int) -> None:
@@ -280,13 +294,14 @@ class ShellControl(ShellFinders):
     def _pipeline(self, command: Pipeline) -> int:
         """Each part in a process of its own; what one writes, the next one reads."""
         status = failed = 0
-        passed: ShellInput | None = self.context.input
+        passed, typed = self.context.input, self.context.typed
+        statuses: list[int] = []
         for at, part in enumerate(command.commands):
             last = at + 1 == len(command.commands)
             written = ShellOutput(wanted=False)
 
-            def run(part: Command = part, given: ShellInput | None = passed) -> int:
-                self.context.input = given
+            def run(part: Command = part, given: ShellInput | None = passed, typed: bool = typed) -> int:
+                self.context.input, self.context.typed = given, typed
                 return self.run((part,), ends=True)
 
             if not last:
@@ -295,15 +310,16 @@ class ShellControl(ShellFinders):
             state = context.tested, context.asked
             if not last and "pipefail" not in context.options:
                 context.tested = context.asked = False
-            before = len(self.passed)
             try:
                 status = self._in_child(context.subshell, run)
                 failed = status or failed
+                statuses.append(status)
             finally:
                 context.tested, context.asked = state
                 if not last:
                     self.writing.pop()
-            passed = None if len(self.passed) > before else ShellInput(written.text)
+            passed, typed = ShellInput(written.text) if written.known else None, False
+        self.context.piped = tuple(statuses)
         return failed if "pipefail" in self.context.options else status
 
     def _simple(self, command: Simple, *, stays: bool = False) -> int:
@@ -328,7 +344,7 @@ class ShellControl(ShellFinders):
         exported = {name for name in assigned if name not in context.exported}
         context.variables.update(assigned)
         context.exported.update(assigned)
-        if words == ["exec"] and all(one.operator.startswith("<") for one in command.redirections):
+        if words == ["exec"] and command.redirections:
             return self._opened(command.redirections)
         try:
             return self._redirected(command.redirections, lambda: self._command(words, stays=stays))
@@ -341,66 +357,112 @@ class ShellControl(ShellFinders):
         if not redirections:
             return run()
         context = self.context
-        given, drops, written = context.input, False, ("", False)
-        for one in redirections:
-            text = text_of(one.word, self)
-            if one.operator == "<<":
-                context.input = ShellInput(text)
-                continue
-            if one.operator in (">&", "<&") and (text.isdecimal() or text == "-"):
-                drops |= one.of == 1 and text != "1"
-                continue
-            if one.operator.startswith("<"):
-                if one.of == 0:
-                    context.input = self.input_from(text)
-                continue
-            if not text.startswith(("/dev/", "/proc/", "/sys/")):
-                if not self.calls.make(MakeFile(text)):
-                    context.input = given
-                    self.unopened += 1
-                    return FAILED
-                if one.of == 1:
-                    written = self.calls.absolute(text), ">>" in one.operator
-            drops |= one.of == 1 or one.operator.startswith("&")
-        if not drops:
-            try:
-                return run()
-            finally:
-                context.input = given
-        output = ShellOutput(wanted=False)
-        self.writing.append(output)
-        passed, ran = len(self.passed), len(self.calls.ran)
+        given = context.input, context.typed, context.outputs, context.opened
+        writing, errors = list(self.writing), list(self.errors)
+        context.outputs, context.opened = dict(context.outputs), dict(context.opened)
+        files: list[tuple[str, ShellOutput, bool]] = []
+        context.redirects += 1
         try:
+            if not self._redirect(redirections, files):
+                self.unopened += 1
+                return self.complain()
             return run()
         finally:
-            context.input = given
-            self.writing.pop()
-            if written[0]:
-                known = passed == len(self.passed) and not any(map(_is_verbose, self.calls.ran[ran:]))
-                self._keep(written[0], output.text if known else None, append=written[1])
+            context.redirects -= 1
+            context.input, context.typed, context.outputs, context.opened = given
+            self.writing, self.errors = writing, errors
+            for path, output, append in files:
+                self._keep(path, output.text if output.known else None, append=append)
+
+    def _redirect(self, redirections: tuple[Redirection, ...], files: list[tuple[str, ShellOutput, bool]]) -> bool:
+        """Where the shell reads from and writes to by now; whether all that could be opened. `files` are written."""
+        context = self.context
+        outputs = dict(context.outputs)
+        outputs["1"] = self.writing[-1] if self.writing else None
+        outputs["2"] = self.errors[-1] if self.errors else None
+        opened = True
+        for one in redirections:
+            first = one.word[0] if one.word else None
+            text = (
+                self.written_by(first)
+                if one.operator == "<(" and isinstance(first, Substitution)
+                else text_of(one.word, self)
+            )
+            of = str(one.of)
+            copies = one.operator in (">&", "<&") and (text.isdecimal() or text == "-")
+            if one.operator in ("<<", "<("):
+                self._read_from(of, ShellInput(text))
+            elif copies and (one.operator == "<&" or text == "-") and text not in outputs and of not in ("1", "2"):
+                outputs.pop(of, None)
+                self._read_from(of, context.input if text == "0" else context.opened.get(text), closes=text == "-")
+            elif copies and text == "-":
+                outputs[of] = ShellOutput(wanted=False)
+            elif copies:
+                if text not in outputs and text != "0":
+                    opened = False
+                    break
+                outputs[of] = outputs.get(text)
+            elif one.operator.startswith("<"):
+                outputs.pop(of, None)
+                self._read_from(of, self.input_from(text))
+            else:
+                output = self._written_to(text, ">>" in one.operator, outputs, files)
+                if output is _NOWHERE:
+                    opened = False
+                    break
+                both = one.operator.startswith("&") or one.operator == ">&"
+                outputs.update(dict.fromkeys(("1", "2") if both else (of,), output))
+        out = outputs.pop("1")
+        if out is not None or self.writing:
+            self.writing.append(out or ShellOutput(wanted=False))
+        self.errors.append(outputs.pop("2"))
+        context.outputs = outputs
+        return opened
+
+    def _read_from(self, of: str, given: ShellInput | None, *, closes: bool = False) -> None:
+        context = self.context
+        if of == "0":
+            context.input, context.typed = given, False
+        elif closes:
+            context.opened.pop(of, None)
+        else:
+            context.opened[of] = given
+
+    def _written_to(
+        self,
+        path: str,
+        append: bool,
+        outputs: dict[str, ShellOutput | None],
+        files: list[tuple[str, ShellOutput, bool]],
+    ) -> ShellOutput | None:
+        """What a file of this name is for those that write to it."""
+        if path in ("/dev/stdout", "/dev/stderr") or re.fullmatch("/dev/fd/[0-9]+", path):
+            return outputs.get({"stdout": "1", "stderr": "2"}.get(path[5:], path.rpartition("/")[2]))
+        if path.startswith(("/dev/", "/proc/", "/sys/")):
+            return ShellOutput(wanted=False)
+        if not self.calls.make(MakeFile(path)):
+            return _NOWHERE
+        output = ShellOutput(wanted=False)
+        files.append((self.calls.absolute(path), output, append))
+        return output
 
     def _opened(self, redirections: tuple[Redirection, ...]) -> int:
-        """`exec` with nothing but files to read: from here on, the shell reads from them."""
-        context = self.context
-        for one in redirections:
-            text = text_of(one.word, self)
-            if one.operator == "<<":
-                given: ShellInput | None = ShellInput(text)
-            elif one.operator == "<&" and text == "-":
-                given = None
-            elif one.operator == "<&":
-                given = context.input if text == "0" else context.opened.get(text)
-            else:
-                given = self.input_from(text)
-            if one.of == 0:
-                context.input = given
-            else:
-                context.opened[str(one.of)] = given
+        """`exec` with nothing but redirections: from here on, the shell reads from there and writes there."""
+        if self.context.redirects:
+            raise Unusable("`exec` in a command that is redirected itself is not followed", "write it apart")
+        files: list[tuple[str, ShellOutput, bool]] = []
+        if not self._redirect(redirections, files):
+            raise Unusable("what becomes of the script, as a file cannot be opened, is not followed", "make it")
+        for path, output, append in files:
+            output.through = path
+            if not append:
+                self._keep(path, "", append=False)
         return 0
 
     def _in_background(self, command: Command) -> int:
         starter = self.context
         depth = len(self.stack)
+        writing, errors = list(self.writing), list(self.errors)
         child = self._fork()
         self.stack.append(starter.subshell(child))
         self.in_background += 1
@@ -414,6 +476,7 @@ class ShellControl(ShellFinders):
                 raise Unusable("a trap of what sleeps in the background is not followed", "leave it out") from None
             del self.stack[depth:]  # all that waits for it stays as well
         finally:
+            self.writing, self.errors = writing, errors
             self.in_background -= 1
             self._leave_down_to(depth)
         starter.background = child
@@ -422,6 +485,7 @@ class ShellControl(ShellFinders):
     def _in_child(self, context: Callable[[int], ShellContext], run: Callable[[], int]) -> int:
         """Start a process, have it `run` in that context, and wait for it."""
         depth = len(self.stack)
+        writing, errors = list(self.writing), list(self.errors)
         with self._deeper():
             self.stack.append(context(self._fork()))
             self.calls.process = self.context.process
@@ -430,6 +494,8 @@ class ShellControl(ShellFinders):
             except Unusable:
                 self._leave_down_to(depth)
                 raise
+            finally:
+                self.writing, self.errors = writing, errors
         self._leave_down_to(depth)
         return status
 
@@ -478,11 +544,6 @@ class ShellControl(ShellFinders):
     def _leave_down_to(self, depth: int) -> None:
         while len(self.stack) > depth:
             self._leave()
-
-
-def _is_verbose(ran: Ran) -> bool:
-    """Whether a program says what it does."""
-    return any(re.fullmatch("-[a-zA-Z]*v[a-zA-Z]*|--verbose", word) for word in ran.words)
 
 
 def _is_exempt(command: Command) -> bool:

@@ -35,15 +35,18 @@ class ShellFinders(ShellBuiltins):
             if self.means_something(words):
                 raise Unusable("what `xargs` would read is not known", "write the loop out, or give it: <<END ... END")
             return self._pass_over("xargs", ["xargs", *arguments])
-        lines, source.lines = source.lines, []
-        if "0" in given:
-            raise Unusable("xargs -0 is not followed", "write the loop out")
+        text = source.rest()
+        apart = {"0", "null"} & set(given)
+        if apart and "L" in given:
+            raise Unusable("xargs -0 -L is not followed", "use -n")
+        lines = text.split("\0" if apart else "\n")
+        lines = lines if lines[-1] else lines[:-1]
         words = words or ["echo"]
         if "I" in given:
-            rounds = [[one.replace(given["I"], line) for one in words] for line in lines if line.strip()]
+            rounds = [[one.replace(given["I"], line) for one in words] for line in lines if apart or line.strip()]
         else:
             try:
-                items = shlex.split("\n".join(lines))
+                items = lines if apart else shlex.split("\n".join(lines))
             except ValueError:
                 return _FAILED
             count = int(given["n"]) if given.get("n", "").isdecimal() else len(lines) if "L" not in given else 0
@@ -63,27 +66,31 @@ class ShellFinders(ShellBuiltins):
         while words and words[0][:1] not in ("-", "(", "!"):
             paths.append(words.pop(0))
         runs: list[tuple[list[str], bool]] = []
-        least, most, kind, names, prints, crosses = 0, _MOST_FOUND, "", [], not words, True
-        followed = True
+        least, most, kind, prints, crosses = 0, _MOST_FOUND, "", not words, True
+        names: list[tuple[re.Pattern[str], bool, bool]] = []  # whether it is of the whole path, and must not match
+        followed, negated, end = True, False, "\n"
         while words:
             word = words.pop(0)
             if word in ("-xdev", "-mount", "-depth"):
                 crosses &= word == "-depth"
                 followed &= word != "-depth"
-            elif word == "-print":
-                prints = True
-            elif word in ("-mindepth", "-maxdepth", "-type", "-name") and words:
+            elif word in ("-print", "-print0"):
+                prints, end = True, "\0" if word == "-print0" else "\n"
+            elif word in ("!", "-not") and words[:1] in (["-name"], ["-path"]):
+                negated = True
+            elif word in ("-mindepth", "-maxdepth", "-type", "-name", "-path") and words:
                 value = words.pop(0)
                 if word == "-type":
                     kind = value
-                elif word == "-name":
-                    names.append(re.compile(translated(value), re.DOTALL))
+                elif word in ("-name", "-path"):
+                    names.append((re.compile(translated(value), re.DOTALL), word == "-path", negated))
+                    negated = False
                 else:
                     least, most = (int(value), most) if word == "-mindepth" else (least, int(value))
             elif word in ("-exec", "-execdir") and {";", "+"} & set(words):
-                end = next(at for at, one in enumerate(words) if one in (";", "+"))
-                runs.append((words[:end], words[end] == "+"))
-                words = words[end + 1 :]
+                last = next(at for at, one in enumerate(words) if one in (";", "+"))
+                runs.append((words[:last], words[last] == "+"))
+                words = words[last + 1 :]
             else:
                 followed = False
         followed &= kind in ("", "d", "f", "l")
@@ -96,14 +103,17 @@ class ShellFinders(ShellBuiltins):
                 for path, depth, node in self._below(one, most, crosses=crosses)
                 if depth >= least
                 and (not kind or kind == ("l" if node.link is not None else "d" if node.is_directory else "f"))
-                and all(name.fullmatch(path.rstrip("/").rpartition("/")[2]) for name in names)
+                and all(
+                    (name.fullmatch(path if whole else path.rstrip("/").rpartition("/")[2]) is None) == inverted
+                    for name, whole, inverted in names
+                )
             ]
         except Unusable:
             if any(self.means_something(command) for command, _ in runs):
                 raise
             return self._pass_over("find", ["find", *arguments])
         if prints or not runs:
-            self._write("".join(f"{one}\n" for one in found))
+            self._write("".join(f"{one}{end}" for one in found))
         for command, together in runs:
             whole = " ".join(command)
             if together:

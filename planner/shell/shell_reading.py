@@ -29,7 +29,7 @@ from mountplan.planner.shell.shell_syntax import (
     While,
     Word,
 )
-from mountplan.planner.shell.shell_word_reading import OTHERWISE, WordReader
+from mountplan.planner.shell.shell_word_reading import OTHERWISE, WordReader, with_quotes
 
 _STATEMENTS = frozenset(
     {"command", "declaration_command", "unset_command", "variable_assignment", "variable_assignments", "list",
@@ -122,10 +122,10 @@ class _Reader(WordReader):
                 found = self._declaration(node, line)
                 return found[0] if len(found) == 1 else Group(line, tuple(found), subshell=False)
             case "pipeline":
-                first, *rest = (one for one in node.children if one.type in _STATEMENTS)
+                first = next(one for one in node.children if one.type in _STATEMENTS)
                 negated = first.type == "negated_command"  # as a whole
-                inner = (first.children[-1] if negated else first, *rest)
-                pipeline = Pipeline(line, tuple(self._joined(one) for one in inner))
+                inner = [first.children[-1] if one == first and negated else one for one in node.children]
+                pipeline = Pipeline(line, self._parts(inner))
                 return Negated(line, pipeline) if negated else pipeline
             case "negated_command":
                 return Negated(line, self._joined(node.children[-1]))
@@ -177,45 +177,67 @@ class _Reader(WordReader):
         if isinstance(last, Simple) and first.start_byte == body.end_byte and self.text(body.children[-1]).isdecimal():
             found[-1] = last._replace(words=last.words[:-1])  # 0<&9: the number is the descriptor's
             redirections = (redirections[0]._replace(descriptor=int(self.text(body.children[-1]))), *redirections[1:])
-        found[-1] = found[-1]._replace(redirections=found[-1].redirections + redirections)
+        found[-1] = _redirecting(found[-1], redirections)
+        for child in node.children:
+            if child.type == "heredoc_redirect":
+                found = self._behind_heredoc(child, found)
         return found[0] if len(found) == 1 else Group(line, tuple(found), subshell=False)
+
+    def _parts(self, nodes: list[Any]) -> tuple[Command, ...]:
+        """Of a pipeline: commands, and what stands between them."""
+        found: list[Command] = []
+        for one in nodes:
+            if one.type in _STATEMENTS:
+                made = self._joined(one)
+                found += made.commands if isinstance(made, Pipeline) and not made.redirections else (made,)
+            elif one.type == "|&" and found:
+                found[-1] = _redirecting(found[-1], (Redirection(">&", (Text("1", True),), 2),))
+        return tuple(found)
+
+    def _behind_heredoc(self, node: Any, found: list[Command]) -> list[Command]:
+        """What follows on `<<WORD` in its line hangs on the command before it."""
+        for at, one in enumerate(node.children):
+            if one.type == "pipeline":
+                *nodes, last = one.children
+                first, *rest = self.statement(last)
+                further = first.commands if isinstance(first, Pipeline) else (first,)
+                parts = (found[-1]._replace(joint=";"), *self._parts(nodes), *further)
+                found = [*found[:-1], Pipeline(found[-1].line, parts, joint=found[-1].joint), *rest]
+            elif one.type in ("&&", "||"):
+                first, *rest = self.statement(node.children[at + 1])
+                found = [*found, first._replace(joint=one.type), *rest]
+        return found
 
     def redirection(self, node: Any) -> list[Redirection]:
         if node.type == "heredoc_redirect":
             start = next((one for one in node.children if one.type == "heredoc_start"), None)
-            body = next((one for one in node.children if one.type == "heredoc_body"), None)
+            end = next((one for one in node.children if one.type == "heredoc_end"), None)
             further = [one for child in node.children if child.type in _REDIRECTS for one in self.redirection(child)]
-            if any(one.type in ("&&", "||", "pipeline", "|") for one in node.children):
-                raise ScriptError(
-                    self.line(node), "what follows on <<WORD in its line is not followed", "write it apart"
-                )
             plain = start is None or self.text(start)[:1] in ("'", '"', "\\")
-            strip = node.children[0].type == "<<-"
-            word: Word = ()
-            if body is not None:
-                word = (
-                    (Text(self.text(body), True),)
-                    if plain
-                    else self._between(body, body.start_byte, body.end_byte, True)
-                )
+            strip = any(one.type == "<<-" for one in node.children)
+            first = self.data.find(b"\n", start.end_byte if start is not None else node.start_byte) + 1
+            text = self.slice(first, end.start_byte) if end is not None and first else ""
             if strip:
-                word = tuple(
-                    part._replace(text=re.sub(r"(?m)^\t+", "", part.text)) if isinstance(part, Text) else part
-                    for part in word
-                )
-            return [Redirection("<<", word), *further]
+                text = re.sub(r"(?m)^\t+", "", text)
+            line = self.line(node) + (0 if self.one_line else 1)
+            word = (Text(text, True),) if plain else self._text_alone(with_quotes(text), line)
+            return [Redirection("<<", word, self._descriptor(node)), *further]
         operator = next((one.type for one in node.children if not one.is_named), "")
         operand = node.child_by_field_name("destination") or node.children[-1]
         if node.type == "herestring_redirect":
-            return [Redirection("<<", (*self.word(operand), Text("\n", True)))]
-        first = node.children[0]
-        descriptor = int(self.text(first)) if first.type == "file_descriptor" and len(self.text(first)) < 4 else -1
+            return [Redirection("<<", (*self.word(operand), Text("\n", True)), self._descriptor(node))]
+        descriptor = self._descriptor(node)
         if operand.type == "file_descriptor" or not operand.is_named:
             return [Redirection(operator.rstrip("-"), (Text("-", True),), descriptor)]
         if operand.type == "process_substitution" and operator == "<":
             inner = Substitution(self.commands(operand.children), self.text(operand)[2:-1].strip(), True)
-            return [Redirection("<<", (inner, Text("\n", True)), descriptor)]
+            return [Redirection("<(", (inner,), descriptor)]
         return [Redirection(operator, self.word(operand), descriptor)]
+
+    def _descriptor(self, node: Any) -> int:
+        """The number that stands before a redirection, or -1."""
+        first = node.children[0]
+        return int(self.text(first)) if first.type == "file_descriptor" and len(self.text(first)) < 4 else -1
 
     def _simple(self, node: Any, line: int) -> Simple:
         assignments = []
@@ -338,3 +360,13 @@ class _Reader(WordReader):
         if first == "[[":
             return Test(line, words)
         return Simple(line, (), ((Text("[", False),), *words, (Text("]", False),)))
+
+
+def _redirecting(command: Command, redirections: tuple[Redirection, ...]) -> Command:
+    """Redirections stand for the last part of a pipeline alone."""
+    if isinstance(command, Pipeline) and command.commands:
+        *before, last = command.commands
+        return command._replace(commands=(*before, _redirecting(last, redirections)))
+    if isinstance(command, Negated):
+        return command._replace(command=_redirecting(command.command, redirections))
+    return command._replace(redirections=command.redirections + redirections)

@@ -24,6 +24,10 @@ from mountplan.planner.shell.shell_words import DisputedValue, UnsetValue, text_
 # The options of `set` that mean something here, and those that do not.
 _MOST_WRITTEN = 1 << 20  # characters that are kept in mind
 LETTERS = {"e": "errexit", "f": "noglob", "u": "nounset", "E": "errtrace"}
+_ARRAYS_OF_BASH = frozenset(
+    {"BASH_ALIASES", "BASH_ARGC", "BASH_ARGV", "BASH_CMDS", "BASH_LINENO", "BASH_SOURCE", "BASH_VERSINFO", "DIRSTACK",
+     "FUNCNAME", "GROUPS"}
+)  # fmt: skip
 IDLE_OPTIONS = frozenset({"verbose", "xtrace", "monitor", "notify", "posix", "hashall", "functrace"})
 
 
@@ -63,17 +67,37 @@ class Stopped(Exception):
 
 
 class ShellInput:
-    """What commands read from, line by line; they share it."""
+    """What commands read from; they share it, and what one has read is gone for the next."""
 
     def __init__(self, text: str) -> None:
-        self.lines = text.splitlines()
+        self.text = text
+        self.at = 0
+
+    def rest(self) -> str:
+        """All that is left."""
+        text, self.text, self.at = self.text[self.at :], "", 0
+        return text
+
+    def line(self, end: str = "\n") -> tuple[str, bool] | None:
+        """The next one, and whether it has an end; None if nothing is left."""
+        if self.at >= len(self.text):
+            return None
+        at = self.text.find(end, self.at)
+        line = self.text[self.at : at] if at >= 0 else self.text[self.at :]
+        self.at = at + 1 if at >= 0 else len(self.text)
+        return line, at >= 0
 
 
 class ShellOutput:
-    """Where commands write to. What is not `wanted` (it goes to a file, or down a pipe) need not be known."""
+    """Where commands write to. What is not `wanted` (it goes to a file, or down a pipe) need not be known.
 
-    def __init__(self, *, wanted: bool) -> None:
+    If it goes `through`, what is written is in the file of that name at once.
+    """
+
+    def __init__(self, *, wanted: bool, through: str = "") -> None:
         self.wanted = wanted
+        self.through = through
+        self.known = True
         self.text = ""
 
     def add(self, text: str) -> None:
@@ -119,6 +143,8 @@ class ShellContext:
         self.keyed: set[str] = set()  # those whose keys are words
         self.exported: set[str] = set()
         self.directory = ""  # where it has gone to, as it was named
+        self.pushed: tuple[str, ...] = ()  # by pushd
+        self.left = ""  # and from where
         self.inherits = False  # whether that is from another shell
         self.functions: dict[str, Command] = {}
         self.arguments: list[str] = []
@@ -126,16 +152,22 @@ class ShellContext:
         self.loops = 0  # that it is in
         self.loops_above = False  # whether the shell that has started it is in one
         self.status = 0
+        self.substituted = False  # whether the command that it is at has had a $(...)
         self.options: set[str] = set()  # of `set` and `shopt`, by their long names
         self.dialect = ""  # "bash", "sh" for any shell that is called so, or "" if it does not say
         self.read_only: set[str] = set()
         self.tested = False  # something asks for the status of what is carried out
         self.asked = False  # and whether anything that matters hangs on that
+        self.disputed = False  # whether it does so where only a process above it does, in $(...)
         self.trapped = ""  # what is carried out when it ends
         self.trapped_errors = ""  # and when a command fails (trap ... ERR)
         self.trapped_above = ""  # by the shell that has started it, which still tells
         self.input: ShellInput | None = None
+        self.typed = True  # whether it reads what comes after its own commands, as if from a terminal
         self.opened: dict[str, ShellInput | None] = {}  # to read from, by number
+        self.outputs: dict[str, ShellOutput | None] = {}  # to write to, by number from 3 on; None is the terminal
+        self.redirects = 0  # commands with redirections that it is in
+        self.piped: tuple[int, ...] = ()  # how the parts of the last pipeline have ended
 
     def subshell(self, process: int) -> ShellContext:
         """A copy that runs in another process; `$$` stays what it was."""
@@ -145,6 +177,7 @@ class ShellContext:
         made.options, made.read_only, made.opened = set(self.options), set(self.read_only), dict(self.opened)
         made.arrays = {name: ShellArray(elements) for name, elements in self.arrays.items()}
         made.functions, made.arguments = dict(self.functions), list(self.arguments)
+        made.outputs, made.redirects = dict(self.outputs), 0
         made.loops, made.loops_above = 0, self.loops > 0 or self.loops_above
         made.trapped, made.trapped_above = "", self.trapped or self.trapped_above
         if "errtrace" not in self.options:
@@ -166,6 +199,8 @@ class ShellContext:
         made.dialect, made.directory, made.inherits = self.dialect, self.directory, True
         made.variables = {name: value for name, value in self.variables.items() if name in self.exported}
         made.exported = set(self.exported)
+        made.input, made.typed = self.input, self.typed
+        made.opened, made.outputs = dict(self.opened), dict(self.outputs)
         return made
 
     def going_on(self, process: int) -> ShellContext:
@@ -212,6 +247,7 @@ class ShellState:
         self.beyond: list[str] = []  # commands that are no functions now, as `command` has said
         self.passed: list[tuple[int, str]] = []
         self.writing: list[ShellOutput] = []  # what is written goes into the last of these, if there is one
+        self.errors: list[ShellOutput | None] = []  # and what is said of failures; None is the terminal
 
     @property
     def context(self) -> ShellContext:
@@ -231,6 +267,16 @@ class ShellState:
             option = LETTERS.get(letter)
             if option is not None:
                 (self.context.options.add if on else self.context.options.discard)(option)
+
+    def is_there(self, path: str) -> bool:
+        """Whether there is something of this name; raises Unusable if that is not known."""
+        try:
+            mount, node = walk(self.calls.stage.processes[self.context.process], path)
+        except WouldRefuse:
+            return self.calls.node(path) is not None and not path.endswith("/")
+        if not node.is_known and node is not mount.root:
+            raise Unusable(f"whether there is a {path} is not known", "write the names out")
+        return node.is_directory or not path.endswith("/")
 
     def end_without(self, name: str) -> NoReturn:
         """What a shell does that needs a value which is not there."""
@@ -254,6 +300,12 @@ class ShellState:
     def value(self, name: str) -> str | None:
         context = self.context
         match name:
+            case "PIPESTATUS" if not context.is_sh:
+                return str(context.piped[0] if context.piped else context.status)
+            case "IFS":
+                return context.variables.get(name, " \t\n")
+            case "OLDPWD" if context.variables.get(name) is None:
+                return context.left or None
             case "$":
                 return str(FIRST_PID + context.shell)
             case "PPID":
@@ -261,6 +313,9 @@ class ShellState:
             case "!":
                 return str(FIRST_PID + context.background)
             case "?":
+                if context.substituted and context.is_sh:
+                    what = "$? behind $(...) in one command is not followed: shells called sh differ in that"
+                    raise Unusable(what, "write it apart")
                 return str(context.status)
             case "#":
                 return str(len(context.arguments))
@@ -277,7 +332,7 @@ class ShellState:
             number = int(name)
             if number <= len(context.arguments):
                 return context.arguments[number - 1]
-            return "" if len(self.stack) > 1 or self.locals or context.arguments else None
+            return UnsetValue() if len(self.stack) > 1 or self.locals or context.arguments else None
         if name in context.arrays:
             return context.arrays[name].get("0", UnsetValue())
         return context.variables.get(name)
@@ -305,6 +360,11 @@ class ShellState:
         """Of an array, by index or key; a plain variable is one of one element."""
         found = self.context.arrays.get(name)
         if found is None:
+            if name == "PIPESTATUS" and not self.context.is_sh:
+                statuses = self.context.piped or (self.context.status,)
+                return {str(at): str(one) for at, one in enumerate(statuses)}
+            if name in _ARRAYS_OF_BASH:
+                raise Unusable(f"${{{name}}} is not followed", "leave it out")
             value = self.context.variables.get(name)
             return {"0": value} if value is not None and not isinstance(value, UnsetValue) else {}
         return found
@@ -439,7 +499,22 @@ class ShellState:
 
     def _write(self, text: str) -> None:
         if self.writing:
-            self.writing[-1].add(text)
+            output = self.writing[-1]
+            output.add(text)
+            if output.through:
+                self._keep(output.through, text, append=True)
+
+    def _unsaid(self, output: ShellOutput | None) -> None:
+        """Something is written there, and it is not known what."""
+        if output is not None:
+            output.known = False
+            if output.through:
+                self._keep(output.through, None, append=True)
+
+    def complain(self) -> int:
+        """A program says why it fails, in its own words."""
+        self._unsaid(self.errors[-1] if self.errors else None)
+        return FAILED
 
     def _pass_over(self, name: str, words: list[str]) -> int:
         """What means nothing for mounts, unless what it writes or how it ends is asked for."""
@@ -454,6 +529,8 @@ class ShellState:
                 f"whether `{text}` fails is not known",
                 f"say it: --answer '{text}=' if not, --fails '{text}' if it does",
             )
+        self._unsaid(self.writing[-1] if self.writing else None)
+        self.complain()
         self.passed.append((self.calls.line, name))
         return 0
 

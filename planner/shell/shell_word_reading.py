@@ -271,6 +271,7 @@ class WordReader(ScriptTree):
     def _text_alone(self, inner: str, line: int) -> Word:
         """What stands in quotation marks, read on its own."""
         reader = type(self)(f': "{inner}"', line)
+        reader.one_line, reader.depth = self.one_line, self.depth
         commands = reader.commands(reader.root.children)
         if len(commands) == 1 and isinstance(commands[0], Simple) and len(commands[0].words) == 2:
             return commands[0].words[1]
@@ -315,6 +316,21 @@ def _without_quotes(text: str) -> str:
             end = _end_of(text, at)
         if text[at:end] != '"':
             found += text[at:end]
+        at = end
+    return found
+
+
+def with_quotes(text: str) -> str:
+    """A text in which quotation marks mean nothing, as one in quotation marks has it."""
+    found, at = "", 0
+    while at < len(text):
+        end = at + 1
+        if text[at] == "\\":
+            end = at + 2
+        elif text[at] == "`" or text[at : at + 2] in ("${", "$("):
+            end = _end_of(text, at)
+        piece = text[at:end]
+        found += {'"': '\\"', '\\"': '\\\\\\"'}.get(piece, piece)
         at = end
     return found
 

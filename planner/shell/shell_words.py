@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import NoReturn, Protocol
+from typing import NamedTuple, NoReturn, Protocol
 
 from mountplan.planner.commands.util_linux import Unusable
 from mountplan.planner.shell.shell_arithmetic import Variables, number
@@ -30,6 +30,7 @@ class Values(Variables, Protocol):
     def elements(self, name: str) -> dict[str, str]: ...
     def output(self, substitution: Substitution) -> str: ...
     def names(self, directory: str) -> Iterable[str]: ...
+    def is_there(self, path: str) -> bool: ...
     def end_without(self, name: str) -> NoReturn: ...
 
 
@@ -38,7 +39,17 @@ _WITH_MEANING = re.compile(r"[]~*?[{}\\]")
 
 def text_of(word: Word, values: Values) -> str:
     """A word as one text, as after `=`: not split, and without patterns."""
-    return limited("".join(_value(part, values) for part in word))
+    return limited("".join(_value(_as_one(part, values), values) for part in word))
+
+
+def _as_one(part: Part, values: Values) -> Part:
+    """`$*` where nothing is split is what it is in quotation marks."""
+    if isinstance(part, ShellParameter) and not part.operator:
+        if part.name == "@" and values.dialect == "sh" and not (_separators(values) or " ").startswith(" "):
+            raise Unusable("$@ as one text is not followed: shells called sh differ in what stands between", "use $*")
+        if part.name == "*" or (part.key is not None and text_of(part.key, values) == "*"):
+            return part._replace(quoted=True)
+    return part
 
 
 def fields(words: Iterable[Word], values: Values) -> list[str]:
@@ -84,9 +95,9 @@ def expression_text(word: Word, values: Values) -> str:
     )
 
 
-def _value(part: Part, values: Values) -> str:
+def _value(part: Part | SplitText, values: Values) -> str:
     match part:
-        case Text():
+        case Text() | SplitText():
             return part.text
         case ShellParameter():
             return _parameter(part, values)
@@ -105,16 +116,16 @@ class DisputedValue(UnsetValue):
 
 
 def _parameter(part: ShellParameter, values: Values) -> str:
-    if part.name in ("@", "*") and not part.operator:
-        between = _separators(values) if part.name == "*" and part.quoted else None
-        return (" " if between is None else between[:1]).join(values.arguments())
     operator = part.operator
+    if part.name in ("@", "*") and not operator:
+        return _between_of(part, part.name, values).join(values.arguments())
     if part.key is None:
         value = values.value(part.name)
     else:
         whole = several(part, values)
         if whole is not None:
-            return str(len(whole)) if operator == "length" else " ".join(whole)
+            between = _between_of(part, text_of(part.key, values), values)
+            return str(len(whole)) if operator == "length" else between.join(whole)
         value = values.elements(part.name).get(_index(part, values), UnsetValue())
     if isinstance(value, DisputedValue):
         what = f"what {part.name} has after `local {part.name}`, shells called sh do not agree on"
@@ -144,6 +155,12 @@ def _parameter(part: ShellParameter, values: Values) -> str:
     if operator[0] in "#%":
         return _without(text, operator, pattern(part.argument, values))
     return _changed(part, text, values)
+
+
+def _between_of(part: ShellParameter, name: str, values: Values) -> str:
+    """What stands between the values of `"$*"` and its like."""
+    between = _separators(values) if name == "*" and part.quoted else None
+    return " " if between is None else between[:1]
 
 
 def _changed(part: ShellParameter, text: str, values: Values) -> str:
@@ -270,7 +287,7 @@ def _split(word: Word, values: Values) -> Iterator[list[WordPiece]]:
 def _unlimited(word: Word, values: Values) -> Iterator[list[WordPiece]]:
     """The fields of one word: values without quotes are split, and leave nothing if they are empty."""
     current: list[WordPiece] | None = None
-    for part in word:
+    for part in _spliced(word, values):
         found = several(part, values) if isinstance(part, ShellParameter) and _is_several(part) else None
         if isinstance(part, ShellParameter) and part.quoted and found is not None:
             for at, one in enumerate(found):
@@ -308,7 +325,32 @@ def _unlimited(word: Word, values: Values) -> Iterator[list[WordPiece]]:
         yield current
 
 
-def _is_several(part: Part) -> bool:
+class SplitText(NamedTuple):
+    """Text without quotes in `${name+...}`, which is split as a value is."""
+
+    text: str
+    quoted: bool = False
+
+
+def _spliced(word: Word, values: Values) -> Iterator[Part | SplitText]:
+    """The word with what stands in `${name+...}` and `${name-...}` in the place of those, if that has quotes."""
+    for part in word:
+        if (
+            isinstance(part, ShellParameter)
+            and part.operator.lstrip(":") in ("+", "-")
+            and any(isinstance(one, Text | ShellParameter | Substitution) and one.quoted for one in part.argument)
+            and not part.quoted
+            and part.key is None
+        ):
+            is_taken = _parameter(part._replace(argument=(Text("x", True),)), values) == "x"
+            if is_taken or part.operator[-1] == "+":
+                for one in part.argument if is_taken else ():
+                    yield SplitText(one.text) if isinstance(one, Text) and not one.quoted else one
+                continue
+        yield part
+
+
+def _is_several(part: Part | SplitText) -> bool:
     """Whether it is one field for each value where it stands in quotation marks."""
     if not isinstance(part, ShellParameter) or part.operator == "length":
         return False
@@ -336,6 +378,7 @@ def _named(pieces: list[WordPiece], values: Values) -> list[str]:
             for name in sorted(values.names(one or "."))
             if what.fullmatch(name) and (hidden or not name.startswith("."))
         ]
+    found = [one for one in found if values.is_there(one)]
     return found or ([] if "nullglob" in values.options else [text])
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import ClassVar
 
+from mountplan.planner.commands.file_commands import options
 from mountplan.planner.commands.util_linux import Unusable
 from mountplan.planner.shell.shell_state import ShellState
 from mountplan.planner.shell.shell_syntax import limited
@@ -26,7 +27,17 @@ _CONTROLS = {
     "\\": "\\",
     '"': '"',
 }
-_FORM = re.compile(r"%([-0 ]*)([0-9]{0,5})(?:\.([0-9]{0,5}))?([sdiuxXoc%])")
+_FORM = re.compile(r"%([-0 ]*)([0-9]{0,5})(?:\.([0-9]{0,5}))?([sdiuxXocqb%])")
+_ESCAPES_OF_B = re.compile(r"\\(?:([abefnrtv\\\"])|x([0-9a-fA-F]{1,2})|0?([0-7]{1,3}))")
+
+
+def shell_quoted(text: str) -> str:
+    """As printf %q of bash writes what is no plain word."""
+    if not text:
+        return "''"
+    if not text.isprintable() or not text.isascii():
+        raise Unusable("printf %q of control characters is not followed", "leave them out")
+    return re.sub(r"([^A-Za-z0-9_./:=@%+,-])", r"\\\1", text)
 
 
 def _unescaped(text: str, escapes: re.Pattern[str] = _ESCAPES) -> str:
@@ -59,6 +70,12 @@ def _formatted(form: str, *values: str) -> str | None:
             value = left.pop(0) if left else ""
             if letter == "c":
                 value = value[:1]
+            elif letter == "q":
+                value = value if re.fullmatch("[A-Za-z0-9_./:=@%+,-]+", value) else shell_quoted(value)
+            elif letter == "b":
+                if "\\c" in value:
+                    return None
+                value = _unescaped(value, _ESCAPES_OF_B)
             elif letter == "s":
                 value = value if precision is None else value[: int(precision or 0)]
             else:
@@ -84,6 +101,7 @@ class ShellWriters(ShellState):
         if not self.writing or text is None:
             self.passed.append((self.calls.line, name))
         if text is None:
+            self._unsaid(self.writing[-1] if self.writing else None)
             return 0
         self._write(text)
         return 0
@@ -109,7 +127,7 @@ class ShellWriters(ShellState):
             variable, words = words[1], words[2:]
         words = words[1:] if words[:1] == ["--"] else words
         text = _formatted(*words) if words else ""
-        if words and self.dialect != "bash" and re.search(r"\\[x\"]", words[0]):
+        if words and self.dialect != "bash" and re.search(r"\\[x\"]|%[^%]*q", words[0]):
             text = None  # dash leaves it as it is
         if text is None and (self.captured or variable):
             raise Unusable(f"printf {words[0]} is not followed", "use %s and %d")
@@ -119,32 +137,64 @@ class ShellWriters(ShellState):
         return text
 
     def _pwd(self, arguments: list[str]) -> str:
-        return self.directory() + "\n"
+        return (self.calls.absolute(".") if "-P" in arguments else self.directory()) + "\n"
 
     def _basename(self, arguments: list[str]) -> str:
-        paths = [one for one in arguments if not one.startswith("-")]
-        name = posixpath.basename(paths[0].rstrip("/")) if paths else ""
-        if len(paths) == 2 and name != paths[1]:
-            name = name.removesuffix(paths[1])
-        return name + "\n"
+        given, paths = options("basename", arguments, "azs:", "multiple zero suffix=")
+        suffix = given.get("s", given.get("suffix"))
+        if suffix is None and not {"a", "multiple"} & set(given):
+            paths, suffix = paths[:1], paths[1] if len(paths) > 1 else ""
+        end = "\0" if {"z", "zero"} & set(given) else "\n"
+        names = [posixpath.basename(path.rstrip("/")) or path[:1] for path in paths]
+        return "".join((name if name == suffix else name.removesuffix(suffix or "")) + end for name in names)
 
     def _dirname(self, arguments: list[str]) -> str:
-        path = arguments[-1].rstrip("/") if arguments else ""
-        return (posixpath.dirname(path).rstrip("/") or ("/" if path.startswith("/") or not path else ".")) + "\n"
+        given, paths = options("dirname", arguments, "z", "zero")
+        end = "\0" if {"z", "zero"} & set(given) else "\n"
+        bare = [(path, path.rstrip("/")) for path in paths]
+        above = [(path, posixpath.dirname(one).rstrip("/")) for path, one in bare]
+        return "".join((one or ("/" if path.startswith("/") or not path else ".")) + end for path, one in above)
 
-    def _realpath(self, arguments: list[str]) -> str:
-        paths = [one for one in arguments if not one.startswith("-")]
-        return "".join(self.calls.absolute(one) + "\n" for one in paths)
+    def _realpath(self, arguments: list[str]) -> int:
+        given, paths = options("realpath", arguments, "emqsz", "canonicalize-existing canonicalize-missing quiet zero")
+        end, status = "\0" if {"z", "zero"} & set(given) else "\n", 0
+        letters = "".join(one[13:14] if one.startswith("canonicalize") else one for one in given)
+        for path in paths:
+            found = self.resolved(path, "e" if "e" in letters else "m" if "m" in letters else "f")
+            if found is None:
+                status = self.complain()
+            else:
+                self._write(found + end)
+        return status
+
+    def resolved(self, path: str, how: str) -> str | None:
+        """As readlink -e, -f and -m have it: all of it is there, or all but the last, or nothing need be."""
+        if how != "m":
+            above = posixpath.dirname(path.rstrip("/")) or ("/" if path.startswith("/") else ".")
+            if not path or not self.is_there(path if how == "e" else f"{above.rstrip('/')}/"):
+                return None
+        return self.calls.absolute(path)
 
     def _seq(self, arguments: list[str]) -> str:
         numbers = [int(one) for one in arguments if re.fullmatch("-?[0-9]{1,6}", one)]
-        if not 1 <= len(numbers) <= 2 or len(numbers) != len(arguments):
+        followed = 1 <= len(numbers) <= 3 and len(numbers) == len(arguments)
+        step = numbers.pop(1) if len(numbers) == 3 else 1
+        if not followed or not step:
             raise Unusable("seq of this kind is not followed", "write seq FIRST LAST")
         first, last = numbers if len(numbers) == 2 else (1, numbers[0])
-        return "".join(f"{number}\n" for number in range(first, last + 1))
+        return "".join(f"{number}\n" for number in range(first, last + (1 if step > 0 else -1), step))
 
-    def _user(self, arguments: list[str]) -> str:
-        return "0\n" if arguments and set(arguments[0]) <= set("-ug") else "uid=0(root) gid=0(root)\n"
+    def _user(self, arguments: list[str]) -> str | None:
+        letters = "".join(one[1:] for one in arguments if re.fullmatch("-[ugnr]+", one))
+        others = [one for one in arguments if not re.fullmatch("-[ugnr]+|root|0", one)]
+        if others or not letters or not self.calls.stage.processes[self.context.process].user.capable:
+            if self.captured:
+                raise Unusable(f"what `id {' '.join(arguments)}` writes is not known", "use id -u")
+            return None
+        return "root\n" if "n" in letters else "0\n"
+
+    def _name_of_user(self, arguments: list[str]) -> str | None:
+        return self._user(["-un", *arguments])
 
     _writers: ClassVar[dict[str, Callable[[ShellWriters, list[str]], str | None]]] = {
         "basename": _basename,
@@ -153,6 +203,6 @@ class ShellWriters(ShellState):
         "id": _user,
         "printf": _printf,
         "pwd": _pwd,
-        "realpath": _realpath,
         "seq": _seq,
+        "whoami": _name_of_user,
     }

@@ -72,7 +72,11 @@ CALLS: dict[str, list[list[str]]] = {
         ["{print}"], ["{print $0}"], ['$1=="a"{print $2}'], ['$1!="a" {print $2}'], ["$1~/a/{print $1}"],
         ["/a/{print $1}"], ["NR==2{print $1}"], ["{print $1 $2}"], ["-F[:]", "{print $1}"], ["{print $9}"],
         ["{ print $1; }"], ['$2~"x"{print $1}'], ["-F ", "{print $1,$3}"], ["-F:", "$3~/t/ {print $1}"],
+        ["END{print NR}"], ["-v", "x=1", "{print x}"], ["-v", "p=b", '$1 ~ "^"p {print $2}'], ["NR==2"], ["!/a/"],
+        ['/a/ || $2 == 2 {print $1"-"$2; next} {print NF, NR}'], ["NR > 2 {print; exit}"], ["$1 !~ /[ab]/ && NF > 0"],
+        ['NF==3 && !($1 == "b" || $2 == 10) {print $1}'], ["$1 ~ /\\// {print}"], ["-F:", "{print NF}"],
     ],
+    "rev": [[]],
 }  # fmt: skip
 NOT_FOLLOWED: dict[str, list[list[str]]] = {
     "grep": [
@@ -108,7 +112,7 @@ NOT_FOLLOWED: dict[str, list[list[str]]] = {
         ["s/a(/x/;s/a[/b/"], ["-E", "s/(^|b)/-/g"], ["s|\\||p|"],
     ],
     "awk": [
-        ["END{print NR}"], ["-v", "x=1", "{print x}"], [], ["-x", "{print}"],
+        ["BEGIN{print}"], ["{print x}"], [], ["-x", "{print}"], ["{printf $1}"], ["$1 < \"b\" {print}"], ["/a{2}/"],
     ],
 }  # fmt: skip
 
