@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from mountplan.applier.observe.observe import observe
 from mountplan.planner.compare.difference import Difference, Drift
+from mountplan.planner.plan.plan import ExpectedMount
 from mountplan.planner.plan.predict import predict
+from mountplan.planner.tables.columns import columns_of
 from mountplan.planner.tables.table import MountRow, MountTable, Walks, copied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mountplan.applier.build.build import Built
-    from mountplan.planner.plan.plan import ExpectedMount, Plan
+    from mountplan.planner.plan.plan import Plan
 
 ATTEMPTS = 5  # builds, before that it is told
 _FOLLOWING = ("peer", "slave")
@@ -25,8 +27,8 @@ _REMEDY = "run it again: the host mounted or unmounted something there each time
 
 def follows_host(plan: Plan) -> bool:
     """True if anything that the plan builds is to have what the host mounts meanwhile."""
-    told = {(mount.inherits, mount.brings) for space in plan.expected.namespaces for mount in space.mounts}
-    return any(inherits or brings in _FOLLOWING for inherits, brings in told)
+    told = [columns_of(space.mounts, ExpectedMount) for space in plan.expected.namespaces]
+    return any(any(one["inherits"]) or not set(_FOLLOWING).isdisjoint(one["brings"]) for one in told)
 
 
 def _follows(mount: ExpectedMount) -> bool:

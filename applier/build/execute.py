@@ -8,6 +8,7 @@ Only the seeds of the host's groups are all open for a while: they are taken bef
 from __future__ import annotations
 
 import errno
+from itertools import compress
 from operator import length_hint
 
 from mountplan.applier.build.last_directory import LastDirectory
@@ -18,6 +19,7 @@ from mountplan.planner.fstypes import of
 from mountplan.planner.names import Handle, NodeKind
 from mountplan.planner.plan import seedbase
 from mountplan.planner.plan import steps as s
+from mountplan.planner.plan.step_columns import columns_of_kind, kinds_of, steps_between
 from mountplan.planner.plan.step_runs import LEAST, LONGEST
 from mountplan.planner.plan.steps import STAGE, YARD, Step
 from mountplan.planner.tables import layerpath
@@ -26,6 +28,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any, NoReturn
+
+    from mountplan.planner.plan.step_columns import Steps
 
 _CHUNK = 512  # steps between two reports
 _OF_THE_PATH = frozenset((errno.ELOOP, errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.EXDEV))
@@ -52,31 +56,32 @@ _MODULES: dict[type[Step], str] = {
 }
 
 
-def load_what_is_needed(steps: tuple[Step, ...]) -> None:
+def load_what_is_needed(steps: Steps) -> None:
     """Import it before anything is built: later, a file that cannot be read would look like a bug."""
-    kinds = set(map(type, steps))  # which is had at once, of however many steps
+    kinds = kinds_of(steps)
     for kind in kinds & _MODULES.keys():
         __import__(_MODULES[kind])
     if namespace_files(steps):
         __import__("mountplan.applier.sys.held_namespaces")
-    made = [step for step in steps if type(step) is s.MakeFilesystem] if s.MakeFilesystem in kinds else []
-    if any(of(fstype).instances == "machine" for fstype in {step.fstype for step in made}):
+    made = columns_of_kind(steps, s.MakeFilesystem)
+    if any(of(fstype).instances == "machine" for fstype in set(made["fstype"])):
         __import__("mountplan.applier.sys.machine_instances")
     if len(steps) >= LEAST * LONGEST:
         syscalls.load_loop()
         if syscalls.loop:
             __import__("mountplan.applier.build.rows")
-    if s.AttachImage in kinds or any(step.source[:1] == "/" for step in made):
+    if s.AttachImage in kinds or any(source[:1] == "/" for source in made["source"]):
         __import__("mountplan.applier.sys.devices")
 
 
-def namespace_files(steps: tuple[Step, ...]) -> list[str]:
+def namespace_files(steps: Steps) -> list[str]:
     """The paths at which the files of namespaces are to be opened."""
-    return [
-        step.path
-        for step in steps
-        if (type(step) is s.CloneHost or type(step) is s.CloneHostWorkbench) and step.namespace
-    ]
+    found: list[str] = []
+    for cls in (s.CloneHost, s.CloneHostWorkbench):
+        columns = columns_of_kind(steps, cls)
+        if any(columns["namespace"]):
+            found += compress(columns["path"], columns["namespace"])
+    return found
 
 
 def is_foreign(step: Step) -> bool:
@@ -98,7 +103,7 @@ class StepFailed(Exception):
         self.cause = cause
 
 
-def execute(steps: tuple[Step, ...], kernel: Kernel, reporter: Reporter) -> tuple[Handle, ...]:
+def execute(steps: Steps, kernel: Kernel, reporter: Reporter) -> tuple[Handle, ...]:
     """Carry out all steps; stops at the first that the kernel refuses (StepFailed). No descriptor is left open.
 
     Returns the filesystems whose superblocks may have been there before (Kernel.present).
@@ -109,7 +114,7 @@ def execute(steps: tuple[Step, ...], kernel: Kernel, reporter: Reporter) -> tupl
 
     def one_by_one(begin: int, end: int) -> None:
         while begin < end:
-            chunk = iter(steps[begin : min(end, begin - begin % _CHUNK + _CHUNK)])
+            chunk = iter(steps_between(steps, begin, min(end, begin - begin % _CHUNK + _CHUNK)))
             begin += length_hint(chunk)
             try:
                 for step in chunk:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mountplan.applier.sys.kernel import FinishedNamespace
     from mountplan.applier.sys.userns import Rootless
     from mountplan.planner.names import Handle
-    from mountplan.planner.plan.steps import Step
+    from mountplan.planner.plan.step_columns import Steps
 
 
 def hold(
@@ -124,7 +124,7 @@ def _refuse_namespace(sender: Sender, what: str, cause: OSError, call: str = "")
 class BuildKernel(LinuxKernel):
     """Tries, in a user namespace, what may be refused there, before the second step is carried out."""
 
-    def __init__(self, steps: tuple[Step, ...], sender: Sender, leash: int, rootless: Rootless) -> None:
+    def __init__(self, steps: Steps, sender: Sender, leash: int, rootless: Rootless) -> None:
         super().__init__(self._enter if rootless == "auto" else None)
         self._steps, self._sender, self._leash = steps, sender, leash
 
@@ -143,12 +143,12 @@ class BuildKernel(LinuxKernel):
             return
         from mountplan.applier.probe.userns_trial import try_out
 
-        if refusals := try_out(self._steps, self):
+        if refusals := try_out(tuple(self._steps), self):
             self._sender.send(channel.TRIED, marshal.dumps([tuple(one) for one in refusals]))
             os._exit(1)
 
 
-def hold_namespace_files(steps: tuple[Step, ...]) -> HeldFiles | None:
+def hold_namespace_files(steps: Steps) -> HeldFiles | None:
     """The files of namespaces that the steps bind, opened while they can be reached."""
     paths = namespace_files(steps)
     if not paths:
@@ -187,7 +187,7 @@ class Finished(NamedTuple):
 
 
 def carry_out(
-    steps: tuple[Step, ...], kernel: LinuxKernel, sender: Sender, root: bytes, held: HeldFiles | None
+    steps: Steps, kernel: LinuxKernel, sender: Sender, root: bytes, held: HeldFiles | None
 ) -> Finished | None:
     """None if a step is refused, which the parent has been told then."""
     kernel.held = held

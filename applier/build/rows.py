@@ -16,8 +16,8 @@ from mountplan.applier.sys.kernel import takes_plain_calls
 from mountplan.planner.fstypes import of
 from mountplan.planner.light import Protocol
 from mountplan.planner.names import Handle
-from mountplan.planner.plan.step_runs import BINDS, LEAST, StepRun, runs_of
-from mountplan.planner.plan.steps import STAGE, YARD, Step
+from mountplan.planner.plan.step_runs import BINDS, LEAST, StepRun, columns_of_run, runs_of
+from mountplan.planner.plan.steps import STAGE, YARD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     from mountplan.applier.build.last_directory import LastDirectory
+    from mountplan.planner.plan.step_columns import Steps
+    from mountplan.planner.tables.columns import Columns
 
-    Columns: TypeAlias = dict[str, Sequence[Any]]
     Calls: TypeAlias = tuple[CallProgram, tuple[int, ...]]  # and the descriptors that it is given
 
 KINDS = BINDS | {"n", "e", "mar", "msar"}
@@ -68,7 +69,7 @@ class Rows:
     def __init__(
         self,
         execution: RowsState,
-        steps: tuple[Step, ...],
+        steps: Steps,
         counter: memoryview | None,
         one_by_one: Callable[[int, int], None],
         done: Callable[[int], None],
@@ -93,13 +94,10 @@ class _RowsOfRun:
         self._all, self._run, self._execution = all, run, all.execution
         self._width = len(run.kinds)
         self._count = (run.end - run.begin) // self._width
-        self._columns: dict[str, Columns] = {}
+        self._columns = columns_of_run(all.steps, run)
         self._texts: list[Sequence[str]] = []  # the columns of what each row brings
         self._doubtful: list[Sequence[str]] = []  # of these, those of which an empty one takes other calls
-        for at, kind in enumerate(run.kinds):
-            steps = all.steps[run.begin + at : run.end : self._width]
-            columns: Columns = dict(zip(steps[0]._fields, zip(*steps, strict=True), strict=True))
-            self._columns[kind] = columns
+        for kind, columns in self._columns.items():
             self._add_texts(kind, columns)
 
     def _add_texts(self, kind: str, columns: Columns) -> None:

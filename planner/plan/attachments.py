@@ -15,6 +15,7 @@ from mountplan.planner.errors import Mistake
 from mountplan.planner.fstypes import of, only_reads
 from mountplan.planner.light import Protocol
 from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.step_columns import columns_of_kind, kinds_of
 from mountplan.planner.plan.steps import AttachImage, MakeFilesystem, MakeOverlay
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.options import Pairs, unproven_options
@@ -162,12 +163,9 @@ class Uses(Protocol):
 
 def asks_of_others(plan: Plan) -> bool:
     """True if there is anything in `plan` that obstacles() looks at."""
-    kinds = set(map(type, plan.steps))  # which is had at once, of however many steps
-    if not kinds.isdisjoint((AttachImage, MakeOverlay)):
+    if not kinds_of(plan.steps).isdisjoint((AttachImage, MakeOverlay)):
         return True
-    return MakeFilesystem in kinds and any(
-        isinstance(step, MakeFilesystem) and step.source[:1] == "/" for step in plan.steps
-    )
+    return any(source[:1] == "/" for source in columns_of_kind(plan.steps, MakeFilesystem)["source"])
 
 
 def obstacles(plan: Plan, uses: Uses) -> tuple[Mistake, ...]:

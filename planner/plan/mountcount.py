@@ -10,6 +10,7 @@ from mountplan.planner.errors import PlanRefused
 from mountplan.planner.names import Handle
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.step_columns import columns_of_kind, kinds_of
 from mountplan.planner.plan.steps import (
     Attach,
     AttachImage,
@@ -27,6 +28,10 @@ from mountplan.planner.plan.steps import (
 )
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import MountRow, MountTable, Walks, copied
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mountplan.planner.plan.step_columns import Steps
 
 _COUNTED = frozenset(
     {
@@ -112,13 +117,13 @@ class _Trees:
         return size
 
 
-def surely_fits(steps: tuple[Step, ...], host: MountTable, most: int) -> bool:
+def surely_fits(steps: Steps, host: MountTable, most: int) -> bool:
     """True if the steps need no more than `most` mounts at once, by the number of steps: this costs next to nothing."""
-    kinds = set(map(type, steps))
+    kinds = kinds_of(steps)
     if not kinds.isdisjoint((BindOver, MakeBase, MakeOverlay)):  # of these, one may make several
         return False
-    copies = sum([step.recursive for step in steps if type(step) is CloneHost])
-    copies += sum([type(step) is OpenNamespace for step in steps]) if OpenNamespace in kinds else 0
+    copies = columns_of_kind(steps, CloneHost)["recursive"].count(True)
+    copies += len(columns_of_kind(steps, OpenNamespace)["namespace"]) if OpenNamespace in kinds else 0
     return len(steps) + (1 + len(host.rows)) * (1 + copies) <= most
 
 

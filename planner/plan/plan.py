@@ -130,8 +130,9 @@ class Requirement(NamedTuple):
 
 class Plan(NamedTuple):
     """Everything that applying needs. `lines` gives the spec's line for each origin (key path) that a step has; `moved`
-    says which of them are from another file than `file`, or have another key path in it. `edges` and `lines` are
-    tuples, or, of a plan that was read, what is equal to them (plan_reading.py).
+    says which of them are from another file than `file`, or have another key path in it. `edges`, `steps`, `lines` and
+    the mounts of namespaces are tuples, or, of a plan that was read, what is equal to them (planner/tables/columns.py,
+    step_columns.py).
     """
 
     name: str

@@ -32,48 +32,20 @@ from mountplan.planner.plan.plan import (
     Requirement,
 )
 from mountplan.planner.plan.plan_fields import KIND_OF, NEVER, OriginLine, hints_of, is_text, zeros_of
-from mountplan.planner.plan.steps import Step
+from mountplan.planner.plan.step_columns import StepColumns
 from mountplan.planner.run_settings import RunSettings
+from mountplan.planner.tables.columns import AlikeColumn, RecordColumns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from typing import Any
 
+    from mountplan.planner.tables.columns import Column
+
+_MANY = (Edge, OriginLine, ExpectedMount)  # as many as there are mounts, and seldom looked at one by one
 _KINDS: dict[str, Any] = {kind: cls for cls, kind in KIND_OF.items()}
 # What a few bytes can ask for without saying more: a file may not take memory that is out of proportion to its length.
 _MOST_RECORDS, _MOST_ALIKE = 1 << 26, 1000
-
-
-class RecordColumns:
-    """What a tuple of records holds, by its columns: of those that most runs never look at one by one, as there are
-    more of them than mounts. Equal to such a tuple, and to be read as one.
-    """
-
-    __slots__ = ("_cls", "columns")
-
-    def __init__(self, cls: Any, columns: list[Any]) -> None:
-        self._cls = cls
-        self.columns = columns
-
-    def __iter__(self) -> Iterator[Any]:
-        rows = zip(*self.columns, strict=True)
-        return rows if self._cls is OriginLine else map(tuple.__new__, repeat(self._cls), rows)
-
-    def __len__(self) -> int:
-        return len(self.columns[0])
-
-    def __getitem__(self, place: Any) -> Any:
-        return tuple(self)[place]
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, (tuple, RecordColumns)) and tuple(self) == tuple(other)
-
-    def __hash__(self) -> int:
-        return hash(tuple(self))
-
-    def __repr__(self) -> str:
-        return repr(tuple(self))
 
 
 def read_plan(document: dict[str, Json], most: int) -> Plan:
@@ -115,13 +87,13 @@ def read_plan(document: dict[str, Json], most: int) -> Plan:
     return plan
 
 
-def _read_steps(value: Json, strings: tuple[str, ...], most: int) -> tuple[Step, ...]:
+def _read_steps(value: Json, strings: tuple[str, ...], most: int) -> StepColumns:
     if value.__class__ is not dict:
         raise Malformed(f"must be an object, not {in_short(value)}")
     order = value.get("order")
     if order.__class__ is not str:
         raise Malformed(f"must be a string, not {in_short(order)}", "order")
-    following: dict[str, Callable[[], Step]] = {}
+    alike: dict[str, RecordColumns] = {}
     for kind, columns in value.items():
         if kind == "order":
             continue
@@ -130,17 +102,16 @@ def _read_steps(value: Json, strings: tuple[str, ...], most: int) -> tuple[Step,
         if columns.__class__ is not dict:
             raise Malformed(f"must be an object, not {in_short(columns)}", kind)
         letter = columns.get("letter")
-        if letter.__class__ is not str or len(letter) != 1 or letter in following:
+        if letter.__class__ is not str or len(letter) != 1 or letter in alike:
             raise Malformed("must be a letter of its own", f"{kind}.letter")
         fields = {name: columns[name] for name in columns if name != "letter"}
         try:
-            steps = _read_columns(_KINDS[kind], fields, order.count(letter), strings, most)
+            alike[letter] = _read_columns(_KINDS[kind], fields, order.count(letter), strings, most)
         except Malformed as bad:
             raise bad.below(kind) from None
-        following[letter] = iter(steps).__next__
-    for letter in set(order) - following.keys():
+    for letter in set(order) - alike.keys():
         raise Malformed(f"has steps of kind {_quote(letter)}, and there are none", "order")
-    return tuple([following[letter]() for letter in order])
+    return StepColumns(order, alike)
 
 
 def _namespaces_reader(read_mounts: Reader) -> Reader:
@@ -159,15 +130,16 @@ def _read_counted(cls: Any, value: Json, strings: tuple[str, ...], most: int) ->
     count = value.get("count")
     if count.__class__ is not int or not 0 <= count <= _MOST_RECORDS:
         raise Malformed("must be how many there are", "count")
-    return _read_columns(cls, {name: value[name] for name in value if name != "count"}, count, strings, most)
+    found = _read_columns(cls, {name: value[name] for name in value if name != "count"}, count, strings, most)
+    return found if cls in _MANY else tuple(found)
 
 
-def _read_columns(cls: Any, value: Json, count: int, strings: tuple[str, ...], most: int) -> Any:
+def _read_columns(cls: Any, value: Json, count: int, strings: tuple[str, ...], most: int) -> RecordColumns:
     """`count` records of one class, each column judged as a whole."""
     if value.__class__ is not dict:
         raise Malformed(f"must be an object, not {in_short(value)}")
     hints = hints_of(cls)
-    columns: list[Any] = []
+    columns: list[Column] = []
     if count > most and all(one.__class__ is not list or len(one) < count for one in value.values()):
         raise Malformed(f"{count} of the same cannot be meant")
     for name in value:
@@ -179,7 +151,7 @@ def _read_columns(cls: Any, value: Json, count: int, strings: tuple[str, ...], m
         if name not in value:
             if zero is NEVER and count:
                 raise Malformed("is missing", name)
-            columns.append(repeat(zero, count))
+            columns.append(AlikeColumn(zero, count))
             continue
         column = value[name]
         if column.__class__ is dict and column.keys() == {"runs"}:
@@ -194,10 +166,8 @@ def _read_columns(cls: Any, value: Json, count: int, strings: tuple[str, ...], m
             read = _read_column(hints[name], column, strings)
         except Malformed as bad:
             raise bad.below(name) from None
-        columns.append(repeat(read[0], count) if len(column) == 1 else read)
-    if cls in (Edge, OriginLine):
-        return RecordColumns(cls, [column if column.__class__ is list else list(column) for column in columns])
-    return tuple(map(tuple.__new__, repeat(cls), zip(*columns, strict=True)))
+        columns.append(AlikeColumn(read[0], count) if len(column) == 1 else read)
+    return RecordColumns(tuple if cls is OriginLine else cls, columns)
 
 
 def _read_runs(hint: Any, runs: Json, count: int, strings: tuple[str, ...]) -> list[Any]:

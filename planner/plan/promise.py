@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import compress, repeat
+from operator import eq, ne
+
 from mountplan.planner.names import Handle
 from mountplan.planner.plan.plan import Edge, Expected, ExpectedMount, Plan
 from mountplan.planner.plan.proof_parts import Filesystem, ProofMount, ProvenRun, Seed
 from mountplan.planner.plan.proof_values import check_absolute, check_text, is_among, refuse
 from mountplan.planner.record import NamedTuple
+from mountplan.planner.tables.columns import columns_of, part_of, picked, record_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,15 +18,22 @@ if TYPE_CHECKING:
 
 
 class Outcome(NamedTuple):
-    """What the steps of a plan have come to: all handles, and by the number of a namespace what is attached in it and
-    which seeds its base keeps; binds that were proven together, by the name of the first.
+    """What the steps of a plan have come to: all handles, those that were not proven together with others, and by the
+    number of a namespace what of them is attached in it, and which seeds its base keeps; binds that were proven
+    together, by the name of the first.
     """
 
     plan: Plan
     made: dict[Handle, Any]
+    alone: list[tuple[Handle, Any]]
     attached: list[list[ProofMount]]
     kept: list[tuple[Handle, ...]]
     runs: dict[Handle, ProvenRun]
+
+    def found(self, handle: Handle) -> Any:
+        """What a handle stands for: a mount by itself also if it was proven with others."""
+        what = self.made.get(handle)
+        return what.mount(handle, self.made) if what.__class__ is ProvenRun else what
 
 
 def check_promise(outcome: Outcome) -> None:
@@ -30,37 +41,51 @@ def check_promise(outcome: Outcome) -> None:
     _check_removed(outcome)
     _check_filesystems(outcome)
     _check_groups(outcome)
-    for namespace, mounts in zip(outcome.plan.expected.namespaces, outcome.attached, strict=True):
-        _check_mounts(namespace.mounts, mounts, outcome)
+    for space, namespace in enumerate(outcome.plan.expected.namespaces):
+        _check_mounts(namespace.mounts, space, outcome)
     _check_left_out(outcome.plan.expected)
-    made = outcome.made
+    _check_edges(outcome)
+
+
+def _check_edges(outcome: Outcome) -> None:
     # Of the mounts of all runs: most edges are theirs.
     known: dict[str, dict[Handle, Handle]] = {"parent": {}, "group": {}, "workbench": {}}
     for run in outcome.runs.values():
-        known["parent"] |= dict.fromkeys(run.names, run.parent)
-        known["group"].update(zip(run.names, run.seeds, strict=bool(run.seeds)))
+        known["parent"].update(dict.fromkeys(run.names, run.parent.name))
+        if run.joined is not None:
+            known["group"].update(zip(run.names, run.joined[0], strict=True))
         if run.filesystem is not None:
-            known["workbench"] |= dict.fromkeys(run.names, run.filesystem.name)
-    for edge in outcome.plan.edges:
-        before, name, kind = edge
-        if kind in known and known[kind].get(name) == before:
-            continue
-        if not _is_so(edge, made):
+            known["workbench"].update(dict.fromkeys(run.names, run.filesystem.name))
+    befores, afters, kinds = columns_of(outcome.plan.edges, Edge).values()
+    left: list[int] = []
+    for kind in dict.fromkeys(kinds):
+        numbers = list(compress(range(len(kinds)), map(eq, kinds, repeat(kind))))
+        if kind in known:
+            proven = map(known[kind].get, picked(afters, numbers))
+            numbers = list(compress(numbers, map(ne, proven, picked(befores, numbers))))
+        left += numbers
+    for number in sorted(left):
+        edge = Edge(befores[number], afters[number], kinds[number])
+        if not _is_so(edge, outcome):
             refuse(f"its edges say that {edge.reason()}, and its steps do not")
 
 
 def _check_removed(outcome: Outcome) -> None:
     """Who removes a place on which something stands would unmount that, in other namespaces too."""
     roots: dict[Handle, set[str]] = {
-        handle: set() for handle, found in outcome.made.items() if found.__class__ is Filesystem and found.removed
+        handle: set() for handle, found in outcome.alone if found.__class__ is Filesystem and found.removed
     }
-    for mount in (mount for mounts in outcome.attached for mount in mounts) if roots else ():
+    every = [mount for mounts in outcome.attached for mount in mounts] if roots else []
+    for run in outcome.runs.values() if roots else ():
+        every += [run.mount(name, outcome.made) for name in run.names]
+    for mount in every:
         if mount.filesystem is None or mount.filesystem.name not in roots:
             continue
         roots[mount.filesystem.name].add(mount.root)
         for place, child in mount.places.items():
             if is_among(mount.filesystem.removed, f"{mount.root}/{place}" if mount.root else place, itself=True):
-                refuse(f"it removes what {child.name} stands on")
+                name = child.name_at(place) if child.__class__ is ProvenRun else child.name
+                refuse(f"it removes what {name} stands on")
     for handle, shown in roots.items():
         for path in outcome.made[handle].removed:
             if path not in shown:
@@ -78,7 +103,7 @@ def _check_filesystems(outcome: Outcome) -> None:
         comes = (found.fstype, found.source, sorted((*found.options, *sealed), key=repr))
         if comes != (one.fstype, one.source, sorted(one.options, key=repr)):
             refuse(f"it promises {one.name} as {tuple(one)[1:4]}, and its steps come to {comes}")
-    for handle, found in outcome.made.items():
+    for handle, found in outcome.alone:
         if found.__class__ is Filesystem and found.inside != "host" and handle not in promised:
             refuse(f"its steps make filesystem {handle}, which it does not promise")
 
@@ -108,7 +133,7 @@ def _check_groups(outcome: Outcome) -> None:
     if len(groups) < len(expected):
         refuse("it promises a group twice")
     above: dict[str, str] = {}  # group of the plan's own -> its master
-    for handle, seed in outcome.made.items():
+    for handle, seed in outcome.alone:
         if seed.__class__ is not Seed or not (seed.group or seed.host):
             continue
         one = groups.pop(handle, None)
@@ -126,6 +151,8 @@ def _check_groups(outcome: Outcome) -> None:
     if not above:
         return
     seeds = [[mount.seed for mount in mounts if mount.seed is not None] for mounts in outcome.attached]
+    for run in outcome.runs.values():
+        seeds[run.space] += [outcome.made[handle] for handle in set(run.joined[0])] if run.joined is not None else []
     members = {seed.group for joined in seeds for seed in joined}
     for joined, kept in zip(seeds, outcome.kept, strict=True):
         received: dict[str, None] = {}
@@ -139,26 +166,28 @@ def _check_groups(outcome: Outcome) -> None:
             refuse(f"groups without a member need a base that keeps them: {', '.join(sorted(orphans)) or 'none'}")
 
 
-def _check_mounts(promised: tuple[ExpectedMount, ...], attached: list[ProofMount], outcome: Outcome) -> None:
+def _check_mounts(promised: tuple[ExpectedMount, ...], space: int, outcome: Outcome) -> None:
     """The table that comes out is the one that is promised, a parent before what stands on it."""
-    left = {mount.name for mount in attached}
-    made, runs, at = outcome.made, outcome.runs, 0
+    left = {mount.name for mount in outcome.attached[space]}
+    for run in outcome.runs.values():
+        left.update(run.names if run.space == space else ())
+    names, at = columns_of(promised, ExpectedMount)["name"], 0
     while at < len(promised):
-        one = promised[at]
-        run = runs.get(one.name)
-        if run is not None and run.parent not in left and left.issuperset(run.names):
-            end = at + len(run.names)
-            if run.come_to(promised[at:end]):
-                left.difference_update(run.names)
+        first = outcome.runs.get(names[at])
+        if first is not None and first.parent.name not in left and left.issuperset(first.names):
+            end = at + len(first.names)
+            if first.come_to(part_of(promised, at, end)):
+                left.difference_update(first.names)
                 at = end
                 continue
+        one = record_at(promised, at)
         at += 1
         if one.name not in left:
             refuse(f"it promises mount {one.name}, which its steps do not make")
         if one.parent and one.parent in left:
             refuse(f"it promises mount {one.name} before what it stands on")
         left.remove(one.name)
-        comes = _comes_to(made[one.name], one)
+        comes = _comes_to(outcome.found(one.name), one)
         if comes != one[1:-1]:
             for name, says, is_so in zip(one._fields[1:-1], one[1:-1], comes, strict=True):
                 if says != is_so:
@@ -167,10 +196,9 @@ def _check_mounts(promised: tuple[ExpectedMount, ...], attached: list[ProofMount
         refuse(f"its steps make mount {name}, which it does not promise")
 
 
-def _is_so(edge: Edge, made: dict[Handle, Any]) -> bool:
+def _is_so(edge: Edge, outcome: Outcome) -> bool:
     """Whether a reason that the plan gives for its order is one."""
-    before: Any = made.get(edge.before)
-    after: Any = made.get(edge.after)
+    before, after = outcome.found(edge.before), outcome.found(edge.after)
     kind = edge.kind
     if after.__class__ is Seed:
         if kind == "master":

@@ -13,6 +13,9 @@ before.
 
 from __future__ import annotations
 
+from itertools import compress, repeat
+from operator import is_not
+
 from mountplan.planner.errors import PlanRefused
 from mountplan.planner.names import Handle
 from mountplan.planner.plan import steps as s
@@ -20,10 +23,11 @@ from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.promise import Outcome, check_promise
 from mountplan.planner.plan.proof_filesystems import FilesystemProof
 from mountplan.planner.plan.proof_mounts import MountProof
-from mountplan.planner.plan.proof_parts import Filesystem, ProofMount, ProofUser
+from mountplan.planner.plan.proof_parts import Filesystem, ProofMount, ProofUser, ProvenRun
 from mountplan.planner.plan.proof_runs import RunProof
 from mountplan.planner.plan.proof_state import check_maps
 from mountplan.planner.plan.proof_values import REMEDY, Wrong, check_names, check_run, is_among, refuse
+from mountplan.planner.plan.step_columns import steps_between
 from mountplan.planner.plan.step_effects import (
     CLOSED,
     COMMON,
@@ -51,7 +55,7 @@ def prove(plan: Plan, file: str) -> None:
     try:
         handlers = proof.handlers()
         for run in (*runs_of(steps, BINDS), StepRun(len(steps), len(steps), "")):
-            for step in steps[number : run.begin]:
+            for step in steps_between(steps, number, run.begin):
                 number += 1
                 phases, handle = handlers[type(step)]
                 if not phases & proof.phase:
@@ -224,7 +228,10 @@ class _Proof(FilesystemProof, MountProof, RunProof):
                     refuse(f"{handle} is never released")
         self._check_created()
         self._check_altered()
-        check_promise(Outcome(self.plan, self.made, self.attached, [kept or () for kept in self.bases], self.runs))
+        alone = list(compress(self.made.items(), map(is_not, map(type, self.made.values()), repeat(ProvenRun))))
+        check_promise(
+            Outcome(self.plan, self.made, alone, self.attached, [kept or () for kept in self.bases], self.runs)
+        )
         check_names(self.plan)
         check_run(self.plan.run)
 

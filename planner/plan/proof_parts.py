@@ -5,16 +5,18 @@ The proof (planner/plan/proof.py) fills them in, step by step, and planner/plan/
 
 from __future__ import annotations
 
-from itertools import repeat
-
 from mountplan.planner.names import Handle
 from mountplan.planner.plan.plan import ExpectedMount
 from mountplan.planner.plan.proof_values import is_among
 from mountplan.planner.record import NamedTuple
+from mountplan.planner.tables.columns import AlikeColumn, columns_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
+
+    from mountplan.planner.tables.columns import Column
 
 
 class Filesystem:
@@ -108,45 +110,78 @@ class ProofMount:
         if path in self.bare:
             self.bare = set()
 
-    def attach_all(self, paths: tuple[str, ...], mounts: list[ProofMount]) -> None:
+    def attach_all(self, paths: Sequence[str], run: ProvenRun) -> None:
         if self.places is NOTHING_ON_IT:
             self.places = {}
-        self.places.update(zip(paths, mounts, strict=True))
+        self.places.update(dict.fromkeys(paths, run))
         if not self.bare.isdisjoint(paths):
             self.bare = set()
 
 
 class ProvenRun(NamedTuple):
-    """Binds that stand: all but `names`, `roots`, `places`, `own` and `groups` is said once for all of them."""
+    """Binds that stand, and were released: all but what has a column is said once for all of them."""
 
-    parent: Handle
+    space: int
+    parent: ProofMount
     filesystem: Filesystem | None
-    names: tuple[Any, ...]
-    roots: tuple[Any, ...]
-    places: tuple[Any, ...]  # in the parent, relative
-    own: list[tuple[int, int]]  # attributes: set, cleared
-    groups: list[tuple[str, str]]  # peer group and master
-    seeds: tuple[Handle, ...]  # of these groups; () if there are none
+    names: Column
+    roots: Column
+    kinds: Column  # of the roots
+    places: Column  # in the parent, with a slash before
+    bits: Column  # attributes: set
+    clear: Column  # and cleared
+    joined: tuple[Column, Column, Column] | None  # the seeds' handles, their groups, and those they receive from
+    numbers: dict[Handle, int]  # of the names, once one is looked for
 
-    def come_to(self, promised: tuple[ExpectedMount, ...]) -> bool:
-        """Whether they are what the plan promises: True, or nothing is said."""
+    @property
+    def held(self) -> bool:
+        """By a descriptor: they were all released."""
+        return False
+
+    def mount(self, name: Handle, seeds: dict[Handle, Any]) -> ProofMount:
+        """One of them by itself."""
+        if not self.numbers:
+            self.numbers.update(zip(self.names, range(len(self.names)), strict=True))
+        at = self.numbers[name]
+        one = ProofMount(name, self.filesystem, self.roots[at], self.kinds[at])
+        one.parent, one.place, one.space, one.held = self.parent, self.places[at][1:], self.space, False
+        one.own = self.bits[at], self.clear[at]
+        if self.joined is not None:
+            one.seed = seeds[self.joined[0][at]]
+        return one
+
+    def name_at(self, place: str) -> Handle:
+        """Of the one that stands at a relative path in the parent."""
+        name: Handle = self.names[self.places.index(f"/{place}")]
+        return name
+
+    def come_to(self, promised: Any) -> bool:
+        """Whether they are what the plan promises (ExpectedMount, as columns or not): True, or nothing is said."""
         if self.filesystem is not None and self.filesystem.removed:
             return False
-        none, number = repeat(""), len(self.names)
-        roots = self.roots if self.filesystem is None else ["/" + root for root in self.roots]
-        rows = zip(
-            self.names, repeat(self.parent), ["/" + place for place in self.places],
-            repeat("" if self.filesystem is None else self.filesystem.name), roots, repeat(False),
-            [one.recursive_attributes for one in promised], *zip(*self.own, strict=True), repeat(0), repeat(0),
-            repeat(False), repeat(False), *zip(*self.groups, strict=True), none, none, none,
-            [one.origin for one in promised],
-        )  # fmt: skip
-        return len(promised) == number and all(map(tuple.__eq__, promised, rows))
+        number = len(self.names)
+        says = columns_of(promised, ExpectedMount)
+        groups, masters = ("", "") if self.joined is None else self.joined[1:]
+        comes: dict[str, Any] = {
+            "name": self.names, "parent": self.parent.name, "place": self.places,
+            "filesystem": "" if self.filesystem is None else self.filesystem.name,
+            "root": self.roots if self.filesystem is None else ["/" + root for root in self.roots],
+            "recursive": False, "set": self.bits, "clear": self.clear, "below_set": 0, "below_clear": 0,
+            "idmapped": False, "unbindable": False, "group": groups, "master": masters, "lock": "", "inherits": "",
+            "brings": "",
+        }  # fmt: skip
+        if comes.keys() | {"recursive_attributes", "origin"} != says.keys():
+            return False
+        return all(
+            len(says[name]) == number
+            and (says[name] == one if isinstance(one, (list, AlikeColumn)) else says[name].count(one) == number)
+            for name, one in comes.items()
+        )
 
 
 # Shared by all to which nothing was added yet: most things are leaves, and a dictionary each would be most of what is
 # kept of them.
-NOTHING_ON_IT: dict[str, ProofMount] = {}
+NOTHING_ON_IT: dict[str, Any] = {}  # place -> mount, or run
 NOTHING_BARE: set[str] = set()
 NOTHING_IN_IT: dict[str, str | None] = {"": "directory"}
 NOTHING_REMOVED: dict[str, None] = {}
@@ -156,4 +191,5 @@ ARTICLE = {
     ProofIdMap: "an id-mapping",
     ProofUser: "a user namespace",
     ProofMount: "a mount",
+    ProvenRun: "a mount",
 }

@@ -7,18 +7,19 @@ itself, which tells what is wrong. Each mount of a run is released in it, so tha
 
 from __future__ import annotations
 
-from mountplan.planner.plan.proof_parts import Filesystem, ProofMount, ProvenRun, Seed
+from mountplan.planner.plan.proof_parts import Filesystem, ProofMount, ProvenRun
 from mountplan.planner.plan.proof_state import ProofState
 from mountplan.planner.plan.proof_values import Wrong, all_plain, asked_for
 from mountplan.planner.plan.step_effects import TREE
-from mountplan.planner.plan.step_runs import StepRun
+from mountplan.planner.plan.step_runs import StepRun, columns_of_run
 from mountplan.planner.plan.steps import STAGE, YARD
+from mountplan.planner.tables.columns import AlikeColumn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, TypeAlias
+    from typing import Any
 
-    Column: TypeAlias = tuple[Any, ...]
+    from mountplan.planner.tables.columns import Column, Columns
 
 
 class RunProof(ProofState):
@@ -28,43 +29,45 @@ class RunProof(ProofState):
         """True if the steps are right, and taken down; False says nothing about them."""
         if self.phase != TREE or (self.space in self.stages and self.space not in self.owned):
             return False
-        steps, width = self.plan.steps[run.begin : run.end], len(run.kinds)
-        columns = {kind: tuple(zip(*steps[at::width], strict=True)) for at, kind in enumerate(run.kinds)}
+        columns = columns_of_run(self.plan.steps, run)
         attach = columns["a"]
-        names = attach[0]
-        if any(names != columns[kind][kind == "j"] for kind in run.kinds if kind != "a"):
+        names = attach["mount"]
+        if any(names != one["handle" if kind == "r" else "mount"] for kind, one in columns.items()):
             return False
         if len(set(names)) < len(names) or not self.made.keys().isdisjoint(names) or not {"", YARD}.isdisjoint(names):
             return False
         try:
             filesystem, roots, kinds = self._cloned(columns)
-            own = _attributes(columns["s"]) if "s" in columns else [(0, 0)] * len(names)
+            bits, clear = _attributes(columns["s"]) if "s" in columns else [AlikeColumn(0, len(names))] * 2
             parent, places = self._attached(attach, kinds)
-            seeds = self._joined(columns["j"], filesystem) if "j" in columns else ()
+            joined = self._joined(columns["j"]["seed"], filesystem) if "j" in columns else None
         except (_NotPlain, Wrong):
             return False
-        joined = columns["j"][0] if "j" in columns else ()
-        self._take_down(names, filesystem, roots, kinds, parent, places, own, seeds, joined)
+        proven = ProvenRun(self.space, parent, filesystem, names, roots, kinds, places, bits, clear, joined, {})
+        self.made.update(dict.fromkeys(names, proven))
+        parent.attach_all(attach["path"], proven)
+        self.runs[names[0]] = proven
         return True
 
-    def _cloned(self, columns: dict[str, Column]) -> tuple[Filesystem | None, Column, Column]:
+    def _cloned(self, columns: dict[str, Columns]) -> tuple[Filesystem | None, Column, Column]:
         """The filesystem, roots, and what kind each is of."""
         if "h" in columns:
-            _, paths, recursive, propagation, namespaces, _, _ = columns["h"]
+            _, paths, recursive, propagation, namespaces, _, _ = columns["h"].values()
             if not all_plain(paths) or _only(recursive) or _only(propagation) != "private" or _only(namespaces):
                 raise _NotPlain
-            return None, paths, (None,) * len(paths)
-        _, benches, paths, careful, subvolumes, _, _ = columns["c"]
+            return None, paths, AlikeColumn(None, len(paths))
+        _, benches, paths, careful, subvolumes, _, _ = columns["c"].values()
         filesystem = self._bench(_only(benches))
         if filesystem.inside != "own" or _only(careful) or _only(subvolumes):
             raise _NotPlain
-        kinds = tuple(map(filesystem.nodes.get, paths))
+        kinds = list(map(filesystem.nodes.get, paths))
         if not {"directory", "file"}.issuperset(kinds):
             raise _NotPlain
         return filesystem, paths, kinds
 
-    def _attached(self, columns: Column, kinds: Column) -> tuple[ProofMount, Column]:
-        _, above, places, careful, tree, _, _ = columns
+    def _attached(self, columns: Columns, kinds: Column) -> tuple[ProofMount, Column]:
+        """The mount on which they are, and where on it, with a slash before."""
+        _, above, places, careful, tree, _, _ = columns.values()
         handle = _only(above)
         if handle in (YARD, STAGE):
             raise _NotPlain
@@ -82,7 +85,8 @@ class RunProof(ProofState):
                 raise _NotPlain
             if any(kind is not None and kind != one for kind, one in zip(kinds, there, strict=True)):
                 raise _NotPlain
-        elif not all_plain(["/" + place for place in places]):
+        absolute = ["/" + place for place in places]
+        if not own and not all_plain(absolute):
             raise _NotPlain
         new, there_before = set(places), parent.places.keys()  # of many, of which a run looks at a few
         if len(new) < len(places) or "" in new or "" in there_before or not there_before.isdisjoint(new):
@@ -92,45 +96,19 @@ class RunProof(ProofState):
             if not new.isdisjoint(directories) or not there_before.isdisjoint(directories):
                 raise _NotPlain
             directories = {directory.rpartition("/")[0] for directory in directories}
-        return parent, places
+        return parent, absolute
 
-    def _joined(self, columns: Column, filesystem: Filesystem | None) -> list[Seed]:
-        handles = columns[0]
+    def _joined(self, handles: Column, filesystem: Filesystem | None) -> tuple[Column, Column, Column]:
+        """What ProvenRun has of it."""
         seeds = {handle: self._seed(handle) for handle in set(handles)}
         for seed in seeds.values():
             if seed.filesystem is not filesystem and not (
                 filesystem is None and (seed.filesystem is None or seed.filesystem.inside == "host")
             ):
                 raise _NotPlain
-        return [seeds[handle] for handle in handles]
-
-    def _take_down(
-        self,
-        names: Column,
-        filesystem: Filesystem | None,
-        roots: Column,
-        kinds: Column,
-        parent: ProofMount,
-        places: Column,
-        own: list[tuple[int, int]],
-        seeds: list[Seed] | tuple[()],
-        joined: Column,
-    ) -> None:
-        space, mounts = self.space, []
-        for name, root, kind, place in zip(names, roots, kinds, places, strict=True):
-            mount = ProofMount(name, filesystem, root, kind)
-            mount.parent, mount.place, mount.space, mount.held = parent, place, space, False
-            mounts.append(mount)
-        for mount, seed in zip(mounts, seeds, strict=bool(seeds)):
-            mount.seed = seed
-        for mount, attributes in zip(mounts, own, strict=True):
-            if attributes != (0, 0):
-                mount.own = attributes
-        self.made.update(zip(names, mounts, strict=True))
-        self.attached[space] += mounts
-        parent.attach_all(places, mounts)
-        groups = [(seed.group, seed.receives) for seed in seeds] or [("", "")] * len(names)
-        self.runs[names[0]] = ProvenRun(parent.name, filesystem, names, roots, places, own, groups, joined)
+        groups = {handle: seed.group for handle, seed in seeds.items()}
+        receives = {handle: seed.receives for handle, seed in seeds.items()}
+        return handles, list(map(groups.__getitem__, handles)), list(map(receives.__getitem__, handles))
 
 
 class _NotPlain(Exception):
@@ -145,13 +123,15 @@ def _only(column: Column) -> Any:
     return first
 
 
-def _attributes(columns: Column) -> list[tuple[int, int]]:
-    """What each mount's attributes come to, of what is neither recursive nor anything else than bits."""
-    _, bits, clear, recursive, unbindable, id_maps, words, _, _ = columns
+def _attributes(columns: Columns) -> tuple[Column, Column]:
+    """What each mount's attributes come to, of what is neither recursive nor anything else than bits: set, cleared."""
+    _, bits, clear, recursive, unbindable, id_maps, words, _, _ = columns.values()
     if _only(recursive) or _only(unbindable) or _only(id_maps):
         raise _NotPlain
-    asked = list(zip(words, bits, clear, strict=True))
-    for word, set_, cleared in set(asked):
+    asked = set(zip(words, bits, clear, strict=True))
+    for word, set_, cleared in asked:
         if asked_for(word) != (set_, cleared, False, False):
             raise _NotPlain
-    return [(set_, cleared & ~set_) for _, set_, cleared in asked]
+    if len(asked) == 1:
+        return bits, AlikeColumn(clear[0] & ~bits[0], len(bits))
+    return bits, [cleared & ~set_ for set_, cleared in zip(bits, clear, strict=True)]

@@ -28,13 +28,13 @@ class ProofState:
         self.stages: set[int] = set()  # the namespaces that have a stage
         self.owned: set[int] = set()  # those that belong to their user namespace by now
         self.space = -1  # the namespace that is open, or was last
-        self.made: dict[Handle, Any] = {}
+        self.made: dict[Handle, Any] = {}  # of a mount that was proven with others, the run of all of them
         self.held = 0  # how many mounts, id-mappings and seeds that are not parked are to be released
         self.single: dict[str, tuple[set[str], Any]] = {}  # types of which there is one: sources of mounts, options
         self.changing: dict[s.Layer, bool] = {}  # upper and work directories; whether another overlay may have them
         self.yard: dict[str, ProofMount] = {}
         self.bases: list[tuple[Handle, ...] | None] = [None] * self.spaces  # what each namespace's base keeps
-        self.attached: list[list[ProofMount]] = [[] for _ in range(self.spaces)]
+        self.attached: list[list[ProofMount]] = [[] for _ in range(self.spaces)]  # but for the runs
         self.fillable: dict[Handle, Filesystem] = {}  # our own, while more may be made in them
         self.created: list[tuple[ProofMount, str]] = []  # on the host
         self.altered: list[list[Alteration]] = [[] for _ in range(self.spaces)]
@@ -51,7 +51,7 @@ class ProofState:
         found = self.made.get(handle)
         if found is None:
             refuse(f"{handle or 'it'} is used before it is made")
-        if type(found) is not wanted:
+        if type(found) is not wanted and (wanted is not ProofMount or type(found) is not ProvenRun):
             refuse(f"{handle} is {ARTICLE[type(found)]}, not {ARTICLE[wanted]}")
         refuse(f"{handle} is used after its release")
 

@@ -77,7 +77,7 @@ def all_plain(paths: Sequence[str]) -> bool:
     text = "\0".join(["", *paths, ""])
     return (
         text.isascii()
-        and len(max(paths, key=len, default="")) <= SHORT + 1
+        and max(map(len, paths), default=0) <= SHORT + 1
         and text.count("\0") == len(paths) + 1
         and text.count("\0/") == len(paths)
         and "//" not in text

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from mountplan.planner.plan import steps as s
+from mountplan.planner.plan.step_columns import StepColumns
 from mountplan.planner.plan.steps import STEP_TYPES, Step
 from mountplan.planner.record import NamedTuple
+from mountplan.planner.tables.columns import columns_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Set
+
+    from mountplan.planner.plan.step_columns import Steps
+    from mountplan.planner.tables.columns import Columns
 
 _LETTERS: dict[type[Step], str] = dict.fromkeys(STEP_TYPES, ".") | {
     s.MakeNode: "n",
@@ -34,9 +39,12 @@ class StepRun(NamedTuple):
     kinds: str
 
 
-def runs_of(steps: tuple[Step, ...], kinds: Set[str]) -> Iterator[StepRun]:
+def runs_of(steps: Steps, kinds: Set[str]) -> Iterator[StepRun]:
     """The runs there are of rows of these `kinds`, in their order; of one that begins as another, it is the shorter."""
-    letters = "".join(map(_LETTERS.__getitem__, map(type, steps)))
+    if isinstance(steps, StepColumns):
+        letters = steps.order.translate({ord(one): _LETTERS[alike.cls] for one, alike in steps.alike.items()})
+    else:
+        letters = "".join(map(_LETTERS.__getitem__, map(type, steps)))
     starts = {one[0] for one in kinds}
     at = 0
     while at < len(letters):
@@ -50,6 +58,20 @@ def runs_of(steps: tuple[Step, ...], kinds: Set[str]) -> Iterator[StepRun]:
         if end - at >= LEAST * len(found):
             yield StepRun(at, end, found)
         at = end
+
+
+def columns_of_run(steps: Steps, run: StepRun) -> dict[str, Columns]:
+    """For each letter of the run's kinds the columns of its steps."""
+    width = len(run.kinds)
+    if not isinstance(steps, StepColumns):
+        alike = (steps[run.begin + at : run.end : width] for at in range(width))
+        return {kind: columns_of(some, type(some[0])) for kind, some in zip(run.kinds, alike, strict=True)}
+    rows = (run.end - run.begin) // width
+    found = {}
+    for kind, letter in zip(run.kinds, steps.order[run.begin : run.begin + width], strict=True):
+        first = steps.before(letter, run.begin)
+        found[kind] = steps.alike[letter].part(first, first + rows).named()
+    return found
 
 
 def _end(letters: str, kinds: str, at: int) -> int:

@@ -17,9 +17,10 @@ import mountplan
 from mountplan.planner import light
 from mountplan.planner.errors import PlanFileError, PlanRefused
 from mountplan.planner.plan.plan import Plan
-from mountplan.planner.plan.plan_reading import RecordColumns
 from mountplan.planner.plan.planfile import dump_plan, load_plan, parse_plan
+from mountplan.planner.plan.step_columns import StepColumns
 from mountplan.planner.plan.steps import STEP_TYPES, Step
+from mountplan.planner.tables.columns import RecordColumns
 from tests.planner.plans import shop, wide
 from tests.share import Share
 
@@ -55,7 +56,7 @@ def values(annotation: Any) -> st.SearchStrategy[Any]:
 
 def types(value: Any) -> Any:
     """A value's type and that of all it holds: equality alone does not tell a Layer from a tuple, nor 1 from True."""
-    if isinstance(value, RecordColumns):
+    if isinstance(value, (RecordColumns, StepColumns)):
         value = tuple(value)
     return (type(value), [types(part) for part in value]) if isinstance(value, tuple) else type(value)
 
