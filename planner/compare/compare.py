@@ -8,6 +8,7 @@ If everything is as it should be, one walk through the tables says so. Only othe
 
 from __future__ import annotations
 
+from itertools import repeat
 from operator import itemgetter
 
 from mountplan.planner.attributes import parse_shown
@@ -21,13 +22,15 @@ from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.predict import HOST_GROUPS, Prediction, mounts_behind
 from mountplan.planner.plan.steps import MakeIdMap, SetAttributes
 from mountplan.planner.record import NamedTuple
-from mountplan.planner.tables.table import UNTOLD, MountRow, MountTable
+from mountplan.planner.tables.columns import columns_of, equal_until, picked
+from mountplan.planner.tables.table import UNTOLD, MountRow, MountTable, root_place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mountplan.planner.compare.arrivals import Surroundings
+    from mountplan.planner.tables.columns import Columns
 
 # Which instance of these a mount shows follows from the namespaces of the process that mounted it, not from the mount.
 _BY_NAMESPACE = frozenset(one.name for one in ROWS if one.shows or one.is_shared)
@@ -236,6 +239,26 @@ _NO_GROUPS = Sense[int](lambda one: one, lambda one: None)
 _NO_DEVICES = Sense[str](lambda one: one, lambda one: None)
 
 
+def _counterparts(ours: Columns, theirs: Columns) -> list[int] | None:
+    """For each mount of a table the place of the one that is at the same place in the other table; None if there is not
+    one for each.
+    """
+    parents, mountpoints, ids, their_ids = ours["parent_id"], ours["mountpoint"], ours["mount_id"], theirs["mount_id"]
+    number = len(ids)
+    places = dict(zip(zip(theirs["parent_id"], theirs["mountpoint"], strict=True), range(number), strict=True))
+    found: list[int] = []
+    try:
+        pairs = {parents[root_place(ours)]: theirs["parent_id"][root_place(theirs)]}
+        while len(found) < number and len(places) == number:
+            begin, end = len(found), equal_until(parents, len(found))
+            parent = repeat(pairs[parents[begin]])
+            found += map(places.__getitem__, zip(parent, mountpoints[begin:end], strict=False))
+            pairs.update(zip(ids[begin:end], map(their_ids.__getitem__, found[begin:]), strict=True))
+    except LookupError:
+        return None
+    return found if len(places) == number else None
+
+
 class _Walk:
     """Finds out, as fast as it goes, that there is no difference at all; it never says so wrongly.
 
@@ -253,65 +276,63 @@ class _Walk:
 
     def same(self, wanted: View, found: View) -> bool:
         """Are these two equal, given that all before them are? False also means that it is not worth the trouble."""
-        rows, there = wanted.table.rows, found.table.rows
-        if len(rows) != len(there) or found.asked is not None:
+        number = len(wanted.table.rows)
+        if number != len(found.table.rows) or found.asked is not None:
             return False
         asked = wanted.asked
-        devices = self._devices
-        places = dict(zip(map(_place, there), there, strict=True))
-        if len(places) != len(there):
+        ours, theirs = columns_of(wanted.table.rows, MountRow), columns_of(found.table.rows, MountRow)
+        counterparts = _counterparts(ours, theirs)
+        if counterparts is None:
             return False
-        try:
-            pairs = {wanted.table.root().parent_id: found.table.root().parent_id}
-            for at, row in enumerate(rows):
-                (
-                    number, parent, device, root, place, attributes, peer, master, origin, unbindable, fstype, source,
-                    options,
-                ) = row  # fmt: skip
-                (
-                    other, _, its_device, its_root, _, its_attributes, its_peer, its_master, its_origin, its_unbindable,
-                    its_fstype, its_source, its_options,
-                ) = places[pairs[parent], place]  # fmt: skip
-                pairs[number] = other
-                if fstype != its_fstype or root != its_root or unbindable != its_unbindable:
+        if counterparts != list(range(number)):
+            theirs = {name: picked(column, counterparts) for name, column in theirs.items()}
+        equal = ("fstype", "root", "unbindable", *(("source", "options") if asked is None else ()))
+        if any(ours[name] != theirs[name] for name in equal):
+            return False
+        shown = set(zip(ours["attributes"], theirs["attributes"], strict=True))
+        if any(one != other and parse_shown(one) != parse_shown(other) for one, other in shown):
+            return False
+        if not self._same_devices(wanted, found, ours, theirs):
+            return False
+        for name in ("peer_group", "master", *(("propagate_from",) if asked is None else ())):
+            for group, other in dict.fromkeys(zip(ours[name], theirs[name], strict=True)):
+                if (group or other) and self._other_group(group, other):
                     return False
-                if attributes != its_attributes and parse_shown(attributes) != parse_shown(its_attributes):
-                    return False
-                if device not in devices:
-                    if not self._new_device(device, its_device):
-                        return False
-                    if asked is not None and device in asked:
-                        if source not in (UNTOLD, its_source):
-                            return False
-                        if asked[device] or found.granted:
-                            there_row = places[pairs[parent], place]
-                            differing, otherwise = judge_options(row, there_row, wanted, found)
-                            if differing:
-                                return False
-                            if otherwise:
-                                self._notice(wanted, at, otherwise)
-                elif devices[device] != its_device or (
+        if wanted.idmaps is None or found.idmaps is None:
+            return True
+        ids = dict(zip(ours["mount_id"], theirs["mount_id"], strict=True))
+        return {ids[number]: idmap for number, idmap in wanted.idmaps.items()} == found.idmaps
+
+    def _same_devices(self, wanted: View, found: View, ours: Columns, theirs: Columns) -> bool:
+        """Whether the devices correspond, and each new superblock has its source and its options."""
+        asked = wanted.asked
+        names = ("device", "source")
+        told = list(zip(*(side[name] for side in (ours, theirs) for name in names), strict=True))
+        first = dict(zip(reversed(told), range(len(told) - 1, -1, -1), strict=True))
+        for at in sorted(first.values()):
+            device, source, its_device, its_source = told[at]
+            if device in self._devices:
+                if self._devices[device] != its_device or (
                     source != its_source and source and asked is not None and device in asked
                 ):
                     return False
-                if (peer or its_peer) and self._other_group(peer, its_peer):
+                continue
+            if not self._new_device(device, its_device):
+                return False
+            if asked is None or device not in asked:
+                continue
+            if source not in (UNTOLD, its_source):
+                return False
+            if asked[device] or found.granted:
+                row, there = (MountRow(*(column[at] for column in side.values())) for side in (ours, theirs))
+                differing, otherwise = judge_options(row, there, wanted, found)
+                if differing:
                     return False
-                if (master or its_master) and self._other_group(master, its_master):
-                    return False
-                if asked is None:
-                    if source != its_source or options != its_options:
-                        return False
-                    if (origin or its_origin) and self._other_group(origin, its_origin):
-                        return False
-        except LookupError:
-            return False
-        if wanted.idmaps is None or found.idmaps is None:
-            return True
-        return {pairs[number]: idmap for number, idmap in wanted.idmaps.items()} == found.idmaps
+                self._notice(wanted, row.mountpoint, at, otherwise)
+        return True
 
-    def _notice(self, wanted: View, at: int, options: list[tuple[str, str, str]]) -> None:
+    def _notice(self, wanted: View, mountpoint: str, at: int, options: list[tuple[str, str, str]]) -> None:
         origin = wanted.origins[at] if wanted.origins else ""
-        mountpoint = wanted.table.rows[at].mountpoint
         for name, asked, shown in options:
             self.notices.append(Difference(mountpoint, f"option {name}", asked, shown, origin, "", wanted.namespace))
 

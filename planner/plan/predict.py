@@ -6,7 +6,8 @@ for nothing but who is equal to whom. What is the host's (devices, external grou
 
 from __future__ import annotations
 
-from itertools import count
+from itertools import count, repeat
+from operator import attrgetter
 
 from mountplan.planner.attributes import Change, applied, parse_shown, show
 from mountplan.planner.fstypes import of
@@ -14,14 +15,19 @@ from mountplan.planner.names import Alteration, Handle
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.plan import ExpectedFilesystem, ExpectedMount, ExpectedNamespace, Plan
 from mountplan.planner.record import NamedTuple
+from mountplan.planner.tables.columns import AlikeColumn, columns_of, equal_until, mapped, record_at
 from mountplan.planner.tables.mount_facts import Lock
 from mountplan.planner.tables.namespace_file import file_row
-from mountplan.planner.tables.table import UNTOLD, MountRow, MountTable, Walks, copied
+from mountplan.planner.tables.table import UNTOLD, GrowingTable, MountRow, MountTable, Walks, copied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from mountplan.planner.tables.columns import Column, Columns
+
+_ALIKE = ("parent", "recursive", "set", "clear", "unbindable", "inherits")  # in what many mounts are the same
+_MANY = 16  # that are worth it
 OWN_GROUPS = 1 << 30  # numbers above, and below the next, stand for groups of what is brought along alone
 HOST_GROUPS = 1 << 40  # numbers above stand for the group of that number minus this on the host
 
@@ -83,9 +89,7 @@ def predict(plan: Plan, host: MountTable) -> tuple[Prediction, ...]:
         altered = [one for one in plan.expected.altered if one.namespace == namespace.name]
         _predict(namespace, rows, filesystems, groups, masters, walks, below, altered, lone)
         own_groups = rows.own_groups
-        found.append(
-            Prediction(namespace.name, MountTable(tuple(rows.rows)), tuple(rows.origins), tuple(rows.names), options)
-        )
+        found.append(Prediction(namespace.name, rows.table(), tuple(rows.origins), tuple(rows.names), options))
     return tuple(found)
 
 
@@ -121,20 +125,17 @@ def _as_told(made: ExpectedFilesystem) -> ExpectedFilesystem:
     return made._replace(source=UNTOLD) if of(made.fstype).source else made
 
 
-class _Rows:
-    __slots__ = ("names", "origins", "own_groups", "rows")
+class _Rows(GrowingTable):
+    __slots__ = ("names", "origins", "own_groups")
 
     def __init__(self, own_groups: int) -> None:
+        super().__init__()
         self.own_groups = own_groups  # how many have been made, in all namespaces
-        self.rows: list[MountRow] = []
         self.origins: list[str] = []
         self.names: list[str] = []
 
-    def told(self) -> Iterator[tuple[MountRow, str, str]]:
-        return zip(self.rows, self.origins, self.names, strict=True)
-
     def add(self, row: MountRow, origin: str, name: str) -> None:
-        self.rows.append(row)
+        self.last.append(row)
         self.origins.append(origin)
         self.names.append(name)
 
@@ -152,13 +153,31 @@ def _predict(
 ) -> None:
     numbers: dict[str, int] = {}
     trees: dict[str, Walks] = {}  # in what recursive clones have brought
-    changed: dict[tuple[str, int, int], str] = {}  # what attributes of the host's become: as shown before, and after
-    new_row, add_row = tuple.__new__, rows.rows.append  # MountRow() itself takes much longer
-    add_origin, add_name = rows.origins.append, rows.names.append
-    for mount in namespace.mounts:
+    shown = _ShownAfter()
+    columns = columns_of(namespace.mounts, ExpectedMount)
+    alike = [columns[name] for name in _ALIKE]
+    parents = columns["parent"]
+    at, next_look, patience = 0, 0, 1
+    while at < len(parents):
+        if at >= next_look:
+            end = min(equal_until(column, at) for column in alike)
+            some = _alike({name: column[at:end] for name, column in columns.items()}, rows, filesystems, groups,
+                          masters, walks, numbers, trees, shown) if end - at >= _MANY else None  # fmt: skip
+            if some is not None:
+                names = columns["name"][at:end]
+                numbers.update(zip(names, some["mount_id"], strict=True))
+                rows.add_columns(some)
+                rows.origins += columns["origin"][at:end]
+                rows.names += names
+                at, patience = end, 1
+                continue
+            patience = min(2 * patience, _MANY)  # where it leads to nothing, it is not tried each time
+            next_look = at + patience
+        mount = record_at(namespace.mounts, at)
+        at += 1
         (name, above, place, filesystem, root, recursive, _, bits, clear, _, _, _, unbindable, group, received, _,
          inherits, _, origin) = mount  # fmt: skip
-        number = numbers[name] = len(rows.rows) + 1
+        number = numbers[name] = len(rows) + 1
         parent_id, mountpoint = _place(above, place, numbers, trees, rows) if above else (0, "/")
         peer_group = groups[group]
         master = masters[group] if group else groups[received]
@@ -166,44 +185,113 @@ def _predict(
             device, made = filesystems[filesystem]
             fields = (number, parent_id, device, root, mountpoint, show(bits), peer_group, master, 0, unbindable,
                       made.fstype, made.source, "")  # fmt: skip
-            rows.add(new_row(MountRow, fields), origin, name)
+            rows.add(tuple.__new__(MountRow, fields), origin, name)  # MountRow() itself takes much longer
             continue
-        is_file = root[:1] != "/"  # of a namespace
-        source = file_row(root) if is_file else walks.end_of(root)
-        if is_file:
-            root = source.root
-        elif source.root == "/" and root.startswith(source.mountpoint + "/"):  # as nearly always
-            root = root[len(source.mountpoint) :]
-        elif source.root != "/" or source.mountpoint != "/":
-            root = TargetPath(source.root).joined(TargetPath(root).relative_to(source.mountpoint))
-        change = (source.attributes, bits, clear)
-        attributes = changed.get(change)
-        if attributes is None:
-            attributes = changed[change] = show(applied(parse_shown(change[0]), Change(bits, clear)))
+        source = walks.end_of(root) if root[:1] == "/" else file_row(root)
         if inherits:
             master = _received(source)
-        fields = (number, parent_id, source.device, root, mountpoint, attributes, peer_group, master, 0, unbindable,
-                  source.fstype, source.source, source.options)  # fmt: skip
-        add_row(new_row(MountRow, fields))
-        add_origin(origin)
-        add_name(name)
+        fields = (number, parent_id, source.device, _root(source, root), mountpoint,
+                  shown.after(source.attributes, bits, clear), peer_group, master, 0, unbindable, source.fstype,
+                  source.source, source.options)  # fmt: skip
+        rows.add(tuple.__new__(MountRow, fields), origin, name)
         if recursive:
-            first = len(rows.rows)
             own = Change(bits, clear)
             _below(mount, source, mountpoint, number, _change_below(mount, own), rows, below)
             if altered and not above:
                 _alter(rows, name, altered, lone)
-            brought = rows.rows[first - 1 :]
+            brought = rows.since(number - 1)
             if len(brought) > 1:
                 trees[name] = Walks.upon(brought[0], MountTable(tuple(brought[1:])).at())
+
+
+class _ShownAfter:
+    """What attributes of the host's become."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int, int], str] = {}
+
+    def after(self, attributes: str, bits: int, clear: int) -> str:
+        change = (attributes, bits, clear)
+        found = self._known.get(change)
+        if found is None:
+            found = self._known[change] = show(applied(parse_shown(attributes), Change(bits, clear)))
+        return found
+
+
+def _root(source: MountRow, root: str) -> str:
+    """What the host has at the path `root`, as a path in the filesystem of the mount that it is on."""
+    if root[:1] != "/":  # the file of a namespace
+        return source.root
+    if source.root == "/" and root.startswith(source.mountpoint + "/"):  # as nearly always
+        return root[len(source.mountpoint) :]
+    if source.root != "/" or source.mountpoint != "/":
+        return TargetPath(source.root).joined(TargetPath(root).relative_to(source.mountpoint))
+    return root
+
+
+def _alike(
+    mounts: Columns,
+    rows: _Rows,
+    filesystems: dict[str, tuple[str, ExpectedFilesystem]],
+    groups: dict[str, int],
+    masters: dict[str, int],
+    walks: Walks,
+    numbers: dict[str, int],
+    trees: dict[str, Walks],
+    shown: _ShownAfter,
+) -> Columns | None:
+    """The rows of mounts that are the same in what _ALIKE names, all of which _predict() would find one by one; None if
+    it has to.
+    """
+    above, recursive, bits, clear, unbindable, inherits = (mounts[name][0] for name in _ALIKE)
+    handles, roots, group, received = (mounts[name] for name in ("filesystem", "root", "group", "master"))
+    count, of_the_host = len(roots), handles.count("")
+    if not above or recursive or inherits or not all(map(str.startswith, roots, repeat("/"))):
+        return None
+    below = rows.mountpoint(numbers[above] - 1)
+    below = "" if below == "/" else below
+    mountpoints = [below + place or "/" for place in mounts["place"]]
+    parent_ids: Column = AlikeColumn(numbers[above], count)
+    if above in trees:
+        parent_ids = mapped(trees[above].ends_of(mountpoints), attrgetter("mount_id"))
+    receive = [masters[one] if one else groups[other] for one, other in zip(group, received, strict=True)]
+    found: Columns = {
+        "mount_id": range(len(rows) + 1, len(rows) + 1 + count), "parent_id": parent_ids, "root": roots,
+        "mountpoint": mountpoints, "peer_group": mapped(group, groups.__getitem__), "master": receive,
+        "propagate_from": AlikeColumn(0, count), "unbindable": AlikeColumn(unbindable, count),
+    }  # fmt: skip
+    if of_the_host == 0:
+        made = [filesystems[one] for one in handles]
+        return found | {
+            "device": [device for device, _ in made], "attributes": AlikeColumn(show(bits), count),
+            "fstype": [one.fstype for _, one in made], "source": [one.source for _, one in made],
+            "options": AlikeColumn("", count),
+        }  # fmt: skip
+    if of_the_host < count:
+        return None
+    sources = walks.ends_of(roots)
+    shown_after = mapped(sources, lambda source: shown.after(source.attributes, bits, clear))
+    told = {name: mapped(sources, attrgetter(name)) for name in ("device", "fstype", "source", "options")}
+    return found | told | {"attributes": shown_after, "root": _roots(sources, roots)}
+
+
+def _roots(sources: Column, roots: Column) -> Column:
+    """_root() of each."""
+    if isinstance(sources, AlikeColumn) and sources.value.root == "/":
+        above = sources.value.mountpoint
+        if all(map(str.startswith, roots, repeat(above + "/"))):
+            return [root[len(above) :] for root in roots]
+    return list(map(_root, sources, roots))
 
 
 def _alter(rows: _Rows, name: str, altered: list[Alteration], lone: Iterator[int]) -> None:
     """What the rows, those of an inherited tree, become when it is altered; they are numbered anew."""
     from mountplan.planner.tables.inherited_tree import InheritedTree
 
-    tree = InheritedTree(MountTable(tuple(rows.rows)))
-    told = {row.mount_id: (origin, called) for row, origin, called in rows.told()}
+    tree = InheritedTree(MountTable(tuple(rows.last)))
+    told = {
+        row.mount_id: (origin, called) for row, origin, called in zip(rows.last, rows.origins, rows.names, strict=True)
+    }
     for one in altered:
         if one.what == "remove":
             tree.remove(one.path)
@@ -230,7 +318,7 @@ def _alter(rows: _Rows, name: str, altered: list[Alteration], lone: Iterator[int
     found = list(tree.rows.values())
     for row in found:
         numbers[row.mount_id] = len(numbers)
-    del rows.rows[:], rows.origins[:], rows.names[:]
+    del rows.last[:], rows.origins[:], rows.names[:]
     for row in found:
         rows.add(row._replace(mount_id=numbers[row.mount_id], parent_id=numbers[row.parent_id]), *told[row.mount_id])
 
@@ -259,7 +347,7 @@ def _brought(mount: ExpectedMount, row: MountRow, rows: _Rows) -> tuple[int, int
 def _place(above: Handle, place: str, numbers: dict[str, int], trees: dict[str, Walks], rows: _Rows) -> tuple[int, str]:
     """(parent id, mountpoint) of a mount; below a recursive clone, the parent may be one of the mounts it brought."""
     number = numbers[above]
-    below = rows.rows[number - 1].mountpoint
+    below = rows.mountpoint(number - 1)
     mountpoint = place if below == "/" and place else below + place
     tree = trees.get(above) if trees else None
     return (number if tree is None else tree.end_of(mountpoint).mount_id), mountpoint
@@ -285,7 +373,7 @@ def _below(
         for parent_id, row in waiting:
             if first and not TargetPath(row.mountpoint).is_under(mount.root):
                 continue
-            copy = len(rows.rows) + 1
+            copy = len(rows) + 1
             where = TargetPath(mountpoint).joined(TargetPath(row.mountpoint).relative_to(mount.root))
             bits = applied(parse_shown(row.attributes), change)
             peer_group, master = _brought(mount, row, rows)

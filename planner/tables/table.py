@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from mountplan.planner.record import NamedTuple
+from mountplan.planner.tables.columns import AlikeColumn, RecordColumns, columns_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from mountplan.planner.tables.columns import Column, Columns
 
 # The source of a mount of which the kernel tells none: one that only statmount(2) shows, before Linux 6.13; and of one
 # that will be whichever loop device is free. No source that a mount has is this, but any other text may be one, "" too.
@@ -36,7 +43,10 @@ class MountRow(NamedTuple):
 
 
 class MountTable(NamedTuple):
-    """The mounts of one namespace, in the order in which the kernel tells them: a parent may come after its child."""
+    """The mounts of one namespace, in the order in which the kernel tells them: a parent may come after its child.
+
+    `rows` is a tuple, or of a large table what is equal to one (planner/tables/columns.py).
+    """
 
     rows: tuple[MountRow, ...]
 
@@ -49,11 +59,16 @@ class MountTable(NamedTuple):
 
     def root(self) -> MountRow:
         """The mount that is seen at "/" and whose parent is not in the table. Raises LookupError if there is none."""
-        ids = {row.mount_id for row in self.rows}
-        for row in self.rows:
-            if row.parent_id not in ids or row.parent_id == row.mount_id:
-                return row
-        raise LookupError("the table has no root mount")
+        return self.rows[root_place(columns_of(self.rows, MountRow))]
+
+
+def root_place(columns: Columns) -> int:
+    """Which of the rows MountTable.root() is."""
+    ids = set(columns["mount_id"])
+    for place, (mount_id, parent_id) in enumerate(zip(columns["mount_id"], columns["parent_id"], strict=True)):
+        if parent_id not in ids or parent_id == mount_id:
+            return place
+    raise LookupError("the table has no root mount")
 
 
 def is_mount_namespace_file(row: MountRow) -> bool:
@@ -77,6 +92,45 @@ def copied(table: MountTable) -> MountTable:
     """What a copy of this mount namespace has of its mounts."""
     gone = left_behind(table)
     return MountTable(tuple(row for row in table.rows if row.mount_id not in gone)) if gone else table
+
+
+class GrowingTable:
+    """The rows of a table to be: in columns, and of those that came one by one at last, as they are."""
+
+    __slots__ = ("_columns", "last")
+
+    def __init__(self) -> None:
+        self._columns: list[list[Any]] = [[] for _ in MountRow._fields]
+        self.last: list[MountRow] = []
+
+    def __len__(self) -> int:
+        return len(self._columns[0]) + len(self.last)
+
+    def add_columns(self, columns: Columns) -> None:
+        self._settle()
+        for column, field in zip(self._columns, MountRow._fields, strict=True):
+            column += columns[field]
+
+    def _settle(self) -> None:
+        for column, values in zip(self._columns, zip(*self.last, strict=True), strict=bool(self.last)):
+            column += values
+        self.last = []
+
+    def mountpoint(self, place: int) -> str:
+        mountpoints = self._columns[4]
+        found: str = mountpoints[place] if place < len(mountpoints) else self.last[place - len(mountpoints)][4]
+        return found
+
+    def since(self, place: int) -> list[MountRow]:
+        """The row at this place and those after it, all of which came one by one."""
+        return self.last[place - len(self._columns[0]) :]
+
+    def table(self) -> MountTable:
+        if not self._columns[0]:
+            return MountTable(tuple(self.last))
+        self._settle()
+        rows: Any = RecordColumns(MountRow, self._columns)
+        return MountTable(rows)
 
 
 class Walks:
@@ -132,6 +186,23 @@ class Walks:
         while (upon := at.get((row.mount_id, path))) is not None:
             row = upon
         return row
+
+    def ends_of(self, paths: Column) -> Column:
+        """end_of() of each."""
+        at = self._at
+        above = self._above = self._above or {mountpoint.rpartition("/")[0] for _, mountpoint in at}
+        directories = [path.rpartition("/")[0] for path in paths]
+        ends = {  # of those in which nothing is mounted
+            directory: self.end_of(path)
+            for directory, path in dict(zip(directories, paths, strict=True)).items()
+            if directory not in above
+        }
+        if len(ends) == 1 and directories.count(directories[0]) == len(directories):
+            return AlikeColumn(ends[directories[0]], len(directories))
+        return [
+            ends[directory] if directory in ends else self.end_of(path)
+            for directory, path in zip(directories, paths, strict=True)
+        ]
 
     def is_covered(self, row: MountRow, path: str) -> bool:
         """Whether something is mounted at `path` of this mount."""

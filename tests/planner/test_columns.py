@@ -1,0 +1,109 @@
+"""Columns say what the records say that they stand for, whoever asks and however."""
+
+from __future__ import annotations
+
+import random
+from itertools import product
+
+import pytest
+
+from mountplan.planner.errors import TableError
+from mountplan.planner.plan import predict
+from mountplan.planner.plan import steps as s
+from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.planfile import dump_plan, parse_plan
+from mountplan.planner.plan.step_columns import StepColumns, columns_of_kind, kinds_of, steps_between
+from mountplan.planner.plan.step_runs import BINDS, columns_of_run, runs_of
+from mountplan.planner.tables import mountinfo
+from mountplan.planner.tables.columns import AlikeColumn, RecordColumns, columns_of, equal_until, picked
+from mountplan.planner.tables.table import MountRow
+from tests.planner.plans import shop, wide
+from tests.planner.test_proof_runs import HOST, SPECS, planned
+
+PLANS = (shop(), wide(3), *map(planned, SPECS.values()))
+
+
+def read(plan: Plan) -> Plan:
+    return parse_plan(dump_plan(plan), "x.json")
+
+
+@pytest.mark.parametrize("count", range(4))
+def test_a_column_of_one_value_is_a_list_of_it(count: int) -> None:
+    column, values = AlikeColumn("x", count), ["x"] * count
+    assert (values, count, count) == (list(column), len(column), column.count("x"))
+    assert column == values and column == AlikeColumn("x", count) and column != ["y"] * (count + 1)
+    assert values[1:9] == column[1:9] and values[::2] == column[::2]
+    assert (0, [values[0]] * 2) == (column.count("y"), picked(column, [0, 0])) if count else not column
+
+
+def test_where_a_column_changes_is_found_however_long_it_stays_the_same() -> None:
+    for values in product("ab", repeat=9):
+        for at in range(9):
+            end = next((end for end in range(at, 9) if values[end] != values[at]), 9)
+            assert end == equal_until(list(values), at), values
+
+
+@pytest.mark.parametrize("number", range(len(PLANS)))
+def test_steps_that_were_read_are_the_steps(number: int) -> None:
+    plan, again = PLANS[number], read(PLANS[number])
+    dice = random.Random(number)
+    assert isinstance(again.steps, StepColumns)
+    for _ in range(30):
+        begin = dice.randrange(len(plan.steps))
+        end = begin + dice.randrange(9)
+        assert plan.steps[begin:end] == steps_between(again.steps, begin, end)
+    assert kinds_of(plan.steps) == kinds_of(again.steps)
+    for cls in s.STEP_TYPES:
+        assert columns_of_kind(plan.steps, cls) == columns_of_kind(again.steps, cls)
+    runs = list(runs_of(plan.steps, BINDS))
+    assert runs == list(runs_of(again.steps, BINDS))
+    for run in reversed(runs):
+        assert columns_of_run(plan.steps, run) == columns_of_run(again.steps, run)
+    assert plan.steps == again.steps and hash(plan) == hash(again) and plan.steps[-1] is not again.steps[-1]
+
+
+def test_a_record_of_many_is_had_without_the_others() -> None:
+    rows = [MountRow(one, 0, "0:1", "/", f"/{one}", "rw", 0, 0, 0, False, "tmpfs", "x", "rw") for one in range(200)]
+    columns = RecordColumns(MountRow, list(columns_of(rows, MountRow).values()))
+    for place in (0, 1, 63, 64, 150, 3, 199):
+        assert rows[place] == columns.at(place)
+    assert rows[5:7] == list(columns.part(5, 7)) and tuple(rows) == columns
+
+
+@pytest.mark.parametrize("number", range(len(PLANS)))
+def test_mounts_that_are_alike_are_predicted_as_one_by_one(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = PLANS[number]
+    monkeypatch.setattr(predict, "_MANY", 1 << 30)
+    wanted = predict.predict(plan, HOST.table)
+    for least in (1, 2, 3):
+        monkeypatch.setattr(predict, "_MANY", least)
+        assert wanted == predict.predict(plan, HOST.table) == predict.predict(read(plan), HOST.table)
+
+
+WORDS = (
+    ("20", "21", "x"), ("1", "20"), ("0:5", "8:1"), ("/", "/a", "net:[5]", "/a\\040b"), ("/", "/b", "/c\\134"),
+    ("rw", "ro,nosuid"), ("", "", "shared:7 ", "shared:8 ", "master:7 ", "shared:8 master:7 ", "unbindable ", "new ",
+    "propagate_from:7 ", "shared:y "), ("- ",) * 9 + ("",), ("tmpfs", "ext4", "-"), ("none", "a\\040b", ""),
+    ("rw", "rw,x=\\054", "rw,a b"),
+)  # fmt: skip
+
+
+def test_lines_of_a_mount_table_are_read_together_as_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table or the same error, whatever the kernel may come to write."""
+    tables = errors = 0
+    for seed in range(3000):
+        dice = random.Random(seed)
+        words = [part[: 1 + dice.randrange(len(part))] for part in WORDS]
+        few = [[dice.choice(part) for part in words] for _ in range(2)]
+        lines = [" ".join(one[:6]) + " " + one[6] + one[7] + " ".join(one[8:]) + "\n" for one in dice.choices(few, k=7)]
+        found: list[tuple[object, ...]] = []
+        for least in (1 << 30, 1, 2, 4):
+            monkeypatch.setattr(mountinfo, "_MANY", least)
+            try:
+                found.append(tuple(mountinfo.parse_mountinfo("".join(lines).encode()).rows))
+                tables += 1
+            except TableError as error:
+                found.append((str(error),))
+                errors += 1
+        assert found[:1] * 4 == found, lines
+    assert tables > 2000 and errors > 1000, (tables, errors)
