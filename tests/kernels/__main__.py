@@ -41,18 +41,22 @@ PYTEST = "-m pytest -p no:cacheprovider -p no:xdist -v --tb=short --junitxml={ou
 # fail in turn, for hours, and what follows from a refusal is the same everywhere.
 KERNEL = (
     "tests/kernel --ignore=tests/kernel/test_specs.py --ignore=tests/kernel/test_model.py "
+    "--ignore-glob=*/test_live_*.py "
     "--deselect=tests/kernel/test_capture_live.py::test_states_made_by_chance_come_back"
 )
-APPLIER = "tests/applier --ignore=tests/applier/test_faults.py"
+APPLIER = "tests/applier --ignore=tests/applier/test_faults.py --ignore=tests/applier/test_live_faults.py"
+LIVE = "tests/cli/test_live.py tests/kernel/test_live_*.py"
 # What runs in the guest: pytest's suites have paths, the others are programs that count for themselves.
 SUITES = {
     "kernel": PYTEST.replace("{paths}", KERNEL),
     "applier": PYTEST.replace("{paths}", APPLIER),
     "specs": PYTEST.replace("{paths}", "tests/kernel/test_specs.py"),
+    "live": PYTEST.replace("{paths}", LIVE),
+    "pairs": "-m tests.kernel.live_fuzz --pairs 1000 --seed 1 --minutes {minutes} --stop-after 12",
     "capture": "-m tests.kernel.capture_fuzz --states 100 --seed 1 --jobs {jobs} --stop-after 12",
     "model": "-m tests.kernel.model_fuzz --sequences 300 --seed 1 --jobs {jobs} --stop-after 12",
 }
-COUNTED = re.compile(r"^(\d+) (?:states|sequences),.*?(\d+) (?:failures|differences)", re.MULTILINE)
+COUNTED = re.compile(r"^(\d+) (?:states|sequences|pairs),.*?(\d+) (?:failures|differences)", re.MULTILINE)
 
 
 class Cannot(Exception):
@@ -79,6 +83,7 @@ def main() -> int:
     )
     parser.add_argument("--suite", action="append", choices=SUITES, help="only this one; can be given several times")
     parser.add_argument("--pytest", default="", metavar="ARGUMENTS", help='for the suites of tests, as in "-k overlay"')
+    parser.add_argument("--minutes", type=float, default=20.0, help="how long pairs of specs are tried")
     parser.add_argument("--cpus", type=int, default=1, help="of the emulated machine; one is fastest if they are few")
     parser.add_argument("--hours", type=float, default=4.0, help="after which a kernel that has not ended has failed")
     arguments = parser.parse_args()
@@ -90,7 +95,7 @@ def main() -> int:
     for one in wanted:
         try:
             image, out = find(one)
-            boot(image, out, suites, arguments.pytest, arguments.cpus, arguments.hours)
+            boot(image, out, suites, arguments)
         except (Cannot, subprocess.CalledProcessError) as error:
             say(f"\n## Linux {one}\n\nFAILED: {error}\n")
             good = False
@@ -166,12 +171,14 @@ def newest(series: str, names: Iterable[str]) -> str | None:
     return max(found, key=lambda name: [int(number) for number in re.findall(r"\d+", name)], default=None)
 
 
-def boot(kernel: Path, out: Path, suites: list[str], arguments: str, cpus: int, hours: float) -> None:
+def boot(kernel: Path, out: Path, suites: list[str], asked: argparse.Namespace) -> None:
     """Run the suites on this kernel; what they leave is in `out`. Raises Cannot if it did not boot."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     for suite in suites:
-        line = SUITES[suite].format(out=out, suite=suite, arguments=arguments, jobs=cpus)
+        line = SUITES[suite].format(
+            out=out, suite=suite, arguments=asked.pytest, jobs=asked.cpus, minutes=asked.minutes
+        )
         (out / f"{suite}.sh").write_text(f"exec {sys.executable} {line}\n")
     inside = " ".join(
         ["bash", str(Path(__file__).with_name("guest.sh")), str(out), str(CHECKOUT), sys.executable, *suites]
@@ -179,7 +186,7 @@ def boot(kernel: Path, out: Path, suites: list[str], arguments: str, cpus: int, 
     command: list[str | Path] = [BUILD / "venv/bin/vng", "--run", kernel, "--disable-kvm", "--memory", "3G"]
     command += [
         "--cpus",
-        str(cpus),
+        str(asked.cpus),
         "--rwdir",
         out,
         "--verbose",
@@ -197,9 +204,9 @@ def boot(kernel: Path, out: Path, suites: list[str], arguments: str, cpus: int, 
             env=environment, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True,
         )  # fmt: skip
         try:
-            process.wait(hours * 3600)
+            process.wait(asked.hours * 3600)
         except subprocess.TimeoutExpired:
-            say(f"not done after {hours:g} hours\n")
+            say(f"not done after {asked.hours:g} hours\n")
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
