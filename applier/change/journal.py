@@ -42,12 +42,16 @@ class Journal:
         self._directory = directory
         self._file = file
         self._fd = -1
+        self._found = -1  # what another process has left, locked
         self._size = 0  # without what begin() adds
 
     def find(self) -> JournalEntry | None:
-        """What another process has left, or has under way. Raises KeepRefused if it cannot be read."""
+        """What another process has left, or has under way. Raises KeepRefused if it cannot be read.
+
+        What is left is locked from then on, so that nobody else removes it, or goes on with it, at the same time.
+        """
         try:
-            if self._is_locked():
+            if not self._lock():
                 return JournalEntry("", "", True, under_way=True)
             data = kept.read_file(self._directory, self._file)
         except FileNotFoundError:
@@ -65,16 +69,24 @@ class Journal:
         except (ValueError, KeyError, TypeError):
             return JournalEntry("", "", True)
 
-    def _is_locked(self) -> bool:
+    def _lock(self) -> bool:
+        """Lock the file that is there; False if another process has it locked."""
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        fd = os.open(self._file, flags, dir_fd=self._directory)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return False
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(fd)
+        while True:
+            self._found = os.open(self._file, flags, dir_fd=self._directory)
+            try:
+                fcntl.flock(self._found, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._let_go()
+                return False
+            if os.fstat(self._found).st_nlink:
+                return True
+            self._let_go()  # removed or replaced since it was opened
+
+    def _let_go(self) -> None:
+        if self._found >= 0:
+            os.close(self._found)
+            self._found = -1
 
     def write(self, before: str, after: str) -> None:
         """Raises FileExistsError if there is one, KeepRefused if it cannot be written."""
@@ -87,11 +99,16 @@ class Journal:
             os.unlink(new, dir_fd=self._directory)
         self._write(new, entry)
         os.rename(new, self._file, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+        self._let_go()
 
     def _write(self, file: str, entry: JournalEntry) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._fd = os.open(file, flags, 0o600, dir_fd=self._directory)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)  # as long as this process or its visitor lives
+        while True:
+            self._fd = os.open(file, flags, 0o600, dir_fd=self._directory)
+            fcntl.flock(self._fd, fcntl.LOCK_EX)  # as long as this process or its visitor lives
+            if os.fstat(self._fd).st_nlink:
+                break
+            os.close(self._fd)  # another process took it, empty and not yet locked, for a leftover
         values = {"format": _FORMAT, "before": entry.before, "after": entry.after}
         data = json.dumps(values).encode() + b"\n"
         self._size = len(data)
@@ -111,16 +128,16 @@ class Journal:
         return os.fstat(self._fd).st_size > self._size
 
     def remove(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        """Locked until it is gone: nobody shall take it for that of a change that was interrupted."""
         try:
             os.unlink(self._file, dir_fd=self._directory)
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise _refused("remove", error) from None
+        self.close()
 
     def close(self) -> None:
+        self._let_go()
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

@@ -9,11 +9,12 @@ from typing import NamedTuple
 from mountplan.applier.keep import kept
 from mountplan.applier.observe.inspect import ages
 from mountplan.applier.observe.locks import seen_locks
-from mountplan.applier.observe.observe import observe
+from mountplan.applier.observe.observe import not_read, observe
 from mountplan.applier.observe.subjects import Subject, command_of
 from mountplan.applier.observe.subjects import of_process as subject_of
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.inside import ChildKilled
+from mountplan.applier.sys.refusal import OF_WANT
 from mountplan.planner.errors import MountplanError, TableError
 from mountplan.planner.plan.seedbase import without_base
 from mountplan.planner.tables.mount_facts import SeenLocks
@@ -57,7 +58,9 @@ def of_process(pid: int, *, aged: bool = False, locked: bool = False) -> Inhabit
 def _ages_of_process(pid: int) -> dict[int, int]:
     try:
         namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    except OSError as error:
+        if error.errno in OF_WANT:
+            raise not_read(error, pid) from None
         return {}
     with closing_fd(namespace):
         return ages(namespace)
@@ -90,7 +93,8 @@ def of_kept(name: str, *, aged: bool = False, locked: bool = False) -> tuple[Inh
 def everyone_else(known: set[int], *, aged: bool = False, locked: bool = False) -> Iterator[Inhabited]:
     """All other namespaces than those with the numbers `known`, each once: kept ones, then by the lowest pid in them.
 
-    What may not be read, and what ends meanwhile, is left out. Raises ChildKilled: that says nothing of a namespace.
+    What may not be read, and what ends meanwhile, is left out. Raises ChildKilled, and what says that a look takes more
+    descriptors or memory than there are: that says nothing of a namespace.
     """
     known = set(known)
     for name in _kept_names():
@@ -98,7 +102,9 @@ def everyone_else(known: set[int], *, aged: bool = False, locked: bool = False) 
             found = of_kept(name, aged=aged, locked=locked)
         except ChildKilled:
             raise
-        except (MountplanError, OSError):
+        except (MountplanError, OSError) as error:
+            if _is_of_want(error):
+                raise
             continue
         for one in found:
             if one.inode not in known:
@@ -111,15 +117,28 @@ def everyone_else(known: set[int], *, aged: bool = False, locked: bool = False) 
         known.add(inode)
         try:
             yield of_process(pid, aged=aged, locked=locked)
-        except TableError:
+        except TableError as error:
+            if _is_of_want(error):
+                raise
             known.discard(inode)
 
 
 def _kept_names() -> tuple[str, ...]:
     try:
         return kept.names()
-    except MountplanError:
+    except MountplanError as error:
+        if _is_of_want(error):
+            raise
         return ()
+
+
+def _is_of_want(error: BaseException | None) -> bool:
+    """Whether this, or what it tells of, is want of descriptors or of memory."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in OF_WANT:
+            return True
+        error = error.__context__
+    return False
 
 
 def _close(subjects: list[Subject]) -> None:
@@ -130,5 +149,7 @@ def _close(subjects: list[Subject]) -> None:
 def _namespace(pid: int) -> int:
     try:
         return os.stat(f"/proc/{pid}/ns/mnt").st_ino
-    except OSError:
+    except OSError as error:
+        if error.errno in OF_WANT:
+            raise not_read(error, pid) from None
         return 0

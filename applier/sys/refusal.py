@@ -12,6 +12,8 @@ from mountplan.planner.fstypes import ROWS
 
 # What a filter, a limit or want of memory refuses: that says nothing of what was asked for.
 OF_THE_SYSTEM = frozenset({E.EPERM, E.ENOSYS, E.ENOMEM, E.EMFILE, E.ENFILE})
+# Of these, what says so to any user, of whatever he asks.
+OF_WANT = OF_THE_SYSTEM - {E.EPERM, E.ENOSYS}
 
 
 class KernelRefusal(OSError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from mountplan.applier.keep import kept
+from mountplan.applier.keep import inhabited, kept
 from mountplan.planner.change import change_file
+from mountplan.planner.errors import MountplanError
 from mountplan.planner.plan.planfile import dump_plan
 from tests.cli.test_kept_commands import mountplan, spec
 from tests.commands import Outcome
-from tests.hosts import CHECKOUT, InHost, mount, run_in_child, setns, umount
+from tests.hosts import CHECKOUT, InHost, mount, run_in_child, setns, umount, with_own_processes
 from tests.keptnames import in_runtime_directory, on_run
 from tests.mountflags import MS_BIND, MS_SHARED
 
@@ -526,3 +528,36 @@ def test_the_store_that_came_with_the_name_is_no_difference(in_host: InHost) -> 
 
     ended = in_host(on_run(script))
     assert [0] * 8 == [one.status for one in ended], ended
+
+
+def test_who_has_too_few_descriptors_is_told_so_and_sees_no_namespace_less(in_host: InHost) -> None:
+    """A change that would be seen in the one that was left out went on."""
+
+    def seen() -> set[int]:
+        return {one.inode for one in inhabited.everyone_else(set(), aged=True)}
+
+    def script() -> list[str]:
+        assert 0 == mountplan("apply", spec(BEFORE), "-q").status
+        all_of_them = seen()
+        free = os.open("/", os.O_PATH)
+        os.close(free)
+        told = []
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        for more in range(16):
+            try:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (free + more, hard))
+                found = seen()
+            except OSError as error:
+                told.append(os.strerror(error.errno or 0).lower())
+            except MountplanError as error:
+                told.append(str(error))
+            else:
+                assert all_of_them == found, f"{more} descriptors left"
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        mountplan("rm", "live")
+        return told
+
+    told = in_host(with_own_processes(on_run(script)))
+    assert told
+    assert all("open files" in one for one in told), told
