@@ -181,10 +181,7 @@ class LiveExecution(Execution):
 
     def write_file(self, step: c.WriteFile) -> None:
         within = self.descriptor(step.within)
-        node = MakeNode(
-            step.within, step.path, "file", step.mode, step.uid, step.gid, step.content, step.source, "", (0, 0),
-            False, True, step.origin,
-        )  # fmt: skip
+        node = MakeNode(*step[:10], False, True, step.origin)
         opened: list[int] = []
         source = -1
         try:

@@ -92,13 +92,21 @@ class LiveKernel(LinuxKernel):
             os.close(context)
 
     def overwrite(self, dirfd: int, path: str, node: MakeNode, source: int) -> None:
-        """Write a file that is there, from its beginning on; who has it open sees it change."""
+        """Write a file that is there, from its beginning on; who has it open sees it change. A directory keeps what is
+        in it.
+        """
         where = self.open(dirfd, path) if path else os.dup(dirfd)
         try:
-            fd = syscalls.open_again(where, os.O_RDWR, stat.S_IFREG)
+            if node.node == "directory":
+                fd = syscalls.open_again(where, os.O_RDONLY | os.O_DIRECTORY, stat.S_IFDIR)
+            else:
+                fd = syscalls.open_again(where, os.O_RDWR, stat.S_IFREG)
         finally:
             os.close(where)
         try:
+            if node.node == "directory":
+                own_file(fd, node)
+                return
             data = b"".join(iter(lambda: os.read(source, 1 << 20), b"")) if source >= 0 else b""
             if source < 0:
                 data = node.content.encode("utf-8", "surrogateescape")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias, get_args
 
-from mountplan.planner.names import Handle
+from mountplan.planner.names import Handle, NodeKind
 from mountplan.planner.plan.steps import Step
 from mountplan.planner.record import NamedTuple
 
@@ -189,18 +189,20 @@ class Reconfigure(NamedTuple):
 
 
 class WriteFile(NamedTuple):
-    """Give a file of a filesystem that stands other contents: over the old ones, in place, or by a rename upon it.
-
-    `mode`, `uid` and `gid` of -1 leave what is there. `source` is a host file to copy, "" for `content`.
+    """Make what is at `path` of a filesystem that stands what MakeNode would make there: by a rename upon it, or in
+    place. A file then has its contents written over the old ones, a directory only another mode and owner.
     """
 
     within: Handle
     path: str
-    content: str
-    source: str
+    node: NodeKind
     mode: int
     uid: int
     gid: int
+    content: str
+    source: str
+    link: str
+    device: tuple[int, int]
     in_place: bool
     origin: str = ""
     kind: Literal["write_file"] = "write_file"

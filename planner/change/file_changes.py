@@ -12,6 +12,13 @@ from mountplan.planner.change.standing import Record
 from mountplan.planner.names import Handle
 from mountplan.planner.paths import TargetPath
 
+_WHY = {
+    "file": "the spec has other contents, mode or owner",
+    "directory": "the spec has another mode or owner",
+    "symlink": "the spec has it point elsewhere, or another owner",
+}
+_DEFAULT_MODES = {"directory": 0o755, "symlink": -1}
+
 
 class FileChanges:
     """`changes` are lines of the preview; the steps are handed to `new`."""
@@ -78,31 +85,47 @@ class FileChanges:
         """What is declared anew, and must not be there yet, unless an interrupted change has made it."""
         begun = (name, node.path) in self._begun
         self._new.make_node(name, node, existing=begun)
-        if begun and node.node == "file":
+        if begun:
             self._write(name, node)
         self._tell("+", name, node, "the spec has it")
 
     def _change(self, name: Handle, node: Node, old: Node) -> None:
-        if not (node.node == old.node == "file"):
-            where, _ = self._place(name, f"/{node.path}")
-            what = f"{where} would have to become another {node.node}"
-            if node.node != old.node:
-                what = f"{where} is a {old.node}, and would have to become a {node.node}"
+        where, _ = self._place(name, f"/{node.path}")
+        what = ""
+        if node.node != old.node and "directory" in (node.node, old.node):
+            what = f"{where} is a {old.node}, and would have to become a {node.node}"
+        elif node.node not in ("file", "directory") and self._is_mounted(self._devices[name], f"/{node.path}"):
+            what = f"{where} would have to become another {node.node}, and something is mounted there"
+        if what:
             self.obstacles.append(ChangeObstacle("file", what, "change it inside, or leave it", node.origin))
             return
-        self._write(name, node)
-        self._tell("~", name, node, "the spec has other contents, mode or owner")
+        self._write(name, self._with_defaults(name, node, old))
+        self._tell("~", name, node, _WHY.get(node.node, _WHY["file"]))
+
+    def _with_defaults(self, name: Handle, node: Node, old: Node) -> Node:
+        """With the mode and the owner that it is made with, where those were given and are not any more."""
+        earlier = (old, self._begun.get((name, node.path), old))
+
+        def default(now: int, before: list[int], made: int) -> int:
+            return made if now < 0 <= max(before) else now
+
+        return node._replace(
+            mode=default(node.mode, [one.mode for one in earlier], _DEFAULT_MODES.get(node.node, 0o644)),
+            uid=default(node.uid, [one.uid for one in earlier], 0),
+            gid=default(node.gid, [one.gid for one in earlier], 0),
+        )
 
     def _write(self, name: Handle, node: Node) -> None:
         take, path = self._new.take(name, f"/{node.path}", node.origin)
-        in_place = not path or self._is_mounted(self._devices[name], f"/{node.path}")
-        self._new.do(
-            c.WriteFile(take, path, node.content, node.source, node.mode, node.uid, node.gid, in_place, node.origin)
-        )
+        in_place = not path or node.node == "directory" or self._is_mounted(self._devices[name], f"/{node.path}")
+        self._new.do(c.WriteFile(take, path, *node[2:10], in_place, node.origin))
 
     def _is_mounted(self, device: str, path: str) -> bool:
-        """Whether a file is the root of a mount, or something is mounted upon it: a rename would undo that."""
+        """Whether a file is the root of a mount, or will be, or something is mounted upon it: no rename then."""
         for space in self._spaces:
+            for row in space.wanted.rows:
+                if row.root == path and self._devices.get(row.device[1:]) == device:
+                    return True
             forest = space.found
             for at, row in enumerate(forest.rows):
                 if row.device == device and row.root == path:

@@ -111,7 +111,8 @@ def _planned(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: in
         obstacles += done.obstacles + told.obstacles
     changes += _option_changes(superblocks, parts, spaces, new, standing, obstacles) + files.changes
     obstacles += _cut_off(sharing, standing, allowed)
-    for overlay in doubled_uppers(parts, standing.record, superblocks):
+    rows = (row for space in standing.spaces for row in space.table.rows)
+    for overlay in doubled_uppers(parts, standing.record, superblocks, rows):
         what = f"a new overlay cannot write to {overlay.upper} while the one that stands does"
         anew = _ANEW if overlay.upper and overlay.upper.filesystem else "let the old one go first: mountplan rm"
         remedy = f"give it an upper and a work directory of its own, or {anew}"

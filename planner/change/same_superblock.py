@@ -119,17 +119,21 @@ def _dropped(fstype: str, before: Pairs, after: Pairs) -> bool:
     return any(not of(fstype).changeable.get(key) for key in gone)
 
 
-def doubled_uppers(parts: Parts, record: Record | None, standing: Superblocks) -> Iterator[s.MakeOverlay]:
-    """New overlays that are to write where one writes that stands until they are there: the kernel refuses that."""
+def doubled_uppers(
+    parts: Parts, record: Record | None, standing: Superblocks, found: Iterable[MountRow]
+) -> Iterator[s.MakeOverlay]:
+    """New overlays that are to write where one writes that stands until they are there: that is refused when they are
+    made, with `index=off` as well, which the kernel would take. `found` are all rows that stand.
+    """
     made = Parts(record.plan).filesystems if record else {}
 
     def uppers(creation: Creation, devices: Mapping[Handle, str]) -> set[tuple[str, str]]:
-        if not isinstance(creation, s.MakeOverlay) or ("index", "off") in creation.options:
+        if not isinstance(creation, s.MakeOverlay):
             return set()
         both = (creation.upper, creation.work)
         return {(devices.get(one.filesystem, one.filesystem), one.path) for one in both if one is not None}
 
-    taken: set[tuple[str, str]] = set()
+    taken = {("", path) for row in found if row.fstype == "overlay" for path in _layers_shown(row.options)[-2:] if path}
     for name, fs in made.items():
         if record is not None and name in record.devices:
             taken |= uppers(fs.creation, record.devices)

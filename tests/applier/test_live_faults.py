@@ -71,11 +71,23 @@ peer_group = "g"
 [[mount.file]]
 path = "version"
 content = "1"
+[[mount.file]]
+path = "link"
+symlink = "old"
+[[mount.file]]
+path = "folder"
+directory = true
+mode = "0700"
 [[mount]]
 target = "/gone"
 type = "tmpfs"
 """
-AFTER = BEFORE.replace('"old"', '"new"').replace('content = "1"', 'content = "2"').replace('"1m"', '"2m"')
+AFTER = (
+    BEFORE.replace('"old"', '"new"')
+    .replace('content = "1"', 'content = "2"')
+    .replace('"1m"', '"2m"')
+    .replace("0700", "0750")
+)
 AFTER = AFTER.replace('"/gone"', '"/come"').replace('id = "root"', 'id = "root"\nattributes = ["nodev"]')
 # What the interrupted change has made is no file of another process's when it is finished.
 AFTER = AFTER.replace('peer_group = "g"\n', 'peer_group = "g"\n[[mount.file]]\npath = "fresh"\ncontent = "3"\n')

@@ -432,15 +432,46 @@ def test_wherever_a_change_stops_it_can_be_finished_and_taken_back(in_host: InHo
     assert in_host(script, timeout=300) > 15
 
 
-def test_a_file_of_the_spec_is_changed_in_place(in_host: InHost) -> None:
-    after = TREE.replace("SOURCE", "one").replace('content = "one"', 'content = "changed"')
+def test_what_a_spec_declares_is_changed_where_it_stands(in_host: InHost) -> None:
+    """A directory keeps what is in it; a bind of a file that is changed was attached to the file of before (ENOENT)."""
+    entries = """[[mount.file]]
+path = "file"
+content = "1"
+[[mount.file]]
+path = "link"
+symlink = "here"
+[[mount.file]]
+path = "late"
+content = "1"
+[[mount.file]]
+path = "folder"
+directory = true
+mode = "0750"
+gid = 3
+"""
+    before = TREE.replace('target = "/pool"', 'id = "pool"\ntarget = "/pool"') + entries
+    after = before.replace('"1"', '"2"').replace('"here"', '"there"').replace('mode = "0750"\ngid = 3\n', "")
+    after = after.replace('path = "late"\ncontent = "2"', 'path = "late"\nsymlink = "file"')
+    after += '[[mount]]\ntarget = "/bound"\nbind = { mount = "pool", path = "/file" }\n'
 
-    def script() -> str:
-        with standing_tree(plan_of(TREE.replace("SOURCE", "one"))) as tree:
-            tree.change(tree.preview(plan_of(after), Allowed()))
-            return Path(f"/proc/{tree.built.pid}/root/data/file").read_text()
+    def script() -> list[tuple[object, ...]]:
+        found = []
+        with standing_tree(plan_of(before)) as tree:
+            root = Path(f"/proc/{tree.built.pid}/root")
+            (root / "pool/folder/kept").touch()
+            for spec in (after, before):
+                tree.change(tree.preview(plan_of(spec), Allowed()))
+                tree = tree.became(plan_of(spec))
+                status = os.stat(root / "pool/folder")
+                bound = (root / "bound").read_text() if spec == after else ""
+                texts = [(root / "pool/file").read_text(), os.readlink(root / "pool/link")]
+                texts.append((root / "pool/late").read_text())
+                found.append((bound, *texts, oct(status.st_mode), status.st_gid, os.listdir(root / "pool/folder")))
+        return found
 
-    assert "changed" == in_host(script)
+    now, back = in_host(script, identity="root")
+    assert ("2", "2", "there", "2", "0o40755", 0, ["kept"]) == now
+    assert ("", "1", "here", "1", "0o40750", 3, ["kept"]) == back
 
 
 LAYERS = """format = 1

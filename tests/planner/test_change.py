@@ -264,8 +264,29 @@ def test_a_file_of_the_spec_is_written_by_a_rename_unless_it_is_mounted() -> Non
     plain = change(data + files("1"), data + files("2"))
     assert ["~ /a/f: file"] == lines(plain)
     assert [False] == [step.in_place for step in plain.steps if isinstance(step, c.WriteFile)]
-    bound = change(data + files("1") + bind, data + files("2") + bind)
-    assert [True] == [step.in_place for step in bound.steps if isinstance(step, c.WriteFile)]
+    for before in (bind, ""):  # a clone of the old file could not be attached any more
+        bound = change(data + files("1") + before, data + files("2") + bind)
+        assert [True] == [step.in_place for step in bound.steps if isinstance(step, c.WriteFile)]
+
+
+def test_what_is_declared_is_made_what_the_spec_says_unless_a_directory_is_in_the_way() -> None:
+    def entry(words: str) -> str:
+        return tmpfs("/a") + f'[[mount.file]]\npath = "f"\n{words}\n'
+
+    def steps(one: str, two: str) -> list[tuple[str, int, int, bool]]:
+        found = change(entry(one), entry(two))
+        assert ["~ /a/f: " + ("directory" if "directory" in two else "symlink")] == lines(found)
+        return [
+            (step.node, step.mode, step.uid, step.in_place) for step in found.steps if isinstance(step, c.WriteFile)
+        ]
+
+    private = "directory = true\nmode = '0700'\nuid = 7"
+    assert [("directory", 0o700, 7, True)] == steps("directory = true", private)
+    assert [("directory", 0o755, 0, True)] == steps(private, "directory = true")
+    assert [("symlink", -1, -1, False)] == steps("symlink = 'x'", "symlink = 'y'")
+    assert [("symlink", -1, -1, False)] == steps("content = 'x'", "symlink = 'y'")
+    refused = change(entry("symlink = 'x'"), entry("directory = true"))
+    assert ["/a/f is a symlink, and would have to become a directory"] == [one.what for one in refused.obstacles]
 
 
 def test_a_file_is_called_by_where_it_is_seen() -> None:
@@ -421,6 +442,21 @@ def test_an_overlay_is_another_one_where_a_layer_is_in_another_filesystem() -> N
     assert not found.obstacles
 
 
-def test_a_new_overlay_on_the_upper_directory_of_the_one_that_stands_is_refused_when_planned() -> None:
-    found = change(overlay(LOWER) + UPPER, overlay(LOWER, "new") + UPPER)
+@pytest.mark.parametrize("options", ["", 'options = { index = "off" }\n'])
+def test_a_new_overlay_on_the_upper_directory_of_the_one_that_stands_is_refused_when_planned(options: str) -> None:
+    """With index=off it was refused at its step."""
+    found = change(overlay(LOWER) + UPPER + options, overlay(LOWER, "new") + UPPER + options)
     assert ["upper directory"] == [one.kind for one in found.obstacles]
+
+
+def test_what_an_overlay_of_a_process_writes_to_is_seen_by_its_options() -> None:
+    """No record tells of it: the new one was refused at its step."""
+    host = FakeHost(dict.fromkeys(("/a", "/b", "/u", "/w"), "directory"))
+    text = ROOT + '[[mount]]\ntarget = "/o"\ntype = "overlay"\nlayers = ["/{}"]\nupper = "/u"\nwork = "/w"\n'
+    one, two = (api.plan(parse_spec(text.format(word).encode(), "live.toml"), host) for word in "ab")
+    stands = standing(one)
+    shown = {"overlay": "rw,lowerdir=/a,upperdir=/u,workdir=/w"}
+    rows = tuple(row._replace(options=shown.get(row.fstype, "rw")) for row in stands.spaces[0].table.rows)
+    stands = stands._replace(spaces=(stands.spaces[0]._replace(table=MountTable(rows)),), record=None)
+    assert [] == [one.kind for one in plan_change(one, stands, Allowed(), 100_000).obstacles]
+    assert ["upper directory"] == [one.kind for one in plan_change(two, stands, Allowed(), 100_000).obstacles]
