@@ -209,8 +209,7 @@ def _files(
 ) -> dict[tuple[Handle, str], str]:
     """What has become of files that were declared, as Record has it: a program inside may have written them since."""
     from mountplan.applier.observe.file_looks import DeclaredFile, SeenAt, find_different
-    from mountplan.planner.change.file_changes import is_declared
-    from mountplan.planner.change.parts import Parts
+    from mountplan.planner.change.parts import Parts, is_declared
 
     looked: dict[tuple[Handle, str], DeclaredFile] = {}
     filesystems = Parts(plan).filesystems

@@ -251,10 +251,10 @@ class Arrangement:
             new = ExaminedSite(place, stack, [])
             level = 0
             parent, path, tree = self._handles[wanted], place[1:], False
-            if stack[0] not in carried and self._parts.is_brought(space, stack[0], wanted):
-                self._handles[stack[0]] = ""  # it has come with its parent
-                yield self._fill(stack[0], None)
-                level = 1
+            while level < len(stack) and stack[level] not in carried and self._parts.is_brought(space, stack[level]):
+                self._handles[stack[level]] = ""  # it has come with its parent
+                yield self._fill(stack[level], None)
+                level += 1
             if not self._handles[wanted]:
                 parent, path = self._parts.above_brought(space, wanted, place)
                 tree = True

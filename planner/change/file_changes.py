@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from mountplan.planner.change import change_steps as c
 from mountplan.planner.change.change_plan import ChangeLine, ChangeObstacle
 from mountplan.planner.change.new_parts import NewParts, NoSource
 from mountplan.planner.change.paired_space import PairedSpace, seen_at
-from mountplan.planner.change.parts import Node, Parts, PlannedFilesystem
+from mountplan.planner.change.parts import Node, Parts, PlannedFilesystem, is_declared, what_it_is
 from mountplan.planner.change.same_superblock import Superblocks
 from mountplan.planner.change.standing import Record
 from mountplan.planner.names import Handle
 from mountplan.planner.paths import TargetPath
+from mountplan.planner.plan import steps as s
 
 _WHY = {
     "file": "the spec has other contents, mode or owner",
@@ -32,6 +35,7 @@ class FileChanges:
         spaces: tuple[PairedSpace, ...],
     ) -> None:
         self._new = new
+        self._filesystems = parts.filesystems
         self._spaces = spaces
         self._devices = superblocks.devices
         self._seen = record.files if record else {}
@@ -62,7 +66,7 @@ class FileChanges:
             if old is None:
                 if is_declared(node):
                     self._add(name, node)
-            elif _what_it_is(old) != _what_it_is(node) or self._may_be_other(name, node):
+            elif what_it_is(old) != what_it_is(node) or self._may_be_other(name, node):
                 self._change(name, node, old)
             elif seen := self._seen.get((owner, node.path)):
                 where, _ = self._place(name, f"/{node.path}")
@@ -79,7 +83,7 @@ class FileChanges:
 
     def _may_be_other(self, name: Handle, node: Node) -> bool:
         begun = self._begun.get((name, node.path))
-        return begun is not None and _what_it_is(begun) != _what_it_is(node)
+        return begun is not None and what_it_is(begun) != what_it_is(node)
 
     def _add(self, name: Handle, node: Node) -> None:
         """What is declared anew, and must not be there yet, unless an interrupted change has made it."""
@@ -118,7 +122,15 @@ class FileChanges:
     def _write(self, name: Handle, node: Node) -> None:
         take, path = self._new.take(name, f"/{node.path}", node.origin)
         in_place = not path or node.node == "directory" or self._is_mounted(self._devices[name], f"/{node.path}")
+        if node.node == "file":
+            in_place = in_place or any(TargetPath(f"/{node.path}").is_under(one) for one in self._layers(name))
         self._new.do(c.WriteFile(take, path, *node[2:10], in_place, node.origin))
+
+    def _layers(self, name: Handle) -> Iterator[TargetPath]:
+        """Of overlays: they go on showing the file that they once looked up."""
+        for other in self._filesystems.values():
+            if isinstance(other.creation, s.MakeOverlay):
+                yield from other.paths_in(name)
 
     def _is_mounted(self, device: str, path: str) -> bool:
         """Whether a file is the root of a mount, or will be, or something is mounted upon it: no rename then."""
@@ -147,12 +159,3 @@ class FileChanges:
 
     def _place(self, name: Handle, path: str = "/") -> tuple[str, str]:
         return seen_at(self._spaces, self._devices[name], path)
-
-
-def _what_it_is(node: Node) -> Node:
-    return node._replace(within="", origin="", existing=False, careful=False)
-
-
-def is_declared(node: Node) -> bool:
-    """Whether a node is an entry of `file`, not a mountpoint."""
-    return ".file" in node.origin

@@ -223,7 +223,7 @@ class NewParts:
 
     # --- what a recursive bind brings along
 
-    def is_brought(self, space: PairedSpace, wanted: int, parent: int) -> bool:
+    def is_brought(self, space: PairedSpace, wanted: int) -> bool:
         """Whether a mount comes along with one that is made anew."""
         return self._top_of(space.names[wanted]) in self._recursive
 
@@ -278,8 +278,9 @@ class NewParts:
         return take.handle, TargetPath(path).relative_to(take.root)
 
     def do(self, step: c.ChangeStep) -> None:
-        """One more step, before anything that stands is touched."""
-        self._extra.append(step)
+        """One more step, before any mount is touched: a new overlay takes the mode of its root from its layers."""
+        first = isinstance(step, c.WriteFile) and step.node == "directory"
+        (self._first if first else self._extra).append(step)
 
     # --- groups
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mountplan.planner.names import Handle, IdMapping
+from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.record import NamedTuple
@@ -35,6 +36,27 @@ class PlannedFilesystem(NamedTuple):
                 return tuple(one.filesystem for one in (*layers, upper, work) if one is not None and one.filesystem)
             case _:
                 return ()
+
+    def paths_in(self, filesystem: Handle) -> tuple[TargetPath, ...]:
+        """Where in another filesystem its layers are, or its image."""
+        match self.creation:
+            case s.AttachImage(holder=holder, image=image):
+                return (TargetPath(f"/{image}"),) if holder == filesystem else ()
+            case s.MakeOverlay(layers=layers, upper=upper, work=work):
+                found = (one for one in (*layers, upper, work) if one is not None and one.filesystem == filesystem)
+                return tuple(TargetPath(f"/{one.path}") for one in found)
+            case _:
+                return ()
+
+
+def is_declared(node: Node) -> bool:
+    """Whether a node is an entry of `file`, not a mountpoint."""
+    return ".file" in node.origin
+
+
+def what_it_is(node: Node) -> Node:
+    """Without what says where and how it is made: to be compared with that of another plan."""
+    return node._replace(within="", origin="", existing=False, careful=False)
 
 
 class Parts:

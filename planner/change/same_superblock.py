@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from mountplan.planner.change.parts import Creation, Parts, PlannedFilesystem
+from mountplan.planner.change.parts import Creation, Node, Parts, PlannedFilesystem, is_declared, what_it_is
 from mountplan.planner.change.standing import Record
 from mountplan.planner.fstypes import of
 from mountplan.planner.names import Handle
+from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import steps as s
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.options import Pairs, differing_asked, differing_options
@@ -89,17 +90,40 @@ def _is_made_of_same(
     devices: dict[Handle, str],
     rows: dict[str, MountRow],
 ) -> bool:
-    """Whether the filesystems that one has its layers or its image from are those that it was made from."""
+    """Whether the filesystems that one has its layers or its image from are those that it was made from, and nothing in
+    there is changed of which an overlay or a loop device would not take notice.
+    """
+    begun = Parts(record.begun).filesystems if record and record.begun else {}
     for below in parts.filesystems[name].made_of:
         before = record.devices.get(below, "") if record else ""
         if below in devices:
             if devices[below] != before:
+                return False
+            earlier = [one[below] for one in (made, begun) if below in one]
+            if any(_is_changed_below(parts.filesystems[name], one, parts.filesystems[below]) for one in earlier):
                 return False
         elif before in rows or below not in made or not _equal(made[below], parts.filesystems[below]):
             return (
                 False  # otherwise no mount shows it, through which it could be changed, and it is below the other still
             )
     return True
+
+
+def _is_changed_below(above: PlannedFilesystem, before: PlannedFilesystem, now: PlannedFilesystem) -> bool:
+    """Whether anything that is declared in the layers of an overlay, or as its image, has come or become another one.
+
+    Which entries there are, of what mode and whose, an overlay knows since it has looked; what a file has in it may
+    change, as that is written in place.
+    """
+    paths = above.paths_in(now.name)
+
+    def declared(one: PlannedFilesystem) -> set[Node]:
+        nodes = {what_it_is(node) for node in one.nodes if is_declared(node)}
+        if isinstance(above.creation, s.MakeOverlay):
+            nodes = {node._replace(content="", source="") if node.node == "file" else node for node in nodes}
+        return {node for node in nodes if any(TargetPath(f"/{node.path}").is_under(path) for path in paths)}
+
+    return not declared(now) <= declared(before)
 
 
 def _equal(one: PlannedFilesystem, two: PlannedFilesystem) -> bool:

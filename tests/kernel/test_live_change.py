@@ -343,6 +343,24 @@ def test_what_a_recursive_bind_brings_along_changes_sides(before: str, after: st
     assert (True, [], after != "None") == in_host(script)
 
 
+def test_a_recursive_bind_brings_stacks_along(in_host: InHost) -> None:
+    """All of a stack comes at once; the second was attached to itself (ELOOP)."""
+    bind = '[[mount]]\ntarget = "/feed"\nbind = "/mnt/feed"\nrecursive = true\n'
+    upon = '[[mount]]\ntarget = "/feed/a/x"\ntype = "tmpfs"\n'
+    root = 'format = 1\nname = "live"\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n'
+
+    def script() -> list[object]:
+        lay_out_feed()
+        for number in range(3):
+            mount(f"{number}", "/mnt/feed/a", "tmpfs")
+        os.mkdir("/mnt/feed/a/x")
+        with standing_tree(plan_of(root)) as tree:
+            tree.change(tree.preview(plan_of(root + bind + upon), Allowed()))
+            return [*tree.drift(plan_of(root + bind + upon))]
+
+    assert [] == in_host(script, identity="root")
+
+
 @contextmanager
 def nested_inside(tree: LiveTree) -> Iterator[int]:
     """A process in a copy of the tree's namespace, with all its groups."""
@@ -509,6 +527,25 @@ def test_an_overlay_shows_the_layer_that_takes_the_place_of_another(in_host: InH
             return Path(f"/proc/{tree.built.pid}/root/over/file").read_text()
 
     assert "new" == in_host(script)
+
+
+def test_an_overlay_shows_what_is_changed_in_a_layer_that_stands(in_host: InHost) -> None:
+    """It went on showing the file that it had looked up."""
+    entry = 'path = "folder"\ndirectory = true\n'
+    before = LAYERS.replace("TARGET", f'target = "/low"\n[[mount.file]]\n{entry}').replace('"file"', '"folder/file"')
+    before = before.replace('"low", path = "/"', '"low", path = "/folder"')
+
+    def script() -> list[tuple[str, int]]:
+        told = []
+        with standing_tree(plan_of(before)) as tree:
+            root = Path(f"/proc/{tree.built.pid}/root/over")
+            for after in (before, before.replace('"old"', '"new"'), before.replace(entry, f'{entry}mode = "0711"\n')):
+                tree.change(tree.preview(plan_of(after), Allowed()))
+                tree = tree.became(plan_of(after))
+                told.append(((root / "file").read_text(), os.stat(root).st_mode & 0o777))
+        return told
+
+    assert [("old", 0o755), ("new", 0o755), ("old", 0o711)] == in_host(script)
 
 
 def test_directories_of_a_new_overlay_are_made_in_a_filesystem_that_stands(in_host: InHost) -> None:

@@ -460,3 +460,23 @@ def test_what_an_overlay_of_a_process_writes_to_is_seen_by_its_options() -> None
     stands = stands._replace(spaces=(stands.spaces[0]._replace(table=MountTable(rows)),), record=None)
     assert [] == [one.kind for one in plan_change(one, stands, Allowed(), 100_000).obstacles]
     assert ["upper directory"] == [one.kind for one in plan_change(two, stands, Allowed(), 100_000).obstacles]
+
+
+def test_an_overlay_is_another_one_where_its_layers_have_other_entries() -> None:
+    """It goes on showing what it has once looked up; contents of a file are written in place, so that it shows them."""
+
+    def layers(file: str) -> str:
+        return overlay(LOWER).replace(
+            'target = "/l"\ntype = "tmpfs"\n', f'target = "/l"\ntype = "tmpfs"\nfile = [{file}]\n'
+        )
+
+    one = '{ path = "f", content = "1" }'
+    for other in (
+        one + ', { path = "g", content = "" }',
+        one.replace("}", ', mode = "0600" }'),
+        one.replace("content", "symlink"),
+    ):
+        assert ("swap", "/o") in [(line.sign, line.mount) for line in change(layers(one), layers(other)).changes]
+    found = change(layers(one), layers(one.replace("1", "2")))
+    assert ["~ /l/f: file"] == lines(found)
+    assert [True] == [step.in_place for step in found.steps if isinstance(step, c.WriteFile)]
