@@ -150,7 +150,7 @@ _PYTHONS_OWN = frozenset({"read", "close", "openat", "fstat", "fcntl", "newfstat
 _ALSO = {
     "openat": ("open",), "newfstatat": ("stat",), "clone": ("fork",), "clone3": ("fork",), "vfork": ("fork",),
     "unlinkat": ("unlink", "remove"), "mkdirat": ("mkdir",), "wait4": ("wait",), "signalfd4": ("signalfd",),
-    "ioctl": ("setns", "the file in memory"), "pipe2": ("pipe",), "execve": ("cannot run",),
+    "ioctl": ("setns", "the file in memory"), "pipe2": ("pipe",), "execve": ("cannot run",), "pread64": ("pread",),
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from mountplan.applier.probe.userns_trial import ask_for
 from mountplan.applier.sys import abi, chroot, syscalls
 from mountplan.applier.sys.abi import NAMESPACE_FLAGS
 from mountplan.applier.sys.closing import closing_fd
-from mountplan.applier.sys.inside import in_child
+from mountplan.applier.sys.inside import ChildKilled, in_child
 from mountplan.applier.sys.kernel import LinuxKernel, tries_new
 from mountplan.applier.sys.privilege import for_this_user
 from mountplan.applier.sys.refusal import (
@@ -95,20 +95,25 @@ def _remedy(name: str, words: str, nothing: str, rootless: Rootless) -> str:
         return wrong[1]
     if words.endswith(os.strerror(errno.ENOSPC)):
         return explain("isolate", errno.ENOSPC)[1]  # nothing else that is tried has a limit
+    if words == _ENDED:
+        return ChildKilled().remedy
     if words == _words(KernelRefusal(errno.EPERM, "unshare")) and chroot.has_no_mount():
         return f"{chroot.REMEDY} ({chroot.REFUSED})"
-    call = words.partition(": ")[0].partition("(")[0]
+    call = words.partition(": ")[0].partition("(")[0].partition(" ")[0]
     if words.endswith(os.strerror(errno.ENOSYS)) and call.isidentifier():
         return explain("", errno.ENOSYS, call)[1]
     if call == "write" and words.endswith(os.strerror(errno.EPERM)):
         return explain("map_ids", errno.EPERM)[1]
     if words.endswith(os.strerror(errno.EPERM)) and is_root() and rootless != "always":
         return explain("", errno.EPERM, call if call.isidentifier() else "")[1]
-    if words == nothing:
+    if words == nothing and call == "unshare":
         return NEVER if rootless == "never" else _NAMESPACES
-    if name.startswith("filesystem:") and words.endswith(os.strerror(errno.EPERM)):
+    remedy = feature_of(name).remedy
+    if not words.endswith(os.strerror(errno.EPERM)) or not call.isidentifier():
+        return remedy
+    if name.startswith("filesystem:") and call == "fsconfig":
         return f"{_AS_ROOT}: a user namespace may mount but few types"
-    return feature_of(name).remedy
+    return remedy if remedy.startswith(_AS_ROOT) else explain("", errno.EPERM, call)[1]
 
 
 def missing(features: Iterable[str], rootless: Rootless = "auto") -> tuple[Finding, ...]:
@@ -133,10 +138,10 @@ def feature_of(name: str) -> Feature:
 def _child(names: tuple[str, ...], rootless: Rootless, say: int) -> None:
     """Try everything, one line of JSON each: [name, "" or what the kernel said]."""
     try:
-        syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
         kernel, yard, refused = LinuxKernel(enter_alone if rootless == "auto" else None), -1, ""
         early: dict[str, str] = {}
         try:
+            syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
             if rootless == "always":
                 enter_alone()
             # These need a process whose "/" no yard covers, and must not change the one in which the rest is tried.

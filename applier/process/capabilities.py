@@ -16,7 +16,7 @@ def keep_capabilities(names: tuple[str, ...]) -> None:
     For root, what exec gives is what the bounding set leaves. For other users it is the ambient set.
     """
     kept = sum(1 << CAPABILITIES.index(name) for name in set(names))
-    _, permitted, _ = syscalls.capget()
+    effective, permitted, _ = syscalls.capget()
     absent = [name for name in names if not permitted & 1 << CAPABILITIES.index(name)]
     if absent:
         raise CommandNotStarted(
@@ -24,7 +24,7 @@ def keep_capabilities(names: tuple[str, ...]) -> None:
             "leave it out of run.capabilities, or run mountplan with more privileges",
         )
     _clear_ambient()
-    _bound(kept)
+    _bound(kept, may=bool(effective & 1 << CAPABILITIES.index("CAP_SETPCAP")))
     inheritable = kept if os.geteuid() else 0
     syscalls.capset(kept, kept, inheritable)
     if inheritable:
@@ -32,8 +32,8 @@ def keep_capabilities(names: tuple[str, ...]) -> None:
             syscalls.prctl(abi.PR_CAP_AMBIENT, abi.PR_CAP_AMBIENT_RAISE, number)
 
 
-def _bound(kept: int) -> None:
-    """Leave `kept` in the bounding set."""
+def _bound(kept: int, *, may: bool) -> None:
+    """Leave `kept` in the bounding set; unless this process may not take anything out of it."""
     number = 0
     while True:
         try:
@@ -43,6 +43,11 @@ def _bound(kept: int) -> None:
                 return  # the kernel has no more
             raise
         if present and not kept & 1 << number:
+            if not may:
+                raise CommandNotStarted(
+                    "cannot give capabilities up for good: this user, or this container, does not have CAP_SETPCAP",
+                    "leave out run.capabilities, or run mountplan with CAP_SETPCAP",
+                )
             syscalls.prctl(abi.PR_CAPBSET_DROP, number)
         number += 1
 

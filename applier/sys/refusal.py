@@ -278,6 +278,7 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
 # Of these rows, the calls that they tell of: another one of the step that answers the same is not meant.
 _TELLS_OF: dict[tuple[str, int], tuple[str, ...]] = {
     ("unshare_namespace", E.EPERM): ("unshare",),
+    ("isolate", E.EPERM): ("unshare", "setns", "write"),
     ("isolate", E.ENOSPC): ("unshare",),
     ("isolate", E.EINVAL): ("unshare",),
     ("enter", E.EINVAL): ("setns",),
@@ -324,10 +325,18 @@ FOREIGN_PROC = (
 # The calls that the kernel itself lets every process make: one that is answered EPERM has a filter in the way.
 _EVERYBODYS = frozenset(
     {
-        "capget", "close_range", "fork", "getcwd", "getdents64", "inotify_init1", "memfd_create", "openat2",
-        "pidfd_open", "pipe", "poll", "readlink", "signalfd", "socket", "stat", "statx", "wait",
+        "capget", "chdir", "close_range", "fchdir", "fork", "getcwd", "getdents64", "inotify_init1", "memfd_create",
+        "openat2", "pidfd_open", "pipe", "poll", "prctl", "readlink", "readlinkat", "sched_getaffinity",
+        "sched_setaffinity", "setsid", "signalfd", "socket", "stat", "statx", "wait", "wait4", "waitid",
     }
 )  # fmt: skip
+
+# The capability that a call takes where it is another than CAP_SYS_ADMIN, and its number.
+_TAKES = {
+    "chmod": ("CAP_FOWNER", 3), "chown": ("CAP_CHOWN", 0), "chroot": ("CAP_SYS_CHROOT", 18), "kill": ("CAP_KILL", 5),
+    "mknod": ("CAP_MKNOD", 27),
+}  # fmt: skip
+_SYS_ADMIN = ("CAP_SYS_ADMIN", 21)
 
 # The version of Linux from which on there is a call; it is a filter that takes the older ones away.
 _SINCE = {
@@ -359,9 +368,13 @@ def explain(kind: str, number: int, syscall: str = "") -> tuple[str, str]:
     known = known or _of_call(call, number, syscall.partition(" ")[2]) or _MEANINGS.get((call, number))
     meaning, remedy = known or _MEANINGS.get(("", number)) or _otherwise(call, told=told)
     if number == E.EPERM and remedy.startswith(_ROOT_FIRST) and is_root():
-        meaning = "root may not do that here: a capability is missing, or a filter (seccomp, a security module) says no"
-        capability = "CAP_MKNOD" if call.startswith("mknod") else "CAP_SYS_ADMIN"
-        remedy = f"give the container {capability}, and allow {call or 'the mount calls'} in its seccomp profile"
+        capability, bit = _TAKES.get(call.removesuffix("at").removeprefix("f"), _SYS_ADMIN)
+        missing = "" if _has_capability(bit) else f"{capability} is missing, or "
+        meaning = f"root may not do that here: {missing}a filter (seccomp, a security module) says no"
+        give = f"give the container {capability}, and " if missing else ""
+        remedy = f"{give}allow {call or 'the mount calls'} in its seccomp profile"
+    elif number == E.EPERM and remedy == _ROOT_FIRST and call:
+        meaning, remedy = f"{meaning}, or a filter says no", f"{remedy}, or {_allow(call)}"
     words = f"{os.strerror(number)} ({E.errorcode.get(number, number)})"
     return (f"{words}: {meaning}" if meaning else words), remedy
 
@@ -429,6 +442,15 @@ def is_root() -> bool:
         return os.stat("/proc/self/ns/user").st_ino == USER_NS_INIT_INO
     except OSError:
         return True
+
+
+def _has_capability(bit: int) -> bool:
+    """False too if that cannot be seen."""
+    try:
+        with open("/proc/self/status", "rb") as file:
+            return bool(int(file.read().partition(b"\nCapEff:")[2].split(None, 1)[0], 16) & 1 << bit)
+    except (OSError, IndexError):
+        return False
 
 
 def call_of(error: OSError) -> str:

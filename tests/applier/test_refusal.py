@@ -9,6 +9,7 @@ import pytest
 
 from mountplan import api
 from mountplan.applier.sys.refusal import _MEANINGS, _TELLS_OF, explain
+from tests.hosts import InHost, give_up_all_capabilities
 from tests.trees import ROOT
 
 
@@ -36,6 +37,26 @@ def test_an_errno_of_another_call_of_the_step_is_not_what_the_step_is_about(kind
 )
 def test_what_is_refused_has_a_remedy_that_helps(kind: str, number: int, call: str, remedy: str) -> None:
     assert remedy == explain(kind, number, call)[1]
+
+
+@pytest.mark.needs_kernel("root")
+@pytest.mark.parametrize("call", ["prctl", "chroot", "mount_setattr", "fchownat", "mknodat"])
+def test_root_that_has_the_capability_is_told_of_the_filter_alone(call: str) -> None:
+    meaning, remedy = explain("", errno.EPERM, call)
+    assert "capability" not in meaning + remedy and "CAP_" not in meaning + remedy
+    assert remedy.startswith(f"allow {call} in ")
+
+
+@pytest.mark.needs_kernel("root")
+@pytest.mark.parametrize(("call", "capability"), [("chroot", "CAP_SYS_CHROOT"), ("fchownat", "CAP_CHOWN")])
+def test_root_without_the_capability_is_told_which_one_it_is(call: str, capability: str, in_host: InHost) -> None:
+    def script() -> tuple[str, str]:
+        give_up_all_capabilities()
+        return explain("", errno.EPERM, call)
+
+    meaning, remedy = in_host(script, identity="root")
+    assert f"{capability} is missing, or a filter" in meaning
+    assert f"give the container {capability}, and allow {call} in its seccomp profile" == remedy
 
 
 @pytest.mark.parametrize("path", ["/proc/self/status", "/proc/thread-self/status", "/proc/net/dev", "/proc/mounts"])
