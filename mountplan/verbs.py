@@ -398,9 +398,16 @@ def watch(tree: str | int, source: PlanLike | None = None, *, seconds: float | N
     With a spec, each time how it then differs from that. Raises NotKept, KeepRefused, SubjectError or TableError.
     """
     from mountplan import live_target, watching
+    from mountplan.forms import plan_or_spec
+    from mountplan.keeping import plan_or_kept
+    from mountplan.planner.plan.plan import Plan
+    from mountplan.spec_digest import Planned
 
-    made = plan(source) if source is not None else None
-    return watching.watch(live_target.target_of(_subject(tree, made)), made, seconds)
+    made = plan_or_spec(source) if source is not None else None
+    operand = live_target.target_of(_subject(tree, made))
+    if made is None or isinstance(made, Plan):
+        return watching.watch(operand, made and Planned(made), seconds)
+    return watching.watch(operand, plan_or_kept(made, operand.value if operand.kind == "name" else ""), seconds)
 
 
 def explain(
@@ -495,7 +502,7 @@ def simulate(
     return carry_out(text, name, stage, variables=variables, answers=answers)
 
 
-def _subject(tree: str | int, made: Plan | None) -> str:
+def _subject(tree: str | int, made: Plan | Spec | None) -> str:
     from mountplan.forms import operand_of
 
     if tree == "" and made is not None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mountplan.operands import Operand
     from mountplan.planner.compare.difference import Drift
-    from mountplan.planner.plan.plan import Plan
+    from mountplan.spec_digest import Planned
 
 _SHARING = ("peer_group", "master", "propagate_from", "unbindable")
 _PAUSE = 1.0  # seconds: the kernel tells of mounts that come and go, but not of attributes and sharing
@@ -48,7 +48,7 @@ class Seen(NamedTuple):
     end: str = ""
 
 
-def watch(operand: Operand, plan: Plan | None, seconds: float | None) -> Iterator[Seen]:
+def watch(operand: Operand, planned: Planned | None, seconds: float | None) -> Iterator[Seen]:
     """What changes in the namespaces of a kept name, or of a process, until `seconds` are over (None: for ever).
 
     Ends with the process, and when something else has the name, or nothing. Raises NotKept, KeepRefused or TableError.
@@ -67,8 +67,8 @@ def watch(operand: Operand, plan: Plan | None, seconds: float | None) -> Iterato
                 stack.callback(events_of.close)
                 poll.register(events_of.fd, select.POLLIN)
         before = {name: _read(file) for name, file in files.items()}
-        if plan is not None:
-            yield Seen((), _drift(plan, operand))
+        if planned is not None:
+            yield Seen((), _drift(planned, operand))
         while deadline is None or monotonic() < deadline:
             left = _PAUSE if deadline is None else max(0.0, min(_PAUSE, deadline - monotonic()))
             poll.poll(left * 1000)
@@ -81,7 +81,7 @@ def watch(operand: Operand, plan: Plan | None, seconds: float | None) -> Iterato
                 if number := source.passing():
                     events += (MountEvent("?", name, "", _passed(number)),)
             if events:
-                yield Seen(events, None if plan is None else _drift(plan, operand))
+                yield Seen(events, None if planned is None else _drift(planned, operand))
             before = now
 
 
@@ -209,9 +209,8 @@ def _words(row: MountRow) -> str:
     return f"{row.fstype} {row.source} {row.attributes}"
 
 
-def _drift(plan: Plan, operand: Operand) -> Drift:
+def _drift(planned: Planned, operand: Operand) -> Drift:
     """As `verify` finds it."""
     from mountplan.comparing import held_against
-    from mountplan.spec_digest import Planned
 
-    return held_against(plan.file, Planned(plan), operand, operand.value).drift
+    return held_against(planned.plan.file, planned, operand, operand.value).drift

@@ -35,7 +35,8 @@ def add(command: NewCommand) -> None:
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Print until there is nothing more to watch."""
     from mountplan import live_target, watching
-    from mountplan.cli.sources import plan_from
+    from mountplan.cli.kept_output import tell_since
+    from mountplan.cli.sources import planned_to_keep
     from mountplan.planner.render.left_out_text import left_out_data, left_out_text, left_out_words
     from mountplan.planner.render.problems import drift_data
     from mountplan.planner.render.words import count
@@ -47,11 +48,16 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     if args.settings and args.spec is None:
         raise UsageError("--set gives values to the parameters of a spec: name one")
     operand = live_target.target_of(args.subject)
-    plan = plan_from(args.spec, settings_of(args)) if args.spec is not None else None
+    planned = plan = None
+    if args.spec is not None:
+        other = operand.kind != "name"  # a process has no record of what it was made of
+        planned = planned_to_keep(args.spec, settings_of(args), operand.value, cache=False, replace=other)
+        plan = planned.plan
+        tell_since(output, planned.since)
     told, drift = [], None
     left_out = plan.expected.left_out if plan is not None else ()
     output.note(left_out_text(left_out))
-    for seen in watching.watch(operand, plan, args.seconds):
+    for seen in watching.watch(operand, planned, args.seconds):
         for event in seen.events:
             where = f"{event.namespace}:{event.mount}" if event.namespace else event.mount
             told.append({"change": event.sign, "namespace": event.namespace, "mount": event.mount, "what": event.what})

@@ -434,7 +434,7 @@ def test_verify_and_apply_agree_on_whether_a_name_stands_as_another_spec_says(
 def test_what_the_host_does_to_a_source_later_is_no_difference_of_what_stands(
     in_host: InHost, bound: str, happens: Callable[[], object]
 ) -> None:
-    """ls, verify and apply go by the host as it was when the name was made, and agree."""
+    """ls, verify, watch and apply go by the host as it was when the name was made, and agree."""
 
     def prepared() -> Any:
         mount("host", "/mnt", "tmpfs")
@@ -453,13 +453,18 @@ def test_what_the_host_does_to_a_source_later_is_no_difference_of_what_stands(
         spec.write_text("# said anew\n" + spec.read_text())
         seen += [as_json("verify", str(spec)), as_json("apply", str(spec)), keeping.look_up("kept").health]
         seen += [api.verify(api.load(str(spec))).drift, api.apply(str(spec)).outcome]
+        seen += [
+            as_json("watch", "kept", str(spec), "--for", "0"),
+            [one.drift for one in api.watch("kept", spec, seconds=0)],
+        ]
         with contextlib.suppress(OSError):
             umount("/mnt/src")
         return seen
 
-    applied, before, verified, again, health, drift, outcome = in_host(prepared, identity="root")
+    applied, before, verified, again, health, drift, outcome, watched, looks = in_host(prepared, identity="root")
     assert (0, 0, "", 0, 0) == (applied, before[0], before[1]["since"], verified[0], again[0])
     assert ("healthy", (), "stands", "stands") == (health, drift, again[1]["outcome"], outcome)
+    assert (0, [], [()]) == (watched[0], watched[1]["differences"], looks)
     assert verified[1]["since"].startswith("on the host as it is now") and verified[1]["since"] == again[1]["since"]
 
 
