@@ -45,7 +45,7 @@ def reason_of(error: OSError | ValueError) -> str:
 
 
 def meant_instead(path: str) -> str:
-    """The beginning of a remedy where `path` cannot be read: the file that was probably meant, "" if none is near."""
+    """The beginning of a remedy where `path` cannot be read: of the file that was probably meant, "" if none."""
     from difflib import get_close_matches
 
     directory, name = os.path.split(path)
@@ -53,6 +53,8 @@ def meant_instead(path: str) -> str:
         if os.path.isdir(path):
             inside = sorted(one for one in os.listdir(path) if one.endswith(".toml"))
             return f"name a file in it, such as {os.path.join(path, inside[0])}; or " if inside else ""
+        if os.path.exists(path):  # it is this one that is meant
+            return "make it readable, or "
         there = [one for one in os.listdir(directory or ".") if one.endswith((".toml", ".json", ".sh")) and one != name]
     except OSError:
         return ""

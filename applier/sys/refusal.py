@@ -338,6 +338,12 @@ _TAKES = {
 }  # fmt: skip
 _SYS_ADMIN = ("CAP_SYS_ADMIN", 21)
 
+# What the C library makes of its functions, and what profiles therefore have to name.
+_IN_PROFILES = {
+    "fork": "clone", "open": "openat", "pipe": "pipe2", "pread": "pread64", "signalfd": "signalfd4",
+    "stat": "newfstatat", "wait": "wait4",
+}  # fmt: skip
+
 # The version of Linux from which on there is a call; it is a filter that takes the older ones away.
 _SINCE = {
     "open_tree": "5.2", "move_mount": "5.2", "fsopen": "5.2", "fsconfig": "5.2", "fsmount": "5.2", "fspick": "5.2",
@@ -372,7 +378,7 @@ def explain(kind: str, number: int, syscall: str = "") -> tuple[str, str]:
         missing = "" if _has_capability(bit) else f"{capability} is missing, or "
         meaning = f"root may not do that here: {missing}a filter (seccomp, a security module) says no"
         give = f"give the container {capability}, and " if missing else ""
-        remedy = f"{give}allow {call or 'the mount calls'} in its seccomp profile"
+        remedy = f"{give}{_allow(call, 'its seccomp profile')}"
     elif number == E.EPERM and remedy == _ROOT_FIRST and call:
         meaning, remedy = f"{meaning}, or a filter says no", f"{remedy}, or {_allow(call)}"
     words = f"{os.strerror(number)} ({E.errorcode.get(number, number)})"
@@ -420,8 +426,8 @@ def numbered_otherwise() -> tuple[str, str] | None:
     return None if same else FOREIGN_PROC
 
 
-def _allow(call: str) -> str:
-    return f"allow {call or 'the call'} in the seccomp profile of the container or service"
+def _allow(call: str, where: str = "the seccomp profile of the container or service") -> str:
+    return f"allow {_IN_PROFILES.get(call, call) or 'the call'} in {where}"
 
 
 def _version(text: str) -> tuple[int, ...]:

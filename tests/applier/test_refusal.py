@@ -9,8 +9,11 @@ import pytest
 
 from mountplan import api
 from mountplan.applier.sys.refusal import _MEANINGS, _TELLS_OF, explain
+from mountplan.planner.errors import StepRefused
+from tests.faults import CALLS
 from tests.hosts import InHost, give_up_all_capabilities
-from tests.trees import ROOT
+from tests.trees import ROOT, plan_of
+from tests.without import filter_calls
 
 
 @pytest.mark.parametrize(("kind", "number"), list(_TELLS_OF))
@@ -40,11 +43,31 @@ def test_what_is_refused_has_a_remedy_that_helps(kind: str, number: int, call: s
 
 
 @pytest.mark.needs_kernel("root")
+def test_a_filter_that_answers_for_the_way_out_of_a_chroot_is_told(in_host: InHost) -> None:
+    """EINVAL of setns(2), in the step that pivot_root(2) is for."""
+
+    def script() -> None:
+        filter_calls({CALLS["setns"]: errno.EINVAL})
+        api.build_and_forget(plan_of(ROOT))
+
+    with pytest.raises(StepRefused, match="setns: Invalid argument") as caught:
+        in_host(script, identity="root")
+    assert (
+        "look for a seccomp filter or a security module that answers so, and allow setns there" == caught.value.remedy
+    )
+
+
+@pytest.mark.needs_kernel("root")
 @pytest.mark.parametrize("call", ["prctl", "chroot", "mount_setattr", "fchownat", "mknodat"])
 def test_root_that_has_the_capability_is_told_of_the_filter_alone(call: str) -> None:
     meaning, remedy = explain("", errno.EPERM, call)
     assert "capability" not in meaning + remedy and "CAP_" not in meaning + remedy
     assert remedy.startswith(f"allow {call} in ")
+
+
+@pytest.mark.parametrize(("function", "call"), [("fork", "clone"), ("signalfd", "signalfd4"), ("poll", "poll")])
+def test_what_is_to_be_allowed_is_what_profiles_name(function: str, call: str) -> None:
+    assert f"allow {call} in the seccomp profile of the container or service" == explain("", errno.EPERM, function)[1]
 
 
 @pytest.mark.needs_kernel("root")
