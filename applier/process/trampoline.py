@@ -35,6 +35,10 @@ _CODE = {"i686": "i386", "armv7l": "arm", "armv8l": "arm"}
 _WIDER = {"i386": "x86_64", "arm": "aarch64"}
 _ERRNOS = 256
 _WATCH = 3  # what a process of a Sleeper waits for
+_SLEEPER = (
+    b"mountplan: cannot run it: its interpreter or loader is the process that mountplan keeps (/proc/1/exe)\n"
+    b"  remedy: name a program of the new root\n"
+)
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
@@ -142,7 +146,7 @@ class File:
         """
         for fd in held:
             os.set_inheritable(fd, True)
-        self._execute(Script._make(((), None, b"")), (title,), {}, watch)
+        self._execute(Script._make(((), None, _SLEEPER)), (title,), {}, watch)
 
     def _execute(
         self, script: Script, arguments: tuple[str, ...], environment: Mapping[str, str], report: int

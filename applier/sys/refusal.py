@@ -247,6 +247,10 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         ((call, E.EFBIG) for call in ("write", "sendfile", "ftruncate", "save", "keep")),
         ("it would be larger than a file may be", "raise the limit: ulimit -f"),
     ),
+    ("keep", E.ELOOP): (  # see observe/namespace_age.py
+        "the kernel keeps younger mount namespaces only, and counts what the CPUs of this process make as older",
+        "let it use all CPUs (taskset, AllowedCPUs=), or run it in the first mount namespace of the machine",
+    ),
     ("keep", E.EROFS): ("it is read-only there", "mount /run for writing"),
     **dict.fromkeys(
         ((call, E.EAGAIN) for call in ("read", "sendfile")),
@@ -298,6 +302,7 @@ _TELLS_OF: dict[tuple[str, int], tuple[str, ...]] = {
     ("clone_host", E.EINVAL): ("open_tree", "open_tree_attr"),
     ("bind_over", E.EINVAL): ("open_tree", "open_tree_attr"),
     ("attach", E.EINVAL): ("move_mount",),
+    ("keep", E.ELOOP): ("move_mount",),
     ("attach", E.ENOSPC): ("move_mount",),
     ("attach", E.EXDEV): ("openat2",),
     ("join_group", E.EINVAL): ("move_mount",),

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.commands import Outcome, command_line, programs
-from tests.hosts import InHost
+from tests.commands import PROC, Outcome, command_line, programs
+from tests.hosts import CLONE_NEWNS, InHost, run_in_child, unshare
 from tests.keptnames import SPEC, TWO, in_runtime_directory, on_run, place_for_specs
 
 pytestmark = [pytest.mark.needs_kernel("set-group"), pytest.mark.usefixtures("all_imported")]
@@ -324,3 +324,34 @@ def test_a_spec_and_the_tree_that_is_kept_under_its_name_are_two_things(on_host:
     kept, own = on_host(script)
     assert (0, "a mount at /srv does not reach name:shop:") == (kept.status, kept.out.split("\n")[0])
     assert (0, "a mount at /srv reaches shop:") == (own.status, own.out.split("\n")[0])
+
+
+@pytest.mark.needs_kernel("root")
+def test_a_process_whose_cpus_make_older_namespaces_only_is_told_so(in_host: InHost) -> None:
+    """Of the CPU on which its own was made it would get younger ones; the kernel's ELOOP is of no symlink."""
+
+    def kept(one: int, other: int) -> Outcome:
+        os.sched_setaffinity(0, {one})
+        unshare(CLONE_NEWNS)
+        os.sched_setaffinity(0, {other})
+        ended = mountplan("apply", "-q", spec())
+        mountplan("rm", "--all")
+        return ended
+
+    def script() -> list[Outcome]:
+        first, *_, last = [*os.sched_getaffinity(0)] * 2
+        return [run_in_child(lambda: kept(first, last)), run_in_child(lambda: kept(last, first))]
+
+    for ended in in_host(on_run(script), identity="root"):
+        assert ended.status == 0 or (ended.status == 3 and "younger mount namespaces" in ended.err), ended
+
+
+def test_a_script_whose_interpreter_is_the_process_that_keeps_the_name_is_told_so(on_host: Callable[..., Any]) -> None:
+    def script() -> Outcome:
+        file = '[[mount.file]]\npath = "x"\nmode = "0755"\ncontent = "#!/proc/1/exe\\n"\n'
+        mountplan("apply", spec(programs('unshare = ["pid"]', file + PROC)))
+        return mountplan("enter", "programs", "--", "/tmp/x")
+
+    ended = on_host(script)
+    assert (126, "") == (ended.status, ended.out)
+    assert "its interpreter or loader is the process that mountplan keeps" in ended.err
