@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -312,8 +313,35 @@ def test_no_command_changes_the_machine(in_host: InHost) -> None:
     with systemds_options() as has_them:
         if not has_them:
             pytest.skip("the options of cgroup2 can be set from the machine's first cgroup namespace only")
-        problems = in_host(machine.on_machine(carry_out_all), identity="root", timeout=300)
+        problems = confirmed(lambda: in_host(machine.on_machine(carry_out_all), identity="root", timeout=300))
     assert not problems, "\n".join(f"{words}\n    " + "\n    ".join(found) for words, found in problems.items())
+
+
+def confirmed(look: Callable[[], dict[str, list[str]]]) -> dict[str, list[str]]:
+    """What is wrong, by rows. Other programs may mount cgroup2 meanwhile, which sets its options for the whole machine:
+    a change of these alone counts of a row that makes it each time, and others than that count at once.
+    """
+    problems = look()
+    for _ in range(3):
+        if not problems or not all(map(machinestate.concern_cgroup2_only, problems.values())):
+            break
+        before = problems
+        problems = {
+            words: found
+            for words, found in look().items()
+            if words in before or not machinestate.concern_cgroup2_only(found)
+        }
+    return problems
+
+
+def test_what_others_do_to_cgroup2_is_no_problem_of_a_command_and_what_it_does_itself_is() -> None:
+    options, mounts = ["mounts of 1: - 1 0 0:1 / /c rw - cgroup2 cgroup2 rw"], ["files: + /srv/x"]
+    looks = iter([{"a": options}, {"b": options}])
+    assert {} == confirmed(lambda: next(looks))
+    assert {"a": options} == confirmed(lambda: {"a": options})
+    assert {"a": mounts} == confirmed(lambda: {"a": mounts})
+    looks = iter([{"a": options}, {"b": [*options, *mounts]}])
+    assert {"b": [*options, *mounts]} == confirmed(lambda: next(looks))
 
 
 def carry_out_all() -> dict[str, list[str]]:
