@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mountplan import keeping
     from mountplan.cli.output import Output
     from mountplan.cli.shared_options import NewCommand
+    from mountplan.planner.errors import Mistake
     from mountplan.planner.plan.plan import Plan
 
 
@@ -89,9 +90,9 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     api.check_mount_count(made, args.max_mounts)
     with reporter_for("building", output) as reporter:
         applied = api.build_and_forget(made, reporter, rootless=args.rootless, timeout=args.timeout or None)
-    note_read_only(made, output)
+    warnings = note_read_only(made, output)
     if output.as_json:
-        output.data(_applied_data(made, applied) | {"outcome": "forgotten", "kept": None})
+        output.data(_applied_data(made, applied, warnings) | {"outcome": "forgotten", "kept": None})
         return 0
     if not output.quiet:
         output.result(_applied_text(made, applied, args, output.room))
@@ -121,9 +122,9 @@ def _keep(planned: Planned, args: argparse.Namespace, output: Output) -> int:
         )
     tell_since(output, done.since)
     made = done.plan
-    note_read_only(made, output)
+    warnings = note_read_only(made, output)
     if output.as_json:
-        output.data(_applied_data(made, done) | {"outcome": done.outcome, "kept": kept_data(done.kept)})
+        output.data(_applied_data(made, done, warnings) | {"outcome": done.outcome, "kept": kept_data(done.kept)})
     elif not output.quiet:
         output.result(_kept_text(made, done, args, output.room))
     return 0
@@ -188,11 +189,11 @@ def _applied_text(made: Plan, applied: api.Applied, args: argparse.Namespace, ro
     return f"Built {name}: {counts}\n\n{tables}\n{verified}{then}\n"
 
 
-def _applied_data(made: Plan, applied: api.Applied | keeping.Keeping) -> dict[str, Any]:
+def _applied_data(made: Plan, applied: api.Applied | keeping.Keeping, warnings: tuple[Mistake, ...]) -> dict[str, Any]:
     from mountplan import keeping
     from mountplan.cli.tables_output import tables_data
     from mountplan.planner.render.left_out_text import left_out_data
-    from mountplan.planner.render.problems import drift_data
+    from mountplan.planner.render.problems import drift_data, mistake_data
 
     return {
         "name": made.name,
@@ -200,6 +201,7 @@ def _applied_data(made: Plan, applied: api.Applied | keeping.Keeping) -> dict[st
         "verified": not made.expected.left_out,  # of a whole
         "left_out": left_out_data(made.expected.left_out),
         "notices": drift_data(applied.notices, made),
+        "warnings": [mistake_data(warning) for warning in warnings],
         "since": applied.since if isinstance(applied, keeping.Keeping) else "",
         "steps": applied.steps,
         "seconds": round(applied.seconds, 6),

@@ -9,7 +9,7 @@ from mountplan.planner.render.aside_text import TAKES_LISTMOUNT
 from mountplan.planner.render.difference_text import NamedSide, differences_text
 from mountplan.planner.render.fitting import wrapped_text
 from mountplan.planner.render.left_out_text import left_out_data
-from mountplan.planner.render.problems import drift_data
+from mountplan.planner.render.problems import drift_data, mistake_data
 from mountplan.planner.render.words import count
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mountplan.cli.output import Output
     from mountplan.comparing import Compared
     from mountplan.operands import Side
+    from mountplan.planner.errors import Mistake
     from mountplan.planner.names import LeftOut
 
 _INCOMPLETE = f"what its root does not show was not compared: {TAKES_LISTMOUNT}"
@@ -31,13 +32,16 @@ def print_comparison(
     different: str,
     names: tuple[str, str],
     beside: str = "",
+    warnings: tuple[Mistake, ...] | None = None,
 ) -> int:
-    """Print what a comparison has found, its sides called `names`, and what else is told, `beside` that.
+    """Print what a comparison has found, its sides called `names`, and what else is told, `beside` that. `warnings` are
+    for programs, if these were looked for.
 
     Returns the exit status: 1 for a difference.
     """
     if output.as_json:
-        output.data(_data(found))
+        more = {} if warnings is None else {"warnings": [mistake_data(warning) for warning in warnings]}
+        output.data(_data(found) | more)
     elif found.drift:
         plans = found.first.plan, found.second.plan
         sides = [NamedSide(name, plan) for name, plan in zip(names, plans, strict=True)]

@@ -174,15 +174,18 @@ def _apply_saved(data: bytes, args: argparse.Namespace, output: Output) -> int:
 
 
 def _tell(done: Changed, args: argparse.Namespace, output: Output) -> int:
+    from mountplan.cli.trial_notes import note_read_only
     from mountplan.planner.render.aside_text import notices_text
     from mountplan.planner.render.change_text import change_data, changed_text
-    from mountplan.planner.render.problems import drift_data
+    from mountplan.planner.render.problems import drift_data, mistake_data
 
+    warnings = note_read_only(done.plan, output)
     if output.as_json:
         data = change_data(done.plan, done.change) | {
             "outcome": done.outcome,
             "verified": not done.plan.expected.left_out,  # of a whole
             "notices": drift_data(done.notices, done.plan),
+            "warnings": [mistake_data(warning) for warning in warnings],
             "seconds": round(done.seconds, 6),
             "changed_outside": list(done.outside),
         }

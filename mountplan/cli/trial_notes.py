@@ -37,9 +37,11 @@ def note_warnings(made: Plan, output: Output) -> tuple[Mistake, ...]:
     return found
 
 
-def note_read_only(made: Plan, output: Output) -> None:
+def note_read_only(made: Plan, output: Output) -> tuple[Mistake, ...]:
     """Beside what is called verified: a mount is writable, and nothing can be written there."""
-    _note_each(pipeline.read_only_below(made), output)
+    found = pipeline.read_only_below(made)
+    _note_each(found, output)
+    return found
 
 
 def _note_each(warnings: Sequence[Mistake], output: Output) -> None:

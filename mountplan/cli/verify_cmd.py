@@ -45,8 +45,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
 
     found = api.verify(args.spec, args.subject, parameters=settings_of(args))
     tell_since(output, found.since)
-    if found.first.plan is not None:
-        note_read_only(found.first.plan, output)
+    warnings = note_read_only(found.first.plan, output) if found.first.plan is not None else ()
     spec, what = visible(found.first.label), visible(found.second.label)
     left_out = found.first.plan.expected.left_out if found.first.plan else ()
     same = f"{what} stands as {spec} says: {size_text(found.second)}{left_out_words(left_out)}\n"
@@ -54,4 +53,4 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     beside = left_out_text(left_out) + arrivals_text(found.arrivals)
     if args.verbose:
         beside += notices_text(found.notices)
-    return print_comparison(found, args, output, same, different, ("the spec", "what stands there"), beside)
+    return print_comparison(found, args, output, same, different, ("the spec", "what stands there"), beside, warnings)

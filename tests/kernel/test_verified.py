@@ -533,19 +533,29 @@ def test_what_an_overlay_does_not_show_is_in_force_if_it_is_the_machines_default
 def test_rw_of_what_is_read_only_itself_is_told_beside_verified(in_host: InHost, spec: str, where: str) -> None:
     """The mount is rw as it was asked for, and nothing can be written there."""
 
-    def script() -> Any:
+    def prepared() -> Any:
         feed()
         writable = api.warnings(plan_of(spec))
         mount("", "/mnt/feed", flags=MS_REMOUNT | MS_RDONLY)
         Path("/mnt/spec.toml").write_text(f"format = 1\n{spec}")
+        return writable, [one.what for one in api.warnings(plan_of(spec))], *on_run(script)()
+
+    def script() -> Any:
+        data = [
+            as_json("apply", "--name", "x", "/mnt/spec.toml"),
+            as_json("verify", "/mnt/spec.toml", "x"),
+            as_json("apply", "--live", "--name", "x", "/mnt/spec.toml"),
+        ]
         err = io.StringIO()
         with contextlib.redirect_stderr(err), contextlib.redirect_stdout(io.StringIO()):
-            status = main(["apply", "--forget", "/mnt/spec.toml"])
-        return writable, [one.what for one in api.warnings(plan_of(spec))], status, err.getvalue()
+            main(["apply", "--name", "x", "/mnt/spec.toml"])
+        keeping.remove(["x"])
+        return err.getvalue(), [(status, [one["what"] for one in each["warnings"]]) for status, each in data]
 
-    writable, told_of, status, err = in_host(script, identity="root")
+    writable, told_of, err, as_data = in_host(prepared, identity="root")
     what = f"rw, of a filesystem that is read-only itself: nothing can be written at {where}"
-    assert ((), [what], 0) == (writable, told_of, status) and what in err
+    assert ((), [what], 1) == (writable, told_of, err.count(what))
+    assert [(0, [what])] * 3 == as_data
 
 
 @pytest.mark.needs_kernel("fs:overlay")
