@@ -549,7 +549,7 @@ def test_rw_of_what_is_read_only_itself_is_told_beside_verified(in_host: InHost,
         err = io.StringIO()
         with contextlib.redirect_stderr(err), contextlib.redirect_stdout(io.StringIO()):
             main(["apply", "--name", "x", "/mnt/spec.toml"])
-        keeping.remove(["x"])
+        keeping.remove(("x",))
         return err.getvalue(), [(status, [one["what"] for one in each["warnings"]]) for status, each in data]
 
     writable, told_of, err, as_data = in_host(prepared, identity="root")
