@@ -247,7 +247,7 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         ((call, E.EFBIG) for call in ("write", "sendfile", "ftruncate", "save", "keep")),
         ("it would be larger than a file may be", "raise the limit: ulimit -f"),
     ),
-    ("keep", E.ELOOP): (  # see observe/namespace_age.py
+    ("keep", E.ELOOP): (  # as giving_younger() has it
         "the kernel keeps younger mount namespaces only, and counts what the CPUs of this process make as older",
         "let it use all CPUs (taskset, AllowedCPUs=), or run it in the first mount namespace of the machine",
     ),
@@ -295,7 +295,8 @@ _TELLS_OF: dict[tuple[str, int], tuple[str, ...]] = {
         ("fsconfig",),
     ),
     ("make_filesystem", E.ENODEV): ("fsopen", "fsconfig"),
-    ("make_filesystem", E.EPERM): ("fsopen", "fsconfig", "fsmount"),
+    ("make_filesystem", E.EPERM): ("fsconfig", "fsmount"),
+    ("make_node", E.EPERM): ("mknod", "mknodat", "chown", "chmod", "fchown", "fchmod"),
     ("make_filesystem", E.EBUSY): ("fsconfig", "fsmount"),
     ("attach_image", E.EBUSY): ("fsconfig", "ioctl", "open"),
     ("attach_image", E.ENOENT): ("open",),
@@ -369,6 +370,8 @@ def explain(kind: str, number: int, syscall: str = "") -> tuple[str, str]:
     call = syscall.partition("(")[0].partition(" ")[0]
     if not call.isidentifier():
         call = ""  # a file, where even the source cannot be read that has the call
+    if kind == "make_filesystem" and number == E.EPERM and syscall.startswith("fsconfig("):
+        kind = ""  # an option: which types may be mounted is settled by what comes after
     if kind == "map_ids" and (number != E.EPERM or os.geteuid()):
         kind = "isolate"
     if kind == "make_overlay" and call == "mount_setattr":
