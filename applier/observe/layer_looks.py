@@ -342,11 +342,12 @@ def _use_at(root: int, place: str) -> bool:
 
 def _use_below(root: int, place: str) -> bool:
     """The same of what lies below another mount, for a process that goes: overlays are made of what is mounted in the
-    namespace of who makes them (clone_private_mount()), so a clone must stand there, in a copy of the namespace.
+    namespace of who makes them (clone_private_mount()), so a clone must stand there, in a copy of the namespace. It
+    comes to stand on what covers the mount, so that is made private too, or it would stand in the original as well.
     """
     os.fchdir(root)
     syscalls.unshare(abi.CLONE_NEWNS)
-    syscalls.mount(b".", abi.MS_PRIVATE)
+    syscalls.mount(b".", abi.MS_REC | abi.MS_PRIVATE)
     clone = syscalls.open_tree(abi.AT_FDCWD, b".", abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC)
     syscalls.move_mount(clone, abi.AT_FDCWD, b".", abi.MOVE_MOUNT_F_EMPTY_PATH)
     return _use_at(clone, place)

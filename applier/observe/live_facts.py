@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
+from typing import Any
 
 from mountplan.applier.observe.layers import find_layers
 from mountplan.applier.observe.loop_files import loop_file
-from mountplan.applier.observe.roots import look
+from mountplan.applier.observe.roots import See, look
 from mountplan.applier.observe.subjects import Subject, of_process
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.closing import closing_fd
@@ -77,16 +78,26 @@ class LiveFacts:
             return find_layers(self._subjects, self._tables, (host, self._host), wanted)
 
     def roots(self, wanted: Sequence[tuple[int, int]]) -> list[MountRoot | None]:
+        return [
+            MountRoot(NODE_KINDS[stat.S_IFMT(one[0])], one[1:3], one[3]) if one is not None else None
+            for one in self._look(wanted, _stat)
+        ]
+
+    def differing(self, wanted: Sequence[tuple[int, int, str]]) -> list[bool]:
+        seen = self._look([(space, mount) for space, mount, _ in wanted], _identity)
+        return [one is not None and one != _named(path) for one, (_, _, path) in zip(seen, wanted, strict=True)]
+
+    def _look(self, wanted: Sequence[tuple[int, int]], see: See) -> list[Any]:
+        """What `see` says of the roots of these mounts; None of those that cannot be seen."""
         by_space: dict[int, list[int]] = {}
         for number, (space, _) in enumerate(wanted):
             by_space.setdefault(space, []).append(number)
-        found: list[MountRoot | None] = [None] * len(wanted)
+        found: list[Any] = [None] * len(wanted)
         for space, numbers in by_space.items():
             mounts = [wanted[number][1] for number in numbers]
-            answer = look(self._subjects[space], self._tables[space], mounts, _stat)
+            answer = look(self._subjects[space], self._tables[space], mounts, see)
             for number, one in zip(numbers, answer, strict=True):
-                if one is not None:
-                    found[number] = MountRoot(NODE_KINDS[stat.S_IFMT(one[0])], one[1:3], one[3])
+                found[number] = one
         return found
 
 
@@ -117,6 +128,30 @@ def _has_files(directory: int, name: str, mount: int) -> bool:
     with closing_fd(fd):
         with os.scandir(fd) as entries:
             return any(one.is_symlink() or one.is_file(follow_symlinks=False) for one in entries)
+
+
+def _identity(path: bytes, mount: int, _: int) -> tuple[int, int] | None:
+    """Device and inode, also of what can only be named any more: of a process that has ended, /proc shows nothing."""
+    try:
+        fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        found = os.fstat(fd)
+        return (found.st_dev, found.st_ino) if syscalls.mount_id(fd, b"") == mount else None
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def _named(path: str) -> tuple[int, int] | None:
+    """Of what has that name on the host; None of nothing."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _stat(path: bytes, mount: int, _: int) -> _Seen:

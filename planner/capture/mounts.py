@@ -86,6 +86,12 @@ class Facts(LayerFacts, Protocol):
         """What the roots of these mounts are: (number of the namespace, mount id); None where that cannot be seen."""
         ...
 
+    def differing(self, wanted: Sequence[tuple[int, int, str]]) -> list[bool]:
+        """Whether a host path leads to something else than the root of a mount: (number of the namespace, mount id,
+        path). False where that root cannot be seen.
+        """
+        ...
+
     def image(self, device: str) -> LiveImage | None:
         """What is behind a loop device, or a partition of one; None if that is not known."""
         ...
@@ -111,6 +117,7 @@ class _Capture:
         self.sources = Sources({}, {})
         self.renamed_ids: dict[_Mount, str] = {}  # by the first of those that are made together
         self.overlays = Overlays(self.trees, {}, self.host, self.where)
+        self.removed: set[_Mount] = set()  # what they show is gone, and the kernel does not mark it so
         self.reasons: dict[_Mount, str] = {}  # why mounts cannot be rebuilt
         self.left_out: set[_Mount] = set()  # these, and what stands on them
 
@@ -131,6 +138,7 @@ class _Capture:
                 if superblock is None:
                     superblock = self.superblocks[row.device] = FoundSuperblock(row.device, row.fstype)
                 superblock.mounts.append((space, index))
+        self._find_removed()
         for superblock in self.superblocks.values():
             self._settle(superblock)
         self.overlays = Overlays(self.trees, self.superblocks, self.host, self.where)
@@ -209,6 +217,23 @@ class _Capture:
     def superblocks_of_host(self) -> frozenset[str]:
         """Those of which something wider is needed for a group: peers of a namespace's file show nothing but that."""
         return frozenset(one.device for one in self.superblocks.values() if one.how == "host" and one.fstype != "nsfs")
+
+    def _find_removed(self) -> None:
+        """What the kernel, or a server, has taken away still has its name in the table: of a process that has ended,
+        /proc/1234/ns; and another process may be 1234 by now.
+        """
+        asked = []
+        for superblock in self.superblocks.values():
+            kind = of(superblock.fstype)
+            if kind.begins == "empty" or kind.on_device or superblock.fstype in ("overlay", "nsfs"):
+                continue
+            for mount in superblock.mounts:
+                row = self.row(mount)
+                found = self.host.showing(row.device, row.root) if row.root != "/" else None
+                if found is not None:
+                    asked.append((mount, (mount[0], row.mount_id, found[0])))
+        answers = self.facts.differing([one for _, one in asked])
+        self.removed = {mount for (mount, _), differs in zip(asked, answers, strict=True) if differs}
 
     def _settle(self, superblock: FoundSuperblock) -> None:
         kind = of(superblock.fstype)
@@ -304,7 +329,7 @@ class _Capture:
         if is_mount_namespace_file(row):
             return "the kernel copies the file of a mount namespace into no other one"
         found = self.host.showing(row.device, row.root)
-        if found is not None:
+        if found is not None and mount not in self.removed:
             mapped = parse_shown(found[1].attributes) & IDMAP and "idmapped" not in row.attributes
             if mapped:
                 return f"the host shows what it shows at {found[0]} only, which is id-mapped, and this is not"
@@ -318,10 +343,10 @@ class _Capture:
 
     def _is_shown(self, mount: tuple[int, int]) -> bool:
         row = self.row(mount)
-        return self.host.showing(row.device, row.root) is not None
+        return self.host.showing(row.device, row.root) is not None and mount not in self.removed
 
     def _is_removed(self, mount: tuple[int, int]) -> bool:
-        return self.row(mount).root.endswith(DELETED)
+        return self.row(mount).root.endswith(DELETED) or mount in self.removed
 
     def _find_files(self) -> None:
         """Find out what must be in the filesystems that are made: roots of binds, layers, what is mounted upon."""

@@ -30,6 +30,9 @@ class _Unseen:
     def roots(self, wanted: Sequence[tuple[int, int]]) -> list[MountRoot | None]:
         return [None for _ in wanted]
 
+    def differing(self, wanted: Sequence[tuple[int, int, str]]) -> list[bool]:
+        return [False for _ in wanted]
+
     def image(self, device: str) -> LiveImage | None:
         return None
 

@@ -34,6 +34,7 @@ from mountplan.planner.compare.difference import Difference, Drift
 from mountplan.planner.errors import MountplanError
 from mountplan.planner.plan.seedbase import without_base
 from mountplan.planner.tables.mounttree import MountTree
+from mountplan.planner.tables.table import MountRow
 from tests.hosts import enter_host
 from tests.kernel.model_fuzz import in_children
 from tests.kernel.states import Act, State, chance_state, running
@@ -87,10 +88,13 @@ def compare_again(alive: Inhabited, kinds: set[str] | None = None) -> str:
     are told come to be in there, by their words in TOLD.
     """
     with _subjects(alive) as subjects:
+        found = [subject.read() for subject in subjects]
         first = capture_subjects(subjects, "state")
         if kinds is not None:
             kinds.update(words for words in TOLD for one in first.cautions if words in one.what)
         before = [subject.read() for subject in subjects]
+        if changed := set(map(_standing, found)) ^ set(map(_standing, before)):
+            return "\n".join(["the capture changed what stands there", *map(str, changed), first.text])
         text, difference = first.text, []
         unsupported = [str(one) for one in first.cautions if not any(words in one.what for words in TOLD)]
         if unsupported:
@@ -132,6 +136,11 @@ def compare_again(alive: Inhabited, kinds: set[str] | None = None) -> str:
     if not told and not guessed and first.text != second.text:
         difference += list(unified_diff(first.text.splitlines(), second.text.splitlines(), "captured", "again", n=9))
     return "\n".join(difference) and "\n".join([*difference, first.text])
+
+
+def _standing(whole: Whole) -> tuple[MountRow, ...]:
+    """The mounts. Options are another matter: a superblock of which the machine has one belongs to others too."""
+    return tuple(row._replace(options="") for row in whole.table.rows)
 
 
 def _lost(capture: Capture, tables: list[Whole]) -> set[str]:

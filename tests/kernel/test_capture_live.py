@@ -251,6 +251,13 @@ TRIED: dict[str, State] = {
         Act(0, "kernel", ("sysfs", "/a/b", "none")),
         Act(0, "overlay", ("/c", ("/a/b",), "/c", "overlay", "absolute", "", True)),
     ],
+    "the upper directory is below a mount, and the overlay shared and on the root": [
+        Act(0, "begin", (False,)),
+        Act(0, "make", ("/", "shared", False)),
+        Act(0, "overlay", ("/", ("/b",), "/a", "none", "relative", "redirect_dir=nofollow", True)),
+        Act(0, "unshare", (False,)),
+        Act(1, "rbind", ("/c", "/a")),
+    ],
     "mounts of one name": [Act(0, "tmpfs", ("/a/a", f"t{n}", "", 0)) for n in range(3)]
     + [Act(0, "bind", ("/a/a/a/a", "/a"))],
 }

@@ -49,6 +49,9 @@ class Facts:
     def roots(self, wanted: Sequence[tuple[int, int]]) -> list[MountRoot | None]:
         return [self._kinds.get(number, MountRoot("directory")) for _, number in wanted]
 
+    def differing(self, wanted: Sequence[tuple[int, int, str]]) -> list[bool]:
+        return [False for _ in wanted]
+
     def image(self, device: str) -> LiveImage | None:
         return self._images.get(device)
 
