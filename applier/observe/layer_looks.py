@@ -38,14 +38,29 @@ class Handle(NamedTuple):
         return self[1:] == other[1:] and (b"" in (self.uuid, other.uuid) or self.uuid == other.uuid)
 
 
+class Status(NamedTuple):
+    """Of anything but a directory: its type and length, and when it was changed, in nanoseconds since 1970."""
+
+    type: int
+    size: int
+    modified: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> Status | None:
+        kind = stat.S_IFMT(found.st_mode)
+        return cls(kind, found.st_size, found.st_mtime_ns) if kind != stat.S_IFDIR else None
+
+
 class LayerEntry(NamedTuple):
     """Something in a directory, by its path there; `handle` is None where the filesystem has none. `merges` if it is a
-    directory of which an overlay shows what layers below have in theirs too, and all that is in it is known.
+    directory of which an overlay shows what layers below have in theirs too, and all that is in it is known. Of
+    anything else, an overlay shows the `status` as the layer has it.
     """
 
     path: str
     handle: Handle | None
     whiteout: bool
+    status: Status | None = None
     merges: bool = False
 
 
@@ -60,12 +75,19 @@ class SeenDirectory(NamedTuple):
     def of(cls, seen: tuple[Any, ...]) -> SeenDirectory:
         """From what comes out of a child process."""
         handle, entries, whole = seen
-        made = tuple(LayerEntry(path, as_handle(one), whiteout, merges) for path, one, whiteout, merges in entries)
+        made = tuple(
+            LayerEntry(path, as_handle(one), whiteout, as_status(status), merges)
+            for path, one, whiteout, status, merges in entries
+        )
         return cls(as_handle(handle), made, whole)
 
 
 def as_handle(value: tuple[Any, ...] | None) -> Handle | None:
     return Handle(*value) if value is not None else None
+
+
+def as_status(value: tuple[int, int, int] | None) -> Status | None:
+    return Status(*value) if value is not None else None
 
 
 def behind(handle: Handle | None) -> Handle | None:
@@ -107,11 +129,9 @@ def describe(fd: int, most: int = _MOST) -> SeenDirectory:
                     handle = _handle_at(fd, path, uuid)
                     if handle is not None and handle[1] != (own[1] if own else handle[1]):
                         continue  # something is mounted there
-                    found.append(
-                        LayerEntry(
-                            path, handle[0] if handle else None, odd and one.stat(follow_symlinks=False).st_rdev == 0
-                        )
-                    )
+                    status = one.stat(follow_symlinks=False)
+                    whiteout = odd and status.st_rdev == 0
+                    found.append(LayerEntry(path, handle[0] if handle else None, whiteout, Status.of(status)))
                     if is_directory:
                         waiting.append(path)
                 else:
@@ -150,7 +170,10 @@ def _uuid(fd: int) -> bytes:
 
 def plain(seen: SeenDirectory) -> tuple[object, ...]:
     """As marshal takes it."""
-    entries = [(path, tuple(handle) if handle else None, *rest) for path, handle, *rest in seen.entries]
+    entries = [
+        (path, tuple(handle) if handle else None, whiteout, tuple(status) if status else None, merges)
+        for path, handle, whiteout, status, merges in seen.entries
+    ]
     return tuple(seen.handle) if seen.handle else None, entries, seen.whole
 
 
@@ -227,21 +250,25 @@ def _is_there(root: int, place: str) -> bool:
 
 
 def behind_overlays(wanted: Mapping[int, Iterable[str]]) -> See:
-    """The handles behind the roots of overlays, and behind paths in them; paths that are not there are left out."""
+    """The handles behind the roots of overlays, and those and the status of paths in them that are there.
 
-    def see(path: bytes, here: int, mount: int) -> tuple[object, dict[str, object]] | None:
+    The status is False where something is mounted.
+    """
+
+    def see(path: bytes, here: int, mount: int) -> tuple[object, dict[str, tuple[object, object]]] | None:
         try:
             root = _opened(path, here, os.O_PATH)
         except OSError:
             return None
         with closing_fd(root):
-            found: dict[str, object] = {}
+            found: dict[str, tuple[object, object]] = {}
             for one in wanted[mount]:
                 try:
-                    syscalls.stat_root(root, os.fsencode(one))
+                    mount_there = syscalls.stat_root(root, os.fsencode(one))[0]
+                    status = Status.of(os.stat(one, dir_fd=root, follow_symlinks=False) if one else os.fstat(root))
                 except OSError:
                     continue
-                found[one] = _behind(root, one)
+                found[one] = _behind(root, one), mount_there == here and (tuple(status) if status else None)
             return _behind(root, ""), found
 
     return see

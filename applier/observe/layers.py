@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mountplan.applier.observe import layer_looks
-from mountplan.applier.observe.layer_looks import Handle, SeenDirectory, as_handle
+from mountplan.applier.observe.layer_looks import Handle, SeenDirectory, as_handle, as_status
 from mountplan.applier.observe.roots import look
 from mountplan.applier.observe.sought_overlay import Candidate, LayerSpot, SoughtOverlay, common_end
 from mountplan.applier.observe.subjects import Subject, open_proc
@@ -170,7 +170,10 @@ class _Search:
                     overlay.root = as_handle(answer[0])
                     for outer, path in zip(wanted[overlay], inside[overlay], strict=True):
                         if path in answer[1]:
-                            overlay.behind[outer] = as_handle(answer[1][path])
+                            handle, status = answer[1][path]
+                            overlay.behind[outer] = as_handle(handle)
+                            if status is not False:
+                                overlay.status[outer] = as_status(status)
 
     def _see(self, view: int, mounts: list[int], see: Callable[[bytes, int, int], Any]) -> list[Any]:
         subject, table = self.views[view]

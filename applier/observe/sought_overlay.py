@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from itertools import accumulate, takewhile
 from typing import NamedTuple
 
-from mountplan.applier.observe.layer_looks import Handle, LayerEntry, SeenDirectory
+from mountplan.applier.observe.layer_looks import Handle, LayerEntry, SeenDirectory, Status
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.mount_facts import FoundLayer, LiveOverlay, OverlayLayer, Proof
 
@@ -42,6 +42,7 @@ class SoughtOverlay:
         self.taken: list[Candidate | None] = [None] * len(wanted.paths)  # those of `found` that were looked at
         self.root: Handle | None = None
         self.behind: dict[str, Handle | None] = {}  # what is there, of all that was asked for
+        self.status: dict[str, Status | None] = {}  # of the same, but for what is mounted upon
         self.asked: set[str] = set()
 
     @property
@@ -153,7 +154,10 @@ class SoughtOverlay:
         if entry.path not in self.behind:
             return True
         handle = self.behind[entry.path]
-        return entry.handle is not None and handle is not None and not handle.is_same(entry.handle)
+        if entry.handle is not None and handle is not None:
+            return not handle.is_same(entry.handle)
+        # In an overlay over an overlay, nothing has a handle.
+        return entry.path in self.status and self.status[entry.path] != entry.status
 
     def named(self) -> list[int]:
         """The lower layers that were taken by their names, and are not known to be the ones."""

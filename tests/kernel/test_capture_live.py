@@ -258,6 +258,12 @@ TRIED: dict[str, State] = {
         Act(0, "unshare", (False,)),
         Act(1, "rbind", ("/c", "/a")),
     ],
+    "a layer of an overlay over an overlay is covered by another one of that name": [
+        Act(0, "overlay", ("/b/a", ("/layers/b", "/layers/c"), "/layers/changes", "overlay", "absolute", "", True)),
+        Act(0, "tmpfs", ("/a", "?", "", 0)),
+        Act(0, "overlay", ("/b/a", ("/a", "/b/a"), "", "overlay", "absolute", "", True)),
+        Act(0, "tmpfs", ("/a", "", "mode=0755", 256)),
+    ],
     "mounts of one name": [Act(0, "tmpfs", ("/a/a", f"t{n}", "", 0)) for n in range(3)]
     + [Act(0, "bind", ("/a/a/a/a", "/a"))],
 }
