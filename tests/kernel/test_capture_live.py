@@ -583,6 +583,33 @@ def test_what_was_removed_from_a_filesystem_of_the_host_is_left_out_with_the_rea
     assert CapturedPlace("", "/mnt/other") == at(found, "/srv").bind
 
 
+def test_what_a_proc_shows_of_a_process_is_bound_as_long_as_that_runs(in_host: InHost) -> None:
+    """The table has /1234/ns of a process that has ended as if it were there."""
+
+    def script() -> tuple[Capture, int, int]:
+        both = [subprocess.Popen(["sleep", "600"]) for _ in range(2)]
+        living, ended = (one.pid for one in both)
+
+        def act() -> None:
+            mount("own", "/mnt", "tmpfs")
+            for name, pid in (("living", living), ("ended", ended)):
+                os.mkdir(f"/mnt/{name}")
+                mount(f"/proc/{pid}/ns", f"/mnt/{name}", flags=MS_BIND)
+
+        with held(act) as process:
+            both[1].kill()
+            both[1].wait()
+            capture = api.capture(process, name="state")
+        api.build_and_forget(api.plan(api.load("captured.toml", capture.text.encode())))
+        both[0].kill()
+        return capture, living, ended
+
+    found, living, ended = in_host(script, identity="root")
+    assert CapturedPlace("", f"/proc/{living}/ns") == at(found, "/mnt/living").bind
+    reason = f"what it shows, /{ended}/ns, has been removed from its filesystem (proc)"
+    assert (None, reason) == (at(found, "/mnt/ended").bind, at(found, "/mnt/ended").unsupported)
+
+
 def test_paths_and_sources_may_have_every_byte_but_nul(in_host: InHost) -> None:
     odd = [bytes((number,)) for number in range(1, 256) if number != ord("/")]
     names = [b"/mnt/x" + b"".join(odd[start : start + 127]) for start in (0, 127)] + ["/mnt/\u00fcn\u00ef".encode()]
