@@ -24,7 +24,7 @@ from tests.keptnames import in_runtime_directory, on_run
 from tests.mountflags import MS_BIND, MS_SHARED
 
 pytestmark = [
-    pytest.mark.needs_kernel("root", "set-group", "foreign-mounts"),
+    pytest.mark.needs_kernel("root", "set-group"),
     pytest.mark.usefixtures("all_imported"),
 ]
 

@@ -29,7 +29,7 @@ from tests.hosts import InHost, moments, mount, run_in_child, setns, unshare
 from tests.live_trees import LiveTree, standing_tree
 from tests.mountflags import MS_BIND, MS_PRIVATE, MS_SHARED, MS_SLAVE
 
-pytestmark = pytest.mark.needs_kernel("root", "set-group", "foreign-mounts")
+pytestmark = pytest.mark.needs_kernel("root", "set-group")
 
 SWAPS = int(os.environ.get("MOUNTPLAN_SWAPS", "60"))
 WIDTH = 20  # mounts that are swapped by one change
