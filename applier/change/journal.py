@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 
 from mountplan.applier.keep import kept
 from mountplan.applier.keep.store import runtime_place
+from mountplan.applier.sys import syscalls
 from mountplan.applier.sys.refusal import explain, function_of
 from mountplan.planner.errors import KeepRefused
 from mountplan.planner.record import NamedTuple
@@ -85,7 +86,7 @@ class Journal:
 
     def _let_go(self) -> None:
         if self._found >= 0:
-            os.close(self._found)
+            syscalls.close(self._found)
             self._found = -1
 
     def write(self, before: str, after: str) -> None:
@@ -139,7 +140,7 @@ class Journal:
     def close(self) -> None:
         self._let_go()
         if self._fd >= 0:
-            os.close(self._fd)
+            syscalls.close(self._fd)
             self._fd = -1
 
 
@@ -175,4 +176,4 @@ def journal_of_namespace(number: int) -> Iterator[Journal]:
         yield journal
     finally:
         journal.close()
-        os.close(directory)
+        syscalls.close(directory)

@@ -20,6 +20,7 @@ from mountplan.applier.keep.kept_record import (
     load_table,
 )
 from mountplan.applier.keep.store import ODD, Store, find_place, let_go, reading
+from mountplan.applier.sys import syscalls
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import OF_THE_SYSTEM, explain, function_of
 from mountplan.planner.errors import KeepRefused, NotKept, TableError
@@ -208,8 +209,10 @@ def _lent(name: str) -> Iterator[int]:
         directory = store.lend(name) if store is not None else None
         if directory is None:
             raise nothing_kept(name, store)
-    with closing_fd(directory):
+    try:
         yield directory
+    finally:
+        syscalls.close(directory)  # all may be done by then: what it answers says nothing
 
 
 def nothing_kept(name: str, store: Store | None) -> NotKept:
@@ -259,7 +262,7 @@ def opened(name: str) -> Iterator[Opened]:
                     f"{name}: the process that kept the namespaces, {kept.keeper.pid}, has ended, and they with it",
                     f"`mountplan apply {kept.spec}` makes them anew",
                 )
-            stack.callback(os.close, process)
+            stack.callback(syscalls.close, process)
         yield Opened(kept, directory, process)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator
@@ -77,3 +78,21 @@ def test_the_journal_of_what_is_done_is_at_no_moment_that_of_an_interrupted_chan
     first.remove()
     assert [JournalEntry("", "", begun=True, under_way=True)] == found
     assert second.find() is None
+
+
+def test_a_journal_that_is_gone_is_gone_whatever_close_says(
+    journal: Callable[[], Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All was done, and the command ended with an error."""
+    first = journal()
+    first.write("before", "after")
+
+    def refused(fd: int) -> None:
+        close(fd)
+        raise OSError(errno.ENOMEM, "no memory")
+
+    close: Any = os.close
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", refused)
+        first.remove()
+    assert journal().find() is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -346,6 +347,21 @@ def test_what_is_killed_while_it_finishes_a_change_leaves_that_interrupted(on_ho
     told, *done = on_host(script)
     assert "was interrupted" in told.err, told
     assert [0, 0, 0] == [one.status for one in done], done
+
+
+def test_what_close_says_of_a_name_that_was_looked_at_is_no_failure(on_host: Callable[..., Any]) -> None:
+    """All was changed by then, and the command ended with an error."""
+
+    def script() -> None:
+        def refused(fd: int) -> None:
+            close(fd)
+            raise OSError(errno.ENOMEM, "no memory")
+
+        close: Any = os.close
+        with pytest.MonkeyPatch.context() as patch, kept.opened("live"):
+            patch.setattr(os, "close", refused)
+
+    on_host(script)
 
 
 def test_each_change_is_printed_as_it_happens_with_the_drift_from_a_spec(on_host: Callable[..., Any]) -> None:
