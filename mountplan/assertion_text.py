@@ -70,9 +70,7 @@ _QUESTION = re.compile(
 
 
 def explain_question(message: str, trees: Iterable[Asked]) -> str | None:
-    """The message of a failed assertion that asks a tree something, with what it has answered in words; None if it is
-    another one.
-    """
+    """The message of a failed assertion about a tree, with that tree's answer in words; None if it is another one."""
     found = _QUESTION.search(message)
     tree = next((one for one in trees if found and repr(one) == found["tree"]), None)
     if not found or tree is None or found["name"] not in tree.answers:

@@ -79,9 +79,7 @@ def _open(kind: str, value: str) -> list[Subject]:
 
 
 class Folder(NamedTuple):
-    """A directory to be made for the files of captured filesystems, and what the spec calls it. `made` is as store()
-    takes it.
-    """
+    """A directory to be made for files of captured filesystems, and its name in the spec. `made` is as for store()."""
 
     path: str
     shown: str

@@ -411,10 +411,7 @@ def _with_begun(target: Target, begun: Plan | None) -> Target:
 
 
 def _take_back(target: Target, journal: Journal, before: Plan, plan: Plan) -> tuple[str, ...] | None:
-    """Change what stands into what was there; None if that is refused.
-
-    Gives the places of filesystems that had to be made anew.
-    """
+    """Change it back: the places of filesystems that had to be made anew; None if that is refused."""
     from mountplan.applier.change.visit import Refused
 
     try:

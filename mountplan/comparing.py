@@ -98,9 +98,7 @@ def verify_spec(spec: Spec, subject: str | Side = "") -> Compared:
 
 
 def verify_plan(spec: str, planned: Planned, subject: str | Side = "", found: Operand | None = None) -> Compared:
-    """verify(), of a plan that is there already; `spec` is what errors call it, `found` what the subject was seen to
-    be.
-    """
+    """verify(), of a plan that is there; `spec` is what errors call it, `found` what the subject was seen to be."""
     plan = planned.plan
     if isinstance(subject, Side):
         return _as_predicted(spec, plan, subject.label, subject)

@@ -120,9 +120,7 @@ def of_kept(label: str, plan: Plan, tables: Sequence[tuple[str, MountTable]]) ->
 
 
 def _of_host(tables: Iterable[MountTable]) -> Mapping[int, str]:
-    """The groups that have members in the namespace of this process, with the place of the first; none of them, if that
-    is what is drawn.
-    """
+    """The groups with members in this process's namespace, with the place of the first; none, if that is drawn."""
     from mountplan.applier.observe.observe import observe
 
     host = observe()

@@ -1,6 +1,4 @@
-"""What questions about propagation are asked of: the mount tables of a plan, a kept name, a process or a tree, and of
-all other namespaces around them.
-"""
+"""What questions about propagation are asked of: tables of a plan, kept name, process or tree, and all around them."""
 
 from __future__ import annotations
 

@@ -267,10 +267,7 @@ def _may_look_for_modules() -> None:
 
 
 def imported_dump(place: str, *, root: str = "", name: str = "") -> Captured:
-    """What a dump of CRIU's has of mounts: `place` is its directory, one of its images, or one that is decoded.
-
-    Raises SpecError.
-    """
+    """The mounts in a dump of CRIU's: `place` is its directory, an image, or a decoded one. Raises SpecError."""
     from mountplan.planner.foreign.criu_images import import_criu
 
     paths = [place]

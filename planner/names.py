@@ -33,9 +33,7 @@ NODE_KINDS: dict[int, NodeKind] = {number: kind for kind, number in NODE_TYPES.i
 
 
 class Moved(NamedTuple):
-    """A part of a spec that was put together from several files: its key path in the whole, the file that it is from,
-    and its key path there.
-    """
+    """A part of a spec made of several files: its key path in the whole, the file it is from, its key path there."""
 
     key: str
     file: str

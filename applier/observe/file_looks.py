@@ -20,9 +20,7 @@ _RESOLVE = abi.RESOLVE_IN_ROOT | abi.RESOLVE_NO_SYMLINKS | abi.RESOLVE_NO_MAGICL
 
 
 class SeenAt(NamedTuple):
-    """Where a walk may come to a file: `path` on the mount with the id `mount`, at `mountpoint` in the namespace
-    of this number.
-    """
+    """Where a walk may come to a file: `path` on the mount `mount` (an id), at `mountpoint` in this namespace."""
 
     namespace: int
     mount: int

@@ -209,10 +209,7 @@ def _inner(root: int, place: str) -> tuple[object, ...] | bool | None:
 
 
 def _open_in(root: int, place: str, flags: int = os.O_RDONLY | os.O_DIRECTORY) -> int:
-    """A directory of a mount, or what `flags` open; also below another mount, if that can be had by a clone.
-
-    Raises OSError.
-    """
+    """A directory of a mount, or what `flags` open; also below another mount, by a clone. Raises OSError."""
     resolve = abi.RESOLVE_BENEATH | abi.RESOLVE_NO_XDEV | abi.RESOLVE_NO_SYMLINKS
     path = os.fsencode(place.strip("/")) or b"."
     try:

@@ -66,9 +66,7 @@ class LiveFacts:
         return ""
 
     def files_in_root(self, space: int) -> list[str]:
-        """The names in the root of a namespace behind which are files or symlinks of its own: those themselves, and
-        directories that have some.
-        """
+        """The names in a namespace's root with files or symlinks behind them: those, and directories that have some."""
         root = MountTree(self._tables[space]).rows[0]
         (names,) = look(self._subjects[space], self._tables[space], [root.mount_id], _with_files)
         return sorted(names or ())

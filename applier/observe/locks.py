@@ -122,10 +122,7 @@ def _holds_locked(path: bytes) -> bool:
 
 
 def find_locks(namespace: int, owner: int, table: MountTable) -> dict[int, Lock]:
-    """What the owner cannot undo of the mounts of a namespace, by mount id, as far as its own walks reach them.
-
-    Raises OSError.
-    """
+    """What the owner cannot undo, by mount id, as far as its own walks reach the mounts. Raises OSError."""
     tree = MountTree(table)
     with closing_fd(open_proc()) as proc:
 

@@ -14,9 +14,7 @@ _PARTITION = re.compile(r"(?<=\d)p\d+$")  # of a loop device: loop0p1
 
 
 class LoopFile(NamedTuple):
-    """The path that sysfs shows, which may lead elsewhere by now; the file's device and inode; `size` bytes from
-    `offset` on, or all that follow (0).
-    """
+    """The path in sysfs, maybe out of date; the file's device and inode; `size` bytes from `offset` on, or all (0)."""
 
     shown: str
     device: int

@@ -67,9 +67,7 @@ class SoughtOverlay:
         return any(one is not None and one.layer == layer for one in self.found)
 
     def put_in_order(self) -> None:
-        """Names may have been changed for each other. Where several lower layers have a file, the one is above from
-        which the overlay shows it.
-        """
+        """Names may have been swapped. Of several lower layers with a file, the overlay shows that of the highest."""
         known = {
             number: one
             for number, one in enumerate(self.taken)
@@ -121,9 +119,7 @@ class SoughtOverlay:
         return None if self._misses(number, one) else "name"
 
     def _overlaps(self, number: int, layer: OverlayLayer) -> bool:
-        """Whether a lower layer would lie within another directory of the overlay, or another lower one within it: the
-        kernel makes no such overlay.
-        """
+        """Whether a lower layer would lie within another directory of the overlay: the kernel makes no such overlay."""
         for other, one in enumerate(self.found):
             if other == number or one is None or one.layer is None or one.layer.device != layer.device:
                 continue

@@ -547,9 +547,7 @@ class LinuxKernel:
         return os.open("self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
 
     def return_to(self, namespace: int, root: int) -> None:
-        """Enter a mount namespace that was held, with `root` as this process's root again (setns(2) takes the
-        topmost).
-        """
+        """Enter a mount namespace that was held, with `root` as our root again (setns(2) takes the topmost)."""
         syscalls.setns(namespace, abi.CLONE_NEWNS)
         self._change_root(root)
 

@@ -258,9 +258,7 @@ def _joined(layers: list[tuple[int, str]], *, by_name: bool) -> bytes:
 
 
 def machines_defaults() -> dict[str, str]:
-    """The options of a new overlay that is not asked for them, as the module has them; those that it does not tell
-    are left out.
-    """
+    """The options of a new overlay that is not asked for them, as the module has them, as far as it tells them."""
     found = {}
     for name in ("index", "metacopy", "nfs_export", "redirect_dir", "redirect_always_follow", "xino_auto"):
         try:

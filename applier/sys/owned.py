@@ -14,10 +14,7 @@ from mountplan.planner.names import IdLines
 
 
 def user_namespace(uids: IdLines, gids: IdLines, within: int) -> int:
-    """A descriptor of a new user namespace with these maps, made in that behind `within` unless that is -1.
-
-    Raises OSError.
-    """
+    """A descriptor of a new user namespace with these maps, made in `within` unless that is -1. Raises OSError."""
     if within < 0:
         return id_mapping(uids, gids)
 

@@ -25,10 +25,7 @@ Rootless: TypeAlias = Literal["auto", "always", "never"]
 
 
 def id_mapping(uids: IdLines, gids: IdLines) -> int:
-    """A descriptor of a user namespace with these maps: lines of (id in the filesystem, id seen, count).
-
-    Raises OSError.
-    """
+    """A descriptor of a user namespace with these maps: lines of (id on disk, id seen, count). Raises OSError."""
     with new_namespace() as pid:
         for name, lines in (("uid_map", uids), ("gid_map", gids)):
             _write(f"/proc/{pid}/{name}", "".join(f"{a} {b} {count}\n" for a, b, count in lines))

@@ -1,6 +1,4 @@
-"""The mount tables behind what `explain` and `simulate --from` may name: a spec, a saved plan, a kept name, a process.
-And as which kernel the model answers.
-"""
+"""The mount tables behind what `explain` and `simulate --from` may name, and as which kernel the model answers."""
 
 from __future__ import annotations
 

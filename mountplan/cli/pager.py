@@ -28,9 +28,7 @@ def command() -> str:
 
 
 def show(write: Callable[[IO[str]], object]) -> bool:
-    """Have `write` write into the pager, and wait until its user has left. False if there is no pager: then it was not
-    called.
-    """
+    """Have `write` write into the pager, and wait for its user to leave. False if there is none: it was not called."""
     import shlex
     import shutil
     import signal

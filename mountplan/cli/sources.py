@@ -72,9 +72,7 @@ def planned_from(name: str, parameters: Mapping[str, str] | None = None) -> tupl
 def planned_to_keep(
     name: str, parameters: Mapping[str, str] | None, kept_name: str | None, *, cache: bool, replace: bool
 ) -> Planned:
-    """plan_from(), to be kept as `kept_name`, or by the spec's name. Unless it shall `replace` what has that, it may be
-    what stands there.
-    """
+    """plan_from(), to be kept as `kept_name`, or the spec's name. Without `replace`, it may be what stands there."""
     from mountplan.keeping import plan_or_kept
     from mountplan.planner.errors import PlanRefused
     from mountplan.spec_digest import Planned

@@ -451,9 +451,7 @@ class Explainer:
     # --- words and numbers
 
     def number(self, group: int) -> int:
-        """The id that mountinfo has. Groups that are not there yet get the lowest free numbers, in the order in which
-        they come up.
-        """
+        """The id in mountinfo. Groups to come get the lowest free numbers, in the order in which they come up."""
         if group and group not in self.numbers:
             self.numbers[group] = next(self.free)
         return self.numbers.get(group, 0)

@@ -200,9 +200,7 @@ class _ScriptWriter:
         self.seed_roots: dict[str, str] = {}  # what each shows of its filesystem
 
     def _origin(self, group: str, members: list[ExpectedMount]) -> ExpectedMount | None:
-        """The member that the others and all slaves can be bound from, as it shows all that they show; of several
-        the one with most mounts on it.
-        """
+        """The member that shows all that the others and all slaves show; of several the one with most mounts on it."""
         shown = self._roots_below(group)
         wide = [one for one in members if all(_within(root, one.root) for root in shown)]
         wide.sort(key=lambda one: -len(self.children[one.name]))

@@ -105,9 +105,7 @@ class Trial:
     # --- what stands there
 
     def tables(self) -> tuple[MountTable, ...]:
-        """The tables of the finished namespaces, in the order of the plan. The host's groups have the host's numbers,
-        those of the plan negative ones.
-        """
+        """The tables of the finished namespaces, in the plan's order; groups of the plan have negative numbers."""
         return tuple(self._table(process) for _, process in self.finished)
 
     def table(self) -> MountTable:

@@ -18,9 +18,7 @@ Brings = Literal["", "slave", "peer"]  # what recursive_sharing says; "" for pri
 
 
 class Brought(NamedTuple):
-    """Of one namespace, by index in its tree: the mounts that are bound recursively, what they make of what they bring
-    along, and that.
-    """
+    """Of a namespace, by index in its tree: the mounts bound recursively, what becomes of what they bring, and that."""
 
     tops: dict[int, Brings]
     rows: frozenset[int]

@@ -59,9 +59,7 @@ def _of_overlays(captured: Captured, mount: CapturedMount) -> tuple[tuple[str, .
 
 
 def _views(those: list[tuple[int, int]], trees: Sequence[MountTree]) -> tuple[Visible, ...]:
-    """The widest that show the filesystem as it is, then what has no name in it any more; each through the mount that
-    least covers.
-    """
+    """The widest that show the filesystem as it is, then what has no name any more; each where least is covered."""
     by_root: dict[str, list[tuple[int, int]]] = {}
     for space, index in those:
         by_root.setdefault(trees[space].rows[index].root, []).append((space, index))

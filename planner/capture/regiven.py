@@ -86,9 +86,7 @@ def given_again(fstype: str, text: str) -> Options:
 
 
 def subvolume_of(text: str) -> str:
-    """The path of the subvolume of a btrfs that a mount shows something of, from the options of that mount; "" if they
-    do not tell.
-    """
+    """The path of the subvolume of a btrfs that a mount shows, from that mount's options; "" if they do not tell."""
     found = _SUBVOLUME.search(text)
     return unescape(found[2]) if found else ""
 

@@ -1,3 +1,1 @@
-"""What it takes to make a tree that stands into what a plan says, under running processes. Front door: plan_change() in
-plan_change.py.
-"""
+"""How a tree that stands becomes what a plan says, under running processes. Front door: plan_change.plan_change()."""

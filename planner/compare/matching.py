@@ -186,9 +186,7 @@ class _Matcher:
         self.taken.update(found for _, found in new)
 
     def _stacks(self, ones: list[int], others: list[int]) -> Pairs:
-        """Pairs of what is in two piles of stacks, never crosswise: those with one key, then with the next, then as
-        they come.
-        """
+        """Pairs of two piles of stacks, never crosswise: those with one key, then with the next, then as they come."""
         first = [at for one in ones for at in self.first.stack(one) if at not in self.pairs]
         second = [at for other in others for at in self.second.stack(other) if at not in self.taken]
         gaps = [(first, second)]

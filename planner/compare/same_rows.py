@@ -8,9 +8,7 @@ from mountplan.planner.tables.table import MountRow
 
 
 class SameRows:
-    """Compares tables row by row; groups and devices are renamed in the same way in all of them. Of options, only
-    whether the filesystem is read-only.
-    """
+    """Compares tables row by row, groups and devices renamed alike in all; of options, only whether it is read-only."""
 
     def __init__(self) -> None:
         self.groups: dict[int, int] = {0: 0}

@@ -44,10 +44,7 @@ class _Unseen:
 
 
 def import_criu(images: Sequence[tuple[str, Any]], file: str, *, root: str = "", name: str = "") -> Captured:
-    """`images` are decoded ones with their names, a namespace each. `root` is a directory with the root's files.
-
-    Raises SpecError.
-    """
+    """`images` are decoded, a named namespace each; `root` is a directory with the root's files. Raises SpecError."""
     refusal = Refusal(file)
     lives = []
     for label, image in images:

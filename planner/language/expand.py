@@ -60,9 +60,7 @@ def _target(mount: Mount, listed: str | Mask) -> TargetPath:
 
 
 def expanded(spec: Spec, base: str) -> Spec:
-    """The same spec without presets, and with paths that hold wherever it is stored; `base` is the directory that it
-    is in.
-    """
+    """The same spec without presets, and with paths that hold wherever it is stored; `base` is its directory."""
     namespaces = [
         one.model_copy(update={"preset": (), "mount": [_settled(entry.mount, base) for entry in entries(one, "")]})
         for one in spec.namespace

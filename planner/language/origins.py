@@ -18,9 +18,7 @@ _IN_WORDS = regex(r'"[^"]*"|\b(?:namespace\[\d+\]\.)?[a-z_]+\[\d+\](?:\.[a-z_]+(
 
 
 class Origins:
-    """`files` has name and places of each file; `moved` says of each part of the whole which file it is from, and what
-    its key path is there.
-    """
+    """`files` has name and places of each file; `moved`, for each part of the whole, its file and key path there."""
 
     def __init__(self, files: list[tuple[str, Places]], moved: dict[str, tuple[int, str]]) -> None:
         self._files = files

@@ -11,9 +11,7 @@ from mountplan.planner.record import NamedTuple
 
 
 class Whereabouts(NamedTuple):
-    """Where a file is: the directory in which it has the name that is used, and the file, both absolute and without a
-    symlink in them.
-    """
+    """Where a file is: the directory in which it has the name in use, and the file, both absolute, without symlinks."""
 
     directory: str
     path: str
@@ -28,17 +26,12 @@ class Outside(Protocol):
 
     def variable(self, name: str) -> str | None:
         """The value of an environment variable; None if it is not set."""
-        ...
 
     def whereabouts(self, file: str) -> Whereabouts:
-        """Where the spec `file` is. Raises LookupError with the reason if it is in no directory: Piped, if it never
-        was.
-        """
-        ...
+        """Where the spec `file` is. Raises LookupError with the reason if in no directory: Piped, if it never was."""
 
     def text(self, file: str) -> bytes:
         """What is in the file. Raises LookupError with the reason if it cannot be read, or is no file to be read."""
-        ...
 
 
 class NoOutside:

@@ -90,9 +90,7 @@ class ExpectedFilesystem(NamedTuple):
 
 
 class ExpectedGroup(NamedTuple):
-    """One sharing group. `host` is the canonical host path whose mount's group it is, "" for a group of the plan's
-    own.
-    """
+    """One sharing group. `host` is the canonical host path whose mount's group it is, "" for one of the plan's own."""
 
     name: str
     master: str
@@ -101,9 +99,7 @@ class ExpectedGroup(NamedTuple):
 
 
 class ExpectedNamespace(NamedTuple):
-    """One namespace: its mounts, a parent always before its children, and the user namespace that owns it, "" for the
-    one in which it is built.
-    """
+    """One namespace: its mounts, parents first, and the user namespace that owns it, "" for that of the builder."""
 
     name: str
     mounts: tuple[ExpectedMount, ...]

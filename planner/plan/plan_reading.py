@@ -1,6 +1,4 @@
-"""The columns of a plan file -> a plan. Each column is judged as a whole where that can be; what is wrong is told with
-its place.
-"""
+"""The columns of a plan file -> a plan. Each is judged as a whole where that can be; what is wrong has its place."""
 
 from __future__ import annotations
 

@@ -65,9 +65,7 @@ def lock_of(mount: ExpectedMount | None, is_one: bool) -> Lock:
 
 
 def predict(plan: Plan, host: MountTable) -> tuple[Prediction, ...]:
-    """The tables of all namespaces of the plan, with the host's mounts taken from `host`. Ids are positions, from 1
-    on.
-    """
+    """The tables of the plan's namespaces, with the host's mounts taken from `host`. Ids are positions, from 1 on."""
     host = copied(host)
     walks = Walks(host)
     below: dict[int, list[MountRow]] = {}

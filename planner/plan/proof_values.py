@@ -71,9 +71,7 @@ def is_plain(path: str) -> bool:
 
 
 def all_plain(paths: Sequence[str]) -> bool:
-    """True if each is an absolute path that needs no closer look: the same as asking is_plain() of each without its
-    slash, at once.
-    """
+    """True if each is an absolute path that needs no closer look: is_plain() of all without their slash, at once."""
     text = "\0".join(["", *paths, ""])
     return (
         text.isascii()

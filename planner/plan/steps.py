@@ -323,9 +323,7 @@ class CopyContents(NamedTuple):
 
 
 class MakeMountpoint(NamedTuple):
-    """Make sure that `path` exists, as a file or directory just as the root of `like` is one (a mount not yet
-    attached).
-    """
+    """Make sure that `path` exists, as a file or directory like the root of `like` (a mount not yet attached)."""
 
     within: Handle
     path: str
@@ -421,9 +419,7 @@ class CloneHost(NamedTuple):
 
 
 class SetAttributes(NamedTuple):
-    """mount_setattr(2) on a mount that is still detached: bits to set and clear, unbindable, id-mapping ("" for
-    none).
-    """
+    """mount_setattr(2) on a mount that is still detached: bits to set and clear, unbindable, id-mapping or ""."""
 
     mount: Handle
     set: int

@@ -38,9 +38,7 @@ class _GroupMembers:
 
 
 def sharing_lines(index: PlanIndex, *, fold: bool, room: int | None = None) -> list[str]:
-    """Every group, then the border. Where there is no group, one line says that nothing propagates. `room` as in
-    fitting.py.
-    """
+    """Every group, then the border; one line if nothing propagates. `room` as in fitting.py."""
     members = _GroupMembers(index)
     groups = list(index.groups.values())
     shown = groups[:_MOST_GROUPS] if fold and len(groups) > _MOST_GROUPS + 1 else groups

@@ -1,6 +1,4 @@
-"""Mounts while they are being resolved: what the phases of planner/resolve/resolve.py hand to each other, and nothing
-else sees.
-"""
+"""Mounts while they are resolved: what the phases of planner/resolve/resolve.py hand to each other, and no one else."""
 
 from __future__ import annotations
 

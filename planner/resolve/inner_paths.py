@@ -141,9 +141,7 @@ def _matches(
 
 
 def _kind(draft: Draft, base: str, rest: str, context: Context) -> NodeKind:
-    """What is at `rest` of a mount that shows what the host has at `base`; a symlink on the way is one. Raises
-    LookupError.
-    """
+    """What is at `rest` of a mount that shows the host's `base`; a symlink on the way is one. Raises LookupError."""
     path = TargetPath(base).joined(rest)
     brings = draft.host is not None and draft.brings
     there: HostPath | None = None

@@ -1,6 +1,4 @@
-"""Are the texts that planning has put together short enough for the kernel? Those of the spec alone are judged where
-they are read (planner/language/values.py).
-"""
+"""Are the texts that planning puts together short enough for the kernel? (A spec's own: planner/language/values.py.)"""
 
 from __future__ import annotations
 

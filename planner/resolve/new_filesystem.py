@@ -1,6 +1,4 @@
-"""Checks of a mount that makes a filesystem of its own: does the kernel have its type, is its device there, and are its
-options such as a filesystem takes?
-"""
+"""Checks of a new filesystem: does the kernel have its type, is its device there, are its options such as it takes?"""
 
 from __future__ import annotations
 

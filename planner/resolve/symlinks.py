@@ -39,9 +39,7 @@ def link_on_the_way(where: Draft, place: TargetPath, context: Context) -> tuple[
 
 
 def is_magic(where: Draft, place: str, context: Context) -> bool:
-    """Whether the symlink at a place of a mount is one of those that lead each process elsewhere, or not where their
-    text says.
-    """
+    """Whether the symlink at a place of a mount leads each process elsewhere, or not where its text says."""
     if _MAGIC.search(place) is None:
         return False
     if where.host is None:

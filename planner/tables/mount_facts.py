@@ -55,9 +55,7 @@ Proof = Literal["handle", "in use", "device", "name", "gone"]
 
 
 class FoundLayer(NamedTuple):
-    """What was found of one directory of an overlay; `layer` is None if it is gone. `has` are those of
-    LiveOverlay.places that are in it.
-    """
+    """What was found of an overlay's directory; `layer` is None if it is gone, `has` the LiveOverlay.places in it."""
 
     layer: OverlayLayer | None
     proof: Proof
