@@ -19,13 +19,12 @@ from mountplan.applier.observe.listings import MANY, kinds_of
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.live_outside import QUESTIONS, AskedOutside, LiveOutside, answer_of
 from mountplan.planner.errors import PlanFileError, PlanRefused
-from mountplan.planner.host import Host, HostEntry, HostPath, NotThere, Partition
+from mountplan.planner.host import Host, HostPath, NotThere
 from mountplan.planner.light import contextmanager
 from mountplan.planner.plan.digest import sha256_hex
 from mountplan.planner.plan.plain_json import loads
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.planfile import dump_plan, load_plan
-from mountplan.planner.tables.table import MountTable
 from mountplan.spec_digest import Planned, digest_of_spec
 from mountplan.version import __version__
 
@@ -57,7 +56,7 @@ def planned(data: bytes, file: str, parameters: Mapping[str, str] | None = None)
     if found is None:
         from mountplan import pipeline
 
-        host = AskedHost(_this_machine())
+        host: Any = AskedHost(_this_machine())
         outside = AskedOutside(LiveOutside(), host.questions)
         spec = pipeline.load(file, data, parameters=parameters, outside=outside)
         found = Planned(pipeline.plan_on_this_machine(spec, host), digest_of_spec(spec))
@@ -78,105 +77,47 @@ class AskedHost:
         self._host = host
         self._asked: set[tuple[str, ...]] = set()
         self.questions: list[Question] = []
+        self.refused_option = host.refused_option  # a refusal is no plan, and what was taken is again
 
-    @property
-    def table(self) -> MountTable:
-        self._ask("table")
-        return self._host.table
+    def __getattr__(self, name: str) -> Any:
+        """What a Host has: a property, or a method, which is found at once from then on."""
+        if name not in vars(Host):
+            raise AttributeError(name)
+        if not callable(vars(Host)[name]):
+            return self._asked_for(name)
+        method = self.__dict__[name] = lambda *arguments: self._asked_for(name, *arguments)
+        return method
 
-    @property
-    def mount_max(self) -> int:
-        self._ask("mount_max")
-        return self._host.mount_max
-
-    @property
-    def argument_max(self) -> int:
-        self._ask("argument_max")
-        return self._host.argument_max
-
-    def knows_filesystem(self, fstype: str) -> bool | None:
-        self._ask("knows_filesystem", fstype)
-        return self._host.knows_filesystem(fstype)
-
-    def refused_option(self, fstype: str, name: str, value: str | bool) -> str:
-        return self._host.refused_option(fstype, name, value)  # a refusal is no plan, and what was taken is again
-
-    def look(self, path: str) -> HostPath:
-        self._ask("look", path)
-        return self._host.look(path)
-
-    def namespace_file(self, path: str) -> HostPath:
-        self._ask("namespace_file", path)
-        return self._host.namespace_file(path)
-
-    def identity(self, path: str) -> str:
-        self._ask("identity", path)
-        return self._host.identity(path)
-
-    def partitions(self, path: str) -> tuple[Partition, ...]:
-        self._ask("partitions", path)
-        return self._host.partitions(path)
-
-    def size(self, path: str) -> int | None:
-        self._ask("size", path)
-        return self._host.size(path)
-
-    def link(self, path: str) -> str | None:
-        self._ask("link", path)
-        return self._host.link(path)
-
-    def under(self, base: str, place: str) -> HostEntry | None:
-        self._ask("under", base, place)
-        return self._host.under(base, place)
-
-    def instance(self, fstype: str) -> str | None:
-        self._ask("instance", fstype)
-        return self._host.instance(fstype)
-
-    def glob(self, base: str, pattern: str) -> tuple[str, ...]:
-        self._ask("glob", base, pattern)
-        return self._host.glob(base, pattern)
-
-    def _ask(self, name: str, *arguments: str) -> None:
+    def _asked_for(self, name: str, *arguments: str) -> Any:
         question = (name, *arguments)
         if question not in self._asked:  # as the same directories are on the way to many paths
             self._asked.add(question)
             self.questions.append([*question, answer(self._host, *question)])
+        return _of_host(self._host, name, arguments)
+
+
+def _of_host(host: Host, name: str, arguments: tuple[str, ...]) -> Any:
+    is_method = callable(vars(Host)[name])
+    found = getattr(host, name)
+    return found(*arguments) if is_method else found
 
 
 def answer(host: Host, name: str, *arguments: str) -> Any:
     """What `host` answers, as a value that JSON keeps. The ids of mounts are left out: no plan has them."""
     if name == "table":
         return sha256_hex(repr(host.table.rows).encode("utf-8", "surrogateescape"))
-    if name == "mount_max":
-        return host.mount_max
-    if name == "argument_max":
-        return host.argument_max
-    if name == "knows_filesystem":
-        return host.knows_filesystem(*arguments)
-    if name == "identity":
-        return host.identity(*arguments)
-    if name == "size":
-        return host.size(*arguments)
-    if name == "instance":
-        return host.instance(*arguments)
-    if name == "link":
-        return host.link(*arguments)
     if name == "entries":
         directory, names = arguments
         return kinds_of(directory, names.split("/"), frozenset([row.mountpoint for row in host.table.rows]))
     try:
-        if name == "glob":
-            return list(host.glob(*arguments))
-        if name == "partitions":
-            return [list(one) for one in host.partitions(*arguments)]
-        if name == "under":
-            entry = host.under(*arguments)
-            return None if entry is None else list(entry)
-        found = host.namespace_file(*arguments) if name == "namespace_file" else host.look(*arguments)
+        found = _of_host(host, name, arguments)
     except LookupError as error:
         return {"error": str(error), "absent": isinstance(error, NotThere)}
-    return [found.path, found.kind, list(found.mount[2:])]
+    if isinstance(found, HostPath):
+        return [found.path, found.kind, list(found.mount[2:])]
+    if name == "partitions":
+        return [list(one) for one in found]
+    return list(found) if isinstance(found, tuple) else found
 
 
 def in_bulk(questions: list[Question], host: Host) -> list[Question]:

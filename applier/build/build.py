@@ -21,6 +21,7 @@ from mountplan.applier.sys import abi, channel, chroot, syscalls
 from mountplan.applier.sys.channel import Sender, TimedOut
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.plain_signal import signal
+from mountplan.applier.sys.privilege import has_sys_admin
 from mountplan.applier.sys.refusal import NEVER, explain, function_at, numbered_otherwise, refused
 from mountplan.applier.sys.report import TIMEOUT, Reporter
 from mountplan.applier.sys.userns import is_nested
@@ -353,7 +354,7 @@ def try_out(plan: Plan, rootless: Rootless = "auto") -> None:
     Nothing is carried out. Raises NamespaceRefused or StepRefused if there is not even a namespace to try it in.
     """
     kinds = plan.run.unshare
-    if rootless != "always" and "user" not in kinds and not is_nested() and (rootless == "never" or _may_do_all()):
+    if rootless != "always" and "user" not in kinds and not is_nested() and (rootless == "never" or has_sys_admin()):
         return  # it would not be built in one
     built = _fork(plan, kinds, rootless, None, only_try=True)
     try:
@@ -364,10 +365,6 @@ def try_out(plan: Plan, rootless: Rootless = "auto") -> None:
         raise _hangs(plan, built, 0, TIMEOUT) from None
     finally:
         built.close()
-
-
-def _may_do_all() -> bool:
-    return bool(syscalls.capget()[0] & 1 << abi.CAP_SYS_ADMIN)
 
 
 def _fork(

@@ -177,27 +177,27 @@ def plain(seen: SeenDirectory) -> tuple[object, ...]:
     return tuple(seen.handle) if seen.handle else None, entries, seen.whole
 
 
-def _opened(path: bytes, here: int, flags: int) -> int:
-    """The root of the mount at `path`, if it is the one with the id `here`. Raises OSError."""
-    fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
-    if syscalls.mount_id(fd, b"") != here:
-        os.close(fd)
-        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
-    return fd
+def _looking(look: Callable[[int, int], Any], flags: int = os.O_PATH) -> See:
+    """What `look` says of the root of a mount, by a descriptor, and of its id; None if that cannot be opened."""
+
+    def see(path: bytes, here: int, mount: int) -> Any:
+        try:
+            root = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return None
+        with closing_fd(root):
+            try:
+                is_it = syscalls.mount_id(root, b"") == here
+            except OSError:
+                return None
+            return look(root, mount) if is_it else None
+
+    return see
 
 
 def directories(wanted: Mapping[int, Sequence[str]]) -> See:
     """What is at paths in mounts: what SeenDirectory.of takes, None if nothing is there, False if it is not known."""
-
-    def see(path: bytes, here: int, mount: int) -> list[object] | None:
-        try:
-            root = _opened(path, here, os.O_PATH)
-        except OSError:
-            return None
-        with closing_fd(root):
-            return [_inner(root, place) for place in wanted[mount]]
-
-    return see
+    return _looking(lambda root, mount: [_inner(root, place) for place in wanted[mount]])
 
 
 def _inner(root: int, place: str) -> tuple[object, ...] | bool | None:
@@ -224,16 +224,7 @@ def _open_in(root: int, place: str, flags: int = os.O_RDONLY | os.O_DIRECTORY) -
 
 def presence(wanted: Mapping[int, Sequence[str]]) -> See:
     """Whether something is at paths in mounts, that is no whiteout."""
-
-    def see(path: bytes, here: int, mount: int) -> list[bool] | None:
-        try:
-            root = _opened(path, here, os.O_PATH)
-        except OSError:
-            return None
-        with closing_fd(root):
-            return [_is_there(root, place) for place in wanted[mount]]
-
-    return see
+    return _looking(lambda root, mount: [_is_there(root, place) for place in wanted[mount]])
 
 
 def _is_there(root: int, place: str) -> bool:
@@ -252,23 +243,19 @@ def behind_overlays(wanted: Mapping[int, Iterable[str]]) -> See:
     The status is False where something is mounted.
     """
 
-    def see(path: bytes, here: int, mount: int) -> tuple[object, dict[str, tuple[object, object]]] | None:
-        try:
-            root = _opened(path, here, os.O_PATH)
-        except OSError:
-            return None
-        with closing_fd(root):
-            found: dict[str, tuple[object, object]] = {}
-            for one in wanted[mount]:
-                try:
-                    mount_there = syscalls.stat_root(root, os.fsencode(one))[0]
-                    status = Status.of(os.stat(one, dir_fd=root, follow_symlinks=False) if one else os.fstat(root))
-                except OSError:
-                    continue
-                found[one] = _behind(root, one), mount_there == here and (tuple(status) if status else None)
-            return _behind(root, ""), found
+    def look(root: int, mount: int) -> tuple[object, dict[str, tuple[object, object]]]:
+        here = syscalls.mount_id(root, b"")
+        found: dict[str, tuple[object, object]] = {}
+        for one in wanted[mount]:
+            try:
+                mount_there = syscalls.stat_root(root, os.fsencode(one))[0]
+                status = Status.of(os.stat(one, dir_fd=root, follow_symlinks=False) if one else os.fstat(root))
+            except OSError:
+                continue
+            found[one] = _behind(root, one), mount_there == here and (tuple(status) if status else None)
+        return _behind(root, ""), found
 
-    return see
+    return _looking(look)
 
 
 def _behind(root: int, path: str) -> tuple[object, ...] | None:
@@ -280,16 +267,11 @@ def _behind(root: int, path: str) -> tuple[object, ...] | None:
 def listings() -> See:
     """What is in overlays, with the handles behind it."""
 
-    def see(path: bytes, here: int, _: int) -> list[tuple[str, object]] | None:
-        try:
-            root = _opened(path, here, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError:
-            return None
-        with closing_fd(root):
-            seen = describe(root, 4 * _MOST)
+    def look(root: int, _: int) -> list[tuple[str, object]]:
+        seen = describe(root, 4 * _MOST)
         return [(one.path, tuple(inner)) for one in seen.entries if (inner := behind(one.handle)) is not None]
 
-    return see
+    return _looking(look, os.O_RDONLY | os.O_DIRECTORY)
 
 
 def decoded(proc: int, handles: Sequence[Handle]) -> See:
@@ -298,20 +280,15 @@ def decoded(proc: int, handles: Sequence[Handle]) -> See:
     It takes the right to open by handle on that filesystem. `proc` is /proc.
     """
 
-    def see(path: bytes, here: int, _: int) -> list[str | bool | None] | None:
-        try:
-            root = _opened(path, here, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError:
-            return None
-        with closing_fd(root):
-            uuid = _uuid(root)
-            base = os.readlink(f"self/fd/{root}", dir_fd=proc)
-            return [
-                None if uuid and handle.uuid and uuid != handle.uuid else _lead(proc, root, base, handle)
-                for handle in handles
-            ]
+    def look(root: int, _: int) -> list[str | bool | None]:
+        uuid = _uuid(root)
+        base = os.readlink(f"self/fd/{root}", dir_fd=proc)
+        return [
+            None if uuid and handle.uuid and uuid != handle.uuid else _lead(proc, root, base, handle)
+            for handle in handles
+        ]
 
-    return see
+    return _looking(look, os.O_RDONLY | os.O_DIRECTORY)
 
 
 def _lead(proc: int, root: int, base: str, handle: Handle) -> str | bool | None:
@@ -332,16 +309,7 @@ def _lead(proc: int, root: int, base: str, handle: Handle) -> str | bool | None:
 
 def uses(wanted: Mapping[int, Sequence[str]]) -> See:
     """Whether directories, by their paths in mounts, are upper or work directories of an overlay that is mounted."""
-
-    def see(path: bytes, here: int, mount: int) -> list[bool | None] | None:
-        try:
-            root = _opened(path, here, os.O_PATH)
-        except OSError:
-            return None
-        with closing_fd(root):
-            return [_use(root, place) for place in wanted[mount]]
-
-    return see
+    return _looking(lambda root, mount: [_use(root, place) for place in wanted[mount]])
 
 
 def _use(root: int, place: str) -> bool | None:

@@ -14,11 +14,11 @@ import struct
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from mountplan.applier.probe.userns_trial import ask_for
+from mountplan.applier.probe.userns_trial import ask_for, open_loop_control
 from mountplan.applier.sys import abi, chroot, syscalls
 from mountplan.applier.sys.abi import NAMESPACE_FLAGS
 from mountplan.applier.sys.closing import closing_fd
-from mountplan.applier.sys.inside import ChildKilled, in_child
+from mountplan.applier.sys.inside import ChildFailed, ChildKilled, in_child
 from mountplan.applier.sys.kernel import LinuxKernel, tries_new
 from mountplan.applier.sys.privilege import for_this_user
 from mountplan.applier.sys.refusal import (
@@ -169,18 +169,10 @@ def _tried(name: str, kernel: LinuxKernel, yard: int) -> str:
 
 
 def _forked(name: str, kernel: LinuxKernel) -> str:
-    answer, say = os.pipe()
-    child = syscalls.fork()
-    if child == 0:
-        try:
-            os.write(say, f".{_tried(name, kernel, -1)}".encode())
-        finally:
-            os._exit(0)
-    os.close(say)
-    with os.fdopen(answer, "rb") as file:
-        said = file.read().decode()
-    os.waitpid(child, 0)
-    return said[1:] if said else _ENDED
+    try:
+        return in_child(lambda: _tried(name, kernel, -1))
+    except ChildFailed:
+        return _ENDED
 
 
 def _words(error: OSError) -> str:
@@ -295,10 +287,6 @@ def _stat_some_mount(mask: int) -> tuple[int, ...]:
     return struct.unpack_from(abi.STATMOUNT, buffer)
 
 
-def _loop(kernel: LinuxKernel, yard: int) -> None:
-    os.close(os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC))
-
-
 def _mknod(kernel: LinuxKernel, yard: int) -> None:
     os.mknod("null", 0o20600, os.makedev(1, 3), dir_fd=yard)
 
@@ -388,7 +376,11 @@ FEATURES: dict[str, Feature] = {
         "use Linux 6.15 or newer; without, such mounts are captured without their mapping",
         _told_idmaps,
     ),
-    "loop": Feature("image files through loop devices", "run it as root, and load the module: modprobe loop", _loop),
+    "loop": Feature(
+        "image files through loop devices",
+        "run it as root, and load the module: modprobe loop",
+        lambda kernel, yard: open_loop_control(),
+    ),
     "mknod": Feature("device nodes", "run it as root, or bind the host's device files", _mknod),
     "pid_namespace": Feature("run: a pid namespace", _NAMESPACES, _unshare(abi.CLONE_NEWPID)),
     "net_namespace": Feature("run: a net namespace", _NAMESPACES, _unshare(abi.CLONE_NEWNET)),

@@ -25,6 +25,10 @@ from mountplan.planner.plan import steps as s
 from mountplan.planner.tables.inherited_tree import InheritedTree
 
 
+def open_loop_control() -> None:
+    os.close(os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC))
+
+
 class UsernsRefusal(NamedTuple):
     """Step `step` (from 0) would be refused: notallowed.py knows the words for `case`; `details` go into them."""
 
@@ -167,13 +171,10 @@ class _Trial:
     def attach_image(self, step: s.AttachImage) -> None:
         self.fresh[step.mount or step.filesystem] = step.fstype
         self.once("image", ask_for, step.fstype)
-        self.once("loop", self._open_loop_control)
+        self.once("loop", open_loop_control)
 
     def _mount(self, fstype: str, options: tuple[tuple[str, str | bool], ...] = ()) -> None:
         os.close(self.kernel.new_filesystem(fstype, fstype, options))
-
-    def _open_loop_control(self) -> None:
-        os.close(os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC))
 
     # --- files
 

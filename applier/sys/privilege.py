@@ -12,7 +12,7 @@ from mountplan.applier.sys.refusal import is_root
 
 def may_mount() -> bool:
     """CAP_SYS_ADMIN in the user namespace that its mount namespace belongs to. Raises OSError."""
-    if not _has_sys_admin():
+    if not has_sys_admin():
         return False
     namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -27,10 +27,10 @@ def may_mount() -> bool:
 
 def for_this_user(remedy: str) -> str:
     """A remedy that tells root, in a container that has taken its capabilities, what it lacks: it is root already."""
-    if "run it as root" in remedy and is_root() and not _has_sys_admin():
+    if "run it as root" in remedy and is_root() and not has_sys_admin():
         return remedy.replace("run it as root", "run it with CAP_SYS_ADMIN")
     return remedy
 
 
-def _has_sys_admin() -> bool:
+def has_sys_admin() -> bool:
     return bool(syscalls.capget()[0] & 1 << abi.CAP_SYS_ADMIN)

@@ -80,9 +80,8 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
 
 def _process(number: int, args: argparse.Namespace, output: Output) -> int:
     """The mounts that a process sees, as kernel and process number them."""
-    from mountplan.cli.tables_output import rows_data
     from mountplan.operands import Operand, read_side
-    from mountplan.planner.render.table_text import table_lines
+    from mountplan.planner.render.table_text import rows_data, table_lines
 
     (view,) = read_side("", Operand("pid", str(number))).views
     if output.as_json:

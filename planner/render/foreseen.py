@@ -8,7 +8,7 @@ from mountplan.planner.ask.classic import Classic
 from mountplan.planner.ask.trial import Trial
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.render.fitting import fitted
-from mountplan.planner.render.table_text import sharing_of, table_lines
+from mountplan.planner.render.table_text import rows_data, table_lines
 from mountplan.planner.render.words import count, listed, visible, visible_lines
 from mountplan.planner.tables.table import MountRow, MountTable
 
@@ -53,9 +53,9 @@ def after_data(plan: Plan, trial: Trial) -> dict[str, Any]:
         "step": trial.done,
         "of": len(plan.steps),
         "what": plan.steps[trial.done - 1].describe() if trial.done else "",
-        "mounts": _rows(trial.table(), names),
+        "mounts": rows_data(trial.table(), names),
         "detached": trial.detached(),
-        "namespaces": [{"name": name, "mounts": _rows(table, names)} for (name, _), table in tables],
+        "namespaces": [{"name": name, "mounts": rows_data(table, names)} for (name, _), table in tables],
     }
 
 
@@ -103,10 +103,6 @@ def _some(lines: list[str], everything: bool) -> list[str]:
 
 def _indented(lines: list[str]) -> list[str]:
     return [f"  {line}" for line in lines]
-
-
-def _rows(table: MountTable, names: dict[int, str]) -> list[dict[str, Any]]:
-    return [row._asdict() | {"sharing": sharing_of(row, names) or "private"} for row in table.rows]
 
 
 def _below(table: MountTable, top: int) -> MountTable:

@@ -30,7 +30,7 @@ class LaneDrawing:
         self.chart = chart
         lines = chart.lines
         path = min(max((width(line.prefix + line.text) for line in lines), default=0), _MOST_PATH)
-        what = min(max((width(_what(line)) for line in lines), default=0), _MOST_WHAT)
+        what = min(max((width(line.whole_what) for line in lines), default=0), _MOST_WHAT)
         label = max((width(line.label) for line in lines), default=0)
         self.what = _LEFT + path * _CHAR + _GAP
         self.lanes = self.what + what * _CHAR + _GAP
@@ -41,18 +41,16 @@ class LaneDrawing:
 
     def svg(self, title: str) -> str:
         """A drawing by itself."""
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="lanes" width="{self.width}" height="{self.height}"'
-            f' viewBox="0 0 {self.width} {self.height}">\n<title>{escaped(visible(title))}</title>\n'
-            f"<style>\n{STYLE}</style>\n" + "\n".join(self.pieces()) + "\n</svg>\n"
-        )
+        head = f"<title>{escaped(visible(title))}</title>\n<style>\n{STYLE}</style>\n"
+        return self._drawn(' xmlns="http://www.w3.org/2000/svg"', head) + "\n"
 
     def inline(self) -> str:
         """The same as a part of a page, which has the style."""
-        return (
-            f'<svg class="lanes" width="{self.width}" height="{self.height}"'
-            f' viewBox="0 0 {self.width} {self.height}">\n' + "\n".join(self.pieces()) + "\n</svg>"
-        )
+        return self._drawn("", "")
+
+    def _drawn(self, looks: str, head: str) -> str:
+        size = f'width="{self.width}" height="{self.height}" viewBox="0 0 {self.width} {self.height}"'
+        return f'<svg{looks} class="lanes" {size}>\n{head}' + "\n".join(self.pieces()) + "\n</svg>"
 
     def pieces(self) -> Iterator[str]:
         chart = self.chart
@@ -124,7 +122,7 @@ class LaneDrawing:
         parts.append(f'<text x="{x:g}" y="{y:g}">{escaped(_short(line.text, room))}</text>')
         looks = "mark" if line.mark else "what"
         parts.append(
-            f'<text class="{looks}" x="{self.what:g}" y="{y:g}">{escaped(_short(_what(line), _MOST_WHAT))}</text>'
+            f'<text class="{looks}" x="{self.what:g}" y="{y:g}">{escaped(_short(line.whole_what, _MOST_WHAT))}</text>'
         )
         if lane is not None:
             if lane.column >= 0:
@@ -136,7 +134,7 @@ class LaneDrawing:
                     f"{escaped(sign + line.label)}</text>"
                 )
         place = visible(line.row.mountpoint) if line.row is not None else line.text
-        about = f"{place}: {_what(line)}" + (f", {_sharing(line, lane)}" if lane is not None else "")
+        about = f"{place}: {line.whole_what}" + (f", {_sharing(line, lane)}" if lane is not None else "")
         yield (
             f'<g class="mount" data-at="{at}" aria-label="{escaped(about)}"><title>{escaped(about)}</title>'
             + "".join(parts)
@@ -181,10 +179,6 @@ def _sign(x: float, y: float, lane: Lane, *, is_peer: bool) -> str:
 
 def _sharing(line: LaneLine, lane: Lane) -> str:
     return f"{'peer in' if line.is_peer else 'slave of'} {lane.called}"
-
-
-def _what(line: LaneLine) -> str:
-    return f"{line.what} ({line.mark})" if line.mark else line.what
 
 
 def _short(text: str, most: int) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mountplan.planner.render.lanes import Lane, LaneChart, LaneLine
+from mountplan.planner.render.lanes import Lane, LaneChart
 from mountplan.planner.render.words import width
 
 # A picture that takes more lines than that is no part of what other commands print: `mountplan graph` draws it.
@@ -64,7 +64,7 @@ def _widths(chart: LaneChart, room: int) -> tuple[int, int, int]:
     """How wide the paths, what the mounts are, and the labels may be."""
     mounts = [line for line in chart.lines if line.row is not None]
     path = min(max((width(line.prefix + line.text) for line in chart.lines), default=0), _MOST_PATH)
-    what = min(max((width(_what(line)) for line in mounts), default=0), _MOST_WHAT)
+    what = min(max((width(line.whole_what) for line in mounts), default=0), _MOST_WHAT)
     label = max((width(line.label) for line in mounts), default=0)
     if not room:
         return path, what, label
@@ -74,10 +74,6 @@ def _widths(chart: LaneChart, room: int) -> tuple[int, int, int]:
     path = min(path, max(_LEAST_PATH, left))
     needed, what = what, min(what, left - path - 2)
     return path, what if what >= min(needed, _LEAST_WHAT) else 0, label
-
-
-def _what(line: LaneLine) -> str:
-    return f"{line.what} ({line.mark})" if line.mark else line.what
 
 
 def _line(chart: LaneChart, at: int, path: int, what: int, most: int) -> tuple[Piece, ...]:
@@ -90,7 +86,7 @@ def _line(chart: LaneChart, at: int, path: int, what: int, most: int) -> tuple[P
         pieces.append(Piece(prefix, "tree"))
         pieces.append(Piece(_fitted(line.text, path - width(prefix)) + "  ", "path"))
         if what:
-            pieces.append(Piece(_fitted(_what(line), what) + "  ", "mark" if line.mark else "what"))
+            pieces.append(Piece(_fitted(line.whole_what, what) + "  ", "mark" if line.mark else "what"))
     if chart.columns:
         pieces += _cells(chart, at)
     if line.label:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from mountplan.planner.plan.predict import HOST_GROUPS, OWN_GROUPS
+from mountplan.planner.plan.predict import HOST_GROUPS
 from mountplan.planner.render.outline import outline
+from mountplan.planner.render.table_text import group_called
 from mountplan.planner.render.words import place_below, visible
 from mountplan.planner.tables.mounttree import MountTree
 from mountplan.planner.tables.table import MountRow, MountTable
@@ -39,11 +40,7 @@ class GroupNames(NamedTuple):
     masters: Mapping[int, int] = {}
 
     def name(self, number: int) -> str:
-        if number in self.names:
-            return visible(self.names[number])
-        if number > HOST_GROUPS:
-            return f"host-{number - HOST_GROUPS}"
-        return f"own-{number - OWN_GROUPS}" if number > OWN_GROUPS else str(number)
+        return group_called(number, self.names)
 
     def is_outside(self, number: int) -> bool:
         return number in self.outside or number > HOST_GROUPS
@@ -62,6 +59,10 @@ class LaneLine(NamedTuple):
     row: MountRow | None = None
     mark: str = ""
     label: str = ""
+
+    @property
+    def whole_what(self) -> str:
+        return f"{self.what} ({self.mark})" if self.mark else self.what
 
     @property
     def group(self) -> int:

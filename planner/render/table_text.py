@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.plan import ExpectedMount, ExpectedNamespace, Plan
@@ -70,13 +71,18 @@ def sharing_of(row: MountRow, names: Mapping[int, str]) -> str:
     words = []
     for word, number in (("shared", row.peer_group), ("master", row.master), ("from", row.propagate_from)):
         if number:
-            words.append(f"{word}:{_group(number, names)}")
+            words.append(f"{word}:{group_called(number, names)}")
     if row.unbindable:
         words.append("unbindable")
     return " ".join(words)
 
 
-def _group(number: int, names: Mapping[int, str]) -> str:
+def rows_data(table: MountTable, names: Mapping[int, str]) -> list[dict[str, Any]]:
+    """The mounts of one table as values for JSON, with names for group ids where there are some."""
+    return [row._asdict() | {"sharing": sharing_of(row, names) or "private"} for row in table.rows]
+
+
+def group_called(number: int, names: Mapping[int, str]) -> str:
     if number in names:
         return visible(names[number])
     if number > HOST_GROUPS:
