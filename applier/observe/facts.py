@@ -19,10 +19,6 @@ from mountplan.planner.tables.instances import shown
 from mountplan.planner.tables.namespace_file import file_row
 from mountplan.planner.tables.table import MountTable, Walks
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
-
 _REMOVED = " (deleted)"  # how /proc/PID/fd marks the name of what has none any more
 
 

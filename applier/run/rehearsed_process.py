@@ -16,40 +16,7 @@ from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import KernelRefusal, call_of, place_of
 from mountplan.planner.attributes import ATIME_MASK, NOATIME, NODIRATIME, NOSYMFOLLOW, STRICTATIME
-from mountplan.planner.commands.actions import (
-    Action,
-    AttachMount,
-    BindMount,
-    BindNamespaceFile,
-    ChangeDirectory,
-    ChangeKind,
-    ChangeRoot,
-    CloseDescriptor,
-    DropGroups,
-    End,
-    Enter,
-    EnterFile,
-    FillFile,
-    Fork,
-    JoinSharing,
-    LoseCapabilities,
-    MakeDirectory,
-    MakeFile,
-    MakeLink,
-    MountNew,
-    MoveMount,
-    NewDetachedMount,
-    OpenTree,
-    PivotRoot,
-    Remount,
-    RemoveDirectory,
-    RemoveFile,
-    Rename,
-    SetAttributesCall,
-    SetReadOnly,
-    Unmount,
-    Unshare,
-)
+from mountplan.planner.commands import actions as a
 
 _KINDS = {
     "shared": abi.MS_SHARED,
@@ -61,7 +28,7 @@ _SAME_BITS = 0xF  # ro, nosuid, nodev and noexec are the same bits in mount(2) a
 REFUSED = "refused"  # what a process answers that cannot do what it is asked for
 TABLE, ACTION, TYPES, PROGRAM = 0, 1, 2, 3  # what a process is asked for
 
-_CLASSES: dict[str, Callable[..., Action]] = {one.__name__: one for one in get_args(Action)}
+_CLASSES: dict[str, Callable[..., a.Action]] = {one.__name__: one for one in get_args(a.Action)}
 
 
 def _refusal(error: OSError) -> tuple[Any, ...]:
@@ -204,7 +171,7 @@ class RehearsedProcess:
             send(self.connection, _refused_of(values[0]))
         elif sort == PROGRAM:
             send(self.connection, self._run(values[0]))
-        elif values[1] == Fork.__name__:
+        elif values[1] == a.Fork.__name__:
             self._fork(descriptor)
         else:
             self._carry_out(*values)
@@ -255,95 +222,95 @@ class RehearsedProcess:
         except OSError as error:
             result = error.errno or errno.EIO
         send(self.connection, result)
-        if isinstance(action, End):
+        if isinstance(action, a.End):
             os._exit(0)
 
-    def _do(self, action: Action, other: int) -> None:
+    def _do(self, action: a.Action, other: int) -> None:
         match action:
-            case MountNew():
+            case a.MountNew():
                 flags = _flags(action.attributes, named=bool(action.attributes & (ATIME_MASK | NODIRATIME)))
                 data = os.fsencode(action.options) if action.options else None
                 source, target = os.fsencode(action.source), os.fsencode(action.target)
                 syscalls.mount_classic(source, target, action.fstype.encode(), flags, data)
-            case BindMount():
+            case a.BindMount():
                 self._mount(action.source, action.target, abi.MS_BIND | (abi.MS_REC if action.recursive else 0))
-            case BindNamespaceFile():
+            case a.BindNamespaceFile():
                 self._bind_namespace(other, action)
-            case MoveMount():
+            case a.MoveMount():
                 self._mount(action.source, action.target, abi.MS_MOVE)
-            case ChangeKind():
+            case a.ChangeKind():
                 self._mount("", action.target, _KINDS[action.kind] | (abi.MS_REC if action.recursive else 0))
-            case Remount():
+            case a.Remount():
                 flags = abi.MS_REMOUNT | (abi.MS_BIND if action.bind else 0)
                 flags |= _flags(action.attributes, named=not action.keep_times)
                 self._mount("", action.target, flags, action.options)
-            case SetReadOnly():
+            case a.SetReadOnly():
                 _reconfigure(action)
-            case SetAttributesCall():
+            case a.SetAttributesCall():
                 attr = syscalls.mount_attr(
                     set=action.change[0], clear=action.change[1], propagation=_KINDS[action.kind] if action.kind else 0
                 )
                 flags = abi.AT_RECURSIVE if action.recursive else 0
                 fd, path = self._where(action.target)
                 syscalls.mount_setattr(fd, flags, attr, path)
-            case OpenTree():
+            case a.OpenTree():
                 flags = abi.OPEN_TREE_CLOEXEC | (abi.OPEN_TREE_CLONE if action.clone else 0)
                 flags |= abi.AT_RECURSIVE if action.recursive else 0
                 fd, path = self._where(action.path)
                 opened = syscalls.open_tree(fd, path, flags | (abi.AT_EMPTY_PATH if not path else 0))
                 self._put(action.descriptor, opened)
-            case NewDetachedMount():
+            case a.NewDetachedMount():
                 self._put(action.descriptor, _new_detached(action))
-            case AttachMount():
+            case a.AttachMount():
                 self._move_mount(action.source, action.target, abi.MOVE_MOUNT_BENEATH if action.beneath else 0)
-            case JoinSharing():
+            case a.JoinSharing():
                 self._move_mount(action.source, action.target, abi.MOVE_MOUNT_SET_GROUP)
-            case CloseDescriptor():
+            case a.CloseDescriptor():
                 os.close(self._descriptor(action.descriptor))
                 del self.descriptors[action.descriptor]
-            case Unmount():
+            case a.Unmount():
                 syscalls.umount2(os.fsencode(action.target), abi.MNT_DETACH if action.lazy else 0)
-            case PivotRoot():
+            case a.PivotRoot():
                 syscalls.pivot_root(os.fsencode(action.new), os.fsencode(action.old))
-            case MakeDirectory():
+            case a.MakeDirectory():
                 _make_directory(action)
-            case MakeFile():
+            case a.MakeFile():
                 os.close(os.open(action.path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
-            case FillFile():
+            case a.FillFile():
                 with open(action.path, "a" if action.append else "w", errors="surrogateescape") as file:
                     file.write(action.text)
-            case RemoveDirectory():
+            case a.RemoveDirectory():
                 os.rmdir(action.path)
-            case RemoveFile():
+            case a.RemoveFile():
                 os.unlink(action.path)
-            case Rename():
+            case a.Rename():
                 os.rename(action.old, action.new)
-            case MakeLink():
+            case a.MakeLink():
                 os.symlink(action.leads_to, action.path)
-            case ChangeDirectory():
+            case a.ChangeDirectory():
                 os.chdir(action.path)
-            case ChangeRoot():
+            case a.ChangeRoot():
                 os.chroot(action.path)
                 os.chdir("/")
-            case Unshare():
+            case a.Unshare():
                 self._unshare(action)
-            case Enter():
+            case a.Enter():
                 self._enter(other, user=action.user)
-            case EnterFile():
+            case a.EnterFile():
                 _enter_file(action)
-            case LoseCapabilities():
+            case a.LoseCapabilities():
                 syscalls.capset(0, 0, 0)
-            case DropGroups():
+            case a.DropGroups():
                 if not os.path.samestat(os.stat("self/ns/user", dir_fd=self.proc), self.first_user):
                     os.setgroups(())  # in the first one it is denied as well, but that stands for the machine's
-            case Fork() | End():
+            case a.Fork() | a.End():
                 pass  # by those who call this
 
     def _mount(self, source: str, target: str, flags: int, options: str = "") -> None:
         data = os.fsencode(options) if options else None
         syscalls.mount_classic(os.fsencode(source) if source else None, os.fsencode(target), None, flags, data)
 
-    def _bind_namespace(self, pid: int, action: BindNamespaceFile) -> None:
+    def _bind_namespace(self, pid: int, action: a.BindNamespaceFile) -> None:
         """As by a path in /proc, which may be mounted nowhere: seen from there, the target is an open descriptor."""
         target, here = (os.open(path, os.O_PATH | os.O_CLOEXEC) for path in (action.target, "."))
         try:
@@ -378,7 +345,7 @@ class RehearsedProcess:
         flags |= 0 if to_path else abi.MOVE_MOUNT_T_EMPTY_PATH
         syscalls.move_mount(from_fd, to_fd, to_path, flags, from_path)
 
-    def _unshare(self, action: Unshare) -> None:
+    def _unshare(self, action: a.Unshare) -> None:
         uid, gid = os.geteuid(), os.getegid()
         kinds = (abi.CLONE_NEWUSER if action.user else 0) | (abi.CLONE_NEWNS if action.mount else 0)
         syscalls.unshare(kinds)
@@ -411,7 +378,7 @@ def _reap() -> None:
         pass
 
 
-def _make_directory(action: MakeDirectory) -> None:
+def _make_directory(action: a.MakeDirectory) -> None:
     names = [name for name in action.path.split("/") if name]
     for count in range(1, len(names)) if action.parents else ():
         try:
@@ -425,7 +392,7 @@ def _make_directory(action: MakeDirectory) -> None:
             raise
 
 
-def _new_detached(action: NewDetachedMount) -> int:
+def _new_detached(action: a.NewDetachedMount) -> int:
     """fsopen(2) to fsmount(2)."""
     with closing_fd(syscalls.fsopen(action.fstype.encode())) as context:
         if action.source:
@@ -436,7 +403,7 @@ def _new_detached(action: NewDetachedMount) -> int:
         return syscalls.fsmount(context, action.attributes)
 
 
-def _enter_file(action: EnterFile) -> None:
+def _enter_file(action: a.EnterFile) -> None:
     with closing_fd(os.open(action.path, os.O_RDONLY | os.O_CLOEXEC)) as fd:
         syscalls.setns(fd, abi.CLONE_NEWNS if action.kind == "mnt" else 0)
 
@@ -448,7 +415,7 @@ def _set_options(context: int, options: str) -> None:
         syscalls.fsconfig(context, kind, name.encode(), os.fsencode(value) if equals else None, 0)
 
 
-def _reconfigure(action: SetReadOnly) -> None:
+def _reconfigure(action: a.SetReadOnly) -> None:
     with closing_fd(os.open(action.target, os.O_PATH | os.O_CLOEXEC)) as mount:
         with closing_fd(syscalls.fspick(mount)) as context:
             _set_options(context, f"{'ro' if action.read_only else 'rw'},{action.options}")

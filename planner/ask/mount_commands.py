@@ -23,20 +23,9 @@ from mountplan.planner.compare.view import View
 from mountplan.planner.errors import SpecError
 from mountplan.planner.language.fstab_words import DEVICE_TAGS
 from mountplan.planner.names import MASKS
+from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import ExpectedMount, Plan
 from mountplan.planner.plan.predict import Prediction
-from mountplan.planner.plan.steps import (
-    Attach,
-    AttachImage,
-    CopyContents,
-    MakeFilesystem,
-    MakeMountpoint,
-    MakeNode,
-    MakeOverlay,
-    RemoveNode,
-    SealFilesystem,
-    Step,
-)
 from mountplan.planner.shell.simulate import simulate
 from mountplan.planner.tables.table import MountRow, MountTable
 
@@ -79,11 +68,11 @@ def _uncovered(plan: Plan) -> str:
     needed = [(mount.root, mount.recursive) for mount in plan.expected.namespaces[0].mounts if not mount.filesystem]
     needed += [(group.host, False) for group in plan.expected.groups if group.host]
     for step in plan.steps:
-        if isinstance(step, CopyContents | MakeNode | MakeFilesystem):
+        if isinstance(step, s.CopyContents | s.MakeNode | s.MakeFilesystem):
             needed.append((step.source, False))
-        elif isinstance(step, AttachImage) and not step.holder:
+        elif isinstance(step, s.AttachImage) and not step.holder:
             needed.append((step.image, False))
-        elif isinstance(step, MakeOverlay):
+        elif isinstance(step, s.MakeOverlay):
             layers = [*step.layers, *filter(None, (step.upper, step.work))]
             needed += [(f"/{layer.path.lstrip('/')}", False) for layer in layers if not layer.filesystem]
     free = (
@@ -127,20 +116,20 @@ def _beyond_mount(plan: Plan) -> tuple[str, ...]:
         if not used and not group.host and (slaves or below):
             reasons.append(f"nothing is in group {group.name}, which only lives for its slaves: unmounted, it is gone")
     for step in plan.steps:
-        if isinstance(step, MakeOverlay) and any(layer.id_map for layer in step.layers):
+        if isinstance(step, s.MakeOverlay) and any(layer.id_map for layer in step.layers):
             reasons.append(f"layers of {step.mount or step.filesystem} are id-mapped")
-        if isinstance(step, MakeNode) and step.node == "socket":
+        if isinstance(step, s.MakeNode) and step.node == "socket":
             reasons.append(f"{step.path} is a socket, which no command makes")
-        if isinstance(step, MakeNode) and "\0" in step.content:
+        if isinstance(step, s.MakeNode) and "\0" in step.content:
             reasons.append(f"{step.path} has a byte 0 in it, which no script holds")
-        if isinstance(step, RemoveNode):
+        if isinstance(step, s.RemoveNode):
             reasons.append(f"{step.path} is removed once it is mounted")
-        if isinstance(step, MakeFilesystem | AttachImage | MakeOverlay):
+        if isinstance(step, s.MakeFilesystem | s.AttachImage | s.MakeOverlay):
             reasons += _read_otherwise(step)
     return tuple(dict.fromkeys(reasons))
 
 
-def _read_otherwise(step: MakeFilesystem | AttachImage | MakeOverlay) -> list[str]:
+def _read_otherwise(step: s.MakeFilesystem | s.AttachImage | s.MakeOverlay) -> list[str]:
     """What mount(8), or the filesystem behind it, would take apart or for something else."""
     name = step.mount or step.filesystem
     found = [
@@ -148,11 +137,11 @@ def _read_otherwise(step: MakeFilesystem | AttachImage | MakeOverlay) -> list[st
         for key, value in step.options
         if isinstance(value, str) and any(sign in value for sign in ',"')
     ]
-    if isinstance(step, MakeOverlay):
+    if isinstance(step, s.MakeOverlay):
         layers = [*step.layers, *filter(None, (step.upper, step.work))]
         if any(sign in layer.path for layer in layers for sign in ',:\\"'):
             found.append(f"the path of a layer of {name} has a comma, a colon, a backslash or a quote in it")
-    elif not isinstance(step, AttachImage) and (step.source.startswith("-") or _TAG.match(step.source)):
+    elif not isinstance(step, s.AttachImage) and (step.source.startswith("-") or _TAG.match(step.source)):
         found.append(f"mount(8) takes the source of {name} for something else: {step.source}")
     return found
 
@@ -174,7 +163,7 @@ class _ScriptWriter:
         self.root = f"{yard}/root"
         self.mounts = {mount.name: mount for mount in plan.expected.namespaces[0].mounts}
         self.rows = dict(zip(prediction.names, prediction.table.rows, strict=True))
-        self.makers: dict[str, Step] = {}
+        self.makers: dict[str, s.Step] = {}
         self.workbench: dict[str, str] = {}  # filesystem -> where it stands in the yard
         self.masters = {group.name: group.master for group in plan.expected.groups}
         self.host_groups = {group.name: group.host for group in plan.expected.groups if group.host}
@@ -300,7 +289,7 @@ class _ScriptWriter:
 
     def _order(self) -> list[_Node] | None:
         """Parents first, what is covered before its cover, members after the origin of their group is shared."""
-        attached = [step for step in self.plan.steps if isinstance(step, Attach) and step.mount in self.mounts]
+        attached = [step for step in self.plan.steps if isinstance(step, s.Attach) and step.mount in self.mounts]
         rank = {step.mount: at for at, step in enumerate(attached)}
         needs: dict[_Node, set[_Node]] = {}
         copied = {one.name: one for one in self.copies.values()}
@@ -355,9 +344,9 @@ class _ScriptWriter:
     def _bench(self, filesystem: str) -> str:
         return self.workbench[filesystem]
 
-    def _prepare(self, step: Step) -> None:
+    def _prepare(self, step: s.Step) -> None:
         """Filesystems, each at a place in the yard, and what is in them."""
-        if isinstance(step, MakeFilesystem | AttachImage | MakeOverlay):
+        if isinstance(step, s.MakeFilesystem | s.AttachImage | s.MakeOverlay):
             path = f"{self.yard}/fs-{len(self.workbench)}"
             self.workbench[step.filesystem] = path
             if step.mount:
@@ -365,17 +354,17 @@ class _ScriptWriter:
             self._say(f"mkdir -p {path}")
             self._say(self._filesystem(step, path))
             self.made.add(path)
-        elif isinstance(step, MakeNode):
+        elif isinstance(step, s.MakeNode):
             self._node(step)
-        elif isinstance(step, SealFilesystem):
+        elif isinstance(step, s.SealFilesystem):
             self._say(f"mount -o remount,ro {self.workbench[step.filesystem]}", "")
             self._say(f"mount -o remount,bind,rw {self.workbench[step.filesystem]}", "")  # for mount(8), that is both
-        elif isinstance(step, CopyContents) and step.within in self.workbench:
+        elif isinstance(step, s.CopyContents) and step.within in self.workbench:
             bench = self.workbench[step.within]
             self._say(f"cp -a {_quoted(step.source)}/. {bench}/", self._used_of(step.within, bench))
-        elif isinstance(step, MakeMountpoint) and step.within in self.workbench:
+        elif isinstance(step, s.MakeMountpoint) and step.within in self.workbench:
             self._mountpoint(f"{self.workbench[step.within]}/{step.path}", self.mounts.get(step.like))
-        elif isinstance(step, MakeMountpoint):
+        elif isinstance(step, s.MakeMountpoint):
             self.on_host.add(step.like)
 
     def _used_of(self, within: str, bench: str) -> str:
@@ -401,9 +390,9 @@ class _ScriptWriter:
         bench = self.workbench.get(mount.filesystem)
         return f"{bench}/{mount.root.strip('/')}".rstrip("/") if bench else ""
 
-    def _filesystem(self, step: MakeFilesystem | AttachImage | MakeOverlay, path: str) -> str:
+    def _filesystem(self, step: s.MakeFilesystem | s.AttachImage | s.MakeOverlay, path: str) -> str:
         words = [name if value is True else f"{name}={value}" for name, value in step.options]
-        if isinstance(step, MakeOverlay):
+        if isinstance(step, s.MakeOverlay):
             layers = [self._layer(layer.filesystem, layer.path) for layer in step.layers]
             seen = sum(not layer.data for layer in step.layers)
             words.append("lowerdir=" + "::".join([":".join(layers[:seen]), *layers[seen:]]))
@@ -411,7 +400,7 @@ class _ScriptWriter:
                 if layer is not None:
                     words.append(f"{word}={self._layer(layer.filesystem, layer.path)}")
             fstype, source = "overlay", step.source or "overlay"
-        elif isinstance(step, AttachImage):
+        elif isinstance(step, s.AttachImage):
             bench = self.workbench.get(step.holder)
             fstype, source = step.fstype, f"{bench}/{step.image}" if bench else step.image
             words.append("loop")
@@ -428,7 +417,7 @@ class _ScriptWriter:
         bench = self.workbench.get(filesystem)
         return f"{bench}/{path}".rstrip("/") if bench else f"/{path.lstrip('/')}"
 
-    def _node(self, step: MakeNode) -> None:
+    def _node(self, step: s.MakeNode) -> None:
         bench = self.workbench.get(step.within)
         if bench is None:
             return

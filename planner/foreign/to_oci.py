@@ -9,23 +9,9 @@ from mountplan.planner.foreign.oci import NAMESPACE_NAMES
 from mountplan.planner.fstypes import of
 from mountplan.planner.language.presets import DEVICES, LINKS
 from mountplan.planner.names import MASKS
+from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import ExpectedMount, Plan
 from mountplan.planner.plan.predict import predict
-from mountplan.planner.plan.steps import (
-    Attach,
-    AttachImage,
-    BindOver,
-    ChangeMounts,
-    CopyContents,
-    MakeFilesystem,
-    MakeNode,
-    MakeOverlay,
-    OwnNamespace,
-    RemoveMount,
-    RemoveNode,
-    SealFilesystem,
-    ShareRoot,
-)
 from mountplan.planner.run_settings import RunSettings
 from mountplan.planner.tables.table import MountTable
 
@@ -43,7 +29,7 @@ class PlannedTree(NamedTuple):
 
     plan: Plan
     mounts: tuple[tuple[str, ExpectedMount], ...]
-    makers: dict[str, MakeFilesystem | AttachImage | MakeOverlay]
+    makers: dict[str, s.MakeFilesystem | s.AttachImage | s.MakeOverlay]
     external: dict[str, str]
     members: dict[str, int]
 
@@ -57,7 +43,7 @@ def planned_tree(plan: Plan) -> PlannedTree | None:
     for mount in mounts.values():
         above = where[mount.parent] if mount.parent else ""
         where[mount.name] = f"{above.rstrip('/')}/{mount.place.strip('/')}".rstrip("/") or "/"
-    order = [step.mount for step in plan.steps if isinstance(step, Attach) and step.mount in mounts]
+    order = [step.mount for step in plan.steps if isinstance(step, s.Attach) and step.mount in mounts]
     rank = {name: at for at, name in enumerate(order)}
     members: dict[str, int] = {}
     for mount in mounts.values():
@@ -68,7 +54,11 @@ def planned_tree(plan: Plan) -> PlannedTree | None:
     return PlannedTree(
         plan,
         tuple((where[name], mounts[name]) for name in sorted(mounts, key=lambda one: rank.get(one, -1))),
-        {step.filesystem: step for step in plan.steps if isinstance(step, MakeFilesystem | AttachImage | MakeOverlay)},
+        {
+            step.filesystem: step
+            for step in plan.steps
+            if isinstance(step, s.MakeFilesystem | s.AttachImage | s.MakeOverlay)
+        },
         {group.name: group.host for group in plan.expected.groups if group.host},
         members,
     )
@@ -137,13 +127,13 @@ def beyond_mounts(plan: Plan) -> list[str]:
     """What is done to a tree that is not of mounts added to it: neither format has words for that."""
     found = []
     for step in plan.steps:
-        if isinstance(step, RemoveMount):
+        if isinstance(step, s.RemoveMount):
             found.append(f"{step.path} is unmounted, which the host has there")
-        elif isinstance(step, (ChangeMounts, BindOver)):
+        elif isinstance(step, (s.ChangeMounts, s.BindOver)):
             found.append(f"{step.path} is changed as the host has it, which is no mount of the spec's")
-        elif isinstance(step, ShareRoot):
+        elif isinstance(step, s.ShareRoot):
             found.append("its root is shared")
-        elif isinstance(step, OwnNamespace):
+        elif isinstance(step, s.OwnNamespace):
             found.append("what stands in it is locked by a user namespace")
     return found
 
@@ -152,18 +142,18 @@ def _files(tree: PlannedTree) -> list[str]:
     """What the spec puts into filesystems: no configuration has a word for it."""
     found = []
     for step in tree.plan.steps:
-        if isinstance(step, CopyContents):
+        if isinstance(step, s.CopyContents):
             found.append(f"{step.within} is filled with what is in {step.source}")
-        elif isinstance(step, MakeNode) and ".file[" in step.origin and not _in_dev(tree, step):
+        elif isinstance(step, s.MakeNode) and ".file[" in step.origin and not _in_dev(tree, step):
             found.append(f"{step.path} is put into {step.within}")
-        elif isinstance(step, RemoveNode):
+        elif isinstance(step, s.RemoveNode):
             found.append(f"{step.path} is removed once it is mounted")
-        elif isinstance(step, SealFilesystem) and step.filesystem != MASKS:  # a runtime's masks are, too
+        elif isinstance(step, s.SealFilesystem) and step.filesystem != MASKS:  # a runtime's masks are, too
             found.append(f"the filesystem {step.filesystem} is read-only as a whole, not its mounts one by one")
     return found
 
 
-def _in_dev(tree: PlannedTree, step: MakeNode) -> bool:
+def _in_dev(tree: PlannedTree, step: s.MakeNode) -> bool:
     """Whether the runtime makes it: device nodes, and the links that are in every /dev."""
     maker = next((tree.makers.get(mount.filesystem) for path, mount in tree.mounts if path == "/dev"), None)
     if maker is None or step.within not in (maker.mount, maker.filesystem):
@@ -175,7 +165,7 @@ def _devices(tree: PlannedTree) -> list[dict[str, Any]]:
     """Device nodes beside those that the runtime makes anyway."""
     found = []
     for step in tree.plan.steps:
-        if isinstance(step, MakeNode) and step.node in ("char", "block", "fifo") and _in_dev(tree, step):
+        if isinstance(step, s.MakeNode) and step.node in ("char", "block", "fifo") and _in_dev(tree, step):
             kind = {"char": "c", "block": "b", "fifo": "p"}[step.node]
             major, minor = step.device
             if DEVICES.get(step.path) == f"{kind}:{major}:{minor}" and step.mode == 0o666:
@@ -206,7 +196,7 @@ def _entry(tree: PlannedTree, path: str, mount: ExpectedMount, bits: int, reason
     if maker is None or maker.origin != mount.origin or mount.root != "/":
         reasons.append(f"{path} shows a part of another mount of the spec, which has no path on the host")
         return {}
-    if not isinstance(maker, MakeFilesystem):
+    if not isinstance(maker, s.MakeFilesystem):
         reasons.append(f"{path} is an image or an overlay, which this export does not write")
         return {}
     options = [name if given is True else f"{name}={given}" for name, given in maker.options if name != "ro"]

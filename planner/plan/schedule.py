@@ -14,6 +14,7 @@ from mountplan.planner.attributes import IDMAP, RDONLY, change
 from mountplan.planner.fstypes import only_reads
 from mountplan.planner.names import Handle, IdLines, IdMapping
 from mountplan.planner.paths import ROOT, TargetPath
+from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.graph import Graph, group_of, seed_of
 from mountplan.planner.plan.plan import (
     Edge,
@@ -25,47 +26,6 @@ from mountplan.planner.plan.plan import (
     Plan,
 )
 from mountplan.planner.plan.requirements import find_requirements
-from mountplan.planner.plan.steps import (
-    STAGE,
-    YARD,
-    Attach,
-    AttachImage,
-    BindOver,
-    ChangeMounts,
-    CloneHost,
-    CloneHostWorkbench,
-    CloneMount,
-    CloseNamespace,
-    CopyContents,
-    EnterRoot,
-    FindLocked,
-    Isolate,
-    JoinGroup,
-    Layer,
-    MakeBase,
-    MakeFilesystem,
-    MakeIdMap,
-    MakeMountpoint,
-    MakeNode,
-    MakeOverlay,
-    MakePrivate,
-    MakeSeed,
-    MakeStage,
-    MakeUserNamespace,
-    MakeYard,
-    OpenNamespace,
-    OwnNamespace,
-    Release,
-    RemoveMount,
-    RemoveNode,
-    SealFilesystem,
-    SetAttributes,
-    ShareRoot,
-    Step,
-    TakeHostGroup,
-    TakeLocked,
-    UnshareNamespace,
-)
 from mountplan.planner.resolve.topology import (
     LayerRef,
     ResolvedFilesystem,
@@ -146,24 +106,24 @@ class _Schedule:
             mount = above[0]
         return mount.name
 
-    def steps(self) -> Iterator[Step]:
-        yield UnshareNamespace("", "")
+    def steps(self) -> Iterator[s.Step]:
+        yield s.UnshareNamespace("", "")
         for root in self.roots:
             if root.inherits:
                 assert root.host is not None
-                yield CloneHost(root.name, root.host.path, True, "slave", "", root.origin)
+                yield s.CloneHost(root.name, root.host.path, True, "slave", "", root.origin)
         for mount in self.mounts.values():
             if mount.brings in _EARLY and mount.host is not None:
-                yield CloneHost(mount.name, mount.host.path, True, _EARLY[mount.brings], "", mount.origin)
+                yield s.CloneHost(mount.name, mount.host.path, True, _EARLY[mount.brings], "", mount.origin)
         for group in self.topology.groups:
             if group.host is not None:
                 yield self._take(group)
         for (uids, gids), name in self.id_maps.items():
-            yield MakeIdMap(name, uids, gids, self.of_id_maps[name])
+            yield s.MakeIdMap(name, uids, gids, self.of_id_maps[name])
         for user in self.topology.users:
-            yield MakeUserNamespace(user.name, user.uids, user.gids, user.within, user.origin)
-        yield MakePrivate("")
-        yield MakeYard("")
+            yield s.MakeUserNamespace(user.name, user.uids, user.gids, user.within, user.origin)
+        yield s.MakePrivate("")
+        yield s.MakeYard("")
         for handle in self.order:
             if handle in self.filesystems:
                 yield from self._workbench(self.filesystems[handle])
@@ -175,43 +135,43 @@ class _Schedule:
                 yield from self._owned(root, namespace)
                 continue
             if len(self.roots) > 1:
-                yield OpenNamespace(namespace.name, namespace is not last, "")
+                yield s.OpenNamespace(namespace.name, namespace is not last, "")
             if self._is_based(root, namespace):
-                yield MakeBase(namespace.name, self._orphans(namespace), root.origin)
+                yield s.MakeBase(namespace.name, self._orphans(namespace), root.origin)
             yield from self._tree(root)
             if namespace is last:
                 yield from self._finish_filesystems()
             yield from self._enter(root, namespace)
-            yield CloseNamespace(namespace.name, "")
+            yield s.CloseNamespace(namespace.name, "")
         for seed, group in self.groups.items():
             if not self._parked(group):
-                yield Release(seed, group.origin)
+                yield s.Release(seed, group.origin)
         for user in self.topology.users:
-            yield Release(user.name, user.origin)
+            yield s.Release(user.name, user.origin)
         for name in self.id_maps.values():
-            yield Release(name, self.of_id_maps[name])
+            yield s.Release(name, self.of_id_maps[name])
 
-    def _finish_filesystems(self) -> Iterator[Step]:
+    def _finish_filesystems(self) -> Iterator[s.Step]:
         """Nothing will be cloned or created any more: remove what shall have no name, seal what shall be read-only."""
         removed = {(one.filesystem, one.root): one for one in self.mounts.values() if one.deleted}
         # What is within another one goes first: its name is gone with that.
         for (filesystem, path), mount in sorted(removed.items(), key=lambda one: one[0][1].count("/"), reverse=True):
-            yield RemoveNode(filesystem, path.relative_to("/"), mount.origin)
+            yield s.RemoveNode(filesystem, path.relative_to("/"), mount.origin)
         for one in self.topology.filesystems:
             if one.seal and one.workbench:
-                yield SealFilesystem(one.name, one.origin)
+                yield s.SealFilesystem(one.name, one.origin)
 
-    def _enter(self, root: ResolvedMount, namespace: ResolvedNamespace) -> Iterator[Step]:
+    def _enter(self, root: ResolvedMount, namespace: ResolvedNamespace) -> Iterator[s.Step]:
         top = self.mounts[self._top(root)]
-        yield EnterRoot(root.name, top.name, self._is_based(root, namespace), root.origin)
+        yield s.EnterRoot(root.name, top.name, self._is_based(root, namespace), root.origin)
         last = [one for one in namespace.altered if one.sharing and one.path == "/"][-1:]
         if last and last[0].sharing == "shared":
-            yield ShareRoot(root.name, last[0].origin)
+            yield s.ShareRoot(root.name, last[0].origin)
         if group_of(top):
-            yield JoinGroup(seed_of(group_of(top)), top.name, top.origin)
+            yield s.JoinGroup(seed_of(group_of(top)), top.name, top.origin)
         if top is not root:
-            yield Release(top.name, top.origin)
-        yield Release(root.name, root.origin)
+            yield s.Release(top.name, top.origin)
+        yield s.Release(root.name, root.origin)
 
     def _is_based(self, root: ResolvedMount, namespace: ResolvedNamespace) -> bool:
         """True if something must lie below the root; a directory that is removed cannot be entered by itself."""
@@ -232,27 +192,27 @@ class _Schedule:
     def _parked(self, group: SharingGroup) -> bool:
         return seed_of(group) not in self.late
 
-    def _take(self, group: SharingGroup) -> Step:
+    def _take(self, group: SharingGroup) -> s.Step:
         assert group.host is not None
         mount = group.host.mount
         path = TargetPath(mount.mountpoint).joined(group.span.relative_to(mount.root))
-        return TakeHostGroup(seed_of(group), path, not group.members, self._parked(group), group.origin)
+        return s.TakeHostGroup(seed_of(group), path, not group.members, self._parked(group), group.origin)
 
-    def _seed(self, group: SharingGroup) -> Step:
+    def _seed(self, group: SharingGroup) -> s.Step:
         filesystem = self.filesystems[group.filesystem]
         path = "" if filesystem.made else group.span.relative_to(filesystem.host_root)
         master = seed_of(group.master) if group.master else ""
-        return MakeSeed(
+        return s.MakeSeed(
             seed_of(group), filesystem.name, path, master, group.shared, self._parked(group), group.origin
         )  # fmt: skip
 
-    def _workbench(self, filesystem: ResolvedFilesystem) -> Iterator[Step]:
+    def _workbench(self, filesystem: ResolvedFilesystem) -> Iterator[s.Step]:
         if filesystem.made:
             yield from self._create(filesystem, "")
         else:
-            yield CloneHostWorkbench(filesystem.name, filesystem.host_path, filesystem.namespace, filesystem.origin)
+            yield s.CloneHostWorkbench(filesystem.name, filesystem.host_path, filesystem.namespace, filesystem.origin)
 
-    def _create(self, filesystem: ResolvedFilesystem, mount: Handle) -> Iterator[Step]:
+    def _create(self, filesystem: ResolvedFilesystem, mount: Handle) -> Iterator[s.Step]:
         """Make a superblock, as workbench or as the mount `mount`, and all that shall be in it."""
         name, origin = filesystem.name, filesystem.origin
         options = tuple(pair for pair in filesystem.options if not (filesystem.seal and pair == ("ro", True)))
@@ -260,30 +220,30 @@ class _Schedule:
             layers = tuple(_layer(one, self.id_maps.get((one.uids, one.gids), "")) for one in filesystem.layers)
             upper = _layer(filesystem.upper) if filesystem.upper else None
             work = _layer(filesystem.work) if filesystem.work else None
-            yield MakeOverlay(name, mount, filesystem.source, layers, upper, work, options, origin)
+            yield s.MakeOverlay(name, mount, filesystem.source, layers, upper, work, options, origin)
         elif filesystem.image.path:
             path, holder, offset, size = filesystem.image
             read_only, path = only_reads(filesystem.fstype, options), path[1:] if holder else path
-            yield AttachImage(
+            yield s.AttachImage(
                 name, mount, filesystem.fstype, path, holder, offset, size, read_only, options, origin
             )  # fmt: skip
         else:
-            yield MakeFilesystem(name, mount, filesystem.fstype, filesystem.source, options, origin)
+            yield s.MakeFilesystem(name, mount, filesystem.fstype, filesystem.source, options, origin)
         within = mount or name
         if filesystem.contents:
-            yield CopyContents(within, filesystem.contents, origin)
+            yield s.CopyContents(within, filesystem.contents, origin)
         for node in filesystem.nodes:
             if node.origin == f"{origin}.contents":  # it is there now
                 continue
             yield _make_node(within, node, careful=filesystem.inside != "own")
 
-    def _tree(self, root: ResolvedMount) -> Iterator[Step]:
+    def _tree(self, root: ResolvedMount) -> Iterator[s.Step]:
         """Build the tree: a mount, then all that stands on it, then its group; see DEPTH for deep ones."""
         heights = self.heights
         slots: list[str] = []
         slot_count = 0
         staged: dict[Handle, str] = {}
-        work: list[tuple[str, ResolvedMount, Handle, str, Handle]] = [("begin", root, YARD, "root", "")]
+        work: list[tuple[str, ResolvedMount, Handle, str, Handle]] = [("begin", root, s.YARD, "root", "")]
         while work:
             what, mount, parent, path, branch = work.pop()
             if what == "begin":
@@ -295,7 +255,7 @@ class _Schedule:
                         slot_count += 1
                     staged[deepest] = slots.pop()
                     work.append(("make", mount, parent, path, deepest))
-                    work.append(("begin", self.mounts[deepest], YARD, staged[deepest], ""))
+                    work.append(("begin", self.mounts[deepest], s.YARD, staged[deepest], ""))
                     continue
                 what, branch = "make", ""
             if what == "make":
@@ -306,7 +266,7 @@ class _Schedule:
                     if self._loses(mount):
                         yield from self._make_missing(mount)
                 if parent == root.name and self._has_shared(root):
-                    yield Isolate(mount.name, mount.recursive, mount.origin)
+                    yield s.Isolate(mount.name, mount.recursive, mount.origin)
                 if not self.children[mount.name]:  # as most: what comes next would be its end
                     yield from self._finish(mount, keep=mount.name in staged)
                     continue
@@ -316,18 +276,18 @@ class _Schedule:
                     work.append((do, child, mount.name, child.place.relative_to("/"), ""))
             elif what == "move":
                 yield self._attach(mount, parent, path)
-                yield Release(mount.name, mount.origin)
+                yield s.Release(mount.name, mount.origin)
                 slots.append(staged.pop(mount.name))
             else:
                 yield from self._finish(mount, keep=mount.name in staged)
 
-    def _owned(self, root: ResolvedMount, namespace: ResolvedNamespace) -> Iterator[Step]:
+    def _owned(self, root: ResolvedMount, namespace: ResolvedNamespace) -> Iterator[s.Step]:
         """A namespace of another user: what is locked is built first and copied; the rest is attached to the copy.
 
         All of the rest is made before, while its workbenches are at hand, and held by descriptors until it is attached.
         """
-        yield OpenNamespace(namespace.name, True, "")
-        yield MakeStage(namespace.name, "")
+        yield s.OpenNamespace(namespace.name, True, "")
+        yield s.MakeStage(namespace.name, "")
         mounts = [self.mounts[handle] for handle in self.order if handle in self.mounts]
         names = {mount.name for mount in namespace.mounts}
         mounts = [mount for mount in mounts if mount.name in names]
@@ -337,9 +297,9 @@ class _Schedule:
         for mount in mounts:
             if not mount.lock:
                 yield from self._make(mount)
-        yield OwnNamespace(namespace.name, namespace.user, "")
+        yield s.OwnNamespace(namespace.name, namespace.user, "")
         for number, top in enumerate(tops):
-            yield TakeLocked(top.name, f"locked{number}", top.origin)
+            yield s.TakeLocked(top.name, f"locked{number}", top.origin)
         held = [mount for mount in mounts if mount.lock != "locked"]
         for mount in mounts:
             if mount.lock == "locked" and (
@@ -348,30 +308,30 @@ class _Schedule:
                 held.append(mount)
                 yield self._find(mount)
         if self._is_based(root, namespace):
-            yield MakeBase(namespace.name, (), root.origin)
+            yield s.MakeBase(namespace.name, (), root.origin)
         for mount in mounts:
             if mount.lock != "locked":
-                parent = mount.parent or YARD
+                parent = mount.parent or s.YARD
                 yield self._attach(mount, parent, mount.place.relative_to("/") if mount.parent else "root")
         for mount in mounts:
             filesystem = self.filesystems[mount.filesystem]
             if not mount.lock and filesystem.seal and not filesystem.workbench:
-                yield SealFilesystem(mount.name, mount.origin)
+                yield s.SealFilesystem(mount.name, mount.origin)
         if namespace is self.topology.namespaces[-1]:
             yield from self._finish_filesystems()
         top = self.mounts[self._top(root)]
-        yield EnterRoot(root.name, top.name, self._is_based(root, namespace), root.origin)
+        yield s.EnterRoot(root.name, top.name, self._is_based(root, namespace), root.origin)
         for mount in held:
             group = group_of(mount)
             if group and (mount.group or mount.lock != "locked"):  # slaves that are locked have joined before
-                yield JoinGroup(seed_of(group), mount.name, mount.origin)
+                yield s.JoinGroup(seed_of(group), mount.name, mount.origin)
         for mount in held:
-            yield Release(mount.name, mount.origin)
-        yield CloseNamespace(namespace.name, "")
+            yield s.Release(mount.name, mount.origin)
+        yield s.CloseNamespace(namespace.name, "")
 
-    def _cluster(self, top: ResolvedMount, place: str) -> Iterator[Step]:
+    def _cluster(self, top: ResolvedMount, place: str) -> Iterator[s.Step]:
         """A mount that keeps its attributes, with what is locked on it. Slaves join at once, as copies of them are."""
-        work: list[tuple[bool, ResolvedMount, Handle, str]] = [(True, top, STAGE, place)]
+        work: list[tuple[bool, ResolvedMount, Handle, str]] = [(True, top, s.STAGE, place)]
         while work:
             begins, mount, parent, path = work.pop()
             if begins:
@@ -384,17 +344,17 @@ class _Schedule:
                 continue
             filesystem = self.filesystems[mount.filesystem]
             if filesystem.seal and not filesystem.workbench:
-                yield SealFilesystem(mount.name, mount.origin)
+                yield s.SealFilesystem(mount.name, mount.origin)
             if mount.master and not mount.group and mount is not top:
-                yield JoinGroup(seed_of(group_of(mount)), mount.name, mount.origin)
-            yield Release(mount.name, mount.origin)
+                yield s.JoinGroup(seed_of(group_of(mount)), mount.name, mount.origin)
+            yield s.Release(mount.name, mount.origin)
 
-    def _find(self, mount: ResolvedMount) -> Step:
+    def _find(self, mount: ResolvedMount) -> s.Step:
         path, top = ROOT, mount
         while top.lock == "locked" and top.parent is not None:
             path = top.place.joined(path.relative_to("/"))
             top = self.mounts[top.parent]
-        return FindLocked(mount.name, top.name, path.relative_to("/"), mount.origin)
+        return s.FindLocked(mount.name, top.name, path.relative_to("/"), mount.origin)
 
     def _loses(self, mount: ResolvedMount) -> bool:
         """Whether something is removed of it: mountpoints are made in what is there afterwards."""
@@ -403,15 +363,15 @@ class _Schedule:
     def _has_shared(self, root: ResolvedMount) -> bool:
         return any(one.sharing == "shared" for one in self.altered[root.name])
 
-    def _alter(self, mount: ResolvedMount) -> Iterator[Step]:
+    def _alter(self, mount: ResolvedMount) -> Iterator[s.Step]:
         """What is changed of an inherited tree, before anything of the plan's stands on it."""
         for one in self.altered.get(mount.name, ()):
             if one.what == "remove":
-                yield RemoveMount(mount.name, one.path, one.recursive, one.origin)
+                yield s.RemoveMount(mount.name, one.path, one.recursive, one.origin)
             elif one.what == "bind_over":
-                yield BindOver(mount.name, one.path, one.origin)
+                yield s.BindOver(mount.name, one.path, one.origin)
             else:
-                yield ChangeMounts(
+                yield s.ChangeMounts(
                     mount.name, one.path, one.recursive, one.spared, one.set, one.clear, one.sharing, one.words,
                     one.origin,
                 )  # fmt: skip
@@ -423,17 +383,17 @@ class _Schedule:
                 heights[handle] = 1 + max((heights[child.name] for child in self.children[handle]), default=0)
         return heights
 
-    def _make(self, mount: ResolvedMount) -> Iterator[Step]:
+    def _make(self, mount: ResolvedMount) -> Iterator[s.Step]:
         filesystem = self.filesystems[mount.filesystem]
         name, origin = mount.name, mount.origin
         if mount.host is not None:
             if not mount.inherits and mount.brings not in _EARLY:
-                yield CloneHost(name, mount.host.path, mount.recursive, "private", mount.host.namespace, origin)
+                yield s.CloneHost(name, mount.host.path, mount.recursive, "private", mount.host.namespace, origin)
         elif not filesystem.workbench:
             yield from self._create(filesystem, name)
         else:
             careful = filesystem.inside != "own"
-            yield CloneMount(name, filesystem.name, mount.root.relative_to("/"), careful, mount.subvolume, origin)
+            yield s.CloneMount(name, filesystem.name, mount.root.relative_to("/"), careful, mount.subvolume, origin)
         if not self._loses(mount):
             yield from self._make_missing(mount)
         if mount.words or mount.below_words or mount.uids or mount.below_idmap or mount.unbindable:
@@ -441,20 +401,20 @@ class _Schedule:
         if mount.mountpoint == "like" and mount.parent is not None:
             parent = self.mounts[mount.parent]
             path = parent.root.joined(mount.place).relative_to("/")
-            yield MakeMountpoint(parent.filesystem, path, name, origin)
+            yield s.MakeMountpoint(parent.filesystem, path, name, origin)
 
-    def _make_missing(self, mount: ResolvedMount) -> Iterator[Step]:
+    def _make_missing(self, mount: ResolvedMount) -> Iterator[s.Step]:
         """The mountpoints that are to be made in what is bound of the host."""
         children = self.children[mount.name]
         created = {node.path: node for child in children for node in child.missing} if children else {}
         if created and mount.change.clear & ~mount.change.set & RDONLY:
             # What the host has mounted read-only, and the tree has not: nothing could be created in it otherwise.
             recursive = mount.recursive and bool(change(mount.below_words).clear & RDONLY)
-            yield SetAttributes(mount.name, 0, RDONLY, recursive, False, "", "rw", mount.origin)
+            yield s.SetAttributes(mount.name, 0, RDONLY, recursive, False, "", "rw", mount.origin)
         for node in sorted(created.values(), key=lambda one: one.path) if created else ():
             yield _make_node(mount.name, node, careful=True)
 
-    def _attributes(self, mount: ResolvedMount) -> Iterator[Step]:
+    def _attributes(self, mount: ResolvedMount) -> Iterator[s.Step]:
         recursive = mount.recursive and mount.recursive_attributes
         together = mount.unbindable and not recursive  # what a recursive bind brings does not become unbindable
         id_map = self.id_maps[mount.uids, mount.gids] if mount.uids else ""
@@ -463,41 +423,41 @@ class _Schedule:
             bits = change(mount.below_words)
             below = [*mount.below_words, *(["idmap"] if mount.below_idmap else [])]
             also = id_map if mount.below_idmap else ""
-            yield SetAttributes(mount.name, bits.set, bits.clear, True, False, also, ",".join(below), mount.origin)
+            yield s.SetAttributes(mount.name, bits.set, bits.clear, True, False, also, ",".join(below), mount.origin)
             if mount.below_idmap:
                 id_map = ""  # a mount is id-mapped once
         if mount.words or id_map or together:
             words = [*mount.words, *(["unbindable"] if together else []), *(["idmap"] if id_map else [])]
-            yield SetAttributes(
+            yield s.SetAttributes(
                 mount.name, mount.change.set, mount.change.clear, recursive, together, id_map, ",".join(words),
                 mount.origin,
             )  # fmt: skip
         if mount.unbindable and not together:
-            yield SetAttributes(mount.name, 0, 0, False, True, "", "unbindable", mount.origin)
+            yield s.SetAttributes(mount.name, 0, 0, False, True, "", "unbindable", mount.origin)
 
-    def _attach(self, mount: ResolvedMount, parent: Handle, path: str) -> Step:
+    def _attach(self, mount: ResolvedMount, parent: Handle, path: str) -> s.Step:
         below = self.mounts.get(parent)
         ours = below is None or self.filesystems[below.filesystem].inside == "own"
         tree = below is not None and below.recursive and below.brings != "peer"  # nothing may appear on the host
-        return Attach(mount.name, parent, path, not ours and path != "", tree, mount.origin)
+        return s.Attach(mount.name, parent, path, not ours and path != "", tree, mount.origin)
 
-    def _finish(self, mount: ResolvedMount, *, keep: bool) -> Iterator[Step]:
+    def _finish(self, mount: ResolvedMount, *, keep: bool) -> Iterator[s.Step]:
         filesystem = self.filesystems[mount.filesystem]
         if filesystem.seal and not filesystem.workbench:
-            yield SealFilesystem(mount.name, mount.origin)
+            yield s.SealFilesystem(mount.name, mount.origin)
         group = group_of(mount)
         if group and mount.name not in self.tops:
-            yield JoinGroup(seed_of(group), mount.name, mount.origin)
+            yield s.JoinGroup(seed_of(group), mount.name, mount.origin)
         if not keep and mount.name not in self.tops and mount.parent is not None:
-            yield Release(mount.name, mount.origin)
+            yield s.Release(mount.name, mount.origin)
 
 
-def _layer(ref: LayerRef, id_map: Handle = "") -> Layer:
-    return Layer(ref.filesystem, ref.path.relative_to("/") if ref.filesystem else str(ref.path), id_map, ref.data)
+def _layer(ref: LayerRef, id_map: Handle = "") -> s.Layer:
+    return s.Layer(ref.filesystem, ref.path.relative_to("/") if ref.filesystem else str(ref.path), id_map, ref.data)
 
 
-def _make_node(within: Handle, node: ResolvedNode, *, careful: bool) -> MakeNode:
-    return MakeNode(
+def _make_node(within: Handle, node: ResolvedNode, *, careful: bool) -> s.MakeNode:
+    return s.MakeNode(
         within, node.path.relative_to("/"), node.kind, node.mode, node.uid, node.gid, node.content, node.source,
         node.link, node.device, careful and not node.declared, careful, node.origin,
     )  # fmt: skip

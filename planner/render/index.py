@@ -6,26 +6,13 @@ from collections.abc import Sequence
 
 from mountplan.planner.names import MASKS, Handle
 from mountplan.planner.paths import TargetPath
+from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Edge, ExpectedFilesystem, ExpectedGroup, ExpectedMount, ExpectedNamespace, Plan
-from mountplan.planner.plan.steps import (
-    YARD,
-    Attach,
-    AttachImage,
-    CloneHost,
-    CloneHostWorkbench,
-    CloneMount,
-    JoinGroup,
-    MakeFilesystem,
-    MakeOverlay,
-    MakeSeed,
-    Step,
-    TakeHostGroup,
-)
 from mountplan.planner.render.outline import MOST_DEPTH
 from mountplan.planner.render.words import attribute_words, count, options_text, sharing_words, visible
 from mountplan.planner.tables.namespace_file import device_and_root
 
-Maker = MakeFilesystem | AttachImage | MakeOverlay | CloneHostWorkbench
+Maker = s.MakeFilesystem | s.AttachImage | s.MakeOverlay | s.CloneHostWorkbench
 
 
 class PlanIndex:
@@ -107,20 +94,20 @@ class PlanIndex:
                 if place in places:
                     self.hidden_by[mount.name] = places[place]
 
-    def _add_step(self, number: int, step: Step) -> None:
+    def _add_step(self, number: int, step: s.Step) -> None:
         if isinstance(step, Maker):
-            handle = "" if isinstance(step, CloneHostWorkbench) else step.mount
+            handle = "" if isinstance(step, s.CloneHostWorkbench) else step.mount
             self.makers[step.filesystem] = step
             self.made[handle or step.filesystem] = number
             self.made.setdefault(step.filesystem, number)
-        elif isinstance(step, CloneMount | CloneHost):
+        elif isinstance(step, s.CloneMount | s.CloneHost):
             self.made[step.mount] = number
-        elif isinstance(step, MakeSeed | TakeHostGroup):
+        elif isinstance(step, s.MakeSeed | s.TakeHostGroup):
             self.made[step.seed] = number
-        elif isinstance(step, Attach):
-            if step.parent != YARD or step.mount not in self.attached:
+        elif isinstance(step, s.Attach):
+            if step.parent != s.YARD or step.mount not in self.attached:
                 self.attached[step.mount] = number
-        elif isinstance(step, JoinGroup):
+        elif isinstance(step, s.JoinGroup):
             self.joined[step.mount] = number
 
     def written(self, origin: str) -> str:
@@ -156,10 +143,10 @@ class PlanIndex:
             owner = self._owners.get(filesystem.origin, mount.filesystem.removeprefix("fs:"))
             return f"bind of {visible(owner)}:{visible(mount.root)}"
         maker = self.makers.get(mount.filesystem)
-        if isinstance(maker, MakeOverlay):
+        if isinstance(maker, s.MakeOverlay):
             layers = count(len(maker.layers), "layer")
             return f"overlay of {layers}" + (" below a writable one" if maker.upper else "")
-        if isinstance(maker, AttachImage):
+        if isinstance(maker, s.AttachImage):
             return f"{filesystem.fstype} image {visible(maker.image)}"
         return " ".join(filter(None, (filesystem.fstype, options_text(filesystem.options))))
 

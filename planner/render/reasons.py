@@ -3,20 +3,8 @@
 from __future__ import annotations
 
 from mountplan.planner.names import MASKS, Handle
+from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import EdgeKind
-from mountplan.planner.plan.steps import (
-    YARD,
-    Attach,
-    CloneHost,
-    CloneMount,
-    JoinGroup,
-    MakeFilesystem,
-    MakeMountpoint,
-    MakeNode,
-    MakeOverlay,
-    MakeSeed,
-    Step,
-)
 from mountplan.planner.render.index import PlanIndex
 from mountplan.planner.render.words import visible
 
@@ -140,16 +128,16 @@ _SPEAKS: dict[str, tuple[EdgeKind, ...]] = {
 }
 
 
-def subject(step: Step) -> Handle:
+def subject(step: s.Step) -> Handle:
     """The handle that the step makes, changes or places."""
     for name in ("mount", "seed", "within", "handle", "filesystem"):
         handle: Handle = getattr(step, name, "")
-        if handle and (name != "seed" or not isinstance(step, JoinGroup)):
+        if handle and (name != "seed" or not isinstance(step, s.JoinGroup)):
             return handle
     return ""
 
 
-def speaking_edges(step: Step, index: PlanIndex) -> list[tuple[str, Handle, int]]:
+def speaking_edges(step: s.Step, index: PlanIndex) -> list[tuple[str, Handle, int]]:
     """(reason in words, handle, number of the step that must come first), the last such step first."""
     kinds = _SPEAKS.get(step.kind, ())
     handles = {subject(step), getattr(step, "filesystem", "")} if step.kind != "clone_mount" else {subject(step)}
@@ -162,21 +150,21 @@ def speaking_edges(step: Step, index: PlanIndex) -> list[tuple[str, Handle, int]
     return found
 
 
-def short_reason(step: Step, index: PlanIndex) -> str:
+def short_reason(step: s.Step, index: PlanIndex) -> str:
     """Why the step is there, in a few words."""
-    if isinstance(step, Attach):
+    if isinstance(step, s.Attach):
         return _why_attached(step, index)
-    if isinstance(step, JoinGroup):
+    if isinstance(step, s.JoinGroup):
         return _why_joined(step, index)
-    if isinstance(step, CloneMount | MakeSeed):
+    if isinstance(step, s.CloneMount | s.MakeSeed):
         return _why_cloned(step, index)
-    if isinstance(step, MakeMountpoint):
+    if isinstance(step, s.MakeMountpoint):
         return f"{visible(step.like)} will stand there"
-    if isinstance(step, MakeNode):
+    if isinstance(step, s.MakeNode):
         return _why_made(step, index)
-    if isinstance(step, MakeFilesystem | MakeOverlay):
+    if isinstance(step, s.MakeFilesystem | s.MakeOverlay):
         return _why_filesystem(step, index)
-    if isinstance(step, CloneHost) and step.propagation != "private":
+    if isinstance(step, s.CloneHost) and step.propagation != "private":
         return "before they are private"
     return METHOD.get(step.kind, ("", ""))[0]
 
@@ -186,8 +174,8 @@ def _after(handle: Handle, index: PlanIndex, verb: str) -> str:
     return f"{visible(handle)} {verb}" + (f" since {number}" if number else "")
 
 
-def _why_attached(step: Attach, index: PlanIndex) -> str:
-    if step.parent == YARD:
+def _why_attached(step: s.Attach, index: PlanIndex) -> str:
+    if step.parent == s.YARD:
         return "all else stands on it" if step.path == "root" else "built by itself, moved when whole"
     below = [edge.before for edge in index.before.get(step.mount, []) if edge.kind == "deeper_first"]
     if below:
@@ -199,7 +187,7 @@ def _why_attached(step: Attach, index: PlanIndex) -> str:
     return _after(step.parent, index, "stands")
 
 
-def _why_joined(step: JoinGroup, index: PlanIndex) -> str:
+def _why_joined(step: s.JoinGroup, index: PlanIndex) -> str:
     carried = len(index.children.get(step.mount, ()))
     seed = f"seed of {index.made[step.seed]}" if step.seed in index.made else "its seed"
     if carried:
@@ -207,14 +195,14 @@ def _why_joined(step: JoinGroup, index: PlanIndex) -> str:
     return seed
 
 
-def _why_cloned(step: CloneMount | MakeSeed, index: PlanIndex) -> str:
-    if isinstance(step, MakeSeed) and step.master:
+def _why_cloned(step: s.CloneMount | s.MakeSeed, index: PlanIndex) -> str:
+    if isinstance(step, s.MakeSeed) and step.master:
         return _after(step.master, index, "exists")
     number = index.made.get(step.filesystem, 0)
     return f"workbench of {number}" if number else ""
 
 
-def _why_made(step: MakeNode, index: PlanIndex) -> str:
+def _why_made(step: s.MakeNode, index: PlanIndex) -> str:
     if step.within == MASKS:
         return "what a masked path shows"
     if ".file[" in step.origin:
@@ -228,8 +216,8 @@ def _why_made(step: MakeNode, index: PlanIndex) -> str:
     return visible(step.origin)
 
 
-def _why_filesystem(step: MakeFilesystem | MakeOverlay, index: PlanIndex) -> str:
-    if isinstance(step, MakeOverlay):
+def _why_filesystem(step: s.MakeFilesystem | s.MakeOverlay, index: PlanIndex) -> str:
+    if isinstance(step, s.MakeOverlay):
         layers = [one for one in speaking_edges(step, index) if one[2]]
         if layers:
             return f"its layers exist since {layers[0][2]}"
