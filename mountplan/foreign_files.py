@@ -101,13 +101,7 @@ def read_descriptor(number: str) -> bytes | None:
 
 
 def imported(
-    form: str,
-    file: str,
-    *,
-    words: Sequence[str] = (),
-    part: str = "",
-    root: str = "",
-    table: MountTable | None = None,
+    form: str, file: str, *, words: Sequence[str] = (), part: str = "", root: str = "", table: MountTable | None = None
 ) -> SpecDraft:
     """The draft of a spec from a configuration. `part` is a service or container, `root` a directory with its image.
 

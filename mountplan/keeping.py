@@ -19,15 +19,7 @@ from mountplan.pipeline import without_defaults
 from mountplan.planner.compare.compare import differences, judge, machine_of, views_of
 from mountplan.planner.compare.difference import Difference, Drift, Judged
 from mountplan.planner.compare.view import View
-from mountplan.planner.errors import (
-    KeepRefused,
-    MountplanError,
-    NameTaken,
-    NotKept,
-    PlanRefused,
-    SpecError,
-    TableError,
-)
+from mountplan.planner.errors import KeepRefused, MountplanError, NameTaken, NotKept, PlanRefused, SpecError, TableError
 from mountplan.planner.plan import steps
 from mountplan.planner.plan.planfile import digest_of, dump_plan
 from mountplan.planner.plan.predict import predict

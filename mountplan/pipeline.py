@@ -74,11 +74,7 @@ def read(path: str, wanted: str = "") -> bytes:
 
 @without_collector
 def load(
-    path: str,
-    data: bytes | None = None,
-    *,
-    parameters: Mapping[str, str] | None = None,
-    outside: Outside | None = None,
+    path: str, data: bytes | None = None, *, parameters: Mapping[str, str] | None = None, outside: Outside | None = None
 ) -> Spec:
     """The spec in the file `path` ("-" is standard input), or in `data`. Raises SpecError with all that is wrong.
 

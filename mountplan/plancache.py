@@ -165,16 +165,7 @@ def _key(data: bytes, file: str, parameters: Mapping[str, str]) -> str:
     sources = sorted(_sources(os.path.dirname(planner.__file__ or "")))
     system = os.uname()
     given = sorted(parameters.items())
-    parts = (
-        __version__,
-        sources,
-        system.release,
-        system.version,
-        os.geteuid(),
-        file,
-        sha256_hex(data),
-        given,
-    )
+    parts = (__version__, sources, system.release, system.version, os.geteuid(), file, sha256_hex(data), given)
     return sha256_hex(repr(parts).encode("utf-8", "surrogateescape"))
 
 

@@ -41,8 +41,6 @@ from mountplan.planner.tables.table import MountTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from mountplan.applier.build.standby import Standby
     from mountplan.applier.sys.userns import Rootless
 
@@ -267,7 +265,7 @@ class Built:
     def __enter__(self) -> Built:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

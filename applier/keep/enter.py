@@ -19,11 +19,7 @@ if TYPE_CHECKING:
 
 
 def enter(
-    found: Opened,
-    namespace: str,
-    command: tuple[str, ...],
-    rootless: Rootless = "auto",
-    report: Report = STDERR,
+    found: Opened, namespace: str, command: tuple[str, ...], rootless: Rootless = "auto", report: Report = STDERR
 ) -> NoReturn:
     """End as `command` in the mount namespace `namespace`, or the first, started as the spec's [run] says.
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from types import TracebackType
-from typing import TYPE_CHECKING
 
 from mountplan.applier.observe.inspect import Whole, read_below, read_whole
 from mountplan.applier.observe.observe import NEVER_STILL, not_read, read_still, refused_table
@@ -17,10 +15,6 @@ from mountplan.applier.sys.userns import ids_of
 from mountplan.planner.errors import TableError
 from mountplan.planner.fstypes import SHOWN_KINDS
 from mountplan.planner.names import IdMapping
-
-if TYPE_CHECKING:
-    pass
-
 
 # What /proc answers about a process that has ended.
 ENDED = (errno.ENOENT, errno.ESRCH)
@@ -115,7 +109,7 @@ class Subject:
     def __enter__(self) -> Subject:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -395,7 +395,7 @@ NEW: dict[str, Feature] = {
         "a mount namespace of one path, for trees in which all is new",
         "use Linux 7.0 or newer; without, the host's mount table is copied first, as ever",
         _one_path,
-    ),
+    )
 }
 KNOWN: tuple[str, ...] = (*FEATURES, *(f"filesystem:{one.name}" for one in ROWS if one.asked_for))
 _APART = frozenset(

@@ -18,12 +18,7 @@ from mountplan.applier.sys.refusal import KernelRefusal, call_of, place_of
 from mountplan.planner.attributes import ATIME_MASK, NOATIME, NODIRATIME, NOSYMFOLLOW, STRICTATIME
 from mountplan.planner.commands import actions as a
 
-_KINDS = {
-    "shared": abi.MS_SHARED,
-    "slave": abi.MS_SLAVE,
-    "private": abi.MS_PRIVATE,
-    "unbindable": abi.MS_UNBINDABLE,
-}
+_KINDS = {"shared": abi.MS_SHARED, "slave": abi.MS_SLAVE, "private": abi.MS_PRIVATE, "unbindable": abi.MS_UNBINDABLE}
 _SAME_BITS = 0xF  # ro, nosuid, nodev and noexec are the same bits in mount(2) and in mount_setattr(2)
 REFUSED = "refused"  # what a process answers that cannot do what it is asked for
 TABLE, ACTION, TYPES, PROGRAM = 0, 1, 2, 3  # what a process is asked for

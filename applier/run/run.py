@@ -45,12 +45,7 @@ def check_settings(settings: RunSettings, command: tuple[str, ...]) -> None:
 
 
 def run_in(
-    built: Built,
-    settings: RunSettings,
-    command: tuple[str, ...],
-    *,
-    namespace: str = "",
-    status_fd: int | None = None,
+    built: Built, settings: RunSettings, command: tuple[str, ...], *, namespace: str = "", status_fd: int | None = None
 ) -> int:
     """Run `command` in the mount namespace `namespace`, or the first; its exit status, 128 + n if signal n ended it.
 

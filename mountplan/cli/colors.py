@@ -67,11 +67,7 @@ class ErrorHighlighter(RegexHighlighter):
     """Colours where an error is and what to do about it."""
 
     base_style = "plan."
-    highlights = [
-        r"(?m)^(?P<error>mountplan:)",
-        r"(?m)^(?P<place>\S+?:\d+:)",
-        r"(?m)^  (?P<remedy>remedy:)",
-    ]
+    highlights = [r"(?m)^(?P<error>mountplan:)", r"(?m)^(?P<place>\S+?:\d+:)", r"(?m)^  (?P<remedy>remedy:)"]
 
 
 # Lanes that stand beside each other have different ones, on a light ground and on a dark one.

@@ -73,11 +73,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     if args.reaches is not None and args.mount is None:
         raise UsageError("--reaches goes with --mount")
     known = tables_known_of(
-        args.what,
-        settings_of(args),
-        aged=args.why is not None,
-        locked=args.unmount is not None,
-        other=args.reaches,
+        args.what, settings_of(args), aged=args.why is not None, locked=args.unmount is not None, other=args.reaches
     )
     note_left_out(known.left_out, output)
     here = known.tables[0][0]

@@ -79,12 +79,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     if args.output not in (None, "-"):
         save(args.output, text)
     if output.as_json:
-        data: dict[str, Any] = {
-            "saved": args.output,
-            "mounts": mounts,
-            "not_said": unsaid,
-            "spec": text,
-        }
+        data: dict[str, Any] = {"saved": args.output, "mounts": mounts, "not_said": unsaid, "spec": text}
         output.data(data)
         return 0
     if args.output in (None, "-"):

@@ -138,12 +138,7 @@ def _try_out(made: Plan, args: argparse.Namespace) -> NamespaceRefused | StepRef
 
 
 def _print(
-    made: Plan,
-    foreseen: Foresight,
-    settings: tuple[Setting, ...],
-    form: str,
-    args: argparse.Namespace,
-    output: Output,
+    made: Plan, foreseen: Foresight, settings: tuple[Setting, ...], form: str, args: argparse.Namespace, output: Output
 ) -> None:
     text = _rendered(made, foreseen, settings, form, args, output.room)
     if form == "text":

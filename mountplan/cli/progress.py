@@ -9,8 +9,6 @@ from mountplan.applier.sys.report import Reporter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from rich.progress import Progress
 
     from mountplan.cli.output import Output
@@ -35,9 +33,7 @@ class Bar(Reporter):
     def __enter__(self) -> Bar:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.end()
 
     def begin(self, total: int) -> None:

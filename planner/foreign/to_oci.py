@@ -204,12 +204,7 @@ def _entry(tree: PlannedTree, path: str, mount: ExpectedMount, bits: int, reason
         options.insert(0, "ro")
     kinds = [kind for kind in _sharing(tree, mount, reasons) if kind != "private"]
     source = maker.source or maker.fstype
-    return {
-        "destination": path,
-        "type": maker.fstype,
-        "source": source,
-        "options": [*words, *options, *kinds],
-    }
+    return {"destination": path, "type": maker.fstype, "source": source, "options": [*words, *options, *kinds]}
 
 
 def _attributes(mount: ExpectedMount) -> list[str]:

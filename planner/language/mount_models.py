@@ -150,9 +150,7 @@ def _mapping(value: object) -> IdMap | Literal[False]:
 
 
 Mapped = Annotated[
-    IdMap | Literal[False],
-    PlainValidator(_mapping),
-    WithJsonSchema({"anyOf": [{"table": "IdMap"}, {"const": False}]}),
+    IdMap | Literal[False], PlainValidator(_mapping), WithJsonSchema({"anyOf": [{"table": "IdMap"}, {"const": False}]})
 ]
 Locked = Annotated[
     Literal["attributes"] | bool,

@@ -131,7 +131,5 @@ def _not_toml(text: str, file: str, message: str) -> Mistake:
     remedy = next((advice for pattern, advice in _ADVICE if re.search(pattern, reason)), "correct this line")
     quoted = shorter(lines[line - 1].strip(" \t")) if 0 < line <= len(lines) else ""
     return Mistake(
-        SpecRef(file, "", line),
-        f"is not TOML: {reason}{where}" + (f", in: {quoted}" if quoted else ""),
-        remedy,
+        SpecRef(file, "", line), f"is not TOML: {reason}{where}" + (f", in: {quoted}" if quoted else ""), remedy
     )

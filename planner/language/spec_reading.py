@@ -145,12 +145,7 @@ def _merged(specs: list[tuple[str, Places, Spec]], order: list[int], file: str) 
 
 
 def _read(
-    raw: dict[str, Any],
-    file: str,
-    places: Places | None,
-    found: Sequence[ModelFinding] = (),
-    *,
-    partial: bool = False,
+    raw: dict[str, Any], file: str, places: Places | None, found: Sequence[ModelFinding] = (), *, partial: bool = False
 ) -> tuple[Spec | None, tuple[Mistake, ...]]:
     """One text. `found` is what is known to be wrong with it; `partial`: it need not have a mount."""
     if type(raw.get("format")) is int and not found:  # True is equal to 1

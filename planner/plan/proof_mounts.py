@@ -8,13 +8,7 @@ from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.proof_parts import Filesystem, ProofIdMap, ProofMount, Seed
 from mountplan.planner.plan.proof_state import ProofState, check_made, check_maps, is_stage
-from mountplan.planner.plan.proof_values import (
-    asked_for,
-    check_absolute,
-    check_namespace,
-    check_relative,
-    refuse,
-)
+from mountplan.planner.plan.proof_values import asked_for, check_absolute, check_namespace, check_relative, refuse
 from mountplan.planner.plan.step_effects import ENTERED, UNSHARED
 from mountplan.planner.plan.steps import STAGE, YARD
 

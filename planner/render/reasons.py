@@ -66,10 +66,7 @@ METHOD: dict[str, tuple[str, str]] = {
         "A mount can join a group from a seed in another namespace: groups may reach over several of them.",
     ),
     "close_namespace": ("it is finished", "What was built is read back, to be compared with what the spec says."),
-    "seal_filesystem": (
-        "it is filled",
-        "A filesystem that is read-only from the start could not be filled.",
-    ),
+    "seal_filesystem": ("it is filled", "A filesystem that is read-only from the start could not be filled."),
     "make_seed": (
         "",
         "A seed is in its group before any mount of the tree is: mounts join from it, and joining copies nothing.",

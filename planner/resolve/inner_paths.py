@@ -16,10 +16,7 @@ from mountplan.planner.resolve.underneath import UNDERNEATH
 PathList = Literal["mask", "readonly"]
 
 _VERBS: dict[PathList, str] = {"mask": "mask", "readonly": "name"}
-_NOTHING: dict[PathList, str] = {
-    "mask": "nothing is there to hide",
-    "readonly": "nothing is there to make read-only",
-}
+_NOTHING: dict[PathList, str] = {"mask": "nothing is there to hide", "readonly": "nothing is there to make read-only"}
 _MATCHES_NOTHING = "nothing that is there matches it"
 
 

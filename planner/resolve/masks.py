@@ -31,13 +31,7 @@ def _add(draft: Draft, path: TargetPath, kind: NodeKind, key: str, blank: SpecMo
     filesystem = context.filesystems.get(MASKS)
     if filesystem is None:
         fixed = ResolvedFilesystem(
-            name=MASKS,
-            fstype="tmpfs",
-            inside="own",
-            origin=key,
-            source="mask",
-            options=MASK_OPTIONS,
-            seal=True,
+            name=MASKS, fstype="tmpfs", inside="own", origin=key, source="mask", options=MASK_OPTIONS, seal=True
         )
         filesystem = context.filesystems[MASKS] = FilesystemDraft(fixed)
         filesystem.needs_workbench = True

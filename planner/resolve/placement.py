@@ -119,9 +119,7 @@ def _named_parent(draft: Draft, parent_id: str, context: Context) -> Draft | Non
         return None
     if not parent.placed:
         wrong(
-            key,
-            f"{parent.name} has no target, so nothing can stand on it",
-            "give it a target, or name another parent",
+            key, f"{parent.name} has no target, so nothing can stand on it", "give it a target, or name another parent"
         )
         return None
     return parent

@@ -74,9 +74,7 @@ def _check_run(spec: Spec, context: Context) -> None:
     check_run_lengths(run, context)
     if run.hostname and "uts" not in run.unshare:
         context.mistakes.add(
-            "run.hostname",
-            f'the host name "{run.hostname}" would be set for the whole machine',
-            'add "uts" to unshare',
+            "run.hostname", f'the host name "{run.hostname}" would be set for the whole machine', 'add "uts" to unshare'
         )
 
 
