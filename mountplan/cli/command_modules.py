@@ -24,29 +24,9 @@ if TYPE_CHECKING:
 
 
 COMMANDS = (
-    "check",
-    "plan",
-    "apply",
-    "run",
-    "enter",
-    "ls",
-    "show",
-    "rm",
-    "capture",
-    "import",
-    "export",
-    "diff",
-    "verify",
-    "watch",
-    "hook",
-    "explain",
-    "graph",
-    "simulate",
-    "doctor",
-    "schema",
-    "example",
-    "completion",
-)
+    "check", "plan", "apply", "run", "enter", "ls", "show", "rm", "capture", "import", "export",
+    "diff", "verify", "watch", "hook", "explain", "graph", "simulate", "doctor", "schema", "example", "completion",
+)  # fmt: skip
 
 
 def module_of(command: str) -> CommandModule:

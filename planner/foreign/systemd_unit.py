@@ -54,13 +54,7 @@ _SAY_HOW = ("ReadOnlyPaths", "ReadWritePaths")
 _INACCESSIBLE = {"directory": "/run/systemd/inaccessible/dir", "file": "/run/systemd/inaccessible/reg"}
 
 Mode: TypeAlias = Literal["hide", "own", "ro", "rw", "implicit"]
-_PRIORITY: tuple[Mode, ...] = (
-    "hide",
-    "own",
-    "ro",
-    "rw",
-    "implicit",
-)  # of several at one path, as systemd orders its modes
+_PRIORITY: tuple[Mode, ...] = ("hide", "own", "ro", "rw", "implicit")  # of several at a path, as systemd orders them
 
 # What a dynamic user implies, whatever the unit says (unit_patch_contexts).
 _OF_DYNAMIC_USERS = {"ProtectSystem": "strict", "PrivateTmp": "yes", "NoNewPrivileges": "yes"}
@@ -273,9 +267,7 @@ class _UnitImport:
         if self.yes("PrivateIPC"):
             self.draft.cannot_say("PrivateIPC=yes: its own queues on /dev/mqueue, where the machine's are here")
         if self.yes("ProtectKernelTunables"):
-            is_there = (
-                self.one("ProcSubset") != "pid"
-            )  # nothing of it is in such a /proc, where the unit starts all the same
+            is_there = self.one("ProcSubset") != "pid"  # or nothing of it is in /proc, and the unit starts all the same
             self._add("ro", [one for one in _TUNABLES_RO if is_there or "/proc/" not in one])
             self._add("implicit", _TUNABLES_RW)
             self._add("hide", _TUNABLES_HIDDEN)

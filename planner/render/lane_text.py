@@ -13,25 +13,8 @@ from mountplan.planner.render.words import width
 # A picture that takes more lines than that is no part of what other commands print: `mountplan graph` draws it.
 MOST_DRAWN = 60
 PEER, SLAVE, BRIDGE = "●", "▼", ")"
-# What a cell looks like that a lane and its ties leave in these directions: up, down, left, right.
-_JOINTS = {
-    (0, 0, 0, 0): "╷",
-    (1, 0, 0, 0): "╵",
-    (0, 1, 0, 0): "╷",
-    (1, 1, 0, 0): "│",
-    (0, 0, 1, 0): "─",
-    (0, 0, 0, 1): "─",
-    (0, 0, 1, 1): "─",
-    (1, 0, 0, 1): "└",
-    (1, 0, 1, 0): "┘",
-    (0, 1, 0, 1): "┌",
-    (0, 1, 1, 0): "┐",
-    (1, 1, 0, 1): "├",
-    (1, 1, 1, 0): "┤",
-    (1, 0, 1, 1): "┴",
-    (0, 1, 1, 1): "┬",
-    (1, 1, 1, 1): "┼",
-}
+# What a cell looks like that a lane and its ties leave up (1), down (2), to the left (4), to the right (8).
+_JOINTS = "╷╵╷│─┘┐┤─└┌├─┴┬┼"
 _OF_HOST = str.maketrans("│╷╵├┤┌┐└┘┴┬┼", "║╥╨╟╢╓╖╙╜╨╥╫")
 _LEAST_PATH, _MOST_WHAT, _MOST_LABEL, _MOST_PATH = 18, 32, 48, 100
 _LEAST_WHAT = 12  # of what mounts are: less of a longer word tells nothing
@@ -128,7 +111,7 @@ def _cells(chart: LaneChart, at: int) -> list[Piece]:
             pieces.append(Piece(BRIDGE, "lane", _color(before)))
         else:
             arms = (lane.first < at, at < lane.last, column in ends and bool(before), column in ends and bool(after))
-            sign = _JOINTS[tuple(map(int, arms))]  # type: ignore[index]
+            sign = _JOINTS[sum(arm << bit for bit, arm in enumerate(arms))]
             pieces.append(Piece(sign.translate(_OF_HOST) if lane.outside else sign, "lane", _color(lane)))
         pieces.append(Piece("─" if after else " ", "lane", _color(after)))
     return pieces
