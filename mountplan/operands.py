@@ -127,9 +127,8 @@ def recognise(argument: str) -> Operand:
     if found:
         return found[0]
     if argument.endswith((".toml", ".json")) or "/" in argument:
-        return Operand(
-            "plan" if argument.endswith(".json") else "spec", argument
-        )  # and that it is not there is told later
+        # That it is not there is told later.
+        return Operand("plan" if argument.endswith(".json") else "spec", argument)
     near = "did you mean pid:self? or " if argument == "self" else near_miss(argument)
     raise SubjectError(f"{argument!r} is no kept name, no process and no file", near + _PREFIXES)
 

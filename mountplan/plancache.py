@@ -39,9 +39,8 @@ _DIRECTORY = "mountplan-plans"  # not "mountplan": the user may have caches wher
 _ENTRY, _COMING = "plan-", ".new-"
 _ABANDONED = 3600.0  # seconds after which an unfinished file has no writer any more
 
-Question: TypeAlias = (
-    "list[Any]"  # the name of a question to the host, its arguments, and last the answer, as JSON has them
-)
+# The name of a question to the host, its arguments, and last the answer, as JSON has them.
+Question: TypeAlias = "list[Any]"
 
 
 def plan_of(data: bytes, file: str, parameters: Mapping[str, str] | None = None) -> Plan:

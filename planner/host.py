@@ -26,9 +26,7 @@ class HostPath(NamedTuple):
     path: str
     kind: NodeKind
     mount: MountRow  # the topmost mount there: the one a walk to `path` ends on
-    namespace: str = (
-        ""  # of the file of a namespace: its identity (planner/tables/namespace_file.py); `mount` is what it will be
-    )
+    namespace: str = ""  # of such a file: its identity (planner/tables/namespace_file.py), and `mount` is what comes
 
     @property
     def is_removed(self) -> bool:

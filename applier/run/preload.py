@@ -63,9 +63,8 @@ def _library(machine: str, *, from_proc: bool) -> bytes:
         at += len(name) + 1
     chain = [0, *range(2, count), 0]  # all in one bucket, one after the other
     hashes = struct.pack(f"<{3 + count}I", 1, count, 1, *chain)
-    dynamic = struct.pack(
-        "<14Q", 12, code, 4, table, 5, strings, 6, symbols, 10, len(names), 11, 24, 0, 0
-    )  # INIT, HASH, STRTAB, SYMTAB, STRSZ, SYMENT
+    # INIT, HASH, STRTAB, SYMTAB, STRSZ, SYMENT
+    dynamic = struct.pack("<14Q", 12, code, 4, table, 5, strings, 6, symbols, 10, len(names), 11, 24, 0, 0)
     first = bytearray(table + len(hashes))
     first[:64] = struct.pack(
         "<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 3, _MACHINES[machine], 1, 0, 64, 0, 0, 64, 56, 3, 64, 0, 0

@@ -78,6 +78,5 @@ def or_table(text: dict[str, Any], *models: type[BaseModel]) -> WithJsonSchema:
     What reads such a value is no union of pydantic's: what that has to say about one that fits none of its
     alternatives is one complaint for each of them, and it takes longer to say yes.
     """
-    return WithJsonSchema(
-        {"anyOf": [text, ESCAPED, *({"table": model.__name__} for model in models)]}
-    )  # planner/language/schema.py puts it in
+    tables = ({"table": model.__name__} for model in models)  # planner/language/schema.py puts them in
+    return WithJsonSchema({"anyOf": [text, ESCAPED, *tables]})

@@ -19,9 +19,8 @@ def expand_masks(context: Context) -> None:
     masked = [draft for draft in context.drafts if draft.spec.mask]
     if not masked:
         return
-    blank = SpecMount.model_construct(
-        attributes=list(MASK_ATTRIBUTES)
-    )  # takes most of a millisecond, a copy of it much less
+    # Takes most of a millisecond, a copy of it much less.
+    blank = SpecMount.model_construct(attributes=list(MASK_ATTRIBUTES))
     for draft in masked:
         for key, path, kind in listed_paths(draft, "mask", context):
             _add(draft, path, kind, key, blank, context)

@@ -39,9 +39,8 @@ def check_device(draft: Draft, fstype: str, context: Context) -> None:
             f"{fstype} is on no device, so nothing of an image would be seen",
             "write the type that is in the image (file IMAGE tells what it is), or leave image out",
         )
-    if (
-        not fstypes.of(fstype).on_device or spec.image is not None or "fsid" in spec.options
-    ):  # an erofs may be in a cache
+    # An erofs may be in a cache.
+    if not fstypes.of(fstype).on_device or spec.image is not None or "fsid" in spec.options:
         return
     if spec.source is None:
         wrong(
