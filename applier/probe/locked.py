@@ -7,35 +7,28 @@ import os
 from collections.abc import Sequence
 
 from mountplan.applier.sys import abi, syscalls
-
-_NONE = 255
+from mountplan.applier.sys.inside import ChildFailed, in_child
 
 
 def first_locked(paths: Sequence[str]) -> int | None:
     """The index of the first of `paths` at which a mount is locked, unmounting each; None if none is, or if that cannot
     be found out. It is tried in a copy of the mount namespace, by a process that ends.
     """
-    child = syscalls.fork()
-    if child == 0:
-        answer = _NONE
-        try:
-            answer = _tried(paths)
-        finally:
-            os._exit(answer)
-    _, status = os.waitpid(child, 0)
-    found = os.waitstatus_to_exitcode(status)
-    return None if found in (_NONE, -1) or found < 0 else found
+    try:
+        return in_child(lambda: _tried(paths))
+    except ChildFailed:
+        return None
 
 
-def _tried(paths: Sequence[str]) -> int:
+def _tried(paths: Sequence[str]) -> int | None:
     try:
         syscalls.unshare(abi.CLONE_NEWNS)
         syscalls.mount(b"/", abi.MS_PRIVATE | abi.MS_REC)
     except OSError:
-        return _NONE
-    for number, path in enumerate(paths[:_NONE]):
+        return None
+    for number, path in enumerate(paths):
         try:
             syscalls.umount2(os.fsencode(path), abi.MNT_DETACH | abi.UMOUNT_NOFOLLOW)
         except OSError as error:
-            return number if error.errno == errno.EINVAL else _NONE
-    return _NONE
+            return number if error.errno == errno.EINVAL else None
+    return None

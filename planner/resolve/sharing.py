@@ -92,9 +92,7 @@ def _assign_members(groups: dict[str, _GroupDraft], context: Context) -> None:
         known = True
         for field, name in (("peer_group", peer), ("master", master)):
             if name is not None and name not in groups:
-                close = context.closest(name, groups)
-                remedy = f'did you mean "{close}"?' if close else f"add a table [peer_group.{name}]"
-                context.mistakes.add(f"{draft.key}.{field}", f'there is no peer group "{name}"', remedy)
+                _tell_unknown(f"{draft.key}.{field}", name, groups, context)
                 known = False
         if not known:
             continue
@@ -114,6 +112,12 @@ def _assign_members(groups: dict[str, _GroupDraft], context: Context) -> None:
             groups[name].members.append(draft)
 
 
+def _tell_unknown(key: str, name: str, groups: dict[str, _GroupDraft], context: Context) -> None:
+    close = context.closest(name, groups)
+    remedy = f'did you mean "{close}"?' if close else f"add a table [peer_group.{name}]"
+    context.mistakes.add(key, f'there is no peer group "{name}"', remedy)
+
+
 def _masters_first(groups: dict[str, _GroupDraft], context: Context) -> list[_GroupDraft] | None:
     """The groups in master order; None (and a mistake) if a master is unknown or masters go in a circle."""
     ordered: list[_GroupDraft] = []
@@ -127,9 +131,7 @@ def _masters_first(groups: dict[str, _GroupDraft], context: Context) -> list[_Gr
             trail.append(name)
             master = groups[name].master
             if master and master not in groups:
-                close = context.closest(master, groups)
-                remedy = f'did you mean "{close}"?' if close else f"add a table [peer_group.{master}]"
-                context.mistakes.add(f"{groups[name].key}.master", f'there is no peer group "{master}"', remedy)
+                _tell_unknown(f"{groups[name].key}.master", master, groups, context)
                 known = good = False
                 break
             name = master
