@@ -275,8 +275,8 @@ def _hide_own_frames(error: BaseException) -> None:
 
 def _is_of_a_call(error: BaseException) -> bool:
     """Whether a function has raised it that was called in a tree."""
-    tree = sys.modules.get("mountplan.tree")
-    return tree is not None and isinstance(error.__cause__, tree.RemoteTraceback)
+    calls = sys.modules.get("mountplan.calls_inside")
+    return calls is not None and isinstance(error.__cause__, calls.RemoteTraceback)
 
 
 def _is_raised(frame: TracebackType) -> bool:

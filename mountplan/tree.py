@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import os
-import pickle
-import signal
 import subprocess
-import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, overload
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
-from mountplan.applier.keep.attached import Attached, NamespaceEntry
-from mountplan.applier.process.command import Found, Report, execute
-from mountplan.applier.process.trampoline import File
-from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.keep.attached import NamespaceEntry
+from mountplan.applier.process.command import Report
+from mountplan.applier.sys import syscalls
 from mountplan.applier.sys.channel import pipe
-from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.mounting import MountOrder, carry_out_mount, carry_out_unmount
 from mountplan.applier.sys.report import TIMEOUT
 from mountplan.assertion_text import difference_lines
+from mountplan.calls_inside import become, called, number_told, person_of, refused
 from mountplan.mount_mapping import MountsByPath
-from mountplan.planner.errors import CommandNotStarted, SubjectError
+from mountplan.planner.errors import SubjectError
+from mountplan.stands import OtherStand, OwnStand, Stand
 
 if TYPE_CHECKING:
-    from mountplan.applier.build.build import Built
     from mountplan.applier.build.standby import Standby
     from mountplan.applier.observe.subjects import Subject
     from mountplan.applier.sys.report import Reporter
@@ -79,137 +74,6 @@ def attach(name: str = "", *, pid: int = 0) -> Tree:
     except BaseException:
         attached.close()
         raise
-
-
-class RemoteTraceback(Exception):
-    """The traceback of an exception that a function raised inside a tree: the cause of what `call` raises."""
-
-    def __str__(self) -> str:
-        return "\n" + str(self.args[0])
-
-
-class Stand(Protocol):
-    """What a Tree stands on: namespaces, by their names."""
-
-    @property
-    def plan(self) -> Plan: ...
-    @property
-    def names(self) -> tuple[str, ...]: ...
-    @property
-    def pid(self) -> int: ...
-    def entrance(self, namespace: str) -> NamespaceEntry: ...
-    def path_of(self, namespace: str) -> str: ...
-    def path_of_root(self) -> str: ...
-    def subjects(self) -> list[Subject]: ...
-    def table(self, namespace: str) -> MountTable: ...
-    def drift(self, tables: tuple[MountTable, ...]) -> Drift: ...
-    def close(self) -> None: ...
-
-
-class OwnStand:
-    """Namespaces that this process has had built, and that go with it."""
-
-    def __init__(self, plan: Plan, built: Built) -> None:
-        self.plan = plan
-        self._built = built
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(held.name for held in self._built.namespaces)
-
-    @property
-    def pid(self) -> int:
-        return self._built.pid
-
-    def entrance(self, namespace: str) -> NamespaceEntry:
-        from mountplan.applier.sys.abi import VISITED
-
-        kinds = [kind for kind in VISITED if self._built.has_own(kind)]
-        fds = [self._built.open_namespace(kind) for kind in kinds]
-        return NamespaceEntry([*fds, self._built.open_mounts(namespace)])
-
-    def path_of(self, namespace: str) -> str:
-        return self._built.path_of(namespace)
-
-    def path_of_root(self) -> str:
-        return self._built.path_of_root()
-
-    def subjects(self) -> list[Subject]:
-        from mountplan.applier.build.build_subjects import of_built
-
-        return of_built(self._built)
-
-    def table(self, namespace: str) -> MountTable:
-        if self._built.held(namespace) is self._built.namespaces[-1]:
-            return self._built.read_table(self._built.mountinfo())
-        with closing_fd(os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as proc:
-            return self._built.read_table(_called(self.entrance(namespace), _mountinfo, (proc,)))
-
-    def drift(self, tables: tuple[MountTable, ...]) -> Drift:
-        from mountplan.planner.compare.compare import group_names, judge_built
-        from mountplan.planner.plan.predict import predict
-        from mountplan.surroundings import surroundings
-
-        host = self._built.host
-        before = tuple(held.table for held in self._built.namespaces)
-        predictions, names = predict(self.plan, host), group_names(self.plan)
-        return judge_built(predictions, tables, host, names, before=before, surroundings=surroundings).drift
-
-    def close(self) -> None:
-        self._built.close()
-
-
-class OtherStand:
-    """Namespaces that stand without us: kept, with the plan that they were built from, or of a process."""
-
-    def __init__(self, attached: Attached, plan: Plan | None) -> None:
-        self._attached = attached
-        self._plan = plan
-
-    @property
-    def plan(self) -> Plan:
-        if self._plan is None:
-            what = f"{self._attached.label}: was built from no plan that is known"
-            raise SubjectError(what, "compare it with a spec: diff(spec, tree)")
-        return self._plan
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(one.name for one in self._attached.spaces)
-
-    @property
-    def pid(self) -> int:
-        return self._attached.pid
-
-    def entrance(self, namespace: str) -> NamespaceEntry:
-        return self._attached.entrance(namespace)
-
-    def path_of(self, namespace: str) -> str:
-        return f"/proc/{os.getpid()}/fd/{self._attached.space(namespace).subject.fd}"
-
-    def path_of_root(self) -> str:
-        return self._attached.path_of_root()
-
-    def subjects(self) -> list[Subject]:
-        from mountplan.applier.observe.subjects import Subject
-
-        return [
-            Subject(one.name, one.subject.label, os.dup(one.subject.fd), one.subject.pid, kinds=one.subject.kinds)
-            for one in self._attached.spaces
-        ]
-
-    def table(self, namespace: str) -> MountTable:
-        from mountplan.operands import view_of
-
-        return view_of(namespace, self._attached.space(namespace).subject.read()).table
-
-    def drift(self, tables: tuple[MountTable, ...]) -> Drift:
-        from mountplan.keeping import look_up
-
-        return look_up(self.plan.name and self._attached.label).drift
-
-    def close(self) -> None:
-        self._attached.close()
 
 
 class Tree:
@@ -314,11 +178,11 @@ class Tree:
         environment = {
             os.fsdecode(name): os.fsdecode(value) for name, value in (os.environ if env is None else env).items()
         }
-        person = _person(user)
+        person = person_of(user)
         enter = self._entrance(namespace)
         failed, say = pipe()
         start = partial(
-            _become, enter, os.fspath(cwd), person, tuple(map(os.fsdecode, words)), environment, Report(say, _number)
+            become, enter, os.fspath(cwd), person, tuple(map(os.fsdecode, words)), environment, Report(say, number_told)
         )
         process = None
         try:
@@ -340,7 +204,7 @@ class Tree:
         if refusal:
             with process:
                 process.kill()
-            raise _refused(refusal, os.fsdecode(words[0]))
+            raise refused(refusal, os.fsdecode(words[0]))
         return process
 
     def call(self, function: Callable[..., Result], *arguments: Any, namespace: str = "") -> Result:
@@ -349,7 +213,7 @@ class Tree:
         What the function needs must be imported beforehand: Python's files need not exist in there. So that no
         process in there gets hold of that child, it is undumpable (prctl(2)): what belongs to it in /proc is root's.
         """
-        return _called(self._entrance(namespace), function, arguments)
+        return called(self._entrance(namespace), function, arguments)
 
     # --- what is mounted there
 
@@ -507,134 +371,3 @@ def _sharing(table: MountTable, path: str) -> str:
 
     row = Walks(table).end_of(path)
     return f"the mount {row.mountpoint}, which is {sharing_of(row, {}) or 'private'}"
-
-
-class Person(NamedTuple):
-    """The ids that a command gets."""
-
-    uid: int
-    gid: int
-    groups: tuple[int, ...]
-
-
-def _person(user: str | int | None) -> Person | None:
-    """Looked up out here, as subprocess does it: inside there may be no /etc/passwd."""
-    if user is None:
-        return None
-    import pwd
-
-    try:
-        found = pwd.getpwuid(user) if isinstance(user, int) else pwd.getpwnam(user)
-    except KeyError:
-        if isinstance(user, str):
-            raise ValueError(f"there is no user {user!r}") from None
-        return Person(user, user, ())
-    return Person(found.pw_uid, found.pw_gid, tuple(os.getgrouplist(found.pw_name, found.pw_gid)))
-
-
-def _called(enter: NamespaceEntry, function: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
-    __tracebackhide__ = True
-    answer, say = pipe()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    try:
-        child = syscalls.fork()
-    except BaseException:
-        for fd in (answer, say):
-            os.close(fd)
-        enter.close()
-        raise
-    if child == 0:
-        try:
-            os.close(answer)
-            payload = _outcome(enter, function, arguments)
-            with os.fdopen(say, "wb") as file:
-                file.write(payload)
-        finally:
-            os._exit(0)
-    os.close(say)
-    enter.close()
-    try:
-        with os.fdopen(answer, "rb") as file:
-            payload = file.read()
-    except BaseException:
-        os.kill(child, signal.SIGKILL)
-        raise
-    finally:
-        _, status = os.waitpid(child, 0)
-    if not payload:
-        raise RuntimeError(f"the process in which {function} was called ended without a word (status {status})")
-    good, value, trace = pickle.loads(payload)
-    if good:
-        return value  # type: ignore[no-any-return]
-    raise value from RemoteTraceback(trace)
-
-
-def _become(
-    enter: NamespaceEntry, cwd: str, person: Person | None, command: tuple[str, ...], environment: dict[str, str],
-    report: Report,
-) -> None:  # fmt: skip
-    """In the child of subprocess: enter and turn into `command`, as that would do."""
-    path = ""
-    try:
-        enter.enter()
-        path = cwd
-        os.chdir(cwd)
-        path = ""
-        file = File()
-        syscalls.close_range(3, abi.LAST_FD, abi.CLOSE_RANGE_CLOEXEC)
-        if person is not None:
-            path = f"user {person.uid}: a user namespace has only the ids that are mapped into it"
-            os.setgroups(person.groups)
-            os.setresgid(person.gid, person.gid, person.gid)
-            os.setresuid(person.uid, person.uid, person.uid)
-            path = ""
-        execute(file, command, environment, report)
-    except CommandNotStarted as error:
-        _say(report, error.number, error.what, error.remedy, "")
-        os._exit(error.exit_status)
-    except OSError as error:
-        _say(report, error.errno or 1, "", "", path)
-        os._exit(3)
-
-
-def _say(report: Report, number: int, what: str, remedy: str, path: str) -> None:
-    os.write(report.fd, f"{number}\0{what}\0{remedy}\0{path}".encode("utf-8", "surrogateescape"))
-
-
-def _number(_: Found, number: int) -> bytes:
-    return b"%d\0the kernel refuses the command\0\0" % number
-
-
-def _refused(text: bytes, program: str) -> OSError | CommandNotStarted:
-    """What subprocess would raise for the program, or what else has gone wrong."""
-    number, what, remedy, path = text.decode("utf-8", "surrogateescape").split("\0")
-    if int(number):
-        return OSError(int(number), os.strerror(int(number)), path or program)
-    return CommandNotStarted(what, remedy)
-
-
-def _mountinfo(proc: int) -> bytes:
-    fd = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
-    with open(fd, "rb") as file:
-        return file.read()
-
-
-def _outcome(enter: NamespaceEntry, function: Callable[..., Any], arguments: tuple[Any, ...]) -> bytes:
-    try:
-        syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
-        enter.enter()
-        return pickle.dumps((True, function(*arguments), ""))
-    except BaseException as error:
-        trace = _trace_inside(error)
-        try:
-            return pickle.dumps((False, error, trace))
-        except Exception:  # an exception that cannot be pickled still tells what it is
-            return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}"), trace))
-
-
-def _trace_inside(error: BaseException) -> str:
-    """The traceback from the called function on: how it was called there is nothing to read."""
-    own = error.__traceback__
-    shown = own.tb_next if own is not None else None
-    return "".join(traceback.format_exception(type(error), error, shown))

@@ -397,7 +397,8 @@ def test_truth_of_drift(mountplan):
     ):
         done.stdout.fnmatch_lines(lines)
     assert "Tree object at" not in out
-    for place in ("mountplan/tree.py", "mountplan/pytest_plugin.py", "applier/sys/mounting.py", "subprocess.py"):
+    own = ("tree", "calls_inside", "pytest_plugin")
+    for place in (*(f"mountplan/{one}.py" for one in own), "applier/sys/mounting.py", "subprocess.py"):
         assert place not in out
     assert "mountplan/tree.py" in _run(pytester, "--full-trace", "-k", "program").stdout.str()
 

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable
 from typing import Literal, NamedTuple, TypeAlias
 
 from mountplan.planner.foreign.mount_words import add_attributes, read_words, share, split_options
 from mountplan.planner.foreign.spec_draft import DraftMount, ImportFacts, Refusal, SpecDraft, absolute
+from mountplan.planner.foreign.unit_reading import read_unit, words_of
 from mountplan.planner.language.presets import DEVICES, LINKS
 
 _YES = frozenset({"1", "yes", "true", "on"})
 _NO = frozenset({"0", "no", "false", "off"})
-# Directives that hold lists: an empty one begins anew, and drop-ins add to what is there.
-_LISTS = frozenset({
-    "ReadWritePaths", "ReadOnlyPaths", "InaccessiblePaths", "ExecPaths", "NoExecPaths", "TemporaryFileSystem",
-    "BindPaths", "BindReadOnlyPaths", "Environment", "CapabilityBoundingSet", "ReadWriteDirectories",
-    "ReadOnlyDirectories",
-    "InaccessibleDirectories", "StateDirectory", "CacheDirectory", "LogsDirectory", "RuntimeDirectory",
-    "ConfigurationDirectory",
-})  # fmt: skip
-_OLD = {
-    "ReadWriteDirectories": "ReadWritePaths",
-    "ReadOnlyDirectories": "ReadOnlyPaths",
-    "InaccessibleDirectories": "InaccessiblePaths",
-}
 # What directives cover (src/core/namespace.c of systemd): paths that need not be there begin with "-".
 _TUNABLES_RO = ("/proc/sys", "-/proc/sysrq-trigger", "-/proc/latency_stats", "-/proc/mtrr", "-/proc/apm", "-/proc/acpi",
                 "-/proc/timer_stats", "-/proc/asound", "-/proc/bus", "-/proc/fs", "-/proc/irq", "-/proc/scsi", "/sys",
@@ -121,32 +108,6 @@ class _Shown:
         return "directory" if any(one == path or _is_below(one, path) for one in self.sources) else ""
 
 
-def read_unit(text: str) -> dict[str, list[str]]:
-    """The directives of [Service] (or [Socket], [Mount], [Swap]), the values of each in their order."""
-    found: dict[str, list[str]] = {}
-    section = ""
-    joined = re.sub(r"\\\n\s*(?:[#;][^\n]*\n\s*)*", " ", text)
-    for line in joined.splitlines():
-        line = line.strip()
-        if not line or line[0] in "#;":
-            continue
-        if line[0] == "[" and line[-1] == "]":
-            section = line[1:-1]
-            continue
-        if section not in ("Service", "Socket", "Mount", "Swap") and not (section == "" and line[:1].isupper()):
-            continue
-        name, equals, value = line.partition("=")
-        name = _OLD.get(name.strip(), name.strip())
-        if not equals:
-            continue
-        value = value.strip()
-        if not value and name in _LISTS:
-            found[name] = []
-        else:
-            found.setdefault(name, []).append(value)
-    return found
-
-
 def import_systemd(text: str, file: str, facts: ImportFacts, *, as_root: bool = True) -> SpecDraft:
     """As root, what a new /proc or /dev replaces is unmounted, as systemd does it; others cannot.
 
@@ -192,7 +153,7 @@ class _UnitImport:
 
     def _list(self, name: str) -> list[str]:
         found = []
-        for word in (word for value in self.unit.get(name, ()) for word in _words(value)):
+        for word in (word for value in self.unit.get(name, ()) for word in words_of(value)):
             if "%" in word:
                 self.draft.cannot_say(f"{name}={word}: write out what stands for %")
             else:
@@ -588,7 +549,7 @@ class _UnitImport:
         if len(self.unit.get("ExecStart", ())) > 1:
             self.draft.cannot_say("that several commands of ExecStart= follow each other: the last one is here")
         if start:
-            words = _words(start.lstrip("-@:+!|"))
+            words = words_of(start.lstrip("-@:+!|"))
             if "@" in start[: len(start) - len(start.lstrip("-@:+!|"))]:
                 del words[1:2]  # what the command is called
             if any("%" in word or word.startswith("$") for word in words):
@@ -596,7 +557,7 @@ class _UnitImport:
             else:
                 run["command"] = words
         environment = dict(
-            word.split("=", 1) for value in self.unit.get("Environment", ()) for word in _words(value) if "=" in word
+            word.split("=", 1) for value in self.unit.get("Environment", ()) for word in words_of(value) if "=" in word
         )
         if environment:
             run["environment"] = environment
@@ -614,13 +575,6 @@ class _UnitImport:
             self.draft.cannot_say(f"CapabilityBoundingSet={bounding}: write down which stay")
         if not self.yes("NoNewPrivileges"):
             run["no_new_privs"] = False
-
-
-def _words(text: str) -> list[str]:
-    try:
-        return shlex.split(text.replace("\\:", "\\\\:"))  # a colon that parts nothing stays one
-    except ValueError:
-        return text.split()
 
 
 def _is_below(path: str, top: str) -> bool:

@@ -20,8 +20,9 @@ from mountplan.planner.foreign.kubernetes import import_kubernetes
 from mountplan.planner.foreign.mount_words import read_words, split_options
 from mountplan.planner.foreign.oci import import_oci
 from mountplan.planner.foreign.spec_draft import HostSharing, SpecDraft
-from mountplan.planner.foreign.systemd_unit import import_systemd, read_unit
+from mountplan.planner.foreign.systemd_unit import import_systemd
 from mountplan.planner.foreign.to_bubblewrap import to_bubblewrap
+from mountplan.planner.foreign.unit_reading import read_unit
 from mountplan.planner.foreign.volumes import host_bind
 from mountplan.planner.language.spec_reading import parse_spec
 from tests.planner.test_render import GOLDEN, golden
