@@ -19,6 +19,7 @@ from mountplan.planner.errors import SpecRef, StepRefused
 from mountplan.pytest_plugin import Mountplan
 from mountplan.tree import Tree
 from tests.hosts import CHECKOUT, InHost, moments
+from tests.trees import TWO_NAMESPACES
 
 pytest_plugins = ["pytester"]
 
@@ -34,23 +35,7 @@ type = "tmpfs"
 path = "greeting"
 content = "hello"
 """
-TWO = """
-format = 1
-[peer_group.shared]
-[[namespace]]
-name = "one"
-[[namespace.mount]]
-id = "top"
-target = "/"
-type = "tmpfs"
-peer_group = "shared"
-[[namespace]]
-name = "two"
-[[namespace.mount]]
-target = "/"
-bind = { mount = "top" }
-peer_group = "shared"
-"""
+TWO = f"format = 1\n{TWO_NAMESPACES}"
 
 
 def _read(path: str) -> str:

@@ -26,6 +26,26 @@ type = "tmpfs"
 id = "root"
 options = { mode = "0755" }
 """
+# That show one filesystem, each at its root, as peers.
+TWO_NAMESPACES = """
+[peer_group.shared]
+[[namespace]]
+name = "one"
+[[namespace.mount]]
+id = "top"
+target = "/"
+type = "tmpfs"
+peer_group = "shared"
+[[namespace.mount.file]]
+path = "greeting"
+content = "hello"
+[[namespace]]
+name = "two"
+[[namespace.mount]]
+target = "/"
+bind = { mount = "top" }
+peer_group = "shared"
+"""
 
 
 def plan_of(text: str) -> Plan:

@@ -18,29 +18,10 @@ from mountplan.planner.errors import NamespaceRefused, StepRefused
 from mountplan.planner.plan.plan import Plan
 from mountplan.tree import Tree, build
 from tests.hosts import InHost, moments
-from tests.trees import plan_of
+from tests.trees import TWO_NAMESPACES, plan_of
 
 pytestmark = pytest.mark.needs_kernel("mountns", "root")
 
-PAIR = """
-[peer_group.shared]
-[[namespace]]
-name = "one"
-[[namespace.mount]]
-id = "top"
-target = "/"
-type = "tmpfs"
-peer_group = "shared"
-[[namespace.mount.file]]
-path = "greeting"
-content = "hello"
-[[namespace]]
-name = "two"
-[[namespace.mount]]
-target = "/"
-bind = { mount = "top" }
-peer_group = "shared"
-"""
 INHERITED = 'root = "inherit"\n[[mount]]\ntarget = "/mnt"\nbind = "/mnt"\n'
 
 
@@ -76,7 +57,7 @@ def test_a_tree_is_built_without_a_fork_and_can_do_what_any_can(in_host: InHost)
         usual, standby = Usual(), Standby()
         standby.start()
         for _ in range(3):
-            with _with(standby, plan_of(PAIR)) as tree, _with(standby, plan_of(PAIR)) as other:
+            with _with(standby, plan_of(TWO_NAMESPACES)) as tree, _with(standby, plan_of(TWO_NAMESPACES)) as other:
                 assert () == tree.drift()
                 assert "hello" == tree.call(_read, "/greeting", namespace="two")
                 tree.mount("/sub", create=True, namespace="one")
@@ -121,7 +102,7 @@ def test_it_is_built_where_the_caller_is_by_now(in_host: InHost, tmp_path: Path)
 def _built_after(change: Callable[[], None]) -> None:
     usual, standby = Usual(), Standby()
     standby.start()
-    _with(standby, plan_of(PAIR)).close()
+    _with(standby, plan_of(TWO_NAMESPACES)).close()
     assert 0 == usual.count
     before = standby.pid
     change()
@@ -139,10 +120,10 @@ def test_it_keeps_no_directory_of_the_callers_busy_and_does_not_need_it(in_host:
         os.chdir("/mnt")
         standby = Standby()
         standby.start()
-        with _with(standby, plan_of(PAIR)):
+        with _with(standby, plan_of(TWO_NAMESPACES)):
             os.chdir("/")
             syscalls.umount2(b"/mnt", 0)
-            _with(standby, plan_of(PAIR)).close()
+            _with(standby, plan_of(TWO_NAMESPACES)).close()
 
     in_host(do)
 
@@ -164,7 +145,7 @@ def test_a_refused_step_is_told_as_ever_and_the_next_tree_is_built(in_host: InHo
             said.append(str(caught.value))
         assert 1 == len(set(said))
         for _ in range(2):
-            assert () == _with(standby, plan_of(PAIR)).drift()
+            assert () == _with(standby, plan_of(TWO_NAMESPACES)).drift()
 
     in_host(do)
 
@@ -173,14 +154,14 @@ def test_a_build_that_hangs_is_given_up_and_the_next_tree_is_built(in_host: InHo
     def do() -> None:
         standby = Standby()
         standby.start()
-        _with(standby, plan_of(PAIR)).close()
+        _with(standby, plan_of(TWO_NAMESPACES)).close()
         stopped = standby.pid
         os.kill(stopped, signal.SIGSTOP)
         with pytest.raises(NamespaceRefused, match=r"not done 0\.2 seconds after the start"):
-            build(plan_of(PAIR), standby=standby, timeout=0.2)
+            build(plan_of(TWO_NAMESPACES), standby=standby, timeout=0.2)
         assert _gone(stopped)
         for _ in range(2):
-            _with(standby, plan_of(PAIR)).close()
+            _with(standby, plan_of(TWO_NAMESPACES)).close()
 
     in_host(do)
 
@@ -193,10 +174,10 @@ def test_a_forked_child_builds_by_itself(in_host: InHost) -> None:
         standby.start()
         child = os.fork()
         if not child:
-            with _with(standby, plan_of(PAIR)):
+            with _with(standby, plan_of(TWO_NAMESPACES)):
                 os._exit(usual.count)
         assert 1 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        with _with(standby, plan_of(PAIR)):
+        with _with(standby, plan_of(TWO_NAMESPACES)):
             assert 0 == usual.count
 
     in_host(do)
@@ -210,7 +191,7 @@ def test_nothing_is_left_of_it_when_its_owner_ends(how: signal.Signals, in_host:
         if not child:
             standby = Standby()
             standby.start()
-            tree = _with(standby, plan_of(PAIR))
+            tree = _with(standby, plan_of(TWO_NAMESPACES))
             os.write(tell, f"{standby.pid} {tree.pid}".encode())
             time.sleep(60)
         pids = [int(word) for word in os.read(told, 100).split()]
