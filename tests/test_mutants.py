@@ -87,3 +87,12 @@ def test_marked_statements_tell_that_they_ran_and_the_module_does_as_before(
     assert "Y and more" == names["some"](["x", "y"])
     assert [9, 10, 11, 12] == [line for line, there in zip(lines, reached, strict=True) if there]
     assert "Another." == names["some"].__doc__
+
+
+def test_what_is_compiled_from_c_has_no_source_to_change() -> None:
+    """applier/sys/_loop.c is imported as a module of the applier too."""
+    from tests.mutants.room_runs import _Finder
+
+    finder = _Finder("applier", lambda path: ast.parse(path.read_bytes()))
+    assert finder.find_spec("mountplan.applier.sys._loop", None) is None
+    assert finder.find_spec("mountplan.applier.sys.closing", None) is not None
