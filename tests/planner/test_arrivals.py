@@ -64,6 +64,8 @@ def test_of_peers_the_oldest_is_where_it_was_mounted() -> None:
     assert "here" == whence(mount, PEER, HOST, other, ages={31: 501, 11: 502})
     assert "unknown" == whence(mount, PEER, HOST, other)
     assert "unknown" == whence(mount, PEER, HOST, other, ages={31: 501})
+    elsewhere = other._replace(mountpoint="/feed/e")  # and so no copy of it
+    assert "here" == whence(mount, PEER, HOST, elsewhere, ages={31: 502, 11: 501})
 
 
 def test_what_only_peers_within_the_same_tree_have_was_mounted_in_it() -> None:

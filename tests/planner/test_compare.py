@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mountplan import api
-from mountplan.planner.compare.compare import compare, views_of
+from mountplan.planner.compare.compare import Machine, compare, differences, judge, judge_built, views_of
+from mountplan.planner.compare.own_store import without_absent_store
+from mountplan.planner.compare.view import View
 from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.plan.predict import HOST_GROUPS, Prediction, predict
 from mountplan.planner.tables.options import differing_options, differing_shown
@@ -250,3 +252,74 @@ def test_an_id_mapping_is_that_of_its_mount_even_where_a_target_has_a_plus() -> 
     assert view.idmaps is not None
     places = {row.mount_id: row.mountpoint for row in view.table.rows}
     assert ["/c", "/d++", "/d++/sub"] == sorted(places[number] for number in view.idmaps)
+
+
+def test_namespaces_go_by_their_names_and_where_those_differ_by_their_order() -> None:
+    one, other = MountTable((FOUND,)), MountTable((FOUND, row(71, 70, "/a")))
+    views = View("one", one), View("two", other)
+    assert () == differences(views, views[::-1], None)
+    renamed = tuple(view._replace(namespace=f"{view.namespace}s") for view in views)
+    assert () == differences(views, renamed, None)
+    assert ["/a", "/a"] == [found.mount for found in differences(views, renamed[::-1], None)]
+
+
+def test_of_a_side_with_fewer_namespaces_those_of_one_name_are_compared() -> None:
+    table, more = MountTable((FOUND,)), MountTable((FOUND, row(71, 70, "/a")))
+    told = differences((View("one", table), View("two", table)), (View("two", more),), None)
+    assert [("", "namespaces", "one, two", "two"), ("/a", "mount", "none", "tmpfs on tmpfs at /")] == [
+        found[:4] for found in told
+    ]
+    told = differences((View("", table),), (View("", more), View("", table)), None)
+    assert [("namespaces", "1 without a name", "2 without a name")] == [found[1:4] for found in told]
+
+
+def test_a_single_mount_is_found_in_a_stack_by_what_it_shows() -> None:
+    predicted = wanted(ROOT, row(2, 1, "/a", device="=fs:a", fstype="ramfs", source="ramfs"))
+    below, above = row(71, 70, "/a", device="0:51"), row(72, 71, "/a", device="0:52", fstype="ramfs", source="ramfs")
+    assert [("/a", "mount", "none", "tmpfs on tmpfs at /")] == drift(predicted, FOUND, below, above)
+
+
+def test_what_the_kernel_shows_in_another_form_is_told_beside_what_differs() -> None:
+    """Whether something else is different or not."""
+    predicted = wanted(ROOT, row(2, 1, "/a", device="=fs:a"))._replace(
+        options={"=fs:/": (), "=fs:a": (("size", "50%"),)}
+    )
+    found = row(71, 70, "/a", device="0:51", options="rw,size=12334524k")
+    for more in ((), (row(72, 70, "/x", device="0:52"),)):
+        judged = judge_built((predicted,), (MountTable((FOUND, found, *more)),), present=frozenset())
+        assert [("/a", "option size", "50%", "12334524k")] == [notice[:4] for notice in judged.notices]
+        assert len(more) == len(judged.drift)
+
+
+def test_a_default_subvolume_of_a_btrfs_is_told_with_what_to_do() -> None:
+    told = {}
+    for fstype in ("btrfs", "tmpfs"):
+        predicted = wanted(row(1, 0, "/", device="=d", fstype=fstype))
+        (found,) = compare((predicted,), (MountTable((row(70, 45, "/", fstype=fstype, root="/@"),)),))
+        told[fstype] = found.remedy
+    assert 'subvol = "/@"' in told["btrfs"]
+    assert not told["tmpfs"]
+
+
+def test_what_is_shared_may_be_mounted_by_a_process_that_is_in_there() -> None:
+    """Only in what no process has entered yet, it has come by propagation."""
+    predicted = wanted(ROOT, row(2, 1, "/a", device="=fs:a", peer_group=1))
+    table = MountTable((FOUND, row(71, 70, "/a", device="0:51", peer_group=8), row(72, 71, "/a/x", peer_group=9)))
+    (view,) = (View("", predicted.table, predicted.origins, predicted.options),)
+    assert ["/a/x"] == [one.mount for one in judge((view,), (View("", table),), Machine(), arrivals=True).drift]
+    assert () == judge((view,), (View("", table),), Machine(), arrivals=True, untouched=True).drift
+
+
+def test_a_store_that_a_tree_was_built_before_is_not_missed_with_what_is_on_it() -> None:
+    rows = (row(1, 0, "/"), row(2, 1, "/run/store", device="0:9"), row(3, 2, "/run/store/x"), row(4, 1, "/b"))
+    predicted = wanted(*rows)
+    before, since = MountTable((FOUND, row(71, 70, "/b"))), MountTable((FOUND, row(72, 70, "/run/store", device="0:9")))
+    (without,) = without_absent_store((predicted,), (before,), "0:9")
+    assert ((rows[0], rows[3]), ("mount[0]", "mount[3]"), ("/", "/b")) == (
+        without.table.rows,
+        without.origins,
+        without.names,
+    )
+    assert (predicted,) == without_absent_store((predicted,), (since,), "0:9")
+    assert (predicted,) == without_absent_store((predicted,), (before,), "0:8")
+    assert (predicted,) == without_absent_store((predicted,), (before,), "")
