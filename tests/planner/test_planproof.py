@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from random import Random
 from time import process_time
 from typing import Any
@@ -102,6 +103,10 @@ def run(**fields: Any) -> Plan:
     return shop()._replace(run=shop().run._replace(**fields))
 
 
+def image(**fields: Any) -> s.Step:
+    return s.AttachImage("fs:i", "", "ext4", "/i.img", "", 0, 0, False, (), "")._replace(**fields)
+
+
 STEPS: tuple[Any, ...] = shop().steps
 MOUNTS = shop().expected.namespaces[0].mounts
 FILESYSTEMS = shop().expected.filesystems
@@ -110,6 +115,8 @@ GONE = LeftOut("/gone", shop().expected.namespaces[0].name, "/gone", "it cannot 
 IDMAP = s.MakeIdMap("m", ((0, 10, 1),), ((0, 10, 1),), "")
 
 ROOT_AT = next(at for at, step in enumerate(STEPS) if step.kind == "attach")
+
+SEED_AT = next(at for at, step in enumerate(STEPS) if step.kind == "make_seed" and step.filesystem == "host:0:43")
 
 BROKEN: dict[str, tuple[Plan, str]] = {
     "the root attached where it stands": (put(ROOT_AT + 1, STEPS[ROOT_AT]), "/ is attached already"),
@@ -125,6 +132,14 @@ BROKEN: dict[str, tuple[Plan, str]] = {
     "no end": (drop(55), "it ends after enter_root"),
     "another namespace": (alter(55, namespace="b"), "the namespace that is open is the one without a name"),
     "one namespace more": (put(56, s.OpenNamespace("b", False, "")), "this is one more"),
+    # images, and what there is of the host
+    "a part that no file has": (put(5, image(offset=1 << 63)), "no file has such a part"),
+    "a part before the file": (put(5, image(size=-1)), "no file has such a part"),
+    "an image of what is in none": (put(5, image(fstype="tmpfs")), "a tmpfs is in no image"),
+    "an image that is not written": (put(5, image(read_only=True)), "it is read-only if, and only if"),
+    "a relative image": (put(5, image(image="i.img")), "is not absolute"),
+    "a seed out of its filesystem": (alter(SEED_AT, path="../in"), "is no plain relative path"),
+    "a relative workbench": (put(5, s.CloneHostWorkbench("host:x", "srv", "", "")), "is not absolute"),
     # handles
     "never made": (drop(25), "data is used before it is made"),
     "made twice": (put(26, STEPS[25]), "data is the name of a mount already"),
@@ -348,6 +363,95 @@ BROKEN: dict[str, tuple[Plan, str]] = {
 def test_what_no_plan_may_be_is_refused_with_its_reason(name: str) -> None:
     plan, reason = BROKEN[name]
     assert reason in reasons(plan)
+
+
+OWNED = """format = 1
+[[namespace]]
+name = "inside"
+user = { uids = [[0, 1000, 100]], gids = [[0, 2000, 100]] }
+[[namespace.mount]]
+target = "/"
+type = "tmpfs"
+[[namespace.mount]]
+id = "top"
+target = "/top"
+type = "tmpfs"
+locked = "attributes"
+[[namespace.mount]]
+id = "on"
+target = "/top/on"
+type = "tmpfs"
+locked = true
+[[namespace.mount]]
+target = "/top/on/free"
+type = "tmpfs"
+"""
+
+
+@cache
+def owned() -> Plan:
+    """A namespace of another user, with what is locked in it."""
+    from mountplan import api
+    from mountplan.planner.language.spec_reading import parse_spec
+    from tests.fakes import FakeHost
+
+    return api.plan(parse_spec(OWNED.encode(), "owned.toml"), FakeHost())
+
+
+def first(kind: str) -> int:
+    return next(at for at, step in enumerate(owned().steps) if step.kind == kind)
+
+
+def with_other(kind: str, **fields: Any) -> list[s.Step]:
+    steps = list(owned().steps)
+    steps[first(kind)] = steps[first(kind)]._replace(**fields)
+    return steps
+
+
+def with_two(kind: str) -> list[s.Step]:
+    steps = list(owned().steps)
+    steps.insert(first(kind), steps[first(kind)])
+    return steps
+
+
+def without(*unwanted: s.Step) -> list[s.Step]:
+    return [step for step in owned().steps if step not in unwanted]
+
+
+BROKEN_OWNED: dict[str, tuple[Callable[[], list[s.Step]], str]] = {
+    "a stage twice": (lambda: with_two("make_stage"), "it has a stage already"),
+    "a copy without a stage": (
+        lambda: [*owned().steps[: first("make_stage")], *owned().steps[first("own_namespace") :]],
+        "it has no stage (any more)",
+    ),
+    "a copy twice": (lambda: with_two("own_namespace"), "it has no stage (any more)"),
+    "another user's copy": (lambda: with_other("own_namespace", user=""), "promises that it belongs to user:inside"),
+    "what is held is copied": (
+        lambda: without(s.Release("top", "namespace[0].mount[1]")),
+        "top is held by a descriptor, and another one in the copy",
+    ),
+    "taken from another place": (
+        lambda: with_other("take_locked", place="locked1"),
+        "top does not stand on the stage at locked1",
+    ),
+    "found at another place": (lambda: with_other("find_locked", path="of"), "on does not stand on top at of"),
+    "found twice": (lambda: with_two("find_locked"), "on is held by a descriptor already, or was never locked"),
+    "found on what is not locked": (lambda: with_other("find_locked", mount="inside:/"), "does not stand in the copy"),
+    "a user namespace in none": (
+        lambda: with_other("make_user_namespace", within="user:x"),
+        "user:x is used before it is made",
+    ),
+}
+
+
+def test_a_plan_for_another_user_is_proven() -> None:
+    prove(owned(), "x.json")
+
+
+@pytest.mark.parametrize("name", BROKEN_OWNED)
+def test_what_no_plan_for_another_user_may_be_is_refused_with_its_reason(name: str) -> None:
+    steps, reason = BROKEN_OWNED[name]
+    assert reason in reasons(owned()._replace(steps=tuple(steps())))
 
 
 # ---- what it costs ---------------------------------------------------------------------------------------------------
