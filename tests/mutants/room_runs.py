@@ -129,7 +129,9 @@ def measure(half: str) -> Tests:
         elif status != 0:
             raise SystemExit(f"the tests fail without any mutant:\n{log.read_text()[-8000:]}")
         result.seek(0)
-        tests: Tests = pickle.load(result)
+        if not (told := result.read()):
+            raise SystemExit(f"the tests came to no end:\n{log.read_text()[-8000:]}")
+        tests: Tests = pickle.loads(told)
     return tests
 
 
