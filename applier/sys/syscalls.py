@@ -6,14 +6,13 @@ that returns a descriptor gives it to the caller, close-on-exec.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
 import stat
 import struct
 import sys
-from ctypes import c_char_p, c_int, c_size_t, c_uint, c_uint64, c_ulong
+from _ctypes import FUNCFLAG_CDECL, FUNCFLAG_PYTHONAPI, CFuncPtr, _SimpleCData, dlopen
 
 from mountplan.applier.sys import abi
 from mountplan.applier.sys.closing import closing_fd
@@ -28,26 +27,63 @@ if TYPE_CHECKING:
 told = False  # whether each call is shown: tracing.py
 loop: Any = None  # what _loop.c was built as, for call_program.py; False if it was not
 
-_libc = ctypes.CDLL(None)
-_libc_with_lock = ctypes.PyDLL(None)
+
+# What ctypes makes of _ctypes, as far as it is needed here. It makes much more, which took a
+# twentieth of the time of a small run.
+def _simple(kind: str) -> Any:
+    metaclass: Any = type(_SimpleCData)
+    return metaclass("simple", (_SimpleCData,), {"_type_": kind})
+
+
+c_char, c_char_p, c_void_p, c_int, c_uint, c_ulong, c_uint64 = map(_simple, "czPiILQ")
+c_size_t = c_ulong  # on all that Linux runs on
+
+
+class _Function(CFuncPtr):
+    _flags_ = FUNCFLAG_CDECL
+    _restype_ = c_int
+
+
+class _FunctionWithLock(CFuncPtr):
+    _flags_ = FUNCFLAG_CDECL | FUNCFLAG_PYTHONAPI
+    _restype_ = c_int
+
+
+class _ThisProcess:
+    """Where functions are looked up: in the C library, among others."""
+
+    _handle = dlopen(None, 0)  # type: ignore[arg-type]
+
+
+_here: Any = _ThisProcess
+
 
 # syscall(2), for the calls that not every libc wraps. Nearly all the time between two of them goes into ctypes, so it
 # has little to do: no argument types are declared, so an int is passed as a C int, which libffi widens to a register,
-# and bytes as a pointer; and PyDLL keeps the interpreter's lock, as a builder has no second thread. Only a size_t
+# and bytes as a pointer; and the interpreter's lock is kept, as a builder has no second thread. Only a size_t
 # must be one, see below.
-_syscall = _libc_with_lock["syscall"]
+_syscall: Any = _FunctionWithLock(("syscall", _here))
 _SIZE_OF_ATTR = c_size_t(32)  # struct mount_attr
 _SIZE_OF_HOW = c_size_t(24)  # struct open_how
 
 # Where the thread's errno is, as errno.h says in glibc and musl. To have ctypes keep it (use_errno) would take a third
 # of the time of each call, and only a call that fails changes it: it can be read when the result tells of a refusal.
-_errno_location = _libc_with_lock["__errno_location"]
-_errno_location.restype = ctypes.POINTER(c_int)
+_errno_location: Any = _FunctionWithLock(("__errno_location", _here))
+_errno_location.restype = c_void_p
 
 
 def _wrapped(name: str, *arguments: Any) -> Any:
     """libc's wrapper of a call whose number differs between architectures."""
-    return ctypes.CFUNCTYPE(c_int, *arguments)((name, _libc))
+    function: Any = None
+
+    def call(*values: Any) -> Any:
+        nonlocal function
+        if function is None:
+            function = _Function((name, _here))
+            function.argtypes = arguments
+        return function(*values)
+
+    return call
 
 
 _mount = _wrapped("mount", c_char_p, c_char_p, c_char_p, c_ulong, c_char_p)
@@ -71,6 +107,13 @@ _name_to_handle_at = _wrapped("name_to_handle_at", c_int, c_char_p, c_char_p, c_
 _open_by_handle_at = _wrapped("open_by_handle_at", c_int, c_char_p, c_int)
 
 
+def _buffer(size: int, data: bytes = b"") -> Any:
+    """Bytes that a call writes into; they begin with `data`."""
+    buffer = (c_char * size)()
+    buffer.raw = data
+    return buffer
+
+
 def load_loop() -> None:
     """Before anything is built: later, its file may not be there to be read."""
     global loop
@@ -83,7 +126,7 @@ def load_loop() -> None:
 
 def _errno() -> int:
     """Why the call failed that was the last one: ask before anything else is done."""
-    number: int = _errno_location()[0]
+    number: int = c_int.from_address(_errno_location()).value
     return number
 
 
@@ -335,7 +378,7 @@ def signalfd(numbers: Iterable[int]) -> int:
 
 def capget() -> tuple[int, int, int]:
     """capget(2): the caller's effective, permitted and inheritable capabilities, as bit masks."""
-    data = ctypes.create_string_buffer(24)
+    data = _buffer(24)
     if _capget(struct.pack("=Ii", abi.CAPABILITY_VERSION_3, 0), data) < 0:
         _refuse("capget")
     low = struct.unpack_from("=III", data)
@@ -407,7 +450,7 @@ def statmount(mount: int, namespace: int, mask: int, buffer: bytearray) -> None:
     `namespace` is the id of a mount namespace (Linux 6.11), 0 for our own. Raises EOVERFLOW if the buffer is too small.
     """
     request = struct.pack(abi.MNT_ID_REQ, 32, 0, mount, mask, namespace)
-    view = (ctypes.c_char * len(buffer)).from_buffer(buffer)
+    view = (c_char * len(buffer)).from_buffer(buffer)
     if _syscall(abi.SYS_STATMOUNT, request, view, c_size_t(len(buffer)), 0) < 0:
         _refuse("statmount")
 
@@ -415,7 +458,7 @@ def statmount(mount: int, namespace: int, mask: int, buffer: bytearray) -> None:
 def listmount(mount: int, namespace: int, last: int, count: int) -> tuple[int, ...]:
     """listmount(2), Linux 6.8: up to `count` unique ids of mounts below one, in their order, after the id `last`."""
     request = struct.pack(abi.MNT_ID_REQ, 32, 0, mount, last, namespace)
-    buffer = ctypes.create_string_buffer(8 * count)
+    buffer = _buffer(8 * count)
     found: int = _syscall(abi.SYS_LISTMOUNT, request, buffer, c_size_t(count), 0)
     if found < 0:
         _refuse("listmount")
@@ -427,7 +470,7 @@ def stat_root(dirfd: int, path: bytes) -> tuple[int, int, int, int, bool]:
 
     Returns mount id, mode, major and minor number of a device node, and whether it is the root of its mount.
     """
-    buffer = ctypes.create_string_buffer(abi.STATX_SIZE)
+    buffer = _buffer(abi.STATX_SIZE)
     flags = abi.AT_NO_AUTOMOUNT | abi.AT_SYMLINK_NOFOLLOW | (abi.AT_EMPTY_PATH if not path else 0)
     _fill(buffer, dirfd, path, flags, abi.STATX_MNT_ID | abi.STATX_TYPE_MODE)
     attributes: int = struct.unpack_from("=Q", buffer, 8)[0]
@@ -437,7 +480,7 @@ def stat_root(dirfd: int, path: bytes) -> tuple[int, int, int, int, bool]:
     return mount, mode, major, minor, bool(attributes & abi.STATX_ATTR_MOUNT_ROOT)
 
 
-def _fill(buffer: ctypes.Array[ctypes.c_char], dirfd: int, path: bytes, flags: int, mask: int) -> None:
+def _fill(buffer: Any, dirfd: int, path: bytes, flags: int, mask: int) -> None:
     """statx(2) into `buffer`. Raises KernelRefusal (ENOSYS) also if not all that was asked for has been told.
 
     The C library emulates the call where it is refused (ENOSYS), and knows nothing of mounts then.
@@ -454,8 +497,8 @@ def handle_at(dirfd: int, path: bytes) -> tuple[int, bytes, int]:
 
     With AT_HANDLE_FID, Linux 6.6: a handle to compare, which need not serve to open the file.
     """
-    buffer = ctypes.create_string_buffer(struct.pack("=Ii", abi.MAX_HANDLE_SZ, 0), 8 + abi.MAX_HANDLE_SZ)
-    mount = ctypes.create_string_buffer(8)
+    buffer = _buffer(8 + abi.MAX_HANDLE_SZ, struct.pack("=Ii", abi.MAX_HANDLE_SZ, 0))
+    mount = _buffer(8)
     flags = abi.AT_HANDLE_FID | (abi.AT_EMPTY_PATH if not path else 0)
     if _name_to_handle_at(dirfd, path, buffer, mount, flags) < 0:
         _refuse("name_to_handle_at")
@@ -465,7 +508,7 @@ def handle_at(dirfd: int, path: bytes) -> tuple[int, bytes, int]:
 
 def open_by_handle(mount: int, kind: int, handle: bytes) -> int:
     """open_by_handle_at(2): an O_PATH descriptor of what a handle leads to, on the mount that the descriptor is on."""
-    buffer = ctypes.create_string_buffer(struct.pack("=Ii", len(handle), kind) + handle)
+    buffer = _buffer(8 + len(handle), struct.pack("=Ii", len(handle), kind) + handle)
     fd: int = _open_by_handle_at(mount, buffer, os.O_PATH | os.O_CLOEXEC)
     if fd < 0:
         _refuse("open_by_handle_at")
@@ -474,12 +517,12 @@ def open_by_handle(mount: int, kind: int, handle: bytes) -> int:
 
 def wipe(start: int, end: int) -> None:
     """Overwrite memory of this process with zeros: addresses as /proc/PID/stat has them (env_start, env_end)."""
-    ctypes.memset(start, 0, end - start)
+    (c_char * (end - start)).from_address(start).raw = bytes(end - start)
 
 
 def mount_id(dirfd: int, path: bytes) -> int:
     """The id of the mount on which a walk to `path` ends (statx(2), STATX_MNT_ID, Linux 5.8); b"" is `dirfd` itself."""
-    buffer = ctypes.create_string_buffer(abi.STATX_SIZE)
+    buffer = _buffer(abi.STATX_SIZE)
     flags = abi.AT_NO_AUTOMOUNT | (abi.AT_EMPTY_PATH if not path else 0)
     _fill(buffer, dirfd, path, flags, abi.STATX_MNT_ID)
     found: int = struct.unpack_from("=Q", buffer, abi.STATX_MNT_ID_OFFSET)[0]
