@@ -173,7 +173,9 @@ def _read_runs(hint: Any, runs: Json, count: int, strings: tuple[str, ...]) -> l
     if runs.__class__ is not list:
         raise Malformed(f"must be a list, not {in_short(runs)}", "runs")
     read = reader_of(hint)
-    counts_up = is_text(hint) or hint is int
+    of_strings = is_text(hint)
+    counts_up = of_strings or hint is int
+    least, most = (0, len(strings) - 1) if of_strings else (LEAST, MOST)
     found: list[Any] = []
     for number, run in enumerate(runs):
         try:
@@ -191,10 +193,12 @@ def _read_runs(hint: Any, runs: Json, count: int, strings: tuple[str, ...]) -> l
             if step.__class__ is not int or not LEAST <= step <= MOST:
                 raise Malformed(f"must be a number, not {in_short(step)}", "[2]")
             last = value + step * (times - 1) if value.__class__ is int else value
-            for one in (value, last):
-                _read_column(hint, [one], strings)
+            plain = hint in (str, int) and value.__class__ is int
+            if not plain or not least <= value <= most or not least <= last <= most:
+                for one in (value, last):
+                    _read_column(hint, [one], strings)
             numbers = range(value, last + (1 if step > 0 else -1), step) if step else repeat(value, times)
-            if not is_text(hint):
+            if not of_strings:
                 found += numbers
             elif step == 1 and hint is str:
                 found += strings[value : last + 1]
