@@ -169,6 +169,9 @@ class LiveExecution(Execution):
 
     def detach_live(self, step: c.DetachLive) -> None:
         path = step.path
+        if step.covered:
+            self.kernel.detach_covered(self.fds[step.mount])
+            return
         if self.kernel.id_at(path) != self._id_of(step.mount):
             raise OtherMount(errno.ESTALE, f"at {path} another mount is seen than there was when it was planned")
         self.kernel.detach(path)

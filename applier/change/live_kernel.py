@@ -83,6 +83,11 @@ class LiveKernel(LinuxKernel):
     def detach(self, path: str) -> None:
         syscalls.umount2(os.fsencode(path), abi.MNT_DETACH | abi.UMOUNT_NOFOLLOW)
 
+    def detach_covered(self, mount: int) -> None:
+        """By the link to its root in our own /proc, which leads to it wherever it is."""
+        os.fchdir(self._proc)
+        syscalls.umount2(f"self/fd/{mount}".encode(), abi.MNT_DETACH)
+
     def reconfigure(self, mount: int, options: Options) -> None:
         context = syscalls.fspick(mount)
         try:

@@ -16,6 +16,7 @@ from mountplan.planner.change.new_parts import NewParts, NoSource
 from mountplan.planner.change.paired_space import PairedSpace, covers_of
 from mountplan.planner.change.sharing_changes import SharingMatch
 from mountplan.planner.names import Handle
+from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import steps as s
 from mountplan.planner.tables.table import MountRow
 
@@ -127,11 +128,39 @@ class Arrangement:
         lifted = [place for place in places if one.sites[place].mode == "rebuild" and self._covers(one, place)]
         for place in lifted:
             yield self._take_off(one.sites[place])
+        buried = [(place, above) for place in places for above in places if self._is_buried(one, place, above)]
+        later = [place for place, _ in buried if len(one.sites[place].found) == 1]
         for place in reversed(places):
-            if place not in lifted:
+            if place in later:
+                self._live(one.sites[place].found[0])
+            elif place not in lifted:
                 yield self._edit(one.sites[place], one)
+        for place in later:
+            self._detach(one.sites[place].found[0], covered=True)
+        for place, above in buried:
+            new = one.sites[above].wanted
+            filled = len(new) > 1 or self._is_filled(new[0], TargetPath(place).relative_to(above))
+            if filled or place not in later:
+                at = one.sites[place].found[-1]
+                one.sites[above].missing = self.space.found.rows[at].mountpoint
         for place in reversed(lifted):
             yield self._put_on(one.sites[place], one)
+
+    def _is_buried(self, one: ExaminedMount, place: str, above: str) -> bool:
+        """Whether what stands at a place goes as something new comes above it, and is seen until that covers it."""
+        site, new = one.sites[place], one.sites[above]
+        if place == above or not TargetPath(place).is_under(above) or new.mode != "append" or new.found or new.arrived:
+            return False
+        return site.mode == "pop" and not site.kept and not site.arrived
+
+    def _is_filled(self, wanted: int, path: str) -> bool:
+        """Whether something is mounted, once a new mount is attached, at a path in it, on the way there or below."""
+        inside = TargetPath(f"/{path}")
+        return any(
+            (inside.is_under(place) or TargetPath(place).is_under(inside))
+            and not self._parts.is_brought(self.space, stack[0])
+            for place, stack in self.space.wanted_sites.on(wanted).items()
+        )
 
     def _covers(self, one: ExaminedMount, place: str) -> bool:
         dirty = (other for other, site in one.sites.items() if site.mode != "none" and other != place)
@@ -367,7 +396,7 @@ class Arrangement:
             site.wanted, wanted
         )
 
-    def _detach(self, found: int) -> None:
+    def _detach(self, found: int, *, covered: bool = False) -> None:
         forest = self.space.found
         row = forest.rows[found]
         handle = self._live(found)
@@ -376,7 +405,7 @@ class Arrangement:
             waiting += forest.children.get(at, ())
         if any(forest.rows[at].peer_group or forest.rows[at].master for at in waiting):
             self.steps.append(c.SetSharing(handle, "private", True))
-        self.steps.append(c.DetachLive(handle, row.mountpoint))
+        self.steps.append(c.DetachLive(handle, row.mountpoint, covered))
         self._release(found)
 
 

@@ -164,10 +164,14 @@ class RemoveLowest(NamedTuple):
 
 
 class DetachLive(NamedTuple):
-    """Unmount a live mount with all that stands on it (MNT_DETACH): who has something open there keeps it."""
+    """Unmount a live mount with all that stands on it (MNT_DETACH): who has something open there keeps it.
+
+    One that is `covered` by then no path leads to, but that of its descriptor.
+    """
 
     mount: Handle
     path: str
+    covered: bool = False
     origin: str = ""
     kind: Literal["detach_live"] = "detach_live"
 

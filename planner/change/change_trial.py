@@ -146,10 +146,14 @@ class ChangeTrial(Trial):
 
     def _detach_live(self, step: c.DetachLive) -> None:
         """As the kernel walks: the topmost at the path must be this one."""
-        found = into_mounts(*walk(self.builder, step.path))[0]
-        if found is not self._handles[step.mount].place[0]:
-            raise AssertionError(f"at {step.path} there is another mount than {step.mount}")
-        self.world.umount(self.builder, step.path, lazy=True)
+        if step.covered:
+            self.world.chdir(self.builder, self._handles[step.mount])
+            self.world.umount(self.builder, ".", lazy=True)
+        else:
+            found = into_mounts(*walk(self.builder, step.path))[0]
+            if found is not self._handles[step.mount].place[0]:
+                raise AssertionError(f"at {step.path} there is another mount than {step.mount}")
+            self.world.umount(self.builder, step.path, lazy=True)
         for one in self.world.spread:
             if not one.came and one.place[0].namespace is self.builder.namespace:
                 there = path_of(one.place, self.builder.root) or "another place"

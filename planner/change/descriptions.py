@@ -55,14 +55,10 @@ class Descriptions:
         gap = ""
         if site.has_gap:
             gap = "nothing is there for a moment"
+        if site.has_gap or site.missing:
             at = site.wanted[-1]
-            self._need(
-                "gap",
-                self._allowed.gap,
-                f"{space.wanted.rows[at].mountpoint} is missing for a moment",
-                "--allow-gap",
-                at,
-            )
+            what = f"{site.missing or space.wanted.rows[at].mountpoint} is missing for a moment"
+            self._need("gap", self._allowed.gap, what, "--allow-gap", at)
         back = {inner.found: wanted for wanted, inner in site.inner.items()}
         swapped: set[int] = set()
         for number, wanted in enumerate(site.wanted):

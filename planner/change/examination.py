@@ -32,6 +32,8 @@ class ExaminedSite:
     With `peer`, the last `upper` of both stay, and all others are exchanged; `covered` says whether a walk reaches none
     of them, and `top_beneath` whether the topmost is exchanged as by a swap.
 
+    `missing` is what nothing is at for a moment, though nothing was mounted at this place before.
+
     `afresh`: it is on a mount that another takes the place of, and all of it is made anew on that before it is seen.
     """
 
@@ -45,6 +47,7 @@ class ExaminedSite:
     covered: bool = False
     top_beneath: bool = False
     afresh: bool = False
+    missing: str = ""
     inner: dict[int, ExaminedMount] = field(default_factory=dict)
     arrived: list[int] = field(default_factory=list)
 

@@ -228,6 +228,30 @@ def test_who_reads_inside_misses_no_file_while_what_lies_beneath_is_exchanged(
     assert 0 == missed
 
 
+def test_who_reads_inside_misses_no_file_while_something_new_comes_above_what_goes(in_host: InHost) -> None:
+    """Directories and files alike: each was taken away before the new one was there."""
+    root = 'format = 1\nname = "live"\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n'
+    many = root + "".join(
+        f'[[mount]]\ntarget = "/data/{name}"\ntype = "tmpfs"\nfile = [{{ path = "file", content = "" }}]\n'
+        for name in "ab"
+    )
+    many += '[[mount]]\ntarget = "/data/file"\nbind = "/mnt/file"\n'
+    entries = ", ".join(f'{{ path = "{path}", content = "" }}' for path in ("a/file", "b/file", "file"))
+    single = f'{root}[[mount]]\ntarget = "/data"\ntype = "tmpfs"\nfile = [{entries}]\n'
+
+    def script() -> tuple[int, int]:
+        mount("mnt", "/mnt", "tmpfs")
+        Path("/mnt/file").touch()
+        with standing_tree(plan_of(many)) as tree, reading(tree, "/data/a/file", "/data/b/file", "/data/file") as end:
+            tree.change(tree.preview(plan_of(single), Allowed()))
+            assert not tree.drift(plan_of(single))
+            return end()
+
+    looks, missed = in_host(script, identity="root")
+    assert looks > 0
+    assert 0 == missed
+
+
 def test_the_filesystems_of_a_stack_stay_when_one_below_them_goes(in_host: InHost) -> None:
     """Without ids too, so that nothing but their sources tells which is which."""
     root = 'format = 1\nname = "live"\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n'

@@ -480,3 +480,23 @@ def test_an_overlay_is_another_one_where_its_layers_have_other_entries() -> None
     found = change(layers(one), layers(one.replace("1", "2")))
     assert ["~ /l/f: file"] == lines(found)
     assert [True] == [step.in_place for step in found.steps if isinstance(step, c.WriteFile)]
+
+
+def test_what_goes_below_something_new_goes_once_that_covers_it() -> None:
+    """It went first, so that for a moment there was neither, and nothing said so."""
+    found = change(tmpfs("/a/b"), tmpfs("/a"))
+    assert ["+ /a: tmpfs rw,relatime", "- /a/b: tmpfs rw,relatime"] == lines(found)
+    assert ["attach", "detach_live"] == [one.kind for one in found.steps if one.kind in ("attach", "detach_live")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (tmpfs("/a/b", 'id = "x"\n'), tmpfs("/a") + tmpfs("/a/b", 'id = "x"\n')),  # comes when the other is there
+        (tmpfs("/a/b") * 2, tmpfs("/a")),  # no path leads to the lower one then
+    ],
+)
+def test_what_goes_below_something_new_before_that_is_whole_is_a_gap(before: str, after: str) -> None:
+    found = change(before, after)
+    assert [("gap", "/a/b is missing for a moment")] == [(one.kind, one.what) for one in found.obstacles]
+    assert not change(before, after, Allowed(gap=True)).obstacles
