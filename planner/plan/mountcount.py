@@ -9,23 +9,9 @@ from __future__ import annotations
 from mountplan.planner.errors import PlanRefused
 from mountplan.planner.names import Handle
 from mountplan.planner.paths import TargetPath
+from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.step_columns import columns_of_kind, kinds_of
-from mountplan.planner.plan.steps import (
-    Attach,
-    AttachImage,
-    BindOver,
-    CloneHost,
-    CloneHostWorkbench,
-    MakeBase,
-    MakeFilesystem,
-    MakeOverlay,
-    MakeSeed,
-    MakeYard,
-    OpenNamespace,
-    Step,
-    TakeHostGroup,
-)
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import MountRow, MountTable, Walks, copied
 
@@ -35,8 +21,8 @@ if TYPE_CHECKING:
 
 _COUNTED = frozenset(
     {
-        Attach, AttachImage, BindOver, CloneHost, CloneHostWorkbench, MakeBase, MakeFilesystem, MakeOverlay, MakeSeed,
-        MakeYard, OpenNamespace, TakeHostGroup,
+        s.Attach, s.AttachImage, s.BindOver, s.CloneHost, s.CloneHostWorkbench, s.MakeBase, s.MakeFilesystem,
+        s.MakeOverlay, s.MakeSeed, s.MakeYard, s.OpenNamespace, s.TakeHostGroup,
     }
 )  # fmt: skip
 
@@ -48,7 +34,7 @@ class Peak(NamedTuple):
     step: int
 
 
-def most_mounts(steps: tuple[Step, ...], host: MountTable) -> Peak:
+def most_mounts(steps: tuple[s.Step, ...], host: MountTable) -> Peak:
     """What carrying out `steps` on a host with that table comes to; costs a look at each step."""
     host = copied(host)
     here = inherited = 1 + len(host.rows)  # the lowest mount of a namespace is in no table
@@ -61,32 +47,32 @@ def most_mounts(steps: tuple[Step, ...], host: MountTable) -> Peak:
     for number, step in enumerate(steps, 1):
         if type(step) not in _COUNTED:  # most steps are of other types
             continue
-        if isinstance(step, Attach):
+        if isinstance(step, s.Attach):
             if step.mount in attached:
                 continue
             attached.add(step.mount)
             here += sizes.get(step.mount, 1)
-        elif isinstance(step, CloneHost):
+        elif isinstance(step, s.CloneHost):
             if step.recursive:
                 sizes[step.mount] = trees.size(step.path)
             continue
-        elif isinstance(step, (MakeFilesystem, AttachImage, MakeOverlay)):
+        elif isinstance(step, (s.MakeFilesystem, s.AttachImage, s.MakeOverlay)):
             here += not step.mount
-            if isinstance(step, MakeOverlay):
+            if isinstance(step, s.MakeOverlay):
                 here += sum(bool(layer.id_map) for layer in step.layers)  # a clone each, in the yard
-        elif isinstance(step, BindOver):
+        elif isinstance(step, s.BindOver):
             here += trees.size(step.path)  # or fewer, if some were removed
-        elif isinstance(step, CloneHostWorkbench):
+        elif isinstance(step, s.CloneHostWorkbench):
             here += 1
-        elif isinstance(step, MakeSeed):
+        elif isinstance(step, s.MakeSeed):
             here += step.parked
-        elif isinstance(step, TakeHostGroup):
+        elif isinstance(step, s.TakeHostGroup):
             waiting += step.parked
-        elif isinstance(step, MakeYard):
+        elif isinstance(step, s.MakeYard):
             here += 1 + waiting
-        elif isinstance(step, MakeBase):
+        elif isinstance(step, s.MakeBase):
             here += 1 + len(step.keep)
-        elif isinstance(step, OpenNamespace):
+        elif isinstance(step, s.OpenNamespace):
             common = here = common or here
         if here > peak.mounts:
             peak = Peak(here, number)
@@ -120,10 +106,10 @@ class _Trees:
 def surely_fits(steps: Steps, host: MountTable, most: int) -> bool:
     """True if the steps need no more than `most` mounts at once, by the number of steps: this costs next to nothing."""
     kinds = kinds_of(steps)
-    if not kinds.isdisjoint((BindOver, MakeBase, MakeOverlay)):  # of these, one may make several
+    if not kinds.isdisjoint((s.BindOver, s.MakeBase, s.MakeOverlay)):  # of these, one may make several
         return False
-    copies = columns_of_kind(steps, CloneHost)["recursive"].count(True)
-    copies += len(columns_of_kind(steps, OpenNamespace)["namespace"]) if OpenNamespace in kinds else 0
+    copies = columns_of_kind(steps, s.CloneHost)["recursive"].count(True)
+    copies += len(columns_of_kind(steps, s.OpenNamespace)["namespace"]) if s.OpenNamespace in kinds else 0
     return len(steps) + (1 + len(host.rows)) * (1 + copies) <= most
 
 
