@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 
 from mountplan.applier.observe.file_looks import unlike
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.kernel import LinuxKernel, Options, own_file
 from mountplan.planner.attributes import ATIME_MASK, NODEV, NODIRATIME, NOEXEC, NOSUID, NOSYMFOLLOW, RDONLY
 from mountplan.planner.plan.steps import MakeNode
@@ -58,14 +59,11 @@ class LiveKernel(LinuxKernel):
         """A detached clone of the mount at an absolute path of the private copy, without any attribute. Raises
         OtherMount if it is of another device (as mountinfo has it, which stat(2) does not know of every filesystem).
         """
-        fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
+        with closing_fd(os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)) as fd:
             number, *_, is_root = syscalls.stat_root(fd, b"")
             if is_root is False or self._devices.get(number) != device:
                 raise OtherMount(errno.ESTALE, f"at {path} is not what there was when it was planned")
             clone = self.clone(fd, "")
-        finally:
-            os.close(fd)
         self.set_attributes(clone, clear=_ALL)
         return clone
 
@@ -89,26 +87,20 @@ class LiveKernel(LinuxKernel):
         syscalls.umount2(f"self/fd/{mount}".encode(), abi.MNT_DETACH)
 
     def reconfigure(self, mount: int, options: Options) -> None:
-        context = syscalls.fspick(mount)
-        try:
+        with closing_fd(syscalls.fspick(mount)) as context:
             self._configure(context, options)
             syscalls.fsconfig(context, abi.FSCONFIG_CMD_RECONFIGURE, None, None, 0)
-        finally:
-            os.close(context)
 
     def overwrite(self, dirfd: int, path: str, node: MakeNode, source: int) -> None:
         """Write a file that is there, from its beginning on; who has it open sees it change. A directory keeps what is
         in it.
         """
-        where = self.open(dirfd, path) if path else os.dup(dirfd)
-        try:
+        with closing_fd(self.open(dirfd, path) if path else os.dup(dirfd)) as where:
             if node.node == "directory":
                 fd = syscalls.open_again(where, os.O_RDONLY | os.O_DIRECTORY, stat.S_IFDIR)
             else:
                 fd = syscalls.open_again(where, os.O_RDWR, stat.S_IFREG)
-        finally:
-            os.close(where)
-        try:
+        with closing_fd(fd):
             if node.node == "directory":
                 own_file(fd, node)
                 return
@@ -120,8 +112,6 @@ class LiveKernel(LinuxKernel):
                 at += os.pwrite(fd, view[at:], at)
             os.ftruncate(fd, len(data))
             own_file(fd, node)
-        finally:
-            os.close(fd)
 
     def make_node(self, dirfd: int, path: str, node: MakeNode, source: int) -> None:
         """In a filesystem that stands, a file comes at once and whole. What is there just as it shall be, such as from
