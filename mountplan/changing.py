@@ -16,6 +16,7 @@ from mountplan.applier.sys.inside import ChildKilled
 from mountplan.applier.sys.refusal import KernelRefusal
 from mountplan.live_target import Target, holders_of, look, subject_of
 from mountplan.operands import Operand, granted_of
+from mountplan.pipeline import without_defaults
 from mountplan.planner.change.change_plan import ChangeObstacle, ChangePlan
 from mountplan.planner.change.plan_change import plan_change
 from mountplan.planner.change.standing import Allowed, StandingTree
@@ -477,7 +478,7 @@ def _verify(
     judged = judge(wanted, found, machine_of(host), arrivals=True, surroundings=around)
     if judged.drift or drift:
         raise VerificationFailed(judged.drift or drift)
-    return judged.notices
+    return without_defaults(judged.notices)
 
 
 def _record(plan: Plan, target: Target) -> None:

@@ -131,6 +131,7 @@ def held_against(spec: str, planned: Planned, found: Operand, subject: str = "")
         first = first._replace(views=tuple(one for one in first.views if one.namespace == namespace))
         judged = judge(first.views, views, machine_of(host), arrivals=True, surroundings=surroundings)
     side = Side(found.value, views, incomplete=not as_it_is.complete)
+    judged = judged._replace(notices=pipeline.without_defaults(judged.notices))
     return Compared(first, side, *judged, since=planned.since or now)
 
 
@@ -161,4 +162,5 @@ def _as_predicted(spec: str, plan: Plan, subject: str, side: Side) -> Compared:
     first = predicted(spec, plan, host)
     side = beside_spec(side, first)
     machine = machine_of(host) if side.of_machine else None
-    return Compared(first, side, *judge(first.views, side.views, machine, arrivals=True, surroundings=surroundings))
+    judged = judge(first.views, side.views, machine, arrivals=True, surroundings=surroundings)
+    return Compared(first, side, *judged._replace(notices=pipeline.without_defaults(judged.notices)))

@@ -386,8 +386,9 @@ def without_defaults(notices: Drift) -> Drift:
     if not any(one.found == NOT_SHOWN for one in notices):
         return notices
     from mountplan.applier.sys.overlay import machines_defaults
+    from mountplan.planner.fstypes import of
 
-    defaults = machines_defaults()
+    defaults = {**of("overlay").shown_unless, **machines_defaults()}
     known = {(f"option {name}", value) for name, value in defaults.items()}
     return tuple(one for one in notices if one.found != NOT_SHOWN or (one.prop, one.wanted) not in known)
 

@@ -241,3 +241,8 @@ def option_refused(said: str, meant: str) -> tuple[str, str]:
 def only_reads(fstype: str, options: tuple[tuple[str, str | bool], ...]) -> bool:
     """True if a filesystem with these options never writes to its device, so that this may be opened read-only."""
     return ("ro", True) in options or of(fstype).read_only
+
+
+def served_by_program(fstype: str) -> bool:
+    """True if the kernel hands what is asked of the filesystem to a program that has to be there: FUSE, autofs."""
+    return fstype.partition(".")[0] in ("fuse", "fuseblk", "autofs")

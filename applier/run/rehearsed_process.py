@@ -11,7 +11,7 @@ from typing import Any, NoReturn, get_args
 
 from mountplan.applier.probe.userns_trial import ask_for
 from mountplan.applier.run.programs import Programs, Shelf
-from mountplan.applier.run.within import run_program
+from mountplan.applier.run.within import NotExecuted, run_program
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import KernelRefusal, call_of, place_of
@@ -28,6 +28,8 @@ _CLASSES: dict[str, Callable[..., a.Action]] = {one.__name__: one for one in get
 
 def _refusal(error: OSError) -> tuple[Any, ...]:
     """What a process answers that could not do what it was to; which call that was, the other side finds out."""
+    if isinstance(error, NotExecuted):
+        return REFUSED, error.errno, error.syscall, error.place
     place = None if isinstance(error, KernelRefusal) else place_of(error)  # that has the name of the call
     return REFUSED, error.errno or errno.EIO, call_of(error), place
 

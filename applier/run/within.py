@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import marshal
 import os
 import re
 import socket
@@ -11,12 +13,22 @@ from mountplan.applier.run.lent import MAPS, CannotLend, lent, written
 from mountplan.applier.run.programs import Shelf
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.closing import closing_fd
+from mountplan.applier.sys.refusal import OF_THE_SYSTEM, KernelRefusal, Place, call_of, place_of
 from mountplan.planner.commands.util_linux import read_nsenter, read_unshare
 
 _READERS = frozenset({"mount", "umount", "unshare"})  # of what is in /proc
 _CREDENTIALS = struct.Struct("3i")
 _LONGEST = 4000  # bytes of what it says
 _CANNOT_EXECUTE = 127
+_FAILED = b"\0"  # no program says that first
+
+
+class NotExecuted(KernelRefusal):
+    """A call on the way to a program has failed; `place` is where in the source that was made, if it has no name."""
+
+    def __init__(self, number: int, call: str, place: Place | None) -> None:
+        super().__init__(number, call)
+        self.place = place
 
 
 def run_program(shelf: Shelf, words: tuple[str, ...], proc: int) -> tuple[int, str] | None:
@@ -26,8 +38,7 @@ def run_program(shelf: Shelf, words: tuple[str, ...], proc: int) -> tuple[int, s
     if words[0] == "mount" and any(re.match("-[a-zA-Z]*N|--nam", word) for word in words[1:]):
         return None  # the namespace it looks for in /proc
     if words[0] not in _READERS:
-        result = _run(shelf, words, proc)
-        return result if result[0] != _CANNOT_EXECUTE or result[1] else None
+        return _run(shelf, words, proc)
     with open(os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), "rb") as file:
         table = file.read()
     try:
@@ -37,7 +48,7 @@ def run_program(shelf: Shelf, words: tuple[str, ...], proc: int) -> tuple[int, s
         return None
 
 
-def _run(shelf: Shelf, words: tuple[str, ...], proc: int) -> tuple[int, str]:
+def _run(shelf: Shelf, words: tuple[str, ...], proc: int) -> tuple[int, str] | None:
     in_anteroom = words[0] == "nsenter" and not read_nsenter(list(words[1:])).files
     binds_files = words[0] == "unshare" and bool(read_unshare(list(words[1:])).files)
     ours, theirs = socket.socketpair()
@@ -50,6 +61,8 @@ def _run(shelf: Shelf, words: tuple[str, ...], proc: int) -> tuple[int, str]:
                     if in_anteroom:
                         syscalls.setns(shelf.anteroom, abi.CLONE_NEWNS)
                     shelf.execute(words, theirs.fileno(), told, proc, from_proc=binds_files)
+                except OSError as error:
+                    _tell((error.errno or errno.EIO, call_of(error), place_of(error)), told)
                 finally:
                     os._exit(_CANNOT_EXECUTE)
             theirs.close()
@@ -57,7 +70,23 @@ def _run(shelf: Shelf, words: tuple[str, ...], proc: int) -> tuple[int, str]:
             if held:
                 _go_where(held, proc)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        return status, os.pread(told, _LONGEST, 0).decode("utf-8", "replace").strip()
+        said = os.pread(told, _LONGEST, 0)
+    if status == _CANNOT_EXECUTE and said[:1] in (b"", _FAILED):
+        failed = marshal.loads(said[1:]) if said else (0, "", None)
+        if failed[0] in OF_THE_SYSTEM:
+            raise NotExecuted(*failed)
+        return None
+    return status, said.decode("utf-8", "replace").strip()
+
+
+def _tell(failed: tuple[int, str, Place | None], told: int) -> None:
+    """By then its number may be something else's, and standard error is it."""
+    for fd in (told, 2):
+        try:
+            os.pwrite(fd, _FAILED + marshal.dumps(failed), 0)
+            return
+        except OSError:
+            continue
 
 
 def _wait_for_held(connection: socket.socket) -> int:

@@ -154,7 +154,9 @@ class Parser(argparse.ArgumentParser):
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             extra = getattr(found, "extra", None)
-            if extra is None or (not extra and unknown[0].startswith("-")):
+            # Since Python 3.13 what comes after an option that is not known may be the first of the command's words.
+            option_first = not extra or extra[0] not in self._words[1 : self._words.index(unknown[0])]
+            if extra is None or (option_first and unknown[0].startswith("-")):
                 self.error(self._about_unknown(unknown[0]))
             found.extra = [*extra, *unknown]
         return found, []

@@ -33,7 +33,7 @@ from mountplan.planner.capture.own_sources import Sources, find_sources
 from mountplan.planner.capture.regiven import given_again, of_the_top, parse_options, subvolume_of
 from mountplan.planner.capture.user_namespaces import Owner, find_users, settled_locks
 from mountplan.planner.capture.widest import HostMounts
-from mountplan.planner.fstypes import of
+from mountplan.planner.fstypes import of, served_by_program
 from mountplan.planner.language.limits import OPTION, size
 from mountplan.planner.names import IdMapping
 from mountplan.planner.paths import TargetPath
@@ -635,7 +635,7 @@ def _attributes(shown: str, base: int) -> tuple[str, ...]:
 
 
 def _why_not(fstype: str) -> str:
-    if fstype.startswith("fuse") or fstype == "autofs":
+    if served_by_program(fstype):
         return f"{fstype} needs the program that serves it, and no mount on the host shows this filesystem"
     return f"no mount on the host shows this filesystem ({fstype}), and a new one would not be the same"
 

@@ -39,6 +39,12 @@ def check_device(draft: Draft, fstype: str, context: Context) -> None:
             f"{fstype} is on no device, so nothing of an image would be seen",
             "write the type that is in the image (file IMAGE tells what it is), or leave image out",
         )
+    if fstypes.served_by_program(fstype):
+        wrong(
+            f"{draft.key}.type",
+            f"{fstype} is served by a program, and none is started for it here",
+            'mount it on the host by that program, and write bind = "/host/path"',
+        )
     # An erofs may be in a cache.
     if not fstypes.of(fstype).on_device or spec.image is not None or "fsid" in spec.options:
         return

@@ -112,7 +112,9 @@ def other_forms(fstype: str, asked: Pairs, shown: str) -> list[tuple[str, str, s
 
 
 def dropped(fstype: str, asked: Pairs, shown: str) -> list[tuple[str, str, str]]:
-    """(name, asked, NOT_SHOWN) of every option that the kernel took, and may have dropped: it would be shown."""
+    """(name, asked, NOT_SHOWN) of every option that the kernel took, and may have dropped: it would be shown, unless it
+    is the machine's default.
+    """
     unless = of(fstype).shown_unless
     if not unless:
         return []
@@ -121,7 +123,7 @@ def dropped(fstype: str, asked: Pairs, shown: str) -> list[tuple[str, str, str]]
         (name, "set" if value is True else str(value), NOT_SHOWN)
         for name, value in asked
         if name in unless and name not in there and name not in there.get("fsync", ())
-        if value not in (False, unless[name])
+        if value is not False
     ]
 
 

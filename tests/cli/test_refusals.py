@@ -47,6 +47,10 @@ SAMPLE = (
     # In a process whose root is another.
     ("readlinkat", "EPERM", "simulate --compare-kernel -"),
     ("chroot", "ENOSYS", "simulate --compare-kernel -"),
+    # On the way to a program: that it has not run is no answer of its.
+    ("fcntl", "EPERM", "simulate --compare-kernel -"),
+    # Of the process that tries what there is.
+    ("prctl", "EPERM", "doctor"),
     ("getdents64", "ENOSYS", "example"),
     ("newfstatat", "EPERM", "export bwrap bind.toml"),
     ("getdents64", "EPERM", "import compose compose.yaml --root /usr"),

@@ -24,6 +24,13 @@ def made(words: str) -> str:
             'add image = "/path/of/the/image", or source = "/dev/NAME" for a block device',
         ),
         one(
+            "what a program serves",
+            made('type = "fuse.sshfs"\nsource = "host:"'),
+            "mount[1].type",
+            "fuse.sshfs is served by a program, and none is started for it here",
+            'mount it on the host by that program, and write bind = "/host/path"',
+        ),
+        one(
             "an image of what is in memory",
             made('type = "tmpfs"\nimage = "/img"'),
             "mount[1].image",
