@@ -519,8 +519,8 @@ def test_what_an_overlay_does_not_show_is_in_force_if_it_is_the_machines_default
     monkeypatch.setattr("mountplan.applier.sys.overlay.machines_defaults", lambda: machines)
     asked = {"redirect_dir": "nofollow", "xino": "off", "index": "off", "verity": "on"}
     told = [
-        Difference("/o", f"option {name}", *words, "", "")
-        for name, *words in dropped("overlay", tuple(asked.items()), "")
+        Difference("/o", f"option {name}", wish, found, "", "")
+        for name, wish, found in dropped("overlay", tuple(asked.items()), "")
     ]
     assert ["option index", "option verity"] == [one.prop for one in pipeline.without_defaults(tuple(told))]
 
