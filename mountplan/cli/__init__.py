@@ -131,14 +131,24 @@ def _write_last(text: bytes) -> None:
     try:
         os.write(2, bytes(byte if 32 <= byte < 127 or byte == 10 else 63 for byte in text))  # no control characters
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # Python flushes it at the end
+        os.dup2(_nowhere(), 2)  # Python flushes it at the end
+
+
+def _nowhere() -> int:
+    """A descriptor to write to what nobody reads. In a tree that a command has entered there may be no /dev/null."""
+    import os
+
+    try:
+        return os.open(os.devnull, os.O_WRONLY)
+    except OSError:
+        return os.pipe()[1]  # the other end stays open as long as this process
 
 
 def _drop_output() -> None:
     """No process takes our output: say nothing more there, not even at exit, when Python flushes what is left."""
     import os
 
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    nowhere = _nowhere()
     try:
         for stream in (sys.stdout, sys.stderr):
             try:

@@ -7,6 +7,8 @@ import io
 import json
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.commands import PROC, Outcome, command_line, programs
-from tests.hosts import CLONE_NEWNS, InHost, run_in_child, unshare
+from tests.hosts import CHECKOUT, CLONE_NEWNS, InHost, run_in_child, unshare
 from tests.keptnames import SPEC, TWO, in_runtime_directory, on_run, place_for_specs
 
 pytestmark = [pytest.mark.needs_kernel("set-group"), pytest.mark.usefixtures("all_imported")]
@@ -355,3 +357,16 @@ def test_a_script_whose_interpreter_is_the_process_that_keeps_the_name_is_told_s
     ended = on_host(script)
     assert (126, "") == (ended.status, ended.out)
     assert "its interpreter or loader is the process that mountplan keeps" in ended.err
+
+
+@pytest.mark.needs_kernel("root")
+def test_an_error_that_cannot_be_written_inside_does_not_end_as_a_difference(in_host: InHost) -> None:
+    """There is no /dev/null in the tree, to which what Python flushes at its end could go."""
+
+    def script() -> int:
+        mountplan("apply", spec(programs()))
+        command = [sys.executable, "-m", "mountplan", "enter", "programs", "--", "/nonesuch"]
+        with open("/dev/full", "w") as full:
+            return subprocess.run(command, stderr=full, cwd=CHECKOUT).returncode
+
+    assert 127 == in_host(on_run(script), identity="root")
