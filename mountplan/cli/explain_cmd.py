@@ -49,12 +49,12 @@ def add(command: NewCommand) -> None:
 
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
-    """Exit status 0, also where the answer is that the event would be refused."""
+    """Exit status 0, also where the answer is that the event would be refused; not where there is no such path."""
     from mountplan.cli.lane_output import sharing_picture
     from mountplan.cli.named_tables import rules_for, tables_known_of
     from mountplan.drawing import drawn_from
     from mountplan.explaining import absent_in, users_known_of, users_unseen_of
-    from mountplan.planner.ask.explain import Answer, Explainer
+    from mountplan.planner.ask.explain import Explainer
     from mountplan.planner.ask.reach import reach
     from mountplan.planner.render.explained import (
         answer_data,
@@ -82,27 +82,23 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     for path in (args.mount, args.unmount, args.why):
         if path is not None and not path.startswith("/"):
             raise UsageError(f"{path} is not absolute; write it as the namespace sees it")
-    answer = None
     asked = next((path for path in (args.mount, args.unmount, args.why) if path is not None), None)
     if asked is not None and here in known.standing:
         asked, absent = _as_seen(args.what, asked)
-        if absent and args.why is not None:
-            raise UsageError(f"{args.why} is not there, as {here} sees it: {absent}")
         if absent:
-            event = f"a mount at {args.mount}" if args.mount is not None else f"an unmount of {args.unmount}"
-            answer = Answer(event, (), absent)
-    elif args.why is not None and (absent := explainer.absent(args.why)):
-        raise UsageError(f"{args.why} is not there in {here}: {absent}")
-    if answer is not None:
-        pass
-    elif args.reaches is not None:
+            path = args.mount or args.unmount or args.why
+            raise UsageError(f"{path} is not there, as {here} sees it: {absent}")
+    elif asked is not None and (absent := explainer.absent(asked)):
+        raise UsageError(f"{asked} is not there in {here}: {absent}")
+    answer = None
+    if args.reaches is not None:
         found = reach(explainer, asked or "/", known.other)
         if output.as_json:
             output.data(reach_data(found))
         else:
             output.result(wrapped_text(reach_text(found, here), output.room))
         return 0
-    elif args.mount is not None:
+    if args.mount is not None:
         answer = explainer.mount(asked or "/")
     elif args.unmount is not None:
         users, unseen = ({}, "") if args.lazy else (users_known_of(known), users_unseen_of(known))

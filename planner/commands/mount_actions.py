@@ -356,6 +356,23 @@ def _is_mounted(calls: ScriptCalls, words: MountWords, rows: tuple[MountRow, ...
     return any((row.source, row.root) == (mount.source, node.path) for row in there)
 
 
+def told_by_mount(arguments: list[str]) -> str | None:
+    """What mount -v says of a new filesystem that it has mounted; None of anything else."""
+    words, paths, types = list(arguments), list[str](), ""
+    while words:
+        word = words.pop(0)
+        if word in ("-t", "-o", "--types", "--options") and words:
+            value = words.pop(0)
+            types = value if word in ("-t", "--types") else types
+            if word in ("-o", "--options") and not {"bind", "rbind", "move", "remount"}.isdisjoint(value.split(",")):
+                return None
+        elif not word.startswith("-"):
+            paths.append(word)
+        elif word not in ("-v", "--verbose", "-n", "-r", "-w", "--read-only", "--rw", "--read-write"):
+            return None
+    return f"mount: {paths[0]} mounted on {paths[1]}.\n" if types and len(paths) == 2 else None
+
+
 def only_lists(arguments: list[str]) -> str | None:
     """Of which types mount(8) shows what is mounted, "" for all; None if it does something else."""
     if arguments and arguments[-1][:1] not in ("", "-") and arguments[-2:-1] not in (["-t"], ["--types"]):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from mountplan.planner.ask.explain import Answer, ExplainedGroup, Origin, Spot, places, spot_text
 from mountplan.planner.ask.reach import Reach
+from mountplan.planner.characters import visible
 from mountplan.planner.model.from_tables import OUTSIDE
-from mountplan.planner.render.words import count, listed, visible_lines
+from mountplan.planner.render.words import count, listed
 
 _WHAT = {
     "appears": "appears",
@@ -24,7 +26,7 @@ def groups_text(groups: tuple[ExplainedGroup, ...], here: str) -> str:
     lines: list[str] = []
     for group in groups:
         lines += _shared(group, here) if group.number else _slave(group, here)
-    return visible_lines("\n".join([*lines, *_border(groups, here)])) + "\n"
+    return _lines([*lines, *_border(groups, here)])
 
 
 def _shared(group: ExplainedGroup, here: str) -> list[str]:
@@ -77,11 +79,16 @@ def _namespaces(spots: list[Spot]) -> str:
     return listed(list(names), 3)
 
 
+def _lines(lines: Iterable[str]) -> str:
+    """Each of them is one, whatever names are in it."""
+    return "".join(f"{visible(line)}\n" for line in lines)
+
+
 def answer_text(answer: Answer, here: str) -> str:
     """What an event would do, place by place, with the chain of reasons below each."""
     depends = [f"  not known: {one}" for one in answer.depends]
     if answer.refused and not answer.effects:
-        return visible_lines("\n".join((f"{answer.event} would be refused: {answer.refused}", *depends))) + "\n"
+        return _lines((f"{answer.event} would be refused: {answer.refused}", *depends))
     lines = [f"{answer.event}: {count(len(answer.effects), 'place')}"]
     if answer.refused:
         lines.append(f"  refused as it is: {answer.refused}")
@@ -89,28 +96,28 @@ def answer_text(answer: Answer, here: str) -> str:
         below = f", with {count(effect.with_it, 'mount')} below it" if effect.with_it else ""
         lines.append(f"  {spot_text(effect.spot, here)} {_WHAT[effect.what]}{below}")
         lines += [f"    {step}" for step in effect.chain]
-    return visible_lines("\n".join(lines + depends)) + "\n"
+    return _lines(lines + depends)
 
 
 def reach_text(reach: Reach, here: str) -> str:
     """Whether an event reaches another namespace: where, or what is in the way and what would have to change."""
     if reach.refused:
-        return visible_lines(f"{reach.event} would be refused: {reach.refused}") + "\n"
+        return _lines((f"{reach.event} would be refused: {reach.refused}",))
     if reach.effects:
         lines = [f"{reach.event} reaches {reach.other}:"]
         for effect in reach.effects:
             lines.append(f"  {spot_text(effect.spot, here)} {_WHAT[effect.what]}")
             lines += [f"    {step}" for step in effect.chain]
-        return visible_lines("\n".join(lines)) + "\n"
+        return _lines(lines)
     lines = [f"{reach.event} does not reach {reach.other}:"]
     for obstacle in reach.obstacles:
         lines += [f"  {obstacle.why}", f"    to change that: {obstacle.remedy}"]
-    return visible_lines("\n".join(lines)) + "\n"
+    return _lines(lines)
 
 
 def origin_text(origin: Origin, here: str) -> str:
     lines = [f"{spot_text(origin.spot, here)} (mount {origin.spot.mount_id}):"]
-    return visible_lines("\n".join([*lines, *(f"  {reason}" for reason in origin.reasons)])) + "\n"
+    return _lines([*lines, *(f"  {reason}" for reason in origin.reasons)])
 
 
 def groups_data(groups: tuple[ExplainedGroup, ...]) -> list[dict[str, Any]]:

@@ -186,11 +186,15 @@ class Shell(ShellControl):
         files, options = files_of("sed", arguments)
         status = 0
         for path in files:
-            if not self.is_there(path):
+            try:
+                is_there = self.is_there(path)
+                text = self.text_in(path) if is_there else None
+            except Unusable:  # it may be
+                return None
+            if not is_there:
                 self.complain()
                 status = 2
                 continue
-            text = self.text_in(path)
             result = FILTERS["sed"](options, text) if text is not None else None
             self._keep(self.calls.absolute(path), result[0] if result is not None else None, append=False)
         return "", status

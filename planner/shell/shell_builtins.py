@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from mountplan.planner.commands.actions import End, MakeDirectory, MakeFile
 from mountplan.planner.commands.file_commands import options
-from mountplan.planner.commands.mount_actions import only_lists
+from mountplan.planner.commands.mount_actions import only_lists, told_by_mount
 from mountplan.planner.commands.numbers import FIRST_PID
 from mountplan.planner.commands.script_commands import FAILED, PROGRAMS, STARTERS, change_directory, look
 from mountplan.planner.commands.table_commands import columns, found, listing
@@ -556,8 +556,9 @@ class ShellBuiltins(ShellWriters):
             self._write(listing(self.calls.rows(), types))
             return self.calls.program(words, lambda: 0, always=True)
         status = self.calls.program(words, lambda: PROGRAMS["mount"](self.calls, arguments), always=True)
-        if {"-v", "--verbose"} & set(arguments):
-            self._unsaid(self.writing[-1] if self.writing else None)
+        if {"-v", "--verbose"} & set(arguments) and not status and self.writing:
+            told = told_by_mount(arguments)
+            self._unsaid(self.writing[-1]) if told is None else self._write(told)
         return self.complain() and status if status else 0
 
     _builtins: ClassVar[dict[str, Callable[[Any, list[str]], int]]] = {
