@@ -20,7 +20,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .DEFAULT_GOAL := help
 .PHONY: pyright mypy ruff-check ruff-format lint-imports
-.PHONY: help demo test unit users users-here test-kernels test-without test-fleet check docs bench bench-quick fuzz faults fuzz-model fuzz-scripts debian-scripts fuzz-plans agree live refusals mutants coverage clean test-packages
+.PHONY: help demo test unit users users-here test-kernels test-without test-fleet check docs bench bench-quick fuzz faults fuzz-model fuzz-scripts fuzz-shells debian-scripts fuzz-plans agree live refusals mutants coverage clean test-packages
 
 help:
 	@echo 'make demo      apply specs/hello.toml and show the tree'
@@ -39,6 +39,7 @@ help:
 	@echo 'make faults    kill and refuse at every call of builds, with every errno; takes an hour'
 	@echo 'make fuzz-model N=100000  compare the model of propagation with the kernel on random calls'
 	@echo 'make fuzz-scripts N=1000  random shell scripts in the model and by the real programs'
+	@echo 'make fuzz-shells N=1000  random scripts of control flow in the model and by the real shells'
 	@echo 'make debian-scripts  shell scripts of Debian 12 in the model and by the real programs'
 	@echo 'make agree N=10000  build random valid specs and hold them against a second reader of specs'
 	@echo 'make live N=2000   change trees that stand into random others, and hold each against a new build'
@@ -129,6 +130,9 @@ fuzz-model: $(VENV)/installed-dev
 	$(BIN)/python -m tests.kernel.model_processes --sequences $$(( $(N) / 50 ))
 
 # Debian's scripts that mount something, held against the real programs. On Debian 12; fetches packages into build/.
+fuzz-shells: $(VENV)/installed-dev
+	$(BIN)/python -m tests.kernel.script_fuzz --shells --scripts $(N)
+
 debian-scripts: $(VENV)/installed-dev
 	$(BIN)/python -m tests.kernel.debian_scripts build/debian --fetch
 

@@ -196,6 +196,8 @@ class Shell(ShellControl):
                 status = 2
                 continue
             result = FILTERS["sed"](options, text) if text is not None else None
+            for name, output in self.files:
+                output.replaced |= name == self.calls.absolute(path)
             self._keep(self.calls.absolute(path), result[0] if result is not None else None, append=False)
         return "", status
 

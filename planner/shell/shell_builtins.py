@@ -33,7 +33,7 @@ _IN_THE_SHELL = frozenset(
      "local", "printf", "pwd", "read", "readonly", "return", "set", "shift", "test", "trap", "true", "type", "unset",
      "wait"}
 )  # fmt: skip
-_NO_CHILD = 127  # of wait
+_NO_CHILD, _BY_SIGNAL = 127, 128  # of wait; to the latter the number of a signal is added
 _SIGNALS = {name.name.removeprefix("SIG"): int(name) for name in signal.Signals}
 _HARMLESS_SIGNALS = frozenset(
     _SIGNALS[name] for name in ("CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "WINCH")
@@ -228,7 +228,10 @@ class ShellBuiltins(ShellWriters):
                 self.waited.add(one)
         if asked and self.parents.get(asked[-1]) != self.context.process:
             return _NO_CHILD
-        return self.statuses.get(asked[-1], 0) if asked else 0
+        status = self.statuses.get(asked[-1], 0) if asked else 0
+        if status > _BY_SIGNAL:
+            self.complain()  # some shells tell that it was killed
+        return status
 
     def _end_tree(self, number: int) -> None:
         """End a process, and before it those that it waits for."""
@@ -257,7 +260,7 @@ class ShellBuiltins(ShellWriters):
             elif not process or (number and process in [context.process for context in self.stack]):
                 raise Unusable(f"kill: there is no process {word} beside this one", "name it as $!")
             elif number and number not in _HARMLESS_SIGNALS:
-                self.statuses[process] = 128 + number
+                self.statuses[process] = _BY_SIGNAL + number
                 self.calls.make(End(), process)
         return status
 
@@ -394,6 +397,7 @@ class ShellBuiltins(ShellWriters):
         return self._condition(arguments[:-1], 1)
 
     def _condition(self, words: list[str], brackets: int) -> int:
+        self.flush(self.files)
         whole = " ".join((["[" * brackets] if brackets else ["test"]) + words + (["]" * brackets] if brackets else []))
         answered = self._answer(whole)
         if answered is not None:

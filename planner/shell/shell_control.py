@@ -302,7 +302,7 @@ class ShellControl(ShellFinders):
 
             def run(part: Command = part, given: ShellInput | None = passed, typed: bool = typed) -> int:
                 self.context.input, self.context.typed = given, typed
-                return self.run((part,), ends=True)
+                return self._apart(part, lambda: self.run((part,), ends=True))
 
             if not last:
                 self.writing.append(written)
@@ -360,7 +360,7 @@ class ShellControl(ShellFinders):
         given = context.input, context.typed, context.outputs, context.opened
         writing, errors = list(self.writing), list(self.errors)
         context.outputs, context.opened = dict(context.outputs), dict(context.opened)
-        files: list[tuple[str, ShellOutput, bool]] = []
+        files: list[tuple[str, ShellOutput]] = []
         context.redirects += 1
         try:
             if not self._redirect(redirections, files):
@@ -371,10 +371,10 @@ class ShellControl(ShellFinders):
             context.redirects -= 1
             context.input, context.typed, context.outputs, context.opened = given
             self.writing, self.errors = writing, errors
-            for path, output, append in files:
-                self._keep(path, output.text if output.known else None, append=append)
+            self.flush(files)
+            del self.files[len(self.files) - len(files) :]
 
-    def _redirect(self, redirections: tuple[Redirection, ...], files: list[tuple[str, ShellOutput, bool]]) -> bool:
+    def _redirect(self, redirections: tuple[Redirection, ...], files: list[tuple[str, ShellOutput]]) -> bool:
         """Where the shell reads from and writes to by now; whether all that could be opened. `files` are written."""
         context = self.context
         outputs = dict(context.outputs)
@@ -433,7 +433,7 @@ class ShellControl(ShellFinders):
         path: str,
         append: bool,
         outputs: dict[str, ShellOutput | None],
-        files: list[tuple[str, ShellOutput, bool]],
+        files: list[tuple[str, ShellOutput]],
     ) -> ShellOutput | None:
         """What a file of this name is for those that write to it."""
         if path in ("/dev/stdout", "/dev/stderr") or re.fullmatch("/dev/fd/[0-9]+", path):
@@ -442,21 +442,26 @@ class ShellControl(ShellFinders):
             return ShellOutput(wanted=False)
         if not self.calls.make(MakeFile(path)):
             return _NOWHERE
-        output = ShellOutput(wanted=False)
-        files.append((self.calls.absolute(path), output, append))
+        output, name = ShellOutput(wanted=False), self.calls.absolute(path)
+        for other, before in self.files:
+            if other == name:  # each of them goes on from where it is
+                before.known = output.known = False
+        if not append:
+            self.calls.contents.write(self.calls.stage.processes[self.context.process], name, "")
+        files.append((name, output))
+        self.files.append((name, output))
         return output
 
     def _opened(self, redirections: tuple[Redirection, ...]) -> int:
         """`exec` with nothing but redirections: from here on, the shell reads from there and writes there."""
         if self.context.redirects:
             raise Unusable("`exec` in a command that is redirected itself is not followed", "write it apart")
-        files: list[tuple[str, ShellOutput, bool]] = []
+        files: list[tuple[str, ShellOutput]] = []
         if not self._redirect(redirections, files):
             raise Unusable("what becomes of the script, as a file cannot be opened, is not followed", "make it")
-        for path, output, append in files:
+        for path, output in files:
             output.through = path
-            if not append:
-                self._keep(path, "", append=False)
+        del self.files[len(self.files) - len(files) :]
         return 0
 
     def _in_background(self, command: Command) -> int:
@@ -470,7 +475,7 @@ class ShellControl(ShellFinders):
         whole = plain._replace(subshell=True) if isinstance(plain, Group) else plain
         self.statuses[child] = 0
         try:
-            self.statuses[child] = self._to_the_end(lambda: self._one(whole, stays=True))
+            self.statuses[child] = self._to_the_end(lambda: self._apart(whole, lambda: self._one(whole, stays=True)))
         except Asleep:
             if any(context.trapped for context in self.stack[depth:]):
                 raise Unusable("a trap of what sleeps in the background is not followed", "leave it out") from None
@@ -481,6 +486,13 @@ class ShellControl(ShellFinders):
             self._leave_down_to(depth)
         starter.background = child
         return 0
+
+    def _apart(self, command: Command, run: Callable[[], int]) -> int:
+        """A process of its own by where it stands: bash forgets what loops and conditions have trapped there."""
+        status = run()
+        if isinstance(command, If | Case | For | While) and not self.context.is_sh:
+            self.context.trapped = ""
+        return status
 
     def _in_child(self, context: Callable[[int], ShellContext], run: Callable[[], int]) -> int:
         """Start a process, have it `run` in that context, and wait for it."""

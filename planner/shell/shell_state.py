@@ -97,6 +97,8 @@ class ShellOutput:
     def __init__(self, *, wanted: bool, through: str = "") -> None:
         self.wanted = wanted
         self.through = through
+        self.replaced = False  # whether another file has the name by now
+        self.kept = 0  # so much of it is in the file already
         self.known = True
         self.text = ""
 
@@ -247,6 +249,7 @@ class ShellState:
         self.beyond: list[str] = []  # commands that are no functions now, as `command` has said
         self.passed: list[tuple[int, str]] = []
         self.writing: list[ShellOutput] = []  # what is written goes into the last of these, if there is one
+        self.files: list[tuple[str, ShellOutput]] = []  # that are open to be written
         self.errors: list[ShellOutput | None] = []  # and what is said of failures; None is the terminal
 
     @property
@@ -456,8 +459,20 @@ class ShellState:
             self.calls.contents.write(self.calls.stage.processes[1], path, text)
             self.calls.contents.executable[walk(self.calls.stage.processes[1], path)[1]] = None
 
+    def flush(self, files: list[tuple[str, ShellOutput]]) -> None:
+        """What has been written is in the files by now."""
+        for path, output in files:
+            if output.replaced:
+                continue
+            if not output.known:
+                self._keep(path, None, append=True)
+            elif output.kept < len(output.text):
+                self._keep(path, output.text[output.kept :], append=True)
+                output.kept = len(output.text)
+
     def text_in(self, path: str) -> str | None:
         """What is in a file. None if that is not known; raises Unusable if it is surely not there."""
+        self.flush(self.files)
         if not self.calls.contents.is_given(path) and (table := table_in(self.calls, path)) is not None:
             return table
         try:
@@ -502,7 +517,7 @@ class ShellState:
             output = self.writing[-1]
             output.add(text)
             if output.through:
-                self._keep(output.through, text, append=True)
+                self.flush([(output.through, output)])
 
     def _unsaid(self, output: ShellOutput | None) -> None:
         """Something is written there, and it is not known what."""

@@ -119,7 +119,10 @@ def _parameter(part: ShellParameter, values: Values) -> str:
     operator = part.operator
     if part.name in ("@", "*") and not operator:
         return _between_of(part, part.name, values).join(values.arguments())
-    if part.key is None:
+    if part.name in ("@", "*"):
+        given = values.arguments()
+        value: str | None = _between_of(part, part.name, values).join(given) if given else UnsetValue()
+    elif part.key is None:
         value = values.value(part.name)
     else:
         whole = several(part, values)
@@ -133,11 +136,11 @@ def _parameter(part: ShellParameter, values: Values) -> str:
     if operator == "length":
         return str(len(values.arguments()) if part.name in ("@", "*") else len(_known(part.name, value)))
     if operator.lstrip(":") in ("-", "=", "+", "?"):
-        given = value is not None and not isinstance(value, UnsetValue)
-        given = given and (value != "" or not operator.startswith(":"))
+        has_one = value is not None and not isinstance(value, UnsetValue)
+        has_one = has_one and (value != "" or not operator.startswith(":"))
         if operator[-1] == "+":
-            return text_of(part.argument, values) if given else ""
-        if given:
+            return text_of(part.argument, values) if has_one else ""
+        if has_one:
             return value or ""
         if operator[-1] == "?":
             if value is not None:

@@ -1,6 +1,6 @@
 """Random scripts through text, parser and model, held against the real programs, command by command:
 
-python -m tests.kernel.script_fuzz --scripts 1000 [--seed 1]
+python -m tests.kernel.script_fuzz --scripts 1000 [--seed 1] [--shells]
 
 A script that is refused, since it is not followed, counts for nothing; how many lines were compared is told.
 """
@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import argparse
 import random
+import subprocess
 import sys
 from collections.abc import Callable
+from difflib import unified_diff
 from typing import NamedTuple
 
 from mountplan.planner.errors import SpecError
 from mountplan.planner.shell.simulate import empty_world
+from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.rehearsing import compare_with_kernel
-from tests.shell_scripts import simulated
+from tests.shell_scripts import shown, simulated
 
 _PATHS = ("/a", "/b", "/c", "/a/x", "/b/x", "/a/x/y", "/a/../b", "$A", '"$A/x"', "a", "./b", "/none", "/c/")
 _OPTIONS = (
@@ -185,6 +188,123 @@ def search(seeds: range, tell: Callable[[str], object] = lambda text: None) -> F
     return FuzzResult(lines, refused, tuple(differences))
 
 
+class _ShellWriter:
+    """Random scripts of control flow, words, redirections and processes; what those come to is what is mounted."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.dialect = "bash" if seed % 2 else "sh"
+
+    def some(self, *choices: str) -> str:
+        return self.random.choice(choices)
+
+    def word(self) -> str:
+        """One that goes into quotation marks."""
+        x = self.some("x", "y")
+        return self.some(
+            "p", f"${x}", f"${{{x}:-d}}", f"${{{x}+s}}", f"${{{x}#p}}", f"${{{x}%%q*}}", f"${{#{x}}}", "$?", "$#", "$*",
+            "${1-n}", "${2:-m}", "$((1 + 2 * 3))", "$((0 || 3 && 2))", "$((n = 1 && 0 ? 4 : 5))", "$(cat $R/c/f)",
+            f"$(echo ${x} q)", "$(printf '%s.' a b)", "$(m e >&2; echo r)", "$(false; echo $?)", "${x##*[aq]}",
+        )  # fmt: skip
+
+    def condition(self) -> str:
+        return self.some(
+            "true", "false", f'[ "{self.word()}" = p ]', '[ -n "$x" ]', "[ -s $R/c/f ]", "mountpoint -q $R/b",
+            "umount $R/b 2>/dev/null", "(exit 3)", "! false", "[ -d $R/b/none ]", "f q", "grep -q p $R/c/f",
+            'case $x in p*) true;; *) false;; esac', '[ "$x" = q ] || [ "$y" = p ]', "kill -0 $$",
+        )  # fmt: skip
+
+    def line(self, depth: int = 0) -> str:
+        if depth > 2:
+            return self._plain()
+        one, other = self.line(depth + 1), self.line(depth + 1)
+        given = (
+            f"while read x; do {one}; done <<E\np $y\n  q\nE\n",
+            "sh -s p <<E\nmount -t tmpfs s$x $R/b\nE\n",
+            f"cat > $R/c/f <<E\n  {self.word()}\n\nE\n{one}",
+        )
+        return self.some(
+            *[self._plain()] * 6,
+            *(() if depth else given),
+            f"if {self.condition()}; then {one}; else {other}; fi",
+            f"{self.condition()} && {{ {one}; }} || {{ {other}; }}",
+            f"for i in a $x; do {one}; {self.some('break', 'continue', ':', 'm $i')}; {other}; done",
+            f"f() {{ local y=l; {one}; return {self.some('0', '3')}; }}; f w v",
+            f"( {one}; {other} )",
+            f"( {one}; exit 4 ); m r$?",
+            f"( {one} ) & wait $!; m w$?",
+            "sleep 9 & sleep 0.1; kill $!; wait $!; m k$?",
+            f"printf 'p\\nq z{self.some('', chr(92) + 'n')}' | while read x y; do {one}; done",
+            f"{{ {one}; echo e >&2; {other}; }} > $R/c/f 2>&1",
+            f"{{ {one}; }} 2> $R/c/f",
+            f"x=$({one}; echo {self.some('o', '$x', 'e >&2')})",
+            f"x=$( {{ echo o; echo e >&2; }} {self.some('2>&1', '2>&1 >/dev/null', '>/dev/null')})",
+            f"trap 'm t$?' EXIT; {one}",
+            f"( trap 'm t$?' EXIT; {one}; exit 2 )",
+            f"set -e; {one}; set +e",
+            f"sh -c 'mount -t tmpfs \"c$1\" $R/b; exit 3' s {self.some('p', '$x')}; m $?",
+            f"exec 3> $R/c/f; echo three >&3; {one}; exec 3>&-",
+            f"set -- {self.some('a b', '', '$x $y')}; {one}",
+            f'IFS=q; {one}; IFS=" "',
+            f"printf 'a\\0b c\\0' | xargs -0 -n1 echo > $R/c/f; {one}",
+            f"cd $R/b; {one}; cd ../c",
+        )
+
+    def _plain(self) -> str:
+        return self.some(
+            *[f'm "{self.word()}{self.word()}"'] * 3, f"m {self.word()} {self.word()}", f'x="{self.word()}"',
+            f"y={self.word()}", f'echo "{self.word()}" > $R/c/f', f'echo "{self.word()}" >> $R/c/f', "umount $R/b",
+            "read x < $R/c/f || m r$?", 'm ${1+"$@"}', 'm "${x:-$y}"', "sed -i s/p/q/ $R/c/f", "unset x", ": > $R/c/f",
+        )  # fmt: skip
+
+    def script(self) -> str:
+        lines = "".join(f"{self.line()}\n" for _ in range(8))
+        begin = 'x=p; y=; m() { mount -t tmpfs "${*:-nil}" $R/b; }; f() { [ "$1" = q ]; }; : > $R/c/f\n'
+        return f"#!/bin/{self.dialect}\nR=ROOT; export R\nmkdir $R/a $R/b $R/c\n{begin}{lines}"
+
+
+def by_the_shell(script: str, dialect: str) -> list[str]:
+    """What stands there when a real shell has carried it out, below a directory in a mount namespace of its own."""
+    around = 'mount -t tmpfs none /run; mount -t tmpfs base /mnt; timeout 60 $1 -c "$2" >/dev/null 2>&1'
+    words = [
+        "unshare",
+        "-m",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        f"{around}; cat /proc/self/mountinfo",
+        "s",
+        dialect,
+    ]
+    words.append(script.replace("ROOT", "/mnt"))
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
+    return shown(parse_mountinfo(done.stdout).rows, "base")
+
+
+def search_shells(seeds: range, tell: Callable[[str], object] = lambda text: None) -> FuzzResult:
+    """As `search`, of what the shell itself does; whole scripts are compared."""
+    lines = refused = 0
+    differences: list[tuple[str, str]] = []
+    for at, seed in enumerate(seeds):
+        if at and not at % _TOLD:
+            tell(f"{at} scripts: {_counts(FuzzResult(lines, refused, tuple(differences)))}\n")
+        writer = _ShellWriter(seed)
+        script = writer.script()
+        try:
+            final = simulated(script.replace("ROOT", "")).final[0].table.rows
+        except SpecError:
+            refused += 1
+            continue
+        lines += script.count("\n")
+        real, modelled = by_the_shell(script, writer.dialect), shown(final, "none")
+        if real != modelled:
+            told = "".join(f"  {one}\n" for one in unified_diff(real, modelled, "real", "model", lineterm="", n=0))
+            differences.append((script, told))
+            tell(f"seed {seed}:\n{script}{told}\n")
+    return FuzzResult(lines, refused, tuple(differences))
+
+
 def _counts(result: FuzzResult) -> str:
     return f"{result.lines} lines, {result.refused} scripts not followed, {len(result.differences)} differences"
 
@@ -198,8 +318,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scripts", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--shells", action="store_true", help="scripts of control flow, by real shells as a whole")
     arguments = parser.parse_args()
-    result = search(range(arguments.seed, arguments.seed + arguments.scripts), _tell)
+    seeds = range(arguments.seed, arguments.seed + arguments.scripts)
+    result = search_shells(seeds, _tell) if arguments.shells else search(seeds, _tell)
     _tell(f"{_counts(result)}\n")
     return 1 if result.differences else 0
 

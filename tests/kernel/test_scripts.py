@@ -14,7 +14,7 @@ from mountplan.planner.shell.simulate import empty_world
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.rehearsing import compare_with_kernel
 from tests.hosts import PATIENCE, InHost, mount
-from tests.kernel.script_fuzz import search
+from tests.kernel.script_fuzz import search, search_shells
 from tests.propagation import require_rules
 from tests.shell_scripts import BASH, LINES, script_of, shown, simulated
 
@@ -42,6 +42,14 @@ def test_random_scripts_come_to_the_same_by_the_real_programs() -> None:
     """A sample; `make fuzz-scripts` tries as many as wanted."""
     require_rules()
     result = search(range(1, 16))
+    assert () == result.differences
+    assert 100 < result.lines
+
+
+def test_random_scripts_come_to_the_same_by_the_real_shells() -> None:
+    """A sample; `make fuzz-shells` tries as many as wanted."""
+    require_rules()
+    result = search_shells(range(1, 31))
     assert () == result.differences
     assert 100 < result.lines
 
