@@ -438,6 +438,7 @@ BASH += ENDS_OF_BASH
 
 # Where commands read from and write to, what they say of failures, and what `sh` reads.
 STREAMS = [
+    "echo y > $R/c/f; grep -q n $R/c/f; mount -t tmpfs y$? $R/b; set -e; grep -q y $R/c/f; grep -q n $R/c/f; mount -t tmpfs n $R/c",  # noqa: E501
     "echo y > $R/c/f; { read x < $R/c/f || mount -t tmpfs n$? $R/b; } 2> $R/c/f; { echo z; x=$(cat $R/c/f); } > $R/c/f; mount -t tmpfs $x $R/c",  # noqa: E501
     "printf 'p\\nq' | while read x; do mount -t tmpfs $x $R/b; done; printf 'a\\rb\\n' | { read x; mount -t tmpfs \"$(echo \"$x\" | tr '\\r' R)\" $R/c; }",  # noqa: E501
     'f() { echo o; echo e >&2; }; x=$(f 2>&1); mount -t tmpfs "$x" $R/b; x=$(f 2>&1 >/dev/null); f 2> $R/c/f; mount -t tmpfs $x$(cat $R/c/f) $R/c',  # noqa: E501
@@ -453,7 +454,7 @@ STREAMS = [
     "echo y > $R/c/f; echo p | { read x; mount -t tmpfs $x $R/c; } < $R/c/f",
     "echo a b > $R/c/f; sed -i 's/a/y/' $R/c/f; sed -i -e 's/b/z/' $R/none || mount -t tmpfs $?$(cut -d' ' -f1 $R/c/f) $R/b; sed -i /y/d $R/c/f; [ -s $R/c/f ] || mount -t tmpfs z $R/c",  # noqa: E501
     "printf 'y\\0z w\\0' | xargs -0 -I% mount -t tmpfs % $R/b; find $R -mindepth 1 -maxdepth 1 ! -name a -name b -print0 | xargs -0 -n1 mount -t tmpfs q || find $R/c -path '*/c' -exec mount -t tmpfs p {} \\;",  # noqa: E501
-    'mount -v -t tmpfs y $R/b | { read x y; mount -t tmpfs "$x $y" $R/c; }',
+    'mount -v -t tmpfs y $R/b | { read x y z; mount -t tmpfs "$x $y" $R/c; }',
     'awk -v r=/a/x \'$2 ~ r"$" && $3 == "tmpfs" {print $1, $3}\' /proc/mounts | tac | while read x y; do mount -t tmpfs $x$y $R/b; done',  # noqa: E501
 ]
 STREAMS_OF_BASH = [
@@ -465,7 +466,7 @@ STREAMS_OF_BASH = [
 ]
 # Words that are several, or one, and names that are there.
 ONE_OR_MORE = [
-    'm() { mount -t tmpfs "${*:-none}" $R/b; }; set -- p q; IFS=x; m r s; x=${*:-n}; mount -t tmpfs "$x" $R/c; set --; m "${*-u}"',  # noqa: E501
+    'm() { mount -t tmpfs "${*:-none}" $R/b; }; set -- p q; IFS=x; m r s; x=${*:-n}; mount -t tmpfs "$x" $R/c; set --; m "${*:-u}"',  # noqa: E501
     'set -- "p q" r; IFS=,; x=$*; mount -t tmpfs "$x" $R/b; case $* in "p q,r") mount -t tmpfs z $R/c;; esac; x=$IFS',
     'm() { mount -t tmpfs "$#:$1" $R/b; }; set -- "p q" r; m ${1+"$@"}; m ${1:+"$@" s}; m "${2+$1 x}" ${9-y z} ${9:-"y z"}; set --; m ${1+"$@"}',  # noqa: E501
     "cd $R; touch f; mkdir b/d; for i in */d */none [bf]/; do mount -t tmpfs $i $R/b; done; OLD=$IFS; IFS=:; x=p:q; set -- $x; IFS=$OLD; mount -t tmpfs $#${#IFS} $R/c",  # noqa: E501

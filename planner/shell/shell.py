@@ -43,6 +43,7 @@ class Shell(ShellControl):
     def _command(self, words: list[str], *, stays: bool = False) -> int:
         """One command; with `stays` the process that carries it out becomes what the command is."""
         self.calls.process = self.context.process
+        self.doubt = ""
         with self._deeper():
             answered = self._answer(" ".join(words))
             if answered is not None:
@@ -159,8 +160,6 @@ class Shell(ShellControl):
         """What a command makes of a text that is known; None if that cannot be said, or nothing hangs on it."""
         if name == "sed" and (changed := _edited(arguments)) is not None:
             return self._edit(changed)
-        if not (self.writing or self.context.asked or self.context.tested):
-            return None
         files, options = files_of(name, arguments)
         text = ""
         for path in files:

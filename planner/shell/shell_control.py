@@ -244,6 +244,7 @@ class ShellControl(ShellFinders):
             case Pipeline():
                 return self._pipeline(command)
             case Test():
+                self.doubt = ""
                 words = [text_of(one, self) for one in command.words]
                 for at, word in enumerate(command.words):
                     if words[at - 1 : at] in (["="], ["=="], ["!="]):
@@ -337,6 +338,7 @@ class ShellControl(ShellFinders):
             else:
                 assigned[one.name] = text
         if not words:
+            self.doubt = ""
             asked = any(isinstance(part, Substitution) for one in command.assignments for part in one.word)
             status = context.status if asked else 0
             return self._redirected(command.redirections, lambda: status)

@@ -239,6 +239,7 @@ class ShellState:
         self.count = 0
         self.in_background = 0
         self.locals: list[dict[str, ShellValue]] = []  # what the variables had that functions have as their own
+        self.doubt = ""  # the last command, if its status is not known and was taken for 0
         self.statuses: dict[int, int] = {}  # of what was in the background
         self.waited: set[int] = set()
         self.sourced = 0  # files that `.` reads
@@ -316,6 +317,8 @@ class ShellState:
             case "!":
                 return str(FIRST_PID + context.background)
             case "?":
+                if self.doubt:
+                    raise _whether_it_fails(self.doubt)
                 if context.substituted and context.is_sh:
                     what = "$? behind $(...) in one command is not followed: shells called sh differ in that"
                     raise Unusable(what, "write it apart")
@@ -540,14 +543,17 @@ class ShellState:
         if self.captured:
             raise Unusable(f"what `{text}` writes is not known", f"say it: --answer '{text}=OUTPUT'")
         if self.context.asked:
-            raise Unusable(
-                f"whether `{text}` fails is not known",
-                f"say it: --answer '{text}=' if not, --fails '{text}' if it does",
-            )
+            raise _whether_it_fails(text)
         self._unsaid(self.writing[-1] if self.writing else None)
         self.complain()
         self.passed.append((self.calls.line, name))
+        self.doubt = text
         return 0
+
+
+def _whether_it_fails(text: str) -> Unusable:
+    remedy = f"say it: --answer '{text}=' if not, --fails '{text}' if it does"
+    return Unusable(f"whether `{text}` fails is not known", remedy)
 
 
 def _matches(text: str, command: str) -> bool:

@@ -44,8 +44,13 @@ def text_of(word: Word, values: Values) -> str:
 
 def _as_one(part: Part, values: Values) -> Part:
     """`$*` where nothing is split is what it is in quotation marks."""
-    if isinstance(part, ShellParameter) and not part.operator:
-        if part.name == "@" and values.dialect == "sh" and not (_separators(values) or " ").startswith(" "):
+    if isinstance(part, ShellParameter) and part.operator in ("", "-", ":-"):
+        if (
+            part.name == "@"
+            and not part.operator
+            and values.dialect == "sh"
+            and not (_separators(values) or " ").startswith(" ")
+        ):
             raise Unusable("$@ as one text is not followed: shells called sh differ in what stands between", "use $*")
         if part.name == "*" or (part.key is not None and text_of(part.key, values) == "*"):
             return part._replace(quoted=True)
@@ -121,6 +126,9 @@ def _parameter(part: ShellParameter, values: Values) -> str:
         return _between_of(part, part.name, values).join(values.arguments())
     if part.name in ("@", "*"):
         given = values.arguments()
+        if not given and operator in ("-", "+") and values.dialect == "sh":
+            what = f"whether ${{{part.name}{operator}...}} takes no arguments for set, shells called sh do not agree on"
+            raise Unusable(what, f"write ${{{part.name}:{operator}...}}")
         value: str | None = _between_of(part, part.name, values).join(given) if given else UnsetValue()
     elif part.key is None:
         value = values.value(part.name)
