@@ -64,57 +64,70 @@ class Host(Protocol):
     @property
     def mount_max(self) -> int:
         """sysctl fs.mount-max: how many mounts a namespace may have."""
+        ...
 
     @property
     def argument_max(self) -> int:
         """How many bytes an argument or a variable may have that execve(2) hands to a program, its NUL included."""
+        ...
 
     def knows_filesystem(self, fstype: str) -> bool | None:
         """Whether the kernel has this type of filesystem, or could load it; None if this user cannot find out."""
+        ...
 
     def refused_option(self, fstype: str, name: str, value: str | bool) -> str:
         """Why a new filesystem of this type, which the kernel has, would not take an option, in its own words; "" if it
         would, or if that cannot be found out without more than to ask.
         """
+        ...
 
     def look(self, path: str) -> HostPath:
         """What is at `path`, absolute or from where mountplan was started, symlinks followed. Raises LookupError with
         the reason in words, NotThere if nothing is.
         """
+        ...
 
     def namespace_file(self, path: str) -> HostPath:
         """The file of a namespace at `path`, which may be a magic link of /proc. Raises LookupError with the reason,
         NotThere if nothing is there; of a mount namespace as well, which cannot be mounted.
         """
+        ...
 
     def identity(self, path: str) -> str:
         """What tells whether two canonical paths lead to one file, or to one device: hard links do, and device nodes
         with the same number. "" if there is nothing.
         """
+        ...
 
     def partitions(self, path: str) -> tuple[Partition, ...]:
         """The partitions of the disk image, or disk, at a canonical path. Raises LookupError with the reason."""
+        ...
 
     def size(self, path: str) -> int | None:
         """How many bytes the file at a canonical path has; None of what is no file, or if this user cannot find out."""
+        ...
 
     def link(self, path: str) -> str | None:
         """Where the symlink at `path` points, or None if there is no symlink; nothing is followed but its parents."""
+        ...
 
     def under(self, base: str, place: str) -> HostEntry | None:
         """What a bind of the canonical path `base`, without what is mounted below it, has at `place`: what the host's
         mounts cover there is seen. None if this user cannot find out; raises as look() does.
         """
+        ...
 
     def instance(self, fstype: str) -> str | None:
         """The options of the superblock that a mount of this type would share with others, as the kernel shows them;
         None if it is mounted nowhere that can be seen, or if it is not clear which one it would be.
         """
+        ...
 
     def glob(self, base: str, pattern: str) -> tuple[str, ...]:
         """The paths below the canonical `base` that match `pattern`, relative to it, sorted. Raises LookupError where
         a directory on the way may not be listed.
         """
+        ...
 
 
 SURELY_TAKEN = 32 * 4096  # one argument of a program, with its NUL: where pages are larger, it may be longer

@@ -72,7 +72,7 @@ def _run(shelf: Shelf, words: tuple[str, ...], proc: int) -> tuple[int, str] | N
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         said = os.pread(told, _LONGEST, 0)
     if status == _CANNOT_EXECUTE and said[:1] in (b"", _FAILED):
-        failed = marshal.loads(said[1:]) if said else (0, "", None)
+        failed: tuple[int, str, Place | None] = marshal.loads(said[1:]) if said else (0, "", None)
         if failed[0] in OF_THE_SYSTEM:
             raise NotExecuted(*failed)
         return None

@@ -626,7 +626,7 @@ def _awk(arguments: list[str], text: str) -> Filtered:
     if read is None or not read[1]:
         return None
     given, rest = read
-    variables = dict(one.partition("=")[::2] for one in given.get("v", "").split("\n"))
+    variables = {name: value for name, _, value in (one.partition("=") for one in given.get("v", "").split("\n"))}
     separator = given.get("F", " ")
     if any("\\" in one for one in (*variables.values(), separator)) or (len(separator) > 1 and "\n" in separator):
         return None

@@ -144,15 +144,19 @@ class Uses(Protocol):
 
     def image(self, path: str, part: tuple[int, int], *, read_only: bool) -> Decision:
         """What decide() says of all that has the file, or block device, attached or mounted; of it, offset and size."""
+        ...
 
     def device(self, path: str) -> Attachment | None:
         """The mount of a block device; None if it is not mounted, or if there is no block device at `path`."""
+        ...
 
     def beside(self, path: str) -> tuple[Attachment, ...]:
         """The other loop devices over the same bytes as the loop device at `path`; () if there is none such."""
+        ...
 
     def layer(self, path: str) -> str | None:
         """Which overlay has it as its upper or work directory, in words, "" if that is not known; None if none has."""
+        ...
 
 
 def asks_of_others(plan: Plan) -> bool:

@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
     def found(self, handle: Handle) -> Any:
         """What a handle stands for: a mount by itself also if it was proven with others."""
         what = self.made.get(handle)
-        return what.mount(handle, self.made) if what.__class__ is ProvenRun else what
+        return what.mount(handle, self.made) if isinstance(what, ProvenRun) else what
 
 
 def check_promise(outcome: Outcome) -> None:
