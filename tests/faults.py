@@ -202,6 +202,7 @@ class _Supervisor:
         self._fault = fault
         self._begun = False
         self._step = -1
+        self._has_steps = False  # has any step been marked?
         self._foreign: set[int] = set()  # processes that are another program by now
         self._processes: dict[int, list[int]] = {}  # by pid: which it is, and how many calls it has made
         self.calls: list[Call] = []
@@ -234,6 +235,7 @@ class _Supervisor:
             if call == CALLS["close"] and argument & 0x80000000:
                 self._begun = True
                 self._step = 0xFFFFFFFE - (argument & 0xFFFFFFFF)
+                self._has_steps = self._has_steps or self._step >= 0
             elif self._begun and pid not in self._foreign:
                 refusal = self._refusal(pid, _NAMES[call])
             flags = 0 if refusal else _CONTINUE
@@ -245,7 +247,8 @@ class _Supervisor:
         known[1] += 1
         call = Call(known[0], known[1], name, -1 if pid == self._main else self._step)
         self.calls.append(call)
-        here = self._fault.at is not None and self._fault.at[:3] == call[:3]
+        at = self._fault.at
+        here = at is not None and at[:3] == call[:3] and (not self._has_steps or at.step == call.step)
         self.met = self.met or here
         if here and self._fault.kill:
             _kill(pid if self._fault.kill == "caller" else self._main)
