@@ -129,9 +129,11 @@ def describe(fd: int, most: int = _MOST) -> SeenDirectory:
                     handle = _handle_at(fd, path, uuid)
                     if handle is not None and handle[1] != (own[1] if own else handle[1]):
                         continue  # something is mounted there
-                    status = one.stat(follow_symlinks=False)
-                    whiteout = odd and status.st_rdev == 0
-                    found.append(LayerEntry(path, handle[0] if handle else None, whiteout, Status.of(status)))
+                    status = _status(one)
+                    whiteout = odd and status is not None and status.st_rdev == 0
+                    found.append(
+                        LayerEntry(path, handle[0] if handle else None, whiteout, status and Status.of(status))
+                    )
                     if is_directory:
                         waiting.append(path)
                 else:
@@ -139,6 +141,14 @@ def describe(fd: int, most: int = _MOST) -> SeenDirectory:
                         merging.add(here)
     made = tuple(one._replace(merges=one.path in merging) for one in found)
     return SeenDirectory(own[0] if own else None, made, whole)
+
+
+def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """None of what an overlay has and does not show, a directory that is itself one of its layers (ELOOP)."""
+    try:
+        return entry.stat(follow_symlinks=False)
+    except OSError:
+        return None
 
 
 def _merges(directory: int) -> bool:

@@ -153,7 +153,7 @@ class SoughtOverlay:
         if entry.handle is not None and handle is not None:
             return not handle.is_same(entry.handle)
         # In an overlay over an overlay, nothing has a handle.
-        return entry.path in self.status and self.status[entry.path] != entry.status
+        return entry.path in self.status and entry.status not in (None, self.status[entry.path])
 
     def named(self) -> list[int]:
         """The lower layers that were taken by their names, and are not known to be the ones."""

@@ -264,6 +264,10 @@ TRIED: dict[str, State] = {
         Act(0, "overlay", ("/b/a", ("/a", "/b/a"), "", "overlay", "absolute", "", True)),
         Act(0, "tmpfs", ("/a", "", "mode=0755", 256)),
     ],
+    "a layer of which another layer is a part has another directory bound over it": [
+        Act(0, "overlay", ("/b", ("/x:y\\z", "/b", "/a"), "/b", "?", "absolute", "", True)),
+        Act(0, "bind", ("/a/a/a", "/a")),
+    ],
     "mounts of one name": [Act(0, "tmpfs", ("/a/a", f"t{n}", "", 0)) for n in range(3)]
     + [Act(0, "bind", ("/a/a/a/a", "/a"))],
 }
