@@ -100,6 +100,8 @@ def _whole(namespace: int, text: bytes, ids: tuple[int, ...] | None) -> Whole | 
 
     try:
         rows, idmaps = _asked(namespace, ask)
+        if any(not mountpoint for _, _, _, _, mountpoint, *_ in rows):
+            rows, idmaps = _inside(namespace, ask)
     except KernelRefusal as refusal:
         if refusal.errno != errno.ENOENT:
             raise refused_table("cannot read the mounts one by one", refusal) from None
@@ -150,6 +152,11 @@ def _asked(namespace: int, ask: Callable[[], Result]) -> Result:
     except KernelRefusal as refusal:
         if refusal.errno != errno.ENOENT:
             raise
+    return _inside(namespace, ask)
+
+
+def _inside(namespace: int, ask: Callable[[], Result]) -> Result:
+    """What `ask` has at the root of the namespace: in a chroot that is in it, what is outside has no path."""
 
     def inside() -> Result:
         enter(namespace)

@@ -168,3 +168,20 @@ def test_who_may_not_leave_it_is_told_so_by_check_and_plan_and_doctor(in_host: I
     said = in_host(script, identity="root")
     assert [True] * 4 == ['"/" is no mountpoint here, as in a chroot' in one for one in said]
     assert [True] * 4 == ["run it as root, or outside of the chroot" in one for one in said]
+
+
+@BOTH
+def test_a_capture_has_the_paths_of_what_is_outside(in_host: InHost, mountpoint: bool) -> None:
+    """The kernel tells a process in a chroot none for these. The root cannot be seen: nothing leads to it."""
+
+    def script() -> tuple[list[str], list[str], str]:
+        with chroot(mountpoint=mountpoint) as table:
+            found = api.capture(os.getpid(), name="state")
+            paths = [line.split()[4].replace("\\040", " ") for line in table().splitlines()]
+            (mistake,) = api.check(found.text.encode(), "captured.toml")
+            return sorted(paths), sorted(one.target or "" for one in found.captured.namespaces[0].mounts), str(mistake)
+
+    paths, targets, mistake = in_host(script, identity="root")
+    assert set(targets) <= set(paths)
+    assert f"{PLACE}/usr" in targets
+    assert "the root of the namespace cannot be left out" in mistake
