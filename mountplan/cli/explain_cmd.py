@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from mountplan.cli.output import Output
     from mountplan.cli.shared_options import NewCommand
 
+_THERE = "name a path that is there: the question is what the kernel would do with it"
+
 
 def add(command: NewCommand) -> None:
     parser = command(
@@ -87,9 +89,9 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         asked, absent = _as_seen(args.what, asked)
         if absent:
             path = args.mount or args.unmount or args.why
-            raise UsageError(f"{path} is not there, as {here} sees it: {absent}")
+            raise UsageError(f"{path} is not there, as {here} sees it: {absent}", remedy=_THERE)
     elif asked is not None and (absent := explainer.absent(asked)):
-        raise UsageError(f"{asked} is not there in {here}: {absent}")
+        raise UsageError(f"{asked} is not there in {here}: {absent}", remedy=_THERE)
     answer = None
     if args.reaches is not None:
         found = reach(explainer, asked or "/", known.other)
