@@ -180,6 +180,8 @@ def _names(path: bytes, here: int, _: int) -> list[str] | None:
             return []
         found = []
         for top, directories, files, inner in os.fwalk(".", dir_fd=fd):
+            on_it = [name for name in directories if syscalls.stat_root(inner, os.fsencode(name))[0] == here]
+            directories[:] = on_it  # what is in a sysfs that is mounted there is other files each moment
             found += [f"{top}/{name}" for name in directories]
             found += [f"{top}/{name} {os.stat(name, dir_fd=inner, follow_symlinks=False).st_size}" for name in files]
         return sorted(found)
