@@ -449,7 +449,7 @@ class ShellControl(ShellFinders):
             if other == name:  # each of them goes on from where it is
                 before.known = output.known = False
         if not append:
-            self.calls.contents.write(self.calls.stage.processes[self.context.process], name, "")
+            self._keep(name, "", append=False)
         files.append((name, output))
         self.files.append((name, output))
         return output

@@ -490,9 +490,9 @@ class ShellState:
         return ShellInput(text) if text is not None else None
 
     def _keep(self, path: str, text: str | None, *, append: bool) -> None:
-        """What a command has written to a file."""
+        """What a command has written to a file; with nothing, unless it is appended, the file is empty."""
         self.calls.contents.write(self.calls.stage.processes[self.context.process], path, text, append=append)
-        if text:
+        if text or (text is not None and not append):
             self.calls.make(FillFile(path, text, append), self.context.process)
 
     @property
