@@ -6,6 +6,7 @@ The grammar says where a word begins and ends. What is in it is taken from its t
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -305,34 +306,27 @@ def _end_of(text: str, start: int) -> int:
     return min(at, len(text))
 
 
-def _without_quotes(text: str) -> str:
-    """What stands in quotation marks loses those that it has of its own, but for those in its expansions."""
-    found, at = "", 0
+def _pieces(text: str) -> Iterator[str]:
+    """Character by character; what is escaped, and an expansion, in one piece."""
+    at = 0
     while at < len(text):
         end = at + 1
         if text[at] == "\\":
             end = at + 2
         elif text[at] == "`" or text[at : at + 2] in ("${", "$("):
             end = _end_of(text, at)
-        if text[at:end] != '"':
-            found += text[at:end]
+        yield text[at:end]
         at = end
-    return found
+
+
+def _without_quotes(text: str) -> str:
+    """What stands in quotation marks loses those that it has of its own, but for those in its expansions."""
+    return "".join(piece for piece in _pieces(text) if piece != '"')
 
 
 def with_quotes(text: str) -> str:
     """A text in which quotation marks mean nothing, as one in quotation marks has it."""
-    found, at = "", 0
-    while at < len(text):
-        end = at + 1
-        if text[at] == "\\":
-            end = at + 2
-        elif text[at] == "`" or text[at : at + 2] in ("${", "$("):
-            end = _end_of(text, at)
-        piece = text[at:end]
-        found += {'"': '\\"', '\\"': '\\\\\\"'}.get(piece, piece)
-        at = end
-    return found
+    return "".join({'"': '\\"', '\\"': '\\\\\\"'}.get(piece, piece) for piece in _pieces(text))
 
 
 def _unquoted(text: str) -> str:
