@@ -47,6 +47,7 @@ _LOST_IMAGE = "it is in an image to which no path of the host leads: the file is
 _NAMELESS = "it keeps a namespace alive, which neither a mount on the host shows nor a process that is captured is in"
 _NO_MAP: IdMapping = ((), ())
 _STANDS_ON = "what it stands on is left out"
+_ADRIFT = "left out: what it stands on cannot be seen"
 _PROCESS = re.compile(r"/\d+(/|$)")
 _TERMINAL = re.compile(r"/\d+(//deleted)?$")
 
@@ -127,9 +128,8 @@ class _Capture:
     def captured(self, name: str, unshare: tuple[str, ...]) -> Captured:
         for space, tree in enumerate(self.trees):
             for row in tree.adrift:
-                self.cautions.append(
-                    Caution(self.where(space, row.mountpoint), "left out: what it stands on cannot be seen")
-                )
+                what = "" if row.mountpoint else f", and no path leads to it: {row.root} of {row.fstype} {row.source}"
+                self.cautions.append(Caution(self.where(space, row.mountpoint), _ADRIFT + what))
             self.brought.append(find_brought(tree, self.host))
             for index, row in enumerate(tree.rows):
                 if index in self.brought[space].rows:

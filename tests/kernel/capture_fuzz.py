@@ -34,7 +34,7 @@ from mountplan.planner.compare.difference import Difference, Drift
 from mountplan.planner.errors import MountplanError
 from mountplan.planner.plan.seedbase import without_base
 from mountplan.planner.tables.mounttree import MountTree
-from mountplan.planner.tables.table import MountRow
+from mountplan.planner.tables.table import MountRow, MountTable
 from tests.hosts import enter_host
 from tests.kernel.model_fuzz import in_children
 from tests.kernel.states import Act, State, chance_state, running
@@ -44,6 +44,7 @@ from tests.kernel.states import Act, State, chance_state, running
 DIFFERS = "the copy will differ"  # what a capture has found out by itself: only then there may be a difference
 UNKNOWN = "taken by their names"  # of some overlays nothing tells what they are made of
 UNSEEN = "cannot see what it shows"
+ADRIFT = "left out: what it stands on cannot be seen"  # a rename took the mountpoint out of what its parent shows
 TOLD = (
     UNSEEN,
     "stands in for it",
@@ -53,6 +54,7 @@ TOLD = (
     "new empty directories stand in",
     "what comes of that is undefined",
     DIFFERS,
+    ADRIFT,
 )
 UNFILLED = "it cannot be looked into"  # of a filesystem, for its files
 LOST = "new empty directories stand in"  # of an overlay, of which the files are not compared
@@ -128,7 +130,7 @@ def compare_again(alive: Inhabited, kinds: set[str] | None = None) -> str:
     names = NAMES if len(before) > 1 else ("",)
     difference += [
         str(one)
-        for one in _differences(before, after, names)
+        for one in _differences([_without_adrift(whole) for whole in before], after, names)
         if not any(_place(one) == caution.where and f" {one.prop}:" in caution.what for caution in told)
     ]
     # With the files, the copy may have what a capture could not see, and took for something else.
@@ -136,6 +138,13 @@ def compare_again(alive: Inhabited, kinds: set[str] | None = None) -> str:
     if not told and not guessed and first.text != second.text:
         difference += list(unified_diff(first.text.splitlines(), second.text.splitlines(), "captured", "again", n=9))
     return "\n".join(difference) and "\n".join([*difference, first.text])
+
+
+def _without_adrift(whole: Whole) -> Whole:
+    """What the copy must be: no path leads to the others, so no spec can say where they are."""
+    adrift = set(MountTree(whole.table).adrift)
+    rows = tuple(row for row in whole.table.rows if row not in adrift)
+    return whole._replace(table=MountTable(rows))
 
 
 def _standing(whole: Whole) -> tuple[MountRow, ...]:
@@ -301,7 +310,7 @@ def show(state: State) -> str:
     return "".join(f"    {act!r},\n" for act in state)
 
 
-__all__ = ["Act", "attempt", "round_trip", "search", "shorten"]
+__all__ = ["ADRIFT", "Act", "attempt", "round_trip", "search", "shorten"]
 
 if __name__ == "__main__":
     sys.exit(main())

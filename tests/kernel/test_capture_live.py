@@ -23,7 +23,7 @@ from mountplan.planner.characters import is_plain
 from mountplan.planner.errors import TableError
 from mountplan.planner.tables.mount_facts import LiveImage
 from tests.hosts import CLONE_NEWNS, InHost, mount, umount, unshare
-from tests.kernel.capture_fuzz import attempt, shorten, show
+from tests.kernel.capture_fuzz import ADRIFT, attempt, shorten, show
 from tests.kernel.states import Act, State, chance_state, running
 from tests.mountflags import MNT_DETACH, MS_BIND, MS_PRIVATE, MS_RDONLY, MS_REC, MS_SHARED, MS_SLAVE
 
@@ -276,6 +276,26 @@ TRIED: dict[str, State] = {
 @pytest.mark.parametrize("name", TRIED)
 def test_a_state_that_was_once_captured_wrongly_comes_back(in_host: InHost, name: str) -> None:
     assert "" == in_host(comes_back(*TRIED[name]), identity="root")
+
+
+def test_what_a_rename_took_out_of_what_its_parent_shows_is_left_out_with_a_caution_that_tells_what_it_is(
+    in_host: InHost,
+) -> None:
+    acts: State = [
+        Act(0, "begin", (False,)),
+        Act(0, "rbind", ("/a/a", "/a")),
+        Act(0, "unshare", (False,)),
+        Act(1, "bind", ("/b/a", "/a/a")),
+        Act(0, "umount", ("/a", True)),
+        Act(0, "rename", ("/a/a/a", "/a/renamed")),
+    ]
+
+    def host() -> list[str]:
+        with running(acts) as alive, of_process(alive.pids[1]) as subject:
+            return [str(one) for one in capture_subjects([subject], "state").cautions]
+
+    assert [f"{ADRIFT}, and no path leads to it: /b/a of tmpfs base"] == in_host(host, identity="root")
+    assert not in_host(lambda: attempt(acts).wrong, identity="root")
 
 
 def test_files_are_taken_along_through_the_mount_that_is_the_root_of_the_process(
