@@ -449,7 +449,7 @@ class LinuxKernel:
             return
         if node.uid >= 0 or node.gid >= 0:
             os.chown(path, node.uid, node.gid, dir_fd=dirfd, follow_symlinks=False)
-        if mode > 0o777 or (mode >= 0 and kind != "symlink" and (node.uid >= 0 or node.gid >= 0)):
+        if kind != "symlink" and (mode > 0o777 or (mode >= 0 and (node.uid >= 0 or node.gid >= 0))):
             # The name was made by us just now, in a directory that no other process has; chown(2) drops set-id bits.
             os.chmod(path, mode, dir_fd=dirfd)
 

@@ -163,6 +163,8 @@ def check_options(options: tuple[tuple[str, str | bool], ...]) -> None:
 def check_node(step: s.MakeNode) -> None:
     if not -1 <= step.mode <= 0o7777:
         refuse(f"{step.mode:o} is no file mode")
+    if step.node == "symlink" and step.mode >= 0:
+        refuse("a symlink has no mode of its own: chmod(2) would change what it leads to")
     if not -1 <= step.uid < 2**32 - 1 or not -1 <= step.gid < 2**32 - 1:
         refuse("its owner is out of range")
     if step.content or step.source:

@@ -83,6 +83,12 @@ ALTERED: dict[str, tuple[Callable[[Plan], list[s.Step]], str]] = {
         ),
         "out is symlink",
     ),
+    "the mode of what a symlink leads to": (
+        lambda plan: after(
+            plan, s.MakeFilesystem, EVIL._replace(within="root", node="symlink", content="", link="/srv/victim")
+        ),
+        "a symlink has no mode of its own",
+    ),
     "onto a mount that passes it on": (
         lambda plan: [
             *plan.steps[:1],
