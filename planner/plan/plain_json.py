@@ -44,8 +44,8 @@ def loads(text: str) -> Any:
             value, end = make_scanner(_Settings)(text, 0)
             if end + 100 >= len(text) and not text[end:].strip(" \t\n\r"):
                 return value
-        except (ValueError, StopIteration, AttributeError, TypeError):
-            pass
+        except (ValueError, StopIteration, AttributeError, TypeError, SystemError):
+            pass  # SystemError: where json.decoder is not loaded, Python 3.11 finds no exception to raise
     import json
 
     return json.loads(text)

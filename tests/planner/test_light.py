@@ -105,6 +105,14 @@ def test_json_is_read_as_json_reads_it(text: str) -> None:
     assert json.dumps(text) == plain_json.quote(text)
 
 
+def test_cut_json_is_an_error_of_json_also_before_that_is_loaded() -> None:
+    """The scanner of Python 3.11 raises the exceptions of json.decoder, and has none where nobody has imported that."""
+    program = "import sys\nfrom mountplan.planner.plan.plain_json import loads\nassert 'json' not in sys.modules\n"
+    program += "try: loads('{\"a\": 1')\nexcept ValueError as error: print(error)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "Expecting ',' delimiter: line 1 column 8 (char 7)\n" == done.stdout
+
+
 def test_json_without_the_functions_of_this_python_is_that_of_json() -> None:
     """They are not for everybody: another Python may not have them."""
     program = "import sys; sys.modules['_json'] = None\nfrom mountplan.planner.plan.plain_json import loads, quote\n"
