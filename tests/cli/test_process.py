@@ -221,6 +221,17 @@ def test_a_saved_plan_needs_neither_the_language_nor_the_graph(saved: Path) -> N
         assert not heavy & loaded(*words, str(saved))
 
 
+def test_no_package_runs_as_a_plugin_of_pydantic(tmp_path: Path) -> None:
+    """pydantic loads them from all packages that are installed; to look for them took a tenth of a small `check`."""
+    (tmp_path / "spy-1.dist-info").mkdir()
+    (tmp_path / "spy-1.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: spy\nVersion: 1\n")
+    (tmp_path / "spy-1.dist-info/entry_points.txt").write_text("[pydantic]\nspy = spy:plugin\n")
+    (tmp_path / "spy.py").write_text("print('a plugin runs')\nplugin = None\n")
+    command = [*MOUNTPLAN, "check", "specs/hello.toml"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(PYTHONPATH=str(tmp_path)))
+    assert (0, "specs/hello.toml: no mistakes\n") == (done.returncode, done.stdout)
+
+
 def test_colours_are_what_loads_rich(saved: Path) -> None:
     assert "rich" in loaded("plan", str(saved), "--color=always")
 
