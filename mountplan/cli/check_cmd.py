@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from mountplan import api
 from mountplan.cli.shared_options import SPEC_OR_PLAN, add_all, add_rootless, add_set, settings_of
@@ -21,6 +21,7 @@ from mountplan.planner.errors import (
 )
 from mountplan.planner.light import without_collector
 from mountplan.planner.names import LeftOut
+from mountplan.planner.record import NamedTuple
 
 if TYPE_CHECKING:
     import argparse

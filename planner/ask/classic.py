@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import re
-from typing import NamedTuple
 
 from mountplan.planner.ask.trial import host_world, namespace_file, new_superblock
 from mountplan.planner.attributes import IDMAP, WORDED, Change
@@ -24,6 +23,7 @@ from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.plan import ExpectedMount, ExpectedNamespace, Plan
 from mountplan.planner.plan.predict import Prediction, superblocks
 from mountplan.planner.plan.steps import CopyContents, MakeNode
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.inherited_tree import InheritedTree
 from mountplan.planner.tables.table import MountTable
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from mountplan.planner.ask.trial import Trial, TrialRefusal
 from mountplan.planner.compare.compare import compare, group_names
 from mountplan.planner.compare.difference import Difference
@@ -11,6 +9,7 @@ from mountplan.planner.errors import PlanRefused
 from mountplan.planner.plan.mountcount import Peak, check_mount_count
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.predict import predict
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import MountTable
 
 _MOST = 20  # sentences in a refusal

@@ -8,7 +8,7 @@ now.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from mountplan.planner.attributes import IDMAP, Change, parse_shown
 from mountplan.planner.fstypes import of
@@ -24,6 +24,7 @@ from mountplan.planner.names import Handle
 from mountplan.planner.plan import seedbase
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.mountcount import Peak
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.inherited_tree import InheritedTree
 from mountplan.planner.tables.namespace_file import file_row
 from mountplan.planner.tables.table import MountRow, MountTable

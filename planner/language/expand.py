@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import NamedTuple
 
 import tomli
 
@@ -15,6 +14,7 @@ from mountplan.planner.language.path_models import Mask
 from mountplan.planner.language.presets import TEXTS
 from mountplan.planner.language.spec import Spec
 from mountplan.planner.paths import TargetPath
+from mountplan.planner.record import NamedTuple
 
 
 class Entry(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from mountplan.planner.record import NamedTuple
 
 NAME = 255  # of a file (NAME_MAX)
 PATH = 4095  # PATH_MAX

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from mountplan.planner.attributes import NAMES
 from mountplan.planner.fstypes import of
 from mountplan.planner.language.fstab_words import instead_of_option
 from mountplan.planner.language.values import Unfit, shown, word
+from mountplan.planner.record import NamedTuple
 
 
 class MountOptions(NamedTuple):

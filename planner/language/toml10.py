@@ -7,9 +7,8 @@ and the escapes \e and \xHH in strings; times without seconds, too, but no key o
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from mountplan.planner.light import regex
+from mountplan.planner.record import NamedTuple
 
 
 class Newer(NamedTuple):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from mountplan.planner.attributes import NAMES
 from mountplan.planner.characters import toml_key, toml_string
 from mountplan.planner.language.fstab_words import instead_of_option
 from mountplan.planner.language.hints import HINTS, VALUE_HINTS
 from mountplan.planner.language.values import Unfit, described, either, shown, suggestion
+from mountplan.planner.record import NamedTuple
 
 Path = tuple[str | int, ...]
 

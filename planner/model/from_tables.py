@@ -7,8 +7,6 @@ it. What lies outside of all tables is stood for by one mount for each group tha
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from mountplan.planner.attributes import parse_shown
 from mountplan.planner.errors import TableError
 from mountplan.planner.model.namespace_copies import first_namespace
@@ -16,6 +14,7 @@ from mountplan.planner.model.objects import ModelMount, ModelNode, Process, Supe
 from mountplan.planner.model.peers import add_slave_behind, add_slave_first, join_ring
 from mountplan.planner.model.world import World
 from mountplan.planner.paths import TargetPath
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import MountRow, MountTable
 
 OUTSIDE = "outside"

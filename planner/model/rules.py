@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from math import inf
-from typing import NamedTuple
+
+from mountplan.planner.record import NamedTuple
 
 
 class Rules(NamedTuple):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from typing import NamedTuple
 
 from mountplan.planner.attributes import ATIME_MASK, IDMAP, NODIRATIME, RDONLY, Change, applied
 from mountplan.planner.host import MOUNT_MAX
@@ -59,6 +58,7 @@ from mountplan.planner.model.rules import RULES_6_18, Rules
 from mountplan.planner.model.to_table import row_at, rows_below, table_of
 from mountplan.planner.model.unmounting import is_busy, unmount_tree
 from mountplan.planner.model.walking import into_mounts, walk
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import MountRow, MountTable
 
 

@@ -11,17 +11,16 @@ than to plan most specs.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from mountplan.planner.errors import PlanRefused
 from mountplan.planner.names import Handle
 from mountplan.planner.plan.plan import Edge
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.resolve.topology import ResolvedMount, SharingGroup, Topology
 
 
-@dataclass(frozen=True, slots=True)
-class Graph:
+class Graph(NamedTuple):
     """`order` holds every node, each after all that must come before it, and otherwise as the spec has them."""
 
     edges: tuple[Edge, ...]

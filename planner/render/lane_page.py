@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from mountplan.planner.characters import visible
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.render.lane_svg import STYLE, LaneDrawing, color, escaped
 from mountplan.planner.render.lanes import LaneChart
 

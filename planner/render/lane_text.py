@@ -5,8 +5,7 @@ Each line is a sequence of pieces, so that lanes can be coloured; their texts pu
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.render.lanes import Lane, LaneChart
 from mountplan.planner.render.words import width
 

@@ -8,9 +8,9 @@ master's lane on the line on which its first peer stands. lane_text.py draws it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from mountplan.planner.plan.predict import HOST_GROUPS
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.render.outline import outline
 from mountplan.planner.render.table_text import group_called
 from mountplan.planner.render.words import place_below, visible

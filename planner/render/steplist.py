@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from mountplan.planner.plan.steps import OpenNamespace, Step, UnshareNamespace
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.render.fitting import fitted, wrapped
 from mountplan.planner.render.index import PlanIndex
 from mountplan.planner.render.reasons import short_reason

@@ -5,13 +5,13 @@ planner/resolve/resolve.py makes it. Nothing here knows in which order things wi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from mountplan.planner.attributes import Change, change
 from mountplan.planner.host import HostPath
 from mountplan.planner.names import Alteration, Brings, Handle, IdLines, LeftOut, Moved, NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.run_settings import RunSettings
 from mountplan.planner.tables.mount_facts import Lock
 
@@ -147,8 +147,7 @@ class ResolvedMount(NamedTuple):
         return change(self.below_words) == self.change and self.below_idmap == bool(self.uids)
 
 
-@dataclass(frozen=True, slots=True)
-class SharingGroup:
+class SharingGroup(NamedTuple):
     """One sharing group: a peer group, or the slaves of `master` that are in no peer group (`shared` is False).
 
     A peer group of the plan's own without `members` lives on for those who receive from it: its seed is kept.
@@ -177,8 +176,7 @@ class ResolvedUser(NamedTuple):
     within: Handle
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedNamespace:
+class ResolvedNamespace(NamedTuple):
     """One mount namespace: its mounts, in the order of the spec. `user` owns it, "" for the one that builds.
 
     `altered` is what is changed of the tree that it inherits, before anything is mounted on that.
@@ -190,8 +188,7 @@ class ResolvedNamespace:
     altered: tuple[Alteration, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Topology:
+class Topology(NamedTuple):
     """What the spec means."""
 
     name: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
 from random import Random
 
 import pytest
@@ -86,7 +85,7 @@ def test_a_circle_is_told_as_a_sentence_that_names_the_mounts() -> None:
     root, one, two = topology.namespaces[0].mounts
     mounts = (root, one._replace(parent="two"), two._replace(parent="one"))
     with pytest.raises(PlanRefused) as caught:
-        find_order(replace(topology, namespaces=(replace(topology.namespaces[0], mounts=mounts),)))
+        find_order(topology._replace(namespaces=(topology.namespaces[0]._replace(mounts=mounts),)))
     (reason,) = caught.value.reasons
     assert (
         "there is no order in which this can be built: two is mounted on one, so one must stand first; "
