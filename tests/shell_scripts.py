@@ -454,6 +454,7 @@ STREAMS = [
     "echo y > $R/c/f; echo p | { read x; mount -t tmpfs $x $R/c; } < $R/c/f",
     "echo a b > $R/c/f; sed -i 's/a/y/' $R/c/f; sed -i -e 's/b/z/' $R/none || mount -t tmpfs $?$(cut -d' ' -f1 $R/c/f) $R/b; sed -i /y/d $R/c/f; [ -s $R/c/f ] || mount -t tmpfs z $R/c",  # noqa: E501
     "printf 'y\\0z w\\0' | xargs -0 -I% mount -t tmpfs % $R/b; find $R -mindepth 1 -maxdepth 1 ! -name a -name b -print0 | xargs -0 -n1 mount -t tmpfs q || find $R/c -path '*/c' -exec mount -t tmpfs p {} \\;",  # noqa: E501
+    'mount -v -t tmpfs -o size=1m y $R/b | { read x y z; mount -t tmpfs "$x-$y" $R/c; }',
     'mount -v -t tmpfs y $R/b | { read x y z; mount -t tmpfs "$x $y" $R/c; }',
     'awk -v r=/a/x \'$2 ~ r"$" && $3 == "tmpfs" {print $1, $3}\' /proc/mounts | tac | while read x y; do mount -t tmpfs $x$y $R/b; done',  # noqa: E501
 ]

@@ -97,8 +97,7 @@ def _tree(calls: ScriptCalls, path: str) -> list[tuple[str, ModelNode]]:
     while waiting:
         one = waiting.pop()
         node = calls.node(one)
-        if node is None:
-            continue
+        assert node is not None  # a name that was found a moment ago
         if node.is_directory:
             node = walk(calls.stage.processes[calls.process], one)[1]
             waiting += [f"{one.rstrip('/')}/{name}" for name in node.children]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mountplan.planner.attributes import ATIME_MASK, NAMES, parse_shown, words_of_bits
+from mountplan.planner.attributes import NAMES, parse_shown, words_of_bits
 from mountplan.planner.foreign.oci import NAMESPACE_NAMES
 from mountplan.planner.fstypes import of
 from mountplan.planner.language.presets import DEVICES, LINKS
@@ -215,8 +215,7 @@ def _attributes(mount: ExpectedMount) -> list[str]:
 def _cleared(mount: ExpectedMount) -> list[str]:
     """The words for what is cleared, where nothing else of its kind is set."""
     gone = mount.clear & ~mount.set
-    names = [name for name, change in NAMES.items() if not change.set and change.clear & gone == change.clear]
-    return [name for name in names if name != "relatime" or not mount.set & ATIME_MASK]
+    return [name for name, change in NAMES.items() if not change.set and change.clear & gone == change.clear]
 
 
 def _sharing(tree: PlannedTree, mount: ExpectedMount, reasons: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ lines go on in it, as if typed.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from mountplan.planner.commands.file_commands import NothingKnown
@@ -296,16 +296,20 @@ class Shell(ShellControl):
         """Start a process, let it `prepare` itself, and run a command in it; without one the script goes on in it."""
         if not command and not self.context.typed:
             command = ("sh",)  # $SHELL, which is not known here
-        goes_on = self.context.typed and (
-            not command
-            or (
-                command[0].rpartition("/")[2] in SHELLS
-                and "c" not in shell_options(list(command[1:]))[0]
-                and not shell_options(list(command[1:]))[1]
-            )
-        )
-        if stays:
+        is_shell = bool(command) and command[0].rpartition("/")[2] in SHELLS
+        letters, rest = shell_options(command[1:]) if is_shell else ("", [])
+        reads_on = not command or (is_shell and "c" not in letters and ("s" in letters or not rest))
+        goes_on = self.context.typed and reads_on
+
+        def begin() -> int:
             status = prepare()
+            self.context.options = set(self.context.options)
+            self.set_letters(letters, True)
+            self.context.arguments = rest or self.context.arguments
+            return status
+
+        if stays:
+            status = (begin if goes_on else prepare)()
             if not status and goes_on:
                 self.went_on = True
                 return 0
@@ -314,7 +318,7 @@ class Shell(ShellControl):
             return self._in_child(self.context.subshell, lambda: prepare() or self._command(list(command), stays=True))
         self.stack.append(self.context.going_on(self._fork()))
         self.calls.process = self.context.process
-        status = prepare()
+        status = begin()
         if status:
             self._leave()
         return status
@@ -427,7 +431,7 @@ def options_of(text: str) -> str:
     return (found[2] or "") if found is not None and found[1] in SHELLS else ""
 
 
-def shell_options(arguments: list[str]) -> tuple[str, list[str]]:
+def shell_options(arguments: Sequence[str]) -> tuple[str, list[str]]:
     """The letters of a shell's options, and the words after them."""
     letters = ""
     rest = list(arguments)

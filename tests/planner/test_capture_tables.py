@@ -43,14 +43,16 @@ class Facts:
         kinds: dict[int, MountRoot | None] | None = None,
         images: dict[str, LiveImage] | None = None,
         layers: dict[str, FoundLayer] | None = None,
+        differing: tuple[int, ...] = (),
     ) -> None:
         self._kinds, self._images, self._layers = kinds or {}, images or {}, layers or {}
+        self._differing = differing
 
     def roots(self, wanted: Sequence[tuple[int, int]]) -> list[MountRoot | None]:
         return [self._kinds.get(number, MountRoot("directory")) for _, number in wanted]
 
     def differing(self, wanted: Sequence[tuple[int, int, str]]) -> list[bool]:
-        return [False for _ in wanted]
+        return [number in self._differing for _, number, _ in wanted]
 
     def image(self, device: str) -> LiveImage | None:
         return self._images.get(device)
@@ -86,6 +88,12 @@ CASES: dict[str, Case] = {
             "13 99 0:56 / /adrift rw - tmpfs lost rw\n")
         ],
         Facts({4: MountRoot("file"), 10: None, 11: MountRoot("char", (1, 3)), 12: MountRoot("symlink", (0, 0), "/to")}),
+    ),
+    "what a proc shows of a process that has ended, and of one that runs": (
+        [
+            "2 1 0:23 /17/ns /ended rw,relatime - proc proc rw\n3 1 0:23 /18/ns /runs rw,relatime - proc proc rw\n"
+        ],
+        Facts(differing=(2,)),
     ),
     "what the host has, with its attributes and sharing": (
         [

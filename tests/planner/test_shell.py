@@ -178,6 +178,7 @@ def test_what_the_lines_come_to_is_what_it_was() -> None:
         ("x=$(mount -t tmpfs y $R/none 2>&1)", "what `mount -t tmpfs y $R/none 2>&1` writes is not known"),
         ("umount $R/b 2> $R/c/f; [ -s $R/c/f ] && umount $R/a", "whether -s /c/f holds is not known"),
         ("umount $R/b |& grep -q mounted && umount $R/a", "whether `grep -q mounted` fails is not known"),
+        ("mount -v -t none -o bind $R/a $R/b | grep -q x && umount $R/b", "whether `grep -q x` fails is not known"),
         ("umount -v $R/a/x | grep -q x && umount $R/a", "whether `grep -q x` fails is not known"),
         ("ip a | sh", "what sh would read is not known"),
         ("sh -c 'set -e; x=$(false; echo y) || umount $R/a'",

@@ -62,6 +62,21 @@ def test_a_shell_in_the_background_stays_where_it_sleeps() -> None:
     assert ["1"] == [one.namespace for one in simulate(script + "wait\n").final]
 
 
+@pytest.mark.parametrize(
+    ("script", "sources"),
+    [
+        ("mkdir /a\nsh -s y z\nmount -t tmpfs $2 /a\n", ["z"]),
+        ("mkdir /a\nset -- p\nsh\nmount -t tmpfs $1 /a\n", ["p"]),
+        ("mkdir /a\nsh -e\nfalse\nmount -t tmpfs y /a\nfalse\nmount -t tmpfs z /a\n", ["y", "z"]),
+        ("mkdir /a\nexec sh -es y\nmount -t tmpfs $1 /a\nfalse\nmount -t tmpfs z /a\n", ["y"]),
+        ("mkdir /a\nunshare -m --propagation unchanged sh -e\nmount -t tmpfs x /a\nfalse\numount /a\n", []),
+    ],
+)
+def test_a_shell_that_is_typed_has_its_options_and_arguments(script: str, sources: list[str]) -> None:
+    """And the one around it keeps its own: there the script goes on once the inner one has ended."""
+    assert sources == [row.source for row in simulate(script).final[0].table.rows[1:]]
+
+
 DEEP = {
     "umount -R": "mkdir /a\nmount -t tmpfs x /a\nmkdir /a/b\n" + "mount -t tmpfs x /a/b\n" * 2500 + "umount -R /a\n",
     "shells": "unshare -m sh\n" * 2000 + "mkdir /a\n",

@@ -113,6 +113,7 @@ NOT_FOLLOWED: dict[str, list[list[str]]] = {
     ],
     "awk": [
         ["BEGIN{print}"], ["{print x}"], [], ["-x", "{print}"], ["{printf $1}"], ["$1 < \"b\" {print}"], ["/a{2}/"],
+        ["{print $1,}"],
     ],
 }  # fmt: skip
 
