@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable
 from typing import Protocol
 
+from mountplan.planner.commands.posix_patterns import compiled, is_ambiguous
 from mountplan.planner.commands.script_calls import ScriptCalls
-from mountplan.planner.commands.text_filters import compiled, is_ambiguous
 from mountplan.planner.commands.util_linux import Unusable
 from mountplan.planner.model import WouldRefuse
 from mountplan.planner.model.walking import walk
