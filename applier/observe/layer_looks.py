@@ -284,6 +284,11 @@ def listings() -> See:
     return _looking(look, os.O_RDONLY | os.O_DIRECTORY)
 
 
+def names() -> See:
+    """What is directly in directories, by name."""
+    return _looking(lambda root, _: os.listdir(root), os.O_RDONLY | os.O_DIRECTORY)
+
+
 def decoded(proc: int, handles: Sequence[Handle]) -> See:
     """Where handles lead to on a mount: the path in it, False if that is beside what the mount shows, None if nowhere.
 

@@ -47,6 +47,7 @@ class _Search:
         self.rows = [table.by_id() for _, table in self.views]
         self.host = len(subjects)
         self.trees = [MountTree(table) for table in tables]
+        self.orders = [{row.mount_id: place for place, row in enumerate(table.rows)} for table in tables]
         self.on_host = {row.device for row in host[1].rows}
         self.overlays = [SoughtOverlay(one) for one in wanted]
         self.mounts: dict[str, list[tuple[str, int, MountRow]]] = {}  # by device: root, view, mount; the widest first
@@ -106,8 +107,7 @@ class _Search:
                 overlay.candidates[number] = found
                 if (short := _without_first(path)) in seen[self.host]:  # bubblewrap has the host's tree at /oldroot
                     overlay.doubtful[number] = seen[self.host][short]
-                if (spot := self._beneath(own, path, overlay.wanted.device)) is not None:
-                    beneath.append((overlay, number, spot))
+                beneath += [(overlay, number, spot) for spot in self._beneath(overlay, own, path)]
         there = self._probe([spot for _, _, spot in beneath])
         for (overlay, number, _), one in zip(beneath, there, strict=True):
             if one is not None:
@@ -139,13 +139,20 @@ class _Search:
                 found[path] = Candidate(layer, LayerSpot(view, row.mount_id, place), SeenDirectory.of(one[2]))
         return found
 
-    def _beneath(self, space: int, path: str, device: str) -> LayerSpot | None:
-        """What lies at `path` beneath the overlay itself, or on a covered root; None if a walk finds it as well."""
-        tree, path = self.trees[space], posixpath.normpath(f"/{path}")
-        here = walk(tree, path, without=device)
-        if here == walk(tree, path, from_top=True):
-            return None
-        return LayerSpot(space, tree.rows[here[0]].mount_id, here[1])
+    def _beneath(self, overlay: SoughtOverlay, space: int, path: str) -> list[LayerSpot]:
+        """What lies at `path` beneath the overlay itself, or on a covered root, and beneath all that was mounted later
+        (the kernel tells mounts in that order); without what a walk finds as well.
+        """
+        tree, path, own = self.trees[space], posixpath.normpath(f"/{path}"), overlay.wanted
+        order = self.orders[space]
+        begun = order.get(own.mount, len(order)) if space == own.space else len(order)
+        seen = {walk(tree, path, from_top=True)}
+        walks = (
+            walk(tree, path, without=lambda row: row.device == own.device),
+            walk(tree, path, without=lambda row: row.device == own.device or order[row.mount_id] > begun),
+        )
+        found = [here for here in dict.fromkeys(walks) if here not in seen]
+        return [LayerSpot(space, tree.rows[index].mount_id, place) for index, place in found]
 
     # -- what the kernel says -----------------------------------------------------------------------------------------
 
@@ -286,13 +293,19 @@ class _Search:
         for view, paths in wanted.items():
             asked = list(paths)
             walked = self._look(view, asked)
-            beneath = {path: self._beneath(view, path, one.wanted.device) for path in asked for one, _ in paths[path]}
-            spots = [beneath[path] for path in asked]
-            for path, other in zip(asked, self._probe(spots), strict=True):
-                found = [one for one in (walked.get(path), other) if one is not None]
+            spots = [
+                (overlay, number, path, spot)
+                for path in asked
+                for overlay, number in paths[path]
+                for spot in self._beneath(overlay, view, path)
+            ]
+            for path in asked:
                 for overlay, number in paths[path]:
-                    overlay.candidates[number] += found
-                    self._ask([(overlay, one.seen) for one in found])
+                    overlay.candidates[number] += [walked[path]] if path in walked else []
+            for (overlay, number, _, _), one in zip(spots, self._probe([spot for *_, spot in spots]), strict=True):
+                overlay.candidates[number] += [one] if one is not None else []
+            those = [pair for some in paths.values() for pair in some]
+            self._ask([(overlay, one.seen) for overlay, number in those for one in overlay.candidates[number]])
         for overlay in self.overlays:
             self._take_proven(overlay)
 
@@ -438,7 +451,7 @@ class _Search:
 
     def _doubt_named(self) -> None:
         """Give up the lower layers that were taken by their names if something in the overlay comes from none of its
-        directories: then it comes from one that is elsewhere, or nowhere.
+        directories: then it comes from one that is elsewhere, or nowhere. Where no handles are told, names must do.
         """
         doubtful = [overlay for overlay in self.overlays if overlay.is_told and overlay.named()]
         strange = {
@@ -450,6 +463,18 @@ class _Search:
             if not all(overlay.holds(*places.get(handle, ("", ""))) for handle in some):
                 for number in overlay.named():
                     overlay.give_up(number)
+        untold = [one for one in self.overlays if not one.is_told and one.named() and one.is_whole()]
+        for overlay, names in self._names(untold):
+            if not overlay.accounts_for(names) and not overlay.take_another_for(names):
+                for number in overlay.named():
+                    overlay.give_up(number)
+
+    def _names(self, overlays: Sequence[SoughtOverlay]) -> Iterable[tuple[SoughtOverlay, list[str]]]:
+        """What is directly in overlays of which the root can be seen."""
+        for space in {overlay.wanted.space for overlay in overlays}:
+            those = [one for one in overlays if one.wanted.space == space and not one.wanted.inner]
+            answers = self._see(space, [one.wanted.mount for one in those], layer_looks.names())
+            yield from ((one, names) for one, names in zip(those, answers, strict=True) if names is not None)
 
     def _try_uses(self) -> None:
         """Whether upper and work directories are in use, as far as that is not known. What is not is not the one."""

@@ -6,7 +6,7 @@ Candidates are held against the handles behind the overlay, against each other a
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate, takewhile
 from typing import NamedTuple
 
@@ -179,6 +179,29 @@ class SoughtOverlay:
             if one is not None
             for entry in one.seen.entries
         )
+
+    def accounts_for(self, names: Iterable[str]) -> bool:
+        """Whether these names, which are directly in the overlay, are in the directories that are taken, as far as it
+        is known what is in those.
+        """
+        seen = [one.seen for number, one in enumerate(self.taken) if one and not (number == 1 and self.changing)]
+        return not all(one.whole for one in seen) or {entry.path for one in seen for entry in one.entries}.issuperset(
+            names
+        )
+
+    def take_another_for(self, names: Iterable[str]) -> bool:
+        """Take for a lower layer that was taken by its name another candidate, with which all names are there."""
+        for number in self.named():
+            taken = self.taken[number]
+            self.found[number] = self.taken[number] = None
+            for one in self.candidates[number]:
+                if one != taken and self.judge(number, one) is not None:
+                    self.take(number, one.layer, "name", one)
+                    if self.accounts_for(names):
+                        return True
+            if taken is not None:
+                self.take(number, taken.layer, "name", taken)
+        return False
 
     def holds(self, device: str, path: str) -> bool:
         """Whether what is at this place in a filesystem is in one of the directories that are taken."""

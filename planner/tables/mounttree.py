@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mountplan.planner.tables.table import MountRow, MountTable
 
 
@@ -125,16 +127,18 @@ def _by_components(placed: tuple[MountRow, int, str]) -> str:
     return placed[2].replace("/", "\0")
 
 
-def walk(tree: MountTree, path: str, *, without: str = "", from_top: bool = False) -> tuple[int, str]:
+def walk(
+    tree: MountTree, path: str, *, without: Callable[[MountRow], bool] = lambda _: False, from_top: bool = False
+) -> tuple[int, str]:
     """(index of the mount, path within it) on which a walk to `path` ends.
 
-    It passes over mounts of the device `without`, as if they were not there. It begins on the root of the tree, or,
+    It passes over mounts `without` which it is to be, as if they were not there. It begins on the root of the tree, or,
     with `from_top`, on what is mounted upon that.
     """
     index, place = 0, ""
 
     def top(index: int) -> int:
-        while (above := tree.below[index].get("/")) is not None and tree.rows[above].device != without:
+        while (above := tree.below[index].get("/")) is not None and not without(tree.rows[above]):
             index = above
         return index
 
@@ -143,7 +147,7 @@ def walk(tree: MountTree, path: str, *, without: str = "", from_top: bool = Fals
     for part in path.strip("/").split("/"):
         place += f"/{part}" if part else ""
         child = tree.below[index].get(place) if place else None
-        if child is not None and tree.rows[child].device != without:
+        if child is not None and not without(tree.rows[child]):
             index, place = top(child), ""
     return index, place or "/"
 

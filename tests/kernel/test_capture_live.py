@@ -268,6 +268,11 @@ TRIED: dict[str, State] = {
         Act(0, "overlay", ("/b", ("/x:y\\z", "/b", "/a"), "/b", "?", "absolute", "", True)),
         Act(0, "bind", ("/a/a/a", "/a")),
     ],
+    "of a name with something else at it now a layer of an overlay over an overlay shows more": [
+        Act(0, "overlay", ("/a/b", ("/b", "/a"), "/x,y", "overlay", "absolute", "", True)),
+        Act(0, "overlay", ("/a", ("/b/a", "/a/b"), "", "overlay", "again", "", False)),
+        Act(0, "overlay", ("/b", ("/layers/b",), "/layers/changes", "overlay", "absolute", "", False)),
+    ],
     "mounts of one name": [Act(0, "tmpfs", ("/a/a", f"t{n}", "", 0)) for n in range(3)]
     + [Act(0, "bind", ("/a/a/a/a", "/a"))],
 }
