@@ -239,16 +239,20 @@ _NO_GROUPS = Sense[int](lambda one: one, lambda one: None)
 _NO_DEVICES = Sense[str](lambda one: one, lambda one: None)
 
 
-def _counterparts(ours: Columns, theirs: Columns) -> list[int] | None:
+def _counterparts(ours: Columns, theirs: Columns) -> Sequence[int] | None:
     """For each mount of a table the place of the one that is at the same place in the other table; None if there is not
-    one for each.
+    one for each. A range if both have the same order, as they nearly always do.
     """
     parents, mountpoints, ids, their_ids = ours["parent_id"], ours["mountpoint"], ours["mount_id"], theirs["mount_id"]
-    number = len(ids)
-    places = dict(zip(zip(theirs["parent_id"], theirs["mountpoint"], strict=True), range(number), strict=True))
+    number, their_parents = len(ids), theirs["parent_id"]
     found: list[int] = []
     try:
-        pairs = {parents[root_place(ours)]: theirs["parent_id"][root_place(theirs)]}
+        pairs = {parents[root_place(ours)]: their_parents[root_place(theirs)]}
+        if mountpoints == theirs["mountpoint"]:
+            alike = pairs | dict(zip(ids, their_ids, strict=True))
+            if list(map(alike.get, parents)) == their_parents:
+                return range(number)
+        places = dict(zip(zip(their_parents, theirs["mountpoint"], strict=True), range(number), strict=True))
         while len(found) < number and len(places) == number:
             begin, end = len(found), equal_until(parents, len(found))
             parent = repeat(pairs[parents[begin]])
@@ -284,7 +288,7 @@ class _Walk:
         counterparts = _counterparts(ours, theirs)
         if counterparts is None:
             return False
-        if counterparts != list(range(number)):
+        if counterparts != range(number):
             theirs = {name: picked(column, counterparts) for name, column in theirs.items()}
         equal = ("fstype", "root", "unbindable", *(("source", "options") if asked is None else ()))
         if any(ours[name] != theirs[name] for name in equal):

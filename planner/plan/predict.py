@@ -360,25 +360,24 @@ def _below(
     rows: _Rows,
     below: dict[int, list[MountRow]],
 ) -> None:
-    """The copies of all that the host has mounted below a recursive clone's source.
+    """The copies of all that the host has mounted below a recursive clone's source, in the kernel's order.
 
     What is unbindable there comes along: in the namespace of our own it no longer is when the clone is taken.
     """
-    waiting = [(number, child) for child in below.get(source.mount_id, ()) if child is not source]
-    first = True
+    waiting = [
+        (number, child)
+        for child in reversed(below.get(source.mount_id, ()))
+        if child is not source and TargetPath(child.mountpoint).is_under(mount.root)
+    ]
     while waiting:
-        later: list[tuple[int, MountRow]] = []
-        for parent_id, row in waiting:
-            if first and not TargetPath(row.mountpoint).is_under(mount.root):
-                continue
-            copy = len(rows) + 1
-            where = TargetPath(mountpoint).joined(TargetPath(row.mountpoint).relative_to(mount.root))
-            bits = applied(parse_shown(row.attributes), change)
-            peer_group, master = _brought(mount, row, rows)
-            rows.add(
-                row._replace(mount_id=copy, parent_id=parent_id, mountpoint=where, attributes=show(bits),
-                             peer_group=peer_group, master=master, propagate_from=0, unbindable=False),
-                mount.origin, f"{mount.name}+{row.mountpoint}",
-            )  # fmt: skip
-            later += [(copy, child) for child in below.get(row.mount_id, ())]
-        waiting, first = later, False
+        parent_id, row = waiting.pop()
+        copy = len(rows) + 1
+        where = TargetPath(mountpoint).joined(TargetPath(row.mountpoint).relative_to(mount.root))
+        bits = applied(parse_shown(row.attributes), change)
+        peer_group, master = _brought(mount, row, rows)
+        rows.add(
+            row._replace(mount_id=copy, parent_id=parent_id, mountpoint=where, attributes=show(bits),
+                         peer_group=peer_group, master=master, propagate_from=0, unbindable=False),
+            mount.origin, f"{mount.name}+{row.mountpoint}",
+        )  # fmt: skip
+        waiting += [(copy, child) for child in reversed(below.get(row.mount_id, ()))]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mountplan.planner.tables.columns import Column, Columns
 
 _MANY = 64  # lines that are worth it
+_BLOCK = 1 << 16  # bytes at once: their words take the room that those of the last had, which is at hand
 _OCTAL = regex(r"\\([0-7]{3})")
 
 
@@ -37,29 +38,37 @@ def parse_mountinfo(text: bytes) -> MountTable:
     without which a comma in a value would look like its end. `mount_id` may be reused after an
     unmount. Raises TableError with the line number; never returns half a table.
     """
-    lines = text.decode("utf-8", "surrogateescape").split("\n")
-    if lines.pop():
-        raise TableError(f"line {len(lines) + 1}: the text ends in the middle of a line")
-    if len(lines) < _MANY:
-        return MountTable(tuple(_rows(lines, 1)))
-    heads, _, tails = zip(*map(str.partition, lines, repeat(" - ")), strict=True)
-    spaces = list(map(str.count, heads, repeat(" ")))
-    table, at = GrowingTable(), 0
-    while at < len(lines):
-        end = equal_until(spaces, at)
-        try:
-            columns = _columns(heads[at:end], spaces[at] + 1, tails[at:end]) if end - at >= _MANY else None
-        except ValueError:
-            columns = None
-        if columns is None:
-            table.last += _rows(lines[at:end], at + 1)
-        else:
-            table.add_columns(columns)
+    table, ends, at = GrowingTable(), dict[str, tuple[str, str, str]](), 0
+    while at < len(text):
+        end = text.find(b"\n", at + _BLOCK) + 1 or len(text)
+        _add(table, text[at:end], ends)
         at = end
     return table.table()
 
 
-def _columns(heads: tuple[str, ...], width: int, tails: tuple[str, ...]) -> Columns | None:
+def _add(table: GrowingTable, text: bytes, ends: dict[str, tuple[str, str, str]]) -> None:
+    """Put the next lines into a table. `ends` has what lines end with."""
+    first, lines = len(table) + 1, text.decode("utf-8", "surrogateescape").split("\n")
+    if lines.pop():
+        raise TableError(f"line {first + len(lines)}: the text ends in the middle of a line")
+    heads, _, tails = zip(*map(str.partition, lines, repeat(" - ")), strict=True)
+    spaces, at = list(map(str.count, heads, repeat(" "))), 0
+    while at < len(lines):
+        end = equal_until(spaces, at)
+        try:
+            columns = _columns(heads[at:end], spaces[at] + 1, tails[at:end], ends) if end - at >= _MANY else None
+        except ValueError:
+            columns = None
+        if columns is None:
+            table.last += _rows(lines[at:end], first + at)
+        else:
+            table.add_columns(columns)
+        at = end
+
+
+def _columns(
+    heads: tuple[str, ...], width: int, tails: tuple[str, ...], ends: dict[str, tuple[str, str, str]]
+) -> Columns | None:
     """What lines say that have `width` words each before " - ", and what follows; None, or ValueError, if they are to
     be read one by one: where the words mean different things, and where a line is odd.
     """
@@ -78,8 +87,7 @@ def _columns(heads: tuple[str, ...], width: int, tails: tuple[str, ...]) -> Colu
             return None
     if "\\" in text:
         root, mountpoint = list(map(unescape, root)), list(map(unescape, mountpoint))
-    ends: dict[str, tuple[str, str, str]] = {}  # so that each of these words is in memory but once
-    for tail in set(tails):
+    for tail in set(tails).difference(ends):  # so that each of these words is in memory but once
         fstype, source, options = tail.split(" ", 2)
         ends[tail] = unescape(fstype), unescape(source), options
     columns = (

@@ -190,6 +190,9 @@ class Walks:
     def ends_of(self, paths: Column) -> Column:
         """end_of() of each."""
         at = self._at
+        common = _common_directory(min(paths), max(paths))
+        if not any(mountpoint.startswith(f"{common}/") for _, mountpoint in at):  # nothing is mounted in there
+            return AlikeColumn(self.end_of(common or "/"), len(paths))
         above = self._above = self._above or {mountpoint.rpartition("/")[0] for _, mountpoint in at}
         directories = [path.rpartition("/")[0] for path in paths]
         ends = {  # of those in which nothing is mounted
@@ -197,8 +200,6 @@ class Walks:
             for directory, path in dict(zip(directories, paths, strict=True)).items()
             if directory not in above
         }
-        if len(ends) == 1 and directories.count(directories[0]) == len(directories):
-            return AlikeColumn(ends[directories[0]], len(directories))
         return [
             ends[directory] if directory in ends else self.end_of(path)
             for directory, path in zip(directories, paths, strict=True)
@@ -207,3 +208,9 @@ class Walks:
     def is_covered(self, row: MountRow, path: str) -> bool:
         """Whether something is mounted at `path` of this mount."""
         return (row.mount_id, path) in self._at
+
+
+def _common_directory(path: str, other: str) -> str:
+    """The directory that both absolute paths are in, "" for the topmost."""
+    same = next((at for at, (one, two) in enumerate(zip(path, other, strict=False)) if one != two), len(path))
+    return path[:same].rpartition("/")[0]

@@ -16,7 +16,7 @@ from mountplan.planner.plan.step_columns import StepColumns, columns_of_kind, ki
 from mountplan.planner.plan.step_runs import BINDS, columns_of_run, runs_of
 from mountplan.planner.tables import mountinfo
 from mountplan.planner.tables.columns import AlikeColumn, RecordColumns, columns_of, equal_until, picked
-from mountplan.planner.tables.table import MountRow
+from mountplan.planner.tables.table import MountRow, MountTable, Walks
 from tests.planner.plans import shop, wide
 from tests.planner.test_proof_runs import HOST, SPECS, planned
 
@@ -97,8 +97,9 @@ def test_lines_of_a_mount_table_are_read_together_as_one_by_one(monkeypatch: pyt
         few = [[dice.choice(part) for part in words] for _ in range(2)]
         lines = [" ".join(one[:6]) + " " + one[6] + one[7] + " ".join(one[8:]) + "\n" for one in dice.choices(few, k=7)]
         found: list[tuple[object, ...]] = []
-        for least in (1 << 30, 1, 2, 4):
+        for least, block in ((1 << 30, 1 << 16), (1, 1 << 16), (2, 1), (4, 200)):
             monkeypatch.setattr(mountinfo, "_MANY", least)
+            monkeypatch.setattr(mountinfo, "_BLOCK", block)
             try:
                 found.append(tuple(mountinfo.parse_mountinfo("".join(lines).encode()).rows))
                 tables += 1
@@ -107,3 +108,22 @@ def test_lines_of_a_mount_table_are_read_together_as_one_by_one(monkeypatch: pyt
                 errors += 1
         assert found[:1] * 4 == found, lines
     assert tables > 2000 and errors > 1000, (tables, errors)
+
+
+def test_where_many_paths_lead_is_where_each_leads() -> None:
+    alone = 0
+    for seed in range(500):
+        dice = random.Random(seed)
+        paths = [dice.choice(("/a", "/b", "/a/c", "/a/c/d", "/a/cd", "/")) for _ in range(dice.randrange(4))]
+        mounts = dict.fromkeys((dice.randrange(1, 1 + number), path) for number, path in enumerate(paths, 1))
+        rows = [
+            MountRow(number, parent, f"0:{number}", "/", path, "rw", 0, 0, 0, False, "tmpfs", "x", "rw")
+            for number, (parent, path) in enumerate(((0, "/"), *mounts), 1)
+        ]
+        wanted = [
+            dice.choice(("/a", "/a/c", "/a/c/d", "/a/c/e", "/a/cd/e", "/b/c", "/")) for _ in range(dice.randrange(1, 4))
+        ]
+        found = Walks(MountTable(tuple(rows))).ends_of(wanted)
+        assert [Walks(MountTable(tuple(rows))).end_of(path) for path in wanted] == list(found), (rows, wanted)
+        alone += isinstance(found, AlikeColumn)
+    assert 50 < alone < 450, alone
