@@ -37,7 +37,9 @@ def carry_out(argv: list[str]) -> int:
         output = Output(as_json="--json" in before, color="never" if "--color=never" in before else "auto")
         if after and before[0] in WITH_COMMAND and error.message.endswith(" is missing"):
             inner = after[1:] or ("COMMAND",)
-            if before[0] == "run" and not _may_be_file(after[0]):
+            if before[0] == "enter":  # any word may be a name
+                after, inner = ("NAME",), ("COMMAND",)
+            elif not _may_be_file(after[0]):
                 after, inner = ("SPEC",), after
             line = " ".join(map(typed, (*before, after[0], "--", *inner)))
             error.remedy = f"it comes before the --, as in `mountplan {line}`"

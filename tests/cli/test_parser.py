@@ -142,7 +142,7 @@ def test_wrong_usage_is_told_with_a_way_out(
         (["run", "--", "x.toml", "ls"], "it comes before the --, as in `mountplan run x.toml -- ls`\n"),
         (["run", "--", "ls", "-l"], "it comes before the --, as in `mountplan run SPEC -- ls -l`\n"),
         (["import", "bwrap", "bwrap --bind / /"], "write the command line after --: mountplan import bwrap -- bwrap"),
-        (["enter", "--", "x"], "it comes before the --, as in `mountplan enter x -- COMMAND`\n"),
+        (["enter", "--", "ls", "-l"], "it comes before the --, as in `mountplan enter NAME -- COMMAND`\n"),
         (["example", "hello", "-o", "no/x"], "cannot write no/x: No such file or directory\n  remedy: make the dir"),
         (["example", "hello", "-o", "/"], "cannot write /: Is a directory\n  remedy: name a file that can be written"),
         (["plan", "hello"], "remedy: `mountplan example hello -o FILE` saves the example of this name; or name a spec"),
