@@ -175,7 +175,9 @@ def plan(spec: Spec, host: Host | None = None) -> Plan:
     try:
         return _planned(spec, host)
     except SpecError as error:
-        raise SpecError(tuple(map(spec.told, error.mistakes))) from None
+        from mountplan.planner.language.spec_reading import all_mistakes
+
+        raise SpecError(all_mistakes(spec, (), error.mistakes)) from None
 
 
 def _planned(spec: Spec, host: Host | None) -> Plan:

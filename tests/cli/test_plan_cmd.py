@@ -94,3 +94,13 @@ def test_why_of_what_is_not_there_is_wrong_usage(run: Command, saved: Path) -> N
     ended = run("plan", saved, "--why", "/srv/pier")
     assert (2, "") == (ended.status, ended.out)
     assert "mountplan: --why: no step is about '/srv/pier'; did you mean '/srv/peer'" in ended.err
+
+
+@pytest.mark.usefixtures("all_imported")
+def test_mistakes_are_told_in_the_order_of_the_file_as_check_tells_them(run: Command, tmp_path: Path) -> None:
+    spec = tmp_path / "spec.toml"
+    spec.write_text(
+        'format = 1\n[[mount]]\ntarget = "/mnt"\ntype = "overlay"\nlayers = ["/usr"]\noptions = { upperdir = "/u" }\n'
+    )
+    told, planned = (re.findall(r"spec\.toml:(\d+): ", run(command, spec).err) for command in ("check", "plan"))
+    assert ["5", "6"] == told == planned
