@@ -11,7 +11,7 @@ from mountplan.applier.keep import kept
 from mountplan.applier.observe.live_facts import LiveFacts
 from mountplan.applier.observe.locks import find_locks, owner_of
 from mountplan.applier.observe.observe import observe, refused_table
-from mountplan.applier.observe.removed_names import with_own_names
+from mountplan.applier.observe.removed_names import ThereAgain, with_own_names
 from mountplan.applier.observe.subjects import Subject, of_file, of_process, of_tree
 from mountplan.capture_judgement import judge_capture
 from mountplan.operands import as_specs_have_it, view_of
@@ -112,7 +112,8 @@ def capture_subjects(
     ]
     views = [view_of("", whole) for whole in wholes]
     based = [without_base(whole.table) for whole in wholes]
-    tables = with_own_names(subjects, [table for table, _ in based], {row.device for row in host.rows})
+    bare = [table for table, _ in based]
+    tables, again = with_own_names(subjects, bare, {row.device for row in host.rows})
     for subject, whole, table, (_, seeds) in zip(subjects, wholes, tables, based, strict=True):
         label = names.take(subject.name)
         owner, locks = _owner(subject, table) if len(subjects) > 1 else (None, {})
@@ -127,7 +128,7 @@ def capture_subjects(
         cautions += [*more, *_cautions_of_removed(captured, tables, facts)]
     else:
         cautions += _cautions_of_files(captured, facts, several=len(subjects) > 1)
-    cautions += captured.cautions
+    cautions += [*captured.cautions, *_cautions_of_ways(captured, tables, again)]
     text = write_spec(captured, ["Written by `mountplan capture`."])
     if check:
         cautions += judge_capture(text, file, captured, views, host)
@@ -163,6 +164,16 @@ def _cautions_of_removed(captured: Captured, tables: Sequence[MountTable], facts
                 what = "contents: it will be empty, as it was removed from an overlay, and no directory has it"
                 cautions.append(Caution(where, what))
     return cautions
+
+
+def _cautions_of_ways(
+    captured: Captured, tables: Sequence[MountTable], again: Sequence[ThereAgain]
+) -> Iterator[Caution]:
+    """Say which directories the copy has again, since what was removed is made in them before it is removed."""
+    for one in again:
+        row = tables[one.space].by_id()[one.mount]
+        where = f"{captured.namespaces[one.space].name}:{row.mountpoint}" if len(tables) > 1 else row.mountpoint
+        yield Caution(where, f"{one.path} was removed, and is there again, as what it shows is made in there")
 
 
 def _owner(subject: Subject, table: MountTable) -> tuple[Owner | None, dict[int, Lock]]:

@@ -6,8 +6,9 @@ So it is captured under a name of its own. Otherwise the copy would show one for
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import count
+from typing import NamedTuple
 
 from mountplan.applier.observe.layer_looks import presence
 from mountplan.applier.observe.roots import look
@@ -21,12 +22,22 @@ _Place = tuple[str, str]  # device, path in its filesystem
 _INSIDE = "/."  # of a path, if it is a directory's
 
 
+class ThereAgain(NamedTuple):
+    """A directory that was removed with what a mount (number of its namespace, id) still shows, and comes back."""
+
+    space: int
+    mount: int
+    path: str
+
+
 def with_own_names(
     subjects: Sequence[Subject], tables: Sequence[MountTable], devices: Collection[str]
-) -> list[MountTable]:
-    """The tables, in which no two things have one name. `devices` are of filesystems that matter not."""
+) -> tuple[list[MountTable], list[ThereAgain]]:
+    """The tables, in which no two things have one name, and which directories a copy has to make for these names.
+    `devices` are of filesystems that matter not.
+    """
     if not any(row.root.endswith(DELETED) and row.device not in devices for table in tables for row in table.rows):
-        return list(tables)
+        return list(tables), []
     # The order of the tree is the same in a copy, and so are the names.
     removed = [
         [row for row in MountTree(table).rows if row.root.endswith(DELETED) and row.device not in devices]
@@ -53,10 +64,34 @@ def with_own_names(
         for inode in those:
             those[inode] = next(name for name in _names(path, files[:1]) if (device, name) not in taken)
             taken.add((device, those[inode]))
-    return [
+    renamed = [
         MountTable(tuple(_renamed(row, things, inodes.get((space, row.mount_id))) for row in table.rows))
         for space, table in enumerate(tables)
     ]
+    return renamed, list(_there_again(renamed, things, there))
+
+
+def _there_again(
+    tables: Sequence[MountTable], things: Mapping[_Place, Mapping[int, str]], there: Collection[_Place]
+) -> Iterator[ThereAgain]:
+    """The topmost directory that is missing on the way to each thing, if a mount would show it and it is not removed
+    again as a thing of its own.
+    """
+    known = {(device, name) for (device, _), those in things.items() for name in those.values()} | {*there}
+    for space, table in enumerate(tables):
+        for row in table.rows:
+            name = row.root.removesuffix(DELETED)
+            if name == row.root or (row.device, name) not in known:
+                continue
+            ways = [(row.device, str(one)) for one in TargetPath(name).ancestors() if one != "/"]
+            missing = [one for one in ways if one not in known and _is_shown(tables, *one)]
+            if missing:
+                known |= {*missing}
+                yield ThereAgain(space, row.mount_id, min(path for _, path in missing))
+
+
+def _is_shown(tables: Sequence[MountTable], device: str, path: str) -> bool:
+    return any(row.device == device and _shows(row, path) for table in tables for row in table.rows)
 
 
 def _renamed(row: MountRow, things: dict[_Place, dict[int, str]], inode: int | None) -> MountRow:

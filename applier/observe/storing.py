@@ -270,13 +270,10 @@ def _take(one: Stored, view: Visible, source: int, top: int) -> None:
             return
         with ExitStack() as stack:
             *above, name = TargetPath(view.path).parts
-            here, path = directory, TargetPath("/")
+            here = directory
             for part in above:
-                here, made = _below(here, part)
+                here = _below(here, part)
                 stack.callback(os.close, here)
-                path = path.joined(part)
-                if made:
-                    _tell_if_removed(one, path)
             copy_into(source, here, name, one.refused)
     except OSError as error:
         one.refused(view.path[1:], "cannot store it", error)
@@ -301,26 +298,15 @@ def _directory(top: int, filling: Fillable) -> int:
     return fd
 
 
-def _tell_if_removed(one: Stored, path: TargetPath) -> None:
-    """Of a directory that no copy has: if the filesystem was seen as a whole, and a spec makes it for nothing but what
-    has lost its name too.
-    """
-    seen = {view.path for view in one.filling.views}
-    if "/" in seen and not any(TargetPath(made).is_under(path) for made in one.filling.made - seen):
-        one.told.append(f"{path}: it was removed, and is there again: something that was in it is still shown")
-
-
-def _below(directory: int, name: str) -> tuple[int, bool]:
-    """A directory in a directory, and whether it had to be made."""
-    made = True
+def _below(directory: int, name: str) -> int:
+    """A directory in a directory: made if it is not there yet."""
     try:
         os.mkdir(name, dir_fd=directory)
     except FileExistsError:
-        made = False
+        return os.open(name, _DIRECTORY, dir_fd=directory)
     fd = os.open(name, _DIRECTORY, dir_fd=directory)
-    if made:
-        os.fchmod(fd, 0o755)
-    return fd, made
+    os.fchmod(fd, 0o755)
+    return fd
 
 
 def _is_plain(source: int, path: TargetPath, filling: Fillable) -> bool:

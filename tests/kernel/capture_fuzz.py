@@ -53,6 +53,7 @@ TOLD = (
     UNKNOWN,
     "new empty directories stand in",
     "what comes of that is undefined",
+    "is there again",
     DIFFERS,
     ADRIFT,
 )

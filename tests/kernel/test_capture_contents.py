@@ -152,8 +152,25 @@ def test_a_directory_that_was_removed_with_what_is_still_shown_of_it_is_told(tmp
 
     is_there, cautions = in_host(script, identity="root")
     assert is_there
-    what = "/d/e: it was removed, and is there again: something that was in it is still shown"
-    assert [f"/: contents: {what}"] == cautions
+    assert ["/at: /d/e was removed, and is there again, as what it shows is made in there"] == cautions
+
+
+def test_an_empty_directory_that_comes_back_for_what_was_removed_in_it_is_told(in_host: InHost, tmp_path: Path) -> None:
+    """Also if one above it is there again in the original, and no files are taken along."""
+
+    def script() -> list[str]:
+        with alive(tmp_path) as (one, root):
+            (root / "d/e/f").mkdir(parents=True)
+            (root / "at").mkdir()
+            one.carry_out(Act(0, "bind", ("/d/e/f", "/at")))
+            for path in ("d/e/f", "d/e", "d"):
+                (root / path).rmdir()
+            (root / "d").mkdir()
+            with of_process(one.pids[0]) as subject:
+                return said(capture_subjects([subject], "state"))
+
+    what = "/at: /d/e was removed, and is there again, as what it shows is made in there"
+    assert [what] == in_host(script, identity="root")
 
 
 def test_what_other_mounts_cover_is_taken_as_well(tmp_path: Path, in_host: InHost) -> None:
