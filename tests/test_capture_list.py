@@ -76,6 +76,7 @@ FRAMES = {
     "its changes go to the host's ", "contents: as much for ", " more differences; `mountplan diff` tells them all",
     "cannot be built as it is: ", "cannot be built as it is written: ", "Written by `mountplan capture`.",
     "the host shows what it shows at ", "what it shows, ", " of its filesystem (",
+    ", and no path leads to it: ",
     ", which nothing keeps alive for another user", "no mount on the host shows this filesystem (",
 }  # fmt: skip
 _PAGES = ("mountplan/capturing.py", "mountplan/capture_judgement.py", "applier/observe/storing.py")
