@@ -18,7 +18,7 @@ from mountplan.applier.sys.inside import in_child
 from mountplan.applier.sys.refusal import in_words
 from mountplan.applier.sys.userns import ids_from_here
 from mountplan.kept_plan import plan_behind
-from mountplan.operands import Operand, as_specs_have_it, recognise, store_device, view_of
+from mountplan.operands import Operand, as_specs_have_it, is_kept, recognise, store_device, view_of
 from mountplan.planner.change.standing import Record, StandingSpace, StandingTree, User
 from mountplan.planner.errors import SubjectError, TableError
 from mountplan.planner.light import without_collector
@@ -61,7 +61,8 @@ class Target(NamedTuple):
 
 def target_of(argument: str) -> Operand:
     """What an argument of --live names. Raises SubjectError."""
-    found = recognise(argument if ":" in argument or argument.isdecimal() else f"name:{argument}")
+    other = ":" in argument or argument.isdecimal() or (argument.endswith((".toml", ".json")) and not is_kept(argument))
+    found = recognise(argument if other else f"name:{argument}")
     if found.kind not in ("name", "pid"):
         raise SubjectError(f"{argument}: is not a tree that stands", _WHICH)
     if found.kind == "name" and "/" in found.value:

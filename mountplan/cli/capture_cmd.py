@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mountplan.cli.kept_argument import kept_name, process_in
+from mountplan.cli.kept_argument import kept_name, process_in, told_for_what_it_is
 from mountplan.cli.shared_options import add_calls, show_calls
 from mountplan.cli.sources import save, unwritten
 from mountplan.cli.usage import UsageError
@@ -103,7 +103,8 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     # Files without their spec would be of no use, and in the way of the next attempt.
     with removed_if_ended(saved) as made:
         folder = _folder(args.contents, saved, made)
-        with opened(wanted) as subjects:
+        named = next((value for kind, value in wanted if kind == "kept" and value.endswith((".toml", ".json"))), "")
+        with told_for_what_it_is(named, "capture"), opened(wanted) as subjects:
             try:
                 file = saved or "captured.toml"
                 found = capture_subjects(subjects, args.name or "", folder, check=not args.no_check, file=file)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mountplan.cli.shared_options import add_all, add_kernel, add_set, settings_of
 from mountplan.cli.sources import read
 from mountplan.cli.usage import UsageError
+from mountplan.planner.characters import typed, visible
 
 if TYPE_CHECKING:
     import argparse
@@ -103,6 +104,9 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         raise UsageError("--compare-kernel runs the mount(8) at hand; leave out --util-linux")
     refuse_one_stream_twice([args.script, *([args.start] if args.start is not None else [])])
     name, data = read(args.script, "a shell script")
+    if name.endswith((".toml", ".json")):
+        what = f"{visible(name)}: is no shell script, by its name"
+        raise UsageError(what, remedy=f"see what a spec or a plan comes to: `mountplan plan {typed(name)}`")
     text = data.decode("utf-8", "surrogateescape")
     rules = rules_for(args.kernel, output)
     variables, answers = _known(args)

@@ -8,6 +8,7 @@ from typing import Any
 
 import tomli
 
+from mountplan.planner.characters import typed
 from mountplan.planner.errors import Mistake, SpecRef
 from mountplan.planner.language.toml10 import Newer, find_newer
 from mountplan.planner.language.values import shorter
@@ -47,6 +48,14 @@ _ADVICE = (
 )
 
 
+_MAKES_A_SPEC = "makes a spec of it"
+# What a file that is not TOML can be instead, by its name or how it begins, and the command for it.
+_OTHERS = (
+    (r"\.sh$|^#!.*[/ ](?:ba|da|k|z)?sh\b", "a shell script", "simulate {}", "tells what it would mount"),
+    (r"fstab$", "an fstab", "import fstab {}", _MAKES_A_SPEC),
+    (r"\.service$", "a unit of systemd", "import systemd {}", _MAKES_A_SPEC),
+    (r"\.ya?ml$", "YAML", "import compose {}` or `mountplan import k8s {}", _MAKES_A_SPEC),
+)
 # Outside of strings as far as a line tells: a number such as 0755, and the key that it is for.
 _LEADING_ZERO = regex(
     r"""^(?:[^"'#]|"[^"]*"|'[^']*')*?([A-Za-z0-9_-]+[ \t]*=[ \t]*|[\[,][ \t]*)(0[0-9]+)(?![0-9_.:eE-])"""
@@ -99,6 +108,11 @@ def _newer(newer: Newer, text: str, file: str) -> Mistake:
 
 
 def _not_toml(text: str, file: str, message: str) -> Mistake:
+    begin = text.partition("\n")[0]
+    for pattern, kind, command, gives in _OTHERS:
+        if re.search(pattern, file) or re.search(pattern, begin):
+            line = command.replace("{}", typed(file))
+            return Mistake(SpecRef(file, ""), f"is {kind}, not a spec", f"`mountplan {line}` {gives}")
     match = _PLACE.search(message)
     reason = (message[: match.start()] if match else message).partition(":")[0]
     lines = text.replace("\r\n", "\n").split("\n")

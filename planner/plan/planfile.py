@@ -18,6 +18,7 @@ Nothing here is written per step: the fields and their types come from the Named
 
 from __future__ import annotations
 
+from mountplan.planner.characters import typed
 from mountplan.planner.errors import PlanFileError
 from mountplan.planner.light import no_collector
 from mountplan.planner.plan.digest import sha256_hex
@@ -110,6 +111,9 @@ def _parse(text: bytes | str, file: str) -> dict[str, Json]:
         # a number of thousands of digits; brackets nested without end
         _refuse(file, "it holds JSON that no plan holds")
     if document.__class__ is not dict or "format" not in document:
+        if document.__class__ is dict and "ociVersion" in document:
+            remedy = f"`mountplan import oci {typed(file)}` makes a spec of it"
+            _refuse(file, "it is the configuration of an OCI container", remedy)
         _refuse(file, 'it is JSON, but not a plan (there is no "format" in it)')
     return document
 
@@ -139,5 +143,5 @@ def _digest(body: bytes | memoryview) -> str:
     return "sha256:" + sha256_hex(body)
 
 
-def _refuse(file: str, what: str) -> NoReturn:
-    raise PlanFileError(f"{file}: cannot use this plan: {what}\n  remedy: {REMEDY}")
+def _refuse(file: str, what: str, remedy: str = REMEDY) -> NoReturn:
+    raise PlanFileError(f"{file}: cannot use this plan: {what}\n  remedy: {remedy}")

@@ -55,3 +55,24 @@ def test_a_well_written_spec_that_cannot_be_planned_is_a_refusal(
     ended = run("check", spec)
     assert (1, "") == (ended.status, ended.out)
     assert f"{spec}: a must precede itself" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "command"),
+    [
+        ("tree", "#!/bin/bash\nset -e\n", "simulate tree"),
+        ("tree.sh", "mount /dev/sda /mnt\n", "simulate tree.sh"),
+        ("fstab", "/dev/sda / ext4 defaults 0 0\n", "import fstab fstab"),
+        ("a.service", "[Service]\nExecStart=/bin/true\n", "import systemd a.service"),
+        ("a b.yaml", "services: {}\n", "import compose 'a b.yaml'` or `mountplan import k8s 'a b.yaml'"),
+        ("config.json", '{"ociVersion": "1.0"}', "import oci config.json"),
+    ],
+)
+def test_a_file_of_another_program_is_told_with_the_command_that_takes_it(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text(text)
+    for ended in (run("check", name), run("plan", name)):
+        assert 2 == ended.status
+        assert f"  remedy: `mountplan {command}` " in ended.err

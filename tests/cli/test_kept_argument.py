@@ -43,6 +43,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("show", "pid:x"), "pid:x: is no number of a process", "mountplan show --help"),
         (("show", "self"), "nothing is kept under the name 'self'", "this process is pid:self"),
         (("show", "name:nonesuch"), "nothing is kept under the name 'nonesuch'", "`mountplan ls`"),
+        (
+            ("capture", "shop.toml"),
+            "shop.toml: is a spec, and capture takes the name",
+            "`mountplan ls` lists the names",
+        ),
+        (("watch", "shop.toml"), "shop.toml: is not a tree that stands", "`mountplan ls` lists it"),
+        (("simulate", "shop.toml"), "shop.toml: is no shell script", "`mountplan plan shop.toml`"),
         (("capture", "pid:x"), "pid:x: is no number of a process", "mountplan capture --help"),
     ],
 )
