@@ -21,6 +21,9 @@ SENTENCES = {
     ", and has the id-mapping that the host's mount has there": "An id-mapping that is not the spec's own",
     "of overlays over overlays the kernel tells nothing": "that has another overlay among them",
     "nothing of them is seen in it": "Which directory a layer was that is empty",
+    "its work directory cannot be found any more; a new one stands in for it, beside the upper one": (
+        "A work directory that is gone"
+    ),
     "new empty directories stand in for what cannot be found of it any more, without the files": (
         "The files of layers that are mounted nowhere"
     ),

@@ -85,6 +85,7 @@ class _Search:
                 overlay.give_up(number)
         self._doubt_named()
         self._try_uses()
+        self._follow_works()
         self._find_places()
         return [tuple(one for one in overlay.found if one is not None) for overlay in self.overlays]
 
@@ -496,6 +497,36 @@ class _Search:
             if used:
                 overlay.give_up(1)
 
+    def _follow_works(self) -> None:
+        """A work directory that has another name by now is one that is in use, where its old name leads to or beside
+        the upper directory, with nothing in it but what the kernel makes there.
+        """
+        asked: list[tuple[SoughtOverlay, OverlayLayer]] = []
+        known = {one.layer for overlay in self.overlays for one in overlay.found if one is not None}
+        for overlay in self.overlays:
+            upper, work = overlay.found[:2] if overlay.changing else (None, None)
+            if upper is not None and upper.layer is not None and work is not None and work.layer is None:
+                named = [one.layer for one in overlay.candidates[1] if one.layer.device == upper.layer.device]
+                some = dict.fromkeys([*named, *self._beside(upper.layer)])
+                asked += [(overlay, layer) for layer in some if layer not in known]
+        looked = zip(asked, self._probe([self._spot_of(layer) for _, layer in asked]), strict=True)
+        fitting = [(*pair, one.spot) for pair, one in looked if one is not None and _may_be_work(one.seen)]
+        used: set[int] = set()
+        for numbers, answers in self._at_spots([spot for _, _, spot in fitting], layer_looks.uses):
+            used |= {number for number, answer in zip(numbers, answers, strict=True) if answer}
+        for number in sorted(used):
+            overlay, layer, _ = fitting[number]
+            if overlay.found[1] == FoundLayer(None, "gone") and layer not in known:
+                overlay.found[1] = FoundLayer(layer, "in use")
+                known.add(layer)
+
+    def _beside(self, layer: OverlayLayer) -> list[OverlayLayer]:
+        """The directories in the one that it is in."""
+        above = OverlayLayer(layer.device, posixpath.dirname(layer.path))
+        [one] = self._probe([self._spot_of(above)])
+        names = [entry.path for entry in one.seen.entries if entry.status is None] if one is not None else []
+        return [OverlayLayer(layer.device, TargetPath(above.path).joined(name)) for name in names if "/" not in name]
+
     def _find_places(self) -> None:
         """Which of the places that matter are in which directory; what is in the work directory is seen nowhere."""
         places_of = {overlay: dict.fromkeys(overlay.wanted.places) for overlay in self.overlays}
@@ -549,6 +580,11 @@ def find_layers(
 def _may_have_layers(row: MountRow) -> bool:
     """Whether layers in it can be found without their names; what the kernel fills has none."""
     return of(row.fstype).begins != "filled" and row.fstype not in ("overlay", "nsfs")
+
+
+def _may_be_work(seen: SeenDirectory) -> bool:
+    names = {entry.path.partition("/")[0] for entry in seen.entries}
+    return bool(names) and names <= {"work", "index"}
 
 
 def _walked(proc: int, path: str) -> tuple[int, str, tuple[object, ...] | None] | None:

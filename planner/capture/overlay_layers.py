@@ -163,6 +163,11 @@ class Overlays:
             if below is not None and below.how == "made":  # any directory beside the upper one will do
                 work = OverlayLayer(upper.device, f"{upper.path.rstrip('/')}.work")
                 superblock.layers = (upper, work, *superblock.layers[2:])
+                if any(TargetPath(work.path).is_under(self._root(one)) for one in below.mounts):
+                    what = (
+                        "its work directory cannot be found any more; a new one stands in for it, beside the upper one"
+                    )
+                    self._caution(superblock, f"{what}: {work.path.rpartition('/')[2]}")
                 return missing[1:]
         if superblock.directories.upper and missing[:1] in ([0], [1]):
             missing = sorted({0, 1, *missing})  # both have to be on one filesystem
