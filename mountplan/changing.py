@@ -117,7 +117,8 @@ def finish(plan: Plan | None, operand: Operand, allowed: Allowed, *, undo: bool)
             entry = None
         if entry is None:
             what = f"no change of {_label(operand)} was interrupted"
-            raise ChangeUnfinished(what, "leave out --continue and --undo: mountplan apply SPEC --live", 2)
+            remedy = "to have it as it was, apply what it was made from: mountplan apply SPEC --live"
+            raise ChangeUnfinished(what, remedy, 2)
         if entry.under_way:
             _refuse_unfinished(journal, operand)
         if plan is None or undo:

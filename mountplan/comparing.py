@@ -12,6 +12,7 @@ from mountplan.operands import (
     Operand,
     Side,
     beside_spec,
+    looked_up_by_own_name,
     plan_of,
     predicted,
     read_side,
@@ -21,6 +22,7 @@ from mountplan.operands import (
     store_device,
     uncomparable,
 )
+from mountplan.planner.characters import typed
 from mountplan.planner.compare.compare import differences, judge, machine_of, views_of
 from mountplan.planner.compare.difference import Drift
 from mountplan.planner.errors import PlanRefused, SubjectError
@@ -105,7 +107,8 @@ def verify_plan(spec: str, planned: Planned, subject: str | Side = "", found: Op
     if not subject and not plan.name:
         raise SubjectError(f"{spec}: the spec has no name", "say what to verify: a kept name, or a process")
     if not subject:
-        return held_against(spec, planned, Operand("name", plan.name))
+        with looked_up_by_own_name(f"say what to verify: mountplan verify {typed(spec)} NAME, or pid:N"):
+            return held_against(spec, planned, Operand("name", plan.name))
     if "," in subject:
         return _as_predicted(spec, plan, subject, read_side(subject))
     return held_against(spec, planned, found or recognise(subject), subject)

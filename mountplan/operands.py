@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from mountplan import inputs
@@ -168,6 +169,15 @@ def is_kept(argument: str) -> bool:
         if name.isdecimal():  # a process, wherever names are kept
             return False
         raise
+
+
+@contextmanager
+def looked_up_by_own_name(way: str) -> Iterator[None]:
+    """If nothing is kept under a name that only the spec has said, the error says so. `way`: to name something else."""
+    try:
+        yield
+    except NotKept as error:
+        raise NotKept(f"{error.what}, as the spec is called", f"{way}; {error.remedy}") from None
 
 
 def file_operand(path: str) -> Operand:

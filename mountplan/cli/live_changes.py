@@ -128,8 +128,11 @@ def _saved(name: str) -> bytes | None:
 
 def apply_live(args: argparse.Namespace, output: Output) -> int:
     """Change what stands, and show what was changed."""
+    from contextlib import nullcontext
+
     from mountplan import changing, live_target
     from mountplan.cli.sources import plan_from
+    from mountplan.operands import looked_up_by_own_name
 
     if args.forget or args.replace:
         raise UsageError("--live changes what stands: leave out --forget and --replace")
@@ -153,7 +156,9 @@ def apply_live(args: argparse.Namespace, output: Output) -> int:
     elif made is None:
         raise UsageError("say what it shall be: mountplan apply SPEC --live")
     else:
-        done = changing.change(made, operand, allowed)
+        named = args.pid is not None or args.name is not None
+        with nullcontext() if named else looked_up_by_own_name("say what to change: --name NAME or --pid N"):
+            done = changing.change(made, operand, allowed)
     return _tell(done, args, output)
 
 

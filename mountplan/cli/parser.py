@@ -78,6 +78,10 @@ _OPTIONS_OF = {
     ("simulate", "-c"): "hand commands over on standard input: mountplan simulate -",
     ("import", ""): "if it is one of bubblewrap's, its command line comes after --: mountplan import bwrap -- ...",
 }
+_ONE_TOO_MANY = {
+    "apply": "; what --live changes is said by --name NAME or --pid N",
+    "explain": "; ask about a path by --mount, --unmount or --why",
+}
 _FOR_SET = ("--param", "--parameter", "--parameters", "--var", "--variable", "--define", "-D", "-p")
 # What argparse says -> what is said here. {} stands for the groups of the expression.
 _IN_OUR_WORDS = (
@@ -166,7 +170,7 @@ class Parser(argparse.ArgumentParser):
             own = self.prog.removeprefix("mountplan ")
             last = [one.metavar for one in self._get_positional_actions() if one.nargs not in ("*", "+")]
             takes = f"{own} takes one {last[-1]}: " if last else f"{own} takes no arguments: "
-            return f"{takes}{word!r} is one too many"
+            return f"{takes}{word!r} is one too many{_ONE_TOO_MANY.get(own, '')}"
         option = word.partition("=")[0]
         own = self.prog.removeprefix("mountplan ")
         hint = _OPTIONS_OF.get((own, option)) or _OPTIONS_ELSEWHERE.get(option)

@@ -111,8 +111,8 @@ def _not_toml(text: str, file: str, message: str) -> Mistake:
     begin = text.partition("\n")[0]
     for pattern, kind, command, gives in _OTHERS:
         if re.search(pattern, file) or re.search(pattern, begin):
-            line = command.replace("{}", typed(file))
-            return Mistake(SpecRef(file, ""), f"is {kind}, not a spec", f"`mountplan {line}` {gives}")
+            remedy = f"`mountplan {command.replace('{}', typed(file))}` {gives}"
+            return Mistake(SpecRef(file, ""), f"is {kind}, not a spec", remedy)
     match = _PLACE.search(message)
     reason = (message[: match.start()] if match else message).partition(":")[0]
     lines = text.replace("\r\n", "\n").split("\n")

@@ -371,3 +371,17 @@ def test_an_error_that_cannot_be_written_inside_does_not_end_as_a_difference(in_
             return subprocess.run(command, stderr=full, cwd=CHECKOUT).returncode
 
     assert 127 == in_host(on_run(script), identity="root")
+
+
+def test_where_nothing_is_kept_under_the_specs_name_another_one_can_be_said(on_host: Callable[..., Any]) -> None:
+    def script() -> tuple[Outcome, Outcome]:
+        path = spec()
+        mountplan("apply", "--quiet", path, "--name", "other")
+        return mountplan("verify", path), mountplan("apply", "--live", path)
+
+    told = [ended.err for ended in on_host(script)]
+    for one, way in zip(told, ("spec.toml NAME, or pid:N; ", "--name NAME or --pid N; "), strict=True):
+        assert one.startswith(
+            "mountplan: nothing is kept under the name 'shop', as the spec is called\n  remedy: say what "
+        )
+        assert way in one
