@@ -106,8 +106,8 @@ class _RowsOfRun:
         elif kind == "m":
             columns["text"] = ["" if source[:1] == "/" else source for source in columns["source"]]  # a device
         elif kind == "h" or (kind == "a" and any(columns["careful"])):
-            parted = map(str.rpartition, columns["path"], repeat("/"))
-            columns["above"], _, columns["text"] = zip(*parted, strict=True)
+            parted = list(map(str.rpartition, columns["path"], repeat("/")))
+            columns["above"], columns["text"] = [above for above, _, _ in parted], [name for _, _, name in parted]
             if kind == "a" and not all(columns["careful"]):  # texts of two kinds: each step by itself
                 columns["text"] = ("",) * self._count
         elif kind == "a":

@@ -202,6 +202,8 @@ def _read_runs(hint: Any, runs: Json, count: int, strings: tuple[str, ...]) -> l
                 found += numbers
             elif step == 1 and hint is str:
                 found += strings[value : last + 1]
+            elif step == 0 and hint is str:
+                found += [strings[value]] * times
             else:
                 texts = [strings[one] for one in numbers]
                 found += texts if hint is str else [read(one) for one in texts]

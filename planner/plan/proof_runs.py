@@ -52,11 +52,11 @@ class RunProof(ProofState):
     def _cloned(self, columns: dict[str, Columns]) -> tuple[Filesystem | None, Column, Column]:
         """The filesystem, roots, and what kind each is of."""
         if "h" in columns:
-            _, paths, recursive, propagation, namespaces, _, _ = columns["h"].values()
+            _, paths, recursive, propagation, namespaces = columns["h"].values()
             if not all_plain(paths) or _only(recursive) or _only(propagation) != "private" or _only(namespaces):
                 raise _NotPlain
             return None, paths, AlikeColumn(None, len(paths))
-        _, benches, paths, careful, subvolumes, _, _ = columns["c"].values()
+        _, benches, paths, careful, subvolumes = columns["c"].values()
         filesystem = self._bench(_only(benches))
         if filesystem.inside != "own" or _only(careful) or _only(subvolumes):
             raise _NotPlain
@@ -67,7 +67,7 @@ class RunProof(ProofState):
 
     def _attached(self, columns: Columns, kinds: Column) -> tuple[ProofMount, Column]:
         """The mount on which they are, and where on it, with a slash before."""
-        _, above, places, careful, tree, _, _ = columns.values()
+        _, above, places, careful, tree = columns.values()
         handle = _only(above)
         if handle in (YARD, STAGE):
             raise _NotPlain
@@ -125,7 +125,7 @@ def _only(column: Column) -> Any:
 
 def _attributes(columns: Columns) -> tuple[Column, Column]:
     """What each mount's attributes come to, of what is neither recursive nor anything else than bits: set, cleared."""
-    _, bits, clear, recursive, unbindable, id_maps, words, _, _ = columns.values()
+    _, bits, clear, recursive, unbindable, id_maps, words = columns.values()
     if _only(recursive) or _only(unbindable) or _only(id_maps):
         raise _NotPlain
     asked = set(zip(words, bits, clear, strict=True))

@@ -61,16 +61,17 @@ def runs_of(steps: Steps, kinds: Set[str]) -> Iterator[StepRun]:
 
 
 def columns_of_run(steps: Steps, run: StepRun) -> dict[str, Columns]:
-    """For each letter of the run's kinds the columns of its steps."""
+    """For each letter of the run's kinds the columns of its steps: of what they do, not of where they come from."""
     width = len(run.kinds)
-    if not isinstance(steps, StepColumns):
-        alike = (steps[run.begin + at : run.end : width] for at in range(width))
-        return {kind: columns_of(some, type(some[0])) for kind, some in zip(run.kinds, alike, strict=True)}
     rows = (run.end - run.begin) // width
     found = {}
-    for kind, letter in zip(run.kinds, steps.order[run.begin : run.begin + width], strict=True):
-        first = steps.before(letter, run.begin)
-        found[kind] = steps.alike[letter].part(first, first + rows).named()
+    for at, kind in enumerate(run.kinds, run.begin):
+        if isinstance(steps, StepColumns):
+            letter = steps.order[at]
+            first, columns = steps.before(letter, run.begin), steps.alike[letter].named()
+        else:
+            first, columns = 0, columns_of(steps[at : run.end : width], type(steps[at]))
+        found[kind] = {name: columns[name][first : first + rows] for name in columns if name not in ("origin", "kind")}
     return found
 
 

@@ -99,6 +99,8 @@ class RecordColumns(_Base):
         return self._made().count(value)
 
     def part(self, begin: int, end: int) -> RecordColumns:
+        if begin == 0 and end >= len(self):
+            return self
         return RecordColumns(self.cls, [column[begin:end] for column in self.columns])
 
     def at(self, place: int) -> Any:
