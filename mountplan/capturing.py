@@ -24,9 +24,9 @@ from mountplan.planner.capture.user_namespaces import Owner
 from mountplan.planner.capture.writing import write_spec
 from mountplan.planner.fstypes import of
 from mountplan.planner.light import without_collector
+from mountplan.planner.names import Lock
 from mountplan.planner.plan.seedbase import without_base
 from mountplan.planner.render.aside_text import TAKES_LISTMOUNT
-from mountplan.planner.tables.mount_facts import Lock
 from mountplan.planner.tables.mounttree import MountTree
 from mountplan.planner.tables.table import MountTable
 

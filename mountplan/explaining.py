@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from mountplan.planner.errors import NotKept, SubjectError
-from mountplan.planner.names import LeftOut
-from mountplan.planner.tables.mount_facts import Lock, SeenLocks
+from mountplan.planner.names import LeftOut, Lock
+from mountplan.planner.tables.mount_facts import SeenLocks
 from mountplan.planner.tables.table import MountRow, MountTable
 
 if TYPE_CHECKING:

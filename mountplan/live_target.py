@@ -32,9 +32,8 @@ if TYPE_CHECKING:
     from mountplan.applier.keep.kept import Opened
     from mountplan.applier.observe.inspect import Whole
     from mountplan.applier.observe.subjects import Subject
-    from mountplan.planner.names import Handle
+    from mountplan.planner.names import Handle, Lock
     from mountplan.planner.plan.plan import Plan
-    from mountplan.planner.tables.mount_facts import Lock
     from mountplan.planner.tables.table import MountTable
 
 _WHICH = "name what is kept (`mountplan ls` lists it), or a process as pid:N"

@@ -383,6 +383,8 @@ def _judge_built(plan: Plan, built: Built) -> Judged:
 
 def without_defaults(notices: Drift) -> Drift:
     """Options that an overlay took and does not show are in force if they are what the machine has as a default."""
+    if not notices:
+        return notices
     from mountplan.planner.tables.options import NOT_SHOWN
 
     if not any(one.found == NOT_SHOWN for one in notices):

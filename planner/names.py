@@ -23,6 +23,8 @@ MASK_ATTRIBUTES = ("ro", "nosuid", "nodev", "noexec")
 
 # What becomes of what a recursive clone brings along; "" if nothing is said of it, which is private.
 Brings = Literal["", "private", "peer", "slave"]
+# What the owner of a namespace cannot undo: nothing, the attributes of a mount, or the mount itself.
+Lock = Literal["", "attributes", "locked"]
 NodeKind = Literal["file", "directory", "symlink", "fifo", "char", "block", "socket"]
 # What stat(2) calls each of them, as S_IFMT cuts it out, and back.
 NODE_TYPES: dict[NodeKind, int] = {

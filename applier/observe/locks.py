@@ -17,8 +17,8 @@ from mountplan.applier.sys.refusal import KernelRefusal, in_words
 from mountplan.applier.sys.userns import initial_ids, waiting_in
 from mountplan.planner.attributes import ATIME_MASK, NOATIME, parse_shown
 from mountplan.planner.errors import TableError
-from mountplan.planner.names import IdLines
-from mountplan.planner.tables.mount_facts import Lock, SeenLocks
+from mountplan.planner.names import IdLines, Lock
+from mountplan.planner.tables.mount_facts import SeenLocks
 from mountplan.planner.tables.mounttree import MountTree, path_to
 from mountplan.planner.tables.table import MountTable
 

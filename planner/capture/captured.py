@@ -6,8 +6,8 @@ from collections.abc import Container, Mapping
 from typing import NamedTuple
 
 from mountplan.planner.capture.naming import Names
-from mountplan.planner.names import IdLines, NodeKind
-from mountplan.planner.tables.mount_facts import LiveImage, Lock
+from mountplan.planner.names import IdLines, Lock, NodeKind
+from mountplan.planner.tables.mount_facts import LiveImage
 
 Options = tuple[tuple[str, str | bool | tuple[str, ...]], ...]
 

@@ -35,9 +35,9 @@ from mountplan.planner.capture.user_namespaces import Owner, find_users, settled
 from mountplan.planner.capture.widest import HostMounts
 from mountplan.planner.fstypes import of, served_by_program
 from mountplan.planner.language.limits import OPTION, size
-from mountplan.planner.names import IdMapping
+from mountplan.planner.names import IdMapping, Lock
 from mountplan.planner.paths import TargetPath
-from mountplan.planner.tables.mount_facts import LiveImage, Lock, MountRoot
+from mountplan.planner.tables.mount_facts import LiveImage, MountRoot
 from mountplan.planner.tables.mounttree import MountTree, hiders
 from mountplan.planner.tables.table import DELETED, UNTOLD, MountRow, MountTable, is_mount_namespace_file
 

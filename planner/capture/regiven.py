@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from mountplan.planner.capture.captured import Options
 from mountplan.planner.fstypes import of
+from mountplan.planner.tables.layerpath import OF_LAYERS
 from mountplan.planner.tables.mountinfo import unescape
-from mountplan.planner.tables.options import OF_LAYERS
 
 # Of an overlay: what every new upper directory gets, and what belongs to the machine and not to the mount.
 _OVERLAY_DEFAULTS = {"uuid": "on"}

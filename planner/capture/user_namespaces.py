@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mountplan.planner.capture.captured import CapturedUser
-from mountplan.planner.names import IdLines
-from mountplan.planner.tables.mount_facts import Lock
+from mountplan.planner.names import IdLines, Lock
 from mountplan.planner.tables.mounttree import MountTree
 
 

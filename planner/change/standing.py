@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mountplan.planner.tables.mount_facts import Lock
+    from mountplan.planner.names import Lock
 
 
 class User(NamedTuple):

@@ -14,7 +14,6 @@ from operator import itemgetter
 from mountplan.planner.attributes import parse_shown
 from mountplan.planner.compare.difference import Difference, Drift, Judged
 from mountplan.planner.compare.sense import Sense
-from mountplan.planner.compare.superblocks import judge_options
 from mountplan.planner.compare.view import Granted, View
 from mountplan.planner.fstypes import ROWS
 from mountplan.planner.names import IdMapping
@@ -328,6 +327,8 @@ class _Walk:
             if source not in (UNTOLD, its_source):
                 return False
             if asked[device] or found.granted:
+                from mountplan.planner.compare.superblocks import judge_options
+
                 row, there = (MountRow(*(column[at] for column in side.values())) for side in (ours, theirs))
                 differing, otherwise = judge_options(row, there, wanted, found)
                 if differing:

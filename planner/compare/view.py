@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from mountplan.planner.names import IdMapping
 from mountplan.planner.record import NamedTuple
-from mountplan.planner.tables.options import Pairs, with_ids_inside
 from mountplan.planner.tables.table import MountTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from mountplan.planner.tables.options import Pairs
 
 
 class Granted(NamedTuple):
@@ -52,6 +53,8 @@ class View(NamedTuple):
         """The same with the ids in options as they are inside, which is how a spec gives them."""
         if self.ids is None:
             return self
+        from mountplan.planner.tables.options import with_ids_inside
+
         rows = (row._replace(options=with_ids_inside(row.options, *self.ids)) for row in self.table.rows)
         granted = {
             device: one._replace(shown=with_ids_inside(one.shown, *self.ids)) for device, one in self.granted.items()

@@ -18,12 +18,13 @@ from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.step_columns import columns_of_kind, kinds_of
 from mountplan.planner.plan.steps import AttachImage, MakeFilesystem, MakeOverlay
 from mountplan.planner.record import NamedTuple
-from mountplan.planner.tables.options import Pairs, unproven_options
 from mountplan.planner.tables.table import MountRow, MountTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from mountplan.planner.tables.options import Pairs
 
 TAKEN_LAYER = "give each overlay directories of its own, or end the other one first (umount, mountplan rm)"
 
@@ -227,6 +228,8 @@ def _device_in_use(one: Attachment | None, step: MakeFilesystem) -> tuple[str, s
 
 def other_options(one: Attachment, fstype: str, asked: Pairs) -> tuple[str, str]:
     """The problem and the remedy, if the superblock that would be shared does not show what is asked for."""
+    from mountplan.planner.tables.options import unproven_options
+
     unproven = unproven_options(fstype, asked, one.options) if one.options else ()
     if not unproven:
         return "", ""

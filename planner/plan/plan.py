@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from mountplan.planner.errors import SpecRef
 from mountplan.planner.light import Literal
-from mountplan.planner.names import Alteration, Brings, Handle, LeftOut, Moved
+from mountplan.planner.names import Alteration, Brings, Handle, LeftOut, Lock, Moved
 from mountplan.planner.plan.steps import Step
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.run_settings import RunSettings
-from mountplan.planner.tables.mount_facts import Lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,12 +11,11 @@ from operator import attrgetter
 
 from mountplan.planner.attributes import Change, applied, parse_shown, show
 from mountplan.planner.fstypes import of
-from mountplan.planner.names import Alteration, Handle
+from mountplan.planner.names import Alteration, Handle, Lock
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.plan import ExpectedFilesystem, ExpectedMount, ExpectedNamespace, Plan
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.columns import AlikeColumn, columns_of, equal_until, mapped, record_at
-from mountplan.planner.tables.mount_facts import Lock
 from mountplan.planner.tables.namespace_file import file_row
 from mountplan.planner.tables.table import UNTOLD, GrowingTable, MountRow, MountTable, Walks, copied
 

@@ -10,8 +10,8 @@ from mountplan.planner.light import remember
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.run_settings import NAMESPACE_KINDS, RunSettings
+from mountplan.planner.tables.layerpath import OF_LAYERS
 from mountplan.planner.tables.namespace_file import is_identity
-from mountplan.planner.tables.options import OF_LAYERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

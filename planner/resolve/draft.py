@@ -10,12 +10,11 @@ from mountplan.planner.errors import Mistake, SpecRef
 from mountplan.planner.host import Host, HostPath, NotThere
 from mountplan.planner.language.mount_models import IdMap
 from mountplan.planner.language.mount_models import Mount as SpecMount
-from mountplan.planner.names import Alteration, Handle, NodeKind
+from mountplan.planner.names import Alteration, Handle, Lock, NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.resolve.contents import Contents
 from mountplan.planner.resolve.topology import LayerRef, ResolvedFilesystem, ResolvedNode
 from mountplan.planner.tables.inherited_tree import InheritedTree
-from mountplan.planner.tables.mount_facts import Lock
 from mountplan.planner.tables.namespace_file import NEVER_MOUNTED, split_name
 from mountplan.planner.tables.table import left_behind
 

@@ -6,7 +6,8 @@ from mountplan.planner import fstypes
 from mountplan.planner.language.fstab_words import DEVICE_TAGS, instead_of_option
 from mountplan.planner.language.values import octal_meant, shown
 from mountplan.planner.resolve.draft import Context, Draft
-from mountplan.planner.tables.options import OCTAL, OF_LAYERS
+from mountplan.planner.tables.layerpath import OF_LAYERS
+from mountplan.planner.tables.options import OCTAL
 
 Options = tuple[tuple[str, str | bool], ...]
 

@@ -9,11 +9,10 @@ from typing import Literal
 
 from mountplan.planner.attributes import Change, change
 from mountplan.planner.host import HostPath
-from mountplan.planner.names import Alteration, Brings, Handle, IdLines, LeftOut, Moved, NodeKind
+from mountplan.planner.names import Alteration, Brings, Handle, IdLines, LeftOut, Lock, Moved, NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.run_settings import RunSettings
-from mountplan.planner.tables.mount_facts import Lock
 
 # What can be said about the inside of a filesystem before it is mounted:
 #   own     it starts empty, and all that will be in it is in the spec

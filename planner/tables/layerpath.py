@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Callable
 
+# The options that say which directories an overlay is made of; each is a field of a step, and a key of a mount.
+OF_LAYERS = ("lowerdir", "lowerdir+", "datadir+", "upperdir", "workdir")
 ID_MAPPED = "mapped"  # how the name of a directory begins whose owners are seen through an id-mapping
 _AMONG = regex(r"(?<=[=:])/[a-z0-9]+-on-(\d+)-(\d+)(?=[/:,]|$)")
 _OF_DEVICE = regex(r"(?s)/(?:\d+:\d+|[a-z0-9]+-on-\d+-\d+)(?:/.*)?")

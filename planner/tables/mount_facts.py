@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from mountplan.planner.light import Literal
-from mountplan.planner.names import NodeKind
+from mountplan.planner.names import Lock, NodeKind
 from mountplan.planner.record import NamedTuple
-
-# What the owner of a namespace cannot undo: nothing, the attributes of a mount, or the mount itself.
-Lock = Literal["", "attributes", "locked"]
 
 
 class SeenLocks(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mountplan.planner.fstypes import of
 from mountplan.planner.light import regex
 from mountplan.planner.names import IdLines
-from mountplan.planner.tables.layerpath import has_device
+from mountplan.planner.tables.layerpath import OF_LAYERS, has_device
 from mountplan.planner.tables.mountinfo import unescape
 
 Pairs = tuple[tuple[str, str | bool], ...]
@@ -25,8 +25,6 @@ _SAME: dict[tuple[str, str], str] = {
     ("hidepid", "4"): "ptraceable",
 }
 
-# What says which directories an overlay is made of; each is a field of a step, and a key of a mount.
-OF_LAYERS = ("lowerdir", "lowerdir+", "datadir+", "upperdir", "workdir")
 _READ_ONLY = {"ro": "rw", "rw": "ro"}
 # Defaults of tmpfs are reckoned from the machine's memory, which may become more or less: then they are shown.
 _OF_MEMORY = frozenset({"size", "nr_inodes"})
