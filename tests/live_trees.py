@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import marshal
 import os
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -24,8 +26,10 @@ from mountplan.planner.compare.matching import match
 from mountplan.planner.compare.view import View
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.predict import predict
+from tests.hosts import setns
 
 GAPS = Allowed(gap=True)
+Looks = dict[str, list[tuple[int, int] | None]]
 
 
 class LiveTree(NamedTuple):
@@ -89,3 +93,59 @@ def standing_tree(plan: Plan) -> Iterator[LiveTree]:
     built, _ = pipeline.build_verified(plan, None)
     with built:
         yield LiveTree(plan, built, {}).became(plan)
+
+
+@contextmanager
+def looking(tree: LiveTree, name: str, places: set[str]) -> Iterator[Callable[[], Looks]]:
+    """Have a process inside look at places in a loop; the function ends it: what it has seen at each, one after the
+    other, as device and inode, or None for nothing.
+    """
+    reader, writer = os.pipe()
+    namespace = tree.built.open_mounts(name)
+    child = os.fork()
+    if child == 0:
+        try:
+            setns(namespace)
+            seen: Looks = {place: [] for place in places}
+            stop: list[int] = []
+            signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
+            begun = False
+            while not stop:
+                for place, looks in seen.items():
+                    try:
+                        status = os.stat(place)
+                        now = status.st_dev, status.st_ino
+                    except OSError:
+                        now = None
+                    if not looks or looks[-1] != now:
+                        looks.append(now)
+                if not begun:
+                    os.write(writer, b".")
+                    begun = True
+            data = marshal.dumps(seen)
+            while data:
+                data = data[os.write(writer, data) :]
+        finally:
+            os._exit(0)
+    os.close(namespace)
+    os.close(writer)
+    os.read(reader, 1)
+
+    def end() -> Looks:
+        os.kill(child, signal.SIGTERM)
+        return marshal.loads(b"".join(iter(lambda: os.read(reader, 1 << 16), b"")))  # type: ignore[no-any-return]
+
+    try:
+        yield end
+    finally:
+        os.close(reader)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def missed(looks: Looks) -> list[str]:
+    """The places at which something else was seen for a moment than before and afterwards."""
+    return sorted(
+        place for place, (first, *between) in looks.items()
+        if between and first and (last := between.pop()) and not {first, last}.issuperset(between)
+    )  # fmt: skip

@@ -16,7 +16,6 @@ from mountplan.planner.change.new_parts import NewParts, NoSource
 from mountplan.planner.change.paired_space import PairedSpace, covers_of
 from mountplan.planner.change.sharing_changes import SharingMatch
 from mountplan.planner.names import Handle
-from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import steps as s
 from mountplan.planner.tables.table import MountRow
 
@@ -31,10 +30,16 @@ class Arrangement:
         self._parts = parts
         self._open: dict[int, Handle] = {}
         self._handles: dict[int, Handle] = {}  # of wanted mounts that were attached
+        self._late: list[int] = []  # of wanted mounts: those that are made unbindable once all stands
         self.steps: list[c.ChangeStep] = []
         self.obstacles: list[ChangeObstacle] = []
         if examination.root.mode != "none":
             run_through(self._root(examination.root))
+        for wanted in self._late:
+            row, origin, handle = self.space.wanted.rows[wanted], self.space.origins[wanted], f"late:{wanted}"
+            self.steps.append(c.OpenLive(handle, row.mountpoint, 0, origin))
+            self.steps.append(c.SetSharing(handle, "unbindable", False, origin))
+            self.steps.append(s.Release(handle, ""))
 
     # --- what stands
 
@@ -96,9 +101,7 @@ class Arrangement:
             own_seed = f"seed:{live_name(space, row)}"
             self.steps.append(c.SeedLive(own_seed, self._live(one.found), False, origin))
             self.steps.append(c.SetSharing(self._live(one.found), "private", False, origin))
-        yield self._sites(one)
-        if then is not None:
-            yield then
+        yield self._sites(one, then)
         if own_seed:
             self.steps.append(s.JoinGroup(own_seed, self._live(one.found), origin))
             self.steps.append(s.Release(own_seed, origin))
@@ -106,11 +109,13 @@ class Arrangement:
             self._join(one.wanted, self._live(one.found))
         self._release(one.found)
 
-    def _join(self, wanted: int, handle: Handle) -> None:
+    def _join(self, wanted: int, handle: Handle, *, made: bool = False) -> None:
+        """`made`: it is new, and was made unbindable if it shall be so."""
         space = self.space
         origin = space.origins[wanted]
         if space.wanted.rows[wanted].unbindable:
-            self.steps.append(c.SetSharing(handle, "unbindable", False, origin))
+            if not made:
+                self.steps.append(c.SetSharing(handle, "unbindable", False, origin))
             return
         try:
             seed = self._parts.seed_of(space, wanted)
@@ -122,45 +127,40 @@ class Arrangement:
         if self._sharing.has_own_group(space, wanted):
             self.steps.append(c.SetSharing(handle, "shared", False, origin))
 
-    def _sites(self, one: ExaminedMount) -> Steps[None]:
-        """Covers off, the shortest place first; what is to be changed, the deepest first; covers on again."""
+    def _sites(self, one: ExaminedMount, then: Steps[None] | None) -> Steps[None]:
+        """What a peer reaches beneath covers; other covers off, the shortest place first; what is to be changed, the
+        deepest first; covers on again. What goes is taken away only when what comes above it is there.
+        """
         places = sorted(one.sites, key=_depth)
+        beneath = [place for place in places if one.sites[place].covered]
         lifted = [place for place in places if one.sites[place].mode == "rebuild" and self._covers(one, place)]
+        for place in beneath:
+            yield self._edit(one.sites[place], one)
         for place in lifted:
             yield self._take_off(one.sites[place])
-        buried = [(place, above) for place in places for above in places if self._is_buried(one, place, above)]
-        later = [place for place, _ in buried if len(one.sites[place].found) == 1]
+        later = [place for place in one.buried(all_of_it=then is not None) if self._leave_one(one.sites[place], one)]
         for place in reversed(places):
             if place in later:
-                self._live(one.sites[place].found[0])
-            elif place not in lifted:
+                self._live(one.sites[place].found[-1])
+            elif place not in beneath and place not in lifted:
                 yield self._edit(one.sites[place], one)
+        if then is not None:
+            yield then
         for place in later:
-            self._detach(one.sites[place].found[0], covered=True)
-        for place, above in buried:
-            new = one.sites[above].wanted
-            filled = len(new) > 1 or self._is_filled(new[0], TargetPath(place).relative_to(above))
-            if filled or place not in later:
-                at = one.sites[place].found[-1]
-                one.sites[above].missing = self.space.found.rows[at].mountpoint
+            self._detach(one.sites[place].found[-1], covered=True)
         for place in reversed(lifted):
             yield self._put_on(one.sites[place], one)
 
-    def _is_buried(self, one: ExaminedMount, place: str, above: str) -> bool:
-        """Whether what stands at a place goes as something new comes above it, and is seen until that covers it."""
-        site, new = one.sites[place], one.sites[above]
-        if place == above or not TargetPath(place).is_under(above) or new.mode != "append" or new.found or new.arrived:
+    def _leave_one(self, site: ExaminedSite, upon: ExaminedMount) -> bool:
+        """Take away what goes but for the topmost mount: nobody sees it, and no path leads there later. Whether that is
+        possible.
+        """
+        beneath = site.found[site.kept : -1]
+        if beneath and (site.kept or not self._examination.can_be_removed(beneath, upon)):
             return False
-        return site.mode == "pop" and not site.kept and not site.arrived
-
-    def _is_filled(self, wanted: int, path: str) -> bool:
-        """Whether something is mounted, once a new mount is attached, at a path in it, on the way there or below."""
-        inside = TargetPath(f"/{path}")
-        return any(
-            (inside.is_under(place) or TargetPath(place).is_under(inside))
-            and not self._parts.is_brought(self.space, stack[0])
-            for place, stack in self.space.wanted_sites.on(wanted).items()
-        )
+        for _ in beneath:
+            self.steps.append(c.RemoveLowest(*self._parent_of(site, upon), ""))
+        return True
 
     def _covers(self, one: ExaminedMount, place: str) -> bool:
         dirty = (other for other, site in one.sites.items() if site.mode != "none" and other != place)
@@ -177,7 +177,8 @@ class Arrangement:
             yield self._stack_upon(site, upon, {})
         elif site.mode == "pop":
             self._refuse_arrivals(site)
-            for found in reversed(site.found[site.kept :]):
+            alone = upon is not None and self._leave_one(site, upon)
+            for found in site.found[-1:] if alone else reversed(site.found[site.kept :]):
                 self._detach(found)
             if site.kept:
                 yield self._settle(site.inner[site.wanted[site.kept - 1]])
@@ -192,16 +193,15 @@ class Arrangement:
 
     def _stack_upon(self, site: ExaminedSite, upon: ExaminedMount | None, carried: dict[int, Handle]) -> Steps[None]:
         """Attach what is wanted above the mounts that are kept."""
+        attach = self._attach_from if carried or not self._can_come_at_once(site) else self._attach_at_once
         if not site.kept:
             if site.wanted:
-                yield self._attach_from(site, 0, self._parent_of(site, upon), carried)
+                yield attach(site, 0, self._parent_of(site, upon), carried)
             return
         below = site.inner[site.wanted[site.kept - 1]]
         more = None
         if len(site.wanted) > site.kept:
-            more = self._attach_from(
-                site, site.kept, (live_name(self.space, self.space.found.rows[below.found]), ""), carried
-            )
+            more = attach(site, site.kept, (live_name(self.space, self.space.found.rows[below.found]), ""), carried)
             self._live(below.found)
         yield self._settle(below, more)
 
@@ -240,6 +240,39 @@ class Arrangement:
         for wanted in reversed(made):
             self._finish(wanted)
 
+    def _can_come_at_once(self, site: ExaminedSite) -> bool:
+        """Whether it is several mounts that can be cloned together: what is unbindable is made so once it is there."""
+        if len(site.wanted) == site.kept:
+            return False
+        all_of_it = self.space.wanted.below(site.wanted[site.kept])
+        unbindable = [at for at in all_of_it[1:] if self.space.wanted.rows[at].unbindable]
+        return len(all_of_it) > 1 and all(map(self.space.is_seen, unbindable))
+
+    def _attach_at_once(
+        self, site: ExaminedSite, level: int, where: tuple[Handle, str], carried: dict[int, Handle]
+    ) -> Steps[None]:
+        """As _attach_from, by a single call: all is put together in the yard. Nothing is `carried`."""
+        space, parts = self.space, self._parts
+        parent, path = where
+        lowest = site.wanted[level]
+        origin = space.origins[lowest]
+        self._late += [at for at in space.wanted.below(lowest) if space.wanted.rows[at].unbindable]
+        visiting, self.steps = self.steps, []
+        handle = self._make(lowest)
+        tree = f"tree:{handle}"
+        self.steps.append(s.Attach(handle, s.YARD, f"tree{len(parts.trees)}", False, False, origin))
+        yield self._fill(lowest, None)
+        yield self._attach_from(site, level + 1, (handle, ""), carried)
+        self._join(lowest, handle, made=True)
+        parts.trees += [*self.steps, c.CarryLive(tree, handle, origin), s.Release(handle, "")]
+        self.steps = visiting
+        self.steps += parts.nodes_upon(space, lowest, parent, path) if path else []
+        self.steps.append(s.Attach(tree, parent, path, path != "", False, origin))
+        if lowest in self._late:
+            self._late.remove(lowest)
+            self.steps.append(c.SetSharing(tree, "unbindable", False, origin))
+        self.steps.append(s.Release(tree, ""))
+
     def _make_place(self, wanted: int) -> None:
         try:
             self._parts.make_nodes(self.space, wanted)
@@ -249,7 +282,7 @@ class Arrangement:
     def _make(self, wanted: int) -> Handle:
         """A new mount, made aside."""
         try:
-            handle = self._parts.make(self.space, wanted)
+            handle = self._parts.make(self.space, wanted, bindable=wanted in self._late)
         except NoSource as error:
             self.obstacles.append(error.obstacle)
             handle = self.space.names[wanted]
@@ -258,8 +291,7 @@ class Arrangement:
 
     def _finish(self, wanted: int) -> None:
         handle = self._handles[wanted]
-        if not self.space.wanted.rows[wanted].unbindable:  # a new one is made so
-            self._join(wanted, handle)
+        self._join(wanted, handle, made=True)
         self.steps.append(s.Release(handle, ""))
 
     def _fill(self, wanted: int, instead: ExaminedMount | None) -> Steps[None]:
@@ -350,8 +382,10 @@ class Arrangement:
         if old >= 0 and not site.top_beneath:
             come.append(new)
         for wanted in reversed(come):
-            handle = self._make(wanted)
             row = space.wanted.rows[wanted]
+            if row.unbindable:
+                self._late.append(wanted)
+            handle = self._make(wanted)
             if row.peer_group or row.master:
                 self._join(wanted, handle)
             self.steps.append(
@@ -400,10 +434,7 @@ class Arrangement:
         forest = self.space.found
         row = forest.rows[found]
         handle = self._live(found)
-        waiting: list[int] = [found]
-        for at in waiting:
-            waiting += forest.children.get(at, ())
-        if any(forest.rows[at].peer_group or forest.rows[at].master for at in waiting):
+        if any(forest.rows[at].peer_group or forest.rows[at].master for at in forest.below(found)):
             self.steps.append(c.SetSharing(handle, "private", True))
         self.steps.append(c.DetachLive(handle, row.mountpoint, covered))
         self._release(found)

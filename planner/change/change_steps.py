@@ -66,7 +66,7 @@ class Visit(NamedTuple):
 
 
 class OpenLive(NamedTuple):
-    """Open the mount that a walk to `path` ends on; it must have the id `mount`."""
+    """Open the mount that a walk to `path` ends on; it must have the id `number`, or with 0 have just been attached."""
 
     mount: Handle
     path: str
@@ -105,7 +105,7 @@ class SetSharing(NamedTuple):
 
 
 class CarryLive(NamedTuple):
-    """A clone of a live mount with all that stands on it and all its groups, to be attached as `mount`."""
+    """A clone of a live mount, or of one in the yard, with all that stands on it and all its groups, to be attached."""
 
     mount: Handle
     source: Handle

@@ -7,31 +7,46 @@ from typing import Any
 from mountplan.planner.ask.trial import Trial
 from mountplan.planner.attributes import ATIME_MASK, NODEV, NODIRATIME, NOEXEC, NOSUID, NOSYMFOLLOW, RDONLY, Change
 from mountplan.planner.change import change_steps as c
+from mountplan.planner.change.sights import Sights
 from mountplan.planner.change.standing import StandingTree
 from mountplan.planner.model import ModelHandle, ModelMount, Process
 from mountplan.planner.model.objects import Place
 from mountplan.planner.model.to_table import path_of
 from mountplan.planner.model.walking import into_mounts, walk
 from mountplan.planner.names import Handle
-from mountplan.planner.tables.table import MountTable
+from mountplan.planner.paths import TargetPath
+from mountplan.planner.plan import steps as s
+from mountplan.planner.tables.table import MountRow, MountTable
 
 _ALL = RDONLY | NOSUID | NODEV | NOEXEC | NODIRATIME | NOSYMFOLLOW | ATIME_MASK
 
 
 class ChangeTrial(Trial):
-    """`run` carries the steps out; then `after` has the namespaces that were changed, and `outside` the others."""
+    """`run` carries the steps out; then `after` has the namespaces that were changed, `outside` the others, and
+    `sights` what was seen meanwhile, at the mountpoints that stand and those of `wanted`, by the namespaces' names.
+    """
 
-    def __init__(self, steps: tuple[c.ChangeStep, ...], standing: StandingTree, mount_max: int) -> None:
+    def __init__(
+        self,
+        steps: tuple[c.ChangeStep, ...],
+        standing: StandingTree,
+        mount_max: int,
+        wanted: dict[str, tuple[MountRow, ...]],
+    ) -> None:
         others = tuple((space.name, space.table) for space in standing.spaces)
         super().__init__((), standing.host, mount_max, (*others, *standing.outside))
         self.steps: tuple[Any, ...] = steps
         self._spaces: dict[str, Process] = {}
+        self.sights: dict[str, Sights] = {}
         for space, process in zip(standing.spaces, self._seen.processes[1:], strict=False):
             self._spaces[space.name] = process
+            rows = (*space.table.rows, *wanted[space.name])
+            self.sights[space.name] = Sights(process, (row.mountpoint for row in rows))
         self._order = tuple(space.name for space in standing.spaces)
         self._others = self._seen.processes[1 + len(others) :]
         self._home: tuple[Process, Place] | None = None  # the builder's own namespace, while it is elsewhere
         self._visited: Process = self.builder
+        self._looking: Sights | None = None  # while the builder is in a namespace that is changed
         self._taken: dict[Handle, ModelHandle] = {}
         self.takes_off = ""  # what a step has taken off by propagation, inside, in words
         for step, kind in zip(c.LIVE_TYPES, c.LIVE_KINDS, strict=True):
@@ -65,6 +80,7 @@ class ChangeTrial(Trial):
 
     def _visit(self, step: c.Visit) -> None:
         self._visited = self._spaces[step.namespace]
+        self._looking = self.sights[step.namespace]
         self._leave_home(self._visited)
 
     def _copy_namespace(self, step: c.CopyNamespace) -> None:
@@ -80,6 +96,7 @@ class ChangeTrial(Trial):
 
     def _leave_copy(self, step: c.LeaveCopy) -> None:
         self._go_home()
+        self._looking = None
         for name in step.taken:
             self._handles[name] = self._taken.pop(name)
             self._park(name)
@@ -89,6 +106,16 @@ class ChangeTrial(Trial):
         return super()._yard() if self._home is None else into_mounts(*self._home[1])[0]
 
     # --- changing what stands
+
+    def _look(self, mount: ModelHandle, path: str = "") -> None:
+        """Something has come or gone at a path of a mount."""
+        above = path_of(mount.place, self.builder.root)
+        if self._looking is not None and above is not None:
+            self._looking.look(TargetPath(above).joined(path))
+
+    def _attach(self, step: s.Attach) -> None:
+        super()._attach(step)
+        self._look(self._handles[step.mount])
 
     def _open_live(self, step: c.OpenLive) -> None:
         self._handles[step.mount] = self.world.open_tree(self.builder, step.path)
@@ -106,12 +133,15 @@ class ChangeTrial(Trial):
 
     def _attach_beneath(self, step: c.AttachBeneath) -> None:
         self.world.move_mount(self.builder, self._handles[step.mount], self._handles[step.top], beneath=True)
+        self._look(self._handles[step.mount])
 
     def _attach_lowest(self, step: c.AttachLowest) -> None:
         self._through_peer(self._handles[step.parent], step.path, self._handles[step.mount], step.shared)
+        self._look(self._handles[step.parent], step.path)
 
     def _remove_lowest(self, step: c.RemoveLowest) -> None:
         self._through_peer(self._handles[step.parent], step.path, None, False)
+        self._look(self._handles[step.parent], step.path)
 
     def _through_peer(self, parent: ModelHandle, path: str, mount: ModelHandle | None, shared: bool) -> None:
         """As LiveExecution does it."""
@@ -154,6 +184,8 @@ class ChangeTrial(Trial):
             if found is not self._handles[step.mount].place[0]:
                 raise AssertionError(f"at {step.path} there is another mount than {step.mount}")
             self.world.umount(self.builder, step.path, lazy=True)
+        if self._looking is not None:
+            self._looking.look(step.path)
         for one in self.world.spread:
             if not one.came and one.place[0].namespace is self.builder.namespace:
                 there = path_of(one.place, self.builder.root) or "another place"

@@ -52,13 +52,6 @@ class Descriptions:
                 self._gone(found, site, "what it stands on goes")
             else:
                 self.asides.append(f"{row.mountpoint}: {row.fstype} {row.source} has arrived from elsewhere, and stays")
-        gap = ""
-        if site.has_gap:
-            gap = "nothing is there for a moment"
-        if site.has_gap or site.missing:
-            at = site.wanted[-1]
-            what = f"{site.missing or space.wanted.rows[at].mountpoint} is missing for a moment"
-            self._need("gap", self._allowed.gap, what, "--allow-gap", at)
         back = {inner.found: wanted for wanted, inner in site.inner.items()}
         swapped: set[int] = set()
         for number, wanted in enumerate(site.wanted):
@@ -69,22 +62,22 @@ class Descriptions:
                     self._tell("+", wanted, self._what(space.wanted, wanted), "the spec has it", site)
                 else:
                     swapped.add(replaces)
-                    self._swap(wanted, replaces, "another mount", site, gap)
+                    self._swap(wanted, replaces, "another mount", site)
                     self._gone_below(replaces, site)
                 yield from self._new_below(wanted)
             elif inner.unlike:
                 swapped.add(inner.found)
-                self._swap(wanted, inner.found, inner.unlike, site, gap)
+                self._swap(wanted, inner.found, inner.unlike, site)
                 yield from inner.sites.values()
             else:
                 if site.afresh:
                     pass
                 elif number >= site.kept and site.mode == "rebuild":
                     why = "taken off, and put on again, to reach what it covers"
-                    self._swap(wanted, inner.found, why, site, gap)
+                    self._swap(wanted, inner.found, why, site)
                 elif number < len(site.wanted) - site.upper and site.mode == "peer":
                     why = "made anew: beneath another mount nothing can be changed in place"
-                    self._swap(wanted, inner.found, why, site, gap)
+                    self._swap(wanted, inner.found, why, site)
                 self._kept(inner, site)
                 yield from inner.sites.values()
         for found in site.found[site.kept :]:
@@ -135,13 +128,12 @@ class Descriptions:
             )
             self._gone_below(child)
 
-    def _swap(self, wanted: int, found: int, why: str, site: ExaminedSite, gap: str) -> None:
+    def _swap(self, wanted: int, found: int, why: str, site: ExaminedSite) -> None:
         space = self._space
         row, there = space.wanted.rows[wanted], space.found.rows[found]
         self._check_leaving(found, there.mountpoint)
         before, after = self._what(space.found, found), self._what(space.wanted, wanted)
         what = f"{before} -> {after}" if before != after else after
-        why += f"; {gap}" if gap else ""
         self._line("swap", row.mountpoint, self._layer(site, wanted), what, why, space.origins[wanted], found)
 
     def _kept(self, one: ExaminedMount, site: ExaminedSite) -> None:

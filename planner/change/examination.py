@@ -17,6 +17,7 @@ from mountplan.planner.change.deep_calls import Steps, run_through
 from mountplan.planner.change.paired_space import PairedSpace, covers_of
 from mountplan.planner.change.same_superblock import Superblocks
 from mountplan.planner.change.sharing_changes import SharingMatch
+from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.table import MountRow
 
 Mode: TypeAlias = Literal["none", "inside", "append", "pop", "swap", "peer", "rebuild"]
@@ -32,8 +33,6 @@ class ExaminedSite:
     With `peer`, the last `upper` of both stay, and all others are exchanged; `covered` says whether a walk reaches none
     of them, and `top_beneath` whether the topmost is exchanged as by a swap.
 
-    `missing` is what nothing is at for a moment, though nothing was mounted at this place before.
-
     `afresh`: it is on a mount that another takes the place of, and all of it is made anew on that before it is seen.
     """
 
@@ -47,21 +46,21 @@ class ExaminedSite:
     covered: bool = False
     top_beneath: bool = False
     afresh: bool = False
-    missing: str = ""
     inner: dict[int, ExaminedMount] = field(default_factory=dict)
     arrived: list[int] = field(default_factory=list)
+
+    @property
+    def only_loses(self) -> bool:
+        """Whether mounts go, and nothing else is changed once they have."""
+        if self.mode != "pop" or self.arrived:
+            return False
+        return not (self.kept and self.inner[self.wanted[-1]].dirty)
 
     @property
     def keeps_top(self) -> bool:
         """Whether the topmost mount stays."""
         inner = self.inner.get(self.wanted[-1])
         return inner is not None and inner.found == self.found[-1] and not inner.unlike
-
-    @property
-    def has_gap(self) -> bool:
-        return (
-            not self.afresh and self.mode == "rebuild" and len(self.wanted) > self.kept and len(self.found) > self.kept
-        )
 
 
 @dataclass(slots=True)
@@ -86,7 +85,16 @@ class ExaminedMount:
     @property
     def is_changed_through_peer(self) -> bool:
         """Whether it has to be private for a moment, as it becomes the slave of a peer."""
-        return any(site.mode == "peer" for site in self.sites.values())
+        sites = self.sites.values()
+        return any(site.mode == "peer" or (site.only_loses and len(site.found) > site.kept + 1) for site in sites)
+
+    def buried(self, *, all_of_it: bool) -> list[str]:
+        """The places from which something goes as something new comes above it, and where it is seen until then.
+        `all_of_it`: what comes is stacked upon the mount itself.
+        """
+        come = [place for place, new in self.sites.items() if new.mode == "append" and not new.found + new.arrived]
+        gone = [TargetPath(place) for place, site in self.sites.items() if site.only_loses]
+        return [place for place in gone if all_of_it or any(place != one and place.is_under(one) for one in come)]
 
     @property
     def is_built_upon(self) -> bool:
@@ -226,13 +234,8 @@ class Examination:
 
     def is_unbindable(self, wanted: int, found: int) -> bool:
         """Whether something in the tree on a mount cannot be cloned, or will not be able to."""
-        for forest, first in ((self.space.found, found), (self.space.wanted, wanted)):
-            waiting = [first]
-            for at in waiting:
-                if forest.rows[at].unbindable:
-                    return True
-                waiting += forest.children.get(at, ())
-        return False
+        both = (self.space.found, found), (self.space.wanted, wanted)
+        return any(forest.rows[at].unbindable for forest, first in both for at in forest.below(first))
 
     def _reach(self, one: ExaminedMount, dirty: dict[str, list[str]]) -> None:
         """Say how to get at the sites on a mount that are to be changed; `dirty` has the places that cover each."""
@@ -252,11 +255,20 @@ class Examination:
             if covers or (site.mode == "rebuild" and self._can_go_through_peer(one, site, covered=False)):
                 site.mode = "peer"
 
+    def _has_peer(self, upon: ExaminedMount) -> bool:
+        """Whether what stands on a mount can be changed through a peer of that."""
+        return self._peers and not upon.unlike and not self.space.found.rows[upon.found].unbindable
+
+    def can_be_removed(self, beneath: list[int], upon: ExaminedMount) -> bool:
+        """Whether these, the lowest of a stack, can be unmounted through a peer."""
+        found = self.space.found
+        is_plain = (found.is_bare(at) and not found.rows[at].peer_group for at in beneath)
+        return self._has_peer(upon) and all(is_plain)
+
     def _can_go_through_peer(self, upon: ExaminedMount, site: ExaminedSite, *, covered: bool) -> bool:
         """Whether all but the topmost that are the same can be exchanged from below: nothing stands on any of them."""
         space = self.space
-        below = space.found.rows[upon.found]
-        if not self._peers or upon.unlike or below.unbindable or site.arrived:
+        if not self._has_peer(upon) or site.arrived:
             return False
         wanted, found = site.wanted, site.found
         upper = 0
@@ -272,13 +284,10 @@ class Examination:
         swaps_top = bool(out and come and not covered and not upper)
         if not covered and not upper and not swaps_top:
             return False
-        for at in out[:-1] if swaps_top else out:
-            stacked = space.found.tops.get(at)
-            if any(child != stacked for child in space.found.children.get(at, ())):
-                return False
+        if not all(space.found.is_bare(at) for at in (out[:-1] if swaps_top else out)):
+            return False
         for at in come:
-            row, stacked = space.wanted.rows[at], space.wanted.tops.get(at)
-            if not row.unbindable and all(child == stacked for child in space.wanted.children.get(at, ())):
+            if space.wanted.is_bare(at) and (not space.wanted.rows[at].unbindable or space.is_seen(at)):
                 continue
             is_shared_below = len(come) > 1 and space.wanted.rows[come[-2]].peer_group
             if not swaps_top or at != come[-1] or not self._beneath or is_shared_below:

@@ -87,13 +87,14 @@ class NewParts:
         self._first: list[c.ChangeStep] = []
         self._nodes: set[tuple[Handle, str]] = set()
         self._extra: list[c.ChangeStep] = []
+        self.trees: list[c.ChangeStep] = []  # what puts mounts together that come at once
         self.joined_roots: dict[Handle, list[str]] = {}  # of each seed that is needed: the roots of who joins
         self.reachable = {(view.space.number, at) for view in self._views for at in view.reachable}
 
     # --- mounts
 
-    def make(self, space: PairedSpace, wanted: int) -> Handle:
-        """A detached mount, as the plan has it. Raises NoSource."""
+    def make(self, space: PairedSpace, wanted: int, *, bindable: bool = False) -> Handle:
+        """A detached mount, as the plan has it, but for being unbindable if it is to be `bindable`. Raises NoSource."""
         name, row = space.names[wanted], space.wanted.rows[wanted]
         origin = space.origins[wanted]
         making = self._parts.making.get(name, [])
@@ -116,7 +117,7 @@ class NewParts:
             if isinstance(step, s.SetAttributes):
                 if step.id_map:
                     self._id_maps.add(step.id_map)
-                self._making.append(step)
+                self._making.append(step._replace(unbindable=step.unbindable and not bindable))
         self._make_mountpoint(space, wanted)
         self.make_nodes(space, wanted)
         return name
@@ -367,6 +368,7 @@ class NewParts:
         steps += seeds
         steps += self._making
         steps += self._extra
+        steps += self.trees
         return steps
 
     def _taking(self) -> Iterator[c.ChangeStep]:

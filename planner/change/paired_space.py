@@ -16,7 +16,7 @@ from mountplan.planner.names import Handle, IdMapping
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.predict import Prediction
 from mountplan.planner.tables.mounttree import hiders
-from mountplan.planner.tables.table import MountRow, MountTable
+from mountplan.planner.tables.table import MountRow, MountTable, Walks
 
 
 class PairedSpace:
@@ -33,6 +33,7 @@ class PairedSpace:
         self.wanted, self.found, self.pairs = found
         self.wanted_sites = _Sites(self.wanted)
         self.found_sites = _Sites(self.found)
+        self._walks: Walks | None = None
         self.position = {row.mount_id: at for at, row in enumerate(self.found.rows)}
 
     def pair_again(self, devices: Mapping[Handle, str]) -> None:
@@ -56,6 +57,18 @@ class PairedSpace:
             for place, stack in self.wanted_sites.on(wanted).items():
                 for one, other in product(stack, there.get(place, ())):
                     yield self.wanted.rows[one], self.found.rows[other]
+
+    def origin_at(self, mountpoint: str) -> str:
+        """Where the spec has what is wanted at a mountpoint, "" if nothing is."""
+        rows = self.wanted.rows
+        return next((self.origins[at] for at in reversed(range(len(rows))) if rows[at].mountpoint == mountpoint), "")
+
+    def is_seen(self, wanted: int) -> bool:
+        """Whether a walk ends on a mount, once all is as it shall be."""
+        if self._walks is None:
+            self._walks = Walks(MountTable(tuple(self.wanted.rows)))
+        row = self.wanted.rows[wanted]
+        return self._walks.end_of(row.mountpoint) is row
 
     def idmap(self, wanted: int) -> IdMapping | None:
         return self.idmaps.get(self.wanted.rows[wanted].mount_id)

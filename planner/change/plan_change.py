@@ -132,7 +132,9 @@ def _planned(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: in
         standing.label, tuple(changes), tuple(dict.fromkeys(asides)), tuple(dict.fromkeys(obstacles)), steps,
         tuple((space.name, space.table) for space in standing.spaces),
     )  # fmt: skip
-    return _tried(result, plan, standing, allowed, mount_max) if steps and not obstacles else result
+    if not steps or obstacles:
+        return result
+    return _tried(result, plan, standing, allowed, mount_max, spaces)
 
 
 def _namespaces_differ(plan: Plan, standing: StandingTree) -> ChangeObstacle | None:
@@ -227,10 +229,18 @@ def _lonely(new: NewParts, sharing: SharingMatch, parts: Parts) -> list[ChangeOb
     return found
 
 
-def _tried(result: ChangePlan, plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: int) -> ChangePlan:
+def _tried(
+    result: ChangePlan,
+    plan: Plan,
+    standing: StandingTree,
+    allowed: Allowed,
+    mount_max: int,
+    spaces: tuple[PairedSpace, ...],
+) -> ChangePlan:
     """Carry it out in the model: what it comes to inside must be what the plan says, and outside nothing may change."""
     try:
-        trial = ChangeTrial(result.steps, standing, mount_max)
+        coming = {space.standing.name: tuple(space.wanted.rows) for space in spaces}
+        trial = ChangeTrial(result.steps, standing, mount_max, coming)
     except TableError as error:
         return result._replace(obstacles=(ChangeObstacle("model", f"what stands cannot be understood: {error}", ""),))
     before = trial.outside()
@@ -248,6 +258,15 @@ def _tried(result: ChangePlan, plan: Plan, standing: StandingTree, allowed: Allo
     for one in differences(wanted, found, machine_of(standing.host), arrivals=True)[:5]:
         what = f"{one.mount}: {one.prop} would be {one.found} instead of {one.wanted}"
         obstacles.append(ChangeObstacle("model", trial.takes_off or what, _ANEW, one.origin))
+    gaps = [(space, place) for space in spaces for place in trial.sights[space.standing.name].gaps()]
+    changes = _with_gaps(result.changes, {(space.name, place) for space, place in gaps})
+    if not allowed.gap:
+        obstacles += (
+            ChangeObstacle(
+                "gap", f"{place} is missing for a moment", "--allow-gap lets it be so", space.origin_at(place)
+            )
+            for space, place in gaps
+        )  # fmt: skip
     spread = []
     names = ["this namespace", *(name for name, _ in standing.outside)]
     for name, earlier, later in zip(names, before, trial.outside(), strict=True):
@@ -266,5 +285,16 @@ def _tried(result: ChangePlan, plan: Plan, standing: StandingTree, allowed: Allo
                 obstacles.append(ChangeObstacle("propagation", leaving.words, _ALLOW))
         asides += only_here(space.table, table, others)
     return result._replace(
-        asides=tuple(dict.fromkeys(asides)), obstacles=tuple(obstacles), tables=tables, spread=tuple(sorted(spread))
+        changes=changes, asides=tuple(dict.fromkeys(asides)), obstacles=tuple(obstacles), tables=tables,
+        spread=tuple(sorted(spread)),
+    )  # fmt: skip
+
+
+def _with_gaps(changes: tuple[ChangeLine, ...], gaps: set[tuple[str, str]]) -> tuple[ChangeLine, ...]:
+    """Say so with each swap that leaves nothing at its place for a moment."""
+    return tuple(
+        line._replace(reason=f"{line.reason}; nothing is there for a moment")
+        if line.sign == "swap" and (line.namespace, line.mount) in gaps
+        else line
+        for line in changes
     )

@@ -61,6 +61,17 @@ class Forest:
             order += self.children.get(at, ())
         return order
 
+    def below(self, at: int) -> list[int]:
+        """The mount and all that stands on it, parents first."""
+        found = [at]
+        for one in found:
+            found += self.children.get(one, ())
+        return found
+
+    def is_bare(self, at: int) -> bool:
+        """Whether nothing stands on a mount but what is stacked upon it."""
+        return all(child == self.tops.get(at) for child in self.children.get(at, ()))
+
     def stack(self, at: int) -> list[int]:
         """The mount and all that is stacked on it, upwards."""
         stack = [at]

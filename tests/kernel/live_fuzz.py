@@ -10,10 +10,12 @@ import sys
 import time
 import traceback
 from collections import Counter
+from contextlib import ExitStack
 
 from mountplan import api
 from mountplan.applier.observe.observe import observe
 from mountplan.applier.sys.syscalls import knows_beneath
+from mountplan.planner.change.change_plan import ChangePlan
 from mountplan.planner.change.plan_change import plan_change
 from mountplan.planner.change.standing import Allowed
 from mountplan.planner.errors import PlanRefused, SpecError, StepRefused
@@ -21,7 +23,7 @@ from mountplan.planner.language.spec_reading import build_spec
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.tables.table import MountTable
 from tests.live_pairs import mutated
-from tests.live_trees import GAPS, LiveTree, standing_tree
+from tests.live_trees import GAPS, LiveTree, looking, missed, standing_tree
 from tests.second_reader import Reading, Table, differences
 from tests.valid_specs import valid_spec
 
@@ -53,7 +55,7 @@ def outcome(seed: int) -> str:
             assert not tree.drift(second), tree.drift(second)
             return "same"
         try:
-            tree.change(change)
+            _change_before_eyes(tree, change, gap=how != "changed")
         except AssertionError:
             if _is_built(second):
                 raise
@@ -66,6 +68,19 @@ def outcome(seed: int) -> str:
     # Nor is what the superblocks of the machine show of interest: others may change it meanwhile.
     assert not _mounts(observe()) - _mounts(host)
     return how
+
+
+def _change_before_eyes(tree: LiveTree, change: ChangePlan, *, gap: bool) -> None:
+    """A process in each namespace looks meanwhile, and sees at each place what was there, or what is there now."""
+    after = dict(change.tables)
+    with ExitStack() as stack:
+        ends = []
+        for view in tree.views():
+            places = {row.mountpoint for row in (*view.table.rows, *after[view.namespace].rows)}
+            ends.append(stack.enter_context(looking(tree, view.namespace, places)))
+        tree.change(change)
+        found = [missed(end()) for end in ends]
+        assert gap or not any(found), found
 
 
 def _mounts(table: MountTable) -> set[tuple[int, str, str]]:

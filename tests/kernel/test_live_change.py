@@ -252,6 +252,34 @@ def test_who_reads_inside_misses_no_file_while_something_new_comes_above_what_go
     assert 0 == missed
 
 
+def test_who_reads_inside_misses_no_file_while_something_new_comes_with_all_that_stands_on_it(in_host: InHost) -> None:
+    """And back: it was refused for the moment in which only the new one was there."""
+
+    def tmpfs(target: str, more: str = "") -> str:
+        entry = '[[mount.file]]\npath = "file"\ncontent = ""\n'
+        return f'[[mount]]\ntarget = "{target}"\ntype = "tmpfs"\n{more}{entry}'
+
+    root = 'format = 1\nname = "live"\n[peer_group.g]\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\npeer_group = "r"\n'
+    root += "[peer_group.r]\n" + tmpfs("/peer", 'id = "peer"\npeer_group = "g"\n')
+    first = root + tmpfs("/data/a") + tmpfs("/data/b") * 2 + tmpfs("/data/c/d")
+    second = root + tmpfs("/data", 'source = "low"\n') + tmpfs("/data", "unbindable = true\n")
+    second += tmpfs("/data/a", "unbindable = true\n") + tmpfs("/data/b")
+    second += '[[mount]]\ntarget = "/data/c/d"\nbind = { mount = "peer" }\nmaster = "g"\n'
+
+    def script() -> tuple[int, int]:
+        plans = [plan_of(first), plan_of(second)]
+        with standing_tree(plans[0]) as tree, reading(tree, "/data/a/file", "/data/b/file", "/data/c/d/file") as end:
+            for number in range(max(6, SWAPS // 6)):
+                now, wanted = tree.became(plans[number % 2]), plans[(number + 1) % 2]
+                now.change(now.preview(wanted, Allowed()))
+                assert not tree.drift(wanted), tree.drift(wanted)
+            return end()
+
+    looks, missed = in_host(script)
+    assert looks > 0
+    assert 0 == missed
+
+
 def test_the_filesystems_of_a_stack_stay_when_one_below_them_goes(in_host: InHost) -> None:
     """Without ids too, so that nothing but their sources tells which is which."""
     root = 'format = 1\nname = "live"\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n'

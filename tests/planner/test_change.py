@@ -489,14 +489,21 @@ def test_what_goes_below_something_new_goes_once_that_covers_it() -> None:
     assert ["attach", "detach_live"] == [one.kind for one in found.steps if one.kind in ("attach", "detach_live")]
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        (tmpfs("/a/b", 'id = "x"\n'), tmpfs("/a") + tmpfs("/a/b", 'id = "x"\n')),  # comes when the other is there
-        (tmpfs("/a/b") * 2, tmpfs("/a")),  # no path leads to the lower one then
-    ],
-)
-def test_what_goes_below_something_new_before_that_is_whole_is_a_gap(before: str, after: str) -> None:
+@pytest.mark.parametrize("before", [tmpfs("/a/b", 'id = "x"\n'), tmpfs("/a/b") * 2])
+@pytest.mark.parametrize("more", ["", "unbindable = true\n"])
+def test_what_goes_below_something_new_goes_once_that_is_there_with_all_on_it(before: str, more: str) -> None:
+    """It was refused for the moment in which the new one was there, and what stands on it was not."""
+    found = change(before, tmpfs("/a", more) + tmpfs("/a/b", f'id = "y"\n{more}'))
+    assert [] == [one.what for one in found.obstacles]
+    visit = [one.kind for one in found.steps].index("visit")
+    inside = [one for one in found.steps[visit:] if one.kind in ("attach", "detach_live")]
+    assert [("attach", "tree:"), ("detach_live", "live:")] == [(one.kind, one[0][:5]) for one in inside]
+
+
+def test_what_goes_below_something_new_and_cannot_be_reached_then_is_a_gap() -> None:
+    """No path leads to the lower one of a stack then, and more stands on it than the upper one."""
+    before = tmpfs("/a/b", 'id = "x"\n') + tmpfs("/a/b/c", 'parent = "x"\n') + tmpfs("/a/b")
+    after = tmpfs("/a") + tmpfs("/a/b", 'id = "y"\n')
     found = change(before, after)
     assert [("gap", "/a/b is missing for a moment")] == [(one.kind, one.what) for one in found.obstacles]
     assert not change(before, after, Allowed(gap=True)).obstacles
