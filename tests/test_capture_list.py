@@ -73,13 +73,12 @@ SENTENCES = {
     "it has no ids": "or the user namespace has no ids",
 }
 FRAMES = {
-    "the copy will differ",
+    "the copy will differ", ", and no path leads to it: ",
     " belong to several users: each can mount what appears with the others", "it is bound from ", "cannot be rebuilt: ",
     "taken by name, and without proof, since ", "another overlay is made of ", " too, and one of them changes it",
     "its changes go to the host's ", "contents: as much for ", " more differences; `mountplan diff` tells them all",
     "cannot be built as it is: ", "cannot be built as it is written: ", "Written by `mountplan capture`.",
     "the host shows what it shows at ", "what it shows, ", " of its filesystem (",
-    ", and no path leads to it: ",
     ", which nothing keeps alive for another user", "no mount on the host shows this filesystem (",
 }  # fmt: skip
 _PAGES = ("mountplan/capturing.py", "mountplan/capture_judgement.py", "applier/observe/storing.py")
