@@ -16,6 +16,9 @@ MOUNT_MAX = 100_000  # fs.mount-max as kernels come
 BLOCK = "block "  # how the identity of a block device begins
 
 
+IN_A_FILE = "not a directory"  # why nothing is at a path of which more than the last part is there
+
+
 class NotThere(LookupError):
     """Nothing is at the path: ENOENT or ENOTDIR. Whatever else keeps a path from being looked at is no such answer."""
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from mountplan.applier.sys.refusal import KernelRefusal
-from mountplan.planner.host import BLOCK, MOUNT_MAX, SURELY_TAKEN, HostEntry, HostPath, NotThere, Partition
+from mountplan.planner.host import BLOCK, IN_A_FILE, MOUNT_MAX, SURELY_TAKEN, HostEntry, HostPath, NotThere, Partition
 from mountplan.planner.language.outside import Whereabouts
 from mountplan.planner.names import NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
@@ -145,7 +145,8 @@ class FakeHost:
         canonical = self._canonical(path if path.startswith("/") else f"/{path}")  # it is started from "/"
         kind = self._paths.get(canonical)
         if kind is None:
-            raise NotThere("no such file or directory")
+            above = map(self._paths.get, TargetPath(canonical).ancestors())
+            raise NotThere(IN_A_FILE if "file" in above else "no such file or directory")
         return HostPath(canonical, cast(NodeKind, kind), self._walks.end_of(canonical))
 
     def namespace_file(self, path: str) -> HostPath:

@@ -12,7 +12,7 @@ from mountplan.applier.observe.observe import mount_max, observe
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import OF_THE_SYSTEM, KernelRefusal
 from mountplan.planner.fstypes import of
-from mountplan.planner.host import BLOCK, HostEntry, HostPath, NotThere, Partition
+from mountplan.planner.host import BLOCK, IN_A_FILE, HostEntry, HostPath, NotThere, Partition
 from mountplan.planner.names import NODE_KINDS, NodeKind
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.instances import shown
@@ -141,7 +141,7 @@ def _no_look(error: OSError) -> Exception:
     """What a look at a path of the host comes to that failed, for the caller to raise."""
     if error.errno in OF_THE_SYSTEM:
         return error
-    words = (error.strerror or "cannot be looked up").lower()
+    words = IN_A_FILE if error.errno == errno.ENOTDIR else (error.strerror or "cannot be looked up").lower()
     return NotThere(words) if error.errno in (errno.ENOENT, errno.ENOTDIR) else LookupError(words)
 
 

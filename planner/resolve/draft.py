@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from functools import cached_property
 
 from mountplan.planner.errors import Mistake, SpecRef
-from mountplan.planner.host import Host, HostPath, NotThere
+from mountplan.planner.host import IN_A_FILE, Host, HostPath, NotThere
 from mountplan.planner.language.mount_models import IdMap
 from mountplan.planner.language.mount_models import Mount as SpecMount
 from mountplan.planner.names import Alteration, Handle, Lock, NodeKind
@@ -228,6 +228,8 @@ class Context:
             found = self.host.look(path)
         except LookupError as error:
             missing = isinstance(error, NotThere)
+            if error.args[0] == IN_A_FILE:
+                remedy = "correct the path: a part of it that is not the last is a file"
             self.mistakes.add(key, f'host path "{path}": {error.args[0]}', remedy if missing else otherwise)
             if missing:
                 self.not_there.add(self.mistakes.found[-1])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mountplan.planner.fstypes import only_reads
-from mountplan.planner.host import HostPath, NotThere
+from mountplan.planner.fstypes import of, only_reads
+from mountplan.planner.host import IN_A_FILE, HostPath, NotThere
 from mountplan.planner.language.path_models import MountPath
 from mountplan.planner.names import NodeKind
 from mountplan.planner.paths import TargetPath
@@ -134,11 +134,11 @@ def _mountpoint_on_host(draft: Draft, base: HostPath, parent: Draft, context: Co
         if missing and draft.spec.create:
             _create_on_host(draft, base, parent, context)
             return
-        context.mistakes.add(
-            f"{draft.key}.target",
-            f'mountpoint "{path}" on the host: {error.args[0]}',
-            "create it there, or write create = true to have it made on the host" if missing else ELSEWHERE,
-        )
+        remedy = "create it there, or write create = true to have it made on the host" if missing else ELSEWHERE
+        if error.args[0] == IN_A_FILE:
+            remedy = "mount it elsewhere: a part of the path that is not the last is a file"
+        what = f'mountpoint "{path}" on the host: {error.args[0]}'
+        context.mistakes.add(f"{draft.key}.target", what, remedy)
         return
     if None not in (wanted, found) and (wanted == "directory") != (found == "directory"):
         context.mistakes.add(
@@ -163,6 +163,11 @@ def _create_on_host(draft: Draft, base: HostPath, parent: Draft, context: Contex
         )
         what = f"{what} {base.mount.mountpoint} is read-only"
         context.mistakes.add(f"{draft.key}.target", what, "create it in what can be written to, or mount it elsewhere")
+        return
+    if not of(base.mount.fstype).made_in:
+        path = TargetPath(base.path).joined(draft.place)
+        what = f'"{path}" is not there, and in {base.mount.fstype} nothing can be made'
+        context.mistakes.add(f"{draft.key}.target", what, "name what is there, or mount it elsewhere")
         return
     kind = draft.kind()
     missing = [(draft.place, "directory" if kind in ("directory", None) else "file")]
@@ -202,6 +207,9 @@ def _deleted_source(draft: Draft, context: Context) -> None:
     if filesystem is None or draft.host is not None:
         what = f'"{bind.path}" in {draft.source.name} is the host\'s, of which nothing is removed'
         context.mistakes.add(key, what, "leave deleted out, or bind from a filesystem that the spec makes")
+    elif draft.root == "/":
+        what = f"the root of {draft.source.name} cannot be removed from it"
+        context.mistakes.add(key, what, "leave deleted out, or name a path below it")
     elif filesystem.fixed.seal:
         what = f"the kernel makes no filesystem read-only of which something removed is shown: {draft.source.name}"
         remedy = 'leave deleted out, or make its mounts read-only instead: attributes = ["ro"]'

@@ -91,6 +91,13 @@ def settle_layers(draft: Draft, filesystem: FilesystemDraft, context: Context) -
             )
     if filesystem.upper.filesystem != filesystem.work.filesystem:
         wrong(f"{key}.work", "the work directory is on another filesystem than the upper layer", "put both on one")
+    elif not filesystem.upper.filesystem:
+        upper, its_work = (context.host.look(one.path).mount for one in (filesystem.upper, filesystem.work))
+        if upper.mount_id != its_work.mount_id:
+            wrong(f"{key}.work", "the work directory is on another mount than the upper layer", "put both on one")
+        elif "ro" in (*upper.attributes.split(","), *upper.options.split(",")):
+            what = f"the host's mount at {upper.mountpoint} is read-only, and the upper layer is written to"
+            wrong(f"{key}.upper", what, "name a directory that can be written to, or leave upper and work out")
 
 
 def _through(source: Draft, ref: LayerRef, context: Context) -> LayerRef:

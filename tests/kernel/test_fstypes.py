@@ -148,7 +148,7 @@ def test_what_is_in_a_new_one_is_what_the_row_says(in_host: InHost) -> None:
         if row.begins == "empty":
             assert empty and makes, name
         elif row.begins == "filled":
-            assert not makes or name in of_all, name
+            assert not makes or row.made_in, name
     assert len(found) >= LEAST
 
 

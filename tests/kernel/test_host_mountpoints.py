@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,33 @@ def test_without_a_word_nothing_is_made_on_the_host_and_never_below_a_file(tmp_p
     with pytest.raises(SpecError, match="is a file, so nothing can be made in it"):
         plan_of(bind + 'target = "/dir/words/a/b"\ncreate = true')
     assert ["words"] == [one.name for one in tmp_path.iterdir()]
+
+
+@pytest.mark.needs_kernel("root", "chattr")
+def test_that_a_directory_of_the_host_is_immutable_is_told(in_host: InHost) -> None:
+    """mkdir(2) answers EPERM there, as a filter would."""
+    spec = f'{ROOT}[[mount]]\ntarget = "/d"\nbind = "/srv/fixed"\n'
+    spec += '[[mount]]\ntarget = "/d/x"\ntype = "tmpfs"\ncreate = true'
+
+    def script() -> None:
+        mount("", "/srv", "tmpfs")
+        os.mkdir("/srv/fixed")
+        if subprocess.run(["chattr", "+i", "/srv/fixed"], check=False).returncode:
+            pytest.skip("a tmpfs of this kernel has no such attribute")
+        with tree(spec):
+            pass
+
+    with pytest.raises(StepRefused, match="or it is immutable"):
+        in_host(script, identity="root")
+
+
+@pytest.mark.parametrize("path", ["/proc", "/sys"])
+def test_where_nothing_can_be_made_that_is_told_before(path: str) -> None:
+    with pytest.raises(SpecError, match="nothing can be made"):
+        plan_of(
+            f'{ROOT}[[mount]]\ntarget = "/d"\nbind = "{path}"\nrecursive = true\n'
+            '[[mount]]\ntarget = "/d/missing"\ntype = "tmpfs"\ncreate = true'
+        )
 
 
 @pytest.mark.needs_kernel("root")

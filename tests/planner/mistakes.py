@@ -23,6 +23,8 @@ HOST = FakeHost(
         "/data/w": "directory",
         **{f"/data/l{number}": "directory" for number in range(501)},
         "/other": "directory",
+        "/ro/up": "directory",
+        "/ro/work": "directory",
         "/img": "file",
         "/dev/vdb": "block",
     },
@@ -31,6 +33,8 @@ HOST = FakeHost(
         host_mount(3, 1, "/srv/slave", device="8:2", master=7),
         host_mount(4, 1, "/srv/part", device="8:9", root="/deep/a", shared=8),
         host_mount(5, 1, "/srv/part2", device="8:9", root="/deep/b"),
+        host_mount(6, 1, "/proc", device="0:7", fstype="proc"),
+        host_mount(7, 1, "/ro", attributes="ro,relatime"),
     ),
 )
 

@@ -113,6 +113,24 @@ def upon(name: str, below: str) -> str:
             "put both on one",
         ),
         one(
+            "work on another mount of the host than upper",
+            ROOT
+            + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/data/dir"]\n'
+            + 'upper = "/other"\nwork = "/srv/shared"',
+            "mount[1].work",
+            "the work directory is on another mount than the upper layer",
+            "put both on one",
+        ),
+        one(
+            "an upper layer where nothing can be written",
+            ROOT
+            + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/data/dir"]\n'
+            + 'upper = "/ro/up"\nwork = "/ro/work"',
+            "mount[1].upper",
+            "the host's mount at /ro is read-only, and the upper layer is written to",
+            "name a directory that can be written to, or leave upper and work out",
+        ),
+        one(
             "work inside upper",
             ROOT
             + '[[mount]]\ntarget = "/a"\ntype = "overlay"\nlayers = ["/data/dir"]\n'

@@ -103,6 +103,27 @@ from tests.planner.mistakes import ROOT, bind, mistakes, one, tmpfs
             'leave deleted out, or make its mounts read-only instead: attributes = ["ro"]',
         ),
         one(
+            "the root of a filesystem that would be removed",
+            ROOT + tmpfs("/d", 'id = "d"') + bind("/a", '{ mount = "d", path = "/", deleted = true }'),
+            "mount[2].bind.deleted",
+            "the root of d cannot be removed from it",
+            "leave deleted out, or name a path below it",
+        ),
+        one(
+            "a path of the host that leads through a file",
+            ROOT + bind("/a", '"/data/file/x"'),
+            "mount[1].bind",
+            'host path "/data/file/x": not a directory',
+            "correct the path: a part of it that is not the last is a file",
+        ),
+        one(
+            "a mountpoint that is to be made where nothing can be",
+            ROOT + bind("/p", '"/proc"') + tmpfs("/p/new", "create = true"),
+            "mount[2].target",
+            '"/proc/new" is not there, and in proc nothing can be made',
+            "name what is there, or mount it elsewhere",
+        ),
+        one(
             "a path in a host bind on which the host has another mount",
             ROOT + bind("/d", '"/srv"', 'id = "d"') + bind("/a", '{ mount = "d", path = "/shared" }'),
             "mount[2].bind",
