@@ -23,6 +23,7 @@ from mountplan.applier.sys.kernel import LinuxKernel, tries_new
 from mountplan.applier.sys.privilege import for_this_user
 from mountplan.applier.sys.refusal import (
     NEVER,
+    USER_NAMESPACES,
     KernelRefusal,
     explain,
     function_of,
@@ -55,10 +56,7 @@ class Feature(NamedTuple):
 _ENDED = "the process that tried it was ended"
 _NOTHING = ""  # the name under which the child tells that there is nowhere to try anything
 _AS_ROOT = "run it as root"
-_NAMESPACES = (
-    "allow user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, "
-    "kernel.apparmor_restrict_unprivileged_userns), or run it as root"
-)
+_NAMESPACES = f"{USER_NAMESPACES}, or run it as root"
 
 
 def probe(features: Iterable[str] | None = None, rootless: Rootless = "auto") -> tuple[Finding, ...]:
@@ -97,11 +95,14 @@ def _remedy(name: str, words: str, nothing: str, rootless: Rootless) -> str:
         return explain("isolate", errno.ENOSPC)[1]  # nothing else that is tried has a limit
     if words == _ENDED:
         return ChildKilled().remedy
-    if words == _words(KernelRefusal(errno.EPERM, "unshare")) and chroot.has_no_mount():
-        return f"{chroot.REMEDY} ({chroot.REFUSED})"
+    if words == _words(KernelRefusal(errno.EPERM, "unshare")):
+        if is_root() and (wrong := wrong_proc()):
+            return wrong[1]  # without it root does not get out of a chroot, where user namespaces are refused
+        if chroot.has_no_mount():
+            return f"{chroot.REMEDY} ({chroot.REFUSED})"
     call = words.partition(": ")[0].partition("(")[0].partition(" ")[0]
-    if words.endswith(os.strerror(errno.ENOSYS)) and call.isidentifier():
-        return explain("", errno.ENOSYS, call)[1]
+    if words.endswith(os.strerror(errno.ENOSYS)):
+        return explain("", errno.ENOSYS, call if call.isidentifier() else "")[1]
     if call == "write" and words.endswith(os.strerror(errno.EPERM)):
         return explain("map_ids", errno.EPERM)[1]
     if words.endswith(os.strerror(errno.EPERM)) and is_root() and rootless != "always":

@@ -171,7 +171,7 @@ def execute(file: File, command: tuple[str, ...], environment: dict[str, str], r
         call = call_of(error)
         meaning, remedy = explain("", number, call)
         what += f": {call}" if call else ""
-        if number in (errno.EACCES, errno.EPERM) and call != "open_tree":
+        if number in (errno.EACCES, errno.EPERM) and call in ("", "execveat"):
             remedy = "a security module (SELinux, fapolicyd) may be in the way: allow mountplan to execute a memfd"
         raise CommandNotStarted(f"{what}: {meaning}", remedy) from None
     except ValueError as error:

@@ -27,8 +27,10 @@ from mountplan.planner.record import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import NoReturn
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import NoReturn, TypeVar
+
+    _Made = TypeVar("_Made")
 
 # os.uname().machine -> whose machine code; and what a 64-bit Python is on that is told of a 32-bit machine (setarch).
 _CODE = {"i686": "i386", "armv7l": "arm", "armv8l": "arm"}
@@ -152,8 +154,8 @@ class File:
         self, script: Script, arguments: tuple[str, ...], environment: Mapping[str, str], report: int
     ) -> NoReturn:
         with closing_fd(self._close(image(code_for(os.uname().machine), script, report))) as executable:
-            os.set_inheritable(report, True)
-            os.execve(executable, arguments, environment)
+            _named("ioctl", os.set_inheritable, report, True)
+            _named("execveat", os.execve, executable, arguments, environment)
         raise AssertionError("execve returns only to raise")
 
     def _close(self, data: bytes) -> int:
@@ -166,7 +168,7 @@ class File:
         finally:
             signal.signal(signal.SIGXFSZ, at_limit)
         if self._mount < 0:
-            fcntl.fcntl(self._fd, fcntl.F_ADD_SEALS, _SEALS)
+            _named("fcntl", fcntl.fcntl, self._fd, fcntl.F_ADD_SEALS, _SEALS)
         # Not by way of /proc, which need not be there. What is open for writing is not executed (ETXTBSY).
         found = syscalls.open_tree(self._fd, b"", abi.AT_EMPTY_PATH | abi.OPEN_TREE_CLOEXEC)
         os.close(self._fd)
@@ -213,7 +215,7 @@ class Sleeper:
 def _copy(report: int) -> int:
     """A descriptor beyond those of the command; the trampoline takes one that is open as the sign that we start it."""
     try:
-        return fcntl.fcntl(report, fcntl.F_DUPFD_CLOEXEC, 3)
+        return _named("fcntl", fcntl.fcntl, report, fcntl.F_DUPFD_CLOEXEC, 3)
     except OSError as error:
         if error.errno != errno.EBADF:
             raise
@@ -225,14 +227,19 @@ def _copy(report: int) -> int:
 def _memfd() -> int:
     flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
     try:
-        try:
-            return os.memfd_create("command", flags | abi.MFD_EXEC)
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-        return os.memfd_create("command", flags)  # before Linux 6.3, all can be executed
+        return _named("memfd_create", os.memfd_create, "command", flags | abi.MFD_EXEC)
+    except KernelRefusal as refusal:
+        if refusal.errno != errno.EINVAL:
+            raise
+    return _named("memfd_create", os.memfd_create, "command", flags)  # before Linux 6.3, all can be executed
+
+
+def _named(call: str, make: Callable[..., _Made], *arguments: object) -> _Made:
+    """What `make` returns. Raises KernelRefusal with the name of the call: no source can be read here to find it."""
+    try:
+        return make(*arguments)
     except OSError as error:
-        raise KernelRefusal(error.errno or 0, "memfd_create") from None
+        raise KernelRefusal(error.errno or 0, call) from None
 
 
 def _tmpfs() -> int:

@@ -35,9 +35,16 @@ class Occupied(KernelRefusal):
 
 
 _ROOT_FIRST = "run it as root"
-_ALLOW_USERNS = (
-    "run it as root, or allow user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, "
-    "kernel.apparmor_restrict_unprivileged_userns)"
+USER_NAMESPACES = (
+    "allow user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, "
+    "kernel.apparmor_restrict_unprivileged_userns; in a chroot there are none)"
+)
+_ALLOW_USERNS = f"{_ROOT_FIRST}, or {USER_NAMESPACES}"
+
+_OF_OVERLAYS = (
+    "a layer may be neither an upper or work directory of another overlay nor in a proc; upper and work are on one "
+    "mount that can be written to, of a filesystem with xattr; some options exclude each other; the kernel's log "
+    "(dmesg) tells which of these it is"
 )
 
 NEVER = "run it as root, or without --rootless never"
@@ -88,7 +95,7 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     ),
     ("make_overlay", E.EINVAL): (
         "the overlay does not take these layers or options",
-        "a layer may not be an upper or work directory of another overlay; upper and work need a filesystem with xattr",
+        _OF_OVERLAYS,
     ),
     ("make_overlay", E.E2BIG): (
         "this kernel takes all layers in one string of 255 bytes",
@@ -109,6 +116,17 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     ("attach_image", E.EBUSY): (
         "the image is in use, and not as this mount would use it",
         "where it is mounted without ro, it cannot be mounted with it: `losetup -a` and `findmnt -A` tell who has it",
+    ),
+    ("attach_image", E.EROFS): (
+        "the image is on a filesystem that is read-only",
+        "write options = { ro = true }, or have that filesystem mounted for writing",
+    ),
+    **dict.fromkeys(
+        ((kind, E.ENXIO) for kind in ("attach_image", "make_filesystem")),
+        (
+            "no device is behind that file",
+            "name another one (`lsblk` lists those that there are), or load the module of its driver",
+        ),
     ),
     ("attach_image", E.ENOENT): (
         "there is no loop device",
@@ -137,7 +155,7 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     ("clone_mount", E.ELOOP): ("it is a symlink, or behind one", "write the path that it leads to"),
     ("attach", E.ENOENT): (
         "the mountpoint is not there",
-        "create it in the filesystem, have create = true make it in what is bound of the host, or correct target",
+        "correct target, or create it there if the filesystem takes that (create = true does so in binds of the host)",
     ),
     ("attach", E.ELOOP): (
         "a symlink is on the way to the mountpoint",
@@ -180,6 +198,13 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     ("make_node", E.ENOENT): (
         "what it is copied from, or the directory that it is made in, is no longer there",
         "create it, or plan again",
+    ),
+    **dict.fromkeys(
+        ((kind, E.EACCES) for kind in ("make_node", "copy_contents")),
+        (
+            "this user may not read what it is copied from, or write where it is made",
+            "let this user do so, run it as root, or leave it out",
+        ),
     ),
     ("make_node", E.EROFS): (
         "the filesystem is read-only, so nothing can be created in it",
@@ -300,6 +325,7 @@ _TELLS_OF: dict[tuple[str, int], tuple[str, ...]] = {
     ("make_filesystem", E.EBUSY): ("fsconfig", "fsmount"),
     ("attach_image", E.EBUSY): ("fsconfig", "ioctl", "open"),
     ("attach_image", E.ENOENT): ("open",),
+    ("attach_image", E.EROFS): ("open",),
     ("clone_host", E.EINVAL): ("open_tree", "open_tree_attr"),
     ("bind_over", E.EINVAL): ("open_tree", "open_tree_attr"),
     ("attach", E.EINVAL): ("move_mount",),
@@ -331,9 +357,10 @@ FOREIGN_PROC = (
 # The calls that the kernel itself lets every process make: one that is answered EPERM has a filter in the way.
 _EVERYBODYS = frozenset(
     {
-        "capget", "chdir", "close_range", "fchdir", "fork", "getcwd", "getdents64", "inotify_init1", "memfd_create",
-        "openat2", "pidfd_open", "pipe", "poll", "prctl", "readlink", "readlinkat", "sched_getaffinity",
-        "sched_setaffinity", "setsid", "signalfd", "socket", "stat", "statx", "wait", "wait4", "waitid",
+        "capget", "chdir", "close_range", "fchdir", "fork", "getcwd", "getdents64", "inotify_init1", "listdir",
+        "memfd_create", "openat2", "pidfd_open", "pipe", "poll", "prctl", "readlink", "readlinkat", "scandir",
+        "sched_getaffinity", "sched_setaffinity", "setsid", "signalfd", "socket", "stat", "statx", "wait", "wait4",
+        "waitid",
     }
 )  # fmt: skip
 
@@ -344,10 +371,14 @@ _TAKES = {
 }  # fmt: skip
 _SYS_ADMIN = ("CAP_SYS_ADMIN", 21)
 
+# The calls that even root's may be refused because of an attribute of what they are for.
+_OF_IMMUTABLE = frozenset({"mkdirat", "open", "unlinkat"})
+
 # What the C library makes of its functions, and what profiles therefore have to name.
 _IN_PROFILES = {
-    "fork": "clone", "open": "openat", "pipe": "pipe2", "pread": "pread64", "signalfd": "signalfd4",
-    "stat": "newfstatat", "wait": "wait4",
+    "fork": "clone", "fstat": "fstat and newfstatat", "open": "openat", "pipe": "pipe2", "pread": "pread64",
+    "signalfd": "signalfd4", "stat": "newfstatat", "wait": "wait4",
+    **dict.fromkeys(("listdir", "scandir"), "openat, fstat, newfstatat, fcntl and getdents64"),
 }  # fmt: skip
 
 # The version of Linux from which on there is a call; it is a filter that takes the older ones away.
@@ -386,7 +417,13 @@ def explain(kind: str, number: int, syscall: str = "") -> tuple[str, str]:
         missing = "" if _has_capability(bit) else f"{capability} is missing, or "
         meaning = f"root may not do that here: {missing}a filter (seccomp, a security module) says no"
         give = f"give the container {capability}, and " if missing else ""
+        if call in _OF_IMMUTABLE:
+            meaning += ", or it is immutable"
+            give = f"take that from it if `lsattr` shows an i (chattr -i), or {give}"
         remedy = f"{give}{_allow(call, 'its seccomp profile')}"
+    elif number == E.EACCES and kind in ("make_node", "copy_contents") and is_root():
+        meaning = "root may not do that here: it is of a process that is protected, or a security module says no"
+        remedy = "leave it out, or run it where root has CAP_SYS_PTRACE over that process, as on the host"
     elif number == E.EPERM and remedy == _ROOT_FIRST and call:
         meaning, remedy = f"{meaning}, or a filter says no", f"{remedy}, or {_allow(call)}"
     words = f"{os.strerror(number)} ({E.errorcode.get(number, number)})"
@@ -474,7 +511,7 @@ def call_of(error: OSError) -> str:
 
 
 # The system call behind a function of Python's that is called otherwise.
-_BEHIND = {"listdir": "getdents64", "next": "getdents64", "scandir": "getdents64", "waitpid": "wait4"}
+_BEHIND = {"next": "getdents64", "waitpid": "wait4"}
 # The same where it is given a directory to begin at.
 _AT = {name: f"{name}at" for name in ("link", "mkdir", "mknod", "readlink", "rename", "symlink", "unlink")} | {
     "rmdir": "unlinkat", "replace": "renameat",

@@ -15,6 +15,8 @@ from tests.hosts import InHost, give_up_all_capabilities
 from tests.trees import ROOT, plan_of
 from tests.without import filter_calls
 
+LISTING = "openat, fstat, newfstatat, fcntl and getdents64"  # any of them may be the one that a filter refuses
+
 
 @pytest.mark.parametrize(("kind", "number"), list(_TELLS_OF))
 def test_an_errno_of_another_call_of_the_step_is_not_what_the_step_is_about(kind: str, number: int) -> None:
@@ -80,7 +82,24 @@ def test_root_that_has_the_capability_is_told_of_the_filter_alone(call: str) -> 
     assert remedy.startswith(f"allow {call} in ")
 
 
-@pytest.mark.parametrize(("function", "call"), [("fork", "clone"), ("signalfd", "signalfd4"), ("poll", "poll")])
+@pytest.mark.needs_kernel("root")
+@pytest.mark.parametrize(
+    ("number", "call", "meaning", "remedy"),
+    [
+        (errno.EPERM, "mkdirat", "or it is immutable", "chattr -i"),
+        (errno.EPERM, "open", "or it is immutable", "chattr -i"),
+        (errno.EACCES, "open", "of a process that is protected", "leave it out"),
+    ],
+)
+def test_root_is_told_of_what_keeps_even_root_away(number: int, call: str, meaning: str, remedy: str) -> None:
+    """Not each EPERM is a filter's: mkdir(2) in an immutable directory has it. Of a protected process it is EACCES."""
+    told, what_to_do = explain("make_node", number, call)
+    assert meaning in told and remedy in what_to_do
+
+
+@pytest.mark.parametrize(
+    ("function", "call"), [("fork", "clone"), ("signalfd", "signalfd4"), ("poll", "poll"), ("listdir", LISTING)]
+)
 def test_what_is_to_be_allowed_is_what_profiles_name(function: str, call: str) -> None:
     assert f"allow {call} in the seccomp profile of the container or service" == explain("", errno.EPERM, function)[1]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import pytest
 
@@ -12,8 +13,8 @@ from mountplan import api
 from mountplan.applier.observe.observe import observe
 from mountplan.applier.probe.probe import probe
 from mountplan.planner.errors import MountplanError, TableError
-from tests.hosts import InHost, leave_root, mount, run_in_child, setns
-from tests.mountflags import MS_BIND, MS_REC, MS_SHARED
+from tests.hosts import InHost, leave_root, mount, run_in_child, setns, umount
+from tests.mountflags import MNT_DETACH, MS_BIND, MS_REC, MS_SHARED
 from tests.trees import ROOT, plan_of, tree
 
 pytestmark = pytest.mark.needs_kernel("root")
@@ -168,6 +169,23 @@ def test_who_may_not_leave_it_is_told_so_by_check_and_plan_and_doctor(in_host: I
     said = in_host(script, identity="root")
     assert [True] * 4 == ['"/" is no mountpoint here, as in a chroot' in one for one in said]
     assert [True] * 4 == ["run it as root, or outside of the chroot" in one for one in said]
+
+
+@BOTH
+@pytest.mark.parametrize("rootless", ["auto", "always"])
+def test_without_a_proc_in_it_root_is_told_to_mount_that(
+    in_host: InHost, mountpoint: bool, rootless: Literal["auto", "always"]
+) -> None:
+    """Root has all capabilities: what is missing is the way out, to where user namespaces can be made."""
+
+    def script() -> dict[str, str]:
+        with chroot(mountpoint=mountpoint):
+            umount("/proc", MNT_DETACH)
+            return {one.feature: one.remedy for one in probe(rootless=rootless) if not one.works}
+
+    told = in_host(script, identity="root")
+    assert "user_namespace" in told
+    assert {"mount it: mount -t proc proc /proc"} == set(told.values())
 
 
 @BOTH
