@@ -21,9 +21,10 @@ class _NoPlugins:
 def main(argv: list[str] | None = None) -> int:
     """One command line in a process of its own, of which next to nothing is ever garbage in a cycle.
 
-    Looking for that, while modules are loaded and once more at the end, took a fifth of the time of a small `check`.
+    Looking for that, while modules are loaded and once more at the end, took a fifth of the time of a small `check`,
+    and a seventh of that of one of ten thousand mounts, which makes 300,000 objects.
     """
-    gc.set_threshold(100_000)
+    gc.set_threshold(1_000_000)
     sys.modules.setdefault("pydantic.plugin._loader", _NoPlugins)  # type: ignore[arg-type]
     try:
         return cli.main(argv)
