@@ -18,6 +18,8 @@ SENTENCES = {
     "; fsconfig(2) takes ": "A source of more than 255 bytes",
     "its id-mapping cannot be read, which takes Linux 6.15; it is rebuilt without": "before 6.15, the id-mappings",
     "others that it shares its events with have that": "Several sources of mounts of which there is one filesystem",
+    "what it is bound from has that": "Another source of a filesystem that is bound from the host",
+    ": option nouuid: not set -> set, as xfs takes no two with one UUID": "An xfs image that is mounted",
     ", and has the id-mapping that the host's mount has there": "An id-mapping that is not the spec's own",
     "of overlays over overlays the kernel tells nothing": "that has another overlay among them",
     "nothing of them is seen in it": "Which directory a layer was that is empty",

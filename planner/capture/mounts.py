@@ -154,7 +154,8 @@ class _Capture:
         makers = {one.device: one.maker or one.mounts[0] for one in self.superblocks.values() if one.is_mounted}
         self.sources = find_sources(self.trees, self.host, makers, self.sharing)
         for mount, source in self.sources.lost.items():
-            self._caution_of_other_source(mount, source)
+            if mount not in self.reasons and mount[1] not in self.brought[mount[0]].rows:
+                self._caution_of_other_source(mount, source)
         self._find_files()
         self._name()
         spaces = tuple(self._namespace(space) for space in range(len(self.lives)))
@@ -465,7 +466,8 @@ class _Capture:
             files=tuple(sorted(superblock.files.values())),
         )  # fmt: skip
         if superblock.image is not None:
-            return words._replace(image=superblock.image, source=None)
+            options = self._with_nouuid(superblock, row.fstype, options)
+            return words._replace(image=superblock.image, source=None, options=options)
         self._caution_of_source(superblock, row.source)
         if superblock.directories is None:
             return words
@@ -479,6 +481,15 @@ class _Capture:
         """What to give a new filesystem; nothing if that is one more mount of the host's, which has its options."""
         is_host = of(row.fstype).is_shared and row.device in self.host.devices
         return () if is_host else given_again(row.fstype, row.options)
+
+    def _with_nouuid(self, superblock: FoundSuperblock, fstype: str, options: Options) -> Options:
+        """Options with which an image can be mounted that is mounted already."""
+        if fstype != "xfs" or ("nouuid", True) in options:
+            return options
+        space, index = superblock.mounts[0]
+        what = f"{COPY_DIFFERS}: option nouuid: not set -> set, as xfs takes no two with one UUID"
+        self.cautions.append(Caution(self.where(space, self.row((space, index)).mountpoint), what))
+        return (*options, ("nouuid", True))
 
     def _caution_of_source(self, superblock: FoundSuperblock, source: str) -> None:
         """Say where the new one will be called otherwise."""
@@ -538,10 +549,12 @@ class _Capture:
         return words._replace(attributes=_attributes(row.attributes, base))
 
     def _caution_of_other_source(self, mount: _Mount, source: str) -> None:
-        """Say that a mount of what there is only one of will be called otherwise."""
+        """Say that a mount of what is mounted under several sources will be called otherwise."""
         row = self.row(mount)
         what = f"{COPY_DIFFERS}: source: {row.source or 'nothing'} -> {source or 'nothing'}"
         why = "others that it shares its events with have that"
+        if not of(row.fstype).is_shared:
+            why = "what it is bound from has that"
         self.cautions.append(Caution(self.where(mount[0], row.mountpoint), f"{what}, as {why}"))
 
     def _attributes_of_maker(self, superblock: FoundSuperblock) -> int:

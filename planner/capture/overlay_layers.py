@@ -50,11 +50,10 @@ class Overlays:
         those that cannot be made again.
         """
         found = self._find(facts)
-        for superblock, layers in found:
-            self._caution_of_proofs(superblock, layers)
         self._stand_in([one for one, _ in found])
         self._share([one for one, _ in found])
-        for superblock, _ in found:
+        for superblock, layers in found:
+            self._caution_of_proofs(superblock, layers)
             self._caution_of_unseen(superblock)
             self._caution_of_id_mappings(superblock)
             self._caution_of_changes(superblock)
@@ -129,9 +128,10 @@ class Overlays:
         return self.trees[mount[0]].rows[mount[1]].root
 
     def _caution_of_proofs(self, superblock: FoundSuperblock, layers: tuple[FoundLayer, ...]) -> None:
-        """Say which directories are taken although nothing proves them."""
+        """Say which directories are taken although nothing proves them; nothing of those that have stand-ins."""
         assert superblock.directories is not None
-        named = [path for path, one in zip(superblock.directories.paths, layers, strict=True) if one.proof == "name"]
+        every = zip(superblock.directories.paths, layers, superblock.layers, strict=False)
+        named = [path for path, one, taken in every if one.proof == "name" and one.layer == taken]
         if not named:
             return
         devices = {one.layer.device for one in layers if one.layer is not None}

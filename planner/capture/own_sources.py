@@ -42,13 +42,14 @@ def find_sources(
     lost: dict[Mount, str] = {}
     for space, tree in enumerate(trees):
         for index, row in enumerate(tree.rows):
-            if of(row.fstype).is_shared and row.source != UNTOLD:
+            if row.source != UNTOLD:
                 otherwise = _otherwise(row, trees, host, makers)
                 if row.source != otherwise != UNTOLD:
-                    sets.setdefault((row.device, row.source), []).append((space, index))
                     lost[space, index] = otherwise
+                    if of(row.fstype).is_shared:  # one more mount of it is the same superblock
+                        sets.setdefault((row.device, row.source), []).append((space, index))
     if not sets:
-        return Sources({}, {})
+        return Sources({}, lost)
     circles = _circles(sharing)
     whole = _whole_circles(sets, circles, sharing)
     renamed = {}

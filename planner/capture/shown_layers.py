@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mountplan.planner.capture.regiven import parse_options
-from mountplan.planner.tables.options import split_layers, unescaped_layer
+from mountplan.planner.tables.options import lower_and_data, unescaped_layer
 
 
 class Directories(NamedTuple):
@@ -25,12 +25,9 @@ class Directories(NamedTuple):
 def shown_directories(options: str) -> Directories | str:
     """The directories, as paths; or why they cannot be given again."""
     shown = parse_options(options)
-    lower = [path for value in shown.values("lowerdir") for path in split_layers(value)]
-    data = shown.values("datadir+")
-    if "" in lower:  # two colons: all behind them are for data
-        first = lower.index("")
-        lower, data = lower[:first], [path for path in lower[first:] if path]
+    lower, data = lower_and_data(shown.values("lowerdir"))
     lower += shown.values("lowerdir+")
+    data += shown.values("datadir+")
     upper, work = shown.values("upperdir"), shown.values("workdir")
     if not lower:
         return "the kernel does not tell what it is made of"

@@ -255,6 +255,13 @@ def split_layers(value: str) -> list[str]:
     return [unescaped_layer(path) for path in marked.split("\0")]
 
 
+def lower_and_data(values: list[str]) -> tuple[list[str], list[str]]:
+    """The paths in what is shown as `lowerdir`; those behind two colons are for data only."""
+    lower = [path for value in values for path in split_layers(value)]
+    first = lower.index("") if "" in lower else len(lower)
+    return lower[:first], [path for path in lower[first:] if path]
+
+
 def unescaped_layer(path: str) -> str:
     """Without the backslashes that mount(2) takes in the path of a layer."""
     return _ESCAPED.sub(r"\1", path)
@@ -266,7 +273,8 @@ def _match_layers(ours: dict[str, list[str]], theirs: dict[str, list[str]]) -> N
         if side.get("uuid") == ["on"]:
             del side["uuid"]  # what a new upper directory gets, unless it was used before
         if "lowerdir" in side:
-            side["lowerdir+"] = [path for value in side.pop("lowerdir") for path in split_layers(value)]
+            lower, data = lower_and_data(side.pop("lowerdir"))
+            side["lowerdir+"], side["datadir+"] = lower, [*data, *side.get("datadir+", ())]
     for name in OF_LAYERS:
         one, two = ours.get(name, []), theirs.get(name, [])
         if len(one) == len(two) and all(

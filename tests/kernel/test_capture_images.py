@@ -167,3 +167,23 @@ def test_two_processes_with_one_image_differ_by_its_bytes_not_by_the_loop_device
             ]
 
     assert [[], [("/mnt/m", "source")]] == in_host(script, identity="root")
+
+
+@pytest.mark.needs_kernel("fs:xfs", "mkfs.xfs")
+def test_an_xfs_comes_back_beside_the_one_that_is_mounted(in_host: InHost, tmp_path: Path) -> None:
+    """The kernel takes no two with one UUID, unless it is told to."""
+
+    def host() -> Copied:
+        def build() -> None:
+            mount("own", "/mnt", "tmpfs")
+            os.mkdir("/mnt/at")
+            mounted(f"{tmp_path}/image", "loop,ro", "/mnt/at")
+
+        run("truncate", "-s", "300M", f"{tmp_path}/image")
+        run("mkfs.xfs", "-q", f"{tmp_path}/image")
+        return copied(build, "/mnt/at")
+
+    differs, _, found = in_host(host, identity="root")
+    what = "the copy will differ: option nouuid: not set -> set, as xfs takes no two with one UUID"
+    assert f"/mnt/at: {what}" == differs[0]
+    assert [[]] == found

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from mountplan.planner.capture.captured import CapturedPlace
-from tests.hosts import InHost, mount
+from tests.hosts import InHost, mount, umount
 from tests.kernel.test_capture_live import at, captured
+from tests.kernel.test_road_images import run, squashfs
 
 pytestmark = pytest.mark.needs_kernel("set-group", "root")
 
@@ -53,3 +54,19 @@ def test_a_new_work_directory_is_told_where_the_old_one_is_gone(in_host: InHost)
     capture = in_host(lambda: captured(act), identity="root")
     what = "its work directory cannot be found any more; a new one stands in for it, beside the upper one: upper.work"
     assert [f"/mnt/at: {what}"] == [str(one) for one in capture.cautions]
+
+
+@pytest.mark.needs_kernel("loop", "fs:squashfs", "mksquashfs")
+def test_of_a_layer_that_has_a_stand_in_it_is_not_said_that_it_is_taken_by_its_name(in_host: InHost) -> None:
+    """Its name leads to an image that cannot be had."""
+
+    def act() -> None:
+        one_overlay()
+        squashfs("/mnt/image", "file")
+        run("mount", "-o", "loop,ro", "/mnt/image", "/mnt/elsewhere")
+        umount("/mnt/at")
+        mount("none", "/mnt/at", "overlay", data="lowerdir=/mnt/lower:/mnt/elsewhere")
+
+    capture = in_host(lambda: captured(act), identity="root")
+    assert [] == [str(one) for one in capture.cautions if "taken by name" in one.what]
+    assert ["/mnt/at"] == [one.where for one in capture.cautions if "stand in for" in one.what]

@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 
 from mountplan import api
+from mountplan.applier.observe.observe import observe
 from tests import cgroup2
 from tests.hosts import InHost, mount, umount, unshare
 from tests.kernel.handmade import begin, bind, enter, inhabited, make, own, restored
-from tests.mountflags import MS_PRIVATE, MS_SHARED, MS_SLAVE
+from tests.kernel.test_capture_live import captured
+from tests.kernel.test_road_images import run, squashfs
+from tests.mountflags import MS_PRIVATE, MS_RDONLY, MS_SHARED, MS_SLAVE
 
 CLONE_NEWNET = 0x40000000
 
@@ -140,3 +143,19 @@ def test_a_terminal_is_there_only_while_its_other_end_is_open(in_host: InHost) -
 
     (told,) = in_host(script, identity="root")
     assert "/here: cannot be rebuilt: it shows /0 of a devpts: a terminal" in told
+
+
+@pytest.mark.needs_kernel("loop", "fs:squashfs", "mksquashfs")
+def test_another_name_of_a_device_that_the_host_has_mounted_is_told(in_host: InHost, tmp_path: Path) -> None:
+    """The copy is a bind of the host's mount, which has one source."""
+
+    def host() -> tuple[list[str], list[str]]:
+        squashfs(f"{tmp_path}/image", "file")
+        run("mount", "-o", "loop,ro", f"{tmp_path}/image", "/srv")
+        [device] = [row.source for row in observe().rows if row.mountpoint == "/srv"]
+        capture = captured(lambda: mount(f"/dev/..{device}", "/mnt", "squashfs", MS_RDONLY))
+        what = f"/mnt: the copy will differ: source: /dev/..{device} -> {device}, as what it is bound from has that"
+        return [what], [*map(str, capture.cautions)]
+
+    expected, cautions = in_host(host, identity="root")
+    assert expected == cautions

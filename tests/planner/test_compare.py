@@ -232,6 +232,15 @@ def test_layers_that_a_build_had_in_its_yard_are_compared_by_their_number_only()
     assert ["upperdir"] == [one[0] for one in differing_shown("overlay", live, live.replace("/u,", "/x,"))]
 
 
+def test_layers_for_data_only_are_the_same_however_they_were_given() -> None:
+    assert [] == differing_shown(
+        "overlay", "ro,lowerdir=/a:/b::/c:/d", "ro,lowerdir+=/a,lowerdir+=/b,datadir+=/c,datadir+=/d"
+    )
+    assert ["lowerdir+", "datadir+"] == [
+        one[0] for one in differing_shown("overlay", "ro,lowerdir=/a::/b", "ro,lowerdir=/a:/b")
+    ]
+
+
 def test_an_id_mapping_is_that_of_its_mount_even_where_a_target_has_a_plus() -> None:
     """What a recursive bind of the host's brings along is named after it with a plus."""
     mapped = "idmap = { uids = [[0, 1, 1]], gids = [[0, 1, 1]] }\n"
