@@ -16,7 +16,7 @@ from mountplan.planner.errors import TableError
 from mountplan.planner.plan.seedbase import without_base
 from mountplan.planner.render.table_text import sharing_of
 from mountplan.planner.tables.mountinfo import parse_mountinfo
-from mountplan.planner.tables.table import MountRow, MountTable
+from mountplan.planner.tables.table import MountRow, MountTable, row_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -171,14 +171,14 @@ def events_between(namespace: str, before: MountTable, now: MountTable) -> list[
     """What has changed from one table to the other: mounts go by their ids."""
     earlier, later = before.by_id(), now.by_id()
     events = [
-        MountEvent("-", namespace, row.mountpoint, _words(row))
+        MountEvent("-", namespace, row.mountpoint, row_in_words(row, row.source))
         for number, row in earlier.items()
         if number not in later
     ]
     for number, row in later.items():
         old = earlier.get(number)
         if old is None:
-            events.append(MountEvent("+", namespace, row.mountpoint, _words(row)))
+            events.append(MountEvent("+", namespace, row.mountpoint, row_in_words(row, row.source)))
         elif old != row:
             what = _changed(old, row, _place(old, earlier), _place(row, later))
             events.append(MountEvent("~", namespace, row.mountpoint, what))
@@ -203,10 +203,6 @@ def _place(row: MountRow, table: dict[int, MountRow]) -> str:
     """The mount that one stands on; of one that is out of reach of the reader's root no place can be told."""
     parent = table.get(row.parent_id)
     return f"{parent.fstype} at {parent.mountpoint}" if parent is not None else "a mount that is not seen from here"
-
-
-def _words(row: MountRow) -> str:
-    return f"{row.fstype} {row.source} {row.attributes}"
 
 
 def _drift(planned: Planned, operand: Operand) -> Drift:

@@ -100,7 +100,7 @@ def preview(made: Plan, args: argparse.Namespace, output: Output) -> int:
     if output.as_json:
         output.data(change_data(made, found))
     elif not output.quiet:
-        output.result(change_text(made, found, everything=args.all))
+        output.result(change_text(made, found, everything=args.all, room=output.room))
     if args.output is not None and not found.obstacles:
         file = args.output
         output.note(f"Saved to {visible(file)}; carry it out with: mountplan apply {typed(file)}\n")
@@ -182,6 +182,7 @@ def _tell(done: Changed, args: argparse.Namespace, output: Output) -> int:
     from mountplan.cli.trial_notes import note_read_only
     from mountplan.planner.render.aside_text import notices_text
     from mountplan.planner.render.change_text import change_data, changed_text
+    from mountplan.planner.render.fitting import wrapped_text
     from mountplan.planner.render.problems import drift_data, mistake_data
 
     warnings = note_read_only(done.plan, output)
@@ -199,5 +200,6 @@ def _tell(done: Changed, args: argparse.Namespace, output: Output) -> int:
         mounts = sum(len(table.rows) for _, table in done.tables)
         left_out = done.plan.expected.left_out
         told = (done.change, done.outcome, mounts, done.seconds, done.outside, left_out)
-        output.result(changed_text(*told, everything=args.all) + (notices_text(done.notices) if args.verbose else ""))
+        text = changed_text(*told, everything=args.all) + (notices_text(done.notices) if args.verbose else "")
+        output.result(wrapped_text(text, output.room))
     return 0

@@ -12,7 +12,7 @@ from mountplan.planner.change.sharing_changes import SharingMatch
 from mountplan.planner.change.standing import Allowed
 from mountplan.planner.compare.matching import Forest
 from mountplan.planner.plan.predict import HOST_GROUPS
-from mountplan.planner.tables.table import UNTOLD
+from mountplan.planner.tables.table import row_in_words
 
 _MOST = 5  # processes that are named
 _SAYS = "the spec says so"
@@ -197,10 +197,7 @@ class Descriptions:
 
     def _what(self, forest: Forest, at: int) -> str:
         row = forest.rows[at]
-        source = self._images.get(row.device, row.source)
-        source = f" {source}" if source not in ("", row.fstype, "none", UNTOLD) else ""
-        root = f"[{row.root}]" if row.root != "/" else ""
-        return f"{row.fstype}{source}{root} {row.attributes}"
+        return row_in_words(row, self._images.get(row.device, row.source))
 
     def _layer(self, site: ExaminedSite, wanted: int) -> str:
         return f"{site.wanted.index(wanted) + 1} of {len(site.wanted)}" if len(site.wanted) > 1 else ""

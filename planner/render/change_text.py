@@ -10,6 +10,7 @@ from mountplan.planner.change.change_plan import ChangeLine, ChangePlan
 from mountplan.planner.errors import SpecRef
 from mountplan.planner.names import LeftOut
 from mountplan.planner.plan.plan import Plan
+from mountplan.planner.render.fitting import wrapped, wrapped_text
 from mountplan.planner.render.left_out_text import left_out_data, left_out_text, left_out_words
 from mountplan.planner.render.words import count, padded, visible, width
 
@@ -17,8 +18,12 @@ _MOST = 60  # lines, unless all are wanted
 _VERBS = (("+", "to add"), ("~", "to change"), ("swap", "to swap"), ("-", "to remove"))
 
 
-def change_text(plan: Plan, found: ChangePlan, *, everything: bool = False) -> str:
-    """The preview: the changes, who notices, what else is to tell, and the counts."""
+def change_text(plan: Plan, found: ChangePlan, *, everything: bool = False, room: int | None = None) -> str:
+    """The preview: the changes, who notices, what else is to tell, and the counts; `room` as in fitting.py."""
+    return wrapped_text(_change_text(plan, found, everything, room), room)
+
+
+def _change_text(plan: Plan, found: ChangePlan, everything: bool, room: int | None) -> str:
     label, left_out = visible(found.label), plan.expected.left_out
     if not found.changes and not found.obstacles:
         says = f"{label} stands as {visible(plan.file)} says{left_out_words(left_out)}: nothing to do.\n"
@@ -30,17 +35,23 @@ def change_text(plan: Plan, found: ChangePlan, *, everything: bool = False) -> s
     whats = [visible(one.what) for one in shown]
     left = max((width(place) for place in places), default=0)
     middle = min(60, max((width(what) for what in whats), default=0))
+    beside = " " * (left + 10)
     for one, place, what in zip(shown, places, whats, strict=True):
-        lines.append(f"  {one.sign:<4}  {padded(place, left)}  {padded(what, middle)}  {visible(one.reason)}".rstrip())
-        lines += [f"  {'':<4}  {' ' * left}  noticed by {visible(user)}" for user in one.notices]
+        line = f"  {one.sign:<4}  {padded(place, left)}  {padded(what, middle)}  {visible(one.reason)}".rstrip()
+        if room is None or width(line) <= room:
+            lines.append(line)
+        else:  # below each other what has no room beside each other
+            lines += wrapped(f"  {one.sign:<4}  {padded(place, left)}  {what}", room, left + 8)
+            lines += wrapped(f"{beside}{visible(one.reason)}", room) if one.reason else []
+        lines += [f"{beside}noticed by {visible(user)}" for user in one.notices]
     if len(shown) < len(found.changes):
         lines.append(f"  ... and {len(found.changes) - len(shown):,} more: --all shows them")
     lines.append("")
     text = "\n".join(lines) + _asides(found)
     if found.spread:
         text += "Seen outside:\n" + "".join(f"  {visible(one)}\n" for one in found.spread)
-    beside = f"\n{left_out_text(left_out)}" if left_out else ""
-    return text + counts_text(found) + beside + refusals_text(plan, found)
+    omitted = f"\n{left_out_text(left_out)}" if left_out else ""
+    return text + counts_text(found) + omitted + refusals_text(plan, found)
 
 
 def counts_text(found: ChangePlan) -> str:

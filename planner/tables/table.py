@@ -42,6 +42,13 @@ class MountRow(NamedTuple):
     options: str
 
 
+def row_in_words(row: MountRow, source: str) -> str:
+    """What is mounted, in a few words: `ext4 /dev/vda[/srv] rw,relatime`. `source` is what its source is called."""
+    source = f" {source}" if source not in ("", row.fstype, "none", UNTOLD) else ""
+    root = f"[{row.root}]" if row.root != "/" else ""
+    return f"{row.fstype}{source}{root} {row.attributes}"
+
+
 class MountTable(NamedTuple):
     """The mounts of one namespace, in the order in which the kernel tells them: a parent may come after its child.
 

@@ -330,6 +330,15 @@ def test_the_preview_ends_with_counts() -> None:
     assert "1 to add, 1 to remove; 2 mounts stay as they are." == text.splitlines()[-1]
 
 
+def test_what_has_no_room_beside_each_other_is_told_below_each_other() -> None:
+    before, after = planned(tmpfs("/a")), planned(tmpfs("/a", 'source = "feed"\nattributes = ["ro", "nosuid"]\n'))
+    text = change_text(after, plan_change(after, standing(before), Allowed(), 100_000), room=50)
+    told = [line for line in text.splitlines() if line.startswith("  ")]
+    assert "  swap  /a  tmpfs rw,relatime -> tmpfs feed" == told[0]
+    assert "            ro,nosuid,relatime" == told[1]
+    assert max(map(len, text.splitlines())) <= 50
+
+
 def test_an_option_that_is_no_longer_asked_for_is_set_to_its_default() -> None:
     """The filesystem stays, and so does its data."""
     found = change(tmpfs("/a", 'options = { size = "4m" }\n'), tmpfs("/a"))
