@@ -92,6 +92,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Exit status 1 if the kernel does otherwise; a command that fails, as it would in a shell, makes no difference."""
     from mountplan.cli.named_tables import rules_for
     from mountplan.inputs import refuse_one_stream_twice
+    from mountplan.planner.render.fitting import wrapped_text
     from mountplan.planner.render.kernel_comparison import comparison_text
     from mountplan.planner.render.simulated import simulation_data, simulation_text
     from mountplan.planner.shell.simulate import empty_world, simulate
@@ -129,9 +130,9 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     if output.as_json:
         output.data(simulation_data(simulation, comparison))
     else:
-        output.result(simulation_text(simulation, everything=args.all, quiet=output.quiet))
+        output.result(simulation_text(simulation, everything=args.all, quiet=output.quiet, room=output.room))
         if comparison is not None:
-            output.result("\n" + comparison_text(comparison))
+            output.result(wrapped_text("\n" + comparison_text(comparison), output.room))
     return 1 if comparison is not None and comparison.differences else 0
 
 

@@ -73,7 +73,7 @@ def comparison_text(comparison: KernelComparison) -> str:
         lines = [f"The kernel did the same, command by command ({ran} run with the words of the script)."]
         if comparison.only_calls:
             names = listed(list(comparison.only_calls))
-            lines.append(f"Only the calls that it is taken for were made, in one place at least, for {names}.")
+            lines.append(f"Not run, in one place at least: {names}; the calls that stand for it were made instead.")
         if comparison.reason:
             lines.append(f"The programs themselves were not run: {comparison.reason}.")
     return visible_lines("\n".join(lines)) + "\n"

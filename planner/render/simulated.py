@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mountplan.planner.render.fitting import wrapped_text
 from mountplan.planner.render.kernel_comparison import KernelComparison
 from mountplan.planner.render.table_text import table_lines
 from mountplan.planner.render.words import count, listed, visible, visible_lines
@@ -11,10 +12,12 @@ from mountplan.planner.shell.simulate import Done, SeenTable, Simulation, errno_
 from mountplan.planner.tables.table import MountTable
 
 
-def simulation_text(simulation: Simulation, *, everything: bool = False, quiet: bool = False) -> str:
+def simulation_text(
+    simulation: Simulation, *, everything: bool = False, quiet: bool = False, room: int | None = None
+) -> str:
     """Failed commands, the tables that the script asked for, those at its end, and who shares with whom.
 
-    Unless it is to be `quiet`, also what calls did elsewhere than where they were made.
+    Unless it is to be `quiet`, also what calls did elsewhere than where they were made. `room` as in fitting.py.
     """
     names = group_names([one.table for one in simulation.seen])
     lines = []
@@ -29,11 +32,11 @@ def simulation_text(simulation: Simulation, *, everything: bool = False, quiet: 
         title = f"line {one.line}: " if one.line else ""
         if title or len(simulation.final) > 1:
             lines.append(f"{title}what process {one.process} sees")
-        lines += table_lines(one.table, names, fold=not everything)
+        lines += table_lines(one.table, names, fold=not everything, room=room)
         lines.append("")
     lines += sharing_lines(simulation.final, names)
     lines += passed_lines(simulation.passed)
-    return visible_lines("\n".join(lines).rstrip("\n")) + "\n"
+    return wrapped_text(visible_lines("\n".join(lines).rstrip("\n")), room)
 
 
 def passed_lines(passed: tuple[tuple[int, str], ...]) -> list[str]:

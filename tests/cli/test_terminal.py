@@ -46,6 +46,17 @@ def on_terminal(*words: str, columns: int, lines: int = 200, status: int = 0, **
     return _SIGN_OF_LIFE.sub("", seen.decode()).replace("\r\n", "\n")
 
 
+def test_no_line_of_a_simulation_is_wider_than_the_terminal(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text(
+        "mkdir -p /here/and/there /here/and/everywhere\nmount -t tmpfs a /here/and/there\n"
+        "mount --make-shared /here/and/there\nmount --bind /here/and/there /here/and/everywhere\n"
+        "mkdir /here/and/there/x\nmount -t tmpfs b /here/and/there/x\numount /nowhere\n"
+    )
+    told = on_terminal("simulate", str(script), columns=60).splitlines()
+    assert [] == [line for line in told if width(_ESCAPES.sub("", line)) > 60]
+
+
 @pytest.mark.parametrize("columns", [40, 80, 200])
 def test_no_row_of_a_plan_is_wider_than_the_terminal(columns: int) -> None:
     for words in (["plan", "--rootless", "never"], ["plan", "--steps", "--rootless", "never"]):

@@ -320,7 +320,7 @@ def test_where_no_file_can_be_lent_the_calls_are_made_and_that_is_said(tmp_path:
     """mount(8) reads /proc/self/mountinfo, and what the script has made its root is read-only and has no /proc."""
     script = "mkdir /n\nmount -t tmpfs n /n\nmkdir /n/old /n/q\nmount -o remount,ro /n\npivot_root /n /n/old\n"
     status, told = compared(f"{script}mount -t tmpfs k /q\n", tmp_path)
-    note = "Only the calls that it is taken for were made, in one place at least, for mount.\n"
+    note = "Not run, in one place at least: mount; the calls that stand for it were made instead.\n"
     assert (0, same(5) + note) == (status, told.split("\n\n")[-1])
 
 

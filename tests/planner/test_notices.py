@@ -44,6 +44,6 @@ def test_a_comparison_with_the_kernel_tells_what_differs_or_what_was_run() -> No
     ).splitlines()
     assert [
         f"{same} (0 programs run with the words of the script).",
-        "Only the calls that it is taken for were made, in one place at least, for mount, umount.",
+        "Not run, in one place at least: mount, umount; the calls that stand for it were made instead.",
         "The programs themselves were not run: there are none.",
     ] == comparison_text(KernelComparison((), 0, ("mount", "umount"), "there are none")).splitlines()
