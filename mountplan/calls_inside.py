@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import signal
@@ -128,7 +129,8 @@ def refused(text: bytes, program: str) -> OSError | CommandNotStarted:
     """What subprocess would raise for the program, or what else has gone wrong."""
     number, what, remedy, path = text.decode("utf-8", "surrogateescape").split("\0")
     if int(number):
-        return OSError(int(number), os.strerror(int(number)), path or program)
+        where = " in the tree" if int(number) == errno.ENOENT else ""
+        return OSError(int(number), f"{os.strerror(int(number))}{where}", path or program)
     return CommandNotStarted(what, remedy)
 
 

@@ -231,7 +231,8 @@ class Tree:
         options: Mapping[str, str | bool] | None = None, attributes: Sequence[str] | str = (), create: bool = False,
         namespace: str = "",
     ) -> None:  # fmt: skip
-        """Mount something in a namespace, as a process in there would: a new filesystem, or what is at the path `bind`.
+        """Mount something in a namespace, as a process in there would: a new filesystem, or what is at the path `bind`
+        in there.
 
         `options` are the filesystem's, `attributes` the mount's (ro, nosuid, ...); `create` makes a mountpoint that is
         missing. Raises OSError with the kernel's errno.
@@ -256,21 +257,26 @@ class Tree:
         except OSError as error:
             raise error from None
 
-    def reaches(self, path: str, other: str, *, namespace: str = "", other_namespace: str | None = None) -> bool:
+    def reaches(
+        self, path: str, other: str, *, create: bool = False, namespace: str = "", other_namespace: str | None = None
+    ) -> bool:
         """Whether a mount made at `path` shows at `other` as well: a tmpfs is mounted there for a moment.
 
-        `other` is in the same namespace, or in `other_namespace`. Raises OSError if nothing can be mounted at `path`.
+        `create` makes a mountpoint that is missing at `path`, and leaves it there. `other` is in the same namespace, or
+        in `other_namespace`. Raises OSError if nothing can be mounted at `path`.
         """
         there = namespace if other_namespace is None else other_namespace
-        shown = self._spread(path, namespace, there)
+        shown = self._spread(path, create, namespace, there)
         self.answers["reaches"] = partial(self._reach_text, path, other, shown, namespace, there)
         return other in shown
 
-    def assert_reaches(self, path: str, other: str, *, namespace: str = "", other_namespace: str | None = None) -> None:
+    def assert_reaches(
+        self, path: str, other: str, *, create: bool = False, namespace: str = "", other_namespace: str | None = None
+    ) -> None:
         """reaches(), or an AssertionError that says where such a mount shows, and how the two places are shared."""
         __tracebackhide__ = True
         there = namespace if other_namespace is None else other_namespace
-        shown = self._spread(path, namespace, there)
+        shown = self._spread(path, create, namespace, there)
         if other not in shown:
             raise AssertionError(self._reach_text(path, other, shown, namespace, there))
 
@@ -283,12 +289,12 @@ class Tree:
             lines.append(f"  {_where(place, space)} is on {_sharing(self.observe(space), place)}")
         return "\n".join(lines)
 
-    def _spread(self, path: str, namespace: str, other: str) -> list[str]:
+    def _spread(self, path: str, create: bool, namespace: str, other: str) -> list[str]:
         """Where a mount at `path` shows in the namespace `other`, by its own words."""
         if path == "/":
             raise ValueError('a mount on "/" itself covers it all: name a directory below it')
         before = {row.mount_id for row in self.observe(other).rows}
-        self.mount(path, namespace=namespace)
+        self.mount(path, create=create, namespace=namespace)
         try:
             after = self.observe(other)
         finally:

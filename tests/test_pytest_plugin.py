@@ -250,6 +250,12 @@ def test_mounts_are_made_and_taken_away_as_a_process_inside_would(mountplan: Mou
         tree.mount("/nosuch")
     assert errno.ENOENT == caught.value.errno
     assert "create=True makes it" in str(caught.value)
+    for wrong, told in (
+        ({"bind": "/etc"}, "open_tree: No such file or directory in the tree: '/etc'"),
+        ({"type": "nosuch"}, "fsopen: No such device (ENODEV): 'nosuch'"),
+    ):
+        with pytest.raises(OSError, match=re.escape(told)):
+            tree.mount("/c", **wrong)  # type: ignore[arg-type]
     with pytest.raises(OSError, match="/a/sub") as caught:
         tree.umount("/a/sub")
     assert caught.value.errno in (errno.ENOENT, errno.EINVAL)
@@ -261,6 +267,7 @@ def test_whether_a_mount_reaches_a_place_is_tried_and_told(mountplan: Mountplan)
     tree = mountplan(PAIR)
     tree.assert_reaches("/a", "/b")
     assert (True, False, False) == (tree.reaches("/b", "/a"), tree.reaches("/a", "/c"), tree.reaches("/c", "/a"))
+    tree.assert_reaches("/a/new", "/b/new", create=True)
     assert () == tree.drift()
     with pytest.raises(AssertionError) as caught:
         tree.assert_reaches("/a", "/c")
@@ -297,6 +304,7 @@ def test_a_command_has_a_directory_and_a_user(mountplan: Mountplan) -> None:
         with pytest.raises(FileNotFoundError) as caught:
             tree.run(words, **options)  # type: ignore[call-overload]
         assert name == caught.value.filename
+        assert "No such file or directory in the tree" == caught.value.strerror
     with pytest.raises(ValueError, match="no user 'nosuch'"):
         tree.run(["true"], user="nosuch")
     with pytest.raises(subprocess.TimeoutExpired):

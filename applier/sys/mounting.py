@@ -46,8 +46,10 @@ def carry_out_mount(order: MountOrder) -> None:
             _make_mountpoint(order.target, directory=stat.S_ISDIR(os.fstat(fd).st_mode))
         syscalls.move_mount(fd, abi.AT_FDCWD, os.fsencode(order.target), abi.MOVE_MOUNT_F_EMPTY_PATH)
     except KernelRefusal as refusal:
-        path = order.bind if order.bind and fd < 0 else order.target
-        raise _told(refusal, path, "; create=True makes it" if path == order.target else "") from None
+        if fd >= 0:
+            raise _told(refusal, order.target, "; create=True makes it") from None
+        named = order.bind or (refusal.syscall != "fsopen" and order.source) or order.fstype
+        raise _told(refusal, named, " in the tree") from None
     finally:
         if fd >= 0:
             os.close(fd)
