@@ -17,6 +17,7 @@ from typing import NamedTuple
 from mountplan.applier.run.preload import DIRECTORY, HELD, PROC, library
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.closing import closing_fd
+from mountplan.applier.sys.refusal import KernelRefusal, function_of
 
 NAMES = ("chroot", "cp", "ln", "mkdir", "mount", "mv", "nsenter", "pivot_root", "rm", "rmdir", "touch", "umount",
          "unshare")  # fmt: skip
@@ -52,11 +53,9 @@ def gather(names: tuple[str, ...] = NAMES) -> Programs | str:
         if _loader_of(path) != loader:
             del found[name]
             continue
-        listed = subprocess.run([loader, "--list", path], capture_output=True, text=True, env=_ENVIRONMENT)
-        for library_path in re.findall(r"(/\S+) \(0x", listed.stdout):
+        for library_path in re.findall(r"(/\S+) \(0x", _printed_by(loader, "--list", path)):
             libraries[f"{_LIBRARIES}/{os.path.basename(library_path)}"] = library_path
-    told = subprocess.run([found["mount"], "--version"], capture_output=True, text=True, env=_ENVIRONMENT).stdout
-    version = re.search(r"util-linux ([0-9][0-9.]*)", told)
+    version = re.search(r"util-linux ([0-9][0-9.]*)", _printed_by(found["mount"], "--version"))
     missing = tuple(name for name in names if name not in found)
     files = ((_LOADER, loader), *found.items(), *libraries.items())
     return Programs(files, before, "ld-linux" in loader, missing, version[1] if version else "")
@@ -68,11 +67,22 @@ def util_linux_at_hand() -> tuple[int, int] | None:
     if path is None:
         return None
     try:
-        told = subprocess.run([path, "--version"], capture_output=True, text=True, env=_ENVIRONMENT).stdout
+        told = _printed_by(path, "--version")
     except OSError:
         return None
     found = re.search(r"util-linux ([0-9]+)\.([0-9]+)", told)
     return (int(found[1]), int(found[2])) if found is not None else None
+
+
+def _printed_by(*command: str) -> str:
+    """What a program prints. Raises OSError, with the name of the call that kept the program from being started."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, env=_ENVIRONMENT).stdout
+    except OSError as error:
+        # Python tells of its child's execve(2) with the file, and of the dup2(2) before that with nothing.
+        if error.filename or not function_of(error):
+            raise KernelRefusal(error.errno or 0, "execve" if error.filename else "dup2") from None
+        raise
 
 
 def _loader_of(path: str) -> str:

@@ -357,10 +357,10 @@ FOREIGN_PROC = (
 # The calls that the kernel itself lets every process make: one that is answered EPERM has a filter in the way.
 _EVERYBODYS = frozenset(
     {
-        "capget", "chdir", "close_range", "fchdir", "fork", "getcwd", "getdents64", "inotify_init1", "listdir",
-        "memfd_create", "openat2", "pidfd_open", "pipe", "poll", "prctl", "readlink", "readlinkat", "scandir",
-        "sched_getaffinity", "sched_setaffinity", "setsid", "signalfd", "socket", "stat", "statx", "wait", "wait4",
-        "waitid",
+        "capget", "chdir", "close_range", "dup2", "fchdir", "fcntl", "fork", "getcwd", "getdents64", "inotify_init1",
+        "listdir", "memfd_create", "openat2", "pidfd_open", "pipe", "poll", "prctl", "readlink", "readlinkat",
+        "scandir", "sched_getaffinity", "sched_setaffinity", "setsid", "signalfd", "socket", "stat", "statx", "wait",
+        "wait4", "waitid",
     }
 )  # fmt: skip
 

@@ -49,6 +49,8 @@ SAMPLE = (
     ("chroot", "ENOSYS", "simulate --compare-kernel -"),
     # On the way to a program: that it has not run is no answer of its.
     ("fcntl", "EPERM", "simulate --compare-kernel -"),
+    ("dup2", "EPERM", "simulate --compare-kernel -"),
+    ("execve", "EPERM", "simulate --compare-kernel -"),
     # Of the process that tries what there is.
     ("prctl", "EPERM", "doctor"),
     ("getdents64", "ENOSYS", "example"),
