@@ -70,19 +70,23 @@ class Opened:
         if self._process is not None and "/" in one.source:
             # A link of /proc to the namespace itself, which is what it must be followed to.
             base, flags = self._process, os.O_RDONLY | os.O_CLOEXEC
+        which = f"{one.kind} namespace{one.name and ' '}{one.name} of {self.kept.name}"
         try:
             fd = os.open(one.source, flags, dir_fd=base)
         except OSError as error:
             if error.errno in _NOT_THERE:
                 raise _gone(self.kept, one, error.strerror or "") from None
             # Such as EACCES, for a process in a user namespace that was made since.
-            which = f"{one.kind} namespace{one.name and ' '}{one.name} of {self.kept.name}"
             if error.errno in OF_THE_SYSTEM:
                 raise _unreadable(self.kept.name, which, error) from None
             why = (error.strerror or "").lower()
             raise KeepRefused(f"the {which} cannot be opened from here: {why}", ELSEWHERE) from None
         if not _is_namespace(fd, one.inode):
+            covered = "/" not in one.source and os.fstat(fd).st_dev != os.fstat(base).st_dev
             os.close(fd)
+            if covered:
+                what = f"something else is mounted on the file of the {which}"
+                raise KeepRefused(what, f"unmount that: umount {path_of(self.kept, one)}")
             raise _gone(self.kept, one, "its file is no longer mounted")
         return fd
 

@@ -22,7 +22,7 @@ from mountplan.planner.errors import KeepRefused, NotKept
 from tests.commands import PROC, programs
 from tests.hosts import CLONE_NEWNS, NOBODY, PATIENCE, InHost, leave_root, moments, mount, run_in_child, umount, unshare
 from tests.keptnames import OTHER, SPEC, STORE, in_runtime_directory, leave, on_run, table
-from tests.mountflags import MS_PRIVATE, MS_REC, MS_SHARED
+from tests.mountflags import MS_BIND, MS_PRIVATE, MS_REC, MS_SHARED
 from tests.trees import ROOT, plan_of
 
 pytestmark = pytest.mark.needs_kernel("root")
@@ -294,6 +294,19 @@ def test_whatever_is_odd_in_roots_store_stops_no_other_name(in_host: InHost) -> 
             (STORE / ".owner").write_bytes(owner)
 
     in_host(on_run(script), identity="root")
+
+
+def test_a_name_whose_file_is_mounted_over_is_unknown_and_not_forgotten(in_host: InHost) -> None:
+    def script() -> tuple[str, str, str]:
+        keeping.keep(plan_of(SPEC), "a")
+        mount(str(STORE / "a/mnt"), str(STORE / "a/mnt"), flags=MS_BIND)
+        same = keeping.look_up("a").health
+        mount("/usr/bin/env", str(STORE / "a/mnt"), flags=MS_BIND)
+        covered = keeping.look_up("a").health
+        umount(str(STORE / "a/mnt"))
+        return same, covered, keeping.look_up("a").health
+
+    assert ("healthy", "unknown", "healthy") == in_host(on_run(script), identity="root")
 
 
 @pytest.mark.needs_kernel("userns")
