@@ -235,8 +235,12 @@ def _knows(row: FilesystemType, name: str) -> bool:
 
 
 def options_for(fstype: str, name: str, said: str) -> list[str]:
-    """The options of which `name` may be a misspelt one, if that is what the kernel says of it."""
-    return [] if "Bad value" in said else sorted(of(fstype).known_options - {name})
+    """The options of which `name` may be a misspelt one, if that is what the kernel says of it.
+
+    One that a kernel was built without (tmpfs `usrquota`) is none.
+    """
+    known = of(fstype).known_options
+    return [] if "Bad value" in said or name in known else sorted(known)
 
 
 def option_refused(said: str, meant: str) -> tuple[str, str]:

@@ -442,7 +442,8 @@ def _check_directory(fd: int, place: StorePlace) -> None:
     if found.st_uid != os.geteuid():
         raise KeepRefused(f"{place.path}: it belongs to user {found.st_uid}", "remove it")
     if found.st_mode & 0o022 or (not place.is_mount and found.st_mode & 0o077):
-        raise KeepRefused(f"{place.path}: others may {'write to' if found.st_mode & 0o022 else 'read'} it", "remove it")
+        remedy = f"look at what is in it, and close it: chmod go= {place.path} (to remove it ends what is kept there)"
+        raise KeepRefused(f"{place.path}: others may {'write to' if found.st_mode & 0o022 else 'read'} it", remedy)
 
 
 def _identity(mount: int) -> bytes:

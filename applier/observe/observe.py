@@ -95,11 +95,11 @@ def not_read(error: OSError, pid: int) -> TableError:
         )
     if error.errno in OF_THE_SYSTEM - {errno.EPERM} or wrong_proc():
         return refused_table(f"process {pid}: cannot read its mounts", error)
-    what, remedy = _not_ours(error, pid)
+    what, remedy = not_ours(error, pid)
     return TableError(f"process {pid}: {what}" + (f"\n  remedy: {remedy}" if remedy else ""), 3)
 
 
-def _not_ours(error: OSError, pid: int) -> tuple[str, str]:
+def not_ours(error: OSError, pid: int) -> tuple[str, str]:
     """Why the mounts of a process cannot be read, and what to do."""
     if error.errno == errno.EACCES or (error.errno == errno.EPERM and _is_of_ptrace(error)):
         if pid == os.getpid():  # of any user: the kernel does not protect a process from itself

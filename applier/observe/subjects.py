@@ -7,7 +7,7 @@ import fcntl
 import os
 
 from mountplan.applier.observe.inspect import Whole, read_below, read_whole
-from mountplan.applier.observe.observe import NEVER_STILL, not_read, read_still, refused_table
+from mountplan.applier.observe.observe import NEVER_STILL, not_ours, not_read, read_still, refused_table
 from mountplan.applier.sys import abi
 from mountplan.applier.sys.inside import enter, in_child
 from mountplan.applier.sys.refusal import call_of, in_words
@@ -218,9 +218,11 @@ def of_file(path: str, name: str = "") -> Subject:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise TableError(
-            f"{path}: cannot open it: {(error.strerror or '').lower()}; name a file such as /proc/PID/ns/mnt"
-        ) from None
+        if error.errno == errno.EACCES:
+            what, remedy = not_ours(error, 0)
+            raise TableError(f"{path}: {what}\n  remedy: {remedy}", 3) from None
+        why = (error.strerror or "").lower()
+        raise TableError(f"{path}: cannot open it: {why}; name a file such as /proc/PID/ns/mnt") from None
     try:
         kind = fcntl.ioctl(fd, abi.NS_GET_NSTYPE)
     except OSError as error:

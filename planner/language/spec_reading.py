@@ -182,7 +182,8 @@ def _beginning(raw: dict[str, Any], *, partial: bool) -> tuple[list[ModelFinding
     meant = [key for key in raw if key not in fields and values.suggestion(key, fields) in tables]
     if not (meant or any(raw.get(table) for table in tables) or raw.get("root") is not None or raw.get("preset")):
         place = next(((table,) for table in tables if raw.get(table) == []), ())
-        found.append(ModelFinding(place, "the spec has no mount", _INHERIT if raw.get("change") else _FIRST_MOUNT))
+        altered = raw.get("change") or raw.get("remove")
+        found.append(ModelFinding(place, "the spec has no mount", _INHERIT if altered else _FIRST_MOUNT))
     return found, True
 
 

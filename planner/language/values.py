@@ -38,7 +38,7 @@ _NAME = regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _FSTYPE = regex(r"[A-Za-z0-9_.-]{1,64}")
 _MODE = regex(r"0?[0-7]{1,4}")
 _LIKELY_MODE = regex(r"[0-7][04567]{3}")
-_DEVICE = regex(r"([cb]):(\d{1,7}):(\d{1,7})")
+_DEVICE = regex(r"([cb]):([0-9]{1,7}):([0-9]{1,7})")
 _OCTAL = regex(r"\\([0-3][0-7]{2})")
 
 

@@ -259,7 +259,7 @@ class Context:
             found = self.host.namespace_file(path)
         except LookupError as error:
             gone = isinstance(error, NotThere)
-            remedy = "name a process that runs, or the path of the file of a namespace"
+            remedy = "name a process that runs and may be looked at, or the path of the file of a namespace"
             remedy += ", or leave it out here with optional = true" if gone else ""
             self.mistakes.add(key, f'namespace "{name}": {error.args[0]}', remedy)
             if gone:

@@ -114,10 +114,11 @@ def test_a_process_that_is_not_there_is_told(in_host: InHost) -> None:
     assert f"process {ended.pid}: there is no such process" in capture("--pid", str(ended.pid)).err
 
 
-def test_the_process_of_another_user_is_told_with_a_remedy() -> None:
+@pytest.mark.parametrize("words", [("--pid", "{}"), ("--ns", "/proc/{}/ns/mnt")], ids=["process", "file"])
+def test_the_process_of_another_user_is_told_with_a_remedy(words: tuple[str, str]) -> None:
     def child() -> Ended:
         become(65534)
-        return capture("--pid", str(os.getppid()))
+        return capture(words[0], words[1].format(os.getppid()))
 
     ended = run_in_child(child)
     assert 3 == ended.status

@@ -44,6 +44,7 @@ def test_options_are_those_of_the_type_of_each_or_of_a_security_module() -> None
     ]
     assert ["mode"] == fstypes.options_for("ramfs", "moed", "Unknown parameter")
     assert [] == fstypes.options_for("ramfs", "moed", "Bad value for 'moed'")
+    assert [] == fstypes.options_for("tmpfs", "usrquota", "Unknown parameter 'usrquota'")  # built without
     assert "mode" not in fstypes.options_for("tmpfs", "mode", "")
 
 

@@ -212,6 +212,7 @@ def test_every_example_is_a_spec(path: Path) -> None:
         ),
         ('file = [{ path = "x", symlink = "a", mode = "0755" }]', "a symlink has no mode of its own", "leave mode out"),
         ('file = [{ path = "x", device = "null" }]', '"null" is no device', None),
+        ('file = [{ path = "x", device = "c:\u0661:3" }]', '"c:\u0661:3" is no device', None),
         ('file = [{ path = "x", device = "c:5000:1" }]', '"c:5000:1" is out of range', None),
         ('file = [{ content = "x" }]', "is missing", 'add path = "etc/motd"'),
         (
@@ -287,6 +288,7 @@ LONELY = (b'name = "x"\n', b"[run]\n", b"[peer_group.x]\n", b"[peer_group]\n", b
         (b"# later\n", 1, "the spec is empty", "[[mount]]"),
         (b"format = 1\n", 1, "the spec has no mount", "[[mount]]"),
         *((b"format = 1\n" + line, 1, "the spec has no mount", "[[mount]]") for line in LONELY),
+        (b'format = 1\n[[remove]]\ntarget = "/srv"\n', 1, "the spec has no mount", 'root = "inherit"'),
         (b"format = 1\n\nmount = []\n", 3, "the spec has no mount", "[[mount]]"),
         (
             b'format = 1\n[[change]]\ntarget = "/x"\nattributes = ["ro"]\n',
