@@ -61,9 +61,10 @@ def _list(found: dict[str, Path], output: Output) -> int:
     if output.as_json:
         output.data([{"name": name, "about": about} for name, about in abouts.items()])
         return 0
-    from mountplan.planner.render.fitting import fitted
+    from mountplan.planner.render.fitting import wrapped_text
 
-    output.paged("\n".join(fitted(list(abouts.items()), (40,), output.room)) + "\n")
+    left = max(map(len, abouts)) + 2
+    output.paged(wrapped_text("\n".join(f"{name:<{left}}{about}" for name, about in abouts.items()), output.room, left))
     return 0
 
 

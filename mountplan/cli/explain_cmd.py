@@ -21,7 +21,7 @@ _THERE = "name a path that is there: the question is what the kernel would do wi
 
 def add(command: NewCommand) -> None:
     parser = command(
-        "tell who receives mounts from whom, and what one would do",
+        "tell who receives mounts from whom, what one would do, how one came",
         "Tell who receives mount events from whom: peer groups, masters, chains of them,\n"
         "in the namespace and across its border. Or what a mount or an unmount at a path\n"
         "would do everywhere, with the reasons. Nothing is mounted.",

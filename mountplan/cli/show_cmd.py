@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def add(command: NewCommand) -> None:
     parser = command(
-        "show kept namespaces: their mounts, files, and what has changed",
+        "show the mounts of a kept name, with what has changed, or of a process",
         "Show what is kept under a name: the spec that it is from, its namespace files\n"
         "(for other programs, such as nsenter), what has changed since it was kept, and\n"
         "the mounts that stand there now. Of a process, its mounts.",

@@ -38,8 +38,9 @@ def _known_otherwise(name: str) -> str:
 
     if is_kept(name):
         return f"it is kept under this name, and `mountplan show {name}` shows it; or "
-    if name.removesuffix(".toml").removeprefix("specs/") in examples():
-        return f"`mountplan example {name} -o FILE` saves the example of this name; or "
+    example = name.removesuffix(".toml").removeprefix("specs/")
+    if example in examples():
+        return f"`mountplan example {example} -o {example.rpartition('/')[2]}.toml` saves the example of this name; or "
     return ""
 
 

@@ -150,7 +150,10 @@ def test_wrong_usage_is_told_with_a_way_out(
         (["enter", "--", "ls", "-l"], "it comes before the --, as in `mountplan enter NAME -- COMMAND`\n"),
         (["example", "hello", "-o", "no/x"], "cannot write no/x: No such file or directory\n  remedy: make the dir"),
         (["example", "hello", "-o", "/"], "cannot write /: Is a directory\n  remedy: name a file that can be written"),
-        (["plan", "hello"], "remedy: `mountplan example hello -o FILE` saves the example of this name; or name a spec"),
+        (
+            ["plan", "hello"],
+            "remedy: `mountplan example hello -o hello.toml` saves the example of this name; or name a spec",
+        ),
     ],
 )
 def test_what_no_help_would_tell_has_a_remedy_of_its_own(

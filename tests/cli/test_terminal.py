@@ -74,11 +74,13 @@ def test_sentences_are_wrapped_between_words(tmp_path: Path) -> None:
     doctor = subprocess.run([sys.executable, "-m", "mountplan", "doctor"], cwd=CHECKOUT, capture_output=True)
     texts = [
         on_terminal("diff", f"mountinfo:{one}", f"mountinfo:{other}", columns=40, status=1),
+        on_terminal("example", columns=40),
         on_terminal("doctor", columns=40, status=doctor.returncode),  # an ordinary user may lack some features
     ]
     for text in texts:
         lines = _ESCAPES.sub("", text).splitlines()
         assert [] == [line for line in lines if width(line) > 40 and " " in line.strip()]
+        assert "\N{HORIZONTAL ELLIPSIS}" not in text
 
 
 def test_a_plan_of_thirty_mounts_fits_two_screens(tmp_path: Path) -> None:
