@@ -274,7 +274,9 @@ def test_a_limit_that_a_tmpfs_was_not_given_is_told_and_one_that_follows_the_mem
         record.write_text(json.dumps(state | {"defaults": "size=1024k,nr_inodes=99"}))
         return [changed, [one.prop for one in keeping.look_up("shop").drift]]
 
-    assert [["option nr_inodes", "option size"], []] == in_host(on_run(script), identity="root")
+    # Of an odd number of pages, 50 % is one more than the default, which is rounded down: it is shown then, as given.
+    given = ["option size"] if asked and os.sysconf("SC_PHYS_PAGES") % 2 else []
+    assert [["option nr_inodes", "option size"], given] == in_host(on_run(script), identity="root")
 
 
 def test_a_mountpoint_that_was_made_on_the_host_is_no_difference_once_it_is_there(

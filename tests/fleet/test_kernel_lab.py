@@ -21,7 +21,7 @@ GITHUB = CHECKOUT / "contrib" / "github"
 def test_the_example_passes_under_xdist(tmp_path: Path, in_host: InHost) -> None:
     """The plugin comes with mountplan; several workers build at once, each test a tree of its own."""
     (tmp_path / "test_sharing.py").write_text((LAB / "test_sharing.py").read_text())
-    words = ["-n", "2", "-p", "no:cacheprovider", "--mountplan-require", "-v", str(tmp_path)]
+    words = ["-n", "2", "-p", "no:cacheprovider", "--mountplan-require", f"--basetemp={tmp_path}/base", "-v"]
 
     def script() -> tuple[int, str]:
         ended = subprocess.run(

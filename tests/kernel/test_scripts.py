@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from mountplan.applier.run.programs import util_linux_at_hand
+from mountplan.planner.commands.mount_arguments import BY_DESCRIPTOR
+from mountplan.planner.commands.util_linux import OLDEST
+from mountplan.planner.errors import SpecError
 from mountplan.planner.shell.simulate import empty_world
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.rehearsing import compare_with_kernel
@@ -134,15 +138,24 @@ def test_the_file_of_a_namespace_in_a_proc_is_no_file_of_that(kind: str, way: st
             "mkdir /a /b /etc; printf 'one /a tmpfs ro\\n/a /b none bind\\n' > /etc/fstab; mount -a; mount /a;"
             " mount -a -t none"
         ),
-        # Of a line of the table that has `bind`, a remount changes the filesystem; of one with `rbind`, the mount.
-        (
-            "mkdir /a /b /etc; mount -t tmpfs one /a; mount --bind /a /b; echo '/a /b none bind,nosuid' > /etc/fstab;"
-            " mount -o remount,ro /b; mount -o remount,rw /b; echo '/a /b none rbind,nodev' > /etc/fstab;"
-            " mount -o remount,ro /b; mount -o remount,bind,rw /b"
-        ),
         "mkdir -p /a /b/c; mount -t tmpfs one /b; umount /gone/../b; cd /a; umount ../a/../b; umount ../gone/../a",
     ],
 )
 def test_what_random_scripts_have_shown(script: str) -> None:
     require_rules()
     assert () == compare_with_kernel(simulated(script), empty_world(), "SCRIPT").differences
+
+
+def test_a_remount_takes_what_the_table_has_as_util_linux_2_38_does_or_says_that_it_is_another() -> None:
+    """Of a line that has `bind`, it changes the filesystem; of one with `rbind`, the mount."""
+    require_rules()
+    script = (
+        "mkdir /a /b /etc; mount -t tmpfs one /a; mount --bind /a /b; echo '/a /b none bind,nosuid' > /etc/fstab;"
+        " mount -o remount,ro /b; mount -o remount,rw /b; echo '/a /b none rbind,nodev' > /etc/fstab;"
+        " mount -o remount,ro /b; mount -o remount,bind,rw /b"
+    )
+    if (util_linux_at_hand() or OLDEST) >= BY_DESCRIPTOR:
+        with pytest.raises(SpecError, match=r"known of util-linux 2\.38 only"):
+            simulated(script)
+    else:
+        assert () == compare_with_kernel(simulated(script), empty_world(), "SCRIPT").differences
