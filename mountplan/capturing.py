@@ -129,6 +129,7 @@ def capture_subjects(
     else:
         cautions += _cautions_of_files(captured, facts, several=len(subjects) > 1)
     cautions += [*captured.cautions, *_cautions_of_ways(captured, tables, again)]
+    cautions += _cautions_of_others(captured, tables, facts)
     text = write_spec(captured, ["Written by `mountplan capture`."])
     if check:
         cautions += judge_capture(text, file, captured, views, host)
@@ -174,6 +175,21 @@ def _cautions_of_ways(
         row = tables[one.space].by_id()[one.mount]
         where = f"{captured.namespaces[one.space].name}:{row.mountpoint}" if len(tables) > 1 else row.mountpoint
         yield Caution(where, f"{one.path} was removed, and is there again, as what it shows is made in there")
+
+
+def _cautions_of_others(captured: Captured, tables: Sequence[MountTable], facts: LiveFacts) -> Iterator[Caution]:
+    """Say which filesystems show another pid, net or ipc namespace than they will in the copy: that has one of each."""
+    made = []
+    for space, (namespace, table) in enumerate(zip(captured.namespaces, tables, strict=True)):
+        rows = MountTree(table).rows
+        some = [one for one in namespace.mounts if one.row >= 0 and one.bind is None and not one.unsupported]
+        shown = (rows[one.row] for one in some if of(one.type).shows in ("pid", "net", "ipc"))
+        made += [(space, row) for row in shown if row.root == "/"]
+    for (space, row), is_ours in zip(made, facts.are_ours(made), strict=True):
+        kind = of(row.fstype).shows
+        if is_ours is not None and is_ours == (kind in captured.unshare):
+            where = f"{captured.namespaces[space].name}:{row.mountpoint}" if len(tables) > 1 else row.mountpoint
+            yield Caution(where, f"it shows another {kind} namespace than the copy will be in, which shows its own")
 
 
 def _owner(subject: Subject, table: MountTable) -> tuple[Owner | None, dict[int, Lock]]:

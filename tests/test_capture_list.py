@@ -18,6 +18,7 @@ SENTENCES = {
     "; fsconfig(2) takes ": "A source of more than 255 bytes",
     "its id-mapping cannot be read, which takes Linux 6.15; it is rebuilt without": "before 6.15, the id-mappings",
     "others that it shares its events with have that": "Several sources of mounts of which there is one filesystem",
+    " namespace than the copy will be in, which shows its own": "of another pid, net or ipc namespace than",
     "what it is bound from has that": "Another source of a filesystem that is bound from the host",
     ": option nouuid: not set -> set, as xfs takes no two with one UUID": "An xfs image that is mounted",
     ", and has the id-mapping that the host's mount has there": "An id-mapping that is not the spec's own",
@@ -75,7 +76,7 @@ SENTENCES = {
     "it has no ids": "or the user namespace has no ids",
 }
 FRAMES = {
-    "the copy will differ", ", and no path leads to it: ",
+    "the copy will differ", ", and no path leads to it: ", "it shows another ",
     " belong to several users: each can mount what appears with the others", "it is bound from ", "cannot be rebuilt: ",
     "taken by name, and without proof, since ", "another overlay is made of ", " too, and one of them changes it",
     "its changes go to the host's ", "contents: as much for ", " more differences; `mountplan diff` tells them all",

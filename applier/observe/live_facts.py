@@ -14,12 +14,13 @@ from mountplan.applier.observe.subjects import Subject, of_process
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.held_namespaces import shows
+from mountplan.applier.sys.kernel import LinuxKernel
 from mountplan.planner.names import NODE_KINDS
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.mount_facts import FoundLayer, LiveImage, LiveOverlay, MountRoot
 from mountplan.planner.tables.mounttree import MountTree
 from mountplan.planner.tables.namespace_file import identity
-from mountplan.planner.tables.table import MountTable
+from mountplan.planner.tables.table import MountRow, MountTable
 
 _LOOK = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NOATIME | os.O_CLOEXEC
 _Seen = tuple[int, int, int, str] | None  # mode, major and minor, link
@@ -85,6 +86,15 @@ class LiveFacts:
         seen = self._look([(space, mount) for space, mount, _ in wanted], _identity)
         return [one is not None and one != _named(path) for one, (_, _, path) in zip(seen, wanted, strict=True)]
 
+    def are_ours(self, wanted: Sequence[tuple[int, MountRow]]) -> list[bool | None]:
+        """Whether each proc, sysfs or mqueue (with the number of its mount namespace) shows the namespace of its kind
+        that we are in; None where that cannot be seen.
+        """
+        here = {fstype: _device_here(fstype) for fstype in {row.fstype for _, row in wanted} - {"proc"}}
+        procs = iter(self._look([(space, row.mount_id) for space, row in wanted if row.fstype == "proc"], _whose))
+        found = [(next(procs), "ours") if row.fstype == "proc" else (here[row.fstype], row.device) for _, row in wanted]
+        return [None if one is None else one == ours for one, ours in found]
+
     def _look(self, wanted: Sequence[tuple[int, int]], see: See) -> list[Any]:
         """What `see` says of the roots of these mounts; None of those that cannot be seen."""
         by_space: dict[int, list[int]] = {}
@@ -97,6 +107,30 @@ class LiveFacts:
             for number, one in zip(numbers, answer, strict=True):
                 found[number] = one
         return found
+
+
+def _device_here(fstype: str) -> str | None:
+    """The device of the one that our own namespace has, by one more mount of it, which stands nowhere."""
+    try:
+        with closing_fd(LinuxKernel().new_filesystem(fstype, fstype, ())) as mount:
+            device = os.fstat(mount).st_dev
+            return f"{os.major(device)}:{os.minor(device)}"
+    except OSError:
+        return None
+
+
+def _whose(path: bytes, mount: int, _: int) -> str | None:
+    """Whose processes a proc shows: in those of another pid namespace, we are nobody, or have another number."""
+    try:
+        with closing_fd(os.open(path, _LOOK)) as fd:
+            if syscalls.mount_id(fd, b"") != mount:
+                return None
+            try:
+                return "ours" if os.readlink("self", dir_fd=fd) == str(os.getpid()) else "another's"
+            except FileNotFoundError:
+                return "another's"
+    except OSError:
+        return None
 
 
 def _with_files(path: bytes, mount: int, _: int) -> list[str] | None:

@@ -9,6 +9,7 @@ import pytest
 
 from mountplan import api
 from mountplan.applier.observe.observe import observe
+from mountplan.applier.sys import syscalls
 from tests import cgroup2
 from tests.hosts import InHost, mount, umount, unshare
 from tests.kernel.handmade import begin, bind, enter, inhabited, make, own, restored
@@ -16,6 +17,8 @@ from tests.kernel.test_capture_live import captured
 from tests.kernel.test_road_images import run, squashfs
 from tests.mountflags import MS_PRIVATE, MS_RDONLY, MS_SHARED, MS_SLAVE
 
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
 pytestmark = pytest.mark.needs_kernel("set-group", "root")
@@ -159,3 +162,44 @@ def test_another_name_of_a_device_that_the_host_has_mounted_is_told(in_host: InH
 
     expected, cautions = in_host(host, identity="root")
     assert expected == cautions
+
+
+def test_what_shows_another_namespace_than_the_copy_will_is_told(in_host: InHost) -> None:
+    """A spec has one namespace of each kind; what another one had mounted would show more than it did."""
+
+    def build() -> None:
+        own("net", "ipc")
+        for kind, fstype, flag in (("net", "sysfs", CLONE_NEWNET), ("ipc", "mqueue", CLONE_NEWIPC)):
+            home = os.open(f"/proc/self/ns/{kind}", os.O_RDONLY)
+            unshare(flag)
+            mount("other", kind, fstype)
+            syscalls.setns(home, flag)
+            os.close(home)
+        enter()
+
+    def host() -> list[str]:
+        with inhabited(build) as pid:
+            return [str(one) for one in api.capture(pid).cautions]
+
+    what = "it shows another {} namespace than the copy will be in, which shows its own"
+    assert [f"/{kind}: {what.format(kind)}" for kind in ("ipc", "net")] == in_host(host, identity="root")
+
+
+def test_a_proc_of_other_processes_than_the_copy_will_show_is_told(in_host: InHost) -> None:
+    def build() -> None:
+        own("other", "same")
+        mount("same", "same", "proc")
+        unshare(CLONE_NEWPID)
+        child = os.fork()
+        if not child:
+            mount("other", "other", "proc")
+            os._exit(0)
+        os.waitpid(child, 0)
+        enter()
+
+    def host() -> list[str]:
+        with inhabited(build) as pid:
+            return [str(one) for one in api.capture(pid).cautions]
+
+    what = "it shows another pid namespace than the copy will be in, which shows its own"
+    assert [f"/other: {what}"] == in_host(host, identity="root")
