@@ -25,7 +25,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from mountplan import api
-from mountplan.applier.build.execute import execute
+from mountplan.applier.build.execute import execute, load_what_is_needed
 from mountplan.applier.observe.facts import LiveHost
 from mountplan.applier.sys.kernel import LinuxKernel
 from mountplan.applier.sys.report import Reporter
@@ -125,6 +125,7 @@ def walk(data: bytes, *, build: bool) -> dict[str, float]:
     predictions = timed("predict", predict, saved, before)
     if build:
         kernel = LinuxKernel()
+        load_what_is_needed(saved.steps)
         timed("execute", execute, saved.steps, kernel, Reporter())
         table = timed("observe", lambda: parse_mountinfo(_read(kernel.finished[0].mountinfo)))
         drift = timed("compare", compare, predictions, (table,), before, group_names(saved))

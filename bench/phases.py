@@ -36,7 +36,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from floor import compile_floor, run_floor, write_tape
 
 from mountplan import api
-from mountplan.applier.build.execute import execute
+from mountplan.applier.build.execute import execute, load_what_is_needed
 from mountplan.applier.observe.facts import LiveHost
 from mountplan.applier.sys.kernel import LinuxKernel
 from mountplan.applier.sys.report import Reporter
@@ -115,6 +115,7 @@ def walk_road(data: bytes) -> Road:
     plan = timed("plan", make_plan, topology, graph)
     timed("count", check_mount_count, plan, before, host.mount_max, None)
     kernel = LinuxKernel()
+    load_what_is_needed(plan.steps)
     timed("execute", execute, plan.steps, kernel, Reporter())
     table = timed("observe", lambda: parse_mountinfo(_read(kernel.finished[0].mountinfo)))
     predictions = timed("predict", predict, plan, before)

@@ -126,6 +126,13 @@ def pairs_of(folder: Path, size: int) -> list[tuple[str, str]]:
     return [(f"{folder}/source/{one % 100}", f"{folder}/t/{one // 100:03}/{one % 100:02}") for one in range(size)]
 
 
+def make_directories(folder: Path, size: int) -> list[tuple[str, str]]:
+    pairs = pairs_of(folder, size)
+    for one in dict.fromkeys(path for pair in pairs for path in pair):
+        os.makedirs(one, exist_ok=True)
+    return pairs
+
+
 def make_file_systems(folder: Path) -> None:
     """One of the sources, one of the targets: the kernel walks all that is mounted on a mount when it is cloned."""
     for name in ("source", "t"):
@@ -196,10 +203,7 @@ class Commands:
     def make(self, kind: str, size: int) -> dict[str, list[str]]:
         """Title -> command, for `size` binds."""
         folder, true = self.folder, str(self.true)
-        pairs = pairs_of(folder, size)
-        for source, target in pairs:
-            os.makedirs(source, exist_ok=True)
-            os.makedirs(target, exist_ok=True)
+        pairs = make_directories(folder, size)
         spec, plan, listed = folder / f"{kind}.toml", folder / f"{kind}.json", folder / "list"
         spec.write_text(make_spec(kind, pairs))
         listed.write_text("".join(f"{source}\n{target}\n" for source, target in pairs))
@@ -302,20 +306,22 @@ def of_plan_file(path: Path, size: int) -> list[str]:
 
 
 def executed(kind: str, size: int, folder: Path, program: Path) -> str:
-    """execute beside the calls that it makes, made in C (bench/floor.c), without reading back: within one process."""
+    """execute of a plan that was read, beside the calls that it makes, made in C (bench/floor.c)."""
     import gc
 
     import specs
     from mountplan import api
-    from mountplan.applier.build.execute import execute
+    from mountplan.applier.build.execute import execute, load_what_is_needed
     from mountplan.applier.sys.kernel import LinuxKernel
     from mountplan.applier.sys.report import Reporter
+    from mountplan.planner.plan.planfile import dump_plan, parse_plan
 
     if kind == "host binds":
-        data = make_spec("binds", pairs_of(folder, size)).encode()
+        data = make_spec("binds", make_directories(folder, size)).encode()
     else:
         data = specs.spec(kind, size)
-    plan = api.plan(api.load("bench.toml", data))
+    plan = parse_plan(dump_plan(api.plan(api.load("bench.toml", data))), "plan.json")
+    load_what_is_needed(plan.steps)
     tape = folder / "tape"
     write_tape(plan, tape)
 

@@ -130,11 +130,11 @@ class _RowsOfRun:
         parts = [columns[name] for kind, columns in self._columns.items() for name in _ALIKE.get(kind, ())]
         parts += [[bool(text) for text in column] for column in self._doubtful if "" in column]
         parts = [part for part in parts if part.count(part[0]) < len(part)]
-        at = 0
+        at, of_one_mount = 0, all(column == mounts[0] for column in mounts[1:])
         for _, alike in groupby(zip(*parts, strict=True) if parts else [()] * self._count):
             first, at = at, at + len(list(alike))
-            suits = at - first >= LEAST and all(column[first] for column in self._doubtful)
-            row = self._make(first, at) if suits and all(column == mounts[0] for column in mounts[1:]) else first
+            suits = of_one_mount and at - first >= LEAST and all(column[first] for column in self._doubtful)
+            row = self._make(first, at) if suits else first
             self._all.one_by_one(self._step(row), self._step(at))
 
     def _step(self, row: int) -> int:
