@@ -236,7 +236,7 @@ FILE_OR_COMMAND = re.compile(
     ("page", "least"),
     [
         ("README.md", 5), ("docs/graph.md", 2), ("docs/import.md", 1), ("docs/export.md", 2), ("docs/tutorial.md", 9),
-        ("docs/howto-sandbox.md", 1),
+        ("docs/howto-sandbox.md", 2),
     ],
 )  # fmt: skip
 def test_a_page_shows_what_its_commands_print(in_host: InHost, tmp_path: Path, page: str, least: int) -> None:

@@ -345,8 +345,8 @@ FEATURES: dict[str, Feature] = {
     ),
     "id_ranges": Feature(
         "more than one user and group without root",
-        "install newuidmap and newgidmap (package uidmap, or shadow-utils), and give the user ranges: "
-        "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER",
+        "give the user ranges, as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER; "
+        "newuidmap and newgidmap are in the package uidmap, or shadow-utils",
         _id_ranges,
     ),
     "host_peer": Feature("being a peer in a group of the host's", _AS_ROOT, _root_of_the_host),
