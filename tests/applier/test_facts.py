@@ -62,6 +62,24 @@ def test_without_modules_the_list_is_all_there_is(monkeypatch: pytest.MonkeyPatc
     assert False is LiveHost().knows_filesystem("nosuchfs")
 
 
+@pytest.mark.needs_kernel("root")
+@pytest.mark.parametrize(("program", "known"), [("\n", False), ("/sbin/modprobe\n", None)])
+def test_a_kernel_that_starts_no_program_loads_no_module(
+    program: str, known: bool | None, in_host: InHost, tmp_path: Path
+) -> None:
+    (tmp_path / "modprobe").write_text(program)
+
+    def fsopen(fstype: bytes) -> int:
+        raise KernelRefusal(errno.EPERM, "fsopen")
+
+    def host() -> bool | None:
+        mount(str(tmp_path), "/proc/sys/kernel", flags=MS_BIND)
+        syscalls.fsopen = fsopen
+        return LiveHost().knows_filesystem("nosuchfs")
+
+    assert known is in_host(host, identity="root")
+
+
 def test_an_argument_of_a_program_may_have_32_pages() -> None:
     """One byte less than that, and the NUL; one more is E2BIG."""
     most = LiveHost().argument_max - 1

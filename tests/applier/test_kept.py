@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from mountplan import api, keeping
+from mountplan.applier.keep import attached, kept_changes
 from mountplan.applier.keep import kept as names
-from mountplan.applier.keep import kept_changes
 from mountplan.planner.errors import KeepRefused, NameTaken, NotKept, StepRefused
 from tests.commands import programs
 from tests.hosts import CLONE_NEWNS, InHost, mount, run_in_child, umount, unshare
@@ -256,6 +256,18 @@ def test_an_option_that_nobody_asked_for_is_told_when_it_is_changed_inside(in_ho
 
     told = ["/proc option hidepid not shown invisible"]
     assert (told, "stands") == in_host(on_run(script), identity="root")
+
+
+def test_each_namespace_of_a_name_is_attached_under_its_own(in_host: InHost) -> None:
+    def script() -> list[tuple[str, list[str]]]:
+        keeping.keep(plan_of(TWO.replace('target = "/feed"\nbind', 'target = "/other"\nbind')))
+        there = attached.of_kept("pair")
+        try:
+            return [(one.name, [row.mountpoint for row in one.subject.read().table.rows]) for one in there.spaces]
+        finally:
+            there.close()
+
+    assert [("left", ["/", "/feed"]), ("right", ["/", "/other"])] == in_host(on_run(script), identity="root")
 
 
 @pytest.mark.parametrize("asked", ["", 'options = { size = "50%" }\n'])
