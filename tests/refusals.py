@@ -251,6 +251,8 @@ def _ill_said(said: str, words: str) -> str:
         return "the end of a line is an escape"
     if any(not name.isidentifier() for name in re.findall(r"allow (\S+) in (?:the|its) seccomp", said)):
         return "it wants something allowed that is no call"
+    if "look at it, and remove it" in said:
+        return "it wants something removed that nothing is wrong with"
     if any(name in words.split() for name in re.findall(r"did you mean (\S+)\?", said)):
         return "it means what was said"
     return ""

@@ -169,10 +169,11 @@ class Store:
         except FileNotFoundError:
             return None
         except OSError as error:
-            why = (error.strerror or "").lower()
-            if error.errno in (errno.ENOTDIR, errno.ELOOP):
-                why = "it is no directory"
-            raise KeepRefused(f"{self.place.path}/{name} cannot be read: {why}", ODD) from None
+            what = f"{self.place.path}/{name} cannot be read"
+            if error.errno not in (errno.ENOTDIR, errno.ELOOP, errno.EACCES):
+                raise _refused(what, error) from None
+            why = "permission denied" if error.errno == errno.EACCES else "it is no directory"
+            raise KeepRefused(f"{what}: {why}", ODD) from None
         owner = os.fstat(fd).st_uid
         if owner != os.geteuid():
             os.close(fd)

@@ -42,6 +42,7 @@ SAMPLE = (
     # What Python itself cannot do without: where the call is written cannot be read then.
     ("openat", "ENOSYS", "diff shop.toml other.toml"),
     ("read", "EPERM", "plan --classic overlay.toml"),
+    ("openat", "EPERM", "capture shop"),
     # A process is not protected from itself.
     ("read", "EPERM", "explain {own}"),
     # In a process whose root is another.
