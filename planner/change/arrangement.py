@@ -379,7 +379,9 @@ class Arrangement:
         if out and come and not site.covered and not site.upper:
             old, new = out.pop(), come.pop()
         self.steps += [c.RemoveLowest(parent, path, space.origins[upon.wanted] if upon else "") for _ in out]
-        if old >= 0 and not site.top_beneath:
+        if site.top_beneath:
+            yield self._swap(site, old, [new])
+        elif old >= 0:
             come.append(new)
         for wanted in reversed(come):
             row = space.wanted.rows[wanted]
@@ -392,9 +394,7 @@ class Arrangement:
                 c.AttachLowest(handle, parent, path, row.peer_group != 0, space.origins[wanted])
             )  # fmt: skip
             self.steps.append(s.Release(handle, ""))
-        if site.top_beneath:
-            yield self._swap(site, old, [new])
-        elif old >= 0:
+        if old >= 0 and not site.top_beneath:
             self._detach(old)
         if site.upper and not site.covered:
             yield self._settle(site.inner[site.wanted[-1]])

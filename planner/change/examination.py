@@ -289,8 +289,7 @@ class Examination:
         for at in come:
             if space.wanted.is_bare(at) and (not space.wanted.rows[at].unbindable or space.is_seen(at)):
                 continue
-            is_shared_below = len(come) > 1 and space.wanted.rows[come[-2]].peer_group
-            if not swaps_top or at != come[-1] or not self._beneath or is_shared_below:
+            if not swaps_top or at != come[-1] or not self._beneath:
                 return False
             site.top_beneath = True
         return True
