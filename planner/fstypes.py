@@ -139,7 +139,8 @@ ROWS: tuple[FilesystemType, ...] = (
          unmappable=True, defaults={"mode": "755"}, takes=frozenset({"mode"}), ignores=True, everywhere=True),
     _row("hugetlbfs", "empty", "mount", in_memory=True, renewed=True),  # files can be mapped there, not written
     _of_kernel("proc", "mount", shows="pid", in_userns=True, bare=True, usual="/proc",
-               defaults={"hidepid": "off", "gid": "0", "subset": ""}, asked_for=True, everywhere=True),
+               defaults={"hidepid": "off", "gid": "0", "subset": ""}, changeable={"hidepid": "0", "gid": "0"},
+               asked_for=True, everywhere=True),
     _of_kernel("sysfs", "net", shows="net", in_userns=True, bare=True, usual="/sys", asked_for=True, everywhere=True),
     _of_kernel("devpts", "mount", in_userns=True,
                defaults={"mode": "600", "ptmxmode": "000", **_OWNER}, asked_for=True, everywhere=True),

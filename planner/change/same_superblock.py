@@ -249,6 +249,8 @@ def _changes(
             was, there = _values(seen), _values(row.options)
             names |= {name for name, _ in asked if was.get(name) != there.get(name)}
     else:
+        known = changeable.keys() & of(creation.fstype).defaults.keys() & _values(row.options).keys()
+        asked += tuple((key, changeable[key]) for key in sorted(known) if key not in dict(asked))
         names = {name for name, _, _ in differing_options(creation.fstype, asked, row.options)}
     changed = tuple(pair for pair in asked if pair[0] in names)
     read_only = now.sealed or _READ_ONLY in creation.options

@@ -688,6 +688,26 @@ def test_a_refused_change_of_a_process_is_taken_back(in_host: InHost) -> None:
     assert earlier == now
 
 
+def test_an_option_of_proc_is_changed_in_place_and_goes_when_the_spec_does_not_have_it(in_host: InHost) -> None:
+    """Of a process, whose captured spec does not have it either: it stayed."""
+    before = TREE + '[[mount]]\ntarget = "/proc"\ntype = "proc"\n'
+
+    def script() -> list[tuple[list[str], str]]:
+        told = []
+        with standing_tree(plan_of(before)) as tree:
+            operand = live_target.target_of(f"pid:{tree.built.pid}")
+            mount("run", "/run", "tmpfs", data="mode=0755")
+            for text in (before + 'options = { hidepid = "2" }\n', before):
+                done = changing.change(plan_of(text), operand, Allowed())
+                shown = next(row.options for row in tree.views()[0].table.rows if row.mountpoint == "/proc")
+                told.append(([f"{one.sign} {one.what}" for one in done.change.changes], shown))
+        return told
+
+    there, back = in_host(script, identity="root")
+    assert (["~ options hidepid not shown -> hidepid=2"], "rw,hidepid=invisible") == there
+    assert (["~ options hidepid=invisible -> hidepid=0"], "rw") == back
+
+
 @pytest.mark.parametrize("words", ['attributes = ["ro"]', "options = { ro = true }"])
 def test_who_keeps_a_mount_from_being_read_only_is_named(in_host: InHost, words: str) -> None:
     """It has opened a file there and is in another namespace by now, where no plan looks for it."""
