@@ -14,7 +14,7 @@ from mountplan.applier.observe.subjects import of_process
 from mountplan.applier.sys import syscalls
 from mountplan.applier.sys.inside import ChildKilled
 from mountplan.applier.sys.refusal import KernelRefusal
-from mountplan.live_target import Target, holders_of, look, subject_of
+from mountplan.live_target import Target, holders_of, look, subject_of, with_occupied
 from mountplan.operands import Operand, granted_of
 from mountplan.pipeline import without_defaults
 from mountplan.planner.change.change_plan import ChangeObstacle, ChangePlan
@@ -59,7 +59,7 @@ def preview(plan: Plan, target: Target, allowed: Allowed) -> ChangePlan:
     """What is to be done, tried in the model."""
     from mountplan.applier.observe.facts import LiveHost
 
-    return plan_change(plan, target.standing, allowed, LiveHost().mount_max)
+    return plan_change(plan, with_occupied(target, plan), allowed, LiveHost().mount_max)
 
 
 def dump(plan: Plan, target: Target, allowed: Allowed, change: ChangePlan) -> str:

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from mountplan.applier.observe.subjects import Subject
     from mountplan.planner.names import Handle, Lock
     from mountplan.planner.plan.plan import Plan
-    from mountplan.planner.tables.table import MountTable
+    from mountplan.planner.plan.steps import MakeNode
+    from mountplan.planner.tables.table import MountRow, MountTable
 
 _WHICH = "name what is kept (`mountplan ls` lists it), or a process as pid:N"
 
@@ -208,37 +209,70 @@ def _files(
     found: Opened, plan: Plan, wholes: list[Whole], devices: Mapping[Handle, str]
 ) -> dict[tuple[Handle, str], str]:
     """What has become of files that were declared, as Record has it: a program inside may have written them since."""
-    from mountplan.applier.observe.file_looks import DeclaredFile, SeenAt, find_different
     from mountplan.planner.change.parts import Parts, is_declared
 
-    looked: dict[tuple[Handle, str], DeclaredFile] = {}
     filesystems = Parts(plan).filesystems
-    for name, device in devices.items():
-        shows = [
-            (number, row)
-            for number, whole in enumerate(wholes)
-            for row in whole.table.rows
-            if row.device == device and "idmapped" not in row.attributes
-        ]
-        for node in filesystems[name].nodes:
-            if is_declared(node):
-                path = TargetPath(f"/{node.path}")
-                places = (
-                    SeenAt(number, row.mount_id, row.mountpoint, path.relative_to(row.root))
-                    for number, row in shows
-                    if path.is_under(row.root)
-                )
-                looked[name, node.path] = DeclaredFile(node, tuple(places))
-    if not looked:
+    nodes = {(name, node.path): node for name in devices for node in filesystems[name].nodes if is_declared(node)}
+    seen = _seen_of(found, nodes, [whole.table for whole in wholes], devices)
+    return {key: words for key, words in seen.items() if words}
+
+
+def with_occupied(target: Target, plan: Plan) -> StandingTree:
+    """What stands, and what is in the way of the files that a plan declares and the record does not have."""
+    from mountplan.applier.observe.file_looks import is_other
+    from mountplan.planner.change.parts import Parts, is_declared
+
+    record = target.standing.record
+    if record is None or target.kind != "name":
+        return target.standing
+    made, wanted = Parts(record.plan).filesystems, Parts(plan).filesystems
+    nodes: dict[tuple[Handle, str], MakeNode] = {}
+    for name in filter(wanted.__contains__, record.devices):
+        known = {node.path for node in made[name].nodes}
+        new = (node for node in wanted[name].nodes if is_declared(node) and node.path not in known)
+        nodes |= {(name, node.path): node for node in new}
+    if not nodes:
+        return target.standing
+    tables = [space.table for space in target.standing.spaces]
+    with kept.opened(target.value) as found:
+        seen = _seen_of(found, nodes, tables, record.devices)
+    occupied = {key: words.removesuffix(" any more") for key, words in seen.items() if is_other(words)}
+    return target.standing._replace(record=record._replace(occupied=occupied))
+
+
+def _seen_of(
+    found: Opened,
+    nodes: Mapping[tuple[Handle, str], MakeNode],
+    tables: list[MountTable],
+    devices: Mapping[Handle, str],
+) -> dict[tuple[Handle, str], str]:
+    """Of each file, by its filesystem and path: in which way it is not as declared, in words."""
+    from mountplan.applier.observe.file_looks import DeclaredFile, SeenAt, find_different
+
+    if not nodes:
         return {}
+    shows: dict[str, list[tuple[int, MountRow]]] = {}
+    for number, table in enumerate(tables):
+        for row in table.rows:
+            if "idmapped" not in row.attributes:
+                shows.setdefault(row.device, []).append((number, row))
+    looked = []
+    for (name, _), node in nodes.items():
+        path = TargetPath(f"/{node.path}")
+        places = (
+            SeenAt(number, row.mount_id, row.mountpoint, path.relative_to(row.root))
+            for number, row in shows.get(devices[name], ())
+            if path.is_under(row.root)
+        )
+        looked.append(DeclaredFile(node, tuple(places)))
     with ExitStack() as stack:
         opened = []
         for one in (*found.kept.mounts, *(other for other in found.kept.namespaces if other.kind == "user")):
             opened.append(found.open(one))
             stack.callback(os.close, opened[-1])
         user = opened[len(found.kept.mounts)] if len(opened) > len(found.kept.mounts) else -1
-        seen = find_different(opened[: len(found.kept.mounts)], user, tuple(looked.values()))
-    return {key: words for key, words in zip(looked, seen, strict=True) if words}
+        seen = find_different(opened[: len(found.kept.mounts)], user, tuple(looked))
+    return dict(zip(nodes, seen, strict=True))
 
 
 def _around(tables: list[MountTable], numbers: set[int]) -> tuple[tuple[tuple[str, MountTable], ...], dict[int, int]]:

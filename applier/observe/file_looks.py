@@ -16,6 +16,7 @@ from mountplan.planner.plan.steps import MakeNode
 from mountplan.planner.record import NamedTuple
 
 _KINDS = {"directory": stat.S_ISDIR, "symlink": stat.S_ISLNK, "file": stat.S_ISREG, "fifo": stat.S_ISFIFO}
+_GONE = "is not there any more"
 _RESOLVE = abi.RESOLVE_IN_ROOT | abi.RESOLVE_NO_SYMLINKS | abi.RESOLVE_NO_MAGICLINKS
 
 
@@ -71,6 +72,11 @@ def find_different(namespaces: Sequence[int], user: int, declared: Sequence[Decl
     return words or ["was not looked at"] * len(declared)
 
 
+def is_other(words: str) -> bool:
+    """Whether these words of find_different() are of something that is there, and not as declared."""
+    return words not in ("", _GONE) and not words.startswith("was not ")
+
+
 def _opened(path: str, process: int) -> int:
     """A file of the host to read, -1 if it is none, or cannot be had. It is open as long as the child lives."""
     with suppress(OSError), _held(os.open(path, os.O_PATH | os.O_CLOEXEC)) as fd:
@@ -99,7 +105,7 @@ def _difference(node: MakeNode, place: SeenAt, process: int, source: int) -> str
         if error.errno == errno.EXDEV:
             return None
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            return "is not there any more"
+            return _GONE
         return f"was not looked at: {os.strerror(error.errno or 0)}"
 
 

@@ -39,6 +39,7 @@ class FileChanges:
         self._spaces = spaces
         self._devices = superblocks.devices
         self._seen = record.files if record else {}
+        self._occupied = record.occupied if record else {}
         self.changes: list[ChangeLine] = []
         self.asides: list[str] = []
         self.obstacles: list[ChangeObstacle] = []
@@ -65,7 +66,7 @@ class FileChanges:
             old = before.get(node.path)
             if old is None:
                 if is_declared(node):
-                    self._add(name, node)
+                    self._add(name, node, self._occupied.get((owner, node.path), ""))
             elif what_it_is(old) != what_it_is(node) or self._may_be_other(name, node):
                 self._change(name, node, old)
             elif seen := self._seen.get((owner, node.path)):
@@ -85,9 +86,16 @@ class FileChanges:
         begun = self._begun.get((name, node.path))
         return begun is not None and what_it_is(begun) != what_it_is(node)
 
-    def _add(self, name: Handle, node: Node) -> None:
-        """What is declared anew, and must not be there yet, unless an interrupted change has made it."""
+    def _add(self, name: Handle, node: Node, other: str) -> None:
+        """What is declared anew, and must not be there yet, unless an interrupted change has made it; `other` says what
+        is there instead.
+        """
         begun = (name, node.path) in self._begun
+        if other and not begun:
+            where, _ = self._place(name, f"/{node.path}")
+            what = f"{where} is there already, from a program inside or an earlier spec, and {other}"
+            self.obstacles.append(ChangeObstacle("file", what, "remove it inside, or declare it as it is", node.origin))
+            return
         self._new.make_node(name, node, existing=begun)
         if begun:
             self._write(name, node)

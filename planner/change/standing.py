@@ -45,7 +45,7 @@ class Record(NamedTuple):
 
     `shown` has the options that each device showed then. `begun` is what an interrupted change was to make of it: files
     may be as that says. `files` has, of declared files by filesystem and path, in which way they are not as they were
-    declared, in words.
+    declared, in words; `occupied`, of files that are to come, in which way what is there already is not what they are.
     """
 
     plan: Plan
@@ -53,6 +53,7 @@ class Record(NamedTuple):
     shown: Mapping[str, str] = {}
     begun: Plan | None = None
     files: Mapping[tuple[Handle, str], str] = {}
+    occupied: Mapping[tuple[Handle, str], str] = {}
 
 
 class StandingTree(NamedTuple):

@@ -144,6 +144,23 @@ def in_kept(line: str) -> None:
     run_in_child(inside)
 
 
+def test_what_is_in_the_way_of_a_file_that_comes_is_told_with_the_plan(on_host: Callable[..., Any]) -> None:
+    """The preview had it come, and it was refused at its step (EEXIST): it had been declared before, otherwise."""
+    without = BEFORE.replace('[[mount.file]]\npath = "version"\ncontent = "1"\n', "")
+    other = BEFORE.replace('content = "1"', 'content = "2"')
+
+    def script() -> list[Outcome]:
+        dropped = mountplan("apply", spec(without, "b.toml"), "--live")
+        told = [mountplan("plan", spec(text, "c.toml"), "--live", "live") for text in (other, BEFORE)]
+        return [dropped, *told]
+
+    dropped, refused, same = on_host(script)
+    assert "/data/version stays" in dropped.out
+    assert "/data/version is there already" in refused.out
+    assert "other contents" in refused.out
+    assert "Refused" not in same.out
+
+
 @pytest.mark.parametrize(
     ("words", "what"),
     [
@@ -219,15 +236,13 @@ def test_what_takes_a_gap_is_refused_without_the_word_and_changes_nothing(on_hos
 
 def test_a_refused_step_takes_back_what_was_changed(on_host: Callable[..., Any]) -> None:
     """Nothing can be made in proc to mount upon: the kernel says so when something else has been attached already."""
-    after = (
-        BEFORE.replace('"/gone"', '"/zzz"')
-        .replace('"/usr"', '"/proc"', 1)
-        .replace('bind = "/usr"\nrecursive = true', 'type = "proc"')
-    )
-    after += '[[mount]]\ntarget = "/proc/none"\ntype = "tmpfs"\n'
+    before = BEFORE.replace('"/usr"', '"/proc"', 1).replace('bind = "/usr"\nrecursive = true', 'type = "proc"')
+    after = before.replace('"/gone"', '"/zzz"') + '[[mount]]\ntarget = "/proc/none"\ntype = "tmpfs"\n'
 
     def script() -> list[Outcome]:
-        return [mountplan("apply", spec(after, "b.toml"), "--live"), mountplan("verify", spec(BEFORE), "live")]
+        first = mountplan("apply", spec(before, "a.toml"), "--live")
+        assert first.status == 0, first
+        return [mountplan("apply", spec(after, "b.toml"), "--live"), mountplan("verify", spec(before), "live")]
 
     refused, verified = on_host(script)
     assert 3 == refused.status, refused
