@@ -144,6 +144,10 @@ def tell(error: MountplanError, args: argparse.Namespace, output: Output) -> int
     from mountplan.planner.render.words import count
 
     plan = getattr(args, "made", None)
+    if isinstance(error, NotAllowed) and not str(getattr(args, "spec", "")).endswith(".json"):
+        from mountplan.cli.sources import with_lines_of_keys
+
+        error = NotAllowed(with_lines_of_keys(error.mistakes))
     text = error_text(error, plan, everything=getattr(args, "all", False))
     # Each mistake begins with its place, where editors look for it.
     if isinstance(error, (SpecError, NotAllowed, InUse)):

@@ -111,6 +111,21 @@ def refuse_parameters_of_plan(name: str, parameters: Mapping[str, str] | None) -
         raise UsageError(f"--set: {name} is a saved plan, which has no parameters any more; plan the spec anew")
 
 
+def with_lines_of_keys(mistakes: tuple[Mistake, ...]) -> tuple[Mistake, ...]:
+    """Mistakes that were found in a plan, which knows the lines of mounts only, with those of their keys."""
+    from contextlib import suppress
+
+    from mountplan.inputs import read_input
+    from mountplan.planner.language.locate import Places
+
+    places = {}
+    for file in {one.ref.file for one in mistakes}:
+        with suppress(OSError, ValueError):  # standard input, or gone by now
+            places[file] = Places(read_input(file).decode())
+    lines = ((one, places[one.ref.file].line(one.ref.key) if one.ref.file in places else 0) for one in mistakes)
+    return tuple(one._replace(ref=one.ref._replace(line=line or one.ref.line)) for one, line in lines)
+
+
 def save(name: str, text: str, *, errors: str = "strict") -> None:
     """Write `text` into the file `name` as UTF-8; `errors` as for open(). Raises what unwritten() has.
 

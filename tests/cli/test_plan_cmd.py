@@ -104,3 +104,16 @@ def test_mistakes_are_told_in_the_order_of_the_file_as_check_tells_them(run: Com
     )
     told, planned = (re.findall(r"spec\.toml:(\d+): ", run(command, spec).err) for command in ("check", "plan"))
     assert ["5", "6"] == told == planned
+
+
+@pytest.mark.needs_kernel("userns")
+@pytest.mark.usefixtures("all_imported")
+def test_what_is_not_allowed_is_told_with_the_line_of_its_key_as_check_tells_it(run: Command, tmp_path: Path) -> None:
+    """A plan knows the line of the mount."""
+    spec = tmp_path / "spec.toml"
+    spec.write_text(
+        'format = 1\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n[[mount.file]]\npath = "f"\ndevice = "c:1:3"\n'
+    )
+    for words in (("check",), ("plan",), ("apply", "--forget")):
+        ended = run(*words, "--rootless", "always", spec)
+        assert (3, f"{spec}:7: mount[0].file[0].device") == (ended.status, ended.err.partition(": device nodes")[0])
