@@ -150,6 +150,7 @@ class _Capture:
         brought = [one.rows for one in self.brought]
         self.sharing = find_sharing(self.trees, self.host, self.superblocks_of_host(), seeds, brought)
         self._leave_out()
+        self._caution_of_covered()
         self._find_users()
         makers = {one.device: one.maker or one.mounts[0] for one in self.superblocks.values() if one.is_mounted}
         self.sources = find_sources(self.trees, self.host, makers, self.sharing)
@@ -246,11 +247,6 @@ class _Capture:
             # What was removed from it is in no other filesystem either: that has no say.
             if not kind.renewed or all(self._is_shown(mount) or self._is_removed(mount) for mount in superblock.mounts):
                 return
-            if not kind.is_shared:
-                space, index = superblock.mounts[0]
-                where = self.where(space, self.trees[space].rows[index].mountpoint)
-                what = "the host has it so covered that it cannot be taken from there; a new one stands in for it"
-                self.cautions.append(Caution(where, what))
         if not kind.renewed and superblock.fstype != "overlay":
             row = self.row(superblock.mounts[0])
             served = row.fstype.startswith("fuse")  # by a program, whatever is on the device
@@ -311,6 +307,14 @@ class _Capture:
                     )
                     continue
                 superblock.how, superblock.layers, waiting = "dropped", (), True
+
+    def _caution_of_covered(self) -> None:
+        """Say what is the host's, and new in the copy."""
+        for one in self.superblocks.values():
+            if one.how == "made" and one.device in self.host.devices and not of(one.fstype).is_shared:
+                space, index = next(mount for mount in one.mounts if mount not in self.left_out)
+                what = "the host has it so covered that it cannot be taken from there; a new one stands in for it"
+                self.cautions.append(Caution(self.where(space, self.trees[space].rows[index].mountpoint), what))
 
     def _why_unsupported(self, mount: _Mount) -> str:
         """Why a mount cannot be rebuilt; "" if it can, as long as what it stands on is."""

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from mountplan import api
-from tests.hosts import InHost, mount
+from mountplan.planner.capture.captured import Caution
+from tests.hosts import InHost, mount, umount
 from tests.kernel.handmade import begin, inhabited, make, new, restored
 from tests.mountflags import MS_BIND, MS_MOVE, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SHARED, MS_SLAVE
 
@@ -94,3 +95,18 @@ def test_where_the_host_has_more_a_new_one_stands_in_with_a_caution(in_host: InH
     told = in_host(script, identity="root")
     assert told
     assert all("the host has it so covered" in one for one in told)
+
+
+def test_of_what_is_left_out_it_is_not_said_that_a_new_one_stands_in_for_it(in_host: InHost) -> None:
+    def change() -> None:
+        make("/", MS_REC | MS_SLAVE)
+        umount("/srv/stack")
+
+    def script() -> list[Caution]:
+        shared_host()
+        with inhabited(upon_it(change)) as pid:
+            return [*api.capture(pid).cautions]
+
+    told = in_host(script, identity="root")
+    assert {"/srv/stack", "/srv/low", "/srv/low/in"} == {one.where for one in told if "cannot be rebuilt" in one.what}
+    assert [] == [one.where for one in told if "stands in for it" in one.what]
