@@ -91,7 +91,9 @@ def test_a_refusal_names_step_mount_call_errno_and_remedy(name: str) -> None:
     assert error.step
     assert error.remedy
     assert error.origin.key.startswith("mount[")
-    assert text.startswith(f"test.toml:{error.origin.line}: {error.origin.key}: step {error.number}, {error.step}: ")
+    assert error.syscall
+    place = f"test.toml:{error.origin.line}: {error.origin.key}: step {error.number}, {error.step}"
+    assert text.startswith(f"{place}: {error.syscall}: ")
     assert f"({REFUSED[name][1]})" in text
     assert f"remedy: {error.remedy}" in text
 
