@@ -212,6 +212,21 @@ def test_a_saved_change_is_refused_once_something_else_stands(on_host: Callable[
     assert "is no longer what the change was planned from" in second.err
 
 
+@pytest.mark.needs_kernel("foreign-mounts")
+def test_so_it_is_if_what_stands_looks_the_same_and_was_mounted_again(on_host: Callable[..., Any]) -> None:
+    """The steps would be the same, and what is in the mount by now is not what was looked at."""
+
+    def script() -> Outcome:
+        file = f"{spec(AFTER, 'b.toml')}.json"
+        mountplan("plan", spec(AFTER, "b.toml"), "--live", "live", "-o", file, "-q")
+        in_kept("from tests.hosts import *; umount('/data'); mount('old', '/data', 'tmpfs')")
+        return mountplan("apply", file)
+
+    done = on_host(script)
+    assert 1 == done.status
+    assert "is no longer what the change was planned from" in done.err
+
+
 def test_what_takes_a_gap_is_refused_without_the_word_and_changes_nothing(on_host: Callable[..., Any]) -> None:
     cover = '[[mount]]\nparent = "low"\ntarget = "/data/kid"\ntype = "tmpfs"\n'
     cover += '[[mount]]\nid = "top"\ntarget = "/data"\ntype = "tmpfs"\n'
