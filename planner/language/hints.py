@@ -4,7 +4,19 @@ from __future__ import annotations
 
 _SHARING = 'write peer_group = "NAME" (shared), master = "NAME" (slave), or neither (private)'
 
-# By model, then by key.
+_ATTRIBUTES = (
+    "nosuid", "nodev", "noexec", "nosymfollow", "noatime", "relatime", "strictatime", "nodiratime", "rw", "suid",
+)  # fmt: skip
+_BIND = 'write bind = "/host/path"'
+_OF_KUBERNETES = (
+    'write recursive_sharing = "peer" for Bidirectional, "slave" for HostToContainer, beside peer_group or master'
+)
+_BY_TARGET = "leave it out: mounts are placed from the shallowest target to the deepest"
+_AS_CALLED = "leave it out: a command runs as who has called mountplan"
+_UNSHARE = {word: f'write unshare = ["{word}"] in [run]' for word in ("pid", "net", "ipc", "uts", "cgroup", "time")}
+_MASTER = 'write master = "NAME", with the group from which this one receives'
+
+# By model, then by key; a key in camel case is looked for in snake case as well.
 HINTS: dict[str, dict[str, str]] = {
     "MountPath": {"id": "write mount = ...", "source": "write path = ...", "pid": 'write { namespace = "net:PID" }'},
     "IdMap": {"uid": "write uids = [[...]]", "gid": "write gids = [[...]]"},
@@ -36,6 +48,30 @@ HINTS: dict[str, dict[str, str]] = {
         "flags": 'write attributes = ["ro", ...]',
         "opts": 'write mount_options = "ro,size=1m", or options and attributes',
         "ro": 'write attributes = ["ro"]',
+        **{word: f'write attributes = ["{word}"]' for word in _ATTRIBUTES},
+        "read_write": 'write attributes = ["rw"]',
+        "mount_path": "write target = ...",
+        "host_path": _BIND,
+        "bind_mount": _BIND,
+        "ro_bind": f'{_BIND} and attributes = ["ro"]',
+        "volume": f'{_BIND}, or type = "tmpfs" for an empty one',
+        "sub_path": 'write bind = { mount = "ID", path = "/in/it" }',
+        "mount_propagation": _OF_KUBERNETES,
+        "tmpfs": 'write type = "tmpfs"',
+        "overlay": 'write type = "overlay" and layers = ["/top", "/below"]',
+        "upper_dir": "write upper = ...",
+        "rshared": _OF_KUBERNETES,
+        "rslave": _OF_KUBERNETES,
+        "rprivate": "leave it out: a mount without peer_group and master is private",
+        "masked_paths": 'write mask = ["path/in/it"]',
+        "label": 'write source = "/dev/disk/by-label/NAME"',
+        "uuid": 'write source = "/dev/disk/by-uuid/UUID"',
+        "after": _BY_TARGET,
+        "before": _BY_TARGET,
+        "order": _BY_TARGET,
+        "depends_on": _BY_TARGET,
+        "user": "it belongs to the filesystem: write options = { uid = 1000 }",
+        "owner": "it belongs to the filesystem: write options = { uid = 1000 }",
         "readonly_paths": 'write readonly = ["path/in/it"]',
         "masked": 'write mask = ["path/in/it"]',
         "read_only": 'write attributes = ["ro"]',
@@ -68,8 +104,21 @@ HINTS: dict[str, dict[str, str]] = {
         "mounts": 'write peer_group = "NAME" on each member',
         "slave": 'write master = "NAME" on the group that receives',
         "path": 'write host = "/host/path" for the group of a host mount',
+        "name": "it stands in the header: [peer_group.NAME]",
+        "peers": 'write peer_group = "NAME" on each member',
+        "parent": _MASTER,
+        "from": _MASTER,
+        "receives": _MASTER,
+        "slave_of": _MASTER,
     },
-    "InheritedRemoval": {"path": "write target = ...", "lazy": "leave it out"},
+    "InheritedRemoval": {
+        "path": "write target = ...",
+        "mountpoint": "write target = ...",
+        "where": "write target = ...",
+        "all": "write recursive = true",
+        "lazy": "leave it out",
+        "force": "leave it out",
+    },
     "InheritedChange": {
         "path": "write target = ...",
         "exceptions": 'write except = ["/path"]',
@@ -77,8 +126,17 @@ HINTS: dict[str, dict[str, str]] = {
         "ro": 'write attributes = ["ro"]',
         "readonly": 'write attributes = ["ro"]',
         "propagation": 'write sharing = "private" or "shared"',
+        "peer_group": 'write sharing = "shared"',
+        "flags": 'write attributes = ["ro", ...]',
+        "options": 'write attributes = ["ro", ...]',
+        **{word: f'write attributes = ["{word}"]' for word in _ATTRIBUTES},
     },
-    "Namespace": {"id": "write name = ..."},
+    "Namespace": {
+        "id": "write name = ...",
+        "uids": "write user = { uids = ..., gids = ... }",
+        "gids": "write user = { uids = ..., gids = ... }",
+        **_UNSHARE,
+    },
     "Run": {
         "cmd": "write command = [...]",
         "args": "write command = [...], the program first",
@@ -86,9 +144,29 @@ HINTS: dict[str, dict[str, str]] = {
         "workdir": "write cwd = ...",
         "namespaces": 'write unshare = ["pid", ...]',
         "caps": 'write capabilities = ["CAP_...", ...]',
+        "drop_caps": 'write capabilities = ["CAP_...", ...], with those that stay',
+        "entrypoint": "write command = [...]",
+        "shell": "write command = [...]",
+        "dir": "write cwd = ...",
+        "chdir": "write cwd = ...",
+        "setenv": "write [run.environment]",
+        **dict.fromkeys(("user", "uid", "gid"), _AS_CALLED),
+        **_UNSHARE,
+        "share_net": 'leave "net" out of unshare',
+        "share_pid": 'leave "pid" out of unshare',
     },
     "Spec": {
         "version": "write format = 1",
+        "env": "write [run.environment]",
+        "description": "write it behind a #",
+        "vars": "write [parameters]",
+        "variables": "write [parameters]",
+        "extends": 'write include = ["FILE"]',
+        "imports": 'write include = ["FILE"]',
+        "chroot": 'write a [[mount]] with target = "/"',
+        "rootfs": 'write a [[mount]] with target = "/"',
+        "new_root": 'write a [[mount]] with target = "/"',
+        "tmpfs": 'write a [[mount]] with type = "tmpfs"',
         "peer": "write [peer_group.NAME]",
         "sharing": "write propagation = ... for what is inherited, peer_group = ... on a mount",
         "file": "write [[mount.file]] below the mount that it is in",

@@ -12,6 +12,7 @@ from mountplan.planner.characters import toml_key, toml_string
 from mountplan.planner.language.fstab_words import instead_of_option
 from mountplan.planner.language.hints import HINTS, VALUE_HINTS
 from mountplan.planner.language.values import Unfit, described, either, shown, suggestion
+from mountplan.planner.light import regex
 from mountplan.planner.record import NamedTuple
 
 Path = tuple[str | int, ...]
@@ -143,21 +144,27 @@ def _finding(error: Mapping[str, Any], model: Any) -> ModelFinding:
     return ModelFinding(path, f"is {described(value)}", f"write it like this: {field.line}")
 
 
+_CAMEL = regex(r"(?<=[a-z])(?=[A-Z])")
+_AT_THE_TOP = "write it at the top of the spec, before the first [table]"
+
+
 @lru_cache(maxsize=1024)
 def _unknown(key: str, owner: Any, model: Any) -> str:
     known = [info.alias or name for name, info in owner.model_fields.items()]
     hints = HINTS.get(owner.__name__, {})
-    if key in hints:
-        return hints[key]
+    snake = _CAMEL.sub("_", key).replace("-", "_").lower()
+    for word in (key, key.lower(), snake):
+        if word in hints:
+            return hints[word]
     if key in model.model_fields:
-        return "write it at the top of the spec, before the first [table]"
-    close = suggestion(key.replace("-", "_"), known)
+        table = field_of(model, key)
+        called = table.table.CALLED if table is not None and table.table is not None else ""
+        return f"write it as a table of the spec's: {called}" if called.startswith("[") else _AT_THE_TOP
+    if home := _home(key, model):  # known elsewhere, and that is more than to look alike
+        return home
+    close = suggestion(snake, known)
     if close:
         return f'did you mean "{close}"?'
-    if key.lower() in hints:
-        return hints[key.lower()]
-    if home := _home(key, model):
-        return home
     return f"leave it out; {owner.CALLED} may have {', '.join(known)}"
 
 

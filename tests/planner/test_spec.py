@@ -424,6 +424,26 @@ def test_a_python_string_that_stands_for_no_bytes_is_a_mistake() -> None:
         build_spec({"format": 1, "mount": [{"target": "/\ud800"}]})
 
 
+@pytest.mark.parametrize(
+    ("table", "key", "remedy"),
+    [
+        ("[[mount]]", "mountPropagation", 'write recursive_sharing = "peer" for Bidirectional'),
+        ("[[mount]]", "readOnly", 'write attributes = ["ro"]'),
+        ("[[mount]]", "nosuid", 'write attributes = ["nosuid"]'),
+        ("[[mount]]", "run", "write it as a table of the spec's: [run]"),
+        ("[run]", "user", "leave it out: a command runs as who has called mountplan"),
+        ("", "hostname", "write it below [run]"),
+        ("[[namespace]]", "net", 'write unshare = ["net"] in [run]'),
+        ("[peer_group.x]", "slave_of", 'write master = "NAME"'),
+    ],
+)
+def test_a_word_of_others_is_told_in_ours_before_one_that_looks_alike(table: str, key: str, remedy: str) -> None:
+    """mountPropagation was taken for mount_options, and hostname for name."""
+    _, mistakes = parse_spec_leniently(f"format = 1\n{table}\n{key} = 'x'\n".encode())
+    (told,) = [one.remedy for one in mistakes if one.what == "unknown key"]
+    assert told.startswith(remedy)
+
+
 def test_hints_are_for_keys_that_do_not_exist() -> None:
     """A key that the language gets one day must lose its hint."""
     fields = {model.__name__: set(model.model_fields) for model in MODELS}
