@@ -38,7 +38,7 @@ def act(line: str) -> None:
     word, *places = line.split()
     if word in KINDS:
         make(places[0], KINDS[word])
-    elif word in ("tmpfs", "sysfs", "proc", "mqueue", "devpts", "ramfs"):
+    elif word in ("tmpfs", "sysfs", "proc", "mqueue", "devpts", "ramfs", "debugfs", "tracefs", "binfmt_misc"):
         os.makedirs(places[0], exist_ok=True)
         mount(places[-1], places[0], word)
     elif word in ("bind", "rbind"):
@@ -244,6 +244,12 @@ def test_a_state_comes_back(name: str, in_host: InHost) -> None:
     assert "" == restored(in_host, state(STATES[name]))
 
 
+@pytest.mark.needs_kernel("fs:debugfs", "fs:tracefs", "fs:binfmt_misc")
+def test_what_the_machine_has_one_of_comes_back_and_parts_of_it(in_host: InHost) -> None:
+    mounts = "debugfs debug\ntracefs trace\nbinfmt_misc misc\nrbind debug again\nbind trace/events events"
+    assert "" == restored(in_host, state(mounts))
+
+
 def beside(first: str, second: str, third: str = "") -> Callable[[], str]:
     """Two namespaces: the second is unshared from the first, as that is after `first`, and gets what `second` says.
     After that, the first gets what `third` says.
@@ -286,6 +292,7 @@ PAIRS = {
     "a slave of the other namespace": ("tmpfs d\nshared d\nmkdir d/in", "slave d", "tmpfs d/in"),
     "a slave that is shared on": ("tmpfs d\nshared d\nmkdir d/in", "slave d\nshared d\nbind d e", "tmpfs d/in"),
     "unmounted in one of them": ("tmpfs d\ntmpfs d/in", "umount d/in", ""),
+    "one path, and another filesystem in each": ("tmpfs d\nbind d e", "umount e\ntmpfs e", ""),
     "a filesystem that only one has": ("mkdir a", "tmpfs a\nbind a b", ""),
     "a directory of the other's root": (
         "tmpfs d\nmkdir d/one/two", "bind d/one d/one\nshared d/one\nbind d/one/two e", "bind d/one f"),
@@ -314,6 +321,8 @@ EXTERNAL = {
     "two of one": "bind /srv/dir a\nprivate a\nbind /srv/dir b\nprivate b",
     "a slave": "bind /srv/dir ext\nslave ext",
     "a slave that is shared on": "bind /srv/dir ext\nslave ext\nshared ext\nbind ext again",
+    "slaves that show other parts of one": "bind /srv/dir a\nslave a\nbind /srv/dir/in b\nslave b",
+    "cut off, and shared anew": "bind /srv/dir ext\nprivate ext\nshared ext\nbind ext again",
     "a peer": "bind /srv/dir ext",
     "a tree": "rbind /srv ext",
     "a mount of its own below it": "bind /srv/dir ext\nprivate ext\ntmpfs ext/in",
