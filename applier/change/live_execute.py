@@ -120,6 +120,13 @@ class LiveExecution(Execution):
     def carry_live(self, step: c.CarryLive) -> None:
         self.fds[step.mount] = self.kernel.clone_tree(self.fds[step.source])
 
+    def attach(self, step: s.Attach) -> None:
+        """In the yard, what comes at once is put together: its lowest mount may be one of a file."""
+        if step.parent == s.YARD:
+            self._make_place(self.yard, step.path, self.fds[step.mount])
+            self.staged.add(step.path)
+        super().attach(step)
+
     def attach_beneath(self, step: c.AttachBeneath) -> None:
         self.kernel.attach_beneath(self.fds[step.mount], self.fds[step.top])
 

@@ -114,6 +114,9 @@ class ChangeTrial(Trial):
             self._looking.look(TargetPath(above).joined(path))
 
     def _attach(self, step: s.Attach) -> None:
+        if step.parent == s.YARD:
+            yard, mount = self._yard(), self._handles[step.mount]
+            yard.superblock.make(f"/{step.path}", directory=mount.place[1].is_directory)
         super()._attach(step)
         self._look(self._handles[step.mount])
 

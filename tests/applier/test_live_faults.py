@@ -36,7 +36,7 @@ pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing()),
 ]
 
-# A swap with something on it, beneath another mount, files, options, sharing, attributes, what comes and goes.
+# A swap with something on it, or beneath another, files, options, sharing, attributes, what comes, at once too, what goes.
 BEFORE = """format = 1
 name = "live"
 [peer_group.g]
@@ -81,6 +81,9 @@ mode = "0700"
 [[mount]]
 target = "/gone"
 type = "tmpfs"
+[[mount]]
+target = "/low/deep"
+type = "tmpfs"
 """
 AFTER = (
     BEFORE.replace('"old"', '"new"')
@@ -92,6 +95,9 @@ AFTER = AFTER.replace('"/gone"', '"/come"').replace('id = "root"', 'id = "root"\
 # What the interrupted change has made is no file of another process's when it is finished.
 AFTER = AFTER.replace('peer_group = "g"\n', 'peer_group = "g"\n[[mount.file]]\npath = "fresh"\ncontent = "3"\n')
 AFTER += '[[mount]]\ntarget = "/keeps/come"\nbind = { mount = "keeps" }\nmaster = "g"\n'
+AFTER = AFTER.replace(
+    'target = "/low/deep"\n', 'target = "/low"\ntype = "tmpfs"\n[[mount]]\ntarget = "/low/deep"\nunbindable = true\n'
+)
 FIRST, SECOND = "/mnt/a.toml", "/mnt/b.toml"
 
 LOOK = 10_000  # the step of looks_marked()

@@ -265,6 +265,7 @@ def test_who_reads_inside_misses_no_file_while_something_new_comes_with_all_that
     second = root + tmpfs("/data", 'source = "low"\n') + tmpfs("/data", "unbindable = true\n")
     second += tmpfs("/data/a", "unbindable = true\n") + tmpfs("/data/b")
     second += '[[mount]]\ntarget = "/data/c/d"\nbind = { mount = "peer" }\nmaster = "g"\n'
+    second += '[[mount]]\ntarget = "/file"\nbind = { mount = "peer", path = "/file" }\n' * 2  # files on files, too
 
     def script() -> tuple[int, int]:
         plans = [plan_of(first), plan_of(second)]
