@@ -36,7 +36,7 @@ pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing()),
 ]
 
-# A swap with something on it, or beneath another, files, options, sharing, attributes, what comes, at once too, what goes.
+# A swap with something on it, or beneath another, files, options, sharing, attributes, what comes (at once) or goes.
 BEFORE = """format = 1
 name = "live"
 [peer_group.g]
